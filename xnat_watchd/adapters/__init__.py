@@ -1,0 +1,1 @@
+"""One file for each piece of the world that we touch."""

@@ -1,0 +1,1 @@
+"""What is true without touching anything: no clock, no disk, no network, no log."""

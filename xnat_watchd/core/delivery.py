@@ -1,0 +1,189 @@
+"""The things that travel: what a ZIP holds, what the ledger knows of a study, and what XNAT holds of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from xnat_watchd.core.states import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One DICOM object of a ZIP. `size` in bytes and `crc` (CRC-32) are those of the inflated member."""
+
+    sop_uid: str
+    series_uid: str
+    size: int
+    crc: int
+    member: int  #: position in the ZIP's directory, counted from 0: names are never trusted
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of a study, as the ZIP shows it."""
+
+    uid: str
+    number: str
+    modality: str
+    image: bool  #: False for SR, KO, PR, RAW and the like, which a server may leave out (F64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who a study is of, by the attributes of its first instance. Never in a log."""
+
+    name: str = ""  #: PatientName, decoded, first component group
+    id: str = ""  #: PatientID
+    birth_date: str = ""  #: PatientBirthDate as it stands
+    age: str = ""  #: PatientAge as it stands
+    sex: str = ""  #: PatientSex as it stands
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """One DICOM study inside a ZIP."""
+
+    uid: str
+    person: Person
+    date: str  #: StudyDate as it stands
+    time: str  #: StudyTime as it stands
+    series: tuple[Series, ...]
+    instances: tuple[Instance, ...]
+    trouble: str = (
+        ""  #: why it must not be sent as it is: a damaged instance, two patients, one UID with two contents
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZipContents:
+    """What a ZIP holds, after every member has been inflated, checked and walked once."""
+
+    sha256: str
+    size: int
+    studies: tuple[Study, ...]
+    clutter: int  #: members that are not DICOM instances: DICOMDIR, viewers, reports
+    as_it_is: bool  #: one study and nothing that XNAT would choke on: may be sent unchanged
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A spot in the prearchive that we chose: our idempotency key (F66)."""
+
+    project: str
+    timestamp: str  #: yyyyMMdd_HHmmssSSS
+    folder: str
+
+    @property
+    def path(self) -> str:
+        """As XNAT writes it, without a `/data` in front."""
+        return f"/prearchive/projects/{self.project}/{self.timestamp}/{self.folder}"
+
+    @property
+    def tail(self) -> str:
+        """What an archived session's `prearchivePath` ends with when it came from here (F71)."""
+        return f"/{self.project}/{self.timestamp}/{self.folder}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the prearchive."""
+
+    place: Place
+    status: str
+    subject: str
+    study_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One scan that XNAT holds, with the number of its DICOM files (resources DICOM and secondary)."""
+
+    id: str
+    series_uid: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What XNAT holds of one session, in the prearchive or in the archive."""
+
+    study_uid: str
+    scans: tuple[Scan, ...]
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Files by SeriesInstanceUID; `n-MR1` renames and `secondary` are added to their series."""
+        total: Counter[str] = Counter()
+        for scan in self.scans:
+            total[scan.series_uid] += scan.count
+        return total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """An archived imaging session."""
+
+    id: str  #: accession ID, as in XNAT_E00001
+    project: str
+    subject: str  #: the subject's label
+    label: str
+    prearchive_path: str
+    holding: Holding
+
+    @property
+    def uri(self) -> str:
+        """Its own address, without a `/data` in front."""
+        return f"/archive/experiments/{self.id}"
+
+    def came_from(self, place: Place) -> bool:
+        """Say whether it was archived from our place (F71)."""
+        return self.prearchive_path.endswith(place.tail)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A subject with what is written about it. Never in a log."""
+
+    id: str
+    label: str
+    fields: Mapping[str, str] = field(default_factory=dict)  #: custom variables, names in lower case
+    demographics: Mapping[str, str] = field(default_factory=dict)  #: dob, gender, age, ... as XNAT names them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One study on its way, as the ledger hands it to the one who acts on it."""
+
+    key: int  #: the ledger's row
+    delivery: int
+    number: int
+    project: str
+    study_uid: str
+    server_uid: str | None  #: what the site made of the UID, once seen
+    person: Person
+    date: str
+    time: str
+    modalities: tuple[str, ...]
+    progress: Progress
+    attempts: int  #: charged attempts at the present step, this one included
+    in_doubt: bool
+    since: datetime | None  #: since when XNAT has said "not yet" at this step
+    place: Place | None
+    spoke_at: datetime | None  #: when the import to `place` was begun
+    missing_before: frozenset[str]  #: series that XNAT left out at the place before this one
+    subject: str | None  #: subject label, chosen by a person or fixed at archive time
+    label: str | None  #: session label, chosen by a person or fixed at archive time
+    session: str | None  #: accession ID of the archived session
+
+    @property
+    def name(self) -> str:
+        """As people say it: 12.1."""
+        return f"{self.delivery}.{self.number}"
+
+    @property
+    def uids(self) -> tuple[str, ...]:
+        """The study UIDs under which XNAT may hold it."""
+        return tuple(dict.fromkeys(uid for uid in (self.server_uid, self.study_uid) if uid))

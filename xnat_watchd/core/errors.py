@@ -1,0 +1,98 @@
+"""Everything that can go wrong, named by what the one who catches it must do.
+
+The message is for the journal: it names items and projects, never a patient, a label, a file or the
+server's own words. Those stand in `detail`, which goes into the ledger and nowhere else.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import ClassVar
+
+
+class WatchdError(Exception):
+    """Base of every error that this program raises on purpose."""
+
+    default_advice: ClassVar[str] = "Look at `xnat-watchd show` for what happened."
+
+    def __init__(self, message: str, *, detail: str = "", advice: str = "") -> None:
+        super().__init__(message)
+        self.detail = detail
+        self.advice = advice or self.default_advice
+
+
+class Transient(WatchdError):
+    """This study's request may succeed later: wait, with growing delays; hold when patience is spent."""
+
+    default_advice = "Nothing to do: it is tried again by itself."
+
+
+class InDoubt(Transient):
+    """The line died or the server failed after we spoke: XNAT may have acted. Ask before repeating."""
+
+    default_advice = "Nothing to do: XNAT is asked first whether it has the study."
+
+
+class NotYet(Transient):
+    """XNAT is still receiving, building or archiving: look again soon. Not the study's fault, not charged."""
+
+    default_advice = "Nothing to do: XNAT is still at work on it."
+
+
+class OnceMore(Transient):
+    """The noise of a moment or a refusal for ever: ask once more, alone, then believe it (F61, F62, F69)."""
+
+    default_advice = (
+        "Open the ZIP with a DICOM viewer; if it is sound, ask the XNAT administrator why it is refused."
+    )
+
+
+class Unavailable(WatchdError):
+    """The server's trouble, not the study's: shut the gate, ask something cheap from time to time."""
+
+    default_advice = (
+        "Check that the XNAT server is up and reachable from this machine; work goes on by itself."
+    )
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        detail: str = "",
+        advice: str = "",
+        spoke: bool = False,
+        after: timedelta | None = None,
+    ) -> None:
+        super().__init__(message, detail=detail, advice=advice)
+        self.spoke = spoke  #: part of a request that acts had been sent, so the outcome is in doubt
+        self.after = after  #: what the server asked for in `Retry-After`
+
+
+class AuthRefused(WatchdError):
+    """The credentials are refused: shut the gate and ask rarely, since accounts lock."""
+
+    default_advice = "Check the XNAT user and password; once they are right, work goes on by itself."
+
+    def __init__(self, message: str, *, detail: str = "", advice: str = "", spoke: bool = False) -> None:
+        super().__init__(message, detail=detail, advice=advice)
+        self.spoke = spoke
+
+
+class Conflict(WatchdError):
+    """XNAT holds something else under this name: a person must compare, so hold the study."""
+
+    default_advice = (
+        "Compare with the session in XNAT, then `xnat-watchd retry ITEM`, with `--label` for another label."
+    )
+
+
+class Permanent(WatchdError):
+    """Wrong today and tomorrow: hold. The same for many studies in a row is the project's trouble."""
+
+    default_advice = "Correct what the reason names, then `xnat-watchd retry ITEM`."
+
+
+class Refusal(WatchdError):
+    """The program will not start like this: wrong configuration, ledger or folder. Say why and stop."""
+
+    default_advice = "Correct what is named, then start again."

@@ -1,0 +1,103 @@
+"""The three things that the services must not reach for themselves: XNAT, the clock and chance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from xnat_watchd.core.delivery import Holding, Place, Row, Session, Subject
+
+Progressed = Callable[[int, int], None]  #: bytes sent, bytes in all
+
+
+class Clock(Protocol):
+    """What time it is."""
+
+    def now(self) -> datetime:
+        """Give the time of day, aware, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Give seconds that never jump, from an unnamed beginning."""
+        ...
+
+
+class Gateway(Protocol):
+    """What we need of XNAT. Raises nothing but `errors.WatchdError`; waits for nothing but its own time-outs.
+
+    One gateway belongs to one thread and has a login session of its own (F62). What must be paced between
+    them (imports, header dumps, logins) they settle among themselves.
+    """
+
+    def probe(self) -> None:
+        """Ask something cheap that only a working server and a valid login answer."""
+        ...
+
+    def writable(self, project: str) -> bool:
+        """Say whether XNAT lists the project as writable for us. False: no such project, or no right."""
+        ...
+
+    def look(self, place: Place) -> Row | None:
+        """Give the prearchive row at our place, or None. One request."""
+        ...
+
+    def holding(self, place: Place) -> Holding:
+        """Give what the built row at our place holds. `NotYet` while XNAT has no session XML for it."""
+        ...
+
+    def upload(self, place: Place, zip_path: str, progressed: Progressed, *, alone: bool) -> None:
+        """Send one ZIP to our place, once. `alone`: no other import of ours at the same time.
+
+        Returns when XNAT says that it is at that very place. `Conflict` when it is in Unassigned
+        or elsewhere.
+        """
+        ...
+
+    def discard(self, place: Place) -> None:
+        """Delete our own row and see that it is gone; `NotYet` while it is still there (C8 4.4)."""
+        ...
+
+    def build(self, place: Place) -> None:
+        """Have XNAT build the row's session XML again, for a row in ERROR."""
+        ...
+
+    def archive(self, place: Place, subject: str, label: str, *, join: bool, pipelines: bool) -> None:
+        """Archive our row under these labels. `join`: add to our own session that has this label already.
+
+        The answer is not returned: it cannot carry every label (F74). Look for the session afterwards.
+        """
+        ...
+
+    def sessions(self, project: str, uids: Sequence[str]) -> Sequence[Session]:
+        """Give the project's archived sessions with one of these StudyInstanceUIDs, with what they hold."""
+        ...
+
+    def session_named(self, project: str, label: str) -> Session | None:
+        """Give the project's archived session of this label, whatever its subject and UID."""
+        ...
+
+    def session(self, accession: str) -> Session | None:
+        """Give one archived session by its accession ID: the proof itself."""
+        ...
+
+    def sop_uids(self, session: Session, series_uid: str) -> frozenset[str]:
+        """Give the SOPInstanceUIDs of one archived series, by asking file by file. Slow and exact."""
+        ...
+
+    def header(self, session: Session) -> Mapping[str, str]:
+        """Give PatientAge, PatientBirthDate and PatientSex of an archived session, as XNAT stores them.
+
+        `NotYet` when the dump was another session's (C8 6).
+        """
+        ...
+
+    def subject(self, project: str, label: str) -> Subject | None:
+        """Give a subject with its fields and demographics, unescaped (F41)."""
+        ...
+
+    def write_subject(
+        self, project: str, label: str, *, fields: Mapping[str, str], demographics: Mapping[str, str]
+    ) -> None:
+        """Write values of an existing subject. Says nothing of what was stored: read back (F59)."""
+        ...

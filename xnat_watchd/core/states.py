@@ -1,0 +1,123 @@
+"""The life of a study and of a delivery, as small tables. Nothing is done here; they say what may happen.
+
+*Progress* is what has been achieved for a study. It is a line, walked in one direction, one fact at a time.
+*Standing* is whether we may act on the study now. Holding a study never loses its progress.
+A study that is found busy at start-up is in doubt: we died while acting, so XNAT is asked before we repeat.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from itertools import pairwise
+
+
+class Progress(StrEnum):
+    """Facts about the world, never activities of ours."""
+
+    RECEIVED = "received"  #: its ZIP is in work, opened and recorded
+    UPLOADED = "uploaded"  #: XNAT holds every image, in our place of the prearchive or in the archive already
+    ARCHIVED = "archived"  #: XNAT's archive holds every image under its label
+    COMPLETE = "complete"  #: the subject's demographics are written and read back
+
+
+class Standing(StrEnum):
+    """Whether we may act on a study now."""
+
+    READY = "ready"  #: may be taken
+    BUSY = "busy"  #: taken; found like this at start-up it is in doubt
+    WAITING = "waiting"  #: may be taken once it is due, or once the setting `until` is raised
+    HELD = "held"  #: a person must decide
+    DONE = "done"  #: nothing is left to do
+
+
+class Event(StrEnum):
+    """What moves a study's standing."""
+
+    TAKEN = "taken"
+    ADVANCED = "advanced"  #: one fact more
+    PARKED = "parked"  #: one fact more, and `until` asks for no further one
+    FINISHED = "finished"  #: the last fact
+    POSTPONED = "postponed"
+    RETURNED = "returned"  #: the server's trouble, not the study's
+    HELD = "held"
+    RECOVERED = "recovered"  #: found busy at start-up
+    RELEASED = "released"  #: a person said: try again
+    RAISED = "raised"  #: `until` was raised
+
+
+class IllegalTransition(Exception):
+    """A bug in us, never in the data."""
+
+
+LINE = tuple(Progress)
+
+STANDINGS: dict[Standing, dict[Event, Standing]] = {
+    Standing.READY: {Event.TAKEN: Standing.BUSY, Event.HELD: Standing.HELD},
+    Standing.WAITING: {
+        Event.TAKEN: Standing.BUSY,
+        Event.RAISED: Standing.READY,
+        Event.RELEASED: Standing.READY,
+    },
+    Standing.BUSY: {
+        Event.ADVANCED: Standing.READY,
+        Event.PARKED: Standing.WAITING,
+        Event.FINISHED: Standing.DONE,
+        Event.POSTPONED: Standing.WAITING,
+        Event.RETURNED: Standing.READY,
+        Event.HELD: Standing.HELD,
+        Event.RECOVERED: Standing.READY,
+    },
+    Standing.HELD: {Event.RELEASED: Standing.READY},
+    Standing.DONE: {},
+}
+
+
+class DeliveryState(StrEnum):
+    """Where one ZIP stands."""
+
+    ARRIVING = "arriving"  #: the intent is written, the file is being taken
+    TAKEN = "taken"  #: it lies in work and its studies are recorded
+    REJECTED = "rejected"  #: no study came of it: it lies in failed, with the reason beside it
+    DUPLICATE = "duplicate"  #: XNAT had all of it already, or the same ZIP is under way
+    FINISHED = "finished"  #: every study is complete: it lies in done
+    WITHDRAWN = "withdrawn"  #: it was gone before it was taken: nothing of it is ours
+
+
+DELIVERIES: dict[DeliveryState, frozenset[DeliveryState]] = {
+    DeliveryState.ARRIVING: frozenset(
+        {DeliveryState.TAKEN, DeliveryState.REJECTED, DeliveryState.DUPLICATE, DeliveryState.WITHDRAWN}
+    ),
+    DeliveryState.TAKEN: frozenset({DeliveryState.FINISHED, DeliveryState.DUPLICATE}),
+    DeliveryState.REJECTED: frozenset(),
+    DeliveryState.DUPLICATE: frozenset(),
+    DeliveryState.FINISHED: frozenset(),
+    DeliveryState.WITHDRAWN: frozenset(),
+}
+
+
+def after(standing: Standing, event: Event) -> Standing:
+    """Give the next standing, or raise `IllegalTransition`."""
+    try:
+        return STANDINGS[standing][event]
+    except KeyError:
+        raise IllegalTransition(f"{event} cannot happen to a study that is {standing}") from None
+
+
+def beyond(progress: Progress) -> Progress:
+    """Give the next fact on the line, or raise `IllegalTransition` at its end."""
+    if progress is LINE[-1]:
+        raise IllegalTransition(f"nothing lies beyond {progress}")
+    return LINE[LINE.index(progress) + 1]
+
+
+def reached(progress: Progress, until: Progress) -> bool:
+    """Say whether `progress` is `until` or lies beyond it."""
+    return LINE.index(progress) >= LINE.index(until)
+
+
+def as_mermaid() -> str:
+    """Draw the tables, so that the README cannot disagree with the code."""
+    line = [f"    {a} --> {b}" for a, b in pairwise(LINE)]
+    arrows = [f"    {s} --> {t}: {e}" for s, moves in STANDINGS.items() for e, t in moves.items()]
+    files = [f"    {s} --> {t}" for s, targets in DELIVERIES.items() for t in sorted(targets)]
+    return "\n".join(["stateDiagram-v2", *line, *arrows, *files])

@@ -1,0 +1,1 @@
+"""A practice XNAT for the demo and for tests. It imports nothing of ours, so that it can witness against us."""
