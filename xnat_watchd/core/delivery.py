@@ -35,7 +35,7 @@ class Series:
 class Person:
     """Who a study is of, by the attributes of its first instance. Never in a log."""
 
-    name: str = ""  #: PatientName, decoded, first component group
+    name: str = ""  #: PatientName, decoded by the instance's character set, trailing blanks cut
     id: str = ""  #: PatientID
     birth_date: str = ""  #: PatientBirthDate as it stands
     age: str = ""  #: PatientAge as it stands

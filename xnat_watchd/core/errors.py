@@ -92,6 +92,18 @@ class Permanent(WatchdError):
     default_advice = "Correct what the reason names, then `xnat-watchd retry ITEM`."
 
 
+class Undecided(WatchdError):
+    """Only a person can know what is right: hold the study before anything is sent."""
+
+    default_advice = "Decide, then `xnat-watchd retry ITEM`."
+
+
+class Unusable(WatchdError):
+    """No study can come of this ZIP: put it aside with the reason beside it."""
+
+    default_advice = "Export the study again and drop the new ZIP."
+
+
 class Refusal(WatchdError):
     """The program will not start like this: wrong configuration, ledger or folder. Say why and stop."""
 
