@@ -1,2 +1,34 @@
+"""The command line's outermost layer: what is refused becomes one sentence and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+from xnat_watchd.cli import commands
+from xnat_watchd.core.errors import AuthRefused, Refusal, Unavailable, WatchdError
+from xnat_watchd.status import Exit
+
+
 def main() -> None:
-    """Placeholder until the command line stands."""
+    """Run a command and exit with its code."""
+    try:
+        commands(prog_name="xnat-watchd")
+    except WatchdError as error:
+        sys.stderr.write(f"{error}\n{error.advice}\n")
+        sys.exit(_code(error))
+
+
+def _code(error: WatchdError) -> Exit:
+    match error:
+        case Refusal():
+            return Exit.CONFIGURATION
+        case AuthRefused():
+            return Exit.LOGIN
+        case Unavailable():
+            return Exit.UNAVAILABLE
+        case _:
+            return Exit.ATTENTION
+
+
+if __name__ == "__main__":
+    main()

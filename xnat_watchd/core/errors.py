@@ -78,6 +78,12 @@ class AuthRefused(WatchdError):
         self.spoke = spoke
 
 
+class Stopped(WatchdError):
+    """We are asked to stop in the middle of a request: give the study back, uncharged and in doubt."""
+
+    default_advice = "Nothing to do: it goes on when the service runs again."
+
+
 class Conflict(WatchdError):
     """XNAT holds something else under this name: a person must compare, so hold the study."""
 

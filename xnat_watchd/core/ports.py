@@ -1,9 +1,9 @@
-"""The three things that the services must not reach for themselves: XNAT, the clock and chance."""
+"""What the services must not reach for themselves: XNAT, the clock, chance and the log."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from xnat_watchd.core.delivery import Holding, Place, Row, Session, Subject
@@ -23,6 +23,19 @@ class Clock(Protocol):
         ...
 
 
+class Log(Protocol):
+    """Events with stable names, and facts about items and projects. Never a label, a name or a server's word."""
+
+    def info(self, event: str, **facts: object) -> None:
+        """Tell what happened."""
+
+    def warning(self, event: str, **facts: object) -> None:
+        """Tell what somebody may want to look at."""
+
+    def error(self, event: str, **facts: object) -> None:
+        """Tell what is broken; `exc_info` may carry the exception."""
+
+
 class Gateway(Protocol):
     """What we need of XNAT. Raises nothing but `errors.WatchdError`; waits for nothing but its own time-outs.
 
@@ -32,6 +45,10 @@ class Gateway(Protocol):
 
     def probe(self) -> None:
         """Ask something cheap that only a working server and a valid login answer."""
+        ...
+
+    def lateness(self) -> timedelta:
+        """How long after a lost answer an effect may still appear: absence counts only afterwards (F67)."""
         ...
 
     def writable(self, project: str) -> bool:

@@ -52,7 +52,7 @@ class IllegalTransition(Exception):
 LINE = tuple(Progress)
 
 STANDINGS: dict[Standing, dict[Event, Standing]] = {
-    Standing.READY: {Event.TAKEN: Standing.BUSY, Event.HELD: Standing.HELD},
+    Standing.READY: {Event.TAKEN: Standing.BUSY},
     Standing.WAITING: {
         Event.TAKEN: Standing.BUSY,
         Event.RAISED: Standing.READY,

@@ -1,0 +1,350 @@
+import re
+from itertools import permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xnat_watchd.core import labels
+from xnat_watchd.core.delivery import Person
+from xnat_watchd.core.errors import Undecided
+from xnat_watchd.core.rules import LabelRules
+
+# What a real XNAT 1.6.5 listed in its prearchive, and what it called the subject or session once archived.
+OBSERVED = [
+    ("***", "___"),
+    ("FA191122", "FA191122"),
+    ("JANCT000", "JANCT000"),
+    ("99000", "99000"),
+    ("Jane_Doe", "Jane_Doe"),
+    ("02", "02"),
+    ("Test^Regression", "Test_Regression"),
+    ("DEV", "DEV"),
+    ("ZZZDOWNTIME^MARY", "ZZZDOWNTIME_MARY"),
+    ("40404040404", "40404040404"),
+    ("PF_PAT_POS_BW_INTERP_test", "PF_PAT_POS_BW_INTERP_test"),
+    ("IRC - Slice Timing", "IRC_-_Slice_Timing"),
+    ("phantom_check_MBfactor_TerraX_XA60", "phantom_check_MBfactor_TerraX_XA60"),
+    ("05aug14test", "05aug14test"),
+    ("TVD_GBM_IC1_070610_19", "TVD_GBM_IC1_070610_19"),
+    ("PCAMPMRI-00001", "PCAMPMRI-00001"),
+    ("CompressedSamples^NM1", "CompressedSamples_NM1"),
+    ("8NM1", "8NM1"),
+    ("boost^breast", "boost_breast"),
+    ("123456", "123456"),
+    ("KAUFMAN^SCOTT", "KAUFMAN_SCOTT"),
+    ("6774825273", "6774825273"),
+    # Fact 70 and capture 281.
+    ("ZZZDOWNTIME^MARY^^", "ZZZDOWNTIME_MARY"),
+    ("a@b", "a_b"),
+    ("S 9/x", "S_9_x"),
+    ("Buc^Jérôme", "Buc_Jérôme"),
+    ("Διονυσιος", "Διονυσιος"),
+    ("שרון^דבורה", "שרון_דבורה"),
+    ("Wang^XiaoDong=王^小东=", "Wang_XiaoDong_王_小东_"),
+]
+
+# PS3.3 C.7.3.1.1.1, retired codes at the end.
+STANDARD = re.findall(
+    r"\w+",
+    """
+    ANN AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DG DMS DOC DX ECG EEG EMG EOG EPS ES FID GM HC HD IO IOL
+    IVOCT IVUS KER KO LEN LS M3D MG MR NM OAM OCT OP OPM OPT OPTBSV OPTENF OPV OSS OT PA PLAN POS PR PT PX REG
+    RESP RF RG RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT RWV SEG SM SMR SR SRF STAIN
+    TEXTUREMAP TG US VA XA XAPROTOCOL XC AS CD CF CP CS DD DF DM DS EC FA FS LP MA MS OPR ST VF
+""",
+)
+ALONE = re.findall(
+    r"\w+",
+    """
+    SEG RTIMAGE RTDOSE RTSTRUCT RTPLAN RTRECORD RTRAD RTINTENT RTSEGANN SR KO PR OT AU DOC REG FID RWV
+""",
+)
+
+
+def facts(**changes: object) -> labels.Facts:
+    given_facts: dict[str, object] = {
+        "person": Person(name="Test^Regression", id="DEV 01"),
+        "date": "20180918",
+        "time": "121229.940000",
+        "modalities": ("SR", "MR"),
+        "study_uid": "1.2.840.1",
+        "project": "P1",
+        "zip_name": "p02 Siemens Skyra.ZIP",
+        "subject": "Test_Regression",
+    }
+    return labels.Facts(**(given_facts | changes))  # type: ignore[arg-type]  # the names are the test's own
+
+
+@pytest.mark.parametrize(("listed", "archived"), OBSERVED)
+def test_a_label_is_cleaned_as_a_real_server_cleaned_it(listed: str, archived: str) -> None:
+    assert labels.clean(listed) == archived
+
+
+def test_every_character_that_xnat_replaces_becomes_an_underscore() -> None:
+    assert len(labels.REPLACED_BY_XNAT) == 30
+    assert {labels.clean(f"a{char}b") for char in labels.REPLACED_BY_XNAT} == {"a_b"}
+
+
+@pytest.mark.parametrize("odd", ["a!b", "a’b", "a\u3000b", "a\tb", "a\0b", "a·b", "a€b"])  # noqa: RUF001 - such names exist
+def test_what_xnat_would_leave_and_then_refuse_becomes_an_underscore_too(odd: str) -> None:
+    assert labels.clean(odd) == "a_b"
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.text())
+def test_cleaning_keeps_every_letter_and_digit_and_is_done_once(text: str) -> None:
+    cleaned = labels.clean(text)
+    assert labels.clean(cleaned) == cleaned
+    assert [c for c in cleaned if c.isalnum()] == [c for c in text if c.isalnum()]
+
+
+def test_two_names_in_another_script_stay_two_subjects() -> None:
+    assert labels.clean("Διονυσιος") != labels.clean("Αλεξανδρα")
+
+
+@pytest.mark.parametrize("label", ["S1", "IRC_-_Slice", "Buc_Jérôme", "王_小东", "_7"])
+def test_letters_of_every_script_make_a_label(label: str) -> None:
+    assert labels.is_label(label)
+
+
+@pytest.mark.parametrize("text", ["", "___", "a b", "a.b", "../x", "a/b", "a!b", "e\u0301", "𠮷田", "x" * 201])
+def test_what_xnat_refuses_is_no_label(text: str) -> None:
+    assert not labels.is_label(text)
+
+
+def test_xnat_1_6_spoils_letters_that_come_as_a_parameter() -> None:
+    assert labels.as_stored_by_1_6("E 9 &é") == "E_9__amp___233_"
+    assert labels.as_stored_by_1_6("Test_Regression-1") == "Test_Regression-1"
+
+
+# -- modalities
+
+
+def test_every_modality_of_the_standard_has_its_place() -> None:
+    assert set(STANDARD) <= set(labels._RANKS)
+    assert len(labels._LEADING + labels._ALONE) == len(labels._RANKS)
+
+
+@pytest.mark.parametrize(
+    ("found", "leading"),
+    [
+        (["MR", "PT", "CT", "NM"], "PT"),
+        (["CT", "NM"], "NM"),
+        (["CT", "MR"], "MR"),
+        (["SEG", "CT"], "CT"),
+        (["CT", "RTPLAN", "RTSTRUCT"], "CT"),
+        (["SR", "US"], "US"),
+        (["SR"], "SR"),
+        (["OT", "SEG", "SR"], "SEG"),
+        (["SR", "QQ"], "QQ"),
+        (["US", "QQ"], "US"),
+        (["ZZ", "QQ"], "QQ"),
+        ([" mr "], "MR"),
+        (["", "***", "../x"], None),
+        ([], None),
+    ],
+)
+def test_the_modality_that_a_study_is_named_by(found: list[str], leading: str | None) -> None:
+    assert {labels.leading_modality(order) for order in permutations(found)} == {leading}
+
+
+@pytest.mark.parametrize("other", ALONE)
+@pytest.mark.parametrize("image", ["CT", "US", "OPR", "QQ"])
+def test_what_is_made_from_images_leads_only_when_alone(image: str, other: str) -> None:
+    assert labels.leading_modality([other, image]) == image
+    assert labels.leading_modality([other]) == other
+
+
+# -- dates and times
+
+
+@pytest.mark.parametrize(
+    ("raw", "day"),
+    [
+        ("20180918", "20180918"),
+        ("20180918 ", "20180918"),
+        ("2018.09.18", "20180918"),
+        ("20200229", "20200229"),
+        ("00010101", "00010101"),
+        ("20190229", None),
+        ("20241345", None),
+        ("00000000", None),
+        ("2018.0918", None),
+        ("2018-09-18", None),
+        ("201809", None),
+        ("***", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_only_a_day_that_exists_is_a_study_date(raw: str | None, day: str | None) -> None:
+    assert labels.study_date(raw) == day
+
+
+@pytest.mark.parametrize(
+    ("raw", "time"),
+    [
+        ("121229.940000", "121229"),
+        ("082758.2", "082758"),
+        ("101112", "101112"),
+        ("1011", "101100"),
+        ("10", "100000"),
+        ("10:11:12", "101112"),
+        ("10:11:12.5", "101112"),
+        ("235960", "235960"),
+        ("000000", "000000"),
+        ("235961", None),
+        ("240000", None),
+        ("126000", None),
+        ("256199", None),
+        ("10.5", None),
+        ("1", None),
+        ("10:1112", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_study_time_is_padded_and_its_fraction_cut(raw: str | None, time: str | None) -> None:
+    assert labels.study_time(raw) == time
+
+
+# -- templates
+
+
+def test_a_session_is_named_by_subject_date_time_and_modality() -> None:
+    assert labels.session_label(LabelRules().session, facts()) == "Test_Regression_20180918T121229_MR"
+
+
+def test_every_field_can_be_used() -> None:
+    template = "-".join(f"{{{name}}}" for name in labels.SESSION_FIELDS)
+    labels.check_template(template, labels.SESSION_FIELDS)
+    assert labels.session_label(template, facts()) == (
+        "Test_Regression-20180918-121229-MR-DEV_01-Test_Regression-1_2_840_1-p02_Siemens_Skyra-P1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence", "option"),
+    [
+        ({"date": "***"}, "the study date is missing or not a date", "--label LABEL"),
+        ({"time": ""}, "the study time is missing or not a time", "--label LABEL"),
+        ({"modalities": ("***",)}, "no series names its modality", "--label LABEL"),
+        ({"subject": None}, "the subject is not known", "--subject SUBJECT"),
+    ],
+)
+def test_a_missing_part_is_for_a_person_to_decide(change: dict[str, object], sentence: str, option: str) -> None:
+    with pytest.raises(Undecided, match=sentence) as caught:
+        labels.session_label(LabelRules().session, facts(**change))
+    assert option in caught.value.advice
+
+
+def test_a_masked_id_is_no_id() -> None:
+    with pytest.raises(Undecided, match="the PatientID has no letter or digit"):
+        labels.session_label("{PatientID}_{study_date}", facts(person=Person(id="***")))
+
+
+def test_values_are_never_interpreted() -> None:
+    hostile = facts(person=Person(id="{project}{0.__class__}%s"))
+    assert labels.session_label("x{PatientID}", hostile) == "x_project__0___class____s"
+
+
+def test_a_label_that_is_too_long_is_not_cut() -> None:
+    long = facts(person=Person(id="x" * 195))
+    with pytest.raises(Undecided, match="longer than XNAT can keep"):
+        labels.session_label("{PatientID}_{study_date}", long)
+
+
+def test_a_subject_is_what_xnat_makes_of_the_listed_name() -> None:
+    assert labels.subject_label("", facts(subject=None), "Buc^Jérôme") == "Buc_Jérôme"
+
+
+def test_a_subject_may_come_from_a_template_or_from_a_person() -> None:
+    assert labels.subject_label("{PatientID}", facts(subject=None), "Other^Name") == "DEV_01"
+    assert labels.subject_label("{PatientID}", facts(subject="chosen"), "Other^Name") == "chosen"
+
+
+@pytest.mark.parametrize("name", ["", "^^", "***", " "])
+def test_a_name_without_a_letter_names_nobody(name: str) -> None:
+    with pytest.raises(Undecided, match="no letter or digit") as caught:
+        labels.subject_label("", facts(subject=None), name)
+    assert "--subject SUBJECT" in caught.value.advice
+
+
+def test_a_subject_with_letters_that_xnat_refuses_is_for_a_person_to_decide() -> None:
+    with pytest.raises(Undecided, match="a character that XNAT refuses"):
+        labels.subject_label("", facts(subject=None), "\u0e27\u0e34\u0e0a\u0e31\u0e22")
+
+
+def test_the_zip_alone_shows_what_is_missing() -> None:
+    with pytest.raises(Undecided, match="study date"):
+        labels.check_parts(LabelRules(), facts(subject=None, date=""))
+    with pytest.raises(Undecided, match="no letter or digit to name a subject by"):
+        labels.check_parts(LabelRules(), facts(subject=None, person=Person(id="7")))
+    with pytest.raises(Undecided, match="PatientID"):
+        labels.check_parts(LabelRules(subject="{PatientID}"), facts(subject=None, person=Person(name="A^B")))
+
+
+def test_a_person_is_asked_once_for_all_that_is_missing() -> None:
+    masked = facts(subject=None, person=Person(name="***", id="***"), date="***")
+    with pytest.raises(Undecided, match=r"no letter or digit .*; the study date is missing") as caught:
+        labels.check_parts(LabelRules(), masked)
+    assert "--subject SUBJECT --label LABEL" in caught.value.advice
+    with pytest.raises(Undecided) as caught:
+        labels.check_parts(LabelRules(), masked, label="visit-1")
+    assert "--label" not in caught.value.advice
+
+
+def test_what_a_person_chose_or_the_template_leaves_out_is_not_missed() -> None:
+    labels.check_parts(LabelRules(), facts(subject=None))
+    labels.check_parts(LabelRules(), facts(date=""), label="visit-1")
+    labels.check_parts(LabelRules(), facts(subject="chosen", person=Person()))
+    labels.check_parts(LabelRules(subject="{PatientID}"), facts(subject=None, person=Person(id="7")))
+    labels.check_parts(LabelRules(session="{zip_name}"), facts(date="", time="", modalities=()))
+
+
+def test_no_message_holds_patient_data() -> None:
+    canary = Person(name="Κανάρι^Canary\u0e31", id="canary.\u0e31" * 60)
+    for rules in (LabelRules(), LabelRules(subject="{PatientID}")):
+        with pytest.raises(Undecided) as caught:
+            labels.check_parts(rules, facts(subject=None, person=canary))
+        said = (str(caught.value) + caught.value.advice + caught.value.detail).lower()
+        assert "canary" not in said
+
+
+@pytest.mark.parametrize(
+    ("template", "sentence"),
+    [
+        ("{subjct}_x", r"\{subjct\} is not a field of this template; the nearest is \{subject\}"),
+        ("{patient_id}", r"\{patient_id\} .* nearest is \{PatientID\}"),
+        ("{StudyDate}", r"\{StudyDate\} .* nearest is \{study_date\}"),
+        ("{}", r"\{\} is not a field"),
+        ("{subject.__class__}", "is not a field"),
+        ("{subject!r}", "is not a field"),
+        ("{subject", "may have letters"),
+        ("a b", "may have letters"),
+        ("{subject}/{modality}", "may have letters"),
+        ("", "empty"),
+    ],
+)
+def test_a_template_that_cannot_work_is_refused_with_the_nearest_field(template: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        labels.check_template(template, labels.SESSION_FIELDS)
+
+
+def test_a_subject_is_not_made_of_itself() -> None:
+    labels.check_template("{PatientID}", labels.SUBJECT_FIELDS)
+    with pytest.raises(ValueError, match="not a field"):
+        labels.check_template("{subject}", labels.SUBJECT_FIELDS)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.text(), st.text(), st.text(), st.text())
+def test_whatever_a_header_says_a_label_is_sound_or_undecided(name: str, number: str, day: str, code: str) -> None:
+    hostile = facts(subject=None, person=Person(name=name, id=number), date=day, modalities=(code,), zip_name=name)
+    for template in ("{PatientID}_{PatientName}", "{zip_name}-{modality}", "{study_date}"):
+        try:
+            label = labels.session_label(template, hostile)
+        except Undecided:
+            continue
+        assert labels.is_label(label)

@@ -1,0 +1,435 @@
+"""An XNAT in memory behind the gateway's Protocol, whose effects may appear late.
+
+`FakeXnat` is the server's memory and survives every crash of its clients; `FakeGateway` is one client of it.
+What it does is what servers were seen to do (F n), as far as the pipeline can tell the difference.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import zipfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import pydicom
+from pydicom.errors import InvalidDicomError
+
+from xnat_watchd.core.delivery import Holding, Place, Row, Scan, Session, Subject
+from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, OnceMore, Permanent, WatchdError
+from xnat_watchd.core.ports import Clock, Progressed
+
+Dialect = Literal["1.6", "1.8"]
+Stored = tuple[str, str, str, str]  #: where, project, session label or prearchive folder, SOPInstanceUID
+
+AT_WORK = ("RECEIVING", "BUILDING", "QUEUED_", "_", "ARCHIVING")
+GENDERS = frozenset({"male", "female", "other", "unknown", "m", "f"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """One stored instance."""
+
+    name: str
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    scan: str
+    modality: str
+    person: str
+    header: Mapping[str, str]
+
+
+@dataclass(slots=True, kw_only=True)
+class FakeRow:
+    """One prearchive row. Until `visible_at` its import goes on."""
+
+    place: Place
+    files: list[File]
+    visible_at: datetime
+    status: str = "READY"
+
+
+@dataclass(slots=True, kw_only=True)
+class FakeSession:
+    """One archived session. Files that an archive request brings are seen from their time on."""
+
+    id: str
+    project: str
+    subject: str
+    label: str
+    origin: str
+    study_uid: str
+    batches: list[tuple[datetime, list[File]]]
+
+    def files(self, now: datetime) -> list[File]:
+        """Give what is seen of it now."""
+        return [one for since, files in self.batches if since <= now for one in files]
+
+
+@dataclass(slots=True)
+class FakeSubject:
+    """One subject and what is written about it."""
+
+    id: str
+    label: str
+    fields: dict[str, str] = field(default_factory=dict)
+    demographics: dict[str, str] = field(default_factory=dict)
+
+
+class FakeXnat:
+    """The server's memory. Tests may read and bend every attribute.
+
+    `before[method]` holds errors that are raised instead of an effect, `after[method]` errors that are raised
+    although the effect stands (a lost answer). `meanwhile` is the status of a row whose import goes on, None
+    when such a row is not listed at all (as on 1.6). `leaves_out` names modalities that are dropped (F64),
+    `remap` changes every UID as a site's anonymisation may.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        delay: timedelta = timedelta(0),
+        meanwhile: str | None = None,
+        dialect: Dialect = "1.8",
+        projects: Sequence[str] = ("P1",),
+    ) -> None:
+        self.clock = clock
+        self.delay = delay
+        self.meanwhile = meanwhile
+        self.dialect = dialect
+        self.projects = dict.fromkeys(projects, True)  #: writable for us
+        self.rows: dict[Place, FakeRow] = {}
+        self.sessions: dict[str, FakeSession] = {}
+        self.subjects: dict[str, list[FakeSubject]] = defaultdict(list)
+        self.requests: list[str] = []
+        self.before: dict[str, list[WatchdError]] = defaultdict(list)
+        self.after: dict[str, list[WatchdError]] = defaultdict(list)
+        self.leaves_out: set[str] = set()
+        self.remap: Callable[[str], str] = str
+        self.lock = threading.RLock()
+        self._numbers = count(1)
+
+    def instances(self) -> list[Stored]:
+        """Give every instance once per place, also where the effect is still to be seen."""
+        with self.lock:
+            rows = [
+                ("prearchive", row.place.project, row.place.folder, one.sop_uid)
+                for row in self.rows.values()
+                if row.status != "ARCHIVING"
+                for one in row.files
+            ]
+            archived = [
+                ("archive", session.project, session.label, one.sop_uid)
+                for session in self.sessions.values()
+                for _, files in session.batches
+                for one in files
+            ]
+            return sorted(rows + archived)
+
+    def settle(self) -> None:
+        """Take away the rows whose archiving has come to its end."""
+        now = self.clock.now()
+        gone = [p for p, row in self.rows.items() if row.status == "ARCHIVING" and row.visible_at <= now]
+        for place in gone:
+            del self.rows[place]
+
+    def row(self, place: Place) -> FakeRow | None:
+        """Give the row as far as it is listed."""
+        row = self.rows.get(place)
+        late = row is not None and row.visible_at > self.clock.now() and row.status != "ARCHIVING"
+        return None if late and self.meanwhile is None else row
+
+    def status(self, row: FakeRow) -> str:
+        """Give the status that is listed now."""
+        late = row.visible_at > self.clock.now() and row.status != "ARCHIVING"
+        return self.meanwhile if late and self.meanwhile else row.status
+
+    def store(self, place: Place, files: Sequence[File]) -> None:
+        """Add files to a place, as one import does."""
+        seen_from = self.clock.now() + self.delay
+        row = self.rows.setdefault(place, FakeRow(place=place, files=[], visible_at=seen_from))
+        row.visible_at = seen_from
+        known = {(one.scan, one.sop_uid) for one in row.files}
+        row.files += [one for one in files if (one.scan, one.sop_uid) not in known]
+
+    def subject_of(self, project: str, label: str) -> FakeSubject:
+        """Give the subject of this label, created if there is none; archiving ignores case (C8 5.5)."""
+        known = self.subjects[project]
+        found = next((one for one in known if one.label.casefold() == label.casefold()), None)
+        if found is None:
+            found = FakeSubject(f"XNAT_S{next(self._numbers):05}", label)
+            known.append(found)
+        return found
+
+    def take_over(self, row: FakeRow, subject: FakeSubject, label: str) -> None:
+        """Move a row's files into the archive, seen after the delay."""
+        seen_from = self.clock.now() + self.delay
+        session = self.session_named(row.place.project, label)
+        if session is None:
+            session = FakeSession(
+                id=f"XNAT_E{next(self._numbers):05}",
+                project=row.place.project,
+                subject=subject.label,
+                label=label,
+                origin=f"/data/xnat/prearchive{row.place.tail}",
+                study_uid=row.files[0].study_uid,
+                batches=[],
+            )
+            self.sessions[session.id] = session
+        session.batches.append((seen_from, _renumbered(row.files, session)))
+        row.status, row.visible_at = "ARCHIVING", seen_from
+        self.settle()
+
+    def session_named(self, project: str, label: str) -> FakeSession | None:
+        """Give the archived session of this label, also where it is still to be seen."""
+        mine = (one for one in self.sessions.values() if one.project == project)
+        return next((one for one in mine if one.label == label), None)
+
+
+class FakeGateway:
+    """`core.ports.Gateway` upon a `FakeXnat`."""
+
+    def __init__(self, xnat: FakeXnat, clock: Clock) -> None:
+        self.xnat = xnat
+        self.clock = clock
+
+    def probe(self) -> None:
+        with self._request("probe"):
+            pass
+
+    def lateness(self) -> timedelta:
+        return self.xnat.delay + timedelta(seconds=1)
+
+    def writable(self, project: str) -> bool:
+        with self._request("writable"):
+            return self.xnat.projects.get(project, False)
+
+    def look(self, place: Place) -> Row | None:
+        with self._request("look"):
+            row = self.xnat.row(place)
+            if row is None:
+                return None
+            first = row.files[0]
+            return Row(place, self.xnat.status(row), first.person, first.study_uid)
+
+    def holding(self, place: Place) -> Holding:
+        with self._request("holding"):
+            row = self.xnat.row(place)
+            if row is None or self.xnat.status(row).startswith(AT_WORK):
+                raise NotYet("XNAT has not built the session yet")
+            return _holding(row.files, row.files[0].study_uid)
+
+    def upload(self, place: Place, zip_path: str, progressed: Progressed, *, alone: bool) -> None:
+        with self._request("upload alone" if alone else "upload"):
+            size = Path(zip_path).stat().st_size
+            progressed(0, size)
+            files = [one for one in self._read(zip_path) if one.modality not in self.xnat.leaves_out]
+            progressed(size, size)
+            self._import(place, files)
+
+    def discard(self, place: Place) -> None:
+        with self._request("discard"):
+            row = self.xnat.row(place)
+            if row is None:
+                return
+            if self.xnat.status(row).startswith(("_", "RECEIVING", "ARCHIVING")):
+                raise NotYet("XNAT is still at work on the row")
+            del self.xnat.rows[place]
+
+    def build(self, place: Place) -> None:
+        with self._request("build"):
+            row = self.xnat.row(place)
+            if row is None:
+                raise InDoubt("the row is gone")
+            row.status = "READY"
+
+    def archive(self, place: Place, subject: str, label: str, *, join: bool, pipelines: bool) -> None:
+        with self._request("archive" if pipelines else "archive without pipelines"):
+            row = self.xnat.row(place)
+            if row is None or row.status == "ARCHIVING":
+                raise InDoubt("the row is not there: it may be archived already (C8 5.4)")
+            if self.xnat.status(row).startswith(AT_WORK):
+                raise NotYet("XNAT is still at work on the row")
+            if row.status == "ERROR" or not self.xnat.projects.get(place.project, False):
+                raise OnceMore("XNAT refused to archive")
+            owner = self.xnat.subject_of(place.project, _clean(subject))
+            try:
+                self._compare(row, owner, _clean(label), join=join)
+            except Conflict:
+                row.status = "CONFLICT"
+                raise
+            self.xnat.take_over(row, owner, _clean(label))
+
+    def sessions(self, project: str, uids: Sequence[str]) -> Sequence[Session]:
+        with self._request("sessions"):
+            mine = (one for one in self.xnat.sessions.values() if one.project == project)
+            return [seen for one in mine if one.study_uid in uids and (seen := self._seen(one))]
+
+    def session_named(self, project: str, label: str) -> Session | None:
+        with self._request("session_named"):
+            found = self.xnat.session_named(project, label)
+            return self._seen(found) if found else None
+
+    def session(self, accession: str) -> Session | None:
+        with self._request("session"):
+            found = self.xnat.sessions.get(accession)
+            return self._seen(found) if found else None
+
+    def sop_uids(self, session: Session, series_uid: str) -> frozenset[str]:
+        with self._request("sop_uids"):
+            files = self.xnat.sessions[session.id].files(self.clock.now())
+            return frozenset(one.sop_uid for one in files if one.series_uid == series_uid)
+
+    def header(self, session: Session) -> Mapping[str, str]:
+        with self._request("header"):
+            return dict(self.xnat.sessions[session.id].files(self.clock.now())[0].header)
+
+    def subject(self, project: str, label: str) -> Subject | None:
+        with self._request("subject"):
+            found = next((one for one in self.xnat.subjects[project] if one.label == label), None)
+            if found is None:
+                return None
+            return Subject(
+                id=found.id,
+                label=found.label,
+                fields=dict(found.fields),
+                demographics=dict(found.demographics),
+            )
+
+    def write_subject(
+        self, project: str, label: str, *, fields: Mapping[str, str], demographics: Mapping[str, str]
+    ) -> None:
+        with self._request("write_subject"):
+            _validate(demographics)
+            one = self.xnat.subject_of(project, label)  # a missing subject is created (C8 7.1)
+            one.fields.update({name.lower(): value for name, value in fields.items() if value})  # F42
+            one.demographics.update({name: value for name, value in demographics.items() if value})
+
+    @contextmanager
+    def _request(self, what: str) -> Iterator[None]:
+        name = what.split(maxsplit=1)[0]
+        with self.xnat.lock:
+            self.xnat.requests.append(what)
+            self.xnat.settle()
+            if self.xnat.before[name]:
+                raise self.xnat.before[name].pop(0)
+            yield
+            if self.xnat.after[name]:
+                raise self.xnat.after[name].pop(0)
+
+    def _read(self, zip_path: str) -> Iterator[File]:
+        with zipfile.ZipFile(zip_path) as archive:
+            for member in archive.infolist():
+                try:
+                    dataset = pydicom.dcmread(io.BytesIO(archive.read(member)), stop_before_pixels=True)
+                except InvalidDicomError:
+                    continue
+                yield self._file(PurePosixPath(member.filename).name, dataset)
+
+    def _file(self, name: str, dataset: pydicom.Dataset) -> File:
+        uids = (dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID)
+        study, series, sop = (self.xnat.remap(str(uid)) for uid in uids)
+        wanted = ("PatientAge", "PatientBirthDate", "PatientSex")
+        person = str(dataset.get("PatientName", "")).rstrip("^")
+        return File(
+            name=name,
+            study_uid=study,
+            series_uid=series,
+            sop_uid=sop,
+            scan=str(dataset.get("SeriesNumber", "") or series),
+            modality=str(dataset.get("Modality", "")),
+            person=re.sub(r"[^A-Za-z0-9_-]", "_", person) if self.xnat.dialect == "1.8" else person,
+            header={key: str(dataset[key].value or "") for key in wanted if key in dataset},
+        )
+
+    def _import(self, place: Place, files: Sequence[File]) -> None:
+        if not files:
+            raise OnceMore("nothing that XNAT makes a session of")  # F69, C8 3.8
+        if not self.xnat.projects.get(place.project, False):
+            self._import_elsewhere(place, files)
+        held = self.xnat.rows.get(place)
+        if held is not None and self.xnat.dialect == "1.6":
+            raise InDoubt("something lies at our place already")  # F66
+        if held is not None and held.files[0].study_uid != files[0].study_uid:
+            raise OnceMore("XNAT refused the import")  # C8 17.11
+        studies = list(dict.fromkeys(one.study_uid for one in files))
+        for number, uid in enumerate(studies):
+            folder = f"{place.folder}_{number}" if number else place.folder
+            at = Place(place.project, place.timestamp, folder)
+            self.xnat.store(at, [one for one in files if one.study_uid == uid])
+        if len(studies) > 1:
+            raise Conflict("XNAT made more than one session of it")  # F11
+
+    def _import_elsewhere(self, place: Place, files: Sequence[File]) -> None:
+        if self.xnat.dialect == "1.8":
+            self.xnat.store(Place("Unassigned", place.timestamp, place.folder), files)
+            raise Conflict("XNAT put it into Unassigned")  # C8 3.5
+        if place.project in self.xnat.projects:
+            raise OnceMore("XNAT says that we may not import into the project")  # F15, F62
+        raise Permanent("XNAT has no such project")  # F15
+
+    def _compare(self, row: FakeRow, owner: FakeSubject, label: str, *, join: bool) -> None:
+        there = self.xnat.session_named(row.place.project, label)
+        if there is None:
+            return
+        if there.subject != owner.label or there.study_uid != row.files[0].study_uid:
+            raise Conflict("another study has this label")  # F30, F32, C8 5.5
+        if not join and self.xnat.dialect == "1.6":
+            raise Conflict("the label is taken")  # F30; a newer server adds without being asked (C8 5.3)
+        held = {one.name for _, files in there.batches for one in files}
+        known = {one.sop_uid for _, files in there.batches for one in files if self.xnat.dialect == "1.8"}
+        if any(one.name in held or one.sop_uid in known for one in row.files):
+            raise Conflict("matching files")  # F73: 1.6 goes by the file name alone
+
+    def _seen(self, session: FakeSession) -> Session | None:
+        files = session.files(self.clock.now())
+        if not files:
+            return None
+        return Session(
+            id=session.id,
+            project=session.project,
+            subject=session.subject,
+            label=session.label,
+            prearchive_path=session.origin,
+            holding=_holding(files, session.study_uid),
+        )
+
+
+def _holding(files: Sequence[File], study_uid: str) -> Holding:
+    counts: dict[tuple[str, str], int] = defaultdict(int)
+    for one in files:
+        counts[one.scan, one.series_uid] += 1
+    return Holding(study_uid, tuple(Scan(scan, series, n) for (scan, series), n in counts.items()))
+
+
+def _renumbered(files: Sequence[File], session: FakeSession) -> list[File]:
+    """Rename the scans whose number another series of the session has (C8 5.5)."""
+    taken = {one.scan: one.series_uid for _, batch in session.batches for one in batch}
+    return [
+        one
+        if taken.get(one.scan, one.series_uid) == one.series_uid
+        else replace(one, scan=f"{one.scan}-{one.modality}1")
+        for one in files
+    ]
+
+
+def _clean(label: str) -> str:
+    """Make a label of a name as archiving does: letters of every script stay (F70)."""
+    return re.sub(r"[^\w-]", "_", label)
+
+
+def _validate(demographics: Mapping[str, str]) -> None:
+    gender, dob = demographics.get("gender", ""), demographics.get("dob", "")
+    if gender and gender.lower() not in GENDERS:
+        raise Permanent("XNAT refused a value")  # F43
+    if dob and not re.fullmatch(r"\d{4}-\d\d-\d\d", dob):
+        raise Permanent("XNAT refused a value")  # F43

@@ -1,0 +1,195 @@
+"""Lists, items and files of the archive, and the header dump (C8 6, 10, 11; F24, F51 to F54)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sandbox.kit import (
+    OTHER_STUDY,
+    RT_PLAN,
+    STUDY,
+    Visitor,
+    child,
+    dicom,
+    place,
+    reason,
+    series_of,
+    zipped,
+)
+
+E1 = "/data/projects/P1/subjects/S1/experiments/E1"
+FLAT = "/data/experiments/XNAT_E00001"
+DUMP = "/data/services/dicomdump"
+
+
+@pytest.fixture
+def archived(either: Visitor) -> Visitor:
+    """Give a member's view of an XNAT with one session: two images and a plan."""
+    members = {**series_of(2), "plan.dcm": dicom(kind=RT_PLAN, Modality="RTPLAN", series=4)}
+    either.sent(zipped(members), dest=place(), session="xw_1")
+    either.archived(place(), subject="S1", session="E1")
+    return either
+
+
+def test_projects_are_listed_as_text_only_tables(either: Visitor) -> None:  # F37, C8 0.7, capture 37
+    answer = either.get("/data/projects", format="json")
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.text.endswith('"totalRecords": "1"}}')
+    (row,) = either.rows("/data/projects")
+    assert set(row) == {"ID", "secondary_ID", "name", "description", "pi_firstname", "pi_lastname", "URI"}
+    assert either.rows("/data/projects", columns="ID,URI,name") == [
+        {"ID": "P1", "URI": "/data/projects/P1", "name": "P1"}
+    ]
+
+
+def test_writable_projects_are_those_one_may_edit(either: Visitor) -> None:  # C8 10
+    either.xnat.add_project("P2")
+    either.xnat.add_project("P3")
+    either.xnat.grant("tech", "P2", "collaborator")
+    assert [row["ID"] for row in either.rows("/data/projects")] == ["P1", "P2", "P3"]
+    assert [row["ID"] for row in either.rows("/data/projects", data="writable")] == ["P1"]
+    assert [row["ID"] for row in either.rows("/data/projects", data="readable")] == ["P1", "P2"]
+    assert either.get("/data/projects", data="nonsense").status_code == 400
+
+
+def test_accessible_projects_come_in_another_shape(either: Visitor) -> None:  # captures 41 and 88
+    (row,) = either.rows("/data/projects", accessible="true")
+    assert (row["id"], row["user_role_1"], row["project_access"]) == ("P1", "Members", "protected")
+
+
+def test_private_projects_are_404_for_outsiders_and_ids_have_a_case(either: Visitor) -> None:  # F51, F52
+    either.xnat.add_project("P2", accessibility="private")
+    assert either.get("/data/projects/P2").status_code == 404
+    assert either.get("/data/projects/p1").status_code == 404
+    assert either.item("/data/projects/P1")["data_fields"]["ID"] == "P1"
+
+
+def test_the_prearchive_code_is_a_bare_number(either: Visitor) -> None:  # C8 10, captures 54 and 433
+    path = "/data/projects/P1/prearchive_code"
+    assert either.get(path).text == "0"
+    assert either.put(f"{path}/4").status_code == 403
+    either.xnat.grant("tech", "P1", "owner")
+    assert (either.put(f"{path}/4").status_code, either.get(path).text) == (200, "4")
+
+
+def test_subjects_are_listed_with_chosen_columns(archived: Visitor) -> None:  # C8 10, capture 283
+    archived.put("/data/projects/P1/subjects/S1", {"gender": "female"})
+    (row,) = archived.rows("/data/projects/P1/subjects")
+    assert set(row) == {"ID", "project", "label", "insert_date", "insert_user", "URI"}
+    gender = "xnat:subjectData/demographics[@xsi:type=xnat:demographicData]/gender"
+    (row,) = archived.rows("/data/projects/P1/subjects", columns=f"label,{gender},nonsense")
+    assert row == {"label": "S1", gender.lower(): "female", "URI": "/data/subjects/XNAT_S00001"}
+
+
+def test_subjects_are_not_for_outsiders(old: Visitor, new: Visitor) -> None:  # F44, C8 10
+    for visitor, status in ((old, 500), (new, 403)):
+        with Visitor(visitor.xnat, "outsider") as outsider:
+            assert outsider.get("/data/projects/P1/subjects").status_code == status
+
+
+@pytest.mark.parametrize("path", ["/data/projects/P1/experiments", "/data/experiments", "/data/archive/experiments"])
+def test_experiments_are_found_by_uid_and_label(archived: Visitor, path: str) -> None:  # C8 10
+    columns = {"project": "P1", "xsiType": "xnat:imageSessionData", "columns": "ID,label,subject_label,UID"}
+    (row,) = archived.rows(path, **columns, UID=STUDY)
+    assert (row["ID"], row["label"], row["subject_label"], row["UID"]) == ("XNAT_E00001", "E1", "S1", STUDY)
+    assert archived.rows(path, **columns, UID=OTHER_STUDY) == []
+    assert len(archived.rows(path, **columns, label="E*")) == 1
+    assert archived.rows(path, project="P1", xsiType="xnat:ctSessionData") == []
+
+
+def test_an_experiment_row_carries_a_key_that_nobody_asked_for(archived: Visitor) -> None:  # C8 17.4, capture 289
+    (row,) = archived.rows("/data/projects/P1/experiments")
+    assert row["xnat:subjectassessordata/id"] == row["ID"] == "XNAT_E00001"
+    (row,) = archived.rows("/data/projects/P1/experiments", columns="ID,label")
+    assert {"xsiType", "project", "URI"} < set(row)
+
+
+def test_scans_have_no_file_counts_but_frames(archived: Visitor) -> None:  # F53, captures 294 and 295
+    first, second = archived.rows(f"{E1}/scans")
+    assert (first["ID"], first["xsiType"], "file_count" in first) == ("1", "xnat:mrScanData", False)
+    assert second["xsiType"] == "xnat:otherDicomScanData"
+    (row, _) = archived.rows(f"{E1}/scans", columns="ID,frames,UID")
+    assert (row["frames"], row["UID"]) == ("2", f"{STUDY}.1")
+
+
+def test_counts_stand_in_the_resources_as_text_and_in_the_item_as_numbers(archived: Visitor) -> None:  # F53, C8 11
+    rows = archived.rows(f"{FLAT}/resources", all="true")
+    assert [(row["cat_id"], row["label"], row["file_count"]) for row in rows] == [
+        ("1", "DICOM", "2"),
+        ("4", "secondary", "1"),
+    ]
+    assert archived.rows(f"{FLAT}/resources") == []
+    assert archived.rows(f"{E1}/scans/1/resources")[0]["file_count"] == "2"
+    assert child(archived.item(f"{E1}/scans/1"), "file")[0]["file_count"] == 2
+
+
+def test_files_can_be_listed_and_fetched_everywhere(archived: Visitor) -> None:  # F53, captures 298 to 304
+    for path, count in (
+        (f"{E1}/scans/1/files", 2),
+        (f"{E1}/scans/1/resources/DICOM/files", 2),
+        (f"{FLAT}/scans/ALL/files", 3),
+    ):
+        files = archived.rows(path)
+        assert len(files) == count
+        fetched = archived.get(files[0]["URI"])
+        assert (fetched.headers["Content-Type"], fetched.content) == ("application/octet-stream", dicom(1))
+    assert archived.rows(f"{E1}/files") == []
+
+
+def test_what_is_missing_is_404(archived: Visitor) -> None:  # captures 69 and 303
+    assert (
+        reason(archived.get("/data/projects/P1/subjects/S1/experiments/NO"))
+        == "Unable to find the specified experiment."
+    )
+    assert reason(archived.get(f"{E1}/scans/99")) == "Unable to find the specified scan."
+    assert archived.get("/data/experiments/E1").status_code == 404
+    assert archived.get("/data/user").status_code == 404
+
+
+def test_scans_by_the_short_path_answer_with_the_experiment(archived: Visitor) -> None:  # F52, capture 380
+    node = archived.item("/data/projects/P1/experiments/E1/scans")
+    assert node["data_fields"]["ID"] == "XNAT_E00001"
+
+
+def test_a_flat_put_stores_nothing_on_1_8(new: Visitor) -> None:  # C8 17.10
+    new.sent(zipped(series_of(1)), dest=place())
+    new.archived(place(), subject="S1", session="E1")
+    assert new.put(FLAT, {"note": "x"}).text == "XNAT_E00001"
+    assert "note" not in new.item(FLAT)["data_fields"]
+    assert new.put(E1, {"note": "x"}).text == "XNAT_E00001"
+    assert new.item(FLAT)["data_fields"]["note"] == "x"
+
+
+def test_a_dump_gives_the_asked_fields_of_one_file(archived: Visitor) -> None:  # F24, C8 6
+    for src in ("/archive/projects/P1/subjects/S1/experiments/E1", "/archive/projects/P1/experiments/E1/scans/1"):
+        rows = archived.rows(DUMP, src=src, field=["PatientID", "00100010", "PatientAge", "StudyInstanceUID"])
+        assert rows == [
+            {"tag1": "(0010,0010)", "tag2": "", "vr": "PN", "value": "Canary^Kim", "desc": "Patient's Name"},
+            {"tag1": "(0010,0020)", "tag2": "", "vr": "LO", "value": "CAN01", "desc": "Patient ID"},
+            {"tag1": "(0020,000D)", "tag2": "", "vr": "UI", "value": STUDY, "desc": "Study Instance UID"},
+        ]
+
+
+@pytest.mark.parametrize("src", ["/data/archive/projects/P1/experiments/E1", "/archive/experiments/XNAT_E00001"])
+def test_a_dump_of_a_source_it_does_not_know_is_empty(archived: Visitor, src: str) -> None:  # F24, C8 6
+    assert archived.rows(DUMP, src=src) == []
+
+
+def test_a_dump_of_a_missing_scan_is_empty_and_of_a_missing_session_an_error(archived: Visitor) -> None:  # F24
+    assert archived.rows(DUMP, src="/archive/projects/P1/experiments/E1/scans/99") == []
+    assert archived.get(DUMP, src="/archive/projects/P1/experiments/NO").status_code in {400, 404}
+    assert archived.get(DUMP, src=place("never")).status_code == 404
+
+
+def test_a_dump_refuses_what_is_no_tag_or_asked_twice(archived: Visitor) -> None:  # F24, C8 6
+    src = "/archive/projects/P1/experiments/E1"
+    answer = archived.get(DUMP, src=src, field="NoSuchKeyword")
+    assert (answer.status_code, reason(answer)) == (400, "not a valid DICOM attribute tag: NoSuchKeyword")
+    assert archived.get(DUMP, src=src, field=["PatientID", "00100020"]).status_code == 400
+    assert reason(archived.get(DUMP)) == "Please set the src parameter"
+
+
+def test_a_dump_reads_the_prearchive_too_and_escapes_values(either: Visitor) -> None:  # C8 6, trap 26
+    either.sent(zipped({"a": dicom(StudyDescription="a<b>&c")}), dest=place())
+    (row,) = either.rows(DUMP, src=place(), field="StudyDescription")
+    assert row["value"] == "a&lt;b&gt;&amp;c"

@@ -1,0 +1,173 @@
+"""A whole service without threads: every part real but for the clock, and what a test puts in its place."""
+
+from __future__ import annotations
+
+import io
+import threading
+import zipfile
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
+from xnat_watchd.adapters.files import Disk
+from xnat_watchd.adapters.folders import Folders
+from xnat_watchd.adapters.ledger import Ledger, open_database
+from xnat_watchd.core.limits import Limits
+from xnat_watchd.core.ports import Gateway
+from xnat_watchd.core.retry import RetryPolicy
+from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.intake import Habits, Intake
+from xnat_watchd.pipeline import Pipeline
+from xnat_watchd.steps.tools import Tools
+
+QUIET = 10.0
+
+
+class Time:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.at = datetime(2026, 1, 1, tzinfo=UTC)
+        self.since_start = 1000.0
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.since_start
+
+    def pass_(self, **span: float) -> None:
+        self.at += timedelta(**span)
+        self.since_start += timedelta(**span).total_seconds()
+
+
+class Notes:
+    """A log that keeps what it is told, so that a test can ask."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, object]]] = []
+
+    def info(self, event: str, **facts: object) -> None:
+        self.lines.append((event, facts))
+
+    warning = error = info
+
+    def events(self) -> list[str]:
+        return [event for event, _ in self.lines]
+
+
+def as_is(part: str, thing: Any) -> Any:
+    """Leave a part as it is."""
+    del part
+    return thing
+
+
+class Station:
+    """A workstation: folders, ledger, intake and one worker. `around` may wrap any part by its name."""
+
+    def __init__(
+        self,
+        root: Path,
+        gateway: Gateway,
+        time: Time,
+        *,
+        rules: Callable[[str], ProjectRules] = lambda _: ProjectRules(),
+        around: Callable[[str, Any], Any] = as_is,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        project: str = "P1",
+        seed: int = 0,
+        log: Notes | None = None,
+    ) -> None:
+        self.time, self.log = time, log or Notes()
+        self.folders = Folders(
+            drop=root / "drop", shares=root / "shares", work=root / "work", done=root / "done", failed=root / "failed"
+        )
+        for folder in (self.folders.drop, self.folders.work, self.folders.done, self.folders.failed):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.ledger = Ledger(open_database(root / "ledger.sqlite"))
+        for part in ("deliveries", "studies", "gates"):
+            setattr(self.ledger, part, around(f"ledger.{part}", getattr(self.ledger, part)))
+        disk = around("disk", Disk())
+        self.intake = Intake(
+            ledger=self.ledger, disk=disk, folders=self.folders, clock=time, log=self.log,
+            habits=Habits(quiet_for=QUIET, incomplete_after=1800, ignore=("*.part",), project=project, projects=()),
+            open_zip=around("zip.open", lambda path: open_zip(path, limits)), is_whole=is_whole,
+        )  # fmt: skip
+        self.pipeline = Pipeline(
+            Tools(
+                ledger=self.ledger, gateway=around("gateway", gateway), clock=time, disk=disk, folders=self.folders,
+                rules=rules, write_clean=around("zip.write", write_clean), chance=Random(seed).random,
+                progressed=lambda _sent, _size: None,
+            ),
+            RetryPolicy(), self.log, threading.Lock(),
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self.ledger.close()
+
+    def drop(self, name: str, data: bytes | Path) -> Path:
+        path = self.folders.drop / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.read_bytes() if isinstance(data, Path) else data)
+        return path
+
+    def start(self) -> None:
+        self.ledger.studies.recover(self.time.now())
+        self.intake.recover()
+
+    def take_in(self) -> None:
+        """Let what lies in the drop folder stand still for long enough, and take it."""
+        self.intake.sweep()
+        self.time.pass_(seconds=QUIET)
+        self.intake.sweep()
+
+    def work(self, *, hours: float = 48, steps: int = 1000) -> None:
+        """Work until nothing is left that time could bring."""
+        end = self.time.now() + timedelta(hours=hours)
+        for _ in range(steps):
+            while self.pipeline.step():
+                pass
+            self.pipeline.retire()
+            if self.idle() or self.time.now() > end:
+                return
+            self.time.pass_(seconds=30)
+        raise AssertionError("it never came to rest")
+
+    def idle(self) -> bool:
+        due = self.ledger.studies.next_due(self.time.now())
+        return due is None and not self.ledger.deliveries.retirable()
+
+    def run(self) -> None:
+        self.start()
+        self.take_in()
+        self.work()
+
+    def standings(self) -> list[tuple[str, str, str]]:
+        """Give every study with its progress and standing."""
+        return [
+            (f"{study['delivery']}.{study['number']}", study["progress"], study["standing"])
+            for delivery in range(1, 1000)
+            if (found := self.ledger.views.delivery(delivery)) or delivery < 50
+            for study in (found or {"studies": []})["studies"]
+        ]
+
+    def why(self, item: str) -> str:
+        return next(row["why"] for row in self.ledger.views.attention() if row["item"] == item)
+
+    def files(self) -> list[str]:
+        """Give every file below the root's folders, but for the ledger's own."""
+        root = self.folders.drop.parent
+        return sorted(
+            str(p.relative_to(root)) for p in root.rglob("*") if p.is_file() and not p.name.startswith("ledger.")
+        )
+
+
+def zipped(members: Iterable[tuple[str, bytes]]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members:
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return buffer.getvalue()

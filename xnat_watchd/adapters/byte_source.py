@@ -1,0 +1,72 @@
+"""Bytes that come in pieces, read forwards only, in constant memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+PIECE = 256 * 1024  #: bytes asked of the disk at once: large enough for speed, small enough for the cache
+
+
+def stretch(fd: int, start: int, size: int) -> Iterator[bytes]:
+    """Give `size` bytes of an open file from `start` in pieces; fewer where the file ends before."""
+    end = start + size
+    while start < end and (piece := os.pread(fd, min(PIECE, end - start), start)):
+        start += len(piece)
+        yield piece
+
+
+class Source:
+    """A reader over an iterator of pieces, none of them empty."""
+
+    __slots__ = ("_at", "_piece", "_pieces")
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._piece = b""
+        self._at = 0
+
+    def peek(self, size: int) -> bytes:
+        """Give the next `size` bytes, or what is left of them, and stay where we are."""
+        while len(self._piece) - self._at < size and (more := next(self._pieces, b"")):
+            self._piece = self._piece[self._at :] + more
+            self._at = 0
+        return self._piece[self._at : self._at + size]
+
+    def read(self, size: int) -> bytes:
+        """Give the next `size` bytes, or what is left of them."""
+        at, end = self._at, self._at + size
+        if end <= len(self._piece):
+            self._at = end
+            return self._piece[at:end]
+        found = self.peek(size)
+        self._at += len(found)
+        return found
+
+    def skip(self, size: int) -> bool:
+        """Pass over `size` bytes without keeping them; say whether there were so many."""
+        left = size - (len(self._piece) - self._at)
+        if left <= 0:
+            self._at += size
+            return True
+        while piece := next(self._pieces, b""):
+            if left <= len(piece):
+                self._piece, self._at = piece, left
+                return True
+            left -= len(piece)
+        self._piece, self._at = b"", 0
+        return False
+
+    def rest(self) -> Iterator[bytes]:
+        """Give what is left, in pieces."""
+        piece, self._piece = self._piece[self._at :], b""
+        self._at = 0
+        if piece:
+            yield piece
+        yield from self._pieces
+
+    def drain(self) -> None:
+        """Let what is left pass by."""
+        self._piece, self._at = b"", 0
+        for _ in self._pieces:
+            pass

@@ -1,0 +1,87 @@
+"""What one DICOM instance says of itself, and whether that is enough for XNAT to place it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from xnat_watchd.adapters import dicom_stream as dicom
+from xnat_watchd.adapters.dicom_stream import Header
+from xnat_watchd.adapters.dicom_text import decoded
+
+_UID = re.compile(r"[0-9][0-9.]{0,63}")
+_IDENTITY = (  # without these XNAT cannot place an instance (C8 3.8, F76)
+    (dicom.SOP_CLASS, "SOP class"),
+    (dicom.SOP_INSTANCE, "instance UID"),
+    (dicom.SERIES, "series UID"),
+    (dicom.STUDY, "study UID"),
+)
+_TEXTS = {
+    "name": dicom.PATIENT_NAME,
+    "id": dicom.PATIENT_ID,
+    "birth_date": dicom.BIRTH_DATE,
+    "age": dicom.AGE,
+    "sex": dicom.SEX,
+    "date": dicom.STUDY_DATE,
+    "time": dicom.STUDY_TIME,
+}
+
+WITHOUT_IMAGE = frozenset(
+    # Modalities (PS3.3 C.7.3.1.1.1) whose objects carry no image that a scanner made. A server may leave out SR, KO
+    # and PR (F64); it keeps RT and SEG beside images (F77), yet none of them is missed as an image is.
+    "SR KO PR DOC SEG REG FID RWV ANN ASMT PLAN STAIN TEXTUREMAP M3D CFM "
+    "RTSTRUCT RTPLAN RTRECORD RTDOSE RTSEGANN RTINTENT RAD3D "
+    "AU ECG EEG EMG EOG EPS HD RESP POS SMR AR KER LEN OAM OPV SRF VA IOL".split()  # noqa: SIM905 - reads like a list
+)
+_CLASSES_WITHOUT_IMAGE = (
+    # Objects that come under the modality of the scanner that made them, by the start of their SOP class (PS3.4 B.5).
+    "1.2.840.10008.5.1.4.1.1.9.",  # waveforms
+    "1.2.840.10008.5.1.4.1.1.11.",  # presentation states
+    "1.2.840.10008.5.1.4.1.1.66",  # raw data, registration, fiducials, segmentation
+    "1.2.840.10008.5.1.4.1.1.67",  # real world values
+    "1.2.840.10008.5.1.4.1.1.88.",  # structured reports
+    "1.2.840.10008.5.1.4.1.1.104.",  # documents and models
+    "1.2.840.10008.5.1.4.34.",  # RT work lists
+    "1.3.12.2.1107.5.9.1",  # Siemens, "CSA non-image"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One instance as its header has it; texts decoded, and empty where the header says nothing."""
+
+    sop_uid: str
+    series_uid: str
+    study_uid: str  #: empty when it is missing or invalid
+    series_number: str
+    modality: str
+    image: bool
+    texts: Mapping[str, str]  #: of `name`, `id`, `birth_date`, `age`, `sex`, `date`, `time`
+    problem: str  #: why it counts as damaged, in a few words
+
+
+def facts_of(header: Header) -> Facts:
+    """Give what a walked header says; nothing in it is trusted to be what it should be."""
+    values = header.values
+    charset = values.get(dicom.CHARSET, b"")
+    study = header.uid(dicom.STUDY)
+    modality = decoded(values.get(dicom.MODALITY, b""), charset).strip()
+    return Facts(
+        sop_uid=header.uid(dicom.SOP_INSTANCE),
+        series_uid=header.uid(dicom.SERIES),
+        study_uid=study if _UID.fullmatch(study) else "",
+        series_number=decoded(values.get(dicom.SERIES_NUMBER, b""), charset).strip(),
+        modality=modality,
+        image=modality not in WITHOUT_IMAGE and not header.uid(dicom.SOP_CLASS).startswith(_CLASSES_WITHOUT_IMAGE),
+        texts={name: decoded(values[tag], charset) for name, tag in _TEXTS.items() if tag in values},
+        problem=header.problem or _missing(header),
+    )
+
+
+def _missing(header: Header) -> str:
+    for tag, name in _IDENTITY:
+        uid = header.uid(tag)
+        if not _UID.fullmatch(uid):
+            return f"invalid {name}" if uid else f"no {name}"
+    return ""

@@ -1,0 +1,136 @@
+"""A ZIP of DICOM: whether it is whole, what it holds, and a clean one of what is to be sent.
+
+Names in it are never paths, and nothing of it is held in memory but what identifies an instance.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from xnat_watchd.adapters.byte_source import Source, stretch
+from xnat_watchd.adapters.dicom_instance import facts_of
+from xnat_watchd.adapters.dicom_stream import Header, Kind, walk_file
+from xnat_watchd.adapters.study_sorter import Sorter
+from xnat_watchd.adapters.zip_content import Content, Tidiness
+from xnat_watchd.adapters.zip_directory import Directory, Member, find_directory, members, reads, refuse_unfit
+from xnat_watchd.core.delivery import ZipContents
+from xnat_watchd.core.errors import Unusable
+from xnat_watchd.core.limits import Limits
+
+_IMAGE_NAMES = (b".dcm", b".ima", b".dicom")
+_NOTES = 20  #: damaged members that are named in `detail`
+
+
+def is_whole(path: Path) -> bool:
+    """Tell a finished copy from an unfinished one: the end record is there and the directory reads.
+
+    Cheap: at most a few MiB of the directory are read, no member. Raises `OSError` when the file cannot be read,
+    and nothing for what it holds.
+    """
+    with path.open("rb", buffering=0) as file:
+        return reads(file.fileno())
+
+
+def nobody() -> None:
+    """Listen to no beat."""
+
+
+def open_zip(path: Path, limits: Limits, beat: Callable[[], None] = nobody) -> ZipContents:
+    """Inflate, check and walk every member once, in constant memory, and say what the ZIP holds.
+
+    `beat` is called every few MiB, so that a watchdog sees life. Raises `Unusable` when no study can come of it.
+    """
+    with path.open("rb", buffering=0) as file:
+        fd = file.fileno()
+        directory = find_directory(fd)
+        refuse_unfit(fd, directory, limits, beat)
+        opening = _Opening(fd, limits, beat)
+        for member in members(fd, directory):
+            opening.take(member)
+        return opening.contents(directory)
+
+
+class _Opening:
+    """One ZIP while its members are looked at."""
+
+    def __init__(self, fd: int, limits: Limits, beat: Callable[[], None]) -> None:
+        self._fd, self._limits, self._beat = fd, limits, beat
+        self._sorter = Sorter()
+        self._tidiness = Tidiness()
+        self._clutter = 0
+        self._zips = 0
+        self._damaged: list[str] = []
+
+    def take(self, member: Member) -> None:
+        """Look at the next member of the directory."""
+        self._beat()
+        content = Content(self._fd, member, self._beat)
+        source = Source(iter(content))
+        header = walk_file(source, self._limits)
+        source.drain()
+        self._tidiness.add(self._fd, member, content.local)
+        if content.problem:
+            self._note(member, content.problem)
+            self._sorter.corrupt(facts_of(header).study_uid, content.problem)
+        elif header.kind is Kind.INSTANCE:
+            self._sort(member, header)
+        elif _is_empty_image(member):
+            self._note(member, "empty")
+            self._sorter.damaged("", "empty")
+        elif not member.folder:
+            self._clutter += 1
+            self._zips += header.kind is Kind.ZIP
+
+    def contents(self, directory: Directory) -> ZipContents:
+        """Give what was found, or raise `Unusable`."""
+        studies = self._sorter.studies()
+        if not studies:
+            raise self._unusable()
+        tidy = self._tidiness.whole(directory.start) and not self._clutter and not self._sorter.copies
+        return ZipContents(
+            sha256=_sha256(self._fd, self._beat),
+            size=os.fstat(self._fd).st_size,
+            studies=studies,
+            clutter=self._clutter,
+            as_it_is=tidy and len(studies) == 1 and not studies[0].trouble,
+        )
+
+    def _sort(self, member: Member, header: Header) -> None:
+        facts = facts_of(header)
+        if facts.problem:
+            self._note(member, facts.problem)
+            self._sorter.damaged(facts.study_uid, facts.problem)
+        else:
+            self._sorter.sound(facts, member.size, member.crc, member.number)
+
+    def _note(self, member: Member, problem: str) -> None:
+        if len(self._damaged) < _NOTES:
+            self._damaged.append(f"member {member.number}, {member.name[:100]!r}: {problem}")
+
+    def _unusable(self) -> Unusable:
+        if problems := self._sorter.problems():
+            return Unusable(f"every image in the ZIP is damaged ({problems})", detail="\n".join(self._damaged))
+        if self._zips:
+            return Unusable(
+                "there is a ZIP inside the ZIP, and no image beside it", advice="Drop the inner ZIP itself."
+            )
+        if self._clutter:
+            return Unusable("there is no DICOM image in the ZIP")
+        return Unusable("there are only empty folders in the ZIP")
+
+
+def _is_empty_image(member: Member) -> bool:
+    """Say whether the name promises an image that is not there: an export ran out of room."""
+    last = member.name.rpartition(b"/")[2].lower()
+    return not member.size and member.regular and last.endswith(_IMAGE_NAMES) and not last.startswith(b".")
+
+
+def _sha256(fd: int, beat: Callable[[], None]) -> str:
+    digest = hashlib.sha256()
+    for piece in stretch(fd, 0, os.fstat(fd).st_size):
+        digest.update(piece)
+        beat()
+    return digest.hexdigest()

@@ -1,0 +1,81 @@
+"""Where things lie: our folders, and the names that our files have in them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from xnat_watchd.adapters.files import Disk
+
+LONGEST_NAME = 120  #: characters of a dropped name that we keep: with number and `.txt` it fits every file system
+_OURS = re.compile(r"(\d+)(?:\.(\d+))?\.zip")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folders:
+    """The folders of one root, or wherever the settings put them."""
+
+    drop: Path
+    shares: Path
+    work: Path
+    done: Path
+    failed: Path
+
+    def zip_of(self, delivery: int) -> Path:
+        """Give where a delivery's ZIP lies while it is ours."""
+        return self.work / f"{delivery}.zip"
+
+    def clean_zip(self, item: str) -> Path:
+        """Give where the ZIP lies that we make of one study: a copy that can be made again."""
+        return self.work / f"{item}.zip"
+
+    def rest(self, resting: str) -> Path:
+        """Give the path of a resting place as the ledger writes it: `done/2026-11/12_scan.zip`."""
+        kind, _, below = resting.partition("/")
+        return {"done": self.done, "failed": self.failed}[kind] / below
+
+
+def lock_of(ledger: Path) -> Path:
+    """Give the file whose lock says that a service works on this ledger."""
+    return ledger.with_name(f"{ledger.name}.lock")
+
+
+def snapshot_of(ledger: Path) -> Path:
+    """Give the file in which the service on this ledger publishes its status."""
+    return ledger.with_name("status.json")
+
+
+def resting_done(delivery: int, name: str, now: datetime) -> str:
+    """Give where a finished ZIP is to lie: by month, by number, under the name that it came with."""
+    return f"done/{now:%Y-%m}/{delivery}_{_plain(name)}"
+
+
+def resting_failed(delivery: int, name: str) -> str:
+    """Give where a rejected ZIP is to lie."""
+    return f"failed/{delivery}_{_plain(name)}"
+
+
+def whose(file_name: str) -> tuple[int, int | None] | None:
+    """Give delivery and study of a file in work, or None when it is none of ours."""
+    found = _OURS.fullmatch(file_name)
+    return (int(found[1]), int(found[2]) if found[2] else None) if found else None
+
+
+def put_away(folders: Folders, disk: Disk, delivery: int, resting: str) -> None:
+    """Move a delivery's ZIP to rest and remove the copies made of it. Does nothing when it is done already."""
+    for name in disk.names(folders.work):
+        mine = whose(name)
+        if mine is not None and mine[0] == delivery and mine[1] is not None:
+            disk.remove(folders.work / name)
+    if disk.lies(folders.zip_of(delivery)):
+        disk.move(folders.zip_of(delivery), folders.rest(resting))
+
+
+def _plain(name: str) -> str:
+    """Keep the last part of a dropped name, without what hurts in a terminal or a shell's glob."""
+    last = name.rpartition("/")[2].encode("utf-8", "replace").decode()
+    stem, _, ending = last.rpartition(".")
+    kept = "".join(c if c.isprintable() and c not in '\\/:*?"<>|' else "_" for c in stem)
+    return f"{kept[:LONGEST_NAME]}.{ending[:8]}"

@@ -1,0 +1,197 @@
+"""What XNAT's answers say, read with care: nothing that a server sends is believed before its shape is checked."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import unquote, urlsplit
+from xml.parsers import expat
+
+from xnat_watchd.core.errors import Transient
+
+LONGEST_REASON = 500  #: characters of a server's own words that are kept
+_PAGE_READ = 20_000  #: characters of an error page that are looked at
+
+_IS_PAGE = re.compile(r"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL)
+_TITLE = re.compile(r"<title>(.{0,200}?)</title>", re.IGNORECASE | re.DOTALL)
+_REASONS = (
+    re.compile(r"<b>Message</b>(.*?)</p>", re.IGNORECASE | re.DOTALL),  # Tomcat's page, whose <h3> is a signature
+    re.compile(r"<h3>(.*?)</h3>", re.IGNORECASE | re.DOTALL),  # restlet's (F54, C8 0.4)
+)
+_CHARSET = re.compile(r"charset=\"?([\w.:-]{1,40})", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer, whole and of bounded length."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)  #: names in lower case
+
+    @property
+    def text(self) -> str:
+        """The body as text; JSON comes without a charset and is UTF-8 (F54)."""
+        named = _CHARSET.search(self.headers.get("content-type", ""))
+        try:
+            return self.body.decode(named[1] if named else "utf-8", "replace")
+        except LookupError:  # a charset that nobody knows
+            return self.body.decode("utf-8", "replace")
+
+    @property
+    def is_page(self) -> bool:
+        """Whether this is a page for people, whatever its media type says (client.md 0.5)."""
+        return _IS_PAGE.match(self.text[:_PAGE_READ]) is not None
+
+    @property
+    def reason(self) -> str:
+        """The server's own words. They may hold names: for the ledger only."""
+        text = self.text[:_PAGE_READ]
+        found = next((match[1] for pattern in _REASONS if (match := pattern.search(text))), text)
+        return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", found)).split())[:LONGEST_REASON]
+
+    @property
+    def words(self) -> str:
+        """Title and reason in lower case, to look for known words in."""
+        title = _TITLE.search(self.text[:_PAGE_READ])
+        return f"{title[1] if title else ''} {self.reason}".lower()
+
+    @property
+    def is_of_xnat(self) -> bool:
+        """Whether this is restlet's own error page and not one of Tomcat or of a proxy before it (C8 0.4, 12)."""
+        return "<title>status page</title>" in self.text[:_PAGE_READ].lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node of XNAT's item form: its fields as text, and its children by the name of their field (C8 0.8)."""
+
+    fields: Mapping[str, str] = MappingProxyType({})
+    children: Mapping[str, tuple[Node, ...]] = MappingProxyType({})
+
+
+def table(answer: Answer) -> list[Mapping[str, str]]:
+    """Give the rows of a JSON table (C8 0.7). Cells that are neither text nor number are left out."""
+    result = _get(_get(_json(answer), "ResultSet"), "Result")
+    if not isinstance(result, list):
+        raise _unreadable()
+    return [_texts(row) for row in result if isinstance(row, dict)]
+
+
+def item(answer: Answer) -> Node:
+    """Give the first node of a JSON item (C8 0.8)."""
+    items = _get(_json(answer), "items")
+    if not isinstance(items, list) or not items or not isinstance(items[0], dict):
+        raise _unreadable()
+    try:
+        return _node(items[0])
+    except RecursionError as error:  # an item within an item within an item
+        raise _unreadable() from error
+
+
+def uris(answer: Answer) -> list[str]:
+    """Give the lines of a list of URIs, each beginning with /data, without host and context path (C8 3.4)."""
+    lines = [line.strip() for line in answer.text.splitlines() if line.strip()]
+    return [_below_data(line) for line in lines]
+
+
+def version(answer: Answer) -> str:
+    """Give the version that buildInfo names, or nothing."""
+    try:
+        named = _get(_json(answer), "version")
+    except Transient:
+        return ""
+    return named[:LONGEST_REASON] if isinstance(named, str) else ""
+
+
+def count(text: str) -> int | None:
+    """Give a number of files, or None where XNAT has none: it may be empty (C8 11)."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
+
+
+@dataclass(slots=True)
+class SessionXml:
+    """What a prearchive session's XML says: its StudyInstanceUID, and UID by ID of its scans (F71)."""
+
+    study_uid: str = ""
+    scans: dict[str, str] = field(default_factory=dict)
+
+
+def session_xml(answer: Answer) -> SessionXml:
+    """Read a session's XML. A document with a DOCTYPE is refused: nothing may be expanded."""
+    found, path = SessionXml(), list[str]()
+
+    def begin(name: str, attributes: dict[str, str]) -> None:
+        path.append(name.rpartition(" ")[2])
+        if len(path) == 1:
+            found.study_uid = attributes.get("UID", "")
+        elif path[1:] == ["scans", "scan"]:
+            found.scans[attributes.get("ID", "")] = attributes.get("UID", "")
+
+    def refuse(*_: object) -> None:
+        raise _unreadable()
+
+    reader = expat.ParserCreate(namespace_separator=" ")
+    reader.StartElementHandler = begin
+    reader.EndElementHandler = lambda _: path.pop()
+    reader.StartDoctypeDeclHandler = refuse
+    try:
+        reader.Parse(answer.body, True)  # noqa: FBT003 - the second argument has no name in C
+    except expat.ExpatError as error:  # cut short, or no XML at all
+        raise _unreadable() from error
+    return found
+
+
+def _json(answer: Answer) -> Any:
+    try:
+        return json.loads(answer.text)
+    except (ValueError, RecursionError) as error:  # no JSON; or brackets without end
+        raise _unreadable() from error
+
+
+def _get(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _texts(values: Mapping[Any, Any]) -> Mapping[str, str]:
+    """Give texts and numbers as text; NULL is the empty string (C8 0.7), the rest is nothing of ours."""
+    return {
+        str(name): str(value)
+        for name, value in values.items()
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+    }
+
+
+def _node(value: Mapping[str, Any]) -> Node:
+    fields, children = value.get("data_fields"), value.get("children")
+    return Node(
+        _texts(fields) if isinstance(fields, dict) else {},
+        {
+            child["field"]: tuple(_node(one) for one in _listed(child.get("items")))
+            for child in _listed(children)
+            if isinstance(child.get("field"), str)
+        },
+    )
+
+
+def _listed(value: Any) -> Sequence[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _below_data(uri: str) -> str:
+    """Cut host and context path; some importers leave the /data out (C8 3.4, trap 4)."""
+    path = unquote(urlsplit(uri).path) if "://" in uri[:10] else uri
+    for root in ("/data/prearchive/", "/data/archive/", "/prearchive/", "/archive/"):
+        _, found, rest = path.partition(root)
+        if found:
+            return f"/data/{root.strip('/').removeprefix('data/')}/{rest}"
+    return path
+
+
+def _unreadable() -> Transient:
+    return Transient("XNAT answered in a form that cannot be read")

@@ -1,0 +1,154 @@
+"""HTTP connections that stop at once: when the program stops, and when the server answers before we have sent all."""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import ssl
+import threading
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.retry import Retry
+
+from xnat_watchd.adapters.gateway.zip_body import PIECE
+
+GLANCE = 0.25  #: seconds of waiting for the socket between two looks at the stop event
+TRICKLE = 60.0  #: seconds that an answer may pause once it has begun
+TLS_RECORDS = 1 << 16  #: bytes handed to TLS at once: it cannot say how much of a larger piece went out
+KEEPALIVE: list[tuple[int, int, int | bytes]] = [
+    *HTTPConnection.default_socket_options,
+    # An import's answer comes minutes after its last byte: a firewall must not forget the connection.
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6),
+]
+
+
+class Stopped(Exception):
+    """The program stops. No OSError on purpose: urllib3 lets other errors through, and closes the connection."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """What the connections of one line and their user tell each other."""
+
+    stop: threading.Event
+    spoke: bool = False  #: something of the request went out
+
+
+class _Watched(HTTPConnection):
+    """A connection that looks at the stop event while it waits, and for an answer while it sends a body."""
+
+    watch: ClassVar[Watch]
+    _connecting = False
+    _in_body = False
+    _has_answered = False
+
+    def connect(self) -> None:
+        self._has_answered = False
+        self._connecting = True  # what is said to a proxy on the way is not yet said to XNAT
+        try:
+            super().connect()
+        finally:
+            self._connecting = False
+
+    def endheaders(self, message_body: Any = None, *, encode_chunked: bool = False) -> None:
+        self._in_body = False
+        super().endheaders(message_body, encode_chunked=encode_chunked)
+        self._in_body = True
+
+    def send(self, data: Any) -> None:
+        """Send all of it, as much at a time as the kernel takes without waiting."""
+        if self.sock is None:
+            self.connect()
+        sock = self.sock
+        patience = sock.gettimeout() or TRICKLE
+        rest = memoryview(data).cast("B")
+        sock.settimeout(0)
+        try:
+            while rest:
+                self._wait(select.POLLOUT, patience)
+                rest = rest[self._sent(sock, rest) :]
+        finally:
+            sock.settimeout(patience)
+
+    def getresponse(self) -> Any:
+        """Wait for the answer, which may take an hour, but for the rest of one that has begun only a minute."""
+        self._in_body = False
+        if self.sock is not None:
+            patience = self.sock.gettimeout() if self.timeout is None else float(self.timeout)
+            if not (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()):
+                self._wait(select.POLLIN, patience or TRICKLE)
+            if self._is_quiet:
+                self.timeout = min(patience or TRICKLE, TRICKLE)
+        response = super().getresponse()
+        self._has_answered = True
+        return response
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether something to read is an answer: TLS 1.3 sends its tickets unasked before the first one."""
+        return self._has_answered or not isinstance(self.sock, ssl.SSLSocket)
+
+    def _sent(self, sock: socket.socket, rest: memoryview) -> int:
+        try:
+            gone = sock.send(rest[:TLS_RECORDS] if isinstance(sock, ssl.SSLSocket) else rest)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0  # the kernel's buffer is full, or TLS has something to settle first
+        self.watch.spoke = self.watch.spoke or not self._connecting
+        return gone
+
+    def _wait(self, event: int, patience: float) -> None:
+        """Wait until the socket is ready. Raises `TimeoutError`, `Stopped`, or `BrokenPipeError` on an early answer.
+
+        urllib3 swallows the last and reads the answer (client.md 2).
+        """
+        poll = select.poll()
+        listens = self._in_body and self._is_quiet
+        poll.register(self.sock, event | (select.POLLIN if listens else 0))
+        waited = 0.0
+        while True:
+            ready = poll.poll(GLANCE * 1000)
+            if self.watch.stop.is_set():
+                raise Stopped
+            if ready and listens and ready[0][1] & ~select.POLLOUT:
+                raise BrokenPipeError(errno.EPIPE, "the server answered before the body was sent")
+            if ready:
+                return
+            waited += GLANCE
+            if waited >= patience:
+                raise TimeoutError("timed out")
+
+
+class _WatchedTls(_Watched, HTTPSConnection):
+    """The same over TLS."""
+
+
+class WatchedAdapter(HTTPAdapter):
+    """One connection at a time, large pieces, no retries of any kind."""
+
+    def __init__(self, watch: Watch) -> None:
+        plain = type("Plain", (_Watched,), {"watch": watch})
+        over_tls = type("OverTls", (_WatchedTls,), {"watch": watch})
+        self._pools = {
+            "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+            "https": type("TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": over_tls}),
+        }
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=Retry(0, read=False))
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Have the library make connections of ours."""
+        super().init_poolmanager(*args, **kwargs, blocksize=PIECE, socket_options=KEEPALIVE)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Have the library make connections of ours behind a proxy too."""
+        manager = super().proxy_manager_for(proxy, **kwargs, blocksize=PIECE, socket_options=KEEPALIVE)
+        manager.pool_classes_by_scheme = self._pools
+        return manager

@@ -1,0 +1,85 @@
+"""Who may speak to XNAT when, among the gateways of one process. Every wait is a wait on the stop event."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from xnat_watchd.core.errors import Unavailable
+from xnat_watchd.core.ports import Clock
+
+LOOK = 0.05  #: seconds between two looks at whether it is our turn
+GAP = timedelta(milliseconds=50)
+"""Between the starts of two imports: those of one millisecond get one upload cache, and mix (F61, F68, C8 3.7a)."""
+
+
+def stopping(*, spoke: bool = False) -> Unavailable:
+    """Give the error of a call that the program's stop has cut short."""
+    return Unavailable("the program is stopping", spoke=spoke)
+
+
+@contextmanager
+def held(lock: threading.Lock, stop: threading.Event) -> Iterator[None]:
+    """Hold a lock, unless the program stops while we wait for it."""
+    while not lock.acquire(blocking=False):
+        if stop.wait(LOOK):
+            raise stopping()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class Turns:
+    """Whose turn it is to import: side by side with 50 ms between the starts, or one alone."""
+
+    def __init__(self, clock: Clock, stop: threading.Event) -> None:
+        self._clock = clock
+        self._stop = stop
+        self._lock = threading.Lock()
+        self._running = 0
+        self._wants_alone = 0
+        self._last_start: float | None = None
+
+    @contextmanager
+    def importing(self, *, alone: bool, waiting: Callable[[], None]) -> Iterator[None]:
+        """Wait for our turn, then be one of those that import. `waiting` is called again and again meanwhile."""
+        with self._queued(alone=alone):
+            while not self._entered(alone=alone):
+                waiting()
+                if self._stop.wait(LOOK):
+                    raise stopping()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running = self._running - 1 if self._running > 0 else 0
+
+    def space(self) -> None:
+        """Take the next free moment to start, and wait for it."""
+        with self._lock:
+            now = self._clock.monotonic()
+            start = now if self._last_start is None else max(now, self._last_start + GAP.total_seconds())
+            self._last_start = start
+        if self._stop.wait(start - now):
+            raise stopping()
+
+    @contextmanager
+    def _queued(self, *, alone: bool) -> Iterator[None]:
+        """While somebody waits to be alone, nobody else enters: else he would wait for ever."""
+        with self._lock:
+            self._wants_alone += alone
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wants_alone -= alone
+
+    def _entered(self, *, alone: bool) -> bool:
+        with self._lock:
+            free = self._running == 0 if alone else self._running >= 0 and not self._wants_alone
+            if free:
+                self._running = -1 if alone else self._running + 1
+            return free

@@ -1,0 +1,145 @@
+"""What an answer of XNAT's means, in one table: the status alone lies (design 5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from enum import Enum
+
+from xnat_watchd.adapters.gateway.answers import Answer
+from xnat_watchd.core.errors import (
+    AuthRefused,
+    Conflict,
+    InDoubt,
+    NotYet,
+    OnceMore,
+    Permanent,
+    Transient,
+    Unavailable,
+    WatchdError,
+)
+
+LONGEST_AFTER = timedelta(hours=1)  #: no server makes us wait longer by its `Retry-After`
+
+
+class Deed(Enum):
+    """What a request is for, in words for a message."""
+
+    READ = "a question"
+    WRITE = "writing a subject"
+    IMPORT = "the upload"
+    ARCHIVE = "archiving"
+    BUILD = "building the session"
+    DISCARD = "removing our prearchive row"
+
+    @property
+    def acts(self) -> bool:
+        """Whether XNAT may have changed something although the answer never came."""
+        return self is not Deed.READ
+
+
+READ, WRITE, IMPORT, ARCHIVE, BUILD, DISCARD = ({deed} for deed in Deed)
+ANY = set(Deed)
+ACTS = ANY - READ
+ROW = BUILD | DISCARD
+
+TOO_LARGE = "Raise the largest body that the proxy before XNAT takes, then `xnat-watchd retry ITEM`."
+NO_IMPORTER = "Ask the XNAT administrator for the DICOM-zip importer, then `xnat-watchd retry ITEM`."
+NO_PROJECT = "Correct the project in the settings or create it in XNAT, then `xnat-watchd retry ITEM`."
+A_PAGE = (
+    "Log in to XNAT with a browser as the user of this program: a password may have expired, the server may "
+    "not be set up, or its address in the settings may be another (http or https)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: for a status (or a range of them), words that the page holds, and deeds."""
+
+    status: range
+    words: str
+    deeds: set[Deed]
+    kind: type[WatchdError]
+    advice: str = ""
+
+
+def _row(status: int | range, words: str, deeds: set[Deed], kind: type[WatchdError], advice: str = "") -> Row:
+    return Row(status if isinstance(status, range) else range(status, status + 1), words, deeds, kind, advice)
+
+
+VERDICTS: tuple[Row, ...] = (
+    # The server's trouble, or that of a proxy before it.
+    _row(range(300, 400), "", ANY, Unavailable, A_PAGE),  # expired password, not set up (C8 1.3)
+    _row(403, "security token has expired", ANY, AuthRefused),  # an alias token that was taken back (F6)
+    _row(404, "http status 404", ANY, Unavailable),  # Tomcat's own page: XNAT is still starting (C8 12)
+    _row(407, "", ANY, Unavailable),  # a proxy on the way asks who we are (RFC 9110)
+    _row(408, "", ACTS, InDoubt),  # a slow line: XNAT saw a body that ends early (C8 12)
+    _row(429, "", ANY, Unavailable),  # a proxy: come back later (RFC 6585)
+    _row(range(502, 505), "", ANY, Unavailable),  # a proxy: XNAT is down, or still at work on it (C8 12)
+    # Import.
+    _row(401, "", IMPORT, Transient),  # refused before XNAT looked at it: the login went meanwhile (C8 12)
+    _row(413, "", IMPORT, Permanent, TOO_LARGE),  # the proxy's limit (C8 12)
+    _row(404, "unknown importer", IMPORT, Permanent, NO_IMPORTER),  # F15, C8 3.2
+    _row(404, "", IMPORT, Transient),  # a moment ago it knew us
+    _row(409, "", IMPORT, InDoubt),  # something lies at our place: ours, from a lost answer? (F66)
+    _row(423, "", IMPORT, InDoubt),  # somebody is at work at our place (C8 4.3)
+    _row(500, "no project named", IMPORT, Permanent, NO_PROJECT),  # F15
+    _row(500, "premature end of file", IMPORT, OnceMore),  # a collision (F61) or nothing to show (F76)
+    _row(500, "transfer syntax", IMPORT, OnceMore),  # DICOM without a meta header (F76)
+    _row(500, ".xml", IMPORT, OnceMore),  # the session XML is missing: a collision (F61)
+    _row(range(400, 500), "", IMPORT, OnceMore),  # 400, 403: noise of a moment, or for ever (F61, F62, F69)
+    # Archive.
+    _row(403, "in progress", ARCHIVE, InDoubt),  # the row is locked: perhaps by ourselves (C8 5.4)
+    _row(404, "", ARCHIVE, InDoubt),  # the row is gone: perhaps it is archived (F28, C8 5.4)
+    _row(409, "may already be in progress", ARCHIVE, NotYet),  # an unfinished AutoRun (F29)
+    _row(409, "concurrent modification", ARCHIVE, NotYet),  # the same on newer servers (C8 5.5)
+    _row(409, "", ARCHIVE, Conflict),  # the label is another's, or the files are there (F30 to F32, F73)
+    _row(423, "", ARCHIVE, InDoubt),  # "Duplicate archive attempt": the first was perhaps ours (F38)
+    _row(range(400, 500), "", ARCHIVE, OnceMore),  # no right (F28), no label (F75): ask once more
+    # Our row.
+    _row(404, "", DISCARD, InDoubt),  # no answer that XNAT is known to give (C8 4.4): look
+    _row(404, "", BUILD, InDoubt),  # the row is gone (C8 4.5)
+    _row(409, "", ROW, NotYet),  # the row is locked (C8 4.5)
+    _row(423, "", ROW, NotYet),  # the same, by its other name
+    _row(range(400, 500), "", ROW, OnceMore),  # no right (F28), or the noise of a moment (F62)
+    # Subject.
+    _row(403, "", WRITE, OnceMore),  # no right (C8 7.1), or the noise of a moment (F62)
+    _row(408, "", WRITE, InDoubt),
+    _row(409, "", WRITE, Conflict),  # the label is another project's (C8 7.1)
+    _row(range(400, 500), "", WRITE, Permanent),  # a value that XNAT does not take (F43), no project (F44)
+    # Questions.
+    _row(403, "", READ, OnceMore),  # no right (C8 4.2), or the noise of a moment (F62)
+    # What nobody has seen yet: the careful side.
+    _row(range(400, 500), "", ANY, Transient),
+    _row(range(500, 600), "", ACTS, InDoubt),  # perhaps it was said after the work was done (design 5)
+    _row(range(600), "", READ, Transient),
+    _row(range(1000), "", ACTS, InDoubt),
+    _row(range(1000), "", ANY, Transient),
+)
+
+
+def verdict(answer: Answer, deed: Deed, project: str, now: datetime) -> WatchdError:
+    """Give what an answer that is no success means for the one who asked."""
+    row = next(
+        row for row in VERDICTS if answer.status in row.status and deed in row.deeds and row.words in answer.words
+    )
+    message = f"XNAT answered {answer.status} to {deed.value}{f' in project {project}' if project else ''}"
+    if row.kind is Unavailable:
+        after = retry_after(answer.headers.get("retry-after", ""), now)
+        return Unavailable(message, detail=answer.reason, advice=row.advice, spoke=deed.acts, after=after)
+    if row.kind is AuthRefused:
+        return AuthRefused(message, detail=answer.reason, advice=row.advice, spoke=False)
+    return row.kind(message, detail=answer.reason, advice=row.advice)
+
+
+def retry_after(value: str, now: datetime) -> timedelta | None:
+    """Read `Retry-After`, seconds or a date (RFC 9110 10.2.3); None if it says nothing usable."""
+    text = value.strip()
+    if text.isascii() and text.isdigit() and len(text) <= len("99999999"):
+        return min(timedelta(seconds=int(text)), LONGEST_AFTER)
+    try:
+        wait = parsedate_to_datetime(text) - now
+    except (TypeError, ValueError):  # no date; or one without a zone
+        return None
+    return min(max(wait, timedelta(0)), LONGEST_AFTER)

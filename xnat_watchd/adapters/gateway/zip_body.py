@@ -1,0 +1,71 @@
+"""A ZIP on disk as the body of a request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from xnat_watchd.core.ports import Progressed
+
+PIECE = 1 << 20
+"""Bytes in one go. From 128 KiB on the speed is flat; the library's own 16 KiB cost twice the CPU (client.md 2)."""
+
+
+class ZipUnreadable(Exception):
+    """The disk fails us, or the ZIP changes while it is sent.
+
+    No OSError on purpose: urllib3 takes every OSError for one of the line, and passes other errors through.
+    """
+
+
+class ZipBody:
+    """Sized, read once through one buffer, never rewound, so that no library can send it again by itself.
+
+    `sent` counts the pieces that the kernel has taken, in whole pieces: while it is less than `size`, XNAT
+    cannot have the whole ZIP.
+    """
+
+    def __init__(self, path: str, progressed: Progressed) -> None:
+        self.sent = 0
+        self._given = 0
+        self._progressed = progressed
+        self._buffer = memoryview(bytearray(PIECE))
+        try:
+            self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - closed by `__exit__`
+            self.size = os.fstat(self._file.fileno()).st_size
+        except OSError as error:
+            raise ZipUnreadable(f"{type(error).__name__}: {error.strerror}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[memoryview]:
+        return iter(self.read, memoryview(b""))
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether all of it has left us."""
+        return self.sent == self.size
+
+    def read(self, _: int = -1) -> memoryview:
+        """Give the next piece, whatever size was asked for. The last one is gone when this is called again."""
+        self.sent += self._given
+        self._progressed(self.sent, self.size)
+        try:
+            self._given = self._file.readinto(self._buffer)
+        except OSError as error:
+            raise ZipUnreadable(f"{type(error).__name__}: {error.strerror}") from None
+        if self.sent + self._given > self.size or (not self._given and not self.is_sent):
+            raise ZipUnreadable("it changed while it was sent")
+        return self._buffer[: self._given]

@@ -1,0 +1,122 @@
+"""The SQLite file under the ledger: how it is opened, upgraded and written to."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+
+from xnat_watchd.core.errors import Refusal
+
+VERSION = 1  #: of the schema, kept in the file as `user_version`
+APPLICATION = 0x584E5744  #: "XNWD", kept in the file as `application_id`
+
+
+class Database:
+    """One connection, shared by all threads behind a lock; every change is durable before it is believed."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._lock = threading.RLock()
+        self._db = connection
+        self.close = connection.close
+
+    @contextmanager
+    def change(self) -> Iterator[sqlite3.Connection]:
+        """Give a transaction that is written whole or not at all."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            finally:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+
+    def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        """Give all rows of a question."""
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    def row(self, sql: str, *values: object) -> sqlite3.Row | None:
+        """Give the first row of a question, or None."""
+        with self._lock:
+            first: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
+            return first
+
+
+def open_database(path: Path, *, read_only: bool = False) -> Database:
+    """Open the ledger, make it if there is none, upgrade it if it is older; `Refusal` when it cannot be trusted."""
+    try:
+        connection = _connect(path, read_only=read_only)
+        if not read_only:
+            _prepare(connection)
+        _check(connection, path)
+    except sqlite3.Error as error:
+        raise Refusal(
+            f"the ledger {path} cannot be used ({error})",
+            advice="Restore it from a backup; see 'When the ledger is damaged' in the README. Do not delete it.",
+        ) from error
+    return Database(connection)
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    mode = "ro" if read_only else "rwc"
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=10,
+    )
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _prepare(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")  # a fact that was believed must survive a power cut
+    db.execute("BEGIN IMMEDIATE")
+    if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+        for statement in _statements(files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")):
+            db.execute(statement)
+        db.execute(f"PRAGMA application_id = {APPLICATION}")
+        db.execute(f"PRAGMA user_version = {VERSION}")
+    db.execute("COMMIT")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """`executescript` would commit half a schema; one statement at a time stays inside the transaction."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def _check(db: sqlite3.Connection, path: Path) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+        raise Refusal(f"{path} is no ledger of xnat-watchd", advice="Correct `ledger.path`.")
+    if version > VERSION:
+        raise Refusal(
+            f"the ledger {path} was written by a newer xnat-watchd (schema {version}, this one knows {VERSION})",
+            advice="Install the newer version again.",
+        )
+    if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        raise sqlite3.DatabaseError(found)
+
+
+def text(moment: datetime) -> str:
+    """Give a time as the ledger writes it: UTC, microseconds, sortable as text."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def moment(written: str | None) -> datetime | None:
+    """Read a time as the ledger writes it."""
+    return datetime.fromisoformat(written) if written else None

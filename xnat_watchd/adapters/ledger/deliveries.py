@@ -1,0 +1,220 @@
+"""What the ledger knows of the ZIPs: their arrival, what they hold, where they rest."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+
+from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.core.delivery import Study, ZipContents
+from xnat_watchd.core.errors import WatchdError
+from xnat_watchd.core.states import DELIVERIES, DeliveryState, IllegalTransition, Progress, Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A ZIP that is being taken. `identity` is how the file is known again: device, inode, size, mtime."""
+
+    id: int
+    name: str
+    project: str
+    identity: str
+    openings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """A delivery whose studies are all done."""
+
+    id: int
+    name: str
+    studies: tuple[int, ...]
+    sent: bool  #: something of it was sent; else XNAT had all of it already
+
+
+class Deliveries:
+    """Deliveries and the folder that they come from."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def expect(self, name: str, project: str, identity: str, now: datetime) -> int:
+        """Write the intent to take a file, before it is touched; give the delivery's number."""
+        with self._db.change() as db:
+            row = db.execute(
+                "INSERT INTO deliveries (name, project, identity, state, arrived) VALUES (?,?,?,?,?) RETURNING id",
+                (name, project, identity, DeliveryState.ARRIVING, text(now)),
+            ).fetchone()
+            _tell(db, row["id"], DeliveryState.ARRIVING, now)
+            return int(row["id"])
+
+    def arrivals(self) -> list[Arrival]:
+        """Give the deliveries that have not been taken to their end: at start-up, what we died over."""
+        rows = self._db.rows("SELECT * FROM deliveries WHERE state = ? ORDER BY id", DeliveryState.ARRIVING)
+        return [Arrival(r["id"], r["name"], r["project"], r["identity"], r["openings"]) for r in rows]
+
+    def resting(self, delivery: int) -> tuple[DeliveryState, str | None] | None:
+        """Give a delivery's state and where its ZIP is to lie, or None when there is no such delivery."""
+        row = self._db.row("SELECT state, resting FROM deliveries WHERE id = ?", delivery)
+        return (DeliveryState(row["state"]), row["resting"]) if row else None
+
+    def file_name(self, delivery: int) -> str:
+        """Give the name that the ZIP was dropped under, without folders."""
+        row = self._db.row("SELECT name FROM deliveries WHERE id = ?", delivery)
+        return str(row["name"]).rpartition("/")[2] if row else ""
+
+    def as_it_is(self, delivery: int) -> bool:
+        """Say whether the ZIP may be sent unchanged."""
+        row = self._db.row("SELECT as_it_is FROM deliveries WHERE id = ?", delivery)
+        return bool(row and row["as_it_is"])
+
+    def opening(self, delivery: int) -> int:
+        """Count one more opening of the ZIP before it is begun: three without an end, and it kills us."""
+        with self._db.change() as db:
+            row = db.execute(
+                "UPDATE deliveries SET openings = openings + 1 WHERE id = ? RETURNING openings", (delivery,)
+            ).fetchone()
+            return int(row["openings"])
+
+    def under_way(self, project: str, sha256: str) -> int | None:
+        """Give the delivery of the same bytes for the same project that is on its way now."""
+        row = self._db.row(
+            "SELECT id FROM deliveries WHERE project = ? AND sha256 = ? AND state = ?",
+            project,
+            sha256,
+            DeliveryState.TAKEN,
+        )
+        return row["id"] if row else None
+
+    def record(self, delivery: int, contents: ZipContents, now: datetime) -> None:
+        """Enter what a ZIP holds. Studies with trouble are held from the start."""
+        with self._db.change() as db:
+            project = _move(
+                db,
+                delivery,
+                DeliveryState.TAKEN,
+                now,
+                sha256=contents.sha256,
+                size=contents.size,
+                as_it_is=int(contents.as_it_is),
+            )
+            for number, study in enumerate(contents.studies, 1):
+                _enter(db, delivery, number, project, study, now)
+
+    def reject(self, delivery: int, error: WatchdError, resting: str, now: datetime) -> None:
+        """End a delivery of which no study came. `resting`: where its ZIP is to be put, below the root."""
+        with self._db.change() as db:
+            _move(
+                db, delivery, DeliveryState.REJECTED, now,
+                ended=text(now), resting=resting, why=str(error), detail=error.detail, advice=error.advice,
+            )  # fmt: skip
+
+    def withdraw(self, delivery: int, now: datetime) -> None:
+        """End a delivery whose file was not there any more: whoever took it away has it."""
+        with self._db.change() as db:
+            _move(db, delivery, DeliveryState.WITHDRAWN, now, ended=text(now))
+
+    def duplicate(self, delivery: int, of: int, contents: ZipContents, resting: str, now: datetime) -> None:
+        """End a delivery whose bytes are under way already as another."""
+        with self._db.change() as db:
+            _move(
+                db, delivery, DeliveryState.DUPLICATE, now,
+                ended=text(now), resting=resting, sha256=contents.sha256, size=contents.size,
+                why=f"the same ZIP is under way as delivery {of}",
+            )  # fmt: skip
+
+    def retirable(self) -> list[Retirement]:
+        """Give the deliveries whose studies are all done."""
+        rows = self._db.rows(
+            """
+            SELECT d.id, d.name, json_group_array(s.key) AS studies,
+                   EXISTS (SELECT 1 FROM instances i JOIN studies t ON t.key = i.study
+                           WHERE t.delivery = d.id AND i.place IS NOT NULL) AS sent
+            FROM deliveries d JOIN studies s ON s.delivery = d.id
+            WHERE d.state = 'taken' GROUP BY d.id HAVING min(s.standing = 'done') = 1 ORDER BY d.id
+            """
+        )
+        return [
+            Retirement(r["id"], r["name"], tuple(json.loads(r["studies"])), bool(r["sent"]))
+            for r in rows
+        ]
+
+    def retire(self, delivery: int, resting: str, now: datetime, *, sent: bool) -> None:
+        """End a delivery whose studies are all done. `resting`: where its ZIP is to be put, below the root."""
+        state = DeliveryState.FINISHED if sent else DeliveryState.DUPLICATE
+        why = None if sent else "XNAT had every image already"
+        with self._db.change() as db:
+            _move(db, delivery, state, now, ended=text(now), resting=resting, why=why)
+
+    def ignore(self, ignored: dict[str, tuple[str, str]]) -> None:
+        """Replace what is known of the files in the drop folder that are not taken: name -> (why, advice)."""
+        known = {r["name"]: (r["why"], r["advice"]) for r in self._db.rows("SELECT * FROM ignored")}
+        if known == ignored:
+            return
+        with self._db.change() as db:
+            db.execute("DELETE FROM ignored")
+            db.executemany("INSERT INTO ignored VALUES (?,?,?)", [(n, w, a) for n, (w, a) in ignored.items()])
+
+
+def _move(db: sqlite3.Connection, delivery: int, state: DeliveryState, now: datetime, **columns: object) -> str:
+    """Change a delivery's state, the only place that does, with its event; give its project."""
+    row = db.execute("SELECT state, project FROM deliveries WHERE id = ?", (delivery,)).fetchone()
+    if state not in DELIVERIES[DeliveryState(row["state"])]:
+        raise IllegalTransition(f"delivery {delivery} cannot become {state}: it is {row['state']}")
+    sets = "".join(f", {name} = ?" for name in columns)
+    db.execute(
+        f"UPDATE deliveries SET state = ?{sets} WHERE id = ?",  # noqa: S608 - names of our own
+        (state, *columns.values(), delivery),
+    )
+    _tell(db, delivery, state, now, why=columns.get("why"), detail=columns.get("detail"))
+    return str(row["project"])
+
+
+def _tell(
+    db: sqlite3.Connection,
+    delivery: int,
+    state: DeliveryState,
+    now: datetime,
+    why: object = None,
+    detail: object = None,
+) -> None:
+    db.execute(
+        "INSERT INTO events (at, delivery, event, why, detail) VALUES (?,?,?,?,?)",
+        (text(now), delivery, state, why, detail),
+    )
+
+
+def _enter(db: sqlite3.Connection, delivery: int, number: int, project: str, study: Study, now: datetime) -> None:
+    trouble = study.trouble
+    key = db.execute(
+        """
+        INSERT INTO studies (delivery, number, project, study_uid, patient_name, patient_id, birth_date, age, sex,
+                             date, time, modalities, progress, standing, why, advice, received, changed)
+        VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING key
+        """,
+        (
+            delivery, number, project, study.uid,
+            study.person.name, study.person.id, study.person.birth_date, study.person.age, study.person.sex,
+            study.date, study.time, json.dumps([s.modality for s in study.series]),
+            Progress.RECEIVED, Standing.HELD if trouble else Standing.READY, trouble or None,
+            "Export the study again and drop the new ZIP." if trouble else None,
+            text(now), text(now),
+        ),
+    ).fetchone()["key"]  # fmt: skip
+    db.executemany(
+        "INSERT INTO series (study, uid, number, modality, image) VALUES (?,?,?,?,?)",
+        [(key, s.uid, s.number, s.modality, int(s.image)) for s in study.series],
+    )
+    db.executemany(
+        "INSERT INTO instances (study, sop_uid, series, size, crc, member) VALUES (?,?,?,?,?,?)",
+        [(key, i.sop_uid, i.series_uid, i.size, i.crc, i.member) for i in study.instances],
+    )
+    db.execute(
+        "INSERT INTO events (at, delivery, study, event, progress, standing, why) VALUES (?,?,?,?,?,?,?)",
+        (
+            text(now), delivery, key, "held" if trouble else "received",
+            Progress.RECEIVED, Standing.HELD if trouble else Standing.READY, trouble or None,
+        ),
+    )  # fmt: skip

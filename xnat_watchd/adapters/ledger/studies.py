@@ -1,0 +1,345 @@
+"""What the ledger knows of the studies: how far each has come, and whether we may act on it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from xnat_watchd.adapters.ledger.database import Database, moment, text
+from xnat_watchd.core.delivery import Instance, Item, Person, Place
+from xnat_watchd.core.errors import InDoubt, Undecided, WatchdError
+from xnat_watchd.core.judging import Sent
+from xnat_watchd.core.retry import LONGEST_DELAY
+from xnat_watchd.core.states import LINE, Event, Progress, Standing, after, beyond
+
+FATAL_RECOVERIES = 3  #: found busy at start-up so often, a study may be what kills us
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What one step found out. What is None stays as it was; `note` is told in the study's story."""
+
+    server_uid: str | None = None
+    subject: str | None = None
+    label: str | None = None
+    session: str | None = None
+    left_out: frozenset[str] = frozenset()
+    note: str = ""
+
+
+class Studies:
+    """Studies, their places in the prearchive and the people behind their subjects."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    # How a study moves.
+
+    def busy(self) -> bool:
+        """Say whether any study is being worked on."""
+        return bool(self._db.row("SELECT 1 FROM studies WHERE standing = ?", Standing.BUSY))
+
+    def recover(self, now: datetime) -> list[str]:
+        """Put what is found busy at start-up in doubt; hold what was found so too often. Gives their names."""
+        with self._db.change() as db:
+            rows = db.execute("SELECT * FROM studies WHERE standing = ?", (Standing.BUSY,)).fetchall()
+            for row in rows:
+                times = row["recoveries"] + 1
+                if times >= FATAL_RECOVERIES:
+                    why = f"the service died {times} times while it worked on this study"
+                    _move(db, row["key"], Standing.BUSY, Event.HELD, now, recoveries=times, in_doubt=1, why=why,
+                          advice="Report it with the journal; `xnat-watchd retry ITEM` tries once more.")  # fmt: skip
+                else:
+                    _move(db, row["key"], Standing.BUSY, Event.RECOVERED, now, recoveries=times, in_doubt=1)
+            return [f"{row['delivery']}.{row['number']}" for row in rows]
+
+    def take(self, now: datetime, closed: Collection[str] = ()) -> Item | None:
+        """Take the next study that may be worked on, and write down that we are about to act.
+
+        Furthest first, so that studies get done. Never two of one subject in the archive (F38), never one whose
+        StudyInstanceUID is still under way from an earlier ZIP, none of the `closed` projects.
+        """
+        with self._db.change() as db:
+            row = db.execute(_NEXT, {
+                "now": text(now), "horizon": text(now + LONGEST_DELAY), "closed": json.dumps(sorted(closed)),
+            }).fetchone()  # fmt: skip
+            if row is None:
+                return None
+            attempts = row["attempts"] + 1
+            _move(db, row["key"], Standing(row["standing"]), Event.TAKEN, now, attempts=attempts, due=None)
+            return _item(db, row, attempts)
+
+    def advance(self, item: Item, now: datetime, facts: Facts, until: Progress) -> Progress:
+        """Record one fact more with what proves it; give the progress reached."""
+        reached = beyond(item.progress)
+        event = Event.ADVANCED
+        if reached is LINE[-1]:
+            event = Event.FINISHED
+        elif LINE.index(reached) >= LINE.index(until):
+            event = Event.PARKED
+        with self._db.change() as db:
+            if facts.left_out:
+                _leave_out(db, item.key, facts.left_out)
+            _move(db, item.key, Standing.BUSY, event, now, detail=facts.note or None, progress=reached, attempts=0,
+                  recoveries=0, in_doubt=0, since=None, due=None, advice=None,
+                  why=f"waits: `pipeline.until` asks for no more than {until}" if event is Event.PARKED else None,
+                  **_columns(facts))  # fmt: skip
+        return reached
+
+    def postpone(self, item: Item, due: datetime, now: datetime, error: WatchdError, *, charged: bool) -> None:
+        """Wait until `due`. What is not charged leaves the attempts as they were before it was taken."""
+        with self._db.change() as db:
+            _move(db, item.key, Standing.BUSY, Event.POSTPONED, now, due=text(due), **_reason(error),
+                  attempts=item.attempts - (not charged), in_doubt=int(item.in_doubt or isinstance(error, InDoubt)),
+                  since=None if charged else text(item.since or now))  # fmt: skip
+
+    def give_back(self, item: Item, now: datetime, error: WatchdError, *, in_doubt: bool) -> None:
+        """Make it ready again, uncharged: the trouble was the server's."""
+        with self._db.change() as db:
+            _move(db, item.key, Standing.BUSY, Event.RETURNED, now, attempts=item.attempts - 1,
+                  in_doubt=int(item.in_doubt or in_doubt), **_reason(error))  # fmt: skip
+
+    def hold(self, item: Item, now: datetime, error: WatchdError) -> None:
+        """Stop until a person has decided; keep the progress."""
+        with self._db.change() as db:
+            _move(db, item.key, Standing.BUSY, Event.HELD, now, in_doubt=1, due=None, **_reason(error))
+
+    def release(self, key: int, now: datetime, *, subject: str | None = None, label: str | None = None) -> None:
+        """Try again because a person says so: from where it stopped, asking first, perhaps under other labels."""
+        chosen: dict[str, object] = {"label": label} if label else {}
+        if subject:
+            chosen |= {"subject": subject, "subject_key": subject.casefold()}
+        with self._db.change() as db:
+            row = db.execute("SELECT standing FROM studies WHERE key = ?", (key,)).fetchone()
+            _move(db, key, Standing(row["standing"]), Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1,
+                  since=None, due=None, why=None, detail=None, advice=None, **chosen)  # fmt: skip
+
+    def raise_until(self, goes_on: Mapping[str, Progress], now: datetime) -> None:
+        """Release what waits for `until`, where the setting of its project now lies further along."""
+        with self._db.change() as db:
+            for row in db.execute(
+                "SELECT key, project, progress FROM studies WHERE standing = ? AND due IS NULL",
+                (Standing.WAITING,),
+            ).fetchall():
+                if LINE.index(Progress(row["progress"])) < LINE.index(goes_on[row["project"]]):
+                    _move(db, row["key"], Standing.WAITING, Event.RAISED, now, why=None)
+
+    def held_of(self, delivery: int) -> list[int]:
+        """Give the held studies of a delivery."""
+        rows = self._db.rows("SELECT key FROM studies WHERE delivery = ? AND standing = ?", delivery, Standing.HELD)
+        return [row["key"] for row in rows]
+
+    def projects(self) -> list[str]:
+        """Give every project that a study was ever for."""
+        return [row["project"] for row in self._db.rows("SELECT DISTINCT project FROM studies")]
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """Give when the next waiting study may be taken, `now` if one may be at once, None if nothing waits."""
+        row = self._db.row(
+            "SELECT min(CASE standing WHEN 'ready' THEN ? ELSE due END) AS due FROM studies"
+            " WHERE standing = 'ready' OR (standing = 'waiting' AND due IS NOT NULL)",
+            text(now),
+        )
+        return moment(row["due"]) if row else None
+
+    def same_refusal(self, item: Item, why: str, *, times: int) -> list[int]:
+        """Give the studies of this project that were held for the same reason one after another.
+
+        Empty unless the last `times` outcomes in the project were this reason, for as many different studies.
+        """
+        rows = self._db.rows(
+            "SELECT e.study, e.event, e.why FROM events e JOIN studies s ON s.key = e.study WHERE s.project = ?"
+            " AND e.event IN ('advanced', 'finished', 'parked', 'held') ORDER BY e.id DESC LIMIT ?",
+            item.project,
+            times,
+        )
+        held = {row["study"] for row in rows if row["event"] == Event.HELD and row["why"] == why}
+        return sorted(held) if len(held) == times else []
+
+    # What a study holds, and where it was sent.
+
+    def instances(self, item: Item) -> list[Instance]:
+        """Give everything that the study holds, in the order of the ZIP."""
+        rows = self._db.rows("SELECT * FROM instances WHERE study = ? ORDER BY member", item.key)
+        return [Instance(r["sop_uid"], r["series"], r["size"], r["crc"], r["member"]) for r in rows]
+
+    def known(self, item: Item) -> dict[str, Instance]:
+        """Give the instances of this study that XNAT is proved to hold, whichever ZIP they came in."""
+        rows = self._db.rows(
+            "SELECT i.* FROM instances i JOIN studies s ON s.key = i.study JOIN series x ON x.study = s.key"
+            " AND x.uid = i.series AND NOT x.left_out WHERE s.project = ? AND s.study_uid = ?"
+            " AND s.progress IN ('archived', 'complete')",
+            item.project,
+            item.study_uid,
+        )
+        return {r["sop_uid"]: Instance(r["sop_uid"], r["series"], r["size"], r["crc"], r["member"]) for r in rows}
+
+    def series(self, item: Item, *, at_place: bool = False) -> dict[str, Sent]:
+        """Give the study's series by UID with their number of instances; `at_place`: only what was sent there."""
+        rows = self._db.rows(
+            "SELECT x.uid, x.image, count(*) AS n FROM instances i JOIN series x ON x.study = i.study"
+            " AND x.uid = i.series WHERE i.study = ? AND NOT x.left_out AND (NOT ? OR i.place ="
+            " (SELECT id FROM places WHERE study = i.study AND ended IS NULL)) GROUP BY x.uid",
+            item.key,
+            at_place,
+        )
+        return {row["uid"]: Sent(row["n"], bool(row["image"])) for row in rows}
+
+    def left_out(self, item: Item) -> frozenset[str]:
+        """Give the series that the server leaves out, of this study or of the same study from an earlier ZIP."""
+        rows = self._db.rows(
+            "SELECT x.uid FROM series x JOIN studies s ON s.key = x.study"
+            " WHERE s.project = ? AND s.study_uid = ? AND x.left_out",
+            item.project,
+            item.study_uid,
+        )
+        return frozenset(row["uid"] for row in rows)
+
+    def leave_out(self, item: Item, series: Collection[str]) -> None:
+        """Note that the server leaves these series out, none of them images."""
+        with self._db.change() as db:
+            _leave_out(db, item.key, series)
+
+    def choose_place(self, item: Item, place: Place, sending: Iterable[str], now: datetime) -> None:
+        """Write the place that these instances will be sent to, before anything is sent."""
+        with self._db.change() as db:
+            row = db.execute(
+                "INSERT INTO places (study, project, timestamp, folder, chosen) VALUES (?,?,?,?,?) RETURNING id",
+                (item.key, place.project, place.timestamp, place.folder, text(now)),
+            ).fetchone()
+            db.executemany(
+                "UPDATE instances SET place = ? WHERE study = ? AND sop_uid = ?",
+                [(row["id"], item.key, sop_uid) for sop_uid in sending],
+            )
+
+    def speak(self, item: Item, now: datetime) -> None:
+        """Write that the import to the current place begins."""
+        with self._db.change() as db:
+            db.execute("UPDATE places SET spoke = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
+
+    def leave_place(self, item: Item, now: datetime, *, missing: Collection[str] = (), mixed: bool = False) -> None:
+        """Give the current place up: nothing of ours is to be there any more, or it is mixed with another's."""
+        with self._db.change() as db:
+            db.execute(
+                "UPDATE places SET ended = ?, missing = ?, mixed = ? WHERE study = ? AND ended IS NULL",
+                (text(now), json.dumps(sorted(missing)), int(mixed), item.key),
+            )
+
+    def old_places(self, study: int) -> list[Place]:
+        """Give the places that were given up and may be ours alone: a late row there would be a double."""
+        rows = self._db.rows(
+            "SELECT * FROM places WHERE study = ? AND ended IS NOT NULL AND spoke IS NOT NULL AND NOT mixed",
+            study,
+        )
+        return [Place(r["project"], r["timestamp"], r["folder"]) for r in rows]
+
+    def note(self, item: Item, facts: Facts, now: datetime) -> None:
+        """Keep what was found out in the middle of a step, before the next request is made."""
+        with self._db.change() as db:
+            _set(db, item.key, now, _columns(facts))
+
+    def claim_subject(self, item: Item, subject: str) -> None:
+        """Let this study's person stand behind a subject label; `Undecided` when another person does already."""
+        with self._db.change() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO people (project, subject_key, name, id) VALUES (?,?,?,?)",
+                (item.project, subject.casefold(), item.person.name, item.person.id),
+            )
+            row = db.execute(
+                "SELECT name, id FROM people WHERE project = ? AND subject_key = ?",
+                (item.project, subject.casefold()),
+            ).fetchone()
+        if (row["name"], row["id"]) != (item.person.name, item.person.id):
+            raise Undecided(
+                "two people under one subject label",
+                detail=f"{subject}: first {row['name']} ({row['id']}), now {item.person.name} ({item.person.id})",
+                advice="If it is another person: `xnat-watchd retry ITEM --subject LABEL`. "
+                "If it is the same one, correct the name or ID on the scanner and export again.",
+            )
+
+
+_NEXT = """
+SELECT s.*, (SELECT o.server_uid FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
+             AND o.server_uid IS NOT NULL ORDER BY o.key LIMIT 1) AS known_server_uid
+FROM studies s
+WHERE (s.standing = 'ready' OR (s.standing = 'waiting' AND (s.due <= :now OR s.due > :horizon)))
+  AND s.project NOT IN (SELECT value FROM json_each(:closed))
+  AND NOT EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
+                  AND o.key < s.key AND o.standing <> 'done')
+  AND (s.progress NOT IN ('uploaded', 'archived') OR NOT EXISTS (
+       SELECT 1 FROM studies o WHERE o.project = s.project AND o.subject_key = s.subject_key
+       AND o.standing = 'busy' AND o.progress IN ('uploaded', 'archived')))
+ORDER BY CASE s.progress WHEN 'archived' THEN 0 WHEN 'uploaded' THEN 1 ELSE 2 END, s.due, s.key
+LIMIT 1
+"""
+
+
+def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int) -> Item:
+    places = db.execute("SELECT * FROM places WHERE study = ? ORDER BY id DESC", (row["key"],)).fetchall()
+    current = places[0] if places and places[0]["ended"] is None else None
+    former = next((place for place in places if place["ended"] is not None), None)
+    return Item(
+        key=row["key"], delivery=row["delivery"], number=row["number"], project=row["project"],
+        study_uid=row["study_uid"], server_uid=row["known_server_uid"],
+        person=Person(name=row["patient_name"], id=row["patient_id"], birth_date=row["birth_date"],
+                      age=row["age"], sex=row["sex"]),
+        date=row["date"], time=row["time"], modalities=tuple(json.loads(row["modalities"])),
+        progress=Progress(row["progress"]), attempts=attempts, in_doubt=bool(row["in_doubt"]),
+        since=moment(row["since"]),
+        place=Place(current["project"], current["timestamp"], current["folder"]) if current else None,
+        spoke_at=moment(current["spoke"]) if current else None,
+        missing_before=frozenset(json.loads(former["missing"])) if former else frozenset(),
+        subject=row["subject"], label=row["label"], session=row["session"],
+    )  # fmt: skip
+
+
+def _move(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime, **columns: object) -> None:
+    """Change a study's standing, the only place in the program that does, with its event."""
+    standing = after(was, event)
+    row = _set(db, key, now, {"standing": standing, **columns}, was)
+    if row is None:
+        raise LookupError(f"study {key} is no longer {was}")
+    db.execute(
+        "INSERT INTO events (at, delivery, study, event, progress, standing, why, detail) VALUES (?,?,?,?,?,?,?,?)",
+        (
+            text(now),
+            row["delivery"],
+            key,
+            event,
+            row["progress"],
+            standing,
+            columns.get("why"),
+            columns.get("detail"),
+        ),
+    )
+
+
+def _set(
+    db: sqlite3.Connection, key: int, now: datetime, columns: Mapping[str, object], was: Standing | None = None
+) -> sqlite3.Row | None:
+    sets = "".join(f", {name} = ?" for name in columns)
+    guard = "" if was is None else " AND standing = ?"
+    row: sqlite3.Row | None = db.execute(
+        f"UPDATE studies SET changed = ?{sets} WHERE key = ?{guard} RETURNING delivery, progress",  # noqa: S608 - names of our own
+        (text(now), *columns.values(), key, *([] if was is None else [was])),
+    ).fetchone()
+    return row
+
+
+def _columns(facts: Facts) -> dict[str, object]:
+    named: dict[str, object] = {
+        "server_uid": facts.server_uid, "subject": facts.subject, "label": facts.label, "session": facts.session,
+        "subject_key": facts.subject.casefold() if facts.subject is not None else None,
+    }  # fmt: skip
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _reason(error: WatchdError) -> dict[str, object]:
+    return {"why": str(error), "detail": error.detail or None, "advice": error.advice}
+
+
+def _leave_out(db: sqlite3.Connection, key: int, series: Collection[str]) -> None:
+    db.executemany("UPDATE series SET left_out = 1 WHERE study = ? AND uid = ?", [(key, uid) for uid in series])

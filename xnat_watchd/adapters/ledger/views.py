@@ -1,0 +1,99 @@
+"""What people may see of the ledger: counts, what needs attention, and the story of one item."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from xnat_watchd.adapters.ledger.database import Database
+
+Rows = list[dict[str, Any]]
+
+
+class Views:
+    """Questions only: nothing here changes anything."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def deliveries(self) -> dict[str, int]:
+        """Count deliveries by state."""
+        return {r["state"]: r["n"] for r in self._db.rows("SELECT state, count(*) AS n FROM deliveries GROUP BY state")}
+
+    def studies(self) -> dict[str, dict[str, int]]:
+        """Count studies by progress and standing."""
+        counts: dict[str, dict[str, int]] = {}
+        for r in self._db.rows("SELECT progress, standing, count(*) AS n FROM studies GROUP BY progress, standing"):
+            counts.setdefault(r["progress"], {})[r["standing"]] = r["n"]
+        return counts
+
+    def ignored(self) -> Rows:
+        """Give the files in the drop folder that are not taken, with why and what to do."""
+        return self._give("SELECT name, why, advice FROM ignored ORDER BY advice = '', name")
+
+    def attention(self) -> Rows:
+        """Give what a person must decide on: held studies and rejected deliveries, newest first."""
+        return self._give(
+            """
+            SELECT delivery || '.' || number AS item, project, why, advice, changed AS at FROM studies
+            WHERE standing = 'held'
+            UNION ALL
+            SELECT CAST(d.id AS TEXT), d.project, d.why, d.advice, d.ended FROM deliveries d
+            WHERE d.state = 'rejected' AND NOT EXISTS (
+              SELECT 1 FROM deliveries n WHERE n.name = d.name AND n.project = d.project AND n.id > d.id)
+            ORDER BY at DESC
+            """
+        )
+
+    def under_way(self) -> Rows:
+        """Give the studies that are not done and not held, furthest first."""
+        return self._give(
+            """
+            SELECT delivery || '.' || number AS item, project, progress, standing, due, why, changed AS at FROM studies
+            WHERE standing IN ('ready', 'busy', 'waiting') ORDER BY standing = 'busy' DESC, key
+            """
+        )
+
+    def delivery(self, number: int) -> dict[str, Any] | None:
+        """Give one delivery with its studies, its places and every event of it."""
+        found = self._give("SELECT * FROM deliveries WHERE id = ?", number)
+        if not found:
+            return None
+        studies = self._give(
+            "SELECT s.*, (SELECT count(*) FROM instances i WHERE i.study = s.key) AS instances"
+            " FROM studies s WHERE delivery = ? ORDER BY number",
+            number,
+        )
+        for study in studies:
+            study["series"] = self._give(
+                "SELECT x.number, x.modality, x.left_out, count(i.sop_uid) AS instances FROM series x LEFT JOIN"
+                " instances i ON i.study = x.study AND i.series = x.uid WHERE x.study = ? GROUP BY x.uid",
+                study["key"],
+            )
+            study["places"] = self._give("SELECT * FROM places WHERE study = ? ORDER BY id", study["key"])
+        events = self._give(
+            "SELECT e.at, s.number, e.event, e.progress, e.standing, e.why, e.detail FROM events e"
+            " LEFT JOIN studies s ON s.key = e.study WHERE e.delivery = ? ORDER BY e.id",
+            number,
+        )
+        return {**found[0], "studies": studies, "events": events}
+
+    def held(self) -> dict[str, int]:
+        """Give the held studies: name -> key."""
+        return self._keys("standing = 'held'")
+
+    def keys(self, delivery: int, number: int | None) -> dict[str, int]:
+        """Give the studies of a delivery, or the one of this number: name -> key."""
+        return self._keys("delivery = ? AND (? IS NULL OR number = ?)", delivery, number, number)
+
+    def standing(self, key: int) -> str:
+        """Give a study's standing."""
+        row = self._db.row("SELECT standing FROM studies WHERE key = ?", key)
+        return str(row["standing"]) if row else ""
+
+    def _keys(self, condition: str, *values: object) -> dict[str, int]:
+        sql = f"SELECT key, delivery, number FROM studies WHERE {condition} ORDER BY key"  # noqa: S608 - words of our own
+        rows = self._db.rows(sql, *values)
+        return {f"{r['delivery']}.{r['number']}": r["key"] for r in rows}
+
+    def _give(self, sql: str, *values: object) -> Rows:
+        return [dict(row) for row in self._db.rows(sql, *values)]

@@ -1,0 +1,242 @@
+"""The directory at the end of a ZIP: finding it, reading it, and refusing what no study can come of.
+
+A reader of our own, since `zipfile` decodes names (and dies of one that is not what it says), keeps every member in
+memory and does not see members that overlap. Structures as in PKWARE's APPNOTE 6.3.10, sections 4.3 to 4.5.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from struct import Struct
+from typing import NamedTuple
+
+from xnat_watchd.adapters.byte_source import Source, stretch
+from xnat_watchd.adapters.inflating import METHODS
+from xnat_watchd.core.errors import Unusable
+from xnat_watchd.core.limits import GIB, Limits
+
+END = Struct("<4s4H2LH")
+END_64 = Struct("<4sQ2H2L4Q")
+LOCATOR_64 = Struct("<4sLQL")
+CENTRAL = Struct("<4s6H3L5H2L")
+LOCAL = Struct("<4s5H3L2H")
+END_MARK, END_64_MARK, LOCATOR_64_MARK = b"PK\5\6", b"PK\6\6", b"PK\6\7"
+CENTRAL_MARK, LOCAL_MARK, SPLIT_MARK = b"PK\1\2", b"PK\3\4", b"PK\7\x08"
+FULL_16, FULL_32 = 0xFFFF, 0xFFFFFFFF  #: "the value stands in the Zip64 field"
+
+AES = 99  #: the method of what WinZip has encrypted
+ENCRYPTED = 0x0001 | 0x0040 | 0x2000  #: general purpose bits: member, strong, directory
+UNIX = 3
+
+_LONGEST_COMMENT = 0xFFFF
+_GLANCE = 4 * 1024 * 1024  #: how much of a directory tells that a copy is whole
+_ONE_ZIP = "Export the study again as one ZIP that is not split."
+_PLAIN_ZIP = "Export the study again as an ordinary ZIP, without a password."
+_FOREIGN = (  # what files are that somebody renamed, by their first bytes
+    (b"Rar!", "a RAR archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\xfd7zXZ", "an xz archive"),
+    (b"BZh", "a bzip2 archive"),
+    (b"%PDF", "a PDF"),
+)
+
+
+class Member(NamedTuple):
+    """One member as the directory describes it; sizes in bytes. Its name is never a path."""
+
+    number: int  #: position in the directory, counted from 0
+    name: bytes
+    flags: int
+    method: int
+    crc: int  #: CRC-32 of the inflated bytes
+    packed: int
+    size: int  #: inflated
+    start: int  #: of its local header in the file
+    disk: int
+    regular: bool  #: False for what Unix wrote as a symbolic link, a pipe or a device
+
+    @property
+    def folder(self) -> bool:
+        """Whether it is a folder and nothing else."""
+        return self.size == 0 and self.name.endswith(b"/")
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Where the directory lies, in bytes."""
+
+    start: int
+    size: int
+    shift: int  #: what stands before the ZIP in the file: a self-extracting export's program
+
+
+def find_directory(fd: int) -> Directory:
+    """Find the directory of an open file, or raise `Unusable` with a sentence about what the file is instead."""
+    length = os.fstat(fd).st_size
+    end = _end_record(fd, length)
+    if end is None:
+        raise _not_a_zip(fd, length)
+    _, disk, directory_disk, _, _, size, offset, _ = END.unpack(os.pread(fd, END.size, end))
+    wide = _end_record_64(fd, end)
+    if wide is not None:
+        end, disk, directory_disk, size, offset = wide
+    if disk or directory_disk:
+        raise Unusable("this is one part of a split ZIP", advice=_ONE_ZIP)
+    shift = end - size - offset
+    if shift < 0:
+        raise Unusable("the directory of the ZIP is damaged", detail="it does not lie where the end record says")
+    return Directory(end - size, size, shift)
+
+
+def members(fd: int, directory: Directory, upto: int | None = None) -> Iterator[Member]:
+    """Give the members in the directory's order; raises `Unusable` where the directory is damaged.
+
+    `upto` bounds the bytes of the directory that are read.
+    """
+    source = Source(stretch(fd, directory.start, directory.size))
+    at = number = 0
+    while at < (directory.size if upto is None else min(directory.size, upto)):
+        head = source.read(CENTRAL.size)
+        if len(head) < CENTRAL.size or head[:4] != CENTRAL_MARK:
+            raise Unusable("the directory of the ZIP is damaged", detail=f"entry {number} is none")
+        fields = CENTRAL.unpack(head)
+        name, extra = source.read(fields[10]), source.read(fields[11])
+        at += CENTRAL.size + fields[10] + fields[11] + fields[12]
+        if not source.skip(fields[12]) or at > directory.size:
+            raise Unusable("the directory of the ZIP is damaged", detail=f"entry {number} breaks off")
+        yield _member(number, fields, name, extra, directory.shift)
+        number += 1
+
+
+def reads(fd: int) -> bool:
+    """Say whether the end record is there and the directory reads, as far as a glance goes."""
+    try:
+        for _ in members(fd, find_directory(fd), _GLANCE):
+            pass
+    except Unusable:
+        return False
+    return True
+
+
+def refuse_unfit(fd: int, directory: Directory, limits: Limits, beat: Callable[[], None]) -> None:
+    """Raise `Unusable` for all that the directory alone shows; nothing is inflated for it.
+
+    What is inflated later is bounded by what the directory declares, so bombs are refused here, too.
+    """
+    spans: list[tuple[int, int]] = []
+    inflated = packed = 0
+    for member in members(fd, directory):
+        _refuse_member(member, limits)
+        spans.append((member.start, member.start + LOCAL.size + len(member.name) + member.packed))
+        inflated += member.size
+        packed += member.packed
+        if not member.number % 1024:
+            beat()
+    if not spans:
+        raise Unusable("the ZIP is empty")
+    _refuse_overlap(spans, directory)
+    if inflated > limits.total:
+        raise Unusable(f"the ZIP would unpack to more than {limits.total / GIB:g} GiB", detail=f"{inflated} bytes")
+    if limits.too_dense(packed, inflated):
+        raise Unusable("the ZIP unpacks to far more than images would", detail=f"{inflated} bytes from {packed}")
+
+
+def _refuse_member(member: Member, limits: Limits) -> None:
+    where = f"member {member.number}, {member.name[:200]!r}"
+    if member.number >= limits.members:
+        raise Unusable(f"the ZIP holds more than {limits.members} files")
+    if member.flags & ENCRYPTED or member.method == AES:
+        raise Unusable("the ZIP is encrypted", detail=where, advice=_PLAIN_ZIP)
+    if member.method not in METHODS:
+        detail = f"{where}: compression method {member.method}"
+        raise Unusable("the ZIP is compressed in a way that is not supported", detail=detail, advice=_PLAIN_ZIP)
+    if member.disk:
+        raise Unusable("this is one part of a split ZIP", detail=where, advice=_ONE_ZIP)
+    if member.size > limits.member:
+        raise Unusable(f"a file in the ZIP would unpack to more than {limits.member / GIB:g} GiB", detail=where)
+
+
+def _refuse_overlap(spans: list[tuple[int, int]], directory: Directory) -> None:
+    spans.sort()
+    if any(end > start for (_, end), (start, _) in pairwise(spans)) or spans[-1][1] > directory.start:
+        raise Unusable("the files in the ZIP overlap")
+
+
+def _end_record(fd: int, length: int) -> int | None:
+    """Find the end record whose comment reaches the end of the file: another one is the sign of a broken copy."""
+    first = max(0, length - END.size - _LONGEST_COMMENT)
+    tail = os.pread(fd, length - first, first)
+    at = tail.rfind(END_MARK)
+    while at >= 0:
+        if len(tail) - at >= END.size and at + END.size + END.unpack_from(tail, at)[7] == len(tail):
+            return first + at
+        at = tail.rfind(END_MARK, 0, at)
+    return None
+
+
+def _end_record_64(fd: int, end: int) -> tuple[int, int, int, int, int] | None:
+    """Give place, disks, size and offset from the Zip64 end record, where there is one."""
+    locator = os.pread(fd, LOCATOR_64.size, max(0, end - LOCATOR_64.size))
+    if len(locator) < LOCATOR_64.size or locator[:4] != LOCATOR_64_MARK:
+        return None
+    for at in (end - LOCATOR_64.size - END_64.size, LOCATOR_64.unpack(locator)[2]):
+        if 0 <= at < end:
+            record = os.pread(fd, END_64.size, at)
+            if len(record) == END_64.size and record[:4] == END_64_MARK:
+                _, _, _, _, disk, directory_disk, _, _, size, offset = END_64.unpack(record)
+                return at, disk, directory_disk, size, offset
+    raise Unusable("the directory of the ZIP is damaged", detail="its Zip64 end record is missing")
+
+
+def _member(number: int, fields: tuple[int, ...], name: bytes, extra: bytes, shift: int) -> Member:
+    made, flags, method, crc, disk = fields[1], fields[3], fields[4], fields[7], fields[13]
+    packed, size, offset = fields[8], fields[9], fields[16]
+    if FULL_32 in (packed, size, offset) or disk == FULL_16:
+        size, packed, offset, disk = _wide(extra, (size, packed, offset, disk))
+    kind = stat.S_IFMT(fields[15] >> 16) if made >> 8 == UNIX else 0
+    regular = kind in (0, stat.S_IFREG)
+    return Member(number, name, flags, method, crc, packed, size, offset + shift, disk, regular)
+
+
+def _wide(extra: bytes, values: tuple[int, int, int, int]) -> list[int]:
+    """Replace the values that did not fit by those of the Zip64 field, which holds them in this order."""
+    field = _extra_field(extra, 1)
+    found = []
+    for value, full, width in zip(values, (FULL_32, FULL_32, FULL_32, FULL_16), (8, 8, 8, 4), strict=True):
+        if value == full:
+            if len(field) < width:
+                raise Unusable("the directory of the ZIP is damaged", detail="a Zip64 field is too short")
+            found.append(int.from_bytes(field[:width], "little"))
+            field = field[width:]
+        else:
+            found.append(value)
+    return found
+
+
+def _extra_field(extra: bytes, wanted: int) -> bytes:
+    while len(extra) >= 4:  # noqa: PLR2004 - an identifier and a length, two bytes each
+        length = int.from_bytes(extra[2:4], "little")
+        if int.from_bytes(extra[:2], "little") == wanted:
+            return extra[4 : 4 + length]
+        extra = extra[4 + length :]
+    return b""
+
+
+def _not_a_zip(fd: int, length: int) -> Unusable:
+    head = os.pread(fd, 132, 0)
+    if not length:
+        return Unusable("the file is empty")
+    if head.startswith((SPLIT_MARK, b"PK00")):
+        return Unusable("this is one part of a split ZIP", advice=_ONE_ZIP)
+    if head.startswith(LOCAL_MARK):
+        return Unusable("the ZIP is not complete: the directory at its end is missing")
+    if head[128:] == b"DICM":
+        return Unusable("the file is a single DICOM image, not a ZIP", advice="Pack the study into a ZIP.")
+    kind = next((kind for mark, kind in _FOREIGN if head.startswith(mark)), None)
+    advice = "Export the study as a ZIP."
+    return Unusable(f"the file is {kind}, not a ZIP" if kind else "the file is not a ZIP", advice=advice)

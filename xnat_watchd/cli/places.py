@@ -1,0 +1,39 @@
+"""Where a service keeps its things, read without the settings' machinery: `status` must be quick."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xnat_watchd.adapters import config
+from xnat_watchd.core.errors import Refusal
+
+
+@dataclass(frozen=True)
+class Places:
+    """The ledger's file, and the server for which it is kept."""
+
+    ledger: Path
+    server: str
+
+
+def places(named: Path | None, environ: Mapping[str, str] = os.environ) -> Places:
+    """Find out; `Refusal` when no configuration says it."""
+    file = config.find_file(named, environ)
+    tree = config.read_file(file) if file else {}
+    ledger, root = _said(tree, environ, "ledger", "path"), _said(tree, environ, "folders", "root")
+    if not ledger and not root:
+        raise Refusal(
+            f"no folder is set, in {file or 'a configuration file (there is none)'}",
+            advice="Set `root` in [folders], or name the configuration with --config.",
+        )
+    return Places(Path(ledger) if ledger else Path(root) / "ledger.sqlite", _said(tree, environ, "xnat", "server"))
+
+
+def _said(tree: Mapping[str, Any], environ: Mapping[str, str], section: str, key: str) -> str:
+    written = tree.get(section, {})
+    value = written.get(key, "") if isinstance(written, dict) else ""
+    return environ.get(config.variable_of((section, key)), value if isinstance(value, str) else "")

@@ -1,0 +1,176 @@
+"""What is written about a subject: read from the DICOM header, compared with what people entered.
+
+Everything is plain comparison. Values are patient data: they are in no message and in no `repr`.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from xnat_watchd.core.delivery import Person, Subject
+from xnat_watchd.core.labels import real_date
+from xnat_watchd.core.rules import DemographicRules
+
+_AGE = re.compile(r"([0-9]{3})([DWMY])")
+_DAYS_IN_FOUR_YEARS = 1461
+_SEXES = {"M": "male", "F": "female", "O": "other"}
+_SAID_OTHERWISE = {"m": "male", "f": "female", "o": "other", "u": "unknown"}
+_ISO = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ T]00:00(?::00(?:\.0+)?)?)?")
+
+
+def age_years(raw: str | None) -> int | None:
+    """Give a PatientAge in whole years, or None if it is not one (VR AS, PS3.5 6.2: `030D`, `006M`, `042Y`)."""
+    found = _AGE.fullmatch((raw or "").strip(" \0"))
+    if found is None:
+        return None
+    number = int(found[1])
+    if found[2] == "Y":
+        return number
+    if found[2] == "M":
+        return number // 12
+    return number * (7 if found[2] == "W" else 1) * 4 // _DAYS_IN_FOUR_YEARS
+
+
+def birth_date(raw: str | None) -> str | None:
+    """Give a PatientBirthDate as YYYY-MM-DD, or None if there is no such day.
+
+    XNAT reads dates leniently and rolls impossible ones over in silence (F43, C8 7.1).
+    """
+    day = real_date(raw)
+    return day.isoformat() if day else None
+
+
+def sex(raw: str | None) -> str | None:
+    """Give a PatientSex as XNAT's `gender` wants it: male, female or other (F43); None for anything else."""
+    return _SEXES.get((raw or "").strip(" \0"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One thing that is known about a subject, in its two forms."""
+
+    attribute: str  #: its DICOM keyword
+    standard: str  #: its name in XNAT's demographics
+    read: Callable[[str | None], str | None]
+    as_field: Callable[[str], str]  #: what stands in the custom variable
+
+
+def _as_it_is(value: str) -> str:
+    return value
+
+
+def _age_text(raw: str | None) -> str | None:
+    years = age_years(raw)
+    return None if years is None else str(years)
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "age": _Kind("PatientAge", "age", _age_text, _as_it_is),
+    "birth_date": _Kind("PatientBirthDate", "dob", birth_date, _as_it_is),
+    # The tool that we replace wrote "Male" and "Female" there.
+    "sex": _Kind("PatientSex", "gender", sex, str.capitalize),
+}
+KINDS = tuple(_KINDS)  #: the keys of `DemographicRules.fields`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writes:
+    """What is to be written about a subject, and what was found there already."""
+
+    fields: Mapping[str, str] = field(default_factory=dict, repr=False)  #: custom variables
+    demographics: Mapping[str, str] = field(default_factory=dict, repr=False)  #: dob, age, gender
+    kept: tuple[str, ...] = ()  #: names that had a value, which stays
+    disagreeing: tuple[str, ...] = ()  #: names whose value was another than ours, whichever stays
+
+    def __bool__(self) -> bool:
+        return bool(self.fields or self.demographics)
+
+
+def header_of(person: Person) -> Mapping[str, str]:
+    """Give the header of a ZIP's study in the form in which XNAT's header dump comes."""
+    return {
+        "PatientAge": person.age,
+        "PatientBirthDate": person.birth_date,
+        "PatientSex": person.sex,
+    }
+
+
+def plan(header: Mapping[str, str], subject: Subject, rules: DemographicRules) -> Writes:
+    """Say what is to be written: what is configured, known, and empty on the server or ours to overwrite.
+
+    `header` has PatientAge, PatientBirthDate and PatientSex as they stand. Age, birth date and gender are
+    written side by side: XNAT's schema offers a choice, but the server stores all of them (C8 7.1), and its
+    pages and searches ask for one or the other.
+    """
+    known = {
+        name: value
+        for name, kind in _KINDS.items()
+        if (rules.birth_date or name != "birth_date") and (value := kind.read(header.get(kind.attribute)))
+    }
+    fields = {
+        rules.fields[name].lower(): _KINDS[name].as_field(value)
+        for name, value in known.items()
+        if rules.fields.get(name)
+    }
+    standard = {_KINDS[name].standard: value for name, value in known.items()} if rules.standard else {}
+    there = _lower(subject.fields)
+    return Writes(
+        fields=_to_write(fields, there, overwrite=rules.overwrite),
+        demographics=_to_write(standard, subject.demographics, overwrite=rules.overwrite),
+        kept=(
+            *_kept(fields, there, overwrite=rules.overwrite),
+            *_kept(standard, subject.demographics, overwrite=rules.overwrite),
+        ),
+        disagreeing=(*_disagreeing(fields, there), *_disagreeing(standard, subject.demographics)),
+    )
+
+
+def settled(writes: Writes, after: Subject) -> tuple[str, ...]:
+    """Give the names that the server did not store as they were written (F59); nothing when all is well."""
+    there = _lower(after.fields)
+    return (
+        *(name for name, value in writes.fields.items() if not _same(value, there.get(name, ""))),
+        *(name for name, value in writes.demographics.items() if not _same(value, after.demographics.get(name, ""))),
+    )
+
+
+def _to_write(ours: Mapping[str, str], there: Mapping[str, str], *, overwrite: bool) -> dict[str, str]:
+    stays = _kept(ours, there, overwrite=overwrite)
+    return {name: value for name, value in ours.items() if name not in stays}
+
+
+def _kept(ours: Mapping[str, str], there: Mapping[str, str], *, overwrite: bool) -> tuple[str, ...]:
+    filled = (name for name in ours if there.get(name, "").strip())
+    return tuple(name for name in filled if not overwrite or _same(ours[name], there[name]))
+
+
+def _disagreeing(ours: Mapping[str, str], there: Mapping[str, str]) -> tuple[str, ...]:
+    filled = (name for name in ours if there.get(name, "").strip())
+    return tuple(name for name in filled if not _same(ours[name], there[name]))
+
+
+def _lower(fields: Mapping[str, str]) -> dict[str, str]:
+    """Give custom variables by their names in lower case, as XNAT stores them (C8 7.1)."""
+    return {name.lower(): value for name, value in fields.items()}
+
+
+def _same(ours: str, theirs: str) -> bool:
+    return _plain(ours) == _plain(theirs)
+
+
+def _plain(value: str) -> str:
+    """Bring the ways to write one value down to one: 19660101 and 1966-01-01, M and Male, 042 and 42."""
+    text = html.unescape(value).strip()
+    iso = _ISO.fullmatch(text)
+    if iso:
+        return iso[1]
+    day: date | None = real_date(text)
+    if day:
+        return day.isoformat()
+    if text.isascii() and text.isdigit():
+        return text.lstrip("0") or "0"
+    return _SAID_OTHERWISE.get(text.lower(), text.lower())

@@ -1,0 +1,291 @@
+"""How subjects and sessions are named: what XNAT makes of a name, and what we make of a template.
+
+XNAT cleans a label when it archives, and refuses what is then left of odd characters (F44). We clean in the
+same way and send the result, so that nothing happens to it on the way. Letters of every script stay: cut
+down to ASCII, nine Greek letters and nine others would become one subject (F70, F74).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from difflib import get_close_matches
+from unicodedata import category
+
+from xnat_watchd.core.delivery import Item, Person
+from xnat_watchd.core.errors import Undecided
+from xnat_watchd.core.rules import LabelRules
+
+LONGEST_LABEL = 200
+"""Bytes of UTF-8. The label column holds 255 characters (`xs:string` in xnat.xsd), and the label names the
+folder in the archive, where file systems stop at 255 bytes; XNAT adds `.xml` or a time stamp to it. A longer
+label is refused and never cut: two long names cut alike would be one session."""
+
+REPLACED_BY_XNAT = frozenset(" `~@#$%^&*()+=[]{}|\\/?:;\"',.<>")
+"""What XNAT itself turns into `_` at archive time (`cleanValue` of its data models; F37, F70, C8 3.5)."""
+
+_REPLACED_CATEGORIES = frozenset("PSZC")
+"""Other punctuation, symbols, blanks and controls. XNAT leaves them and then refuses the label, so no label of
+XNAT's own making differs from ours. Marks stay and are refused: replaced, two Thai names could be one."""
+
+_FIELD = re.compile(r"\{([^{}]*)\}")
+_DATE = re.compile(r"([0-9]{4})(\.?)([0-9]{2})\2([0-9]{2})")
+_TIME = re.compile(r"([0-9]{2})(?:(:?)([0-9]{2})(?:\2([0-9]{2})(?:\.[0-9]*)?)?)?")
+_CODE = re.compile(r"[A-Z0-9][A-Z0-9_ ]{0,15}")
+
+
+def clean(label: str) -> str:
+    """Give what XNAT makes of a label at archive time; the carets at a PatientName's end are cut (F70)."""
+    return "".join("_" if _is_replaced(c) else c for c in label.rstrip("^"))
+
+
+def is_label(text: str) -> bool:
+    """Say whether XNAT takes this as a label as it is: letters, digits, `-` and `_`, something to read in it.
+
+    XNAT looks at UTF-16 units one by one, so letters beyond U+FFFF are not taken for letters.
+    """
+    return (
+        any(_is_letter_or_digit(c) for c in text)
+        and all(c in "-_" or _is_letter_or_digit(c) for c in text)
+        and len(text.encode()) <= LONGEST_LABEL
+    )
+
+
+def as_stored_by_1_6(label: str) -> str:
+    """Give what XNAT 1.6 stores when this label is sent as a parameter: `Jörg` arrives as `J&#246;rg`.
+
+    It escapes parameters, letters beyond ASCII too, before it cleans them (capture 281). A label that comes
+    out changed must not be sent there: without `subject` XNAT takes the name from the header, and keeps it.
+    """
+    named = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"}
+    return clean("".join(named.get(c) or (c if c.isascii() else f"&#{ord(c)};") for c in label))
+
+
+# -- dates, times, modalities ------------------------------------------------------------------------------
+
+
+def real_date(raw: str | None) -> date | None:
+    """Read a DICOM date (VR DA, and its old form `YYYY.MM.DD`, PS3.5 6.2); None if there is no such day."""
+    found = _DATE.fullmatch((raw or "").strip(" \0"))
+    if found is None:
+        return None
+    try:
+        return date(int(found[1]), int(found[3]), int(found[4]))
+    except ValueError:
+        return None
+
+
+def study_date(raw: str | None) -> str | None:
+    """Give a StudyDate as YYYYMMDD, or None if it is missing or not a date."""
+    day = real_date(raw)
+    return day.isoformat().replace("-", "") if day else None
+
+
+def study_time(raw: str | None) -> str | None:
+    """Give a StudyTime as HHMMSS, or None if it is missing or not a time.
+
+    VR TM (PS3.5 6.2): minutes and seconds may be left out from the right, a fraction is cut, second 60 is a
+    leap second. The old form is `HH:MM:SS`.
+    """
+    found = _TIME.fullmatch((raw or "").strip(" \0"))
+    if found is None:
+        return None
+    hours, minutes, seconds = found[1], found[3] or "00", found[4] or "00"
+    return hours + minutes + seconds if hours < "24" and minutes < "60" and seconds <= "60" else None
+
+
+_LEADING = (
+    # The tracer is what such a study was made for; CT or MR beside it is anatomy and attenuation.
+    *("PT", "NM"),
+    *("MR", "CT"),
+    # X-ray, from the most to the least elaborate; what is done inside a vessel is done during angiography.
+    *("XA", "RF", "IVUS", "IVOCT", "MG", "DX", "CR", "PX", "IO", "RG", "BMD"),
+    *("US", "BDUS", "PA"),
+    # Eyes: images before maps of them.
+    *("OP", "OPT", "OCT", "OPTBSV", "OPTENF", "OPM"),
+    # Visible light: microscopes, endoscopes, cameras; surfaces and heat.
+    *("SM", "GM", "CFM", "ES", "DMS", "XC", "OSS", "LS", "TG", "DG", "BI"),
+    # Retired codes of the kinds above (PS3.3 C.7.3.1.1.1), which old archives still hold.
+    *("ST", "DD", "DF", "DS", "CF", "VF", "CD", "EC", "AS", "CP", "CS", "DM", "FA", "FS", "LP", "MA", "MS"),
+    # Recordings and measurements without an image.
+    *("HD", "ECG", "EPS", "EEG", "EMG", "EOG", "RESP", "POS"),
+    *("OPV", "OAM", "AR", "KER", "LEN", "SRF", "VA", "IOL", "OPR"),
+)
+"""Codes that lead a study, the first one found wins (PS3.3 C.7.3.1.1.1)."""
+
+_ALONE = (
+    *("RTIMAGE", "RTDOSE", "RTSTRUCT", "RTPLAN", "RTRECORD", "RTRAD", "RTINTENT", "RTSEGANN", "RT"),
+    *("SEG", "M3D", "TEXTUREMAP", "REG", "SMR", "FID", "RWV", "ANN", "ASMT"),
+    *("SR", "DOC", "AU", "KO", "PR", "HC", "PLAN", "CTPROTOCOL", "XAPROTOCOL", "STAIN", "OT"),
+)
+"""Codes of what is drawn from images, planned on them or said about them: they lead when nothing else does."""
+
+_KNOWN = len(_LEADING)
+_RANKS: Mapping[str, int] = {
+    **{code: rank for rank, code in enumerate(_LEADING)},
+    **{code: _KNOWN + 1 + rank for rank, code in enumerate(_ALONE)},
+}
+
+
+def leading_modality(modalities: Iterable[str]) -> str | None:
+    """Give the modality that a study is named by, whatever scan comes first; None if no code is well formed.
+
+    A code that is not in the standard's list leads after those that are, and before those that lead alone.
+    """
+    codes = {code.strip(" \0").upper() for code in modalities}
+    known = [(_RANKS.get(code, _KNOWN), code) for code in codes if _CODE.fullmatch(code)]
+    return min(known)[1] if known else None
+
+
+# -- templates ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a label may be made of, as it stands in the ZIP. Never in a log."""
+
+    person: Person
+    date: str
+    time: str
+    modalities: tuple[str, ...]
+    study_uid: str
+    project: str
+    zip_name: str  #: the ZIP's file name, without folders
+    subject: str | None = None  #: the subject's label, once it is known or chosen
+
+
+def facts_of(item: Item, zip_name: str) -> Facts:
+    """Give the facts of a study on its way."""
+    return Facts(
+        person=item.person,
+        date=item.date,
+        time=item.time,
+        modalities=item.modalities,
+        study_uid=item.study_uid,
+        project=item.project,
+        zip_name=zip_name,
+        subject=item.subject,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One field of a template: how it is read, and what to say when there is nothing to read."""
+
+    read: Callable[[Facts], str | None]
+    missing: str
+
+
+_PARTS: Mapping[str, _Part] = {
+    "subject": _Part(lambda f: f.subject, "the subject is not known"),
+    "study_date": _Part(lambda f: study_date(f.date), "the study date is missing or not a date"),
+    "study_time": _Part(lambda f: study_time(f.time), "the study time is missing or not a time"),
+    "modality": _Part(lambda f: leading_modality(f.modalities), "no series names its modality"),
+    "PatientID": _Part(lambda f: f.person.id.strip(), "the PatientID has no letter or digit"),
+    "PatientName": _Part(lambda f: f.person.name.strip(), "the PatientName has no letter or digit"),
+    "StudyInstanceUID": _Part(lambda f: f.study_uid, "the StudyInstanceUID is missing"),
+    "zip_name": _Part(lambda f: _stem(f.zip_name), "the name of the ZIP has no letter or digit"),
+    "project": _Part(lambda f: f.project, "the project is not known"),
+}
+SESSION_FIELDS = tuple(_PARTS)
+SUBJECT_FIELDS = tuple(name for name in _PARTS if name != "subject")
+
+_GIVE_LABEL = "Give the session a label: `xnat-watchd retry ITEM --label LABEL`."
+_GIVE_SUBJECT = "Give the subject: `xnat-watchd retry ITEM --subject SUBJECT`."
+_GIVE_BOTH = "Give both: `xnat-watchd retry ITEM --subject SUBJECT --label LABEL`."
+
+
+def check_template(template: str, fields: Collection[str]) -> None:
+    """Raise `ValueError` with one sentence if labels cannot be made from this template with these fields."""
+    for name in _FIELD.findall(template):
+        if name not in fields:
+            near = get_close_matches(name, fields, n=1, cutoff=0) or list(fields)[:1]
+            raise ValueError(f"{{{name}}} is not a field of this template; the nearest is {{{near[0]}}}")
+    literal = _FIELD.sub("", template)
+    if not template:
+        raise ValueError("an empty template makes no label")
+    if any(c not in "-_" and not _is_letter_or_digit(c) for c in literal):
+        raise ValueError("between its {fields} a template may have letters, digits, - and _ only")
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Put values into a template's fields. Nothing else is interpreted, neither in it nor in them."""
+    return _FIELD.sub(lambda field: values[field[1]], template)
+
+
+def subject_label(template: str, facts: Facts, listed: str) -> str:
+    """Give the subject's label: the one chosen, else from the template, else what XNAT makes of `listed`.
+
+    `listed` is the subject in the prearchive row, which is the PatientName as it stands (F12, F70). Raises
+    `Undecided`, also when there is none: XNAT refuses to archive then (F75).
+    """
+    if facts.subject:
+        return facts.subject
+    if template:
+        return _made("subject", template, facts, _GIVE_SUBJECT)
+    label = clean(listed.strip())
+    if not _is_readable(label):
+        raise Undecided("the PatientName has no letter or digit to name a subject by", advice=_GIVE_SUBJECT)
+    return _accepted("subject", label, _GIVE_SUBJECT)
+
+
+def session_label(template: str, facts: Facts) -> str:
+    """Give the session's label, or raise `Undecided` for a part that is missing or invalid."""
+    return _made("session", template, facts, _GIVE_LABEL)
+
+
+def check_parts(rules: LabelRules, facts: Facts, label: str | None = None) -> None:
+    """Raise `Undecided` for all that the ZIP alone shows to be missing, before anything is sent.
+
+    `label` is the session label that a person chose, if one did. The subject may be XNAT's to say, but an
+    empty PatientName is known already.
+    """
+    troubles: list[Undecided] = []
+    subject = "S"  # stands in for one that is still to be decided
+    try:
+        subject = subject_label(rules.subject, facts, facts.person.name)
+    except Undecided as trouble:
+        troubles.append(trouble)
+    try:
+        if not label:
+            session_label(rules.session, replace(facts, subject=subject))
+    except Undecided as trouble:
+        troubles.append(trouble)
+    if troubles:
+        advice = _GIVE_BOTH if len(troubles) > 1 else troubles[0].advice
+        raise Undecided("; ".join(str(trouble) for trouble in troubles), advice=advice)
+
+
+def _made(kind: str, template: str, facts: Facts, advice: str) -> str:
+    values: dict[str, str] = {}
+    for name in _FIELD.findall(template):
+        values[name] = clean(_PARTS[name].read(facts) or "")
+        if not _is_readable(values[name]):
+            raise Undecided(_PARTS[name].missing, advice=_GIVE_SUBJECT if name == "subject" else advice)
+    return _accepted(kind, fill(template, values), advice)
+
+
+def _accepted(kind: str, label: str, advice: str) -> str:
+    if len(label.encode()) > LONGEST_LABEL:
+        raise Undecided(f"the {kind} label would be longer than XNAT can keep", advice=advice)
+    if not is_label(label):
+        raise Undecided(f"the {kind} label would have a character that XNAT refuses", advice=advice)
+    return label
+
+
+def _is_replaced(char: str) -> bool:
+    return char in REPLACED_BY_XNAT or (char not in "-_" and category(char)[0] in _REPLACED_CATEGORIES)
+
+
+def _is_letter_or_digit(char: str) -> bool:
+    return char <= "\uffff" and (char.isalpha() or char.isdecimal())
+
+
+def _is_readable(label: str) -> bool:
+    return any(c.isalpha() or c.isdecimal() for c in label)
+
+
+def _stem(zip_name: str) -> str:
+    return zip_name[:-4] if zip_name.lower().endswith(".zip") else zip_name

@@ -1,0 +1,217 @@
+"""Share tables: a CSV as spreadsheets write it, read into rows. Nothing is asked of a server here.
+
+Every cell stays text, `001` and `042` too. A cell is only ever compared with what a server lists; it is never
+part of a request before it was found there.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from io import StringIO
+
+from xnat_watchd.core.errors import Unusable
+from xnat_watchd.core.labels import check_template, is_label
+
+REQUIRED = ("subject", "source", "destination")
+COLUMNS = (*REQUIRED, "label", "sessions", "session_label")
+LABEL_FIELDS = ("subject", "session", "session_id", "study_date")
+"""Fields of a `session_label` template: the subject's label in the destination, the session's own label, its
+accession ID, and its date as YYYYMMDD."""
+
+MOST_BYTES = 16 * 1024 * 1024
+MOST_ROWS = 100_000
+LONGEST_CELL = 500
+
+_DELIMITERS = (",", ";", "\t")
+_NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_ALMOST = 0.8  #: how alike a column must be to a known one to be taken for a slip of the pen
+_ADVICE = "Correct the table and save it again; the README shows how one looks."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of a share table. Cells are stripped of blanks around them, else as given."""
+
+    line: int  #: of the file, counted from 1: where the row begins
+    subject: str
+    source: str
+    destination: str
+    label: str = ""  #: the subject's label in the destination; empty: its own
+    sessions: str = ""  #: a pattern for labels of sessions (`*_MR`); empty: all
+    session_label: str = ""  #: a template; empty: the session's own label
+    cells: tuple[str, ...] = ()  #: all that stands in the line, for the report
+    fault: str = ""  #: why nothing can be done about it, one sentence
+    same_as: int | None = None  #: the line of an earlier row that says the same
+
+    @property
+    def key(self) -> str:
+        """What the row asks for, in one string: as long as it stays the same, the row has not changed."""
+        return json.dumps([getattr(self, column) for column in COLUMNS], ensure_ascii=False)
+
+    def wants(self, session: str) -> bool:
+        """Say whether a session of this label is meant. `*`, `?` and `[...]` as in a shell; case matters."""
+        return fnmatchcase(session, self.sessions or "*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A share table as it was read."""
+
+    header: tuple[str, ...]  #: as given
+    rows: tuple[Row, ...]
+    ignored: tuple[str, ...] = ()  #: columns that mean nothing to us
+
+
+def read(data: bytes) -> Table:
+    """Read a table, or raise `Unusable` with one sentence.
+
+    The sentence quotes nothing of the table, whose first line may hold names when it has no header;
+    `detail` does.
+    """
+    text = _decoded(data)
+    records = _records(text)
+    header = next(records, (1, []))[1]
+    if not header:
+        raise _unusable("the table is empty")
+    places = _places(header)
+    rows = [_row(line, cells, len(header), places) for line, cells in records]
+    known = set(places.values())
+    ignored = (name.strip() for place, name in enumerate(header) if place not in known)
+    return Table(header=tuple(header), rows=_compared(rows), ignored=tuple(name for name in ignored if name))
+
+
+def _unusable(sentence: str, detail: str = "") -> Unusable:
+    return Unusable(sentence, detail=detail, advice=_ADVICE)
+
+
+def _decoded(data: bytes) -> str:
+    if len(data) > MOST_BYTES:
+        raise _unusable(f"the table is larger than {MOST_BYTES // 1024**2} MiB")
+    marked = next((name for bom, name in _BOMS.items() if data.startswith(bom)), None)
+    for encoding in [marked] if marked else ["utf-8", "cp1252"]:
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if _NOT_TEXT.search(text):
+            break
+        return text
+    raise _unusable("the file is not a table of text in UTF-8, UTF-16 or Windows-1252")
+
+
+def _records(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Give every record that is not blank with the line on which it begins."""
+    reader = csv.reader(StringIO(text, newline=""), delimiter=_delimiter(text), skipinitialspace=True, strict=True)
+    begin, count = 1, 0
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                count += 1
+                yield begin, cells
+            begin = reader.line_num + 1
+            if count > MOST_ROWS + 1:
+                raise _unusable(f"the table has more than {MOST_ROWS:,} rows")
+    except csv.Error as error:  # a quote that is not closed or goes on behind its end; a cell beyond 128 KiB
+        raise _unusable(f"a quoted cell that begins in line {begin} does not end as it should") from error
+
+
+def _delimiter(text: str) -> str:
+    """Find the delimiter that makes most sense of the header line."""
+    lines = (line for line in StringIO(text, newline="") if line.strip(' \t\r\n,;"'))
+    header = next(lines, "")
+
+    def known(delimiter: str) -> int:
+        cells = (cell.strip(' \r\n\t"') for cell in header.split(delimiter))
+        return sum(_name(cell) in COLUMNS for cell in cells)
+
+    return max(_DELIMITERS, key=known)
+
+
+def _name(cell: str) -> str:
+    return re.sub(r"[\s_-]+", "_", cell.strip().casefold())
+
+
+def _places(header: Sequence[str]) -> dict[str, int]:
+    """Say in which place each known column stands, or raise `Unusable`.
+
+    A column that is almost known is refused: passing over `sesions` would share more than was asked for.
+    Others (notes, dates of consent) are nobody's business here.
+    """
+    places: dict[str, int] = {}
+    for place, cell in enumerate(header):
+        name = _name(cell)
+        if name in places:
+            raise _unusable(f"the header line names the column {name} twice")
+        if name in COLUMNS:
+            places[name] = place
+    for column in REQUIRED:
+        if column not in places:
+            raise _unusable(f"the header line has no column {column}", " | ".join(header))
+    absent = [column for column in COLUMNS if column not in places]
+    for cell in header:
+        near = get_close_matches(_name(cell), absent, n=1, cutoff=_ALMOST)
+        if near:
+            raise _unusable(f"a column is called almost, but not quite, {near[0]}", cell)
+    return places
+
+
+def _row(line: int, cells: Sequence[str], width: int, places: Mapping[str, int]) -> Row:
+    found = {name: cells[place].strip() for name, place in places.items() if place < len(cells)}
+    asked = dict.fromkeys(COLUMNS, "") | found
+    extra = any(cell.strip() for cell in cells[width:])
+    fault = "the line has more cells than the header: is a quote missing?" if extra else ""
+    return Row(
+        line=line,
+        subject=asked["subject"],
+        source=asked["source"],
+        destination=asked["destination"],
+        label=asked["label"],
+        sessions=asked["sessions"],
+        session_label=asked["session_label"],
+        cells=tuple(cells),
+        fault=fault or next(_faults(asked), ""),
+    )
+
+
+def _faults(asked: Mapping[str, str]) -> Iterator[str]:
+    for column, cell in asked.items():
+        if not cell and column in REQUIRED:
+            yield f"the {column} is empty"
+        if len(cell) > LONGEST_CELL:
+            yield f"the {column} is longer than any that XNAT could keep"
+    if asked["source"] == asked["destination"]:
+        yield "source and destination are the same project"
+    if asked["label"] and not is_label(asked["label"]):
+        yield "the label has a character that XNAT refuses, or is too long"
+    try:
+        check_template(asked["session_label"] or "{session}", LABEL_FIELDS)
+    except ValueError as error:
+        yield f"the session_label cannot be used: {error}"
+
+
+def _compared(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Note which rows say the same again, and which contradict each other: one subject, two labels."""
+    first: dict[str, int] = {}
+    labels: dict[tuple[str, str, str], dict[str, int]] = {}
+    for row in rows:
+        share = (row.subject, row.source, row.destination)
+        labels.setdefault(share, {}).setdefault(row.label or row.subject, row.line)
+
+    def noted(row: Row) -> Row:
+        earlier = first.setdefault(row.key, row.line)
+        given = labels[row.subject, row.source, row.destination]
+        if earlier == row.line and len(given) == 1:
+            return row
+        mine = row.label or row.subject
+        other = next((line for label, line in given.items() if label != mine), None)
+        fault = row.fault or (f"line {other} gives the same subject another label" if other else "")
+        return replace(row, fault=fault, same_as=earlier if earlier != row.line else None)
+
+    return tuple(noted(row) for row in rows)

@@ -1,0 +1,209 @@
+"""Carry studies into XNAT, one fact at a time: take, act, record. What goes wrong is judged here and nowhere else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from xnat_watchd.adapters.ledger import Facts, Retirement
+from xnat_watchd.core.delivery import Item
+from xnat_watchd.core.errors import (
+    AuthRefused,
+    NotYet,
+    OnceMore,
+    Permanent,
+    Stopped,
+    Transient,
+    Unavailable,
+    WatchdError,
+)
+from xnat_watchd.core.gate import Gate, shut_by
+from xnat_watchd.core.ports import Log
+from xnat_watchd.core.retry import RetryPolicy
+from xnat_watchd.core.states import Progress
+from xnat_watchd.steps.archive import archive
+from xnat_watchd.steps.demographics import describe
+from xnat_watchd.steps.retire import retire
+from xnat_watchd.steps.tools import Tools
+from xnat_watchd.steps.upload import upload
+
+SAME_REFUSALS = 5  #: so many studies in a row with one answer: it is the project's trouble, not theirs
+
+STEPS: dict[Progress, Callable[[Item, Tools], Facts]] = {
+    Progress.RECEIVED: upload,
+    Progress.UPLOADED: archive,
+    Progress.ARCHIVED: describe,
+}
+
+
+class Pipeline:
+    """One worker. Several may share a ledger; `lock` lets only one of them decide about the gate at a time."""
+
+    def __init__(self, tools: Tools, retry: RetryPolicy, log: Log, lock: threading.Lock) -> None:
+        self._tools, self._retry, self._log, self._lock = tools, retry, log, lock
+        self._ledger, self._clock = tools.ledger, tools.clock
+
+    def step(self) -> bool:
+        """Do one piece of work. False when there is nothing to do now, or the gate is shut."""
+        item = self._take()
+        if item is not None:
+            self._carry(item)
+            return True
+        return False
+
+    def retire(self) -> bool:
+        """Put the ZIPs of finished deliveries to rest. False when there was none, or XNAT must be asked later."""
+        if self._ledger.gates.get().shut:
+            return False
+        rested = [self._put_to_rest(one) for one in self._ledger.deliveries.retirable()]
+        return any(rested)
+
+    # Taking.
+
+    def _take(self) -> Item | None:
+        with self._lock:
+            gate = self._opened()
+            studies = self._ledger.studies
+            if gate.shut or (gate.trial and studies.busy()):
+                return None
+            return studies.take(self._clock.now(), self._closed_projects())
+
+    def _opened(self) -> Gate:
+        """Give the server's gate, after a probe where one is due: a study is never what finds out."""
+        gates, now = self._ledger.gates, self._clock.now()
+        gate = gates.get()
+        if not gate.probe_due(now):
+            return gate
+        try:
+            self._tools.gateway.probe()
+        except (Unavailable, AuthRefused) as error:
+            gate = shut_by(gate, error, now, self._tools.chance())
+        except Transient:
+            return gate
+        else:
+            gate = gate.probed()
+            self._log.info("gate.open")
+        gates.set("", gate)
+        return gate
+
+    def _closed_projects(self) -> list[str]:
+        now = self._clock.now()
+        gates = self._ledger.gates.all().items()
+        return [scope for scope, gate in gates if scope and gate.shut and not gate.probe_due(now)]
+
+    # Acting.
+
+    def _carry(self, item: Item) -> None:
+        try:
+            facts = STEPS[item.progress](item, self._tools)
+        except NotYet as error:
+            self._look_again(item, error)
+        except OnceMore as error:
+            self._once_more(item, error)
+        except Transient as error:
+            self._try_again(item, error)
+        except (Unavailable, AuthRefused) as error:
+            self._give_back(item, error)
+        except Stopped as error:
+            self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=True)
+        except WatchdError as error:
+            self._hold(item, error)
+        except Exception as error:  # noqa: BLE001 - the only one in the program: a bug of ours must not stop the others
+            self._log.error("study.failed", item=item.name, project=item.project, exc_info=error)
+            self._hold(item, Permanent(f"a fault in xnat-watchd ({type(error).__name__})", detail=repr(error)))
+        else:
+            self._advance(item, facts)
+
+    # Recording.
+
+    def _advance(self, item: Item, facts: Facts) -> None:
+        until = self._tools.rules(item.project).until
+        reached = self._ledger.studies.advance(item, self._clock.now(), facts, until)
+        self._log.info("study.advanced", item=item.name, project=item.project, progress=reached)
+        self._passed(item)
+
+    def _look_again(self, item: Item, error: NotYet) -> None:
+        now = self._clock.now()
+        delay = self._retry.look_delay(item.since or now, now, self._tools.chance())
+        if delay is None:
+            self._hold(item, Permanent(
+                f"XNAT did not get done with it within {self._retry.deadline}: {error}", detail=error.detail,
+                advice="Ask the XNAT administrator to look at this session, then `xnat-watchd retry ITEM`.",
+            ))  # fmt: skip
+            return
+        self._ledger.studies.postpone(item, now + delay, now, error, charged=False)
+        self._passed(item)
+
+    def _once_more(self, item: Item, error: OnceMore) -> None:
+        if item.attempts > 1:
+            self._hold(item, Permanent(str(error), detail=error.detail, advice=error.advice))
+        else:
+            self._try_again(item, error)
+
+    def _try_again(self, item: Item, error: Transient) -> None:
+        now, delay = self._clock.now(), self._retry.delay(item.attempts, self._tools.chance())
+        if delay is None:
+            self._hold(item, Permanent(
+                f"gave up after {item.attempts} attempts: {error}", detail=error.detail,
+                advice="Ask the XNAT administrator why, then `xnat-watchd retry ITEM`.",
+            ))  # fmt: skip
+            return
+        self._ledger.studies.postpone(item, now + delay, now, error, charged=True)
+        self._log.warning("study.postponed", item=item.name, project=item.project, reason=str(error))
+        self._passed(item)
+
+    def _give_back(self, item: Item, error: Unavailable | AuthRefused) -> None:
+        with self._lock:
+            self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=error.spoke)
+            self._shut("", error)
+
+    def _hold(self, item: Item, error: WatchdError) -> None:
+        now = self._clock.now()
+        self._ledger.studies.hold(item, now, error)
+        self._log.warning("study.held", item=item.name, project=item.project, reason=str(error))
+        self._passed(item)
+        if isinstance(error, Permanent):
+            self._blame_the_project(item, error)
+
+    def _blame_the_project(self, item: Item, error: Permanent) -> None:
+        same = self._ledger.studies.same_refusal(item, str(error), times=SAME_REFUSALS)
+        if not same:
+            return
+        now = self._clock.now()
+        for key in same:
+            self._ledger.studies.release(key, now)
+        with self._lock:
+            self._shut(item.project, error)
+
+    # The gate.
+
+    def _shut(self, scope: str, error: Unavailable | AuthRefused | Permanent) -> None:
+        gates = self._ledger.gates
+        gate = gates.get(scope)
+        if gate.shut and not gate.probe_due(self._clock.now()):
+            return  # another worker met the same trouble a moment ago
+        gates.set(scope, shut_by(gate, error, self._clock.now(), self._tools.chance()))
+        self._log.warning("gate.shut", project=scope, reason=str(error))
+
+    def _passed(self, item: Item) -> None:
+        """XNAT answered about a study: what was open for a trial is open for all."""
+        with self._lock:
+            for scope in ("", item.project):
+                gate = self._ledger.gates.get(scope)
+                if gate.trial or (scope and gate.until and gate.probe_due(self._clock.now())):
+                    self._ledger.gates.set(scope, gate.passed())
+
+    # Rest.
+
+    def _put_to_rest(self, delivery: Retirement) -> bool:
+        try:
+            retire(delivery, self._tools)
+        except (Unavailable, AuthRefused) as error:
+            with self._lock:
+                self._shut("", error)
+        except WatchdError as error:
+            self._log.warning("delivery.unfinished", item=str(delivery.id), reason=str(error))
+        else:
+            self._log.info("delivery.finished", item=str(delivery.id))
+            return True
+        return False

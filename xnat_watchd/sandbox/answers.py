@@ -1,0 +1,169 @@
+"""The forms an XNAT answers in: JSON tables and items, text, lists of URIs, and HTML pages for errors (F54, C8 0)."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+JSON = "application/json"
+TEXT = "text/plain;charset=ISO-8859-1"
+PAGE = "text/html;charset=ISO-8859-1"
+URIS = "text/uri-list;charset=ISO-8859-1"
+
+RESTLET_WORDS = {
+    400: "The request could not be understood by the server due to malformed syntax",
+    401: "The request requires user authentication",
+    403: "The server understood the request, but is refusing to fulfill it",
+    404: "The server has not found anything matching the request URI",
+    405: "The method specified in the request is not allowed for the resource identified by the request URI",
+    500: "The server encountered an unexpected condition which prevented it from fulfilling the request",
+}
+TOMCAT_WORDS = {
+    401: "The request has not been applied because it lacks valid authentication credentials for the target resource.",
+    403: "The server understood the request but refuses to authorize it.",
+    404: "The origin server did not find a current representation for the target resource or is not willing to "
+    "disclose that one exists.",
+}
+WEBDAV = frozenset({422, 423, 424, 507})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back: a status, a body in memory or a file on disk, its media type, and further headers."""
+
+    status: int = 200
+    body: bytes | Path = b""
+    media: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """The length of the body in bytes."""
+        return self.body.stat().st_size if isinstance(self.body, Path) else len(self.body)
+
+
+class Refused(Exception):
+    """Leaves a handler with an error page: the status and the words of its `<h3>`."""
+
+    def __init__(self, status: int, words: str = "") -> None:
+        super().__init__(status, words)
+        self.status = status
+        self.words = words or RESTLET_WORDS.get(status, HTTPStatus(status).phrase)
+
+    @property
+    def answer(self) -> Answer:
+        """This refusal as a page."""
+        return status_page(self.status, self.words)
+
+
+def status_page(status: int, words: str) -> Answer:
+    """Give restlet's own error page, the reason in `<h3>` (F54)."""
+    place = f"http://www.w3.org/Protocols/rfc2616/rfc2616-sec10.html#sec10.{status // 100}.{status % 100 + 1}"
+    if status in WEBDAV:
+        place = f"http://www.webdav.org/specs/rfc2518.html#STATUS_{status}"
+    page = (
+        f"<html>\n<head>\n   <title>Status page</title>\n</head>\n<body>\n<h3>{words}</h3>"
+        f'<p>You can get technical details <a href="{place}">here</a>.<br>\n'
+        'Please continue your visit at our <a href="/">home page</a>.\n</p>\n</body>\n</html>\n'
+    )
+    return Answer(status, page.encode("iso-8859-1", "replace"), PAGE)
+
+
+def tomcat_page(status: int, words: str) -> Answer:
+    """Give the page of the container below XNAT: bad passwords, and what lies outside /data (captures 12, 31)."""
+    title = f"HTTP Status {status} \u2013 {HTTPStatus(status).phrase}"
+    page = (
+        f'<!doctype html><html lang="en"><head><title>{title}</title></head><body><h1>{title}</h1>'
+        f'<hr class="line" /><p><b>Type</b> Status Report</p><p><b>Message</b> {html.escape(words)}</p>'
+        f"<p><b>Description</b> {TOMCAT_WORDS.get(status, '')}</p>"
+        '<hr class="line" /><h3>Apache Tomcat/9.0.70 (Debian)</h3></body></html>'
+    )
+    return Answer(status, page.encode(), "text/html;charset=utf-8")
+
+
+def text(words: str, status: int = 200) -> Answer:
+    """Give plain text; what is not Latin-1 becomes a question mark (F54)."""
+    return Answer(status, words.encode("iso-8859-1", "replace"), TEXT)
+
+
+def uris(lines: Iterable[str], status: int = 200) -> Answer:
+    """Give a list of URIs, CRLF after each line; what is not Latin-1 becomes a question mark (F10, F74)."""
+    return Answer(status, "".join(f"{line}\r\n" for line in lines).encode("iso-8859-1", "replace"), URIS)
+
+
+def cell(value: object) -> str:
+    """Give a table cell: always a string, NULL is empty, truth in lower case (C8 0.7)."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def table(rows: Iterable[Mapping[str, object]], **extras: object) -> Answer:
+    """Give a JSON table; `extras` stand beside `Result`, as `totalRecords` and `title` do (C8 0.7)."""
+    cells = [{key: cell(value) for key, value in row.items()} for row in rows]
+    columns = extras.pop("columns", None)
+    head = f'"Columns":{_compact(columns)},' if columns else ""
+    tail = ",".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in extras.items())
+    body = f'{{"ResultSet":{{{head}"Result":{_compact(cells)}{", " + tail if tail else ""}}}}}'
+    return Answer(200, body.encode(), JSON)
+
+
+def counted(rows: Sequence[Mapping[str, object]], **extras: object) -> Answer:
+    """Give a JSON table that says how many rows it has."""
+    return table(rows, totalRecords=str(len(rows)), **extras)
+
+
+def xml_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> Answer:
+    """Give a table as XML, the default form of the services that act on the prearchive (capture 195)."""
+    head = "".join(f"<column>{escape(name)}</column>" for name in columns)
+    lines = "".join(
+        "<row>" + "".join(f"<cell>{escape(cell(row.get(name)))}</cell>" for name in columns) + "</row>\n"
+        for row in rows
+    )
+    body = f"<ResultSet><results><columns>{head}</columns>\n<rows>{lines}</rows></results></ResultSet>"
+    return Answer(200, body.encode(), "text/xml")
+
+
+def html_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> Answer:
+    """Give a table as a page; it begins with `<html` and is a success (F46, capture 350)."""
+    head = "".join(f"<th>{name}</th>" for name in columns)
+    lines = "".join(
+        '<tr class="x_rs_tr_data odd">\n' + "".join(f"<td>{cell(row.get(name))}</td>" for name in columns) + "</tr>"
+        for row in rows
+    )
+    body = (
+        '<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en"><body>'
+        '<table class="x_rs_t" cellpadding="0" cellspacing="0">\n<thead class="x_rs_thead">\n'
+        f'<tr class="x_rs_tr_head">{head}</tr>\n</thead>\n<tbody id="dataRows">\n{lines}</tbody>\n'
+        "</table></body></html>"
+    )
+    return Answer(200, body.encode("iso-8859-1", "replace"), "text/html")
+
+
+def item(kind: str, fields: Mapping[str, Any], children: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Give one node of the item form; children without members are left out (C8 0.8, capture 291)."""
+    return {
+        "children": [{"field": name, "items": list(nodes)} for name, nodes in children.items() if nodes],
+        "meta": {"xsi:type": kind, "isHistory": False},
+        "data_fields": dict(fields),
+    }
+
+
+def items(node: Mapping[str, Any]) -> Answer:
+    """Give the item form of one thing."""
+    return Answer(200, _compact({"items": [node]}).encode(), JSON)
+
+
+def as_json(value: object) -> Answer:
+    """Give any JSON, as the services outside the archive do."""
+    return Answer(200, _compact(value).encode(), JSON)
+
+
+def _compact(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,83 @@
+"""From a request to its answer: who asks, which route, under which lock."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from . import answers, prearchive, services
+from .answers import Answer, Refused
+from .logins import Logins, Turned
+from .request import Request
+from .routes import ROUTES, XAPI_ROUTES, Route, below_data, login_route
+from .site import Site
+
+ALTERING = frozenset({"PUT", "POST", "DELETE"})
+
+
+class Application:
+    """The practice XNAT without its sockets."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.logins = Logins(site)
+
+    def answer(self, request: Request) -> Answer:
+        """Answer a request, whatever it is."""
+        try:
+            with self.site.lock:
+                self.logins.admit(request)
+                prearchive.settle(self.site)
+            return self._answered(request)
+        except Turned as turned:
+            return turned.answer
+        except Refused as refused:
+            return refused.answer
+
+    def _answered(self, request: Request) -> Answer:
+        self._check_token(request)
+        if request.path == "/":
+            return Answer(200, b"<html xmlns='http://www.w3.org/1999/xhtml'>XNAT</html>", answers.PAGE)
+        if request.path.startswith("/xapi/"):
+            return self._xapi(request)
+        if found := login_route(request.path):
+            route, request.names = found
+            if request.method not in route.methods.split():
+                raise Refused(405)
+            with self.site.lock:
+                return route.handler(self.logins, request)
+        return self._archive(request)
+
+    def _xapi(self, request: Request) -> Answer:
+        handler = XAPI_ROUTES.get(request.path)
+        if request.path == "/xapi/siteConfig/buildInfo" or self.site.is_old or handler is None:
+            if request.path != "/xapi/siteConfig/buildInfo" and not self.site.is_old:
+                raise Refused(404)
+            return services.build_info(self.site, request)
+        return handler(self.logins, request)
+
+    def _archive(self, request: Request) -> Answer:
+        segments = below_data(request.segments)
+        if segments is None:
+            raise Refused(404)
+        route, request.names = _route(segments)
+        handler = route.handlers.get("GET" if request.method == "HEAD" else request.method)
+        if handler is None:
+            raise Refused(405)
+        guard: AbstractContextManager[Any] = nullcontext() if route.is_long else self.site.lock
+        with guard:
+            return handler(self.site, request)
+
+    def _check_token(self, request: Request) -> None:
+        """Refuse a change by a browser that does not send the token of XNAT's own pages (F7, C8 1.5)."""
+        by_cookie = request.login and not request.new_cookie
+        if request.agent_is_browser and by_cookie and request.method in ALTERING and "XNAT_CSRF" not in request.query:
+            raise Refused(500, f"java.lang.Exception: INVALID CSRF ({request.method} on URL: {request.path})")
+
+
+def _route(segments: tuple[str, ...]) -> tuple[Route, dict[str, str]]:
+    for route in ROUTES:
+        names = route.match(segments)
+        if names is not None:
+            return route, names
+    raise Refused(404)

@@ -1,0 +1,70 @@
+"""Making a session of received files: one scan per series, as the build in the prearchive does (C8 3.5, 3.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import count
+
+from .dicom import SESSION_KINDS, Header, leading
+from .site import Site, folder_name, touch
+from .store import Row, Scan, Session, StoredFile
+
+
+def built(row: Row) -> Session | None:
+    """Give the session that these files make; None where there are none.
+
+    The importer SI has left out what makes none (F69, F76); the streaming one keeps it, as a session of no kind.
+    """
+    if not row.files:
+        return None
+    modality = leading([file.header for file in row.files])
+    first = min(row.files, key=lambda file: (file.header.leads != modality, file.header.series_number, file.name))
+    kind = f"xnat:{SESSION_KINDS.get(modality, 'otherDicom')}SessionData"
+    modality = modality or first.header.modality
+    session = Session(row.name, row.subject, first.header.study_uid, kind, modality, first.header)
+    for scan in scans_of(row.files):
+        session.scans[scan.id] = scan
+    return session
+
+
+def scans_of(files: Iterable[StoredFile]) -> list[Scan]:
+    """Group files by series; a number that two series share gets a suffix for the second (C8 3.5)."""
+    series: dict[str, list[StoredFile]] = {}
+    for file in files:
+        series.setdefault(file.header.series_uid, []).append(file)
+    scans: dict[str, Scan] = {}
+    for uid, members in series.items():
+        header = members[0].header
+        scan = Scan(free_id(scan_id(header), header.modality, scans), uid, header.scan_kind, header)
+        scans[scan.id] = scan
+        for file in members:
+            scan.add(file)
+    return list(scans.values())
+
+
+def scan_id(header: Header) -> str:
+    """Give the id a scan would like: its series number, else its UID (C8 3.5)."""
+    return folder_name(header.series_number or header.series_uid)
+
+
+def free_id(wanted: str, modality: str, taken: Iterable[str]) -> str:
+    """Give the id, or the first free of `1-MR1`, `1-MR2`, ... (F31, C8 5.5)."""
+    used = set(taken)
+    if wanted not in used:
+        return wanted
+    return next(name for number in count(1) if (name := f"{wanted}-{folder_name(modality)}{number}") not in used)
+
+
+def build(site: Site, row: Row) -> bool:
+    """Build a row: READY with a session, or ERROR with a reason; says which."""
+    session = built(row)
+    touch(site, row)
+    if session is None:
+        row.status, row.session = "ERROR", None
+        row.log.append("Unable to build the session: there are no files")
+        return False
+    row.session, row.status, row.tag = session, "READY", session.uid
+    row.uploaded = row.uploaded or site.now()
+    row.scan_date = f"{session.header.date} 00:00:00.0" if session.header.date else ""
+    row.scan_time = session.header.time
+    return True

@@ -1,0 +1,155 @@
+"""What a practice XNAT wants to know of one DICOM object, and the kinds it sorts objects and studies into."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from .headers import Element, UnreadableError, decoded, elements
+
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+REPORTS = "1.2.840.10008.5.1.4.1.1.88."
+NOT_PRIMARY = (
+    SECONDARY_CAPTURE,
+    "1.2.840.10008.5.1.4.1.1.9.",  # waveforms
+    "1.2.840.10008.5.1.4.1.1.11.",  # presentation states
+    "1.2.840.10008.5.1.4.1.1.66",  # raw data, registrations, segmentations
+    "1.2.840.10008.5.1.4.1.1.67",  # real world values
+    REPORTS,
+    "1.2.840.10008.5.1.4.1.1.104.",  # encapsulated documents
+    "1.2.840.10008.5.1.4.1.1.481.",  # radiotherapy
+)
+BY_CLASS_ONLY = frozenset({"CT", "MR", "PT"})
+SESSION_KINDS = {
+    "PT": "pet", "NM": "nm", "MR": "mr", "CT": "ct", "MG": "mg", "XA": "xa", "RF": "rf", "US": "us", "CR": "cr",
+    "DX": "dx", "ES": "es", "GM": "gm", "OP": "op", "OPT": "opt", "XC": "xc", "IO": "io", "OT": "otherDicom",
+    "SC": "otherDicom", "RTSTRUCT": "rt", "RTPLAN": "rt", "SEG": "otherDicom", "SR": "otherDicom",
+}  # fmt: skip
+LEADING = tuple(SESSION_KINDS)
+ELEMENTS = {"otherDicom": "OtherDicom", "rt": "RT"}
+
+DATE = re.compile(r"(\d{4})(\d\d)(\d\d)", re.ASCII)
+TIME = re.compile(r"(\d\d)(\d\d)?(\d\d)?(?:\.\d*)?", re.ASCII)
+TAGS = {
+    0x00080005: "charset", 0x00080008: "image_type", 0x00080016: "sop_class", 0x00080018: "sop_uid",
+    0x00080020: "study_date", 0x00080030: "study_time", 0x00080031: "series_time", 0x00080050: "accession",
+    0x00080060: "modality", 0x00080070: "manufacturer", 0x00080080: "institution", 0x00081010: "station",
+    0x00081030: "study_description", 0x0008103E: "series_description", 0x00081090: "model",
+    0x00100010: "patient_name", 0x00100020: "patient_id", 0x001021B0: "history", 0x00104000: "patient_comments",
+    0x0020000D: "study_uid", 0x0020000E: "series_uid", 0x00200011: "series_number", 0x00280008: "frames",
+    0x00324000: "study_comments",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The values of one object that XNAT sorts by; texts are decoded, absent ones are empty."""
+
+    sop_class: str
+    sop_uid: str
+    study_uid: str
+    series_uid: str
+    modality: str = ""
+    series_number: str = ""
+    series_description: str = ""
+    series_time: str = ""
+    study_date: str = ""
+    study_time: str = ""
+    study_description: str = ""
+    accession: str = ""
+    patient_name: str = ""
+    patient_id: str = ""
+    patient_comments: str = ""
+    study_comments: str = ""
+    history: str = ""
+    manufacturer: str = ""
+    model: str = ""
+    station: str = ""
+    institution: str = ""
+    image_type: str = ""
+    frames: str = ""
+    charset: str = ""
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether it is an image of its own kind; all else goes into the resource `secondary` (F64, C8 11)."""
+        return not self.sop_class.startswith(NOT_PRIMARY)
+
+    @property
+    def resource(self) -> str:
+        """The resource of the scan that the file goes into."""
+        return "DICOM" if self.is_primary else "secondary"
+
+    @property
+    def scan_kind(self) -> str:
+        """The XNAT type of the scan (F64: what is no image is `otherDicomScanData`)."""
+        if self.sop_class.startswith(SECONDARY_CAPTURE):
+            return "xnat:scScanData"
+        kind = SESSION_KINDS.get(self.modality, "otherDicom") if self.is_primary else "otherDicom"
+        return f"xnat:{kind}ScanData"
+
+    @property
+    def leads(self) -> str:
+        """The modality by which this object makes a session, or empty where it makes none.
+
+        CT, MR and PET sessions are recognised by their SOP classes, the others by the modality too. Hence the
+        CT that is a Secondary Capture makes no session (F69) while the NM that is one does (export p16).
+        """
+        if self.sop_class.startswith(SECONDARY_CAPTURE) and self.modality in BY_CLASS_ONLY:
+            return ""
+        return self.modality if self.modality in SESSION_KINDS else ""
+
+    @property
+    def date(self) -> str:
+        """The study date as XNAT writes it, empty where it is no date."""
+        found = DATE.fullmatch(self.study_date)
+        return "-".join(found.groups()) if found else ""
+
+    @property
+    def time(self) -> str:
+        """The study time as XNAT writes it, without a fraction."""
+        return clock_time(self.study_time)
+
+    @property
+    def image_count(self) -> int:
+        """The images in this object: its frames, at least one (F53)."""
+        return int(self.frames) if self.frames.isascii() and self.frames.isdigit() else 1
+
+
+def clock_time(value: str) -> str:
+    """Give a DICOM time as `hh:mm:ss`, empty where it is none."""
+    found = TIME.fullmatch(value)
+    return ":".join(part or "00" for part in found.groups()) if found else ""
+
+
+def read_header(path: Path) -> Header:
+    """Read one file. Raises UnreadableError where it is no DICOM or lacks one of its UIDs."""
+    found: dict[str, bytes] = {}
+    for element in elements(path):
+        name = TAGS.get(element.tag)
+        if name and element.value is not None:
+            found[name] = element.value
+    return header_of(found)
+
+
+def header_of(found: dict[str, bytes]) -> Header:
+    """Make the header of raw values. Raises UnreadableError where a UID is missing."""
+    charset = found.get("charset", b"").decode("ascii", "replace").strip("\0 ")
+    values = {name: decoded(value, charset) for name, value in found.items()}
+    for name in ("sop_class", "sop_uid", "study_uid", "series_uid"):
+        if not values.get(name):
+            raise UnreadableError(f"no {name}")
+    values["patient_name"] = values.get("patient_name", "").rstrip("^ ")
+    return Header(**values)
+
+
+def leading(headers: list[Header]) -> str:
+    """Give the modality that names the session of these objects, empty where they make none."""
+    present = {header.leads for header in headers}
+    return next((modality for modality in LEADING if modality in present), "")
+
+
+def text_of(element: Element, charset: str) -> str:
+    """Give a value as a person would read it; used by the header dump."""
+    return decoded(element.value or b"", charset)

@@ -1,0 +1,155 @@
+"""The importer DICOM-zip: every object is stored as it streams by; there is no transaction (C8 3.7, 3.7a, 3.8, F17)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .answers import Answer, Refused
+from .archiving import Wish, archive_row
+from .building import build
+from .dicom import Header, read_header
+from .headers import UnreadableError
+from .importing import Destination, landed, routed, routed_project
+from .request import Request
+from .session_importer import Unpacked, add_file
+from .site import Site, folder_name, touch
+from .store import UNASSIGNED, Row
+from .zipstream import BrokenZipError, Entry, entries
+
+OTHER_STUDY = "A session for another study exists in the requested prearchive location"
+UNREADABLE_ZIP = "unable to read data from file"
+
+
+@dataclass
+class Upload:
+    """One upload in progress: who sends it, where to, and which rows it has touched."""
+
+    site: Site
+    request: Request
+    dest: Destination
+    skips_unreadable: bool
+    commits: bool
+    rows: list[Row] = field(default_factory=list)
+    last_fault: str = ""
+
+
+def take(site: Site, request: Request, dest: Destination) -> Answer:
+    """Store each object of the stream, commit where that was asked for, and give the places.
+
+    What came before a fault stays, in rows that are still receiving.
+    """
+    asked = request.query.get("action") == "commit"
+    upload = Upload(
+        site, request, dest,
+        skips_unreadable=request.query.flag("Ignore-Unparsable", default=asked),
+        commits=not site.is_old and (asked or dest.to_prearchive or dest.to_archive),
+    )  # fmt: skip
+    try:
+        for entry in entries(request.body.read):
+            if not entry.is_folder:
+                _take_entry(upload, entry)
+    except BrokenZipError as error:
+        raise Refused(400, f"{UNREADABLE_ZIP}: {error}") from error
+    if upload.last_fault and not upload.rows:
+        raise Refused(400, upload.last_fault)
+    return landed(_finish(upload))
+
+
+def _take_entry(upload: Upload, entry: Entry) -> None:
+    path = upload.site.store.spool()
+    try:
+        with path.open("wb") as file:
+            for piece in entry.pieces():
+                file.write(piece)
+        header = read_header(path)
+        with upload.site.lock:
+            _store(upload, Unpacked(entry.name, path, header))
+    except UnreadableError as error:
+        upload.last_fault = f"unable to read DICOM object {entry.name}: {error}"
+        if not upload.skips_unreadable:
+            raise Refused(400, upload.last_fault) from error
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _store(upload: Upload, file: Unpacked) -> None:
+    row = _row_for(upload, file.header)
+    row.status = "RECEIVING_INTERRUPT" if row.status == "BUILDING" else "RECEIVING"
+    touch(upload.site, row)
+    add_file(upload.site, row, file)
+    if row not in upload.rows:
+        upload.rows.append(row)
+
+
+def _row_for(upload: Upload, header: Header) -> Row:
+    """Find the row of (project, study, session name), whatever its status, or make one (C8 3.7)."""
+    site, dest = upload.site, upload.dest
+    project = _project(upload, header)
+    name = dest.session or folder_name(routed(header, "Session") or header.patient_id) or "dicom_upload"
+    for row in site.store.rows_of(project):
+        if (row.tag, row.name) == (header.study_uid, name):
+            return row
+    stamp = dest.stamp or next((row.timestamp for row in upload.rows), "") or site.stamp()
+    folder = _free_folder(site, (project, stamp, dest.folder or name.replace("/", "_")), header)
+    return _new_row(upload, (project, stamp, folder), name, header)
+
+
+def _project(upload: Upload, header: Header) -> str:
+    """Give the project asked for; one that is not there or not ours falls back to routing (C8 3.5, trap 3)."""
+    site, user = upload.site, upload.request.user
+    wanted = upload.dest.project
+    if wanted in site.store.projects and site.may_edit(user, wanted):
+        return wanted
+    found = routed_project(site, header)
+    return found if site.may_edit(user, found) else UNASSIGNED
+
+
+def _free_folder(site: Site, key: tuple[str, str, str], header: Header) -> str:
+    """Give the folder, with a suffix where the place is taken; a place asked for must be of this study (C8 17.11)."""
+    project, stamp, folder = key
+    taken = site.store.rows.get(key)
+    if taken is None:
+        return folder
+    if taken.tag != header.study_uid:
+        raise Refused(400, OTHER_STUDY)
+    return next(
+        name for number in range(1, 1000) if (project, stamp, name := f"{folder}_{number}") not in site.store.rows
+    )
+
+
+def _new_row(upload: Upload, key: tuple[str, str, str], name: str, header: Header) -> Row:
+    site, query = upload.site, upload.request.query
+    known = site.store.projects.get(key[0])
+    person = header.patient_name if site.is_old else folder_name(header.patient_name)
+    row = Row(
+        *key, name=name, subject=upload.dest.subject or routed(header, "Subject") or person,
+        tag=header.study_uid, status="RECEIVING", lastmod=site.now(),
+        autoarchive=known.autoarchive if known else "Manual",
+        scan_date=f"{header.date} 00:00:00.0" if header.date else "",
+        prevent_anon=query.flag("prevent_anon"), prevent_auto_commit=query.flag("prevent_auto_commit"),
+        source=query.get("SOURCE"), visit=query.get("VISIT"), timezone=query.get("TIMEZONE"),
+    )  # fmt: skip
+    site.store.rows[row.key] = row
+    return row
+
+
+def _finish(upload: Upload) -> list[str]:
+    """Build and perhaps archive what came, where the request commits; give the places."""
+    if not upload.commits:
+        return [row.uri for row in upload.rows]
+    with upload.site.lock:
+        return [_commit(upload, row) for row in upload.rows]
+
+
+def _commit(upload: Upload, row: Row) -> str:
+    site, query, dest = upload.site, upload.request.query, upload.dest
+    if not build(site, row):
+        raise Refused(400, row.log[-1])
+    asked = query.flag("AA") or query.flag("auto-archive") or dest.to_archive
+    if dest.to_prearchive or not asked or row.project == UNASSIGNED:
+        return row.uri
+    wish = Wish(dest.subject, dest.session, dest.overwrite, query.flag("overwrite_files"))
+    try:
+        return archive_row(site, row, upload.request.user, wish)
+    except Refused as refusal:
+        raise Refused(400, f"unable to archive {row.uri}: {refusal.words}") from refusal

@@ -1,0 +1,81 @@
+"""Where an upload shall go, by its request and by its headers (C8 3.2, 3.5; F11, F12, F16, F66)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from . import answers
+from .answers import Answer, Refused
+from .dicom import Header
+from .request import Parameters
+from .site import Site, escaped
+from .store import UNASSIGNED
+
+NOTHING_PARSABLE = "Upload did not include parseable files for session generation."
+PREARCHIVE = re.compile(
+    r"(?:/data)?/prearchive(?:/projects/(?P<project>[^/]+)(?:/(?P<stamp>[^/]+)(?:/(?P<folder>[^/]+))?)?)?/?"
+)
+ARCHIVE = re.compile(
+    r"(?:/data)?/archive(?:/projects/(?P<project>[^/]+)(?:/subjects/(?P<subject>[^/]+)(?:/experiments/(?P<session>[^/]+))?)?)?/?"
+)
+ROUTED = re.compile(r"\b(Project|Subject|Session|AA):\s*([^\s,;]+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where an upload shall go, and under which labels; empty where the request leaves it to XNAT."""
+
+    project: str = ""
+    subject: str = ""
+    session: str = ""
+    stamp: str = ""
+    folder: str = ""
+    to_prearchive: bool = False
+    to_archive: bool = False
+    overwrite: str = ""
+
+
+def destination(site: Site, query: Parameters) -> Destination:
+    """Read where an upload shall go from `dest` and the label parameters (C8 3.2)."""
+    dest = query.get("dest")
+    place = PREARCHIVE.fullmatch(dest)
+    home = ARCHIVE.fullmatch(dest)
+    if dest and not place and not home:
+        raise Refused(500 if site.is_old else 400)
+    found = (place or home).groupdict() if (place or home) else {}  # type: ignore[union-attr]
+    only_ids = site.is_old and query.get("import-handler") == "DICOM-zip"
+    return Destination(
+        project=found.get("project") or query.get("PROJECT_ID", *([] if only_ids else ["project"])),
+        subject=_label(site, found.get("subject") or query.get("SUBJECT_ID", *([] if only_ids else ["subject"]))),
+        session=_label(site, found.get("session") or query.get("EXPT_LABEL", *([] if only_ids else ["session"]))),
+        stamp="" if only_ids else found.get("stamp") or query.get("PREARC_TIMESTAMP"),
+        folder="" if only_ids else found.get("folder") or query.get("PREARC_SESSION_FOLDER"),
+        to_prearchive=bool(place),
+        to_archive=bool(home),
+        overwrite=query.get("overwrite"),
+    )
+
+
+def routed(header: Header, key: str) -> str:
+    """Give what a comment in the header says about `Project`, `Subject`, `Session` or `AA` (C8 3.5, F12)."""
+    for comment in (header.patient_comments, header.study_comments, header.history):
+        for name, value in ROUTED.findall(comment):
+            if name.lower() == key.lower():
+                return str(value)
+    return ""
+
+
+def routed_project(site: Site, header: Header) -> str:
+    """Give the project that the header names, Unassigned where it names none (C8 3.5)."""
+    candidates = (routed(header, "Project"), header.study_description, header.accession)
+    return next((name for name in candidates if name in site.store.projects), UNASSIGNED)
+
+
+def landed(lines: list[str]) -> Answer:
+    """Give the answer of an import: each place once, `/data` in front (F10, C8 3.4)."""
+    return answers.uris(dict.fromkeys(f"/data{line}" for line in lines))
+
+
+def _label(site: Site, value: str) -> str:
+    return escaped(value, letters_too=site.is_old)

@@ -1,0 +1,61 @@
+"""POST /data/services/import: what the body may be, and which importer takes it (C8 3.1, 3.2; F9, F15)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import dicom_zip, session_importer
+from .answers import Answer, Refused
+from .importing import NOTHING_PARSABLE, destination
+from .request import Request
+from .site import Site
+
+NO_BODY = "In-body File posts must include the file directly as the body of the message."
+
+
+def import_zip(site: Site, request: Request) -> Answer:
+    """Take an upload with the importer that the request names, or the site's own."""
+    handler = request.query.get("import-handler") or ("SI" if site.is_old else site.options.default_importer)
+    if request.body.is_empty:
+        raise Refused(400, NO_BODY)
+    importer = {"SI": upload_whole, "DICOM-zip": upload_streaming}.get(handler)
+    if importer is None:
+        raise Refused(404, f"Unknown importer implementation specified: {handler}")
+    return importer(site, request)
+
+
+def upload_whole(site: Site, request: Request) -> Answer:
+    """Spool the upload, then give it to the session importer."""
+    _check_media(site, request)
+    spool = site.store.spool()
+    try:
+        _spool(request, spool)
+        return session_importer.take(site, request, spool, destination(site, request.query))
+    finally:
+        spool.unlink(missing_ok=True)
+
+
+def upload_streaming(site: Site, request: Request) -> Answer:
+    """Give the upload to the streaming importer as it comes."""
+    _check_media(site, request)
+    return dicom_zip.take(site, request, destination(site, request.query))
+
+
+def _check_media(site: Site, request: Request) -> None:
+    """Refuse what the importers cannot read by its type (F9, C8 3.1)."""
+    if request.media == "application/zip":
+        return
+    if site.is_old:
+        if request.media == "application/octet-stream":
+            request.body.drain()
+            raise Refused(400, NOTHING_PARSABLE)
+        raise Refused(500, "Index 0 out of bounds for length 0")
+    raise Refused(400, "Unsupported format; upload must be a zip or tar archive")
+
+
+def _spool(request: Request, spool: Path) -> None:
+    with spool.open("wb") as file:
+        while piece := request.body.read(1024 * 1024):
+            file.write(piece)
+    if request.body.is_cut:
+        raise ConnectionAbortedError("the sender went away in mid-body")

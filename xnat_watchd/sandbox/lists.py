@@ -1,0 +1,223 @@
+"""The lists of the archive: projects, subjects, experiments, scans, resources, files (C8 10, 11; F37, F51 to F54)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from . import answers
+from .answers import Answer, Refused
+from .request import Request
+from .site import Site, sql_time
+from .store import Experiment, Project, Resource, Scan, Subject
+
+Cells = dict[str, Any]
+NOT_COLUMNS = frozenset(
+    {"format", "columns", "sortBy", "sortOrder", "accessible", "data", "limit", "offset", "project"}
+)
+
+
+def projects(site: Site, request: Request) -> Answer:
+    """GET /data/projects, with `accessible=true` or `data=writable|readable` (C8 10, captures 37 to 44)."""
+    shown = [project for project in site.store.projects.values() if site.may_see(request.user, project.id)]
+    access = request.query.get("data")
+    if access:
+        allowed = {"writable": site.may_edit, "readable": site.may_read}.get(access)
+        if allowed is None:
+            raise Refused(400)
+        shown = [project for project in shown if allowed(request.user, project.id)]
+    if request.query.get("accessible") == "true":
+        rows = [_accessible(site, request.user, project) for project in shown]
+        return answers.counted(rows, title="Projects")
+    rows = [_chosen(_project(project), request, extra=("URI",)) for project in shown]
+    return answers.counted(rows)
+
+
+def _project(project: Project) -> Cells:
+    return {
+        "ID": project.id, "secondary_ID": project.id, "name": project.name, "description": "", "pi_firstname": "",
+        "pi_lastname": "", "URI": f"/data/projects/{project.id}",
+    }  # fmt: skip
+
+
+def _accessible(site: Site, user: str, project: Project) -> Cells:
+    """Give a project in the other shape that `accessible=true` has, ids in lower case (captures 41, 88)."""
+    role = {"owner": "Owners", "member": "Members", "collaborator": "Collaborators"}.get(site.role(user, project.id))
+    return {
+        "project_access": project.accessibility, "quarantine_status": "active", "insert_user": "admin",
+        "project_access_img": "/@WEBAPPimages/key.gif", "insert_date": sql_time(project.insert_date),
+        "description": "", "user_role_1": role or "", "project_invs": "", "secondary_id": project.id,
+        "last_accessed_1": "", "name": project.name, "pi": "", "id": project.id,
+    }  # fmt: skip
+
+
+def project_item(site: Site, request: Request) -> Answer:
+    """GET /data/projects/P (capture 46)."""
+    project = site.project(request.names["project"], request.user)
+    fields = {"ID": project.id, "secondary_ID": project.id, "name": project.name}
+    return answers.items(answers.item("xnat:projectData", fields, {}))
+
+
+def prearchive_code(site: Site, request: Request) -> Answer:
+    """GET or PUT /data/projects/P/prearchive_code (C8 10; capture 54: a page that holds the bare number)."""
+    project = site.project(request.names["project"], request.user)
+    code = request.names.get("code")
+    if request.method == "PUT":
+        if not site.may_delete(request.user, project.id):
+            raise Refused(403)
+        project.prearchive_code = int(code) if code and code.isdigit() else project.prearchive_code
+        return Answer()
+    return Answer(200, str(project.prearchive_code).encode(), answers.PAGE)
+
+
+def subjects(site: Site, request: Request) -> Answer:
+    """GET /data/projects/P/subjects (C8 10, F44)."""
+    project = site.project(request.names["project"], request.user)
+    if not site.may_read(request.user, project.id):
+        raise Refused(500 if site.is_old else 403)
+    default = ("ID", "project", "label", "insert_date", "insert_user", "URI")
+    rows = [_subject(label, subject) for label, subject in site.store.subjects_in(project.id)]
+    return answers.counted([_chosen(row, request, default, ("URI",)) for row in _filtered(rows, request)])
+
+
+def _subject(label: str, subject: Subject) -> Cells:
+    return {
+        **subject.demographics, **subject.values,
+        "ID": subject.id, "project": subject.project, "label": label, "insert_date": sql_time(subject.insert_date),
+        "insert_user": subject.insert_user, "last_modified": "", "URI": f"/data/subjects/{subject.id}",
+    }  # fmt: skip
+
+
+def experiments(site: Site, request: Request) -> Answer:
+    """GET the experiments of a project, of a subject, or of all (C8 10, 17.4)."""
+    shown = list(_experiments(site, request))
+    kinds = [kind for kind in request.query.get("xsiType").split(",") if kind]
+    rows = [
+        _experiment(site, label, experiment)
+        for label, experiment in shown
+        if not kinds or "xnat:imageSessionData" in kinds or experiment.session.kind in kinds
+    ]
+    default = ("ID", "project", "date", "xsiType", "label", "insert_date", "URI")
+    unasked = () if kinds else ("xsiType", "project")
+    extra = ("URI", "xnat:subjectassessordata/id", *(unasked if "project" in request.names else ()))
+    return answers.counted([_chosen(row, request, default, extra) for row in _filtered(rows, request)])
+
+
+def _experiments(site: Site, request: Request) -> Iterable[tuple[str, Experiment]]:
+    names = [name for name in (request.names.get("project") or request.query.get("project")).split(",") if name]
+    if "project" in request.names:
+        site.project(names[0], request.user)
+    wanted = [site.store.projects[name] for name in names if name in site.store.projects]
+    subject = request.names.get("subject")
+    for project in wanted if names else site.store.projects.values():
+        if not site.may_read(request.user, project.id):
+            continue
+        owner = site.store.subject(project.id, subject) if subject else None
+        if subject and owner is None:
+            raise Refused(404)
+        for label, experiment in site.store.experiments_in(project.id):
+            shared_twice = not names and experiment.project != project.id
+            if not shared_twice and (owner is None or experiment.subject_id == owner.id):
+                yield label, experiment
+
+
+def _experiment(site: Site, label: str, experiment: Experiment) -> Cells:
+    session = experiment.session
+    subject = site.store.subjects[experiment.subject_id]
+    return {
+        "ID": experiment.id, "project": experiment.project, "date": session.header.date, "time": session.header.time,
+        "xsiType": session.kind, "label": label, "insert_date": sql_time(experiment.insert_date),
+        "insert_user": experiment.insert_user, "last_modified": "", "URI": f"/data/experiments/{experiment.id}",
+        "xnat:subjectassessordata/id": experiment.id, "subject_ID": subject.id, "subject_label": subject.label,
+        "UID": session.uid, "studyInstanceUID": session.uid, "modality": session.modality,
+        "dcmPatientId": session.header.patient_id, "dcmPatientName": session.header.patient_name,
+        "dcmAccessionNumber": session.header.accession, "scanner": session.header.station,
+        "prearchivePath": experiment.prearchive_path,
+    }  # fmt: skip
+
+
+def scans(_: Site, experiment: Experiment, request: Request) -> Answer:
+    """GET .../scans: no file counts here (F53, capture 294)."""
+    default = ("xnat_imagescandata_id", "ID", "type", "quality", "xsiType", "note", "series_description", "URI")
+    rows = [_scan(experiment, scan) for scan in experiment.session.scans.values()]
+    return answers.counted([_chosen(row, request, default, ("URI", "xnat_imagescandata_id")) for row in rows])
+
+
+def _scan(experiment: Experiment, scan: Scan) -> Cells:
+    return {
+        "xnat_imagescandata_id": scan.number, "ID": scan.id, "quality": "usable", "xsiType": scan.kind, "note": "",
+        "type": scan.header.series_description, "series_description": scan.header.series_description,
+        "frames": scan.frames, "UID": scan.uid, "modality": scan.header.modality,
+        "URI": f"/data/experiments/{experiment.id}/scans/{scan.id}",
+    }  # fmt: skip
+
+
+def resources(_: Site, experiment: Experiment, request: Request) -> Answer:
+    """GET .../resources: those of the session itself, which are none, or with `all=true` of all scans (F53)."""
+    chosen = experiment.session.scans.values() if request.query.flag("all") else []
+    return resource_table([(scan, resource) for scan in chosen for resource in scan.resources.values()])
+
+
+def resource_table(pairs: Sequence[tuple[Scan, Resource]]) -> Answer:
+    """Give resources with their counts (capture 297)."""
+    rows = [
+        {
+            "xnat_abstractresource_id": resource.number, "label": resource.label,
+            "element_name": "xnat:resourceCatalog", "category": "scans", "cat_id": scan.id,
+            "cat_desc": scan.header.series_description, "file_count": len(resource.files),
+            "file_size": resource.size, "tags": "", "content": "RAW", "format": "DICOM",
+        }
+        for scan, resource in pairs
+    ]  # fmt: skip
+    return answers.counted(rows, title="Resources")
+
+
+def file_table(pairs: Sequence[tuple[Scan, Resource]], base: str, *, with_digest: bool) -> Answer:
+    """Give files with their URIs (captures 298, 299)."""
+    digest = {"digest": ""} if with_digest else {}
+    rows = [
+        {
+            "Name": file.name, "Size": file.size, "collection": resource.label, "file_tags": "",
+            "URI": f"{base}/scans/{scan.id}/resources/{resource.number}/files/{file.name}", "file_format": "DICOM",
+            "file_content": "", "cat_ID": resource.number, **digest,
+        }
+        for scan, resource in pairs
+        for file in resource.files.values()
+    ]  # fmt: skip
+    return answers.table(rows, columns=[{"key": "URI", "serverRoot": ""}], title="Files")
+
+
+def _chosen(row: Cells, request: Request, default: Sequence[str] = (), extra: Sequence[str] = ()) -> Cells:
+    """Give the columns asked for, else the default ones; unknown names are dropped without a word (C8 10)."""
+    asked = [name for name in request.query.get("columns").split(",") if name]
+    names = [*asked, *extra] if asked else [*(default or row), *extra]
+    return {_key(name, row): _value(name, row) for name in names if _value(name, row) is not None}
+
+
+def _key(name: str, row: Mapping[str, Any]) -> str:
+    """Give the key in the answer: shortcuts as they are, XPaths in lower case (C8 10)."""
+    return name if name in row else name.lower()
+
+
+def _value(name: str, row: Mapping[str, Any]) -> object:
+    return row.get(name, row.get(name.rsplit("/", 1)[-1]))
+
+
+def _filtered(rows: list[Cells], request: Request) -> list[Cells]:
+    """Keep the rows that match the columns named in the query: `,` is or, `*` and `%` are wild (C8 10)."""
+    for name, wanted in request.query.pairs:
+        if name not in NOT_COLUMNS | {"xsiType"} and rows and _value(name, rows[0]) is not None:
+            rows = [row for row in rows if _matches(str(_value(name, row)), wanted)]
+    return _sorted(rows, request.query.get("sortBy"), descends=request.query.get("sortOrder") == "DESC")
+
+
+def _matches(value: str, wanted: str) -> bool:
+    return any(fnmatchcase(value, one.replace("%", "*").replace("[", "[[]")) for one in wanted.split(","))
+
+
+def _sorted(rows: list[Cells], columns: str, *, descends: bool) -> list[Cells]:
+    if not columns:
+        return rows
+    key: Callable[[Cells], tuple[str, ...]] = lambda row: tuple(str(_value(one, row)) for one in columns.split(","))  # noqa: E731
+    return sorted(rows, key=key, reverse=descends)

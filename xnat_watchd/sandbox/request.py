@@ -1,0 +1,147 @@
+"""One request as the handlers see it: path, parameters, and a body that streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
+from io import BufferedIOBase
+from urllib.parse import parse_qsl
+
+FORM = "application/x-www-form-urlencoded"
+LARGEST_FORM = 1024 * 1024
+
+
+class Parameters:
+    """The parameters of a query or form, in order and repeatable."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        self.pairs = pairs
+
+    @classmethod
+    def of(cls, encoded: str) -> Parameters:
+        """Read what stands behind the question mark, or in a form."""
+        return cls(parse_qsl(encoded, keep_blank_values=True))
+
+    def get(self, *names: str, default: str = "") -> str:
+        """Give the first value under any of these names."""
+        found = dict(reversed(self.pairs))
+        return next((found[name] for name in names if name in found), default)
+
+    def all(self, name: str) -> list[str]:
+        """Give every value under a name."""
+        return [value for key, value in self.pairs if key == name]
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Whether a flag is set: anything but `false` and `0` counts as set (C8 0.10)."""
+        return self.get(name) not in {"false", "0"} if name in self else default
+
+    def __contains__(self, name: str) -> bool:
+        return any(key == name for key, _ in self.pairs)
+
+    def __add__(self, other: Parameters) -> Parameters:
+        return Parameters(self.pairs + other.pairs)
+
+
+class Body:
+    """The request's body: read in pieces, never whole; counts what came."""
+
+    def __init__(self, stream: BufferedIOBase, length: int | None, watch: Callable[[int], None]) -> None:
+        self._stream, self._watch = stream, watch
+        self.length = length
+        self.taken = 0
+        self._left = length or 0
+        self._chunked = length is None
+        self._ended = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no body at all."""
+        return self.length == 0
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the sender went away before the body was whole."""
+        return self._ended and (self._left > 0 or (self._chunked and self.length is None))
+
+    def read(self, limit: int) -> bytes:
+        """Give up to so many bytes, nothing at the end or where the sender has gone."""
+        if self._chunked and not self._left and not self._ended:
+            self._next_chunk()
+        piece = b"" if self._ended else self._some(min(limit, self._left))
+        self.taken += len(piece)
+        if piece:
+            self._watch(self.taken)
+        return piece
+
+    def drain(self) -> None:
+        """Read and forget the rest, so that the connection can be used again."""
+        while self.read(1024 * 1024):
+            pass
+
+    def _some(self, limit: int) -> bytes:
+        if not limit:
+            return b""
+        try:
+            piece = self._stream.read1(limit)
+        except OSError:
+            piece = b""
+        self._left -= len(piece)
+        self._ended = not piece
+        if self._chunked and piece and not self._left:
+            self._stream.readline(8)
+        return piece
+
+    def _next_chunk(self) -> None:
+        try:
+            self._left = int(self._stream.readline(64).split(b";")[0], 16)
+        except (ValueError, OSError):
+            self._ended = True
+            return
+        if not self._left:
+            self._stream.readline(8)
+            self._ended, self.length = True, self.taken
+
+
+@dataclass
+class Request:
+    """What a handler gets: who asks, for what, and with which body."""
+
+    method: str
+    path: str
+    segments: tuple[str, ...]
+    query: Parameters
+    headers: Mapping[str, str]
+    body: Body
+    user: str = ""
+    login: str = ""
+    new_cookie: str = ""
+    names: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def media(self) -> str:
+        """The body's media type, lower case, without its parameters."""
+        return self.headers.get("Content-Type", "").split(";")[0].strip().lower()
+
+    @property
+    def agent_is_browser(self) -> bool:
+        """Whether the client says it is a browser (C8 1)."""
+        agent = self.headers.get("User-Agent", "")
+        return any(word in agent for word in ("Mozilla", "MSIE", "AppleWebKit", "Opera"))
+
+    def cookie(self, name: str) -> str:
+        """Give a cookie's value, empty where there is none."""
+        try:
+            morsel = SimpleCookie(self.headers.get("Cookie", "")).get(name)
+        except CookieError:
+            return ""
+        return morsel.value if morsel else ""
+
+    def form(self) -> Parameters:
+        """Give the parameters of a form body; anything else gives none."""
+        if self.media != FORM:
+            return Parameters([])
+        parts = bytearray()
+        while len(parts) < LARGEST_FORM and (piece := self.body.read(LARGEST_FORM)):
+            parts += piece
+        return Parameters.of(parts.decode("utf-8", "replace"))

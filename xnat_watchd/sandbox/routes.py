@@ -1,0 +1,150 @@
+"""Which handler answers which path: the first template that fits, as restlet's router does it (C8 0.2, F52)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import lists, logins, prearchive, records, services
+from .answers import Answer
+from .imports import import_zip
+
+if TYPE_CHECKING:
+    from .logins import Logins
+    from .request import Request
+    from .site import Site
+
+Handler = Callable[["Site", "Request"], Answer]
+LoginHandler = Callable[["Logins", "Request"], Answer]
+
+PREARCHIVED = "prearchive/projects/{project}/{stamp}/{folder}"
+SUBJECT = "projects/{project}/subjects/{subject}"
+EXPERIMENT = SUBJECT + "/experiments/{experiment}"
+FLAT = "experiments/{experiment}"
+IN_PROJECT = "projects/{project}/experiments/{experiment}"
+
+
+@dataclass(frozen=True)
+class Route:
+    """One template of a path below /data, with what answers each method."""
+
+    template: str
+    handlers: Mapping[str, Handler]
+    is_prefix: bool = False
+    is_long: bool = False
+
+    def match(self, segments: tuple[str, ...]) -> dict[str, str] | None:
+        """Give the names in the path, None where the template does not fit."""
+        parts = self.template.split("/")
+        if len(segments) < len(parts) or (len(segments) > len(parts) and not self.is_prefix):
+            return None
+        names = {}
+        for part, segment in zip(parts, segments, strict=False):
+            if part.startswith("{"):
+                names[part.strip("{}")] = segment
+            elif part != segment:
+                return None
+        return names
+
+
+@dataclass(frozen=True)
+class LoginRoute:
+    """One path about logging in."""
+
+    template: str
+    methods: str
+    handler: LoginHandler
+
+
+def _get(template: str, handler: Handler) -> Route:
+    return Route(template, {"GET": handler})
+
+
+def _below(base: str) -> list[Route]:
+    """Give the routes below an experiment."""
+    return [
+        _get(f"{base}/scans", records.scans),
+        _get(f"{base}/scans/{{scan}}", records.scan_item),
+        _get(f"{base}/scans/{{scan}}/resources", records.scan_resources),
+        _get(f"{base}/scans/{{scan}}/resources/{{resource}}/files", records.files),
+        _get(f"{base}/scans/{{scan}}/resources/{{resource}}/files/{{file}}", records.file),
+        _get(f"{base}/scans/{{scan}}/files", records.files),
+        _get(f"{base}/scans/{{scan}}/files/{{file}}", records.file),
+        _get(f"{base}/files", records.session_files),
+    ]
+
+
+EXPERIMENT_HANDLERS = {
+    "GET": records.experiment_item, "PUT": records.put_experiment, "DELETE": records.delete_experiment,
+}  # fmt: skip
+
+ROUTES: tuple[Route, ...] = (
+    _get("version", services.version),
+    Route("services/import", {"POST": import_zip}, is_long=True),
+    Route("services/archive", {"POST": services.archive}, is_long=True),
+    Route("services/validate-archive", {"POST": services.validate}),
+    Route("services/prearchive/{verb}", {"POST": prearchive.batch}),
+    _get("services/dicomdump", services.dump),
+    _get("prearchive", prearchive.list_rows),
+    _get("prearchive/projects", prearchive.list_rows),
+    _get("prearchive/projects/{project}", prearchive.list_rows),
+    Route(PREARCHIVED, {"GET": prearchive.one_row, "POST": prearchive.act, "DELETE": prearchive.delete}),
+    _get(f"{PREARCHIVED}/scans", prearchive.scans),
+    _get(f"{PREARCHIVED}/scans/{{scan}}", prearchive.scan),
+    _get(f"{PREARCHIVED}/scans/{{scan}}/files", prearchive.scan),
+    _get(f"{PREARCHIVED}/scans/{{scan}}/resources", prearchive.scan_resources),
+    _get(f"{PREARCHIVED}/scans/{{scan}}/resources/{{resource}}/files", prearchive.scan_files),
+    _get(f"{PREARCHIVED}/scans/{{scan}}/resources/{{resource}}/files/{{file}}", prearchive.scan_file),
+    _get(f"{PREARCHIVED}/resources", prearchive.resources),
+    _get(f"{PREARCHIVED}/logs", prearchive.logs),
+    _get(f"{PREARCHIVED}/logs/{{log}}", prearchive.logs),
+    _get("projects", lists.projects),
+    _get("projects/{project}", lists.project_item),
+    _get("projects/{project}/prearchive_code", lists.prearchive_code),
+    Route("projects/{project}/prearchive_code/{code}", {"PUT": lists.prearchive_code}),
+    _get("projects/{project}/subjects", lists.subjects),
+    Route(SUBJECT, {"GET": records.subject_item, "PUT": records.put_subject, "DELETE": records.delete_subject}),
+    _get(f"{SUBJECT}/experiments", lists.experiments),
+    Route(EXPERIMENT, EXPERIMENT_HANDLERS),
+    *_below(EXPERIMENT),
+    _get(f"{EXPERIMENT}/resources", records.session_resources),
+    _get("projects/{project}/experiments", lists.experiments),
+    _get(f"{IN_PROJECT}/resources", records.session_resources),
+    Route(IN_PROJECT, EXPERIMENT_HANDLERS, is_prefix=True),
+    _get("subjects/{subject}", records.subject_item),
+    _get("experiments", lists.experiments),
+    Route(FLAT, EXPERIMENT_HANDLERS),
+    *_below(FLAT),
+    _get(f"{FLAT}/resources", records.session_resources),
+)
+
+LOGIN_ROUTES: tuple[LoginRoute, ...] = (
+    LoginRoute("/data/services/auth", "PUT POST", logins.sign_in),
+    LoginRoute("/data/JSESSION", "GET POST DELETE", logins.jsession),
+    LoginRoute("/data/auth", "GET", logins.who),
+    LoginRoute("/data/services/tokens/issue", "GET", logins.issue_token),
+    LoginRoute("/data/services/tokens/issue/user/{user}", "GET", logins.issue_token),
+    LoginRoute("/data/services/tokens/validate/{alias}/{secret}", "GET", logins.validate_token),
+    LoginRoute("/data/services/tokens/invalidate/{alias}/{secret}", "GET", logins.invalidate_token),
+    LoginRoute("/data/services/tokens/invalidate/{alias}", "GET", logins.invalidate_token),
+)
+XAPI_ROUTES = {"/xapi/users/username": logins.username}
+
+
+def below_data(segments: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Give the path below /data or /REST; the archive's resources also stand below /data/archive (C8 0.1)."""
+    if segments[:1] not in (("data",), ("REST",)):
+        return None
+    rest = segments[1:]
+    return rest[1:] if rest[:1] == ("archive",) else rest
+
+
+def login_route(path: str) -> tuple[LoginRoute, dict[str, str]] | None:
+    """Find the route of a path about logging in."""
+    for route in LOGIN_ROUTES:
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.template)
+        if found := re.fullmatch(pattern, path):
+            return route, found.groupdict()
+    return None

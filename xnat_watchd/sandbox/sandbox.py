@@ -1,0 +1,209 @@
+"""The practice XNAT as tests, the demo and people use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import file_digest
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from .application import Application
+from .dicom import read_header
+from .faults import Faults
+from .logins import Account
+from .options import Options
+from .server import Seen, Server
+from .site import DIALECTS, NEW, Site
+from .store import UNASSIGNED, Project, Resource, Store
+
+ROLES = ("owner", "member", "collaborator")
+
+
+@dataclass(frozen=True)
+class StoredInstance:
+    """One file that the practice XNAT holds, as it lies on its disk."""
+
+    where: str
+    project: str
+    subject: str
+    session: str
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    sha256: str
+    path: Path
+
+
+class Sandbox:
+    """A practice XNAT that keeps what it is given below `data` and listens on loopback.
+
+    `users` maps names to passwords; each is a member of each of `projects`. `clock` gives the time as the server sees
+    it, with its zone; without one it is the time of this machine.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        dialect: str = NEW,
+        *,
+        users: Mapping[str, str] | None = None,
+        projects: Iterable[str] = (),
+        port: int = 0,
+        clock: Callable[[], datetime] | None = None,
+        options: Options | None = None,
+    ) -> None:
+        if dialect not in DIALECTS:
+            raise ValueError(f"no such dialect: {dialect} (there are {' and '.join(DIALECTS)})")
+        self._site = Site(dialect, options or Options(), Store(data), clock or _local_time)
+        self._application = Application(self._site)
+        self._port = port
+        self._server: Server | None = None
+        self._seen: list[Seen] = []
+        self.faults = Faults()
+        for project in projects:
+            self.add_project(project)
+        for name, password in (users or {}).items():
+            self.add_user(name, password)
+            for project in projects:
+                self.grant(name, project, "member")
+
+    @property
+    def url(self) -> str:
+        """The address it listens at."""
+        if self._server is None:
+            raise RuntimeError("the sandbox is not running")
+        return self._server.url
+
+    @property
+    def requests(self) -> list[Seen]:
+        """Every request answered so far, in order: method, path, query, status."""
+        return self._server.requests if self._server else self._seen
+
+    def start(self) -> Self:
+        """Begin to listen."""
+        self._server = Server(self._application, self.faults, self._port)
+        self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """End every connection and thread; raises the sandbox's own first failure, if it had one."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        server.stop()
+        self._seen = server.requests
+        if server.failures:
+            raise RuntimeError("the sandbox itself failed") from server.failures[0]
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def add_user(self, name: str, password: str, *, admin: bool = False) -> None:
+        """Make an account, a site admin's where asked."""
+        with self._site.lock:
+            self._application.logins.accounts[name] = Account(password)
+            if admin:
+                self._site.admins.add(name)
+
+    def add_project(self, project: str, prearchive_code: int = 0, accessibility: str = "protected") -> None:
+        """Make a project; the code is 0 manual, 4 auto-archive, 5 auto-archive with overwriting."""
+        with self._site.lock:
+            self._site.store.projects[project] = Project(
+                project, project, self._site.now(), prearchive_code, accessibility
+            )
+
+    def grant(self, user: str, project: str, role: str | None) -> None:
+        """Give a user a role in a project, or take it away."""
+        if role is not None and role not in ROLES:
+            raise ValueError(f"no such role: {role}")
+        with self._site.lock:
+            roles = self._site.store.projects[project].roles
+            roles.pop(user, None)
+            if role:
+                roles[user] = role
+
+    def instances(self) -> list[StoredInstance]:
+        """Give every file that is held, each once, with its UIDs and digest read from the disk now."""
+        with self._site.lock:
+            return [*self._archived(), *self._prearchived()]
+
+    def subject(self, project: str, label: str) -> dict[str, Any] | None:
+        """Give a subject's id, label, demographics and fields as they are stored; None where there is none."""
+        with self._site.lock:
+            found = self._site.store.subject(project, label)
+            if found is None:
+                return None
+            return {
+                "id": found.id, "label": found.label, "demographics": dict(found.demographics),
+                "fields": dict(found.fields), **found.values,
+            }  # fmt: skip
+
+    def sessions(self, project: str) -> list[dict[str, Any]]:
+        """Give the archived sessions of a project: label, UID, subject, and scans with their file counts."""
+        with self._site.lock:
+            return [
+                {
+                    "id": one.id, "label": label, "uid": one.session.uid, "kind": one.session.kind,
+                    "subject": self._site.store.subjects[one.subject_id].label,
+                    "prearchive_path": one.prearchive_path,
+                    "scans": {
+                        scan.id: {"uid": scan.uid, "files": _counts(scan.resources)}
+                        for scan in one.session.scans.values()
+                    },
+                }
+                for label, one in self._site.store.experiments_in(project)
+            ]  # fmt: skip
+
+    def rows(self, project: str) -> list[dict[str, Any]]:
+        """Give the prearchive rows of a project: timestamp, folder, name, subject, status, tag."""
+        with self._site.lock:
+            return [
+                {
+                    "timestamp": row.timestamp, "folder": row.folder, "name": row.name, "subject": row.subject,
+                    "status": row.status, "tag": row.tag, "files": len(row.files),
+                }
+                for row in self._site.store.rows_of(project)
+            ]  # fmt: skip
+
+    def _archived(self) -> Iterable[StoredInstance]:
+        store = self._site.store
+        for one in store.experiments.values():
+            subject = store.subjects[one.subject_id].label
+            for path in _files(store.home(one)):
+                yield _instance("archive", one.project, subject, one.label, path)
+
+    def _prearchived(self) -> Iterable[StoredInstance]:
+        store = self._site.store
+        for row in store.rows.values():
+            where = "unassigned" if row.project == UNASSIGNED else "prearchive"
+            for path in _files(store.place(row)):
+                yield _instance(where, row.project, row.subject, row.folder, path)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _instance(where: str, project: str, subject: str, session: str, path: Path) -> StoredInstance:
+    header = read_header(path)
+    with path.open("rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
+    return StoredInstance(
+        where, project, subject, session, header.study_uid, header.series_uid, header.sop_uid, digest, path
+    )
+
+
+def _counts(resources: dict[str, Resource]) -> dict[str, int]:
+    return {label: len(resource.files) for label, resource in resources.items()}
+
+
+def _local_time() -> datetime:
+    return datetime.now().astimezone()

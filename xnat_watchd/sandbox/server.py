@@ -1,0 +1,162 @@
+"""The plumbing below the practice XNAT: HTTP/1.1 with kept connections, on loopback only."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any, cast
+from urllib.parse import unquote, urlsplit
+
+from .answers import Answer
+from .application import Application
+from .faults import Cut, Faults
+from .request import Body, Parameters, Request
+
+LOOPBACK = "127.0.0.1"
+PIECE = 1024 * 1024
+Seen = tuple[str, str, str, int]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection; answers its requests one after the other."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "Noelios-Restlet-Engine/1.1.6"
+    sys_version = ""
+    disable_nagle_algorithm = True
+    rbufsize = 256 * 1024
+
+    def handle_one_request(self) -> None:
+        """Read one request and answer it; a connection that breaks is nobody's fault here."""
+        try:
+            super().handle_one_request()
+        except Cut:
+            self._reset()
+        except ConnectionError:
+            self.close_connection = True
+
+    def answer_request(self) -> None:
+        """Answer whatever the method."""
+        server = cast("Server", self.server)
+        fault = server.faults.take(self.command, self.path)
+        request = self._request(fault.reading)
+        answer = fault.before(request) or server.application.answer(request)
+        answer = fault.after(request, answer)
+        request.body.drain()
+        server.note((request.method, request.path, urlsplit(self.path).query, answer.status))
+        self._send(request, answer)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = answer_request  # noqa: N815 - the base class's names
+
+    def _request(self, watch: Any) -> Request:
+        parts = urlsplit(self.path)
+        chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
+        length = None if chunked else int(self.headers.get("Content-Length") or 0)
+        return Request(
+            self.command,
+            unquote(parts.path),
+            tuple(unquote(part) for part in parts.path.split("/") if part),
+            Parameters.of(parts.query),
+            cast("Any", self.headers),
+            Body(self.rfile, length, watch),
+        )
+
+    def _send(self, request: Request, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in self._headers(request, answer):
+            self.send_header(name, value)
+        self.end_headers()
+        if request.method == "HEAD":
+            return
+        if isinstance(answer.body, Path):
+            with answer.body.open("rb") as file:
+                self.connection.sendfile(file)
+        else:
+            self.wfile.write(answer.body)
+
+    def _headers(self, request: Request, answer: Answer) -> list[tuple[str, str]]:
+        site = cast("Server", self.server).application.site
+        seconds = int(site.options.session_timeout.total_seconds())
+        expiry = f'"{int(site.now().timestamp() * 1000)},{seconds * 1000}"'
+        found = [("Set-Cookie", f"SESSION_EXPIRATION_TIME={expiry}; Version=1; Path=/")]
+        if request.new_cookie:
+            found.insert(0, ("Set-Cookie", f"JSESSIONID={request.new_cookie}; Path=/; HttpOnly"))
+        if answer.media:
+            found.append(("Content-Type", answer.media))
+        return [*found, *answer.headers, ("Content-Length", str(answer.size))]
+
+    def _reset(self) -> None:
+        """Break the connection so that the other side sees a reset."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Say nothing: the tests and the demo read the list of requests instead."""
+
+
+class Server(ThreadingHTTPServer):
+    """Listens on loopback and knows its connections, so that it can end them all."""
+
+    daemon_threads = False
+    request_queue_size = 128
+
+    def __init__(self, application: Application, faults: Faults, port: int) -> None:
+        super().__init__((LOOPBACK, port), Handler)
+        self.application, self.faults = application, faults
+        self.requests: list[Seen] = []
+        self.failures: list[BaseException] = []
+        self._connections: set[socket.socket] = set()
+        self._lock = Lock()
+        self._thread = Thread(target=self.serve_forever, args=(0.02,), name="sandbox")
+
+    @property
+    def url(self) -> str:
+        """The address it listens at."""
+        return f"http://{LOOPBACK}:{self.server_address[1]}"
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End every connection and thread."""
+        self.shutdown()
+        self._thread.join()
+        with self._lock:
+            for connection in self._connections:
+                _hang_up(connection)
+        self.server_close()
+
+    def note(self, seen: Seen) -> None:
+        """Remember a request that was answered."""
+        with self._lock:
+            self.requests.append(seen)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember a connection while it lives."""
+        with self._lock:
+            self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection that ends."""
+        with self._lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's names
+        """Keep what went wrong in the sandbox itself; whoever stops it is told."""
+        error = sys.exc_info()[1]
+        if error and not isinstance(error, ConnectionError):
+            self.failures.append(error)
+
+
+def _hang_up(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        return  # the other side was faster

@@ -1,0 +1,115 @@
+"""One practice site: its dialect, settings, clock, people and store, behind one lock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from threading import RLock
+
+from .answers import Refused
+from .options import Options
+from .store import UNASSIGNED, Project, Row, Store
+
+OLD, NEW = "1.6", "1.8"
+DIALECTS = (NEW, OLD)
+READERS = frozenset({"owner", "member", "collaborator"})
+EDITORS = frozenset({"owner", "member"})
+
+
+@dataclass
+class Site:
+    """What every handler is given."""
+
+    dialect: str
+    options: Options
+    store: Store
+    now: Callable[[], datetime]
+    lock: RLock = field(default_factory=RLock)
+    admins: set[str] = field(default_factory=set)
+    _last_stamp: datetime = datetime(1, 1, 1, tzinfo=UTC)
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it speaks as 1.6.5 does."""
+        return self.dialect == OLD
+
+    @property
+    def version(self) -> str:
+        """The version it says it has."""
+        return "1.6.5" if self.is_old else self.options.version
+
+    def stamp(self) -> str:
+        """Give a timestamp for a new place, `yyyyMMdd_HHmmssSSS`, never the same twice (F10; F61 is a fault)."""
+        now = self.now()
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+        self._last_stamp = max(now, self._last_stamp + timedelta(milliseconds=1))
+        moment = self._last_stamp.astimezone(now.tzinfo)
+        return f"{moment:%Y%m%d_%H%M%S}{moment.microsecond // 1000:03d}"
+
+    def project(self, name: str, user: str) -> Project:
+        """Find a project that the user may know of, else 404 (F51)."""
+        project = self.store.projects.get(name)
+        if project is None or not self.may_see(user, name):
+            raise Refused(404)
+        return project
+
+    def role(self, user: str, project: str) -> str:
+        """Give the user's role there; site admins are owners everywhere."""
+        if user in self.admins:
+            return "owner"
+        known = self.store.projects.get(project)
+        return known.roles.get(user, "") if known else ""
+
+    def may_see(self, user: str, project: str) -> bool:
+        """Whether the project's record may be seen: all but private ones (F51)."""
+        known = self.store.projects.get(project)
+        return known is not None and (known.accessibility != "private" or bool(self.role(user, project)))
+
+    def may_read(self, user: str, project: str) -> bool:
+        """Whether the project's data may be read."""
+        known = self.store.projects.get(project)
+        return known is not None and (known.accessibility == "public" or self.role(user, project) in READERS)
+
+    def may_edit(self, user: str, project: str) -> bool:
+        """Whether data may be created and edited there; Unassigned belongs to admins (C8 4.1, 9)."""
+        if project == UNASSIGNED:
+            return user in self.admins
+        return self.role(user, project) in EDITORS
+
+    def may_delete(self, user: str, project: str) -> bool:
+        """Whether archived data may be deleted there: owners only (F50)."""
+        return self.role(user, project) == "owner"
+
+
+def sql_time(moment: datetime | None) -> str:
+    """Give a moment as the database prints it: trailing zeros of the fraction cut, one digit kept (F21)."""
+    if moment is None:
+        return ""
+    fraction = f"{moment.microsecond // 1000:03d}".rstrip("0") or "0"
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{fraction}"
+
+
+def touch(site: Site, row: Row) -> None:
+    """Note that a row changed now."""
+    row.lastmod = site.now()
+
+
+def clean_label(label: str) -> str:
+    """Clean a label as the archive does: ASCII blanks and punctuation become `_`, letters of every script stay.
+
+    F37, F70, C8 3.5.
+    """
+    return re.sub(r"[\x00-\x7f]", lambda match: match[0] if match[0].isalnum() or match[0] in "_-" else "_", label)
+
+
+def folder_name(label: str) -> str:
+    """Make a folder name of a label: all but `[A-Za-z0-9_-]` becomes `_` (F12)."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", label)
+
+
+def escaped(value: str, *, letters_too: bool) -> str:
+    """Escape a parameter as XNAT does on the way in (C8 0.5); 1.6.5 escapes letters beyond ASCII too (F37, F41)."""
+    table = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;"}
+    return "".join(table.get(one) or (f"&#{ord(one)};" if letters_too and not one.isascii() else one) for one in value)

@@ -1,0 +1,243 @@
+"""What an XNAT holds: projects, subjects, experiments, prearchive rows, and the files below all of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from .dicom import Header
+
+UNASSIGNED = "Unassigned"
+LOCKED = "_"
+
+
+@dataclass(slots=True)
+class StoredFile:
+    """One file on disk: its name within its scan, where it lies, and its header as it was received."""
+
+    name: str
+    path: Path
+    header: Header
+    size: int
+
+
+@dataclass(slots=True)
+class Resource:
+    """The files of a scan under one label, by name."""
+
+    label: str
+    number: int = 0
+    files: dict[str, StoredFile] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """The bytes of all its files."""
+        return sum(file.size for file in self.files.values())
+
+
+@dataclass(slots=True)
+class Scan:
+    """One series as XNAT keeps it; its id is the series number, with a suffix where that was taken."""
+
+    id: str
+    uid: str
+    kind: str
+    header: Header
+    number: int = 0
+    resources: dict[str, Resource] = field(default_factory=dict)
+
+    @property
+    def files(self) -> list[StoredFile]:
+        """All files of all its resources."""
+        return [file for resource in self.resources.values() for file in resource.files.values()]
+
+    @property
+    def frames(self) -> int:
+        """The number of its images (F53)."""
+        return sum(file.header.image_count for file in self.files)
+
+    def add(self, file: StoredFile) -> None:
+        """Take a file into the resource it belongs to."""
+        label = file.header.resource
+        self.resources.setdefault(label, Resource(label)).files[file.name] = file
+
+
+@dataclass(slots=True)
+class Session:
+    """What a build makes of the files of one study."""
+
+    label: str
+    subject: str
+    uid: str
+    kind: str
+    modality: str
+    header: Header
+    scans: dict[str, Scan] = field(default_factory=dict)
+
+    @property
+    def files(self) -> list[StoredFile]:
+        """All files of all its scans."""
+        return [file for scan in self.scans.values() for file in scan.files]
+
+
+@dataclass(slots=True)
+class Row:
+    """One session in the prearchive, keyed by project, timestamp and folder (C8 4.1)."""
+
+    project: str
+    timestamp: str
+    folder: str
+    name: str
+    subject: str
+    tag: str
+    status: str
+    lastmod: datetime
+    autoarchive: str = "Manual"
+    uploaded: datetime | None = None
+    scan_date: str = ""
+    scan_time: str = ""
+    prevent_anon: bool = False
+    prevent_auto_commit: bool = False
+    source: str = ""
+    visit: str = ""
+    timezone: str = ""
+    files: list[StoredFile] = field(default_factory=list)
+    session: Session | None = None
+    log: list[str] = field(default_factory=list)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Project, timestamp and folder."""
+        return self.project, self.timestamp, self.folder
+
+    @property
+    def uri(self) -> str:
+        """Its URI, without the `/data` in front, as the listing has it (F21)."""
+        return f"/prearchive/projects/{self.project}/{self.timestamp}/{self.folder}"
+
+    @property
+    def is_locked(self) -> bool:
+        """Only the underscore forms of a status are locks (C8 4.3)."""
+        return self.status.startswith(LOCKED)
+
+
+@dataclass(slots=True)
+class Subject:
+    """A subject: its demographics and custom fields as they were stored, escaped (F41)."""
+
+    id: str
+    label: str
+    project: str
+    insert_user: str
+    insert_date: datetime
+    demographics: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, str] = field(default_factory=dict)
+    shares: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Experiment:
+    """An archived session."""
+
+    id: str
+    label: str
+    project: str
+    subject_id: str
+    session: Session
+    prearchive_path: str
+    insert_user: str
+    insert_date: datetime
+    values: dict[str, str] = field(default_factory=dict)
+    fields: dict[str, str] = field(default_factory=dict)
+    shares: dict[str, str] = field(default_factory=dict)
+    workflow_open: bool = False
+
+
+@dataclass(slots=True)
+class Project:
+    """A project: its policy for arriving data, who may see it, and who has which role."""
+
+    id: str
+    name: str
+    insert_date: datetime
+    prearchive_code: int = 0
+    accessibility: str = "protected"
+    roles: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def autoarchive(self) -> str:
+        """The policy in the words of a prearchive row."""
+        return {4: "AutoArchive", 5: "AutoArchiveOverwrite"}.get(self.prearchive_code, "Manual")
+
+
+class Store:
+    """Everything that is held. Not thread-safe by itself: the site's lock guards it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.cache = root / "cache"
+        self.cache.mkdir(parents=True, exist_ok=True)
+        self.projects: dict[str, Project] = {}
+        self.subjects: dict[str, Subject] = {}
+        self.experiments: dict[str, Experiment] = {}
+        self.rows: dict[tuple[str, str, str], Row] = {}
+        self._numbers = {kind: count(1) for kind in ("S", "E", "scan", "resource", "spool", "file")}
+
+    def number(self, kind: str) -> int:
+        """Give the next number of a kind."""
+        return next(self._numbers[kind])
+
+    def accession(self, letter: str) -> str:
+        """Give the next accession id: S for subjects, E for experiments."""
+        return f"XNAT_{letter}{self.number(letter):05d}"
+
+    def spool(self) -> Path:
+        """Give a fresh path in the cache; nothing lies there yet."""
+        return self.cache / f"{self.number('spool'):08d}"
+
+    def place(self, row: Row) -> Path:
+        """Give the folder of a prearchive row; what clients name may not lead anywhere else."""
+        parts = (re.sub(r"[^\w. -]|^\.+", "_", part) for part in row.key)
+        return self.root.joinpath("prearchive", *parts)
+
+    def home(self, experiment: Experiment) -> Path:
+        """Give the folder of an archived session."""
+        return self.root / "archive" / experiment.project / "arc001" / experiment.id
+
+    def rows_of(self, project: str) -> list[Row]:
+        """Give the prearchive rows of one project, oldest first."""
+        return [row for row in self.rows.values() if row.project == project]
+
+    def subjects_in(self, project: str) -> Iterator[tuple[str, Subject]]:
+        """Give the subjects of a project, shared ones too, each with its label there."""
+        for subject in self.subjects.values():
+            if subject.project == project:
+                yield subject.label, subject
+            elif project in subject.shares:
+                yield subject.shares[project] or subject.id, subject
+
+    def experiments_in(self, project: str) -> Iterator[tuple[str, Experiment]]:
+        """Give the experiments of a project, shared ones too, each with its label there."""
+        for experiment in self.experiments.values():
+            if experiment.project == project:
+                yield experiment.label, experiment
+            elif project in experiment.shares:
+                yield experiment.shares[project] or experiment.id, experiment
+
+    def subject(self, project: str, name: str) -> Subject | None:
+        """Find a subject of a project by its label there, else by its accession id (C8 7.2)."""
+        found = list(self.subjects_in(project))
+        by_label = (subject for label, subject in found if label == name)
+        return next(by_label, next((subject for _, subject in found if subject.id == name), None))
+
+    def experiment(self, project: str, name: str) -> Experiment | None:
+        """Find an experiment of a project by its label there, else by its accession id."""
+        found = list(self.experiments_in(project))
+        by_label = (experiment for label, experiment in found if label == name)
+        return next(by_label, next((one for _, one in found if one.id == name), None))

@@ -1,0 +1,148 @@
+"""A ZIP read as it streams by, by its local headers alone, as the Java reader below XNAT does (C8 3.8).
+
+So a ZIP without central directory is whole, one that breaks off gives what came before, and other bytes give nothing.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+
+PIECE = 1024 * 1024
+LOCAL, DESCRIPTOR = b"PK\x03\x04", b"PK\x07\x08"
+STORED, INFLATED = 0, 8
+ENCRYPTED, TRAILING, UTF8 = 0x1, 0x8, 0x800
+ZIP64_EXTRA = 0x0001
+FULL = 0xFFFFFFFF
+HEAD, CRC, EXTRA = struct.Struct("<HHHHHIIIHH"), struct.Struct("<I"), struct.Struct("<HH")
+
+
+class BrokenZipError(ValueError):
+    """The stream stops being a ZIP in the middle of an entry."""
+
+
+class _Source:
+    """Bytes from a reader, with room to give some back."""
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+        self._kept = b""
+
+    def some(self, limit: int) -> bytes:
+        if self._kept:
+            piece, self._kept = self._kept[:limit], self._kept[limit:]
+            return piece
+        return self._read(limit)
+
+    def exactly(self, size: int) -> bytes:
+        parts = bytearray()
+        while len(parts) < size:
+            piece = self.some(size - len(parts))
+            if not piece:
+                break
+            parts += piece
+        return bytes(parts)
+
+    def give_back(self, data: bytes) -> None:
+        self._kept = data + self._kept
+
+
+class Entry:
+    """One member: its name as written, and its content in pieces, to be taken before the next member."""
+
+    def __init__(self, name: str, flags: int, method: int, sizes: tuple[int, int, int], source: _Source) -> None:
+        self.name = name
+        self._flags, self._method, self._source = flags, method, source
+        self._crc, self._packed, self._size = sizes
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the member is a folder."""
+        return self.name.endswith("/")
+
+    def pieces(self) -> Iterator[bytes]:
+        """Give the content, checked against its CRC at the end; raises BrokenZipError."""
+        if self._flags & ENCRYPTED:
+            raise BrokenZipError("encrypted ZIP entry not supported")
+        if self._method == STORED:
+            return self._stored()
+        if self._method == INFLATED:
+            return self._inflated()
+        raise BrokenZipError("invalid compression method")
+
+    def _stored(self) -> Iterator[bytes]:
+        if self._flags & TRAILING:
+            raise BrokenZipError("only DEFLATED entries can have EXT descriptor")
+        crc, left = 0, self._packed
+        while left:
+            piece = self._source.some(min(left, PIECE))
+            if not piece:
+                raise BrokenZipError("unexpected end of ZLIB input stream")
+            crc, left = zlib.crc32(piece, crc), left - len(piece)
+            yield piece
+        self._check(crc, self._crc)
+
+    def _inflated(self) -> Iterator[bytes]:
+        engine, crc, size = zlib.decompressobj(-15), 0, 0
+        while not engine.eof:
+            packed = engine.unconsumed_tail or self._source.some(PIECE)
+            if not packed:
+                raise BrokenZipError("unexpected end of ZLIB input stream")
+            try:
+                piece = engine.decompress(packed, PIECE)
+            except zlib.error as error:
+                raise BrokenZipError(str(error)) from error
+            crc, size = zlib.crc32(piece, crc), size + len(piece)
+            yield piece
+        self._source.give_back(engine.unused_data)
+        self._check(crc, self._descriptor(size) if self._flags & TRAILING else self._crc)
+
+    def _descriptor(self, size: int) -> int:
+        """Give the CRC that follows an entry of unknown size; its signature is optional."""
+        start = self._source.exactly(4)
+        crc = self._source.exactly(4) if start == DESCRIPTOR else start
+        self._source.exactly(16 if size > FULL else 8)
+        if len(crc) < CRC.size:
+            raise BrokenZipError("unexpected end of ZLIB input stream")
+        return int(CRC.unpack(crc)[0])
+
+    @staticmethod
+    def _check(found: int, said: int) -> None:
+        if found != said:
+            raise BrokenZipError("invalid entry CRC")
+
+
+def entries(read: Callable[[int], bytes]) -> Iterator[Entry]:
+    """Give the members in the order of the stream; each must be read to its end before the next.
+
+    Ends without a word at the first thing that is no member. Raises BrokenZipError inside a header.
+    """
+    source = _Source(read)
+    while source.exactly(4) == LOCAL:
+        yield _entry(source)
+
+
+def _entry(source: _Source) -> Entry:
+    head = source.exactly(HEAD.size)
+    if len(head) < HEAD.size:
+        raise BrokenZipError("unexpected end of header")
+    _, flags, method, _, _, crc, packed, size, name_size, extra_size = HEAD.unpack(head)
+    raw, extra = source.exactly(name_size), source.exactly(extra_size)
+    if len(extra) < extra_size:
+        raise BrokenZipError("unexpected end of header")
+    name = raw.decode("utf-8" if flags & UTF8 else "cp437", "replace")
+    packed, size = _zip64(extra, packed, size)
+    return Entry(name, flags, method, (crc, packed, size), source)
+
+
+def _zip64(extra: bytes, packed: int, size: int) -> tuple[int, int]:
+    """Give the sizes, which ZIP64 moves into an extra field."""
+    while len(extra) >= EXTRA.size:
+        kind, length = EXTRA.unpack_from(extra)
+        field, extra = extra[EXTRA.size : EXTRA.size + length], extra[EXTRA.size + length :]
+        if kind == ZIP64_EXTRA:
+            values = [int(value[0]) for value in struct.iter_unpack("<Q", field[: len(field) // 8 * 8])]
+            size = values.pop(0) if size == FULL and values else size
+            packed = values.pop(0) if packed == FULL and values else packed
+    return packed, size

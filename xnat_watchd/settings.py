@@ -1,0 +1,330 @@
+"""What a site can set: one TOML file, and every key of it also as a variable of the environment.
+
+The sections are handed out one by one to whoever needs one; nobody gets the whole. A login is no setting: it
+is found by `adapters.credentials` and never stands here. No sentence of a refusal repeats a value, so none
+can show a secret that was written in the wrong place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from itertools import permutations
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from xnat_watchd.adapters import config
+from xnat_watchd.core import labels as naming
+from xnat_watchd.core.errors import Refusal
+from xnat_watchd.core.limits import Limits
+from xnat_watchd.core.retry import LONGEST_DELAY, RetryPolicy
+from xnat_watchd.core.rules import DemographicRules, LabelRules, ProjectRules
+from xnat_watchd.core.states import Progress
+
+# -- how values are written --------------------------------------------------------------------------------
+
+
+def _known_to_demographics(name: str) -> str:
+    if name not in DemographicRules().fields:
+        raise ValueError("what can be written is " + ", ".join(DemographicRules().fields))
+    return name
+
+
+def _name_or_nothing(name: str) -> str:
+    return config.simple_name(name) if name else name
+
+
+def _below_longest_delay(span: timedelta) -> timedelta:
+    if span > LONGEST_DELAY:
+        raise ValueError(f"the longest delay is {LONGEST_DELAY // timedelta(hours=1)}h")
+    return span
+
+
+def _subject_template(template: str) -> str:
+    if template:
+        naming.check_template(template, naming.SUBJECT_FIELDS)
+    return template
+
+
+def _session_template(template: str) -> str:
+    naming.check_template(template, naming.SESSION_FIELDS)
+    return template
+
+
+Duration = Annotated[timedelta, BeforeValidator(config.duration)]
+Size = Annotated[int, BeforeValidator(config.size)]
+AbsolutePath = Annotated[Path, AfterValidator(config.absolute)]
+Name = Annotated[str, AfterValidator(config.simple_name)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+# -- the sections ------------------------------------------------------------------------------------------
+
+
+class Xnat(_Section):
+    """The server, and how long to wait for it."""
+
+    server: Annotated[str, AfterValidator(config.server_address)]
+    project: Annotated[str, AfterValidator(_name_or_nothing)] = ""  #: nothing: a ZIP's folder below drop says it
+    ca_file: Annotated[Path | None, BeforeValidator(config.or_none), AfterValidator(config.absolute)] = None
+    connect_timeout: Duration = timedelta(seconds=10)
+    read_timeout: Duration = timedelta(hours=1)
+
+
+class Folders(_Section):
+    """Where the files are. All but `root` lie below it unless they are given."""
+
+    root: AbsolutePath | None = None
+    drop: AbsolutePath
+    shares: AbsolutePath
+    work: AbsolutePath
+    done: AbsolutePath
+    failed: AbsolutePath
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        """Refuse folders in each other: what lies in drop is taken, what lies in work is ours."""
+        for outer, inner in permutations(_BELOW_ROOT, 2):
+            if getattr(self, inner).is_relative_to(getattr(self, outer)):
+                raise ValueError(f"{inner} must not lie in {outer}, and no two may be the same")
+        return self
+
+
+_BELOW_ROOT = tuple(name for name in Folders.model_fields if name != "root")
+
+
+class Intake(_Section):
+    """When a file counts as whole, and how the drop folder is watched."""
+
+    quiet_for: Duration = timedelta(seconds=10)
+    incomplete_after: Duration = timedelta(minutes=30)
+    rescan_every: Duration = timedelta(minutes=5)
+    watch: Literal["auto", "events", "poll"] = "auto"
+    poll_every: Duration = timedelta(seconds=20)
+    ignore: tuple[str, ...] = (
+        *(".*", "~*", "*~", "*.tmp", "*.temp", "*.part", "*.partial", "*.filepart"),
+        *("*.crdownload", "*.download", "*.swp"),
+    )  #: names of files that are somebody's unfinished work
+
+
+class Labels(_Section):
+    """How subjects and sessions are named (`core.labels`)."""
+
+    subject: Annotated[str, AfterValidator(_subject_template)] = LabelRules().subject
+    session: Annotated[str, AfterValidator(_session_template)] = LabelRules().session
+
+
+class ProjectPipeline(_Section):
+    """How far a study goes. A project may have its own."""
+
+    until: Literal["complete", "archived", "uploaded"] = "complete"
+    on_existing: Literal["append", "hold"] = "append"
+    trigger_pipelines: bool = True
+
+
+class Pipeline(ProjectPipeline):
+    """How many work at once, and how they try again. For all projects alike."""
+
+    workers: int = Field(default=2, ge=1, le=16)
+    retry_first: Duration = RetryPolicy().first
+    retry_ceiling: Annotated[Duration, AfterValidator(_below_longest_delay)] = RetryPolicy().ceiling
+    patience: int = Field(default=RetryPolicy().patience, ge=1)
+    deadline: Duration = RetryPolicy().deadline
+
+
+class Demographics(_Section):
+    """What is written about a subject."""
+
+    source: Literal["xnat", "zip"] = "xnat"
+    fields: dict[Annotated[str, AfterValidator(_known_to_demographics)], Name] = Field(
+        default_factory=lambda: dict(DemographicRules().fields)
+    )
+    standard: bool = True
+    birth_date: bool = True
+    overwrite: bool = False
+
+
+class Project(_Section):
+    """What differs in one project. Only what is written here counts; the rest is as for all."""
+
+    labels: Labels = Labels()
+    pipeline: ProjectPipeline = ProjectPipeline()
+    demographics: Demographics = Demographics()
+
+
+class Ledger(_Section):
+    """The memory of the program."""
+
+    path: AbsolutePath
+
+
+class Bounds(_Section):
+    """How much of a ZIP is believed, and what the disk keeps for others."""
+
+    members: int = Field(default=Limits().members, ge=1)
+    inflated: Size = Limits().total
+    one_member: Size = Limits().member
+    ratio: int = Field(default=Limits().ratio, ge=1)
+    keep_free: Size = 2 * 1024**3
+
+    def as_limits(self) -> Limits:
+        """Give the bounds on one ZIP in the core's words; `keep_free` is the disk's matter."""
+        return Limits(members=self.members, total=self.inflated, member=self.one_member, ratio=self.ratio)
+
+
+class Logs(_Section):
+    """How the daemon speaks: `auto` is the journal where there is one, else lines for people or programs."""
+
+    format: Literal["auto", "text", "json"] = "auto"
+
+
+class Settings(BaseSettings):
+    """All sections. `load` makes it; `rules`, `retry` and the sections are what others get."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
+
+    xnat: Xnat
+    folders: Folders
+    ledger: Ledger
+    intake: Intake = Intake()
+    labels: Labels = Labels()
+    pipeline: Pipeline = Pipeline()
+    demographics: Demographics = Demographics()
+    projects: dict[Name, Project] = Field(default_factory=dict)
+    limits: Bounds = Bounds()
+    logs: Logs = Logs()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what `load` has read and nothing else: file and environment are arguments there."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    def rules(self, project: str) -> ProjectRules:
+        """Give what holds for one project: its own settings over those for all."""
+        own = self.projects.get(project, Project())
+        labels = _laid_over(self.labels, own.labels)
+        pipeline = _laid_over(self.pipeline, own.pipeline)
+        written = _laid_over(self.demographics, own.demographics)
+        return ProjectRules(
+            labels=LabelRules(subject=labels.subject, session=labels.session),
+            demographics=DemographicRules(
+                from_zip=written.source == "zip",
+                fields=written.fields,
+                standard=written.standard,
+                birth_date=written.birth_date,
+                overwrite=written.overwrite,
+            ),
+            until=Progress(pipeline.until),
+            append=pipeline.on_existing == "append",
+            trigger_pipelines=pipeline.trigger_pipelines,
+        )
+
+    def retry(self) -> RetryPolicy:
+        """Give how a study's own trouble is tried again."""
+        return RetryPolicy(
+            first=self.pipeline.retry_first,
+            ceiling=self.pipeline.retry_ceiling,
+            patience=self.pipeline.patience,
+            deadline=self.pipeline.deadline,
+        )
+
+
+_Laid = TypeVar("_Laid", bound=_Section)
+
+
+def _laid_over(base: _Laid, own: _Section) -> _Laid:
+    return base.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
+
+
+# -- reading -----------------------------------------------------------------------------------------------
+
+
+def load(path: Path | None, environ: Mapping[str, str], system_file: Path = config.SYSTEM_FILE) -> Settings:
+    """Read the settings; a variable wins over the file. `path` is what `--config` named.
+
+    Raises `Refusal` with one line for each problem, all of them, naming file or variable and key.
+    """
+    written = config.read(path, environ, system_file, frozenset(_key_paths(Settings)))
+    problems = written.strange(environ)
+    variables = _Variables({setting: environ[name] for setting, name in written.variables.items()})
+    ours = {name: section for name, section in written.tree.items() if name in Settings.model_fields}
+    try:
+        settings = Settings(**_below_root(config.merged(ours, variables())))
+    except ValidationError as error:
+        for detail in error.errors(include_url=False, include_input=False):
+            where = tuple(str(part) for part in detail["loc"])
+            if detail["type"] == "missing" and where[0] in ("folders", "ledger"):
+                where = ("folders", "root")  # all of them follow from it
+            problems.append(written.sentence(where, detail["type"], detail["msg"]))
+    else:
+        if not problems:
+            return settings
+    raise Refusal("\n".join(dict.fromkeys(problems)))
+
+
+class _Variables(EnvSettingsSource):
+    """The variables that were handed in, rather than those of the process."""
+
+    def __init__(self, given: Mapping[config.KeyPath, str]) -> None:
+        # A project's name may hold "__", so the paths are joined by what no name holds.
+        super().__init__(Settings, env_prefix="", env_nested_delimiter="/")
+        self.env_vars = {"/".join(path): text for path, text in given.items()}
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        """Read a list or table, written as JSON. What is not JSON the section refuses, under its right name."""
+        try:
+            return super().decode_complex_value(field_name, field, value)
+        except ValueError:
+            return value
+
+
+def _key_paths(model: type[BaseModel]) -> list[config.KeyPath]:
+    """Give the paths of all settings."""
+    found: list[config.KeyPath] = []
+    inner: object
+    head: config.KeyPath
+    for name, field in model.model_fields.items():
+        inner, head = (Project, (name, "*")) if name == "projects" else (field.annotation, (name,))
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found += [(*head, *rest) for rest in _key_paths(inner)]
+        else:
+            found.append(head)
+    return found
+
+
+def _below_root(tree: dict[str, Any]) -> dict[str, Any]:
+    """Give the tree with the folders and the ledger below the root, where nothing else is said."""
+    folders = tree.get("folders")
+    root = folders.get("root") if isinstance(folders, dict) else None
+    places: dict[str, Any] = {"xnat": {}, "folders": {}, "ledger": {}}
+    if isinstance(root, str) and root:
+        places["folders"] = {name: f"{root}/{name}" for name in _BELOW_ROOT}
+        places["ledger"] = {"path": f"{root}/ledger.sqlite"}
+    return config.merged(places, tree)

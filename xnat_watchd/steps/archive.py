@@ -1,0 +1,110 @@
+"""uploaded → archived: XNAT's archive holds every instance, under a label made of subject, date, time and modality."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from xnat_watchd.adapters.ledger import Facts
+from xnat_watchd.core.delivery import Item, Place, Row, Session
+from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, Undecided
+from xnat_watchd.core.judging import contains
+from xnat_watchd.core.labels import session_label
+from xnat_watchd.steps.tools import Tools, clear_old_places, finished_row
+
+
+def archive(item: Item, tools: Tools) -> Facts:
+    """Archive our row, or find that it is done; give the session that proves it."""
+    clear_old_places(tools, item.key, item.since)
+    sessions = tools.gateway.sessions(item.project, item.uids)
+    ours = next((one for one in sessions if item.place and one.came_from(item.place)), None)
+    if ours is not None:
+        return _done_already(item, ours, tools)
+    if len(sessions) > 1:
+        raise Conflict(f"XNAT has this study {len(sessions)} times in the project")
+    if item.place is None:
+        return _adopted(item, sessions[0] if sessions else None, tools)
+    row = _our_row(item, item.place, tools)
+    if sessions:
+        return _join(item, row, sessions[0], tools)
+    return _archive_anew(item, row, tools)
+
+
+def _done_already(item: Item, session: Session, tools: Tools) -> Facts:
+    facts = _proof(item, session, tools)
+    if item.place and (row := tools.gateway.look(item.place)) is not None:
+        tools.gateway.discard(finished_row(tools, row, item.since).place)
+    return facts
+
+
+def _archive_anew(item: Item, row: Row, tools: Tools) -> Facts:
+    rules = tools.rules(item.project)
+    if item.subject is None:
+        raise Undecided("the subject is not known", advice="`xnat-watchd retry ITEM --subject SUBJECT`")
+    label = item.label or session_label(rules.labels.session, replace(tools.facts(item), subject=item.subject))
+    tools.ledger.studies.claim_subject(item, item.subject)
+    if tools.gateway.session_named(item.project, label) is not None:
+        raise Conflict(
+            "XNAT has another study under the label that this one would get",
+            detail=label,
+            advice="Compare the two; then `xnat-watchd retry ITEM --label ANOTHER`.",
+        )
+    tools.ledger.studies.note(item, Facts(label=label), tools.clock.now())
+    tools.gateway.archive(row.place, item.subject, label, join=False, pipelines=rules.trigger_pipelines)
+    return _proof(item, _archived_from(item, row.place, tools), tools)
+
+
+def _join(item: Item, row: Row, session: Session, tools: Tools) -> Facts:
+    """Add what is missing to our study, under the labels that it has there."""
+    rules = tools.rules(item.project)
+    if not rules.append:
+        raise Conflict("XNAT has part of this study, and `on_existing` says hold")
+    tools.ledger.studies.claim_subject(item, session.subject)
+    tools.gateway.archive(row.place, session.subject, session.label, join=True, pipelines=rules.trigger_pipelines)
+    if tools.gateway.look(row.place) is not None:
+        raise InDoubt("XNAT said that it joined them, and the row is still in the prearchive")
+    joined = tools.gateway.session(session.id)
+    if joined is None:
+        raise InDoubt("XNAT does not show the session that it joined")
+    return _proof(item, joined, tools)
+
+
+def _adopted(item: Item, session: Session | None, tools: Tools) -> Facts:
+    if session is None:
+        raise Conflict(
+            "XNAT's archive no longer has the study that was found there",
+            advice="Ask who removed it. `xnat-watchd retry ITEM` looks again.",
+        )
+    return _proof(item, session, tools)
+
+
+def _our_row(item: Item, place: Place, tools: Tools) -> Row:
+    row = tools.gateway.look(place)
+    if row is not None:
+        return finished_row(tools, row, item.since)
+    if item.in_doubt and (item.since is None or tools.clock.now() - item.since < tools.gateway.lateness()):
+        raise NotYet("the answer was lost, and XNAT may still be archiving it")
+    raise Conflict(
+        "the study is gone from XNAT's prearchive, and the archive does not have it",
+        detail=place.path,
+        advice="Somebody removed or moved it in XNAT. Ask who; the ZIP is still in the work folder.",
+    )
+
+
+def _archived_from(item: Item, place: Place, tools: Tools) -> Session:
+    """Find the session by the place that it came from: the answer cannot carry every label (F71, F74)."""
+    for session in tools.gateway.sessions(item.project, item.uids):
+        if session.came_from(place):
+            return session
+    raise InDoubt("XNAT said that it archived the study, and does not list it yet")
+
+
+def _proof(item: Item, session: Session, tools: Tools) -> Facts:
+    """Compare what is archived with what was sent and give the session; `NotYet` while XNAT's counts lag behind."""
+    tools.ledger.studies.claim_subject(item, session.subject)
+    sent = tools.ledger.studies.series(item)
+    remapped = item.server_uid is not None and item.server_uid != item.study_uid
+    if not contains(sent, session.holding, tools.ledger.studies.left_out(item), remapped=remapped):
+        raise NotYet("XNAT's archive does not show every image yet")
+    return Facts(
+        session=session.id, subject=session.subject, label=session.label, note=f"{session.subject} / {session.label}"
+    )

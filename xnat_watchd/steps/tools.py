@@ -1,0 +1,62 @@
+"""What every step works with, and the looks at the prearchive that more than one of them takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from xnat_watchd.adapters.files import Disk
+from xnat_watchd.adapters.folders import Folders
+from xnat_watchd.adapters.ledger import Ledger
+from xnat_watchd.core.delivery import Instance, Item, Row
+from xnat_watchd.core.errors import NotYet
+from xnat_watchd.core.labels import Facts, facts_of
+from xnat_watchd.core.ports import Clock, Gateway, Progressed
+from xnat_watchd.core.rules import ProjectRules
+
+WriteClean = Callable[[Path, Iterable[Instance], Path], None]
+
+AT_WORK = ("RECEIVING", "BUILDING", "QUEUED", "ARCHIVING", "MOVING", "DELETING", "SEPARATING")  #: C8 4.3
+BUILD_AFTER = timedelta(minutes=2)  #: XNAT refreshes a receiving row every 15 s; so long still, nobody sends any more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """One worker's hands. The gateway is the worker's own, the rest is shared."""
+
+    ledger: Ledger
+    gateway: Gateway
+    clock: Clock
+    disk: Disk
+    folders: Folders
+    rules: Callable[[str], ProjectRules]
+    write_clean: WriteClean
+    chance: Callable[[], float]  #: numbers in [0, 1)
+    progressed: Progressed
+
+    def facts(self, item: Item) -> Facts:
+        """Give what labels are made of."""
+        return facts_of(item, self.ledger.deliveries.file_name(item.delivery))
+
+
+def finished_row(tools: Tools, row: Row, since: datetime | None) -> Row:
+    """Give the row once XNAT is no longer at work on it; `NotYet` until then. `since`: when that was said first.
+
+    A row that stays in RECEIVING has lost its sender: it is built as it is, and its images are counted.
+    """
+    waited = tools.clock.now() - since if since else timedelta(0)
+    if row.status.startswith("RECEIVING") and waited >= BUILD_AFTER:
+        tools.gateway.build(row.place)
+    if row.status.removeprefix("_").startswith(AT_WORK) or row.status.startswith("_"):
+        raise NotYet(f"XNAT is at work on it ({row.status})")
+    return row
+
+
+def clear_old_places(tools: Tools, study: int, since: datetime | None = None) -> None:
+    """Remove what appeared late at places that a study has given up: it would be a double."""
+    for place in tools.ledger.studies.old_places(study):
+        row = tools.gateway.look(place)
+        if row is not None:
+            tools.gateway.discard(finished_row(tools, row, since).place)

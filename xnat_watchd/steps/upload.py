@@ -1,0 +1,224 @@
+"""received → uploaded: XNAT holds every instance of the study, in a place of ours or in the archive already."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+
+from xnat_watchd.adapters.ledger import Facts
+from xnat_watchd.core.delivery import Instance, Item, Place, Row, Session
+from xnat_watchd.core.errors import Conflict, NotYet, OnceMore, Permanent, Transient, Undecided
+from xnat_watchd.core.judging import LeftOut, Mixed, Short, Verdict, Whole, judge
+from xnat_watchd.core.labels import check_parts, subject_label
+from xnat_watchd.steps.tools import Tools, finished_row
+
+ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  #: without letters that are mistaken for one another
+
+
+def upload(item: Item, tools: Tools) -> Facts:
+    """Have XNAT hold the whole study; give the proof. In doubt, ask before sending again."""
+    _may_be_sent(item, tools)
+    if item.place is not None:
+        facts = _at_our_place(item, item.place, tools)
+        if facts is not None:
+            return facts
+    missing, session = _not_in_the_archive(item, tools)
+    if not missing:
+        return Facts(subject=session.subject if session else None, note="XNAT's archive holds it already")
+    return _send(item, missing, tools)
+
+
+def _may_be_sent(item: Item, tools: Tools) -> None:
+    check_parts(tools.rules(item.project).labels, tools.facts(item), item.label)
+    if not tools.gateway.writable(item.project):
+        raise Permanent(
+            f"XNAT lists no project {item.project} that this account may write to",
+            advice="Check the project's ID, and that the account is a member or owner of it; then `xnat-watchd retry`.",
+        )
+
+
+# In doubt: is it there?
+
+
+def _at_our_place(item: Item, place: Place, tools: Tools) -> Facts | None:
+    """Give the proof from our place, or None when nothing of ours is there and it may be sent."""
+    row = tools.gateway.look(place)
+    if row is not None:
+        return _judged(item, finished_row(tools, row, item.since), tools)
+    if any(session.came_from(place) for session in tools.gateway.sessions(item.project, item.uids)):
+        return Facts(note="XNAT archived it by itself")
+    if item.in_doubt and item.spoke_at is not None:
+        _absence_counts(item.spoke_at, tools)
+    tools.ledger.studies.leave_place(item, tools.clock.now())
+    return None
+
+
+def _absence_counts(spoke_at: datetime, tools: Tools) -> None:
+    if tools.clock.now() - spoke_at < tools.gateway.lateness():
+        raise NotYet("the answer was lost, and what was sent may still appear")
+
+
+# What is missing in the archive.
+
+
+def _not_in_the_archive(item: Item, tools: Tools) -> tuple[list[Instance], Session | None]:
+    """Give what must be sent: all, unless the archive holds this study and we know which of it."""
+    left_out = tools.ledger.studies.left_out(item)
+    instances = [i for i in tools.ledger.studies.instances(item) if i.series_uid not in left_out]
+    known = tools.ledger.studies.known(item)
+    _same_bytes(instances, known)
+    sessions = tools.gateway.sessions(item.project, item.uids)
+    if not sessions:
+        return instances, None
+    session = _the_one(sessions)
+    held = _held(item, session, instances, known, tools)
+    missing = [i for i in instances if i.sop_uid not in held]
+    if missing and not tools.rules(item.project).append:
+        raise Conflict("XNAT has part of this study, and `on_existing` says hold")
+    return missing, session
+
+
+def _same_bytes(instances: Collection[Instance], known: Mapping[str, Instance]) -> None:
+    others = sum(
+        (known[i.sop_uid].size, known[i.sop_uid].crc) != (i.size, i.crc) for i in instances if i.sop_uid in known
+    )
+    if others:
+        raise Undecided(
+            f"{others} of its images came before under the same UID with other contents",
+            advice="Find out which of the two is right; `xnat-watchd show ITEM` names the earlier delivery.",
+        )
+
+
+def _the_one(sessions: Collection[Session]) -> Session:
+    if len(sessions) > 1:
+        raise Conflict(f"XNAT has this study {len(sessions)} times in the project")
+    return next(iter(sessions))
+
+
+def _held(
+    item: Item, session: Session, instances: Collection[Instance], known: Mapping[str, Instance], tools: Tools
+) -> Collection[str]:
+    """Give the instances that the archived session is proved to hold.
+
+    Where the site gives UIDs of its own, only the total can be compared with what we know to have sent.
+    """
+    if session.holding.study_uid != item.study_uid:
+        return known.keys() if sum(session.holding.counts.values()) >= len(known) else ()
+    ours, remembered = _by_series(instances), _by_series(known.values())
+    return frozenset().union(
+        *(_held_of(series, uids, remembered.get(series, frozenset()), session, tools) for series, uids in ours.items())
+    )
+
+
+def _held_of(
+    series: str, ours: frozenset[str], known: frozenset[str], session: Session, tools: Tools
+) -> Collection[str]:
+    """Decide for one series: by its count where that is proof enough, else by asking XNAT file by file."""
+    count = session.holding.counts.get(series, 0)
+    if not count:
+        return ()
+    if count == len(known or ours):
+        return known or ours
+    return tools.gateway.sop_uids(session, series)
+
+
+def _by_series(instances: Iterable[Instance]) -> dict[str, frozenset[str]]:
+    grouped: dict[str, set[str]] = {}
+    for instance in instances:
+        grouped.setdefault(instance.series_uid, set()).add(instance.sop_uid)
+    return {series: frozenset(uids) for series, uids in grouped.items()}
+
+
+# Sending.
+
+
+def _send(item: Item, missing: Collection[Instance], tools: Tools) -> Facts:
+    place = _new_place(item, tools)
+    path, source = tools.folders.clean_zip(item.name), tools.folders.zip_of(item.delivery)
+    if len(missing) == len(tools.ledger.studies.instances(item)) and tools.ledger.deliveries.as_it_is(item.delivery):
+        path = source
+    else:
+        tools.write_clean(source, missing, path)
+    tools.ledger.studies.choose_place(item, place, [i.sop_uid for i in missing], tools.clock.now())
+    tools.ledger.studies.speak(item, tools.clock.now())
+    try:
+        tools.gateway.upload(place, str(path), tools.progressed, alone=item.attempts > 1)
+    except OnceMore:
+        facts = _refused_twice(item, place, missing, tools)
+        if facts is None:
+            raise
+        return facts
+    row = tools.gateway.look(place)
+    if row is None:
+        raise NotYet("XNAT took it and does not list it yet")
+    return _judged(item, finished_row(tools, row, item.since), tools)
+
+
+def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tools: Tools) -> Facts | None:
+    """Give the facts when XNAT has all images already and twice refuses the rest, which are none (F64, F76)."""
+    series = tools.ledger.studies.series(item)
+    refused = frozenset(i.series_uid for i in missing)
+    if (row := tools.gateway.look(place)) is not None:  # what came before the refused member (C8 3.8)
+        tools.gateway.discard(row.place)
+    tools.ledger.studies.leave_place(item, tools.clock.now(), missing=refused)
+    sessions = tools.gateway.sessions(item.project, item.uids)
+    if not sessions or any(series[uid].image for uid in refused) or not refused <= item.missing_before:
+        return None
+    return Facts(left_out=refused, subject=_the_one(sessions).subject, note=_left_out_note(refused))
+
+
+def _new_place(item: Item, tools: Tools) -> Place:
+    """Choose a place that nobody else has: a time in XNAT's own format and a folder with a random part (F66)."""
+    now = tools.clock.now()
+    timestamp = f"{now:%Y%m%d_%H%M%S}{now.microsecond // 1000:03d}"
+    random = "".join(ALPHABET[int(tools.chance() * len(ALPHABET))] for _ in range(10))
+    return Place(item.project, timestamp, f"watchd-{item.delivery}-{item.number}-{random}")
+
+
+# Is it whole?
+
+
+def _judged(item: Item, row: Row, tools: Tools) -> Facts:
+    if row.status == "ERROR":
+        tools.gateway.build(row.place)
+    sent = tools.ledger.studies.series(item, at_place=True)
+    verdict = judge(sent, tools.gateway.holding(row.place), item.uids)
+    if isinstance(verdict, Whole):
+        return _proof(item, row, verdict.uid, tools)
+    if isinstance(verdict, LeftOut) and verdict.series <= item.missing_before:
+        facts = _proof(item, row, verdict.uid, tools)
+        return Facts(
+            server_uid=facts.server_uid, subject=facts.subject, left_out=verdict.series,
+            note=_left_out_note(verdict.series),
+        )  # fmt: skip
+    raise _given_up(item, row, verdict, tools)
+
+
+def _proof(item: Item, row: Row, uid: str, tools: Tools) -> Facts:
+    subject = subject_label(tools.rules(item.project).labels.subject, tools.facts(item), row.subject)
+    return Facts(server_uid=uid if uid != item.study_uid else None, subject=subject, note="every image is there")
+
+
+def _given_up(item: Item, row: Row, verdict: Verdict, tools: Tools) -> Transient | Permanent:
+    """Give up the place, and say why; what is whole nowhere is sent again to a new one."""
+    now = tools.clock.now()
+    if isinstance(verdict, Mixed):
+        tools.ledger.studies.leave_place(item, now, mixed=True)
+        return Transient(
+            "files of another import lie among ours in the prearchive; sent again to a new place",
+            detail=row.place.path,
+            advice="Ask the XNAT administrator to look at the prearchive row that `xnat-watchd show` names.",
+        )
+    missing = verdict.series if isinstance(verdict, LeftOut) else verdict.whole_series  # type: ignore[union-attr]
+    tools.gateway.discard(row.place)
+    tools.ledger.studies.leave_place(item, now, missing=missing)
+    if isinstance(verdict, Short) and missing and missing <= item.missing_before:
+        return Permanent(
+            f"XNAT leaves out {len(missing)} series of images every time",
+            advice="Ask the XNAT administrator about series filters of this project, then `xnat-watchd retry`.",
+        )
+    return Transient("XNAT did not keep every image; sent again")
+
+
+def _left_out_note(series: Collection[str]) -> str:
+    return f"XNAT leaves out {len(series)} series without images; the ZIP is kept"
