@@ -133,8 +133,15 @@ class Station:
             self.pipeline.retire()
             if self.idle() or self.time.now() > end:
                 return
-            self.time.pass_(seconds=30)
+            self._wait()
         raise AssertionError("it never came to rest")
+
+    def _wait(self) -> None:
+        """Let the time pass until something is due."""
+        now = self.time.now()
+        moments = [self.ledger.studies.next_due(now), self.ledger.gates.get().until]
+        due = min((moment for moment in moments if moment and moment > now), default=now)
+        self.time.pass_(seconds=max((due - now).total_seconds(), 1.0))
 
     def idle(self) -> bool:
         due = self.ledger.studies.next_due(self.time.now())

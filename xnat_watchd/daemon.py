@@ -21,7 +21,7 @@ from xnat_watchd.adapters.folders import Folders, lock_of, snapshot_of
 from xnat_watchd.adapters.ledger import Ledger, open_database
 from xnat_watchd.adapters.lock import Lock
 from xnat_watchd.adapters.notify import Notifier
-from xnat_watchd.adapters.threads import Loop
+from xnat_watchd.adapters.threads import Bell, Loop
 from xnat_watchd.adapters.watcher import Watcher
 from xnat_watchd.adapters.xnat_gateway import XnatServer
 from xnat_watchd.core.ports import Log
@@ -78,20 +78,13 @@ class Daemon:
 def build(settings: Settings, credential: Credential, log: Log) -> Daemon:
     """Open the ledger and build every part; nothing runs yet."""
     clock, stop = SystemClock(), threading.Event()
-    folders = Folders(**{name: getattr(settings.folders, name) for name in ("drop", "shares", "work", "done", "failed")})
+    folders = Folders(
+        **{name: getattr(settings.folders, name) for name in ("drop", "shares", "work", "done", "failed")}
+    )
     ledger = Ledger(open_database(settings.ledger.path))
     names = [f"worker-{n + 1}" for n in range(settings.pipeline.workers)]
     pulse = Pulse(["intake", *names])
-    server = XnatServer(
-        settings.xnat.server,
-        user=credential.user,
-        password=credential.password,
-        ca_file=settings.xnat.ca_file,
-        connect_timeout=settings.xnat.connect_timeout.total_seconds(),
-        read_timeout=settings.xnat.read_timeout.total_seconds(),
-        clock=clock,
-        stop=stop,
-    )
+    server = XnatServer.of(settings.xnat, credential, clock, stop)
     limits, beat = settings.limits.as_limits(), partial(_beat, pulse, clock, "intake")
     intake = Intake(
         ledger=ledger, disk=Disk(), folders=folders, clock=clock, log=log, habits=_habits(settings),
@@ -117,13 +110,13 @@ def run(settings: Settings, credential: Credential, log: Log, *, once: bool) -> 
         stack.enter_context(_signals_waited_for())
         notifier = Notifier.from_environment()
         _recover(daemon)
-        loops = _loops(daemon)
-        stack.callback(notifier.stopping)
-        stack.callback(_stop, daemon, loops)
-        nudge = loops["intake"].bell.ring
-        watcher = Watcher(daemon.folders.drop, nudge, mode=settings.intake.watch)
-        watcher.start()
+        nudge = Bell()
+        watcher = Watcher(daemon.folders.drop, nudge.ring, mode=settings.intake.watch)
+        loops = _loops(daemon, watcher, nudge)
         stack.callback(watcher.stop)
+        stack.callback(_stop, daemon, loops)
+        stack.callback(notifier.stopping)
+        watcher.start()
         for loop in loops.values():
             loop.start()
         _attend(daemon, loops, notifier, once=once)
@@ -134,7 +127,10 @@ def run(settings: Settings, credential: Credential, log: Log, *, once: bool) -> 
 
 def remains(picture: Snapshot) -> list[str]:
     """Say what is not complete, and why: the last words of `run --once`."""
-    waiting = [f"{one['item']} {one['progress']}, {one['standing']}: {one['why'] or 'not done'}" for one in picture["under_way"]]
+    waiting = [
+        f"{one['item']} {one['progress']}, {one['standing']}: {one['why'] or 'not done'}"
+        for one in picture["under_way"]
+    ]
     held = [f"{one['item']} needs attention: {one['why']}. {one['advice']}" for one in picture["attention"]]
     gate = picture["gate"]
     shut = [] if gate["open"] else [f"XNAT: {gate['why']}. {gate['advice']}"]
@@ -144,7 +140,7 @@ def remains(picture: Snapshot) -> list[str]:
 # The threads.
 
 
-def _loops(daemon: Daemon) -> dict[str, Loop]:
+def _loops(daemon: Daemon, watcher: Watcher, nudge: Bell) -> dict[str, Loop]:
     loops: dict[str, Loop] = {}
 
     def wake_workers() -> None:
@@ -152,26 +148,35 @@ def _loops(daemon: Daemon) -> dict[str, Loop]:
             loops[name].bell.ring()
 
     end = partial(_all_stop, daemon, loops)
-    loops["intake"] = Loop("intake", partial(_intake_turn, daemon, wake_workers), daemon.stop, end)
+    loops["intake"] = Loop("intake", partial(_intake_turn, daemon, watcher, wake_workers), daemon.stop, end, nudge)
     for name, pipeline in daemon.pipelines.items():
         loops[name] = Loop(name, partial(_worker_turn, daemon, name, pipeline, wake_workers), daemon.stop, end)
     return loops
 
 
-def _intake_turn(daemon: Daemon, wake: Callable[[], None]) -> float:
+def _intake_turn(daemon: Daemon, watcher: Watcher, wake: Callable[[], None]) -> float:
     _beat(daemon.pulse, daemon.clock, "intake")
     daemon.next_sweep = 0.0
+    if not watcher.alive():
+        watcher.start()
+        daemon.log.info("watch.restarted")
     try:
         daemon.next_sweep = daemon.intake.sweep()
-    except OSError as error:
+    except OSError as error:  # the folder is gone, or its disk: nothing is concluded from that (design 7)
         daemon.next_sweep = None
-        daemon.log.warning("folder.missing", reason=f"{type(error).__name__} {error.errno}")
+        daemon.log.warning("folder.missing", folder="drop", error=type(error).__name__)
     wake()
-    rescan = daemon.settings.intake.rescan_every.total_seconds() * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
-    wait = min(rescan, IDLE if daemon.next_sweep is None and daemon.settings.intake.watch == "poll" else rescan)
-    wait = wait if daemon.next_sweep is None else min(wait, daemon.next_sweep)
+    wait = _until_sweep(daemon, polling=watcher.polling)
     daemon.pulse.promise("intake", daemon.clock.monotonic() + wait + STEP_TAKES)
     return wait
+
+
+def _until_sweep(daemon: Daemon, *, polling: bool) -> float:
+    """Seconds until the folder is looked into again, with jitter so that many machines do not do it at once."""
+    intake = daemon.settings.intake
+    regular = intake.poll_every if polling else intake.rescan_every
+    wait = regular.total_seconds() * random.uniform(0.75, 1.0)  # noqa: S311 - jitter
+    return wait if daemon.next_sweep is None else min(wait, daemon.next_sweep)
 
 
 def _worker_turn(daemon: Daemon, name: str, pipeline: Pipeline, wake: Callable[[], None]) -> float:

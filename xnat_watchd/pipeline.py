@@ -105,7 +105,7 @@ class Pipeline:
         except (Unavailable, AuthRefused) as error:
             self._give_back(item, error)
         except Stopped as error:
-            self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=True)
+            self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=error.spoke)
         except WatchdError as error:
             self._hold(item, error)
         except Exception as error:  # noqa: BLE001 - the only one in the program: a bug of ours must not stop the others

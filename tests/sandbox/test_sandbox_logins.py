@@ -12,8 +12,8 @@ from xnat_watchd.sandbox import Sandbox
 AUTH, WHO, JSESSION = "/data/services/auth", "/data/auth", "/data/JSESSION"
 
 
-def form(name: str = "tech", password: str = "secret") -> dict[str, str]:
-    return {"username": name, "password": password}
+def form(**more: str) -> dict[str, str]:
+    return {"username": "tech", "password": "secret", **more}
 
 
 def without_password(visitor: Visitor) -> None:
@@ -38,7 +38,7 @@ def test_a_login_by_form_answers_nothing_on_1_6(old: Visitor) -> None:  # F5, ca
 def test_a_wrong_password_by_form_is_500_on_1_6_and_401_on_1_8(old: Visitor, new: Visitor) -> None:  # F5, C8 1.1
     without_password(old)
     without_password(new)
-    bad, unknown = old.ask("PUT", AUTH, data=form(password="no")), old.ask("PUT", AUTH, data=form("nobody"))
+    bad, unknown = old.ask("PUT", AUTH, data=form(password="no")), old.ask("PUT", AUTH, data=form(username="nobody"))
     assert (bad.status_code, reason(bad)) == (500, "Bad credentials")
     assert (unknown.status_code, reason(unknown)) == (500, "Missing login method parameter.")
     assert new.ask("PUT", AUTH, data=form(password="no")).status_code == 401

@@ -57,6 +57,17 @@ class Source:
         self._piece, self._at = b"", 0
         return False
 
+    def window(self, at: int | None = None, reach: int = 0) -> tuple[bytes, int]:
+        """Move on to `at` of the window given before; give one with `reach` bytes from there on, or what is left.
+
+        Raises `EOFError` when `at` lies beyond the end. This is for loops that cannot afford a call for each read;
+        the first one is asked for without `at`.
+        """
+        if at is not None and not self.skip(at - self._at):
+            raise EOFError
+        self.peek(reach)
+        return self._piece, self._at
+
     def rest(self) -> Iterator[bytes]:
         """Give what is left, in pieces."""
         piece, self._piece = self._piece[self._at :], b""

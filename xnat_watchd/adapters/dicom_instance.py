@@ -27,13 +27,14 @@ _TEXTS = {
     "time": dicom.STUDY_TIME,
 }
 
-WITHOUT_IMAGE = frozenset(
+WITHOUT_IMAGE = frozenset({
     # Modalities (PS3.3 C.7.3.1.1.1) whose objects carry no image that a scanner made. A server may leave out SR, KO
     # and PR (F64); it keeps RT and SEG beside images (F77), yet none of them is missed as an image is.
-    "SR KO PR DOC SEG REG FID RWV ANN ASMT PLAN STAIN TEXTUREMAP M3D CFM "
-    "RTSTRUCT RTPLAN RTRECORD RTDOSE RTSEGANN RTINTENT RAD3D "
-    "AU ECG EEG EMG EOG EPS HD RESP POS SMR AR KER LEN OAM OPV SRF VA IOL".split()  # noqa: SIM905 - reads like a list
-)
+    "SR", "KO", "PR", "DOC", "PLAN", "ASMT", "ANN", "STAIN", "TEXTUREMAP", "M3D", "CFM",
+    "SEG", "REG", "FID", "RWV", "RTSTRUCT", "RTPLAN", "RTRECORD", "RTDOSE", "RTSEGANN", "RTINTENT", "RAD3D",
+    "AU", "ECG", "EEG", "EMG", "EOG", "EPS", "HD", "RESP", "POS", "SMR",
+    "AR", "KER", "LEN", "OAM", "OPV", "SRF", "VA", "IOL",
+})  # fmt: skip
 _CLASSES_WITHOUT_IMAGE = (
     # Objects that come under the modality of the scanner that made them, by the start of their SOP class (PS3.4 B.5).
     "1.2.840.10008.5.1.4.1.1.9.",  # waveforms

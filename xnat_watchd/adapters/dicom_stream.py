@@ -6,10 +6,10 @@ forwards only, values are cut, depth is bounded, and a data set that ends before
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from struct import Struct
 from typing import NamedTuple
 
 from xnat_watchd.adapters.byte_source import Source
@@ -33,7 +33,9 @@ _DELIMITERS, _SEQUENCE_END = 0xFFFE, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 _DEEPEST = 100  #: sequences in sequences; structured reports come to about 20, and other readers recurse
 _SHORT_FORM = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
-_HEAD, _PREAMBLE = 8, 132
+_SHORTEST = 8  #: bytes of the shortest element, and of every head but the long form's
+_REACH = 12 + LONGEST  #: bytes from the first of a head to the last of a value that is kept
+_PREAMBLE = 132
 
 _IMPLICIT = frozenset({"1.2.840.10008.1.2", "1.2.840.113619.5.2"})  # the second is GE's own, its pixels big endian
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
@@ -51,6 +53,10 @@ _STUDYLESS = frozenset(  # SOP classes that belong to no study (PS3.4 B.5 and GG
 _FIRST_TAGS = frozenset(  # with which a data set begins that lacks its preamble, of group 8 or of the meta header
     {bytes((8, 0, number, 0)) for number in (0x00, 0x01, 0x05, 0x08, 0x12, 0x16, 0x18)} | {b"\2\0\0\0", b"\2\0\1\0"}
 )
+
+
+Element = tuple[int, int, int]
+"""Tag, length of the value, and where in the window the value begins."""
 
 
 class Kind(Enum):
@@ -74,29 +80,47 @@ class Header:
         return self.values.get(tag, b"").decode("ascii", "replace").strip("\0 ")
 
 
+class Syntax(NamedTuple):
+    """How elements are written: what reads the head of one that begins at a place of a window."""
+
+    read: Callable[[bytes, int], Element]
+    explicit: bool
+
+
 class BadDataSet(Exception):
     """The data set cannot be walked to its end."""
 
 
-class Syntax(NamedTuple):
-    """How elements are written; `order` as `struct` says it."""
+def _implicit(order: str) -> Syntax:
+    head = struct.Struct(order + "HHL").unpack_from
 
-    explicit: bool
-    order: str
+    def read(window: bytes, at: int) -> Element:
+        group, number, length = head(window, at)
+        if group == _DELIMITERS and length == _UNDEFINED:
+            length = 0  # an item whose length is not told ends by a delimiter of its own: its elements just follow
+        return group << 16 | number, length, at + 8
 
-
-class Element(NamedTuple):
-    """The head of an element. `inner` is how items are written that follow an undefined length."""
-
-    tag: int
-    length: int
-    inner: Syntax
+    return Syntax(read, explicit=False)
 
 
-_EXPLICIT_LITTLE, _IMPLICIT_LITTLE = Syntax(explicit=True, order="<"), Syntax(explicit=False, order="<")
-_TAG_AND_LENGTH = {order: Struct(order + "HHL") for order in "<>"}
-_SHORT = {order: Struct(order + "H") for order in "<>"}
-_LONG = {order: Struct(order + "L") for order in "<>"}
+def _explicit(order: str) -> Syntax:
+    head, long_form = struct.Struct(order + "HH2sH").unpack_from, struct.Struct(order + "L").unpack_from
+    without_vr = _implicit(order).read
+
+    def read(window: bytes, at: int) -> Element:
+        group, number, vr, length = head(window, at)
+        if group == _DELIMITERS:
+            return without_vr(window, at)
+        if vr in _SHORT_FORM:
+            return group << 16 | number, length, at + 8
+        if vr.isalpha() and vr.isupper():  # every other VR, those to come too, has the long form (PS3.5 7.1.2)
+            return group << 16 | number, long_form(window, at + 8)[0], at + 12
+        return without_vr(window, at)  # some writers slip an implicit element in
+
+    return Syntax(read, explicit=True)
+
+
+_EXPLICIT_LITTLE, _EXPLICIT_BIG, _IMPLICIT_LITTLE = _explicit("<"), _explicit(">"), _implicit("<")
 
 
 def walk_file(source: Source, limits: Limits) -> Header:
@@ -114,6 +138,8 @@ def walk_file(source: Source, limits: Limits) -> Header:
         _walk(source, header, limits)
     except BadDataSet as bad:
         header.problem = header.problem or str(bad)
+    except (EOFError, struct.error):
+        header.problem = header.problem or "cut short"
     if {header.uid(MEDIA_SOP_CLASS), header.uid(SOP_CLASS)} & _STUDYLESS:
         header.kind = Kind.CLUTTER
     return header
@@ -125,47 +151,70 @@ def _is_naked(head: bytes) -> bool:
 
 
 def _walk(source: Source, header: Header, limits: Limits) -> None:
-    while source.peek(2) == b"\x02\0":
-        _take(source, _element(source, source.read(_HEAD), _EXPLICIT_LITTLE), header.values)
+    _walk_meta(source, header.values)
     uid = header.uid(TRANSFER_SYNTAX)
     if uid:
-        syntax = Syntax(explicit=uid not in _IMPLICIT, order=">" if uid == _BIG_ENDIAN else "<")
+        syntax = _IMPLICIT_LITTLE if uid in _IMPLICIT else _EXPLICIT_BIG if uid == _BIG_ENDIAN else _EXPLICIT_LITTLE
     elif header.problem:
-        syntax = Syntax(explicit=source.peek(6)[4:] in _SHORT_FORM, order="<")
+        syntax = _EXPLICIT_LITTLE if source.peek(6)[4:] in _SHORT_FORM else _IMPLICIT_LITTLE
     else:
         raise BadDataSet("no transfer syntax" if source.peek(1) else "cut short")
     body = Source(_inflated(source, limits)) if uid in _DEFLATED else source
     _walk_data_set(body, syntax, header.values)
 
 
+def _walk_meta(source: Source, values: dict[int, bytes]) -> None:
+    """Walk the meta header, whose elements are always explicit little endian (PS3.10 7.1)."""
+    while source.peek(2) == b"\2\0":
+        tag, length, start = _EXPLICIT_LITTLE.read(source.peek(12), 0)
+        source.skip(start)
+        if tag in _WANTED:
+            values[tag] = source.peek(min(length, LONGEST))
+        if not source.skip(length):
+            raise EOFError
+
+
 def _walk_data_set(source: Source, syntax: Syntax, values: dict[int, bytes]) -> None:
     """Walk to the end of the pixels, or of the data set where it has none; what follows the pixels is not judged."""
     outer: list[tuple[int, Syntax]] = []  # the sequences around us whose length is not told
-    while head := source.read(_HEAD):
-        if not outer and not head.strip(b"\0"):
-            _expect_padding(source)
-            return
-        tag, length, inner = _element(source, head, syntax)
+    window, at = source.window()
+    while True:
+        if len(window) - at < _REACH:
+            window, at = source.window(at, _REACH)
+            if _at_end(window[at:], outer):
+                return
+        tag, length, at = syntax.read(window, at)
         if length == _UNDEFINED:
-            _enter(outer, tag, syntax)
-            syntax = inner
+            syntax = _enter(outer, tag, syntax, window[at - 8 : at - 6])
             continue
         if tag == _SEQUENCE_END:
             tag, syntax = _leave(outer)
-        elif outer:
-            _skip(source, length)
-        else:
-            _take(source, Element(tag, length, inner), values)
-        if tag in _PIXELS and not outer:
+        elif not outer and tag in _WANTED:
+            values[tag] = window[at : at + min(length, LONGEST)]
+        elif not outer and not tag:
+            _expect_padding(source, at)
             return
-    if outer:
-        raise BadDataSet("cut short")
+        at += length
+        if tag in _PIXELS and not outer:
+            source.window(at)
+            return
 
 
-def _enter(outer: list[tuple[int, Syntax]], tag: int, syntax: Syntax) -> None:
+def _at_end(left: bytes, outer: list[tuple[int, Syntax]]) -> bool:
+    """Say whether the data set ends here, but for a few zeros; raises `EOFError` when it breaks off."""
+    if len(left) >= _SHORTEST:
+        return False
+    if outer or left.strip(b"\0"):
+        raise EOFError
+    return True
+
+
+def _enter(outer: list[tuple[int, Syntax]], tag: int, syntax: Syntax, vr: bytes) -> Syntax:
+    """Go into a sequence whose length is not told; gives how it is written. `vr` is only right where there are VRs."""
     if len(outer) == _DEEPEST:
         raise BadDataSet("nested too deeply")
     outer.append((tag, syntax))
+    return _IMPLICIT_LITTLE if syntax.explicit and vr == b"UN" else syntax  # PS3.5 6.2.2 note 2
 
 
 def _leave(outer: list[tuple[int, Syntax]]) -> tuple[int, Syntax]:
@@ -174,43 +223,9 @@ def _leave(outer: list[tuple[int, Syntax]]) -> tuple[int, Syntax]:
     return outer.pop()
 
 
-def _element(source: Source, head: bytes, syntax: Syntax) -> Element:
-    if len(head) < _HEAD:
-        raise BadDataSet("cut short")
-    explicit, order = syntax
-    group, number, length = _TAG_AND_LENGTH[order].unpack(head)
-    tag = group << 16 | number
-    if group == _DELIMITERS:  # an item of undefined length ends by a delimiter of its own, so its elements just follow
-        return Element(tag, 0 if length == _UNDEFINED else length, syntax)
-    if not explicit:
-        return Element(tag, length, syntax)
-    vr = head[4:6]
-    if vr in _SHORT_FORM:
-        return Element(tag, _SHORT[order].unpack_from(head, 6)[0], syntax)
-    if not (vr.isalpha() and vr.isupper()):  # some writers slip an implicit element in
-        return Element(tag, length, syntax)
-    more = source.read(4)  # every other VR, those to come too, has the long form (PS3.5 7.1.2)
-    if len(more) < _LONG[order].size:
-        raise BadDataSet("cut short")
-    inner = _IMPLICIT_LITTLE if vr == b"UN" else syntax  # PS3.5 6.2.2 note 2
-    return Element(tag, _LONG[order].unpack(more)[0], inner)
-
-
-def _take(source: Source, element: Element, values: dict[int, bytes]) -> None:
-    length = element.length
-    if element.tag in _WANTED:
-        kept = values[element.tag] = source.read(min(length, LONGEST))
-        length -= len(kept)
-    _skip(source, length)
-
-
-def _skip(source: Source, length: int) -> None:
-    if not source.skip(length):
-        raise BadDataSet("cut short")
-
-
-def _expect_padding(source: Source) -> None:
+def _expect_padding(source: Source, at: int) -> None:
     """See that nothing but zeros follows, with which some writers fill a file up."""
+    source.window(at)
     for piece in source.rest():
         if piece.count(0) < len(piece):
             raise BadDataSet("not readable")

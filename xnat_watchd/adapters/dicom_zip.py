@@ -7,17 +7,27 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from xnat_watchd.adapters.byte_source import Source, stretch
 from xnat_watchd.adapters.dicom_instance import facts_of
 from xnat_watchd.adapters.dicom_stream import Header, Kind, walk_file
+from xnat_watchd.adapters.inflating import DEFLATED, STORED
 from xnat_watchd.adapters.study_sorter import Sorter
 from xnat_watchd.adapters.zip_content import Content, Tidiness
-from xnat_watchd.adapters.zip_directory import Directory, Member, find_directory, members, reads, refuse_unfit
-from xnat_watchd.core.delivery import ZipContents
-from xnat_watchd.core.errors import Unusable
+from xnat_watchd.adapters.zip_directory import (
+    FULL_32,
+    Directory,
+    Member,
+    find_directory,
+    members,
+    reads,
+    refuse_unfit,
+)
+from xnat_watchd.adapters.zip_writer import Entry, ZipWriter, deflated
+from xnat_watchd.core.delivery import Instance, ZipContents
+from xnat_watchd.core.errors import Undecided, Unusable
 from xnat_watchd.core.limits import Limits
 
 _IMAGE_NAMES = (b".dcm", b".ima", b".dicom")
@@ -51,6 +61,72 @@ def open_zip(path: Path, limits: Limits, beat: Callable[[], None] = nobody) -> Z
         for member in members(fd, directory):
             opening.take(member)
         return opening.contents(directory)
+
+
+def write_clean(
+    source: Path,
+    instances: Iterable[Instance],
+    target: Path,
+    beat: Callable[[], None] = nobody,
+    wide_from: int = FULL_32,
+) -> None:
+    """Write a ZIP of just these members of `source`, named by their SOP Instance UID (F73), and nothing else in it.
+
+    What is stored or deflated is copied as it is packed, and inflated beside to see that it is still what was recorded;
+    anything else is deflated. `target` is there whole and durable or not at all, and the same each time. Raises
+    `Undecided` when the source is not what it was, `OSError` when the disk is full. `wide_from`: see `ZipWriter`.
+    """
+    temporary = target.with_name(f".{target.name}.part")
+    try:
+        with source.open("rb", buffering=0) as packed, temporary.open("wb") as file:
+            writer = ZipWriter(file, wide_from)
+            _copy(packed.fileno(), {instance.member: instance for instance in instances}, writer, beat)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+
+
+def _copy(fd: int, wanted: dict[int, Instance], writer: ZipWriter, beat: Callable[[], None]) -> None:
+    try:
+        for member in members(fd, find_directory(fd)):
+            instance = wanted.pop(member.number, None)
+            if instance is not None:
+                _copy_member(fd, member, instance, writer, beat)
+    except Unusable as error:
+        raise _changed(error.detail) from error
+    if wanted:
+        raise _changed(f"{len(wanted)} members are missing")
+    writer.finish()
+
+
+def _copy_member(fd: int, member: Member, instance: Instance, writer: ZipWriter, beat: Callable[[], None]) -> None:
+    if (member.size, member.crc) != (instance.size, instance.crc):
+        raise _changed(f"member {member.number} is another one")
+    kept = member.method in {STORED, DEFLATED}
+    method = member.method if kept else DEFLATED
+    name = f"{instance.sop_uid}.dcm".encode("ascii")
+    with writer.member(Entry(name, method, member.crc, member.size, member.packed)) as put:
+        content = Content(fd, member, beat, tap=put if kept else None)
+        for piece in iter(content) if kept else deflated(iter(content)):
+            if not kept:
+                put(piece)
+    if content.problem:
+        raise _changed(f"member {member.number}: {content.problem}")
+
+
+def _changed(detail: str) -> Undecided:
+    return Undecided("the ZIP changed while it was read", detail=detail, advice="Drop the ZIP again.")
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 class _Opening:

@@ -29,9 +29,16 @@ class Loop(threading.Thread):
     A turn that raises ends the loop and stops the whole process: a service with a dead thread must not look alive.
     """
 
-    def __init__(self, name: str, turn: Callable[[], float | None], stop: threading.Event, on_end: Callable[[], None]):
+    def __init__(
+        self,
+        name: str,
+        turn: Callable[[], float | None],
+        stop: threading.Event,
+        on_end: Callable[[], None],
+        bell: Bell | None = None,
+    ) -> None:
         super().__init__(name=name)
-        self.bell = Bell()
+        self.bell = bell or Bell()
         self.failed = False
         self._turn, self._stop_all, self._on_end = turn, stop, on_end
 

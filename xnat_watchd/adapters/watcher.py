@@ -12,9 +12,8 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from threading import Event
 from typing import Literal
 
 from watchdog.events import (
@@ -31,6 +30,7 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 Mode = Literal["auto", "events", "poll"]
+Nudge = Callable[[], None]  #: sets a flag. It must never raise: that would end all hints
 
 MOUNTS = Path("/proc/self/mountinfo")
 REMOTE = frozenset(
@@ -56,9 +56,9 @@ _EVENTS: tuple[type[FileSystemEvent], ...] = (
 
 
 class Watcher:
-    """Sets `nudge` when something happens in `folder` or below, from `start` until `stop`."""
+    """Calls `nudge` when something happens in `folder` or below, from `start` until `stop`."""
 
-    def __init__(self, folder: Path, nudge: Event, *, mode: Mode = "auto", mounts: Path = MOUNTS) -> None:
+    def __init__(self, folder: Path, nudge: Nudge, *, mode: Mode = "auto", mounts: Path = MOUNTS) -> None:
         self._folder = folder
         self._nudge = nudge
         self._mode = mode
@@ -134,15 +134,15 @@ class Watcher:
 
 
 class _Nudger(FileSystemEventHandler):
-    """Does for every event the one thing that cannot fail: what a handler raises would end all hints."""
+    """Does for every event the one thing that cannot fail."""
 
-    def __init__(self, nudge: Event) -> None:
+    def __init__(self, nudge: Nudge) -> None:
         self._nudge = nudge
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        """Set the flag, whatever the event."""
+        """Give a hint, whatever the event."""
         del event
-        self._nudge.set()
+        self._nudge()
 
 
 class _Overflow(logging.Handler):
@@ -150,14 +150,14 @@ class _Overflow(logging.Handler):
 
     SPEAKER = "watchdog.observers.inotify_c"
 
-    def __init__(self, nudge: Event) -> None:
+    def __init__(self, nudge: Nudge) -> None:
         super().__init__(logging.WARNING)
         self._nudge = nudge
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Set the flag."""
+        """Give a hint."""
         del record
-        self._nudge.set()
+        self._nudge()
 
 
 # -- which file system -------------------------------------------------------------------------------------
@@ -189,10 +189,12 @@ def file_system(folder: Path, mounts: Path = MOUNTS) -> str:
     return max(reversed(above), key=lambda mount: mount[0], default=(0, ""))[1]
 
 
-def _mounts(lines: Iterable[bytes]) -> Iterable[tuple[Path, str]]:
-    """Give mount points and kinds: `36 35 98:0 /root /point options [tags] - kind device options`."""
+_MOUNT = re.compile(rb"(?:\S+ ){4}(\S+) .*? - (\S+) ")  # 36 35 98:0 /root /point options [tags] - kind ...
+
+
+def _mounts(lines: Iterable[bytes]) -> Iterator[tuple[Path, str]]:
+    """Give mount points and kinds. Blanks in them stand as octal escapes."""
     for line in lines:
-        before, dash, after = line.partition(b" - ")
-        if dash and len(fields := before.split(b" ")) > 4 and after:
-            point = re.sub(rb"\\([0-7]{3})", lambda octal: bytes([int(octal[1], 8) & 255]), fields[4])
-            yield Path(os.fsdecode(point)), os.fsdecode(after.split(b" ")[0])
+        if found := _MOUNT.match(line):
+            point = re.sub(rb"\\([0-3][0-7]{2})", lambda octal: bytes([int(octal[1], 8)]), found[1])
+            yield Path(os.fsdecode(point)), os.fsdecode(found[2])

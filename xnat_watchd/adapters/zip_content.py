@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from struct import Struct
@@ -16,6 +17,7 @@ _DESCRIPTOR = Struct("<LLL")
 _DESCRIPTOR_MARK = b"PK\7\x08"
 _HAS_DESCRIPTOR = 0x0008
 _HARMLESS_FLAGS = _HAS_DESCRIPTOR | 0x0800 | 0x0006  #: UTF-8 name, effort of the deflater
+_PRINTABLE = re.compile(rb"[ -\[\]-~]+")  #: ASCII, without the backslash that some readers take for a slash
 _LONGEST_NAME = 200  #: of a last path component as XNAT's file system surely takes it
 _ARCHIVES = (b".zip", b".zar", b".tar", b".xar", b".tgz", b".gz")  #: XNAT looks inside them (C8 3.1)
 
@@ -112,8 +114,7 @@ class Tidiness:
         self._names.add(hash(last))
         return (
             fresh
-            and all(0x20 <= byte < 0x7F for byte in member.name)  # noqa: PLR2004 - printable ASCII
-            and b"\\" not in member.name
+            and _PRINTABLE.fullmatch(member.name) is not None
             and not {b"", b".", b".."} & set(parts)
             and len(last) <= _LONGEST_NAME
             and not last.endswith(_ARCHIVES)

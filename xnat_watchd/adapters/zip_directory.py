@@ -35,7 +35,9 @@ UNIX = 3
 _LONGEST_COMMENT = 0xFFFF
 _GLANCE = 4 * 1024 * 1024  #: how much of a directory tells that a copy is whole
 _ONE_ZIP = "Export the study again as one ZIP that is not split."
-_PLAIN_ZIP = "Export the study again as an ordinary ZIP, without a password."
+_PLAIN_ZIP = "Export the study again as an ordinary ZIP."
+_OPEN_ZIP = "Export the study again without a password."
+_LIMITS = "If it is what you meant to send, raise the limit in the settings, then drop the ZIP again."
 _FOREIGN = (  # what files are that somebody renamed, by their first bytes
     (b"Rar!", "a RAR archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
@@ -141,24 +143,27 @@ def refuse_unfit(fd: int, directory: Directory, limits: Limits, beat: Callable[[
         raise Unusable("the ZIP is empty")
     _refuse_overlap(spans, directory)
     if inflated > limits.total:
-        raise Unusable(f"the ZIP would unpack to more than {limits.total / GIB:g} GiB", detail=f"{inflated} bytes")
+        raise Unusable(f"the ZIP would unpack to more than {limits.total / GIB:g} GiB", advice=_LIMITS)
     if limits.too_dense(packed, inflated):
-        raise Unusable("the ZIP unpacks to far more than images would", detail=f"{inflated} bytes from {packed}")
+        detail = f"{inflated} bytes from {packed}"
+        raise Unusable("the ZIP unpacks to far more than images would", detail=detail, advice=_LIMITS)
 
 
 def _refuse_member(member: Member, limits: Limits) -> None:
     where = f"member {member.number}, {member.name[:200]!r}"
     if member.number >= limits.members:
-        raise Unusable(f"the ZIP holds more than {limits.members} files")
+        raise Unusable(f"the ZIP holds more than {limits.members} files", advice=_LIMITS)
     if member.flags & ENCRYPTED or member.method == AES:
-        raise Unusable("the ZIP is encrypted", detail=where, advice=_PLAIN_ZIP)
+        raise Unusable("the ZIP is encrypted", detail=where, advice=_OPEN_ZIP)
     if member.method not in METHODS:
         detail = f"{where}: compression method {member.method}"
         raise Unusable("the ZIP is compressed in a way that is not supported", detail=detail, advice=_PLAIN_ZIP)
     if member.disk:
         raise Unusable("this is one part of a split ZIP", detail=where, advice=_ONE_ZIP)
     if member.size > limits.member:
-        raise Unusable(f"a file in the ZIP would unpack to more than {limits.member / GIB:g} GiB", detail=where)
+        raise Unusable(
+            f"a file in the ZIP would unpack to more than {limits.member / GIB:g} GiB", detail=where, advice=_LIMITS
+        )
 
 
 def _refuse_overlap(spans: list[tuple[int, int]], directory: Directory) -> None:

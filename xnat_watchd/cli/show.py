@@ -59,13 +59,17 @@ def _tell(story: dict[str, Any]) -> None:
 
 def _tell_study(delivery: int, study: dict[str, Any]) -> None:
     click.echo(f"\nStudy {delivery}.{study['number']}: {study['progress']}, {study['standing']}")
-    click.echo(f"  subject {study['subject'] or '-'}, session {study['label'] or '-'} ({study['session'] or 'none yet'})")
+    click.echo(
+        f"  subject {study['subject'] or '-'}, session {study['label'] or '-'} ({study['session'] or 'none yet'})"
+    )
     click.echo(f"  {study['instances']} images, study UID {study['study_uid']}")
     for series in study["series"]:
         left_out = ", left out by the server" if series["left_out"] else ""
         click.echo(f"    series {series['number']:>5} {series['modality']:<8} {series['instances']:>6}{left_out}")
     for place in study["places"]:
-        state = "given up, mixed with another import's files" if place["mixed"] else "given up" if place["ended"] else ""
+        state = (
+            "given up, mixed with another import's files" if place["mixed"] else "given up" if place["ended"] else ""
+        )
         click.echo(f"  place {place['timestamp']}/{place['folder']} {state}".rstrip())
     for key in ("why", "detail", "advice"):
         if study[key] and study["standing"] != "done":

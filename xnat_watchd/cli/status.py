@@ -72,7 +72,9 @@ def _watch(chosen: Chosen) -> None:
 
 def _head(picture: Snapshot) -> str:
     running = "running" if picture["daemon"]["running"] else "NOT RUNNING"
-    return f"xnat-watchd is {running}, for {picture['xnat']['server']}, as of {picture['at'][:19].replace('T', ' ')} UTC"
+    return (
+        f"xnat-watchd is {running}, for {picture['xnat']['server']}, as of {picture['at'][:19].replace('T', ' ')} UTC"
+    )
 
 
 def _gate(picture: Snapshot) -> list[str]:
@@ -114,7 +116,9 @@ def _attention(picture: Snapshot) -> list[str]:
     rows = picture["attention"]
     if not rows:
         return ["", "Nothing needs attention."]
-    lines = [line for row in rows[:MOST] for line in (f"  {row['item']:<8} {row['why']}", f"           {row['advice']}")]
+    lines = [
+        line for row in rows[:MOST] for line in (f"  {row['item']:<8} {row['why']}", f"           {row['advice']}")
+    ]
     return ["", "Needs attention", *lines, *([f"  … and {len(rows) - MOST} more"] if len(rows) > MOST else [])]
 
 

@@ -52,9 +52,7 @@ class Study:
     time: str  #: StudyTime as it stands
     series: tuple[Series, ...]
     instances: tuple[Instance, ...]
-    trouble: str = (
-        ""  #: why it must not be sent as it is: a damaged instance, two patients, one UID with two contents
-    )
+    trouble: str = ""  #: why it must not be sent as it is: a damaged instance, two patients, one UID with two contents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ class WatchdError(Exception):
     """Base of every error that this program raises on purpose."""
 
     default_advice: ClassVar[str] = "Look at `xnat-watchd show` for what happened."
+    spoke = True  #: XNAT may have acted upon what we asked; False only where it is known that it has not
 
     def __init__(self, message: str, *, detail: str = "", advice: str = "") -> None:
         super().__init__(message)
@@ -25,34 +26,33 @@ class Transient(WatchdError):
     """This study's request may succeed later: wait, with growing delays; hold when patience is spent."""
 
     default_advice = "Nothing to do: it is tried again by itself."
+    spoke = False
 
 
 class InDoubt(Transient):
     """The line died or the server failed after we spoke: XNAT may have acted. Ask before repeating."""
 
     default_advice = "Nothing to do: XNAT is asked first whether it has the study."
+    spoke = True
 
 
 class NotYet(Transient):
     """XNAT is still receiving, building or archiving: look again soon. Not the study's fault, not charged."""
 
     default_advice = "Nothing to do: XNAT is still at work on it."
+    spoke = True
 
 
 class OnceMore(Transient):
     """The noise of a moment or a refusal for ever: ask once more, alone, then believe it (F61, F62, F69)."""
 
-    default_advice = (
-        "Open the ZIP with a DICOM viewer; if it is sound, ask the XNAT administrator why it is refused."
-    )
+    default_advice = "Open the ZIP with a DICOM viewer; if it is sound, ask the XNAT administrator why it is refused."
 
 
 class Unavailable(WatchdError):
     """The server's trouble, not the study's: shut the gate, ask something cheap from time to time."""
 
-    default_advice = (
-        "Check that the XNAT server is up and reachable from this machine; work goes on by itself."
-    )
+    default_advice = "Check that the XNAT server is up and reachable from this machine; work goes on by itself."
 
     def __init__(
         self,

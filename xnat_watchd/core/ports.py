@@ -79,8 +79,14 @@ class Gateway(Protocol):
         """Have XNAT build the row's session XML again, for a row in ERROR."""
         ...
 
-    def archive(self, place: Place, subject: str, label: str, *, join: bool, pipelines: bool) -> None:
+    def stored(self, label: str) -> str:
+        """Give what this server makes of a label that it is sent: XNAT 1.6 spoils letters beyond ASCII (capture 281)."""
+        ...
+
+    def archive(self, place: Place, subject: str | None, label: str, *, join: bool, pipelines: bool) -> None:
         """Archive our row under these labels. `join`: add to our own session that has this label already.
+
+        `subject` None: as XNAT derives it from the header, where it would spoil the label that we send.
 
         The answer is not returned: it cannot carry every label (F74). Look for the session afterwards.
         """

@@ -35,7 +35,10 @@ def _account(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> d
               help="A project; may be repeated.")  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Where files go; else a folder that "
               "is removed at the end.")  # fmt: skip
-def main(port: int, dialect: str, users: dict[str, str], projects: tuple[str, ...], data: Path | None) -> None:
+@click.option("--control", type=int, help="Port on loopback at which faults can be planned; 0 takes a free one.")
+def main(
+    port: int, dialect: str, users: dict[str, str], projects: tuple[str, ...], data: Path | None, control: int | None
+) -> None:
     """Run a practice XNAT on this machine. It is for trying things out: nothing in it is safe or lasts."""
     with ExitStack() as stack:
         folder = data or Path(stack.enter_context(TemporaryDirectory(prefix="sandbox-xnat-")))
@@ -46,6 +49,8 @@ def main(port: int, dialect: str, users: dict[str, str], projects: tuple[str, ..
         click.echo(f"users:    {', '.join(f'{name}:{password}' for name, password in users.items())}")
         click.echo(f"projects: {', '.join(projects)}")
         click.echo(f"data:     {folder}")
+        if control is not None:
+            click.echo(f"control:  {xnat.listen_for_faults(control)}")
         click.echo("Ctrl-C ends it.")
         ended.wait()
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from . import answers, prearchive, services
+from . import answers, prearchive_actions, versions
 from .answers import Answer, Refused
+from .forms import in_form
 from .logins import Logins, Turned
 from .request import Request
 from .routes import ROUTES, XAPI_ROUTES, Route, below_data, login_route
@@ -27,7 +28,7 @@ class Application:
         try:
             with self.site.lock:
                 self.logins.admit(request)
-                prearchive.settle(self.site)
+                prearchive_actions.settle(self.site)
             return self._answered(request)
         except Turned as turned:
             return turned.answer
@@ -53,7 +54,7 @@ class Application:
         if request.path == "/xapi/siteConfig/buildInfo" or self.site.is_old or handler is None:
             if request.path != "/xapi/siteConfig/buildInfo" and not self.site.is_old:
                 raise Refused(404)
-            return services.build_info(self.site, request)
+            return versions.build_info(self.site, request)
         return handler(self.logins, request)
 
     def _archive(self, request: Request) -> Answer:
@@ -66,7 +67,7 @@ class Application:
             raise Refused(405)
         guard: AbstractContextManager[Any] = nullcontext() if route.is_long else self.site.lock
         with guard:
-            return handler(self.site, request)
+            return in_form(request, handler(self.site, request))
 
     def _check_token(self, request: Request) -> None:
         """Refuse a change by a browser that does not send the token of XNAT's own pages (F7, C8 1.5)."""

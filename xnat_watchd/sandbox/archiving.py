@@ -74,7 +74,7 @@ def conflicts(site: Site, row: Row, subject: Subject, existing: Experiment, may:
     """Give every reason against merging this row into that session, the weightiest first."""
     session = row.session
     found = []
-    if existing.workflow_open and not may.overrides:
+    if existing.workflow_ends and existing.workflow_ends > site.now() and not may.overrides:
         found.append(IN_PROGRESS)
     if not may.merges:
         found.append(EXISTS)
@@ -114,7 +114,7 @@ def _archive(site: Site, row: Row, user: str, wish: Wish) -> tuple[Experiment, S
             raise Conflict(reasons[0])
         _merge(site, session, existing)
     existing.prearchive_path = f"/data/xnat/prearchive/{row.project}/{row.timestamp}/{row.folder}"
-    existing.workflow_open = wish.pipelines and site.options.pipelines_run
+    existing.workflow_ends = site.now() + site.options.pipelines_take if wish.pipelines else None
     _forget(site, row)
     return existing, subject
 

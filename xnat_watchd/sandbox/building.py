@@ -18,13 +18,18 @@ def built(row: Row) -> Session | None:
     if not row.files:
         return None
     modality = leading([file.header for file in row.files])
-    first = min(row.files, key=lambda file: (file.header.leads != modality, file.header.series_number, file.name))
+    first = min(row.files, key=lambda file: (*_order(file.header, modality, row.tag), file.name))
     kind = f"xnat:{SESSION_KINDS.get(modality, 'otherDicom')}SessionData"
     modality = modality or first.header.modality
     session = Session(row.name, row.subject, first.header.study_uid, kind, modality, first.header)
     for scan in scans_of(row.files):
         session.scans[scan.id] = scan
     return session
+
+
+def _order(header: Header, modality: str, study: str) -> tuple[bool, bool, str]:
+    """Give what decides which object speaks for the session: one of the row's own study that leads it."""
+    return header.study_uid != study, header.leads != modality, header.series_number
 
 
 def scans_of(files: Iterable[StoredFile]) -> list[Scan]:

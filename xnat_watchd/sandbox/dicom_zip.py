@@ -10,13 +10,18 @@ from .building import build
 from .dicom import Header, read_header
 from .headers import UnreadableError
 from .importing import Destination, landed, routed, routed_project
+from .placing import add_file
 from .request import Request
-from .session_importer import Unpacked, add_file
 from .site import Site, folder_name, touch
-from .store import UNASSIGNED, Row
+from .store import UNASSIGNED, Arrived, Row
+from .unpacking import is_filtered
 from .zipstream import BrokenZipError, Entry, entries
 
 OTHER_STUDY = "A session for another study exists in the requested prearchive location"
+FAILED_PARTWAY = (
+    "An import into this session failed partway, so it may be missing files. "
+    "Importing the study again adds them. The import failed with:"
+)
 UNREADABLE_ZIP = "unable to read data from file"
 
 
@@ -49,10 +54,23 @@ def take(site: Site, request: Request, dest: Destination) -> Answer:
             if not entry.is_folder:
                 _take_entry(upload, entry)
     except BrokenZipError as error:
+        _mark(upload, str(error))
         raise Refused(400, f"{UNREADABLE_ZIP}: {error}") from error
+    except Refused as refusal:
+        _mark(upload, refusal.words)
+        raise
     if upload.last_fault and not upload.rows:
         raise Refused(400, upload.last_fault)
     return landed(_finish(upload))
+
+
+def _mark(upload: Upload, words: str) -> None:
+    """Mark the rows of a failed upload, where the site does that (C8 17.7)."""
+    if upload.site.options.marks_failed_imports:
+        with upload.site.lock:
+            for row in upload.rows:
+                row.status = "ERROR"
+                row.log.append(f"{FAILED_PARTWAY} {words}")
 
 
 def _take_entry(upload: Upload, entry: Entry) -> None:
@@ -62,8 +80,9 @@ def _take_entry(upload: Upload, entry: Entry) -> None:
             for piece in entry.pieces():
                 file.write(piece)
         header = read_header(path)
-        with upload.site.lock:
-            _store(upload, Unpacked(entry.name, path, header))
+        if not is_filtered(upload.site, header):
+            with upload.site.lock:
+                _store(upload, Arrived(entry.name, path, header))
     except UnreadableError as error:
         upload.last_fault = f"unable to read DICOM object {entry.name}: {error}"
         if not upload.skips_unreadable:
@@ -72,7 +91,7 @@ def _take_entry(upload: Upload, entry: Entry) -> None:
         path.unlink(missing_ok=True)
 
 
-def _store(upload: Upload, file: Unpacked) -> None:
+def _store(upload: Upload, file: Arrived) -> None:
     row = _row_for(upload, file.header)
     row.status = "RECEIVING_INTERRUPT" if row.status == "BUILDING" else "RECEIVING"
     touch(upload.site, row)
@@ -145,8 +164,9 @@ def _commit(upload: Upload, row: Row) -> str:
     site, query, dest = upload.site, upload.request.query, upload.dest
     if not build(site, row):
         raise Refused(400, row.log[-1])
-    asked = query.flag("AA") or query.flag("auto-archive") or dest.to_archive
-    if dest.to_prearchive or not asked or row.project == UNASSIGNED:
+    asked = query.flag("AA") or query.flag("auto-archive") or dest.to_archive or row.autoarchive != "Manual"
+    stays = dest.to_prearchive and not (site.options.archives_anyway and row.autoarchive != "Manual")
+    if stays or not asked or row.project == UNASSIGNED:
         return row.uri
     wish = Wish(dest.subject, dest.session, dest.overwrite, query.flag("overwrite_files"))
     try:

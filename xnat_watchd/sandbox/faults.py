@@ -1,39 +1,172 @@
-"""Where things go wrong on demand: before a request is worked on, while its body arrives, and after the work."""
+"""Where things go wrong on demand: a script of faults by request, each for so many requests (F61, F62, C8 12, 15).
+
+    xnat.faults.on("POST", "/data/services/import", times=2).refuse(503)
+    xnat.faults.on("GET", "/data/services/dicomdump").cross_talk()
+    ...
+    xnat.faults.check()      # raises where a fault never came to pass
+
+`on` matches by regular expression in the path and query as they were sent. What `on` gives is the plan; its verbs
+say what happens. The first plan that fits a request and is not used up takes it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from threading import Event, Lock
+from typing import Any
 
-if TYPE_CHECKING:
-    from .answers import Answer
-    from .request import Request
-
-
-class Cut(ConnectionError):
-    """The connection breaks here, without an answer."""
-
-
-class Fault:
-    """What happens to one request; by itself nothing does."""
-
-    def before(self, request: Request) -> Answer | None:  # noqa: ARG002 - a hook
-        """Answer in the server's place, before anything is done."""
-        return None
-
-    def reading(self, taken: int) -> None:
-        """See how many bytes of the body have come; may raise Cut."""
-
-    def after(self, request: Request, answer: Answer) -> Answer:  # noqa: ARG002 - a hook
-        """Change the answer after everything was done; may raise Cut."""
-        return answer
+from . import effects
+from .answers import Answer, status_page
+from .effects import Effect
 
 
+@dataclass
+class Plan:
+    """Faults for the requests that fit a method and a pattern: `skip` of them go well, then `times` go wrong."""
+
+    method: str
+    pattern: str
+    times: int = 1
+    skip: int = 0
+    effect: Callable[[], Effect] = Effect
+    name: str = ""
+
+    def refuse(self, status: int = 503, words: str = "Service Unavailable", **headers: str) -> None:
+        """Answer without doing anything."""
+        page = status_page(status, words)
+        answer = Answer(status, page.body, page.media, tuple(headers.items()))
+        self._set("refuse", lambda: effects.Refusal(answer))
+
+    def fail(self, status: int = 504, words: str = "Gateway Timeout") -> None:
+        """Do everything, then answer with an error, as a proxy that lost patience does."""
+        self._set("fail", lambda: effects.Instead(status_page(status, words)))
+
+    def page(self) -> None:
+        """Do everything, then answer 200 with an HTML page, as a login screen does."""
+        page = Answer(200, b"<!DOCTYPE html>\n<html><body>Welcome</body></html>", "text/html;charset=UTF-8")
+        self._set("page", lambda: effects.Instead(page))
+
+    def restate(self, status: int) -> None:
+        """Do everything and answer as ever, but with another status."""
+        self._set("restate", lambda: effects.Restated(status))
+
+    def reset(self, after: int = 0) -> None:
+        """Break the connection when so many bytes of the body have come."""
+        self._set("reset", lambda: effects.Reset(after))
+
+    def answer_early(self, status: int = 413, after: int = 0, *, reads_on: bool = False) -> None:
+        """Answer while the body is still being sent, and hang up or read on."""
+        page = status_page(status, "Request Entity Too Large")
+        self._set("answer_early", lambda: effects.Early(page, reads_on, after))
+
+    def lose_answer(self) -> None:
+        """Do everything, then hang up without a word."""
+        self._set("lose_answer", effects.Lost)
+
+    def cut_answer(self, after: int = 20) -> None:
+        """Do everything, then send so many bytes of the answer's body and hang up."""
+        self._set("cut_answer", lambda: effects.CutAnswer(after))
+
+    def delay(self, until: Event | None = None, seconds: float = 0.0) -> None:
+        """Do everything at once, but answer late."""
+        self._set("delay", lambda: effects.Delayed(until, seconds))
+
+    def late_effect(self, until: Event) -> None:
+        """Take the whole body and hang up; do everything only later (F67: a whole body is imported all the same)."""
+        self._set("late_effect", lambda: effects.LateEffect(until))
+
+    def read_slowly(self, seconds: float) -> None:
+        """Pause before each piece of the body."""
+        self._set("read_slowly", lambda: effects.SlowReader(seconds))
+
+    def stick(self, status: str) -> None:
+        """Show every prearchive row in this status (C8 4.3); `times` counts the looks."""
+        self._set("stick", lambda: effects.Stuck(status))
+
+    def lose_row(self) -> None:
+        """Answer an import as ever, but forget its rows."""
+        self._set("lose_row", effects.LostRow)
+
+    def lose_files(self, count: int = 1) -> None:
+        """Answer an import as ever, but let its rows miss so many files (F61)."""
+        self._set("lose_files", lambda: effects.LostFiles(count))
+
+    def mix_in(self, content: bytes) -> None:
+        """Answer an import as ever, but mix the objects of another ZIP into its row (F61)."""
+        self._set("mix_in", lambda: effects.MixedIn(content))
+
+    def cross_talk(self) -> None:
+        """Answer a header dump with that of another session (C8 6)."""
+        self._set("cross_talk", effects.CrossTalk)
+
+    def _set(self, name: str, effect: Callable[[], Effect]) -> None:
+        self.name, self.effect = name, effect
+
+    def fits(self, method: str, target: str) -> bool:
+        """Whether this request is meant."""
+        return self.method in {method, "*"} and re.search(self.pattern, target) is not None
+
+
+@dataclass
 class Faults:
     """The script of faults of one sandbox."""
 
-    def take(self, method: str, path: str) -> Fault:  # noqa: ARG002 - a hook
-        """Give what shall happen to this request."""
-        return Fault()
+    plans: list[Plan] = field(default_factory=list)
+    _lock: Lock = field(default_factory=Lock)
+
+    def on(self, method: str, pattern: str, *, times: int = 1, skip: int = 0) -> Plan:
+        """Plan a fault for the requests that fit; its verb comes next."""
+        plan = Plan(method, pattern, times, skip)
+        with self._lock:
+            self.plans.append(plan)
+        return plan
+
+    def take(self, method: str, target: str) -> Effect:
+        """Give what shall happen to this request, and count it."""
+        with self._lock:
+            for plan in self.plans:
+                if not plan.times or not plan.fits(method, target):
+                    continue
+                if plan.skip:
+                    plan.skip -= 1
+                    return Effect()
+                plan.times -= 1
+                return plan.effect()
+        return Effect()
+
+    def unused(self) -> list[Plan]:
+        """Give the plans that are not used up."""
+        with self._lock:
+            return [plan for plan in self.plans if plan.times]
+
+    def clear(self) -> None:
+        """Forget the whole script."""
+        with self._lock:
+            self.plans.clear()
 
     def check(self) -> None:
-        """Raise where a fault was asked for and never came to pass."""
+        """Raise where a fault was planned and never came to pass."""
+        left = [f"{plan.method} {plan.pattern}: {plan.name} ({plan.times} left)" for plan in self.unused()]
+        if left:
+            raise AssertionError("faults that never came to pass: " + "; ".join(left))
+
+    def plan_from(self, wish: Mapping[str, Any]) -> None:
+        """Plan what a JSON object says: `method`, `path`, `fault`, and perhaps `times`, `skip`, `with`.
+
+        Raises ValueError or TypeError where it is no such wish.
+        """
+        name = str(wish.get("fault"))
+        if name not in FAULTS:
+            raise ValueError(f"no such fault: {name} (there are {', '.join(sorted(FAULTS))})")
+        plan = Plan(str(wish["method"]), str(wish["path"]), int(wish.get("times", 1)), int(wish.get("skip", 0)))
+        getattr(plan, name)(**wish.get("with", {}))
+        with self._lock:
+            self.plans.append(plan)
+
+
+FAULTS = frozenset(
+    {"refuse", "fail", "page", "restate", "reset", "answer_early", "lose_answer", "cut_answer", "delay", "read_slowly",
+     "stick", "lose_row", "lose_files", "cross_talk"}
+)  # fmt: skip

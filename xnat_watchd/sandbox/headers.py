@@ -36,11 +36,16 @@ class NoPreambleError(UnreadableError):
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One element of the outermost level; `value` is None for sequences and for what is too long to read."""
+    """One element of the outermost level; `value` is None for sequences and for what is too long to read.
+
+    `start` and `size` say where the whole element lies in the file, -1 where it lies in no place of its own.
+    """
 
     tag: int
     vr: str
     value: bytes | None
+    start: int = -1
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,7 @@ def _inflated(stream: BinaryIO) -> BinaryIO:
 
 def _element(stream: BinaryIO, syntax: _Syntax) -> Element | None:
     """Give the next element, or None at the end of the file or at the pixels."""
+    start = stream.tell()
     head = stream.read(4)
     if not head:
         return None
@@ -111,7 +117,8 @@ def _element(stream: BinaryIO, syntax: _Syntax) -> Element | None:
     if length > LONGEST or vr == "SQ":
         _skip(stream, length)
         return Element(tag, vr, None)
-    return Element(tag, vr, _exactly(stream, length))
+    value = _exactly(stream, length)
+    return Element(tag, vr, value, -1 if isinstance(stream, BytesIO) else start, stream.tell() - start)
 
 
 def _tag(head: bytes, syntax: _Syntax) -> int:

@@ -6,15 +6,35 @@ from pathlib import Path
 
 from . import dicom_zip, session_importer
 from .answers import Answer, Refused
+from .collisions import alone_in_session
 from .importing import NOTHING_PARSABLE, destination
-from .request import Request
+from .multipart import unwrap
+from .request import Body, Request
 from .site import Site
 
+MULTIPART = "multipart/form-data"
+UNSUPPORTED = "Unsupported format; upload must be a zip or tar archive"
 NO_BODY = "In-body File posts must include the file directly as the body of the message."
 
 
 def import_zip(site: Site, request: Request) -> Answer:
-    """Take an upload with the importer that the request names, or the site's own."""
+    """Take an upload, as the bare body or in a multipart one."""
+    if request.media != MULTIPART:
+        return _import(site, request)
+    spool = site.store.spool()
+    try:
+        name = unwrap(request, spool)
+        if not (site.is_old or name.endswith(".zip")):  # the case counts (C8 3.1, trap 31)
+            raise Refused(400, UNSUPPORTED)
+        with spool.open("rb") as stream:
+            request.body = Body(stream, spool.stat().st_size, lambda _: None)
+            return _import(site, request)
+    finally:
+        spool.unlink(missing_ok=True)
+
+
+def _import(site: Site, request: Request) -> Answer:
+    """Choose the importer that the request names, or the site's own."""
     handler = request.query.get("import-handler") or ("SI" if site.is_old else site.options.default_importer)
     if request.body.is_empty:
         raise Refused(400, NO_BODY)
@@ -29,8 +49,9 @@ def upload_whole(site: Site, request: Request) -> Answer:
     _check_media(site, request)
     spool = site.store.spool()
     try:
-        _spool(request, spool)
-        return session_importer.take(site, request, spool, destination(site, request.query))
+        with alone_in_session(site, request):
+            _spool(request, spool)
+            return session_importer.take(site, request, spool, destination(site, request.query))
     finally:
         spool.unlink(missing_ok=True)
 
@@ -43,14 +64,14 @@ def upload_streaming(site: Site, request: Request) -> Answer:
 
 def _check_media(site: Site, request: Request) -> None:
     """Refuse what the importers cannot read by its type (F9, C8 3.1)."""
-    if request.media == "application/zip":
+    if request.media in {"application/zip", MULTIPART}:
         return
     if site.is_old:
         if request.media == "application/octet-stream":
             request.body.drain()
             raise Refused(400, NOTHING_PARSABLE)
         raise Refused(500, "Index 0 out of bounds for length 0")
-    raise Refused(400, "Unsupported format; upload must be a zip or tar archive")
+    raise Refused(400, UNSUPPORTED)
 
 
 def _spool(request: Request, spool: Path) -> None:

@@ -94,8 +94,8 @@ def experiments(site: Site, request: Request) -> Answer:
     shown = list(_experiments(site, request))
     kinds = [kind for kind in request.query.get("xsiType").split(",") if kind]
     rows = [
-        _experiment(site, label, experiment)
-        for label, experiment in shown
+        _experiment(site, project, label, experiment)
+        for project, label, experiment in shown
         if not kinds or "xnat:imageSessionData" in kinds or experiment.session.kind in kinds
     ]
     default = ("ID", "project", "date", "xsiType", "label", "insert_date", "URI")
@@ -104,7 +104,7 @@ def experiments(site: Site, request: Request) -> Answer:
     return answers.counted([_chosen(row, request, default, extra) for row in _filtered(rows, request)])
 
 
-def _experiments(site: Site, request: Request) -> Iterable[tuple[str, Experiment]]:
+def _experiments(site: Site, request: Request) -> Iterable[tuple[str, str, Experiment]]:
     names = [name for name in (request.names.get("project") or request.query.get("project")).split(",") if name]
     if "project" in request.names:
         site.project(names[0], request.user)
@@ -119,14 +119,16 @@ def _experiments(site: Site, request: Request) -> Iterable[tuple[str, Experiment
         for label, experiment in site.store.experiments_in(project.id):
             shared_twice = not names and experiment.project != project.id
             if not shared_twice and (owner is None or experiment.subject_id == owner.id):
-                yield label, experiment
+                yield project.id, label, experiment
 
 
-def _experiment(site: Site, label: str, experiment: Experiment) -> Cells:
+def _experiment(site: Site, project: str, label: str, experiment: Experiment) -> Cells:
+    """Give an experiment's cells; newer servers name the project it is shown in, 1.6.5 its own (F48)."""
     session = experiment.session
     subject = site.store.subjects[experiment.subject_id]
     return {
-        "ID": experiment.id, "project": experiment.project, "date": session.header.date, "time": session.header.time,
+        "ID": experiment.id, "project": experiment.project if site.is_old else project,
+        "date": session.header.date, "time": session.header.time,
         "xsiType": session.kind, "label": label, "insert_date": sql_time(experiment.insert_date),
         "insert_user": experiment.insert_user, "last_modified": "", "URI": f"/data/experiments/{experiment.id}",
         "xnat:subjectassessordata/id": experiment.id, "subject_ID": subject.id, "subject_label": subject.label,

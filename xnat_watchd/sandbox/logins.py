@@ -73,10 +73,20 @@ class Logins:
 
     def begin(self, request: Request, user: str) -> str:
         """Start a login session for this request; gives its id."""
+        self._check_limit(user)
         request.user = user
         request.login = request.new_cookie = secrets.token_hex(16).upper()
         self.sessions[request.login] = LoginSession(user, self.site.now())
         return request.login
+
+    def _check_limit(self, user: str) -> None:
+        """Refuse a login beyond the limit; it counts like a wrong password (C8 1.2)."""
+        if user != GUEST and sum(one.user == user for one in self.sessions.values()) >= self.site.options.session_limit:
+            for cookie in list(self.sessions):
+                self._alive(cookie)
+            if sum(one.user == user for one in self.sessions.values()) >= self.site.options.session_limit:
+                self._fail(self.accounts[user])
+                raise Turned(self._bad_password())
 
     def end(self, login: str) -> None:
         """End a login session."""
@@ -93,10 +103,14 @@ class Logins:
         if hmac.compare_digest(account.password.encode(), password.encode()):
             account.failures, account.locked_until = 0, None
             return True
+        self._fail(account)
+        return False
+
+    def _fail(self, account: Account) -> None:
+        """Count a failed login; too many lock the account."""
         account.failures += 1
         if account.failures >= self.site.options.lock_after:
-            account.locked_until = now + self.site.options.lock_for
-        return False
+            account.locked_until = self.site.now() + self.site.options.lock_for
 
     def issue(self, user: str) -> tuple[str, Token]:
         """Make an alias token for somebody."""

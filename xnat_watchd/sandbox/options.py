@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+NEVER = timedelta(0)
+
 
 @dataclass(frozen=True)
 class Options:
@@ -15,6 +17,9 @@ class Options:
 
     session_timeout: timedelta = timedelta(minutes=15)
     """Idle time after which a login session dies (C8 1, F4)."""
+
+    session_limit: int = 1000
+    """Login sessions that one user may have at a time; the next login fails like a wrong password (C8 1.2)."""
 
     lock_after: int = 20
     """Failed logins that lock an account (C8 1)."""
@@ -28,5 +33,35 @@ class Options:
     rebuild_after: timedelta = timedelta(minutes=5)
     """Idle time after which a row that is still receiving is built by itself (F17, C8 3.7)."""
 
-    pipelines_run: bool = False
-    """Whether archiving leaves an open AutoRun workflow behind, which blocks a second archive (F29)."""
+    left_out_series: str = ""
+    """A regular expression for series descriptions that the site's filter drops in silence (C8 3.4)."""
+
+    archives_anyway: bool = False
+    """Whether a project that archives by itself does so although the prearchive was named (C8 17.8, contradictory)."""
+
+    marks_failed_imports: bool = False
+    """Whether a streaming import that fails half-way leaves its rows ERROR, as servers of 2026 do (C8 17.7)."""
+
+    collides_within: timedelta = NEVER
+    """Imports by SI of one user that start so close together fall into one cache folder (F61, F68); real time."""
+
+    confuses_sessions: bool = False
+    """Whether 1.6 refuses an import with 403 while another one runs in the same login session (F62)."""
+
+    remaps_uids: bool = False
+    """Whether the newer dialect gives every object other UIDs at reception (C8 4.1 `tag`)."""
+
+    anonymises: bool = False
+    """Whether names are replaced: at reception on 1.8, on the straight way into the archive on 1.6 (F18, C8 3.7)."""
+
+    archiving_takes: timedelta = NEVER
+    """How long archiving one session takes, in real time."""
+
+    archive_timeout: timedelta = timedelta(minutes=10)
+    """After how long the newer dialect answers 500 while the archiving goes on (C8 5.2)."""
+
+    queue_takes: timedelta = NEVER
+    """How long queued deletions, moves and builds wait, by the site's clock (F25, C8 4.6)."""
+
+    pipelines_take: timedelta = NEVER
+    """How long the AutoRun workflow of an archived session stays open, by the site's clock (F29)."""

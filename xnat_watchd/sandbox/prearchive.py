@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
-from shutil import rmtree
 from typing import Any
 
 from . import answers
 from .answers import Answer, Refused
-from .archiving import Conflict, Wish, archive_row
-from .building import build
 from .request import Request
-from .session_xml import session_xml
-from .site import Site, sql_time, touch
+from .session_xml import About, session_xml
+from .site import Site, sql_time
 from .store import UNASSIGNED, Row, Scan
 
 COLUMNS = (
@@ -21,6 +17,7 @@ COLUMNS = (
     "status", "url", "autoarchive", "prevent_anon", "prevent_auto_commit", "SOURCE", "VISIT", "PROTOCOL", "TIMEZONE",
 )  # fmt: skip
 SOURCE = re.compile(r"(?:/data)?/prearchive/projects/(?P<project>[^/]+)/(?P<stamp>[^/]+)/(?P<folder>[^/]+)/?")
+QUEUED_STATES = {"delete": "QUEUED_DELETING", "move": "QUEUED_MOVING", "rebuild": "QUEUED_BUILDING"}
 SETTABLE = frozenset({"READY", "CONFLICT", "ERROR", "RECEIVING", "BUILDING"})
 
 
@@ -65,12 +62,14 @@ def _check_listing(site: Site, user: str, wanted: list[str], tag: str) -> None:
 def one_row(site: Site, request: Request) -> Answer:
     """GET one session: its row as a table, or the XML that the last build wrote (C8 4.2, F22)."""
     form = request.query.get("format", default="xml")
-    row = _row(site, request)
+    row = row_at(site, request)
     if form == "json":
         return answers.table([cells(row)] if row else [])
     if row is None or row.session is None:
         raise Refused(404)
-    return Answer(200, session_xml(row).encode(), "text/xml")
+    path = f"/data/xnat/prearchive/{row.project}/{row.timestamp}/{row.folder}"
+    about = About("", row.project, row.name, row.subject, path)
+    return Answer(200, session_xml(row.session, about).encode(), "text/xml")
 
 
 def scans(site: Site, request: Request) -> Answer:
@@ -125,125 +124,11 @@ def scan_file(site: Site, request: Request) -> Answer:
 
 def logs(site: Site, request: Request) -> Answer:
     """GET .../logs: what went wrong with a row, or the last of it as text (C8 4.2)."""
-    row = _row(site, request)
+    row = row_at(site, request)
     entries = row.log if row else []
     if request.names.get("log"):
         return answers.text(entries[-1] if entries else "")
     return answers.table({"id": number, "date": "", "entry": entry} for number, entry in enumerate(entries, 1))
-
-
-def delete(site: Site, request: Request) -> Answer:
-    """DELETE one session: 200 also where there was none, and where it is locked (C8 4.4, F25)."""
-    row = _row(site, request)
-    if row and not row.is_locked and row.status != "DELETING":
-        remove(site, row)
-    return Answer()
-
-
-def remove(site: Site, row: Row) -> None:
-    """Take a row and its files away."""
-    site.store.rows.pop(row.key, None)
-    rmtree(site.store.place(row), ignore_errors=True)
-
-
-def act(site: Site, request: Request) -> Answer:
-    """POST one session with an `action` (C8 4.5, F39)."""
-    action = (request.query + request.form()).get("action")
-    row = _row(site, request)
-    deeds = {"build": _build, "commit": _commit, "move": _move, "set-status": _set_status, "reset-status": _build}
-    if action not in deeds:
-        raise Refused(400, f"unsupported action on prearchive session: {action}")
-    if row is None:
-        raise Refused({"build": 500, "set-status": 400, "reset-status": 500}.get(action, 404))
-    return deeds[action](site, request, row)
-
-
-def _build(site: Site, _: Request, row: Row) -> Answer:
-    if row.is_locked:
-        raise Refused(409)
-    build(site, row)
-    return Answer(200, f"/data{row.uri}".encode("iso-8859-1", "replace"), answers.URIS)
-
-
-def _commit(site: Site, request: Request, row: Row) -> Answer:
-    """Build, and archive where the row, the request or the policy says so: 301 with the URI as body (F39)."""
-    built = _build(site, request, row)
-    project = site.store.projects[row.project]
-    if not (request.query.flag("AA") or row.autoarchive != "Manual" or project.autoarchive != "Manual"):
-        return built
-    try:
-        uri = archive_row(site, row, request.user, Wish())
-    except Conflict as conflict:
-        raise conflict if site.is_old else Refused(500, conflict.words) from conflict
-    return answers.text(f"/data{uri}", 301)
-
-
-def _move(site: Site, request: Request, row: Row) -> Answer:
-    if row.is_locked:
-        return Answer()
-    target = request.query.get("newProject")
-    if not site.may_edit(request.user, target):
-        raise Refused(403)
-    if (target, row.timestamp, row.folder) in site.store.rows:
-        raise Refused(409)
-    move(site, row, target)
-    return answers.text(f"/data{row.uri}", 301)
-
-
-def _set_status(site: Site, request: Request, row: Row) -> Answer:
-    status = request.query.get("status")
-    if status not in SETTABLE:
-        raise Refused(400)
-    row.status = status
-    touch(site, row)
-    return Answer()
-
-
-def move(site: Site, row: Row, project: str) -> None:
-    """Carry a row to another project, same timestamp and folder (C8 4.3)."""
-    old = site.store.place(row)
-    site.store.rows.pop(row.key)
-    row.project = project
-    new = site.store.place(row)
-    new.parent.mkdir(parents=True, exist_ok=True)
-    old.replace(new)
-    for file in row.files:
-        file.path = new / file.path.relative_to(old)
-    site.store.rows[row.key] = row
-    touch(site, row)
-
-
-def batch(site: Site, request: Request) -> Answer:
-    """POST /data/services/prearchive/{delete,move,rebuild}: a table of the queued rows (C8 4.6, F25)."""
-    query = request.query + request.form()
-    verb = request.names["verb"]
-    rows = [_source(site, request, src, verb) for src in query.all("src")]
-    states = {"delete": "QUEUED_DELETING", "move": "QUEUED_MOVING", "rebuild": "QUEUED_BUILDING"}
-    if verb not in states:
-        raise Refused(404)
-    shown = [{**cells(row), "status": row.status if row.is_locked else states[verb]} for row in rows]
-    for row in rows:
-        if not row.is_locked:
-            _deed(site, row, verb, query.get("newProject"))
-    return answers.table(shown) if query.get("format") == "json" else answers.xml_table(shown, COLUMNS)
-
-
-def _source(site: Site, request: Request, src: str, verb: str) -> Row:
-    row = find(site, src)
-    if row is None:
-        raise Refused(404 if verb == "move" else 500)
-    if not site.may_edit(request.user, row.project):
-        raise Refused(403)
-    return row
-
-
-def _deed(site: Site, row: Row, verb: str, project: str) -> None:
-    if verb == "delete":
-        remove(site, row)
-    elif verb == "rebuild":
-        build(site, row)
-    elif project in site.store.projects:
-        move(site, row, project)
 
 
 def find(site: Site, src: str) -> Row | None:
@@ -254,7 +139,8 @@ def find(site: Site, src: str) -> Row | None:
     return site.store.rows.get((found["project"], found["stamp"], found["folder"]))
 
 
-def _row(site: Site, request: Request) -> Row | None:
+def row_at(site: Site, request: Request) -> Row | None:
+    """Find the row that a path names; refuses who may not edit there (F23, C8 4.2)."""
     names = request.names
     if names["project"] not in site.store.projects and names["project"] != UNASSIGNED:
         raise Refused(500)
@@ -271,7 +157,7 @@ def _uri(request: Request) -> str:
 
 def _session_scans(site: Site, request: Request) -> list[Scan]:
     """Give the scans of the last build; 404 where there was none (C8 4.2)."""
-    row = _row(site, request)
+    row = row_at(site, request)
     if row is None or row.session is None:
         raise Refused(404)
     return list(row.session.scans.values())
@@ -287,18 +173,3 @@ def _scan(site: Site, request: Request) -> Scan:
 def _counts(one: Scan, label: str) -> dict[str, Any]:
     resource = one.resources[label]
     return {"label": label, "file_count": len(resource.files), "file_size": resource.size}
-
-
-def settle(site: Site) -> None:
-    """Build what has been receiving for too long without news, as the server's own timer does (F17, C8 3.7)."""
-    idle = site.now() - site.options.rebuild_after
-    for row in list(site.store.rows.values()):
-        left_alone = row.prevent_auto_commit or row.source == "uploader"
-        if row.status == "RECEIVING" and row.lastmod <= idle and not left_alone:
-            _settle(site, row)
-
-
-def _settle(site: Site, row: Row) -> None:
-    if build(site, row) and row.autoarchive != "Manual" and row.project != UNASSIGNED:
-        with suppress(Refused):  # the row and its log say why
-            archive_row(site, row, "admin", Wish())

@@ -9,6 +9,7 @@ from typing import Any
 from . import answers, demographics, lists
 from .answers import Answer, Refused
 from .request import Parameters, Request
+from .session_xml import About, session_xml
 from .site import Site
 from .store import Experiment, Resource, Scan, Subject
 
@@ -22,7 +23,7 @@ EXPERIMENT_FIELD = re.compile(r"xnat:\w+/fields/field\[name=(?P<name>[^\]]+)\]/f
 def subject_item(site: Site, request: Request) -> Answer:
     """GET .../subjects/S: demographics, custom fields, sessions (C8 7.2, captures 286, 321)."""
     subject = find_subject(site, request)
-    nodes = [experiment_node(site, one) for one in site.store.experiments.values() if one.subject_id == subject.id]
+    nodes = [experiment_node(one) for one in site.store.experiments.values() if one.subject_id == subject.id]
     fields = {"ID": subject.id, "label": subject.label, "project": subject.project, **subject.values}
     children = {
         "fields/field": _field_nodes("xnat:subjectData_field", subject.fields),
@@ -90,15 +91,24 @@ def delete_subject(site: Site, request: Request) -> Answer:
     subject = find_subject(site, request)
     if not site.may_delete(request.user, subject.project):
         raise Refused(403)
-    for experiment in [one for one in site.store.experiments.values() if one.subject_id == subject.id]:
-        _delete(site, experiment)
-    site.store.subjects.pop(subject.id)
+    forget_subject(site, subject)
     return Answer()
+
+
+def forget_subject(site: Site, subject: Subject) -> None:
+    """Take a subject and its sessions away."""
+    for experiment in [one for one in site.store.experiments.values() if one.subject_id == subject.id]:
+        forget_experiment(site, experiment)
+    site.store.subjects.pop(subject.id)
 
 
 def experiment_item(site: Site, request: Request) -> Answer:
     """GET an experiment by any of its paths (capture 291, C8 17.5)."""
-    return answers.items(experiment_node(site, find_experiment(site, request)))
+    found = find_experiment(site, request)
+    if request.query.get("format") == "xml":
+        about = About(found.id, found.project, found.label, found.subject_id, found.prearchive_path)
+        return Answer(200, session_xml(found.session, about).encode(), "text/xml")
+    return answers.items(experiment_node(found))
 
 
 def find_experiment(site: Site, request: Request) -> Experiment:
@@ -114,7 +124,7 @@ def find_experiment(site: Site, request: Request) -> Experiment:
     return found
 
 
-def experiment_node(site: Site, experiment: Experiment) -> dict[str, Any]:
+def experiment_node(experiment: Experiment) -> dict[str, Any]:
     """Give the item form of an experiment with its scans (capture 291)."""
     session = experiment.session
     header = session.header
@@ -182,11 +192,12 @@ def delete_experiment(site: Site, request: Request) -> Answer:
     experiment = find_experiment(site, request)
     if not site.may_delete(request.user, experiment.project):
         raise Refused(403)
-    _delete(site, experiment)
+    forget_experiment(site, experiment)
     return Answer()
 
 
-def _delete(site: Site, experiment: Experiment) -> None:
+def forget_experiment(site: Site, experiment: Experiment) -> None:
+    """Take an archived session and its files away."""
     site.store.experiments.pop(experiment.id)
     rmtree(site.store.home(experiment), ignore_errors=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
-from io import BufferedIOBase
+from typing import BinaryIO
 from urllib.parse import parse_qsl
 
 FORM = "application/x-www-form-urlencoded"
@@ -46,8 +46,11 @@ class Parameters:
 class Body:
     """The request's body: read in pieces, never whole; counts what came."""
 
-    def __init__(self, stream: BufferedIOBase, length: int | None, watch: Callable[[int], None]) -> None:
-        self._stream, self._watch = stream, watch
+    def __init__(
+        self, stream: BinaryIO, length: int | None, watch: Callable[[int], None], stop_at: int | None = None
+    ) -> None:
+        self._stream, self._watch, self._stop_at = stream, watch, stop_at
+        self._read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
         self.length = length
         self.taken = 0
         self._left = length or 0
@@ -65,13 +68,14 @@ class Body:
         return self._ended and (self._left > 0 or (self._chunked and self.length is None))
 
     def read(self, limit: int) -> bytes:
-        """Give up to so many bytes, nothing at the end or where the sender has gone."""
+        """Give up to so many bytes, nothing at the end or where the sender has gone; `stop_at` ends a piece."""
+        self._watch(self.taken)
+        if self._stop_at is not None and self._stop_at > self.taken:
+            limit = min(limit, self._stop_at - self.taken)
         if self._chunked and not self._left and not self._ended:
             self._next_chunk()
         piece = b"" if self._ended else self._some(min(limit, self._left))
         self.taken += len(piece)
-        if piece:
-            self._watch(self.taken)
         return piece
 
     def drain(self) -> None:
@@ -83,7 +87,7 @@ class Body:
         if not limit:
             return b""
         try:
-            piece = self._stream.read1(limit)
+            piece = self._read(limit)
         except OSError:
             piece = b""
         self._left -= len(piece)
@@ -113,6 +117,7 @@ class Request:
     query: Parameters
     headers: Mapping[str, str]
     body: Body
+    raw_query: str = ""
     user: str = ""
     login: str = ""
     new_cookie: str = ""

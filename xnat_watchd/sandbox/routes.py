@@ -7,7 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import lists, logins, prearchive, records, services
+from . import (
+    archive_service,
+    dumping,
+    lists,
+    logins,
+    members,
+    prearchive,
+    prearchive_actions,
+    records,
+    sharing,
+    versions,
+)
 from .answers import Answer
 from .imports import import_zip
 
@@ -76,21 +87,29 @@ def _below(base: str) -> list[Route]:
     ]
 
 
+def _shared(base: str, shown: Handler, share: Handler, unshare: Handler) -> list[Route]:
+    """Give the routes of the projects that a thing is shown in."""
+    return [_get(f"{base}/projects", shown), Route(f"{base}/projects/{{target}}", {"PUT": share, "DELETE": unshare})]
+
+
+SHARED_EXPERIMENT = (sharing.experiment_shares, sharing.share_experiment, sharing.unshare_experiment)
 EXPERIMENT_HANDLERS = {
     "GET": records.experiment_item, "PUT": records.put_experiment, "DELETE": records.delete_experiment,
 }  # fmt: skip
 
 ROUTES: tuple[Route, ...] = (
-    _get("version", services.version),
+    _get("version", versions.version),
     Route("services/import", {"POST": import_zip}, is_long=True),
-    Route("services/archive", {"POST": services.archive}, is_long=True),
-    Route("services/validate-archive", {"POST": services.validate}),
-    Route("services/prearchive/{verb}", {"POST": prearchive.batch}),
-    _get("services/dicomdump", services.dump),
+    Route("services/archive", {"POST": archive_service.archive}, is_long=True),
+    Route("services/validate-archive", {"POST": archive_service.validate}),
+    Route("services/prearchive/{verb}", {"POST": prearchive_actions.batch}),
+    _get("services/dicomdump", dumping.dump),
     _get("prearchive", prearchive.list_rows),
     _get("prearchive/projects", prearchive.list_rows),
     _get("prearchive/projects/{project}", prearchive.list_rows),
-    Route(PREARCHIVED, {"GET": prearchive.one_row, "POST": prearchive.act, "DELETE": prearchive.delete}),
+    Route(
+        PREARCHIVED, {"GET": prearchive.one_row, "POST": prearchive_actions.act, "DELETE": prearchive_actions.delete}
+    ),
     _get(f"{PREARCHIVED}/scans", prearchive.scans),
     _get(f"{PREARCHIVED}/scans/{{scan}}", prearchive.scan),
     _get(f"{PREARCHIVED}/scans/{{scan}}/files", prearchive.scan),
@@ -106,17 +125,24 @@ ROUTES: tuple[Route, ...] = (
     Route("projects/{project}/prearchive_code/{code}", {"PUT": lists.prearchive_code}),
     _get("projects/{project}/subjects", lists.subjects),
     Route(SUBJECT, {"GET": records.subject_item, "PUT": records.put_subject, "DELETE": records.delete_subject}),
+    *_shared(SUBJECT, sharing.subject_shares, sharing.share_subject, sharing.unshare_subject),
     _get(f"{SUBJECT}/experiments", lists.experiments),
     Route(EXPERIMENT, EXPERIMENT_HANDLERS),
     *_below(EXPERIMENT),
+    *_shared(EXPERIMENT, *SHARED_EXPERIMENT),
     _get(f"{EXPERIMENT}/resources", records.session_resources),
     _get("projects/{project}/experiments", lists.experiments),
     _get(f"{IN_PROJECT}/resources", records.session_resources),
+    *_shared(IN_PROJECT, *SHARED_EXPERIMENT),
     Route(IN_PROJECT, EXPERIMENT_HANDLERS, is_prefix=True),
+    _get("projects/{project}/users", members.users),
+    Route("projects/{project}/users/{group}/{user}", {"PUT": members.change, "DELETE": members.change}),
+    *_shared("subjects/{subject}", sharing.subject_shares, sharing.share_subject, sharing.unshare_subject),
     _get("subjects/{subject}", records.subject_item),
     _get("experiments", lists.experiments),
     Route(FLAT, EXPERIMENT_HANDLERS),
     *_below(FLAT),
+    *_shared(FLAT, *SHARED_EXPERIMENT),
     _get(f"{FLAT}/resources", records.session_resources),
 )
 

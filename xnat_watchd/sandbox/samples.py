@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from uuid import NAMESPACE_OID, uuid5
 
 if TYPE_CHECKING:
-    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.dataset import Dataset
 
 Member = tuple[str, bytes]
 """Name and content of one member of a ZIP."""
@@ -42,16 +42,16 @@ class Patient:
 
 
 INGEBORG = Patient(
-    name="Quastenflosser^Ingeborgine", id="KNR770431", birth_date="19310417", age="092Y", sex="F", charset="ISO_IR 100"
+    name="Quastenflosser^Ingeborgine", id="KNR770431", birth_date="19331023", age="090Y", sex="F", charset="ISO_IR 100"
 )
 THADDAEUS = Patient(name="Zwickelbeyn^Thaddaeusz", id="KNR-88-1207", birth_date="19871207", age="036Y", sex="M")
 AURELE = Patient(
-    name="Wobbelstrøm^Aurèle", id="PX 40213", birth_date="19640229", age="059Y", sex="M", charset="ISO_IR 192"
+    name="Wobbelstroem^Aurelioz", id="PX40213", birth_date="19640229", age="059Y", sex="M", charset="ISO_IR 192"
 )
 XANTHIPPI = Patient(
-    name="Ξανθοπουλίδου^Ερασμία", id="ΓΡ5519X", birth_date="19991130", age="024Y", sex="F", charset="ISO_IR 192"
+    name="Ξανθοπουλίδου^Ερασμία", id="ΞΛ5519Ω", birth_date="19991130", age="024Y", sex="F", charset="ISO_IR 192"
 )
-PIPPILOTTO = Patient(name="Drosselhuber^Pippilotto^^^", id="NEO30661", birth_date="20240109", age="030D", sex="O")
+PIPPILOTTO = Patient(name="Drosselhuber^Pippilotto^^^", id="NEO30661", birth_date="20110203", age="030D", sex="O")
 PATIENTS = (INGEBORG, THADDAEUS, AURELE, XANTHIPPI, PIPPILOTTO)
 CANARIES: tuple[str, ...] = tuple(text for patient in PATIENTS for text in patient.canaries)
 """Every string that must not appear in a log, a report or a status; look for each of them, case ignored."""
@@ -84,7 +84,7 @@ def uid(seed: int, *place: int) -> str:
     return f"2.25.{uuid5(NAMESPACE_OID, f'{seed}/{place}').int}"
 
 
-def study(
+def study(  # noqa: PLR0913 - each is given by name and has its default
     seed: int,
     *,
     patient: Patient = INGEBORG,
@@ -94,13 +94,13 @@ def study(
     time: str = "101112.130000",
     pixels: tuple[int, int] = (16, 16),
     syntax: str = EXPLICIT,
-    names: str = "S{series:02d}I{image:04d}.dcm",
+    names: str = "ST{seed}/S{series:02d}I{image:04d}.dcm",
     change: Callable[[Dataset], None] | None = None,
 ) -> list[Member]:
     """Give the files of one study: one series for each of `modalities`, numbered from 1, each of `images` images.
 
-    `pixels` is rows and columns, of 16 bits. `names` may use `series`, `image` and `modality`. `change` is let at
-    every data set before it is written, for what has no parameter of its own.
+    `pixels` is rows and columns, of 16 bits. `names` may use `seed`, `series`, `image` and `modality`. `change` is
+    let at every data set before it is written, for what has no parameter of its own.
     """
     members = []
     for series, modality in enumerate(modalities, 1):
@@ -111,6 +111,110 @@ def study(
                 _add_pixels(data_set, pixels, seed=f"{seed}/{series}/{image}")
             if change is not None:
                 change(data_set)
-            name = names.format(series=series, image=image, modality=modality)
+            name = names.format(seed=seed, series=series, image=image, modality=modality)
             members.append((name, as_file(data_set, syntax)))
     return members
+
+
+def clutter() -> list[Member]:
+    """Give what media exports carry beside images: a DICOMDIR, a viewer, what operating systems leave behind."""
+    return [
+        ("DICOMDIR", dicomdir()),
+        ("VIEWER/viewer.exe", b"MZ" + bytes(4000)),
+        ("AUTORUN.INF", b"[autorun]\r\nopen=VIEWER\\viewer.exe\r\n"),
+        ("__MACOSX/._IM0001", bytes.fromhex("00051607") + bytes(200)),
+        (".DS_Store", b"\0\0\0\1Bud1" + bytes(600)),
+    ]
+
+
+def dicomdir() -> bytes:
+    """Give a DICOMDIR, which is DICOM and yet no instance of a study."""
+    from pydicom.dataset import Dataset  # noqa: PLC0415 - only who makes samples pays for pydicom
+
+    data_set = Dataset()
+    data_set.SOPClassUID, data_set.SOPInstanceUID = _MEDIA_DIRECTORY, uid(0)
+    data_set.FileSetID = "PRACTICE"
+    data_set.DirectoryRecordSequence = []
+    return as_file(data_set)
+
+
+def as_file(data_set: Dataset, syntax: str = EXPLICIT) -> bytes:
+    """Give the bytes of a DICOM file: preamble, meta header, data set."""
+    from pydicom.dataset import FileMetaDataset  # noqa: PLC0415 - only who makes samples pays for pydicom
+    from pydicom.filewriter import dcmwrite  # noqa: PLC0415 - as above
+    from pydicom.uid import UID  # noqa: PLC0415 - as above
+
+    data_set.file_meta = FileMetaDataset()
+    data_set.file_meta.TransferSyntaxUID = UID(syntax)
+    data_set.file_meta.MediaStorageSOPClassUID = data_set.get("SOPClassUID", _SECONDARY_CAPTURE)
+    data_set.file_meta.MediaStorageSOPInstanceUID = data_set.get("SOPInstanceUID", uid(0))
+    file = BytesIO()
+    dcmwrite(file, data_set, enforce_file_format=True)
+    return file.getvalue()
+
+
+def write_zip(path: Path, members: Iterable[Member], method: int = zipfile.ZIP_DEFLATED) -> Path:
+    """Pack members in their order, the same bytes each time; gives `path`."""
+    with zipfile.ZipFile(path, "w") as target:
+        for name, content in members:
+            info = zipfile.ZipInfo(name, _PACKED_AT)
+            info.external_attr = 0o644 << 16
+            target.writestr(info, content, method)
+    return path
+
+
+def write_samples(folder: Path) -> list[Path]:
+    """Write the exports of the demo: several people and modalities, two studies in one ZIP, a CD, a damaged one."""
+    brain = study(1, images=20, modalities=("MR", "MR", "MR"), pixels=(64, 64))
+    thorax = study(2, patient=THADDAEUS, modalities=("CT", "SEG"), images=12, date="20240305", pixels=(64, 64))
+    whole_body = study(3, patient=AURELE, modalities=("PT", "CT"), images=15, time="083000", pixels=(48, 48))
+    knee = study(4, patient=XANTHIPPI, date="20240311", images=8, time="0915", pixels=(64, 64))
+    again = study(5, date="20240912", images=6, syntax=IMPLICIT, pixels=(64, 64))
+    hip = study(6, patient=PIPPILOTTO, modalities=("US",), images=4, date="20110305", names="IMAGES/IM{image:04d}")
+    wrist = study(7, patient=THADDAEUS, modalities=("CR",), images=5, date="20240402", pixels=(128, 128))
+    return [
+        write_zip(folder / "brain.zip", brain),
+        write_zip(folder / "CT thorax with segmentation.zip", thorax),
+        write_zip(folder / "petct_followup.zip", whole_body, zipfile.ZIP_STORED),
+        write_zip(folder / "two_studies.zip", knee + again),
+        write_zip(folder / "CD_EXPORT.ZIP", clutter() + hip),
+        damage(write_zip(folder / "wrist_damaged.zip", wrist, zipfile.ZIP_STORED)),
+    ]
+
+
+def damage(path: Path) -> Path:
+    """Turn one bit in the middle of a ZIP, among stored pixels; gives `path`."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    return path
+
+
+def _instance(seed: int, series: int, image: int, modality: str, patient: Patient) -> Dataset:
+    from pydicom.dataset import Dataset  # noqa: PLC0415 - only who makes samples pays for pydicom
+
+    data_set = Dataset()
+    if patient.charset:
+        data_set.SpecificCharacterSet = patient.charset
+    data_set.SOPClassUID = _SOP_CLASSES.get(modality, _SECONDARY_CAPTURE)
+    data_set.SOPInstanceUID = uid(seed, series, image)
+    data_set.Modality = modality
+    data_set.Manufacturer = "Practice scanner"
+    data_set.StudyDescription = "Practice"
+    data_set.SeriesDescription = f"{modality} series {series}"
+    data_set.PatientName, data_set.PatientID = patient.name, patient.id
+    data_set.PatientBirthDate, data_set.PatientSex, data_set.PatientAge = patient.birth_date, patient.sex, patient.age
+    data_set.StudyInstanceUID, data_set.SeriesInstanceUID = uid(seed), uid(seed, series)
+    data_set.StudyID = str(seed)
+    data_set.SeriesNumber, data_set.InstanceNumber = str(series), str(image)
+    return data_set
+
+
+def _add_pixels(data_set: Dataset, pixels: tuple[int, int], seed: str) -> None:
+    rows, columns = pixels
+    noise = bytearray(2 * rows * columns)
+    noise[::2] = random.Random(seed).randbytes(rows * columns)  # noqa: S311 - the same each time is the point
+    data_set.SamplesPerPixel, data_set.PhotometricInterpretation = 1, "MONOCHROME2"
+    data_set.Rows, data_set.Columns = rows, columns
+    data_set.BitsAllocated, data_set.BitsStored, data_set.HighBit, data_set.PixelRepresentation = 16, 16, 15, 0
+    data_set.PixelData = bytes(noise)

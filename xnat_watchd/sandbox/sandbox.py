@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .application import Application
+from .control import Control
 from .dicom import read_header
 from .faults import Faults
 from .logins import Account
@@ -61,6 +62,7 @@ class Sandbox:
         self._application = Application(self._site)
         self._port = port
         self._server: Server | None = None
+        self._control: Control | None = None
         self._seen: list[Seen] = []
         self.faults = Faults()
         for project in projects:
@@ -84,6 +86,7 @@ class Sandbox:
 
     def start(self) -> Self:
         """Begin to listen."""
+        self._site.stopped.clear()
         self._server = Server(self._application, self.faults, self._port)
         self._server.start()
         return self
@@ -93,10 +96,20 @@ class Sandbox:
         if self._server is None:
             return
         server, self._server = self._server, None
+        self._site.stopped.set()
+        if self._control:
+            self._control.stop()
+            self._control = None
         server.stop()
+        self._site.finish()
         self._seen = server.requests
         if server.failures:
             raise RuntimeError("the sandbox itself failed") from server.failures[0]
+
+    def listen_for_faults(self, port: int = 0) -> str:
+        """Open a control address, where faults can be planned over HTTP; gives it."""
+        self._control = Control(self, port)
+        return self._control.url
 
     def __enter__(self) -> Self:
         return self.start()
@@ -110,6 +123,7 @@ class Sandbox:
         """Make an account, a site admin's where asked."""
         with self._site.lock:
             self._application.logins.accounts[name] = Account(password)
+            self._site.people.add(name)
             if admin:
                 self._site.admins.add(name)
 

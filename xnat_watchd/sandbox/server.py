@@ -5,15 +5,17 @@ from __future__ import annotations
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock, Thread
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 from .answers import Answer
 from .application import Application
-from .faults import Cut, Faults
+from .effects import Cut, Exchange
+from .faults import Faults
 from .request import Body, Parameters, Request
 
 LOOPBACK = "127.0.0.1"
@@ -34,35 +36,41 @@ class Handler(BaseHTTPRequestHandler):
         """Read one request and answer it; a connection that breaks is nobody's fault here."""
         try:
             super().handle_one_request()
-        except Cut:
-            self._reset()
+        except Cut as cut:
+            self._end(breaks=cut.breaks)
         except ConnectionError:
             self.close_connection = True
 
     def answer_request(self) -> None:
         """Answer whatever the method."""
         server = cast("Server", self.server)
-        fault = server.faults.take(self.command, self.path)
-        request = self._request(fault.reading)
-        answer = fault.before(request) or server.application.answer(request)
-        answer = fault.after(request, answer)
-        request.body.drain()
-        server.note((request.method, request.path, urlsplit(self.path).query, answer.status))
+        effect = server.faults.take(self.command, self.path)
+        request = self._request(lambda taken: effect.reading(exchange, taken), effect.count)
+        exchange = Exchange(request, server.application, lambda early: self._send(request, early), self._hang_up)
+        try:
+            answer = effect.before(exchange) or server.application.answer(request)
+            answer = effect.after(exchange, answer)
+            request.body.drain()
+        except ConnectionError:
+            server.note(request, 0)
+            raise
+        server.note(request, answer.status)
         self._send(request, answer)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_OPTIONS = answer_request  # noqa: N815 - the base class's names
 
-    def _request(self, watch: Any) -> Request:
+    def _request(self, watch: Callable[[int], None], stop_at: int | None) -> Request:
         parts = urlsplit(self.path)
         chunked = self.headers.get("Transfer-Encoding", "").lower() == "chunked"
-        length = None if chunked else int(self.headers.get("Content-Length") or 0)
+        length = None if chunked else _length(self.headers.get("Content-Length", ""))
         return Request(
             self.command,
             unquote(parts.path),
             tuple(unquote(part) for part in parts.path.split("/") if part),
             Parameters.of(parts.query),
             cast("Any", self.headers),
-            Body(self.rfile, length, watch),
+            Body(cast("BinaryIO", self.rfile), length, watch, stop_at),
+            raw_query=parts.query,
         )
 
     def _send(self, request: Request, answer: Answer) -> None:
@@ -87,11 +95,18 @@ class Handler(BaseHTTPRequestHandler):
             found.insert(0, ("Set-Cookie", f"JSESSIONID={request.new_cookie}; Path=/; HttpOnly"))
         if answer.media:
             found.append(("Content-Type", answer.media))
-        return [*found, *answer.headers, ("Content-Length", str(answer.size))]
+        given = dict(answer.headers)
+        length = given.pop("X-Content-Length", str(answer.size))  # a cut answer promises more than it holds
+        return [*found, *given.items(), ("Content-Length", length)]
 
-    def _reset(self) -> None:
-        """Break the connection so that the other side sees a reset."""
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    def _hang_up(self) -> None:
+        """Leave the client alone, though the work goes on."""
+        _hang_up(self.connection)
+
+    def _end(self, *, breaks: bool) -> None:
+        """End the connection; where it breaks, the other side sees a reset."""
+        if breaks:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
@@ -131,10 +146,10 @@ class Server(ThreadingHTTPServer):
                 _hang_up(connection)
         self.server_close()
 
-    def note(self, seen: Seen) -> None:
-        """Remember a request that was answered."""
+    def note(self, request: Request, status: int) -> None:
+        """Remember a request and how it was answered; 0 where it was not."""
         with self._lock:
-            self.requests.append(seen)
+            self.requests.append((request.method, request.path, request.raw_query, status))
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Remember a connection while it lives."""
@@ -153,6 +168,10 @@ class Server(ThreadingHTTPServer):
         error = sys.exc_info()[1]
         if error and not isinstance(error, ConnectionError):
             self.failures.append(error)
+
+
+def _length(value: str) -> int:
+    return int(value) if value.isascii() and value.isdigit() else 0
 
 
 def _hang_up(connection: socket.socket) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from xml.sax import saxutils
 
 from .dicom import ELEMENTS
-from .store import Row, Scan, Session
+from .store import Scan, Session
 
 SPACES = (
     'xmlns:xnat="http://nrg.wustl.edu/xnat" xmlns:cat="http://nrg.wustl.edu/catalog" '
@@ -15,21 +16,30 @@ SPACES = (
 UNWRITABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def session_xml(row: Row) -> str:
-    """Give the XML of a built row."""
-    session = row.session
-    assert session is not None  # noqa: S101 - the caller looked
+@dataclass(frozen=True)
+class About:
+    """What stands in the XML beside the session: id, project, label, subject and the path it came by."""
+
+    id: str
+    project: str
+    label: str
+    subject: str
+    path: str
+
+
+def session_xml(session: Session, about: About) -> str:
+    """Give the XML of a session."""
     name = element_name(session)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         (
-            f'<xnat:{name} ID="" project={quoteattr(row.project)} label={quoteattr(row.name)} '
+            f"<xnat:{name} ID={quoteattr(about.id)} project={quoteattr(about.project)} label={quoteattr(about.label)} "
             f"modality={quoteattr(session.modality)} UID={quoteattr(session.uid)} {SPACES}>"
         ),
         _element("date", session.header.date),
         _element("time", session.header.time),
-        _element("subject_ID", row.subject),
-        _element("prearchivePath", f"/data/xnat/prearchive/{row.project}/{row.timestamp}/{row.folder}"),
+        _element("subject_ID", about.subject),
+        _element("prearchivePath", about.path),
         "<xnat:scans>",
         *(line for scan in session.scans.values() for line in _scan(scan)),
         "</xnat:scans>",

@@ -6,15 +6,17 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from threading import RLock
+from threading import Event, RLock, Thread
+from time import monotonic
 
 from .answers import Refused
 from .options import Options
-from .store import UNASSIGNED, Project, Row, Store
+from .store import UNASSIGNED, Cache, Project, Row, Store
 
 OLD, NEW = "1.6", "1.8"
 DIALECTS = (NEW, OLD)
 READERS = frozenset({"owner", "member", "collaborator"})
+LOOK, PATIENCE = 0.02, 600.0
 EDITORS = frozenset({"owner", "member"})
 
 
@@ -27,7 +29,13 @@ class Site:
     store: Store
     now: Callable[[], datetime]
     lock: RLock = field(default_factory=RLock)
+    stopped: Event = field(default_factory=Event)
+    people: set[str] = field(default_factory=set)
     admins: set[str] = field(default_factory=set)
+    caches: dict[str, Cache] = field(default_factory=dict)
+    importing: list[str] = field(default_factory=list)
+    creating: set[tuple[str, str]] = field(default_factory=set)
+    _jobs: list[Thread] = field(default_factory=list)
     _last_stamp: datetime = datetime(1, 1, 1, tzinfo=UTC)
 
     @property
@@ -47,6 +55,25 @@ class Site:
         self._last_stamp = max(now, self._last_stamp + timedelta(milliseconds=1))
         moment = self._last_stamp.astimezone(now.tzinfo)
         return f"{moment:%Y%m%d_%H%M%S}{moment.microsecond // 1000:03d}"
+
+    def wait(self, event: Event | None, seconds: float = 0.0) -> None:
+        """Wait for an event, or so many seconds, but never longer than the site runs."""
+        if event is None:
+            self.stopped.wait(seconds)
+            return
+        end = monotonic() + (seconds or PATIENCE)
+        while not (event.wait(LOOK) or self.stopped.is_set() or monotonic() > end):
+            pass
+
+    def in_background(self, job: Thread) -> None:
+        """Start work that goes on after the answer."""
+        self._jobs.append(job)
+        job.start()
+
+    def finish(self) -> None:
+        """Wait for the work in the background; it ends soon after `stopped` is set."""
+        while self._jobs:
+            self._jobs.pop().join()
 
     def project(self, name: str, user: str) -> Project:
         """Find a project that the user may know of, else 404 (F51)."""

@@ -26,6 +26,15 @@ class StoredFile:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A file that has come but has no place yet: its name in the upload, where it lies, and its header."""
+
+    name: str
+    path: Path
+    header: Header
+
+
 @dataclass(slots=True)
 class Resource:
     """The files of a scan under one label, by name."""
@@ -85,6 +94,15 @@ class Session:
         return [file for scan in self.scans.values() for file in scan.files]
 
 
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """What a batch service will do to a row, and when (C8 4.6)."""
+
+    verb: str
+    project: str
+    due: datetime
+
+
 @dataclass(slots=True)
 class Row:
     """One session in the prearchive, keyed by project, timestamp and folder (C8 4.1)."""
@@ -109,6 +127,7 @@ class Row:
     files: list[StoredFile] = field(default_factory=list)
     session: Session | None = None
     log: list[str] = field(default_factory=list)
+    queued: Queued | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -156,7 +175,7 @@ class Experiment:
     values: dict[str, str] = field(default_factory=dict)
     fields: dict[str, str] = field(default_factory=dict)
     shares: dict[str, str] = field(default_factory=dict)
-    workflow_open: bool = False
+    workflow_ends: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -174,6 +193,16 @@ class Project:
     def autoarchive(self) -> str:
         """The policy in the words of a prearchive row."""
         return {4: "AutoArchive", 5: "AutoArchiveOverwrite"}.get(self.prearchive_code, "Manual")
+
+
+@dataclass(slots=True)
+class Cache:
+    """The cache folder of one upload, and what of others fell into it (F61)."""
+
+    started: float
+    folder: Path
+    strays: list[Arrived] = field(default_factory=list)
+    row: Row | None = None
 
 
 class Store:

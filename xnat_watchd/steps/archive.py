@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from xnat_watchd.adapters.ledger import Facts
 from xnat_watchd.core.delivery import Item, Place, Row, Session
 from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, Undecided
 from xnat_watchd.core.judging import contains
-from xnat_watchd.core.labels import session_label
+from xnat_watchd.core.labels import clean, session_label
 from xnat_watchd.steps.tools import Tools, clear_old_places, finished_row
 
 
@@ -37,20 +37,51 @@ def _done_already(item: Item, session: Session, tools: Tools) -> Facts:
 
 
 def _archive_anew(item: Item, row: Row, tools: Tools) -> Facts:
-    rules = tools.rules(item.project)
-    if item.subject is None:
-        raise Undecided("the subject is not known", advice="`xnat-watchd retry ITEM --subject SUBJECT`")
-    label = item.label or session_label(rules.labels.session, replace(tools.facts(item), subject=item.subject))
-    tools.ledger.studies.claim_subject(item, item.subject)
-    if tools.gateway.session_named(item.project, label) is not None:
+    rules, labels = tools.rules(item.project), _labels(item, tools)
+    subject = _sent_subject(item, row, tools)
+    tools.ledger.studies.claim_subject(item, labels.subject)
+    if tools.gateway.session_named(item.project, labels.session) is not None:
         raise Conflict(
             "XNAT has another study under the label that this one would get",
-            detail=label,
+            detail=labels.session,
             advice="Compare the two; then `xnat-watchd retry ITEM --label ANOTHER`.",
         )
-    tools.ledger.studies.note(item, Facts(label=label), tools.clock.now())
-    tools.gateway.archive(row.place, item.subject, label, join=False, pipelines=rules.trigger_pipelines)
-    return _proof(item, _archived_from(item, row.place, tools), tools)
+    tools.ledger.studies.note(item, Facts(subject=labels.subject, label=labels.session), tools.clock.now())
+    tools.gateway.archive(row.place, subject, labels.session, join=False, pipelines=rules.trigger_pipelines)
+    session = _archived_from(item, row.place, tools)
+    if session.subject.casefold() != labels.subject.casefold():
+        raise Conflict("XNAT filed the study under another subject than it was sent for", detail=session.subject)
+    return _proof(item, session, tools)
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What a session and its subject are to be called."""
+
+    subject: str
+    session: str
+
+
+def _labels(item: Item, tools: Tools) -> Labels:
+    """Give the labels as this server will store them."""
+    if item.subject is None:
+        raise Undecided("the subject is not known", advice="`xnat-watchd retry ITEM --subject SUBJECT`")
+    template = tools.rules(item.project).labels.session
+    label = item.label or session_label(template, replace(tools.facts(item), subject=item.subject))
+    return Labels(item.subject, tools.gateway.stored(label))
+
+
+def _sent_subject(item: Item, row: Row, tools: Tools) -> str | None:
+    """Give the subject as a parameter, or None where XNAT would spoil it and derives the same by itself (F70)."""
+    subject = item.subject or ""
+    if tools.gateway.stored(subject) == subject:
+        return subject
+    if clean(row.subject.strip()) == subject:
+        return None
+    raise Undecided(
+        "this XNAT cannot be sent such a subject label",
+        advice="Give one of plain letters: `xnat-watchd retry ITEM --subject SUBJECT`.",
+    )
 
 
 def _join(item: Item, row: Row, session: Session, tools: Tools) -> Facts:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from xnat_watchd.adapters.ledger import Facts
 from xnat_watchd.core.delivery import Instance, Item, Place, Row, Session
-from xnat_watchd.core.errors import Conflict, NotYet, OnceMore, Permanent, Transient, Undecided
+from xnat_watchd.core.errors import Conflict, NotYet, OnceMore, Permanent, Transient, Undecided, WatchdError
 from xnat_watchd.core.judging import LeftOut, Mixed, Short, Verdict, Whole, judge
 from xnat_watchd.core.labels import check_parts, subject_label
 from xnat_watchd.steps.tools import Tools, finished_row
@@ -47,7 +47,7 @@ def _at_our_place(item: Item, place: Place, tools: Tools) -> Facts | None:
         return _judged(item, finished_row(tools, row, item.since), tools)
     if any(session.came_from(place) for session in tools.gateway.sessions(item.project, item.uids)):
         return Facts(note="XNAT archived it by itself")
-    if item.in_doubt and item.spoke_at is not None:
+    if item.spoke_at is not None:
         _absence_counts(item.spoke_at, tools)
     tools.ledger.studies.leave_place(item, tools.clock.now())
     return None
@@ -148,6 +148,10 @@ def _send(item: Item, missing: Collection[Instance], tools: Tools) -> Facts:
         if facts is None:
             raise
         return facts
+    except WatchdError as error:
+        if not error.spoke:
+            tools.ledger.studies.leave_place(item, tools.clock.now())
+        raise
     row = tools.gateway.look(place)
     if row is None:
         raise NotYet("XNAT took it and does not list it yet")

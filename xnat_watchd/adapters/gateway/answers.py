@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from xml.parsers import expat
@@ -71,8 +70,8 @@ class Answer:
 class Node:
     """One node of XNAT's item form: its fields as text, and its children by the name of their field (C8 0.8)."""
 
-    fields: Mapping[str, str] = MappingProxyType({})
-    children: Mapping[str, tuple[Node, ...]] = MappingProxyType({})
+    fields: Mapping[str, str]
+    children: Mapping[str, tuple[Node, ...]]
 
 
 def table(answer: Answer) -> list[Mapping[str, str]]:

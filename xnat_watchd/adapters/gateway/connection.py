@@ -30,7 +30,7 @@ KEEPALIVE: list[tuple[int, int, int | bytes]] = [
 ]
 
 
-class Stopped(Exception):
+class Interrupted(Exception):
     """The program stops. No OSError on purpose: urllib3 lets other errors through, and closes the connection."""
 
 
@@ -105,9 +105,9 @@ class _Watched(HTTPConnection):
         return gone
 
     def _wait(self, event: int, patience: float) -> None:
-        """Wait until the socket is ready. Raises `TimeoutError`, `Stopped`, or `BrokenPipeError` on an early answer.
+        """Wait until the socket is ready. Raises `TimeoutError`, or `Interrupted` when the program stops.
 
-        urllib3 swallows the last and reads the answer (client.md 2).
+        An early answer raises `BrokenPipeError`: urllib3 swallows that and reads the answer (client.md 2).
         """
         poll = select.poll()
         listens = self._in_body and self._is_quiet
@@ -116,7 +116,7 @@ class _Watched(HTTPConnection):
         while True:
             ready = poll.poll(GLANCE * 1000)
             if self.watch.stop.is_set():
-                raise Stopped
+                raise Interrupted
             if ready and listens and ready[0][1] & ~select.POLLOUT:
                 raise BrokenPipeError(errno.EPIPE, "the server answered before the body was sent")
             if ready:

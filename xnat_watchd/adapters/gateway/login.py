@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.gateway.answers import Answer, version
 from xnat_watchd.adapters.gateway.verdicts import A_PAGE, Deed, verdict
 from xnat_watchd.adapters.gateway.wire import Call, Line, SessionLost
@@ -33,7 +34,7 @@ class Credential:
     """Who we are. `number` counts the credentials that this process has been given."""
 
     user: str
-    password: str = field(repr=False)
+    password: Secret
     number: int = 0
 
     @property
@@ -121,13 +122,13 @@ def _as_unavailable(error: WatchdError) -> WatchdError:
 
 
 def _by_form(credential: Credential) -> Call:
-    form = {"username": credential.user, "password": credential.password}
+    form = {"username": credential.user, "password": credential.password.reveal()}
     return Call(method="PUT", path="/data/services/auth", deed=Deed.READ, form=form, patience=PATIENCE)
 
 
 def _by_basic(credential: Credential) -> Call:
     """Log in with an alias token, which is a basic credential (F6); afterwards the cookie counts."""
-    coded = b64encode(f"{credential.user}:{credential.password}".encode()).decode("ascii")
+    coded = b64encode(f"{credential.user}:{credential.password.reveal()}".encode()).decode("ascii")
     headers = {"Authorization": f"Basic {coded}"}
     return Call(method="GET", path="/data/JSESSION", deed=Deed.READ, headers=headers, patience=PATIENCE)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from xnat_watchd.core.errors import Unavailable
+from xnat_watchd.core.errors import Stopped
 from xnat_watchd.core.ports import Clock
 
 LOOK = 0.05  #: seconds between two looks at whether it is our turn
@@ -15,9 +15,11 @@ GAP = timedelta(milliseconds=50)
 """Between the starts of two imports: those of one millisecond get one upload cache, and mix (F61, F68, C8 3.7a)."""
 
 
-def stopping(*, spoke: bool = False) -> Unavailable:
+def stopping(*, spoke: bool = False) -> Stopped:
     """Give the error of a call that the program's stop has cut short."""
-    return Unavailable("the program is stopping", spoke=spoke)
+    error = Stopped("the program is stopping")
+    error.spoke = spoke
+    return error
 
 
 @contextmanager

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import replace
 
+from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.gateway.connection import Watch
 from xnat_watchd.adapters.gateway.login import Credential, Dialect, log_in
 from xnat_watchd.adapters.gateway.pacing import Turns, held
@@ -17,22 +17,22 @@ from xnat_watchd.core.ports import Clock
 class Shared:
     """The process's one view of the server. Every method may be called from any thread."""
 
-    def __init__(self, access: Access, user: str, password: str, *, clock: Clock, stop: threading.Event) -> None:
+    def __init__(self, access: Access, credential: Credential, *, clock: Clock, stop: threading.Event) -> None:
         # urllib3 warns with whole URLs, and these hold labels and birth dates.
         logging.getLogger("urllib3").setLevel(logging.CRITICAL)
-        self.access = replace(access, address=access.address.rstrip("/"))
+        self.access = access
         self.clock = clock
         self.stop = stop
         self.turns = Turns(clock, stop)
         self.dump_lock = threading.Lock()  #: header dumps answer with each other's session (C8 6)
         self.dialect: Dialect | None = None  #: as of the last login
         self.logins = 0  #: how often we have asked to be let in
-        self._credential = Credential(user, password)
+        self._credential = credential
         self._refused: AuthRefused | None = None
         self._lock = threading.Lock()
         self._login_lock = threading.Lock()
 
-    def credential(self, user: str, password: str) -> None:
+    def credential(self, user: str, password: Secret) -> None:
         """Take another credential; it is tried at once, and sessions of the old one are left."""
         with self._lock:
             self._credential = Credential(user, password, self._credential.number + 1)

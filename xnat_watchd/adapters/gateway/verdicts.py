@@ -39,6 +39,8 @@ class Deed(Enum):
         return self is not Deed.READ
 
 
+TOO_MANY = 429
+
 READ, WRITE, IMPORT, ARCHIVE, BUILD, DISCARD = ({deed} for deed in Deed)
 ANY = set(Deed)
 ACTS = ANY - READ
@@ -75,7 +77,7 @@ VERDICTS: tuple[Row, ...] = (
     _row(404, "http status 404", ANY, Unavailable),  # Tomcat's own page: XNAT is still starting (C8 12)
     _row(407, "", ANY, Unavailable),  # a proxy on the way asks who we are (RFC 9110)
     _row(408, "", ACTS, InDoubt),  # a slow line: XNAT saw a body that ends early (C8 12)
-    _row(429, "", ANY, Unavailable),  # a proxy: come back later (RFC 6585)
+    _row(TOO_MANY, "", ANY, Unavailable),  # a proxy: come back later (RFC 6585)
     _row(range(502, 505), "", ANY, Unavailable),  # a proxy: XNAT is down, or still at work on it (C8 12)
     # Import.
     _row(401, "", IMPORT, Transient),  # refused before XNAT looked at it: the login went meanwhile (C8 12)
@@ -127,10 +129,12 @@ def verdict(answer: Answer, deed: Deed, project: str, now: datetime) -> WatchdEr
     message = f"XNAT answered {answer.status} to {deed.value}{f' in project {project}' if project else ''}"
     if row.kind is Unavailable:
         after = retry_after(answer.headers.get("retry-after", ""), now)
-        return Unavailable(message, detail=answer.reason, advice=row.advice, spoke=deed.acts, after=after)
-    if row.kind is AuthRefused:
-        return AuthRefused(message, detail=answer.reason, advice=row.advice, spoke=False)
-    return row.kind(message, detail=answer.reason, advice=row.advice)
+        spoke = deed.acts and answer.status != TOO_MANY
+        return Unavailable(message, detail=answer.reason, advice=row.advice, spoke=spoke, after=after)
+    error = row.kind(message, detail=answer.reason, advice=row.advice)
+    if row.kind is AuthRefused or (row.kind is Permanent and deed is Deed.IMPORT):
+        error.spoke = False  # refused before anything was kept
+    return error
 
 
 def retry_after(value: str, now: datetime) -> timedelta | None:

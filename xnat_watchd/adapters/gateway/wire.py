@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
+from pathlib import Path
+from threading import Event
 from typing import Any
 
 import requests
@@ -21,7 +23,7 @@ from xnat.exceptions import XNATError
 from xnat.session import XNATSession
 
 from xnat_watchd.adapters.gateway.answers import Answer
-from xnat_watchd.adapters.gateway.connection import Stopped, Watch, WatchedAdapter
+from xnat_watchd.adapters.gateway.connection import Interrupted, Watch, WatchedAdapter
 from xnat_watchd.adapters.gateway.pacing import stopping
 from xnat_watchd.adapters.gateway.verdicts import Deed
 from xnat_watchd.adapters.gateway.zip_body import ZipBody, ZipUnreadable
@@ -42,7 +44,7 @@ class Access:
     """How the server is reached; the same for all gateways of a process. Time-outs in seconds."""
 
     address: str
-    ca_file: str | None = None
+    ca_file: Path | None = None
     connect_timeout: float = 10.0
     read_timeout: float = 3600.0  #: for what XNAT may work on for long: imports, archiving
     proxies: Mapping[str, str] = field(default_factory=dict)  #: by scheme; the environment is not asked
@@ -110,7 +112,7 @@ class Line:
         self._call: Call | None = None
         self._http = _Http()
         self._http.trust_env = False
-        self._http.verify = access.ca_file or True
+        self._http.verify = str(access.ca_file) if access.ca_file else True
         self._http.proxies.update(access.proxies)
         self._http.stream = True  # so that the hook can read with a limit
         self._http.headers.update({"User-Agent": AGENT, "Accept-Encoding": "identity"})
@@ -141,6 +143,10 @@ class Line:
             self._http.cookies.set("JSESSIONID", named)
             return named
         return ""
+
+    def last_word(self) -> None:
+        """Go on although the program stops, for the little that is left to say."""
+        self._watch.stop = Event()
 
     def drop(self) -> None:
         """Close the connection, so that nothing of a broken exchange is met by the next one."""
@@ -205,7 +211,7 @@ def _translated(call: Call, watch: Watch) -> Iterator[None]:
     """Let only our own errors out, and `SessionLost`. URLs are in many foreign texts, and labels in these."""
     try:
         yield
-    except Stopped:  # SIGTERM while we were waiting for the line
+    except Interrupted:  # SIGTERM while we were waiting for the line
         raise stopping(spoke=call.deed.acts and watch.spoke) from None
     except ZipUnreadable as error:  # the disk, or somebody changed the ZIP under our hands
         raise _torn("the ZIP could not be read to its end", str(error), call, watch) from None

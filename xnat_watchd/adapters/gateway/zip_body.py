@@ -58,6 +58,10 @@ class ZipBody:
         """Whether all of it has left us."""
         return self.sent == self.size
 
+    def waiting(self) -> None:
+        """Say that nothing goes out yet: it is not our turn."""
+        self._progressed(0, self.size)
+
     def read(self, _: int = -1) -> memoryview:
         """Give the next piece, whatever size was asked for. The last one is gone when this is called again."""
         self.sent += self._given

@@ -136,10 +136,7 @@ class Deliveries:
             WHERE d.state = 'taken' GROUP BY d.id HAVING min(s.standing = 'done') = 1 ORDER BY d.id
             """
         )
-        return [
-            Retirement(r["id"], r["name"], tuple(json.loads(r["studies"])), bool(r["sent"]))
-            for r in rows
-        ]
+        return [Retirement(r["id"], r["name"], tuple(json.loads(r["studies"])), bool(r["sent"])) for r in rows]
 
     def retire(self, delivery: int, resting: str, now: datetime, *, sent: bool) -> None:
         """End a delivery whose studies are all done. `resting`: where its ZIP is to be put, below the root."""

@@ -1,0 +1,204 @@
+"""Faults on demand: each is seen by a plain client, and one that was not used up is an error."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import requests
+
+from tests.sandbox.kit import OTHER_STUDY, STUDY, Visitor, place, series_of, zipped
+
+IMPORT, ARCHIVE, ROWS = "/data/services/import", "/data/services/archive", "/data/prearchive/projects/P1"
+
+
+def send(visitor: Visitor) -> requests.Response:
+    return visitor.send(zipped(series_of(2)), dest=place(), session="xw_1")
+
+
+def in_background(act: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=act)
+    thread.start()
+    return thread
+
+
+def test_a_refusal_comes_before_anything_is_done(either: Visitor) -> None:
+    either.xnat.faults.on("POST", IMPORT).refuse(503, "busy", **{"Retry-After": "7"})
+    answer = send(either)
+    assert (answer.status_code, answer.headers["Retry-After"], either.xnat.instances()) == (503, "7", [])
+    assert send(either).status_code == 200
+    either.xnat.faults.check()
+
+
+def test_a_failure_comes_after_everything_was_done(either: Visitor) -> None:
+    either.xnat.faults.on("POST", IMPORT).fail(504)
+    assert (send(either).status_code, len(either.xnat.instances())) == (504, 2)
+
+
+def test_some_requests_may_go_well_first(either: Visitor) -> None:
+    either.xnat.faults.on("GET", "/data/projects", skip=2, times=2).refuse(502)
+    assert [either.get("/data/projects").status_code for _ in range(5)] == [200, 200, 502, 502, 200]
+
+
+def test_a_fault_that_never_came_to_pass_is_an_error(either: Visitor) -> None:
+    either.xnat.faults.on("POST", "/nowhere", times=2).lose_answer()
+    with pytest.raises(AssertionError, match=r"POST /nowhere: lose_answer \(2 left\)"):
+        either.xnat.faults.check()
+
+
+def test_a_pattern_may_look_into_the_query(either: Visitor) -> None:
+    either.xnat.faults.on("GET", r"/data/projects\?.*data=writable").refuse(500)
+    assert either.get("/data/projects").status_code == 200
+    assert either.get("/data/projects", data="writable").status_code == 500
+
+
+def test_a_reset_in_mid_body_leaves_nothing_of_si_and_a_torso_of_dicom_zip(old: Visitor, new: Visitor) -> None:  # F67
+    content = zipped(series_of(400))
+    for visitor, left in ((old, False), (new, True)):
+        visitor.xnat.faults.on("POST", IMPORT).reset(after=len(content) // 2)
+        with pytest.raises(requests.ConnectionError):
+            visitor.send(content, dest=place())
+        visitor.xnat.stop()
+        assert (len(visitor.xnat.instances()) > 0) is left
+        assert visitor.xnat.requests[-1][3] == 0
+
+
+def test_a_client_that_hangs_up_in_mid_body_leaves_the_same(old: Visitor, new: Visitor) -> None:  # F67, C8 3.8
+    content = zipped(series_of(400))
+
+    def half() -> Iterator[bytes]:
+        yield content[: len(content) // 2]
+        raise OSError("gone")
+
+    for visitor, left in ((old, False), (new, True)):
+        with pytest.raises(OSError, match="gone"):
+            visitor.send(half(), dest=place())
+        visitor.http.close()
+        visitor.xnat.stop()
+        assert (len(visitor.xnat.instances()) > 0) is left
+
+
+def test_a_lost_answer_hides_work_that_was_done(either: Visitor) -> None:
+    either.xnat.faults.on("POST", IMPORT).lose_answer()
+    with pytest.raises(requests.ConnectionError):
+        send(either)
+    assert len(either.xnat.instances()) == 2
+
+
+def test_a_cut_answer_breaks_off(either: Visitor) -> None:
+    either.xnat.faults.on("POST", IMPORT).cut_answer(after=10)
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        send(either)
+    assert len(either.xnat.instances()) == 2
+
+
+def test_a_page_or_another_status_may_stand_in_for_the_answer(either: Visitor) -> None:
+    either.xnat.faults.on("GET", "/data/projects").page()
+    either.xnat.faults.on("GET", "/data/projects").restate(201)
+    answer = either.get("/data/projects")
+    assert (answer.status_code, answer.text.startswith("<!DOCTYPE")) == (200, True)
+    assert either.get("/data/projects").status_code == 201
+
+
+def test_a_late_answer_comes_after_its_effect(either: Visitor) -> None:
+    done = threading.Event()
+    either.xnat.faults.on("POST", IMPORT).delay(until=done)
+    answers: list[int] = []
+    thread = in_background(lambda: answers.append(send(either).status_code))
+    with Visitor(either.xnat) as other:
+        while not other.rows(ROWS):
+            assert answers == []
+    done.set()
+    thread.join()
+    assert answers == [200]
+
+
+def test_a_late_effect_comes_when_the_client_has_gone(old: Visitor) -> None:  # F67
+    done = threading.Event()
+    old.xnat.faults.on("POST", IMPORT).late_effect(until=done)
+    with pytest.raises(requests.ConnectionError):
+        send(old)
+    assert old.rows(ROWS) == []
+    done.set()
+    while not old.rows(ROWS):
+        pass
+    assert old.rows(f"/data{place()}/resources")[0]["file_count"] == "2"
+
+
+def test_an_early_answer_comes_while_the_body_is_still_being_sent(either: Visitor) -> None:
+    either.xnat.faults.on("POST", IMPORT).answer_early(413, after=1, reads_on=True)
+    assert (send(either).status_code, either.xnat.instances()) == (413, [])
+
+
+def test_a_row_may_look_stuck_for_some_looks(either: Visitor) -> None:  # C8 4.3
+    send(either)
+    either.xnat.faults.on("GET", ROWS, times=2).stick("_ARCHIVING")
+    assert [either.rows(ROWS)[0]["status"] for _ in range(3)] == ["_ARCHIVING", "_ARCHIVING", "READY"]
+
+
+def test_a_row_may_vanish_and_files_may_be_missing(either: Visitor) -> None:  # F61
+    either.xnat.faults.on("POST", IMPORT).lose_row()
+    assert (send(either).status_code, either.rows(ROWS)) == (200, [])
+    either.xnat.faults.on("POST", IMPORT).lose_files(1)
+    send(either)
+    assert either.rows(f"/data{place()}/resources")[0]["file_count"] == "1"
+
+
+def test_another_import_may_be_mixed_in(either: Visitor) -> None:  # F61
+    either.xnat.faults.on("POST", IMPORT).mix_in(zipped(series_of(3, study=OTHER_STUDY)))
+    assert send(either).status_code == 200
+    assert {one.study_uid for one in either.xnat.instances()} == {STUDY, OTHER_STUDY}
+    assert [row["tag"] for row in either.rows(ROWS)] == [STUDY]
+
+
+def test_a_dump_may_be_of_somebody_elses_session(either: Visitor) -> None:  # C8 6
+    send(either)
+    either.sent(zipped(series_of(1, study=OTHER_STUDY)), dest=place("xw_2"), session="xw_2")
+    either.xnat.faults.on("GET", "dicomdump").cross_talk()
+    dump = {"src": place("xw_2"), "field": "StudyInstanceUID"}
+    found = [either.rows("/data/services/dicomdump", **dump)[0]["value"] for _ in range(2)]
+    assert found == [STUDY, OTHER_STUDY]
+
+
+def test_a_slow_reader_still_reads_everything(either: Visitor) -> None:
+    either.xnat.faults.on("POST", IMPORT).read_slowly(0.01)
+    assert (send(either).status_code, len(either.xnat.instances())) == (200, 2)
+
+
+def test_stopping_ends_what_waits(either: Visitor) -> None:
+    either.xnat.faults.on("GET", "/data/projects").delay(seconds=60)
+    waiting = in_background(lambda: _swallow(lambda: either.get("/data/projects")))
+    while either.xnat.faults.unused():
+        pass
+    either.xnat.stop()
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
+def _swallow(act: Callable[[], object]) -> None:
+    try:
+        act()
+    except requests.ConnectionError:
+        return
+
+
+def test_faults_can_be_planned_over_a_control_address(either: Visitor) -> None:
+    control = either.xnat.listen_for_faults()
+    wish = {"method": "GET", "path": "/data/projects", "fault": "refuse", "with": {"status": 418}}
+    assert requests.post(f"{control}/faults", json=wish, timeout=10).status_code == 201
+    assert requests.get(f"{control}/faults", timeout=10).json() == ["GET /data/projects refuse 1"]
+    assert either.get("/data/projects").status_code == 418
+    assert requests.get(f"{control}/faults", timeout=10).json() == []
+    send(either)
+    assert len(requests.get(f"{control}/instances", timeout=10).json()) == 2
+    assert len(requests.get(f"{control}/requests", timeout=10).json()) == 2
+    assert requests.delete(f"{control}/faults", timeout=10).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "wish", [{}, {"fault": "plan_from"}, {"fault": "refuse"}, {"fault": "refuse", "method": "GET"}]
+)
+def test_a_wish_that_is_none_is_refused(either: Visitor, wish: dict[str, str]) -> None:
+    control = either.xnat.listen_for_faults()
+    assert requests.post(f"{control}/faults", json=wish, timeout=10).status_code == 400

@@ -1,0 +1,179 @@
+"""Habits that are off unless the options ask for them: filters, other UIDs, scripts, delays, queues, limits."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.sandbox.kit import OTHER_STUDY, STUDY, Clock, Visitor, dicom, place, reason, series_of, zipped
+from xnat_watchd.sandbox import Options, Sandbox
+
+ROWS = "/data/prearchive/projects/P1"
+Opened = Callable[..., Visitor]
+
+
+@pytest.fixture
+def opened(tmp_path: Path, clock: Clock) -> Iterator[Opened]:
+    """Give a function that opens an XNAT of a dialect with these options."""
+    with ExitStack() as stack:
+
+        def open_one(dialect: str = "1.8", **options: object) -> Visitor:
+            settings = Options(**options)  # type: ignore[arg-type]
+            xnat = Sandbox(tmp_path / dialect, dialect, projects=["P1"], users={"tech": "secret"}, clock=clock,
+                           options=settings)  # fmt: skip
+            return stack.enter_context(Visitor(stack.enter_context(xnat)))
+
+        yield open_one
+
+
+def archive_together(visitor: Visitor, places: list[str], subject: str) -> list[tuple[int, str]]:
+    """Archive several rows at the same moment, each in a login session of its own."""
+    answers: list[tuple[int, str]] = []
+    gate = threading.Barrier(len(places))
+
+    def one(number: int, src: str) -> None:
+        with Visitor(visitor.xnat) as own:
+            gate.wait()
+            answer = own.archive(src, subject=subject, session=f"E{number}")
+            answers.append((answer.status_code, reason(answer)))
+
+    threads = [threading.Thread(target=one, args=pair) for pair in enumerate(places)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(answers)
+
+
+def test_a_series_filter_drops_in_silence(opened: Opened) -> None:  # C8 3.4
+    visitor = opened(left_out_series="series 2")
+    members = {**series_of(1), **series_of(2, series=2)}
+    assert visitor.send(zipped(members), dest=place()).status_code == 200
+    assert len(visitor.xnat.instances()) == 1
+    answer = visitor.send(zipped(series_of(2, series=2)), dest=place("all"))
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_a_site_may_give_every_object_other_uids(opened: Opened) -> None:  # C8 4.1
+    visitor = opened(remaps_uids=True)
+    row = visitor.sent(zipped(series_of(2)), dest=place(), session="xw_1")
+    (shown,) = visitor.rows(ROWS)
+    assert shown["tag"] != STUDY
+    assert {one.study_uid for one in visitor.xnat.instances()} == {shown["tag"]}
+    assert len({one.sop_uid for one in visitor.xnat.instances()}) == 2
+    visitor.archived(row, subject="S1", session="E1")
+    dump = {"src": "/archive/projects/P1/experiments/E1", "field": "StudyInstanceUID"}
+    assert visitor.rows("/data/services/dicomdump", **dump)[0]["value"] == shown["tag"]
+
+
+def test_a_later_upload_no_longer_matches_a_remapped_row(opened: Opened) -> None:  # C8 4.1 `tag`
+    visitor = opened(remaps_uids=True)
+    for series in (1, 2):
+        visitor.sent(zipped(series_of(1, series=series)), dest="/prearchive/projects/P1", session="E1")
+    assert len(visitor.rows(ROWS)) == 2
+
+
+def test_names_are_replaced_at_reception_on_1_8(opened: Opened) -> None:  # C8 3.7
+    visitor = opened(anonymises=True)
+    content = dicom(PatientName="Canary^Kimberley", StudyDescription="secret study")
+    visitor.sent(zipped({"a": content}), dest=place(), subject="S1", session="E1")
+    stored = visitor.xnat.instances()[0].path.read_bytes()
+    assert b"Canary" not in stored
+    assert b"secret study" not in stored
+    assert stored.endswith(content[-64:])
+
+
+@pytest.mark.parametrize(
+    ("dest", "replaced"), [("/archive/projects/P1/subjects/S1/experiments/E1", True), (place(), False)]
+)
+def test_names_are_replaced_on_the_straight_way_only_on_1_6(
+    opened: Opened, dest: str, *, replaced: bool
+) -> None:  # F18
+    visitor = opened("1.6", anonymises=True)
+    where = visitor.sent(zipped({"a": dicom(implicit=True)}), dest=dest)
+    if not replaced:
+        visitor.archived(where, subject="S1", session="E1")
+    dump = {"src": "/archive/projects/P1/experiments/E1", "field": "PatientName"}
+    assert visitor.rows("/data/services/dicomdump", **dump)[0]["value"] == ("S1" if replaced else "Canary^Kim")
+
+
+def test_an_archiving_that_takes_long_is_500_while_it_goes_on(opened: Opened) -> None:  # C8 5.2, trap 8
+    visitor = opened(archiving_takes=timedelta(seconds=0.2), archive_timeout=timedelta(seconds=0.01))
+    row = visitor.sent(zipped(series_of(1)), dest=place(), session="xw_1")
+    answer = visitor.archive(row, subject="S1", session="E1")
+    assert (answer.status_code, "time-out" in reason(answer)) == (500, True)
+    assert visitor.rows(ROWS)[0]["status"] == "_ARCHIVING"
+    assert visitor.archive(row, subject="S1", session="E1").status_code == 403
+    assert visitor.ask("DELETE", f"/data{row}").status_code == 200
+    while visitor.rows(ROWS):
+        pass
+    assert [one["label"] for one in visitor.xnat.sessions("P1")] == ["E1"]
+
+
+def test_a_second_attempt_meanwhile_is_423_on_1_6(opened: Opened) -> None:  # F38
+    visitor = opened("1.6", archiving_takes=timedelta(seconds=0.3))
+    visitor.sent(zipped(series_of(1)), dest=place(), session="xw_1")
+    first, second = archive_together(visitor, [place(), place()], "S1")
+    assert first == (200, "")
+    assert second == (423, "Duplicate archive attempt.  Preachive session already archiving.")
+
+
+def test_two_sessions_that_make_one_subject_at_once_break_1_6_and_not_1_8(opened: Opened) -> None:  # F38, C8 5.5
+    for dialect, worst in (("1.6", 500), ("1.8", 200)):
+        visitor = opened(dialect, archiving_takes=timedelta(seconds=0.2))
+        for number, study in enumerate((STUDY, OTHER_STUDY)):
+            visitor.sent(zipped(series_of(1, study=study)), dest=place(f"xw_{number}"), session=f"xw_{number}")
+        answers = archive_together(visitor, [place("xw_0"), place("xw_1")], "NEW")
+        assert [status for status, _ in answers] == [200, worst]
+
+
+def test_a_subject_that_exists_may_be_used_by_several_at_once(opened: Opened) -> None:  # F38
+    visitor = opened("1.6", archiving_takes=timedelta(seconds=0.1))
+    visitor.put("/data/projects/P1/subjects/THERE")
+    for number, study in enumerate((STUDY, OTHER_STUDY)):
+        visitor.sent(zipped(series_of(1, study=study)), dest=place(f"xw_{number}"), session=f"xw_{number}")
+    assert archive_together(visitor, [place("xw_0"), place("xw_1")], "THERE") == [(200, ""), (200, "")]
+
+
+def test_queued_work_is_done_later(opened: Opened, clock: Clock) -> None:  # F25, C8 4.6
+    visitor = opened(queue_takes=timedelta(seconds=3))
+    row = visitor.sent(zipped(series_of(1)), dest=place(), session="xw_1")
+    visitor.ask("POST", "/data/services/prearchive/delete", params={"src": row})
+    assert visitor.rows(ROWS)[0]["status"] == "QUEUED_DELETING"
+    clock.move(seconds=3)
+    assert visitor.rows(ROWS) == []
+
+
+def test_a_workflow_ends_by_itself(opened: Opened, clock: Clock) -> None:  # F29
+    visitor = opened("1.6", pipelines_take=timedelta(seconds=5))
+    for number in (1, 2):
+        visitor.sent(zipped(series_of(1, series=number)), dest=place(f"xw_{number}"), session="xw")
+    visitor.archived(place("xw_1"), subject="S1", session="E1")
+    assert visitor.archive(place("xw_2"), subject="S1", session="E1", overwrite="append").status_code == 409
+    clock.move(seconds=6)
+    visitor.archived(place("xw_2"), subject="S1", session="E1", overwrite="append")
+
+
+def test_too_many_login_sessions_refuse_the_next(opened: Opened, clock: Clock) -> None:  # C8 1.2, trap 17
+    visitor = opened(session_limit=3)
+
+    def login() -> int:
+        visitor.http.cookies.clear()
+        return visitor.get("/data/projects").status_code
+
+    assert [login() for _ in range(4)] == [200, 200, 200, 401]
+    clock.move(minutes=16)
+    assert login() == 200
+
+
+def test_stopping_ends_an_archiving_in_the_background(opened: Opened) -> None:
+    visitor = opened(archiving_takes=timedelta(seconds=60), archive_timeout=timedelta(seconds=0.01))
+    row = visitor.sent(zipped(series_of(1)), dest=place(), session="xw_1")
+    assert visitor.archive(row).status_code == 500
+    visitor.xnat.stop()
+    assert {one.where for one in visitor.xnat.instances()} == {"prearchive"}

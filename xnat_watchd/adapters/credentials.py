@@ -1,0 +1,158 @@
+"""Who we are on XNAT: the first source that knows a user and a password for the server.
+
+A source is a function of the server's address and the environment. It gives None when it knows nothing, and
+raises `Refusal` when it knows half of it or would be careless with it: then the next source is not asked,
+since its user would be another. No sentence holds a user or a password.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from netrc import NetrcParseError, netrc
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from xnat_watchd.adapters.config import PASSWORD_VARIABLE, USER_VARIABLE
+from xnat_watchd.core.errors import Refusal
+
+USER_FILE, PASSWORD_FILE = "xnat_user", "xnat_password"
+"""Below $CREDENTIALS_DIRECTORY, as `LoadCredential=xnat_user:...` gives them, or a folder by the name `xnat`."""
+
+_LONGEST = 4096  #: bytes of a credential file that are read
+
+
+class Secret:
+    """A text that shows itself only when it is asked to. No dataclass: `asdict` would show it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """Give the text, to send it and for nothing else."""
+        return self._text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "Secret()"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A user and a password, and where they were found, in words for people."""
+
+    user: str
+    password: Secret
+    source: str
+
+
+Source = Callable[[str, Mapping[str, str]], Credential | None]
+
+
+def find(server: str, environ: Mapping[str, str]) -> Credential | None:
+    """Give the credential for a server's address, or None if no source knows one."""
+    return next((found for source in SOURCES if (found := source(server, environ))), None)
+
+
+def from_environment(server: str, environ: Mapping[str, str]) -> Credential | None:
+    """Give what two variables say. They hold for the server of the settings, whichever it is."""
+    del server
+    user, password = environ.get(USER_VARIABLE), environ.get(PASSWORD_VARIABLE)
+    return _both(user, password, f"the variables {USER_VARIABLE} and {PASSWORD_VARIABLE}")
+
+
+def from_systemd(server: str, environ: Mapping[str, str]) -> Credential | None:
+    """Give what systemd has put into the service's own folder (systemd.exec(5), CREDENTIALS).
+
+    The mode of these files is not looked at: it differs between versions, and nobody else reaches the folder.
+    """
+    del server
+    if not environ.get("CREDENTIALS_DIRECTORY"):
+        return None
+    folder = Path(environ["CREDENTIALS_DIRECTORY"])
+    user, password = _first_line(folder / USER_FILE), _first_line(folder / PASSWORD_FILE)
+    return _both(user, password, f"the systemd credentials {USER_FILE} and {PASSWORD_FILE}")
+
+
+def from_netrc(server: str, environ: Mapping[str, str]) -> Credential | None:
+    """Give the entry of $NETRC or ~/.netrc for `host:port`, else for `host`.
+
+    The entry `default` is passed over: it is a password for whatever server somebody writes into the settings.
+    """
+    name = environ.get("NETRC") or (environ["HOME"] + "/.netrc" if environ.get("HOME") else "")
+    if not name:
+        return None
+    parts = urlsplit(server)
+    hosts = _hosts(Path(name))
+    entry = hosts.get(parts.netloc) or hosts.get(parts.hostname or "")
+    if entry is None:
+        return None
+    _refuse_what_others_can_read(Path(name))
+    return _both(entry[0] or None, entry[2] or None, f"the file {name}")
+
+
+SOURCES: tuple[Source, ...] = (from_environment, from_systemd, from_netrc)
+"""In this order. A file that the program itself writes would stand in front."""
+
+
+def _both(user: str | None, password: str | None, source: str) -> Credential | None:
+    if not user and not password:
+        return None
+    if not user or not password:
+        raise Refusal(
+            f"{source} give only half of a login: the {'password' if user else 'user'} is missing",
+            advice="Give both, or neither.",
+        )
+    return Credential(user, Secret(password), source)
+
+
+def _first_line(file: Path) -> str | None:
+    """Give a file's text without the line's end that an editor leaves, or None if there is no such file."""
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(_LONGEST + 1).decode()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Refusal(f"{file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Refusal(f"{file}: is not a text in UTF-8") from None
+    if len(text) > _LONGEST or "\n" in text.rstrip("\r\n"):
+        raise Refusal(f"{file}: holds more than one line")
+    return text.rstrip("\r\n")
+
+
+def _hosts(file: Path) -> Mapping[str, tuple[str, str, str]]:
+    """Give login, account and password by machine, without `default`."""
+    try:
+        hosts = netrc(str(file)).hosts
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise Refusal(f"{file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Refusal(f"{file}: is not a text in UTF-8") from None
+    except NetrcParseError as error:
+        # The parser's own words hold the word that it did not expect, which may be a password.
+        raise Refusal(f"{file}: cannot be understood at line {error.lineno}") from None
+    return {name: entry for name, entry in hosts.items() if name != "default"}
+
+
+def _refuse_what_others_can_read(file: Path) -> None:
+    seen = file.stat()
+    if seen.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise Refusal(
+            f"{file}: other users of this machine may read or change it, and it holds a password",
+            advice=f"Type `chmod 600 {file}`, and change the password if somebody may have seen it.",
+        )
+    if seen.st_uid not in (0, os.geteuid()):
+        raise Refusal(f"{file}: belongs to another user, and it holds a password", advice="Use a file of your own.")

@@ -1,0 +1,66 @@
+"""Having XNAT archive our row, and finding out what its failures mean (F27 to F38, C8 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xnat_watchd.adapters.gateway.answers import Answer
+from xnat_watchd.adapters.gateway.conversation import Conversation
+from xnat_watchd.adapters.gateway.verdicts import Deed
+from xnat_watchd.adapters.gateway.wire import Call
+from xnat_watchd.core.delivery import Place, Row
+from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, OnceMore, WatchdError
+from xnat_watchd.core.labels import as_stored_by_1_6, clean
+
+AT_WORK = ("_", "QUEUED_", "ARCHIVING", "RECEIVING", "BUILDING", "MOVING", "DELETING", "SEPARATING")
+BUSY = ("may already be in progress", "concurrent modification")  #: an open workflow (F29, C8 5.5)
+FAILED = 500
+ELSEWHERE = frozenset({301, 303})  #: a success that points at the session (C8 5.2)
+
+Look = Callable[[Place], Row | None]
+Labels = tuple[str | None, str]
+
+
+def archive(talk: Conversation, look: Look, place: Place, labels: Labels, options: set[str]) -> None:
+    """Archive a row under these labels of subject and session. Options: `join`, `pipelines`.
+
+    A subject that 1.6 would spoil is not sent: it has its name from the row, unspoilt (F70, capture 281).
+    `overwrite` goes to 1.6 only: a newer server joins sessions of one study without it, and overrides
+    conflicts with it (C8 5.3).
+    """
+    subject, label = labels
+    query = {"src": place.path, "session": label}
+    if subject is not None and stored(talk, subject) == clean(subject):
+        query["subject"] = subject
+    if "pipelines" not in options:
+        query["triggerPipelines"] = "false"
+    if not talk.dialect.is_old:
+        query["event_reason"] = "xnat-watchd"  # a site may demand one (C8 5.1)
+    elif "join" in options:
+        query["overwrite"] = "append"
+    talk.whoami(probing=False)  # a guest's 404 would look like "archived already"
+    call = Call(method="POST", path="/data/services/archive", deed=Deed.ARCHIVE, query=query)
+    answer = talk.act(call, place.project, fine=ELSEWHERE | {FAILED})
+    if answer.status == FAILED:
+        raise _failure(look(place), answer)
+
+
+def stored(talk: Conversation, label: str) -> str:
+    """Give what the server makes of a cleaned label that it is sent (F37, F70)."""
+    return as_stored_by_1_6(label) if talk.dialect.is_old else label
+
+
+def _failure(row: Row | None, answer: Answer) -> WatchdError:
+    """Give what a 500 means by what has become of the row: newer servers say 500 to everything (C8 5.2, F33, F34)."""
+    detail = answer.reason
+    if row is None:
+        return InDoubt("XNAT failed while archiving, and our row is gone", detail=detail)
+    if row.status.startswith(AT_WORK):  # its own time-out, while the job goes on (C8 5.2)
+        return NotYet("XNAT is still archiving", detail=detail)
+    if row.status == "CONFLICT" and any(words in answer.words for words in BUSY):
+        return NotYet("XNAT is still at work on the session of this label", detail=detail)
+    if row.status == "CONFLICT":
+        return Conflict("XNAT holds something else under this label", detail=detail)
+    if row.status == "ERROR":
+        return OnceMore("XNAT cannot archive the session", detail=detail)
+    return InDoubt("XNAT failed while archiving", detail=detail)

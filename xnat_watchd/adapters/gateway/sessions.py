@@ -1,0 +1,81 @@
+"""Reading archived sessions: one by one by their own address, lists only to find them (C8 17.4, 17.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xnat_watchd.adapters.gateway import records
+from xnat_watchd.adapters.gateway.answers import Node, item, table
+from xnat_watchd.adapters.gateway.conversation import Conversation
+from xnat_watchd.adapters.gateway.records import JSON, path
+from xnat_watchd.adapters.gateway.sop_uid import BEGINNING, sop_uid
+from xnat_watchd.core.delivery import Holding, Session
+
+
+def with_uids(talk: Conversation, project: str, uids: Sequence[str]) -> list[Session]:
+    """Give a project's sessions with one of these StudyInstanceUIDs."""
+    query = {
+        "project": project,
+        "xsiType": "xnat:imageSessionData",  # else no column of images (C8 10)
+        "columns": "ID,project,label,UID",
+        "UID": ",".join(uids),
+        **JSON,
+    }
+    rows = table(talk.read("/data/experiments", query, project=project))
+    ids = dict.fromkeys(one["ID"] for one in rows if one.get("ID") and (one.get("UID") or uids[0]) in uids)
+    found = (by_id(talk, one) for one in ids)
+    return [one for one in found if one and one.project == project and one.holding.study_uid in uids]
+
+
+def named(talk: Conversation, project: str, label: str) -> Session | None:
+    """Give a project's session of this label."""
+    answer = talk.find(path("projects", project, "experiments", label), JSON, project=project)
+    node = item(answer) if answer is not None else None
+    return _session(talk, node) if node and records.is_known_as(node, project, label) else None
+
+
+def by_id(talk: Conversation, accession: str) -> Session | None:
+    """Give a session by its accession ID."""
+    answer = talk.find(path("experiments", accession), JSON)
+    return _session(talk, item(answer)) if answer is not None else None
+
+
+def sop_uids(talk: Conversation, session: Session, series_uid: str) -> frozenset[str]:
+    """Give the SOPInstanceUIDs of a series from the beginning of every file."""
+    scans = [scan.id for scan in session.holding.scans if scan.series_uid == series_uid]
+    files = [file for scan in scans for file in _files(talk, session, scan)]
+    return frozenset(sop_uid(talk.read(file, limit=BEGINNING).body) for file in files)
+
+
+def _files(talk: Conversation, session: Session, scan: str) -> list[str]:
+    here = ("experiments", session.id, "scans", scan)
+    rows = table(talk.read(path(*here, "files"), JSON))
+    return [
+        path(*here, "resources", one["cat_ID"], "files", *one["Name"].split("/"))
+        for one in rows
+        if one.get("Name") and one.get("cat_ID") and records.is_dicom(one.get("collection", ""))
+    ]
+
+
+def _session(talk: Conversation, node: Node) -> Session:
+    accession = node.fields.get("ID", "")
+    holding = records.archived(node, None)
+    if holding is None:
+        rows = table(talk.read(path("experiments", accession, "resources"), {"all": "true", **JSON}))
+        holding = records.archived(node, rows)
+    return Session(
+        id=accession,
+        project=node.fields.get("project", ""),
+        subject=_subject_label(talk, node),
+        label=node.fields.get("label", ""),
+        prearchive_path=node.fields.get("prearchivePath", ""),
+        holding=holding or Holding("", ()),
+    )
+
+
+def _subject_label(talk: Conversation, session: Node) -> str:
+    """Give the label of a session's subject, of which the item has only the accession ID (capture 291)."""
+    if not (accession := session.fields.get("subject_ID", "")):
+        return session.fields.get("subject_label", "")
+    answer = talk.find(path("subjects", accession), JSON)
+    return item(answer).fields.get("label", "") if answer is not None else ""

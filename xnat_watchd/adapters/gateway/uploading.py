@@ -1,0 +1,60 @@
+"""Sending one ZIP to a place of our own, and believing only an answer that names it (F66, C8 3)."""
+
+from __future__ import annotations
+
+from xnat_watchd.adapters.gateway.answers import Answer, uris
+from xnat_watchd.adapters.gateway.conversation import Conversation
+from xnat_watchd.adapters.gateway.pacing import Turns
+from xnat_watchd.adapters.gateway.verdicts import Deed
+from xnat_watchd.adapters.gateway.wire import Call
+from xnat_watchd.adapters.gateway.zip_body import ZipBody
+from xnat_watchd.core.delivery import Place
+from xnat_watchd.core.errors import Conflict, InDoubt, OnceMore, Transient
+
+TYPE = {"Content-Type": "application/zip"}  #: any other is taken for something else (F9, C8 3.1)
+NEWER = {
+    "import-handler": "DICOM-zip",  # streams, and has no cache that mixes (C8 3.7a)
+    "inbody": "true",
+    "prevent_auto_commit": "true",  # the server's own timer leaves a torso alone (C8 13.5)
+    "Ignore-Unparsable": "false",  # else a full disk is a success (C8 3.8)
+    "event_reason": "xnat-watchd",
+}
+UNASSIGNED = (
+    "Ask an XNAT administrator to delete the upload in Unassigned, and whether the program's user may "
+    "create data in the project; then `xnat-watchd retry ITEM`."
+)
+
+
+def send(talk: Conversation, turns: Turns, place: Place, body: ZipBody, *, alone: bool) -> None:
+    """Send a ZIP when it is our turn, and return when XNAT says that it is at that very place."""
+    if not body.size:
+        raise Transient("the ZIP to send is empty")
+    old = talk.dialect.is_old
+    query = {"dest": place.path, "session": place.folder, **({} if old else NEWER)}
+    path = "/data/services/import"
+    call = Call(method="POST", path=path, deed=Deed.IMPORT, query=query, body=body, headers=TYPE)
+    with turns.importing(alone=alone or old, waiting=body.waiting):  # 1.6: never two at once (F61)
+        talk.whoami(probing=False)  # on the same connection: an early answer is then seen (client.md 2)
+        turns.space()
+        try:
+            answer = talk.act_once(call, place.project)
+        finally:
+            if not body.is_sent:
+                talk.drop_connection()
+    _check(place, answer)
+
+
+def _check(place: Place, answer: Answer) -> None:
+    """Raise unless the answer names our place and nothing else (C8 3.4, 3.5)."""
+    lines = uris(answer)
+    if lines == [f"/data{place.path}"]:
+        return
+    if not lines:  # not a ZIP for XNAT, or everything filtered (C8 3.4, 3.8)
+        raise OnceMore("XNAT took the upload and made nothing of it")
+    if len(lines) == 1 and lines[0].startswith("/data/archive/"):  # the project archives by itself (C8 17.8)
+        raise InDoubt("XNAT has archived the upload by itself", detail=answer.reason)
+    if not all(one.startswith(("/data/prearchive/", "/data/archive/", "/xapi/")) for one in lines):
+        raise InDoubt("XNAT took the upload and does not say where it is", detail=answer.reason)
+    if any(one.startswith("/data/prearchive/projects/Unassigned/") for one in lines):
+        raise Conflict("XNAT put the upload into Unassigned", detail=answer.reason, advice=UNASSIGNED)
+    raise Conflict("XNAT put the upload elsewhere than we asked", detail=answer.reason)

@@ -1,0 +1,69 @@
+"""The systemd journal's native protocol: one datagram is one entry with its fields, a traceback in one piece.
+
+See systemd.io/JOURNAL_NATIVE_PROTOCOL. A line on stderr would be cut at its ends of line and carry no fields.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from io import UnsupportedOperation
+from pathlib import Path
+from typing import TextIO
+
+SOCKET = Path("/run/systemd/journal/socket")
+PATIENCE = 1.0  #: seconds that an entry may wait for a busy journal; then it is lost, rather than the work held up
+LONGEST = 32 * 1024
+"""Bytes of one field. Datagrams beyond about 200 kB are refused, and there is one long field at most."""
+
+PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}  # syslog(3)
+
+
+def is_behind(stream: TextIO, environ: Mapping[str, str]) -> bool:
+    """Say whether the journal reads this stream: $JOURNAL_STREAM names its device and inode (systemd.exec(5))."""
+    try:
+        seen = os.fstat(stream.fileno())
+    except (OSError, UnsupportedOperation, ValueError):  # no file of the system, or a closed one
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{seen.st_dev}:{seen.st_ino}"
+
+
+class Journal:
+    """The way into the journal."""
+
+    def __init__(self, path: Path = SOCKET) -> None:
+        self._path = str(path)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.settimeout(PATIENCE)
+
+    def send(self, fields: Mapping[str, str]) -> bool:
+        """Send one entry; say whether it was taken. The address is looked up each time: journald may restart."""
+        try:
+            self._socket.sendto(encode(fields), self._path)
+        except OSError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._socket.close()
+
+
+def encode(fields: Mapping[str, str]) -> bytes:
+    """Give an entry: `KEY=value` lines, or key, length and value where a value has several lines."""
+    return b"".join(_field(name.encode("ascii"), _cut(text)) for name, text in fields.items())
+
+
+def _field(name: bytes, value: bytes) -> bytes:
+    if b"\n" not in value:
+        return name + b"=" + value + b"\n"
+    return name + b"\n" + len(value).to_bytes(8, "little") + value + b"\n"
+
+
+def _cut(text: str) -> bytes:
+    """Give the text in UTF-8, its middle left out if it is too long: a traceback says most at its ends."""
+    value = text.encode("utf-8", "replace")
+    if len(value) <= LONGEST:
+        return value
+    return value[: LONGEST // 4] + b"\n[...]\n" + value[-LONGEST // 2 :]

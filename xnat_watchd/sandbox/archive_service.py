@@ -1,0 +1,163 @@
+"""POST /data/services/archive: one session while the client waits, or several after the answer (C8 5, F27 to F38)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Thread
+
+from . import answers
+from .answers import Answer, Refused
+from .archiving import Conflict, Wish, archive_row, conflicts, find_subject, switches
+from .prearchive import COLUMNS, cells, find
+from .request import Parameters, Request
+from .site import Site, clean_label, escaped
+from .store import UNASSIGNED, Row
+
+DUPLICATE = "Duplicate archive attempt.  Preachive session already archiving."
+IN_PROGRESS = "Operation already in progress on this prearchive entry."
+OUT_OF_TIME = "The archive operation did not complete within the configured time-out interval"
+CR_AND_LF = "Description of the status must not contain CR and LF characters."
+
+
+@dataclass(frozen=True)
+class Job:
+    """The archiving of one row, from its start on."""
+
+    row: Row
+    user: str
+    wish: Wish
+    subject: tuple[str, str]
+    races: bool
+
+
+def archive(site: Site, request: Request) -> Answer:
+    """Archive what `src` names (C8 5.1, 5.2, F27, F28)."""
+    query = request.query + request.form()
+    with site.lock:
+        rows = [_source(site, request, src) for src in _sources(site, query)]
+        if len(rows) > 1:
+            return _archive_several(site, request, rows)
+        project = query.get("project")
+        if site.is_old and project and project not in site.store.projects:
+            raise Refused(500)
+        job = _begin(site, rows[0], request.user, _wish(site, query))
+    return _while_the_client_waits(site, job)
+
+
+def _begin(site: Site, row: Row, user: str, wish: Wish) -> Job:
+    """Lock the row, and see whether the same new subject is being made at this moment (F38)."""
+    row.status = "_ARCHIVING"
+    name = wish.subject or row.subject
+    subject = (row.project, clean_label(name))
+    is_new = find_subject(site, row.project, name) is None
+    races = is_new and subject in site.creating
+    if is_new:
+        site.creating.add(subject)
+    return Job(row, user, wish, subject, races)
+
+
+def _while_the_client_waits(site: Site, job: Job) -> Answer:
+    """Wait for the job; the newer dialect loses patience at a time, and the job goes on (C8 5.2, trap 8)."""
+    takes, patience = site.options.archiving_takes, site.options.archive_timeout
+    if takes > patience and not site.is_old:
+        site.in_background(Thread(target=_later, args=(site, job), name="archiving"))
+        site.wait(None, patience.total_seconds())
+        raise Refused(500, OUT_OF_TIME)
+    site.wait(None, takes.total_seconds())
+    with site.lock:
+        return _finish(site, job)
+
+
+def _later(site: Site, job: Job) -> None:
+    site.wait(None, site.options.archiving_takes.total_seconds())
+    if site.stopped.is_set():
+        return
+    with site.lock:
+        try:
+            _finish(site, job)
+        except Refused:
+            return  # the row and its log say why
+
+
+def _finish(site: Site, job: Job) -> Answer:
+    """Do the work; conflicts are 409 on 1.6.5, and any failure 500 on newer servers (C8 5.2, F30)."""
+    row, folder, was_built = job.row, job.row.folder, job.row.session is not None
+    site.creating.discard(job.subject)
+    try:
+        _check_race(site, job)
+        return answers.uris(["/data" + archive_row(site, row, job.user, job.wish)])
+    except Refused as refusal:
+        if site.is_old:
+            if not was_built and not isinstance(refusal, Conflict):
+                row.status = "ARCHIVING"  # F33: stuck until it is built
+            raise
+        raise Refused(500, f"FAILED: Unable to archive {folder}: Operation Failed: {refusal.words}") from refusal
+
+
+def _check_race(site: Site, job: Job) -> None:
+    """Fail where another session was making the same subject (F38); newer servers wait and retry (C8 5.5)."""
+    if job.races and site.is_old:
+        job.row.status = "ERROR"
+        raise Refused(500, CR_AND_LF)
+
+
+def _sources(site: Site, query: Parameters) -> list[str]:
+    sources = query.all("src")
+    if not sources and "PREARC_TIMESTAMP" in query:
+        names = ("project", "PREARC_TIMESTAMP", "PREARC_SESSION_FOLDER")
+        sources = ["/prearchive/projects/" + "/".join(query.get(name) for name in names)]
+    if not sources:
+        raise Refused(500, "Index 0 out of bounds for length 0") if site.is_old else Refused(404)
+    return sources
+
+
+def _source(site: Site, request: Request, src: str) -> Row:
+    """Find the row of a source, with the refusals that come before the job (C8 5.4, F28)."""
+    if src.removeprefix("/data").startswith("/archive/"):
+        raise Refused(400, f"Invalid src URI ({src})")
+    row = find(site, src)
+    bare = src.removeprefix("/data")
+    project = bare.split("/")[3]
+    if project != UNASSIGNED and project not in site.store.projects:
+        raise Refused(500)
+    if not site.may_edit(request.user, project):
+        raise Refused(403, bare)
+    if row is None:
+        raise Refused(404, f"{bare} not found.")
+    if row.is_locked:
+        raise Refused(423, DUPLICATE) if site.is_old else Refused(403, IN_PROGRESS)
+    return row
+
+
+def _wish(site: Site, query: Parameters) -> Wish:
+    return Wish(
+        escaped(query.get("subject"), letters_too=site.is_old),
+        escaped(query.get("session", "label", "EXPT_LABEL"), letters_too=site.is_old),
+        query.get("overwrite"),
+        query.flag("overwrite_files") and site.is_old,
+        query.flag("triggerPipelines", default=True),
+    )
+
+
+def _archive_several(site: Site, request: Request, rows: list[Row]) -> Answer:
+    """Archive several rows: the answer is a table of how they looked when it began (F28, C8 5.2)."""
+    shown = [{**cells(row), "status": "ARCHIVING"} for row in rows]
+    wish = Wish(overwrite=request.query.get("overwrite"), overwrite_files=request.query.flag("overwrite_files"))
+    for row in rows:
+        try:
+            archive_row(site, row, request.user, wish)
+        except Refused:
+            continue  # the row and its log say why
+    return answers.xml_table(shown, COLUMNS)
+
+
+def validate(site: Site, request: Request) -> Answer:
+    """POST /data/services/validate-archive: the conflicts that archiving would meet (C8 5.6, capture 279)."""
+    query = request.query + request.form()
+    row = _source(site, request, query.get("src"))
+    wish = _wish(site, query)
+    subject = find_subject(site, row.project, wish.subject or row.subject)
+    existing = site.store.experiment(row.project, clean_label(wish.session or row.name))
+    found = conflicts(site, row, subject, existing, switches(site, row, wish)) if subject and existing else []
+    rows = [{"code": number, "type": "CONFLICT", "message": words} for number, words in enumerate(found, 1)]
+    return answers.xml_table(rows, ("code", "type", "message"))

@@ -1,0 +1,71 @@
+"""Imports that start too close together share the server's cache folder, and damage each other (F61, F62, F68).
+
+Off unless the options say within which time two starts are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import NoReturn
+
+from .answers import Refused
+from .building import build
+from .importing import NOTHING_PARSABLE
+from .placing import add_file
+from .request import Request
+from .site import Site
+from .store import Arrived, Cache, Row
+
+
+def cache_of(site: Site, user: str, folder: Path) -> Cache:
+    """Give the cache folder of an import that starts now: its own, or that of another one just before."""
+    with site.lock:
+        last, now = site.caches.get(user), monotonic()
+        if last is None or now - last.started >= site.options.collides_within.total_seconds():
+            site.caches[user] = last = Cache(now, folder)
+        return last
+
+
+def give_away(site: Site, cache: Cache, files: list[Arrived]) -> NoReturn:
+    """Lose these files to the import whose folder it is; nothing remains to be parsed."""
+    with site.lock:
+        if cache.row is None:
+            cache.strays.extend(_moved(cache.folder, file) for file in files)
+        elif cache.row.key in site.store.rows:
+            for file in files:
+                add_file(site, cache.row, file)
+            build(site, cache.row)
+    raise Refused(400, NOTHING_PARSABLE)
+
+
+def mix(site: Site, cache: Cache, row: Row) -> None:
+    """Let the strays of a shared folder fall into a row."""
+    cache.row = row
+    for file in cache.strays:
+        add_file(site, row, file)
+    if cache.strays:
+        build(site, row)
+
+
+@contextmanager
+def alone_in_session(site: Site, request: Request) -> Iterator[None]:
+    """Refuse an import beside another one in the same login session, where the site is so confused (F62)."""
+    with site.lock:
+        if site.is_old and site.options.confuses_sessions and request.login in site.importing:
+            words = f"user {request.user} does not have create permissions for project {request.query.get('project')}"
+            raise Refused(403, f"This user has insufficient privileges for the data type '{words}'.")
+        site.importing.append(request.login)
+    try:
+        yield
+    finally:
+        with site.lock:
+            site.importing.remove(request.login)
+
+
+def _moved(folder: Path, file: Arrived) -> Arrived:
+    path = folder / f"stray-{file.path.name}"
+    file.path.replace(path)
+    return Arrived(file.name, path, file.header)

@@ -1,0 +1,295 @@
+"""What the faults do to one exchange: before the work, while the body comes, after the work, and to the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from io import BytesIO
+from itertools import chain
+from tempfile import TemporaryFile
+from threading import Event
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from .answers import Answer
+from .building import build
+from .dicom import read_header
+from .placing import add_file
+from .prearchive_actions import remove
+from .request import Body, Parameters, Request
+from .site import Site
+from .store import Arrived, Row
+from .zipstream import entries
+
+if TYPE_CHECKING:
+    from .application import Application
+
+
+class Cut(ConnectionError):
+    """The connection ends here: it breaks, or the server hangs up without a further word."""
+
+    def __init__(self, words: str, *, breaks: bool = False) -> None:
+        super().__init__(words)
+        self.breaks = breaks
+
+
+@dataclass
+class Exchange:
+    """One request, and what may be done to its connection."""
+
+    request: Request
+    application: Application
+    send: Callable[[Answer], None]
+    hang_up: Callable[[], None]
+
+    @property
+    def site(self) -> Site:
+        """The site that is asked."""
+        return self.application.site
+
+
+class Effect:
+    """What happens to one exchange; by itself nothing does."""
+
+    count: int | None = None  # the byte of the body at which it happens
+
+    def before(self, exchange: Exchange) -> Answer | None:
+        """Act before anything is done; an answer is given in the server's place."""
+
+    def reading(self, exchange: Exchange, taken: int) -> None:
+        """See, before each piece of the body, how many bytes have been taken; may raise Cut."""
+
+    def after(self, exchange: Exchange, answer: Answer) -> Answer:  # noqa: ARG002 - for those that need it
+        """Act after everything was done, and change the answer; may raise Cut."""
+        return answer
+
+
+@dataclass
+class Refusal(Effect):
+    """An answer without any work."""
+
+    answer: Answer
+
+    def before(self, exchange: Exchange) -> Answer | None:
+        """Read the body, as a proxy does, and refuse."""
+        exchange.request.body.drain()
+        return self.answer
+
+
+@dataclass
+class Instead(Effect):
+    """Another answer after the work."""
+
+    answer: Answer
+
+    def after(self, exchange: Exchange, answer: Answer) -> Answer:  # noqa: ARG002 - the other answer
+        """Give the other answer."""
+        return self.answer
+
+
+@dataclass
+class Restated(Effect):
+    """Another status."""
+
+    status: int
+
+    def after(self, exchange: Exchange, answer: Answer) -> Answer:  # noqa: ARG002 - only the status changes
+        """Give the answer with the other status."""
+        return replace(answer, status=self.status)
+
+
+@dataclass
+class Reset(Effect):
+    """A connection that breaks in mid-body."""
+
+    count: int = 0
+
+    def before(self, exchange: Exchange) -> Answer | None:  # noqa: ARG002 - needs nothing of it
+        """Break at once where no byte shall be read."""
+        if not self.count:
+            raise Cut("reset before the body", breaks=True)
+        return None
+
+    def reading(self, exchange: Exchange, taken: int) -> None:  # noqa: ARG002 - counts only
+        """Break when enough has come."""
+        if taken >= self.count:
+            raise Cut("reset in mid-body", breaks=True)
+
+
+@dataclass
+class Early(Effect):
+    """An answer while the body is still coming."""
+
+    answer: Answer
+    reads_on: bool
+    count: int = 0
+    _sent: bool = False
+
+    def before(self, exchange: Exchange) -> Answer | None:
+        """Answer at once where no byte shall be read."""
+        if not self.count:
+            self.reading(exchange, 0)
+        return None
+
+    def reading(self, exchange: Exchange, taken: int) -> None:
+        """Answer when enough has come."""
+        if taken < self.count or self._sent:
+            return
+        self._sent = True
+        exchange.send(self.answer)
+        if self.reads_on:
+            exchange.request.body.drain()
+        raise Cut("answered early")
+
+
+class Lost(Effect):
+    """No answer after the work."""
+
+    def after(self, exchange: Exchange, answer: Answer) -> Answer:  # noqa: ARG002 - nobody gets it
+        """Hang up."""
+        raise Cut("the answer is lost")
+
+
+@dataclass
+class CutAnswer(Effect):
+    """An answer that breaks off."""
+
+    size: int
+
+    def after(self, exchange: Exchange, answer: Answer) -> Answer:
+        """Promise the whole, send a part, hang up."""
+        body = answer.body if isinstance(answer.body, bytes) else answer.body.read_bytes()
+        length = ("X-Content-Length", str(len(body)))
+        exchange.send(replace(answer, body=body[: self.size], headers=(*answer.headers, length)))
+        raise Cut("the answer broke off")
+
+
+@dataclass
+class Delayed(Effect):
+    """An answer that comes late."""
+
+    until: Event | None
+    seconds: float
+
+    def after(self, exchange: Exchange, answer: Answer) -> Answer:
+        """Wait, but no longer than the sandbox runs."""
+        exchange.site.wait(self.until, self.seconds)
+        return answer
+
+
+@dataclass
+class LateEffect(Effect):
+    """Work that is done when the client has long gone."""
+
+    until: Event
+
+    def before(self, exchange: Exchange) -> Answer | None:
+        """Keep the body, hang up, and go on later."""
+        request = exchange.request
+        with TemporaryFile() as kept:
+            while piece := request.body.read(1024 * 1024):
+                kept.write(piece)
+            size = kept.tell()
+            kept.seek(0)
+            exchange.hang_up()
+            exchange.site.wait(self.until)
+            request.body = Body(kept, size, lambda _: None)
+            exchange.application.answer(request)
+        raise Cut("the client has long gone")
+
+
+@dataclass
+class SlowReader(Effect):
+    """A body that is read slowly."""
+
+    seconds: float
+
+    def reading(self, exchange: Exchange, taken: int) -> None:  # noqa: ARG002 - however much
+        """Pause before a piece."""
+        exchange.site.wait(None, self.seconds)
+
+
+@dataclass
+class Stuck(Effect):
+    """Rows that seem to stay in a status."""
+
+    status: str
+
+    def before(self, exchange: Exchange) -> Answer | None:
+        """Put every row into the status while it is looked at."""
+        with exchange.site.lock:
+            rows = list(exchange.site.store.rows.values())
+            true = [row.status for row in rows]
+            for row in rows:
+                row.status = self.status
+            answer = exchange.application.answer(exchange.request)
+            for row, status in zip(rows, true, strict=True):
+                row.status = status
+        return answer
+
+
+class LostRow(Effect):
+    """An import whose rows vanish."""
+
+    def after(self, exchange: Exchange, answer: Answer) -> Answer:
+        """Forget the rows that the answer names."""
+        with exchange.site.lock:
+            for row in _rows_of(exchange.site, answer):
+                remove(exchange.site, row)
+        return answer
+
+
+@dataclass
+class LostFiles(Effect):
+    """An import whose rows miss files."""
+
+    missing: int
+
+    def after(self, exchange: Exchange, answer: Answer) -> Answer:
+        """Take the last files away and build again."""
+        with exchange.site.lock:
+            for row in _rows_of(exchange.site, answer):
+                for file in row.files[-self.missing :]:
+                    file.path.unlink()
+                del row.files[-self.missing :]
+                build(exchange.site, row)
+        return answer
+
+
+@dataclass
+class MixedIn(Effect):
+    """An import into which another one's files fall (F61)."""
+
+    content: bytes
+
+    def after(self, exchange: Exchange, answer: Answer) -> Answer:
+        """Put the other files into the first row of the answer; its UID stays that of the first study."""
+        site = exchange.site
+        with site.lock:
+            for row in _rows_of(site, answer)[:1]:
+                for entry in entries(BytesIO(self.content).read):
+                    path = site.store.spool()
+                    path.write_bytes(b"".join(entry.pieces()))
+                    add_file(site, row, Arrived(entry.name, path, read_header(path)))
+                build(site, row)
+        return answer
+
+
+class CrossTalk(Effect):
+    """A header dump of somebody else's session."""
+
+    def before(self, exchange: Exchange) -> Answer | None:
+        """Ask for another session than the client did."""
+        request, store = exchange.request, exchange.site.store
+        rows = (row.uri for row in store.rows.values())
+        sessions = (f"/archive/projects/{one.project}/experiments/{one.label}" for one in store.experiments.values())
+        asked = request.query.get("src")
+        other = next((uri for uri in chain(rows, sessions) if not asked.startswith(uri)), asked)
+        pairs = [(name, other if name == "src" else value) for name, value in request.query.pairs]
+        return exchange.application.answer(replace(request, query=Parameters(pairs)))
+
+
+def _rows_of(site: Site, answer: Answer) -> list[Row]:
+    lines = answer.body.decode("iso-8859-1").split() if isinstance(answer.body, bytes) else []
+    found = (site.store.rows.get(tuple(unquote(line).split("/")[-3:])) for line in lines)  # type: ignore[arg-type]
+    return [row for row in found if row]

@@ -1,0 +1,47 @@
+"""The other forms of an answer: a table as XML, CSV or page, a thing as a page (F54, C8 0.6, captures 38 to 40)."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from . import answers
+from .answers import Answer
+from .request import Request
+
+BAD = 400
+TABLE_FORMS = frozenset({"csv", "html", "xml"})
+PAGE = (
+    b"<!DOCTYPE html>\n<html><head><title>XNAT</title></head><body>"
+    b"This page shows it to people; programs ask for format=json.</body></html>"
+)
+
+
+def in_form(request: Request, answer: Answer) -> Answer:
+    """Give a JSON answer in the form asked for; the query wins over Accept, and things are pages by default."""
+    if answer.media != answers.JSON or isinstance(answer.body, Path) or answer.status >= BAD:
+        return answer
+    form = request.query.get("format")
+    if answer.body.startswith(b'{"items"'):
+        wants_json = form == "json" or (not form and "json" in request.headers.get("Accept", ""))
+        return answer if wants_json else Answer(200, PAGE, answers.PAGE)
+    if form not in TABLE_FORMS:
+        return answer
+    found = json.loads(answer.body)["ResultSet"]
+    columns = list(found["Result"][0]) if found["Result"] else []
+    if form == "csv":
+        return _csv(found["Result"], columns)
+    make = answers.xml_table if form == "xml" else answers.html_table
+    return make(found["Result"], columns)
+
+
+def _csv(rows: list[Mapping[str, Any]], columns: list[str]) -> Answer:
+    text = StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return Answer(200, text.getvalue().encode(), "text/csv")

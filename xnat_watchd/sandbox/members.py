@@ -1,0 +1,58 @@
+"""The users of a project: listing, adding, moving, removing (C8 9, F49, captures 72 to 87)."""
+
+from __future__ import annotations
+
+from . import answers
+from .answers import Answer, Refused
+from .request import Request
+from .site import Site
+from .store import Project
+
+GROUPS = {"owner": "Owners", "member": "Members", "collaborator": "Collaborators"}
+DENIED = "Access Denied: Only project owners and site managers can access user resources."
+
+
+def users(site: Site, request: Request) -> Answer:
+    """GET /data/projects/P/users: for owners and site admins (F49)."""
+    project = site.project(request.names["project"], request.user)
+    if not site.may_delete(request.user, project.id):
+        raise Refused(403, DENIED)
+    return _table(project)
+
+
+def change(site: Site, request: Request) -> Answer:
+    """PUT or DELETE .../users/GROUP/USER: an unknown user is invited by mail and the answer is 200 (F49, trap 25)."""
+    project = site.project(request.names["project"], request.user)
+    role = _role(site, project, request.names["group"])
+    if not site.may_delete(request.user, project.id):
+        refused = _table(project)
+        return Answer(403, refused.body, refused.media)  # capture 81: the table, not a page
+    user = request.names["user"]
+    if user == "guest":
+        raise Refused(412)
+    if request.method == "DELETE":
+        if project.roles.get(user) == role:
+            project.roles.pop(user)
+    elif user in site.people:
+        project.roles[user] = role
+    return _table(project)
+
+
+def _role(site: Site, project: Project, group: str) -> str:
+    """Find the role that a group stands for: its name on show or its id, and its suffix on newer servers (C8 9)."""
+    for role, shown in GROUPS.items():
+        if group in {shown, f"{project.id}_{role}"} or (group == role and not site.is_old):
+            return role
+    raise Refused(404)
+
+
+def _table(project: Project) -> Answer:
+    order = list(GROUPS)
+    rows = [
+        {
+            "GROUP_ID": f"{project.id}_{role}", "displayname": GROUPS[role], "login": user, "firstname": user,
+            "lastname": "User", "email": f"{user}@localhost.localdomain",
+        }
+        for user, role in sorted(project.roles.items(), key=lambda pair: order.index(pair[1]))
+    ]  # fmt: skip
+    return answers.counted(rows, title="Projects")

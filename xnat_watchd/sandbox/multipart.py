@@ -1,0 +1,96 @@
+"""A multipart upload: spooled whole, as the servers do it, then its one file and its other fields (C8 3.1, F9)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import BinaryIO
+
+from .answers import Refused
+from .request import Body, Parameters, Request
+
+PIECE = 1024 * 1024
+LONGEST_LINE = 8192
+LARGEST_FIELD = 64 * 1024
+DISPOSITION = re.compile(rb'name="(?P<name>[^"]*)"(?:.*?filename="(?P<file>[^"]*)")?', re.DOTALL)
+MORE_THAN_ONE = "Importer is limited to one uploaded resource at a time."
+
+
+def unwrap(request: Request, spool: Path) -> str:
+    """Write the one file of a multipart body to `spool`, put its fields beside the query, and give the file's name.
+
+    Refuses with 400 what holds no file, several, or no boundary.
+    """
+    boundary = re.search(r'boundary="?([^";]+)"?', request.headers.get("Content-Type", ""))
+    if boundary is None:
+        raise Refused(400)
+    mark = b"--" + boundary[1].encode("latin-1")
+    fields: list[tuple[str, str]] = []
+    names: list[str] = []
+    reader = _Lines(request.body)
+    reader.upto(mark, None)
+    while not reader.at_end():
+        name, filename = reader.head()
+        if filename is None:
+            fields.append((name, reader.field(mark)))
+            continue
+        names.append(filename)
+        with spool.open("wb") as target:
+            reader.upto(b"\r\n" + mark, target)
+    if len(names) != 1:
+        raise Refused(400, MORE_THAN_ONE)
+    request.query += Parameters(fields)
+    return names[0]
+
+
+class _Lines:
+    """The body as a stream in which marks are looked for."""
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self._kept = b""
+
+    def upto(self, mark: bytes, target: BinaryIO | None) -> None:
+        """Copy everything before a mark, and pass it."""
+        while (place := self._kept.find(mark)) < 0:
+            safe = max(len(self._kept) - len(mark), 0)
+            if target:
+                target.write(self._kept[:safe])
+            self._kept = self._kept[safe:]
+            self._more()
+        if target:
+            target.write(self._kept[:place])
+        self._kept = self._kept[place + len(mark) :]
+
+    def at_end(self) -> bool:
+        """Whether the mark just passed was the last one."""
+        while len(self._kept) < len(b"--"):
+            self._more()
+        return self._kept.startswith(b"--")
+
+    def head(self) -> tuple[str, str | None]:
+        """Give name and file name of the next part."""
+        while b"\r\n\r\n" not in self._kept:
+            if len(self._kept) > LONGEST_LINE:
+                raise Refused(400)
+            self._more()
+        head, self._kept = self._kept.split(b"\r\n\r\n", 1)
+        found = DISPOSITION.search(head)
+        if found is None:
+            raise Refused(400)
+        return found["name"].decode("utf-8", "replace"), found["file"] and found["file"].decode("utf-8", "replace")
+
+    def field(self, mark: bytes) -> str:
+        """Give the value of a plain field."""
+        while b"\r\n" + mark not in self._kept:
+            if len(self._kept) > LARGEST_FIELD:
+                raise Refused(400)
+            self._more()
+        value, self._kept = self._kept.split(b"\r\n" + mark, 1)
+        return value.decode("utf-8", "replace")
+
+    def _more(self) -> None:
+        piece = self._body.read(PIECE)
+        if not piece:
+            raise Refused(400, "Stream ended unexpectedly")
+        self._kept += piece

@@ -1,0 +1,57 @@
+"""Putting an object that has arrived into its scan's folder, under a name that is free there (C8 3.7, F73)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from .building import scan_id
+from .dicom import read_header
+from .rewriting import anonymise, remap
+from .site import Site
+from .store import Arrived, Row, StoredFile
+
+
+def add_file(site: Site, row: Row, file: Arrived) -> None:
+    """Move a file to its scan; the same name replaces the same object and makes way for another one."""
+    file = _scripted(site, row, file)
+    wanted = PurePosixPath(file.name.replace("\\", "/")).name or file.header.sop_uid
+    scan = scan_id(file.header)
+    there = {one.name: one for one in row.files if scan_id(one.header) == scan}
+    name = _free_name(wanted, file.header.sop_uid, there)
+    if name in there:
+        row.files.remove(there[name])
+        there[name].path.unlink()
+    path = _free_path(site, site.store.place(row) / "SCANS" / scan / file.header.resource / safe_name(name))
+    file.path.replace(path)
+    row.files.append(StoredFile(name, path, file.header, path.stat().st_size))
+
+
+def _scripted(site: Site, row: Row, file: Arrived) -> Arrived:
+    """Give the file as the newer dialect's site script leaves it at reception (C8 3.7)."""
+    if site.is_old or not (site.options.remaps_uids or site.options.anonymises):
+        return file
+    if site.options.remaps_uids:
+        remap(file.path)
+    if site.options.anonymises and not row.prevent_anon:
+        anonymise(file.path, row.subject, row.name)
+    return replace(file, header=read_header(file.path))
+
+
+def _free_name(wanted: str, sop_uid: str, there: dict[str, StoredFile]) -> str:
+    holder = there.get(wanted)
+    if holder is None or holder.header.sop_uid == sop_uid:
+        return wanted
+    return f"{sop_uid}.dcm"
+
+
+def _free_path(site: Site, path: Path) -> Path:
+    """Give the path, or one beside it where two names became one on disk; its folder is there then."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f"{site.store.number('file')}_{path.name}") if path.exists() else path
+
+
+def safe_name(name: str) -> str:
+    """Make a name that is safe on this disk; what XNAT lists is the name as it came."""
+    kept = "".join(one if one.isalnum() or one in "._- " else "_" for one in name)[:120]
+    return kept if kept.strip(". ") else f"_{kept}"

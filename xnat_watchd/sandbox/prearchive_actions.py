@@ -1,0 +1,151 @@
+"""What may be done to prearchive rows: delete, build, commit, move, and the queued services (C8 4.4 to 4.6)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from shutil import rmtree
+
+from . import answers
+from .answers import Answer, Refused
+from .archiving import Conflict, Wish, archive_row
+from .building import build
+from .prearchive import COLUMNS, cells, find, row_at
+from .request import Request
+from .site import Site, touch
+from .store import UNASSIGNED, Queued, Row
+
+QUEUED_STATES = {"delete": "QUEUED_DELETING", "move": "QUEUED_MOVING", "rebuild": "QUEUED_BUILDING"}
+SETTABLE = frozenset({"READY", "CONFLICT", "ERROR", "RECEIVING", "BUILDING"})
+
+
+def delete(site: Site, request: Request) -> Answer:
+    """DELETE one session: 200 also where there was none, and where it is locked (C8 4.4, F25)."""
+    row = row_at(site, request)
+    if row and not row.is_locked and row.status != "DELETING":
+        remove(site, row)
+    return Answer()
+
+
+def remove(site: Site, row: Row) -> None:
+    """Take a row and its files away."""
+    site.store.rows.pop(row.key, None)
+    rmtree(site.store.place(row), ignore_errors=True)
+
+
+def act(site: Site, request: Request) -> Answer:
+    """POST one session with an `action` (C8 4.5, F39)."""
+    action = (request.query + request.form()).get("action")
+    row = row_at(site, request)
+    deeds = {"build": _build, "commit": _commit, "move": _move, "set-status": _set_status, "reset-status": _build}
+    if action not in deeds:
+        raise Refused(400, f"unsupported action on prearchive session: {action}")
+    if row is None:
+        raise Refused({"build": 500, "set-status": 400, "reset-status": 500}.get(action, 404))
+    return deeds[action](site, request, row)
+
+
+def _build(site: Site, _: Request, row: Row) -> Answer:
+    if row.is_locked:
+        raise Refused(409)
+    build(site, row)
+    return Answer(200, f"/data{row.uri}".encode("iso-8859-1", "replace"), answers.URIS)
+
+
+def _commit(site: Site, request: Request, row: Row) -> Answer:
+    """Build, and archive where the row, the request or the policy says so: 301 with the URI as body (F39)."""
+    built = _build(site, request, row)
+    project = site.store.projects[row.project]
+    if not (request.query.flag("AA") or row.autoarchive != "Manual" or project.autoarchive != "Manual"):
+        return built
+    try:
+        uri = archive_row(site, row, request.user, Wish())
+    except Conflict as conflict:
+        raise conflict if site.is_old else Refused(500, conflict.words) from conflict
+    return answers.text(f"/data{uri}", 301)
+
+
+def _move(site: Site, request: Request, row: Row) -> Answer:
+    if row.is_locked:
+        return Answer()
+    target = request.query.get("newProject")
+    if not site.may_edit(request.user, target):
+        raise Refused(403)
+    if (target, row.timestamp, row.folder) in site.store.rows:
+        raise Refused(409)
+    move(site, row, target)
+    return answers.text(f"/data{row.uri}", 301)
+
+
+def _set_status(site: Site, request: Request, row: Row) -> Answer:
+    status = request.query.get("status")
+    if status not in SETTABLE:
+        raise Refused(400)
+    row.status = status
+    touch(site, row)
+    return Answer()
+
+
+def move(site: Site, row: Row, project: str) -> None:
+    """Carry a row to another project, same timestamp and folder (C8 4.3)."""
+    old = site.store.place(row)
+    site.store.rows.pop(row.key)
+    row.project = project
+    new = site.store.place(row)
+    new.parent.mkdir(parents=True, exist_ok=True)
+    old.replace(new)
+    for file in row.files:
+        file.path = new / file.path.relative_to(old)
+    site.store.rows[row.key] = row
+    touch(site, row)
+
+
+def batch(site: Site, request: Request) -> Answer:
+    """POST /data/services/prearchive/{delete,move,rebuild}: a table of the queued rows (C8 4.6, F25)."""
+    query = request.query + request.form()
+    verb = request.names["verb"]
+    if verb not in QUEUED_STATES:
+        raise Refused(404)
+    rows = [_queue(site, request, src, query.get("newProject")) for src in query.all("src")]
+    shown = [cells(row) for row in rows]
+    settle(site)
+    return answers.table(shown) if query.get("format") == "json" else answers.xml_table(shown, COLUMNS)
+
+
+def _queue(site: Site, request: Request, src: str, project: str) -> Row:
+    """Queue one row; a locked one is skipped in silence (C8 4.6, trap 14)."""
+    row, verb = find(site, src), request.names["verb"]
+    if row is None:
+        raise Refused(404 if verb == "move" else 500)
+    if not site.may_edit(request.user, row.project):
+        raise Refused(403)
+    if not row.is_locked:
+        row.status = QUEUED_STATES[verb]
+        row.queued = Queued(verb, project, site.now() + site.options.queue_takes)
+    return row
+
+
+def _work_off(site: Site, row: Row, queued: Queued) -> None:
+    row.queued = None
+    if queued.verb == "delete":
+        remove(site, row)
+    else:
+        build(site, row)
+        if queued.verb == "move" and queued.project in site.store.projects:
+            move(site, row, queued.project)
+
+
+def settle(site: Site) -> None:
+    """Work off what is queued, and build what has been receiving for too long without news (F17, C8 3.7)."""
+    idle = site.now() - site.options.rebuild_after
+    for row in list(site.store.rows.values()):
+        if row.queued and row.queued.due <= site.now():
+            _work_off(site, row, row.queued)
+        left_alone = row.prevent_auto_commit or row.source == "uploader"
+        if row.status == "RECEIVING" and row.lastmod <= idle and not left_alone:
+            _settle(site, row)
+
+
+def _settle(site: Site, row: Row) -> None:
+    if build(site, row) and row.autoarchive != "Manual" and row.project != UNASSIGNED:
+        with suppress(Refused):  # the row and its log say why
+            archive_row(site, row, "admin", Wish())

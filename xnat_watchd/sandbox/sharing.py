@@ -1,0 +1,165 @@
+"""Showing a subject or a session in another project, under a label of its own there (C8 8, 17; F46 to F48)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from . import answers
+from .answers import Answer, Refused
+from .records import find_experiment, find_subject, forget_experiment, forget_subject
+from .request import Request
+from .site import Site
+from .store import Experiment, Subject
+
+Shared = Subject | Experiment
+COLUMNS = ("label", "ID", "Secondary_ID", "Name")
+
+
+def share_subject(site: Site, request: Request) -> Answer:
+    """PUT .../subjects/S/projects/DEST: the answer is a table of the state before (C8 8.1, F46)."""
+    subject = _subject_to_share(site, request)
+    target = _target(site, request)
+    label = request.query.get("label")
+    before = shares_of(site, subject)
+    _check_target(site, subject, target, label)
+    if target in subject.shares:
+        if label in {"", subject.shares[target]}:
+            raise Refused(409, f"Already assigned to project:{target}")
+        _check_label(label, (name for name, _ in site.store.subjects_in(target)))
+        subject.shares[target] = label
+        return _table(request, [{**row, "label": label} for row in shares_of(site, subject)])  # as capture 352 has it
+    _check_label(label, (name for name, _ in site.store.subjects_in(target)))
+    _check_right(site, request.user, target, "subjects")
+    subject.shares[target] = _share_label(site, label, subject)
+    return _table(request, before)
+
+
+def share_experiment(site: Site, request: Request) -> Answer:
+    """PUT an experiment's `projects/DEST` by any of its paths (C8 8.2, F47)."""
+    experiment = _experiment_to_share(site, request)
+    target = _target(site, request)
+    label = request.query.get("label")
+    by_full_path = "subject" in request.names
+    if by_full_path and target == experiment.project:
+        raise Refused(409, f"Already assigned to project:{target}")
+    if target in experiment.shares:
+        _relabel(site, experiment, target, label)
+        raise Refused(409, f"Already assigned to project:{target}")
+    _check_label(label, (name for name, _ in site.store.experiments_in(target)))
+    _check_right(site, request.user, target, "experiments")
+    experiment.shares[target] = _share_label(site, label, experiment)
+    return answers.text(experiment.id, 200 if "project" in request.names else 201)
+
+
+def subject_shares(site: Site, request: Request) -> Answer:
+    """GET .../subjects/S/projects: the primary project first (C8 8.3)."""
+    return _table(request, shares_of(site, find_subject(site, request)), form="json")
+
+
+def experiment_shares(site: Site, request: Request) -> Answer:
+    """GET .../experiments/E/projects."""
+    return _table(request, shares_of(site, find_experiment(site, request)), form="json")
+
+
+def unshare_subject(site: Site, request: Request) -> Answer:
+    """DELETE .../subjects/S/projects/DEST: its sessions leave too; from its own project it is deleted (C8 17.1)."""
+    subject, target = find_subject(site, request), request.names["target"]
+    _check_removal(site, request.user, target)
+    if target == subject.project:
+        forget_subject(site, subject)
+        return Answer()
+    if target not in subject.shares:
+        raise Refused(403, f"Subject is not assigned to specified project {target}")
+    subject.shares.pop(target)
+    for experiment in site.store.experiments.values():
+        if experiment.subject_id == subject.id:
+            experiment.shares.pop(target, None)
+    return Answer()
+
+
+def unshare_experiment(site: Site, request: Request) -> Answer:
+    """DELETE .../experiments/E/projects/DEST: what was never shared is 403 on 1.6.5, else 200 (C8 17.1, 17.2)."""
+    experiment, target = find_experiment(site, request), request.names["target"]
+    _check_removal(site, request.user, target)
+    if target == experiment.project:
+        forget_experiment(site, experiment)
+    elif site.is_old and target not in experiment.shares:
+        raise Refused(403, f"Experiment is not assigned to specified project {target}")
+    experiment.shares.pop(target, None)
+    return Answer()
+
+
+def shares_of(site: Site, one: Shared) -> list[dict[str, Any]]:
+    """Give the projects of a subject or experiment, the primary one first."""
+    places = {one.project: one.label, **one.shares}
+    return [
+        {"label": label, "ID": name, "Secondary_ID": name, "Name": site.store.projects[name].name}
+        for name, label in places.items()
+    ]
+
+
+def _subject_to_share(site: Site, request: Request) -> Subject:
+    try:
+        return find_subject(site, request)
+    except Refused as refusal:
+        words = "Specified user account has insufficient privileges for subjects in this project."
+        raise Refused(403, words if site.is_old else "Sharing is not allowed.") from refusal
+
+
+def _experiment_to_share(site: Site, request: Request) -> Experiment:
+    try:
+        return find_experiment(site, request)
+    except Refused as refusal:
+        if "subject" in request.names and not site.is_old:
+            raise
+        raise Refused(417, "Need PUT Contents") from refusal
+
+
+def _target(site: Site, request: Request) -> str:
+    target = request.names["target"]
+    if not site.may_see(request.user, target):
+        raise Refused(404, f"Unable to identify project: {target}")
+    return target
+
+
+def _check_target(site: Site, subject: Subject, target: str, label: str) -> None:
+    """Refuse a share into the subject's own project; without a label the newer dialect lets it through (C8 8.1)."""
+    if target == subject.project and (label or site.is_old):
+        raise Refused(409, f"Label already in use:{label}" if label else f"Already assigned to project:{target}")
+
+
+def _check_label(label: str, taken: Iterable[str]) -> None:
+    if label and label in set(taken):
+        raise Refused(409, f"Label already in use:{label}")
+
+
+def _check_right(site: Site, user: str, target: str, what: str) -> None:
+    if not site.may_edit(user, target):
+        words = f"Specified user account has insufficient create privileges for {what} in the {target} project."
+        raise Refused(403, words)
+
+
+def _check_removal(site: Site, user: str, target: str) -> None:
+    """Refuse where the right to delete is missing in the target; members lack it (C8 8.3)."""
+    if not site.may_delete(user, target):
+        raise Refused(403)
+
+
+def _relabel(site: Site, experiment: Experiment, target: str, label: str) -> None:
+    """Change a share's label, although the answer will be a refusal (F47, trap 23)."""
+    if label and not experiment.shares[target]:
+        raise Refused(500)
+    if label and label not in {name for name, _ in site.store.experiments_in(target)}:
+        experiment.shares[target] = label
+
+
+def _share_label(site: Site, label: str, one: Shared) -> str:
+    """Give the stored label: without one, 1.6.5 takes the thing's own (capture 356), newer servers none (C8 8.1)."""
+    return label or (one.label if site.is_old else "")
+
+
+def _table(request: Request, rows: list[dict[str, Any]], form: str = "html") -> Answer:
+    if request.query.get("format", default=form) == "json":
+        return answers.table(rows)
+    return answers.html_table(rows, COLUMNS)

@@ -1,0 +1,72 @@
+"""From an uploaded ZIP to the objects of its studies: what is read, skipped, filtered and left out (F14, F64 to F77)."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+from .answers import Refused
+from .dicom import REPORTS, Header, leading, read_header
+from .headers import NoPreambleError, UnreadableError
+from .importing import NOTHING_PARSABLE
+from .site import Site
+from .store import Arrived
+from .zipstream import BrokenZipError, entries
+
+NO_SYNTAX = 'Cannot invoke "String.equals(Object)" because the transfer syntax is null'
+
+
+def unpacked(spool: Path, folder: Path) -> list[Arrived]:
+    """Unpack every DICOM file of a ZIP; what follows a break in the ZIP is not there (F14)."""
+    found: list[Arrived] = []
+    lacks_preamble = False
+    with spool.open("rb") as stream, suppress(BrokenZipError):
+        for number, entry in enumerate(entries(stream.read)):
+            path = folder / f"{number:08d}"
+            with path.open("wb") as file:
+                for piece in entry.pieces():
+                    file.write(piece)
+            try:
+                found.append(Arrived(entry.name, path, read_header(path)))
+            except NoPreambleError:
+                lacks_preamble = True
+            except UnreadableError:
+                path.unlink()  # clutter is skipped without a word
+    if lacks_preamble and not found:
+        raise Refused(500, NO_SYNTAX)  # F76
+    return found
+
+
+def sessions_in(files: list[Arrived]) -> list[list[Arrived]]:
+    """Group files by study and leave out what 1.6.5 leaves out; refuses where nothing remains."""
+    studies: dict[str, list[Arrived]] = {}
+    for file in files:
+        if not is_left_out(file):
+            studies.setdefault(file.header.study_uid, []).append(file)
+    kept = [study for study in studies.values() if leading([file.header for file in study])]
+    if not kept:
+        raise _nothing(files)
+    return kept
+
+
+def is_filtered(site: Site, header: Header) -> bool:
+    """Whether the site's series filter drops it (C8 3.4)."""
+    pattern = site.options.left_out_series
+    return bool(pattern) and re.search(pattern, header.series_description) is not None
+
+
+def is_left_out(file: Arrived) -> bool:
+    """Whether the object is dropped without a word: a structured report whose name has no extension.
+
+    The reports of p04 have none and are dropped, those of p11 end in `.SR` and are kept (F64, F65, F77). An extension
+    holds a letter; the last number of a UID is none.
+    """
+    suffix = PurePosixPath(file.name).suffix
+    return file.header.sop_class.startswith(REPORTS) and not any(one.isalpha() for one in suffix)
+
+
+def _nothing(files: list[Arrived]) -> Refused:
+    """Give the refusal of an upload of which no session comes: captures only (F69), or no images at all (F76)."""
+    others = [file for file in files if not file.header.is_primary and file.header.modality not in {"CT", "MR", "PT"}]
+    return Refused(500, "Premature end of file.") if others else Refused(400, NOTHING_PARSABLE)

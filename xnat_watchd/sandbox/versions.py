@@ -1,0 +1,23 @@
+"""Which version this is, as the two dialects say it (C8 2, F2, F8)."""
+
+from __future__ import annotations
+
+from . import answers
+from .answers import Answer, Refused
+from .request import Request
+from .site import Site
+
+
+def version(site: Site, _: Request) -> Answer:
+    """GET /data/version: 1.6 only (F2, C8 2)."""
+    if site.is_old:
+        return answers.text("1.6.5")
+    raise Refused(404)
+
+
+def build_info(site: Site, request: Request) -> Answer:
+    """GET /xapi/siteConfig/buildInfo: newer servers only (F8, C8 2)."""
+    if site.is_old:
+        words = request.path.replace("/", "&#47;")
+        return answers.tomcat_page(404, f"The requested resource [{words}] is not available")
+    return answers.as_json({"version": site.options.version, "buildNumber": "1", "isDirty": "false"})
