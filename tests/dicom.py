@@ -9,7 +9,7 @@ ROOT = "1.2.826.0.1.3680043.10.1571"  #: a UID root of our own, for objects that
 
 
 @cache
-def instance(  # noqa: PLR0913 - a DICOM object has many attributes
+def instance(
     study: int = 1,
     series: int = 1,
     number: int = 1,

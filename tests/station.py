@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 import zipfile
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,7 @@ from xnat_watchd.core.ports import Gateway
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.intake import Habits, Intake
-from xnat_watchd.pipeline import Pipeline
+from xnat_watchd.pipeline import Pipeline, Turns
 from xnat_watchd.steps.tools import Tools
 
 QUIET = 10.0
@@ -102,7 +101,7 @@ class Station:
                 rules=rules, write_clean=around("zip.write", write_clean), chance=Random(seed).random,
                 progressed=lambda _sent, _size: None,
             ),
-            RetryPolicy(), self.log, threading.Lock(),
+            RetryPolicy(), self.log, Turns(),
         )  # fmt: skip
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ from xnat_watchd.adapters.xnat_gateway import XnatServer
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.pulse import Pulse
 from xnat_watchd.intake import Habits, Intake
-from xnat_watchd.pipeline import Pipeline
+from xnat_watchd.pipeline import Pipeline, Turns
 from xnat_watchd.settings import Settings
 from xnat_watchd.status import Exit, Snapshot, snapshot, verdict
 from xnat_watchd.steps.tools import Tools
@@ -94,9 +94,9 @@ def build(settings: Settings, credential: Credential, log: Log) -> Daemon:
         settings=settings, folders=folders, ledger=ledger, server=server, intake=intake, clock=clock, log=log,
         stop=stop, pulse=pulse,
     )  # fmt: skip
-    lock = threading.Lock()
+    turns = Turns()
     for name in names:
-        daemon.pipelines[name] = Pipeline(_tools(daemon, name), settings.retry(), log, lock)
+        daemon.pipelines[name] = Pipeline(_tools(daemon, name), settings.retry(), log, turns)
     return daemon
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from xnat_watchd.adapters.ledger import Facts, Retirement
 from xnat_watchd.core.delivery import Item
@@ -36,11 +37,20 @@ STEPS: dict[Progress, Callable[[Item, Tools], Facts]] = {
 }
 
 
-class Pipeline:
-    """One worker. Several may share a ledger; `lock` lets only one of them decide about the gate at a time."""
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """What the workers on one ledger take in turns."""
 
-    def __init__(self, tools: Tools, retry: RetryPolicy, log: Log, lock: threading.Lock) -> None:
-        self._tools, self._retry, self._log, self._lock = tools, retry, log, lock
+    gate: threading.Lock = field(default_factory=threading.Lock)  #: deciding about the gate, and taking
+    rest: threading.Lock = field(default_factory=threading.Lock)  #: putting ZIPs to rest
+
+
+class Pipeline:
+    """One worker. Several may share a ledger and take `turns`."""
+
+    def __init__(self, tools: Tools, retry: RetryPolicy, log: Log, turns: Turns) -> None:
+        self._tools, self._retry, self._log = tools, retry, log
+        self._lock, self._resting = turns.gate, turns.rest
         self._ledger, self._clock = tools.ledger, tools.clock
 
     def step(self) -> bool:
@@ -53,9 +63,12 @@ class Pipeline:
 
     def retire(self) -> bool:
         """Put the ZIPs of finished deliveries to rest. False when there was none, or XNAT must be asked later."""
-        if self._ledger.gates.get().shut:
+        if self._ledger.gates.get().shut or not self._resting.acquire(blocking=False):
             return False
-        rested = [self._put_to_rest(one) for one in self._ledger.deliveries.retirable()]
+        try:
+            rested = [self._put_to_rest(one) for one in self._ledger.deliveries.retirable()]
+        finally:
+            self._resting.release()
         return any(rested)
 
     # Taking.

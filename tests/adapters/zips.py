@@ -79,7 +79,7 @@ class Part:
 
 def zip_of(parts: Iterable[Part], *, before: bytes = b"", comment: bytes = b"", disk: int = 0) -> bytes:
     """Give a ZIP; offsets count from its own first byte, so `before` is a leading stub."""
-    body, directory, count = b"", b"", 0
+    body, directory, count = bytearray(), bytearray(), 0
     for part in parts:
         packed = _packed(part)
         crc = zlib.crc32(part.content) if part.crc is None else part.crc
@@ -95,7 +95,7 @@ def zip_of(parts: Iterable[Part], *, before: bytes = b"", comment: bytes = b"", 
     end = struct.pack(
         "<4s4H2LH", b"PK\5\6", disk, disk, count & 0xFFFF, count & 0xFFFF, len(directory), len(body), len(comment)
     )
-    return before + body + directory + end + comment
+    return before + bytes(body + directory) + end + comment
 
 
 def deflated(content: bytes) -> bytes:

@@ -177,3 +177,67 @@ def test_stopping_ends_an_archiving_in_the_background(opened: Opened) -> None:
     assert visitor.archive(row).status_code == 500
     visitor.xnat.stop()
     assert {one.where for one in visitor.xnat.instances()} == {"prearchive"}
+
+
+def import_together(visitor: Visitor, contents: list[bytes], *, shared_login: bool = False) -> list[tuple[int, str]]:
+    """Import several ZIPs at the same moment."""
+    answers: list[tuple[int, str]] = []
+    gate = threading.Barrier(len(contents))
+    cookies = dict(visitor.get("/data/projects").cookies) if shared_login else {}
+
+    def one(number: int, content: bytes) -> None:
+        with Visitor(visitor.xnat) as own:
+            own.http.cookies.update(cookies)
+            gate.wait()
+            answer = own.send(content, dest=place(f"xw_{number}"), session=f"xw_{number}")
+            answers.append((answer.status_code, reason(answer)))
+
+    threads = [threading.Thread(target=one, args=pair) for pair in enumerate(contents)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(answers)
+
+
+def test_imports_that_start_together_fall_into_one_row(opened: Opened) -> None:  # F61
+    visitor = opened("1.6", collides_within=timedelta(seconds=10))
+    ours, theirs = zipped(series_of(3)), zipped(series_of(2, study=OTHER_STUDY))
+    good, bad = import_together(visitor, [ours, theirs])
+    assert (good[0], bad) == (200, (400, "Upload did not include parseable files for session generation."))
+    (row,) = visitor.rows(ROWS)
+    counts = sum(int(one["file_count"]) for one in visitor.rows(f"/data{row['url']}/resources"))
+    assert (counts, row["status"]) == (5, "READY")
+    assert {one.study_uid for one in visitor.xnat.instances()} == {STUDY, OTHER_STUDY}
+
+
+def test_imports_that_start_together_do_no_harm_by_default(opened: Opened) -> None:
+    visitor = opened("1.6")
+    contents = [zipped(series_of(3)), zipped(series_of(2, study=OTHER_STUDY))]
+    assert import_together(visitor, contents) == [(200, ""), (200, "")]
+
+
+def test_one_login_session_for_two_imports_may_be_403(opened: Opened) -> None:  # F62
+    visitor = opened("1.6", confuses_sessions=True)
+    visitor.xnat.faults.on("POST", "/data/services/import", times=2).read_slowly(0.1)
+    contents = [zipped(series_of(1)), zipped(series_of(1, study=OTHER_STUDY))]
+    answers = import_together(visitor, contents, shared_login=True)
+    assert [status for status, _ in answers] == [200, 403]
+    assert "user tech does not have create permissions" in answers[1][1]
+
+
+def test_a_project_that_archives_by_itself_may_do_so_in_spite_of_the_destination(opened: Opened) -> None:  # C8 17.8
+    for anyway, where in ((False, "prearchive"), (True, "archive")):
+        visitor = opened(archives_anyway=anyway)
+        visitor.xnat.add_project("AUTO", prearchive_code=4)
+        visitor.xnat.grant("tech", "AUTO", "member")
+        content = zipped(series_of(1))
+        assert visitor.sent(content, dest=place(project="AUTO"), session="E").startswith(f"/{where}/")
+
+
+def test_a_failed_import_may_be_marked_as_an_error(opened: Opened) -> None:  # C8 17.7
+    visitor = opened(marks_failed_imports=True)
+    assert visitor.send(zipped({**series_of(1), "README": b"x"}), dest=place()).status_code == 400
+    (row,) = visitor.rows(ROWS)
+    assert row["status"] == "ERROR"
+    assert "failed partway" in visitor.get(f"/data{row['url']}/logs/last").text

@@ -257,3 +257,20 @@ def test_names_in_a_zip_lead_nowhere_else(either: Visitor) -> None:
     stored = either.xnat.instances()
     assert len(stored) == 4
     assert all("prearchive/P1/_/f.f" in str(one.path.resolve()) for one in stored)
+
+
+def multipart(visitor: Visitor, files: dict[str, tuple[str, bytes]], **fields: str) -> int:
+    return visitor.ask("POST", "/data/services/import", files=files, data=fields).status_code
+
+
+def test_a_multipart_upload_is_taken_with_its_fields(either: Visitor) -> None:  # F9, C8 3.1, capture 129
+    content = zipped(series_of(50))
+    assert multipart(either, {"file": ("x.zip", content)}, dest=place(), session="xw_1") == 200
+    assert len(either.xnat.instances()) == 50
+    assert either.rows(ROWS)[0]["name"] == "xw_1"
+    assert multipart(either, {"a": ("x.zip", content), "b": ("y.zip", content)}) == 400
+
+
+def test_the_case_of_a_multipart_name_matters_on_1_8(old: Visitor, new: Visitor) -> None:  # C8 3.1, trap 31
+    for visitor, status in ((old, 200), (new, 400)):
+        assert multipart(visitor, {"file": ("X.ZIP", zipped(series_of(1)))}, dest=place()) == status

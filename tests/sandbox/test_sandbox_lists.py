@@ -151,6 +151,21 @@ def test_scans_by_the_short_path_answer_with_the_experiment(archived: Visitor) -
     assert node["data_fields"]["ID"] == "XNAT_E00001"
 
 
+def test_a_thing_is_a_page_unless_json_is_asked_for(archived: Visitor) -> None:  # C8 0.6, capture 47
+    assert archived.get(E1).text.startswith("<!DOCTYPE html>")
+    assert archived.ask("GET", E1, headers={"Accept": "application/json"}).json()["items"]
+    root = archived.get(E1, format="xml")
+    assert root.headers["Content-Type"] == "text/xml"
+    assert f'UID="{STUDY}"' in root.text
+
+
+def test_a_table_comes_in_other_forms_too(archived: Visitor) -> None:  # captures 38 to 40
+    assert "Result" in archived.get("/data/projects").json()["ResultSet"]
+    assert archived.get("/data/projects", format="csv").text.splitlines()[0].startswith("ID,secondary_ID,name")
+    assert "<cell>P1</cell>" in archived.get("/data/projects", format="xml").text
+    assert archived.get("/data/projects", format="html").text.startswith("<html")
+
+
 def test_a_flat_put_stores_nothing_on_1_8(new: Visitor) -> None:  # C8 17.10
     new.sent(zipped(series_of(1)), dest=place())
     new.archived(place(), subject="S1", session="E1")

@@ -114,7 +114,9 @@ def _rests(root: Path, time: Time, xnat: FakeXnat, told: str) -> None:
         pytest.param(timedelta(seconds=20), "RECEIVING", id="late-and-receiving"),
     ],
 )
-def test_a_kill_at_any_moment_neither_loses_nor_doubles(quick_path: Path, late: timedelta, meanwhile: str | None) -> None:
+def test_a_kill_at_any_moment_neither_loses_nor_doubles(
+    quick_path: Path, late: timedelta, meanwhile: str | None
+) -> None:
     calm, _ = life(quick_path / "calm", 0, late, meanwhile)
     assert calm.moments > 100
     print("moments", calm.moments)

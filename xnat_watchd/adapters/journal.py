@@ -29,25 +29,15 @@ def is_behind(stream: TextIO, environ: Mapping[str, str]) -> bool:
     return environ.get("JOURNAL_STREAM") == f"{seen.st_dev}:{seen.st_ino}"
 
 
-class Journal:
-    """The way into the journal."""
-
-    def __init__(self, path: Path = SOCKET) -> None:
-        self._path = str(path)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.settimeout(PATIENCE)
-
-    def send(self, fields: Mapping[str, str]) -> bool:
-        """Send one entry; say whether it was taken. The address is looked up each time: journald may restart."""
-        try:
-            self._socket.sendto(encode(fields), self._path)
-        except OSError:
-            return False
-        return True
-
-    def close(self) -> None:
-        """Let go of the socket."""
-        self._socket.close()
+def send(fields: Mapping[str, str], path: Path = SOCKET) -> bool:
+    """Send one entry; say whether it was taken. Nothing is kept open: journald may be restarted at any time."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as way:
+            way.settimeout(PATIENCE)
+            way.sendto(encode(fields), str(path))
+    except OSError:
+        return False
+    return True
 
 
 def encode(fields: Mapping[str, str]) -> bytes:

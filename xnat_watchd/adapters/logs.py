@@ -185,12 +185,12 @@ class _Lines:
 class _Entries:
     """Sends entries to the journal; one that it does not take becomes a line that the journal reads from stderr."""
 
-    def __init__(self, way: journal.Journal, lines: _Lines) -> None:
-        self._way = way
+    def __init__(self, path: Path, lines: _Lines) -> None:
+        self._path = path
         self._lines = lines
 
     def info(self, fields: Mapping[str, str]) -> None:
-        if not self._way.send(fields):
+        if not journal.send(fields, self._path):
             self._lines.info(f"<{fields['PRIORITY']}>" + fields["MESSAGE"].replace("\n", "\\n"))
 
     warning = error = critical = info
@@ -202,7 +202,7 @@ def _way_out(style: Format, stream: TextIO, journal_socket: Path) -> tuple[objec
 
     lines = _Lines(stream)
     if style == "auto" and journal.is_behind(stream, os.environ):
-        return _Entries(journal.Journal(journal_socket), lines), [_as_entry]
+        return _Entries(journal_socket, lines), [_as_entry]
     if style == "json":
         return lines, [processors.TimeStamper("iso", utc=True), processors.JSONRenderer()]
     if stream.isatty():

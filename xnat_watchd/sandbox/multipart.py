@@ -78,7 +78,8 @@ class _Lines:
         found = DISPOSITION.search(head)
         if found is None:
             raise Refused(400)
-        return found["name"].decode("utf-8", "replace"), found["file"] and found["file"].decode("utf-8", "replace")
+        name, filename = found["name"].decode("utf-8", "replace"), found["file"]
+        return name, None if filename is None else filename.decode("utf-8", "replace")
 
     def field(self, mark: bytes) -> str:
         """Give the value of a plain field."""

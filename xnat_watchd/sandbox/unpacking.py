@@ -1,4 +1,4 @@
-"""From an uploaded ZIP to the objects of its studies: what is read, skipped, filtered and left out (F14, F64 to F77)."""
+"""From an uploaded ZIP to the objects of its studies: what is read, skipped and left out (F14, F64 to F77)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from .store import Arrived
 from .zipstream import BrokenZipError, entries
 
 NO_SYNTAX = 'Cannot invoke "String.equals(Object)" because the transfer syntax is null'
+
+XA_MAKERS = frozenset({"Siemens", "Siemens Healthineers", "Siemens Healthcare GmbH", "n.a."})  #: as XA systems write it
 
 
 def unpacked(spool: Path, folder: Path) -> list[Arrived]:
@@ -57,13 +59,15 @@ def is_filtered(site: Site, header: Header) -> bool:
 
 
 def is_left_out(file: Arrived) -> bool:
-    """Whether the object is dropped without a word: a structured report whose name has no extension.
+    """Whether the object is dropped without a word: a structured report of a Siemens XA system, or one without extension.
 
-    The reports of p04 have none and are dropped, those of p11 end in `.SR` and are kept (F64, F65, F77). An extension
-    holds a letter; the last number of a UID is none.
+    Of two exports the reports of an XA60 without extensions were dropped (p04), those of an E11 that end in `.SR` kept
+    (p11), and those of an XA61 dropped (F64, F65, F77). Which of the two it is nobody has tried, so it is both here: no
+    client may be misled into believing that a name saves a report. An extension holds a letter; a UID's end is none.
     """
     suffix = PurePosixPath(file.name).suffix
-    return file.header.sop_class.startswith(REPORTS) and not any(one.isalpha() for one in suffix)
+    of_xa = file.header.manufacturer in XA_MAKERS
+    return file.header.sop_class.startswith(REPORTS) and (of_xa or not any(one.isalpha() for one in suffix))
 
 
 def _nothing(files: list[Arrived]) -> Refused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -15,34 +16,45 @@ from pathlib import Path
 
 from xnat_watchd.adapters.config import read_file
 from xnat_watchd.core.errors import Refusal
-from xnat_watchd.service.plan import CLOSED, CONFIGURATION, FOLDERS, NAME, USERS, File, Link, Site, everything, plan
+from xnat_watchd.service.plan import (
+    CONFIGURATION,
+    NAME,
+    SYSUSERS,
+    TMPFILES,
+    UNIT,
+    File,
+    Link,
+    Site,
+    everything,
+    is_seen_by_the_service,
+    plan,
+)
 
-Say = Callable[[str], None]
 Command = Sequence[str]
 
 AT_INSTALL: tuple[Command, ...] = (
-    ("systemd-sysusers", str(USERS / f"{NAME}.conf")),
-    ("systemd-tmpfiles", "--create", str(FOLDERS / f"{NAME}.conf")),
+    ("systemd-sysusers", str(SYSUSERS / f"{NAME}.conf")),
+    ("systemd-tmpfiles", "--create", str(TMPFILES / f"{NAME}.conf")),
     ("systemctl", "daemon-reload"),
 )
-BEFORE_UNINSTALL: tuple[Command, ...] = (("systemctl", "disable", "--now", "--quiet", NAME),)
-AFTER_UNINSTALL: tuple[Command, ...] = (
-    ("systemctl", "daemon-reload"),
+BEFORE_UNINSTALL: tuple[Command, ...] = (
+    ("systemctl", "disable", "--now", "--quiet", NAME),
     ("systemctl", "clean", "--what=runtime", NAME),
 )
+AFTER_UNINSTALL: tuple[Command, ...] = (("systemctl", "daemon-reload"),)
 
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """What does the work: below `prefix` or, without one, on this machine; `dry` only says what it would do."""
+    """What does the work: on this machine, or below `prefix`. A `dry` one only says what it would do."""
 
-    say: Say
+    say: Callable[[str], None]
     prefix: Path | None = None
     dry: bool = False
 
     def place(self, one: File | Link) -> None:
         """Put one thing where it belongs, unless it is there."""
-        path, there = self.at(one.path), self._lies(one)
+        path, there = self.at(one.path), self.lies(one.path)
         if there and isinstance(one, File) and one.theirs:
             self.say(f"kept      {path}")
         elif there and self._is_right(one):
@@ -53,18 +65,18 @@ class Hand:
                 _write(path, one)
 
     def remove(self, one: File | Link) -> None:
-        """Take one thing away, and its folder where that was made for it alone."""
+        """Take one thing away, and its folder where nothing else is in it."""
         path = self.at(one.path)
-        if isinstance(one, Link) and not self._is_right(one):
-            return  # somebody else's command of this name
-        if self._lies(one) and not (isinstance(one, File) and one.theirs):
+        somebody_elses = not self._is_right(one) if isinstance(one, Link) else one.theirs
+        if self.lies(one.path) and not somebody_elses:
             self.say(f"removed   {path}")
             if not self.dry:
                 path.unlink()
-                _remove_if_empty(path.parent)
+                if not any(path.parent.iterdir()):
+                    path.parent.rmdir()
 
     def run(self, commands: Iterable[Command]) -> None:
-        """Have systemd act. Below a prefix there is none."""
+        """Have systemd act on this machine. `Refusal` where it will not."""
         for command in commands if self.prefix is None else ():
             self.say(f"ran       {' '.join(command)}")
             if not self.dry:
@@ -74,48 +86,112 @@ class Hand:
         """Give where a path lies for us."""
         return self.prefix / path.relative_to("/") if self.prefix else path
 
-    def _lies(self, one: File | Link) -> bool:
-        return os.path.lexists(self.at(one.path))
+    def lies(self, path: Path) -> bool:
+        """Say whether there is anything at a path."""
+        return os.path.lexists(self.at(path))
 
     def _is_right(self, one: File | Link) -> bool:
         path = self.at(one.path)
         if isinstance(one, Link):
             return path.is_symlink() and path.readlink() == one.target
-        same_kind = path.is_file() and not path.is_symlink()
-        return same_kind and path.stat().st_mode & 0o7777 == one.mode and path.read_text("utf-8") == one.content
+        plain = path.is_file() and not path.is_symlink()
+        return plain and stat.S_IMODE(path.stat().st_mode) == one.mode and path.read_text("utf-8") == one.content
 
 
 def install(hand: Hand) -> None:
     """Make the program a service of this machine. Doing it again changes nothing that is right already."""
-    program = program_here()
+    program = _program()
     if hand.prefix is None:
-        _check_program(program)
-    for one in plan(_site(hand, program), shipped):
+        _check(program)
+    settings = read_file(hand.at(CONFIGURATION)) if hand.lies(CONFIGURATION) else None
+    site = Site(program=program) if settings is None else Site.of(settings, program=program)
+    for one in plan(site, shipped, systemd=_version() if hand.prefix is None else 0):
         hand.place(one)
     hand.run(AT_INSTALL)
 
 
 def uninstall(hand: Hand) -> None:
     """Undo `install`, but leave what is the site's: settings, ledger, credentials, folders, user and group."""
-    files = everything(Site(program=program_here()), shipped)
-    if hand.at(files[-2].path.parent).exists():
+    if hand.lies(UNIT):
         hand.run(BEFORE_UNINSTALL)
-    for one in files:
+    for one in everything(Site(program=_program()), shipped):
         hand.remove(one)
     hand.run(AFTER_UNINSTALL)
 
 
 def is_running() -> bool:
     """Say whether the service runs here and now."""
-    found = shutil.which("systemctl")
-    return found is not None and subprocess.run([found, "is-active", "--quiet", NAME], check=False).returncode == 0  # noqa: S603 - a constant
+    systemctl = shutil.which("systemctl")
+    return systemctl is not None and _done((systemctl, "is-active", "--quiet", NAME)).returncode == 0
 
 
 def shipped(name: str) -> str:
-    """Give the text of a shipped file: from within the package, or in a checkout from beside it."""
-    return _shipped_folder(name.partition("/")[0]).joinpath(*name.split("/")[1:]).read_text("utf-8")
+    """Give the text of a shipped file, `systemd/...` or `config/...`: in the package, or in a checkout beside it."""
+    kind, _, rest = name.partition("/")
+    inside: Traversable = resources.files("xnat_watchd.service") / kind
+    folder = inside if inside.is_dir() else Path(__file__).parents[2] / kind
+    return folder.joinpath(*rest.split("/")).read_text("utf-8")
 
 
-def _shipped_folder(kind: str) -> Traversable:
-    inside = resources.files(__package__) / kind
-    return inside if inside.is_dir() else Path(__file__).parents[2] / kind
+def _program() -> Path:
+    """Give the command that this interpreter's environment has."""
+    return Path(sys.executable).parent / NAME
+
+
+def _check(program: Path) -> None:
+    """Refuse a program that the service's user could not start."""
+    for file in (program, program.resolve(), Path(sys.executable).resolve()):
+        if not is_seen_by_the_service(file):
+            raise Refusal(
+                f"{file}: the service could not see the program there",
+                advice="Install it into /opt/xnat-watchd: `python3 -m venv /opt/xnat-watchd`, then pip from there.",
+            )
+        closed = [str(one) for one in (file, *file.parents) if not one.stat().st_mode & stat.S_IXOTH]
+        if closed:
+            raise Refusal(
+                f"{closed[-1]}: is closed to other users, and the service is one",
+                advice=f"Type `chmod -R go+rX {closed[-1]}`.",
+            )
+
+
+def _version() -> int:
+    """Give the version of this machine's systemd."""
+    systemctl = shutil.which("systemctl")
+    found = systemctl and re.match(r"systemd (\d+)", _done((systemctl, "--version")).stdout)
+    if not found:
+        raise Refusal(
+            "this machine has no systemd",
+            advice="Have `xnat-watchd run` started by whatever starts services here.",
+        )
+    return int(found[1])
+
+
+def _run(command: Command) -> None:
+    done = _done(command)
+    if done.returncode != 0:
+        raise Refusal(f"{' '.join(command)} failed: {done.stderr.strip()}")
+
+
+def _done(command: Command) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - constants of this module
+
+
+def _write(path: Path, one: File | Link) -> None:
+    """Make a thing beside its place and move it there: nobody ever sees half of it."""
+    _make_folder(path.parent)
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    if isinstance(one, Link):
+        part.symlink_to(one.target)
+    else:
+        part.write_text(one.content, "utf-8")
+        part.chmod(one.mode)
+    part.replace(path)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder for everybody to read, whatever the umask."""
+    if not folder.exists():
+        _make_folder(folder.parent)
+        folder.mkdir()
+        folder.chmod(0o755)

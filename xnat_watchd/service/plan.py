@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,10 +18,12 @@ NAME = "xnat-watchd"
 CONFIGURATION = Path("/etc/xnat-watchd/config.toml")
 STATE = Path("/var/lib/xnat-watchd")
 ROOT = Path("/srv/xnat")
+FOLDERS = ("drop", "shares", "work", "done", "failed")
 PROGRAM = Path("/opt/xnat-watchd/bin/xnat-watchd")
 COMMAND = Path("/usr/local/bin/xnat-watchd")
-UNITS, USERS, FOLDERS = (Path("/usr/local/lib", kind) for kind in ("systemd/system", "sysusers.d", "tmpfiles.d"))
+UNITS, SYSUSERS, TMPFILES = (Path("/usr/local/lib", kind) for kind in ("systemd/system", "sysusers.d", "tmpfiles.d"))
 """Where systemd looks for what was installed without a package (systemd.unit(5)); /etc stays the administrator's."""
+UNIT = UNITS / f"{NAME}.service"
 
 DROP_INS = {254: "254-restart-slower.conf"}
 """What newer versions of systemd can do in addition. An older one would complain."""
@@ -57,54 +59,52 @@ class Site:
 
     program: Path = PROGRAM
     root: Path = ROOT
-    elsewhere: tuple[Path, ...] = ()  #: folders that the settings put outside of the root: made by the site itself
+    folders: Mapping[str, Path] = field(default_factory=dict)  #: those that are not `root/name`
     ledger: Path = STATE  #: the folder in which it lies
-    systemd: int = 0  #: its version, 0 where it is not known
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any], *, program: Path, systemd: int) -> Self:
-        """Read from the settings file's tree where the folders are; `Refusal` where the service cannot have them."""
-        folders, ledger = settings.get("folders", {}), settings.get("ledger", {}).get("path")
-        root = Path(folders.get("root") or ROOT)
-        given = {Path(folders[name]) for name in _OWN_PLACE if folders.get(name)}
+    def of(cls, settings: Mapping[str, Any], *, program: Path) -> Self:
+        """Read from the settings file's tree where things lie; `Refusal` where the service cannot have them."""
+        root = Path(_said(settings, "folders", "root") or ROOT)
+        ledger = _said(settings, "ledger", "path")
+        said = {name: _said(settings, "folders", name) for name in FOLDERS}
         site = cls(
             program=program,
             root=root,
-            elsewhere=tuple(sorted(folder for folder in given if not folder.is_relative_to(root))),
+            folders={name: Path(folder) for name, folder in said.items() if folder},
             ledger=Path(ledger).parent if ledger else root,
-            systemd=systemd,
         )
-        for folder in (site.root, *site.elsewhere, site.ledger):
+        for folder in (site.root, *site.folders.values(), site.ledger):
             _check(folder)
         return site
+
+    def folder(self, name: str) -> Path:
+        """Give where one of the five folders lies."""
+        return self.folders.get(name, self.root / name)
 
     @property
     def writable(self) -> tuple[Path, ...]:
         """Give what the service must be let write into, beside its own state: no folder twice, none in another."""
-        others = {self.root, *self.elsewhere, self.ledger}
-        return tuple(sorted(one for one in others if not _is_below(one, {STATE, *others} - {one}) and one != STATE))
+        all_ = {self.root, *self.folders.values(), self.ledger}
+        return tuple(sorted(one for one in all_ if not _is_below(one, {STATE, *all_} - {one}) and one != STATE))
 
 
-_OWN_PLACE = ("drop", "shares", "work", "done", "failed")
-
-
-def plan(site: Site, shipped: Shipped) -> tuple[File | Link, ...]:
-    """Give everything that is to be placed, what others need first."""
-    unit = UNITS / f"{NAME}.service"
-    newer = [name for since, name in DROP_INS.items() if since <= site.systemd]
+def plan(site: Site, shipped: Shipped, systemd: int) -> tuple[File | Link, ...]:
+    """Give everything that is to be placed for this version of systemd; 0 is for one that is not known."""
+    newer = [name for since, name in DROP_INS.items() if since <= systemd]
     return (
         File(CONFIGURATION, configuration(shipped(f"config/{NAME}.toml")), theirs=True),
-        File(USERS / f"{NAME}.conf", shipped(f"systemd/{NAME}.sysusers")),
-        File(FOLDERS / f"{NAME}.conf", folders(shipped(f"systemd/{NAME}.tmpfiles"), site)),
-        File(unit, service(shipped(f"systemd/{NAME}.service"), site)),
-        *(File(Path(f"{unit}.d", name), shipped(f"systemd/drop-ins/{name}")) for name in newer),
+        File(SYSUSERS / f"{NAME}.conf", shipped(f"systemd/{NAME}.sysusers")),
+        File(TMPFILES / f"{NAME}.conf", folders(shipped(f"systemd/{NAME}.tmpfiles"), site)),
+        File(UNIT, service(shipped(f"systemd/{NAME}.service"), site)),
+        *(File(Path(f"{UNIT}.d", name), shipped(f"systemd/drop-ins/{name}")) for name in newer),
         Link(COMMAND, site.program),
     )
 
 
 def everything(site: Site, shipped: Shipped) -> tuple[File | Link, ...]:
     """Give everything that was ever placed here, whatever the version of systemd is or was."""
-    return plan(replace(site, systemd=max(DROP_INS)), shipped)
+    return plan(site, shipped, max(DROP_INS))
 
 
 def configuration(text: str) -> str:
@@ -123,8 +123,28 @@ def service(text: str, site: Site) -> str:
 
 
 def folders(text: str, site: Site) -> str:
-    """Give the folders to make, below the site's root."""
-    return re.sub(rf"{ROOT}\b", str(site.root), text)
+    """Give the folders to make: the site's root and what lies below it. Others are made by whoever chose them."""
+    return "".join(_folder_line(line, site) for line in text.splitlines(keepends=True))
+
+
+def _folder_line(line: str, site: Site) -> str:
+    found = re.fullmatch(rf"(\S+ +){ROOT}(?:/(\w+))?( .*\n)", line)
+    if not found:
+        return line
+    folder = site.folder(found[2]) if found[2] else site.root
+    return f"{found[1]}{folder}{found[3]}" if folder.is_relative_to(site.root) else ""
+
+
+def is_seen_by_the_service(path: Path) -> bool:
+    """Say whether a path means the same for the service as for others."""
+    return not _is_below(path, CLOSED)
+
+
+def _said(settings: Mapping[str, Any], section: str, key: str) -> str:
+    """Give what the file says, as far as it makes sense: the service itself refuses what does not."""
+    written = settings.get(section)
+    value = written.get(key) if isinstance(written, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def _exchanged(text: str, old: str, new: str) -> str:
@@ -140,7 +160,7 @@ def _check(folder: Path) -> None:
             f"{folder}: the service cannot have its files there",
             advice="Name a folder by its full path, of letters, digits and . , : @ + - only.",
         )
-    if _is_below(folder, CLOSED):
+    if not is_seen_by_the_service(folder):
         raise Refusal(
             f"{folder}: the service cannot have its files there, since it does not see this place as others do",
             advice=f"Choose another folder in {CONFIGURATION}, such as one below /srv or /data.",

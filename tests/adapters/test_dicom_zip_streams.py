@@ -1,0 +1,281 @@
+"""Walking a data set as it streams by: every way of writing it, whole and broken, in pieces of any size."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.sequence import Sequence
+
+from tests.adapters.zips import (
+    ITEM,
+    ITEM_END,
+    PIXELS,
+    SEQUENCE_END,
+    UNDEFINED,
+    element,
+    file_of,
+    identity,
+    pixels,
+)
+from xnat_watchd.adapters.byte_source import Source
+from xnat_watchd.adapters.dicom_stream import (
+    PATIENT_ID,
+    PATIENT_NAME,
+    SERIES,
+    SOP_INSTANCE,
+    STUDY,
+    Header,
+    Kind,
+    walk_file,
+)
+from xnat_watchd.core.errors import Unusable
+from xnat_watchd.core.limits import Limits
+from xnat_watchd.sandbox.samples import (
+    BIG_ENDIAN,
+    DEFLATED,
+    EXPLICIT,
+    IMPLICIT,
+    INGEBORG,
+    as_file,
+    dicomdir,
+    study,
+    uid,
+)
+
+SYNTAXES = (EXPLICIT, IMPLICIT, BIG_ENDIAN)
+JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
+
+
+def walked(content: bytes, piece: int = 2**20, limits: Limits | None = None) -> Header:
+    """Walk a file that comes in pieces of the given size, and let the rest pass by."""
+    source = Source(content[at : at + piece] for at in range(0, len(content), piece))
+    header = walk_file(source, limits or Limits())
+    source.drain()
+    return header
+
+
+def nested(*items: bytes, syntax: str = EXPLICIT, tag: int = 0x00081140, vr: str = "SQ") -> bytes:
+    """Give a sequence of undefined length whose items have undefined length, too."""
+    inside = IMPLICIT if vr == "UN" else syntax
+    content = b"".join(
+        element(ITEM, "", item, syntax=inside, length=UNDEFINED) + element(ITEM_END, "", b"", syntax=inside)
+        for item in items
+    )
+    return element(tag, vr, content, syntax=syntax, length=UNDEFINED) + element(SEQUENCE_END, "", b"", syntax=inside)
+
+
+# Every way of writing.
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED])
+@pytest.mark.parametrize("piece", [1, 7, 64, 1000, 2**20])
+def test_what_a_library_writes_is_read_in_pieces_of_any_size(syntax: str, piece: int) -> None:
+    ((_, content),) = study(1, images=1, syntax=syntax)
+
+    header = walked(content, piece)
+
+    assert (header.kind, header.problem) == (Kind.INSTANCE, "")
+    assert (header.uid(SOP_INSTANCE), header.uid(SERIES), header.uid(STUDY)) == (uid(1, 1, 1), uid(1, 1), uid(1))
+    assert header.values[PATIENT_NAME].decode().strip() == INGEBORG.name
+
+
+@pytest.mark.parametrize("defined", [True, False])
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_what_stands_in_sequences_is_passed_over(syntax: str, defined: bool) -> None:
+    def change(data_set: Dataset) -> None:
+        inner, outer = Dataset(), Dataset()
+        inner.PatientID, inner.StudyInstanceUID = "WRONG", "6.6.6"
+        outer.ReferencedImageSequence = Sequence([inner, inner])
+        data_set.ReferencedStudySequence = Sequence([outer, Dataset()])
+        for sequence in (data_set["ReferencedStudySequence"], outer["ReferencedImageSequence"]):
+            sequence.is_undefined_length = not defined
+        inner.is_undefined_length_sequence_item = outer.is_undefined_length_sequence_item = not defined
+
+    ((_, content),) = study(1, images=1, syntax=syntax, change=change)
+
+    header = walked(content)
+
+    assert (header.problem, header.uid(STUDY)) == ("", uid(1))
+    assert header.values[PATIENT_ID].decode().strip() == INGEBORG.id
+
+
+def test_frames_that_are_packed_one_by_one_are_walked_to_their_delimiter() -> None:
+    frames = encapsulate([b"\1" * 100, b"\2" * 300])
+    packed = element(PIXELS, "OB", frames, length=UNDEFINED)
+
+    assert walked(file_of(identity() + packed + element(SEQUENCE_END, "", b""), syntax=JPEG_LOSSLESS)).problem == ""
+    assert walked(file_of(identity() + packed, syntax=JPEG_LOSSLESS)).problem == "cut short"
+    assert walked(file_of(identity() + packed[:-50], syntax=JPEG_LOSSLESS)).problem == "cut short"
+
+
+def test_an_unknown_sequence_is_implicit_inside_and_afterwards_all_is_as_before() -> None:  # PS3.5 6.2.2
+    inside = element(0x00081155, "UI", b"6.6.6\0", syntax=IMPLICIT)
+    unknown = nested(inside, vr="UN", tag=0x00091001)
+
+    assert walked(file_of(unknown + identity() + pixels())).problem == ""
+
+
+def test_group_lengths_and_private_elements_are_passed_over() -> None:
+    data_set = element(0x00080000, "UL", struct.pack("<L", 99)) + element(0x00091010, "OB", bytes(3000)) + identity()
+
+    assert walked(file_of(data_set + pixels()), 100).problem == ""
+
+
+def test_an_icon_is_not_taken_for_the_pixels() -> None:
+    icon = nested(pixels(8), tag=0x00880200)
+
+    assert walked(file_of(icon + identity() + pixels(length=999))).problem == "cut short"
+
+
+def test_a_vr_that_nobody_knows_yet_has_the_long_form() -> None:  # PS3.5 7.1.2
+    unknown = struct.pack("<HH2sHL", 0x0009, 0x1001, b"ZZ", 0, 4) + bytes(4)
+
+    assert walked(file_of(unknown + identity() + pixels())).problem == ""
+
+
+def test_an_implicit_element_among_explicit_ones_is_passed_over() -> None:
+    slipped_in = element(0x00091001, "", bytes(4), syntax=IMPLICIT)
+
+    assert walked(file_of(slipped_in + identity() + pixels())).problem == ""
+
+
+def test_a_data_set_without_pixels_is_whole_at_its_end() -> None:
+    assert walked(file_of(identity())).problem == ""
+
+
+@pytest.mark.parametrize("tail", [b"\0", bytes(7), bytes(8), bytes(5000)])
+def test_zeros_that_fill_a_file_up_are_no_damage(tail: bytes) -> None:
+    assert walked(file_of(identity() + tail), 100).problem == ""
+    assert walked(file_of(identity() + pixels() + tail), 100).problem == ""
+
+
+def test_what_follows_the_pixels_is_not_judged() -> None:
+    assert walked(file_of(identity() + pixels() + b"a signature of the vendor")).problem == ""
+
+
+def test_pixels_shorter_than_rows_and_columns_say_are_not_our_business() -> None:
+    size = element(0x00280010, "US", b"\xff\xff") + element(0x00280011, "US", b"\xff\xff")
+
+    assert walked(file_of(identity() + size + pixels(10))).problem == ""
+
+
+# Broken.
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_a_file_that_breaks_off_inside_an_element_is_cut_short(syntax: str) -> None:
+    inside = identity(syntax=syntax)
+    elements = [
+        nested(inside, inside, syntax=syntax),
+        element(0x00100020, "LO", b"1234", syntax=syntax),
+        element(0x00091010, "OB", b"1234", syntax=syntax),
+        pixels(syntax=syntax),
+    ]
+    for n, last in enumerate(elements):
+        before = file_of(b"".join(elements[:n]), syntax=syntax)
+        for size in range(1, len(last)):
+            if last[:size].strip(b"\0"):  # zeros may be meant to fill the file up
+                assert walked((before + last)[: len(before) + size], 50).problem == "cut short"
+        assert walked(before + last).problem == ""
+
+
+@pytest.mark.parametrize(
+    ("data_set", "problem"),
+    [
+        (element(0x00100010, "PN", b"x", length=0xFFFE), "cut short"),
+        (element(0x00091010, "OB", b"x", length=UNDEFINED - 1), "cut short"),
+        (element(0x00091010, "OB", b"x" * 8, length=UNDEFINED), "cut short"),
+        (nested(identity())[:-8], "cut short"),
+        (element(SEQUENCE_END, "", b"") + identity(), "not readable"),
+        (identity() + bytes(8) + b"\1", "not readable"),
+        (b"\xde\xad\xbe\xef" * 500, "cut short"),
+        (element(0x00081140, "SQ", b"", length=UNDEFINED) * 101, "nested too deeply"),
+        (b"".join([element(0x00081140, "SQ", b"", length=UNDEFINED) + element(ITEM, "", b"")] * 5000), "nested too deeply"),
+    ],
+)
+def test_what_cannot_be_walked_to_its_end_is_damaged(data_set: bytes, problem: str) -> None:
+    assert walked(file_of(data_set)).problem == problem
+
+
+def test_a_hundred_sequences_in_each_other_are_still_walked() -> None:
+    data_set = b""
+    for _ in range(100):
+        data_set = nested(data_set)
+
+    assert walked(file_of(data_set + identity())).problem == ""
+
+
+def test_a_file_without_transfer_syntax_is_damaged() -> None:
+    assert walked(bytes(128) + b"DICM" + identity() + pixels()).problem == "no transfer syntax"
+
+
+def test_what_was_read_before_the_break_is_kept() -> None:
+    header = walked(file_of(identity(study="1.9") + pixels(length=999)))
+
+    assert (header.uid(STUDY), header.problem) == ("1.9", "cut short")
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_a_data_set_without_preamble_is_an_instance_that_xnat_refuses(syntax: str) -> None:  # F76
+    header = walked(identity(syntax=syntax) + pixels(syntax=syntax))
+
+    assert (header.kind, header.problem, header.uid(STUDY)) == (Kind.INSTANCE, "no DICOM file header", "1.2")
+
+
+def test_neither_is_one_with_a_meta_header_but_without_preamble() -> None:
+    meta = element(0x00020000, "UL", struct.pack("<L", 28)) + element(0x00020010, "UI", EXPLICIT.encode() + b"\0")
+
+    header = walked(meta + identity() + pixels())
+
+    assert (header.problem, header.uid(STUDY)) == ("no DICOM file header", "1.2")
+
+
+# Something else.
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", Kind.CLUTTER),
+        (b"hello", Kind.CLUTTER),
+        (bytes(500), Kind.CLUTTER),
+        (b"\x08\0\x05\0" + b"\xff" * 200, Kind.CLUTTER),
+        (b"PK\3\4" + bytes(200), Kind.ZIP),
+        (dicomdir(), Kind.CLUTTER),
+    ],
+)
+def test_what_is_no_instance_is_told_apart(content: bytes, kind: Kind) -> None:
+    assert walked(content, 50).kind is kind
+
+
+def test_a_hanging_protocol_belongs_to_no_study_and_is_clutter() -> None:
+    data_set = Dataset()
+    data_set.SOPClassUID, data_set.SOPInstanceUID = "1.2.840.10008.5.1.4.38.1", "1.2.3"
+
+    assert walked(as_file(data_set)).kind is Kind.CLUTTER
+
+
+# Deflated inside.
+
+
+def test_a_deflated_data_set_may_end_in_a_padding_byte() -> None:
+    engine = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = engine.compress(identity() + pixels()) + engine.flush()
+
+    assert walked(file_of(packed + b"\0", syntax=DEFLATED)).problem == ""
+    assert walked(file_of(packed[:-9], syntax=DEFLATED)).problem == "cut short"
+    assert walked(file_of(b"\xff" + packed, syntax=DEFLATED)).problem == "not readable"
+
+
+def test_a_deflated_data_set_that_is_a_bomb_is_refused_before_it_has_gone_off() -> None:
+    engine = zlib.compressobj(9, zlib.DEFLATED, -15)
+    head = identity() + element(0x00091010, "OB", b"", length=64 * 2**20)
+    packed = engine.compress(head) + b"".join(engine.compress(bytes(2**20)) for _ in range(64)) + engine.flush()
+
+    with pytest.raises(Unusable, match="unpacks to far more"):
+        walked(file_of(packed, syntax=DEFLATED), limits=Limits(ratio_from=2**20))
+    assert walked(file_of(packed, syntax=DEFLATED)).problem == ""

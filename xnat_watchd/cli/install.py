@@ -1,0 +1,56 @@
+"""`install` and `uninstall`: make the program a service of this machine, or no longer."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+NEXT = """
+Next: set `server` in /etc/xnat-watchd/config.toml, and let people drop files with
+  usermod --append --groups xnat-drop NAME
+then start it with
+  systemctl enable --now xnat-watchd"""
+RESTART = """
+The service runs what it was started with. To run what is installed now:
+  systemctl restart xnat-watchd"""
+LEFT = """
+Left as they are: /etc/xnat-watchd, /var/lib/xnat-watchd, the folders with what is in them, the user xnat-watchd
+and the group xnat-drop."""
+
+_dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+_prefix = click.option(
+    "--prefix", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    help="Below this folder instead of /, to build an image or a package; nothing is run.",
+)  # fmt: skip
+
+
+@click.command()
+@_dry_run
+@_prefix
+def install(*, dry_run: bool, prefix: Path | None) -> None:
+    """Make it a service: place unit, user, folders and a configuration. An edited configuration stays."""
+    from xnat_watchd.service import place
+
+    _check_root(dry=dry_run, prefix=prefix)
+    place.install(place.Hand(click.echo, prefix, dry_run))
+    if prefix is None:
+        click.echo(RESTART if place.is_running() else NEXT)
+
+
+@click.command()
+@_dry_run
+@_prefix
+def uninstall(*, dry_run: bool, prefix: Path | None) -> None:
+    """Stop the service and remove what `install` placed, but never the configuration, the ledger or a ZIP."""
+    from xnat_watchd.service import place
+
+    _check_root(dry=dry_run, prefix=prefix)
+    place.uninstall(place.Hand(click.echo, prefix, dry_run))
+    click.echo(LEFT)
+
+
+def _check_root(*, dry: bool, prefix: Path | None) -> None:
+    if os.geteuid() != 0 and not dry and prefix is None:
+        raise click.UsageError("only root can do this: put `sudo` in front, or try --dry-run")
