@@ -27,11 +27,11 @@ def instance(
 ) -> bytes:
     """Give one DICOM file. Equal arguments give equal bytes."""
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian
+    from pydicom.uid import UID, ExplicitVRLittleEndian
 
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = sop_class
-    meta.MediaStorageSOPInstanceUID = sop_uid(study, series, number)
+    meta.MediaStorageSOPClassUID = UID(sop_class)
+    meta.MediaStorageSOPInstanceUID = UID(sop_uid(study, series, number))
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     data = Dataset()
     data.file_meta = meta
@@ -63,3 +63,7 @@ def series_uid(study: int, series: int) -> str:
 
 def sop_uid(study: int, series: int, number: int) -> str:
     return f"{ROOT}.{study}.{series}.{number}"
+
+
+#: What stands in these objects and nowhere else: it must never be told outside of XNAT, the ledger and `show`.
+CANARIES = ("Quokka", "Zenobia", "ZQ-7731", "19310417", "1931-04-17")

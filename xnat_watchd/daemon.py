@@ -34,6 +34,7 @@ from xnat_watchd.steps.tools import Tools
 
 IDLE = 30.0  #: seconds between looks at the ledger when nothing is due: the most that a lost wake-up can cost
 ONCE_WAITS = timedelta(minutes=1)  #: `run --once` waits for what is due within this time
+ONCE_ASKS = 2  #: times that `run --once` asks a server that is down
 LOOKS = 0.5  #: seconds between two looks of the main thread
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 STEP_TAKES = 600.0  #: seconds that one request may be silent for before the watchdog believes in a hang
@@ -69,7 +70,7 @@ class Daemon:
         now = self.clock.now()
         due = self.ledger.studies.next_due(now)
         gate = self.ledger.gates.get()
-        shut_for_long = gate.until is not None and gate.until > now + ONCE_WAITS
+        shut_for_long = gate.until is not None and (gate.until > now + ONCE_WAITS or gate.strikes >= ONCE_ASKS)
         nothing_due = due is None or due > now + ONCE_WAITS or shut_for_long
         settled = self.next_sweep is None and not self.intake.settling
         return settled and nothing_due and not self.ledger.studies.busy()
@@ -119,7 +120,7 @@ def run(settings: Settings, credential: Credential, log: Log, *, once: bool) -> 
         watcher.start()
         for loop in loops.values():
             loop.start()
-        _attend(daemon, loops, notifier, once=once)
+        _attend(daemon, notifier, once=once)
         failed = any(loop.failed and not loop.is_alive() for loop in loops.values())
         picture = daemon.picture()
     return (Exit.FAULT if failed else verdict(picture, resting=True)), picture
@@ -200,7 +201,7 @@ def _until_due(daemon: Daemon) -> float:
     return min(max(wait, 1.0), IDLE)
 
 
-def _attend(daemon: Daemon, loops: dict[str, Loop], notifier: Notifier, *, once: bool) -> None:
+def _attend(daemon: Daemon, notifier: Notifier, *, once: bool) -> None:
     """Keep the main thread's watch: publish, notify, ping while every promise is kept; end when it is time."""
     ready, published = False, ""
     while not daemon.stop.is_set():

@@ -154,7 +154,7 @@ def test_a_netrc_of_another_user_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_netrc_that_cannot_be_understood_is_refused_by_its_line_alone(text: str, tmp_path: Path) -> None:
-    assert str(refusal(netrc(tmp_path, text))) == f"{tmp_path}/.netrc: cannot be understood at line 1"
+    assert str(refusal(netrc(tmp_path, text))) == f"{tmp_path}/.netrc: cannot be understood near line 2"
 
 
 def test_a_netrc_that_cannot_be_read_is_refused(tmp_path: Path) -> None:

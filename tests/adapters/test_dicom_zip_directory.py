@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from zips import Part, instance, zip_of
 
-from tests.adapters.zips import Part, instance, zip_of
 from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
 from xnat_watchd.core.delivery import Instance
 from xnat_watchd.core.errors import Unusable
@@ -196,23 +196,30 @@ def test_nothing_is_inflated_beyond_what_the_directory_says(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("mark", "offset", "bytes_there"),
     [
-        lambda content, at, end: content[:at] + b"XX" + content[at + 2 :],
-        lambda content, at, end: content[: at + 28] + b"\xff\xff" + content[at + 30 :],  # a name beyond the directory
-        lambda content, at, end: content[: at + 42] + b"\xff" * 4 + content[at + 46 :],  # Zip64 without its field
-        lambda content, at, end: content[: end + 12] + struct.pack("<L", 9999) + content[end + 16 :],
-        lambda content, at, end: content[: end + 16] + struct.pack("<L", 9999) + content[end + 20 :],
-        lambda content, at, end: content[:end] + struct.pack("<4sLQL", b"PK\6\7", 0, 7, 1) + content[end:],
+        (b"PK\1\2", 0, b"XX"),
+        (b"PK\1\2", 28, b"\xff\xff"),  # a name that is longer than the directory
+        (b"PK\1\2", 42, b"\xff\xff\xff\xff"),  # Zip64 without its field
+        (b"PK\5\6", 12, b"\x0f\x27"),  # a directory larger than the file
+        (b"PK\5\6", 16, b"\x0f\x27"),  # and one that begins behind its end
     ],
 )
-def test_a_directory_that_does_not_read_is_told(path: Path, change: object) -> None:
-    content = zip_of([Part(b"1", instance())])
+def test_a_directory_that_does_not_read_is_told(path: Path, mark: bytes, offset: int, bytes_there: bytes) -> None:
+    content = bytearray(zip_of([Part(b"1", instance())]))
+    at = content.index(mark) + offset
+    content[at : at + len(bytes_there)] = bytes_there
 
-    broken = change(content, content.index(b"PK\1\2"), content.index(b"PK\5\6"))  # type: ignore[operator]
-
-    assert refusal(path, broken) == "the directory of the ZIP is damaged"
+    assert refusal(path, bytes(content)) == "the directory of the ZIP is damaged"
     assert not is_whole(path)
+
+
+def test_a_zip64_record_that_is_not_there_is_damage_of_the_directory(path: Path) -> None:
+    content = zip_of([Part(b"1", instance())])
+    end = content.index(b"PK\5\6")
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, 7, 1)
+
+    assert refusal(path, content[:end] + locator + content[end:]) == "the directory of the ZIP is damaged"
 
 
 def test_a_local_header_that_is_none_is_damage_of_that_member(path: Path) -> None:

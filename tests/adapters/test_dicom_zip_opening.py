@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
+from zips import Part, descriptor, element, file_of, identity, instance, pixels, zip_of
 
-from tests.adapters.zips import Part, descriptor, element, file_of, identity, instance, pixels, zip_of
 from xnat_watchd.adapters.dicom_zip import is_whole, open_zip
 from xnat_watchd.core.delivery import Person, Series, Study, ZipContents
 from xnat_watchd.core.errors import Unusable
@@ -91,7 +91,16 @@ def test_two_studies_in_a_zip_are_two(path: Path) -> None:
 
 
 def test_names_and_extensions_of_members_mean_nothing(path: Path) -> None:
-    names = [b"IM0001", b"x.jpg", b"../../etc/passwd", b"/abs.txt", b"C:\\x", b"sch\xff\xfen", b"new\nline", b"nul\0.dcm"]
+    names = [
+        b"IM0001",
+        b"x.jpg",
+        b"../../etc/passwd",
+        b"/abs.txt",
+        b"C:\\x",
+        b"sch\xff\xfen",
+        b"new\nline",
+        b"nul\0.dcm",
+    ]
     contents = opened(path, zip_of(Part(name, instance(n), flags=0x800) for n, name in enumerate(names, 1)))
 
     assert [one.member for one in only(contents).instances] == list(range(len(names)))
@@ -132,7 +141,7 @@ def test_very_long_values_are_cut(path: Path) -> None:
     ],
 )
 def test_a_series_is_of_images_unless_modality_or_class_say_otherwise(
-    path: Path, modality: str, sop_class: str, image: bool
+    path: Path, *, modality: str, sop_class: str, image: bool
 ) -> None:
     def change(data_set: Dataset) -> None:
         data_set.SOPClassUID = sop_class
@@ -409,7 +418,7 @@ def test_a_plain_zip_of_one_study_may_be_sent_as_it_is(path: Path) -> None:
 
 
 @pytest.mark.parametrize("mark", [True, False])
-def test_deflated_members_that_were_written_as_a_stream_may_be_sent_as_they_are(path: Path, mark: bool) -> None:
+def test_deflated_members_that_were_written_as_a_stream_may_be_sent_as_they_are(path: Path, *, mark: bool) -> None:
     one, two = instance(1), instance(2)
     parts = [
         Part(b"1", one, flags=8, descriptor=descriptor(one, mark=mark)),

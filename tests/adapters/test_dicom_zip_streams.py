@@ -9,8 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
-
-from tests.adapters.zips import (
+from zips import (
     ITEM,
     ITEM_END,
     PIXELS,
@@ -21,6 +20,7 @@ from tests.adapters.zips import (
     identity,
     pixels,
 )
+
 from xnat_watchd.adapters.byte_source import Source
 from xnat_watchd.adapters.dicom_stream import (
     PATIENT_ID,
@@ -85,7 +85,7 @@ def test_what_a_library_writes_is_read_in_pieces_of_any_size(syntax: str, piece:
 
 @pytest.mark.parametrize("defined", [True, False])
 @pytest.mark.parametrize("syntax", SYNTAXES)
-def test_what_stands_in_sequences_is_passed_over(syntax: str, defined: bool) -> None:
+def test_what_stands_in_sequences_is_passed_over(syntax: str, *, defined: bool) -> None:
     def change(data_set: Dataset) -> None:
         inner, outer = Dataset(), Dataset()
         inner.PatientID, inner.StudyInstanceUID = "WRONG", "6.6.6"
@@ -194,7 +194,10 @@ def test_a_file_that_breaks_off_inside_an_element_is_cut_short(syntax: str) -> N
         (identity() + bytes(8) + b"\1", "not readable"),
         (b"\xde\xad\xbe\xef" * 500, "cut short"),
         (element(0x00081140, "SQ", b"", length=UNDEFINED) * 101, "nested too deeply"),
-        (b"".join([element(0x00081140, "SQ", b"", length=UNDEFINED) + element(ITEM, "", b"")] * 5000), "nested too deeply"),
+        (
+            b"".join([element(0x00081140, "SQ", b"", length=UNDEFINED) + element(ITEM, "", b"")] * 5000),
+            "nested too deeply",
+        ),
     ],
 )
 def test_what_cannot_be_walked_to_its_end_is_damaged(data_set: bytes, problem: str) -> None:

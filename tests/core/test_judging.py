@@ -12,7 +12,7 @@ UIDS = ("1.2.3",)
 SENT = {"mr": Sent(10, image=True), "sr": Sent(3, image=False)}
 
 
-def holding(uid: str = "1.2.3", **counts: int) -> Holding:
+def holding(uid: str = "1.2.3", /, **counts: int) -> Holding:
     return Holding(uid, tuple(Scan(str(n), series, count) for n, (series, count) in enumerate(counts.items())))
 
 
@@ -70,5 +70,5 @@ def test_what_is_known_as_left_out_is_not_missed_in_the_archive() -> None:
 @given(st.dictionaries(st.sampled_from("abcd"), st.integers(1, 5), min_size=1),
        st.dictionaries(st.sampled_from("abcd"), st.integers(0, 5)))  # fmt: skip
 def test_whole_is_said_only_of_equal_counts(sent: dict[str, int], seen: dict[str, int]) -> None:
-    verdict = judge({s: Sent(n, image=True) for s, n in sent.items()}, holding(**seen), UIDS)
+    verdict = judge({s: Sent(n, image=True) for s, n in sent.items()}, holding("1.2.3", **seen), UIDS)
     assert isinstance(verdict, Whole) == (sent == {s: n for s, n in seen.items() if n})

@@ -19,7 +19,7 @@ def test_a_file_is_quiet_only_after_it_stood_still_for_long_enough() -> None:
 
 @pytest.mark.parametrize("change", ["size", "mtime_ns", "inode", "device", "links"])
 def test_any_change_starts_the_quiet_time_anew(change: str) -> None:
-    changed = replace(SCAN, **{change: 99})
+    changed = replace(SCAN, **{change: 99})  # type: ignore[arg-type]
     sightings = settle([changed], settle([SCAN], {}, 0), 8)
     assert quiet(sightings, 10, 10) == []
     assert quiet(sightings, 18, 10) == [Sighting(changed, 8, 0)]

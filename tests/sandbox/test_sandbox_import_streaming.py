@@ -136,6 +136,12 @@ def test_a_comment_in_the_header_routes_what_names_no_project(new: Visitor) -> N
     assert (row["subject"], row["name"]) == ("S7", "E7")
 
 
+def test_a_comment_does_not_lead_into_a_project_that_is_not_ours(new: Visitor) -> None:  # C8 3.5
+    new.xnat.add_project("P2")
+    new.sent(zipped({"a": dicom(PatientComments="Project:P2")}))
+    assert [one.where for one in new.xnat.instances()] == ["unassigned"]
+
+
 def test_labels_of_the_header_are_reduced(new: Visitor) -> None:  # C8 3.5
     new.sent(zipped({"a": dicom(PatientID="PAT 01/x", PatientName="Test^Regression")}), project="P1")
     (row,) = new.rows(ROWS)

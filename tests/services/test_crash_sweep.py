@@ -119,7 +119,6 @@ def test_a_kill_at_any_moment_neither_loses_nor_doubles(
 ) -> None:
     calm, _ = life(quick_path / "calm", 0, late, meanwhile)
     assert calm.moments > 100
-    print("moments", calm.moments)
     for at in range(1, calm.moments + 1):
         saboteur, _ = life(quick_path / str(at), at, late, meanwhile)
         assert saboteur.fired, f"moment {at} of {calm.moments} never came"

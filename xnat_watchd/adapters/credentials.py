@@ -132,9 +132,9 @@ def _first_line(file: Path) -> str | None:
 
 
 def _hosts(file: Path) -> Mapping[str, tuple[str, str, str]]:
-    """Give login, account and password by machine, without `default`."""
+    """Give login, account and password by machine."""
     try:
-        hosts = netrc(str(file)).hosts
+        return netrc(str(file)).hosts
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
@@ -143,8 +143,7 @@ def _hosts(file: Path) -> Mapping[str, tuple[str, str, str]]:
         raise Refusal(f"{file}: is not a text in UTF-8") from None
     except NetrcParseError as error:
         # The parser's own words hold the word that it did not expect, which may be a password.
-        raise Refusal(f"{file}: cannot be understood at line {error.lineno}") from None
-    return {name: entry for name, entry in hosts.items() if name != "default"}
+        raise Refusal(f"{file}: cannot be understood near line {error.lineno}") from None
 
 
 def _refuse_what_others_can_read(file: Path) -> None:

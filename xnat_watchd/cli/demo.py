@@ -2,10 +2,192 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
+
+if TYPE_CHECKING:  # the command that shows all of it needs all of it, but `--help` does not
+    from rich.console import Console, RenderableType
+
+    from xnat_watchd.sandbox import Sandbox
+
+PROJECT = "DEMO"
+LONGEST = 60.0  #: seconds after which the demo stops waiting for what it dropped
+LOOK = 0.2  #: seconds between two looks at the ledger
+
+SETTINGS = """\
+[xnat]
+server = "{server}"
+project = "{project}"
+
+[folders]
+root = "{root}"
+
+[intake]
+quiet_for = "1s"
+"""
 
 
 @click.command()
 @click.option("--keep", is_flag=True, help="Stay up afterwards, so that you can drop ZIPs of your own.")
 def demo(*, keep: bool) -> None:
     """Show ZIPs travel into a practice XNAT, in half a minute. Needs nothing and leaves nothing behind."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    with _stage() as stage:
+        console.print(f"A practice XNAT runs at {stage.xnat.url}, and the service on {stage.root}.")
+        dropped = _drop_samples(stage.root)
+        console.print(f"{dropped} ZIPs of made-up patients lie in the drop folder now.\n")
+        _watch(stage, console, dropped)
+        console.print(_held_by_xnat(stage.xnat))
+        console.print("\nWhat was damaged was not sent: `xnat-watchd status` says why and what to do.")
+        if keep:
+            _stay(stage, console)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where the demo plays."""
+
+    root: Path
+    config: Path
+    xnat: Sandbox
+    service: subprocess.Popen[bytes]
+
+
+@contextmanager
+def _stage() -> Iterator[Stage]:
+    """Set up folders, practice XNAT and the real service, and take all of it down again."""
+    from tempfile import TemporaryDirectory
+
+    from xnat_watchd.sandbox import Sandbox
+
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="xnat-watchd-demo-")))
+        xnat = stack.enter_context(Sandbox(folder / "xnat", users={"demo": "demo"}, projects=[PROJECT]))
+        root, config = folder / "watchd", folder / "config.toml"
+        (root / "drop").mkdir(parents=True)
+        config.write_text(SETTINGS.format(server=xnat.url, project=PROJECT, root=root), encoding="utf-8")
+        service = stack.enter_context(_service(config, folder / "journal.txt"))
+        yield Stage(root, config, xnat, service)
+
+
+@contextmanager
+def _service(config: Path, journal: Path) -> Iterator[subprocess.Popen[bytes]]:
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("XNAT_WATCHD_")},
+        "XNAT_WATCHD_XNAT__USER": "demo",
+        "XNAT_WATCHD_XNAT__PASSWORD": "demo",
+    }
+    command = [sys.executable, "-m", "xnat_watchd", "--config", str(config), "run"]
+    with journal.open("wb") as said, subprocess.Popen(command, env=environment, stderr=said) as service:  # noqa: S603 - ourselves
+        try:
+            yield service
+        finally:
+            service.terminate()
+
+
+def _drop_samples(root: Path) -> int:
+    """Make the ZIPs beside the drop folder and move them in, as an export program should."""
+    from xnat_watchd.sandbox.samples import write_samples
+
+    made = root / "made"
+    made.mkdir()
+    samples = write_samples(made)
+    for sample in samples:
+        sample.rename(root / "drop" / sample.name)
+    made.rmdir()
+    return len(samples)
+
+
+def _watch(stage: Stage, console: Console, dropped: int) -> None:
+    """Show how far each ZIP has come until nothing moves any more."""
+    import time
+
+    from rich.live import Live
+
+    end = time.monotonic() + LONGEST
+    with Live(console=console, auto_refresh=False) as live:
+        while time.monotonic() < end and stage.service.poll() is None:
+            rows = _deliveries(stage.root, dropped)
+            live.update(_table(rows), refresh=True)
+            if len(rows) == dropped and all(_at_rest(row) for row in rows):
+                return
+            time.sleep(LOOK)
+    raise click.ClickException(f"the service did not get done; its journal:\n{_journal(stage)}")
+
+
+def _deliveries(root: Path, most: int) -> list[dict[str, Any]]:
+    from xnat_watchd.adapters.ledger import Ledger, open_database
+
+    path = root / "ledger.sqlite"
+    if not path.exists() or not path.stat().st_size:
+        return []
+    ledger = Ledger(open_database(path, read_only=True))
+    try:
+        return ledger.views.latest(most)
+    finally:
+        ledger.close()
+
+
+def _at_rest(delivery: dict[str, Any]) -> bool:
+    if delivery["state"] == "taken":
+        standings = {study["standing"] for study in delivery["studies"]}
+        return "held" in standings and standings <= {"held", "done"}
+    return bool(delivery["state"] != "arriving")
+
+
+def _table(rows: list[dict[str, Any]]) -> RenderableType:
+    from rich.table import Table
+
+    table = Table("ZIP", "study", "images", "how far", box=None)
+    for row in rows:
+        if not row["studies"]:
+            table.add_row(row["name"], str(row["id"]), "", row["why"] or row["state"])
+        for study in row["studies"]:
+            far = f"held: {study['why']}" if study["standing"] == "held" else _steps(study["progress"])
+            table.add_row(row["name"], f"{row['id']}.{study['number']}", str(study["instances"]), far)
+    return table
+
+
+def _steps(progress: str) -> str:
+    from xnat_watchd.core.states import LINE
+
+    return " → ".join(LINE[: LINE.index(next(one for one in LINE if one == progress)) + 1])
+
+
+def _held_by_xnat(xnat: Sandbox) -> RenderableType:
+    from collections import Counter
+
+    from rich.table import Table
+
+    counts = Counter((one.subject, one.session) for one in xnat.instances() if one.where == "archive")
+    table = Table("subject", "session", "images", title="In the practice XNAT's archive", title_justify="left", box=None)
+    for (subject, session), images in sorted(counts.items()):
+        table.add_row(subject, session, str(images))
+    return table
+
+
+def _journal(stage: Stage) -> str:
+    return stage.config.with_name("journal.txt").read_text(encoding="utf-8", errors="replace")[-4000:]
+
+
+def _stay(stage: Stage, console: Console) -> None:
+    console.print(
+        f"\nDrop ZIPs of your own into  {stage.root / 'drop'}"
+        f"\nLook at them with           xnat-watchd --config {stage.config} status --watch"
+        f"\nThe practice XNAT           {stage.xnat.url}  (user demo, password demo)"
+        "\nCtrl-C ends it and removes everything."
+    )
+    try:
+        stage.service.wait()
+    except KeyboardInterrupt:
+        console.print("\nGone.")

@@ -9,7 +9,7 @@ import click
 Item = tuple[int, int | None]
 
 
-class ItemType(click.ParamType):
+class ItemType(click.ParamType[Item]):
     """A delivery's number, with a study's number behind a dot or without."""
 
     name = "item"

@@ -80,7 +80,7 @@ class Gateway(Protocol):
         ...
 
     def stored(self, label: str) -> str:
-        """Give what this server makes of a label that it is sent: XNAT 1.6 spoils letters beyond ASCII (capture 281)."""
+        """Give what this server makes of a label that it is sent: 1.6 spoils letters beyond ASCII (capture 281)."""
         ...
 
     def archive(self, place: Place, subject: str | None, label: str, *, join: bool, pipelines: bool) -> None:

@@ -84,6 +84,11 @@ class Sandbox:
         """Every request answered so far, in order: method, path, query, status."""
         return self._server.requests if self._server else self._seen
 
+    def wait_for_requests(self, count: int, seconds: float = 10.0) -> None:
+        """Wait until so many requests have been answered or broken off since the start; raises TimeoutError."""
+        if self._server is None or not self._server.wait_for_requests(count, seconds):
+            raise TimeoutError(f"no {count} requests in {seconds} s")
+
     def start(self) -> Self:
         """Begin to listen."""
         self._site.stopped.clear()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Condition, Lock, Thread
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
@@ -125,7 +125,7 @@ class Server(ThreadingHTTPServer):
         self.requests: list[Seen] = []
         self.failures: list[BaseException] = []
         self._connections: set[socket.socket] = set()
-        self._lock = Lock()
+        self._lock = Condition(Lock())
         self._thread = Thread(target=self.serve_forever, args=(0.02,), name="sandbox")
 
     @property
@@ -150,6 +150,12 @@ class Server(ThreadingHTTPServer):
         """Remember a request and how it was answered; 0 where it was not."""
         with self._lock:
             self.requests.append((request.method, request.path, request.raw_query, status))
+            self._lock.notify_all()
+
+    def wait_for_requests(self, count: int, seconds: float) -> bool:
+        """Wait until so many requests have been answered or broken off; says whether they were."""
+        with self._lock:
+            return self._lock.wait_for(lambda: len(self.requests) >= count, seconds)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Remember a connection while it lives."""

@@ -19,6 +19,7 @@ from xnat_watchd.core.errors import Refusal
 from xnat_watchd.service.plan import (
     CONFIGURATION,
     NAME,
+    RUNTIME,
     SYSUSERS,
     TMPFILES,
     UNIT,
@@ -37,10 +38,7 @@ AT_INSTALL: tuple[Command, ...] = (
     ("systemd-tmpfiles", "--create", str(TMPFILES / f"{NAME}.conf")),
     ("systemctl", "daemon-reload"),
 )
-BEFORE_UNINSTALL: tuple[Command, ...] = (
-    ("systemctl", "disable", "--now", "--quiet", NAME),
-    ("systemctl", "clean", "--what=runtime", NAME),
-)
+BEFORE_UNINSTALL: tuple[Command, ...] = (("systemctl", "disable", "--now", "--quiet", NAME),)
 AFTER_UNINSTALL: tuple[Command, ...] = (("systemctl", "daemon-reload"),)
 
 
@@ -74,6 +72,13 @@ class Hand:
                 path.unlink()
                 if not any(path.parent.iterdir()):
                     path.parent.rmdir()
+
+    def remove_folder(self, folder: Path) -> None:
+        """Take a folder away with what is in it."""
+        if self.lies(folder):
+            self.say(f"removed   {self.at(folder)}")
+            if not self.dry:
+                shutil.rmtree(self.at(folder))
 
     def run(self, commands: Iterable[Command]) -> None:
         """Have systemd act on this machine. `Refusal` where it will not."""
@@ -116,6 +121,7 @@ def uninstall(hand: Hand) -> None:
         hand.run(BEFORE_UNINSTALL)
     for one in everything(Site(program=_program()), shipped):
         hand.remove(one)
+    hand.remove_folder(RUNTIME)
     hand.run(AFTER_UNINSTALL)
 
 

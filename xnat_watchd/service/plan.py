@@ -17,6 +17,7 @@ from xnat_watchd.core.errors import Refusal
 NAME = "xnat-watchd"
 CONFIGURATION = Path("/etc/xnat-watchd/config.toml")
 STATE = Path("/var/lib/xnat-watchd")
+RUNTIME = Path("/run/xnat-watchd")
 ROOT = Path("/srv/xnat")
 FOLDERS = ("drop", "shares", "work", "done", "failed")
 PROGRAM = Path("/opt/xnat-watchd/bin/xnat-watchd")

@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
-from io import BytesIO
-
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_partial
-from pydicom.tag import BaseTag, Tag
-
-from xnat_watchd.core.errors import Transient
+from xnat_watchd.adapters.byte_source import Source
+from xnat_watchd.adapters.dicom_stream import SOP_INSTANCE, walk_file
+from xnat_watchd.core.errors import Transient, Unusable
+from xnat_watchd.core.limits import Limits
 
 BEGINNING = 1 << 16  #: bytes of a file that are enough: the UID is among its first attributes
 
-_SOP_INSTANCE_UID = Tag("SOPInstanceUID")
-
 
 def sop_uid(beginning: bytes) -> str:
-    """Read it from the first bytes of a file, without the file's rest."""
+    """Read it from the first bytes of a file, without the file's rest. What lies behind it shows that it is whole."""
     try:
-        dataset = read_partial(BytesIO(beginning), stop_when=_is_beyond, specific_tags=[_SOP_INSTANCE_UID])
-        found = str(dataset.get("SOPInstanceUID", "") or "")
-    except (
-        InvalidDicomError,  # no DICM prefix
-        BytesLengthException,  # a value of an impossible length
-        EOFError,  # cut within a length
-        struct.error,  # cut within a number
-        zlib.error,  # a deflated data set, cut
-        ValueError,  # a value that cannot be read
-        NotImplementedError,  # a representation that nobody knows
-        AttributeError,  # a meta header without a transfer syntax
-        KeyError,  # a UID that pydicom cannot look up
-    ):
-        found = ""
-    if not found:
-        raise Transient("a file in XNAT's archive cannot be read as DICOM")
+        header = walk_file(Source(iter([beginning] if beginning else [])), Limits())
+    except Unusable:  # deflated beyond all measure
+        raise _unreadable() from None
+    found = header.uid(SOP_INSTANCE)
+    if not found or max(header.values) == SOP_INSTANCE:
+        raise _unreadable()
     return found
 
 
-def _is_beyond(tag: BaseTag, _: str | None, __: int) -> bool:
-    return int(tag) > int(_SOP_INSTANCE_UID)
+def _unreadable() -> Transient:
+    return Transient("a file in XNAT's archive cannot be read as DICOM")

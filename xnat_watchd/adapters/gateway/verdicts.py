@@ -100,23 +100,19 @@ VERDICTS: tuple[Row, ...] = (
     _row(423, "", ARCHIVE, InDoubt),  # "Duplicate archive attempt": the first was perhaps ours (F38)
     _row(range(400, 500), "", ARCHIVE, OnceMore),  # no right (F28), no label (F75): ask once more
     # Our row.
-    _row(404, "", DISCARD, InDoubt),  # no answer that XNAT is known to give (C8 4.4): look
-    _row(404, "", BUILD, InDoubt),  # the row is gone (C8 4.5)
+    _row(404, "", ROW, InDoubt),  # the row is gone (C8 4.5)
     _row(409, "", ROW, NotYet),  # the row is locked (C8 4.5)
     _row(423, "", ROW, NotYet),  # the same, by its other name
     _row(range(400, 500), "", ROW, OnceMore),  # no right (F28), or the noise of a moment (F62)
     # Subject.
     _row(403, "", WRITE, OnceMore),  # no right (C8 7.1), or the noise of a moment (F62)
-    _row(408, "", WRITE, InDoubt),
     _row(409, "", WRITE, Conflict),  # the label is another project's (C8 7.1)
     _row(range(400, 500), "", WRITE, Permanent),  # a value that XNAT does not take (F43), no project (F44)
     # Questions.
     _row(403, "", READ, OnceMore),  # no right (C8 4.2), or the noise of a moment (F62)
     # What nobody has seen yet: the careful side.
     _row(range(400, 500), "", ANY, Transient),
-    _row(range(500, 600), "", ACTS, InDoubt),  # perhaps it was said after the work was done (design 5)
-    _row(range(600), "", READ, Transient),
-    _row(range(1000), "", ACTS, InDoubt),
+    _row(range(1000), "", ACTS, InDoubt),  # a 5xx above all: perhaps it was said after the work was done (design 5)
     _row(range(1000), "", ANY, Transient),
 )
 

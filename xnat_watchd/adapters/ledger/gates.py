@@ -41,7 +41,8 @@ class Gates:
                 "INSERT OR REPLACE INTO gates (scope, until, trial, login, why, advice, strikes, refusals)"
                 " VALUES (?,?,?,?,?,?,?,?)",
                 (
-                    scope, text(gate.until) if gate.until else None, int(gate.trial), int(gate.login), gate.why, gate.advice,
+                    scope, text(gate.until) if gate.until else None, int(gate.trial), int(gate.login),
+                    gate.why, gate.advice,
                     gate.strikes, json.dumps([text(at) for at in gate.refusals]),
                 ),
             )  # fmt: skip

@@ -53,6 +53,18 @@ class Views:
             """
         )
 
+    def latest(self, most: int) -> Rows:
+        """Give the latest deliveries, oldest of them first, each with its studies' progress and standing."""
+        deliveries = self._give("SELECT id, name, project, state, why FROM deliveries ORDER BY id DESC LIMIT ?", most)
+        for delivery in deliveries:
+            delivery["studies"] = self._give(
+                "SELECT number, progress, standing, subject, label, why,"
+                " (SELECT count(*) FROM instances i WHERE i.study = s.key) AS instances"
+                " FROM studies s WHERE delivery = ? ORDER BY number",
+                delivery["id"],
+            )
+        return deliveries[::-1]
+
     def delivery(self, number: int) -> dict[str, Any] | None:
         """Give one delivery with its studies, its places and every event of it."""
         found = self._give("SELECT * FROM deliveries WHERE id = ?", number)

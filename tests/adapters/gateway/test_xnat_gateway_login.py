@@ -1,0 +1,218 @@
+"""Logging in: once where it is refused, again where a session was lost, and never anywhere else."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+import requests
+from gateway_kit import HERE, IMPORT, LOGIN, PLACE, Site, failure, server_at
+from scripted_xnat import Asked, ScriptedXnat, scripted_xnat
+
+from xnat_watchd.adapters.clock import SystemClock
+from xnat_watchd.adapters.credentials import Secret
+from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
+from xnat_watchd.core.errors import AuthRefused, Unavailable
+
+
+def test_a_wrong_password_is_asked_about_once_whatever_the_workers_do(either: Site) -> None:
+    server = server_at(either.xnat.url, password="wrong")
+    for gateway in (server.gateway() for _ in range(4)):
+        failure(AuthRefused, lambda gateway=gateway: gateway.look(PLACE))  # type: ignore[misc]
+        failure(AuthRefused, lambda gateway=gateway: gateway.writable("P1"))  # type: ignore[misc]
+    assert either.asked(*LOGIN) == server.logins == 1
+
+
+def test_workers_that_begin_at_once_ask_about_a_wrong_password_once(either: Site) -> None:
+    server = server_at(either.xnat.url, password="wrong")
+    begin, refused = threading.Barrier(4), []
+
+    def work() -> None:
+        gateway = server.gateway()
+        begin.wait()
+        refused.append(failure(AuthRefused, lambda: gateway.look(PLACE)))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert (len(refused), either.asked(*LOGIN)) == (4, 1)
+
+
+def test_only_a_probe_tries_a_refused_password_again(either: Site) -> None:
+    server = server_at(either.xnat.url, password="wrong")
+    gateway = server.gateway()
+    for _ in range(3):
+        failure(AuthRefused, gateway.probe)
+    failure(AuthRefused, lambda: gateway.look(PLACE))
+    assert either.asked(*LOGIN) == 3
+
+
+def test_a_probe_that_is_answered_opens_the_door_for_all(either: Site) -> None:
+    server = server_at(either.xnat.url, password="tomorrow")
+    first, second = server.gateway(), server.gateway()
+    failure(AuthRefused, first.probe)
+    either.xnat.add_user("tech", "tomorrow")
+    either.xnat.grant("tech", "P1", "member")
+    failure(AuthRefused, lambda: second.look(PLACE))
+    first.probe()
+    assert second.look(PLACE) is None
+    server.close()
+
+
+def test_a_new_credential_is_tried_at_once(either: Site) -> None:
+    server = server_at(either.xnat.url, password="wrong")
+    gateway = server.gateway()
+    failure(AuthRefused, gateway.probe)
+    server.credential("tech", Secret("secret"))
+    assert gateway.look(PLACE) is None
+    server.close()
+
+
+def test_a_session_of_the_old_credential_is_left(either: Site) -> None:
+    either.gateway.probe()
+    either.server.credential("tech", Secret("wrong"))
+    failure(AuthRefused, lambda: either.gateway.look(PLACE))
+
+
+def test_an_unknown_user_is_refused(either: Site) -> None:
+    server = XnatServer(
+        either.xnat.url, user="nobody", password=Secret("x"), clock=SystemClock(), stop=threading.Event()
+    )
+    failure(AuthRefused, server.gateway().probe)
+
+
+def test_a_login_that_the_server_cannot_answer_is_no_refusal(either: Site) -> None:
+    either.xnat.faults.on(*LOGIN).refuse(503, "busy", **{"Retry-After": "30"})
+    error = failure(Unavailable, either.gateway.probe)
+    assert isinstance(error, Unavailable)
+    assert (error.after, error.spoke) == (timedelta(seconds=30), False)
+    either.gateway.probe()
+
+
+@pytest.mark.parametrize("status", [302, 400, 403, 404, 429, 500, 502])
+def test_nothing_but_a_refusal_is_a_refusal(scripted: ScriptedXnat, gateway: XnatGateway, status: int) -> None:
+    scripted.on(*LOGIN, status=status, Location="/app/template/Login.vm")
+    failure(Unavailable, gateway.probe)
+
+
+def test_a_login_page_is_no_login(scripted: ScriptedXnat, gateway: XnatGateway) -> None:
+    scripted.on(*LOGIN, content="<!DOCTYPE html><html>Log in", Set_Cookie="JSESSIONID=GUEST")
+    failure(Unavailable, gateway.probe)
+
+
+@pytest.mark.parametrize("said", ["User 'guest' is logged in", "User 'other' is logged in", "Welcome", ""])
+def test_a_login_as_somebody_else_is_no_login(scripted: ScriptedXnat, gateway: XnatGateway, said: str) -> None:
+    scripted.on("GET", "/data/auth", content=said)
+    failure(Unavailable, gateway.probe)
+    assert scripted.count("GET", "/data/projects") == 0
+
+
+def test_a_cookie_that_does_not_hold_is_no_login(scripted: ScriptedXnat, gateway: XnatGateway) -> None:
+    scripted.on("GET", "/data/auth", status=401)
+    failure(Unavailable, gateway.probe)
+    assert scripted.logins == 1
+
+
+def test_a_name_may_be_spelt_as_the_directory_spells_it(scripted: ScriptedXnat, gateway: XnatGateway) -> None:
+    scripted.on("GET", "/data/auth", content="User 'Tech' is logged in.")
+    assert gateway.whoami() == "Tech"
+
+
+def test_an_alias_token_logs_its_owner_in_and_may_be_taken_back(either: Site) -> None:
+    auth = ("tech", "secret")
+    token = requests.get(f"{either.xnat.url}/data/services/tokens/issue", auth=auth, timeout=10).json()
+    server = XnatServer(
+        either.xnat.url,
+        user=token["alias"],
+        password=Secret(token["secret"]),
+        clock=SystemClock(),
+        stop=threading.Event(),
+    )
+    gateway = server.gateway()
+    assert gateway.whoami() == "tech"
+    path = f"/data/services/tokens/invalidate/{token['alias']}/{token['secret']}"
+    assert requests.get(either.xnat.url + path, auth=auth, timeout=10).status_code == 200
+    failure(AuthRefused, server.gateway().probe)
+    server.close()
+
+
+def test_each_gateway_has_a_login_session_of_its_own(scripted: ScriptedXnat) -> None:  # F62
+    server = server_at(scripted.url)
+    for _ in range(2):
+        server.gateway().probe()
+    assert scripted.logins == 2
+    assert {one for one in scripted.cookies if one} == {"JSESSIONID=SESSION0001", "JSESSIONID=SESSION0002"}
+    server.close()
+    assert scripted.count("DELETE", "/data/JSESSION") == 2
+
+
+def test_an_expired_session_is_begun_anew_without_a_word(either: Site) -> None:
+    assert either.gateway.look(PLACE) is None
+    either.moment[0] += timedelta(minutes=16)
+    assert either.gateway.look(PLACE) is None
+    either.moment[0] += timedelta(minutes=16)
+    either.upload()
+    either.moment[0] += timedelta(minutes=16)
+    either.archive()
+    assert (either.server.logins, either.gateway.look(PLACE)) == (4, None)
+
+
+def test_a_session_that_is_always_lost_is_the_servers_trouble(scripted: ScriptedXnat, gateway: XnatGateway) -> None:
+    scripted.on("GET", "/data/projects", status=401)
+    failure(Unavailable, lambda: gateway.writable("P1"))
+    assert scripted.logins == 2
+
+
+def test_a_guests_empty_list_is_never_believed(scripted: ScriptedXnat, gateway: XnatGateway) -> None:
+    """With `requireLogin` off an expired session becomes a guest's, with a 200 and a new cookie (client.md 0.5)."""
+    rows = iter([("GUEST", "[]"), ("", '[{"ID": "P1"}]')])
+
+    def reply(asked: Asked) -> None:
+        cookie, listed = next(rows)
+        headers = {"Set_Cookie": f"JSESSIONID={cookie}; Path=/"} if cookie else {}
+        asked.answer(200, f'{{"ResultSet": {{"Result": {listed}}}}}', **headers)
+
+    scripted.on("GET", "/data/projects", reply)
+    assert gateway.writable("P1")
+    assert scripted.logins == 2
+
+
+def test_a_guest_for_ever_is_the_servers_trouble(scripted: ScriptedXnat, gateway: XnatGateway) -> None:
+    scripted.on("GET", "/data/projects", content="{}", Set_Cookie="JSESSIONID=GUEST; Path=/")
+    failure(Unavailable, lambda: gateway.writable("P1"))
+
+
+def test_no_credential_and_no_body_follow_a_redirect(scripted: ScriptedXnat, a_zip: str) -> None:
+    with scripted_xnat() as elsewhere:
+        server = server_at(scripted.url)
+        gateway = server.gateway()
+        scripted.on("POST", IMPORT, status=307, Location=f"{elsewhere.url}{IMPORT}")
+        scripted.on("GET", HERE, status=302, Location=f"{elsewhere.url}/app/template/Login.vm")
+        error = failure(Unavailable, lambda: gateway.upload(PLACE, a_zip, lambda _, __: None, alone=False))
+        assert error.spoke
+        error = failure(Unavailable, lambda: gateway.look(PLACE))
+        assert "browser" in error.advice
+        server.credential("tech", Secret("secret"))
+        scripted.on(*LOGIN, status=307, Location=f"{elsewhere.url}/data/services/auth")
+        scripted.replies.insert(0, scripted.replies.pop())
+        failure(Unavailable, gateway.probe)
+        assert elsewhere.asked == []
+
+
+def test_the_environment_sets_no_proxy(
+    scripted: ScriptedXnat, gateway: XnatGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    gateway.probe()
+    assert scripted.logins == 1
+
+
+def test_a_proxy_that_is_given_is_used() -> None:
+    with scripted_xnat() as proxy:
+        server = server_at("http://xnat.invalid", proxies={"http": proxy.url})
+        assert server.gateway().whoami() == "tech"
+        server.close()
+        assert proxy.asked[0] == ("PUT", "http://xnat.invalid/data/services/auth")

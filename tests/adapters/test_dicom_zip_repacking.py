@@ -1,0 +1,181 @@
+"""A clean ZIP of what is to be sent: the same bytes in each member, nothing else, and whole or not there at all."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+from zips import Part, descriptor, instance, zip_of
+
+from xnat_watchd.adapters.dicom_zip import open_zip, write_clean
+from xnat_watchd.core.delivery import Instance
+from xnat_watchd.core.errors import Undecided
+from xnat_watchd.core.limits import Limits
+from xnat_watchd.sandbox.samples import clutter, study, uid, write_zip
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return tmp_path / "work" / "12.zip"
+
+
+@pytest.fixture
+def target(source: Path) -> Path:
+    source.parent.mkdir()
+    return source.with_name("12.1.zip")
+
+
+def instances(path: Path, number: int = 0) -> tuple[Instance, ...]:
+    return open_zip(path, Limits()).studies[number].instances
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """Read a ZIP as the standard library does, checksums and all."""
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.mark.parametrize("wide_from", [2**32 - 1, 1, 600])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_clean_zip_has_the_same_bytes_under_the_names_of_the_instances(
+    source: Path, target: Path, method: int, wide_from: int
+) -> None:
+    members = study(1, modalities=("MR", "CT"))
+    write_zip(source, members, method)
+
+    write_clean(source, instances(source), target, wide_from=wide_from)
+
+    names = [f"{uid(1, series, image)}.dcm" for series in (1, 2) for image in (1, 2, 3)]
+    assert contents(target) == dict(zip(names, (content for _, content in members), strict=True))
+
+
+@pytest.mark.parametrize("wide_from", [2**32 - 1, 1])
+def test_what_was_repacked_reads_like_what_it_was_made_of(source: Path, target: Path, wide_from: int) -> None:
+    write_zip(source, clutter() + study(1))
+
+    write_clean(source, instances(source), target, wide_from=wide_from)
+
+    before, after = open_zip(source, Limits()), open_zip(target, Limits())
+    assert [(one.sop_uid, one.size, one.crc) for one in after.studies[0].instances] == [
+        (one.sop_uid, one.size, one.crc) for one in before.studies[0].instances
+    ]
+    assert after.clutter == 0
+    assert after.as_it_is == (wide_from > 1)
+
+
+def test_only_the_instances_that_were_asked_for_are_in_it(source: Path, target: Path) -> None:
+    write_zip(source, study(1) + study(2) + clutter())
+    wanted = instances(source, 1)[1:]
+
+    write_clean(source, wanted, target)
+
+    assert list(contents(target)) == [f"{uid(2, 1, 2)}.dcm", f"{uid(2, 1, 3)}.dcm"]
+
+
+def test_packed_bytes_are_copied_and_not_packed_again(source: Path, target: Path) -> None:
+    write_zip(source, study(1))
+    with zipfile.ZipFile(source) as archive:
+        before = [(info.compress_type, info.compress_size) for info in archive.infolist()]
+
+    write_clean(source, instances(source), target)
+
+    with zipfile.ZipFile(target) as archive:
+        assert [(info.compress_type, info.compress_size) for info in archive.infolist()] == before
+
+
+def test_sizes_stand_before_the_data_so_that_a_stream_reads_it(source: Path, target: Path) -> None:  # C8 3.8
+    content = instance()
+    parts = [Part(b"1", content, flags=8, descriptor=descriptor(content))]
+    source.write_bytes(zip_of(parts))
+
+    write_clean(source, instances(source), target)
+
+    _, _, flags, _, _, _, _, packed, size, _, _ = struct.unpack_from("<4s5H3L2H", target.read_bytes())
+    assert (flags, size) == (0, len(content))
+    assert packed > 0
+
+
+def test_the_same_instances_give_the_same_bytes(source: Path, target: Path) -> None:
+    write_zip(source, study(1), zipfile.ZIP_BZIP2)
+    found = instances(source)
+    write_clean(source, found, target)
+    first = target.read_bytes()
+
+    write_clean(source, reversed(found), target)
+
+    assert target.read_bytes() == first
+    assert {path.name for path in source.parent.iterdir()} == {"12.zip", "12.1.zip"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        zip_of([Part(b"1", instance(1))]),
+        zip_of([Part(b"1", instance(1)), Part(b"2", instance(3))]),
+        zip_of([Part(b"1", instance(1)), Part(b"2", instance(2), crc=1)]),
+        zip_of([Part(b"1", instance(1)), Part(b"2", instance(2), packed=bytes(99))]),
+        zip_of([Part(b"1", instance(1)), Part(b"2", instance(2), packed=b"")]),
+        zip_of([Part(b"1", instance(1)), Part(b"2", bytes(len(instance(2))), crc=0)]),
+        b"",
+        b"something else",
+    ],
+    ids=["fewer", "another", "other checksum", "garbage", "nothing", "other bytes", "empty", "no ZIP"],
+)
+def test_nothing_is_written_when_the_zip_is_not_what_it_was(source: Path, target: Path, changed: bytes) -> None:
+    source.write_bytes(zip_of([Part(b"1", instance(1)), Part(b"2", instance(2))]))
+    recorded = instances(source)
+    source.write_bytes(changed)
+
+    with pytest.raises(Undecided, match=r"^the ZIP changed while it was read$"):
+        write_clean(source, recorded, target)
+
+    assert [path.name for path in source.parent.iterdir()] == ["12.zip"]
+
+
+def test_bytes_that_rotted_under_the_same_directory_are_noticed(source: Path, target: Path) -> None:
+    write_zip(source, study(1), zipfile.ZIP_STORED)
+    recorded = instances(source)
+    content = bytearray(source.read_bytes())
+    content[1500] ^= 1
+    source.write_bytes(content)
+
+    with pytest.raises(Undecided, match="changed"):
+        write_clean(source, recorded, target)
+
+
+def test_a_failure_leaves_what_was_there_before(source: Path, target: Path) -> None:
+    source.write_bytes(zip_of([Part(b"1", instance(1))]))
+    target.write_bytes(b"from last time")
+    wrong = Instance("1.2.3.1", "1.2.3", 5, 5, 0)
+
+    with pytest.raises(Undecided):
+        write_clean(source, [wrong], target)
+
+    assert target.read_bytes() == b"from last time"
+
+
+def test_a_full_disk_leaves_nothing_behind(source: Path, target: Path) -> None:
+    write_zip(source, study(1))
+    found = instances(source)
+    target.mkdir()  # a rename onto it fails, as any late failure of the disk would
+
+    with pytest.raises(OSError, match="Is a directory"):
+        write_clean(source, found, target)
+
+    assert not list(source.parent.glob(".*"))
+
+
+def test_a_heart_beats_while_it_is_copied(source: Path, target: Path) -> None:
+    beats = 0
+
+    def beat() -> None:
+        nonlocal beats
+        beats += 1
+
+    source.write_bytes(zip_of([Part(b"1", instance(size=32 * 2**20), method=0)]))
+    write_clean(source, instances(source), target, beat)
+
+    assert beats >= 32 / 4

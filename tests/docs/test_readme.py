@@ -1,0 +1,88 @@
+"""The README says what is true: tables and diagrams in it are what the code says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from xnat_watchd.adapters.logs import EVENTS
+from xnat_watchd.cli import commands
+from xnat_watchd.core import errors
+from xnat_watchd.core.labels import SESSION_FIELDS
+from xnat_watchd.core.states import as_mermaid
+from xnat_watchd.status import Exit
+
+REPOSITORY = Path(__file__).parents[2]
+README = (REPOSITORY / "README.md").read_text("utf-8")
+
+SAID = (
+    errors.Transient, errors.InDoubt, errors.NotYet, errors.OnceMore, errors.Unavailable, errors.AuthRefused,
+    errors.Conflict, errors.Permanent, errors.Undecided, errors.Unusable,
+)  # fmt: skip
+
+
+def diagram() -> str:
+    return f"```mermaid\n{as_mermaid()}\n```"
+
+
+def trouble() -> str:
+    rows = [f"| {_meaning(kind)} | {kind.default_advice} |" for kind in SAID]
+    return "\n".join(["| what it means | what to do, unless it says more |", "|---|---|", *rows])
+
+
+def settings() -> str:
+    return f"```toml\n{(REPOSITORY / 'config/xnat-watchd.toml').read_text('utf-8').strip()}\n```"
+
+
+def events() -> str:
+    return "\n".join(["| event | meaning |", "|---|---|", *(f"| `{name}` | {said} |" for name, said in EVENTS.items())])
+
+
+def _meaning(kind: type[errors.WatchdError]) -> str:
+    """Give the class's first sentence, without the facts that it cites."""
+    return re.sub(r" \((?:F\d|C8)[^)]*\)", "", " ".join((kind.__doc__ or "").split()))
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [("states", diagram()), ("errors", trouble()), ("config", settings()), ("events", events())],
+)
+def test_a_generated_part_is_what_the_code_says(part: str, expected: str) -> None:
+    found = re.search(rf"<!-- {part} -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    assert found is not None
+    assert found[1].strip() == expected, f"put this into the README between <!-- {part} --> and <!-- end -->"
+
+
+def test_every_command_is_in_the_readme() -> None:
+    assert isinstance(commands, click.Group)
+    for name in commands.commands:
+        assert f"xnat-watchd {name}" in README, name
+
+
+def test_every_option_that_the_readme_names_exists() -> None:
+    known = {
+        option
+        for command in (commands, *commands.commands.values())
+        for parameter in command.params
+        for option in parameter.opts
+    } | {"--help", "--version"}
+    mentioned = set(re.findall(r"`xnat-watchd [a-z]+[^`]*?(--[a-z-]+)", README))
+    assert mentioned <= known
+
+
+def test_every_exit_code_is_in_the_readme() -> None:
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)}
+    assert codes == {int(code) for code in Exit}
+
+
+def test_every_field_of_a_label_template_is_in_the_readme() -> None:
+    for field in SESSION_FIELDS:
+        assert f"`{{{field}}}`" in README
+
+
+def test_the_two_commands_of_the_readme_each_stand_on_one_line() -> None:
+    lines = [line for line in README.splitlines() if line.startswith("python3 -m venv .venv")]
+    assert len(lines) == 2

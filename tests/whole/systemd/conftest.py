@@ -1,0 +1,72 @@
+"""One machine for all of these tests, with the program installed, and for each test a service that is new."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.whole.systemd import service as services
+from tests.whole.systemd.machine import Machine, booted, built_root, obstacle
+from tests.whole.systemd.service import DROP_INS, OUTSIDER, TECH, Service
+from xnat_watchd import __version__
+from xnat_watchd.sandbox import Sandbox
+
+NEEDED = "XNAT_WATCHD_NEED_SYSTEMD"
+NEXT_VERSION = f"{__version__}.post1"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "systemd: needs root and a container with a real systemd")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.systemd)
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """Give a machine on which the program is installed as the README says, with two users."""
+    why_not = obstacle() or ("runs by itself only: add -n0" if "PYTEST_XDIST_WORKER" in os.environ else "")
+    if why_not:
+        (pytest.fail if os.environ.get(NEEDED) else pytest.skip)(f"a real systemd {why_not}")
+    work = tmp_path_factory.mktemp("systemd")
+    ours = work / "wheels"
+    with ThreadPoolExecutor() as pool, ExitStack() as stack:
+        root, others = pool.submit(built_root), pool.submit(services.dependencies)
+        for version in (__version__, NEXT_VERSION):
+            services.wheels(ours, version)
+        shown = {ours: f"{services.WHEELS}/ours", others.result(): f"{services.WHEELS}/others"}
+        machine = stack.enter_context(booted(root.result(), work, shown))
+        services.install_program(machine, __version__)
+        machine.run("/opt/xnat-watchd/bin/xnat-watchd", "install")
+        machine.run("useradd", "--create-home", "--groups", "xnat-drop", TECH)
+        machine.run("useradd", "--create-home", OUTSIDER)
+        yield machine
+
+
+@pytest.fixture
+def service(machine: Machine, tmp_path: Path) -> Iterator[Service]:
+    """Give a service without a past, for a practice XNAT of its own; it is configured and does not run yet."""
+    cursor = machine.says("journalctl", "--lines=0", "--show-cursor", "--quiet").removeprefix("-- cursor: ")
+    with Sandbox(tmp_path / "xnat", users={"tech": "secret"}, projects=["P1"]) as xnat:
+        service = Service(machine, xnat, cursor)
+        service.configure()
+        service.log_in()
+        yield service
+        service.systemctl("stop", check=False)
+        service.check_privacy()
+    _forget(machine)
+
+
+def _forget(machine: Machine) -> None:
+    """Leave the machine as it was before the first start."""
+    machine.run("systemctl", "reset-failed", "xnat-watchd", check=False)
+    machine.run("sh", "-c", f"rm -rf {DROP_INS} /var/lib/xnat-watchd/* /srv/xnat/*/* /etc/xnat-watchd /run/xnat-watchd")
+    machine.run("/opt/xnat-watchd/bin/xnat-watchd", "install")

@@ -1,0 +1,174 @@
+"""The program on a machine, as its administrator and the people at the scanner deal with it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from tests.whole.systemd.machine import Machine, cached, outside, until
+from xnat_watchd.sandbox import Sandbox
+from xnat_watchd.sandbox.samples import CANARIES, Member, write_zip
+
+REPOSITORY = Path(__file__).parents[3]
+BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "xnat_watchd", "config", "systemd")
+WHEELS = "/wheels"
+UNIT, DROP_INS = "xnat-watchd.service", "/etc/systemd/system/xnat-watchd.service.d"
+CONFIGURATION = "/etc/xnat-watchd/config.toml"
+TECH, OUTSIDER = "alice", "bob"
+"""Somebody who may drop files, and somebody who may not."""
+
+
+def wheels(folder: Path, version: str) -> None:
+    """Put the program as a wheel of this version into a folder."""
+    source = folder.parent / f"source-{version}"
+    for name in BUILT_FROM:
+        kind = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        kind(REPOSITORY / name, source / name)
+    for name, line in (("pyproject.toml", 'version = "{}"'), ("xnat_watchd/__init__.py", '__version__ = "{}"')):
+        text = (source / name).read_text()
+        before = re.search(line.format('([^"]+)'), text)
+        assert before, name
+        (source / name).write_text(text.replace(before[0], line.format(version)))
+    _pip("wheel", "--no-deps", f"--wheel-dir={folder}", str(source))
+
+
+def dependencies() -> Path:
+    """Give a folder with wheels of everything that the program needs."""
+    needed = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
+    name = f"wheels-{sha256(repr(needed).encode()).hexdigest()[:12]}"
+    return cached(name, lambda folder: _pip("wheel", f"--wheel-dir={folder}", *needed))
+
+
+def _pip(*words: str) -> None:
+    outside(sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *words)
+
+
+def install_program(machine: Machine, version: str) -> None:
+    """Do what the README tells an administrator: an environment below /opt, and pip."""
+    if not machine.path("/opt/xnat-watchd").exists():
+        machine.run("python3", "-m", "venv", "/opt/xnat-watchd")
+    pip = ("/opt/xnat-watchd/bin/pip", "install", "--quiet", "--no-index")
+    machine.run(*pip, f"--find-links={WHEELS}/ours", f"--find-links={WHEELS}/others", f"xnat-watchd=={version}")
+
+
+@dataclass
+class Service:
+    """The service, and the XNAT that it works for."""
+
+    machine: Machine
+    xnat: Sandbox
+    cursor: str
+    heard: list[str] = field(default_factory=list)  #: what was shown to people
+
+    def configure(self, **more: dict[str, Any]) -> None:
+        """Edit the file that `install` has placed, as an administrator does, and give it a login."""
+        text = self.machine.path(CONFIGURATION).read_text()
+        settings = {"xnat": {"server": self.xnat.url, "project": "P1"}, "intake": {"quiet_for": "200ms"}}
+        for section, values in [*settings.items(), *more.items()]:
+            for key, value in values.items():
+                text = _edited(text, section, key, value)
+        self.machine.write(CONFIGURATION, text)
+
+    def log_in(self, user: str = "tech", password: str = "secret") -> None:
+        """Leave the login where systemd looks for it."""
+        self.machine.write("/etc/credstore/xnat_user", user, mode=0o600)
+        self.machine.write("/etc/credstore/xnat_password", password, mode=0o600)
+
+    def drop_in(self, *lines: str) -> None:
+        """Change the unit as `systemctl edit` does."""
+        self.machine.write(f"{DROP_INS}/override.conf", "[Service]\n" + "".join(f"{line}\n" for line in lines))
+        self.machine.run("systemctl", "daemon-reload")
+
+    def systemctl(self, verb: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Give systemd an order about the service."""
+        return self.machine.run("systemctl", verb, "xnat-watchd", check=check)
+
+    def start(self) -> None:
+        """Start, and show what is in the journal where that fails."""
+        done = self.systemctl("start", check=False)
+        assert done.returncode == 0, done.stderr + self.journal()
+
+    def shows(self, name: str) -> str:
+        """Give a property of the unit."""
+        return self.machine.says("systemctl", "show", "--property", name, "--value", UNIT)
+
+    def is_(self, **properties: str) -> bool:
+        """Say whether the unit has these properties now."""
+        return all(self.shows(name) == value for name, value in properties.items())
+
+    def systemctl_kill(self, number: signal.Signals) -> None:
+        """Send the daemon itself a signal."""
+        self.machine.run("systemctl", "kill", f"--signal={number.value}", "--kill-whom=main", UNIT)
+
+    def drop(self, name: str, members: Iterable[Member], to: str = "/srv/xnat/drop") -> None:
+        """Have somebody of the group copy a ZIP into the drop folder."""
+        home = f"/home/{TECH}/{name}"
+        write_zip(self.machine.path(home), members)
+        self.machine.run("chown", f"{TECH}:", home)
+        self.machine.run("cp", home, to, user=TECH)
+
+    def status(self, user: str = TECH, *words: str) -> subprocess.CompletedProcess[str]:
+        """Have somebody ask how it is."""
+        done = self.machine.run("xnat-watchd", "status", *words, user=user, check=False)
+        self.heard += [done.stdout, done.stderr]
+        return done
+
+    def picture(self, user: str = TECH) -> dict[str, Any]:
+        """Give the status for programs."""
+        done = self.status(user, "--json")
+        assert done.stdout, done.stderr
+        picture: dict[str, Any] = json.loads(done.stdout)
+        return picture
+
+    def uploads(self) -> list[dict[str, int]]:
+        """Give the uploads under way, each with bytes sent and bytes in all."""
+        uploads: list[dict[str, int]] = self.picture()["daemon"]["uploads"]
+        return uploads
+
+    def journal(self, *words: str) -> str:
+        """Give what this test's service has told the journal."""
+        self.machine.run("journalctl", "--sync")
+        return self.machine.says(
+            "journalctl", f"--after-cursor={self.cursor}", "--unit=xnat-watchd", "--output=cat", "--no-pager", *words
+        )
+
+    def finished(self) -> list[str]:
+        """Give the names of the ZIPs that are done."""
+        return sorted(path.name for path in self.machine.path("/srv/xnat/done").rglob("*") if path.is_file())
+
+    def wait_for(self, *names: str, seconds: float = 30) -> None:
+        """Wait until ZIPs of these names are done, and no others."""
+        until(lambda: self._done() == sorted(names), seconds, f"{names} done")
+
+    def _done(self) -> list[str]:
+        return sorted(name.partition("_")[2] for name in self.finished())
+
+    def held(self) -> list[tuple[str, str]]:
+        """Give each instance that XNAT holds, with where it is."""
+        return sorted((one.sop_uid, one.where) for one in self.xnat.instances())
+
+    def check_privacy(self) -> None:
+        """Fail where a patient shows in what people and the journal were told."""
+        everything = "\n".join([self.journal("--output=json"), self.shows("StatusText"), *self.heard]).lower()
+        assert not [canary for canary in CANARIES if canary.lower() in everything]
+
+
+def _edited(text: str, section: str, key: str, value: object) -> str:
+    """Set a key of a section, by its line, or by a new one where it has none."""
+    head, _, rest = text.partition(f"[{section}]\n")
+    body, mark, tail = rest.partition("\n[")
+    line = f"{key} = {json.dumps(value)}\n"
+    found = re.search(rf"^#?{key} = .*\n", body, re.MULTILINE)
+    assert found, f"{section}.{key}"
+    return f"{head}[{section}]\n{body.replace(found[0], line)}{mark}{tail}"

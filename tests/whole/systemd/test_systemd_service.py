@@ -1,0 +1,167 @@
+"""The service under a real systemd: it starts, works, tells how it is, and stops."""
+
+from __future__ import annotations
+
+import signal
+
+from tests.whole.systemd.machine import until
+from tests.whole.systemd.service import OUTSIDER, TECH, Service
+from xnat_watchd.sandbox.samples import study, uid
+
+BIG = {"images": 24, "pixels": (512, 512)}
+"""A study of 12 MB: the practice XNAT reads its upload in a dozen pieces."""
+IMPORT = "/data/services/import"
+
+
+def archived(seed: int, images: int) -> list[tuple[str, str]]:
+    """Give what XNAT holds of a study that has arrived once and whole."""
+    return sorted((uid(seed, 1, number), "archive") for number in range(1, images + 1))
+
+
+def begin_a_slow_upload(service: Service) -> None:
+    """Drop a study whose upload takes some seconds, and come back in the middle of it."""
+    service.xnat.faults.on("POST", IMPORT).read_slowly(0.4)
+    service.drop("big.zip", study(1, **BIG))
+    until(lambda: any(0 < one["sent"] < one["size"] for one in service.uploads()), 20, "an upload under way")
+
+
+def test_a_start_returns_when_the_service_is_ready(service: Service) -> None:
+    service.start()
+    assert "daemon.ready" in service.journal()
+    assert service.is_(ActiveState="active", SubState="running")
+
+
+def test_a_server_that_is_down_does_not_keep_it_from_collecting(service: Service) -> None:
+    service.configure(xnat={"server": "http://127.0.0.1:9"})
+    service.start()
+    service.drop("scan.zip", study(1))
+    until(lambda: service.picture()["deliveries"] == {"taken": 1}, 20, "a ZIP taken")
+    assert not service.picture()["gate"]["open"]
+
+
+def test_what_a_member_of_the_group_drops_arrives(service: Service) -> None:
+    service.start()
+    service.drop("scan.zip", study(1))
+    service.wait_for("scan.zip")
+    assert service.held() == archived(1, 3)
+
+
+def test_what_is_dropped_in_a_folder_that_its_owner_keeps_closed_arrives_too(service: Service) -> None:
+    service.start()
+    service.machine.run("sh", "-c", "umask 077; mkdir /srv/xnat/drop/today", user=TECH)
+    service.drop("scan.zip", study(1), to="/srv/xnat/drop/today")
+    service.wait_for("scan.zip")
+
+
+def test_others_can_neither_drop_nor_see_what_was_dropped(service: Service) -> None:
+    service.start()
+    for folder in ("drop", "shares", "work", "done", "failed"):
+        assert service.machine.run("ls", f"/srv/xnat/{folder}", user=OUTSIDER, check=False).returncode != 0
+    assert service.status(OUTSIDER).returncode != 0
+    assert service.machine.run("touch", "/srv/xnat/drop/x", user=OUTSIDER, check=False).returncode != 0
+
+
+def test_a_member_of_the_group_sees_how_it_is_and_nothing_of_the_ledger(service: Service) -> None:
+    service.start()
+    service.drop("scan.zip", study(1))
+    service.wait_for("scan.zip")
+    until(lambda: service.picture(TECH)["deliveries"] == {"finished": 1}, 5, "the status that says so")
+    assert service.picture(TECH)["daemon"]["running"] is True
+    assert service.status(TECH).returncode == 0
+    for closed in ("/var/lib/xnat-watchd", "/srv/xnat/work"):
+        assert service.machine.run("ls", closed, user=TECH, check=False).returncode != 0
+
+
+def test_a_member_of_the_group_sees_that_it_has_stopped(service: Service) -> None:
+    service.start()
+    service.systemctl("stop")
+    assert service.picture(TECH)["daemon"]["running"] is False
+
+
+def test_systemd_shows_in_one_line_what_it_does(service: Service) -> None:
+    service.start()
+    service.drop("scan.zip", study(1))
+    service.wait_for("scan.zip")
+    until(lambda: "1 complete" in service.shows("StatusText"), 5, "the line that says so")
+    assert f'Status: "{service.shows("StatusText")}"' in service.systemctl("status").stdout
+
+
+def test_it_comes_with_the_boot_once_it_is_enabled(service: Service) -> None:
+    service.machine.run("systemctl", "start", "multi-user.target")
+    assert service.is_(ActiveState="inactive")
+    service.systemctl("enable")
+    service.machine.run("systemctl", "start", "multi-user.target")
+    until(lambda: service.is_(ActiveState="active"), 20, "the service that came with it")
+
+
+def test_a_stop_in_mid_upload_is_clean_and_the_next_start_goes_on(service: Service) -> None:
+    service.start()
+    begin_a_slow_upload(service)
+    service.systemctl("stop")
+    assert service.is_(Result="success", ExecMainStatus="0")
+    service.start()
+    service.wait_for("big.zip")
+    assert service.held() == archived(1, 24)
+
+
+def test_a_kill_in_mid_upload_doubles_nothing(service: Service) -> None:
+    service.drop_in("RestartSec=200ms")
+    service.start()
+    begin_a_slow_upload(service)
+    service.systemctl_kill(signal.SIGKILL)
+    service.wait_for("big.zip")
+    assert service.shows("NRestarts") == "1"
+    assert service.held() == archived(1, 24)
+
+
+def test_an_upload_may_take_longer_than_the_watchdog_waits(service: Service) -> None:
+    service.drop_in("WatchdogSec=2s")
+    service.start()
+    begin_a_slow_upload(service)
+    service.wait_for("big.zip")
+    assert service.shows("NRestarts") == "0"
+
+
+def test_a_hang_is_ended_by_the_watchdog_with_the_stack_of_every_thread_in_the_journal(service: Service) -> None:
+    service.drop_in("WatchdogSec=2s", "RestartSec=200ms")
+    service.start()
+    service.systemctl_kill(signal.SIGSTOP)
+    until(lambda: service.shows("NRestarts") == "1", 15, "a restart")
+    journal = service.journal()
+    assert "Watchdog timeout" in journal
+    assert journal.count("(most recent call first)") >= 3  # the main thread, intake, workers
+    until(lambda: service.is_(ActiveState="active"), 20, "the service again")
+
+
+def test_without_a_login_it_says_so_and_is_not_started_again(service: Service) -> None:
+    service.machine.run("rm", "-r", "/etc/credstore")
+    assert service.systemctl("start", check=False).returncode != 0
+    assert service.is_(ActiveState="failed", ExecMainStatus="78", NRestarts="0")
+    assert "user and password" in service.journal()
+
+
+def test_with_a_wrong_configuration_it_says_so_and_is_not_started_again(service: Service) -> None:
+    service.configure(pipeline={"workers": 99})
+    assert service.systemctl("start", check=False).returncode != 0
+    assert service.is_(ActiveState="failed", ExecMainStatus="78", NRestarts="0")
+    assert "workers" in service.journal()
+
+
+def test_as_it_is_installed_it_asks_for_a_server(service: Service) -> None:
+    service.configure(xnat={"server": ""})
+    assert service.systemctl("start", check=False).returncode != 0
+    assert "[xnat] server" in service.journal()
+
+
+def test_a_drop_folder_that_is_mounted_late_is_looked_into(service: Service) -> None:
+    service.configure(folders={"drop": "/mnt/scanner/drop"}, intake={"rescan_every": "1s", "poll_every": "1s"})
+    service.machine.run("xnat-watchd", "install")
+    service.start()
+    service.machine.run("sh", "-c", "mkdir /mnt/scanner && mount -t tmpfs scanner /mnt/scanner")
+    try:
+        service.machine.run("install", "-d", "-m", "2770", "-g", "xnat-drop", "/mnt/scanner/drop")
+        service.drop("scan.zip", study(1), to="/mnt/scanner/drop")
+        service.wait_for("scan.zip")
+    finally:
+        service.systemctl("stop")
+        service.machine.run("sh", "-c", "umount /mnt/scanner && rmdir /mnt/scanner")
