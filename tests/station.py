@@ -161,7 +161,7 @@ class Station:
         ]
 
     def why(self, item: str) -> str:
-        return next(row["why"] for row in self.ledger.views.attention() if row["item"] == item)
+        return next(str(row["why"]) for row in self.ledger.views.attention() if row["item"] == item)
 
     def files(self) -> list[str]:
         """Give every file below the root's folders, but for the ledger's own."""

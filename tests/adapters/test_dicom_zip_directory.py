@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from zips import Part, instance, zip_of
+from tests.adapters.zips import Part, instance, zip_of
 
 from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
 from xnat_watchd.core.delivery import Instance

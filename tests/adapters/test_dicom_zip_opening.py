@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
-from zips import Part, descriptor, element, file_of, identity, instance, pixels, zip_of
+from tests.adapters.zips import Part, descriptor, element, file_of, identity, instance, pixels, zip_of
 
 from xnat_watchd.adapters.dicom_zip import is_whole, open_zip
 from xnat_watchd.core.delivery import Person, Series, Study, ZipContents

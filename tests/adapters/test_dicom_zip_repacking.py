@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from zips import Part, descriptor, instance, zip_of
+from tests.adapters.zips import Part, descriptor, instance, zip_of
 
 from xnat_watchd.adapters.dicom_zip import open_zip, write_clean
 from xnat_watchd.core.delivery import Instance

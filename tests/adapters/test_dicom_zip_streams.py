@@ -9,7 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
-from zips import (
+from tests.adapters.zips import (
     ITEM,
     ITEM_END,
     PIXELS,

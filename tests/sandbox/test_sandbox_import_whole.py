@@ -274,3 +274,17 @@ def test_a_multipart_upload_is_taken_with_its_fields(either: Visitor) -> None:  
 def test_the_case_of_a_multipart_name_matters_on_1_8(old: Visitor, new: Visitor) -> None:  # C8 3.1, trap 31
     for visitor, status in ((old, 200), (new, 400)):
         assert multipart(visitor, {"file": ("X.ZIP", zipped(series_of(1)))}, dest=place()) == status
+
+
+def test_a_report_of_a_siemens_xa_is_dropped_whatever_its_name(old: Visitor) -> None:  # F77, as the careful side has it
+    report = dicom(kind=ENHANCED_SR, Modality="SR", series=99, Manufacturer="Siemens Healthineers")
+    old.sent(zipped({**series_of(1), "x.SR": report}), dest=place())
+    assert len(old.xnat.instances()) == 1
+
+
+def test_a_comment_in_the_header_sets_the_labels_but_not_the_folder(old: Visitor) -> None:  # F12, capture 123
+    content = dicom(PatientComments="Project:P1 Subject:S6 Session:E6")
+    assert old.sent(zipped({"a": content}), dest="/prearchive").endswith("/CAN01")
+    with Visitor(old.xnat, "root") as root:
+        (row,) = root.rows("/data/prearchive/projects")
+    assert (row["project"], row["subject"], row["name"]) == ("Unassigned", "S6", "E6")

@@ -87,6 +87,27 @@ def test_subjects_are_not_for_outsiders(old: Visitor, new: Visitor) -> None:  # 
             assert outsider.get("/data/projects/P1/subjects").status_code == status
 
 
+def test_the_flat_list_has_a_title_and_its_own_extra_key(archived: Visitor) -> None:  # captures 311 and 447
+    answer = archived.get("/data/experiments", format="json")
+    assert answer.text.endswith('"totalRecords": "1","title": "Matching experiments"}}')
+    assert "xnat:subjectassessordata/id" not in answer.text
+    (row,) = archived.rows("/data/experiments", xsiType="xnat:mrSessionData", columns="label,xnat:mrSessionData/UID")
+    assert (row["xnat:mrsessiondata/id"], row["xnat:mrsessiondata/uid"]) == ("XNAT_E00001", STUDY)
+
+
+def test_what_may_be_asked_is_named(either: Visitor) -> None:  # captures 160 and 454
+    options = either.ask("OPTIONS", "/data/projects")
+    assert (options.status_code, options.headers["Allow"]) == (200, "GET, HEAD, OPTIONS")
+    refused = either.get("/data/services/import")
+    assert (refused.status_code, refused.headers["Allow"]) == (405, "POST, OPTIONS")
+
+
+def test_users_and_subjects_of_all_projects_are_listed(archived: Visitor) -> None:  # captures 70 and 285
+    assert [row["login"] for row in archived.rows("/data/users")] == ["tech", "root", "outsider"]
+    assert [row["label"] for row in archived.rows("/data/subjects")] == ["S1"]
+    assert archived.get("/data/projects/P1/accessibility").text == "protected"
+
+
 @pytest.mark.parametrize("path", ["/data/projects/P1/experiments", "/data/experiments", "/data/archive/experiments"])
 def test_experiments_are_found_by_uid_and_label(archived: Visitor, path: str) -> None:  # C8 10
     columns = {"project": "P1", "xsiType": "xnat:imageSessionData", "columns": "ID,label,subject_label,UID"}

@@ -15,7 +15,8 @@ def field(name: str) -> str:
 
 
 def demographics(visitor: Visitor) -> dict[str, object]:
-    return next(iter(child(visitor.item(S1), "demographics")), {})
+    found = next(iter(child(visitor.item(S1), "demographics")), {})
+    return {name: value for name, value in found.items() if not name.startswith("xnat_")}  # their own numbers
 
 
 def fields(visitor: Visitor) -> dict[str, str]:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dicom import instance, sop_uid
-from fake_xnat import FakeGateway, FakeXnat
-from station import Station, Time, zipped
+from tests.dicom import instance, sop_uid
+from tests.fake_xnat import FakeGateway, FakeXnat
+from tests.station import Station, Time, zipped
 
 ONE = zipped([(f"a/{n}.dcm", instance(1, 1, n)) for n in (1, 2)])
 TWO = zipped(

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from dicom import CANARIES as SMALL
-from dicom import instance
-from station import zipped
+from tests.dicom import CANARIES as SMALL
+from tests.dicom import instance
+from tests.station import zipped
 
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.sandbox.samples import CANARIES as SAMPLES

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Program
+from tests.whole.conftest import Program
 
 from xnat_watchd.sandbox import Sandbox
 

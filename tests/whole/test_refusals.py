@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from conftest import Program
+from tests.whole.conftest import Program
 
 from xnat_watchd.sandbox import Sandbox
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from conftest import Program
-from dicom import instance, sop_uid
-from station import zipped
+from tests.whole.conftest import Program
+from tests.dicom import instance, sop_uid
+from tests.station import zipped
 
 from xnat_watchd.sandbox import Sandbox
 
@@ -27,7 +27,7 @@ def test_a_zip_that_is_dropped_while_the_service_runs_becomes_a_session(
         ("archive", "Quokka_Zenobia_20240229T101530_MR", sop_uid(1, 1, 1)),
         ("archive", "Quokka_Zenobia_20240229T101530_MR", sop_uid(1, 1, 2)),
     ]
-    subject = xnat.subject("P1", "Quokka_Zenobia")
+    subject = xnat.subject("P1", "Quokka_Zenobia") or {}
     assert subject["demographics"] == {"dob": "1931-04-17", "age": 92, "gender": "female"}
     assert subject["fields"] == {"subject_age": "92", "subject_dob": "1931-04-17", "subject_gender": "Female"}
     assert len(list((program.root / "done").glob("*/1_scan.zip"))) == 1

@@ -9,11 +9,12 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from io import StringIO
+from itertools import chain
 
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.labels import check_template, is_label
@@ -67,6 +68,7 @@ class Table:
     header: tuple[str, ...]  #: as given
     rows: tuple[Row, ...]
     ignored: tuple[str, ...] = ()  #: columns that mean nothing to us
+    delimiter: str = ","
 
 
 def read(data: bytes) -> Table:
@@ -75,16 +77,37 @@ def read(data: bytes) -> Table:
     The sentence quotes nothing of the table, whose first line may hold names when it has no header;
     `detail` does.
     """
-    text = _decoded(data)
-    records = _records(text)
-    header = next(records, (1, []))[1]
-    if not header:
-        raise _unusable("the table is empty")
+    delimiter, records = records_of(data, COLUMNS)
+    header = next(records)[1]
     places = _places(header)
     rows = [_row(line, cells, len(header), places) for line, cells in records]
     known = set(places.values())
     ignored = (name.strip() for place, name in enumerate(header) if place not in known)
-    return Table(header=tuple(header), rows=_compared(rows), ignored=tuple(name for name in ignored if name))
+    return Table(
+        header=tuple(header),
+        rows=_compared(rows),
+        ignored=tuple(name for name in ignored if name),
+        delimiter=delimiter,
+    )
+
+
+def records_of(data: bytes, columns: Collection[str]) -> tuple[str, Iterator[tuple[int, list[str]]]]:
+    """Give a table's delimiter, and every record that is not blank with the line on which it begins.
+
+    The first is the header, in which `columns` are looked for. Raises `Unusable`, also on the way.
+    """
+    text = _decoded(data)
+    delimiter = _delimiter(text, columns)
+    records = _records(text, delimiter)
+    header = next(records, None)
+    if header is None:
+        raise _unusable("the table is empty")
+    return delimiter, chain([header], records)
+
+
+def column_name(cell: str) -> str:
+    """Give the name of a column as it is compared: case, blanks and `-` for `_` mean nothing."""
+    return re.sub(r"[\s_-]+", "_", cell.strip().casefold())
 
 
 def _unusable(sentence: str, detail: str = "") -> Unusable:
@@ -106,9 +129,8 @@ def _decoded(data: bytes) -> str:
     raise _unusable("the file is not a table of text in UTF-8, UTF-16 or Windows-1252")
 
 
-def _records(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Give every record that is not blank with the line on which it begins."""
-    reader = csv.reader(StringIO(text, newline=""), delimiter=_delimiter(text), skipinitialspace=True, strict=True)
+def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     begin, count = 1, 0
     try:
         for cells in reader:
@@ -122,20 +144,16 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
         raise _unusable(f"a quoted cell that begins in line {begin} does not end as it should") from error
 
 
-def _delimiter(text: str) -> str:
+def _delimiter(text: str, columns: Collection[str]) -> str:
     """Find the delimiter that makes most sense of the header line."""
     lines = (line for line in StringIO(text, newline="") if line.strip(' \t\r\n,;"'))
     header = next(lines, "")
 
     def known(delimiter: str) -> int:
         cells = (cell.strip(' \r\n\t"') for cell in header.split(delimiter))
-        return sum(_name(cell) in COLUMNS for cell in cells)
+        return sum(column_name(cell) in columns for cell in cells)
 
     return max(_DELIMITERS, key=known)
-
-
-def _name(cell: str) -> str:
-    return re.sub(r"[\s_-]+", "_", cell.strip().casefold())
 
 
 def _places(header: Sequence[str]) -> dict[str, int]:
@@ -146,7 +164,7 @@ def _places(header: Sequence[str]) -> dict[str, int]:
     """
     places: dict[str, int] = {}
     for place, cell in enumerate(header):
-        name = _name(cell)
+        name = column_name(cell)
         if name in places:
             raise _unusable(f"the header line names the column {name} twice")
         if name in COLUMNS:
@@ -156,7 +174,7 @@ def _places(header: Sequence[str]) -> dict[str, int]:
             raise _unusable(f"the header line has no column {column}", " | ".join(header))
     absent = [column for column in COLUMNS if column not in places]
     for cell in header:
-        near = get_close_matches(_name(cell), absent, n=1, cutoff=_ALMOST)
+        near = get_close_matches(column_name(cell), absent, n=1, cutoff=_ALMOST)
         if near:
             raise _unusable(f"a column is called almost, but not quite, {near[0]}", cell)
     return places

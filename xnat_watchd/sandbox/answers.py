@@ -6,6 +6,7 @@ import html
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ TOMCAT_WORDS = {
     404: "The origin server did not find a current representation for the target resource or is not willing to "
     "disclose that one exists.",
 }
+EVENT = 1
 WEBDAV = frozenset({422, 423, 424, 507})
 
 
@@ -146,11 +148,14 @@ def html_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> 
     return Answer(200, body.encode("iso-8859-1", "replace"), "text/html")
 
 
-def item(kind: str, fields: Mapping[str, Any], children: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+def item(
+    kind: str, fields: Mapping[str, Any], children: Mapping[str, Sequence[Any]], since: datetime
+) -> dict[str, Any]:
     """Give one node of the item form; children without members are left out (C8 0.8, capture 291)."""
+    born = f"{since:%a %b %d %H:%M:%S} {since.tzname()} {since:%Y}"
     return {
         "children": [{"field": name, "items": list(nodes)} for name, nodes in children.items() if nodes],
-        "meta": {"xsi:type": kind, "isHistory": False},
+        "meta": {"create_event_id": EVENT, "xsi:type": kind, "isHistory": False, "start_date": born},
         "data_fields": dict(fields),
     }
 

@@ -64,7 +64,7 @@ class Application:
         route, request.names = _route(segments)
         handler = route.handlers.get("GET" if request.method == "HEAD" else request.method)
         if handler is None:
-            raise Refused(405)
+            return _other_method(request, route)
         guard: AbstractContextManager[Any] = nullcontext() if route.is_long else self.site.lock
         with guard:
             return in_form(request, handler(self.site, request))
@@ -74,6 +74,13 @@ class Application:
         by_cookie = request.login and not request.new_cookie
         if request.agent_is_browser and by_cookie and request.method in ALTERING and "XNAT_CSRF" not in request.query:
             raise Refused(500, f"java.lang.Exception: INVALID CSRF ({request.method} on URL: {request.path})")
+
+
+def _other_method(request: Request, route: Route) -> Answer:
+    """Answer OPTIONS, and refuse what the route does not know; both name what it does (captures 160, 454)."""
+    allowed = [*route.handlers, *(["HEAD"] if "GET" in route.handlers else []), "OPTIONS"]
+    page = Answer() if request.method == "OPTIONS" else Refused(405).answer
+    return Answer(200 if request.method == "OPTIONS" else 405, page.body, page.media, (("Allow", ", ".join(allowed)),))
 
 
 def _route(segments: tuple[str, ...]) -> tuple[Route, dict[str, str]]:

@@ -14,8 +14,8 @@ EXISTS = "Session already exists, retry with overwrite enabled"
 MATCHING = "Session already exists with matching files."
 OTHER_UID = "Invalid modification of session UID via archive process."
 OTHER_SUBJECT = "Invalid modification of session subject via archive process.: {} Already Exists for another Subject"
-OTHER_MODALITY = "Invalid modification of session modality via archive process. Data may require a manual merge."
-IN_PROGRESS = "Session processing may already be in progress: AutoRun. Concurrent modification is discouraged."
+OTHER_MODALITY = "Invalid modification of session modality via archive process.  Data may require a manual merge."
+IN_PROGRESS = "Session processing may already be in progress: AutoRun.  Concurrent modification is discouraged."
 CR_AND_LF = "Description of the status must not contain CR and LF characters."
 
 

@@ -82,7 +82,7 @@ def _checked(name: str, value: str) -> str | int:
 
 def _invalid(name: str, words: str) -> str:
     place = f"The content of element 'xnat:demographicData' is not complete. '{{\"http://nrg.wustl.edu/xnat\":{name}}}'"
-    raise Refused(400, f"{place} {words}")
+    raise Refused(400, f"{place} {words}\n")
 
 
 def _kept(site: Site, value: str | int) -> str | int:

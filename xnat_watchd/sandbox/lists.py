@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -29,8 +29,9 @@ def projects(site: Site, request: Request) -> Answer:
         shown = [project for project in shown if allowed(request.user, project.id)]
     if request.query.get("accessible") == "true":
         rows = [_accessible(site, request.user, project) for project in shown]
-        return answers.counted(rows, title="Projects")
-    rows = [_chosen(_project(project), request, extra=("URI",)) for project in shown]
+        user = _number(site, request.user)
+        return answers.table(rows, xdat_user_id=user, totalRecords=str(len(rows)), title="Projects")
+    rows = [chosen_cells(_project(project), request, extra=("URI",)) for project in shown]
     return answers.counted(rows)
 
 
@@ -44,19 +45,35 @@ def _project(project: Project) -> Cells:
 def _accessible(site: Site, user: str, project: Project) -> Cells:
     """Give a project in the other shape that `accessible=true` has, ids in lower case (captures 41, 88)."""
     role = {"owner": "Owners", "member": "Members", "collaborator": "Collaborators"}.get(site.role(user, project.id))
+    number = _number(site, user)
     return {
         "project_access": project.accessibility, "quarantine_status": "active", "insert_user": "admin",
         "project_access_img": "/@WEBAPPimages/key.gif", "insert_date": sql_time(project.insert_date),
-        "description": "", "user_role_1": role or "", "project_invs": "", "secondary_id": project.id,
-        "last_accessed_1": "", "name": project.name, "pi": "", "id": project.id,
+        "description": "", f"user_role_{number}": role or "", "project_invs": "", "secondary_id": project.id,
+        f"last_accessed_{number}": "", "name": project.name, "pi": "", "id": project.id,
     }  # fmt: skip
+
+
+def _number(site: Site, user: str) -> str:
+    """Give the number of a user, which stands in the names of two columns (captures 41, 44, 88)."""
+    return str([*site.people, user].index(user) + 1)
+
+
+def people(site: Site, _: Request) -> Answer:
+    """GET /data/users (capture 70)."""
+    rows = [
+        {"xdat_user_id": _number(site, one), "login": one, "firstname": one, "lastname": "User",
+         "email": f"{one}@localhost.localdomain"}
+        for one in site.people
+    ]  # fmt: skip
+    return answers.counted(rows, title="Projects")
 
 
 def project_item(site: Site, request: Request) -> Answer:
     """GET /data/projects/P (capture 46)."""
     project = site.project(request.names["project"], request.user)
     fields = {"ID": project.id, "secondary_ID": project.id, "name": project.name}
-    return answers.items(answers.item("xnat:projectData", fields, {}))
+    return answers.items(answers.item("xnat:projectData", fields, {}, project.insert_date))
 
 
 def prearchive_code(site: Site, request: Request) -> Answer:
@@ -71,14 +88,23 @@ def prearchive_code(site: Site, request: Request) -> Answer:
     return Answer(200, str(project.prearchive_code).encode(), answers.PAGE)
 
 
+def accessibility(site: Site, request: Request) -> Answer:
+    """GET /data/projects/P/accessibility (capture 53)."""
+    return answers.text(site.project(request.names["project"], request.user).accessibility)
+
+
 def subjects(site: Site, request: Request) -> Answer:
-    """GET /data/projects/P/subjects (C8 10, F44)."""
-    project = site.project(request.names["project"], request.user)
-    if not site.may_read(request.user, project.id):
-        raise Refused(500 if site.is_old else 403)
+    """GET the subjects of a project, or all that may be read (C8 10, F44, capture 285)."""
     default = ("ID", "project", "label", "insert_date", "insert_user", "URI")
-    rows = [_subject(label, subject) for label, subject in site.store.subjects_in(project.id)]
-    return answers.counted([_chosen(row, request, default, ("URI",)) for row in _filtered(rows, request)])
+    if "project" in request.names:
+        project = site.project(request.names["project"], request.user)
+        if not site.may_read(request.user, project.id):
+            raise Refused(500 if site.is_old else 403)
+        found = list(site.store.subjects_in(project.id))
+    else:
+        found = [(one.label, one) for one in site.store.subjects.values() if site.may_read(request.user, one.project)]
+    rows = [_subject(label, subject) for label, subject in found]
+    return answers.counted([chosen_cells(row, request, default, ("URI",)) for row in filtered(rows, request)])
 
 
 def _subject(label: str, subject: Subject) -> Cells:
@@ -89,61 +115,11 @@ def _subject(label: str, subject: Subject) -> Cells:
     }  # fmt: skip
 
 
-def experiments(site: Site, request: Request) -> Answer:
-    """GET the experiments of a project, of a subject, or of all (C8 10, 17.4)."""
-    shown = list(_experiments(site, request))
-    kinds = [kind for kind in request.query.get("xsiType").split(",") if kind]
-    rows = [
-        _experiment(site, project, label, experiment)
-        for project, label, experiment in shown
-        if not kinds or "xnat:imageSessionData" in kinds or experiment.session.kind in kinds
-    ]
-    default = ("ID", "project", "date", "xsiType", "label", "insert_date", "URI")
-    unasked = () if kinds else ("xsiType", "project")
-    extra = ("URI", "xnat:subjectassessordata/id", *(unasked if "project" in request.names else ()))
-    return answers.counted([_chosen(row, request, default, extra) for row in _filtered(rows, request)])
-
-
-def _experiments(site: Site, request: Request) -> Iterable[tuple[str, str, Experiment]]:
-    names = [name for name in (request.names.get("project") or request.query.get("project")).split(",") if name]
-    if "project" in request.names:
-        site.project(names[0], request.user)
-    wanted = [site.store.projects[name] for name in names if name in site.store.projects]
-    subject = request.names.get("subject")
-    for project in wanted if names else site.store.projects.values():
-        if not site.may_read(request.user, project.id):
-            continue
-        owner = site.store.subject(project.id, subject) if subject else None
-        if subject and owner is None:
-            raise Refused(404)
-        for label, experiment in site.store.experiments_in(project.id):
-            shared_twice = not names and experiment.project != project.id
-            if not shared_twice and (owner is None or experiment.subject_id == owner.id):
-                yield project.id, label, experiment
-
-
-def _experiment(site: Site, project: str, label: str, experiment: Experiment) -> Cells:
-    """Give an experiment's cells; newer servers name the project it is shown in, 1.6.5 its own (F48)."""
-    session = experiment.session
-    subject = site.store.subjects[experiment.subject_id]
-    return {
-        "ID": experiment.id, "project": experiment.project if site.is_old else project,
-        "date": session.header.date, "time": session.header.time,
-        "xsiType": session.kind, "label": label, "insert_date": sql_time(experiment.insert_date),
-        "insert_user": experiment.insert_user, "last_modified": "", "URI": f"/data/experiments/{experiment.id}",
-        "xnat:subjectassessordata/id": experiment.id, "subject_ID": subject.id, "subject_label": subject.label,
-        "UID": session.uid, "studyInstanceUID": session.uid, "modality": session.modality,
-        "dcmPatientId": session.header.patient_id, "dcmPatientName": session.header.patient_name,
-        "dcmAccessionNumber": session.header.accession, "scanner": session.header.station,
-        "prearchivePath": experiment.prearchive_path,
-    }  # fmt: skip
-
-
 def scans(_: Site, experiment: Experiment, request: Request) -> Answer:
     """GET .../scans: no file counts here (F53, capture 294)."""
     default = ("xnat_imagescandata_id", "ID", "type", "quality", "xsiType", "note", "series_description", "URI")
     rows = [_scan(experiment, scan) for scan in experiment.session.scans.values()]
-    return answers.counted([_chosen(row, request, default, ("URI", "xnat_imagescandata_id")) for row in rows])
+    return answers.counted([chosen_cells(row, request, default, ("URI", "xnat_imagescandata_id")) for row in rows])
 
 
 def _scan(experiment: Experiment, scan: Scan) -> Cells:
@@ -190,7 +166,7 @@ def file_table(pairs: Sequence[tuple[Scan, Resource]], base: str, *, with_digest
     return answers.table(rows, columns=[{"key": "URI", "serverRoot": ""}], title="Files")
 
 
-def _chosen(row: Cells, request: Request, default: Sequence[str] = (), extra: Sequence[str] = ()) -> Cells:
+def chosen_cells(row: Cells, request: Request, default: Sequence[str] = (), extra: Sequence[str] = ()) -> Cells:
     """Give the columns asked for, else the default ones; unknown names are dropped without a word (C8 10)."""
     asked = [name for name in request.query.get("columns").split(",") if name]
     names = [*asked, *extra] if asked else [*(default or row), *extra]
@@ -206,7 +182,7 @@ def _value(name: str, row: Mapping[str, Any]) -> object:
     return row.get(name, row.get(name.rsplit("/", 1)[-1]))
 
 
-def _filtered(rows: list[Cells], request: Request) -> list[Cells]:
+def filtered(rows: list[Cells], request: Request) -> list[Cells]:
     """Keep the rows that match the columns named in the query: `,` is or, `*` and `%` are wild (C8 10)."""
     for name, wanted in request.query.pairs:
         if name not in NOT_COLUMNS | {"xsiType"} and rows and _value(name, rows[0]) is not None:

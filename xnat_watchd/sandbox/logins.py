@@ -114,9 +114,13 @@ class Logins:
 
     def issue(self, user: str) -> tuple[str, Token]:
         """Make an alias token for somebody."""
-        alias, token = str(uuid.uuid4()), Token(user, secrets.token_hex(32))
+        alias, token = str(uuid.uuid4()), Token(user, self._secret())
         self.tokens[alias] = token
         return alias, token
+
+    def _secret(self) -> str:
+        """Make a secret: digits on 1.6.5, 64 characters later (F6, C8 1.4)."""
+        return str(10**12 + secrets.randbelow(10**12)) if self.site.is_old else secrets.token_hex(32)
 
     def _alive(self, cookie: str) -> LoginSession | None:
         session = self.sessions.get(cookie)

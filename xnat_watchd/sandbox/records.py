@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from shutil import rmtree
 from typing import Any
 
 from . import answers, demographics, lists
 from .answers import Answer, Refused
+from .dicom import clock_time
 from .request import Parameters, Request
 from .session_xml import About, session_xml
 from .site import Site
@@ -26,14 +28,12 @@ def subject_item(site: Site, request: Request) -> Answer:
     nodes = [experiment_node(one) for one in site.store.experiments.values() if one.subject_id == subject.id]
     fields = {"ID": subject.id, "label": subject.label, "project": subject.project, **subject.values}
     children = {
-        "fields/field": _field_nodes("xnat:subjectData_field", subject.fields),
-        "demographics": [answers.item("xnat:demographicData", subject.demographics, {})]
-        if subject.demographics
-        else [],
-        "sharing/share": _share_nodes("xnat:projectParticipant", subject.shares),
+        "fields/field": _field_nodes("xnat:subjectData_field", subject.fields, subject.insert_date),
+        "demographics": _demographic_nodes(subject),
+        "sharing/share": _share_nodes("xnat:projectParticipant", subject.shares, subject.insert_date),
         "experiments/experiment": nodes,
     }
-    return answers.items(answers.item("xnat:subjectData", fields, children))
+    return answers.items(answers.item("xnat:subjectData", fields, children, subject.insert_date))
 
 
 def find_subject(site: Site, request: Request) -> Subject:
@@ -42,7 +42,7 @@ def find_subject(site: Site, request: Request) -> Subject:
     subject = site.store.subject(project, name) if project else site.store.subjects.get(name)
     if subject is None or not site.may_read(request.user, project or subject.project):
         where = f" The project {project} does not contain a subject identifiable by the ID or label {name}."
-        raise Refused(404, NO_SUBJECT + (where if project else ""))
+        raise Refused(404, NO_SUBJECT + (where if project and request.method == "GET" else ""))
     return subject
 
 
@@ -90,7 +90,7 @@ def delete_subject(site: Site, request: Request) -> Answer:
     """DELETE .../subjects/S with its sessions: owners only (C8 7.2, F50, F56)."""
     subject = find_subject(site, request)
     if not site.may_delete(request.user, subject.project):
-        raise Refused(403)
+        raise Refused(403, f"User cannot delete subjects for project {subject.project}")
     forget_subject(site, subject)
     return Answer()
 
@@ -137,11 +137,12 @@ def experiment_node(experiment: Experiment) -> dict[str, Any]:
         "scanner/manufacturer": header.manufacturer, "scanner/model": header.model, **experiment.values,
     }  # fmt: skip
     children = {
-        "fields/field": _field_nodes("xnat:experimentData_field", experiment.fields),
-        "sharing/share": _share_nodes("xnat:experimentData_share", experiment.shares),
+        "fields/field": _field_nodes("xnat:experimentData_field", experiment.fields, experiment.insert_date),
+        "sharing/share": _share_nodes("xnat:experimentData_share", experiment.shares, experiment.insert_date),
         "scans/scan": [scan_node(experiment, scan) for scan in session.scans.values()],
     }
-    return answers.item(session.kind, {name: value for name, value in fields.items() if value}, children)
+    kept = {name: value for name, value in fields.items() if value}
+    return answers.item(session.kind, kept, children, experiment.insert_date)
 
 
 def scan_node(experiment: Experiment, scan: Scan) -> dict[str, Any]:
@@ -151,7 +152,8 @@ def scan_node(experiment: Experiment, scan: Scan) -> dict[str, Any]:
         "ID": scan.id, "UID": scan.uid, "type": header.series_description, "frames": scan.frames,
         "series_description": header.series_description, "modality": "" if header.is_primary else header.modality,
         "quality": "usable", "image_session_ID": experiment.id, "xnat_imagescandata_id": scan.number,
-        "xnat_imageScanData_id": scan.number,
+        "xnat_imageScanData_id": scan.number, "startTime": clock_time(header.series_time), "scanner": header.station,
+        "scanner/manufacturer": header.manufacturer, "scanner/model": header.model,
     }  # fmt: skip
     files = [
         answers.item(
@@ -159,14 +161,17 @@ def scan_node(experiment: Experiment, scan: Scan) -> dict[str, Any]:
             {
                 "label": resource.label, "file_count": len(resource.files), "file_size": resource.size,
                 "format": "DICOM", "content": "RAW", "xnat_abstractresource_id": resource.number,
+                "xnat_abstractResource_id": resource.number,
                 "URI": f"/data/xnat/archive/{experiment.project}/arc001/{experiment.label}/SCANS/{scan.id}/"
                 f"{resource.label}/scan_{scan.id}_catalog.xml",
             },
             {},
+            experiment.insert_date,
         )
         for resource in scan.resources.values()
     ]  # fmt: skip
-    return answers.item(scan.kind, {name: value for name, value in fields.items() if value}, {"file": files})
+    kept = {name: value for name, value in fields.items() if value}
+    return answers.item(scan.kind, kept, {"file": files}, experiment.insert_date)
 
 
 def put_experiment(site: Site, request: Request) -> Answer:
@@ -191,7 +196,7 @@ def delete_experiment(site: Site, request: Request) -> Answer:
     """DELETE an experiment: owners only (F50, C8 5.6)."""
     experiment = find_experiment(site, request)
     if not site.may_delete(request.user, experiment.project):
-        raise Refused(403)
+        raise Refused(403, f"User cannot delete experiments for project {experiment.project}")
     forget_experiment(site, experiment)
     return Answer()
 
@@ -266,9 +271,25 @@ def _resources(experiment: Experiment, request: Request) -> list[tuple[Scan, Res
     ]
 
 
-def _field_nodes(kind: str, fields: dict[str, str]) -> list[dict[str, Any]]:
-    return [answers.item(kind, {"name": name, "field": value}, {}) for name, value in fields.items()]
+def _field_nodes(kind: str, fields: dict[str, str], since: datetime) -> list[dict[str, Any]]:
+    own = f"{kind.replace(':', '_')}_id"
+    return [
+        answers.item(kind, {"name": name, "field": value, own: number}, {}, since)
+        for number, (name, value) in enumerate(fields.items(), 1)
+    ]
 
 
-def _share_nodes(kind: str, shares: dict[str, str]) -> list[dict[str, Any]]:
-    return [answers.item(kind, {"project": project, "label": label}, {}) for project, label in shares.items()]
+def _demographic_nodes(subject: Subject) -> list[dict[str, Any]]:
+    if not subject.demographics:
+        return []
+    number = int(subject.id.rpartition("_S")[2])
+    numbers = {"xnat_abstractDemographicData_id": number, "xnat_abstractdemographicdata_id": number}
+    return [answers.item("xnat:demographicData", {**subject.demographics, **numbers}, {}, subject.insert_date)]
+
+
+def _share_nodes(kind: str, shares: dict[str, str], since: datetime) -> list[dict[str, Any]]:
+    own = f"{kind.replace(':', '_')}_id"
+    return [
+        answers.item(kind, {"project": project, "label": label, own: number}, {}, since)
+        for number, (project, label) in enumerate(shares.items(), 1)
+    ]

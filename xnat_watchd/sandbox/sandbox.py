@@ -128,7 +128,8 @@ class Sandbox:
         """Make an account, a site admin's where asked."""
         with self._site.lock:
             self._application.logins.accounts[name] = Account(password)
-            self._site.people.add(name)
+            if name not in self._site.people:
+                self._site.people.append(name)
             if admin:
                 self._site.admins.add(name)
 

@@ -75,7 +75,7 @@ def _register(site: Site, studies: list[list[Arrived]], project: str, dest: Dest
 
 def _free_folder(site: Site, project: str, stamp: str, header: Header) -> str:
     """Give the folder of a study: its PatientID, with `_1` where that is taken (F11, F12)."""
-    name = folder_name(routed(header, "Session") or header.patient_id or header.study_uid)
+    name = folder_name(header.patient_id or header.study_uid)
     names = (name, *(f"{name}_{number}" for number in range(1, 1000)))
     return next(one for one in names if (project, stamp, one) not in site.store.rows)
 

@@ -30,7 +30,7 @@ class Site:
     now: Callable[[], datetime]
     lock: RLock = field(default_factory=RLock)
     stopped: Event = field(default_factory=Event)
-    people: set[str] = field(default_factory=set)
+    people: list[str] = field(default_factory=list)
     admins: set[str] = field(default_factory=set)
     caches: dict[str, Cache] = field(default_factory=dict)
     importing: list[str] = field(default_factory=list)

@@ -16,8 +16,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from fake_xnat import Dialect, FakeGateway, FakeXnat
 
+from tests.fake_xnat import Dialect, FakeGateway, FakeXnat
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat_gateway import XnatServer

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gateway_kit import Site, a_site, server_at
-from scripted_xnat import ScriptedXnat, scripted_xnat
 
+from tests.adapters.gateway.gateway_kit import Site, a_site, server_at
+from tests.adapters.gateway.scripted_xnat import ScriptedXnat, scripted_xnat
 from xnat_watchd.adapters.xnat_gateway import XnatGateway
 from xnat_watchd.sandbox.samples import study, write_zip
 

@@ -10,9 +10,20 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from gateway_kit import ARCHIVE, HERE, IMPORT, PLACE, SUBJECT, Site, a_site, failure, quiet, server_at
-from scripted_xnat import Asked, ScriptedXnat, scripted_xnat
 
+from tests.adapters.gateway.gateway_kit import (
+    ARCHIVE,
+    HERE,
+    IMPORT,
+    PLACE,
+    SUBJECT,
+    Site,
+    a_site,
+    failure,
+    quiet,
+    server_at,
+)
+from tests.adapters.gateway.scripted_xnat import Asked, ScriptedXnat, scripted_xnat
 from xnat_watchd.adapters.xnat_gateway import ProjectRow, SubjectRow, XnatGateway
 from xnat_watchd.core.delivery import Holding, Place, Session
 from xnat_watchd.core.errors import (

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from gateway_kit import HERE, IMPORT, PLACE, SUBJECT, Site, failure, quiet, server_at
-from scripted_xnat import Asked, ScriptedXnat, scripted_xnat
 
+from tests.adapters.gateway.gateway_kit import HERE, IMPORT, PLACE, SUBJECT, Site, failure, quiet, server_at
+from tests.adapters.gateway.scripted_xnat import Asked, ScriptedXnat, scripted_xnat
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.gateway import wire
 from xnat_watchd.adapters.gateway.pacing import GAP, Turns
@@ -59,6 +59,10 @@ def drain(asked: Asked) -> None:
 def take(asked: Asked) -> None:
     drain(asked)
     asked.answer(200, f"{HERE}\r\n")
+
+
+def stand_still(asked: Asked) -> None:
+    asked.scripted.over.wait()
 
 
 def answer_early(status: int) -> Callable[[Asked], None]:
@@ -134,7 +138,7 @@ def test_a_reader_that_stands_still_is_left(
 ) -> None:
     monkeypatch.setattr(wire, "SLOWEST_PIECE", 0.5)
     server = server_at(scripted.url, connect_timeout=0.5)
-    scripted.on("POST", IMPORT, lambda asked: asked.scripted.over.wait() and None)
+    scripted.on("POST", IMPORT, stand_still)
     failure(InDoubt, lambda: server.gateway().upload(PLACE, large, quiet, alone=False))
     scripted.over.set()
     server.close()
@@ -368,7 +372,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     cert, key = folder / "cert.pem", folder / "key.pem"
     command = [
         openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert,
+        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(cert),
     ]  # fmt: skip
     subprocess.run(command, capture_output=True, check=True, timeout=60)  # noqa: S603 - as written
     return cert, key

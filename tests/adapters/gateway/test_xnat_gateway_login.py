@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 import requests
-from gateway_kit import HERE, IMPORT, LOGIN, PLACE, Site, failure, server_at
-from scripted_xnat import Asked, ScriptedXnat, scripted_xnat
 
+from tests.adapters.gateway.gateway_kit import HERE, IMPORT, LOGIN, PLACE, Site, failure, server_at
+from tests.adapters.gateway.scripted_xnat import Asked, ScriptedXnat, scripted_xnat
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer

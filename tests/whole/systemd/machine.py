@@ -178,7 +178,7 @@ def _nspawn(name: str, root: Path, shows: Mapping[Path, str]) -> list[str]:
     return [
         "--quiet", "--register=no", *([] if _host_has_systemd() else ["--keep-unit"]),
         f"--machine={name}", "--hostname=workstation", f"--directory={root}", "--volatile=overlay",
-        "--console=read-only", "--link-journal=no", "--resolv-conf=off", "--kill-signal=SIGRTMIN+3",
+        "--console=read-only", "--link-journal=no", "--resolv-conf=off", "--kill-signal=SIGRTMIN+3", "--tmpfs=/srv:mode=755",
         *(f"--bind-ro={ours}:{there}" for ours, there in shows.items()),
         "/lib/systemd/systemd",
     ]  # fmt: skip

@@ -8,7 +8,7 @@ from tests.whole.systemd.conftest import NEXT_VERSION
 from tests.whole.systemd.machine import Machine, until
 from tests.whole.systemd.service import CONFIGURATION, OUTSIDER, Service, install_program
 from xnat_watchd import __version__
-from xnat_watchd.sandbox.samples import study
+from xnat_watchd.sandbox.samples import THADDAEUS, study
 
 UNIT = "/usr/local/lib/systemd/system/xnat-watchd.service"
 PROGRAM = "/opt/xnat-watchd/bin/xnat-watchd"
@@ -88,7 +88,7 @@ def test_an_upgrade_over_a_running_service_goes_on_where_the_old_one_was(service
     service.wait_for("before.zip")
     install_program(service.machine, NEXT_VERSION)
     assert "systemctl restart" in service.machine.says("xnat-watchd", "install")
-    service.drop("meanwhile.zip", study(2))
+    service.drop("meanwhile.zip", study(2, patient=THADDAEUS))
     service.wait_for("before.zip", "meanwhile.zip")
     service.systemctl("restart")
     assert NEXT_VERSION in service.machine.says("xnat-watchd", "--version")

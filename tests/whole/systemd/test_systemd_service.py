@@ -134,7 +134,7 @@ def test_a_hang_is_ended_by_the_watchdog_with_the_stack_of_every_thread_in_the_j
 
 
 def test_without_a_login_it_says_so_and_is_not_started_again(service: Service) -> None:
-    service.machine.run("rm", "-r", "/etc/credstore")
+    service.machine.run("rm", "/etc/credstore/xnat_user", "/etc/credstore/xnat_password")
     assert service.systemctl("start", check=False).returncode != 0
     assert service.is_(ActiveState="failed", ExecMainStatus="78", NRestarts="0")
     assert "user and password" in service.journal()
