@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from tests.adapters.zips import Part, instance, zip_of
 
+from tests.adapters.zips import Part, instance, zip_of
 from xnat_watchd.adapters.byte_source import Source
 from xnat_watchd.adapters.dicom_instance import facts_of
 from xnat_watchd.adapters.dicom_stream import walk_file

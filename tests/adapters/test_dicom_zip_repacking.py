@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import pytest
-from tests.adapters.zips import Part, descriptor, instance, zip_of
 
+from tests.adapters.zips import Part, descriptor, instance, zip_of
 from xnat_watchd.adapters.dicom_zip import open_zip, write_clean
+from xnat_watchd.adapters.zip_writer import Entry, ZipWriter
 from xnat_watchd.core.delivery import Instance
 from xnat_watchd.core.errors import Undecided
 from xnat_watchd.core.limits import Limits
@@ -38,7 +40,7 @@ def contents(path: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-@pytest.mark.parametrize("wide_from", [2**32 - 1, 1, 600])
+@pytest.mark.parametrize("wide_from", [2**32 - 1, 1, 1500])
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_clean_zip_has_the_same_bytes_under_the_names_of_the_instances(
     source: Path, target: Path, method: int, wide_from: int
@@ -168,14 +170,28 @@ def test_a_full_disk_leaves_nothing_behind(source: Path, target: Path) -> None:
     assert not list(source.parent.glob(".*"))
 
 
-def test_a_heart_beats_while_it_is_copied(source: Path, target: Path) -> None:
-    beats = 0
+def test_zip64_is_used_for_what_lies_beyond_its_threshold(source: Path, target: Path) -> None:
+    write_zip(source, study(1))
+    write_clean(source, instances(source), target)
+    assert b"PK\6\6" not in target.read_bytes()
 
-    def beat() -> None:
-        nonlocal beats
-        beats += 1
+    write_clean(source, instances(source), target, wide_from=1500)
 
-    source.write_bytes(zip_of([Part(b"1", instance(size=32 * 2**20), method=0)]))
-    write_clean(source, instances(source), target, beat)
+    with zipfile.ZipFile(target) as archive:
+        infos = archive.infolist()
+    assert [info.extra[:4] == b"\1\0\x18\0" for info in infos] == [info.header_offset >= 1500 for info in infos]
+    assert {info.header_offset >= 1500 for info in infos} == {True, False}
+    assert b"PK\6\6" in target.read_bytes()
 
-    assert beats >= 32 / 4
+
+def test_more_members_than_sixteen_bits_count_need_zip64() -> None:
+    file = BytesIO()
+    writer = ZipWriter(file)
+    for n in range(70_000):
+        with writer.member(Entry(str(n).encode(), 0, 0, 0, 0)):
+            pass
+    writer.finish()
+
+    with zipfile.ZipFile(file) as archive:
+        assert len(archive.namelist()) == 70_000
+    assert file.getvalue()[-22:][8:12] == b"\xff" * 4

@@ -9,6 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
+
 from tests.adapters.zips import (
     ITEM,
     ITEM_END,
@@ -20,7 +21,6 @@ from tests.adapters.zips import (
     identity,
     pixels,
 )
-
 from xnat_watchd.adapters.byte_source import Source
 from xnat_watchd.adapters.dicom_stream import (
     PATIENT_ID,
@@ -91,7 +91,8 @@ def test_what_stands_in_sequences_is_passed_over(syntax: str, *, defined: bool) 
         inner.PatientID, inner.StudyInstanceUID = "WRONG", "6.6.6"
         outer.ReferencedImageSequence = Sequence([inner, inner])
         data_set.ReferencedStudySequence = Sequence([outer, Dataset()])
-        for sequence in (data_set["ReferencedStudySequence"], outer["ReferencedImageSequence"]):
+        data_set.RequestAttributesSequence = Sequence([inner])
+        for sequence in (data_set[0x00081110], data_set[0x00400275], outer[0x00081140]):
             sequence.is_undefined_length = not defined
         inner.is_undefined_length_sequence_item = outer.is_undefined_length_sequence_item = not defined
 
@@ -113,7 +114,7 @@ def test_frames_that_are_packed_one_by_one_are_walked_to_their_delimiter() -> No
 
 
 def test_an_unknown_sequence_is_implicit_inside_and_afterwards_all_is_as_before() -> None:  # PS3.5 6.2.2
-    inside = element(0x00081155, "UI", b"6.6.6\0", syntax=IMPLICIT)
+    inside = element(0x00091002, "", bytes(0x4955), syntax=IMPLICIT)  # a length that looks like the VR "UI"
     unknown = nested(inside, vr="UN", tag=0x00091001)
 
     assert walked(file_of(unknown + identity() + pixels())).problem == ""
@@ -272,6 +273,14 @@ def test_a_deflated_data_set_may_end_in_a_padding_byte() -> None:
     assert walked(file_of(packed + b"\0", syntax=DEFLATED)).problem == ""
     assert walked(file_of(packed[:-9], syntax=DEFLATED)).problem == "cut short"
     assert walked(file_of(b"\xff" + packed, syntax=DEFLATED)).problem == "not readable"
+
+
+def test_a_deflated_data_set_without_pixels_is_whole_with_the_mark_at_its_end() -> None:
+    engine = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = engine.compress(identity()) + engine.flush(zlib.Z_SYNC_FLUSH)
+
+    assert walked(file_of(packed, syntax=DEFLATED)).problem == "cut short"
+    assert walked(file_of(packed + engine.flush(), syntax=DEFLATED)).problem == ""
 
 
 def test_a_deflated_data_set_that_is_a_bomb_is_refused_before_it_has_gone_off() -> None:

@@ -77,8 +77,10 @@ class Part:
     gap: bytes = b""  #: stands before it
 
 
-def zip_of(parts: Iterable[Part], *, before: bytes = b"", comment: bytes = b"", disk: int = 0) -> bytes:
-    """Give a ZIP; offsets count from its own first byte, so `before` is a leading stub."""
+def zip_of(
+    parts: Iterable[Part], *, before: bytes = b"", behind: bytes = b"", comment: bytes = b"", disk: int = 0
+) -> bytes:
+    """Give a ZIP; offsets count from its own first byte, so `before` is a stub; `behind` follows the members."""
     body, directory, count = bytearray(), bytearray(), 0
     for part in parts:
         packed = _packed(part)
@@ -92,6 +94,7 @@ def zip_of(parts: Iterable[Part], *, before: bytes = b"", comment: bytes = b"", 
             len(part.name), 0, 0, 0, 0, part.mode << 16, start,
         ) + part.name  # fmt: skip
         count += 1
+    body += behind
     end = struct.pack(
         "<4s4H2LH", b"PK\5\6", disk, disk, count & 0xFFFF, count & 0xFFFF, len(directory), len(body), len(comment)
     )

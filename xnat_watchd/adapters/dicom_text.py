@@ -61,7 +61,7 @@ def decoded(value: bytes, charset: bytes) -> str:
     if value.isascii() and b"\x1b" not in value:
         return value.decode("ascii")
     codec = _codec(charset)
-    if b"\x1b" not in value or codec in {"utf-8", "gb18030", "gbk"}:  # these have no escapes (PS3.5 6.1.2.4)
+    if codec in {"utf-8", "gb18030", "gbk"}:  # these have no escapes (PS3.5 6.1.2.4)
         return value.decode(codec, "replace").rstrip()
     return "".join(_fragment(part, codec) for part in _FRAGMENTS.findall(value)).rstrip()
 

@@ -497,6 +497,18 @@ def test_a_list_that_ignores_the_filter_is_not_read_session_by_session(
     assert scripted.count("GET", "/data/experiments/") == 0
 
 
+@pytest.mark.parametrize(
+    ("study_uid", "project", "ours"), [("1.2", "P1", True), ("9.9", "P1", False), ("1.2", "P2", False)]
+)
+def test_a_listed_session_is_ours_only_if_it_says_so_itself(
+    scripted: ScriptedXnat, gateway: XnatGateway, study_uid: str, project: str, *, ours: bool
+) -> None:
+    scripted.on("GET", r"/data/experiments\?", content=table({"ID": "XNAT_E1"}))
+    fields = f'{{"ID": "XNAT_E1", "label": "L", "project": "{project}", "UID": "{study_uid}"}}'
+    scripted.on("GET", "/data/experiments/XNAT_E1", content=f'{{"items": [{{"data_fields": {fields}}}]}}')
+    assert bool(gateway.sessions("P1", ["1.2"])) == ours
+
+
 def test_no_uid_is_no_question(scripted: ScriptedXnat, gateway: XnatGateway) -> None:
     assert gateway.sessions("P1", []) == []
     assert scripted.asked == []
@@ -597,8 +609,11 @@ def test_a_server_that_dies_after_the_login_is_the_servers_trouble(a_zip: str) -
         gateway = server.gateway()
         gateway.probe()
     failure(Unavailable, lambda: gateway.look(PLACE))
-    error = failure(Unavailable, lambda: gateway.upload(PLACE, a_zip, quiet, alone=False))
-    assert not error.spoke
+    for deed in (
+        lambda: gateway.upload(PLACE, a_zip, quiet, alone=False),
+        lambda: gateway.discard(PLACE),
+    ):
+        assert not failure(Unavailable, deed).spoke
     server.close()
 
 
@@ -637,7 +652,9 @@ def test_nothing_of_a_patient_is_in_a_message_or_in_a_log(either: Site, caplog: 
     def note(act: Callable[[], object]) -> None:
         with pytest.raises(WatchdError) as caught:
             act()
-        said.append(f"{caught.value} {caught.value.advice} {caught.value.__cause__}")
+        error = caught.value
+        own = "" if str(error).startswith("XNAT answered") else error.detail  # the server's words are the ledger's
+        said.append(f"{error} {error.advice} {error.__cause__} {own}")
 
     _taken(either)
     note(either.archive)

@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,10 @@ from tests.adapters.gateway.gateway_kit import HERE, IMPORT, PLACE, SUBJECT, Sit
 from tests.adapters.gateway.scripted_xnat import Asked, ScriptedXnat, scripted_xnat
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.gateway import wire
-from xnat_watchd.adapters.gateway.pacing import GAP, Turns
+from xnat_watchd.adapters.gateway.pacing import GAP, Turns, held
 from xnat_watchd.adapters.xnat_gateway import XnatGateway
 from xnat_watchd.core.delivery import Holding, Session
-from xnat_watchd.core.errors import InDoubt, Permanent, Stopped, Transient, Unavailable, WatchdError
+from xnat_watchd.core.errors import InDoubt, NotYet, Permanent, Stopped, Transient, Unavailable, WatchdError
 
 MIB = 1 << 20
 NO_ROW = '{"ResultSet": {"Result": []}}'
@@ -194,13 +195,12 @@ def test_a_stop_ends_the_wait_for_our_turn(scripted: ScriptedXnat, a_zip: str) -
     assert scripted.count("POST", IMPORT) == 0
 
 
-def test_a_stop_ends_the_wait_for_a_header_dump(scripted: ScriptedXnat) -> None:
-    server = server_at(scripted.url)
-    session = Session(id="E", project="P1", subject=SUBJECT, label="L", prearchive_path="", holding=Holding("1.2", ()))
-    with server.dump_lock:  # another worker asks
-        server.stop.set()
-        failure(Stopped, lambda: server.gateway().header(session))
-    assert scripted.asked == []
+def test_a_stop_ends_the_wait_for_a_lock() -> None:
+    lock, stop = threading.Lock(), threading.Event()
+    with held(lock, stop):
+        stop.set()
+        assert not failure(Stopped, lambda: held(lock, stop).__enter__()).spoke
+    assert not lock.locked()
 
 
 # -- turns -----------------------------------------------------------------------------------------------------
@@ -322,6 +322,31 @@ def test_who_wants_to_be_alone_is_not_passed_by() -> None:
     assert order == ["alone", "another"]
 
 
+class Door:
+    """A lock that others hold for a while, and that sees how often XNAT was asked meanwhile."""
+
+    def __init__(self, scripted: ScriptedXnat) -> None:
+        self.asked: list[int] = []
+        self._count = partial(scripted.count, "GET", "/data/services/dicomdump")
+
+    def acquire(self, *, blocking: bool) -> bool:
+        assert not blocking
+        self.asked.append(self._count())
+        return len(self.asked) > 3
+
+    def release(self) -> None:
+        self.asked.append(self._count())
+
+
+def test_header_dumps_are_asked_one_at_a_time(scripted: ScriptedXnat) -> None:  # C8 6
+    server = server_at(scripted.url)
+    door = server.dump_lock = Door(scripted)  # type: ignore[assignment]  # as much of a lock as is used
+    session = Session(id="E", project="P1", subject=SUBJECT, label="L", prearchive_path="", holding=Holding("1.2", ()))
+    failure(NotYet, lambda: server.gateway().header(session))
+    assert door.asked == [0, 0, 0, 0, 1]
+    server.close()
+
+
 def test_a_turn_ends_with_its_error() -> None:
     turns = Turns(SystemClock(), threading.Event())
     for alone in (True, False):
@@ -334,19 +359,24 @@ def test_a_turn_ends_with_its_error() -> None:
 # -- memory ----------------------------------------------------------------------------------------------------
 
 UPLOAD = """
-import resource, sys, threading
+import sys, threading
+from pathlib import Path
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat_gateway import XnatServer
 from xnat_watchd.core.delivery import Place
 
+def peak():  # what getrusage says begins with the peak of the process that started us
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(line.split()[1] for line in lines if line.startswith("VmHWM:"))
+
 server = XnatServer(sys.argv[1], user="tech", password=Secret("x"), clock=SystemClock(), stop=threading.Event())
 gateway = server.gateway()
 gateway.probe()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 gateway.upload(Place("P1", "20240229_101112130", "xw-1"), sys.argv[2], lambda sent, size: None, alone=False)
 server.close()
-print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(before, peak())
 """
 
 

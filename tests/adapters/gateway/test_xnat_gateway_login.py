@@ -133,10 +133,19 @@ def test_an_alias_token_logs_its_owner_in_and_may_be_taken_back(either: Site) ->
     )
     gateway = server.gateway()
     assert gateway.whoami() == "tech"
+    assert either.asked(*LOGIN) == 0  # that is for passwords
     path = f"/data/services/tokens/invalidate/{token['alias']}/{token['secret']}"
     assert requests.get(either.xnat.url + path, auth=auth, timeout=10).status_code == 200
-    failure(AuthRefused, server.gateway().probe)
+    error = failure(AuthRefused, server.gateway().probe)
+    assert str(error) == "XNAT refuses the user or the password"
     server.close()
+
+
+def test_an_alias_token_that_makes_us_a_guest_is_no_login(scripted: ScriptedXnat) -> None:
+    alias = "61e4f5db-33e0-4f06-86e7-a59217d65f5c"
+    scripted.on("GET", "/data/JSESSION", Set_Cookie="JSESSIONID=GUEST; Path=/")
+    scripted.on("GET", "/data/auth", content="User 'guest' is logged in")
+    failure(Unavailable, server_at(scripted.url, user=alias).gateway().probe)
 
 
 def test_each_gateway_has_a_login_session_of_its_own(scripted: ScriptedXnat) -> None:  # F62

@@ -22,6 +22,7 @@ _REASONS = (
     re.compile(r"<b>Message</b>(.*?)</p>", re.IGNORECASE | re.DOTALL),  # Tomcat's page, whose <h3> is a signature
     re.compile(r"<h3>(.*?)</h3>", re.IGNORECASE | re.DOTALL),  # restlet's (F54, C8 0.4)
 )
+_XSI_TYPE = "http://www.w3.org/2001/XMLSchema-instance type"
 _CHARSET = re.compile(r"charset=\"?([\w.:-]{1,40})", re.IGNORECASE)
 
 
@@ -115,10 +116,12 @@ def count(text: str) -> int | None:
 
 @dataclass(slots=True)
 class SessionXml:
-    """What a prearchive session's XML says: its StudyInstanceUID, and UID by ID of its scans (F71)."""
+    """What a prearchive session's XML says: its StudyInstanceUID, and UID and type by ID of its scans (F71)."""
 
     study_uid: str = ""
+    modality: str = ""
     scans: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)  #: as in `xnat:mrScanData`
 
 
 def session_xml(answer: Answer) -> SessionXml:
@@ -128,9 +131,10 @@ def session_xml(answer: Answer) -> SessionXml:
     def begin(name: str, attributes: dict[str, str]) -> None:
         path.append(name.rpartition(" ")[2])
         if len(path) == 1:
-            found.study_uid = attributes.get("UID", "")
+            found.study_uid, found.modality = attributes.get("UID", ""), attributes.get("modality", "")
         elif path[1:] == ["scans", "scan"]:
             found.scans[attributes.get("ID", "")] = attributes.get("UID", "")
+            found.types[attributes.get("ID", "")] = attributes.get(_XSI_TYPE, "")
 
     def refuse(*_: object) -> None:
         raise _unreadable()
@@ -158,9 +162,12 @@ def _get(value: Any, name: str) -> Any:
 
 
 def _texts(values: Mapping[Any, Any]) -> Mapping[str, str]:
-    """Give texts and numbers as text; NULL is the empty string (C8 0.7), the rest is nothing of ours."""
+    """Give texts and numbers as text; NULL is the empty string (C8 0.7), the rest is nothing of ours.
+
+    JSON can say half a surrogate pair, which nothing can write down again: it becomes a question mark.
+    """
     return {
-        str(name): str(value)
+        str(name): str(value).encode("utf-8", "replace").decode()
         for name, value in values.items()
         if isinstance(value, str | int | float) and not isinstance(value, bool)
     }

@@ -13,7 +13,7 @@ from xnat_watchd.adapters.gateway.wire import Call, Line, SessionLost
 from xnat_watchd.core.errors import AuthRefused, InDoubt, Transient, Unavailable, WatchdError
 
 PATIENCE = 300.0  #: seconds that the answer to a question may take to begin
-GOODBYE = 5.0  #: seconds for logging out
+GOODBYE = 2.0  #: seconds for logging out: the program is to stop soon, also when the server is gone
 
 Query = Mapping[str, str | Sequence[str]]
 

@@ -32,6 +32,8 @@ class Deed(Enum):
     ARCHIVE = "archiving"
     BUILD = "building the session"
     DISCARD = "removing our prearchive row"
+    SHARE = "sharing"
+    GRANT = "giving a role"
 
     @property
     def acts(self) -> bool:
@@ -41,7 +43,7 @@ class Deed(Enum):
 
 TOO_MANY = 429
 
-READ, WRITE, IMPORT, ARCHIVE, BUILD, DISCARD = ({deed} for deed in Deed)
+READ, WRITE, IMPORT, ARCHIVE, BUILD, DISCARD, SHARE, GRANT = ({deed} for deed in Deed)
 ANY = set(Deed)
 ACTS = ANY - READ
 ROW = BUILD | DISCARD
@@ -49,6 +51,9 @@ ROW = BUILD | DISCARD
 TOO_LARGE = "Raise the largest body that the proxy before XNAT takes, then `xnat-watchd retry ITEM`."
 NO_IMPORTER = "Ask the XNAT administrator for the DICOM-zip importer, then `xnat-watchd retry ITEM`."
 NO_PROJECT = "Correct the project in the settings or create it in XNAT, then `xnat-watchd retry ITEM`."
+LOOK_THERE = "Look in the destination for what has this label; give another label in the table, or rename it there."
+NO_SHARE = "Ask an owner of the destination for the role of a member, and whether the source lets its data be shared."
+NO_GRANT = "Ask an owner of the project to do it."
 A_PAGE = (
     "Log in to XNAT with a browser as the user of this program: a password may have expired, the server may "
     "not be set up, or its address in the settings may be another (http or https)."
@@ -108,6 +113,10 @@ VERDICTS: tuple[Row, ...] = (
     _row(403, "", WRITE, OnceMore),  # no right (C8 7.1), or the noise of a moment (F62)
     _row(409, "", WRITE, Conflict),  # the label is another project's (C8 7.1)
     _row(range(400, 500), "", WRITE, Permanent),  # a value that XNAT does not take (F43), no project (F44)
+    # Shares and roles.
+    _row(409, "", SHARE, Conflict, LOOK_THERE),  # there already, or the label is taken (F46, F47, C8 8)
+    _row(range(400, 500), "", SHARE, OnceMore, NO_SHARE),  # no right or not there: 403, 404, 417 (F46, F47, C8 8)
+    _row(range(400, 500), "", GRANT, Permanent, NO_GRANT),  # no owner, no such group or user (F49, C8 9)
     # Questions.
     _row(403, "", READ, OnceMore),  # no right (C8 4.2), or the noise of a moment (F62)
     # What nobody has seen yet: the careful side.

@@ -25,6 +25,7 @@ from xnat.session import XNATSession
 from xnat_watchd.adapters.gateway.answers import Answer
 from xnat_watchd.adapters.gateway.connection import Interrupted, Watch, WatchedAdapter
 from xnat_watchd.adapters.gateway.pacing import stopping
+from xnat_watchd.adapters.gateway.trust import trusted
 from xnat_watchd.adapters.gateway.verdicts import Deed
 from xnat_watchd.adapters.gateway.zip_body import ZipBody, ZipUnreadable
 from xnat_watchd.core.errors import InDoubt, Transient, Unavailable, WatchdError
@@ -112,7 +113,7 @@ class Line:
         self._call: Call | None = None
         self._http = _Http()
         self._http.trust_env = False
-        self._http.verify = str(access.ca_file) if access.ca_file else True
+        self._http.verify = trusted(access.ca_file)
         self._http.proxies.update(access.proxies)
         self._http.stream = True  # so that the hook can read with a limit
         self._http.headers.update({"User-Agent": AGENT, "Accept-Encoding": "identity"})
@@ -167,10 +168,9 @@ class Line:
     def _timeout(self, call: Call) -> tuple[float, float]:
         """Give the seconds for the connection and for the answer. Each piece of a body goes by the first one."""
         connect, read = self._access.connect_timeout, self._access.read_timeout
-        return (
-            connect if call.body is None else max(connect, SLOWEST_PIECE),
-            read if call.patience is None else min(read, call.patience),
-        )
+        if call.body is not None:
+            return max(connect, SLOWEST_PIECE), read
+        return (connect, read) if call.patience is None else (min(connect, call.patience), min(read, call.patience))
 
     def _receive(self, response: requests.Response, **_: Any) -> requests.Response:
         """Look at every answer before anybody else does."""
