@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from xnat_watchd.adapters.gateway import records
 from xnat_watchd.adapters.gateway.answers import Node, item, table
@@ -14,6 +14,13 @@ from xnat_watchd.core.delivery import Holding, Session
 
 def with_uids(talk: Conversation, project: str, uids: Sequence[str]) -> list[Session]:
     """Give a project's sessions with one of these StudyInstanceUIDs."""
+    rows = _all_of(talk, project) if talk.dialect.is_old else _filtered(talk, project, uids)
+    ids = dict.fromkeys(one["ID"] for one in rows if one.get("ID") and one.get("UID") in uids)
+    found = (by_id(talk, one) for one in ids)
+    return [one for one in found if one and one.project == project and one.holding.study_uid in uids]
+
+
+def _filtered(talk: Conversation, project: str, uids: Sequence[str]) -> list[Mapping[str, str]]:
     query = {
         "project": project,
         "xsiType": "xnat:imageSessionData",  # else no column of images (C8 10)
@@ -22,9 +29,16 @@ def with_uids(talk: Conversation, project: str, uids: Sequence[str]) -> list[Ses
         **JSON,
     }
     rows = table(talk.read("/data/experiments", query, project=project))
-    ids = dict.fromkeys(one["ID"] for one in rows if one.get("ID") and (one.get("UID") or uids[0]) in uids)
-    found = (by_id(talk, one) for one in ids)
-    return [one for one in found if one and one.project == project and one.holding.study_uid in uids]
+    return [{**one, "UID": one.get("UID") or uids[0]} for one in rows]  # what does not say is asked itself
+
+
+def _all_of(talk: Conversation, project: str) -> list[Mapping[str, str]]:
+    """List without a filter: nobody has seen 1.6 filter by UID, and a list that is wrongly empty would double a study.
+
+    The columns were seen there (capture 474).
+    """
+    query = {"columns": "ID,label,UID", **JSON}
+    return table(talk.read(path("projects", project, "experiments"), query, project=project))
 
 
 def named(talk: Conversation, project: str, label: str) -> Session | None:
