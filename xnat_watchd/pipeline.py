@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from xnat_watchd.adapters.ledger import Facts, Retirement
@@ -21,7 +21,7 @@ from xnat_watchd.core.errors import (
 from xnat_watchd.core.gate import Gate, shut_by
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.retry import RetryPolicy
-from xnat_watchd.core.states import Progress
+from xnat_watchd.core.states import LINE, Kind, Progress, reached
 from xnat_watchd.steps.archive import archive
 from xnat_watchd.steps.demographics import describe
 from xnat_watchd.steps.retire import retire
@@ -35,6 +35,8 @@ STEPS: dict[Progress, Callable[[Item, Tools], Facts]] = {
     Progress.UPLOADED: archive,
     Progress.ARCHIVED: describe,
 }
+
+AT_LEAST = {Kind.ZIP: Progress.UPLOADED, Kind.PREARCHIVE: Progress.ARCHIVED, Kind.ARCHIVE: Progress.COMPLETE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,9 @@ class Pipeline:
         self._lock, self._resting = turns.gate, turns.rest
         self._ledger, self._clock = tools.ledger, tools.clock
 
-    def step(self) -> bool:
-        """Do one piece of work. False when there is nothing to do now, or the gate is shut."""
-        item = self._take()
+    def step(self, only: Collection[int] | None = None) -> bool:
+        """Do one piece of work, on one of `only` these studies. False when there is none now, or the gate is shut."""
+        item = self._take(only)
         if item is not None:
             self._carry(item)
             return True
@@ -73,13 +75,13 @@ class Pipeline:
 
     # Taking.
 
-    def _take(self) -> Item | None:
+    def _take(self, only: Collection[int] | None) -> Item | None:
         with self._lock:
             gate = self._opened()
             studies = self._ledger.studies
             if gate.shut or (gate.trial and studies.busy()):
                 return None
-            return studies.take(self._clock.now(), self._closed_projects())
+            return studies.take(self._clock.now(), self._closed_projects(), only)
 
     def _opened(self) -> Gate:
         """Give the server's gate, after a probe where one is due: a study is never what finds out."""
@@ -107,6 +109,9 @@ class Pipeline:
     # Acting.
 
     def _carry(self, item: Item) -> None:
+        if reached(item.progress, self._until(item)):  # it was ready before `until` was set back
+            self._ledger.studies.park(item, self._clock.now(), self._until(item))
+            return
         try:
             facts = STEPS[item.progress](item, self._tools)
         except NotYet as error:
@@ -127,12 +132,16 @@ class Pipeline:
         else:
             self._advance(item, facts)
 
+    def _until(self, item: Item) -> Progress:
+        """Give how far it goes by the settings, but at least as far as whoever asked for this one meant."""
+        return max(self._tools.rules(item.project).until, AT_LEAST[item.kind], key=LINE.index)
+
     # Recording.
 
     def _advance(self, item: Item, facts: Facts) -> None:
-        until = self._tools.rules(item.project).until
-        reached = self._ledger.studies.advance(item, self._clock.now(), facts, until)
-        self._log.info("study.advanced", item=item.name, project=item.project, progress=reached)
+        until = self._until(item)
+        progress = self._ledger.studies.advance(item, self._clock.now(), facts, until)
+        self._log.info("study.advanced", item=item.name, project=item.project, progress=progress)
         self._passed(item)
 
     def _look_again(self, item: Item, error: NotYet) -> None:

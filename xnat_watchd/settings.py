@@ -46,6 +46,10 @@ def _name_or_nothing(name: str) -> str:
     return config.simple_name(name) if name else name
 
 
+def _address_or_nothing(address: str) -> str:
+    return config.server_address(address) if address else address
+
+
 def _below_longest_delay(span: timedelta) -> timedelta:
     if span > LONGEST_DELAY:
         raise ValueError(f"the longest delay is {LONGEST_DELAY // timedelta(hours=1)}h")
@@ -82,6 +86,7 @@ class Xnat(_Section):
     server: Annotated[str, AfterValidator(config.server_address)]
     project: Annotated[str, AfterValidator(_name_or_nothing)] = ""  #: nothing: a ZIP's folder below drop says it
     ca_file: Annotated[Path | None, BeforeValidator(config.or_none), AfterValidator(config.absolute)] = None
+    proxy: Annotated[str, AfterValidator(_address_or_nothing)] = ""  #: nothing: none, whatever the environment says
     connect_timeout: Duration = timedelta(seconds=10)
     read_timeout: Duration = timedelta(hours=1)
 
@@ -98,11 +103,19 @@ class Folders(_Section):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        """Refuse folders in each other: what lies in drop is taken, what lies in work is ours."""
+        """Refuse folders in each other: what lies in drop is taken, what lies in work is ours.
+
+        What lies in a hidden folder of drop is never taken: a folder of ZIPs may hold the others there.
+        """
         for outer, inner in permutations(_BELOW_ROOT, 2):
-            if getattr(self, inner).is_relative_to(getattr(self, outer)):
+            if _is_reached(getattr(self, outer), getattr(self, inner)):
                 raise ValueError(f"{inner} must not lie in {outer}, and no two may be the same")
         return self
+
+
+def _is_reached(outer: Path, inner: Path) -> bool:
+    """Say whether a walk through `outer` comes to `inner`."""
+    return inner.is_relative_to(outer) and not any(one.startswith(".") for one in inner.relative_to(outer).parts)
 
 
 _BELOW_ROOT = tuple(name for name in Folders.model_fields if name != "root")
@@ -167,6 +180,12 @@ class Project(_Section):
     demographics: Demographics = Demographics()
 
 
+class Shares(_Section):
+    """How often the share tables are compared with the server."""
+
+    apply_every: Duration = timedelta(minutes=15)
+
+
 class Ledger(_Section):
     """The memory of the program."""
 
@@ -191,6 +210,7 @@ class Logs(_Section):
     """How the daemon speaks: `auto` is the journal where there is one, else lines for people or programs."""
 
     format: Literal["auto", "text", "json"] = "auto"
+    file: Annotated[Path | None, BeforeValidator(config.or_none), AfterValidator(config.absolute)] = None
 
 
 class Settings(BaseSettings):
@@ -209,6 +229,7 @@ class Settings(BaseSettings):
     labels: Labels = Labels()
     pipeline: Pipeline = Pipeline()
     demographics: Demographics = Demographics()
+    shares: Shares = Shares()
     projects: dict[Name, Project] = Field(default_factory=dict)
     limits: Bounds = Bounds()
     logs: Logs = Logs()

@@ -1,14 +1,22 @@
-"""One picture of the whole service, for people, programs and exit codes."""
+"""How it stands, as one picture that `status` prints and the service publishes; and what that makes of an exit."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from xnat_watchd.adapters.ledger import Ledger
+if TYPE_CHECKING:  # a third of the time that `--help` may take, which asks for the exit codes only
+    from xnat_watchd.adapters.ledger import Ledger
 
 Snapshot = dict[str, Any]
+Rows = list[dict[str, Any]]
+
+SILENCE = 60.0  #: seconds without a word after which a service that is there is not believed to be well
+DISCREET = "…"  #: in the place of a project's name that may be no project's
 
 
 class Exit(IntEnum):
@@ -24,9 +32,18 @@ class Exit(IntEnum):
     CONFIGURATION = 78
 
 
-def snapshot(ledger: Ledger, server: str, now: datetime, *, running: bool, daemon: dict[str, Any]) -> Snapshot:
-    """Take the picture. `daemon` holds what only the running daemon knows: start, uploads in progress."""
+def snapshot(
+    ledger: Ledger,
+    server: str,
+    now: datetime,
+    *,
+    running: bool,
+    daemon: dict[str, Any],
+    worries: Sequence[dict[str, Any]] = (),
+) -> Snapshot:
+    """Take the picture. `daemon` and `worries` are what only the running daemon knows: uploads, a full disk."""
     views, gates = ledger.views, ledger.gates.all()
+    ignored = views.ignored()
     return {
         "at": now.isoformat(timespec="seconds"),
         "daemon": {"running": running, **daemon},
@@ -36,13 +53,14 @@ def snapshot(ledger: Ledger, server: str, now: datetime, *, running: bool, daemo
         "deliveries": views.deliveries(),
         "studies": views.studies(),
         "under_way": views.under_way(),
-        "ignored": views.ignored(),
-        "attention": [
-            *views.attention(),
-            *({"item": one["name"], "why": one["why"], "advice": one["advice"]}
-              for one in views.ignored() if one["advice"]),
-        ],
-    }  # fmt: skip
+        "ignored": ignored,
+        "attention": [*worries, *views.attention(), *_to_be_moved(ignored)],
+    }
+
+
+def worry(item: str, why: str, advice: str) -> dict[str, Any]:
+    """Give a row of what needs attention that is about no study."""
+    return {"item": item, "project": "", "why": why, "advice": advice}
 
 
 def gate_picture(gate: Any) -> dict[str, Any]:
@@ -65,6 +83,66 @@ def verdict(picture: Snapshot, *, resting: bool) -> Exit:
         return Exit.LOGIN if gate["login"] else Exit.UNAVAILABLE
     if picture["attention"]:
         return Exit.ATTENTION
-    if resting and picture["under_way"]:
-        return Exit.WAITING
+    if resting and any(one["due"] or one["standing"] != "waiting" for one in picture["under_way"]):
+        return Exit.WAITING  # what waits for the setting `until` has come as far as was asked for
     return Exit.FINE
+
+
+def sentence(picture: Snapshot) -> str:
+    """Say in one line what is going on, for `systemctl status`."""
+    total: Counter[str] = Counter()
+    for counts in picture["studies"].values():
+        total.update(counts)
+    under_way = sum(total[name] for name in ("ready", "busy", "waiting"))
+    gate = "" if picture["gate"]["open"] else f"; waiting for XNAT: {picture['gate']['why']}"
+    first = "".join(f"; {one['why']}" for one in picture["attention"] if not one["item"][:1].isdigit())
+    return f"{under_way} under way, {total['held']} held, {total['done']} complete{gate}{first}"
+
+
+# -- for everybody -----------------------------------------------------------------------------------------
+
+
+def for_everybody(picture: Snapshot, is_project: Callable[[str], bool]) -> Snapshot:
+    """Give the picture without file names, and without what was taken for a project and may be a patient's name."""
+    hidden = [one for one in _projects(picture) if one and not is_project(one)]
+
+    def told(row: dict[str, Any]) -> dict[str, Any]:
+        texts = {name: without(value, hidden) for name, value in row.items() if isinstance(value, str)}
+        return {**row, **texts, **({"project": ""} if row.get("project") in hidden else {})}
+
+    ignored = [told({**one, "name": ""}) for one in picture["ignored"]]
+    named = {one["name"] for one in picture["ignored"]}
+    attention = [one for one in picture["attention"] if one["item"] not in named]
+    return {
+        **picture,
+        "gate": told(picture["gate"]),
+        "projects_shut": {without(name, hidden): told(gate) for name, gate in picture["projects_shut"].items()},
+        "under_way": [told(one) for one in picture["under_way"]],
+        "ignored": ignored,
+        "attention": [*map(told, attention), *_counted(ignored)],
+    }
+
+
+def _to_be_moved(ignored: Rows) -> Rows:
+    """Give the files in the drop folder about which somebody must do something."""
+    return [worry(one["name"], one["why"], one["advice"]) for one in ignored if one["advice"]]
+
+
+def _counted(ignored: Rows) -> Rows:
+    """Give them without their names, which people see in the folder itself."""
+    counts = Counter((one["why"], one["advice"]) for one in ignored if one["advice"])
+    return [
+        worry("drop", f"{n} file{'s' if n > 1 else ''}: {why}", advice) for (why, advice), n in sorted(counts.items())
+    ]
+
+
+def _projects(picture: Snapshot) -> set[str]:
+    rows = (*picture["under_way"], *picture["attention"])
+    return {str(one["project"]) for one in rows} | set(picture["projects_shut"])
+
+
+def without(text: str, names: Iterable[str]) -> str:
+    """Give the text with a mark in the place of these names."""
+    for name in names:
+        text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", DISCREET, text)
+    return text

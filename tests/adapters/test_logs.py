@@ -477,3 +477,14 @@ def test_a_program_that_does_not_log_does_not_pay_for_it() -> None:
     asks = "import sys, xnat_watchd.adapters.logs; print('structlog' in sys.modules)"
     done = python(asks)
     assert done.stdout == "False\n"
+
+
+def test_every_event_of_the_table_is_said_somewhere() -> None:
+    said = {
+        call.args[0].value
+        for source in SOURCES
+        for call in ast.walk(ast.parse(source.read_text("utf-8")))
+        if isinstance(call, ast.Call) and call.args and isinstance(call.args[0], ast.Constant)
+    }  # fmt: skip
+    unsaid = EVENTS.keys() - said
+    assert unsaid <= {"log.unknown"}  # said in the place of what is in no table

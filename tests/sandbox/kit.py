@@ -104,6 +104,11 @@ class Visitor:
     def __post_init__(self) -> None:
         self.http.auth = (self.name, self.password)
 
+    @property
+    def is_old(self) -> bool:
+        """Whether it speaks to a 1.6."""
+        return self.xnat._site.is_old
+
     def __enter__(self) -> Self:
         return self
 

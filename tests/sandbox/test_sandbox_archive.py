@@ -215,10 +215,17 @@ def test_from_unassigned_nothing_is_archived(old: Visitor) -> None:  # F34
     assert reason(answer) == "Description of the status must not contain CR and LF characters."
 
 
-def test_the_project_parameter_is_ignored_when_known_and_500_when_not(old: Visitor) -> None:  # F35
-    old.xnat.add_project("P2")
-    assert old.archive(uploaded(old), project="NOPE").status_code == 500
-    assert old.archived(place(), project="P2", session="E1").startswith("/data/archive/projects/P1/")
+def test_the_project_parameter_moves_the_session_but_not_its_subject_nor_the_answer(either: Visitor) -> None:
+    """C8 5.1, captures 418 to 421 and 447: F35 saw the answer only."""
+    either.xnat.add_project("P2")
+    src = uploaded(either)
+    assert either.archive(src, project="NOPE", subject="S0").status_code == 500
+    assert either.archive(src, project="P2", session="E1").status_code == (403 if either.is_old else 500)
+    either.xnat.grant("tech", "P2", "member")
+    answer = either.archived(src, project="P2", subject="S1", session="E1")
+    assert answer == "/data/archive/projects/P1/subjects/S1/experiments/E1"
+    assert (either.xnat.sessions("P1"), [one["label"] for one in either.xnat.sessions("P2")]) == ([], ["E1"])
+    assert either.xnat.subject("P2", "S1") is None
 
 
 def test_several_sources_answer_a_table_at_once(either: Visitor) -> None:  # F28, C8 5.2

@@ -54,7 +54,7 @@ def test_writable_projects_are_those_one_may_edit(either: Visitor) -> None:  # C
 
 def test_accessible_projects_come_in_another_shape(either: Visitor) -> None:  # captures 41 and 88
     (row,) = either.rows("/data/projects", accessible="true")
-    assert (row["id"], row["user_role_1"], row["project_access"]) == ("P1", "Members", "protected")
+    assert (row["id"], row["user_role_3"], row["project_access"]) == ("P1", "Members", "protected")
 
 
 def test_private_projects_are_404_for_outsiders_and_ids_have_a_case(either: Visitor) -> None:  # F51, F52
@@ -97,13 +97,13 @@ def test_the_flat_list_has_a_title_and_its_own_extra_key(archived: Visitor) -> N
 
 def test_what_may_be_asked_is_named(either: Visitor) -> None:  # captures 160 and 454
     options = either.ask("OPTIONS", "/data/projects")
-    assert (options.status_code, options.headers["Allow"]) == (200, "GET, HEAD, OPTIONS")
+    assert (options.status_code, options.headers["Allow"]) == (200, "GET, POST, HEAD, OPTIONS")
     refused = either.get("/data/services/import")
     assert (refused.status_code, refused.headers["Allow"]) == (405, "POST, OPTIONS")
 
 
 def test_users_and_subjects_of_all_projects_are_listed(archived: Visitor) -> None:  # captures 70 and 285
-    assert [row["login"] for row in archived.rows("/data/users")] == ["tech", "root", "outsider"]
+    assert [row["login"] for row in archived.rows("/data/users")] == ["admin", "guest", "tech", "root", "outsider"]
     assert [row["label"] for row in archived.rows("/data/subjects")] == ["S1"]
     assert archived.get("/data/projects/P1/accessibility").text == "protected"
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.dicom import instance, sop_uid
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped

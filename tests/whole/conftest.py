@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+
 from tests.dicom import CANARIES as SMALL
 from tests.dicom import instance
 from tests.station import zipped
-
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.sandbox.samples import CANARIES as SAMPLES
 

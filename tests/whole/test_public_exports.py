@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.whole.conftest import Program
 
+from tests.whole.conftest import Program
 from xnat_watchd.sandbox import Sandbox
 
 PUBLIC = Path(__file__).parents[3] / "shared" / "data" / "public"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.whole.conftest import Program
 
+from tests.whole.conftest import Program
 from xnat_watchd.sandbox import Sandbox
 
 Scan = Callable[..., bytes]
@@ -40,7 +40,7 @@ def test_a_wrong_password_is_tried_once(program: Program, scan: Scan, xnat: Sand
 def test_two_services_never_share_a_root(program: Program) -> None:
     with program.start() as service:
         service.wait_for("READY=1")
-        program.run("run", "--once", expect=78)
+        program.run("run", expect=78)
 
 
 def test_a_setting_that_does_not_exist_is_named_with_the_nearest(program: Program) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from tests.whole.conftest import Program
 from tests.dicom import instance, sop_uid
 from tests.station import zipped
-
+from tests.whole.conftest import Program
 from xnat_watchd.sandbox import Sandbox
 
 Scan = Callable[..., bytes]

@@ -1,6 +1,6 @@
 """Who we are on XNAT: the first source that knows a user and a password for the server.
 
-A source is a function of the server's address and the environment. It gives None when it knows nothing, and
+A source is a function of the server's address and of where to look. It gives None when it knows nothing, and
 raises `Refusal` when it knows half of it or would be careless with it: then the next source is not asked,
 since its user would be another. No sentence holds a user or a password.
 """
@@ -16,7 +16,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from xnat_watchd.adapters.config import PASSWORD_VARIABLE, USER_VARIABLE
+from xnat_watchd.adapters.login_file import LoginFile, folders
+from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.core.errors import Refusal
+
+__all__ = ["SOURCES", "Credential", "Search", "Secret", "find"]
 
 USER_FILE, PASSWORD_FILE = "xnat_user", "xnat_password"
 """Below $CREDENTIALS_DIRECTORY, as `LoadCredential=xnat_user:...` gives them, or a folder by the name `xnat`."""
@@ -24,84 +28,83 @@ USER_FILE, PASSWORD_FILE = "xnat_user", "xnat_password"
 _LONGEST = 4096  #: bytes of a credential file that are read
 
 
-class Secret:
-    """A text that shows itself only when it is asked to. No dataclass: `asdict` would show it."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        """Give the text, to send it and for nothing else."""
-        return self._text
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self._text == other._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-    def __repr__(self) -> str:
-        return "Secret()"
-
-
 @dataclass(frozen=True, slots=True)
-class Credential:
-    """A user and a password, and where they were found, in words for people."""
+class Search:
+    """For which server, and where sources may look: in the environment, and in the folder of the ledger."""
 
-    user: str
-    password: Secret
-    source: str
+    server: str
+    environ: Mapping[str, str]
+    beside: Path | None = None
+
+    def credential(self) -> Credential | None:
+        """Give the credential that counts, or None if no source knows one."""
+        return next((found for source in SOURCES if (found := source(self))), None)
+
+    def logins(self) -> list[LoginFile]:
+        """Give the files that `login` may have written, first the one that it writes."""
+        return [LoginFile(folder) for folder in folders(self.environ, self.beside)]
+
+    def files(self) -> list[Path]:
+        """Give the files that people change while the service runs."""
+        named = _netrc(self.environ)
+        return [*(login.path for login in self.logins()), *([named] if named else [])]
 
 
-Source = Callable[[str, Mapping[str, str]], Credential | None]
+Source = Callable[[Search], Credential | None]
 
 
-def find(server: str, environ: Mapping[str, str]) -> Credential | None:
-    """Give the credential for a server's address, or None if no source knows one."""
-    return next((found for source in SOURCES if (found := source(server, environ))), None)
+def find(server: str, environ: Mapping[str, str], beside: Path | None = None) -> Credential | None:
+    """Give the credential for a server's address, or None if no source knows one. `beside`: the ledger's folder."""
+    return Search(server, environ, beside).credential()
 
 
-def from_environment(server: str, environ: Mapping[str, str]) -> Credential | None:
+def from_login(search: Search) -> Credential | None:
+    """Give what somebody typed into `login`."""
+    return next((found for login in search.logins() if (found := login.find(search.server))), None)
+
+
+def from_environment(search: Search) -> Credential | None:
     """Give what two variables say. They hold for the server of the settings, whichever it is."""
-    del server
-    user, password = environ.get(USER_VARIABLE), environ.get(PASSWORD_VARIABLE)
+    user, password = search.environ.get(USER_VARIABLE), search.environ.get(PASSWORD_VARIABLE)
     return _both(user, password, f"the variables {USER_VARIABLE} and {PASSWORD_VARIABLE}")
 
 
-def from_systemd(server: str, environ: Mapping[str, str]) -> Credential | None:
+def from_systemd(search: Search) -> Credential | None:
     """Give what systemd has put into the service's own folder (systemd.exec(5), CREDENTIALS).
 
     The mode of these files is not looked at: it differs between versions, and nobody else reaches the folder.
     """
-    del server
-    if not environ.get("CREDENTIALS_DIRECTORY"):
+    if not search.environ.get("CREDENTIALS_DIRECTORY"):
         return None
-    folder = Path(environ["CREDENTIALS_DIRECTORY"])
+    folder = Path(search.environ["CREDENTIALS_DIRECTORY"])
     user, password = _first_line(folder / USER_FILE), _first_line(folder / PASSWORD_FILE)
     return _both(user, password, f"the systemd credentials {USER_FILE} and {PASSWORD_FILE}")
 
 
-def from_netrc(server: str, environ: Mapping[str, str]) -> Credential | None:
+def from_netrc(search: Search) -> Credential | None:
     """Give the entry of $NETRC or ~/.netrc for `host:port`, else for `host`.
 
     The entry `default` is passed over: it is a password for whatever server somebody writes into the settings.
     """
-    name = environ.get("NETRC") or (environ["HOME"] + "/.netrc" if environ.get("HOME") else "")
-    if not name:
+    file = _netrc(search.environ)
+    if file is None:
         return None
-    parts = urlsplit(server)
-    hosts = _hosts(Path(name))
+    parts = urlsplit(search.server)
+    hosts = _hosts(file)
     entry = hosts.get(parts.netloc) or hosts.get(parts.hostname or "")
     if entry is None:
         return None
-    _refuse_what_others_can_read(Path(name))
-    return _both(entry[0] or None, entry[2] or None, f"the file {name}")
+    _refuse_what_others_can_read(file)
+    return _both(entry[0] or None, entry[2] or None, f"the file {file}")
 
 
-SOURCES: tuple[Source, ...] = (from_environment, from_systemd, from_netrc)
-"""In this order. A file that the program itself writes would stand in front."""
+SOURCES: tuple[Source, ...] = (from_login, from_environment, from_systemd, from_netrc)
+"""In this order: what somebody typed last comes before what was set up once."""
+
+
+def _netrc(environ: Mapping[str, str]) -> Path | None:
+    name = environ.get("NETRC") or (environ["HOME"] + "/.netrc" if environ.get("HOME") else "")
+    return Path(name) if name else None
 
 
 def _both(user: str | None, password: str | None, source: str) -> Credential | None:

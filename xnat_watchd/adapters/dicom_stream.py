@@ -40,7 +40,7 @@ _PREAMBLE = 132
 _IMPLICIT = frozenset({"1.2.840.10008.1.2", "1.2.840.113619.5.2"})  # the second is GE's own, its pixels big endian
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
-_STUDYLESS = frozenset(  # SOP classes that belong to no study (PS3.4 B.5 and GG.3)
+_STUDYLESS = frozenset(  # SOP classes that belong to no study (PS3.4 annexes I and GG)
     {
         "1.2.840.10008.1.3.10",  # DICOMDIR
         "1.2.840.10008.5.1.4.38.1",  # hanging protocol

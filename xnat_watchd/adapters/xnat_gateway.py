@@ -5,7 +5,7 @@ Two dialects: 1.6 by what a 1.6.5 was seen to do (F n), everything newer by the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Protocol
 
 from xnat_watchd.adapters.credentials import Credential as Found
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.gateway import archiving, records, sessions, subjects, uploading
+from xnat_watchd.adapters.gateway import archiving, finding, records, sessions, sharing, subjects, uploading, users
 from xnat_watchd.adapters.gateway.answers import session_xml, table
 from xnat_watchd.adapters.gateway.conversation import Conversation
 from xnat_watchd.adapters.gateway.login import Credential
@@ -26,7 +26,9 @@ from xnat_watchd.adapters.gateway.wire import Access, Call
 from xnat_watchd.adapters.gateway.zip_body import ZipBody, ZipUnreadable
 from xnat_watchd.core.delivery import Holding, Place, Row, Session, Subject
 from xnat_watchd.core.errors import NotYet, OnceMore, Permanent, Transient
+from xnat_watchd.core.found import Content, Imaged, Lying
 from xnat_watchd.core.ports import Clock, Progressed
+from xnat_watchd.core.share_plan import Action, SeenProject
 
 __all__ = ["ProjectRow", "SubjectRow", "XnatGateway", "XnatServer"]
 
@@ -60,6 +62,10 @@ class Where(Protocol):
     @property
     def ca_file(self) -> Path | None:
         """The file of the site's own certificate authority."""
+
+    @property
+    def proxy(self) -> str:
+        """The address of the proxy on the way there, or nothing."""
 
     @property
     def connect_timeout(self) -> timedelta:
@@ -111,6 +117,7 @@ class XnatServer(Shared):
             ca_file=where.ca_file,
             connect_timeout=where.connect_timeout.total_seconds(),
             read_timeout=where.read_timeout.total_seconds(),
+            proxies=dict.fromkeys(("http", "https"), where.proxy) if where.proxy else None,
         )
 
     def gateway(self) -> XnatGateway:
@@ -232,6 +239,50 @@ class XnatGateway:
     ) -> None:
         """Write values of an existing subject. Read back afterwards (F59)."""
         subjects.write(self._talk, project, label, fields, demographics)
+
+    # -- sharing -----------------------------------------------------------------------------------------------
+
+    def reachable(self, projects: Collection[str]) -> Mapping[str, bool]:
+        """Give those of these projects whose data we may read, and whether we may add to it."""
+        return sharing.reachable(self._talk, projects)
+
+    def seen(self, project: str, *, writable: bool) -> SeenProject | None:
+        """Give all that a project's listings show, or None when it may not be read now."""
+        return sharing.seen(self._talk, project, writable=writable)
+
+    def share(self, action: Action) -> None:
+        """Ask for one share, once. What XNAT says is no proof: look at its listings afterwards."""
+        sharing.share(self._talk, action)
+
+    def is_shared(self, action: Action) -> bool:
+        """Say whether this very thing is shown in the destination."""
+        return sharing.is_shared(self._talk, action)
+
+    def roles(self, project: str) -> Mapping[str, str] | None:
+        """Give the role of every user of a project by login, or None where we may not know."""
+        return users.roles(self._talk, project)
+
+    def logins(self) -> frozenset[str] | None:
+        """Give the login of every user of the site, or None where we may not know."""
+        return users.logins(self._talk)
+
+    def grant(self, project: str, login: str, role: str) -> None:
+        """Give a role in a project to a user who has none there. Read back afterwards."""
+        users.grant(self._talk, project, login, role)
+
+    # -- what others put there ---------------------------------------------------------------------------------
+
+    def lying(self, project: str) -> Sequence[Lying]:
+        """Give the rows of a project's prearchive, whoever put them there."""
+        return finding.lying(self._talk, project)
+
+    def content(self, place: Place) -> Content:
+        """Give what a built row of the prearchive holds and what its header says."""
+        return finding.content(self._talk, self._server, place)
+
+    def imaged(self, project: str, subject: str) -> Sequence[Imaged]:
+        """Give the archived imaging sessions of a subject, the earliest first."""
+        return finding.imaged(self._talk, project, subject)
 
     # -- for people at the command line ------------------------------------------------------------------------
 

@@ -2,32 +2,71 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from importlib import import_module
 
 import click
 
 from xnat_watchd import __version__
-from xnat_watchd.cli.chosen import Chosen
-from xnat_watchd.cli.demo import demo
-from xnat_watchd.cli.listing import list_
-from xnat_watchd.cli.retry import retry
-from xnat_watchd.cli.run import run
-from xnat_watchd.cli.show import show
-from xnat_watchd.cli.status import status
+from xnat_watchd.cli.chosen import Chosen, config_option, drop_option, project_option, server_options
+
+COMMANDS = {
+    "run": "run:run",
+    "reload": "reload:reload",
+    "login": "login:login",
+    "logout": "logout:logout",
+    "whoami": "whoami:whoami",
+    "check": "check:check",
+    "status": "status:status",
+    "show": "show:show",
+    "retry": "retry:retry",
+    "list": "listing:list_",
+    "archive": "archive:archive",
+    "demographics": "demographics:demographics",
+    "share": "share:share",
+    "install": "install:install",
+    "uninstall": "install:uninstall",
+    "completion": "completion:completion",
+    "demo": "demo:demo",
+}
+"""In the order of the help. A command's file is read when it is asked for: `status` must be quick."""
+
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd demo                              all of it on this machine, in half a minute
+  xnat-watchd run --once --drop scans --project P --server https://xnat.example.org --user me
+  xnat-watchd status                            is everything on XNAT?
+  xnat-watchd show 12.1                         what happened to one study
+  xnat-watchd list --project P --csv            the subjects of a project
+
+Exit codes: 0 fine, 1 something is held or failed, 2 usage, 69 server unavailable, 75 something still waits,
+77 login refused, 78 configuration.
+"""
 
 
-@click.group(epilog="Exit codes: 0 fine, 1 something is held or failed, 2 usage, 69 server unavailable, "
-             "75 something still waits, 77 login refused, 78 configuration.")  # fmt: skip
+class _Commands(click.Group):
+    """A group whose commands are imported one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the names."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Give a command, or None if there is none of this name."""
+        if cmd_name not in self.commands and cmd_name in COMMANDS:
+            module, name = COMMANDS[cmd_name].split(":")
+            self.add_command(getattr(import_module(f"{__name__}.{module}"), name))
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Commands, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
-@click.option(
-    "--config", type=click.Path(path_type=Path, dir_okay=False), help="The settings file; else $XNAT_WATCHD_CONFIG, "
-    "/etc/xnat-watchd/config.toml, or the one in your configuration folder."
-)  # fmt: skip
+@config_option
+@project_option
+@server_options
+@drop_option
 @click.pass_context
-def commands(context: click.Context, config: Path | None) -> None:
+def commands(context: click.Context) -> None:
     """Carry ZIPs of DICOM from a folder into XNAT, and prove that they arrived."""
-    context.obj = Chosen(config)
-
-
-for command in (run, status, show, list_, retry, demo):
-    commands.add_command(command)
+    context.obj = context.obj or Chosen()

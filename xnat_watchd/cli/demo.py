@@ -35,7 +35,7 @@ quiet_for = "1s"
 """
 
 
-@click.command()
+@click.command(short_help="All of it on this machine, in half a minute.")
 @click.option("--keep", is_flag=True, help="Stay up afterwards, so that you can drop ZIPs of your own.")
 def demo(*, keep: bool) -> None:
     """Show ZIPs travel into a practice XNAT, in half a minute. Needs nothing and leaves nothing behind."""
@@ -170,7 +170,8 @@ def _held_by_xnat(xnat: Sandbox) -> RenderableType:
     from rich.table import Table
 
     counts = Counter((one.subject, one.session) for one in xnat.instances() if one.where == "archive")
-    table = Table("subject", "session", "images", title="In the practice XNAT's archive", title_justify="left", box=None)
+    title = "In the practice XNAT's archive"
+    table = Table("subject", "session", "images", title=title, title_justify="left", box=None)
     for (subject, session), images in sorted(counts.items()):
         table.add_row(subject, session, str(images))
     return table

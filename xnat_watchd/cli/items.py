@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 
 import click
+from click.shell_completion import CompletionItem
+
+from xnat_watchd.cli.chosen import Chosen
 
 Item = tuple[int, int | None]
+
+LATEST = 50  #: deliveries whose studies a shell is offered
 
 
 class ItemType(click.ParamType[Item]):
@@ -20,6 +25,22 @@ class ItemType(click.ParamType[Item]):
         if found is None:
             self.fail(f"{value!r} is no item: a delivery is 12, a study of it 12.1", param, ctx)
         return int(found[1]), int(found[2]) if found[2] else None
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Give the latest items that begin like this; a shell is told nothing when the ledger cannot be read."""
+        import sqlite3
+
+        from xnat_watchd.core.errors import Refusal
+
+        del param
+        chosen = ctx.obj if isinstance(ctx.obj, Chosen) else Chosen()
+        try:
+            with chosen.ledger(chosen.places().ledger) as ledger:
+                latest = ledger.views.latest(LATEST)
+        except (Refusal, OSError, sqlite3.Error):
+            return []
+        names = [f"{one['id']}.{study['number']}" for one in latest[::-1] for study in one["studies"]]
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 ITEM = ItemType()

@@ -1,35 +1,65 @@
-"""`list`: projects, or the subjects of one."""
+"""`list`: the projects, the subjects of one, or the subjects that came to be by our hand."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import sys
+from datetime import UTC, datetime, timedelta
 
 import click
 
-from xnat_watchd.cli.chosen import Chosen
+from xnat_watchd.cli import table
+from xnat_watchd.cli.chosen import Chosen, project_option, server_options
 
 
-@click.command("list")
-@click.option("--project", help="List the subjects of this project.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+class _Span(click.ParamType[timedelta]):
+    """How long ago, as people write it."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Read `7d` or `12h`."""
+        from xnat_watchd.core.quantities import duration
+
+        try:
+            return duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd list                              the projects that XNAT shows to this account
+  xnat-watchd list --project P --csv > subjects.csv
+  xnat-watchd list --new-since 7d               the subjects that came to be by this service in the last week
+"""
+
+
+@click.command("list", epilog=EXAMPLES, short_help="List projects, or the subjects of one.")
+@project_option
+@click.option("--new-since", type=_Span(), metavar="TIME",
+              help="The subjects that this service has created since then (7d, 12h), by its ledger.")  # fmt: skip
+@table.form_options
+@server_options
 @click.pass_obj
-def list_(chosen: Chosen, project: str | None, *, as_json: bool) -> None:
-    """List the projects that XNAT shows to this account, or the subjects of one."""
-    with chosen.gateway() as gateway:
-        rows = [dataclasses.asdict(row) for row in (gateway.subjects(project) if project else gateway.projects())]
-    if as_json:
-        json.dump(rows, sys.stdout, indent=2, ensure_ascii=False)
-        click.echo()
+def list_(chosen: Chosen, new_since: timedelta | None, form: str) -> None:
+    """List the projects that XNAT shows to this account, or with --project the subjects of one."""
+    if new_since is not None:
+        _list_new(chosen, datetime.now(UTC) - new_since, form)
         return
-    from rich.console import Console
-    from rich.table import Table
+    with chosen.gateway() as gateway:
+        if chosen.project:
+            rows = [{"label": one.label, "id": one.id} for one in gateway.subjects(chosen.project)]
+            what, columns = "subject", ("label", "id")
+        else:
+            rows = [{"id": one.id, "name": one.name} for one in gateway.projects()]
+            what, columns = "project", ("id", "name")
+    rows.sort(key=lambda row: (row[columns[0]].casefold(), row[columns[0]]))
+    table.show(rows, columns, form)
+    click.echo(table.counted(rows, what), err=True)
 
-    table = Table(box=None)
-    for column in rows[0] if rows else ():
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)
-    click.echo(f"{len(rows)} {'subjects' if project else 'projects'}", err=True)
+
+def _list_new(chosen: Chosen, since: datetime, form: str) -> None:
+    with chosen.ledger(chosen.places().ledger) as ledger:
+        rows = ledger.found.new_subjects(since, chosen.project)
+    table.show(rows, ("label", "project", "created", "item"), form)
+    click.echo(f"{table.counted(rows, 'subject')} created since {since:%Y-%m-%d %H:%M} UTC", err=True)

@@ -8,10 +8,9 @@ import click
 
 from xnat_watchd.cli.chosen import Chosen
 from xnat_watchd.cli.items import ITEM, Item
-from xnat_watchd.cli.places import places
 
 
-@click.command()
+@click.command(short_help="Let held studies go on.")
 @click.argument("items", type=ITEM, nargs=-1, metavar="ITEM...")
 @click.option("--all-held", is_flag=True, help="Every held study.")
 @click.option("--label", help="The session label to use, for one study.")
@@ -26,7 +25,7 @@ def retry(chosen: Chosen, items: tuple[Item, ...], *, all_held: bool, label: str
             raise click.BadParameter("XNAT takes letters, digits, - and _ only", param_hint=name)
     if bool(items) == all_held:
         raise click.UsageError("name the items, or say --all-held")
-    with chosen.ledger(places(chosen.config).ledger, read_only=False) as ledger:
+    with chosen.ledger(chosen.places().ledger, read_only=False) as ledger:
         held = ledger.views.held()
         keys = held if all_held else {}
         for delivery, number in items:

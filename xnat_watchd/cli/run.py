@@ -1,26 +1,115 @@
-"""`run`: the service itself, in the foreground."""
+"""`run`: the service itself, in the foreground; with `--once` until nothing is left to do."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import click
 
-from xnat_watchd.cli.chosen import Chosen
+from xnat_watchd.cli.chosen import Chosen, drop_option, project_option, server_options
+
+if TYPE_CHECKING:
+    from xnat_watchd.core.ports import Log
+    from xnat_watchd.settings import Settings
+    from xnat_watchd.status import Exit, Snapshot
+
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd run                               the service; systemd keeps it running
+  xnat-watchd run --once                        work off what lies in the drop folder, say what remains
+  xnat-watchd run --once --drop scans --project P --server https://xnat.example.org --user me
+  xnat-watchd run --once --drop scans --until uploaded
+  xnat-watchd --drop scans status               how it stands there; likewise show and retry
+
+With --drop no configuration is needed. ZIPs are moved into DIR/.xnat-watchd while they are under way, and to
+DIR/.xnat-watchd/done when XNAT has them; its ledger lies there too, so that they are never sent twice.
+"""
 
 
-@click.command()
+@click.command(epilog=EXAMPLES, short_help="Carry ZIPs into XNAT: the service, or --once.")
 @click.option("--once", is_flag=True, help="Work off what lies in the drop folder, then stop and say what remains.")
+@drop_option
+@project_option
+@click.option(
+    "--until", type=click.Choice(["uploaded", "archived", "complete"]),
+    help="How far studies go, with --once. Run again with a later one, they are carried on.",
+)  # fmt: skip
+@server_options
 @click.pass_obj
-def run(chosen: Chosen, *, once: bool) -> None:
+def run(chosen: Chosen, until: str | None, *, once: bool) -> None:
     """Watch the drop folder and carry its ZIPs into XNAT until stopped."""
-    from xnat_watchd import daemon
-    from xnat_watchd.adapters import logs
+    if not once and (until or chosen.drop):
+        raise click.UsageError("--drop and --until are for `run --once`")
 
-    settings = chosen.settings()
-    log = logs.configure(settings.logs.format)
-    code, picture = daemon.run(settings, chosen.credential(settings), log, once=once)
-    if once:
-        for line in daemon.remains(picture):
-            click.echo(line)
+    def settings() -> Settings:
+        return _as_far_as(chosen.settings(), until)
+
+    if not once:
+        sys.exit(_serve(chosen, settings))
+    code, picture = _once(chosen, settings, until)
+    _say_what_remains(chosen, picture)
     sys.exit(code)
+
+
+def _serve(chosen: Chosen, read: Callable[[], Settings]) -> Exit:
+    from xnat_watchd import daemon
+
+    settings = read()
+    code, _ = daemon.run(settings, chosen.credential(settings), _log(settings), once=False, reread=read)
+    return code
+
+
+def _once(chosen: Chosen, read: Callable[[], Settings], until: str | None) -> tuple[Exit, Snapshot]:
+    from xnat_watchd import daemon
+    from xnat_watchd.cli import one_off, working
+    from xnat_watchd.cli.progress import shown
+
+    settings = read()
+    if chosen.drop:
+        one_off.remember(chosen.drop, settings.xnat.server, settings.xnat.project)
+    if until and working.is_served(settings.ledger.path):
+        raise click.UsageError("a service works there already, and goes by its own settings")
+    followed = working.follow_all(chosen, settings)
+    if followed is not None:
+        return followed
+    credential = chosen.credential(settings)
+    working.knock_anew(settings, credential)
+    with_bars = sys.stderr.isatty()
+    log = working.quiet() if with_bars and settings.logs.file is None else _log(settings)
+    with shown(settings.ledger.path) if with_bars else nullcontext() as seen:
+        return daemon.run(settings, credential, log, once=True, reread=read, seen=seen)
+
+
+def _log(settings: Settings) -> Log:
+    from xnat_watchd.adapters import logs
+    from xnat_watchd.adapters.log_file import opened
+
+    file = settings.logs.file
+    return logs.configure(settings.logs.format, stream=opened(file) if file else None)
+
+
+def _say_what_remains(chosen: Chosen, picture: Snapshot) -> None:
+    from xnat_watchd import daemon
+    from xnat_watchd.cli import one_off
+
+    for line in daemon.remains(picture):
+        click.echo(line)
+    if chosen.drop and picture["deliveries"]:
+        click.echo(f"The ZIPs lie below {chosen.drop / one_off.FOLDER}; look with `xnat-watchd --drop DIR status`.",
+                   err=True)  # fmt: skip
+
+
+def _as_far_as(settings: Settings, until: str | None) -> Settings:
+    """Give the settings with `until` laid over those of all and of each project."""
+    if until is None:
+        return settings
+    far = {"until": until}
+    projects = {
+        name: one.model_copy(update={"pipeline": one.pipeline.model_copy(update=far)})
+        for name, one in settings.projects.items()
+    }
+    return settings.model_copy(update={"pipeline": settings.pipeline.model_copy(update=far), "projects": projects})

@@ -10,17 +10,16 @@ import click
 
 from xnat_watchd.cli.chosen import Chosen
 from xnat_watchd.cli.items import ITEM, Item
-from xnat_watchd.cli.places import places
 
 
-@click.command()
+@click.command(short_help="Tell the story of one delivery or study.")
 @click.argument("item", type=ITEM)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_obj
 def show(chosen: Chosen, item: Item, *, as_json: bool) -> None:
     """Tell the story of ITEM: a delivery (12) or one study of it (12.1), every event with its time."""
     delivery, number = item
-    with chosen.ledger(places(chosen.config).ledger) as ledger:
+    with chosen.ledger(chosen.places().ledger) as ledger:
         found = ledger.views.delivery(delivery)
     if found is None or (number is not None and not any(s["number"] == number for s in found["studies"])):
         raise click.BadParameter(f"there is no {delivery}{f'.{number}' if number else ''} in the ledger")
@@ -43,7 +42,11 @@ def _only(delivery: dict[str, Any], number: int | None) -> dict[str, Any]:
 
 
 def _tell(story: dict[str, Any]) -> None:
-    click.echo(f"Delivery {story['id']}: {story['name']} for project {story['project']}, {story['state']}")
+    came = {"prearchive": ", found in XNAT's prearchive", "archive": ", a subject found in XNAT's archive"}
+    click.echo(
+        f"Delivery {story['id']}: {story['name']} for project {story['project']}"
+        f"{came.get(story['kind'], '')}, {story['state']}"
+    )
     for key in ("why", "detail", "advice", "resting"):
         if story[key]:
             click.echo(f"  {key}: {story[key]}")

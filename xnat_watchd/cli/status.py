@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -12,6 +13,8 @@ import click
 from xnat_watchd.cli.chosen import Chosen
 
 Snapshot = dict[str, Any]
+
+NOT_FOR_YOU = "Ask to be put into the group that may drop files (`xnat-drop`), or put `sudo` in front."
 
 
 @click.command()
@@ -40,21 +43,59 @@ def screen(picture: Snapshot) -> str:
 
 
 def _picture(chosen: Chosen) -> Snapshot:
-    """Read what the service has published; else look into the ledger, where we may."""
+    """Give what a running service has published; else what the ledger says, where we may look into it."""
+    from xnat_watchd.core.errors import Refusal
+
+    said = published(chosen)
+    if said is not None and said["daemon"]["running"]:
+        return said
+    try:
+        return _of_ledger(chosen)
+    except Refusal:
+        if said is None:
+            raise
+    except PermissionError:
+        if said is None:
+            raise Refusal("how it stands is not shown to this user", advice=NOT_FOR_YOU) from None
+    return said
+
+
+def published(chosen: Chosen) -> Snapshot | None:
+    """Give the service's own word, with its age. The service of this machine comes first, unless another is named."""
+    from xnat_watchd.adapters import config
+    from xnat_watchd.adapters.publication import NAME, RUNTIME, age, place, read
+    from xnat_watchd.core.errors import Refusal
+    from xnat_watchd.status import SILENCE, worry
+
+    of_this_machine = chosen.config is None and chosen.drop is None and config.FILE_VARIABLE not in os.environ
+    said = read(RUNTIME / NAME) if of_this_machine else None
+    if said is None:
+        try:
+            said = read(place(chosen.places().ledger, os.environ))
+        except Refusal:
+            return None
+    if said is not None:
+        said["age"] = round(age(said).total_seconds())
+        if said["daemon"]["running"] and said["age"] > SILENCE:
+            silent = f"the service has not said anything for {said['age']} seconds"
+            said["attention"].insert(0, worry("service", silent, "Look at `journalctl --unit xnat-watchd`."))
+    return said
+
+
+def _of_ledger(chosen: Chosen) -> Snapshot:
     from datetime import UTC, datetime
 
-    from xnat_watchd.adapters.folders import lock_of, snapshot_of
+    from xnat_watchd.adapters.folders import lock_of
     from xnat_watchd.adapters.lock import is_held
-    from xnat_watchd.cli.places import places
     from xnat_watchd.status import snapshot
 
-    here = places(chosen.config)
-    running, published = is_held(lock_of(here.ledger)), snapshot_of(here.ledger)
-    if running and published.exists():
-        picture: Snapshot = json.loads(published.read_text(encoding="utf-8"))
-        return picture
+    here = chosen.places()
+    running = is_held(lock_of(here.ledger))
     with chosen.ledger(here.ledger) as ledger:
-        return snapshot(ledger, here.server, datetime.now(UTC), running=running, daemon={"settling": 0, "uploads": []})
+        picture = snapshot(
+            ledger, here.server, datetime.now(UTC), running=running, daemon={"settling": 0, "uploads": []}
+        )
+    return {**picture, "age": 0}
 
 
 def _watch(chosen: Chosen) -> None:
@@ -72,9 +113,9 @@ def _watch(chosen: Chosen) -> None:
 
 def _head(picture: Snapshot) -> str:
     running = "running" if picture["daemon"]["running"] else "NOT RUNNING"
-    return (
-        f"xnat-watchd is {running}, for {picture['xnat']['server']}, as of {picture['at'][:19].replace('T', ' ')} UTC"
-    )
+    at, age = picture["at"][:19].replace("T", " "), picture["age"]
+    ago = f" ({age} seconds ago)" if age else ""
+    return f"xnat-watchd is {running}, for {picture['xnat']['server']}, as of {at} UTC{ago}"
 
 
 def _gate(picture: Snapshot) -> list[str]:
@@ -115,7 +156,7 @@ def _under_way(picture: Snapshot) -> list[str]:
 def _attention(picture: Snapshot) -> list[str]:
     rows = picture["attention"]
     if not rows:
-        return ["", "Nothing needs attention."]
+        return ["", "Nothing needs attention."] if picture["gate"]["open"] else []
     lines = [
         line for row in rows[:MOST] for line in (f"  {row['item']:<8} {row['why']}", f"           {row['advice']}")
     ]

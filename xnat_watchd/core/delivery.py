@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from xnat_watchd.core.states import Progress
+from xnat_watchd.core.states import Kind, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +175,7 @@ class Item:
     subject: str | None  #: subject label, chosen by a person or fixed at archive time
     label: str | None  #: session label, chosen by a person or fixed at archive time
     session: str | None  #: accession ID of the archived session
+    kind: Kind = Kind.ZIP  #: how it came
 
     @property
     def name(self) -> str:

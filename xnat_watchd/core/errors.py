@@ -71,7 +71,7 @@ class Unavailable(WatchdError):
 class AuthRefused(WatchdError):
     """The credentials are refused: shut the gate and ask rarely, since accounts lock."""
 
-    default_advice = "Check the XNAT user and password; once they are right, work goes on by itself."
+    default_advice = "Type `xnat-watchd login`; once the user and password are right, work goes on by itself."
 
     def __init__(self, message: str, *, detail: str = "", advice: str = "", spoke: bool = False) -> None:
         super().__init__(message, detail=detail, advice=advice)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from xnat_watchd.core.delivery import Holding, Place, Row, Session, Subject
+from xnat_watchd.core.found import Content, Imaged, Lying
+from xnat_watchd.core.share_plan import Action, SeenProject
 
 Progressed = Callable[[int, int], None]  #: bytes sent, bytes in all
 
@@ -123,4 +125,71 @@ class Gateway(Protocol):
         self, project: str, label: str, *, fields: Mapping[str, str], demographics: Mapping[str, str]
     ) -> None:
         """Write values of an existing subject. Says nothing of what was stored: read back (F59)."""
+        ...
+
+
+class FindingGateway(Protocol):
+    """What we need of XNAT to carry on what others put there. As `Gateway`: our own errors only."""
+
+    def writable(self, project: str) -> bool:
+        """Say whether XNAT lists the project as writable for us."""
+        ...
+
+    def lying(self, project: str) -> Sequence[Lying]:
+        """Give the rows of a project's prearchive, whoever put them there. One request."""
+        ...
+
+    def content(self, place: Place) -> Content:
+        """Give what a built row holds and what its header says. `NotYet` while XNAT has not built it."""
+        ...
+
+    def stored(self, label: str) -> str:
+        """Give what this server makes of a label that it is sent."""
+        ...
+
+    def sessions(self, project: str, uids: Sequence[str]) -> Sequence[Session]:
+        """Give the project's archived sessions with one of these StudyInstanceUIDs, with what they hold."""
+        ...
+
+    def session_named(self, project: str, label: str) -> Session | None:
+        """Give the project's archived session of this label."""
+        ...
+
+    def subject(self, project: str, label: str) -> Subject | None:
+        """Give a subject with its fields and demographics."""
+        ...
+
+    def imaged(self, project: str, subject: str) -> Sequence[Imaged]:
+        """Give the archived imaging sessions of a subject, the earliest first."""
+        ...
+
+    def header(self, session: Session) -> Mapping[str, str]:
+        """Give PatientAge, PatientBirthDate and PatientSex of an archived session, as XNAT stores them."""
+        ...
+
+
+class SharingGateway(Protocol):
+    """What we need of XNAT to make share tables true. As `Gateway`: one for each thread, only our own errors."""
+
+    def probe(self) -> None:
+        """Ask something cheap that only a working server and a valid login answer."""
+        ...
+
+    def reachable(self, projects: Collection[str]) -> Mapping[str, bool]:
+        """Give those of these projects whose data we may read, and whether we may add to it. At most two requests."""
+        ...
+
+    def seen(self, project: str, *, writable: bool) -> SeenProject | None:
+        """Give all that a project's listings show. Two requests. None when it may not be read now."""
+        ...
+
+    def share(self, action: Action) -> None:
+        """Ask for one share, once. What the server says is no proof (F46, F47): look at its listings afterwards.
+
+        `Conflict`: it is there already, or its label is taken. `OnceMore`: refused.
+        """
+        ...
+
+    def is_shared(self, action: Action) -> bool:
+        """Say whether this very thing is shown in the destination, by asking for it alone. One request."""
         ...

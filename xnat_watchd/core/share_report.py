@@ -14,8 +14,8 @@ from xnat_watchd.core.share_table import Table
 ADDED = ("state", "sessions shared", "when (UTC)", "reason")
 ENDING = ".csv"
 REPORT_ENDING = ".report.csv"
-_FORMULA = tuple("=+-@＝＋－＠")  #: what a spreadsheet takes for the beginning of a formula
-_SKIPPED = " \t\r\n\v\f\xa0'\""  #: what may stand before it
+_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  #: begins a formula in a spreadsheet, in wide letters too
+_SKIPPED = " \t\r\n\v\f\xa0"  #: what may stand before it
 
 
 def is_table(name: str) -> bool:

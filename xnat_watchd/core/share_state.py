@@ -149,8 +149,7 @@ def subject_of(action: Action) -> tuple[str, str, str]:
 
 # -- what a row comes to -------------------------------------------------------------------------------------
 
-_ASKED = "XNAT was asked and does not show it yet; it is asked again by itself"
-_TO_BE_ASKED = "it is still to be done"
+_TO_BE_DONE = "it is still to be done, by itself"
 _GONE = "it is gone from the destination, and XNAT could not be asked yet whether somebody took it back"
 
 
@@ -192,9 +191,9 @@ def _pending(action: Action, share: Share | None, shut: Mapping[str, str]) -> tu
     fate = share.fate if share is not None else None
     if share is not None and fate is Fate.REFUSED:
         return State.FAILED, f"{share.why}. {share.advice}"
-    if share is not None and fate is Fate.INTENDED:
-        return State.WAITING, share.why or _ASKED
+    if share is not None and fate is Fate.INTENDED and share.why:
+        return State.WAITING, share.why
     if fate is Fate.MADE:
         return State.WAITING, _GONE
     why = shut.get(action.destination)
-    return State.WAITING, f"nothing is shared into the destination for now: {why}" if why else _TO_BE_ASKED
+    return State.WAITING, f"nothing more is shared into the destination for now: {why}" if why else _TO_BE_DONE

@@ -72,6 +72,14 @@ STANDINGS: dict[Standing, dict[Event, Standing]] = {
 }
 
 
+class Kind(StrEnum):
+    """What a delivery is."""
+
+    ZIP = "zip"
+    PREARCHIVE = "prearchive"  #: a session that others had put into XNAT's prearchive
+    ARCHIVE = "archive"  #: a subject of XNAT's archive whose demographics were asked for
+
+
 class DeliveryState(StrEnum):
     """Where one ZIP stands."""
 

@@ -43,6 +43,8 @@ class Answer:
     body: bytes | Path = b""
     media: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    passes: bool = False
+    """Whether the file on disk was made for this answer only, and goes with it."""
 
     @property
     def size(self) -> int:
@@ -121,23 +123,38 @@ def counted(rows: Sequence[Mapping[str, object]], **extras: object) -> Answer:
     return table(rows, totalRecords=str(len(rows)), **extras)
 
 
-def xml_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> Answer:
-    """Give a table as XML, the default form of the services that act on the prearchive (capture 195)."""
+def xml_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], about: str = "") -> Answer:
+    """Give a table as XML, the default form of the services that act on the prearchive (captures 39, 195).
+
+    `about` are the attributes of the outermost element, as they stand.
+    """
     head = "".join(f"<column>{escape(name)}</column>" for name in columns)
     lines = "".join(
         "<row>" + "".join(f"<cell>{escape(cell(row.get(name)))}</cell>" for name in columns) + "</row>\n"
         for row in rows
     )
-    body = f"<ResultSet><results><columns>{head}</columns>\n<rows>{lines}</rows></results></ResultSet>"
+    body = f"<ResultSet{about}><results><columns>{head}</columns>\n<rows>{lines}</rows></results></ResultSet>"
     return Answer(200, body.encode(), "text/xml")
+
+
+def xml_or_json(rows: Sequence[Mapping[str, object]], columns: Sequence[str], form: str) -> Answer:
+    """Give a table in the form of the services that act on the prearchive: XML unless JSON is asked for (C8 4.6)."""
+    return table(rows) if form == "json" else xml_table(rows, columns)
+
+
+def xml(document: str) -> Answer:
+    """Give one thing as XML."""
+    return Answer(200, document.encode(), "text/xml")
 
 
 def html_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> Answer:
     """Give a table as a page; it begins with `<html` and is a success (F46, capture 350)."""
     head = "".join(f"<th>{name}</th>" for name in columns)
     lines = "".join(
-        '<tr class="x_rs_tr_data odd">\n' + "".join(f"<td>{cell(row.get(name))}</td>" for name in columns) + "</tr>"
-        for row in rows
+        f'<tr class="x_rs_tr_data {"even" if number % 2 else "odd"}">\n'
+        + "".join(f"<td>{cell(row.get(name))}</td>" for name in columns)
+        + "</tr>"
+        for number, row in enumerate(rows)
     )
     body = (
         '<html xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en"><body>'

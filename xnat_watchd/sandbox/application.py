@@ -10,9 +10,10 @@ from .answers import Answer, Refused
 from .forms import in_form
 from .logins import Logins, Turned
 from .request import Request
-from .routes import ROUTES, XAPI_ROUTES, Route, below_data, login_route
+from .routes import LOGIN_ROUTES, ROUTES, XAPI_ROUTES, LoginRoute, Route, below_data, login_route
 from .site import Site
 
+LOOPBACK = "127.0.0.1"
 ALTERING = frozenset({"PUT", "POST", "DELETE"})
 
 
@@ -41,21 +42,25 @@ class Application:
             return Answer(200, b"<html xmlns='http://www.w3.org/1999/xhtml'>XNAT</html>", answers.PAGE)
         if request.path.startswith("/xapi/"):
             return self._xapi(request)
-        if found := login_route(request.path):
-            route, request.names = found
-            if request.method not in route.methods.split():
-                raise Refused(405)
-            with self.site.lock:
-                return route.handler(self.logins, request)
+        if login_route(request.path, LOGIN_ROUTES):
+            return self._by_login(request, LOGIN_ROUTES)
         return self._archive(request)
 
     def _xapi(self, request: Request) -> Answer:
-        handler = XAPI_ROUTES.get(request.path)
-        if request.path == "/xapi/siteConfig/buildInfo" or self.site.is_old or handler is None:
-            if request.path != "/xapi/siteConfig/buildInfo" and not self.site.is_old:
-                raise Refused(404)
+        if request.path == "/xapi/siteConfig/buildInfo" or self.site.is_old:
             return versions.build_info(self.site, request)
-        return handler(self.logins, request)
+        return self._by_login(request, XAPI_ROUTES)
+
+    def _by_login(self, request: Request, routes: tuple[LoginRoute, ...]) -> Answer:
+        """Answer by one of these routes, 404 where none is meant."""
+        found = login_route(request.path, routes)
+        if found is None:
+            raise Refused(404)
+        route, request.names = found
+        if request.method not in route.methods.split():
+            raise Refused(405)
+        with self.site.lock:
+            return route.handler(self.logins, request)
 
     def _archive(self, request: Request) -> Answer:
         segments = below_data(request.segments)
@@ -72,8 +77,20 @@ class Application:
     def _check_token(self, request: Request) -> None:
         """Refuse a change by a browser that does not send the token of XNAT's own pages (F7, C8 1.5)."""
         by_cookie = request.login and not request.new_cookie
-        if request.agent_is_browser and by_cookie and request.method in ALTERING and "XNAT_CSRF" not in request.query:
-            raise Refused(500, f"java.lang.Exception: INVALID CSRF ({request.method} on URL: {request.path})")
+        if request.agent_is_browser and by_cookie and request.method in ALTERING and not self._has_token(request):
+            raise Refused(500, _invalid_csrf(request))
+
+    def _has_token(self, request: Request) -> bool:
+        session = self.logins.sessions.get(request.login)
+        return session is not None and request.query.get("XNAT_CSRF") == session.csrf
+
+
+def _invalid_csrf(request: Request) -> str:
+    """Give the words of that refusal: the whole request, its cookies too (capture 24)."""
+    headers = "".join(f"{name.lower()}: {value}\n" for name, value in request.headers.items())
+    who = f"from {LOOPBACK} (0) user: {LOOPBACK}"
+    words = f"{request.method} on URL: {request.site_url}{request.path} {who}\nHeaders:\n{headers}"
+    return f"java.lang.Exception: INVALID CSRF ({words}\n Cookies:\nJSESSIONID {request.login} -1 null\n)"
 
 
 def _other_method(request: Request, route: Route) -> Answer:

@@ -2,50 +2,64 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Thread
+from urllib.parse import quote
 
 from . import answers
 from .answers import Answer, Refused
-from .archiving import Conflict, Wish, archive_row, conflicts, find_subject, switches
+from .archiving import Conflict, archive_row, conflicts, find_subject, renamings
+from .merging import Call, Wish, switches
 from .prearchive import COLUMNS, cells, find
 from .request import Parameters, Request
 from .site import Site, clean_label, escaped
-from .store import UNASSIGNED, Row
+from .store import UNASSIGNED, Listened, Row
+from .tracking import LISTENER, listen, places
 
 DUPLICATE = "Duplicate archive attempt.  Preachive session already archiving."
 IN_PROGRESS = "Operation already in progress on this prearchive entry."
 OUT_OF_TIME = "The archive operation did not complete within the configured time-out interval"
+TYPED_LABEL = re.compile(r"xnat:\w+SessionData/label")
 CR_AND_LF = "Description of the status must not contain CR and LF characters."
 
 
 @dataclass(frozen=True)
 class Job:
-    """The archiving of one row, from its start on."""
+    """The archiving of one row, from its start on; `redirect` is the site's address where the answer is a 303."""
 
     row: Row
     user: str
     wish: Wish
     subject: tuple[str, str]
     races: bool
+    heard: Listened
+    redirect: str
 
 
 def archive(site: Site, request: Request) -> Answer:
     """Archive what `src` names (C8 5.1, 5.2, F27, F28)."""
     query = request.query + request.form()
+    if "dest" in query and not site.is_old:
+        raise Refused(500)
     with site.lock:
-        rows = [_source(site, request, src) for src in _sources(site, query)]
+        sources = enumerate(_sources(site, query))
+        rows = [_source(site, request, src, checks=site.is_old or number == 0) for number, src in sources]
         if len(rows) > 1:
             return _archive_several(site, request, rows)
-        project = query.get("project")
-        if site.is_old and project and project not in site.store.projects:
-            raise Refused(500)
-        job = _begin(site, rows[0], request.user, _wish(site, query))
+        job = _begin(site, request, rows[0], query)
+    if LISTENER in query and not site.is_old:
+        return _while_nobody_waits(site, job, request)
     return _while_the_client_waits(site, job)
 
 
-def _begin(site: Site, row: Row, user: str, wish: Wish) -> Job:
+def _begin(site: Site, request: Request, row: Row, query: Parameters) -> Job:
     """Lock the row, and see whether the same new subject is being made at this moment (F38)."""
+    wish = _wish(site, query)
+    by_policy = site.store.projects[row.project].archives_itself if row.project in site.store.projects else False
+    asked = query.get("auto-archive", default="true" if by_policy else "") == "true"
+    redirects = query.flag("redirect") or asked or row.archives_itself
     row.status = "_ARCHIVING"
     name = wish.subject or row.subject
     subject = (row.project, clean_label(name))
@@ -53,7 +67,17 @@ def _begin(site: Site, row: Row, user: str, wish: Wish) -> Job:
     races = is_new and subject in site.creating
     if is_new:
         site.creating.add(subject)
-    return Job(row, user, wish, subject, races)
+    redirect = request.site_url if redirects and not site.is_old else ""
+    return Job(row, request.user, wish, subject, races, listen(site, request, query), redirect)
+
+
+def _while_nobody_waits(site: Site, job: Job, request: Request) -> Answer:
+    """Answer at once with the way to a screen; what becomes of it is told to the listener (C8 5.1)."""
+    if site.options.archiving_takes:
+        site.in_background(Thread(target=_later, args=(site, job), name="archiving"))
+    else:
+        _later(site, job)
+    return Answer(303, headers=(("Location", f"{request.site_url}/app/template/XDATScreen_uploaded_xnat.vm"),))
 
 
 def _while_the_client_waits(site: Site, job: Job) -> Answer:
@@ -72,11 +96,8 @@ def _later(site: Site, job: Job) -> None:
     site.wait(None, site.options.archiving_takes.total_seconds())
     if site.stopped.is_set():
         return
-    with site.lock:
-        try:
-            _finish(site, job)
-        except Refused:
-            return  # the row and its log say why
+    with site.lock, suppress(Refused):  # the row and its log say why
+        _finish(site, job)
 
 
 def _finish(site: Site, job: Job) -> Answer:
@@ -85,13 +106,18 @@ def _finish(site: Site, job: Job) -> Answer:
     site.creating.discard(job.subject)
     try:
         _check_race(site, job)
-        return answers.uris(["/data" + archive_row(site, row, job.user, job.wish)])
+        uri = archive_row(site, row, job.user, job.wish)
     except Refused as refusal:
+        job.heard.end(refusal.words, succeeded=False)
         if site.is_old:
             if not was_built and not isinstance(refusal, Conflict):
                 row.status = "ARCHIVING"  # F33: stuck until it is built
             raise
         raise Refused(500, f"FAILED: Unable to archive {folder}: Operation Failed: {refusal.words}") from refusal
+    job.heard.end(places([uri]), succeeded=True)
+    if job.redirect:
+        return Answer(303, headers=(("Location", f"{job.redirect}/data{quote(uri)}"),))
+    return answers.uris([f"/data{uri}"])
 
 
 def _check_race(site: Site, job: Job) -> None:
@@ -103,52 +129,55 @@ def _check_race(site: Site, job: Job) -> None:
 
 def _sources(site: Site, query: Parameters) -> list[str]:
     sources = query.all("src")
-    if not sources and "PREARC_TIMESTAMP" in query:
-        names = ("project", "PREARC_TIMESTAMP", "PREARC_SESSION_FOLDER")
+    names = ("project", "PREARC_TIMESTAMP", "PREARC_SESSION_FOLDER")
+    if not sources and all(name in query for name in names):
         sources = ["/prearchive/projects/" + "/".join(query.get(name) for name in names)]
     if not sources:
         raise Refused(500, "Index 0 out of bounds for length 0") if site.is_old else Refused(404)
     return sources
 
 
-def _source(site: Site, request: Request, src: str) -> Row:
+def _source(site: Site, request: Request, src: str, *, checks: bool = True) -> Row:
     """Find the row of a source, with the refusals that come before the job (C8 5.4, F28)."""
     if src.removeprefix("/data").startswith("/archive/"):
         raise Refused(400, f"Invalid src URI ({src})")
     row = find(site, src)
     bare = src.removeprefix("/data")
-    project = bare.split("/")[3]
+    _, _, _, project, stamp, folder = bare.rstrip("/").split("/")
     if project != UNASSIGNED and project not in site.store.projects:
         raise Refused(500)
-    if not site.may_edit(request.user, project):
+    if checks and not site.may_edit(request.user, project):
         raise Refused(403, bare)
     if row is None:
-        raise Refused(404, f"{bare} not found.")
+        is_there = site.store.place_of((project, stamp, folder)).exists()
+        raise Refused(500) if is_there and not site.is_old else Refused(404, f"{bare} not found.")
     if row.is_locked:
         raise Refused(423, DUPLICATE) if site.is_old else Refused(403, IN_PROGRESS)
     return row
 
 
 def _wish(site: Site, query: Parameters) -> Wish:
+    typed = [name for name, _ in query.pairs if TYPED_LABEL.fullmatch(name)]
     return Wish(
         escaped(query.get("subject"), letters_too=site.is_old),
-        escaped(query.get("session", "label", "EXPT_LABEL"), letters_too=site.is_old),
+        escaped(query.get("session", *typed, "EXPT_LABEL", "label"), letters_too=site.is_old),
         query.get("overwrite"),
         query.flag("overwrite_files") and site.is_old,
         query.flag("triggerPipelines", default=True),
+        query.get("project"),
     )
 
 
 def _archive_several(site: Site, request: Request, rows: list[Row]) -> Answer:
     """Archive several rows: the answer is a table of how they looked when it began (F28, C8 5.2)."""
     shown = [{**cells(row), "status": "ARCHIVING"} for row in rows]
-    wish = Wish(overwrite=request.query.get("overwrite"), overwrite_files=request.query.flag("overwrite_files"))
+    query = request.query + request.form()
+    files = query.flag("overwrite_files")
+    wish = Wish(overwrite=query.get("overwrite"), overwrite_files=files, call=Call.SEVERAL)
     for row in rows:
-        try:
+        with suppress(Refused):  # the row and its log say why
             archive_row(site, row, request.user, wish)
-        except Refused:
-            continue  # the row and its log say why
-    return answers.xml_table(shown, COLUMNS)
+    return answers.xml_or_json(shown, COLUMNS, query.get("format"))
 
 
 def validate(site: Site, request: Request) -> Answer:
@@ -158,6 +187,8 @@ def validate(site: Site, request: Request) -> Answer:
     wish = _wish(site, query)
     subject = find_subject(site, row.project, wish.subject or row.subject)
     existing = site.store.experiment(row.project, clean_label(wish.session or row.name))
-    found = conflicts(site, row, subject, existing, switches(site, row, wish)) if subject and existing else []
-    rows = [{"code": number, "type": "CONFLICT", "message": words} for number, words in enumerate(found, 1)]
-    return answers.xml_table(rows, ("code", "type", "message"))
+    found = []
+    if subject and existing:
+        found = conflicts(site, row, subject, existing, switches(site, row, wish)) + renamings(row, existing)
+    rows = [{"code": one.code, "type": one.kind, "message": one.words} for one in found]
+    return answers.xml_or_json(rows, ("code", "type", "message"), query.get("format"))

@@ -7,36 +7,41 @@ from shutil import rmtree
 
 from .answers import Refused
 from .building import free_id
+from .merging import Switches, Wish, switches
 from .site import Site, clean_label, touch
 from .store import UNASSIGNED, Experiment, Row, Scan, Session, StoredFile, Subject
 
-EXISTS = "Session already exists, retry with overwrite enabled"
-MATCHING = "Session already exists with matching files."
-OTHER_UID = "Invalid modification of session UID via archive process."
+CODE_NOT_RECORDED = 0
+
+
+@dataclass(frozen=True)
+class Reason:
+    """What stands in the way of archiving: XNAT's code, its kind and its words (capture 279, recorded-1.8 1.3)."""
+
+    code: int
+    words: str
+    kind: str = "CONFLICT"
+
+
+EXISTS = Reason(1, "Session already exists, retry with overwrite enabled")
+MATCHING = Reason(14, "Session already exists with matching files.")
+OTHER_UID = Reason(5, "Invalid modification of session UID via archive process.")
 OTHER_SUBJECT = "Invalid modification of session subject via archive process.: {} Already Exists for another Subject"
-OTHER_MODALITY = "Invalid modification of session modality via archive process.  Data may require a manual merge."
-IN_PROGRESS = "Session processing may already be in progress: AutoRun.  Concurrent modification is discouraged."
+OTHER_MODALITY = Reason(
+    CODE_NOT_RECORDED,
+    "Invalid modification of session modality via archive process.  Data may require a manual merge.",
+    "FAIL",
+)
+IN_PROGRESS = Reason(
+    CODE_NOT_RECORDED,
+    "Session processing may already be in progress: AutoRun.  Concurrent modification is discouraged.",
+)
+OTHER_NUMBER = "Session already contains a scan ({}) with the same UID, but a different number."
+OTHER_SERIES = (
+    "Session already contains a scan ({}) with the same number, but a different UID."
+    " - New scan will be renamed to {}_1."
+)
 CR_AND_LF = "Description of the status must not contain CR and LF characters."
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a request to archive asks for."""
-
-    subject: str = ""
-    session: str = ""
-    overwrite: str = ""
-    overwrite_files: bool = False
-    pipelines: bool = True
-
-
-@dataclass(frozen=True)
-class Switches:
-    """What a merge may do (C8 5.3)."""
-
-    merges: bool
-    overrides: bool
-    overwrites_files: bool
 
 
 class Conflict(Refused):
@@ -61,30 +66,29 @@ def archive_row(site: Site, row: Row, user: str, wish: Wish) -> str:
     return f"/archive/projects/{row.project}/subjects/{subject.label}/experiments/{experiment.label}"
 
 
-def switches(site: Site, row: Row, wish: Wish) -> Switches:
-    """Give what this request may do to an existing session; the dialects differ (F30, C8 5.3)."""
-    if site.is_old:
-        deletes = wish.overwrite == "delete"
-        return Switches(deletes or wish.overwrite == "append", deletes, deletes or wish.overwrite_files)
-    overrides = wish.overwrite in {"append", "delete"}
-    return Switches(True, overrides, overrides or row.autoarchive == "AutoArchiveOverwrite")  # noqa: FBT003
-
-
-def conflicts(site: Site, row: Row, subject: Subject, existing: Experiment, may: Switches) -> list[str]:
+def conflicts(site: Site, row: Row, subject: Subject, existing: Experiment, may: Switches) -> list[Reason]:
     """Give every reason against merging this row into that session, the weightiest first."""
     session = row.session
     found = []
-    if existing.workflow_ends and existing.workflow_ends > site.now() and not may.overrides:
+    if existing.is_in_the_making(site.now()) and not may.overrides:
         found.append(IN_PROGRESS)
     if not may.merges:
         found.append(EXISTS)
     if existing.subject_id != subject.id:
-        found.append(OTHER_SUBJECT.format(existing.label))
+        found.append(Reason(4, OTHER_SUBJECT.format(existing.label), "FAIL"))
     if session and existing.session.kind != session.kind:
         found.append(OTHER_MODALITY)
     if session and existing.session.uid != session.uid and not may.overrides:
         found.append(OTHER_UID)
-    return found + _scan_conflicts(site, session, existing.session, may)
+    return found + (_scan_conflicts(site, session, existing.session, may) if session else [])
+
+
+def renamings(row: Row, existing: Experiment) -> list[Reason]:
+    """Give what a preview also calls conflicts: scans that will be renamed (capture 279)."""
+    there = existing.session.scans
+    scans = row.session.scans.values() if row.session else []
+    taken = [scan.id for scan in scans if scan.id in there and there[scan.id].uid != scan.uid]
+    return [Reason(17, OTHER_SERIES.format(number, number)) for number in taken]
 
 
 def find_subject(site: Site, project: str, name: str) -> Subject | None:
@@ -107,11 +111,11 @@ def _archive(site: Site, row: Row, user: str, wish: Wish) -> tuple[Experiment, S
     label = clean_label(wish.session or row.name)
     existing = site.store.experiment(row.project, label)
     if existing is None:
-        existing = _created(site, row, user, subject, label)
+        existing = _created(site, session, user, subject, (_home(site, row, user, wish), label))
     else:
         may = switches(site, row, wish)
         if reasons := conflicts(site, row, subject, existing, may):
-            raise Conflict(reasons[0])
+            raise Conflict(reasons[0].words)
         _merge(site, session, existing)
     existing.prearchive_path = f"/data/xnat/prearchive/{row.project}/{row.timestamp}/{row.folder}"
     existing.workflow_ends = site.now() + site.options.pipelines_take if wish.pipelines else None
@@ -131,28 +135,38 @@ def _subject(site: Site, row: Row, user: str, wish: Wish) -> Subject:
     return subject
 
 
-def _created(site: Site, row: Row, user: str, subject: Subject, label: str) -> Experiment:
-    session = row.session
-    assert session is not None  # noqa: S101 - the caller looked
+def _home(site: Site, row: Row, user: str, wish: Wish) -> str:
+    """Give the project of the new session: `project` changes it, while subject and answer keep the row's own.
+
+    C8 5.1, captures 418 to 421, 447.
+    """
+    if wish.project and wish.project not in site.store.projects:
+        raise Refused(500)
+    if wish.project and not site.may_edit(user, wish.project):
+        raise Refused(403)
+    return wish.project or row.project
+
+
+def _created(site: Site, session: Session, user: str, subject: Subject, place: tuple[str, str]) -> Experiment:
+    """Make an archived session in a place: project and label."""
+    project, label = place
     empty = Session(label, subject.id, session.uid, session.kind, session.modality, session.header)
-    experiment = Experiment(site.store.accession("E"), label, row.project, subject.id, empty, "", user, site.now())
+    experiment = Experiment(site.store.accession("E"), label, project, subject.id, empty, "", user, site.now())
     site.store.experiments[experiment.id] = experiment
     _merge(site, session, experiment)
     return experiment
 
 
-def _scan_conflicts(site: Site, session: Session | None, existing: Session, may: Switches) -> list[str]:
-    """Give the conflicts of single scans: files by name (F73), and one series under two numbers."""
-    if session is None:
-        return []
+def _scan_conflicts(site: Site, session: Session, existing: Session, may: Switches) -> list[Reason]:
+    """Give the conflicts of single scans: files by name within the scan (F73), and one series under two numbers."""
     by_uid = {scan.uid: scan for scan in existing.scans.values()}
     for scan in session.scans.values():
         there = by_uid.get(scan.uid)
-        if there is None:
-            continue
-        if there.id != scan.id and not may.overrides and not site.is_old:
-            return [f"Session already contains a scan ({there.id}) with the same UID, but a different number."]
-        if not may.overwrites_files and {file.name for file in there.files} & {file.name for file in scan.files}:
+        if there and there.id != scan.id and not may.overrides and not site.is_old:
+            return [Reason(CODE_NOT_RECORDED, OTHER_NUMBER.format(there.id))]
+        there = there or (existing.scans.get(scan.id) if site.is_old else None)
+        names = {file.name for file in scan.files}
+        if there and not may.overwrites_files and names & {file.name for file in there.files}:
             return [MATCHING]
     return []
 

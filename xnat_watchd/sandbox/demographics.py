@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
+from typing import NoReturn
 
 from .answers import Refused
 from .site import Site, escaped
 from .store import Subject
 
 WHOLE = frozenset({"yob", "age", "ses", "education"})
+NUMBERS = WHOLE | {"weight", "height", "gestational_age", "post_menstrual_age", "birth_weight"}
 CHOICES = {
     "gender": ("male", "female", "other", "unknown", "M", "F"),
     "handedness": ("left", "right", "ambidextrous", "unknown"),
@@ -24,6 +26,7 @@ DEMOGRAPHIC = re.compile(r"(?:xnat:subjectData/demographics\[@xsi:type=xnat:demo
 ISO = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
 COMPACT = re.compile(r"(\d{4})(\d{2})(\d{2})")
 AMERICAN = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})")
+YEARS = range(31)
 CLEARING = "NULL"
 
 
@@ -34,7 +37,7 @@ def apply(site: Site, subject: Subject, pairs: list[tuple[str, str]]) -> None:
     """
     changes = [(name, value, _checked(name, value)) for name, value in _known(pairs)]
     for name, raw, value in changes:
-        if raw == CLEARING:
+        if raw == CLEARING or (not raw and name in NUMBERS and not site.is_old):
             subject.demographics.pop(name, None)
         elif raw or not (site.is_old or name == "dob"):
             subject.demographics[name] = _kept(site, value)
@@ -74,13 +77,14 @@ def _checked(name: str, value: str) -> str | int:
     if name == "dob":
         return lenient_date(value) or _invalid(name, "Must Be A Valid Date")
     if name in WHOLE:
-        return int(value) if re.fullmatch(r"-?\d{1,9}", value) else _invalid(name, "Must Be A Valid Integer")
+        number = int(value) if re.fullmatch(r"-?\d{1,9}", value) else _invalid(name, "Must Be A Valid Integer")
+        return number if name != "education" or number in YEARS else _invalid(name, "Must Be Between 0 And 30")
     if name in CHOICES and value.lower() not in {one.lower() for one in CHOICES[name]}:
         _invalid(name, f"'{value}' Must Match Pre-Defined Values...({','.join(CHOICES[name])})")
     return value
 
 
-def _invalid(name: str, words: str) -> str:
+def _invalid(name: str, words: str) -> NoReturn:
     place = f"The content of element 'xnat:demographicData' is not complete. '{{\"http://nrg.wustl.edu/xnat\":{name}}}'"
     raise Refused(400, f"{place} {words}\n")
 

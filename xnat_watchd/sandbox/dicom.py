@@ -112,6 +112,11 @@ class Header:
         return clock_time(self.study_time)
 
     @property
+    def clock(self) -> str:
+        """The series time in the same way."""
+        return clock_time(self.series_time)
+
+    @property
     def image_count(self) -> int:
         """The images in this object: its frames, at least one (F53)."""
         return int(self.frames) if self.frames.isascii() and self.frames.isdigit() else 1

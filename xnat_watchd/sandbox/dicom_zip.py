@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .answers import Answer, Refused
-from .archiving import Wish, archive_row
+from .archiving import archive_row
 from .building import build
 from .dicom import Header, read_header
 from .headers import UnreadableError
 from .importing import Destination, landed, routed, routed_project
+from .merging import Call, Wish
 from .placing import add_file
 from .request import Request
 from .site import Site, folder_name, touch
-from .store import UNASSIGNED, Arrived, Row
+from .store import UNASSIGNED, Arrived, Project, Row
+from .tracking import listen, places
 from .unpacking import is_filtered
-from .zipstream import BrokenZipError, Entry, entries
+from .zipstream import BrokenZipError, Entry, Pieces, entries
 
 OTHER_STUDY = "A session for another study exists in the requested prearchive location"
 FAILED_PARTWAY = (
     "An import into this session failed partway, so it may be missing files. "
     "Importing the study again adds them. The import failed with:"
 )
+DEEPEST = 4  # how many archives may lie in each other
 UNREADABLE_ZIP = "unable to read data from file"
 
 
@@ -50,9 +54,7 @@ def take(site: Site, request: Request, dest: Destination) -> Answer:
         commits=not site.is_old and (asked or dest.to_prearchive or dest.to_archive),
     )  # fmt: skip
     try:
-        for entry in entries(request.body.read):
-            if not entry.is_folder:
-                _take_entry(upload, entry)
+        _take_all(upload, request.body.read, DEEPEST)
     except BrokenZipError as error:
         _mark(upload, str(error))
         raise Refused(400, f"{UNREADABLE_ZIP}: {error}") from error
@@ -61,11 +63,33 @@ def take(site: Site, request: Request, dest: Destination) -> Answer:
         raise
     if upload.last_fault and not upload.rows:
         raise Refused(400, upload.last_fault)
-    return landed(_finish(upload))
+    return landed(_heard(upload, _finish(upload)))
+
+
+def _heard(upload: Upload, lines: list[str]) -> list[str]:
+    """Tell whoever listens; without commit it never comes to success or failure (C8 3.6)."""
+    if not upload.site.is_old:
+        heard = listen(upload.site, upload.request, upload.request.query)
+        heard.end(places(lines), succeeded=True if upload.commits else None)
+    return lines
+
+
+def _take_all(upload: Upload, read: Callable[[int], bytes], depth: int) -> None:
+    """Take every object of an archive, and of the archives in it (C8 3.1)."""
+    for entry in entries(read):
+        if entry.is_folder:
+            continue
+        if depth and entry.name.endswith(".zip"):
+            inner = Pieces(entry.pieces())
+            _take_all(upload, inner.read, depth - 1)
+            inner.drain()
+        else:
+            _take_entry(upload, entry)
 
 
 def _mark(upload: Upload, words: str) -> None:
-    """Mark the rows of a failed upload, where the site does that (C8 17.7)."""
+    """Mark the rows of a failed upload, where the site does that (C8 17.7), and tell whoever listens."""
+    listen(upload.site, upload.request, upload.request.query).end(words, succeeded=False)
     if upload.site.options.marks_failed_imports:
         with upload.site.lock:
             for row in upload.rows:
@@ -93,7 +117,7 @@ def _take_entry(upload: Upload, entry: Entry) -> None:
 
 def _store(upload: Upload, file: Arrived) -> None:
     row = _row_for(upload, file.header)
-    row.status = "RECEIVING_INTERRUPT" if row.status == "BUILDING" else "RECEIVING"
+    row.status = "RECEIVING_INTERRUPT" if row.status in {"BUILDING", "RECEIVING_INTERRUPT"} else "RECEIVING"
     touch(upload.site, row)
     add_file(upload.site, row, file)
     if row not in upload.rows:
@@ -105,12 +129,34 @@ def _row_for(upload: Upload, header: Header) -> Row:
     site, dest = upload.site, upload.dest
     project = _project(upload, header)
     name = dest.session or folder_name(routed(header, "Session") or header.patient_id) or "dicom_upload"
+    if direct := _direct(upload, project, name, header):
+        return direct
     for row in site.store.rows_of(project):
         if (row.tag, row.name) == (header.study_uid, name):
             return row
+    for row in upload.rows:
+        if (row.project, row.tag) == (project, header.study_uid) and row.name.startswith(f"{name}_"):
+            return row  # its name has got a suffix when it was made
     stamp = dest.stamp or next((row.timestamp for row in upload.rows), "") or site.stamp()
-    folder = _free_folder(site, (project, stamp, dest.folder or name.replace("/", "_")), header)
-    return _new_row(upload, (project, stamp, folder), name, header)
+    wanted = dest.folder or name.replace("/", "_")
+    folder = _free_folder(site, (project, stamp, wanted), header, asked=bool(dest.stamp and dest.folder))
+    row = _new_row(upload, (project, stamp, folder), name + folder.removeprefix(wanted), header)
+    site.store.rows[row.key] = row
+    return row
+
+
+def _direct(upload: Upload, project: str, name: str, header: Header) -> Row | None:
+    """Find or make the entry of an upload that goes straight into the archive, where that can be (C8 5.6)."""
+    site = upload.site
+    asked = upload.request.query.flag("Direct-Archive") and not site.is_old
+    if not asked or project == UNASSIGNED or site.store.experiment(project, name):
+        return None
+    key = (project, header.study_uid, name)
+    if key not in site.store.direct:
+        place = (project, site.stamp(), name.replace("/", "_"))
+        site.store.direct[key] = _new_row(upload, place, name, header)
+        site.store.direct[key].is_direct = True
+    return site.store.direct[key]
 
 
 def _project(upload: Upload, header: Header) -> str:
@@ -123,13 +169,13 @@ def _project(upload: Upload, header: Header) -> str:
     return found if site.may_edit(user, found) else UNASSIGNED
 
 
-def _free_folder(site: Site, key: tuple[str, str, str], header: Header) -> str:
+def _free_folder(site: Site, key: tuple[str, str, str], header: Header, *, asked: bool) -> str:
     """Give the folder, with a suffix where the place is taken; a place asked for must be of this study (C8 17.11)."""
     project, stamp, folder = key
     taken = site.store.rows.get(key)
     if taken is None:
         return folder
-    if taken.tag != header.study_uid:
+    if asked and taken.tag != header.study_uid:
         raise Refused(400, OTHER_STUDY)
     return next(
         name for number in range(1, 1000) if (project, stamp, name := f"{folder}_{number}") not in site.store.rows
@@ -140,16 +186,21 @@ def _new_row(upload: Upload, key: tuple[str, str, str], name: str, header: Heade
     site, query = upload.site, upload.request.query
     known = site.store.projects.get(key[0])
     person = header.patient_name if site.is_old else folder_name(header.patient_name)
-    row = Row(
+    return Row(
         *key, name=name, subject=upload.dest.subject or routed(header, "Subject") or person,
         tag=header.study_uid, status="RECEIVING", lastmod=site.now(),
-        autoarchive=known.autoarchive if known else "Manual",
+        autoarchive=_policy(site, header, known),
         scan_date=f"{header.date} 00:00:00.0" if header.date else "",
         prevent_anon=query.flag("prevent_anon"), prevent_auto_commit=query.flag("prevent_auto_commit"),
         source=query.get("SOURCE"), visit=query.get("VISIT"), timezone=query.get("TIMEZONE"),
     )  # fmt: skip
-    site.store.rows[row.key] = row
-    return row
+
+
+def _policy(site: Site, header: Header, known: Project | None) -> str:
+    """Give what a row shall do by itself: as the header says, else as the project does (C8 3.5, captures 133, 208)."""
+    said = "" if site.is_old else routed(header, "AA").lower()
+    by_project = known.autoarchive if known else ""
+    return {"true": "AutoArchive", "false": "Manual"}.get(said, by_project)
 
 
 def _finish(upload: Upload) -> list[str]:
@@ -157,18 +208,18 @@ def _finish(upload: Upload) -> list[str]:
     if not upload.commits:
         return [row.uri for row in upload.rows]
     with upload.site.lock:
-        return [_commit(upload, row) for row in upload.rows]
+        return [row.uri if row.is_direct else _commit(upload, row) for row in upload.rows]
 
 
 def _commit(upload: Upload, row: Row) -> str:
     site, query, dest = upload.site, upload.request.query, upload.dest
     if not build(site, row):
         raise Refused(400, row.log[-1])
-    asked = query.flag("AA") or query.flag("auto-archive") or dest.to_archive or row.autoarchive != "Manual"
-    stays = dest.to_prearchive and not (site.options.archives_anyway and row.autoarchive != "Manual")
+    asked = query.flag("AA") or query.flag("auto-archive") or dest.to_archive or row.archives_itself
+    stays = dest.to_prearchive and not (site.options.archives_anyway and row.archives_itself)
     if stays or not asked or row.project == UNASSIGNED:
         return row.uri
-    wish = Wish(dest.subject, dest.session, dest.overwrite, query.flag("overwrite_files"))
+    wish = Wish(dest.subject, dest.session, dest.overwrite, query.flag("overwrite_files"), call=Call.IMPORT)
     try:
         return archive_row(site, row, upload.request.user, wish)
     except Refused as refusal:

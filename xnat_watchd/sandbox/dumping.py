@@ -17,7 +17,7 @@ from .store import StoredFile
 
 LONGEST_VALUE = 255
 HEX_TAG = re.compile(r"[0-9A-Fa-f]{8}")
-SCAN = r"(?:/scans/(?P<scan>[^/]+)(?:/.*)?)?"
+SCAN = r"(?:/scans/(?P<scan>[^/]+)(?:/resources/[^/]+/files/(?P<file>[^/]+)|/.*)?)?"
 PREARCHIVED = re.compile(rf"/prearchive/projects/(?P<project>[^/]+)/(?P<stamp>[^/]+)/(?P<folder>[^/]+){SCAN}")
 ARCHIVED = re.compile(
     rf"/archive/projects/(?P<project>[^/]+)(?:/subjects/[^/]+)?/experiments/(?P<experiment>[^/]+){SCAN}"
@@ -56,7 +56,8 @@ def _file_at(site: Site, request: Request, src: str) -> StoredFile | None:
         files = _archived(site, request, found["project"], found["experiment"])
     else:
         return None
-    return next((file for scan, file in files if found["scan"] in {None, scan}), None)
+    fits = (file for scan, file in files if found["scan"] in {None, scan} and found["file"] in {None, file.name})
+    return next(fits, None)
 
 
 def _prearchived(site: Site, request: Request, project: str, stamp: str, folder: str) -> list[tuple[str, StoredFile]]:

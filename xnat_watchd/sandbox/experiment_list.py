@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from . import answers
 from .answers import Answer, Refused
-from .lists import Cells, chosen_cells, filtered
+from .lists import Cells, chosen_cells, filtered, paged
 from .request import Request
 from .site import Site, sql_time
 from .store import Experiment
@@ -30,7 +29,7 @@ def experiments(site: Site, request: Request) -> Answer:
         {**chosen_cells(row, request, default, unasked[1:]), **_own_id(row, unasked[0])}
         for row in filtered(rows, request)
     ]
-    return answers.counted(chosen, **({} if "project" in request.names else {"title": "Matching experiments"}))
+    return paged(chosen, request, **({} if "project" in request.names else {"title": "Matching experiments"}))
 
 
 def _unasked(request: Request) -> tuple[str, ...]:

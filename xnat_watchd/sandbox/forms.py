@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 from . import answers
 from .answers import Answer
@@ -35,8 +36,10 @@ def in_form(request: Request, answer: Answer) -> Answer:
     columns = list(found["Result"][0]) if found["Result"] else []
     if form == "csv":
         return _csv(found["Result"], columns)
-    make = answers.xml_table if form == "xml" else answers.html_table
-    return make(found["Result"], columns)
+    if form == "html":
+        return answers.html_table(found["Result"], columns)
+    rest = [(name, value) for name, value in found.items() if isinstance(value, str)]
+    return answers.xml_table(found["Result"], columns, "".join(f" {name}={quoteattr(value)}" for name, value in rest))
 
 
 def _csv(rows: list[Mapping[str, Any]], columns: list[str]) -> Answer:

@@ -73,8 +73,8 @@ def routed_project(site: Site, header: Header) -> str:
 
 
 def landed(lines: list[str]) -> Answer:
-    """Give the answer of an import: each place once, `/data` in front (F10, C8 3.4)."""
-    return answers.uris(dict.fromkeys(f"/data{line}" for line in lines))
+    """Give the answer of an import: each place once, `/data` in front but of direct ones (F10, C8 3.4)."""
+    return answers.uris(dict.fromkeys(line if line.startswith("/xapi/") else f"/data{line}" for line in lines))
 
 
 def _label(site: Site, value: str) -> str:

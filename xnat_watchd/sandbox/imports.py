@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from html import escape
 from pathlib import Path
 
-from . import dicom_zip, session_importer
+from . import answers, dicom_zip, session_importer
 from .answers import Answer, Refused
 from .collisions import alone_in_session
 from .importing import NOTHING_PARSABLE, destination
@@ -13,11 +15,37 @@ from .request import Body, Request
 from .site import Site
 
 MULTIPART = "multipart/form-data"
+KNOWN_MEDIA = frozenset(
+    {"", "application/octet-stream", "application/x-gzip", "application/x-tar", "application/dicom",
+     "application/x-zip-compressed"}
+)  # fmt: skip
 UNSUPPORTED = "Unsupported format; upload must be a zip or tar archive"
 NO_BODY = "In-body File posts must include the file directly as the body of the message."
 
 
 def import_zip(site: Site, request: Request) -> Answer:
+    """Take an upload and answer in the form asked for; `html` shows even a refusal as a page with 200 (C8 3.4)."""
+    form = "" if site.is_old else request.query.get("format")
+    try:
+        answer = _import_any(site, request)
+    except Refused as refusal:
+        if form != "html":
+            raise
+        return replace(refusal.answer, status=200)
+    return _in_form(answer, form)
+
+
+def _in_form(answer: Answer, form: str) -> Answer:
+    lines = answer.body.decode("iso-8859-1") if isinstance(answer.body, bytes) else ""
+    if form == "txt":
+        one = lines.removesuffix("\r\n")
+        return answers.text(lines if "\n" in one else one)
+    if form == "html":
+        return Answer(200, f"<html><body>{escape(lines)}</body></html>".encode(), answers.PAGE)
+    return answer
+
+
+def _import_any(site: Site, request: Request) -> Answer:
     """Take an upload, as the bare body or in a multipart one."""
     if request.media != MULTIPART:
         return _import(site, request)
@@ -71,7 +99,9 @@ def _check_media(site: Site, request: Request) -> None:
             request.body.drain()
             raise Refused(400, NOTHING_PARSABLE)
         raise Refused(500, "Index 0 out of bounds for length 0")
-    raise Refused(400, UNSUPPORTED)
+    if request.media in KNOWN_MEDIA:
+        raise Refused(400, UNSUPPORTED)
+    raise Refused(400, "Unable to identify upload format") if "import-handler" in request.query else Refused(500)
 
 
 def _spool(request: Request, spool: Path) -> None:

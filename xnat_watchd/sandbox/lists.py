@@ -8,13 +8,16 @@ from typing import Any
 
 from . import answers
 from .answers import Answer, Refused
-from .request import Request
+from .request import Parameters, Request
+from .session_xml import project_xml
 from .site import Site, sql_time
 from .store import Experiment, Project, Resource, Scan, Subject
 
 Cells = dict[str, Any]
+PROJECT_COLUMNS = ("ID", "secondary_ID", "name", "description", "pi_firstname", "pi_lastname", "URI")
+ROLES = ("owner", "member", "collaborator")
 NOT_COLUMNS = frozenset(
-    {"format", "columns", "sortBy", "sortOrder", "accessible", "data", "limit", "offset", "project"}
+    {"format", "columns", "sortBy", "sortOrder", "accessible", "data", "limit", "offset", "project"} | set(ROLES)
 )
 
 
@@ -27,18 +30,22 @@ def projects(site: Site, request: Request) -> Answer:
         if allowed is None:
             raise Refused(400)
         shown = [project for project in shown if allowed(request.user, project.id)]
+    for role in ROLES:
+        if request.query.flag(role):
+            shown = [project for project in shown if project.roles.get(request.user) == role]
     if request.query.get("accessible") == "true":
         rows = [_accessible(site, request.user, project) for project in shown]
         user = _number(site, request.user)
         return answers.table(rows, xdat_user_id=user, totalRecords=str(len(rows)), title="Projects")
-    rows = [chosen_cells(_project(project), request, extra=("URI",)) for project in shown]
-    return answers.counted(rows)
+    more = ("URI", "prearc_code") if request.query.flag("prearc_code") else ("URI",)
+    return paged([chosen_cells(_project(project), request, PROJECT_COLUMNS, more) for project in shown], request)
 
 
 def _project(project: Project) -> Cells:
     return {
-        "ID": project.id, "secondary_ID": project.id, "name": project.name, "description": "", "pi_firstname": "",
-        "pi_lastname": "", "URI": f"/data/projects/{project.id}",
+        "ID": project.id, "secondary_ID": project.id, "name": project.name, "description": project.description,
+        "pi_firstname": "", "pi_lastname": "", "URI": f"/data/projects/{project.id}",
+        "prearc_code": project.prearchive_code,
     }  # fmt: skip
 
 
@@ -47,9 +54,10 @@ def _accessible(site: Site, user: str, project: Project) -> Cells:
     role = {"owner": "Owners", "member": "Members", "collaborator": "Collaborators"}.get(site.role(user, project.id))
     number = _number(site, user)
     return {
-        "project_access": project.accessibility, "quarantine_status": "active", "insert_user": "admin",
+        "project_access": project.accessibility, "quarantine_status": "active", "insert_user": project.made_by,
         "project_access_img": "/@WEBAPPimages/key.gif", "insert_date": sql_time(project.insert_date),
-        "description": "", f"user_role_{number}": role or "", "project_invs": "", "secondary_id": project.id,
+        "description": project.description, f"user_role_{number}": role or "", "project_invs": "",
+        "secondary_id": project.id,
         f"last_accessed_{number}": "", "name": project.name, "pi": "", "id": project.id,
     }  # fmt: skip
 
@@ -72,8 +80,15 @@ def people(site: Site, _: Request) -> Answer:
 def project_item(site: Site, request: Request) -> Answer:
     """GET /data/projects/P (capture 46)."""
     project = site.project(request.names["project"], request.user)
+    if request.query.get("format") == "xml":
+        return answers.xml(project_xml(project, request.site_url))
     fields = {"ID": project.id, "secondary_ID": project.id, "name": project.name}
     return answers.items(answers.item("xnat:projectData", fields, {}, project.insert_date))
+
+
+def make_project(site: Site, request: Request) -> Answer:
+    """POST /data/projects: 409 where it exists (C8 10); nobody makes projects here but whoever runs the sandbox."""
+    raise Refused(409 if request.query.get("ID") in site.store.projects else 403)
 
 
 def prearchive_code(site: Site, request: Request) -> Answer:
@@ -104,13 +119,18 @@ def subjects(site: Site, request: Request) -> Answer:
     else:
         found = [(one.label, one) for one in site.store.subjects.values() if site.may_read(request.user, one.project)]
     rows = [_subject(label, subject) for label, subject in found]
-    return answers.counted([chosen_cells(row, request, default, ("URI",)) for row in filtered(rows, request)])
+    if "label" in request.query and not site.is_old:  # the filter knows own labels only (C8 8.3)
+        rows = [row for row in rows if _matches(row["own label"], request.query.get("label"))]
+        request.query = Parameters([pair for pair in request.query.pairs if pair[0] != "label"])
+    return paged([chosen_cells(row, request, default, ("URI",)) for row in filtered(rows, request)], request)
 
 
 def _subject(label: str, subject: Subject) -> Cells:
+    """Give a subject's cells; `label` is the one it has where it is shown."""
     return {
         **subject.demographics, **subject.values,
-        "ID": subject.id, "project": subject.project, "label": label, "insert_date": sql_time(subject.insert_date),
+        "ID": subject.id, "project": subject.project, "label": label, "own label": subject.label,
+        "insert_date": sql_time(subject.insert_date),
         "insert_user": subject.insert_user, "last_modified": "", "URI": f"/data/subjects/{subject.id}",
     }  # fmt: skip
 
@@ -180,6 +200,16 @@ def _key(name: str, row: Mapping[str, Any]) -> str:
 
 def _value(name: str, row: Mapping[str, Any]) -> object:
     return row.get(name, row.get(name.rsplit("/", 1)[-1]))
+
+
+def paged(rows: list[Cells], request: Request, **extras: object) -> Answer:
+    """Give rows with their number, or the page that is asked for without it (C8 10)."""
+    query = request.query
+    if not {"offset", "limit"} & {name for name, _ in query.pairs}:
+        return answers.counted(rows, **extras)
+    first = int(query.get("offset")) if query.get("offset").isdigit() else 0
+    limit = query.get("limit", default="100")
+    return answers.table(rows[first : first + int(limit) if limit.isdigit() else None], **extras)
 
 
 def filtered(rows: list[Cells], request: Request) -> list[Cells]:

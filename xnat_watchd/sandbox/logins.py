@@ -17,6 +17,7 @@ from .site import Site
 
 GUEST = "guest"
 OPEN_PATHS = frozenset({"/", "/data/services/auth"})
+PROVIDER = "localdb"
 REALM = 'Basic realm="XNAT Protected Area"'
 
 
@@ -27,6 +28,8 @@ class Account:
     password: str
     failures: int = 0
     locked_until: datetime | None = None
+    expired: str = ""
+    """What has expired: the `password`, or the `account` by long idleness (C8 1.3)."""
 
 
 @dataclass
@@ -35,7 +38,13 @@ class Token:
 
     user: str
     secret: str
+    created: datetime
+    expires: datetime
     is_valid: bool = True
+
+    def opens(self, now: datetime) -> bool:
+        """Whether one may come in with it."""
+        return self.is_valid and now < self.expires
 
 
 @dataclass
@@ -44,6 +53,7 @@ class LoginSession:
 
     user: str
     used: datetime
+    csrf: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
 @dataclass
@@ -64,6 +74,7 @@ class Logins:
             self._change(request, cookie, self._owner(*basic))
         elif session and (session.user != GUEST or self._is_open(request)):
             request.user, request.login, session.used = session.user, cookie, self.site.now()
+            self._check_expiry(session.user)
         elif self._is_open(request):
             request.user = GUEST
             if request.path == "/data/JSESSION":
@@ -74,6 +85,8 @@ class Logins:
     def begin(self, request: Request, user: str) -> str:
         """Start a login session for this request; gives its id."""
         self._check_limit(user)
+        if user in self.accounts:
+            self.accounts[user].failures = 0
         request.user = user
         request.login = request.new_cookie = secrets.token_hex(16).upper()
         self.sessions[request.login] = LoginSession(user, self.site.now())
@@ -101,10 +114,14 @@ class Logins:
         if account.locked_until and now < account.locked_until:
             return False
         if hmac.compare_digest(account.password.encode(), password.encode()):
-            account.failures, account.locked_until = 0, None
-            return True
+            return account.expired != "account"
         self._fail(account)
         return False
+
+    def _check_expiry(self, user: str) -> None:
+        """Send whoever has an expired password to the screen for a new one, whatever was asked (C8 1.3)."""
+        if user in self.accounts and self.accounts[user].expired == "password":
+            raise Turned(Answer(302, headers=(("Location", "/app/template/ChangePassword.vm"),)))
 
     def _fail(self, account: Account) -> None:
         """Count a failed login; too many lock the account."""
@@ -114,9 +131,16 @@ class Logins:
 
     def issue(self, user: str) -> tuple[str, Token]:
         """Make an alias token for somebody."""
-        alias, token = str(uuid.uuid4()), Token(user, self._secret())
+        now = self.site.now()
+        alias, token = str(uuid.uuid4()), Token(user, self._secret(), now, now + self.site.options.token_life)
         self.tokens[alias] = token
         return alias, token
+
+    def change_password(self, user: str, password: str) -> None:
+        """Make an account, or give one another password; newer servers then forget its tokens (C8 17.3)."""
+        if user in self.accounts and not self.site.is_old:
+            self.tokens = {alias: token for alias, token in self.tokens.items() if token.user != user}
+        self.accounts[user] = Account(password)
 
     def _secret(self) -> str:
         """Make a secret: digits on 1.6.5, 64 characters later (F6, C8 1.4)."""
@@ -141,12 +165,14 @@ class Logins:
         """Give the user of these credentials, or leave with the refusal of the dialect."""
         token = self.tokens.get(name)
         if token and hmac.compare_digest(token.secret.encode(), password.encode()):
-            if token.is_valid:
+            if token.opens(self.site.now()):
                 return token.user
             if self.site.is_old:
                 words = "Your security token has expired. Please try again after updating your session."
                 raise Turned(answers.tomcat_page(403, words))
         elif self.check(name, password):
+            if self.accounts[name].expired:
+                raise Turned(answers.tomcat_page(403, "Your password has expired."))
             return name
         raise Turned(self._bad_password())
 
@@ -201,8 +227,11 @@ def sign_in(logins: Logins, request: Request) -> Answer:
     """PUT /data/services/auth (C8 1.1, F5)."""
     form = request.form()
     name, password = form.get("username", "j_username"), form.get("password", "j_password")
+    if not logins.site.is_old:
+        _check_form(request.method, name, form.get("provider", "login_method", "authenticatorId"))
     token = logins.tokens.get(name)
-    right = bool(token and token.is_valid and token.secret == password) or logins.check(name, password)
+    opens = token is not None and token.opens(logins.site.now()) and token.secret == password
+    right = opens or logins.check(name, password)
     user = token.user if token else name
     if right:
         login = logins.begin(request, user)
@@ -212,11 +241,20 @@ def sign_in(logins: Logins, request: Request) -> Answer:
     raise Refused(401)
 
 
+def _check_form(method: str, name: str, provider: str) -> None:
+    if method == "GET" or not name:
+        raise Refused(404)
+    if provider not in {"", PROVIDER}:
+        raise Refused(400)
+
+
 def jsession(logins: Logins, request: Request) -> Answer:
     """GET or POST /data/JSESSION gives the session's id, DELETE ends it (F1)."""
     if request.method == "DELETE":
         logins.end(request.login)
         return Answer()
+    if request.query.get("CSRF") == "true":
+        return answers.text(f"{request.login};XNAT_CSRF={logins.sessions[request.login].csrf}")
     return answers.text(request.login)
 
 
@@ -238,14 +276,23 @@ def issue_token(logins: Logins, request: Request) -> Answer:
     alias, token = logins.issue(user)
     if logins.site.is_old:
         return _token_text({"alias": alias, "secret": token.secret})
-    now = int(logins.site.now().timestamp() * 1000)
-    return _token_text(
-        {
-            "alias": alias, "secret": token.secret, "xdatUserId": user, "singleUse": False,
-            "estimatedExpirationTime": now + 172_800_000, "validIPAddresses": [], "enabled": True,
-            "created": now, "timestamp": now, "disabled": 0,
-        }
-    )  # fmt: skip
+    return _token_text(_told(logins, alias, token))
+
+
+def own_tokens(logins: Logins, request: Request) -> Answer:
+    """GET /data/services/tokens/show (C8 1.1)."""
+    own = [_told(logins, alias, token) for alias, token in logins.tokens.items() if token.user == request.user]
+    return _token_text(own)
+
+
+def _told(logins: Logins, alias: str, token: Token) -> dict[str, object]:
+    """Give what newer servers tell of a token (C8 1.4)."""
+    created, expires = (int(moment.timestamp() * 1000) for moment in (token.created, token.expires))
+    return {
+        "alias": alias, "secret": token.secret, "xdatUserId": token.user, "singleUse": False,
+        "estimatedExpirationTime": expires, "validIPAddresses": [], "id": list(logins.tokens).index(alias) + 1,
+        "enabled": True, "created": created, "timestamp": created, "disabled": 0,
+    }  # fmt: skip
 
 
 def validate_token(logins: Logins, request: Request) -> Answer:
@@ -253,6 +300,8 @@ def validate_token(logins: Logins, request: Request) -> Answer:
     token = logins.tokens.get(request.names["alias"])
     if token is None and not logins.site.is_old:
         raise Refused(404)
+    if "secret" not in request.names:
+        raise Refused(401)
     good = token is not None and token.is_valid and token.secret == request.names.get("secret")
     if good and token:
         return _token_text({"valid": token.user})
@@ -268,5 +317,5 @@ def invalidate_token(logins: Logins, request: Request) -> Answer:
     return answers.text('{"result": "OK"}')
 
 
-def _token_text(value: dict[str, object]) -> Answer:
+def _token_text(value: object) -> Answer:
     return Answer(200, answers.as_json(value).body, answers.TEXT)

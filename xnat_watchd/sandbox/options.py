@@ -21,6 +21,9 @@ class Options:
     session_limit: int = 1000
     """Login sessions that one user may have at a time; the next login fails like a wrong password (C8 1.2)."""
 
+    token_life: timedelta = timedelta(days=2)
+    """How long an alias token opens the account (C8 1); only newer servers tell (F6)."""
+
     lock_after: int = 20
     """Failed logins that lock an account (C8 1)."""
 

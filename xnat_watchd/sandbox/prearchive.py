@@ -7,6 +7,7 @@ from typing import Any
 
 from . import answers
 from .answers import Answer, Refused
+from .downloads import zip_of
 from .request import Request
 from .session_xml import About, session_xml
 from .site import Site, sql_time
@@ -67,9 +68,10 @@ def one_row(site: Site, request: Request) -> Answer:
         return answers.table([cells(row)] if row else [])
     if row is None or row.session is None:
         raise Refused(404)
+    if form == "zip":
+        return zip_of(site, row.session.scans.values(), row.folder)
     path = f"/data/xnat/prearchive/{row.project}/{row.timestamp}/{row.folder}"
-    about = About("", row.project, row.name, row.subject, path)
-    return Answer(200, session_xml(row.session, about).encode(), "text/xml")
+    return answers.xml(session_xml(row.session, About("", row.project, row.name, row.subject, path)))
 
 
 def scans(site: Site, request: Request) -> Answer:
@@ -126,9 +128,12 @@ def logs(site: Site, request: Request) -> Answer:
     """GET .../logs: what went wrong with a row, or the last of it as text (C8 4.2)."""
     row = row_at(site, request)
     entries = row.log if row else []
-    if request.names.get("log"):
-        return answers.text(entries[-1] if entries else "")
-    return answers.table({"id": number, "date": "", "entry": entry} for number, entry in enumerate(entries, 1))
+    if wanted := request.names.get("log"):
+        chosen = {**{str(number): entry for number, entry in enumerate(entries, 1)}, "last": "".join(entries[-1:])}
+        return answers.text(chosen.get(wanted, ""))
+    rows = [{"id": number, "date": "", "entry": entry} for number, entry in enumerate(entries, 1)]
+    brief = request.query.get("template", default="details") != "details"
+    return answers.table([{"id": row["id"]} for row in rows] if brief else rows)
 
 
 def find(site: Site, src: str) -> Row | None:

@@ -7,12 +7,15 @@ from shutil import rmtree
 
 from . import answers
 from .answers import Answer, Refused
-from .archiving import Conflict, Wish, archive_row
+from .archiving import Conflict, archive_row
 from .building import build
+from .direct_archive import finish
+from .merging import Call, Wish
 from .prearchive import COLUMNS, cells, find, row_at
-from .request import Request
+from .request import Parameters, Request
 from .site import Site, touch
-from .store import UNASSIGNED, Queued, Row
+from .store import LOCKED, UNASSIGNED, Queued, Row
+from .tracking import LISTENER, listen, places
 
 QUEUED_STATES = {"delete": "QUEUED_DELETING", "move": "QUEUED_MOVING", "rebuild": "QUEUED_BUILDING"}
 SETTABLE = frozenset({"READY", "CONFLICT", "ERROR", "RECEIVING", "BUILDING"})
@@ -54,13 +57,17 @@ def _build(site: Site, _: Request, row: Row) -> Answer:
 def _commit(site: Site, request: Request, row: Row) -> Answer:
     """Build, and archive where the row, the request or the policy says so: 301 with the URI as body (F39)."""
     built = _build(site, request, row)
-    project = site.store.projects[row.project]
-    if not (request.query.flag("AA") or row.autoarchive != "Manual" or project.autoarchive != "Manual"):
+    known = site.store.projects.get(row.project)
+    if not (request.query.flag("AA") or row.archives_itself or (known and known.autoarchive != "Manual")):
         return built
     try:
-        uri = archive_row(site, row, request.user, Wish())
+        uri = archive_row(site, row, request.user, Wish(call=Call.COMMIT))
     except Conflict as conflict:
         raise conflict if site.is_old else Refused(500, conflict.words) from conflict
+    listener = listen(site, request, request.query)
+    listener.end(places([uri]), succeeded=True)
+    if LISTENER in request.query and not site.is_old:
+        return answers.text("Archival initiated")
     return answers.text(f"/data{uri}", 301)
 
 
@@ -105,22 +112,31 @@ def batch(site: Site, request: Request) -> Answer:
     verb = request.names["verb"]
     if verb not in QUEUED_STATES:
         raise Refused(404)
-    rows = [_queue(site, request, src, query.get("newProject")) for src in query.all("src")]
+    found = [_source(site, src) for src in query.all("src")]
+    if any(row and not site.may_edit(request.user, row.project) for row in found):
+        raise Refused(403)
+    rows = [_queue(site, verb, row, query) for row in found]
     shown = [cells(row) for row in rows]
     settle(site)
-    return answers.table(shown) if query.get("format") == "json" else answers.xml_table(shown, COLUMNS)
+    return answers.xml_or_json(shown, COLUMNS, query.get("format"))
 
 
-def _queue(site: Site, request: Request, src: str, project: str) -> Row:
+def _source(site: Site, src: str) -> Row | None:
+    try:
+        return find(site, src)
+    except Refused as refusal:
+        raise Refused(400 if site.is_old else 500) from refusal
+
+
+def _queue(site: Site, verb: str, row: Row | None, query: Parameters) -> Row:
     """Queue one row; a locked one is skipped in silence (C8 4.6, trap 14)."""
-    row, verb = find(site, src), request.names["verb"]
     if row is None:
         raise Refused(404 if verb == "move" else 500)
-    if not site.may_edit(request.user, row.project):
-        raise Refused(403)
+    if verb == "rebuild" and query.flag("overrideLock"):
+        row.status = row.status.removeprefix(LOCKED)
     if not row.is_locked:
         row.status = QUEUED_STATES[verb]
-        row.queued = Queued(verb, project, site.now() + site.options.queue_takes)
+        row.queued = Queued(verb, query.get("newProject"), site.now() + site.options.queue_takes)
     return row
 
 
@@ -131,12 +147,24 @@ def _work_off(site: Site, row: Row, queued: Queued) -> None:
     else:
         build(site, row)
         if queued.verb == "move" and queued.project in site.store.projects:
-            move(site, row, queued.project)
+            _move_if_free(site, row, queued.project)
+
+
+def _move_if_free(site: Site, row: Row, project: str) -> None:
+    """Carry a row to another project; a place that is taken there is found out only now (C8 4.6)."""
+    if (project, row.timestamp, row.folder) in site.store.rows:
+        row.status = "ERROR"
+        row.log.append(f"Session {row.folder} already exists in {project}")
+    else:
+        move(site, row, project)
 
 
 def settle(site: Site) -> None:
     """Work off what is queued, and build what has been receiving for too long without news (F17, C8 3.7)."""
     idle = site.now() - site.options.rebuild_after
+    for entry in list(site.store.direct.values()):
+        if entry.lastmod <= idle:
+            finish(site, entry)
     for row in list(site.store.rows.values()):
         if row.queued and row.queued.due <= site.now():
             _work_off(site, row, row.queued)
@@ -146,6 +174,6 @@ def settle(site: Site) -> None:
 
 
 def _settle(site: Site, row: Row) -> None:
-    if build(site, row) and row.autoarchive != "Manual" and row.project != UNASSIGNED:
+    if build(site, row) and row.archives_itself and row.project != UNASSIGNED:
         with suppress(Refused):  # the row and its log say why
-            archive_row(site, row, "admin", Wish())
+            archive_row(site, row, "admin", Wish(call=Call.POLICY))

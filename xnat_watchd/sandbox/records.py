@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from shutil import rmtree
-from typing import Any
 
-from . import answers, demographics, lists
+from . import answers, demographics, items, lists, subject_form
 from .answers import Answer, Refused
-from .dicom import clock_time
+from .downloads import zip_of
+from .prearchive_actions import remove
 from .request import Parameters, Request
-from .session_xml import About, session_xml
+from .session_xml import about, session_xml, subject_xml
 from .site import Site
 from .store import Experiment, Resource, Scan, Subject
 
@@ -25,22 +24,20 @@ EXPERIMENT_FIELD = re.compile(r"xnat:\w+/fields/field\[name=(?P<name>[^\]]+)\]/f
 def subject_item(site: Site, request: Request) -> Answer:
     """GET .../subjects/S: demographics, custom fields, sessions (C8 7.2, captures 286, 321)."""
     subject = find_subject(site, request)
-    nodes = [experiment_node(one) for one in site.store.experiments.values() if one.subject_id == subject.id]
-    fields = {"ID": subject.id, "label": subject.label, "project": subject.project, **subject.values}
-    children = {
-        "fields/field": _field_nodes("xnat:subjectData_field", subject.fields, subject.insert_date),
-        "demographics": _demographic_nodes(subject),
-        "sharing/share": _share_nodes("xnat:projectParticipant", subject.shares, subject.insert_date),
-        "experiments/experiment": nodes,
-    }
-    return answers.items(answers.item("xnat:subjectData", fields, children, subject.insert_date))
+    own = sessions_of(site, subject)
+    if request.query.get("format") == "xml":
+        return answers.xml(subject_xml(subject, own, request.site_url))
+    return answers.items(items.subject(subject, own))
 
 
 def find_subject(site: Site, request: Request) -> Subject:
     """Find the subject that a path names, by label or id, else 404 (F44)."""
     name, project = request.names["subject"], request.names.get("project", "")
     subject = site.store.subject(project, name) if project else site.store.subjects.get(name)
+    if subject is None and not site.is_old:  # by its id through any project (C8 7.2)
+        subject, project = site.store.subjects.get(name), ""
     if subject is None or not site.may_read(request.user, project or subject.project):
+        project = request.names.get("project", "")
         where = f" The project {project} does not contain a subject identifiable by the ID or label {name}."
         raise Refused(404, NO_SUBJECT + (where if project and request.method == "GET" else ""))
     return subject
@@ -49,17 +46,29 @@ def find_subject(site: Site, request: Request) -> Subject:
 def put_subject(site: Site, request: Request) -> Answer:
     """PUT .../subjects/S: make, change or rename it; the body of the answer is its id (C8 7.1, F40 to F44, F59)."""
     name, project = request.names["subject"], request.names["project"]
-    values = request.query if site.is_old else request.query + request.form()
+    values = request.query + subject_form.values_of(request)
+    if not site.is_old:
+        values += request.form()
     if project not in site.store.projects or not site.may_see(request.user, project):
         raise Refused(422, "Submitted subject record must include the project attribute.")
     known = site.store.subject(project, name) if site.may_read(request.user, project) else None
     _check_right(site, request.user, project, "edit" if known else "create")
-    if known and "label" in values:
+    if known and "label" in request.query + request.form():
         return _rename(site, known, values.get("label"))
+    if known and not site.is_old:
+        _check_identity(known, values)
     subject = known or _new_subject(site, request, project, name)
     demographics.apply(site, subject, values.pairs)
     site.store.subjects[subject.id] = subject
     return answers.text(subject.id, 200 if known else 201)
+
+
+def make_subject(site: Site, request: Request) -> Answer:
+    """POST /data/projects/P/subjects?label=L: 409 where that is there (C8 10)."""
+    request.names["subject"] = request.query.get("label")
+    if site.store.subject(request.names["project"], request.names["subject"]):
+        raise Refused(409)
+    return put_subject(site, request)
 
 
 def _check_right(site: Site, user: str, project: str, verb: str) -> None:
@@ -74,6 +83,13 @@ def _new_subject(site: Site, request: Request, project: str, name: str) -> Subje
     return Subject(site.store.accession("S"), name, project, request.user, site.now())
 
 
+def _check_identity(known: Subject, values: Parameters) -> None:
+    """Refuse another id or project for a subject that is known (C8 7.1)."""
+    given = {"ID": known.id, "project": known.project}
+    if any(values.get(name, default=own) != own for name, own in given.items()):
+        raise Refused(400)
+
+
 def _rename(site: Site, subject: Subject, label: str) -> Answer:
     """Rename a subject; all other parameters of the request are dropped (C8 7.1, F44)."""
     if label == subject.label:
@@ -82,33 +98,64 @@ def _rename(site: Site, subject: Subject, label: str) -> Answer:
         raise Refused(409, "Specified label is already in use.")
     if not LABEL.fullmatch(label):
         raise Refused(500)
+    if not site.is_old and any(one.is_in_the_making(site.now()) for one in sessions_of(site, subject)):
+        raise Refused(409)
     subject.label = label
     return Answer()
 
 
 def delete_subject(site: Site, request: Request) -> Answer:
     """DELETE .../subjects/S with its sessions: owners only (C8 7.2, F50, F56)."""
-    subject = find_subject(site, request)
+    subject, project = find_subject(site, request), request.names.get("project", "")
+    if project in subject.shares and site.may_delete(request.user, project):
+        unshare(site, subject, project)
+        return Answer()
     if not site.may_delete(request.user, subject.project):
         raise Refused(403, f"User cannot delete subjects for project {subject.project}")
     forget_subject(site, subject)
     return Answer()
 
 
+def unshare(site: Site, subject: Subject, project: str) -> None:
+    """Take a subject and its sessions out of a project that they are only shown in (C8 7.2, 8.3)."""
+    subject.shares.pop(project)
+    for experiment in sessions_of(site, subject):
+        experiment.shares.pop(project, None)
+
+
+def sessions_of(site: Site, subject: Subject) -> list[Experiment]:
+    """Give the sessions of a subject."""
+    return [one for one in site.store.experiments.values() if one.subject_id == subject.id]
+
+
 def forget_subject(site: Site, subject: Subject) -> None:
     """Take a subject and its sessions away."""
-    for experiment in [one for one in site.store.experiments.values() if one.subject_id == subject.id]:
+    for experiment in sessions_of(site, subject):
         forget_experiment(site, experiment)
     site.store.subjects.pop(subject.id)
+
+
+def delete_project(site: Site, request: Request) -> Answer:
+    """DELETE /data/projects/P with all it holds: owners only; 200 again and again (F56, captures 402, 403)."""
+    name = request.names["project"]
+    if name in site.store.projects and not site.may_delete(request.user, name):
+        raise Refused(403)
+    for experiment in [one for one in site.store.experiments.values() if one.project == name]:
+        forget_experiment(site, experiment)
+    for subject in [one for one in site.store.subjects.values() if one.project == name]:
+        forget_subject(site, subject)
+    for row in site.store.rows_of(name):
+        remove(site, row)
+    site.store.projects.pop(name, None)
+    return Answer()
 
 
 def experiment_item(site: Site, request: Request) -> Answer:
     """GET an experiment by any of its paths (capture 291, C8 17.5)."""
     found = find_experiment(site, request)
     if request.query.get("format") == "xml":
-        about = About(found.id, found.project, found.label, found.subject_id, found.prearchive_path)
-        return Answer(200, session_xml(found.session, about).encode(), "text/xml")
-    return answers.items(experiment_node(found))
+        return answers.xml(session_xml(found.session, about(found), request.site_url))
+    return answers.items(items.experiment(found))
 
 
 def find_experiment(site: Site, request: Request) -> Experiment:
@@ -122,56 +169,6 @@ def find_experiment(site: Site, request: Request) -> Experiment:
     if subject and (owner is None or owner.id != found.subject_id):
         raise Refused(404, NO_EXPERIMENT)
     return found
-
-
-def experiment_node(experiment: Experiment) -> dict[str, Any]:
-    """Give the item form of an experiment with its scans (capture 291)."""
-    session = experiment.session
-    header = session.header
-    fields = {
-        "ID": experiment.id, "id": experiment.id, "label": experiment.label, "project": experiment.project,
-        "subject_ID": experiment.subject_id, "UID": session.uid, "modality": session.modality,
-        "prearchivePath": experiment.prearchive_path, "date": header.date, "time": header.time,
-        "dcmPatientId": header.patient_id, "dcmPatientName": header.patient_name,
-        "session_type": header.study_description, "acquisition_site": header.institution, "scanner": header.station,
-        "scanner/manufacturer": header.manufacturer, "scanner/model": header.model, **experiment.values,
-    }  # fmt: skip
-    children = {
-        "fields/field": _field_nodes("xnat:experimentData_field", experiment.fields, experiment.insert_date),
-        "sharing/share": _share_nodes("xnat:experimentData_share", experiment.shares, experiment.insert_date),
-        "scans/scan": [scan_node(experiment, scan) for scan in session.scans.values()],
-    }
-    kept = {name: value for name, value in fields.items() if value}
-    return answers.item(session.kind, kept, children, experiment.insert_date)
-
-
-def scan_node(experiment: Experiment, scan: Scan) -> dict[str, Any]:
-    """Give the item form of a scan; its file counts are numbers here (recorded-1.8, capture 296)."""
-    header = scan.header
-    fields = {
-        "ID": scan.id, "UID": scan.uid, "type": header.series_description, "frames": scan.frames,
-        "series_description": header.series_description, "modality": "" if header.is_primary else header.modality,
-        "quality": "usable", "image_session_ID": experiment.id, "xnat_imagescandata_id": scan.number,
-        "xnat_imageScanData_id": scan.number, "startTime": clock_time(header.series_time), "scanner": header.station,
-        "scanner/manufacturer": header.manufacturer, "scanner/model": header.model,
-    }  # fmt: skip
-    files = [
-        answers.item(
-            "xnat:resourceCatalog",
-            {
-                "label": resource.label, "file_count": len(resource.files), "file_size": resource.size,
-                "format": "DICOM", "content": "RAW", "xnat_abstractresource_id": resource.number,
-                "xnat_abstractResource_id": resource.number,
-                "URI": f"/data/xnat/archive/{experiment.project}/arc001/{experiment.label}/SCANS/{scan.id}/"
-                f"{resource.label}/scan_{scan.id}_catalog.xml",
-            },
-            {},
-            experiment.insert_date,
-        )
-        for resource in scan.resources.values()
-    ]  # fmt: skip
-    kept = {name: value for name, value in fields.items() if value}
-    return answers.item(scan.kind, kept, {"file": files}, experiment.insert_date)
 
 
 def put_experiment(site: Site, request: Request) -> Answer:
@@ -215,7 +212,7 @@ def scans(site: Site, request: Request) -> Answer:
 def scan_item(site: Site, request: Request) -> Answer:
     """GET .../scans/S (capture 296)."""
     experiment = find_experiment(site, request)
-    return answers.items(scan_node(experiment, _scan(experiment, request)))
+    return answers.items(items.scan(experiment, _scan(experiment, request)))
 
 
 def session_resources(site: Site, request: Request) -> Answer:
@@ -231,6 +228,9 @@ def scan_resources(site: Site, request: Request) -> Answer:
 def files(site: Site, request: Request) -> Answer:
     """GET .../scans/S/files and .../scans/S/resources/R/files (captures 298 to 302)."""
     experiment = find_experiment(site, request)
+    if request.query.get("format") == "zip":
+        scans_asked = {scan.id: scan for scan, _ in _resources(experiment, request)}
+        return zip_of(site, scans_asked.values(), experiment.label)
     base = f"/data/experiments/{experiment.id}"
     if "subject" in request.names and "resource" in request.names:
         base = f"/data/projects/{request.names['project']}/subjects/{experiment.subject_id}/experiments/{experiment.id}"
@@ -268,28 +268,4 @@ def _resources(experiment: Experiment, request: Request) -> list[tuple[Scan, Res
         for scan in chosen
         for resource in scan.resources.values()
         if wanted in {None, resource.label, str(resource.number)}
-    ]
-
-
-def _field_nodes(kind: str, fields: dict[str, str], since: datetime) -> list[dict[str, Any]]:
-    own = f"{kind.replace(':', '_')}_id"
-    return [
-        answers.item(kind, {"name": name, "field": value, own: number}, {}, since)
-        for number, (name, value) in enumerate(fields.items(), 1)
-    ]
-
-
-def _demographic_nodes(subject: Subject) -> list[dict[str, Any]]:
-    if not subject.demographics:
-        return []
-    number = int(subject.id.rpartition("_S")[2])
-    numbers = {"xnat_abstractDemographicData_id": number, "xnat_abstractdemographicdata_id": number}
-    return [answers.item("xnat:demographicData", {**subject.demographics, **numbers}, {}, subject.insert_date)]
-
-
-def _share_nodes(kind: str, shares: dict[str, str], since: datetime) -> list[dict[str, Any]]:
-    own = f"{kind.replace(':', '_')}_id"
-    return [
-        answers.item(kind, {"project": project, "label": label, own: number}, {}, since)
-        for number, (project, label) in enumerate(shares.items(), 1)
     ]

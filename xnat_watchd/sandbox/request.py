@@ -134,6 +134,11 @@ class Request:
         agent = self.headers.get("User-Agent", "")
         return any(word in agent for word in ("Mozilla", "MSIE", "AppleWebKit", "Opera"))
 
+    @property
+    def site_url(self) -> str:
+        """The address of this site as the client knows it."""
+        return f"http://{self.headers.get('Host', '')}"
+
     def cookie(self, name: str) -> str:
         """Give a cookie's value, empty where there is none."""
         try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from . import (
     archive_service,
+    direct_archive,
     dumping,
     experiment_list,
     lists,
@@ -18,6 +19,7 @@ from . import (
     prearchive_actions,
     records,
     sharing,
+    tracking,
     versions,
 )
 from .answers import Answer
@@ -100,6 +102,8 @@ EXPERIMENT_HANDLERS = {
 
 ROUTES: tuple[Route, ...] = (
     _get("version", versions.version),
+    _get("status/{listener}", tracking.status_list),
+    _get("services/settings", versions.settings),
     Route("services/import", {"POST": import_zip}, is_long=True),
     Route("services/archive", {"POST": archive_service.archive}, is_long=True),
     Route("services/validate-archive", {"POST": archive_service.validate}),
@@ -120,12 +124,12 @@ ROUTES: tuple[Route, ...] = (
     _get(f"{PREARCHIVED}/resources", prearchive.resources),
     _get(f"{PREARCHIVED}/logs", prearchive.logs),
     _get(f"{PREARCHIVED}/logs/{{log}}", prearchive.logs),
-    _get("projects", lists.projects),
-    _get("projects/{project}", lists.project_item),
+    Route("projects", {"GET": lists.projects, "POST": lists.make_project}),
+    Route("projects/{project}", {"GET": lists.project_item, "DELETE": records.delete_project}),
     _get("projects/{project}/accessibility", lists.accessibility),
     _get("projects/{project}/prearchive_code", lists.prearchive_code),
     Route("projects/{project}/prearchive_code/{code}", {"PUT": lists.prearchive_code}),
-    _get("projects/{project}/subjects", lists.subjects),
+    Route("projects/{project}/subjects", {"GET": lists.subjects, "POST": records.make_subject}),
     Route(SUBJECT, {"GET": records.subject_item, "PUT": records.put_subject, "DELETE": records.delete_subject}),
     *_shared(SUBJECT, sharing.subject_shares, sharing.share_subject, sharing.unshare_subject),
     _get(f"{SUBJECT}/experiments", experiment_list.experiments),
@@ -151,16 +155,22 @@ ROUTES: tuple[Route, ...] = (
 )
 
 LOGIN_ROUTES: tuple[LoginRoute, ...] = (
-    LoginRoute("/data/services/auth", "PUT POST", logins.sign_in),
+    LoginRoute("/data/services/auth", "GET PUT POST", logins.sign_in),
     LoginRoute("/data/JSESSION", "GET POST DELETE", logins.jsession),
     LoginRoute("/data/auth", "GET", logins.who),
     LoginRoute("/data/services/tokens/issue", "GET", logins.issue_token),
     LoginRoute("/data/services/tokens/issue/user/{user}", "GET", logins.issue_token),
+    LoginRoute("/data/services/tokens/show", "GET", logins.own_tokens),
+    LoginRoute("/data/services/tokens/validate/{alias}", "GET", logins.validate_token),
     LoginRoute("/data/services/tokens/validate/{alias}/{secret}", "GET", logins.validate_token),
     LoginRoute("/data/services/tokens/invalidate/{alias}/{secret}", "GET", logins.invalidate_token),
     LoginRoute("/data/services/tokens/invalidate/{alias}", "GET", logins.invalidate_token),
 )
-XAPI_ROUTES = {"/xapi/users/username": logins.username}
+XAPI_ROUTES: tuple[LoginRoute, ...] = (
+    LoginRoute("/xapi/users/username", "GET", logins.username),
+    LoginRoute("/xapi/event_tracking/{listener}", "GET", tracking.tracked),
+    LoginRoute("/xapi/direct-archive/{project}/{uid}/{name}", "GET POST", direct_archive.entry),
+)
 
 
 def below_data(segments: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -171,9 +181,9 @@ def below_data(segments: tuple[str, ...]) -> tuple[str, ...] | None:
     return rest[1:] if rest[:1] == ("archive",) else rest
 
 
-def login_route(path: str) -> tuple[LoginRoute, dict[str, str]] | None:
-    """Find the route of a path about logging in."""
-    for route in LOGIN_ROUTES:
+def login_route(path: str, routes: tuple[LoginRoute, ...]) -> tuple[LoginRoute, dict[str, str]] | None:
+    """Find the route of a path among those that are matched whole."""
+    for route in routes:
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.template)
         if found := re.fullmatch(pattern, path):
             return route, found.groupdict()

@@ -14,7 +14,6 @@ from .application import Application
 from .control import Control
 from .dicom import read_header
 from .faults import Faults
-from .logins import Account
 from .options import Options
 from .server import Seen, Server
 from .site import DIALECTS, NEW, Site
@@ -125,19 +124,35 @@ class Sandbox:
         self.stop()
 
     def add_user(self, name: str, password: str, *, admin: bool = False) -> None:
-        """Make an account, a site admin's where asked."""
+        """Make an account, a site admin's where asked; or give one another password."""
         with self._site.lock:
-            self._application.logins.accounts[name] = Account(password)
+            self._application.logins.change_password(name, password)
             if name not in self._site.people:
                 self._site.people.append(name)
             if admin:
                 self._site.admins.add(name)
 
-    def add_project(self, project: str, prearchive_code: int = 0, accessibility: str = "protected") -> None:
+    def expire(self, name: str, what: str = "password") -> None:
+        """Let somebody's `password` expire, or the whole `account` for having been idle too long."""
+        if what not in {"password", "account"}:
+            raise ValueError(f"neither password nor account: {what}")
+        with self._site.lock:
+            self._application.logins.accounts[name].expired = what
+
+    def add_project(
+        self,
+        project: str,
+        prearchive_code: int = 0,
+        accessibility: str = "protected",
+        *,
+        name: str = "",
+        description: str = "",
+        made_by: str = "admin",
+    ) -> None:
         """Make a project; the code is 0 manual, 4 auto-archive, 5 auto-archive with overwriting."""
         with self._site.lock:
             self._site.store.projects[project] = Project(
-                project, project, self._site.now(), prearchive_code, accessibility
+                project, name or project, self._site.now(), prearchive_code, accessibility, description, made_by
             )
 
     def grant(self, user: str, project: str, role: str | None) -> None:

@@ -82,6 +82,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         if isinstance(answer.body, Path):
             with answer.body.open("rb") as file:
+                if answer.passes:
+                    answer.body.unlink()
                 self.connection.sendfile(file)
         else:
             self.wfile.write(answer.body)

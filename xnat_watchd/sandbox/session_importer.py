@@ -6,11 +6,12 @@ from pathlib import Path, PurePosixPath
 from shutil import rmtree
 
 from .answers import Answer, Refused
-from .archiving import Wish, archive_row
+from .archiving import archive_row, find_subject
 from .building import build, scan_id
 from .collisions import cache_of, give_away, mix
 from .dicom import Header, read_header
 from .importing import Destination, landed, routed
+from .merging import Call, Wish
 from .placing import add_file
 from .request import Request
 from .rewriting import anonymise
@@ -29,16 +30,19 @@ def take(site: Site, request: Request, spool: Path, dest: Destination) -> Answer
     folder.mkdir()
     cache = cache_of(site, request.user, folder)
     try:
-        files = [file for file in unpacked(spool, folder) if not is_filtered(site, file.header)]
+        files = [file for file in unpacked(site, spool, folder) if not is_filtered(site, file.header)]
         if cache.folder != folder:
             give_away(site, cache, files)
         studies = sessions_in(files)
-        if len(studies) > 1 and not dest.to_prearchive:
+        too_many = len(studies) > 1 and not dest.to_prearchive
+        if too_many and site.is_old:
             raise Refused(400, SEVERAL)
         with site.lock:
             project = _project(site, request.user, dest)
             rows = _register(site, studies, project, dest)
             mix(site, cache, rows[0])
+            if too_many:
+                raise Refused(400, SEVERAL)  # and the sessions stay in the prearchive (C8 3.7)
             return landed([_onward(site, request, row, dest) for row in rows])
     finally:
         rmtree(folder, ignore_errors=True)
@@ -113,11 +117,16 @@ def _store(site: Site, row: Row, study: list[Arrived]) -> None:
 
 def _onward(site: Site, request: Request, row: Row, dest: Destination) -> str:
     """Leave a row where it is, or archive it where the request or the project's policy says so (F16)."""
-    if dest.to_prearchive or not (dest.to_archive or row.autoarchive != "Manual"):
+    if dest.to_prearchive or not (dest.to_archive or row.archives_itself):
         return row.uri
     if site.is_old and site.options.anonymises:  # only on this way, not by way of the prearchive (F18)
         for file in row.files:
             anonymise(file.path, dest.subject or row.subject, dest.session or row.name)
             file.header, file.size = read_header(file.path), file.path.stat().st_size
-    wish = Wish(dest.subject, dest.session, dest.overwrite, overwrite_files=False)
-    return archive_row(site, row, request.user, wish)
+    wish = Wish(dest.subject, dest.session, dest.overwrite, overwrite_files=False, call=Call.IMPORT)
+    try:
+        return archive_row(site, row, request.user, wish)
+    except Refused:
+        if subject := find_subject(site, row.project, dest.subject or row.subject):
+            row.subject = subject.id  # capture 161: what stays behind names its subject by id
+        raise

@@ -1,4 +1,4 @@
-"""The session XML that a build writes (F22, capture 167)."""
+"""Things of the archive and of the prearchive as XML (F22, captures 48, 167, 287, 292)."""
 
 from __future__ import annotations
 
@@ -6,48 +6,82 @@ import re
 from dataclasses import dataclass
 from xml.sax import saxutils
 
-from .dicom import ELEMENTS
-from .store import Scan, Session
+from .dicom import ELEMENTS, Header
+from .parameters import as_xml, parameters
+from .store import Experiment, Project, Scan, Session, Subject
 
-SPACES = (
-    'xmlns:xnat="http://nrg.wustl.edu/xnat" xmlns:cat="http://nrg.wustl.edu/catalog" '
-    'xmlns:xdat="http://nrg.wustl.edu/security" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
-)
+SCHEMAS = {
+    "arc": "project/project.xsd", "ext": "ext/ext.xsd", "val": "validation/protocolValidation.xsd",
+    "pipe": "pipeline/repository.xsd", "workflow": "pipeline/workflow.xsd", "scr": "screening/screeningAssessment.xsd",
+    "security": "security/security.xsd", "catalog": "catalog/catalog.xsd", "prov": "birn/birnprov.xsd",
+    "xnat": "xnat/xnat.xsd", "xnat_assessments": "assessments/assessments.xsd",
+}  # fmt: skip
+PREFIXES = {"workflow": "wrk", "security": "xdat", "catalog": "cat", "xnat_assessments": "xnat_a"}
+LOCATED = ("workflow", "catalog", "pipe", "scr", "ext", "arc", "val", "xnat", "xnat_assessments", "prov", "security")
 UNWRITABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
 @dataclass(frozen=True)
 class About:
-    """What stands in the XML beside the session: id, project, label, subject and the path it came by."""
+    """What stands in the XML beside the session: id, project, label, subject, the path it came by, where it lies.
+
+    `home` is the folder of an archived session, empty for one in the prearchive.
+    """
 
     id: str
     project: str
     label: str
     subject: str
     path: str
+    home: str = ""
 
 
-def session_xml(session: Session, about: About) -> str:
-    """Give the XML of a session."""
+def about(experiment: Experiment) -> About:
+    """Give what stands beside an archived session."""
+    one = experiment
+    home = f"/data/xnat/archive/{one.project}/arc001/{one.label}"
+    return About(one.id, one.project, one.label, one.subject_id, one.prearchive_path, home)
+
+
+def session_xml(session: Session, beside: About, site: str = "") -> str:
+    """Give the XML of a session; `site` is the address before the schemas of an archived one."""
     name = element_name(session)
-    lines = [
-        '<?xml version="1.0" encoding="UTF-8"?>',
-        (
-            f"<xnat:{name} ID={quoteattr(about.id)} project={quoteattr(about.project)} label={quoteattr(about.label)} "
-            f"modality={quoteattr(session.modality)} UID={quoteattr(session.uid)} {SPACES}>"
-        ),
-        _element("date", session.header.date),
-        _element("time", session.header.time),
-        _element("subject_ID", about.subject),
-        _element("prearchivePath", about.path),
-        "<xnat:scans>",
-        *(line for scan in session.scans.values() for line in _scan(scan)),
-        "</xnat:scans>",
-        _element("dcmPatientId", session.header.patient_id),
-        _element("dcmPatientName", session.header.patient_name),
-        f"</xnat:{name}>",
-    ]
-    return "\n".join(line for line in lines if line) + "\n"
+    return _document([*_session(name, session, beside, spaces(site)), f"</xnat:{name}>"])
+
+
+def subject_xml(subject: Subject, experiments: list[Experiment], site: str) -> str:
+    """Give the XML of a subject with its sessions (capture 287)."""
+    head = f"<xnat:Subject ID={quoteattr(subject.id)} project={quoteattr(subject.project)}"
+    lines = [f"{head} label={quoteattr(subject.label)} {spaces(site)}>"]
+    if subject.demographics:
+        values = [_element(name, str(value)) for name, value in subject.demographics.items()]
+        lines += ['<xnat:demographics xsi:type="xnat:demographicData">', *values, "</xnat:demographics>"]
+    if experiments:
+        lines.append("<xnat:experiments>")
+        for one in experiments:
+            kind = f"xsi:type={quoteattr(one.session.kind)}"
+            lines += [*_session("experiment", one.session, about(one), kind), "</xnat:experiment>"]
+        lines.append("</xnat:experiments>")
+    return _document([*lines, "</xnat:Subject>"])
+
+
+def project_xml(project: Project, site: str) -> str:
+    """Give the XML of a project (capture 48)."""
+    name = quoteattr(project.id)
+    head = f"<xnat:Project ID={name} secondary_ID={name} {spaces(site)}>"
+    lines = [head, _element("name", project.name), _element("description", project.description), "</xnat:Project>"]
+    return _document(lines)
+
+
+def spaces(site: str) -> str:
+    """Give the name spaces and where their schemas lie: below the site, or beside the file."""
+    base = f"{site}/schemas/" if site else ""
+    names = {name: f"http://{'www.nbirn.net' if name == 'prov' else 'nrg.wustl.edu'}/{name}" for name in SCHEMAS}
+    known = " ".join(f'xmlns:{PREFIXES.get(name, name)}="{address}"' for name, address in names.items())
+    places = " ".join(f"{names[name]} {base}{SCHEMAS[name]}" for name in LOCATED)
+    instance = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+    return f'{known} {instance} xsi:schemaLocation="{places}"'
 
 
 def element_name(session: Session) -> str:
@@ -56,19 +90,67 @@ def element_name(session: Session) -> str:
     return f"{ELEMENTS.get(kind, kind.upper())}Session"
 
 
-def _scan(scan: Scan) -> list[str]:
-    head = f"<xnat:scan ID={quoteattr(scan.id)} UID={quoteattr(scan.uid)} xsi:type={quoteattr(scan.kind)}>"
+def _document(lines: list[str]) -> str:
+    return "\n".join(line for line in [HEAD, *lines] if line) + "\n"
+
+
+def _session(name: str, session: Session, beside: About, more: str) -> list[str]:
+    """Give a session but for its closing tag."""
+    header = session.header
+    kind = f"session_type={quoteattr(header.study_description)} " if header.study_description else ""
+    labels = f"ID={quoteattr(beside.id)} project={quoteattr(beside.project)} label={quoteattr(beside.label)}"
     return [
-        head,
+        f"<xnat:{name} {labels} {kind}modality={quoteattr(session.modality)} UID={quoteattr(session.uid)} {more}>",
+        _element("date", header.date),
+        _element("time", header.time),
+        _element("acquisition_site", header.institution),
+        _element("subject_ID", beside.subject),
+        _scanner(header),
+        _element("prearchivePath", beside.path),
+        "<xnat:scans>",
+        *(line for scan in session.scans.values() for line in _scan(scan, beside)),
+        "</xnat:scans>",
+        _element("dcmPatientId", header.patient_id),
+        _element("dcmPatientName", header.patient_name),
+    ]
+
+
+def _scan(scan: Scan, beside: About) -> list[str]:
+    archived = bool(beside.home)
+    kind = f"type={quoteattr(scan.header.series_description)} " if archived else ""
+    return [
+        f"<xnat:scan ID={quoteattr(scan.id)} {kind}UID={quoteattr(scan.uid)} xsi:type={quoteattr(scan.kind)}>",
+        *([_element("image_session_ID", beside.id), _element("quality", "usable")] if archived else []),
         _element("series_description", scan.header.series_description),
+        _scanner(scan.header),
         _element("frames", str(scan.frames)),
-        *(
-            f'<xnat:file label={quoteattr(label)} URI="SCANS/{scan.id}/{label}/scan_{scan.id}_catalog.xml" '
-            'format="DICOM" content="RAW" xsi:type="xnat:resourceCatalog"/>'
-            for label in scan.resources
-        ),
+        *(_catalog(scan, label, beside.home) for label in scan.resources),
+        _element("startTime", scan.header.clock),
+        *as_xml(parameters(scan), archived=archived),
         "</xnat:scan>",
     ]
+
+
+def _catalog(scan: Scan, label: str, home: str) -> str:
+    resource = scan.resources[label]
+    counts = f' file_count="{len(resource.files)}" file_size="{resource.size}"' if home else ""
+    return (
+        f"<xnat:file label={quoteattr(label)}{counts} URI={quoteattr(catalog_path(scan, label, home))} "
+        'format="DICOM" content="RAW" xsi:type="xnat:resourceCatalog"/>'
+    )
+
+
+def catalog_path(scan: Scan, label: str, home: str) -> str:
+    """Give where the list of a scan's files lies; it keeps the number that the scan had before it was renamed."""
+    name = f"SCANS/{scan.id}/{label}/scan_{scan.header.series_number or scan.id}_catalog.xml"
+    return f"{home}/{name}" if home else name
+
+
+def _scanner(header: Header) -> str:
+    given = {"manufacturer": header.manufacturer, "model": header.model}
+    values = "".join(f" {name}={quoteattr(value)}" for name, value in given.items() if value)
+    content = saxutils.escape(UNWRITABLE.sub("", header.station))
+    return f"<xnat:scanner{values}>{content}</xnat:scanner>" if values or content else ""
 
 
 def quoteattr(value: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from . import answers
 from .answers import Answer, Refused
-from .records import find_experiment, find_subject, forget_experiment, forget_subject
+from .records import find_experiment, find_subject, forget_experiment, forget_subject, unshare
 from .request import Request
 from .site import Site
 from .store import Experiment, Subject
@@ -22,6 +23,8 @@ def share_subject(site: Site, request: Request) -> Answer:
     target = _target(site, request)
     label = request.query.get("label")
     before = shares_of(site, subject)
+    if request.query.get("primary") == "true":
+        return _move_subject(site, request, subject, target)
     _check_target(site, subject, target, label)
     if target in subject.shares:
         if label in {"", subject.shares[target]}:
@@ -43,6 +46,8 @@ def share_experiment(site: Site, request: Request) -> Answer:
     by_full_path = "subject" in request.names
     if by_full_path and target == experiment.project:
         raise Refused(409, f"Already assigned to project:{target}")
+    if request.query.get("primary") == "true":
+        return _move_experiment(site, request, experiment, target)
     if target in experiment.shares:
         _relabel(site, experiment, target, label)
         raise Refused(409, f"Already assigned to project:{target}")
@@ -50,6 +55,42 @@ def share_experiment(site: Site, request: Request) -> Answer:
     _check_right(site, request.user, target, "experiments")
     experiment.shares[target] = _share_label(site, label, experiment)
     return answers.text(experiment.id, 200 if "project" in request.names else 201)
+
+
+def _move_subject(site: Site, request: Request, subject: Subject, target: str) -> Answer:
+    """Make the target the subject's own project; 1.6.5 breaks after it has done so (captures 480, 481, C8 8.1)."""
+    if not site.may_delete(request.user, subject.project):
+        raise Refused(403)
+    label = request.query.get("label") or subject.shares.get(target) or subject.label
+    subject.shares.pop(target, None)
+    subject.project, subject.label = target, label
+    if site.is_old:
+        raise Refused(500)
+    return _table(request, shares_of(site, subject))
+
+
+def _move_experiment(site: Site, request: Request, experiment: Experiment, target: str) -> Answer:
+    """Make the target the experiment's own project; a label that is taken is refused, but it moves (C8 8.2)."""
+    if not site.may_delete(request.user, experiment.project):
+        raise Refused(403)
+    label = request.query.get("label", default=experiment.label)
+    taken = label in {name for name, _ in site.store.experiments_in(target)}
+    home = site.store.home(experiment)
+    experiment.shares.pop(target, None)
+    experiment.project, experiment.label = target, label
+    _carry(site, experiment, home)
+    if taken:
+        raise Refused(409, f"Label already in use:{label}")
+    return answers.text(experiment.id)
+
+
+def _carry(site: Site, experiment: Experiment, old: Path) -> None:
+    """Move the files of an experiment to where they now belong."""
+    new = site.store.home(experiment)
+    new.parent.mkdir(parents=True, exist_ok=True)
+    old.replace(new)
+    for file in experiment.session.files:
+        file.path = new / file.path.relative_to(old)
 
 
 def subject_shares(site: Site, request: Request) -> Answer:
@@ -71,10 +112,7 @@ def unshare_subject(site: Site, request: Request) -> Answer:
         return Answer()
     if target not in subject.shares:
         raise Refused(403, f"Subject is not assigned to specified project {target}")
-    subject.shares.pop(target)
-    for experiment in site.store.experiments.values():
-        if experiment.subject_id == subject.id:
-            experiment.shares.pop(target, None)
+    unshare(site, subject, target)
     return Answer()
 
 

@@ -11,7 +11,7 @@ from time import monotonic
 
 from .answers import Refused
 from .options import Options
-from .store import UNASSIGNED, Cache, Project, Row, Store
+from .store import UNASSIGNED, Cache, Listened, Project, Row, Store
 
 OLD, NEW = "1.6", "1.8"
 DIALECTS = (NEW, OLD)
@@ -30,11 +30,12 @@ class Site:
     now: Callable[[], datetime]
     lock: RLock = field(default_factory=RLock)
     stopped: Event = field(default_factory=Event)
-    people: list[str] = field(default_factory=list)
+    people: list[str] = field(default_factory=lambda: ["admin", "guest"])  # as every XNAT has them
     admins: set[str] = field(default_factory=set)
     caches: dict[str, Cache] = field(default_factory=dict)
     importing: list[str] = field(default_factory=list)
     creating: set[tuple[str, str]] = field(default_factory=set)
+    listened: dict[tuple[str, str], Listened] = field(default_factory=dict)
     _jobs: list[Thread] = field(default_factory=list)
     _last_stamp: datetime = datetime(1, 1, 1, tzinfo=UTC)
 

@@ -128,6 +128,7 @@ class Row:
     session: Session | None = None
     log: list[str] = field(default_factory=list)
     queued: Queued | None = None
+    is_direct: bool = False
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -136,8 +137,15 @@ class Row:
 
     @property
     def uri(self) -> str:
-        """Its URI, without the `/data` in front, as the listing has it (F21)."""
+        """Its URI, without the `/data` in front, as the listing has it (F21); of an upload to the archive its own."""
+        if self.is_direct:
+            return f"/xapi/direct-archive/{self.project}/{self.tag}/{self.name}"
         return f"/prearchive/projects/{self.project}/{self.timestamp}/{self.folder}"
+
+    @property
+    def archives_itself(self) -> bool:
+        """Whether it goes on into the archive without being told to; an empty word says no, as `Manual` does."""
+        return self.autoarchive in {"AutoArchive", "AutoArchiveOverwrite"}
 
     @property
     def is_locked(self) -> bool:
@@ -177,6 +185,10 @@ class Experiment:
     shares: dict[str, str] = field(default_factory=dict)
     workflow_ends: datetime | None = None
 
+    def is_in_the_making(self, now: datetime) -> bool:
+        """Whether its AutoRun workflow is still open (F29)."""
+        return self.workflow_ends is not None and self.workflow_ends > now
+
 
 @dataclass(slots=True)
 class Project:
@@ -187,12 +199,19 @@ class Project:
     insert_date: datetime
     prearchive_code: int = 0
     accessibility: str = "protected"
+    description: str = ""
+    made_by: str = "admin"
     roles: dict[str, str] = field(default_factory=dict)
 
     @property
     def autoarchive(self) -> str:
         """The policy in the words of a prearchive row."""
         return {4: "AutoArchive", 5: "AutoArchiveOverwrite"}.get(self.prearchive_code, "Manual")
+
+    @property
+    def archives_itself(self) -> bool:
+        """Whether arriving sessions go on into the archive."""
+        return self.autoarchive != "Manual"
 
 
 @dataclass(slots=True)
@@ -203,6 +222,28 @@ class Cache:
     folder: Path
     strays: list[Arrived] = field(default_factory=list)
     row: Row | None = None
+
+
+@dataclass(slots=True)
+class Listened:
+    """What a client that listens is told of its request: messages, and at the end whether it succeeded.
+
+    `is_over` without success or failure is what an import without commit comes to (C8 3.6).
+    """
+
+    login: str
+    messages: list[tuple[str, str]] = field(default_factory=list)
+    succeeded: bool | None = None
+    is_over: bool = False
+
+    def tell(self, status: str, words: str) -> None:
+        """Add a message."""
+        self.messages.append((status, words))
+
+    def end(self, words: str, *, succeeded: bool | None) -> None:
+        """Add the last message."""
+        self.tell("FAILED" if succeeded is False else "COMPLETED", words)
+        self.succeeded, self.is_over = succeeded, True
 
 
 class Store:
@@ -216,6 +257,7 @@ class Store:
         self.subjects: dict[str, Subject] = {}
         self.experiments: dict[str, Experiment] = {}
         self.rows: dict[tuple[str, str, str], Row] = {}
+        self.direct: dict[tuple[str, str, str], Row] = {}
         self._numbers = {kind: count(1) for kind in ("S", "E", "scan", "resource", "spool", "file")}
 
     def number(self, kind: str) -> int:
@@ -232,7 +274,11 @@ class Store:
 
     def place(self, row: Row) -> Path:
         """Give the folder of a prearchive row; what clients name may not lead anywhere else."""
-        parts = (re.sub(r"[^\w. -]|^\.+", "_", part) for part in row.key)
+        return self.place_of(row.key)
+
+    def place_of(self, key: tuple[str, str, str]) -> Path:
+        """Give the folder of project, timestamp and folder."""
+        parts = (re.sub(r"[^\w. -]|^\.+", "_", part) for part in key)
         return self.root.joinpath("prearchive", *parts)
 
     def home(self, experiment: Experiment) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from zipfile import BadZipFile, ZipFile
 
 from .answers import Refused
 from .dicom import REPORTS, Header, leading, read_header
@@ -19,8 +20,19 @@ NO_SYNTAX = 'Cannot invoke "String.equals(Object)" because the transfer syntax i
 XA_MAKERS = frozenset({"Siemens", "Siemens Healthineers", "Siemens Healthcare GmbH", "n.a."})  #: as XA systems write it
 
 
-def unpacked(spool: Path, folder: Path) -> list[Arrived]:
+def is_whole(spool: Path) -> bool:
+    """Whether a ZIP has its directory and can be unpacked; the SI of newer servers wants both (C8 3.8)."""
+    try:
+        with ZipFile(spool) as archive:
+            return not any(member.flag_bits & 0x1 for member in archive.infolist())
+    except BadZipFile:
+        return False
+
+
+def unpacked(site: Site, spool: Path, folder: Path) -> list[Arrived]:
     """Unpack every DICOM file of a ZIP; what follows a break in the ZIP is not there (F14)."""
+    if not (site.is_old or is_whole(spool)):
+        raise Refused(400, NOTHING_PARSABLE)
     found: list[Arrived] = []
     lacks_preamble = False
     with spool.open("rb") as stream, suppress(BrokenZipError):

@@ -15,6 +15,17 @@ def version(site: Site, _: Request) -> Answer:
     raise Refused(404)
 
 
+def settings(site: Site, request: Request) -> Answer:
+    """GET /data/services/settings: a few of the sixty that 1.6 tells its admins (captures 35, 36)."""
+    if not site.is_old:
+        raise Refused(404)
+    if request.user not in site.admins:
+        raise Refused(403, "Only site admins can retrieve the system settings.")
+    known = {"siteId": "XNAT", "siteUrl": request.site_url, "requireLogin": True, "enableCsrfToken": True}
+    table = answers.as_json({"ResultSet": {"Result": known, "title": "Settings"}})
+    return Answer(200, table.body, answers.TEXT)
+
+
 def build_info(site: Site, request: Request) -> Answer:
     """GET /xapi/siteConfig/buildInfo: newer servers only (F8, C8 2)."""
     if site.is_old:

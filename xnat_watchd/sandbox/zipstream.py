@@ -48,6 +48,28 @@ class _Source:
         self._kept = data + self._kept
 
 
+class Pieces:
+    """Bytes that come in pieces of any size, to be read as a stream; an archive in an archive is read so."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._kept = b""
+
+    def read(self, limit: int) -> bytes:
+        """Give up to so many bytes, nothing at the end."""
+        while not self._kept:
+            self._kept = next(self._pieces, b"")
+            if not self._kept:
+                return b""
+        piece, self._kept = self._kept[:limit], self._kept[limit:]
+        return piece
+
+    def drain(self) -> None:
+        """Read and forget the rest."""
+        while self.read(PIECE):
+            pass
+
+
 class Entry:
     """One member: its name as written, and its content in pieces, to be taken before the next member."""
 

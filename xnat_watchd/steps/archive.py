@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from xnat_watchd.adapters.ledger import Facts
@@ -9,6 +10,7 @@ from xnat_watchd.core.delivery import Item, Place, Row, Session
 from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, Undecided
 from xnat_watchd.core.judging import contains
 from xnat_watchd.core.labels import clean, session_label
+from xnat_watchd.core.states import Kind
 from xnat_watchd.steps.tools import Tools, clear_old_places, finished_row
 
 
@@ -24,6 +26,8 @@ def archive(item: Item, tools: Tools) -> Facts:
     if item.place is None:
         return _adopted(item, sessions[0] if sessions else None, tools)
     row = _our_row(item, item.place, tools)
+    if item.kind is Kind.PREARCHIVE:
+        _must_be_as_shown(item, row, sessions, tools)
     if sessions:
         return _join(item, row, sessions[0], tools)
     return _archive_anew(item, row, tools)
@@ -36,6 +40,18 @@ def _done_already(item: Item, session: Session, tools: Tools) -> Facts:
     return facts
 
 
+def _must_be_as_shown(item: Item, row: Row, sessions: Collection[Session], tools: Tools) -> None:
+    """Refuse what others put there if it is not what a person was shown when they told us to archive it."""
+    if sessions:
+        raise Conflict("XNAT's archive has this study already", advice="Compare the two, and join or delete in XNAT.")
+    shown = {series: one.count for series, one in tools.ledger.studies.series(item).items()}
+    if {series: n for series, n in tools.gateway.holding(row.place).counts.items() if n} != shown:
+        raise Conflict(
+            "the session in the prearchive is not what it was when it was shown",
+            advice="`xnat-watchd archive` shows what it is now.",
+        )
+
+
 def _archive_anew(item: Item, row: Row, tools: Tools) -> Facts:
     rules, labels = tools.rules(item.project), _labels(item, tools)
     subject = _sent_subject(item, row, tools)
@@ -46,7 +62,9 @@ def _archive_anew(item: Item, row: Row, tools: Tools) -> Facts:
             detail=labels.session,
             advice="Compare the two; then `xnat-watchd retry ITEM --label ANOTHER`.",
         )
-    tools.ledger.studies.note(item, Facts(subject=labels.subject, label=labels.session), tools.clock.now())
+    is_new = tools.gateway.subject(item.project, labels.subject) is None
+    facts = Facts(subject=labels.subject, label=labels.session, creates_subject=is_new)
+    tools.ledger.studies.note(item, facts, tools.clock.now())
     tools.gateway.archive(row.place, subject, labels.session, join=False, pipelines=rules.trigger_pipelines)
     session = _archived_from(item, row.place, tools)
     if session.subject.casefold() != labels.subject.casefold():

@@ -8,6 +8,7 @@ from xnat_watchd.adapters.ledger import Facts
 from xnat_watchd.core.delivery import Item, Subject
 from xnat_watchd.core.demographics import header_of, plan, settled
 from xnat_watchd.core.errors import Conflict, Transient
+from xnat_watchd.core.states import Kind
 from xnat_watchd.steps.tools import Tools, clear_old_places
 
 
@@ -27,8 +28,11 @@ def describe(item: Item, tools: Tools) -> Facts:
 
 
 def _header(item: Item, tools: Tools) -> Mapping[str, str]:
-    """Give age, birth date and sex by DICOM keyword: as XNAT stores them, so that its anonymisation is honoured."""
-    if tools.rules(item.project).demographics.from_zip:
+    """Give age, birth date and sex by DICOM keyword: as XNAT stores them, so that its anonymisation is honoured.
+
+    A subject whose demographics a person asked for has what was put together of its sessions and shown.
+    """
+    if tools.rules(item.project).demographics.from_zip or item.kind is Kind.ARCHIVE:
         return header_of(item.person)
     session = tools.gateway.session(item.session or "")
     if session is None:

@@ -12,6 +12,7 @@ def retire(delivery: Retirement, tools: Tools) -> None:
     for study in delivery.studies:
         clear_old_places(tools, study)
     now = tools.clock.now()
-    resting = resting_done(delivery.id, delivery.name, now)
+    resting = resting_done(delivery.id, delivery.name, now) if delivery.has_zip else None
     tools.ledger.deliveries.retire(delivery.id, resting, now, sent=delivery.sent)
-    put_away(tools.folders, tools.disk, delivery.id, resting)
+    if resting is not None:
+        put_away(tools.folders, tools.disk, delivery.id, resting)

@@ -32,7 +32,8 @@ def _may_be_sent(item: Item, tools: Tools) -> None:
     check_parts(tools.rules(item.project).labels, tools.facts(item), item.label)
     if not tools.gateway.writable(item.project):
         raise Permanent(
-            f"XNAT lists no project {item.project} that this account may write to",
+            "XNAT lists no such project that this account may write to",
+            detail=f"project {item.project}",  # the name of a folder, perhaps a patient's
             advice="Check the project's ID, and that the account is a member or owner of it; then `xnat-watchd retry`.",
         )
 

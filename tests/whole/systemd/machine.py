@@ -69,13 +69,13 @@ class Machine:
     leader: int
 
     def run(
-        self, *command: str, user: str = "root", check: bool = True, seconds: float = 60, **environ: str
+        self, *command: str, user: str = "root", check: bool = True, environ: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command there, as somebody."""
         login = () if user == "root" else ("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups")
         home = "/root" if user == "root" else f"/home/{user}"
         variables = {"PATH": PATH, "LANG": "C.UTF-8", "HOME": home, "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
-        given = [f"{name}={value}" for name, value in {**variables, **environ}.items()]
+        given = [f"{name}={value}" for name, value in {**variables, **(environ or {})}.items()]
         enter = (
             "nsenter",
             f"--target={self.leader}",
@@ -87,7 +87,7 @@ class Machine:
             f"--wdns={home}",
         )
         whole = [*enter, "env", "-i", *given, *login, *command]
-        done = subprocess.run(whole, capture_output=True, text=True, timeout=seconds, check=False)  # noqa: S603 - ours
+        done = subprocess.run(whole, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - ours
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done
@@ -178,7 +178,8 @@ def _nspawn(name: str, root: Path, shows: Mapping[Path, str]) -> list[str]:
     return [
         "--quiet", "--register=no", *([] if _host_has_systemd() else ["--keep-unit"]),
         f"--machine={name}", "--hostname=workstation", f"--directory={root}", "--volatile=overlay",
-        "--console=read-only", "--link-journal=no", "--resolv-conf=off", "--kill-signal=SIGRTMIN+3", "--tmpfs=/srv:mode=755",
+        "--console=read-only", "--link-journal=no", "--resolv-conf=off", "--kill-signal=SIGRTMIN+3",
+        "--tmpfs=/srv:mode=755",  # on an overlay a file seems to lie on another device than its folder
         *(f"--bind-ro={ours}:{there}" for ours, there in shows.items()),
         "/lib/systemd/systemd",
     ]  # fmt: skip
@@ -231,7 +232,7 @@ def _cgroups(name: str) -> Iterator[list[str]]:
     parents = [] if _host_has_systemd() else [_mounted("cgroup2"), _mounted("cgroup", "name=systemd")]
     folders = [Path(parent, name) for parent in parents if parent]
     for folder in folders:
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)  # where a run with our number was killed
     try:
         yield [str(folder) for folder in folders]
     finally:

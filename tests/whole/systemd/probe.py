@@ -38,6 +38,10 @@ def writes(path: str) -> Callable[[], object]:
     return lambda: Path(path, "probe").write_bytes(b"")
 
 
+def lists(path: str) -> Callable[[], object]:
+    return lambda: [*Path(path).iterdir()]
+
+
 def runs(folder: Path) -> Callable[[], object]:
     def act() -> None:
         script = folder / "script"
@@ -100,9 +104,9 @@ found: dict[str, object] = {
     "write program": attempt(writes("/opt/xnat-watchd")),
     "write system": attempt(writes("/usr/local/lib")),
     "write outside": attempt(writes("/srv")),
-    "read a home": attempt(lambda: os.listdir("/home")),
-    "read root's home": attempt(lambda: os.listdir("/root")),
-    "read other credentials": attempt(lambda: os.listdir("/etc/credstore")),
+    "read a home": attempt(lists("/home")),
+    "read root's home": attempt(lists("/root")),
+    "read other credentials": attempt(lists("/etc/credstore")),
     "run what was dropped": attempt(runs(ROOT / "drop")),
     "run from state": attempt(runs(STATE)),
     "make setuid": attempt(change_mode),
@@ -113,9 +117,9 @@ found: dict[str, object] = {
     "set the clock": attempt(lambda: time.clock_settime(time.CLOCK_REALTIME, time.time())),
     "open netlink": attempt(lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)),
     "open raw packets": attempt(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)),
-    "see other processes": attempt(lambda: os.listdir("/proc/1")),
+    "see other processes": attempt(lists("/proc/1")),
     "see the machine's memory": attempt(Path("/proc/meminfo").read_bytes),
-    "read the kernel's log": attempt(lambda: Path("/dev/kmsg").open("rb")),
+    "read the kernel's log": attempt(Path("/dev/kmsg").read_bytes),
     "see files of others in /tmp": attempt(Path("/tmp/of-others").read_bytes),  # noqa: S108 - must not be seen
     "write and run memory": attempt(
         lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)

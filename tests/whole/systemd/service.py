@@ -74,16 +74,20 @@ class Service:
     def configure(self, **more: dict[str, Any]) -> None:
         """Edit the file that `install` has placed, as an administrator does, and give it a login."""
         text = self.machine.path(CONFIGURATION).read_text()
-        settings = {"xnat": {"server": self.xnat.url, "project": "P1"}, "intake": {"quiet_for": "200ms"}}
+        settings: dict[str, dict[str, Any]] = {
+            "xnat": {"server": self.xnat.url, "project": "P1"},
+            "intake": {"quiet_for": "200ms"},
+            "pipeline": {"retry_first": "200ms"},
+        }
         for section, values in [*settings.items(), *more.items()]:
             for key, value in values.items():
                 text = _edited(text, section, key, value)
         self.machine.write(CONFIGURATION, text)
 
-    def log_in(self, user: str = "tech", password: str = "secret") -> None:
+    def log_in(self) -> None:
         """Leave the login where systemd looks for it."""
-        self.machine.write("/etc/credstore/xnat_user", user, mode=0o600)
-        self.machine.write("/etc/credstore/xnat_password", password, mode=0o600)
+        self.machine.write("/etc/credstore/xnat_user", "tech\n", mode=0o600)
+        self.machine.write("/etc/credstore/xnat_password", "secret\n", mode=0o600)
 
     def drop_in(self, *lines: str) -> None:
         """Change the unit as `systemctl edit` does."""

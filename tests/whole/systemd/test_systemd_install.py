@@ -33,6 +33,13 @@ def test_systemd_has_nothing_to_say_about_the_unit(machine: Machine) -> None:
     assert done.stdout + done.stderr == ""  # an unknown key or value is told, but is no error to it
 
 
+def test_systemd_warns_of_nothing_when_it_starts(service: Service) -> None:
+    service.start()
+    service.machine.run("journalctl", "--sync")
+    words = ("--output=cat", "--priority=warning", "--no-pager", f"--after-cursor={service.cursor}")
+    assert service.machine.says("journalctl", *words) == ""
+
+
 def test_the_service_is_exposed_to_little(machine: Machine) -> None:
     said = machine.says("systemd-analyze", "security", "--offline=true", "--threshold=13", "--no-pager", UNIT)
     assert re.search(r"Overall exposure level for xnat-watchd.service: (1\.[0-3]|0\.\d) OK", said)
@@ -106,9 +113,7 @@ def test_uninstalling_leaves_what_is_the_sites(service: Service) -> None:
     configured = service.machine.path(CONFIGURATION).read_text()
     service.machine.run(PROGRAM, "uninstall")
     assert service.is_(LoadState="not-found", ActiveState="inactive")
-    assert (
-        service.machine.says("find", "/usr/local", "/etc/systemd", "/run/xnat-watchd", "-name", "*xnat-watchd*") == ""
-    )
+    assert service.machine.says("find", "/usr/local", "/etc/systemd", "/run", "-name", "*xnat-watchd*") == ""
     assert service.machine.path(CONFIGURATION).read_text() == configured
     assert [name.partition("_")[2] for name in service.finished()] == ["scan.zip"]
     service.machine.run(PROGRAM, "install")

@@ -23,7 +23,7 @@ def test_a_user_without_rights_or_systemd_can_work_off_a_folder(machine: Machine
         machine.run("chown", f"{OUTSIDER}:", f"{HOME}/images/drop/scan.zip")
         login = {"XNAT_WATCHD_XNAT__USER": "tech", "XNAT_WATCHD_XNAT__PASSWORD": "secret"}
         own = (PROGRAM, "--config", f"{HOME}/own.toml")
-        done = machine.run(*own, "run", "--once", user=OUTSIDER, **login)
+        done = machine.run(*own, "run", "--once", user=OUTSIDER, environ=login)
         assert sorted(one.sop_uid for one in xnat.instances()) == sorted(uid(1, 1, n) for n in (1, 2, 3))
         picture = machine.run(*own, "status", "--json", user=OUTSIDER)
     assert json.loads(picture.stdout)["deliveries"] == {"finished": 1}

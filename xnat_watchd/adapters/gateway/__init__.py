@@ -1,1 +1,1 @@
-"""The parts of the gateway. `adapters/xnat_gateway.py` is its face; only `wire.py` imports xnat and requests."""
+"""The parts of the gateway, whose face is `adapters/xnat_gateway.py`. Only `wire` and `connection` import requests."""

@@ -75,12 +75,12 @@ def archived(session: Node, resources: Sequence[Cells] | None) -> Holding | None
     return Holding(session.fields.get("UID", ""), scans)
 
 
-def dumped(rows: Sequence[Cells], study_uid: str) -> dict[str, str]:
+def dumped(rows: Sequence[Cells], study_uid: str, wanted: Mapping[str, str] = DUMPED) -> dict[str, str]:
     """Read a header dump. `NotYet` unless it says itself that it is of this study (C8 6)."""
     top = {one.get("tag1", ""): html.unescape(one.get("value", "")) for one in rows if not one.get("tag2")}
     if not study_uid or top.get(STUDY_UID, "").strip("\0 ") != study_uid:
         raise NotYet("the header dump was another session's")
-    return {name: top[tag] for tag, name in DUMPED.items() if tag in top}
+    return {name: top[tag] for tag, name in wanted.items() if tag in top}
 
 
 def subject(node: Node) -> Subject:

@@ -1,19 +1,25 @@
 """The ledger: the only memory that this program has."""
 
+from xnat_watchd.adapters.ledger.course import Courses
 from xnat_watchd.adapters.ledger.database import Database, open_database
 from xnat_watchd.adapters.ledger.deliveries import Arrival, Deliveries, Retirement
+from xnat_watchd.adapters.ledger.found import Found
 from xnat_watchd.adapters.ledger.gates import Gates
+from xnat_watchd.adapters.ledger.shares import Shares
 from xnat_watchd.adapters.ledger.studies import Facts, Studies
 from xnat_watchd.adapters.ledger.views import Views
 
 __all__ = [
     "Arrival",
+    "Courses",
     "Database",
     "Deliveries",
     "Facts",
+    "Found",
     "Gates",
     "Ledger",
     "Retirement",
+    "Shares",
     "Studies",
     "Views",
     "open_database",
@@ -26,6 +32,10 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self.deliveries = Deliveries(database)
         self.studies = Studies(database)
+        self.found = Found(database)
+        self.courses = Courses(database)
         self.gates = Gates(database)
+        self.shares = Shares(database)
         self.views = Views(database)
+        self.changed = database.changed
         self.close = database.close

@@ -22,6 +22,7 @@ class Database:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._lock = threading.RLock()
         self._db = connection
+        self._version: int | None = None
         self.close = connection.close
 
     @contextmanager
@@ -35,6 +36,13 @@ class Database:
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
+
+    def changed(self) -> bool:
+        """Say whether somebody else has written since this was asked last; the first time, no."""
+        row = self.row("PRAGMA data_version")
+        version = int(row[0]) if row else 0
+        before, self._version = self._version, version
+        return before not in (None, version)
 
     def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
         """Give all rows of a question."""
@@ -78,7 +86,6 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
 
 
 def _prepare(db: sqlite3.Connection) -> None:
-    db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")  # a fact that was believed must survive a power cut
     db.execute("BEGIN IMMEDIATE")
     if db.execute("PRAGMA user_version").fetchone()[0] == 0:
@@ -87,6 +94,8 @@ def _prepare(db: sqlite3.Connection) -> None:
         db.execute(f"PRAGMA application_id = {APPLICATION}")
         db.execute(f"PRAGMA user_version = {VERSION}")
     db.execute("COMMIT")
+    # Only now: it writes a header at once, and whoever looks meanwhile must find a whole ledger or an empty file.
+    db.execute("PRAGMA journal_mode = WAL")
 
 
 def _statements(script: str) -> Iterator[str]:

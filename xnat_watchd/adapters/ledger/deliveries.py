@@ -32,6 +32,7 @@ class Retirement:
     name: str
     studies: tuple[int, ...]
     sent: bool  #: something of it was sent; else XNAT had all of it already
+    has_zip: bool = True  #: else others had put its study into XNAT
 
 
 class Deliveries:
@@ -129,16 +130,19 @@ class Deliveries:
         """Give the deliveries whose studies are all done."""
         rows = self._db.rows(
             """
-            SELECT d.id, d.name, json_group_array(s.key) AS studies,
-                   EXISTS (SELECT 1 FROM instances i JOIN studies t ON t.key = i.study
-                           WHERE t.delivery = d.id AND i.place IS NOT NULL) AS sent
+            SELECT d.id, d.name, d.kind = 'zip' AS has_zip, json_group_array(s.key) AS studies,
+                   d.kind <> 'zip' OR EXISTS (SELECT 1 FROM instances i JOIN studies t ON t.key = i.study
+                                              WHERE t.delivery = d.id AND i.place IS NOT NULL) AS sent
             FROM deliveries d JOIN studies s ON s.delivery = d.id
             WHERE d.state = 'taken' GROUP BY d.id HAVING min(s.standing = 'done') = 1 ORDER BY d.id
             """
         )
-        return [Retirement(r["id"], r["name"], tuple(json.loads(r["studies"])), bool(r["sent"])) for r in rows]
+        return [
+            Retirement(r["id"], r["name"], tuple(json.loads(r["studies"])), bool(r["sent"]), bool(r["has_zip"]))
+            for r in rows
+        ]
 
-    def retire(self, delivery: int, resting: str, now: datetime, *, sent: bool) -> None:
+    def retire(self, delivery: int, resting: str | None, now: datetime, *, sent: bool) -> None:
         """End a delivery whose studies are all done. `resting`: where its ZIP is to be put, below the root."""
         state = DeliveryState.FINISHED if sent else DeliveryState.DUPLICATE
         why = None if sent else "XNAT had every image already"

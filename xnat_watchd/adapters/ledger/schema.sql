@@ -3,9 +3,11 @@
 
 CREATE TABLE deliveries (
   id       INTEGER PRIMARY KEY AUTOINCREMENT,  -- people say "delivery 12": a number is never used twice
-  name     TEXT NOT NULL,                      -- path below the drop folder, as it was dropped
+  -- a ZIP; or what others put into XNAT and a person has told us to carry on: from its prearchive or its archive
+  kind     TEXT NOT NULL DEFAULT 'zip' CHECK (kind IN ('zip', 'prearchive', 'archive')),
+  name     TEXT NOT NULL,                      -- path below the drop folder, as it was dropped; else XNAT's name for it
   project  TEXT NOT NULL,
-  identity TEXT NOT NULL,                      -- device:inode:size:mtime, to know the file again after a crash
+  identity TEXT NOT NULL,                      -- device:inode:size:mtime, to know the file again; else its path in XNAT
   state    TEXT NOT NULL CHECK (state IN ('arriving', 'taken', 'rejected', 'duplicate', 'finished', 'withdrawn')),
   openings INTEGER NOT NULL DEFAULT 0,         -- how often opening it was begun
   sha256   TEXT,
@@ -18,13 +20,15 @@ CREATE TABLE deliveries (
   detail   TEXT,
   advice   TEXT,
   -- what is taken has been read to its end
-  CHECK (state NOT IN ('taken', 'finished', 'duplicate') OR sha256 IS NOT NULL),
+  CHECK (state NOT IN ('taken', 'finished', 'duplicate') OR (kind = 'zip') = (sha256 IS NOT NULL)),
   -- what has ended says when
   CHECK ((ended IS NOT NULL) = (state IN ('rejected', 'duplicate', 'finished', 'withdrawn')))
 ) STRICT;
 
 -- the same bytes for the same project are on their way at most once
 CREATE UNIQUE INDEX one_open_delivery ON deliveries (project, sha256) WHERE state = 'taken';
+-- and so is what lies in XNAT
+CREATE UNIQUE INDEX one_open_find ON deliveries (identity) WHERE state = 'taken' AND kind <> 'zip';
 
 CREATE TABLE studies (
   key         INTEGER PRIMARY KEY,
@@ -84,6 +88,7 @@ CREATE TABLE series (
   modality TEXT NOT NULL,
   image    INTEGER NOT NULL CHECK (image IN (0, 1)),
   left_out INTEGER NOT NULL DEFAULT 0 CHECK (left_out IN (0, 1)),
+  files    INTEGER,                            -- how many XNAT held when it was found there; of a ZIP they are counted
   PRIMARY KEY (study, uid),
   -- an image series is never left out: it is held until a person has decided
   CHECK (left_out = 0 OR image = 0)
@@ -157,3 +162,57 @@ CREATE TABLE ignored (
   why    TEXT NOT NULL,
   advice TEXT NOT NULL                         -- empty: nothing needs to be done about it
 ) STRICT, WITHOUT ROWID;
+
+-- every share that was ever asked for: remembered before it is asked for, ours once it was seen on the server
+CREATE TABLE shares (
+  destination TEXT NOT NULL,
+  id          TEXT NOT NULL,                   -- accession ID of the subject or session
+  label       TEXT NOT NULL,                   -- in the destination
+  fate        TEXT NOT NULL CHECK (fate IN ('intended', 'made', 'removed', 'refused')),
+  asked_by    TEXT NOT NULL,                   -- JSON list of the keys of the rows that asked for it
+  tries       INTEGER NOT NULL DEFAULT 0,
+  due         TEXT,
+  basis       TEXT NOT NULL DEFAULT '',        -- digest of what the server showed when it refused
+  intended    TEXT NOT NULL,
+  seen        TEXT,                            -- when it was first seen on the server
+  changed     TEXT NOT NULL,
+  why         TEXT NOT NULL DEFAULT '',
+  detail      TEXT NOT NULL DEFAULT '',
+  advice      TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (destination, id),
+  -- what is ours was seen, and only what was ours can be taken back
+  CHECK ((fate IN ('made', 'removed')) = (seen IS NOT NULL)),
+  -- what is refused says why
+  CHECK (fate <> 'refused' OR why <> '')
+) STRICT, WITHOUT ROWID;
+CREATE INDEX shares_due ON shares (due) WHERE fate = 'intended';
+
+-- the share tables that lie in the folder
+CREATE TABLE share_tables (
+  name    TEXT PRIMARY KEY,
+  checked TEXT NOT NULL,                       -- when its rows were last compared with the server
+  why     TEXT NOT NULL DEFAULT '',            -- why it cannot be read
+  advice  TEXT NOT NULL DEFAULT ''
+) STRICT, WITHOUT ROWID;
+
+-- what is true of their rows
+CREATE TABLE share_rows (
+  name     TEXT NOT NULL REFERENCES share_tables ON DELETE CASCADE,
+  key      TEXT NOT NULL,                      -- all that the row asks for: changed, it is another row
+  state    TEXT NOT NULL CHECK (state IN ('already there', 'shared', 'removed by someone', 'waiting', 'failed')),
+  sessions INTEGER NOT NULL,
+  since    TEXT NOT NULL,
+  PRIMARY KEY (name, key)
+) STRICT, WITHOUT ROWID;
+
+-- what ever became of rows: kept when the table is gone
+CREATE TABLE share_events (
+  id       INTEGER PRIMARY KEY,
+  at       TEXT NOT NULL,
+  name     TEXT NOT NULL,                      -- of the table
+  line     INTEGER NOT NULL,
+  key      TEXT NOT NULL,
+  state    TEXT NOT NULL,
+  sessions INTEGER NOT NULL,
+  reason   TEXT NOT NULL
+) STRICT;

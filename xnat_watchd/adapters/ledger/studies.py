@@ -13,8 +13,9 @@ from xnat_watchd.core.delivery import Instance, Item, Person, Place
 from xnat_watchd.core.errors import InDoubt, Undecided, WatchdError
 from xnat_watchd.core.judging import Sent
 from xnat_watchd.core.retry import LONGEST_DELAY
-from xnat_watchd.core.states import LINE, Event, Progress, Standing, after, beyond
+from xnat_watchd.core.states import LINE, Event, Kind, Progress, Standing, after, beyond
 
+CREATES = "creates subject"  #: an event in a study's story
 FATAL_RECOVERIES = 3  #: found busy at start-up so often, a study may be what kills us
 
 
@@ -27,6 +28,7 @@ class Facts:
     label: str | None = None
     session: str | None = None
     left_out: frozenset[str] = frozenset()
+    creates_subject: bool = False  #: XNAT has no such subject before we archive: it comes to be by our hand
     note: str = ""
 
 
@@ -56,15 +58,17 @@ class Studies:
                     _move(db, row["key"], Standing.BUSY, Event.RECOVERED, now, recoveries=times, in_doubt=1)
             return [f"{row['delivery']}.{row['number']}" for row in rows]
 
-    def take(self, now: datetime, closed: Collection[str] = ()) -> Item | None:
+    def take(self, now: datetime, closed: Collection[str] = (), only: Collection[int] | None = None) -> Item | None:
         """Take the next study that may be worked on, and write down that we are about to act.
 
         Furthest first, so that studies get done. Never two of one subject in the archive (F38), never one whose
-        StudyInstanceUID is still under way from an earlier ZIP, none of the `closed` projects.
+        StudyInstanceUID is still under way from an earlier ZIP, none of the `closed` projects, and one of `only`
+        these keys where they are given.
         """
         with self._db.change() as db:
             row = db.execute(_NEXT, {
                 "now": text(now), "horizon": text(now + LONGEST_DELAY), "closed": json.dumps(sorted(closed)),
+                "only": json.dumps(None if only is None else sorted(only)),
             }).fetchone()  # fmt: skip
             if row is None:
                 return None
@@ -85,9 +89,14 @@ class Studies:
                 _leave_out(db, item.key, facts.left_out)
             _move(db, item.key, Standing.BUSY, event, now, detail=facts.note or None, progress=reached, attempts=0,
                   recoveries=0, in_doubt=0, since=None, due=None, advice=None,
-                  why=f"waits: `pipeline.until` asks for no more than {until}" if event is Event.PARKED else None,
+                  why=_waits_for(until) if event is Event.PARKED else None,
                   **_columns(facts))  # fmt: skip
         return reached
+
+    def park(self, item: Item, now: datetime, until: Progress) -> None:
+        """Put a study back that was taken although it has come as far as `until` asks for."""
+        with self._db.change() as db:
+            _move(db, item.key, Standing.BUSY, Event.PARKED, now, attempts=item.attempts - 1, why=_waits_for(until))
 
     def postpone(self, item: Item, due: datetime, now: datetime, error: WatchdError, *, charged: bool) -> None:
         """Wait until `due`. What is not charged leaves the attempts as they were before it was taken."""
@@ -180,9 +189,9 @@ class Studies:
     def series(self, item: Item, *, at_place: bool = False) -> dict[str, Sent]:
         """Give the study's series by UID with their number of instances; `at_place`: only what was sent there."""
         rows = self._db.rows(
-            "SELECT x.uid, x.image, count(*) AS n FROM instances i JOIN series x ON x.study = i.study"
-            " AND x.uid = i.series WHERE i.study = ? AND NOT x.left_out AND (NOT ? OR i.place ="
-            " (SELECT id FROM places WHERE study = i.study AND ended IS NULL)) GROUP BY x.uid",
+            "SELECT x.uid, x.image, coalesce(x.files, count(i.sop_uid)) AS n FROM series x LEFT JOIN instances i"
+            " ON i.study = x.study AND i.series = x.uid WHERE x.study = ? AND NOT x.left_out AND (NOT ? OR i.place ="
+            " (SELECT id FROM places WHERE study = x.study AND ended IS NULL)) GROUP BY x.uid HAVING n > 0",
             item.key,
             at_place,
         )
@@ -240,6 +249,11 @@ class Studies:
         """Keep what was found out in the middle of a step, before the next request is made."""
         with self._db.change() as db:
             _set(db, item.key, now, _columns(facts))
+            if facts.creates_subject:
+                db.execute(
+                    "INSERT INTO events (at, delivery, study, event, detail) VALUES (?,?,?,?,?)",
+                    (text(now), item.delivery, item.key, CREATES, facts.subject),
+                )
 
     def claim_subject(self, item: Item, subject: str) -> None:
         """Let this study's person stand behind a subject label; `Undecided` when another person does already."""
@@ -262,11 +276,13 @@ class Studies:
 
 
 _NEXT = """
-SELECT s.*, (SELECT o.server_uid FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
+SELECT s.*, (SELECT kind FROM deliveries d WHERE d.id = s.delivery) AS kind,
+            (SELECT o.server_uid FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
              AND o.server_uid IS NOT NULL ORDER BY o.key LIMIT 1) AS known_server_uid
 FROM studies s
 WHERE (s.standing = 'ready' OR (s.standing = 'waiting' AND (s.due <= :now OR s.due > :horizon)))
   AND s.project NOT IN (SELECT value FROM json_each(:closed))
+  AND (:only = 'null' OR s.key IN (SELECT value FROM json_each(:only)))
   AND NOT EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
                   AND o.key < s.key AND o.standing <> 'done')
   AND (s.progress NOT IN ('uploaded', 'archived') OR NOT EXISTS (
@@ -292,7 +308,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int) -> Item:
         place=Place(current["project"], current["timestamp"], current["folder"]) if current else None,
         spoke_at=moment(current["spoke"]) if current else None,
         missing_before=frozenset(json.loads(former["missing"])) if former else frozenset(),
-        subject=row["subject"], label=row["label"], session=row["session"],
+        subject=row["subject"], label=row["label"], session=row["session"], kind=Kind(row["kind"]),
     )  # fmt: skip
 
 
@@ -339,6 +355,10 @@ def _columns(facts: Facts) -> dict[str, object]:
 
 def _reason(error: WatchdError) -> dict[str, object]:
     return {"why": str(error), "detail": error.detail or None, "advice": error.advice}
+
+
+def _waits_for(until: Progress) -> str:
+    return f"waits: `pipeline.until` asks for no more than {until}"
 
 
 def _leave_out(db: sqlite3.Connection, key: int, series: Collection[str]) -> None:

@@ -8,6 +8,11 @@ from xnat_watchd.adapters.ledger.database import Database
 
 Rows = list[dict[str, Any]]
 
+_INSTANCES = """
+coalesce((SELECT sum(files) FROM series x WHERE x.study = s.key),
+         (SELECT count(*) FROM instances i WHERE i.study = s.key)) AS instances
+"""
+
 
 class Views:
     """Questions only: nothing here changes anything."""
@@ -25,6 +30,11 @@ class Views:
         for r in self._db.rows("SELECT progress, standing, count(*) AS n FROM studies GROUP BY progress, standing"):
             counts.setdefault(r["progress"], {})[r["standing"]] = r["n"]
         return counts
+
+    def confirmed_projects(self) -> list[str]:
+        """Give the projects for which XNAT has taken a study: any other name was only a folder's."""
+        rows = self._db.rows("SELECT DISTINCT project FROM studies WHERE progress <> 'received'")
+        return [row["project"] for row in rows]
 
     def ignored(self) -> Rows:
         """Give the files in the drop folder that are not taken, with why and what to do."""
@@ -58,9 +68,8 @@ class Views:
         deliveries = self._give("SELECT id, name, project, state, why FROM deliveries ORDER BY id DESC LIMIT ?", most)
         for delivery in deliveries:
             delivery["studies"] = self._give(
-                "SELECT number, progress, standing, subject, label, why,"
-                " (SELECT count(*) FROM instances i WHERE i.study = s.key) AS instances"
-                " FROM studies s WHERE delivery = ? ORDER BY number",
+                f"SELECT number, progress, standing, subject, label, why, {_INSTANCES} FROM studies s"  # noqa: S608 - words of our own
+                " WHERE delivery = ? ORDER BY number",
                 delivery["id"],
             )
         return deliveries[::-1]
@@ -71,14 +80,14 @@ class Views:
         if not found:
             return None
         studies = self._give(
-            "SELECT s.*, (SELECT count(*) FROM instances i WHERE i.study = s.key) AS instances"
-            " FROM studies s WHERE delivery = ? ORDER BY number",
+            f"SELECT s.*, {_INSTANCES} FROM studies s WHERE delivery = ? ORDER BY number",  # noqa: S608 - words of our own
             number,
         )
         for study in studies:
             study["series"] = self._give(
-                "SELECT x.number, x.modality, x.left_out, count(i.sop_uid) AS instances FROM series x LEFT JOIN"
-                " instances i ON i.study = x.study AND i.series = x.uid WHERE x.study = ? GROUP BY x.uid",
+                "SELECT x.number, x.modality, x.left_out, coalesce(x.files, count(i.sop_uid)) AS instances"
+                " FROM series x LEFT JOIN instances i ON i.study = x.study AND i.series = x.uid WHERE x.study = ?"
+                " GROUP BY x.uid",
                 study["key"],
             )
             study["places"] = self._give("SELECT * FROM places WHERE study = ? ORDER BY id", study["key"])

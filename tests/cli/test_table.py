@@ -1,0 +1,49 @@
+"""Rows are shown so that no terminal and no spreadsheet obeys them, thousands of them at once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+
+import pytest
+
+from xnat_watchd.cli import table
+
+ROWS = [{"id": "P1", "name": "Ünï\x1b[31m"}, {"id": "王小東", "name": "=1+1"}]
+
+
+def test_columns_stand_below_each_other_whatever_the_script(capsys: pytest.CaptureFixture[str]) -> None:
+    table.show(ROWS, ("id", "name"))
+    assert capsys.readouterr().out.splitlines() == ["ID      NAME", "P1      Ünï [31m", "王小東  =1+1"]
+
+
+def test_programs_get_every_letter(capsys: pytest.CaptureFixture[str]) -> None:
+    table.show(ROWS, ("id", "name"), "json")
+    assert json.loads(capsys.readouterr().out) == ROWS
+
+
+def test_a_spreadsheet_computes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    table.show(ROWS, ("id", "name"), "csv")
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    assert rows[0] == ["id", "name"]
+    assert rows[2] == ["王小東", "'=1+1"]
+
+
+def test_nothing_is_a_heading_an_empty_list_or_a_line_of_names(capsys: pytest.CaptureFixture[str]) -> None:
+    for form in ("table", "json", "csv"):
+        table.show([], ("id", "name"), form)
+    assert capsys.readouterr().out.split() == ["ID", "NAME", "[]", "id,name"]
+
+
+def test_thousands_of_rows_take_no_time(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"label": f"S{n:05}", "id": f"XNAT_S{n:05}"} for n in range(20_000)]
+    began = time.process_time()
+    table.show(rows, ("label", "id"))
+    assert time.process_time() - began < 1
+    assert len(capsys.readouterr().out.splitlines()) == 20_001
+
+
+def test_things_are_counted_in_english() -> None:
+    assert [table.counted(range(n), "subject") for n in (0, 1, 2)] == ["0 subjects", "1 subject", "2 subjects"]

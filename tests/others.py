@@ -1,0 +1,68 @@
+"""What other people and programs do to an XNAT that we work with too: plain HTTP, nothing of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+from tests.sandbox.kit import Visitor
+from tests.station import Station, Time
+from xnat_watchd.adapters.clock import SystemClock
+from xnat_watchd.adapters.credentials import Secret
+from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
+from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.sandbox import Sandbox
+
+STAMP = "20240131_101112001"
+
+
+def sent_by_others(
+    xnat: Sandbox,
+    folder: str,
+    content: bytes,
+    *,
+    project: str = "P1",
+    stamp: str = STAMP,
+    ready: bool = True,
+    who: tuple[str, str] = ("tech", "secret"),
+) -> str:
+    """Put a study into a project's prearchive as a DICOM sender does; give its address there."""
+    address = f"/prearchive/projects/{project}/{stamp}/{folder}"
+    with Visitor(xnat, *who) as other:
+        other.sent(content, dest=address, session=folder)
+        if ready and not other.is_old:
+            other.ask("POST", f"/data{address}", params={"action": "build"})
+    if not ready:
+        xnat._site.store.rows[(project, stamp, folder)].status = "RECEIVING"
+    return address
+
+
+def archived_by_others(
+    xnat: Sandbox, folder: str, content: bytes, subject: str, session: str, *, who: tuple[str, str] = ("tech", "secret")
+) -> None:
+    """Put a study into the archive of P1 under these labels."""
+    address = sent_by_others(xnat, folder, content, who=who)
+    with Visitor(xnat, *who) as other:
+        other.archived(address, subject=subject, session=session)
+
+
+def entered_by_others(xnat: Sandbox, subject: str, who: tuple[str, str] = ("tech", "secret"), **values: str) -> None:
+    """Enter demographics of a subject of P1 by hand; a subject that is not there is made."""
+    with Visitor(xnat, *who) as other:
+        assert other.put(f"/data/projects/P1/subjects/{subject}", values).ok
+
+
+@contextmanager
+def beside_others(
+    folder: Path, dialect: str, rules: Callable[[], ProjectRules]
+) -> Iterator[tuple[Sandbox, XnatGateway, Station]]:
+    """Give an XNAT with two projects, a gateway to it, and a workstation that works through this gateway."""
+    with Sandbox(folder / "xnat", dialect, users={"tech": "secret"}, projects=["P1", "P2"]) as xnat:
+        server = XnatServer(xnat.url, user="tech", password=Secret("secret"), clock=SystemClock(), stop=Event())
+        gateway = server.gateway()
+        station = Station(folder / "watchd", gateway, Time(), rules=lambda _: rules())
+        yield xnat, gateway, station
+        station.close()
+        server.close()

@@ -1,0 +1,121 @@
+"""Sections 5.1 to 5.5: the archive service."""
+
+from tests.sandbox.contract.rows import Row
+from tests.sandbox.contract.shapes import json, nothing, page, table, uris, xml
+
+POST = "POST /data/services/archive?src={row}"
+OTHER = "POST /data/services/archive?src={other}&subject=S1&session=E1"
+LABELS = "&subject=S1&session=E1"
+ARCHIVED = "/data/archive/projects/P1/subjects/S1/experiments/E1"
+IN_ONE_SESSION = "session P1/E1 of S1: 1:2"
+
+REQUESTS = (
+    Row("5.1", "a row", POST + LABELS, 200, uris(ARCHIVED), after=IN_ONE_SESSION + ";no row P1"),
+    Row("5.1", "a row", "POST /data/services/archive?src=/data{row}" + LABELS, 200, uris(ARCHIVED)),
+    Row("5.1", "a row", "POST /data/services/archive", 200, uris(ARCHIVED), form={"src": "{row}"}),
+    Row("5.1", "a row", "POST /data/services/archive?project=P1&PREARC_TIMESTAMP=20240131_101112001"
+        "&PREARC_SESSION_FOLDER=E1", 200, uris(ARCHIVED)),
+    Row("5.1", "a row", POST + "&subject=S2&label=X", 200, uris("/data/archive/projects/P1/subjects/S2/experiments/X")),
+    Row("5.1", "a row", POST + "&EXPT_LABEL=X", 200, uris("/data/archive/projects/P1/subjects/S1/experiments/X")),
+    Row("5.1", "a row", POST + "&xnat:mrSessionData/label=X", 200,
+        uris("/data/archive/projects/P1/subjects/S1/experiments/X")),
+    Row("5.1", "a row", POST + "&project=P3", 200, uris(ARCHIVED), after="session P3/E1;no session P1/E1"),
+    Row("5.1", "a row", POST + "&redirect=true", 303, told=f"Location: http://.*{ARCHIVED}", after="session P1/E1"),
+    Row("5.1", "a row", POST + "&auto-archive=true", 303, told=f"Location: http://.*{ARCHIVED}"),
+    Row("5.1", "policy 4, a row", POST + "&auto-archive=false", 303, told="Location: "),
+    Row("5.1", "a row, policy 4", POST, 303, told="Location: "),
+    Row("5.1", "a row, policy 4", POST + "&auto-archive=false", 200, uris(ARCHIVED)),
+    Row("5.1", "a row", POST + "&http-session-listener=H", 303, nothing, told="Location: .*/app/", after="session P1/E1"),
+    Row("5.1", "a row, archived and heard as H", "GET /xapi/event_tracking/H", 200,
+        json("key payload succeeded finalMessage",
+             '"succeeded":true.*Archive:/archive/projects/P1/subjects/S1/experiments/E1')),
+    Row("5.1", "a row", POST + "&dest=/archive/projects/P1", 500, page()),
+    Row("5.1", "a row, another row", POST + "&src={other}", 200, xml("ResultSet", "ARCHIVING")),
+    Row("5.1", "a row, another row", POST + "&src={other}&format=json", 200, table(rows=2)),
+)  # fmt: skip
+
+RUNS = (
+    Row("5.2", "policy 4, a row", POST, 303, nothing, told=f"Location: http://.*{ARCHIVED}"),
+    Row("5.2", "an archived session, the same again", OTHER, 500,
+        page("FAILED: Unable to archive E2: Operation Failed: Session already exists with matching files"),
+        after="row P1/E2 CONFLICT"),
+    Row("5.2", "a row of no files, built", POST, 500, page("FAILED: Unable to archive"), after="row P1/E1 ERROR"),
+    Row("5.2", "a row", POST + LABELS, 500, page("time-out"), options={"archiving_takes": 0.2, "archive_timeout": 0.05},
+        after="row P1/E1 (_?ARCHIVING)"),
+    Row("5.2", "a row, another row", POST + "&src={other}", 200, after="session P1/E1;session P1/E2"),
+    Row("5.2", "a row, another row", POST + "&src={other}", 403, who="collab", after="row P1/E1 READY"),
+    Row("5.3", "an archived session, another series", OTHER, 200, uris(ARCHIVED),
+        after="session P1/E1 of S1: 1:2 2:1;no row P1"),
+    Row("5.3", "an archived session, the same again", OTHER + "&overwrite=append", 200, uris(ARCHIVED),
+        after=IN_ONE_SESSION),
+    Row("5.3", "an archived session, the same again", OTHER + "&overwrite=delete", 200, uris(ARCHIVED),
+        after=IN_ONE_SESSION),
+    Row("5.3", "an archived session, the same again", OTHER + "&overwrite=banana", 500, page("matching files")),
+    Row("5.3", "an archived session, policy 5, the same again", OTHER, 303, after=IN_ONE_SESSION),
+    Row("5.3", "an archived session, the same again", OTHER + "&overwrite_files=true", 500, page("matching files")),
+    Row("5.3", "an archived session, a row, another series called E1", OTHER + "&src={row}", 200,
+        after="row P1/E2 CONFLICT;row P1/E1 CONFLICT"),
+    Row("5.3", "an archived session, a row, another series called E1", OTHER + "&src={row}&overwrite=append", 200,
+        after="session P1/E1 of S1: 1:2 2:1;row P1/E1 CONFLICT"),
+    Row("5.3", "an archived session, a row, another series called E1",
+        OTHER + "&src={row}&overwrite=append&overwrite_files=true", 200,
+        after="session P1/E1 of S1: 1:2 2:1;no row P1"),
+    Row("5.3", "an archived session, a row, another series called E1", OTHER + "&src={row}&overwrite=delete", 200,
+        after="session P1/E1 of S1: 1:2 2:1;no row P1"),
+    Row("5.3", "an archived session, another row of that label", "POST /data{row}?action=commit&AA=true", 500,
+        page("matching files"), after="row P1/E1 CONFLICT"),
+    Row("5.3", "an archived session, policy 4, more by import, six minutes", "GET {listing}", 200, table(rows=0),
+        after="session P1/E1 of S1: 1:2 2:1"),
+)  # fmt: skip
+
+REFUSALS = (
+    Row("5.4", "", "POST /data/services/archive?src=/banana", 400, page()),
+    Row("5.4", "", "POST /data/services/archive?src=/archive/projects/P1/subjects/S1", 400, page()),
+    Row("5.4", "a row", POST, 403, page(), who="collab", after="row P1/E1 READY"),
+    Row("5.4", "an unassigned row", "POST /data/services/archive?src={unassigned}", 403, page()),
+    Row("5.4", "a locked row", POST, 403, page("(?i)already in progress")),
+    Row("5.4", "", "POST /data/services/archive", 404, page()),
+    Row("5.4", "", "POST /data/services/archive?project=P1&PREARC_TIMESTAMP=20240131_101112001", 404, page()),
+    Row("5.4", "", "POST /data/services/archive?src={gone}", 404, page()),
+    Row("5.4", "an archived session", POST, 404, page()),
+    Row("5.4", "", "POST /data/services/archive?src={nowhere}", 500, page()),
+    Row("5.4", "a row, its entry lost", POST, 500, page()),
+    Row("5.4", "", "GET /data/services/archive?src={row}", 405, page()),
+)  # fmt: skip
+
+CONFLICTS = (
+    Row("5.5", "an archived session, a CT of that UID", OTHER, 500, page("modality"), after="row P1/E2 CONFLICT"),
+    Row("5.5", "an archived session, a CT of that UID", OTHER + "&overwrite=delete", 500, page("modality")),
+    Row("5.5", "an archived session, another series",
+        "POST /data/services/archive?src={other}&subject=S2&session=E1", 500, page("Exists for another Subject"),
+        after="row P1/E2 CONFLICT;subject P1/S2"),
+    Row("5.5", "an archived session, another series",
+        "POST /data/services/archive?src={other}&subject=S2&session=E1&overwrite=delete", 500,
+        page("Exists for another Subject")),
+    Row("5.5", "an archived session, another study", OTHER, 500, page("session UID"), after="row P1/E2 CONFLICT"),
+    Row("5.5", "an archived session, another study", OTHER + "&overwrite=append", 200, uris(ARCHIVED),
+        after="session P1/E1 of S1: 1:2 1-MR1:1"),
+    Row("5.5", "an archived session, another series of that number", OTHER, 200, uris(ARCHIVED),
+        after="session P1/E1 of S1: 1:2 1-MR1:1"),
+    Row("5.5", "an archived session, that series under another number", OTHER, 500, page("same UID")),
+    Row("5.5", "an archived session, that series under another number", OTHER + "&overwrite=append", 200,
+        uris(ARCHIVED), after="session P1/E1 of S1: 1:3"),
+    Row("5.5", "an archived session in the making, another series", OTHER, 500, page("in progress"),
+        after="row P1/E2 CONFLICT", options={"pipelines_take": 60}),
+    Row("5.5", "an archived session in the making, another series", OTHER + "&overwrite=append", 200, uris(ARCHIVED),
+        options={"pipelines_take": 60}),
+    Row("5.5", "an archived session, the same again",
+        "POST /data/services/archive?src={other}&subject=S1&session=E1_COPY", 200,
+        uris("/data/archive/projects/P1/subjects/S1/experiments/E1_COPY"), after="session P1/E1;session P1/E1_COPY"),
+    Row("5.5", "a subject, a row", POST + "&subject=s1", 200, uris(ARCHIVED)),
+    Row("5.5", "a subject, a row", POST + "&subject=XNAT_S00001", 200, uris(ARCHIVED)),
+    Row("5.5", "a row", POST + "&subject=S.1&session=E%201", 200,
+        uris("/data/archive/projects/P1/subjects/S_1/experiments/E_1")),
+    Row("5.5", "an unassigned row", "POST /data/services/archive?src={unassigned}", 500, page(), who="root"),
+    Row("5.5", "a row", POST.replace("services/archive", "services/validate-archive") + LABELS, 200, xml("ResultSet")),
+    Row("5.5", "an archived session, the same again",
+        OTHER.replace("services/archive", "services/validate-archive") + "&format=json", 200,
+        table("code type message", 1, "matching files")),
+)  # fmt: skip
+
+ROWS = (*REQUESTS, *RUNS, *REFUSALS, *CONFLICTS)

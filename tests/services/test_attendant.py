@@ -1,0 +1,232 @@
+"""The main thread's watch, look by look: a real datagram socket stands for systemd, the time is a test's."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import pytest
+
+from tests.station import Notes, Time
+from xnat_watchd.adapters.notify import Notifier
+from xnat_watchd.adapters.publication import Publication
+from xnat_watchd.core.pulse import Pulse
+from xnat_watchd.daemon.attendant import Attendant
+
+EMPTY: dict[str, Any] = {
+    "at": "2026-01-01T00:00:00+00:00", "daemon": {"running": True, "pid": 1}, "xnat": {"server": "https://x"},
+    "gate": {"open": True}, "projects_shut": {}, "deliveries": {}, "studies": {}, "under_way": [], "ignored": [],
+    "attention": [],
+}  # fmt: skip
+
+
+@dataclass
+class Stage:
+    """An attendant and what it is told and tells."""
+
+    attendant: Attendant
+    systemd: socket.socket
+    time: Time
+    pulse: Pulse
+    log: Notes
+    status: Path
+    stderr: Path
+    picture: dict[str, Any]
+    state: dict[str, Any] = field(default_factory=lambda: {"ready": False, "cost": 0.0, "taken": 0})
+
+    def told(self) -> list[str]:
+        """Give what systemd was told since the last time."""
+        found = []
+        while True:
+            try:
+                found.append(self.systemd.recv(65536).decode())
+            except BlockingIOError:
+                return found
+
+    def look(self, **pass_: float) -> list[str]:
+        self.time.pass_(**(pass_ or {"seconds": 0.5}))
+        self.attendant.look()
+        return self.told()
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    time, log, pulse, picture = Time(), Notes(), Pulse(["worker-1", "intake"]), dict(EMPTY)
+    status, stderr = tmp_path / "status.json", tmp_path / "stderr"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, stderr.open("w") as said:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setblocking(False)  # noqa: FBT003 - as the library has it
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        notifier = Notifier.from_environment()
+        yield _staged(systemd, notifier, said, (time, log, pulse, picture, status, stderr))
+        notifier.close()
+
+
+def _staged(systemd: socket.socket, notifier: Notifier, said: TextIO, rest: tuple[Any, ...]) -> Stage:
+    time, log, pulse, picture, status, stderr = rest
+    state: dict[str, Any] = {"ready": False, "cost": 0.0, "taken": 0}
+
+    def take() -> dict[str, Any]:
+        time.pass_(seconds=state["cost"])
+        state["taken"] += 1
+        return {**picture, "at": time.now().isoformat()}
+
+    attendant = Attendant(
+        picture=take, is_ready=lambda: bool(state["ready"]), pulse=pulse, notifier=notifier,
+        publication=Publication(status), clock=time, log=log, stderr=said,
+    )  # fmt: skip
+    return Stage(attendant, systemd, time, pulse, log, status, stderr, picture, state)
+
+
+# -- ready -------------------------------------------------------------------------------------------------
+
+
+def test_systemd_is_asked_for_time_until_everything_stands_and_then_told_once(stage: Stage) -> None:
+    told = stage.look()
+    assert "EXTEND_TIMEOUT_USEC=60000000" in told
+    assert "READY=1" not in told
+    stage.state["ready"] = True
+    told = stage.look()
+    assert "READY=1" in told
+    assert stage.log.events() == ["daemon.ready"]
+    told = stage.look()
+    assert "READY=1" not in told
+    assert not any(one.startswith("EXTEND") for one in told)
+
+
+def test_what_systemd_was_too_busy_to_hear_is_said_again(stage: Stage) -> None:
+    stage.state["ready"] = True
+    for _ in range(50):  # nobody reads, so the kernel soon takes no more
+        stage.attendant._notifier.watchdog()
+    stage.attendant.look()
+    assert "READY=1" not in stage.told()
+    assert "READY=1" in stage.look()
+    assert stage.log.events() == ["daemon.ready"]
+
+
+def test_a_reload_begins_and_ends(stage: Stage) -> None:
+    stage.state["ready"] = True
+    stage.look()
+    stage.attendant.reloading()
+    (told,) = stage.told()
+    assert told == f"RELOADING=1\nMONOTONIC_USEC={round(stage.time.since_start * 1_000_000)}"
+    assert "READY=1" in stage.look()
+
+
+def test_a_stop_may_take_as_long_as_the_threads_keep_their_promises(stage: Stage) -> None:
+    stage.attendant.stopping()
+    stage.pulse.promise("worker-1", stage.time.since_start + 100)
+    stage.attendant.wait()
+    assert stage.told() == ["STOPPING=1", "EXTEND_TIMEOUT_USEC=60000000"]
+    stage.time.pass_(seconds=101)
+    stage.attendant.wait()
+    assert stage.told() == []
+
+
+# -- the line ----------------------------------------------------------------------------------------------
+
+
+def test_the_line_for_systemctl_is_said_when_it_changes(stage: Stage) -> None:
+    assert "STATUS=0 under way, 0 held, 0 complete" in stage.look()
+    assert not any(one.startswith("STATUS") for one in stage.look())
+    stage.picture["studies"] = {"received": {"busy": 2, "held": 1}, "complete": {"done": 3}}
+    stage.picture["gate"] = {"open": False, "why": "XNAT cannot be reached"}
+    said = "STATUS=2 under way, 1 held, 3 complete; waiting for XNAT: XNAT cannot be reached"
+    assert said in stage.look()
+
+
+def test_the_line_says_what_else_is_wrong(stage: Stage) -> None:
+    stage.picture["attention"] = [{"item": "disk", "why": "too little room is left"}, {"item": "1.1", "why": "held"}]
+    assert "STATUS=0 under way, 0 held, 0 complete; too little room is left" in stage.look()
+
+
+# -- hangs -------------------------------------------------------------------------------------------------
+
+
+def test_while_every_thread_keeps_its_promise_systemd_is_told_at_every_look(stage: Stage) -> None:
+    stage.pulse.promise("worker-1", stage.time.since_start + 7200)  # an upload
+    for _ in range(100):
+        assert "WATCHDOG=1" in stage.look(minutes=1)
+
+
+def test_of_a_thread_that_is_late_systemd_hears_by_silence_and_the_journal_gets_every_stack_once(stage: Stage) -> None:
+    stage.pulse.promise("worker-1", stage.time.since_start + 10)
+    stage.look(seconds=9)
+    for _ in range(5):
+        assert "WATCHDOG=1" not in stage.look(seconds=2)
+    assert [(event, facts["reason"]) for event, facts in stage.log.lines] == [("daemon.hangs", "worker-1")]
+    stacks = stage.stderr.read_text()
+    assert "(most recent call first)" in stacks
+    assert stacks.count("in test_of_a_thread_that_is_late") == 1
+    stage.pulse.promise("worker-1", stage.time.since_start + 10)
+    assert "WATCHDOG=1" in stage.look()
+
+
+def test_the_stacks_show_no_values(stage: Stage) -> None:
+    canary = "Zyx9" + "canary7Qw"
+    stage.pulse.promise("intake", stage.time.since_start)
+    stage.look()
+    assert stage.stderr.stat().st_size
+    assert canary not in stage.stderr.read_text()
+
+
+def test_the_next_hang_is_told_too(stage: Stage) -> None:
+    for _ in range(2):
+        stage.pulse.promise("intake", stage.time.since_start)
+        stage.look()
+        stage.pulse.rest("intake")
+        stage.look()
+    assert stage.log.events() == ["daemon.hangs", "daemon.hangs"]
+
+
+# -- the clock ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("days", [-400, -2, 2, 400])
+def test_a_clock_that_was_set_by_days_is_told_once(stage: Stage, days: int) -> None:
+    stage.look()
+    stage.time.since_start -= 86400 * days
+    stage.look(days=days)
+    stage.look()
+    assert stage.log.events() == ["clock.jumped"]
+
+
+def test_a_clock_that_is_put_right_by_an_hour_is_not_worth_a_word(stage: Stage) -> None:
+    stage.look()
+    stage.time.since_start -= 3600
+    stage.look(hours=1)
+    assert stage.log.events() == []
+
+
+# -- the published status ----------------------------------------------------------------------------------
+
+
+def test_the_status_is_published_when_it_changes_and_from_time_to_time(stage: Stage) -> None:
+    stage.look()
+    first = stage.status.stat().st_ino, json.loads(stage.status.read_text())["at"]
+    stage.look()
+    assert json.loads(stage.status.read_text())["at"] == first[1]
+    stage.look(seconds=10)
+    assert json.loads(stage.status.read_text())["at"] > first[1]
+    stage.picture["deliveries"] = {"taken": 1}
+    stage.look()
+    assert json.loads(stage.status.read_text())["deliveries"] == {"taken": 1}
+    assert [path.name for path in stage.status.parent.glob("*status*")] == ["status.json"]
+
+
+def test_a_look_that_is_costly_is_taken_more_rarely_and_everything_else_goes_on(stage: Stage) -> None:
+    stage.state["cost"] = 0.2  # a ledger with a hundred thousand studies
+    for _ in range(40):
+        assert "WATCHDOG=1" in stage.look()
+    assert 4 <= stage.state["taken"] <= 7
+
+
+def test_a_folder_that_takes_nothing_stops_nobody(stage: Stage) -> None:
+    stage.attendant._publication = Publication(stage.status.parent / "gone" / "status.json")
+    stage.state["ready"] = True
+    assert "READY=1" in stage.look()
+    assert "WATCHDOG=1" in stage.look()

@@ -1,0 +1,187 @@
+"""What threads are handed: signs of life, patience with disks, and discretion about names."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.gateway.gateway_kit import server_at
+from tests.adapters.gateway.scripted_xnat import Asked, scripted_xnat
+from tests.station import Notes, Time
+from xnat_watchd.adapters.files import Disk
+from xnat_watchd.daemon.hands import SLOWEST_DISK, STEP_TAKES, Discreet, Heart, PatientDisk, Projects
+
+NAME = "worker-1"
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def heart(time: Time) -> Heart:
+    return Heart([NAME], time)
+
+
+def as_worker(act: Callable[[], object], name: str = NAME) -> None:
+    thread = threading.Thread(target=act, name=name)
+    thread.start()
+    thread.join()
+
+
+def is_late(heart: Heart, time: Time, *, after: float) -> bool:
+    return heart.pulse.broken(time.since_start + after) == [NAME]
+
+
+# -- signs of life -----------------------------------------------------------------------------------------
+
+
+def test_a_beat_is_a_promise_to_be_back_soon(heart: Heart, time: Time) -> None:
+    as_worker(heart.beat)
+    assert not is_late(heart, time, after=STEP_TAKES)
+    assert is_late(heart, time, after=STEP_TAKES + 1)
+
+
+def test_each_look_whether_to_stop_is_a_sign_of_life(heart: Heart, time: Time) -> None:
+    as_worker(heart.beat)
+    time.pass_(seconds=STEP_TAKES)
+    as_worker(heart.stop.is_set)
+    assert not is_late(heart, time, after=STEP_TAKES)
+    time.pass_(seconds=STEP_TAKES)
+    as_worker(lambda: heart.stop.wait(0))
+    assert not is_late(heart, time, after=STEP_TAKES)
+
+
+def test_a_thread_that_promised_nothing_is_not_waited_for(heart: Heart, time: Time) -> None:
+    as_worker(heart.beat, "MainThread")
+    assert not is_late(heart, time, after=1e9)
+
+
+def test_it_still_stops(heart: Heart) -> None:
+    assert not heart.stop.is_set()
+    heart.stop.set()
+    assert heart.stop.is_set()
+    assert heart.stop.wait(10)
+
+
+class Heard(Time):
+    """A clock that knows how often somebody looked at it, and wakes who waits for some looks more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._looks = threading.Semaphore(0)
+
+    def monotonic(self) -> float:
+        self._looks.release()
+        return super().monotonic()
+
+    def wait_for(self, looks: int) -> bool:
+        return all(self._looks.acquire(timeout=10) for _ in range(looks))
+
+
+def test_an_answer_may_be_waited_for_without_end_and_the_one_who_waits_is_seen_to_live() -> None:
+    clock = Heard()
+    heart, answered = Heart([NAME], clock), []
+    with scripted_xnat() as xnat:
+
+        def reply(asked: Asked) -> None:
+            clock._looks = threading.Semaphore(0)
+            answered.append(clock.wait_for(4))
+            asked.answer(200, '{"ResultSet": {"Result": []}}')
+
+        xnat.on("GET", "/data/projects", reply)
+        server = server_at(xnat.url, clock=clock, stop=heart.stop)
+        gateway = server.gateway()
+        as_worker(gateway.projects)
+        server.close()
+    assert answered == [True]
+
+
+# -- disks -------------------------------------------------------------------------------------------------
+
+
+class SlowDisk(Disk):
+    """A disk on which a file lies for as long as a slow one takes to copy it."""
+
+    def __init__(self, heart: Heart, time: Time) -> None:
+        self.late: list[str] = []
+        self._heart, self._time = heart, time
+
+    def pass_time(self, size: int) -> None:
+        self._time.pass_(seconds=size / SLOWEST_DISK)
+        self.late += self._heart.pulse.broken(self._time.since_start)
+
+
+def test_a_copy_may_take_as_long_as_a_slow_disk_needs(
+    heart: Heart, time: Time, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big, slow = 20_000_000_000, SlowDisk(heart, time)
+    with (tmp_path / "a.zip").open("wb") as file:
+        file.truncate(big)
+
+    def move(_: Disk, source: Path, target: Path) -> Path:
+        slow.pass_time(source.stat().st_size)
+        return target
+
+    def take(_: Disk, source: Path, target: Path, seen: object) -> None:
+        del target, seen
+        slow.pass_time(source.stat().st_size)
+
+    monkeypatch.setattr(Disk, "move", move)
+    monkeypatch.setattr(Disk, "take", take)
+    disk = PatientDisk(heart)
+    (seen,) = disk.look(tmp_path)
+    as_worker(lambda: disk.take(tmp_path / "a.zip", tmp_path / "b.zip", seen))
+    as_worker(lambda: disk.move(tmp_path / "a.zip", tmp_path / "b.zip"))
+    assert slow.late == []
+    assert is_late(heart, time, after=STEP_TAKES + 1)
+
+
+# -- discretion --------------------------------------------------------------------------------------------
+
+CANARY = "Quokka_Zenobia"
+
+
+@pytest.fixture
+def notes() -> Notes:
+    return Notes()
+
+
+@pytest.fixture
+def projects() -> Projects:
+    projects = Projects(["CONFIRMED"])
+    projects.configured = frozenset({"CONFIGURED"})
+    return projects
+
+
+@pytest.mark.parametrize("name", ["CONFIGURED", "CONFIRMED"])
+def test_a_project_that_is_one_is_told(notes: Notes, projects: Projects, name: str) -> None:
+    Discreet(notes, projects).info("delivery.taken", item="1", project=name)
+    assert notes.lines == [("delivery.taken", {"item": "1", "project": name})]
+
+
+def test_a_folders_name_that_may_be_a_patients_is_not_told(notes: Notes, projects: Projects) -> None:
+    log = Discreet(notes, projects)
+    log.info("delivery.taken", item="1", project=CANARY)
+    log.warning("study.held", item="1.1", project=CANARY, reason=f"XNAT lists no project {CANARY}")
+    log.error("study.failed", item="1.1", project=CANARY)
+    assert notes.events() == ["delivery.taken", "study.held", "study.failed"]
+    assert CANARY not in str(notes.lines)
+    assert [facts["item"] for _, facts in notes.lines] == ["1", "1.1", "1.1"]
+
+
+def test_once_xnat_has_taken_a_study_for_it_it_is_a_project(notes: Notes, projects: Projects) -> None:
+    log = Discreet(notes, projects)
+    log.info("delivery.taken", item="1", project="LATER")
+    log.info("study.advanced", item="1.1", project="LATER", progress="uploaded")
+    log.info("delivery.taken", item="2", project="LATER")
+    assert [facts.get("project") for _, facts in notes.lines] == [None, "LATER", "LATER"]
+
+
+def test_what_names_no_project_passes(notes: Notes, projects: Projects) -> None:
+    Discreet(notes, projects).warning("gate.shut", project="", reason="XNAT cannot be reached")
+    assert notes.lines == [("gate.shut", {"project": "", "reason": "XNAT cannot be reached"})]

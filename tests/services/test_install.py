@@ -1,0 +1,221 @@
+"""Which files make a service of the program, and how they come to their places."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from xnat_watchd.core.errors import Refusal
+from xnat_watchd.service import place
+from xnat_watchd.service.place import Hand, install, shipped, uninstall
+from xnat_watchd.service.plan import CONFIGURATION, UNIT, File, Link, Site, plan
+from xnat_watchd.settings import load
+
+ANY = Path("/opt/xnat-watchd/bin/xnat-watchd")
+NEWEST = 999
+
+
+def files(site: Site, systemd: int = 252) -> dict[Path, str]:
+    return {one.path: one.content for one in plan(site, shipped, systemd) if isinstance(one, File)}
+
+
+def unit(site: Site) -> dict[str, list[str]]:
+    """Give the settings of the unit that a site gets."""
+    found: dict[str, list[str]] = {}
+    for name, value in re.findall(r"^(\w+)=(.*)$", files(site)[UNIT], re.MULTILINE):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def folders(site: Site) -> list[str]:
+    """Give the folders that a site gets made."""
+    text = next(content for path, content in files(site).items() if path.parent.name == "tmpfiles.d")
+    return re.findall(r"^d +(\S+)", text, re.MULTILINE)
+
+
+def site(**said: dict[str, str]) -> Site:
+    return Site.of(said, program=ANY)
+
+
+class Below:
+    """A machine that is a folder, and what was said while something was done to it."""
+
+    def __init__(self, prefix: Path) -> None:
+        self.prefix = prefix
+        self.said: list[str] = []
+
+    def hand(self, *, dry: bool = False) -> Hand:
+        self.said.clear()
+        return Hand(self.said.append, self.prefix, dry)
+
+    def verbs(self) -> set[str]:
+        return {line.split()[0] for line in self.said}
+
+    def files(self) -> dict[str, str]:
+        found = [path for path in self.prefix.rglob("*") if path.is_file() and not path.is_symlink()]
+        return {str(path.relative_to(self.prefix)): path.read_text() for path in found}
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Below:
+    return Below(tmp_path)
+
+
+def test_the_shipped_files_are_for_the_usual_site() -> None:
+    usual = files(Site())
+    assert usual[UNIT] == shipped("systemd/xnat-watchd.service")
+    assert shipped("systemd/xnat-watchd.tmpfiles") in usual.values()
+
+
+def test_a_new_site_has_its_ledger_with_the_service_and_must_name_its_server(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(files(Site())[CONFIGURATION])
+    with pytest.raises(Refusal, match=r"\[xnat\] server") as refusal:
+        load(file, {})
+    assert len(str(refusal.value).splitlines()) == 1
+    settings = load(file, {"XNAT_WATCHD_XNAT__SERVER": "https://xnat.example.org"})
+    assert str(settings.ledger.path) == "/var/lib/xnat-watchd/ledger.sqlite"
+    assert Site.of(tomllib.loads(file.read_text()), program=ANY) == Site()
+
+
+def test_every_line_of_the_unit_has_its_reason() -> None:
+    reason = False
+    for line in files(Site())[UNIT].splitlines():
+        assert (
+            reason or not re.match(r"\w+=", line) or line.startswith(("Description=", "SyslogIdentifier=", "WantedBy="))
+        ), line
+        reason = line.startswith("# ") or (reason and bool(re.match(r"\w+=", line)))
+
+
+def test_newer_versions_of_systemd_get_more() -> None:
+    assert len(files(Site(), 0)) == len(files(Site(), 253))
+    assert files(Site(), 254).keys() - files(Site(), 253).keys() == {Path(f"{UNIT}.d/254-restart-slower.conf")}
+
+
+def test_the_service_may_write_where_the_site_has_its_folders() -> None:
+    there = site(folders={"root": "/data/images", "drop": "/mnt/scanner/out"}, ledger={"path": "/data/ledger/l.sqlite"})
+    assert unit(there)["ReadWritePaths"] == ["-/data/images -/data/ledger -/mnt/scanner/out"]
+    assert unit(there)["NoExecPaths"][0].startswith("-/data/images -/data/ledger -/mnt/scanner/out ")
+    assert unit(there)["RequiresMountsFor"] == ["/data/ledger"]
+
+
+def test_a_folder_in_another_is_named_once() -> None:
+    inside = site(folders={"root": "/data", "drop": "/data/in/drop"}, ledger={"path": "/data/state/ledger.sqlite"})
+    assert unit(inside)["ReadWritePaths"] == ["-/data"]
+    state = site(ledger={"path": "/var/lib/xnat-watchd/more/ledger.sqlite"})
+    assert unit(state)["ReadWritePaths"] == ["-/srv/xnat"]
+
+
+def test_without_a_word_the_ledger_lies_below_the_root_and_its_mount_is_waited_for() -> None:
+    assert unit(site(folders={"root": "/data"}))["RequiresMountsFor"] == ["/data"]
+
+
+def test_folders_below_the_root_are_made_and_others_are_left_to_the_site() -> None:
+    there = site(folders={"root": "/data", "drop": "/data/incoming", "done": "/mnt/archive"})
+    made = ["/data", "/data/incoming", "/data/shares", "/data/work", "/data/failed"]
+    assert folders(there) == [*made, "/var/lib/xnat-watchd", "/etc/credstore"]
+
+
+@pytest.mark.parametrize("folder", ["/home/scanner/xnat", "/root/x", "/var/tmp/x", "/run/xnat"])  # noqa: S108 - refused
+def test_a_folder_that_the_service_would_not_see_is_refused(folder: str) -> None:
+    with pytest.raises(Refusal, match="does not see this place"):
+        site(folders={"root": folder})
+
+
+@pytest.mark.parametrize("folder", ["/", "data", "/data/../etc", "/my data", "/a%b", "/a\nExecStart=/bin/sh", '/a"b'])
+def test_a_folder_that_the_unit_could_not_name_is_refused(folder: str) -> None:
+    with pytest.raises(Refusal, match="cannot have its files there"):
+        site(folders={"root": folder})
+
+
+def test_nonsense_in_the_settings_is_left_to_the_service_to_refuse() -> None:
+    assert Site.of({"folders": 3, "ledger": {"path": 4}}, program=ANY) == Site.of({}, program=ANY)
+
+
+def test_everything_is_placed_once_and_then_unchanged(machine: Below) -> None:
+    install(machine.hand())
+    assert machine.verbs() == {"placed"}
+    placed = machine.files()
+    install(machine.hand())
+    assert (machine.verbs(), machine.files()) == ({"kept", "unchanged"}, placed)
+
+
+def test_a_dry_run_says_the_same_and_does_nothing(machine: Below) -> None:
+    install(machine.hand(dry=True))
+    said, there = [*machine.said], machine.files()
+    install(machine.hand())
+    assert (said, there) == (machine.said, {})
+
+
+def test_what_was_changed_is_put_right_but_not_the_configuration(machine: Below) -> None:
+    install(machine.hand())
+    placed = machine.files()
+    for name in placed:
+        (machine.prefix / name).write_text('[ledger]\npath = "/var/lib/xnat-watchd/ledger.sqlite"\n')
+    install(machine.hand())
+    configuration = str(CONFIGURATION.relative_to("/"))
+    assert {name for name, text in machine.files().items() if text != placed[name]} == {configuration}
+
+
+def test_a_mode_that_was_changed_is_put_right(machine: Below) -> None:
+    install(machine.hand())
+    placed = machine.prefix / UNIT.relative_to("/")
+    placed.chmod(0o666)
+    install(machine.hand())
+    assert placed.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_link_at_the_place_of_a_file_is_not_followed(machine: Below) -> None:
+    other = machine.prefix / "other"
+    other.write_text("somebody's")
+    placed = machine.prefix / UNIT.relative_to("/")
+    placed.parent.mkdir(parents=True)
+    placed.symlink_to(other)
+    install(machine.hand())
+    assert (placed.is_symlink(), other.read_text()) == (False, "somebody's")
+
+
+def test_uninstalling_removes_all_but_the_configuration(machine: Below) -> None:
+    install(machine.hand())
+    uninstall(machine.hand())
+    assert list(machine.files()) == [str(CONFIGURATION.relative_to("/"))]
+    assert not [one for one in machine.prefix.rglob("*") if one.is_symlink()]
+
+
+def test_uninstalling_where_nothing_is_does_nothing(machine: Below) -> None:
+    uninstall(machine.hand())
+    assert machine.said == []
+
+
+def test_somebody_elses_command_of_our_name_is_not_removed(machine: Below) -> None:
+    install(machine.hand())
+    link = next(one for one in plan(Site(), shipped, NEWEST) if isinstance(one, Link))
+    command = machine.prefix / link.path.relative_to("/")
+    command.unlink()
+    command.symlink_to("/usr/bin/other")
+    uninstall(machine.hand())
+    assert command.is_symlink()
+
+
+def test_a_program_in_a_home_is_refused_before_anything_is_placed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/home/admin/venv/bin/python")
+    said: list[str] = []
+    with pytest.raises(Refusal, match="could not see the program"):
+        install(Hand(said.append, dry=True))
+    assert said == []
+
+
+def test_a_program_that_is_closed_to_others_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(place, "is_seen_by_the_service", lambda path: path.exists())  # the test lies in /tmp
+    program = tmp_path / "venv/bin/xnat-watchd"
+    program.parent.mkdir(parents=True)
+    for name in ("python", "xnat-watchd"):
+        (program.parent / name).touch(0o755)
+    (tmp_path / "venv").chmod(0o700)
+    monkeypatch.setattr("sys.executable", str(program.parent / "python"))
+    with pytest.raises(Refusal, match="closed to other users") as refusal:
+        install(Hand(print, dry=True))
+    assert "chmod -R go+rX" in refusal.value.advice

@@ -1,0 +1,121 @@
+"""The picture of how it stands: for the service's user, and for everybody who may drop files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.dicom import CANARIES, instance
+from tests.fake_xnat import FakeGateway, FakeXnat
+from tests.station import Station, Time, zipped
+from xnat_watchd.core.gate import Gate
+from xnat_watchd.status import Exit, for_everybody, sentence, snapshot, verdict, worry
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+FOLDER = "Quokka_Zenobia"  #: the name of a folder that somebody made, and a patient's
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Iterator[Station]:
+    """Give a workstation without a project of its own: the folder below drop says it. XNAT knows none but P1."""
+    time = Time()
+    station = Station(tmp_path, FakeGateway(FakeXnat(time, projects=["P1"]), time), time, project="")
+    yield station
+    station.close()
+
+
+def scan(study: int = 1) -> bytes:
+    return zipped([("1.dcm", instance(study, 1, 1))])
+
+
+def pictures(station: Station) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give the picture for the service's user, and the one for everybody."""
+    full = snapshot(station.ledger, "https://x", NOW, running=True, daemon={"pid": 1})
+    known = set(station.ledger.views.confirmed_projects())
+    return full, for_everybody(full, known.__contains__)
+
+
+def test_everybody_sees_items_and_projects_and_what_to_do(station: Station) -> None:
+    station.drop("P1/scan.zip", scan())
+    station.drop("P1/notes.zip", zipped([("notes.txt", b"nothing")]))
+    station.run()
+    _, told = pictures(station)
+    assert told["deliveries"] == {"finished": 1, "rejected": 1}
+    (row,) = told["attention"]
+    assert (row["item"], row["project"]) == ("1", "P1")
+    assert row["why"]
+    assert row["advice"]
+
+
+def test_file_names_are_for_the_services_user_alone(station: Station) -> None:
+    for name in ("Quokka Zenobia.zip.part", "Quokka Zenobia.zip", "P1/readme of Quokka.txt", "Quokka too.zip"):
+        station.drop(name, b"")
+    station.run()
+    full, told = pictures(station)
+    assert {"Quokka Zenobia.zip", "P1/readme of Quokka.txt"} < {one["name"] for one in full["ignored"]}
+    assert "Quokka" not in json.dumps(told)
+    assert len(told["ignored"]) == 4
+    (row,) = told["attention"]
+    assert (row["item"], row["why"]) == ("drop", "2 files: no project")
+    assert "folder" in row["advice"]
+    assert verdict(told, resting=False) is verdict(full, resting=False) is Exit.ATTENTION
+
+
+def test_a_folder_that_is_no_project_is_not_named_to_everybody(station: Station) -> None:
+    station.drop(f"{FOLDER}/scan.zip", scan())
+    station.run()
+    full, told = pictures(station)
+    assert FOLDER in json.dumps(full)
+    assert not [canary for canary in (*CANARIES, FOLDER) if canary in json.dumps(told)]
+    (row,) = told["attention"]
+    assert (row["item"], row["project"]) == ("1.1", "")
+    assert row["why"]
+
+
+def test_a_projects_gate_is_shown_under_a_mark_where_its_name_is_a_secret(station: Station) -> None:
+    gate = Gate(until=NOW, why=f"XNAT lists no project {FOLDER}", advice="Make it.")
+    station.ledger.gates.set(FOLDER, gate)
+    station.drop("P1/scan.zip", scan())
+    station.run()
+    station.ledger.gates.set("P1", Gate(until=NOW, why="no right", advice="Ask."))
+    _, told = pictures(station)
+    assert FOLDER not in json.dumps(told)
+    assert set(told["projects_shut"]) == {"…", "P1"}
+
+
+def test_a_name_within_a_longer_word_is_left_alone(station: Station) -> None:
+    full, _ = pictures(station)
+    full["under_way"] = [{"item": "1.1", "project": "of", "why": "half of it, offered of-late"}]
+    (row,) = for_everybody(full, lambda _: False)["under_way"]
+    assert row == {"item": "1.1", "project": "", "why": "half … it, offered of-late"}
+
+
+def test_the_picture_for_the_services_user_is_left_as_it_is(station: Station) -> None:
+    station.drop(f"{FOLDER}/scan.zip", scan())
+    station.run()
+    full, _ = pictures(station)
+    before = json.dumps(full)
+    for_everybody(full, lambda _: False)
+    assert json.dumps(full) == before
+
+
+def test_what_only_the_running_service_knows_needs_attention_first(station: Station) -> None:
+    full = worry("disk", "too little room is left", "Free some space.")
+    picture = snapshot(station.ledger, "https://x", NOW, running=True, daemon={}, worries=[full])
+    assert picture["attention"] == [full]
+    assert verdict(picture, resting=False) is Exit.ATTENTION
+    assert sentence(picture) == "0 under way, 0 held, 0 complete; too little room is left"
+
+
+def test_a_shut_gate_says_until_when(station: Station) -> None:
+    station.ledger.gates.set("", Gate(until=NOW + timedelta(minutes=5), login=True, why="refused", advice="Log in."))
+    _, told = pictures(station)
+    assert told["gate"] == {
+        "open": False, "login": True, "why": "refused", "advice": "Log in.", "until": "2026-01-01T00:05:00+00:00",
+    }  # fmt: skip
+    assert verdict(told, resting=False) is Exit.LOGIN

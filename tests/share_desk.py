@@ -1,0 +1,85 @@
+"""A coordinator's desk: the folder of share tables and the one who applies them. All real but for clock and XNAT."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from random import Random
+from threading import Lock
+from typing import Any
+
+from tests.station import QUIET, Notes, Time, as_is
+from xnat_watchd.adapters.ledger import Ledger, open_database
+from xnat_watchd.adapters.share_folder import ShareFolder
+from xnat_watchd.core.ports import SharingGateway
+from xnat_watchd.core.retry import RetryPolicy
+from xnat_watchd.core.share_report import ADDED, report_name
+from xnat_watchd.sharing import ShareHabits, Sharing
+from xnat_watchd.steps.door import Door
+from xnat_watchd.steps.share import Hands, Sharer
+
+EVERY = 900.0  #: seconds between two regular sweeps, at most
+HEADER = "subject,source,destination\n"
+STATE, SESSIONS, WHEN, REASON = ADDED
+
+
+class Desk:
+    """One folder, one ledger, one who applies. `around` may wrap any part by its name."""
+
+    def __init__(
+        self,
+        root: Path,
+        gateway: SharingGateway,
+        time: Time,
+        *,
+        around: Callable[[str, Any], Any] = as_is,
+        seed: int = 0,
+        alone: Callable[[], Any] = nullcontext,
+    ) -> None:
+        self.time, self.log, self.folder = time, Notes(), root / "shares"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.ledger = Ledger(open_database(root / "ledger.sqlite"))
+        shares, gateway = around("ledger.shares", self.ledger.shares), around("gateway", gateway)
+        chance = Random(seed).random
+        hands = Hands(
+            gateway=gateway, shares=shares, clock=time, log=self.log, retry=RetryPolicy(), chance=chance,
+            beat=lambda: None,
+        )  # fmt: skip
+        self.sharer = Sharer(hands)
+        self.sharing = Sharing(
+            folder=around("folder", ShareFolder(self.folder)), sharer=self.sharer, shares=shares,
+            door=Door(ledger=self.ledger, prober=gateway, clock=time, log=self.log, chance=chance, lock=Lock()),
+            clock=time, log=self.log, habits=ShareHabits(quiet_for=QUIET, apply_every=EVERY, chance=chance),
+            alone=alone,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        self.ledger.close()
+
+    def save(self, *rows: str, name: str = "table.csv", header: str = HEADER) -> Path:
+        """Save a table as a spreadsheet does."""
+        path = self.folder / name
+        path.write_text(header + "".join(f"{row}\n" for row in rows), encoding="utf-8")
+        return path
+
+    def settle(self) -> None:
+        """Let what lies in the folder stand still for long enough, and apply it."""
+        self.sharing.turn()
+        self.time.pass_(seconds=QUIET)
+        self.sharing.turn()
+
+    def later(self, **span: float) -> None:
+        """Let time pass, an hour if nothing else is said, and do what is due."""
+        self.time.pass_(**(span or {"hours": 1}))
+        self.sharing.turn()
+
+    def report(self, name: str = "table.csv") -> list[dict[str, str]]:
+        """Give the report as a spreadsheet reads it."""
+        text = (self.folder / report_name(name)).read_text(encoding="utf-8-sig")
+        return list(csv.DictReader(io.StringIO(text, newline="")))
+
+    def states(self, name: str = "table.csv") -> list[str]:
+        return [row[STATE] for row in self.report(name)]

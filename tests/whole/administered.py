@@ -1,0 +1,59 @@
+"""A workstation as its administrator deals with it: no login in the environment, folders as systemd gives them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.whole.conftest import DEADLINE, Program
+
+
+@dataclass
+class Administered(Program):
+    """The same program; what it is told about folders is in `given`."""
+
+    given: dict[str, str] = field(default_factory=dict)
+
+    def type(self, *command: str, typed: str = "", expect: int | None = 0) -> str:
+        """Run one command with what somebody types; give all that it printed."""
+        done = subprocess.run(  # noqa: S603 - our own program
+            self._line(*command), env=self._environment(), input=typed, capture_output=True, text=True,
+            timeout=DEADLINE, check=False,
+        )  # fmt: skip
+        self.said += [done.stdout, done.stderr]
+        if expect is not None:
+            assert done.returncode == expect, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def login(self, password: str = "", *words: str, expect: int = 0) -> str:
+        return self.type("login", *words, typed=f"tech\n{password or self.password}\n", expect=expect)
+
+    def logged(self) -> str:
+        """Give what the service has told its journal so far."""
+        return self.config.with_name("journal.txt").read_text("utf-8")
+
+    def stored(self) -> Path:
+        return self.root / "credentials.json"
+
+    def use_runtime_folder(self, folder: Path) -> Path:
+        """Give the service a folder as `RuntimeDirectory=` does; gives the status file in it."""
+        folder.mkdir()
+        self.given["RUNTIME_DIRECTORY"] = str(folder)
+        return folder / "status.json"
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("XNAT_WATCHD_")}
+        kept.pop("STATE_DIRECTORY", None)
+        return {**kept, "HOME": str(self.root), **self.given}
+
+    def secrets_told(self, *but: str) -> list[str]:
+        """Give every canary that was said where it must not be: the journal, the status, what commands print."""
+        shown = [path.read_text("utf-8") for path in self._shown()]
+        self.said += shown
+        return super().secrets_told(*but)
+
+    def _shown(self) -> list[Path]:
+        runtime = self.given.get("RUNTIME_DIRECTORY", str(self.root))
+        return [path for path in (Path(runtime) / "status.json",) if path.exists()]

@@ -1,0 +1,160 @@
+"""`check`: each thing with its state and its next step, and nothing changed anywhere. The real program."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.whole.administered import Administered
+from xnat_watchd.sandbox import Sandbox
+
+Found = dict[str, tuple[str, str, str]]
+
+
+@pytest.fixture
+def program(tmp_path: Path, xnat: Sandbox) -> Iterator[Administered]:
+    one = Administered(tmp_path / "watchd", tmp_path / "config.toml", xnat.url)
+    one.root.mkdir()
+    one.write()
+    one.login()
+    yield one
+    assert one.secrets_told() == []
+
+
+def check(program: Administered, expect: int = 0) -> Found:
+    rows = json.loads(program.type("check", "--json", expect=expect))["checks"]
+    assert all(row["advice"] for row in rows if row["state"] != "ok"), rows
+    assert all(row["said"] for row in rows)
+    return {row["name"]: (row["state"], row["said"], row["advice"]) for row in rows}
+
+
+def states(found: Found, state: str) -> set[str]:
+    return {name for name, (is_, *_) in found.items() if is_ == state}
+
+
+def test_where_all_is_well_nothing_is_an_error(program: Administered, dialect: str) -> None:
+    program.once()
+    found = check(program)
+    told_nothing = {"project P1, anonymisation", "other machines"} if dialect == "1.8" else {"other machines"}
+    assert states(found, "unknown") == told_nothing
+    assert states(found, "warning") == (set() if dialect == "1.8" else {"project P1, anonymisation"})
+    assert states(found, "ok") == {
+        "configuration", "drop folder", "shares folder", "work folder", "done folder", "failed folder",
+        "one file system", "free space", "ledger", "hints of the kernel", "server", "clock", "login", "project P1",
+        "project P1, auto-archive",
+    }  # fmt: skip
+    assert "member" in found["project P1"][1]
+    assert {"1.6": "1.6.5", "1.8": "1.8.10"}[dialect] in found["server"][1]
+
+
+def test_nothing_is_changed_here_or_there(program: Administered, xnat: Sandbox) -> None:
+    before, asked = sorted(program.root.rglob("*")), len(xnat.requests)
+    check(program)
+    assert sorted(program.root.rglob("*")) == before
+    assert {(method, path) for method, path, *_ in xnat.requests[asked:] if method != "GET"} == {
+        ("PUT", "/data/services/auth"),
+        ("DELETE", "/data/JSESSION"),
+    }
+
+
+def test_before_the_first_run_it_says_what_the_service_will_make(program: Administered) -> None:
+    found = check(program)
+    assert "drop folder" in states(found, "warning")
+    assert found["drop folder"][2] == "Nothing to do: the service makes it."
+    assert "will be made" in found["ledger"][1]
+
+
+def test_for_people_each_thing_is_a_line_with_its_next_step_below(program: Administered) -> None:
+    lines = program.type("check").splitlines()
+    assert lines[0].startswith("ok        configuration: ")
+    assert "warning   drop folder: " in lines[1]
+    assert lines[2].strip() == "Nothing to do: the service makes it."
+
+
+def test_a_wrong_configuration_is_the_only_answer(program: Administered) -> None:
+    program.write("[pipeline]\nworker = 3\n")
+    (name,) = found = check(program, expect=78)
+    assert (name, found[name][0]) == ("configuration", "error")
+    assert "workers" in found[name][1]
+
+
+def test_a_server_that_is_down_is_said_and_the_rest_of_it_is_not_guessed_at(
+    program: Administered, xnat: Sandbox
+) -> None:
+    xnat.stop()
+    found = check(program, expect=69)
+    assert found["server"][0] == "error"
+    assert "login" not in found
+
+
+def test_a_wrong_password_is_tried_once(program: Administered, xnat: Sandbox) -> None:
+    xnat.add_user("tech", "another")
+    before = len(xnat.requests)
+    found = check(program, expect=77)
+    assert found["login"][0] == "error"
+    assert "xnat-watchd login" in found["login"][2]
+    assert sum(path == "/data/services/auth" for _, path, *_ in xnat.requests[before:]) == 1
+
+
+def test_without_a_login_everything_that_needs_none_is_said(program: Administered) -> None:
+    program.type("logout")
+    found = check(program)
+    assert found["login"][0] == "unknown"
+    assert found["server"][0] == "ok"
+
+
+@pytest.mark.parametrize("role", [None, "collaborator"])
+def test_a_project_that_we_may_not_write_to_is_an_error(program: Administered, xnat: Sandbox, role: str | None) -> None:
+    xnat.grant("tech", "P1", role)
+    found = check(program, expect=1)
+    assert found["project P1"][0] == "error"
+    assert "owner" in found["project P1"][2] or "member" in found["project P1"][2]
+
+
+def test_a_project_that_does_not_exist_is_an_error_and_others_are_looked_at(program: Administered) -> None:
+    program.write("[projects.NOPE]\n")
+    found = check(program, expect=1)
+    assert (found["project NOPE"][0], found["project P1"][0]) == ("error", "ok")
+    assert "project NOPE, auto-archive" not in found
+
+
+def test_a_project_that_archives_by_itself_is_a_warning_where_it_matters(
+    program: Administered, xnat: Sandbox, dialect: str
+) -> None:
+    xnat.add_project("P1", prearchive_code=4)
+    xnat.grant("tech", "P1", "owner")
+    found = check(program)
+    assert found["project P1, auto-archive"][0] == ("warning" if dialect == "1.8" else "ok")  # F16
+
+
+def test_too_little_room_and_a_ledger_that_is_none_are_errors(program: Administered) -> None:
+    text = program.config.read_text("utf-8")
+    program.config.write_text(text.replace('keep_free = "1MB"', 'keep_free = "900000GiB"'), "utf-8")
+    (program.root / "ledger.sqlite").write_bytes(b"no database" * 100)
+    found = check(program, expect=78)
+    assert {"free space", "ledger"} == states(found, "error")
+
+
+def test_a_token_near_its_end_is_a_warning(program: Administered, xnat: Sandbox, dialect: str) -> None:
+    program.login("", "--token")
+    written = json.loads(program.stored().read_text())
+    token = written["servers"][xnat.url]["token"]
+    for name in ("issued", "expires"):
+        if token[name]:
+            token[name] = (datetime.fromisoformat(token[name]) - timedelta(hours=40)).isoformat()
+    program.stored().write_text(json.dumps(written))
+    assert check(program)["login"][0] == ("warning" if dialect == "1.8" else "ok")
+
+
+def test_done_by_root_it_looks_with_the_eyes_of_the_services_user(program: Administered) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    os.chown(program.root, 65534, 65534)
+    program.config.chmod(0o600)
+    found = check(program, expect=78)
+    assert "cannot be read: Permission denied" in found["configuration"][1]

@@ -1,0 +1,140 @@
+"""Reading what is shared where, and sharing (F46 to F48, C8 8 and 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from xnat_watchd.adapters.gateway.answers import table
+from xnat_watchd.adapters.gateway.conversation import PATIENCE, Conversation
+from xnat_watchd.adapters.gateway.records import JSON, Cells, path
+from xnat_watchd.adapters.gateway.verdicts import Deed
+from xnat_watchd.adapters.gateway.wire import Call
+from xnat_watchd.core.errors import OnceMore, Permanent, Transient
+from xnat_watchd.core.share_plan import Action, SeenProject, SeenSession, ShareSubject
+
+
+def reachable(talk: Conversation, projects: Collection[str]) -> dict[str, bool]:
+    """Give those of these projects whose data we may read, and whether we may add to it.
+
+    Newer servers say so themselves, with custom groups and all (C8 10); 1.6 lists our role (captures 41, 88).
+    """
+    if talk.dialect.is_old:
+        return _reachable_on_1_6(talk, projects)
+    listed = [{one.get("ID", "") or one.get("id", "") for one in _listed(talk, data=kind)} for kind in _ACCESS]
+    readable, writable = listed
+    return {name: name in writable for name in projects if name in readable or name in writable}
+
+
+def seen(talk: Conversation, project: str, *, writable: bool) -> SeenProject | None:
+    """Give what a project shows: its own subjects and sessions, and those that are shared into it.
+
+    Only the listings below the project have the labels of shares; `/data/experiments?project=` filters by the
+    primary project and knows them not. They leave out sessions of types that nobody has registered on the site
+    (C8 17.4), which cannot be shared by a member either: the right to create is given by type.
+    """
+    here = path("projects", project)
+    try:
+        subjects = talk.find(f"{here}/subjects", {"columns": "ID,label", **JSON}, project=project)
+        sessions = talk.find(f"{here}/experiments", {**_SESSIONS, **JSON}, project=project)
+    except (OnceMore, Transient):  # 403; 1.6 says 500 to who has no role there (F44)
+        return None
+    if subjects is None or sessions is None:
+        return None
+    rows = table(sessions)
+    if not all({"subject_ID", "xsiType"} <= one.keys() for one in rows):  # an unknown column is left out (C8 10)
+        return None
+    return SeenProject(
+        writable=writable,
+        subjects=_by_label(table(subjects)),
+        sessions=[_session(one) for one in rows if one.get("ID") and one["subject_ID"] and _is_session(one)],
+    )
+
+
+def share(talk: Conversation, action: Action) -> None:
+    """Ask for one share. Never `primary`, always a label: without one newer servers show the accession ID (C8 8.1).
+
+    Without `format=json` the answer about a subject is a page (F46).
+    """
+    here = path(*_place(action), "projects", action.destination)
+    query = {"label": action.label, "event_reason": "xnat-watchd", **JSON}  # a site may demand a reason (C8 7.2)
+    if talk.dialect.is_old and not action.label.isascii():  # it would be stored as `J&#246;rg` (capture 281)
+        if action.label != action.name:
+            raise Permanent("XNAT 1.6 would spoil the label", advice="Give a label of plain letters in the table.")
+        del query["label"]  # 1.6 takes the thing's own (capture 356)
+    talk.act(Call(method="PUT", path=here, deed=Deed.SHARE, query=query, patience=PATIENCE), action.destination)
+
+
+def is_shared(talk: Conversation, action: Action) -> bool:
+    """Ask the thing itself where it is shown, by its accession ID, which a GET looks for first (C8 7.2, 8.3)."""
+    answer = talk.find(path(*_owner(action), action.id, "projects"), JSON, project=action.source)
+    return answer is not None and any(one.get("ID") == action.destination for one in table(answer))
+
+
+_ACCESS = ("readable", "writable")
+_SESSIONS = {"columns": "ID,label,subject_ID,date,xsiType"}
+
+
+def _listed(talk: Conversation, **query: str) -> list[Cells]:
+    return table(talk.read("/data/projects", {**query, **JSON}))
+
+
+def _reachable_on_1_6(talk: Conversation, projects: Collection[str]) -> dict[str, bool]:
+    rows = {one.get("id", ""): one for one in _listed(talk, accessible="true")}
+    known = {name: _role(rows[name]) for name in projects if name in rows}
+    if all(known.values()) or _is_admin(talk):  # admins need no role
+        return {name: role != "Collaborators" for name, role in known.items()}
+    public = {name for name in known if rows[name].get("project_access") == "public"}
+    return {name: role not in {"", "Collaborators"} for name, role in known.items() if role or name in public}
+
+
+def _role(row: Cells) -> str:
+    return next((value for name, value in row.items() if name.startswith("user_role")), "")
+
+
+def _is_admin(talk: Conversation) -> bool:
+    """Ask for the settings, which only site admins may read (captures 35, 36)."""
+    try:
+        return talk.find("/data/services/settings", JSON) is not None
+    except OnceMore:  # 403
+        return False
+
+
+def _by_label(rows: Collection[Cells]) -> dict[str, str]:
+    """Give accession IDs by label. What has no label of its own is put under one that no table can name."""
+    ids: dict[str, set[str]] = {}
+    for one in rows:
+        if one.get("ID"):
+            ids.setdefault(one.get("label", ""), set()).add(one["ID"])
+    return {label if label and len(same) == 1 else f"\0{id_}": id_ for label, same in ids.items() for id_ in same}
+
+
+def _is_session(row: Cells) -> bool:
+    """Leave out forms and assessments, which nobody asked for. XNAT is not asked to: nobody has seen 1.6 do it."""
+    return row["xsiType"].lower().endswith("sessiondata")
+
+
+def _session(row: Cells) -> SeenSession:
+    label = row.get("label") or row["ID"]
+    return SeenSession(id=row["ID"], label=label, subject=row["subject_ID"], date=row.get("date", ""))
+
+
+def _owner(action: Action) -> tuple[str, ...]:
+    """Give the kind of path that leads to the thing: sessions have one of their own on both dialects (C8 8.2)."""
+    if isinstance(action, ShareSubject):
+        return "projects", action.source, "subjects"
+    return ("experiments",)
+
+
+def _place(action: Action) -> tuple[str, ...]:
+    """Give the path to the thing in its source.
+
+    A PUT looks for a label there before it takes an accession ID (C8 7.2), so it is the label that was listed.
+    What is not ASCII may not survive a path; the ID does.
+    """
+    here = ("projects", action.source)
+    own = action.name if action.name.isascii() else action.id
+    if isinstance(action, ShareSubject):
+        return *here, "subjects", own
+    if action.subject.isascii():
+        return *here, "subjects", action.subject, "experiments", own
+    return *here, "experiments", own

@@ -1,0 +1,72 @@
+"""How the work goes: what was reached since we began to look, how much is left, and how many bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from xnat_watchd.adapters.ledger.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What was done of all that was to be done. Bytes are those of the ZIPs."""
+
+    studies_done: int
+    studies: int
+    bytes_sent: int
+    bytes: int
+
+
+class Courses:
+    """Questions of those who show progress. What had come to its end before they began is left out."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def now(self) -> int:
+        """Give the number of the latest event, to tell what comes after it."""
+        row = self._db.row("SELECT max(id) AS latest FROM events")
+        return int(row["latest"] or 0) if row else 0
+
+    def events(self, after: int, keys: Collection[int] | None = None) -> list[dict[str, Any]]:
+        """Give the events after that one, of these studies or of all: what happened to which item, and why."""
+        rows = self._db.rows(
+            "SELECT e.id, e.event, e.progress, e.why, d.kind, e.delivery || coalesce('.' || s.number, '') AS item"
+            " FROM events e JOIN deliveries d ON d.id = e.delivery LEFT JOIN studies s ON s.key = e.study"
+            " WHERE e.id > ?1 AND (?2 = 'null' OR e.study IN (SELECT value FROM json_each(?2))) ORDER BY e.id",
+            after,
+            _listed(keys),
+        )
+        return [dict(row) for row in rows]
+
+    def course(self, since: int, keys: Collection[int] | None = None) -> Course:
+        """Give how far it has come since that event: a study counts as done when it rests."""
+        row = self._db.row(_COURSE, since, _listed(keys))
+        return Course(*(int(n or 0) for n in row)) if row else Course(0, 0, 0, 0)
+
+
+def _listed(keys: Collection[int] | None) -> str:
+    return json.dumps(None if keys is None else sorted(keys))
+
+
+_COURSE = """
+WITH ours AS (
+  SELECT key FROM studies WHERE standing IN ('ready', 'busy') OR (standing = 'waiting' AND due IS NOT NULL)
+  UNION SELECT study FROM events WHERE id > ?1 AND study IS NOT NULL
+), part AS (
+  SELECT s.standing IN ('done', 'held') OR (s.standing = 'waiting' AND s.due IS NULL) AS rests,
+         s.progress <> 'received' AS sent,
+         EXISTS (SELECT 1 FROM events e WHERE e.delivery = s.delivery AND e.study = s.key AND e.id <= ?1
+                 AND e.progress <> 'received') AS before,
+         CASE d.kind WHEN 'zip' THEN d.size / (SELECT count(*) FROM studies o WHERE o.delivery = s.delivery)
+                     ELSE 0 END AS bytes
+  FROM ours JOIN studies s ON s.key = ours.key JOIN deliveries d ON d.id = s.delivery
+  WHERE ?2 = 'null' OR s.key IN (SELECT value FROM json_each(?2))
+)
+SELECT sum(rests), count(*), sum(CASE WHEN sent AND NOT before THEN bytes END),
+       sum(CASE WHEN NOT before AND (sent OR NOT rests) THEN bytes END)
+FROM part
+"""

@@ -1,0 +1,193 @@
+"""What the ledger knows of shares: what was asked for, what became of it, and how the share tables stand."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from xnat_watchd.adapters.ledger.database import Database, moment, text
+from xnat_watchd.core.errors import Unusable
+from xnat_watchd.core.share_plan import State
+from xnat_watchd.core.share_state import Fate, Key, RowResult, Share, Wish, key_of
+
+
+class Shares:
+    """Shares, and the tables that ask for them."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    # What was asked for.
+
+    def all(self, destinations: Collection[str]) -> dict[Key, Share]:
+        """Give every share into these projects that was ever asked for."""
+        rows = self._db.rows(
+            "SELECT * FROM shares WHERE destination IN (SELECT value FROM json_each(?))", json.dumps(list(destinations))
+        )
+        return {(row["destination"], row["id"]): _share(row) for row in rows}
+
+    def intend(self, wishes: Iterable[Wish], now: datetime) -> None:
+        """Write what is about to be asked for, before it is."""
+        at = text(now)
+        with self._db.change() as db:
+            db.executemany(
+                """
+                INSERT INTO shares (destination, id, label, fate, asked_by, tries, intended, changed)
+                VALUES (?,?,?,'intended',?,1,?,?)
+                ON CONFLICT (destination, id) DO UPDATE SET label = excluded.label, fate = 'intended',
+                  asked_by = excluded.asked_by, tries = tries + 1, due = NULL, seen = NULL, basis = '', why = '',
+                  detail = '', advice = '', changed = excluded.changed WHERE fate <> 'made'
+                """,
+                [(*key_of(action), action.label, _list(rows), at, at) for action, rows in wishes],
+            )
+
+    def settle(self, made: Collection[Key], now: datetime) -> None:
+        """Note what we asked for and have seen on the server."""
+        if not made:
+            return
+        with self._db.change() as db:
+            db.executemany(
+                "UPDATE shares SET fate = 'made', seen = coalesce(seen, ?), tries = 0, due = NULL, basis = '',"
+                " why = '', detail = '', advice = '', changed = ? WHERE destination = ? AND id = ?",
+                [(text(now), text(now), *key) for key in made],
+            )
+
+    def remove(self, removed: Collection[tuple[Key, frozenset[str]]], now: datetime) -> None:
+        """Note that people took shares of ours back, each with the rows that asked for it then."""
+        if not removed:
+            return
+        with self._db.change() as db:
+            db.executemany(
+                "UPDATE shares SET fate = 'removed', asked_by = ?, changed = ? WHERE destination = ? AND id = ?"
+                " AND fate = 'made'",
+                [(_list(rows), text(now), *key) for key, rows in removed],
+            )
+
+    def fail(self, failed: Sequence[tuple[Share, str]], now: datetime) -> None:
+        """Note what became of what was asked for in vain: each as it is to be remembered, with the server's words."""
+        if not failed:
+            return
+        with self._db.change() as db:
+            db.executemany(
+                "UPDATE shares SET fate = ?, due = ?, basis = ?, why = ?, advice = ?, detail = ?, changed = ?"
+                " WHERE destination = ? AND id = ? AND fate = 'intended'",
+                [
+                    (one.fate, _text(one.due), one.basis, one.why, one.advice, detail, text(now), *one.key)
+                    for one, detail in failed
+                ],
+            )
+
+    def next_due(self, after: datetime) -> datetime | None:
+        """Give when the first of the shares that failed for a while may be asked for again, if later than `after`."""
+        row = self._db.row("SELECT min(due) AS due FROM shares WHERE fate = 'intended' AND due > ?", text(after))
+        return moment(row["due"]) if row else None
+
+    def archived(self, after: int, projects: Collection[str]) -> tuple[int, bool]:
+        """Give the number of the newest event, and whether one after `after` brought a study into these archives."""
+        row = self._db.row(
+            "SELECT coalesce(max(e.id), 0) AS newest, coalesce(max(e.progress = 'archived'"
+            " AND e.event IN ('advanced', 'parked')"
+            " AND s.project IN (SELECT value FROM json_each(?))), 0) AS has_come"
+            " FROM events e LEFT JOIN studies s ON s.key = e.study WHERE e.id > ?",
+            json.dumps(list(projects)),
+            after,
+        )
+        return (max(after, int(row["newest"])), bool(row["has_come"])) if row else (after, False)
+
+    # How the tables stand.
+
+    def keep(self, name: str, results: Sequence[RowResult], now: datetime) -> list[RowResult]:
+        """Note what is true of a table's rows, an event for every row that changed; give it with its times."""
+        with self._db.change() as db:
+            before = {row["key"]: row for row in db.execute("SELECT * FROM share_rows WHERE name = ?", (name,))}
+            dated = [_dated(one, before.get(one.row.key), now) for one in results]
+            changed = [one for one in dated if _has_changed(one, before.get(one.row.key))]
+            _enter(db, name, now)
+            gone = before.keys() - {one.row.key for one in dated}
+            db.executemany("DELETE FROM share_rows WHERE name = ? AND key = ?", [(name, key) for key in gone])
+            db.executemany(
+                "INSERT OR REPLACE INTO share_rows (name, key, state, sessions, since) VALUES (?,?,?,?,?)",
+                [(name, one.row.key, one.state, one.sessions, text(one.at or now)) for one in changed],
+            )
+            _tell(db, name, changed, now)
+        return dated
+
+    def tell(self, name: str, results: Sequence[RowResult], now: datetime) -> None:
+        """Note what became of the rows of a table that was applied by hand."""
+        with self._db.change() as db:
+            _tell(db, name, results, now)
+
+    def refuse(self, name: str, error: Unusable, now: datetime) -> None:
+        """Note why a table cannot be read. What it said before is kept."""
+        with self._db.change() as db:
+            _enter(db, name, now, str(error), error.advice)
+
+    def forget(self, present: Collection[str]) -> None:
+        """Forget the tables that are not in the folder any more. What they have shared stays known."""
+        with self._db.change() as db:
+            db.execute("DELETE FROM share_tables WHERE name NOT IN (SELECT value FROM json_each(?))", (_list(present),))
+
+    def rows_of(self, names: Collection[str]) -> frozenset[str]:
+        """Give the keys of the rows that these tables had when they were read last."""
+        rows = self._db.rows(
+            "SELECT key FROM share_rows WHERE name IN (SELECT value FROM json_each(?))", json.dumps(list(names))
+        )
+        return frozenset(row["key"] for row in rows)
+
+    def tables(self) -> list[dict[str, Any]]:
+        """Give a line for each table: its name, how many rows are in which state, and why it cannot be read."""
+        counts: dict[str, dict[str, int]] = {}
+        for row in self._db.rows("SELECT name, state, count(*) AS n FROM share_rows GROUP BY name, state"):
+            counts.setdefault(row["name"], {})[row["state"]] = row["n"]
+        tables = self._db.rows("SELECT * FROM share_tables ORDER BY name")
+        return [{**dict(one), "rows": _ordered(counts.get(one["name"], {}))} for one in tables]
+
+
+def _share(row: sqlite3.Row) -> Share:
+    return Share(
+        destination=row["destination"], id=row["id"], label=row["label"], fate=Fate(row["fate"]),
+        rows=frozenset(json.loads(row["asked_by"])), tries=row["tries"], due=moment(row["due"]), basis=row["basis"],
+        seen=moment(row["seen"]), why=row["why"], advice=row["advice"],
+    )  # fmt: skip
+
+
+def _text(at: datetime | None) -> str | None:
+    return text(at) if at else None
+
+
+def _list(values: Collection[str]) -> str:
+    return json.dumps(sorted(values), ensure_ascii=False)
+
+
+def _dated(result: RowResult, before: sqlite3.Row | None, now: datetime) -> RowResult:
+    if result.at is not None:
+        return result
+    same = before is not None and before["state"] == result.state
+    return replace(result, at=moment(before["since"]) if before is not None and same else now)
+
+
+def _has_changed(result: RowResult, before: sqlite3.Row | None) -> bool:
+    return before is None or (before["state"], before["sessions"]) != (result.state, result.sessions)
+
+
+def _enter(db: sqlite3.Connection, name: str, now: datetime, why: str = "", advice: str = "") -> None:
+    db.execute(
+        "INSERT INTO share_tables (name, checked, why, advice) VALUES (?,?,?,?) ON CONFLICT (name) DO UPDATE SET"
+        " checked = excluded.checked, why = excluded.why, advice = excluded.advice",
+        (name, text(now), why, advice),
+    )
+
+
+def _tell(db: sqlite3.Connection, name: str, results: Iterable[RowResult], now: datetime) -> None:
+    db.executemany(
+        "INSERT INTO share_events (at, name, line, key, state, sessions, reason) VALUES (?,?,?,?,?,?,?)",
+        [(text(now), name, one.row.line, one.row.key, one.state, one.sessions, one.reason) for one in results],
+    )
+
+
+def _ordered(counts: Mapping[str, int]) -> dict[str, int]:
+    return {state: counts[state] for state in State if state in counts}

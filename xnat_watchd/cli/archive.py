@@ -1,0 +1,108 @@
+"""`archive`: what others put into a project's prearchive, archived by the same steps as what came in a ZIP."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from xnat_watchd.cli import table
+from xnat_watchd.cli.chosen import Chosen, project_option, server_options
+
+if TYPE_CHECKING:
+    from xnat_watchd.adapters.credentials import Credential
+    from xnat_watchd.prearchive import Line
+    from xnat_watchd.settings import Settings
+    from xnat_watchd.status import Exit
+
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd archive --project P --dry-run     what lies there, and what would become of it
+  xnat-watchd archive --project P               the same, and after a question it is archived
+  xnat-watchd archive --project P --session S1 --session S2 --yes
+  xnat-watchd archive --project P --session S3 --label VISIT_1
+"""
+COLUMNS = ("session", "subject", "date", "status", "images", "label", "what")
+
+
+@click.command(epilog=EXAMPLES, short_help="Archive what others put into the prearchive.")
+@project_option
+@click.option("--session", "names", multiple=True, metavar="NAME", help="Only this session; may be repeated.")
+@click.option("--label", help="What the one session is to be called, where its files do not say it.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--yes", is_flag=True, help="Do it without a question.")
+@server_options
+@click.pass_obj
+def archive(chosen: Chosen, names: tuple[str, ...], label: str | None, *, dry_run: bool, yes: bool) -> None:
+    """Archive the sessions that others put into a project's prearchive, by DICOM send, say.
+
+    The plan is shown first. Only what XNAT calls READY is archived, only in this project, and only if it still is
+    what was shown; then it gets demographics like any other study.
+    """
+    from xnat_watchd.cli.working import must_be_sure
+
+    _check(label, names)
+    settings = chosen.settings()
+    project, credential = chosen.its_project(settings), chosen.credential(settings)
+    lines = _planned(chosen, settings, credential, (project, names, label))
+    to_do = [line for line in lines if line.find]
+    if lines:
+        table.show([_row(line) for line in lines], COLUMNS)
+    click.echo(f"{len(to_do)} of {table.counted(lines, 'session')} to be archived in {project}", err=True)
+    if not dry_run and to_do:
+        must_be_sure(f"Archive {'these' if len(to_do) > 1 else 'this'} {len(to_do)}?", yes=yes)
+    code = _done(chosen, settings, credential, [] if dry_run else to_do)
+    sys.exit(code or _left(lines, names))
+
+
+def _check(label: str | None, names: tuple[str, ...]) -> None:
+    from xnat_watchd.core.labels import is_label
+
+    if label is not None and len(names) != 1:
+        raise click.UsageError("--label is for one session; name it with --session")
+    if label is not None and not is_label(label):
+        raise click.BadParameter("XNAT takes letters, digits, - and _ only", param_hint="--label")
+
+
+def _planned(
+    chosen: Chosen, settings: Settings, credential: Credential, what: tuple[str, tuple[str, ...], str | None]
+) -> list[Line]:
+    from xnat_watchd.cli.working import asking, known
+    from xnat_watchd.prearchive import Hands, plan
+
+    with known(settings.ledger.path) as ledger, asking(chosen, settings, credential) as gateway:
+        project, names, label = what
+        return plan(project, names, Hands(gateway=gateway, ledger=ledger, rules=settings.rules), label)
+
+
+def _row(line: Line) -> table.Row:
+    return {
+        "session": line.row.name, "subject": line.subject or line.row.subject, "date": line.date or line.row.date,
+        "status": line.row.status, "images": line.images or "", "label": line.label,
+        "what": str(line.fate) + (f": {line.why}" if line.why else ""),
+    }  # fmt: skip
+
+
+def _done(chosen: Chosen, settings: Settings, credential: Credential, to_do: Sequence[Line]) -> Exit:
+    from xnat_watchd.cli.working import carry
+    from xnat_watchd.status import Exit
+
+    finds = [line.find for line in to_do if line.find]
+    return carry(chosen, settings, credential, finds) if finds else Exit.FINE
+
+
+def _left(lines: Sequence[Line], names: tuple[str, ...]) -> Exit:
+    """Give what the rows that are not to be archived mean for the one who asked."""
+    from xnat_watchd.prearchive import Fate
+    from xnat_watchd.status import Exit
+
+    there = {name for line in lines for name in (line.row.name, line.row.place.folder)}
+    for name in sorted(set(names) - there):
+        click.echo(f"there is no session {name} in the prearchive of this project", err=True)
+    fates = {line.fate for line in lines}
+    if set(names) - there or Fate.CONFLICT in fates:
+        return Exit.ATTENTION
+    return Exit.WAITING if Fate.NOT_READY in fates else Exit.FINE

@@ -1,0 +1,25 @@
+"""`completion`: what a shell needs to complete commands, options and items."""
+
+from __future__ import annotations
+
+import click
+
+EXAMPLES = """\
+\b
+Put one of these lines where your shell reads it at its start:
+  eval "$(xnat-watchd completion bash)"         ~/.bashrc
+  eval "$(xnat-watchd completion zsh)"          ~/.zshrc
+  xnat-watchd completion fish | source          ~/.config/fish/config.fish
+"""
+
+
+@click.command(epilog=EXAMPLES, short_help="Let your shell complete what you type.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print the script with which a SHELL completes the commands of xnat-watchd."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None  # noqa: S101 - the choices are those that click knows
+    click.echo(found(context.find_root().command, {}, "xnat-watchd", "_XNAT_WATCHD_COMPLETE").source())

@@ -1,0 +1,108 @@
+"""`demographics`: age, birth date and sex of subjects that XNAT has already."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from xnat_watchd.cli import table
+from xnat_watchd.cli.chosen import Chosen, project_option, server_options
+
+if TYPE_CHECKING:
+    from xnat_watchd.adapters.credentials import Credential
+    from xnat_watchd.demographers import Line
+    from xnat_watchd.settings import Settings
+
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd demographics --project P --dry-run
+  xnat-watchd demographics --project P --subject S1 --subject S2
+  xnat-watchd demographics --project P --file new_subjects.json
+"""
+COLUMNS = ("subject", "fills", "replaces", "keeps", "has already", "sessions disagree about", "why not")
+LONGEST = 16 << 20  #: bytes of a file of labels
+
+
+@click.command(epilog=EXAMPLES, short_help="Fill in age, birth date and sex of subjects.")
+@project_option
+@click.option("--subject", "subjects", multiple=True, metavar="LABEL", help="This subject; may be repeated.")
+@click.option(
+    "--file", "file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+    help="The subjects of this file: a JSON list, or one label on each line.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Only show what would be written.")
+@server_options
+@click.pass_obj
+def demographics(chosen: Chosen, subjects: tuple[str, ...], file: Path | None, *, dry_run: bool) -> None:
+    """Fill in what the archived images say of subjects: of those named, else of all of the project.
+
+    What somebody entered is kept, unless the configuration says `overwrite`. Sessions that do not agree about a
+    person settle nothing. Only names of what is known are shown, never the values.
+    """
+    labels = _read(file) if file else list(subjects)
+    settings = chosen.settings()
+    project, credential = chosen.its_project(settings), chosen.credential(settings)
+    lines = _planned(chosen, settings, credential, project, labels if file or subjects else None)
+    if lines:
+        table.show([_row(line) for line in lines], COLUMNS)
+    to_do = sum(line.find is not None for line in lines)
+    click.echo(f"{to_do} of {table.counted(lines, 'subject')} to be written in {project}", err=True)
+    _finish(chosen, settings, credential, lines, dry_run=dry_run)
+
+
+def _finish(
+    chosen: Chosen, settings: Settings, credential: Credential, lines: Sequence[Line], *, dry_run: bool
+) -> None:
+    from xnat_watchd.cli.working import carry
+    from xnat_watchd.status import Exit
+
+    to_do = [line.find for line in lines if line.find]
+    code = Exit.FINE if dry_run or not to_do else carry(chosen, settings, credential, to_do)
+    unclear = any(line.why or line.disagrees for line in lines)
+    sys.exit(code or (Exit.ATTENTION if unclear else Exit.FINE))
+
+
+def _planned(
+    chosen: Chosen, settings: Settings, credential: Credential, project: str, labels: Sequence[str] | None
+) -> list[Line]:
+    from xnat_watchd.cli.working import asking
+    from xnat_watchd.demographers import plan
+    from xnat_watchd.prearchive import must_be_writable
+
+    with asking(chosen, settings, credential) as gateway:
+        must_be_writable(project, gateway)
+        if labels is None:
+            labels = sorted(one.label for one in gateway.subjects(project))
+        with click.progressbar(labels, label="looking", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+            rules = settings.rules(project).demographics
+            return [line for label in bar for line in plan(project, [label], gateway, rules)]
+
+
+def _row(line: Line) -> table.Row:
+    values = (
+        line.subject,
+        *(", ".join(names) for names in (line.fills, line.replaces, line.keeps, line.has, line.disagrees)),
+    )
+    return dict(zip(COLUMNS, (*values, line.why), strict=True))
+
+
+def _read(file: Path) -> list[str]:
+    """Give the labels of a file: the JSON list that XNAT_CLI_Toolkit wrote, `list --json`, or lines."""
+    import json
+
+    with file.open("rb") as opened:
+        data = opened.read(LONGEST + 1)
+    if len(data) > LONGEST:
+        raise click.BadParameter(f"{file} is too long for a list of subjects", param_hint="--file")
+    try:
+        text = data.decode("utf-8-sig")
+        listed = json.loads(text) if text.lstrip().startswith("[") else text.splitlines()
+        labels = [str.strip(one["label"] if isinstance(one, dict) else one) for one in listed]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise click.BadParameter(f"{file} is no JSON list and no lines of labels", param_hint="--file") from None
+    return list(dict.fromkeys(filter(None, labels)))

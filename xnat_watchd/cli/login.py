@@ -1,0 +1,83 @@
+"""`login`: give the service a user and password for XNAT, proved before they are kept."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from xnat_watchd.cli.chosen import Chosen
+
+if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
+    from xnat_watchd.adapters.credentials import Search
+    from xnat_watchd.adapters.secret import Credential
+    from xnat_watchd.settings import Settings
+
+TYPED = "what was typed"
+
+
+@click.command()
+@click.option(
+    "--token", is_flag=True, help="Keep a token of XNAT instead of the password. It ends after some days: the service "
+    "exchanges it while it runs, and one that was off for too long has to be logged in again.",
+)  # fmt: skip
+@click.option("--user", metavar="NAME", help="The user; else it is asked for, or read from the input's first line.")
+@click.pass_obj
+def login(chosen: Chosen, *, token: bool, user: str | None) -> None:
+    """Log the service in: ask for user and password, try them once, and keep them for the service alone.
+
+    Without a terminal they are read from the input, a line each.
+    """
+    from xnat_watchd.adapters.clock import SystemClock
+    from xnat_watchd.adapters.folders import lock_of
+    from xnat_watchd.adapters.lock import is_held
+    from xnat_watchd.logins import Site
+
+    settings = chosen.settings()
+    search = search_of(settings)
+    file = search.logins()[0]
+    file.check()  # before a password is typed in vain
+    site, typed = Site(settings.xnat, SystemClock()), _typed(user or chosen.user)
+    who = site.prove(typed)
+    kept = site.token(typed) if token else typed
+    file.store(search.server, kept)
+    click.echo(f"XNAT at {search.server} knows you as {who}. Kept in {file.path}, {until(kept)}.")
+    if is_held(lock_of(settings.ledger.path)):
+        click.echo("The running service takes it over by itself.")
+    winner = search.credential()
+    if winner is not None and (winner.user, winner.password) != (kept.user, kept.password):
+        click.echo(f"But {winner.source} comes first, and is what the service uses.", err=True)
+
+
+def search_of(settings: Settings) -> Search:
+    """Give where logins of this service are looked for."""
+    from xnat_watchd.adapters.credentials import Search
+
+    return Search(settings.xnat.server, os.environ, settings.ledger.path.parent)
+
+
+def until(credential: Credential) -> str:
+    """Say for how long a login holds, as far as that is known."""
+    lease = credential.lease
+    if lease is None:
+        return "until the password is changed"
+    if lease.expires is None:
+        return "as a token, whose end this XNAT does not tell"
+    return f"as a token until {lease.expires:%Y-%m-%d %H:%M} UTC, and longer while the service runs"
+
+
+def _typed(user: str | None) -> Credential:
+    """Ask for user and password, or read them: never from the command line, which everybody on the machine sees."""
+    from xnat_watchd.adapters.secret import Credential, Secret
+
+    if sys.stdin.isatty():
+        user = user or click.prompt("User", err=True)
+        password = click.prompt("Password", hide_input=True, err=True)
+    else:
+        user = user or sys.stdin.readline().rstrip("\r\n")
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not user or not password:
+        raise click.UsageError("a user and a password are needed, each on a line of its own")
+    return Credential(user, Secret(password), TYPED)

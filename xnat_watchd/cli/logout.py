@@ -1,0 +1,38 @@
+"""`logout`: take the login away that `login` has kept."""
+
+from __future__ import annotations
+
+import click
+
+from xnat_watchd.cli.chosen import Chosen
+from xnat_watchd.cli.login import search_of, until
+
+
+@click.command()
+@click.pass_obj
+def logout(chosen: Chosen) -> None:
+    """Forget the login that `login` has kept, and have XNAT forget a token."""
+    from xnat_watchd.adapters.clock import SystemClock
+    from xnat_watchd.core.errors import AuthRefused, WatchdError
+    from xnat_watchd.logins import Site
+
+    settings = chosen.settings()
+    search = search_of(settings)
+    forgotten = [found for file in search.logins() if (found := file.remove(search.server))]
+    if not forgotten:
+        raise click.ClickException(f"no login is kept for {search.server}")
+    for one in forgotten:
+        click.echo(f"The login for {search.server} is no longer in {one.source.removeprefix('the file ')}.")
+        if one.lease is None:
+            continue
+        try:
+            Site(settings.xnat, SystemClock()).give_back(one)
+        except AuthRefused:
+            click.echo("XNAT had forgotten the token already.")
+        except WatchdError as error:
+            click.echo(f"XNAT could not be told to forget the token ({error}): it holds {until(one)}.", err=True)
+        else:
+            click.echo("XNAT has forgotten the token.")
+    left = search.credential()
+    if left is not None:
+        click.echo(f"From now on {left.source} is used.")

@@ -1,0 +1,136 @@
+"""How the work goes, as it goes: bars on a terminal, else a line for each step. On stderr, without names or labels."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from xnat_watchd.adapters.ledger import Ledger
+
+Uploads = Mapping[str, tuple[int, int]]  #: worker -> bytes sent, bytes in all
+Seen = Callable[[Uploads], None]
+Event = Mapping[str, Any]
+
+_STEPS = {"advanced", "finished", "parked", "raised"}
+_TROUBLE = {"held": "held", "postponed": "waits", "returned": "goes on later", "rejected": "no study came of it"}
+_FOUND = {"prearchive": "found in XNAT's prearchive", "archive": "found in XNAT's archive"}
+
+
+@contextmanager
+def shown(ledger: Path, keys: Collection[int] | None = None) -> Iterator[Seen]:
+    """Give what is to be called several times a second while studies are worked on: `keys`, or all."""
+    course = _Course(ledger, keys)
+    try:
+        if sys.stderr.isatty():
+            with _bars(course) as seen:
+                yield seen
+        else:
+            yield lambda _: _lines(course)
+            _lines(course)
+    finally:
+        course.close()
+
+
+def told(event: Event) -> str:
+    """Give the line for an event of the ledger, or nothing."""
+    item, what, why = event["item"], event["event"], event["why"]
+    if what in _STEPS and event["progress"]:
+        return f"{item} {event['progress']}"
+    if what in _TROUBLE:
+        return f"{item} {_TROUBLE[what]}: {why}"
+    if what == "duplicate":
+        return f"{item} {why}"
+    return {"received": f"{item} received", "found": f"{item} {_FOUND.get(event['kind'], 'found')}"}.get(what, "")
+
+
+class _Course:
+    """The ledger, opened when there is one, and how far its events were told."""
+
+    def __init__(self, path: Path, keys: Collection[int] | None) -> None:
+        self._path, self._keys = path, keys
+        self._ledger: Ledger | None = None
+        self._told = self.began = 0
+        if self.opened() is not None and keys is None:
+            self._told = self.began = self.ledger.courses.now()
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger, once it is there."""
+        assert self._ledger is not None  # noqa: S101 - `opened` was asked
+        return self._ledger
+
+    def opened(self) -> Ledger | None:
+        """Give the ledger, or None while there is none."""
+        from xnat_watchd.adapters.ledger import Ledger, open_database
+
+        if self._ledger is None and self._path.exists() and self._path.stat().st_size:
+            self._ledger = Ledger(open_database(self._path, read_only=True))
+        return self._ledger
+
+    def news(self) -> Sequence[Event]:
+        """Give the events that were not told yet."""
+        if self.opened() is None:
+            return []
+        events: Sequence[Event] = self.ledger.courses.events(self._told, self._keys)
+        self._told = events[-1]["id"] if events else self._told
+        return events
+
+    def numbers(self) -> tuple[int, int, int, int]:
+        """Give studies done and in all, bytes sent and in all."""
+        if self.opened() is None:
+            return 0, 0, 0, 0
+        one = self.ledger.courses.course(self.began, self._keys)
+        return one.studies_done, one.studies, one.bytes_sent, one.bytes
+
+    def close(self) -> None:
+        if self._ledger is not None:
+            self._ledger.close()
+
+
+def _lines(course: _Course) -> None:
+    for line in filter(None, map(told, course.news())):
+        click.echo(line, err=True)
+
+
+@contextmanager
+def _bars(course: _Course) -> Iterator[Seen]:
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    console = Console(stderr=True, highlight=False)
+    name = TextColumn("{task.description:<8}")
+    sent = Progress(name, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(), console=console)
+    done = Progress(name, BarColumn(), MofNCompleteColumn(), TextColumn("studies"), TimeRemainingColumn(),
+                    console=console)  # fmt: skip
+    of_bytes, of_studies = sent.add_task("sent", total=None, visible=False), done.add_task("done", total=None)
+
+    # It is drawn when it is called: a thread of its own would take the Ctrl-C that the main thread waits for.
+    with Live(Group(sent, done), console=console, auto_refresh=False) as live:
+
+        def seen(uploads: Uploads) -> None:
+            for event in course.news():
+                if event["event"] in _TROUBLE:
+                    live.console.print(told(event), markup=False)
+            studies, in_all, size_sent, size = course.numbers()
+            under_way = sum(part for part, _ in [*uploads.values()])
+            sent.update(of_bytes, completed=min(size_sent + under_way, size), total=size or None, visible=size > 0)
+            done.update(of_studies, completed=studies, total=in_all or None)
+            live.refresh()
+
+        yield seen
+        seen({})

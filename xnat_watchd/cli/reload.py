@@ -1,0 +1,60 @@
+"""`reload`: have the running service read its settings anew, and wait until they hold."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import Any
+
+import click
+
+from xnat_watchd.cli.chosen import Chosen
+
+PATIENCE = 60.0  #: seconds; a look into a large ledger may take some of them
+LOOK = 0.1  #: seconds between two looks at what the service says
+
+
+@click.command()
+@click.pass_obj
+def reload(chosen: Chosen) -> None:
+    """Have the running service take over changed settings. Wrong ones are refused, and the old ones stay in force."""
+    from xnat_watchd.core.errors import Refusal
+
+    chosen.settings()  # wrong ones need not be shown to the service, and are told in full here
+    before = _said(chosen)
+    _signal(int(before["pid"]))
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        said = _said(chosen)
+        if said["reloads"] != before["reloads"]:
+            if said["refused"]:
+                raise Refusal(str(said["refused"]), advice=str(said["advice"]))
+            click.echo("The new settings are in force.")
+            return
+        time.sleep(LOOK)
+    raise Refusal(
+        f"the service has not answered within {PATIENCE:.0f} seconds",
+        advice="`xnat-watchd status` shows whether it is well.",
+    )
+
+
+def _said(chosen: Chosen) -> dict[str, Any]:
+    """Give what a running service says of itself."""
+    from xnat_watchd.cli.status import published
+    from xnat_watchd.core.errors import Refusal
+
+    picture = published(chosen)
+    if picture is None or not picture["daemon"]["running"]:
+        raise Refusal("no service runs here", advice="Start it: `systemctl start xnat-watchd`, or `xnat-watchd run`.")
+    said: dict[str, Any] = picture["daemon"]
+    return said
+
+
+def _signal(pid: int) -> None:
+    from xnat_watchd.core.errors import Refusal
+
+    try:
+        os.kill(pid, signal.SIGHUP)
+    except PermissionError:
+        raise Refusal("the service belongs to another user", advice="Put `sudo` in front.") from None

@@ -1,0 +1,202 @@
+"""`share`: make one share table true, or one table of users, once and by hand."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from xnat_watchd.cli import table
+from xnat_watchd.cli.chosen import Chosen, server_options
+
+if TYPE_CHECKING:
+    from xnat_watchd.adapters.ledger import Ledger
+    from xnat_watchd.adapters.xnat_gateway import XnatGateway
+    from xnat_watchd.core.share_plan import RowPlan
+    from xnat_watchd.core.share_state import RowResult
+    from xnat_watchd.settings import Settings
+    from xnat_watchd.status import Exit
+    from xnat_watchd.steps.share import Sharer
+
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd share table.csv --dry-run         what would be shared
+  xnat-watchd share table.csv                   share it, once
+  xnat-watchd share --users users.csv           give roles, from the columns project, user and role
+
+A table that lies in the shares folder is applied by the service, again and again. Exit code: 0 when all rows are
+true, 75 when some wait, 1 when some failed or were taken back by somebody.
+"""
+COLUMNS = ("line", "subject", "source", "destination", "state", "sessions", "reason")
+USER_COLUMNS = ("line", "project", "user", "role", "state", "reason")
+PATIENCE, LOOKS = 60.0, 0.5  #: seconds to wait for the service to finish its own sweep, and between two looks
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="TABLE.csv")
+@click.option("--users", is_flag=True, help="The table gives users roles in projects.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@server_options
+@click.pass_obj
+def share(chosen: Chosen, file: Path, *, users: bool, dry_run: bool, as_json: bool) -> None:
+    """Share subjects and their sessions with other projects, as TABLE.csv says. Nothing is ever unshared."""
+    form = "json" if as_json else "table"
+    run = _users if users else _shares
+    sys.exit(run(chosen, _read(file), file.name, form, dry=dry_run))
+
+
+def _shares(chosen: Chosen, data: bytes, name: str, form: str, *, dry: bool) -> Exit:
+    from xnat_watchd.core.share_table import read
+
+    rows = read(data).rows
+    with _sharer(chosen, dry=dry) as (sharer, ledger):
+        others = ledger.shares.rows_of([one["name"] for one in ledger.shares.tables()])
+        if dry:
+            planned = sharer.preview(rows, others)
+            _say(planned)
+            table.show([_planned(one) for one in planned], COLUMNS, form)
+            return _code([one.state for one in planned if one.state != "shared"], waiting=_count(planned) > 0)
+        results = sharer.apply(rows, others, _say)
+        _remember(ledger, name, results)
+    table.show([_result(one) for one in results], COLUMNS, form)
+    return _code([one.state for one in results])
+
+
+def _users(chosen: Chosen, data: bytes, name: str, form: str, *, dry: bool) -> Exit:
+    from xnat_watchd.core.user_table import read
+    from xnat_watchd.steps import grant
+
+    del name
+    rows = read(data)
+    settings = chosen.settings()
+    with _asking(chosen, settings) as gateway:
+        results = (grant.preview if dry else grant.grant)(gateway, rows)
+    shown = [
+        {
+            "line": one.row.line, "project": one.row.project, "user": one.row.user, "role": one.row.role,
+            "state": one.state.value, "reason": one.reason,
+        }
+        for one in results
+    ]  # fmt: skip
+    table.show(shown, USER_COLUMNS, form)
+    return _code([one.state for one in results], waiting=any(one.state == "to be given" for one in results))
+
+
+def _code(states: Sequence[str], *, waiting: bool = False) -> Exit:
+    from xnat_watchd.status import Exit
+
+    if {"failed", "removed by someone"}.intersection(states):
+        return Exit.ATTENTION
+    return Exit.WAITING if waiting or "waiting" in states else Exit.FINE
+
+
+# -- what is shown -------------------------------------------------------------------------------------------
+
+
+def _say(planned: Sequence[RowPlan]) -> None:
+    """Say the plan, on stderr: how much is to be shared into which project."""
+    actions = dict.fromkeys(action for one in planned for action in one.actions)
+    into = Counter((action.destination, type(action).__name__ == "ShareSubject") for action in actions)
+    for project in sorted({name for name, _ in into}):
+        subjects, sessions = into[project, True], into[project, False]
+        click.echo(f"to be shared into {project}: {subjects} subjects, {sessions} sessions", err=True)
+    if not actions:
+        click.echo("nothing is to be shared", err=True)
+
+
+def _count(planned: Sequence[RowPlan]) -> int:
+    return sum(len(one.actions) for one in planned)
+
+
+def _planned(one: RowPlan) -> table.Row:
+    row = one.row
+    state = "to be shared" if one.state == "shared" else one.state.value
+    return dict(zip(
+        COLUMNS, (row.line, row.subject, row.source, row.destination, state, one.sessions, one.reason), strict=True
+    ))  # fmt: skip
+
+
+def _result(one: RowResult) -> table.Row:
+    row = one.row
+    return dict(zip(
+        COLUMNS, (row.line, row.subject, row.source, row.destination, one.state.value, one.sessions, one.reason),
+        strict=True,
+    ))  # fmt: skip
+
+
+# -- what it works with --------------------------------------------------------------------------------------
+
+
+def _read(file: Path) -> bytes:
+    from xnat_watchd.core.share_table import MOST_BYTES
+
+    with file.open("rb") as opened:
+        return opened.read(MOST_BYTES + 1)
+
+
+def _remember(ledger: Ledger, name: str, results: Sequence[RowResult]) -> None:
+    from datetime import UTC, datetime
+
+    ledger.shares.tell(name, results, datetime.now(UTC))
+
+
+@contextmanager
+def _sharer(chosen: Chosen, *, dry: bool) -> Iterator[tuple[Sharer, Ledger]]:
+    """Give one who applies rows with the service's ledger, while nobody else does."""
+    import random
+
+    from xnat_watchd.adapters.clock import SystemClock
+    from xnat_watchd.cli.working import known, quiet
+    from xnat_watchd.steps.share import Hands, Sharer
+
+    settings = chosen.settings()
+    path = settings.ledger.path
+    with known(path) if dry else _alone(path) as ledger, _asking(chosen, settings) as gateway:
+        hands = Hands(
+            gateway=gateway, shares=ledger.shares, clock=SystemClock(), log=quiet(), retry=settings.retry(),
+            chance=random.SystemRandom().random, beat=lambda: None,
+        )  # fmt: skip
+        yield Sharer(hands), ledger
+
+
+@contextmanager
+def _asking(chosen: Chosen, settings: Settings) -> Iterator[XnatGateway]:
+    from xnat_watchd.cli.working import asking
+
+    with asking(chosen, settings, chosen.credential(settings)) as gateway:
+        yield gateway
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[Ledger]:
+    """Open the ledger once the service is not sharing itself."""
+    from xnat_watchd.adapters.ledger import Ledger, open_database
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(open_database(path))
+    try:
+        with _lock(path):
+            yield ledger
+    finally:
+        ledger.close()
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    import time
+
+    from xnat_watchd.adapters.lock import Lock, is_held
+    from xnat_watchd.adapters.share_folder import lock_of_shares
+
+    end = time.monotonic() + PATIENCE
+    while is_held(lock_of_shares(path)) and time.monotonic() < end:
+        time.sleep(LOOKS)
+    with Lock(lock_of_shares(path)):
+        yield

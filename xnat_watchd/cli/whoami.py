@@ -1,0 +1,21 @@
+"""`whoami`: who we are on XNAT, and by which login."""
+
+from __future__ import annotations
+
+import click
+
+from xnat_watchd.cli.chosen import Chosen
+from xnat_watchd.cli.login import until
+
+
+@click.command()
+@click.pass_obj
+def whoami(chosen: Chosen) -> None:
+    """Say as whom XNAT knows us, where the login comes from, and until when it holds. Asks XNAT once."""
+    from xnat_watchd.adapters.clock import SystemClock
+    from xnat_watchd.logins import Site
+
+    settings = chosen.settings()
+    credential = chosen.credential(settings)
+    who = Site(settings.xnat, SystemClock()).prove(credential)
+    click.echo(f"{who} on {settings.xnat.server}, by {credential.source}, {until(credential)}")

@@ -1,0 +1,237 @@
+"""Carrying on what a command put into the ledger: by the service that runs on it, else by the command itself."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xnat_watchd.cli.chosen import STDIN, TERMINAL, is_there
+from xnat_watchd.cli.progress import Uploads, shown
+
+if TYPE_CHECKING:
+    from xnat_watchd.adapters.credentials import Credential
+    from xnat_watchd.adapters.ledger import Ledger
+    from xnat_watchd.adapters.xnat_gateway import XnatGateway
+    from xnat_watchd.cli.chosen import Chosen
+    from xnat_watchd.core.found import Find
+    from xnat_watchd.settings import Settings
+    from xnat_watchd.status import Exit, Snapshot
+
+LOOKS = 0.5  #: seconds between two looks at what a service does for us
+
+Study = Mapping[str, Any]
+
+
+def carry(chosen: Chosen, settings: Settings, credential: Credential, finds: Sequence[Find]) -> Exit:
+    """Put these studies into the ledger, see them through, say what remains, and give the exit code."""
+    with _ledger(settings.ledger.path, read_only=False) as ledger:
+        keys = [ledger.found.admit(find, datetime.now(UTC)).key for find in finds]
+        if not _follow(chosen, ledger, settings.ledger.path, keys):
+            _carry_ourselves(settings, credential, keys)
+        return _said(ledger, ledger.found.standings(keys))
+
+
+def is_served(ledger: Path) -> bool:
+    """Say whether a service, or another command, works on this ledger now."""
+    from xnat_watchd.adapters.folders import lock_of
+    from xnat_watchd.adapters.lock import is_held
+
+    return is_there(ledger) and is_held(lock_of(ledger))
+
+
+def _carry_ourselves(settings: Settings, credential: Credential, keys: Collection[int]) -> None:
+    from xnat_watchd.daemon import errand
+
+    knock_anew(settings, credential)
+    with shown(settings.ledger.path, keys) as seen:
+        errand.carry(settings, credential, quiet(), keys, seen)
+
+
+def _said(ledger: Ledger, studies: Sequence[Study]) -> Exit:
+    """Say what is not done, and why; give the exit code."""
+    from xnat_watchd.status import Exit
+
+    gate = ledger.gates.get()
+    held = [study for study in studies if study["standing"] == "held"]
+    waiting = [study for study in studies if study["standing"] not in ("held", "done")]
+    for study in held:
+        click.echo(f"{study['item']} needs attention: {study['why']}. {study['advice']}")
+    for study in waiting:
+        why = study["why"] or ("waits for an earlier delivery of the same study" if study["barred"] else "not done")
+        click.echo(f"{study['item']} {study['progress']}, {study['standing']}: {why}")
+    click.echo(f"{len(studies) - len(held) - len(waiting)} of {len(studies)} complete", err=True)
+    if gate.shut:
+        click.echo(f"XNAT: {gate.why}. {gate.advice}")
+        return Exit.LOGIN if gate.login else Exit.UNAVAILABLE
+    if held:
+        return Exit.ATTENTION
+    return Exit.WAITING if any(study["due"] or study["standing"] != "waiting" for study in waiting) else Exit.FINE
+
+
+# -- the service does it -----------------------------------------------------------------------------------
+
+
+def follow_all(chosen: Chosen, settings: Settings) -> tuple[Exit, Snapshot] | None:
+    """Watch the service work off what lies there; give how it stands then. None where there is no service."""
+    from xnat_watchd.status import snapshot, verdict
+
+    path, drop = settings.ledger.path, settings.folders.drop
+    if not is_served(path):
+        return None
+    with _ledger(path, read_only=True) as ledger:
+        if not _watch(chosen, path, None, lambda: _is_worked_off(chosen, ledger, drop)):
+            return None
+        picture = snapshot(ledger, settings.xnat.server, datetime.now(UTC), running=True, daemon={})
+    return verdict(picture, resting=True), picture
+
+
+def _follow(chosen: Chosen, ledger: Ledger, path: Path, keys: Collection[int]) -> bool:
+    from xnat_watchd.daemon.rest import at_rest
+
+    def is_over() -> bool:
+        return at_rest(ledger, ledger.found.standings(keys), datetime.now(UTC))
+
+    return is_served(path) and _watch(chosen, path, keys, is_over)
+
+
+def _watch(chosen: Chosen, path: Path, keys: Collection[int] | None, is_over: Callable[[], bool]) -> bool:
+    """Show what the service does until it is over or somebody types Ctrl-C. False where the service is gone before."""
+    click.echo("the service that runs here does it; Ctrl-C ends the watching only", err=True)
+    with shown(path, keys) as seen:
+        try:
+            while is_served(path):
+                seen(_uploads(chosen))
+                if is_over():
+                    return True
+                time.sleep(LOOKS)
+        except KeyboardInterrupt:
+            click.echo("the service goes on with it", err=True)
+            return True
+    return is_over()
+
+
+def _is_worked_off(chosen: Chosen, ledger: Ledger, drop: Path) -> bool:
+    """Say whether the service has taken all that it takes from the drop folder, and rests."""
+    from xnat_watchd.adapters.files import Disk
+    from xnat_watchd.daemon.rest import at_rest
+
+    ignored = {one["name"] for one in ledger.views.ignored()}
+    try:
+        waiting = any(seen.path not in ignored for seen in Disk().look(drop))
+    except OSError:  # not ours to look into, or gone: the service says so itself
+        waiting = False
+    settling = _published(chosen).get("settling", 0)
+    resting = at_rest(ledger, ledger.found.standings(ledger.found.under_way()), datetime.now(UTC))
+    return not waiting and not settling and resting and not ledger.deliveries.arrivals()
+
+
+def _uploads(chosen: Chosen) -> Uploads:
+    return {one["worker"]: (one["sent"], one["size"]) for one in _published(chosen).get("uploads", ())}
+
+
+def _published(chosen: Chosen) -> Mapping[str, Any]:
+    from xnat_watchd.cli.status import published
+
+    said = published(chosen)
+    return said["daemon"] if said else {}
+
+
+# -- before it is done -------------------------------------------------------------------------------------
+
+
+def must_be_sure(question: str, *, yes: bool) -> None:
+    """Ask before something is done; without a terminal it must have been said beforehand."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("say --yes to do it, or --dry-run to see only what would be done")
+    click.confirm(question, abort=True, err=True)
+
+
+@contextmanager
+def asking(chosen: Chosen, settings: Settings, credential: Credential) -> Iterator[XnatGateway]:
+    """Give a gateway to look at XNAT with, unless this login was refused a short time ago: accounts lock."""
+    from xnat_watchd.core.errors import AuthRefused
+    from xnat_watchd.core.gate import shut_by
+
+    path = settings.ledger.path
+    remembered = is_there(path) and not _is_typed(credential)
+    if remembered:
+        with _ledger(path, read_only=True) as ledger:
+            gate = ledger.gates.get()
+        if gate.login and gate.shut and not gate.probe_due(datetime.now(UTC)):
+            raise AuthRefused(gate.why, advice=gate.advice)
+    try:
+        with chosen.gateway_to(settings, credential) as gateway:
+            yield gateway
+    except AuthRefused as error:
+        if remembered:
+            with _ledger(path, read_only=False) as ledger:
+                ledger.gates.set("", shut_by(ledger.gates.get(), error, datetime.now(UTC), 0))
+        raise
+
+
+def knock_anew(settings: Settings, credential: Credential) -> None:
+    """Have a password that was just typed tried at once, although another one was refused before."""
+    path = settings.ledger.path
+    if not _is_typed(credential) or not is_there(path):
+        return
+    with _ledger(path, read_only=False) as ledger:
+        gate = ledger.gates.get()
+        if gate.login and gate.shut:
+            ledger.gates.set("", replace(gate, until=datetime.now(UTC)))
+
+
+def _is_typed(credential: Credential) -> bool:
+    return credential.source in (STDIN, TERMINAL)
+
+
+@contextmanager
+def known(path: Path) -> Iterator[Ledger]:
+    """Give the ledger to look into; where there is none yet, an empty one that is gone afterwards."""
+    from tempfile import TemporaryDirectory
+
+    if is_there(path):
+        with _ledger(path, read_only=True) as ledger:
+            yield ledger
+        return
+    with TemporaryDirectory(prefix="xnat-watchd-") as folder, _ledger(Path(folder) / "none", read_only=False) as ledger:
+        yield ledger
+
+
+@contextmanager
+def _ledger(path: Path, *, read_only: bool) -> Iterator[Ledger]:
+    from xnat_watchd.adapters.ledger import Ledger, open_database
+
+    if not read_only:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(open_database(path, read_only=read_only))
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def quiet() -> Any:
+    """Give a log that tells faults only: what goes on is shown in another way."""
+    from xnat_watchd.adapters import logs
+
+    return _Quiet(logs.configure("auto"))
+
+
+class _Quiet:
+    def __init__(self, log: Any) -> None:
+        self.error = log.error
+
+    def info(self, event: str, **facts: object) -> None:
+        """Tell nothing."""
+
+    warning = info

@@ -1,0 +1,62 @@
+"""Some studies carried by a command itself, while no service runs: under the same lock, by the same steps."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Collection
+from contextlib import ExitStack
+from functools import partial
+
+from xnat_watchd.adapters.credentials import Credential
+from xnat_watchd.adapters.folders import lock_of
+from xnat_watchd.adapters.lock import Lock
+from xnat_watchd.adapters.threads import Loop
+from xnat_watchd.core.ports import Log
+from xnat_watchd.daemon.parts import Daemon, build
+from xnat_watchd.daemon.rest import at_rest
+from xnat_watchd.daemon.service import STOPPING, Seen, signals_waited_for
+from xnat_watchd.settings import Settings
+
+LOOKS = 0.2  #: seconds between two looks
+SHORTLY = 1.0  #: seconds after which a worker that found nothing to do looks again
+
+
+def carry(settings: Settings, credential: Credential, log: Log, keys: Collection[int], seen: Seen) -> None:
+    """Carry these studies and no others until they rest or we are told to stop. `Refusal` where a service runs."""
+    with ExitStack() as stack:
+        stack.enter_context(Lock(lock_of(settings.ledger.path)))
+        stack.enter_context(signals_waited_for())
+        daemon = build(settings, credential, log)
+        stack.callback(daemon.ledger.close)
+        daemon.ledger.studies.recover(daemon.clock.now())
+        workers = [
+            Loop(name, partial(_turn, daemon, name, frozenset(keys)), daemon.stop, daemon.stop.set)
+            for name in daemon.pipelines
+        ]
+        stack.callback(_stop, daemon, workers)
+        for worker in workers:
+            worker.start()
+        while not daemon.stop.is_set():
+            seen(daemon.uploads)
+            if at_rest(daemon.ledger, daemon.ledger.found.standings(keys), daemon.clock.now()):
+                return
+            if signal.sigtimedwait(STOPPING, LOOKS) is not None:
+                return
+
+
+def _turn(daemon: Daemon, name: str, keys: frozenset[int]) -> float:
+    while not daemon.stop.is_set() and daemon.pipelines[name].step(keys):
+        daemon.uploads.pop(name, None)
+    if not daemon.stop.is_set():
+        daemon.pipelines[name].retire()
+    return SHORTLY
+
+
+def _stop(daemon: Daemon, workers: Collection[Loop]) -> None:
+    daemon.stop.set()
+    for worker in workers:
+        worker.bell.ring()
+    for worker in workers:
+        if worker.ident is not None:
+            worker.join()
+    daemon.server.close()

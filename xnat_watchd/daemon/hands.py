@@ -1,0 +1,121 @@
+"""What the threads of the service are handed so that they keep their promises and our secrets."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from xnat_watchd.adapters.files import Disk
+from xnat_watchd.core.ports import Clock, Log
+from xnat_watchd.core.pulse import Pulse
+from xnat_watchd.core.settling import Seen
+from xnat_watchd.status import without
+
+STEP_TAKES = 600.0  #: seconds that a thread may be without a sign of life before it is believed to hang
+SLOWEST_DISK = 2_000_000  #: bytes a second that a disk copies at least, written, read again and compared
+
+
+class Heart:
+    """Renews the promise of the thread that it beats for, and stops all of them.
+
+    Whoever waits for XNAT looks at `stop` several times a second, and each look is a sign of life. So an answer may
+    take the hour that `read_timeout` grants, and a thread that hangs anywhere else is still seen after minutes.
+    """
+
+    def __init__(self, names: Iterable[str], clock: Clock) -> None:
+        self._names = frozenset(names)
+        self._clock = clock
+        self.pulse = Pulse(self._names)
+        self.stop: threading.Event = _Looked(self)
+
+    def beat(self, takes: float = STEP_TAKES) -> None:
+        """Promise, for the thread that runs this, to be back within so many seconds. Others promise nothing."""
+        name = threading.current_thread().name
+        if name in self._names:
+            self.pulse.promise(name, self._clock.monotonic() + takes)
+
+
+class _Looked(threading.Event):
+    """An event that knows when somebody looks at it."""
+
+    def __init__(self, heart: Heart) -> None:
+        super().__init__()
+        self._heart = heart
+
+    def is_set(self) -> bool:
+        self._heart.beat()
+        return super().is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._heart.beat()
+        return super().wait(timeout)
+
+
+class PatientDisk(Disk):
+    """The disk of a thread that promises, before a file is copied over a border, as long as that may take."""
+
+    def __init__(self, heart: Heart) -> None:
+        self._heart = heart
+
+    def take(self, source: Path, target: Path, seen: Seen) -> None:
+        """Take a settled file."""
+        self._heart.beat(STEP_TAKES + seen.size / SLOWEST_DISK)
+        super().take(source, target, seen)
+        self._heart.beat()
+
+    def move(self, source: Path, target: Path) -> Path:
+        """Move one of our own files."""
+        self._heart.beat(STEP_TAKES + source.stat().st_size / SLOWEST_DISK)
+        free = super().move(source, target)
+        self._heart.beat()
+        return free
+
+
+class Projects:
+    """Which names are projects: those of the settings, and those that XNAT has confirmed by taking a study.
+
+    Any other was the name of a folder that somebody made, and may be a patient's.
+    """
+
+    def __init__(self, confirmed: Iterable[str]) -> None:
+        self._confirmed = set(confirmed)
+        self.configured: frozenset[str] = frozenset()
+
+    def confirm(self, name: str) -> None:
+        """Note that XNAT has taken a study for it."""
+        self._confirmed.add(name)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.configured or name in self._confirmed
+
+
+class Discreet:
+    """A log that names a project only where it is one."""
+
+    def __init__(self, log: Log, projects: Projects) -> None:
+        self._inner, self._projects = log, projects
+
+    def info(self, event: str, **facts: object) -> None:
+        """Tell what happened."""
+        project = facts.get("project")
+        if event == "study.advanced" and isinstance(project, str):
+            self._projects.confirm(project)
+        self._inner.info(event, **self._told(facts))
+
+    def warning(self, event: str, **facts: object) -> None:
+        """Tell what somebody may want to look at."""
+        self._inner.warning(event, **self._told(facts))
+
+    def error(self, event: str, **facts: object) -> None:
+        """Tell what is broken."""
+        self._inner.error(event, **self._told(facts))
+
+    def _told(self, facts: dict[str, object]) -> dict[str, object]:
+        project = facts.get("project")
+        if not isinstance(project, str) or not project or project in self._projects:
+            return facts
+        hidden = {name: fact for name, fact in facts.items() if name != "project"}
+        if isinstance(hidden.get("reason"), str):
+            hidden["reason"] = without(str(hidden["reason"]), [project])
+        return hidden

@@ -1,0 +1,185 @@
+"""The threads that work: one that takes ZIPs in, and workers that carry studies."""
+
+from __future__ import annotations
+
+import errno
+import random
+import shutil
+from collections.abc import Callable
+from functools import partial
+
+from xnat_watchd.adapters.threads import Bell, Loop
+from xnat_watchd.adapters.watcher import Watcher
+from xnat_watchd.daemon.hands import STEP_TAKES
+from xnat_watchd.daemon.keeper import Keeper
+from xnat_watchd.daemon.parts import Daemon
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+IDLE = 30.0  #: seconds between looks at the ledger when nothing is due: the most that a lost wake-up can cost
+
+
+def loops(daemon: Daemon, watcher: Watcher, keeper: Keeper, nudge: Bell) -> dict[str, Loop]:
+    """Give all threads by name, none of them started. A thread that dies takes the others with it."""
+    made: dict[str, Loop] = {}
+
+    def wake_workers() -> None:
+        for name in daemon.tools:
+            made[name].bell.ring()
+
+    def all_stop() -> None:
+        daemon.stop.set()
+        for loop in made.values():
+            loop.bell.ring()
+
+    turns: dict[str, Callable[[], float]] = {
+        "intake": partial(intake_turn, daemon, watcher, wake_workers),
+        **{name: partial(worker_turn, daemon, name, keeper, wake_workers) for name in daemon.tools},
+    }
+    for name, turn in turns.items():
+        made[name] = Loop(
+            name, partial(_kept, daemon, turn), daemon.stop, all_stop, nudge if name == "intake" else None
+        )
+    return made
+
+
+def _kept(daemon: Daemon, turn: Callable[[], float]) -> float:
+    """Take a turn, and promise to be back for the next one."""
+    daemon.heart.beat()
+    wait = turn()
+    daemon.heart.beat(wait + STEP_TAKES)
+    return wait
+
+
+# -- intake ------------------------------------------------------------------------------------------------
+
+
+def intake_turn(daemon: Daemon, watcher: Watcher, wake: Callable[[], None]) -> float:
+    """Look into the drop folder once; give the seconds until the next look."""
+    daemon.next_sweep = 0.0
+    _see_to_watch(daemon, watcher)
+    daemon.next_sweep = _sweep(daemon)
+    wake()
+    intake, hurried = daemon.settings.intake, watcher.polling or daemon.missing or daemon.full
+    regular = intake.poll_every if hurried else intake.rescan_every
+    # With jitter, so that many machines do not look at once into one folder on a network.
+    wait = regular.total_seconds() * random.uniform(0.75, 1.0)  # noqa: S311 - jitter
+    return wait if daemon.next_sweep is None else min(wait, daemon.next_sweep)
+
+
+def _see_to_watch(daemon: Daemon, watcher: Watcher) -> None:
+    if not watcher.alive():
+        watcher.start()
+        if watcher.alive():
+            daemon.log.info("watch.restarted")
+    if watcher.polling and not daemon.polling:
+        daemon.log.warning("watch.polling", reason=watcher.why)
+    daemon.polling = watcher.polling
+
+
+def _sweep(daemon: Daemon) -> float | None:
+    """Take what is whole, where all that this needs is there: nothing is concluded from what is not (design 7)."""
+    if not (_is_there(daemon, "work") and _recover(daemon) and _has_room(daemon)):
+        return None
+    try:
+        wait = daemon.intake.sweep()
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            _fill(daemon, full=True)
+        else:
+            _miss(daemon, "drop", error)
+        return None
+    _find(daemon, "drop")
+    return wait
+
+
+def _recover(daemon: Daemon) -> bool:
+    """Set right, once, what was under way in the work folder when the service stopped."""
+    if not daemon.recovered:
+        try:
+            daemon.intake.recover()
+        except OSError as error:
+            _miss(daemon, "work", error)
+            return False
+        daemon.recovered = True
+    return True
+
+
+def _has_room(daemon: Daemon) -> bool:
+    """Say whether the disk keeps for others what it is to keep."""
+    try:
+        free = shutil.disk_usage(daemon.folders.work).free
+    except OSError as error:
+        _miss(daemon, "work", error)
+        return False
+    _fill(daemon, full=free < daemon.settings.limits.keep_free)
+    return not daemon.full
+
+
+def _fill(daemon: Daemon, *, full: bool) -> None:
+    if full and not daemon.full:
+        daemon.log.warning("disk.full", folder="work")
+    daemon.full = full
+
+
+def _is_there(daemon: Daemon, name: str) -> bool:
+    try:
+        next(getattr(daemon.folders, name).iterdir(), None)
+    except OSError as error:
+        _miss(daemon, name, error)
+        return False
+    _find(daemon, name)
+    return True
+
+
+def _miss(daemon: Daemon, name: str, error: OSError) -> None:
+    if name not in daemon.missing:
+        daemon.missing.add(name)
+        daemon.log.warning("folder.missing", folder=name, error=type(error).__name__)
+
+
+def _find(daemon: Daemon, name: str) -> None:
+    if name in daemon.missing:
+        daemon.missing.discard(name)
+        daemon.log.info("folder.found", folder=name)
+
+
+# -- workers -----------------------------------------------------------------------------------------------
+
+
+def worker_turn(daemon: Daemon, name: str, keeper: Keeper, wake: Callable[[], None]) -> float:
+    """Carry studies while there are any; give the seconds until there may be more."""
+    if not daemon.recovered or "work" in daemon.missing:
+        return IDLE  # the intake rings when it has found what we work on
+    while not daemon.stop.is_set() and _carry_one(daemon, name, keeper):
+        wake()
+    if not daemon.stop.is_set() and _retire(daemon, name):
+        wake()
+    return _until_due(daemon)
+
+
+def _retire(daemon: Daemon, name: str) -> bool:
+    """Put finished ZIPs to rest. One that cannot be moved now lies in the work folder until the next start."""
+    try:
+        rested = daemon.pipelines[name].retire()
+    except OSError as error:  # the folder is gone, or its disk is full
+        _miss(daemon, "done", error)
+        return False
+    if rested:
+        _find(daemon, "done")
+    return rested
+
+
+def _carry_one(daemon: Daemon, name: str, keeper: Keeper) -> bool:
+    keeper.renew()
+    carried = daemon.pipelines[name].step()
+    daemon.uploads.pop(name, None)
+    return carried
+
+
+def _until_due(daemon: Daemon) -> float:
+    """Seconds until something may be done; at least one, since what is ready may be barred by what is busy."""
+    now = daemon.clock.now()
+    due, gate = daemon.ledger.studies.next_due(now), daemon.ledger.gates.get()
+    times = [moment for moment in (due, gate.until) if moment is not None]
+    wait = min(((moment - now).total_seconds() for moment in times), default=IDLE)
+    return min(max(wait, 1.0), IDLE)

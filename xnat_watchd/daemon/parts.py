@@ -1,0 +1,157 @@
+"""The composition root: builds every part once, and anew those that new settings change."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+
+from xnat_watchd.adapters.clock import SystemClock
+from xnat_watchd.adapters.credentials import Credential
+from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
+from xnat_watchd.adapters.folders import Folders
+from xnat_watchd.adapters.ledger import Ledger, open_database
+from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.core.ports import Log
+from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.daemon.hands import Discreet, Heart, PatientDisk, Projects
+from xnat_watchd.intake import Habits, Intake
+from xnat_watchd.pipeline import Pipeline, Turns
+from xnat_watchd.settings import Settings
+from xnat_watchd.status import Snapshot, snapshot, worry
+from xnat_watchd.steps.tools import Tools
+
+FOLDERS = ("drop", "shares", "work", "done", "failed")
+ONCE_WAITS = timedelta(minutes=1)  #: `run --once` waits for what is due within this time
+ONCE_ASKS = 2  #: times that `run --once` asks a server that is down
+
+NO_FOLDER = "Check that its disk is there and mounted; work goes on by itself."
+NO_ROOM = "Free some space on the disk of the work folder, or lower `limits.keep_free`; work goes on by itself."
+
+
+@dataclass(kw_only=True)
+class Daemon:
+    """Everything that was built, and what its threads tell each other: by single assignments, which need no lock."""
+
+    settings: Settings
+    folders: Folders
+    ledger: Ledger
+    server: XnatServer
+    clock: SystemClock
+    log: Log
+    heart: Heart
+    stop: threading.Event
+    projects: Projects
+    turns: Turns
+    intake: Intake = field(init=False)
+    tools: dict[str, Tools] = field(default_factory=dict)  #: worker -> its hands
+    pipelines: dict[str, Pipeline] = field(default_factory=dict)  #: worker -> what it does
+    uploads: dict[str, tuple[int, int]] = field(default_factory=dict)  #: worker -> bytes sent, bytes in all
+    next_sweep: float | None = 0.0  #: seconds until the next sweep may take more; 0: not swept yet
+    recovered: bool = False  #: the work folder has been seen, and what was under way there is in order
+    missing: set[str] = field(default_factory=set)  #: folders that cannot be reached
+    polling: bool = False  #: the kernel gives no hints, and that was said
+    full: bool = False  #: too little room is left to take anything
+    worries: list[dict[str, object]] = field(default_factory=list)  #: what else needs attention
+    reloads: int = 0  #: how often settings were read anew
+    refused: dict[str, str] = field(default_factory=lambda: {"refused": "", "advice": ""})  #: why the last were not
+
+    def picture(self) -> Snapshot:
+        """Give the status as of now."""
+        uploads = [{"worker": name, "sent": sent, "size": size} for name, (sent, size) in [*self.uploads.items()]]
+        return snapshot(
+            self.ledger, self.settings.xnat.server, self.clock.now(), running=True,
+            daemon={
+                "pid": os.getpid(), "settling": self.intake.settling, "uploads": uploads,
+                "reloads": self.reloads, **self.refused,
+            },
+            worries=[*self._worries(), *self.worries],
+        )  # fmt: skip
+
+    def rules(self, project: str) -> ProjectRules:
+        """Give what holds for a project by the settings of this moment."""
+        return self.settings.rules(project)
+
+    def resting(self) -> bool:
+        """Say whether nothing is to be done now, and nothing will be within a minute."""
+        now = self.clock.now()
+        due = self.ledger.studies.next_due(now)
+        gate = self.ledger.gates.get()
+        shut_for_long = gate.until is not None and (gate.until > now + ONCE_WAITS or gate.strikes >= ONCE_ASKS)
+        nothing_due = due is None or due > now + ONCE_WAITS or shut_for_long or "work" in self.missing
+        settled = self.next_sweep is None and not self.intake.settling
+        return settled and nothing_due and not self.ledger.studies.busy()
+
+    def _worries(self) -> list[dict[str, object]]:
+        gone = [worry(name, f"the {name} folder cannot be reached", NO_FOLDER) for name in sorted(self.missing)]
+        full = [worry("disk", "too little room is left, so nothing is taken", NO_ROOM)] if self.full else []
+        return [*gone, *full]
+
+
+def build(settings: Settings, credential: Credential, log: Log) -> Daemon:
+    """Open the ledger and build every part; nothing runs yet."""
+    clock = SystemClock()
+    ledger = Ledger(open_database(settings.ledger.path))
+    names = [f"worker-{n + 1}" for n in range(settings.pipeline.workers)]
+    heart = Heart(["intake", *names], clock)
+    projects = Projects(ledger.views.confirmed_projects())
+    daemon = Daemon(
+        settings=settings,
+        folders=Folders(**{name: getattr(settings.folders, name) for name in FOLDERS}),
+        ledger=ledger,
+        server=XnatServer.of(settings.xnat, credential, clock, heart.stop),
+        clock=clock, log=Discreet(log, projects), heart=heart, stop=heart.stop, projects=projects,
+        turns=Turns(),
+    )  # fmt: skip
+    daemon.tools = {name: _tools(daemon, name) for name in names}
+    settle(daemon, settings)
+    return daemon
+
+
+def settle(daemon: Daemon, settings: Settings) -> None:
+    """Build what these settings change. Whoever works with the former parts finishes what he holds."""
+    daemon.settings = settings
+    daemon.projects.configured = frozenset({settings.xnat.project, *settings.projects} - {""})
+    daemon.intake = _intake(daemon)
+    daemon.pipelines = {
+        name: Pipeline(tools, settings.retry(), daemon.log, daemon.turns) for name, tools in daemon.tools.items()
+    }
+    goes_on = {project: settings.rules(project).until for project in daemon.ledger.studies.projects()}
+    daemon.ledger.studies.raise_until(goes_on, daemon.clock.now())
+
+
+def _intake(daemon: Daemon) -> Intake:
+    limits = daemon.settings.limits.as_limits()
+    return Intake(
+        ledger=daemon.ledger, disk=PatientDisk(daemon.heart), folders=daemon.folders, clock=daemon.clock,
+        log=daemon.log, habits=_habits(daemon.settings),
+        open_zip=lambda path: open_zip(path, limits, daemon.heart.beat), is_whole=is_whole,
+    )  # fmt: skip
+
+
+def _habits(settings: Settings) -> Habits:
+    intake = settings.intake
+    return Habits(
+        quiet_for=intake.quiet_for.total_seconds(),
+        incomplete_after=intake.incomplete_after.total_seconds(),
+        ignore=intake.ignore,
+        project=settings.xnat.project,
+        projects=frozenset(settings.projects),
+    )
+
+
+def _tools(daemon: Daemon, name: str) -> Tools:
+    def progressed(sent: int, size: int) -> None:
+        daemon.uploads[name] = (sent, size)
+        daemon.heart.beat()
+
+    chance: Callable[[], float] = random.SystemRandom().random
+    return Tools(
+        ledger=daemon.ledger, gateway=daemon.server.gateway(), clock=daemon.clock, disk=PatientDisk(daemon.heart),
+        folders=daemon.folders, rules=daemon.rules, chance=chance,
+        write_clean=partial(write_clean, beat=daemon.heart.beat), progressed=progressed,
+    )  # fmt: skip

@@ -1,0 +1,193 @@
+"""The life of the service: everything is started in order, attended to, and stopped in the opposite order."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+
+from xnat_watchd import __version__
+from xnat_watchd.adapters.credentials import Credential, Search
+from xnat_watchd.adapters.folders import lock_of
+from xnat_watchd.adapters.lock import Lock
+from xnat_watchd.adapters.notify import Notifier
+from xnat_watchd.adapters.publication import Publication, place
+from xnat_watchd.adapters.threads import Bell, Loop
+from xnat_watchd.adapters.watcher import Watcher
+from xnat_watchd.core.errors import Refusal
+from xnat_watchd.core.ports import Log
+from xnat_watchd.daemon.attendant import LOOKS, Attendant
+from xnat_watchd.daemon.keeper import Keeper
+from xnat_watchd.daemon.loops import loops
+from xnat_watchd.daemon.parts import FOLDERS, Daemon, build
+from xnat_watchd.daemon.reload import reload
+from xnat_watchd.logins import Site
+from xnat_watchd.settings import Settings
+from xnat_watchd.status import Exit, Snapshot, for_everybody, verdict
+
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+RELOADING = signal.SIGHUP
+Seen = Callable[[Mapping[str, tuple[int, int]]], None]  #: is told what each worker sends: bytes sent, bytes in all
+JOINING = 1.0  #: seconds of waiting for a thread between two words to systemd
+
+
+def run(
+    settings: Settings,
+    credential: Credential,
+    log: Log,
+    *,
+    once: bool,
+    reread: Callable[[], Settings] | None = None,
+    environ: Mapping[str, str] = os.environ,
+    seen: Seen | None = None,
+) -> tuple[Exit, Snapshot]:
+    """Run until we are told to stop, or with `once` until everything that can be done is done.
+
+    `reread` reads the settings anew when we are told to reload; `seen` is called again and again while we work.
+    """
+    log.info("daemon.started", version=__version__, server=settings.xnat.server)
+    _make_folders(settings)
+    with ExitStack() as stack:
+        stack.enter_context(Lock(lock_of(settings.ledger.path)))
+        daemon = build(settings, credential, log)
+        stack.callback(daemon.ledger.close)
+        last: list[Snapshot] = []
+        stack.callback(lambda: last.append(daemon.picture()))  # once all threads have given back what they held
+        stack.enter_context(signals_waited_for())
+        for item in daemon.ledger.studies.recover(daemon.clock.now()):
+            daemon.log.warning("study.recovered", item=item)
+        keeper = _keeper(daemon, credential, environ)
+        attendant = _attendant(daemon, environ)
+        nudge = Bell()
+        watcher = Watcher(daemon.folders.drop, nudge.ring, mode=settings.intake.watch)
+        threads = loops(daemon, watcher, keeper, nudge)
+        stack.callback(watcher.stop)
+        stack.callback(_stop, daemon, threads, attendant)
+        watcher.start()
+        for thread in threads.values():
+            thread.start()
+        seen = seen or (lambda _: None)
+        _attend(daemon, attendant, keeper, threads, once=once, reread=reread or (lambda: settings), seen=seen)
+        failed = any(thread.failed and not thread.is_alive() for thread in threads.values())
+    if failed:
+        return Exit.FAULT, last[0]
+    log.info("daemon.stopped")
+    return verdict(last[0], resting=True) if once else Exit.FINE, last[0]
+
+
+def remains(picture: Snapshot) -> list[str]:
+    """Say what is not complete, and why: the last words of `run --once`."""
+    waiting = [
+        f"{one['item']} {one['progress']}, {one['standing']}: {one['why'] or 'not done'}"
+        for one in picture["under_way"]
+    ]
+    held = [f"{one['item']} needs attention: {one['why']}. {one['advice']}" for one in picture["attention"]]
+    gate = picture["gate"]
+    shut = [] if gate["open"] else [f"XNAT: {gate['why']}. {gate['advice']}"]
+    return [*shut, *held, *waiting] or ["everything is complete"]
+
+
+def _attend(
+    daemon: Daemon,
+    attendant: Attendant,
+    keeper: Keeper,
+    threads: Mapping[str, Loop],
+    *,
+    once: bool,
+    reread: Callable[[], Settings],
+    seen: Seen,
+) -> None:
+    """Look after everything until it is time to end."""
+    while not daemon.stop.is_set():
+        daemon.worries = keeper.worries()
+        if keeper.look() or daemon.ledger.changed():  # a new login, or a command that has put work into the ledger
+            _wake(threads)
+        seen(daemon.uploads)
+        attendant.look()
+        if once and daemon.resting() and not daemon.ledger.deliveries.retirable():
+            return
+        told = signal.sigtimedwait((*STOPPING, RELOADING), LOOKS)
+        if told is None:
+            continue
+        if told.si_signo in STOPPING:
+            daemon.log.info("daemon.stopping", signal=signal.Signals(told.si_signo).name.lower())
+            return
+        attendant.reloading()
+        reload(daemon, reread)
+        _wake(threads)
+
+
+def _stop(daemon: Daemon, threads: Mapping[str, Loop], attendant: Attendant) -> None:
+    """Stop all threads: what is taken is recorded, what is being sent is broken off and given back."""
+    attendant.stopping()
+    daemon.stop.set()
+    _wake(threads)
+    for thread in threads.values():
+        while thread.ident is not None and thread.is_alive():
+            attendant.wait()
+            thread.join(JOINING)
+    daemon.server.close()
+    picture = daemon.picture()
+    attendant.last_picture(_for_everybody(daemon, {**picture, "daemon": {**picture["daemon"], "running": False}}))
+
+
+def _wake(threads: Mapping[str, Loop]) -> None:
+    for thread in threads.values():
+        thread.bell.ring()
+
+
+# -- building ----------------------------------------------------------------------------------------------
+
+
+def _keeper(daemon: Daemon, credential: Credential, environ: Mapping[str, str]) -> Keeper:
+    return Keeper(
+        site=Site(daemon.settings.xnat, daemon.clock, daemon.stop),
+        server=daemon.server,
+        credential=credential,
+        search=Search(daemon.settings.xnat.server, environ, daemon.settings.ledger.path.parent),
+        ledger=daemon.ledger,
+        gate_lock=daemon.turns.gate,
+        log=daemon.log,
+    )
+
+
+def _attendant(daemon: Daemon, environ: Mapping[str, str]) -> Attendant:
+    return Attendant(
+        picture=lambda: _for_everybody(daemon, daemon.picture()),
+        is_ready=lambda: daemon.next_sweep != 0.0,
+        pulse=daemon.heart.pulse,
+        notifier=Notifier.from_environment(),
+        publication=Publication(place(daemon.settings.ledger.path, environ)),
+        clock=daemon.clock,
+        log=daemon.log,
+    )
+
+
+def _for_everybody(daemon: Daemon, picture: Snapshot) -> Snapshot:
+    return for_everybody(picture, daemon.projects.__contains__)
+
+
+def _make_folders(settings: Settings) -> None:
+    """Make the folders that there are not. Without one of them we wait for it; without the ledger's we cannot be."""
+    for name in FOLDERS:
+        with suppress(OSError):  # below a mount that is late, or on a disk that is broken: whoever needs it will say so
+            getattr(settings.folders, name).mkdir(parents=True, exist_ok=True)
+    folder = settings.ledger.path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(
+            f"{folder}: the folder of the ledger cannot be made: {error.strerror}",
+            advice="Correct `path` in [ledger], or let the service's user write there.",
+        ) from None
+
+
+@contextmanager
+def signals_waited_for() -> Iterator[None]:
+    """Keep our signals for the main thread to fetch: a handler could run inside any lock."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (*STOPPING, RELOADING))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,48 @@
+"""Uploads that go straight into the archive: entries beside the prearchive until they are built (C8 3.2, 5.6)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from . import answers
+from .answers import Answer, Refused
+from .archiving import archive_row
+from .building import build
+from .merging import Call, Wish
+from .request import Request
+from .site import Site, sql_time
+from .store import Row
+
+if TYPE_CHECKING:
+    from .logins import Logins
+
+SERVER = "admin"  # as whom the server itself works
+
+
+def entry(logins: Logins, request: Request) -> Answer:
+    """GET or POST /xapi/direct-archive/P/UID/NAME: show an entry, or build and archive it now."""
+    site, names = logins.site, request.names
+    row = site.store.direct.get((names["project"], names["uid"], names["name"]))
+    if row is None or not site.may_read(request.user, row.project):
+        raise Refused(404)
+    if request.method == "POST":
+        if not site.may_edit(request.user, row.project):
+            raise Refused(403)
+        finish(site, row)
+        return Answer()
+    told = {
+        "id": list(site.store.direct.values()).index(row) + 1, "project": row.project, "subject": row.subject,
+        "session": row.name, "tag": row.tag, "status": row.status, "lastBuiltDate": sql_time(row.lastmod),
+    }  # fmt: skip
+    return answers.as_json(told)
+
+
+def finish(site: Site, row: Row) -> None:
+    """Archive an entry; where that fails it becomes a row of the prearchive, whose status and log say why."""
+    site.store.direct.pop((row.project, row.tag, row.name))
+    row.is_direct = False
+    site.store.rows[row.key] = row
+    if build(site, row):
+        with suppress(Refused):
+            archive_row(site, row, SERVER, Wish(call=Call.POLICY))

@@ -1,0 +1,48 @@
+"""A subject as an XML document in the body of a PUT (C8 7.1, capture 432)."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as ET
+
+from .answers import Refused
+from .request import Parameters, Request
+
+XML = frozenset({"text/xml", "application/xml"})
+LARGEST = 1024 * 1024
+
+
+def values_of(request: Request) -> Parameters:
+    """Give the demographics and fields of a body that is XML, none where it is something else.
+
+    Refuses with 417 what is no XML, is too large or declares a document type, and with 422 any other kind of thing.
+    """
+    if request.media not in XML:
+        return Parameters([])
+    root = _parsed(request)
+    if _name(root) != "Subject":
+        raise Refused(422)
+    pairs = []
+    for part in root:
+        if _name(part) == "demographics":
+            pairs += [(_name(one), one.text or "") for one in part]
+        elif _name(part) == "fields":
+            pairs += [(f"fields/field[name={one.get('name', '')}]/field", (one.text or "").strip()) for one in part]
+        elif not len(part):
+            pairs.append((_name(part), part.text or ""))
+    return Parameters(pairs)
+
+
+def _parsed(request: Request) -> ET.Element:
+    parts = bytearray()
+    while len(parts) <= LARGEST and (piece := request.body.read(LARGEST)):
+        parts += piece
+    if len(parts) > LARGEST or b"<!DOCTYPE" in parts or b"<!ENTITY" in parts:
+        raise Refused(417)
+    try:
+        return ET.fromstring(bytes(parts))  # noqa: S314 - without a DTD there are no entities to expand
+    except ET.ParseError as error:
+        raise Refused(417, str(error)) from error
+
+
+def _name(element: ET.Element) -> str:
+    return element.tag.rsplit("}", 1)[-1]

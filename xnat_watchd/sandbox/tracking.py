@@ -1,0 +1,57 @@
+"""What becomes of work that a client listens to under a name of its own choosing (C8 3.6, 5.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from . import answers
+from .answers import Answer, Refused
+from .request import Parameters, Request
+from .site import Site
+from .store import Listened
+
+if TYPE_CHECKING:
+    from .logins import Logins
+
+LISTENER = "http-session-listener"
+
+
+def listen(site: Site, request: Request, query: Parameters) -> Listened:
+    """Begin to note what becomes of a request; without a listener nobody ever hears of it."""
+    found = Listened(request.login)
+    if name := query.get(LISTENER):
+        site.listened[request.user, name] = found
+    found.tell("PROCESSING", "Request accepted")
+    return found
+
+
+def places(lines: Iterable[str]) -> str:
+    """Give the final message: where the sessions are, without `/data`."""
+    uris = [line.removeprefix("/data") for line in lines]
+    archived = uris and all(uri.startswith("/archive/") for uri in uris)
+    return f"{'Archive' if archived else 'Prearchive'}:{';'.join(uris)}"
+
+
+def status_list(site: Site, request: Request) -> Answer:
+    """GET /data/status/NAME: the messages so far, for the login session that began it; others see null."""
+    found = site.listened.get((request.user, request.names["listener"]))
+    if found is None or found.login != request.login:
+        return answers.as_json({"msgs": [None]})
+    last = len(found.messages) - 1
+    told = [
+        {"status": status, "msg": words, "terminal": str(number == last and found.is_over).lower()}
+        for number, (status, words) in enumerate(found.messages)
+    ]
+    return answers.as_json({"msgs": [told]})
+
+
+def tracked(logins: Logins, request: Request) -> Answer:
+    """GET /xapi/event_tracking/NAME: kept by user, so that it outlives the login session."""
+    found = logins.site.listened.get((request.user, request.names["listener"]))
+    if found is None:
+        raise Refused(404)
+    final = found.messages[-1][1] if found.is_over else None
+    payload = "; ".join(words for _, words in found.messages)
+    key = request.names["listener"]
+    return answers.as_json({"key": key, "payload": payload, "succeeded": found.succeeded, "finalMessage": final})
