@@ -41,6 +41,7 @@ def _process_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     monkeypatch.delenv("JOURNAL_STREAM", raising=False)
     monkeypatch.setenv("NO_COLOR", "1")
+    logging.getLogger("urllib3").setLevel(logging.NOTSET)  # a gateway in the same process has silenced it
     yield
     root.handlers[:], warnings.showwarning = handlers, shown
     root.setLevel(level)

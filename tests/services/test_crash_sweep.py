@@ -111,8 +111,8 @@ def _rests(root: Path, time: Time, xnat: FakeXnat, told: str) -> None:
     ("late", "meanwhile"),
     [
         pytest.param(timedelta(0), None, id="at-once"),
-        pytest.param(timedelta(seconds=20), None, id="late-and-unseen"),
-        pytest.param(timedelta(seconds=20), "RECEIVING", id="late-and-receiving"),
+        pytest.param(timedelta(seconds=5), None, id="late-and-unseen"),
+        pytest.param(timedelta(seconds=5), "RECEIVING", id="late-and-receiving"),
     ],
 )
 def test_a_kill_at_any_moment_neither_loses_nor_doubles(
