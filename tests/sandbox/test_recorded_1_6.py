@@ -1,9 +1,9 @@
 """The practice XNAT beside a real 1.6.5: the recorded exchanges, asked again in order.
 
-Compared are the status, the media type, three headers, and the body: JSON with the keys and values of every level,
-XML with every element and attribute, text as it stands, of an error page its `<h3>`. Ids, times, tokens, sizes,
-addresses and people's names are masked on both sides; tables are compared without regard to the order of their
-rows. Of binary bodies only the media type counts.
+Compared are the status, the media type, three headers, and the body: JSON with the keys and values of every level, XML
+with every element and attribute, text as it stands, of an error page its `<h3>`. Ids, times, tokens, sizes, addresses
+and people's names are masked on both sides; tables are compared without regard to the order of their rows. Of binary
+bodies only the media type counts.
 """
 
 from __future__ import annotations

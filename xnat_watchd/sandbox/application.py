@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from . import answers, prearchive_actions, versions
+from . import answers, prearchive_actions, schemas, versions
 from .answers import Answer, Refused
 from .forms import in_form
 from .logins import Logins, Turned
@@ -42,12 +42,14 @@ class Application:
             return Answer(200, b"<html xmlns='http://www.w3.org/1999/xhtml'>XNAT</html>", answers.PAGE)
         if request.path.startswith("/xapi/"):
             return self._xapi(request)
+        if request.path.startswith("/schemas/"):
+            return schemas.schema(self.site, request.path.removeprefix("/schemas/"))
         if login_route(request.path, LOGIN_ROUTES):
             return self._by_login(request, LOGIN_ROUTES)
         return self._archive(request)
 
     def _xapi(self, request: Request) -> Answer:
-        if request.path == "/xapi/siteConfig/buildInfo" or self.site.is_old:
+        if request.path.removesuffix("/version") == "/xapi/siteConfig/buildInfo" or self.site.is_old:
             return versions.build_info(self.site, request)
         return self._by_login(request, XAPI_ROUTES)
 

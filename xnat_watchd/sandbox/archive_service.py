@@ -11,11 +11,12 @@ from urllib.parse import quote
 from . import answers
 from .answers import Answer, Refused
 from .archiving import Conflict, archive_row, conflicts, find_subject, renamings
+from .listening import Listened
 from .merging import Call, Wish, switches
 from .prearchive import COLUMNS, cells, find
 from .request import Parameters, Request
 from .site import Site, clean_label, escaped
-from .store import UNASSIGNED, Listened, Row
+from .store import UNASSIGNED, Row
 from .tracking import LISTENER, listen, places
 
 DUPLICATE = "Duplicate archive attempt.  Preachive session already archiving."

@@ -11,7 +11,8 @@ from .request import Request
 from .site import Site, sql_time
 from .store import Experiment
 
-TYPE = re.compile(r"xnat:\w+SessionData")
+GENERAL = frozenset({"xnat:imageSessionData", "xnat:subjectAssessorData", "xnat:experimentData"})
+TYPE = re.compile(r"xnat:\w+(?:Session|Assessor)Data")
 
 
 def experiments(site: Site, request: Request) -> Answer:
@@ -21,7 +22,7 @@ def experiments(site: Site, request: Request) -> Answer:
     rows = [
         _experiment(site, project, label, experiment)
         for project, label, experiment in shown
-        if not kinds or "xnat:imageSessionData" in kinds or experiment.session.kind in kinds
+        if not kinds or GENERAL.intersection(kinds) or experiment.session.kind in kinds
     ]
     default = ("ID", "project", "date", "xsiType", "label", "insert_date", "URI")
     unasked = _unasked(request)

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import answers
 from .answers import Answer, Refused
+from .demographics import DEMOGRAPHICS, PLAIN
 from .request import Parameters, Request
 from .session_xml import project_xml
 from .site import Site, sql_time
@@ -37,7 +38,8 @@ def projects(site: Site, request: Request) -> Answer:
         rows = [_accessible(site, request.user, project) for project in shown]
         user = _number(site, request.user)
         return answers.table(rows, xdat_user_id=user, totalRecords=str(len(rows)), title="Projects")
-    more = ("URI", "prearc_code") if request.query.flag("prearc_code") else ("URI",)
+    more = ("URI", "ID") if "alias" in request.query.get("columns") else ("URI",)
+    more = (*more, "prearc_code") if request.query.flag("prearc_code") else more
     return paged([chosen_cells(_project(project), request, PROJECT_COLUMNS, more) for project in shown], request)
 
 
@@ -45,7 +47,7 @@ def _project(project: Project) -> Cells:
     return {
         "ID": project.id, "secondary_ID": project.id, "name": project.name, "description": project.description,
         "pi_firstname": "", "pi_lastname": "", "URI": f"/data/projects/{project.id}",
-        "prearc_code": project.prearchive_code,
+        "prearc_code": project.prearchive_code, "alias": "",
     }  # fmt: skip
 
 
@@ -128,7 +130,7 @@ def subjects(site: Site, request: Request) -> Answer:
 def _subject(label: str, subject: Subject) -> Cells:
     """Give a subject's cells; `label` is the one it has where it is shown."""
     return {
-        **subject.demographics, **subject.values,
+        **dict.fromkeys(DEMOGRAPHICS | PLAIN, ""), **subject.demographics, **subject.values,
         "ID": subject.id, "project": subject.project, "label": label, "own label": subject.label,
         "insert_date": sql_time(subject.insert_date),
         "insert_user": subject.insert_user, "last_modified": "", "URI": f"/data/subjects/{subject.id}",

@@ -77,11 +77,16 @@ def project_xml(project: Project, site: str) -> str:
 def spaces(site: str) -> str:
     """Give the name spaces and where their schemas lie: below the site, or beside the file."""
     base = f"{site}/schemas/" if site else ""
-    names = {name: f"http://{'www.nbirn.net' if name == 'prov' else 'nrg.wustl.edu'}/{name}" for name in SCHEMAS}
+    names = {name: namespace(name) for name in SCHEMAS}
     known = " ".join(f'xmlns:{PREFIXES.get(name, name)}="{address}"' for name, address in names.items())
     places = " ".join(f"{names[name]} {base}{SCHEMAS[name]}" for name in LOCATED)
     instance = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
     return f'{known} {instance} xsi:schemaLocation="{places}"'
+
+
+def namespace(name: str) -> str:
+    """Give the name space of a schema."""
+    return f"http://{'www.nbirn.net' if name == 'prov' else 'nrg.wustl.edu'}/{name}"
 
 
 def element_name(session: Session) -> str:

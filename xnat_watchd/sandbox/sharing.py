@@ -198,6 +198,5 @@ def _share_label(site: Site, label: str, one: Shared) -> str:
 
 
 def _table(request: Request, rows: list[dict[str, Any]], form: str = "html") -> Answer:
-    if request.query.get("format", default=form) == "json":
-        return answers.table(rows)
-    return answers.html_table(rows, COLUMNS)
+    asked = request.query.get("format", default=form)
+    return answers.html_table(rows, COLUMNS) if asked == "html" else answers.table(rows)

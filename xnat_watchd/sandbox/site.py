@@ -10,8 +10,9 @@ from threading import Event, RLock, Thread
 from time import monotonic
 
 from .answers import Refused
+from .listening import Listened
 from .options import Options
-from .store import UNASSIGNED, Cache, Listened, Project, Row, Store
+from .store import UNASSIGNED, Cache, Project, Row, Store
 
 OLD, NEW = "1.6", "1.8"
 DIALECTS = (NEW, OLD)

@@ -224,28 +224,6 @@ class Cache:
     row: Row | None = None
 
 
-@dataclass(slots=True)
-class Listened:
-    """What a client that listens is told of its request: messages, and at the end whether it succeeded.
-
-    `is_over` without success or failure is what an import without commit comes to (C8 3.6).
-    """
-
-    login: str
-    messages: list[tuple[str, str]] = field(default_factory=list)
-    succeeded: bool | None = None
-    is_over: bool = False
-
-    def tell(self, status: str, words: str) -> None:
-        """Add a message."""
-        self.messages.append((status, words))
-
-    def end(self, words: str, *, succeeded: bool | None) -> None:
-        """Add the last message."""
-        self.tell("FAILED" if succeeded is False else "COMPLETED", words)
-        self.succeeded, self.is_over = succeeded, True
-
-
 class Store:
     """Everything that is held. Not thread-safe by itself: the site's lock guards it."""
 

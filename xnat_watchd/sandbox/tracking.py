@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from . import answers
 from .answers import Answer, Refused
+from .listening import Listened
 from .request import Parameters, Request
 from .site import Site
-from .store import Listened
 
 if TYPE_CHECKING:
     from .logins import Logins

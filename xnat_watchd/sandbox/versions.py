@@ -31,4 +31,6 @@ def build_info(site: Site, request: Request) -> Answer:
     if site.is_old:
         words = request.path.replace("/", "&#47;")
         return answers.tomcat_page(404, f"The requested resource [{words}] is not available")
+    if request.path.endswith("/version"):
+        return answers.text(site.options.version)
     return answers.as_json({"version": site.options.version, "buildNumber": "1", "isDirty": "false"})

@@ -61,7 +61,7 @@ PLACES = (
     Row("3.5", "", POST, 200, uris(f"/data/prearchive/projects/P3/{STAMP}/CAN01"), zip="routed by history"),
     Row("3.5", "", POST, 200, uris(f"/data/prearchive/projects/P3/{STAMP}/CAN01"), zip="routed by description"),
     Row("3.5", "", POST, 200, uris(f"/data/prearchive/projects/P3/{STAMP}/CAN01"), zip="routed by accession"),
-    Row("3.5", "", POST, 200, uris(UNASSIGNED), zip="routed by comment".replace("comment", "accession"), who="outsider"),
+    Row("3.5", "", POST, 200, uris(UNASSIGNED), zip="routed by accession", who="outsider"),
     Row("3.5", "", POST + "&project=P1", 200, zip="two files", after="row P1/CAN01 .* name=CAN01 subject=Canary_Kim"),
     Row("3.5", "", POST + "&project=P1", 200, zip="odd labels", after="row P1/A_B_C .* name=A_B_C subject=__b_c"),
     Row("3.5", "", POST + "&project=P1", 200, uris(f"/data/prearchive/projects/P1/{STAMP}/dicom_upload"),
@@ -78,7 +78,7 @@ PLACES = (
 
 LISTENERS = (
     Row("3.6", "an import heard as H", "GET /data/status/H?format=json", 200,
-        json("msgs", '"terminal":"true".*|Prearchive:/prearchive/projects/P1'), who="listener"),
+        json("msgs", 'Prearchive:/prearchive/projects/P1/.*"terminal":"true"'), who="listener"),
     Row("3.6", "", "GET /data/status/NOBODY?format=json", 200, json("msgs", "null")),
     Row("3.6", "an import heard as H", "GET /data/status/H?format=json", 200, json("msgs", "null")),
     Row("3.6", "an import heard as H", "GET /xapi/event_tracking/H", 200,
@@ -117,7 +117,8 @@ STEPS = (
         table(rows=1, holds='"status":"RECEIVING"')),
     Row("3.7", "policy 4, a receiving row, six minutes", "GET {listing}", 200, table(rows=0),
         after="session P1/E1 of S1"),
-    Row("3.7", "", SI + TO_P1 + "&dest=/prearchive", 200, anything, zip="two files", after="row P1/CAN01 READY name=E1"),
+    Row("3.7", "", SI + TO_P1 + "&dest=/prearchive", 200, anything, zip="two files",
+        after="row P1/CAN01 READY name=E1"),
     Row("3.7", "", SI + "&dest=/prearchive/projects/P1", 200, uris(f"/data/prearchive/projects/P1/{STAMP}/CAN01",
         f"/data/prearchive/projects/P1/{STAMP}/CAN02"), zip="two studies"),
     Row("3.7", "policy 4", SI + "&project=P1", 400, page("multiple imaging sessions"), zip="two studies",
