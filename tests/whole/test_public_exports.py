@@ -19,6 +19,7 @@ pytestmark = [
     pytest.mark.skipif(not PUBLIC.is_dir(), reason="needs ../shared/data/public, which is not in the repository"),
 ]
 
+SOON = '[pipeline]\nretry_first = "100ms"\n'  #: a refusal is asked about once more (F69): not after 15 s, in a test
 UNDATED = "p05_UIH_uMR770_masked.zip"
 #: XNAT 1.6 makes no session of a lone Secondary Capture (F69), and leaves the reports of Siemens XA out (F64).
 NOT_BY_1_6 = "1.2.840.113696.376376.500.43158802.99999999999999"
@@ -68,6 +69,7 @@ def drop_all(program: Program, rename: str = "{}") -> None:
 def test_every_study_is_complete_and_dropping_it_again_changes_nothing(
     program: Program, xnat: Sandbox, dialect: str, tmp_path: Path
 ) -> None:
+    program.write(SOON)
     drop_all(program)
     program.once(expect=1)
     stored = xnat.instances()
@@ -85,7 +87,7 @@ def test_every_study_is_complete_and_dropping_it_again_changes_nothing(
 
     fresh = Program(tmp_path / "fresh", tmp_path / "fresh.toml", xnat.url)
     fresh.root.mkdir()
-    fresh.write()
+    fresh.write(SOON)
     drop_all(fresh)
     fresh.once(expect=1)
     assert xnat.instances() == stored
