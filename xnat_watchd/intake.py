@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import errno
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from xnat_watchd.adapters.files import Changed, Disk, identity
+from xnat_watchd.adapters.files import Changed, Disk, Odd, identity
 from xnat_watchd.adapters.folders import Folders, put_away, resting_done, resting_failed, whose
 from xnat_watchd.adapters.ledger import Ledger
 from xnat_watchd.core.delivery import ZipContents
-from xnat_watchd.core.errors import Unusable
+from xnat_watchd.core.errors import Stopped, Unusable
 from xnat_watchd.core.ports import Clock, Log
+from xnat_watchd.core.refusals import NO_PROJECT, NOT_COMPLETE, STILL_WRITTEN, Reason, refusal
 from xnat_watchd.core.settling import Seen, Sighting, next_quiet, quiet, settle
 from xnat_watchd.core.states import DeliveryState
 
 FATAL_OPENINGS = 3  #: begun so often without an end, opening a ZIP may be what kills us
-
-Ignored = dict[str, tuple[str, str]]  #: name -> why it is not taken, and what to do (empty: nothing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +33,10 @@ class Habits:
 
 
 class Intake:
-    """The one who takes ZIPs. `sweep` may be called at any time, and by one thread only."""
+    """The one who takes ZIPs. `sweep` may be called at any time, and by one thread only.
+
+    `is_whole` and `open_zip` may raise `Stopped`, which ends a sweep between two ZIPs or in the middle of one.
+    """
 
     def __init__(
         self,
@@ -52,6 +54,10 @@ class Intake:
         self._habits, self._open_zip, self._is_whole = habits, open_zip, is_whole
         self._sightings: Mapping[str, Sighting] = {}
         self._settling = 0
+        self._ignored: dict[str, Reason] = {}  #: name -> why it is not taken, as of this look
+        self._told: frozenset[str] = frozenset()  #: names that the system would not give us, and that was said
+        self._unfinished = False  #: a fault left something half-done
+        self._unrested: set[int] = set()  #: deliveries that have ended and whose ZIP could not be moved away
 
     @property
     def settling(self) -> int:
@@ -60,106 +66,140 @@ class Intake:
 
     def sweep(self) -> float | None:
         """Look into the folder and take what is whole. Gives the seconds until another look may take more."""
-        files, ignored = self._sorted_out()
+        self._ignored = {}
+        if self._unfinished:
+            self._finish()
+        files = self._sorted_out()
         now = self._clock.monotonic()
         self._sightings = settle(files, self._sightings, now)
         still = quiet(self._sightings, now, self._habits.quiet_for)
         for sighting in still:
-            self._consider(sighting, now, ignored)
+            self._consider(sighting, now)
         self._settling = len(self._sightings) - len(still)
-        self._ledger.deliveries.ignore(ignored)
+        self._ledger.deliveries.ignore(self._ignored)
+        self._told &= self._ignored.keys()
         return next_quiet(self._sightings, now, self._habits.quiet_for)
 
     def recover(self) -> None:
         """Finish or undo what was under way when the service stopped."""
         for name in self._disk.names(self._folders.work):
             mine = whose(name)
-            if mine is None:
-                if name.startswith(".") and name.endswith(".part"):
-                    self._disk.remove(self._folders.work / name)
-            elif mine[1] is None:
+            if mine is not None and mine[1] is None:
                 self._recover_zip(mine[0])
-        for arrival in self._ledger.deliveries.arrivals():
-            if not self._disk.lies(self._folders.zip_of(arrival.id)):
-                self._ledger.deliveries.withdraw(arrival.id, self._clock.now())
+            elif mine is not None or (name.startswith(".") and name.endswith(".part")):
+                self._disk.remove(self._folders.work / name)  # a copy, which can be made again
+        self._finish()
 
     # List and settle.
 
-    def _sorted_out(self) -> tuple[list[Seen], Ignored]:
+    def _sorted_out(self) -> list[Seen]:
         files: list[Seen] = []
-        ignored: Ignored = {}
         for seen in self._disk.look(self._folders.drop):
-            why = self._why_not(seen.path)
-            if why is None:
-                files.append(seen)
+            if isinstance(seen, Odd):
+                self._pass_over(seen)
+            elif (why := self._why_not(seen)) is not None:
+                self._ignored[printable(seen.path)] = why
             else:
-                ignored[_printable(seen.path)] = why
-        return files, ignored
+                files.append(seen)
+        return files
 
-    def _why_not(self, path: str) -> tuple[str, str] | None:
-        name = path.rpartition("/")[2]
+    def _pass_over(self, odd: Odd) -> None:
+        if odd.error is not None:
+            self._refused(odd.path, odd.error)
+        self._ignored[printable(odd.path)] = odd.what, refusal(odd.error)[1] if odd.error else ""
+
+    def _why_not(self, seen: Seen) -> Reason | None:
+        name = seen.path.rpartition("/")[2]
         if name.startswith("."):
             return "hidden", ""
         if any(fnmatch(name.lower(), pattern.lower()) for pattern in self._habits.ignore):
             return "a temporary name", ""
         if not name.lower().endswith(".zip"):
             return "no ZIP", ""
-        if self._project_of(path) is None:
-            return "no project", "Move it into a folder that is named after its XNAT project."
+        if self._project_of(seen.path) is None:
+            return NO_PROJECT
         return None
 
     def _project_of(self, path: str) -> str | None:
         first = path.partition("/")[0] if "/" in path else None
         if first is not None and (first in self._habits.projects or not self._habits.project):
-            return first
+            return printable(first)
         return self._habits.project or None
 
     # Take.
 
-    def _consider(self, sighting: Sighting, now: float, ignored: Ignored) -> None:
+    def _consider(self, sighting: Sighting, now: float) -> None:
         path = sighting.seen.path
         try:
             whole = self._is_whole(self._folders.drop / path)
             if not whole and now - sighting.same_since < self._habits.incomplete_after:
-                ignored[_printable(path)] = ("not complete yet: its directory does not read", "")
+                self._ignored[printable(path)] = NOT_COMPLETE
                 return
             self._take(sighting.seen, whole=whole)
         except Changed:
-            return
+            self._ignored[printable(path)] = STILL_WRITTEN
         except FileNotFoundError:
             return
         except OSError as error:
-            ignored[_printable(path)] = _refusal(error)
+            self._refused(path, error)
 
     def _take(self, seen: Seen, *, whole: bool) -> None:
-        project = self._project_of(seen.path) or ""
-        name = _printable(seen.path)
+        project, name = self._project_of(seen.path) or "", printable(seen.path)
         delivery = self._ledger.deliveries.expect(name, project, identity(seen), self._clock.now())
+        self._unfinished = True  # until it is done, whatever comes between
         try:
             self._disk.take(self._folders.drop / seen.path, self._folders.zip_of(delivery), seen)
         except OSError:
-            self._ledger.deliveries.withdraw(delivery, self._clock.now())
+            if not self._disk.lies(self._folders.zip_of(delivery)):
+                self._ledger.deliveries.withdraw(delivery, self._clock.now())
+                self._unfinished = bool(self._unrested)
             raise
         self._log.info("delivery.taken", item=str(delivery), project=project)
         if whole:
             self._open(delivery, name, project)
         else:
             self._reject(delivery, name, Unusable("the ZIP is not complete: its directory does not read"))
+        self._unfinished = bool(self._unrested)
+
+    def _refused(self, path: str, error: OSError) -> None:
+        """Show that the system does not give us a file, and say it in the journal: once, and without its name."""
+        name, reason = printable(path), refusal(error)
+        self._ignored[name] = reason
+        if name not in self._told:
+            self._told |= {name}
+            self._log.warning("file.refused", reason=reason[0])
+
+    # Finish.
+
+    def _finish(self) -> None:
+        """Bring to its end what a crash or a fault of the disk has interrupted; what still resists is tried again."""
+        self._unfinished = False
+        for arrival in self._ledger.deliveries.arrivals():
+            if not self._disk.lies(self._folders.zip_of(arrival.id)):
+                self._ledger.deliveries.withdraw(arrival.id, self._clock.now())
+                continue
+            try:
+                self._open(arrival.id, arrival.name, arrival.project)
+            except OSError as error:
+                self._unfinished = True
+                self._refused(arrival.name, error)
+        for delivery in sorted(self._unrested):
+            self._put_away(delivery)
+        self._unfinished |= bool(self._unrested)
 
     def _recover_zip(self, delivery: int) -> None:
-        known = self._ledger.deliveries.resting(delivery)
-        if known is None:
-            self._adopt(delivery)
-        elif known[0] is DeliveryState.ARRIVING:
-            arrival = next(one for one in self._ledger.deliveries.arrivals() if one.id == delivery)
-            self._open(delivery, arrival.name, arrival.project)
-        elif known[1] is not None:
-            put_away(self._folders, self._disk, delivery, known[1])
+        known = self._ledger.deliveries.rest(delivery)
+        if known is None:  # the ledger is another one
+            self._put_back(delivery, f"recovered-{delivery}.zip")
+        elif known.resting is not None:
+            self._put_away(delivery)
+        elif known.state not in (DeliveryState.ARRIVING, DeliveryState.TAKEN):
+            self._put_back(delivery, known.name)
 
-    def _adopt(self, number: int) -> None:
-        """Put a ZIP without a row back into the drop folder: the ledger is another one, and it arrives again."""
-        back = self._disk.move(self._folders.zip_of(number), self._folders.drop / f"recovered-{number}.zip")
-        self._log.warning("delivery.recovered", item=str(number), reason=f"put back as {back.name}")
+    def _put_back(self, delivery: int, name: str) -> None:
+        """Put a ZIP back into the drop folder, where it settles and arrives anew."""
+        self._disk.move(self._folders.zip_of(delivery), self._folders.drop / name)
+        self._log.warning("delivery.recovered", item=str(delivery), reason="put back into the drop folder")
 
     # Open and record.
 
@@ -170,11 +210,30 @@ class Intake:
                 advice="Keep the ZIP and report it; export the study again and drop the new one.",
             ))  # fmt: skip
             return
+        path = self._folders.zip_of(delivery)
         try:
-            contents = self._open_zip(self._folders.zip_of(delivery))
+            before = self._disk.stamp(path)
+            found = self._looked_into(path)
+            unchanged = self._disk.stamp(path) == before
+        except (OSError, Stopped):
+            self._ledger.deliveries.opened(delivery)
+            raise
+        if not unchanged:
+            self._put_back(delivery, name)
+            self._ledger.deliveries.withdraw(delivery, self._clock.now())
+            raise Changed
+        if isinstance(found, Unusable):
+            self._reject(delivery, name, found)
+        else:
+            self._record(delivery, name, project, found)
+
+    def _looked_into(self, path: Path) -> ZipContents | Unusable:
+        try:
+            return self._open_zip(path)
         except Unusable as error:
-            self._reject(delivery, name, error)
-            return
+            return error
+
+    def _record(self, delivery: int, name: str, project: str, contents: ZipContents) -> None:
         other = self._ledger.deliveries.under_way(project, contents.sha256)
         if other is not None:
             self._same_again(delivery, other, name, contents)
@@ -187,34 +246,36 @@ class Intake:
         now = self._clock.now()
         for key in self._ledger.studies.held_of(other):
             self._ledger.studies.release(key, now)
-        resting = resting_done(delivery, name, now)
-        self._ledger.deliveries.duplicate(delivery, other, contents, resting, now)
-        put_away(self._folders, self._disk, delivery, resting)
+        self._ledger.deliveries.duplicate(delivery, other, contents, resting_done(delivery, name, now), now)
         self._log.info("delivery.duplicate", item=str(delivery))
+        self._put_away(delivery)
 
     def _reject(self, delivery: int, name: str, error: Unusable) -> None:
-        resting = resting_failed(delivery, name)
-        self._ledger.deliveries.reject(delivery, error, resting, self._clock.now())
-        path = self._folders.rest(resting)
-        self._disk.write(path.with_name(f"{path.name}.txt"), _note(delivery, error))
-        put_away(self._folders, self._disk, delivery, resting)
+        self._ledger.deliveries.reject(delivery, error, resting_failed(delivery, name), self._clock.now())
         self._log.warning("delivery.rejected", item=str(delivery), reason=str(error))
+        self._put_away(delivery)
+
+    def _put_away(self, delivery: int) -> None:
+        """Move the ZIP of a delivery that has ended to where the ledger says, the reason beside it; else try later."""
+        known = self._ledger.deliveries.rest(delivery)
+        if known is None or known.resting is None:
+            return
+        try:
+            if known.state is DeliveryState.REJECTED:
+                path = self._folders.rest(known.resting)
+                self._disk.write(path.with_name(f"{path.name}.txt"), _note(delivery, known.why, known.advice))
+            put_away(self._folders, self._disk, delivery, known.resting, known.studies)
+        except OSError as error:
+            self._unrested.add(delivery)
+            self._refused(known.name, error)
+        else:
+            self._unrested.discard(delivery)
 
 
-def _note(delivery: int, error: Unusable) -> str:
-    return f"Delivery {delivery} could not be used.\n\nWhy: {error}.\nWhat to do: {error.advice}\n"
+def printable(path: str) -> str:
+    """Give a name, which may be any bytes, as text that is shown and kept; two names never become one."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _printable(path: str) -> str:
-    """Names are any bytes; what is shown and kept is text."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _refusal(error: OSError) -> tuple[str, str]:
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return "may not be read or moved by the service", "Give the service's group the right to write there."
-    if error.errno in (errno.EBUSY, errno.ETXTBSY):
-        return "in use by another program", ""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "no space left to take it", "Free some space on the disk of the work folder."
-    return f"cannot be taken ({errno.errorcode.get(error.errno or 0, 'unknown fault')})", "Look at the disk."
+def _note(delivery: int, why: str, advice: str) -> str:
+    return f"Delivery {delivery} could not be used.\n\nWhy: {why}.\nWhat to do: {advice}\n"

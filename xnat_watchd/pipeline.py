@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from xnat_watchd.adapters.ledger import Facts, Retirement
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.errors import (
     AuthRefused,
+    NoRoom,
     NotYet,
     OnceMore,
     Permanent,
@@ -54,14 +56,25 @@ class Pipeline:
         self._tools, self._retry, self._log = tools, retry, log
         self._lock, self._resting = turns.gate, turns.rest
         self._ledger, self._clock = tools.ledger, tools.clock
+        self._owed: tuple[Item, NoRoom] | None = None  #: what could not be given back, since the ledger's disk is full
 
     def step(self, only: Collection[int] | None = None) -> bool:
-        """Do one piece of work, on one of `only` these studies. False when there is none now, or the gate is shut."""
+        """Do one piece of work, on one of `only` these studies. False when there is none now, or the gate is shut.
+
+        `NoRoom` when this machine's disk is full: what was begun is given back, uncharged and in doubt.
+        """
+        self._give_back_owed()
         item = self._take(only)
-        if item is not None:
+        if item is None:
+            return False
+        try:
             self._carry(item)
-            return True
-        return False
+        except NoRoom as error:
+            self._owed = item, error
+            with suppress(NoRoom):  # at the next step, then
+                self._give_back_owed()
+            raise
+        return True
 
     def retire(self) -> bool:
         """Put the ZIPs of finished deliveries to rest. False when there was none, or XNAT must be asked later."""
@@ -114,12 +127,10 @@ class Pipeline:
             return
         try:
             facts = STEPS[item.progress](item, self._tools)
-        except NotYet as error:
-            self._look_again(item, error)
-        except OnceMore as error:
-            self._once_more(item, error)
+        except NoRoom:
+            raise
         except Transient as error:
-            self._try_again(item, error)
+            self._later(item, error)
         except (Unavailable, AuthRefused) as error:
             self._give_back(item, error)
         except Stopped as error:
@@ -143,6 +154,14 @@ class Pipeline:
         progress = self._ledger.studies.advance(item, self._clock.now(), facts, until)
         self._log.info("study.advanced", item=item.name, project=item.project, progress=progress)
         self._passed(item)
+
+    def _later(self, item: Item, error: Transient) -> None:
+        if isinstance(error, NotYet):
+            self._look_again(item, error)
+        elif isinstance(error, OnceMore):
+            self._once_more(item, error)
+        else:
+            self._try_again(item, error)
 
     def _look_again(self, item: Item, error: NotYet) -> None:
         now = self._clock.now()
@@ -174,6 +193,12 @@ class Pipeline:
         self._log.warning("study.postponed", item=item.name, project=item.project, reason=str(error))
         self._passed(item)
 
+    def _give_back_owed(self) -> None:
+        if self._owed is not None:
+            item, error = self._owed
+            self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=True)
+            self._owed = None
+
     def _give_back(self, item: Item, error: Unavailable | AuthRefused) -> None:
         with self._lock:
             self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=error.spoke)
@@ -192,8 +217,9 @@ class Pipeline:
         if not same:
             return
         now = self._clock.now()
-        for key in same:
-            self._ledger.studies.release(key, now)
+        with suppress(NoRoom):  # they stay held then, as others are
+            for key in same:
+                self._ledger.studies.release(key, now)
         with self._lock:
             self._shut(item.project, error)
 
@@ -204,7 +230,7 @@ class Pipeline:
         gate = gates.get(scope)
         if gate.shut and not gate.probe_due(self._clock.now()):
             return  # another worker met the same trouble a moment ago
-        gates.set(scope, shut_by(gate, error, self._clock.now(), self._tools.chance()))
+        self._set_gate(scope, shut_by(gate, error, self._clock.now(), self._tools.chance()))
         self._log.warning("gate.shut", project=scope, reason=str(error))
 
     def _passed(self, item: Item) -> None:
@@ -213,7 +239,11 @@ class Pipeline:
             for scope in ("", item.project):
                 gate = self._ledger.gates.get(scope)
                 if gate.trial or (scope and gate.until and gate.probe_due(self._clock.now())):
-                    self._ledger.gates.set(scope, gate.passed())
+                    self._set_gate(scope, gate.passed())
+
+    def _set_gate(self, scope: str, gate: Gate) -> None:
+        with suppress(NoRoom):  # whoever comes next finds out again
+            self._ledger.gates.set(scope, gate)
 
     # Rest.
 

@@ -12,6 +12,7 @@ from tests.adapters.gateway.gateway_kit import server_at
 from tests.adapters.gateway.scripted_xnat import Asked, scripted_xnat
 from tests.station import Notes, Time
 from xnat_watchd.adapters.files import Disk
+from xnat_watchd.core.settling import Seen
 from xnat_watchd.daemon.hands import SLOWEST_DISK, STEP_TAKES, Discreet, Heart, PatientDisk, Projects
 
 NAME = "worker-1"
@@ -135,6 +136,7 @@ def test_a_copy_may_take_as_long_as_a_slow_disk_needs(
     monkeypatch.setattr(Disk, "take", take)
     disk = PatientDisk(heart)
     (seen,) = disk.look(tmp_path)
+    assert isinstance(seen, Seen)
     as_worker(lambda: disk.take(tmp_path / "a.zip", tmp_path / "b.zip", seen))
     as_worker(lambda: disk.move(tmp_path / "a.zip", tmp_path / "b.zip"))
     assert slow.late == []

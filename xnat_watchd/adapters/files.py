@@ -3,55 +3,75 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import filecmp
 import os
 import shutil
+import signal
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from xnat_watchd.core.settling import Seen
+
+DEEPEST = 64  #: folders in folders that are looked into; whoever nests more wants us to fall
 
 
 class Changed(OSError):
     """The file is still being written to: leave it where it is and look again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """Something in the drop folder that is no file, or a folder that nobody can look into."""
+
+    path: str  #: below the drop folder
+    what: str
+    error: OSError | None = None  #: why a folder cannot be read
+
+
 class Disk:
     """All that is done to files. What is moved is durable before the call returns."""
 
-    def look(self, folder: Path) -> Iterator[Seen]:
-        """Give every regular file below a folder, links not followed. `OSError` when the folder cannot be read."""
-        yield from _walk(folder, "")
+    def look(self, folder: Path) -> Iterator[Seen | Odd]:
+        """Give everything below a folder but its folders, links not followed. `OSError` when it cannot be read itself.
+
+        One folder in it that cannot be read is told and hides nothing else.
+        """
+        yield from _walk(folder, "", DEEPEST)
 
     def take(self, source: Path, target: Path, seen: Seen) -> None:
-        """Move a settled file to `target`; `Changed` and nothing done when it is not what was seen any more.
+        """Move a settled file to `target`, or raise with nothing done; `Changed` when it is not what was seen any more.
 
         Within one file system it is a rename. A file that has another name elsewhere is copied, since whoever holds
-        that name may still write to it; so is one from another file system.
+        that name may still write to it; so is one from another file system. `OSError` with ETXTBSY while somebody has
+        it open to write, where the kernel tells us. Only when a disk fails may the file lie at `target` after an error.
         """
-        _must_be(source, seen)
-        if seen.links > 1 or seen.device != target.parent.stat().st_dev:
-            _copy(source, target)
-            _must_be(source, seen)
-            source.unlink()
-        else:
-            source.rename(target)
-            self._put_back_if_changed(source, target, seen)
-        _sync_folder(target.parent)
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, "there is such a file of ours already")
+        _make_sure(source, seen)
+        if seen.links > 1 or not self._renamed(source, target, seen):
+            self._carried_over(source, target, seen)
         _sync_folder(source.parent)
 
     def move(self, source: Path, target: Path) -> Path:
-        """Move one of our own files, never over another: a number is added to the name. Gives where it lies now."""
+        """Move one of our own files, never over another: a number is added to the name. Gives where it lies now.
+
+        What a crash left behind under both names is one file again afterwards.
+        """
         target.parent.mkdir(parents=True, exist_ok=True)
         free = _free_name(target)
         try:
             source.rename(free)
+            _sync_folder(free.parent)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            _copy(source, free)
+            if free != target and filecmp.cmp(source, target, shallow=False):
+                free = target
+            else:
+                _copy(source, free)
             source.unlink()
-        _sync_folder(free.parent)
         _sync_folder(source.parent)
         return free
 
@@ -78,12 +98,43 @@ class Disk:
         """Give the names of the files in a folder of ours, sorted."""
         return sorted(entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))
 
-    def _put_back_if_changed(self, source: Path, target: Path, seen: Seen) -> None:
+    def size(self, path: Path) -> int | None:
+        """Give the size of a file in bytes, or None when there is none."""
+        try:
+            return path.stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def stamp(self, path: Path) -> tuple[int, int]:
+        """Give what changes when somebody writes to a file: size and modification time."""
+        stat = path.stat()
+        return stat.st_size, stat.st_mtime_ns
+
+    def _renamed(self, source: Path, target: Path, seen: Seen) -> bool:
+        """Rename; False where a border lies between. Devices are not compared: overlays give a file another one."""
+        try:
+            source.rename(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            return False
         try:
             _must_be(target, seen)
         except Changed:
-            if not source.exists():
-                target.rename(source)
+            self.move(target, source)  # never over what was put there meanwhile
+            raise
+        _sync_folder(target.parent)
+        return True
+
+    def _carried_over(self, source: Path, target: Path, seen: Seen) -> None:
+        if shutil.disk_usage(target.parent).free < seen.size:
+            raise OSError(errno.ENOSPC, "no room for a copy")
+        _copy(source, target)
+        try:
+            _must_be(source, seen)
+            source.unlink()
+        except OSError:
+            target.unlink()  # or there would be two of it
             raise
 
 
@@ -92,17 +143,33 @@ def identity(seen: Seen) -> str:
     return f"{seen.device}:{seen.inode}:{seen.size}:{seen.mtime_ns}"
 
 
-def _walk(folder: Path, below: str) -> Iterator[Seen]:
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda one: one.name):
-            path = f"{below}{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                if not entry.name.startswith("."):
-                    yield from _walk(folder / entry.name, f"{path}/")
-            elif entry.is_file(follow_symlinks=False):
-                seen = _seen(entry, path)
-                if seen is not None:
-                    yield seen
+def _walk(folder: Path, below: str, deep: int) -> Iterator[Seen | Odd]:
+    with os.scandir(folder) as listed:
+        entries = sorted(listed, key=lambda one: one.name)
+    for entry in entries:
+        path = f"{below}{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            yield from _inside(folder / entry.name, path, deep - 1)
+        elif entry.is_file(follow_symlinks=False):
+            seen = _seen(entry, path)
+            if seen is not None:
+                yield seen
+        else:
+            yield Odd(path, "a link" if entry.is_symlink() else "no file")
+
+
+def _inside(folder: Path, path: str, deep: int) -> Iterator[Seen | Odd]:
+    if folder.name.startswith("."):
+        yield Odd(path, "a hidden folder")
+    elif not deep:
+        yield Odd(path, "nested too deeply")
+    else:
+        try:
+            yield from _walk(folder, f"{path}/", deep)
+        except (FileNotFoundError, NotADirectoryError):  # gone between listing and looking
+            return
+        except OSError as error:
+            yield Odd(path, "a folder that cannot be read", error)
 
 
 def _seen(entry: os.DirEntry[str], path: str) -> Seen | None:
@@ -113,6 +180,34 @@ def _seen(entry: os.DirEntry[str], path: str) -> Seen | None:
     return Seen(path, stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev, stat.st_nlink)
 
 
+def _make_sure(source: Path, seen: Seen) -> None:
+    """See that it is still the same file, that nobody writes to it, and that all of it is on the disk."""
+    handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        _must_be(source, seen)
+        if _is_written_to(handle):
+            raise OSError(errno.ETXTBSY, "somebody has it open to write")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _is_written_to(handle: int) -> bool:
+    """Say whether a process has the file open to write, by asking for a lease on it (fcntl(2)) and letting it go.
+
+    The kernel tells only root and the file's owner, and only of disks of this machine: False is no proof.
+    """
+    fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)  # who opens it just now must not end us, as SIGIO would
+    try:
+        fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return False
+
+
 def _must_be(path: Path, seen: Seen) -> None:
     stat = path.stat(follow_symlinks=False)
     if (stat.st_size, stat.st_mtime_ns, stat.st_ino) != (seen.size, seen.mtime_ns, seen.inode):
@@ -120,7 +215,7 @@ def _must_be(path: Path, seen: Seen) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy under a temporary name, make it durable, compare, and only then give it its name."""
+    """Copy under a temporary name, make it durable, compare, and only then give it its name, durably too."""
     part = target.with_name(f".{target.name}.part")
     try:
         shutil.copy2(source, part, follow_symlinks=False)
@@ -129,6 +224,7 @@ def _copy(source: Path, target: Path) -> None:
         if not filecmp.cmp(source, part, shallow=False):
             raise Changed(errno.EBUSY, "the file changed while it was copied")
         part.rename(target)
+        _sync_folder(target.parent)
     finally:
         part.unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xnat_watchd.adapters.files import Disk
 
-LONGEST_NAME = 120  #: characters of a dropped name that we keep: with number and `.txt` it fits every file system
+LONGEST_NAME = 120  #: bytes of a dropped name that we keep: with number and `.txt` it fits every file system
 _OURS = re.compile(r"(\d+)(?:\.(\d+))?\.zip")
 
 
@@ -63,19 +63,16 @@ def whose(file_name: str) -> tuple[int, int | None] | None:
     return (int(found[1]), int(found[2]) if found[2] else None) if found else None
 
 
-def put_away(folders: Folders, disk: Disk, delivery: int, resting: str) -> None:
-    """Move a delivery's ZIP to rest and remove the copies made of it. Does nothing when it is done already."""
-    for name in disk.names(folders.work):
-        mine = whose(name)
-        if mine is not None and mine[0] == delivery and mine[1] is not None:
-            disk.remove(folders.work / name)
+def put_away(folders: Folders, disk: Disk, delivery: int, resting: str, studies: int = 0) -> None:
+    """Move a delivery's ZIP to rest and remove the copies made of its studies. Does nothing when it is done already."""
+    for number in range(1, studies + 1):
+        disk.remove(folders.clean_zip(f"{delivery}.{number}"))
     if disk.lies(folders.zip_of(delivery)):
         disk.move(folders.zip_of(delivery), folders.rest(resting))
 
 
 def _plain(name: str) -> str:
     """Keep the last part of a dropped name, without what hurts in a terminal or a shell's glob."""
-    last = name.rpartition("/")[2].encode("utf-8", "replace").decode()
-    stem, _, ending = last.rpartition(".")
+    stem, _, ending = name.rpartition("/")[2].rpartition(".")
     kept = "".join(c if c.isprintable() and c not in '\\/:*?"<>|' else "_" for c in stem)
-    return f"{kept[:LONGEST_NAME]}.{ending[:8]}"
+    return f"{kept.encode()[:LONGEST_NAME].decode(errors='ignore')}.{ending[:8]}"

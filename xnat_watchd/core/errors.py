@@ -104,6 +104,12 @@ class Undecided(WatchdError):
     default_advice = "Decide, then `xnat-watchd retry ITEM`."
 
 
+class NoRoom(WatchdError):
+    """This machine's disk is full: take nothing, send nothing, keep what is held, and look again soon."""
+
+    default_advice = "Free some space on the disk of the ledger and the work folder; work goes on by itself."
+
+
 class Unusable(WatchdError):
     """No study can come of this ZIP: put it aside with the reason beside it."""
 

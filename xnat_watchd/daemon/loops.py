@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import random
 import shutil
 from collections.abc import Callable
@@ -10,11 +9,11 @@ from functools import partial
 
 from xnat_watchd.adapters.threads import Bell, Loop
 from xnat_watchd.adapters.watcher import Watcher
+from xnat_watchd.core.errors import NoRoom, Stopped
 from xnat_watchd.daemon.hands import STEP_TAKES
 from xnat_watchd.daemon.keeper import Keeper
 from xnat_watchd.daemon.parts import Daemon
 
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 IDLE = 30.0  #: seconds between looks at the ledger when nothing is due: the most that a lost wake-up can cost
 
 
@@ -78,15 +77,17 @@ def _see_to_watch(daemon: Daemon, watcher: Watcher) -> None:
 
 def _sweep(daemon: Daemon) -> float | None:
     """Take what is whole, where all that this needs is there: nothing is concluded from what is not (design 7)."""
-    if not (_is_there(daemon, "work") and _recover(daemon) and _has_room(daemon)):
-        return None
     try:
+        if not (_is_there(daemon, "work") and _has_room(daemon) and _recover(daemon)):
+            return None
         wait = daemon.intake.sweep()
+    except NoRoom:
+        _fill(daemon, full=True)
+        return None
+    except Stopped:
+        return None
     except OSError as error:
-        if error.errno in NO_ROOM:
-            _fill(daemon, full=True)
-        else:
-            _miss(daemon, "drop", error)
+        _miss(daemon, "drop", error)
         return None
     _find(daemon, "drop")
     return wait
@@ -150,10 +151,14 @@ def worker_turn(daemon: Daemon, name: str, keeper: Keeper, wake: Callable[[], No
     """Carry studies while there are any; give the seconds until there may be more."""
     if not daemon.recovered or "work" in daemon.missing:
         return IDLE  # the intake rings when it has found what we work on
-    while not daemon.stop.is_set() and _carry_one(daemon, name, keeper):
-        wake()
-    if not daemon.stop.is_set() and _retire(daemon, name):
-        wake()
+    try:
+        while not daemon.stop.is_set() and _carry_one(daemon, name, keeper):
+            wake()
+        if not daemon.stop.is_set() and _retire(daemon, name):
+            wake()
+    except NoRoom:
+        _fill(daemon, full=True)
+        return IDLE
     return _until_due(daemon)
 
 

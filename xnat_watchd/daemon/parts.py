@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Credential
@@ -16,6 +17,7 @@ from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
 from xnat_watchd.adapters.folders import Folders
 from xnat_watchd.adapters.ledger import Ledger, open_database
 from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.core.errors import Stopped
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.daemon.hands import Discreet, Heart, PatientDisk, Projects
@@ -124,12 +126,23 @@ def settle(daemon: Daemon, settings: Settings) -> None:
     daemon.ledger.studies.raise_until(goes_on, daemon.clock.now())
 
 
+def _beat(daemon: Daemon) -> None:
+    """Show that we live; `Stopped` when we are not to."""
+    if daemon.stop.is_set():  # each look is a sign of life
+        raise Stopped("told to stop in the middle of a ZIP")
+
+
 def _intake(daemon: Daemon) -> Intake:
-    limits = daemon.settings.limits.as_limits()
+    limits, go_on = daemon.settings.limits.as_limits(), partial(_beat, daemon)
+
+    def _is_whole(path: Path) -> bool:
+        go_on()
+        return is_whole(path)
+
     return Intake(
         ledger=daemon.ledger, disk=PatientDisk(daemon.heart), folders=daemon.folders, clock=daemon.clock,
-        log=daemon.log, habits=_habits(daemon.settings),
-        open_zip=lambda path: open_zip(path, limits, daemon.heart.beat), is_whole=is_whole,
+        log=daemon.log, habits=_habits(daemon.settings), is_whole=_is_whole,
+        open_zip=lambda path: open_zip(path, limits, go_on),
     )  # fmt: skip
 
 
@@ -153,5 +166,5 @@ def _tools(daemon: Daemon, name: str) -> Tools:
     return Tools(
         ledger=daemon.ledger, gateway=daemon.server.gateway(), clock=daemon.clock, disk=PatientDisk(daemon.heart),
         folders=daemon.folders, rules=daemon.rules, chance=chance,
-        write_clean=partial(write_clean, beat=daemon.heart.beat), progressed=progressed,
+        write_clean=partial(write_clean, beat=partial(_beat, daemon)), progressed=progressed,
     )  # fmt: skip

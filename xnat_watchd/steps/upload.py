@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 
 from xnat_watchd.adapters.ledger import Facts
 from xnat_watchd.core.delivery import Instance, Item, Place, Row, Session
-from xnat_watchd.core.errors import Conflict, NotYet, OnceMore, Permanent, Transient, Undecided, WatchdError
+from xnat_watchd.core.errors import Conflict, NoRoom, NotYet, OnceMore, Permanent, Transient, Undecided, WatchdError
 from xnat_watchd.core.judging import LeftOut, Mixed, Short, Verdict, Whole, judge
 from xnat_watchd.core.labels import check_parts, subject_label
 from xnat_watchd.steps.tools import Tools, finished_row
@@ -49,13 +51,17 @@ def _at_our_place(item: Item, place: Place, tools: Tools) -> Facts | None:
     if any(session.came_from(place) for session in tools.gateway.sessions(item.project, item.uids)):
         return Facts(note="XNAT archived it by itself")
     if item.spoke_at is not None:
-        _absence_counts(item.spoke_at, tools)
+        _absence_counts(item, item.spoke_at, tools)
     tools.ledger.studies.leave_place(item, tools.clock.now())
     return None
 
 
-def _absence_counts(spoke_at: datetime, tools: Tools) -> None:
-    if tools.clock.now() - spoke_at < tools.gateway.lateness():
+def _absence_counts(item: Item, spoke_at: datetime, tools: Tools) -> None:
+    """Believe that nothing is there only after a time; a clock that was set back counts from our first look on."""
+    now = tools.clock.now()
+    if spoke_at > now:
+        spoke_at = item.since or now
+    if now - spoke_at < tools.gateway.lateness():
         raise NotYet("the answer was lost, and what was sent may still appear")
 
 
@@ -72,6 +78,7 @@ def _not_in_the_archive(item: Item, tools: Tools) -> tuple[list[Instance], Sessi
     if not sessions:
         return instances, None
     session = _the_one(sessions)
+    tools.ledger.studies.claim_subject(item, session.subject)  # before anything of another person is sent
     held = _held(item, session, instances, known, tools)
     missing = [i for i in instances if i.sop_uid not in held]
     if missing and not tools.rules(item.project).append:
@@ -134,12 +141,7 @@ def _by_series(instances: Iterable[Instance]) -> dict[str, frozenset[str]]:
 
 
 def _send(item: Item, missing: Collection[Instance], tools: Tools) -> Facts:
-    place = _new_place(item, tools)
-    path, source = tools.folders.clean_zip(item.name), tools.folders.zip_of(item.delivery)
-    if len(missing) == len(tools.ledger.studies.instances(item)) and tools.ledger.deliveries.as_it_is(item.delivery):
-        path = source
-    else:
-        tools.write_clean(source, missing, path)
+    path, place = _zip_of(item, missing, tools), _new_place(item, tools)
     tools.ledger.studies.choose_place(item, place, [i.sop_uid for i in missing], tools.clock.now())
     tools.ledger.studies.speak(item, tools.clock.now())
     try:
@@ -157,6 +159,27 @@ def _send(item: Item, missing: Collection[Instance], tools: Tools) -> Facts:
     if row is None:
         raise NotYet("XNAT took it and does not list it yet")
     return _judged(item, finished_row(tools, row, item.since), tools)
+
+
+def _zip_of(item: Item, missing: Collection[Instance], tools: Tools) -> Path:
+    """Give the ZIP to send: the one that came if it may go as it is, else a clean one."""
+    source, clean = tools.folders.zip_of(item.delivery), tools.folders.clean_zip(item.name)
+    size = tools.disk.size(source)
+    if size is None:
+        raise Transient(
+            "the study's ZIP is not in the work folder",
+            advice="Check that the work folder's disk is mounted. If the ZIP is lost, export the study again.",
+        )
+    whole = len(missing) == len(tools.ledger.studies.instances(item))
+    if whole and tools.ledger.deliveries.as_it_is(item.delivery, size):
+        return source
+    try:
+        tools.write_clean(source, missing, clean)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NoRoom("no room is left in the work folder", detail=str(error)) from error
+    return clean
 
 
 def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tools: Tools) -> Facts | None:

@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
-from xnat_watchd.core.errors import Refusal
+from xnat_watchd.core.errors import NoRoom, Refusal
 
 VERSION = 1  #: of the schema, kept in the file as `user_version`
 APPLICATION = 0x584E5744  #: "XNWD", kept in the file as `application_id`
+
+_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE})
 
 
 class Database:
@@ -27,12 +29,16 @@ class Database:
 
     @contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:
-        """Give a transaction that is written whole or not at all."""
+        """Give a transaction that is written whole or not at all; `NoRoom` when the disk is too full for it."""
         with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
                 self._db.execute("COMMIT")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode not in _FULL:
+                    raise
+                raise NoRoom("the ledger's disk is full", detail=str(error)) from error
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")

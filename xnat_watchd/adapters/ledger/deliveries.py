@@ -33,6 +33,19 @@ class Retirement:
     studies: tuple[int, ...]
     sent: bool  #: something of it was sent; else XNAT had all of it already
     has_zip: bool = True  #: else others had put its study into XNAT
+    size: int | None = None  #: bytes of its ZIP when it was opened
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A delivery as far as its ZIP is concerned."""
+
+    name: str
+    state: DeliveryState
+    resting: str | None  #: where the ZIP is to lie in the end
+    studies: int
+    why: str
+    advice: str
 
 
 class Deliveries:
@@ -56,20 +69,29 @@ class Deliveries:
         rows = self._db.rows("SELECT * FROM deliveries WHERE state = ? ORDER BY id", DeliveryState.ARRIVING)
         return [Arrival(r["id"], r["name"], r["project"], r["identity"], r["openings"]) for r in rows]
 
-    def resting(self, delivery: int) -> tuple[DeliveryState, str | None] | None:
-        """Give a delivery's state and where its ZIP is to lie, or None when there is no such delivery."""
-        row = self._db.row("SELECT state, resting FROM deliveries WHERE id = ?", delivery)
-        return (DeliveryState(row["state"]), row["resting"]) if row else None
+    def rest(self, delivery: int) -> Rest | None:
+        """Give what a delivery's ZIP is to become, or None when there is no such delivery."""
+        row = self._db.row(
+            "SELECT d.*, (SELECT count(*) FROM studies s WHERE s.delivery = d.id) AS studies"
+            " FROM deliveries d WHERE d.id = ?",
+            delivery,
+        )
+        if row is None:
+            return None
+        return Rest(
+            row["name"], DeliveryState(row["state"]), row["resting"], row["studies"],
+            row["why"] or "", row["advice"] or "",
+        )  # fmt: skip
 
     def file_name(self, delivery: int) -> str:
         """Give the name that the ZIP was dropped under, without folders."""
         row = self._db.row("SELECT name FROM deliveries WHERE id = ?", delivery)
         return str(row["name"]).rpartition("/")[2] if row else ""
 
-    def as_it_is(self, delivery: int) -> bool:
-        """Say whether the ZIP may be sent unchanged."""
-        row = self._db.row("SELECT as_it_is FROM deliveries WHERE id = ?", delivery)
-        return bool(row and row["as_it_is"])
+    def as_it_is(self, delivery: int, size: int) -> bool:
+        """Say whether the ZIP may be sent unchanged, being so large now."""
+        row = self._db.row("SELECT as_it_is, size FROM deliveries WHERE id = ?", delivery)
+        return bool(row and row["as_it_is"] and row["size"] == size)
 
     def opening(self, delivery: int) -> int:
         """Count one more opening of the ZIP before it is begun: three without an end, and it kills us."""
@@ -78,6 +100,11 @@ class Deliveries:
                 "UPDATE deliveries SET openings = openings + 1 WHERE id = ? RETURNING openings", (delivery,)
             ).fetchone()
             return int(row["openings"])
+
+    def opened(self, delivery: int) -> None:
+        """Note that an opening has ended without an outcome, but not our life."""
+        with self._db.change() as db:
+            db.execute("UPDATE deliveries SET openings = 0 WHERE id = ?", (delivery,))
 
     def under_way(self, project: str, sha256: str) -> int | None:
         """Give the delivery of the same bytes for the same project that is on its way now."""
@@ -130,7 +157,7 @@ class Deliveries:
         """Give the deliveries whose studies are all done."""
         rows = self._db.rows(
             """
-            SELECT d.id, d.name, d.kind = 'zip' AS has_zip, json_group_array(s.key) AS studies,
+            SELECT d.id, d.name, d.size, d.kind = 'zip' AS has_zip, json_group_array(s.key) AS studies,
                    d.kind <> 'zip' OR EXISTS (SELECT 1 FROM instances i JOIN studies t ON t.key = i.study
                                               WHERE t.delivery = d.id AND i.place IS NOT NULL) AS sent
             FROM deliveries d JOIN studies s ON s.delivery = d.id
@@ -138,7 +165,9 @@ class Deliveries:
             """
         )
         return [
-            Retirement(r["id"], r["name"], tuple(json.loads(r["studies"])), bool(r["sent"]), bool(r["has_zip"]))
+            Retirement(
+                r["id"], r["name"], tuple(json.loads(r["studies"])), bool(r["sent"]), bool(r["has_zip"]), r["size"]
+            )
             for r in rows
         ]
 

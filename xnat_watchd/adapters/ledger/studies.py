@@ -74,7 +74,7 @@ class Studies:
                 return None
             attempts = row["attempts"] + 1
             _move(db, row["key"], Standing(row["standing"]), Event.TAKEN, now, attempts=attempts, due=None)
-            return _item(db, row, attempts)
+            return _item(db, row, attempts, _since(row, now))
 
     def advance(self, item: Item, now: datetime, facts: Facts, until: Progress) -> Progress:
         """Record one fact more with what proves it; give the progress reached."""
@@ -293,7 +293,15 @@ LIMIT 1
 """
 
 
-def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int) -> Item:
+def _since(row: sqlite3.Row, now: datetime) -> datetime | None:
+    """Give since when XNAT has said "not yet", if we were there to hear it: neither off nor under another clock."""
+    since, due = moment(row["since"]), moment(row["due"])
+    if since is None or (due is not None and since <= now <= due + LONGEST_DELAY):
+        return since
+    return now
+
+
+def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: datetime | None) -> Item:
     places = db.execute("SELECT * FROM places WHERE study = ? ORDER BY id DESC", (row["key"],)).fetchall()
     current = places[0] if places and places[0]["ended"] is None else None
     former = next((place for place in places if place["ended"] is not None), None)
@@ -304,7 +312,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int) -> Item:
                       age=row["age"], sex=row["sex"]),
         date=row["date"], time=row["time"], modalities=tuple(json.loads(row["modalities"])),
         progress=Progress(row["progress"]), attempts=attempts, in_doubt=bool(row["in_doubt"]),
-        since=moment(row["since"]),
+        since=since,
         place=Place(current["project"], current["timestamp"], current["folder"]) if current else None,
         spoke_at=moment(current["spoke"]) if current else None,
         missing_before=frozenset(json.loads(former["missing"])) if former else frozenset(),

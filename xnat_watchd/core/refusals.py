@@ -1,0 +1,22 @@
+"""Why a file in the drop folder is not taken, as people read it in `status`, and what they may do about it."""
+
+from __future__ import annotations
+
+import errno
+
+Reason = tuple[str, str]  #: why it is not taken, and what to do (empty: nothing)
+
+STILL_WRITTEN = ("still being written to", "")
+NOT_COMPLETE = ("not complete yet: its directory does not read", "")
+NO_PROJECT = ("no project", "Move it into a folder that is named after its XNAT project.")
+
+
+def refusal(error: OSError) -> Reason:
+    """Give the reason for which the system would not let us read or move a file."""
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "may not be read or moved by the service", "Give the service's group the right to write there."
+    if error.errno in (errno.EBUSY, errno.ETXTBSY):
+        return "in use by another program", ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "no space left to take it", "Free some space on the disk of the work folder."
+    return f"cannot be taken ({errno.errorcode.get(error.errno or 0, 'unknown fault')})", "Look at the disk."
