@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -77,6 +77,7 @@ class Station:
         around: Callable[[str, Any], Any] = as_is,
         limits: Limits = Limits(),  # noqa: B008 - frozen
         project: str = "P1",
+        projects: Collection[str] = (),
         seed: int = 0,
         log: Notes | None = None,
     ) -> None:
@@ -92,7 +93,9 @@ class Station:
         disk = around("disk", Disk())
         self.intake = Intake(
             ledger=self.ledger, disk=disk, folders=self.folders, clock=time, log=self.log,
-            habits=Habits(quiet_for=QUIET, incomplete_after=1800, ignore=("*.part",), project=project, projects=()),
+            habits=Habits(
+                quiet_for=QUIET, incomplete_after=1800, ignore=("*.part",), project=project, projects=projects
+            ),
             open_zip=around("zip.open", lambda path: open_zip(path, limits)), is_whole=is_whole,
         )  # fmt: skip
         self.pipeline = Pipeline(

@@ -261,10 +261,10 @@ class Intake:
         if known is None or known.resting is None:
             return
         try:
+            path = self._folders.rest(known.resting)
             if known.state is DeliveryState.REJECTED:
-                path = self._folders.rest(known.resting)
                 self._disk.write(path.with_name(f"{path.name}.txt"), _note(delivery, known.why, known.advice))
-            put_away(self._folders, self._disk, delivery, known.resting, known.studies)
+            put_away(self._folders, self._disk, delivery, path, known.studies)
         except OSError as error:
             self._unrested.add(delivery)
             self._refused(known.name, error)

@@ -26,7 +26,7 @@ from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.states import LINE, Kind, Progress, reached
 from xnat_watchd.steps.archive import archive
 from xnat_watchd.steps.demographics import describe
-from xnat_watchd.steps.retire import retire
+from xnat_watchd.steps.retire import put_to_rest, retire
 from xnat_watchd.steps.tools import Tools
 from xnat_watchd.steps.upload import upload
 
@@ -47,6 +47,7 @@ class Turns:
 
     gate: threading.Lock = field(default_factory=threading.Lock)  #: deciding about the gate, and taking
     rest: threading.Lock = field(default_factory=threading.Lock)  #: putting ZIPs to rest
+    ended: list[int] = field(default_factory=list)  #: deliveries whose ZIP is to be put to rest, by who holds `rest`
 
 
 class Pipeline:
@@ -54,7 +55,7 @@ class Pipeline:
 
     def __init__(self, tools: Tools, retry: RetryPolicy, log: Log, turns: Turns) -> None:
         self._tools, self._retry, self._log = tools, retry, log
-        self._lock, self._resting = turns.gate, turns.rest
+        self._lock, self._resting, self._ended = turns.gate, turns.rest, turns.ended
         self._ledger, self._clock = tools.ledger, tools.clock
         self._owed: tuple[Item, NoRoom] | None = None  #: what could not be given back, since the ledger's disk is full
 
@@ -77,14 +78,22 @@ class Pipeline:
         return True
 
     def retire(self) -> bool:
-        """Put the ZIPs of finished deliveries to rest. False when there was none, or XNAT must be asked later."""
+        """Put the ZIPs of finished deliveries to rest. False when there was none, or XNAT must be asked later.
+
+        `OSError` when one cannot be moved now; that is tried again the next time.
+        """
         if self._ledger.gates.get().shut or not self._resting.acquire(blocking=False):
             return False
         try:
-            rested = [self._put_to_rest(one) for one in self._ledger.deliveries.retirable()]
+            for one in self._ledger.deliveries.retirable():
+                self._end(one)
+            rested = bool(self._ended)
+            while self._ended:
+                put_to_rest(self._ended[0], self._tools)
+                del self._ended[0]
         finally:
             self._resting.release()
-        return any(rested)
+        return rested
 
     # Taking.
 
@@ -247,7 +256,7 @@ class Pipeline:
 
     # Rest.
 
-    def _put_to_rest(self, delivery: Retirement) -> bool:
+    def _end(self, delivery: Retirement) -> None:
         try:
             retire(delivery, self._tools)
         except (Unavailable, AuthRefused) as error:
@@ -257,5 +266,4 @@ class Pipeline:
             self._log.warning("delivery.unfinished", item=str(delivery.id), reason=str(error))
         else:
             self._log.info("delivery.finished", item=str(delivery.id))
-            return True
-        return False
+            self._ended.append(delivery.id)

@@ -25,7 +25,7 @@ COMMANDS = {
 
 SAID = (
     errors.Transient, errors.InDoubt, errors.NotYet, errors.OnceMore, errors.Unavailable, errors.AuthRefused,
-    errors.Conflict, errors.Permanent, errors.Undecided, errors.Unusable,
+    errors.Conflict, errors.Permanent, errors.Undecided, errors.NoRoom, errors.Unusable,
 )  # fmt: skip
 
 

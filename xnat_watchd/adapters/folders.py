@@ -63,12 +63,12 @@ def whose(file_name: str) -> tuple[int, int | None] | None:
     return (int(found[1]), int(found[2]) if found[2] else None) if found else None
 
 
-def put_away(folders: Folders, disk: Disk, delivery: int, resting: str, studies: int = 0) -> None:
-    """Move a delivery's ZIP to rest and remove the copies made of its studies. Does nothing when it is done already."""
+def put_away(folders: Folders, disk: Disk, delivery: int, target: Path, studies: int) -> None:
+    """Move a delivery's ZIP to `target` and remove the copies made of its studies. Does nothing when it is done."""
     for number in range(1, studies + 1):
         disk.remove(folders.clean_zip(f"{delivery}.{number}"))
     if disk.lies(folders.zip_of(delivery)):
-        disk.move(folders.zip_of(delivery), folders.rest(resting))
+        disk.move(folders.zip_of(delivery), target)
 
 
 def _plain(name: str) -> str:

@@ -65,6 +65,7 @@ EVENTS: Mapping[str, str] = {
     "watch.polling": "The drop folder is looked into every few seconds, since the kernel gives no hints there.",
     "watch.restarted": "The drop folder is another one than before, or its watch died; it is watched anew.",
     "clock.jumped": "The clock was set by more than a day; what depends on age is left alone.",
+    "file.refused": "A file in the drop folder cannot be read or moved; it is tried again. `status` names it.",
     "disk.full": "Too little room is left; nothing is taken until there is more.",
     "thread.failed": "A thread died of a fault in the program; the traceback is part of the entry.",
     "fault.ignored": "A fault while something was tidied up; the work goes on.",

@@ -163,7 +163,7 @@ def worker_turn(daemon: Daemon, name: str, keeper: Keeper, wake: Callable[[], No
 
 
 def _retire(daemon: Daemon, name: str) -> bool:
-    """Put finished ZIPs to rest. One that cannot be moved now lies in the work folder until the next start."""
+    """Put finished ZIPs to rest. One that cannot be moved now lies in the work folder until it can."""
     try:
         rested = daemon.pipelines[name].retire()
     except OSError as error:  # the folder is gone, or its disk is full
