@@ -173,7 +173,7 @@ class Intake:
 
     def _finish(self) -> None:
         """Bring to its end what a crash or a fault of the disk has interrupted; what still resists is tried again."""
-        self._unfinished = False
+        self._unfinished, resists = True, False
         for arrival in self._ledger.deliveries.arrivals():
             if not self._disk.lies(self._folders.zip_of(arrival.id)):
                 self._ledger.deliveries.withdraw(arrival.id, self._clock.now())
@@ -181,11 +181,11 @@ class Intake:
             try:
                 self._open(arrival.id, arrival.name, arrival.project)
             except OSError as error:
-                self._unfinished = True
+                resists = True
                 self._refused(arrival.name, error)
         for delivery in sorted(self._unrested):
             self._put_away(delivery)
-        self._unfinished |= bool(self._unrested)
+        self._unfinished = resists or bool(self._unrested)
 
     def _recover_zip(self, delivery: int) -> None:
         known = self._ledger.deliveries.rest(delivery)

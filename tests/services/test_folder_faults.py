@@ -8,50 +8,19 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
 import zipfile
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.dicom import instance, sop_uid
-from tests.fake_xnat import FakeGateway, FakeXnat
-from tests.station import QUIET, Station, Time, as_is, zipped
+from tests.dicom import instance
+from tests.services.desk import Around, Desk, Small, scan, states, whole
+from tests.station import QUIET, Station
 from xnat_watchd.adapters import files
 from xnat_watchd.adapters.files import Disk
 from xnat_watchd.core.settling import Seen
-
-Around = Callable[[str, Any], Any]
-
-
-class Desk:
-    """A workstation that is made anew as often as a test likes, and its XNAT."""
-
-    def __init__(self, root: Path) -> None:
-        self.time = Time()
-        self.xnat = FakeXnat(self.time, projects=("P1", "P2"))
-        self.root = root
-        self.open: list[Station] = []
-
-    def station(self, around: Around = as_is, **more: Any) -> Station:
-        self.close()
-        station = Station(self.root, FakeGateway(self.xnat, self.time), self.time, around=around, **more)
-        self.open.append(station)
-        station.start()
-        return station
-
-    def close(self) -> None:
-        for station in self.open:
-            station.close()
-        self.open.clear()
-
-    def archived(self) -> Counter[str]:
-        """Count the instances in the archive; there must be none elsewhere."""
-        assert {where for where, *_ in self.xnat.instances()} <= {"archive"}
-        return Counter(sop for *_, sop in self.xnat.instances())
 
 
 @pytest.fixture
@@ -66,21 +35,8 @@ def station(desk: Desk) -> Station:
     return desk.station()
 
 
-def scan(study: int = 1, images: int = 2, **about: Any) -> bytes:
-    about = {"time": f"10{study:02}30", **about}  # or two studies of a person would have one label
-    return zipped([(f"{n}.dcm", instance(study, 1, n, **about)) for n in range(1, images + 1)])
-
-
-def whole(study: int = 1, images: int = 2) -> Counter[str]:
-    return Counter(sop_uid(study, 1, n) for n in range(1, images + 1))
-
-
 def ignored(station: Station) -> dict[str, str]:
     return {one["name"]: one["why"] for one in station.ledger.views.ignored()}
-
-
-def states(station: Station) -> dict[str, int]:
-    return station.ledger.views.deliveries()
 
 
 def disk(one: Disk) -> Around:
@@ -357,7 +313,7 @@ def test_a_folder_that_cannot_be_read_hides_nothing_beside_it(
             raise PermissionError(errno.EACCES, "Permission denied")
         return real(path)
 
-    monkeypatch.setattr(files.os, "scandir", scandir)
+    monkeypatch.setattr("os.scandir", scandir)
     station.take_in()
     assert ignored(station) == {"a-locked": "a folder that cannot be read"}
     assert station.log.events().count("file.refused") == 1
@@ -598,16 +554,6 @@ def test_a_drop_folder_on_another_file_system_is_copied_from(desk: Desk, station
 
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[Path]:
-    """Give a small file system of its own."""
-    folder = tmp_path / "mounted"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if (
-        mount is None
-        or subprocess.run(  # noqa: S603 - a mount of our own
-            [mount, "-t", "tmpfs", "-o", "size=1m", "none", folder], capture_output=True, check=False
-        ).returncode
-    ):
-        pytest.skip("mounting a file system needs root")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)  # noqa: S603, S607 - as above
+    small = Small(tmp_path / "mounted")
+    yield small.path
+    small.unmount()

@@ -28,7 +28,12 @@ def measure(folder: Path, how_many: int) -> None:
     time = Time()
     station = Station(folder, FakeGateway(FakeXnat(time), time), time)
     for number in range(how_many):
-        station.drop(f"{number}.zip", zipped([("1.dcm", instance(number, 1, 1, time=f"{number:06}"))]))
+        station.drop(
+            f"{number}.zip",
+            zipped(
+                [("1.dcm", instance(number, 1, 1, time=f"{number // 3600:02}{number // 60 % 60:02}{number % 60:02}"))]
+            ),
+        )
     instance.cache_clear()
     before = memory()
     began = monotonic()
@@ -38,12 +43,14 @@ def measure(folder: Path, how_many: int) -> None:
     began = monotonic()
     station.intake.sweep()
     taken = monotonic() - began
-    print(f"{how_many} ZIPs: first look {first:.1f} s, taken in {taken:.1f} s, memory {before} -> {memory()} MiB")
-    print(station.ledger.views.deliveries())
+    sys.stdout.write(
+        f"{how_many} ZIPs: first look {first:.1f} s, taken in {taken:.1f} s, memory {before} -> {memory()} MiB" + "\n"
+    )
+    sys.stdout.write(f"{station.ledger.views.deliveries()}\n")
     began = monotonic()
     for _ in range(max(how_many // 100, 1)):
         station.pipeline.step()
-    print(f"{max(how_many // 100, 1)} steps {monotonic() - began:.1f} s")
+    sys.stdout.write(f"{max(how_many // 100, 1)} steps {monotonic() - began:.1f} s" + "\n")
     station.close()
 
 
