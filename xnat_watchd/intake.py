@@ -135,7 +135,7 @@ class Intake:
             if not whole and now - sighting.same_since < self._habits.incomplete_after:
                 self._ignored[printable(path)] = NOT_COMPLETE
                 return
-            self._take(sighting.seen, whole=whole)
+            self._take(sighting.seen)  # opened, it says why it is none
         except Changed:
             self._ignored[printable(path)] = STILL_WRITTEN
         except FileNotFoundError:
@@ -143,7 +143,7 @@ class Intake:
         except OSError as error:
             self._refused(path, error)
 
-    def _take(self, seen: Seen, *, whole: bool) -> None:
+    def _take(self, seen: Seen) -> None:
         project, name = self._project_of(seen.path) or "", printable(seen.path)
         delivery = self._ledger.deliveries.expect(name, project, identity(seen), self._clock.now())
         self._unfinished = True  # until it is done, whatever comes between
@@ -155,10 +155,7 @@ class Intake:
                 self._unfinished = bool(self._unrested)
             raise
         self._log.info("delivery.taken", item=str(delivery), project=project)
-        if whole:
-            self._open(delivery, name, project)
-        else:
-            self._reject(delivery, name, Unusable("the ZIP is not complete: its directory does not read"))
+        self._open(delivery, name, project)
         self._unfinished = bool(self._unrested)
 
     def _refused(self, path: str, error: OSError) -> None:

@@ -80,7 +80,7 @@ def test_a_zip_that_stays_unfinished_is_put_aside_with_the_reason_beside_it(stat
     station.time.pass_(minutes=31)
     station.intake.sweep()
     assert station.files() == ["failed/1_scan.zip", "failed/1_scan.zip.txt"]
-    assert "its directory does not read" in (station.folders.failed / "1_scan.zip.txt").read_text("utf-8")
+    assert "the directory at its end is missing" in (station.folders.failed / "1_scan.zip.txt").read_text("utf-8")
 
 
 def test_a_zip_whose_writer_pauses_with_a_readable_directory_is_not_taken_while_it_is_open(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -344,7 +344,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
     for name in ("drop", "work", "done", "failed", "shares"):
         (tmp_path / name).mkdir()
     one = build(settings, Credential("tech", Secret("secret"), "typed"), Notes())
-    one.clock = Time()  # type: ignore[assignment] - it stands still until a turn is taken
+    one.clock = cast("Any", Time())  # it stands still until a turn is taken
     settle(one, settings)
     yield one
     one.server.close()

@@ -146,10 +146,15 @@ class Studies:
         return [row["project"] for row in self._db.rows("SELECT DISTINCT project FROM studies")]
 
     def next_due(self, now: datetime) -> datetime | None:
-        """Give when the next waiting study may be taken, `now` if one may be at once, None if nothing waits."""
+        """Give when the next waiting study may be taken, `now` if one may be at once, None if nothing waits.
+
+        One that is behind the same study of an earlier ZIP waits for that one.
+        """
         row = self._db.row(
-            "SELECT min(CASE standing WHEN 'ready' THEN ? ELSE due END) AS due FROM studies"
-            " WHERE standing = 'ready' OR (standing = 'waiting' AND due IS NOT NULL)",
+            "SELECT min(CASE s.standing WHEN 'ready' THEN ? ELSE s.due END) AS due FROM studies s"
+            " WHERE (s.standing = 'ready' OR (s.standing = 'waiting' AND s.due IS NOT NULL))"
+            " AND NOT EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid"
+            " AND o.key < s.key AND o.standing <> 'done')",
             text(now),
         )
         return moment(row["due"]) if row else None

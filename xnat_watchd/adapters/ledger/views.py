@@ -55,11 +55,15 @@ class Views:
         )
 
     def under_way(self) -> Rows:
-        """Give the studies that are not done and not held, furthest first."""
+        """Give the studies that are not done and not held, furthest first; one may wait for another's ZIP."""
         return self._give(
             """
-            SELECT delivery || '.' || number AS item, project, progress, standing, due, why, changed AS at FROM studies
-            WHERE standing IN ('ready', 'busy', 'waiting') ORDER BY standing = 'busy' DESC, key
+            SELECT delivery || '.' || number AS item, project, progress, standing, due,
+                   coalesce((SELECT 'waits for ' || o.delivery || '.' || o.number
+                             || ', which has part of the same study and is ' || o.standing
+                             FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid AND o.key < s.key
+                             AND o.standing <> 'done' ORDER BY o.key LIMIT 1), why) AS why, changed AS at
+            FROM studies s WHERE standing IN ('ready', 'busy', 'waiting') ORDER BY standing = 'busy' DESC, key
             """
         )
 

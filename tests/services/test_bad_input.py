@@ -1,0 +1,274 @@
+"""All 52 bad and odd files of the shared set, dropped at once with a good one: what becomes of each, through to XNAT.
+
+The service is a process of its own, so that its memory can be told from everybody else's.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.dicom import instance, sop_uid
+from tests.services.desk import Desk, scan, states, whole
+from tests.station import zipped
+from xnat_watchd.core.limits import Limits
+from xnat_watchd.sandbox import Sandbox
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+FOLDER = REPOSITORY.parent / "shared" / "data" / "bad"
+FOLDER = FOLDER if FOLDER.is_dir() else REPOSITORY.parents[1] / "shared" / "data" / "bad"
+MEMORY, SECONDS = 200 * 1024, 5.0  #: KiB for the whole process, seconds of processor time for one file
+
+ours = pytest.mark.skipif(not FOLDER.is_dir(), reason="the bad ZIPs are not beside this repository")
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """It lies in failed, with this reason beside it; nothing of it was sent."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """Its study is held for this reason before anything is sent; `studies` when there are several."""
+
+    why: str
+    studies: int = 1
+
+
+@dataclass(frozen=True)
+class Complete:
+    """So many images of it are in XNAT's archive."""
+
+    images: int
+
+
+CUT, NESTED = "the ZIP is not complete: the directory at its end is missing", "there is a ZIP inside the ZIP, and no image beside it"  # fmt: skip  # noqa: E501
+STRAY = "damaged beyond telling the study"
+#: As `manifest.csv` proposes. Where it leaves a choice between a part and nothing, nothing is sent until a person has
+#: decided: an export that was cut short looks just like that, and what is missing afterwards is missed by nobody.
+OUTCOMES: dict[str, Rejected | Held | Complete] = {
+    "b01_empty_file.zip": Rejected("the file is empty"),
+    "b02_truncated.zip": Rejected(CUT),
+    "b03_wrong_crc_one_member.zip": Held("1 of 4 images is damaged (wrong checksum)"),
+    "b04_text_renamed.zip": Rejected("the file is not a ZIP"),
+    "b05_encrypted_zipcrypto.zip": Rejected("the ZIP is encrypted"),
+    "b06_encrypted_aes.zip": Rejected("the ZIP is encrypted"),
+    "b07_path_traversal.zip": Complete(5),  # by content: no name of it becomes a path
+    "b08_absolute_paths.zip": Complete(5),
+    "b09_symlinks.zip": Complete(2),
+    "b10_zip_bomb_5GB.zip": Rejected("the ZIP unpacks to far more than images would"),
+    "b11_overlap_bomb.zip": Rejected("the files in the ZIP overlap"),
+    "b12_size_lie.zip": Rejected("every image in the ZIP is damaged (larger than the ZIP says)"),
+    "b13_nested_zip.zip": Rejected(NESTED),
+    "b14_nested_6_levels.zip": Rejected(NESTED),
+    "b15_no_dicom.zip": Rejected("there is no DICOM image in the ZIP"),
+    "b16_empty_archive.zip": Rejected("the ZIP is empty"),
+    "b17_only_directories.zip": Rejected("there are only empty folders in the ZIP"),
+    "b18_only_DICOMDIR.zip": Rejected("there is no DICOM image in the ZIP"),
+    "b19_one_truncated_dicom.zip": Held("1 of 5 images is damaged (cut short)"),
+    "b20_pixel_data_cut.zip": Held("1 of 5 images is damaged (cut short)"),
+    "b21_pixel_data_short_valid.zip": Complete(5),
+    "b22_zero_byte_members.zip": Held(f"1 image is {STRAY} (empty)"),
+    "b23_preamble_only.zip": Held(f"1 image is {STRAY} (cut short)"),
+    "b24_parser_stress.zip": Held(
+        f"1 of 4 images is damaged (nested too deeply); 2 images are {STRAY} (cut short, no transfer syntax)"
+    ),
+    "b25_no_StudyInstanceUID.zip": Rejected("every image in the ZIP is damaged (no study UID)"),
+    "b26_empty_StudyInstanceUID.zip": Held(f"2 images are {STRAY} (no study UID)"),
+    # Subjects are named by PatientName here; PatientID is taken only where the template says so.
+    "b27_no_PatientName.zip": Held("the PatientName has no letter or digit to name a subject by"),
+    "b28_no_patient_at_all.zip": Held("the PatientName has no letter or digit to name a subject by"),
+    "b29_no_SOPInstanceUID.zip": Held("1 of 3 images is damaged (no instance UID)"),
+    "b30_no_modality_no_date.zip": Held("the study date is missing or not a date"),
+    "b31_impossible_dates.zip": Held("the study date is missing or not a date"),
+    "b32_mixed_patient_one_study.zip": Held("two patients in one study"),
+    "b33_same_SOP_other_bytes.zip": Held("1 image UID with two different contents"),
+    # Two of its 14 images have a path or 66 characters for a study UID; nobody knows to which of the others they belong.
+    "b34_hostile_values.zip": Held(f"2 images are {STRAY} (invalid study UID)", studies=12),
+    "b35_duplicate_names.zip": Complete(3),
+    "b36_case_collision.zip": Complete(7),
+    "b37_odd_member_names.zip": Complete(13),
+    "b38_invalid_utf8_name.zip": Complete(2),
+    "b39_long_and_deep_names.zip": Complete(3),
+    "b40_lzma_bzip2.zip": Complete(3),
+    "b41_unknown_method.zip": Rejected("the ZIP is compressed in a way that is not supported"),
+    "b42_leading_garbage_sfx.zip": Complete(3),
+    "b43_trailing_garbage.zip": Rejected(CUT),
+    "b44_split_first_part.zip": Rejected("this is one part of a split ZIP"),
+    "b45_targz_renamed.zip": Rejected("the file is a gzip archive, not a ZIP"),
+    "b46_rar_renamed.zip": Rejected("the file is a RAR archive, not a ZIP"),
+    "b47_7z_renamed.zip": Rejected("the file is a 7z archive, not a ZIP"),
+    "b48_bare_dicom_renamed.zip": Rejected("the file is a single DICOM image, not a ZIP"),
+    "b49_100k_tiny_members.zip": Rejected("there is no DICOM image in the ZIP"),
+    "b50_3_dicom_in_20k_files.zip": Complete(3),
+    "b52_dicom_deflated_bomb.zip": Rejected("an image in the ZIP unpacks to far more than an image would"),
+    "good.zip": Complete(2),
+}
+
+
+@dataclass(frozen=True)
+class Life:
+    """What the service told at its end, and what XNAT holds."""
+
+    told: dict[str, Any]
+    stored: list[tuple[str, str]]  #: where, SOP instance
+    outside: list[str]
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    root = tmp_path_factory.mktemp("bad")
+    with Sandbox(root / "xnat", users={"tech": "secret"}, projects=["P1"]) as xnat:
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-m", "tests.services.bad_life", root / "watchd", xnat.url, FOLDER],
+            cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        stored = [(one.where, one.sop_uid) for one in xnat.instances()]
+    yield Life(json.loads(done.stdout), stored, sorted(one.name for one in root.iterdir()))
+
+
+def outcome(one: dict[str, Any]) -> Rejected | Held | Complete:
+    if one["state"] == "rejected":
+        return Rejected(one["why"])
+    if one["state"] == "finished":
+        assert set(one["studies"]) == {"complete, done: "}
+        return Complete(sum(one["instances"]))
+    held = Counter(part for study in one["studies"] for part in study.removeprefix("received, held: ").split(" | "))
+    return Held(held.most_common(1)[0][0], len(one["studies"]))
+
+
+@ours
+def test_the_table_names_every_file() -> None:
+    with (FOLDER / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        files = {row["file"] for row in csv.DictReader(file)}
+    assert files - OUTCOMES.keys() == {"b51_upload_in_progress.zip.part"}  # never touched
+    assert len(files) == 52
+
+
+@ours
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_each_ends_as_the_table_says_in_bounded_time(life: Life, name: str) -> None:
+    one = life.told["deliveries"][name]
+    assert outcome(one) == OUTCOMES[name]
+    assert one["seconds"] < SECONDS
+
+
+@ours
+def test_an_upload_under_a_temporary_name_is_not_touched_and_counted(life: Life) -> None:
+    assert life.told["ignored"] == [
+        {"name": "b51_upload_in_progress.zip.part", "why": "a temporary name", "advice": ""}
+    ]
+    assert "drop/b51_upload_in_progress.zip.part" in life.told["files"]
+
+
+@ours
+def test_the_good_study_beside_them_and_every_sound_one_arrives_exactly_once(life: Life) -> None:
+    expected = sum(one.images for one in OUTCOMES.values() if isinstance(one, Complete))
+    twice = 1  # b38 holds an image of b37
+    assert {where for where, _ in life.stored} == {"archive"}
+    assert len(life.stored) == len(set(life.stored)) == expected - twice
+    assert {sop for _, sop in life.stored} >= set(whole(7))
+
+
+@ours
+def test_the_memory_of_the_whole_service_is_bounded(life: Life) -> None:
+    assert life.told["memory"] < MEMORY
+
+
+@ours
+def test_no_name_from_a_zip_touches_the_disk(life: Life) -> None:
+    dropped = {*OUTCOMES, "b51_upload_in_progress.zip.part"}
+    for path in life.told["files"]:
+        name = path.rpartition("/")[2].removesuffix(".txt")
+        assert name in dropped or name.partition("_")[2] in dropped or path.startswith("work/"), path
+        assert not path.startswith("work/") or path.removeprefix("work/").removesuffix(".zip").isdigit()
+    assert life.outside == ["watchd", "xnat"]
+    assert not Path("/tmp/xnat_evil.dcm").exists()  # noqa: S108 - where two of them would like to write
+
+
+# -- without the shared set --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    one = Desk(tmp_path)
+    yield one
+    one.close()
+
+
+def test_a_good_study_beside_a_damaged_one_in_one_zip_arrives(desk: Desk) -> None:
+    station = desk.station()
+    station.drop("cd.zip", zipped([
+        ("1.dcm", instance(1, 1, 1, time="100130")), ("2.dcm", instance(1, 1, 2, time="100130")),
+        ("3.dcm", instance(2, 1, 1, time="100230")[:-100]), ("4.dcm", instance(2, 1, 2, time="100230")),
+    ]))  # fmt: skip
+    station.take_in()
+    station.work()
+    assert desk.archived() == whole(1)
+    assert station.why("1.2") == "1 of 2 images is damaged (cut short)"
+
+
+@pytest.mark.parametrize(
+    ("limits", "why"),
+    [
+        (Limits(members=1), "the ZIP holds more files than a ZIP of images would"),
+        (Limits(total=1000), "the ZIP unpacks to far more than images would"),
+        (Limits(member=500), "the ZIP unpacks to far more than images would"),
+        (Limits(ratio=1, ratio_from=100), "the ZIP unpacks to far more than images would"),
+    ],
+    ids=["members", "total", "member", "ratio"],
+)
+def test_every_limit_is_a_setting_and_is_kept(desk: Desk, limits: Limits, why: str) -> None:
+    station = desk.station(limits=limits)
+    station.drop("scan.zip", scan())
+    station.take_in()
+    assert states(station) == {"rejected": 1}
+    assert station.ledger.views.attention()[0]["why"] == why
+
+
+ZEROS = 4 * 1024**3 + 1024**2
+CRC_OF_ZEROS = 0x94B55B97  #: of so many zeros
+
+
+def test_a_zip_of_more_than_four_gib_arrives(desk: Desk) -> None:
+    """Its images lie beyond 4 GiB, behind a film that is a hole in the file."""
+    station = desk.station()
+    film(station.folders.drop / "big.zip", [instance(1, 1, n, time="100130") for n in (1, 2)])
+    station.take_in()
+    station.work()
+    assert desk.archived() == Counter([sop_uid(1, 1, 1), sop_uid(1, 1, 2)])
+    (done,) = (station.folders.done).glob("*/1_big.zip")
+    assert done.stat().st_size > 4 * 1024**3
+    done.unlink()
+
+
+def film(path: Path, images: list[bytes]) -> None:
+    """Write a ZIP with a film of zeros that takes no room on the disk, and these images behind it."""
+    entry = zipfile.ZipInfo("film.avi")
+    with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
+        entry.file_size = entry.compress_size = ZEROS
+        entry.CRC = CRC_OF_ZEROS
+        entry.header_offset = 0
+        assert archive.fp is not None
+        archive.fp.write(entry.FileHeader(zip64=True))
+        os.truncate(archive.fp.fileno(), archive.fp.tell() + ZEROS)
+        archive.fp.seek(0, os.SEEK_END)
+        archive.start_dir = archive.fp.tell()
+        archive.filelist.append(entry)
+        archive.NameToInfo[entry.filename] = entry
+        for number, data in enumerate(images):
+            archive.writestr(zipfile.ZipInfo(f"{number}.dcm"), data)

@@ -1,0 +1,238 @@
+"""The same thing again: never mixed, never overwritten, only what is missing is sent. Against the practice XNAT."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from tests.dicom import instance, series_uid, sop_uid
+from tests.station import Station, Time, zipped
+from xnat_watchd.adapters.clock import SystemClock
+from xnat_watchd.adapters.credentials import Secret
+from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.core.limits import Limits
+from xnat_watchd.core.ports import Gateway
+from xnat_watchd.sandbox import Sandbox
+
+Image = tuple[int, int, int]  #: study, series, number
+
+
+class Desk:
+    """A workstation before an XNAT with two projects."""
+
+    def __init__(self, root: Path, xnat: Sandbox, gateway: Gateway) -> None:
+        self.xnat, self._root, self._gateway, self._time = xnat, root, gateway, Time()
+        self.station = self.anew()
+
+    def anew(self, **more: Any) -> Station:
+        """Begin another service on the same root."""
+        if hasattr(self, "station"):
+            self.station.close()
+        self.station = Station(self._root, self._gateway, self._time, projects=("P2", "P3"), **more)
+        self.station.start()
+        return self.station
+
+    def carry(self, *dropped: tuple[str, bytes]) -> dict[str, int]:
+        """Drop these one after another, and work until all rests; give how the deliveries stand."""
+        for name, data in dropped:
+            self.station.drop(name, data)
+            self.station.take_in()
+        self.station.work()
+        return self.station.ledger.views.deliveries()
+
+    def stored(self) -> Counter[tuple[str, str, str, str]]:
+        """Count what XNAT holds anywhere, by where, project, session and instance."""
+        return Counter((one.where, one.project, one.session, one.sop_uid) for one in self.xnat.instances())
+
+    def release(self, item: str, **chosen: str) -> None:
+        key = self.station.ledger.views.held()[item]
+        self.station.ledger.studies.release(key, self._time.now(), **chosen)
+
+    def why(self, item: str) -> str:
+        return self.station.why(item)
+
+    def events(self, delivery: int) -> list[str]:
+        found = self.station.ledger.views.delivery(delivery)
+        assert found is not None
+        return [one["event"] for one in found["events"]]
+
+
+@pytest.fixture(params=["1.6", "1.8"])
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
+    with Sandbox(tmp_path / "xnat", request.param, users={"tech": "secret"}, projects=["P1", "P2"]) as xnat:
+        server = XnatServer(xnat.url, user="tech", password=Secret("secret"), clock=SystemClock(), stop=Event())
+        one = Desk(tmp_path / "watchd", xnat, server.gateway())
+        yield one
+        one.station.close()
+        server.close()
+
+
+LABEL = "Quokka_Zenobia_20240229T101530_MR"
+
+
+def zip_of(*images: Image, comment: str = "", **about: Any) -> bytes:
+    """Give a ZIP of these images; a clutter file makes other bytes of the same content."""
+    members = [(f"{study}-{series}-{number}.dcm", instance(study, series, number, **about))
+               for study, series, number in images]  # fmt: skip
+    return zipped([*members, ("readme.txt", comment.encode())] if comment else members)
+
+
+def held_by_xnat(*images: Image, project: str = "P1", label: str = LABEL) -> Counter[tuple[str, str, str, str]]:
+    return Counter(("archive", project, label, sop_uid(*one)) for one in images)
+
+
+FIRST: tuple[Image, ...] = ((1, 1, 1), (1, 1, 2))
+
+
+# -- the same bytes ----------------------------------------------------------------------------------------
+
+
+def test_the_same_bytes_when_all_is_complete_are_a_duplicate_once_xnat_was_asked(desk: Desk) -> None:
+    desk.carry(("scan.zip", zip_of(*FIRST)))
+    assert desk.carry(("again.zip", zip_of(*FIRST))) == {"finished": 1, "duplicate": 1}
+    assert desk.stored() == held_by_xnat(*FIRST)
+    assert [name for name in desk.station.files() if name.endswith(".zip")] == [
+        *("done/2026-01/1_scan.zip", "done/2026-01/2_again.zip")
+    ]
+
+
+def test_the_same_bytes_bring_back_what_somebody_has_deleted_in_xnat(desk: Desk) -> None:
+    desk.carry(("scan.zip", zip_of(*FIRST)))
+    desk.xnat._site.store.experiments.clear()
+    assert desk.stored() == Counter()
+    desk.carry(("again.zip", zip_of(*FIRST)))
+    assert desk.stored() == held_by_xnat(*FIRST)
+
+
+def test_the_same_bytes_when_the_first_is_held_are_its_retry(desk: Desk) -> None:
+    desk.carry(("P3/scan.zip", zip_of(*FIRST)))
+    assert desk.why("1.1") == "XNAT lists no such project that this account may write to"
+    desk.xnat.add_project("P3")
+    desk.xnat.grant("tech", "P3", "member")
+    assert desk.carry(("P3/scan.zip", zip_of(*FIRST))) == {"finished": 1, "duplicate": 1}
+    assert "released" in desk.events(1)
+    assert desk.stored() == held_by_xnat(*FIRST, project="P3")
+
+
+def test_the_same_bytes_when_the_first_came_to_nothing_are_looked_at_anew(desk: Desk) -> None:
+    desk.anew(limits=Limits(members=1))
+    assert desk.carry(("scan.zip", zip_of(*FIRST))) == {"rejected": 1}
+    assert desk.carry(("scan.zip", zip_of(*FIRST))) == {"rejected": 2}
+    desk.anew()
+    assert desk.carry(("scan.zip", zip_of(*FIRST))) == {"rejected": 2, "finished": 1}
+    assert desk.stored() == held_by_xnat(*FIRST)
+    assert desk.station.ledger.views.attention() == []
+
+
+def test_the_same_bytes_while_the_first_is_under_way_end_at_once_and_disturb_nothing(desk: Desk) -> None:
+    station = desk.station
+    for name in ("scan.zip", "again.zip"):
+        station.drop(name, zip_of(*FIRST))
+        station.take_in()
+    assert station.ledger.views.deliveries() == {"taken": 1, "duplicate": 1}
+    station.work()
+    assert desk.stored() == held_by_xnat(*FIRST)
+
+
+def test_the_same_bytes_for_another_project_are_another_delivery(desk: Desk) -> None:
+    assert desk.carry(("scan.zip", zip_of(*FIRST)), ("P2/scan.zip", zip_of(*FIRST))) == {"finished": 2}
+    assert desk.stored() == held_by_xnat(*FIRST) + held_by_xnat(*FIRST, project="P2")
+
+
+# -- the same study ----------------------------------------------------------------------------------------
+
+
+def test_a_part_of_what_xnat_holds_sends_nothing(desk: Desk) -> None:
+    states = desk.carry(("scan.zip", zip_of(*FIRST)), ("part.zip", zip_of((1, 1, 2))))
+    assert states == {"finished": 1, "duplicate": 1}
+    assert desk.stored() == held_by_xnat(*FIRST)
+
+
+def test_a_new_series_of_a_study_joins_it_under_its_label(desk: Desk) -> None:
+    second: tuple[Image, ...] = ((1, 2, 1), (1, 2, 2))
+    desk.carry(("scan.zip", zip_of(*FIRST)), ("more.zip", zip_of(*FIRST, *second)))
+    assert desk.stored() == held_by_xnat(*FIRST, *second)
+    assert {one.series_uid for one in desk.xnat.instances()} == {series_uid(1, 1), series_uid(1, 2)}
+
+
+@pytest.mark.parametrize("with_old", [True, False], ids=["with what is there", "alone"])
+def test_more_images_of_a_series_that_is_there_join_it_each_once(desk: Desk, with_old: bool) -> None:  # noqa: FBT001
+    more: tuple[Image, ...] = ((1, 1, 3), (1, 1, 4), (1, 1, 5))
+    desk.carry(("scan.zip", zip_of(*FIRST)), ("more.zip", zip_of(*(FIRST if with_old else ()), *more)))
+    assert desk.stored() == held_by_xnat(*FIRST, *more)
+
+
+def test_another_image_under_a_uid_that_is_there_is_held_and_overwrites_nothing(desk: Desk) -> None:
+    desk.carry(("scan.zip", zip_of(*FIRST)))
+    before = {one.sop_uid: one.sha256 for one in desk.xnat.instances()}
+    desk.carry(("other.zip", zip_of((1, 1, 1), (1, 1, 3), pixels=b"\x02" * 512)))
+    assert desk.why("2.1") == "1 of its images came before under the same UID with other contents"
+    assert {one.sop_uid: one.sha256 for one in desk.xnat.instances()} == before
+
+
+def test_a_study_that_comes_again_while_its_first_zip_is_under_way_waits_for_it(desk: Desk) -> None:
+    station = desk.station
+    station.drop("a.zip", zip_of(*FIRST))
+    station.take_in()
+    station.pipeline.step()
+    station.drop("b.zip", zip_of((1, 1, 2), (1, 1, 3)))
+    station.take_in()
+    station.work()
+    assert desk.stored() == held_by_xnat(*FIRST, (1, 1, 3))
+    assert desk.station.ledger.views.deliveries() == {"finished": 2}
+
+
+def test_a_study_behind_a_held_one_waits_says_for_what_and_goes_on_after_it(desk: Desk) -> None:
+    desk.carry(("P3/scan.zip", zip_of(*FIRST)), ("P3/more.zip", zip_of(*FIRST, (1, 1, 3))))
+    (waiting,) = desk.station.ledger.views.under_way()
+    assert (waiting["item"], waiting["why"]) == ("2.1", "waits for 1.1, which has part of the same study and is held")
+    assert desk.stored() == Counter()
+    desk.xnat.add_project("P3")
+    desk.xnat.grant("tech", "P3", "member")
+    desk.release("1.1")
+    desk.station.work()
+    assert desk.stored() == held_by_xnat(*FIRST, (1, 1, 3), project="P3")
+
+
+# -- people and labels -------------------------------------------------------------------------------------
+
+
+def test_one_study_under_two_patient_ids_is_held_before_anything_of_the_second_is_sent(desk: Desk) -> None:
+    desk.carry(("scan.zip", zip_of(*FIRST)), ("other.zip", zip_of((1, 1, 3), patient="ANOTHER-1")))
+    assert desk.why("2.1") == "two people under one subject label"
+    assert desk.stored() == held_by_xnat(*FIRST)
+
+
+def test_two_people_of_one_name_are_never_one_subject(desk: Desk) -> None:
+    desk.carry(("scan.zip", zip_of(*FIRST)), ("other.zip", zip_of((2, 1, 1), patient="ANOTHER-1", date="20240301")))
+    assert desk.why("2.1") == "two people under one subject label"
+    assert {one for one in desk.stored() if one[0] == "archive"} == set(held_by_xnat(*FIRST))
+    desk.release("2.1", subject="Another")
+    desk.station.work()
+    assert desk.stored() == held_by_xnat(*FIRST) + held_by_xnat((2, 1, 1), label="Another_20240301T101530_MR")
+
+
+def test_two_studies_with_one_label_are_never_one_session(desk: Desk) -> None:
+    desk.carry(("scan.zip", zip_of(*FIRST)), ("other.zip", zip_of((2, 1, 1))))
+    assert desk.why("2.1") == "XNAT has another study under the label that this one would get"
+    assert {one for one in desk.stored() if one[0] == "archive"} == set(held_by_xnat(*FIRST))
+    desk.release("2.1", label="SECOND")
+    desk.station.work()
+    assert desk.stored() == held_by_xnat(*FIRST) + held_by_xnat((2, 1, 1), label="SECOND")
+
+
+def test_two_studies_with_one_label_in_one_zip_are_never_one_session(desk: Desk) -> None:
+    desk.carry(("cd.zip", zip_of(*FIRST, (2, 1, 1))))
+    assert desk.why("1.2") == "XNAT has another study under the label that this one would get"
+    assert {one for one in desk.stored() if one[0] == "archive"} == set(held_by_xnat(*FIRST))
+
+
+def test_other_bytes_of_the_same_content_send_nothing(desk: Desk) -> None:
+    states = desk.carry(("scan.zip", zip_of(*FIRST)), ("packed-anew.zip", zip_of(*FIRST, comment="another viewer")))
+    assert states == {"finished": 1, "duplicate": 1}
+    assert desk.stored() == held_by_xnat(*FIRST)
