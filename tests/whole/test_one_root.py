@@ -1,0 +1,67 @@
+"""Whole processes on one root: a second one refuses, and one that is told to stop in the middle of a ZIP stops."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import pytest
+
+from tests.dicom import instance
+from tests.services.desk import film
+from tests.whole.conftest import Program, Service
+from xnat_watchd.sandbox import Sandbox
+
+Scan = Callable[..., bytes]
+
+
+@pytest.fixture(params=["1.8"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_a_second_service_on_one_root_refuses_and_the_first_goes_on(
+    program: Program, xnat: Sandbox, scan: Scan
+) -> None:
+    with program.start() as service:
+        service.wait_for("READY=1")
+        program.run("run", expect=78)
+        assert "another xnat-watchd works on this root already" in program.said[-1]
+        program.drop("scan.zip", scan())
+        service.wait_for("1 complete")
+    assert len(xnat.instances()) == 2
+
+
+def test_a_root_whose_service_was_killed_is_free_at_once(program: Program, xnat: Sandbox, scan: Scan) -> None:
+    with program.start() as service:
+        service.wait_for("READY=1")
+        service.stop(signal.SIGKILL)
+    program.drop("scan.zip", scan())
+    program.once()
+    assert len(xnat.instances()) == 2
+
+
+def test_told_to_stop_in_the_middle_of_a_large_zip_it_stops_within_seconds(program: Program) -> None:
+    film(program.root / "film.zip", 8 * 1024**3, 0, [instance()])  # it takes half a minute to look through
+    (program.root / "drop").mkdir(exist_ok=True)
+    with program.start() as service:
+        service.wait_for("READY=1")
+        (program.root / "film.zip").rename(program.root / "drop" / "film.zip")
+        wait_until_told(program, service, "delivery.taken")
+        began = time.monotonic()
+        assert service.stop() == 0
+        assert time.monotonic() - began < 5
+    assert program.status()["deliveries"] == {"arriving": 1}
+    assert [one.name for one in (program.root / "work").iterdir()] == ["1.zip"]
+
+
+def wait_until_told(program: Program, service: Service, event: str) -> None:
+    """Wait until the journal has this event, for as long as the service lives."""
+    journal = program.config.with_name("journal.txt")
+    while event not in journal.read_text("utf-8"):
+        with suppress(subprocess.TimeoutExpired):
+            service.process.wait(0.1)
+            raise AssertionError("it ended")
