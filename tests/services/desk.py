@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,23 @@ def whole(study: int = 1, images: int = 2) -> Counter[str]:
 def states(station: Station) -> dict[str, int]:
     """Count the deliveries by state."""
     return station.ledger.views.deliveries()
+
+
+def film(path: Path, size: int, crc: int, images: Iterable[bytes]) -> None:
+    """Write a ZIP with a film of so many zeros, which take no room on the disk, and images behind it."""
+    entry = zipfile.ZipInfo("film.avi")
+    entry.file_size = entry.compress_size = size
+    entry.CRC, entry.header_offset = crc, 0
+    with zipfile.ZipFile(path, "w") as archive:
+        assert archive.fp is not None
+        archive.fp.write(entry.FileHeader(zip64=True))
+        os.truncate(archive.fp.fileno(), archive.fp.tell() + size)
+        archive.fp.seek(0, os.SEEK_END)
+        archive.start_dir = archive.fp.tell()
+        archive.filelist.append(entry)
+        archive.NameToInfo[entry.filename] = entry
+        for number, data in enumerate(images):
+            archive.writestr(zipfile.ZipInfo(f"{number}.dcm"), data)
 
 
 class Small:

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from tests.dicom import instance, sop_uid
-from tests.services.desk import Desk, states, whole
+from tests.services.desk import Desk, film, states, whole
 from tests.station import zipped
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.sandbox import Sandbox
@@ -242,38 +242,17 @@ def test_every_limit_is_a_setting_and_is_kept(desk: Desk, limits: Limits, why: s
     assert station.ledger.views.attention()[0]["why"] == why
 
 
-ZEROS = 4 * 1024**3 + 1024**2
-CRC_OF_ZEROS = 0xC6A48B28  #: of so many zeros
-
-
 @pytest.mark.skipif(
     "XNAT_WATCHD_LONG_TESTS" not in os.environ, reason="takes half a minute: set XNAT_WATCHD_LONG_TESTS"
 )
 def test_a_zip_of_more_than_four_gib_arrives(desk: Desk) -> None:
     """Its images lie beyond 4 GiB, behind a film that is a hole in the file."""
     station = desk.station()
-    film(station.folders.drop / "big.zip", [instance(1, 1, n, time="100130") for n in (1, 2)])
+    images = [instance(1, 1, n, time="100130") for n in (1, 2)]
+    film(station.folders.drop / "big.zip", 4 * 1024**3 + 1024**2, 0xC6A48B28, images)
     station.take_in()
     station.work()
     assert desk.archived() == Counter([sop_uid(1, 1, 1), sop_uid(1, 1, 2)])
     (done,) = (station.folders.done).glob("*/1_big.zip")
     assert done.stat().st_size > 4 * 1024**3
     done.unlink()
-
-
-def film(path: Path, images: list[bytes]) -> None:
-    """Write a ZIP with a film of zeros that takes no room on the disk, and these images behind it."""
-    entry = zipfile.ZipInfo("film.avi")
-    with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
-        entry.file_size = entry.compress_size = ZEROS
-        entry.CRC = CRC_OF_ZEROS
-        entry.header_offset = 0
-        assert archive.fp is not None
-        archive.fp.write(entry.FileHeader(zip64=True))
-        os.truncate(archive.fp.fileno(), archive.fp.tell() + ZEROS)
-        archive.fp.seek(0, os.SEEK_END)
-        archive.start_dir = archive.fp.tell()
-        archive.filelist.append(entry)
-        archive.NameToInfo[entry.filename] = entry
-        for number, data in enumerate(images):
-            archive.writestr(zipfile.ZipInfo(f"{number}.dcm"), data)
