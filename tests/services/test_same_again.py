@@ -140,7 +140,11 @@ def test_the_same_bytes_while_the_first_is_under_way_end_at_once_and_disturb_not
 
 
 def test_the_same_bytes_for_another_project_are_another_delivery(desk: Desk) -> None:
-    assert desk.carry(("scan.zip", zip_of(*FIRST)), ("P2/scan.zip", zip_of(*FIRST))) == {"finished": 2}
+    for name in ("scan.zip", "P2/scan.zip"):
+        desk.station.drop(name, zip_of(*FIRST))
+    desk.station.take_in()
+    desk.station.work()
+    assert desk.station.ledger.views.deliveries() == {"finished": 2}
     assert desk.stored() == held_by_xnat(*FIRST) + held_by_xnat(*FIRST, project="P2")
 
 
