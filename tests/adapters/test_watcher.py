@@ -14,7 +14,8 @@ from threading import Event
 import pytest
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
-from xnat_watchd.adapters.watcher import Watcher, file_system, is_remote
+from xnat_watchd.adapters.mounts import file_system, is_remote
+from xnat_watchd.adapters.watcher import Watcher
 
 SOON = 10.0  #: seconds within which a hint must have come; it comes in one of them
 

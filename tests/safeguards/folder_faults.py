@@ -29,6 +29,9 @@ FOLDER: Faults = {
     "a-zip-that-grows-after-it-was-opened": (
         f"{FOLDER_TESTS}::test_a_zip_that_grows_after_it_was_opened_comes_again_and_only_what_is_new_is_sent",
     ),
+    "a-folder-that-cannot-be-synced": (
+        f"{FOLDER_TESTS}::test_a_folder_that_its_file_system_cannot_sync_keeps_nothing_from_being_taken",
+    ),
     "an-unfinished-zip": (f"{FOLDER_TESTS}::test_an_unfinished_zip_is_counted_and_taken_once_it_is_whole",),
     "a-zip-that-stays-unfinished": (
         f"{FOLDER_TESTS}::test_a_zip_that_stays_unfinished_is_put_aside_with_the_reason_beside_it",
@@ -95,6 +98,9 @@ FOLDER: Faults = {
 
 #: the process and the machine under it
 MACHINE: Faults = {
+    "a-lease-that-proves-nothing": (
+        f"{FOLDER_TESTS}::test_where_other_machines_may_write_the_kernels_refusal_of_a_lease_is_no_proof",
+    ),
     "sigterm-in-mid-upload": (f"{LIFE_TESTS}::test_a_stop_in_mid_upload_is_quick_and_in_order",),
     "sigterm-in-mid-zip": (f"{PROCESS_TESTS}::test_told_to_stop_in_the_middle_of_a_large_zip_it_stops_within_seconds",),
     "a-stop-is-no-death": (

@@ -98,6 +98,35 @@ def test_a_zip_whose_writer_pauses_with_a_readable_directory_is_not_taken_while_
     assert (desk.archived(), states(station)["finished"]) == (whole(), 1)
 
 
+def test_where_other_machines_may_write_the_kernels_refusal_of_a_lease_is_no_proof(
+    desk: Desk, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS and CIFS refuse it for any file whose server has not delegated it to us: nothing would ever be taken."""
+    monkeypatch.setattr(files, "_is_written_to", lambda _: True)
+    monkeypatch.setattr(files, "file_system", lambda _: "nfs4")
+    station.drop("scan.zip", scan())
+    station.take_in()
+    station.work()
+    assert desk.archived() == whole()
+
+
+def test_a_folder_that_its_file_system_cannot_sync_keeps_nothing_from_being_taken(
+    desk: Desk, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def fsync(handle: int) -> None:
+        if Path(f"/proc/self/fd/{handle}").is_dir():
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    station.drop("scan.zip", scan())
+    station.take_in()
+    station.work()
+    assert (desk.archived(), states(station)) == (whole(), {"finished": 1})
+
+
 def test_a_zip_that_grows_while_it_is_opened_goes_back_and_settles_anew(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from xnat_watchd.adapters.mounts import file_system, is_remote
 from xnat_watchd.core.settling import Seen
 
 DEEPEST = 64  #: folders in folders that are looked into; whoever nests more wants us to fall
@@ -185,7 +186,7 @@ def _make_sure(source: Path, seen: Seen) -> None:
     handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         _must_be(source, seen)
-        if _is_written_to(handle):
+        if _is_written_to(handle) and not is_remote(file_system(source)):
             raise OSError(errno.ETXTBSY, "somebody has it open to write")
         os.fsync(handle)
     finally:
@@ -195,7 +196,8 @@ def _make_sure(source: Path, seen: Seen) -> None:
 def _is_written_to(handle: int) -> bool:
     """Say whether a process has the file open to write, by asking for a lease on it (fcntl(2)) and letting it go.
 
-    The kernel tells only root and the file's owner, and only of disks of this machine: False is no proof.
+    The kernel tells only root and the file's owner: False is no proof. Nor is True where other machines may write,
+    since NFS and CIFS refuse a lease to whom the server has given no delegation.
     """
     fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)  # who opens it just now must not end us, as SIGIO would
     try:
@@ -238,9 +240,12 @@ def _free_name(target: Path) -> Path:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in this folder durable: POSIX leaves open when it is, otherwise."""
+    """Make a rename in this folder durable: POSIX leaves open when it is, otherwise. Some file systems cannot."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # fsync(2): not made for this
+            raise
     finally:
         os.close(handle)

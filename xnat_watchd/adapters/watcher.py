@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
-import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -29,17 +27,10 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
+from xnat_watchd.adapters.mounts import MOUNTS, file_system, is_remote
+
 Mode = Literal["auto", "events", "poll"]
 Nudge = Callable[[], None]  #: sets a flag. It must never raise: that would end all hints
-
-MOUNTS = Path("/proc/self/mountinfo")
-REMOTE = frozenset(
-    {
-        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "9p", "virtiofs", "vboxsf", "prl_fs", "afs", "coda"),
-        *("ceph", "lustre", "beegfs", "gpfs", "gfs2", "ocfs2", "pvfs2", "orangefs", "autofs"),
-    }
-)
-"""File systems where another machine may write without our kernel knowing (proc_pid_mountinfo(5), field 9)."""
 
 _LIMITS_REACHED = frozenset({errno.ENOSPC, errno.EMFILE})  # inotify_add_watch(2), inotify_init(2)
 
@@ -160,9 +151,6 @@ class _Overflow(logging.Handler):
         self._nudge()
 
 
-# -- which file system -------------------------------------------------------------------------------------
-
-
 def identity(folder: Path) -> tuple[int, int] | None:
     """Give device and inode of the folder that lies at this path now, or None."""
     try:
@@ -170,31 +158,3 @@ def identity(folder: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def is_remote(kind: str) -> bool:
-    """Say whether others may write to such a file system unseen. `fuseblk` is a disk of this machine."""
-    return kind in REMOTE or kind == "fuse" or kind.startswith("fuse.")
-
-
-def file_system(folder: Path, mounts: Path = MOUNTS) -> str:
-    """Give the kind of file system that the folder lies on, such as `ext4` or `nfs4`; "" if nobody can say."""
-    try:
-        lines = mounts.read_bytes().splitlines()
-    except OSError:
-        return ""
-    real = Path(os.path.realpath(folder))
-    above = [(len(point.parts), kind) for point, kind in _mounts(lines) if real.is_relative_to(point)]
-    # Of two mounts on one point the later one is seen.
-    return max(reversed(above), key=lambda mount: mount[0], default=(0, ""))[1]
-
-
-_MOUNT = re.compile(rb"(?:\S+ ){4}(\S+) .*? - (\S+) ")  # 36 35 98:0 /root /point options [tags] - kind ...
-
-
-def _mounts(lines: Iterable[bytes]) -> Iterator[tuple[Path, str]]:
-    """Give mount points and kinds. Blanks in them stand as octal escapes."""
-    for line in lines:
-        if found := _MOUNT.match(line):
-            point = re.sub(rb"\\([0-3][0-7]{2})", lambda octal: bytes([int(octal[1], 8)]), found[1])
-            yield Path(os.fsdecode(point)), os.fsdecode(found[2])

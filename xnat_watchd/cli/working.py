@@ -122,10 +122,11 @@ def _is_worked_off(chosen: Chosen, ledger: Ledger, drop: Path) -> bool:
     """Say whether the service has taken all that it takes from the drop folder, and rests."""
     from xnat_watchd.adapters.files import Disk
     from xnat_watchd.daemon.rest import at_rest
+    from xnat_watchd.intake import printable
 
     ignored = {one["name"] for one in ledger.views.ignored()}
     try:
-        waiting = any(seen.path not in ignored for seen in Disk().look(drop))
+        waiting = any(printable(seen.path) not in ignored for seen in Disk().look(drop))
     except OSError:  # not ours to look into, or gone: the service says so itself
         waiting = False
     settling = _published(chosen).get("settling", 0)
