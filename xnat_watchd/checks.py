@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from xnat_watchd.adapters.ledger import open_database
-from xnat_watchd.adapters.watcher import file_system, is_remote
+from xnat_watchd.adapters.mounts import file_system, is_remote
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.settings import Settings
 from xnat_watchd.status import Exit

@@ -153,6 +153,56 @@ def test_killed_between_rejecting_a_zip_and_putting_it_aside_the_reason_still_co
     assert station.files() == ["failed/1_notes.zip", "failed/1_notes.zip.txt"]
 
 
+@pytest.mark.parametrize("linked", [False, True], ids=["renamed", "copied"])
+def test_killed_before_any_step_of_taking_and_resting_a_zip_it_arrives_exactly_once(
+    quick_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    linked: bool,  # noqa: FBT001 - a case
+) -> None:
+    for moment in range(1, 100):
+        one = Desk(quick_path / str(moment))
+        station = one.station()
+        station.drop("scan.zip", scan())
+        if linked:
+            (one.root / "other.zip").hardlink_to(station.folders.drop / "scan.zip")
+        killer = Killer(moment)
+        with monkeypatch.context() as patch, suppress(Killed):
+            killer.lie_in_wait(patch)
+            station.take_in()
+            station.work()
+        station = one.station()
+        station.take_in()
+        station.work()
+        assert one.archived() == whole(), f"killed at step {moment}"
+        assert {name.partition("/")[0] for name in station.files()} <= {"done", "other.zip"}
+        one.close()
+        if not killer.fired:
+            return
+    raise AssertionError("there is no end of steps")
+
+
+class Killer:
+    """Kills before one of the steps that the disk is asked for."""
+
+    def __init__(self, moment: int) -> None:
+        self._left, self.fired = moment, False
+
+    def lie_in_wait(self, patch: pytest.MonkeyPatch) -> None:
+        for owner, name in ((os, "fsync"), (Path, "rename"), (Path, "unlink")):
+            patch.setattr(owner, name, self._before(getattr(owner, name)))
+
+    def _before(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        def taken(*args: Any, **named: Any) -> Any:
+            self._left -= 1
+            if not self._left:
+                self.fired = True
+            if self.fired:
+                raise Killed  # who is dead does nothing more
+            return step(*args, **named)
+
+        return taken
+
+
 # -- full disks --------------------------------------------------------------------------------------------
 
 
