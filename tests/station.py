@@ -156,12 +156,8 @@ class Station:
 
     def standings(self) -> list[tuple[str, str, str]]:
         """Give every study with its progress and standing."""
-        return [
-            (f"{study['delivery']}.{study['number']}", study["progress"], study["standing"])
-            for delivery in range(1, 1000)
-            if (found := self.ledger.views.delivery(delivery)) or delivery < 50
-            for study in (found or {"studies": []})["studies"]
-        ]
+        rows = self.ledger.views._db.rows("SELECT * FROM studies ORDER BY delivery, number")
+        return [(f"{row['delivery']}.{row['number']}", row["progress"], row["standing"]) for row in rows]
 
     def why(self, item: str) -> str:
         return next(str(row["why"]) for row in self.ledger.views.attention() if row["item"] == item)

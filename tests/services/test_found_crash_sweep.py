@@ -10,7 +10,7 @@ import pytest
 
 from tests.dicom import instance, series_uid, sop_uid, study_uid
 from tests.fake_xnat import FakeGateway, FakeXnat
-from tests.services.test_crash_sweep import Crash, Saboteur
+from tests.saboteur import Crash, Saboteur
 from tests.station import Station, Time, zipped
 from xnat_watchd.core.delivery import Person, Place, Series, Study
 from xnat_watchd.core.found import Find

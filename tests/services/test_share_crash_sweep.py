@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_shares import FakeArchive, FakeSharing
-from tests.services.test_crash_sweep import Crash, Saboteur
+from tests.saboteur import Crash, Saboteur
 from tests.share_desk import Desk
 from tests.station import Time
 from xnat_watchd.core.errors import InDoubt

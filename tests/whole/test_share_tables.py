@@ -12,7 +12,7 @@ from threading import Event
 
 import pytest
 
-from tests.services.test_crash_sweep import Crash, Saboteur
+from tests.saboteur import Crash, Saboteur
 from tests.share_desk import REASON, SESSIONS, STATE, Desk
 from tests.share_site import ShareSite, a_share_site
 from tests.station import Time
