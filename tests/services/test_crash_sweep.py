@@ -21,7 +21,7 @@ import pytest
 
 from tests.dicom import instance, sop_uid
 from tests.fake_xnat import FakeGateway, FakeXnat
-from tests.saboteur import Moments, left_on_disk
+from tests.saboteur import Crash, Moments, left_on_disk
 from tests.station import Station, Time, zipped
 
 ONE = zipped([(f"a/{n}.dcm", instance(1, 1, n)) for n in (1, 2)])
@@ -54,7 +54,7 @@ class Sweep:
         drop.mkdir(parents=True)
         (drop / "one.zip").write_bytes(ONE)
         (drop / "two.zip").write_bytes(TWO)
-        lives(self._root, self.xnat, self.time, "never killed", self.moments)
+        lives(self._root, self.xnat, self.time, self.moments, seed=1)
 
     def _killed(self, name: str) -> None:
         left = left_on_disk(self._root), self._remembered()
@@ -63,8 +63,12 @@ class Sweep:
         self._left.add(left)
         shutil.copytree(self._root, self._again, ignore=shutil.ignore_patterns("*-shm"))
         xnat, time = copy.deepcopy((self.xnat, self.time), {id(self.xnat.lock): threading.RLock()})
-        lives(self._again, xnat, time, f"killed {name} (moment {self.moments.moments})", Moments())
-        shutil.rmtree(self._again)
+        try:
+            lives(self._again, xnat, time, Moments(), seed=2)
+        except Exception as error:  # whatever it is; the service around us would catch it
+            raise Crash(f"moment {self.moments.moments}, {name}") from error
+        finally:
+            shutil.rmtree(self._again)
 
     def _remembered(self) -> str:
         """Give all that XNAT knows now, and the time."""
@@ -72,16 +76,16 @@ class Sweep:
         return repr((known, vars(self.time)))
 
 
-def lives(root: Path, xnat: FakeXnat, time: Time, told: str, moments: Moments) -> None:
+def lives(root: Path, xnat: FakeXnat, time: Time, moments: Moments, seed: int) -> None:
     """Let the service live until it rests; check what must be true whenever it was killed before."""
-    station = Station(root, FakeGateway(xnat, time), time, around=moments.around, seed=len(told))
+    station = Station(root, FakeGateway(xnat, time), time, around=moments.around, seed=seed)
     try:
         station.run()
-        assert Counter((place, sop) for place, _, _, sop in xnat.instances()) == EXPECTED, told
-        assert {(progress, standing) for _, progress, standing in station.standings()} == {("complete", "done")}, told
+        assert Counter((place, sop) for place, _, _, sop in xnat.instances()) == EXPECTED
+        assert {(progress, standing) for _, progress, standing in station.standings()} == {("complete", "done")}
         files = station.files()
-        assert len(files) == 2, told
-        assert all(name.startswith("done/2026-") for name in files), told
+        assert len(files) == 2
+        assert all(name.startswith("done/2026-") for name in files)
     finally:
         station.close()
 
