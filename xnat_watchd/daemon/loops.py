@@ -148,13 +148,11 @@ def _find(daemon: Daemon, name: str) -> None:
 
 
 def worker_turn(daemon: Daemon, name: str, keeper: Keeper, wake: Callable[[], None]) -> float:
-    """Carry studies while there are any; give the seconds until there may be more."""
+    """Carry studies while there are any, and put to rest what is finished; give the seconds until there may be more."""
     if not daemon.recovered or "work" in daemon.missing:
         return IDLE  # the intake rings when it has found what we work on
     try:
-        while not daemon.stop.is_set() and _carry_one(daemon, name, keeper):
-            wake()
-        if not daemon.stop.is_set() and _retire(daemon, name):
+        while not daemon.stop.is_set() and any((_carry_one(daemon, name, keeper), _retire(daemon, name))):
             wake()
     except NoRoom:
         _fill(daemon, full=True)

@@ -1,0 +1,45 @@
+"""What the threads do in their turns."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any, cast
+
+from tests.station import Time
+from xnat_watchd.daemon.loops import worker_turn
+
+WORKER = "worker-1"
+
+
+class Carrying:
+    """A pipeline with so many studies to carry, each a ZIP of its own."""
+
+    def __init__(self, studies: int) -> None:
+        self.studies, self.finished, self.at_rest = studies, 0, 0
+        self.most_waiting = 0
+
+    def step(self) -> bool:
+        if not self.studies:
+            return False
+        self.studies -= 1
+        self.finished += 1
+        self.most_waiting = max(self.most_waiting, self.finished - self.at_rest)
+        return True
+
+    def retire(self) -> bool:
+        rested, self.at_rest = self.finished > self.at_rest, self.finished
+        return rested
+
+
+def test_a_finished_zip_is_put_to_rest_although_others_wait_to_be_carried() -> None:
+    carrying, nothing = Carrying(5), SimpleNamespace(until=None)
+    daemon: Any = SimpleNamespace(
+        recovered=True, missing=set(), stop=threading.Event(), pipelines={WORKER: carrying}, uploads={}, clock=Time(),
+        ledger=SimpleNamespace(
+            studies=SimpleNamespace(next_due=lambda _: None), gates=SimpleNamespace(get=lambda: nothing)
+        ),
+    )  # fmt: skip
+    worker_turn(daemon, WORKER, cast("Any", SimpleNamespace(renew=lambda: None)), lambda: None)
+    assert (carrying.studies, carrying.at_rest) == (0, 5)
+    assert carrying.most_waiting == 1
