@@ -1,0 +1,289 @@
+"""The soak: ZIPs flow, answers go wrong, the service is killed again and again; in the end XNAT is asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests.dicom import CANARIES
+from tests.soak import hurried
+from tests.soak.faults import Script
+from tests.soak.judge import complaints
+from tests.soak.traffic import Drop, Traffic
+
+SPEED = 30.0  #: a minute of the service's time is two seconds of ours
+PASSWORD = "not-the-password-of-anybody"
+PLANNED = 40  #: faults that lie ready
+AT_ONCE = 50  #: ZIPs under way at a time
+STUCK = 150.0  #: seconds without any progress after which the service is believed to hang
+LONGEST_LIFE = 6.5  #: seconds from the start of the service to a kill, at most
+PATIENCE = 5  #: times that somebody types `retry` for one study
+DAMAGED = re.compile(r"damaged|check sum|CRC|does not match", re.IGNORECASE)
+
+CONFIG = """\
+[xnat]
+server = "{server}"
+project = "P1"
+read_timeout = "5m"
+[folders]
+root = "{root}"
+[intake]
+quiet_for = "12s"
+incomplete_after = "5m"
+rescan_every = "1m"
+[limits]
+keep_free = "1MB"
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """How much of what."""
+
+    seed: int
+    zips: int
+    kills: int
+    faults: float
+    dialect: str
+    seconds: float | None = None  #: no more is dropped after so long
+
+
+@dataclass(slots=True)
+class Figures:
+    """What happened."""
+
+    dropped: Counter[str] = field(default_factory=Counter)
+    kills: int = 0
+    stops: int = 0
+    planned: int = 0
+    left: int = 0
+    held: Counter[str] = field(default_factory=Counter)
+    studies: int = 0
+    instances: int = 0
+    seconds: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+
+    def told(self) -> str:
+        """Give all of it as lines."""
+        zips = sum(self.dropped.values())
+        lines = [
+            f"ZIPs       {zips} ({', '.join(f'{n} {kind}' for kind, n in self.dropped.most_common())})",
+            f"XNAT       {self.studies} studies, {self.instances} instances",
+            f"kills      {self.kills}, and {self.stops} orderly stops",
+            f"faults     {self.planned - self.left} fired",
+            f"time       {self.seconds:.0f} s, {zips / self.seconds:.2f} ZIPs/s",
+            *(f"held       {n} x {why}" for why, n in self.held.most_common()),
+            *(f"WRONG      {one}" for one in self.wrong),
+        ]
+        return "\n".join([*lines, "all is well" if not self.wrong else f"{len(self.wrong)} things are wrong"])
+
+
+class Practice:
+    """The practice XNAT as a process of its own, which survives our kills, and its control address."""
+
+    def __init__(self, folder: Path, dialect: str) -> None:
+        line = ["--port", "0", "--control", "0", "--dialect", dialect, "--user", f"tech:{PASSWORD}", "--data"]
+        self.process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "xnat_watchd.sandbox", *line, str(folder)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.url, self._control = self._said("listens at"), self._said("control:")
+
+    def ask(self, method: str, what: str, wish: dict[str, Any] | None = None) -> Any:
+        """Ask the control address, or plan a fault there."""
+        body = None if wish is None else json.dumps(wish).encode()
+        request = urllib.request.Request(f"{self._control}{what}", body, method=method)  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
+            return json.load(answer)
+
+    def stop(self) -> int:
+        """End it; anything but 0 says that it failed itself."""
+        with self.process:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.returncode
+
+    def _said(self, words: str) -> str:
+        assert self.process.stdout is not None
+        return str(next(line.split()[-1] for line in self.process.stdout if words in line))
+
+
+class Soak:
+    """One run."""
+
+    def __init__(self, folder: Path, wish: Wish, tell: Callable[[str], None]) -> None:
+        self._wish, self._tell = wish, tell
+        self._chance = Random(wish.seed)
+        self._root, self._config = folder / "watchd", folder / "config.toml"
+        self._journal = folder / "journal.txt"
+        self._traffic, self._script = Traffic(wish.seed), Script(wish.seed, wish.faults or 1.0)
+        self._drops: list[Drop] = []
+        self._growing: dict[str, list[bytes]] = {}
+        self._retried: Counter[str] = Counter()
+        self._began = time.time()
+        self.figures = Figures()
+        (self._root / "drop").mkdir(parents=True)
+        self._xnat = Practice(folder / "xnat", wish.dialect)
+        self._config.write_text(CONFIG.format(server=self._xnat.url, root=self._root), "utf-8")
+
+    def run(self) -> Figures:
+        """Let it all flow, settle it, judge it."""
+        try:
+            self._flow()
+            self._settle()
+            stored = self._xnat.ask("GET", "/instances")
+        finally:
+            failed = self._xnat.stop()
+        figures = self.figures
+        figures.seconds = time.time() - self._began
+        figures.studies, figures.instances = len({one["study_uid"] for one in stored}), len(stored)
+        figures.wrong = complaints(self._traffic.truth, self._drops, stored, self._root)
+        journal = self._journal.read_text("utf-8")
+        figures.wrong += [f"a patient in the journal: {told}" for told in (*CANARIES, PASSWORD) if told in journal]
+        if failed:
+            figures.wrong.append("the practice XNAT itself failed")
+        return figures
+
+    # While it flows.
+
+    def _flow(self) -> None:
+        while not self._enough():
+            with self._service() as service:
+                end = time.monotonic() + self._chance.uniform(0.2, LONGEST_LIFE)
+                while time.monotonic() < end and service.poll() is None:
+                    self._plan_faults()
+                    self._drop_some()
+                    with suppress(subprocess.TimeoutExpired):
+                        service.wait(self._chance.uniform(0.0, 0.2))
+                self._end(service)
+        while self._growing:
+            self._grow()
+
+    def _enough(self) -> bool:
+        late = self._wish.seconds is not None and time.time() - self._began > self._wish.seconds
+        return late or (len(self._drops) >= self._wish.zips and self.figures.kills >= self._wish.kills)
+
+    def _end(self, service: subprocess.Popen[bytes]) -> None:
+        """Kill it; sometimes ask it to stop."""
+        if service.poll() is not None:
+            raise RuntimeError(f"the service ended by itself with {service.returncode}; see {self._journal}")
+        if self._chance.random() < 0.1:
+            service.send_signal(signal.SIGTERM)
+            self.figures.stops += 1
+        else:
+            service.send_signal(signal.SIGKILL)
+            self.figures.kills += 1
+        service.wait(60)
+        if self.figures.kills % 20 == 0:
+            self._tell(f"{len(self._drops)} ZIPs, {self.figures.kills} kills, {self._under_way()} under way")
+
+    def _plan_faults(self) -> None:
+        missing = PLANNED - len(self._xnat.ask("GET", "/faults")) if self._wish.faults else 0
+        for _ in range(missing):
+            self._xnat.ask("POST", "/faults", self._script.next())
+        self.figures.planned += max(missing, 0)
+
+    def _drop_some(self) -> None:
+        self._grow()
+        if len(self._drops) >= self._wish.zips or self._under_way() >= AT_ONCE:
+            return
+        for _ in range(self._chance.randint(0, 3)):
+            drop = self._traffic.next()
+            self._drops.append(drop)
+            self.figures.dropped[drop.kind] += 1
+            step = -(-len(drop.data) // drop.pieces)
+            self._growing[drop.name] = [drop.data[at : at + step] for at in range(0, len(drop.data), step)]
+
+    def _grow(self) -> None:
+        """Write on at what is being copied."""
+        for name, pieces in list(self._growing.items()):
+            if len(pieces) == 1 or self._chance.random() < 0.3:
+                with (self._root / "drop" / name).open("ab") as file:
+                    file.write(pieces.pop(0))
+                if not pieces:
+                    del self._growing[name]
+
+    def _under_way(self) -> int:
+        return sum(len(list((self._root / folder).glob("*.zip"))) for folder in ("drop", "work"))
+
+    # When all is dropped.
+
+    def _settle(self) -> None:
+        """Let the server be well, and people retry what is held, until nothing moves that may move."""
+        self.figures.left = len(self._xnat.ask("GET", "/faults"))
+        self._xnat.ask("DELETE", "/faults")
+        with self._service() as service:
+            before, since = "", time.monotonic()
+            while not self._rests(status := self._status()):
+                now = json.dumps([status["deliveries"], status["studies"], self._under_way()])
+                if now != before:
+                    before, since = now, time.monotonic()
+                    self._tell(now)
+                if time.monotonic() - since > STUCK or service.poll() is not None:
+                    self.figures.wrong.append(f"it does not come to rest: {status['studies']}")
+                    break
+                self._retry(status)
+            self.figures.held.update(f"{one['why']} (to the end)" for one in status["attention"] if "." in one["item"])
+            service.send_signal(signal.SIGTERM)
+            service.wait(60)
+
+    def _rests(self, status: dict[str, Any]) -> bool:
+        """Say whether all that lies in work belongs to what people must decide, and nothing more is to be taken."""
+        held = {one["item"].partition(".")[0] for one in status["attention"]}
+        lying = {path.name.partition(".")[0] for path in (self._root / "work").glob("*.zip")}
+        return not self._to_retry(status) and lying <= held and not any((self._root / "drop").glob("*.zip"))
+
+    def _to_retry(self, status: dict[str, Any]) -> list[dict[str, str]]:
+        held = [one for one in status["attention"] if "." in one["item"] and not DAMAGED.search(one["why"])]
+        return [one for one in held if self._retried[one["item"]] < PATIENCE]
+
+    def _retry(self, status: dict[str, Any]) -> None:
+        items = self._to_retry(status)
+        self.figures.held.update(one["why"] for one in items)
+        self._retried.update(one["item"] for one in items)
+        if items:
+            self._type("retry", *(one["item"] for one in items))
+
+    def _status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self._type("status", "--json"))
+        return found
+
+    def _type(self, *command: str) -> str:
+        done = subprocess.run(  # noqa: S603 - our own program
+            self._line(*command), env=self._environment(), capture_output=True, text=True, check=False, timeout=60
+        )
+        return done.stdout
+
+    @contextmanager
+    def _service(self) -> Iterator[subprocess.Popen[bytes]]:
+        with self._journal.open("ab") as journal:
+            service = subprocess.Popen(self._line("run"), stderr=journal, env=self._environment())  # noqa: S603 - ours
+        try:
+            yield service
+        finally:
+            if service.poll() is None:
+                service.kill()
+                service.wait(60)
+
+    def _line(self, *command: str) -> list[str]:
+        return [sys.executable, "-m", hurried.__name__, "--config", str(self._config), *command]
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("XNAT_WATCHD_")}
+        return {
+            **kept, "XNAT_WATCHD_XNAT__USER": "tech", "XNAT_WATCHD_XNAT__PASSWORD": PASSWORD,
+            hurried.SPEED: str(SPEED), hurried.BEGAN: str(self._began),
+        }  # fmt: skip

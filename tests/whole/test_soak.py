@@ -1,0 +1,96 @@
+"""The real service, killed while real ZIPs flow; and whether the judge of the soak sees what may go wrong."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.dicom import series_uid, sop_uid, study_uid
+from tests.soak.judge import complaints
+from tests.soak.run import Soak, Wish
+from tests.soak.traffic import Drop, Image, Traffic, Truth, made
+
+
+@pytest.mark.parametrize("dialect", ["1.8", "1.6"])
+def test_a_service_that_is_killed_while_zips_flow_neither_loses_nor_doubles_nor_mixes(
+    tmp_path: Path, dialect: str
+) -> None:
+    wish = Wish(seed=74, zips=10, kills=4, faults=0.05, dialect=dialect)
+    figures = Soak(tmp_path, wish, lambda _: None).run()
+    assert figures.wrong == [], figures.told()
+    assert figures.kills >= 4
+    assert sum(figures.dropped.values()) >= 10
+
+
+def test_the_same_seed_makes_the_same_zips() -> None:
+    one, other = Traffic(3), Traffic(3)
+    assert [one.next() for _ in range(30)] == [other.next() for _ in range(30)]
+    assert Traffic(4).next() != Traffic(3).next()
+
+
+def test_every_kind_of_zip_comes() -> None:
+    traffic = Traffic(1)
+    assert {traffic.next().kind for _ in range(100)} == {
+        "new", "several studies", "growing", "the same again", "a part", "more", "half a ZIP", "no images", "damaged",
+    }  # fmt: skip
+
+
+# -- the judge ---------------------------------------------------------------------------------------------
+
+
+IMAGE: Image = (1, 1, 1)
+
+
+def held(image: Image = IMAGE, **other: str) -> dict[str, Any]:
+    """Give one instance as XNAT holds it."""
+    study, series, _ = image
+    return {
+        "where": "archive", "project": "P1", "subject": f"Quokka_Zenobia{7 * study}", "session": f"SESSION{study}",
+        "study_uid": study_uid(study), "series_uid": series_uid(study, series), "sop_uid": sop_uid(*image),
+        "sha256": hashlib.sha256(made(image)).hexdigest(), **other,
+    }  # fmt: skip
+
+
+def judged(tmp_path: Path, *stored: dict[str, Any], drops: tuple[Drop, ...] = ()) -> str:
+    """Give what the judge says where the first image of study 1 and that of study 2 were sent."""
+    truth = Truth()
+    truth.expect(IMAGE)
+    truth.expect((2, 1, 1))
+    return "\n".join(complaints(truth, drops, stored, tmp_path))
+
+
+def test_the_judge_is_content_with_every_image_once(tmp_path: Path) -> None:
+    assert judged(tmp_path, held(), held((2, 1, 1))) == ""
+
+
+@pytest.mark.parametrize(
+    ("stored", "words"),
+    [
+        ([held()], "lost"),
+        ([held(), held((2, 1, 1)), held()], "not once in the archive"),
+        ([held(), held((2, 1, 1)), held(where="prearchive")], "not once in the archive"),
+        ([held(), held((2, 1, 1), where="unassigned")], "not once in the archive"),
+        ([held(), held((2, 1, 1)), held((3, 1, 1))], "nobody's"),
+        ([held(), held((2, 1, 1), sha256="0")], "not what was sent"),
+        ([held(), held((2, 1, 1), session="SESSION1")], "several studies in one session"),
+        ([held(), held((2, 1, 1)), held(session="OTHER")], "one study in several sessions"),
+        ([held(), held((2, 1, 1), subject="Quokka_Zenobia7")], "the wrong subject"),
+    ],
+)
+def test_the_judge_sees_what_is_wrong_in_xnat(tmp_path: Path, stored: list[dict[str, Any]], words: str) -> None:
+    assert words in judged(tmp_path, *stored)
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [("drop", "should not lie in drop"), ("work", "should not lie in work"), ("failed", "nobody says why")],
+)
+def test_the_judge_sees_a_zip_in_the_wrong_place(tmp_path: Path, folder: str, words: str) -> None:
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "1.zip").write_bytes(b"ZIP")
+    said = judged(tmp_path, held(), held((2, 1, 1)), drops=(Drop("z.zip", b"ZIP", "done"),))
+    assert words in said
+    assert "1 of z.zip should lie in done" in said
