@@ -6,20 +6,31 @@ Time is an argument everywhere but at two spots: what the machine says, and how 
 from __future__ import annotations
 
 import os
+import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from unittest.mock import patch
 
 from xnat_watchd.__main__ import main
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.threads import Bell
 
-SPEED = "SOAK_SPEED"  #: how many seconds pass in one
-BEGAN = "SOAK_BEGAN"  #: since when, in seconds of the real time
+
+def live(config: Path, journal: Path, environment: Mapping[str, str], speed: float, began: float) -> None:
+    """Be the service, as `xnat-watchd --config FILE run` is; what it says goes to the end of the journal."""
+    with journal.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["xnat-watchd", "--config", str(config), "run"]
+    _hurry(speed, began)
+    main()
 
 
-def hurry(speed: float, began: float) -> None:
-    """Let time run from here on, for every life of the program alike."""
+def _hurry(speed: float, began: float) -> None:
+    """Let time run `speed` times as fast since `began`, for every life of the program alike."""
     patiently = Bell.wait
 
     def now(_: SystemClock) -> datetime:
@@ -31,8 +42,3 @@ def hurry(speed: float, began: float) -> None:
     patch.object(SystemClock, "now", now).start()
     patch.object(SystemClock, "monotonic", lambda _: time.monotonic() * speed).start()
     patch.object(Bell, "wait", wait).start()
-
-
-if __name__ == "__main__":
-    hurry(float(os.environ.pop(SPEED)), float(os.environ.pop(BEGAN)))
-    main()

@@ -12,8 +12,10 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -29,7 +31,7 @@ PASSWORD = "not-the-password-of-anybody"
 PLANNED = 40  #: faults that lie ready
 AT_ONCE = 50  #: ZIPs under way at a time
 STUCK = 150.0  #: seconds without any progress after which the service is believed to hang
-LONGEST_LIFE = 6.5  #: seconds from the start of the service to a kill, at most
+LONGEST_LIFE = 5.0  #: seconds from the start of the service to a kill, at most
 PATIENCE = 5  #: times that somebody types `retry` for one study
 DAMAGED = re.compile(r"damaged|check sum|CRC|does not match", re.IGNORECASE)
 
@@ -136,6 +138,8 @@ class Soak:
         self._began = time.time()
         self.figures = Figures()
         (self._root / "drop").mkdir(parents=True)
+        self._processes = get_context("forkserver")
+        self._processes.set_forkserver_preload(["xnat_watchd.cli.run", "xnat_watchd.daemon", hurried.__name__])
         self._xnat = Practice(folder / "xnat", wish.dialect)
         self._config.write_text(CONFIG.format(server=self._xnat.url, root=self._root), "utf-8")
 
@@ -163,11 +167,10 @@ class Soak:
         while not self._enough():
             with self._service() as service:
                 end = time.monotonic() + self._chance.uniform(0.2, LONGEST_LIFE)
-                while time.monotonic() < end and service.poll() is None:
+                while time.monotonic() < end and service.is_alive():
                     self._plan_faults()
                     self._drop_some()
-                    with suppress(subprocess.TimeoutExpired):
-                        service.wait(self._chance.uniform(0.0, 0.2))
+                    service.join(self._chance.uniform(0.0, 0.2))
                 self._end(service)
         while self._growing:
             self._grow()
@@ -176,17 +179,17 @@ class Soak:
         late = self._wish.seconds is not None and time.time() - self._began > self._wish.seconds
         return late or (len(self._drops) >= self._wish.zips and self.figures.kills >= self._wish.kills)
 
-    def _end(self, service: subprocess.Popen[bytes]) -> None:
+    def _end(self, service: ForkServerProcess) -> None:
         """Kill it; sometimes ask it to stop."""
-        if service.poll() is not None:
-            raise RuntimeError(f"the service ended by itself with {service.returncode}; see {self._journal}")
+        if not service.is_alive():
+            raise RuntimeError(f"the service ended by itself with {service.exitcode}; see {self._journal}")
         if self._chance.random() < 0.1:
-            service.send_signal(signal.SIGTERM)
+            service.terminate()
             self.figures.stops += 1
         else:
-            service.send_signal(signal.SIGKILL)
+            service.kill()
             self.figures.kills += 1
-        service.wait(60)
+        service.join()
         if self.figures.kills % 20 == 0:
             self._tell(f"{len(self._drops)} ZIPs, {self.figures.kills} kills, {self._under_way()} under way")
 
@@ -232,13 +235,13 @@ class Soak:
                 if now != before:
                     before, since = now, time.monotonic()
                     self._tell(now)
-                if time.monotonic() - since > STUCK or service.poll() is not None:
+                if time.monotonic() - since > STUCK or not service.is_alive():
                     self.figures.wrong.append(f"it does not come to rest: {status['studies']}")
                     break
                 self._retry(status)
             self.figures.held.update(f"{one['why']} (to the end)" for one in status["attention"] if "." in one["item"])
-            service.send_signal(signal.SIGTERM)
-            service.wait(60)
+            service.terminate()
+            service.join()
 
     def _rests(self, status: dict[str, Any]) -> bool:
         """Say whether all that lies in work belongs to what people must decide, and nothing more is to be taken."""
@@ -263,27 +266,25 @@ class Soak:
 
     def _type(self, *command: str) -> str:
         done = subprocess.run(  # noqa: S603 - our own program
-            self._line(*command), env=self._environment(), capture_output=True, text=True, check=False, timeout=60
-        )
+            [sys.executable, "-m", "xnat_watchd", "--config", str(self._config), *command],
+            env=self._environment(), capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
         return done.stdout
 
     @contextmanager
-    def _service(self) -> Iterator[subprocess.Popen[bytes]]:
-        with self._journal.open("ab") as journal:
-            service = subprocess.Popen(self._line("run"), stderr=journal, env=self._environment())  # noqa: S603 - ours
+    def _service(self) -> Iterator[ForkServerProcess]:
+        """Start the service as a process of its own: forked off one that has imported it, which takes no second."""
+        service = self._processes.Process(
+            target=hurried.live, args=(self._config, self._journal, self._environment(), SPEED, self._began)
+        )
+        service.start()
         try:
             yield service
         finally:
-            if service.poll() is None:
-                service.kill()
-                service.wait(60)
-
-    def _line(self, *command: str) -> list[str]:
-        return [sys.executable, "-m", hurried.__name__, "--config", str(self._config), *command]
+            service.kill()
+            service.join()
+            service.close()
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("XNAT_WATCHD_")}
-        return {
-            **kept, "XNAT_WATCHD_XNAT__USER": "tech", "XNAT_WATCHD_XNAT__PASSWORD": PASSWORD,
-            hurried.SPEED: str(SPEED), hurried.BEGAN: str(self._began),
-        }  # fmt: skip
+        return {**kept, "XNAT_WATCHD_XNAT__USER": "tech", "XNAT_WATCHD_XNAT__PASSWORD": PASSWORD}

@@ -112,9 +112,10 @@ class Traffic:
         return Drop(self._name(), text.getvalue(), "failed", kind="no images")
 
     def _damaged(self) -> Drop:
-        data = bytearray(self._packed(self._study(), zipfile.ZIP_STORED))
+        images = self._study()
+        data = bytearray(self._packed(images, zipfile.ZIP_STORED))
         data[data.index(bytes([1]) * 300) + 100] ^= 1
-        return Drop(self._name(), bytes(data), "work", kind="damaged")
+        return Drop(self._name(), bytes(data), "work" if len(images) > 1 else "failed", kind="damaged")
 
     def _good(self, images: list[Image], kind: str, pieces: int = 1) -> Drop:
         for image in images:
