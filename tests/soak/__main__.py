@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -39,6 +40,7 @@ def main(
     keep: Path | None,
 ) -> None:  # fmt: skip
     """Judge by XNAT's store alone. Exits with 1 where anything is wrong."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the service and the practice XNAT must not outlive us
     wrong = False
     for dialect in dialects:
         click.echo(f"== XNAT {dialect}, seed {seed}")

@@ -26,7 +26,7 @@ from tests.soak.faults import Script
 from tests.soak.judge import complaints
 from tests.soak.traffic import Drop, Traffic
 
-SPEED = 30.0  #: a minute of the service's time is two seconds of ours
+SPEED = 60.0  #: a minute of the service's time is a second of ours
 PASSWORD = "not-the-password-of-anybody"
 PLANNED = 40  #: faults that lie ready
 AT_ONCE = 50  #: ZIPs under way at a time
@@ -43,7 +43,7 @@ read_timeout = "5m"
 [folders]
 root = "{root}"
 [intake]
-quiet_for = "12s"
+quiet_for = "20s"
 incomplete_after = "5m"
 rescan_every = "1m"
 [limits]
