@@ -11,9 +11,11 @@ an earlier one had left, the same would come of it, and it is counted without li
 from __future__ import annotations
 
 import copy
+import os
 import shutil
 import threading
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,7 +33,7 @@ TWO = zipped(
     + [(f"c/{n}", instance(3, 1, n, name="Bilby^Theodora", patient="ZQ-7733", modality="CT")) for n in (1, 2)]
 )
 EXPECTED = Counter(("archive", sop_uid(study, 1, n)) for study in (1, 2, 3) for n in (1, 2))
-PARTS = {"gateway", "ledger.deliveries", "ledger.studies", "ledger.gates", "disk", "zip"}
+PARTS = {"os", "gateway", "ledger.deliveries", "ledger.studies", "ledger.gates", "disk", "zip"}
 
 
 class Sweep:
@@ -42,6 +44,7 @@ class Sweep:
         self.xnat = FakeXnat(self.time, delay=late, meanwhile=meanwhile, dialect="1.8" if meanwhile else "1.6")
         self._root, self._again = root / "calm", root / "again"
         self._left: set[tuple[bytes, str]] = set()
+        self._living_again = False
 
     @property
     def lives(self) -> int:
@@ -61,6 +64,7 @@ class Sweep:
         if left in self._left:
             return
         self._left.add(left)
+        self._living_again = True
         shutil.copytree(self._root, self._again, ignore=shutil.ignore_patterns("*-shm"))
         xnat, time = copy.deepcopy((self.xnat, self.time), {id(self.xnat.lock): threading.RLock()})
         try:
@@ -69,6 +73,21 @@ class Sweep:
             raise Crash(f"moment {self.moments.moments}, {name}") from error
         finally:
             shutil.rmtree(self._again)
+            self._living_again = False
+
+    def watch(self, patch: pytest.MonkeyPatch) -> None:
+        """Kill in the middle of the disk's own work too: around every renaming and removal."""
+        for name in ("rename", "replace", "unlink"):
+            patch.setattr(os, name, self._watched(f"os.{name}", getattr(os, name)))
+
+    def _watched(self, name: str, plain: Callable[..., None]) -> Callable[..., None]:
+        laid = self.moments.around(name, plain)
+
+        def call(*args: object, **named: object) -> None:
+            does = plain if self._living_again else laid
+            does(*args, **named)
+
+        return call
 
     def _remembered(self) -> str:
         """Give all that XNAT knows now, and the time."""
@@ -99,10 +118,12 @@ def lives(root: Path, xnat: FakeXnat, time: Time, moments: Moments, seed: int) -
     ],
 )
 def test_a_kill_at_any_moment_neither_loses_nor_doubles(
-    quick_path: Path, late: timedelta, meanwhile: str | None
+    quick_path: Path, late: timedelta, meanwhile: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = Sweep(quick_path, late, meanwhile)
-    sweep.live()
+    with monkeypatch.context() as patch:
+        sweep.watch(patch)
+        sweep.live()
     parts = {call.split()[1].rpartition(".")[0] for call in sweep.moments.calls}
     assert parts == PARTS
     assert sweep.moments.moments > 400
