@@ -108,7 +108,7 @@ class Traffic:
     def _without_images(self) -> Drop:
         text = io.BytesIO()
         with zipfile.ZipFile(text, "w") as archive:
-            archive.writestr("readme.txt", self._name())
+            archive.writestr(zipfile.ZipInfo("readme.txt"), self._name())
         return Drop(self._name(), text.getvalue(), "failed", kind="no images")
 
     def _damaged(self) -> Drop:
