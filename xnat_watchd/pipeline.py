@@ -185,7 +185,7 @@ class Pipeline:
         self._passed(item)
 
     def _once_more(self, item: Item, error: OnceMore) -> None:
-        if item.attempts > 1:
+        if item.why == str(error):  # an attempt that failed for another reason has not asked
             self._hold(item, Permanent(str(error), detail=error.detail, advice=error.advice))
         else:
             self._try_again(item, error)

@@ -31,6 +31,7 @@ PASSWORD = "not-the-password-of-anybody"
 PLANNED = 40  #: faults that lie ready
 AT_ONCE = 50  #: ZIPs under way at a time
 STUCK = 150.0  #: seconds without any progress after which the service is believed to hang
+LOOKS = 20  #: lives of the service between two looks at what is held
 LONGEST_LIFE = 5.0  #: seconds from the start of the service to a kill, at most
 PATIENCE = 5  #: times that somebody types `retry` for one study
 DAMAGED = re.compile(r"damaged|check sum|CRC|does not match", re.IGNORECASE)
@@ -135,6 +136,7 @@ class Soak:
         self._drops: list[Drop] = []
         self._growing: dict[str, list[bytes]] = {}
         self._retried: Counter[str] = Counter()
+        self._held = 0
         self._began = time.time()
         self.figures = Figures()
         (self._root / "drop").mkdir(parents=True)
@@ -190,8 +192,15 @@ class Soak:
             service.kill()
             self.figures.kills += 1
         service.join()
-        if self.figures.kills % 20 == 0:
-            self._tell(f"{len(self._drops)} ZIPs, {self.figures.kills} kills, {self._under_way()} under way")
+        if (self.figures.kills + self.figures.stops) % LOOKS == 0:
+            self._look()
+
+    def _look(self) -> None:
+        """Do as people do from time to time: see what is held, and type `retry`."""
+        status = self._status()
+        self._retry(status)
+        self._held = len({one["item"].partition(".")[0] for one in status["attention"] if "." in one["item"]})
+        self._tell(f"{len(self._drops)} ZIPs, {self.figures.kills} kills, {self._under_way()} under way")
 
     def _plan_faults(self) -> None:
         missing = PLANNED - len(self._xnat.ask("GET", "/faults")) if self._wish.faults else 0
@@ -220,7 +229,8 @@ class Soak:
                     del self._growing[name]
 
     def _under_way(self) -> int:
-        return sum(len(list((self._root / folder).glob("*.zip"))) for folder in ("drop", "work"))
+        rested = sum(len(list((self._root / folder).rglob("*.zip"))) for folder in ("done", "failed"))
+        return len(self._drops) - rested - self._held
 
     # When all is dropped.
 

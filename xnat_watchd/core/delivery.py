@@ -176,6 +176,7 @@ class Item:
     label: str | None  #: session label, chosen by a person or fixed at archive time
     session: str | None  #: accession ID of the archived session
     kind: Kind = Kind.ZIP  #: how it came
+    why: str = ""  #: why it did not go on the last time
 
     @property
     def name(self) -> str:

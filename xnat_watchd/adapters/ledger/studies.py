@@ -322,6 +322,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
         spoke_at=moment(current["spoke"]) if current else None,
         missing_before=frozenset(json.loads(former["missing"])) if former else frozenset(),
         subject=row["subject"], label=row["label"], session=row["session"], kind=Kind(row["kind"]),
+        why=row["why"] or "",
     )  # fmt: skip
 
 
