@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,10 +22,10 @@ from tests.dicom import CANARIES
 from tests.soak import hurried
 from tests.soak.faults import Script
 from tests.soak.judge import complaints
+from tests.soak.practice import PASSWORD, Practice
 from tests.soak.traffic import Drop, Traffic
 
 SPEED = 60.0  #: a minute of the service's time is a second of ours
-PASSWORD = "not-the-password-of-anybody"
 PLANNED = 40  #: faults that lie ready
 AT_ONCE = 50  #: ZIPs under way at a time
 STUCK = 150.0  #: seconds without any progress after which the service is believed to hang
@@ -94,36 +92,6 @@ class Figures:
         return "\n".join([*lines, "all is well" if not self.wrong else f"{len(self.wrong)} things are wrong"])
 
 
-class Practice:
-    """The practice XNAT as a process of its own, which survives our kills, and its control address."""
-
-    def __init__(self, folder: Path, dialect: str) -> None:
-        line = ["--port", "0", "--control", "0", "--dialect", dialect, "--user", f"tech:{PASSWORD}", "--data"]
-        self.process = subprocess.Popen(  # noqa: S603 - our own program
-            [sys.executable, "-m", "xnat_watchd.sandbox", *line, str(folder)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.url, self._control = self._said("listens at"), self._said("control:")
-
-    def ask(self, method: str, what: str, wish: dict[str, Any] | None = None) -> Any:
-        """Ask the control address, or plan a fault there."""
-        body = None if wish is None else json.dumps(wish).encode()
-        request = urllib.request.Request(f"{self._control}{what}", body, method=method)  # noqa: S310 - loopback
-        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
-            return json.load(answer)
-
-    def stop(self) -> int:
-        """End it; anything but 0 says that it failed itself."""
-        with self.process:
-            self.process.send_signal(signal.SIGTERM)
-        return self.process.returncode
-
-    def _said(self, words: str) -> str:
-        assert self.process.stdout is not None
-        return str(next(line.split()[-1] for line in self.process.stdout if words in line))
-
-
 class Soak:
     """One run."""
 
@@ -150,13 +118,14 @@ class Soak:
         try:
             self._flow()
             self._settle()
-            stored = self._xnat.ask("GET", "/instances")
+            stored, rows = self._xnat.ask("GET", "/instances"), self._xnat.rows()
         finally:
             failed = self._xnat.stop()
         figures = self.figures
         figures.seconds = time.time() - self._began
         figures.studies, figures.instances = len({one["study_uid"] for one in stored}), len(stored)
         figures.wrong = complaints(self._traffic.truth, self._drops, stored, self._root)
+        figures.wrong += [f"a row is left in the prearchive: {row}" for row in rows]
         journal = self._journal.read_text("utf-8")
         figures.wrong += [f"a patient in the journal: {told}" for told in (*CANARIES, PASSWORD) if told in journal]
         if failed:

@@ -1,0 +1,53 @@
+"""The practice XNAT as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+PASSWORD = "not-the-password-of-anybody"
+
+
+class Practice:
+    """It survives our kills, and tells at its control address what it holds."""
+
+    def __init__(self, folder: Path, dialect: str) -> None:
+        line = ["--port", "0", "--control", "0", "--dialect", dialect, "--user", f"tech:{PASSWORD}", "--data"]
+        self.process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "xnat_watchd.sandbox", *line, str(folder)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.url, self._control = self._said("listens at"), self._said("control:")
+
+    def ask(self, method: str, what: str, wish: dict[str, Any] | None = None) -> Any:
+        """Ask the control address, or plan a fault there."""
+        body = None if wish is None else json.dumps(wish).encode()
+        request = urllib.request.Request(f"{self._control}{what}", body, method=method)  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
+            return json.load(answer)
+
+    def rows(self) -> list[str]:
+        """Give the prearchive as XNAT lists it: a row may be there without a file."""
+        login = b64encode(f"tech:{PASSWORD}".encode()).decode()
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            f"{self.url}/data/prearchive/projects/P1?format=json", headers={"Authorization": f"Basic {login}"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
+            return [row["url"] for row in json.load(answer)["ResultSet"]["Result"]]
+
+    def stop(self) -> int:
+        """End it; anything but 0 says that it failed itself."""
+        with self.process:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.returncode
+
+    def _said(self, words: str) -> str:
+        assert self.process.stdout is not None
+        return str(next(line.split()[-1] for line in self.process.stdout if words in line))
