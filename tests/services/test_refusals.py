@@ -8,8 +8,10 @@ import pytest
 
 from tests.dicom import instance
 from tests.fake_xnat import FakeGateway, FakeXnat
+from tests.others import beside_others
 from tests.station import Station, Time, zipped
 from xnat_watchd.core.errors import InDoubt, OnceMore, Transient, WatchdError
+from xnat_watchd.core.rules import ProjectRules
 
 REFUSED = "XNAT answered 403 to archiving"
 
@@ -36,3 +38,16 @@ def test_a_refusal_that_comes_twice_in_a_row_is_believed(quick_path: Path) -> No
 def test_a_refusal_after_another_trouble_is_asked_about_once_more(quick_path: Path, trouble: WatchdError) -> None:
     assert carried(quick_path, trouble, OnceMore(REFUSED)) == [("1.1", "complete", "done")]
     assert carried(quick_path / "again", OnceMore(REFUSED), trouble, OnceMore(REFUSED)) == [("1.1", "complete", "done")]
+
+
+@pytest.mark.parametrize("dialect", ["1.8", "1.6"])
+def test_a_series_of_another_kind_than_the_archived_session_is_held_with_what_to_do(
+    quick_path: Path, dialect: str
+) -> None:
+    with beside_others(quick_path, dialect, ProjectRules) as (_, __, station):
+        station.drop("ct.zip", zipped([("1.dcm", instance(1, 1, modality="CT"))]))
+        station.run()
+        station.drop("mr.zip", zipped([("1.dcm", instance(1, 2, modality="MR"))]))
+        station.run()
+        assert station.standings() == [("1.1", "complete", "done"), ("2.1", "uploaded", "held")]
+        assert "merge by hand" in next(one["advice"] for one in station.ledger.views.attention())

@@ -76,6 +76,7 @@ CASES: list[tuple[int, str, Deed, type[WatchdError]]] = [
     (409, "Session processing may already be in progress: AutoRun. Concurrent ...", Deed.ARCHIVE, NotYet),
     (409, "Concurrent modification is discouraged.", Deed.ARCHIVE, NotYet),
     (409, "Session already exists, retry with overwrite enabled", Deed.ARCHIVE, Conflict),
+    (409, "Invalid modification of session modality via archive process.", Deed.ARCHIVE, Conflict),
     (423, "Duplicate archive attempt.", Deed.ARCHIVE, InDoubt),
     (400, "unable to identify subject", Deed.ARCHIVE, OnceMore),
     (404, "", Deed.DISCARD, InDoubt),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from xnat_watchd.adapters.gateway.answers import Answer
 from xnat_watchd.adapters.gateway.conversation import Conversation
-from xnat_watchd.adapters.gateway.verdicts import Deed
+from xnat_watchd.adapters.gateway.verdicts import MERGE, OTHER_KIND, Deed
 from xnat_watchd.adapters.gateway.wire import Call
 from xnat_watchd.core.delivery import Place, Row
 from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, OnceMore, WatchdError
@@ -57,10 +57,17 @@ def _failure(row: Row | None, answer: Answer) -> WatchdError:
         return InDoubt("XNAT failed while archiving, and our row is gone", detail=detail)
     if row.status.startswith(AT_WORK):  # its own time-out, while the job goes on (C8 5.2)
         return NotYet("XNAT is still archiving", detail=detail)
-    if row.status == "CONFLICT" and any(words in answer.words for words in BUSY):
-        return NotYet("XNAT is still at work on the session of this label", detail=detail)
     if row.status == "CONFLICT":
-        return Conflict("XNAT holds something else under this label", detail=detail)
+        return _conflict(answer)
     if row.status == "ERROR":
         return OnceMore("XNAT cannot archive the session", detail=detail)
     return InDoubt("XNAT failed while archiving", detail=detail)
+
+
+def _conflict(answer: Answer) -> WatchdError:
+    detail = answer.reason
+    if any(words in answer.words for words in BUSY):
+        return NotYet("XNAT is still at work on the session of this label", detail=detail)
+    if OTHER_KIND in answer.words:
+        return Conflict("XNAT holds this study as another kind of session", detail=detail, advice=MERGE)
+    return Conflict("XNAT holds something else under this label", detail=detail)

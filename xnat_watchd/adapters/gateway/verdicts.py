@@ -42,6 +42,7 @@ class Deed(Enum):
 
 
 TOO_MANY = 429
+OTHER_KIND = "modification of session modality"
 
 READ, WRITE, IMPORT, ARCHIVE, BUILD, DISCARD, SHARE, GRANT = ({deed} for deed in Deed)
 ANY = set(Deed)
@@ -52,6 +53,7 @@ TOO_LARGE = "Raise the largest body that the proxy before XNAT takes, then `xnat
 NO_IMPORTER = "Ask the XNAT administrator for the DICOM-zip importer, then `xnat-watchd retry ITEM`."
 NO_PROJECT = "Correct the project in the settings or create it in XNAT, then `xnat-watchd retry ITEM`."
 LOOK_THERE = "Look in the destination for what has this label; give another label in the table, or rename it there."
+MERGE = "XNAT makes no MR of a CT session. Ask its administrator to merge by hand what lies in the prearchive."
 NO_SHARE = "Ask an owner of the destination for the role of a member, and whether the source lets its data be shared."
 NO_GRANT = "Ask an owner of the project to do it."
 A_PAGE = (
@@ -101,6 +103,7 @@ VERDICTS: tuple[Row, ...] = (
     _row(404, "", ARCHIVE, InDoubt),  # the row is gone: perhaps it is archived (F28, C8 5.4)
     _row(409, "may already be in progress", ARCHIVE, NotYet),  # an unfinished AutoRun (F29)
     _row(409, "concurrent modification", ARCHIVE, NotYet),  # the same on newer servers (C8 5.5)
+    _row(409, OTHER_KIND, ARCHIVE, Conflict, MERGE),  # an MR into a CT session (F32)
     _row(409, "", ARCHIVE, Conflict),  # the label is another's, or the files are there (F30 to F32, F73)
     _row(423, "", ARCHIVE, InDoubt),  # "Duplicate archive attempt": the first was perhaps ours (F38)
     _row(range(400, 500), "", ARCHIVE, OnceMore),  # no right (F28), no label (F75): ask once more
