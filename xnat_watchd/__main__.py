@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from xnat_watchd.cli import commands
+from xnat_watchd.cli.screen import plain
 from xnat_watchd.core.errors import AuthRefused, Refusal, Unavailable, WatchdError
 from xnat_watchd.status import Exit
 
@@ -14,7 +15,7 @@ def main() -> None:
     try:
         commands(prog_name="xnat-watchd")
     except WatchdError as error:
-        sys.stderr.write(f"{error}\n{error.advice}\n")
+        sys.stderr.write(f"{plain(error)}\n{plain(error.advice)}\n")
         sys.exit(_code(error))
 
 

@@ -25,7 +25,7 @@ Examples:
   xnat-watchd archive --project P --session S1 --session S2 --yes
   xnat-watchd archive --project P --session S3 --label VISIT_1
 """
-COLUMNS = ("session", "subject", "date", "status", "images", "label", "what")
+COLUMNS = ("session", "subject", "date", "images", "status")
 
 
 @click.command(epilog=EXAMPLES, short_help="Archive what others put into the prearchive.")
@@ -50,7 +50,7 @@ def archive(chosen: Chosen, names: tuple[str, ...], label: str | None, *, dry_ru
     lines = _planned(chosen, settings, credential, (project, names, label))
     to_do = [line for line in lines if line.find]
     if lines:
-        table.show([_row(line) for line in lines], COLUMNS)
+        table.show([_row(line) for line in lines], COLUMNS, note="what")
     click.echo(f"{len(to_do)} of {table.counted(lines, 'session')} to be archived in {project}", err=True)
     if not dry_run and to_do:
         must_be_sure(f"Archive {'these' if len(to_do) > 1 else 'this'} {len(to_do)}?", yes=yes)
@@ -79,11 +79,16 @@ def _planned(
 
 
 def _row(line: Line) -> table.Row:
+    becomes = f"{line.fate}: {line.why}" if line.why else f"{line.fate} as {line.label}"
     return {
-        "session": line.row.name, "subject": line.subject or line.row.subject, "date": line.date or line.row.date,
-        "status": line.row.status, "images": line.images or "", "label": line.label,
-        "what": str(line.fate) + (f": {line.why}" if line.why else ""),
+        "session": line.row.name, "subject": line.subject or line.row.subject,
+        "date": _date(line.date or line.row.date), "images": line.images or "", "status": line.row.status,
+        "what": f"-> {becomes}",
     }  # fmt: skip
+
+
+def _date(date: str) -> str:
+    return f"{date[:4]}-{date[4:6]}-{date[6:]}" if len(date) == 8 and date.isdecimal() else date  # noqa: PLR2004 - DICOM's
 
 
 def _done(chosen: Chosen, settings: Settings, credential: Credential, to_do: Sequence[Line]) -> Exit:

@@ -24,7 +24,6 @@ Examples:
   xnat-watchd demographics --project P --subject S1 --subject S2
   xnat-watchd demographics --project P --file new_subjects.json
 """
-COLUMNS = ("subject", "fills", "replaces", "keeps", "has already", "sessions disagree about", "why not")
 LONGEST = 16 << 20  #: bytes of a file of labels
 
 
@@ -49,7 +48,7 @@ def demographics(chosen: Chosen, subjects: tuple[str, ...], file: Path | None, *
     project, credential = chosen.its_project(settings), chosen.credential(settings)
     lines = _planned(chosen, settings, credential, project, labels if file or subjects else None)
     if lines:
-        table.show([_row(line) for line in lines], COLUMNS)
+        table.show([{"subject": line.subject, "what": _what(line)} for line in lines], ["subject"], note="what")
     to_do = sum(line.find is not None for line in lines)
     click.echo(f"{to_do} of {table.counted(lines, 'subject')} to be written in {project}", err=True)
     _finish(chosen, settings, credential, lines, dry_run=dry_run)
@@ -83,12 +82,17 @@ def _planned(
             return [line for label in bar for line in plan(project, [label], gateway, rules)]
 
 
-def _row(line: Line) -> table.Row:
-    values = (
-        line.subject,
-        *(", ".join(names) for names in (line.fills, line.replaces, line.keeps, line.has, line.disagrees)),
-    )
-    return dict(zip(COLUMNS, (*values, line.why), strict=True))
+def _what(line: Line) -> str:
+    """Say what becomes of a subject, by the names of what is known."""
+    told = {
+        "fills": line.fills,
+        "replaces": line.replaces,
+        "keeps, though the images say otherwise:": line.keeps,
+        "has already": line.has,
+        "its sessions disagree about": line.disagrees,
+    }
+    said = [f"{words} {', '.join(names)}" for words, names in told.items() if names]
+    return "-> " + ("; ".join([*said, *([line.why] if line.why else [])]) or "the images say nothing about it")
 
 
 def _read(file: Path) -> list[str]:

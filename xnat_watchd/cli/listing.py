@@ -61,5 +61,7 @@ def list_(chosen: Chosen, new_since: timedelta | None, form: str) -> None:
 def _list_new(chosen: Chosen, since: datetime, form: str) -> None:
     with chosen.ledger(chosen.places().ledger) as ledger:
         rows = ledger.found.new_subjects(since, chosen.project)
+    if form == "table":
+        rows = [{**row, "created": row["created"][:16].replace("T", " ")} for row in rows]
     table.show(rows, ("label", "project", "created", "item"), form)
     click.echo(f"{table.counted(rows, 'subject')} created since {since:%Y-%m-%d %H:%M} UTC", err=True)

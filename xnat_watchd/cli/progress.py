@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xnat_watchd.cli.screen import plain
+
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger import Ledger
 
@@ -39,6 +41,10 @@ def shown(ledger: Path, keys: Collection[int] | None = None) -> Iterator[Seen]:
 
 def told(event: Event) -> str:
     """Give the line for an event of the ledger, or nothing."""
+    return plain(_said(event))
+
+
+def _said(event: Event) -> str:
     item, what, why = event["item"], event["event"], event["why"]
     if what in _STEPS and event["progress"]:
         return f"{item} {event['progress']}"

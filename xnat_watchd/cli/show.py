@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
 
 from xnat_watchd.cli.chosen import Chosen
 from xnat_watchd.cli.items import ITEM, Item
+from xnat_watchd.cli.screen import advised, as_json, columns, paragraph, plain, width
+from xnat_watchd.cli.status import ZIPS
+
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd show 12                           a delivery, all of its studies
+  xnat-watchd show 12.1                         one study of it
+  xnat-watchd --drop scans show 1               of a folder that was sent with `run --once --drop`
+
+It reads the ledger, which holds names of patients.
+"""
 
 
-@click.command(short_help="Tell the story of one delivery or study.")
+@click.command(epilog=EXAMPLES, short_help="Tell the story of one delivery or study.")
 @click.argument("item", type=ITEM)
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "for_programs", is_flag=True, help="As JSON.")
 @click.pass_obj
-def show(chosen: Chosen, item: Item, *, as_json: bool) -> None:
+def show(chosen: Chosen, item: Item, *, for_programs: bool) -> None:
     """Tell the story of ITEM: a delivery (12) or one study of it (12.1), every event with its time."""
     delivery, number = item
     with chosen.ledger(chosen.places().ledger) as ledger:
@@ -24,9 +35,8 @@ def show(chosen: Chosen, item: Item, *, as_json: bool) -> None:
     if found is None or (number is not None and not any(s["number"] == number for s in found["studies"])):
         raise click.BadParameter(f"there is no {delivery}{f'.{number}' if number else ''} in the ledger")
     story = _only(found, number)
-    if as_json:
-        json.dump(story, sys.stdout, indent=2, ensure_ascii=False)
-        click.echo()
+    if for_programs:
+        as_json(story)
     else:
         _tell(story)
 
@@ -42,38 +52,73 @@ def _only(delivery: dict[str, Any], number: int | None) -> dict[str, Any]:
 
 
 def _tell(story: dict[str, Any]) -> None:
-    came = {"prearchive": ", found in XNAT's prearchive", "archive": ", a subject found in XNAT's archive"}
-    click.echo(
-        f"Delivery {story['id']}: {story['name']} for project {story['project']}"
-        f"{came.get(story['kind'], '')}, {story['state']}"
-    )
-    for key in ("why", "detail", "advice", "resting"):
-        if story[key]:
-            click.echo(f"  {key}: {story[key]}")
-    for study in story["studies"]:
-        _tell_study(story["id"], study)
-    click.echo("\nEvents (UTC)")
+    lines = [*_delivery(story), *(line for one in story["studies"] for line in _study(story["id"], one))]
+    click.echo("\n".join([*lines, *_events(story)]))
+
+
+def _delivery(story: dict[str, Any]) -> list[str]:
+    came = {"prearchive": "in XNAT's prearchive", "archive": "a subject in XNAT's archive"}
+    facts = {
+        "project": story["project"],
+        "found": came.get(story["kind"]),
+        "state": ZIPS.get(story["state"], story["state"]),
+        "why": story["why"],
+        "server said": story["detail"],
+        "what to do": advised(story["advice"] or "", str(story["id"])),
+        "lies in": story["resting"],
+    }
+    return [*paragraph(f"Delivery {story['id']}: {story['name']}"), *_facts(facts)]
+
+
+def _study(delivery: int, study: dict[str, Any]) -> list[str]:
+    name, is_done = f"{delivery}.{study['number']}", study["standing"] == "done"
+    facts = {
+        "subject": study["subject"],
+        "session": study["label"],
+        "XNAT's ID": study["session"],
+        "study UID": study["study_uid"],
+        "images": study["instances"],
+        "series": ", ".join(map(_series, study["series"])),
+        "places": "; ".join(map(_place, study["places"])),
+        "why": None if is_done else study["why"],
+        "server said": None if is_done else study["detail"],
+        "what to do": None if is_done else advised(study["advice"] or "", name),
+    }
+    standing = "" if is_done else f", {study['standing']}"
+    return ["", f"Study {name}: {study['progress']}{standing}", *_facts(facts)]
+
+
+LEAD = "  {:<13}"  #: before a fact, with its name
+
+
+def _facts(facts: Mapping[str, object]) -> list[str]:
+    """Give what is known, a line for each."""
+    return [line for name, fact in facts.items() if fact for line in paragraph(fact, first=LEAD.format(name))]
+
+
+def _series(series: dict[str, Any]) -> str:
+    left_out = " (left out by the server)" if series["left_out"] else ""
+    return f"{series['number']} {series['modality']} {series['instances']}{left_out}"
+
+
+def _place(place: dict[str, Any]) -> str:
+    ended = "given up, mixed with another import's files" if place["mixed"] else "given up" if place["ended"] else ""
+    return f"{place['timestamp']}/{place['folder']}{f', {ended}' if ended else ''}"
+
+
+def _events(story: dict[str, Any]) -> Iterator[str]:
+    """Give what happened: a heading for each day, a line for each event, and below it what does not fit there."""
+    yield from ("", "What happened (times are UTC)")
+    day = ""
     for event in story["events"]:
+        date, time = event["at"][:10], event["at"][11:19]
+        if date != day:
+            day = date
+            yield f"  {day}"
         item = f"{story['id']}.{event['number']}" if event["number"] else str(story["id"])
-        words = [event["at"][:19].replace("T", " "), f"{item:<8}", f"{event['event']:<10}", event["progress"] or ""]
+        lead = f"    {time}  {item:<7} {event['event']:<16} {event['progress'] or '':<9} "
         said = "; ".join(text for text in (event["why"], event["detail"]) if text)
-        click.echo("  " + " ".join([*words, said]).rstrip())
-
-
-def _tell_study(delivery: int, study: dict[str, Any]) -> None:
-    click.echo(f"\nStudy {delivery}.{study['number']}: {study['progress']}, {study['standing']}")
-    click.echo(
-        f"  subject {study['subject'] or '-'}, session {study['label'] or '-'} ({study['session'] or 'none yet'})"
-    )
-    click.echo(f"  {study['instances']} images, study UID {study['study_uid']}")
-    for series in study["series"]:
-        left_out = ", left out by the server" if series["left_out"] else ""
-        click.echo(f"    series {series['number']:>5} {series['modality']:<8} {series['instances']:>6}{left_out}")
-    for place in study["places"]:
-        state = (
-            "given up, mixed with another import's files" if place["mixed"] else "given up" if place["ended"] else ""
-        )
-        click.echo(f"  place {place['timestamp']}/{place['folder']} {state}".rstrip())
-    for key in ("why", "detail", "advice"):
-        if study[key] and study["standing"] != "done":
-            click.echo(f"  {key}: {study[key]}")
+        if width(lead) + width(plain(said)) <= columns():
+            yield plain(f"{lead}{said}").rstrip()
+        else:
+            yield from (plain(lead).rstrip(), *paragraph(said, first=" " * 22))

@@ -2,43 +2,59 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import click
 
 from xnat_watchd.cli.chosen import Chosen
+from xnat_watchd.cli.screen import advised, as_json, padded, paragraph, plain, width
 
 Snapshot = dict[str, Any]
 
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd status                            one screen
+  xnat-watchd status --watch                    the same, every second, until Ctrl-C
+  xnat-watchd status --json                     for programs
+  xnat-watchd --drop scans status               of a folder that was sent with `run --once --drop`
+
+Exit code: 0 when nothing needs anybody, 1 when something does, 69 or 77 when XNAT is down or refuses the login.
+"""
+MOST = 20  #: rows of a list that fit on a screen
+ZIPS = {
+    "arriving": "arriving", "taken": "under way", "rejected": "put aside", "duplicate": "known already",
+    "withdrawn": "withdrawn", "finished": "finished",
+}  # fmt: skip
+STUDIES = {"held": "held", "waiting": "waiting", "busy": "busy", "ready": "ready", "done": "complete"}
 NOT_FOR_YOU = "Ask to be put into the group that may drop files (`xnat-drop`), or put `sudo` in front."
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+@click.command(epilog=EXAMPLES)
+@click.option("--json", "for_programs", is_flag=True, help="As JSON, for programs.")
 @click.option("--watch", is_flag=True, help="Show it anew every second until Ctrl-C.")
 @click.pass_obj
-def status(chosen: Chosen, *, as_json: bool, watch: bool) -> None:
+def status(chosen: Chosen, *, for_programs: bool, watch: bool) -> None:
     """Show what is under way, what is done, and what needs somebody."""
     from xnat_watchd.status import verdict
 
     picture = _picture(chosen)
-    if as_json:
-        json.dump(picture, sys.stdout, indent=2, ensure_ascii=False)
-        click.echo()
+    if for_programs:
+        as_json(picture)
     elif watch:
         _watch(chosen)
     else:
-        click.echo(screen(picture))
+        click.echo(screen(picture, of_folder=chosen.drop is not None))
     sys.exit(verdict(picture, resting=False))
 
 
-def screen(picture: Snapshot) -> str:
-    """Give the status as text."""
-    lines = [_head(picture), *_gate(picture), *_counts(picture), *_under_way(picture), *_attention(picture)]
+def screen(picture: Snapshot, *, of_folder: bool = False) -> str:
+    """Give the status as text. In a folder of ZIPs that are sent once, nothing has to run."""
+    lines = [*_head(picture, of_folder=of_folder), *_gate(picture), *_counts(picture), *_under_way(picture), *_attention(picture)]
     return "\n".join(lines)
 
 
@@ -105,23 +121,26 @@ def _watch(chosen: Chosen) -> None:
     with Live(refresh_per_second=4, screen=True) as live:
         try:
             while True:
-                live.update(Text(screen(_picture(chosen))))
+                live.update(Text(screen(_picture(chosen), of_folder=chosen.drop is not None)))
                 time.sleep(1)
         except KeyboardInterrupt:
             return
 
 
-def _head(picture: Snapshot) -> str:
-    running = "running" if picture["daemon"]["running"] else "NOT RUNNING"
+def _head(picture: Snapshot, *, of_folder: bool) -> list[str]:
+    server, running = picture["xnat"]["server"], "running" if picture["daemon"]["running"] else "NOT RUNNING"
+    said = f"xnat-watchd is {running}, for {server}"
+    if of_folder and running == "NOT RUNNING":
+        said = f"A folder of ZIPs for {server}, where nothing runs now"
     at, age = picture["at"][:19].replace("T", " "), picture["age"]
     ago = f" ({age} seconds ago)" if age else ""
-    return f"xnat-watchd is {running}, for {picture['xnat']['server']}, as of {at} UTC{ago}"
+    return [*paragraph(said), f"as of {at} UTC{ago}"]
 
 
 def _gate(picture: Snapshot) -> list[str]:
     shut = [] if picture["gate"]["open"] else [("XNAT", picture["gate"])]
     shut += [(f"project {name}", gate) for name, gate in picture["projects_shut"].items()]
-    return [f"  paused for {what}: {gate['why']}. {gate['advice']}" for what, gate in shut]
+    return [line for what, gate in shut for line in ("", *_worry(f"Paused for {what}: ", gate, ""))]
 
 
 def _counts(picture: Snapshot) -> list[str]:
@@ -129,38 +148,55 @@ def _counts(picture: Snapshot) -> list[str]:
     for counts in picture["studies"].values():
         for standing, n in counts.items():
             standings[standing] = standings.get(standing, 0) + n
-    told = ", ".join(f"{n} {state}" for state, n in sorted(picture["deliveries"].items())) or "none yet"
-    studies = ", ".join(f"{n} {standing}" for standing, n in sorted(standings.items())) or "none yet"
-    ignored = len(picture["ignored"])
-    settling = picture["daemon"].get("settling", 0)
-    return [
-        f"  ZIPs:    {told}" + (f"; {settling} still arriving" if settling else ""),
-        f"  studies: {studies}",
-        *([f"  ignored: {ignored} files in the drop folder that are no whole ZIP"] if ignored else []),
-    ]
+    ignored, settling = len(picture["ignored"]), picture["daemon"].get("settling", 0)
+    told = {
+        "ZIPs": _counted(picture["deliveries"], ZIPS) + (f"; {settling} still arriving" if settling else ""),
+        "studies": _counted(standings, STUDIES),
+        "left alone": f"{ignored} in the drop folder: no whole ZIP{'s' if ignored > 1 else ''}" if ignored else "",
+    }
+    return ["", *(f"  {padded(name, 12)}{said}" for name, said in told.items() if said)]
+
+
+def _counted(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
+    """Give counts in the order of the words: what needs somebody first."""
+    known = [f"{counts[name]} {word}" for name, word in words.items() if counts.get(name)]
+    return ", ".join(known) or "none yet"
 
 
 def _under_way(picture: Snapshot) -> list[str]:
     rows = picture["under_way"]
-    lines = [
-        f"  {row['item']:<8} {row['project']:<16} {row['progress']:<9} {row['standing']:<8} {row['why'] or ''}".rstrip()
-        for row in rows[:MOST]
-    ]
+    lines = [line for row, lead in _led(rows[:MOST], "project", "progress", "standing")
+             for line in paragraph(row["why"] or "", first=lead, rest=" " * 8)]  # fmt: skip
     sending = [
-        f"  sending  {one['sent'] / 1e6:8.1f} of {one['size'] / 1e6:.1f} MB" for one in picture["daemon"]["uploads"]
+        f"  sending {one['sent'] / 1e6:.1f} of {one['size'] / 1e6:.1f} MB" for one in picture["daemon"]["uploads"]
     ]
-    more = [f"  … and {len(rows) - MOST} more"] if len(rows) > MOST else []
-    return ["", "Under way", *lines, *sending, *more] if rows else []
+    return ["", "Under way", *lines, *sending, *_more(rows)] if rows else []
+
+
+def _led(rows: Iterable[Mapping[str, Any]], *columns: str) -> list[tuple[Mapping[str, Any], str]]:
+    """Give each row with its lead: the item and these columns, below each other."""
+    cells = [[plain(row[name]) for name in ("item", *columns)] for row in rows]
+    widths = [max(width(line[n]) for line in cells) for n in range(len(columns) + 1)] if cells else []
+    leads = ("  " + "".join(f"{padded(t, w)}  " for t, w in zip(line, widths, strict=True)) for line in cells)
+    return list(zip(rows, leads, strict=True))
 
 
 def _attention(picture: Snapshot) -> list[str]:
     rows = picture["attention"]
     if not rows:
         return ["", "Nothing needs attention."] if picture["gate"]["open"] else []
-    lines = [
-        line for row in rows[:MOST] for line in (f"  {row['item']:<8} {row['why']}", f"           {row['advice']}")
-    ]
-    return ["", "Needs attention", *lines, *([f"  … and {len(rows) - MOST} more"] if len(rows) > MOST else [])]
+    lines = [line for row, lead in _led(rows[:MOST]) for line in _worry(lead, row, row["item"])]
+    told = next((row["item"] for row in rows if row["item"][:1].isdigit()), None)
+    more = ["", f"`xnat-watchd show {told}` tells more; any other item likewise."] if told else []
+    return ["", "Needs attention", *lines, *_more(rows), *more]
 
 
-MOST = 20  #: rows of a list that fit on a screen
+def _worry(lead: str, row: Mapping[str, Any], item: str) -> list[str]:
+    """Give what is wrong, and below it what to do."""
+    indent = " " * min(width(lead), 12)
+    return [*paragraph(row["why"], first=lead, rest=indent),
+            *paragraph(advised(row["advice"], item), first=f"{indent}-> ")]  # fmt: skip
+
+
+def _more(rows: list[Any]) -> list[str]:
+    return [f"  and {len(rows) - MOST} more"] if len(rows) > MOST else []

@@ -15,6 +15,7 @@ import click
 
 from xnat_watchd.cli.chosen import STDIN, TERMINAL, is_there
 from xnat_watchd.cli.progress import Uploads, shown
+from xnat_watchd.cli.screen import advised, say
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.credentials import Credential
@@ -63,13 +64,13 @@ def _said(ledger: Ledger, studies: Sequence[Study]) -> Exit:
     held = [study for study in studies if study["standing"] == "held"]
     waiting = [study for study in studies if study["standing"] not in ("held", "done")]
     for study in held:
-        click.echo(f"{study['item']} needs attention: {study['why']}. {study['advice']}")
+        say(f"{study['item']} needs attention: {study['why']}. {advised(study['advice'], study['item'])}")
     for study in waiting:
         why = study["why"] or ("waits for an earlier delivery of the same study" if study["barred"] else "not done")
-        click.echo(f"{study['item']} {study['progress']}, {study['standing']}: {why}")
+        say(f"{study['item']} {study['progress']}, {study['standing']}: {why}")
     click.echo(f"{len(studies) - len(held) - len(waiting)} of {len(studies)} complete", err=True)
     if gate.shut:
-        click.echo(f"XNAT: {gate.why}. {gate.advice}")
+        say(f"XNAT: {gate.why}. {gate.advice}")
         return Exit.LOGIN if gate.login else Exit.UNAVAILABLE
     if held:
         return Exit.ATTENTION
