@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from xnat_watchd.core.refusals import WAITED_FOR
+
 if TYPE_CHECKING:  # a third of the time that `--help` may take, which asks for the exit codes only
     from xnat_watchd.adapters.ledger import Ledger
 
@@ -83,9 +85,16 @@ def verdict(picture: Snapshot, *, resting: bool) -> Exit:
         return Exit.LOGIN if gate["login"] else Exit.UNAVAILABLE
     if picture["attention"]:
         return Exit.ATTENTION
+    if resting and waited_for(picture):
+        return Exit.WAITING
     if resting and any(one["due"] or one["standing"] != "waiting" for one in picture["under_way"]):
         return Exit.WAITING  # what waits for the setting `until` has come as far as was asked for
     return Exit.FINE
+
+
+def waited_for(picture: Snapshot) -> Rows:
+    """Give the ZIPs in the drop folder that are not taken, but may be later."""
+    return [one for one in picture["ignored"] if (one["why"], one["advice"]) in WAITED_FOR]
 
 
 def sentence(picture: Snapshot) -> str:

@@ -42,11 +42,11 @@ def archive(chosen: Chosen, names: tuple[str, ...], label: str | None, *, dry_ru
     The plan is shown first. Only what XNAT calls READY is archived, only in this project, and only if it still is
     what was shown; then it gets demographics like any other study.
     """
-    from xnat_watchd.cli.working import must_be_sure
+    from xnat_watchd.cli.working import must_be_sure, ourselves
 
     _check(label, names)
-    settings = chosen.settings()
-    project, credential = chosen.its_project(settings), chosen.credential(settings)
+    settings, credential = ourselves(chosen)
+    project = chosen.its_project(settings)
     lines = _planned(chosen, settings, credential, (project, names, label))
     to_do = [line for line in lines if line.find]
     if lines:

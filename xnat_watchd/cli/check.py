@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from xnat_watchd.cli.chosen import Chosen
+from xnat_watchd.cli.rights import become_owner
 
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def _checks(chosen: Chosen) -> Iterator[Check]:
     from xnat_watchd.server_checks import of_server
 
     try:
-        eyes = _become_the_service(chosen.places().ledger.parent)
+        eyes = become_owner(chosen.places().ledger.parent)
         settings = chosen.settings()
     except Refusal as refused:
         yield error("configuration", str(refused), refused.advice)
@@ -58,24 +58,6 @@ def _checks(chosen: Chosen) -> Iterator[Check]:
     yield ok("configuration", f"{file}, looked at as the user {eyes}")
     yield from of_machine(settings)
     yield from of_server(settings, search_of(settings).credential, SystemClock())
-
-
-def _become_the_service(folder: Path) -> str:
-    """Leave root's rights, where the service is another user: the one who has the ledger's folder. Gives our name."""
-    import pwd
-
-    uid = os.geteuid()
-    try:
-        owner = pwd.getpwuid(folder.stat().st_uid)
-    except (OSError, KeyError):  # no such folder yet, or a user without a name
-        return f"number {uid}"
-    if uid == 0 and owner.pw_uid != 0:
-        os.initgroups(owner.pw_name, owner.pw_gid)
-        os.setgid(owner.pw_gid)
-        os.setuid(owner.pw_uid)
-        os.environ["HOME"] = owner.pw_dir
-        return owner.pw_name
-    return owner.pw_name if owner.pw_uid == uid else f"number {uid}"
 
 
 def _line(one: Check) -> str:

@@ -43,9 +43,11 @@ def demographics(chosen: Chosen, subjects: tuple[str, ...], file: Path | None, *
     What somebody entered is kept, unless the configuration says `overwrite`. Sessions that do not agree about a
     person settle nothing. Only names of what is known are shown, never the values.
     """
+    from xnat_watchd.cli.working import ourselves
+
     labels = _read(file) if file else list(subjects)
-    settings = chosen.settings()
-    project, credential = chosen.its_project(settings), chosen.credential(settings)
+    settings, credential = ourselves(chosen)
+    project = chosen.its_project(settings)
     lines = _planned(chosen, settings, credential, project, labels if file or subjects else None)
     if lines:
         table.show([{"subject": line.subject, "what": _what(line)} for line in lines], ["subject"], note="what")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xnat_watchd.cli import one_off, table
 from xnat_watchd.cli.chosen import Chosen, drop_option, project_option, server_options
+from xnat_watchd.cli.screen import advised, say
 
 if TYPE_CHECKING:
     from xnat_watchd.core.ports import Log
@@ -51,7 +53,11 @@ def run(chosen: Chosen, until: str | None, *, once: bool) -> None:
     if not once:
         sys.exit(_serve(chosen, settings))
     code, picture = _once(chosen, settings, until)
-    _say_what_remains(chosen, picture)
+    for line in _remains(picture):
+        say(line)
+    if chosen.drop and picture["deliveries"]:
+        say(f"The ZIPs lie below {chosen.drop / one_off.FOLDER}; `xnat-watchd --drop DIR status` and `show ITEM` "
+            "tell about them.", err=True)  # fmt: skip
     sys.exit(code)
 
 
@@ -65,10 +71,12 @@ def _serve(chosen: Chosen, read: Callable[[], Settings]) -> Exit:
 
 def _once(chosen: Chosen, read: Callable[[], Settings], until: str | None) -> tuple[Exit, Snapshot]:
     from xnat_watchd import daemon
-    from xnat_watchd.cli import one_off, working
+    from xnat_watchd.cli import working
     from xnat_watchd.cli.progress import shown
+    from xnat_watchd.cli.rights import become_owner
 
     settings = read()
+    become_owner(settings.ledger.path.parent)
     if chosen.drop:
         one_off.remember(chosen.drop, settings.xnat.server, settings.xnat.project)
     if until and working.is_served(settings.ledger.path):
@@ -92,15 +100,23 @@ def _log(settings: Settings) -> Log:
     return logs.configure(settings.logs.format, stream=opened(file) if file else None)
 
 
-def _say_what_remains(chosen: Chosen, picture: Snapshot) -> None:
-    from xnat_watchd import daemon
-    from xnat_watchd.cli import one_off
+def _remains(picture: Snapshot) -> list[str]:
+    """Give what is not complete, and why, a sentence for each: the last words."""
+    from xnat_watchd.status import waited_for
 
-    for line in daemon.remains(picture):
-        click.echo(line)
-    if chosen.drop and picture["deliveries"]:
-        click.echo(f"The ZIPs lie below {chosen.drop / one_off.FOLDER}; look with `xnat-watchd --drop DIR status`.",
-                   err=True)  # fmt: skip
+    gate, later = picture["gate"], waited_for(picture)
+    shut = [] if gate["open"] else [f"XNAT: {gate['why']}. {gate['advice']}"]
+    held = [
+        f"{one['item']} needs attention: {one['why']}. {advised(one['advice'], one['item'])}"
+        for one in picture["attention"]
+    ]
+    waiting = [
+        f"{one['item']} {one['progress']}, {one['standing']}: {one['why'] or 'not done'}"
+        for one in picture["under_way"]
+    ]
+    coming = [f"{table.counted(later, 'ZIP')} in the folder not taken: not whole yet, or in use. `status` names them."]
+    nothing = ["everything is complete" if picture["deliveries"] else "no ZIP lies in the folder"]
+    return [*shut, *held, *waiting, *(coming if later else [])] or nothing
 
 
 def _as_far_as(settings: Settings, until: str | None) -> Settings:

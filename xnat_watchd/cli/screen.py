@@ -71,7 +71,7 @@ def advised(advice: str, item: str) -> str:
 
 
 def as_json(thing: object) -> None:
-    """Print JSON: every letter as it is, and what a terminal would obey as `\\u` escapes, which mean the same."""
+    """Print JSON: every letter as it is, and what a terminal would obey as escapes, which mean the same."""
     text = json.dumps(thing, indent=2, ensure_ascii=False)
     click.echo("\n".join(line if line.isprintable() else "".join(_escaped(line)) for line in text.split("\n")))
 

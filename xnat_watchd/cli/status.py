@@ -54,8 +54,8 @@ def status(chosen: Chosen, *, for_programs: bool, watch: bool) -> None:
 
 def screen(picture: Snapshot, *, of_folder: bool = False) -> str:
     """Give the status as text. In a folder of ZIPs that are sent once, nothing has to run."""
-    lines = [*_head(picture, of_folder=of_folder), *_gate(picture), *_counts(picture), *_under_way(picture), *_attention(picture)]
-    return "\n".join(lines)
+    parts = (_gate, _counts, _under_way, _attention)
+    return "\n".join([*_head(picture, of_folder=of_folder), *(line for part in parts for line in part(picture))])
 
 
 def _picture(chosen: Chosen) -> Snapshot:
@@ -144,6 +144,8 @@ def _gate(picture: Snapshot) -> list[str]:
 
 
 def _counts(picture: Snapshot) -> list[str]:
+    from xnat_watchd.status import waited_for
+
     standings: dict[str, int] = {}
     for counts in picture["studies"].values():
         for standing, n in counts.items():
@@ -154,7 +156,9 @@ def _counts(picture: Snapshot) -> list[str]:
         "studies": _counted(standings, STUDIES),
         "left alone": f"{ignored} in the drop folder: no whole ZIP{'s' if ignored > 1 else ''}" if ignored else "",
     }
-    return ["", *(f"  {padded(name, 12)}{said}" for name, said in told.items() if said)]
+    names = [line for one in waited_for(picture)[:MOST] if one["name"]
+             for line in paragraph(f"{one['name']}: {one['why']}", first=" " * 14, rest=" " * 16)]  # fmt: skip
+    return ["", *(f"  {padded(name, 12)}{said}" for name, said in told.items() if said), *names]
 
 
 def _counted(counts: Mapping[str, int], words: Mapping[str, str]) -> str:

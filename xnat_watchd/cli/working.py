@@ -33,11 +33,28 @@ Study = Mapping[str, Any]
 
 def carry(chosen: Chosen, settings: Settings, credential: Credential, finds: Sequence[Find]) -> Exit:
     """Put these studies into the ledger, see them through, say what remains, and give the exit code."""
-    with _ledger(settings.ledger.path, read_only=False) as ledger:
+    path = settings.ledger.path
+    with _ledger(path, read_only=False) as ledger:
         keys = [ledger.found.admit(find, datetime.now(UTC)).key for find in finds]
-        if not _follow(chosen, ledger, settings.ledger.path, keys):
-            _carry_ourselves(settings, credential, keys)
-        return _said(ledger, ledger.found.standings(keys))
+        return see_through(chosen, ledger, path, keys, (settings, credential))
+
+
+def see_through(
+    chosen: Chosen, ledger: Ledger, path: Path, keys: Collection[int], ours: tuple[Settings, Credential] | None
+) -> Exit:
+    """Watch the service carry these studies, or carry them with what is `ours`; say what remains, give the code."""
+    if not _follow(chosen, ledger, path, keys) and ours is not None:
+        _carry_ourselves(*ours, keys)
+    return _said(ledger, ledger.found.standings(keys))
+
+
+def ourselves(chosen: Chosen) -> tuple[Settings, Credential]:
+    """Give what is needed to do the work here, with the rights of whoever has the ledger; `Refusal` if we lack it."""
+    from xnat_watchd.cli.rights import become_owner
+
+    settings = chosen.settings()
+    become_owner(settings.ledger.path.parent)
+    return settings, chosen.credential(settings)
 
 
 def is_served(ledger: Path) -> bool:

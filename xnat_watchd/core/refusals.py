@@ -8,6 +8,8 @@ Reason = tuple[str, str]  #: why it is not taken, and what to do (empty: nothing
 
 STILL_WRITTEN = ("still being written to", "")
 NOT_COMPLETE = ("not complete yet: its directory does not read", "")
+IN_USE = ("in use by another program", "")
+WAITED_FOR = frozenset({STILL_WRITTEN, NOT_COMPLETE, IN_USE})  #: of a ZIP that may be taken later
 NO_PROJECT = ("no project", "Move it into a folder that is named after its XNAT project.")
 
 
@@ -16,7 +18,7 @@ def refusal(error: OSError) -> Reason:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "may not be read or moved by the service", "Give the service's group the right to write there."
     if error.errno in (errno.EBUSY, errno.ETXTBSY):
-        return "in use by another program", ""
+        return IN_USE
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "no space left to take it", "Free some space on the disk of the work folder."
     return f"cannot be taken ({errno.errorcode.get(error.errno or 0, 'unknown fault')})", "Look at the disk."

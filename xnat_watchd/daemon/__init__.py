@@ -4,6 +4,6 @@
 `keeper` keeps the login fresh, `reload` exchanges the settings, `service` starts and stops all of it in order.
 """
 
-from xnat_watchd.daemon.service import remains, run
+from xnat_watchd.daemon.service import run
 
-__all__ = ["remains", "run"]
+__all__ = ["run"]

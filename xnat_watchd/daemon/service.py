@@ -76,18 +76,6 @@ def run(
     return verdict(last[0], resting=True) if once else Exit.FINE, last[0]
 
 
-def remains(picture: Snapshot) -> list[str]:
-    """Say what is not complete, and why: the last words of `run --once`."""
-    waiting = [
-        f"{one['item']} {one['progress']}, {one['standing']}: {one['why'] or 'not done'}"
-        for one in picture["under_way"]
-    ]
-    held = [f"{one['item']} needs attention: {one['why']}. {one['advice']}" for one in picture["attention"]]
-    gate = picture["gate"]
-    shut = [] if gate["open"] else [f"XNAT: {gate['why']}. {gate['advice']}"]
-    return [*shut, *held, *waiting] or ["everything is complete"]
-
-
 def _attend(
     daemon: Daemon,
     attendant: Attendant,
