@@ -151,3 +151,12 @@ def scan() -> Callable[..., bytes]:
         return zipped([(f"{n}.dcm", instance(study, 1, n, **about)) for n in range(1, images + 1)])
 
     return make
+
+
+@pytest.fixture
+def scans(tmp_path: Path, scan: Callable[..., bytes]) -> Path:
+    """Give a folder with one ZIP."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / "scan.zip").write_bytes(scan())
+    return folder

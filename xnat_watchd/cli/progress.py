@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,18 @@ _TROUBLE = {"held": "held", "postponed": "waits", "returned": "goes on later", "
 _FOUND = {"prearchive": "found in XNAT's prearchive", "archive": "found in XNAT's archive"}
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some studies, and the number of the event after which their story is told."""
+
+    keys: Collection[int]
+    since: int
+
+
 @contextmanager
-def shown(ledger: Path, keys: Collection[int] | None = None) -> Iterator[Seen]:
-    """Give what is to be called several times a second while studies are worked on: `keys`, or all."""
-    course = _Course(ledger, keys)
+def shown(ledger: Path, part: Part | None = None) -> Iterator[Seen]:
+    """Give what is to be called several times a second while studies are worked on: these, or all."""
+    course = _Course(ledger, part)
     try:
         if sys.stderr.isatty():
             with _bars(course) as seen:
@@ -58,11 +67,11 @@ def _said(event: Event) -> str:
 class _Course:
     """The ledger, opened when there is one, and how far its events were told."""
 
-    def __init__(self, path: Path, keys: Collection[int] | None) -> None:
-        self._path, self._keys = path, keys
+    def __init__(self, path: Path, part: Part | None) -> None:
+        self._path, self._keys = path, part.keys if part else None
         self._ledger: Ledger | None = None
-        self._told = self.began = 0
-        if self.opened() is not None and keys is None:
+        self._told = self.began = part.since if part else 0
+        if part is None and self.opened() is not None:
             self._told = self.began = self.ledger.courses.now()
 
     @property

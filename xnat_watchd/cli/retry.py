@@ -84,13 +84,15 @@ def _let_go_on(
 ) -> None:
     """Release them and see them through. What they need to be carried here is looked for before anything changes."""
     from xnat_watchd.cli import working
+    from xnat_watchd.cli.progress import Part
 
     path = chosen.places().ledger
     ours = None if later or working.is_served(path) else working.ourselves(chosen)
     with chosen.ledger(path, read_only=False) as ledger:
+        part = Part(studies.values(), ledger.courses.now())
         for key in studies.values():
             ledger.studies.release(key, datetime.now(UTC), subject=subject, label=label)
         for name in studies:
             click.echo(f"{name} goes on")
         if not later:
-            sys.exit(working.see_through(chosen, ledger, path, studies.values(), ours))
+            sys.exit(working.see_through(chosen, ledger, path, part, ours))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xnat_watchd.cli.chosen import STDIN, TERMINAL, is_there
-from xnat_watchd.cli.progress import Uploads, shown
+from xnat_watchd.cli.progress import Part, Uploads, shown
 from xnat_watchd.cli.screen import advised, say
 
 if TYPE_CHECKING:
@@ -35,17 +35,18 @@ def carry(chosen: Chosen, settings: Settings, credential: Credential, finds: Seq
     """Put these studies into the ledger, see them through, say what remains, and give the exit code."""
     path = settings.ledger.path
     with _ledger(path, read_only=False) as ledger:
+        since = ledger.courses.now()
         keys = [ledger.found.admit(find, datetime.now(UTC)).key for find in finds]
-        return see_through(chosen, ledger, path, keys, (settings, credential))
+        return see_through(chosen, ledger, path, Part(keys, since), (settings, credential))
 
 
 def see_through(
-    chosen: Chosen, ledger: Ledger, path: Path, keys: Collection[int], ours: tuple[Settings, Credential] | None
+    chosen: Chosen, ledger: Ledger, path: Path, part: Part, ours: tuple[Settings, Credential] | None
 ) -> Exit:
     """Watch the service carry these studies, or carry them with what is `ours`; say what remains, give the code."""
-    if not _follow(chosen, ledger, path, keys) and ours is not None:
-        _carry_ourselves(*ours, keys)
-    return _said(ledger, ledger.found.standings(keys))
+    if not _follow(chosen, ledger, path, part) and ours is not None:
+        _carry_ourselves(*ours, part)
+    return _said(ledger, ledger.found.standings(part.keys))
 
 
 def ourselves(chosen: Chosen) -> tuple[Settings, Credential]:
@@ -65,12 +66,12 @@ def is_served(ledger: Path) -> bool:
     return is_there(ledger) and is_held(lock_of(ledger))
 
 
-def _carry_ourselves(settings: Settings, credential: Credential, keys: Collection[int]) -> None:
+def _carry_ourselves(settings: Settings, credential: Credential, part: Part) -> None:
     from xnat_watchd.daemon import errand
 
     knock_anew(settings, credential)
-    with shown(settings.ledger.path, keys) as seen:
-        errand.carry(settings, credential, quiet(), keys, seen)
+    with shown(settings.ledger.path, part) as seen:
+        errand.carry(settings, credential, quiet(), part.keys, seen)
 
 
 def _said(ledger: Ledger, studies: Sequence[Study]) -> Exit:
@@ -111,19 +112,19 @@ def follow_all(chosen: Chosen, settings: Settings) -> tuple[Exit, Snapshot] | No
     return verdict(picture, resting=True), picture
 
 
-def _follow(chosen: Chosen, ledger: Ledger, path: Path, keys: Collection[int]) -> bool:
+def _follow(chosen: Chosen, ledger: Ledger, path: Path, part: Part) -> bool:
     from xnat_watchd.daemon.rest import at_rest
 
     def is_over() -> bool:
-        return at_rest(ledger, ledger.found.standings(keys), datetime.now(UTC))
+        return at_rest(ledger, ledger.found.standings(part.keys), datetime.now(UTC))
 
-    return is_served(path) and _watch(chosen, path, keys, is_over)
+    return is_served(path) and _watch(chosen, path, part, is_over)
 
 
-def _watch(chosen: Chosen, path: Path, keys: Collection[int] | None, is_over: Callable[[], bool]) -> bool:
+def _watch(chosen: Chosen, path: Path, part: Part | None, is_over: Callable[[], bool]) -> bool:
     """Show what the service does until it is over or somebody types Ctrl-C. False where the service is gone before."""
     click.echo("the service that runs here does it; Ctrl-C ends the watching only", err=True)
-    with shown(path, keys) as seen:
+    with shown(path, part) as seen:
         try:
             while is_served(path):
                 seen(_uploads(chosen))
