@@ -15,11 +15,14 @@ from threading import Event
 import click
 import pytest
 
-from tests.others import entered_by_others
+from tests.dicom import instance
+from tests.others import beside_others, entered_by_others
+from tests.station import zipped
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat_gateway import XnatServer
 from xnat_watchd.cli import commands
+from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.sandbox import Sandbox
 
 TESTS = Path(__file__).parents[1]
@@ -52,6 +55,7 @@ GATEWAY, LINE, SHARES = (
     *("adapters/gateway/test_xnat_gateway.py", "adapters/gateway/test_xnat_gateway_line.py"),
     "whole/test_share_tables.py",
 )
+UNSENT = f"{TOOLKIT}::test_what_cannot_be_sent_is_said_at_the_end_and_goes_on_when_it_can"
 WHATEVER = f"{TOOLKIT}::test_whatever_goes_wrong_is_one_sentence_and_an_exit_code"
 ONE_LABEL = f"{LABELS}::test_a_session_is_named_by_subject_date_time_and_modality"
 KILLED = "services/test_crash_sweep.py::test_a_kill_at_any_moment_neither_loses_nor_doubles"
@@ -76,7 +80,8 @@ DEFECTS: dict[int, tuple[str, Caught | Impossible]] = {
         "adapters/test_clock.py::test_the_clock_gives_the_time_of_day_in_utc_and_says_so",
         "adapters/test_logs.py::test_a_json_line_holds_event_level_time_and_facts")),
     7: ("exit status 0 whatever failed", Caught(
-        WHATEVER, f"{TOOLKIT}::test_what_cannot_be_sent_is_said_at_the_end_and_goes_on_when_it_can",
+        WHATEVER, UNSENT, f"{TOOLKIT}::test_where_there_is_nothing_to_send_that_is_said",
+        f"{SHARES}::test_the_command_says_when_the_server_is_down_or_refuses_us",
         "docs/test_readme.py::test_every_exit_code_is_in_the_readme")),
     8: ("its papers say what is not so", Caught(
         "docs/test_readme.py::test_every_option_that_the_readme_names_exists",
@@ -122,10 +127,14 @@ DEFECTS: dict[int, tuple[str, Caught | Impossible]] = {
         "adapters/test_credentials.py::test_half_a_login_is_refused_and_the_next_source_is_not_asked",
         "cli/test_chosen.py::test_one_user_never_gets_anothers_password")),
     # Upload.
-    26: ("`a.zip.part` is taken for a ZIP", Caught(LEFT_ALONE)),
-    27: ("`A.ZIP` is not", Caught(f"{ROUTE}::test_two_studies_and_clutter_in_one_zip_become_two_sessions")),
+    26: ("`a.zip.part` is taken for a ZIP", Caught(
+        f"{TOOLKIT}::test_only_what_is_named_as_a_zip_is_taken_for_one")),
+    27: ("`A.ZIP` is not", Caught(
+        f"{TOOLKIT}::test_only_what_is_named_as_a_zip_is_taken_for_one",
+        f"{ROUTE}::test_two_studies_and_clutter_in_one_zip_become_two_sessions")),
     28: ("a ZIP that is still being copied is sent", Caught(
-        LEFT_ALONE, "core/test_settling.py::test_a_file_is_quiet_only_after_it_stood_still_for_long_enough")),
+        LEFT_ALONE, f"{TOOLKIT}::test_where_there_is_nothing_to_send_that_is_said",
+        "core/test_settling.py::test_a_file_is_quiet_only_after_it_stood_still_for_long_enough")),
     29: ("every run sends everything again", Caught(
         f"{ROUTE}::test_the_same_zip_again_changes_nothing", f"{TOOLKIT}::test_a_folder_is_sent_once_and_remembered")),
     30: ("the answer that names the place is thrown away", Caught(
@@ -135,15 +144,20 @@ DEFECTS: dict[int, tuple[str, Caught | Impossible]] = {
     32: ("clutter in a ZIP leaves half a session", Caught(
         f"{ROUTE}::test_two_studies_and_clutter_in_one_zip_become_two_sessions",
         f"{GATEWAY}::test_a_newer_server_is_sent_what_its_importer_needs")),
-    33: ("nothing is tried again", Caught(f"{REFUSALS}::test_a_server_that_is_down_holds_nothing", KILLED)),
-    34: ("the real error is hidden by one in the reporting", Caught(WHATEVER)),
+    33: ("nothing is tried again", Caught(
+        "docs/test_defects.py::test_what_failed_is_tried_again_by_itself",
+        f"{REFUSALS}::test_a_server_that_is_down_holds_nothing", KILLED)),
+    34: ("the real error is hidden by one in the reporting", Caught(
+        WHATEVER, f"{TOOLKIT}::test_a_server_that_is_down_leaves_all_as_it_was")),
     35: ("subjects are named after files, in a list that is overwritten", Caught(
         f"{PREARCHIVE}::test_subjects_that_came_to_be_by_our_hand_are_told_from_the_others",
         f"{LABELS}::test_a_subject_is_what_xnat_makes_of_the_listed_name")),
     # Archive.
     36: ("everybody's sessions are archived, parked ones too", Caught(
         f"{PREARCHIVE}::test_only_what_is_ready_in_this_project_is_taken",
-        f"{TOOLKIT}::test_what_others_put_into_the_prearchive_is_shown_and_archived")),
+        f"{TOOLKIT}::test_what_others_put_into_the_prearchive_is_shown_and_archived",
+        f"{TOOLKIT}::test_nothing_is_archived_that_was_not_shown",
+        f"{TOOLKIT}::test_a_folder_is_sent_once_and_remembered")),
     37: ("they go to whatever project they lie in", Caught(
         f"{PREARCHIVE}::test_only_what_is_ready_in_this_project_is_taken",
         f"{PREARCHIVE}::test_a_project_that_may_not_be_changed_is_refused_before_anything_is_read")),
@@ -166,7 +180,8 @@ DEFECTS: dict[int, tuple[str, Caught | Impossible]] = {
     44: ("tags are found by their English names", Caught(
         "adapters/gateway/test_xnat_gateway_answers.py::test_a_dump_is_believed_only_with_the_studys_own_uid")),
     45: ("only one kind of error is caught around the subject", Caught(
-        f"{LABELS}::test_whatever_a_header_says_a_label_is_sound_or_undecided")),
+        f"{LABELS}::test_whatever_a_header_says_a_label_is_sound_or_undecided",
+        f"{PREARCHIVE}::test_one_session_that_cannot_be_read_does_not_stop_the_others")),
     # Demographics.
     46: ("`012W` is 12 years, `045` is 4", Caught(
         f"{DEMOGRAPHICS}::test_an_age_is_read_by_the_standard_and_never_guessed")),
@@ -174,7 +189,7 @@ DEFECTS: dict[int, tuple[str, Caught | Impossible]] = {
         f"{DEMOGRAPHICS}::test_an_age_is_read_by_the_standard_and_never_guessed",
         f"{DEMOGRAPHICS}::test_a_newborn_has_an_age")),
     48: ("one bad value ends it for all other subjects", Caught(
-        f"{DEMOGRAPHICS}::test_what_is_missing_or_invalid_is_not_written",
+        f"{DESCRIBED}::test_a_value_that_is_none_stops_nothing",
         f"{DESCRIBED}::test_a_subject_that_is_not_there_does_not_stop_the_others")),
     49: ("the last scan wins, and an empty tag takes a good value away", Caught(
         f"{DESCRIBED}::test_sessions_that_do_not_agree_about_a_person_settle_nothing",
@@ -213,12 +228,14 @@ DEFECTS: dict[int, tuple[str, Caught | Impossible]] = {
         "adapters/gateway/test_xnat_gateway_answers.py::test_segments_of_a_path_stay_segments",
         "core/test_share_table.py::test_what_is_not_listed_is_waited_for_and_never_asked_for")),
     62: ("a login session is left open by each run", Caught(
+        LISTED,
         f"{GATEWAY}::test_a_gateway_logs_out_although_the_program_stops")),
     63: ("any fault is called a failed connection", Caught(
         f"{SHARES}::test_the_command_says_when_the_server_is_down_or_refuses_us", WHATEVER)),
     64: ("nobody asks whether we may share there", Caught(
         f"{SHARES}::test_a_label_of_someone_else_and_a_missing_right_fail_with_the_next_step")),
     65: ("nothing is kept of what was done", Caught(
+        f"{SHARES}::test_a_table_comes_true_with_every_session_and_those_that_come_later",
         f"{SHARES}::test_the_command_shows_the_plan_shares_once_and_says_whether_all_is_true")),
     66: ("all sessions or none, under no other label", Caught(
         "core/test_share_table.py::test_a_pattern_chooses_sessions_by_label",
@@ -258,7 +275,7 @@ def names_in(file: str) -> frozenset[str]:
     return frozenset(one.name for one in tree.body if isinstance(one, ast.FunctionDef))
 
 
-# -- three that are caught here ----------------------------------------------------------------------------
+# -- four that are caught here -----------------------------------------------------------------------------
 
 
 def test_no_option_takes_a_password() -> None:
@@ -289,3 +306,14 @@ def test_a_list_is_one_question(tmp_path: Path) -> None:
         assert len(server.gateway().subjects("P1")) == 20
         server.close()
     assert sum("subjects" in path for _, path, *_ in xnat.requests[asked:]) == 1
+
+
+@pytest.mark.parametrize("step", ["services/import", "services/archive", "dicomdump", "subjects/"])
+def test_what_failed_is_tried_again_by_itself(tmp_path: Path, step: str) -> None:
+    with beside_others(tmp_path, "1.8", ProjectRules) as (xnat, _, station):
+        station.drop("scan.zip", zipped([("1.dcm", instance())]))
+        xnat.faults.on("*", step).refuse(500, "Internal Server Error")
+        station.run()
+        xnat.faults.check()
+        assert station.standings() == [("1.1", "complete", "done")]
+        assert len(xnat.instances()) == 1

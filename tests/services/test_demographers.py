@@ -89,6 +89,15 @@ def test_it_is_replaced_where_the_settings_say_so(stand: Stand) -> None:
     assert stand.about("S1")["gender"] == "female"
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR:UserWarning")  # by pydicom, of what we write here
+def test_a_value_that_is_none_stops_nothing(stand: Stand) -> None:
+    archived_by_others(stand.xnat, "A", scan(1, age="45", birth="somewhen"), "S1", "E1")
+    archived_by_others(stand.xnat, "B", scan(2), "S2", "E2")
+    odd, sound = stand.plan("S1", "S2")
+    assert odd.fills == ("gender", "subject_gender")
+    assert sound.fills == ("age", "dob", "gender", "subject_age", "subject_dob", "subject_gender")
+
+
 def test_sessions_that_do_not_agree_about_a_person_settle_nothing(stand: Stand) -> None:
     archived_by_others(stand.xnat, "A", scan(1), "S1", "E1")
     archived_by_others(stand.xnat, "B", scan(2, birth="19320417"), "S1", "E2")

@@ -37,7 +37,7 @@ def user(tmp_path: Path, xnat: Sandbox) -> Iterator[User]:
 
 
 def test_projects_and_subjects_are_listed_for_people_programs_and_spreadsheets(user: User, xnat: Sandbox) -> None:
-    for n in range(3):
+    for n in (2, 0, 1):
         entered_by_others(xnat, f"S{n:03}", TECH)
     assert user.run("list").splitlines() == ["ID  NAME", "P1  P1"]
     table = user.try_("list", "--project", "P1").splitlines()
@@ -48,6 +48,7 @@ def test_projects_and_subjects_are_listed_for_people_programs_and_spreadsheets(u
     rows = list(csv.DictReader(io.StringIO(user.try_("list", "--project", "P1", "--csv"))))
     assert [row["label"] for row in rows] == ["S000", "S001", "S002"]
     assert user.talk[-1] == "3 subjects\n"
+    assert sum(method == "DELETE" and path == "/data/JSESSION" for method, path, *_ in xnat.requests) >= 4
     assert not any(user.home.iterdir())
 
 
@@ -55,16 +56,17 @@ def test_projects_and_subjects_are_listed_for_people_programs_and_spreadsheets(u
 
 
 def test_a_folder_is_sent_once_and_remembered(user: User, xnat: Sandbox, scans: Path, scan: Scan) -> None:
+    sent_by_others(xnat, "PARKED", scan(7, name="Bilby^Theodora", patient="ZQ-7733"), who=TECH)
     send = ("run", "--once", "--drop", str(scans), "--project", "P1")
     assert user.run(*send) == "everything is complete\n"
-    assert {(one.where, one.session) for one in xnat.instances()} == {("archive", LABEL)}
+    assert {(one.where, one.session) for one in xnat.instances()} == {("archive", LABEL), ("prearchive", "PARKED")}
     assert [path.name for path in (scans / ".xnat-watchd" / "done").glob("*/*")] == ["1_scan.zip"]
     (scans / "again.zip").write_bytes(scan())
     (scans / "notes.zip").write_bytes(EMPTY_ZIP)
     assert user.run(*send, expect=1).splitlines() == [
         "3 needs attention: the ZIP is empty. Export the study again and drop the new ZIP.",
     ]
-    assert len(xnat.instances()) == 2
+    assert len(xnat.instances()) == 4
     assert '"duplicate": 1' in user.try_("--drop", str(scans), "status", "--json", expect=1)
     assert "notes.zip" in user.try_("--drop", str(scans), "show", "3")
 
@@ -240,6 +242,18 @@ def test_where_there_is_nothing_to_send_that_is_said(user: User, tmp_path: Path)
     screen = user.try_("--drop", str(tmp_path / "empty"), "status")
     assert "half.zip: not complete yet" in screen
     assert "nothing runs now" in screen
+
+
+@NEWER
+def test_only_what_is_named_as_a_zip_is_taken_for_one(user: User, xnat: Sandbox, scan: Scan, tmp_path: Path) -> None:
+    left = ("a.zip.part", "a.zip.filepart", "x.zip.tmp", "notes.zip.txt", "zip", ".hidden.zip")
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    for name in (*left, "A.ZIP"):
+        (folder / name).write_bytes(scan())
+    assert user.try_("run", "--once", "--drop", str(folder), "--project", "P1") == "everything is complete\n"
+    assert {path.name for path in folder.iterdir()} == {*left, ".xnat-watchd"}
+    assert len(xnat.instances()) == 2
 
 
 @NEWER
