@@ -24,6 +24,26 @@ def test_programs_get_every_letter(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == ROWS
 
 
+def test_what_is_said_of_a_row_stands_below_it(capsys: pytest.CaptureFixture[str]) -> None:
+    table.show([{"id": "P1", "said": "-> fine\x1b[31m"}, {"id": "P2", "said": ""}], ("id",), note="said")
+    assert capsys.readouterr().out.splitlines() == ["ID", "P1", "    -> fine [31m", "P2"]
+
+
+@pytest.mark.parametrize("label", ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r=1", "\uff1d1", "a;=1", "a; -1"])
+def test_no_cell_begins_what_a_spreadsheet_computes(label: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Behind a semicolon too, which parts cells where a comma is in numbers."""
+    table.show([{"id": label}], ("id",), "csv")
+    cells = capsys.readouterr().out.splitlines()[1].split(";")
+    assert [cell for cell in cells if cell.strip(' "')[:1] in "=+-@\uff1d"] == []
+
+
+def test_no_form_lets_a_label_order_the_terminal_about(capsys: pytest.CaptureFixture[str]) -> None:
+    for form in ("table", "json", "csv"):
+        table.show([{"id": "\x1b]0;owned\x07\x9b2J\u202e"}], ("id",), form)
+    printed = capsys.readouterr().out
+    assert [c for c in printed if not c.isprintable() and c not in "\r\n"] == []
+
+
 def test_a_spreadsheet_computes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     table.show(ROWS, ("id", "name"), "csv")
     rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))

@@ -17,8 +17,15 @@ if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
 
     from xnat_watchd.checks import Check
 
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd check                             as the user who runs the service, or as root
+  xnat-watchd check --json                      for programs
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES, short_help="Say what is wrong, here or on the server.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.pass_obj
 def check(chosen: Chosen, *, as_json: bool) -> None:

@@ -21,6 +21,12 @@ if TYPE_CHECKING:  # the command that shows all of it needs all of it, but `--he
 PROJECT = "DEMO"
 LONGEST = 60.0  #: seconds after which the demo stops waiting for what it dropped
 LOOK = 0.2  #: seconds between two looks at the ledger
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd demo                              half a minute, and nothing is left behind
+  xnat-watchd demo --keep                       stays up for ZIPs of your own
+"""
 
 SETTINGS = """\
 [xnat]
@@ -35,7 +41,7 @@ quiet_for = "1s"
 """
 
 
-@click.command(short_help="All of it on this machine, in half a minute.")
+@click.command(epilog=EXAMPLES, short_help="All of it on this machine, in half a minute.")
 @click.option("--keep", is_flag=True, help="Stay up afterwards, so that you can drop ZIPs of your own.")
 def demo(*, keep: bool) -> None:
     """Show ZIPs travel into a practice XNAT, in half a minute. Needs nothing and leaves nothing behind."""
@@ -47,8 +53,10 @@ def demo(*, keep: bool) -> None:
         dropped = _drop_samples(stage.root)
         console.print(f"{dropped} ZIPs of made-up patients lie in the drop folder now.\n")
         _watch(stage, console, dropped)
+        console.print("\nIn the practice XNAT's archive lie now:\n")
         console.print(_held_by_xnat(stage.xnat))
-        console.print("\nWhat was damaged was not sent: `xnat-watchd status` says why and what to do.")
+        console.print("\nThe rest needs a person. This is what `xnat-watchd status` says of it:\n")
+        console.print(_status(stage), markup=False)
         if keep:
             _stay(stage, console)
 
@@ -146,35 +154,44 @@ def _at_rest(delivery: dict[str, Any]) -> bool:
 
 
 def _table(rows: list[dict[str, Any]]) -> RenderableType:
-    from rich.table import Table
+    from rich.table import Column, Table
+    from rich.text import Text
 
-    table = Table("ZIP", "study", "images", "how far", box=None)
+    table = Table("ZIP", "study", Column("images", justify="right"), "how far", box=None, pad_edge=False)
     for row in rows:
         if not row["studies"]:
-            table.add_row(row["name"], str(row["id"]), "", row["why"] or row["state"])
+            table.add_row(Text(row["name"]), str(row["id"]), "", Text(row["why"] or row["state"]))
         for study in row["studies"]:
             far = f"held: {study['why']}" if study["standing"] == "held" else _steps(study["progress"])
-            table.add_row(row["name"], f"{row['id']}.{study['number']}", str(study["instances"]), far)
+            table.add_row(Text(row["name"]), f"{row['id']}.{study['number']}", str(study["instances"]), Text(far))
     return table
 
 
 def _steps(progress: str) -> str:
     from xnat_watchd.core.states import LINE
 
-    return " → ".join(LINE[: LINE.index(next(one for one in LINE if one == progress)) + 1])
+    reached = LINE.index(next(one for one in LINE if one == progress)) + 1
+    return "●" * reached + "○" * (len(LINE) - reached) + f" {progress}"
 
 
 def _held_by_xnat(xnat: Sandbox) -> RenderableType:
     from collections import Counter
 
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    counts = Counter((one.subject, one.session) for one in xnat.instances() if one.where == "archive")
-    title = "In the practice XNAT's archive"
-    table = Table("subject", "session", "images", title=title, title_justify="left", box=None)
-    for (subject, session), images in sorted(counts.items()):
-        table.add_row(subject, session, str(images))
+    counts = Counter(one.session for one in xnat.instances() if one.where == "archive")
+    images = Column("images", justify="right")
+    table = Table("session", images, box=None, pad_edge=False)
+    for session, count in sorted(counts.items()):
+        table.add_row(session, str(count))
     return table
+
+
+def _status(stage: Stage) -> str:
+    from xnat_watchd.cli.chosen import Chosen
+    from xnat_watchd.cli.status import picture_of, screen
+
+    return screen(picture_of(Chosen(config=stage.config)))
 
 
 def _journal(stage: Stage) -> str:

@@ -25,8 +25,15 @@ _prefix = click.option(
     help="Below this folder instead of /, to build an image or a package; nothing is run.",
 )  # fmt: skip
 
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd install --dry-run                 what would be placed where
+  sudo xnat-watchd install                      once, and after each upgrade
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES, short_help="Make it a service of this machine.")
 @_dry_run
 @_prefix
 def install(*, dry_run: bool, prefix: Path | None) -> None:
@@ -39,7 +46,15 @@ def install(*, dry_run: bool, prefix: Path | None) -> None:
         click.echo(RESTART if place.is_running() else NEXT)
 
 
-@click.command()
+UNINSTALL = """\
+\b
+Examples:
+  xnat-watchd uninstall --dry-run               what would be removed
+  sudo xnat-watchd uninstall
+"""
+
+
+@click.command(epilog=UNINSTALL, short_help="Take the service away, and leave what is yours.")
 @_dry_run
 @_prefix
 def uninstall(*, dry_run: bool, prefix: Path | None) -> None:

@@ -17,8 +17,16 @@ if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
 
 TYPED = "what was typed"
 
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd login                             asks for user and password
+  xnat-watchd login --token                     keeps a token of XNAT instead of the password
+  printf '%s\\n' me "$PASSWORD" | xnat-watchd login
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES, short_help="Keep user and password for the service.")
 @click.option(
     "--token", is_flag=True, help="Keep a token of XNAT instead of the password. It ends after some days: the service "
     "exchanges it while it runs, and one that was off for too long has to be logged in again.",

@@ -7,8 +7,14 @@ import click
 from xnat_watchd.cli.chosen import Chosen
 from xnat_watchd.cli.login import search_of, until
 
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd logout
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES, short_help="Forget them.")
 @click.pass_obj
 def logout(chosen: Chosen) -> None:
     """Forget the login that `login` has kept, and have XNAT forget a token."""

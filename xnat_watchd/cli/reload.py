@@ -14,8 +14,15 @@ from xnat_watchd.cli.chosen import Chosen
 PATIENCE = 60.0  #: seconds; a look into a large ledger may take some of them
 LOOK = 0.1  #: seconds between two looks at what the service says
 
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd reload                            after the configuration was edited
+  systemctl reload xnat-watchd                  the same, under systemd
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES, short_help="Have the running service take over new settings.")
 @click.pass_obj
 def reload(chosen: Chosen) -> None:
     """Have the running service take over changed settings. Wrong ones are refused, and the old ones stay in force."""

@@ -38,7 +38,7 @@ USER_COLUMNS = ("line", "project", "user", "role", "state", "reason")
 PATIENCE, LOOKS = 60.0, 0.5  #: seconds to wait for the service to finish its own sweep, and between two looks
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="Share subjects with other projects, by a table.")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="TABLE.csv")
 @click.option("--users", is_flag=True, help="The table gives users roles in projects.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")

@@ -34,7 +34,7 @@ STUDIES = {"held": "held", "waiting": "waiting", "busy": "busy", "ready": "ready
 NOT_FOR_YOU = "Ask to be put into the group that may drop files (`xnat-drop`), or put `sudo` in front."
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="Show how it stands, and what needs somebody.")
 @click.option("--json", "for_programs", is_flag=True, help="As JSON, for programs.")
 @click.option("--watch", is_flag=True, help="Show it anew every second until Ctrl-C.")
 @click.pass_obj
@@ -42,7 +42,7 @@ def status(chosen: Chosen, *, for_programs: bool, watch: bool) -> None:
     """Show what is under way, what is done, and what needs somebody."""
     from xnat_watchd.status import verdict
 
-    picture = _picture(chosen)
+    picture = picture_of(chosen)
     if for_programs:
         as_json(picture)
     elif watch:
@@ -58,7 +58,7 @@ def screen(picture: Snapshot, *, of_folder: bool = False) -> str:
     return "\n".join([*_head(picture, of_folder=of_folder), *(line for part in parts for line in part(picture))])
 
 
-def _picture(chosen: Chosen) -> Snapshot:
+def picture_of(chosen: Chosen) -> Snapshot:
     """Give what a running service has published; else what the ledger says, where we may look into it."""
     from xnat_watchd.core.errors import Refusal
 
@@ -121,7 +121,7 @@ def _watch(chosen: Chosen) -> None:
     with Live(refresh_per_second=4, screen=True) as live:
         try:
             while True:
-                live.update(Text(screen(_picture(chosen), of_folder=chosen.drop is not None)))
+                live.update(Text(screen(picture_of(chosen), of_folder=chosen.drop is not None)))
                 time.sleep(1)
         except KeyboardInterrupt:
             return
@@ -133,7 +133,7 @@ def _head(picture: Snapshot, *, of_folder: bool) -> list[str]:
     if of_folder and running == "NOT RUNNING":
         said = f"A folder of ZIPs for {server}, where nothing runs now"
     at, age = picture["at"][:19].replace("T", " "), picture["age"]
-    ago = f" ({age} seconds ago)" if age else ""
+    ago = f" ({age} second{'s' if age > 1 else ''} ago)" if age else ""
     return [*paragraph(said), f"as of {at} UTC{ago}"]
 
 

@@ -7,8 +7,15 @@ import click
 from xnat_watchd.cli.chosen import Chosen
 from xnat_watchd.cli.login import until
 
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd whoami
+  xnat-watchd --server https://xnat.example.org --user me whoami
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES, short_help="Say as whom XNAT knows us.")
 @click.pass_obj
 def whoami(chosen: Chosen) -> None:
     """Say as whom XNAT knows us, where the login comes from, and until when it holds. Asks XNAT once."""

@@ -1,0 +1,128 @@
+"""What is printed for people fits their terminal, and no word of a stranger orders it about."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import click
+import pytest
+
+from xnat_watchd.cli import commands, screen
+from xnat_watchd.cli.show import _tell
+from xnat_watchd.cli.status import screen as status_screen
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\nfine\u202e\u2028"
+PERSIAN = "Müller 王 \u06a9\u062a\u0627\u0628\u200c\u0647\u0627"
+CONTEXT = click.Context(commands)
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Print as on a terminal of 80 columns."""
+    monkeypatch.setattr(screen, "columns", lambda: 80)
+    monkeypatch.setattr("xnat_watchd.cli.show.columns", lambda: 80)
+
+
+def obeyed(text: str) -> list[str]:
+    """Give what a terminal would obey."""
+    return [c for c in text if not c.isprintable() and c != "\n"]
+
+
+def test_a_text_loses_what_a_terminal_would_obey_and_no_letter() -> None:
+    assert obeyed(screen.plain(HOSTILE)) == []
+    assert screen.plain(HOSTILE).split() == ["]0;owned", "[2J", "31m", "fine"]
+    assert screen.plain(PERSIAN) == PERSIAN
+
+
+def test_programs_get_every_letter_and_the_terminal_none_that_it_would_obey(capsys: pytest.CaptureFixture[str]) -> None:
+    thing = {"label": HOSTILE, "name": "王\ud800\U000e0041"}
+    screen.as_json(thing)
+    printed = capsys.readouterr().out
+    assert obeyed(printed) == []
+    assert json.loads(printed) == thing
+    assert "王" in printed
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_paragraph_fits_and_hangs_behind_its_lead() -> None:
+    lines = screen.paragraph("word " * 40, first="  12.1  ")
+    assert len(lines) == 3
+    assert all(line.startswith(("  12.1  word", "        word")) and len(line) <= 80 for line in lines)
+    assert screen.paragraph("王" * 100, first="- ") == ["- " + "王" * 100]  # a word is never broken
+    assert screen.paragraph("", first="  lead  ") == ["  lead"]
+
+
+def test_nothing_is_broken_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:
+    screen.say("word " * 100)
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_an_advice_names_its_item() -> None:
+    assert screen.advised("`xnat-watchd retry ITEM --label L`, ITEMS", "12.1") == (
+        "`xnat-watchd retry 12.1 --label L`, ITEMS"
+    )
+
+
+def a_picture(**about: Any) -> dict[str, Any]:
+    row = {"item": "1.1", "project": "P1", "why": "it is " + "long " * 20, "advice": "Type `xnat-watchd retry ITEM`."}
+    return {
+        "at": "2026-01-01T00:00:00+00:00", "age": 0, "daemon": {"running": True, "settling": 1, "uploads": []},
+        "xnat": {"server": "https://xnat.example.org"}, "gate": {"open": True}, "projects_shut": {},
+        "deliveries": {"taken": 1, "finished": 12}, "studies": {"received": {"held": 1}, "complete": {"done": 30}},
+        "under_way": [{**row, "item": "12.1", "progress": "uploaded", "standing": "waiting"}],
+        "ignored": [{"name": HOSTILE, "why": "not complete yet: its directory does not read", "advice": ""}],
+        "attention": [row, {**row, "item": HOSTILE}], **about,
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("narrow")
+def test_the_status_is_one_screen_of_plain_words() -> None:
+    said = status_screen(a_picture())
+    assert obeyed(said) == []
+    assert max(map(len, said.splitlines())) <= 80
+    assert len(said.splitlines()) <= 24
+    for line in ("  ZIPs        1 under way, 12 finished; 1 still arriving", "  studies     1 held, 30 complete"):
+        assert line in said.splitlines()
+    assert "-> Type `xnat-watchd retry 1.1`." in said
+    assert "`xnat-watchd show 1.1` tells more" in said
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_server_that_is_down_is_said_with_what_to_do() -> None:
+    gate = {"open": False, "why": f"refused {HOSTILE}", "advice": "Check that it is up."}
+    said = status_screen(a_picture(gate=gate, attention=[]))
+    assert obeyed(said) == []
+    assert re.search(r"^Paused for XNAT: refused .*\n +-> Check that it is up\.$", said, re.MULTILINE)
+    assert "Nothing needs attention" not in said
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_story_is_told_in_plain_words_whatever_the_server_said(capsys: pytest.CaptureFixture[str]) -> None:
+    study = {
+        "number": 1, "progress": "received", "standing": "held", "subject": HOSTILE, "label": HOSTILE, "session": None,
+        "study_uid": "1.2", "instances": 2, "why": "no date", "detail": HOSTILE * 9, "advice": "retry ITEM",
+        "series": [{"number": 1, "modality": HOSTILE, "instances": 2, "left_out": 1}],
+        "places": [{"timestamp": "2026", "folder": "f", "mixed": 0, "ended": "x"}],
+    }  # fmt: skip
+    event = {
+        "at": "2026-01-01T00:00:00+00:00", "number": 1, "event": "held", "progress": "received", "why": "w " * 60,
+        "detail": HOSTILE,
+    }  # fmt: skip
+    _tell({"id": 12, "name": HOSTILE, "project": "P1", "kind": "zip", "state": "taken", "why": None, "detail": None,
+           "advice": None, "resting": None, "studies": [study], "events": [event]})  # fmt: skip
+    said = capsys.readouterr().out
+    assert obeyed(said) == []
+    assert max(map(len, said.splitlines())) <= 80
+    assert "  what to do   retry 12.1" in said
+    assert "  places       2026/f, given up" in said
+
+
+@pytest.mark.parametrize("name", commands.list_commands(CONTEXT))
+def test_every_command_shows_by_example_how_it_is_used(name: str) -> None:
+    command = commands.get_command(CONTEXT, name)
+    assert command is not None
+    assert re.search(rf"\bxnat-watchd\b[^\n]* {name}\b", command.epilog or "")
+    assert (command.short_help or command.get_short_help_str(60)).endswith(".")
+    assert not command.get_short_help_str(60).endswith("...")
