@@ -1,0 +1,40 @@
+"""What root does among another user's files is done as that user."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from xnat_watchd.cli.rights import become_owner
+
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to leave")
+
+
+SCRIPT = """
+import os, pathlib, sys
+from xnat_watchd.cli.rights import become_owner
+print(become_owner(pathlib.Path(sys.argv[1])), os.geteuid(), os.getegid(), os.environ["HOME"])
+"""
+
+
+@ROOT_ONLY
+def test_root_becomes_the_user_whose_folder_it_is(tmp_path: Path) -> None:
+    other = pwd.getpwnam("nobody")
+    os.chown(tmp_path, other.pw_uid, other.pw_gid)
+    done = subprocess.run(  # noqa: S603 - our own function; the rights that it leaves do not come back
+        [sys.executable, "-c", SCRIPT, str(tmp_path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["nobody", str(other.pw_uid), str(other.pw_gid), other.pw_dir]
+
+
+def test_in_a_folder_of_ones_own_or_in_none_nothing_changes(tmp_path: Path) -> None:
+    me = os.geteuid()
+    assert become_owner(tmp_path) == pwd.getpwuid(me).pw_name
+    assert become_owner(tmp_path / "none") == f"number {me}"
+    assert os.geteuid() == me
