@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import click
 
 from xnat_watchd.cli.chosen import Chosen
 from xnat_watchd.cli.rights import become_owner
+from xnat_watchd.cli.screen import as_json, paragraph
 
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from collections.abc import Iterator
@@ -26,9 +26,9 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES, short_help="Say what is wrong, here or on the server.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "for_programs", is_flag=True, help="As JSON.")
 @click.pass_obj
-def check(chosen: Chosen, *, as_json: bool) -> None:
+def check(chosen: Chosen, *, for_programs: bool) -> None:
     """Look at everything that the service needs, here and on the server, and say what is wrong and what to do.
 
     Nothing is changed. Done by root, it looks with the eyes of the service's user.
@@ -38,12 +38,11 @@ def check(chosen: Chosen, *, as_json: bool) -> None:
     found = []
     for one in _checks(chosen):
         found.append(one)
-        if not as_json:
-            click.echo(_line(one))
-    if as_json:
+        if not for_programs:
+            click.echo("\n".join(_lines(one)))
+    if for_programs:
         rows = [{"name": c.name, "state": c.state, "said": c.said, "advice": c.advice} for c in found]
-        json.dump({"checks": rows}, sys.stdout, indent=2, ensure_ascii=False)
-        click.echo()
+        as_json({"checks": rows})
     sys.exit(verdict(found))
 
 
@@ -67,6 +66,6 @@ def _checks(chosen: Chosen) -> Iterator[Check]:
     yield from of_server(settings, search_of(settings).credential, SystemClock())
 
 
-def _line(one: Check) -> str:
-    advice = f"\n{'':10}{one.advice}" if one.advice else ""
-    return f"{one.state:<9} {one.name}: {one.said}{advice}"
+def _lines(one: Check) -> list[str]:
+    advice = paragraph(one.advice, first=" " * 10) if one.advice else []
+    return [*paragraph(f"{one.name}: {one.said}", first=f"{one.state:<9} "), *advice]

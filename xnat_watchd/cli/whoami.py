@@ -6,6 +6,7 @@ import click
 
 from xnat_watchd.cli.chosen import Chosen
 from xnat_watchd.cli.login import until
+from xnat_watchd.cli.screen import say
 
 EXAMPLES = """\
 \b
@@ -25,4 +26,4 @@ def whoami(chosen: Chosen) -> None:
     settings = chosen.settings()
     credential = chosen.credential(settings)
     who = Site(settings.xnat, SystemClock()).prove(credential)
-    click.echo(f"{who} on {settings.xnat.server}, by {credential.source}, {until(credential)}")
+    say(f"{who} on {settings.xnat.server}, by {credential.source}, {until(credential)}")
