@@ -18,6 +18,7 @@ from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.core.states import Standing
 
 READY = "READY"
+LABEL_IT = "give it one: --session NAME --label LABEL"
 ASKS = 3  #: times that a header dump is asked for: another one at the same moment answers in its place (C8 6)
 _ANOTHER_SERVICE = re.compile(r"watchd-[0-9]+-[0-9]+-[a-z0-9]{10}")  #: a place that a service like this one chose
 
@@ -38,6 +39,7 @@ class Line:
     row: Lying
     fate: Fate
     why: str = ""  #: why it is not archived, or which study it is
+    advice: str = ""  #: what a person can do about it here
     date: str = ""  #: YYYYMMDD
     subject: str = ""
     label: str = ""
@@ -113,18 +115,20 @@ def _described(row: Lying, content: Content, hands: Hands, wanted: str | None) -
         person=study.person, date=study.date, time=study.time, modalities=modalities, study_uid=study.uid,
         project=project, zip_name="",
     )  # fmt: skip
+    advice = ""
     try:
-        subject = subject_label(rules.subject, facts, row.subject)
-        label = hands.gateway.stored(wanted or session_label(rules.session, replace(facts, subject=subject)))
+        line = replace(line, subject=subject_label(rules.subject, facts, row.subject))
+        advice = LABEL_IT
+        label = hands.gateway.stored(wanted or session_label(rules.session, replace(facts, subject=line.subject)))
     except Undecided as error:
-        return replace(line, why=str(error))
-    line = replace(line, subject=subject, label=label)
+        return replace(line, why=str(error), advice=advice)
+    line = replace(line, label=label)
     why = _conflict(project, study.uid, line, study.person, hands)
     if why:
         return replace(line, why=why)
     find = Find(
         project=project, name=row.name, identity=row.place.path, study=study, files=content.files,
-        subject=subject, label=label, place=row.place,
+        subject=line.subject, label=label, place=row.place,
     )  # fmt: skip
     return replace(line, fate=Fate.ARCHIVE, find=find)
 

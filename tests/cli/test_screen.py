@@ -63,6 +63,7 @@ def test_an_advice_names_its_item() -> None:
     assert screen.advised("`xnat-watchd retry ITEM --label L`, ITEMS", "12.1") == (
         "`xnat-watchd retry 12.1 --label L`, ITEMS"
     )
+    assert screen.advised("`xnat-watchd retry ITEM`", "a; rm -rf x.zip") == "`xnat-watchd retry ITEM`"
 
 
 def a_picture(**about: Any) -> dict[str, Any]:

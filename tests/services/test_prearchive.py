@@ -17,7 +17,7 @@ from xnat_watchd.adapters.xnat_gateway import XnatGateway
 from xnat_watchd.core.errors import Permanent
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.core.states import Progress
-from xnat_watchd.prearchive import Fate, Hands, Line, plan
+from xnat_watchd.prearchive import LABEL_IT, Fate, Hands, Line, plan
 from xnat_watchd.sandbox import Sandbox
 
 LABEL = "Quokka_Zenobia_20240229T101530_MR"
@@ -108,6 +108,7 @@ def test_only_the_sessions_that_are_named_are_shown(stand: Stand) -> None:
 def test_a_session_without_a_date_is_no_unknown_one_and_a_label_settles_it(stand: Stand) -> None:
     sent_by_others(stand.xnat, "NODATE", scan(date=""))
     assert stand.fates()["NODATE"] == (Fate.CONFLICT, "the study date is missing or not a date")
+    assert stand.plan()[0].advice == LABEL_IT
     stand.carry(*stand.plan("NODATE", label="VISIT_1"))
     assert {label for label, _ in stand.archived()} == {"VISIT_1"}
 

@@ -79,7 +79,8 @@ def _planned(
 
 
 def _row(line: Line) -> table.Row:
-    becomes = f"{line.fate}: {line.why}" if line.why else f"{line.fate} as {line.label}"
+    why = "; ".join(filter(None, (line.why, line.advice)))
+    becomes = f"{line.fate}: {why}" if why else f"{line.fate} as {line.label}"
     return {
         "session": line.row.name, "subject": line.subject or line.row.subject,
         "date": _date(line.date or line.row.date), "images": line.images or "", "status": line.row.status,

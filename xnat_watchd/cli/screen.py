@@ -66,8 +66,8 @@ def say(text: object, *, err: bool = False) -> None:
 
 
 def advised(advice: str, item: str) -> str:
-    """Give an advice about an item as it is to be typed."""
-    return re.sub(r"\bITEM\b", item, advice)
+    """Give an advice about an item as it is to be typed. A file's name is never made part of a command."""
+    return re.sub(r"\bITEM\b", item, advice) if re.fullmatch(r"[0-9.]+", item) else advice
 
 
 def as_json(thing: object) -> None:
