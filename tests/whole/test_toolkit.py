@@ -284,6 +284,21 @@ def test_a_folder_never_goes_to_another_server_by_mistake(user: User, scans: Pat
 
 
 @NEWER
+def test_ctrl_c_before_the_work_has_begun_says_what_remains(
+    user: User, xnat: Sandbox, scan: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def typed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    sent_by_others(xnat, "SENT", scan(), who=TECH)
+    with monkeypatch.context() as patch:
+        patch.setattr("xnat_watchd.daemon.errand.carry", typed)
+        said = user.try_("archive", "--project", "P1", "--yes", expect=75)
+    assert said.splitlines()[-1] == "1.1 uploaded, ready: not done"
+    assert {one.where for one in xnat.instances()} == {"prearchive"}
+
+
+@NEWER
 def test_nothing_is_archived_that_was_not_shown(user: User, xnat: Sandbox, scan: Scan) -> None:
     """Between the plan and the deed others send more: a study beside it, and one into the same session."""
     sent_by_others(xnat, "SHOWN", scan(1), who=TECH)

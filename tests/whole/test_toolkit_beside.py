@@ -73,7 +73,7 @@ def test_without_a_service_a_held_study_is_carried_by_the_one_who_says_so(
 
 @pytest.mark.parametrize("dialect", ["1.8"], indirect=True)
 def test_a_second_command_waits_for_the_first_and_then_does_its_own(
-    program: Program, xnat: Sandbox, scan: Scan, tmp_path: Path
+    program: Program, xnat: Sandbox, scan: Scan
 ) -> None:
     """Both take the service's lock: two hands on one ledger never work at once."""
     import fcntl
@@ -92,13 +92,17 @@ def test_a_second_command_waits_for_the_first_and_then_does_its_own(
     assert left.end() == 75
     assert "the service goes on with it" in left.shown
     assert "1.1 uploaded, ready: not done" in left.shown
-    terminal = Terminal(program._environment(), *command)
-    terminal.wait_for("already")
+    assert "on its way: it is study 1.1" in program.run(*command[2:])
+    sent_by_others(xnat, "OTHER", scan(2, **OTHER), who=TECH)
+    waits = Terminal(program._environment(), *command)
+    waits.wait_for(WATCHED)
     assert {one.where for one in xnat.instances()} == {"prearchive"}
     os.close(handle)
-    assert terminal.end() == 0
+    assert waits.end() == 0
+    assert {one.session for one in xnat.instances() if one.where == "archive"} == {"Bilby_Theodora_20240229T101530_MR"}
+    assert program.run("run", "--once") == "everything is complete\n"
     assert {one.where for one in xnat.instances()} == {"archive"}
-    del tmp_path
+    program.said.clear()  # the plans name the patients, for people
 
 
 # -- on a terminal -----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,8 +44,9 @@ def see_through(
     chosen: Chosen, ledger: Ledger, path: Path, part: Part, ours: tuple[Settings, Credential] | None
 ) -> Exit:
     """Watch the service carry these studies, or carry them with what is `ours`; say what remains, give the code."""
-    if not _follow(chosen, ledger, path, part) and ours is not None:
-        _carry_ourselves(*ours, part)
+    with suppress(KeyboardInterrupt):  # typed before the work has begun, which listens for it itself
+        if not _follow(chosen, ledger, path, part) and ours is not None:
+            _carry_ourselves(*ours, part)
     return _said(ledger, ledger.found.standings(part.keys))
 
 
@@ -123,17 +124,17 @@ def _follow(chosen: Chosen, ledger: Ledger, path: Path, part: Part) -> bool:
 
 def _watch(chosen: Chosen, path: Path, part: Part | None, is_over: Callable[[], bool]) -> bool:
     """Show what the service does until it is over or somebody types Ctrl-C. False where the service is gone before."""
-    click.echo("the service that runs here does it; Ctrl-C ends the watching only", err=True)
-    with shown(path, part) as seen:
-        try:
+    try:
+        click.echo("the service that runs here does it; Ctrl-C ends the watching only", err=True)
+        with shown(path, part) as seen:
             while is_served(path):
                 seen(_uploads(chosen))
                 if is_over():
                     return True
                 time.sleep(LOOKS)
-        except KeyboardInterrupt:
-            click.echo("the service goes on with it", err=True)
-            return True
+    except KeyboardInterrupt:
+        click.echo("the service goes on with it", err=True)
+        return True
     return is_over()
 
 
