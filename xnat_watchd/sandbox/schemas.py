@@ -53,7 +53,7 @@ TYPES: dict[str, Type] = {
         "pi": "xnat:investigatorData", "fields": FIELDS}, "name"),
     "abstractDemographicData": Type(),
     "demographicData": Type("abstractDemographicData", {
-        "yob": "integer", "age": "integer", **_strings("gender handedness"), "ses": "integer",
+        "dob": "date", "yob": "integer", "age": "integer", **_strings("gender handedness"), "ses": "integer",
         "education": "integer", **_strings("educationDesc race ethnicity"), "weight": "float", "height": "float",
         "gestational_age": "float", "post_menstrual_age": "float", "birth_weight": "float"}),
     "participantShareData": Type("", _strings("label project")),
