@@ -80,4 +80,3 @@ def a_share_site(folder: Path, dialect: str) -> Iterator[ShareSite]:
         )
         yield ShareSite(xnat, server, server.gateway())
         server.close()
-        xnat.faults.check()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import socket
 import threading
+from base64 import b64encode
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import requests
 
 from tests.sandbox.kit import OTHER_STUDY, STUDY, Visitor, place, series_of, zipped
+from xnat_watchd.sandbox import Sandbox
+from xnat_watchd.sandbox.faults import FAULTS
 
 IMPORT, ARCHIVE, ROWS = "/data/services/import", "/data/services/archive", "/data/prearchive/projects/P1"
 
@@ -42,10 +46,21 @@ def test_some_requests_may_go_well_first(either: Visitor) -> None:
     assert [either.get("/data/projects").status_code for _ in range(5)] == [200, 200, 502, 502, 200]
 
 
-def test_a_fault_that_never_came_to_pass_is_an_error(either: Visitor) -> None:
-    either.xnat.faults.on("POST", "/nowhere", times=2).lose_answer()
-    with pytest.raises(AssertionError, match=r"POST /nowhere: lose_answer \(2 left\)"):
-        either.xnat.faults.check()
+def test_a_fault_that_never_came_to_pass_is_an_error_at_the_end(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"POST /nowhere: lose_answer \(2 left\)"), Sandbox(tmp_path) as xnat:
+        xnat.faults.on("POST", "/nowhere", times=2).lose_answer()
+
+
+def test_another_error_is_not_hidden_by_a_fault_that_never_came_to_pass(tmp_path: Path) -> None:
+    xnat = Sandbox(tmp_path)
+    xnat.faults.on("POST", "/nowhere").lose_answer()
+    with pytest.raises(KeyError), xnat:
+        raise KeyError
+
+
+def test_a_script_that_is_forgotten_is_no_error(either: Visitor) -> None:
+    either.xnat.faults.on("POST", "/nowhere").lose_answer()
+    either.xnat.faults.clear()
 
 
 def test_a_pattern_may_look_into_the_query(either: Visitor) -> None:
@@ -196,8 +211,30 @@ def test_faults_can_be_planned_over_a_control_address(either: Visitor) -> None:
     assert requests.delete(f"{control}/faults", timeout=10).status_code == 200
 
 
+IN_FULL = {
+    "restate": {"status": 201}, "read_slowly": {"seconds": 0.001}, "stick": {"status": "_ARCHIVING"},
+    "mix_in": {"content": b64encode(zipped(series_of(1, study=OTHER_STUDY))).decode()},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_every_fault_can_be_planned_over_the_control_address_and_comes_to_pass(new: Visitor, fault: str) -> None:
+    control = new.xnat.listen_for_faults()
+    wish = {"method": "POST", "path": IMPORT, "fault": fault, "with": IN_FULL.get(fault, {})}
+    assert requests.post(f"{control}/faults", json=wish, timeout=10).status_code == 201
+    _swallow(lambda: send(new))
+    assert requests.get(f"{control}/faults", timeout=10).json() == []
+
+
 @pytest.mark.parametrize(
-    "wish", [{}, {"fault": "plan_from"}, {"fault": "refuse"}, {"fault": "refuse", "method": "GET"}]
+    "wish",
+    [
+        {},
+        {"fault": "plan_from"},
+        {"fault": "mix_in", "method": "GET", "path": "/", "with": {"content": "%"}},
+        {"fault": "refuse"},
+        {"fault": "refuse", "method": "GET"},
+    ],
 )
 def test_a_wish_that_is_none_is_refused(either: Visitor, wish: dict[str, str]) -> None:
     control = either.xnat.listen_for_faults()

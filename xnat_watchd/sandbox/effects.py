@@ -181,7 +181,8 @@ class Delayed(Effect):
 class LateEffect(Effect):
     """Work that is done when the client has long gone."""
 
-    until: Event
+    until: Event | None
+    seconds: float
 
     def before(self, exchange: Exchange) -> Answer | None:
         """Keep the body, hang up, and go on later."""
@@ -192,7 +193,7 @@ class LateEffect(Effect):
             size = kept.tell()
             kept.seek(0)
             exchange.hang_up()
-            exchange.site.wait(self.until)
+            exchange.site.wait(self.until, self.seconds)
             request.body = Body(kept, size, lambda _: None)
             exchange.application.answer(request)
         raise Cut("the client has long gone")

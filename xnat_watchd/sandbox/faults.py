@@ -3,7 +3,7 @@
     xnat.faults.on("POST", "/data/services/import", times=2).refuse(503)
     xnat.faults.on("GET", "/data/services/dicomdump").cross_talk()
     ...
-    xnat.faults.check()      # raises where a fault never came to pass
+    xnat.faults.check()      # raises where a fault never came to pass; so does the end of `with Sandbox(...)`
 
 `on` matches by regular expression in the path and query as they were sent. What `on` gives is the plan; its verbs
 say what happens. The first plan that fits a request and is not used up takes it.
@@ -12,6 +12,7 @@ say what happens. The first plan that fits a request and is not used up takes it
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Event, Lock
@@ -73,9 +74,9 @@ class Plan:
         """Do everything at once, but answer late."""
         self._set("delay", lambda: effects.Delayed(until, seconds))
 
-    def late_effect(self, until: Event) -> None:
+    def late_effect(self, until: Event | None = None, seconds: float = 0.0) -> None:
         """Take the whole body and hang up; do everything only later (F67: a whole body is imported all the same)."""
-        self._set("late_effect", lambda: effects.LateEffect(until))
+        self._set("late_effect", lambda: effects.LateEffect(until, seconds))
 
     def read_slowly(self, seconds: float) -> None:
         """Pause before each piece of the body."""
@@ -155,18 +156,22 @@ class Faults:
     def plan_from(self, wish: Mapping[str, Any]) -> None:
         """Plan what a JSON object says: `method`, `path`, `fault`, and perhaps `times`, `skip`, `with`.
 
-        Raises ValueError or TypeError where it is no such wish.
+        `with` holds what the verb of that name takes; the ZIP of `mix_in` is in base64. Raises KeyError, ValueError or
+        TypeError where it is no such wish.
         """
         name = str(wish.get("fault"))
         if name not in FAULTS:
             raise ValueError(f"no such fault: {name} (there are {', '.join(sorted(FAULTS))})")
         plan = Plan(str(wish["method"]), str(wish["path"]), int(wish.get("times", 1)), int(wish.get("skip", 0)))
-        getattr(plan, name)(**wish.get("with", {}))
+        given = dict(wish.get("with", {}))
+        if name == "mix_in":
+            given["content"] = b64decode(given["content"], validate=True)
+        getattr(plan, name)(**given)
         with self._lock:
             self.plans.append(plan)
 
 
 FAULTS = frozenset(
     {"refuse", "fail", "page", "restate", "reset", "answer_early", "lose_answer", "cut_answer", "delay", "read_slowly",
-     "stick", "lose_row", "lose_files", "cross_talk"}
+     "stick", "lose_row", "lose_files", "cross_talk", "late_effect", "mix_in"}
 )  # fmt: skip

@@ -41,7 +41,8 @@ class Sandbox:
     """A practice XNAT that keeps what it is given below `data` and listens on loopback.
 
     `users` maps names to passwords; each is a member of each of `projects`. `clock` gives the time as the server sees
-    it, with its zone; without one it is the time of this machine.
+    it, with its zone; without one it is the time of this machine. The end of a `with` block is an error where a fault
+    was planned and never came to pass.
     """
 
     def __init__(
@@ -122,6 +123,8 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        if error is None:
+            self.faults.check()
 
     def add_user(self, name: str, password: str, *, admin: bool = False) -> None:
         """Make an account, a site admin's where asked; or give one another password."""

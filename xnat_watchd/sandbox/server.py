@@ -155,9 +155,9 @@ class Server(ThreadingHTTPServer):
             try:
                 connection, address = self.get_request()
             except OSError as error:
-                if error.errno != EINVAL:  # what Linux answers once the listening socket is shut down
-                    self.failures.append(error)
-                return
+                if error.errno == EINVAL:  # what Linux says once the listening socket is shut down
+                    return
+                continue  # somebody who went away at the door
             self.process_request(connection, address)
 
     def note(self, request: Request, status: int) -> None:

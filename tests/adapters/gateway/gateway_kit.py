@@ -86,7 +86,6 @@ def a_site(folder: Path, dialect: str, **options: Any) -> Iterator[Site]:
         server = server_at(xnat.url, read_timeout=10.0)
         yield Site(xnat, server, server.gateway(), str(path), moment)
         server.close()
-        xnat.faults.check()
 
 
 def failure(kind: type[WatchdError], act: Callable[[], object]) -> WatchdError:
