@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.sandbox.foreign import client
 from tests.sandbox.kit import series_of, zipped
 from xnat_watchd.sandbox import Sandbox
 
-pyxnat = pytest.importorskip("pyxnat", reason="the package pyxnat is not installed")
+pyxnat = client("pyxnat")
 pytestmark = [
     pytest.mark.foreign,
     pytest.mark.filterwarnings("default"),  # its own, not ours

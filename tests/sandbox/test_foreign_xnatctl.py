@@ -6,18 +6,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from tests.sandbox.foreign import client
 from tests.sandbox.kit import series_of, zipped
 from xnat_watchd.sandbox import Sandbox
 
-pytestmark = [
-    pytest.mark.foreign,
-    pytest.mark.skipif(find_spec("xnatctl") is None, reason="the package xnatctl is not installed"),
-]
+client("xnatctl")
+pytestmark = pytest.mark.foreign
 Run = Callable[..., str]
 
 

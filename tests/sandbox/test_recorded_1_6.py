@@ -8,18 +8,21 @@ bodies only the media type counts.
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.sandbox.kit import Clock
 from tests.sandbox.recorded import between
 from tests.sandbox.recorded.masks import comparable, differences
-from tests.sandbox.recorded.replay import RECORDING, Replay, exchanges
+from tests.sandbox.recorded.replay import BINARY, RECORDING, Replay, exchanges
 from xnat_watchd.sandbox import Options, Sandbox
 
+CAPTURES = Path(__file__).resolve().parents[3] / "shared" / "xnat" / "captures-1.6.5"
 ALIKE, DIFFERENT, LEFT_OUT = "alike", "different because", "left out because"
 VERDICTS: tuple[tuple[int, int, str, str], ...] = (
     (1, 3, LEFT_OUT, "they are screens for people"),
@@ -80,6 +83,25 @@ def test_ninety_five_of_a_hundred_are_alike() -> None:
     alike, different = verdicts.count(ALIKE), verdicts.count(DIFFERENT)
     assert (alike, different, verdicts.count(LEFT_OUT)) == (463, 1, 17)
     assert alike / (alike + different) >= 0.95
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captures are not beside this repository")
+def test_the_recording_is_what_the_real_server_answered() -> None:
+    captured = [json.loads(path.read_text(encoding="utf-8")) for path in CAPTURES.glob("[0-9]*.json")]
+    answered = {(one["n"], one["name"]): _as_recorded(one) for one in captured if TABLE.get(one["n"]) != LEFT_OUT}
+    recorded = {
+        (one["n"], one["name"]): (one["method"], one["status"], one["media"], one["answer"])
+        for one in exchanges(range(482))
+    }
+    assert recorded == answered
+
+
+def _as_recorded(capture: dict[str, Any]) -> tuple[str, int, str, dict[str, Any]]:
+    method, answer = capture["request"]["method"], capture["response"]
+    media = answer["headers"].get("Content-Type", "").split(";")[0]
+    body = {} if media in BINARY or method == "HEAD" else comparable(media, answer["body"] or "")
+    return method, answer["status"], media, body
 
 
 @pytest.mark.parametrize(
