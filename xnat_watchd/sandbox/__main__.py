@@ -4,18 +4,45 @@ from __future__ import annotations
 
 import signal
 import threading
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
+from typing import Any
 
 import click
 
-from .sandbox import Sandbox
+from .options import Options
+from .sandbox import ROLES, Sandbox
 from .site import DIALECTS, NEW
 
+HABITS = {  # what each of `Options` is on the command line; spans of time are seconds
+    "version": "What it calls itself, on 1.8.",
+    "session_timeout": "Idle time after which a login ends.",
+    "session_limit": "Logins that an account may have open; the next is refused.",
+    "token_life": "How long an alias token lives.",
+    "lock_after": "Wrong passwords that lock an account.",
+    "lock_for": "How long it stays locked.",
+    "default_importer": "Importer where a request names none, on 1.8: DICOM-zip or SI.",
+    "rebuild_after": "Idle time after which a row that is still RECEIVING is built.",
+    "left_out_series": "Drop series whose description fits this regular expression.",
+    "archives_anyway": "Let --auto-archive win over a destination in the prearchive.",
+    "marks_failed_imports": "Leave the row of a broken upload ERROR, as the newest servers do.",
+    "collides_within": "Mix imports of the importer SI that start so close together.",
+    "confuses_sessions": "Refuse one of two imports in one login with 403, on 1.6.",
+    "remaps_uids": "Give every object other UIDs, on 1.8.",
+    "anonymises": "Replace names, as a site's script does.",
+    "archiving_takes": "How long archiving takes.",
+    "archive_timeout": "After how long an archive request is answered 500 while the work goes on, on 1.8.",
+    "queue_takes": "How long queued moves, builds and deletions wait.",
+    "pipelines_take": "How long a workflow stays open on what was archived.",
+}
 
-def _account(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+
+def _accounts(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     """Split `NAME:PASSWORD`."""
     accounts = {}
     for one in given:
@@ -26,33 +53,85 @@ def _account(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> d
     return accounts
 
 
+def _with_habits(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each of the habits."""
+    for one in reversed(fields(Options)):
+        more: dict[str, Any] = {"default": one.default, "show_default": bool(one.default)}
+        if isinstance(one.default, bool):
+            more = {"is_flag": True}
+        elif isinstance(one.default, timedelta):
+            more |= {"default": one.default.total_seconds(), "type": click.FloatRange(min=0), "metavar": "SECONDS"}
+        flag = "--xnat-version" if one.name == "version" else f"--{one.name.replace('_', '-')}"
+        command = click.option(flag, one.name, help=HABITS[one.name], **more)(command)
+    return command
+
+
 @click.command()
 @click.option("--port", default=8080, show_default=True, help="Port on loopback; 0 takes a free one.")
 @click.option("--dialect", type=click.Choice(DIALECTS), default=NEW, show_default=True, help="Which XNAT to be.")
-@click.option("--user", "users", multiple=True, default=("tech:secret",), callback=_account, metavar="NAME:PASSWORD",
-              show_default=True, help="An account, a member of every project; may be repeated.")  # fmt: skip
+@click.option("--user", "users", multiple=True, default=("tech:secret",), callback=_accounts, metavar="NAME:PASSWORD",
+              show_default=True, help="An account; may be repeated.")  # fmt: skip
+@click.option("--role", type=click.Choice(ROLES), default="member", show_default=True,
+              help="What each account is in every project.")  # fmt: skip
+@click.option("--admin", "admins", multiple=True, callback=_accounts, metavar="NAME:PASSWORD",
+              help="An account that may do everything; may be repeated.")  # fmt: skip
 @click.option("--project", "projects", multiple=True, default=("P1",), show_default=True, metavar="ID",
               help="A project; may be repeated.")  # fmt: skip
+@click.option("--auto-archive", type=click.Choice(("0", "4", "5")), default="0", show_default=True,
+              help="Policy of every project: 0 keeps what comes in the prearchive, 4 archives it, 5 also over what is "
+              "there.")  # fmt: skip
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Where files go; else a folder that "
               "is removed at the end.")  # fmt: skip
 @click.option("--control", type=int, help="Port on loopback at which faults can be planned; 0 takes a free one.")
-def main(
-    port: int, dialect: str, users: dict[str, str], projects: tuple[str, ...], data: Path | None, control: int | None
-) -> None:
-    """Run a practice XNAT on this machine. It is for trying things out: nothing in it is safe or lasts."""
-    with ExitStack() as stack:
+@_with_habits
+def main(data: Path | None, control: int | None, **given: Any) -> None:
+    """Run a practice XNAT on this machine, to try scripts against. Nothing in it is safe or lasts.
+
+    By itself it is gentle. The options from --xnat-version on give it limits and bad habits of real servers; what goes
+    wrong at a single request is planned at the control address.
+    """
+    with _plainly(), ExitStack() as stack:
         folder = data or Path(stack.enter_context(TemporaryDirectory(prefix="sandbox-xnat-")))
         ended = threading.Event()
         _end_on_signals(ended)
-        xnat = stack.enter_context(Sandbox(folder, dialect, users=users, projects=projects, port=port))
-        click.echo(f"A practice XNAT {dialect} listens at {xnat.url}")
-        click.echo(f"users:    {', '.join(f'{name}:{password}' for name, password in users.items())}")
-        click.echo(f"projects: {', '.join(projects)}")
+        xnat = stack.enter_context(_built(folder, given))
+        click.echo(f"A practice XNAT {given['dialect']} listens at {xnat.url}")
+        click.echo(f"users:    {', '.join(map(':'.join, (given['users'] | given['admins']).items()))}")
+        click.echo(f"projects: {', '.join(given['projects'])}")
         click.echo(f"data:     {folder}")
         if control is not None:
             click.echo(f"control:  {xnat.listen_for_faults(control)}")
         click.echo("Ctrl-C ends it.")
         ended.wait()
+
+
+def _built(folder: Path, given: Mapping[str, Any]) -> Sandbox:
+    """Build what the options ask for."""
+    xnat = Sandbox(folder, given["dialect"], port=given["port"], options=_options(given))
+    for project in given["projects"]:
+        xnat.add_project(project, int(given["auto_archive"]))
+    for name, password in (given["users"] | given["admins"]).items():
+        xnat.add_user(name, password, admin=name in given["admins"])
+        for project in given["projects"]:
+            xnat.grant(name, project, given["role"])
+    return xnat
+
+
+def _options(given: Mapping[str, Any]) -> Options:
+    habits: dict[str, Any] = {}
+    for one in fields(Options):
+        value = given[one.name]
+        habits[one.name] = timedelta(seconds=value) if isinstance(one.default, timedelta) else value
+    return Options(**habits)
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """Say in one line, with exit code 1, that a port is taken, or that a fault was planned and never came to pass."""
+    try:
+        yield
+    except (AssertionError, OSError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _end_on_signals(ended: threading.Event) -> None:
