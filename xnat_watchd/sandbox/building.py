@@ -15,14 +15,15 @@ def built(row: Row) -> Session | None:
 
     The importer SI has left out what makes none (F69, F76); the streaming one keeps it, as a session of no kind.
     """
-    if not row.files:
+    files = row.files
+    if not files:
         return None
-    modality = leading([file.header for file in row.files])
-    first = min(row.files, key=lambda file: (*_order(file.header, modality, row.tag), file.name))
+    modality = leading([file.header for file in files])
+    first = min(files, key=lambda file: (*_order(file.header, modality, row.tag), file.name))
     kind = f"xnat:{SESSION_KINDS.get(modality, 'otherDicom')}SessionData"
     modality = modality or first.header.modality
     session = Session(row.name, row.subject, first.header.study_uid, kind, modality, first.header)
-    for scan in scans_of(row.files):
+    for scan in scans_of(files):
         session.scans[scan.id] = scan
     return session
 

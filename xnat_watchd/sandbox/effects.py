@@ -250,9 +250,8 @@ class LostFiles(Effect):
         """Take the last files away and build again."""
         with exchange.site.lock:
             for row in _rows_of(exchange.site, answer):
-                for file in row.files[-self.missing :]:
-                    file.path.unlink()
-                del row.files[-self.missing :]
+                for key in list(row.received)[-self.missing :]:
+                    row.received.pop(key).path.unlink()
                 build(exchange.site, row)
         return answer
 

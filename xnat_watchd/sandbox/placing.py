@@ -17,14 +17,12 @@ def add_file(site: Site, row: Row, file: Arrived) -> None:
     file = _scripted(site, row, file)
     wanted = PurePosixPath(file.name.replace("\\", "/")).name or file.header.sop_uid
     scan = scan_id(file.header)
-    there = {one.name: one for one in row.files if scan_id(one.header) == scan}
-    name = _free_name(wanted, file.header.sop_uid, there)
-    if name in there:
-        row.files.remove(there[name])
-        there[name].path.unlink()
+    name = _free_name(wanted, file.header.sop_uid, row.received.get((scan, wanted)))
+    if replaced := row.received.pop((scan, name), None):
+        replaced.path.unlink()
     path = _free_path(site, site.store.place(row) / "SCANS" / scan / file.header.resource / safe_name(name))
     file.path.replace(path)
-    row.files.append(StoredFile(name, path, file.header, path.stat().st_size))
+    row.received[scan, name] = StoredFile(name, path, file.header, path.stat().st_size)
 
 
 def _scripted(site: Site, row: Row, file: Arrived) -> Arrived:
@@ -38,8 +36,7 @@ def _scripted(site: Site, row: Row, file: Arrived) -> Arrived:
     return replace(file, header=read_header(file.path))
 
 
-def _free_name(wanted: str, sop_uid: str, there: dict[str, StoredFile]) -> str:
-    holder = there.get(wanted)
+def _free_name(wanted: str, sop_uid: str, holder: StoredFile | None) -> str:
     if holder is None or holder.header.sop_uid == sop_uid:
         return wanted
     return f"{sop_uid}.dcm"

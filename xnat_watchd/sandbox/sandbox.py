@@ -206,7 +206,7 @@ class Sandbox:
             return [
                 {
                     "timestamp": row.timestamp, "folder": row.folder, "name": row.name, "subject": row.subject,
-                    "status": row.status, "tag": row.tag, "files": len(row.files),
+                    "status": row.status, "tag": row.tag, "files": len(row.received),
                 }
                 for row in self._site.store.rows_of(project)
             ]  # fmt: skip

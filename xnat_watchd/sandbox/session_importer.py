@@ -102,7 +102,7 @@ def _check_merge(site: Site, row: Row, study: list[Arrived], dest: Destination) 
     """Refuse another study in a taken place, and the same files again unless told to overwrite (F66)."""
     if row.tag != study[0].header.study_uid:
         raise Refused(409 if site.is_old else 400, OTHER_STUDY)
-    there = {(scan_id(file.header), file.name) for file in row.files}
+    there = row.received.keys()
     again = any((scan_id(file.header), PurePosixPath(file.name).name) in there for file in study)
     if again and dest.overwrite != "delete":
         raise Refused(409, MATCHING)

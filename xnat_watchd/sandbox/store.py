@@ -124,7 +124,7 @@ class Row:
     source: str = ""
     visit: str = ""
     timezone: str = ""
-    files: list[StoredFile] = field(default_factory=list)
+    received: dict[tuple[str, str], StoredFile] = field(default_factory=dict)  #: by the scan's number, and its name
     session: Session | None = None
     log: list[str] = field(default_factory=list)
     queued: Queued | None = None
@@ -134,6 +134,11 @@ class Row:
     def key(self) -> tuple[str, str, str]:
         """Project, timestamp and folder."""
         return self.project, self.timestamp, self.folder
+
+    @property
+    def files(self) -> list[StoredFile]:
+        """All its files, in the order in which they came."""
+        return list(self.received.values())
 
     @property
     def uri(self) -> str:

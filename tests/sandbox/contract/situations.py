@@ -227,7 +227,7 @@ def _copied(world: World) -> None:
 def _emptied(world: World) -> None:
     _imported(world)
     (row,) = world.xnat._site.store.rows_of("P1")
-    row.files.clear()
+    row.received.clear()
 
 
 def _entry_lost(world: World) -> None:
