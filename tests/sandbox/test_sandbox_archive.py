@@ -89,7 +89,9 @@ def test_letters_of_every_script_stay_in_a_subject_label(old: Visitor) -> None: 
     assert subject["label"] == "שרון_דבורה"
 
 
-def test_labels_in_the_request_are_escaped_before_they_are_cleaned(old: Visitor, new: Visitor) -> None:  # F37, C8 0.5
+def test_labels_in_the_request_are_escaped_before_they_are_cleaned(
+    old: Visitor, new: Visitor
+) -> None:  # F37, C8 0.5, trap 27
     for visitor, session in ((old, "E_9__amp___233_"), (new, "E_9__amp_?")):
         uri = visitor.archived(uploaded(visitor), subject="S 9/x", session="E 9 &é")
         assert uri.endswith(f"/subjects/S_9_x/experiments/{session}".replace("?", "é"))
@@ -262,6 +264,6 @@ def test_an_open_workflow_blocks_all_but_delete(busy: Visitor) -> None:  # F29
     busy.archived(row, subject="S1", session="E1", overwrite="delete")
 
 
-def test_without_pipelines_no_workflow_is_left_open(busy: Visitor) -> None:  # F29
+def test_without_pipelines_no_workflow_is_left_open(busy: Visitor) -> None:  # F29, trap 35
     archived(busy)
     busy.archived(uploaded(busy, series_of(1, series=2)), subject="S1", session="E1", overwrite="append")

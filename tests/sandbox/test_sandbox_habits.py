@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
+from time import sleep
 
 import pytest
 
@@ -78,7 +79,7 @@ def test_a_later_upload_no_longer_matches_a_remapped_row(opened: Opened) -> None
     assert len(visitor.rows(ROWS)) == 2
 
 
-def test_names_are_replaced_at_reception_on_1_8(opened: Opened) -> None:  # C8 3.7
+def test_names_are_replaced_at_reception_on_1_8(opened: Opened) -> None:  # C8 3.7, trap 29
     visitor = opened(anonymises=True)
     content = dicom(PatientName="Canary^Kimberley", StudyDescription="secret study")
     visitor.sent(zipped({"a": content}), dest=place(), subject="S1", session="E1")
@@ -179,8 +180,10 @@ def test_stopping_ends_an_archiving_in_the_background(opened: Opened) -> None:
     assert {one.where for one in visitor.xnat.instances()} == {"prearchive"}
 
 
-def import_together(visitor: Visitor, contents: list[bytes], *, shared_login: bool = False) -> list[tuple[int, str]]:
-    """Import several ZIPs at the same moment."""
+def import_together(
+    visitor: Visitor, contents: list[bytes], *, shared_login: bool = False, apart: float = 0.0
+) -> list[tuple[int, str]]:
+    """Import several ZIPs at the same moment, or their starts so many seconds apart."""
     answers: list[tuple[int, str]] = []
     gate = threading.Barrier(len(contents))
     cookies = dict(visitor.get("/data/projects").cookies) if shared_login else {}
@@ -189,6 +192,7 @@ def import_together(visitor: Visitor, contents: list[bytes], *, shared_login: bo
         with Visitor(visitor.xnat) as own:
             own.http.cookies.update(cookies)
             gate.wait()
+            sleep(number * apart)
             answer = own.send(content, dest=place(f"xw_{number}"), session=f"xw_{number}")
             answers.append((answer.status_code, reason(answer)))
 
@@ -211,6 +215,14 @@ def test_imports_that_start_together_fall_into_one_row(opened: Opened) -> None: 
     assert {one.study_uid for one in visitor.xnat.instances()} == {STUDY, OTHER_STUDY}
 
 
+def test_imports_whose_starts_lie_apart_do_no_harm_though_they_overlap(opened: Opened) -> None:  # F68
+    visitor = opened("1.6", collides_within=timedelta(milliseconds=1))
+    visitor.xnat.faults.on("POST", "/data/services/import").delay(seconds=0.05)
+    contents = [zipped(series_of(3)), zipped(series_of(2, study=OTHER_STUDY))]
+    assert import_together(visitor, contents, apart=0.01) == [(200, ""), (200, "")]
+    assert sorted(row["files"] for row in visitor.xnat.rows("P1")) == [2, 3]
+
+
 def test_imports_that_start_together_do_no_harm_by_default(opened: Opened) -> None:
     visitor = opened("1.6")
     contents = [zipped(series_of(3)), zipped(series_of(2, study=OTHER_STUDY))]
@@ -224,6 +236,14 @@ def test_one_login_session_for_two_imports_may_be_403(opened: Opened) -> None:  
     answers = import_together(visitor, contents, shared_login=True)
     assert [status for status, _ in answers] == [200, 403]
     assert "user tech does not have create permissions" in answers[1][1]
+
+
+def test_a_site_admin_never_meets_that(opened: Opened) -> None:  # F62
+    visitor = opened("1.6", confuses_sessions=True)
+    visitor.xnat.add_user("tech", "secret", admin=True)
+    visitor.xnat.faults.on("POST", "/data/services/import", times=2).read_slowly(0.1)
+    contents = [zipped(series_of(1)), zipped(series_of(1, study=OTHER_STUDY))]
+    assert import_together(visitor, contents, shared_login=True) == [(200, ""), (200, "")]
 
 
 def test_a_project_that_archives_by_itself_may_do_so_in_spite_of_the_destination(opened: Opened) -> None:  # C8 17.8

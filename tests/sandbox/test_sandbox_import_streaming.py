@@ -63,7 +63,7 @@ def test_another_study_to_our_place_is_refused(new: Visitor) -> None:  # C8 17.1
     assert new.send(zipped(series_of(1, study=OTHER_STUDY)), dest=place(), session="xw_1").status_code == 400
 
 
-def test_what_came_before_an_unreadable_entry_stays(new: Visitor) -> None:  # C8 3.8, trap 5
+def test_what_came_before_an_unreadable_entry_stays(new: Visitor) -> None:  # C8 3.8, trap 5, trap 32
     members = {**series_of(2), "README.txt": b"hello", "late.dcm": dicom(9)}
     answer = new.send(zipped(members), dest=place(), session="xw_1")
     assert answer.status_code == 400
@@ -80,7 +80,7 @@ def test_unreadable_entries_are_skipped_where_that_was_asked(new: Visitor) -> No
 
 def test_a_literal_commit_skips_unreadable_entries_by_itself_and_an_implied_one_does_not(
     new: Visitor,
-) -> None:  # C8 3.2
+) -> None:  # C8 3.2, trap 30
     content = zipped({"README.txt": b"hello", **series_of(1)})
     assert new.send(content, project="P1", action="commit").status_code == 200
     assert new.send(content, dest=place(), session="E2").status_code == 400

@@ -31,7 +31,7 @@ def archived(either: Visitor) -> Visitor:
     return either
 
 
-def test_projects_are_listed_as_text_only_tables(either: Visitor) -> None:  # F37, C8 0.7, capture 37
+def test_projects_are_listed_as_text_only_tables(either: Visitor) -> None:  # F37, C8 0.7, capture 37, trap 28
     answer = either.get("/data/projects", format="json")
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.text.endswith('"totalRecords": "1"}}')
@@ -207,7 +207,7 @@ def test_a_dump_gives_the_asked_fields_of_one_file(archived: Visitor) -> None:  
 
 
 @pytest.mark.parametrize("src", ["/data/archive/projects/P1/experiments/E1", "/archive/experiments/XNAT_E00001"])
-def test_a_dump_of_a_source_it_does_not_know_is_empty(archived: Visitor, src: str) -> None:  # F24, C8 6
+def test_a_dump_of_a_source_it_does_not_know_is_empty(archived: Visitor, src: str) -> None:  # F24, C8 6, trap 4
     assert archived.rows(DUMP, src=src) == []
 
 

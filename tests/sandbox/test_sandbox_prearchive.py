@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from datetime import timedelta, timezone
 
-from tests.sandbox.kit import OTHER_STUDY, STUDY, Visitor, dicom, place, reason, series_of, zipped
+from tests.sandbox.kit import OTHER_STUDY, STUDY, Clock, Visitor, dicom, place, reason, series_of, zipped
 
 ROWS = "/data/prearchive/projects/P1"
 XNAT = "{http://nrg.wustl.edu/xnat}"
@@ -87,6 +88,27 @@ def test_admins_see_unassigned_rows_in_every_project_on_1_8(new: Visitor) -> Non
         assert [row["project"] for row in root.rows(ROWS)] == ["Unassigned"]
 
 
+def test_a_listing_shows_everybodys_rows(either: Visitor) -> None:  # C8 4.1, trap 11
+    either.xnat.grant("outsider", "P1", "member")
+    upload(either)
+    with Visitor(either.xnat, "outsider") as other:
+        other.sent(zipped(series_of(1, study=OTHER_STUDY)), dest=place("xw_2"), session="xw_2")
+        assert (
+            {row["name"] for row in either.rows(ROWS)} == {row["name"] for row in other.rows(ROWS)} == {"xw_1", "xw_2"}
+        )
+
+
+def test_times_are_the_servers_own_and_name_no_zone(either: Visitor, clock: Clock) -> None:  # C8 4.1, trap 36
+    clock.moment = clock.moment.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    row = upload(either)
+    (shown,) = either.rows(ROWS)
+    assert (shown["uploaded"], shown["TIMEZONE"]) == ("2026-11-22 15:24:10.219", "")
+    assert (
+        either.sent(zipped(series_of(1)), dest="/prearchive/projects/P1", session="E2").split("/")[4]
+        > row.split("/")[5]
+    )
+
+
 def test_deleting_answers_200_whether_or_not_there_was_anything(either: Visitor) -> None:  # F25, C8 4.4
     row = upload(either)
     for _ in range(2):
@@ -112,7 +134,7 @@ def test_building_again_answers_the_place_without_a_line_end(either: Visitor) ->
     assert (answer.status_code, answer.text) == (200, row)
 
 
-def test_committing_archives_where_the_policy_says_so_and_answers_301(old: Visitor) -> None:  # F39, C8 4.5
+def test_committing_archives_where_the_policy_says_so_and_answers_301(old: Visitor) -> None:  # F39, C8 4.5, trap 15
     old.xnat.add_project("AUTO", prearchive_code=4)
     old.xnat.grant("tech", "AUTO", "member")
     row = old.sent(zipped(series_of(1)), dest=place(project="AUTO"), session="E1")

@@ -23,7 +23,7 @@ def fields(visitor: Visitor) -> dict[str, str]:
     return {one["name"]: one["field"] for one in child(visitor.item(S1), "fields/field")}
 
 
-def test_a_put_makes_a_subject_and_the_next_finds_it(either: Visitor) -> None:  # F40, C8 7.1
+def test_a_put_makes_a_subject_and_the_next_finds_it(either: Visitor) -> None:  # F40, C8 7.1, trap 20
     first, second = either.put(S1), either.put(S1)
     assert (first.status_code, first.text) == (201, "XNAT_S00001")
     assert (second.status_code, second.text) == (200, "XNAT_S00001")
@@ -95,7 +95,7 @@ def test_dates_are_read_leniently_and_roll_over(either: Visitor, written: str, s
     assert demographics(either) == {"dob": stored}
 
 
-def test_an_unknown_path_is_dropped_without_a_word(either: Visitor) -> None:  # F43
+def test_an_unknown_path_is_dropped_without_a_word(either: Visitor) -> None:  # F43, trap 22
     assert either.put(S1, {"xnat:subjectData/nonsense": "1", "gender": "M"}).status_code == 201
     assert demographics(either) == {"gender": "M"}
 

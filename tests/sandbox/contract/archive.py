@@ -25,6 +25,7 @@ REQUESTS = (
     Row("5.1", "policy 4, a row", POST + "&auto-archive=false", 303, told="Location: "),
     Row("5.1", "a row, policy 4", POST, 303, told="Location: "),
     Row("5.1", "a row, policy 4", POST + "&auto-archive=false", 200, uris(ARCHIVED)),
+    # trap 34
     Row("5.1", "a row", POST + "&http-session-listener=H", 303, nothing, told="Location: .*/app/",
         after="session P1/E1"),
     Row("5.1", "a row, archived and heard as H", "GET /xapi/event_tracking/H", 200,

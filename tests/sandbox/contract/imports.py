@@ -37,6 +37,7 @@ ANSWERS = (
         zip="two files", after="no row P1/E1;no session P1/E1"),
     Row("3.4", "", POST, 200, uris(UNASSIGNED), zip="two files"),
     Row("3.4", "", POST + TO_P1 + "&format=txt", 200, text(PREARCHIVED), zip="two files"),
+    # trap 1
     Row("3.4", "", POST + "&project=P1&format=txt", 200, text(f"/data/.*{STAMP}/CAN0\\d\r\n/data/.*/CAN0\\d\r\n"),
         zip="two studies"),
     Row("3.4", "", POST + TO_P1 + "&format=html", 200, html("prearchive/projects/P1"), zip="two files"),

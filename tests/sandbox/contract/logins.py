@@ -56,6 +56,7 @@ ROWS = (
     Row("1.2", "logged in, logged in", "GET /data/auth", 401, options={"session_limit": 2}),
     Row("1.2", "logged in, twenty logins, a killed login", "GET /data/auth", 401, options={"session_limit": 1}),
     Row("1.3", "an expired password", "GET /data/projects", 403, html("expired")),
+    # trap 19
     Row("1.3", "logged in, an expired password", "GET /data/projects", 302, nothing, who="cookie",
         told="Location: /app/template/ChangePassword.vm"),
     Row("1.3", "logged in, an expired password", "GET /xapi/users/username", 302, nothing, who="cookie"),

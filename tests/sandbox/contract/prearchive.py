@@ -102,6 +102,7 @@ BATCHES = (
     Row("4.6", "", BATCH + "rebuild?src={gone}", 500, page()),
     Row("4.6", "", BATCH + "delete?src={nowhere}", 500, page()),
     Row("4.6", "", BATCH + "delete?src=/banana", 500, page()),
+    # trap 14
     Row("4.6", "a locked row", BATCH + "delete?src={row}&format=json", 200, after="row P1/E1 _ARCHIVING"),
     Row("4.6", "a locked row", BATCH + "rebuild?src={row}&overrideLock=true&format=json", 200, after="row P1/E1 READY"),
     Row("4.6", "a row", BATCH + "delete?src={row}&src={gone}", 500, page(), after="row P1/E1 QUEUED_DELETING"),

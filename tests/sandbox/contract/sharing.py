@@ -22,6 +22,8 @@ SUBJECTS = (
     Row("8.1", "two subjects, S2 in P2", PUT + "P2?label=S2", 409, page("Label already in use:S2"), who="owner"),
     Row("8.1", "a subject", PUT + "P2?label=L", 403, page("insufficient create privileges")),
     Row("8.1", "a subject", PUT + "P3?label=L", 200, html("<table"), after="share subject S1 in P3 as L"),
+    Row("8.1", "an archived session", PUT + "P3?label=L", 200,
+        after="share subject S1 in P3 as L;no share session E1 in P3"),
     Row("8.1", "a subject", PUT + "P3?label=L&format=json", 200, table(COLUMNS)),
     Row("8.1", "a subject", PUT + "P3", 200, html("<table"), after="share subject S1 in P3 as $"),
     Row("8.1", "a subject", PUT + "P1?label=S1", 409, page()),
@@ -54,6 +56,7 @@ EXPERIMENTS = (
     Row("8.2", "a subject", IN_PROJECT + "P3?label=L", 417, page("Need PUT Contents")),
     Row("8.2", "a subject", FLAT + "P3?label=L", 417, page("Need PUT Contents")),
     Row("8.2", "an archived session", EXPERIMENT + "P2?label=L", 404, page(), who="outsider"),
+    # trap 24
     Row("8.2", "an archived session", EXPERIMENT + "P3?label=L", 200, after="no share subject S1 in P3"),
     Row("8.2", "an archived session", EXPERIMENT + "P2?label=L&primary=true", 403, page()),
     Row("8.2", "an archived session", EXPERIMENT + "P2?label=L&primary=true", 200, who="owner",
