@@ -93,20 +93,15 @@ def test_a_listing_shows_everybodys_rows(either: Visitor) -> None:  # C8 4.1, tr
     upload(either)
     with Visitor(either.xnat, "outsider") as other:
         other.sent(zipped(series_of(1, study=OTHER_STUDY)), dest=place("xw_2"), session="xw_2")
-        assert (
-            {row["name"] for row in either.rows(ROWS)} == {row["name"] for row in other.rows(ROWS)} == {"xw_1", "xw_2"}
-        )
+        for visitor in (either, other):
+            assert {row["name"] for row in visitor.rows(ROWS)} == {"xw_1", "xw_2"}
 
 
 def test_times_are_the_servers_own_and_name_no_zone(either: Visitor, clock: Clock) -> None:  # C8 4.1, trap 36
     clock.moment = clock.moment.astimezone(timezone(timedelta(hours=5, minutes=30)))
-    row = upload(either)
+    assert "20261122_152410" in either.sent(zipped(series_of(1)), dest="/prearchive/projects/P1")
     (shown,) = either.rows(ROWS)
     assert (shown["uploaded"], shown["TIMEZONE"]) == ("2026-11-22 15:24:10.219", "")
-    assert (
-        either.sent(zipped(series_of(1)), dest="/prearchive/projects/P1", session="E2").split("/")[4]
-        > row.split("/")[5]
-    )
 
 
 def test_deleting_answers_200_whether_or_not_there_was_anything(either: Visitor) -> None:  # F25, C8 4.4
