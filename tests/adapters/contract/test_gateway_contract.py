@@ -131,6 +131,19 @@ def stand(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stand]:
     yield from STANDS[request.param](tmp_path)
 
 
+@pytest.mark.parametrize("dialect", ["1.6", "1.8"])
+def test_a_live_server_is_found_by_the_variables_and_left_without_our_rows(
+    dialect: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Sandbox(tmp_path / "xnat", dialect, users={"tech": "secret"}, projects=["LAB"]) as xnat:
+        for name, value in {"SERVER": xnat.url, "USER": "tech", "PASSWORD": "secret", "PROJECT": "LAB"}.items():
+            monkeypatch.setenv(f"{LIVE}_{name}", value)
+        for stand in _live(tmp_path):
+            stand.send()
+            assert (stand.project, stand.dialect, len(xnat.rows("LAB"))) == ("LAB", dialect, 1)
+        assert xnat.rows("LAB") == []
+
+
 def counts(*series: int, seed: int, images: int = 3) -> dict[str, int]:
     return {uid(seed, one): images for one in series}
 
