@@ -75,10 +75,19 @@ def test_a_port_that_is_taken_is_said_in_one_line() -> None:
     assert "Address already in use" in done.output
 
 
-def test_a_user_without_a_password_is_a_usage_error() -> None:
-    done = CliRunner().invoke(main, ["--user", "ann"])
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--user", "ann", "NAME:PASSWORD"),
+        ("--left-out-series", "(", "no regular expression"),
+        ("--default-importer", "XAR", "'SI'"),
+        ("--session-timeout", "-1", "x>=0"),
+    ],
+)
+def test_what_cannot_be_understood_is_a_usage_error(option: str, value: str, words: str) -> None:
+    done = CliRunner().invoke(main, [option, value])
     assert done.exit_code == 2
-    assert "NAME:PASSWORD" in done.output
+    assert words in done.output
 
 
 def _given(*words: str) -> dict[str, object]:

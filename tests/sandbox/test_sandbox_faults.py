@@ -211,7 +211,8 @@ def test_faults_can_be_planned_over_a_control_address(either: Visitor) -> None:
     assert requests.delete(f"{control}/faults", timeout=10).status_code == 200
 
 
-IN_FULL = {
+IN_FULL: dict[str, dict[str, object]] = {
+    "say": {"words": "nothing"},
     "restate": {"status": 201}, "read_slowly": {"seconds": 0.001}, "stick": {"status": "_ARCHIVING"},
     "mix_in": {"content": b64encode(zipped(series_of(1, study=OTHER_STUDY))).decode()},
 }  # fmt: skip

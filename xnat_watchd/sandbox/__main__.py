@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +27,7 @@ HABITS = {  # what each of `Options` is on the command line; spans of time are s
     "token_life": "How long an alias token lives.",
     "lock_after": "Wrong passwords that lock an account.",
     "lock_for": "How long it stays locked.",
-    "default_importer": "Importer where a request names none, on 1.8: DICOM-zip or SI.",
+    "default_importer": "Importer where a request names none, on 1.8.",
     "rebuild_after": "Idle time after which a row that is still RECEIVING is built.",
     "left_out_series": "Drop series whose description fits this regular expression.",
     "archives_anyway": "Let --auto-archive win over a destination in the prearchive.",
@@ -53,6 +54,21 @@ def _accounts(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> 
     return accounts
 
 
+def _pattern(_: click.Context, __: click.Parameter, given: str) -> str:
+    """Refuse what is no regular expression."""
+    try:
+        re.compile(given)
+    except re.error as error:
+        raise click.BadParameter(f"no regular expression: {error}") from error
+    return given
+
+
+CHECKS: dict[str, dict[str, Any]] = {
+    "left_out_series": {"callback": _pattern, "metavar": "PATTERN"},
+    "default_importer": {"type": click.Choice(("DICOM-zip", "SI"))},
+}
+
+
 def _with_habits(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command an option for each of the habits."""
     for one in reversed(fields(Options)):
@@ -61,6 +77,7 @@ def _with_habits(command: Callable[..., None]) -> Callable[..., None]:
             more = {"is_flag": True}
         elif isinstance(one.default, timedelta):
             more |= {"default": one.default.total_seconds(), "type": click.FloatRange(min=0), "metavar": "SECONDS"}
+        more |= CHECKS.get(one.name, {})
         flag = "--xnat-version" if one.name == "version" else f"--{one.name.replace('_', '-')}"
         command = click.option(flag, one.name, help=HABITS[one.name], **more)(command)
     return command

@@ -41,8 +41,7 @@ class Sandbox:
     """A practice XNAT that keeps what it is given below `data` and listens on loopback.
 
     `users` maps names to passwords; each is a member of each of `projects`. `clock` gives the time as the server sees
-    it, with its zone; without one it is the time of this machine. The end of a `with` block is an error where a fault
-    was planned and never came to pass.
+    it, with its zone; without one it is the time of this machine.
     """
 
     def __init__(
@@ -122,6 +121,7 @@ class Sandbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Stop; raises AssertionError where all went well and yet a fault that was planned never came to pass."""
         self.stop()
         if error is None:
             self.faults.check()
