@@ -40,8 +40,3 @@ def new(tmp_path: Path, clock: Clock) -> Iterator[Visitor]:
 def either(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Visitor]:
     """Give a member's view of each of the two, one after the other."""
     yield from _visit(tmp_path / "either", request.param, clock)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known that stands on what needs a client package which the project does not depend on."""
-    config.addinivalue_line("markers", "foreign: needs a client package that is not a dependency")

@@ -31,7 +31,7 @@ from tests.sandbox.kit import ROOT, dicom, place, series_of, zipped
 
 MIB = 1024 * 1024
 PIXELS = bytes(512 * 1024)
-REQUESTS, IMPORTS, CLIENTS = 2000, 50, 4  # one import for each fifty requests
+REQUESTS, REQUESTS_PER_IMPORT, CLIENTS = 2000, 50, 4
 LOGIN, ZIP = ("tech", "secret"), {"Content-Type": "application/zip"}
 
 
@@ -88,7 +88,7 @@ def measured(dialect: str, size: int, *, often: int = REQUESTS) -> Figures:
         each = (served.cpu - idle) / often
         with ThreadPoolExecutor(CLIENTS) as pool:
             together = _rate(CLIENTS * often, lambda: list(pool.map(lambda _: _ask(served.url, often), range(CLIENTS))))
-        studies = [zipped(series_of(10, study=f"{ROOT}.7.{number}")) for number in range(often // IMPORTS)]
+        studies = [zipped(series_of(10, study=f"{ROOT}.7.{number}")) for number in range(often // REQUESTS_PER_IMPORT)]
         imports = _rate(len(studies), lambda: _import(served.url, studies))
         memory, idle = served.peak_memory, served.cpu
         sent, seconds = _import_large(served.url, size // len(PIXELS))
@@ -102,8 +102,10 @@ def _served(dialect: str) -> Iterator[Served]:
         command = [sys.executable, "-m", "xnat_watchd.sandbox", "--port", "0", "--dialect", dialect, "--data", folder]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own command
             assert process.stdout is not None
-            yield Served(process.stdout.readline().split()[-1], process.pid)
-            process.terminate()
+            try:
+                yield Served(process.stdout.readline().split()[-1], process.pid)
+            finally:
+                process.terminate()
 
 
 def _rate(count: int, act: Callable[[], object]) -> float:
