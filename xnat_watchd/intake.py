@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Intake:
         self._sightings: Mapping[str, Sighting] = {}
         self._settling = 0
         self._ignored: dict[str, Reason] = {}  #: name -> why it is not taken, as of this look
-        self._told: frozenset[str] = frozenset()  #: names that the system would not give us, and that was said
+        self._told: set[str] = set()  #: names that the system would not give us, and that was said
         self._unfinished = False  #: a fault left something half-done
         self._unrested: set[int] = set()  #: deliveries that have ended and whose ZIP could not be moved away
 
@@ -77,7 +78,7 @@ class Intake:
             self._consider(sighting, now)
         self._settling = len(self._sightings) - len(still)
         self._ledger.deliveries.ignore(self._ignored)
-        self._told &= self._ignored.keys()
+        self._told.intersection_update(self._ignored)
         return next_quiet(self._sightings, now, self._habits.quiet_for)
 
     def recover(self) -> None:
@@ -85,7 +86,10 @@ class Intake:
         for name in self._disk.names(self._folders.work):
             mine = whose(name)
             if mine is not None and mine[1] is None:
-                self._recover_zip(mine[0])
+                try:
+                    self._recover_zip(mine[0])
+                except OSError as error:  # it lies there until the next start, and hinders nobody
+                    self._refused(name, error)
             elif mine is not None or (name.startswith(".") and name.endswith(".part")):
                 self._disk.remove(self._folders.work / name)  # a copy, which can be made again
         self._finish()
@@ -145,12 +149,13 @@ class Intake:
 
     def _take(self, seen: Seen) -> None:
         project, name = self._project_of(seen.path) or "", printable(seen.path)
+        self._disk.ensure_free(self._folders.drop / seen.path, seen)  # before a number is given to it
         delivery = self._ledger.deliveries.expect(name, project, identity(seen), self._clock.now())
         self._unfinished = True  # until it is done, whatever comes between
         try:
             self._disk.take(self._folders.drop / seen.path, self._folders.zip_of(delivery), seen)
-        except OSError:
-            if not self._disk.lies(self._folders.zip_of(delivery)):
+        except OSError as error:
+            if isinstance(error, FileExistsError) or not self._disk.lies(self._folders.zip_of(delivery)):
                 self._ledger.deliveries.withdraw(delivery, self._clock.now())
                 self._unfinished = bool(self._unrested)
             raise
@@ -163,7 +168,7 @@ class Intake:
         name, reason = printable(path), refusal(error)
         self._ignored[name] = reason
         if name not in self._told:
-            self._told |= {name}
+            self._told.add(name)
             self._log.warning("file.refused", reason=reason[0])
 
     # Finish.
@@ -218,7 +223,7 @@ class Intake:
         if not unchanged:
             self._put_back(delivery, name)
             self._ledger.deliveries.withdraw(delivery, self._clock.now())
-            raise Changed
+            raise Changed(errno.EBUSY, "the file is still being written to")
         if isinstance(found, Unusable):
             self._reject(delivery, name, found)
         else:

@@ -41,6 +41,19 @@ class Disk:
         """
         yield from _walk(folder, "", DEEPEST)
 
+    def ensure_free(self, source: Path, seen: Seen) -> None:
+        """Raise as `take` would, as far as it can be told without moving anything. Its content is durable then."""
+        if not os.access(source.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "nothing may be taken out of its folder")
+        handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            _must_be(source, seen)
+            if _is_written_to(handle) and not is_remote(file_system(source)):
+                raise OSError(errno.ETXTBSY, "somebody has it open to write")
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
     def take(self, source: Path, target: Path, seen: Seen) -> None:
         """Move a settled file to `target`, or raise with nothing done; `Changed` when it is not what was seen any more.
 
@@ -50,7 +63,7 @@ class Disk:
         """
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, "there is such a file of ours already")
-        _make_sure(source, seen)
+        self.ensure_free(source, seen)
         if seen.links > 1 or not self._renamed(source, target, seen):
             self._carried_over(source, target, seen)
         _sync_folder(source.parent)
@@ -179,18 +192,6 @@ def _seen(entry: os.DirEntry[str], path: str) -> Seen | None:
     except FileNotFoundError:  # gone between listing and looking
         return None
     return Seen(path, stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev, stat.st_nlink)
-
-
-def _make_sure(source: Path, seen: Seen) -> None:
-    """See that it is still the same file, that nobody writes to it, and that all of it is on the disk."""
-    handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        _must_be(source, seen)
-        if _is_written_to(handle) and not is_remote(file_system(source)):
-            raise OSError(errno.ETXTBSY, "somebody has it open to write")
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _is_written_to(handle: int) -> bool:

@@ -58,6 +58,12 @@ class PatientDisk(Disk):
     def __init__(self, heart: Heart) -> None:
         self._heart = heart
 
+    def ensure_free(self, source: Path, seen: Seen) -> None:
+        """See that a file may be taken, all of it on the disk."""
+        self._heart.beat(STEP_TAKES + seen.size / SLOWEST_DISK)
+        super().ensure_free(source, seen)
+        self._heart.beat()
+
     def take(self, source: Path, target: Path, seen: Seen) -> None:
         """Take a settled file."""
         self._heart.beat(STEP_TAKES + seen.size / SLOWEST_DISK)
