@@ -132,11 +132,17 @@ def test_a_copy_may_take_as_long_as_a_slow_disk_needs(
         del target, seen
         slow.pass_time(source.stat().st_size)
 
+    def ensure_free(_: Disk, source: Path, seen: object) -> None:
+        del seen
+        slow.pass_time(source.stat().st_size)
+
+    monkeypatch.setattr(Disk, "ensure_free", ensure_free)
     monkeypatch.setattr(Disk, "move", move)
     monkeypatch.setattr(Disk, "take", take)
     disk = PatientDisk(heart)
     (seen,) = disk.look(tmp_path)
     assert isinstance(seen, Seen)
+    as_worker(lambda: disk.ensure_free(tmp_path / "a.zip", seen))
     as_worker(lambda: disk.take(tmp_path / "a.zip", tmp_path / "b.zip", seen))
     as_worker(lambda: disk.move(tmp_path / "a.zip", tmp_path / "b.zip"))
     assert slow.late == []

@@ -59,10 +59,9 @@ class PatientDisk(Disk):
         self._heart = heart
 
     def ensure_free(self, source: Path, seen: Seen) -> None:
-        """See that a file may be taken, all of it on the disk."""
+        """See that a file may be taken, all of it on the disk. `take` does so first, and its promise holds on."""
         self._heart.beat(STEP_TAKES + seen.size / SLOWEST_DISK)
         super().ensure_free(source, seen)
-        self._heart.beat()
 
     def take(self, source: Path, target: Path, seen: Seen) -> None:
         """Take a settled file."""
