@@ -12,6 +12,7 @@ AGAIN_TESTS = "tests/services/test_same_again.py"
 WATCHER_TESTS = "tests/adapters/test_watcher.py"
 PROCESS_TESTS = "tests/whole/test_one_root.py"
 LIFE_TESTS = "tests/whole/test_service_life.py"
+REFUSAL_TESTS = "tests/whole/test_refusals.py"
 
 Faults = dict[str, tuple[str, ...]]  #: fault -> tests
 
@@ -74,7 +75,7 @@ FOLDER: Faults = {
         f"{FOLDER_TESTS}::test_what_is_no_file_and_what_is_hidden_is_counted_and_not_opened",
     ),
     "names-in-any-encoding": (
-        f"{FOLDER_TESTS}::test_a_zip_of_any_name_in_any_encoding_arrives_and_rests_under_a_readable_one",
+        f"{FOLDER_TESTS}::test_a_zip_that_has_the_longest_name_there_is_rests_with_the_reason_beside_it",
     ),
     "two-names-that-cannot-be-shown": (f"{FOLDER_TESTS}::test_two_names_that_cannot_be_shown_are_counted_as_two",),
     "a-project-folder-of-any-name": (
@@ -144,7 +145,7 @@ MACHINE: Faults = {
         f"{MACHINE_TESTS}::test_a_clock_that_was_set_back_lets_absence_count_from_the_first_look_on",
     ),
     "a-machine-off-for-days": (f"{MACHINE_TESTS}::test_the_machine_may_be_off_for_days_while_xnat_says_not_yet",),
-    "a-second-service": (f"{PROCESS_TESTS}::test_a_second_service_on_one_root_refuses_and_the_first_goes_on",),
+    "a-second-service": (f"{REFUSAL_TESTS}::test_two_services_never_share_a_root",),
     "durable-when-renamed": (
         f"{MACHINE_TESTS}::test_what_is_taken_by_a_rename_is_durable_in_content_and_in_both_folders",
     ),
@@ -212,6 +213,12 @@ WITHOUT_PATCH: Faults = {
         f"{BAD_TESTS}::test_the_memory_of_the_whole_service_is_bounded",
         f"{BAD_TESTS}::test_no_name_from_a_zip_touches_the_disk",
         f"{BAD_TESTS}::test_an_upload_under_a_temporary_name_is_not_touched_and_counted",
+    ),
+    "a name in any encoding": (
+        f"{FOLDER_TESTS}::test_a_zip_of_any_name_in_any_encoding_arrives_and_rests_under_a_readable_one",
+    ),
+    "a kill in the middle of taking": (
+        f"{MACHINE_TESTS}::test_killed_before_any_step_of_taking_and_resting_a_zip_it_arrives_exactly_once",
     ),
     "a ZIP of more than 4 GiB": (f"{BAD_TESTS}::test_a_zip_of_more_than_four_gib_arrives",),
     "a service that was killed": (f"{PROCESS_TESTS}::test_a_root_whose_service_was_killed_is_free_at_once",),

@@ -17,7 +17,7 @@ import pytest
 
 from tests.dicom import instance
 from tests.services.desk import Around, Desk, Small, scan, states, whole
-from tests.station import QUIET, Station
+from tests.station import QUIET, Station, zipped
 from xnat_watchd.adapters import files
 from xnat_watchd.adapters.files import Disk
 from xnat_watchd.core.settling import Seen
@@ -483,6 +483,17 @@ def test_a_zip_of_any_name_in_any_encoding_arrives_and_rests_under_a_readable_on
     (resting,) = station.files()
     assert resting.startswith("done/2026-01/1_")
     assert resting.encode().decode("utf-8").isprintable()
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "画", "🩻"])
+def test_a_zip_that_has_the_longest_name_there_is_rests_with_the_reason_beside_it(
+    station: Station, letter: str
+) -> None:
+    name = letter * (251 // len(letter.encode())) + ".zip"
+    station.drop(name, zipped([("notes.txt", b"nothing")]))
+    station.take_in()
+    assert [one[-4:] for one in station.files()] == [".zip", ".txt"]
+    assert all(one.startswith(f"failed/1_{letter}") for one in station.files())
 
 
 def test_two_names_that_cannot_be_shown_are_counted_as_two(station: Station) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -15,6 +16,7 @@ from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.core.errors import NotYet
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.core.ports import Gateway
 from xnat_watchd.sandbox import Sandbox
@@ -183,9 +185,15 @@ def test_a_study_that_comes_again_while_its_first_zip_is_under_way_waits_for_it(
     station = desk.station
     station.drop("a.zip", zip_of(*FIRST))
     station.take_in()
-    station.pipeline.step()
+    now = station.time.now()
+    first = station.ledger.studies.take(now)
+    assert first is not None
+    station.ledger.studies.postpone(
+        first, now + timedelta(minutes=1), now, NotYet("XNAT is at work on it"), charged=False
+    )
     station.drop("b.zip", zip_of((1, 1, 2), (1, 1, 3)))
     station.take_in()
+    assert not station.pipeline.step()
     station.work()
     assert desk.stored() == held_by_xnat(*FIRST, (1, 1, 3))
     assert desk.station.ledger.views.deliveries() == {"finished": 2}
