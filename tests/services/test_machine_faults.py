@@ -438,6 +438,7 @@ def test_while_too_little_room_is_left_nothing_is_taken(daemon: Daemon, monkeypa
     (daemon.folders.drop / "scan.zip").write_bytes(scan())
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 0}))
     turn(daemon)
+    turn(daemon)
     assert (daemon.full, daemon.ledger.views.deliveries()) == (True, {})
     monkeypatch.undo()
     turn(daemon)
