@@ -137,7 +137,19 @@ def _counts(picture: Snapshot) -> list[str]:
         f"  ZIPs:    {told}" + (f"; {settling} still arriving" if settling else ""),
         f"  studies: {studies}",
         *([f"  ignored: {ignored} files in the drop folder that are no whole ZIP"] if ignored else []),
+        *_tables(picture["shares"]),
     ]
+
+
+def _tables(tables: list[dict[str, Any]]) -> list[str]:
+    """Give a line for each share table. Their names are for those who may see the folder."""
+    more = [f"  … and {len(tables) - MOST} more share tables"] if len(tables) > MOST else []
+    return [f"  shares:  {one['name']}: {_how_it_stands(one)}" for one in tables[:MOST]] + more
+
+
+def _how_it_stands(table: dict[str, Any]) -> str:
+    rows = ", ".join(f"{n} {state}" for state, n in table["rows"].items())
+    return f"{table['why']}; before: {rows}" if table["why"] and rows else table["why"] or rows or "not applied yet"
 
 
 def _under_way(picture: Snapshot) -> list[str]:

@@ -1,4 +1,4 @@
-"""The threads that work: one that takes ZIPs in, and workers that carry studies."""
+"""The threads that work: one that takes ZIPs in, workers that carry studies, and one that applies share tables."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ def loops(daemon: Daemon, watcher: Watcher, keeper: Keeper, nudge: Bell) -> dict
         for name in daemon.tools:
             made[name].bell.ring()
 
+    def wake_sharing() -> None:
+        made["sharing"].bell.ring()
+
     def all_stop() -> None:
         daemon.stop.set()
         for loop in made.values():
@@ -32,7 +35,8 @@ def loops(daemon: Daemon, watcher: Watcher, keeper: Keeper, nudge: Bell) -> dict
 
     turns: dict[str, Callable[[], float]] = {
         "intake": partial(intake_turn, daemon, watcher, wake_workers),
-        **{name: partial(worker_turn, daemon, name, keeper, wake_workers) for name in daemon.tools},
+        **{name: partial(worker_turn, daemon, name, keeper, wake_workers, wake_sharing) for name in daemon.tools},
+        "sharing": partial(sharing_turn, daemon),
     }
     for name, turn in turns.items():
         made[name] = Loop(
@@ -147,7 +151,9 @@ def _find(daemon: Daemon, name: str) -> None:
 # -- workers -----------------------------------------------------------------------------------------------
 
 
-def worker_turn(daemon: Daemon, name: str, keeper: Keeper, wake: Callable[[], None]) -> float:
+def worker_turn(
+    daemon: Daemon, name: str, keeper: Keeper, wake: Callable[[], None], wake_sharing: Callable[[], None]
+) -> float:
     """Carry studies while there are any, and put to rest what is finished; give the seconds until there may be more."""
     if not daemon.recovered or "work" in daemon.missing:
         return IDLE  # the intake rings when it has found what we work on
@@ -157,6 +163,7 @@ def worker_turn(daemon: Daemon, name: str, keeper: Keeper, wake: Callable[[], No
     except NoRoom:
         _fill(daemon, full=True)
         return IDLE
+    wake_sharing()  # what has been archived may be asked for by a share table
     return _until_due(daemon)
 
 
@@ -186,3 +193,17 @@ def _until_due(daemon: Daemon) -> float:
     times = [moment for moment in (due, gate.until) if moment is not None]
     wait = min(((moment - now).total_seconds() for moment in times), default=IDLE)
     return min(max(wait, 1.0), IDLE)
+
+
+# -- share tables ------------------------------------------------------------------------------------------
+
+
+def sharing_turn(daemon: Daemon) -> float:
+    """Look at the share tables and make true what is due; give the seconds until the next look."""
+    try:
+        wait = daemon.sharing.turn()
+    except OSError as error:
+        _miss(daemon, "shares", error)
+        return daemon.sharing.looks
+    _find(daemon, "shares")
+    return wait

@@ -29,6 +29,7 @@ from xnat_watchd.status import Exit, Snapshot, for_everybody, verdict
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 RELOADING = signal.SIGHUP
 Seen = Callable[[Mapping[str, tuple[int, int]]], None]  #: is told what each worker sends: bytes sent, bytes in all
+NOT_TRUE = ("waiting", "removed by someone")  #: states of a share row that need nobody at once, and are not as asked
 JOINING = 1.0  #: seconds of waiting for a thread between two words to systemd
 
 
@@ -83,9 +84,15 @@ def remains(picture: Snapshot) -> list[str]:
         for one in picture["under_way"]
     ]
     held = [f"{one['item']} needs attention: {one['why']}. {one['advice']}" for one in picture["attention"]]
+    rows = [
+        f"{one['name']}: {count} row{'s' if count > 1 else ''} {state}"
+        for one in picture["shares"]
+        for state, count in one["rows"].items()
+        if state in NOT_TRUE
+    ]
     gate = picture["gate"]
     shut = [] if gate["open"] else [f"XNAT: {gate['why']}. {gate['advice']}"]
-    return [*shut, *held, *waiting] or ["everything is complete"]
+    return [*shut, *held, *waiting, *rows] or ["everything is complete"]
 
 
 def _attend(

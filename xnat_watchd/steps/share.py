@@ -21,7 +21,7 @@ from xnat_watchd.core.share_plan import Action, RowPlan, SeenProject, ShareSubje
 from xnat_watchd.core.share_state import RARELY, SAME_REFUSALS, Fate, Key, RowResult, Share, Wish, key_of
 from xnat_watchd.core.share_table import Row
 
-ROUND = 500  #: so many shares are asked for between two looks
+ROUND = 2000  #: so many shares are asked for between two looks
 BELIEVED = 2  #: so many refusals of one share are believed: the first may be the noise of a moment (F62)
 NOT_SHOWN = "XNAT said yes and does not show it yet; it is asked again by itself"
 NEVER_SHOWN = "Ask the XNAT administrator why it is not shown in the destination."
