@@ -105,7 +105,15 @@ def sentence(picture: Snapshot) -> str:
     under_way = sum(total[name] for name in ("ready", "busy", "waiting"))
     gate = "" if picture["gate"]["open"] else f"; waiting for XNAT: {picture['gate']['why']}"
     first = "".join(f"; {one['why']}" for one in picture["attention"] if not one["item"][:1].isdigit())
-    return f"{under_way} under way, {total['held']} held, {total['done']} complete{gate}{first}"
+    return f"{under_way} under way, {total['held']} held, {total['done']} complete{_rows(picture)}{gate}{first}"
+
+
+def _rows(picture: Snapshot) -> str:
+    total: Counter[str] = Counter()
+    for one in picture["shares"]:
+        total.update(one["rows"])
+    told = ", ".join(f"{count} {state}" for state, count in total.items())
+    return f"; share rows: {told}" if told else ""
 
 
 # -- for everybody -----------------------------------------------------------------------------------------
