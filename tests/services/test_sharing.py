@@ -185,6 +185,28 @@ def test_a_study_that_is_archived_in_a_source_project_is_not_kept_waiting(desk: 
     assert not xnat.requests
 
 
+def test_a_study_that_a_sweep_has_seen_is_not_swept_for_again(desk: Desk, xnat: FakeArchive) -> None:
+    desk.save("S1,P1,P2")
+    desk.settle()
+    archived_in(desk, "P1", delivery=1)
+    desk.later()
+    xnat.requests.clear()
+    desk.later(seconds=1)
+    assert not xnat.requests
+
+
+def test_it_does_not_rest_while_a_study_that_was_archived_has_not_been_looked_for(desk: Desk) -> None:
+    desk.save("S1,P1,P2")
+    desk.settle()
+    assert desk.sharing.resting(timedelta(0))
+    archived_in(desk, "P7", delivery=1)
+    assert desk.sharing.resting(timedelta(0))
+    archived_in(desk, "P1", delivery=2)
+    assert not desk.sharing.resting(timedelta(0))
+    desk.later(seconds=1)
+    assert desk.sharing.resting(timedelta(0))
+
+
 def archived_in(desk: Desk, project: str, delivery: int) -> None:
     """Write into the ledger what the pipeline writes when a study has reached the archive."""
     with desk.ledger.shares._db.change() as db:
@@ -627,6 +649,19 @@ def test_a_table_that_cannot_be_read_says_so_in_one_sentence_and_stops_no_other(
     desk.save("S1,P1,P2", name="bad.csv")
     desk.settle()
     assert desk.states("bad.csv") == ["shared"]
+
+
+def test_a_table_that_stays_unreadable_is_said_once_however_long_xnat_is_down(desk: Desk, xnat: FakeArchive) -> None:
+    desk.save("S1,P1,P2", name="good.csv")
+    desk.save("rubbish", name="bad.csv", header="")
+    xnat.before["reachable"] = [Unavailable("XNAT cannot be reached")]
+    desk.settle()
+    for _ in range(5):
+        desk.later(seconds=10)
+    assert desk.log.events().count("shares.unreadable") == 1
+    desk.save("other rubbish", name="bad.csv", header="")
+    desk.settle()
+    assert desk.log.events().count("shares.unreadable") == 2
 
 
 def test_a_table_that_may_not_be_read_is_read_once_the_right_is_given(

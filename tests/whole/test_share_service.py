@@ -209,4 +209,3 @@ def test_once_shares_what_it_has_just_archived(
     program.once()
     program.said.clear()  # the workstation's own words are looked at elsewhere
     assert site.labels("P2") == ["Quokka_Zenobia", "Quokka_Zenobia_20240229T101530_MR"]
-

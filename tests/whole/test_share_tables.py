@@ -74,6 +74,24 @@ def test_a_sweep_in_which_nothing_changed_takes_at_most_four_requests_for_each_p
     assert len(site.xnat.requests) - before <= 2 + 3 * 2
 
 
+@pytest.mark.parametrize("dialect", ["1.6", "1.8"])
+@pytest.mark.parametrize("minutes", [14.9, 16])
+def test_two_projects_take_at_most_eight_requests_also_with_a_login_that_has_expired(
+    tmp_path: Path, dialect: str, minutes: float
+) -> None:
+    time = Time()
+    with a_share_site(tmp_path, dialect, time) as site:
+        site.subject("P1", "S1", ["S1_MR"])
+        desk = Desk(tmp_path, site.gateway, time)
+        desk.save("S1,P1,P2")
+        desk.settle()
+        logins, before = len(site.asked("PUT")), len(site.xnat.requests)
+        desk.later(minutes=minutes)
+        assert len(site.asked("PUT")) - logins == (minutes > 15)
+        assert len(site.xnat.requests) - before == (8 if minutes > 15 else 5)
+        desk.close()
+
+
 def test_what_a_person_took_back_stays_away_until_its_row_changes(site: ShareSite, desk: Desk) -> None:
     desk.save("S1,P1,P2", "S2,P1,P2")
     desk.settle()

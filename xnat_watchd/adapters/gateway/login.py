@@ -59,7 +59,8 @@ class Dialect:
 def log_in(line: Line, credential: Credential, now: datetime, before: Dialect | None = None) -> Dialect:
     """Begin a login session on a new line, see that it is ours, and ask which XNAT this is.
 
-    `before`: which it was at the last login. Raises `AuthRefused` only when the credentials are refused; everything else is `Unavailable`.
+    `before`: which it was at the last login. Raises `AuthRefused` only when the credentials are refused; everything
+    else is `Unavailable`.
     """
     try:
         answer = line.ask(_by_basic(credential) if credential.is_alias else _by_form(credential))
