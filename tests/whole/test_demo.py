@@ -18,5 +18,5 @@ def test_the_demo_shows_the_travel_and_leaves_nothing_behind(tmp_path: Path) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     assert time.monotonic() - began < 30
     assert list(tmp_path.iterdir()) == []
-    for word in ("complete", "held", "damaged", "In the practice XNAT's archive"):
+    for word in ("complete", "held", "damaged", "In the practice XNAT's archive", "R001", "readers.report.csv", "shared"):
         assert word in done.stdout
