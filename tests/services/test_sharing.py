@@ -651,6 +651,13 @@ def test_a_table_that_cannot_be_read_says_so_in_one_sentence_and_stops_no_other(
     assert desk.states("bad.csv") == ["shared"]
 
 
+def test_a_table_of_users_in_the_folder_gives_nobody_a_role(desk: Desk, xnat: FakeArchive) -> None:
+    desk.save("P2,cora,member", header="project,user,role\n")
+    desk.settle()
+    assert "no column subject" in desk.report()[0]["reason"]
+    assert not xnat.requests
+
+
 def test_a_table_that_stays_unreadable_is_said_once_however_long_xnat_is_down(desk: Desk, xnat: FakeArchive) -> None:
     desk.save("S1,P1,P2", name="good.csv")
     desk.save("rubbish", name="bad.csv", header="")
