@@ -74,13 +74,14 @@ class Sharing:
 
         Raises `OSError` when the folder is gone, or its disk: nothing is concluded from that (design 7).
         """
+        began = self._clock.monotonic()
         self._look(again=self._is_due())
         self._listen()
         if self._tables and self._is_due():
             self._next = self._clock.monotonic()
             self._sweep()
-        wait = next_quiet(self._sightings, self._clock.monotonic(), self._habits.quiet_for)
-        return self.looks if wait is None else min(wait, self.looks)
+        wait = next_quiet(self._sightings, began, self._habits.quiet_for)
+        return self.looks if wait is None else max(0.0, began + min(wait, self.looks) - self._clock.monotonic())
 
     def resting(self, within: timedelta) -> bool:
         """Say whether every table has been read and applied, as far as can be, and nothing is due within this time.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
@@ -93,6 +93,25 @@ def test_the_next_turn_comes_when_a_table_may_have_settled(desk: Desk) -> None:
     desk.sharing.turn()
     desk.time.pass_(seconds=4)
     assert desk.sharing.turn() == pytest.approx(6)
+
+
+def test_a_table_that_settles_during_a_long_sweep_is_read_at_once(
+    tmp_path: Path, xnat: FakeArchive, time: Time
+) -> None:
+    class Slow(FakeSharing):
+        def reachable(self, projects: Collection[str]) -> Mapping[str, bool]:
+            time.pass_(seconds=30)
+            return super().reachable(projects)
+
+    desk = Desk(tmp_path, Slow(xnat), time)
+    desk.save("S1,P1,P2")
+    desk.sharing.turn()
+    time.pass_(seconds=QUIET)
+    desk.save("S2,P1,P2", name="other.csv")
+    assert desk.sharing.turn() == 0.0
+    desk.sharing.turn()
+    assert desk.states("other.csv") == ["shared"]
+    desk.close()
 
 
 def test_a_session_that_arrives_later_is_shared_too(desk: Desk, xnat: FakeArchive) -> None:
