@@ -151,6 +151,13 @@ def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         read(header + b"S,P,Q\n" * 4)
 
 
+@pytest.mark.parametrize("text", ["subject,source,destination{}\n", "subject,source,destination\nS1,P1,P2{}\n"])
+def test_a_line_of_countless_cells_is_refused(text: str) -> None:
+    assert len(read(text.format(",x" * 997).encode()).rows) in (0, 1)
+    with pytest.raises(Unusable, match="more than 1,000 cells"):
+        read(text.format(",x" * 998).encode())
+
+
 def test_the_sentence_quotes_nothing_of_a_table_without_a_header() -> None:
     with pytest.raises(Unusable) as caught:
         read(b"Mustermann^Erika,P1,P2\n")

@@ -758,6 +758,20 @@ def test_reports_and_what_spreadsheets_leave_behind_are_no_tables(desk: Desk, xn
     assert desk.ledger.shares.tables() == []
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [(b"K\xf6ln.csv", "K\\udcf6ln.csv"), (b"\x1b[2J.csv", "\\x1b[2J.csv"), ("Köln.csv".encode(), "Köln.csv")],
+)
+@pytest.mark.parametrize("row", ["S1,P1,P2", '"'])
+def test_a_name_of_any_bytes_is_a_tables_and_does_no_harm(desk: Desk, name: bytes, shown: str, row: str) -> None:
+    desk.save(row, name=os.fsdecode(name))
+    for _ in range(2):
+        desk.settle()
+    assert [one["name"] for one in desk.ledger.shares.tables()] == [shown]
+    report = os.fsdecode(name.replace(b".csv", b".report.csv"))
+    assert report in {path.name for path in desk.folder.iterdir()}
+
+
 def test_capital_letters_make_no_difference_to_a_table(desk: Desk) -> None:
     desk.save("S1,P1,P2", name="TABLE.CSV")
     desk.settle()

@@ -27,6 +27,7 @@ accession ID, and its date as YYYYMMDD."""
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_ROWS = 100_000
+MOST_CELLS = 1000  #: of one line
 LONGEST_CELL = 500
 
 _DELIMITERS = (",", ";", "\t")
@@ -134,6 +135,8 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     begin, count = 1, 0
     try:
         for cells in reader:
+            if len(cells) > MOST_CELLS:
+                raise _unusable(f"a line has more than {MOST_CELLS:,} cells")
             if any(cell.strip() for cell in cells):
                 count += 1
                 yield begin, cells
