@@ -1,5 +1,6 @@
 import csv
 import io
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -152,10 +153,22 @@ def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("text", ["subject,source,destination{}\n", "subject,source,destination\nS1,P1,P2{}\n"])
-def test_a_line_of_countless_cells_is_refused(text: str) -> None:
+def test_a_row_of_countless_cells_is_refused(text: str) -> None:
     assert len(read(text.format(",x" * 997).encode()).rows) in (0, 1)
     with pytest.raises(Unusable, match="more than 1,000 cells"):
         read(text.format(",x" * 998).encode())
+
+
+@pytest.mark.parametrize("cell", [",ab", ',"\n"'])
+@pytest.mark.parametrize("begin", ["subject,source,destination", "subject,source,destination\nS1,P1,P2"])
+def test_a_row_without_end_costs_no_memory(begin: str, cell: str) -> None:
+    data = (begin + cell * (8 * 1024 * 1024 // len(cell))).encode()
+    tracemalloc.start()
+    with pytest.raises(Unusable, match="too long"):
+        read(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * len(data)
 
 
 def test_the_sentence_quotes_nothing_of_a_table_without_a_header() -> None:
