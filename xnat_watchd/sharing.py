@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from xnat_watchd.adapters.files import Changed
 from xnat_watchd.adapters.ledger.shares import Shares
@@ -169,7 +170,9 @@ class Sharing:
         unread = self._sightings.keys() - tables.keys()
         self._swept = self._clock.now()
         try:
-            results = self._sharer.apply(self._rows(), self._shares.rows_of(unread))
+            results = self._sharer.apply(
+                self._rows(), self._shares.rows_of(unread), so_far=partial(self._report, tables)
+            )
         except Stopped:
             return
         except (Unavailable, AuthRefused) as error:

@@ -153,6 +153,20 @@ def test_more_than_one_round_is_done_in_one_sweep_and_subjects_go_first(
     assert asked(xnat, "reachable") == 5  # before each of the four rounds, and once to see the last one
 
 
+def test_a_report_says_how_far_a_long_sweep_has_come(
+    desk: Desk, xnat: FakeArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xnat_watchd.steps.share.ROUND", 2)
+    for n in range(4):
+        xnat.subject("P1", f"T{n}", [])
+    xnat.after["share"] = [None, None, None, Stopped("the program is stopping")]
+    desk.save(*(f"T{n},P1,P2" for n in range(3)), "S2,P1,P2")
+    desk.settle()
+    assert desk.states() == ["shared", "shared", "waiting", "waiting"]
+    assert desk.report()[-1][REASON] == "2 of 2 missing: it is still to be done, by itself"
+    assert desk.ledger.shares.tables()[0]["rows"] == {"shared": 2, "waiting": 2}
+
+
 def test_every_row_that_was_applied_is_an_event(desk: Desk) -> None:
     desk.save("S1,P1,P2", "S9,P1,P2")
     desk.settle()
