@@ -351,9 +351,9 @@ def test_labels_and_patterns_are_those_of_the_table() -> None:
     [
         (Row(line=2, subject="S1", source="P9", destination="P2"), "no source project"),
         (Row(line=2, subject="S1", source="P1", destination="P9"), "no destination project"),
-        (row("S9"), "no subject of this label"),
+        (row("S9"), "the source has no subject of this label yet"),
         (row("X_S1"), "no subject of this label"),
-        (row("s1"), "no subject of this label"),
+        (row("s1"), "no subject of this label yet, but one in other capitals"),
         (row("a/b?c#d"), "no subject of this label"),
     ],
 )
