@@ -24,6 +24,9 @@ from xnat_watchd.steps.share import Sharer
 
 LOOK = 10.0  #: seconds between two looks into the folder and the ledger, at most: both cost next to nothing
 OFTEN = 1.0  #: and at least, where a table need not stand still for longer
+SHARE = (
+    10  #: after a sweep it is rested for so many times as long as it took, and a minute at most, whatever was archived
+)
 AGAIN = 60.0  #: seconds until a sweep is repeated that did not see all, or was in somebody's way
 
 
@@ -66,7 +69,8 @@ class Sharing:
         self._tables: dict[str, Known] = {}
         self._names: frozenset[str] | None = None  #: of the tables at the last look
         self._told: dict[str, str] = {}  #: reports as they were written last
-        self._next = clock.monotonic()  #: when the next sweep is due
+        self._next = self._rested = clock.monotonic()  #: when the next sweep is due, and when one may be
+        self._called = False  #: something new calls for a sweep
         self._swept = clock.now()  #: when the last one began
         self._heard = 0  #: the newest event of the ledger that we know of
 
@@ -87,13 +91,14 @@ class Sharing:
     def resting(self, within: timedelta) -> bool:
         """Say whether every table has been read and applied, as far as can be, and nothing is due within this time.
 
-        May be asked by any thread: what calls for a sweep makes `_next` due before it is noted as seen.
+        May be asked by any thread: what is new calls for a sweep before it is noted as seen.
         """
         if self._names is None or self._sightings.keys() != self._tables.keys():
             return False
         due = self._shares.next_due(self._swept)
         soon = due is not None and due <= self._clock.now() + within
-        return not self._tables or not (soon or self._news()[1] or self._next <= self._clock.monotonic())
+        due_now = self._called or self._news()[1] or self._next <= self._clock.monotonic()
+        return not self._tables or not (soon or due_now)
 
     # The folder.
 
@@ -112,7 +117,7 @@ class Sharing:
         }
         fresh = {name: known for name, seen in still.items() if name not in kept and (known := self._read(seen))}
         if fresh:
-            self._next = now
+            self._call(now)
         self._tables = dict(sorted((kept | fresh).items()))
         if self._names != self._sightings.keys():
             self._names = frozenset(self._sightings)
@@ -145,11 +150,15 @@ class Sharing:
         due = self._shares.next_due(self._swept)
         return self._next <= self._clock.monotonic() or (due is not None and is_due(due, self._clock.now()))
 
+    def _call(self, when: float) -> None:
+        """Have a sweep made then, if not before."""
+        self._next, self._called = min(self._next, when), True
+
     def _listen(self) -> None:
         """Have a sweep made soon after a study has come into the archive of a project that a table names as source."""
         newest, has_come = self._news()
         if has_come:
-            self._next = self._clock.monotonic()
+            self._call(self._rested)
         self._heard = newest
 
     def _news(self) -> tuple[int, bool]:
@@ -168,7 +177,7 @@ class Sharing:
     def _apply(self) -> None:
         tables = {name: known.table for name, known in self._tables.items() if isinstance(known.table, Table)}
         unread = self._sightings.keys() - tables.keys()
-        self._swept = self._clock.now()
+        self._swept, began = self._clock.now(), self._clock.monotonic()
         try:
             results = self._sharer.apply(
                 self._rows(), self._shares.rows_of(unread), so_far=partial(self._report, tables)
@@ -181,11 +190,16 @@ class Sharing:
         except WatchdError as error:  # XNAT's list of projects makes no sense just now
             self._log.warning("shares.postponed", reason=str(error))
             self._wait(tables, error)
-            self._next = self._clock.monotonic() + AGAIN
+            self._rest(began, AGAIN)
         else:
             self._door.passed()
-            self._next = self._clock.monotonic() + self._interval()
             self._report(tables, results)
+            self._rest(began, self._interval())
+
+    def _rest(self, began: float, interval: float) -> None:
+        now = self._clock.monotonic()
+        self._rested = now + min(AGAIN, SHARE * (now - began))
+        self._next, self._called = now + interval, False
 
     def _interval(self) -> float:
         if not self._sharer.saw_all:

@@ -27,7 +27,7 @@ from xnat_watchd.core.errors import (
     Unavailable,
 )
 from xnat_watchd.core.settling import Seen
-from xnat_watchd.core.share_plan import ShareSubject
+from xnat_watchd.core.share_plan import SeenProject, ShareSubject
 
 LABELLED = "subject,source,destination,label\n"
 
@@ -238,6 +238,28 @@ def test_it_does_not_rest_while_a_study_that_was_archived_has_not_been_looked_fo
     assert not desk.sharing.resting(timedelta(0))
     desk.later(seconds=1)
     assert desk.sharing.resting(timedelta(0))
+
+
+def test_a_server_that_lists_slowly_is_left_in_peace_between_two_studies(
+    tmp_path: Path, xnat: FakeArchive, time: Time
+) -> None:
+    class Slow(FakeSharing):
+        def seen(self, project: str, *, writable: bool) -> SeenProject | None:
+            time.pass_(seconds=2)
+            return super().seen(project, writable=writable)
+
+    desk = Desk(tmp_path, Slow(xnat), time)
+    desk.save("S1,P1,P2")
+    desk.settle()
+    xnat.session(xnat.subjects["X_S1"], "S1_PT")
+    archived_in(desk, "P1", delivery=1)
+    desk.later(seconds=30)
+    assert "S1_PT" not in xnat.labels("P2")
+    assert not desk.sharing.resting(timedelta(0))
+    desk.later(seconds=30)
+    assert "S1_PT" in xnat.labels("P2")
+    assert desk.sharing.resting(timedelta(0))
+    desk.close()
 
 
 def archived_in(desk: Desk, project: str, delivery: int) -> None:
