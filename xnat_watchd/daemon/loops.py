@@ -25,8 +25,10 @@ def loops(daemon: Daemon, watcher: Watcher, keeper: Keeper, nudge: Bell) -> dict
         for name in daemon.tools:
             made[name].bell.ring()
 
-    def wake_sharing() -> None:
-        made["sharing"].bell.ring()
+    def work(name: str) -> float:
+        wait = worker_turn(daemon, name, keeper, wake_workers)
+        made["sharing"].bell.ring()  # what has been archived may be asked for by a share table
+        return wait
 
     def all_stop() -> None:
         daemon.stop.set()
@@ -35,7 +37,7 @@ def loops(daemon: Daemon, watcher: Watcher, keeper: Keeper, nudge: Bell) -> dict
 
     turns: dict[str, Callable[[], float]] = {
         "intake": partial(intake_turn, daemon, watcher, wake_workers),
-        **{name: partial(worker_turn, daemon, name, keeper, wake_workers, wake_sharing) for name in daemon.tools},
+        **{name: partial(work, name) for name in daemon.tools},
         "sharing": partial(sharing_turn, daemon),
     }
     for name, turn in turns.items():
@@ -151,9 +153,7 @@ def _find(daemon: Daemon, name: str) -> None:
 # -- workers -----------------------------------------------------------------------------------------------
 
 
-def worker_turn(
-    daemon: Daemon, name: str, keeper: Keeper, wake: Callable[[], None], wake_sharing: Callable[[], None]
-) -> float:
+def worker_turn(daemon: Daemon, name: str, keeper: Keeper, wake: Callable[[], None]) -> float:
     """Carry studies while there are any, and put to rest what is finished; give the seconds until there may be more."""
     if not daemon.recovered or "work" in daemon.missing:
         return IDLE  # the intake rings when it has found what we work on
@@ -163,7 +163,6 @@ def worker_turn(
     except NoRoom:
         _fill(daemon, full=True)
         return IDLE
-    wake_sharing()  # what has been archived may be asked for by a share table
     return _until_due(daemon)
 
 
