@@ -12,6 +12,7 @@ from typing import Any
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
+from xnat_watchd.core.ports import Clock
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.sandbox.dicom import Header
 from xnat_watchd.sandbox.store import Experiment, Session, Subject
@@ -72,11 +73,12 @@ class ShareSite:
 
 
 @contextmanager
-def a_share_site(folder: Path, dialect: str) -> Iterator[ShareSite]:
-    """Give a practice XNAT with P1 and P2, of which `tech` is a member."""
-    with Sandbox(folder / "xnat", dialect, users={"tech": "secret"}, projects=["P1", "P2"]) as xnat:
+def a_share_site(folder: Path, dialect: str, clock: Clock | None = None) -> Iterator[ShareSite]:
+    """Give a practice XNAT with P1 and P2, of which `tech` is a member. With a `clock`, both sides go by it."""
+    now = clock.now if clock else None
+    with Sandbox(folder / "xnat", dialect, users={"tech": "secret"}, projects=["P1", "P2"], clock=now) as xnat:
         server = XnatServer(
-            xnat.url, user="tech", password=Secret("secret"), clock=SystemClock(), stop=threading.Event()
+            xnat.url, user="tech", password=Secret("secret"), clock=clock or SystemClock(), stop=threading.Event()
         )
         yield ShareSite(xnat, server, server.gateway())
         server.close()

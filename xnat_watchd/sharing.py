@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from xnat_watchd.adapters.files import Changed
 from xnat_watchd.adapters.ledger.shares import Shares
@@ -21,7 +22,11 @@ from xnat_watchd.core.share_table import Row, Table, read
 from xnat_watchd.steps.door import Door
 from xnat_watchd.steps.share import Sharer
 
-LOOK = 10.0  #: seconds between two looks into the folder and the ledger: both cost next to nothing
+LOOK = 10.0  #: seconds between two looks into the folder and the ledger, at most: both cost next to nothing
+OFTEN = 1.0  #: and at least, where a table need not stand still for longer
+SHARE = (
+    10  #: after a sweep it is rested for so many times as long as it took, and a minute at most, whatever was archived
+)
 AGAIN = 60.0  #: seconds until a sweep is repeated that did not see all, or was in somebody's way
 
 
@@ -59,40 +64,46 @@ class Sharing:
     ) -> None:
         self._folder, self._sharer, self._shares, self._door = folder, sharer, shares, door
         self._clock, self._log, self._habits, self._alone = clock, log, habits, alone
+        self.looks = min(LOOK, max(OFTEN, habits.quiet_for))  #: seconds between two turns in which nothing is due
         self._sightings: Mapping[str, Sighting] = {}
         self._tables: dict[str, Known] = {}
         self._names: frozenset[str] | None = None  #: of the tables at the last look
         self._told: dict[str, str] = {}  #: reports as they were written last
-        self._next = clock.monotonic()  #: when the next sweep is due
+        self._next = self._rested = clock.monotonic()  #: when the next sweep is due, and when one may be
+        self._called = False  #: something new calls for a sweep
         self._swept = clock.now()  #: when the last one began
         self._heard = 0  #: the newest event of the ledger that we know of
 
     def turn(self) -> float:
-        """Do what is due, and give the seconds until there may be more."""
-        is_due = self._is_due()
-        try:
-            changed = self._look(again=is_due)
-        except OSError as error:  # the folder is gone, or its disk: nothing is concluded from that (design 7)
-            self._log.warning("folder.missing", folder="shares", error=type(error).__name__)
-            return LOOK
-        if self._tables and (changed or is_due or self._archived()):
+        """Do what is due, and give the seconds until there may be more.
+
+        Raises `OSError` when the folder is gone, or its disk: nothing is concluded from that (design 7).
+        """
+        began = self._clock.monotonic()
+        self._look(again=self._is_due())
+        self._listen()
+        if self._tables and self._is_due():
             self._next = self._clock.monotonic()
             self._sweep()
-        wait = next_quiet(self._sightings, self._clock.monotonic(), self._habits.quiet_for)
-        return LOOK if wait is None else min(wait, LOOK)
+        wait = next_quiet(self._sightings, began, self._habits.quiet_for)
+        return self.looks if wait is None else max(0.0, began + min(wait, self.looks) - self._clock.monotonic())
 
     def resting(self, within: timedelta) -> bool:
-        """Say whether every table has been read and applied, as far as can be, and nothing is due within this time."""
+        """Say whether every table has been read and applied, as far as can be, and nothing is due within this time.
+
+        May be asked by any thread: what is new calls for a sweep before it is noted as seen.
+        """
         if self._names is None or self._sightings.keys() != self._tables.keys():
             return False
         due = self._shares.next_due(self._swept)
         soon = due is not None and due <= self._clock.now() + within
-        return not self._tables or not (soon or self._next <= self._clock.monotonic())
+        due_now = self._called or self._news()[1] or self._next <= self._clock.monotonic()
+        return not self._tables or not (soon or due_now)
 
     # The folder.
 
-    def _look(self, *, again: bool) -> bool:
-        """Read what stands still, forget what is gone. Says whether anything is new.
+    def _look(self, *, again: bool) -> None:
+        """Read what stands still, forget what is gone. What is new is applied at once.
 
         `again`: what could not be read is tried once more, since a right may have been given.
         """
@@ -105,12 +116,13 @@ class Sharing:
             if known.seen == still.get(name) and not (again and isinstance(known.table, Unusable))
         }
         fresh = {name: known for name, seen in still.items() if name not in kept and (known := self._read(seen))}
+        if fresh:
+            self._call(now)
         self._tables = dict(sorted((kept | fresh).items()))
         if self._names != self._sightings.keys():
             self._names = frozenset(self._sightings)
             self._told = {name: text for name, text in self._told.items() if name in self._names}
             self._shares.forget(self._names)
-        return bool(fresh)
 
     def _read(self, seen: Seen) -> Known | None:
         """Read a table. None while somebody writes to it; what cannot be read gets its report."""
@@ -122,10 +134,15 @@ class Sharing:
             error = Unusable("the table may not be read by the service", advice="Give its group the right to read it.")
         except Unusable as caught:
             error = caught
-        self._shares.refuse(seen.path, error, self._clock.now())
-        self._write(seen.path, refusal(error))
-        self._log.warning("shares.unreadable", reason=str(error))
+        self._refuse(seen, error)
         return Known(seen, error)
+
+    def _refuse(self, seen: Seen, error: Unusable) -> None:
+        before = self._tables.get(seen.path)
+        if before is None or before.seen != seen or str(before.table) != str(error):
+            self._shares.refuse(seen.path, error, self._clock.now())
+            self._log.warning("shares.unreadable", reason=str(error))
+        self._write(seen.path, refusal(error))
 
     # When.
 
@@ -133,10 +150,19 @@ class Sharing:
         due = self._shares.next_due(self._swept)
         return self._next <= self._clock.monotonic() or (due is not None and is_due(due, self._clock.now()))
 
-    def _archived(self) -> bool:
-        """Say whether a study has come into the archive of a project that a table names as source."""
-        self._heard, has_come = self._shares.archived(self._heard, {row.source for row in self._rows()})
-        return has_come
+    def _call(self, when: float) -> None:
+        """Have a sweep made then, if not before."""
+        self._next, self._called = min(self._next, when), True
+
+    def _listen(self) -> None:
+        """Have a sweep made soon after a study has come into the archive of a project that a table names as source."""
+        newest, has_come = self._news()
+        if has_come:
+            self._call(self._rested)
+        self._heard = newest
+
+    def _news(self) -> tuple[int, bool]:
+        return self._shares.archived(self._heard, {row.source for row in self._rows()})
 
     # A sweep.
 
@@ -151,9 +177,11 @@ class Sharing:
     def _apply(self) -> None:
         tables = {name: known.table for name, known in self._tables.items() if isinstance(known.table, Table)}
         unread = self._sightings.keys() - tables.keys()
-        self._swept = self._clock.now()
+        self._swept, began = self._clock.now(), self._clock.monotonic()
         try:
-            results = self._sharer.apply(self._rows(), self._shares.rows_of(unread))
+            results = self._sharer.apply(
+                self._rows(), self._shares.rows_of(unread), so_far=partial(self._report, tables)
+            )
         except Stopped:
             return
         except (Unavailable, AuthRefused) as error:
@@ -162,11 +190,16 @@ class Sharing:
         except WatchdError as error:  # XNAT's list of projects makes no sense just now
             self._log.warning("shares.postponed", reason=str(error))
             self._wait(tables, error)
-            self._next = self._clock.monotonic() + AGAIN
+            self._rest(began, AGAIN)
         else:
             self._door.passed()
-            self._next = self._clock.monotonic() + self._interval()
             self._report(tables, results)
+            self._rest(began, self._interval())
+
+    def _rest(self, began: float, interval: float) -> None:
+        now = self._clock.monotonic()
+        self._rested = now + min(AGAIN, SHARE * (now - began))
+        self._next, self._called = now + interval, False
 
     def _interval(self) -> float:
         if not self._sharer.saw_all:

@@ -18,6 +18,7 @@ Snapshot = dict[str, Any]
 Rows = list[dict[str, Any]]
 
 SILENCE = 60.0  #: seconds without a word after which a service that is there is not believed to be well
+READ_REPORT = "Read the report beside the table: it says of each row why, and what to do."
 DISCREET = "…"  #: in the place of a project's name that may be no project's
 
 
@@ -45,7 +46,7 @@ def snapshot(
 ) -> Snapshot:
     """Take the picture. `daemon` and `worries` are what only the running daemon knows: uploads, a full disk."""
     views, gates = ledger.views, ledger.gates.all()
-    ignored = views.ignored()
+    ignored, tables = views.ignored(), ledger.shares.tables()
     return {
         "at": now.isoformat(timespec="seconds"),
         "daemon": {"running": running, **daemon},
@@ -56,7 +57,8 @@ def snapshot(
         "studies": views.studies(),
         "under_way": views.under_way(),
         "ignored": ignored,
-        "attention": [*worries, *views.attention(), *_to_be_moved(ignored)],
+        "shares": tables,
+        "attention": [*worries, *views.attention(), *_to_be_moved(ignored), *_to_be_corrected(tables)],
     }
 
 
@@ -85,11 +87,16 @@ def verdict(picture: Snapshot, *, resting: bool) -> Exit:
         return Exit.LOGIN if gate["login"] else Exit.UNAVAILABLE
     if picture["attention"]:
         return Exit.ATTENTION
-    if resting and waited_for(picture):
-        return Exit.WAITING
-    if resting and any(one["due"] or one["standing"] != "waiting" for one in picture["under_way"]):
-        return Exit.WAITING  # what waits for the setting `until` has come as far as was asked for
-    return Exit.FINE
+    return _of_what_remains(picture) if resting else Exit.FINE
+
+
+def _of_what_remains(picture: Snapshot) -> Exit:
+    rows = {state for one in picture["shares"] for state in one["rows"]}
+    if "removed by someone" in rows:
+        return Exit.ATTENTION
+    # What waits for the setting `until` has come as far as was asked for.
+    under_way = any(one["due"] or one["standing"] != "waiting" for one in picture["under_way"])
+    return Exit.WAITING if under_way or "waiting" in rows or waited_for(picture) else Exit.FINE
 
 
 def waited_for(picture: Snapshot) -> Rows:
@@ -105,7 +112,15 @@ def sentence(picture: Snapshot) -> str:
     under_way = sum(total[name] for name in ("ready", "busy", "waiting"))
     gate = "" if picture["gate"]["open"] else f"; waiting for XNAT: {picture['gate']['why']}"
     first = "".join(f"; {one['why']}" for one in picture["attention"] if not one["item"][:1].isdigit())
-    return f"{under_way} under way, {total['held']} held, {total['done']} complete{gate}{first}"
+    return f"{under_way} under way, {total['held']} held, {total['done']} complete{_rows(picture)}{gate}{first}"
+
+
+def _rows(picture: Snapshot) -> str:
+    total: Counter[str] = Counter()
+    for one in picture["shares"]:
+        total.update(one["rows"])
+    told = ", ".join(f"{count} {state}" for state, count in total.items())
+    return f"; share rows: {told}" if told else ""
 
 
 # -- for everybody -----------------------------------------------------------------------------------------
@@ -120,7 +135,8 @@ def for_everybody(picture: Snapshot, is_project: Callable[[str], bool]) -> Snaps
         return {**row, **texts, **({"project": ""} if row.get("project") in hidden else {})}
 
     ignored = [told({**one, "name": ""}) for one in picture["ignored"]]
-    named = {one["name"] for one in picture["ignored"]}
+    tables = [{**one, "name": f"table {n}"} for n, one in enumerate(picture["shares"], 1)]
+    named = {one["name"] for one in (*picture["ignored"], *picture["shares"])}
     attention = [one for one in picture["attention"] if one["item"] not in named]
     return {
         **picture,
@@ -128,13 +144,28 @@ def for_everybody(picture: Snapshot, is_project: Callable[[str], bool]) -> Snaps
         "projects_shut": {without(name, hidden): told(gate) for name, gate in picture["projects_shut"].items()},
         "under_way": [told(one) for one in picture["under_way"]],
         "ignored": ignored,
-        "attention": [*map(told, attention), *_counted(ignored)],
+        "shares": tables,
+        "attention": [*map(told, attention), *_counted(ignored), *_to_be_corrected(tables)],
     }
 
 
 def _to_be_moved(ignored: Rows) -> Rows:
     """Give the files in the drop folder about which somebody must do something."""
     return [worry(one["name"], one["why"], one["advice"]) for one in ignored if one["advice"]]
+
+
+def _to_be_corrected(tables: Rows) -> Rows:
+    """Give the share tables about which somebody must do something."""
+    return [
+        worry(one["name"], one["why"], one["advice"]) if one["why"] else worry(one["name"], *_failed(one["rows"]))
+        for one in tables
+        if one["why"] or "failed" in one["rows"]
+    ]
+
+
+def _failed(rows: dict[str, int]) -> tuple[str, str]:
+    count = rows["failed"]
+    return f"{count} row{'s' if count > 1 else ''} of a share table failed", READ_REPORT
 
 
 def _counted(ignored: Rows) -> Rows:

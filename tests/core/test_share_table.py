@@ -1,5 +1,6 @@
 import csv
 import io
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -149,6 +150,25 @@ def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(read(header + b"S,P,Q\n" * 3).rows) == 3
     with pytest.raises(Unusable, match="more than 3 rows"):
         read(header + b"S,P,Q\n" * 4)
+
+
+@pytest.mark.parametrize("text", ["subject,source,destination{}\n", "subject,source,destination\nS1,P1,P2{}\n"])
+def test_a_row_of_countless_cells_is_refused(text: str) -> None:
+    assert len(read(text.format(",x" * 997).encode()).rows) in (0, 1)
+    with pytest.raises(Unusable, match="more than 1,000 cells"):
+        read(text.format(",x" * 998).encode())
+
+
+@pytest.mark.parametrize("cell", [",ab", ',"\n"'])
+@pytest.mark.parametrize("begin", ["subject,source,destination", "subject,source,destination\nS1,P1,P2"])
+def test_a_row_without_end_costs_no_memory(begin: str, cell: str) -> None:
+    data = (begin + cell * (4 * 1024 * 1024 // len(cell))).encode()
+    tracemalloc.start()
+    with pytest.raises(Unusable, match="too long"):
+        read(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 15 * len(data)
 
 
 def test_the_sentence_quotes_nothing_of_a_table_without_a_header() -> None:
@@ -331,9 +351,9 @@ def test_labels_and_patterns_are_those_of_the_table() -> None:
     [
         (Row(line=2, subject="S1", source="P9", destination="P2"), "no source project"),
         (Row(line=2, subject="S1", source="P1", destination="P9"), "no destination project"),
-        (row("S9"), "no subject of this label"),
+        (row("S9"), "the source has no subject of this label yet"),
         (row("X_S1"), "no subject of this label"),
-        (row("s1"), "no subject of this label"),
+        (row("s1"), "no subject of this label yet, but one in other capitals"),
         (row("a/b?c#d"), "no subject of this label"),
     ],
 )

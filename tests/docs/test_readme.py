@@ -10,8 +10,9 @@ import pytest
 
 from xnat_watchd.adapters.logs import EVENTS
 from xnat_watchd.cli import commands
-from xnat_watchd.core import errors
+from xnat_watchd.core import errors, share_table, user_table
 from xnat_watchd.core.labels import SESSION_FIELDS
+from xnat_watchd.core.share_plan import State
 from xnat_watchd.core.states import as_mermaid
 from xnat_watchd.status import Exit
 
@@ -90,3 +91,28 @@ def test_every_field_of_a_label_template_is_in_the_readme() -> None:
 def test_the_two_commands_of_the_readme_each_stand_on_one_line() -> None:
     lines = [line for line in README.splitlines() if line.startswith("python3 -m venv .venv")]
     assert len(lines) == 2
+
+
+def section(title: str) -> str:
+    """Give a section of the README with those below it."""
+    return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def tables() -> list[bytes]:
+    return [block.encode() for block in re.findall(r"```csv\n(.*?)```", section("Share tables"), re.DOTALL)]
+
+
+def test_the_tables_of_the_readme_can_be_shared_as_they_are() -> None:
+    shares, users = tables()
+    assert [(row.subject, row.label, row.fault) for row in share_table.read(shares).rows] == [
+        ("SUBJ01", "", ""),
+        ("SUBJ02", "R002", ""),
+    ]
+    assert [row.role for row in user_table.read(users)] == ["member", "collaborator"]
+
+
+def test_every_column_field_and_state_of_a_share_table_is_in_the_readme() -> None:
+    told = section("Share tables")
+    assert [column for column in share_table.COLUMNS if f"`{column}`" not in told] == []
+    assert [field for field in share_table.LABEL_FIELDS if f"`{{{field}}}`" not in told] == []
+    assert [state.value for state in State if f"| {state.value} |" not in told] == []

@@ -20,7 +20,7 @@ from xnat_watchd.daemon.attendant import Attendant
 EMPTY: dict[str, Any] = {
     "at": "2026-01-01T00:00:00+00:00", "daemon": {"running": True, "pid": 1}, "xnat": {"server": "https://x"},
     "gate": {"open": True}, "projects_shut": {}, "deliveries": {}, "studies": {}, "under_way": [], "ignored": [],
-    "attention": [],
+    "shares": [], "attention": [],
 }  # fmt: skip
 
 

@@ -520,7 +520,7 @@ def test_a_folder_of_any_name_that_is_to_be_a_project_harms_nothing(desk: Desk) 
 
 
 def test_a_thousand_zips_at_once_are_all_taken_in_one_sweep(quick_path: Path) -> None:
-    """Ten thousand took 38 s and 60 MiB on a disk of 2026; `tests/whole/many_figures.py` measures."""
+    """Of ten thousand `tests/whole/many_figures.py` tells time and memory."""
     desk = Desk(quick_path)
     station = desk.station()
     one = scan(images=1)

@@ -193,3 +193,11 @@ def test_once_xnat_has_taken_a_study_for_it_it_is_a_project(notes: Notes, projec
 def test_what_names_no_project_passes(notes: Notes, projects: Projects) -> None:
     Discreet(notes, projects).warning("gate.shut", project="", reason="XNAT cannot be reached")
     assert notes.lines == [("gate.shut", {"project": "", "reason": "XNAT cannot be reached"})]
+
+
+@pytest.mark.parametrize("event", ["shares.made", "shares.removed"])
+def test_a_project_into_which_something_was_shared_is_one(notes: Notes, projects: Projects, event: str) -> None:
+    log = Discreet(notes, projects)
+    log.warning(event, project="LATER", count=3)
+    log.info("delivery.taken", item="2", project="LATER")
+    assert [facts.get("project") for _, facts in notes.lines] == ["LATER", "LATER"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
@@ -27,7 +27,7 @@ from xnat_watchd.core.errors import (
     Unavailable,
 )
 from xnat_watchd.core.settling import Seen
-from xnat_watchd.core.share_plan import ShareSubject
+from xnat_watchd.core.share_plan import SeenProject, ShareSubject
 
 LABELLED = "subject,source,destination,label\n"
 
@@ -95,6 +95,25 @@ def test_the_next_turn_comes_when_a_table_may_have_settled(desk: Desk) -> None:
     assert desk.sharing.turn() == pytest.approx(6)
 
 
+def test_a_table_that_settles_during_a_long_sweep_is_read_at_once(
+    tmp_path: Path, xnat: FakeArchive, time: Time
+) -> None:
+    class Slow(FakeSharing):
+        def reachable(self, projects: Collection[str]) -> Mapping[str, bool]:
+            time.pass_(seconds=30)
+            return super().reachable(projects)
+
+    desk = Desk(tmp_path, Slow(xnat), time)
+    desk.save("S1,P1,P2")
+    desk.sharing.turn()
+    time.pass_(seconds=QUIET)
+    desk.save("S2,P1,P2", name="other.csv")
+    assert desk.sharing.turn() == 0.0
+    desk.sharing.turn()
+    assert desk.states("other.csv") == ["shared"]
+    desk.close()
+
+
 def test_a_session_that_arrives_later_is_shared_too(desk: Desk, xnat: FakeArchive) -> None:
     desk.save("S2,P1,P2")
     desk.settle()
@@ -132,6 +151,20 @@ def test_more_than_one_round_is_done_in_one_sweep_and_subjects_go_first(
     assert desk.states() == ["shared"] * 5
     assert asked(xnat) == 10
     assert asked(xnat, "reachable") == 5  # before each of the four rounds, and once to see the last one
+
+
+def test_a_report_says_how_far_a_long_sweep_has_come(
+    desk: Desk, xnat: FakeArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xnat_watchd.steps.share.ROUND", 2)
+    for n in range(4):
+        xnat.subject("P1", f"T{n}", [])
+    xnat.after["share"] = [None, None, None, Stopped("the program is stopping")]
+    desk.save(*(f"T{n},P1,P2" for n in range(3)), "S2,P1,P2")
+    desk.settle()
+    assert desk.states() == ["shared", "shared", "waiting", "waiting"]
+    assert desk.report()[-1][REASON] == "2 of 2 missing: it is still to be done, by itself"
+    assert desk.ledger.shares.tables()[0]["rows"] == {"shared": 2, "waiting": 2}
 
 
 def test_every_row_that_was_applied_is_an_event(desk: Desk) -> None:
@@ -183,6 +216,50 @@ def test_a_study_that_is_archived_in_a_source_project_is_not_kept_waiting(desk: 
     xnat.requests.clear()
     desk.later(seconds=1)
     assert not xnat.requests
+
+
+def test_a_study_that_a_sweep_has_seen_is_not_swept_for_again(desk: Desk, xnat: FakeArchive) -> None:
+    desk.save("S1,P1,P2")
+    desk.settle()
+    archived_in(desk, "P1", delivery=1)
+    desk.later()
+    xnat.requests.clear()
+    desk.later(seconds=1)
+    assert not xnat.requests
+
+
+def test_it_does_not_rest_while_a_study_that_was_archived_has_not_been_looked_for(desk: Desk) -> None:
+    desk.save("S1,P1,P2")
+    desk.settle()
+    assert desk.sharing.resting(timedelta(0))
+    archived_in(desk, "P7", delivery=1)
+    assert desk.sharing.resting(timedelta(0))
+    archived_in(desk, "P1", delivery=2)
+    assert not desk.sharing.resting(timedelta(0))
+    desk.later(seconds=1)
+    assert desk.sharing.resting(timedelta(0))
+
+
+def test_a_server_that_lists_slowly_is_left_in_peace_between_two_studies(
+    tmp_path: Path, xnat: FakeArchive, time: Time
+) -> None:
+    class Slow(FakeSharing):
+        def seen(self, project: str, *, writable: bool) -> SeenProject | None:
+            time.pass_(seconds=2)
+            return super().seen(project, writable=writable)
+
+    desk = Desk(tmp_path, Slow(xnat), time)
+    desk.save("S1,P1,P2")
+    desk.settle()
+    xnat.session(xnat.subjects["X_S1"], "S1_PT")
+    archived_in(desk, "P1", delivery=1)
+    desk.later(seconds=30)
+    assert "S1_PT" not in xnat.labels("P2")
+    assert not desk.sharing.resting(timedelta(0))
+    desk.later(seconds=30)
+    assert "S1_PT" in xnat.labels("P2")
+    assert desk.sharing.resting(timedelta(0))
+    desk.close()
 
 
 def archived_in(desk: Desk, project: str, delivery: int) -> None:
@@ -629,6 +706,26 @@ def test_a_table_that_cannot_be_read_says_so_in_one_sentence_and_stops_no_other(
     assert desk.states("bad.csv") == ["shared"]
 
 
+def test_a_table_of_users_in_the_folder_gives_nobody_a_role(desk: Desk, xnat: FakeArchive) -> None:
+    desk.save("P2,cora,member", header="project,user,role\n")
+    desk.settle()
+    assert "no column subject" in desk.report()[0]["reason"]
+    assert not xnat.requests
+
+
+def test_a_table_that_stays_unreadable_is_said_once_however_long_xnat_is_down(desk: Desk, xnat: FakeArchive) -> None:
+    desk.save("S1,P1,P2", name="good.csv")
+    desk.save("rubbish", name="bad.csv", header="")
+    xnat.before["reachable"] = [Unavailable("XNAT cannot be reached")]
+    desk.settle()
+    for _ in range(5):
+        desk.later(seconds=10)
+    assert desk.log.events().count("shares.unreadable") == 1
+    desk.save("other rubbish", name="bad.csv", header="")
+    desk.settle()
+    assert desk.log.events().count("shares.unreadable") == 2
+
+
 def test_a_table_that_may_not_be_read_is_read_once_the_right_is_given(
     tmp_path: Path, xnat: FakeArchive, time: Time
 ) -> None:
@@ -697,6 +794,20 @@ def test_reports_and_what_spreadsheets_leave_behind_are_no_tables(desk: Desk, xn
     assert desk.ledger.shares.tables() == []
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [(b"K\xf6ln.csv", "K\\udcf6ln.csv"), (b"\x1b[2J.csv", "\\x1b[2J.csv"), ("Köln.csv".encode(), "Köln.csv")],
+)
+@pytest.mark.parametrize("row", ["S1,P1,P2", '"'])
+def test_a_name_of_any_bytes_is_a_tables_and_does_no_harm(desk: Desk, name: bytes, shown: str, row: str) -> None:
+    desk.save(row, name=os.fsdecode(name))
+    for _ in range(2):
+        desk.settle()
+    assert [one["name"] for one in desk.ledger.shares.tables()] == [shown]
+    report = os.fsdecode(name.replace(b".csv", b".report.csv"))
+    assert report in {path.name for path in desk.folder.iterdir()}
+
+
 def test_capital_letters_make_no_difference_to_a_table(desk: Desk) -> None:
     desk.save("S1,P1,P2", name="TABLE.CSV")
     desk.settle()
@@ -751,8 +862,9 @@ def test_a_folder_that_is_gone_is_waited_for_and_nothing_is_concluded(desk: Desk
     desk.save("S1,P1,P2")
     desk.settle()
     away = desk.folder.rename(desk.folder.with_name("away"))
-    desk.later()
-    assert desk.log.lines[-1] == ("folder.missing", {"folder": "shares", "error": "FileNotFoundError"})
+    with pytest.raises(FileNotFoundError):
+        desk.later()
+    assert desk.ledger.shares.tables() != []
     xnat.session(xnat.subjects["X_S1"], "S1_PT")
     away.rename(desk.folder)
     desk.later()

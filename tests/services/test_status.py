@@ -13,7 +13,12 @@ import pytest
 from tests.dicom import CANARIES, instance
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
+from xnat_watchd.cli.status import screen
+from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.gate import Gate
+from xnat_watchd.core.share_plan import State
+from xnat_watchd.core.share_state import RowResult
+from xnat_watchd.core.share_table import Row
 from xnat_watchd.status import Exit, for_everybody, sentence, snapshot, verdict, worry
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -119,3 +124,54 @@ def test_a_shut_gate_says_until_when(station: Station) -> None:
         "open": False, "login": True, "why": "refused", "advice": "Log in.", "until": "2026-01-01T00:05:00+00:00",
     }  # fmt: skip
     assert verdict(told, resting=False) is Exit.LOGIN
+
+
+# -- share tables ------------------------------------------------------------------------------------------
+
+
+def keep(station: Station, name: str, *states: State) -> None:
+    rows = [Row(line=n, subject=f"S{n}", source="P1", destination="P2") for n, _ in enumerate(states, 2)]
+    results = [RowResult(row=row, state=state) for row, state in zip(rows, states, strict=True)]
+    station.ledger.shares.keep(name, results, NOW)
+
+
+def test_each_share_table_has_its_rows_by_state_and_no_name_for_everybody(station: Station) -> None:
+    keep(station, "Quokka.csv", State.SHARED, State.SHARED, State.WAITING)
+    keep(station, "Aardvark.csv", State.FAILED, State.REMOVED)
+    full, told = pictures(station)
+    assert [(one["name"], one["rows"]) for one in full["shares"]] == [
+        ("Aardvark.csv", {"removed by someone": 1, "failed": 1}),
+        ("Quokka.csv", {"shared": 2, "waiting": 1}),
+    ]
+    assert [one["name"] for one in told["shares"]] == ["table 1", "table 2"]
+    assert not [name for name in ("Quokka", "Aardvark") if name in json.dumps(told)]
+    assert [one["item"] for one in full["attention"]] == ["Aardvark.csv"]
+    assert [(one["item"], one["why"]) for one in told["attention"]] == [("table 1", "1 row of a share table failed")]
+    assert "share rows: 1 removed by someone, 1 failed, 2 shared, 1 waiting" in sentence(told)
+
+
+def test_a_share_table_that_cannot_be_read_needs_somebody_and_says_how_it_stood_before(station: Station) -> None:
+    keep(station, "Quokka.csv", State.SHARED)
+    station.ledger.shares.refuse("Quokka.csv", Unusable("the table is empty", advice="Correct it."), NOW)
+    _, told = pictures(station)
+    assert [(one["item"], one["why"]) for one in told["attention"]] == [("table 1", "the table is empty")]
+    shown = screen({**told, "age": 0, "daemon": {"running": True, "uploads": []}})
+    assert "  shares      table 1: the table is empty; before: 1 shared" in shown.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("states", "once", "meanwhile"),
+    [
+        ([State.SHARED, State.THERE], Exit.FINE, Exit.FINE),
+        ([State.SHARED, State.WAITING], Exit.WAITING, Exit.FINE),
+        ([State.WAITING, State.REMOVED], Exit.ATTENTION, Exit.FINE),
+        ([State.FAILED, State.SHARED], Exit.ATTENTION, Exit.ATTENTION),
+    ],
+)
+def test_rows_that_are_not_true_are_told_by_the_exit_code(
+    station: Station, states: list[State], once: Exit, meanwhile: Exit
+) -> None:
+    keep(station, "table.csv", *states)
+    full, told = pictures(station)
+    assert verdict(full, resting=True) is verdict(told, resting=True) is once
+    assert verdict(full, resting=False) is verdict(told, resting=False) is meanwhile

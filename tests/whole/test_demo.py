@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -18,5 +19,7 @@ def test_the_demo_shows_the_travel_and_leaves_nothing_behind(tmp_path: Path) -> 
     assert done.returncode == 0, done.stdout + done.stderr
     assert time.monotonic() - began < 30
     assert list(tmp_path.iterdir()) == []
-    for word in ("complete", "held", "damaged", "In the practice XNAT's archive"):
+    for word in ("complete", "held", "damaged", "In the practice XNAT's archive", "readers.report.csv"):
         assert word in done.stdout
+    for label, sessions in (("R001", 2), ("R002", 1)):
+        assert re.search(rf"READERS +{label} +shared +{sessions}", done.stdout)

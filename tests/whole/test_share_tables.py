@@ -17,6 +17,8 @@ from tests.share_desk import REASON, SESSIONS, STATE, Desk
 from tests.share_site import ShareSite, a_share_site
 from tests.station import Time
 from tests.whole.conftest import DEADLINE, Program
+from xnat_watchd.core import user_table
+from xnat_watchd.steps import grant
 
 LABELLED = "subject,source,destination,label\n"
 PUT_SUBJECT, PUT_SESSION = r"/subjects/[^/]+/projects/P2", r"/experiments/[^/]+/projects/P2"
@@ -72,6 +74,24 @@ def test_a_sweep_in_which_nothing_changed_takes_at_most_four_requests_for_each_p
     desk.later()
     assert len(site.xnat.requests) - before <= 3 * 4
     assert len(site.xnat.requests) - before <= 2 + 3 * 2
+
+
+@pytest.mark.parametrize("dialect", ["1.6", "1.8"])
+@pytest.mark.parametrize("minutes", [14.9, 16])
+def test_two_projects_take_at_most_eight_requests_also_with_a_login_that_has_expired(
+    tmp_path: Path, dialect: str, minutes: float
+) -> None:
+    time = Time()
+    with a_share_site(tmp_path, dialect, time) as site:
+        site.subject("P1", "S1", ["S1_MR"])
+        desk = Desk(tmp_path, site.gateway, time)
+        desk.save("S1,P1,P2")
+        desk.settle()
+        logins, before = len(site.asked("PUT")), len(site.xnat.requests)
+        desk.later(minutes=minutes)
+        assert len(site.asked("PUT")) - logins == (minutes > 15)
+        assert len(site.xnat.requests) - before == (8 if minutes > 15 else 5)
+        desk.close()
 
 
 def test_what_a_person_took_back_stays_away_until_its_row_changes(site: ShareSite, desk: Desk) -> None:
@@ -404,8 +424,6 @@ def users(command: Command) -> Command:
 
 
 def test_users_get_exactly_the_roles_that_can_be_looked_up(users: Command) -> None:
-    if users.site.gateway.logins() is None:
-        pytest.skip("this practice XNAT does not say who its users are")
     before = roles_of(users)
     assert users.states("--users", "--dry-run", expect=1)[0] == "to be given"
     assert roles_of(users) == before
@@ -426,6 +444,18 @@ def test_users_get_exactly_the_roles_that_can_be_looked_up(users: Command) -> No
     assert roles_of(users) == {**before, "cora": "member"}
     puts = [path for path, _ in users.site.asked("PUT") if "/users/" in path]
     assert puts == ["/data/projects/P2/users/P2_member/cora"]
+
+
+@pytest.mark.parametrize("fault", ["lose_answer", "reset"])
+def test_a_role_whose_answer_is_lost_is_looked_for_and_given_once(site: ShareSite, fault: str) -> None:
+    site.xnat.grant("tech", "P2", "owner")
+    site.xnat.add_user("cora", "secret")
+    getattr(site.xnat.faults.on("PUT", "/users/P2_member/cora"), fault)()
+    rows = user_table.read(b"project,user,role\nP2,cora,member\n")
+    states = [grant.grant(site.gateway, rows)[0].state for _ in range(2)]
+    done = fault != "reset"
+    assert states == (["given", "already there"] if done else ["failed", "given"])
+    assert len([path for path, _ in site.asked("PUT") if "/users/" in path]) == (1 if done else 2)
 
 
 def roles_of(command: Command) -> dict[str, str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # the command that shows all of it needs all of it, but `--he
 
     from xnat_watchd.sandbox import Sandbox
 
-PROJECT = "DEMO"
+PROJECT, READERS = "DEMO", "READERS"  #: where the ZIPs go, and a project into which some of it is shared
 LONGEST = 60.0  #: seconds after which the demo stops waiting for what it dropped
 LOOK = 0.2  #: seconds between two looks at the ledger
 EXAMPLES = """\
@@ -40,6 +40,14 @@ root = "{root}"
 quiet_for = "1s"
 """
 
+REPORT = "readers.report.csv"
+TO_BE_SHARED = 3  #: sessions of the subjects in the table
+TABLE = f"""\
+subject,source,destination,label,session_label
+Quastenflosser_Ingeborgine,{PROJECT},{READERS},R001,{{subject}}_{{study_date}}
+Zwickelbeyn_Thaddaeusz,{PROJECT},{READERS},R002,{{subject}}_{{study_date}}
+"""
+
 
 @click.command(epilog=EXAMPLES, short_help="All of it on this machine, in half a minute.")
 @click.option("--keep", is_flag=True, help="Stay up afterwards, so that you can drop ZIPs of your own.")
@@ -51,10 +59,12 @@ def demo(*, keep: bool) -> None:
     with _stage() as stage:
         console.print(f"A practice XNAT runs at {stage.xnat.url}, and the service on {stage.root}.")
         dropped = _drop_samples(stage.root)
-        console.print(f"{dropped} ZIPs of made-up patients lie in the drop folder now.\n")
+        console.print(f"{dropped} ZIPs of made-up patients lie in the drop folder now.")
+        console.print(f"A share table asks for two of their subjects to be seen in the project {READERS} too.\n")
         _watch(stage, console, dropped)
         console.print("\nIn the practice XNAT's archive lie now:\n")
         console.print(_held_by_xnat(stage.xnat))
+        console.print(_report(stage.root))
         console.print("\nThe rest needs a person. This is what `xnat-watchd status` says of it:\n")
         console.print(_status(stage), markup=False)
         if keep:
@@ -80,9 +90,11 @@ def _stage() -> Iterator[Stage]:
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="xnat-watchd-demo-")))
-        xnat = stack.enter_context(Sandbox(folder / "xnat", users={"demo": "demo"}, projects=[PROJECT]))
+        xnat = stack.enter_context(Sandbox(folder / "xnat", users={"demo": "demo"}, projects=[PROJECT, READERS]))
         root, config = folder / "watchd", folder / "config.toml"
-        (root / "drop").mkdir(parents=True)
+        for name in ("drop", "shares"):
+            (root / name).mkdir(parents=True)
+        (root / "shares" / "readers.csv").write_text(TABLE, encoding="utf-8")
         config.write_text(SETTINGS.format(server=xnat.url, project=PROJECT, root=root), encoding="utf-8")
         service = stack.enter_context(_service(config, folder / "journal.txt"))
         yield Stage(root, config, xnat, service)
@@ -127,7 +139,7 @@ def _watch(stage: Stage, console: Console, dropped: int) -> None:
         while time.monotonic() < end and stage.service.poll() is None:
             rows = _deliveries(stage.root, dropped)
             live.update(_table(rows), refresh=True)
-            if len(rows) == dropped and all(_at_rest(row) for row in rows):
+            if len(rows) == dropped and all(_at_rest(row) for row in rows) and _is_shared(stage.root):
                 return
             time.sleep(LOOK)
     raise click.ClickException(f"the service did not get done; its journal:\n{_journal(stage)}")
@@ -194,6 +206,31 @@ def _status(stage: Stage) -> str:
     return screen(picture_of(Chosen(config=stage.config)))
 
 
+def _report(root: Path) -> RenderableType:
+    from rich.table import Table
+
+    shown = ("subject", "destination", "label", "state", "sessions shared")
+    table = Table(*shown, title=f"\n{REPORT}, beside the share table", title_justify="left", box=None)
+    for row in _report_rows(root):
+        table.add_row(*(row[name] for name in shown))
+    return table
+
+
+def _is_shared(root: Path) -> bool:
+    return sum(int(row["sessions shared"]) for row in _report_rows(root)) == TO_BE_SHARED
+
+
+def _report_rows(root: Path) -> list[dict[str, str]]:
+    """Give the report that lies beside the share table, as a spreadsheet reads it."""
+    import csv
+
+    path = root / "shares" / REPORT
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8-sig", newline="") as report:
+        return list(csv.DictReader(report))
+
+
 def _journal(stage: Stage) -> str:
     return stage.config.with_name("journal.txt").read_text(encoding="utf-8", errors="replace")[-4000:]
 
@@ -201,6 +238,7 @@ def _journal(stage: Stage) -> str:
 def _stay(stage: Stage, console: Console) -> None:
     console.print(
         f"\nDrop ZIPs of your own into  {stage.root / 'drop'}"
+        f"\nSave share tables into      {stage.root / 'shares'}  (from {PROJECT} to {READERS})"
         f"\nLook at them with           xnat-watchd --config {stage.config} status --watch"
         f"\nThe practice XNAT           {stage.xnat.url}  (user demo, password demo)"
         "\nCtrl-C ends it and removes everything."

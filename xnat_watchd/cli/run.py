@@ -31,6 +31,8 @@ With --drop no configuration is needed. ZIPs are moved into DIR/.xnat-watchd whi
 DIR/.xnat-watchd/done when XNAT has them; its ledger lies there too, so that they are never sent twice.
 """
 
+NOT_TRUE = ("waiting", "removed by someone")  #: states of a share row that need nobody at once, and are not as asked
+
 
 @click.command(epilog=EXAMPLES, short_help="Carry ZIPs into XNAT: the service, or --once.")
 @click.option("--once", is_flag=True, help="Work off what lies in the drop folder, then stop and say what remains.")
@@ -114,9 +116,16 @@ def _remains(picture: Snapshot) -> list[str]:
         f"{one['item']} {one['progress']}, {one['standing']}: {one['why'] or 'not done'}"
         for one in picture["under_way"]
     ]
+    rows = [
+        f"{one['name']}: {count} row{'s' if count > 1 else ''} {state}"
+        for one in picture["shares"]
+        for state, count in one["rows"].items()
+        if state in NOT_TRUE
+    ]
     coming = [f"{table.counted(later, 'ZIP')} in the folder not taken: not whole yet, or in use. `status` names them."]
-    nothing = ["everything is complete" if picture["deliveries"] else "no ZIP lies in the folder"]
-    return [*shut, *held, *waiting, *(coming if later else [])] or nothing
+    done = picture["deliveries"] or picture["shares"]
+    nothing = ["everything is complete" if done else "no ZIP lies in the folder"]
+    return [*shut, *held, *waiting, *rows, *(coming if later else [])] or nothing
 
 
 def _as_far_as(settings: Settings, until: str | None) -> Settings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ true, 75 when some wait, 1 when some failed or were taken back by somebody.
 """
 COLUMNS = ("line", "subject", "source", "destination", "state", "sessions", "reason")
 USER_COLUMNS = ("line", "project", "user", "role", "state", "reason")
-PATIENCE, LOOKS = 60.0, 0.5  #: seconds to wait for the service to finish its own sweep, and between two looks
+LOOKS = 0.5  #: seconds between two looks whether the service has finished its own sweep
 
 
 @click.command(epilog=EXAMPLES, short_help="Share subjects with other projects, by a table.")
@@ -176,7 +176,7 @@ def _asking(chosen: Chosen, settings: Settings) -> Iterator[XnatGateway]:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[Ledger]:
-    """Open the ledger once the service is not sharing itself."""
+    """Open the ledger while nobody else applies tables with it."""
     from xnat_watchd.adapters.ledger import Ledger, open_database
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -190,13 +190,26 @@ def _alone(path: Path) -> Iterator[Ledger]:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
+    """Wait for our turn: the service, or another command, finishes what it does."""
     import time
 
-    from xnat_watchd.adapters.lock import Lock, is_held
+    from xnat_watchd.adapters.lock import Lock
     from xnat_watchd.adapters.share_folder import lock_of_shares
 
-    end = time.monotonic() + PATIENCE
-    while is_held(lock_of_shares(path)) and time.monotonic() < end:
-        time.sleep(LOOKS)
-    with Lock(lock_of_shares(path)):
+    lock = Lock(lock_of_shares(path))
+    with ExitStack() as stack:
+        if not _is_ours(lock, stack):
+            click.echo("the service applies share tables just now; waiting for it (Ctrl-C ends the waiting)", err=True)
+            while not _is_ours(lock, stack):
+                time.sleep(LOOKS)
         yield
+
+
+def _is_ours(lock: AbstractContextManager[object], stack: ExitStack) -> bool:
+    from xnat_watchd.core.errors import Refusal
+
+    try:
+        stack.enter_context(lock)
+    except Refusal:
+        return False
+    return True

@@ -158,13 +158,29 @@ def _counts(picture: Snapshot) -> list[str]:
     }
     names = [line for one in waited_for(picture)[:MOST] if one["name"]
              for line in paragraph(f"{one['name']}: {one['why']}", first=" " * 14, rest=" " * 16)]  # fmt: skip
-    return ["", *(f"  {padded(name, 12)}{said}" for name, said in told.items() if said), *names]
+    counts = (f"  {padded(name, 12)}{said}" for name, said in told.items() if said)
+    return ["", *counts, *names, *_tables(picture["shares"])]
 
 
 def _counted(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
     """Give counts in the order of the words: what needs somebody first."""
     known = [f"{counts[name]} {word}" for name, word in words.items() if counts.get(name)]
     return ", ".join(known) or "none yet"
+
+
+def _tables(tables: list[dict[str, Any]]) -> list[str]:
+    """Give a line for each share table. Their names are for those who may see the folder."""
+    lines = [
+        line
+        for one, name in zip(tables[:MOST], ["shares", *[""] * MOST], strict=False)
+        for line in paragraph(f"{one['name']}: {_how_it_stands(one)}", first=f"  {padded(name, 12)}", rest=" " * 16)
+    ]
+    return [*lines, *_more(tables)]
+
+
+def _how_it_stands(table: dict[str, Any]) -> str:
+    rows = ", ".join(f"{n} {state}" for state, n in table["rows"].items())
+    return f"{table['why']}; before: {rows}" if table["why"] and rows else table["why"] or rows or "not applied yet"
 
 
 def _under_way(picture: Snapshot) -> list[str]:

@@ -149,7 +149,8 @@ def _is_worked_off(chosen: Chosen, ledger: Ledger, drop: Path) -> bool:
         waiting = any(printable(seen.path) not in ignored for seen in Disk().look(drop))
     except OSError:  # not ours to look into, or gone: the service says so itself
         waiting = False
-    settling = _published(chosen).get("settling", 0)
+    said = _published(chosen)
+    settling = said.get("settling", 0) or said.get("sharing", False)
     resting = at_rest(ledger, ledger.found.standings(ledger.found.under_way()), datetime.now(UTC))
     return not waiting and not settling and resting and not ledger.deliveries.arrivals()
 

@@ -176,6 +176,7 @@ class _Ground:
     """A project as both ends of a share need it."""
 
     ids: Mapping[str, str]
+    folded: Collection[str]  #: the labels of its subjects without regard to case
     of_subject: Mapping[str, Sequence[SeenSession]]
     subjects: _Shelf
     sessions: _Shelf
@@ -191,7 +192,8 @@ class _Ground:
             _Shelf(project.writable, labels, ours, {label.casefold(): id_ for id_, label in labels.items()})
             for labels in (subjects, sessions)
         ]
-        return cls(project.subjects, of_subject, *shelves)
+        folded = {label.casefold() for label in project.subjects}
+        return cls(project.subjects, folded, of_subject, *shelves)
 
 
 # -- one row -------------------------------------------------------------------------------------------------
@@ -206,7 +208,8 @@ def _planned(row: Row, grounds: Mapping[str, _Ground]) -> RowPlan:
     source, destination = grounds[row.source], grounds[row.destination]
     id_ = source.ids.get(row.subject)
     if id_ is None:
-        return _waiting(row, "the source has no subject of this label yet")
+        other = ", but one in other capitals" if row.subject.casefold() in source.folded else ""
+        return _waiting(row, f"the source has no subject of this label yet{other}")
     outcome = destination.subjects.place(id_, row.label or row.subject, explicit=bool(row.label))
     if outcome.state in (State.FAILED, State.REMOVED):
         return RowPlan(row=row, state=outcome.state, reason=outcome.reason)

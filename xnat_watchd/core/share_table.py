@@ -27,6 +27,8 @@ accession ID, and its date as YYYYMMDD."""
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_ROWS = 100_000
+MOST_CELLS = 1000  #: of one row
+LONGEST_ROW = 1024 * 1024  #: characters; read whole, a row of 16 MiB may need more memory than a service is given
 LONGEST_CELL = 500
 
 _DELIMITERS = (",", ";", "\t")
@@ -130,10 +132,22 @@ def _decoded(data: bytes) -> str:
 
 
 def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
-    begin, count = 1, 0
+    taken, begin, count = 0, 1, 0
+
+    def lines() -> Iterator[str]:
+        nonlocal taken
+        for line in StringIO(text, newline=""):
+            taken += len(line)
+            if taken > LONGEST_ROW:
+                raise _unusable(f"the row that begins in line {begin} is too long")
+            yield line
+
+    reader = csv.reader(lines(), delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
         for cells in reader:
+            taken = 0
+            if len(cells) > MOST_CELLS:
+                raise _unusable(f"a row has more than {MOST_CELLS:,} cells")
             if any(cell.strip() for cell in cells):
                 count += 1
                 yield begin, cells
@@ -147,7 +161,7 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 def _delimiter(text: str, columns: Collection[str]) -> str:
     """Find the delimiter that makes most sense of the header line."""
     lines = (line for line in StringIO(text, newline="") if line.strip(' \t\r\n,;"'))
-    header = next(lines, "")
+    header = next(lines, "")[:LONGEST_ROW]
 
     def known(delimiter: str) -> int:
         cells = (cell.strip(' \r\n\t"') for cell in header.split(delimiter))

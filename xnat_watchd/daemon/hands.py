@@ -77,8 +77,12 @@ class PatientDisk(Disk):
         return free
 
 
+CONFIRMING = frozenset({"study.advanced", "shares.made", "shares.removed"})
+"""Events whose project XNAT has confirmed: by taking a study, or by listing it before something was shared there."""
+
+
 class Projects:
-    """Which names are projects: those of the settings, and those that XNAT has confirmed by taking a study.
+    """Which names are projects: those of the settings, and those that XNAT has confirmed.
 
     Any other was the name of a folder that somebody made, and may be a patient's.
     """
@@ -88,7 +92,7 @@ class Projects:
         self.configured: frozenset[str] = frozenset()
 
     def confirm(self, name: str) -> None:
-        """Note that XNAT has taken a study for it."""
+        """Note that XNAT knows it."""
         self._confirmed.add(name)
 
     def __contains__(self, name: str) -> bool:
@@ -103,21 +107,20 @@ class Discreet:
 
     def info(self, event: str, **facts: object) -> None:
         """Tell what happened."""
-        project = facts.get("project")
-        if event == "study.advanced" and isinstance(project, str):
-            self._projects.confirm(project)
-        self._inner.info(event, **self._told(facts))
+        self._inner.info(event, **self._told(event, facts))
 
     def warning(self, event: str, **facts: object) -> None:
         """Tell what somebody may want to look at."""
-        self._inner.warning(event, **self._told(facts))
+        self._inner.warning(event, **self._told(event, facts))
 
     def error(self, event: str, **facts: object) -> None:
         """Tell what is broken."""
-        self._inner.error(event, **self._told(facts))
+        self._inner.error(event, **self._told(event, facts))
 
-    def _told(self, facts: dict[str, object]) -> dict[str, object]:
+    def _told(self, event: str, facts: dict[str, object]) -> dict[str, object]:
         project = facts.get("project")
+        if event in CONFIRMING and isinstance(project, str):
+            self._projects.confirm(project)
         if not isinstance(project, str) or not project or project in self._projects:
             return facts
         hidden = {name: fact for name, fact in facts.items() if name != "project"}

@@ -1,4 +1,4 @@
-"""The threads that work: one that takes ZIPs in, and workers that carry studies."""
+"""The threads that work: one that takes ZIPs in, workers that carry studies, and one that applies share tables."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ def loops(daemon: Daemon, watcher: Watcher, keeper: Keeper, nudge: Bell) -> dict
         for name in daemon.tools:
             made[name].bell.ring()
 
+    def work(name: str) -> float:
+        wait = worker_turn(daemon, name, keeper, wake_workers)
+        made["sharing"].bell.ring()  # what has been archived may be asked for by a share table
+        return wait
+
     def all_stop() -> None:
         daemon.stop.set()
         for loop in made.values():
@@ -32,7 +37,8 @@ def loops(daemon: Daemon, watcher: Watcher, keeper: Keeper, nudge: Bell) -> dict
 
     turns: dict[str, Callable[[], float]] = {
         "intake": partial(intake_turn, daemon, watcher, wake_workers),
-        **{name: partial(worker_turn, daemon, name, keeper, wake_workers) for name in daemon.tools},
+        **{name: partial(work, name) for name in daemon.tools},
+        "sharing": partial(sharing_turn, daemon),
     }
     for name, turn in turns.items():
         made[name] = Loop(
@@ -186,3 +192,17 @@ def _until_due(daemon: Daemon) -> float:
     times = [moment for moment in (due, gate.until) if moment is not None]
     wait = min(((moment - now).total_seconds() for moment in times), default=IDLE)
     return min(max(wait, 1.0), IDLE)
+
+
+# -- share tables ------------------------------------------------------------------------------------------
+
+
+def sharing_turn(daemon: Daemon) -> float:
+    """Look at the share tables and make true what is due; give the seconds until the next look."""
+    try:
+        wait = daemon.sharing.turn()
+    except OSError as error:
+        _miss(daemon, "shares", error)
+        return daemon.sharing.looks
+    _find(daemon, "shares")
+    return wait

@@ -16,7 +16,9 @@ from xnat_watchd.adapters.credentials import Credential
 from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
 from xnat_watchd.adapters.folders import Folders
 from xnat_watchd.adapters.ledger import Ledger, open_database
-from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.adapters.lock import Lock
+from xnat_watchd.adapters.share_folder import ShareFolder, lock_of_shares
+from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
 from xnat_watchd.core.errors import Stopped
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.rules import ProjectRules
@@ -24,7 +26,10 @@ from xnat_watchd.daemon.hands import Discreet, Heart, PatientDisk, Projects
 from xnat_watchd.intake import Habits, Intake
 from xnat_watchd.pipeline import Pipeline, Turns
 from xnat_watchd.settings import Settings
+from xnat_watchd.sharing import ShareHabits, Sharing
 from xnat_watchd.status import Snapshot, snapshot, worry
+from xnat_watchd.steps.door import Door
+from xnat_watchd.steps.share import Hands, Sharer
 from xnat_watchd.steps.tools import Tools
 
 FOLDERS = ("drop", "shares", "work", "done", "failed")
@@ -49,7 +54,9 @@ class Daemon:
     stop: threading.Event
     projects: Projects
     turns: Turns
+    sharer: XnatGateway  #: by which share tables are applied
     intake: Intake = field(init=False)
+    sharing: Sharing = field(init=False)
     tools: dict[str, Tools] = field(default_factory=dict)  #: worker -> its hands
     pipelines: dict[str, Pipeline] = field(default_factory=dict)  #: worker -> what it does
     uploads: dict[str, tuple[int, int]] = field(default_factory=dict)  #: worker -> bytes sent, bytes in all
@@ -69,6 +76,7 @@ class Daemon:
             self.ledger, self.settings.xnat.server, self.clock.now(), running=True,
             daemon={
                 "pid": os.getpid(), "settling": self.intake.settling, "uploads": uploads,
+                "sharing": not self._shared(),
                 "reloads": self.reloads, **self.refused,
             },
             worries=[*self._worries(), *self.worries],
@@ -86,7 +94,11 @@ class Daemon:
         shut_for_long = gate.until is not None and (gate.until > now + ONCE_WAITS or gate.strikes >= ONCE_ASKS)
         nothing_due = due is None or due > now + ONCE_WAITS or shut_for_long or "work" in self.missing
         settled = self.next_sweep is None and not self.intake.settling
-        return settled and nothing_due and not self.ledger.studies.busy()
+        shared = shut_for_long or self._shared()
+        return settled and nothing_due and shared and not self.ledger.studies.busy()
+
+    def _shared(self) -> bool:
+        return "shares" in self.missing or self.sharing.resting(ONCE_WAITS)
 
     def _worries(self) -> list[dict[str, object]]:
         gone = [worry(name, f"the {name} folder cannot be reached", NO_FOLDER) for name in sorted(self.missing)]
@@ -99,13 +111,14 @@ def build(settings: Settings, credential: Credential, log: Log) -> Daemon:
     clock = SystemClock()
     ledger = Ledger(open_database(settings.ledger.path))
     names = [f"worker-{n + 1}" for n in range(settings.pipeline.workers)]
-    heart = Heart(["intake", *names], clock)
+    heart = Heart(["intake", *names, "sharing"], clock)
     projects = Projects(ledger.views.confirmed_projects())
+    server = XnatServer.of(settings.xnat, credential, clock, heart.stop)
     daemon = Daemon(
         settings=settings,
         folders=Folders(**{name: getattr(settings.folders, name) for name in FOLDERS}),
         ledger=ledger,
-        server=XnatServer.of(settings.xnat, credential, clock, heart.stop),
+        server=server, sharer=server.gateway(),
         clock=clock, log=Discreet(log, projects), heart=heart, stop=heart.stop, projects=projects,
         turns=Turns(),
     )  # fmt: skip
@@ -119,6 +132,7 @@ def settle(daemon: Daemon, settings: Settings) -> None:
     daemon.settings = settings
     daemon.projects.configured = frozenset({settings.xnat.project, *settings.projects} - {""})
     daemon.intake = _intake(daemon)
+    daemon.sharing = _sharing(daemon)
     daemon.pipelines = {
         name: Pipeline(tools, settings.retry(), daemon.log, daemon.turns) for name, tools in daemon.tools.items()
     }
@@ -155,6 +169,25 @@ def _habits(settings: Settings) -> Habits:
         project=settings.xnat.project,
         projects=frozenset(settings.projects),
     )
+
+
+def _sharing(daemon: Daemon) -> Sharing:
+    settings, ledger, gateway = daemon.settings, daemon.ledger, daemon.sharer
+    clock, log, chance = daemon.clock, daemon.log, random.SystemRandom().random
+    hands = Hands(
+        gateway=gateway, shares=ledger.shares, clock=clock, log=log, retry=settings.retry(), chance=chance,
+        beat=daemon.heart.beat,
+    )  # fmt: skip
+    habits = ShareHabits(
+        quiet_for=settings.intake.quiet_for.total_seconds(),
+        apply_every=settings.shares.apply_every.total_seconds(),
+        chance=chance,
+    )
+    return Sharing(
+        folder=ShareFolder(daemon.folders.shares), sharer=Sharer(hands), shares=ledger.shares,
+        door=Door(ledger=ledger, prober=gateway, clock=clock, log=log, chance=chance, lock=daemon.turns.gate),
+        clock=clock, log=log, habits=habits, alone=lambda: Lock(lock_of_shares(settings.ledger.path)),
+    )  # fmt: skip
 
 
 def _tools(daemon: Daemon, name: str) -> Tools:

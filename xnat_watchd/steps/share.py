@@ -21,12 +21,13 @@ from xnat_watchd.core.share_plan import Action, RowPlan, SeenProject, ShareSubje
 from xnat_watchd.core.share_state import RARELY, SAME_REFUSALS, Fate, Key, RowResult, Share, Wish, key_of
 from xnat_watchd.core.share_table import Row
 
-ROUND = 500  #: so many shares are asked for between two looks
+ROUND = 1000  #: so many shares are asked for between two looks
 BELIEVED = 2  #: so many refusals of one share are believed: the first may be the noise of a moment (F62)
 NOT_SHOWN = "XNAT said yes and does not show it yet; it is asked again by itself"
 NEVER_SHOWN = "Ask the XNAT administrator why it is not shown in the destination."
 
 Plans = Sequence[RowPlan]
+Told = Callable[[list[RowResult]], None]
 Failed = list[tuple[Share, str]]  #: as it is to be remembered, with the server's words
 
 
@@ -51,11 +52,16 @@ class Sharer:
         self.saw_all = True  #: at the last look every project that is listed could be looked into
 
     def apply(
-        self, rows: Sequence[Row], lingering: Collection[str] = (), show: Callable[[Plans], None] | None = None
+        self,
+        rows: Sequence[Row],
+        lingering: Collection[str] = (),
+        show: Callable[[Plans], None] | None = None,
+        so_far: Told | None = None,
     ) -> list[RowResult]:
         """Do all that is missing and may be done now, and say what is true of every row.
 
-        `lingering`: keys of rows in other tables that still stand. `show` is told the plan before anything is done.
+        `lingering`: keys of rows in other tables that still stand. `show` is told the plan before anything is done,
+        `so_far` what is true already where there is more to do than a round.
         Raises what shuts the gate, and `Stopped`; what was asked for until then is remembered.
         """
         asked: set[Key] = set()
@@ -63,15 +69,20 @@ class Sharer:
             picture = self._settled(self._look(rows, lingering), asked)
             if show is not None and not asked:
                 show(picture.plans)
-            chosen = self._permitted(picture, asked)[:ROUND]
+            chosen = self._permitted(picture, asked)
             if not chosen:
-                shut = share_state.refusing(picture.shares.values(), self._now())
-                return share_state.results(picture.plans, picture.shares, shut)
-            asked |= self._ask(chosen, picture)
+                return self._results(picture)
+            if len(chosen) > ROUND and so_far is not None:
+                so_far(self._results(picture))
+            asked |= self._ask(chosen[:ROUND], picture)
 
     def preview(self, rows: Sequence[Row], lingering: Collection[str] = ()) -> Plans:
         """Say what would be done; do nothing, and write nothing."""
         return self._look(rows, lingering).plans_without_gone if rows else ()
+
+    def _results(self, picture: Picture) -> list[RowResult]:
+        shut = share_state.refusing(picture.shares.values(), self._now())
+        return share_state.results(picture.plans, picture.shares, shut)
 
     # Looking.
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
-from tests.adapters.gateway.gateway_kit import HERE, IMPORT, LOGIN, PLACE, Site, failure, server_at
+from tests.adapters.gateway.gateway_kit import HERE, IMPORT, LOGIN, PLACE, Site, a_site, failure, server_at
 from tests.adapters.gateway.scripted_xnat import Asked, ScriptedXnat, scripted_xnat
+from tests.station import Time
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
+from xnat_watchd.adapters.gateway.login import Dialect
 from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
 from xnat_watchd.core.errors import AuthRefused, Unavailable
 
@@ -167,6 +171,49 @@ def test_an_expired_session_is_begun_anew_without_a_word(either: Site) -> None:
     either.moment[0] += timedelta(minutes=16)
     either.archive()
     assert (either.server.logins, either.gateway.look(PLACE)) == (4, None)
+
+
+@pytest.mark.parametrize("expiry", ['"1795341250219,900000"', "1795341250219,900000", '"soon"', "", None])
+def test_a_session_that_has_certainly_expired_is_not_tried(scripted: ScriptedXnat, expiry: str | None) -> None:
+    """XNAT says with every answer how long a login session lasts (F4). What it does not say is found out."""
+    headers: dict[str, Any] = (
+        {} if expiry is None else {"Set_Cookie": f"SESSION_EXPIRATION_TIME={expiry}; Version=1; Path=/"}
+    )
+    scripted.on("GET", "/data/projects", content='{"ResultSet": {"Result": [{"ID": "P1"}]}}', **headers)
+    time = Time()
+    server = server_at(scripted.url, clock=time)
+    gateway = server.gateway()
+    assert gateway.writable("P1")
+    time.pass_(minutes=14)
+    assert gateway.writable("P1")
+    time.pass_(minutes=14)
+    assert gateway.writable("P1")
+    assert scripted.logins == 1
+    time.pass_(minutes=16)
+    assert gateway.writable("P1")
+    assert scripted.logins == (2 if expiry and "900000" in expiry else 1)
+    server.close()
+
+
+def test_a_server_that_was_new_is_asked_for_its_version_once_at_the_next_login(tmp_path: Path) -> None:
+    with a_site(tmp_path, "1.8") as site:
+        site.gateway.probe()
+        begin = len(site.xnat.requests)
+        site.server.gateway().probe()
+        assert [path for _, path, _, _ in site.xnat.requests[begin:]] == [
+            "/data/services/auth", "/data/auth", "/xapi/siteConfig/buildInfo",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", ["<html>", '{"version": "1.6.5"}'])
+def test_a_server_that_was_new_and_does_not_say_so_any_more_is_asked_in_full(scripted: ScriptedXnat, said: str) -> None:
+    server = server_at(scripted.url)
+    server.dialect = Dialect("1.8", "1.8.10")
+    scripted.on("GET", "/xapi/siteConfig/buildInfo", content=said)
+    scripted.on("GET", "/data/version", content="1.6.5")
+    server.gateway().probe()
+    assert server.dialect == Dialect("1.6", "1.6.5")
+    server.close()
 
 
 def test_a_session_that_is_always_lost_is_the_servers_trouble(scripted: ScriptedXnat, gateway: XnatGateway) -> None:

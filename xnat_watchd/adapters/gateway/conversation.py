@@ -132,7 +132,7 @@ class Conversation:
         return answer
 
     def _logged_in(self, *, probing: bool) -> Line:
-        if self._line is not None and self._credential == self._server.current:
+        if self._line is not None and self._credential == self._server.current and not self._line.is_over:
             return self._line
         self.forget()
         self._line, self._dialect, self._credential = self._server.log_in(probing=probing)

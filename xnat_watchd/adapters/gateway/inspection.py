@@ -31,7 +31,7 @@ class Greeting:
 
 def greet(server: Shared) -> Greeting:
     """Ask which XNAT this is, without a login (F2, F8, C8 12). `Unavailable` if there is none."""
-    line = Line(server.access, Watch(server.stop))
+    line = Line(server.access, Watch(server.stop), server.clock)
     try:
         dialect = find_dialect(line, server.clock.now())
         answer = line.ask(Call(method="GET", path="/data/version", deed=Deed.READ, patience=PATIENCE))

@@ -56,17 +56,18 @@ class Dialect:
         return self.name == "1.6"
 
 
-def log_in(line: Line, credential: Credential, now: datetime) -> Dialect:
+def log_in(line: Line, credential: Credential, now: datetime, before: Dialect | None = None) -> Dialect:
     """Begin a login session on a new line, see that it is ours, and ask which XNAT this is.
 
-    Raises `AuthRefused` only when the credentials are refused; everything else is `Unavailable`.
+    `before`: which it was at the last login. Raises `AuthRefused` only when the credentials are refused; everything
+    else is `Unavailable`.
     """
     try:
         answer = line.ask(_by_basic(credential) if credential.is_alias else _by_form(credential))
         _judge(answer, now)
         line.jsession = line.cookie(answer)
         line.who = who(line, now)
-        dialect = find_dialect(line, now)
+        dialect = find_dialect(line, now, before)
     except SessionLost:  # 401 or another session at once: the cookie does not hold (C8 1.2)
         raise Unavailable("XNAT forgets our login at once", advice=A_PAGE) from None
     except Transient as error:  # no answer: nothing of any study's has been done
@@ -87,8 +88,15 @@ def who(line: Line, now: datetime) -> str:
     return found[1]
 
 
-def find_dialect(line: Line, now: datetime) -> Dialect:
-    """Ask for the version: only 1.6 answers at /data/version, the others have buildInfo (F8, C8 2)."""
+def find_dialect(line: Line, now: datetime, before: Dialect | None = None) -> Dialect:
+    """Ask for the version: only 1.6 answers at /data/version, the others have buildInfo (F8, C8 2).
+
+    A server that was new is asked for buildInfo first, and as a rule is new still.
+    """
+    if before is not None and not before.is_old:
+        said = version(line.ask(_get("/xapi/siteConfig/buildInfo")))
+        if _NUMBERS.match(said) and not _is_old(said):
+            return Dialect("1.8", said)
     answer = line.ask(_get("/data/version"))
     said = answer.text.strip() if answer.status == 200 and not answer.is_page else ""  # noqa: PLR2004
     if answer.status >= 500:  # noqa: PLR2004

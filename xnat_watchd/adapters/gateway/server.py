@@ -58,9 +58,11 @@ class Shared:
             return *self._log_in(credential), credential.number
 
     def _log_in(self, credential: Credential) -> tuple[Line, Dialect]:
-        line = Line(self.access, Watch(self.stop))
+        line = Line(self.access, Watch(self.stop), self.clock)
+        with self._lock:
+            before = self.dialect
         try:
-            dialect = log_in(line, credential, self.clock.now())
+            dialect = log_in(line, credential, self.clock.now(), before)
         except AuthRefused as error:
             with self._lock:
                 if credential is self._credential:

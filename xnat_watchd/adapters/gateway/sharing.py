@@ -20,9 +20,10 @@ def reachable(talk: Conversation, projects: Collection[str]) -> dict[str, bool]:
     """
     if talk.dialect.is_old:
         return _reachable_on_1_6(talk, projects)
-    listed = [{one.get("ID", "") or one.get("id", "") for one in _listed(talk, data=kind)} for kind in _ACCESS]
-    readable, writable = listed
-    return {name: name in writable for name in projects if name in readable or name in writable}
+    writable = _ids(talk, "writable")
+    rest = [name for name in projects if name not in writable]
+    readable = _ids(talk, "readable").intersection(rest) if rest else frozenset[str]()
+    return {name: name in writable for name in projects if name in writable or name in readable}
 
 
 def seen(talk: Conversation, project: str, *, writable: bool) -> SeenProject | None:
@@ -70,8 +71,11 @@ def is_shared(talk: Conversation, action: Action) -> bool:
     return answer is not None and any(one.get("ID") == action.destination for one in table(answer))
 
 
-_ACCESS = ("readable", "writable")
 _SESSIONS = {"columns": "ID,label,subject_ID,date,xsiType"}
+
+
+def _ids(talk: Conversation, access: str) -> frozenset[str]:
+    return frozenset(one.get("ID", "") or one.get("id", "") for one in _listed(talk, data=access))
 
 
 def _listed(talk: Conversation, **query: str) -> list[Cells]:

@@ -8,10 +8,12 @@ uploads (client.md 0 and 10).
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
+from math import inf
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -29,14 +31,16 @@ from xnat_watchd.adapters.gateway.trust import trusted
 from xnat_watchd.adapters.gateway.verdicts import Deed
 from xnat_watchd.adapters.gateway.zip_body import ZipBody, ZipUnreadable
 from xnat_watchd.core.errors import InDoubt, Transient, Unavailable, WatchdError
+from xnat_watchd.core.ports import Clock
 
 AGENT = "xnat-watchd (python-requests)"
 """Never with the name of a browser: XNAT then sends a login page instead of a 401, and asks for a token (F7)."""
 
 LARGEST_ANSWER = 64 << 20  #: bytes; a listing of a project with 100,000 sessions has about a third of it
 PIECE = 1 << 16  #: bytes of an answer read at once
-EXPIRY = "SESSION_EXPIRATION_TIME"  #: a cookie that only tells the time (F4); we keep no foreign diary
+EXPIRY = "SESSION_EXPIRATION_TIME"  #: a cookie of "now,length" in milliseconds (F4), which is read and not kept
 SLOWEST_PIECE = 60.0  #: seconds for one piece of an upload: 17 kB/s are enough
+_EXPIRY = re.compile(r'"?[0-9]{1,20},([0-9]{1,12})"?')
 CHECK_CA = "If the site has its own certificate authority, name its file as `xnat.ca_file`."
 
 
@@ -105,11 +109,13 @@ class _Silent(logging.Logger):
 class Line:
     """One login session: one connection, one cookie jar. Belongs to one thread."""
 
-    def __init__(self, access: Access, watch: Watch) -> None:
+    def __init__(self, access: Access, watch: Watch, clock: Clock) -> None:
         self.jsession = ""  #: once set, an answer that begins another session is not believed
         self.who = ""  #: the user's name as XNAT says it
         self._access = access
         self._watch = watch
+        self._clock = clock
+        self._ends = inf  #: when the login session dies if nothing more is asked in it (monotonic)
         self._call: Call | None = None
         self._http = _Http()
         self._http.trust_env = False
@@ -144,6 +150,11 @@ class Line:
             self._http.cookies.set("JSESSIONID", named)
             return named
         return ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing has been asked for longer than XNAT keeps a login session (F4): it need not be tried."""
+        return self._clock.monotonic() > self._ends
 
     def last_word(self) -> None:
         """Go on although the program stops, for the little that is left to say."""
@@ -183,7 +194,9 @@ class Line:
 
     def _check_session(self, response: requests.Response) -> None:
         for one in response.cookies:
-            if one.name != EXPIRY:
+            if one.name == EXPIRY:
+                self._ends = self._clock.monotonic() + _length(one.value or "")
+            else:
                 self._http.cookies.set_cookie(one)
         began = [one.value for one in response.cookies if one.name == "JSESSIONID"]
         if self.jsession and response.status_code == requests.codes.unauthorized:
@@ -204,6 +217,12 @@ class Line:
             if not call.cut:
                 raise Transient("XNAT's answer is longer than any answer should be")
         response.raw = BytesIO(body[: call.limit])
+
+
+def _length(expiry: str) -> float:
+    """Give the seconds that a login session lasts without a question, without end where nobody says."""
+    found = _EXPIRY.fullmatch(expiry)
+    return int(found[1]) / 1000 if found else inf
 
 
 @contextmanager

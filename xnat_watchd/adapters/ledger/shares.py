@@ -102,6 +102,7 @@ class Shares:
 
     def keep(self, name: str, results: Sequence[RowResult], now: datetime) -> list[RowResult]:
         """Note what is true of a table's rows, an event for every row that changed; give it with its times."""
+        name = _shown(name)
         with self._db.change() as db:
             before = {row["key"]: row for row in db.execute("SELECT * FROM share_rows WHERE name = ?", (name,))}
             dated = [_dated(one, before.get(one.row.key), now) for one in results]
@@ -119,22 +120,24 @@ class Shares:
     def tell(self, name: str, results: Sequence[RowResult], now: datetime) -> None:
         """Note what became of the rows of a table that was applied by hand."""
         with self._db.change() as db:
-            _tell(db, name, results, now)
+            _tell(db, _shown(name), results, now)
 
     def refuse(self, name: str, error: Unusable, now: datetime) -> None:
         """Note why a table cannot be read. What it said before is kept."""
         with self._db.change() as db:
-            _enter(db, name, now, str(error), error.advice)
+            _enter(db, _shown(name), now, str(error), error.advice)
 
     def forget(self, present: Collection[str]) -> None:
         """Forget the tables that are not in the folder any more. What they have shared stays known."""
+        names = _list([_shown(name) for name in present])
         with self._db.change() as db:
-            db.execute("DELETE FROM share_tables WHERE name NOT IN (SELECT value FROM json_each(?))", (_list(present),))
+            db.execute("DELETE FROM share_tables WHERE name NOT IN (SELECT value FROM json_each(?))", (names,))
 
     def rows_of(self, names: Collection[str]) -> frozenset[str]:
         """Give the keys of the rows that these tables had when they were read last."""
         rows = self._db.rows(
-            "SELECT key FROM share_rows WHERE name IN (SELECT value FROM json_each(?))", json.dumps(list(names))
+            "SELECT key FROM share_rows WHERE name IN (SELECT value FROM json_each(?))",
+            _list([_shown(name) for name in names]),
         )
         return frozenset(row["key"] for row in rows)
 
@@ -153,6 +156,11 @@ def _share(row: sqlite3.Row) -> Share:
         rows=frozenset(json.loads(row["asked_by"])), tries=row["tries"], due=moment(row["due"]), basis=row["basis"],
         seen=moment(row["seen"]), why=row["why"], advice=row["advice"],
     )  # fmt: skip
+
+
+def _shown(name: str) -> str:
+    """Give the name of a file as text that can be kept and shown: names are bytes, and may be no UTF-8 or a trap."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def _text(at: datetime | None) -> str | None:

@@ -1,0 +1,141 @@
+"""Share tables as a thread of the service: when it looks, what stops it, and when `run --once` may end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.share_desk import HEADER
+from tests.share_site import ShareSite, a_share_site
+from tests.station import Notes
+from xnat_watchd.adapters.credentials import Credential, Secret
+from xnat_watchd.core.gate import Gate
+from xnat_watchd.daemon.loops import sharing_turn
+from xnat_watchd.daemon.parts import Daemon, build
+from xnat_watchd.daemon.reload import reload
+from xnat_watchd.settings import Settings, load
+from xnat_watchd.sharing import OFTEN
+
+LATER = timedelta(hours=1)
+
+
+@dataclass
+class Turns:
+    """A service of which nothing runs but what a test lets run."""
+
+    daemon: Daemon
+    folder: Path
+    config: Path
+    log: Notes = field(default_factory=Notes)
+
+    def settings(self, extra: str = "") -> Settings:
+        return load(_written(self.config, extra), {})
+
+    def apply(self) -> float:
+        """Let the thread see a table and apply it, which stands still for a millisecond; gives its next wait."""
+        while (wait := sharing_turn(self.daemon)) < OFTEN:
+            pass
+        return wait
+
+
+def _written(config: Path, extra: str = "") -> Path:
+    text = config.read_text("utf-8").partition("[intake]")[0]
+    config.write_text(f'{text}[intake]\nquiet_for = "1ms"\n{extra}', encoding="utf-8")
+    return config
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[ShareSite]:
+    with a_share_site(tmp_path, "1.8") as one:
+        one.subject("P1", "S1", ["S1_MR"])
+        yield one
+
+
+@pytest.fixture
+def service(tmp_path: Path, site: ShareSite) -> Iterator[Turns]:
+    config, folder, log = tmp_path / "config.toml", tmp_path / "shares", Notes()
+    folder.mkdir()
+    config.write_text(f'[xnat]\nserver = "{site.xnat.url}"\n[folders]\nroot = "{tmp_path}"\n', encoding="utf-8")
+    daemon = build(load(_written(config), {}), Credential("tech", Secret("secret"), "test"), log)
+    daemon.next_sweep = None  # the drop folder has been looked through
+    yield Turns(daemon, folder, config, log)
+    daemon.server.close()
+    daemon.ledger.close()
+
+
+def save(service: Turns, *rows: str) -> None:
+    (service.folder / "table.csv").write_text(HEADER + "\n".join(rows), encoding="utf-8")
+
+
+def test_it_rests_once_the_tables_are_true_and_looks_again_by_itself(service: Turns, site: ShareSite) -> None:
+    save(service, "S1,P1,P2")
+    assert not service.daemon.resting()
+    assert service.daemon.picture()["daemon"]["sharing"]
+    assert service.apply() == OFTEN
+    assert site.labels("P2") == ["S1", "S1_MR"]
+    assert service.daemon.resting()
+    assert not service.daemon.picture()["daemon"]["sharing"]
+
+
+def test_a_server_that_is_down_for_long_is_not_waited_for(service: Turns, site: ShareSite) -> None:
+    gate = Gate(until=service.daemon.clock.now() + LATER, why="XNAT cannot be reached", advice="Wait.")
+    service.daemon.ledger.gates.set("", gate)
+    save(service, "S1,P1,P2")
+    service.apply()
+    assert site.xnat.requests == []
+    assert service.daemon.resting()
+
+
+def test_a_folder_that_is_gone_is_said_once_and_not_waited_for(service: Turns, site: ShareSite) -> None:
+    save(service, "S1,P1,P2")
+    service.apply()
+    away = service.folder.rename(service.folder.with_name("away"))
+    for _ in range(3):
+        assert sharing_turn(service.daemon) == OFTEN
+    assert service.log.events().count("folder.missing") == 1
+    assert service.daemon.resting()
+    assert [one["why"] for one in service.daemon.picture()["attention"]] == ["the shares folder cannot be reached"]
+    away.rename(service.folder)
+    sharing_turn(service.daemon)
+    assert service.log.events().count("folder.found") == 1
+    assert service.daemon.picture()["attention"] == []
+    assert site.labels("P2") == ["S1", "S1_MR"]
+
+
+def test_a_folder_that_was_never_there_is_not_waited_for(service: Turns) -> None:
+    service.folder.rmdir()
+    assert not service.daemon.resting()
+    sharing_turn(service.daemon)
+    assert service.daemon.resting()
+
+
+def test_a_trouble_with_the_server_shuts_the_gate_for_the_workers_too(service: Turns, site: ShareSite) -> None:
+    site.xnat.faults.on("GET", r"/data/projects\?").refuse(503)
+    save(service, "S1,P1,P2")
+    service.apply()
+    assert service.daemon.ledger.gates.get().shut
+    assert service.daemon.pipelines["worker-1"].step() is False
+    assert "gate.shut" in service.log.events()
+
+
+def test_after_a_reload_tables_are_compared_as_often_as_the_new_settings_say(service: Turns, site: ShareSite) -> None:
+    save(service, "S1,P1,P2")
+    service.apply()
+    before = service.daemon.sharing
+    reload(service.daemon, lambda: service.settings('[shares]\napply_every = "1m"\n'))
+    assert service.daemon.sharing is not before
+    assert service.daemon.sharing._habits.apply_every == 60
+    asked = len(site.xnat.requests)
+    service.apply()
+    assert len(site.xnat.requests) > asked
+    assert service.daemon.resting()
+
+
+def test_what_was_shared_names_its_project_in_the_journal(service: Turns) -> None:
+    save(service, "S1,P1,P2")
+    service.apply()
+    assert ("shares.made", {"project": "P2", "count": 2}) in service.log.lines
