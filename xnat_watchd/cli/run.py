@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xnat_watchd.cli.chosen import Chosen, drop_option, project_option, server_options
+from xnat_watchd.cli.chosen import Chosen, drop_option, is_served, project_option, server_options
 
 if TYPE_CHECKING:
     from xnat_watchd.core.ports import Log
@@ -71,7 +71,7 @@ def _once(chosen: Chosen, read: Callable[[], Settings], until: str | None) -> tu
     settings = read()
     if chosen.drop:
         one_off.remember(chosen.drop, settings.xnat.server, settings.xnat.project)
-    if until and working.is_served(settings.ledger.path):
+    if until and is_served(settings.ledger.path):
         raise click.UsageError("a service works there already, and goes by its own settings")
     followed = working.follow_all(chosen, settings)
     if followed is not None:

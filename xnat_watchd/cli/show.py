@@ -47,7 +47,7 @@ def _tell(story: dict[str, Any]) -> None:
         f"Delivery {story['id']}: {story['name']} for project {story['project']}"
         f"{came.get(story['kind'], '')}, {story['state']}"
     )
-    for key in ("why", "detail", "advice", "resting"):
+    for key in ("why", "detail", "advice", "resting", "deleted"):
         if story[key]:
             click.echo(f"  {key}: {story[key]}")
     for study in story["studies"]:
@@ -68,6 +68,7 @@ def _tell_study(delivery: int, study: dict[str, Any]) -> None:
     click.echo(f"  {study['instances']} images, study UID {study['study_uid']}")
     for series in study["series"]:
         left_out = ", left out by the server" if series["left_out"] else ""
+        left_out += ", as a person has accepted" if series["accepted"] else ""
         click.echo(f"    series {series['number']:>5} {series['modality']:<8} {series['instances']:>6}{left_out}")
     for place in study["places"]:
         state = (

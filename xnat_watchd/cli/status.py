@@ -38,7 +38,14 @@ def status(chosen: Chosen, *, as_json: bool, watch: bool) -> None:
 
 def screen(picture: Snapshot) -> str:
     """Give the status as text."""
-    lines = [_head(picture), *_gate(picture), *_counts(picture), *_under_way(picture), *_attention(picture)]
+    lines = [
+        _head(picture),
+        *_paused(picture),
+        *_gate(picture),
+        *_counts(picture),
+        *_under_way(picture),
+        *_attention(picture),
+    ]
     return "\n".join(lines)
 
 
@@ -121,7 +128,14 @@ def _head(picture: Snapshot) -> str:
 def _gate(picture: Snapshot) -> list[str]:
     shut = [] if picture["gate"]["open"] else [("XNAT", picture["gate"])]
     shut += [(f"project {name}", gate) for name, gate in picture["projects_shut"].items()]
-    return [f"  paused for {what}: {gate['why']}. {gate['advice']}" for what, gate in shut]
+    return [f"  waiting for {what}: {gate['why']}. {gate['advice']}" for what, gate in shut]
+
+
+def _paused(picture: Snapshot) -> list[str]:
+    return [
+        f"  PAUSED: {one['of']}, since {one['since'].replace('T', ' ')} UTC: {one['why']}. {one['advice']}"
+        for one in picture.get("paused", ())
+    ]
 
 
 def _counts(picture: Snapshot) -> list[str]:

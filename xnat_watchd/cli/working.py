@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xnat_watchd.cli.chosen import STDIN, TERMINAL, is_there
+from xnat_watchd.cli.chosen import STDIN, TERMINAL, is_served, is_there
 from xnat_watchd.cli.progress import Uploads, shown
 
 if TYPE_CHECKING:
@@ -39,14 +39,6 @@ def carry(chosen: Chosen, settings: Settings, credential: Credential, finds: Seq
         return _said(ledger, ledger.found.standings(keys))
 
 
-def is_served(ledger: Path) -> bool:
-    """Say whether a service, or another command, works on this ledger now."""
-    from xnat_watchd.adapters.folders import lock_of
-    from xnat_watchd.adapters.lock import is_held
-
-    return is_there(ledger) and is_held(lock_of(ledger))
-
-
 def _carry_ourselves(settings: Settings, credential: Credential, keys: Collection[int]) -> None:
     from xnat_watchd.daemon import errand
 
@@ -68,6 +60,8 @@ def _said(ledger: Ledger, studies: Sequence[Study]) -> Exit:
         why = study["why"] or ("waits for an earlier delivery of the same study" if study["barred"] else "not done")
         click.echo(f"{study['item']} {study['progress']}, {study['standing']}: {why}")
     click.echo(f"{len(studies) - len(held) - len(waiting)} of {len(studies)} complete", err=True)
+    for pause in ledger.pauses.open():
+        click.echo(f"paused: {pause.why}. {pause.advice}")
     if gate.shut:
         click.echo(f"XNAT: {gate.why}. {gate.advice}")
         return Exit.LOGIN if gate.login else Exit.UNAVAILABLE
@@ -214,7 +208,7 @@ def _ledger(path: Path, *, read_only: bool) -> Iterator[Ledger]:
 
     if not read_only:
         path.parent.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(open_database(path, read_only=read_only))
+    ledger = Ledger(open_database(path, read_only=read_only, upgrade=not is_served(path)))
     try:
         yield ledger
     finally:

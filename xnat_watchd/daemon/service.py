@@ -85,7 +85,8 @@ def remains(picture: Snapshot) -> list[str]:
     held = [f"{one['item']} needs attention: {one['why']}. {one['advice']}" for one in picture["attention"]]
     gate = picture["gate"]
     shut = [] if gate["open"] else [f"XNAT: {gate['why']}. {gate['advice']}"]
-    return [*shut, *held, *waiting] or ["everything is complete"]
+    paused = [f"paused: {one['why']}. {one['advice']}" for one in picture["paused"] if one["of"] == "work"]
+    return [*paused, *shut, *held, *waiting] or ["everything is complete"]
 
 
 def _attend(
@@ -105,7 +106,7 @@ def _attend(
             _wake(threads)
         seen(daemon.uploads)
         attendant.look()
-        if once and daemon.resting() and not daemon.ledger.deliveries.retirable():
+        if once and daemon.resting() and (daemon.paused() or not daemon.ledger.deliveries.retirable()):
             return
         told = signal.sigtimedwait((*STOPPING, RELOADING), LOOKS)
         if told is None:
