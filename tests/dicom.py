@@ -23,6 +23,7 @@ def instance(
     sex: str = "F",
     age: str = "092Y",
     pixels: bytes = b"\x01" * 512,
+    description: str = "",
     sop_class: str = "1.2.840.10008.5.1.4.1.1.4",
 ) -> bytes:
     """Give one DICOM file. Equal arguments give equal bytes."""
@@ -43,6 +44,8 @@ def instance(
     data.PatientBirthDate, data.PatientSex, data.PatientAge = birth, sex, age
     data.StudyInstanceUID, data.SeriesInstanceUID = study_uid(study), series_uid(study, series)
     data.SeriesNumber, data.InstanceNumber = series, number
+    if description:
+        data.SeriesDescription = description
     if pixels:
         data.Rows, data.Columns = 16, 16
         data.SamplesPerPixel, data.PhotometricInterpretation = 1, "MONOCHROME2"

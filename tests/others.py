@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from tests.sandbox.kit import Visitor
 from tests.station import Station, Time
@@ -13,7 +14,8 @@ from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
 from xnat_watchd.core.rules import ProjectRules
-from xnat_watchd.sandbox import Sandbox
+from xnat_watchd.sandbox import Options, Sandbox
+from xnat_watchd.sandbox.dicom import read_header
 
 STAMP = "20240131_101112001"
 
@@ -54,15 +56,37 @@ def entered_by_others(xnat: Sandbox, subject: str, who: tuple[str, str] = ("tech
         assert other.put(f"/data/projects/P1/subjects/{subject}", values).ok
 
 
+def restored_without(xnat: Sandbox, *sop_uids: str) -> None:
+    """Take instances out of the archive, as a server does that was restored from a backup before they came."""
+    with xnat._site.lock:
+        store = xnat._site.store
+        for one in [*store.experiments.values()]:
+            for scan in one.session.scans.values():
+                for resource in scan.resources.values():
+                    for name, file in [*resource.files.items()]:
+                        if file.header.sop_uid in sop_uids:
+                            del resource.files[name]
+            for path in [path for path in store.home(one).rglob("*") if path.is_file()]:
+                if read_header(path).sop_uid in sop_uids:
+                    path.unlink()
+            one.session.scans = {name: scan for name, scan in one.session.scans.items() if scan.files}
+            if not one.session.scans:
+                del store.experiments[one.id]
+
+
 @contextmanager
 def beside_others(
-    folder: Path, dialect: str, rules: Callable[[], ProjectRules]
+    folder: Path,
+    dialect: str,
+    rules: Callable[[], ProjectRules],
+    options: Options | None = None,
+    **station_options: Any,
 ) -> Iterator[tuple[Sandbox, XnatGateway, Station]]:
     """Give an XNAT with two projects, a gateway to it, and a workstation that works through this gateway."""
-    with Sandbox(folder / "xnat", dialect, users={"tech": "secret"}, projects=["P1", "P2"]) as xnat:
+    with Sandbox(folder / "xnat", dialect, users={"tech": "secret"}, projects=["P1", "P2"], options=options) as xnat:
         server = XnatServer(xnat.url, user="tech", password=Secret("secret"), clock=SystemClock(), stop=Event())
         gateway = server.gateway()
-        station = Station(folder / "watchd", gateway, Time(), rules=lambda _: rules())
+        station = Station(folder / "watchd", gateway, Time(), rules=lambda _: rules(), **station_options)
         yield xnat, gateway, station
         station.close()
         server.close()

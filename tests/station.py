@@ -13,13 +13,15 @@ from typing import Any
 from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
 from xnat_watchd.adapters.files import Disk
 from xnat_watchd.adapters.folders import Folders
-from xnat_watchd.adapters.ledger import Ledger, open_database
+from xnat_watchd.adapters.ledger import Ledger, Of, open_database
+from xnat_watchd.core.keeping import Keep
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.core.ports import Gateway
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.intake import Habits, Intake
 from xnat_watchd.pipeline import Pipeline, Turns
+from xnat_watchd.retention import Retention
 from xnat_watchd.steps.tools import Tools
 
 QUIET = 10.0
@@ -76,6 +78,7 @@ class Station:
         rules: Callable[[str], ProjectRules] = lambda _: ProjectRules(),
         around: Callable[[str, Any], Any] = as_is,
         limits: Limits = Limits(),  # noqa: B008 - frozen
+        keep: Callable[[], Keep] = Keep,
         project: str = "P1",
         projects: Collection[str] = (),
         seed: int = 0,
@@ -98,14 +101,13 @@ class Station:
             ),
             open_zip=around("zip.open", lambda path: open_zip(path, limits)), is_whole=is_whole,
         )  # fmt: skip
-        self.pipeline = Pipeline(
-            Tools(
-                ledger=self.ledger, gateway=around("gateway", gateway), clock=time, disk=disk, folders=self.folders,
-                rules=rules, write_clean=around("zip.write", write_clean), chance=Random(seed).random,
-                progressed=lambda _sent, _size: None,
-            ),
-            RetryPolicy(), self.log, Turns(),
+        self.tools = Tools(
+            ledger=self.ledger, gateway=around("gateway", gateway), clock=time, disk=disk, folders=self.folders,
+            rules=rules, write_clean=around("zip.write", write_clean), chance=Random(seed).random,
+            progressed=lambda _sent, _size: None,
         )  # fmt: skip
+        self.pipeline = Pipeline(self.tools, RetryPolicy(), self.log, Turns())
+        self.retention = Retention(self.tools, keep, self.log, self.pipeline.trouble)
 
     def close(self) -> None:
         self.ledger.close()
@@ -133,7 +135,7 @@ class Station:
             while self.pipeline.step():
                 pass
             self.pipeline.retire()
-            if self.idle() or self.time.now() > end:
+            if self.idle() or self.time.now() > end or self.ledger.pauses.lasts(Of.WORK):
                 return
             self._wait()
         raise AssertionError("it never came to rest")

@@ -411,3 +411,18 @@ def test_no_value_is_ever_repeated_whatever_is_wrong_with_it(
         load(file, {}, NOWHERE)
     shown: list[Any] = [refused.value, refused.value.detail, refused.value.advice]
     assert CANARY not in repr(shown) + str(refused.value)
+
+
+# -- retention ---------------------------------------------------------------------------------------------
+
+
+def test_zips_are_kept_for_ever_unless_it_is_said_otherwise(tmp_path: Path) -> None:
+    assert from_toml(tmp_path, LEAST).retention.as_keep().everything
+    said = from_toml(tmp_path, LEAST + '[retention]\nkeep_for = "30d"\nkeep_at_most = "500GB"\n').retention.as_keep()
+    assert (said.span, said.size) == (timedelta(days=30), 500 * 10**9)
+    assert from_environ(RETENTION__KEEP_FOR="").retention.as_keep().everything
+
+
+@pytest.mark.parametrize("wrong", ['keep_for = "30"', 'keep_for = "0d"', "keep_for = 30", 'keep_at_most = "big"'])
+def test_how_long_zips_are_kept_is_never_guessed(tmp_path: Path, wrong: str) -> None:
+    assert "retention" in refusal(tmp_path, f"{LEAST}[retention]\n{wrong}\n")

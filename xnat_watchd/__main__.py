@@ -6,7 +6,7 @@ import sys
 
 from xnat_watchd.cli import commands
 from xnat_watchd.cli.screen import plain
-from xnat_watchd.core.errors import AuthRefused, Refusal, Unavailable, WatchdError
+from xnat_watchd.core.errors import AuthRefused, Occupied, Refusal, Unavailable, Unrecordable, WatchdError
 from xnat_watchd.status import Exit
 
 
@@ -14,14 +14,16 @@ def main() -> None:
     """Run a command and exit with its code."""
     try:
         commands(prog_name="xnat-watchd")
-    except WatchdError as error:
+    except (WatchdError, Unrecordable) as error:
         sys.stderr.write(f"{plain(error)}\n{plain(error.advice)}\n")
         sys.exit(_code(error))
 
 
-def _code(error: WatchdError) -> Exit:
+def _code(error: WatchdError | Unrecordable) -> Exit:
     match error:
-        case Refusal():
+        case Occupied() | Unrecordable(passes=True):
+            return Exit.WAITING
+        case Refusal() | Unrecordable():
             return Exit.CONFIGURATION
         case AuthRefused():
             return Exit.LOGIN

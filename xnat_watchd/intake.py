@@ -193,9 +193,11 @@ class Intake:
         known = self._ledger.deliveries.rest(delivery)
         if known is None:  # the ledger is another one
             self._put_back(delivery, f"recovered-{delivery}.zip")
+        elif known.state is DeliveryState.TAKEN:
+            return
         elif known.resting is not None:
             self._put_away(delivery)
-        elif known.state not in (DeliveryState.ARRIVING, DeliveryState.TAKEN):
+        elif known.state is not DeliveryState.ARRIVING:
             self._put_back(delivery, known.name)
 
     def _put_back(self, delivery: int, name: str) -> None:
@@ -246,14 +248,18 @@ class Intake:
     def _same_again(self, delivery: int, other: int, name: str, contents: ZipContents) -> None:
         """End a delivery whose bytes are under way: dropping them again is how people say retry."""
         now = self._clock.now()
+        for key in self._ledger.wishes.unwanted_of(other):
+            self._ledger.wishes.resend(key, "its ZIP was dropped again", now)
         for key in self._ledger.studies.held_of(other):
             self._ledger.studies.release(key, now)
-        self._ledger.deliveries.duplicate(delivery, other, contents, resting_done(delivery, name, now), now)
+        resting = self._folders.free(resting_done(delivery, name, now))
+        self._ledger.deliveries.duplicate(delivery, other, contents, resting, now)
         self._log.info("delivery.duplicate", item=str(delivery))
         self._put_away(delivery)
 
     def _reject(self, delivery: int, name: str, error: Unusable) -> None:
-        self._ledger.deliveries.reject(delivery, error, resting_failed(delivery, name), self._clock.now())
+        resting = self._folders.free(resting_failed(delivery, name))
+        self._ledger.deliveries.reject(delivery, error, resting, self._clock.now())
         self._log.warning("delivery.rejected", item=str(delivery), reason=str(error))
         self._put_away(delivery)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from xnat_watchd.adapters.ledger import Facts, Retirement
+from xnat_watchd.adapters.ledger import Facts, Of, Retirement
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.errors import (
     AuthRefused,
@@ -18,6 +18,7 @@ from xnat_watchd.core.errors import (
     Stopped,
     Transient,
     Unavailable,
+    Unrecordable,
     WatchdError,
 )
 from xnat_watchd.core.gate import Gate, shut_by
@@ -29,6 +30,7 @@ from xnat_watchd.steps.demographics import describe
 from xnat_watchd.steps.retire import put_to_rest, retire
 from xnat_watchd.steps.tools import Tools
 from xnat_watchd.steps.upload import upload
+from xnat_watchd.steps.withdraw import withdraw
 
 SAME_REFUSALS = 5  #: so many studies in a row with one answer: it is the project's trouble, not theirs
 
@@ -82,7 +84,7 @@ class Pipeline:
 
         `OSError` when one cannot be moved now; that is tried again the next time.
         """
-        if self._ledger.gates.get().shut or not self._resting.acquire(blocking=False):
+        if self._paused() or self._ledger.gates.get().shut or not self._resting.acquire(blocking=False):
             return False
         try:
             for one in self._ledger.deliveries.retirable():
@@ -95,15 +97,25 @@ class Pipeline:
             self._resting.release()
         return rested
 
+    def trouble(self, error: Unavailable | AuthRefused) -> None:
+        """Shut the gate because of what somebody else met."""
+        with self._lock:
+            self._shut("", error)
+
     # Taking.
 
     def _take(self, only: Collection[int] | None) -> Item | None:
+        if self._paused():
+            return None
         with self._lock:
             gate = self._opened()
             studies = self._ledger.studies
             if gate.shut or (gate.trial and studies.busy()):
                 return None
             return studies.take(self._clock.now(), self._closed_projects(), only)
+
+    def _paused(self) -> bool:
+        return self._ledger.pauses.lasts(Of.WORK)
 
     def _opened(self) -> Gate:
         """Give the server's gate, after a probe where one is due: a study is never what finds out."""
@@ -131,13 +143,16 @@ class Pipeline:
     # Acting.
 
     def _carry(self, item: Item) -> None:
-        if reached(item.progress, self._until(item)):  # it was ready before `until` was set back
+        if self._is_far_enough(item):  # it was ready before `until` was set back
             self._ledger.studies.park(item, self._clock.now(), self._until(item))
-            return
+        else:
+            self._act(item)
+
+    def _act(self, item: Item) -> None:
         try:
-            facts = STEPS[item.progress](item, self._tools)
-        except NoRoom:
-            raise
+            facts = _step(item)(item, self._tools)
+        except (NoRoom, Unrecordable):
+            raise  # this machine's trouble: of the second the next start finds it busy, and asks XNAT
         except Transient as error:
             self._later(item, error)
         except (Unavailable, AuthRefused) as error:
@@ -152,6 +167,9 @@ class Pipeline:
         else:
             self._advance(item, facts)
 
+    def _is_far_enough(self, item: Item) -> bool:
+        return not item.unwanted and reached(item.progress, self._until(item))
+
     def _until(self, item: Item) -> Progress:
         """Give how far it goes by the settings, but at least as far as whoever asked for this one meant."""
         return max(self._tools.rules(item.project).until, AT_LEAST[item.kind], key=LINE.index)
@@ -159,9 +177,17 @@ class Pipeline:
     # Recording.
 
     def _advance(self, item: Item, facts: Facts) -> None:
+        if item.unwanted:
+            self._skip(item, facts)
+            return
         until = self._until(item)
         progress = self._ledger.studies.advance(item, self._clock.now(), facts, until)
         self._log.info("study.advanced", item=item.name, project=item.project, progress=progress)
+        self._passed(item)
+
+    def _skip(self, item: Item, facts: Facts) -> None:
+        self._ledger.studies.skip(item, self._clock.now(), facts.note)
+        self._log.info("study.skipped", item=item.name, project=item.project)
         self._passed(item)
 
     def _later(self, item: Item, error: Transient) -> None:
@@ -260,10 +286,13 @@ class Pipeline:
         try:
             retire(delivery, self._tools)
         except (Unavailable, AuthRefused) as error:
-            with self._lock:
-                self._shut("", error)
+            self.trouble(error)
         except WatchdError as error:
             self._log.warning("delivery.unfinished", item=str(delivery.id), reason=str(error))
         else:
             self._log.info("delivery.finished", item=str(delivery.id))
             self._ended.append(delivery.id)
+
+
+def _step(item: Item) -> Callable[[Item, Tools], Facts]:
+    return withdraw if item.unwanted else STEPS[item.progress]

@@ -28,6 +28,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from xnat_watchd.adapters import config
 from xnat_watchd.core import labels as naming
 from xnat_watchd.core.errors import Refusal
+from xnat_watchd.core.keeping import Keep
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.core.retry import LONGEST_DELAY, RetryPolicy
 from xnat_watchd.core.rules import DemographicRules, LabelRules, ProjectRules
@@ -54,6 +55,14 @@ def _below_longest_delay(span: timedelta) -> timedelta:
     if span > LONGEST_DELAY:
         raise ValueError(f"the longest delay is {LONGEST_DELAY // timedelta(hours=1)}h")
     return span
+
+
+def _duration_or_none(value: object) -> timedelta | None:
+    return None if value in ("", None) else config.duration(value)
+
+
+def _size_or_none(value: object) -> int | None:
+    return None if value in ("", None) else config.size(value)
 
 
 def _subject_template(template: str) -> str:
@@ -206,6 +215,17 @@ class Bounds(_Section):
         return Limits(members=self.members, total=self.inflated, member=self.one_member, ratio=self.ratio)
 
 
+class Retention(_Section):
+    """How long ZIPs are kept once XNAT has them. None: for ever."""
+
+    keep_for: Annotated[timedelta | None, BeforeValidator(_duration_or_none)] = None
+    keep_at_most: Annotated[int | None, BeforeValidator(_size_or_none)] = None
+
+    def as_keep(self) -> Keep:
+        """Give it in the core's words."""
+        return Keep(self.keep_for, self.keep_at_most)
+
+
 class Logs(_Section):
     """How the daemon speaks: `auto` is the journal where there is one, else lines for people or programs."""
 
@@ -231,6 +251,7 @@ class Settings(BaseSettings):
     demographics: Demographics = Demographics()
     shares: Shares = Shares()
     projects: dict[Name, Project] = Field(default_factory=dict)
+    retention: Retention = Retention()
     limits: Bounds = Bounds()
     logs: Logs = Logs()
 

@@ -51,6 +51,7 @@ def snapshot(
         "at": now.isoformat(timespec="seconds"),
         "daemon": {"running": running, **daemon},
         "xnat": {"server": server},
+        "paused": [pause_picture(pause) for pause in ledger.pauses.open()],
         "gate": gate_picture(gates.get("")),
         "projects_shut": {scope: gate_picture(gate) for scope, gate in gates.items() if scope and gate.shut},
         "deliveries": views.deliveries(),
@@ -60,6 +61,11 @@ def snapshot(
         "shares": tables,
         "attention": [*worries, *views.attention(), *_to_be_moved(ignored), *_to_be_corrected(tables)],
     }
+
+
+def pause_picture(pause: Any) -> dict[str, Any]:
+    """Give a pause as people and programs read it."""
+    return {"of": str(pause.of), "since": pause.since[:19], "why": pause.why, "advice": pause.advice}
 
 
 def worry(item: str, why: str, advice: str) -> dict[str, Any]:
@@ -111,8 +117,9 @@ def sentence(picture: Snapshot) -> str:
         total.update(counts)
     under_way = sum(total[name] for name in ("ready", "busy", "waiting"))
     gate = "" if picture["gate"]["open"] else f"; waiting for XNAT: {picture['gate']['why']}"
+    paused = "".join(f"; {one['of']} paused" for one in picture.get("paused", ()))
     first = "".join(f"; {one['why']}" for one in picture["attention"] if not one["item"][:1].isdigit())
-    return f"{under_way} under way, {total['held']} held, {total['done']} complete{_rows(picture)}{gate}{first}"
+    return f"{under_way} under way, {total['held']} held, {total['done']} complete{_rows(picture)}{paused}{gate}{first}"
 
 
 def _rows(picture: Snapshot) -> str:

@@ -59,18 +59,11 @@ def test_nothing_is_broken_where_no_terminal_is(capsys: pytest.CaptureFixture[st
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
-def test_an_advice_names_its_item() -> None:
-    assert screen.advised("`xnat-watchd retry ITEM --label L`, ITEMS", "12.1") == (
-        "`xnat-watchd retry 12.1 --label L`, ITEMS"
-    )
-    assert screen.advised("`xnat-watchd retry ITEM`", "a; rm -rf x.zip") == "`xnat-watchd retry ITEM`"
-
-
 def a_picture(**about: Any) -> dict[str, Any]:
-    row = {"item": "1.1", "project": "P1", "why": "it is " + "long " * 20, "advice": "Type `xnat-watchd retry ITEM`."}
+    row = {"item": "1.1", "project": "P1", "why": "it is " + "long " * 20, "advice": "Type `xnat-watchd retry 1.1`."}
     return {
         "at": "2026-01-01T00:00:00+00:00", "age": 0, "daemon": {"running": True, "settling": 1, "uploads": []},
-        "xnat": {"server": "https://xnat.example.org"}, "gate": {"open": True}, "projects_shut": {},
+        "xnat": {"server": "https://xnat.example.org"}, "gate": {"open": True}, "projects_shut": {}, "shares": [],
         "deliveries": {"taken": 1, "finished": 12}, "studies": {"received": {"held": 1}, "complete": {"done": 30}},
         "under_way": [{**row, "item": "12.1", "progress": "uploaded", "standing": "waiting"}],
         "ignored": [{"name": HOSTILE, "why": "not complete yet: its directory does not read", "advice": ""}],
@@ -95,7 +88,7 @@ def test_a_server_that_is_down_is_said_with_what_to_do() -> None:
     gate = {"open": False, "why": f"refused {HOSTILE}", "advice": "Check that it is up."}
     said = status_screen(a_picture(gate=gate, attention=[]))
     assert obeyed(said) == []
-    assert re.search(r"^Paused for XNAT: refused .*\n +-> Check that it is up\.$", said, re.MULTILINE)
+    assert re.search(r"^Waiting for XNAT: refused .*\n +-> Check that it is up\.$", said, re.MULTILINE)
     assert "Nothing needs attention" not in said
 
 
@@ -103,8 +96,8 @@ def test_a_server_that_is_down_is_said_with_what_to_do() -> None:
 def test_a_story_is_told_in_plain_words_whatever_the_server_said(capsys: pytest.CaptureFixture[str]) -> None:
     study = {
         "number": 1, "progress": "received", "standing": "held", "subject": HOSTILE, "label": HOSTILE, "session": None,
-        "study_uid": "1.2", "instances": 2, "why": "no date", "detail": HOSTILE * 9, "advice": "retry ITEM",
-        "series": [{"number": 1, "modality": HOSTILE, "instances": 2, "left_out": 1}],
+        "study_uid": "1.2", "instances": 2, "why": "no date", "detail": HOSTILE * 9, "advice": "retry 12.1",
+        "series": [{"number": 1, "modality": HOSTILE, "instances": 2, "left_out": 1, "accepted": 0}],
         "places": [{"timestamp": "2026", "folder": "f", "mixed": 0, "ended": "x"}],
     }  # fmt: skip
     event = {
@@ -112,7 +105,7 @@ def test_a_story_is_told_in_plain_words_whatever_the_server_said(capsys: pytest.
         "detail": HOSTILE,
     }  # fmt: skip
     _tell({"id": 12, "name": HOSTILE, "project": "P1", "kind": "zip", "state": "taken", "why": None, "detail": None,
-           "advice": None, "resting": None, "studies": [study], "events": [event]})  # fmt: skip
+           "advice": None, "resting": None, "deleted": None, "studies": [study], "events": [event]})  # fmt: skip
     said = capsys.readouterr().out
     assert obeyed(said) == []
     assert max(map(len, said.splitlines())) <= 80

@@ -8,6 +8,7 @@ import pytest
 
 from xnat_watchd.core.states import (
     DELIVERIES,
+    ENDED,
     LINE,
     STANDINGS,
     DeliveryState,
@@ -40,8 +41,9 @@ def test_every_event_can_happen_to_some_standing() -> None:
     assert {event for moves in STANDINGS.values() for event in moves} == set(Event)
 
 
-def test_whatever_stands_can_come_to_done_but_done_goes_nowhere() -> None:
-    assert STANDINGS[Standing.DONE] == {}
+def test_whatever_stands_can_come_to_done_and_what_has_ended_goes_nowhere_but_into_a_new_generation() -> None:
+    for standing in ENDED:
+        assert STANDINGS[standing] == {Event.RESENT: Standing.READY}
     ways = {Standing.DONE}
     for _ in Standing:
         ways |= {standing for standing, moves in STANDINGS.items() if ways & set(moves.values())}

@@ -36,6 +36,7 @@ def test_a_finished_zip_is_put_to_rest_although_others_wait_to_be_carried() -> N
     carrying, nothing = Carrying(5), SimpleNamespace(until=None)
     daemon: Any = SimpleNamespace(
         recovered=True, missing=set(), stop=threading.Event(), pipelines={WORKER: carrying}, uploads={}, clock=Time(),
+            tools={},  # nobody deletes
         ledger=SimpleNamespace(
             studies=SimpleNamespace(next_due=lambda _: None), gates=SimpleNamespace(get=lambda: nothing)
         ),

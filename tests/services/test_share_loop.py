@@ -13,6 +13,7 @@ from tests.share_desk import HEADER
 from tests.share_site import ShareSite, a_share_site
 from tests.station import Notes
 from xnat_watchd.adapters.credentials import Credential, Secret
+from xnat_watchd.adapters.ledger import Of
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.daemon.loops import sharing_turn
 from xnat_watchd.daemon.parts import Daemon, build
@@ -120,6 +121,19 @@ def test_a_trouble_with_the_server_shuts_the_gate_for_the_workers_too(service: T
     assert service.daemon.ledger.gates.get().shut
     assert service.daemon.pipelines["worker-1"].step() is False
     assert "gate.shut" in service.log.events()
+
+
+def test_while_a_person_has_paused_the_work_no_table_is_compared(service: Turns, site: ShareSite) -> None:
+    pauses, now = service.daemon.ledger.pauses, service.daemon.clock.now
+    pauses.begin(Of.WORK, "a person has paused it", "Type `xnat-watchd resume`.", now())
+    asked = len(site.xnat.requests)
+    save(service, "S1,P1,P2")
+    service.apply()
+    assert len(site.xnat.requests) == asked
+    assert service.daemon.resting()
+    pauses.end(now())
+    service.apply()
+    assert site.labels("P2") == ["S1", "S1_MR"]
 
 
 def test_after_a_reload_tables_are_compared_as_often_as_the_new_settings_say(service: Turns, site: ShareSite) -> None:

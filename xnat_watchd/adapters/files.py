@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import filecmp
+import hashlib
 import os
 import shutil
 import signal
@@ -66,7 +67,7 @@ class Disk:
         self.ensure_free(source, seen)
         if seen.links > 1 or not self._renamed(source, target, seen):
             self._carried_over(source, target, seen)
-        _sync_folder(source.parent)
+        sync_folder(source.parent)
 
     def move(self, source: Path, target: Path) -> Path:
         """Move one of our own files, never over another: a number is added to the name. Gives where it lies now.
@@ -74,10 +75,10 @@ class Disk:
         What a crash left behind under both names is one file again afterwards.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
-        free = _free_name(target)
+        free = free_name(target)
         try:
             source.rename(free)
-            _sync_folder(free.parent)
+            sync_folder(free.parent)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
@@ -86,7 +87,7 @@ class Disk:
             else:
                 _copy(source, free)
             source.unlink()
-        _sync_folder(source.parent)
+        sync_folder(source.parent)
         return free
 
     def write(self, path: Path, text: str) -> None:
@@ -98,7 +99,7 @@ class Disk:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
     def remove(self, path: Path) -> None:
         """Remove a file that we made ourselves and can make again."""
@@ -111,6 +112,11 @@ class Disk:
     def names(self, folder: Path) -> list[str]:
         """Give the names of the files in a folder of ours, sorted."""
         return sorted(entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))
+
+    def digest(self, path: Path) -> str:
+        """Give the SHA-256 of a file, in hex."""
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def size(self, path: Path) -> int | None:
         """Give the size of a file in bytes, or None when there is none."""
@@ -137,7 +143,7 @@ class Disk:
         except Changed:
             self.move(target, source)  # never over what was put there meanwhile
             raise
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
         return True
 
     def _carried_over(self, source: Path, target: Path, seen: Seen) -> None:
@@ -227,12 +233,13 @@ def _copy(source: Path, target: Path) -> None:
         if not filecmp.cmp(source, part, shallow=False):
             raise Changed(errno.EBUSY, "the file changed while it was copied")
         part.rename(target)
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _free_name(target: Path) -> Path:
+def free_name(target: Path) -> Path:
+    """Give the path, or one with a number added to its name where something lies there."""
     free, number = target, 1
     while os.path.lexists(free):
         number += 1
@@ -240,7 +247,7 @@ def _free_name(target: Path) -> Path:
     return free
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename in this folder durable: POSIX leaves open when it is, otherwise. Some file systems cannot."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from xnat_watchd.adapters.files import Disk
+from xnat_watchd.adapters.files import Disk, free_name
 
 LONGEST_NAME = 120  #: bytes of a dropped name that we keep: with number and `.txt` it fits every file system
 _OURS = re.compile(r"(\d+)(?:\.(\d+))?\.zip")
@@ -36,6 +36,11 @@ class Folders:
         kind, _, below = resting.partition("/")
         return {"done": self.done, "failed": self.failed}[kind] / below
 
+    def free(self, resting: str) -> str:
+        """Give a resting place where nothing lies, such as a ZIP of the same number from a ledger that was lost."""
+        path = self.rest(resting)
+        return resting.removesuffix(path.name) + free_name(path).name
+
 
 def lock_of(ledger: Path) -> Path:
     """Give the file whose lock says that a service works on this ledger."""
@@ -50,6 +55,11 @@ def snapshot_of(ledger: Path) -> Path:
 def resting_done(delivery: int, name: str, now: datetime) -> str:
     """Give where a finished ZIP is to lie: by month, by number, under the name that it came with."""
     return f"done/{now:%Y-%m}/{delivery}_{_plain(name)}"
+
+
+def resting_skipped(delivery: int, name: str) -> str:
+    """Give where a ZIP is to lie of which a person did not want every study: not all of it is on XNAT."""
+    return f"done/skipped/{delivery}_{_plain(name)}"
 
 
 def resting_failed(delivery: int, name: str) -> str:

@@ -111,11 +111,19 @@ class Chosen:
 
         if not is_there(path):
             raise Refusal(f"there is no ledger at {path} yet", advice="It is made by `xnat-watchd run`.")
-        ledger = Ledger(open_database(path, read_only=read_only))
+        ledger = Ledger(open_database(path, read_only=read_only, upgrade=not is_served(path)))
         try:
             yield ledger
         finally:
             ledger.close()
+
+
+def is_served(ledger: Path) -> bool:
+    """Say whether a service, or another command, works on this ledger now."""
+    from xnat_watchd.adapters.folders import lock_of
+    from xnat_watchd.adapters.lock import is_held
+
+    return is_there(ledger) and is_held(lock_of(ledger))
 
 
 def is_there(ledger: Path) -> bool:

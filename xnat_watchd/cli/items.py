@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
 from xnat_watchd.cli.chosen import Chosen
+
+if TYPE_CHECKING:
+    from xnat_watchd.adapters.ledger import Ledger
 
 Item = tuple[int, int | None]
 
@@ -44,3 +49,14 @@ class ItemType(click.ParamType[Item]):
 
 
 ITEM = ItemType()
+
+
+def studies(ledger: Ledger, items: Iterable[Item]) -> dict[str, int]:
+    """Give the studies that are meant: name -> the ledger's key. `BadParameter` where there is none of an item."""
+    keys: dict[str, int] = {}
+    for delivery, number in items:
+        found = ledger.views.keys(delivery, number)
+        if not found:
+            raise click.BadParameter(f"there is no {delivery}{f'.{number}' if number else ''} in the ledger")
+        keys |= found
+    return keys

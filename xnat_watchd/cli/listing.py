@@ -8,22 +8,7 @@ import click
 
 from xnat_watchd.cli import table
 from xnat_watchd.cli.chosen import Chosen, project_option, server_options
-
-
-class _Span(click.ParamType[timedelta]):
-    """How long ago, as people write it."""
-
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Read `7d` or `12h`."""
-        from xnat_watchd.core.quantities import duration
-
-        try:
-            return duration(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
+from xnat_watchd.cli.spans import SPAN
 
 EXAMPLES = """\
 \b
@@ -36,7 +21,7 @@ Examples:
 
 @click.command("list", epilog=EXAMPLES, short_help="List projects, or the subjects of one.")
 @project_option
-@click.option("--new-since", type=_Span(), metavar="TIME",
+@click.option("--new-since", type=SPAN, metavar="TIME",
               help="The subjects that this service has created since then (7d, 12h), by its ledger.")  # fmt: skip
 @table.form_options
 @server_options

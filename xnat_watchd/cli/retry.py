@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xnat_watchd.cli.chosen import Chosen, server_options
+from xnat_watchd.cli.chosen import Chosen, is_served, server_options
 from xnat_watchd.cli.items import ITEM, Item
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _let_go_on(
     from xnat_watchd.cli.progress import Part
 
     path = chosen.places().ledger
-    ours = None if later or working.is_served(path) else working.ourselves(chosen)
+    ours = None if later or is_served(path) else working.ourselves(chosen)
     with chosen.ledger(path, read_only=False) as ledger:
         part = Part(studies.values(), ledger.courses.now())
         for key in studies.values():

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from xnat_watchd.cli import one_off, table
-from xnat_watchd.cli.chosen import Chosen, drop_option, project_option, server_options
-from xnat_watchd.cli.screen import advised, say
+from xnat_watchd.cli.chosen import Chosen, drop_option, is_served, project_option, server_options
+from xnat_watchd.cli.screen import say
 
 if TYPE_CHECKING:
     from xnat_watchd.core.ports import Log
@@ -81,7 +81,7 @@ def _once(chosen: Chosen, read: Callable[[], Settings], until: str | None) -> tu
     become_owner(settings.ledger.path.parent)
     if chosen.drop:
         one_off.remember(chosen.drop, settings.xnat.server, settings.xnat.project)
-    if until and working.is_served(settings.ledger.path):
+    if until and is_served(settings.ledger.path):
         raise click.UsageError("a service works there already, and goes by its own settings")
     followed = working.follow_all(chosen, settings)
     if followed is not None:
@@ -108,10 +108,7 @@ def _remains(picture: Snapshot) -> list[str]:
 
     gate, later = picture["gate"], waited_for(picture)
     shut = [] if gate["open"] else [f"XNAT: {gate['why']}. {gate['advice']}"]
-    held = [
-        f"{one['item']} needs attention: {one['why']}. {advised(one['advice'], one['item'])}"
-        for one in picture["attention"]
-    ]
+    held = [f"{one['item']} needs attention: {one['why']}. {one['advice']}" for one in picture["attention"]]
     waiting = [
         f"{one['item']} {one['progress']}, {one['standing']}: {one['why'] or 'not done'}"
         for one in picture["under_way"]
@@ -125,7 +122,8 @@ def _remains(picture: Snapshot) -> list[str]:
     coming = [f"{table.counted(later, 'ZIP')} in the folder not taken: not whole yet, or in use. `status` names them."]
     done = picture["deliveries"] or picture["shares"]
     nothing = ["everything is complete" if done else "no ZIP lies in the folder"]
-    return [*shut, *held, *waiting, *rows, *(coming if later else [])] or nothing
+    paused = [f"paused: {one['why']}. {one['advice']}" for one in picture["paused"] if one["of"] == "work"]
+    return [*paused, *shut, *held, *waiting, *rows, *(coming if later else [])] or nothing
 
 
 def _as_far_as(settings: Settings, until: str | None) -> Settings:

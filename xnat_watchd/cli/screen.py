@@ -6,7 +6,6 @@ Names of files, labels and the server's words are anybody's, so all of it goes t
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -63,11 +62,6 @@ def paragraph(text: object, *, first: str = "", rest: str | None = None) -> list
 def say(text: object, *, err: bool = False) -> None:
     """Print one paragraph."""
     click.echo("\n".join(paragraph(text)), err=err)
-
-
-def advised(advice: str, item: str) -> str:
-    """Give an advice about an item as it is to be typed. A file's name is never made part of a command."""
-    return re.sub(r"\bITEM\b", item, advice) if re.fullmatch(r"[0-9.]+", item) else advice
 
 
 def as_json(thing: object) -> None:

@@ -9,7 +9,7 @@ import click
 
 from xnat_watchd.cli.chosen import Chosen
 from xnat_watchd.cli.items import ITEM, Item
-from xnat_watchd.cli.screen import advised, as_json, columns, paragraph, plain, width
+from xnat_watchd.cli.screen import as_json, columns, paragraph, plain, width
 from xnat_watchd.cli.status import ZIPS
 
 EXAMPLES = """\
@@ -64,8 +64,9 @@ def _delivery(story: dict[str, Any]) -> list[str]:
         "state": ZIPS.get(story["state"], story["state"]),
         "why": story["why"],
         "server said": story["detail"],
-        "what to do": advised(story["advice"] or "", str(story["id"])),
-        "lies in": story["resting"],
+        "what to do": story["advice"],
+        "lies in": None if story["deleted"] else story["resting"],
+        "deleted": story["deleted"],
     }
     return [*paragraph(f"Delivery {story['id']}: {story['name']}"), *_facts(facts)]
 
@@ -82,7 +83,7 @@ def _study(delivery: int, study: dict[str, Any]) -> list[str]:
         "places": "; ".join(map(_place, study["places"])),
         "why": None if is_done else study["why"],
         "server said": None if is_done else study["detail"],
-        "what to do": None if is_done else advised(study["advice"] or "", name),
+        "what to do": None if is_done else study["advice"],
     }
     standing = "" if is_done else f", {study['standing']}"
     return ["", f"Study {name}: {study['progress']}{standing}", *_facts(facts)]
@@ -97,7 +98,8 @@ def _facts(facts: Mapping[str, object]) -> list[str]:
 
 
 def _series(series: dict[str, Any]) -> str:
-    left_out = " (left out by the server)" if series["left_out"] else ""
+    accepted = ", as a person has accepted" if series["accepted"] else ""
+    left_out = f" (left out by the server{accepted})" if series["left_out"] else ""
     return f"{series['number']} {series['modality']} {series['instances']}{left_out}"
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from xnat_watchd.cli.chosen import Chosen
-from xnat_watchd.cli.screen import advised, as_json, padded, paragraph, plain, width
+from xnat_watchd.cli.screen import as_json, padded, paragraph, plain, width
 
 Snapshot = dict[str, Any]
 
@@ -54,7 +54,7 @@ def status(chosen: Chosen, *, for_programs: bool, watch: bool) -> None:
 
 def screen(picture: Snapshot, *, of_folder: bool = False) -> str:
     """Give the status as text. In a folder of ZIPs that are sent once, nothing has to run."""
-    parts = (_gate, _counts, _under_way, _attention)
+    parts = (_paused, _gate, _counts, _under_way, _attention)
     return "\n".join([*_head(picture, of_folder=of_folder), *(line for part in parts for line in part(picture))])
 
 
@@ -140,7 +140,15 @@ def _head(picture: Snapshot, *, of_folder: bool) -> list[str]:
 def _gate(picture: Snapshot) -> list[str]:
     shut = [] if picture["gate"]["open"] else [("XNAT", picture["gate"])]
     shut += [(f"project {name}", gate) for name, gate in picture["projects_shut"].items()]
-    return [line for what, gate in shut for line in ("", *_worry(f"Paused for {what}: ", gate, ""))]
+    return [line for what, gate in shut for line in ("", *_worry(f"Waiting for {what}: ", gate))]
+
+
+def _paused(picture: Snapshot) -> list[str]:
+    return [
+        line
+        for one in picture.get("paused", ())
+        for line in ("", *_worry(f"PAUSED: {one['of']}, since {one['since'].replace('T', ' ')} UTC: ", one))
+    ]
 
 
 def _counts(picture: Snapshot) -> list[str]:
@@ -205,17 +213,17 @@ def _attention(picture: Snapshot) -> list[str]:
     rows = picture["attention"]
     if not rows:
         return ["", "Nothing needs attention."] if picture["gate"]["open"] else []
-    lines = [line for row, lead in _led(rows[:MOST]) for line in _worry(lead, row, row["item"])]
+    lines = [line for row, lead in _led(rows[:MOST]) for line in _worry(lead, row)]
     told = next((row["item"] for row in rows if row["item"][:1].isdigit()), None)
     more = ["", f"`xnat-watchd show {told}` tells more; any other item likewise."] if told else []
     return ["", "Needs attention", *lines, *_more(rows), *more]
 
 
-def _worry(lead: str, row: Mapping[str, Any], item: str) -> list[str]:
+def _worry(lead: str, row: Mapping[str, Any]) -> list[str]:
     """Give what is wrong, and below it what to do."""
     indent = " " * min(width(lead), 12)
     return [*paragraph(row["why"], first=lead, rest=indent),
-            *paragraph(advised(row["advice"], item), first=f"{indent}-> ")]  # fmt: skip
+            *paragraph(row["advice"], first=f"{indent}-> ")]  # fmt: skip
 
 
 def _more(rows: list[Any]) -> list[str]:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xnat_watchd.cli.chosen import STDIN, TERMINAL, is_there
+from xnat_watchd.cli.chosen import STDIN, TERMINAL, is_served, is_there
 from xnat_watchd.cli.progress import Part, Uploads, shown
-from xnat_watchd.cli.screen import advised, say
+from xnat_watchd.cli.screen import say
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.credentials import Credential
@@ -59,14 +59,6 @@ def ourselves(chosen: Chosen) -> tuple[Settings, Credential]:
     return settings, chosen.credential(settings)
 
 
-def is_served(ledger: Path) -> bool:
-    """Say whether a service, or another command, works on this ledger now."""
-    from xnat_watchd.adapters.folders import lock_of
-    from xnat_watchd.adapters.lock import is_held
-
-    return is_there(ledger) and is_held(lock_of(ledger))
-
-
 def _carry_ourselves(settings: Settings, credential: Credential, part: Part) -> None:
     from xnat_watchd.daemon import errand
 
@@ -83,11 +75,13 @@ def _said(ledger: Ledger, studies: Sequence[Study]) -> Exit:
     held = [study for study in studies if study["standing"] == "held"]
     waiting = [study for study in studies if study["standing"] not in ("held", "done")]
     for study in held:
-        say(f"{study['item']} needs attention: {study['why']}. {advised(study['advice'], study['item'])}")
+        say(f"{study['item']} needs attention: {study['why']}. {study['advice']}")
     for study in waiting:
         why = study["why"] or ("waits for an earlier delivery of the same study" if study["barred"] else "not done")
         say(f"{study['item']} {study['progress']}, {study['standing']}: {why}")
     click.echo(f"{len(studies) - len(held) - len(waiting)} of {len(studies)} complete", err=True)
+    for pause in ledger.pauses.open():
+        click.echo(f"paused: {pause.why}. {pause.advice}")
     if gate.shut:
         say(f"XNAT: {gate.why}. {gate.advice}")
         return Exit.LOGIN if gate.login else Exit.UNAVAILABLE
@@ -235,7 +229,7 @@ def _ledger(path: Path, *, read_only: bool) -> Iterator[Ledger]:
 
     if not read_only:
         path.parent.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(open_database(path, read_only=read_only))
+    ledger = Ledger(open_database(path, read_only=read_only, upgrade=not is_served(path)))
     try:
         yield ledger
     finally:

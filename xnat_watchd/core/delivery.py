@@ -176,6 +176,9 @@ class Item:
     label: str | None  #: session label, chosen by a person or fixed at archive time
     session: str | None  #: accession ID of the archived session
     kind: Kind = Kind.ZIP  #: how it came
+    generation: int = 1  #: one more each time that a person had it sent again
+    unwanted: str | None = None  #: why a person wants it no more
+    joins: str | None = None  #: accession ID of the session that the row at `place` is to be added to
     why: str = ""  #: why it did not go on the last time
 
     @property

@@ -6,6 +6,7 @@ server's own words. Those stand in `detail`, which goes into the ledger and nowh
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import ClassVar
 
@@ -116,7 +117,32 @@ class Unusable(WatchdError):
     default_advice = "Export the study again and drop the new ZIP."
 
 
+class Impossible(WatchdError):
+    """What a person asks for cannot be done as things stand: say why, and change nothing."""
+
+
 class Refusal(WatchdError):
     """The program will not start like this: wrong configuration, ledger or folder. Say why and stop."""
 
     default_advice = "Correct what is named, then start again."
+
+
+class Occupied(Refusal):
+    """The ledger is held by another program, or its disk is full: this passes, so a later start may do."""
+
+
+class Unrecordable(Exception):
+    """The ledger cannot be read or written in the middle of the work: end at once, since nothing can be believed.
+
+    No `WatchdError`: nobody must take it for a study's trouble. The next start finds what was busy, and asks XNAT.
+    """
+
+    def __init__(self, message: str, *, advice: str, passes: bool) -> None:
+        super().__init__(message)
+        self.advice = advice
+        self.passes = passes  #: it may be better soon, without anybody's help
+
+
+def for_item(advice: str, item: str) -> str:
+    """Give an advice about an item as it is to be typed. A file's name is never made part of a command."""
+    return re.sub(r"\bITEM\b", item, advice) if re.fullmatch(r"[0-9.]+", item) else advice

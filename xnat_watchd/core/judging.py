@@ -57,14 +57,6 @@ def judge(sent: Mapping[str, Sent], seen: Holding, study_uids: tuple[str, ...]) 
     return _shortfall(sent, counts, seen.study_uid)
 
 
-def contains(sent: Mapping[str, Sent], seen: Holding, left_out: frozenset[str], *, remapped: bool) -> bool:
-    """Say whether an archived session holds at least what we sent, but for what is known as left out."""
-    wanted = {series: one.count for series, one in sent.items() if series not in left_out}
-    if remapped:
-        return sum(seen.counts.values()) >= sum(wanted.values())
-    return all(seen.counts.get(series, 0) >= count for series, count in wanted.items())
-
-
 def _shortfall(sent: Mapping[str, Sent], counts: Mapping[str, int], uid: str) -> Verdict:
     absent = {series: one.count - counts.get(series, 0) for series, one in sent.items()}
     short = {series for series, n in absent.items() if n}

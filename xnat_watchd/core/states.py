@@ -1,6 +1,7 @@
 """The life of a study and of a delivery, as small tables. Nothing is done here; they say what may happen.
 
-*Progress* is what has been achieved for a study. It is a line, walked in one direction, one fact at a time.
+*Progress* is what has been achieved for a study. It is a line, walked in one direction, one fact at a time; a person
+may have it walked anew, from its beginning, as another *generation*.
 *Standing* is whether we may act on the study now. Holding a study never loses its progress.
 A study that is found busy at start-up is in doubt: we died while acting, so XNAT is asked before we repeat.
 """
@@ -28,6 +29,7 @@ class Standing(StrEnum):
     WAITING = "waiting"  #: may be taken once it is due, or once the setting `until` is raised
     HELD = "held"  #: a person must decide
     DONE = "done"  #: nothing is left to do
+    SKIPPED = "skipped"  #: nothing is left to do, since nobody wants it any more
 
 
 class Event(StrEnum):
@@ -43,6 +45,9 @@ class Event(StrEnum):
     RECOVERED = "recovered"  #: found busy at start-up
     RELEASED = "released"  #: a person said: try again
     RAISED = "raised"  #: `until` was raised
+    UNWANTED = "unwanted"  #: a person said: no more of this one
+    SKIPPED = "skipped"  #: nothing of an unwanted one lies in the prearchive any more
+    RESENT = "resent"  #: a person said: from the beginning, in a new generation
 
 
 class IllegalTransition(Exception):
@@ -52,11 +57,13 @@ class IllegalTransition(Exception):
 LINE = tuple(Progress)
 
 STANDINGS: dict[Standing, dict[Event, Standing]] = {
-    Standing.READY: {Event.TAKEN: Standing.BUSY},
+    Standing.READY: {Event.TAKEN: Standing.BUSY, Event.UNWANTED: Standing.READY, Event.RESENT: Standing.READY},
     Standing.WAITING: {
         Event.TAKEN: Standing.BUSY,
         Event.RAISED: Standing.READY,
         Event.RELEASED: Standing.READY,
+        Event.UNWANTED: Standing.READY,
+        Event.RESENT: Standing.READY,
     },
     Standing.BUSY: {
         Event.ADVANCED: Standing.READY,
@@ -66,10 +73,18 @@ STANDINGS: dict[Standing, dict[Event, Standing]] = {
         Event.RETURNED: Standing.READY,
         Event.HELD: Standing.HELD,
         Event.RECOVERED: Standing.READY,
+        Event.SKIPPED: Standing.SKIPPED,
     },
-    Standing.HELD: {Event.RELEASED: Standing.READY},
-    Standing.DONE: {},
+    Standing.HELD: {
+        Event.RELEASED: Standing.READY,
+        Event.UNWANTED: Standing.READY,
+        Event.RESENT: Standing.READY,
+    },
+    Standing.DONE: {Event.RESENT: Standing.READY},
+    Standing.SKIPPED: {Event.RESENT: Standing.READY},
 }
+
+ENDED = (Standing.DONE, Standing.SKIPPED)  #: nothing is left to do
 
 
 class Kind(StrEnum):
@@ -87,7 +102,7 @@ class DeliveryState(StrEnum):
     TAKEN = "taken"  #: it lies in work and its studies are recorded
     REJECTED = "rejected"  #: no study came of it: it lies in failed, with the reason beside it
     DUPLICATE = "duplicate"  #: XNAT had all of it already, or the same ZIP is under way
-    FINISHED = "finished"  #: every study is complete: it lies in done
+    FINISHED = "finished"  #: every study is complete or skipped: it lies in done
     WITHDRAWN = "withdrawn"  #: it was gone before it was taken: nothing of it is ours
 
 
@@ -97,8 +112,8 @@ DELIVERIES: dict[DeliveryState, frozenset[DeliveryState]] = {
     ),
     DeliveryState.TAKEN: frozenset({DeliveryState.FINISHED, DeliveryState.DUPLICATE}),
     DeliveryState.REJECTED: frozenset(),
-    DeliveryState.DUPLICATE: frozenset(),
-    DeliveryState.FINISHED: frozenset(),
+    DeliveryState.DUPLICATE: frozenset({DeliveryState.TAKEN}),  # its study is sent again
+    DeliveryState.FINISHED: frozenset({DeliveryState.TAKEN}),  # the same
     DeliveryState.WITHDRAWN: frozenset(),
 }
 

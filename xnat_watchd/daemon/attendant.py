@@ -13,11 +13,11 @@ from xnat_watchd.adapters.notify import Notifier
 from xnat_watchd.adapters.publication import Publication
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.pulse import Pulse
+from xnat_watchd.core.steady import JUMP, Steady
 from xnat_watchd.status import Snapshot, sentence
 
 LOOKS = 0.5  #: seconds between two looks
 SHARE = 20  #: a look that costs more than this part of the time is taken more rarely
-JUMP = timedelta(days=1)  #: by which a clock is not set for nothing
 MORE_TIME = timedelta(seconds=60)  #: that systemd is asked for, again and again, while we are at work on it
 
 
@@ -44,7 +44,7 @@ class Attendant:
         self._to_tell = False  #: systemd has to hear that we are ready
         self._next_picture = clock.monotonic()
         self._hanging: frozenset[str] = frozenset()
-        self._offset = self._time_of_day()
+        self._steady = Steady(clock.now(), clock.monotonic())
 
     def look(self) -> None:
         """Do what is due."""
@@ -102,11 +102,6 @@ class Attendant:
                 self._notifier.extend_timeout(MORE_TIME)
 
     def _see_clock(self) -> None:
-        offset = self._time_of_day()
-        if abs(offset - self._offset) > JUMP.total_seconds():
-            self._log.warning("clock.jumped", seconds=round(offset - self._offset))
-        self._offset = offset
-
-    def _time_of_day(self) -> float:
-        """Give by how much the time of day is ahead of the time that passes."""
-        return self._clock.now().timestamp() - self._clock.monotonic()
+        jump = self._steady.set_by(self._clock.now(), self._clock.monotonic())
+        if abs(jump) > JUMP:
+            self._log.warning("clock.jumped", seconds=round(jump.total_seconds()))

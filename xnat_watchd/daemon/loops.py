@@ -160,6 +160,8 @@ def worker_turn(daemon: Daemon, name: str, keeper: Keeper, wake: Callable[[], No
     try:
         while not daemon.stop.is_set() and any((_carry_one(daemon, name, keeper), _retire(daemon, name))):
             wake()
+        if not daemon.stop.is_set() and name == next(iter(daemon.tools), None):
+            daemon.retention.sweep()
     except NoRoom:
         _fill(daemon, full=True)
         return IDLE

@@ -15,16 +15,19 @@ from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Credential
 from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
 from xnat_watchd.adapters.folders import Folders
-from xnat_watchd.adapters.ledger import Ledger, open_database
+from xnat_watchd.adapters.ledger import Ledger, Of, open_database
 from xnat_watchd.adapters.lock import Lock
+from xnat_watchd.adapters.mounts import file_system, is_remote
 from xnat_watchd.adapters.share_folder import ShareFolder, lock_of_shares
 from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
-from xnat_watchd.core.errors import Stopped
+from xnat_watchd.core.errors import AuthRefused, Refusal, Stopped, Unavailable
+from xnat_watchd.core.keeping import Keep
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.daemon.hands import Discreet, Heart, PatientDisk, Projects
 from xnat_watchd.intake import Habits, Intake
 from xnat_watchd.pipeline import Pipeline, Turns
+from xnat_watchd.retention import Retention
 from xnat_watchd.settings import Settings
 from xnat_watchd.sharing import ShareHabits, Sharing
 from xnat_watchd.status import Snapshot, snapshot, worry
@@ -57,6 +60,7 @@ class Daemon:
     sharer: XnatGateway  #: by which share tables are applied
     intake: Intake = field(init=False)
     sharing: Sharing = field(init=False)
+    retention: Retention = field(init=False)
     tools: dict[str, Tools] = field(default_factory=dict)  #: worker -> its hands
     pipelines: dict[str, Pipeline] = field(default_factory=dict)  #: worker -> what it does
     uploads: dict[str, tuple[int, int]] = field(default_factory=dict)  #: worker -> bytes sent, bytes in all
@@ -92,13 +96,17 @@ class Daemon:
         due = self.ledger.studies.next_due(now)
         gate = self.ledger.gates.get()
         shut_for_long = gate.until is not None and (gate.until > now + ONCE_WAITS or gate.strikes >= ONCE_ASKS)
-        nothing_due = due is None or due > now + ONCE_WAITS or shut_for_long or "work" in self.missing
+        nothing_due = self.paused() or due is None or due > now + ONCE_WAITS or shut_for_long or "work" in self.missing
         settled = self.next_sweep is None and not self.intake.settling
-        shared = shut_for_long or self._shared()
+        shared = self.paused() or shut_for_long or self._shared()
         return settled and nothing_due and shared and not self.ledger.studies.busy()
 
     def _shared(self) -> bool:
         return "shares" in self.missing or self.sharing.resting(ONCE_WAITS)
+
+    def paused(self) -> bool:
+        """Say whether a person wants nothing to be sent."""
+        return self.ledger.pauses.lasts(Of.WORK)
 
     def _worries(self) -> list[dict[str, object]]:
         gone = [worry(name, f"the {name} folder cannot be reached", NO_FOLDER) for name in sorted(self.missing)]
@@ -108,6 +116,7 @@ class Daemon:
 
 def build(settings: Settings, credential: Credential, log: Log) -> Daemon:
     """Open the ledger and build every part; nothing runs yet."""
+    _refuse_network(settings.ledger.path)
     clock = SystemClock()
     ledger = Ledger(open_database(settings.ledger.path))
     names = [f"worker-{n + 1}" for n in range(settings.pipeline.workers)]
@@ -123,8 +132,18 @@ def build(settings: Settings, credential: Credential, log: Log) -> Daemon:
         turns=Turns(),
     )  # fmt: skip
     daemon.tools = {name: _tools(daemon, name) for name in names}
+    daemon.retention = _retention(daemon, names[0])
     settle(daemon, settings)
     return daemon
+
+
+def _refuse_network(ledger: Path) -> None:
+    """Refuse a ledger on a network: its locks and its shared memory are not kept there (SQLite's "WAL", 2.2)."""
+    if is_remote(kind := file_system(ledger.parent)):
+        raise Refusal(
+            f"the ledger {ledger} lies on {kind}, where a database is not safe",
+            advice="Set `path` in [ledger] to a disk of this machine.",
+        )
 
 
 def settle(daemon: Daemon, settings: Settings) -> None:
@@ -138,6 +157,16 @@ def settle(daemon: Daemon, settings: Settings) -> None:
     }
     goes_on = {project: settings.rules(project).until for project in daemon.ledger.studies.projects()}
     daemon.ledger.studies.raise_until(goes_on, daemon.clock.now())
+
+
+def _retention(daemon: Daemon, worker: str) -> Retention:
+    def trouble(error: Unavailable | AuthRefused) -> None:
+        daemon.pipelines[worker].trouble(error)  # they are made anew with new settings
+
+    def keep() -> Keep:
+        return daemon.settings.retention.as_keep()
+
+    return Retention(daemon.tools[worker], keep, daemon.log, trouble)
 
 
 def _beat(daemon: Daemon) -> None:

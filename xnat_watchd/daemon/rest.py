@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from xnat_watchd.adapters.ledger import Ledger
+from xnat_watchd.adapters.ledger import Ledger, Of
 from xnat_watchd.adapters.ledger.database import text
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.states import Standing
@@ -15,6 +15,8 @@ from xnat_watchd.daemon.parts import ONCE_ASKS, ONCE_WAITS
 
 def at_rest(ledger: Ledger, studies: Iterable[Mapping[str, Any]], now: datetime) -> bool:
     """Say whether none of these studies, as `Found.standings` gives them, is worked on now or will be shortly."""
+    if ledger.pauses.lasts(Of.WORK):
+        return not ledger.studies.busy()
     gates = ledger.gates.all()
     shut = {scope for scope, gate in gates.items() if _shut_for_long(gate, now)}
     return all(_rests(study, shut, text(now + ONCE_WAITS)) for study in studies)

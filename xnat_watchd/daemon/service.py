@@ -93,7 +93,7 @@ def _attend(
             _wake(threads)
         seen(daemon.uploads)
         attendant.look()
-        if once and daemon.resting() and not daemon.ledger.deliveries.retirable():
+        if once and daemon.resting() and (daemon.paused() or not daemon.ledger.deliveries.retirable()):
             return
         told = signal.sigtimedwait((*STOPPING, RELOADING), LOOKS)
         if told is None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from xnat_watchd.adapters.ledger import Facts
 from xnat_watchd.core.delivery import Item, Place, Row, Session
 from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, Undecided
-from xnat_watchd.core.judging import contains
 from xnat_watchd.core.labels import clean, session_label
 from xnat_watchd.core.states import Kind
+from xnat_watchd.steps.holding import NOTHING, Before, held, is_whole, wanted
 from xnat_watchd.steps.tools import Tools, clear_old_places, finished_row
 
 
@@ -21,6 +21,9 @@ def archive(item: Item, tools: Tools) -> Facts:
     ours = next((one for one in sessions if item.place and one.came_from(item.place)), None)
     if ours is not None:
         return _done_already(item, ours, tools)
+    joined = next((one for one in sessions if one.id == item.joins), None)
+    if item.place and joined is not None and tools.gateway.look(item.place) is None:
+        return _proof(item, joined, None, tools)
     if len(sessions) > 1:
         raise Conflict(f"XNAT has this study {len(sessions)} times in the project")
     if item.place is None:
@@ -34,7 +37,7 @@ def archive(item: Item, tools: Tools) -> Facts:
 
 
 def _done_already(item: Item, session: Session, tools: Tools) -> Facts:
-    facts = _proof(item, session, tools)
+    facts = _proof(item, session, NOTHING if item.joins is None else None, tools)
     if item.place and (row := tools.gateway.look(item.place)) is not None:
         tools.gateway.discard(finished_row(tools, row, item.since).place)
     return facts
@@ -69,7 +72,7 @@ def _archive_anew(item: Item, row: Row, tools: Tools) -> Facts:
     session = _archived_from(item, row.place, tools)
     if session.subject.casefold() != labels.subject.casefold():
         raise Conflict("XNAT filed the study under another subject than it was sent for", detail=session.subject)
-    return _proof(item, session, tools)
+    return _proof(item, session, NOTHING, tools)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +111,23 @@ def _join(item: Item, row: Row, session: Session, tools: Tools) -> Facts:
     if not rules.append:
         raise Conflict("XNAT has part of this study, and `on_existing` says hold")
     tools.ledger.studies.claim_subject(item, session.subject)
+    tools.ledger.studies.join(item, session.id)
     tools.gateway.archive(row.place, session.subject, session.label, join=True, pipelines=rules.trigger_pipelines)
     if tools.gateway.look(row.place) is not None:
         raise InDoubt("XNAT said that it joined them, and the row is still in the prearchive")
     joined = tools.gateway.session(session.id)
     if joined is None:
         raise InDoubt("XNAT does not show the session that it joined")
-    return _proof(item, joined, tools)
+    return _proof(item, joined, Before(session.holding.counts), tools)
 
 
 def _adopted(item: Item, session: Session | None, tools: Tools) -> Facts:
     if session is None:
         raise Conflict(
             "XNAT's archive no longer has the study that was found there",
-            advice="Ask who removed it. `xnat-watchd retry ITEM` looks again.",
+            advice="Ask who removed it. `xnat-watchd retry ITEM` looks again, `xnat-watchd resend ITEM` sends it.",
         )
-    return _proof(item, session, tools)
+    return _proof(item, session, None, tools)
 
 
 def _our_row(item: Item, place: Place, tools: Tools) -> Row:
@@ -135,7 +139,7 @@ def _our_row(item: Item, place: Place, tools: Tools) -> Row:
     raise Conflict(
         "the study is gone from XNAT's prearchive, and the archive does not have it",
         detail=place.path,
-        advice="Somebody removed or moved it in XNAT. Ask who; the ZIP is still in the work folder.",
+        advice="Somebody removed or moved it in XNAT: ask who. `xnat-watchd resend ITEM` sends it again.",
     )
 
 
@@ -147,13 +151,20 @@ def _archived_from(item: Item, place: Place, tools: Tools) -> Session:
     raise InDoubt("XNAT said that it archived the study, and does not list it yet")
 
 
-def _proof(item: Item, session: Session, tools: Tools) -> Facts:
-    """Compare what is archived with what was sent and give the session; `NotYet` while XNAT's counts lag behind."""
+def _proof(item: Item, session: Session, before: Before | None, tools: Tools) -> Facts:
+    """Give the session once it is proved to hold all of this study; `NotYet` while XNAT's counts lag behind."""
     tools.ledger.studies.claim_subject(item, session.subject)
-    sent = tools.ledger.studies.series(item)
-    remapped = item.server_uid is not None and item.server_uid != item.study_uid
-    if not contains(sent, session.holding, tools.ledger.studies.left_out(item), remapped=remapped):
+    if not _holds(item, session, before, tools):
         raise NotYet("XNAT's archive does not show every image yet")
     return Facts(
         session=session.id, subject=session.subject, label=session.label, note=f"{session.subject} / {session.label}"
     )
+
+
+def _holds(item: Item, session: Session, before: Before | None, tools: Tools) -> bool:
+    if item.kind is Kind.PREARCHIVE:  # of which we know the counts only
+        shown = tools.ledger.studies.series(item)
+        return all(session.holding.counts.get(series, 0) >= one.count for series, one in shown.items())
+    if item.place is None:  # nothing of it was sent: XNAT had it
+        return {one.sop_uid for one in wanted(item, tools)} <= held(item, session, tools)
+    return is_whole(item, session, before, tools)

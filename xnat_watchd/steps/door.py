@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Protocol
 
-from xnat_watchd.adapters.ledger import Ledger
+from xnat_watchd.adapters.ledger import Ledger, Of
 from xnat_watchd.core.errors import AuthRefused, Transient, Unavailable
 from xnat_watchd.core.gate import shut_by
 from xnat_watchd.core.ports import Clock, Log
@@ -33,6 +33,8 @@ class Door:
 
     def is_open(self) -> bool:
         """Say whether we may ask something now; a gate whose time has come is probed first."""
+        if self.ledger.pauses.lasts(Of.WORK):
+            return False
         with self.lock:
             gates = self.ledger.gates
             gate, now = gates.get(), self.clock.now()

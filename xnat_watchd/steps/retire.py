@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from xnat_watchd.adapters.folders import put_away, resting_done
+from datetime import datetime
+
+from xnat_watchd.adapters.folders import put_away, resting_done, resting_skipped
 from xnat_watchd.adapters.ledger import Retirement
 from xnat_watchd.steps.tools import Tools, clear_old_places
 
 
 def retire(delivery: Retirement, tools: Tools) -> None:
-    """End a delivery whose studies are all done: the ledger says where its ZIP is to lie, before it is moved there."""
+    """End a delivery that has come to its end: the ledger says where its ZIP is to lie, before it is moved there."""
     for study in delivery.studies:
         clear_old_places(tools, study)
-    now, path = tools.clock.now(), tools.folders.zip_of(delivery.id)
-    grown = delivery.has_zip and tools.disk.size(path) not in {None, delivery.size}
-    resting = resting_done(delivery.id, delivery.name, now) if delivery.has_zip and not grown else None
-    tools.ledger.deliveries.retire(delivery.id, resting, now, sent=delivery.sent)
+    now = tools.clock.now()
+    tools.ledger.deliveries.retire(delivery, _resting(delivery, now, tools), now)
+
+
+def _resting(delivery: Retirement, now: datetime, tools: Tools) -> str | None:
+    """Give where the ZIP is to lie; None for one to which somebody has written. One that was not needed lies there."""
+    size = tools.disk.size(tools.folders.zip_of(delivery.id))
+    if size is None and delivery.rested:
+        return delivery.rested
+    if not delivery.has_zip or size not in {None, delivery.size}:
+        return None
+    if delivery.skipped:
+        return tools.folders.free(resting_skipped(delivery.id, delivery.name))
+    return tools.folders.free(resting_done(delivery.id, delivery.name, now))
 
 
 def put_to_rest(delivery: int, tools: Tools) -> None:

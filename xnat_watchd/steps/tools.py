@@ -54,6 +54,15 @@ def finished_row(tools: Tools, row: Row, since: datetime | None) -> Row:
     return row
 
 
+def absence_counts(tools: Tools, item: Item, spoke_at: datetime) -> None:
+    """Believe that nothing is there only after a time; a clock that was set back counts from our first look on."""
+    now = tools.clock.now()
+    if spoke_at > now:
+        spoke_at = item.since or now
+    if now - spoke_at < tools.gateway.lateness():
+        raise NotYet("the answer was lost, and what was sent may still appear")
+
+
 def clear_old_places(tools: Tools, study: int, since: datetime | None = None) -> None:
     """Remove what appeared late at places that a study has given up: it would be a double."""
     for place in tools.ledger.studies.old_places(study):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from xnat_watchd.adapters.ledger import Facts
@@ -12,7 +11,8 @@ from xnat_watchd.core.delivery import Instance, Item, Place, Row, Session
 from xnat_watchd.core.errors import Conflict, NoRoom, NotYet, OnceMore, Permanent, Transient, Undecided, WatchdError
 from xnat_watchd.core.judging import LeftOut, Mixed, Short, Verdict, Whole, judge
 from xnat_watchd.core.labels import check_parts, subject_label
-from xnat_watchd.steps.tools import Tools, finished_row
+from xnat_watchd.steps.holding import held, wanted
+from xnat_watchd.steps.tools import Tools, absence_counts, finished_row
 
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  #: without letters that are mistaken for one another
 
@@ -26,8 +26,9 @@ def upload(item: Item, tools: Tools) -> Facts:
             return facts
     missing, session = _not_in_the_archive(item, tools)
     if not missing:
+        _something_is_there(session)
         return Facts(subject=session.subject if session else None, note="XNAT's archive holds it already")
-    return _send(item, missing, tools)
+    return _send(item, missing, session, tools)
 
 
 def _may_be_sent(item: Item, tools: Tools) -> None:
@@ -36,7 +37,8 @@ def _may_be_sent(item: Item, tools: Tools) -> None:
         raise Permanent(
             "XNAT lists no such project that this account may write to",
             detail=f"project {item.project}",  # the name of a folder, perhaps a patient's
-            advice="Check the project's ID, and that the account is a member or owner of it; then `xnat-watchd retry`.",
+            advice="Check the project's ID, and that the account is a member or owner of it; then "
+            "`xnat-watchd retry ITEM`.",
         )
 
 
@@ -51,18 +53,9 @@ def _at_our_place(item: Item, place: Place, tools: Tools) -> Facts | None:
     if any(session.came_from(place) for session in tools.gateway.sessions(item.project, item.uids)):
         return Facts(note="XNAT archived it by itself")
     if item.spoke_at is not None:
-        _absence_counts(item, item.spoke_at, tools)
+        absence_counts(tools, item, item.spoke_at)
     tools.ledger.studies.leave_place(item, tools.clock.now())
     return None
-
-
-def _absence_counts(item: Item, spoke_at: datetime, tools: Tools) -> None:
-    """Believe that nothing is there only after a time; a clock that was set back counts from our first look on."""
-    now = tools.clock.now()
-    if spoke_at > now:
-        spoke_at = item.since or now
-    if now - spoke_at < tools.gateway.lateness():
-        raise NotYet("the answer was lost, and what was sent may still appear")
 
 
 # What is missing in the archive.
@@ -70,17 +63,15 @@ def _absence_counts(item: Item, spoke_at: datetime, tools: Tools) -> None:
 
 def _not_in_the_archive(item: Item, tools: Tools) -> tuple[list[Instance], Session | None]:
     """Give what must be sent: all, unless the archive holds this study and we know which of it."""
-    left_out = tools.ledger.studies.left_out(item)
-    instances = [i for i in tools.ledger.studies.instances(item) if i.series_uid not in left_out]
-    known = tools.ledger.studies.known(item)
-    _same_bytes(instances, known)
+    instances = wanted(item, tools)
+    _same_bytes(instances, tools.ledger.studies.known(item))
     sessions = tools.gateway.sessions(item.project, item.uids)
     if not sessions:
         return instances, None
     session = _the_one(sessions)
     tools.ledger.studies.claim_subject(item, session.subject)  # before anything of another person is sent
-    held = _held(item, session, instances, known, tools)
-    missing = [i for i in instances if i.sop_uid not in held]
+    there = held(item, session, tools)
+    missing = [i for i in instances if i.sop_uid not in there]
     if missing and not tools.rules(item.project).append:
         raise Conflict("XNAT has part of this study, and `on_existing` says hold")
     return missing, session
@@ -103,46 +94,13 @@ def _the_one(sessions: Collection[Session]) -> Session:
     return next(iter(sessions))
 
 
-def _held(
-    item: Item, session: Session, instances: Collection[Instance], known: Mapping[str, Instance], tools: Tools
-) -> Collection[str]:
-    """Give the instances that the archived session is proved to hold.
-
-    Where the site gives UIDs of its own, only the total can be compared with what we know to have sent.
-    """
-    if session.holding.study_uid != item.study_uid:
-        return known.keys() if sum(session.holding.counts.values()) >= len(known) else ()
-    ours, remembered = _by_series(instances), _by_series(known.values())
-    return frozenset().union(
-        *(_held_of(series, uids, remembered.get(series, frozenset()), session, tools) for series, uids in ours.items())
-    )
-
-
-def _held_of(
-    series: str, ours: frozenset[str], known: frozenset[str], session: Session, tools: Tools
-) -> Collection[str]:
-    """Decide for one series: by its count where that is proof enough, else by asking XNAT file by file."""
-    count = session.holding.counts.get(series, 0)
-    if not count:
-        return ()
-    if count == len(known or ours):
-        return known or ours
-    return tools.gateway.sop_uids(session, series)
-
-
-def _by_series(instances: Iterable[Instance]) -> dict[str, frozenset[str]]:
-    grouped: dict[str, set[str]] = {}
-    for instance in instances:
-        grouped.setdefault(instance.series_uid, set()).add(instance.sop_uid)
-    return {series: frozenset(uids) for series, uids in grouped.items()}
-
-
 # Sending.
 
 
-def _send(item: Item, missing: Collection[Instance], tools: Tools) -> Facts:
+def _send(item: Item, missing: Collection[Instance], session: Session | None, tools: Tools) -> Facts:
     path, place = _zip_of(item, missing, tools), _new_place(item, tools)
-    tools.ledger.studies.choose_place(item, place, [i.sop_uid for i in missing], tools.clock.now())
+    sending, joins = [i.sop_uid for i in missing], session.id if session else None
+    tools.ledger.studies.choose_place(item, place, sending, tools.clock.now(), joins)
     tools.ledger.studies.speak(item, tools.clock.now())
     try:
         tools.gateway.upload(place, str(path), tools.progressed, alone=item.attempts > 1)
@@ -164,6 +122,7 @@ def _send(item: Item, missing: Collection[Instance], tools: Tools) -> Facts:
 def _zip_of(item: Item, missing: Collection[Instance], tools: Tools) -> Path:
     """Give the ZIP to send: the one that came if it may go as it is, else a clean one."""
     source, clean = tools.folders.zip_of(item.delivery), tools.folders.clean_zip(item.name)
+    _bring_back(item, source, tools)
     size = tools.disk.size(source)
     if size is None:
         raise Transient(
@@ -180,6 +139,29 @@ def _zip_of(item: Item, missing: Collection[Instance], tools: Tools) -> Path:
             raise
         raise NoRoom("no room is left in the work folder", detail=str(error)) from error
     return clean
+
+
+def _bring_back(item: Item, path: Path, tools: Tools) -> None:
+    """Move a ZIP that was put to rest back into the work folder, if it is that ZIP still."""
+    known = tools.ledger.deliveries.rest(item.delivery)
+    if known is None or known.resting is None or tools.disk.lies(path):
+        return
+    rest = tools.folders.rest(known.resting)
+    if not tools.disk.lies(rest) or tools.disk.digest(rest) != known.sha256:
+        raise Permanent(
+            "its ZIP does not lie where it was put to rest",
+            detail=known.resting,
+            advice="Put it back there and type `xnat-watchd retry ITEM`; or export the study again and drop it.",
+        )
+    tools.disk.move(rest, path)
+
+
+def _something_is_there(session: Session | None) -> None:
+    if session is None:
+        raise Permanent(
+            "nothing of it is left to be sent, and XNAT has nothing of it",
+            advice="`xnat-watchd skip ITEM --why TEXT`: nothing can come of it.",
+        )
 
 
 def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tools: Tools) -> Facts | None:
@@ -243,7 +225,8 @@ def _given_up(item: Item, row: Row, verdict: Verdict, tools: Tools) -> Transient
     if isinstance(verdict, Short) and missing and missing <= item.missing_before:
         return Permanent(
             f"XNAT leaves out {len(missing)} series of images every time",
-            advice="Ask the XNAT administrator about series filters of this project, then `xnat-watchd retry`.",
+            advice="Ask the XNAT administrator about series filters of this project, then `xnat-watchd retry ITEM`; "
+            "or let it go on without them: `xnat-watchd accept ITEM --why TEXT`.",
         )
     return Transient("XNAT did not keep every image; sent again")
 

@@ -5,9 +5,12 @@ from xnat_watchd.adapters.ledger.database import Database, open_database
 from xnat_watchd.adapters.ledger.deliveries import Arrival, Deliveries, Retirement
 from xnat_watchd.adapters.ledger.found import Found
 from xnat_watchd.adapters.ledger.gates import Gates
+from xnat_watchd.adapters.ledger.keeping import Keeping
+from xnat_watchd.adapters.ledger.pauses import Of, Pause, Pauses
 from xnat_watchd.adapters.ledger.shares import Shares
 from xnat_watchd.adapters.ledger.studies import Facts, Studies
 from xnat_watchd.adapters.ledger.views import Views
+from xnat_watchd.adapters.ledger.wishes import Wishes
 
 __all__ = [
     "Arrival",
@@ -17,11 +20,16 @@ __all__ = [
     "Facts",
     "Found",
     "Gates",
+    "Keeping",
     "Ledger",
+    "Of",
+    "Pause",
+    "Pauses",
     "Retirement",
     "Shares",
     "Studies",
     "Views",
+    "Wishes",
     "open_database",
 ]
 
@@ -35,6 +43,9 @@ class Ledger:
         self.found = Found(database)
         self.courses = Courses(database)
         self.gates = Gates(database)
+        self.keeping = Keeping(database)
+        self.pauses = Pauses(database)
+        self.wishes = Wishes(database)
         self.shares = Shares(database)
         self.views = Views(database)
         self.changed = database.changed

@@ -26,7 +26,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Retirement:
-    """A delivery whose studies are all done."""
+    """A delivery whose studies are all done or skipped."""
 
     id: int
     name: str
@@ -34,6 +34,8 @@ class Retirement:
     sent: bool  #: something of it was sent; else XNAT had all of it already
     has_zip: bool = True  #: else others had put its study into XNAT
     size: int | None = None  #: bytes of its ZIP when it was opened
+    skipped: int = 0  #: how many of its studies nobody wanted
+    rested: str | None = None  #: where its ZIP rested before something of it was to be sent again
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class Rest:
     name: str
     state: DeliveryState
     resting: str | None  #: where the ZIP is to lie in the end
+    sha256: str | None  #: of the ZIP, once it was opened
     studies: int
     why: str
     advice: str
@@ -79,7 +82,7 @@ class Deliveries:
         if row is None:
             return None
         return Rest(
-            row["name"], DeliveryState(row["state"]), row["resting"], row["studies"],
+            row["name"], DeliveryState(row["state"]), row["resting"], row["sha256"], row["studies"],
             row["why"] or "", row["advice"] or "",
         )  # fmt: skip
 
@@ -119,7 +122,7 @@ class Deliveries:
     def record(self, delivery: int, contents: ZipContents, now: datetime) -> None:
         """Enter what a ZIP holds. Studies with trouble are held from the start."""
         with self._db.change() as db:
-            project = _move(
+            project = move_delivery(
                 db,
                 delivery,
                 DeliveryState.TAKEN,
@@ -134,7 +137,7 @@ class Deliveries:
     def reject(self, delivery: int, error: WatchdError, resting: str, now: datetime) -> None:
         """End a delivery of which no study came. `resting`: where its ZIP is to be put, below the root."""
         with self._db.change() as db:
-            _move(
+            move_delivery(
                 db, delivery, DeliveryState.REJECTED, now,
                 ended=text(now), resting=resting, why=str(error), detail=error.detail, advice=error.advice,
             )  # fmt: skip
@@ -142,41 +145,52 @@ class Deliveries:
     def withdraw(self, delivery: int, now: datetime) -> None:
         """End a delivery whose file was not there any more: whoever took it away has it."""
         with self._db.change() as db:
-            _move(db, delivery, DeliveryState.WITHDRAWN, now, ended=text(now))
+            move_delivery(db, delivery, DeliveryState.WITHDRAWN, now, ended=text(now))
 
     def duplicate(self, delivery: int, of: int, contents: ZipContents, resting: str, now: datetime) -> None:
         """End a delivery whose bytes are under way already as another."""
         with self._db.change() as db:
-            _move(
+            move_delivery(
                 db, delivery, DeliveryState.DUPLICATE, now,
                 ended=text(now), resting=resting, sha256=contents.sha256, size=contents.size,
                 why=f"the same ZIP is under way as delivery {of}",
             )  # fmt: skip
 
     def retirable(self) -> list[Retirement]:
-        """Give the deliveries whose studies are all done."""
+        """Give the deliveries whose studies are all done or skipped."""
         rows = self._db.rows(
             """
-            SELECT d.id, d.name, d.size, d.kind = 'zip' AS has_zip, json_group_array(s.key) AS studies,
+            SELECT d.id, d.name, d.size, d.kind = 'zip' AS has_zip, json_group_array(s.key) AS studies, d.resting,
+                   sum(s.standing = 'skipped') AS skipped,
                    d.kind <> 'zip' OR EXISTS (SELECT 1 FROM instances i JOIN studies t ON t.key = i.study
                                               WHERE t.delivery = d.id AND i.place IS NOT NULL) AS sent
             FROM deliveries d JOIN studies s ON s.delivery = d.id
-            WHERE d.state = 'taken' GROUP BY d.id HAVING min(s.standing = 'done') = 1 ORDER BY d.id
+            WHERE d.state = 'taken' GROUP BY d.id HAVING min(s.standing IN ('done', 'skipped')) = 1 ORDER BY d.id
             """
         )
         return [
             Retirement(
-                r["id"], r["name"], tuple(json.loads(r["studies"])), bool(r["sent"]), bool(r["has_zip"]), r["size"]
+                r["id"],
+                r["name"],
+                tuple(json.loads(r["studies"])),
+                bool(r["sent"]),
+                bool(r["has_zip"]),
+                r["size"],
+                r["skipped"],
+                r["resting"],
             )
             for r in rows
         ]
 
-    def retire(self, delivery: int, resting: str | None, now: datetime, *, sent: bool) -> None:
-        """End a delivery whose studies are all done. `resting`: where its ZIP is to be put, below the root."""
-        state = DeliveryState.FINISHED if sent else DeliveryState.DUPLICATE
-        why = None if sent else "XNAT had every image already"
+    def retire(self, delivery: Retirement, resting: str | None, now: datetime) -> None:
+        """End a delivery that has come to its end. `resting`: where its ZIP is to be put, below the root."""
+        state, why = DeliveryState.FINISHED, None
+        if delivery.skipped:
+            why = f"{delivery.skipped} of {len(delivery.studies)} studies skipped"
+        elif not delivery.sent:
+            state, why = DeliveryState.DUPLICATE, "XNAT had every image already"
         with self._db.change() as db:
-            _move(db, delivery, state, now, ended=text(now), resting=resting, why=why)
+            move_delivery(db, delivery.id, state, now, ended=text(now), resting=resting, why=why)
 
     def ignore(self, ignored: dict[str, tuple[str, str]]) -> None:
         """Replace what is known of the files in the drop folder that are not taken: name -> (why, advice)."""
@@ -188,7 +202,7 @@ class Deliveries:
             db.executemany("INSERT INTO ignored VALUES (?,?,?)", [(n, w, a) for n, (w, a) in ignored.items()])
 
 
-def _move(db: sqlite3.Connection, delivery: int, state: DeliveryState, now: datetime, **columns: object) -> str:
+def move_delivery(db: sqlite3.Connection, delivery: int, state: DeliveryState, now: datetime, **columns: object) -> str:
     """Change a delivery's state, the only place that does, with its event; give its project."""
     row = db.execute("SELECT state, project FROM deliveries WHERE id = ?", (delivery,)).fetchone()
     if state not in DELIVERIES[DeliveryState(row["state"])]:

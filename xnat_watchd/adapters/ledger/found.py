@@ -12,6 +12,7 @@ from typing import Any
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.studies import CREATES, _move
 from xnat_watchd.core.delivery import Place
+from xnat_watchd.core.errors import for_item
 from xnat_watchd.core.found import Find
 from xnat_watchd.core.states import DeliveryState, Event, Standing
 
@@ -74,7 +75,7 @@ class Found:
         `open`: found in XNAT, and the last is not written about it. `barred`: waits for the same study, taken before.
         """
         rows = self._db.rows(_STANDINGS, json.dumps(sorted(keys)))
-        return [dict(row) for row in rows]
+        return [{**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows]
 
     def new_subjects(self, since: datetime, project: str | None) -> list[dict[str, Any]]:
         """Give the subjects that came to be by our hand since then, oldest first."""
@@ -100,7 +101,7 @@ _STANDINGS = """
 SELECT s.key, s.delivery || '.' || s.number AS item, s.project, s.progress, s.standing, s.due, s.why, s.advice,
        d.kind <> 'zip' AND d.state = 'taken' AS open,
        EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
-               AND o.key < s.key AND o.standing <> 'done') AS barred
+               AND o.key < s.key AND o.standing NOT IN ('done', 'skipped')) AS barred
 FROM studies s JOIN deliveries d ON d.id = s.delivery
 WHERE s.key IN (SELECT value FROM json_each(?)) ORDER BY s.key
 """

@@ -1,4 +1,4 @@
--- The ledger, version 1. Every CHECK and every unique index forbids something that must never happen.
+-- The ledger, version 2. Every CHECK and every unique index forbids something that must never happen.
 -- Times are ISO 8601 in UTC with microseconds, so that they sort as text.
 
 CREATE TABLE deliveries (
@@ -19,10 +19,13 @@ CREATE TABLE deliveries (
   why      TEXT,
   detail   TEXT,
   advice   TEXT,
+  deleted  TEXT,                               -- when its ZIP, which lay there, was deleted by the rules of retention
   -- what is taken has been read to its end
   CHECK (state NOT IN ('taken', 'finished', 'duplicate') OR (kind = 'zip') = (sha256 IS NOT NULL)),
   -- what has ended says when
-  CHECK ((ended IS NOT NULL) = (state IN ('rejected', 'duplicate', 'finished', 'withdrawn')))
+  CHECK ((ended IS NOT NULL) = (state IN ('rejected', 'duplicate', 'finished', 'withdrawn'))),
+  -- only what has come to rest is deleted
+  CHECK (deleted IS NULL OR (state IN ('duplicate', 'finished') AND resting IS NOT NULL))
 ) STRICT;
 
 -- the same bytes for the same project are on their way at most once
@@ -46,7 +49,9 @@ CREATE TABLE studies (
   time        TEXT NOT NULL,
   modalities  TEXT NOT NULL,                   -- JSON list
   progress    TEXT NOT NULL CHECK (progress IN ('received', 'uploaded', 'archived', 'complete')),
-  standing    TEXT NOT NULL CHECK (standing IN ('ready', 'busy', 'waiting', 'held', 'done')),
+  standing    TEXT NOT NULL CHECK (standing IN ('ready', 'busy', 'waiting', 'held', 'done', 'skipped')),
+  generation  INTEGER NOT NULL DEFAULT 1 CHECK (generation >= 1),  -- one more each time a person had it sent again
+  unwanted    TEXT,                            -- why a person wants it no more: nothing but its end is left to do
   attempts    INTEGER NOT NULL DEFAULT 0,
   recoveries  INTEGER NOT NULL DEFAULT 0,      -- times found busy at start-up
   in_doubt    INTEGER NOT NULL DEFAULT 0 CHECK (in_doubt IN (0, 1)),
@@ -65,6 +70,8 @@ CREATE TABLE studies (
   UNIQUE (delivery, study_uid),
   -- what is complete is done, and nothing else is
   CHECK ((progress = 'complete') = (standing = 'done')),
+  -- what is skipped was not wanted
+  CHECK (standing <> 'skipped' OR unwanted IS NOT NULL),
   -- what is archived has a session that proves it
   CHECK (progress NOT IN ('archived', 'complete') OR session IS NOT NULL),
   -- what is held says why
@@ -79,7 +86,13 @@ CREATE UNIQUE INDEX one_busy_subject ON studies (project, subject_key)
 -- one study is worked on by one worker at a time, whichever ZIP it came in
 CREATE UNIQUE INDEX one_busy_study ON studies (project, study_uid) WHERE standing = 'busy';
 CREATE INDEX by_study_uid ON studies (project, study_uid);
-CREATE INDEX not_done ON studies (standing, due) WHERE standing <> 'done';
+CREATE INDEX not_done ON studies (standing, due) WHERE standing NOT IN ('done', 'skipped');
+-- what was achieved stays achieved, unless a person has it sent again
+CREATE TRIGGER never_back BEFORE UPDATE OF progress ON studies WHEN NEW.generation = OLD.generation
+  AND instr('received uploaded archived complete', NEW.progress) < instr('received uploaded archived complete', OLD.progress)
+BEGIN
+  SELECT RAISE(ABORT, 'progress never moves back');
+END;
 
 CREATE TABLE series (
   study    INTEGER NOT NULL REFERENCES studies,
@@ -88,10 +101,11 @@ CREATE TABLE series (
   modality TEXT NOT NULL,
   image    INTEGER NOT NULL CHECK (image IN (0, 1)),
   left_out INTEGER NOT NULL DEFAULT 0 CHECK (left_out IN (0, 1)),
+  accepted INTEGER NOT NULL DEFAULT 0 CHECK (accepted IN (0, 1)),  -- a person accepts that the server leaves it out
   files    INTEGER,                            -- how many XNAT held when it was found there; of a ZIP they are counted
   PRIMARY KEY (study, uid),
   -- an image series is never left out: it is held until a person has decided
-  CHECK (left_out = 0 OR image = 0)
+  CHECK (left_out = 0 OR image = 0 OR accepted = 1)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE instances (
@@ -116,6 +130,7 @@ CREATE TABLE places (
   ended     TEXT,
   mixed     INTEGER NOT NULL DEFAULT 0 CHECK (mixed IN (0, 1)),
   missing   TEXT NOT NULL DEFAULT '[]',        -- JSON list of the whole series that did not arrive there
+  joins     TEXT,                              -- accession ID of the session that its row is added to, once asked for
   -- a place is ours alone and used once
   UNIQUE (project, timestamp, folder)
 ) STRICT;
@@ -155,6 +170,18 @@ CREATE TABLE gates (
   strikes  INTEGER NOT NULL,
   refusals TEXT NOT NULL                       -- JSON list of times
 ) STRICT;
+
+-- when nothing is done because a person said so, or because the clock cannot be trusted
+CREATE TABLE pauses (
+  id     INTEGER PRIMARY KEY,
+  of     TEXT NOT NULL CHECK (of IN ('work', 'retention')),
+  since  TEXT NOT NULL,
+  until  TEXT,                                 -- when a person let it go on
+  why    TEXT NOT NULL,
+  advice TEXT NOT NULL
+) STRICT;
+-- each is paused once at a time
+CREATE UNIQUE INDEX one_open_pause ON pauses (of) WHERE until IS NULL;
 
 -- what lies in the drop folder and is not taken, as of the last sweep
 CREATE TABLE ignored (

@@ -76,6 +76,12 @@ class Studies:
             _move(db, row["key"], Standing(row["standing"]), Event.TAKEN, now, attempts=attempts, due=None)
             return _item(db, row, attempts, _since(row, now))
 
+    def look_at(self, key: int) -> Item:
+        """Give a study without taking it."""
+        with self._db.change() as db:
+            row = db.execute(_ITEM + "WHERE s.key = ?", (key,)).fetchone()
+            return _item(db, row, row["attempts"], moment(row["since"]))
+
     def advance(self, item: Item, now: datetime, facts: Facts, until: Progress) -> Progress:
         """Record one fact more with what proves it; give the progress reached."""
         reached = beyond(item.progress)
@@ -92,6 +98,13 @@ class Studies:
                   why=_waits_for(until) if event is Event.PARKED else None,
                   **_columns(facts))  # fmt: skip
         return reached
+
+    def skip(self, item: Item, now: datetime, note: str) -> None:
+        """End a study that nobody wants: nothing of ours lies in the prearchive, and others' rows are theirs."""
+        with self._db.change() as db:
+            db.execute("DELETE FROM places WHERE study = ? AND ended IS NULL AND spoke IS NULL", (item.key,))
+            _move(db, item.key, Standing.BUSY, Event.SKIPPED, now, in_doubt=0, since=None, due=None,
+                  why="a person wanted it no more", detail=note, advice=None)  # fmt: skip
 
     def park(self, item: Item, now: datetime, until: Progress) -> None:
         """Put a study back that was taken although it has come as far as `until` asks for."""
@@ -154,7 +167,7 @@ class Studies:
             "SELECT min(CASE s.standing WHEN 'ready' THEN ? ELSE s.due END) AS due FROM studies s"
             " WHERE (s.standing = 'ready' OR (s.standing = 'waiting' AND s.due IS NOT NULL))"
             " AND NOT EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid"
-            " AND o.key < s.key AND o.standing <> 'done')",
+            " AND o.key < s.key AND s.unwanted IS NULL AND o.standing NOT IN ('done', 'skipped'))",
             text(now),
         )
         return moment(row["due"]) if row else None
@@ -183,13 +196,14 @@ class Studies:
     def known(self, item: Item) -> dict[str, Instance]:
         """Give the instances of this study that XNAT is proved to hold, whichever ZIP they came in."""
         rows = self._db.rows(
-            "SELECT i.* FROM instances i JOIN studies s ON s.key = i.study JOIN series x ON x.study = s.key"
-            " AND x.uid = i.series AND NOT x.left_out WHERE s.project = ? AND s.study_uid = ?"
+            "SELECT i.* FROM instances i JOIN studies s ON s.key = i.study WHERE s.project = ? AND s.study_uid = ?"
             " AND s.progress IN ('archived', 'complete')",
             item.project,
             item.study_uid,
         )
-        return {r["sop_uid"]: Instance(r["sop_uid"], r["series"], r["size"], r["crc"], r["member"]) for r in rows}
+        left_out = self.left_out(item)
+        found = (Instance(r["sop_uid"], r["series"], r["size"], r["crc"], r["member"]) for r in rows)
+        return {one.sop_uid: one for one in found if one.series_uid not in left_out}
 
     def series(self, item: Item, *, at_place: bool = False) -> dict[str, Sent]:
         """Give the study's series by UID with their number of instances; `at_place`: only what was sent there."""
@@ -201,6 +215,16 @@ class Studies:
             at_place,
         )
         return {row["uid"]: Sent(row["n"], bool(row["image"])) for row in rows}
+
+    def series_named(self, item: Item) -> dict[str, str]:
+        """Give the study's series by UID as people call them, whichever ZIP they came in."""
+        rows = self._db.rows(
+            "SELECT x.uid, x.number, x.modality FROM series x JOIN studies s ON s.key = x.study"
+            " WHERE s.project = ? AND s.study_uid = ?",
+            item.project,
+            item.study_uid,
+        )
+        return {row["uid"]: f"series {row['number']} ({row['modality']})" for row in rows}
 
     def left_out(self, item: Item) -> frozenset[str]:
         """Give the series that the server leaves out, of this study or of the same study from an earlier ZIP."""
@@ -217,12 +241,18 @@ class Studies:
         with self._db.change() as db:
             _leave_out(db, item.key, series)
 
-    def choose_place(self, item: Item, place: Place, sending: Iterable[str], now: datetime) -> None:
-        """Write the place that these instances will be sent to, before anything is sent."""
+    def choose_place(
+        self, item: Item, place: Place, sending: Iterable[str], now: datetime, joins: str | None = None
+    ) -> None:
+        """Write the place that these instances will be sent to, before anything is sent.
+
+        `joins`: the accession ID of a session that has some of this study already.
+        """
         with self._db.change() as db:
             row = db.execute(
-                "INSERT INTO places (study, project, timestamp, folder, chosen) VALUES (?,?,?,?,?) RETURNING id",
-                (item.key, place.project, place.timestamp, place.folder, text(now)),
+                "INSERT INTO places (study, project, timestamp, folder, chosen, joins) VALUES (?,?,?,?,?,?)"
+                " RETURNING id",
+                (item.key, place.project, place.timestamp, place.folder, text(now), joins),
             ).fetchone()
             db.executemany(
                 "UPDATE instances SET place = ? WHERE study = ? AND sop_uid = ?",
@@ -241,6 +271,11 @@ class Studies:
                 "UPDATE places SET ended = ?, missing = ?, mixed = ? WHERE study = ? AND ended IS NULL",
                 (text(now), json.dumps(sorted(missing)), int(mixed), item.key),
             )
+
+    def join(self, item: Item, session: str) -> None:
+        """Write that the row at the current place is to be added to a session that is there already."""
+        with self._db.change() as db:
+            db.execute("UPDATE places SET joins = ? WHERE study = ? AND ended IS NULL", (session, item.key))
 
     def old_places(self, study: int) -> list[Place]:
         """Give the places that were given up and may be ours alone: a late row there would be a double."""
@@ -280,22 +315,27 @@ class Studies:
             )
 
 
-_NEXT = """
+_ITEM = """
 SELECT s.*, (SELECT kind FROM deliveries d WHERE d.id = s.delivery) AS kind,
             (SELECT o.server_uid FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
              AND o.server_uid IS NOT NULL ORDER BY o.key LIMIT 1) AS known_server_uid
 FROM studies s
+"""
+
+_NEXT = f"""
+{_ITEM}
 WHERE (s.standing = 'ready' OR (s.standing = 'waiting' AND (s.due <= :now OR s.due > :horizon)))
   AND s.project NOT IN (SELECT value FROM json_each(:closed))
   AND (:only = 'null' OR s.key IN (SELECT value FROM json_each(:only)))
   AND NOT EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
-                  AND o.key < s.key AND o.standing <> 'done')
+                  AND o.key <> s.key AND (o.standing = 'busy' OR (o.key < s.key AND s.unwanted IS NULL
+                                                                 AND o.standing NOT IN ('done', 'skipped'))))
   AND (s.progress NOT IN ('uploaded', 'archived') OR NOT EXISTS (
        SELECT 1 FROM studies o WHERE o.project = s.project AND o.subject_key = s.subject_key
        AND o.standing = 'busy' AND o.progress IN ('uploaded', 'archived')))
 ORDER BY CASE s.progress WHEN 'archived' THEN 0 WHEN 'uploaded' THEN 1 ELSE 2 END, s.due, s.key
 LIMIT 1
-"""
+"""  # noqa: S608 - words of our own
 
 
 def _since(row: sqlite3.Row, now: datetime) -> datetime | None:
@@ -322,6 +362,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
         spoke_at=moment(current["spoke"]) if current else None,
         missing_before=frozenset(json.loads(former["missing"])) if former else frozenset(),
         subject=row["subject"], label=row["label"], session=row["session"], kind=Kind(row["kind"]),
+        generation=row["generation"], unwanted=row["unwanted"], joins=current["joins"] if current else None,
         why=row["why"] or "",
     )  # fmt: skip
 

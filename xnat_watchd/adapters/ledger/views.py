@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database
+from xnat_watchd.core.errors import for_item
 
 Rows = list[dict[str, Any]]
 
@@ -42,7 +43,7 @@ class Views:
 
     def attention(self) -> Rows:
         """Give what a person must decide on: held studies and rejected deliveries, newest first."""
-        return self._give(
+        rows = self._give(
             """
             SELECT delivery || '.' || number AS item, project, why, advice, changed AS at FROM studies
             WHERE standing = 'held'
@@ -53,6 +54,7 @@ class Views:
             ORDER BY at DESC
             """
         )
+        return [{**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows]
 
     def under_way(self) -> Rows:
         """Give the studies that are not done and not held, furthest first; one may wait for another's ZIP."""
@@ -62,7 +64,8 @@ class Views:
                    coalesce((SELECT 'waits for ' || o.delivery || '.' || o.number
                              || ', which has part of the same study and is ' || o.standing
                              FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid AND o.key < s.key
-                             AND o.standing <> 'done' ORDER BY o.key LIMIT 1), why) AS why, changed AS at
+                             AND s.unwanted IS NULL AND o.standing NOT IN ('done', 'skipped')
+                             ORDER BY o.key LIMIT 1), why) AS why, changed AS at
             FROM studies s WHERE standing IN ('ready', 'busy', 'waiting') ORDER BY standing = 'busy' DESC, key
             """
         )
@@ -88,8 +91,9 @@ class Views:
             number,
         )
         for study in studies:
+            study["advice"] = for_item(study["advice"] or "", f"{number}.{study['number']}")
             study["series"] = self._give(
-                "SELECT x.number, x.modality, x.left_out, coalesce(x.files, count(i.sop_uid)) AS instances"
+                "SELECT x.number, x.modality, x.left_out, x.accepted, coalesce(x.files, count(i.sop_uid)) AS instances"
                 " FROM series x LEFT JOIN instances i ON i.study = x.study AND i.series = x.uid WHERE x.study = ?"
                 " GROUP BY x.uid",
                 study["key"],

@@ -1,0 +1,373 @@
+"""The ledger as a file: made, upgraded, refused where it cannot be trusted, and nobody else's."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.dicom import instance
+from tests.fake_xnat import FakeGateway, FakeXnat
+from tests.station import Notes, Station, Time, zipped
+from xnat_watchd import __main__ as program
+from xnat_watchd.adapters.credentials import Credential, Secret
+from xnat_watchd.adapters.ledger import Ledger, database, open_database
+from xnat_watchd.adapters.ledger.database import APPLICATION, VERSION
+from xnat_watchd.core.errors import Occupied, Refusal, Unrecordable
+from xnat_watchd.daemon import parts
+from xnat_watchd.settings import load
+from xnat_watchd.status import Exit
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.sqlite"
+
+
+def made(path: Path) -> Path:
+    open_database(path).close()
+    return path
+
+
+def raw(path: Path) -> closing[sqlite3.Connection]:
+    return closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False))
+
+
+def of_version_1(path: Path) -> None:
+    """Make a ledger as the first version made it, with data in every table (`version-1-data.sql`)."""
+    with raw(path) as db:
+        db.executescript((HERE / "version-1.sql").read_text("utf-8"))
+        db.executescript("BEGIN;" + (HERE / "version-1-data.sql").read_text("utf-8") + "COMMIT;")
+        db.execute(f"PRAGMA application_id = {APPLICATION}")
+        db.execute("PRAGMA user_version = 1")
+        db.execute("PRAGMA journal_mode = WAL")
+
+
+# -- making ------------------------------------------------------------------------------------------------
+
+
+def test_it_is_nobody_elses_from_its_first_byte(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: set[tuple[str, int]] = set()
+    statements = database._statements
+
+    def look() -> None:
+        seen.update((one.name.removeprefix("."), one.stat().st_mode & 0o777) for one in path.parent.iterdir())
+
+    def watched(script: str) -> Iterator[str]:
+        for statement in statements(script):
+            look()
+            yield statement
+
+    monkeypatch.setattr(database, "_statements", watched)
+    before = os.umask(0)
+    try:
+        with closing(open_database(path)) as db, db.change() as change:
+            change.execute("INSERT INTO ignored VALUES ('a', 'b', '')")
+            look()
+    finally:
+        os.umask(before)
+    assert {name for name, _ in seen} >= {"ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"}
+    assert any(name.endswith("-journal") for name, _ in seen)
+    assert {mode for _, mode in seen} == {0o600}
+
+
+def test_one_that_an_earlier_version_left_open_is_closed_to_others(path: Path) -> None:
+    of_version_1(path)
+    path.chmod(0o644)
+    made(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_is_not_there_or_takes_nothing_is_refused(path: Path) -> None:
+    with pytest.raises(Refusal, match="cannot be made: No such file or directory"):
+        open_database(path / "below")
+
+
+def test_one_that_could_not_be_made_is_made_later_and_nothing_is_left_of_the_first_try(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "APPLICATION", "no number")
+    with pytest.raises(Refusal):
+        open_database(path)
+    assert not path.exists()
+    monkeypatch.undo()
+    made(path)
+    assert list(path.parent.iterdir()) == [path]
+
+
+# -- upgrading ---------------------------------------------------------------------------------------------
+
+
+def shape(path: Path) -> dict[str, str]:
+    """Give every table, index and trigger with its words, without comments and the way they are laid out."""
+    with raw(path) as db:
+        rows = db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return {name: re.sub(r"[\s\"]+", "", re.sub(r"--[^\n]*", "", sql)) for name, sql in rows}
+
+
+def contents(path: Path) -> dict[str, list[dict[str, object]]]:
+    with raw(path) as db:
+        db.row_factory = sqlite3.Row
+        tables = [name for name, kind in db.execute("SELECT name, type FROM sqlite_master") if kind == "table"]
+        return {name: [dict(row) for row in db.execute(f"SELECT * FROM {name} ORDER BY 1, 2")] for name in tables}  # noqa: S608
+
+
+def test_one_of_version_1_becomes_what_is_made_anew_today(path: Path) -> None:
+    of_version_1(path)
+    made(path)
+    assert shape(path) == shape(made(path.with_name("new.sqlite")))
+
+
+def test_an_upgrade_keeps_every_row_and_every_value(path: Path) -> None:
+    of_version_1(path)
+    before = contents(path)
+    assert all(before[name] for name in before)
+    made(path)
+    after = contents(path)
+    for name, rows in before.items():
+        kept = [{column: row[column] for column in rows[0]} for row in after[name]]
+        assert kept == rows, name
+    assert {row["generation"] for row in after["studies"]} == {1}
+
+
+def test_an_upgraded_ledger_is_worked_on_where_it_stood(tmp_path: Path) -> None:
+    of_version_1(tmp_path / "ledger.sqlite")
+    time = Time()
+    xnat = FakeXnat(time)
+    station = Station(tmp_path, FakeGateway(xnat, time), time)
+    for number, study in ((7, 6), (8, 7), (9, 8)):
+        date = f"202403{study - 2:02}"
+        members = [(f"{n}.dcm", instance(study, 1, n, date=date)) for n in (1, 2)]
+        station.folders.zip_of(number).write_bytes(zipped(members))
+    station.run()
+    standings = {item: (progress, standing) for item, progress, standing in station.standings()}
+    station.close()
+    assert [standings[item] for item in ("7.1", "8.1", "9.1")] == [("complete", "done")] * 3
+    assert standings["5.1"] == ("received", "held")
+
+
+def test_an_upgrade_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_version_1(path)
+    before = contents(path), shape(path)
+    statements = database._statements
+
+    def cut(script: str) -> Iterator[str]:
+        yield from list(statements(script))[:-1]
+        yield "SELECT * FROM nothing"
+
+    monkeypatch.setattr(database, "_statements", cut)
+    with pytest.raises(Refusal):
+        open_database(path)
+    monkeypatch.undo()
+    assert (contents(path), shape(path)) == before
+    made(path)
+
+
+def test_beside_a_service_an_older_ledger_is_left_as_it_is(path: Path) -> None:
+    of_version_1(path)
+    before = shape(path)
+    for how in ({"read_only": True}, {"upgrade": False}):
+        with pytest.raises(Refusal, match="of an older xnat-watchd") as refused:
+            open_database(path, **how)
+        assert "Start the service anew" in refused.value.advice
+    assert shape(path) == before
+
+
+def test_the_database_forbids_what_must_never_happen(path: Path) -> None:
+    of_version_1(path)
+    made(path)
+    with raw(path) as db:
+        with pytest.raises(sqlite3.IntegrityError, match="never moves back"):
+            db.execute("UPDATE studies SET progress = 'received' WHERE progress = 'uploaded'")
+        db.execute("UPDATE studies SET progress = 'received', generation = 2 WHERE progress = 'uploaded'")
+        for wrong in (
+            "UPDATE series SET left_out = 1 WHERE image = 1",
+            "UPDATE studies SET standing = 'skipped' WHERE standing = 'ready'",
+            "UPDATE deliveries SET deleted = 'now' WHERE state = 'taken'",
+        ):
+            with pytest.raises(sqlite3.IntegrityError):
+                db.execute(wrong)
+
+
+# -- what is refused ---------------------------------------------------------------------------------------
+
+
+def test_one_of_a_newer_program_is_refused_and_left_as_it_is(path: Path) -> None:
+    with raw(made(path)) as db:
+        db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    with pytest.raises(Refusal, match="by a newer xnat-watchd") as refused:
+        open_database(path)
+    assert "newer version" in refused.value.advice
+    with raw(path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (VERSION + 1,)
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def noise(path: Path) -> None:
+    path.write_bytes(b"no database at all " * 1000)
+
+
+def cut_in_half(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def overwritten(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 4096)
+
+
+@pytest.mark.parametrize("damage", [empty, noise, cut_in_half, overwritten])
+def test_a_damaged_one_is_refused_and_no_new_one_is_begun(path: Path, damage: object) -> None:
+    assert callable(damage)
+    damage(made(path))
+    before = path.read_bytes()
+    for read_only in (True, False):
+        with pytest.raises(Refusal) as refused:
+            open_database(path, read_only=read_only)
+        assert "Restore it from a backup" in refused.value.advice
+    assert path.read_bytes() == before
+
+
+def test_another_programs_database_is_refused(path: Path) -> None:
+    with raw(path) as db:
+        db.execute("CREATE TABLE theirs (a)")
+    with pytest.raises(Refusal, match="is no ledger"):
+        open_database(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize(("file", "folder"), [(0o444, 0o755), (0o600, 0o755), (0o666, 0o555)])
+def test_one_that_may_not_be_written_is_refused_with_the_right_that_is_missing(file: int, folder: int) -> None:
+    code = (
+        "import os, sys, pathlib\n"
+        "from xnat_watchd.adapters.ledger import open_database\n"
+        "from xnat_watchd.core.errors import Refusal\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "try: open_database(pathlib.Path(sys.argv[1]))\n"
+        "except Refusal as error: print(error, '|', error.advice)\n"
+    )
+    with tempfile.TemporaryDirectory() as place:
+        path = made(Path(place) / "ledger.sqlite")
+        path.chmod(file)
+        Path(place).chmod(folder)
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+        )
+    assert "cannot be written to" in done.stdout or "cannot be opened" in done.stdout
+    assert "Give the service's user the right" in done.stdout
+
+
+# -- held by somebody else ---------------------------------------------------------------------------------
+
+
+def test_one_that_another_program_holds_is_waited_for(path: Path) -> None:
+    with closing(open_database(path)) as db, raw(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        free = threading.Timer(0.2, other.execute, ("COMMIT",))
+        free.start()
+        with db.change() as change:
+            change.execute("INSERT INTO ignored VALUES ('a', 'b', '')")
+        free.join()
+        assert db.row("SELECT count(*) FROM ignored")[0] == 1  # type: ignore[index]
+
+
+def test_one_that_is_held_for_too_long_ends_the_work_and_a_start_may_be_tried_again(path: Path) -> None:
+    with closing(open_database(path, patience=0.05)) as db, raw(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unrecordable, match="held by another program") as ended, db.change():
+            pass
+        assert ended.value.passes
+        assert db.row("SELECT count(*) FROM studies")[0] == 0  # type: ignore[index]
+        other.execute("COMMIT")
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    with raw(path) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Occupied, match="held by another program"):
+            open_database(path, patience=0.05)
+
+
+def test_no_study_is_held_because_the_ledger_was(tmp_path: Path) -> None:
+    time = Time()
+    station = Station(tmp_path, FakeGateway(FakeXnat(time), time), time)
+    station.drop("a.zip", zipped([("1.dcm", instance())]))
+    station.start()
+    station.take_in()
+    speak = station.ledger.studies.speak
+    station.ledger.studies._db._db.execute("PRAGMA busy_timeout = 20")
+    with raw(tmp_path / "ledger.sqlite") as other:
+
+        def held_meanwhile(*args: object) -> None:
+            other.execute("BEGIN IMMEDIATE")
+            try:
+                speak(*args)  # type: ignore[arg-type]
+            finally:
+                other.execute("COMMIT")
+
+        station.ledger.studies.speak = held_meanwhile  # type: ignore[assignment,method-assign]
+        with pytest.raises(Unrecordable):
+            station.pipeline.step()
+    station.close()
+    again = Station(tmp_path, FakeGateway(FakeXnat(time), time), time)
+    again.run()
+    assert again.standings() == [("1.1", "complete", "done")]
+    again.close()
+
+
+def test_what_breaks_a_rule_of_the_schema_is_a_fault_of_ours(path: Path) -> None:
+    ledger = Ledger(open_database(path))
+    with pytest.raises(sqlite3.IntegrityError), ledger.studies._db.change() as db:
+        db.execute("INSERT INTO series (study, uid, number, modality, image) VALUES (99, 'x', '1', 'MR', 1)")
+    ledger.close()
+
+
+# -- what a start says -------------------------------------------------------------------------------------
+
+
+def test_on_a_network_file_system_the_service_refuses_to_keep_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "file_system", lambda _: "nfs4")
+    environ = {"XNAT_WATCHD_XNAT__SERVER": "https://x.example.org", "XNAT_WATCHD_FOLDERS__ROOT": str(tmp_path)}
+    settings = load(None, environ, tmp_path / "none")
+    with pytest.raises(Refusal, match="lies on nfs4") as refused:
+        parts.build(settings, Credential("tech", Secret("secret"), "a test"), Notes())
+    assert "a disk of this machine" in refused.value.advice
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Occupied("held"), Exit.WAITING),  # systemd tries again
+        (Unrecordable("held", advice="Wait.", passes=True), Exit.WAITING),
+        (Unrecordable("damaged", advice="Restore it.", passes=False), Exit.CONFIGURATION),  # only a person can help
+        (Refusal("damaged"), Exit.CONFIGURATION),
+    ],
+)
+def test_only_what_passes_by_itself_is_tried_again_by_systemd(
+    error: Exception, code: Exit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(program, "commands", fail)
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    assert ended.value.code == code
+    assert str(error) in capsys.readouterr().err

@@ -1,0 +1,133 @@
+"""The commands about studies as people type them: what is said, where, and the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tests.dicom import instance, sop_uid
+from tests.others import beside_others, restored_without
+from tests.station import Station, zipped
+from xnat_watchd.adapters.ledger import Ledger, open_database
+from xnat_watchd.cli import commands
+from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.sandbox import Sandbox
+
+
+@dataclass
+class Desk:
+    """A workstation whose service does not run, an XNAT, and a terminal."""
+
+    xnat: Sandbox
+    station: Station
+    config: Path
+
+    def type(self, *words: str, code: int = 0) -> str:
+        done = CliRunner().invoke(commands, ["--config", str(self.config), *words])
+        assert done.exit_code == code, done.output
+        return done.output
+
+    def changes(self) -> list[str]:
+        """Give what was asked of XNAT that may change something, but for logging in and out."""
+        asked = [path for method, path, _, _ in self.xnat.requests if method not in ("GET", "HEAD")]
+        return [path for path in asked if "/auth" not in path and "/JSESSION" not in path]
+
+    def carry(self, name: str = "scan.zip", **about: Any) -> None:
+        self.station.drop(name, zipped([(f"{n}.dcm", instance(1, 1, n, **about)) for n in (1, 2)]))
+        self.station.run()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    with beside_others(tmp_path, "1.8", ProjectRules) as (xnat, _, station):
+        config = tmp_path / "config.toml"
+        root = tmp_path / "watchd"
+        config.write_text(f'[xnat]\nserver = "{xnat.url}"\nproject = "P1"\n[folders]\nroot = "{root}"\n', "utf-8")
+        monkeypatch.setenv("XNAT_WATCHD_XNAT__USER", "tech")
+        monkeypatch.setenv("XNAT_WATCHD_XNAT__PASSWORD", "secret")
+        yield Desk(xnat, station, config)
+
+
+def test_verify_says_what_xnat_holds_writes_it_down_and_changes_nothing(desk: Desk) -> None:
+    desk.carry()
+    before = desk.station.standings(), desk.changes()
+    assert desk.type("verify", "1") == "1.1 XNAT holds all 2 images\n1 of 1 whole\n"
+    restored_without(desk.xnat, sop_uid(1, 1, 2))
+    lacks = "XNAT lacks 1 of 2 images: series 1 (MR) has 1 of 2"
+    assert desk.type("verify", "--since", "1d", code=0) == "0 of 0 whole\n"  # the station's clock stands in the past
+    assert desk.type("verify", "1.1", code=1) == f"1.1 {lacks}\n0 of 1 whole\n"
+    assert (desk.station.standings(), desk.changes()) == before
+    story = desk.station.ledger.views.delivery(1) or {}
+    assert [event["why"] for event in story["events"] if event["event"] == "verified"] == [
+        "XNAT holds all 2 images", lacks,
+    ]  # fmt: skip
+
+
+def test_verify_since_asks_about_what_was_archived_since(desk: Desk) -> None:
+    desk.carry()
+    assert "1 of 1 whole" in desk.type("verify", "--since", "3000d")
+
+
+def test_what_is_lost_is_sent_again_by_resend(desk: Desk) -> None:
+    desk.carry()
+    restored_without(desk.xnat, sop_uid(1, 1, 2))
+    said = desk.type("resend", "1.1", "--why", "an old backup")
+    assert "1.1 begins anew: XNAT is asked, and what it lacks is sent" in said
+    assert "no service runs here" in said
+    desk.station.work()
+    desk.type("verify", "1.1")
+
+
+def test_a_held_study_is_skipped_with_a_reason_and_only_once(desk: Desk) -> None:
+    desk.carry(date="")
+    desk.type("skip", "1.1", code=2)
+    desk.type("skip", "2", "--why", "no such", code=2)
+    assert "1.1 is wanted no more" in desk.type("skip", "1.1", "--why", "Zenobia came again")
+    desk.station.work()
+    assert "1.1: it is skipped already" in desk.type("skip", "1", "--why", "twice", code=1)
+    assert "Zenobia came again" in desk.type("show", "1.1")
+    assert "1.1 is not archived: it is received" in desk.type("verify", "1.1", code=1)
+    assert "1.1 begins anew" in desk.type("resend", "1.1")
+
+
+def test_what_cannot_be_accepted_is_said_with_what_to_type(desk: Desk) -> None:
+    desk.carry(date="")
+    said = desk.type("accept", "1.1", "--why", "no matter", code=1)
+    assert "1.1: XNAT has not left out the same series of it twice. `xnat-watchd show 1.1`" in said
+
+
+def test_pause_and_resume_say_what_they_found(desk: Desk) -> None:
+    assert "paused: nothing more is sent" in desk.type("pause")
+    assert "it was paused already" in desk.type("pause")
+    assert "PAUSED: work, since " in desk.type("status")
+    assert desk.type("resume") == "work goes on\n"
+    assert desk.type("resume") == "nothing was paused\n"
+    assert "PAUSED" not in desk.type("status")
+
+
+def test_items_or_a_time_must_be_named(desk: Desk) -> None:
+    for words in (["verify"], ["verify", "1", "--since", "1d"], ["skip", "--why", "x"], ["resend"]):
+        desk.type(*words, code=2)
+
+
+@pytest.mark.parametrize("command", [["skip", "1.1", "--why", "x"], ["pause"], ["retry", "1.1"]])
+def test_a_ledger_that_another_program_holds_is_said_to_be_held(
+    desk: Desk, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xnat_watchd.core.errors import Unrecordable
+
+    desk.carry(date="")
+    path = desk.config.with_name("watchd") / "ledger.sqlite"
+    opened: Callable[..., Any] = open_database
+    monkeypatch.setattr("xnat_watchd.adapters.ledger.open_database", lambda *a, **k: opened(*a, **k, patience=0.05))
+    holder = Ledger(open_database(path))
+    with holder.studies._db.change():
+        done = CliRunner().invoke(commands, ["--config", str(desk.config), *command])
+    holder.close()
+    assert isinstance(done.exception, Unrecordable)
+    assert "is held by another program" in str(done.exception)

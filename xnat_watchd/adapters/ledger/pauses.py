@@ -1,0 +1,57 @@
+"""When nothing is done although it could be: because a person said so, or because the clock cannot be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from xnat_watchd.adapters.ledger.database import Database, text
+
+
+class Of(StrEnum):
+    """What is paused."""
+
+    WORK = "work"  #: all that is sent to XNAT or asked of it for a study; ZIPs are still taken
+    RETENTION = "retention"  #: the deleting of ZIPs
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A pause that lasts."""
+
+    of: Of
+    since: str
+    why: str
+    advice: str
+
+
+class Pauses:
+    """Pauses survive restarts, and all that ever were stay on record."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def open(self) -> list[Pause]:
+        """Give the pauses that last."""
+        rows = self._db.rows("SELECT * FROM pauses WHERE until IS NULL ORDER BY id")
+        return [Pause(Of(row["of"]), row["since"], row["why"], row["advice"]) for row in rows]
+
+    def lasts(self, of: Of) -> bool:
+        """Say whether this is paused."""
+        return any(pause.of is of for pause in self.open())
+
+    def begin(self, of: Of, why: str, advice: str, now: datetime) -> bool:
+        """Pause; False where it is paused already."""
+        with self._db.change() as db:
+            done = db.execute(
+                "INSERT INTO pauses (of, since, why, advice) VALUES (?,?,?,?) ON CONFLICT DO NOTHING",
+                (of, text(now), why, advice),
+            )
+            return done.rowcount > 0
+
+    def end(self, now: datetime) -> list[Of]:
+        """Let everything go on; give what was paused."""
+        with self._db.change() as db:
+            rows = db.execute("UPDATE pauses SET until = ? WHERE until IS NULL RETURNING of", (text(now),)).fetchall()
+        return [Of(row["of"]) for row in rows]

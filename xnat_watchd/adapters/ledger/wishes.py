@@ -1,0 +1,121 @@
+"""What people decide about studies: that nobody wants one, that it is sent again, that something of it stays behind."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import datetime
+
+from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.adapters.ledger.deliveries import move_delivery
+from xnat_watchd.adapters.ledger.studies import _leave_out, _move
+from xnat_watchd.core.errors import Impossible
+from xnat_watchd.core.states import ENDED, DeliveryState, Event, Kind, Progress, Standing
+
+ON_ITS_WAY = "it is on its way already"
+AT_WORK = "it is being worked on just now"
+IN_A_MOMENT = "Type it again in a moment."
+
+
+class Wishes:
+    """Wishes are written here and carried out by the service: at once if it runs, else when it does.
+
+    What a person writes as the reason is kept as `detail`: it may hold a name. `Impossible` where it cannot be done.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def skip(self, key: int, why: str, now: datetime) -> None:
+        """Want a study no more: what lies of it in the prearchive goes, and then it is skipped."""
+        with self._db.change() as db:
+            standing = _standing(_row(db, key))
+            if standing in ENDED:
+                raise Impossible(f"it is {standing} already")
+            if standing is Standing.BUSY:
+                raise Impossible(AT_WORK, advice=IN_A_MOMENT)
+            _move(db, key, standing, Event.UNWANTED, now, unwanted=why, attempts=0, recoveries=0, since=None, due=None,
+                  why="a person wants it no more", detail=why, advice=None)  # fmt: skip
+
+    def accept(self, key: int, why: str, now: datetime) -> int:
+        """Accept that XNAT leaves out the series that it left out twice; the study goes on. Gives their number."""
+        with self._db.change() as db:
+            if _standing(_row(db, key)) is not Standing.HELD:
+                raise Impossible("it is not held")
+            series = _missing_twice(db, key)
+            if not series:
+                raise Impossible("XNAT has not left out the same series of it twice", advice="`xnat-watchd show ITEM`")
+            db.executemany("UPDATE series SET accepted = 1 WHERE study = ? AND uid = ?", [(key, s) for s in series])
+            _leave_out(db, key, series)
+            _move(db, key, Standing.HELD, Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1, since=None,
+                  due=None, why=f"a person accepts that XNAT leaves out {len(series)} series", detail=why,
+                  advice=None)  # fmt: skip
+            return len(series)
+
+    def resend(self, key: int, why: str, now: datetime) -> None:
+        """Have a study begin anew, in a new generation: XNAT is asked, and what it lacks is sent."""
+        with self._db.change() as db:
+            row = _row(db, key)
+            standing = _standing(row)
+            if standing is Standing.BUSY:
+                raise Impossible(AT_WORK, advice=IN_A_MOMENT)
+            if row["unwanted"] is None and (standing is Standing.READY or row["due"] is not None):
+                raise Impossible(ON_ITS_WAY)
+            _take_again(db, row, now)
+            db.execute("UPDATE places SET ended = ? WHERE study = ? AND ended IS NULL", (text(now), key))
+            _move(db, key, standing, Event.RESENT, now, generation=row["generation"] + 1, progress=Progress.RECEIVED,
+                  session=None, unwanted=None, attempts=0, recoveries=0, in_doubt=1, since=None, due=None,
+                  why=None, detail=why, advice=None)  # fmt: skip
+
+    def unwanted_of(self, delivery: int) -> list[int]:
+        """Give the studies of a delivery that nobody wanted."""
+        rows = self._db.rows(
+            "SELECT key FROM studies WHERE delivery = ? AND unwanted IS NOT NULL AND standing <> ?",
+            delivery,
+            Standing.BUSY,
+        )
+        return [row["key"] for row in rows]
+
+
+def _row(db: sqlite3.Connection, key: int) -> sqlite3.Row:
+    row: sqlite3.Row = db.execute(
+        "SELECT s.*, d.kind, d.state, d.sha256, d.deleted FROM studies s JOIN deliveries d ON d.id = s.delivery"
+        " WHERE s.key = ?",
+        (key,),
+    ).fetchone()
+    return row
+
+
+def _standing(row: sqlite3.Row) -> Standing:
+    return Standing(row["standing"])
+
+
+def _missing_twice(db: sqlite3.Connection, key: int) -> frozenset[str]:
+    """Give the series of which nothing came at either of the last two places."""
+    rows = db.execute(
+        "SELECT missing FROM places WHERE study = ? AND ended IS NOT NULL AND spoke IS NOT NULL AND NOT mixed"
+        " ORDER BY id DESC LIMIT 2",
+        (key,),
+    ).fetchall()
+    first, second = [frozenset[str](json.loads(row["missing"])) for row in rows] if len(rows) > 1 else [frozenset()] * 2
+    return first & second
+
+
+def _take_again(db: sqlite3.Connection, row: sqlite3.Row, now: datetime) -> None:
+    """Open the delivery again. Its ZIP stays where it rests until something of it has to be sent."""
+    if row["kind"] != Kind.ZIP:
+        raise Impossible("it did not come in a ZIP: others had put it into XNAT")
+    if row["deleted"]:
+        raise Impossible(
+            f"its ZIP was deleted on {row['deleted'][:10]}, as [retention] says",
+            advice="Export the study again and drop the new ZIP.",
+        )
+    if row["state"] == DeliveryState.TAKEN:
+        return
+    other = db.execute(
+        "SELECT id FROM deliveries WHERE project = ? AND sha256 = ? AND state = ?",
+        (row["project"], row["sha256"], DeliveryState.TAKEN),
+    ).fetchone()
+    if other is not None:
+        raise Impossible(f"the same ZIP is under way as delivery {other['id']}")
+    move_delivery(db, row["delivery"], DeliveryState.TAKEN, now, ended=None, why=None)

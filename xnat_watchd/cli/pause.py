@@ -1,0 +1,44 @@
+"""`pause` and `resume`: nothing is sent to XNAT for a while; the folder is watched all the same."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from xnat_watchd.cli.chosen import Chosen
+
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd pause                             before XNAT is maintained
+  xnat-watchd resume                            when it is back
+"""
+
+
+@click.command(epilog=EXAMPLES, short_help="Send nothing to XNAT until `resume`.")
+@click.pass_obj
+def pause(chosen: Chosen) -> None:
+    """Send nothing to XNAT and ask it nothing, until `resume`: while it is maintained, say.
+
+    The folder is watched and ZIPs are taken as ever. It holds across restarts. What is being sent just now comes to the
+    end of its step.
+    """
+    from xnat_watchd.adapters.ledger import Of
+
+    with chosen.ledger(chosen.places().ledger, read_only=False) as ledger:
+        advice = "Type `xnat-watchd resume` to go on."
+        begun = ledger.pauses.begin(Of.WORK, "a person has paused it", advice, datetime.now(UTC))
+        busy = ledger.studies.busy()
+    click.echo("paused: nothing more is sent until `xnat-watchd resume`" if begun else "it was paused already")
+    if busy:
+        click.echo("a step is still under way; `xnat-watchd status` shows when it has ended", err=True)
+
+
+@click.command(epilog=EXAMPLES, short_help="Go on after `pause`.")
+@click.pass_obj
+def resume(chosen: Chosen) -> None:
+    """Go on after `pause`; and delete ZIPs again as [retention] says, after the clock was found to have jumped."""
+    with chosen.ledger(chosen.places().ledger, read_only=False) as ledger:
+        ended = ledger.pauses.end(datetime.now(UTC))
+    click.echo(f"{' and '.join(ended)} goes on" if ended else "nothing was paused")

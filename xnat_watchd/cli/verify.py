@@ -1,0 +1,72 @@
+"""`verify`: whether XNAT still holds what it was seen to hold."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from xnat_watchd.cli.chosen import Chosen, server_options
+from xnat_watchd.cli.items import ITEM, Item, studies
+from xnat_watchd.cli.screen import say
+from xnat_watchd.cli.spans import SPAN
+
+if TYPE_CHECKING:
+    from xnat_watchd.adapters.ledger import Ledger
+    from xnat_watchd.adapters.xnat_gateway import XnatGateway
+
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd verify 12.1                       one study
+  xnat-watchd verify --since 30d                every study that was archived in the last 30 days
+"""
+
+
+@click.command(epilog=EXAMPLES, short_help="Ask XNAT whether it still holds studies.")
+@click.argument("items", type=ITEM, nargs=-1, metavar="ITEM...")
+@click.option("--since", type=SPAN, metavar="TIME", help="Every study that was archived since then (30d, 12h).")
+@server_options
+@click.pass_obj
+def verify(chosen: Chosen, items: tuple[Item, ...], since: timedelta | None) -> None:
+    """Ask XNAT again, series by series, how many images it holds of studies that were archived.
+
+    Nothing is changed; the story that `show` tells says that it was asked, and what was found. Exit code 1 if anything
+    is missing: `xnat-watchd resend ITEM` sends that again.
+    """
+    from xnat_watchd.cli.working import asking
+
+    if bool(items) == (since is not None):
+        raise click.UsageError("name the items, or say --since")
+    settings = chosen.settings()
+    with (
+        chosen.ledger(settings.ledger.path, read_only=False) as ledger,
+        asking(chosen, settings, chosen.credential(settings)) as gateway,
+    ):
+        whole = [_verify(ledger, gateway, name, key) for name, key in _studies(ledger, items, since).items()]
+    click.echo(f"{sum(whole)} of {len(whole)} whole", err=True)
+    sys.exit(0 if all(whole) else 1)
+
+
+def _studies(ledger: Ledger, items: tuple[Item, ...], since: timedelta | None) -> dict[str, int]:
+    if since is not None:
+        keys = ledger.keeping.archived_since(datetime.now(UTC) - since)
+        return {ledger.studies.look_at(key).name: key for key in keys}
+    return studies(ledger, items)
+
+
+def _verify(ledger: Ledger, gateway: XnatGateway, name: str, key: int) -> bool:
+    """Ask about one study; say and write down what was found. True if nothing is missing."""
+    from xnat_watchd.core.states import Progress, reached
+    from xnat_watchd.verifying import verify as ask
+
+    item = ledger.studies.look_at(key)
+    if not reached(item.progress, Progress.ARCHIVED):
+        click.echo(f"{name} is not archived: it is {item.progress}")
+        return False
+    found = ask(item, ledger, gateway)
+    ledger.keeping.verify(item, found.said, datetime.now(UTC))
+    say(f"{name} {found.said}")
+    return not found.missing

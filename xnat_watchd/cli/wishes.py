@@ -1,0 +1,102 @@
+"""`skip`, `accept` and `resend`: what a person decides about studies. The service carries it out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from xnat_watchd.cli.chosen import Chosen, is_served
+from xnat_watchd.cli.items import ITEM, Item, studies
+from xnat_watchd.cli.screen import say
+
+if TYPE_CHECKING:
+    from xnat_watchd.adapters.ledger import Ledger
+
+Decide = Callable[["Ledger", int, datetime], str]  #: writes the wish down and says what becomes of the study
+
+why_option = click.option("--why", required=True, metavar="TEXT", help="The reason, for the record.")
+items_argument = click.argument("items", type=ITEM, nargs=-1, required=True, metavar="ITEM...")
+
+
+def _examples(*lines: str) -> str:
+    return "\n".join(["\b", "Examples:", *(f"  xnat-watchd {line}" for line in lines)])
+
+
+@click.command(
+    epilog=_examples('skip 12.1 --why "sent twice by the scanner"', 'skip 12 13 --why "test scans"'),
+    short_help="Give up studies that nobody wants any more.",
+)
+@items_argument
+@why_option
+@click.pass_obj
+def skip(chosen: Chosen, items: tuple[Item, ...], why: str) -> None:
+    """Give up studies that nobody wants any more.
+
+    What lies of them in XNAT's prearchive at a place of ours is removed; what the archive holds stays there. The ZIP is
+    kept, in done/skipped. Dropped again, it is taken anew.
+    """
+
+    def decide(ledger: Ledger, key: int, now: datetime) -> str:
+        ledger.wishes.skip(key, why, now)
+        return "is wanted no more; skipped, once nothing of ours lies in XNAT's prearchive"
+
+    _decide(chosen, items, decide)
+
+
+@click.command(
+    epilog=_examples('accept 12.1 --why "the site stores no reports"'),
+    short_help="Accept what the server leaves out of studies.",
+)
+@items_argument
+@why_option
+@click.pass_obj
+def accept(chosen: Chosen, items: tuple[Item, ...], why: str) -> None:
+    """Let held studies go on without the series that the server left out twice. Their ZIP is never deleted."""
+
+    def decide(ledger: Ledger, key: int, now: datetime) -> str:
+        return f"goes on without {ledger.wishes.accept(key, why, now)} series"
+
+    _decide(chosen, items, decide)
+
+
+@click.command(
+    epilog=_examples("resend 12.1", 'resend 12 --why "the server was restored from Monday"'),
+    short_help="Send again what XNAT has lost of studies.",
+)
+@items_argument
+@click.option("--why", default="", metavar="TEXT", help="The reason, for the record.")
+@click.pass_obj
+def resend(chosen: Chosen, items: tuple[Item, ...], why: str) -> None:
+    """Carry studies into XNAT from the beginning, for a server that was restored from an old backup, say.
+
+    XNAT is asked first, file by file, and only what it lacks is sent again. This needs their ZIP.
+    """
+
+    def decide(ledger: Ledger, key: int, now: datetime) -> str:
+        ledger.wishes.resend(key, why, now)
+        return "begins anew: XNAT is asked, and what it lacks is sent"
+
+    _decide(chosen, items, decide)
+
+
+def _decide(chosen: Chosen, items: tuple[Item, ...], decide: Decide) -> None:
+    """Decide about each study; say what becomes of it, or why it cannot be done. Exit code 1 if one could not."""
+    from xnat_watchd.core.errors import Impossible, for_item
+
+    path, refused = chosen.places().ledger, False
+    with chosen.ledger(path, read_only=False) as ledger:
+        for name, key in studies(ledger, items).items():
+            try:
+                say(f"{name} {decide(ledger, key, datetime.now(UTC))}")
+            except Impossible as error:
+                refused = True
+                say(f"{name}: {error}. {for_item(error.advice, name)}", err=True)
+        for pause in ledger.pauses.open():
+            say(f"paused: {pause.why}. {pause.advice}", err=True)
+    if not is_served(path):
+        click.echo("no service runs here: it is done when one does, or by `xnat-watchd run --once`", err=True)
+    sys.exit(1 if refused else 0)

@@ -1,0 +1,46 @@
+"""How long ZIPs are kept once XNAT has them. Pure arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What is to be kept. None: without a bound."""
+
+    span: timedelta | None = None
+    size: int | None = None  #: bytes in all
+
+    @property
+    def everything(self) -> bool:
+        """Say whether nothing is ever deleted."""
+        return self.span is None and self.size is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A ZIP that was put to rest."""
+
+    delivery: int
+    project: str
+    resting: str  #: where, below the root
+    sha256: str
+    size: int
+    since: datetime
+    studies: tuple[int, ...]
+    proved: bool  #: by the ledger all of it is on XNAT: nothing of it is skipped, left out or in dispute
+
+
+def beyond(kept: Sequence[Kept], keep: Keep, now: datetime) -> list[Kept]:
+    """Give what may be deleted of these, oldest first: what lies there for too long, and what is too much."""
+    excess = sum(one.size for one in kept) - keep.size if keep.size is not None else 0
+    found = []
+    for one in sorted(kept, key=lambda one: (one.since, one.delivery)):
+        too_old = keep.span is not None and now - one.since > keep.span
+        if one.proved and (too_old or excess > 0):
+            found.append(one)
+            excess -= one.size
+    return found

@@ -1,0 +1,26 @@
+"""A study that nobody wants any more: what we have put of it into the prearchive is removed, and nothing else is."""
+
+from __future__ import annotations
+
+from xnat_watchd.adapters.ledger import Facts
+from xnat_watchd.core.delivery import Item, Place
+from xnat_watchd.core.states import Kind
+from xnat_watchd.steps.tools import Tools, absence_counts, clear_old_places, finished_row
+
+
+def withdraw(item: Item, tools: Tools) -> Facts:
+    """Remove our own rows, by our places, and see that they are gone. What the archive holds stays there."""
+    if item.place is not None and item.kind is Kind.ZIP:  # else what lies there is others'
+        _clear(item, item.place, tools)
+    clear_old_places(tools, item.key, item.since)
+    return Facts(note=item.unwanted or "")
+
+
+def _clear(item: Item, place: Place, tools: Tools) -> None:
+    if item.spoke_at is not None:  # else nothing was sent there
+        row = tools.gateway.look(place)
+        if row is not None:
+            tools.gateway.discard(finished_row(tools, row, item.since).place)
+        elif item.in_doubt:
+            absence_counts(tools, item, item.spoke_at)
+    tools.ledger.studies.leave_place(item, tools.clock.now())
