@@ -11,7 +11,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from .answers import Answer
+from .answers import Answer, Refused
 from .building import build
 from .dicom import read_header
 from .placing import add_file
@@ -208,6 +208,43 @@ class SlowReader(Effect):
     def reading(self, exchange: Exchange, taken: int) -> None:  # noqa: ARG002 - however much
         """Pause before a piece."""
         exchange.site.wait(None, self.seconds)
+
+
+@dataclass
+class Meanwhile(Effect):
+    """Something else happens first."""
+
+    happen: Callable[[], object]
+
+    def before(self, exchange: Exchange) -> Answer | None:  # noqa: ARG002 - it has nothing to do with it
+        """Let it happen."""
+        self.happen()
+        return None
+
+
+class AsGuest(Effect):
+    """A login session that has silently become a guest's."""
+
+    def before(self, exchange: Exchange) -> Answer | None:
+        """Answer in a new session of the guest."""
+        exchange.application.logins.end(exchange.request.cookie("JSESSIONID"))
+        return exchange.application.answer(exchange.request, as_guest=True)
+
+
+@dataclass
+class DiskFull(Effect):
+    """An upload for which there is no room."""
+
+    count: int = 0
+    _is_said: bool = False
+
+    def reading(self, exchange: Exchange, taken: int) -> None:
+        """Have no more room: 1.6 fails, newer servers cannot read the object (C8 3.8)."""
+        if taken >= self.count and not self._is_said:
+            self._is_said = True
+            if exchange.site.is_old:
+                raise Refused(500, "java.io.IOException: No space left on device")
+            raise Refused(400, "unable to read DICOM object")
 
 
 @dataclass

@@ -49,6 +49,11 @@ class Plan:
         page = Answer(200, b"<!DOCTYPE html>\n<html><body>Welcome</body></html>", "text/html;charset=UTF-8")
         self._set("page", lambda: effects.Instead(page))
 
+    def say(self, words: str, status: int = 200) -> None:
+        """Do everything, then answer something else."""
+        said = Answer(status, words.encode(), "text/uri-list")
+        self._set("say", lambda: effects.Instead(said))
+
     def restate(self, status: int) -> None:
         """Do everything and answer as ever, but with another status."""
         self._set("restate", lambda: effects.Restated(status))
@@ -81,6 +86,18 @@ class Plan:
     def read_slowly(self, seconds: float) -> None:
         """Pause before each piece of the body."""
         self._set("read_slowly", lambda: effects.SlowReader(seconds))
+
+    def meanwhile(self, happen: Callable[[], object]) -> None:
+        """Let something else happen just before the request is looked at."""
+        self._set("meanwhile", lambda: effects.Meanwhile(happen))
+
+    def as_guest(self) -> None:
+        """Take whoever asks for a guest with a session of his own, as a site does where guests may come in."""
+        self._set("as_guest", effects.AsGuest)
+
+    def fill_disk(self, after: int = 0) -> None:
+        """Have no more room when so many bytes of an upload have come; what came before stays (C8 3.8)."""
+        self._set("fill_disk", lambda: effects.DiskFull(after))
 
     def stick(self, status: str) -> None:
         """Show every prearchive row in this status (C8 4.3); `times` counts the looks."""
@@ -173,5 +190,5 @@ class Faults:
 
 FAULTS = frozenset(
     {"refuse", "fail", "page", "restate", "reset", "answer_early", "lose_answer", "cut_answer", "delay", "read_slowly",
-     "stick", "lose_row", "lose_files", "cross_talk", "late_effect", "mix_in"}
+     "stick", "lose_row", "lose_files", "cross_talk", "late_effect", "mix_in", "say", "as_guest", "fill_disk"}
 )  # fmt: skip
