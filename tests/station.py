@@ -15,7 +15,7 @@ from xnat_watchd.adapters.files import Disk
 from xnat_watchd.adapters.folders import Folders
 from xnat_watchd.adapters.ledger import Ledger, open_database
 from xnat_watchd.core.limits import Limits
-from xnat_watchd.core.ports import Gateway
+from xnat_watchd.core.ports import Gateway, Progressed
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.intake import Habits, Intake
@@ -58,6 +58,10 @@ class Notes:
         return [event for event, _ in self.lines]
 
 
+def unseen(_sent: int, _size: int) -> None:
+    """Take no interest in how far an upload is."""
+
+
 def as_is(part: str, thing: Any) -> Any:
     """Leave a part as it is."""
     del part
@@ -80,6 +84,8 @@ class Station:
         projects: Collection[str] = (),
         seed: int = 0,
         log: Notes | None = None,
+        progressed: Progressed = unseen,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
     ) -> None:
         self.time, self.log = time, log or Notes()
         self.folders = Folders(
@@ -102,9 +108,9 @@ class Station:
             Tools(
                 ledger=self.ledger, gateway=around("gateway", gateway), clock=time, disk=disk, folders=self.folders,
                 rules=rules, write_clean=around("zip.write", write_clean), chance=Random(seed).random,
-                progressed=lambda _sent, _size: None,
+                progressed=progressed,
             ),
-            RetryPolicy(), self.log, Turns(),
+            retry, self.log, Turns(),
         )  # fmt: skip
 
     def close(self) -> None:
@@ -141,7 +147,7 @@ class Station:
     def _wait(self) -> None:
         """Let the time pass until something is due."""
         now = self.time.now()
-        moments = [self.ledger.studies.next_due(now), self.ledger.gates.get().until]
+        moments = [self.ledger.studies.next_due(now), *(gate.until for gate in self.ledger.gates.all().values())]
         due = min((moment for moment in moments if moment and moment > now), default=now)
         self.time.pass_(seconds=max((due - now).total_seconds(), 1.0))
 
