@@ -246,6 +246,11 @@ class DiskFull(Effect):
                 raise Refused(500, "java.io.IOException: No space left on device")
             raise Refused(400, "unable to read DICOM object")
 
+    def after(self, exchange: Exchange, answer: Answer) -> Answer:  # noqa: ARG002 - nothing more is stored
+        """Let the rest of the body go, whatever it is."""
+        self._is_said = True
+        return answer
+
 
 @dataclass
 class Stuck(Effect):
