@@ -43,8 +43,9 @@ def collected(files: Iterable[str]) -> list[str]:
 
 
 def matching(red: str, tests: Iterable[str]) -> list[str]:
-    """Give the tests that a patch names; only `*` stands for more than itself."""
-    return [test for test in tests if fnmatchcase(test, red.replace("[", "[[]"))]
+    """Give the tests that a patch names; only `*` stands for more than itself, and a name for all its cases."""
+    pattern = red.replace("[", "[[]")
+    return [test for test in tests if fnmatchcase(test, pattern) or fnmatchcase(test, f"{pattern}[[]*")]
 
 
 def tried(patch: Patch, tests: Sequence[str]) -> Mapping[str, bool]:

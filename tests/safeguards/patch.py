@@ -1,7 +1,8 @@
 """Small patches, each of which takes one safeguard out of the program, and the tests that must then fail.
 
 A patch lies as `<part>/<name>.patch` beside this module. Above its diff, lines that begin with `# test: ` name the
-tests that show it, `path::name[case]`, where `*` may stand for a part of the name; what else stands there is for people.
+tests that show it, `path::name[case]`, where `*` may stand for a part of the name. What else stands there is for
+people.
 """
 
 from __future__ import annotations

@@ -31,7 +31,9 @@ def test_every_fault_of_the_server_and_the_line_has_a_patch() -> None:
 
 
 def test_only_a_star_stands_for_more_than_itself() -> None:
-    assert matching("a.py::t[x-*]", ["a.py::t[x-1]", "a.py::t[xy-1]", "a.py::tx"]) == ["a.py::t[x-1]"]
+    tests = ["a.py::t[x-1]", "a.py::t[xy-1]", "a.py::tx"]
+    assert matching("a.py::t[x-*]", tests) == ["a.py::t[x-1]"]
+    assert matching("a.py::t", tests) == ["a.py::t[x-1]", "a.py::t[xy-1]"]
 
 
 def test_a_test_that_was_not_run_shows_nothing() -> None:
