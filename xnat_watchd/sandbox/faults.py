@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Any
 
-from . import effects
+from . import effects, effects_on_rows
 from .answers import Answer, status_page
 from .effects import Effect
 
@@ -101,23 +101,23 @@ class Plan:
 
     def stick(self, status: str) -> None:
         """Show every prearchive row in this status (C8 4.3); `times` counts the looks."""
-        self._set("stick", lambda: effects.Stuck(status))
+        self._set("stick", lambda: effects_on_rows.Stuck(status))
 
     def lose_row(self) -> None:
         """Answer an import as ever, but forget its rows."""
-        self._set("lose_row", effects.LostRow)
+        self._set("lose_row", effects_on_rows.LostRow)
 
     def lose_files(self, count: int = 1) -> None:
         """Answer an import as ever, but let its rows miss so many files (F61)."""
-        self._set("lose_files", lambda: effects.LostFiles(count))
+        self._set("lose_files", lambda: effects_on_rows.LostFiles(count))
 
     def mix_in(self, content: bytes) -> None:
         """Answer an import as ever, but mix the objects of another ZIP into its row (F61)."""
-        self._set("mix_in", lambda: effects.MixedIn(content))
+        self._set("mix_in", lambda: effects_on_rows.MixedIn(content))
 
     def cross_talk(self) -> None:
         """Answer a header dump with that of another session (C8 6)."""
-        self._set("cross_talk", effects.CrossTalk)
+        self._set("cross_talk", effects_on_rows.CrossTalk)
 
     def _set(self, name: str, effect: Callable[[], Effect]) -> None:
         self.name, self.effect = name, effect
