@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from tests.faults.scene import Kind, Scene, Setting
+from tests.faults.asked import Kind
+from tests.faults.scene import Scene, Setting
 from xnat_watchd.sandbox.samples import Member, study
 
 BOTH, OLD, NEW = ("1.6", "1.8"), ("1.6",), ("1.8",)

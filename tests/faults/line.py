@@ -7,8 +7,9 @@ from datetime import timedelta
 from functools import partial
 from itertools import pairwise
 
+from tests.faults.asked import Kind
 from tests.faults.fault import EVERY, IMPORT, LOGGED_IN, NEW, OLD, Fault, Told
-from tests.faults.scene import Kind, Scene, Setting
+from tests.faults.scene import Scene, Setting
 
 OUTAGE = 45.0  #: seconds
 RETRY_AFTER = 120  #: seconds

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 import threading
@@ -11,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED
@@ -19,6 +17,7 @@ from zipfile import ZIP_STORED
 import pytest
 
 from tests.adapters.gateway.gateway_kit import server_at
+from tests.faults.asked import Asked
 from tests.station import Station, Time
 from xnat_watchd.adapters.gateway import wire
 from xnat_watchd.adapters.gateway.answers import Answer
@@ -51,49 +50,6 @@ class Hours(Time):
         self._agenda = [(moment, do) for moment, do in self._agenda if moment > self.at]
         for do in due:
             do()
-
-
-class Kind(StrEnum):
-    """What a request of the route is for, as far as it decides what its failure means."""
-
-    LOGIN = "login"
-    PROOF = "the proof of a login"
-    DIALECT = "which dialect"
-    BUILD = "which build"
-    WHO = "who am I"
-    READ = "question"
-    IMPORT = "import"
-    ARCHIVE = "archive"
-    WRITE = "write"
-
-
-_KINDS = (
-    ("PUT /data/services/auth", Kind.LOGIN),
-    ("GET /data/version", Kind.DIALECT),
-    ("GET /xapi/siteConfig", Kind.BUILD),
-    ("GET /data/auth", Kind.WHO),
-    ("POST /data/services/import", Kind.IMPORT),
-    ("POST /data/services/archive", Kind.ARCHIVE),
-    ("(PUT|POST|DELETE) ", Kind.WRITE),
-    ("GET ", Kind.READ),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One request as the gateway was about to make it."""
-
-    at: datetime
-    line: str  #: method and path
-    kind: Kind
-
-    @classmethod
-    def after(cls, before: Asked | None, at: datetime, line: str) -> Asked:
-        """Give a request; what it is for may depend on the one before."""
-        kind = next(kind for pattern, kind in _KINDS if re.match(pattern, line))
-        if kind is Kind.WHO and before is not None and before.kind is Kind.LOGIN:
-            kind = Kind.PROOF
-        return cls(at, line, kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

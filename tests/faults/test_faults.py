@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.asked import Asked, Kind
 from tests.faults.fault import BOTH, Fault, small
-from tests.faults.scene import Asked, Certificates, Kind, Scene, Setting, a_scene
+from tests.faults.scene import Certificates, Scene, Setting, a_scene
 from tests.faults.table import FAULTS
 
 ALL = "XNAT_WATCHD_TEST_EVERY_STRIKE"  #: set, every question is struck in both dialects
