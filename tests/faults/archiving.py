@@ -140,6 +140,13 @@ ARCHIVING = (
         leaves={"archive": 2, "prearchive": 2},
     ),
     Fault(
+        name="409 to writing demographics",
+        at="PUT /data/projects",
+        strike=lambda scene, number: scene.on(number).refuse(409, "Specified label is already in use."),
+        told=["held: XNAT answered 409 to writing a subject in project P1"],
+        held=True,
+    ),
+    Fault(
         name="423 to archiving",
         strike=partial(refused_twice, 423, "Duplicate archive attempt.  Preachive session already archiving."),
         told=["postponed: XNAT answered 423 to archiving in project P1"],
