@@ -19,7 +19,7 @@ import pytest
 from tests.adapters.gateway.gateway_kit import server_at
 from tests.faults.asked import Asked
 from tests.station import Station, Time
-from xnat_watchd.adapters.gateway import wire
+from xnat_watchd.adapters.gateway import connection, wire
 from xnat_watchd.adapters.gateway.answers import Answer
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.sandbox import Options, Sandbox
@@ -29,6 +29,7 @@ from xnat_watchd.sandbox.samples import Member, write_zip
 Certificates = Sequence[tuple[Path, Path]]  #: each with its key
 ENDLESS = 1_000_000  #: requests
 READ_TIMEOUT = 600.0  #: seconds
+GLANCE = 0.05  #: seconds: how exactly the waits of a row are kept
 STEPS = 20_000  #: more than any row needs
 PLACES = ("archive", "prearchive", "unassigned")
 CALM = ("received", "taken", "advanced", "parked", "finished", "creates subject")  #: events that are no trouble
@@ -240,6 +241,7 @@ def a_scene(
         scene = Scene(root, dialect, reserved.getsockname()[1], setting, certificates)
         _listen(scene, patch)
         patch.setattr(wire, "SLOWEST_PIECE", setting.slowest_piece)
+        patch.setattr(connection, "GLANCE", GLANCE)
         try:
             yield scene
             scene.lift()
