@@ -12,7 +12,7 @@ from xnat_watchd.sandbox.samples import study, write_zip
 
 OTHERS = Place("P1", "20251231_235959999", "others")
 LABEL = "Quastenflosser_Ingeborgine_20240301T101112_MR"
-TAKEN = "held: XNAT holds something else under this label"
+TAKEN = "held: XNAT holds (something else under this label|this study as another kind of session)"
 AT_WORK = "XNAT (answered 409 to archiving in project P1|is still at work on the session of this label)"
 OTHER_HEADER = "the header dump was another session's"
 MEANINGS = {
