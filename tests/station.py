@@ -16,7 +16,7 @@ from xnat_watchd.adapters.folders import Folders
 from xnat_watchd.adapters.ledger import Ledger, Of, open_database
 from xnat_watchd.core.keeping import Keep
 from xnat_watchd.core.limits import Limits
-from xnat_watchd.core.ports import Gateway
+from xnat_watchd.core.ports import Gateway, Progressed
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.intake import Habits, Intake
@@ -60,6 +60,10 @@ class Notes:
         return [event for event, _ in self.lines]
 
 
+def unseen(_sent: int, _size: int) -> None:
+    """Take no interest in how far an upload is."""
+
+
 def as_is(part: str, thing: Any) -> Any:
     """Leave a part as it is."""
     del part
@@ -83,6 +87,8 @@ class Station:
         projects: Collection[str] = (),
         seed: int = 0,
         log: Notes | None = None,
+        progressed: Progressed = unseen,
+        retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
     ) -> None:
         self.time, self.log = time, log or Notes()
         self.folders = Folders(
@@ -104,9 +110,9 @@ class Station:
         self.tools = Tools(
             ledger=self.ledger, gateway=around("gateway", gateway), clock=time, disk=disk, folders=self.folders,
             rules=rules, write_clean=around("zip.write", write_clean), chance=Random(seed).random,
-            progressed=lambda _sent, _size: None,
+            progressed=progressed,
         )  # fmt: skip
-        self.pipeline = Pipeline(self.tools, RetryPolicy(), self.log, Turns())
+        self.pipeline = Pipeline(self.tools, retry, self.log, Turns())
         self.retention = Retention(self.tools, keep, self.log, self.pipeline.trouble)
 
     def close(self) -> None:
@@ -143,7 +149,7 @@ class Station:
     def _wait(self) -> None:
         """Let the time pass until something is due."""
         now = self.time.now()
-        moments = [self.ledger.studies.next_due(now), self.ledger.gates.get().until]
+        moments = [self.ledger.studies.next_due(now), *(gate.until for gate in self.ledger.gates.all().values())]
         due = min((moment for moment in moments if moment and moment > now), default=now)
         self.time.pass_(seconds=max((due - now).total_seconds(), 1.0))
 

@@ -136,9 +136,10 @@ class Pipeline:
         return gate
 
     def _closed_projects(self) -> list[str]:
-        now = self._clock.now()
+        """Give the projects whose gate is shut; where its time has come, one study at a time finds out."""
+        now, busy = self._clock.now(), self._ledger.studies.busy
         gates = self._ledger.gates.all().items()
-        return [scope for scope, gate in gates if scope and gate.shut and not gate.probe_due(now)]
+        return [scope for scope, gate in gates if scope and gate.shut and (not gate.probe_due(now) or busy(scope))]
 
     # Acting.
 
@@ -183,12 +184,12 @@ class Pipeline:
         until = self._until(item)
         progress = self._ledger.studies.advance(item, self._clock.now(), facts, until)
         self._log.info("study.advanced", item=item.name, project=item.project, progress=progress)
-        self._passed(item)
+        self._passed("", item.project)
 
     def _skip(self, item: Item, facts: Facts) -> None:
         self._ledger.studies.skip(item, self._clock.now(), facts.note)
         self._log.info("study.skipped", item=item.name, project=item.project)
-        self._passed(item)
+        self._passed("")
 
     def _later(self, item: Item, error: Transient) -> None:
         if isinstance(error, NotYet):
@@ -208,10 +209,11 @@ class Pipeline:
             ))  # fmt: skip
             return
         self._ledger.studies.postpone(item, now + delay, now, error, charged=False)
-        self._passed(item)
+        self._passed("")
 
     def _once_more(self, item: Item, error: OnceMore) -> None:
-        if item.why == str(error):  # an attempt that failed for another reason has not asked
+        on_trial = self._ledger.gates.get(item.project).probe_due(self._clock.now())  # others have asked once more
+        if on_trial or item.why == str(error):  # an attempt that failed for another reason has not asked
             self._hold(item, Permanent(str(error), detail=error.detail, advice=error.advice))
         else:
             self._try_again(item, error)
@@ -226,7 +228,7 @@ class Pipeline:
             return
         self._ledger.studies.postpone(item, now + delay, now, error, charged=True)
         self._log.warning("study.postponed", item=item.name, project=item.project, reason=str(error))
-        self._passed(item)
+        self._passed("")
 
     def _give_back_owed(self) -> None:
         if self._owed is not None:
@@ -243,20 +245,27 @@ class Pipeline:
         now = self._clock.now()
         self._ledger.studies.hold(item, now, error)
         self._log.warning("study.held", item=item.name, project=item.project, reason=str(error))
-        self._passed(item)
+        self._passed("")
         if isinstance(error, Permanent):
             self._blame_the_project(item, error)
 
     def _blame_the_project(self, item: Item, error: Permanent) -> None:
-        same = self._ledger.studies.same_refusal(item, str(error), times=SAME_REFUSALS)
-        if not same:
+        refused = self._refused_with(item, str(error))
+        if not refused:
             return
         now = self._clock.now()
         with suppress(NoRoom):  # they stay held then, as others are
-            for key in same:
+            for key in refused:
                 self._ledger.studies.release(key, now)
         with self._lock:
             self._shut(item.project, error)
+
+    def _refused_with(self, item: Item, why: str) -> list[int]:
+        """Give the held studies whose refusal is the project's trouble: this one where it was to find out."""
+        gate = self._ledger.gates.get(item.project)
+        if gate.why == why and gate.probe_due(self._clock.now()):
+            return [item.key]
+        return self._ledger.studies.same_refusal(item, why, times=SAME_REFUSALS)
 
     # The gate.
 
@@ -268,10 +277,10 @@ class Pipeline:
         self._set_gate(scope, shut_by(gate, error, self._clock.now(), self._tools.chance()))
         self._log.warning("gate.shut", project=scope, reason=str(error))
 
-    def _passed(self, item: Item) -> None:
-        """XNAT answered about a study: what was open for a trial is open for all."""
+    def _passed(self, *scopes: str) -> None:
+        """XNAT answered about a study, and did what was asked in its project: what was on trial is open for all."""
         with self._lock:
-            for scope in ("", item.project):
+            for scope in scopes:
                 gate = self._ledger.gates.get(scope)
                 if gate.trial or (scope and gate.until and gate.probe_due(self._clock.now())):
                     self._set_gate(scope, gate.passed())

@@ -240,3 +240,31 @@ def test_every_fault_can_be_planned_over_the_control_address_and_comes_to_pass(n
 def test_a_wish_that_is_none_is_refused(either: Visitor, wish: dict[str, str]) -> None:
     control = either.xnat.listen_for_faults()
     assert requests.post(f"{control}/faults", json=wish, timeout=10).status_code == 400
+
+
+def test_an_import_may_be_answered_with_other_lines(either: Visitor) -> None:
+    either.xnat.faults.on("POST", IMPORT).say("/data/elsewhere\r\n")
+    answer = send(either)
+    assert (answer.status_code, answer.text, len(either.xnat.instances())) == (200, "/data/elsewhere\r\n", 2)
+
+
+def test_a_session_may_silently_become_a_guests(either: Visitor) -> None:
+    either.xnat.faults.on("GET", "/data/auth").as_guest()
+    assert [either.get("/data/auth").text.rstrip(".") for _ in range(2)] == [
+        "User 'guest' is logged in",
+        "User 'tech' is logged in",
+    ]
+
+
+def test_a_full_disk_keeps_nothing_of_si_and_what_came_before_of_dicom_zip(
+    old: Visitor, new: Visitor
+) -> None:  # C8 3.8
+    for visitor, status, left in ((old, 500, 0), (new, 400, 1)):
+        visitor.xnat.faults.on("POST", IMPORT).fill_disk(after=len(zipped(series_of(2))) // 2)
+        assert (send(visitor).status_code, len(visitor.xnat.instances())) == (status, left)
+        assert send(visitor).status_code == 200
+
+
+def test_something_may_happen_just_before_a_request(either: Visitor) -> None:
+    either.xnat.faults.on("GET", "/data/projects").meanwhile(lambda: either.xnat.add_project("P9"))
+    assert "P9" in [one["ID"] for one in either.rows("/data/projects")]

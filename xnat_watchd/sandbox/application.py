@@ -8,7 +8,7 @@ from typing import Any
 from . import answers, prearchive_actions, schemas, versions
 from .answers import Answer, Refused
 from .forms import in_form
-from .logins import Logins, Turned
+from .logins import GUEST, Logins, Turned
 from .request import Request
 from .routes import LOGIN_ROUTES, ROUTES, XAPI_ROUTES, LoginRoute, Route, below_data, login_route
 from .site import Site
@@ -24,11 +24,14 @@ class Application:
         self.site = site
         self.logins = Logins(site)
 
-    def answer(self, request: Request) -> Answer:
-        """Answer a request, whatever it is."""
+    def answer(self, request: Request, *, as_guest: bool = False) -> Answer:
+        """Answer a request, whatever it is, to whoever it is from, or as if it were from a guest."""
         try:
             with self.site.lock:
-                self.logins.admit(request)
+                if as_guest:
+                    self.logins.begin(request, GUEST)
+                else:
+                    self.logins.admit(request)
                 prearchive_actions.settle(self.site)
             return self._answered(request)
         except Turned as turned:

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from io import BytesIO
-from itertools import chain
 from tempfile import TemporaryFile
 from threading import Event
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
-from .answers import Answer
-from .building import build
-from .dicom import read_header
-from .placing import add_file
-from .prearchive_actions import remove
-from .request import Body, Parameters, Request
+from .answers import Answer, Refused
+from .request import Body, Request
 from .site import Site
-from .store import Arrived, Row
-from .zipstream import entries
 
 if TYPE_CHECKING:
     from .application import Application
@@ -211,85 +202,42 @@ class SlowReader(Effect):
 
 
 @dataclass
-class Stuck(Effect):
-    """Rows that seem to stay in a status."""
+class Meanwhile(Effect):
+    """Something else happens first."""
 
-    status: str
+    happen: Callable[[], object]
+
+    def before(self, exchange: Exchange) -> Answer | None:  # noqa: ARG002 - it has nothing to do with it
+        """Let it happen."""
+        self.happen()
+        return None
+
+
+class AsGuest(Effect):
+    """A login session that has silently become a guest's."""
 
     def before(self, exchange: Exchange) -> Answer | None:
-        """Put every row into the status while it is looked at."""
-        with exchange.site.lock:
-            rows = list(exchange.site.store.rows.values())
-            true = [row.status for row in rows]
-            for row in rows:
-                row.status = self.status
-            answer = exchange.application.answer(exchange.request)
-            for row, status in zip(rows, true, strict=True):
-                row.status = status
-        return answer
-
-
-class LostRow(Effect):
-    """An import whose rows vanish."""
-
-    def after(self, exchange: Exchange, answer: Answer) -> Answer:
-        """Forget the rows that the answer names."""
-        with exchange.site.lock:
-            for row in _rows_of(exchange.site, answer):
-                remove(exchange.site, row)
-        return answer
+        """Answer in a new session of the guest."""
+        exchange.application.logins.end(exchange.request.cookie("JSESSIONID"))
+        return exchange.application.answer(exchange.request, as_guest=True)
 
 
 @dataclass
-class LostFiles(Effect):
-    """An import whose rows miss files."""
+class DiskFull(Effect):
+    """An upload for which there is no room."""
 
-    missing: int
+    count: int = 0
+    _is_said: bool = False
 
-    def after(self, exchange: Exchange, answer: Answer) -> Answer:
-        """Take the last files away and build again."""
-        with exchange.site.lock:
-            for row in _rows_of(exchange.site, answer):
-                for key in list(row.received)[-self.missing :]:
-                    row.received.pop(key).path.unlink()
-                build(exchange.site, row)
+    def reading(self, exchange: Exchange, taken: int) -> None:
+        """Have no more room: 1.6 fails, newer servers cannot read the object (C8 3.8)."""
+        if taken >= self.count and not self._is_said:
+            self._is_said = True
+            if exchange.site.is_old:
+                raise Refused(500, "java.io.IOException: No space left on device")
+            raise Refused(400, "unable to read DICOM object")
+
+    def after(self, exchange: Exchange, answer: Answer) -> Answer:  # noqa: ARG002 - nothing more is stored
+        """Let the rest of the body go, whatever it is."""
+        self._is_said = True
         return answer
-
-
-@dataclass
-class MixedIn(Effect):
-    """An import into which another one's files fall (F61)."""
-
-    content: bytes
-
-    def after(self, exchange: Exchange, answer: Answer) -> Answer:
-        """Put the other files into the first row of the answer; its UID stays that of the first study."""
-        site = exchange.site
-        with site.lock:
-            for row in _rows_of(site, answer)[:1]:
-                for entry in entries(BytesIO(self.content).read):
-                    path = site.store.spool()
-                    path.write_bytes(b"".join(entry.pieces()))
-                    add_file(site, row, Arrived(entry.name, path, read_header(path)))
-                build(site, row)
-        return answer
-
-
-class CrossTalk(Effect):
-    """A header dump of somebody else's session."""
-
-    def before(self, exchange: Exchange) -> Answer | None:
-        """Ask for another session than the client did."""
-        request, store = exchange.request, exchange.site.store
-        rows = (row.uri for row in store.rows.values())
-        sessions = (f"/archive/projects/{one.project}/experiments/{one.label}" for one in store.experiments.values())
-        asked = request.query.get("src")
-        other = next((uri for uri in chain(rows, sessions) if not asked.startswith(uri)), asked)
-        pairs = [(name, other if name == "src" else value) for name, value in request.query.pairs]
-        return exchange.application.answer(replace(request, query=Parameters(pairs)))
-
-
-def _rows_of(site: Site, answer: Answer) -> list[Row]:
-    lines = answer.body.decode("iso-8859-1").split() if isinstance(answer.body, bytes) else []
-    found = (site.store.rows.get(tuple(unquote(line).split("/")[-3:])) for line in lines)  # type: ignore[arg-type]
-    return [row for row in found if row]

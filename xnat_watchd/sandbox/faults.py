@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Any
 
-from . import effects
+from . import effects, effects_on_rows
 from .answers import Answer, status_page
 from .effects import Effect
 
@@ -48,6 +48,11 @@ class Plan:
         """Do everything, then answer 200 with an HTML page, as a login screen does."""
         page = Answer(200, b"<!DOCTYPE html>\n<html><body>Welcome</body></html>", "text/html;charset=UTF-8")
         self._set("page", lambda: effects.Instead(page))
+
+    def say(self, words: str, status: int = 200) -> None:
+        """Do everything, then answer something else."""
+        said = Answer(status, words.encode(), "text/uri-list")
+        self._set("say", lambda: effects.Instead(said))
 
     def restate(self, status: int) -> None:
         """Do everything and answer as ever, but with another status."""
@@ -82,25 +87,37 @@ class Plan:
         """Pause before each piece of the body."""
         self._set("read_slowly", lambda: effects.SlowReader(seconds))
 
+    def meanwhile(self, happen: Callable[[], object]) -> None:
+        """Let something else happen just before the request is looked at."""
+        self._set("meanwhile", lambda: effects.Meanwhile(happen))
+
+    def as_guest(self) -> None:
+        """Take whoever asks for a guest with a session of his own, as a site does where guests may come in."""
+        self._set("as_guest", effects.AsGuest)
+
+    def fill_disk(self, after: int = 0) -> None:
+        """Have no more room when so many bytes of an upload have come; what came before stays (C8 3.8)."""
+        self._set("fill_disk", lambda: effects.DiskFull(after))
+
     def stick(self, status: str) -> None:
         """Show every prearchive row in this status (C8 4.3); `times` counts the looks."""
-        self._set("stick", lambda: effects.Stuck(status))
+        self._set("stick", lambda: effects_on_rows.Stuck(status))
 
     def lose_row(self) -> None:
         """Answer an import as ever, but forget its rows."""
-        self._set("lose_row", effects.LostRow)
+        self._set("lose_row", effects_on_rows.LostRow)
 
     def lose_files(self, count: int = 1) -> None:
         """Answer an import as ever, but let its rows miss so many files (F61)."""
-        self._set("lose_files", lambda: effects.LostFiles(count))
+        self._set("lose_files", lambda: effects_on_rows.LostFiles(count))
 
     def mix_in(self, content: bytes) -> None:
         """Answer an import as ever, but mix the objects of another ZIP into its row (F61)."""
-        self._set("mix_in", lambda: effects.MixedIn(content))
+        self._set("mix_in", lambda: effects_on_rows.MixedIn(content))
 
     def cross_talk(self) -> None:
         """Answer a header dump with that of another session (C8 6)."""
-        self._set("cross_talk", effects.CrossTalk)
+        self._set("cross_talk", effects_on_rows.CrossTalk)
 
     def _set(self, name: str, effect: Callable[[], Effect]) -> None:
         self.name, self.effect = name, effect
@@ -173,5 +190,5 @@ class Faults:
 
 FAULTS = frozenset(
     {"refuse", "fail", "page", "restate", "reset", "answer_early", "lose_answer", "cut_answer", "delay", "read_slowly",
-     "stick", "lose_row", "lose_files", "cross_talk", "late_effect", "mix_in"}
+     "stick", "lose_row", "lose_files", "cross_talk", "late_effect", "mix_in", "say", "as_guest", "fill_disk"}
 )  # fmt: skip

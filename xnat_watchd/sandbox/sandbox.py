@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import file_digest
 from pathlib import Path
+from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Self
 
@@ -41,7 +42,7 @@ class Sandbox:
     """A practice XNAT that keeps what it is given below `data` and listens on loopback.
 
     `users` maps names to passwords; each is a member of each of `projects`. `clock` gives the time as the server sees
-    it, with its zone; without one it is the time of this machine.
+    it, with its zone; without one it is the time of this machine. `tls` may be set before each start.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Sandbox:
         self._server: Server | None = None
         self._control: Control | None = None
         self._seen: list[Seen] = []
+        self.tls: SSLContext | None = None
         self.faults = Faults()
         for project in projects:
             self.add_project(project)
@@ -91,7 +93,7 @@ class Sandbox:
     def start(self) -> Self:
         """Begin to listen."""
         self._site.stopped.clear()
-        self._server = Server(self._application, self.faults, self._port)
+        self._server = Server(self._application, self.faults, self._port, self.tls)
         self._server.start()
         return self
 
@@ -115,6 +117,10 @@ class Sandbox:
         self._control = Control(self, port)
         return self._control.url
 
+    def wait_for_jobs(self) -> None:
+        """Wait until what goes on in the background is done."""
+        self._site.finish()
+
     def __enter__(self) -> Self:
         return self.start()
 
@@ -134,6 +140,11 @@ class Sandbox:
                 self._site.people.append(name)
             if admin:
                 self._site.admins.add(name)
+
+    def forget_logins(self) -> None:
+        """End every login session, as a restart does."""
+        with self._site.lock:
+            self._application.logins.sessions.clear()
 
     def expire(self, name: str, what: str = "password") -> None:
         """Let somebody's `password` expire, or the whole `account` for having been idle too long."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import sys
 from collections.abc import Callable
@@ -122,8 +123,11 @@ class Server(ThreadingHTTPServer):
     daemon_threads = False
     request_queue_size = 128
 
-    def __init__(self, application: Application, faults: Faults, port: int) -> None:
+    def __init__(self, application: Application, faults: Faults, port: int, tls: ssl.SSLContext | None = None) -> None:
         super().__init__((LOOPBACK, port), Handler)
+        self._scheme = "https" if tls else "http"
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.application, self.faults = application, faults
         self.requests: list[Seen] = []
         self.failures: list[BaseException] = []
@@ -134,7 +138,7 @@ class Server(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """The address it listens at."""
-        return f"http://{LOOPBACK}:{self.server_address[1]}"
+        return f"{self._scheme}://{LOOPBACK}:{self.server_address[1]}"
 
     def start(self) -> None:
         """Begin to listen."""

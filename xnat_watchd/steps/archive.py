@@ -18,8 +18,7 @@ def archive(item: Item, tools: Tools) -> Facts:
     """Archive our row, or find that it is done; give the session that proves it."""
     clear_old_places(tools, item.key, item.since)
     sessions = tools.gateway.sessions(item.project, item.uids)
-    ours = next((one for one in sessions if item.place and one.came_from(item.place)), None)
-    if ours is not None:
+    if (ours := _from_our_place(item, sessions)) is not None:
         return _done_already(item, ours, tools)
     joined = next((one for one in sessions if one.id == item.joins), None)
     if item.place and joined is not None and tools.gateway.look(item.place) is None:
@@ -28,7 +27,10 @@ def archive(item: Item, tools: Tools) -> Facts:
         raise Conflict(f"XNAT has this study {len(sessions)} times in the project")
     if item.place is None:
         return _adopted(item, sessions[0] if sessions else None, tools)
-    row = _our_row(item, item.place, tools)
+    row = tools.gateway.look(item.place)
+    if row is None:
+        return _row_gone(item, item.place, tools)
+    row = finished_row(tools, row, item.since)
     if item.kind is Kind.PREARCHIVE:
         _must_be_as_shown(item, row, sessions, tools)
     if sessions:
@@ -69,7 +71,9 @@ def _archive_anew(item: Item, row: Row, tools: Tools) -> Facts:
     facts = Facts(subject=labels.subject, label=labels.session, creates_subject=is_new)
     tools.ledger.studies.note(item, facts, tools.clock.now())
     tools.gateway.archive(row.place, subject, labels.session, join=False, pipelines=rules.trigger_pipelines)
-    session = _archived_from(item, row.place, tools)
+    session = _from_our_place(item, tools.gateway.sessions(item.project, item.uids))
+    if session is None:
+        raise InDoubt("XNAT said that it archived the study, and does not list it yet")
     if session.subject.casefold() != labels.subject.casefold():
         raise Conflict("XNAT filed the study under another subject than it was sent for", detail=session.subject)
     return _proof(item, session, NOTHING, tools)
@@ -130,10 +134,11 @@ def _adopted(item: Item, session: Session | None, tools: Tools) -> Facts:
     return _proof(item, session, None, tools)
 
 
-def _our_row(item: Item, place: Place, tools: Tools) -> Row:
-    row = tools.gateway.look(place)
-    if row is not None:
-        return finished_row(tools, row, item.since)
+def _row_gone(item: Item, place: Place, tools: Tools) -> Facts:
+    """Look in the archive once more: XNAT may have got done with it between our two questions."""
+    ours = _from_our_place(item, tools.gateway.sessions(item.project, item.uids))
+    if ours is not None:
+        return _done_already(item, ours, tools)
     if item.in_doubt and (item.since is None or tools.clock.now() - item.since < tools.gateway.lateness()):
         raise NotYet("the answer was lost, and XNAT may still be archiving it")
     raise Conflict(
@@ -143,12 +148,9 @@ def _our_row(item: Item, place: Place, tools: Tools) -> Row:
     )
 
 
-def _archived_from(item: Item, place: Place, tools: Tools) -> Session:
-    """Find the session by the place that it came from: the answer cannot carry every label (F71, F74)."""
-    for session in tools.gateway.sessions(item.project, item.uids):
-        if session.came_from(place):
-            return session
-    raise InDoubt("XNAT said that it archived the study, and does not list it yet")
+def _from_our_place(item: Item, sessions: Collection[Session]) -> Session | None:
+    """Find the session by the place that it came from: an answer cannot carry every label (F71, F74)."""
+    return next((one for one in sessions if item.place and one.came_from(item.place)), None)
 
 
 def _proof(item: Item, session: Session, before: Before | None, tools: Tools) -> Facts:

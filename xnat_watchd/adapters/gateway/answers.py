@@ -35,6 +35,11 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)  #: names in lower case
 
     @property
+    def is_success(self) -> bool:
+        """Whether the status says so; later servers say 204 too (C8 17.12)."""
+        return 200 <= self.status < 300  # noqa: PLR2004
+
+    @property
     def text(self) -> str:
         """The body as text; JSON comes without a charset and is UTF-8 (F54)."""
         named = _CHARSET.search(self.headers.get("content-type", ""))

@@ -40,7 +40,10 @@ def archive(talk: Conversation, look: Look, place: Place, labels: Labels, option
         query["overwrite"] = "append"
     talk.whoami(probing=False)  # a guest's 404 would look like "archived already"
     call = Call(method="POST", path="/data/services/archive", deed=Deed.ARCHIVE, query=query)
-    answer = talk.act(call, place.project, fine=ELSEWHERE | {FAILED})
+    try:
+        answer = talk.act(call, place.project, fine=ELSEWHERE | {FAILED})
+    except Conflict as error:
+        raise _conflict(error.detail) from None
     if answer.status == FAILED:
         raise _failure(look(place), answer)
 
@@ -58,16 +61,16 @@ def _failure(row: Row | None, answer: Answer) -> WatchdError:
     if row.status.startswith(AT_WORK):  # its own time-out, while the job goes on (C8 5.2)
         return NotYet("XNAT is still archiving", detail=detail)
     if row.status == "CONFLICT":
-        return _conflict(answer)
+        return _conflict(detail)
     if row.status == "ERROR":
         return OnceMore("XNAT cannot archive the session", detail=detail)
     return InDoubt("XNAT failed while archiving", detail=detail)
 
 
-def _conflict(answer: Answer) -> WatchdError:
-    detail = answer.reason
-    if any(words in answer.words for words in BUSY):
+def _conflict(detail: str) -> WatchdError:
+    words = detail.lower()
+    if any(busy in words for busy in BUSY):
         return NotYet("XNAT is still at work on the session of this label", detail=detail)
-    if OTHER_KIND in answer.words:
+    if OTHER_KIND in words:
         return Conflict("XNAT holds this study as another kind of session", detail=detail, advice=MERGE)
     return Conflict("XNAT holds something else under this label", detail=detail)

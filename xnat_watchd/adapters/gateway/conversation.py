@@ -65,13 +65,15 @@ class Conversation:
         return self._judged(self._asked(call), call.deed, project, fine)
 
     def act_once(self, call: Call, project: str) -> Answer:
-        """Ask for a deed that is never asked for twice."""
+        """Ask for a deed that is never asked for twice. What a guest did says itself where it went."""
         try:
             return self._judged(self._logged_in(probing=False).ask(call), call.deed, project, frozenset())
         except SessionLost as lost:
             self.forget()
             if lost.refused:  # by the filter before XNAT's services: nothing was done (C8 1.2)
                 raise Transient(f"the login was lost during {call.deed.value}") from None
+            if lost.answer is not None and lost.answer.is_success:
+                return lost.answer
             raise InDoubt(f"the login was lost during {call.deed.value}") from None
 
     def drop_connection(self) -> None:
@@ -125,7 +127,7 @@ class Conversation:
     def _judged(self, answer: Answer, deed: Deed, project: str, fine: frozenset[int]) -> Answer:
         if answer.status in fine:
             return answer
-        if not 200 <= answer.status < 300:  # noqa: PLR2004
+        if not answer.is_success:
             raise verdict(answer, deed, project, self._server.clock.now())
         if answer.is_page:  # a login page, a set-up page, a proxy's: nothing that we ask has pages (C8 1.3)
             raise Unavailable("a page came where XNAT should answer", advice=A_PAGE, spoke=deed.acts)

@@ -91,18 +91,21 @@ def who(line: Line, now: datetime) -> str:
 def find_dialect(line: Line, now: datetime, before: Dialect | None = None) -> Dialect:
     """Ask for the version: only 1.6 answers at /data/version, the others have buildInfo (F8, C8 2).
 
-    A server that was new is asked for buildInfo first, and as a rule is new still.
+    A server that was new is asked for buildInfo first, and as a rule is new still. Else only a 404 says that it is a
+    newer one: a 1.6 that is taken for one is sent what it files elsewhere.
     """
     if before is not None and not before.is_old:
         said = version(line.ask(_get("/xapi/siteConfig/buildInfo")))
         if _NUMBERS.match(said) and not _is_old(said):
             return Dialect("1.8", said)
     answer = line.ask(_get("/data/version"))
-    said = answer.text.strip() if answer.status == 200 and not answer.is_page else ""  # noqa: PLR2004
-    if answer.status >= 500:  # noqa: PLR2004
+    if answer.status == 404:  # noqa: PLR2004
+        return Dialect("1.8", version(line.ask(_get("/xapi/siteConfig/buildInfo"))))
+    if not answer.is_success:
         raise _as_unavailable(verdict(answer, Deed.READ, "", now))
+    said = answer.text.strip()
     if not _NUMBERS.match(said):
-        said = version(line.ask(_get("/xapi/siteConfig/buildInfo")))
+        raise Unavailable("XNAT does not say its version", advice=A_PAGE)
     return Dialect("1.6" if _is_old(said) else "1.8", said)
 
 

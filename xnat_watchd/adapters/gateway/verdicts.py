@@ -52,6 +52,7 @@ ROW = BUILD | DISCARD
 TOO_LARGE = "Raise the largest body that the proxy before XNAT takes, then `xnat-watchd retry ITEM`."
 NO_IMPORTER = "Ask the XNAT administrator for the DICOM-zip importer, then `xnat-watchd retry ITEM`."
 NO_PROJECT = "Correct the project in the settings or create it in XNAT, then `xnat-watchd retry ITEM`."
+NO_VALUE = "Look in `xnat-watchd show ITEM` for what XNAT refuses, correct it there, then `xnat-watchd retry ITEM`."
 LOOK_THERE = "Look in the destination for what has this label; give another label in the table, or rename it there."
 MERGE = "XNAT makes no MR of a CT session. Ask its administrator to merge by hand what lies in the prearchive."
 NO_SHARE = "Ask an owner of the destination for the role of a member, and whether the source lets its data be shared."
@@ -113,9 +114,9 @@ VERDICTS: tuple[Row, ...] = (
     _row(423, "", ROW, NotYet),  # the same, by its other name
     _row(range(400, 500), "", ROW, OnceMore),  # no right (F28), or the noise of a moment (F62)
     # Subject.
-    _row(403, "", WRITE, OnceMore),  # no right (C8 7.1), or the noise of a moment (F62)
     _row(409, "", WRITE, Conflict),  # the label is another project's (C8 7.1)
-    _row(range(400, 500), "", WRITE, Permanent),  # a value that XNAT does not take (F43), no project (F44)
+    _row(400, " must ", WRITE, Permanent),  # a value that XNAT does not take (F43)
+    _row(range(400, 500), "", WRITE, OnceMore, NO_VALUE),  # no right (C8 7.1), no project (F44), or noise (F62)
     # Shares and roles.
     _row(409, "", SHARE, Conflict, LOOK_THERE),  # there already, or the label is taken (F46, F47, C8 8)
     _row(range(400, 500), "", SHARE, OnceMore, NO_SHARE),  # no right or not there: 403, 404, 417 (F46, F47, C8 8)

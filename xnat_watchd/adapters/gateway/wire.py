@@ -74,9 +74,10 @@ class Call:
 class SessionLost(Exception):
     """XNAT does not know our login session any more (401), or has begun another for a guest (client.md 0.5)."""
 
-    def __init__(self, *, refused: bool) -> None:
+    def __init__(self, *, refused: bool, answer: Answer | None = None) -> None:
         super().__init__()
         self.refused = refused  #: answered with 401, before anything was done
+        self.answer = answer  #: what a guest was told
 
 
 class _Http(requests.Session):
@@ -138,7 +139,10 @@ class Line:
         with _translated(call, self._watch):
             response = self._send(call)
         headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, response.content, headers)
+        answer = Answer(response.status_code, response.content, headers)
+        if self.jsession and self._began_another(response):
+            raise SessionLost(refused=False, answer=answer)
+        return answer
 
     def cookie(self, answer: Answer) -> str:
         """Give the login session that XNAT has begun; some proxies lose the cookie, so the body will do (C8 1.1)."""
@@ -198,11 +202,11 @@ class Line:
                 self._ends = self._clock.monotonic() + _length(one.value or "")
             else:
                 self._http.cookies.set_cookie(one)
-        began = [one.value for one in response.cookies if one.name == "JSESSIONID"]
         if self.jsession and response.status_code == requests.codes.unauthorized:
             raise SessionLost(refused=True)
-        if self.jsession and any(one != self.jsession for one in began):
-            raise SessionLost(refused=False)
+
+    def _began_another(self, response: requests.Response) -> bool:
+        return any(one.name == "JSESSIONID" and one.value != self.jsession for one in response.cookies)
 
     def _check_size(self, response: requests.Response) -> None:
         call = self._call

@@ -40,9 +40,10 @@ class Studies:
 
     # How a study moves.
 
-    def busy(self) -> bool:
-        """Say whether any study is being worked on."""
-        return bool(self._db.row("SELECT 1 FROM studies WHERE standing = ?", Standing.BUSY))
+    def busy(self, project: str = "") -> bool:
+        """Say whether any study is being worked on, or any of this project."""
+        sql = "SELECT 1 FROM studies WHERE standing = ? AND ? IN ('', project)"
+        return bool(self._db.row(sql, Standing.BUSY, project))
 
     def recover(self, now: datetime) -> list[str]:
         """Put what is found busy at start-up in doubt; hold what was found so too often. Gives their names."""
@@ -173,18 +174,21 @@ class Studies:
         return moment(row["due"]) if row else None
 
     def same_refusal(self, item: Item, why: str, *, times: int) -> list[int]:
-        """Give the studies of this project that were held for the same reason one after another.
+        """Give the held studies of this project where study after study has met the same refusal.
 
-        Empty unless the last `times` outcomes in the project were this reason, for as many different studies.
+        Empty unless the last `times` outcomes in the project were this reason, for as many different studies. Those
+        of them that were released since, to be tried again, are not among those given.
         """
         rows = self._db.rows(
-            "SELECT e.study, e.event, e.why FROM events e JOIN studies s ON s.key = e.study WHERE s.project = ?"
-            " AND e.event IN ('advanced', 'finished', 'parked', 'held') ORDER BY e.id DESC LIMIT ?",
+            "SELECT e.study, e.event, e.why, s.standing FROM events e JOIN studies s ON s.key = e.study"
+            " WHERE s.project = ? AND e.event IN ('advanced', 'finished', 'parked', 'held') ORDER BY e.id DESC LIMIT ?",
             item.project,
             times,
         )
-        held = {row["study"] for row in rows if row["event"] == Event.HELD and row["why"] == why}
-        return sorted(held) if len(held) == times else []
+        refused = {row["study"]: row["standing"] for row in rows if row["event"] == Event.HELD and row["why"] == why}
+        if len(refused) < times:
+            return []
+        return sorted(study for study, standing in refused.items() if standing == Standing.HELD)
 
     # What a study holds, and where it was sent.
 

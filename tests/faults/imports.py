@@ -1,0 +1,266 @@
+"""Faults of an import, and of the row that should come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cache, partial
+
+from tests.faults.fault import IMPORT, NEW, OLD, Fault, Zips, a_study, large
+from tests.faults.scene import Scene, Setting
+from xnat_watchd.sandbox.samples import THADDAEUS, Member, study, write_zip
+
+MIB = 1 << 20
+HALF = 600  #: bytes of a small upload: the first of its two files, and a part of the second
+PLACE = "/data/prearchive/projects/P1/20260101_000010000/{}\r\n"
+BROKE = "postponed: the connection to XNAT broke"
+TORN = f"{BROKE}( in the middle of the upload)?"
+STILL = "postponed: the answer was lost, and what was sent may still appear"
+AGAIN = "postponed: XNAT did not keep every image; sent again"
+LEFT_OUT = "held: XNAT leaves out 1 series of images every time"
+ELSEWHERE = "held: XNAT put the upload elsewhere than we asked"
+
+
+def early(status: int, scene: Scene, number: int) -> None:
+    scene.on(number).answer_early(status, reads_on=True)
+
+
+def sending_stopped_at_once(scene: Scene) -> None:
+    assert scene.sent_at_once < 16 * MIB
+
+
+def asked_once(scene: Scene) -> None:
+    assert scene.count(IMPORT) == 1
+
+
+def says(words: str, scene: Scene, number: int) -> None:
+    scene.on(number).say(words)
+
+
+def refused(status: int, scene: Scene, number: int) -> None:
+    scene.on(number).refuse(status, "Session already exists with matching files.")
+
+
+def always_fewer(scene: Scene, _: int) -> None:
+    scene.always("POST", "/data/services/import").lose_files()
+
+
+@cache
+def somebody_else() -> list[Member]:
+    return study(77, patient=THADDAEUS, images=2, pixels=(4, 4))
+
+
+def mixed(scene: Scene, number: int) -> None:
+    path = write_zip(scene.root / "other.zip", somebody_else())
+    scene.on(number).mix_in(path.read_bytes())
+
+
+def with_series(*modalities: str, images: int = 2) -> Callable[[], Zips]:
+    return lambda: {"1.zip": a_study(1, images, modalities)}
+
+
+def noted_as_left_out(scene: Scene) -> None:
+    delivery = scene.station.ledger.views.delivery(1)
+    assert delivery is not None
+    assert [one["left_out"] for one in delivery["studies"][0]["series"] if one["modality"] == "SR"] == [1]
+
+
+IMPORTS = (
+    Fault(
+        name="reset in mid-body, and nothing kept",
+        at=IMPORT,
+        dialects=OLD,
+        zips=large,
+        strike=lambda scene, number: scene.on(number).reset(after=8 * MIB),
+        told=[TORN, STILL],
+    ),
+    Fault(
+        name="reset in mid-body, and the first files kept",
+        at=IMPORT,
+        dialects=NEW,
+        zips=large,
+        strike=lambda scene, number: scene.on(number).reset(after=8 * MIB),
+        told=[TORN, "postponed: XNAT is at work on it .RECEIVING.", AGAIN],
+    ),
+    Fault(
+        name="import done a minute after its answer was lost",
+        at=IMPORT,
+        strike=lambda scene, number: scene.later(scene.on(number), minutes=1),
+        told=[BROKE, STILL],
+    ),
+    Fault(
+        name="import done half an hour after its answer was lost",
+        at=IMPORT,
+        dialects=OLD,
+        setting=Setting(server={"read_timeout": 3600.0}, deadline=timedelta(hours=2)),
+        strike=lambda scene, number: scene.later(scene.on(number), minutes=30),
+        told=[BROKE, STILL],
+    ),
+    Fault(
+        name="413 while we still send",
+        at=IMPORT,
+        zips=large,
+        strike=partial(early, 413),
+        told=["held: XNAT answered 413 to the upload in project P1"],
+        held=True,
+        leaves={},
+        look=sending_stopped_at_once,
+    ),
+    Fault(
+        name="401 while we still send",
+        at=IMPORT,
+        zips=large,
+        strike=partial(early, 401),
+        told=["postponed: the login was lost during the upload"],
+        look=sending_stopped_at_once,
+    ),
+    Fault(
+        name="slow reader",
+        at=IMPORT,
+        zips=large,
+        setting=Setting(slowest_piece=1.5, server={"connect_timeout": 1.5}),
+        strike=lambda scene, number: scene.on(number).read_slowly(0.1),
+        look=asked_once,
+    ),
+    Fault(
+        name="stalled reader",
+        at=IMPORT,
+        zips=large,
+        setting=Setting(slowest_piece=0.5, server={"connect_timeout": 0.5}),
+        strike=lambda scene, number: scene.on(number).read_slowly(600),
+        told=[TORN, STILL],
+    ),
+    Fault(
+        name="import answer with two lines",
+        at=IMPORT,
+        strike=partial(says, PLACE.format("ours") + PLACE.format("and-another")),
+        told=[ELSEWHERE],
+        held=True,
+        leaves={"prearchive": 2},
+        look=asked_once,
+    ),
+    Fault(
+        name="import answer empty",
+        at=IMPORT,
+        strike=partial(says, ""),
+        told=["postponed: XNAT took the upload and made nothing of it"],
+    ),
+    Fault(
+        name="import answer of another place",
+        at=IMPORT,
+        strike=partial(says, PLACE.format("another")),
+        told=[ELSEWHERE],
+        held=True,
+        leaves={"prearchive": 2},
+        look=asked_once,
+    ),
+    Fault(
+        name="import put into Unassigned",
+        at=IMPORT,
+        dialects=NEW,
+        strike=lambda scene, number: scene.on(number).meanwhile(lambda: scene.xnat.grant("tech", "P1", None)),
+        told=["held: XNAT put the upload into Unassigned"],
+        held=True,
+        leaves={"unassigned": 2},
+        look=asked_once,
+    ),
+    Fault(
+        name="fewer files than sent",
+        at=IMPORT,
+        strike=lambda scene, number: scene.on(number).lose_files(),
+        told=[AGAIN],
+    ),
+    Fault(
+        name="fewer files than sent, for ever",
+        strike=always_fewer,
+        told=[AGAIN, "held: gave up after 20 attempts: XNAT did not keep every image; sent again"],
+        held=True,
+        leaves={},
+    ),
+    Fault(
+        name="a whole series of images lost, for ever",
+        zips=with_series("MR", "MR", images=1),
+        strike=always_fewer,
+        told=[AGAIN, LEFT_OUT],
+        held=True,
+        leaves={},
+    ),
+    Fault(
+        name="import answered, and nothing kept",
+        at=IMPORT,
+        strike=lambda scene, number: scene.on(number).lose_row(),
+        told=["postponed: XNAT took it and does not list it yet", STILL],
+    ),
+    Fault(
+        name="files of another study mixed in",
+        at=IMPORT,
+        strike=mixed,
+        told=["postponed: files of another import lie among ours in the prearchive; sent again to a new place"],
+        leaves={"archive": 2, "prearchive": 4},  # the mixed row is for a person
+    ),
+    Fault(
+        name="image series left out",
+        setting=Setting(options={"left_out_series": "CT"}),
+        zips=with_series("MR", "CT"),
+        told=[AGAIN, LEFT_OUT],
+        held=True,
+        leaves={},
+    ),
+    Fault(
+        name="report series left out",
+        setting=Setting(options={"left_out_series": "SR"}),
+        zips=with_series("MR", "SR"),
+        told=[AGAIN],
+        leaves={"archive": 2},
+        look=noted_as_left_out,
+    ),
+    Fault(
+        name="site that remaps UIDs",
+        dialects=NEW,
+        setting=Setting(options={"remaps_uids": True}),
+        leaves={"archive": 2},
+        look=asked_once,
+    ),
+    Fault(name="auto-archive project", setting=Setting(code=4)),
+    Fault(
+        name="auto-archive project that archives anyway",
+        dialects=NEW,
+        setting=Setting(code=4, options={"archives_anyway": True}),
+        told=["postponed: XNAT has archived the upload by itself"],
+        look=asked_once,
+    ),
+    Fault(
+        name="disk full at the server for one import",
+        at=IMPORT,
+        dialects=OLD,
+        strike=lambda scene, number: scene.on(number).fill_disk(after=HALF),
+        told=["postponed: XNAT answered 500 to the upload in project P1", STILL],
+    ),
+    Fault(
+        name="disk full at the server after half an import",
+        at=IMPORT,
+        dialects=NEW,
+        strike=lambda scene, number: scene.on(number).fill_disk(after=HALF),
+        told=["postponed: XNAT answered 400 to the upload in project P1"],
+    ),
+    Fault(
+        name="half an import left as ERROR",
+        at=IMPORT,
+        dialects=NEW,
+        setting=Setting(options={"marks_failed_imports": True}),
+        strike=lambda scene, number: scene.on(number).fill_disk(after=HALF),
+        told=["postponed: XNAT answered 400 to the upload in project P1"],
+    ),
+    Fault(
+        name="409 to an import",
+        at=IMPORT,
+        strike=partial(refused, 409),
+        told=["postponed: XNAT answered 409 to the upload in project P1", STILL],
+    ),
+    Fault(
+        name="423 to an import",
+        at=IMPORT,
+        strike=partial(refused, 423),
+        told=["postponed: XNAT answered 423 to the upload in project P1", STILL],
+    ),
+)
