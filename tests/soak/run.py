@@ -210,7 +210,9 @@ class Soak:
         with self._service() as service:
             before, since = "", time.monotonic()
             while not self._rests(status := self._status()):
-                now = json.dumps([status["deliveries"], status["studies"], self._under_way()])
+                now = json.dumps(
+                    [status["deliveries"], {step: sum(n.values()) for step, n in status["studies"].items()}]
+                )
                 if now != before:
                     before, since = now, time.monotonic()
                     self._tell(now)
