@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dicom import instance
+from tests.dicom import instance, sop_uid
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.others import beside_others
 from tests.station import Station, Time, zipped
@@ -51,3 +51,24 @@ def test_a_series_of_another_kind_than_the_archived_session_is_held_with_what_to
         station.run()
         assert station.standings() == [("1.1", "complete", "done"), ("2.1", "uploaded", "held")]
         assert "merge by hand" in next(one["advice"] for one in station.ledger.views.attention())
+
+
+def test_a_row_that_xnat_cannot_build_is_removed_and_sent_again(quick_path: Path) -> None:
+    with beside_others(quick_path, "1.8", ProjectRules) as (xnat, _, station):
+        xnat.faults.on("POST", "/data/services/import").lose_files(1)  # all that there are
+        station.drop("scan.zip", zipped([("1.dcm", instance())]))
+        station.run()
+        xnat.faults.check()
+        assert station.standings() == [("1.1", "complete", "done")]
+        assert [(one.where, one.sop_uid) for one in xnat.instances()] == [("archive", sop_uid(1, 1, 1))]
+
+
+@pytest.mark.parametrize("status", [400, 403, 429, 200])
+def test_an_old_xnat_is_not_taken_for_a_newer_one_when_its_version_is_not_told(quick_path: Path, status: int) -> None:
+    with beside_others(quick_path, "1.6", ProjectRules) as (xnat, _, station):
+        plan = xnat.faults.on("GET", "/data/version")
+        plan.page() if status == 200 else plan.refuse(status)
+        station.drop("scan.zip", zipped([("1.dcm", instance())]))
+        station.run()
+        xnat.faults.check()
+        assert [(one.where, one.sop_uid) for one in xnat.instances()] == [("archive", sop_uid(1, 1, 1))]

@@ -210,7 +210,9 @@ class Soak:
         with self._service() as service:
             before, since = "", time.monotonic()
             while not self._rests(status := self._status()):
-                now = json.dumps([status["deliveries"], status["studies"], self._under_way()])
+                now = json.dumps(
+                    [status["deliveries"], {step: sum(n.values()) for step, n in status["studies"].items()}]
+                )
                 if now != before:
                     before, since = now, time.monotonic()
                     self._tell(now)
@@ -224,9 +226,10 @@ class Soak:
 
     def _rests(self, status: dict[str, Any]) -> bool:
         """Say whether all that lies in work belongs to what people must decide, and nothing more is to be taken."""
-        held = {one["item"].partition(".")[0] for one in status["attention"]}
+        to_take = any((self._root / "drop").glob("*.zip"))  # first: what is taken meanwhile is seen in work
         lying = {path.name.partition(".")[0] for path in (self._root / "work").glob("*.zip")}
-        return not self._to_retry(status) and lying <= held and not any((self._root / "drop").glob("*.zip"))
+        held = {one["item"].partition(".")[0] for one in status["attention"]}
+        return not to_take and lying <= held and not self._to_retry(status)
 
     def _to_retry(self, status: dict[str, Any]) -> list[dict[str, str]]:
         held = [one for one in status["attention"] if "." in one["item"] and not DAMAGED.search(one["why"])]

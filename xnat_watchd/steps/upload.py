@@ -189,10 +189,7 @@ def _new_place(item: Item, tools: Tools) -> Place:
 
 
 def _judged(item: Item, row: Row, tools: Tools) -> Facts:
-    if row.status == "ERROR":
-        tools.gateway.build(row.place)
-    sent = tools.ledger.studies.series(item, at_place=True)
-    verdict = judge(sent, tools.gateway.holding(row.place), item.uids)
+    verdict = _verdict(item, row, tools)
     if isinstance(verdict, Whole):
         return _proof(item, row, verdict.uid, tools)
     if isinstance(verdict, LeftOut) and verdict.series <= item.missing_before:
@@ -202,6 +199,19 @@ def _judged(item: Item, row: Row, tools: Tools) -> Facts:
             note=_left_out_note(verdict.series),
         )  # fmt: skip
     raise _given_up(item, row, verdict, tools)
+
+
+def _verdict(item: Item, row: Row, tools: Tools) -> Verdict:
+    """Compare, where XNAT has made a session of it; what it cannot build although it was asked to is not whole."""
+    if row.status == "ERROR":
+        tools.gateway.build(row.place)
+    sent = tools.ledger.studies.series(item, at_place=True)
+    try:
+        return judge(sent, tools.gateway.holding(row.place), item.uids)
+    except NotYet:
+        if row.status == "ERROR" and (built := tools.gateway.look(row.place)) and built.status == "ERROR":
+            return Short(sum(one.count for one in sent.values()), frozenset())
+        raise
 
 
 def _proof(item: Item, row: Row, uid: str, tools: Tools) -> Facts:
