@@ -14,7 +14,7 @@ from pathlib import Path
 
 from xnat_watchd.adapters.ledger import open_database
 from xnat_watchd.adapters.mounts import file_system, is_remote
-from xnat_watchd.core.errors import Refusal
+from xnat_watchd.core.errors import WatchdError
 from xnat_watchd.settings import Settings
 from xnat_watchd.status import Exit
 
@@ -143,7 +143,7 @@ def _ledger(path: Path) -> Check:
         return ok("ledger", f"{path} will be made by the first run")
     try:
         open_database(path, read_only=True).close()
-    except Refusal as refused:
+    except WatchdError as refused:
         return error("ledger", str(refused), refused.advice)
     return ok("ledger", f"{path} is sound")
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
-from xnat_watchd.core.errors import NoRoom, Refusal
+from xnat_watchd.core.errors import NoRoom, Refusal, Transient
 
 VERSION = 1  #: of the schema, kept in the file as `user_version`
 APPLICATION = 0x584E5744  #: "XNWD", kept in the file as `application_id`
+MODE = 0o600  #: it holds patients' names, and the folder around it may be open to a group
 
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE})
+_PASSING = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+"""What is the disk's trouble and not the ledger's. A full disk is said as either of the last two."""
+
+WAIT = "Free some space on its disk, or end what else uses it; systemd starts the service again by itself."
 
 
 class Database:
@@ -63,18 +70,49 @@ class Database:
 
 
 def open_database(path: Path, *, read_only: bool = False) -> Database:
-    """Open the ledger, make it if there is none, upgrade it if it is older; `Refusal` when it cannot be trusted."""
+    """Open the ledger, make it if there is none, upgrade it if it is older.
+
+    `Refusal` when it cannot be trusted; `Transient` when a full disk or another program keeps it from us just now.
+    """
     try:
+        if not read_only:
+            _keep_for_us(path)
         connection = _connect(path, read_only=read_only)
         if not read_only:
             _prepare(connection)
         _check(connection, path)
     except sqlite3.Error as error:
+        # The low byte is the kind; the rest of the number says where it happened (sqlite.org/rescode.html).
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
+            raise Transient(f"the ledger {path} cannot be used just now ({error})", advice=WAIT) from error
         raise Refusal(
             f"the ledger {path} cannot be used ({error})",
             advice="Restore it from a backup; see 'When the ledger is damaged' in the README. Do not delete it.",
         ) from error
     return Database(connection)
+
+
+def _keep_for_us(path: Path) -> None:
+    """Make the ledger's file, or close one that is open to others. What SQLite puts beside it gets the same mode.
+
+    A file that is there is never opened and closed here: that would let go of every lock on it that this process
+    has (sqlite.org/howtocorrupt.html 2.2).
+    """
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE))
+    except FileExistsError:
+        for file in (path, *(path.with_name(path.name + ending) for ending in ("-wal", "-shm"))):
+            with suppress(FileNotFoundError, PermissionError):  # none there, or not ours to change
+                file.chmod(MODE)
+    except OSError as error:
+        raise _unmakeable(path, error) from None
+
+
+def _unmakeable(path: Path, error: OSError) -> Refusal | Transient:
+    said = f"the ledger {path} cannot be made: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Transient(said, advice=WAIT)
+    return Refusal(said, advice="Correct `path` in [ledger], or let the service's user write there.")
 
 
 def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
