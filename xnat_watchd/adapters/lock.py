@@ -10,6 +10,8 @@ from typing import Self
 
 from xnat_watchd.core.errors import Refusal
 
+AS_SERVICE = "It is for the service's own user: put `sudo -u xnat-watchd` in front, or choose a root of your own."
+
 
 class Lock:
     """Hold the root's lock for as long as the `with` block lasts; `Refusal` when another process has it."""
@@ -19,7 +21,10 @@ class Lock:
         self._handle: int | None = None
 
     def __enter__(self) -> Self:
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            handle = os.open(self._path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except PermissionError:
+            raise Refusal(f"{self._path}: this user may not work here", advice=AS_SERVICE) from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
