@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from tests.whole.systemd.machine import Machine, cached, outside, until
 from xnat_watchd.sandbox import Sandbox
@@ -26,6 +27,8 @@ UNIT, DROP_INS = "xnat-watchd.service", "/etc/systemd/system/xnat-watchd.service
 CONFIGURATION = "/etc/xnat-watchd/config.toml"
 TECH, OUTSIDER = "alice", "bob"
 """Somebody who may drop files, and somebody who may not."""
+USER, PASSWORD, ROTATED = "tech", "nobody-knows-7431", "nobody-guesses-2095"
+"""The account on XNAT, and a later password of it."""
 
 
 def wheels(folder: Path, version: str) -> None:
@@ -69,6 +72,7 @@ class Service:
     machine: Machine
     xnat: Sandbox
     cursor: str
+    later: list[timedelta]  #: by how much the server's clock is ahead
     heard: list[str] = field(default_factory=list)  #: what was shown to people
 
     def configure(self, **more: dict[str, Any]) -> None:
@@ -84,10 +88,34 @@ class Service:
                 text = _edited(text, section, key, value)
         self.machine.write(CONFIGURATION, text)
 
-    def log_in(self) -> None:
+    def leave_login(self) -> None:
         """Leave the login where systemd looks for it."""
-        self.machine.write("/etc/credstore/xnat_user", "tech\n", mode=0o600)
-        self.machine.write("/etc/credstore/xnat_password", "secret\n", mode=0o600)
+        self.machine.write("/etc/credstore/xnat_user", f"{USER}\n", mode=0o600)
+        self.machine.write("/etc/credstore/xnat_password", f"{PASSWORD}\n", mode=0o600)
+
+    def take_login_away(self) -> None:
+        """Leave no login where systemd looks for one."""
+        self.machine.run("rm", "/etc/credstore/xnat_user", "/etc/credstore/xnat_password")
+
+    def says(self, *words: str, typed: str = "", user: str = "root", expect: int = 0) -> str:
+        """Run one of our commands, and give all that it prints."""
+        done = self.machine.run("xnat-watchd", *words, typed=typed, user=user, check=False)
+        self.heard += [done.stdout, done.stderr]
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def log_in(self, password: str = "", *words: str) -> str:
+        """Have the administrator type user and password."""
+        return self.says("login", *words, typed=f"{USER}\n{password or PASSWORD}\n")
+
+    def rotate_password(self) -> None:
+        """Change the password in XNAT."""
+        self.xnat.add_user(USER, ROTATED)
+        self.xnat.grant(USER, "P1", "member")
+
+    def of_process(self, what: str) -> str:
+        """Give a file of /proc about the daemon: its `environ` or `cmdline`."""
+        return self.machine.says("cat", f"/proc/{self.shows('MainPID')}/{what}")
 
     def drop_in(self, *lines: str) -> None:
         """Change the unit as `systemctl edit` does."""
@@ -163,9 +191,27 @@ class Service:
         return sorted((one.sop_uid, one.where) for one in self.xnat.instances())
 
     def check_privacy(self) -> None:
-        """Fail where a patient shows in what people and the journal were told."""
-        everything = "\n".join([self.journal("--output=json"), self.shows("StatusText"), *self.heard]).lower()
-        assert not [canary for canary in CANARIES if canary.lower() in everything]
+        """Fail where a patient or a secret shows in what people or the journal of the whole machine were told."""
+        everything = "\n".join([*self.whole_journal(), self.shows("StatusText"), *self.heard]).lower()
+        secrets = (PASSWORD, ROTATED, *self._tokens())
+        assert not [canary for canary in (*CANARIES, *secrets) if canary.lower() in everything]
+
+    def whole_journal(self) -> Iterator[str]:
+        """Give every field of every entry since this test began, whoever made it."""
+        self.machine.run("journalctl", "--sync")
+        words = ("--output=json", "--all", "--no-pager", f"--after-cursor={self.cursor}")
+        for line in self.machine.says("journalctl", *words).splitlines():
+            for value in json.loads(line).values():  # what is no text comes as its bytes, several of a name as a list
+                yield bytes(value).decode(errors="replace") if _is_bytes(value) else str(value)
+
+    def _tokens(self) -> list[str]:
+        """Give the secrets that lie in the service's own file."""
+        kept = self.machine.path("/var/lib/xnat-watchd/credentials.json")
+        return [one["password"] for one in json.loads(kept.read_text())["servers"].values()] if kept.exists() else []
+
+
+def _is_bytes(value: object) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(isinstance(one, int) for one in value)
 
 
 def _edited(text: str, section: str, key: str, value: object) -> str:
