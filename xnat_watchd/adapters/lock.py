@@ -8,13 +8,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from xnat_watchd.core.errors import Refusal
+from xnat_watchd.core.errors import Refusal, Transient
 
 AS_SERVICE = "It is for the service's own user: put `sudo -u xnat-watchd` in front, or choose a root of your own."
 
 
 class Lock:
-    """Hold the root's lock for as long as the `with` block lasts; `Refusal` when another process has it."""
+    """Hold the root's lock for as long as the `with` block lasts.
+
+    `Transient` while another process has it: a service that comes up meanwhile is started again by systemd.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,7 +32,7 @@ class Lock:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
-            raise Refusal(
+            raise Transient(
                 f"another xnat-watchd works on this root already ({self._path})",
                 advice="`xnat-watchd status` shows what it does. Stop it first, or give this one a root of its own.",
             ) from None

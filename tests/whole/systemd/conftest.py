@@ -14,7 +14,7 @@ import pytest
 
 from tests.whole.systemd import service as services
 from tests.whole.systemd.machine import Machine, booted, built_root, obstacle
-from tests.whole.systemd.service import DROP_INS, OUTSIDER, PASSWORD, TECH, USER, Service
+from tests.whole.systemd.service import CONFIGURATION, DROP_INS, OUTSIDER, PASSWORD, TECH, UNIT_FILE, USER, Service
 from xnat_watchd import __version__
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.sandbox.options import Options
@@ -55,8 +55,14 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         yield machine
 
 
+@pytest.fixture(scope="session")
+def installed(machine: Machine) -> dict[str, str]:
+    """Give what `install` has placed and a test may change."""
+    return _installed(machine)
+
+
 @pytest.fixture
-def service(machine: Machine, tmp_path: Path) -> Iterator[Service]:
+def service(machine: Machine, installed: dict[str, str], tmp_path: Path) -> Iterator[Service]:
     """Give a service without a past, for a practice XNAT of its own; it is configured and does not run yet."""
     cursor = machine.says("journalctl", "--lines=0", "--show-cursor", "--quiet").removeprefix("-- cursor: ")
     # The row of a broken upload says so, as on servers of 2026; with older ones we wait two minutes for more.
@@ -71,13 +77,21 @@ def service(machine: Machine, tmp_path: Path) -> Iterator[Service]:
             service.systemctl("stop", check=False)
             service.check_privacy()
     finally:
-        _forget(machine)
+        _forget(machine, installed)
 
 
-def _forget(machine: Machine) -> None:
+def _installed(machine: Machine) -> dict[str, str]:
+    files = {name: machine.path(name) for name in (CONFIGURATION, UNIT_FILE)}
+    return {name: path.read_text() if path.exists() else "" for name, path in files.items()}
+
+
+def _forget(machine: Machine, installed: dict[str, str]) -> None:
     """Leave the machine as it was before the first start."""
     machine.run("systemctl", "disable", "--now", "--quiet", "xnat-watchd", check=False)
     machine.run("systemctl", "reset-failed", "xnat-watchd", check=False)
     theirs = "/var/lib/xnat-watchd/* /srv/xnat/*/* /srv/xnat/ledger* /srv/xnat/credentials*"
-    machine.run("sh", "-c", f"rm -rf {DROP_INS} {theirs} /etc/credstore/* /etc/xnat-watchd /run/xnat-watchd")
-    machine.run("/opt/xnat-watchd/bin/xnat-watchd", "install")
+    machine.run("sh", "-c", f"rm -rf {DROP_INS} {theirs} /etc/credstore/* /run/xnat-watchd")
+    machine.write(CONFIGURATION, installed[CONFIGURATION])
+    machine.run("systemctl", "daemon-reload")
+    if _installed(machine) != installed:
+        machine.run("/opt/xnat-watchd/bin/xnat-watchd", "install")

@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from tests.whole.systemd.machine import Machine, cached, outside, until
 from xnat_watchd.sandbox import Sandbox
@@ -24,6 +24,7 @@ REPOSITORY = Path(__file__).parents[3]
 BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "xnat_watchd", "config", "systemd")
 WHEELS = "/wheels"
 UNIT, DROP_INS = "xnat-watchd.service", "/etc/systemd/system/xnat-watchd.service.d"
+UNIT_FILE = f"/usr/local/lib/systemd/system/{UNIT}"
 CONFIGURATION = "/etc/xnat-watchd/config.toml"
 TECH, OUTSIDER = "alice", "bob"
 """Somebody who may drop files, and somebody who may not."""
@@ -168,12 +169,19 @@ class Service:
         uploads: list[dict[str, int]] = self.picture()["daemon"]["uploads"]
         return uploads
 
-    def journal(self, *words: str) -> str:
-        """Give what this test's service has told the journal."""
+    def journal(self, priority: int = 7) -> str:
+        """Give what this test's service, and systemd about it, have told the journal: up to a priority of syslog's."""
+        ours = [one for one in self.entries() if UNIT in (one.get("_SYSTEMD_UNIT"), one.get("UNIT"))]
+        return "\n".join(_text(one["MESSAGE"]) for one in ours if int(str(one.get("PRIORITY", 6))) <= priority)
+
+    def entries(self) -> list[dict[str, object]]:
+        """Give every entry of the machine's journal since this test began.
+
+        They are chosen here: after a cursor, systemd 252 passes over the first entry that matches.
+        """
         self.machine.run("journalctl", "--sync")
-        return self.machine.says(
-            "journalctl", f"--after-cursor={self.cursor}", "--unit=xnat-watchd", "--output=cat", "--no-pager", *words
-        )
+        words = ("--output=json", "--all", "--no-pager", f"--after-cursor={self.cursor}")
+        return [json.loads(line) for line in self.machine.says("journalctl", *words).splitlines()]
 
     def finished(self) -> list[str]:
         """Give the names of the ZIPs that are done."""
@@ -192,17 +200,10 @@ class Service:
 
     def check_privacy(self) -> None:
         """Fail where a patient or a secret shows in what people or the journal of the whole machine were told."""
-        everything = "\n".join([*self.whole_journal(), self.shows("StatusText"), *self.heard]).lower()
+        told = [_text(value) for entry in self.entries() for value in entry.values()]
+        everything = "\n".join([*told, self.shows("StatusText"), *self.heard]).lower()
         secrets = (PASSWORD, ROTATED, *self._tokens())
         assert not [canary for canary in (*CANARIES, *secrets) if canary.lower() in everything]
-
-    def whole_journal(self) -> Iterator[str]:
-        """Give every field of every entry since this test began, whoever made it."""
-        self.machine.run("journalctl", "--sync")
-        words = ("--output=json", "--all", "--no-pager", f"--after-cursor={self.cursor}")
-        for line in self.machine.says("journalctl", *words).splitlines():
-            for value in json.loads(line).values():  # what is no text comes as its bytes, several of a name as a list
-                yield bytes(value).decode(errors="replace") if _is_bytes(value) else str(value)
 
     def _tokens(self) -> list[str]:
         """Give the secrets that lie in the service's own file."""
@@ -210,8 +211,11 @@ class Service:
         return [one["password"] for one in json.loads(kept.read_text())["servers"].values()] if kept.exists() else []
 
 
-def _is_bytes(value: object) -> TypeGuard[list[int]]:
-    return isinstance(value, list) and all(isinstance(one, int) for one in value)
+def _text(value: object) -> str:
+    """Give a field's text; one that is no text comes as its bytes, and several of one name as a list."""
+    if isinstance(value, list) and all(isinstance(one, int) for one in value):
+        return bytes(value).decode(errors="replace")
+    return str(value)
 
 
 def _edited(text: str, section: str, key: str, value: object) -> str:

@@ -189,7 +189,8 @@ def test_with_a_wrong_configuration_it_says_so_and_is_not_started_again(service:
     service.configure(pipeline={"workers": 99})
     assert service.systemctl("start", check=False).returncode != 0
     assert service.is_(ActiveState="failed", ExecMainStatus="78", NRestarts="0")
-    assert "workers" in service.journal()
+    assert "[pipeline] workers" in service.journal(priority=3)
+    assert "[pipeline] workers" in service.systemctl("status", check=False).stdout
 
 
 def test_a_full_disk_is_no_end_and_room_is_cure_enough(service: Service) -> None:
