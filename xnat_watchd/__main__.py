@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
+from xnat_watchd.adapters import journal
 from xnat_watchd.cli import commands
 from xnat_watchd.cli.screen import plain
-from xnat_watchd.core.errors import AuthRefused, Occupied, Refusal, Unavailable, Unrecordable, WatchdError
+from xnat_watchd.core.errors import AuthRefused, Occupied, Refusal, Transient, Unavailable, Unrecordable, WatchdError
 from xnat_watchd.status import Exit
 
 
@@ -15,7 +17,8 @@ def main() -> None:
     try:
         commands(prog_name="xnat-watchd")
     except (WatchdError, Unrecordable) as error:
-        sys.stderr.write(f"{plain(error)}\n{plain(error.advice)}\n")
+        mark = journal.mark("error", sys.stderr, os.environ)
+        sys.stderr.write(f"{mark}{plain(error)}\n{mark}{plain(error.advice)}\n")
         sys.exit(_code(error))
 
 
@@ -29,6 +32,8 @@ def _code(error: WatchdError | Unrecordable) -> Exit:
             return Exit.LOGIN
         case Unavailable():
             return Exit.UNAVAILABLE
+        case Transient():
+            return Exit.WAITING
         case _:
             return Exit.ATTENTION
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from xnat_watchd.adapters.ledger import open_database
 from xnat_watchd.adapters.mounts import file_system, is_remote
-from xnat_watchd.core.errors import Refusal
+from xnat_watchd.adapters.watcher import Watcher
+from xnat_watchd.core.errors import WatchdError
 from xnat_watchd.settings import Settings
 from xnat_watchd.status import Exit
 
@@ -143,7 +144,7 @@ def _ledger(path: Path) -> Check:
         return ok("ledger", f"{path} will be made by the first run")
     try:
         open_database(path, read_only=True).close()
-    except Refusal as refused:
+    except WatchdError as refused:
         return error("ledger", str(refused), refused.advice)
     return ok("ledger", f"{path} is sound")
 
@@ -158,8 +159,19 @@ def _hints(settings: Settings) -> Check:
         return unknown(
             what, "the kernel's limit cannot be read here", "Nothing to do: the service says if it has none."
         )
+    if why := _no_hints(drop):
+        advice = "Nothing to do for now: the folder is looked into every few seconds (`intake.poll_every`)."
+        return warning(what, f"the kernel gives none: {why}", advice)
     folders = 1 + sum(len(below) for _, below, _ in os.walk(drop))
     if folders > watches // 2:
         advice = "Raise fs.inotify.max_user_watches with sysctl."
         return warning(what, f"{folders} folders to watch, and {watches} watches for all programs of a user", advice)
     return ok(what, f"{folders} folder{'s' if folders != 1 else ''} to watch, of {watches} that are possible")
+
+
+def _no_hints(drop: Path) -> str:
+    """Say why the kernel gives no hints, or nothing where it does: tried, since its limits are for all of a user."""
+    watcher = Watcher(drop, lambda: None, mode="events")
+    watcher.start()
+    watcher.stop()
+    return watcher.why

@@ -116,7 +116,7 @@ def sentence(picture: Snapshot) -> str:
     for counts in picture["studies"].values():
         total.update(counts)
     under_way = sum(total[name] for name in ("ready", "busy", "waiting"))
-    gate = "" if picture["gate"]["open"] else f"; waiting for XNAT: {picture['gate']['why']}"
+    gate = "" if picture["gate"]["open"] else f"; waiting for XNAT: {_why(picture['gate'])}"
     paused = "".join(f"; {one['of']} paused" for one in picture.get("paused", ()))
     first = "".join(f"; {one['why']}" for one in picture["attention"] if not one["item"][:1].isdigit())
     return f"{under_way} under way, {total['held']} held, {total['done']} complete{_rows(picture)}{paused}{gate}{first}"
@@ -128,6 +128,11 @@ def _rows(picture: Snapshot) -> str:
         total.update(one["rows"])
     told = ", ".join(f"{count} {state}" for state, count in total.items())
     return f"; share rows: {told}" if told else ""
+
+
+def _why(gate: dict[str, Any]) -> str:
+    """Say why a gate is shut, and what to type where only a person can open it."""
+    return f"{gate['why']}. {gate['advice']}" if gate["login"] else str(gate["why"])
 
 
 # -- for everybody -----------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ import pytest
 
 import xnat_watchd
 from xnat_watchd.adapters import journal
+from xnat_watchd.adapters.journal import mark
 from xnat_watchd.adapters.logs import EVENTS, FACTS, Format, UnknownFact, configure
 from xnat_watchd.core.errors import Conflict
 from xnat_watchd.core.ports import Log
@@ -246,6 +247,12 @@ def test_a_stream_that_the_journal_does_not_read_gets_lines(
         configure(stream=another, journal_socket=tmp_path / "journal").info("daemon.ready")
         another.seek(0)
         assert "event=daemon.ready" in another.read()
+
+
+def test_a_last_word_has_its_priority_only_where_the_journal_reads_it(stderr: TextIO, tmp_path: Path) -> None:
+    assert mark("error", stderr, os.environ) == "<3>"
+    with (tmp_path / "other").open("w", encoding="utf-8") as other:
+        assert mark("error", other, os.environ) == ""
 
 
 def test_the_setting_wins_over_the_journal(stderr: TextIO, journald: socket.socket, tmp_path: Path) -> None:

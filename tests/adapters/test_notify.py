@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from datetime import timedelta
@@ -98,7 +97,6 @@ def test_without_systemd_nothing_is_told_and_nothing_fails(
     notifier = Notifier.from_environment()
     assert not notifier.ready()
     assert not notifier.status("x")
-    assert notifier.ping_every is None
     notifier.close()
 
 
@@ -112,26 +110,3 @@ def test_a_systemd_that_is_not_there_is_none(tmp_path: Path, monkeypatch: pytest
 def test_after_hanging_up_nothing_is_told(notifier: Notifier) -> None:
     notifier.close()
     assert not notifier.stopping()
-
-
-@pytest.mark.usefixtures("systemd")
-@pytest.mark.parametrize(
-    ("usec", "pid", "every"),
-    [
-        ("60000000", None, timedelta(seconds=30)),
-        ("60000000", "own", timedelta(seconds=30)),
-        ("60000000", "1", None),
-        (None, None, None),
-        ("soon", None, None),
-    ],
-)
-def test_the_ping_is_due_twice_within_the_time_that_systemd_waits(
-    usec: str | None, pid: str | None, every: timedelta | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in (("WATCHDOG_USEC", usec), ("WATCHDOG_PID", str(os.getpid()) if pid == "own" else pid)):
-        monkeypatch.delenv(name, raising=False)
-        if value is not None:
-            monkeypatch.setenv(name, value)
-    notifier = Notifier.from_environment()
-    assert notifier.ping_every == every
-    notifier.close()

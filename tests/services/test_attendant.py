@@ -14,6 +14,7 @@ import pytest
 from tests.station import Notes, Time
 from xnat_watchd.adapters.notify import Notifier
 from xnat_watchd.adapters.publication import Publication
+from xnat_watchd.core.errors import AuthRefused
 from xnat_watchd.core.pulse import Pulse
 from xnat_watchd.daemon.attendant import Attendant
 
@@ -121,7 +122,7 @@ def test_a_stop_may_take_as_long_as_the_threads_keep_their_promises(stage: Stage
     stage.attendant.stopping()
     stage.pulse.promise("worker-1", stage.time.since_start + 100)
     stage.attendant.wait()
-    assert stage.told() == ["STOPPING=1", "EXTEND_TIMEOUT_USEC=60000000"]
+    assert stage.told() == ["STOPPING=1", "WATCHDOG=1", "EXTEND_TIMEOUT_USEC=60000000"]
     stage.time.pass_(seconds=101)
     stage.attendant.wait()
     assert stage.told() == []
@@ -134,9 +135,16 @@ def test_the_line_for_systemctl_is_said_when_it_changes(stage: Stage) -> None:
     assert "STATUS=0 under way, 0 held, 0 complete" in stage.look()
     assert not any(one.startswith("STATUS") for one in stage.look())
     stage.picture["studies"] = {"received": {"busy": 2, "held": 1}, "complete": {"done": 3}}
-    stage.picture["gate"] = {"open": False, "why": "XNAT cannot be reached"}
+    stage.picture["gate"] = {"open": False, "why": "XNAT cannot be reached", "advice": "Wait.", "login": False}
     said = "STATUS=2 under way, 1 held, 3 complete; waiting for XNAT: XNAT cannot be reached"
     assert said in stage.look()
+
+
+def test_the_line_says_what_to_type_where_only_a_person_can_go_on(stage: Stage) -> None:
+    refused = AuthRefused("XNAT refuses the user or the password")
+    stage.picture["gate"] = {"open": False, "why": str(refused), "advice": refused.advice, "login": True}
+    (line,) = [one for one in stage.look() if one.startswith("STATUS=")]
+    assert line.endswith(f"waiting for XNAT: XNAT refuses the user or the password. {refused.advice}")
 
 
 def test_the_line_says_what_else_is_wrong(stage: Stage) -> None:

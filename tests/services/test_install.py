@@ -219,3 +219,18 @@ def test_a_program_that_is_closed_to_others_is_refused(monkeypatch: pytest.Monke
     with pytest.raises(Refusal, match="closed to other users") as refusal:
         install(Hand(print, dry=True))
     assert "chmod -R go+rX" in refusal.value.advice
+
+
+def test_what_install_runs_is_not_told_a_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XNAT_WATCHD_XNAT__PASSWORD", "secret")
+    monkeypatch.setenv("OTHER", "kept")
+    seen = tmp_path / "environment"
+    Hand(print).run([("sh", "-c", f"env >{seen}")])
+    assert "OTHER=kept" in seen.read_text()
+    assert "secret" not in seen.read_text()
+
+
+def test_a_machine_without_what_install_runs_is_refused_in_one_sentence() -> None:
+    with pytest.raises(Refusal, match="has no systemd-nothing") as refusal:
+        Hand(print).run([("systemd-nothing", "--create")])
+    assert refusal.value.advice

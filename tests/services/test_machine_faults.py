@@ -23,7 +23,7 @@ from xnat_watchd.adapters.files import Disk
 from xnat_watchd.adapters.lock import Lock, is_held
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.adapters.watcher import Watcher
-from xnat_watchd.core.errors import InDoubt, NoRoom, NotYet, Refusal, Stopped
+from xnat_watchd.core.errors import InDoubt, NoRoom, NotYet, Occupied, Stopped
 from xnat_watchd.core.settling import Seen
 from xnat_watchd.daemon import loops
 from xnat_watchd.daemon.parts import Daemon, build, settle
@@ -544,7 +544,7 @@ def test_a_second_service_on_one_root_refuses_and_the_first_keeps_its_lock(tmp_p
     path = tmp_path / "ledger.sqlite.lock"
     assert not is_held(path)
     with Lock(path):
-        with pytest.raises(Refusal, match="another xnat-watchd works on this root already"), Lock(path):
+        with pytest.raises(Occupied, match="another xnat-watchd works on this root already"), Lock(path):
             pass
         assert is_held(path)
     with Lock(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -11,7 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.whole.administered import Administered
+from xnat_watchd.adapters.watcher import Watcher
+from xnat_watchd.checks import State, of_machine
 from xnat_watchd.sandbox import Sandbox
+from xnat_watchd.settings import load
 
 Found = dict[str, tuple[str, str, str]]
 
@@ -158,3 +162,28 @@ def test_done_by_root_it_looks_with_the_eyes_of_the_services_user(program: Admin
     program.config.chmod(0o600)
     found = check(program, expect=78)
     assert "cannot be read: Permission denied" in found["configuration"][1]
+
+
+def test_a_kernel_that_has_no_watch_left_for_this_user_is_a_warning(
+    program: Administered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: Watcher) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    program.once()
+    monkeypatch.setattr(Watcher, "_observe", full)
+    found = {one.name: one for one in of_machine(load(program.config, {}))}
+    assert found["hints of the kernel"].state is State.WARNING
+    assert "max_user_instances" in found["hints of the kernel"].said
+
+
+@pytest.mark.parametrize("other", ["shares", "work"])
+def test_a_folder_that_may_not_be_written_to_is_an_error(
+    program: Administered, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program.once()
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, *how, **more: path.name != other and allowed(path, *how, **more))
+    found = {one.name: one for one in of_machine(load(program.config, {}))}
+    assert found[f"{other} folder"].state is State.ERROR
+    assert found[f"{other} folder"].advice

@@ -40,7 +40,7 @@ def test_a_wrong_password_is_tried_once(program: Program, scan: Scan, xnat: Sand
 def test_two_services_never_share_a_root(program: Program) -> None:
     with program.start() as service:
         service.wait_for("READY=1")
-        program.run("run", expect=78)
+        program.run("run", expect=75)
 
 
 def test_a_setting_that_does_not_exist_is_named_with_the_nearest(program: Program) -> None:

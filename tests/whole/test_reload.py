@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -103,3 +106,17 @@ def test_until_may_be_raised_and_what_waited_for_it_goes_on(
 
 def test_where_no_service_runs_there_is_nothing_to_reload(program: Administered) -> None:
     assert "no service runs here" in program.type("reload", expect=78)
+
+
+def test_a_process_that_has_the_number_of_a_service_that_died_is_left_alone(program: Administered) -> None:
+    with program.start() as service:
+        service.wait_for("READY=1")
+        service.process.kill()
+    published = program.root / "status.json"
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        picture = json.loads(published.read_text())
+        picture["daemon"]["pid"] = other.pid
+        published.write_text(json.dumps(picture))
+        assert "no service runs here" in program.type("reload", expect=78)
+        other.communicate(b"\n")
+    assert other.returncode == 0

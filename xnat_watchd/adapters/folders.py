@@ -47,11 +47,6 @@ def lock_of(ledger: Path) -> Path:
     return ledger.with_name(f"{ledger.name}.lock")
 
 
-def snapshot_of(ledger: Path) -> Path:
-    """Give the file in which the service on this ledger publishes its status."""
-    return ledger.with_name("status.json")
-
-
 def resting_done(delivery: int, name: str, now: datetime) -> str:
     """Give where a finished ZIP is to lie: by month, by number, under the name that it came with."""
     return f"done/{now:%Y-%m}/{delivery}_{_plain(name)}"

@@ -29,6 +29,11 @@ def is_behind(stream: TextIO, environ: Mapping[str, str]) -> bool:
     return environ.get("JOURNAL_STREAM") == f"{seen.st_dev}:{seen.st_ino}"
 
 
+def mark(level: str, stream: TextIO, environ: Mapping[str, str]) -> str:
+    """Give what a line to this stream must begin with for the journal to know its priority (sd-daemon(3))."""
+    return f"<{PRIORITIES[level]}>" if is_behind(stream, environ) else ""
+
+
 def send(fields: Mapping[str, str], path: Path = SOCKET) -> bool:
     """Send one entry; say whether it was taken. Nothing is kept open: journald may be restarted at any time."""
     try:

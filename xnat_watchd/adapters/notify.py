@@ -17,21 +17,20 @@ LONGEST_STATUS = 200  #: characters: what `systemctl status` shows in one line o
 class Notifier:
     """The line to systemd. One datagram for each thing that is said, so that none is lost with another."""
 
-    def __init__(self, line: SystemdNotifier | None, ping_every: timedelta | None) -> None:
+    def __init__(self, line: SystemdNotifier | None) -> None:
         self._line = line
-        self.ping_every = ping_every  #: how often `watchdog` is to be said, or None if nobody listens for it
 
     @classmethod
     def from_environment(cls) -> Notifier:
         """Give the line that NOTIFY_SOCKET names, or one that ends nowhere."""
         if not os.environ.get("NOTIFY_SOCKET", "").startswith(("/", "@")):  # `vsock:` is for whole virtual machines
-            return cls(None, None)
+            return cls(None)
         try:
             line = SystemdNotifier(debug=True)  # else it hides every error
         except OSError:
-            return cls(None, None)
+            return cls(None)
         line.socket.settimeout(0)
-        return cls(line, _ping_every())
+        return cls(line)
 
     def ready(self) -> bool:
         """Say that the start, or the reload, is done."""
@@ -73,11 +72,3 @@ class Notifier:
         except OSError:  # most likely systemd has not read what was said before
             return False
         return True
-
-
-def _ping_every() -> timedelta | None:
-    """Give half the time after which systemd would believe in a hang, as sd_watchdog_enabled(3) advises."""
-    usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
-    if not usec.isdecimal() or (pid and pid != str(os.getpid())):
-        return None
-    return timedelta(microseconds=int(usec)) / 2

@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 NEXT = """
-Next: set `server` in /etc/xnat-watchd/config.toml, and let people drop files with
-  usermod --append --groups xnat-drop NAME
-then start it with
-  systemctl enable --now xnat-watchd"""
+Next: set `server` and `project` in /etc/xnat-watchd/config.toml, then
+  xnat-watchd login                              user and password for XNAT
+  xnat-watchd check                              is everything as it should be?
+  systemctl enable --now xnat-watchd             start it, now and with the machine
+  usermod --append --groups xnat-drop NAME       for each person who drops ZIPs into /srv/xnat/drop"""
 RESTART = """
 The service runs what it was started with. To run what is installed now:
   systemctl restart xnat-watchd"""

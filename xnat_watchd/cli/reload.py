@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from xnat_watchd.cli.chosen import Chosen
 
 PATIENCE = 60.0  #: seconds; a look into a large ledger may take some of them
 LOOK = 0.1  #: seconds between two looks at what the service says
+NO_SERVICE, START = "no service runs here", "Start it: `systemctl start xnat-watchd`, or `xnat-watchd run`."
 
 EXAMPLES = """\
 \b
@@ -28,9 +30,9 @@ def reload(chosen: Chosen) -> None:
     """Have the running service take over changed settings. Wrong ones are refused, and the old ones stay in force."""
     from xnat_watchd.core.errors import Refusal
 
-    chosen.settings()  # wrong ones need not be shown to the service, and are told in full here
+    settings = chosen.settings()  # wrong ones need not be shown to the service, and are told in full here
     before = _said(chosen)
-    _signal(int(before["pid"]))
+    _signal(int(before["pid"]), settings.ledger.path)
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         said = _said(chosen)
@@ -53,15 +55,22 @@ def _said(chosen: Chosen) -> dict[str, Any]:
 
     picture = published(chosen)
     if picture is None or not picture["daemon"]["running"]:
-        raise Refusal("no service runs here", advice="Start it: `systemctl start xnat-watchd`, or `xnat-watchd run`.")
+        raise Refusal(NO_SERVICE, advice=START)
     said: dict[str, Any] = picture["daemon"]
     return said
 
 
-def _signal(pid: int) -> None:
+def _signal(pid: int, ledger: Path) -> None:
+    """Tell the service, and nobody else: what was published may be old, and its number another process's by now."""
+    from xnat_watchd.adapters.folders import lock_of
+    from xnat_watchd.adapters.lock import is_held
     from xnat_watchd.core.errors import Refusal
 
     try:
+        if not is_held(lock_of(ledger)) or Path(f"/proc/{pid}").stat().st_uid != ledger.stat().st_uid:
+            raise Refusal(NO_SERVICE, advice=START)
         os.kill(pid, signal.SIGHUP)
+    except (FileNotFoundError, ProcessLookupError):
+        raise Refusal(NO_SERVICE, advice=START) from None
     except PermissionError:
         raise Refusal("the service belongs to another user", advice="Put `sudo` in front.") from None

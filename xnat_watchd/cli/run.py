@@ -65,9 +65,15 @@ def run(chosen: Chosen, until: str | None, *, once: bool) -> None:
 
 def _serve(chosen: Chosen, read: Callable[[], Settings]) -> Exit:
     from xnat_watchd import daemon
+    from xnat_watchd.adapters.notify import Notifier
+    from xnat_watchd.core.errors import WatchdError
 
-    settings = read()
-    code, _ = daemon.run(settings, chosen.credential(settings), _log(settings), once=False, reread=read)
+    try:
+        settings = read()
+        code, _ = daemon.run(settings, chosen.credential(settings), _log(settings), once=False, reread=read)
+    except WatchdError as error:  # `systemctl status` shows the last line to people who may not read the journal
+        Notifier.from_environment().status(f"{error}. {error.advice}")
+        raise
     return code
 
 

@@ -6,12 +6,15 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xnat_watchd.cli.chosen import Chosen
 from xnat_watchd.cli.screen import as_json, padded, paragraph, plain, width
+
+if TYPE_CHECKING:
+    from xnat_watchd.core.errors import WatchdError
 
 Snapshot = dict[str, Any]
 
@@ -31,6 +34,7 @@ ZIPS = {
     "withdrawn": "withdrawn", "finished": "finished",
 }  # fmt: skip
 STUDIES = {"held": "held", "waiting": "waiting", "busy": "busy", "ready": "ready", "done": "complete"}
+ASK = "Ask the administrator to look at `systemctl status xnat-watchd`. What you drop waits until it runs."
 NOT_FOR_YOU = "Ask to be put into the group that may drop files (`xnat-drop`), or put `sudo` in front."
 
 
@@ -60,20 +64,30 @@ def screen(picture: Snapshot, *, of_folder: bool = False) -> str:
 
 def picture_of(chosen: Chosen) -> Snapshot:
     """Give what a running service has published; else what the ledger says, where we may look into it."""
-    from xnat_watchd.core.errors import Refusal
+    from xnat_watchd.core.errors import WatchdError
 
     said = published(chosen)
     if said is not None and said["daemon"]["running"]:
         return said
     try:
         return _of_ledger(chosen)
-    except Refusal:
+    except WatchdError:
         if said is None:
             raise
     except PermissionError:
         if said is None:
-            raise Refusal("how it stands is not shown to this user", advice=NOT_FOR_YOU) from None
+            raise _unseen() from None
     return said
+
+
+def _unseen() -> WatchdError:
+    """Tell somebody who is not to be shown the status from a service that has none to show."""
+    from xnat_watchd.adapters.publication import RUNTIME
+    from xnat_watchd.core.errors import Refusal
+
+    if RUNTIME.is_dir() and not os.access(RUNTIME, os.R_OK | os.X_OK):
+        return Refusal("how it stands is not shown to this user", advice=NOT_FOR_YOU)
+    return Refusal("the service does not run, and has not since this machine was started", advice=ASK)
 
 
 def published(chosen: Chosen) -> Snapshot | None:

@@ -128,7 +128,7 @@ class Refusal(WatchdError):
 
 
 class Occupied(Refusal):
-    """The ledger is held by another program, or its disk is full: this passes, so a later start may do."""
+    """Another program has what we need, or its disk is full: this passes, so a later start may do."""
 
 
 class Unrecordable(Exception):

@@ -68,8 +68,9 @@ class Attendant:
         self._notifier.stopping()
 
     def wait(self) -> None:
-        """Ask for more time to stop, while every thread keeps its promise."""
+        """Ask for more time to stop, while every thread keeps its promise; the watchdog listens until the end."""
         if not self._pulse.broken(self._clock.monotonic()):
+            self._notifier.watchdog()
             self._notifier.extend_timeout(MORE_TIME)
 
     def last_picture(self, picture: Snapshot) -> None:

@@ -22,7 +22,7 @@ SHORTLY = 1.0  #: seconds after which a worker that found nothing to do looks ag
 
 
 def carry(settings: Settings, credential: Credential, log: Log, keys: Collection[int], seen: Seen) -> None:
-    """Carry these studies and no others until they rest or we are told to stop. `Refusal` where a service runs."""
+    """Carry these studies and no others until they rest or we are told to stop. `Occupied` where a service runs."""
     with ExitStack() as stack:
         stack.enter_context(Lock(lock_of(settings.ledger.path)))
         stack.enter_context(signals_waited_for())

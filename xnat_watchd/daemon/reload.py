@@ -19,7 +19,6 @@ AT_START_ONLY = (
     ("intake", "watch"),
     ("logs", "format"),
     ("logs", "file"),
-    ("logs", "file"),
 )
 """What was built upon these stands until the end: threads, connections, open files."""
 

@@ -14,7 +14,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from xnat_watchd.adapters.config import read_file
+from xnat_watchd.adapters.config import PREFIX, read_file
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.service.plan import (
     CONFIGURATION,
@@ -32,6 +32,7 @@ from xnat_watchd.service.plan import (
 )
 
 Command = Sequence[str]
+BY_HAND = "Put right what is named, then install again: what is right already stays as it is."
 
 AT_INSTALL: tuple[Command, ...] = (
     ("systemd-sysusers", str(SYSUSERS / f"{NAME}.conf")),
@@ -173,13 +174,18 @@ def _version() -> int:
 
 
 def _run(command: Command) -> None:
-    done = _done(command)
+    try:
+        done = _done(command)
+    except FileNotFoundError:
+        raise Refusal(f"this machine has no {command[0]}", advice=BY_HAND) from None
     if done.returncode != 0:
-        raise Refusal(f"{' '.join(command)} failed: {done.stderr.strip()}")
+        raise Refusal(f"{' '.join(command)} failed: {done.stderr.strip()}", advice=BY_HAND)
 
 
 def _done(command: Command) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - constants of this module
+    """Run a command without our own variables, one of which may hold a password."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603 - constants of this module
 
 
 def _write(path: Path, one: File | Link) -> None:

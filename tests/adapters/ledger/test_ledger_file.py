@@ -89,6 +89,17 @@ def test_one_that_an_earlier_version_left_open_is_closed_to_others(path: Path) -
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_to_close_it_to_others_lets_go_of_no_lock_that_this_process_has(path: Path) -> None:
+    """A process that closes any handle on a file lets go of all its locks on it (sqlite.org/howtocorrupt.html 2.2)."""
+    with closing(open_database(path)) as db, db.change():
+        path.chmod(0o644)
+        open_database(path, patience=0).close()
+        code = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+        other = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    assert "database is locked" in other.stderr
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_folder_that_is_not_there_or_takes_nothing_is_refused(path: Path) -> None:
     with pytest.raises(Refusal, match="cannot be made: No such file or directory"):
         open_database(path / "below")

@@ -6,13 +6,15 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.whole.systemd import service as services
 from tests.whole.systemd.machine import Machine, booted, built_root, obstacle
-from tests.whole.systemd.service import DROP_INS, OUTSIDER, TECH, Service
+from tests.whole.systemd.service import CONFIGURATION, DROP_INS, OUTSIDER, PASSWORD, TECH, UNIT_FILE, USER, Service
 from xnat_watchd import __version__
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.sandbox.options import Options
@@ -53,27 +55,43 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         yield machine
 
 
+@pytest.fixture(scope="session")
+def installed(machine: Machine) -> dict[str, str]:
+    """Give what `install` has placed and a test may change."""
+    return _installed(machine)
+
+
 @pytest.fixture
-def service(machine: Machine, tmp_path: Path) -> Iterator[Service]:
+def service(machine: Machine, installed: dict[str, str], tmp_path: Path) -> Iterator[Service]:
     """Give a service without a past, for a practice XNAT of its own; it is configured and does not run yet."""
     cursor = machine.says("journalctl", "--lines=0", "--show-cursor", "--quiet").removeprefix("-- cursor: ")
     # The row of a broken upload says so, as on servers of 2026; with older ones we wait two minutes for more.
-    options = Options(marks_failed_imports=True)
+    options, users, later = Options(marks_failed_imports=True), {USER: PASSWORD}, [timedelta(0)]
+    with_clock = partial(Sandbox, clock=lambda: datetime.now().astimezone() + later[0], options=options)
     try:
-        with Sandbox(tmp_path / "xnat", users={"tech": "secret"}, projects=["P1"], options=options) as xnat:
-            service = Service(machine, xnat, cursor)
+        with with_clock(tmp_path / "xnat", users=users, projects=["P1"]) as xnat:
+            service = Service(machine, xnat, cursor, later)
             service.configure()
-            service.log_in()
+            service.leave_login()
             yield service
             service.systemctl("stop", check=False)
             service.check_privacy()
     finally:
-        _forget(machine)
+        _forget(machine, installed)
 
 
-def _forget(machine: Machine) -> None:
+def _installed(machine: Machine) -> dict[str, str]:
+    files = {name: machine.path(name) for name in (CONFIGURATION, UNIT_FILE)}
+    return {name: path.read_text() if path.exists() else "" for name, path in files.items()}
+
+
+def _forget(machine: Machine, installed: dict[str, str]) -> None:
     """Leave the machine as it was before the first start."""
     machine.run("systemctl", "disable", "--now", "--quiet", "xnat-watchd", check=False)
     machine.run("systemctl", "reset-failed", "xnat-watchd", check=False)
-    machine.run("sh", "-c", f"rm -rf {DROP_INS} /var/lib/xnat-watchd/* /srv/xnat/*/* /etc/xnat-watchd /run/xnat-watchd")
-    machine.run("/opt/xnat-watchd/bin/xnat-watchd", "install")
+    theirs = "/var/lib/xnat-watchd/* /srv/xnat/*/* /srv/xnat/ledger* /srv/xnat/credentials*"
+    machine.run("sh", "-c", f"rm -rf {DROP_INS} {theirs} /etc/credstore/* /run/xnat-watchd")
+    machine.write(CONFIGURATION, installed[CONFIGURATION])
+    machine.run("systemctl", "daemon-reload")
+    if _installed(machine) != installed:
+        machine.run("/opt/xnat-watchd/bin/xnat-watchd", "install")

@@ -69,9 +69,14 @@ class Machine:
     leader: int
 
     def run(
-        self, *command: str, user: str = "root", check: bool = True, environ: Mapping[str, str] | None = None
+        self,
+        *command: str,
+        user: str = "root",
+        check: bool = True,
+        environ: Mapping[str, str] | None = None,
+        typed: str = "",
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command there, as somebody."""
+        """Run a command there, as somebody who types something."""
         login = () if user == "root" else ("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups")
         home = "/root" if user == "root" else f"/home/{user}"
         variables = {"PATH": PATH, "LANG": "C.UTF-8", "HOME": home, "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
@@ -87,7 +92,7 @@ class Machine:
             f"--wdns={home}",
         )
         whole = [*enter, "env", "-i", *given, *login, *command]
-        done = subprocess.run(whole, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - ours
+        done = subprocess.run(whole, input=typed, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - ours
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done

@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,12 @@ REPOSITORY = Path(__file__).parents[3]
 BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "xnat_watchd", "config", "systemd")
 WHEELS = "/wheels"
 UNIT, DROP_INS = "xnat-watchd.service", "/etc/systemd/system/xnat-watchd.service.d"
+UNIT_FILE = f"/usr/local/lib/systemd/system/{UNIT}"
 CONFIGURATION = "/etc/xnat-watchd/config.toml"
 TECH, OUTSIDER = "alice", "bob"
 """Somebody who may drop files, and somebody who may not."""
+USER, PASSWORD, ROTATED = "tech", "nobody-knows-7431", "nobody-guesses-2095"
+"""The account on XNAT, and a later password of it."""
 
 
 def wheels(folder: Path, version: str) -> None:
@@ -69,6 +73,7 @@ class Service:
     machine: Machine
     xnat: Sandbox
     cursor: str
+    later: list[timedelta]  #: by how much the server's clock is ahead
     heard: list[str] = field(default_factory=list)  #: what was shown to people
 
     def configure(self, **more: dict[str, Any]) -> None:
@@ -84,10 +89,34 @@ class Service:
                 text = _edited(text, section, key, value)
         self.machine.write(CONFIGURATION, text)
 
-    def log_in(self) -> None:
+    def leave_login(self) -> None:
         """Leave the login where systemd looks for it."""
-        self.machine.write("/etc/credstore/xnat_user", "tech\n", mode=0o600)
-        self.machine.write("/etc/credstore/xnat_password", "secret\n", mode=0o600)
+        self.machine.write("/etc/credstore/xnat_user", f"{USER}\n", mode=0o600)
+        self.machine.write("/etc/credstore/xnat_password", f"{PASSWORD}\n", mode=0o600)
+
+    def take_login_away(self) -> None:
+        """Leave no login where systemd looks for one."""
+        self.machine.run("rm", "/etc/credstore/xnat_user", "/etc/credstore/xnat_password")
+
+    def says(self, *words: str, typed: str = "", user: str = "root", expect: int = 0) -> str:
+        """Run one of our commands, and give all that it prints."""
+        done = self.machine.run("xnat-watchd", *words, typed=typed, user=user, check=False)
+        self.heard += [done.stdout, done.stderr]
+        assert done.returncode == expect, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def log_in(self, password: str = "", *words: str) -> str:
+        """Have the administrator type user and password."""
+        return self.says("login", *words, typed=f"{USER}\n{password or PASSWORD}\n")
+
+    def rotate_password(self) -> None:
+        """Change the password in XNAT."""
+        self.xnat.add_user(USER, ROTATED)
+        self.xnat.grant(USER, "P1", "member")
+
+    def of_process(self, what: str) -> str:
+        """Give a file of /proc about the daemon: its `environ` or `cmdline`."""
+        return self.machine.says("cat", f"/proc/{self.shows('MainPID')}/{what}")
 
     def drop_in(self, *lines: str) -> None:
         """Change the unit as `systemctl edit` does."""
@@ -140,12 +169,19 @@ class Service:
         uploads: list[dict[str, int]] = self.picture()["daemon"]["uploads"]
         return uploads
 
-    def journal(self, *words: str) -> str:
-        """Give what this test's service has told the journal."""
+    def journal(self, priority: int = 7) -> str:
+        """Give what this test's service, and systemd about it, have told the journal: up to a priority of syslog's."""
+        ours = [one for one in self.entries() if UNIT in (one.get("_SYSTEMD_UNIT"), one.get("UNIT"))]
+        return "\n".join(_text(one["MESSAGE"]) for one in ours if int(str(one.get("PRIORITY", 6))) <= priority)
+
+    def entries(self) -> list[dict[str, object]]:
+        """Give every entry of the machine's journal since this test began.
+
+        They are chosen here: after a cursor, systemd 252 passes over the first entry that matches.
+        """
         self.machine.run("journalctl", "--sync")
-        return self.machine.says(
-            "journalctl", f"--after-cursor={self.cursor}", "--unit=xnat-watchd", "--output=cat", "--no-pager", *words
-        )
+        words = ("--output=json", "--all", "--no-pager", f"--after-cursor={self.cursor}")
+        return [json.loads(line) for line in self.machine.says("journalctl", *words).splitlines()]
 
     def finished(self) -> list[str]:
         """Give the names of the ZIPs that are done."""
@@ -163,9 +199,23 @@ class Service:
         return sorted((one.sop_uid, one.where) for one in self.xnat.instances())
 
     def check_privacy(self) -> None:
-        """Fail where a patient shows in what people and the journal were told."""
-        everything = "\n".join([self.journal("--output=json"), self.shows("StatusText"), *self.heard]).lower()
-        assert not [canary for canary in CANARIES if canary.lower() in everything]
+        """Fail where a patient or a secret shows in what people or the journal of the whole machine were told."""
+        told = [_text(value) for entry in self.entries() for value in entry.values()]
+        everything = "\n".join([*told, self.shows("StatusText"), *self.heard]).lower()
+        secrets = (PASSWORD, ROTATED, *self._tokens())
+        assert not [canary for canary in (*CANARIES, *secrets) if canary.lower() in everything]
+
+    def _tokens(self) -> list[str]:
+        """Give the secrets that lie in the service's own file."""
+        kept = self.machine.path("/var/lib/xnat-watchd/credentials.json")
+        return [one["password"] for one in json.loads(kept.read_text())["servers"].values()] if kept.exists() else []
+
+
+def _text(value: object) -> str:
+    """Give a field's text; one that is no text comes as its bytes, and several of one name as a list."""
+    if isinstance(value, list) and all(isinstance(one, int) for one in value):
+        return bytes(value).decode(errors="replace")
+    return str(value)
 
 
 def _edited(text: str, section: str, key: str, value: object) -> str:

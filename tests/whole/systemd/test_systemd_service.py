@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import signal
+from pathlib import Path
 
 from tests.whole.systemd.machine import until
 from tests.whole.systemd.service import OUTSIDER, TECH, Service
 from xnat_watchd.sandbox.samples import study, uid
 
-IMAGES = 24
+IMAGES = 12
+HUNG = Path(__file__).parent / "hung.py"
 IMPORT = "/data/services/import"
 
 
@@ -17,9 +20,9 @@ def archived(seed: int, images: int) -> list[tuple[str, str]]:
     return sorted((uid(seed, 1, number), "archive") for number in range(1, images + 1))
 
 
-def begin_a_slow_upload(service: Service) -> None:
-    """Drop a study of 12 MB that XNAT reads a megabyte at a time, and come back in the middle of its upload."""
-    service.xnat.faults.on("POST", IMPORT).read_slowly(0.4)
+def begin_a_slow_upload(service: Service, pause: float = 0.5) -> None:
+    """Drop a study of 6 MB that XNAT reads a megabyte at a time, and come back in the middle of its upload."""
+    service.xnat.faults.on("POST", IMPORT).read_slowly(pause)
     service.drop("big.zip", study(1, images=IMAGES, pixels=(512, 512)))
     until(lambda: any(0 < one["sent"] < one["size"] for one in service.uploads()), 20, "an upload under way")
 
@@ -43,6 +46,22 @@ def test_what_a_member_of_the_group_drops_arrives(service: Service) -> None:
     service.drop("scan.zip", study(1))
     service.wait_for("scan.zip")
     assert service.held() == archived(1, 3)
+
+
+def test_the_story_of_one_study_is_found_in_the_journal_by_its_fields(service: Service) -> None:
+    service.start()
+    service.drop("scan.zip", study(1))
+    service.wait_for("scan.zip")
+    service.machine.run("journalctl", "--sync")
+    this = f"_SYSTEMD_INVOCATION_ID={service.shows('InvocationID')}"
+    said = service.machine.says("journalctl", "--output=json", "--no-pager", this, "XNAT_WATCHD_ITEM=1.1")
+    entries = [json.loads(line) for line in said.splitlines()]
+    assert [one["MESSAGE"] for one in entries] == [
+        f"study.advanced item=1.1 project=P1 progress={progress}" for progress in ("uploaded", "archived", "complete")
+    ]
+    assert {(one["XNAT_WATCHD_EVENT"], one["PRIORITY"], one["SYSLOG_IDENTIFIER"]) for one in entries} == {
+        ("study.advanced", "6", "xnat-watchd")
+    }
 
 
 def test_what_is_dropped_in_a_folder_that_its_owner_keeps_closed_arrives_too(service: Service) -> None:
@@ -118,7 +137,7 @@ def test_a_kill_in_mid_upload_doubles_nothing(service: Service) -> None:
 def test_an_upload_may_take_longer_than_the_watchdog_waits(service: Service) -> None:
     service.drop_in("WatchdogSec=2s")
     service.start()
-    begin_a_slow_upload(service)
+    begin_a_slow_upload(service, pause=0.8)
     service.wait_for("big.zip")
     assert service.shows("NRestarts") == "0"
 
@@ -134,6 +153,20 @@ def test_a_hang_is_ended_by_the_watchdog_with_the_stack_of_every_thread_in_the_j
     until(lambda: service.is_(ActiveState="active"), 20, "the service again")
 
 
+def test_a_thread_that_hangs_is_ended_by_the_watchdog_and_what_it_held_arrives(service: Service) -> None:
+    service.machine.write("/usr/local/lib/hung.py", HUNG.read_bytes())
+    hung = "/opt/xnat-watchd/bin/python /usr/local/lib/hung.py run"
+    service.drop_in("ExecStart=", f"ExecStart={hung}", "WatchdogSec=2s", "RestartSec=200ms")
+    service.start()
+    service.drop("scan.zip", study(1))
+    until(lambda: service.shows("NRestarts") == "1", 20, "a restart")
+    journal = service.journal()
+    assert journal.index("daemon.hangs reason=intake") < journal.index("Watchdog timeout")
+    assert "in hang_at_the_second_look" in journal
+    service.wait_for("scan.zip")
+    assert service.held() == archived(1, 3)
+
+
 def test_after_a_crash_it_is_started_again_and_again(service: Service) -> None:
     quick = ("RestartSec=20ms", "RestartSteps=0")  # 254 and later know steps
     service.drop_in("ExecStart=", "ExecStart=/bin/false", *quick)
@@ -142,17 +175,62 @@ def test_after_a_crash_it_is_started_again_and_again(service: Service) -> None:
 
 
 def test_without_a_login_it_says_so_and_is_not_started_again(service: Service) -> None:
-    service.machine.run("rm", "/etc/credstore/xnat_user", "/etc/credstore/xnat_password")
+    service.take_login_away()
     assert service.systemctl("start", check=False).returncode != 0
     assert service.is_(ActiveState="failed", ExecMainStatus="78", NRestarts="0")
     assert "user and password" in service.journal()
+    assert "xnat-watchd login" in service.journal()
+    assert "does not run" in service.says("status", user=TECH, expect=78)
+    service.log_in()
+    service.start()
 
 
 def test_with_a_wrong_configuration_it_says_so_and_is_not_started_again(service: Service) -> None:
     service.configure(pipeline={"workers": 99})
     assert service.systemctl("start", check=False).returncode != 0
     assert service.is_(ActiveState="failed", ExecMainStatus="78", NRestarts="0")
-    assert "workers" in service.journal()
+    assert "[pipeline] workers" in service.journal(priority=3)
+    assert "[pipeline] workers" in service.systemctl("status", check=False).stdout
+
+
+def test_a_full_disk_is_no_end_and_room_is_cure_enough(service: Service) -> None:
+    service.drop_in("RestartSec=100ms", "RestartSteps=0")
+    state = "/var/lib/xnat-watchd"
+    service.machine.run("mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "scarce", state)
+    try:
+        service.machine.run("chown", "xnat-watchd:xnat-drop", state)
+        service.machine.run("dd", "if=/dev/zero", f"of={state}/filler", check=False)
+        assert service.systemctl("start", check=False).returncode != 0
+        until(lambda: int(service.shows("NRestarts")) > 1, 20, "starts that are tried again")
+        service.machine.run("mount", "-o", "remount,size=64m", state)
+        until(lambda: service.is_(ActiveState="active"), 20, "the service")
+        assert "Free some space" in service.journal()
+    finally:
+        service.systemctl("stop", check=False)
+        service.machine.run("umount", state)
+
+
+def test_a_ledger_below_the_groups_own_root_is_for_the_service_alone(service: Service) -> None:
+    service.configure(ledger={"path": "/srv/xnat/ledger.sqlite"})
+    service.says("install")
+    service.start()
+    service.drop("scan.zip", study(1))
+    service.wait_for("scan.zip")
+    files = service.machine.says("sh", "-c", "ls /srv/xnat/ledger.sqlite /srv/xnat/ledger.sqlite-*").split()
+    assert len(files) == 3
+    for file in files:
+        assert service.machine.run("cat", file, user=TECH, check=False).returncode != 0
+
+
+def test_what_root_works_off_by_hand_leaves_nothing_that_the_service_cannot_touch(service: Service) -> None:
+    service.take_login_away()
+    service.log_in()
+    service.drop("scan.zip", study(1))
+    service.says("run", "--once")
+    assert service.machine.says("find", "/srv/xnat", "/var/lib/xnat-watchd", "-user", "root") == ""
+    service.start()
+    service.drop("again.zip", study(1))
+    until(lambda: service.picture()["deliveries"] == {"finished": 1, "duplicate": 1}, 20, "the ledger's memory")
 
 
 def test_as_it_is_installed_it_asks_for_a_server(service: Service) -> None:

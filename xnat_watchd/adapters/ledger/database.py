@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import tempfile
@@ -108,7 +109,7 @@ def open_database(path: Path, *, read_only: bool = False, upgrade: bool = True, 
             kind, what, advice = _meaning(error)
             raise kind(f"the ledger {path} {what}", advice=advice) from error
         except OSError as error:
-            raise Refusal(f"the ledger {path} cannot be made: {error.strerror}", advice=_NOT_OURS) from None
+            raise _unmakeable(path, error) from None
         stack.pop_all()
         return Database(connection, path)
 
@@ -139,6 +140,13 @@ def _keep_private(path: Path) -> None:
         with suppress(FileNotFoundError, PermissionError):
             if part.stat().st_mode & 0o077:
                 part.chmod(0o600)
+
+
+def _unmakeable(path: Path, error: OSError) -> Refusal:
+    said = f"the ledger {path} cannot be made: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Occupied(said, advice=_FULL)
+    return Refusal(said, advice=_NOT_OURS)
 
 
 # -- opening -----------------------------------------------------------------------------------------------
