@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from random import Random
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from tests.station import QUIET, Notes, Time, as_is
@@ -51,7 +51,7 @@ class Desk:
         self.sharer = Sharer(hands)
         self.sharing = Sharing(
             folder=around("folder", ShareFolder(self.folder)), sharer=self.sharer, shares=shares,
-            door=Door(ledger=self.ledger, prober=gateway, clock=time, log=self.log, chance=chance, lock=Lock()),
+            door=Door(ledger=self.ledger, prober=gateway, clock=time, log=self.log, chance=chance, lock=RLock()),
             clock=time, log=self.log, habits=ShareHabits(quiet_for=QUIET, apply_every=EVERY, chance=chance),
             alone=alone,
         )  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
+from threading import RLock
 from typing import Any
 
 from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
@@ -20,8 +21,9 @@ from xnat_watchd.core.ports import Gateway, Progressed
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.intake import Habits, Intake
-from xnat_watchd.pipeline import Pipeline, Turns
+from xnat_watchd.pipeline import Pipeline, Rest
 from xnat_watchd.retention import Retention
+from xnat_watchd.steps.door import Door
 from xnat_watchd.steps.tools import Tools
 
 QUIET = 10.0
@@ -107,13 +109,17 @@ class Station:
             ),
             open_zip=around("zip.open", lambda path: open_zip(path, limits)), is_whole=is_whole,
         )  # fmt: skip
+        gateway = around("gateway", gateway)
+        door = Door(
+            ledger=self.ledger, prober=gateway, clock=time, log=self.log, chance=Random(seed).random, lock=RLock()
+        )
         self.tools = Tools(
-            ledger=self.ledger, gateway=around("gateway", gateway), clock=time, disk=disk, folders=self.folders,
-            rules=rules, write_clean=around("zip.write", write_clean), chance=Random(seed).random,
+            ledger=self.ledger, gateway=gateway, door=door, clock=time, disk=disk, folders=self.folders, rules=rules,
+            write_clean=around("zip.write", write_clean), chance=Random(seed).random,
             progressed=progressed,
         )  # fmt: skip
-        self.pipeline = Pipeline(self.tools, retry, self.log, Turns())
-        self.retention = Retention(self.tools, keep, self.log, self.pipeline.trouble)
+        self.pipeline = Pipeline(self.tools, retry, self.log, Rest())
+        self.retention = Retention(self.tools, keep, self.log)
 
     def close(self) -> None:
         self.ledger.close()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from xnat_watchd.adapters.ledger import Facts, Of, Retirement
+from xnat_watchd.adapters.ledger import Facts, Retirement
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.errors import (
     AuthRefused,
@@ -21,7 +21,6 @@ from xnat_watchd.core.errors import (
     Unrecordable,
     WatchdError,
 )
-from xnat_watchd.core.gate import Gate, shut_by
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.states import LINE, Kind, Progress, reached
@@ -44,21 +43,19 @@ AT_LEAST = {Kind.ZIP: Progress.UPLOADED, Kind.PREARCHIVE: Progress.ARCHIVED, Kin
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
-    """What the workers on one ledger take in turns."""
+class Rest:
+    """Putting ZIPs to rest, which the workers on one ledger do in turns."""
 
-    gate: threading.Lock = field(default_factory=threading.Lock)  #: deciding about the gate, and taking
-    rest: threading.Lock = field(default_factory=threading.Lock)  #: putting ZIPs to rest
-    ended: list[int] = field(default_factory=list)  #: deliveries whose ZIP is to be put to rest, by who holds `rest`
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    ended: list[int] = field(default_factory=list)  #: deliveries whose ZIP is to be put to rest, by who has the lock
 
 
 class Pipeline:
-    """One worker. Several may share a ledger and take `turns`."""
+    """One worker. Several may share a ledger, a door's lock and a `rest`."""
 
-    def __init__(self, tools: Tools, retry: RetryPolicy, log: Log, turns: Turns) -> None:
-        self._tools, self._retry, self._log = tools, retry, log
-        self._lock, self._resting, self._ended = turns.gate, turns.rest, turns.ended
-        self._ledger, self._clock = tools.ledger, tools.clock
+    def __init__(self, tools: Tools, retry: RetryPolicy, log: Log, rest: Rest) -> None:
+        self._tools, self._retry, self._log, self._rest = tools, retry, log, rest
+        self._ledger, self._clock, self._door = tools.ledger, tools.clock, tools.door
         self._owed: tuple[Item, NoRoom] | None = None  #: what could not be given back, since the ledger's disk is full
 
     def step(self, only: Collection[int] | None = None) -> bool:
@@ -84,62 +81,25 @@ class Pipeline:
 
         `OSError` when one cannot be moved now; that is tried again the next time.
         """
-        if self._paused() or self._ledger.gates.get().shut or not self._resting.acquire(blocking=False):
+        if not self._door.is_open() or not self._rest.lock.acquire(blocking=False):
             return False
         try:
             for one in self._ledger.deliveries.retirable():
                 self._end(one)
-            rested = bool(self._ended)
-            while self._ended:
-                put_to_rest(self._ended[0], self._tools)
-                del self._ended[0]
+            rested = bool(ended := self._rest.ended)
+            while ended:
+                put_to_rest(ended[0], self._tools)
+                del ended[0]
         finally:
-            self._resting.release()
+            self._rest.lock.release()
         return rested
-
-    def trouble(self, error: Unavailable | AuthRefused) -> None:
-        """Shut the gate because of what somebody else met."""
-        with self._lock:
-            self._shut("", error)
 
     # Taking.
 
     def _take(self, only: Collection[int] | None) -> Item | None:
-        if self._paused():
-            return None
-        with self._lock:
-            gate = self._opened()
-            studies = self._ledger.studies
-            if gate.shut or (gate.trial and studies.busy()):
-                return None
-            return studies.take(self._clock.now(), self._closed_projects(), only)
-
-    def _paused(self) -> bool:
-        return self._ledger.pauses.lasts(Of.WORK)
-
-    def _opened(self) -> Gate:
-        """Give the server's gate, after a probe where one is due: a study is never what finds out."""
-        gates, now = self._ledger.gates, self._clock.now()
-        gate = gates.get()
-        if not gate.probe_due(now):
-            return gate
-        try:
-            self._tools.gateway.probe()
-        except (Unavailable, AuthRefused) as error:
-            gate = shut_by(gate, error, now, self._tools.chance())
-        except Transient:
-            return gate
-        else:
-            gate = gate.probed()
-            self._log.info("gate.open")
-        gates.set("", gate)
-        return gate
-
-    def _closed_projects(self) -> list[str]:
-        """Give the projects whose gate is shut; where its time has come, one study at a time finds out."""
-        now, busy = self._clock.now(), self._ledger.studies.busy
-        gates = self._ledger.gates.all().items()
-        return [scope for scope, gate in gates if scope and gate.shut and (not gate.probe_due(now) or busy(scope))]
+        with self._door.lock:
+            closed = self._door.closed()
+            return None if closed is None else self._ledger.studies.take(self._clock.now(), closed, only)
 
     # Acting.
 
@@ -184,12 +144,12 @@ class Pipeline:
         until = self._until(item)
         progress = self._ledger.studies.advance(item, self._clock.now(), facts, until)
         self._log.info("study.advanced", item=item.name, project=item.project, progress=progress)
-        self._passed("", item.project)
+        self._door.passed(item.project)
 
     def _skip(self, item: Item, facts: Facts) -> None:
         self._ledger.studies.skip(item, self._clock.now(), facts.note)
         self._log.info("study.skipped", item=item.name, project=item.project)
-        self._passed("")
+        self._door.passed()
 
     def _later(self, item: Item, error: Transient) -> None:
         if isinstance(error, NotYet):
@@ -209,11 +169,11 @@ class Pipeline:
             ))  # fmt: skip
             return
         self._ledger.studies.postpone(item, now + delay, now, error, charged=False)
-        self._passed("")
+        self._door.passed()
 
     def _once_more(self, item: Item, error: OnceMore) -> None:
-        on_trial = self._ledger.gates.get(item.project).probe_due(self._clock.now())  # others have asked once more
-        if on_trial or item.why == str(error):  # an attempt that failed for another reason has not asked
+        others_asked = self._door.is_on_trial(item.project)
+        if others_asked or item.why == str(error):  # an attempt that failed for another reason has not asked
             self._hold(item, Permanent(str(error), detail=error.detail, advice=error.advice))
         else:
             self._try_again(item, error)
@@ -228,7 +188,7 @@ class Pipeline:
             return
         self._ledger.studies.postpone(item, now + delay, now, error, charged=True)
         self._log.warning("study.postponed", item=item.name, project=item.project, reason=str(error))
-        self._passed("")
+        self._door.passed()
 
     def _give_back_owed(self) -> None:
         if self._owed is not None:
@@ -237,15 +197,15 @@ class Pipeline:
             self._owed = None
 
     def _give_back(self, item: Item, error: Unavailable | AuthRefused) -> None:
-        with self._lock:
+        with self._door.lock:  # or another worker would take it before the gate is shut
             self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=error.spoke)
-            self._shut("", error)
+            self._door.shut(error)
 
     def _hold(self, item: Item, error: WatchdError) -> None:
         now = self._clock.now()
         self._ledger.studies.hold(item, now, error)
         self._log.warning("study.held", item=item.name, project=item.project, reason=str(error))
-        self._passed("")
+        self._door.passed()
         if isinstance(error, Permanent):
             self._blame_the_project(item, error)
 
@@ -257,37 +217,13 @@ class Pipeline:
         with suppress(NoRoom):  # they stay held then, as others are
             for key in refused:
                 self._ledger.studies.release(key, now)
-        with self._lock:
-            self._shut(item.project, error)
+        self._door.shut(error, item.project)
 
     def _refused_with(self, item: Item, why: str) -> list[int]:
         """Give the held studies whose refusal is the project's trouble: this one where it was to find out."""
-        gate = self._ledger.gates.get(item.project)
-        if gate.why == why and gate.probe_due(self._clock.now()):
+        if self._door.is_on_trial(item.project, why):
             return [item.key]
         return self._ledger.studies.same_refusal(item, why, times=SAME_REFUSALS)
-
-    # The gate.
-
-    def _shut(self, scope: str, error: Unavailable | AuthRefused | Permanent) -> None:
-        gates = self._ledger.gates
-        gate = gates.get(scope)
-        if gate.shut and not gate.probe_due(self._clock.now()):
-            return  # another worker met the same trouble a moment ago
-        self._set_gate(scope, shut_by(gate, error, self._clock.now(), self._tools.chance()))
-        self._log.warning("gate.shut", project=scope, reason=str(error))
-
-    def _passed(self, *scopes: str) -> None:
-        """XNAT answered about a study, and did what was asked in its project: what was on trial is open for all."""
-        with self._lock:
-            for scope in scopes:
-                gate = self._ledger.gates.get(scope)
-                if gate.trial or (scope and gate.until and gate.probe_due(self._clock.now())):
-                    self._set_gate(scope, gate.passed())
-
-    def _set_gate(self, scope: str, gate: Gate) -> None:
-        with suppress(NoRoom):  # whoever comes next finds out again
-            self._ledger.gates.set(scope, gate)
 
     # Rest.
 
@@ -295,12 +231,12 @@ class Pipeline:
         try:
             retire(delivery, self._tools)
         except (Unavailable, AuthRefused) as error:
-            self.trouble(error)
+            self._door.shut(error)
         except WatchdError as error:
             self._log.warning("delivery.unfinished", item=str(delivery.id), reason=str(error))
         else:
             self._log.info("delivery.finished", item=str(delivery.id))
-            self._ended.append(delivery.id)
+            self._rest.ended.append(delivery.id)
 
 
 def _step(item: Item) -> Callable[[Item, Tools], Facts]:

@@ -26,10 +26,8 @@ class Retention:
     Made before anything else is written into the ledger: its last event tells whether the clock can be right.
     """
 
-    def __init__(
-        self, tools: Tools, keep: Callable[[], Keep], log: Log, trouble: Callable[[Unavailable | AuthRefused], None]
-    ) -> None:
-        self._tools, self._keep, self._log, self._trouble = tools, keep, log, trouble
+    def __init__(self, tools: Tools, keep: Callable[[], Keep], log: Log) -> None:
+        self._tools, self._keep, self._log = tools, keep, log
         clock, latest = tools.clock, tools.ledger.keeping.latest()
         self._steady = Steady(clock.now(), clock.monotonic())
         self._silent = clock.now() - latest if latest else timedelta(0)
@@ -61,15 +59,14 @@ class Retention:
             self._log.warning("retention.stopped", reason=why)
 
     def _may_delete(self) -> bool:
-        ledger = self._tools.ledger
-        return not ledger.pauses.open() and not ledger.gates.get().shut
+        return not self._tools.ledger.pauses.lasts(Of.RETENTION) and self._tools.door.is_open()
 
     def _sweep(self) -> None:
         for one in beyond(self._kept(), self._keep(), self._tools.clock.now()):
             try:
                 self._consider(one)
             except (Unavailable, AuthRefused) as error:
-                self._trouble(error)
+                self._tools.door.shut(error)
                 return
             except Stopped:
                 return

@@ -244,18 +244,17 @@ def test_killed_before_it_was_written_down_the_deletion_is_written_down_later(st
 # -- XNAT and pauses ---------------------------------------------------------------------------------------
 
 
-def test_a_server_that_is_down_keeps_every_zip_and_shuts_the_gate_once(stand: Stand) -> None:
+def test_a_server_that_is_down_keeps_every_zip_and_is_asked_something_cheap_before_anything_else(stand: Stand) -> None:
     stand.carry(scan(1), "a.zip")
     stand.carry(scan(2, date="20240301"), "b.zip")
     stand.xnat.faults.on("GET", "/experiments/").refuse(503)
     assert len(stand.after(days=31)) == 2
     assert stand.station.ledger.gates.get().shut
+    stand.xnat.faults.on("GET", "/data/auth").refuse(503)
     before = len(stand.xnat.requests)
     assert len(stand.after(hours=2)) == 2
-    assert len(stand.xnat.requests) == before
-    stand.station.drop("c.zip", scan(3, date="20240302"))
-    stand.station.run()
-    assert stand.after(hours=2) == ["done/2026-02/3_c.zip"]
+    assert [path for _, path, *_ in stand.xnat.requests[before:]] == ["/data/auth"]
+    assert stand.after(hours=2) == []
 
 
 def test_while_it_is_paused_nothing_is_deleted(stand: Stand) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from threading import Lock
+from threading import Lock, RLock
 
 from xnat_watchd.adapters.credentials import Credential, Search
 from xnat_watchd.adapters.ledger import Ledger
@@ -35,7 +35,7 @@ class Keeper:
         credential: Credential,
         search: Search,
         ledger: Ledger,
-        gate_lock: Lock,
+        gate_lock: Lock | RLock,
         log: Log,
     ) -> None:
         self._site, self._server, self._search = site, server, search

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -20,13 +19,13 @@ from xnat_watchd.adapters.lock import Lock
 from xnat_watchd.adapters.mounts import file_system, is_remote
 from xnat_watchd.adapters.share_folder import ShareFolder, lock_of_shares
 from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
-from xnat_watchd.core.errors import AuthRefused, Refusal, Stopped, Unavailable
+from xnat_watchd.core.errors import Refusal, Stopped
 from xnat_watchd.core.keeping import Keep
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.daemon.hands import Discreet, Heart, PatientDisk, Projects
 from xnat_watchd.intake import Habits, Intake
-from xnat_watchd.pipeline import Pipeline, Turns
+from xnat_watchd.pipeline import Pipeline, Rest
 from xnat_watchd.retention import Retention
 from xnat_watchd.settings import Settings
 from xnat_watchd.sharing import ShareHabits, Sharing
@@ -56,7 +55,8 @@ class Daemon:
     heart: Heart
     stop: threading.Event
     projects: Projects
-    turns: Turns
+    door_lock: threading.RLock = field(default_factory=threading.RLock)  #: see `steps.door`
+    rest: Rest = field(default_factory=Rest)
     sharer: XnatGateway  #: by which share tables are applied
     intake: Intake = field(init=False)
     sharing: Sharing = field(init=False)
@@ -89,6 +89,10 @@ class Daemon:
     def rules(self, project: str) -> ProjectRules:
         """Give what holds for a project by the settings of this moment."""
         return self.settings.rules(project)
+
+    def keep(self) -> Keep:
+        """Give how long ZIPs are kept by the settings of this moment."""
+        return self.settings.retention.as_keep()
 
     def resting(self) -> bool:
         """Say whether nothing is to be done now, and nothing will be within a minute."""
@@ -129,10 +133,9 @@ def build(settings: Settings, credential: Credential, log: Log) -> Daemon:
         ledger=ledger,
         server=server, sharer=server.gateway(),
         clock=clock, log=Discreet(log, projects), heart=heart, stop=heart.stop, projects=projects,
-        turns=Turns(),
     )  # fmt: skip
     daemon.tools = {name: _tools(daemon, name) for name in names}
-    daemon.retention = _retention(daemon, names[0])
+    daemon.retention = Retention(daemon.tools[names[0]], daemon.keep, daemon.log)
     settle(daemon, settings)
     return daemon
 
@@ -153,20 +156,10 @@ def settle(daemon: Daemon, settings: Settings) -> None:
     daemon.intake = _intake(daemon)
     daemon.sharing = _sharing(daemon)
     daemon.pipelines = {
-        name: Pipeline(tools, settings.retry(), daemon.log, daemon.turns) for name, tools in daemon.tools.items()
+        name: Pipeline(tools, settings.retry(), daemon.log, daemon.rest) for name, tools in daemon.tools.items()
     }
     goes_on = {project: settings.rules(project).until for project in daemon.ledger.studies.projects()}
     daemon.ledger.studies.raise_until(goes_on, daemon.clock.now())
-
-
-def _retention(daemon: Daemon, worker: str) -> Retention:
-    def trouble(error: Unavailable | AuthRefused) -> None:
-        daemon.pipelines[worker].trouble(error)  # they are made anew with new settings
-
-    def keep() -> Keep:
-        return daemon.settings.retention.as_keep()
-
-    return Retention(daemon.tools[worker], keep, daemon.log, trouble)
 
 
 def _beat(daemon: Daemon) -> None:
@@ -214,7 +207,7 @@ def _sharing(daemon: Daemon) -> Sharing:
     )
     return Sharing(
         folder=ShareFolder(daemon.folders.shares), sharer=Sharer(hands), shares=ledger.shares,
-        door=Door(ledger=ledger, prober=gateway, clock=clock, log=log, chance=chance, lock=daemon.turns.gate),
+        door=_door(daemon, gateway),
         clock=clock, log=log, habits=habits, alone=lambda: Lock(lock_of_shares(settings.ledger.path)),
     )  # fmt: skip
 
@@ -224,9 +217,17 @@ def _tools(daemon: Daemon, name: str) -> Tools:
         daemon.uploads[name] = (sent, size)
         daemon.heart.beat()
 
-    chance: Callable[[], float] = random.SystemRandom().random
+    gateway = daemon.server.gateway()
     return Tools(
-        ledger=daemon.ledger, gateway=daemon.server.gateway(), clock=daemon.clock, disk=PatientDisk(daemon.heart),
-        folders=daemon.folders, rules=daemon.rules, chance=chance,
+        ledger=daemon.ledger, gateway=gateway, door=_door(daemon, gateway), clock=daemon.clock,
+        disk=PatientDisk(daemon.heart), folders=daemon.folders, rules=daemon.rules,
+        chance=random.SystemRandom().random,
         write_clean=partial(write_clean, beat=partial(_beat, daemon)), progressed=progressed,
+    )  # fmt: skip
+
+
+def _door(daemon: Daemon, gateway: XnatGateway) -> Door:
+    return Door(
+        ledger=daemon.ledger, prober=gateway, clock=daemon.clock, log=daemon.log,
+        chance=random.SystemRandom().random, lock=daemon.door_lock,
     )  # fmt: skip

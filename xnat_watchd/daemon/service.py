@@ -135,7 +135,7 @@ def _keeper(daemon: Daemon, credential: Credential, environ: Mapping[str, str]) 
         credential=credential,
         search=Search(daemon.settings.xnat.server, environ, daemon.settings.ledger.path.parent),
         ledger=daemon.ledger,
-        gate_lock=daemon.turns.gate,
+        gate_lock=daemon.door_lock,
         log=daemon.log,
     )
 

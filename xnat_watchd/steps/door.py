@@ -1,15 +1,16 @@
-"""May we talk to XNAT now? The server's gate, as those see it who carry no studies."""
+"""May we talk to XNAT now, and about which projects? Decided in one place for all who would ask it something."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
-from threading import Lock
+from threading import RLock
 from typing import Protocol
 
 from xnat_watchd.adapters.ledger import Ledger, Of
-from xnat_watchd.core.errors import AuthRefused, Transient, Unavailable
-from xnat_watchd.core.gate import shut_by
+from xnat_watchd.core.errors import AuthRefused, NoRoom, Permanent, Transient, Unavailable
+from xnat_watchd.core.gate import Gate, shut_by
 from xnat_watchd.core.ports import Clock, Log
 
 
@@ -22,47 +23,74 @@ class Prober(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
-    """The gate of the server, shared with the pipeline's workers: `lock` is theirs."""
+    """The gates of the server and of its projects, as one worker meets them. All workers share the `lock`."""
 
     ledger: Ledger
     prober: Prober
     clock: Clock
     log: Log
     chance: Callable[[], float]  #: numbers in [0, 1)
-    lock: Lock
+    lock: RLock  #: whoever takes a study holds it until the study is busy: on trial one may pass, not two
 
     def is_open(self) -> bool:
-        """Say whether we may ask something now; a gate whose time has come is probed first."""
-        if self.ledger.pauses.lasts(Of.WORK):
-            return False
-        with self.lock:
-            gates = self.ledger.gates
-            gate, now = gates.get(), self.clock.now()
-            if gate.probe_due(now):
-                try:
-                    self.prober.probe()
-                except (Unavailable, AuthRefused) as error:
-                    gate = shut_by(gate, error, now, self.chance())
-                except Transient:
-                    return False
-                else:
-                    gate = gate.probed()
-                    self.log.info("gate.open")
-                gates.set("", gate)
-            return not (gate.shut or (gate.trial and self.ledger.studies.busy()))
+        """Say whether we may ask something now."""
+        return self.closed() is not None
 
-    def shut(self, error: Unavailable | AuthRefused) -> None:
-        """Shut the gate for all, unless somebody met the same trouble a moment ago."""
+    def closed(self) -> Collection[str] | None:
+        """Give the projects about which nothing may be asked now; None where nothing may be asked at all."""
         with self.lock:
-            gate, now = self.ledger.gates.get(), self.clock.now()
-            if gate.shut and not gate.probe_due(now):
+            busy = self.ledger.studies.busy
+            if self.ledger.pauses.lasts(Of.WORK):
+                return None
+            gate = self._probed()
+            if gate.shut or (gate.trial and busy()):
+                return None
+            gates = self.ledger.gates.all().items()
+            # Where a project's time has come, one study at a time finds out.
+            return [scope for scope, one in gates if scope and one.shut and (not self._is_due(one) or busy(scope))]
+
+    def is_on_trial(self, project: str, why: str | None = None) -> bool:
+        """Say whether a study finds out now whether a project is open again, which was shut because of `why`."""
+        gate = self.ledger.gates.get(project)
+        return self._is_due(gate) and why in (None, gate.why)
+
+    def shut(self, error: Unavailable | AuthRefused | Permanent, project: str = "") -> None:
+        """Shut the server's gate or a project's, unless somebody met the same trouble a moment ago."""
+        with self.lock:
+            gate = self.ledger.gates.get(project)
+            if gate.shut and not self._is_due(gate):
                 return
-            self.ledger.gates.set("", shut_by(gate, error, now, self.chance()))
-            self.log.warning("gate.shut", reason=str(error))
+            self._keep(project, shut_by(gate, error, self.clock.now(), self.chance()))
+            self.log.warning("gate.shut", project=project, reason=str(error))
 
-    def passed(self) -> None:
-        """Note that XNAT answered: what was open for a trial is open for all."""
+    def passed(self, project: str = "") -> None:
+        """Note that XNAT answered, and did what was asked in this project: what was on trial is open for all."""
         with self.lock:
-            gate = self.ledger.gates.get()
-            if gate.trial:
-                self.ledger.gates.set("", gate.passed())
+            for scope in {"", project}:
+                gate = self.ledger.gates.get(scope)
+                if gate.trial or (scope and self._is_due(gate)):
+                    self._keep(scope, gate.passed())
+
+    def _probed(self) -> Gate:
+        """Give the server's gate, after a probe where one is due: a study is never what finds out."""
+        gate, now = self.ledger.gates.get(), self.clock.now()
+        if not gate.probe_due(now):
+            return gate
+        try:
+            self.prober.probe()
+        except (Unavailable, AuthRefused) as error:
+            gate = shut_by(gate, error, now, self.chance())
+        except Transient:
+            return gate
+        else:
+            gate = gate.probed()
+            self.log.info("gate.open")
+        self._keep("", gate)
+        return gate
+
+    def _is_due(self, gate: Gate) -> bool:
+        return gate.probe_due(self.clock.now())
+
+    def _keep(self, scope: str, gate: Gate) -> None:
+        with suppress(NoRoom):  # whoever comes next finds out again
+            self.ledger.gates.set(scope, gate)

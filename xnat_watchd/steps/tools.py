@@ -15,6 +15,7 @@ from xnat_watchd.core.errors import NotYet
 from xnat_watchd.core.labels import Facts, facts_of
 from xnat_watchd.core.ports import Clock, Gateway, Progressed
 from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.steps.door import Door
 
 WriteClean = Callable[[Path, Iterable[Instance], Path], None]
 
@@ -28,6 +29,7 @@ class Tools:
 
     ledger: Ledger
     gateway: Gateway
+    door: Door
     clock: Clock
     disk: Disk
     folders: Folders
