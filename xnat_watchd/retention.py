@@ -107,7 +107,7 @@ class Retention:
         """Ask XNAT once more whether it holds every instance of a study."""
         item = self._tools.ledger.studies.look_at(key)
         session = self._tools.gateway.session(item.session or "")
-        instances = {one.sop_uid for one in self._tools.ledger.studies.instances(item)}
+        instances = {one.sop_uid for one in self._tools.ledger.contents.instances(item)}
         return session is not None and instances <= held(item, session, self._tools)
 
     def _spare(self, kept: Kept, why: str) -> None:

@@ -40,14 +40,14 @@ def verify(item: Item, ledger: Ledger, gateway: Gateway) -> Verified:
         return Verified(item=item.name, expected=total, missing=total, short=(), there=False)
     if session.holding.study_uid != item.study_uid:  # the site gives UIDs of its own: only totals can be compared
         return _compared(item, {"": sum(expected.values())}, {"": sum(session.holding.counts.values())}, {})
-    return _compared(item, expected, session.holding.counts, ledger.studies.series_named(item))
+    return _compared(item, expected, session.holding.counts, ledger.contents.series_named(item))
 
 
 def _expected(item: Item, ledger: Ledger) -> Mapping[str, int]:
-    known = by_series(ledger.studies.known(item).values())
+    known = by_series(ledger.contents.known(item).values())
     if known:
         return {series: len(uids) for series, uids in known.items()}
-    return {series: one.count for series, one in ledger.studies.series(item).items()}
+    return {series: one.count for series, one in ledger.contents.series(item).items()}
 
 
 def _compared(item: Item, expected: Mapping[str, int], counts: Mapping[str, int], names: Mapping[str, str]) -> Verified:

@@ -271,7 +271,7 @@ class Full:
     """A ledger whose disk is full at one moment, and for the two writes after it."""
 
     WRITES = ("expect", "withdraw", "opening", "record", "take", "advance", "hold", "postpone", "give_back", "note",
-              "choose_place", "speak", "leave_place", "claim_subject", "retire", "set", "ignore")  # fmt: skip
+              "choose", "speak", "leave", "join", "claim_subject", "retire", "set", "ignore")  # fmt: skip
 
     def __init__(self, moment: int) -> None:
         self._left, self.fired = moment, 0

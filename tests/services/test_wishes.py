@@ -208,7 +208,7 @@ def test_a_study_for_which_a_place_was_chosen_and_nothing_sent_is_skipped(stand:
     item = stand.station.ledger.studies.take(stand.station.time.now())
     assert item is not None
     place = Place("P1", "20260101_000000000", "watchd-1-1-aaaaaaaaaa")
-    stand.station.ledger.studies.choose_place(item, place, [sop_uid(1, 1, 1)], stand.station.time.now())
+    stand.station.ledger.places.choose(item, place, [sop_uid(1, 1, 1)], stand.station.time.now())
     stand.station.start()
     stand.skip()
     stand.station.work()

@@ -49,7 +49,7 @@ def _must_be_as_shown(item: Item, row: Row, sessions: Collection[Session], tools
     """Refuse what others put there if it is not what a person was shown when they told us to archive it."""
     if sessions:
         raise Conflict("XNAT's archive has this study already", advice="Compare the two, and join or delete in XNAT.")
-    shown = {series: one.count for series, one in tools.ledger.studies.series(item).items()}
+    shown = {series: one.count for series, one in tools.ledger.contents.series(item).items()}
     if {series: n for series, n in tools.gateway.holding(row.place).counts.items() if n} != shown:
         raise Conflict(
             "the session in the prearchive is not what it was when it was shown",
@@ -115,7 +115,7 @@ def _join(item: Item, row: Row, session: Session, tools: Tools) -> Facts:
     if not rules.append:
         raise Conflict("XNAT has part of this study, and `on_existing` says hold")
     tools.ledger.studies.claim_subject(item, session.subject)
-    tools.ledger.studies.join(item, session.id)
+    tools.ledger.places.join(item, session.id)
     tools.gateway.archive(row.place, session.subject, session.label, join=True, pipelines=rules.trigger_pipelines)
     if tools.gateway.look(row.place) is not None:
         raise InDoubt("XNAT said that it joined them, and the row is still in the prearchive")
@@ -165,7 +165,7 @@ def _proof(item: Item, session: Session, before: Before | None, tools: Tools) ->
 
 def _holds(item: Item, session: Session, before: Before | None, tools: Tools) -> bool:
     if item.kind is Kind.PREARCHIVE:  # of which we know the counts only
-        shown = tools.ledger.studies.series(item)
+        shown = tools.ledger.contents.series(item)
         return all(session.holding.counts.get(series, 0) >= one.count for series, one in shown.items())
     if item.place is None:  # nothing of it was sent: XNAT had it
         return {one.sop_uid for one in wanted(item, tools)} <= held(item, session, tools)

@@ -18,7 +18,7 @@ BySeries = Mapping[str, frozenset[str]]  #: SeriesInstanceUID -> SOPInstanceUIDs
 
 def held(item: Item, session: Session, tools: Tools) -> frozenset[str]:
     """Give the instances of this study, whichever ZIP they came in, that the archived session is proved to hold."""
-    known = tools.ledger.studies.known(item)
+    known = tools.ledger.contents.known(item)
     if session.holding.study_uid != item.study_uid:
         return _held_elsewise(session, frozenset(known))
     ours, remembered = by_series(wanted(item, tools)), by_series(known.values())
@@ -29,8 +29,8 @@ def held(item: Item, session: Session, tools: Tools) -> frozenset[str]:
 
 def wanted(item: Item, tools: Tools) -> list[Instance]:
     """Give what XNAT must hold of this study: all of it, but for the series that the server leaves out."""
-    left_out = tools.ledger.studies.left_out(item)
-    return [one for one in tools.ledger.studies.instances(item) if one.series_uid not in left_out]
+    left_out = tools.ledger.contents.left_out(item)
+    return [one for one in tools.ledger.contents.instances(item) if one.series_uid not in left_out]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def is_whole(item: Item, session: Session, before: Before | None, tools: Tools) 
     The row was counted in our place, which is nobody else's: what the session held `before`, and that, is what it holds
     now, or we ask. `before` None: nobody knows any more.
     """
-    sent = {series: one.count for series, one in tools.ledger.studies.series(item, at_place=True).items()}
+    sent = {series: one.count for series, one in tools.ledger.contents.series(item, at_place=True).items()}
     counts = session.holding.counts
     if session.holding.study_uid != item.study_uid:
         return sum(counts.values()) >= _expected_elsewise(item, before, sum(sent.values()), tools)
@@ -102,4 +102,4 @@ def _held_elsewise(session: Session, known: frozenset[str]) -> frozenset[str]:
 def _expected_elsewise(item: Item, before: Before | None, sent: int, tools: Tools) -> int:
     if before is not None:
         return before.total + sent
-    return len({*tools.ledger.studies.known(item), *(one.sop_uid for one in wanted(item, tools))})
+    return len({*tools.ledger.contents.known(item), *(one.sop_uid for one in wanted(item, tools))})

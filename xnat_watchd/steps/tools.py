@@ -67,7 +67,7 @@ def absence_counts(tools: Tools, item: Item, spoke_at: datetime) -> None:
 
 def clear_old_places(tools: Tools, study: int, since: datetime | None = None) -> None:
     """Remove what appeared late at places that a study has given up: it would be a double."""
-    for place in tools.ledger.studies.old_places(study):
+    for place in tools.ledger.places.former(study):
         row = tools.gateway.look(place)
         if row is not None:
             tools.gateway.discard(finished_row(tools, row, since).place)

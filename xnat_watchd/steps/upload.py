@@ -54,7 +54,7 @@ def _at_our_place(item: Item, place: Place, tools: Tools) -> Facts | None:
         return Facts(note="XNAT archived it by itself")
     if item.spoke_at is not None:
         absence_counts(tools, item, item.spoke_at)
-    tools.ledger.studies.leave_place(item, tools.clock.now())
+    tools.ledger.places.leave(item, tools.clock.now())
     return None
 
 
@@ -64,7 +64,7 @@ def _at_our_place(item: Item, place: Place, tools: Tools) -> Facts | None:
 def _not_in_the_archive(item: Item, tools: Tools) -> tuple[list[Instance], Session | None]:
     """Give what must be sent: all, unless the archive holds this study and we know which of it."""
     instances = wanted(item, tools)
-    _same_bytes(instances, tools.ledger.studies.known(item))
+    _same_bytes(instances, tools.ledger.contents.known(item))
     sessions = tools.gateway.sessions(item.project, item.uids)
     if not sessions:
         return instances, None
@@ -100,8 +100,8 @@ def _the_one(sessions: Collection[Session]) -> Session:
 def _send(item: Item, missing: Collection[Instance], session: Session | None, tools: Tools) -> Facts:
     path, place = _zip_of(item, missing, tools), _new_place(item, tools)
     sending, joins = [i.sop_uid for i in missing], session.id if session else None
-    tools.ledger.studies.choose_place(item, place, sending, tools.clock.now(), joins)
-    tools.ledger.studies.speak(item, tools.clock.now())
+    tools.ledger.places.choose(item, place, sending, tools.clock.now(), joins)
+    tools.ledger.places.speak(item, tools.clock.now())
     try:
         tools.gateway.upload(place, str(path), tools.progressed, alone=item.attempts > 1)
     except OnceMore:
@@ -111,7 +111,7 @@ def _send(item: Item, missing: Collection[Instance], session: Session | None, to
         return facts
     except WatchdError as error:
         if not error.spoke:
-            tools.ledger.studies.leave_place(item, tools.clock.now())
+            tools.ledger.places.leave(item, tools.clock.now())
         raise
     row = tools.gateway.look(place)
     if row is None:
@@ -129,7 +129,7 @@ def _zip_of(item: Item, missing: Collection[Instance], tools: Tools) -> Path:
             "the study's ZIP is not in the work folder",
             advice="Check that the work folder's disk is mounted. If the ZIP is lost, export the study again.",
         )
-    whole = len(missing) == len(tools.ledger.studies.instances(item))
+    whole = len(missing) == len(tools.ledger.contents.instances(item))
     if whole and tools.ledger.deliveries.as_it_is(item.delivery, size):
         return source
     try:
@@ -166,11 +166,11 @@ def _something_is_there(session: Session | None) -> None:
 
 def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tools: Tools) -> Facts | None:
     """Give the facts when XNAT has all images already and twice refuses the rest, which are none (F64, F76)."""
-    series = tools.ledger.studies.series(item)
+    series = tools.ledger.contents.series(item)
     refused = frozenset(i.series_uid for i in missing)
     if (row := tools.gateway.look(place)) is not None:  # what came before the refused member (C8 3.8)
         tools.gateway.discard(row.place)
-    tools.ledger.studies.leave_place(item, tools.clock.now(), missing=refused)
+    tools.ledger.places.leave(item, tools.clock.now(), missing=refused)
     sessions = tools.gateway.sessions(item.project, item.uids)
     if not sessions or any(series[uid].image for uid in refused) or not refused <= item.missing_before:
         return None
@@ -205,7 +205,7 @@ def _verdict(item: Item, row: Row, tools: Tools) -> Verdict:
     """Compare, where XNAT has made a session of it; what it cannot build although it was asked to is not whole."""
     if row.status == "ERROR":
         tools.gateway.build(row.place)
-    sent = tools.ledger.studies.series(item, at_place=True)
+    sent = tools.ledger.contents.series(item, at_place=True)
     try:
         return judge(sent, tools.gateway.holding(row.place), item.uids)
     except NotYet:
@@ -223,7 +223,7 @@ def _given_up(item: Item, row: Row, verdict: Verdict, tools: Tools) -> Transient
     """Give up the place, and say why; what is whole nowhere is sent again to a new one."""
     now = tools.clock.now()
     if isinstance(verdict, Mixed):
-        tools.ledger.studies.leave_place(item, now, mixed=True)
+        tools.ledger.places.leave(item, now, mixed=True)
         return Transient(
             "files of another import lie among ours in the prearchive; sent again to a new place",
             detail=row.place.path,
@@ -231,7 +231,7 @@ def _given_up(item: Item, row: Row, verdict: Verdict, tools: Tools) -> Transient
         )
     missing = verdict.series if isinstance(verdict, LeftOut) else verdict.whole_series  # type: ignore[union-attr]
     tools.gateway.discard(row.place)
-    tools.ledger.studies.leave_place(item, now, missing=missing)
+    tools.ledger.places.leave(item, now, missing=missing)
     if isinstance(verdict, Short) and missing and missing <= item.missing_before:
         return Permanent(
             f"XNAT leaves out {len(missing)} series of images every time",

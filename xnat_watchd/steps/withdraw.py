@@ -23,4 +23,4 @@ def _clear(item: Item, place: Place, tools: Tools) -> None:
             tools.gateway.discard(finished_row(tools, row, item.since).place)
         elif item.in_doubt:
             absence_counts(tools, item, item.spoke_at)
-    tools.ledger.studies.leave_place(item, tools.clock.now())
+    tools.ledger.places.leave(item, tools.clock.now())

@@ -319,7 +319,7 @@ def test_no_study_is_held_because_the_ledger_was(tmp_path: Path) -> None:
     station.drop("a.zip", zipped([("1.dcm", instance())]))
     station.start()
     station.take_in()
-    speak = station.ledger.studies.speak
+    speak = station.ledger.places.speak
     station.ledger.studies._db._db.execute("PRAGMA busy_timeout = 20")
     with raw(tmp_path / "ledger.sqlite") as other:
 
@@ -330,7 +330,7 @@ def test_no_study_is_held_because_the_ledger_was(tmp_path: Path) -> None:
             finally:
                 other.execute("COMMIT")
 
-        station.ledger.studies.speak = held_meanwhile  # type: ignore[assignment,method-assign]
+        station.ledger.places.speak = held_meanwhile  # type: ignore[assignment,method-assign]
         with pytest.raises(Unrecordable):
             station.pipeline.step()
     station.close()

@@ -1,5 +1,6 @@
 """The ledger: the only memory that this program has."""
 
+from xnat_watchd.adapters.ledger.contents import Contents
 from xnat_watchd.adapters.ledger.course import Courses
 from xnat_watchd.adapters.ledger.database import Database, open_database
 from xnat_watchd.adapters.ledger.deliveries import Arrival, Deliveries, Retirement
@@ -7,6 +8,7 @@ from xnat_watchd.adapters.ledger.found import Found
 from xnat_watchd.adapters.ledger.gates import Gates
 from xnat_watchd.adapters.ledger.keeping import Keeping
 from xnat_watchd.adapters.ledger.pauses import Of, Pause, Pauses
+from xnat_watchd.adapters.ledger.places import Places
 from xnat_watchd.adapters.ledger.shares import Shares
 from xnat_watchd.adapters.ledger.studies import Facts, Studies
 from xnat_watchd.adapters.ledger.views import Views
@@ -14,6 +16,7 @@ from xnat_watchd.adapters.ledger.wishes import Wishes
 
 __all__ = [
     "Arrival",
+    "Contents",
     "Courses",
     "Database",
     "Deliveries",
@@ -25,6 +28,7 @@ __all__ = [
     "Of",
     "Pause",
     "Pauses",
+    "Places",
     "Retirement",
     "Shares",
     "Studies",
@@ -40,6 +44,8 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self.deliveries = Deliveries(database)
         self.studies = Studies(database)
+        self.contents = Contents(database)
+        self.places = Places(database)
         self.found = Found(database)
         self.courses = Courses(database)
         self.gates = Gates(database)

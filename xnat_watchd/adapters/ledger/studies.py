@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
-from xnat_watchd.core.delivery import Instance, Item, Person, Place
+from xnat_watchd.core.delivery import Item, Person, Place
 from xnat_watchd.core.errors import InDoubt, Undecided, WatchdError
-from xnat_watchd.core.judging import Sent
 from xnat_watchd.core.retry import LONGEST_DELAY
 from xnat_watchd.core.states import LINE, Event, Kind, Progress, Standing, after, beyond
 
@@ -33,7 +32,7 @@ class Facts:
 
 
 class Studies:
-    """Studies, their places in the prearchive and the people behind their subjects."""
+    """Studies, and the people behind their subjects."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -190,104 +189,7 @@ class Studies:
             return []
         return sorted(study for study, standing in refused.items() if standing == Standing.HELD)
 
-    # What a study holds, and where it was sent.
-
-    def instances(self, item: Item) -> list[Instance]:
-        """Give everything that the study holds, in the order of the ZIP."""
-        rows = self._db.rows("SELECT * FROM instances WHERE study = ? ORDER BY member", item.key)
-        return [Instance(r["sop_uid"], r["series"], r["size"], r["crc"], r["member"]) for r in rows]
-
-    def known(self, item: Item) -> dict[str, Instance]:
-        """Give the instances of this study that XNAT is proved to hold, whichever ZIP they came in."""
-        rows = self._db.rows(
-            "SELECT i.* FROM instances i JOIN studies s ON s.key = i.study WHERE s.project = ? AND s.study_uid = ?"
-            " AND s.progress IN ('archived', 'complete')",
-            item.project,
-            item.study_uid,
-        )
-        left_out = self.left_out(item)
-        found = (Instance(r["sop_uid"], r["series"], r["size"], r["crc"], r["member"]) for r in rows)
-        return {one.sop_uid: one for one in found if one.series_uid not in left_out}
-
-    def series(self, item: Item, *, at_place: bool = False) -> dict[str, Sent]:
-        """Give the study's series by UID with their number of instances; `at_place`: only what was sent there."""
-        rows = self._db.rows(
-            "SELECT x.uid, x.image, coalesce(x.files, count(i.sop_uid)) AS n FROM series x LEFT JOIN instances i"
-            " ON i.study = x.study AND i.series = x.uid WHERE x.study = ? AND NOT x.left_out AND (NOT ? OR i.place ="
-            " (SELECT id FROM places WHERE study = x.study AND ended IS NULL)) GROUP BY x.uid HAVING n > 0",
-            item.key,
-            at_place,
-        )
-        return {row["uid"]: Sent(row["n"], bool(row["image"])) for row in rows}
-
-    def series_named(self, item: Item) -> dict[str, str]:
-        """Give the study's series by UID as people call them, whichever ZIP they came in."""
-        rows = self._db.rows(
-            "SELECT x.uid, x.number, x.modality FROM series x JOIN studies s ON s.key = x.study"
-            " WHERE s.project = ? AND s.study_uid = ?",
-            item.project,
-            item.study_uid,
-        )
-        return {row["uid"]: f"series {row['number']} ({row['modality']})" for row in rows}
-
-    def left_out(self, item: Item) -> frozenset[str]:
-        """Give the series that the server leaves out, of this study or of the same study from an earlier ZIP."""
-        rows = self._db.rows(
-            "SELECT x.uid FROM series x JOIN studies s ON s.key = x.study"
-            " WHERE s.project = ? AND s.study_uid = ? AND x.left_out",
-            item.project,
-            item.study_uid,
-        )
-        return frozenset(row["uid"] for row in rows)
-
-    def leave_out(self, item: Item, series: Collection[str]) -> None:
-        """Note that the server leaves these series out, none of them images."""
-        with self._db.change() as db:
-            _leave_out(db, item.key, series)
-
-    def choose_place(
-        self, item: Item, place: Place, sending: Iterable[str], now: datetime, joins: str | None = None
-    ) -> None:
-        """Write the place that these instances will be sent to, before anything is sent.
-
-        `joins`: the accession ID of a session that has some of this study already.
-        """
-        with self._db.change() as db:
-            row = db.execute(
-                "INSERT INTO places (study, project, timestamp, folder, chosen, joins) VALUES (?,?,?,?,?,?)"
-                " RETURNING id",
-                (item.key, place.project, place.timestamp, place.folder, text(now), joins),
-            ).fetchone()
-            db.executemany(
-                "UPDATE instances SET place = ? WHERE study = ? AND sop_uid = ?",
-                [(row["id"], item.key, sop_uid) for sop_uid in sending],
-            )
-
-    def speak(self, item: Item, now: datetime) -> None:
-        """Write that the import to the current place begins."""
-        with self._db.change() as db:
-            db.execute("UPDATE places SET spoke = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
-
-    def leave_place(self, item: Item, now: datetime, *, missing: Collection[str] = (), mixed: bool = False) -> None:
-        """Give the current place up: nothing of ours is to be there any more, or it is mixed with another's."""
-        with self._db.change() as db:
-            db.execute(
-                "UPDATE places SET ended = ?, missing = ?, mixed = ? WHERE study = ? AND ended IS NULL",
-                (text(now), json.dumps(sorted(missing)), int(mixed), item.key),
-            )
-
-    def join(self, item: Item, session: str) -> None:
-        """Write that the row at the current place is to be added to a session that is there already."""
-        with self._db.change() as db:
-            db.execute("UPDATE places SET joins = ? WHERE study = ? AND ended IS NULL", (session, item.key))
-
-    def old_places(self, study: int) -> list[Place]:
-        """Give the places that were given up and may be ours alone: a late row there would be a double."""
-        rows = self._db.rows(
-            "SELECT * FROM places WHERE study = ? AND ended IS NOT NULL AND spoke IS NOT NULL AND NOT mixed",
-            study,
-        )
-        return [Place(r["project"], r["timestamp"], r["folder"]) for r in rows]
+    # What is found out on the way.
 
     def note(self, item: Item, facts: Facts, now: datetime) -> None:
         """Keep what was found out in the middle of a step, before the next request is made."""

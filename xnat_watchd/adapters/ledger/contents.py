@@ -1,0 +1,62 @@
+"""What the ledger knows of what a study holds: its instances and series, and which of them XNAT has."""
+
+from __future__ import annotations
+
+from xnat_watchd.adapters.ledger.database import Database
+from xnat_watchd.core.delivery import Instance, Item
+from xnat_watchd.core.judging import Sent
+
+
+class Contents:
+    """Instances and series of studies. What was entered when the ZIP was opened never changes."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def instances(self, item: Item) -> list[Instance]:
+        """Give everything that the study holds, in the order of the ZIP."""
+        rows = self._db.rows("SELECT * FROM instances WHERE study = ? ORDER BY member", item.key)
+        return [Instance(r["sop_uid"], r["series"], r["size"], r["crc"], r["member"]) for r in rows]
+
+    def known(self, item: Item) -> dict[str, Instance]:
+        """Give the instances of this study that XNAT is proved to hold, whichever ZIP they came in."""
+        rows = self._db.rows(
+            "SELECT i.* FROM instances i JOIN studies s ON s.key = i.study WHERE s.project = ? AND s.study_uid = ?"
+            " AND s.progress IN ('archived', 'complete')",
+            item.project,
+            item.study_uid,
+        )
+        left_out = self.left_out(item)
+        found = (Instance(r["sop_uid"], r["series"], r["size"], r["crc"], r["member"]) for r in rows)
+        return {one.sop_uid: one for one in found if one.series_uid not in left_out}
+
+    def series(self, item: Item, *, at_place: bool = False) -> dict[str, Sent]:
+        """Give the study's series by UID with their number of instances; `at_place`: only what was sent there."""
+        rows = self._db.rows(
+            "SELECT x.uid, x.image, coalesce(x.files, count(i.sop_uid)) AS n FROM series x LEFT JOIN instances i"
+            " ON i.study = x.study AND i.series = x.uid WHERE x.study = ? AND NOT x.left_out AND (NOT ? OR i.place ="
+            " (SELECT id FROM places WHERE study = x.study AND ended IS NULL)) GROUP BY x.uid HAVING n > 0",
+            item.key,
+            at_place,
+        )
+        return {row["uid"]: Sent(row["n"], bool(row["image"])) for row in rows}
+
+    def series_named(self, item: Item) -> dict[str, str]:
+        """Give the study's series by UID as people call them, whichever ZIP they came in."""
+        rows = self._db.rows(
+            "SELECT x.uid, x.number, x.modality FROM series x JOIN studies s ON s.key = x.study"
+            " WHERE s.project = ? AND s.study_uid = ?",
+            item.project,
+            item.study_uid,
+        )
+        return {row["uid"]: f"series {row['number']} ({row['modality']})" for row in rows}
+
+    def left_out(self, item: Item) -> frozenset[str]:
+        """Give the series that the server leaves out, of this study or of the same study from an earlier ZIP."""
+        rows = self._db.rows(
+            "SELECT x.uid FROM series x JOIN studies s ON s.key = x.study"
+            " WHERE s.project = ? AND s.study_uid = ? AND x.left_out",
+            item.project,
+            item.study_uid,
+        )
+        return frozenset(row["uid"] for row in rows)

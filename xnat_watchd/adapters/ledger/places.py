@@ -1,0 +1,59 @@
+"""The places in XNAT's prearchive that were chosen for studies: written before anything is sent to them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from datetime import datetime
+
+from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.core.delivery import Item, Place
+
+
+class Places:
+    """A study has one current place; older ones stay on record."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def choose(self, item: Item, place: Place, sending: Iterable[str], now: datetime, joins: str | None = None) -> None:
+        """Write the place that these instances will be sent to, before anything is sent.
+
+        `joins`: the accession ID of a session that has some of this study already.
+        """
+        with self._db.change() as db:
+            row = db.execute(
+                "INSERT INTO places (study, project, timestamp, folder, chosen, joins) VALUES (?,?,?,?,?,?)"
+                " RETURNING id",
+                (item.key, place.project, place.timestamp, place.folder, text(now), joins),
+            ).fetchone()
+            db.executemany(
+                "UPDATE instances SET place = ? WHERE study = ? AND sop_uid = ?",
+                [(row["id"], item.key, sop_uid) for sop_uid in sending],
+            )
+
+    def speak(self, item: Item, now: datetime) -> None:
+        """Write that the import to the current place begins."""
+        with self._db.change() as db:
+            db.execute("UPDATE places SET spoke = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
+
+    def leave(self, item: Item, now: datetime, *, missing: Collection[str] = (), mixed: bool = False) -> None:
+        """Give the current place up: nothing of ours is to be there any more, or it is mixed with another's."""
+        with self._db.change() as db:
+            db.execute(
+                "UPDATE places SET ended = ?, missing = ?, mixed = ? WHERE study = ? AND ended IS NULL",
+                (text(now), json.dumps(sorted(missing)), int(mixed), item.key),
+            )
+
+    def join(self, item: Item, session: str) -> None:
+        """Write that the row at the current place is to be added to a session that is there already."""
+        with self._db.change() as db:
+            db.execute("UPDATE places SET joins = ? WHERE study = ? AND ended IS NULL", (session, item.key))
+
+    def former(self, study: int) -> list[Place]:
+        """Give the places that were given up and may be ours alone: a late row there would be a double."""
+        rows = self._db.rows(
+            "SELECT * FROM places WHERE study = ? AND ended IS NOT NULL AND spoke IS NOT NULL AND NOT mixed",
+            study,
+        )
+        return [Place(r["project"], r["timestamp"], r["folder"]) for r in rows]
