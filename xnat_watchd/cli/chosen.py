@@ -46,7 +46,8 @@ class Chosen:
         """Give the environment with what was chosen laid over it, as the variables that it stands for."""
         from xnat_watchd.cli import one_off
 
-        return {**os.environ, **one_off.variables(self)}
+        own = one_off.variables(config=self.config, server=self.server, project=self.project, drop=self.drop)
+        return {**os.environ, **own}
 
     def settings(self) -> Settings:
         """Read the settings, or raise `Refusal`."""

@@ -13,14 +13,10 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from xnat_watchd.adapters import config
+from xnat_watchd.adapters.config import KeyPath, find_file, variable_of
 from xnat_watchd.core.errors import Refusal
-
-if TYPE_CHECKING:
-    from xnat_watchd.cli.chosen import Chosen
 
 FOLDER = ".xnat-watchd"  #: in a folder of ZIPs; a hidden folder is never looked into for ZIPs
 MEMO = "chosen.json"
@@ -29,12 +25,14 @@ LONGEST = 64 * 1024  #: bytes of the memo that are read
 _BELOW = ("shares", "work", "done", "failed")
 
 
-def variables(chosen: Chosen) -> dict[str, str]:
-    """Give what was chosen as variables of the settings."""
-    memo = remembered(chosen.drop) if chosen.drop else {}
-    server, project = chosen.server or memo.get("server"), chosen.project or memo.get("project")
-    said = {("xnat", "server"): server, ("xnat", "project"): project, **_folders(chosen)}
-    return {config.variable_of(path): str(value) for path, value in said.items() if value}
+def variables(*, config: Path | None, server: str | None, project: str | None, drop: Path | None) -> dict[str, str]:
+    """Give what was chosen, by `--config` and so on, as variables of the settings."""
+    memo = remembered(drop) if drop else {}
+    folders = _in_folder_of_zips(drop) if drop else _folders(config, server)
+    said = {
+        ("xnat", "server"): server or memo.get("server"), ("xnat", "project"): project or memo.get("project"), **folders
+    }  # fmt: skip
+    return {variable_of(path): str(value) for path, value in said.items() if value}
 
 
 def remembered(drop: Path) -> Mapping[str, str]:
@@ -72,16 +70,14 @@ def remember(drop: Path, server: str, project: str) -> None:
         raise Refusal(f"{folder}: cannot be written: {error.strerror}", advice="Use a folder of your own.") from None
 
 
-def _folders(chosen: Chosen) -> dict[config.KeyPath, Path | str | None]:
-    if chosen.drop:
-        return _in_folder_of_zips(chosen.drop)
-    is_configured = config.find_file(chosen.config, os.environ) or config.variable_of(("folders", "root")) in os.environ
-    if chosen.server is None or is_configured:
+def _folders(config: Path | None, server: str | None) -> dict[KeyPath, Path | str | None]:
+    is_configured = find_file(config, os.environ) or variable_of(("folders", "root")) in os.environ
+    if server is None or is_configured:
         return {}
-    return {("folders", "root"): _own_state() / re.sub(r"[^A-Za-z0-9.-]+", "_", _host(chosen.server))}
+    return {("folders", "root"): _own_state() / re.sub(r"[^A-Za-z0-9.-]+", "_", _host(server))}
 
 
-def _in_folder_of_zips(drop: Path) -> dict[config.KeyPath, Path | str | None]:
+def _in_folder_of_zips(drop: Path) -> dict[KeyPath, Path | str | None]:
     """Give all folders: what a configuration says of the service's own must not hold here.
 
     The folder is looked into every few seconds: events in it would mostly be of our own making.
