@@ -296,30 +296,27 @@ class FakeGateway:
             files = self.xnat.sessions[session.id].files(self.clock.now())
             return frozenset(one.sop_uid for one in files if one.series_uid == series_uid)
 
-    def header(self, session: Session) -> Mapping[str, str]:
+    def header(self, project: str, label: str, study_uid: str) -> Mapping[str, str]:
         with self._request("header"):
-            return dict(self.xnat.sessions[session.id].files(self.clock.now())[0].header)
+            for one in self.xnat.sessions.values():
+                if (one.project, one.label, one.study_uid) == (project, label, study_uid):
+                    return dict(one.files(self.clock.now())[0].header)
+            raise NotYet("the header dump was another session's")
 
     def subject(self, project: str, label: str) -> Subject | None:
         with self._request("subject"):
             found = next((one for one in self.xnat.subjects[project] if one.label == label), None)
-            if found is None:
-                return None
-            return Subject(
-                id=found.id,
-                label=found.label,
-                fields=dict(found.fields),
-                demographics=dict(found.demographics),
-            )
+            return _shown(found) if found is not None else None
 
     def write_subject(
         self, project: str, label: str, *, fields: Mapping[str, str], demographics: Mapping[str, str]
-    ) -> None:
+    ) -> Subject | None:
         with self._request("write_subject"):
             _validate(demographics)
             one = self.xnat.subject_of(project, label)  # a missing subject is created (C8 7.1)
             one.fields.update({name.lower(): value for name, value in fields.items() if value})  # F42
             one.demographics.update({name: value for name, value in demographics.items() if value})
+            return _shown(one)
 
     @contextmanager
     def _request(self, what: str) -> Iterator[None]:
@@ -429,6 +426,12 @@ def _renumbered(files: Sequence[File], session: FakeSession) -> list[File]:
 def _clean(label: str) -> str:
     """Make a label of a name as archiving does: letters of every script stay (F70)."""
     return re.sub(r"[^\w-]", "_", label)
+
+
+def _shown(subject: FakeSubject) -> Subject:
+    return Subject(
+        id=subject.id, label=subject.label, fields=dict(subject.fields), demographics=dict(subject.demographics)
+    )
 
 
 def _validate(demographics: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from xnat_watchd.core import demographics
-from xnat_watchd.core.delivery import Holding, Person, Session, Study, Subject
+from xnat_watchd.core.delivery import Person, Study, Subject
 from xnat_watchd.core.errors import AuthRefused, NotYet, Stopped, Unavailable, WatchdError
 from xnat_watchd.core.found import Find, Imaged, Merged, merged
 from xnat_watchd.core.ports import FindingGateway
@@ -63,16 +63,13 @@ def _line(project: str, label: str, gateway: FindingGateway, rules: DemographicR
 
 
 def _header(gateway: FindingGateway, session: Imaged) -> Mapping[str, str]:
-    asked = Session(
-        id=session.id, project=session.project, subject="", label=session.label, prearchive_path="",
-        holding=Holding(session.study_uid, ()),
-    )  # fmt: skip
+    asked = session.project, session.label, session.study_uid
     for _ in range(ASKS - 1):
         try:
-            return gateway.header(asked)
+            return gateway.header(*asked)
         except NotYet:
             continue
-    return gateway.header(asked)
+    return gateway.header(*asked)
 
 
 def _compared(line: Line, subject: Subject, session: Imaged, said: Merged, rules: DemographicRules) -> Line:

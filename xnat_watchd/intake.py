@@ -36,10 +36,11 @@ class Habits:
 class Intake:
     """The one who takes ZIPs. `sweep` may be called at any time, and by one thread only.
 
+    `recorded` is called when there is something to carry, which need not wait for the rest of a sweep.
     `is_whole` and `open_zip` may raise `Stopped`, which ends a sweep between two ZIPs or in the middle of one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is given by name
         self,
         *,
         ledger: Ledger,
@@ -50,9 +51,10 @@ class Intake:
         habits: Habits,
         open_zip: Callable[[Path], ZipContents],
         is_whole: Callable[[Path], bool],
+        recorded: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger, self._disk, self._folders, self._clock, self._log = ledger, disk, folders, clock, log
-        self._habits, self._open_zip, self._is_whole = habits, open_zip, is_whole
+        self._habits, self._open_zip, self._is_whole, self._recorded = habits, open_zip, is_whole, recorded
         self._sightings: Mapping[str, Sighting] = {}
         self._settling = 0
         self._ignored: dict[str, Reason] = {}  #: name -> why it is not taken, as of this look
@@ -244,6 +246,7 @@ class Intake:
             return
         self._ledger.deliveries.record(delivery, contents, self._clock.now())
         self._log.info("delivery.recorded", item=str(delivery), project=project, studies=len(contents.studies))
+        self._recorded()
 
     def _same_again(self, delivery: int, other: int, name: str, contents: ZipContents) -> None:
         """End a delivery whose bytes are under way: dropping them again is how people say retry."""

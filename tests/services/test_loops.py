@@ -36,11 +36,11 @@ def test_a_finished_zip_is_put_to_rest_although_others_wait_to_be_carried() -> N
     carrying, nothing = Carrying(5), SimpleNamespace(until=None)
     daemon: Any = SimpleNamespace(
         recovered=True, missing=set(), stop=threading.Event(), pipelines={WORKER: carrying}, uploads={}, clock=Time(),
-            tools={},  # nobody deletes
+            tools={}, wake=lambda: None,  # nobody deletes
         ledger=SimpleNamespace(
             studies=SimpleNamespace(next_due=lambda _: None), gates=SimpleNamespace(get=lambda: nothing)
         ),
     )  # fmt: skip
-    worker_turn(daemon, WORKER, cast("Any", SimpleNamespace(renew=lambda: None)), lambda: None)
+    worker_turn(daemon, WORKER, cast("Any", SimpleNamespace(renew=lambda: None)))
     assert (carrying.studies, carrying.at_rest) == (0, 5)
     assert carrying.most_waiting == 1

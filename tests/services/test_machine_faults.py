@@ -22,6 +22,7 @@ from tests.station import QUIET, Notes, Station, Time, zipped
 from xnat_watchd.adapters.files import Disk
 from xnat_watchd.adapters.lock import Lock, is_held
 from xnat_watchd.adapters.secret import Credential, Secret
+from xnat_watchd.adapters.threads import Bell
 from xnat_watchd.adapters.watcher import Watcher
 from xnat_watchd.core.errors import InDoubt, NoRoom, NotYet, Occupied, Stopped
 from xnat_watchd.core.settling import Seen
@@ -72,7 +73,7 @@ def test_told_to_stop_in_the_middle_of_a_zip_it_stops_and_the_next_start_opens_i
 def test_told_to_stop_a_sweep_of_many_ends_between_two(daemon: Daemon) -> None:
     for number in range(3):
         (daemon.folders.drop / f"{number}.zip").write_bytes(scan(number))
-    loops.intake_turn(daemon, polling(daemon), lambda: None)
+    loops.intake_turn(daemon, polling(daemon))
     daemon.stop.set()
     with pytest.raises(Stopped):
         daemon.intake._is_whole(daemon.folders.drop / "0.zip")
@@ -407,7 +408,19 @@ def polling(daemon: Daemon) -> Watcher:
 
 def turn(daemon: Daemon) -> float:
     daemon.clock.pass_(seconds=1)  # type: ignore[attr-defined]
-    return loops.intake_turn(daemon, polling(daemon), lambda: None)
+    return loops.intake_turn(daemon, polling(daemon))
+
+
+def test_the_first_zip_of_many_is_carried_while_the_others_are_still_opened(daemon: Daemon) -> None:
+    rung: list[int] = []
+    bell = Bell()
+    bell.ring = lambda: rung.append(daemon.ledger.views.deliveries().get("taken", 0))  # type: ignore[method-assign]
+    daemon.bells = [bell]
+    for number in range(3):
+        (daemon.folders.drop / f"{number}.zip").write_bytes(scan(number))
+    turn(daemon)
+    turn(daemon)
+    assert [taken for taken in rung if taken][:3] == [1, 2, 3]
 
 
 def test_a_full_ledger_is_said_and_the_service_goes_on(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -430,7 +443,7 @@ def test_a_worker_whose_disk_is_full_waits_and_does_not_die(daemon: Daemon, monk
 
     turn(daemon)
     monkeypatch.setattr(loops, "_carry_one", full)
-    assert loops.worker_turn(daemon, "worker-1", None, lambda: None) == loops.IDLE  # type: ignore[arg-type]
+    assert loops.worker_turn(daemon, "worker-1", None) == loops.IDLE  # type: ignore[arg-type]
     assert daemon.full
 
 

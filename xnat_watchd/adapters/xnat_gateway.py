@@ -219,16 +219,16 @@ class XnatGateway:
         """Give the SOPInstanceUIDs of one archived series, file by file."""
         return sessions.sop_uids(self._talk, session, series_uid)
 
-    def header(self, session: Session) -> Mapping[str, str]:
+    def header(self, project: str, label: str, study_uid: str) -> Mapping[str, str]:
         """Give age, birth date and sex from the header dump; one dump at a time, checked by its UID (C8 6)."""
         query = {
-            "src": f"/archive/projects/{session.project}/experiments/{session.label}",
+            "src": f"/archive/projects/{project}/experiments/{label}",
             "field": ["StudyInstanceUID", *records.DUMPED.values()],
             **JSON,
         }
         with held(self._server.dump_lock, self._server.stop):
-            answer = self._talk.find("/data/services/dicomdump", query, project=session.project)
-        return records.dumped(table(answer) if answer is not None else [], session.holding.study_uid)
+            answer = self._talk.find("/data/services/dicomdump", query, project=project)
+        return records.dumped(table(answer) if answer is not None else [], study_uid)
 
     def subject(self, project: str, label: str) -> Subject | None:
         """Give a subject with its fields and demographics, unescaped."""
@@ -236,9 +236,9 @@ class XnatGateway:
 
     def write_subject(
         self, project: str, label: str, *, fields: Mapping[str, str], demographics: Mapping[str, str]
-    ) -> None:
-        """Write values of an existing subject. Read back afterwards (F59)."""
-        subjects.write(self._talk, project, label, fields, demographics)
+    ) -> Subject | None:
+        """Write values of an existing subject, and give it as it is shown afterwards (F59)."""
+        return subjects.write(self._talk, project, label, fields, demographics)
 
     # -- sharing -----------------------------------------------------------------------------------------------
 

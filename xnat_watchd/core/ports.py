@@ -110,10 +110,10 @@ class Gateway(Protocol):
         """Give the SOPInstanceUIDs of one archived series, by asking file by file. Slow and exact."""
         ...
 
-    def header(self, session: Session) -> Mapping[str, str]:
-        """Give PatientAge, PatientBirthDate and PatientSex of an archived session, as XNAT stores them.
+    def header(self, project: str, label: str, study_uid: str) -> Mapping[str, str]:
+        """Give PatientAge, PatientBirthDate and PatientSex of the archived session of this label, as XNAT stores them.
 
-        `NotYet` when the dump was another session's (C8 6).
+        `NotYet` when the dump was another study's (C8 6), or there is no such session.
         """
         ...
 
@@ -123,8 +123,8 @@ class Gateway(Protocol):
 
     def write_subject(
         self, project: str, label: str, *, fields: Mapping[str, str], demographics: Mapping[str, str]
-    ) -> None:
-        """Write values of an existing subject. Says nothing of what was stored: read back (F59)."""
+    ) -> Subject | None:
+        """Write values of an existing subject, and give it as XNAT shows it afterwards (F59)."""
         ...
 
 
@@ -163,7 +163,7 @@ class FindingGateway(Protocol):
         """Give the archived imaging sessions of a subject, the earliest first."""
         ...
 
-    def header(self, session: Session) -> Mapping[str, str]:
+    def header(self, project: str, label: str, study_uid: str) -> Mapping[str, str]:
         """Give PatientAge, PatientBirthDate and PatientSex of an archived session, as XNAT stores them."""
         ...
 

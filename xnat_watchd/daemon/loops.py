@@ -21,12 +21,8 @@ def loops(daemon: Daemon, watcher: Watcher, keeper: Keeper, nudge: Bell) -> dict
     """Give all threads by name, none of them started. A thread that dies takes the others with it."""
     made: dict[str, Loop] = {}
 
-    def wake_workers() -> None:
-        for name in daemon.tools:
-            made[name].bell.ring()
-
     def work(name: str) -> float:
-        wait = worker_turn(daemon, name, keeper, wake_workers)
+        wait = worker_turn(daemon, name, keeper)
         made["sharing"].bell.ring()  # what has been archived may be asked for by a share table
         return wait
 
@@ -36,7 +32,7 @@ def loops(daemon: Daemon, watcher: Watcher, keeper: Keeper, nudge: Bell) -> dict
             loop.bell.ring()
 
     turns: dict[str, Callable[[], float]] = {
-        "intake": partial(intake_turn, daemon, watcher, wake_workers),
+        "intake": partial(intake_turn, daemon, watcher),
         **{name: partial(work, name) for name in daemon.tools},
         "sharing": partial(sharing_turn, daemon),
     }
@@ -44,6 +40,7 @@ def loops(daemon: Daemon, watcher: Watcher, keeper: Keeper, nudge: Bell) -> dict
         made[name] = Loop(
             name, partial(_kept, daemon, turn), daemon.stop, all_stop, nudge if name == "intake" else None
         )
+    daemon.bells = [made[name].bell for name in daemon.tools]
     return made
 
 
@@ -58,12 +55,12 @@ def _kept(daemon: Daemon, turn: Callable[[], float]) -> float:
 # -- intake ------------------------------------------------------------------------------------------------
 
 
-def intake_turn(daemon: Daemon, watcher: Watcher, wake: Callable[[], None]) -> float:
+def intake_turn(daemon: Daemon, watcher: Watcher) -> float:
     """Look into the drop folder once; give the seconds until the next look."""
     daemon.next_sweep = 0.0
     _see_to_watch(daemon, watcher)
     daemon.next_sweep = _sweep(daemon)
-    wake()
+    daemon.wake()
     intake, hurried = daemon.settings.intake, watcher.polling or daemon.missing or daemon.full
     regular = intake.poll_every if hurried else intake.rescan_every
     # With jitter, so that many machines do not look at once into one folder on a network.
@@ -153,13 +150,13 @@ def _find(daemon: Daemon, name: str) -> None:
 # -- workers -----------------------------------------------------------------------------------------------
 
 
-def worker_turn(daemon: Daemon, name: str, keeper: Keeper, wake: Callable[[], None]) -> float:
+def worker_turn(daemon: Daemon, name: str, keeper: Keeper) -> float:
     """Carry studies while there are any, and put to rest what is finished; give the seconds until there may be more."""
     if not daemon.recovered or "work" in daemon.missing:
         return IDLE  # the intake rings when it has found what we work on
     try:
         while not daemon.stop.is_set() and any((_carry_one(daemon, name, keeper), _retire(daemon, name))):
-            wake()
+            daemon.wake()
         if not daemon.stop.is_set() and name == next(iter(daemon.tools), None):
             daemon.retention.sweep()
     except NoRoom:

@@ -18,6 +18,7 @@ from xnat_watchd.adapters.ledger import Ledger, Of, open_database
 from xnat_watchd.adapters.lock import Lock
 from xnat_watchd.adapters.mounts import file_system, is_remote
 from xnat_watchd.adapters.share_folder import ShareFolder, lock_of_shares
+from xnat_watchd.adapters.threads import Bell
 from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
 from xnat_watchd.core.errors import Refusal, Stopped
 from xnat_watchd.core.keeping import Keep
@@ -64,6 +65,7 @@ class Daemon:
     tools: dict[str, Tools] = field(default_factory=dict)  #: worker -> its hands
     pipelines: dict[str, Pipeline] = field(default_factory=dict)  #: worker -> what it does
     uploads: dict[str, tuple[int, int]] = field(default_factory=dict)  #: worker -> bytes sent, bytes in all
+    bells: list[Bell] = field(default_factory=list)  #: of the workers
     next_sweep: float | None = 0.0  #: seconds until the next sweep may take more; 0: not swept yet
     recovered: bool = False  #: the work folder has been seen, and what was under way there is in order
     missing: set[str] = field(default_factory=set)  #: folders that cannot be reached
@@ -85,6 +87,11 @@ class Daemon:
             },
             worries=[*self._worries(), *self.worries],
         )  # fmt: skip
+
+    def wake(self) -> None:
+        """Have the workers look for what there is to carry."""
+        for bell in self.bells:
+            bell.ring()
 
     def rules(self, project: str) -> ProjectRules:
         """Give what holds for a project by the settings of this moment."""
@@ -178,7 +185,7 @@ def _intake(daemon: Daemon) -> Intake:
     return Intake(
         ledger=daemon.ledger, disk=PatientDisk(daemon.heart), folders=daemon.folders, clock=daemon.clock,
         log=daemon.log, habits=_habits(daemon.settings), is_whole=_is_whole,
-        open_zip=lambda path: open_zip(path, limits, go_on),
+        open_zip=lambda path: open_zip(path, limits, go_on), recorded=daemon.wake,
     )  # fmt: skip
 
 

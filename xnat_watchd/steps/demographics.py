@@ -20,8 +20,10 @@ def describe(item: Item, tools: Tools) -> Facts:
     writes = plan(_header(item, tools), subject, rules)
     if not writes:
         return Facts(note="demographics: nothing to write")
-    tools.gateway.write_subject(item.project, subject.label, fields=writes.fields, demographics=writes.demographics)
-    lost = settled(writes, _subject(item, tools))
+    shown = tools.gateway.write_subject(
+        item.project, subject.label, fields=writes.fields, demographics=writes.demographics
+    )
+    lost = settled(writes, _there(shown))
     if lost:
         raise Transient(f"XNAT did not store {', '.join(lost)}")
     return Facts(note=f"demographics: wrote {', '.join(sorted({*writes.fields, *writes.demographics}))}")
@@ -34,14 +36,22 @@ def _header(item: Item, tools: Tools) -> Mapping[str, str]:
     """
     if tools.rules(item.project).demographics.from_zip or item.kind is Kind.ARCHIVE:
         return header_of(item.person)
-    session = tools.gateway.session(item.session or "")
-    if session is None:
-        raise Conflict("the archived session is gone from XNAT", advice="Ask who removed it in XNAT.")
-    return tools.gateway.header(session)
+    try:
+        return tools.gateway.header(item.project, item.label or "", item.server_uid or item.study_uid)
+    except Transient:
+        session = tools.gateway.session(item.session or "")
+        if session is None:
+            raise Conflict("the archived session is gone from XNAT", advice="Ask who removed it in XNAT.") from None
+        if session.label == item.label:
+            raise
+    return tools.gateway.header(session.project, session.label, session.holding.study_uid)  # somebody renamed it
 
 
 def _subject(item: Item, tools: Tools) -> Subject:
-    subject = tools.gateway.subject(item.project, item.subject or "")
+    return _there(tools.gateway.subject(item.project, item.subject or ""))
+
+
+def _there(subject: Subject | None) -> Subject:
     if subject is None:
         raise Conflict("the subject is gone from XNAT", advice="Ask who removed or renamed it in XNAT.")
     return subject

@@ -353,7 +353,8 @@ def test_a_series_names_its_instances(stand: Stand) -> None:
 
 
 def test_a_session_tells_its_header(stand: Stand) -> None:
-    header = stand.gateway.header(stand.archive())
+    found = stand.archive()
+    header = stand.gateway.header(found.project, found.label, found.holding.study_uid)
     assert header == {
         "PatientAge": INGEBORG.age,
         "PatientBirthDate": INGEBORG.birth_date,

@@ -158,7 +158,7 @@ def test_a_newer_server_takes_every_letter(new: Site) -> None:
     assert found is not None
     assert (found.subject, found.label) == ("Ξανθοπουλίδου_Ερασμία", "Ξα_1")
     assert new.gateway.subject("P1", "Ξανθοπουλίδου_Ερασμία") is not None
-    assert new.gateway.header(found)["PatientAge"] == XANTHIPPI.age
+    assert new.gateway.header(*dumped(found))["PatientAge"] == XANTHIPPI.age
 
 
 @pytest.mark.parametrize(("pipelines", "said"), [(True, False), (False, True)])
@@ -418,14 +418,19 @@ def test_a_row_that_is_locked_is_built_later(either: Site) -> None:
 # -- questions -------------------------------------------------------------------------------------------------
 
 
+def dumped(session: Session) -> tuple[str, str, str]:
+    """Give what a header dump is asked by."""
+    return session.project, session.label, session.holding.study_uid
+
+
 def test_the_header_of_another_session_is_thrown_away(either: Site) -> None:
     _taken(either)
     either.archive("L2")
     found = either.gateway.session_named("P1", "L1")
     assert found is not None
     either.xnat.faults.on("GET", "/data/services/dicomdump").cross_talk()
-    failure(NotYet, lambda: either.gateway.header(found))
-    assert either.gateway.header(found)["PatientSex"] == "F"
+    failure(NotYet, lambda: either.gateway.header(*dumped(found)))
+    assert either.gateway.header(*dumped(found))["PatientSex"] == "F"
 
 
 def test_a_question_that_fails_alone_is_the_studys_trouble(either: Site) -> None:
@@ -588,7 +593,7 @@ def test_a_newer_server_that_ignores_a_form_gets_a_query(scripted: ScriptedXnat,
 
 def test_nothing_to_write_is_not_written(scripted: ScriptedXnat, gateway: XnatGateway) -> None:
     gateway.write_subject("P1", "S", fields={"subject_age": ""}, demographics={})
-    assert scripted.asked == []
+    assert all(method == "GET" for method, path in scripted.asked if "/subjects/" in path)
 
 
 # -- the line --------------------------------------------------------------------------------------------------

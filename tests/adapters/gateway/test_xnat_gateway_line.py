@@ -15,13 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.gateway.gateway_kit import HERE, IMPORT, PLACE, SUBJECT, Site, failure, quiet, server_at
+from tests.adapters.gateway.gateway_kit import HERE, IMPORT, PLACE, Site, failure, quiet, server_at
 from tests.adapters.gateway.scripted_xnat import Asked, ScriptedXnat, scripted_xnat
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.gateway import wire
 from xnat_watchd.adapters.gateway.pacing import GAP, Turns, held
 from xnat_watchd.adapters.xnat_gateway import XnatGateway
-from xnat_watchd.core.delivery import Holding, Session
 from xnat_watchd.core.errors import InDoubt, NotYet, Permanent, Stopped, Transient, Unavailable, WatchdError
 
 MIB = 1 << 20
@@ -341,8 +340,7 @@ class Door:
 def test_header_dumps_are_asked_one_at_a_time(scripted: ScriptedXnat) -> None:  # C8 6
     server = server_at(scripted.url)
     door = server.dump_lock = Door(scripted)  # type: ignore[assignment]  # as much of a lock as is used
-    session = Session(id="E", project="P1", subject=SUBJECT, label="L", prearchive_path="", holding=Holding("1.2", ()))
-    failure(NotYet, lambda: server.gateway().header(session))
+    failure(NotYet, lambda: server.gateway().header("P1", "L", "1.2"))
     assert door.asked == [0, 0, 0, 0, 1]
     server.close()
 

@@ -22,20 +22,21 @@ def read(talk: Conversation, project: str, label: str) -> Subject | None:
     return records.subject(node) if node and records.is_known_as(node, project, label) else None
 
 
-def write(talk: Conversation, project: str, label: str, fields: Values, demographics: Values) -> None:
-    """Write values of a subject.
+def write(talk: Conversation, project: str, label: str, fields: Values, demographics: Values) -> Subject | None:
+    """Write values of a subject, and give it as it is shown afterwards: an answer says nothing of what was stored.
 
     What stands in a URL stands in the server's access logs, so newer servers get a form. 1.6 ignores forms,
     and so do newer ones at places (F59, C8 17.12): what is not there afterwards goes in the query.
     """
     values = records.values_to_write(fields, demographics)
-    if not values:
-        return
-    if not talk.dialect.is_old:
+    if values and not talk.dialect.is_old:
         _put(talk, project, label, {"req_format": "form"}, values)
-        if _has(read(talk, project, label), fields, demographics):
-            return
-    _put(talk, project, label, values, None)
+        shown = read(talk, project, label)
+        if _has(shown, fields, demographics):
+            return shown
+    if values:
+        _put(talk, project, label, values, None)
+    return read(talk, project, label)
 
 
 def _put(talk: Conversation, project: str, label: str, query: Values, form: Values | None) -> None:

@@ -1,0 +1,61 @@
+"""Demographics of a study that somebody has touched in XNAT after it was archived."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.dicom import instance
+from tests.others import beside_others
+from tests.sandbox.kit import Visitor
+from tests.station import Station, zipped
+from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.sandbox import Sandbox
+
+LABEL = "Quokka_Zenobia_20240229T101530_MR"
+Archived = tuple[Sandbox, Visitor, Station]
+
+
+@pytest.fixture(params=["1.8", "1.6"])
+def archived(request: pytest.FixtureRequest, quick_path: Path) -> Iterator[Archived]:
+    """Give a study that is archived and not yet described."""
+    with beside_others(quick_path, request.param, ProjectRules) as (xnat, _, station), Visitor(xnat) as other:
+        station.drop("scan.zip", zipped([("1.dcm", instance())]))
+        station.start()
+        station.take_in()
+        assert [station.pipeline.step(), station.pipeline.step()] == [True, True]
+        assert station.standings() == [("1.1", "archived", "ready")]
+        yield xnat, other, station
+
+
+def test_a_header_is_asked_for_without_looking_at_the_session_again(archived: Archived) -> None:
+    xnat, _, station = archived
+    before = len(xnat.requests)
+    station.work()
+    asked = [path for _, path, *_ in xnat.requests[before:]]
+    assert station.standings() == [("1.1", "complete", "done")]
+    assert sum("dicomdump" in path for path in asked) == 1
+    assert not any("/experiments/" in path for path in asked)
+    assert sum("/subjects/" in path for path in asked) == 3  # read, written, read back
+
+
+def test_a_session_that_was_renamed_meanwhile_is_found_by_its_id(archived: Archived) -> None:
+    xnat, _, station = archived
+    with xnat._site.lock:
+        (one,) = xnat._site.store.experiments.values()
+        one.label = "RENAMED"
+    station.work()
+    assert any("/experiments/XNAT_E" in path for _, path, *_ in xnat.requests)
+    assert station.standings() == [("1.1", "complete", "done")]
+    assert (xnat.subject("P1", "Quokka_Zenobia") or {})["demographics"]["gender"] == "female"
+
+
+def test_a_session_that_was_removed_meanwhile_is_held_with_whom_to_ask(archived: Archived) -> None:
+    xnat, other, station = archived
+    xnat.grant("tech", "P1", "owner")
+    assert other.ask("DELETE", f"/data/projects/P1/subjects/Quokka_Zenobia/experiments/{LABEL}").ok
+    station.work()
+    (row,) = station.ledger.views.attention()
+    assert (row["why"], row["advice"]) == ("the archived session is gone from XNAT", "Ask who removed it in XNAT.")
