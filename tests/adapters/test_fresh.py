@@ -39,7 +39,7 @@ def test_a_copy_from_another_disk_is_not_written_through_a_link(
 ) -> None:
     source, target = tmp_path / "a.zip", tmp_path / "done" / "a.zip"
     source.write_bytes(b"PK")
-    os.chmod(source, 0o640)
+    source.chmod(0o640)
     os.utime(source, ns=(1, 2_000_000_000))
     target.parent.mkdir()
     (target.parent / ".a.zip.part").symlink_to(theirs)
