@@ -289,4 +289,7 @@ def printable(path: str) -> str:
 
 
 def _note(delivery: int, why: str, advice: str) -> str:
-    return f"Delivery {delivery} could not be used.\n\nWhy: {why}.\nWhat to do: {advice}\n"
+    return (
+        f"This ZIP could not be used, and nothing of it was sent to XNAT.\n\nWhy: {why}.\nWhat to do: {advice}\n"
+        f"To know more: type `xnat-watchd show {delivery}`.\n"
+    )

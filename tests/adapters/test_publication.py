@@ -117,3 +117,17 @@ def test_where_there_is_nothing_or_we_may_not_look_it_is_nothing(tmp_path: Path)
 def test_how_old_it_is_is_never_less_than_nothing() -> None:
     assert age({"at": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}) == timedelta(0)
     assert age({"at": (datetime.now(UTC) - timedelta(hours=1)).isoformat()}) >= timedelta(hours=1)
+
+
+def test_nothing_is_published_through_somebody_elses_link(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_text("precious")
+    (tmp_path / ".status.json.part").symlink_to(theirs)
+    Publication(tmp_path / "status.json").publish({"daemon": {}}, datetime.now(UTC))
+    assert theirs.read_text() == "precious"
+    assert json.loads((tmp_path / "status.json").read_text()) == {"daemon": {}}
+
+
+def test_a_status_nested_without_end_is_none_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "status.json").write_text("[" * 200_000)
+    assert read(tmp_path / "status.json") is None

@@ -267,7 +267,14 @@ def test_a_subject_may_come_from_a_template_or_from_a_person() -> None:
 @pytest.mark.parametrize("name", ["", "^^", "***", " "])
 def test_a_name_without_a_letter_names_nobody(name: str) -> None:
     with pytest.raises(Undecided, match="no letter or digit") as caught:
-        labels.subject_label("", facts(subject=None), name)
+        labels.subject_label("", facts(subject=None, person=Person(name=name)), name)
+    assert "--subject SUBJECT" in caught.value.advice
+
+
+def test_letters_that_only_xnat_does_not_show_are_not_said_to_be_missing() -> None:
+    greek = facts(subject=None, person=Person(name="\u039e\u03b1\u03bd\u03b8^\u0395\u03c1"))
+    with pytest.raises(Undecided, match="XNAT shows no letter of the PatientName") as caught:
+        labels.subject_label("", greek, "????^??")
     assert "--subject SUBJECT" in caught.value.advice
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import click
@@ -91,6 +94,48 @@ def test_every_field_of_a_label_template_is_in_the_readme() -> None:
 def test_the_two_commands_of_the_readme_each_stand_on_one_line() -> None:
     lines = [line for line in README.splitlines() if line.startswith("python3 -m venv .venv")]
     assert len(lines) == 2
+
+
+PICTURE = {"daemon": {"running": True}, "age": 3, "gate": {"open": True}, "attention": []}
+
+
+@pytest.mark.parametrize(
+    ("now", "is_well"),
+    [
+        ({}, True),
+        ({"daemon": {"running": False}}, False),
+        ({"age": 600}, False),
+        ({"gate": {"open": False}}, False),
+        ({"attention": [{"item": "1.1"}]}, False),
+    ],
+)
+def test_the_check_for_a_monitoring_says_whether_all_is_well(now: dict[str, object], *, is_well: bool) -> None:
+    jq = shutil.which("jq")
+    if jq is None:
+        pytest.skip("no jq to try it with")
+    found = re.search(r"status --json \| jq --exit-status '([^']*)'", README)
+    assert found is not None
+    picture = json.dumps({**PICTURE, **now})
+    command = [jq, "--exit-status", found[1]]
+    asked = subprocess.run(command, input=picture, text=True, check=False, capture_output=True)  # noqa: S603 - our own
+    assert (asked.returncode == 0) is is_well
+
+
+def test_every_link_within_the_readme_leads_somewhere() -> None:
+    titles = re.findall(r"^##+ (.*)$", README, re.MULTILINE)
+    assert set(re.findall(r"\]\(#([^)]*)\)", README)) <= set(map(_place, titles))
+
+
+def test_every_chapter_is_in_the_contents() -> None:
+    contents = README.partition("**Contents**")[2].partition("\n## ")[0]
+    assert [
+        title for title in re.findall(r"^## (.*)$", README, re.MULTILINE) if f"](#{_place(title)})" not in contents
+    ] == []
+
+
+def _place(title: str) -> str:
+    """Give where a link to a title leads, as GitHub makes it."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 def section(title: str) -> str:

@@ -218,6 +218,18 @@ IN_FULL: dict[str, dict[str, object]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(("body", "length"), [(b"", "-1"), (b"", "many"), (b"[" * 60_000, "60000"), (b"[1]", "3")])
+def test_an_order_that_is_none_is_refused_and_the_control_address_goes_on(
+    new: Visitor, body: bytes, length: str
+) -> None:
+    control = new.xnat.listen_for_faults()
+    host, port = control.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as line:
+        line.sendall(f"POST /faults HTTP/1.0\r\nContent-Length: {length}\r\n\r\n".encode() + body)
+        assert line.recv(100).split()[1] == b"400"
+    assert requests.get(f"{control}/faults", timeout=10).json() == []
+
+
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_every_fault_can_be_planned_over_the_control_address_and_comes_to_pass(new: Visitor, fault: str) -> None:
     control = new.xnat.listen_for_faults()

@@ -84,6 +84,7 @@ def test_a_zip_of_which_no_study_comes_lies_in_failed_with_the_reason_beside_it(
     note = (program.root / "failed" / "1_notes.zip.txt").read_text("utf-8")
     assert "Why: " in note
     assert "What to do: " in note
+    assert "type `xnat-watchd show 1`" in note
     assert (program.root / "failed" / "1_notes.zip").exists()
 
 

@@ -13,9 +13,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from xnat_watchd.adapters.fresh import fresh
 from xnat_watchd.adapters.mounts import file_system, is_remote
 from xnat_watchd.core.settling import Seen
 
+READABLE, PRIVATE = 0o666, 0o600  #: modes of what is made: as the umask allows, and of a copy before it is one
+PIECE = 1 << 20  #: bytes copied at once
 DEEPEST = 64  #: folders in folders that are looked into; whoever nests more wants us to fall
 
 
@@ -94,7 +97,7 @@ class Disk:
         """Write a small file so that it is there whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
-        with part.open("w", encoding="utf-8") as file:
+        with os.fdopen(fresh(part, READABLE), "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -227,15 +230,24 @@ def _copy(source: Path, target: Path) -> None:
     """Copy under a temporary name, make it durable, compare, and only then give it its name, durably too."""
     part = target.with_name(f".{target.name}.part")
     try:
-        shutil.copy2(source, part, follow_symlinks=False)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        given = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(given, "rb") as read, os.fdopen(fresh(part, PRIVATE), "wb") as written:
+            shutil.copyfileobj(read, written, PIECE)
+            written.flush()
+            _dress_as(os.fstat(given), written.fileno())
+            os.fsync(written.fileno())
         if not filecmp.cmp(source, part, shallow=False):
             raise Changed(errno.EBUSY, "the file changed while it was copied")
         part.rename(target)
         sync_folder(target.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _dress_as(seen: os.stat_result, handle: int) -> None:
+    """Give a copy the rights and the times of what it was made from."""
+    os.fchmod(handle, seen.st_mode & 0o777)
+    os.utime(handle, ns=(seen.st_atime_ns, seen.st_mtime_ns))
 
 
 def free_name(target: Path) -> Path:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from xnat_watchd.adapters.fresh import fresh
 from xnat_watchd.adapters.secret import Credential, Lease, Secret
 from xnat_watchd.core.errors import Refusal
 
@@ -128,8 +129,7 @@ class LoginFile:
     def _write(self, entries: Mapping[str, Entry]) -> None:
         """Write it beside its place and move it there: nobody ever reads half of it, or reads it who may not."""
         part = self.folder / f".{NAME}.part"
-        part.unlink(missing_ok=True)
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, MODE)
+        handle = fresh(part, MODE)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 owner = self.folder.stat()

@@ -12,9 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from xnat_watchd.adapters.fresh import fresh
+
 RUNTIME = Path("/run/xnat-watchd")  #: the folder that the unit names (`RuntimeDirectory=`), for whoever asks later
 NAME = "status.json"
 AT_LEAST_EVERY = timedelta(seconds=10)  #: so often it is said anew that the service lives
+READABLE = 0o666  #: as the umask of the service allows
 LONGEST = 64 << 20  #: bytes that are read of one
 
 Picture = dict[str, Any]
@@ -40,7 +43,8 @@ class Publication:
         if told == self._told and self._at is not None and abs(now - self._at) < AT_LEAST_EVERY:
             return
         part = self._path.with_name(f".{self._path.name}.part")
-        part.write_text(json.dumps(picture), encoding="utf-8")
+        with os.fdopen(fresh(part, READABLE), "w", encoding="utf-8") as file:
+            json.dump(picture, file)
         part.replace(self._path)
         self._told, self._at = told, now
 
@@ -56,7 +60,7 @@ def read(path: Path) -> Picture | None:
         daemon = picture["daemon"]
         datetime.fromisoformat(picture["at"])
         daemon["running"] = bool(daemon["running"]) and _lives(int(daemon["pid"]))
-    except (OSError, ValueError, KeyError, TypeError):  # not there, not for us, or none of ours
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # not there, not for us, or none of ours
         return None
     return picture
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from xnat_watchd.adapters.files import Changed
+from xnat_watchd.adapters.fresh import fresh
 from xnat_watchd.core.settling import Seen
 from xnat_watchd.core.share_report import is_table
 from xnat_watchd.core.share_table import MOST_BYTES
@@ -49,9 +50,8 @@ class ShareFolder:
         The byte order mark tells spreadsheets that it is UTF-8.
         """
         part = self._folder / f".{name}.part"
-        part.unlink(missing_ok=True)  # somebody's link under this name would be written through otherwise
         try:
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            handle = fresh(part, 0o600)
             with os.fdopen(handle, "w", encoding="utf-8-sig", newline="") as file:
                 self._let_read(handle, beside)
                 file.write(text)

@@ -45,8 +45,8 @@ Examples:
   xnat-watchd show 12.1                         what happened to one study
   xnat-watchd list --project P --csv            the subjects of a project
 
-Exit codes: 0 fine, 1 something is held or failed, 2 usage, 69 server unavailable, 75 something still waits,
-77 login refused, 78 configuration.
+Exit codes: 0 fine, 1 something is held or failed, 2 usage, 69 server unavailable, 70 a fault of the program,
+75 something still waits, 77 login refused, 78 configuration.
 """
 
 

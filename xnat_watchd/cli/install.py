@@ -42,6 +42,7 @@ def install(*, dry_run: bool, prefix: Path | None) -> None:
     from xnat_watchd.service import place
 
     _check_root(dry=dry_run, prefix=prefix)
+    _announce(dry=dry_run)
     place.install(place.Hand(click.echo, prefix, dry_run))
     if prefix is None:
         click.echo(RESTART if place.is_running() else NEXT)
@@ -63,8 +64,14 @@ def uninstall(*, dry_run: bool, prefix: Path | None) -> None:
     from xnat_watchd.service import place
 
     _check_root(dry=dry_run, prefix=prefix)
+    _announce(dry=dry_run)
     place.uninstall(place.Hand(click.echo, prefix, dry_run))
     click.echo(LEFT)
+
+
+def _announce(*, dry: bool) -> None:
+    if dry:
+        click.echo("Nothing is done. This is what would be:")
 
 
 def _check_root(*, dry: bool, prefix: Path | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xnat_watchd.cli.chosen import Chosen
+from xnat_watchd.cli.screen import plain
 
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.adapters.credentials import Search
@@ -51,7 +52,7 @@ def login(chosen: Chosen, *, token: bool, user: str | None) -> None:
     who = site.prove(typed)
     kept = site.token(typed) if token else typed
     file.store(search.server, kept)
-    click.echo(f"XNAT at {search.server} knows you as {who}. Kept in {file.path}, {until(kept)}.")
+    click.echo(f"XNAT at {search.server} knows you as {plain(who)}. Kept in {file.path}, {until(kept)}.")
     if is_held(lock_of(settings.ledger.path)):
         click.echo("The running service takes it over by itself.")
     winner = search.credential()

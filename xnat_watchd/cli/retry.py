@@ -72,7 +72,7 @@ def _asked_for(ledger: Ledger, items: Sequence[Item], *, all_held: bool) -> tupl
 
 def _tell_of_others(going_on: Collection[str], named: Mapping[str, int], items: Sequence[Item]) -> None:
     if items and not named:
-        raise click.ClickException("there is no such item in the ledger")
+        raise click.ClickException("there is no such study; `xnat-watchd status` names those that need somebody")
     for name in named.keys() - set(going_on):
         click.echo(f"{name} is not held", err=True)
     if not going_on and not items:

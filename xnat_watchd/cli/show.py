@@ -63,7 +63,7 @@ def _delivery(story: dict[str, Any]) -> list[str]:
         "found": came.get(story["kind"]),
         "state": ZIPS.get(story["state"], story["state"]),
         "why": story["why"],
-        "server said": story["detail"],
+        "details": story["detail"],
         "what to do": story["advice"],
         "lies in": None if story["deleted"] else story["resting"],
         "deleted": story["deleted"],
@@ -82,7 +82,7 @@ def _study(delivery: int, study: dict[str, Any]) -> list[str]:
         "series": ", ".join(map(_series, study["series"])),
         "places": "; ".join(map(_place, study["places"])),
         "why": None if is_done else study["why"],
-        "server said": None if is_done else study["detail"],
+        "details": None if is_done else study["detail"],
         "what to do": None if is_done else study["advice"],
     }
     standing = "" if is_done else f", {study['standing']}"

@@ -5,13 +5,13 @@ Everything is plain comparison. Values are patient data: they are in no message 
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
 from xnat_watchd.core.delivery import Person, Subject
+from xnat_watchd.core.escapes import unescaped
 from xnat_watchd.core.labels import real_date
 from xnat_watchd.core.rules import DemographicRules
 
@@ -164,7 +164,7 @@ def _same(ours: str, theirs: str) -> bool:
 
 def _plain(value: str) -> str:
     """Bring the ways to write one value down to one: 19660101 and 1966-01-01, M and Male, 042 and 42."""
-    text = html.unescape(value).strip()
+    text = unescaped(value).strip()
     iso = _ISO.fullmatch(text)
     if iso:
         return iso[1]

@@ -227,7 +227,9 @@ def subject_label(template: str, facts: Facts, listed: str) -> str:
         return _made("subject", template, facts, _GIVE_SUBJECT)
     label = clean(listed.strip())
     if not _is_readable(label):
-        raise Undecided("the PatientName has no letter or digit to name a subject by", advice=_GIVE_SUBJECT)
+        has_letters = _is_readable(facts.person.name)  # that the server's own character set does not have (C8 0.7)
+        nothing = "XNAT shows no letter of the PatientName" if has_letters else "the PatientName has no letter or digit"
+        raise Undecided(f"{nothing} to name a subject by", advice=_GIVE_SUBJECT)
     return _accepted("subject", label, _GIVE_SUBJECT)
 
 

@@ -36,10 +36,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Plan a fault."""
-        size = min(int(self.headers.get("Content-Length") or 0), LARGEST)
         try:
+            size = max(0, min(int(self.headers.get("Content-Length") or 0), LARGEST))
             cast("Control", self.server).xnat.faults.plan_from(json.loads(self.rfile.read(size)))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             self._answer(400, str(error))
             return
         self._answer(201, "planned")

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from xml.parsers import expat
 
 from xnat_watchd.core.errors import Transient
+from xnat_watchd.core.escapes import unescaped
 
 LONGEST_REASON = 500  #: characters of a server's own words that are kept
-_PAGE_READ = 20_000  #: characters of an error page that are looked at
+_PAGE_READ = 20_000  #: bytes of an error page that are looked at
 
-_IS_PAGE = re.compile(r"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL)
+# Whoever controls an answer controls its length too: no pattern may try a place twice, hence `(?>...)`.
+_IS_PAGE = re.compile(r"\s*+(?>(?:<!--.*?-->\s*+)*+)<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL)
 _TITLE = re.compile(r"<title>(.{0,200}?)</title>", re.IGNORECASE | re.DOTALL)
 _REASONS = (
-    re.compile(r"<b>Message</b>(.*?)</p>", re.IGNORECASE | re.DOTALL),  # Tomcat's page, whose <h3> is a signature
-    re.compile(r"<h3>(.*?)</h3>", re.IGNORECASE | re.DOTALL),  # restlet's (F54, C8 0.4)
+    re.compile(r"(?>.*?<b>Message</b>)(.*?)</p>", re.IGNORECASE | re.DOTALL),  # Tomcat's, whose <h3> is a signature
+    re.compile(r"(?>.*?<h3>)(.*?)</h3>", re.IGNORECASE | re.DOTALL),  # restlet's (F54, C8 0.4)
 )
 _XSI_TYPE = "http://www.w3.org/2001/XMLSchema-instance type"
+_TAG = re.compile(r"<[^<>]*>")
 _CHARSET = re.compile(r"charset=\"?([\w.:-]{1,40})", re.IGNORECASE)
+_CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "windows-1252"})  #: Python has others that run or raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +47,39 @@ class Answer:
     @property
     def text(self) -> str:
         """The body as text; JSON comes without a charset and is UTF-8 (F54)."""
-        named = _CHARSET.search(self.headers.get("content-type", ""))
-        try:
-            return self.body.decode(named[1] if named else "utf-8", "replace")
-        except LookupError:  # a charset that nobody knows
-            return self.body.decode("utf-8", "replace")
+        return self.body.decode(self._charset, "replace")
 
     @property
     def is_page(self) -> bool:
         """Whether this is a page for people, whatever its media type says (client.md 0.5)."""
-        return _IS_PAGE.match(self.text[:_PAGE_READ]) is not None
+        return _IS_PAGE.match(self._beginning) is not None
 
     @property
     def reason(self) -> str:
         """The server's own words. They may hold names: for the ledger only."""
-        text = self.text[:_PAGE_READ]
-        found = next((match[1] for pattern in _REASONS if (match := pattern.search(text))), text)
-        return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", found)).split())[:LONGEST_REASON]
+        text = self._beginning
+        found = next((match[1] for pattern in _REASONS if (match := pattern.match(text))), text)
+        return " ".join(unescaped(_TAG.sub(" ", found)).split())[:LONGEST_REASON]
 
     @property
     def words(self) -> str:
         """Title and reason in lower case, to look for known words in."""
-        title = _TITLE.search(self.text[:_PAGE_READ])
+        title = _TITLE.search(self._beginning)
         return f"{title[1] if title else ''} {self.reason}".lower()
 
     @property
     def is_of_xnat(self) -> bool:
         """Whether this is restlet's own error page and not one of Tomcat or of a proxy before it (C8 0.4, 12)."""
-        return "<title>status page</title>" in self.text[:_PAGE_READ].lower()
+        return "<title>status page</title>" in self._beginning.lower()
+
+    @property
+    def _beginning(self) -> str:
+        return self.body[:_PAGE_READ].decode(self._charset, "replace")
+
+    @property
+    def _charset(self) -> str:
+        named = _CHARSET.search(self.headers.get("content-type", ""))
+        return named[1] if named and named[1].lower() in _CHARSETS else "utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +115,15 @@ def uris(answer: Answer) -> list[str]:
     return [_below_data(line) for line in lines]
 
 
+def date_of(text: str) -> datetime | None:
+    """Read a date of a header (RFC 9110 5.6.7). None for what is none, has no zone, or is beyond all calendars."""
+    try:
+        said = parsedate_to_datetime(text)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return said if said.tzinfo is not None else None
+
+
 def version(answer: Answer) -> str:
     """Give the version that buildInfo names, or nothing."""
     try:
@@ -130,7 +149,7 @@ class SessionXml:
 
 
 def session_xml(answer: Answer) -> SessionXml:
-    """Read a session's XML. A document with a DOCTYPE is refused: nothing may be expanded."""
+    """Read a session's XML, which is UTF-8 (F71). A document with a DOCTYPE is refused: nothing may be expanded."""
     found, path = SessionXml(), list[str]()
 
     def begin(name: str, attributes: dict[str, str]) -> None:
@@ -144,7 +163,7 @@ def session_xml(answer: Answer) -> SessionXml:
     def refuse(*_: object) -> None:
         raise _unreadable()
 
-    reader = expat.ParserCreate(namespace_separator=" ")
+    reader = expat.ParserCreate("utf-8", namespace_separator=" ")  # whatever the document says of itself
     reader.StartElementHandler = begin
     reader.EndElementHandler = lambda _: path.pop()
     reader.StartDoctypeDeclHandler = refuse
@@ -196,7 +215,10 @@ def _listed(value: Any) -> Sequence[Mapping[str, Any]]:
 
 def _below_data(uri: str) -> str:
     """Cut host and context path; some importers leave the /data out (C8 3.4, trap 4)."""
-    path = unquote(urlsplit(uri).path) if "://" in uri[:10] else uri
+    try:
+        path = unquote(urlsplit(uri).path) if "://" in uri[:10] else uri
+    except ValueError as error:  # brackets in the host's place
+        raise _unreadable() from error
     for root in ("/data/prearchive/", "/data/archive/", "/prearchive/", "/archive/"):
         _, found, rest = path.partition(root)
         if found:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 
-from xnat_watchd.adapters.gateway.answers import Answer, table
+from xnat_watchd.adapters.gateway.answers import Answer, date_of, table
 from xnat_watchd.adapters.gateway.connection import Watch
 from xnat_watchd.adapters.gateway.conversation import Conversation, Query
 from xnat_watchd.adapters.gateway.login import PATIENCE, Dialect, find_dialect
@@ -39,7 +38,7 @@ def greet(server: Shared) -> Greeting:
         raise Unavailable(str(error), detail=error.detail) from None
     finally:
         line.drop()
-    return Greeting(dialect, _date(answer))
+    return Greeting(dialect, date_of(answer.headers.get("date", "")))
 
 
 class Inspection:
@@ -107,12 +106,3 @@ class Inspection:
             return self._talk.find(where, query)
         except WatchdError:
             return None
-
-
-def _date(answer: Answer) -> datetime | None:
-    """Read the time of the `Date` header (RFC 9110 6.6.1)."""
-    try:
-        said = parsedate_to_datetime(answer.headers.get("date", ""))
-    except (TypeError, ValueError):
-        return None
-    return said if said.tzinfo is not None else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
@@ -10,6 +9,7 @@ from urllib.parse import quote
 from xnat_watchd.adapters.gateway.answers import Node, SessionXml, count
 from xnat_watchd.core.delivery import Holding, Place, Row, Scan, Subject
 from xnat_watchd.core.errors import NotYet, Permanent, Transient
+from xnat_watchd.core.escapes import unescaped
 
 Cells = Mapping[str, str]
 
@@ -77,7 +77,7 @@ def archived(session: Node, resources: Sequence[Cells] | None) -> Holding | None
 
 def dumped(rows: Sequence[Cells], study_uid: str, wanted: Mapping[str, str] = DUMPED) -> dict[str, str]:
     """Read a header dump. `NotYet` unless it says itself that it is of this study (C8 6)."""
-    top = {one.get("tag1", ""): html.unescape(one.get("value", "")) for one in rows if not one.get("tag2")}
+    top = {one.get("tag1", ""): unescaped(one.get("value", "")) for one in rows if not one.get("tag2")}
     if not study_uid or top.get(STUDY_UID, "").strip("\0 ") != study_uid:
         raise NotYet("the header dump was another session's")
     return {name: top[tag] for tag, name in wanted.items() if tag in top}
@@ -86,12 +86,12 @@ def dumped(rows: Sequence[Cells], study_uid: str, wanted: Mapping[str, str] = DU
 def subject(node: Node) -> Subject:
     """Read a subject's item. XNAT escapes values on the way in (F41, C8 0.5)."""
     fields = {
-        one.fields["name"].lower(): html.unescape(one.fields.get("field", ""))
+        one.fields["name"].lower(): unescaped(one.fields.get("field", ""))
         for one in node.children.get(_CUSTOM, ())
         if one.fields.get("name")
     }
     demographics = {
-        name: html.unescape(value)
+        name: unescaped(value)
         for one in node.children.get("demographics", ())
         for name, value in one.fields.items()
         if name.lower() != _OF_THE_TABLE

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from enum import Enum
 
-from xnat_watchd.adapters.gateway.answers import Answer
+from xnat_watchd.adapters.gateway.answers import Answer, date_of
 from xnat_watchd.core.errors import (
     AuthRefused,
     Conflict,
@@ -132,9 +131,8 @@ VERDICTS: tuple[Row, ...] = (
 
 def verdict(answer: Answer, deed: Deed, project: str, now: datetime) -> WatchdError:
     """Give what an answer that is no success means for the one who asked."""
-    row = next(
-        row for row in VERDICTS if answer.status in row.status and deed in row.deeds and row.words in answer.words
-    )
+    words = answer.words
+    row = next(row for row in VERDICTS if answer.status in row.status and deed in row.deeds and row.words in words)
     message = f"XNAT answered {answer.status} to {deed.value}{f' in project {project}' if project else ''}"
     if row.kind is Unavailable:
         after = retry_after(answer.headers.get("retry-after", ""), now)
@@ -151,8 +149,5 @@ def retry_after(value: str, now: datetime) -> timedelta | None:
     text = value.strip()
     if text.isascii() and text.isdigit() and len(text) <= len("99999999"):
         return min(timedelta(seconds=int(text)), LONGEST_AFTER)
-    try:
-        wait = parsedate_to_datetime(text) - now
-    except (TypeError, ValueError):  # no date; or one without a zone
-        return None
-    return min(max(wait, timedelta(0)), LONGEST_AFTER)
+    date = date_of(text)
+    return None if date is None else min(max(date - now, timedelta(0)), LONGEST_AFTER)
