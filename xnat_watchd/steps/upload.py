@@ -32,6 +32,11 @@ def upload(item: Item, tools: Tools) -> Facts:
 
 
 def _may_be_sent(item: Item, tools: Tools) -> None:
+    if not item.study_uid:
+        raise Undecided(
+            "XNAT could not place images that name no study",
+            advice="Export them again and drop the new ZIP; then `xnat-watchd skip ITEM --why TEXT`.",
+        )
     check_parts(tools.rules(item.project).labels, tools.facts(item), item.label)
     if not tools.gateway.writable(item.project):
         raise Permanent(

@@ -12,6 +12,11 @@ from xnat_watchd.core.delivery import Study, ZipContents
 from xnat_watchd.core.errors import WatchdError
 from xnat_watchd.core.states import DELIVERIES, DeliveryState, IllegalTransition, Progress, Standing
 
+SEND_ANOTHER = (
+    "Export it again and drop the new ZIP, then `xnat-watchd skip ITEM --why TEXT`: "
+    "until then, what comes of the same study waits."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -243,7 +248,7 @@ def _enter(db: sqlite3.Connection, delivery: int, number: int, project: str, stu
             study.person.name, study.person.id, study.person.birth_date, study.person.age, study.person.sex,
             study.date, study.time, json.dumps([s.modality for s in study.series]),
             Progress.RECEIVED, Standing.HELD if trouble else Standing.READY, trouble or None,
-            "Export the study again and drop the new ZIP." if trouble else None,
+            SEND_ANOTHER if trouble else None,
             text(now), text(now),
         ),
     ).fetchone()["key"]  # fmt: skip

@@ -38,7 +38,7 @@ CREATE TABLE studies (
   delivery    INTEGER NOT NULL REFERENCES deliveries,
   number      INTEGER NOT NULL,
   project     TEXT NOT NULL,
-  study_uid   TEXT NOT NULL,
+  study_uid   TEXT NOT NULL,                   -- empty: what belongs to no study of the ZIP
   server_uid  TEXT,                            -- what the site made of the UID, once seen
   patient_name TEXT NOT NULL,
   patient_id  TEXT NOT NULL,
