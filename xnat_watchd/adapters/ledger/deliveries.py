@@ -69,7 +69,7 @@ class Deliveries:
                 "INSERT INTO deliveries (name, project, identity, state, arrived) VALUES (?,?,?,?,?) RETURNING id",
                 (name, project, identity, DeliveryState.ARRIVING, text(now)),
             ).fetchone()
-            _tell(db, row["id"], DeliveryState.ARRIVING, now)
+            tell_delivery(db, row["id"], DeliveryState.ARRIVING, now)
             return int(row["id"])
 
     def arrivals(self) -> list[Arrival]:
@@ -217,21 +217,22 @@ def move_delivery(db: sqlite3.Connection, delivery: int, state: DeliveryState, n
         f"UPDATE deliveries SET state = ?{sets} WHERE id = ?",  # noqa: S608 - names of our own
         (state, *columns.values(), delivery),
     )
-    _tell(db, delivery, state, now, why=columns.get("why"), detail=columns.get("detail"))
+    tell_delivery(db, delivery, state, now, why=columns.get("why"), detail=columns.get("detail"))
     return str(row["project"])
 
 
-def _tell(
+def tell_delivery(
     db: sqlite3.Connection,
     delivery: int,
-    state: DeliveryState,
+    event: str,
     now: datetime,
     why: object = None,
     detail: object = None,
 ) -> None:
+    """Write an event of a delivery as a whole into its story."""
     db.execute(
         "INSERT INTO events (at, delivery, event, why, detail) VALUES (?,?,?,?,?)",
-        (text(now), delivery, state, why, detail),
+        (text(now), delivery, event, why, detail),
     )
 
 

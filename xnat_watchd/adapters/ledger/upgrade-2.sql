@@ -20,12 +20,15 @@ CREATE TABLE new_deliveries (
   detail   TEXT,
   advice   TEXT,
   deleted  TEXT,                               -- when its ZIP, which lay there, was deleted by the rules of retention
+  settled  TEXT,                               -- when a person said that nothing more is to come of it
   -- what is taken has been read to its end
   CHECK (state NOT IN ('taken', 'finished', 'duplicate') OR (kind = 'zip') = (sha256 IS NOT NULL)),
   -- what has ended says when
   CHECK ((ended IS NOT NULL) = (state IN ('rejected', 'duplicate', 'finished', 'withdrawn'))),
   -- only what has come to rest is deleted
-  CHECK (deleted IS NULL OR (state IN ('duplicate', 'finished') AND resting IS NOT NULL))
+  CHECK (deleted IS NULL OR (state IN ('duplicate', 'finished') AND resting IS NOT NULL)),
+  -- only what was put aside is settled
+  CHECK (settled IS NULL OR state = 'rejected')
 ) STRICT;
 
 INSERT INTO new_deliveries (

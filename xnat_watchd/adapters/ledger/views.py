@@ -42,15 +42,17 @@ class Views:
         return self._give("SELECT name, why, advice FROM ignored ORDER BY advice = '', name")
 
     def attention(self) -> Rows:
-        """Give what a person must decide on: held studies and rejected deliveries, newest first."""
+        """Give what a person must decide on: held studies and rejected deliveries, newest first.
+
+        A rejected one stays until a person has settled it: another ZIP of its name may be somebody else's.
+        """
         rows = self._give(
             """
             SELECT delivery || '.' || number AS item, project, why, advice, changed AS at FROM studies
             WHERE standing = 'held'
             UNION ALL
-            SELECT CAST(d.id AS TEXT), d.project, d.why, d.advice, d.ended FROM deliveries d
-            WHERE d.state = 'rejected' AND NOT EXISTS (
-              SELECT 1 FROM deliveries n WHERE n.name = d.name AND n.project = d.project AND n.id > d.id)
+            SELECT CAST(id AS TEXT), project, why, advice || ' Then `xnat-watchd skip ITEM --why TEXT`.', ended
+            FROM deliveries WHERE state = 'rejected' AND settled IS NULL
             ORDER BY at DESC
             """
         )
@@ -109,6 +111,10 @@ class Views:
     def held(self) -> dict[str, int]:
         """Give the held studies: name -> key."""
         return self._keys("standing = 'held'")
+
+    def rejected(self, delivery: int) -> bool:
+        """Say whether no study came of this delivery."""
+        return bool(self._db.row("SELECT 1 FROM deliveries WHERE id = ? AND state = 'rejected'", delivery))
 
     def keys(self, delivery: int, number: int | None) -> dict[str, int]:
         """Give the studies of a delivery, or the one of this number: name -> key."""
