@@ -15,7 +15,7 @@ from xnat_watchd.adapters.credentials import Credential
 from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
 from xnat_watchd.adapters.folders import Folders
 from xnat_watchd.adapters.ledger import Ledger, Of, open_database
-from xnat_watchd.adapters.lock import Lock
+from xnat_watchd.adapters.lock import Claims, Lock
 from xnat_watchd.adapters.mounts import file_system, is_remote
 from xnat_watchd.adapters.share_folder import ShareFolder, lock_of_shares
 from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
@@ -57,6 +57,7 @@ class Daemon:
     projects: Projects
     door_lock: threading.RLock = field(default_factory=threading.RLock)  #: see `steps.door`
     rest: Rest = field(default_factory=Rest)
+    claims: Claims
     sharer: XnatGateway  #: by which share tables are applied
     intake: Intake = field(init=False)
     sharing: Sharing = field(init=False)
@@ -118,8 +119,8 @@ class Daemon:
         return [*gone, *full]
 
 
-def build(settings: Settings, credential: Credential, log: Log) -> Daemon:
-    """Open the ledger and build every part; nothing runs yet."""
+def build(settings: Settings, credential: Credential, log: Log, claims: Claims) -> Daemon:
+    """Open the ledger and build every part; nothing runs yet. `claims`: the folders that are ours alone."""
     _refuse_network(settings.ledger.path)
     clock = SystemClock()
     ledger = Ledger(open_database(settings.ledger.path))
@@ -133,6 +134,7 @@ def build(settings: Settings, credential: Credential, log: Log) -> Daemon:
         ledger=ledger,
         server=server, sharer=server.gateway(),
         clock=clock, log=Discreet(log, projects), heart=heart, stop=heart.stop, projects=projects,
+        claims=claims,
     )  # fmt: skip
     daemon.tools = {name: _tools(daemon, name) for name in names}
     daemon.retention = Retention(daemon.tools[names[0]], daemon.keep, daemon.log)

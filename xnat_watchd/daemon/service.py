@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 from xnat_watchd import __version__
 from xnat_watchd.adapters.credentials import Credential, Search
 from xnat_watchd.adapters.folders import lock_of
-from xnat_watchd.adapters.lock import Lock
+from xnat_watchd.adapters.lock import Claims, Lock
 from xnat_watchd.adapters.notify import Notifier
 from xnat_watchd.adapters.publication import Publication, place
 from xnat_watchd.adapters.threads import Bell, Loop
@@ -50,7 +50,10 @@ def run(
     _make_folders(settings)
     with ExitStack() as stack:
         stack.enter_context(Lock(lock_of(settings.ledger.path)))
-        daemon = build(settings, credential, log)
+        claims = stack.enter_context(closing(Claims()))
+        for folder in (settings.folders.work, settings.folders.drop):
+            claims.claim(folder)
+        daemon = build(settings, credential, log, claims)
         stack.callback(daemon.ledger.close)
         last: list[Snapshot] = []
         stack.callback(lambda: last.append(daemon.picture()))  # once all threads have given back what they held
