@@ -208,7 +208,10 @@ def test_no_name_from_a_zip_touches_the_disk(life: Life) -> None:
     for path in life.told["files"]:
         name = path.rpartition("/")[2].removesuffix(".txt")
         assert name in dropped or name.partition("_")[2] in dropped or path.startswith("work/"), path
-        assert not path.startswith("work/") or path.removeprefix("work/").removesuffix(".zip").replace(".", "", 1).isdigit()
+        assert (
+            not path.startswith("work/")
+            or path.removeprefix("work/").removesuffix(".zip").replace(".", "", 1).isdigit()
+        )
     assert life.outside == ["watchd", "xnat"]
     assert not Path("/tmp/xnat_evil.dcm").exists()  # noqa: S108 - where two of them would like to write
 

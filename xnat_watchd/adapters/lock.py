@@ -1,4 +1,4 @@
-"""One service for one root and its folders: locks that the kernel lets go of when their holder dies, however it dies."""
+"""One service for a root and its folders: locks that the kernel lets go of when their holder dies, however it dies."""
 
 from __future__ import annotations
 

@@ -292,7 +292,7 @@ def _send_libraries_to(log: Log) -> None:
 def _send_last_words_to(log: Log) -> None:
     """Have what nobody catches told in our way: Python's own would print the text of the exception.
 
-    The process ends with 70 then (EX_SOFTWARE, sysexits.h), not with Python's 1, which says that a study needs somebody.
+    The process ends with 70 then (EX_SOFTWARE, sysexits.h), not with 1, which says that a study needs somebody.
     """
 
     def ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Collection
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from functools import partial
 
 from xnat_watchd.adapters.credentials import Credential
 from xnat_watchd.adapters.folders import lock_of
-from xnat_watchd.adapters.lock import Claims, Lock
+from xnat_watchd.adapters.lock import Lock
 from xnat_watchd.adapters.threads import Loop
 from xnat_watchd.core.ports import Log
 from xnat_watchd.daemon.parts import Daemon, build
@@ -26,10 +26,10 @@ def carry(settings: Settings, credential: Credential, log: Log, keys: Collection
     with ExitStack() as stack:
         stack.enter_context(Lock(lock_of(settings.ledger.path)))
         stack.enter_context(signals_waited_for())
-        claims = stack.enter_context(closing(Claims()))
-        claims.claim(settings.folders.work)
-        daemon = build(settings, credential, log, claims)
+        daemon = build(settings, credential, log)
         stack.callback(daemon.ledger.close)
+        stack.callback(daemon.claims.close)
+        daemon.claims.claim(daemon.folders.work)
         daemon.ledger.studies.recover(daemon.clock.now())
         workers = [
             Loop(name, partial(_turn, daemon, name, frozenset(keys)), daemon.stop, daemon.stop.set)

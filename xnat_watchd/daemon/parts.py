@@ -57,11 +57,11 @@ class Daemon:
     projects: Projects
     door_lock: threading.RLock = field(default_factory=threading.RLock)  #: see `steps.door`
     rest: Rest = field(default_factory=Rest)
-    claims: Claims
     sharer: XnatGateway  #: by which share tables are applied
     intake: Intake = field(init=False)
     sharing: Sharing = field(init=False)
     retention: Retention = field(init=False)
+    claims: Claims = field(default_factory=Claims)  #: the folders that are ours alone
     tools: dict[str, Tools] = field(default_factory=dict)  #: worker -> its hands
     pipelines: dict[str, Pipeline] = field(default_factory=dict)  #: worker -> what it does
     uploads: dict[str, tuple[int, int]] = field(default_factory=dict)  #: worker -> bytes sent, bytes in all
@@ -119,8 +119,8 @@ class Daemon:
         return [*gone, *full]
 
 
-def build(settings: Settings, credential: Credential, log: Log, claims: Claims) -> Daemon:
-    """Open the ledger and build every part; nothing runs yet. `claims`: the folders that are ours alone."""
+def build(settings: Settings, credential: Credential, log: Log) -> Daemon:
+    """Open the ledger and build every part; nothing runs yet."""
     _refuse_network(settings.ledger.path)
     clock = SystemClock()
     ledger = Ledger(open_database(settings.ledger.path))
@@ -134,7 +134,6 @@ def build(settings: Settings, credential: Credential, log: Log, claims: Claims) 
         ledger=ledger,
         server=server, sharer=server.gateway(),
         clock=clock, log=Discreet(log, projects), heart=heart, stop=heart.stop, projects=projects,
-        claims=claims,
     )  # fmt: skip
     daemon.tools = {name: _tools(daemon, name) for name in names}
     daemon.retention = Retention(daemon.tools[names[0]], daemon.keep, daemon.log)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from xnat_watchd import __version__
 from xnat_watchd.adapters.credentials import Credential, Search
 from xnat_watchd.adapters.folders import lock_of
-from xnat_watchd.adapters.lock import Claims, Lock
+from xnat_watchd.adapters.lock import Lock
 from xnat_watchd.adapters.notify import Notifier
 from xnat_watchd.adapters.publication import Publication, place
 from xnat_watchd.adapters.threads import Bell, Loop
@@ -50,11 +50,11 @@ def run(
     _make_folders(settings)
     with ExitStack() as stack:
         stack.enter_context(Lock(lock_of(settings.ledger.path)))
-        claims = stack.enter_context(closing(Claims()))
-        for folder in (settings.folders.work, settings.folders.drop):
-            claims.claim(folder)
-        daemon = build(settings, credential, log, claims)
+        daemon = build(settings, credential, log)
         stack.callback(daemon.ledger.close)
+        stack.callback(daemon.claims.close)
+        for folder in (daemon.folders.work, daemon.folders.drop):
+            daemon.claims.claim(folder)
         last: list[Snapshot] = []
         stack.callback(lambda: last.append(daemon.picture()))  # once all threads have given back what they held
         stack.enter_context(signals_waited_for())
