@@ -41,7 +41,7 @@ class Studies:
 
     def busy(self, project: str = "") -> bool:
         """Say whether any study is being worked on, or any of this project."""
-        sql = "SELECT 1 FROM studies WHERE standing = ? AND ? IN ('', project)"
+        sql = "SELECT 1 FROM studies WHERE standing NOT IN ('done', 'skipped') AND standing = ? AND ? IN ('', project)"
         return bool(self._db.row(sql, Standing.BUSY, project))
 
     def recover(self, now: datetime) -> list[str]:
@@ -165,7 +165,8 @@ class Studies:
         """
         row = self._db.row(
             "SELECT min(CASE s.standing WHEN 'ready' THEN ? ELSE s.due END) AS due FROM studies s"
-            " WHERE (s.standing = 'ready' OR (s.standing = 'waiting' AND s.due IS NOT NULL))"
+            " WHERE s.standing NOT IN ('done', 'skipped')"
+            " AND (s.standing = 'ready' OR (s.standing = 'waiting' AND s.due IS NOT NULL))"
             " AND NOT EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid"
             " AND o.key < s.key AND s.unwanted IS NULL AND o.standing NOT IN ('done', 'skipped'))",
             text(now),
@@ -230,7 +231,8 @@ FROM studies s
 
 _NEXT = f"""
 {_ITEM}
-WHERE (s.standing = 'ready' OR (s.standing = 'waiting' AND (s.due <= :now OR s.due > :horizon)))
+WHERE s.standing NOT IN ('done', 'skipped')
+  AND (s.standing = 'ready' OR (s.standing = 'waiting' AND (s.due <= :now OR s.due > :horizon)))
   AND s.project NOT IN (SELECT value FROM json_each(:closed))
   AND (:only = 'null' OR s.key IN (SELECT value FROM json_each(:only)))
   AND NOT EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid

@@ -42,6 +42,7 @@ ALTER TABLE new_deliveries RENAME TO deliveries;
 CREATE UNIQUE INDEX one_open_delivery ON deliveries (project, sha256) WHERE state = 'taken';
 -- and so is what lies in XNAT
 CREATE UNIQUE INDEX one_open_find ON deliveries (identity) WHERE state = 'taken' AND kind <> 'zip';
+CREATE INDEX deliveries_by_state ON deliveries (state);
 
 
 CREATE TABLE new_studies (
@@ -108,6 +109,7 @@ CREATE UNIQUE INDEX one_busy_subject ON studies (project, subject_key)
 -- one study is worked on by one worker at a time, whichever ZIP it came in
 CREATE UNIQUE INDEX one_busy_study ON studies (project, study_uid) WHERE standing = 'busy';
 CREATE INDEX by_study_uid ON studies (project, study_uid);
+CREATE INDEX by_progress ON studies (progress, standing, project);
 CREATE INDEX not_done ON studies (standing, due) WHERE standing NOT IN ('done', 'skipped');
 -- what was achieved stays achieved, unless a person has it sent again
 CREATE TRIGGER never_back BEFORE UPDATE OF progress ON studies WHEN NEW.generation = OLD.generation
