@@ -144,6 +144,14 @@ def test_a_zip_that_was_put_aside_stays_in_the_list_although_another_of_its_name
     assert row["advice"] == "Export the study again and drop the new ZIP. Then `xnat-watchd skip 1 --why TEXT`."
 
 
+def test_the_same_bytes_again_stand_for_what_was_put_aside_whatever_their_name(station: Station) -> None:
+    nothing = zipped([("notes.txt", b"nothing")])
+    for name in ("P1/a.zip", "P1/b.zip", "P2/a.zip"):
+        station.drop(name, nothing)
+        station.run()
+    assert aside(station) == ["3", "2"]
+
+
 def test_a_person_settles_what_was_put_aside_and_its_zip_stays_where_it_lies(station: Station) -> None:
     for name in ("P1/a.zip", "P1/b.zip"):
         station.drop(name, zipped([(f"{name}.txt", b"nothing")]))

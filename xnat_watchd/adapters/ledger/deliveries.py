@@ -139,12 +139,13 @@ class Deliveries:
             for number, study in enumerate(contents.studies, 1):
                 _enter(db, delivery, number, project, study, now)
 
-    def reject(self, delivery: int, error: WatchdError, resting: str, now: datetime) -> None:
-        """End a delivery of which no study came. `resting`: where its ZIP is to be put, below the root."""
+    def reject(self, delivery: int, error: WatchdError, resting: str, now: datetime, sha256: str | None) -> None:
+        """End a delivery of which no study came. `resting`: where its ZIP is to be put, below the root. `sha256`: of it."""
         with self._db.change() as db:
             move_delivery(
                 db, delivery, DeliveryState.REJECTED, now,
                 ended=text(now), resting=resting, why=str(error), detail=error.detail, advice=error.advice,
+                sha256=sha256,
             )  # fmt: skip
 
     def withdraw(self, delivery: int, now: datetime) -> None:

@@ -48,7 +48,8 @@ class Views:
     def attention(self) -> Rows:
         """Give what a person must decide on: held studies and rejected deliveries, newest first.
 
-        A rejected one stays until a person has settled it: another ZIP of its name may be somebody else's.
+        A rejected one stays until a person has settled it, or the same bytes have come again, which stand for it then:
+        another ZIP of its name may be somebody else's.
         """
         rows = self._give(
             """
@@ -56,7 +57,8 @@ class Views:
             WHERE standing NOT IN ('done', 'skipped') AND standing = 'held'
             UNION ALL
             SELECT CAST(id AS TEXT), project, why, advice || ' Then `xnat-watchd skip ITEM --why TEXT`.', ended
-            FROM deliveries WHERE state = 'rejected' AND settled IS NULL
+            FROM deliveries d WHERE state = 'rejected' AND settled IS NULL AND NOT EXISTS (
+              SELECT 1 FROM deliveries n WHERE n.project = d.project AND n.sha256 = d.sha256 AND n.id > d.id)
             ORDER BY at DESC
             """
         )
@@ -72,7 +74,8 @@ class Views:
                              FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid AND o.key < s.key
                              AND s.unwanted IS NULL AND o.standing NOT IN ('done', 'skipped')
                              ORDER BY o.key LIMIT 1), why) AS why, changed AS at
-            FROM studies s WHERE standing NOT IN ('done', 'skipped') AND standing <> 'held' ORDER BY standing = 'busy' DESC, key
+            FROM studies s WHERE standing NOT IN ('done', 'skipped') AND standing <> 'held'
+            ORDER BY standing = 'busy' DESC, key
             """
         )
 
