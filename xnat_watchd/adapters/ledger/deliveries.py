@@ -140,7 +140,7 @@ class Deliveries:
                 _enter(db, delivery, number, project, study, now)
 
     def reject(self, delivery: int, error: WatchdError, resting: str, now: datetime, sha256: str | None) -> None:
-        """End a delivery of which no study came. `resting`: where its ZIP is to be put, below the root. `sha256`: of it."""
+        """End a delivery of which no study came. `resting`: where its ZIP, of this `sha256`, is to be put."""
         with self._db.change() as db:
             move_delivery(
                 db, delivery, DeliveryState.REJECTED, now,

@@ -231,8 +231,7 @@ FROM studies s
 
 _NEXT = f"""
 {_ITEM}
-WHERE s.standing NOT IN ('done', 'skipped')
-  AND (s.standing = 'ready' OR (s.standing = 'waiting' AND (s.due <= :now OR s.due > :horizon)))
+WHERE (s.standing = 'ready' OR (s.standing = 'waiting' AND (s.due <= :now OR s.due > :horizon)))
   AND s.project NOT IN (SELECT value FROM json_each(:closed))
   AND (:only = 'null' OR s.key IN (SELECT value FROM json_each(:only)))
   AND NOT EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
@@ -241,6 +240,7 @@ WHERE s.standing NOT IN ('done', 'skipped')
   AND (s.progress NOT IN ('uploaded', 'archived') OR NOT EXISTS (
        SELECT 1 FROM studies o WHERE o.project = s.project AND o.subject_key = s.subject_key
        AND o.standing = 'busy' AND o.progress IN ('uploaded', 'archived')))
+  AND s.standing NOT IN ('done', 'skipped')
 ORDER BY CASE s.progress WHEN 'archived' THEN 0 WHEN 'uploaded' THEN 1 ELSE 2 END, s.due, s.key
 LIMIT 1
 """  # noqa: S608 - words of our own
