@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from types import TracebackType
 
 from xnat_watchd.adapters import journal
 from xnat_watchd.cli import commands
@@ -13,13 +14,19 @@ from xnat_watchd.status import Exit
 
 
 def main() -> None:
-    """Run a command and exit with its code."""
+    """Run a command and exit with its code; a fault of ours is 70, whatever the command was about to say."""
+    sys.excepthook = _fault
     try:
         commands(prog_name="xnat-watchd")
     except (WatchdError, Unrecordable) as error:
         mark = journal.mark("error", sys.stderr, os.environ)
         sys.stderr.write(f"{mark}{plain(error)}\n{mark}{plain(error.advice)}\n")
         sys.exit(_code(error))
+
+
+def _fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.__excepthook__(kind, error, trace)
+    sys.exit(Exit.FAULT)
 
 
 def _code(error: WatchdError | Unrecordable) -> Exit:

@@ -262,9 +262,17 @@ class Intake:
 
     def _reject(self, delivery: int, name: str, error: Unusable) -> None:
         resting = self._folders.free(resting_failed(delivery, name))
-        self._ledger.deliveries.reject(delivery, error, resting, self._clock.now())
+        sha256 = self._digest(self._folders.zip_of(delivery))
+        self._ledger.deliveries.reject(delivery, error, resting, self._clock.now(), sha256)
         self._log.warning("delivery.rejected", item=str(delivery), reason=str(error))
         self._put_away(delivery)
+
+    def _digest(self, path: Path) -> str | None:
+        """Give what tells whether the same bytes come again; of a file that cannot be read, nothing does."""
+        try:
+            return self._disk.digest(path)
+        except OSError:
+            return None
 
     def _put_away(self, delivery: int) -> None:
         """Move the ZIP of a delivery that has ended to where the ledger says, the reason beside it; else try later."""

@@ -43,6 +43,7 @@ class Read:
 
 CUT = "the ZIP is not complete: the directory at its end is missing"
 STRAY = "damaged beyond telling the study"
+NAMELESS = "of no study"
 OUTCOMES: dict[str, Refused | Read] = {
     "b01_empty_file.zip": Refused("the file is empty", whole=False),
     "b02_truncated.zip": Refused(CUT, whole=False),
@@ -73,7 +74,7 @@ OUTCOMES: dict[str, Refused | Read] = {
         trouble=f"1 of 4 images is damaged (nested too deeply); 2 images are {STRAY} (cut short, no transfer syntax)",
     ),
     "b25_no_StudyInstanceUID.zip": Refused("every image in the ZIP is damaged (no study UID)"),
-    "b26_empty_StudyInstanceUID.zip": Read([1], trouble=f"2 images are {STRAY} (no study UID)"),
+    "b26_empty_StudyInstanceUID.zip": Read([1, 0], trouble=f"2 images are {NAMELESS} (no study UID)"),
     "b27_no_PatientName.zip": Read([3], as_it_is=True),  # whether a label can be made of it is not decided here
     "b28_no_patient_at_all.zip": Read([3], as_it_is=True),
     "b29_no_SOPInstanceUID.zip": Read([2], trouble="1 of 3 images is damaged (no instance UID)"),
@@ -81,10 +82,10 @@ OUTCOMES: dict[str, Refused | Read] = {
     "b31_impossible_dates.zip": Read([3], as_it_is=True),
     "b32_mixed_patient_one_study.zip": Read([2], trouble="two patients in one study"),
     "b33_same_SOP_other_bytes.zip": Read([1], trouble="1 image UID with two different contents"),
-    # Two of the 14 have a path or 66 characters for a study UID; nobody knows where they belong, so all are held.
+    # Two of the 14 have a path or 66 characters for a study UID: they are held by themselves.
     "b34_hostile_values.zip": Read(
-        [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1],
-        trouble=f"1 of 1 image is damaged (invalid instance UID) | 2 images are {STRAY} (invalid study UID)",
+        [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0],
+        trouble=f"1 of 1 image is damaged (invalid instance UID) | 2 images are {NAMELESS} (invalid study UID)",
     ),
     "b35_duplicate_names.zip": Read([3]),
     "b36_case_collision.zip": Read([7]),

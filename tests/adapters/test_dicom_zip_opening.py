@@ -269,16 +269,37 @@ def test_a_uid_that_only_a_member_with_a_wrong_checksum_has_is_not_believed(path
         (identity(study="1." + "2" * 63), "invalid study UID"),
         (identity(study=".."), "invalid study UID"),
         (identity(study="٣.٤"), "invalid study UID"),
-        (b"", "cut short"),
+        (identity(study="", sop=""), "no instance UID"),
     ],
 )
-def test_a_damaged_image_without_a_study_is_told_with_every_study(path: Path, data_set: bytes, problem: str) -> None:
-    stray = file_of(data_set + pixels()) if data_set else bytes(128) + b"DICM"
-    sound = [Part(b"1", instance(1)), Part(b"2", instance(2, study="9.9"))]
+@pytest.mark.parametrize("others", [["1.2"], ["1.2", "9.9"]])
+def test_what_names_no_study_is_trouble_of_its_own_and_of_no_other(
+    path: Path, data_set: bytes, problem: str, others: list[str]
+) -> None:
+    sound = [Part(b"%d" % n, instance(n, study=uid)) for n, uid in enumerate(others)]
 
-    studies = opened(path, zip_of([*sound, Part(b"3", stray)])).studies
+    contents = opened(path, zip_of([*sound, Part(b"x", file_of(data_set + pixels()))]))
 
-    assert {one.trouble for one in studies} == {f"1 image is damaged beyond telling the study ({problem})"}
+    assert [one.trouble for one in contents.studies] == ["" for _ in others] + [f"1 image is of no study ({problem})"]
+    assert (contents.studies[-1].uid, contents.studies[-1].instances) == ("", ())
+    assert not contents.as_it_is
+
+
+def test_what_is_damaged_beyond_telling_holds_the_only_study_and_none_of_several(path: Path) -> None:
+    stray = Part(b"x", bytes(128) + b"DICM")
+    trouble = "1 image is damaged beyond telling the study (cut short)"
+
+    assert only(opened(path, zip_of([Part(b"1", instance(1)), stray]))).trouble == trouble
+
+    two = [Part(b"1", instance(1)), Part(b"2", instance(2, study="9.9"))]
+    studies = opened(path, zip_of([*two, stray])).studies
+    assert [(one.uid, one.trouble) for one in studies] == [("1.2", ""), ("9.9", ""), ("", trouble)]
+
+
+def test_a_zip_in_which_nothing_names_a_study_is_unusable(path: Path) -> None:
+    nameless = [Part(b"%d" % n, file_of(identity(study="", sop=f"1.{n}") + pixels())) for n in (1, 2)]
+
+    assert str(refused(path, zip_of(nameless))) == "every image in the ZIP is damaged (no study UID)"
 
 
 @pytest.mark.parametrize(

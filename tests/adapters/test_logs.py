@@ -447,7 +447,7 @@ def test_what_nobody_catches_is_told_without_its_text() -> None:
     assert said[0]["thread"] == "worker-1"
     assert all("builtins.ValueError" in one["exception"] for one in said)
     assert CANARY not in done.stderr + done.stdout
-    assert done.returncode == 1
+    assert done.returncode == 70
 
 
 # -- the tables --------------------------------------------------------------------------------------------

@@ -333,3 +333,24 @@ def test_where_nobody_can_say_the_folder_is_watched(tmp_path: Path) -> None:
 def test_this_machines_own_table_of_mounts_can_be_read(tmp_path: Path) -> None:
     assert file_system(tmp_path) != ""
     assert file_system(Path("/proc")) == "proc"
+
+
+def test_stopping_in_the_middle_of_an_event_is_no_error(
+    drop: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = Watcher(drop, lambda: None, mode="events")
+    watcher.start()
+    observer = watcher._observer
+    assert observer is not None
+    (emitter,) = observer.emitters
+    stop = emitter.stop
+
+    def stopped_with_an_event_in_its_hands() -> None:
+        stop()
+        emitter.queue_events(0)
+
+    monkeypatch.setattr(emitter, "stop", stopped_with_an_event_in_its_hands)
+    watcher.stop()
+    assert caplog.messages == []
+    emitter.queue_events(0)  # by nobody who stops, it is one
+    assert len(caplog.messages) == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ledgers import fill
 from xnat_watchd.adapters.ledger import Ledger, open_database
 
 
@@ -36,6 +37,13 @@ def config(tmp_path: Path) -> Path:
 
 def test_help_and_status_cost_little(tmp_path: Path, config: Path) -> None:
     assert min(run(tmp_path, "--help") for _ in range(3)) < 0.20
+    assert min(run(tmp_path, "--config", str(config), "status") for _ in range(3)) < 0.35
+
+
+def test_status_is_quick_after_ten_thousand_studies_and_before_a_thousand(tmp_path: Path, config: Path) -> None:
+    database = open_database(tmp_path / "ledger.sqlite")
+    fill(database, finished=10_000, waiting=1_000)
+    database.close()
     assert min(run(tmp_path, "--config", str(config), "status") for _ in range(3)) < 0.35
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -120,3 +123,48 @@ def test_every_command_shows_by_example_how_it_is_used(name: str) -> None:
     assert re.search(rf"\bxnat-watchd\b[^\n]* {name}\b", command.epilog or "")
     assert (command.short_help or command.get_short_help_str(60)).endswith(".")
     assert not command.get_short_help_str(60).endswith("...")
+
+
+# -- times -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the clock on the wall be that of Berlin: by a rule, which needs no table of zones."""
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("berlin")
+@pytest.mark.parametrize(
+    ("moment", "shown"),
+    [
+        ("2026-01-01T23:30:05.250000+00:00", "2026-01-02 00:30:05 CET"),
+        ("2026-07-01T10:00:00+00:00", "2026-07-01 12:00:00 CEST"),
+        ("2026-07-01T10:00:00", "2026-07-01 12:00:00 CEST"),  # as the ledger's are cut
+        (datetime(2026, 1, 1, 12, tzinfo=UTC), "2026-01-01 13:00:00 CET"),
+    ],
+)
+def test_a_time_is_that_of_the_clock_on_the_wall_with_its_zone(moment: str | datetime, shown: str) -> None:
+    assert screen.local(moment) == shown
+
+
+@pytest.mark.usefixtures("berlin")
+def test_status_and_story_tell_local_times_and_a_story_its_local_days(capsys: pytest.CaptureFixture[str]) -> None:
+    pause = {"of": "work", "since": "2026-07-01T22:00:00", "why": "w", "advice": "a"}
+    told = status_screen(a_picture(at="2026-07-01T22:30:00+00:00", paused=[pause]))
+    assert "as of 2026-07-02 00:30:00 CEST" in told
+    assert "PAUSED: work, since 2026-07-02 00:00:00 CEST: w" in told
+    times = ("2026-10-24T22:30:00+00:00", "2026-10-25T00:30:00+00:00", "2026-10-25T01:30:00+00:00")
+    event = {"number": None, "event": "taken", "progress": None, "why": None, "detail": None}
+    nothing = dict.fromkeys(("why", "detail", "advice", "resting", "deleted"))
+    _tell({"id": 1, "name": "a.zip", "project": "P1", "kind": "zip", "state": "taken", **nothing, "studies": [],
+           "events": [{**event, "at": at} for at in times]})  # fmt: skip
+    lines = capsys.readouterr().out.splitlines()
+    days = [line.split()[:2] for line in lines[lines.index("What happened") + 1 :]]
+    assert days == [
+        ["2026-10-25,", "CEST"], ["00:30:00", "1"], ["02:30:00", "1"], ["2026-10-25,", "CET"], ["02:30:00", "1"],
+    ]  # fmt: skip

@@ -278,6 +278,40 @@ def test_letters_that_only_xnat_does_not_show_are_not_said_to_be_missing() -> No
     assert "--subject SUBJECT" in caught.value.advice
 
 
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        ("Ξανθίππη^Σωσώ", "_____________"),
+        ("שרון^דבורה", "__________"),
+        ("王^小東", "____"),
+        ("王^小東^^", "______"),
+        ("王^^", "_"),
+    ],
+)
+def test_a_name_of_which_a_newer_xnat_lists_no_letter_names_a_subject_by_its_own(name: str, listed: str) -> None:
+    about = facts(subject=None, person=Person(name=name))
+    assert labels.subject_label("", about, listed) == labels.clean(name)
+    assert labels.is_label(labels.clean(name))
+
+
+def test_a_name_that_a_rule_of_the_site_has_replaced_is_never_told_as_a_label() -> None:
+    about = facts(subject=None, person=Person(name="王^小東"))
+    assert labels.subject_label("", about, "ANON7") == "ANON7"
+    with pytest.raises(Undecided, match="XNAT shows no letter"):
+        labels.subject_label("", about, "***")
+
+
+def test_a_newer_xnats_own_reading_of_a_name_stays_where_something_can_be_read() -> None:
+    about = facts(subject=None, person=Person(name="Müller^Jörg"))
+    assert labels.subject_label("", about, "M_ller_J_rg") == "M_ller_J_rg"
+
+
+@pytest.mark.parametrize("listed", ["????^??", "_______"])
+def test_letters_that_the_export_has_lost_are_told_as_lost(listed: str) -> None:
+    with pytest.raises(Undecided, match=r"the export wrote `\?` for the letters"):
+        labels.subject_label("", facts(subject=None, person=Person(name="????^??")), listed)
+
+
 def test_a_subject_with_letters_that_xnat_refuses_is_for_a_person_to_decide() -> None:
     with pytest.raises(Undecided, match="a character that XNAT refuses"):
         labels.subject_label("", facts(subject=None), "\u0e27\u0e34\u0e0a\u0e31\u0e22")

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from tests.dicom import instance, sop_uid
+from tests.dicom import instance, sop_uid, study_uid
 from tests.services.desk import Desk, film, states, whole
 from tests.station import zipped
 from xnat_watchd.core.limits import Limits
@@ -55,11 +55,20 @@ class Complete:
     images: int
 
 
+@dataclass(frozen=True)
+class Beside:
+    """So many images are in XNAT's archive, and so much is held beside them; for what reason the last of it."""
+
+    images: int
+    why: str
+    held: int = 1
+
+
 CUT, NESTED = "the ZIP is not complete: the directory at its end is missing", "there is a ZIP inside the ZIP, and no image beside it"  # fmt: skip  # noqa: E501
 STRAY = "damaged beyond telling the study"
 #: As `manifest.csv` proposes. Where it leaves a choice between a part and nothing, nothing is sent until a person has
 #: decided: an export that was cut short looks just like that, and what is missing afterwards is missed by nobody.
-OUTCOMES: dict[str, Rejected | Held | Complete] = {
+OUTCOMES: dict[str, Rejected | Held | Complete | Beside] = {
     "b01_empty_file.zip": Rejected("the file is empty"),
     "b02_truncated.zip": Rejected(CUT),
     "b03_wrong_crc_one_member.zip": Held("1 of 4 images is damaged (wrong checksum)"),
@@ -87,7 +96,7 @@ OUTCOMES: dict[str, Rejected | Held | Complete] = {
         f"1 of 4 images is damaged (nested too deeply); 2 images are {STRAY} (cut short, no transfer syntax)"
     ),
     "b25_no_StudyInstanceUID.zip": Rejected("every image in the ZIP is damaged (no study UID)"),
-    "b26_empty_StudyInstanceUID.zip": Held(f"2 images are {STRAY} (no study UID)"),
+    "b26_empty_StudyInstanceUID.zip": Beside(1, "2 images are of no study (no study UID)"),
     # Subjects are named by PatientName here; PatientID is taken only where the template says so.
     "b27_no_PatientName.zip": Held("the PatientName has no letter or digit to name a subject by"),
     "b28_no_patient_at_all.zip": Held("the PatientName has no letter or digit to name a subject by"),
@@ -96,8 +105,8 @@ OUTCOMES: dict[str, Rejected | Held | Complete] = {
     "b31_impossible_dates.zip": Held("the study date is missing or not a date"),
     "b32_mixed_patient_one_study.zip": Held("two patients in one study"),
     "b33_same_SOP_other_bytes.zip": Held("1 image UID with two different contents"),
-    # Two of its 14 images have a path or 66 characters for a study UID; nobody knows where they belong.
-    "b34_hostile_values.zip": Held(f"2 images are {STRAY} (invalid study UID)", studies=12),
+    # Two of its 14 images have a path or 66 characters for a study UID: no study that is good lacks them.
+    "b34_hostile_values.zip": Beside(7, "2 images are of no study (invalid study UID)", held=6),
     "b35_duplicate_names.zip": Complete(3),
     "b36_case_collision.zip": Complete(7),
     "b37_odd_member_names.zip": Complete(13),
@@ -141,12 +150,16 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     return Life(json.loads(done.stdout), stored, sorted(one.name for one in root.iterdir()))
 
 
-def outcome(one: dict[str, Any]) -> Rejected | Held | Complete:
+def outcome(one: dict[str, Any]) -> Rejected | Held | Complete | Beside:
     if one["state"] == "rejected":
         return Rejected(one["why"])
     if one["state"] == "finished":
         assert set(one["studies"]) == {"complete, done: "}
         return Complete(sum(one["instances"]))
+    done = [n for n, study in zip(one["instances"], one["studies"], strict=True) if study == "complete, done: "]
+    if done:
+        why = one["studies"][-1].removeprefix("received, held: ")
+        return Beside(sum(done), why, len(one["studies"]) - len(done))
     held = Counter(part for study in one["studies"] for part in study.removeprefix("received, held: ").split(" | "))
     return Held(held.most_common(1)[0][0], len(one["studies"]))
 
@@ -177,7 +190,7 @@ def test_an_upload_under_a_temporary_name_is_not_touched_and_counted(life: Life)
 
 @ours
 def test_the_good_study_beside_them_and_every_sound_one_arrives_exactly_once(life: Life) -> None:
-    expected = sum(one.images for one in OUTCOMES.values() if isinstance(one, Complete))
+    expected = sum(one.images for one in OUTCOMES.values() if isinstance(one, Complete | Beside))
     twice = 1  # b38 holds an image of b37
     assert {where for where, _ in life.stored} == {"archive"}
     assert len(life.stored) == len(set(life.stored)) == expected - twice
@@ -195,7 +208,10 @@ def test_no_name_from_a_zip_touches_the_disk(life: Life) -> None:
     for path in life.told["files"]:
         name = path.rpartition("/")[2].removesuffix(".txt")
         assert name in dropped or name.partition("_")[2] in dropped or path.startswith("work/"), path
-        assert not path.startswith("work/") or path.removeprefix("work/").removesuffix(".zip").isdigit()
+        assert (
+            not path.startswith("work/")
+            or path.removeprefix("work/").removesuffix(".zip").replace(".", "", 1).isdigit()
+        )
     assert life.outside == ["watchd", "xnat"]
     assert not Path("/tmp/xnat_evil.dcm").exists()  # noqa: S108 - where two of them would like to write
 
@@ -220,6 +236,42 @@ def test_a_good_study_beside_a_damaged_one_in_one_zip_arrives(desk: Desk) -> Non
     station.work()
     assert desk.archived() == whole(1)
     assert station.why("1.2") == "1 of 2 images is damaged (cut short)"
+
+
+def test_what_is_of_no_study_is_held_by_itself_and_ends_only_when_a_person_skips_it(desk: Desk) -> None:
+    station = desk.station()
+    nameless = instance(2).replace(study_uid(2).encode() + b"\0", b"x" * len(study_uid(2)) + b"\0")
+    station.drop("cd.zip", zipped([
+        ("1.dcm", instance(1, 1, 1, time="100130")), ("2.dcm", instance(1, 1, 2, time="100130")), ("3.dcm", nameless),
+    ]))  # fmt: skip
+    station.take_in()
+    station.work()
+    assert desk.archived() == whole(1)
+    (key,) = station.ledger.views.held().values()
+    station.ledger.studies.release(key, station.time.now())
+    station.work()
+    (row,) = station.ledger.views.attention()
+    assert (row["item"], row["why"]) == ("1.2", "XNAT could not place images that name no study")
+    assert "`xnat-watchd skip 1.2 --why TEXT`" in row["advice"]
+    assert station.files() == ["work/1.1.zip", "work/1.zip"]
+    station.ledger.wishes.skip(key, "nobody knows whose they are", station.time.now())
+    station.work()
+    assert station.files() == ["done/skipped/1_cd.zip"]
+    assert desk.archived() == whole(1)
+
+
+def test_of_a_study_that_is_held_damaged_a_new_export_goes_on_as_its_advice_says(desk: Desk) -> None:
+    station = desk.station()
+    station.drop("cut.zip", zipped([("1.dcm", instance()), ("2.dcm", instance(1, 1, 2)[:-100])]))
+    station.drop("good.zip", zipped([("1.dcm", instance()), ("2.dcm", instance(1, 1, 2))]))
+    station.take_in()
+    station.work()
+    assert desk.archived() == Counter()
+    (row,) = station.ledger.views.attention()
+    assert "`xnat-watchd skip 1.1 --why TEXT`" in row["advice"]
+    station.ledger.wishes.skip(station.ledger.views.held()["1.1"], "exported again", station.time.now())
+    station.work()
+    assert desk.archived() == whole(1)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.dicom import CANARIES, instance
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
 from xnat_watchd.cli.status import screen
-from xnat_watchd.core.errors import Unusable
+from xnat_watchd.core.errors import Impossible, Unusable
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.share_plan import State
 from xnat_watchd.core.share_state import RowResult
@@ -124,6 +124,53 @@ def test_a_shut_gate_says_until_when(station: Station) -> None:
         "open": False, "login": True, "why": "refused", "advice": "Log in.", "until": "2026-01-01T00:05:00+00:00",
     }  # fmt: skip
     assert verdict(told, resting=False) is Exit.LOGIN
+
+
+# -- what was put aside ------------------------------------------------------------------------------------
+
+
+def aside(station: Station) -> list[str]:
+    return [row["item"] for row in station.ledger.views.attention()]
+
+
+def test_a_zip_that_was_put_aside_stays_in_the_list_although_another_of_its_name_arrives(station: Station) -> None:
+    station.drop("P1/scan.zip", zipped([("notes.txt", b"nothing")]))
+    station.run()
+    station.drop("P1/scan.zip", scan())  # perhaps somebody else's
+    station.run()
+    assert station.ledger.views.deliveries() == {"rejected": 1, "finished": 1}
+    (row,) = station.ledger.views.attention()
+    assert row["item"] == "1"
+    assert row["advice"] == "Export the study again and drop the new ZIP. Then `xnat-watchd skip 1 --why TEXT`."
+
+
+def test_the_same_bytes_again_stand_for_what_was_put_aside_whatever_their_name(station: Station) -> None:
+    nothing = zipped([("notes.txt", b"nothing")])
+    for name in ("P1/a.zip", "P1/b.zip", "P2/a.zip"):
+        station.drop(name, nothing)
+        station.run()
+    assert aside(station) == ["3", "2"]
+
+
+def test_a_person_settles_what_was_put_aside_and_its_zip_stays_where_it_lies(station: Station) -> None:
+    for name in ("P1/a.zip", "P1/b.zip"):
+        station.drop(name, zipped([(f"{name}.txt", b"nothing")]))
+    station.run()
+    files = station.files()
+    station.ledger.wishes.settle(1, "exported again", NOW)
+    assert aside(station) == ["2"]
+    assert station.files() == files
+    story = station.ledger.views.delivery(1) or {}
+    assert (story["state"], story["events"][-1]["event"]) == ("rejected", "settled")
+    with pytest.raises(Impossible, match="it is settled already"):
+        station.ledger.wishes.settle(1, "exported again", NOW)
+
+
+def test_what_was_not_put_aside_cannot_be_settled(station: Station) -> None:
+    station.drop("P1/scan.zip", scan())
+    station.run()
+    with pytest.raises(Impossible, match="it was not put aside"):
+        station.ledger.wishes.settle(1, "no", NOW)
 
 
 # -- share tables ------------------------------------------------------------------------------------------

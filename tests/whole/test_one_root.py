@@ -7,6 +7,8 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +32,25 @@ def test_a_root_whose_service_was_killed_is_free_at_once(program: Program, xnat:
     program.drop("scan.zip", scan())
     program.once()
     assert len(xnat.instances()) == 2
+
+
+@pytest.mark.parametrize("shared", ["work", "drop"])
+def test_a_second_service_on_a_folder_of_the_first_is_refused_although_its_ledger_is_another(
+    program: Program, tmp_path: Path, scan: Scan, shared: str
+) -> None:
+    other = replace(program, root=tmp_path / "other", config=tmp_path / "other.toml", said=[])
+    other.root.mkdir()
+    other.write()
+    settings = other.config.read_text("utf-8")
+    other.config.write_text(settings.replace("[intake]", f'{shared} = "{program.root / shared}"\n[intake]'), "utf-8")
+    with program.start() as service:
+        service.wait_for("READY=1")
+        other.once(expect=75)
+        assert f"works with {program.root / shared} already" in other.said[-1]
+        program.drop("scan.zip", scan())
+        service.wait_for("1 complete")
+        assert service.stop() == 0
+    other.once()
 
 
 def test_told_to_stop_in_the_middle_of_a_large_zip_it_stops_within_seconds(program: Program) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.station import zipped
 from tests.whole.conftest import Program
 
 Scan = Callable[..., bytes]
@@ -35,3 +36,16 @@ def test_a_single_run_that_is_paused_takes_the_zips_says_so_and_ends(program: Pr
     program.drop("scan.zip", scan())
     assert "paused: a person has paused it. Type `xnat-watchd resume` to go on." in program.once(expect=75)
     assert (program.root / "work" / "1.zip").exists()
+
+
+def test_a_zip_that_was_put_aside_leaves_the_list_when_a_person_settles_it(program: Program, scan: Scan) -> None:
+    program.drop("bad.zip", zipped([("notes.txt", b"nothing")]))
+    program.once(expect=1)
+    assert "`xnat-watchd skip 1 --why TEXT`" in program.run("status", expect=1)
+    program.drop("bad.zip", scan())
+    program.once(expect=1)
+    assert "1 is settled" in program.run("skip", "1", "--why", "exported again")
+    assert "Nothing needs attention." in program.run("status")
+    assert "settled" in program.run("show", "1")
+    assert "it is settled already" in program.run("skip", "1", "--why", "again") + program.said[-1]
+    assert (program.root / "failed" / "1_bad.zip").exists()

@@ -41,6 +41,7 @@ def test_two_services_never_share_a_root(program: Program) -> None:
     with program.start() as service:
         service.wait_for("READY=1")
         program.run("run", expect=75)
+        assert "works on this root already" in program.said[-1]
 
 
 def test_a_setting_that_does_not_exist_is_named_with_the_nearest(program: Program) -> None:

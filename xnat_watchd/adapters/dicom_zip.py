@@ -176,11 +176,14 @@ class _Opening:
 
     def _sort(self, member: Member, header: Header) -> None:
         facts = facts_of(header)
-        if facts.problem:
-            self._note(member, facts.problem)
+        if not facts.problem:
+            self._sorter.sound(facts, member.size, member.crc, member.number)
+            return
+        self._note(member, facts.problem)
+        if header.problem or facts.study_uid:
             self._sorter.damaged(facts.study_uid, facts.problem)
         else:
-            self._sorter.sound(facts, member.size, member.crc, member.number)
+            self._sorter.nameless(facts.problem)
 
     def _note(self, member: Member, problem: str) -> None:
         if len(self._damaged) < _NOTES:

@@ -1,13 +1,15 @@
-"""One service for one root: a lock that the kernel lets go of when its holder dies, however it dies."""
+"""One service for a root and its folders: locks that the kernel lets go of when their holder dies, however it dies."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from xnat_watchd.adapters.mounts import file_system, is_remote
 from xnat_watchd.core.errors import Occupied, Refusal
 
 AS_SERVICE = "It is for the service's own user: put `sudo -u xnat-watchd` in front, or choose a root of your own."
@@ -45,6 +47,41 @@ class Lock:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+class Claims:
+    """Folders that are ours alone, whichever ledger another service has: each from when it is claimed until `close`.
+
+    The lock is on the folder itself: it leaves no file, and holds under every path that leads there. Until then the
+    file system cannot be unmounted but lazily.
+    """
+
+    def __init__(self) -> None:
+        self._claimed: dict[Path, int] = {}
+
+    def claim(self, folder: Path) -> None:
+        """Claim a folder, unless it is ours already, not there, or on a network, where such a lock says little.
+
+        `Occupied` while another process has it.
+        """
+        if folder in self._claimed or is_remote(file_system(folder)):
+            return
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(handle)
+                raise Occupied(
+                    f"another xnat-watchd, with a ledger of its own, works with {folder} already",
+                    advice="Stop that one, or give this one folders of its own in [folders].",
+                ) from None
+            self._claimed[folder] = handle
+
+    def close(self) -> None:
+        """Let go of all of them."""
+        while self._claimed:
+            os.close(self._claimed.popitem()[1])
 
 
 def is_held(path: Path) -> bool:

@@ -290,13 +290,17 @@ def _send_libraries_to(log: Log) -> None:
 
 
 def _send_last_words_to(log: Log) -> None:
-    """Have what nobody catches told in our way: Python's own would print the text of the exception."""
+    """Have what nobody catches told in our way: Python's own would print the text of the exception.
+
+    The process ends with 70 then (EX_SOFTWARE, sysexits.h), not with 1, which says that a study needs somebody.
+    """
 
     def ended(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, error, trace)
         else:
             log.error("daemon.failed", exc_info=error)
+            sys.exit(os.EX_SOFTWARE)
 
     def thread_ended(args: threading.ExceptHookArgs) -> None:
         if not issubclass(args.exc_type, SystemExit):

@@ -17,6 +17,7 @@ class Sorter:
         self._drafts: dict[str, _Draft] = {}
         self._doubtful: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._stray: Counter[str] = Counter()
+        self._nameless: Counter[str] = Counter()
         self.copies = 0  #: instances that came twice with the same bytes; the first one is kept
 
     def sound(self, facts: Facts, size: int, crc: int, member: int) -> None:
@@ -31,21 +32,34 @@ class Sorter:
         else:
             self._stray[problem] += 1
 
+    def nameless(self, problem: str) -> None:
+        """Take an instance that is whole and names no study, or by no valid UID: no other study lacks it."""
+        self._nameless[problem] += 1
+
     def corrupt(self, study_uid: str, problem: str) -> None:
         """Take a member whose bytes are not those that were packed: the UID read from it may be wrong, too."""
         self._doubtful[study_uid][problem] += 1
 
     def studies(self) -> tuple[Study, ...]:
-        """Give all studies; empty when not one of them has a whole instance."""
+        """Give all studies; empty when not one of them has a whole instance.
+
+        What belongs to none of them comes last, as a study without UID and instances: it is held, and they are not.
+        What is damaged beyond telling its study is the only study's where there is but one.
+        """
         self._settle_doubts()
         if not any(draft.instances for draft in self._drafts.values()):
             return ()
-        stray = _sentence(self._stray, "damaged beyond telling the study") if self._stray else ""
-        return tuple(draft.study(stray) for draft in self._drafts.values())
+        stray = _sentence(self._stray, "damaged beyond telling the study")
+        nameless = _sentence(self._nameless, "of no study")
+        alone = len(self._drafts) == 1
+        rest = "; ".join(filter(None, (nameless, "" if alone else stray)))
+        named = (draft.study(stray if alone else "") for draft in self._drafts.values())
+        return (*named, _Draft("").study(rest)) if rest else tuple(named)
 
     def problems(self) -> str:
         """Say in a few words what is wrong with the damaged ones, the most frequent first."""
-        return _reasons(chain(self._stray.elements(), *(draft.damage.elements() for draft in self._drafts.values())))
+        damage = (draft.damage.elements() for draft in self._drafts.values())
+        return _reasons(chain(self._stray.elements(), self._nameless.elements(), *damage))
 
     def _draft(self, study_uid: str) -> _Draft:
         draft = self._drafts.get(study_uid)
@@ -90,7 +104,7 @@ class _Draft:
         return True
 
     def study(self, stray: str) -> Study:
-        """Give the study as it stands; `stray` is what is wrong with the whole ZIP."""
+        """Give the study as it stands; `stray` is what may be a part of it."""
         texts = dict(self._texts)
         date, time = texts.pop("date", ""), texts.pop("time", "")
         trouble = "; ".join(filter(None, (self._trouble(), stray)))
@@ -133,7 +147,10 @@ class _Draft:
 
 
 def _sentence(problems: Counter[str], what: str, of: int = 0) -> str:
+    """Say how many are what, and why; nothing of none."""
     count = problems.total()
+    if not count:
+        return ""
     images = f"{count} of {of}" if of else str(count)
     plural = (of or count) > 1
     return (

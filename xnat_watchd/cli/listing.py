@@ -8,7 +8,10 @@ import click
 
 from xnat_watchd.cli import table
 from xnat_watchd.cli.chosen import Chosen, project_option, server_options
+from xnat_watchd.cli.screen import local
 from xnat_watchd.cli.spans import SPAN
+
+MINUTE = "%Y-%m-%d %H:%M %Z"
 
 EXAMPLES = """\
 \b
@@ -47,6 +50,6 @@ def _list_new(chosen: Chosen, since: datetime, form: str) -> None:
     with chosen.ledger(chosen.places().ledger) as ledger:
         rows = ledger.found.new_subjects(since, chosen.project)
     if form == "table":
-        rows = [{**row, "created": row["created"][:16].replace("T", " ")} for row in rows]
+        rows = [{**row, "created": local(row["created"], MINUTE)} for row in rows]
     table.show(rows, ("label", "project", "created", "item"), form)
-    click.echo(f"{table.counted(rows, 'subject')} created since {since:%Y-%m-%d %H:%M} UTC", err=True)
+    click.echo(f"{table.counted(rows, 'subject')} created since {local(since, MINUTE)}", err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xnat_watchd.cli.chosen import Chosen
-from xnat_watchd.cli.screen import plain
+from xnat_watchd.cli.screen import local, plain
 
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.adapters.credentials import Search
@@ -74,7 +74,7 @@ def until(credential: Credential) -> str:
         return "until the password is changed"
     if lease.expires is None:
         return "as a token, whose end this XNAT does not tell"
-    return f"as a token until {lease.expires:%Y-%m-%d %H:%M} UTC, and longer while the service runs"
+    return f"as a token until {local(lease.expires, '%Y-%m-%d %H:%M %Z')}, and longer while the service runs"
 
 
 def _typed(user: str | None) -> Credential:

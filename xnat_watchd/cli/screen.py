@@ -9,6 +9,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from unicodedata import category, combining, east_asian_width
 
 import click
@@ -57,6 +58,12 @@ def paragraph(text: object, *, first: str = "", rest: str | None = None) -> list
         else:
             line = longer
     return [*lines, (lead + line).rstrip()]
+
+
+def local(moment: str | datetime, form: str = "%Y-%m-%d %H:%M:%S %Z") -> str:
+    """Give a time, in UTC where it does not say, as the clock on the wall shows it, with the zone's name or offset."""
+    then = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return (then if then.tzinfo else then.replace(tzinfo=UTC)).astimezone().strftime(form)
 
 
 def say(text: object, *, err: bool = False) -> None:

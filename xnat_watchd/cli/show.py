@@ -9,7 +9,7 @@ import click
 
 from xnat_watchd.cli.chosen import Chosen
 from xnat_watchd.cli.items import ITEM, Item
-from xnat_watchd.cli.screen import as_json, columns, paragraph, plain, width
+from xnat_watchd.cli.screen import as_json, columns, local, paragraph, plain, width
 from xnat_watchd.cli.status import ZIPS
 
 EXAMPLES = """\
@@ -66,7 +66,7 @@ def _delivery(story: dict[str, Any]) -> list[str]:
         "details": story["detail"],
         "what to do": story["advice"],
         "lies in": None if story["deleted"] else story["resting"],
-        "deleted": story["deleted"],
+        "deleted": local(story["deleted"]) if story["deleted"] else None,
     }
     return [*paragraph(f"Delivery {story['id']}: {story['name']}"), *_facts(facts)]
 
@@ -110,10 +110,10 @@ def _place(place: dict[str, Any]) -> str:
 
 def _events(story: dict[str, Any]) -> Iterator[str]:
     """Give what happened: a heading for each day, a line for each event, and below it what does not fit there."""
-    yield from ("", "What happened (times are UTC)")
+    yield from ("", "What happened")
     day = ""
     for event in story["events"]:
-        date, time = event["at"][:10], event["at"][11:19]
+        date, time = local(event["at"], "%Y-%m-%d, %Z|%H:%M:%S").split("|")
         if date != day:
             day = date
             yield f"  {day}"

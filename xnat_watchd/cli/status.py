@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xnat_watchd.cli.chosen import Chosen
-from xnat_watchd.cli.screen import as_json, padded, paragraph, plain, width
+from xnat_watchd.cli.screen import as_json, local, padded, paragraph, plain, width
 
 if TYPE_CHECKING:
     from xnat_watchd.core.errors import WatchdError
@@ -146,9 +146,9 @@ def _head(picture: Snapshot, *, of_folder: bool) -> list[str]:
     said = f"xnat-watchd is {running}, for {server}"
     if of_folder and running == "NOT RUNNING":
         said = f"A folder of ZIPs for {server}, where nothing runs now"
-    at, age = picture["at"][:19].replace("T", " "), picture["age"]
+    age = picture["age"]
     ago = f" ({age} second{'s' if age > 1 else ''} ago)" if age else ""
-    return [*paragraph(said), f"as of {at} UTC{ago}"]
+    return [*paragraph(said), f"as of {local(picture['at'])}{ago}"]
 
 
 def _gate(picture: Snapshot) -> list[str]:
@@ -161,7 +161,7 @@ def _paused(picture: Snapshot) -> list[str]:
     return [
         line
         for one in picture.get("paused", ())
-        for line in ("", *_worry(f"PAUSED: {one['of']}, since {one['since'].replace('T', ' ')} UTC: ", one))
+        for line in ("", *_worry(f"PAUSED: {one['of']}, since {local(one['since'])}: ", one))
     ]
 
 

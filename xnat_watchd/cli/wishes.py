@@ -28,23 +28,25 @@ def _examples(*lines: str) -> str:
 
 @click.command(
     epilog=_examples('skip 12.1 --why "sent twice by the scanner"', 'skip 12 13 --why "test scans"'),
-    short_help="Give up studies that nobody wants any more.",
+    short_help="Give up studies and ZIPs that nobody wants any more.",
 )
 @items_argument
 @why_option
 @click.pass_obj
 def skip(chosen: Chosen, items: tuple[Item, ...], why: str) -> None:
-    """Give up studies that nobody wants any more.
+    """Give up studies that nobody wants any more, or settle a ZIP that was put aside.
 
-    What lies of them in XNAT's prearchive at a place of ours is removed; what the archive holds stays there. The ZIP is
-    kept, in done/skipped. Dropped again, it is taken anew.
+    What lies of a study in XNAT's prearchive at a place of ours is removed; what the archive holds stays there. The ZIP
+    is kept, in done/skipped. Dropped again, it is taken anew. A ZIP that was put aside stays in failed.
     """
 
     def decide(ledger: Ledger, key: int, now: datetime) -> str:
         ledger.wishes.skip(key, why, now)
         return "is wanted no more; skipped, once nothing of ours lies in XNAT's prearchive"
 
-    _decide(chosen, items, decide)
+    studies_of = _but_settled(chosen, items, why)
+    if studies_of:
+        _decide(chosen, studies_of, decide)
 
 
 @click.command(
@@ -81,6 +83,24 @@ def resend(chosen: Chosen, items: tuple[Item, ...], why: str) -> None:
         return "begins anew: XNAT is asked, and what it lacks is sent"
 
     _decide(chosen, items, decide)
+
+
+def _but_settled(chosen: Chosen, items: tuple[Item, ...], why: str) -> tuple[Item, ...]:
+    """Settle what was put aside; give the other items."""
+    from xnat_watchd.core.errors import Impossible
+
+    others = []
+    with chosen.ledger(chosen.places().ledger, read_only=False) as ledger:
+        for delivery, number in items:
+            if number is not None or not ledger.views.rejected(delivery):
+                others.append((delivery, number))
+                continue
+            try:
+                ledger.wishes.settle(delivery, why, datetime.now(UTC))
+                say(f"{delivery} is settled; its ZIP stays in the folder for failed ones")
+            except Impossible as error:
+                say(f"{delivery}: {error}", err=True)
+    return tuple(others)
 
 
 def _decide(chosen: Chosen, items: tuple[Item, ...], decide: Decide) -> None:

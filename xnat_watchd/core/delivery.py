@@ -46,7 +46,7 @@ class Person:
 class Study:
     """One DICOM study inside a ZIP."""
 
-    uid: str
+    uid: str  #: empty for what belongs to none of the ZIP's studies: it is held, and has no instances
     person: Person
     date: str  #: StudyDate as it stands
     time: str  #: StudyTime as it stands

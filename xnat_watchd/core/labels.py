@@ -194,6 +194,9 @@ SUBJECT_FIELDS = tuple(name for name in _PARTS if name != "subject")
 
 _GIVE_LABEL = "Give the session a label: `xnat-watchd retry ITEM --label LABEL`."
 _GIVE_SUBJECT = "Give the subject: `xnat-watchd retry ITEM --subject SUBJECT`."
+_NO_NAME = "the PatientName has no letter or digit to name a subject by"
+_HIDDEN_NAME = "XNAT shows no letter of the PatientName to name a subject by"
+_LOST_NAME = "the export wrote `?` for the letters of the PatientName, which are lost"
 _GIVE_BOTH = "Give both: `xnat-watchd retry ITEM --subject SUBJECT --label LABEL`."
 
 
@@ -218,19 +221,27 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 def subject_label(template: str, facts: Facts, listed: str) -> str:
     """Give the subject's label: the one chosen, else from the template, else what XNAT makes of `listed`.
 
-    `listed` is the subject in the prearchive row, which is the PatientName as it stands (F12, F70). Raises
-    `Undecided`, also when there is none: XNAT refuses to archive then (F75).
+    `listed` is the subject in the prearchive row: on 1.6 the PatientName as it stands (F12, F70), later with `_` for
+    all but ASCII letters and digits (C8 3.5). Where that leaves nothing of the name, the name itself is cleaned as 1.6
+    does, if no rule of the site has put another one there. Raises `Undecided`, also when there is none: XNAT refuses
+    to archive then (F75).
     """
     if facts.subject:
         return facts.subject
     if template:
         return _made("subject", template, facts, _GIVE_SUBJECT)
-    label = clean(listed.strip())
+    label, name = clean(listed.strip()), facts.person.name.strip()
+    if not _is_readable(label) and listed.strip() in {_reduced(name), _reduced(name.rstrip("^"))}:
+        label = clean(name)
     if not _is_readable(label):
-        has_letters = _is_readable(facts.person.name)  # that the server's own character set does not have (C8 0.7)
-        nothing = "XNAT shows no letter of the PatientName" if has_letters else "the PatientName has no letter or digit"
-        raise Undecided(f"{nothing} to name a subject by", advice=_GIVE_SUBJECT)
+        raise Undecided(_why_unreadable(name), advice=_GIVE_SUBJECT)
     return _accepted("subject", label, _GIVE_SUBJECT)
+
+
+def _why_unreadable(name: str) -> str:
+    if "?" in name:
+        return _LOST_NAME
+    return _HIDDEN_NAME if _is_readable(name) else _NO_NAME
 
 
 def session_label(template: str, facts: Facts) -> str:
@@ -283,6 +294,11 @@ def _is_replaced(char: str) -> bool:
 
 def _is_letter_or_digit(char: str) -> bool:
     return char <= "\uffff" and (char.isalpha() or char.isdecimal())
+
+
+def _reduced(name: str) -> str:
+    """Give what an XNAT after 1.6 lists a PatientName as (C8 3.5)."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)
 
 
 def _is_readable(label: str) -> bool:

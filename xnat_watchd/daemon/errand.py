@@ -28,6 +28,8 @@ def carry(settings: Settings, credential: Credential, log: Log, keys: Collection
         stack.enter_context(signals_waited_for())
         daemon = build(settings, credential, log)
         stack.callback(daemon.ledger.close)
+        stack.callback(daemon.claims.close)
+        daemon.claims.claim(daemon.folders.work)
         daemon.ledger.studies.recover(daemon.clock.now())
         workers = [
             Loop(name, partial(_turn, daemon, name, frozenset(keys)), daemon.stop, daemon.stop.set)

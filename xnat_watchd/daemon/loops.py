@@ -9,7 +9,7 @@ from functools import partial
 
 from xnat_watchd.adapters.threads import Bell, Loop
 from xnat_watchd.adapters.watcher import Watcher
-from xnat_watchd.core.errors import NoRoom, Stopped
+from xnat_watchd.core.errors import NoRoom, Occupied, Stopped
 from xnat_watchd.daemon.hands import STEP_TAKES
 from xnat_watchd.daemon.keeper import Keeper
 from xnat_watchd.daemon.parts import Daemon
@@ -100,8 +100,9 @@ def _recover(daemon: Daemon) -> bool:
     """Set right, once, what was under way in the work folder when the service stopped."""
     if not daemon.recovered:
         try:
+            daemon.claims.claim(daemon.folders.work)  # it may have come late
             daemon.intake.recover()
-        except OSError as error:
+        except (OSError, Occupied) as error:
             _miss(daemon, "work", error)
             return False
         daemon.recovered = True
@@ -135,7 +136,7 @@ def _is_there(daemon: Daemon, name: str) -> bool:
     return True
 
 
-def _miss(daemon: Daemon, name: str, error: OSError) -> None:
+def _miss(daemon: Daemon, name: str, error: OSError | Occupied) -> None:
     if name not in daemon.missing:
         daemon.missing.add(name)
         daemon.log.warning("folder.missing", folder=name, error=type(error).__name__)

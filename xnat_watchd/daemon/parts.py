@@ -15,7 +15,7 @@ from xnat_watchd.adapters.credentials import Credential
 from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
 from xnat_watchd.adapters.folders import Folders
 from xnat_watchd.adapters.ledger import Ledger, Of, open_database
-from xnat_watchd.adapters.lock import Lock
+from xnat_watchd.adapters.lock import Claims, Lock
 from xnat_watchd.adapters.mounts import file_system, is_remote
 from xnat_watchd.adapters.share_folder import ShareFolder, lock_of_shares
 from xnat_watchd.adapters.threads import Bell
@@ -62,6 +62,7 @@ class Daemon:
     intake: Intake = field(init=False)
     sharing: Sharing = field(init=False)
     retention: Retention = field(init=False)
+    claims: Claims = field(default_factory=Claims)  #: the folders that are ours alone
     tools: dict[str, Tools] = field(default_factory=dict)  #: worker -> its hands
     pipelines: dict[str, Pipeline] = field(default_factory=dict)  #: worker -> what it does
     uploads: dict[str, tuple[int, int]] = field(default_factory=dict)  #: worker -> bytes sent, bytes in all

@@ -52,6 +52,9 @@ def run(
         stack.enter_context(Lock(lock_of(settings.ledger.path)))
         daemon = build(settings, credential, log)
         stack.callback(daemon.ledger.close)
+        stack.callback(daemon.claims.close)
+        for folder in (daemon.folders.work, daemon.folders.drop):
+            daemon.claims.claim(folder)
         last: list[Snapshot] = []
         stack.callback(lambda: last.append(daemon.picture()))  # once all threads have given back what they held
         stack.enter_context(signals_waited_for())

@@ -19,6 +19,7 @@ ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  #: without letters that are mista
 
 def upload(item: Item, tools: Tools) -> Facts:
     """Have XNAT hold the whole study; give the proof. In doubt, ask before sending again."""
+    _must_name_a_study(item)
     _may_be_sent(item, tools)
     if item.place is not None:
         facts = _at_our_place(item, item.place, tools)
@@ -29,6 +30,14 @@ def upload(item: Item, tools: Tools) -> Facts:
         _something_is_there(session)
         return Facts(subject=session.subject if session else None, note="XNAT's archive holds it already")
     return _send(item, missing, session, tools)
+
+
+def _must_name_a_study(item: Item) -> None:
+    if not item.study_uid:
+        raise Undecided(
+            "XNAT could not place images that name no study",
+            advice="Export them again and drop the new ZIP; then `xnat-watchd skip ITEM --why TEXT`.",
+        )
 
 
 def _may_be_sent(item: Item, tools: Tools) -> None:

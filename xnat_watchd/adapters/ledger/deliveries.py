@@ -12,6 +12,11 @@ from xnat_watchd.core.delivery import Study, ZipContents
 from xnat_watchd.core.errors import WatchdError
 from xnat_watchd.core.states import DELIVERIES, DeliveryState, IllegalTransition, Progress, Standing
 
+SEND_ANOTHER = (
+    "Export it again and drop the new ZIP, then `xnat-watchd skip ITEM --why TEXT`: "
+    "until then, what comes of the same study waits."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
@@ -64,7 +69,7 @@ class Deliveries:
                 "INSERT INTO deliveries (name, project, identity, state, arrived) VALUES (?,?,?,?,?) RETURNING id",
                 (name, project, identity, DeliveryState.ARRIVING, text(now)),
             ).fetchone()
-            _tell(db, row["id"], DeliveryState.ARRIVING, now)
+            tell_delivery(db, row["id"], DeliveryState.ARRIVING, now)
             return int(row["id"])
 
     def arrivals(self) -> list[Arrival]:
@@ -134,12 +139,13 @@ class Deliveries:
             for number, study in enumerate(contents.studies, 1):
                 _enter(db, delivery, number, project, study, now)
 
-    def reject(self, delivery: int, error: WatchdError, resting: str, now: datetime) -> None:
-        """End a delivery of which no study came. `resting`: where its ZIP is to be put, below the root."""
+    def reject(self, delivery: int, error: WatchdError, resting: str, now: datetime, sha256: str | None) -> None:
+        """End a delivery of which no study came. `resting`: where its ZIP, of this `sha256`, is to be put."""
         with self._db.change() as db:
             move_delivery(
                 db, delivery, DeliveryState.REJECTED, now,
                 ended=text(now), resting=resting, why=str(error), detail=error.detail, advice=error.advice,
+                sha256=sha256,
             )  # fmt: skip
 
     def withdraw(self, delivery: int, now: datetime) -> None:
@@ -212,21 +218,22 @@ def move_delivery(db: sqlite3.Connection, delivery: int, state: DeliveryState, n
         f"UPDATE deliveries SET state = ?{sets} WHERE id = ?",  # noqa: S608 - names of our own
         (state, *columns.values(), delivery),
     )
-    _tell(db, delivery, state, now, why=columns.get("why"), detail=columns.get("detail"))
+    tell_delivery(db, delivery, state, now, why=columns.get("why"), detail=columns.get("detail"))
     return str(row["project"])
 
 
-def _tell(
+def tell_delivery(
     db: sqlite3.Connection,
     delivery: int,
-    state: DeliveryState,
+    event: str,
     now: datetime,
     why: object = None,
     detail: object = None,
 ) -> None:
+    """Write an event of a delivery as a whole into its story."""
     db.execute(
         "INSERT INTO events (at, delivery, event, why, detail) VALUES (?,?,?,?,?)",
-        (text(now), delivery, state, why, detail),
+        (text(now), delivery, event, why, detail),
     )
 
 
@@ -243,7 +250,7 @@ def _enter(db: sqlite3.Connection, delivery: int, number: int, project: str, stu
             study.person.name, study.person.id, study.person.birth_date, study.person.age, study.person.sex,
             study.date, study.time, json.dumps([s.modality for s in study.series]),
             Progress.RECEIVED, Standing.HELD if trouble else Standing.READY, trouble or None,
-            "Export the study again and drop the new ZIP." if trouble else None,
+            SEND_ANOTHER if trouble else None,
             text(now), text(now),
         ),
     ).fetchone()["key"]  # fmt: skip

@@ -41,7 +41,7 @@ class Studies:
 
     def busy(self, project: str = "") -> bool:
         """Say whether any study is being worked on, or any of this project."""
-        sql = "SELECT 1 FROM studies WHERE standing = ? AND ? IN ('', project)"
+        sql = "SELECT 1 FROM studies WHERE standing NOT IN ('done', 'skipped') AND standing = ? AND ? IN ('', project)"
         return bool(self._db.row(sql, Standing.BUSY, project))
 
     def recover(self, now: datetime) -> list[str]:
@@ -165,7 +165,8 @@ class Studies:
         """
         row = self._db.row(
             "SELECT min(CASE s.standing WHEN 'ready' THEN ? ELSE s.due END) AS due FROM studies s"
-            " WHERE (s.standing = 'ready' OR (s.standing = 'waiting' AND s.due IS NOT NULL))"
+            " WHERE s.standing NOT IN ('done', 'skipped')"
+            " AND (s.standing = 'ready' OR (s.standing = 'waiting' AND s.due IS NOT NULL))"
             " AND NOT EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid"
             " AND o.key < s.key AND s.unwanted IS NULL AND o.standing NOT IN ('done', 'skipped'))",
             text(now),
@@ -239,6 +240,7 @@ WHERE (s.standing = 'ready' OR (s.standing = 'waiting' AND (s.due <= :now OR s.d
   AND (s.progress NOT IN ('uploaded', 'archived') OR NOT EXISTS (
        SELECT 1 FROM studies o WHERE o.project = s.project AND o.subject_key = s.subject_key
        AND o.standing = 'busy' AND o.progress IN ('uploaded', 'archived')))
+  AND s.standing NOT IN ('done', 'skipped')
 ORDER BY CASE s.progress WHEN 'archived' THEN 0 WHEN 'uploaded' THEN 1 ELSE 2 END, s.due, s.key
 LIMIT 1
 """  # noqa: S608 - words of our own

@@ -20,12 +20,15 @@ CREATE TABLE new_deliveries (
   detail   TEXT,
   advice   TEXT,
   deleted  TEXT,                               -- when its ZIP, which lay there, was deleted by the rules of retention
+  settled  TEXT,                               -- when a person said that nothing more is to come of it
   -- what is taken has been read to its end
   CHECK (state NOT IN ('taken', 'finished', 'duplicate') OR (kind = 'zip') = (sha256 IS NOT NULL)),
   -- what has ended says when
   CHECK ((ended IS NOT NULL) = (state IN ('rejected', 'duplicate', 'finished', 'withdrawn'))),
   -- only what has come to rest is deleted
-  CHECK (deleted IS NULL OR (state IN ('duplicate', 'finished') AND resting IS NOT NULL))
+  CHECK (deleted IS NULL OR (state IN ('duplicate', 'finished') AND resting IS NOT NULL)),
+  -- only what was put aside is settled
+  CHECK (settled IS NULL OR state = 'rejected')
 ) STRICT;
 
 INSERT INTO new_deliveries (
@@ -39,6 +42,8 @@ ALTER TABLE new_deliveries RENAME TO deliveries;
 CREATE UNIQUE INDEX one_open_delivery ON deliveries (project, sha256) WHERE state = 'taken';
 -- and so is what lies in XNAT
 CREATE UNIQUE INDEX one_open_find ON deliveries (identity) WHERE state = 'taken' AND kind <> 'zip';
+CREATE INDEX deliveries_by_state ON deliveries (state);
+CREATE INDEX deliveries_by_bytes ON deliveries (project, sha256);
 
 
 CREATE TABLE new_studies (
@@ -46,7 +51,7 @@ CREATE TABLE new_studies (
   delivery    INTEGER NOT NULL REFERENCES deliveries,
   number      INTEGER NOT NULL,
   project     TEXT NOT NULL,
-  study_uid   TEXT NOT NULL,
+  study_uid   TEXT NOT NULL,                   -- empty: what belongs to no study of the ZIP
   server_uid  TEXT,                            -- what the site made of the UID, once seen
   patient_name TEXT NOT NULL,
   patient_id  TEXT NOT NULL,
@@ -105,6 +110,7 @@ CREATE UNIQUE INDEX one_busy_subject ON studies (project, subject_key)
 -- one study is worked on by one worker at a time, whichever ZIP it came in
 CREATE UNIQUE INDEX one_busy_study ON studies (project, study_uid) WHERE standing = 'busy';
 CREATE INDEX by_study_uid ON studies (project, study_uid);
+CREATE INDEX by_progress ON studies (progress, standing, project);
 CREATE INDEX not_done ON studies (standing, due) WHERE standing NOT IN ('done', 'skipped');
 -- what was achieved stays achieved, unless a person has it sent again
 CREATE TRIGGER never_back BEFORE UPDATE OF progress ON studies WHEN NEW.generation = OLD.generation

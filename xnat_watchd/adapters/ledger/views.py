@@ -16,7 +16,11 @@ coalesce((SELECT sum(files) FROM series x WHERE x.study = s.key),
 
 
 class Views:
-    """Questions only: nothing here changes anything."""
+    """Questions only: nothing here changes anything.
+
+    `NOT IN ('done', 'skipped')`, said beside what follows from it, lets SQLite use the small index of what is not done
+    (partialindex.html, 2): the history grows for years, and what is under way does not.
+    """
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -42,15 +46,19 @@ class Views:
         return self._give("SELECT name, why, advice FROM ignored ORDER BY advice = '', name")
 
     def attention(self) -> Rows:
-        """Give what a person must decide on: held studies and rejected deliveries, newest first."""
+        """Give what a person must decide on: held studies and rejected deliveries, newest first.
+
+        A rejected one stays until a person has settled it, or the same bytes have come again, which stand for it then:
+        another ZIP of its name may be somebody else's.
+        """
         rows = self._give(
             """
             SELECT delivery || '.' || number AS item, project, why, advice, changed AS at FROM studies
-            WHERE standing = 'held'
+            WHERE standing NOT IN ('done', 'skipped') AND standing = 'held'
             UNION ALL
-            SELECT CAST(d.id AS TEXT), d.project, d.why, d.advice, d.ended FROM deliveries d
-            WHERE d.state = 'rejected' AND NOT EXISTS (
-              SELECT 1 FROM deliveries n WHERE n.name = d.name AND n.project = d.project AND n.id > d.id)
+            SELECT CAST(id AS TEXT), project, why, advice || ' Then `xnat-watchd skip ITEM --why TEXT`.', ended
+            FROM deliveries d WHERE state = 'rejected' AND settled IS NULL AND NOT EXISTS (
+              SELECT 1 FROM deliveries n WHERE n.project = d.project AND n.sha256 = d.sha256 AND n.id > d.id)
             ORDER BY at DESC
             """
         )
@@ -66,7 +74,8 @@ class Views:
                              FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid AND o.key < s.key
                              AND s.unwanted IS NULL AND o.standing NOT IN ('done', 'skipped')
                              ORDER BY o.key LIMIT 1), why) AS why, changed AS at
-            FROM studies s WHERE standing IN ('ready', 'busy', 'waiting') ORDER BY standing = 'busy' DESC, key
+            FROM studies s WHERE standing NOT IN ('done', 'skipped') AND standing <> 'held'
+            ORDER BY standing = 'busy' DESC, key
             """
         )
 
@@ -108,7 +117,11 @@ class Views:
 
     def held(self) -> dict[str, int]:
         """Give the held studies: name -> key."""
-        return self._keys("standing = 'held'")
+        return self._keys("standing NOT IN ('done', 'skipped') AND standing = 'held'")
+
+    def rejected(self, delivery: int) -> bool:
+        """Say whether no study came of this delivery."""
+        return bool(self._db.row("SELECT 1 FROM deliveries WHERE id = ? AND state = 'rejected'", delivery))
 
     def keys(self, delivery: int, number: int | None) -> dict[str, int]:
         """Give the studies of a delivery, or the one of this number: name -> key."""

@@ -7,7 +7,7 @@ import sqlite3
 from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database, text
-from xnat_watchd.adapters.ledger.deliveries import move_delivery
+from xnat_watchd.adapters.ledger.deliveries import move_delivery, tell_delivery
 from xnat_watchd.adapters.ledger.studies import _leave_out, _move
 from xnat_watchd.core.errors import Impossible
 from xnat_watchd.core.states import ENDED, DeliveryState, Event, Kind, Progress, Standing
@@ -36,6 +36,15 @@ class Wishes:
                 raise Impossible(AT_WORK, advice=IN_A_MOMENT)
             _move(db, key, standing, Event.UNWANTED, now, unwanted=why, attempts=0, recoveries=0, since=None, due=None,
                   why="a person wants it no more", detail=why, advice=None)  # fmt: skip
+
+    def settle(self, delivery: int, why: str, now: datetime) -> None:
+        """Note that nothing more is to come of a delivery that was put aside: its ZIP stays where it lies."""
+        with self._db.change() as db:
+            row = db.execute("SELECT state, settled FROM deliveries WHERE id = ?", (delivery,)).fetchone()
+            if row["state"] != DeliveryState.REJECTED or row["settled"]:
+                raise Impossible("it is settled already" if row["settled"] else "it was not put aside")
+            db.execute("UPDATE deliveries SET settled = ? WHERE id = ?", (text(now), delivery))
+            tell_delivery(db, delivery, "settled", now, why="a person has settled it", detail=why)
 
     def accept(self, key: int, why: str, now: datetime) -> int:
         """Accept that XNAT leaves out the series that it left out twice; the study goes on. Gives their number."""

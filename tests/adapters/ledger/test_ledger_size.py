@@ -1,0 +1,59 @@
+"""What a question to the ledger costs, counted in steps of SQLite's machine: not more for years of history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.ledgers import fill
+from xnat_watchd.adapters.ledger import Ledger, open_database
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+EVERY = 20  #: steps between two counts
+WAITING = 50
+
+QUESTIONS: dict[str, Callable[[Ledger], object]] = {
+    "take": lambda ledger: ledger.studies.take(NOW),
+    "next_due": lambda ledger: ledger.studies.next_due(NOW),
+    "busy": lambda ledger: ledger.studies.busy(),
+    "under_way": lambda ledger: ledger.views.under_way(),
+    "attention": lambda ledger: ledger.views.attention(),
+    "held": lambda ledger: ledger.views.held(),
+    "arrivals": lambda ledger: ledger.deliveries.arrivals(),
+    "retirable": lambda ledger: ledger.deliveries.retirable(),
+}
+
+
+def steps(path: Path, ask: Callable[[Ledger], object], *, finished: int, aside: int = 0) -> int:
+    """Count what one question costs in a ledger of this size."""
+    database = open_database(path)
+    fill(database, finished=finished, waiting=WAITING, aside=aside)
+    ledger, counted = Ledger(database), 0
+
+    def count() -> int:
+        nonlocal counted
+        counted += EVERY
+        return 0
+
+    database._db.set_progress_handler(count, EVERY)
+    ask(ledger)
+    ledger.close()
+    return counted
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_what_is_finished_costs_nothing_where_one_asks_for_what_is_not(tmp_path: Path, question: str) -> None:
+    ask = QUESTIONS[question]
+    small = steps(tmp_path / "small.sqlite", ask, finished=0)
+    large = steps(tmp_path / "large.sqlite", ask, finished=2000)
+    assert large <= small + 200
+
+
+def test_each_zip_that_was_put_aside_costs_the_same_however_many_there_are(tmp_path: Path) -> None:
+    ask = QUESTIONS["attention"]
+    few = steps(tmp_path / "few.sqlite", ask, finished=0, aside=200)
+    many = steps(tmp_path / "many.sqlite", ask, finished=0, aside=2000)
+    assert many < 15 * few

@@ -1,0 +1,47 @@
+"""A fault of the program itself, in the main thread of the real process: its exit code, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+CANARY = "Quokka^Zenobia"
+BROKEN = """
+import sys
+import xnat_watchd.{module} as broken
+from xnat_watchd.__main__ import main
+
+def fails(*what, **more):
+    raise ValueError({canary!r})
+
+broken.{name} = fails
+main()
+"""
+
+
+def broken(where: Path, module: str, name: str, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of a program in which this function of this module fails."""
+    config = where / "config.toml"
+    config.write_text(f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{where}"\n[logs]\nformat = "json"\n')
+    login = {"XNAT_WATCHD_XNAT__USER": "tech", "XNAT_WATCHD_XNAT__PASSWORD": "secret"}
+    return subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", BROKEN.format(module=module, name=name, canary=CANARY), "--config", config, *command],
+        env={**os.environ, **login}, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+def test_a_fault_of_the_service_ends_it_with_70_and_one_entry_without_the_faults_text(tmp_path: Path) -> None:
+    done = broken(tmp_path, "daemon", "run", "run")
+    (entry,) = (json.loads(line) for line in done.stderr.splitlines())
+    assert (entry["event"], done.returncode) == ("daemon.failed", 70)
+    assert entry["exception"].endswith("in fails\nbuiltins.ValueError")
+    assert CANARY not in done.stderr
+
+
+def test_a_fault_of_a_command_is_not_taken_for_a_study_that_needs_somebody(tmp_path: Path) -> None:
+    done = broken(tmp_path, "cli.status", "picture_of", "status")
+    assert done.returncode == 70
+    assert "Traceback" in done.stderr

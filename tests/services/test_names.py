@@ -1,0 +1,23 @@
+"""Names in scripts of all the world, from the header of a ZIP to the label of a subject in XNAT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.others import beside_others
+from tests.services.desk import scan
+from xnat_watchd.core.rules import ProjectRules
+
+NAMES = {"Ξανθοπουλίδου^Ερασμία": "Ξανθοπουλίδου_Ερασμία", "שרון^דבורה": "שרון_דבורה", "山田^太郎": "山田_太郎"}
+
+
+@pytest.mark.parametrize("dialect", ["1.8", "1.6"])
+def test_a_name_in_letters_of_another_script_is_the_subjects_label(tmp_path: Path, dialect: str) -> None:
+    with beside_others(tmp_path, dialect, ProjectRules) as (xnat, _, station):
+        for number, name in enumerate(NAMES, 1):
+            station.drop(f"{number}.zip", scan(number, name=name, patient=f"ZQ-{number}"))
+        station.run()
+        assert station.ledger.views.attention() == []
+        assert {one.subject for one in xnat.instances()} == set(NAMES.values())
