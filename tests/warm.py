@@ -45,7 +45,7 @@ class _Forker:
     def __init__(self) -> None:
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - ourselves
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.warm"], cwd=ROOT, stdin=theirs.fileno(), start_new_session=True
             )
 

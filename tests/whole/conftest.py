@@ -16,6 +16,7 @@ from typing import Any, Self
 import pytest
 
 from tests import warm
+from tests.dialects import NEWER_AND_THOROUGHLY_OLDER
 from tests.dicom import CANARIES as SMALL
 from tests.dicom import instance
 from tests.station import zipped
@@ -124,7 +125,7 @@ class Service:
         return self.process.wait(DEADLINE)
 
 
-@pytest.fixture(params=["1.8", "1.6"])
+@pytest.fixture(params=NEWER_AND_THOROUGHLY_OLDER)
 def dialect(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
