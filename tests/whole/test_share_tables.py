@@ -259,6 +259,7 @@ def test_a_server_that_is_down_shuts_the_gate_for_all_and_work_goes_on_by_itself
 # -- kills -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dialect", ["1.6", "1.8"])
 def test_a_kill_at_any_moment_repeats_nothing_wrongly(tmp_path: Path, dialect: str) -> None:
     with a_share_site(tmp_path, dialect) as site:
