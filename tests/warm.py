@@ -72,6 +72,7 @@ class _Forker:
     def close(self) -> None:
         """End it, with a child that may still run."""
         _forker.cache_clear()
+        atexit.unregister(self.close)
         self._line.close()
         os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
