@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from tests.faults.asked import Asked, Kind
 from tests.faults.fault import BOTH, Fault, small
@@ -15,7 +16,14 @@ from tests.faults.scene import Certificates, Scene, Setting, a_scene
 from tests.faults.table import FAULTS
 
 ALL = "XNAT_WATCHD_TEST_EVERY_STRIKE"  #: set, every question is struck in both dialects
-CASES = [pytest.param(fault, dialect, id=f"{fault.name}-{dialect}") for fault in FAULTS for dialect in fault.dialects]
+
+
+def _case(fault: Fault, dialect: str) -> ParameterSet:
+    again = dialect != "1.8" and "1.8" in fault.dialects
+    return pytest.param(fault, dialect, id=f"{fault.name}-{dialect}", marks=[pytest.mark.thorough] if again else [])
+
+
+CASES = [_case(fault, dialect) for fault in FAULTS for dialect in fault.dialects]
 Routes = Mapping[str, Sequence[Asked]]
 
 

@@ -66,7 +66,7 @@ def verdict(tests: Sequence[str], passed: Mapping[str, bool]) -> str:
 
 
 def _pytest(root: Path, arguments: Sequence[str]) -> str:
-    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *arguments]
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-m", "", "-p", "no:cacheprovider", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     return done.stdout

@@ -83,6 +83,7 @@ class Lives:
         return sum(method != "GET" and path != "/data/JSESSION" for method, path, *_ in self._xnat.requests)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dialect", ["1.8", "1.6"])
 def test_a_kill_at_any_moment_neither_loses_nor_doubles_in_the_practice_xnat(quick_path: Path, dialect: str) -> None:
     time, left = Time(), set()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests import warm
 from tests.whole.conftest import DEADLINE, Program
 
 
@@ -18,10 +18,7 @@ class Administered(Program):
 
     def type(self, *command: str, typed: str = "", expect: int | None = 0) -> str:
         """Run one command with what somebody types; give all that it printed."""
-        done = subprocess.run(  # noqa: S603 - our own program
-            self._line(*command), env=self._environment(), input=typed, capture_output=True, text=True,
-            timeout=DEADLINE, check=False,
-        )  # fmt: skip
+        done = warm.run(self._words(*command), self._environment(), typed=typed, timeout=DEADLINE)
         self.said += [done.stdout, done.stderr]
         if expect is not None:
             assert done.returncode == expect, done.stdout + done.stderr

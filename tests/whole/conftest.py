@@ -15,6 +15,8 @@ from typing import Any, Self
 
 import pytest
 
+from tests import warm
+from tests.dialects import NEWER_AND_THOROUGHLY_OLDER
 from tests.dicom import CANARIES as SMALL
 from tests.dicom import instance
 from tests.station import zipped
@@ -44,9 +46,7 @@ class Program:
 
     def run(self, *command: str, expect: int | None = 0) -> str:
         """Run one command to its end and give what it printed."""
-        done = subprocess.run(  # noqa: S603 - our own program
-            self._line(*command), env=self._environment(), capture_output=True, text=True, timeout=DEADLINE, check=False
-        )
+        done = warm.run(self._words(*command), self._environment(), timeout=DEADLINE)
         self.said += [done.stdout, done.stderr]
         if expect is not None:
             assert done.returncode == expect, done.stdout + done.stderr
@@ -76,7 +76,10 @@ class Program:
         return [canary for canary in (*SMALL, *SAMPLES, PASSWORD) if canary in everything and canary not in but]
 
     def _line(self, *command: str) -> list[str]:
-        return [sys.executable, "-m", "xnat_watchd", "--config", str(self.config), *command]
+        return [sys.executable, "-m", "xnat_watchd", *self._words(*command)]
+
+    def _words(self, *command: str) -> list[str]:
+        return ["--config", str(self.config), *command]
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("XNAT_WATCHD_")}
@@ -122,7 +125,7 @@ class Service:
         return self.process.wait(DEADLINE)
 
 
-@pytest.fixture(params=["1.8", "1.6"])
+@pytest.fixture(params=NEWER_AND_THOROUGHLY_OLDER)
 def dialect(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
+import pytest
+
 from tests.dicom import instance, sop_uid
 from tests.station import zipped
 from tests.whole.conftest import Program
 from xnat_watchd.sandbox import Sandbox
+
+pytestmark = pytest.mark.parametrize("dialect", ["1.8", "1.6"], indirect=True)  # the heart of it, always in both
 
 Scan = Callable[..., bytes]
 

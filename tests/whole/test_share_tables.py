@@ -12,6 +12,7 @@ from threading import Event
 
 import pytest
 
+from tests import warm
 from tests.saboteur import Crash, Saboteur
 from tests.share_desk import REASON, SESSIONS, STATE, Desk
 from tests.share_site import ShareSite, a_share_site
@@ -258,6 +259,7 @@ def test_a_server_that_is_down_shuts_the_gate_for_all_and_work_goes_on_by_itself
 # -- kills -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("dialect", ["1.6", "1.8"])
 def test_a_kill_at_any_moment_repeats_nothing_wrongly(tmp_path: Path, dialect: str) -> None:
     with a_share_site(tmp_path, dialect) as site:
@@ -312,14 +314,11 @@ class Command:
     table: Path
     said: list[str] = field(default_factory=list)
 
-    def line(self, *options: str) -> list[str]:
-        return self.program._line("share", str(self.table), *options)
+    def words(self, *options: str) -> list[str]:
+        return self.program._words("share", str(self.table), *options)
 
     def run(self, *options: str, expect: int = 0) -> str:
-        done = subprocess.run(  # noqa: S603 - our own program
-            self.line(*options), env=self.program._environment(), capture_output=True, text=True,
-            timeout=DEADLINE, check=False,
-        )  # fmt: skip
+        done = warm.run(self.words(*options), self.program._environment(), timeout=DEADLINE)
         self.said += [done.stdout, done.stderr]
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout
@@ -389,7 +388,8 @@ def test_a_command_that_is_killed_in_the_middle_is_simply_typed_again(command: C
     held = Event()
     command.site.xnat.faults.on("PUT", PUT_SESSION).delay(held)
     before = len(command.site.xnat.requests)
-    with subprocess.Popen(command.line(), env=command.program._environment(), stderr=subprocess.DEVNULL) as process:  # noqa: S603 - our own program
+    line, environment = command.program._line("share", str(command.table)), command.program._environment()
+    with subprocess.Popen(line, env=environment, stderr=subprocess.DEVNULL) as process:  # noqa: S603 - our own program
         try:
             command.site.xnat.wait_for_requests(before + looked + 1, DEADLINE)  # the first subject is shared
         finally:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.whole.conftest import DEADLINE, PASSWORD
 from xnat_watchd.__main__ import main
 
@@ -37,11 +38,8 @@ class User:
 
     def run(self, *command: str, expect: int = 0) -> str:
         """Run a command as a process of its own and give what it printed; what it said is kept."""
-        done = subprocess.run(  # noqa: S603 - our own program
-            [sys.executable, "-m", "xnat_watchd", *self._who(), *command],
-            env=self.environment(), input=f"{self.password}\n", capture_output=True, text=True, timeout=DEADLINE,
-            check=False,
-        )  # fmt: skip
+        words = [*self._who(), *command]
+        done = warm.run(words, self.environment(), typed=f"{self.password}\n", timeout=DEADLINE)
         self.talk.append(done.stderr)
         assert done.returncode == expect, done.stdout + done.stderr
         return done.stdout
