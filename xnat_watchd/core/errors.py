@@ -7,6 +7,7 @@ server's own words. Those stand in `detail`, which goes into the ledger and nowh
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import ClassVar
 
@@ -91,6 +92,18 @@ class Conflict(WatchdError):
     default_advice = (
         "Compare with the session in XNAT, then `xnat-watchd retry ITEM`, with `--label` for another label."
     )
+
+
+class Elsewhere(Conflict):
+    """XNAT put an upload where nobody asked it to: write down where before the study is held."""
+
+    default_advice = (
+        "Delete this upload in XNAT at the place that `xnat-watchd show ITEM` names; then `xnat-watchd retry ITEM`."
+    )
+
+    def __init__(self, message: str, paths: Sequence[str], *, detail: str = "", advice: str = "") -> None:
+        super().__init__(message, detail=detail, advice=advice)
+        self.paths = tuple(paths)  #: as XNAT says them
 
 
 class Permanent(WatchdError):

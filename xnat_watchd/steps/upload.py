@@ -8,10 +8,21 @@ from pathlib import Path
 
 from xnat_watchd.adapters.ledger import Facts
 from xnat_watchd.core.delivery import Instance, Item, Place, Row, Session
-from xnat_watchd.core.errors import Conflict, NoRoom, NotYet, OnceMore, Permanent, Transient, Undecided, WatchdError
+from xnat_watchd.core.errors import (
+    Conflict,
+    Elsewhere,
+    NoRoom,
+    NotYet,
+    OnceMore,
+    Permanent,
+    Transient,
+    Undecided,
+    WatchdError,
+)
 from xnat_watchd.core.judging import LeftOut, Mixed, Short, Verdict, Whole, judge
 from xnat_watchd.core.labels import check_parts, subject_label
 from xnat_watchd.steps.holding import held, wanted
+from xnat_watchd.steps.strays import clear_strays
 from xnat_watchd.steps.tools import Tools, absence_counts, finished_row
 
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  #: without letters that are mistaken for one another
@@ -20,6 +31,7 @@ ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  #: without letters that are mista
 def upload(item: Item, tools: Tools) -> Facts:
     """Have XNAT hold the whole study; give the proof. In doubt, ask before sending again."""
     _may_be_sent(item, tools)
+    clear_strays(item, tools)
     if item.place is not None:
         facts = _at_our_place(item, item.place, tools)
         if facts is not None:
@@ -109,6 +121,9 @@ def _send(item: Item, missing: Collection[Instance], session: Session | None, to
         if facts is None:
             raise
         return facts
+    except Elsewhere as error:
+        tools.ledger.places.went_astray(item, error.paths)
+        raise
     except WatchdError as error:
         if not error.spoke:
             tools.ledger.places.leave(item, tools.clock.now())

@@ -50,6 +50,18 @@ class Places:
         with self._db.change() as db:
             db.execute("UPDATE places SET joins = ? WHERE study = ? AND ended IS NULL", (session, item.key))
 
+    def went_astray(self, item: Item, paths: Collection[str]) -> None:
+        """Write where XNAT said that it put the upload instead of at the current place."""
+        with self._db.change() as db:
+            db.execute(
+                "UPDATE places SET strays = ? WHERE study = ? AND ended IS NULL", (json.dumps([*paths]), item.key)
+            )
+
+    def strays_gone(self, item: Item) -> None:
+        """Write that no upload of this study lies where it does not belong any more."""
+        with self._db.change() as db:
+            db.execute("UPDATE places SET strays = '[]' WHERE study = ?", (item.key,))
+
     def former(self, study: int) -> list[Place]:
         """Give the places that were given up and may be ours alone: a late row there would be a double."""
         rows = self._db.rows(

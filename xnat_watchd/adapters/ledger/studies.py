@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
-from xnat_watchd.core.delivery import Item, Person, Place
+from xnat_watchd.core.delivery import Item, Person, Place, Stray
 from xnat_watchd.core.errors import InDoubt, Undecided, WatchdError
 from xnat_watchd.core.retry import LONGEST_DELAY
 from xnat_watchd.core.states import LINE, Event, Kind, Progress, Standing, after, beyond
@@ -270,6 +270,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
         subject=row["subject"], label=row["label"], session=row["session"], kind=Kind(row["kind"]),
         generation=row["generation"], unwanted=row["unwanted"], joins=current["joins"] if current else None,
         why=row["why"] or "",
+        strays=tuple(Stray(path, one["folder"]) for one in places for path in json.loads(one["strays"])),
     )  # fmt: skip
 
 
