@@ -159,6 +159,16 @@ def test_an_account_that_sees_unassigned_removes_our_upload_there_itself(scene: 
     assert whole(scene)
 
 
+@pytest.mark.parametrize("path", ["/data/prearchive/projects/P1/../x", "/data/archive/projects/P2/x", "/xapi/y"])
+def test_what_is_no_place_of_the_prearchive_does_not_keep_a_study_from_going_on(scene: Scene, path: str) -> None:
+    place = "/data/prearchive/projects/P1/20260101_000010000/gone"
+    scene.xnat.faults.on("POST", "/data/services/import").say(f"{place}\r\n{path}\r\n")
+    carried(scene)
+    assert held(scene) == ["XNAT put the upload elsewhere than we asked"]
+    retry(scene)
+    assert whole(scene)
+
+
 def test_of_a_study_that_nobody_wants_nothing_is_left_there_either(scene: Scene) -> None:
     filed_in_another_project(scene)
     scene.station.ledger.wishes.skip(study(scene)["key"], "a phantom", scene.time.now())

@@ -28,6 +28,7 @@ from xnat_watchd.adapters.xnat_gateway import ProjectRow, SubjectRow, XnatGatewa
 from xnat_watchd.core.delivery import Holding, Place, Session
 from xnat_watchd.core.errors import (
     Conflict,
+    Elsewhere,
     InDoubt,
     NotYet,
     OnceMore,
@@ -198,12 +199,12 @@ def test_our_place_is_known_in_every_form(scripted: ScriptedXnat, gateway: XnatG
     [
         ("", OnceMore),
         ("\r\n", OnceMore),
-        (ELSEWHERE, Conflict),
-        (UNASSIGNED, Conflict),
-        (f"{HERE}\r\n{ELSEWHERE}\r\n", Conflict),
-        (f"{HERE}x", Conflict),
-        (f"{HERE}/..", Conflict),
-        ("/xapi/direct-archive/P1/1.2/xw-1", Conflict),
+        (ELSEWHERE, Elsewhere),
+        (UNASSIGNED, Elsewhere),
+        (f"{HERE}\r\n{ELSEWHERE}\r\n", Elsewhere),
+        (f"{HERE}x", Elsewhere),
+        (f"{HERE}/..", Elsewhere),
+        ("/xapi/direct-archive/P1/1.2/xw-1", Elsewhere),
         ("/data/archive/projects/P1/subjects/S/experiments/E", InDoubt),
         ("Submitted for prearchival", InDoubt),
         ("\0\xff" * 100, InDoubt),
