@@ -38,6 +38,12 @@ class InDoubt(Transient):
     spoke = True
 
 
+class Failing(InDoubt):
+    """The server failed at it, and may at every other: the same for many studies in a row is the project's trouble."""
+
+    default_advice = "Ask the XNAT administrator to look at the server's disk and log; it is tried again by itself."
+
+
 class NotYet(Transient):
     """XNAT is still receiving, building or archiving: look again soon. Not the study's fault, not charged."""
 

@@ -181,22 +181,25 @@ class Studies:
         )
         return moment(row["due"]) if row else None
 
-    def same_refusal(self, item: Item, why: str, *, times: int) -> list[int]:
-        """Give the held studies of this project where study after study has met the same refusal.
+    def same_refusal(self, item: Item, why: str, event: Event, *, times: int) -> list[int]:
+        """Give the held studies of this project, or those postponed, where study after study met the same refusal.
 
         Empty unless the last `times` outcomes in the project were this reason, for as many different studies. Those
         of them that were released since, to be tried again, are not among those given.
         """
         rows = self._db.rows(
             "SELECT e.study, e.event, e.why, s.standing FROM events e JOIN studies s ON s.key = e.study"
-            " WHERE s.project = ? AND e.event IN ('advanced', 'finished', 'parked', 'held') ORDER BY e.id DESC LIMIT ?",
+            " WHERE s.project = ? AND (e.event IN ('advanced', 'finished', 'parked', 'held')"
+            " OR (e.event = ? AND e.why = ?)) ORDER BY e.id DESC LIMIT ?",
             item.project,
+            event,
+            why,
             times,
         )
-        refused = {row["study"]: row["standing"] for row in rows if row["event"] == Event.HELD and row["why"] == why}
+        refused = {row["study"]: row["standing"] for row in rows if (row["event"], row["why"]) == (event, why)}
         if len(refused) < times:
             return []
-        return sorted(study for study, standing in refused.items() if standing == Standing.HELD)
+        return sorted(study for study, standing in refused.items() if standing == after(Standing.BUSY, event))
 
     # What is found out on the way.
 
