@@ -126,6 +126,14 @@ def test_what_bears_our_name_and_holds_our_study_alone_is_removed_from_another_p
     assert whole(scene)
 
 
+def test_what_may_be_the_only_copy_is_not_removed(scene: Scene) -> None:
+    filed_in_another_project(scene)
+    (scene.station.folders.work / "1.zip").unlink()
+    retry(scene)
+    assert in_all(scene) == {"prearchive": 2}
+    assert held(scene) == ["gave up after 20 attempts: the study's ZIP is not in the work folder"]
+
+
 def test_what_bears_our_name_is_left_where_it_holds_more_than_was_sent(scene: Scene) -> None:
     filed_in_another_project(scene)
     place = our_place(scene)

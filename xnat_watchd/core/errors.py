@@ -104,7 +104,8 @@ class Elsewhere(Conflict):
     """XNAT put an upload where nobody asked it to: write down where before the study is held."""
 
     default_advice = (
-        "Delete this upload in XNAT at the place that `xnat-watchd show ITEM` names; then `xnat-watchd retry ITEM`."
+        "Archive or delete in XNAT what lies at the place that `xnat-watchd show ITEM` names; "
+        "then `xnat-watchd retry ITEM`."
     )
 
     def __init__(self, message: str, paths: Sequence[str], *, detail: str = "", advice: str = "") -> None:
