@@ -23,7 +23,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from xnat_watchd.core.delivery import Holding, Place, Row, Scan, Session, Subject
-from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, OnceMore, Permanent, WatchdError
+from xnat_watchd.core.errors import Conflict, Elsewhere, InDoubt, NotYet, OnceMore, Permanent, WatchdError
 from xnat_watchd.core.ports import Clock, Progressed
 
 Dialect = Literal["1.6", "1.8"]
@@ -372,8 +372,9 @@ class FakeGateway:
 
     def _import_elsewhere(self, place: Place, files: Sequence[File]) -> None:
         if self.xnat.dialect == "1.8":
-            self.xnat.store(Place("Unassigned", place.timestamp, place.folder), files)
-            raise Conflict("XNAT put it into Unassigned")  # C8 3.5
+            elsewhere = Place("Unassigned", place.timestamp, place.folder)
+            self.xnat.store(elsewhere, files)
+            raise Elsewhere("XNAT put it into Unassigned", [elsewhere.path])  # C8 3.5
         if place.project in self.xnat.projects:
             raise OnceMore("XNAT says that we may not import into the project")  # F15, F62
         raise Permanent("XNAT has no such project")  # F15

@@ -11,6 +11,7 @@ from xnat_watchd.adapters.ledger import Facts, Retirement
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.errors import (
     AuthRefused,
+    Failing,
     NoRoom,
     NotYet,
     OnceMore,
@@ -23,7 +24,7 @@ from xnat_watchd.core.errors import (
 )
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.retry import RetryPolicy
-from xnat_watchd.core.states import LINE, Kind, Progress, reached
+from xnat_watchd.core.states import LINE, Event, Kind, Progress, reached
 from xnat_watchd.steps.archive import archive
 from xnat_watchd.steps.demographics import describe
 from xnat_watchd.steps.retire import put_to_rest, retire
@@ -189,6 +190,8 @@ class Pipeline:
         self._ledger.studies.postpone(item, now + delay, now, error, charged=True)
         self._log.warning("study.postponed", item=item.name, project=item.project, reason=str(error))
         self._door.passed()
+        if isinstance(error, Failing) and self._refused_with(item, error, Event.POSTPONED):
+            self._door.shut(error, item.project)
 
     def _give_back_owed(self) -> None:
         if self._owed is not None:
@@ -210,7 +213,7 @@ class Pipeline:
             self._blame_the_project(item, error)
 
     def _blame_the_project(self, item: Item, error: Permanent) -> None:
-        refused = self._refused_with(item, str(error))
+        refused = self._refused_with(item, error, Event.HELD)
         if not refused:
             return
         now = self._clock.now()
@@ -219,11 +222,11 @@ class Pipeline:
                 self._ledger.studies.release(key, now)
         self._door.shut(error, item.project)
 
-    def _refused_with(self, item: Item, why: str) -> list[int]:
-        """Give the held studies whose refusal is the project's trouble: this one where it was to find out."""
-        if self._door.is_on_trial(item.project, why):
+    def _refused_with(self, item: Item, error: WatchdError, event: Event) -> list[int]:
+        """Give the studies whose refusal is the project's trouble: this one where it was to find out."""
+        if self._door.is_on_trial(item.project, str(error)):
             return [item.key]
-        return self._ledger.studies.same_refusal(item, why, times=SAME_REFUSALS)
+        return self._ledger.studies.same_refusal(item, str(error), event, times=SAME_REFUSALS)
 
     # Rest.
 

@@ -85,6 +85,15 @@ SITE = (
         told=["postponed: XNAT answered 500 to the upload in project P1", STILL],
     ),
     Fault(
+        name="disk full at the server for hours, 1.6, and many to send",
+        dialects=OLD,
+        strike=disk_full,
+        zips=several(6),
+        item="2.1",
+        told=["postponed: XNAT answered 500 to the upload in project P1"],
+        look=few_uploads_in_vain,
+    ),
+    Fault(
         name="disk full at the server for hours",
         dialects=NEW,
         strike=disk_full,

@@ -31,10 +31,13 @@ WHERE_WE_ACT: tuple[Fault, ...] = (
     ("POST", IMPORT, "reset", {"after": 300}),
     ("POST", IMPORT, "answer_early", {"status": 401, "after": 100}),
     ("POST", IMPORT, "read_slowly", {"seconds": 0.05}),
+    ("POST", IMPORT, "late_effect", {"seconds": 2.0}),  # two minutes of the service's time
+    ("POST", IMPORT, "fill_disk", {"after": 600}),
     ("POST", IMPORT, "lose_row", {}),
     ("POST", IMPORT, "lose_files", {}),
     ("POST", IMPORT, "refuse", {"status": 409}),
     ("POST", ARCHIVE, "lose_answer", {}),
+    ("POST", ARCHIVE, "late_effect", {"seconds": 2.0}),
     ("POST", ARCHIVE, "fail", {"status": 500}),
     ("POST", ARCHIVE, "refuse", {"status": 409, "words": "may already be in progress"}),
     ("POST", ARCHIVE, "refuse", {"status": 423}),

@@ -39,14 +39,22 @@ def _mixed(truth: Truth, held: list[Stored]) -> Iterable[str]:
     for one in held:
         studies[one["study_uid"]].add((one["project"], one["session"]))
         sessions[one["project"], one["session"]].add(one["study_uid"])
-        if one["where"] == "archive" and one["subject"] != truth.subjects.get(one["study_uid"]):
-            yield f"the wrong subject: {one['subject']} has {one['study_uid']}"
+        if one["where"] == "archive":
+            yield from _misnamed(truth, one)
     for uid, found in studies.items():
         if len(found) > 1:
             yield f"one study in several sessions: {uid} {sorted(found)}"
     for session, uids in sessions.items():
         if len(uids) > 1:
             yield f"several studies in one session: {session} {sorted(uids)}"
+
+
+def _misnamed(truth: Truth, one: Stored) -> Iterable[str]:
+    uid = one["study_uid"]
+    right = {"project": "P1", "subject": truth.subjects.get(uid), "session": truth.labels.get(uid)}
+    for what, name in right.items():
+        if one[what] != name:
+            yield f"the wrong {what}: {one['sop_uid']} is in {one[what]} and belongs to {name}"
 
 
 def _misplaced(drops: list[Drop], root: Path) -> Iterable[str]:

@@ -71,6 +71,7 @@ class Figures:
     stops: int = 0
     planned: int = 0
     left: int = 0
+    requests: int = 0
     held: Counter[str] = field(default_factory=Counter)
     studies: int = 0
     instances: int = 0
@@ -84,7 +85,7 @@ class Figures:
             f"ZIPs       {zips} ({', '.join(f'{n} {kind}' for kind, n in self.dropped.most_common())})",
             f"XNAT       {self.studies} studies, {self.instances} instances",
             f"kills      {self.kills}, and {self.stops} orderly stops",
-            f"faults     {self.planned - self.left} fired",
+            f"faults     {self.planned - self.left} fired, in {self.requests} requests",
             f"time       {self.seconds:.0f} s, {zips / self.seconds:.2f} ZIPs/s",
             *(f"held       {n} x {why}" for why, n in self.held.most_common()),
             *(f"WRONG      {one}" for one in self.wrong),
@@ -119,12 +120,13 @@ class Soak:
             self._flow()
             self._settle()
             stored, rows = self._xnat.ask("GET", "/instances"), self._xnat.rows()
+            self.figures.requests = len(self._xnat.ask("GET", "/requests"))
         finally:
             failed = self._xnat.stop()
         figures = self.figures
         figures.seconds = time.time() - self._began
         figures.studies, figures.instances = len({one["study_uid"] for one in stored}), len(stored)
-        figures.wrong = complaints(self._traffic.truth, self._drops, stored, self._root)
+        figures.wrong += complaints(self._traffic.truth, self._drops, stored, self._root)
         figures.wrong += [f"a row is left in the prearchive: {row}" for row in rows]
         journal = self._journal.read_text("utf-8")
         figures.wrong += [f"a patient in the journal: {told}" for told in (*CANARIES, PASSWORD) if told in journal]

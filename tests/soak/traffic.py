@@ -32,16 +32,33 @@ class Truth:
 
     instances: dict[str, tuple[str, str]] = field(default_factory=dict)  #: SOP UID -> study UID, SHA-256
     subjects: dict[str, str] = field(default_factory=dict)  #: study UID -> subject
+    labels: dict[str, str] = field(default_factory=dict)  #: study UID -> session label
 
     def expect(self, image: Image) -> None:
-        uid = study_uid(image[0])
+        uid, subject = study_uid(image[0]), f"Quokka_Zenobia{person(image[0])}"
         self.instances[sop_uid(*image)] = uid, hashlib.sha256(made(image)).hexdigest()
-        self.subjects[uid] = f"Quokka_Zenobia{person(image[0])}"
+        self.subjects[uid] = subject
+        self.labels[uid] = f"{subject}_{date(image[0])}T{time(image[0])}_{modality(image[0])}"
 
 
 def person(study: int) -> int:
     """Give whose study it is: somebody has several of them."""
     return study * 7 % PEOPLE
+
+
+def date(study: int) -> str:
+    """Give its StudyDate: with its time of day, no two studies have the same."""
+    return f"2024{study // 1440 + 101:04}"
+
+
+def time(study: int) -> str:
+    """Give its StudyTime: a minute for each."""
+    return f"{study // 60 % 24:02}{study % 60:02}30"
+
+
+def modality(study: int) -> str:
+    """Give what kind it is: a session of one kind cannot become another's (C8 5.5)."""
+    return ("MR", "CT")[study % 2]
 
 
 def made(image: Image) -> bytes:
@@ -50,8 +67,7 @@ def made(image: Image) -> bytes:
     who = person(study)
     return instance(
         study, series, number, name=f"Quokka^Zenobia{who}", patient=f"ZQ-7731-{who}",
-        date=f"2024{study // 1440 + 101:04}", time=f"{study // 60 % 24:02}{study % 60:02}30",
-        modality=("MR", "CT")[study % 2],  # a session of one kind cannot become another's (C8 5.5)
+        date=date(study), time=time(study), modality=modality(study),
         pixels=bytes([number]) * (200_000 if study % 13 == 0 else 512),
     )  # fmt: skip
 

@@ -45,11 +45,16 @@ def test_every_kind_of_zip_comes() -> None:
 IMAGE: Image = (1, 1, 1)
 
 
+def label(study: int) -> str:
+    """Give the session label of a study."""
+    return f"Quokka_Zenobia{7 * study}_20240101T00{study:02}30_{'CT' if study % 2 else 'MR'}"
+
+
 def held(image: Image = IMAGE, **other: str) -> dict[str, Any]:
     """Give one instance as XNAT holds it."""
     study, series, _ = image
     return {
-        "where": "archive", "project": "P1", "subject": f"Quokka_Zenobia{7 * study}", "session": f"SESSION{study}",
+        "where": "archive", "project": "P1", "subject": f"Quokka_Zenobia{7 * study}", "session": label(study),
         "study_uid": study_uid(study), "series_uid": series_uid(study, series), "sop_uid": sop_uid(*image),
         "sha256": hashlib.sha256(made(image)).hexdigest(), **other,
     }  # fmt: skip
@@ -76,9 +81,11 @@ def test_the_judge_is_content_with_every_image_once(tmp_path: Path) -> None:
         ([held(), held((2, 1, 1), where="unassigned")], "not once in the archive"),
         ([held(), held((2, 1, 1)), held((3, 1, 1))], "nobody's"),
         ([held(), held((2, 1, 1), sha256="0")], "not what was sent"),
-        ([held(), held((2, 1, 1), session="SESSION1")], "several studies in one session"),
+        ([held(), held((2, 1, 1), session=label(1))], "several studies in one session"),
         ([held(), held((2, 1, 1)), held(session="OTHER")], "one study in several sessions"),
         ([held(), held((2, 1, 1), subject="Quokka_Zenobia7")], "the wrong subject"),
+        ([held(), held((2, 1, 1), session="OTHER")], "the wrong session"),
+        ([held(), held((2, 1, 1), project="P2")], "the wrong project"),
     ],
 )
 def test_the_judge_sees_what_is_wrong_in_xnat(tmp_path: Path, stored: list[dict[str, Any]], words: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,6 +75,12 @@ class Place:
     timestamp: str  #: yyyyMMdd_HHmmssSSS
     folder: str
 
+    @classmethod
+    def at(cls, path: str) -> Place | None:
+        """Give the place of a path as XNAT writes it, `/data` in front or not; None where it is no place."""
+        found = re.fullmatch(r"(?:/data)?/prearchive/projects/([^/]+)/([^/]+)/([^/]+)", path)
+        return cls(*found.groups()) if found and not {".", ".."} & {*found.groups()} else None
+
     @property
     def path(self) -> str:
         """As XNAT writes it, without a `/data` in front."""
@@ -83,6 +90,14 @@ class Place:
     def tail(self) -> str:
         """What an archived session's `prearchivePath` ends with when it came from here (F71)."""
         return f"/{self.project}/{self.timestamp}/{self.folder}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """Where XNAT said that it put an upload instead of at our place."""
+
+    path: str  #: as XNAT said it
+    folder: str  #: of the place that we had asked for: nobody else has that name
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +195,7 @@ class Item:
     unwanted: str | None = None  #: why a person wants it no more
     joins: str | None = None  #: accession ID of the session that the row at `place` is to be added to
     why: str = ""  #: why it did not go on the last time
+    strays: tuple[Stray, ...] = ()  #: uploads of it that may still lie where they do not belong
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ server's own words. Those stand in `detail`, which goes into the ledger and nowh
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import ClassVar
 
@@ -35,6 +36,12 @@ class InDoubt(Transient):
 
     default_advice = "Nothing to do: XNAT is asked first whether it has the study."
     spoke = True
+
+
+class Failing(InDoubt):
+    """The server failed at it, and may at every other: the same for many studies in a row is the project's trouble."""
+
+    default_advice = "Ask the XNAT administrator to look at the server's disk and log; it is tried again by itself."
 
 
 class NotYet(Transient):
@@ -91,6 +98,19 @@ class Conflict(WatchdError):
     default_advice = (
         "Compare with the session in XNAT, then `xnat-watchd retry ITEM`, with `--label` for another label."
     )
+
+
+class Elsewhere(Conflict):
+    """XNAT put an upload where nobody asked it to: write down where before the study is held."""
+
+    default_advice = (
+        "Archive or delete in XNAT what lies at the place that `xnat-watchd show ITEM` names; "
+        "then `xnat-watchd retry ITEM`."
+    )
+
+    def __init__(self, message: str, paths: Sequence[str], *, detail: str = "", advice: str = "") -> None:
+        super().__init__(message, detail=detail, advice=advice)
+        self.paths = tuple(paths)  #: as XNAT says them
 
 
 class Permanent(WatchdError):

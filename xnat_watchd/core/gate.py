@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from xnat_watchd.core.errors import AuthRefused, Permanent, Unavailable
+from xnat_watchd.core.errors import AuthRefused, Failing, Permanent, Unavailable
 
 #: A refused credential is tried again this long afterwards, the last of these from then on: accounts lock.
 AUTH_LADDER = (timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
@@ -45,9 +45,10 @@ class Gate:
 
 
 OPEN = Gate()
+Trouble = Unavailable | AuthRefused | Permanent | Failing  #: what shuts a gate
 
 
-def shut_by(gate: Gate, error: Unavailable | AuthRefused | Permanent, now: datetime, jitter: float) -> Gate:
+def shut_by(gate: Gate, error: Trouble, now: datetime, jitter: float) -> Gate:
     """Give the gate after this error. `jitter` in [0, 1) keeps many machines from knocking at one moment."""
     strikes = gate.strikes + 1
     refusals = tuple(at for at in gate.refusals if timedelta(0) <= now - at < timedelta(hours=1))
@@ -64,9 +65,7 @@ def shut_by(gate: Gate, error: Unavailable | AuthRefused | Permanent, now: datet
     )
 
 
-def _pause(
-    error: Unavailable | AuthRefused | Permanent, strikes: int, refusals: tuple[datetime, ...], now: datetime
-) -> timedelta:
+def _pause(error: Trouble, strikes: int, refusals: tuple[datetime, ...], now: datetime) -> timedelta:
     if isinstance(error, AuthRefused):
         step = AUTH_LADDER[min(strikes, len(AUTH_LADDER)) - 1]
         if len(refusals) >= REFUSALS_AN_HOUR:

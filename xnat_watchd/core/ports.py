@@ -68,8 +68,8 @@ class Gateway(Protocol):
     def upload(self, place: Place, zip_path: str, progressed: Progressed, *, alone: bool) -> None:
         """Send one ZIP to our place, once. `alone`: no other import of ours at the same time.
 
-        Returns when XNAT says that it is at that very place. `Conflict` when it is in Unassigned
-        or elsewhere.
+        Returns when XNAT says that it is at that very place. `Elsewhere` when it is in Unassigned
+        or at another place.
         """
         ...
 

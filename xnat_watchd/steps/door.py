@@ -9,8 +9,8 @@ from threading import RLock
 from typing import Protocol
 
 from xnat_watchd.adapters.ledger import Ledger, Of
-from xnat_watchd.core.errors import AuthRefused, NoRoom, Permanent, Transient, Unavailable
-from xnat_watchd.core.gate import Gate, shut_by
+from xnat_watchd.core.errors import AuthRefused, NoRoom, Transient, Unavailable
+from xnat_watchd.core.gate import Gate, Trouble, shut_by
 from xnat_watchd.core.ports import Clock, Log
 
 
@@ -54,7 +54,7 @@ class Door:
         gate = self.ledger.gates.get(project)
         return self._is_due(gate) and why in (None, gate.why)
 
-    def shut(self, error: Unavailable | AuthRefused | Permanent, project: str = "") -> None:
+    def shut(self, error: Trouble, project: str = "") -> None:
         """Shut the server's gate or a project's, unless somebody met the same trouble a moment ago."""
         with self.lock:
             gate = self.ledger.gates.get(project)

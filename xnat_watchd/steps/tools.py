@@ -21,6 +21,7 @@ WriteClean = Callable[[Path, Iterable[Instance], Path], None]
 
 AT_WORK = ("RECEIVING", "BUILDING", "QUEUED", "ARCHIVING", "MOVING", "DELETING", "SEPARATING")  #: C8 4.3
 BUILD_AFTER = timedelta(minutes=2)  #: XNAT refreshes a receiving row every 15 s; so long still, nobody sends any more
+BUILD_AGAIN = timedelta(minutes=10)  #: a server that is at work on it needs no second word sooner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,8 @@ def finished_row(tools: Tools, row: Row, since: datetime | None) -> Row:
     A row that stays in RECEIVING has lost its sender: it is built as it is, and its images are counted.
     """
     waited = tools.clock.now() - since if since else timedelta(0)
-    if row.status.startswith("RECEIVING") and waited >= BUILD_AFTER:
+    is_stuck = row.status.startswith("RECEIVING") and waited >= BUILD_AFTER
+    if is_stuck and tools.ledger.places.build(row.place, tools.clock.now(), BUILD_AGAIN):
         tools.gateway.build(row.place)
     if row.status.removeprefix("_").startswith(AT_WORK) or row.status.startswith("_"):
         raise NotYet(f"XNAT is at work on it ({row.status})")

@@ -8,10 +8,21 @@ from pathlib import Path
 
 from xnat_watchd.adapters.ledger import Facts
 from xnat_watchd.core.delivery import Instance, Item, Place, Row, Session
-from xnat_watchd.core.errors import Conflict, NoRoom, NotYet, OnceMore, Permanent, Transient, Undecided, WatchdError
+from xnat_watchd.core.errors import (
+    Conflict,
+    Elsewhere,
+    NoRoom,
+    NotYet,
+    OnceMore,
+    Permanent,
+    Transient,
+    Undecided,
+    WatchdError,
+)
 from xnat_watchd.core.judging import LeftOut, Mixed, Short, Verdict, Whole, judge
 from xnat_watchd.core.labels import check_parts, subject_label
 from xnat_watchd.steps.holding import held, wanted
+from xnat_watchd.steps.strays import clear_strays
 from xnat_watchd.steps.tools import Tools, absence_counts, finished_row
 
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  #: without letters that are mistaken for one another
@@ -21,6 +32,9 @@ def upload(item: Item, tools: Tools) -> Facts:
     """Have XNAT hold the whole study; give the proof. In doubt, ask before sending again."""
     _must_name_a_study(item)
     _may_be_sent(item, tools)
+    if item.strays:
+        _source(item, tools)  # else what is removed might be the only copy
+        clear_strays(item, tools)
     if item.place is not None:
         facts = _at_our_place(item, item.place, tools)
         if facts is not None:
@@ -118,6 +132,9 @@ def _send(item: Item, missing: Collection[Instance], session: Session | None, to
         if facts is None:
             raise
         return facts
+    except Elsewhere as error:
+        tools.ledger.places.went_astray(item, error.paths)
+        raise
     except WatchdError as error:
         if not error.spoke:
             tools.ledger.places.leave(item, tools.clock.now())
@@ -130,14 +147,7 @@ def _send(item: Item, missing: Collection[Instance], session: Session | None, to
 
 def _zip_of(item: Item, missing: Collection[Instance], tools: Tools) -> Path:
     """Give the ZIP to send: the one that came if it may go as it is, else a clean one."""
-    source, clean = tools.folders.zip_of(item.delivery), tools.folders.clean_zip(item.name)
-    _bring_back(item, source, tools)
-    size = tools.disk.size(source)
-    if size is None:
-        raise Transient(
-            "the study's ZIP is not in the work folder",
-            advice="Check that the work folder's disk is mounted. If the ZIP is lost, export the study again.",
-        )
+    (source, size), clean = _source(item, tools), tools.folders.clean_zip(item.name)
     whole = len(missing) == len(tools.ledger.contents.instances(item))
     if whole and tools.ledger.deliveries.as_it_is(item.delivery, size):
         return source
@@ -148,6 +158,19 @@ def _zip_of(item: Item, missing: Collection[Instance], tools: Tools) -> Path:
             raise
         raise NoRoom("no room is left in the work folder", detail=str(error)) from error
     return clean
+
+
+def _source(item: Item, tools: Tools) -> tuple[Path, int]:
+    """Give the ZIP that came, as it lies in the work folder, and its size."""
+    source = tools.folders.zip_of(item.delivery)
+    _bring_back(item, source, tools)
+    size = tools.disk.size(source)
+    if size is None:
+        raise Transient(
+            "the study's ZIP is not in the work folder",
+            advice="Check that the work folder's disk is mounted. If the ZIP is lost, export the study again.",
+        )
+    return source, size
 
 
 def _bring_back(item: Item, path: Path, tools: Tools) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from xnat_watchd.adapters.ledger import Facts
 from xnat_watchd.core.delivery import Item, Place
 from xnat_watchd.core.states import Kind
+from xnat_watchd.steps.strays import clear_strays
 from xnat_watchd.steps.tools import Tools, absence_counts, clear_old_places, finished_row
 
 
 def withdraw(item: Item, tools: Tools) -> Facts:
     """Remove our own rows, by our places, and see that they are gone. What the archive holds stays there."""
+    clear_strays(item, tools)
     if item.place is not None and item.kind is Kind.ZIP:  # else what lies there is others'
         _clear(item, item.place, tools)
     clear_old_places(tools, item.key, item.since)

@@ -22,7 +22,7 @@ from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat_gateway import XnatServer
 from xnat_watchd.core.delivery import Place, Session
-from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, OnceMore, Permanent, WatchdError
+from xnat_watchd.core.errors import Conflict, Elsewhere, InDoubt, NotYet, OnceMore, Permanent, WatchdError
 from xnat_watchd.core.labels import clean
 from xnat_watchd.core.ports import Gateway
 from xnat_watchd.sandbox import Sandbox
@@ -226,7 +226,7 @@ def test_two_studies_in_one_zip_are_no_success(stand: Stand) -> None:
 
 def test_an_upload_without_the_right_is_no_success(stand: Stand) -> None:
     stand.lock_out()
-    with pytest.raises(Conflict if stand.dialect == "1.8" else OnceMore):  # Unassigned (C8 3.5), or 403 (F15)
+    with pytest.raises(Elsewhere if stand.dialect == "1.8" else OnceMore):  # Unassigned (C8 3.5), or 403 (F15)
         stand.send()
 
 

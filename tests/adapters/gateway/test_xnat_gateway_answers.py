@@ -16,6 +16,7 @@ from xnat_watchd.core.delivery import Place, Scan
 from xnat_watchd.core.errors import (
     AuthRefused,
     Conflict,
+    Failing,
     InDoubt,
     NotYet,
     OnceMore,
@@ -69,7 +70,7 @@ CASES: list[tuple[int, str, Deed, type[WatchdError]]] = [
     (500, "/data/xnat/prearchive/P1/T/F.xml (No such file or directory)", Deed.IMPORT, OnceMore),
     (400, "Upload did not include parseable files for session generation.", Deed.IMPORT, OnceMore),
     (403, "user tech does not have create permissions for project P1", Deed.IMPORT, OnceMore),
-    (500, "something else", Deed.IMPORT, InDoubt),
+    (500, "something else", Deed.IMPORT, Failing),
     (403, "Operation already in progress on this prearchive entry.", Deed.ARCHIVE, InDoubt),
     (403, "/prearchive/projects/P1/T/F", Deed.ARCHIVE, OnceMore),
     (404, "/prearchive/projects/P1/T/F not found.", Deed.ARCHIVE, InDoubt),

@@ -9,7 +9,7 @@ from xnat_watchd.adapters.gateway.verdicts import Deed
 from xnat_watchd.adapters.gateway.wire import Call
 from xnat_watchd.adapters.gateway.zip_body import ZipBody
 from xnat_watchd.core.delivery import Place
-from xnat_watchd.core.errors import Conflict, InDoubt, OnceMore, Transient
+from xnat_watchd.core.errors import Elsewhere, InDoubt, OnceMore, Transient
 
 TYPE = {"Content-Type": "application/zip"}  #: any other is taken for something else (F9, C8 3.1)
 NEWER = {
@@ -19,6 +19,7 @@ NEWER = {
     "Ignore-Unparsable": "false",  # else a full disk is a success (C8 3.8)
     "event_reason": "xnat-watchd",
 }
+MOST_STRAYS = 10  #: places that are remembered of one answer, which should name one
 UNASSIGNED = (
     "Ask an XNAT administrator to delete the upload in Unassigned, and whether the program's user may "
     "create data in the project; then `xnat-watchd retry ITEM`."
@@ -56,5 +57,7 @@ def _check(place: Place, answer: Answer) -> None:
     if not all(one.startswith(("/data/prearchive/", "/data/archive/", "/xapi/")) for one in lines):
         raise InDoubt("XNAT took the upload and does not say where it is", detail=answer.reason)
     if any(one.startswith("/data/prearchive/projects/Unassigned/") for one in lines):
-        raise Conflict("XNAT put the upload into Unassigned", detail=answer.reason, advice=UNASSIGNED)
-    raise Conflict("XNAT put the upload elsewhere than we asked", detail=answer.reason)
+        raise Elsewhere(
+            "XNAT put the upload into Unassigned", lines[:MOST_STRAYS], detail=answer.reason, advice=UNASSIGNED
+        )
+    raise Elsewhere("XNAT put the upload elsewhere than we asked", lines[:MOST_STRAYS], detail=answer.reason)

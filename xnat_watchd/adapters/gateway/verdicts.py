@@ -10,6 +10,7 @@ from xnat_watchd.adapters.gateway.answers import Answer, date_of
 from xnat_watchd.core.errors import (
     AuthRefused,
     Conflict,
+    Failing,
     InDoubt,
     NotYet,
     OnceMore,
@@ -97,6 +98,7 @@ VERDICTS: tuple[Row, ...] = (
     _row(500, "premature end of file", IMPORT, OnceMore),  # a collision (F61) or nothing to show (F76)
     _row(500, "transfer syntax", IMPORT, OnceMore),  # DICOM without a meta header (F76)
     _row(500, ".xml", IMPORT, OnceMore),  # the session XML is missing: a collision (F61)
+    _row(500, "", IMPORT, Failing),  # a full disk on 1.6 (C8 3.8); perhaps it was said after the work was done
     _row(range(400, 500), "", IMPORT, OnceMore),  # 400, 403: noise of a moment, or for ever (F61, F62, F69)
     # Archive.
     _row(403, "in progress", ARCHIVE, InDoubt),  # the row is locked: perhaps by ourselves (C8 5.4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.core.delivery import Item, Place
@@ -49,6 +49,29 @@ class Places:
         """Write that the row at the current place is to be added to a session that is there already."""
         with self._db.change() as db:
             db.execute("UPDATE places SET joins = ? WHERE study = ? AND ended IS NULL", (session, item.key))
+
+    def build(self, place: Place, now: datetime, again: timedelta) -> bool:
+        """Write that XNAT is told to build what lies at a place; False where it was told so less than `again` ago."""
+        where = (place.project, place.timestamp, place.folder)
+        with self._db.change() as db:
+            row = db.execute(
+                "UPDATE places SET built = ? WHERE (project, timestamp, folder) = (?, ?, ?)"
+                " AND (built IS NULL OR built NOT BETWEEN ? AND ?) RETURNING id",
+                (text(now), *where, text(now - again), text(now)),
+            ).fetchone()
+        return row is not None
+
+    def went_astray(self, item: Item, paths: Collection[str]) -> None:
+        """Write where XNAT said that it put the upload instead of at the current place."""
+        with self._db.change() as db:
+            db.execute(
+                "UPDATE places SET strays = ? WHERE study = ? AND ended IS NULL", (json.dumps([*paths]), item.key)
+            )
+
+    def strays_gone(self, item: Item) -> None:
+        """Write that no upload of this study lies where it does not belong any more."""
+        with self._db.change() as db:
+            db.execute("UPDATE places SET strays = '[]' WHERE study = ?", (item.key,))
 
     def former(self, study: int) -> list[Place]:
         """Give the places that were given up and may be ours alone: a late row there would be a double."""

@@ -137,6 +137,8 @@ CREATE TABLE places (
   mixed     INTEGER NOT NULL DEFAULT 0 CHECK (mixed IN (0, 1)),
   missing   TEXT NOT NULL DEFAULT '[]',        -- JSON list of the whole series that did not arrive there
   joins     TEXT,                              -- accession ID of the session that its row is added to, once asked for
+  built     TEXT,                              -- when XNAT was last told to build what it has received there
+  strays    TEXT NOT NULL DEFAULT '[]',        -- JSON list of paths: where XNAT put the upload instead, till it is gone
   -- a place is ours alone and used once
   UNIQUE (project, timestamp, folder)
 ) STRICT;

@@ -6,15 +6,16 @@ import json
 import sqlite3
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
-from xnat_watchd.core.delivery import Item, Person, Place
+from xnat_watchd.core.delivery import Item, Person, Place, Stray
 from xnat_watchd.core.errors import InDoubt, Undecided, WatchdError
 from xnat_watchd.core.retry import LONGEST_DELAY
 from xnat_watchd.core.states import LINE, Event, Kind, Progress, Standing, after, beyond
 
 CREATES = "creates subject"  #: an event in a study's story
+STILL_THE_SAME = timedelta(hours=1)  #: so long nothing more is told of a study for which XNAT is not ready
 FATAL_RECOVERIES = 3  #: found busy at start-up so often, a study may be what kills us
 
 
@@ -61,6 +62,8 @@ class Studies:
     def take(self, now: datetime, closed: Collection[str] = (), only: Collection[int] | None = None) -> Item | None:
         """Take the next study that may be worked on, and write down that we are about to act.
 
+        That is no event where it is only to look whether XNAT has got done: what it finds there may be one.
+
         Furthest first, so that studies get done. Never two of one subject in the archive (F38), never one whose
         StudyInstanceUID is still under way from an earlier ZIP, none of the `closed` projects, and one of `only`
         these keys where they are given.
@@ -73,8 +76,10 @@ class Studies:
             if row is None:
                 return None
             attempts = row["attempts"] + 1
-            _move(db, row["key"], Standing(row["standing"]), Event.TAKEN, now, attempts=attempts, due=None)
-            return _item(db, row, attempts, _since(row, now))
+            since = _since(row, now)
+            move = _move if since is None else _stand
+            move(db, row["key"], Standing(row["standing"]), Event.TAKEN, now, attempts=attempts, due=None)
+            return _item(db, row, attempts, since)
 
     def look_at(self, key: int) -> Item:
         """Give a study without taking it."""
@@ -112,11 +117,15 @@ class Studies:
             _move(db, item.key, Standing.BUSY, Event.PARKED, now, attempts=item.attempts - 1, why=_waits_for(until))
 
     def postpone(self, item: Item, due: datetime, now: datetime, error: WatchdError, *, charged: bool) -> None:
-        """Wait until `due`. What is not charged leaves the attempts as they were before it was taken."""
+        """Wait until `due`. What is not charged leaves the attempts as they were before it was taken.
+
+        Then it is no event either while the reason is the one that was told last, within the hour.
+        """
         with self._db.change() as db:
-            _move(db, item.key, Standing.BUSY, Event.POSTPONED, now, due=text(due), **_reason(error),
-                  attempts=item.attempts - (not charged), in_doubt=int(item.in_doubt or isinstance(error, InDoubt)),
-                  since=None if charged else text(item.since or now))  # fmt: skip
+            move = _stand if not charged and _was_told(db, item, error, now) else _move
+            move(db, item.key, Standing.BUSY, Event.POSTPONED, now, due=text(due), **_reason(error),
+                 attempts=item.attempts - (not charged), in_doubt=int(item.in_doubt or isinstance(error, InDoubt)),
+                 since=None if charged else text(item.since or now))  # fmt: skip
 
     def give_back(self, item: Item, now: datetime, error: WatchdError, *, in_doubt: bool) -> None:
         """Make it ready again, uncharged: the trouble was the server's."""
@@ -173,22 +182,25 @@ class Studies:
         )
         return moment(row["due"]) if row else None
 
-    def same_refusal(self, item: Item, why: str, *, times: int) -> list[int]:
-        """Give the held studies of this project where study after study has met the same refusal.
+    def same_refusal(self, item: Item, why: str, event: Event, *, times: int) -> list[int]:
+        """Give the held studies of this project, or those postponed, where study after study met the same refusal.
 
         Empty unless the last `times` outcomes in the project were this reason, for as many different studies. Those
         of them that were released since, to be tried again, are not among those given.
         """
         rows = self._db.rows(
             "SELECT e.study, e.event, e.why, s.standing FROM events e JOIN studies s ON s.key = e.study"
-            " WHERE s.project = ? AND e.event IN ('advanced', 'finished', 'parked', 'held') ORDER BY e.id DESC LIMIT ?",
+            " WHERE s.project = ? AND (e.event IN ('advanced', 'finished', 'parked', 'held')"
+            " OR (e.event = ? AND e.why = ?)) ORDER BY e.id DESC LIMIT ?",
             item.project,
+            event,
+            why,
             times,
         )
-        refused = {row["study"]: row["standing"] for row in rows if row["event"] == Event.HELD and row["why"] == why}
+        refused = {row["study"]: row["standing"] for row in rows if (row["event"], row["why"]) == (event, why)}
         if len(refused) < times:
             return []
-        return sorted(study for study, standing in refused.items() if standing == Standing.HELD)
+        return sorted(study for study, standing in refused.items() if standing == after(Standing.BUSY, event))
 
     # What is found out on the way.
 
@@ -272,15 +284,23 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
         subject=row["subject"], label=row["label"], session=row["session"], kind=Kind(row["kind"]),
         generation=row["generation"], unwanted=row["unwanted"], joins=current["joins"] if current else None,
         why=row["why"] or "",
+        strays=tuple(Stray(path, one["folder"]) for one in places for path in json.loads(one["strays"])),
     )  # fmt: skip
 
 
+def _was_told(db: sqlite3.Connection, item: Item, error: WatchdError, now: datetime) -> bool:
+    """Say whether the last event of a study says that it waits for this very reason, and is no hour old."""
+    last = db.execute(
+        "SELECT event, why, at FROM events WHERE delivery = ? AND study = ? ORDER BY id DESC LIMIT 1",
+        (item.delivery, item.key),
+    ).fetchone()
+    told = moment(last["at"]) if last and (last["event"], last["why"]) == (Event.POSTPONED, str(error)) else None
+    return told is not None and abs(now - told) < STILL_THE_SAME
+
+
 def _move(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime, **columns: object) -> None:
-    """Change a study's standing, the only place in the program that does, with its event."""
-    standing = after(was, event)
-    row = _set(db, key, now, {"standing": standing, **columns}, was)
-    if row is None:
-        raise LookupError(f"study {key} is no longer {was}")
+    """Change a study's standing, with its event."""
+    row = _stand(db, key, was, event, now, **columns)
     db.execute(
         "INSERT INTO events (at, delivery, study, event, progress, standing, why, detail) VALUES (?,?,?,?,?,?,?,?)",
         (
@@ -289,11 +309,25 @@ def _move(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: da
             key,
             event,
             row["progress"],
-            standing,
+            after(was, event),
             columns.get("why"),
             columns.get("detail"),
         ),
     )
+
+
+def _stand(
+    db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime, **columns: object
+) -> sqlite3.Row:
+    """Change a study's standing, the only place in the program that does.
+
+    Without an event of its own this is for looks alone which find XNAT still at work, as the last event says: there
+    are a hundred an hour.
+    """
+    row = _set(db, key, now, {"standing": after(was, event), **columns}, was)
+    if row is None:
+        raise LookupError(f"study {key} is no longer {was}")
+    return row
 
 
 def _set(

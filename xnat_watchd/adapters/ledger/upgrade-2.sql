@@ -140,6 +140,8 @@ DROP TABLE series;
 ALTER TABLE new_series RENAME TO series;
 
 ALTER TABLE places ADD COLUMN joins TEXT;
+ALTER TABLE places ADD COLUMN built TEXT;
+ALTER TABLE places ADD COLUMN strays TEXT NOT NULL DEFAULT '[]';
 
 -- when nothing is done because a person said so, or because the clock cannot be trusted
 CREATE TABLE pauses (
