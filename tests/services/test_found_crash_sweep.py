@@ -62,7 +62,13 @@ def life(root: Path, at: int, late: timedelta) -> Saboteur:
     return saboteur
 
 
-@pytest.mark.parametrize("late", [timedelta(0), timedelta(seconds=20)], ids=["at-once", "late"])
+@pytest.mark.parametrize(
+    "late",
+    [
+        pytest.param(timedelta(0), id="at-once"),
+        pytest.param(timedelta(seconds=20), id="late", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_kill_at_any_moment_archives_what_was_shown_once(quick_path: Path, late: timedelta) -> None:
     calm = life(quick_path / "calm", 0, late)
     assert calm.moments > 20

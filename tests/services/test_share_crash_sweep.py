@@ -85,7 +85,11 @@ def life(root: Path, at: int, late: timedelta) -> Saboteur:
 
 
 @pytest.mark.parametrize(
-    "late", [pytest.param(timedelta(0), id="at-once"), pytest.param(timedelta(seconds=20), id="late")]
+    "late",
+    [
+        pytest.param(timedelta(0), id="at-once"),
+        pytest.param(timedelta(seconds=20), id="late", marks=pytest.mark.thorough),
+    ],
 )
 def test_a_kill_at_any_moment_repeats_nothing_wrongly(quick_path: Path, late: timedelta) -> None:
     calm = life(quick_path / "calm", 0, late)

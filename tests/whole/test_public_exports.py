@@ -16,6 +16,7 @@ from xnat_watchd.sandbox import Sandbox
 PUBLIC = Path(__file__).parents[3] / "shared" / "data" / "public"
 pytestmark = [
     pytest.mark.shared,
+    pytest.mark.thorough,
     pytest.mark.skipif(not PUBLIC.is_dir(), reason="needs ../shared/data/public, which is not in the repository"),
 ]
 

@@ -168,7 +168,9 @@ def test_a_work_folder_that_is_away_pauses_and_charges_nobody(program: Administe
     xnat.stop()
     work = program.root / "work"
     program.drop("scan.zip", scan())
-    program.once(expect=69)
+    with program.start() as service:
+        service.wait_for("1 under way, 0 held, 0 complete; waiting for XNAT")
+        service.stop()
     work.rename(program.root / "elsewhere")
     with program.start() as service:  # it makes an empty one
         service.wait_for("READY=1")

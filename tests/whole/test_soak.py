@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.dialects import NEWER_AND_THOROUGHLY_OLDER
 from tests.dicom import series_uid, sop_uid, study_uid
 from tests.soak.judge import complaints
 from tests.soak.run import Soak, Wish
 from tests.soak.traffic import Drop, Image, Traffic, Truth, made
 
 
-@pytest.mark.parametrize("dialect", NEWER_AND_THOROUGHLY_OLDER)
+@pytest.mark.thorough
+@pytest.mark.parametrize("dialect", ["1.8", "1.6"])
 def test_a_service_that_is_killed_while_zips_flow_neither_loses_nor_doubles_nor_mixes(
     tmp_path: Path, dialect: str
 ) -> None:

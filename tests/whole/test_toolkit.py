@@ -63,9 +63,8 @@ def test_a_folder_is_sent_once_and_remembered(user: User, xnat: Sandbox, scans: 
     assert [path.name for path in (scans / ".xnat-watchd" / "done").glob("*/*")] == ["1_scan.zip"]
     (scans / "again.zip").write_bytes(scan())
     (scans / "notes.zip").write_bytes(EMPTY_ZIP)
-    assert user.run(*send, expect=1).splitlines() == [
-        "3 needs attention: the ZIP is empty. Export the study again and drop the new ZIP.",
-    ]
+    said = "3 needs attention: the ZIP is empty. Export the study again and drop the new ZIP."
+    assert user.run(*send, expect=1).splitlines() == [f"{said} Then `xnat-watchd skip 3 --why TEXT`."]
     assert len(xnat.instances()) == 4
     assert '"duplicate": 1' in user.try_("--drop", str(scans), "status", "--json", expect=1)
     assert "notes.zip" in user.try_("--drop", str(scans), "show", "3")
@@ -267,7 +266,7 @@ def test_what_the_ledger_does_not_know_is_said(user: User) -> None:
     assert json.loads(user.try_(*there, "list", "--new-since", "1s", "--project", "P2", "--json")) == []
     user.try_(*there, "show", "9", expect=2)
     user.try_(*there, "retry", "9", expect=1)
-    assert "there is no such item" in user.talk[-1]
+    assert "there is no such study" in user.talk[-1]
     user.try_(*there, "retry", "1.1")
     assert "1.1 is not held" in user.talk[-1]
     user.try_(*there, "list", "--new-since", "99999999999d", expect=2)
