@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -216,17 +217,49 @@ def test_a_study_for_which_a_place_was_chosen_and_nothing_sent_is_skipped(stand:
     assert stand.station.files() == ["done/skipped/1_scan.zip"]
 
 
-def test_what_was_sent_and_may_still_appear_is_waited_for_and_removed(stand: Stand) -> None:
-    stand.xnat.faults.on("POST", "services/import").lose_answer()
+def appears_late(stand: Stand) -> Callable[[], None]:
+    """Begin an import whose answer is lost; gives what lets it come to its effect."""
+    done = Event()
+    stand.xnat.faults.on("POST", "services/import").late_effect(done)
     stand.station.drop("scan.zip", scan())
     stand.station.start()
     stand.station.take_in()
     stand.station.pipeline.step()
-    assert stand.where() == {"prearchive"}
+    assert stand.where() == set()
+
+    def happen() -> None:
+        answered = len(stand.xnat.requests)
+        done.set()
+        stand.xnat.wait_for_requests(answered + 1)
+
+    return happen
+
+
+def test_what_was_sent_and_may_still_appear_is_waited_for_and_removed(stand: Stand) -> None:
+    happen = appears_late(stand)
     stand.skip()
+    while stand.station.pipeline.step():
+        pass
+    stand.station.pipeline.retire()
+    assert stand.standings() == {"1.1": "waiting"}
+    happen()
+    assert stand.where() == {"prearchive"}
     stand.station.work()
     assert stand.standings() == {"1.1": "skipped"}
     assert stand.held() == Counter()
+
+
+def test_what_appears_after_it_was_sent_again_to_another_place_is_no_double(stand: Stand) -> None:
+    happen = appears_late(stand)
+    stand.station.time.pass_(hours=12)
+    while not stand.where():
+        assert stand.station.pipeline.step()
+    happen()
+    assert stand.held() == Counter({sop_uid(1, 1, n): 2 for n in (1, 2)})
+    stand.station.work()
+    assert stand.standings() == {"1.1": "done"}
+    assert stand.where() == {"archive"}
+    assert stand.held() == Counter(sop_uid(1, 1, n) for n in (1, 2))
 
 
 def test_what_is_being_worked_on_or_has_ended_cannot_be_skipped(stand: Stand) -> None:
