@@ -10,6 +10,7 @@ from threading import Event, Lock
 
 import pytest
 
+from tests.dialects import NEWER_AND_THOROUGHLY_OLDER
 from tests.station import Notes, Time
 from xnat_watchd.adapters.credentials import Search
 from xnat_watchd.adapters.ledger import Ledger, open_database
@@ -66,7 +67,7 @@ def password(text: str = "secret") -> Credential:
     return Credential("tech", Secret(text), "what was typed")
 
 
-@pytest.fixture(params=["1.8", "1.6"])
+@pytest.fixture(params=NEWER_AND_THOROUGHLY_OLDER)
 def build(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Stage]]:
     """Give a maker of a service that was started with a stored password, or with a stored token."""
     time = Time()

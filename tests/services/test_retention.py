@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.dialects import NEWER_AND_THOROUGHLY_OLDER
 from tests.dicom import instance, sop_uid
 from tests.others import archived_by_others, beside_others, restored_without, sent_by_others
 from tests.sandbox.kit import Visitor
@@ -64,7 +65,7 @@ def options() -> Options:
     return Options()
 
 
-@pytest.fixture(params=["1.8", "1.6"])
+@pytest.fixture(params=NEWER_AND_THOROUGHLY_OLDER)
 def stand(tmp_path: Path, request: pytest.FixtureRequest, options: Options) -> Iterator[Stand]:
     kept: list[Stand] = []
     context = beside_others(tmp_path, request.param, ProjectRules, options, keep=lambda: kept[0].keep)

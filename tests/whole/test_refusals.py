@@ -17,6 +17,7 @@ def dialect(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.mark.thorough
 def test_a_server_that_is_down_holds_nothing(program: Program, scan: Scan, xnat: Sandbox) -> None:
     xnat.stop()
     program.drop("scan.zip", scan())

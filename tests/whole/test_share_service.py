@@ -13,6 +13,7 @@ from threading import Event
 
 import pytest
 
+from tests.dialects import NEWER_AND_THOROUGHLY_OLDER
 from tests.share_site import ShareSite, a_share_site
 from tests.whole.administered import Administered
 from tests.whole.conftest import DEADLINE
@@ -74,7 +75,7 @@ def shares_asked(site: ShareSite) -> list[str]:
 # -- the service -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dialect", ["1.6", "1.8"])
+@pytest.mark.parametrize("dialect", NEWER_AND_THOROUGHLY_OLDER)
 def test_a_table_comes_true_while_the_service_runs_and_so_does_what_is_archived_later(
     program: Administered, site: ShareSite, scan: Callable[..., bytes]
 ) -> None:
