@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from xnat_watchd.core.findings import Finding
 from xnat_watchd.core.states import Kind, Progress
 
 
@@ -20,6 +21,7 @@ class Instance:
     size: int
     crc: int
     member: int  #: position in the ZIP's directory, counted from 0: names are never trusted
+    digest: bytes = b""  #: SHA-256 of the inflated member; empty where an older version recorded it
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class Study:
     series: tuple[Series, ...]
     instances: tuple[Instance, ...]
     trouble: str = ""  #: why it must not be sent as it is: a damaged instance, two patients, one UID with two contents
+    findings: tuple[Finding, ...] = ()  #: what a person must know of it, or decide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,7 @@ class ZipContents:
     studies: tuple[Study, ...]
     clutter: int  #: members that are not DICOM instances: DICOMDIR, viewers, reports
     as_it_is: bool  #: one study and nothing that XNAT would choke on: may be sent unchanged
+    clutter_kinds: Mapping[str, int] = field(default_factory=dict)  #: by what they are: DICOMDIR, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,7 @@ class Item:
     subject: str | None  #: subject label, chosen by a person or fixed at archive time
     label: str | None  #: session label, chosen by a person or fixed at archive time
     session: str | None  #: accession ID of the archived session
+    findings: tuple[Finding, ...] = ()  #: the open ones
     kind: Kind = Kind.ZIP  #: how it came
     generation: int = 1  #: one more each time that a person had it sent again
     unwanted: str | None = None  #: why a person wants it no more

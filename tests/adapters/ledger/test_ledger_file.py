@@ -73,7 +73,7 @@ def test_it_is_nobody_elses_from_its_first_byte(path: Path, monkeypatch: pytest.
     before = os.umask(0)
     try:
         with closing(open_database(path)) as db, db.change() as change:
-            change.execute("INSERT INTO ignored VALUES ('a', 'b', '')")
+            change.execute("INSERT INTO ignored (name, why, advice) VALUES ('a', 'b', '')")
             look()
     finally:
         os.umask(before)
@@ -292,7 +292,7 @@ def test_one_that_another_program_holds_is_waited_for(path: Path) -> None:
         free = threading.Timer(0.2, other.execute, ("COMMIT",))
         free.start()
         with db.change() as change:
-            change.execute("INSERT INTO ignored VALUES ('a', 'b', '')")
+            change.execute("INSERT INTO ignored (name, why, advice) VALUES ('a', 'b', '')")
         free.join()
         assert db.row("SELECT count(*) FROM ignored")[0] == 1  # type: ignore[index]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from xnat_watchd.adapters.files import sync_folder
 from xnat_watchd.core.errors import NoRoom, Occupied, Refusal, Unrecordable
 
-UPGRADES = ("upgrade-2.sql",)  #: the first leads from version 1 of the schema to 2, and so on
+UPGRADES = ("upgrade-2.sql", "upgrade-3.sql")  #: the first leads from version 1 of the schema to 2, and so on
 VERSION = 1 + len(UPGRADES)  #: of the schema, kept in the file as `user_version`
 APPLICATION = 0x584E5744  #: "XNWD", kept in the file as `application_id`
 PATIENCE = 30.0  #: seconds to wait for another program that holds the ledger; systemd gives us more

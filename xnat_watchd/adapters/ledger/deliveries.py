@@ -205,7 +205,9 @@ class Deliveries:
             return
         with self._db.change() as db:
             db.execute("DELETE FROM ignored")
-            db.executemany("INSERT INTO ignored VALUES (?,?,?)", [(n, w, a) for n, (w, a) in ignored.items()])
+            db.executemany(
+                "INSERT INTO ignored (name, why, advice) VALUES (?,?,?)", [(n, w, a) for n, (w, a) in ignored.items()]
+            )
 
 
 def move_delivery(db: sqlite3.Connection, delivery: int, state: DeliveryState, now: datetime, **columns: object) -> str:

@@ -1,4 +1,4 @@
--- The ledger, version 2. Every CHECK and every unique index forbids something that must never happen.
+-- The ledger, version 3. Every CHECK and every unique index forbids something that must never happen.
 -- Times are ISO 8601 in UTC with microseconds, so that they sort as text.
 
 CREATE TABLE deliveries (
@@ -21,6 +21,7 @@ CREATE TABLE deliveries (
   advice   TEXT,
   deleted  TEXT,                               -- when its ZIP, which lay there, was deleted by the rules of retention
   settled  TEXT,                               -- when a person said that nothing more is to come of it
+  stamp    TEXT NOT NULL DEFAULT '',           -- what the file system said of the ZIP when it was judged; empty: no proof
   -- what is taken has been read to its end
   CHECK (state NOT IN ('taken', 'finished', 'duplicate') OR (kind = 'zip') = (sha256 IS NOT NULL)),
   -- what has ended says when
@@ -122,6 +123,8 @@ CREATE TABLE instances (
   crc     INTEGER NOT NULL,
   member  INTEGER NOT NULL,
   place   INTEGER REFERENCES places,           -- where it was sent last; none: XNAT had it already
+  digest  BLOB NOT NULL DEFAULT x'',           -- SHA-256 of the inflated member; empty: recorded by an older version
+  left_behind INTEGER NOT NULL DEFAULT 0 CHECK (left_behind IN (0, 1)),  -- a person accepts that it is not sent
   PRIMARY KEY (study, sop_uid)
 ) STRICT, WITHOUT ROWID;
 
@@ -145,6 +148,41 @@ CREATE TABLE places (
 
 -- a study has one current place; older ones stay on record
 CREATE UNIQUE INDEX one_current_place ON places (study) WHERE ended IS NULL;
+
+-- what was found out about the content of a study: a fact that only a named decision of a person settles
+CREATE TABLE findings (
+  id      INTEGER PRIMARY KEY,
+  study   INTEGER NOT NULL REFERENCES studies,
+  kind    TEXT NOT NULL CHECK (kind IN (
+    'two people', 'damaged', 'two contents', 'unexplained', 'no study', 'foreign images', 'listed and absent')),
+  count   INTEGER NOT NULL CHECK (count > 0),  -- images or members that it is about
+  why     TEXT NOT NULL,                       -- without names
+  members TEXT NOT NULL DEFAULT '[]',          -- JSON list of names, for `show` alone
+  found   TEXT NOT NULL,
+  settled TEXT,                                -- when
+  by      TEXT,                                -- who: a person's login name, or the delivery that replaces the study
+  reason  TEXT,                                -- why
+  -- who settles it says so
+  CHECK ((settled IS NULL) = (by IS NULL) AND (settled IS NULL) = (reason IS NULL)),
+  -- two people in one study are sent by nobody's word
+  CHECK (kind <> 'two people' OR settled IS NULL OR by LIKE 'delivery %')
+) STRICT;
+CREATE INDEX findings_of_study ON findings (study);
+-- no study goes on while a finding that holds is open
+CREATE TRIGGER open_findings_hold BEFORE UPDATE OF progress ON studies
+  WHEN NEW.progress <> OLD.progress AND NEW.progress <> 'received' AND EXISTS (
+    SELECT 1 FROM findings WHERE study = NEW.key AND settled IS NULL AND kind <> 'listed and absent')
+BEGIN
+  SELECT RAISE(ABORT, 'a finding is open');
+END;
+
+-- members of a ZIP that are certainly no images, by what they are
+CREATE TABLE clutter (
+  delivery INTEGER NOT NULL REFERENCES deliveries,
+  kind     TEXT NOT NULL,
+  count    INTEGER NOT NULL CHECK (count > 0),
+  PRIMARY KEY (delivery, kind)
+) STRICT, WITHOUT ROWID;
 
 -- who stood behind a subject label when we first used it: two people never share one
 CREATE TABLE people (
@@ -195,7 +233,8 @@ CREATE UNIQUE INDEX one_open_pause ON pauses (of) WHERE until IS NULL;
 CREATE TABLE ignored (
   name   TEXT PRIMARY KEY,
   why    TEXT NOT NULL,
-  advice TEXT NOT NULL                         -- empty: nothing needs to be done about it
+  advice TEXT NOT NULL,                        -- empty: nothing needs to be done about it
+  since  TEXT NOT NULL DEFAULT ''              -- when it was first seen
 ) STRICT, WITHOUT ROWID;
 
 -- every share that was ever asked for: remembered before it is asked for, ours once it was seen on the server

@@ -1,0 +1,41 @@
+-- From version 2 to 3: findings, clutter by kind, digests of instances, the stamp of what was judged.
+
+ALTER TABLE deliveries ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
+ALTER TABLE instances ADD COLUMN digest BLOB NOT NULL DEFAULT x'';
+ALTER TABLE instances ADD COLUMN left_behind INTEGER NOT NULL DEFAULT 0 CHECK (left_behind IN (0, 1));
+ALTER TABLE ignored ADD COLUMN since TEXT NOT NULL DEFAULT '';
+
+-- what was found out about the content of a study: a fact that only a named decision of a person settles
+CREATE TABLE findings (
+  id      INTEGER PRIMARY KEY,
+  study   INTEGER NOT NULL REFERENCES studies,
+  kind    TEXT NOT NULL CHECK (kind IN (
+    'two people', 'damaged', 'two contents', 'unexplained', 'no study', 'foreign images', 'listed and absent')),
+  count   INTEGER NOT NULL CHECK (count > 0),  -- images or members that it is about
+  why     TEXT NOT NULL,                       -- without names
+  members TEXT NOT NULL DEFAULT '[]',          -- JSON list of names, for `show` alone
+  found   TEXT NOT NULL,
+  settled TEXT,                                -- when
+  by      TEXT,                                -- who: a person's login name, or the delivery that replaces the study
+  reason  TEXT,                                -- why
+  -- who settles it says so
+  CHECK ((settled IS NULL) = (by IS NULL) AND (settled IS NULL) = (reason IS NULL)),
+  -- two people in one study are sent by nobody's word
+  CHECK (kind <> 'two people' OR settled IS NULL OR by LIKE 'delivery %')
+) STRICT;
+CREATE INDEX findings_of_study ON findings (study);
+-- no study goes on while a finding that holds is open
+CREATE TRIGGER open_findings_hold BEFORE UPDATE OF progress ON studies
+  WHEN NEW.progress <> OLD.progress AND NEW.progress <> 'received' AND EXISTS (
+    SELECT 1 FROM findings WHERE study = NEW.key AND settled IS NULL AND kind <> 'listed and absent')
+BEGIN
+  SELECT RAISE(ABORT, 'a finding is open');
+END;
+
+-- members of a ZIP that are certainly no images, by what they are
+CREATE TABLE clutter (
+  delivery INTEGER NOT NULL REFERENCES deliveries,
+  kind     TEXT NOT NULL,
+  count    INTEGER NOT NULL CHECK (count > 0),
+  PRIMARY KEY (delivery, kind)
+) STRICT, WITHOUT ROWID;

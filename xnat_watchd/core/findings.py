@@ -1,0 +1,58 @@
+"""Findings: what was found out about the content of a study that only a named decision of a person settles.
+
+A finding is a fact in the ledger beside the study. Standing says whether we act now; findings say what may be sent at
+all. No retry, no second copy of the ZIP and no restart settles one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class FindingKind(StrEnum):
+    """What was found. The values are written into the ledger and never change."""
+
+    TWO_PEOPLE = "two people"  #: images of two people in one study
+    DAMAGED = "damaged"  #: images whose bytes are not a whole instance
+    TWO_CONTENTS = "two contents"  #: one SOP Instance UID with two contents, in one ZIP or in two
+    UNEXPLAINED = "unexplained"  #: members that may be images and that nobody can read as one
+    NO_STUDY = "no study"  #: whole instances that name no study
+    FOREIGN = "foreign images"  #: XNAT's session holds images that nobody here knows of
+    ABSENT = "listed and absent"  #: a DICOMDIR names images that did not come
+
+
+HOLDS = frozenset(FindingKind) - {FindingKind.ABSENT}  #: kinds that stop a study until a person has decided
+ACCEPTABLE = HOLDS - {FindingKind.TWO_PEOPLE}  #: kinds that a person may accept; the others end by `skip` alone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One finding about one study."""
+
+    kind: FindingKind
+    count: int  #: images or members that it is about
+    why: str  #: one sentence without names, fit for the journal
+    members: tuple[str, ...] = ()  #: some of the members by name, printable; for `show` alone
+
+
+def holding(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return those of these findings that stop a study."""
+    return tuple(one for one in findings if one.kind in HOLDS)
+
+
+def advice(findings: Iterable[Finding]) -> str:
+    """Return what a person can do about these findings: one instruction a sentence, ITEM for the item."""
+    kinds = {one.kind for one in findings}
+    if kinds - ACCEPTABLE:
+        return (
+            "Two people in one study are never sent. Correct it on the scanner, export again and drop the new ZIP; "
+            "then `xnat-watchd skip ITEM --why TEXT`."
+        )
+    if kinds == {FindingKind.FOREIGN}:
+        return "Compare the session in XNAT with the ZIP; then `xnat-watchd accept ITEM --why TEXT`."
+    return (
+        "If a new export can be whole, drop it: it settles this one. "
+        "To go on without these images: `xnat-watchd accept ITEM --why TEXT`."
+    )
