@@ -13,6 +13,7 @@ class Kind(StrEnum):
 
     LOGIN = "login"
     PROOF = "the proof of a login"
+    FORM_PROOF = "the proof of a login by form, after which Basic may follow"
     DIALECT = "which dialect"
     BUILD = "which build"
     WHO = "who am I"
@@ -23,7 +24,7 @@ class Kind(StrEnum):
 
 
 _KINDS = (
-    ("PUT /data/services/auth", Kind.LOGIN),
+    ("(PUT /data/services/auth|GET /data/JSESSION)", Kind.LOGIN),
     ("GET /data/version", Kind.DIALECT),
     ("GET /xapi/siteConfig", Kind.BUILD),
     ("GET /data/auth", Kind.WHO),
@@ -47,5 +48,5 @@ class Asked:
         """Give a request; what it is for may depend on the one before."""
         kind = next(kind for pattern, kind in _KINDS if re.match(pattern, line))
         if kind is Kind.WHO and before is not None and before.kind is Kind.LOGIN:
-            kind = Kind.PROOF
+            kind = Kind.FORM_PROOF if before.line.startswith("PUT") else Kind.PROOF
         return cls(at, line, kind)

@@ -13,7 +13,7 @@ from xnat_watchd.sandbox.samples import Member, study
 
 BOTH, OLD, NEW = ("1.6", "1.8"), ("1.6",), ("1.8",)
 IMPORT, ARCHIVE = "POST /data/services/import", "POST /data/services/archive"
-EVERY, LOGGED_IN = ".", "(?!PUT /data/services/auth)"
+EVERY, LOGGED_IN = ".", "(?!PUT /data/services/auth|GET /data/JSESSION)"
 
 USUAL = Setting()
 Zips = Mapping[str, Sequence[Member]]

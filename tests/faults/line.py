@@ -22,7 +22,11 @@ CUT = "the answer of XNAT broke off"
 FORGOTTEN = "XNAT forgets our login at once"
 
 
-LIKE = {Kind.PROOF: Kind.WHO, Kind.DIALECT: Kind.LOGIN}  #: what is said of one kind, if nothing else of its own
+LIKE = {
+    Kind.PROOF: Kind.WHO,
+    Kind.FORM_PROOF: Kind.WHO,
+    Kind.DIALECT: Kind.LOGIN,
+}  #: what is said of one kind, if nothing else of its own
 
 
 def told(everywhere: str, elsewhere: Mapping[Kind, Told] | None = None) -> dict[Kind, Told]:
@@ -132,7 +136,7 @@ LINE = (
     ),
     Fault(
         name="session silently a guest's",
-        at="(?!PUT /data/services/auth|POST /data/services/import)",
+        at="(?!PUT /data/services/auth|GET /data/JSESSION|POST /data/services/import)",
         strike=lambda scene, number: scene.on(number).as_guest(),
         told={
             **dict.fromkeys(Kind, ()),

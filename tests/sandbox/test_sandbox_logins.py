@@ -28,11 +28,32 @@ def test_a_login_by_form_gives_a_cookie_and_on_1_8_the_session_id_as_body(new: V
     assert new.get(WHO).text == "User 'tech' is logged in"
 
 
-def test_a_login_by_form_answers_nothing_on_1_6(old: Visitor) -> None:  # F5, captures 29 and 11
+def test_the_form_of_1_6_gives_a_cookie_that_is_not_logged_in(old: Visitor) -> None:  # F5, F78, captures 482 to 484
     without_password(old)
     answer = old.ask("PUT", AUTH, data=form())
     assert (answer.status_code, answer.text) == (200, "")
-    assert old.get(WHO).text == "User 'tech' is logged in."
+    assert answer.cookies["JSESSIONID"]
+    for path in (WHO, "/data/projects"):
+        refused = old.get(path)
+        assert (refused.status_code, "WWW-Authenticate" in refused.headers) == (401, False)
+
+
+def test_basic_begins_a_session_on_both(either: Visitor) -> None:  # F1, captures 485 and 486
+    begun = either.get(JSESSION)
+    assert begun.text == begun.cookies["JSESSIONID"]
+    either.http.auth = None
+    assert either.get(WHO).text.startswith("User 'tech' is logged in")
+
+
+def test_every_try_of_a_password_is_counted_and_no_question_in_a_session_is(either: Visitor) -> None:
+    either.http.auth = ("tech", "no")
+    either.get(JSESSION)
+    either.ask("PUT", AUTH, data=form(password="no"))
+    either.http.auth = ("tech", "secret")
+    either.get(JSESSION)
+    either.http.auth = None
+    either.get(WHO)
+    assert either.xnat.login_tries == 3
 
 
 def test_a_wrong_password_by_form_is_500_on_1_6_and_401_on_1_8(old: Visitor, new: Visitor) -> None:  # F5, C8 1.1
@@ -65,7 +86,7 @@ def test_a_wrong_basic_password_is_401_and_on_1_6_without_a_challenge(old: Visit
 
 
 def test_a_session_dies_after_fifteen_idle_minutes(either: Visitor, clock: Clock) -> None:  # F4, C8 1
-    either.ask("PUT", AUTH, data=form())
+    either.get(JSESSION)
     either.http.auth = None
     for minutes in (14, 14):
         clock.move(minutes=minutes)

@@ -79,12 +79,13 @@ def status_page(status: int, words: str) -> Answer:
     return Answer(status, page.encode("iso-8859-1", "replace"), PAGE)
 
 
-def tomcat_page(status: int, words: str) -> Answer:
+def tomcat_page(status: int, words: str = "") -> Answer:
     """Give the page of the container below XNAT: bad passwords, and what lies outside /data (captures 12, 31)."""
     title = f"HTTP Status {status} \u2013 {HTTPStatus(status).phrase}"
+    message = f"<p><b>Message</b> {html.escape(words)}</p>" if words else ""
     page = (
         f'<!doctype html><html lang="en"><head><title>{title}</title></head><body><h1>{title}</h1>'
-        f'<hr class="line" /><p><b>Type</b> Status Report</p><p><b>Message</b> {html.escape(words)}</p>'
+        f'<hr class="line" /><p><b>Type</b> Status Report</p>{message}'
         f"<p><b>Description</b> {TOMCAT_WORDS.get(status, '')}</p>"
         '<hr class="line" /><h3>Apache Tomcat/9.0.70 (Debian)</h3></body></html>'
     )

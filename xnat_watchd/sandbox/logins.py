@@ -63,6 +63,10 @@ class Logins:
     accounts: dict[str, Account] = field(default_factory=dict)
     sessions: dict[str, LoginSession] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
+    promised: set[str] = field(default_factory=set)
+    """Cookies of 1.6's form, which are nobody's."""
+    tries: int = 0
+    """How often somebody has come with a name and a password or token."""
 
     def admit(self, request: Request) -> None:
         """Find out who asks and note it on the request; leaves with a refusal where nobody may."""
@@ -100,12 +104,18 @@ class Logins:
                 self._fail(self.accounts[user])
                 raise Turned(self._bad_password())
 
+    def promise(self, request: Request) -> None:
+        """Give a cookie that is not logged in, as the form of 1.6 does (F78, captures 482 to 484)."""
+        request.new_cookie = secrets.token_hex(16).upper()
+        self.promised.add(request.new_cookie)
+
     def end(self, login: str) -> None:
         """End a login session."""
         self.sessions.pop(login, None)
 
     def check(self, user: str, password: str) -> bool:
         """Whether this password opens this account; wrong ones are counted and lock it for a while."""
+        self.tries += 1
         account = self.accounts.get(user)
         if account is None:
             return False
@@ -164,6 +174,7 @@ class Logins:
         """Give the user of these credentials, or leave with the refusal of the dialect."""
         token = self.tokens.get(name)
         if token and hmac.compare_digest(token.secret.encode(), password.encode()):
+            self.tries += 1
             if token.opens(self.site.now()):
                 return token.user
             if self.site.is_old:
@@ -196,6 +207,8 @@ class Logins:
         """Give the answer to somebody without any valid credentials (C8 1.2; captures 4, 17)."""
         if request.agent_is_browser and not self.site.is_old:
             return Answer(302, headers=(("Location", "/app/template/Login.vm"),))
+        if request.cookie("JSESSIONID") in self.promised:
+            return answers.tomcat_page(401)
         page = answers.status_page(401, answers.RESTLET_WORDS[401])
         if not self.site.is_old:
             page = answers.tomcat_page(401, "Full authentication is required to access this resource")

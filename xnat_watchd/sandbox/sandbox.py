@@ -141,6 +141,12 @@ class Sandbox:
             if admin:
                 self._site.admins.add(name)
 
+    @property
+    def login_tries(self) -> int:
+        """How often somebody has come with a name and a password or token, whether they were right or not."""
+        with self._site.lock:
+            return self._application.logins.tries
+
     def forget_logins(self) -> None:
         """End every login session, as a restart does."""
         with self._site.lock:

@@ -76,6 +76,7 @@ def _log_in(asked: Asked) -> None:
 
 LOGIN: tuple[tuple[str, str, Reply], ...] = (
     ("PUT", r"/data/services/auth$", _log_in),
+    ("GET", r"/data/JSESSION$", _log_in),
     ("GET", r"/data/auth$", lambda asked: asked.answer(200, "User 'tech' is logged in")),
     ("GET", r"/xapi/siteConfig/buildInfo$", lambda asked: asked.answer_json({"version": asked.scripted.version})),
     ("DELETE", r"/data/JSESSION$", lambda asked: asked.answer(200)),

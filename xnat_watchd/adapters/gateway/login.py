@@ -63,10 +63,7 @@ def log_in(line: Line, credential: Credential, now: datetime, before: Dialect | 
     else is `Unavailable`.
     """
     try:
-        answer = line.ask(_by_basic(credential) if credential.is_alias else _by_form(credential))
-        _judge(answer, now)
-        line.jsession = line.cookie(answer)
-        line.who = who(line, now)
+        _begin(line, credential, now, before)
         dialect = find_dialect(line, now, before)
     except SessionLost:  # 401 or another session at once: the cookie does not hold (C8 1.2)
         raise Unavailable("XNAT forgets our login at once", advice=A_PAGE) from None
@@ -77,9 +74,38 @@ def log_in(line: Line, credential: Credential, now: datetime, before: Dialect | 
     return dialect
 
 
+def _begin(line: Line, credential: Credential, now: datetime, before: Dialect | None) -> None:
+    """Begin a login session and prove it. The form keeps the password out of headers, which proxies may log.
+
+    1.6 takes the form, and its cookie is not logged in (seen on 1.6.4 and 1.6.5): there only Basic begins a session.
+    A server that was a 1.6 at the last login is not asked by the form again.
+    """
+    if not (credential.is_alias or (before is not None and before.is_old)):
+        try:
+            _prove(line, _by_form(credential), now)
+        except SessionLost:
+            line.forget()
+        else:
+            return
+    _prove(line, _by_basic(credential), now)
+
+
+def _prove(line: Line, call: Call, now: datetime) -> None:
+    """Log in by this request, and ask who we are: nothing before that answer is a login."""
+    answer = line.ask(call)
+    _judge(answer, now)
+    line.jsession = line.cookie(answer)
+    line.who = who(line, now)
+
+
 def who(line: Line, now: datetime) -> str:
-    """Ask who we are: cheap, and only a working server and a valid login answer it (F1, C8 1.2)."""
+    """Ask who we are: cheap, and only a working server and a valid login answer it (F1, C8 1.2).
+
+    Raises `SessionLost` where XNAT does not know us.
+    """
     answer = line.ask(_get("/data/auth"))
+    if answer.status == 401:  # noqa: PLR2004 - also where no cookie came that could be lost
+        raise SessionLost(refused=True)
     found = _LOGGED_IN.match(answer.text.strip())
     if answer.status != 200:  # noqa: PLR2004
         raise _as_unavailable(verdict(answer, Deed.READ, "", now))
@@ -138,7 +164,7 @@ def _by_form(credential: Credential) -> Call:
 
 
 def _by_basic(credential: Credential) -> Call:
-    """Log in with an alias token, which is a basic credential (F6); afterwards the cookie counts."""
+    """Log in by Basic: alias tokens (F6), and every credential on 1.6; afterwards the cookie counts."""
     coded = b64encode(f"{credential.user}:{credential.password.reveal()}".encode()).decode("ascii")
     headers = {"Authorization": f"Basic {coded}"}
     return Call(method="GET", path="/data/JSESSION", deed=Deed.READ, headers=headers, patience=PATIENCE)

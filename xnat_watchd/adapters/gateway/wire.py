@@ -155,6 +155,11 @@ class Line:
             return named
         return ""
 
+    def forget(self) -> None:
+        """Forget a login session that did not hold, so that another one can begin."""
+        self.jsession = ""
+        self._http.cookies.clear()
+
     @property
     def is_over(self) -> bool:
         """Whether nothing has been asked for longer than XNAT keeps a login session (F4): it need not be tried."""
