@@ -215,6 +215,7 @@ IN_FULL: dict[str, dict[str, object]] = {
     "say": {"words": "nothing"},
     "restate": {"status": 201}, "read_slowly": {"seconds": 0.001}, "stick": {"status": "_ARCHIVING"},
     "mix_in": {"content": b64encode(zipped(series_of(1, study=OTHER_STUDY))).decode()},
+    "collide": {"content": b64encode(zipped(series_of(1, study=OTHER_STUDY))).decode()},
 }  # fmt: skip
 
 

@@ -175,17 +175,29 @@ def _merge(site: Site, session: Session, experiment: Experiment) -> None:
     """Move the files of a built session into an archived one, whose UID becomes theirs (F31, capture 291)."""
     target = experiment.session
     target.uid, target.header = session.uid, session.header
+    before = list(target.scans.values())
+    moved: dict[int, StoredFile] = {}  # a file may lie under several scans (F81)
     for scan in session.scans.values():
-        there = next((one for one in target.scans.values() if one.uid == scan.uid), None)
+        there = _scan_of(before, scan)
         if there is None:
             there = Scan(free_id(scan.id, scan.header.modality, target.scans), scan.uid, scan.kind, scan.header)
             there.number = site.store.number("scan")
             target.scans[there.id] = there
         for file in scan.files:
-            _move(site, experiment, there, file)
+            if id(file) not in moved:
+                moved[id(file)] = _moved(site, experiment, there, file)
+            there.add(moved[id(file)])
+            resource = there.resources[file.header.resource]
+            resource.number = resource.number or site.store.number("resource")
 
 
-def _move(site: Site, experiment: Experiment, scan: Scan, file: StoredFile) -> None:
+def _scan_of(scans: list[Scan], wanted: Scan) -> Scan | None:
+    """Find the scan of this series among those that were there before: that of its number, where there are several."""
+    found = [one for one in scans if one.uid == wanted.uid]
+    return next((one for one in found if one.id == wanted.id), next(iter(found), None))
+
+
+def _moved(site: Site, experiment: Experiment, scan: Scan, file: StoredFile) -> StoredFile:
     path = site.store.home(experiment) / "SCANS" / scan.id / file.header.resource / file.path.name
     path.parent.mkdir(parents=True, exist_ok=True)
     known = scan.resources.get(file.header.resource)
@@ -194,9 +206,7 @@ def _move(site: Site, experiment: Experiment, scan: Scan, file: StoredFile) -> N
     elif path.exists():
         path = path.with_name(f"{site.store.number('file')}_{path.name}")
     file.path.replace(path)
-    scan.add(StoredFile(file.name, path, file.header, file.size))
-    resource = scan.resources[file.header.resource]
-    resource.number = resource.number or site.store.number("resource")
+    return StoredFile(file.name, path, file.header, file.size)
 
 
 def _forget(site: Site, row: Row) -> None:

@@ -10,8 +10,8 @@ from .site import Site, folder_name, touch
 from .store import Row, Scan, Session, StoredFile
 
 
-def built(row: Row) -> Session | None:
-    """Give the session that these files make; None where there are none.
+def built(row: Row, *, by_number: bool = False) -> Session | None:
+    """Give the session that these files make; None where there are none. `by_number`: see `scans_of`.
 
     The importer SI has left out what makes none (F69, F76); the streaming one keeps it, as a session of no kind.
     """
@@ -23,7 +23,7 @@ def built(row: Row) -> Session | None:
     kind = f"xnat:{SESSION_KINDS.get(modality, 'otherDicom')}SessionData"
     modality = modality or first.header.modality
     session = Session(row.name, row.subject, first.header.study_uid, kind, modality, first.header)
-    for scan in scans_of(files):
+    for scan in scans_of(files, by_number=by_number):
         session.scans[scan.id] = scan
     return session
 
@@ -33,19 +33,27 @@ def _order(header: Header, modality: str, study: str) -> tuple[bool, bool, str]:
     return header.study_uid != study, header.leads != modality, header.series_number
 
 
-def scans_of(files: Iterable[StoredFile]) -> list[Scan]:
-    """Group files by series; a number that two series share gets a suffix for the second (C8 3.5)."""
+def scans_of(files: Iterable[StoredFile], *, by_number: bool = False) -> list[Scan]:
+    """Group files by series; a number that two series share gets a suffix for the second (C8 3.5).
+
+    `by_number`: a series under several numbers is a scan for each, and each holds all its files, as on 1.6 (F81).
+    """
     series: dict[str, list[StoredFile]] = {}
     for file in files:
         series.setdefault(file.header.series_uid, []).append(file)
     scans: dict[str, Scan] = {}
     for uid, members in series.items():
-        header = members[0].header
-        scan = Scan(free_id(scan_id(header), header.modality, scans), uid, header.scan_kind, header)
-        scans[scan.id] = scan
-        for file in members:
-            scan.add(file)
+        for header in _numbered(members) if by_number else [members[0].header]:
+            scan = Scan(free_id(scan_id(header), header.modality, scans), uid, header.scan_kind, header)
+            scans[scan.id] = scan
+            for file in members:
+                scan.add(file)
     return list(scans.values())
+
+
+def _numbered(members: Iterable[StoredFile]) -> Iterable[Header]:
+    """Give a header for each number that the files of a series bear."""
+    return {scan_id(file.header): file.header for file in members}.values()
 
 
 def scan_id(header: Header) -> str:
@@ -63,7 +71,7 @@ def free_id(wanted: str, modality: str, taken: Iterable[str]) -> str:
 
 def build(site: Site, row: Row) -> bool:
     """Build a row: READY with a session, or ERROR with a reason; says which."""
-    session = built(row)
+    session = built(row, by_number=site.is_old)
     touch(site, row)
     if session is None:
         row.status, row.session = "ERROR", None

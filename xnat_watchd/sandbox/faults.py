@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Any
 
-from . import effects, effects_on_rows
+from . import effects, effects_of_others, effects_on_rows
 from .answers import Answer, status_page
 from .effects import Effect
 
@@ -115,6 +115,12 @@ class Plan:
         """Answer an import as ever, but mix the objects of another ZIP into its row (F61)."""
         self._set("mix_in", lambda: effects_on_rows.MixedIn(content))
 
+    def collide(self, content: bytes, way: str = "replace", dest: str = "") -> None:
+        """Let another client's import of the same account begin in the same millisecond (F96)."""
+        if way not in effects_of_others.WAYS or (way == "swap") != bool(dest):
+            raise ValueError(f"{way} is no way to collide there (there are {' and '.join(effects_of_others.WAYS)})")
+        self._set("collide", lambda: effects_of_others.Collision(content, way, dest))
+
     def cross_talk(self) -> None:
         """Answer a header dump with that of another session (C8 6)."""
         self._set("cross_talk", effects_on_rows.CrossTalk)
@@ -173,7 +179,7 @@ class Faults:
     def plan_from(self, wish: Mapping[str, Any]) -> None:
         """Plan what a JSON object says: `method`, `path`, `fault`, and perhaps `times`, `skip`, `with`.
 
-        `with` holds what the verb of that name takes; the ZIP of `mix_in` is in base64. Raises KeyError, ValueError or
+        `with` holds what the verb of that name takes; ZIPs are in base64. Raises KeyError, ValueError or
         TypeError where it is no such wish.
         """
         name = str(wish.get("fault"))
@@ -181,7 +187,7 @@ class Faults:
             raise ValueError(f"no such fault: {name} (there are {', '.join(sorted(FAULTS))})")
         plan = Plan(str(wish["method"]), str(wish["path"]), int(wish.get("times", 1)), int(wish.get("skip", 0)))
         given = dict(wish.get("with", {}))
-        if name == "mix_in":
+        if "content" in given:
             given["content"] = b64decode(given["content"], validate=True)
         getattr(plan, name)(**given)
         with self._lock:
@@ -190,5 +196,6 @@ class Faults:
 
 FAULTS = frozenset(
     {"refuse", "fail", "page", "restate", "reset", "answer_early", "lose_answer", "cut_answer", "delay", "read_slowly",
-     "stick", "lose_row", "lose_files", "cross_talk", "late_effect", "mix_in", "say", "as_guest", "fill_disk"}
+     "stick", "lose_row", "lose_files", "cross_talk", "late_effect", "mix_in", "say", "as_guest", "fill_disk",
+     "collide"}
 )  # fmt: skip
