@@ -240,25 +240,15 @@ class Intake:
             return error
 
     def _record(self, delivery: int, name: str, project: str, contents: ZipContents) -> None:
-        other = self._ledger.deliveries.under_way(project, contents.sha256)
-        if other is not None:
-            self._same_again(delivery, other, name, contents)
-            return
-        self._ledger.deliveries.record(delivery, contents, self._clock.now())
-        self._log.info("delivery.recorded", item=str(delivery), project=project, studies=len(contents.studies))
-        self._recorded()
-
-    def _same_again(self, delivery: int, other: int, name: str, contents: ZipContents) -> None:
-        """End a delivery whose bytes are under way: dropping them again is how people say retry."""
         now = self._clock.now()
-        for key in self._ledger.wishes.unwanted_of(other):
-            self._ledger.wishes.resend(key, "its ZIP was dropped again", now)
-        for key in self._ledger.studies.held_of(other):
-            self._ledger.studies.release(key, now)
         resting = self._folders.free(resting_done(delivery, name, now))
-        self._ledger.deliveries.duplicate(delivery, other, contents, resting, now)
-        self._log.info("delivery.duplicate", item=str(delivery))
-        self._put_away(delivery)
+        other = self._ledger.deliveries.record(delivery, contents, resting, now)
+        if other is None:
+            self._log.info("delivery.recorded", item=str(delivery), project=project, studies=len(contents.studies))
+        else:
+            self._log.info("delivery.duplicate", item=str(delivery))
+            self._put_away(delivery)
+        self._recorded()
 
     def _reject(self, delivery: int, name: str, error: Unusable) -> None:
         resting = self._folders.free(resting_failed(delivery, name))

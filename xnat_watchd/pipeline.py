@@ -19,9 +19,11 @@ from xnat_watchd.core.errors import (
     Stopped,
     Transient,
     Unavailable,
+    Undecided,
     Unrecordable,
     WatchdError,
 )
+from xnat_watchd.core.findings import stop_at
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.states import LINE, Event, Kind, Progress, reached
@@ -105,6 +107,11 @@ class Pipeline:
     # Acting.
 
     def _carry(self, item: Item) -> None:
+        try:
+            _nothing_is_undecided(item)
+        except Undecided as error:  # whatever made it ready: no retry, resend or restart is a decision
+            self._hold(item, error)
+            return
         if self._is_far_enough(item):  # it was ready before `until` was set back
             self._ledger.studies.park(item, self._clock.now(), self._until(item))
         else:
@@ -148,8 +155,8 @@ class Pipeline:
         self._door.passed(item.project)
 
     def _skip(self, item: Item, facts: Facts) -> None:
-        self._ledger.studies.skip(item, self._clock.now(), facts.note)
-        self._log.info("study.skipped", item=item.name, project=item.project)
+        if self._ledger.studies.skip(item, self._clock.now(), facts.note):
+            self._log.info("study.skipped", item=item.name, project=item.project)
         self._door.passed()
 
     def _later(self, item: Item, error: Transient) -> None:
@@ -240,6 +247,12 @@ class Pipeline:
         else:
             self._log.info("delivery.finished", item=str(delivery.id))
             self._rest.ended.append(delivery.id)
+
+
+def _nothing_is_undecided(item: Item) -> None:
+    """Raise `Undecided` where a finding holds. What nobody wants is only withdrawn, whatever was found out about it."""
+    if not item.unwanted:
+        stop_at(item.findings)
 
 
 def _step(item: Item) -> Callable[[Item, Tools], Facts]:

@@ -38,9 +38,9 @@ def carried(scene: Scene) -> None:
 
 def retry(scene: Scene) -> None:
     """Do as `retry` does."""
-    studies, now = scene.station.ledger.studies, scene.time.now()
-    for key in studies.held_of(1):
-        studies.release(key, now)
+    ledger, now = scene.station.ledger, scene.time.now()
+    for key in ledger.views.held().values():
+        ledger.studies.release(key, now)
     scene.station.work(steps=20_000)
 
 

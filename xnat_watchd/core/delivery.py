@@ -23,6 +23,12 @@ class Instance:
     member: int  #: position in the ZIP's directory, counted from 0: names are never trusted
     digest: bytes = b""  #: SHA-256 of the inflated member; empty where an older version recorded it
 
+    def is_same_as(self, other: Instance) -> bool:
+        """Return whether both have the same bytes: by digest, else by the size and CRC-32 that are known of both."""
+        if self.digest and other.digest:
+            return self.digest == other.digest
+        return (self.size, self.crc) == (other.size, other.crc)
+
 
 @dataclass(frozen=True, slots=True)
 class Series:

@@ -6,9 +6,12 @@ all. No retry, no second copy of the ZIP and no restart settles one.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+
+from xnat_watchd.core.errors import Undecided
 
 
 class FindingKind(StrEnum):
@@ -42,9 +45,21 @@ def holding(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(one for one in findings if one.kind in HOLDS)
 
 
+def said(findings: Iterable[Finding]) -> str:
+    """Return in one sentence why these findings stop a study; empty where none does."""
+    return "; ".join(one.why for one in holding(findings))
+
+
+def stop_at(findings: Iterable[Finding]) -> None:
+    """Raise `Undecided` where one of these findings stops the study: only a named decision lets it go on."""
+    stopping = holding(findings)
+    if stopping:
+        raise Undecided(said(stopping), advice=advice(stopping))
+
+
 def advice(findings: Iterable[Finding]) -> str:
     """Return what a person can do about these findings: one instruction a sentence, ITEM for the item."""
-    kinds = {one.kind for one in findings}
+    kinds = {one.kind for one in holding(findings)}
     if kinds - ACCEPTABLE:
         return (
             "Two people in one study are never sent. Correct it on the scanner, export again and drop the new ZIP; "
@@ -56,3 +71,21 @@ def advice(findings: Iterable[Finding]) -> str:
         "If a new export can be whole, drop it: it settles this one. "
         "To go on without these images: `xnat-watchd accept ITEM --why TEXT`."
     )
+
+
+_WORDS = {
+    "two patients": FindingKind.TWO_PEOPLE,
+    "different contents": FindingKind.TWO_CONTENTS,
+    "of no study": FindingKind.NO_STUDY,
+    "damaged": FindingKind.DAMAGED,
+}
+
+
+def told_in(trouble: str) -> tuple[Finding, ...]:
+    """Return the findings that the sentence of a reader without findings tells of."""
+    found = []
+    for part in filter(None, trouble.split("; ")):
+        kind = next((kind for words, kind in _WORDS.items() if words in part), FindingKind.UNEXPLAINED)
+        count = re.match(r"\d+", part)
+        found.append(Finding(kind=kind, count=int(count[0]) if count else 1, why=part))
+    return tuple(found)

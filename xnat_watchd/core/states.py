@@ -74,6 +74,7 @@ STANDINGS: dict[Standing, dict[Event, Standing]] = {
         Event.HELD: Standing.HELD,
         Event.RECOVERED: Standing.READY,
         Event.SKIPPED: Standing.SKIPPED,
+        Event.RESENT: Standing.BUSY,  # wanted again while it is being withdrawn
     },
     Standing.HELD: {
         Event.RELEASED: Standing.READY,

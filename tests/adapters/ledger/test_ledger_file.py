@@ -168,6 +168,63 @@ def test_an_upgraded_ledger_is_worked_on_where_it_stood(tmp_path: Path) -> None:
     assert standings["5.1"] == ("received", "held")
 
 
+def of_version_2(path: Path, *whys: str) -> None:
+    """Make a ledger of version 2 whose studies were held for these reasons from the start; the last is sent since."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "VERSION", 2)
+        of_version_1(path)
+        made(path)
+    with raw(path) as db:
+        for number, why in enumerate(whys, 1):
+            db.execute(
+                "INSERT INTO studies (key, delivery, number, project, study_uid, patient_name, patient_id, birth_date,"
+                " age, sex, date, time, modalities, progress, standing, why, received, changed)"
+                " VALUES (?1 + 100, 5, ?1 + 100, 'P1', '1.2.' || ?1, '', '', '', '', '', '', '', '[]', 'received',"
+                " 'held', ?2, '2026-01-02', '2026-01-02')",
+                (number, why),
+            )
+            db.execute(
+                "INSERT INTO events (at, delivery, study, event, progress, standing, why)"
+                " VALUES ('2026-01-02', 5, ?1 + 100, 'held', 'received', 'held', ?2)",
+                (number, why),
+            )
+
+
+def test_what_version_2_held_for_its_content_has_findings_afterwards(path: Path) -> None:
+    of_version_2(
+        path,
+        "2 of 5 images are damaged (cut short, wrong checksum)",
+        "1 of 2 images is damaged (cut short); two patients in one study; 3 image UIDs with two different contents",
+        "2 images are of no study (no study UID); 1 image is damaged beyond telling the study (empty)",
+        "two patients in one study",
+    )
+    with raw(path) as db:  # it was released by hand and is being sent: nobody can call it back by an upgrade
+        db.execute("UPDATE studies SET progress = 'uploaded', standing = 'ready' WHERE key = 104")
+    made(path)
+    with raw(path) as db:
+        found = db.execute("SELECT study, kind, count, why, found, settled FROM findings ORDER BY id").fetchall()
+    assert found == [
+        (101, "damaged", 2, "2 of 5 images are damaged (cut short, wrong checksum)", "2026-01-02", None),
+        (102, "damaged", 1, "1 of 2 images is damaged (cut short)", "2026-01-02", None),
+        (102, "two people", 1, "two patients in one study", "2026-01-02", None),
+        (102, "two contents", 3, "3 image UIDs with two different contents", "2026-01-02", None),
+        (103, "no study", 2, "2 images are of no study (no study UID)", "2026-01-02", None),
+        (103, "damaged", 1, "1 image is damaged beyond telling the study (empty)", "2026-01-02", None),
+    ]
+
+
+def test_the_database_lets_no_study_go_on_while_a_finding_holds(path: Path) -> None:
+    of_version_2(path, "two patients in one study")
+    made(path)
+    with raw(path) as db:
+        with pytest.raises(sqlite3.IntegrityError, match="a finding is open"):
+            db.execute("UPDATE studies SET progress = 'uploaded' WHERE key = 101")
+        with pytest.raises(sqlite3.IntegrityError):  # nobody's word sends two people as one
+            db.execute("UPDATE findings SET settled = 'now', by = 'ada', reason = 'I am sure'")
+        db.execute("UPDATE findings SET kind = 'listed and absent'")
+        db.execute("UPDATE studies SET progress = 'uploaded' WHERE key = 101")
+
+
 def test_an_upgrade_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of_version_1(path)
     before = contents(path), shape(path)

@@ -4,6 +4,7 @@ from xnat_watchd.adapters.ledger.contents import Contents
 from xnat_watchd.adapters.ledger.course import Courses
 from xnat_watchd.adapters.ledger.database import Database, open_database
 from xnat_watchd.adapters.ledger.deliveries import Arrival, Deliveries, Retirement
+from xnat_watchd.adapters.ledger.findings import Findings
 from xnat_watchd.adapters.ledger.found import Found
 from xnat_watchd.adapters.ledger.gates import Gates
 from xnat_watchd.adapters.ledger.keeping import Keeping
@@ -21,6 +22,7 @@ __all__ = [
     "Database",
     "Deliveries",
     "Facts",
+    "Findings",
     "Found",
     "Gates",
     "Keeping",
@@ -46,6 +48,7 @@ class Ledger:
         self.studies = Studies(database)
         self.contents = Contents(database)
         self.places = Places(database)
+        self.findings = Findings(database)
         self.found = Found(database)
         self.courses = Courses(database)
         self.gates = Gates(database)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from xnat_watchd.adapters.ledger.database import Database
 from xnat_watchd.core.delivery import Instance, Item
 from xnat_watchd.core.judging import Sent
@@ -14,28 +16,29 @@ class Contents:
         self._db = database
 
     def instances(self, item: Item) -> list[Instance]:
-        """Give everything that the study holds, in the order of the ZIP."""
-        rows = self._db.rows("SELECT * FROM instances WHERE study = ? ORDER BY member", item.key)
-        return [Instance(r["sop_uid"], r["series"], r["size"], r["crc"], r["member"]) for r in rows]
+        """Return what of the study is to be on XNAT, in the order of the ZIP: all but what a person leaves behind."""
+        rows = self._db.rows("SELECT * FROM instances WHERE study = ? AND NOT left_behind ORDER BY member", item.key)
+        return [_instance(row) for row in rows]
 
     def known(self, item: Item) -> dict[str, Instance]:
         """Give the instances of this study that XNAT is proved to hold, whichever ZIP they came in."""
         rows = self._db.rows(
             "SELECT i.* FROM instances i JOIN studies s ON s.key = i.study WHERE s.project = ? AND s.study_uid = ?"
-            " AND s.progress IN ('archived', 'complete')",
+            " AND s.progress IN ('archived', 'complete') AND NOT i.left_behind",
             item.project,
             item.study_uid,
         )
         left_out = self.left_out(item)
-        found = (Instance(r["sop_uid"], r["series"], r["size"], r["crc"], r["member"]) for r in rows)
+        found = map(_instance, rows)
         return {one.sop_uid: one for one in found if one.series_uid not in left_out}
 
     def series(self, item: Item, *, at_place: bool = False) -> dict[str, Sent]:
         """Give the study's series by UID with their number of instances; `at_place`: only what was sent there."""
         rows = self._db.rows(
             "SELECT x.uid, x.image, coalesce(x.files, count(i.sop_uid)) AS n FROM series x LEFT JOIN instances i"
-            " ON i.study = x.study AND i.series = x.uid WHERE x.study = ? AND NOT x.left_out AND (NOT ? OR i.place ="
-            " (SELECT id FROM places WHERE study = x.study AND ended IS NULL)) GROUP BY x.uid HAVING n > 0",
+            " ON i.study = x.study AND i.series = x.uid AND NOT i.left_behind WHERE x.study = ? AND NOT x.left_out"
+            " AND (NOT ? OR i.place = (SELECT id FROM places WHERE study = x.study AND ended IS NULL))"
+            " GROUP BY x.uid HAVING n > 0",
             item.key,
             at_place,
         )
@@ -60,3 +63,7 @@ class Contents:
             item.study_uid,
         )
         return frozenset(row["uid"] for row in rows)
+
+
+def _instance(row: sqlite3.Row) -> Instance:
+    return Instance(row["sop_uid"], row["series"], row["size"], row["crc"], row["member"], row["digest"])

@@ -7,15 +7,13 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
+from xnat_watchd.adapters.ledger.again import come_again
 from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.adapters.ledger.findings import add_findings
 from xnat_watchd.core.delivery import Study, ZipContents
 from xnat_watchd.core.errors import WatchdError
+from xnat_watchd.core.findings import advice, said, told_in
 from xnat_watchd.core.states import DELIVERIES, DeliveryState, IllegalTransition, Progress, Standing
-
-SEND_ANOTHER = (
-    "Export it again and drop the new ZIP, then `xnat-watchd skip ITEM --why TEXT`: "
-    "until then, what comes of the same study waits."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,30 +112,23 @@ class Deliveries:
         with self._db.change() as db:
             db.execute("UPDATE deliveries SET openings = 0 WHERE id = ?", (delivery,))
 
-    def under_way(self, project: str, sha256: str) -> int | None:
-        """Give the delivery of the same bytes for the same project that is on its way now."""
-        row = self._db.row(
-            "SELECT id FROM deliveries WHERE project = ? AND sha256 = ? AND state = ?",
-            project,
-            sha256,
-            DeliveryState.TAKEN,
-        )
-        return row["id"] if row else None
+    def record(self, delivery: int, contents: ZipContents, resting: str, now: datetime) -> int | None:
+        """Enter what a ZIP holds. Studies with a finding that holds are held from the start.
 
-    def record(self, delivery: int, contents: ZipContents, now: datetime) -> None:
-        """Enter what a ZIP holds. Studies with trouble are held from the start."""
+        Where the same bytes for the same project are on their way, this delivery ends as their duplicate and its ZIP
+        is to lie in `resting`; return the other one then, else None.
+        """
         with self._db.change() as db:
-            project = move_delivery(
-                db,
-                delivery,
-                DeliveryState.TAKEN,
-                now,
-                sha256=contents.sha256,
-                size=contents.size,
-                as_it_is=int(contents.as_it_is),
-            )
-            for number, study in enumerate(contents.studies, 1):
-                _enter(db, delivery, number, project, study, now)
+            project = db.execute("SELECT project FROM deliveries WHERE id = ?", (delivery,)).fetchone()["project"]
+            other = db.execute(
+                "SELECT id FROM deliveries WHERE project = ? AND sha256 = ? AND state = ?",
+                (project, contents.sha256, DeliveryState.TAKEN),
+            ).fetchone()
+            if other is not None:
+                _end_as_duplicate(db, delivery, other["id"], contents, resting, now)
+                return int(other["id"])
+            _enter_all(db, delivery, project, contents, now)
+            return None
 
     def reject(self, delivery: int, error: WatchdError, resting: str, now: datetime, sha256: str | None) -> None:
         """End a delivery of which no study came. `resting`: where its ZIP, of this `sha256`, is to be put."""
@@ -152,15 +143,6 @@ class Deliveries:
         """End a delivery whose file was not there any more: whoever took it away has it."""
         with self._db.change() as db:
             move_delivery(db, delivery, DeliveryState.WITHDRAWN, now, ended=text(now))
-
-    def duplicate(self, delivery: int, of: int, contents: ZipContents, resting: str, now: datetime) -> None:
-        """End a delivery whose bytes are under way already as another."""
-        with self._db.change() as db:
-            move_delivery(
-                db, delivery, DeliveryState.DUPLICATE, now,
-                ended=text(now), resting=resting, sha256=contents.sha256, size=contents.size,
-                why=f"the same ZIP is under way as delivery {of}",
-            )  # fmt: skip
 
     def retirable(self) -> list[Retirement]:
         """Give the deliveries whose studies are all done or skipped."""
@@ -239,8 +221,34 @@ def tell_delivery(
     )
 
 
+def _end_as_duplicate(
+    db: sqlite3.Connection, delivery: int, other: int, contents: ZipContents, resting: str, now: datetime
+) -> None:
+    still_held = come_again(db, other, now)
+    move_delivery(
+        db, delivery, DeliveryState.DUPLICATE, now,
+        ended=text(now), resting=resting, sha256=contents.sha256, size=contents.size,
+        why=f"the same as delivery {other}, which is {'still held' if still_held else 'under way'}",
+    )  # fmt: skip
+
+
+def _enter_all(db: sqlite3.Connection, delivery: int, project: str, contents: ZipContents, now: datetime) -> None:
+    move_delivery(
+        db, delivery, DeliveryState.TAKEN, now,
+        sha256=contents.sha256, size=contents.size, as_it_is=int(contents.as_it_is),
+    )  # fmt: skip
+    db.executemany(
+        "INSERT INTO clutter (delivery, kind, count) VALUES (?,?,?)",
+        [(delivery, kind, count) for kind, count in contents.clutter_kinds.items()],
+    )
+    for number, study in enumerate(contents.studies, 1):
+        _enter(db, delivery, number, project, study, now)
+
+
 def _enter(db: sqlite3.Connection, delivery: int, number: int, project: str, study: Study, now: datetime) -> None:
-    trouble = study.trouble
+    findings = study.findings or told_in(study.trouble)
+    why = said(findings) or None
+    standing = Standing.HELD if why else Standing.READY
     key = db.execute(
         """
         INSERT INTO studies (delivery, number, project, study_uid, patient_name, patient_id, birth_date, age, sex,
@@ -251,9 +259,7 @@ def _enter(db: sqlite3.Connection, delivery: int, number: int, project: str, stu
             delivery, number, project, study.uid,
             study.person.name, study.person.id, study.person.birth_date, study.person.age, study.person.sex,
             study.date, study.time, json.dumps([s.modality for s in study.series]),
-            Progress.RECEIVED, Standing.HELD if trouble else Standing.READY, trouble or None,
-            SEND_ANOTHER if trouble else None,
-            text(now), text(now),
+            Progress.RECEIVED, standing, why, advice(findings) if why else None, text(now), text(now),
         ),
     ).fetchone()["key"]  # fmt: skip
     db.executemany(
@@ -261,13 +267,11 @@ def _enter(db: sqlite3.Connection, delivery: int, number: int, project: str, stu
         [(key, s.uid, s.number, s.modality, int(s.image)) for s in study.series],
     )
     db.executemany(
-        "INSERT INTO instances (study, sop_uid, series, size, crc, member) VALUES (?,?,?,?,?,?)",
-        [(key, i.sop_uid, i.series_uid, i.size, i.crc, i.member) for i in study.instances],
+        "INSERT INTO instances (study, sop_uid, series, size, crc, member, digest) VALUES (?,?,?,?,?,?,?)",
+        [(key, i.sop_uid, i.series_uid, i.size, i.crc, i.member, i.digest) for i in study.instances],
     )
+    add_findings(db, key, findings, now)
     db.execute(
         "INSERT INTO events (at, delivery, study, event, progress, standing, why) VALUES (?,?,?,?,?,?,?)",
-        (
-            text(now), delivery, key, "held" if trouble else "received",
-            Progress.RECEIVED, Standing.HELD if trouble else Standing.READY, trouble or None,
-        ),
-    )  # fmt: skip
+        (text(now), delivery, key, "held" if why else "received", Progress.RECEIVED, standing, why),
+    )

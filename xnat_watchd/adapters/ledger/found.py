@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.adapters.ledger.order import GOES_FIRST
 from xnat_watchd.adapters.ledger.studies import CREATES, _move
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import for_item
@@ -72,7 +73,7 @@ class Found:
     def standings(self, keys: Collection[int]) -> list[dict[str, Any]]:
         """Give how these studies stand.
 
-        `open`: found in XNAT, and the last is not written about it. `barred`: waits for the same study, taken before.
+        `open`: found in XNAT, and the last is not written about it. `barred`: waits for the same study of another ZIP.
         """
         rows = self._db.rows(_STANDINGS, json.dumps(sorted(keys)))
         return [{**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows]
@@ -97,14 +98,13 @@ class Found:
         return UnderWay(row["key"], row["item"], Standing(row["standing"])) if row else None
 
 
-_STANDINGS = """
+_STANDINGS = f"""
 SELECT s.key, s.delivery || '.' || s.number AS item, s.project, s.progress, s.standing, s.due, s.why, s.advice,
        d.kind <> 'zip' AND d.state = 'taken' AS open,
-       EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
-               AND o.key < s.key AND o.standing NOT IN ('done', 'skipped')) AS barred
+       EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST}) AS barred
 FROM studies s JOIN deliveries d ON d.id = s.delivery
 WHERE s.key IN (SELECT value FROM json_each(?)) ORDER BY s.key
-"""
+"""  # noqa: S608 - words of our own
 
 
 def _enter(db: sqlite3.Connection, find: Find, now: datetime) -> int:

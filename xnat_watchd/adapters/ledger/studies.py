@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
+from xnat_watchd.adapters.ledger.findings import open_findings
+from xnat_watchd.adapters.ledger.order import GOES_FIRST
 from xnat_watchd.core.delivery import Item, Person, Place, Stray
 from xnat_watchd.core.errors import InDoubt, Undecided, WatchdError
 from xnat_watchd.core.retry import LONGEST_DELAY
@@ -16,6 +18,8 @@ from xnat_watchd.core.states import LINE, Event, Kind, Progress, Standing, after
 
 CREATES = "creates subject"  #: an event in a study's story
 STILL_THE_SAME = timedelta(hours=1)  #: so long nothing more is told of a study for which XNAT is not ready
+UNWANTED = "a person wanted it no more"
+REPLACED = "replaced by delivery "  #: and its number: why nobody wants a study that a new export has healed
 FATAL_RECOVERIES = 3  #: found busy at start-up so often, a study may be what kills us
 
 
@@ -104,12 +108,20 @@ class Studies:
                   **_columns(facts))  # fmt: skip
         return reached
 
-    def skip(self, item: Item, now: datetime, note: str) -> None:
-        """End a study that nobody wants: nothing of ours lies in the prearchive, and others' rows are theirs."""
+    def skip(self, item: Item, now: datetime, note: str) -> bool:
+        """End a study that nobody wants: nothing of ours lies in the prearchive, and others' rows are theirs.
+
+        Return False where it is wanted again since it was taken: then it begins anew.
+        """
         with self._db.change() as db:
+            row = db.execute("SELECT generation FROM studies WHERE key = ?", (item.key,)).fetchone()
+            if row["generation"] != item.generation:
+                _move(db, item.key, Standing.BUSY, Event.RETURNED, now, attempts=0)
+                return False
             db.execute("DELETE FROM places WHERE study = ? AND ended IS NULL AND spoke IS NULL", (item.key,))
             _move(db, item.key, Standing.BUSY, Event.SKIPPED, now, in_doubt=0, since=None, due=None,
-                  why="a person wanted it no more", detail=note, advice=None)  # fmt: skip
+                  why=_unwanted(note), detail=note, advice=None)  # fmt: skip
+            return True
 
     def park(self, item: Item, now: datetime, until: Progress) -> None:
         """Put a study back that was taken although it has come as far as `until` asks for."""
@@ -144,9 +156,8 @@ class Studies:
         if subject:
             chosen |= {"subject": subject, "subject_key": subject.casefold()}
         with self._db.change() as db:
-            row = db.execute("SELECT standing FROM studies WHERE key = ?", (key,)).fetchone()
-            _move(db, key, Standing(row["standing"]), Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1,
-                  since=None, due=None, why=None, detail=None, advice=None, **chosen)  # fmt: skip
+            row = db.execute("SELECT * FROM studies WHERE key = ?", (key,)).fetchone()
+            let_go_on(db, row, now, **chosen)
 
     def raise_until(self, goes_on: Mapping[str, Progress], now: datetime) -> None:
         """Release what waits for `until`, where the setting of its project now lies further along."""
@@ -158,11 +169,6 @@ class Studies:
                 if LINE.index(Progress(row["progress"])) < LINE.index(goes_on[row["project"]]):
                     _move(db, row["key"], Standing.WAITING, Event.RAISED, now, why=None)
 
-    def held_of(self, delivery: int) -> list[int]:
-        """Give the held studies of a delivery."""
-        rows = self._db.rows("SELECT key FROM studies WHERE delivery = ? AND standing = ?", delivery, Standing.HELD)
-        return [row["key"] for row in rows]
-
     def projects(self) -> list[str]:
         """Give every project that a study was ever for."""
         return [row["project"] for row in self._db.rows("SELECT DISTINCT project FROM studies")]
@@ -170,16 +176,9 @@ class Studies:
     def next_due(self, now: datetime) -> datetime | None:
         """Give when the next waiting study may be taken, `now` if one may be at once, None if nothing waits.
 
-        One that is behind the same study of an earlier ZIP waits for that one.
+        One that is behind the same study of another ZIP waits for that one.
         """
-        row = self._db.row(
-            "SELECT min(CASE s.standing WHEN 'ready' THEN ? ELSE s.due END) AS due FROM studies s"
-            " WHERE s.standing NOT IN ('done', 'skipped')"
-            " AND (s.standing = 'ready' OR (s.standing = 'waiting' AND s.due IS NOT NULL))"
-            " AND NOT EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid"
-            " AND o.key < s.key AND s.unwanted IS NULL AND o.standing NOT IN ('done', 'skipped'))",
-            text(now),
-        )
+        row = self._db.row(_NEXT_DUE, text(now))
         return moment(row["due"]) if row else None
 
     def same_refusal(self, item: Item, why: str, event: Event, *, times: int) -> list[int]:
@@ -246,15 +245,22 @@ _NEXT = f"""
 WHERE (s.standing = 'ready' OR (s.standing = 'waiting' AND (s.due <= :now OR s.due > :horizon)))
   AND s.project NOT IN (SELECT value FROM json_each(:closed))
   AND (:only = 'null' OR s.key IN (SELECT value FROM json_each(:only)))
+  AND NOT EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST})
   AND NOT EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
-                  AND o.key <> s.key AND (o.standing = 'busy' OR (o.key < s.key AND s.unwanted IS NULL
-                                                                 AND o.standing NOT IN ('done', 'skipped'))))
+                  AND o.standing = 'busy')
   AND (s.progress NOT IN ('uploaded', 'archived') OR NOT EXISTS (
        SELECT 1 FROM studies o WHERE o.project = s.project AND o.subject_key = s.subject_key
        AND o.standing = 'busy' AND o.progress IN ('uploaded', 'archived')))
   AND s.standing NOT IN ('done', 'skipped')
 ORDER BY CASE s.progress WHEN 'archived' THEN 0 WHEN 'uploaded' THEN 1 ELSE 2 END, s.due, s.key
 LIMIT 1
+"""  # noqa: S608 - words of our own
+
+
+_NEXT_DUE = f"""
+SELECT min(CASE s.standing WHEN 'ready' THEN ? ELSE s.due END) AS due FROM studies s
+WHERE s.standing NOT IN ('done', 'skipped') AND (s.standing = 'ready' OR (s.standing = 'waiting' AND s.due IS NOT NULL))
+AND NOT EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST})
 """  # noqa: S608 - words of our own
 
 
@@ -283,7 +289,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
         missing_before=frozenset(json.loads(former["missing"])) if former else frozenset(),
         subject=row["subject"], label=row["label"], session=row["session"], kind=Kind(row["kind"]),
         generation=row["generation"], unwanted=row["unwanted"], joins=current["joins"] if current else None,
-        why=row["why"] or "",
+        why=row["why"] or "", findings=open_findings(db, row["key"]),
         strays=tuple(Stray(path, one["folder"]) for one in places for path in json.loads(one["strays"])),
     )  # fmt: skip
 
@@ -356,6 +362,17 @@ def _reason(error: WatchdError) -> dict[str, object]:
 
 def _waits_for(until: Progress) -> str:
     return f"waits: `pipeline.until` asks for no more than {until}"
+
+
+def _unwanted(reason: str) -> str:
+    """Return why a study was skipped, without what a person wrote: that may hold a name."""
+    return reason if reason.startswith(REPLACED) and reason.removeprefix(REPLACED).isdecimal() else UNWANTED
+
+
+def let_go_on(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, **chosen: object) -> None:
+    """Let a study go on from where it stopped, asking first, perhaps under other labels."""
+    _move(db, row["key"], Standing(row["standing"]), Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1,
+          since=None, due=None, why=None, detail=None, advice=None, **chosen)  # fmt: skip
 
 
 def _leave_out(db: sqlite3.Connection, key: int, series: Collection[str]) -> None:

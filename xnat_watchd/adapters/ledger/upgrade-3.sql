@@ -39,3 +39,21 @@ CREATE TABLE clutter (
   count    INTEGER NOT NULL CHECK (count > 0),
   PRIMARY KEY (delivery, kind)
 ) STRICT, WITHOUT ROWID;
+
+-- version 2 knew what was wrong with a content only as the first event of a study: its parts become findings
+WITH RECURSIVE first (study, why) AS (
+  SELECT s.key, (SELECT e.why FROM events e WHERE e.study = s.key AND e.delivery = s.delivery ORDER BY e.id LIMIT 1)
+  FROM studies s WHERE s.progress = 'received' AND s.standing NOT IN ('done', 'skipped')
+  AND (SELECT e.event FROM events e WHERE e.study = s.key AND e.delivery = s.delivery ORDER BY e.id LIMIT 1) = 'held'
+), part (study, why, rest) AS (
+  SELECT study, '', why || '; ' FROM first WHERE why IS NOT NULL
+  UNION ALL
+  SELECT study, substr(rest, 1, instr(rest, '; ') - 1), substr(rest, instr(rest, '; ') + 2) FROM part WHERE rest <> ''
+)
+INSERT INTO findings (study, kind, count, why, found)
+SELECT p.study, CASE WHEN p.why LIKE '%two patients%' THEN 'two people'
+                     WHEN p.why LIKE '%different contents%' THEN 'two contents'
+                     WHEN p.why LIKE '%of no study%' THEN 'no study'
+                     WHEN p.why LIKE '%damaged%' THEN 'damaged' ELSE 'unexplained' END,
+       max(1, CAST(p.why AS INTEGER)), p.why, s.received
+FROM part p JOIN studies s ON s.key = p.study WHERE p.why <> '' ORDER BY p.study, length(p.rest) DESC;

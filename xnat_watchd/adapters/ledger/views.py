@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database
+from xnat_watchd.adapters.ledger.order import GOES_FIRST
 from xnat_watchd.core.errors import for_item
 
 Rows = list[dict[str, Any]]
@@ -67,16 +68,14 @@ class Views:
     def under_way(self) -> Rows:
         """Give the studies that are not done and not held, furthest first; one may wait for another's ZIP."""
         return self._give(
-            """
+            f"""
             SELECT delivery || '.' || number AS item, project, progress, standing, due,
                    coalesce((SELECT 'waits for ' || o.delivery || '.' || o.number
                              || ', which has part of the same study and is ' || o.standing
-                             FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid AND o.key < s.key
-                             AND s.unwanted IS NULL AND o.standing NOT IN ('done', 'skipped')
-                             ORDER BY o.key LIMIT 1), why) AS why, changed AS at
+                             FROM studies o WHERE {GOES_FIRST} ORDER BY o.key LIMIT 1), why) AS why, changed AS at
             FROM studies s WHERE standing NOT IN ('done', 'skipped') AND standing <> 'held'
             ORDER BY standing = 'busy' DESC, key
-            """
+            """  # noqa: S608 - words of our own
         )
 
     def latest(self, most: int) -> Rows:

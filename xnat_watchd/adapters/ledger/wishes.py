@@ -6,11 +6,12 @@ import json
 import sqlite3
 from datetime import datetime
 
+from xnat_watchd.adapters.ledger.again import begin_anew
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.deliveries import move_delivery, tell_delivery
 from xnat_watchd.adapters.ledger.studies import _leave_out, _move
 from xnat_watchd.core.errors import Impossible
-from xnat_watchd.core.states import ENDED, DeliveryState, Event, Kind, Progress, Standing
+from xnat_watchd.core.states import ENDED, DeliveryState, Event, Kind, Standing
 
 ON_ITS_WAY = "it is on its way already"
 AT_WORK = "it is being worked on just now"
@@ -71,19 +72,7 @@ class Wishes:
             if row["unwanted"] is None and (standing is Standing.READY or row["due"] is not None):
                 raise Impossible(ON_ITS_WAY)
             _take_again(db, row, now)
-            db.execute("UPDATE places SET ended = ? WHERE study = ? AND ended IS NULL", (text(now), key))
-            _move(db, key, standing, Event.RESENT, now, generation=row["generation"] + 1, progress=Progress.RECEIVED,
-                  session=None, unwanted=None, attempts=0, recoveries=0, in_doubt=1, since=None, due=None,
-                  why=None, detail=why, advice=None)  # fmt: skip
-
-    def unwanted_of(self, delivery: int) -> list[int]:
-        """Give the studies of a delivery that nobody wanted."""
-        rows = self._db.rows(
-            "SELECT key FROM studies WHERE delivery = ? AND unwanted IS NOT NULL AND standing <> ?",
-            delivery,
-            Standing.BUSY,
-        )
-        return [row["key"] for row in rows]
+            begin_anew(db, row, now, why)
 
 
 def _row(db: sqlite3.Connection, key: int) -> sqlite3.Row:

@@ -1,0 +1,67 @@
+"""What was found out about the content of studies: facts beside them that only a named decision settles."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from datetime import datetime
+
+from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.core.delivery import Item
+from xnat_watchd.core.findings import Finding, FindingKind
+
+FOUND = "finding"  #: an event in a study's story
+
+
+class Findings:
+    """Findings about studies. What a person decides about them is written by `Wishes`."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def open(self, key: int) -> tuple[Finding, ...]:
+        """Return the findings about a study that nobody has settled, in the order in which they were made."""
+        return tuple(map(_finding, self._db.rows(_OPEN, key)))
+
+    def add(self, item: Item, finding: Finding, now: datetime) -> None:
+        """Write a finding that was made on the way.
+
+        The same kind about the same members is one finding: what was written before, and what a person has settled,
+        stays as it is. After it, `stop_at(findings.open(item.key))` ends the step unless it was settled before.
+        """
+        with self._db.change() as db:
+            if add_findings(db, item.key, (finding,), now):
+                db.execute(
+                    "INSERT INTO events (at, delivery, study, event, progress, why) VALUES (?,?,?,?,?,?)",
+                    (text(now), item.delivery, item.key, FOUND, item.progress, finding.why),
+                )
+
+
+_OPEN = "SELECT * FROM findings WHERE study = ? AND settled IS NULL ORDER BY id"
+
+
+def open_findings(db: sqlite3.Connection, key: int) -> tuple[Finding, ...]:
+    """Return the same as `Findings.open`, inside a transaction of the caller."""
+    return tuple(map(_finding, db.execute(_OPEN, (key,)).fetchall()))
+
+
+def add_findings(db: sqlite3.Connection, key: int, findings: Iterable[Finding], now: datetime) -> int:
+    """Write findings about a study, but those that are written already; return how many were."""
+    new = [one for one in findings if not _is_known(db, key, one)]
+    db.executemany(
+        "INSERT INTO findings (study, kind, count, why, members, found) VALUES (?,?,?,?,?,?)",
+        [(key, one.kind, one.count, one.why, json.dumps(one.members), text(now)) for one in new],
+    )
+    return len(new)
+
+
+def _is_known(db: sqlite3.Connection, key: int, finding: Finding) -> bool:
+    rows = db.execute("SELECT members FROM findings WHERE study = ? AND kind = ?", (key, finding.kind)).fetchall()
+    return any(set(json.loads(row["members"])) == set(finding.members) for row in rows)
+
+
+def _finding(row: sqlite3.Row) -> Finding:
+    return Finding(
+        kind=FindingKind(row["kind"]), count=row["count"], why=row["why"], members=tuple(json.loads(row["members"]))
+    )

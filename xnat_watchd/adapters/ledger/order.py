@@ -1,0 +1,23 @@
+"""Which of two studies goes first, where the same study came in more than one ZIP."""
+
+from __future__ import annotations
+
+
+def _is_sent(study: str) -> str:
+    return (
+        f"({study}.progress <> 'received' OR EXISTS (SELECT 1 FROM places p WHERE p.study = {study}.key"  # noqa: S608 - words of our own
+        " AND p.ended IS NULL AND p.spoke IS NOT NULL))"
+    )
+
+
+GOES_FIRST = f"""
+o.project = s.project AND o.study_uid = s.study_uid AND o.key <> s.key AND s.unwanted IS NULL
+AND o.standing NOT IN ('done', 'skipped') AND ({_is_sent("s")}, o.key) < ({_is_sent("o")}, s.key)
+AND NOT (o.standing = 'held' AND NOT {_is_sent("o")} AND EXISTS (
+         SELECT 1 FROM findings f WHERE f.study = o.key AND f.settled IS NULL AND f.kind <> 'listed and absent'))
+"""  # noqa: S608 - words of our own
+"""Whether study `o` must end before the same study `s` of another ZIP is worked on.
+
+What XNAT has part of goes first, else what came first. What lies aside for a finding, with nothing of it sent, stops no
+other ZIP: that one may be the export that heals it.
+"""
