@@ -13,6 +13,7 @@ from xnat_watchd.core.delivery import Person
 from xnat_watchd.core.errors import AuthRefused, NotYet, Permanent, Stopped, Unavailable, Undecided, WatchdError
 from xnat_watchd.core.found import Content, Find, Lying
 from xnat_watchd.core.labels import Facts, session_label, study_date, subject_label
+from xnat_watchd.core.persons import is_one
 from xnat_watchd.core.ports import FindingGateway
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.core.states import Standing
@@ -143,7 +144,7 @@ def _conflict(project: str, uid: str, line: Line, person: Person, hands: Hands) 
     if hands.gateway.session_named(project, line.label) is not None:
         return "the archive has another session of this label"
     known = hands.ledger.found.behind(project, line.subject)
-    if known is not None and known != (person.name, person.id):
+    if known is not None and not is_one(known, person):
         return "another person stands behind this subject"
     return ""
 

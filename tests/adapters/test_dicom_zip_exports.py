@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.shared import shared
 from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
 from xnat_watchd.core.delivery import Study
 from xnat_watchd.core.limits import Limits
 
-FOLDER = Path(__file__).resolve().parents[3] / "shared" / "data" / "public"
+FOLDER = shared("public")
 
 pytestmark = [
     pytest.mark.shared,

@@ -20,6 +20,7 @@ from xnat_watchd.adapters.byte_source import PIECE
 from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
 from xnat_watchd.core.delivery import Person, Series, Study, ZipContents
 from xnat_watchd.core.errors import Unusable
+from xnat_watchd.core.findings import FindingKind
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.sandbox import samples
 from xnat_watchd.sandbox.samples import AURELE, INGEBORG, THADDAEUS, XANTHIPPI, study, uid, write_zip
@@ -40,6 +41,22 @@ def on_disk_two(content: bytes) -> bytes:
     """Say of the first member that it lies on another disk."""
     at = content.index(b"PK\1\2") + 34
     return content[:at] + b"\2" + content[at + 1 :]
+
+
+def with_checksum(content: bytes, crc: int, at: int) -> bytes:
+    """Change four bytes at a place so that the content has this CRC-32, which is linear in them."""
+    start = zlib.crc32(content)
+    columns = [
+        zlib.crc32(content[:at] + (1 << bit).to_bytes(4, "little") + content[at + 4 :]) ^ start for bit in range(32)
+    ]
+    rows = [(column, 1 << bit) for bit, column in enumerate(columns)]
+    wanted, chosen = crc ^ start, 0
+    for bit in range(32):
+        pivot = next(row for row in rows if row[0] >> bit & 1)
+        rows = [(c ^ pivot[0], k ^ pivot[1]) if c >> bit & 1 else (c, k) for c, k in rows if (c, k) != pivot]
+        if wanted >> bit & 1:
+            wanted, chosen = wanted ^ pivot[0], chosen ^ pivot[1]
+    return content[:at] + chosen.to_bytes(4, "little") + content[at + 4 :]
 
 
 NOT_PACKED = b"".join(  # deflate's own way of not packing: five bytes before each block, in all one piece of our reader
@@ -97,7 +114,9 @@ def test_an_instance_is_known_by_size_checksum_and_place_in_the_directory(path: 
     with zipfile.ZipFile(path) as archive:
         expected = [(info.file_size, info.CRC, number) for number, info in enumerate(archive.infolist())]
 
-    assert [(one.size, one.crc, one.member) for one in only(open_zip(path, Limits())).instances] == expected
+    instances = only(open_zip(path, Limits())).instances
+    assert [(one.size, one.crc, one.member) for one in instances] == expected
+    assert [one.digest for one in instances] == [hashlib.sha256(content).digest() for _, content in members]
 
 
 def test_a_zip_is_known_by_the_digest_of_its_bytes(path: Path) -> None:
@@ -380,7 +399,25 @@ def test_one_uid_with_two_contents_holds_the_study(path: Path) -> None:
     found = only(opened(path, zip_of([Part(b"a", instance()), Part(b"b", other)])))
 
     assert found.trouble == "1 image UID with two different contents"
-    assert len(found.instances) == 1
+    assert [(one.kind, one.count, one.members) for one in found.findings] == [(FindingKind.TWO_CONTENTS, 1, ("a", "b"))]
+
+
+def test_neither_of_two_contents_of_one_uid_is_an_instance_and_the_others_are(path: Path) -> None:
+    other = instance(more=element(0x00200013, "IS", b"7 "))
+
+    found = only(opened(path, zip_of(Part(b"%d" % n, one) for n, one in enumerate([instance(), instance(2), other]))))
+
+    assert [one.sop_uid for one in found.instances] == ["1.2.3.2"]
+
+
+def test_equal_contents_are_told_by_their_digest_and_not_by_size_and_checksum(path: Path) -> None:
+    first = instance(more=element(0x00291010, "OB", b"first   " + bytes(8)))
+    other = with_checksum(first.replace(b"first   ", b"second  "), zlib.crc32(first), first.index(b"first   ") + 8)
+    assert (len(first), zlib.crc32(first)) == (len(other), zlib.crc32(other))
+
+    found = only(opened(path, zip_of([Part(b"a", first), Part(b"b", other)])))
+
+    assert found.trouble == "1 image UID with two different contents"
 
 
 @pytest.mark.parametrize(
@@ -390,13 +427,18 @@ def test_one_uid_with_two_contents_holds_the_study(path: Path) -> None:
         (("Doe^Jane", "1"), ("Roe^Jane", "1"), "two patients in one study"),
         (("Doe^Jane", "1"), ("DOE^JANE^^", "1"), ""),
         (("Doe^Jane", "1"), ("", ""), ""),
+        (("Doe^Jane", "a1"), ("Doe^Jane", "A1"), "two patients in one study"),
+        (("Phantom, Four D", "1"), ("PHANTOM^FOUR D^^", "1"), ""),
+        (("Yamada^Tarou=山田^太郎=やまだ^たろう", "1"), ("Yamada^Tarou", "1"), ""),
+        (("Yamada^Tarou=山田^太郎", "1"), ("Yamada^Tarou=山本^太郎", "1"), "two patients in one study"),
     ],
 )
 def test_two_people_in_one_study_hold_it(
     path: Path, first: tuple[str, str], second: tuple[str, str], trouble: str
 ) -> None:
     def person(name: str, patient: str) -> bytes:
-        return element(0x00100010, "PN", name.encode()) + element(0x00100020, "LO", patient.encode())
+        charset = element(0x00080005, "CS", b"ISO_IR 192")
+        return charset + element(0x00100010, "PN", name.encode()) + element(0x00100020, "LO", patient.encode())
 
     parts = [Part(b"1", instance(1, more=person(*first))), Part(b"2", instance(2, more=person(*second)))]
 

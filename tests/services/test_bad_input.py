@@ -21,13 +21,13 @@ import pytest
 
 from tests.dicom import instance, sop_uid, study_uid
 from tests.services.desk import Desk, film, states, whole
+from tests.shared import shared
 from tests.station import zipped
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.sandbox import Sandbox
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-FOLDER = REPOSITORY.parent / "shared" / "data" / "bad"
-FOLDER = FOLDER if FOLDER.is_dir() else REPOSITORY.parents[1] / "shared" / "data" / "bad"
+FOLDER = shared("bad")
 MEMORY, SECONDS = 200 * 1024, 5.0  #: KiB for the whole process, seconds of processor time for one file
 
 ours = pytest.mark.skipif(not FOLDER.is_dir(), reason="the bad ZIPs are not beside this repository")

@@ -229,6 +229,21 @@ def test_two_people_of_one_name_are_never_one_subject(desk: Desk) -> None:
     assert desk.stored() == held_by_xnat(*FIRST) + held_by_xnat((2, 1, 1), label="Another_20240301T101530_MR")
 
 
+def test_one_name_in_two_spellings_is_one_subject(desk: Desk) -> None:
+    desk.carry(
+        ("scan.zip", zip_of(*FIRST)), ("other.zip", zip_of((2, 1, 1), name="QUOKKA^ZENOBIA^^^", date="20240301"))
+    )
+    assert desk.stored() == held_by_xnat(*FIRST) + held_by_xnat((2, 1, 1), label="QUOKKA_ZENOBIA_20240301T101530_MR")
+
+
+def test_two_people_without_id_are_told_apart_by_their_birth_dates(desk: Desk) -> None:
+    desk.carry(
+        ("scan.zip", zip_of(*FIRST, patient="")),
+        ("other.zip", zip_of((2, 1, 1), patient="", birth="19990101", date="20240301")),
+    )
+    assert desk.why("2.1") == "two people under one subject label"
+
+
 def test_two_studies_with_one_label_are_never_one_session(desk: Desk) -> None:
     desk.carry(("scan.zip", zip_of(*FIRST)), ("other.zip", zip_of((2, 1, 1))))
     assert desk.why("2.1") == "XNAT has another study under the label that this one would get"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xnat_watchd.adapters import dicom_stream as dicom
 from xnat_watchd.adapters.dicom_stream import Header
 from xnat_watchd.adapters.dicom_text import decoded
+from xnat_watchd.core.delivery import Person
 
 _UID = re.compile(r"[0-9][0-9.]{0,63}")
 _IDENTITY = (  # without these XNAT cannot place an instance (C8 3.8, F76)
@@ -17,16 +17,6 @@ _IDENTITY = (  # without these XNAT cannot place an instance (C8 3.8, F76)
     (dicom.SERIES, "series UID"),
     (dicom.STUDY, "study UID"),
 )
-_TEXTS = {
-    "name": dicom.PATIENT_NAME,
-    "id": dicom.PATIENT_ID,
-    "birth_date": dicom.BIRTH_DATE,
-    "age": dicom.AGE,
-    "sex": dicom.SEX,
-    "date": dicom.STUDY_DATE,
-    "time": dicom.STUDY_TIME,
-}
-
 WITHOUT_IMAGE = frozenset({
     # Modalities (PS3.3 C.7.3.1.1.1) whose objects carry no image that a scanner made. A server may leave out SR, KO
     # and PR (F64); it keeps RT and SEG beside images (F77), yet none of them is missed as an image is.
@@ -58,24 +48,37 @@ class Facts:
     series_number: str
     modality: str
     image: bool
-    texts: Mapping[str, str]  #: of `name`, `id`, `birth_date`, `age`, `sex`, `date`, `time`
+    person: Person
+    date: str
+    time: str
     problem: str  #: why it counts as damaged, in a few words
 
 
 def facts_of(header: Header) -> Facts:
     """Give what a walked header says; nothing in it is trusted to be what it should be."""
-    values = header.values
-    charset = values.get(dicom.CHARSET, b"")
+    charset = header.values.get(dicom.CHARSET, b"")
+
+    def text(tag: int) -> str:
+        return decoded(header.values.get(tag, b""), charset)
+
     study = header.uid(dicom.STUDY)
-    modality = decoded(values.get(dicom.MODALITY, b""), charset).strip()
+    modality = text(dicom.MODALITY).strip()
     return Facts(
         sop_uid=header.uid(dicom.SOP_INSTANCE),
         series_uid=header.uid(dicom.SERIES),
         study_uid=study if _UID.fullmatch(study) else "",
-        series_number=decoded(values.get(dicom.SERIES_NUMBER, b""), charset).strip(),
+        series_number=text(dicom.SERIES_NUMBER).strip(),
         modality=modality,
         image=modality not in WITHOUT_IMAGE and not header.uid(dicom.SOP_CLASS).startswith(_CLASSES_WITHOUT_IMAGE),
-        texts={name: decoded(values[tag], charset) for name, tag in _TEXTS.items() if tag in values},
+        person=Person(
+            name=text(dicom.PATIENT_NAME),
+            id=text(dicom.PATIENT_ID),
+            birth_date=text(dicom.BIRTH_DATE),
+            age=text(dicom.AGE),
+            sex=text(dicom.SEX),
+        ),
+        date=text(dicom.STUDY_DATE),
+        time=text(dicom.STUDY_TIME),
         problem=header.problem or _missing(header),
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from xnat_watchd.adapters.zip_directory import (
     members,
     reads,
     refuse_unfit,
+    shown,
 )
 from xnat_watchd.adapters.zip_writer import Entry, ZipWriter, deflated
 from xnat_watchd.core.delivery import Instance, ZipContents
@@ -57,10 +59,10 @@ def open_zip(path: Path, limits: Limits, beat: Callable[[], None] = nobody) -> Z
         fd = file.fileno()
         directory = find_directory(fd)
         refuse_unfit(fd, directory, limits, beat)
-        opening = _Opening(fd, limits, beat)
+        opening = _Opening(fd, directory, limits, beat)
         for member in members(fd, directory):
             opening.take(member)
-        return opening.contents(directory)
+        return opening.contents()
 
 
 def write_clean(
@@ -115,6 +117,8 @@ def _copy_member(fd: int, member: Member, instance: Instance, writer: ZipWriter,
                 put(piece)
     if content.problem:
         raise _changed(f"member {member.number}: {content.problem}")
+    if instance.digest and content.digest != instance.digest:
+        raise _changed(f"member {member.number} has other bytes of the same checksum")
 
 
 def _changed(detail: str) -> Undecided:
@@ -132,11 +136,11 @@ def _sync_folder(folder: Path) -> None:
 class _Opening:
     """One ZIP while its members are looked at."""
 
-    def __init__(self, fd: int, limits: Limits, beat: Callable[[], None]) -> None:
-        self._fd, self._limits, self._beat = fd, limits, beat
+    def __init__(self, fd: int, directory: Directory, limits: Limits, beat: Callable[[], None]) -> None:
+        self._fd, self._directory, self._limits, self._beat = fd, directory, limits, beat
         self._sorter = Sorter()
         self._tidiness = Tidiness()
-        self._clutter = 0
+        self._clutter: Counter[str] = Counter()
         self._zips = 0
         self._damaged: list[str] = []
 
@@ -150,40 +154,47 @@ class _Opening:
         self._tidiness.add(self._fd, member, content.local)
         if content.problem:
             self._note(member, content.problem)
-            self._sorter.corrupt(facts_of(header).study_uid, content.problem)
+            self._sorter.corrupt(facts_of(header).study_uid, content.problem, member.number)
         elif header.kind is Kind.INSTANCE:
-            self._sort(member, header)
+            self._sort(member, header, content.digest)
         elif _is_empty_image(member):
             self._note(member, "empty")
-            self._sorter.damaged("", "empty")
+            self._sorter.damaged("", "empty", member.number)
         elif not member.folder:
-            self._clutter += 1
+            self._clutter["other"] += 1
             self._zips += header.kind is Kind.ZIP
 
-    def contents(self, directory: Directory) -> ZipContents:
-        """Give what was found, or raise `Unusable`."""
-        studies = self._sorter.studies()
+    def contents(self) -> ZipContents:
+        """Return what was found, or raise `Unusable`."""
+        studies = self._sorter.studies(self._names(self._sorter.settle()))
         if not studies:
             raise self._unusable()
-        tidy = self._tidiness.whole(directory.start) and not self._clutter and not self._sorter.copies
+        tidy = self._tidiness.whole(self._directory.start) and not self._clutter and not self._sorter.copies
         return ZipContents(
             sha256=_sha256(self._fd, self._beat),
             size=os.fstat(self._fd).st_size,
             studies=studies,
-            clutter=self._clutter,
+            clutter_kinds=dict(self._clutter),
             as_it_is=tidy and len(studies) == 1 and not studies[0].trouble,
         )
 
-    def _sort(self, member: Member, header: Header) -> None:
+    def _names(self, wanted: set[int]) -> dict[int, str]:
+        """Return the names of these members, fit to be shown: they are looked up rather than kept in memory."""
+        if not wanted:
+            return {}
+        return {one.number: shown(one.name) for one in members(self._fd, self._directory) if one.number in wanted}
+
+    def _sort(self, member: Member, header: Header, digest: bytes) -> None:
         facts = facts_of(header)
         if not facts.problem:
-            self._sorter.sound(facts, member.size, member.crc, member.number)
+            found = Instance(facts.sop_uid, facts.series_uid, member.size, member.crc, member.number, digest)
+            self._sorter.sound(facts, found)
             return
         self._note(member, facts.problem)
         if header.problem or facts.study_uid:
-            self._sorter.damaged(facts.study_uid, facts.problem)
+            self._sorter.damaged(facts.study_uid, facts.problem, member.number)
         else:
-            self._sorter.nameless(facts.problem)
+            self._sorter.nameless(facts.problem, member.number)
 
     def _note(self, member: Member, problem: str) -> None:
         if len(self._damaged) < _NOTES:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable
-from itertools import chain
+from collections import defaultdict
+from collections.abc import Mapping
 
 from xnat_watchd.adapters.dicom_instance import Facts
+from xnat_watchd.adapters.tally import NAMED, Tally, named
 from xnat_watchd.core.delivery import Instance, Person, Series, Study
+from xnat_watchd.core.findings import Finding, FindingKind
+from xnat_watchd.core.persons import may_be_one, merged
+
+_NOTHING: Mapping[int, str] = {}
 
 
 class Sorter:
@@ -15,51 +19,65 @@ class Sorter:
 
     def __init__(self) -> None:
         self._drafts: dict[str, _Draft] = {}
-        self._doubtful: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self._stray: Counter[str] = Counter()
-        self._nameless: Counter[str] = Counter()
-        self.copies = 0  #: instances that came twice with the same bytes; the first one is kept
+        self._doubtful: defaultdict[str, Tally] = defaultdict(Tally)
+        self._stray = Tally()
+        self._nameless = Tally()
 
-    def sound(self, facts: Facts, size: int, crc: int, member: int) -> None:
+    @property
+    def copies(self) -> int:
+        """How many instances came again with the same bytes, or with others under one UID: none of these is sent."""
+        return sum(draft.copies for draft in self._drafts.values())
+
+    def sound(self, facts: Facts, instance: Instance) -> None:
         """Take an instance that is whole."""
-        draft = self._draft(facts.study_uid)
-        self.copies += not draft.take(facts, size, crc, member)
+        self._draft(facts.study_uid).take(facts, instance)
 
-    def damaged(self, study_uid: str, problem: str) -> None:
+    def damaged(self, study_uid: str, problem: str, member: int) -> None:
         """Take an instance whose bytes are those that were packed, and yet no whole instance."""
-        if study_uid:
-            self._draft(study_uid).damage[problem] += 1
-        else:
-            self._stray[problem] += 1
+        (self._draft(study_uid).damage if study_uid else self._stray).add(problem, member)
 
-    def nameless(self, problem: str) -> None:
+    def nameless(self, problem: str, member: int) -> None:
         """Take an instance that is whole and names no study, or by no valid UID: no other study lacks it."""
-        self._nameless[problem] += 1
+        self._nameless.add(problem, member)
 
-    def corrupt(self, study_uid: str, problem: str) -> None:
+    def corrupt(self, study_uid: str, problem: str, member: int) -> None:
         """Take a member whose bytes are not those that were packed: the UID read from it may be wrong, too."""
-        self._doubtful[study_uid][problem] += 1
+        self._doubtful[study_uid].add(problem, member)
 
-    def studies(self) -> tuple[Study, ...]:
-        """Give all studies; empty when not one of them has a whole instance.
+    def settle(self) -> set[int]:
+        """End the sorting: nothing more is taken. Returns the members whose names `studies` asks for."""
+        for uid, tally in self._doubtful.items():  # believe a doubtful UID where whole instances bear it, too
+            draft = self._drafts.get(uid)
+            (draft.damage if draft and draft.instances else self._stray).update(tally)
+        self._doubtful.clear()
+        for draft in self._drafts.values():
+            draft.settle()
+        return {*self._stray.members, *self._nameless.members}.union(
+            *(draft.members() for draft in self._drafts.values())
+        )
+
+    def studies(self, names: Mapping[int, str] = _NOTHING) -> tuple[Study, ...]:
+        """Return all studies, once settled; none when not one of them has a whole instance.
 
         What belongs to none of them comes last, as a study without UID and instances: it is held, and they are not.
         What is damaged beyond telling its study is the only study's where there is but one.
         """
-        self._settle_doubts()
-        if not any(draft.instances for draft in self._drafts.values()):
+        if not any(draft.instances or draft.torn for draft in self._drafts.values()):
             return ()
-        stray = _sentence(self._stray, "damaged beyond telling the study")
-        nameless = _sentence(self._nameless, "of no study")
+        stray = self._stray.finding(FindingKind.DAMAGED, "damaged beyond telling the study", names)
+        nameless = self._nameless.finding(FindingKind.NO_STUDY, "of no study", names)
         alone = len(self._drafts) == 1
-        rest = "; ".join(filter(None, (nameless, "" if alone else stray)))
-        named = (draft.study(stray if alone else "") for draft in self._drafts.values())
-        return (*named, _Draft("").study(rest)) if rest else tuple(named)
+        found = [draft.study(names, stray if alone else []) for draft in self._drafts.values()]
+        if rest := [*nameless, *([] if alone else stray)]:
+            found.append(_Draft("").study(names, rest))
+        return tuple(found)
 
     def problems(self) -> str:
-        """Say in a few words what is wrong with the damaged ones, the most frequent first."""
-        damage = (draft.damage.elements() for draft in self._drafts.values())
-        return _reasons(chain(self._stray.elements(), self._nameless.elements(), *damage))
+        """Return in a few words what is wrong with the damaged ones, the most frequent first."""
+        everything = Tally()
+        for tally in (self._stray, self._nameless, *(draft.damage for draft in self._drafts.values())):
+            everything.update(tally)
+        return everything.said()
 
     def _draft(self, study_uid: str) -> _Draft:
         draft = self._drafts.get(study_uid)
@@ -67,96 +85,81 @@ class Sorter:
             draft = self._drafts[study_uid] = _Draft(study_uid)
         return draft
 
-    def _settle_doubts(self) -> None:
-        """Believe a doubtful UID where whole instances bear it, too."""
-        for uid, problems in self._doubtful.items():
-            draft = self._drafts.get(uid)
-            (draft.damage if draft and draft.instances else self._stray).update(problems)
-        self._doubtful.clear()
-
 
 class _Draft:
     """One study while its instances come in."""
 
     def __init__(self, uid: str) -> None:
         self.uid = uid
-        self.instances: dict[str, Instance] = {}
-        self.damage: Counter[str] = Counter()
+        self.instances: list[Instance] = []
+        self.damage = Tally()
+        self.torn: dict[str, list[int]] = {}  #: the members of each UID that has more than one content
+        self.copies = 0
         self._series: dict[str, Series] = {}
-        self._texts: dict[str, str] = {}
-        self._people: dict[str, set[str]] = {"name": set(), "id": set()}
-        self._contradictions: set[str] = set()
+        self._person = Person()
+        self._others = Tally()  #: images of somebody else
+        self._date = self._time = ""
 
-    def take(self, facts: Facts, size: int, crc: int, member: int) -> bool:
-        """Take an instance; False when the same bytes were here before."""
-        for name, value in facts.texts.items():
-            if value and name not in self._texts:
-                self._texts[name] = value
-        self._note_person(facts)
-        known = self.instances.get(facts.sop_uid)
-        if known is None:
-            series = self._note_series(facts)
-            self.instances[facts.sop_uid] = Instance(facts.sop_uid, series.uid, size, crc, member)
-        elif (known.size, known.crc) != (size, crc):
-            self._contradictions.add(facts.sop_uid)
+    def take(self, facts: Facts, instance: Instance) -> None:
+        """Take an instance."""
+        self._date, self._time = self._date or facts.date, self._time or facts.time
+        if may_be_one(self._person, facts.person):
+            self._person = merged(self._person, facts.person)
         else:
-            return False
-        return True
+            self._others.add("", instance.member)
+        self._note_series(facts)
+        self.instances.append(instance)
 
-    def study(self, stray: str) -> Study:
-        """Give the study as it stands; `stray` is what may be a part of it."""
-        texts = dict(self._texts)
-        date, time = texts.pop("date", ""), texts.pop("time", "")
-        trouble = "; ".join(filter(None, (self._trouble(), stray)))
+    def settle(self) -> None:
+        """Keep one of equal copies, and none of those that are one UID's two contents."""
+        first: dict[str, Instance] = {}
+        for one in self.instances:
+            known = first.setdefault(one.sop_uid, one)
+            if known.digest != one.digest:
+                self.torn[one.sop_uid] = []
+        if len(first) < len(self.instances):
+            self.copies = len(self.instances) - len(first)
+            for one in self.instances:
+                if one.sop_uid in self.torn:
+                    self.torn[one.sop_uid].append(one.member)
+            self.instances = [one for one in first.values() if one.sop_uid not in self.torn]
+
+    def members(self) -> set[int]:
+        """Return the members that the findings are about, as far as they are named."""
+        return {*self.damage.members, *self._others.members, *self._torn_members()}
+
+    def study(self, names: Mapping[int, str], more: list[Finding]) -> Study:
+        """Return the study as it stands; `more` is what was found and may be a part of it."""
+        kept = {one.series_uid for one in self.instances}
         return Study(
             uid=self.uid,
-            person=Person(**texts),
-            date=date,
-            time=time,
-            series=tuple(self._series.values()),
-            instances=tuple(self.instances.values()),
-            trouble=trouble,
+            person=self._person,
+            date=self._date,
+            time=self._time,
+            series=tuple(series for series in self._series.values() if series.uid in kept),
+            instances=tuple(self.instances),
+            findings=(*self._findings(names), *more),
         )
 
-    def _note_series(self, facts: Facts) -> Series:
+    def _note_series(self, facts: Facts) -> None:
         series = self._series.get(facts.series_uid)
         if series is None or (facts.image and not series.image):
             first = series or Series(facts.series_uid, facts.series_number, facts.modality, image=False)
-            series = Series(first.uid, first.number, first.modality, facts.image)
-            self._series[first.uid] = series
-        return series
+            self._series[first.uid] = Series(first.uid, first.number, first.modality, facts.image)
 
-    def _note_person(self, facts: Facts) -> None:
-        """Remember up to two people; who is not named is nobody else."""
-        for name, seen in self._people.items():
-            value = facts.texts.get(name, "").casefold().strip("^= ")
-            if value and len(seen) < 2:  # noqa: PLR2004 - two are trouble, more are the same trouble
-                seen.add(value)
+    def _findings(self, names: Mapping[int, str]) -> list[Finding]:
+        total = len(self.instances) + len(self.torn) + len(self.damage)
+        found = self.damage.finding(FindingKind.DAMAGED, "damaged", names, of=total)
+        if count := len(self._others):
+            members = named(self._others.members, names)
+            found.append(
+                Finding(kind=FindingKind.TWO_PEOPLE, count=count, why="two patients in one study", members=members)
+            )
+        if count := len(self.torn):
+            why = f"{count} image UID{'s' if count > 1 else ''} with two different contents"
+            members = named(self._torn_members(), names)
+            found.append(Finding(kind=FindingKind.TWO_CONTENTS, count=count, why=why, members=members))
+        return found
 
-    def _trouble(self) -> str:
-        """Say in one sentence why the study must not be sent as it is."""
-        parts = []
-        if self.damage:
-            total = len(self.instances) + self.damage.total()
-            parts.append(_sentence(self.damage, "damaged", of=total))
-        if any(len(seen) > 1 for seen in self._people.values()):
-            parts.append("two patients in one study")
-        if count := len(self._contradictions):
-            parts.append(f"{count} image UID{'s' if count > 1 else ''} with two different contents")
-        return "; ".join(parts)
-
-
-def _sentence(problems: Counter[str], what: str, of: int = 0) -> str:
-    """Say how many are what, and why; nothing of none."""
-    count = problems.total()
-    if not count:
-        return ""
-    images = f"{count} of {of}" if of else str(count)
-    plural = (of or count) > 1
-    return (
-        f"{images} image{'s' if plural else ''} {'are' if count > 1 else 'is'} {what} ({_reasons(problems.elements())})"
-    )
-
-
-def _reasons(problems: Iterable[str]) -> str:
-    return ", ".join(problem for problem, _ in Counter(problems).most_common())
+    def _torn_members(self) -> list[int]:
+        return sorted(member for members in self.torn.values() for member in members)[:NAMED]

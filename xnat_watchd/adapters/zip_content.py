@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import zlib
@@ -37,14 +38,15 @@ class Local(NamedTuple):
 class Content:
     """The content of one member, to be iterated once; `problem` then says in a few words what was wrong with it.
 
-    Iteration stops where the damage begins, and never gives more than the directory declares. `tap` is handed the
-    packed bytes as they are read.
+    Iteration stops where the damage begins, and never gives more than the directory declares. `digest` is then the
+    SHA-256 of what was given. `tap` is handed the packed bytes as they are read.
     """
 
     def __init__(
         self, fd: int, member: Member, beat: Callable[[], None], tap: Callable[[bytes], object] | None = None
     ) -> None:
         self.problem = ""
+        self.digest = b""
         self.local = _local(fd, member)
         self._fd, self._member, self._beat, self._tap = fd, member, beat, tap
 
@@ -54,6 +56,7 @@ class Content:
             return
         method = self._member.method if self._member.packed else STORED  # some writers pack nothing into no byte at all
         crc = size = 0
+        digest = hashlib.sha256()
         try:
             for piece in unpacked(method, self._packed(self.local.data)):
                 size += len(piece)
@@ -61,6 +64,7 @@ class Content:
                     self.problem = "larger than the ZIP says"
                     return
                 crc = zlib.crc32(piece, crc)
+                digest.update(piece)
                 self._beat()
                 yield piece
         except Corrupt:
@@ -70,6 +74,7 @@ class Content:
             self.problem = "smaller than the ZIP says"
         elif crc != self._member.crc:
             self.problem = "wrong checksum"
+        self.digest = digest.digest()
 
     def _packed(self, start: int) -> Iterator[bytes]:
         for piece in stretch(self._fd, start, self._member.packed):

@@ -33,6 +33,7 @@ ENCRYPTED = 0x0001 | 0x0040 | 0x2000  #: general purpose bits: member, strong, d
 UNIX = 3
 
 _LONGEST_COMMENT = 0xFFFF
+_SHOWN = 200  #: bytes of a name that are shown
 _GLANCE = 4 * 1024 * 1024  #: how much of a directory tells that a copy is whole
 _ONE_ZIP = "Export the study again as one ZIP that is not split."
 _PLAIN_ZIP = "Export the study again as an ordinary ZIP."
@@ -113,6 +114,12 @@ def members(fd: int, directory: Directory, upto: int | None = None) -> Iterator[
             raise Unusable("the directory of the ZIP is damaged", detail=f"entry {number} breaks off")
         yield _member(number, fields, name, extra, directory.shift)
         number += 1
+
+
+def shown(name: bytes) -> str:
+    """Return the end of a member's name as text that may be printed; it may be any bytes."""
+    text = name[-_SHOWN:].decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def reads(fd: int) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from xnat_watchd.core.findings import Finding
+from xnat_watchd.core.findings import Finding, holding
 from xnat_watchd.core.states import Kind, Progress
 
 
@@ -61,8 +61,12 @@ class Study:
     time: str  #: StudyTime as it stands
     series: tuple[Series, ...]
     instances: tuple[Instance, ...]
-    trouble: str = ""  #: why it must not be sent as it is: a damaged instance, two patients, one UID with two contents
     findings: tuple[Finding, ...] = ()  #: what a person must know of it, or decide
+
+    @property
+    def trouble(self) -> str:
+        """Why it must not be sent as it is, without names; empty where nothing holds it."""
+        return "; ".join(one.why for one in holding(self.findings))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +76,13 @@ class ZipContents:
     sha256: str
     size: int
     studies: tuple[Study, ...]
-    clutter: int  #: members that are not DICOM instances: DICOMDIR, viewers, reports
+    clutter_kinds: Mapping[str, int]  #: members that are certainly no images, counted by what they are
     as_it_is: bool  #: one study and nothing that XNAT would choke on: may be sent unchanged
-    clutter_kinds: Mapping[str, int] = field(default_factory=dict)  #: by what they are: DICOMDIR, text
+
+    @property
+    def clutter(self) -> int:
+        """How many members are certainly no images."""
+        return sum(self.clutter_kinds.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.order import GOES_FIRST
 from xnat_watchd.adapters.ledger.studies import CREATES, _move
-from xnat_watchd.core.delivery import Place
+from xnat_watchd.core.delivery import Person, Place
 from xnat_watchd.core.errors import for_item
 from xnat_watchd.core.found import Find
 from xnat_watchd.core.states import DeliveryState, Event, Standing
@@ -46,12 +46,12 @@ class Found:
         """Give the study that was taken from this address in XNAT and is not done."""
         return self._under_way("WHERE d.identity = ? AND d.kind <> 'zip' AND d.state = 'taken'", identity)
 
-    def behind(self, project: str, subject: str) -> tuple[str, str] | None:
-        """Give PatientName and PatientID of the person who stands behind a subject label, if we know one."""
+    def behind(self, project: str, subject: str) -> Person | None:
+        """Return who stands behind a subject label, if we know: name, ID and birth date."""
         row = self._db.row(
-            "SELECT name, id FROM people WHERE project = ? AND subject_key = ?", project, subject.casefold()
+            "SELECT name, id, birth_date FROM people WHERE project = ? AND subject_key = ?", project, subject.casefold()
         )
-        return (row["name"], row["id"]) if row else None
+        return Person(name=row["name"], id=row["id"], birth_date=row["birth_date"]) if row else None
 
     def admit(self, find: Find, now: datetime) -> UnderWay:
         """Take a study to carry it on, as it was shown. Shown and taken again while it is held: it is tried anew."""

@@ -190,6 +190,7 @@ CREATE TABLE people (
   subject_key TEXT NOT NULL,
   name        TEXT NOT NULL,
   id          TEXT NOT NULL,
+  birth_date  TEXT NOT NULL DEFAULT '',        -- tells people apart who have no ID
   PRIMARY KEY (project, subject_key)
 ) STRICT, WITHOUT ROWID;
 

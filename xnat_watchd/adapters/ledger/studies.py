@@ -13,6 +13,7 @@ from xnat_watchd.adapters.ledger.findings import open_findings
 from xnat_watchd.adapters.ledger.order import GOES_FIRST
 from xnat_watchd.core.delivery import Item, Person, Place, Stray
 from xnat_watchd.core.errors import InDoubt, Undecided, WatchdError
+from xnat_watchd.core.persons import is_one
 from xnat_watchd.core.retry import LONGEST_DELAY
 from xnat_watchd.core.states import LINE, Event, Kind, Progress, Standing, after, beyond
 
@@ -217,14 +218,14 @@ class Studies:
         """Let this study's person stand behind a subject label; `Undecided` when another person does already."""
         with self._db.change() as db:
             db.execute(
-                "INSERT OR IGNORE INTO people (project, subject_key, name, id) VALUES (?,?,?,?)",
-                (item.project, subject.casefold(), item.person.name, item.person.id),
+                "INSERT OR IGNORE INTO people (project, subject_key, name, id, birth_date) VALUES (?,?,?,?,?)",
+                (item.project, subject.casefold(), item.person.name, item.person.id, item.person.birth_date),
             )
             row = db.execute(
-                "SELECT name, id FROM people WHERE project = ? AND subject_key = ?",
+                "SELECT name, id, birth_date FROM people WHERE project = ? AND subject_key = ?",
                 (item.project, subject.casefold()),
             ).fetchone()
-        if (row["name"], row["id"]) != (item.person.name, item.person.id):
+        if not is_one(Person(name=row["name"], id=row["id"], birth_date=row["birth_date"]), item.person):
             raise Undecided(
                 "two people under one subject label",
                 detail=f"{subject}: first {row['name']} ({row['id']}), now {item.person.name} ({item.person.id})",

@@ -5,6 +5,11 @@ ALTER TABLE instances ADD COLUMN digest BLOB NOT NULL DEFAULT x'';
 ALTER TABLE instances ADD COLUMN left_behind INTEGER NOT NULL DEFAULT 0 CHECK (left_behind IN (0, 1));
 ALTER TABLE ignored ADD COLUMN since TEXT NOT NULL DEFAULT '';
 
+ALTER TABLE people ADD COLUMN birth_date TEXT NOT NULL DEFAULT '';
+UPDATE people SET birth_date = coalesce((
+  SELECT s.birth_date FROM studies s WHERE s.project = people.project AND s.subject_key = people.subject_key
+  AND (s.patient_name, s.patient_id) = (people.name, people.id) ORDER BY s.key LIMIT 1), '');
+
 -- what was found out about the content of a study: a fact that only a named decision of a person settles
 CREATE TABLE findings (
   id      INTEGER PRIMARY KEY,

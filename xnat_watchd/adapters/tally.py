@@ -1,0 +1,52 @@
+"""Members that share a trouble: how many, for which reasons, and which the first of them are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from xnat_watchd.core.findings import Finding, FindingKind
+
+NAMED = 20  #: members that a finding names; it counts all of them
+
+
+class Tally:
+    """Counts members by reason, and remembers the first of them by their position in the ZIP's directory."""
+
+    def __init__(self) -> None:
+        self.reasons: Counter[str] = Counter()
+        self.members: list[int] = []
+
+    def __len__(self) -> int:
+        """Return how many members were counted."""
+        return self.reasons.total()
+
+    def add(self, reason: str, member: int) -> None:
+        """Count one member."""
+        self.reasons[reason] += 1
+        if len(self.members) < NAMED:
+            self.members.append(member)
+
+    def update(self, other: Tally) -> None:
+        """Count what another tally has counted, too."""
+        self.reasons.update(other.reasons)
+        self.members = sorted({*self.members, *other.members})[:NAMED]
+
+    def finding(self, kind: FindingKind, what: str, names: Mapping[int, str], of: int = 0) -> list[Finding]:
+        """Return the one finding that this makes, or none; `of`: among how many images, where that is known."""
+        if not self.reasons:
+            return []
+        count = len(self)
+        number = f"{count} of {of}" if of else f"{count}"
+        images = "images" if (of or count) > 1 else "image"
+        why = f"{number} {images} {'are' if count > 1 else 'is'} {what} ({self.said()})"
+        return [Finding(kind=kind, count=count, why=why, members=named(self.members, names))]
+
+    def said(self) -> str:
+        """Return the reasons, the most frequent first."""
+        return ", ".join(reason for reason, _ in self.reasons.most_common())
+
+
+def named(members: list[int], names: Mapping[int, str]) -> tuple[str, ...]:
+    """Return the names of members as far as they are known."""
+    return tuple(names[member] for member in members if member in names)

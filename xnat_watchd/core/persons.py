@@ -1,0 +1,64 @@
+"""Who is one person, and who is two: DICOM names one patient in more than one spelling, and two patients alike."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from xnat_watchd.core.delivery import Person
+
+_SEPARATORS = re.compile(r"[\^,\s]+")
+
+
+def may_be_one(one: Person, other: Person) -> bool:
+    """Return whether nothing speaks against one person; for instances of one study, of which some say less.
+
+    Who bears neither name nor ID is nobody else. Birth dates count where there is no PatientID to compare.
+    """
+    ids, names = (_id(one), _id(other)), (_groups(one.name), _groups(other.name))
+    if not (ids[0] or names[0]) or not (ids[1] or names[1]):
+        return True
+    if all(names) and _contradict(*names):
+        return False
+    if all(ids):
+        return ids[0] == ids[1]
+    return not (one.birth_date and other.birth_date) or one.birth_date == other.birth_date
+
+
+def is_one(one: Person, other: Person) -> bool:
+    """Return whether two studies are surely of one person: what one of them does not say is not taken for granted.
+
+    One PatientID and one name; without a PatientID, one name and one birth date.
+    """
+    ids, names = (_id(one), _id(other)), (_groups(one.name), _groups(other.name))
+    if ids[0] != ids[1] or bool(names[0]) != bool(names[1]) or (all(names) and _contradict(*names)):
+        return False
+    return bool(ids[0]) or one.birth_date == other.birth_date
+
+
+def merged(one: Person, other: Person) -> Person:
+    """Return what both say of one person; the first has the word where both say something."""
+    return Person(
+        name=one.name or other.name,
+        id=one.id or other.id,
+        birth_date=one.birth_date or other.birth_date,
+        age=one.age or other.age,
+        sex=one.sex or other.sex,
+    )
+
+
+def _contradict(one: list[str], other: list[str]) -> bool:
+    """Return whether a group that both names have (alphabetic, ideographic, phonetic) differs, or they share none."""
+    shared = [(a, b) for a, b in zip(one, other, strict=False) if a and b]
+    return not shared or any(a != b for a, b in shared)
+
+
+def _groups(name: str) -> list[str]:
+    """Return the groups of a PatientName without what is written differently (PS3.5 6.2.1); none of an empty name."""
+    folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    groups = [_SEPARATORS.sub(" ", group).strip() for group in folded.split("=")]
+    return groups if any(groups) else []
+
+
+def _id(person: Person) -> str:
+    return unicodedata.normalize("NFC", person.id).strip()
