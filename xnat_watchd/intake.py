@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from xnat_watchd.adapters.files import Changed, Disk, Odd, identity
+from xnat_watchd.adapters.files import Disk, Odd, identity
 from xnat_watchd.adapters.folders import Folders, put_away, resting_done, resting_failed, whose
-from xnat_watchd.adapters.ledger import Ledger
+from xnat_watchd.adapters.ledger import Judged, Ledger
+from xnat_watchd.adapters.ledger.deliveries import Rest
+from xnat_watchd.adapters.stamps import Changed
 from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Stopped, Unusable
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.refusals import NO_PROJECT, NOT_COMPLETE, STILL_WRITTEN, Reason, refusal
 from xnat_watchd.core.settling import Seen, Sighting, next_quiet, quiet, settle
 from xnat_watchd.core.states import DeliveryState
+from xnat_watchd.steps.source import is_judged
 
 FATAL_OPENINGS = 3  #: begun so often without an end, opening a ZIP may be what kills us
 
@@ -72,6 +74,7 @@ class Intake:
         self._ignored = {}
         if self._unfinished:
             self._finish()
+        self._look_again()
         files = self._sorted_out()
         now = self._clock.monotonic()
         self._sightings = settle(files, self._sightings, now)
@@ -156,7 +159,7 @@ class Intake:
         self._unfinished = True  # until it is done, whatever comes between
         try:
             self._disk.take(self._folders.drop / seen.path, self._folders.zip_of(delivery), seen)
-        except OSError as error:
+        except (OSError, Stopped) as error:
             if isinstance(error, FileExistsError) or not self._disk.lies(self._folders.zip_of(delivery)):
                 self._ledger.deliveries.withdraw(delivery, self._clock.now())
                 self._unfinished = bool(self._unrested)
@@ -207,6 +210,31 @@ class Intake:
         self._disk.move(self._folders.zip_of(delivery), self._folders.drop / name)
         self._log.warning("delivery.recovered", item=str(delivery), reason="put back into the drop folder")
 
+    # Look again.
+
+    def _look_again(self) -> None:
+        """Have judged anew what was written to since it was judged: no verdict outlasts the bytes that it is about."""
+        for judged in self._ledger.changes.watched():
+            path = self._folders.rest(judged.resting or "") if judged.resting else self._folders.zip_of(judged.delivery)
+            try:
+                if self._disk.stamp(path) in {None, judged.stamp}:
+                    continue
+                if not is_judged(judged.delivery, path, self._ledger.changes, self._disk):
+                    self._judge_anew(judged, path)
+            except OSError as error:
+                self._refused(judged.name, error)
+
+    def _judge_anew(self, judged: Judged, path: Path) -> None:
+        now = self._clock.now()
+        if judged.state is DeliveryState.REJECTED:
+            self._disk.move(path, self._folders.drop / judged.name)
+            self._disk.remove(_note_of(path))
+            self._ledger.changes.supersede(judged.delivery, now)
+        else:  # it goes back once its studies have ended
+            self._ledger.changes.outdate(judged.delivery, now)
+            self._recorded()
+        self._log.warning("delivery.changed", item=str(judged.delivery))
+
     # Open and record.
 
     def _open(self, delivery: int, name: str, project: str) -> None:
@@ -218,16 +246,17 @@ class Intake:
             return
         path = self._folders.zip_of(delivery)
         try:
-            before = self._disk.stamp(path)
+            stamp = self._disk.secure(path)
             found = self._looked_into(path)
-            unchanged = self._disk.stamp(path) == before
+            self._disk.must_have(path, stamp)
+        except Changed:
+            self._put_back(delivery, name)
+            self._ledger.deliveries.withdraw(delivery, self._clock.now())
+            raise
         except (OSError, Stopped):
             self._ledger.deliveries.opened(delivery)
             raise
-        if not unchanged:
-            self._put_back(delivery, name)
-            self._ledger.deliveries.withdraw(delivery, self._clock.now())
-            raise Changed(errno.EBUSY, "the file is still being written to")
+        self._ledger.changes.stamp(delivery, stamp)
         if isinstance(found, Unusable):
             self._reject(delivery, name, found)
         else:
@@ -270,15 +299,28 @@ class Intake:
         if known is None or known.resting is None:
             return
         try:
-            path = self._folders.rest(known.resting)
-            if known.state is DeliveryState.REJECTED:
-                self._disk.write(path.with_name(f"{path.name}.txt"), _note(delivery, known.why, known.advice))
-            put_away(self._folders, self._disk, delivery, path, known.studies)
+            self._rest(delivery, known)
         except OSError as error:
             self._unrested.add(delivery)
             self._refused(known.name, error)
         else:
             self._unrested.discard(delivery)
+
+    def _rest(self, delivery: int, known: Rest) -> None:
+        path, lies = self._folders.rest(known.resting or ""), self._disk.lies(self._folders.zip_of(delivery))
+        if lies and not is_judged(delivery, self._folders.zip_of(delivery), self._ledger.changes, self._disk):
+            self._ledger.changes.unrest(delivery, self._clock.now())
+            self._put_back(delivery, known.name)
+            return
+        if known.state is DeliveryState.REJECTED:
+            self._disk.write(_note_of(path), _note(delivery, known.why, known.advice))
+        put_away(self._folders, self._disk, delivery, path, known.studies)
+        self._ledger.changes.stamp(delivery, self._disk.stamp(path) or "")
+
+
+def _note_of(zip_: Path) -> Path:
+    """Return where the reason stands for which no study came of a ZIP."""
+    return zip_.with_name(f"{zip_.name}.txt")
 
 
 def printable(path: str) -> str:

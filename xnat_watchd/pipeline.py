@@ -15,6 +15,7 @@ from xnat_watchd.core.errors import (
     NoRoom,
     NotYet,
     OnceMore,
+    Outdated,
     Permanent,
     Stopped,
     Transient,
@@ -128,6 +129,9 @@ class Pipeline:
             self._give_back(item, error)
         except Stopped as error:
             self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=error.spoke)
+        except Outdated:
+            self._ledger.changes.outdate(item.delivery, self._clock.now(), item)
+            self._log.warning("delivery.changed", item=str(item.delivery))
         except WatchdError as error:
             self._hold(item, error)
         except Exception as error:  # noqa: BLE001 - the only one in the program: a bug of ours must not stop the others

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from xnat_watchd.adapters.files import Changed
 from xnat_watchd.adapters.ledger.shares import Shares
 from xnat_watchd.adapters.share_folder import ShareFolder
+from xnat_watchd.adapters.stamps import Changed
 from xnat_watchd.core.errors import AuthRefused, Refusal, Stopped, Unavailable, Unusable, WatchdError
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.retry import is_due

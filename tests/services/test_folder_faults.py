@@ -204,11 +204,11 @@ class Replacing(Disk):
             source.with_name("new").rename(source)
         return super()._renamed(source, target, seen)
 
-    def move(self, source: Path, target: Path) -> Path:
+    def move(self, source: Path, target: Path, stamp: str = "") -> Path:
         third, self._third = self._third, b""
         if third:
             target.write_bytes(third)
-        return super().move(source, target)
+        return super().move(source, target, stamp)
 
 
 def test_a_zip_that_is_replaced_while_it_is_taken_is_given_back_and_settles_anew(desk: Desk) -> None:

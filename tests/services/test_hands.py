@@ -124,7 +124,8 @@ def test_a_copy_may_take_as_long_as_a_slow_disk_needs(
     with (tmp_path / "a.zip").open("wb") as file:
         file.truncate(big)
 
-    def move(_: Disk, source: Path, target: Path) -> Path:
+    def move(_: Disk, source: Path, target: Path, stamp: str = "") -> Path:
+        del stamp
         slow.pass_time(source.stat().st_size)
         return target
 

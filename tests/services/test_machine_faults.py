@@ -343,10 +343,10 @@ class FullRest(Disk):
 
     full = True
 
-    def move(self, source: Path, target: Path) -> Path:
+    def move(self, source: Path, target: Path, stamp: str = "") -> Path:
         if self.full:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return super().move(source, target)
+        return super().move(source, target, stamp)
 
 
 def test_a_full_done_folder_keeps_the_zip_in_work_and_moves_it_when_there_is_room(desk: Desk) -> None:

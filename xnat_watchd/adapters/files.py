@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import filecmp
-import hashlib
 import os
 import shutil
 import signal
@@ -13,17 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from xnat_watchd.adapters.copying import READ, Beat, copy, digest, same, sync_folder
 from xnat_watchd.adapters.fresh import fresh
 from xnat_watchd.adapters.mounts import file_system, is_remote
+from xnat_watchd.adapters.stamps import Changed, is_told_of, lasting_stamp, stamp_of
 from xnat_watchd.core.settling import Seen
 
-READABLE, PRIVATE = 0o666, 0o600  #: modes of what is made: as the umask allows, and of a copy before it is one
-PIECE = 1 << 20  #: bytes copied at once
+READABLE = 0o666  #: mode of what is made: as the umask allows
 DEEPEST = 64  #: folders in folders that are looked into; whoever nests more wants us to fall
-
-
-class Changed(OSError):
-    """The file is still being written to: leave it where it is and look again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +30,17 @@ class Odd:
     error: OSError | None = None  #: why a folder cannot be read
 
 
+def nobody() -> None:
+    """Listen to no beat."""
+
+
 class Disk:
-    """All that is done to files. What is moved is durable before the call returns."""
+    """All that is done to files. What is moved is durable before the call returns.
+
+    `beat` is called at every piece of a file that is read to be copied, compared or digested: it may raise `Stopped`.
+    """
+
+    beat: Beat = staticmethod(nobody)
 
     def look(self, folder: Path) -> Iterator[Seen | Odd]:
         """Give everything below a folder but its folders, links not followed. `OSError` when it cannot be read itself.
@@ -72,11 +76,13 @@ class Disk:
             self._carried_over(source, target, seen)
         sync_folder(source.parent)
 
-    def move(self, source: Path, target: Path) -> Path:
-        """Move one of our own files, never over another: a number is added to the name. Gives where it lies now.
+    def move(self, source: Path, target: Path, stamp: str = "") -> Path:
+        """Move one of our own files, never over another: a number is added to the name. Returns where it lies now.
 
-        What a crash left behind under both names is one file again afterwards.
+        What a crash left behind under both names is one file again afterwards. With a `stamp`, `Changed` and nothing
+        is moved where the file is not the one that has it, or was written to while it was copied over a border.
         """
+        self.must_have(source, stamp)
         target.parent.mkdir(parents=True, exist_ok=True)
         free = free_name(target)
         try:
@@ -85,10 +91,10 @@ class Disk:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            if free != target and filecmp.cmp(source, target, shallow=False):
+            if free != target and same(source, target, self.beat):
                 free = target
             else:
-                _copy(source, free)
+                self._copied(source, free, stamp)
             source.unlink()
         sync_folder(source.parent)
         return free
@@ -117,9 +123,8 @@ class Disk:
         return sorted(entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))
 
     def digest(self, path: Path) -> str:
-        """Give the SHA-256 of a file, in hex."""
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        """Return the SHA-256 of a file, in hex."""
+        return digest(path, self.beat)
 
     def size(self, path: Path) -> int | None:
         """Give the size of a file in bytes, or None when there is none."""
@@ -128,10 +133,38 @@ class Disk:
         except FileNotFoundError:
             return None
 
-    def stamp(self, path: Path) -> tuple[int, int]:
-        """Give what changes when somebody writes to a file: size and modification time."""
-        stat = path.stat()
-        return stat.st_size, stat.st_mtime_ns
+    def secure(self, path: Path) -> str:
+        """Return the stamp of a file in a folder of ours, once no write to it can go unseen; `Changed` if one does.
+
+        Where the file system would not tell of a write, and somebody else may have the file open, a copy that is ours
+        alone takes its place.
+        """
+        if not is_told_of(path, path.stat(follow_symlinks=False)):
+            if shutil.disk_usage(path.parent).free < path.stat().st_size:
+                raise OSError(errno.ENOSPC, "no room for a copy")
+            copy(path, path, self.beat)
+        handle = os.open(path, READ)
+        try:
+            return lasting_stamp(handle)
+        finally:
+            os.close(handle)
+
+    def stamp(self, path: Path) -> str | None:
+        """Return what changes when somebody writes to a file (`adapters.stamps`), or None when there is none."""
+        return stamp_of(path)
+
+    def must_have(self, path: Path, stamp: str) -> None:
+        """Raise `Changed` where a file has another stamp than this, if it is one."""
+        if stamp and self.stamp(path) != stamp:
+            raise Changed(errno.EBUSY, "the file is not the one that was looked at")
+
+    def _copied(self, source: Path, target: Path, stamp: str) -> None:
+        copy(source, target, self.beat)
+        try:
+            self.must_have(source, stamp)
+        except Changed:
+            target.unlink()
+            raise
 
     def _renamed(self, source: Path, target: Path, seen: Seen) -> bool:
         """Rename; False where a border lies between. Devices are not compared: overlays give a file another one."""
@@ -152,7 +185,7 @@ class Disk:
     def _carried_over(self, source: Path, target: Path, seen: Seen) -> None:
         if shutil.disk_usage(target.parent).free < seen.size:
             raise OSError(errno.ENOSPC, "no room for a copy")
-        _copy(source, target)
+        copy(source, target, self.beat)
         try:
             _must_be(source, seen)
             source.unlink()
@@ -226,30 +259,6 @@ def _must_be(path: Path, seen: Seen) -> None:
         raise Changed(errno.EBUSY, "the file is still being written to")
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy under a temporary name, make it durable, compare, and only then give it its name, durably too."""
-    part = target.with_name(f".{target.name}.part")
-    try:
-        given = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(given, "rb") as read, os.fdopen(fresh(part, PRIVATE), "wb") as written:
-            shutil.copyfileobj(read, written, PIECE)
-            written.flush()
-            _dress_as(os.fstat(given), written.fileno())
-            os.fsync(written.fileno())
-        if not filecmp.cmp(source, part, shallow=False):
-            raise Changed(errno.EBUSY, "the file changed while it was copied")
-        part.rename(target)
-        sync_folder(target.parent)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _dress_as(seen: os.stat_result, handle: int) -> None:
-    """Give a copy the rights and the times of what it was made from."""
-    os.fchmod(handle, seen.st_mode & 0o777)
-    os.utime(handle, ns=(seen.st_atime_ns, seen.st_mtime_ns))
-
-
 def free_name(target: Path) -> Path:
     """Give the path, or one with a number added to its name where something lies there."""
     free, number = target, 1
@@ -257,15 +266,3 @@ def free_name(target: Path) -> Path:
         number += 1
         free = target.with_name(f"{target.stem}-{number}{target.suffix}")
     return free
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder durable: POSIX leaves open when it is, otherwise. Some file systems cannot."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # fsync(2): not made for this
-            raise
-    finally:
-        os.close(handle)

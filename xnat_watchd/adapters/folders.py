@@ -73,7 +73,8 @@ def put_away(folders: Folders, disk: Disk, delivery: int, target: Path, studies:
     for number in range(1, studies + 1):
         disk.remove(folders.clean_zip(f"{delivery}.{number}"))
     if disk.lies(folders.zip_of(delivery)):
-        disk.move(folders.zip_of(delivery), target)
+        source = folders.zip_of(delivery)
+        disk.move(source, target, disk.stamp(source) or "")
 
 
 def _plain(name: str) -> str:

@@ -39,6 +39,7 @@ EVENTS: Mapping[str, str] = {
     "delivery.taken": "A ZIP was moved from the drop folder into the work folder.",
     "delivery.recorded": "A ZIP was opened and its studies stand in the ledger.",
     "delivery.recovered": "A ZIP was found half taken after a crash, and was set right.",
+    "delivery.changed": "A ZIP was written to after it was opened; what was not sent of it goes back and comes anew.",
     "delivery.duplicate": "A ZIP holds the same bytes as one that is known.",
     "delivery.rejected": "No study came of a ZIP; it lies in the failed folder with the reason beside it.",
     "delivery.finished": "All studies of a ZIP are complete; it lies in the done folder.",

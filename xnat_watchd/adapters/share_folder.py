@@ -7,8 +7,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from xnat_watchd.adapters.files import Changed
 from xnat_watchd.adapters.fresh import fresh
+from xnat_watchd.adapters.stamps import Changed
 from xnat_watchd.core.settling import Seen
 from xnat_watchd.core.share_report import is_table
 from xnat_watchd.core.share_table import MOST_BYTES

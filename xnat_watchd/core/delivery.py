@@ -11,6 +11,8 @@ from datetime import datetime
 from xnat_watchd.core.findings import Finding, holding
 from xnat_watchd.core.states import Kind, Progress
 
+CHANGED = "its ZIP was written to after it was opened, and is looked at anew"  #: why a study ends unsent
+
 
 @dataclass(frozen=True, slots=True)
 class Instance:

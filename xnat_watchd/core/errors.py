@@ -125,6 +125,12 @@ class Undecided(WatchdError):
     default_advice = "Decide, then `xnat-watchd retry ITEM`."
 
 
+class Outdated(WatchdError):
+    """The ZIP is not the one that was judged: send nothing of it, and have it judged anew."""
+
+    default_advice = "Nothing to do: it is looked at anew."
+
+
 class NoRoom(WatchdError):
     """This machine's disk is full: take nothing, send nothing, keep what is held, and look again soon."""
 

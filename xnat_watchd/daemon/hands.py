@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xnat_watchd.adapters.files import Disk
+from xnat_watchd.core.errors import Stopped
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.pulse import Pulse
 from xnat_watchd.core.settling import Seen
@@ -53,35 +54,46 @@ class _Looked(threading.Event):
 
 
 class PatientDisk(Disk):
-    """The disk of a thread that promises, before a file is copied over a border, as long as that may take."""
+    """The disk of a thread that promises, before a file is copied over a border, as long as that may take.
+
+    In the middle of a file it shows that it lives, and raises `Stopped` when it is not to.
+    """
 
     def __init__(self, heart: Heart) -> None:
         self._heart = heart
+        self.beat = self._go_on
 
     def ensure_free(self, source: Path, seen: Seen) -> None:
         """See that a file may be taken, all of it on the disk. `take` does so first, and its promise holds on."""
-        self._heart.beat(STEP_TAKES + seen.size / SLOWEST_DISK)
+        self._promise(seen.size)
         super().ensure_free(source, seen)
 
     def take(self, source: Path, target: Path, seen: Seen) -> None:
         """Take a settled file."""
-        self._heart.beat(STEP_TAKES + seen.size / SLOWEST_DISK)
+        self._promise(seen.size)
         super().take(source, target, seen)
         self._heart.beat()
 
-    def digest(self, path: Path) -> str:
-        """Give the SHA-256 of a file."""
-        self._heart.beat(STEP_TAKES + path.stat().st_size / SLOWEST_DISK)
-        digest = super().digest(path)
+    def secure(self, path: Path) -> str:
+        """Stamp a file, all of it on the disk, so that no later write goes unseen."""
+        self._promise(path.stat().st_size)
+        stamp = super().secure(path)
         self._heart.beat()
-        return digest
+        return stamp
 
-    def move(self, source: Path, target: Path) -> Path:
+    def move(self, source: Path, target: Path, stamp: str = "") -> Path:
         """Move one of our own files."""
-        self._heart.beat(STEP_TAKES + source.stat().st_size / SLOWEST_DISK)
-        free = super().move(source, target)
+        self._promise(source.stat().st_size)
+        free = super().move(source, target, stamp)
         self._heart.beat()
         return free
+
+    def _promise(self, size: int) -> None:
+        self._heart.beat(STEP_TAKES + size / SLOWEST_DISK)
+
+    def _go_on(self) -> None:
+        if self._heart.stop.is_set():  # each look is a sign of life
+            raise Stopped("told to stop in the middle of a file")
 
 
 CONFIRMING = frozenset({"study.advanced", "shares.made", "shares.removed"})

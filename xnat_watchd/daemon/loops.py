@@ -170,6 +170,8 @@ def _retire(daemon: Daemon, name: str) -> bool:
     """Put finished ZIPs to rest. One that cannot be moved now lies in the work folder until it can."""
     try:
         rested = daemon.pipelines[name].retire()
+    except Stopped:
+        return False
     except OSError as error:  # the folder is gone, or its disk is full
         _miss(daemon, "done", error)
         return False

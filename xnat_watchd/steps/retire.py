@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from xnat_watchd.adapters.folders import put_away, resting_done, resting_skipped
 from xnat_watchd.adapters.ledger import Retirement
+from xnat_watchd.steps.source import is_judged
 from xnat_watchd.steps.tools import Tools, clear_old_places
 
 
@@ -18,11 +20,12 @@ def retire(delivery: Retirement, tools: Tools) -> None:
 
 
 def _resting(delivery: Retirement, now: datetime, tools: Tools) -> str | None:
-    """Give where the ZIP is to lie; None for one to which somebody has written. One that was not needed lies there."""
-    size = tools.disk.size(tools.folders.zip_of(delivery.id))
-    if size is None and delivery.rested:
+    """Return where the ZIP is to lie; None for one to which somebody has written. What was not needed lies there."""
+    path = tools.folders.zip_of(delivery.id)
+    is_there = tools.disk.lies(path)
+    if not is_there and delivery.rested:
         return delivery.rested
-    if not delivery.has_zip or size not in {None, delivery.size}:
+    if not delivery.has_zip or (is_there and not is_judged(delivery.id, path, tools.ledger.changes, tools.disk)):
         return None
     if delivery.skipped:
         return tools.folders.free(resting_skipped(delivery.id, delivery.name))
@@ -36,6 +39,22 @@ def put_to_rest(delivery: int, tools: Tools) -> None:
     new in it is sent.
     """
     known = tools.ledger.deliveries.rest(delivery)
-    if known is not None:
-        target = tools.folders.rest(known.resting) if known.resting else tools.folders.drop / known.name
-        put_away(tools.folders, tools.disk, delivery, target, known.studies)
+    if known is None:
+        return
+    path = tools.folders.zip_of(delivery)
+    if known.resting and tools.disk.lies(path) and not is_judged(delivery, path, tools.ledger.changes, tools.disk):
+        tools.ledger.changes.unrest(delivery, tools.clock.now())
+        known = replace(known, resting=None)
+    if known.resting is None:
+        _give_back_copies(delivery, tools)
+    target = tools.folders.rest(known.resting) if known.resting else tools.folders.drop / known.name
+    put_away(tools.folders, tools.disk, delivery, target, known.studies)
+
+
+def _give_back_copies(delivery: int, tools: Tools) -> None:
+    """Put back what was taken for the same as a ZIP that holds other bytes by now: it is the only one of its kind."""
+    for copy in tools.ledger.changes.copies(delivery):
+        path = tools.folders.rest(copy.resting or "")
+        if tools.disk.lies(path):
+            tools.disk.move(path, tools.folders.drop / copy.name)
+        tools.ledger.changes.unrest(copy.delivery, tools.clock.now())

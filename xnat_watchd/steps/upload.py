@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from xnat_watchd.core.delivery import Instance, Item, Place, Row, Session
 from xnat_watchd.core.errors import (
     Conflict,
     Elsewhere,
-    NoRoom,
     NotYet,
     OnceMore,
     Permanent,
@@ -22,6 +20,7 @@ from xnat_watchd.core.errors import (
 from xnat_watchd.core.judging import LeftOut, Mixed, Short, Verdict, Whole, judge
 from xnat_watchd.core.labels import check_parts, subject_label
 from xnat_watchd.steps.holding import held, wanted
+from xnat_watchd.steps.source import judged_zip, must_hold_what_was_judged, room_or_no_room
 from xnat_watchd.steps.strays import clear_strays
 from xnat_watchd.steps.tools import Tools, absence_counts, finished_row
 
@@ -33,9 +32,10 @@ def upload(item: Item, tools: Tools) -> Facts:
     _must_name_a_study(item)
     _may_be_sent(item, tools)
     if item.strays:
-        _source(item, tools)  # else what is removed might be the only copy
+        judged_zip(item, tools)  # else what is removed might be the only copy
         clear_strays(item, tools)
     if item.place is not None:
+        must_hold_what_was_judged(item, item.place, tools)
         facts = _at_our_place(item, item.place, tools)
         if facts is not None:
             return facts
@@ -121,10 +121,10 @@ def _the_one(sessions: Collection[Session]) -> Session:
 
 
 def _send(item: Item, missing: Collection[Instance], session: Session | None, tools: Tools) -> Facts:
-    path, place = _zip_of(item, missing, tools), _new_place(item, tools)
+    (path, stamp), place = _zip_of(item, missing, tools), _new_place(item, tools)
     sending, joins = [i.sop_uid for i in missing], session.id if session else None
     tools.ledger.places.choose(item, place, sending, tools.clock.now(), joins)
-    tools.ledger.places.speak(item, tools.clock.now())
+    tools.ledger.places.speak(item, tools.clock.now(), stamp)
     try:
         tools.gateway.upload(place, str(path), tools.progressed, alone=item.attempts > 1)
     except OnceMore:
@@ -139,53 +139,28 @@ def _send(item: Item, missing: Collection[Instance], session: Session | None, to
         if not error.spoke:
             tools.ledger.places.leave(item, tools.clock.now())
         raise
+    must_hold_what_was_judged(item, place, tools)
     row = tools.gateway.look(place)
     if row is None:
         raise NotYet("XNAT took it and does not list it yet")
     return _judged(item, finished_row(tools, row, item.since), tools)
 
 
-def _zip_of(item: Item, missing: Collection[Instance], tools: Tools) -> Path:
-    """Give the ZIP to send: the one that came if it may go as it is, else a clean one."""
-    (source, size), clean = _source(item, tools), tools.folders.clean_zip(item.name)
+def _zip_of(item: Item, missing: Collection[Instance], tools: Tools) -> tuple[Path, str]:
+    """Return the ZIP to send: the one that came if it may go as it is, with its stamp; else a clean one, which is ours.
+
+    Of both it is seen that they hold what was judged, of the first once more when it has been sent.
+    """
+    source, stamp = judged_zip(item, tools)
+    size, clean = tools.disk.size(source) or 0, tools.folders.clean_zip(item.name)
     whole = len(missing) == len(tools.ledger.contents.instances(item))
     if whole and tools.ledger.deliveries.as_it_is(item.delivery, size):
-        return source
-    try:
+        return source, stamp
+    with room_or_no_room():
         tools.write_clean(source, missing, clean)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise NoRoom("no room is left in the work folder", detail=str(error)) from error
-    return clean
-
-
-def _source(item: Item, tools: Tools) -> tuple[Path, int]:
-    """Give the ZIP that came, as it lies in the work folder, and its size."""
-    source = tools.folders.zip_of(item.delivery)
-    _bring_back(item, source, tools)
-    size = tools.disk.size(source)
-    if size is None:
-        raise Transient(
-            "the study's ZIP is not in the work folder",
-            advice="Check that the work folder's disk is mounted. If the ZIP is lost, export the study again.",
-        )
-    return source, size
-
-
-def _bring_back(item: Item, path: Path, tools: Tools) -> None:
-    """Move a ZIP that was put to rest back into the work folder, if it is that ZIP still."""
-    known = tools.ledger.deliveries.rest(item.delivery)
-    if known is None or known.resting is None or tools.disk.lies(path):
-        return
-    rest = tools.folders.rest(known.resting)
-    if not tools.disk.lies(rest) or tools.disk.digest(rest) != known.sha256:
-        raise Permanent(
-            "its ZIP does not lie where it was put to rest",
-            detail=known.resting,
-            advice="Put it back there and type `xnat-watchd retry ITEM`; or export the study again and drop it.",
-        )
-    tools.disk.move(rest, path)
+    if tools.disk.stamp(source) != stamp:
+        raise Transient("its ZIP was written to while it was read")
+    return clean, ""
 
 
 def _something_is_there(session: Session | None) -> None:

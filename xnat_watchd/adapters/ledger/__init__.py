@@ -1,5 +1,6 @@
 """The ledger: the only memory that this program has."""
 
+from xnat_watchd.adapters.ledger.changes import Changes, Judged
 from xnat_watchd.adapters.ledger.contents import Contents
 from xnat_watchd.adapters.ledger.course import Courses
 from xnat_watchd.adapters.ledger.database import Database, open_database
@@ -17,6 +18,7 @@ from xnat_watchd.adapters.ledger.wishes import Wishes
 
 __all__ = [
     "Arrival",
+    "Changes",
     "Contents",
     "Courses",
     "Database",
@@ -25,6 +27,7 @@ __all__ = [
     "Findings",
     "Found",
     "Gates",
+    "Judged",
     "Keeping",
     "Ledger",
     "Of",
@@ -45,6 +48,7 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self.deliveries = Deliveries(database)
+        self.changes = Changes(database)
         self.studies = Studies(database)
         self.contents = Contents(database)
         self.places = Places(database)

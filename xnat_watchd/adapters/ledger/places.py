@@ -32,10 +32,23 @@ class Places:
                 [(row["id"], item.key, sop_uid) for sop_uid in sending],
             )
 
-    def speak(self, item: Item, now: datetime) -> None:
-        """Write that the import to the current place begins."""
+    def speak(self, item: Item, now: datetime, stamp: str = "") -> None:
+        """Write that the import to the current place begins, of a ZIP with this stamp; empty: of a copy of ours."""
         with self._db.change() as db:
-            db.execute("UPDATE places SET spoke = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
+            db.execute(
+                "UPDATE places SET spoke = ?, stamp = ? WHERE study = ? AND ended IS NULL",
+                (text(now), stamp, item.key),
+            )
+
+    def stamp(self, place: Place) -> str:
+        """Return the stamp of the ZIP that was sent to a place; empty: nothing was, or a copy of ours."""
+        row = self._db.row(
+            "SELECT stamp FROM places WHERE (project, timestamp, folder) = (?, ?, ?)",
+            place.project,
+            place.timestamp,
+            place.folder,
+        )
+        return str(row["stamp"]) if row else ""
 
     def leave(self, item: Item, now: datetime, *, missing: Collection[str] = (), mixed: bool = False) -> None:
         """Give the current place up: nothing of ours is to be there any more, or it is mixed with another's."""

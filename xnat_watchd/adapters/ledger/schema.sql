@@ -142,6 +142,7 @@ CREATE TABLE places (
   joins     TEXT,                              -- accession ID of the session that its row is added to, once asked for
   built     TEXT,                              -- when XNAT was last told to build what it has received there
   strays    TEXT NOT NULL DEFAULT '[]',        -- JSON list of paths: where XNAT put the upload instead, till it is gone
+  stamp     TEXT NOT NULL DEFAULT '',          -- of the ZIP that was sent there; empty: it was a copy of ours
   -- a place is ours alone and used once
   UNIQUE (project, timestamp, folder)
 ) STRICT;

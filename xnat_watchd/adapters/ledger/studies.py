@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.adapters.ledger.findings import open_findings
 from xnat_watchd.adapters.ledger.order import GOES_FIRST
-from xnat_watchd.core.delivery import Item, Person, Place, Stray
+from xnat_watchd.core.delivery import CHANGED, Item, Person, Place, Stray
 from xnat_watchd.core.errors import InDoubt, Undecided, WatchdError
 from xnat_watchd.core.persons import is_one
 from xnat_watchd.core.retry import LONGEST_DELAY
@@ -367,6 +367,8 @@ def _waits_for(until: Progress) -> str:
 
 def _unwanted(reason: str) -> str:
     """Return why a study was skipped, without what a person wrote: that may hold a name."""
+    if reason == CHANGED:
+        return reason
     return reason if reason.startswith(REPLACED) and reason.removeprefix(REPLACED).isdecimal() else UNWANTED
 
 

@@ -1,6 +1,7 @@
 -- From version 2 to 3: findings, clutter by kind, digests of instances, the stamp of what was judged.
 
 ALTER TABLE deliveries ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
+ALTER TABLE places ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
 ALTER TABLE instances ADD COLUMN digest BLOB NOT NULL DEFAULT x'';
 ALTER TABLE instances ADD COLUMN left_behind INTEGER NOT NULL DEFAULT 0 CHECK (left_behind IN (0, 1));
 ALTER TABLE ignored ADD COLUMN since TEXT NOT NULL DEFAULT '';

@@ -77,8 +77,8 @@ class Wishes:
 
 def _row(db: sqlite3.Connection, key: int) -> sqlite3.Row:
     row: sqlite3.Row = db.execute(
-        "SELECT s.*, d.kind, d.state, d.sha256, d.deleted FROM studies s JOIN deliveries d ON d.id = s.delivery"
-        " WHERE s.key = ?",
+        "SELECT s.*, d.kind, d.state, d.sha256, d.resting, d.deleted FROM studies s"
+        " JOIN deliveries d ON d.id = s.delivery WHERE s.key = ?",
         (key,),
     ).fetchone()
     return row
@@ -110,6 +110,8 @@ def _take_again(db: sqlite3.Connection, row: sqlite3.Row, now: datetime) -> None
         )
     if row["state"] == DeliveryState.TAKEN:
         return
+    if row["resting"] is None:
+        raise Impossible("its ZIP was written to after it was opened, and went back to the drop folder")
     other = db.execute(
         "SELECT id FROM deliveries WHERE project = ? AND sha256 = ? AND state = ?",
         (row["project"], row["sha256"], DeliveryState.TAKEN),
