@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # a third of the time that `--help` may take, which asks for 
 Snapshot = dict[str, Any]
 Rows = list[dict[str, Any]]
 
+LATEST = 20  #: ZIPs of which it is said what became of their members; of any other `show` says it
 SILENCE = 60.0  #: seconds without a word after which a service that is there is not believed to be well
 READ_REPORT = "Read the report beside the table: it says of each row why, and what to do."
 DISCREET = "…"  #: in the place of a project's name that may be no project's
@@ -57,6 +58,8 @@ def snapshot(
         "deliveries": views.deliveries(),
         "studies": views.studies(),
         "under_way": views.under_way(),
+        "left_behind": views.left_behind(),
+        "zips": views.fates(LATEST),
         "ignored": ignored,
         "shares": tables,
         "attention": [*worries, *views.attention(), *_to_be_moved(ignored), *_to_be_corrected(tables)],
@@ -155,6 +158,7 @@ def for_everybody(picture: Snapshot, is_project: Callable[[str], bool]) -> Snaps
         "gate": told(picture["gate"]),
         "projects_shut": {without(name, hidden): told(gate) for name, gate in picture["projects_shut"].items()},
         "under_way": [told(one) for one in picture["under_way"]],
+        "left_behind": [told(one) for one in picture["left_behind"]],
         "ignored": ignored,
         "shares": tables,
         "attention": [*map(told, attention), *_counted(ignored), *_to_be_corrected(tables)],
@@ -189,7 +193,7 @@ def _counted(ignored: Rows) -> Rows:
 
 
 def _projects(picture: Snapshot) -> set[str]:
-    rows = (*picture["under_way"], *picture["attention"])
+    rows = (*picture["under_way"], *picture["attention"], *picture["left_behind"])
     return {str(one["project"]) for one in rows} | set(picture["projects_shut"])
 
 

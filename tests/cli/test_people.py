@@ -98,7 +98,65 @@ def test_a_held_study_is_skipped_with_a_reason_and_only_once(desk: Desk) -> None
 def test_what_cannot_be_accepted_is_said_with_what_to_type(desk: Desk) -> None:
     desk.carry(date="")
     said = desk.type("accept", "1.1", "--why", "no matter", code=1)
-    assert "1.1: XNAT has not left out the same series of it twice. `xnat-watchd show 1.1`" in said
+    assert "XNAT has not left out the same series of it twice. `xnat-watchd show 1.1`" in said
+
+
+BAD = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2)[:-100])])
+DAMAGED = "1 of 2 images is damaged (cut short)"
+
+
+def bad(desk: Desk, content: bytes = BAD) -> None:
+    desk.station.drop("bad.zip", content)
+    desk.station.run()
+
+
+@pytest.mark.parametrize("words", [["1"], ["1.1"], ["--all-held"], ["1.1", "--label", "VISIT_1"]])
+def test_retry_passes_over_what_is_wrong_with_a_content_and_says_what_to_type(desk: Desk, words: list[str]) -> None:
+    bad(desk)
+    said = desk.type("retry", *words, "--later", code=1)
+    assert f"1.1 stays as it is: {DAMAGED}. " in said
+    assert "`xnat-watchd accept 1.1 --why TEXT`" in said
+    desk.station.work()
+    assert desk.station.standings() == [("1.1", "received", "held")]
+    assert desk.xnat.instances() == []
+
+
+def test_retry_of_all_that_is_held_takes_the_others(desk: Desk) -> None:
+    bad(desk)
+    desk.station.drop("scan.zip", zipped([("1.dcm", instance(2, 1, 1, date=""))]))
+    desk.station.run()
+    said = desk.type("retry", "--all-held", "--later", code=1)
+    assert "2.1 goes on" in said
+    assert "1.1 stays as it is" in said
+
+
+def test_accept_says_what_exactly_it_accepts_and_who_did_it_is_written_down(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 0)
+    monkeypatch.setenv("SUDO_USER", "ada")
+    bad(desk)
+    assert f"1.1 accepted: {DAMAGED}" in desk.type("accept", "1", "--why", "the scanner deleted it")
+    desk.station.work()
+    said = desk.type("show", "1")
+    assert "1 of 2; 1 left behind in the ZIP" in said
+    assert DAMAGED in said
+    assert " by ada: the scanner deleted it" in said
+    assert "left behind 1 image of 1 study, as a person has accepted" in desk.type("status")
+
+
+def test_accept_is_for_one_study_at_a_time(desk: Desk) -> None:
+    bad(desk, zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(2, 1, 1, time="113000")), ("3.dcm", b"")]))
+    assert "name one of 1.1, 1.2, 1.3" in desk.type("accept", "1", "--why", "no matter", code=2)
+    desk.type("accept", "1.1", "1.2", "--why", "no matter", code=2)
+    assert "1.1: it is not held." in desk.type("accept", "1.1", "--why", "no matter", code=1)
+
+
+def test_two_people_in_one_study_are_accepted_by_nobody(desk: Desk) -> None:
+    bad(desk, zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2, patient="OTHER"))]))
+    said = desk.type("accept", "1.1", "--why", "I am sure", code=1)
+    assert "`xnat-watchd skip 1.1 --why TEXT`" in said
+    assert desk.station.standings() == [("1.1", "received", "held")]
 
 
 def test_pause_and_resume_say_what_they_found(desk: Desk) -> None:

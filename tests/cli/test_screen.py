@@ -101,19 +101,25 @@ def test_a_story_is_told_in_plain_words_whatever_the_server_said(capsys: pytest.
         "number": 1, "progress": "received", "standing": "held", "subject": HOSTILE, "label": HOSTILE, "session": None,
         "study_uid": "1.2", "instances": 2, "why": "no date", "detail": HOSTILE * 9, "advice": "retry 12.1",
         "series": [{"number": 1, "modality": HOSTILE, "instances": 2, "left_out": 1, "accepted": 0}],
-        "places": [{"timestamp": "2026", "folder": "f", "mixed": 0, "ended": "x"}],
+        "places": [{"timestamp": "2026", "folder": "f", "mixed": 0, "ended": "x"}], "images": 3, "left_behind": 1,
+        "findings": [{"why": "1 of 3 images is damaged", "members": [HOSTILE] * 9, "by": HOSTILE, "reason": HOSTILE,
+                      "settled": "2026-01-02T00:00:00+00:00"}],
     }  # fmt: skip
     event = {
         "at": "2026-01-01T00:00:00+00:00", "number": 1, "event": "held", "progress": "received", "why": "w " * 60,
         "detail": HOSTILE,
     }  # fmt: skip
     _tell({"id": 12, "name": HOSTILE, "project": "P1", "kind": "zip", "state": "taken", "why": None, "detail": None,
-           "advice": None, "resting": None, "deleted": None, "studies": [study], "events": [event]})  # fmt: skip
+           "advice": None, "resting": None, "deleted": None, "clutter": {"text": 2}, "studies": [study],
+           "events": [event]})  # fmt: skip
     said = capsys.readouterr().out
     assert obeyed(said) == []
     assert max(map(len, said.splitlines())) <= 80
     assert "  what to do   retry 12.1" in said
     assert "  places       2026/f, given up" in said
+    assert "  images       2 of 3; 1 left behind in the ZIP" in said
+    assert "  clutter      2 text" in said
+    assert "  found        1 of 3 images is damaged" in said
 
 
 @pytest.mark.parametrize("name", commands.list_commands(CONTEXT))
@@ -161,8 +167,8 @@ def test_status_and_story_tell_local_times_and_a_story_its_local_days(capsys: py
     times = ("2026-10-24T22:30:00+00:00", "2026-10-25T00:30:00+00:00", "2026-10-25T01:30:00+00:00")
     event = {"number": None, "event": "taken", "progress": None, "why": None, "detail": None}
     nothing = dict.fromkeys(("why", "detail", "advice", "resting", "deleted"))
-    _tell({"id": 1, "name": "a.zip", "project": "P1", "kind": "zip", "state": "taken", **nothing, "studies": [],
-           "events": [{**event, "at": at} for at in times]})  # fmt: skip
+    _tell({"id": 1, "name": "a.zip", "project": "P1", "kind": "zip", "state": "taken", **nothing, "clutter": {},
+           "studies": [], "events": [{**event, "at": at} for at in times]})  # fmt: skip
     lines = capsys.readouterr().out.splitlines()
     days = [line.split()[:2] for line in lines[lines.index("What happened") + 1 :]]
     assert days == [

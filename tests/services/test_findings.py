@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.dicom import instance, sop_uid
 from tests.services.desk import Desk, states
 from tests.station import Station, zipped
-from xnat_watchd.core.errors import Undecided
+from xnat_watchd.core.errors import Impossible, Undecided
 from xnat_watchd.core.findings import Finding, FindingKind, stop_at
+from xnat_watchd.core.keeping import Keep
+from xnat_watchd.status import Exit, for_everybody, snapshot, verdict
 
 
 @pytest.fixture
@@ -175,3 +179,288 @@ def test_a_finding_stops_the_step_that_makes_it() -> None:
         stop_at([FOREIGN])
     assert "`xnat-watchd accept ITEM --why TEXT`" in stopped.value.advice
     stop_at([Finding(kind=FindingKind.ABSENT, count=2, why="2 images are listed and did not come")])
+
+
+# -- what a person decides ---------------------------------------------------------------------------------
+
+WHY = "Zenobia's scanner has deleted it"  #: as people write it: with a name
+
+
+def accept(station: Station, key: int = 1) -> str:
+    return station.ledger.wishes.accept(key, WHY, "ada", station.time.now())
+
+
+def told(station: Station, number: int = 1) -> dict[str, Any]:
+    story = station.ledger.views.delivery(number)
+    assert story is not None
+    return story
+
+
+def test_retry_settles_nothing_and_says_what_to_type(desk: Desk, trouble: bytes) -> None:
+    station = held(desk, trouble)
+    with pytest.raises(Impossible) as refused:
+        station.ledger.wishes.retry(1, station.time.now())
+    assert "`xnat-watchd" in refused.value.advice
+    assert station.standings() == [("1.1", "received", "held")]
+
+
+def test_resend_goes_round_no_finding_of_what_is_held_or_skipped(desk: Desk, trouble: bytes) -> None:
+    station = held(desk, trouble)
+    with pytest.raises(Impossible, match=r"`|patients|image"):
+        station.ledger.wishes.resend(1, "", station.time.now())
+    station.ledger.wishes.skip(1, "no", station.time.now())
+    station.work()
+    with pytest.raises(Impossible) as refused:
+        station.ledger.wishes.resend(1, "", station.time.now())
+    assert "Drop its ZIP again" in refused.value.advice
+    assert station.standings() == [("1.1", "received", "skipped")]
+
+
+def test_two_people_in_one_study_are_accepted_by_nobody(desk: Desk) -> None:
+    station = held(desk, TROUBLES["two people"])
+    with pytest.raises(Impossible, match="two patients in one study") as refused:
+        accept(station)
+    assert "`xnat-watchd skip ITEM --why TEXT`" in refused.value.advice
+    assert kinds(station) == ["two people"]
+    station.ledger.wishes.skip(1, "no", station.time.now())
+    station.work()
+    assert station.files() == ["done/skipped/1_scan.zip"]
+    assert desk.xnat.instances() == []
+
+
+def test_what_is_accepted_goes_on_without_the_damaged_and_this_is_told_for_good(desk: Desk) -> None:
+    station = held(desk, TROUBLES["damaged"])
+    assert accept(station) == "1 of 3 images is damaged (cut short)"
+    station.work()
+    assert station.standings() == [("1.1", "complete", "done")]
+    assert desk.archived() == Counter(sop_uid(1, 1, n) for n in (1, 2))
+    (study,) = told(station)["studies"]
+    (finding,) = study["findings"]
+    assert (finding["by"], finding["reason"], finding["settled"][:10]) == ("ada", WHY, "2026-01-01")
+    assert (study["images"], study["left_behind"]) == (3, 1)
+    (row,) = station.ledger.views.left_behind()
+    assert (row["item"], row["images"], row["of"], row["why"]) == ("1.1", 2, 3, "1 of 3 images is damaged (cut short)")
+
+
+def test_what_was_accepted_holds_for_what_was_found_until_then_only(desk: Desk) -> None:
+    station = held(desk, TROUBLES["damaged"])
+    accept(station)
+    station.ledger.findings.add(station.ledger.studies.look_at(1), FOREIGN, station.time.now())
+    station.work()
+    assert station.standings() == [("1.1", "received", "held")]
+    assert desk.xnat.instances() == []
+
+
+def test_what_is_not_held_any_more_cannot_be_accepted(desk: Desk) -> None:
+    station = held(desk, TROUBLES["damaged"])
+    accept(station)
+    for decide in (accept, lambda one: one.ledger.wishes.retry(1, one.time.now())):
+        with pytest.raises(Impossible, match="it is not held"):
+            decide(station)
+
+
+def test_the_same_bytes_of_what_was_accepted_are_the_same_verdict(desk: Desk) -> None:
+    station = held(desk, TROUBLES["damaged"])
+    accept(station)
+    station.work()
+    station.drop("again.zip", TROUBLES["damaged"])
+    station.take_in()
+    station.work()
+    assert station.standings() == [("1.1", "complete", "done"), ("2.1", "received", "held")]
+    assert station.ledger.views.attention()[0]["item"] == "2.1"
+
+
+def test_of_what_belongs_to_no_study_nothing_is_sent_once_it_is_accepted(desk: Desk) -> None:
+    station = desk.station()
+    station.drop("scan.zip", zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(2, 1, 1, time="113000")),
+                                     ("3.dcm", b"")]))  # fmt: skip
+    station.take_in()
+    station.work()
+    assert station.standings()[2] == ("1.3", "received", "held")
+    assert accept(station, 3).endswith(": nothing of it is sent")
+    station.work()
+    assert [standing for _, _, standing in station.standings()] == ["done", "done", "skipped"]
+    assert told(station)["studies"][2]["why"] == "nothing of it is sent, as a person has accepted"
+    assert station.files() == ["done/skipped/1_scan.zip"]
+
+
+def scan(*numbers: int, comment: str = "", **about: Any) -> bytes:
+    members = [(f"{n}.dcm", instance(1, 1, n, **about)) for n in numbers]
+    return zipped([*members, *([("readme.txt", comment.encode())] if comment else [])])
+
+
+def carried(station: Station, *contents: bytes) -> None:
+    for content in contents:
+        number = sum(station.ledger.views.deliveries().values()) + 1
+        station.drop(f"{number}.zip", content)
+        station.take_in()
+        station.work()
+
+
+def test_another_content_under_a_uid_that_xnat_has_is_a_finding_and_accepted_it_stays_behind(desk: Desk) -> None:
+    station = desk.station()
+    carried(station, scan(1, 2), zipped([("1.dcm", instance(1, 1, 1, pixels=b"\x02" * 512)),
+                                               ("3.dcm", instance(1, 1, 3))]))  # fmt: skip
+    assert [(str(one.kind), one.members) for one in station.ledger.findings.open(2)] == [
+        ("two contents", (sop_uid(1, 1, 1),))
+    ]
+    accept(station, 2)
+    station.work()
+    assert station.standings() == [("1.1", "complete", "done"), ("2.1", "complete", "done")]
+    assert desk.archived() == Counter(sop_uid(1, 1, n) for n in (1, 2, 3))
+    (row,) = station.ledger.views.left_behind()
+    assert (row["item"], row["images"], row["of"]) == ("2.1", 1, 2)
+    assert [(one["sent"], one["left_behind"]) for one in station.ledger.views.fates(9)] == [(2, 0), (1, 1)]
+    carried(station, scan(1, comment="what XNAT has under that UID, once more"))
+    assert station.standings()[2] == ("3.1", "complete", "done")
+
+
+def test_equal_size_and_checksum_are_not_equal_bytes_where_the_digest_is_known(desk: Desk) -> None:
+    station = desk.station()
+    carried(station, scan(1))
+    with station.ledger.studies._db.change() as db:
+        db.execute("UPDATE instances SET digest = x'01'")
+    station.drop("again.zip", scan(1, comment="another ZIP"))
+    station.take_in()
+    with station.ledger.studies._db.change() as db:
+        db.execute("UPDATE instances SET digest = x'02' WHERE study = 2")
+    station.work()
+    assert kinds(station, 2) == ["two contents"]
+    with station.ledger.studies._db.change() as db:  # of what an older version recorded, size and checksum must do
+        db.execute("UPDATE instances SET digest = x'' WHERE study = 1")
+    station.drop("more.zip", scan(1, comment="a third ZIP"))
+    station.take_in()
+    station.work()
+    assert station.standings()[2] == ("3.1", "complete", "done")
+
+
+# -- a new export that heals the study ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bad", ["damaged", "two people", "two contents"])
+def test_a_sound_export_goes_on_and_settles_the_one_that_is_held(desk: Desk, bad: str) -> None:
+    station = held(desk, TROUBLES[bad])
+    carried(station, scan(1, 2, 3))
+    assert station.standings() == [("1.1", "received", "skipped"), ("2.1", "complete", "done")]
+    assert desk.archived() == Counter(sop_uid(1, 1, n) for n in (1, 2, 3))
+    (study,) = told(station)["studies"]
+    (finding,) = study["findings"]
+    assert (study["unwanted"], study["why"]) == ("replaced by delivery 2", "replaced by delivery 2")
+    assert (finding["by"], finding["reason"]) == ("delivery 2", "replaced by delivery 2")
+    assert station.files() == ["done/2026-01/2_2.zip", "done/skipped/1_scan.zip"]
+    assert station.ledger.views.attention() == []
+    assert station.ledger.views.left_behind() == []
+
+
+@pytest.mark.parametrize(
+    "lacks",
+    [
+        pytest.param(scan(1, 2), id="the image that was damaged"),
+        pytest.param(scan(1, 3, 4), id="an image that was whole"),
+        pytest.param(zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2)), ("3.dcm", cut(3)),
+                             ("4.dcm", cut(4))]), id="soundness"),
+    ],
+)  # fmt: skip
+def test_an_export_that_does_not_heal_goes_its_own_way_and_the_old_one_stays_held(desk: Desk, lacks: bytes) -> None:
+    station = held(desk, TROUBLES["damaged"])
+    carried(station, lacks)
+    assert station.standings()[0] == ("1.1", "received", "held")
+    assert kinds(station) == ["damaged"]
+
+
+def test_an_export_that_was_itself_accepted_heals_nothing(desk: Desk) -> None:
+    station = held(desk, TROUBLES["damaged"])
+    carried(station, zipped([*((f"{n}.dcm", instance(1, 1, n)) for n in (1, 2, 3)), ("4.dcm", cut(4))]))
+    accept(station, 2)
+    station.work()
+    assert station.standings() == [("1.1", "received", "held"), ("2.1", "complete", "done")]
+
+
+def test_until_xnat_holds_the_new_export_the_old_one_is_not_settled(desk: Desk) -> None:
+    station = held(desk, TROUBLES["damaged"])
+    station.drop("2.zip", scan(1, 2, 3))
+    station.take_in()
+    while station.standings()[1][1] != "archived":
+        assert kinds(station) == ["damaged"]
+        assert station.pipeline.step()
+    assert kinds(station) == []
+
+
+def test_of_two_zips_of_a_study_the_one_that_xnat_has_part_of_goes_first(desk: Desk) -> None:
+    station = held(desk, TROUBLES["damaged"])
+    station.drop("2.zip", scan(1, 2))
+    station.take_in()
+    assert station.pipeline.step()
+    assert station.standings()[1] == ("2.1", "uploaded", "ready")
+    accept(station)  # while the later one lies in the prearchive: never two rows of one study there
+    station.work()
+    assert [one[1:] for one in station.standings()] == [("complete", "done")] * 2
+    assert desk.archived() == Counter(sop_uid(1, 1, n) for n in (1, 2))
+
+
+# -- what is kept, and what is told ------------------------------------------------------------------------
+
+
+def test_a_zip_of_which_anything_was_left_behind_is_never_deleted_nor_a_copy_of_it(desk: Desk) -> None:
+    station = desk.station(keep=lambda: Keep(timedelta(days=10)))
+    for name in ("scan.zip", "copy.zip"):
+        station.drop(name, TROUBLES["damaged"])
+    station.take_in()
+    accept(station)
+    station.work()
+    station.drop("sound.zip", zipped([("1.dcm", instance(2, 1, 1, time="113000"))]))
+    station.take_in()
+    station.work()
+    station.time.pass_(days=20)
+    station.retention.sweep()
+    assert station.files() == ["done/2026-01/1_copy.zip", "done/2026-01/2_scan.zip"]
+
+
+def test_a_zip_whose_dicomdir_names_more_than_came_is_sent_and_never_deleted(desk: Desk) -> None:
+    station = desk.station(keep=lambda: Keep(timedelta(days=10)))
+    station.drop("scan.zip", scan(1))
+    station.take_in()
+    absent = Finding(kind=FindingKind.ABSENT, count=2, why="2 images are listed and did not come")
+    station.ledger.findings.add(station.ledger.studies.look_at(1), absent, station.time.now())
+    station.work()
+    assert station.standings() == [("1.1", "complete", "done")]
+    station.time.pass_(days=20)
+    station.retention.sweep()
+    assert station.files() == ["done/2026-01/1_scan.zip"]
+
+
+def test_status_counts_what_became_of_the_members_of_a_zip_and_names_none(desk: Desk) -> None:
+    station = held(desk, TROUBLES["damaged"])
+    picture = snapshot(station.ledger, "https://x", station.time.now(), running=True, daemon={})
+    assert picture["zips"] == [{"item": "1", "state": "taken", "sent": 0, "under_way": 2, "undecided": 1,
+                                "left_behind": 0, "clutter": {}}]  # fmt: skip
+    assert verdict(picture, resting=False) is Exit.ATTENTION
+    accept(station)
+    station.work()
+    picture = for_everybody(
+        snapshot(station.ledger, "https://x", station.time.now(), running=True, daemon={}), lambda _: True
+    )
+    assert picture["zips"] == [{"item": "1", "state": "finished", "sent": 2, "under_way": 0, "undecided": 0,
+                                "left_behind": 1, "clutter": {}}]  # fmt: skip
+    assert [(one["item"], one["images"], one["of"]) for one in picture["left_behind"]] == [("1.1", 2, 3)]
+    assert not any(word in str(picture) for word in ("Zenobia", "Quokka", "ada"))
+
+
+def test_clutter_is_counted_by_kind(desk: Desk) -> None:
+    station = desk.station()
+    station.drop("scan.zip", scan(1))
+    station.take_in()
+    with station.ledger.studies._db.change() as db:
+        db.execute("INSERT INTO clutter VALUES (1, 'text', 2), (1, 'DICOMDIR', 1)")
+    assert told(station)["clutter"] == {"DICOMDIR": 1, "text": 2}
+    assert station.ledger.views.fates(1)[0]["clutter"] == {"DICOMDIR": 1, "text": 2}
+
+
+@pytest.mark.parametrize("standing", ["ready", "waiting"])
+def test_while_a_finding_is_open_all_is_never_said_to_be_well(desk: Desk, standing: str) -> None:
+    station = held(desk, TROUBLES["damaged"])
+    with station.ledger.studies._db.change() as db:
+        db.execute("UPDATE studies SET standing = ?, why = NULL", (standing,))
+    (row,) = station.ledger.views.attention()
+    assert (row["item"], row["why"]) == ("1.1", "1 of 3 images is damaged (cut short)")
+    assert "`xnat-watchd accept 1.1 --why TEXT`" in row["advice"]

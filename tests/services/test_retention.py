@@ -193,7 +193,7 @@ class TestWhereTheSiteLeavesOutScouts:
     def test_what_a_person_has_accepted_as_left_out_keeps_every_zip_of_it(self, stand: Stand) -> None:
         both = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 2, 1, description="scout"))])
         stand.carry(both)
-        stand.station.ledger.wishes.accept(1, "a scout", stand.station.time.now())
+        stand.station.ledger.wishes.accept(1, "a scout", "ada", stand.station.time.now())
         stand.station.work()
         stand.carry(both, "again.zip")
         before = len(stand.xnat.requests)

@@ -64,7 +64,7 @@ class Stand:
 
     def accept(self, item: int = 1) -> None:
         for key in self.station.ledger.views.keys(item, None).values():
-            self.station.ledger.wishes.accept(key, WHY, self.station.time.now())
+            self.station.ledger.wishes.accept(key, WHY, "ada", self.station.time.now())
 
     def resend(self, item: int = 1) -> None:
         for key in self.station.ledger.views.keys(item, None).values():

@@ -11,6 +11,7 @@ import click
 
 from xnat_watchd.cli.chosen import Chosen, is_served, server_options
 from xnat_watchd.cli.items import ITEM, Item
+from xnat_watchd.cli.screen import say
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger import Ledger
@@ -39,18 +40,27 @@ While the service runs, it does the work and you watch; else it is done here.
 def retry(
     chosen: Chosen, items: tuple[Item, ...], *, all_held: bool, label: str | None, subject: str | None, later: bool
 ) -> None:
-    """Let held studies go on: from where they stopped, and XNAT is asked before anything is repeated."""
+    """Let held studies go on: from where they stopped, and XNAT is asked before anything is repeated.
+
+    What is wrong with the content of a study is not decided by it: such a one is passed over, and it says what to type.
+    """
+    from xnat_watchd.core.findings import advice, holding, said
+
     _check(label, subject)
     if bool(items) == all_held:
         raise click.UsageError("name the items, or say --all-held")
     path = chosen.places().ledger
     with chosen.ledger(path) as ledger:
         going_on, named = _asked_for(ledger, items, all_held=all_held)
+        undecided = {name: found for name, key in going_on.items() if (found := holding(ledger.findings.open(key)))}
     if (label or subject) and len(going_on) != 1:
         raise click.UsageError("a label or subject is for one held study; name it, as in 12.1")
     _tell_of_others(going_on, named, items)
-    if going_on:
-        _let_go_on(chosen, going_on, subject=subject, label=label, later=later)
+    for name, found in undecided.items():
+        _stays(name, said(found), advice(found))
+        del going_on[name]
+    code = _let_go_on(chosen, going_on, subject=subject, label=label, later=later) if going_on else 0
+    sys.exit(code or (1 if undecided else 0))
 
 
 def _check(label: str | None, subject: str | None) -> None:
@@ -81,18 +91,40 @@ def _tell_of_others(going_on: Collection[str], named: Mapping[str, int], items: 
 
 def _let_go_on(
     chosen: Chosen, studies: Mapping[str, int], *, subject: str | None, label: str | None, later: bool
-) -> None:
-    """Release them and see them through. What they need to be carried here is looked for before anything changes."""
+) -> int:
+    """Release them and see them through; give the exit code.
+
+    What they need to be carried here is looked for before anything changes.
+    """
     from xnat_watchd.cli import working
     from xnat_watchd.cli.progress import Part
+    from xnat_watchd.status import Exit
 
     path = chosen.places().ledger
     ours = None if later or is_served(path) else working.ourselves(chosen)
     with chosen.ledger(path, read_only=False) as ledger:
-        part = Part(studies.values(), ledger.courses.now())
-        for key in studies.values():
-            ledger.studies.release(key, datetime.now(UTC), subject=subject, label=label)
-        for name in studies:
-            click.echo(f"{name} goes on")
-        if not later:
-            sys.exit(working.see_through(chosen, ledger, path, part, ours))
+        since = ledger.courses.now()
+        released = [key for name, key in studies.items() if _released(ledger, name, key, subject, label)]
+        code = Exit.FINE
+        if released and not later:
+            code = working.see_through(chosen, ledger, path, Part(released, since), ours)
+    return Exit.ATTENTION if code is Exit.FINE and len(released) < len(studies) else code
+
+
+def _released(ledger: Ledger, name: str, key: int, subject: str | None, label: str | None) -> bool:
+    """Release one and say so; or say why it cannot be: it has moved, or something was found out, since we looked."""
+    from xnat_watchd.core.errors import Impossible
+
+    try:
+        ledger.wishes.retry(key, datetime.now(UTC), subject=subject, label=label)
+    except Impossible as error:
+        _stays(name, str(error), error.advice)
+        return False
+    click.echo(f"{name} goes on")
+    return True
+
+
+def _stays(name: str, why: str, what_to_do: str) -> None:
+    from xnat_watchd.core.errors import for_item
+
+    say(f"{name} stays as it is: {why}. {for_item(what_to_do, name)}", err=True)

@@ -65,6 +65,7 @@ def _delivery(story: dict[str, Any]) -> list[str]:
         "why": story["why"],
         "details": story["detail"],
         "what to do": story["advice"],
+        "clutter": ", ".join(f"{count} {kind}" for kind, count in story["clutter"].items()),
         "lies in": None if story["deleted"] else story["resting"],
         "deleted": local(story["deleted"]) if story["deleted"] else None,
     }
@@ -78,7 +79,7 @@ def _study(delivery: int, study: dict[str, Any]) -> list[str]:
         "session": study["label"],
         "XNAT's ID": study["session"],
         "study UID": study["study_uid"],
-        "images": study["instances"],
+        "images": _images(study),
         "series": ", ".join(map(_series, study["series"])),
         "places": "; ".join(map(_place, study["places"])),
         "why": None if is_done else study["why"],
@@ -86,7 +87,24 @@ def _study(delivery: int, study: dict[str, Any]) -> list[str]:
         "what to do": None if is_done else study["advice"],
     }
     standing = "" if is_done else f", {study['standing']}"
-    return ["", f"Study {name}: {study['progress']}{standing}", *_facts(facts)]
+    findings = [line for one in study["findings"] for line in _finding(one)]
+    return ["", f"Study {name}: {study['progress']}{standing}", *_facts(facts), *findings]
+
+
+def _images(study: dict[str, Any]) -> str:
+    """Say how many images it has, and how many of them stay in the ZIP."""
+    images, behind = study["images"], study["left_behind"]
+    return f"{images - behind} of {images}; {behind} left behind in the ZIP" if behind else str(images)
+
+
+def _finding(finding: dict[str, Any]) -> list[str]:
+    """Tell of one finding, of who has settled it, and of the members that it is about."""
+    facts = {
+        "found": finding["why"],
+        "settled": finding["settled"] and f"{local(finding['settled'])} by {finding['by']}: {finding['reason']}",
+        "about": ", ".join(finding["members"]),
+    }
+    return _facts(facts)
 
 
 LEAD = "  {:<13}"  #: before a fact, with its name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -176,6 +176,7 @@ def _counts(picture: Snapshot) -> list[str]:
     told = {
         "ZIPs": _counted(picture["deliveries"], ZIPS) + (f"; {settling} still arriving" if settling else ""),
         "studies": _counted(standings, STUDIES),
+        "left behind": _left_behind(picture.get("left_behind", ())),
         "left alone": f"{ignored} in the drop folder: no whole ZIP{'s' if ignored > 1 else ''}" if ignored else "",
     }
     names = [line for one in waited_for(picture)[:MOST] if one["name"]
@@ -188,6 +189,12 @@ def _counted(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
     """Give counts in the order of the words: what needs somebody first."""
     known = [f"{counts[name]} {word}" for name, word in words.items() if counts.get(name)]
     return ", ".join(known) or "none yet"
+
+
+def _left_behind(studies: Sequence[Mapping[str, Any]]) -> str:
+    images = sum(one["of"] - one["images"] for one in studies)
+    plural, of = "s" if images > 1 else "", f"stud{'ies' if len(studies) > 1 else 'y'}"
+    return f"{images} image{plural} of {len(studies)} {of}, as a person has accepted" if studies else ""
 
 
 def _tables(tables: list[dict[str, Any]]) -> list[str]:

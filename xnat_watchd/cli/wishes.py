@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -50,19 +51,38 @@ def skip(chosen: Chosen, items: tuple[Item, ...], why: str) -> None:
 
 
 @click.command(
-    epilog=_examples('accept 12.1 --why "the site stores no reports"'),
-    short_help="Accept what the server leaves out of studies.",
+    epilog=_examples('accept 12.1 --why "the scanner has deleted the third image"'),
+    short_help="Accept what is wrong with a study, and let it go on.",
 )
-@items_argument
+@click.argument("item", type=ITEM, metavar="ITEM")
 @why_option
 @click.pass_obj
-def accept(chosen: Chosen, items: tuple[Item, ...], why: str) -> None:
-    """Let held studies go on without the series that the server left out twice. Their ZIP is never deleted."""
+def accept(chosen: Chosen, item: Item, why: str) -> None:
+    """Let a held study go on without the images that are damaged, unexplained, of two contents or of no study.
+
+    Or with images in XNAT that nobody here knows of; or without the series that the server left out twice. It holds for
+    what was found until now, one study at a time. What is left behind is told by `show` for good, and the ZIP is never
+    deleted. Two people in one study are never sent.
+    """
+    by = login_name()
 
     def decide(ledger: Ledger, key: int, now: datetime) -> str:
-        return f"goes on without {ledger.wishes.accept(key, why, now)} series"
+        return f"accepted: {ledger.wishes.accept(key, why, by, now)}"
 
-    _decide(chosen, items, decide)
+    _decide(chosen, (item,), decide, most=1)
+
+
+def login_name() -> str:
+    """Return the name of the person who types: behind `sudo` theirs, not root's."""
+    import pwd
+
+    uid = os.getuid()
+    if uid == 0 and (behind := os.environ.get("SUDO_USER")):
+        return behind
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"number {uid}"
 
 
 @click.command(
@@ -103,13 +123,19 @@ def _but_settled(chosen: Chosen, items: tuple[Item, ...], why: str) -> tuple[Ite
     return tuple(others)
 
 
-def _decide(chosen: Chosen, items: tuple[Item, ...], decide: Decide) -> None:
-    """Decide about each study; say what becomes of it, or why it cannot be done. Exit code 1 if one could not."""
+def _decide(chosen: Chosen, items: tuple[Item, ...], decide: Decide, *, most: int | None = None) -> None:
+    """Decide about each study, of which there are at `most` so many; say what becomes of it, or why it cannot be done.
+
+    Exit code 1 if one could not.
+    """
     from xnat_watchd.core.errors import Impossible, for_item
 
     path, refused = chosen.places().ledger, False
     with chosen.ledger(path, read_only=False) as ledger:
-        for name, key in studies(ledger, items).items():
+        named = studies(ledger, items)
+        if most is not None and len(named) > most:
+            raise click.UsageError(f"one study at a time; name one of {', '.join(named)}")
+        for name, key in named.items():
             try:
                 say(f"{name} {decide(ledger, key, datetime.now(UTC))}")
             except Impossible as error:

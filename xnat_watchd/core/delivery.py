@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from xnat_watchd.core.findings import Finding, holding
+from xnat_watchd.core.findings import Finding, said
 from xnat_watchd.core.states import Kind, Progress
 
 CHANGED = "its ZIP was written to after it was opened, and is looked at anew"  #: why a study ends unsent
@@ -68,7 +68,7 @@ class Study:
     @property
     def trouble(self) -> str:
         """Why it must not be sent as it is, without names; empty where nothing holds it."""
-        return "; ".join(one.why for one in holding(self.findings))
+        return said(self.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ all. No retry, no second copy of the ZIP and no restart settles one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,6 +26,7 @@ class FindingKind(StrEnum):
 
 
 HOLDS = frozenset(FindingKind) - {FindingKind.ABSENT}  #: kinds that stop a study until a person has decided
+BEHIND = HOLDS - {FindingKind.TWO_PEOPLE, FindingKind.FOREIGN}  #: kinds about images that do not come to XNAT
 ACCEPTABLE = HOLDS - {FindingKind.TWO_PEOPLE}  #: kinds that a person may accept; the others end by `skip` alone
 
 
@@ -71,21 +71,3 @@ def advice(findings: Iterable[Finding]) -> str:
         "If a new export can be whole, drop it: it settles this one. "
         "To go on without these images: `xnat-watchd accept ITEM --why TEXT`."
     )
-
-
-_WORDS = {
-    "two patients": FindingKind.TWO_PEOPLE,
-    "different contents": FindingKind.TWO_CONTENTS,
-    "of no study": FindingKind.NO_STUDY,
-    "damaged": FindingKind.DAMAGED,
-}
-
-
-def told_in(trouble: str) -> tuple[Finding, ...]:
-    """Return the findings that the sentence of a reader without findings tells of."""
-    found = []
-    for part in filter(None, trouble.split("; ")):
-        kind = next((kind for words, kind in _WORDS.items() if words in part), FindingKind.UNEXPLAINED)
-        count = re.match(r"\d+", part)
-        found.append(Finding(kind=kind, count=int(count[0]) if count else 1, why=part))
-    return tuple(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 from xnat_watchd.adapters.ledger import Facts
@@ -17,6 +17,7 @@ from xnat_watchd.core.errors import (
     Undecided,
     WatchdError,
 )
+from xnat_watchd.core.findings import Finding, FindingKind, stop_at
 from xnat_watchd.core.judging import LeftOut, Mixed, Short, Verdict, Whole, judge
 from xnat_watchd.core.labels import check_parts, subject_label
 from xnat_watchd.steps.holding import held, wanted
@@ -87,7 +88,7 @@ def _at_our_place(item: Item, place: Place, tools: Tools) -> Facts | None:
 def _not_in_the_archive(item: Item, tools: Tools) -> tuple[list[Instance], Session | None]:
     """Give what must be sent: all, unless the archive holds this study and we know which of it."""
     instances = wanted(item, tools)
-    _same_bytes(instances, tools.ledger.contents.known(item))
+    _no_other_contents(item, instances, tools)
     sessions = tools.gateway.sessions(item.project, item.uids)
     if not sessions:
         return instances, None
@@ -100,15 +101,16 @@ def _not_in_the_archive(item: Item, tools: Tools) -> tuple[list[Instance], Sessi
     return missing, session
 
 
-def _same_bytes(instances: Collection[Instance], known: Mapping[str, Instance]) -> None:
-    others = sum(
-        (known[i.sop_uid].size, known[i.sop_uid].crc) != (i.size, i.crc) for i in instances if i.sop_uid in known
-    )
+def _no_other_contents(item: Item, instances: Collection[Instance], tools: Tools) -> None:
+    """Write a finding, and stop, where XNAT has other bytes under the UIDs of some of these instances."""
+    known = tools.ledger.contents.known(item)
+    others = tuple(i.sop_uid for i in instances if i.sop_uid in known and not i.is_same_as(known[i.sop_uid]))
     if others:
-        raise Undecided(
-            f"{others} of its images came before under the same UID with other contents",
-            advice="Find out which of the two is right; `xnat-watchd show ITEM` names the earlier delivery.",
-        )
+        tools.ledger.findings.add(item, Finding(
+            kind=FindingKind.TWO_CONTENTS, count=len(others), members=others,
+            why=f"{len(others)} of its images came before under the same UID with other contents",
+        ), tools.clock.now())  # fmt: skip
+        stop_at(tools.ledger.findings.open(item.key))
 
 
 def _the_one(sessions: Collection[Session]) -> Session:

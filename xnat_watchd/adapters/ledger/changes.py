@@ -8,7 +8,7 @@ from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.deliveries import tell_delivery
-from xnat_watchd.adapters.ledger.studies import _move
+from xnat_watchd.adapters.ledger.moves import move
 from xnat_watchd.core.delivery import CHANGED, Item
 from xnat_watchd.core.states import DeliveryState, Event, Progress, Standing
 
@@ -109,8 +109,8 @@ class Changes:
 
 
 def _end(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime) -> None:
-    _move(db, key, was, event, now, unwanted=CHANGED, attempts=0, recoveries=0, since=None, due=None, why=CHANGED,
-          advice=None)  # fmt: skip
+    move(db, key, was, event, now, unwanted=CHANGED, attempts=0, recoveries=0, since=None, due=None, why=CHANGED,
+         advice=None)  # fmt: skip
 
 
 def _judged(row: sqlite3.Row) -> Judged:

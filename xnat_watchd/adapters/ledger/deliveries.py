@@ -12,7 +12,7 @@ from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.findings import add_findings
 from xnat_watchd.core.delivery import Study, ZipContents
 from xnat_watchd.core.errors import WatchdError
-from xnat_watchd.core.findings import advice, said, told_in
+from xnat_watchd.core.findings import advice, said
 from xnat_watchd.core.states import DELIVERIES, DeliveryState, IllegalTransition, Progress, Standing
 
 
@@ -246,7 +246,7 @@ def _enter_all(db: sqlite3.Connection, delivery: int, project: str, contents: Zi
 
 
 def _enter(db: sqlite3.Connection, delivery: int, number: int, project: str, study: Study, now: datetime) -> None:
-    findings = study.findings or told_in(study.trouble)
+    findings = study.findings
     why = said(findings) or None
     standing = Standing.HELD if why else Standing.READY
     key = db.execute(

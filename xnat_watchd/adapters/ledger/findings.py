@@ -9,7 +9,7 @@ from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.core.delivery import Item
-from xnat_watchd.core.findings import Finding, FindingKind
+from xnat_watchd.core.findings import BEHIND, Finding, FindingKind
 
 FOUND = "finding"  #: an event in a study's story
 
@@ -22,7 +22,7 @@ class Findings:
 
     def open(self, key: int) -> tuple[Finding, ...]:
         """Return the findings about a study that nobody has settled, in the order in which they were made."""
-        return tuple(map(_finding, self._db.rows(_OPEN, key)))
+        return tuple(map(as_finding, self._db.rows(OPEN, key)))
 
     def add(self, item: Item, finding: Finding, now: datetime) -> None:
         """Write a finding that was made on the way.
@@ -38,12 +38,12 @@ class Findings:
                 )
 
 
-_OPEN = "SELECT * FROM findings WHERE study = ? AND settled IS NULL ORDER BY id"
+OPEN = "SELECT * FROM findings WHERE study = ? AND settled IS NULL ORDER BY id"
 
 
 def open_findings(db: sqlite3.Connection, key: int) -> tuple[Finding, ...]:
     """Return the same as `Findings.open`, inside a transaction of the caller."""
-    return tuple(map(_finding, db.execute(_OPEN, (key,)).fetchall()))
+    return tuple(map(as_finding, db.execute(OPEN, (key,)).fetchall()))
 
 
 def add_findings(db: sqlite3.Connection, key: int, findings: Iterable[Finding], now: datetime) -> int:
@@ -56,12 +56,32 @@ def add_findings(db: sqlite3.Connection, key: int, findings: Iterable[Finding], 
     return len(new)
 
 
+def settle_findings(db: sqlite3.Connection, key: int, by: str, reason: str, now: datetime) -> None:
+    """Settle what is open about a study: one that comes later holds it again."""
+    db.execute(
+        "UPDATE findings SET settled = ?, by = ?, reason = ? WHERE study = ? AND settled IS NULL",
+        (text(now), by, reason, key),
+    )
+
+
+def unsent(study: str) -> str:
+    """Return SQL that counts the images of a study that findings are about and that are none of its instances."""
+    return f"""coalesce((
+      SELECT sum(f.count - (SELECT count(*) FROM json_each(f.members) m JOIN instances i
+                            ON i.study = f.study AND i.sop_uid = m.value))
+      FROM findings f WHERE f.study = {study}.key AND f.kind IN ({KINDS_BEHIND})), 0)"""  # noqa: S608 - words of our own
+
+
+KINDS_BEHIND = ", ".join(f"'{kind}'" for kind in sorted(BEHIND))
+
+
 def _is_known(db: sqlite3.Connection, key: int, finding: Finding) -> bool:
     rows = db.execute("SELECT members FROM findings WHERE study = ? AND kind = ?", (key, finding.kind)).fetchall()
     return any(set(json.loads(row["members"])) == set(finding.members) for row in rows)
 
 
-def _finding(row: sqlite3.Row) -> Finding:
+def as_finding(row: sqlite3.Row) -> Finding:
+    """Return a row as what it says."""
     return Finding(
         kind=FindingKind(row["kind"]), count=row["count"], why=row["why"], members=tuple(json.loads(row["members"]))
     )

@@ -87,6 +87,8 @@ WITH resting AS (
 )
 SELECT d.id, d.project, d.resting, d.sha256, d.size, d.ended, json_group_array(s.key) AS studies,
        min(s.standing = 'done')
+       -- whatever was found out about it, some of it may lie here alone: also where a person has accepted that
+       AND NOT max(EXISTS (SELECT 1 FROM findings f WHERE f.study = s.key))
        AND NOT max(EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
                            AND o.standing = 'held'))
        AND NOT max(EXISTS (SELECT 1 FROM series x JOIN studies o ON o.key = x.study JOIN series y ON y.uid = x.uid

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.adapters.ledger.findings import open_findings
+from xnat_watchd.adapters.ledger.healing import REPLACED, settle_healed
+from xnat_watchd.adapters.ledger.moves import let_go_on, move, set_columns, stand
 from xnat_watchd.adapters.ledger.order import GOES_FIRST
 from xnat_watchd.core.delivery import CHANGED, Item, Person, Place, Stray
 from xnat_watchd.core.errors import InDoubt, Undecided, WatchdError
@@ -19,8 +21,8 @@ from xnat_watchd.core.states import LINE, Event, Kind, Progress, Standing, after
 
 CREATES = "creates subject"  #: an event in a study's story
 STILL_THE_SAME = timedelta(hours=1)  #: so long nothing more is told of a study for which XNAT is not ready
+NOTHING_TO_SEND = "nothing of it is sent, as a person has accepted"
 UNWANTED = "a person wanted it no more"
-REPLACED = "replaced by delivery "  #: and its number: why nobody wants a study that a new export has healed
 FATAL_RECOVERIES = 3  #: found busy at start-up so often, a study may be what kills us
 
 
@@ -58,10 +60,10 @@ class Studies:
                 times = row["recoveries"] + 1
                 if times >= FATAL_RECOVERIES:
                     why = f"the service died {times} times while it worked on this study"
-                    _move(db, row["key"], Standing.BUSY, Event.HELD, now, recoveries=times, in_doubt=1, why=why,
-                          advice="Report it with the journal; `xnat-watchd retry ITEM` tries once more.")  # fmt: skip
+                    move(db, row["key"], Standing.BUSY, Event.HELD, now, recoveries=times, in_doubt=1, why=why,
+                         advice="Report it with the journal; `xnat-watchd retry ITEM` tries once more.")  # fmt: skip
                 else:
-                    _move(db, row["key"], Standing.BUSY, Event.RECOVERED, now, recoveries=times, in_doubt=1)
+                    move(db, row["key"], Standing.BUSY, Event.RECOVERED, now, recoveries=times, in_doubt=1)
             return [f"{row['delivery']}.{row['number']}" for row in rows]
 
     def take(self, now: datetime, closed: Collection[str] = (), only: Collection[int] | None = None) -> Item | None:
@@ -82,8 +84,8 @@ class Studies:
                 return None
             attempts = row["attempts"] + 1
             since = _since(row, now)
-            move = _move if since is None else _stand
-            move(db, row["key"], Standing(row["standing"]), Event.TAKEN, now, attempts=attempts, due=None)
+            put = move if since is None else stand
+            put(db, row["key"], Standing(row["standing"]), Event.TAKEN, now, attempts=attempts, due=None)
             return _item(db, row, attempts, since)
 
     def look_at(self, key: int) -> Item:
@@ -103,10 +105,12 @@ class Studies:
         with self._db.change() as db:
             if facts.left_out:
                 _leave_out(db, item.key, facts.left_out)
-            _move(db, item.key, Standing.BUSY, event, now, detail=facts.note or None, progress=reached, attempts=0,
-                  recoveries=0, in_doubt=0, since=None, due=None, advice=None,
-                  why=_waits_for(until) if event is Event.PARKED else None,
-                  **_columns(facts))  # fmt: skip
+            move(db, item.key, Standing.BUSY, event, now, detail=facts.note or None, progress=reached, attempts=0,
+                 recoveries=0, in_doubt=0, since=None, due=None, advice=None,
+                 why=_waits_for(until) if event is Event.PARKED else None,
+                 **_columns(facts))  # fmt: skip
+            if reached is Progress.ARCHIVED:
+                settle_healed(db, item.key, now)
         return reached
 
     def skip(self, item: Item, now: datetime, note: str) -> bool:
@@ -117,17 +121,17 @@ class Studies:
         with self._db.change() as db:
             row = db.execute("SELECT generation FROM studies WHERE key = ?", (item.key,)).fetchone()
             if row["generation"] != item.generation:
-                _move(db, item.key, Standing.BUSY, Event.RETURNED, now, attempts=0)
+                move(db, item.key, Standing.BUSY, Event.RETURNED, now, attempts=0)
                 return False
             db.execute("DELETE FROM places WHERE study = ? AND ended IS NULL AND spoke IS NULL", (item.key,))
-            _move(db, item.key, Standing.BUSY, Event.SKIPPED, now, in_doubt=0, since=None, due=None,
-                  why=_unwanted(note), detail=note, advice=None)  # fmt: skip
+            move(db, item.key, Standing.BUSY, Event.SKIPPED, now, in_doubt=0, since=None, due=None,
+                 why=_unwanted(note), detail=note, advice=None)  # fmt: skip
             return True
 
     def park(self, item: Item, now: datetime, until: Progress) -> None:
         """Put a study back that was taken although it has come as far as `until` asks for."""
         with self._db.change() as db:
-            _move(db, item.key, Standing.BUSY, Event.PARKED, now, attempts=item.attempts - 1, why=_waits_for(until))
+            move(db, item.key, Standing.BUSY, Event.PARKED, now, attempts=item.attempts - 1, why=_waits_for(until))
 
     def postpone(self, item: Item, due: datetime, now: datetime, error: WatchdError, *, charged: bool) -> None:
         """Wait until `due`. What is not charged leaves the attempts as they were before it was taken.
@@ -135,21 +139,21 @@ class Studies:
         Then it is no event either while the reason is the one that was told last, within the hour.
         """
         with self._db.change() as db:
-            move = _stand if not charged and _was_told(db, item, error, now) else _move
-            move(db, item.key, Standing.BUSY, Event.POSTPONED, now, due=text(due), **_reason(error),
-                 attempts=item.attempts - (not charged), in_doubt=int(item.in_doubt or isinstance(error, InDoubt)),
-                 since=None if charged else text(item.since or now))  # fmt: skip
+            put = stand if not charged and _was_told(db, item, error, now) else move
+            put(db, item.key, Standing.BUSY, Event.POSTPONED, now, due=text(due), **_reason(error),
+                attempts=item.attempts - (not charged), in_doubt=int(item.in_doubt or isinstance(error, InDoubt)),
+                since=None if charged else text(item.since or now))  # fmt: skip
 
     def give_back(self, item: Item, now: datetime, error: WatchdError, *, in_doubt: bool) -> None:
         """Make it ready again, uncharged: the trouble was the server's."""
         with self._db.change() as db:
-            _move(db, item.key, Standing.BUSY, Event.RETURNED, now, attempts=item.attempts - 1,
-                  in_doubt=int(item.in_doubt or in_doubt), **_reason(error))  # fmt: skip
+            move(db, item.key, Standing.BUSY, Event.RETURNED, now, attempts=item.attempts - 1,
+                 in_doubt=int(item.in_doubt or in_doubt), **_reason(error))  # fmt: skip
 
     def hold(self, item: Item, now: datetime, error: WatchdError) -> None:
         """Stop until a person has decided; keep the progress."""
         with self._db.change() as db:
-            _move(db, item.key, Standing.BUSY, Event.HELD, now, in_doubt=1, due=None, **_reason(error))
+            move(db, item.key, Standing.BUSY, Event.HELD, now, in_doubt=1, due=None, **_reason(error))
 
     def release(self, key: int, now: datetime, *, subject: str | None = None, label: str | None = None) -> None:
         """Try again because a person says so: from where it stopped, asking first, perhaps under other labels."""
@@ -168,7 +172,7 @@ class Studies:
                 (Standing.WAITING,),
             ).fetchall():
                 if LINE.index(Progress(row["progress"])) < LINE.index(goes_on[row["project"]]):
-                    _move(db, row["key"], Standing.WAITING, Event.RAISED, now, why=None)
+                    move(db, row["key"], Standing.WAITING, Event.RAISED, now, why=None)
 
     def projects(self) -> list[str]:
         """Give every project that a study was ever for."""
@@ -207,7 +211,7 @@ class Studies:
     def note(self, item: Item, facts: Facts, now: datetime) -> None:
         """Keep what was found out in the middle of a step, before the next request is made."""
         with self._db.change() as db:
-            _set(db, item.key, now, _columns(facts))
+            set_columns(db, item.key, now, _columns(facts))
             if facts.creates_subject:
                 db.execute(
                     "INSERT INTO events (at, delivery, study, event, detail) VALUES (?,?,?,?,?)",
@@ -305,50 +309,6 @@ def _was_told(db: sqlite3.Connection, item: Item, error: WatchdError, now: datet
     return told is not None and abs(now - told) < STILL_THE_SAME
 
 
-def _move(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime, **columns: object) -> None:
-    """Change a study's standing, with its event."""
-    row = _stand(db, key, was, event, now, **columns)
-    db.execute(
-        "INSERT INTO events (at, delivery, study, event, progress, standing, why, detail) VALUES (?,?,?,?,?,?,?,?)",
-        (
-            text(now),
-            row["delivery"],
-            key,
-            event,
-            row["progress"],
-            after(was, event),
-            columns.get("why"),
-            columns.get("detail"),
-        ),
-    )
-
-
-def _stand(
-    db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime, **columns: object
-) -> sqlite3.Row:
-    """Change a study's standing, the only place in the program that does.
-
-    Without an event of its own this is for looks alone which find XNAT still at work, as the last event says: there
-    are a hundred an hour.
-    """
-    row = _set(db, key, now, {"standing": after(was, event), **columns}, was)
-    if row is None:
-        raise LookupError(f"study {key} is no longer {was}")
-    return row
-
-
-def _set(
-    db: sqlite3.Connection, key: int, now: datetime, columns: Mapping[str, object], was: Standing | None = None
-) -> sqlite3.Row | None:
-    sets = "".join(f", {name} = ?" for name in columns)
-    guard = "" if was is None else " AND standing = ?"
-    row: sqlite3.Row | None = db.execute(
-        f"UPDATE studies SET changed = ?{sets} WHERE key = ?{guard} RETURNING delivery, progress",  # noqa: S608 - names of our own
-        (text(now), *columns.values(), key, *([] if was is None else [was])),
-    ).fetchone()
-    return row
-
-
 def _columns(facts: Facts) -> dict[str, object]:
     named: dict[str, object] = {
         "server_uid": facts.server_uid, "subject": facts.subject, "label": facts.label, "session": facts.session,
@@ -367,15 +327,8 @@ def _waits_for(until: Progress) -> str:
 
 def _unwanted(reason: str) -> str:
     """Return why a study was skipped, without what a person wrote: that may hold a name."""
-    if reason == CHANGED:
-        return reason
-    return reason if reason.startswith(REPLACED) and reason.removeprefix(REPLACED).isdecimal() else UNWANTED
-
-
-def let_go_on(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, **chosen: object) -> None:
-    """Let a study go on from where it stopped, asking first, perhaps under other labels."""
-    _move(db, row["key"], Standing(row["standing"]), Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1,
-          since=None, due=None, why=None, detail=None, advice=None, **chosen)  # fmt: skip
+    is_replaced = reason.startswith(REPLACED) and reason.removeprefix(REPLACED).isdecimal()
+    return reason if is_replaced or reason in (CHANGED, NOTHING_TO_SEND) else UNWANTED
 
 
 def _leave_out(db: sqlite3.Connection, key: int, series: Collection[str]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database
+from xnat_watchd.adapters.ledger.findings import KINDS_BEHIND, OPEN, as_finding, unsent
 from xnat_watchd.adapters.ledger.order import GOES_FIRST
 from xnat_watchd.core.errors import for_item
+from xnat_watchd.core.findings import BEHIND, advice, holding, said
 
 Rows = list[dict[str, Any]]
 
@@ -14,6 +17,26 @@ _INSTANCES = """
 coalesce((SELECT sum(files) FROM series x WHERE x.study = s.key),
          (SELECT count(*) FROM instances i WHERE i.study = s.key)) AS instances
 """
+
+IMAGES = f"({unsent('s')} + {_INSTANCES.replace(' AS instances', '')})"
+"""How many images a study has with those that nobody could read."""
+
+_FATES = f"""
+WITH latest AS (SELECT id, state FROM deliveries WHERE kind = 'zip' ORDER BY id DESC LIMIT ?)
+SELECT CAST(d.id AS TEXT) AS item, d.state,
+  (SELECT count(*) FROM studies s JOIN instances i ON i.study = s.key AND NOT i.left_behind
+   WHERE s.delivery = d.id AND s.progress IN ('archived', 'complete')) AS sent,
+  (SELECT count(*) FROM studies s JOIN instances i ON i.study = s.key AND NOT i.left_behind
+   WHERE s.delivery = d.id AND s.progress NOT IN ('archived', 'complete') AND s.standing <> 'skipped') AS under_way,
+  (SELECT coalesce(sum(f.count), 0) FROM findings f JOIN studies s ON s.key = f.study
+   WHERE s.delivery = d.id AND f.settled IS NULL AND s.standing <> 'skipped' AND f.kind <> 'listed and absent')
+   AS undecided,
+  (SELECT coalesce(sum(f.count), 0) FROM findings f JOIN studies s ON s.key = f.study
+   WHERE s.delivery = d.id AND f.settled IS NOT NULL AND f.by NOT LIKE 'delivery %' AND f.kind IN ({KINDS_BEHIND}))
+   AS left_behind,
+  (SELECT json_group_object(c.kind, c.count) FROM clutter c WHERE c.delivery = d.id) AS clutter
+FROM latest d ORDER BY d.id DESC
+"""  # noqa: S608 - words of our own
 
 
 class Views:
@@ -54,16 +77,48 @@ class Views:
         """
         rows = self._give(
             """
-            SELECT delivery || '.' || number AS item, project, why, advice, changed AS at FROM studies
+            SELECT delivery || '.' || number AS item, project, why, advice, changed AS at, key FROM studies
             WHERE standing NOT IN ('done', 'skipped') AND standing = 'held'
             UNION ALL
-            SELECT CAST(id AS TEXT), project, why, advice || ' Then `xnat-watchd skip ITEM --why TEXT`.', ended
+            SELECT delivery || '.' || number, project, why, advice, changed, key FROM studies
+            WHERE key IN (SELECT study FROM findings WHERE settled IS NULL AND kind <> 'listed and absent')
+            AND unwanted IS NULL AND standing <> 'held'
+            UNION ALL
+            SELECT CAST(id AS TEXT), project, why, advice || ' Then `xnat-watchd skip ITEM --why TEXT`.', ended,
+                   NULL
             FROM deliveries d WHERE state = 'rejected' AND settled IS NULL AND NOT EXISTS (
               SELECT 1 FROM deliveries n WHERE n.project = d.project AND n.sha256 = d.sha256 AND n.id > d.id)
             ORDER BY at DESC
             """
         )
-        return [{**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows]
+        return [self._with_findings(row) for row in rows]
+
+    def _with_findings(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Give a row of what needs attention in the words of the open findings, where there are any."""
+        key = row.pop("key")
+        found = holding(map(as_finding, self._db.rows(OPEN, key))) if key is not None else ()
+        why, what_to_do = (said(found), advice(found)) if found else (row["why"], row["advice"] or "")
+        return {**row, "why": why, "advice": for_item(what_to_do, row["item"])}
+
+    def left_behind(self) -> Rows:
+        """Give the studies of which a person has decided that some images do not come to XNAT: how many of how many."""
+        return self._give(
+            f"""
+            SELECT s.delivery || '.' || s.number AS item, s.project, {IMAGES} - behind AS images, {IMAGES} AS of, f.why
+            FROM (SELECT f.study, sum(f.count) AS behind, group_concat(f.why, '; ') AS why FROM findings f
+                  WHERE f.settled IS NOT NULL AND f.by NOT LIKE 'delivery %' AND f.kind IN ({KINDS_BEHIND})
+                  GROUP BY f.study) f JOIN studies s ON s.key = f.study ORDER BY s.key
+            """  # noqa: S608 - words of our own
+        )
+
+    def fates(self, most: int) -> Rows:
+        """Give what became of the members of the latest ZIPs, oldest of them first, in numbers without names.
+
+        `sent`: images that XNAT's archive holds; `under_way`: those that are to come there; `undecided`: those that a
+        person must decide about; `left_behind`: those that stay in the ZIP; `clutter`: what is no image, by kind.
+        """
+        rows = self._give(_FATES, most)
+        return [{**row, "clutter": json.loads(row["clutter"])} for row in reversed(rows)]
 
     def under_way(self) -> Rows:
         """Give the studies that are not done and not held, furthest first; one may wait for another's ZIP."""
@@ -95,11 +150,16 @@ class Views:
         if not found:
             return None
         studies = self._give(
-            f"SELECT s.*, {_INSTANCES} FROM studies s WHERE delivery = ? ORDER BY number",  # noqa: S608 - words of our own
+            f"SELECT s.*, {_INSTANCES}, {IMAGES} AS images FROM studies s WHERE delivery = ? ORDER BY number",  # noqa: S608 - words of our own
             number,
         )
         for study in studies:
+            study["findings"] = self._findings(study["key"])
             study["advice"] = for_item(study["advice"] or "", f"{number}.{study['number']}")
+            study["left_behind"] = sum(
+                one["count"] for one in study["findings"]
+                if one["settled"] and one["kind"] in BEHIND and not one["by"].startswith("delivery ")
+            )  # fmt: skip
             study["series"] = self._give(
                 "SELECT x.number, x.modality, x.left_out, x.accepted, coalesce(x.files, count(i.sop_uid)) AS instances"
                 " FROM series x LEFT JOIN instances i ON i.study = x.study AND i.series = x.uid WHERE x.study = ?"
@@ -112,7 +172,15 @@ class Views:
             " LEFT JOIN studies s ON s.key = e.study WHERE e.delivery = ? ORDER BY e.id",
             number,
         )
-        return {**found[0], "studies": studies, "events": events}
+        clutter = {r["kind"]: r["count"] for r in self._db.rows("SELECT * FROM clutter WHERE delivery = ?", number)}
+        return {**found[0], "clutter": clutter, "studies": studies, "events": events}
+
+    def _findings(self, key: int) -> Rows:
+        rows = self._give(
+            "SELECT kind, count, why, members, found, settled, by, reason FROM findings WHERE study = ? ORDER BY id",
+            key,
+        )
+        return [{**row, "members": json.loads(row["members"])} for row in rows]
 
     def held(self) -> dict[str, int]:
         """Give the held studies: name -> key."""

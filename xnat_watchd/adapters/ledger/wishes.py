@@ -9,12 +9,16 @@ from datetime import datetime
 from xnat_watchd.adapters.ledger.again import begin_anew
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.deliveries import move_delivery, tell_delivery
-from xnat_watchd.adapters.ledger.studies import _leave_out, _move
+from xnat_watchd.adapters.ledger.findings import open_findings, settle_findings
+from xnat_watchd.adapters.ledger.moves import let_go_on, move
+from xnat_watchd.adapters.ledger.studies import NOTHING_TO_SEND, _leave_out
 from xnat_watchd.core.errors import Impossible
+from xnat_watchd.core.findings import ACCEPTABLE, Finding, FindingKind, advice, holding, said
 from xnat_watchd.core.states import ENDED, DeliveryState, Event, Kind, Standing
 
 ON_ITS_WAY = "it is on its way already"
 AT_WORK = "it is being worked on just now"
+DROP_IT = "Drop its ZIP again; then decide about that one."
 IN_A_MOMENT = "Type it again in a moment."
 
 
@@ -35,8 +39,8 @@ class Wishes:
                 raise Impossible(f"it is {standing} already")
             if standing is Standing.BUSY:
                 raise Impossible(AT_WORK, advice=IN_A_MOMENT)
-            _move(db, key, standing, Event.UNWANTED, now, unwanted=why, attempts=0, recoveries=0, since=None, due=None,
-                  why="a person wants it no more", detail=why, advice=None)  # fmt: skip
+            move(db, key, standing, Event.UNWANTED, now, unwanted=why, attempts=0, recoveries=0, since=None, due=None,
+                 why="a person wants it no more", detail=why, advice=None)  # fmt: skip
 
     def settle(self, delivery: int, why: str, now: datetime) -> None:
         """Note that nothing more is to come of a delivery that was put aside: its ZIP stays where it lies."""
@@ -47,20 +51,29 @@ class Wishes:
             db.execute("UPDATE deliveries SET settled = ? WHERE id = ?", (text(now), delivery))
             tell_delivery(db, delivery, "settled", now, why="a person has settled it", detail=why)
 
-    def accept(self, key: int, why: str, now: datetime) -> int:
-        """Accept that XNAT leaves out the series that it left out twice; the study goes on. Gives their number."""
+    def retry(self, key: int, now: datetime, *, subject: str | None = None, label: str | None = None) -> None:
+        """Let a held study go on from where it stopped, perhaps under other labels. No finding is settled by it."""
+        chosen: dict[str, object] = {"label": label} if label else {}
+        if subject:
+            chosen |= {"subject": subject, "subject_key": subject.casefold()}
         with self._db.change() as db:
-            if _standing(_row(db, key)) is not Standing.HELD:
-                raise Impossible("it is not held")
-            series = _missing_twice(db, key)
-            if not series:
-                raise Impossible("XNAT has not left out the same series of it twice", advice="`xnat-watchd show ITEM`")
-            db.executemany("UPDATE series SET accepted = 1 WHERE study = ? AND uid = ?", [(key, s) for s in series])
-            _leave_out(db, key, series)
-            _move(db, key, Standing.HELD, Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1, since=None,
-                  due=None, why=f"a person accepts that XNAT leaves out {len(series)} series", detail=why,
-                  advice=None)  # fmt: skip
-            return len(series)
+            row = _row(db, key)
+            _must_be_held(row)
+            if found := holding(open_findings(db, key)):
+                raise Impossible(said(found), advice=advice(found))
+            let_go_on(db, row, now, **chosen)
+
+    def accept(self, key: int, why: str, by: str, now: datetime) -> str:
+        """Accept what was found out about a held study, or that XNAT leaves out series; return what was accepted.
+
+        `by`: the login name of the person. What is found out later, or left out later, holds the study again.
+        """
+        with self._db.change() as db:
+            row = _row(db, key)
+            _must_be_held(row)
+            if found := holding(open_findings(db, key)):
+                return _accept_findings(db, row, found, why, by, now)
+            return _accept_left_out(db, key, why, now)
 
     def resend(self, key: int, why: str, now: datetime) -> None:
         """Have a study begin anew, in a new generation: XNAT is asked, and what it lacks is sent."""
@@ -71,6 +84,9 @@ class Wishes:
                 raise Impossible(AT_WORK, advice=IN_A_MOMENT)
             if row["unwanted"] is None and (standing is Standing.READY or row["due"] is not None):
                 raise Impossible(ON_ITS_WAY)
+            if found := holding(open_findings(db, key)):
+                ended = standing in ENDED or row["unwanted"] is not None
+                raise Impossible(said(found), advice=DROP_IT if ended else advice(found))
             _take_again(db, row, now)
             begin_anew(db, row, now, why)
 
@@ -86,6 +102,51 @@ def _row(db: sqlite3.Connection, key: int) -> sqlite3.Row:
 
 def _standing(row: sqlite3.Row) -> Standing:
     return Standing(row["standing"])
+
+
+def _must_be_held(row: sqlite3.Row) -> None:
+    if _standing(row) is not Standing.HELD:
+        raise Impossible("it is not held")
+
+
+def _accept_findings(
+    db: sqlite3.Connection, row: sqlite3.Row, found: tuple[Finding, ...], why: str, by: str, now: datetime
+) -> str:
+    if any(one.kind not in ACCEPTABLE for one in found):
+        raise Impossible(said(found), advice=advice(found))
+    settle_findings(db, row["key"], by, why, now)
+    db.executemany(
+        "UPDATE instances SET left_behind = 1 WHERE study = ? AND sop_uid = ?",
+        [(row["key"], uid) for one in found if one.kind is FindingKind.TWO_CONTENTS for uid in one.members],
+    )
+    db.execute("UPDATE deliveries SET as_it_is = 0 WHERE id = ?", (row["delivery"],))  # it holds what is not sent
+    if row["kind"] == Kind.ZIP and not _is_anything_left(db, row["key"]):
+        move(db, row["key"], Standing.HELD, Event.UNWANTED, now, unwanted=NOTHING_TO_SEND, attempts=0, recoveries=0,
+             since=None, due=None, why=NOTHING_TO_SEND, detail=why, advice=None)  # fmt: skip
+        return f"{said(found)}: nothing of it is sent"
+    move(db, row["key"], Standing.HELD, Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1, since=None,
+         due=None, why=f"accepted: {said(found)}", detail=why, advice=None)  # fmt: skip
+    return said(found)
+
+
+def _is_anything_left(db: sqlite3.Connection, key: int) -> bool:
+    sql = "SELECT 1 FROM instances WHERE study = ? AND NOT left_behind LIMIT 1"
+    return db.execute(sql, (key,)).fetchone() is not None
+
+
+def _accept_left_out(db: sqlite3.Connection, key: int, why: str, now: datetime) -> str:
+    series = _missing_twice(db, key)
+    if not series:
+        raise Impossible(
+            "nothing was found out about its content, and XNAT has not left out the same series of it twice",
+            advice="`xnat-watchd show ITEM`",
+        )
+    db.executemany("UPDATE series SET accepted = 1 WHERE study = ? AND uid = ?", [(key, s) for s in series])
+    _leave_out(db, key, series)
+    accepted = f"XNAT leaves out {len(series)} series"
+    move(db, key, Standing.HELD, Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1, since=None, due=None,
+         why=f"accepted: {accepted}", detail=why, advice=None)  # fmt: skip
+    return accepted
 
 
 def _missing_twice(db: sqlite3.Connection, key: int) -> frozenset[str]:

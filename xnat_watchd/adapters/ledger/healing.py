@@ -1,0 +1,41 @@
+"""A study that lies aside for a finding, and the later ZIP that makes it good: then nobody needs to decide any more."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+from xnat_watchd.adapters.ledger.findings import settle_findings, unsent
+from xnat_watchd.adapters.ledger.moves import move
+from xnat_watchd.core.states import Event, Standing
+
+REPLACED = "replaced by delivery "  #: and its number: why nobody wants a study that a later ZIP has healed
+
+
+def settle_healed(db: sqlite3.Connection, key: int, now: datetime) -> None:
+    """End what this study heals, now that XNAT's archive holds it: its findings are settled, and nobody wants it.
+
+    It heals what an earlier ZIP of the same study holds, of which nothing was sent, if nothing was found out about it,
+    XNAT leaves out nothing of it, it has every whole image of the other one, and as many images as the other one had
+    with those that were damaged or could not be read.
+    """
+    for row in db.execute(_HEALED, {"key": key}).fetchall():
+        why = f"{REPLACED}{row['by']}"
+        settle_findings(db, row["key"], f"delivery {row['by']}", why, now)
+        move(db, row["key"], Standing.HELD, Event.UNWANTED, now, unwanted=why, attempts=0, recoveries=0, since=None,
+             due=None, why=why, detail=None, advice=None)  # fmt: skip
+
+
+_HEALED = f"""
+SELECT o.key, n.delivery AS by FROM studies n JOIN studies o ON o.project = n.project AND o.study_uid = n.study_uid
+WHERE n.key = :key AND o.delivery < n.delivery AND o.study_uid <> ''
+  AND o.standing = 'held' AND o.progress = 'received' AND o.unwanted IS NULL
+  AND EXISTS (SELECT 1 FROM findings f WHERE f.study = o.key AND f.settled IS NULL AND f.kind <> 'listed and absent')
+  AND NOT EXISTS (SELECT 1 FROM places p WHERE p.study = o.key AND p.spoke IS NOT NULL)
+  AND NOT EXISTS (SELECT 1 FROM findings f WHERE f.study = n.key)
+  AND NOT EXISTS (SELECT 1 FROM series x WHERE x.study = n.key AND x.left_out)
+  AND NOT EXISTS (SELECT 1 FROM instances i WHERE i.study = o.key
+                  AND NOT EXISTS (SELECT 1 FROM instances j WHERE j.study = n.key AND j.sop_uid = i.sop_uid))
+  AND (SELECT count(*) FROM instances j WHERE j.study = n.key)
+      >= (SELECT count(*) FROM instances i WHERE i.study = o.key) + {unsent("o")}
+"""  # noqa: S608 - words of our own

@@ -1,0 +1,61 @@
+"""How a study moves in the ledger: its standing is changed here and nowhere else, each time with its event."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime
+
+from xnat_watchd.adapters.ledger.database import text
+from xnat_watchd.core.states import Event, Standing, after
+
+
+def move(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime, **columns: object) -> None:
+    """Change a study's standing, with its event."""
+    row = stand(db, key, was, event, now, **columns)
+    db.execute(
+        "INSERT INTO events (at, delivery, study, event, progress, standing, why, detail) VALUES (?,?,?,?,?,?,?,?)",
+        (
+            text(now),
+            row["delivery"],
+            key,
+            event,
+            row["progress"],
+            after(was, event),
+            columns.get("why"),
+            columns.get("detail"),
+        ),
+    )
+
+
+def stand(
+    db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime, **columns: object
+) -> sqlite3.Row:
+    """Change a study's standing, the only place in the program that does.
+
+    Without an event of its own this is for looks alone which find XNAT still at work, as the last event says: there
+    are a hundred an hour.
+    """
+    row = set_columns(db, key, now, {"standing": after(was, event), **columns}, was)
+    if row is None:
+        raise LookupError(f"study {key} is no longer {was}")
+    return row
+
+
+def set_columns(
+    db: sqlite3.Connection, key: int, now: datetime, columns: Mapping[str, object], was: Standing | None = None
+) -> sqlite3.Row | None:
+    """Change columns of a study, where it stands as it `was`; return None where it does not."""
+    sets = "".join(f", {name} = ?" for name in columns)
+    guard = "" if was is None else " AND standing = ?"
+    row: sqlite3.Row | None = db.execute(
+        f"UPDATE studies SET changed = ?{sets} WHERE key = ?{guard} RETURNING delivery, progress",  # noqa: S608 - names of our own
+        (text(now), *columns.values(), key, *([] if was is None else [was])),
+    ).fetchone()
+    return row
+
+
+def let_go_on(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, **chosen: object) -> None:
+    """Let a study go on from where it stopped, asking first, perhaps under other labels."""
+    move(db, row["key"], Standing(row["standing"]), Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1,
+         since=None, due=None, why=None, detail=None, advice=None, **chosen)  # fmt: skip
