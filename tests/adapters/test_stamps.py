@@ -89,7 +89,7 @@ def test_whether_a_write_would_be_told_follows_from_file_system_owner_and_rights
     file: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
-    ours: bool,
+    ours: bool,  # noqa: FBT001 - cases
     mode: int,
     told: bool,  # noqa: FBT001 - cases
 ) -> None:
