@@ -1,0 +1,27 @@
+"""`python -m tests.stateful`: let thousands of things happen to the service, and ask XNAT and the disk after each."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from tests.stateful.machine import run
+
+
+@click.command()
+@click.option("--steps", default=20_000, show_default=True, help="About how many things happen, in each dialect.")
+@click.option("--seed", default=1, show_default=True, help="The same seed lets the same things happen.")
+@click.option("--dialect", "dialects", type=click.Choice(["1.8", "1.6"]), multiple=True, default=("1.8", "1.6"),
+              show_default=True, help="Which XNAT; may be repeated.")  # fmt: skip
+def main(*, steps: int, seed: int, dialects: tuple[str, ...]) -> None:
+    """Say how many things were done. What breaks a promise is told as the shortest sequence that does."""
+    for dialect in dialects:
+        began = time.monotonic()
+        told = run(dialect, steps, seed)
+        done = ", ".join(f"{count} {name}" for name, count in told.most_common())
+        click.echo(f"XNAT {dialect}, seed {seed}: {told.total()} steps in {time.monotonic() - began:.0f} s: {done}")
+
+
+if __name__ == "__main__":
+    main()

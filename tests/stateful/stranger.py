@@ -1,0 +1,149 @@
+"""Another client of the same account: what he imports, archives and deletes, straight in the practice XNAT's store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from shutil import rmtree
+
+from tests.others import restored_without
+from tests.sandbox.kit import Visitor
+from tests.stateful.parcels import STRANGER, Image, digest, zipped
+from xnat_watchd.sandbox import Sandbox
+from xnat_watchd.sandbox.building import build
+from xnat_watchd.sandbox.placing import add_file
+from xnat_watchd.sandbox.store import Arrived, Row
+
+EXCHANGED = ("received", "session", "tag", "name", "subject", "scan_date", "scan_time")
+COLLISIONS = ("exchanged", "his alone", "mixed")
+
+
+class Stranger:
+    """He knows what he sent, and sees to his own images alone."""
+
+    def __init__(self, xnat: Sandbox) -> None:
+        self._xnat, self._numbers = xnat, count(1)
+        self.images: dict[str, Image] = {}  #: digest -> what he sent and has not taken away himself
+        self.rows: list[str] = []  #: addresses of what he put into the prearchive
+
+    def send(self, project: str, size: int) -> str:
+        """Import a study of a patient of his own; give its address."""
+        number = next(self._numbers)
+        sent = [Image(f"ZQ-{STRANGER + number}", 500 + number, n) for n in range(1, size + 1)]
+        self.images.update({digest(image.data): image for image in sent})
+        address = f"/prearchive/projects/{project}/20240131_1011{number:05}/scan_{number}"
+        content = zipped([(f"{image.number}.dcm", image.data) for image in sent])
+        with self._visitor() as visitor:
+            visitor.sent(content, dest=address, session=f"scan_{number}")
+            if not visitor.is_old:
+                visitor.ask("POST", f"/data{address}", params={"action": "build"})
+        self.rows.append(address)
+        return address
+
+    def archive(self, which: int) -> None:
+        """Archive what lies at an address of his, if it is all his own and of one patient."""
+        if not self.rows:
+            return
+        address = self.rows[which % len(self.rows)]
+        row = self._row(address)
+        if row is None or row.session is None:
+            return
+        held = {digest(file.path.read_bytes()) for file in row.files}
+        people = {self.images[one].person for one in held if one in self.images}
+        if not held <= self.images.keys() or len(people) != 1:
+            return  # he looks before he archives
+        self.rows.remove(address)
+        with self._visitor() as visitor:
+            visitor.archived(address, subject=f"Stranger_{people.pop()}", session=f"S_{row.folder}")
+
+    def collide(self, how: str, key: tuple[str, str, str]) -> None:
+        """Have been importing in the same millisecond as the one whose place this is (F61, F96)."""
+        ours = self._xnat._site.store.rows.get(key)
+        if ours is None:
+            return
+        his = self._row(self.send("P2" if key[0] == "P1" else "P1", len(ours.files)))
+        assert his is not None
+        with self._xnat._site.lock:
+            if how == "mixed":
+                self._mix(ours, his)
+            else:
+                self._exchange(ours, his)
+            if how == "his alone":  # ours was refused or lost
+                self._forget(his)
+
+    def add_to(self, key: tuple[str, str, str]) -> None:
+        """Drag an image of his into a session of somebody's in the prearchive."""
+        row = self._xnat._site.store.rows.get(key)
+        his = self._row(self.send(key[0], 1))
+        if row is not None and his is not None:
+            with self._xnat._site.lock:
+                self._mix(row, his)
+
+    def delete_session(self, which: int) -> str | None:
+        """Delete a session from the archive, as an owner may; give its UID."""
+        with self._xnat._site.lock:
+            store = self._xnat._site.store
+            if not store.experiments:
+                return None
+            one = list(store.experiments.values())[which % len(store.experiments)]
+            self._given_up(store.home(one))
+            for path in _files(store.home(one)):
+                path.unlink()
+            del store.experiments[one.id]
+            return one.session.uid
+
+    def lose_image(self, sop_uid: str, data: bytes) -> None:
+        """Be restored from a backup that lacks one image."""
+        self.images.pop(digest(data), None)
+        restored_without(self._xnat, sop_uid)
+
+    def _given_up(self, folder: Path) -> None:
+        for path in _files(folder):
+            self.images.pop(digest(path.read_bytes()), None)
+
+    def _exchange(self, one: Row, other: Row) -> None:
+        store = self._xnat._site.store
+        here, there, between = store.place(one), store.place(other), store.spool()
+        here.rename(between)
+        there.rename(here)
+        between.rename(there)
+        for name in EXCHANGED:
+            mine, yours = getattr(one, name), getattr(other, name)
+            setattr(one, name, yours)
+            setattr(other, name, mine)
+        for row, was in ((one, there), (other, here)):
+            for file in row.received.values():
+                file.path = store.place(row) / file.path.relative_to(was)
+
+    def _mix(self, row: Row, his: Row) -> None:
+        site = self._xnat._site
+        for file in his.files:
+            add_file(site, row, Arrived(f"his_{file.name}", file.path, file.header))
+        if row.session is not None:
+            build(site, row)
+        self._forget(his)
+
+    def _forget(self, row: Row) -> None:
+        self._xnat._site.store.rows.pop(row.key)
+        rmtree(self._xnat._site.store.place(row))
+
+    def _row(self, address: str) -> Row | None:
+        _, _, _, project, stamp, folder = address.split("/")
+        return self._xnat._site.store.rows.get((project, stamp, folder))
+
+    @contextmanager
+    def _visitor(self) -> Iterator[Visitor]:
+        plans = list(self._xnat.faults.plans)
+        self._xnat.faults.clear()  # they were planned for the service
+        try:
+            with Visitor(self._xnat) as visitor:
+                yield visitor
+        finally:
+            with suppress(ValueError):
+                self._xnat.faults.plans[:0] = plans
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())

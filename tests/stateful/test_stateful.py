@@ -1,0 +1,15 @@
+"""Whatever people, time, other clients and broken lines do: no image is lost, doubled or mixed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.stateful.machine import run
+
+SEED = 11
+
+
+@pytest.mark.parametrize("dialect", ["1.8", "1.6"])
+@pytest.mark.xfail(strict=True, reason="odd members are taken for clutter, and another client's images for ours")
+def test_whatever_happens_no_image_is_lost_doubled_or_mixed(dialect: str) -> None:
+    assert run(dialect, 400, SEED, shrink=False).total() > 400

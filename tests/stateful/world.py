@@ -1,0 +1,420 @@
+"""A workstation, its people, the practice XNAT and another client of it: everything that may happen, by name."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Event
+from types import TracebackType
+from typing import Any, Self
+from unittest.mock import patch
+
+from click.testing import CliRunner
+
+from tests.saboteur import Crash, Moments
+from tests.stateful.judge import Digests, Lying, Truth, complete, judge, judge_rest
+from tests.stateful.parcels import parcel, uid_of
+from tests.stateful.stranger import Stranger
+from tests.station import Notes, Station, Time
+from xnat_watchd.adapters.credentials import Secret
+from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.cli import commands
+from xnat_watchd.core.errors import WatchdError
+from xnat_watchd.core.keeping import Keep
+from xnat_watchd.core.ports import Gateway
+from xnat_watchd.sandbox import Sandbox
+
+PROJECTS = ("P1", "P2")
+MONTH = timedelta(days=30)
+IMPORT, ARCHIVE = "/data/services/import", "/data/services/archive"
+COMMANDS = ("retry", "accept", "skip", "resend")
+
+CONFIG = """\
+[xnat]
+server = "{server}"
+[folders]
+root = "{root}"
+"""
+
+
+class Hasty(Time):
+    """A clock by which nobody ever has to wait for his turn to speak."""
+
+    def monotonic(self) -> float:
+        """Go on by a second."""
+        self.since_start += 1.0
+        return self.since_start
+
+
+class Fuse(Moments):
+    """Kills the service at the moment for which it was lit."""
+
+    def __init__(self) -> None:
+        super().__init__(self._burn)
+        self.left = 0
+
+    def _burn(self, name: str) -> None:
+        if self.left:
+            self.left -= 1
+            if not self.left:
+                raise Crash(name)
+
+
+class World:
+    """Actions are methods; each ends with `judged`."""
+
+    def __init__(self, folder: Path, dialect: str) -> None:
+        self.folder, self.dialect = folder, dialect
+        self.root = folder / "watchd"
+        self.time, self.fuse, self.truth, self.digests = Time(), Fuse(), Truth(), Digests()
+        self.log, self.keep = Notes(), Keep()
+        self.told = Counter[str]()
+        self.collision = ""  #: how another client's import will collide with our next one
+        self._names = 0
+        self._accepted = set[tuple[str, str, str]]()
+        self._station: Station | None = None
+        users = {"tech": "secret"}
+        self.xnat = Sandbox(folder / "xnat", dialect, users=users, projects=PROJECTS, clock=self.time.now).start()
+        self.stranger = Stranger(self.xnat)
+        self.truth.strangers = self.stranger.images
+        self.config = folder / "config.toml"
+        self.config.write_text(CONFIG.format(server=self.xnat.url, root=self.root), "utf-8")
+        self._server = XnatServer(
+            self.xnat.url, user="tech", password=Secret("secret"), clock=Hasty(), stop=Event()
+        )  # fmt: skip
+        self._begin()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Stop everything."""
+        self._close()
+        self._server.close()
+        self.xnat.stop()
+
+    # What people do with files.
+
+    def drop(self, kind: str, study: int, size: int, project: str = "P1", *, copies: int = 1) -> None:
+        """Put a ZIP into the drop folder, or several equal ones."""
+        for _ in range(copies):
+            self._names += 1
+            self._write(self.root / "drop" / project / f"z{self._names}.zip", parcel(kind, study, size).data)
+        self.truth.arrives(project, parcel(kind, study, size))
+        self.judged()
+
+    def overwrite(self, which: int, kind: str, study: int, size: int, *, mtime_kept: bool) -> None:
+        """Write another ZIP over one that was dropped, wherever the service has put it meanwhile.
+
+        Whoever has it open still writes to it after it was taken; nobody writes to what came to rest long ago.
+        """
+        there = [path for folder in ("drop", "work") for path in sorted((self.root / folder).rglob("*.zip"))]
+        if not there:
+            return
+        path, new = there[which % len(there)], parcel(kind, study, size)
+        was = path.stat()
+        old = self.truth.parcels.get(self.digests.of(path))
+        if old is None:  # a copy that the service made for itself
+            return
+        project = self._project_of(path)
+        with path.open("r+b") as file:
+            file.write(new.data)
+            file.truncate()
+            file.flush()
+            if mtime_kept:
+                os.utime(file.fileno(), ns=(was.st_atime_ns, was.st_mtime_ns))
+        self.truth.arrives(project, new)
+        self.truth.touched.update((project, study) for study in old.studies | old.held | old.never)
+        self._destroyed(project, old.precious)
+        self.judged()
+
+    # What the service does.
+
+    def sweep(self) -> None:
+        """Look into the drop folder twice, with the time between that a ZIP must stand still."""
+        self._alive(lambda station: station.take_in())
+
+    def step(self, steps: int = 1) -> None:
+        """Do some pieces of work."""
+
+        def work(station: Station) -> None:
+            for _ in range(steps):
+                station.pipeline.step()
+            station.pipeline.retire()
+
+        self._alive(work)
+
+    def work(self) -> None:
+        """Work until time brings nothing more, for two days at most."""
+        self._alive(lambda station: station.work(hours=48, steps=3000))
+
+    def days_pass(self, days: int) -> None:
+        """Let days pass, and the service delete what was kept for long enough."""
+        self.time.pass_(days=days)
+        self._alive(lambda station: station.retention.sweep())
+
+    def restart(self) -> None:
+        """Stop the service in good order and start it again."""
+        self._begin()
+        self.judged()
+
+    def kill(self, after: int) -> None:
+        """Kill the service after so many calls on disk, ledger and XNAT; it is started again."""
+        self.fuse.left = after
+
+    def keep_for(self, days: int | None) -> None:
+        """Set how long ZIPs are kept once XNAT has them."""
+        self.keep = Keep() if days is None else Keep(timedelta(days=days))
+
+    # What people type.
+
+    def type(self, *words: str) -> int:
+        """Type a command; give its exit code."""
+        self.told[words[0]] += 1
+        with patch_clock(self.time):
+            done = CliRunner().invoke(commands, ["--config", str(self.config), *words])
+        if done.exception is not None and not isinstance(done.exception, SystemExit | WatchdError):
+            raise done.exception
+        return done.exit_code
+
+    def decide(self, command: str, which: int) -> None:
+        """Type a command about one of the studies in the ledger, whatever becomes of it."""
+        items = self._studies()
+        if not items:
+            return
+        item, project, zip_digest, uid = items[which % len(items)]
+        why = ["--why", "a person says so"] if command in ("accept", "skip") else []
+        later = ["--later"] if command == "retry" else []
+        code = self.type(command, item, *why, *later)
+        came = self.truth.parcels.get(zip_digest)
+        if came is not None and command != "retry":
+            studies = [one for one in came.studies | came.held | came.never if uid == uid_of(one)]
+            self.truth.touched.update((project, one) for one in studies or came.studies)
+            if command == "accept" and code == 0:
+                self._accepted.add((project, zip_digest, uid))
+                for one in studies:
+                    self.truth.accepts(project, came, one)
+        self.judged()
+
+    def retry_all(self) -> None:
+        """Type `retry --all-held`."""
+        self.type("retry", "--all-held", "--later")
+        self.judged()
+
+    def pause(self) -> None:
+        """Type `pause`."""
+        self.type("pause")
+
+    def resume(self) -> None:
+        """Type `resume`."""
+        self.type("resume")
+
+    # What others do.
+
+    def stranger_sends(self, project: str, size: int) -> None:
+        """Have another client import a study of his own."""
+        self.stranger.send(project, size)
+        self.judged()
+
+    def stranger_archives(self, which: int) -> None:
+        """Have him archive one."""
+        self.stranger.archive(which)
+        self.judged()
+
+    def collide(self, how: str) -> None:
+        """Let him import in the same millisecond as we do next."""
+        self.collision = how
+
+    def session_deleted(self, which: int) -> None:
+        """Have an owner of the project delete a session."""
+        before = self._stored()
+        uid = self.stranger.delete_session(which)
+        if uid is not None:
+            self._gone(before)
+        self.judged()
+
+    def image_lost(self, which: int) -> None:
+        """Let the server lose one image of its archive."""
+        before = self._stored()
+        archived = sorted((one.project, one.digest) for one in before if one.where == "archive")
+        if not archived:
+            return
+        _, lost = archived[which % len(archived)]
+        image = self.truth.images.get(lost) or self.stranger.images.get(lost)
+        if image is not None:
+            self.stranger.lose_image(image.sop_uid, image.data)
+            self._gone(before)
+        self.judged()
+
+    def fault(self, path: str, fault: str, skip: int) -> None:
+        """Let an answer of XNAT go wrong."""
+        plan = self.xnat.faults.on("POST", path, skip=skip)
+        {"lose_answer": plan.lose_answer, "refuse": plan.refuse, "fail": plan.fail, "reset": plan.reset}[fault]()
+
+    # The end.
+
+    def settle(self) -> None:
+        """Let everything be well and people retry what is held; then whatever can be done must be done."""
+        self.xnat.faults.clear()
+        self.collision, self.fuse.left = "", 0
+        self.resume()
+        for _ in range(3):
+            self.sweep()
+            self.work()
+            self.retry_all()
+        self.work()
+        judge_rest(self.truth, self._stored())
+
+    def archived(self) -> list[Lying]:
+        """Give what XNAT's archive holds."""
+        return [one for one in self._stored() if one.where == "archive"]
+
+    # How it is done.
+
+    def judged(self) -> None:
+        """Raise `Wrong` where a promise is broken."""
+        judge(self.truth, self._stored(), [self.digests.of(path) for path in _files(self.root)])
+        done = [(project, sha, uid) for _, project, sha, uid in self._studies("WHERE s.progress = 'complete'")]
+        complete(self.truth, done, self._accepted)
+
+    def _alive(self, live: Callable[[Station], object]) -> None:
+        """Let the service live; killed, it is started again."""
+        assert self._station is not None
+        try:
+            live(self._station)
+        except Crash:
+            self.told["kill"] += 1
+            self._begin()
+        self.judged()
+
+    def _begin(self) -> None:
+        self._close()
+        self.fuse.left = 0
+        self._station = Station(
+            self.root, self._server.gateway(), self.time, around=self._around, project="", projects=PROJECTS,
+            log=self.log, keep=lambda: self.keep, seed=self._names,
+        )  # fmt: skip
+        self._station.start()
+
+    def _close(self) -> None:
+        if self._station is not None:
+            self._station.close()
+            self._station = None
+
+    def _around(self, part: str, thing: Any) -> Any:
+        if part == "gateway":
+            thing = Colliding(self, thing)
+        return self.fuse.around(part, thing)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    def _studies(self, where: str = "") -> list[tuple[str, str, str, str]]:
+        """Give item, project, digest of the ZIP and UID of the studies in the ledger."""
+        assert self._station is not None
+        rows = self._station.ledger.views._db.rows(
+            "SELECT s.delivery || '.' || s.number AS item, s.project, d.sha256, s.study_uid FROM studies s"  # noqa: S608
+            f" JOIN deliveries d ON d.id = s.delivery {where} ORDER BY s.key"
+        )
+        return [(row["item"], row["project"], row["sha256"] or "", row["study_uid"]) for row in rows]
+
+    def _project_of(self, path: Path) -> str:
+        if path.parts[-3] == "drop":
+            return path.parts[-2]
+        assert self._station is not None
+        delivery = int(path.name.partition(".")[0])
+        row = self._station.ledger.views._db.row("SELECT project FROM deliveries WHERE id = ?", delivery)
+        return str(row["project"]) if row else "P1"
+
+    def _stored(self) -> list[Lying]:
+        store, found = self.xnat._site.store, list[Lying]()
+        with self.xnat._site.lock:
+            for one in store.experiments.values():
+                subject = store.subjects[one.subject_id].label
+                for path in _files(store.home(one)):
+                    found.append(Lying("archive", one.project, subject, one.id, self.digests.of(path)))
+            for row in store.rows.values():
+                for path in _files(store.place(row)):
+                    found.append(
+                        Lying("prearchive", row.project, row.subject, "/".join(row.key), self.digests.of(path))
+                    )
+        return found
+
+    def _gone(self, before: list[Lying]) -> None:
+        """Forgive what only the server had, and has lost without us."""
+        after = {(one.project, one.digest) for one in self._stored() if one.where == "archive"}
+        for one in before:
+            if one.where == "archive" and (one.project, one.digest) not in after:
+                image = self.truth.images.get(one.digest)
+                if image is not None:
+                    self.truth.touched.add((one.project, image.study))
+                self._destroyed(one.project, [one.digest])
+
+    def _destroyed(self, project: str, members: Any) -> None:
+        """Forgive the loss of what somebody has destroyed, where it lies in no ZIP and not in XNAT's archive."""
+        zips = {self.digests.of(path) for path in _files(self.root)}
+        kept = {member for one in zips if one in self.truth.parcels for member in self.truth.parcels[one].precious}
+        held = {one.digest for one in self._stored() if one.where == "archive" and one.project == project}
+        self.truth.loses(project, [one for one in members if one not in kept and one not in held])
+
+
+class Colliding:
+    """The gateway, and another client that may import in the same millisecond as we do."""
+
+    def __init__(self, world: World, gateway: Gateway) -> None:
+        self._world, self._gateway = world, gateway
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._gateway, name)
+
+    def upload(self, place: Any, *args: Any, **named: Any) -> Any:
+        """Send it; then let his files lie where ours should."""
+        try:
+            return self._gateway.upload(place, *args, **named)
+        finally:
+            how, self._world.collision = self._world.collision, ""
+            if how:
+                self._world.told["collision"] += 1
+                self._world.stranger.collide(how, (place.project, place.timestamp, place.folder))
+
+
+def _files(folder: Path) -> list[Path]:
+    found = []
+    for where, _, names in os.walk(folder):
+        found += [Path(where, name) for name in names if not name.startswith("ledger.")]
+    return found
+
+
+class patch_clock:  # noqa: N801 - used as a function
+    """Let commands see the time of the workstation."""
+
+    def __init__(self, time: Time) -> None:
+        import xnat_watchd.cli.pause
+        import xnat_watchd.cli.retry
+        import xnat_watchd.cli.wishes
+
+        class Clock(datetime):
+            @classmethod
+            def now(cls, tz: Any = None) -> Any:
+                del tz
+                return time.now()
+
+        modules = (xnat_watchd.cli.pause, xnat_watchd.cli.retry, xnat_watchd.cli.wishes)
+        self._patches = [patch.object(module, "datetime", Clock) for module in modules]
+
+    def __enter__(self) -> None:
+        for one in self._patches:
+            one.start()
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._patches:
+            one.stop()
