@@ -123,7 +123,7 @@ def _the_one(sessions: Collection[Session]) -> Session:
 
 
 def _send(item: Item, missing: Collection[Instance], session: Session | None, tools: Tools) -> Facts:
-    (path, stamp), place = _zip_of(item, missing, tools), _new_place(item, tools)
+    (path, stamp), place = _zip_of(item, missing, tools, anew=session is None), _new_place(item, tools)
     sending, joins = [i.sop_uid for i in missing], session.id if session else None
     tools.ledger.places.choose(item, place, sending, tools.clock.now(), joins)
     tools.ledger.places.speak(item, tools.clock.now(), stamp)
@@ -148,15 +148,17 @@ def _send(item: Item, missing: Collection[Instance], session: Session | None, to
     return _judged(item, finished_row(tools, row, item.since), tools)
 
 
-def _zip_of(item: Item, missing: Collection[Instance], tools: Tools) -> tuple[Path, str]:
+def _zip_of(item: Item, missing: Collection[Instance], tools: Tools, *, anew: bool) -> tuple[Path, str]:
     """Return the ZIP to send: the one that came if it may go as it is, with its stamp; else a clean one, which is ours.
 
-    Of both it is seen that they hold what was judged, of the first once more when it has been sent.
+    Of both it is seen that they hold what was judged, of the first once more when it has been sent. What is added to a
+    session is named by its SOP Instance UIDs: a scanner's export names its files anew each time, and XNAT refuses a
+    file whose name the session has already, whatever is in it (seen on XNAT 1.6.5, F73).
     """
     source, stamp = judged_zip(item, tools)
     size, clean = tools.disk.size(source) or 0, tools.folders.clean_zip(item.name)
     whole = len(missing) == len(tools.ledger.contents.instances(item))
-    if whole and tools.ledger.deliveries.as_it_is(item.delivery, size):
+    if anew and whole and tools.ledger.deliveries.as_it_is(item.delivery, size):
         return source, stamp
     with room_or_no_room():
         tools.write_clean(source, missing, clean)
