@@ -62,6 +62,17 @@ def test_studies_people_and_dates_are_those_of_the_manifest(name: str) -> None:
     )
 
 
+def test_what_a_dicomdir_lists_and_an_export_lacks_is_told() -> None:
+    absent = {
+        name[:3]: [(one.count, one.members) for one in study.findings]
+        for name in NAMES
+        for study in open_zip(FOLDER / name, Limits()).studies
+        if study.findings
+    }
+
+    assert absent == {"p04": [(1, ("DICOM/24100413/39280000/75739321",))]}  # so says pydicom
+
+
 def facts(one: Study) -> tuple[Any, ...]:
     person = one.person
     modalities = " | ".join(sorted({series.modality for series in one.series}))

@@ -20,6 +20,7 @@ from xnat_watchd.adapters.byte_source import Source
 from xnat_watchd.adapters.dicom_instance import facts_of
 from xnat_watchd.adapters.dicom_stream import walk_file
 from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
+from xnat_watchd.adapters.inflating import Allowance
 from xnat_watchd.core.errors import Undecided, Unusable
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.sandbox.samples import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, study, write_zip
@@ -137,8 +138,10 @@ def test_dicom_with_changes_anywhere_is_survived(path: Path, index: int, changes
 def test_pieces_of_any_size_give_the_same(index: int, changes: list[tuple[int, int, bytes]], piece: int) -> None:
     content = mutated(files()[index], changes)
 
-    in_one = walk_file(Source(iter([content] if content else [])), Limits())
-    in_pieces = walk_file(Source(content[at : at + piece] for at in range(0, len(content), piece)), Limits())
+    in_one = walk_file(Source(iter([content] if content else [])), Allowance(Limits(), len(content)))
+    in_pieces = walk_file(
+        Source(content[at : at + piece] for at in range(0, len(content), piece)), Allowance(Limits(), len(content))
+    )
 
     assert (in_pieces.kind, in_pieces.problem, in_pieces.values) == (in_one.kind, in_one.problem, in_one.values)
     facts_of(in_one)

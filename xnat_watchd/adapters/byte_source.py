@@ -68,6 +68,19 @@ class Source:
         self.peek(reach)
         return self._piece, self._at
 
+    def some(self, size: int) -> bytes:
+        """Return what is at hand of the next `size` bytes, at least one of them unless there is none."""
+        return self.read(min(size, max(1, len(self._piece) - self._at)))
+
+    def pieces(self) -> Iterator[bytes]:
+        """Iterate over what is left, piece by piece as they are asked for; what was not asked for stays."""
+        while piece := self.some(PIECE):
+            yield piece
+
+    def unread(self, data: bytes) -> None:
+        """Put bytes back that were read last."""
+        self._piece, self._at = data + self._piece[self._at :], 0
+
     def rest(self) -> Iterator[bytes]:
         """Give what is left, in pieces."""
         piece, self._piece = self._piece[self._at :], b""

@@ -13,9 +13,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from xnat_watchd.adapters.byte_source import Source
-from xnat_watchd.adapters.inflating import Corrupt, Inflater, inflated
-from xnat_watchd.core.errors import Unusable
-from xnat_watchd.core.limits import Limits
+from xnat_watchd.adapters.inflating import Allowance, Corrupt, Inflater, inflated
 
 MEDIA_SOP_CLASS, TRANSFER_SYNTAX = 0x00020002, 0x00020010
 CHARSET, SOP_CLASS, SOP_INSTANCE = 0x00080005, 0x00080016, 0x00080018
@@ -30,19 +28,19 @@ _WANTED = frozenset(
 )
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})  # of floats, of doubles, and the usual ones
 _DELIMITERS, _SEQUENCE_END = 0xFFFE, 0xFFFEE0DD
-_UNDEFINED = 0xFFFFFFFF
+UNDEFINED = 0xFFFFFFFF
 _DEEPEST = 100  #: sequences in sequences; structured reports come to about 20, and other readers recurse
 _SHORT_FORM = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _SHORTEST = 8  #: bytes of the shortest element, and of every head but the long form's
-_REACH = 12 + LONGEST  #: bytes from the first of a head to the last of a value that is kept
-_PREAMBLE = 132
+REACH = 12 + LONGEST  #: bytes from the first of a head to the last of a value that is kept
+PREAMBLE = 132
 
-_IMPLICIT = frozenset({"1.2.840.10008.1.2", "1.2.840.113619.5.2"})  # the second is GE's own, its pixels big endian
+IMPLICIT = frozenset({"1.2.840.10008.1.2", "1.2.840.113619.5.2"})  # the second is GE's own, its pixels big endian
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
+_DIRECTORY = "1.2.840.10008.1.3.10"
 _STUDYLESS = frozenset(  # SOP classes that belong to no study (PS3.4 annexes I and GG)
     {
-        "1.2.840.10008.1.3.10",  # DICOMDIR
         "1.2.840.10008.5.1.4.38.1",  # hanging protocol
         "1.2.840.10008.5.1.4.39.1",  # colour palette
         "1.2.840.10008.5.1.4.43.1",  # implant templates
@@ -63,8 +61,9 @@ class Kind(Enum):
     """What a file is to us."""
 
     INSTANCE = "instance"
-    CLUTTER = "clutter"
-    ZIP = "zip"  #: clutter, too, but perhaps what was meant
+    DIRECTORY = "directory"  #: a DICOMDIR
+    STUDYLESS = "studyless"  #: DICOM that belongs to no study
+    OTHER = "other"  #: no DICOM
 
 
 @dataclass(slots=True)
@@ -74,6 +73,7 @@ class Header:
     kind: Kind = Kind.INSTANCE
     values: dict[int, bytes] = field(default_factory=dict)
     problem: str = ""
+    contradicts: bool = False  #: its meta header and its data set are of two objects: no UID of it is believed
 
     def uid(self, tag: int) -> str:
         """Give a UID without its padding; what is no ASCII becomes what no UID holds."""
@@ -96,7 +96,7 @@ def _implicit(order: str) -> Syntax:
 
     def read(window: bytes, at: int) -> Element:
         group, number, length = head(window, at)
-        if group == _DELIMITERS and length == _UNDEFINED:
+        if group == _DELIMITERS and length == UNDEFINED:
             length = 0  # an item whose length is not told ends by a delimiter of its own: its elements just follow
         return group << 16 | number, length, at + 8
 
@@ -120,29 +120,40 @@ def _explicit(order: str) -> Syntax:
     return Syntax(read, explicit=True)
 
 
-_EXPLICIT_LITTLE, _EXPLICIT_BIG, _IMPLICIT_LITTLE = _explicit("<"), _explicit(">"), _implicit("<")
+EXPLICIT_LITTLE, EXPLICIT_BIG, IMPLICIT_LITTLE = _explicit("<"), _explicit(">"), _implicit("<")
 
 
-def walk_file(source: Source, limits: Limits) -> Header:
-    """Walk one file, which need not be DICOM. Raises `Unusable` when a deflated data set is a bomb."""
+def walk_file(source: Source, allowance: Allowance) -> Header:
+    """Walk one file, which need not be DICOM. Raises `Exhausted` where a deflated data set is too much."""
     header = Header()
-    head = source.peek(_PREAMBLE)
+    head = source.peek(PREAMBLE)
     if head[128:] == b"DICM":
-        source.skip(_PREAMBLE)
+        source.skip(PREAMBLE)
     elif _is_naked(head):
         header.problem = "no DICOM file header"
     else:
-        header.kind = Kind.ZIP if head.startswith(b"PK\3\4") else Kind.CLUTTER
+        header.kind = Kind.OTHER
         return header
     try:
-        _walk(source, header, limits)
+        _walk(source, header, allowance)
     except BadDataSet as bad:
         header.problem = header.problem or str(bad)
     except (EOFError, struct.error):
         header.problem = header.problem or "cut short"
-    if {header.uid(MEDIA_SOP_CLASS), header.uid(SOP_CLASS)} & _STUDYLESS:
-        header.kind = Kind.CLUTTER
+    _classify(header)
     return header
+
+
+def _classify(header: Header) -> None:
+    """Say what it is by its SOP classes; where the meta header and the data set contradict each other, nobody knows."""
+    classes = {header.uid(MEDIA_SOP_CLASS), header.uid(SOP_CLASS)} - {""}
+    if len(classes) > 1:
+        header.contradicts = True
+        header.problem = header.problem or "two SOP classes"
+    elif classes == {_DIRECTORY} and STUDY not in header.values:
+        header.kind = Kind.DIRECTORY
+    elif classes & _STUDYLESS and not header.problem:
+        header.kind = Kind.STUDYLESS
 
 
 def _is_naked(head: bytes) -> bool:
@@ -150,28 +161,29 @@ def _is_naked(head: bytes) -> bool:
     return head[:4] in _FIRST_TAGS and (head[4:6] in _SHORT_FORM or int.from_bytes(head[4:8], "little") < LONGEST)
 
 
-def _walk(source: Source, header: Header, limits: Limits) -> None:
-    _walk_meta(source, header.values)
+def _walk(source: Source, header: Header, allowance: Allowance) -> None:
+    walk_meta(source, header.values)
     uid = header.uid(TRANSFER_SYNTAX)
     if uid:
-        syntax = _IMPLICIT_LITTLE if uid in _IMPLICIT else _EXPLICIT_BIG if uid == _BIG_ENDIAN else _EXPLICIT_LITTLE
+        syntax = IMPLICIT_LITTLE if uid in IMPLICIT else EXPLICIT_BIG if uid == _BIG_ENDIAN else EXPLICIT_LITTLE
     elif header.problem:
-        syntax = _EXPLICIT_LITTLE if source.peek(6)[4:] in _SHORT_FORM else _IMPLICIT_LITTLE
+        syntax = EXPLICIT_LITTLE if source.peek(6)[4:] in _SHORT_FORM else IMPLICIT_LITTLE
     else:
         raise BadDataSet("no transfer syntax" if source.peek(1) else "cut short")
-    body = Source(_inflated(source, limits)) if uid in _DEFLATED else source
+    body = Source(_inflated(source, allowance)) if uid in _DEFLATED else source
     _walk_data_set(body, syntax, header.values)
 
 
-def _walk_meta(source: Source, values: dict[int, bytes]) -> None:
+def walk_meta(source: Source, values: dict[int, bytes]) -> None:
     """Walk the meta header, whose elements are always explicit little endian (PS3.10 7.1)."""
     while source.peek(2) == b"\2\0":
-        tag, length, start = _EXPLICIT_LITTLE.read(source.peek(12), 0)
+        tag, length, start = EXPLICIT_LITTLE.read(source.peek(12), 0)
         source.skip(start)
-        if tag in _WANTED:
-            values[tag] = source.peek(min(length, LONGEST))
+        value = source.peek(min(length, LONGEST)) if tag in _WANTED else b""
         if not source.skip(length):
             raise EOFError
+        if value:
+            values[tag] = value
 
 
 def _walk_data_set(source: Source, syntax: Syntax, values: dict[int, bytes]) -> None:
@@ -179,18 +191,20 @@ def _walk_data_set(source: Source, syntax: Syntax, values: dict[int, bytes]) -> 
     outer: list[tuple[int, Syntax]] = []  # the sequences around us whose length is not told
     window, at = source.window()
     while True:
-        if len(window) - at < _REACH:
-            window, at = source.window(at, _REACH)
+        if len(window) - at < REACH:
+            window, at = source.window(at, REACH)
             if _at_end(window[at:], outer):
                 return
         tag, length, at = syntax.read(window, at)
-        if length == _UNDEFINED:
+        if length == UNDEFINED:
             syntax = _enter(outer, tag, syntax, window[at - 8 : at - 6])
             continue
         if tag == _SEQUENCE_END:
             tag, syntax = _leave(outer)
         elif not outer and tag in _WANTED:
-            values[tag] = window[at : at + min(length, LONGEST)]
+            value = window[at : at + min(length, LONGEST)]
+            if len(value) == min(length, LONGEST):  # a UID that breaks off is another one
+                values[tag] = value
         elif not outer and not tag:
             _expect_padding(source, at)
             return
@@ -214,7 +228,7 @@ def _enter(outer: list[tuple[int, Syntax]], tag: int, syntax: Syntax, vr: bytes)
     if len(outer) == _DEEPEST:
         raise BadDataSet("nested too deeply")
     outer.append((tag, syntax))
-    return _IMPLICIT_LITTLE if syntax.explicit and vr == b"UN" else syntax  # PS3.5 6.2.2 note 2
+    return IMPLICIT_LITTLE if syntax.explicit and vr == b"UN" else syntax  # PS3.5 6.2.2 note 2
 
 
 def _leave(outer: list[tuple[int, Syntax]]) -> tuple[int, Syntax]:
@@ -231,22 +245,11 @@ def _expect_padding(source: Source, at: int) -> None:
             raise BadDataSet("not readable")
 
 
-def _inflated(source: Source, limits: Limits) -> Iterator[bytes]:
+def _inflated(source: Source, allowance: Allowance) -> Iterator[bytes]:
     """Inflate a data set that is deflated inside its file (PS3.5 A.5)."""
-    engine, total, taken = Inflater(), 0, 0
-
-    def counted() -> Iterator[bytes]:
-        nonlocal taken
-        for chunk in source.rest():
-            taken += len(chunk)
-            yield chunk
-
+    engine = Inflater()
     try:
-        for piece in inflated(engine, counted()):
-            total += len(piece)
-            if limits.too_dense(taken, total):
-                raise Unusable("an image in the ZIP unpacks to far more than an image would")
-            yield piece
+        yield from allowance.counted(inflated(engine, source.rest()))
     except Corrupt as corrupt:
         raise BadDataSet("not readable") from corrupt
     if not engine.eof:

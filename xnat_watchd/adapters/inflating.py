@@ -5,9 +5,11 @@ from __future__ import annotations
 import bz2
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import Protocol
+
+from xnat_watchd.core.limits import Limits
 
 STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14  #: as ZIP numbers them (APPNOTE 4.4.5)
 METHODS = frozenset({STORED, DEFLATED, BZIP2, LZMA})
@@ -35,6 +37,27 @@ class Engine(Protocol):
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
         """Take packed bytes, give inflated ones; what exceeds `max_length` comes at the next call with no bytes."""
+
+
+class Exhausted(Exception):
+    """More would be inflated than a ZIP of such a size is good for."""
+
+
+class Allowance:
+    """How much one ZIP may make us inflate in all, whatever lies inside of what; it beats as it counts."""
+
+    def __init__(self, limits: Limits, packed: int, beat: Callable[[], object] = bool) -> None:
+        self._limits, self._packed, self._beat = limits, packed, beat
+        self._spent = 0
+
+    def counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass pieces on; raises `Exhausted` when it is too much."""
+        for piece in pieces:
+            self._beat()
+            self._spent += len(piece)
+            if self._spent > self._limits.total or self._limits.too_dense(self._packed, self._spent):
+                raise Exhausted
+            yield piece
 
 
 def unpacked(method: int, packed: Iterator[bytes]) -> Iterator[bytes]:
@@ -74,10 +97,10 @@ def _engine(method: int) -> Engine:
 
 
 class Inflater:
-    """Raw deflate with the manners of `bz2`: what did not fit is kept inside."""
+    """Deflate with the manners of `bz2`: what did not fit is kept inside. `bits`: raw, or as gzip wraps it."""
 
-    def __init__(self) -> None:
-        self._engine = zlib.decompressobj(-zlib.MAX_WBITS)
+    def __init__(self, bits: int = -zlib.MAX_WBITS) -> None:
+        self._engine = zlib.decompressobj(bits)
 
     @property
     def eof(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from xnat_watchd.adapters.dicom_instance import Facts
 from xnat_watchd.adapters.tally import NAMED, Tally, named
@@ -22,6 +22,7 @@ class Sorter:
         self._doubtful: defaultdict[str, Tally] = defaultdict(Tally)
         self._stray = Tally()
         self._nameless = Tally()
+        self._unexplained = Tally()
 
     @property
     def copies(self) -> int:
@@ -40,31 +41,48 @@ class Sorter:
         """Take an instance that is whole and names no study, or by no valid UID: no other study lacks it."""
         self._nameless.add(problem, member)
 
-    def corrupt(self, study_uid: str, problem: str, member: int) -> None:
-        """Take a member whose bytes are not those that were packed: the UID read from it may be wrong, too."""
+    def doubtful(self, study_uid: str, problem: str, member: int) -> None:
+        """Take a member that is not what it was: the UID that is read from it may be wrong, too."""
         self._doubtful[study_uid].add(problem, member)
 
-    def settle(self) -> set[int]:
-        """End the sorting: nothing more is taken. Returns the members whose names `studies` asks for."""
+    def settle(self, unexplained: Tally) -> set[int]:
+        """End the sorting: nothing more is taken. Returns the members whose names `studies` asks for.
+
+        `unexplained`: members that may be images, and of which nothing can be read.
+        """
+        self._unexplained = unexplained
         for uid, tally in self._doubtful.items():  # believe a doubtful UID where whole instances bear it, too
             draft = self._drafts.get(uid)
             (draft.damage if draft and draft.instances else self._stray).update(tally)
         self._doubtful.clear()
         for draft in self._drafts.values():
             draft.settle()
-        return {*self._stray.members, *self._nameless.members}.union(
+        return {*self._stray.members, *self._nameless.members, *unexplained.members}.union(
             *(draft.members() for draft in self._drafts.values())
         )
+
+    def sop_uids(self) -> frozenset[str]:
+        """Return the UIDs of all whole instances that came, once settled."""
+        return frozenset(uid for draft in self._drafts.values() for uid in draft.uids())
+
+    def absent(self, study_uid: str, file: str) -> None:
+        """Take a file that a DICOMDIR lists and that did not come: a study that did not come leaves it to the first."""
+        draft = self._drafts.get(study_uid) or next(iter(self._drafts.values()), None)
+        if draft is not None:
+            draft.absent += 1
+            if len(draft.absent_files) < NAMED:
+                draft.absent_files.append(file)
 
     def studies(self, names: Mapping[int, str] = _NOTHING) -> tuple[Study, ...]:
         """Return all studies, once settled; none when not one of them has a whole instance.
 
         What belongs to none of them comes last, as a study without UID and instances: it is held, and they are not.
-        What is damaged beyond telling its study is the only study's where there is but one.
+        What is damaged beyond telling its study, or unexplained, is the only study's where there is but one.
         """
         if not any(draft.instances or draft.torn for draft in self._drafts.values()):
             return ()
         stray = self._stray.finding(FindingKind.DAMAGED, "damaged beyond telling the study", names)
+        stray += self._unexplained.unexplained(names)
         nameless = self._nameless.finding(FindingKind.NO_STUDY, "of no study", names)
         alone = len(self._drafts) == 1
         found = [draft.study(names, stray if alone else []) for draft in self._drafts.values()]
@@ -95,6 +113,8 @@ class _Draft:
         self.damage = Tally()
         self.torn: dict[str, list[int]] = {}  #: the members of each UID that has more than one content
         self.copies = 0
+        self.absent = 0  #: files that a DICOMDIR lists
+        self.absent_files: list[str] = []
         self._series: dict[str, Series] = {}
         self._person = Person()
         self._others = Tally()  #: images of somebody else
@@ -123,6 +143,11 @@ class _Draft:
                 if one.sop_uid in self.torn:
                     self.torn[one.sop_uid].append(one.member)
             self.instances = [one for one in first.values() if one.sop_uid not in self.torn]
+
+    def uids(self) -> Iterator[str]:
+        """Iterate over the UIDs of the whole instances that came, those with two contents too."""
+        yield from (one.sop_uid for one in self.instances)
+        yield from self.torn
 
     def members(self) -> set[int]:
         """Return the members that the findings are about, as far as they are named."""
@@ -159,6 +184,9 @@ class _Draft:
             why = f"{count} image UID{'s' if count > 1 else ''} with two different contents"
             members = named(self._torn_members(), names)
             found.append(Finding(kind=FindingKind.TWO_CONTENTS, count=count, why=why, members=members))
+        if count := self.absent:
+            why = f"the DICOMDIR lists {count} image{'s' if count > 1 else ''} that did not come whole"
+            found.append(Finding(kind=FindingKind.ABSENT, count=count, why=why, members=tuple(self.absent_files)))
         return found
 
     def _torn_members(self) -> list[int]:

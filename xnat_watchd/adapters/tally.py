@@ -42,6 +42,15 @@ class Tally:
         why = f"{number} {images} {'are' if count > 1 else 'is'} {what} ({self.said()})"
         return [Finding(kind=kind, count=count, why=why, members=named(self.members, names))]
 
+    def unexplained(self, names: Mapping[int, str]) -> list[Finding]:
+        """Return the one finding that members make which may be images, or none."""
+        if not self.reasons:
+            return []
+        count = len(self)
+        files = f"{count} files may be images that cannot" if count > 1 else "1 file may be an image that cannot"
+        why = f"{files} be read ({self.said()})"
+        return [Finding(kind=FindingKind.UNEXPLAINED, count=count, why=why, members=named(self.members, names))]
+
     def said(self) -> str:
         """Return the reasons, the most frequent first."""
         return ", ".join(reason for reason, _ in self.reasons.most_common())

@@ -36,8 +36,6 @@ _LONGEST_COMMENT = 0xFFFF
 _SHOWN = 200  #: bytes of a name that are shown
 _GLANCE = 4 * 1024 * 1024  #: how much of a directory tells that a copy is whole
 _ONE_ZIP = "Export the study again as one ZIP that is not split."
-_PLAIN_ZIP = "Export the study again as an ordinary ZIP."
-_OPEN_ZIP = "Export the study again without a password."
 _LIMITS = "If it is what you meant to send, raise the limit in the settings, then drop the ZIP again."
 _FOREIGN = (  # what files are that somebody renamed, by their first bytes
     (b"Rar!", "a RAR archive"),
@@ -61,12 +59,24 @@ class Member(NamedTuple):
     size: int  #: inflated
     start: int  #: of its local header in the file
     disk: int
-    regular: bool  #: False for what Unix wrote as a symbolic link, a pipe or a device
+    kind: int  #: what Unix says that it is, as `stat.S_IFMT` has it; 0 where nothing is said
 
     @property
     def folder(self) -> bool:
         """Whether it is a folder and nothing else."""
         return self.size == 0 and self.name.endswith(b"/")
+
+    @property
+    def regular(self) -> bool:
+        """Whether it is a file and not a symbolic link, a pipe or a device."""
+        return self.kind in (0, stat.S_IFREG)
+
+    @property
+    def sealed(self) -> str:
+        """Why its content cannot be had; empty where it can."""
+        if self.flags & ENCRYPTED or self.method == AES:
+            return "encrypted"
+        return "" if self.method in METHODS else "compressed in a way that is not supported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +142,8 @@ def reads(fd: int) -> bool:
     return True
 
 
-def refuse_unfit(fd: int, directory: Directory, limits: Limits, beat: Callable[[], None]) -> None:
-    """Raise `Unusable` for all that the directory alone shows; nothing is inflated for it.
+def refuse_unfit(fd: int, directory: Directory, limits: Limits, beat: Callable[[], None]) -> int:
+    """Raise `Unusable` for all that the directory alone shows; nothing is inflated for it. Returns the packed bytes.
 
     What is inflated later is bounded by what the directory declares, so bombs are refused here, too.
     """
@@ -154,17 +164,13 @@ def refuse_unfit(fd: int, directory: Directory, limits: Limits, beat: Callable[[
     if limits.too_dense(packed, inflated):
         detail = f"{inflated} bytes from {packed}"
         raise Unusable("the ZIP unpacks to far more than images would", detail=detail, advice=_LIMITS)
+    return packed
 
 
 def _refuse_member(member: Member, limits: Limits) -> None:
     where = f"member {member.number}, {member.name[:200]!r}"
     if member.number >= limits.members:
         raise Unusable(f"the ZIP holds more than {limits.members} files", advice=_LIMITS)
-    if member.flags & ENCRYPTED or member.method == AES:
-        raise Unusable("the ZIP is encrypted", detail=where, advice=_OPEN_ZIP)
-    if member.method not in METHODS:
-        detail = f"{where}: compression method {member.method}"
-        raise Unusable("the ZIP is compressed in a way that is not supported", detail=detail, advice=_PLAIN_ZIP)
     if member.disk:
         raise Unusable("this is one part of a split ZIP", detail=where, advice=_ONE_ZIP)
     if member.size > limits.member:
@@ -211,8 +217,7 @@ def _member(number: int, fields: tuple[int, ...], name: bytes, extra: bytes, shi
     if FULL_32 in (packed, size, offset) or disk == FULL_16:
         size, packed, offset, disk = _wide(extra, (size, packed, offset, disk))
     kind = stat.S_IFMT(fields[15] >> 16) if made >> 8 == UNIX else 0
-    regular = kind in (0, stat.S_IFREG)
-    return Member(number, name, flags, method, crc, packed, size, offset + shift, disk, regular)
+    return Member(number, name, flags, method, crc, packed, size, offset + shift, disk, kind)
 
 
 def _wide(extra: bytes, values: tuple[int, int, int, int]) -> list[int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from xnat_watchd.adapters.byte_source import Source
 from xnat_watchd.adapters.dicom_stream import SOP_INSTANCE, walk_file
-from xnat_watchd.core.errors import Transient, Unusable
+from xnat_watchd.adapters.inflating import Allowance, Exhausted
+from xnat_watchd.core.errors import Transient
 from xnat_watchd.core.limits import Limits
 
 BEGINNING = 1 << 16  #: bytes of a file that are enough: the UID is among its first attributes
@@ -13,8 +14,8 @@ BEGINNING = 1 << 16  #: bytes of a file that are enough: the UID is among its fi
 def sop_uid(beginning: bytes) -> str:
     """Read it from the first bytes of a file, without the file's rest. What lies behind it shows that it is whole."""
     try:
-        header = walk_file(Source(iter([beginning] if beginning else [])), Limits())
-    except Unusable:  # deflated beyond all measure
+        header = walk_file(Source(iter([beginning] if beginning else [])), Allowance(Limits(), len(beginning)))
+    except Exhausted:  # deflated beyond all measure
         raise _unreadable() from None
     found = header.uid(SOP_INSTANCE)
     if not found or max(header.values) == SOP_INSTANCE:

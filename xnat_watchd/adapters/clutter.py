@@ -1,0 +1,200 @@
+"""What stands in a ZIP beside images and is certainly none: by its name and its first bytes, which have to agree.
+
+Exports for CD carry viewers, reports and what operating systems leave behind. One literal table; what is not in it may
+be an image that was lost, and a person must look at it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+GLANCE = 4096  #: first bytes of a member that are looked at
+
+_EXTENSION = re.compile(r"(?=.*[a-z])[a-z0-9_~-]{1,12}")  # that of "1.2.840.4" is none
+_PARTS = re.compile(r"[/\\]")
+_DIGITS, _LETTERS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
+_CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1a\x1b")
+_BINARY_TEXT = bytes(_CONTROL | {127})
+
+
+def base_name(name: bytes) -> str:
+    """Return the last part of a member's name in lower case, whichever slash it is written with."""
+    return _PARTS.split(name.decode("utf-8", "replace").lower())[-1]
+
+
+def name_key(name: bytes) -> str:
+    """Return what names of one kind of file have in common: the extension; without any, how digits and letters lie."""
+    base = base_name(name)
+    if base.startswith("._"):
+        return "._"
+    _, dot, extension = base.rpartition(".")
+    if dot and _EXTENSION.fullmatch(extension):
+        return f".{extension}"
+    return _LETTERS.sub("a", _DIGITS.sub("0", base))
+
+
+def clutter_kind(name: bytes, head: bytes | None) -> str:
+    """Return what a member certainly is, or nothing. `head`: its first bytes, empty of an empty member.
+
+    None for the head: its content cannot be read, and its name alone has to tell.
+    """
+    base, key = base_name(name), name_key(name)
+    for row in TABLE:
+        if (base in row.names or key in row.names) and (not head or row.sign(head)):
+            return row.kind
+    return ""
+
+
+def is_text(head: bytes) -> bool:
+    """Return whether bytes are text in any of the usual encodings: no control character that text does not have."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        codec = "utf-16-le" if head[0] == 0xFF else "utf-16-be"  # noqa: PLR2004 - the byte order mark
+        head = head[2:].decode(codec, "replace").encode("utf-8", "replace")
+    return not head.translate(None, delete=bytes(set(range(256)) - set(_BINARY_TEXT)))
+
+
+def begins(*marks: bytes, at: int = 0) -> Callable[[bytes], bool]:
+    """Return a test for any of these marks at a place."""
+    return lambda head: head[at:].startswith(marks)
+
+
+_ASF = b"\x30\x26\xb2\x75\x8e\x66"
+
+
+def _is_pdf(head: bytes) -> bool:
+    return b"%PDF" in head[:1024]
+
+
+def _is_movie(head: bytes) -> bool:
+    boxes = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip", b"pnot")
+    marks = (
+        b"\0\0\1\xba",
+        b"\0\0\1\xb3",
+        b"\x30\x26\xb2\x75\x8e\x66",
+        b"FLV",
+        b"FWS",
+        b"CWS",
+        b"ZWS",
+        b"\x1a\x45\xdf\xa3",
+    )
+    return head.startswith(marks) or head[4:8] in boxes or (head[:4] == b"RIFF" and head[8:12] == b"AVI ")
+
+
+def _is_sound(head: bytes) -> bool:
+    marks = (b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"OggS", b"fLaC", b"MThd", _ASF)
+    return head.startswith(marks) or head[4:8] == b"ftyp" or (head[:4] == b"RIFF" and head[8:12] == b"WAVE")
+
+
+def _is_picture(head: bytes) -> bool:
+    marks = (
+        *(
+            b"\xff\xd8\xff",
+            b"\x89PNG\r\n",
+            b"GIF8",
+            b"BM",
+            b"II*\0",
+            b"MM\0*",
+            b"\0\0\1\0",
+            b"\0\0\2\0",
+            b"icns",
+            b"8BPS",
+        ),
+        *(b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"\xd7\xcd\xc6\x9a", b"\1\0\0\0", b"/* XPM"),
+    )
+    return head.startswith(marks) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_MACH = (b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+_program = begins(
+    *(
+        b"MZ",
+        b"\x7fELF",
+        *_MACH,
+        b"MSCF",
+        _OLE,
+        b"MSFT",
+        b"SLTG",
+        b"ITSF",
+        b"?_\3\0",
+        b"\x4c\0\0\0\1\x14\2\0",
+        b"JM\1\0",
+    ),
+    *(
+        b"BSJB",
+        b"Microsoft C/C++",
+        b"bplist",
+        b"NIBArchive",
+        b"BOMStore",
+        b"\xde\x12\4\x95",
+        b"\x95\4\x12\xde",
+        b"\0\0\2\0",
+    ),
+    *(b"\x3c\xb8\x64\x18", b"qres", b"\4\0\0\0", b"\5\0\0\0", b"\xda\xda\xfe\xca", b"\xca\xfe\xda\xda", b"ISc("),
+)
+
+
+class Row(NamedTuple):
+    """One kind of clutter: the names and extensions that it has, in lower case, and what its first bytes look like."""
+
+    kind: str
+    names: frozenset[str]
+    sign: Callable[[bytes], bool]
+
+
+def _row(kind: str, names: str, sign: Callable[[bytes], bool]) -> Row:
+    return Row(kind, frozenset(names.split()), sign)
+
+
+TABLE = (
+    _row("AppleDouble", "._", begins(b"\0\5\x16\7", b"\0\5\x16\0")),
+    _row("system file", ".ds_store", begins(b"\0\0\0\1Bud1")),
+    _row("system file", "thumbs.db ehthumbs.db ehthumbs_vista.db", begins(_OLE, b"CMMM")),
+    _row(
+        "text",
+        ".txt .text .csv .tsv .log .ini .inf .cfg .conf .config .properties .prop .props .md .markdown .json .yaml "
+        ".yml .toml .lst .list .lang .lng .url .webloc .desktop .strings .manifest .policy .security .pro .prot .bval "
+        ".bvec .dic .py .pl .sh .bat .cmd .command .ps1 .vbs .reg .sql .cer .crt .pem .md5 .sha1 .sha256 .sfv .po .pls "
+        ".m3u .srt .rc .def .tpl .template .nfo .diz .asc .env .iss .map .ts .jsonl "
+        "dicomdir readme license licence copying copyright notice authors changes changelog version release install "
+        "manifest md5sums sha1sums sha256sums pkginfo coderesources classlist contents index",
+        is_text,
+    ),
+    _row(
+        "web page",
+        ".html .htm .xhtml .shtml .css .scss .js .mjs .xml .xsl .xslt .xsd .dtd .svg .mht .jnlp .php",
+        is_text,
+    ),
+    _row("PDF", ".pdf", _is_pdf),
+    _row("PDF", ".ps .eps .ai", begins(b"%!PS", b"%PDF", b"\xc5\xd0\xd3\xc6")),
+    _row(
+        "picture",
+        ".jpg .jpeg .jpe .jfif .png .gif .bmp .dib .tif .tiff .webp .ico .cur .ani .icns .jp2 .jpx .j2k .psd .wmf .emf "
+        ".xpm",
+        lambda head: _is_picture(head) or (head[:4] == b"RIFF" and head[8:12] == b"ACON"),
+    ),
+    _row("movie", ".avi .mpg .mpeg .mpe .vob .mp4 .m4v .mov .qt .3gp .wmv .asf .flv .swf .mkv .webm", _is_movie),
+    _row("sound", ".wav .mp3 .m4a .aac .ogg .oga .flac .wma .mid", _is_sound),
+    _row("office file", ".doc .dot .xls .xlt .xla .ppt .pps .pot .msg .vsd .mpp .pub .wps", begins(_OLE, b"{\\rtf")),
+    _row("office file", ".rtf", begins(b"{\\rtf")),
+    _row("database", ".mdb .accdb .mde", begins(b"\0\1\0\0Standard")),
+    _row("database", ".sqlite .sqlite3 .db .db3", begins(b"SQLite format 3\0")),
+    _row(
+        "program",
+        ".exe .dll .ocx .sys .drv .cpl .scr .com .ax .mui .node .msi .mst .msp .cab .so .dylib .bundle .jnilib .class "
+        ".pdb .tlb .olb .chm .hlp .lnk .nib .plist .car .mo .gmo .qm .rcc .pak .jmod .winmd .bpl .vst .cat .res",
+        _program,
+    ),
+    _row("program", ".cat .p7s .p7b", begins(b"\x30\x82", b"\x30\x80", b"\x30\x83")),
+    _row("program", ".plist .nib .xib .storyboard .command .cnt", is_text),
+    _row(
+        "font",
+        ".ttf .otf .ttc .woff .woff2 .fon .pfb .dfont",
+        begins(b"\0\1\0\0", b"true", b"OTTO", b"ttcf", b"wOFF", b"wOF2", b"MZ", b"\x80\1", b"\0\0\1\0"),
+    ),
+    _row("font", ".eot", begins(b"LP", at=34)),
+    _row("font", ".afm .pfm", begins(b"StartFontMetrics", b"\0\1")),
+    _row("NIfTI", ".nii", begins(b"\x5c\1\0\0", b"\0\0\1\x5c", b"\x1c\2\0\0", b"\0\0\2\x1c")),
+)
