@@ -111,7 +111,13 @@ class Station:
         )  # fmt: skip
         gateway = around("gateway", gateway)
         door = Door(
-            ledger=self.ledger, prober=gateway, clock=time, log=self.log, chance=Random(seed).random, lock=RLock()
+            ledger=self.ledger,
+            prober=gateway,
+            clock=time,
+            log=self.log,
+            chance=Random(seed).random,
+            lock=RLock(),
+            writable=gateway.writable,
         )
         self.tools = Tools(
             ledger=self.ledger, gateway=gateway, door=door, clock=time, disk=disk, folders=self.folders, rules=rules,

@@ -6,17 +6,18 @@ import threading
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from xnat_watchd.adapters.ledger import Facts, Retirement
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.errors import (
     AuthRefused,
-    Failing,
     NoRoom,
     NotYet,
     OnceMore,
     Outdated,
     Permanent,
+    Scope,
     Stopped,
     Transient,
     Unavailable,
@@ -25,17 +26,16 @@ from xnat_watchd.core.errors import (
     WatchdError,
 )
 from xnat_watchd.core.findings import stop_at
+from xnat_watchd.core.gate import OFTEN_ENOUGH, PROJECT_IN_TROUBLE
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.retry import RetryPolicy
-from xnat_watchd.core.states import LINE, Event, Kind, Progress, reached
+from xnat_watchd.core.states import LINE, Kind, Progress, Standing, reached
 from xnat_watchd.steps.archive import archive
 from xnat_watchd.steps.demographics import describe
 from xnat_watchd.steps.retire import put_to_rest, retire
 from xnat_watchd.steps.tools import Tools
-from xnat_watchd.steps.upload import upload
+from xnat_watchd.steps.upload import MOST_UPLOADS, upload
 from xnat_watchd.steps.withdraw import withdraw
-
-SAME_REFUSALS = 5  #: so many studies in a row with one answer: it is the project's trouble, not theirs
 
 STEPS: dict[Progress, Callable[[Item, Tools], Facts]] = {
     Progress.RECEIVED: upload,
@@ -103,7 +103,9 @@ class Pipeline:
     def _take(self, only: Collection[int] | None) -> Item | None:
         with self._door.lock:
             closed = self._door.closed()
-            return None if closed is None else self._ledger.studies.take(self._clock.now(), closed, only)
+            if closed is None:
+                return None
+            return self._ledger.studies.take(self._clock.now(), closed, only, self._door.trials())
 
     # Acting.
 
@@ -184,14 +186,14 @@ class Pipeline:
         self._door.passed()
 
     def _once_more(self, item: Item, error: OnceMore) -> None:
-        others_asked = self._door.is_on_trial(item.project)
+        others_asked = error.scope is Scope.PROJECT and self._door.is_on_trial(item.project)
         if others_asked or item.why == str(error):  # an attempt that failed for another reason has not asked
-            self._hold(item, Permanent(str(error), detail=error.detail, advice=error.advice))
+            self._hold(item, Permanent(str(error), detail=error.detail, advice=error.advice, scope=error.scope))
         else:
             self._try_again(item, error)
 
     def _try_again(self, item: Item, error: Transient) -> None:
-        now, delay = self._clock.now(), self._retry.delay(item.attempts, self._tools.chance())
+        now, delay = self._clock.now(), self._delay(item, error)
         if delay is None:
             self._hold(item, Permanent(
                 f"gave up after {item.attempts} attempts: {error}", detail=error.detail,
@@ -201,8 +203,14 @@ class Pipeline:
         self._ledger.studies.postpone(item, now + delay, now, error, charged=True)
         self._log.warning("study.postponed", item=item.name, project=item.project, reason=str(error))
         self._door.passed()
-        if isinstance(error, Failing) and self._refused_with(item, error, Event.POSTPONED):
-            self._door.shut(error, item.project)
+        if not isinstance(error, OnceMore):
+            self._blame_the_project(item, error)
+
+    def _delay(self, item: Item, error: Transient) -> timedelta | None:
+        """Return how long to wait. Where the server fails, perhaps of a full disk, the last upload comes late."""
+        if error.scope is Scope.PROJECT and self._ledger.studies.uploads(item) >= MOST_UPLOADS - 1:
+            return self._retry.longest(self._tools.chance())
+        return self._retry.delay(item.attempts, self._tools.chance())
 
     def _give_back_owed(self) -> None:
         if self._owed is not None:
@@ -220,24 +228,22 @@ class Pipeline:
         self._ledger.studies.hold(item, now, error)
         self._log.warning("study.held", item=item.name, project=item.project, reason=str(error))
         self._door.passed()
-        if isinstance(error, Permanent):
-            self._blame_the_project(item, error)
+        self._blame_the_project(item, error)
 
-    def _blame_the_project(self, item: Item, error: Permanent) -> None:
-        refused = self._refused_with(item, error, Event.HELD)
-        if not refused:
+    def _blame_the_project(self, item: Item, error: WatchdError) -> None:
+        """Shut a project where study after study met what may be its trouble, and none came through.
+
+        They wait for it then, but those that met it often enough: it may be their own after all.
+        """
+        if error.scope is not Scope.PROJECT or item.unwanted:
             return
-        now = self._clock.now()
+        met = self._ledger.studies.in_trouble(item)
+        if len(met) < PROJECT_IN_TROUBLE and not self._door.is_on_trial(item.project):
+            return
+        waits = [key for key, (standing, times) in met.items() if standing is Standing.HELD and times < OFTEN_ENOUGH]
         with suppress(NoRoom):  # they stay held then, as others are
-            for key in refused:
-                self._ledger.studies.release(key, now)
+            self._ledger.studies.let_wait(waits, self._clock.now())
         self._door.shut(error, item.project)
-
-    def _refused_with(self, item: Item, error: WatchdError, event: Event) -> list[int]:
-        """Give the studies whose refusal is the project's trouble: this one where it was to find out."""
-        if self._door.is_on_trial(item.project, str(error)):
-            return [item.key]
-        return self._ledger.studies.same_refusal(item, str(error), event, times=SAME_REFUSALS)
 
     # Rest.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ Snapshot = dict[str, Any]
 Rows = list[dict[str, Any]]
 
 LATEST = 20  #: ZIPs of which it is said what became of their members; of any other `show` says it
+LONG = timedelta(hours=1)  #: that a study meets trouble, and goes on by itself, before somebody should know of it
 SILENCE = 60.0  #: seconds without a word after which a service that is there is not believed to be well
 READ_REPORT = "Read the report beside the table: it says of each row why, and what to do."
 DISCREET = "…"  #: in the place of a project's name that may be no project's
@@ -62,7 +63,14 @@ def snapshot(
         "zips": views.fates(LATEST),
         "ignored": ignored,
         "shares": tables,
-        "attention": [*worries, *views.attention(), *_to_be_moved(ignored), *_to_be_corrected(tables)],
+        "attention": [
+            *worries,
+            *_projects_in_trouble(gates, views.waiting_projects()),
+            *views.attention(),
+            *views.delayed(now - LONG),
+            *_to_be_moved(ignored),
+            *_to_be_corrected(tables),
+        ],
     }
 
 
@@ -74,6 +82,16 @@ def pause_picture(pause: Any) -> dict[str, Any]:
 def worry(item: str, why: str, advice: str) -> dict[str, Any]:
     """Give a row of what needs attention that is about no study."""
     return {"item": item, "project": "", "why": why, "advice": advice}
+
+
+def _projects_in_trouble(gates: dict[str, Any], waiting: Iterable[str]) -> Rows:
+    """Return a row for each project that is shut, or on trial after that, and in which studies wait for it."""
+    return [
+        {"item": "project", "project": name, "why": f"project {name} waits: {gate.why}", "advice": gate.advice,
+         "passes": gate.passes}
+        for name in sorted(waiting)
+        if (gate := gates.get(name)) and (gate.shut or gate.trial)
+    ]  # fmt: skip
 
 
 def gate_picture(gate: Any) -> dict[str, Any]:
@@ -94,9 +112,10 @@ def verdict(picture: Snapshot, *, resting: bool) -> Exit:
     gate = picture["gate"]
     if not gate["open"]:
         return Exit.LOGIN if gate["login"] else Exit.UNAVAILABLE
-    if picture["attention"]:
-        return Exit.ATTENTION
-    return _of_what_remains(picture) if resting else Exit.FINE
+    if not resting:
+        return Exit.ATTENTION if picture["attention"] else Exit.FINE
+    needs_somebody = any(not one.get("passes") for one in picture["attention"])
+    return Exit.ATTENTION if needs_somebody else _of_what_remains(picture)
 
 
 def _of_what_remains(picture: Snapshot) -> Exit:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xnat_watchd.core.errors import AuthRefused, Permanent, Unavailable
-from xnat_watchd.core.gate import CEILING, OPEN, REFUSALS_AN_HOUR, Gate, shut_by
+from xnat_watchd.core.errors import AuthRefused, Failing, Permanent, Scope, Unavailable
+from xnat_watchd.core.gate import CEILING, OPEN, PROJECT_CEILING, PROJECT_FIRST, REFUSALS_AN_HOUR, shut_by
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DOWN = Unavailable("XNAT does not answer")
@@ -82,7 +82,19 @@ def test_a_clock_that_jumped_back_does_not_keep_it_shut() -> None:
     assert gate.probe_due(NOW - timedelta(days=3650))
 
 
-def test_a_projects_trouble_is_looked_at_again_after_a_while() -> None:
-    gate = shut_by(Gate(), Permanent("no right"), NOW, 0)
-    assert not gate.probe_due(NOW + timedelta(minutes=29))
-    assert gate.probe_due(NOW + timedelta(minutes=30))
+def test_a_projects_trouble_is_looked_at_again_soon_and_then_ever_more_rarely() -> None:
+    gate, now, pauses = OPEN, NOW, []
+    for _ in range(20):
+        gate = shut_by(gate, Permanent("no right", scope=Scope.PROJECT), now, 0).probed()
+        gate = shut_by(gate, Permanent("no right", scope=Scope.PROJECT), now, 0)
+        assert gate.until is not None
+        pauses.append(gate.until - now)
+        now = gate.until
+    first = shut_by(OPEN, Permanent("no right", scope=Scope.PROJECT), NOW, 0)
+    assert (first.until, pauses) == (NOW + PROJECT_FIRST, sorted(pauses))
+    assert pauses[-1] == PROJECT_CEILING
+
+
+def test_what_a_person_must_mend_is_told_from_what_passes() -> None:
+    assert not shut_by(OPEN, Permanent("no right", scope=Scope.PROJECT), NOW, 0).passes
+    assert shut_by(OPEN, Failing("500"), NOW, 0).passes

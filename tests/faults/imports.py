@@ -173,7 +173,7 @@ IMPORTS = (
     Fault(
         name="fewer files than sent, for ever",
         strike=always_fewer,
-        told=[AGAIN, "held: gave up after 20 attempts: XNAT did not keep every image; sent again"],
+        told=[AGAIN, "held: it was sent 3 times in vain: XNAT did not keep every image; sent again"],
         held=True,
         leaves={},
     ),

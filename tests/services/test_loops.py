@@ -33,12 +33,12 @@ class Carrying:
 
 
 def test_a_finished_zip_is_put_to_rest_although_others_wait_to_be_carried() -> None:
-    carrying, nothing = Carrying(5), SimpleNamespace(until=None)
+    carrying = Carrying(5)
     daemon: Any = SimpleNamespace(
         recovered=True, missing=set(), stop=threading.Event(), pipelines={WORKER: carrying}, uploads={}, clock=Time(),
             tools={}, wake=lambda: None,  # nobody deletes
         ledger=SimpleNamespace(
-            studies=SimpleNamespace(next_due=lambda _: None), gates=SimpleNamespace(get=lambda: nothing)
+            studies=SimpleNamespace(next_due=lambda *_: None), gates=SimpleNamespace(all=dict)
         ),
     )  # fmt: skip
     worker_turn(daemon, WORKER, cast("Any", SimpleNamespace(renew=lambda: None)))

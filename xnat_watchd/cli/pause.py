@@ -38,7 +38,14 @@ def pause(chosen: Chosen) -> None:
 @click.command(epilog=EXAMPLES, short_help="Go on after `pause`.")
 @click.pass_obj
 def resume(chosen: Chosen) -> None:
-    """Go on after `pause`; and delete ZIPs again as [retention] says, after the clock was found to have jumped."""
+    """Go on after `pause`; and delete ZIPs again as [retention] says, after the clock was found to have jumped.
+
+    Projects that are shut because of their trouble are tried at once.
+    """
     with chosen.ledger(chosen.places().ledger, read_only=False) as ledger:
-        ended = ledger.pauses.end(datetime.now(UTC))
-    click.echo(f"{' and '.join(ended)} goes on" if ended else "nothing was paused")
+        now = datetime.now(UTC)
+        ended, tried = ledger.pauses.end(now), ledger.gates.try_now(now)
+    if ended or not tried:
+        click.echo(f"{' and '.join(ended)} goes on" if ended else "nothing was paused")
+    for project in tried:
+        click.echo(f"project {project}, which was shut, is tried at once")

@@ -217,6 +217,9 @@ class Item:
     joins: str | None = None  #: accession ID of the session that the row at `place` is to be added to
     why: str = ""  #: why it did not go on the last time
     strays: tuple[Stray, ...] = ()  #: uploads of it that may still lie where they do not belong
+    uploads: int = 0  #: times that all of it was sent, since a person said anything about it
+    trials: int = 0  #: times that it met what may be its project's trouble, likewise
+    delayed: datetime | None = None  #: since when it meets trouble
 
     @property
     def name(self) -> str:

@@ -9,19 +9,31 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import timedelta
+from enum import StrEnum
 from typing import ClassVar
+
+
+class Scope(StrEnum):
+    """Whose trouble an error is, as far as the one who raises it can tell: others of this scope may meet it too."""
+
+    STUDY = "study"  #: or the row of a share table: a property of what is sent, whatever became of others
+    PROJECT = "project"  #: it may be the project's: a right, a quota, a full disk. Many studies in a row show it
+    SERVER = "server"
+    MACHINE = "machine"  #: this one
 
 
 class WatchdError(Exception):
     """Base of every error that this program raises on purpose."""
 
     default_advice: ClassVar[str] = "Look at `xnat-watchd show` for what happened."
+    default_scope: ClassVar[Scope] = Scope.STUDY
     spoke = True  #: XNAT may have acted upon what we asked; False only where it is known that it has not
 
-    def __init__(self, message: str, *, detail: str = "", advice: str = "") -> None:
+    def __init__(self, message: str, *, detail: str = "", advice: str = "", scope: Scope | None = None) -> None:
         super().__init__(message)
         self.detail = detail
         self.advice = advice or self.default_advice
+        self.scope = scope or self.default_scope
 
 
 class Transient(WatchdError):
@@ -39,8 +51,9 @@ class InDoubt(Transient):
 
 
 class Failing(InDoubt):
-    """The server failed at it, and may at every other: the same for many studies in a row is the project's trouble."""
+    """The server failed at it, and may at every other: many studies in a row that meet it are the project's trouble."""
 
+    default_scope = Scope.PROJECT
     default_advice = "Ask the XNAT administrator to look at the server's disk and log; it is tried again by itself."
 
 
@@ -54,12 +67,18 @@ class NotYet(Transient):
 class OnceMore(Transient):
     """The noise of a moment or a refusal for ever: ask once more, alone, then believe it (F61, F62, F69)."""
 
-    default_advice = "Open the ZIP with a DICOM viewer; if it is sound, ask the XNAT administrator why it is refused."
+    # Its scope is whose trouble it is once it is believed.
+
+    default_advice = (
+        "Open the ZIP with a DICOM viewer; if it is sound, ask the XNAT administrator why it is refused: a full disk "
+        "of the server looks the same. Then `xnat-watchd retry ITEM`."
+    )
 
 
 class Unavailable(WatchdError):
     """The server's trouble, not the study's: shut the gate, ask something cheap from time to time."""
 
+    default_scope = Scope.SERVER
     default_advice = "Check that the XNAT server is up and reachable from this machine; work goes on by itself."
 
     def __init__(
@@ -79,6 +98,7 @@ class Unavailable(WatchdError):
 class AuthRefused(WatchdError):
     """The credentials are refused: shut the gate and ask rarely, since accounts lock."""
 
+    default_scope = Scope.SERVER
     default_advice = "Type `xnat-watchd login`; once the user and password are right, work goes on by itself."
 
     def __init__(self, message: str, *, detail: str = "", advice: str = "", spoke: bool = False) -> None:
@@ -89,6 +109,7 @@ class AuthRefused(WatchdError):
 class Stopped(WatchdError):
     """We are asked to stop in the middle of a request: give the study back, uncharged and in doubt."""
 
+    default_scope = Scope.MACHINE
     default_advice = "Nothing to do: it goes on when the service runs again."
 
 
@@ -114,9 +135,20 @@ class Elsewhere(Conflict):
 
 
 class Permanent(WatchdError):
-    """Wrong today and tomorrow: hold. The same for many studies in a row is the project's trouble."""
+    """Wrong today and tomorrow: hold. Where many studies in a row meet what may be the project's trouble, it waits."""
 
     default_advice = "Correct what the reason names, then `xnat-watchd retry ITEM`."
+
+
+def unwritable(project: str) -> Permanent:
+    """Return what is told of a project that XNAT does not list as writable for us."""
+    return Permanent(
+        "XNAT lists no such project that this account may write to",
+        detail=f"project {project}",  # the name of a folder, perhaps a patient's
+        advice="Check the project's ID, and that the account is a member or owner of it; then "
+        "`xnat-watchd retry ITEM`.",
+        scope=Scope.PROJECT,
+    )
 
 
 class Undecided(WatchdError):
@@ -134,6 +166,7 @@ class Outdated(WatchdError):
 class NoRoom(WatchdError):
     """This machine's disk is full: take nothing, send nothing, keep what is held, and look again soon."""
 
+    default_scope = Scope.MACHINE
     default_advice = "Free some space on the disk of the ledger and the work folder; work goes on by itself."
 
 

@@ -1,26 +1,35 @@
-"""May we talk to XNAT now? One gate for the server, one for each project. Time and chance are arguments."""
+"""May we talk to XNAT now? One gate for the server, one for each project. Time and chance are arguments.
+
+A project's gate is shut by what may be the project's trouble, never by what is a study's own. When its time has come, a
+cheap question is asked first; then one study passes at a time, a different one each time, until one comes through.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from xnat_watchd.core.errors import AuthRefused, Failing, Permanent, Unavailable
+from xnat_watchd.core.errors import AuthRefused, Transient, Unavailable, WatchdError
 
 #: A refused credential is tried again this long afterwards, the last of these from then on: accounts lock.
 AUTH_LADDER = (timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
 REFUSALS_AN_HOUR = 4  #: never more, whatever else happens (XNAT's lock comes at 20, sites choose less)
 FIRST, CEILING = timedelta(seconds=10), timedelta(minutes=5)  #: for a server in trouble, doubling with jitter
-PROJECT_PAUSE = timedelta(minutes=30)  #: for a project in which study after study meets the same refusal
+PROJECT_FIRST = timedelta(seconds=30)  #: for a project in trouble, at first: nearly always one study finds it sound
+PROJECT_AGAIN = timedelta(minutes=5)  #: and after that, doubling with jitter
+PROJECT_CEILING = timedelta(hours=2)
+PROJECT_IN_TROUBLE = 5  #: so many different studies in a row that met what may be the project's: it is thought to be so
+OFTEN_ENOUGH = 3  #: times that one study may meet it before it is held by name, since it may be its own after all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """Open, or shut until a time because of a reason; after a shutting, open for one study before all."""
+    """Open, or shut until a time because of a reason; then open for one study before all."""
 
     until: datetime | None = None  #: shut, and to be probed then
     trial: bool = False  #: a probe was answered: one study may pass
     login: bool = False  #: it was the credentials that shut it
+    passes: bool = True  #: what shut it may pass without anybody's help
     why: str = ""
     advice: str = ""
     strikes: int = 0  #: times in a row that it was shut
@@ -33,7 +42,7 @@ class Gate:
 
     def probe_due(self, now: datetime) -> bool:
         """Say whether something cheap may be asked now. A clock that jumped back does not keep it shut."""
-        return self.until is not None and (self.until <= now or self.until > now + timedelta(hours=2))
+        return self.until is not None and (self.until <= now or self.until > now + 2 * PROJECT_CEILING)
 
     def probed(self) -> Gate:
         """Give the gate after a probe was answered: open for one study."""
@@ -45,10 +54,9 @@ class Gate:
 
 
 OPEN = Gate()
-Trouble = Unavailable | AuthRefused | Permanent | Failing  #: what shuts a gate
 
 
-def shut_by(gate: Gate, error: Trouble, now: datetime, jitter: float) -> Gate:
+def shut_by(gate: Gate, error: WatchdError, now: datetime, jitter: float) -> Gate:
     """Give the gate after this error. `jitter` in [0, 1) keeps many machines from knocking at one moment."""
     strikes = gate.strikes + 1
     refusals = tuple(at for at in gate.refusals if timedelta(0) <= now - at < timedelta(hours=1))
@@ -58,6 +66,7 @@ def shut_by(gate: Gate, error: Trouble, now: datetime, jitter: float) -> Gate:
     return Gate(
         until=now + pause,
         login=isinstance(error, AuthRefused),
+        passes=isinstance(error, Unavailable | Transient),
         why=str(error),
         advice=error.advice,
         strikes=strikes,
@@ -65,7 +74,7 @@ def shut_by(gate: Gate, error: Trouble, now: datetime, jitter: float) -> Gate:
     )
 
 
-def _pause(error: Trouble, strikes: int, refusals: tuple[datetime, ...], now: datetime) -> timedelta:
+def _pause(error: WatchdError, strikes: int, refusals: tuple[datetime, ...], now: datetime) -> timedelta:
     if isinstance(error, AuthRefused):
         step = AUTH_LADDER[min(strikes, len(AUTH_LADDER)) - 1]
         if len(refusals) >= REFUSALS_AN_HOUR:
@@ -73,4 +82,4 @@ def _pause(error: Trouble, strikes: int, refusals: tuple[datetime, ...], now: da
         return step
     if isinstance(error, Unavailable):
         return max(error.after or timedelta(0), min(FIRST * (1 << min(strikes - 1, 20)), CEILING))
-    return PROJECT_PAUSE
+    return PROJECT_FIRST if strikes == 1 else min(PROJECT_AGAIN * (1 << min(strikes - 2, 20)), PROJECT_CEILING)

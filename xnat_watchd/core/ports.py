@@ -10,7 +10,7 @@ from xnat_watchd.core.delivery import Holding, Place, Row, Session, Subject
 from xnat_watchd.core.found import Content, Imaged, Lying
 from xnat_watchd.core.share_plan import Action, SeenProject
 
-Progressed = Callable[[int, int], None]  #: bytes sent, bytes in all
+Progressed = Callable[[int, int], None]  #: bytes sent, bytes in all; of none while it is not our turn
 
 
 class Clock(Protocol):

@@ -26,6 +26,10 @@ class RetryPolicy:
         doubled = self.first * (1 << min(max(attempts - 1, 0), 20))
         return min(doubled, self.ceiling) * (0.5 + jitter / 2)
 
+    def longest(self, jitter: float) -> timedelta:
+        """Return the longest wait, for what may be tried once more only. `jitter` lies in [0, 1)."""
+        return LONGEST_DELAY * (0.5 + jitter / 2)
+
     def look_delay(self, since: datetime, now: datetime, jitter: float) -> timedelta | None:
         """How long to wait while XNAT says "not yet" since `since`, or None when its deadline has passed."""
         waited = max(now - since, timedelta(0))

@@ -64,4 +64,5 @@ def _written(rows: Iterable[Iterable[str]], delimiter: str) -> str:
 
 def _guarded(cell: str) -> str:
     """Put an apostrophe before what a spreadsheet would compute: it shows the cell as text then."""
-    return f"'{cell}" if cell.lstrip(_SKIPPED).startswith(_FORMULA) else cell
+    is_formula = cell.strip().startswith(_FORMULA) or cell.lstrip(_SKIPPED).startswith(_FORMULA)
+    return f"'{cell}" if is_formula else cell

@@ -190,8 +190,9 @@ def _carry_one(daemon: Daemon, name: str, keeper: Keeper) -> bool:
 def _until_due(daemon: Daemon) -> float:
     """Seconds until something may be done; at least one, since what is ready may be barred by what is busy."""
     now = daemon.clock.now()
-    due, gate = daemon.ledger.studies.next_due(now), daemon.ledger.gates.get()
-    times = [moment for moment in (due, gate.until) if moment is not None]
+    gates = daemon.ledger.gates.all()
+    due = daemon.ledger.studies.next_due(now, [scope for scope, gate in gates.items() if gate.shut])
+    times = [moment for moment in (due, *(gate.until for gate in gates.values())) if moment is not None]
     wait = min(((moment - now).total_seconds() for moment in times), default=IDLE)
     return min(max(wait, 1.0), IDLE)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from xnat_watchd.adapters.share_folder import ShareFolder, lock_of_shares
 from xnat_watchd.adapters.threads import Bell
 from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
 from xnat_watchd.core.errors import Refusal, Stopped
+from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.keeping import Keep
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.rules import ProjectRules
@@ -105,9 +107,9 @@ class Daemon:
     def resting(self) -> bool:
         """Say whether nothing is to be done now, and nothing will be within a minute."""
         now = self.clock.now()
-        due = self.ledger.studies.next_due(now)
-        gate = self.ledger.gates.get()
-        shut_for_long = gate.until is not None and (gate.until > now + ONCE_WAITS or gate.strikes >= ONCE_ASKS)
+        shut = {scope for scope, gate in self.ledger.gates.all().items() if is_shut_for_long(gate, now)}
+        due = self.ledger.studies.next_due(now, shut)
+        shut_for_long = "" in shut
         nothing_due = self.paused() or due is None or due > now + ONCE_WAITS or shut_for_long or "work" in self.missing
         settled = self.next_sweep is None and not self.intake.settling
         shared = self.paused() or shut_for_long or self._shared()
@@ -124,6 +126,11 @@ class Daemon:
         gone = [worry(name, f"the {name} folder cannot be reached", NO_FOLDER) for name in sorted(self.missing)]
         full = [worry("disk", "too little room is left, so nothing is taken", NO_ROOM)] if self.full else []
         return [*gone, *full]
+
+
+def is_shut_for_long(gate: Gate, now: datetime) -> bool:
+    """Return whether `run --once` does not wait for this gate: it was asked often enough, or is not due soon."""
+    return gate.until is not None and (gate.until > now + ONCE_WAITS or gate.strikes >= ONCE_ASKS)
 
 
 def build(settings: Settings, credential: Credential, log: Log) -> Daemon:
@@ -227,15 +234,15 @@ def _tools(daemon: Daemon, name: str) -> Tools:
 
     gateway = daemon.server.gateway()
     return Tools(
-        ledger=daemon.ledger, gateway=gateway, door=_door(daemon, gateway), clock=daemon.clock,
+        ledger=daemon.ledger, gateway=gateway, door=_door(daemon, gateway, gateway.writable), clock=daemon.clock,
         disk=PatientDisk(daemon.heart), folders=daemon.folders, rules=daemon.rules,
         chance=random.SystemRandom().random,
         write_clean=partial(write_clean, beat=partial(_beat, daemon)), progressed=progressed,
     )  # fmt: skip
 
 
-def _door(daemon: Daemon, gateway: XnatGateway) -> Door:
+def _door(daemon: Daemon, gateway: XnatGateway, writable: Callable[[str], bool] | None = None) -> Door:
     return Door(
         ledger=daemon.ledger, prober=gateway, clock=daemon.clock, log=daemon.log,
-        chance=random.SystemRandom().random, lock=daemon.door_lock,
+        chance=random.SystemRandom().random, lock=daemon.door_lock, writable=writable,
     )  # fmt: skip

@@ -8,9 +8,8 @@ from typing import Any
 
 from xnat_watchd.adapters.ledger import Ledger, Of
 from xnat_watchd.adapters.ledger.database import text
-from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.states import Standing
-from xnat_watchd.daemon.parts import ONCE_ASKS, ONCE_WAITS
+from xnat_watchd.daemon.parts import ONCE_WAITS, is_shut_for_long
 
 
 def at_rest(ledger: Ledger, studies: Iterable[Mapping[str, Any]], now: datetime) -> bool:
@@ -18,12 +17,8 @@ def at_rest(ledger: Ledger, studies: Iterable[Mapping[str, Any]], now: datetime)
     if ledger.pauses.lasts(Of.WORK):
         return not ledger.studies.busy()
     gates = ledger.gates.all()
-    shut = {scope for scope, gate in gates.items() if _shut_for_long(gate, now)}
+    shut = {scope for scope, gate in gates.items() if is_shut_for_long(gate, now)}
     return all(_rests(study, shut, text(now + ONCE_WAITS)) for study in studies)
-
-
-def _shut_for_long(gate: Gate, now: datetime) -> bool:
-    return gate.until is not None and (gate.until > now + ONCE_WAITS or gate.strikes >= ONCE_ASKS)
 
 
 def _rests(study: Mapping[str, Any], shut: set[str], soon: str) -> bool:

@@ -9,8 +9,8 @@ from threading import RLock
 from typing import Protocol
 
 from xnat_watchd.adapters.ledger import Ledger, Of
-from xnat_watchd.core.errors import AuthRefused, NoRoom, Transient, Unavailable
-from xnat_watchd.core.gate import Gate, Trouble, shut_by
+from xnat_watchd.core.errors import AuthRefused, NoRoom, Transient, Unavailable, WatchdError, unwritable
+from xnat_watchd.core.gate import Gate, shut_by
 from xnat_watchd.core.ports import Clock, Log
 
 
@@ -31,34 +31,40 @@ class Door:
     log: Log
     chance: Callable[[], float]  #: numbers in [0, 1)
     lock: RLock  #: whoever takes a study holds it until the study is busy: on trial one may pass, not two
+    writable: Callable[[str], bool] | None = None  #: a cheap question about a project, for who asks about projects
 
     def is_open(self) -> bool:
-        """Say whether we may ask something now."""
-        return self.closed() is not None
+        """Return whether we may ask something now."""
+        with self.lock:
+            if self.ledger.pauses.lasts(Of.WORK):
+                return False
+            gate = self._probed()
+            return not gate.shut and not (gate.trial and self.ledger.studies.busy())
 
     def closed(self) -> Collection[str] | None:
-        """Give the projects about which nothing may be asked now; None where nothing may be asked at all."""
+        """Return the projects about which nothing may be asked now; None where nothing may be asked at all."""
         with self.lock:
+            if not self.is_open():
+                return None
+            gates = {scope: self._asked_about(scope, one) for scope, one in self.ledger.gates.all().items() if scope}
+            if self.ledger.gates.get().shut:  # a question about a project has found the server in trouble
+                return None
             busy = self.ledger.studies.busy
-            if self.ledger.pauses.lasts(Of.WORK):
-                return None
-            gate = self._probed()
-            if gate.shut or (gate.trial and busy()):
-                return None
-            gates = self.ledger.gates.all().items()
-            # Where a project's time has come, one study at a time finds out.
-            return [scope for scope, one in gates if scope and one.shut and (not self._is_due(one) or busy(scope))]
+            return [scope for scope, gate in gates.items() if gate.shut or (gate.trial and busy(scope))]
 
-    def is_on_trial(self, project: str, why: str | None = None) -> bool:
-        """Say whether a study finds out now whether a project is open again, which was shut because of `why`."""
-        gate = self.ledger.gates.get(project)
-        return self._is_due(gate) and why in (None, gate.why)
+    def trials(self) -> Collection[str]:
+        """Return the projects that were shut and in which one study may find out now."""
+        return [scope for scope, gate in self.ledger.gates.all().items() if scope and gate.trial]
 
-    def shut(self, error: Trouble, project: str = "") -> None:
+    def is_on_trial(self, project: str) -> bool:
+        """Return whether a study finds out now whether a project that was shut is open again."""
+        return self.ledger.gates.get(project).trial
+
+    def shut(self, error: WatchdError, project: str = "") -> None:
         """Shut the server's gate or a project's, unless somebody met the same trouble a moment ago."""
         with self.lock:
             gate = self.ledger.gates.get(project)
-            if gate.shut and not self._is_due(gate):
+            if gate.shut and not gate.probe_due(self.clock.now()):
                 return
             self._keep(project, shut_by(gate, error, self.clock.now(), self.chance()))
             self.log.warning("gate.shut", project=project, reason=str(error))
@@ -68,11 +74,13 @@ class Door:
         with self.lock:
             for scope in {"", project}:
                 gate = self.ledger.gates.get(scope)
-                if gate.trial or (scope and self._is_due(gate)):
+                if gate.trial:
                     self._keep(scope, gate.passed())
+                    if scope:
+                        self.log.info("gate.open", project=scope)
 
     def _probed(self) -> Gate:
-        """Give the server's gate, after a probe where one is due: a study is never what finds out."""
+        """Return the server's gate, after a probe where one is due: a study is never what finds out."""
         gate, now = self.ledger.gates.get(), self.clock.now()
         if not gate.probe_due(now):
             return gate
@@ -88,8 +96,20 @@ class Door:
         self._keep("", gate)
         return gate
 
-    def _is_due(self, gate: Gate) -> bool:
-        return gate.probe_due(self.clock.now())
+    def _asked_about(self, project: str, gate: Gate) -> Gate:
+        """Return a project's gate, after a cheap question where its time has come: it may tell already."""
+        now = self.clock.now()
+        if self.writable is None or not gate.probe_due(now):
+            return gate
+        try:
+            gate = gate.probed() if self.writable(project) else shut_by(gate, unwritable(project), now, self.chance())
+        except (Unavailable, AuthRefused) as error:
+            self.shut(error)
+            return gate
+        except WatchdError:  # asked again the next time
+            return gate
+        self._keep(project, gate)
+        return gate
 
     def _keep(self, scope: str, gate: Gate) -> None:
         with suppress(NoRoom):  # whoever comes next finds out again

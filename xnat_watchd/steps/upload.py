@@ -16,6 +16,7 @@ from xnat_watchd.core.errors import (
     Transient,
     Undecided,
     WatchdError,
+    unwritable,
 )
 from xnat_watchd.core.findings import Finding, FindingKind, stop_at
 from xnat_watchd.core.judging import LeftOut, Mixed, Short, Verdict, Whole, judge
@@ -25,6 +26,7 @@ from xnat_watchd.steps.source import judged_zip, must_hold_what_was_judged, room
 from xnat_watchd.steps.strays import clear_strays
 from xnat_watchd.steps.tools import Tools, absence_counts, finished_row
 
+MOST_UPLOADS = 3  #: times that all of a study is sent without a person's word
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  #: without letters that are mistaken for one another
 
 
@@ -58,12 +60,7 @@ def _must_name_a_study(item: Item) -> None:
 def _may_be_sent(item: Item, tools: Tools) -> None:
     check_parts(tools.rules(item.project).labels, tools.facts(item), item.label)
     if not tools.gateway.writable(item.project):
-        raise Permanent(
-            "XNAT lists no such project that this account may write to",
-            detail=f"project {item.project}",  # the name of a folder, perhaps a patient's
-            advice="Check the project's ID, and that the account is a member or owner of it; then "
-            "`xnat-watchd retry ITEM`.",
-        )
+        raise unwritable(item.project)
 
 
 # In doubt: is it there?
@@ -76,8 +73,10 @@ def _at_our_place(item: Item, place: Place, tools: Tools) -> Facts | None:
         return _judged(item, finished_row(tools, row, item.since), tools)
     if any(session.came_from(place) for session in tools.gateway.sessions(item.project, item.uids)):
         return Facts(note="XNAT archived it by itself")
-    if item.spoke_at is not None:
-        absence_counts(tools, item, item.spoke_at)
+    if item.spoke_at is None:
+        tools.ledger.places.forget(item)
+        return None
+    absence_counts(tools, item, item.spoke_at)
     tools.ledger.places.leave(item, tools.clock.now())
     return None
 
@@ -123,12 +122,12 @@ def _the_one(sessions: Collection[Session]) -> Session:
 
 
 def _send(item: Item, missing: Collection[Instance], session: Session | None, tools: Tools) -> Facts:
+    _not_in_vain_again(item)
     (path, stamp), place = _zip_of(item, missing, tools, anew=session is None), _new_place(item, tools)
     sending, joins = [i.sop_uid for i in missing], session.id if session else None
     tools.ledger.places.choose(item, place, sending, tools.clock.now(), joins)
-    tools.ledger.places.speak(item, tools.clock.now(), stamp)
     try:
-        tools.gateway.upload(place, str(path), tools.progressed, alone=item.attempts > 1)
+        tools.gateway.upload(place, str(path), _Spoken(item, stamp, tools), alone=item.attempts > 1)
     except OnceMore:
         facts = _refused_twice(item, place, missing, tools)
         if facts is None:
@@ -146,6 +145,34 @@ def _send(item: Item, missing: Collection[Instance], session: Session | None, to
     if row is None:
         raise NotYet("XNAT took it and does not list it yet")
     return _judged(item, finished_row(tools, row, item.since), tools)
+
+
+def _not_in_vain_again(item: Item) -> None:
+    """Refuse to send all of a study once more that was sent so often in vain."""
+    if item.uploads >= MOST_UPLOADS:
+        raise Permanent(
+            f"it was sent {item.uploads} times in vain{f': {item.why}' if item.why else ''}",
+            advice="Ask the XNAT administrator why, then `xnat-watchd retry ITEM`.",
+        )
+
+
+class _Spoken:
+    """Writes down when the bytes begin to go, not when we begin to wait for our turn, and that all of them went."""
+
+    def __init__(self, item: Item, stamp: str, tools: Tools) -> None:
+        self._item, self._stamp, self._tools = item, stamp, tools
+        self._begun = self._whole = False
+
+    def __call__(self, sent: int, size: int) -> None:
+        """Be told of `sent` of `size` bytes; size 0: it is not our turn yet."""
+        places, now = self._tools.ledger.places, self._tools.clock.now
+        if size and not self._begun:
+            places.speak(self._item, now(), self._stamp)
+            self._begun = True
+        if self._begun and sent >= size and not self._whole:
+            places.spoken(self._item, now())
+            self._whole = True
+        self._tools.progressed(sent, size)
 
 
 def _zip_of(item: Item, missing: Collection[Instance], tools: Tools, *, anew: bool) -> tuple[Path, str]:

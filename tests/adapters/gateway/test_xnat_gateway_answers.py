@@ -21,6 +21,7 @@ from xnat_watchd.core.errors import (
     NotYet,
     OnceMore,
     Permanent,
+    Scope,
     Transient,
     Unavailable,
     WatchdError,
@@ -111,6 +112,29 @@ def test_an_answer_means_what_the_table_says(status: int, words: str, deed: Deed
     assert "P1" in str(error)
     assert error.advice
     assert not words or words not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "deed", "scope"),
+    [
+        (400, "unable to read DICOM object", Deed.IMPORT, Scope.STUDY),
+        (413, "", Deed.IMPORT, Scope.STUDY),
+        (409, "", Deed.IMPORT, Scope.STUDY),
+        (400, "Must Be A Valid Date", Deed.WRITE, Scope.STUDY),
+        (409, "Session already exists, retry with overwrite enabled", Deed.ARCHIVE, Scope.STUDY),
+        (404, "", Deed.SHARE, Scope.STUDY),
+        (403, "user tech does not have create permissions for project P1", Deed.IMPORT, Scope.PROJECT),
+        (403, "/prearchive/projects/P1/T/F", Deed.ARCHIVE, Scope.PROJECT),
+        (403, "Sharing is not allowed.", Deed.SHARE, Scope.PROJECT),
+        (500, "No space left on device", Deed.IMPORT, Scope.PROJECT),
+        (507, "", Deed.IMPORT, Scope.PROJECT),
+        (503, "", Deed.IMPORT, Scope.SERVER),
+        (429, "", Deed.READ, Scope.SERVER),
+    ],
+    ids=str,
+)
+def test_an_answer_says_whose_trouble_it_may_be(status: int, words: str, deed: Deed, scope: Scope) -> None:
+    assert verdict(page(words, status), deed, "P1", NOW).scope is scope
 
 
 def test_tomcat_without_xnat_is_not_there() -> None:

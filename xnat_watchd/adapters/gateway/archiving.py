@@ -9,7 +9,7 @@ from xnat_watchd.adapters.gateway.conversation import Conversation
 from xnat_watchd.adapters.gateway.verdicts import MERGE, OTHER_KIND, Deed
 from xnat_watchd.adapters.gateway.wire import Call
 from xnat_watchd.core.delivery import Place, Row
-from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, OnceMore, WatchdError
+from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, OnceMore, Scope, WatchdError
 from xnat_watchd.core.labels import as_stored_by_1_6, clean
 
 AT_WORK = ("_", "QUEUED_", "ARCHIVING", "RECEIVING", "BUILDING", "MOVING", "DELETING", "SEPARATING")
@@ -63,7 +63,7 @@ def _failure(row: Row | None, answer: Answer) -> WatchdError:
     if row.status == "CONFLICT":
         return _conflict(detail)
     if row.status == "ERROR":
-        return OnceMore("XNAT cannot archive the session", detail=detail)
+        return OnceMore("XNAT cannot archive the session", detail=detail, scope=Scope.PROJECT)  # perhaps no room
     return InDoubt("XNAT failed while archiving", detail=detail)
 
 

@@ -1,4 +1,4 @@
-"""What an answer of XNAT's means, in one table: the status alone lies (design 5)."""
+"""What an answer of XNAT's means and whose trouble it may be, in one table: the status alone lies."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from xnat_watchd.core.errors import (
     NotYet,
     OnceMore,
     Permanent,
+    Scope,
     Transient,
     Unavailable,
     WatchdError,
@@ -41,6 +42,7 @@ class Deed(Enum):
         return self is not Deed.READ
 
 
+FORBIDDEN = 403
 TOO_MANY = 429
 OTHER_KIND = "modification of session modality"
 
@@ -52,6 +54,10 @@ ROW = BUILD | DISCARD
 TOO_LARGE = "Raise the largest body that the proxy before XNAT takes, then `xnat-watchd retry ITEM`."
 NO_IMPORTER = "Ask the XNAT administrator for the DICOM-zip importer, then `xnat-watchd retry ITEM`."
 NO_PROJECT = "Correct the project in the settings or create it in XNAT, then `xnat-watchd retry ITEM`."
+NO_RIGHT = (
+    "Ask the XNAT administrator why it is refused, and whether this account is still a member or owner of the project; "
+    "then `xnat-watchd retry ITEM`."
+)
 NO_VALUE = "Look in `xnat-watchd show ITEM` for what XNAT refuses, correct it there, then `xnat-watchd retry ITEM`."
 LOOK_THERE = "Look in the destination for what has this label; give another label in the table, or rename it there."
 MERGE = "XNAT makes no MR of a CT session. Ask its administrator to merge by hand what lies in the prearchive."
@@ -65,17 +71,30 @@ A_PAGE = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: for a status (or a range of them), words that the page holds, and deeds."""
+    """One row: for a status (or a range of them), words that the page holds, and deeds.
+
+    `scope` is given where it may be the project's trouble. So it is of every 403 that is believed, whatever was asked:
+    a right may have been lost. What a server says of the bytes that it was sent is the study's: 400, 413.
+    """
 
     status: range
     words: str
     deeds: set[Deed]
     kind: type[WatchdError]
     advice: str = ""
+    scope: Scope | None = None
 
 
-def _row(status: int | range, words: str, deeds: set[Deed], kind: type[WatchdError], advice: str = "") -> Row:
-    return Row(status if isinstance(status, range) else range(status, status + 1), words, deeds, kind, advice)
+def _row(
+    status: int | range,
+    words: str,
+    deeds: set[Deed],
+    kind: type[WatchdError],
+    advice: str = "",
+    *,
+    scope: Scope | None = None,
+) -> Row:
+    return Row(status if isinstance(status, range) else range(status, status + 1), words, deeds, kind, advice, scope)
 
 
 VERDICTS: tuple[Row, ...] = (
@@ -90,15 +109,15 @@ VERDICTS: tuple[Row, ...] = (
     # Import.
     _row(401, "", IMPORT, Transient),  # refused before XNAT looked at it: the login went meanwhile (C8 12)
     _row(413, "", IMPORT, Permanent, TOO_LARGE),  # the proxy's limit (C8 12)
-    _row(404, "unknown importer", IMPORT, Permanent, NO_IMPORTER),  # F15, C8 3.2
+    _row(404, "unknown importer", IMPORT, Permanent, NO_IMPORTER, scope=Scope.PROJECT),  # F15, C8 3.2
     _row(404, "", IMPORT, Transient),  # a moment ago it knew us
     _row(409, "", IMPORT, InDoubt),  # something lies at our place: ours, from a lost answer? (F66)
     _row(423, "", IMPORT, InDoubt),  # somebody is at work at our place (C8 4.3)
-    _row(500, "no project named", IMPORT, Permanent, NO_PROJECT),  # F15
+    _row(500, "no project named", IMPORT, Permanent, NO_PROJECT, scope=Scope.PROJECT),  # F15
     _row(500, "premature end of file", IMPORT, OnceMore),  # a collision (F61) or nothing to show (F76)
     _row(500, "transfer syntax", IMPORT, OnceMore),  # DICOM without a meta header (F76)
     _row(500, ".xml", IMPORT, OnceMore),  # the session XML is missing: a collision (F61)
-    _row(500, "", IMPORT, Failing),  # a full disk on 1.6 (C8 3.8); perhaps it was said after the work was done
+    _row(range(500, 508), "", IMPORT, Failing),  # a full disk on 1.6 (C8 3.8); perhaps said after the work was done
     _row(range(400, 500), "", IMPORT, OnceMore),  # 400, 403: noise of a moment, or for ever (F61, F62, F69)
     # Archive.
     _row(403, "in progress", ARCHIVE, InDoubt),  # the row is locked: perhaps by ourselves (C8 5.4)
@@ -141,6 +160,9 @@ def verdict(answer: Answer, deed: Deed, project: str, now: datetime) -> WatchdEr
         spoke = deed.acts and answer.status != TOO_MANY
         return Unavailable(message, detail=answer.reason, advice=row.advice, spoke=spoke, after=after)
     error = row.kind(message, detail=answer.reason, advice=row.advice)
+    if row.kind is OnceMore and answer.status == FORBIDDEN:
+        error.scope, error.advice = Scope.PROJECT, row.advice or NO_RIGHT
+    error.scope = row.scope or error.scope
     if row.kind is AuthRefused or (row.kind is Permanent and deed is Deed.IMPORT):
         error.spoke = False  # refused before anything was kept
     return error

@@ -60,7 +60,7 @@ class ZipBody:
 
     def waiting(self) -> None:
         """Say that nothing goes out yet: it is not our turn."""
-        self._progressed(0, self.size)
+        self._progressed(0, 0)
 
     def read(self, _: int = -1) -> memoryview:
         """Give the next piece, whatever size was asked for. The last one is gone when this is called again."""

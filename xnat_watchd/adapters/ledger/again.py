@@ -7,7 +7,8 @@ from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import text
 from xnat_watchd.adapters.ledger.findings import open_findings
-from xnat_watchd.adapters.ledger.moves import let_go_on, move
+from xnat_watchd.adapters.ledger.gates import try_now
+from xnat_watchd.adapters.ledger.moves import AFRESH, let_go_on, move
 from xnat_watchd.core.findings import holding
 from xnat_watchd.core.states import Event, Progress, Standing
 
@@ -16,8 +17,9 @@ def begin_anew(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, why: str
     """Have a study begin from the beginning in a new generation, wanted again if nobody wanted it."""
     db.execute("UPDATE places SET ended = ? WHERE study = ? AND ended IS NULL", (text(now), row["key"]))
     move(db, row["key"], Standing(row["standing"]), Event.RESENT, now, generation=row["generation"] + 1,
-         progress=Progress.RECEIVED, session=None, unwanted=None, attempts=0, recoveries=0, in_doubt=1, since=None,
-         due=None, why=None, detail=why, advice=None)  # fmt: skip
+         progress=Progress.RECEIVED, session=None, unwanted=None, in_doubt=1, due=None, why=None, detail=why,
+         advice=None, **AFRESH)  # fmt: skip
+    try_now(db, now, row["project"])
 
 
 def come_again(db: sqlite3.Connection, delivery: int, now: datetime) -> bool:

@@ -200,7 +200,7 @@ def _told(path: Path) -> Iterator[None]:
     """Say in our own words that the file cannot be used. What breaks a rule of the schema is a fault of ours."""
     try:
         yield
-    except sqlite3.IntegrityError:
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
         raise
     except sqlite3.Error as error:
         kind, what, advice = _meaning(error)

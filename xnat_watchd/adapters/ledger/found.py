@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, text
-from xnat_watchd.adapters.ledger.moves import move
+from xnat_watchd.adapters.ledger.moves import AFRESH, move
 from xnat_watchd.adapters.ledger.order import GOES_FIRST
 from xnat_watchd.adapters.ledger.studies import CREATES
 from xnat_watchd.core.delivery import Person, Place
@@ -140,8 +140,8 @@ def _enter(db: sqlite3.Connection, find: Find, now: datetime) -> int:
 def _renew(db: sqlite3.Connection, key: int, find: Find, now: datetime) -> None:
     db.execute("DELETE FROM series WHERE study = ?", (key,))
     _enter_series(db, key, find)
-    move(db, key, Standing.HELD, Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1, since=None, due=None,
-         why=None, detail=None, advice=None, **_columns(find))  # fmt: skip
+    move(db, key, Standing.HELD, Event.RELEASED, now, in_doubt=1, due=None, why=None, detail=None, advice=None,
+         **AFRESH, **_columns(find))  # fmt: skip
 
 
 def _enter_series(db: sqlite3.Connection, key: int, find: Find) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
@@ -26,6 +27,7 @@ class Gates:
                 until=moment(row["until"]),
                 trial=bool(row["trial"]),
                 login=bool(row["login"]),
+                passes=bool(row["passes"]),
                 why=row["why"],
                 advice=row["advice"],
                 strikes=row["strikes"],
@@ -38,11 +40,26 @@ class Gates:
         """Keep a gate."""
         with self._db.change() as db:
             db.execute(
-                "INSERT OR REPLACE INTO gates (scope, until, trial, login, why, advice, strikes, refusals)"
-                " VALUES (?,?,?,?,?,?,?,?)",
+                "INSERT OR REPLACE INTO gates (scope, until, trial, login, why, advice, strikes, refusals, passes)"
+                " VALUES (?,?,?,?,?,?,?,?,?)",
                 (
                     scope, text(gate.until) if gate.until else None, int(gate.trial), int(gate.login),
                     gate.why, gate.advice,
                     gate.strikes, json.dumps([text(at) for at in gate.refusals]),
+                    int(gate.passes),
                 ),
             )  # fmt: skip
+
+    def try_now(self, now: datetime, project: str = "") -> list[str]:
+        """Let what is shut be tried at once, in a project or, without one, in all; return these projects."""
+        with self._db.change() as db:
+            return try_now(db, now, project)
+
+
+def try_now(db: sqlite3.Connection, now: datetime, project: str = "") -> list[str]:
+    """Let a project that is shut, or without one all of them, be tried at once, in a transaction that is under way."""
+    rows = db.execute(
+        "UPDATE gates SET until = ? WHERE scope <> '' AND ? IN ('', scope) AND until IS NOT NULL RETURNING scope",
+        (text(now), project),
+    ).fetchall()
+    return sorted(row["scope"] for row in rows)

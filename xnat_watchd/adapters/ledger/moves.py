@@ -7,14 +7,19 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import text
+from xnat_watchd.adapters.ledger.gates import try_now
 from xnat_watchd.core.states import Event, Standing, after
+
+AFRESH = {"attempts": 0, "recoveries": 0, "uploads": 0, "trials": 0, "delayed": None, "since": None}
+"""What is counted of a study and forgotten at a person's word."""
 
 
 def move(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime, **columns: object) -> None:
-    """Change a study's standing, with its event."""
+    """Change a study's standing, with its event, which alone says whose trouble it is (`scope`)."""
     row = stand(db, key, was, event, now, **columns)
     db.execute(
-        "INSERT INTO events (at, delivery, study, event, progress, standing, why, detail) VALUES (?,?,?,?,?,?,?,?)",
+        "INSERT INTO events (at, delivery, study, event, progress, standing, why, detail, scope)"
+        " VALUES (?,?,?,?,?,?,?,?,?)",
         (
             text(now),
             row["delivery"],
@@ -24,6 +29,7 @@ def move(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: dat
             after(was, event),
             columns.get("why"),
             columns.get("detail"),
+            columns.get("scope"),
         ),
     )
 
@@ -36,7 +42,8 @@ def stand(
     Without an event of its own this is for looks alone which find XNAT still at work, as the last event says: there
     are a hundred an hour.
     """
-    row = set_columns(db, key, now, {"standing": after(was, event), **columns}, was)
+    of_study = {name: value for name, value in columns.items() if name != "scope"}
+    row = set_columns(db, key, now, {"standing": after(was, event), **of_study}, was)
     if row is None:
         raise LookupError(f"study {key} is no longer {was}")
     return row
@@ -56,6 +63,10 @@ def set_columns(
 
 
 def let_go_on(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, **chosen: object) -> None:
-    """Let a study go on from where it stopped, asking first, perhaps under other labels."""
-    move(db, row["key"], Standing(row["standing"]), Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1,
-         since=None, due=None, why=None, detail=None, advice=None, **chosen)  # fmt: skip
+    """Let a study go on from where it stopped, asking first, perhaps under other labels.
+
+    That is a person's word for its project too, where it is shut: it is tried at once.
+    """
+    settled = {"in_doubt": 1, "due": None, "why": None, "detail": None, "advice": None, **AFRESH}
+    move(db, row["key"], Standing(row["standing"]), Event.RELEASED, now, **{**settled, **chosen})
+    try_now(db, now, row["project"])

@@ -50,6 +50,12 @@ class Places:
         )
         return str(row["stamp"]) if row else ""
 
+    def spoken(self, item: Item, now: datetime) -> None:
+        """Write that all of it has been sent to the current place: what becomes of it is late from now on."""
+        with self._db.change() as db:
+            db.execute("UPDATE places SET spoke = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
+            db.execute("UPDATE studies SET uploads = uploads + 1 WHERE key = ?", (item.key,))
+
     def leave(self, item: Item, now: datetime, *, missing: Collection[str] = (), mixed: bool = False) -> None:
         """Give the current place up: nothing of ours is to be there any more, or it is mixed with another's."""
         with self._db.change() as db:
@@ -57,6 +63,13 @@ class Places:
                 "UPDATE places SET ended = ?, missing = ?, mixed = ? WHERE study = ? AND ended IS NULL",
                 (text(now), json.dumps(sorted(missing)), int(mixed), item.key),
             )
+
+    def forget(self, item: Item) -> None:
+        """Forget the current place, to which nothing was ever sent."""
+        with self._db.change() as db:
+            unused = "SELECT id FROM places WHERE study = :study AND ended IS NULL AND spoke IS NULL"
+            db.execute(f"UPDATE instances SET place = NULL WHERE place IN ({unused})", {"study": item.key})  # noqa: S608 - words of our own
+            db.execute("DELETE FROM places WHERE study = ? AND ended IS NULL AND spoke IS NULL", (item.key,))
 
     def join(self, item: Item, session: str) -> None:
         """Write that the row at the current place is to be added to a session that is there already."""

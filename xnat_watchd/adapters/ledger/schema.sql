@@ -72,6 +72,9 @@ CREATE TABLE studies (
   session     TEXT,                            -- accession ID of the archived session
   received    TEXT NOT NULL,
   changed     TEXT NOT NULL,
+  uploads     INTEGER NOT NULL DEFAULT 0,      -- times that all of it was sent, since a person said anything about it
+  trials      INTEGER NOT NULL DEFAULT 0,      -- times that it met what may be the project's trouble, likewise
+  delayed     TEXT,                            -- since when it meets trouble; none once it has come further
   UNIQUE (delivery, number),
   UNIQUE (delivery, study_uid),
   -- what is complete is done, and nothing else is
@@ -204,9 +207,11 @@ CREATE TABLE events (
   progress TEXT,
   standing TEXT,
   why      TEXT,
-  detail   TEXT
+  detail   TEXT,
+  scope    TEXT CHECK (scope IN ('study', 'project', 'server', 'machine'))  -- whose trouble it may be
 ) STRICT;
 CREATE INDEX events_of_delivery ON events (delivery);
+CREATE INDEX projects_troubles ON events (study, id) WHERE scope = 'project';
 
 CREATE TABLE gates (
   scope    TEXT PRIMARY KEY,                   -- empty for the server, else the project
@@ -216,7 +221,8 @@ CREATE TABLE gates (
   why      TEXT NOT NULL,
   advice   TEXT NOT NULL,
   strikes  INTEGER NOT NULL,
-  refusals TEXT NOT NULL                       -- JSON list of times
+  refusals TEXT NOT NULL,                      -- JSON list of times
+  passes   INTEGER NOT NULL DEFAULT 1 CHECK (passes IN (0, 1))  -- it may pass without anybody's help
 ) STRICT;
 
 -- when nothing is done because a person said so, or because the clock cannot be trusted
@@ -255,6 +261,7 @@ CREATE TABLE shares (
   why         TEXT NOT NULL DEFAULT '',
   detail      TEXT NOT NULL DEFAULT '',
   advice      TEXT NOT NULL DEFAULT '',
+  scope       TEXT NOT NULL DEFAULT 'study' CHECK (scope IN ('study', 'project')),  -- the row's trouble, or the destination's
   PRIMARY KEY (destination, id),
   -- what is ours was seen, and only what was ours can be taken back
   CHECK ((fate IN ('made', 'removed')) = (seen IS NOT NULL)),

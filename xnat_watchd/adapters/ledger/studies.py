@@ -14,10 +14,10 @@ from xnat_watchd.adapters.ledger.healing import REPLACED, settle_healed
 from xnat_watchd.adapters.ledger.moves import let_go_on, move, set_columns, stand
 from xnat_watchd.adapters.ledger.order import GOES_FIRST
 from xnat_watchd.core.delivery import CHANGED, Item, Person, Place, Stray
-from xnat_watchd.core.errors import InDoubt, Undecided, WatchdError
+from xnat_watchd.core.errors import InDoubt, NotYet, OnceMore, Scope, Stopped, Undecided, WatchdError
 from xnat_watchd.core.persons import is_one
 from xnat_watchd.core.retry import LONGEST_DELAY
-from xnat_watchd.core.states import LINE, Event, Kind, Progress, Standing, after, beyond
+from xnat_watchd.core.states import LINE, Event, Kind, Progress, Standing, beyond
 
 CREATES = "creates subject"  #: an event in a study's story
 STILL_THE_SAME = timedelta(hours=1)  #: so long nothing more is told of a study for which XNAT is not ready
@@ -66,19 +66,26 @@ class Studies:
                     move(db, row["key"], Standing.BUSY, Event.RECOVERED, now, recoveries=times, in_doubt=1)
             return [f"{row['delivery']}.{row['number']}" for row in rows]
 
-    def take(self, now: datetime, closed: Collection[str] = (), only: Collection[int] | None = None) -> Item | None:
+    def take(
+        self,
+        now: datetime,
+        closed: Collection[str] = (),
+        only: Collection[int] | None = None,
+        trials: Collection[str] = (),
+    ) -> Item | None:
         """Take the next study that may be worked on, and write down that we are about to act.
 
         That is no event where it is only to look whether XNAT has got done: what it finds there may be one.
 
         Furthest first, so that studies get done. Never two of one subject in the archive (F38), never one whose
-        StudyInstanceUID is still under way from an earlier ZIP, none of the `closed` projects, and one of `only`
-        these keys where they are given.
+        StudyInstanceUID is still under way from an earlier ZIP, none of the `closed` projects but what nobody wants any
+        more, and one of `only` these keys where they are given. In a project on `trials`, first of all, the one that
+        was tried there least.
         """
         with self._db.change() as db:
             row = db.execute(_NEXT, {
                 "now": text(now), "horizon": text(now + LONGEST_DELAY), "closed": json.dumps(sorted(closed)),
-                "only": json.dumps(None if only is None else sorted(only)),
+                "only": json.dumps(None if only is None else sorted(only)), "trials": json.dumps(sorted(trials)),
             }).fetchone()  # fmt: skip
             if row is None:
                 return None
@@ -106,7 +113,7 @@ class Studies:
             if facts.left_out:
                 _leave_out(db, item.key, facts.left_out)
             move(db, item.key, Standing.BUSY, event, now, detail=facts.note or None, progress=reached, attempts=0,
-                 recoveries=0, in_doubt=0, since=None, due=None, advice=None,
+                 recoveries=0, trials=0, delayed=None, in_doubt=0, since=None, due=None, advice=None,
                  why=_waits_for(until) if event is Event.PARKED else None,
                  **_columns(facts))  # fmt: skip
             if reached is Progress.ARCHIVED:
@@ -142,27 +149,37 @@ class Studies:
             put = stand if not charged and _was_told(db, item, error, now) else move
             put(db, item.key, Standing.BUSY, Event.POSTPONED, now, due=text(due), **_reason(error),
                 attempts=item.attempts - (not charged), in_doubt=int(item.in_doubt or isinstance(error, InDoubt)),
-                since=None if charged else text(item.since or now))  # fmt: skip
+                since=None if charged else text(item.since or now), **_trouble(item, error, now))  # fmt: skip
 
     def give_back(self, item: Item, now: datetime, error: WatchdError, *, in_doubt: bool) -> None:
         """Make it ready again, uncharged: the trouble was the server's."""
         with self._db.change() as db:
             move(db, item.key, Standing.BUSY, Event.RETURNED, now, attempts=item.attempts - 1,
-                 in_doubt=int(item.in_doubt or in_doubt), **_reason(error))  # fmt: skip
+                 in_doubt=int(item.in_doubt or in_doubt), **_reason(error), **_trouble(item, error, now))  # fmt: skip
 
     def hold(self, item: Item, now: datetime, error: WatchdError) -> None:
         """Stop until a person has decided; keep the progress."""
         with self._db.change() as db:
-            move(db, item.key, Standing.BUSY, Event.HELD, now, in_doubt=1, due=None, **_reason(error))
+            move(db, item.key, Standing.BUSY, Event.HELD, now, in_doubt=1, due=None, **_reason(error),
+                 **_trouble(item, error, now))  # fmt: skip
 
     def release(self, key: int, now: datetime, *, subject: str | None = None, label: str | None = None) -> None:
-        """Try again because a person says so: from where it stopped, asking first, perhaps under other labels."""
+        """Try again because a person says so: from where it stopped, asking first, perhaps under other labels.
+
+        That counts for its project too, where it is shut: it is tried at once.
+        """
         chosen: dict[str, object] = {"label": label} if label else {}
         if subject:
             chosen |= {"subject": subject, "subject_key": subject.casefold()}
         with self._db.change() as db:
             row = db.execute("SELECT * FROM studies WHERE key = ?", (key,)).fetchone()
             let_go_on(db, row, now, **chosen)
+
+    def let_wait(self, keys: Collection[int], now: datetime) -> None:
+        """Have held studies wait for their project instead, whose trouble it is. What was tried is not forgotten."""
+        with self._db.change() as db:
+            for key in keys:
+                move(db, key, Standing.HELD, Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1)
 
     def raise_until(self, goes_on: Mapping[str, Progress], now: datetime) -> None:
         """Release what waits for `until`, where the setting of its project now lies further along."""
@@ -178,33 +195,33 @@ class Studies:
         """Give every project that a study was ever for."""
         return [row["project"] for row in self._db.rows("SELECT DISTINCT project FROM studies")]
 
-    def next_due(self, now: datetime) -> datetime | None:
-        """Give when the next waiting study may be taken, `now` if one may be at once, None if nothing waits.
+    def next_due(self, now: datetime, closed: Collection[str] = ()) -> datetime | None:
+        """Return when the next waiting study may be taken, `now` if one may be at once, None if nothing waits.
 
-        One that is behind the same study of another ZIP waits for that one.
+        One that is behind the same study of another ZIP waits for that one; one of the `closed` projects waits too.
         """
-        row = self._db.row(_NEXT_DUE, text(now))
+        row = self._db.row(_NEXT_DUE, text(now), json.dumps(sorted(closed)))
         return moment(row["due"]) if row else None
 
-    def same_refusal(self, item: Item, why: str, event: Event, *, times: int) -> list[int]:
-        """Give the held studies of this project, or those postponed, where study after study met the same refusal.
+    def uploads(self, item: Item) -> int:
+        """Return how often all of it was sent since a person said anything about it, as of now."""
+        row = self._db.row("SELECT uploads FROM studies WHERE key = ?", item.key)
+        return int(row["uploads"]) if row else 0
 
-        Empty unless the last `times` outcomes in the project were this reason, for as many different studies. Those
-        of them that were released since, to be tried again, are not among those given.
+    def in_trouble(self, item: Item) -> dict[int, tuple[Standing, int]]:
+        """Return the studies that met what may be the project's trouble since one came through this very step there.
+
+        With each goes how it stands and how often it met it. Those that ended otherwise since are not among them.
         """
         rows = self._db.rows(
-            "SELECT e.study, e.event, e.why, s.standing FROM events e JOIN studies s ON s.key = e.study"
-            " WHERE s.project = ? AND (e.event IN ('advanced', 'finished', 'parked', 'held')"
-            " OR (e.event = ? AND e.why = ?)) ORDER BY e.id DESC LIMIT ?",
-            item.project,
-            event,
-            why,
-            times,
-        )
-        refused = {row["study"]: row["standing"] for row in rows if (row["event"], row["why"]) == (event, why)}
-        if len(refused) < times:
-            return []
-        return sorted(study for study, standing in refused.items() if standing == after(Standing.BUSY, event))
+            "SELECT key, standing, trials FROM studies s WHERE project = ?1 AND progress = ?2"
+            " AND standing NOT IN ('done', 'skipped') AND unwanted IS NULL"
+            " AND EXISTS (SELECT 1 FROM events e WHERE e.study = s.key AND e.scope = 'project' AND e.progress = ?2"
+            " AND e.id > coalesce((SELECT max(x.id) FROM events x JOIN studies y ON y.key = x.study"
+            " WHERE y.project = ?1 AND x.progress = ?3 AND x.event IN ('advanced', 'finished', 'parked')), 0))",
+            item.project, item.progress, beyond(item.progress),
+        )  # fmt: skip
+        return {row["key"]: (Standing(row["standing"]), row["trials"]) for row in rows}
 
     # What is found out on the way.
 
@@ -248,7 +265,7 @@ FROM studies s
 _NEXT = f"""
 {_ITEM}
 WHERE (s.standing = 'ready' OR (s.standing = 'waiting' AND (s.due <= :now OR s.due > :horizon)))
-  AND s.project NOT IN (SELECT value FROM json_each(:closed))
+  AND (s.unwanted IS NOT NULL OR s.project NOT IN (SELECT value FROM json_each(:closed)))
   AND (:only = 'null' OR s.key IN (SELECT value FROM json_each(:only)))
   AND NOT EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST})
   AND NOT EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
@@ -257,7 +274,9 @@ WHERE (s.standing = 'ready' OR (s.standing = 'waiting' AND (s.due <= :now OR s.d
        SELECT 1 FROM studies o WHERE o.project = s.project AND o.subject_key = s.subject_key
        AND o.standing = 'busy' AND o.progress IN ('uploaded', 'archived')))
   AND s.standing NOT IN ('done', 'skipped')
-ORDER BY CASE s.progress WHEN 'archived' THEN 0 WHEN 'uploaded' THEN 1 ELSE 2 END, s.due, s.key
+ORDER BY s.project NOT IN (SELECT value FROM json_each(:trials)),
+  CASE WHEN s.project IN (SELECT value FROM json_each(:trials)) THEN s.trials ELSE 0 END,
+  CASE s.progress WHEN 'archived' THEN 0 WHEN 'uploaded' THEN 1 ELSE 2 END, s.due, s.key
 LIMIT 1
 """  # noqa: S608 - words of our own
 
@@ -266,6 +285,7 @@ _NEXT_DUE = f"""
 SELECT min(CASE s.standing WHEN 'ready' THEN ? ELSE s.due END) AS due FROM studies s
 WHERE s.standing NOT IN ('done', 'skipped') AND (s.standing = 'ready' OR (s.standing = 'waiting' AND s.due IS NOT NULL))
 AND NOT EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST})
+AND (s.unwanted IS NOT NULL OR s.project NOT IN (SELECT value FROM json_each(?)))
 """  # noqa: S608 - words of our own
 
 
@@ -295,6 +315,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
         subject=row["subject"], label=row["label"], session=row["session"], kind=Kind(row["kind"]),
         generation=row["generation"], unwanted=row["unwanted"], joins=current["joins"] if current else None,
         why=row["why"] or "", findings=open_findings(db, row["key"]),
+        uploads=row["uploads"], trials=row["trials"], delayed=moment(row["delayed"]),
         strays=tuple(Stray(path, one["folder"]) for one in places for path in json.loads(one["strays"])),
     )  # fmt: skip
 
@@ -319,6 +340,13 @@ def _columns(facts: Facts) -> dict[str, object]:
 
 def _reason(error: WatchdError) -> dict[str, object]:
     return {"why": str(error), "detail": error.detail or None, "advice": error.advice}
+
+
+def _trouble(item: Item, error: WatchdError, now: datetime) -> dict[str, object]:
+    """Return whose trouble it is, and since when the study meets any. What is asked once more is nobody's yet."""
+    scope = None if isinstance(error, OnceMore) else error.scope
+    delayed = None if isinstance(error, NotYet | Stopped) else text(item.delayed or now)
+    return {"scope": scope, "trials": item.trials + (scope is Scope.PROJECT), "delayed": delayed}
 
 
 def _waits_for(until: Progress) -> str:

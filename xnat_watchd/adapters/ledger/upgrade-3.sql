@@ -1,10 +1,17 @@
--- From version 2 to 3: findings, clutter by kind, digests of instances, the stamp of what was judged.
+-- From version 2 to 3: findings, clutter by kind, digests of instances, the stamp of what was judged, whose trouble it is.
 
 ALTER TABLE deliveries ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
 ALTER TABLE places ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
 ALTER TABLE instances ADD COLUMN digest BLOB NOT NULL DEFAULT x'';
 ALTER TABLE instances ADD COLUMN left_behind INTEGER NOT NULL DEFAULT 0 CHECK (left_behind IN (0, 1));
 ALTER TABLE ignored ADD COLUMN since TEXT NOT NULL DEFAULT '';
+ALTER TABLE studies ADD COLUMN uploads INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE studies ADD COLUMN trials INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE studies ADD COLUMN delayed TEXT;
+ALTER TABLE events ADD COLUMN scope TEXT CHECK (scope IN ('study', 'project', 'server', 'machine'));
+CREATE INDEX projects_troubles ON events (study, id) WHERE scope = 'project';
+ALTER TABLE gates ADD COLUMN passes INTEGER NOT NULL DEFAULT 1 CHECK (passes IN (0, 1));
+ALTER TABLE shares ADD COLUMN scope TEXT NOT NULL DEFAULT 'study' CHECK (scope IN ('study', 'project'));
 
 ALTER TABLE people ADD COLUMN birth_date TEXT NOT NULL DEFAULT '';
 UPDATE people SET birth_date = coalesce((

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
-from xnat_watchd.adapters.ledger.database import Database
+from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.findings import KINDS_BEHIND, OPEN, as_finding, unsent
 from xnat_watchd.adapters.ledger.order import GOES_FIRST
 from xnat_watchd.core.errors import for_item
@@ -119,6 +120,27 @@ class Views:
         """
         rows = self._give(_FATES, most)
         return [{**row, "clutter": json.loads(row["clutter"])} for row in reversed(rows)]
+
+    def delayed(self, since: datetime) -> Rows:
+        """Return the studies that go on by themselves and have met trouble since before then."""
+        rows = self._give(
+            """
+            SELECT delivery || '.' || number AS item, project, progress || ', and does not get on: ' || why AS why,
+                   advice, delayed AS at, 1 AS passes
+            FROM studies WHERE standing NOT IN ('done', 'skipped') AND standing <> 'held' AND delayed < ?
+            AND why IS NOT NULL ORDER BY delayed
+            """,
+            text(since),
+        )
+        return [{**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows]
+
+    def waiting_projects(self) -> list[str]:
+        """Return the projects that have studies which wait or are ready."""
+        rows = self._db.rows(
+            "SELECT DISTINCT project FROM studies WHERE standing NOT IN ('done', 'skipped')"
+            " AND standing IN ('ready', 'waiting', 'busy')"
+        )
+        return [row["project"] for row in rows]
 
     def under_way(self) -> Rows:
         """Give the studies that are not done and not held, furthest first; one may wait for another's ZIP."""

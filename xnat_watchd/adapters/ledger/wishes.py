@@ -10,7 +10,7 @@ from xnat_watchd.adapters.ledger.again import begin_anew
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.deliveries import move_delivery, tell_delivery
 from xnat_watchd.adapters.ledger.findings import open_findings, settle_findings
-from xnat_watchd.adapters.ledger.moves import let_go_on, move
+from xnat_watchd.adapters.ledger.moves import AFRESH, let_go_on, move
 from xnat_watchd.adapters.ledger.studies import NOTHING_TO_SEND, _leave_out
 from xnat_watchd.core.errors import Impossible
 from xnat_watchd.core.findings import ACCEPTABLE, Finding, FindingKind, advice, holding, said
@@ -39,8 +39,8 @@ class Wishes:
                 raise Impossible(f"it is {standing} already")
             if standing is Standing.BUSY:
                 raise Impossible(AT_WORK, advice=IN_A_MOMENT)
-            move(db, key, standing, Event.UNWANTED, now, unwanted=why, attempts=0, recoveries=0, since=None, due=None,
-                 why="a person wants it no more", detail=why, advice=None)  # fmt: skip
+            move(db, key, standing, Event.UNWANTED, now, unwanted=why, due=None,
+                 why="a person wants it no more", detail=why, advice=None, **AFRESH)  # fmt: skip
 
     def settle(self, delivery: int, why: str, now: datetime) -> None:
         """Note that nothing more is to come of a delivery that was put aside: its ZIP stays where it lies."""
@@ -124,8 +124,7 @@ def _accept_findings(
         move(db, row["key"], Standing.HELD, Event.UNWANTED, now, unwanted=NOTHING_TO_SEND, attempts=0, recoveries=0,
              since=None, due=None, why=NOTHING_TO_SEND, detail=why, advice=None)  # fmt: skip
         return f"{said(found)}: nothing of it is sent"
-    move(db, row["key"], Standing.HELD, Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1, since=None,
-         due=None, why=f"accepted: {said(found)}", detail=why, advice=None)  # fmt: skip
+    let_go_on(db, row, now, why=f"accepted: {said(found)}", detail=why)
     return said(found)
 
 
@@ -144,8 +143,7 @@ def _accept_left_out(db: sqlite3.Connection, key: int, why: str, now: datetime) 
     db.executemany("UPDATE series SET accepted = 1 WHERE study = ? AND uid = ?", [(key, s) for s in series])
     _leave_out(db, key, series)
     accepted = f"XNAT leaves out {len(series)} series"
-    move(db, key, Standing.HELD, Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1, since=None, due=None,
-         why=f"accepted: {accepted}", detail=why, advice=None)  # fmt: skip
+    let_go_on(db, _row(db, key), now, why=f"accepted: {accepted}", detail=why)
     return accepted
 
 
