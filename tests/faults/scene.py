@@ -19,7 +19,7 @@ import pytest
 from tests.adapters.gateway.gateway_kit import server_at
 from tests.faults.asked import Asked
 from tests.station import Station, Time
-from xnat_watchd.adapters.gateway import connection, wire
+from xnat_watchd.adapters.gateway import connection, dialling, wire
 from xnat_watchd.adapters.gateway.answers import Answer
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.sandbox import Options, Sandbox
@@ -242,6 +242,7 @@ def a_scene(
         _listen(scene, patch)
         patch.setattr(wire, "SLOWEST_PIECE", setting.slowest_piece)
         patch.setattr(connection, "GLANCE", GLANCE)
+        patch.setattr(dialling, "GLANCE", GLANCE)
         try:
             yield scene
             scene.lift()

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from codecs import iterdecode
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from itertools import chain
 from typing import Any
 from urllib.parse import unquote, urlsplit
-from xml.parsers import expat
 
+from xnat_watchd.adapters.gateway import documents
+from xnat_watchd.adapters.gateway.body import PIECE, Rest
 from xnat_watchd.core.errors import Transient
 from xnat_watchd.core.escapes import unescaped
 
 LONGEST_REASON = 500  #: characters of a server's own words that are kept
+MOST_SCANS = 20_000  #: scans in a session
 _PAGE_READ = 20_000  #: bytes of an error page that are looked at
 
 # Whoever controls an answer controls its length too: no pattern may try a place twice, hence `(?>...)`.
@@ -36,8 +39,10 @@ class Answer:
     """One answer, whole and of bounded length."""
 
     status: int
-    body: bytes = b""
+    body: bytes = b""  #: all of it, or what comes before the `rest`
     headers: Mapping[str, str] = field(default_factory=dict)  #: names in lower case
+    rest: Rest | None = None  #: what is too long to be kept in memory
+    beat: Callable[[], object] = bool  #: is called for each piece that is read; may raise `Stopped`
 
     @property
     def is_success(self) -> bool:
@@ -46,8 +51,21 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The body as text; JSON comes without a charset and is UTF-8 (F54)."""
+        """The body as text, which is never long. `Transient` where it is."""
+        if self.rest is not None:
+            raise _unreadable()
         return self.body.decode(self._charset, "replace")
+
+    def pieces(self) -> Iterator[bytes]:
+        """Return the body piece by piece."""
+        beginning = (self.body[start : start + PIECE] for start in range(0, len(self.body), PIECE))
+        for piece in chain(beginning, self.rest.pieces() if self.rest is not None else ()):
+            self.beat()
+            yield piece
+
+    def in_utf_8(self) -> Iterator[bytes]:
+        """Return the body's text piece by piece; JSON comes without a charset and is UTF-8 (F54)."""
+        return (piece.encode() for piece in iterdecode(self.pieces(), self._charset, "replace"))
 
     @property
     def is_page(self) -> bool:
@@ -90,23 +108,31 @@ class Node:
     children: Mapping[str, tuple[Node, ...]]
 
 
-def table(answer: Answer) -> list[Mapping[str, str]]:
-    """Give the rows of a JSON table (C8 0.7). Cells that are neither text nor number are left out."""
-    result = _get(_get(_json(answer), "ResultSet"), "Result")
-    if not isinstance(result, list):
-        raise _unreadable()
-    return [_texts(row) for row in result if isinstance(row, dict)]
+def table(answer: Answer, columns: Collection[str] | None = None) -> list[Mapping[str, str]]:
+    """Return the rows of a JSON table (C8 0.7); of long ones only the columns that are wanted.
+
+    Cells that are neither text nor number are left out.
+    """
+    try:
+        return list(documents.table(answer.in_utf_8(), columns))
+    except documents.Unreadable as error:
+        raise _unreadable() from error
+
+
+def document(answer: Answer) -> Any:
+    """Return a JSON document of another form. Nothing in it is believed yet."""
+    try:
+        return documents.document(answer.in_utf_8())
+    except documents.Unreadable as error:
+        raise _unreadable() from error
 
 
 def item(answer: Answer) -> Node:
     """Give the first node of a JSON item (C8 0.8)."""
-    items = _get(_json(answer), "items")
+    items = _get(document(answer), "items")
     if not isinstance(items, list) or not items or not isinstance(items[0], dict):
         raise _unreadable()
-    try:
-        return _node(items[0])
-    except RecursionError as error:  # an item within an item within an item
-        raise _unreadable() from error
+    return _node(items[0])
 
 
 def uris(answer: Answer) -> list[str]:
@@ -127,7 +153,7 @@ def date_of(text: str) -> datetime | None:
 def version(answer: Answer) -> str:
     """Give the version that buildInfo names, or nothing."""
     try:
-        named = _get(_json(answer), "version")
+        named = _get(document(answer), "version")
     except Transient:
         return ""
     return named[:LONGEST_REASON] if isinstance(named, str) else ""
@@ -149,36 +175,24 @@ class SessionXml:
 
 
 def session_xml(answer: Answer) -> SessionXml:
-    """Read a session's XML, which is UTF-8 (F71). A document with a DOCTYPE is refused: nothing may be expanded."""
+    """Read a session's XML, which is UTF-8 (F71)."""
     found, path = SessionXml(), list[str]()
 
     def begin(name: str, attributes: dict[str, str]) -> None:
         path.append(name.rpartition(" ")[2])
+        if len(path) > documents.DEEPEST or len(found.scans) > MOST_SCANS:
+            raise _unreadable()
         if len(path) == 1:
             found.study_uid, found.modality = attributes.get("UID", ""), attributes.get("modality", "")
         elif path[1:] == ["scans", "scan"]:
             found.scans[attributes.get("ID", "")] = attributes.get("UID", "")
             found.types[attributes.get("ID", "")] = attributes.get(_XSI_TYPE, "")
 
-    def refuse(*_: object) -> None:
-        raise _unreadable()
-
-    reader = expat.ParserCreate("utf-8", namespace_separator=" ")  # whatever the document says of itself
-    reader.StartElementHandler = begin
-    reader.EndElementHandler = lambda _: path.pop()
-    reader.StartDoctypeDeclHandler = refuse
     try:
-        reader.Parse(answer.body, True)  # noqa: FBT003 - the second argument has no name in C
-    except expat.ExpatError as error:  # cut short, or no XML at all
+        documents.xml(answer.pieces(), begin, path.pop)
+    except documents.Unreadable as error:
         raise _unreadable() from error
     return found
-
-
-def _json(answer: Answer) -> Any:
-    try:
-        return json.loads(answer.text)
-    except (ValueError, RecursionError) as error:  # no JSON; or brackets without end
-        raise _unreadable() from error
 
 
 def _get(value: Any, name: str) -> Any:

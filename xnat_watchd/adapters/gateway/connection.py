@@ -6,21 +6,22 @@ import errno
 import select
 import socket
 import ssl
-import threading
-from dataclasses import dataclass
-from typing import Any, ClassVar
+import sys
+from functools import partial
+from typing import Any, ClassVar, cast
 
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.retry import Retry
+from urllib3.util.ssl_ import create_urllib3_context
 
+from xnat_watchd.adapters.gateway.dialling import GLANCE, TRICKLE, Option, Response, Watch, WatchedTls, connected
 from xnat_watchd.adapters.gateway.zip_body import PIECE
 
-GLANCE = 0.25  #: seconds of waiting for the socket between two looks at the stop event
-TRICKLE = 60.0  #: seconds that an answer may pause once it has begun
 TLS_RECORDS = 1 << 16  #: bytes handed to TLS at once: it cannot say how much of a larger piece went out
-KEEPALIVE: list[tuple[int, int, int | bytes]] = [
+KEEPALIVE: list[Option] = [
     *HTTPConnection.default_socket_options,
     # An import's answer comes minutes after its last byte: a firewall must not forget the connection.
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -30,18 +31,6 @@ KEEPALIVE: list[tuple[int, int, int | bytes]] = [
 ]
 
 
-class Interrupted(Exception):
-    """The program stops. No OSError on purpose: urllib3 lets other errors through, and closes the connection."""
-
-
-@dataclass(slots=True)
-class Watch:
-    """What the connections of one line and their user tell each other."""
-
-    stop: threading.Event
-    spoke: bool = False  #: something of the request went out
-
-
 class _Watched(HTTPConnection):
     """A connection that looks at the stop event while it waits, and for an answer while it sends a body."""
 
@@ -49,6 +38,27 @@ class _Watched(HTTPConnection):
     _connecting = False
     _in_body = False
     _has_answered = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.response_class = cast("type[Response]", partial(Response, self.watch))  # it is called, and nothing else
+
+    def _new_conn(self) -> socket.socket:
+        """Connect as urllib3 does, under watch and with its errors."""
+        try:
+            sock = connected(self._dns_host, self.port, self._patience, self.socket_options or (), self.watch)
+        except (socket.gaierror, UnicodeError) as error:
+            raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "timed out") from error
+        except OSError as error:
+            raise NewConnectionError(self, "refused") from error
+        sys.audit("http.client.connect", self, self.host, self.port)
+        return sock
+
+    @property
+    def _patience(self) -> float:
+        return float(self.timeout) if isinstance(self.timeout, int | float) else TRICKLE
 
     def connect(self) -> None:
         self._has_answered = False
@@ -115,8 +125,7 @@ class _Watched(HTTPConnection):
         waited = 0.0
         while True:
             ready = poll.poll(GLANCE * 1000)
-            if self.watch.stop.is_set():
-                raise Interrupted
+            self.watch.look()
             if ready and listens and ready[0][1] & ~select.POLLOUT:
                 raise BrokenPipeError(errno.EPIPE, "the server answered before the body was sent")
             if ready:
@@ -134,6 +143,8 @@ class WatchedAdapter(HTTPAdapter):
     """One connection at a time, large pieces, no retries of any kind."""
 
     def __init__(self, watch: Watch) -> None:
+        self._context = create_urllib3_context()
+        self._context.sslsocket_class = type("Tls", (WatchedTls,), {"watch": watch})
         plain = type("Plain", (_Watched,), {"watch": watch})
         over_tls = type("OverTls", (_WatchedTls,), {"watch": watch})
         self._pools = {
@@ -144,11 +155,13 @@ class WatchedAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Have the library make connections of ours."""
-        super().init_poolmanager(*args, **kwargs, blocksize=PIECE, socket_options=KEEPALIVE)
+        super().init_poolmanager(*args, **kwargs, blocksize=PIECE, socket_options=KEEPALIVE, ssl_context=self._context)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         """Have the library make connections of ours behind a proxy too."""
-        manager = super().proxy_manager_for(proxy, **kwargs, blocksize=PIECE, socket_options=KEEPALIVE)
+        manager = super().proxy_manager_for(
+            proxy, **kwargs, blocksize=PIECE, socket_options=KEEPALIVE, ssl_context=self._context
+        )
         manager.pool_classes_by_scheme = self._pools
         return manager

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from xnat_watchd.adapters.gateway.answers import Answer, date_of, table
-from xnat_watchd.adapters.gateway.connection import Watch
+from xnat_watchd.adapters.gateway.answers import Answer, date_of, document, table
 from xnat_watchd.adapters.gateway.conversation import Conversation, Query
+from xnat_watchd.adapters.gateway.dialling import Watch
 from xnat_watchd.adapters.gateway.login import PATIENCE, Dialect, find_dialect
 from xnat_watchd.adapters.gateway.records import JSON, path
 from xnat_watchd.adapters.gateway.server import Shared
@@ -96,8 +95,8 @@ class Inspection:
     def _json(self, where: str) -> Any:
         answer = self._told(where)
         try:
-            return None if answer is None else json.loads(answer.text)
-        except (ValueError, RecursionError):
+            return None if answer is None else document(answer)
+        except Transient:
             return None
 
     def _told(self, where: str, query: Query | None = None) -> Answer | None:

@@ -6,7 +6,7 @@ import logging
 import threading
 
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.gateway.connection import Watch
+from xnat_watchd.adapters.gateway.dialling import Watch
 from xnat_watchd.adapters.gateway.login import Credential, Dialect, log_in
 from xnat_watchd.adapters.gateway.pacing import Turns, held
 from xnat_watchd.adapters.gateway.wire import Access, Line

@@ -38,7 +38,7 @@ def _all_of(talk: Conversation, project: str) -> list[Mapping[str, str]]:
     The columns were seen there (capture 474).
     """
     query = {"columns": "ID,label,UID", **JSON}
-    return table(talk.read(path("projects", project, "experiments"), query, project=project))
+    return table(talk.read(path("projects", project, "experiments"), query, project=project), ("ID", "label", "UID"))
 
 
 def named(talk: Conversation, project: str, label: str) -> Session | None:

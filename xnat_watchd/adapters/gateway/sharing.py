@@ -41,12 +41,12 @@ def seen(talk: Conversation, project: str, *, writable: bool) -> SeenProject | N
         return None
     if subjects is None or sessions is None:
         return None
-    rows = table(sessions)
+    rows = table(sessions, _COLUMNS)
     if not all({"subject_ID", "xsiType"} <= one.keys() for one in rows):  # an unknown column is left out (C8 10)
         return None
     return SeenProject(
         writable=writable,
-        subjects=_by_label(table(subjects)),
+        subjects=_by_label(table(subjects, ("ID", "label"))),
         sessions=[_session(one) for one in rows if one.get("ID") and one["subject_ID"] and _is_session(one)],
     )
 
@@ -71,7 +71,8 @@ def is_shared(talk: Conversation, action: Action) -> bool:
     return answer is not None and any(one.get("ID") == action.destination for one in table(answer))
 
 
-_SESSIONS = {"columns": "ID,label,subject_ID,date,xsiType"}
+_COLUMNS = ("ID", "label", "subject_ID", "date", "xsiType")
+_SESSIONS = {"columns": ",".join(_COLUMNS)}
 
 
 def _ids(talk: Conversation, access: str) -> frozenset[str]:

@@ -6,20 +6,19 @@ where every log on the way keeps it, and passes over the time (C8 1.4): a login 
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from xnat_watchd.adapters.gateway.answers import Answer
+from xnat_watchd.adapters.gateway.answers import Answer, document
 from xnat_watchd.adapters.gateway.conversation import Conversation
 from xnat_watchd.adapters.gateway.login import Credential
 from xnat_watchd.adapters.gateway.records import path
 from xnat_watchd.adapters.gateway.server import Shared
 from xnat_watchd.adapters.secret import Secret
-from xnat_watchd.core.errors import OnceMore, Permanent
+from xnat_watchd.core.errors import OnceMore, Permanent, Transient
 
 LONGEST_LIFE = timedelta(days=3660)  #: what says that it lives longer says nothing
 _SECRET = re.compile(r"[!-~]{8,256}")
@@ -71,8 +70,8 @@ class Tokens:
 def _token(answer: Answer) -> Token:
     """Read a token. Its life is told by two times of the server's, so that its clock is no matter (C8 1.4)."""
     try:
-        said: dict[str, Any] = dict(json.loads(answer.text))
-    except (ValueError, TypeError, RecursionError):  # not chained: the text holds the secret
+        said: dict[str, Any] = dict(document(answer))
+    except (Transient, ValueError, TypeError):  # not chained: the text holds the secret
         raise _unreadable() from None
     alias, secret = said.get("alias"), said.get("secret")
     if not (isinstance(alias, str) and isinstance(secret, str) and _SECRET.fullmatch(secret)):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
-from xnat_watchd.adapters.gateway.answers import Answer, table
+from xnat_watchd.adapters.gateway.answers import Answer, document, table
 from xnat_watchd.adapters.gateway.conversation import PATIENCE, Conversation
 from xnat_watchd.adapters.gateway.records import JSON, Cells, path
 from xnat_watchd.adapters.gateway.verdicts import Deed
@@ -61,8 +60,8 @@ def _role(row: Cells, project: str) -> str:
 
 def _profiles(answer: Answer) -> frozenset[str] | None:
     try:
-        rows = json.loads(answer.text)
-    except (ValueError, RecursionError):  # no JSON; or brackets without end
+        rows = document(answer)
+    except Transient:  # no JSON
         return None
     if not isinstance(rows, list):
         return None

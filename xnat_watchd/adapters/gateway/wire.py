@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http.cookiejar import Cookie
 from io import BytesIO
 from math import inf
 from pathlib import Path
@@ -25,7 +26,9 @@ from xnat.exceptions import XNATError
 from xnat.session import XNATSession
 
 from xnat_watchd.adapters.gateway.answers import Answer
-from xnat_watchd.adapters.gateway.connection import Interrupted, Watch, WatchedAdapter
+from xnat_watchd.adapters.gateway.body import PIECE, Rest, kept
+from xnat_watchd.adapters.gateway.connection import WatchedAdapter
+from xnat_watchd.adapters.gateway.dialling import Endless, Interrupted, Watch
 from xnat_watchd.adapters.gateway.pacing import stopping
 from xnat_watchd.adapters.gateway.trust import trusted
 from xnat_watchd.adapters.gateway.verdicts import Deed
@@ -37,10 +40,11 @@ AGENT = "xnat-watchd (python-requests)"
 """Never with the name of a browser: XNAT then sends a login page instead of a 401, and asks for a token (F7)."""
 
 LARGEST_ANSWER = 64 << 20  #: bytes; a listing of a project with 100,000 sessions has about a third of it
-PIECE = 1 << 16  #: bytes of an answer read at once
+MOST_COOKIES, LARGEST_COOKIE = 20, 4096  #: cookies, and bytes of one, that are sent back; XNAT and proxies set three
 EXPIRY = "SESSION_EXPIRATION_TIME"  #: a cookie of "now,length" in milliseconds (F4), which is read and not kept
 SLOWEST_PIECE = 60.0  #: seconds for one piece of an upload: 17 kB/s are enough
 _EXPIRY = re.compile(r'"?[0-9]{1,20},([0-9]{1,12})"?')
+TOO_LONG = "XNAT's answer is longer, or takes longer, than any answer should"
 CHECK_CA = "If the site has its own certificate authority, name its file as `xnat.ca_file`."
 
 
@@ -118,6 +122,7 @@ class Line:
         self._clock = clock
         self._ends = inf  #: when the login session dies if nothing more is asked in it (monotonic)
         self._call: Call | None = None
+        self._body: tuple[bytes, Rest | None] = b"", None
         self._http = _Http()
         self._http.trust_env = False
         self._http.verify = trusted(access.ca_file)
@@ -139,7 +144,8 @@ class Line:
         with _translated(call, self._watch):
             response = self._send(call)
         headers = {name.lower(): value for name, value in response.headers.items()}
-        answer = Answer(response.status_code, response.content, headers)
+        body, rest = self._body
+        answer = Answer(response.status_code, body, headers, rest, self._beat)
         if self.jsession and self._began_another(response):
             raise SessionLost(refused=False, answer=answer)
         return answer
@@ -197,7 +203,7 @@ class Line:
         with ExitStack() as failing:
             failing.callback(response.close)  # else an error here would leak the connection
             self._check_session(response)
-            self._check_size(response)
+            self._take_body(response)
             failing.pop_all()
         return response
 
@@ -205,7 +211,7 @@ class Line:
         for one in response.cookies:
             if one.name == EXPIRY:
                 self._ends = self._clock.monotonic() + _length(one.value or "")
-            else:
+            elif self._may_keep(one):
                 self._http.cookies.set_cookie(one)
         if self.jsession and response.status_code == requests.codes.unauthorized:
             raise SessionLost(refused=True)
@@ -213,19 +219,26 @@ class Line:
     def _began_another(self, response: requests.Response) -> bool:
         return any(one.name == "JSESSIONID" and one.value != self.jsession for one in response.cookies)
 
-    def _check_size(self, response: requests.Response) -> None:
+    def _may_keep(self, cookie: Cookie) -> bool:
+        """Say whether a cookie is to be sent back: a server that sets ever more would have us send megabytes."""
+        known = [one.name for one in self._http.cookies]
+        small = len(cookie.name) + len(cookie.value or "") <= LARGEST_COOKIE
+        return small and (cookie.name in known or len(known) < MOST_COOKIES)
+
+    def _take_body(self, response: requests.Response) -> None:
         call = self._call
         assert call is not None  # noqa: S101 - no answer without a question
-        body = bytearray()
-        for piece in response.raw.stream(PIECE, decode_content=True):
-            body += piece
-            if len(body) > call.limit:
-                break
-        if len(body) > call.limit:
+        beginning, rest, longer = kept(response.raw.stream(PIECE, decode_content=True), call.limit)
+        if longer:
             response.raw.close()
             if not call.cut:
-                raise Transient("XNAT's answer is longer than any answer should be")
-        response.raw = BytesIO(body[: call.limit])
+                raise Transient(TOO_LONG)
+        self._body = beginning, rest
+        response.raw = BytesIO()  # nobody else is to read it
+
+    def _beat(self) -> None:
+        if self._watch.stop.is_set():
+            raise stopping()
 
 
 def _length(expiry: str) -> float:
@@ -251,8 +264,9 @@ def _translated(call: Call, watch: Watch) -> Iterator[None]:
         raise _broken("XNAT did not answer in time", error, call, watch) from None
     except http_errors.ConnectionError as error:  # DNS, refused, unreachable; reset, stalled, hung up
         raise _broken("the connection to XNAT broke", error, call, watch) from None
-    except line_errors.HTTPError as error:  # the answer began and broke off, or cannot be decoded
-        raise _broken("the answer of XNAT broke off", error, call, watch) from None
+    except (line_errors.HTTPError, Endless) as error:  # it began and broke off, cannot be decoded, or goes on and on
+        said = TOO_LONG if isinstance(error, Endless) else "the answer of XNAT broke off"
+        raise _broken(said, error, call, watch) from None
     except http_errors.RequestException as error:  # an address that is none, a header that may not be
         raise _unreached("XNAT cannot be asked", error, "", call, watch) from None
     except XNATError as error:  # xnatpy's own: a path without its slash, a session that is closed

@@ -1,0 +1,195 @@
+"""Connecting and reading so that a stop is obeyed at once, and that no server keeps us longer than it may.
+
+The system's own calls wait as long as they like for a name, for a connection, for the next byte. Here every wait is a
+row of short ones, with a look at the stop event between two, and every answer has an end by the clock.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import select
+import socket
+import ssl
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any, ClassVar
+
+GLANCE = 0.25  #: seconds of waiting between two looks at the stop event
+TRICKLE = 60.0  #: seconds that an answer may pause once it has begun, and that its head may take
+SLOWEST = 32 << 10  #: bytes a second that the rest of an answer takes at least
+LONGEST = 600.0  #: seconds from an answer's first byte to its last, however long it is
+LARGEST_HEAD = 256 << 10  #: bytes of status and headers, of all that come before the last ones too
+
+Option = tuple[int, int, int | bytes]
+
+
+class Interrupted(Exception):
+    """The program stops. No OSError on purpose: urllib3 lets other errors through, and closes the connection."""
+
+
+class Endless(Exception):
+    """The answer goes on beyond all that an answer may be. No OSError, for the same reason."""
+
+
+@dataclass(slots=True)
+class Watch:
+    """What the connections of one line and their user tell each other."""
+
+    stop: threading.Event
+    spoke: bool = False  #: something of the request went out
+
+    def look(self) -> None:
+        """Raise `Interrupted` when the program stops."""
+        if self.stop.is_set():
+            raise Interrupted
+
+
+def connected(host: str, port: int, patience: float, options: Sequence[Option], watch: Watch) -> socket.socket:
+    """Return a connection to the first of the host's addresses that takes one. `OSError` as `create_connection`."""
+    until = monotonic() + patience
+    failed: OSError = OSError("the name has no address")
+    for family, kind, protocol, _, address in _addresses(host, port, until, watch):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            for option in options:
+                sock.setsockopt(*option)
+            _connect(sock, address, until, watch)
+        except OSError as error:
+            sock.close()
+            failed = error
+        except Interrupted:
+            sock.close()
+            raise
+        else:
+            sock.settimeout(patience)
+            return sock
+    raise failed
+
+
+def _addresses(host: str, port: int, until: float, watch: Watch) -> list[Any]:
+    """Resolve a name. No resolver can be interrupted, so a thread asks it, and is left where it takes too long."""
+    found: SimpleQueue[list[Any] | Exception] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            found.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:  # no such name; or one that is none
+            found.put(error)
+
+    threading.Thread(target=ask, name="resolver", daemon=True).start()
+    while True:
+        with suppress(Empty):
+            said = found.get(timeout=GLANCE)
+            if isinstance(said, Exception):
+                raise said
+            return said
+        watch.look()
+        if monotonic() >= until:
+            raise TimeoutError("the name was not resolved in time")
+
+
+def _connect(sock: socket.socket, address: Any, until: float, watch: Watch) -> None:
+    sock.setblocking(False)  # noqa: FBT003 - the method's own argument
+    failed = sock.connect_ex(address)
+    waiting = select.poll()
+    waiting.register(sock, select.POLLOUT)
+    while failed == errno.EINPROGRESS:
+        if waiting.poll(GLANCE * 1000):
+            failed = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            break
+        watch.look()
+        if monotonic() >= until:
+            raise TimeoutError("timed out")
+    if failed:
+        raise OSError(failed, os.strerror(failed))
+
+
+class WatchedTls(ssl.SSLSocket):
+    """A TLS connection whose handshake a stop ends, and which takes no longer than the socket's timeout."""
+
+    watch: ClassVar[Watch]
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the base class's argument
+        """Shake hands."""
+        patience = self.gettimeout() or TRICKLE
+        until = monotonic() + patience
+        self.settimeout(GLANCE)
+        while True:
+            try:
+                super().do_handshake(block)
+                break
+            except TimeoutError:  # OpenSSL goes on where it was
+                if self.watch.stop.is_set():
+                    self.close()
+                    raise Interrupted from None
+                if monotonic() >= until:
+                    raise
+        self.settimeout(patience)
+
+
+class Response(HTTPResponse):
+    """An answer that is read under watch from its first byte on."""
+
+    def __init__(self, watch: Watch, sock: Any, **how: Any) -> None:
+        super().__init__(sock, **how)
+        self._came = Coming(self.fp.detach(), sock, watch)  # `makefile` gives a buffered reader
+        self.fp = io.BufferedReader(self._came)
+
+    def begin(self) -> None:
+        """Read status and headers, and all the preliminary ones before them."""
+        self._came.in_head = True
+        super().begin()
+        self._came.in_head = False
+
+
+class Coming(io.RawIOBase):
+    """What comes from a server, as long as it keeps to the measures above. Else `Endless`."""
+
+    def __init__(self, raw: io.RawIOBase, sock: Any, watch: Watch) -> None:
+        self._raw, self._sock, self._watch = raw, sock, watch
+        self._size = 0
+        self._begun: float | None = None
+        self.in_head = False
+
+    def readable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Wait for the next bytes. `TimeoutError` where none come within the socket's timeout."""
+        patience = self._sock.gettimeout() or TRICKLE
+        until = monotonic() + patience
+        self._sock.settimeout(GLANCE)
+        try:
+            while True:
+                self._watch.look()
+                self._measure()
+                try:
+                    size: int = self._sock.recv_into(buffer)
+                except TimeoutError:
+                    if monotonic() >= until:
+                        raise
+                else:
+                    self._size += size
+                    self._begun = self._begun or monotonic()
+                    return size
+        finally:
+            self._sock.settimeout(patience)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+    def _measure(self) -> None:
+        takes = 0.0 if self._begun is None else monotonic() - self._begun
+        if takes > min(TRICKLE + self._size / SLOWEST, LONGEST) or (self.in_head and self._size > LARGEST_HEAD):
+            raise Endless
