@@ -99,7 +99,7 @@ class Station:
         for folder in (self.folders.drop, self.folders.work, self.folders.done, self.folders.failed):
             folder.mkdir(parents=True, exist_ok=True)
         self.ledger = Ledger(open_database(root / "ledger.sqlite"))
-        for part in ("deliveries", "studies", "places", "gates"):
+        for part in ("deliveries", "studies", "findings", "wishes", "places", "gates"):
             setattr(self.ledger, part, around(f"ledger.{part}", getattr(self.ledger, part)))
         disk = around("disk", Disk())
         self.intake = Intake(

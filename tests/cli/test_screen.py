@@ -102,7 +102,7 @@ def test_a_story_is_told_in_plain_words_whatever_the_server_said(capsys: pytest.
         "study_uid": "1.2", "instances": 2, "why": "no date", "detail": HOSTILE * 9, "advice": "retry 12.1",
         "series": [{"number": 1, "modality": HOSTILE, "instances": 2, "left_out": 1, "accepted": 0}],
         "places": [{"timestamp": "2026", "folder": "f", "mixed": 0, "ended": "x"}], "images": 3, "left_behind": 1,
-        "findings": [{"why": "1 of 3 images is damaged", "members": [HOSTILE] * 9, "by": HOSTILE, "reason": HOSTILE,
+        "findings": [{"why": "1 of 3 images is damaged", "members": [HOSTILE] * 22, "by": HOSTILE, "reason": HOSTILE,
                       "settled": "2026-01-02T00:00:00+00:00"}],
     }  # fmt: skip
     event = {
@@ -119,6 +119,7 @@ def test_a_story_is_told_in_plain_words_whatever_the_server_said(capsys: pytest.
     assert "  places       2026/f, given up" in said
     assert "  images       2 of 3; 1 left behind in the ZIP" in said
     assert "  clutter      2 text" in said
+    assert "and 2 more" in said
     assert "  found        1 of 3 images is damaged" in said
 
 

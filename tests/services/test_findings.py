@@ -156,6 +156,36 @@ def test_dropped_again_while_its_withdrawal_is_under_way_a_sound_one_is_sent(des
     assert desk.archived() == Counter([sop_uid(1, 1, 1)])
 
 
+def test_sent_again_while_the_same_bytes_are_being_opened_they_are_its_duplicate(desk: Desk) -> None:
+    sound = zipped([("1.dcm", instance(1, 1, 1))])
+
+    def around(part: str, thing: Any) -> Any:
+        def opened(path: Path) -> Any:
+            contents = thing(path)
+            station.ledger.wishes.resend(1, "an old backup", station.time.now())  # typed by a person just now
+            return contents
+
+        return opened if part == "zip.open" else thing
+
+    carried_one(desk, sound)
+    station = desk.station(around=around)
+    station.drop("again.zip", sound)
+    station.take_in()
+    station.work()
+    assert states(station) == {"finished": 1, "duplicate": 1}
+    assert desk.archived() == Counter([sop_uid(1, 1, 1)])
+
+
+def carried_one(desk: Desk, content: bytes) -> Station:
+    """Give a station that has carried a ZIP to its end."""
+    station = desk.station()
+    station.drop("scan.zip", content)
+    station.take_in()
+    station.work()
+    assert states(station) == {"finished": 1}
+    return station
+
+
 # -- findings that are made on the way ---------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -148,6 +149,50 @@ def test_the_same_bytes_for_another_project_are_another_delivery(desk: Desk) -> 
     desk.station.work()
     assert desk.station.ledger.views.deliveries() == {"finished": 2}
     assert desk.stored() == held_by_xnat(*FIRST) + held_by_xnat(*FIRST, project="P2")
+
+
+# -- what is wrong with a content --------------------------------------------------------------------------
+
+
+def cut_short(*images: Image, also: Image) -> bytes:
+    """Give a ZIP of these images, and of one that is cut in its pixels."""
+    members = [(f"{one}.dcm", instance(*one)) for one in images]
+    return zipped([*members, (f"{also}.dcm", instance(*also)[:-100])])
+
+
+def test_two_people_in_one_study_are_never_sent_whoever_drops_and_retries_what(desk: Desk) -> None:
+    people = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2, name="Alpha^Anna", patient="PA"))])
+    for name in ("scan.zip", "scan (1).zip", "again.zip"):
+        desk.carry((name, people))
+        for item in desk.station.ledger.views.held():
+            desk.release(item)
+        desk.anew().work()
+        assert desk.stored() == Counter()
+    assert {one["item"] for one in desk.station.ledger.views.attention()} == {"1.1"}
+
+
+def test_of_a_damaged_study_that_is_accepted_the_whole_images_come_to_xnat_and_nothing_else(desk: Desk) -> None:
+    desk.carry(("scan.zip", cut_short(*FIRST, also=(1, 1, 3))))
+    desk.station.ledger.wishes.accept(1, "the scanner has deleted it", "ada", desk.station.time.now())
+    assert desk.carry() == {"finished": 1}
+    assert desk.stored() == held_by_xnat(*FIRST)
+    assert {one.sha256 for one in desk.xnat.instances()} == {sha256(instance(*one)).hexdigest() for one in FIRST}
+
+
+def test_a_whole_export_comes_to_xnat_and_settles_the_damaged_one(desk: Desk) -> None:
+    desk.carry(("scan.zip", cut_short(*FIRST, also=(1, 1, 3))), ("whole.zip", zip_of(*FIRST, (1, 1, 3))))
+    assert desk.stored() == held_by_xnat(*FIRST, (1, 1, 3))
+    assert desk.station.standings() == [("1.1", "received", "skipped"), ("2.1", "complete", "done")]
+    assert desk.station.ledger.views.attention() == []
+
+
+def test_another_content_that_is_accepted_stays_behind_and_the_rest_joins_the_study(desk: Desk) -> None:
+    other = zipped([("1.dcm", instance(1, 1, 1, pixels=b"\x02" * 512)), ("3.dcm", instance(1, 1, 3))])
+    desk.carry(("scan.zip", zip_of(*FIRST)), ("other.zip", other))
+    desk.station.ledger.wishes.accept(2, "the first is right", "ada", desk.station.time.now())
+    desk.carry()
+    assert desk.stored() == held_by_xnat(*FIRST, (1, 1, 3))
+    assert sha256(instance(1, 1, 1)).hexdigest() in {one.sha256 for one in desk.xnat.instances()}
 
 
 # -- the same study ----------------------------------------------------------------------------------------

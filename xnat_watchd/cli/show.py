@@ -12,6 +12,7 @@ from xnat_watchd.cli.items import ITEM, Item
 from xnat_watchd.cli.screen import as_json, columns, local, paragraph, plain, width
 from xnat_watchd.cli.status import ZIPS
 
+MEMBERS = 20  #: of a finding that are named on the screen; `--json` has them all
 EXAMPLES = """\
 \b
 Examples:
@@ -102,9 +103,14 @@ def _finding(finding: dict[str, Any]) -> list[str]:
     facts = {
         "found": finding["why"],
         "settled": finding["settled"] and f"{local(finding['settled'])} by {finding['by']}: {finding['reason']}",
-        "about": ", ".join(finding["members"]),
+        "about": _named(finding["members"]),
     }
     return _facts(facts)
+
+
+def _named(members: list[str]) -> str:
+    more = [f"and {len(members) - MEMBERS} more"] if len(members) > MEMBERS else []
+    return ", ".join([*members[:MEMBERS], *more])
 
 
 LEAD = "  {:<13}"  #: before a fact, with its name
