@@ -12,7 +12,7 @@ import subprocess
 import sys
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import pytest
 from tests.dicom import instance, sop_uid, study_uid
 from tests.services.desk import Desk, film, states, whole
 from tests.shared import shared
-from tests.station import zipped
+from tests.station import Station, zipped
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.sandbox import Sandbox
 
@@ -239,7 +239,18 @@ def test_a_good_study_beside_a_damaged_one_in_one_zip_arrives(desk: Desk) -> Non
     assert station.why("1.2") == "1 of 2 images is damaged (cut short)"
 
 
-def test_what_is_of_no_study_is_held_by_itself_and_ends_only_when_a_person_skips_it(desk: Desk) -> None:
+def skips(station: Station, key: int) -> None:
+    station.ledger.wishes.skip(key, "nobody knows whose they are", station.time.now())
+
+
+def accepts(station: Station, key: int) -> None:
+    station.ledger.wishes.accept(key, "nobody knows whose they are", "ada", station.time.now())
+
+
+@pytest.mark.parametrize("end", [skips, accepts])
+def test_what_is_of_no_study_is_held_by_itself_and_ends_only_when_a_person_decides(
+    desk: Desk, end: Callable[[Station, int], None]
+) -> None:
     station = desk.station()
     nameless = instance(2).replace(study_uid(2).encode() + b"\0", b"x" * len(study_uid(2)) + b"\0")
     station.drop("cd.zip", zipped([
@@ -255,7 +266,7 @@ def test_what_is_of_no_study_is_held_by_itself_and_ends_only_when_a_person_skips
     assert (row["item"], row["why"]) == ("1.2", "1 image is of no study (invalid study UID)")
     assert "`xnat-watchd accept 1.2 --why TEXT`" in row["advice"]
     assert station.files() == ["work/1.1.zip", "work/1.zip"]
-    station.ledger.wishes.skip(key, "nobody knows whose they are", station.time.now())
+    end(station, key)
     station.work()
     assert station.files() == ["done/skipped/1_cd.zip"]
     assert desk.archived() == whole(1)
@@ -265,15 +276,13 @@ def test_of_a_study_that_is_held_damaged_a_new_export_goes_on_as_its_advice_says
     station = desk.station()
     station.drop("cut.zip", zipped([("1.dcm", instance()), ("2.dcm", instance(1, 1, 2)[:-100])]))
     station.take_in()
-    station.work()
-    assert desk.archived() == Counter()
     (row,) = station.ledger.views.attention()
-    assert "If a new export can be whole, drop it" in row["advice"]
+    assert "If a new export can be whole, drop it: it settles what is held of the same study." in row["advice"]
     station.drop("good.zip", zipped([("1.dcm", instance()), ("2.dcm", instance(1, 1, 2))]))
     station.take_in()
     station.work()
     assert desk.archived() == whole(1)
-    assert station.ledger.views.held() == {}
+    assert station.ledger.views.attention() == []
 
 
 @pytest.mark.parametrize(

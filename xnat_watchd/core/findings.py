@@ -63,11 +63,16 @@ def advice(findings: Iterable[Finding]) -> str:
     if kinds - ACCEPTABLE:
         return (
             "Two people in one study are never sent. Correct it on the scanner, export again and drop the new ZIP; "
-            "then `xnat-watchd skip ITEM --why TEXT`."
+            "if this one stays held, `xnat-watchd skip ITEM --why TEXT`."
         )
     if kinds == {FindingKind.FOREIGN}:
         return "Compare the session in XNAT with the ZIP; then `xnat-watchd accept ITEM --why TEXT`."
+    if kinds == {FindingKind.NO_STUDY}:
+        return (
+            "Nobody can tell which study they are of. If another export can name it, drop that one. "
+            "To let them stay in the ZIP: `xnat-watchd accept ITEM --why TEXT`."
+        )
     return (
-        "If a new export can be whole, drop it: it settles this one. "
+        "If a new export can be whole, drop it: it settles what is held of the same study. "
         "To go on without these images: `xnat-watchd accept ITEM --why TEXT`."
     )
