@@ -99,6 +99,7 @@ def test_two_copies_at_once_are_one_verdict(desk: Desk, trouble: bytes) -> None:
     assert station.standings() == [("1.1", "received", "held")]
     is_untouched(desk, station)
     assert states(station) == {"taken": 1, "duplicate": 1}
+    assert [one["same_as"] for one in station.ledger.views.fates(9)] == [None, "1"]
 
 
 def test_whatever_makes_it_ready_again_it_is_held_before_any_step(desk: Desk, trouble: bytes) -> None:
@@ -454,24 +455,27 @@ def test_a_zip_whose_dicomdir_names_more_than_came_is_sent_and_never_deleted(des
     station.ledger.findings.add(station.ledger.studies.look_at(1), absent, station.time.now())
     station.work()
     assert station.standings() == [("1.1", "complete", "done")]
+    assert station.ledger.views.fates(1)[0]["absent"] == 2
     station.time.pass_(days=20)
     station.retention.sweep()
     assert station.files() == ["done/2026-01/1_scan.zip"]
 
 
+def a_zip(state: str, **images: int) -> dict[str, object]:
+    return {"item": "1", "state": state, "same_as": None, "absent": 0, "clutter": {}, **images}
+
+
 def test_status_counts_what_became_of_the_members_of_a_zip_and_names_none(desk: Desk) -> None:
     station = held(desk, TROUBLES["damaged"])
     picture = snapshot(station.ledger, "https://x", station.time.now(), running=True, daemon={})
-    assert picture["zips"] == [{"item": "1", "state": "taken", "sent": 0, "under_way": 2, "undecided": 1,
-                                "left_behind": 0, "clutter": {}}]  # fmt: skip
+    assert picture["zips"] == [a_zip("taken", sent=0, under_way=2, undecided=1, left_behind=0)]
     assert verdict(picture, resting=False) is Exit.ATTENTION
     accept(station)
     station.work()
     picture = for_everybody(
         snapshot(station.ledger, "https://x", station.time.now(), running=True, daemon={}), lambda _: True
     )
-    assert picture["zips"] == [{"item": "1", "state": "finished", "sent": 2, "under_way": 0, "undecided": 0,
-                                "left_behind": 1, "clutter": {}}]  # fmt: skip
+    assert picture["zips"] == [a_zip("finished", sent=2, under_way=0, undecided=0, left_behind=1)]
     assert [(one["item"], one["images"], one["of"]) for one in picture["left_behind"]] == [("1.1", 2, 3)]
     assert not any(word in str(picture) for word in ("Zenobia", "Quokka", "ada"))
 

@@ -197,9 +197,14 @@ def test_what_version_2_held_for_its_content_has_findings_afterwards(path: Path)
         "1 of 2 images is damaged (cut short); two patients in one study; 3 image UIDs with two different contents",
         "2 images are of no study (no study UID); 1 image is damaged beyond telling the study (empty)",
         "two patients in one study",
+        "1 of 9 images is damaged (cut short); two patients in one study",
     )
-    with raw(path) as db:  # it was released by hand and is being sent: nobody can call it back by an upgrade
+    with raw(path) as db:  # a retry of version 2 had let this one go on
         db.execute("UPDATE studies SET progress = 'uploaded', standing = 'ready' WHERE key = 104")
+        db.execute(
+            "UPDATE studies SET progress = 'complete', standing = 'done', session = 'E1', changed = '2026-01-03'"
+            " WHERE key = 105"
+        )
     made(path)
     with raw(path) as db:
         found = db.execute("SELECT study, kind, count, why, found, settled FROM findings ORDER BY id").fetchall()
@@ -210,6 +215,8 @@ def test_what_version_2_held_for_its_content_has_findings_afterwards(path: Path)
         (102, "two contents", 3, "3 image UIDs with two different contents", "2026-01-02", None),
         (103, "no study", 2, "2 images are of no study (no study UID)", "2026-01-02", None),
         (103, "damaged", 1, "1 image is damaged beyond telling the study (empty)", "2026-01-02", None),
+        (104, "two people", 1, "two patients in one study", "2026-01-02", None),
+        (105, "damaged", 1, "1 of 9 images is damaged (cut short)", "2026-01-02", "2026-01-03"),
     ]
 
 

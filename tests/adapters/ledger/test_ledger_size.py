@@ -21,6 +21,8 @@ QUESTIONS: dict[str, Callable[[Ledger], object]] = {
     "busy": lambda ledger: ledger.studies.busy(),
     "under_way": lambda ledger: ledger.views.under_way(),
     "attention": lambda ledger: ledger.views.attention(),
+    "left_behind": lambda ledger: ledger.views.left_behind(),
+    "fates": lambda ledger: ledger.views.fates(20),
     "held": lambda ledger: ledger.views.held(),
     "arrivals": lambda ledger: ledger.deliveries.arrivals(),
     "retirable": lambda ledger: ledger.deliveries.retirable(),

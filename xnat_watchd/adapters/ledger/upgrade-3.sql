@@ -53,20 +53,25 @@ CREATE TABLE clutter (
   PRIMARY KEY (delivery, kind)
 ) STRICT, WITHOUT ROWID;
 
--- version 2 knew what was wrong with a content only as the first event of a study: its parts become findings
+-- version 2 knew what was wrong with a content only as the first event of a study: its parts become findings. What
+-- is archived since, a person's retry had let go on: what stayed behind is told from now on, and its ZIP is kept.
 WITH RECURSIVE first (study, why) AS (
   SELECT s.key, (SELECT e.why FROM events e WHERE e.study = s.key AND e.delivery = s.delivery ORDER BY e.id LIMIT 1)
-  FROM studies s WHERE s.progress = 'received' AND s.standing NOT IN ('done', 'skipped')
+  FROM studies s WHERE s.standing <> 'skipped'
   AND (SELECT e.event FROM events e WHERE e.study = s.key AND e.delivery = s.delivery ORDER BY e.id LIMIT 1) = 'held'
 ), part (study, why, rest) AS (
   SELECT study, '', why || '; ' FROM first WHERE why IS NOT NULL
   UNION ALL
   SELECT study, substr(rest, 1, instr(rest, '; ') - 1), substr(rest, instr(rest, '; ') + 2) FROM part WHERE rest <> ''
+), found AS (
+  SELECT p.study, p.why, length(p.rest) AS rest, s.received, s.progress IN ('archived', 'complete') AS sent, s.changed,
+         CASE WHEN p.why LIKE '%two patients%' THEN 'two people'
+              WHEN p.why LIKE '%different contents%' THEN 'two contents'
+              WHEN p.why LIKE '%of no study%' THEN 'no study'
+              WHEN p.why LIKE '%damaged%' THEN 'damaged' ELSE 'unexplained' END AS kind
+  FROM part p JOIN studies s ON s.key = p.study WHERE p.why <> ''
 )
-INSERT INTO findings (study, kind, count, why, found)
-SELECT p.study, CASE WHEN p.why LIKE '%two patients%' THEN 'two people'
-                     WHEN p.why LIKE '%different contents%' THEN 'two contents'
-                     WHEN p.why LIKE '%of no study%' THEN 'no study'
-                     WHEN p.why LIKE '%damaged%' THEN 'damaged' ELSE 'unexplained' END,
-       max(1, CAST(p.why AS INTEGER)), p.why, s.received
-FROM part p JOIN studies s ON s.key = p.study WHERE p.why <> '' ORDER BY p.study, length(p.rest) DESC;
+INSERT INTO findings (study, kind, count, why, found, settled, by, reason)
+SELECT study, kind, max(1, CAST(why AS INTEGER)), why, received, iif(sent, changed, NULL),
+       iif(sent, 'an older version', NULL), iif(sent, 'it was tried again by retry', NULL)
+FROM found WHERE NOT (sent AND kind = 'two people') ORDER BY study, rest DESC;

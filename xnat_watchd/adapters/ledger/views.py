@@ -23,8 +23,11 @@ IMAGES = f"({unsent('s')} + {_INSTANCES.replace(' AS instances', '')})"
 """How many images a study has with those that nobody could read."""
 
 _FATES = f"""
-WITH latest AS (SELECT id, state FROM deliveries WHERE kind = 'zip' ORDER BY id DESC LIMIT ?)
+WITH latest AS (SELECT id, state, project, sha256 FROM deliveries WHERE kind = 'zip' ORDER BY id DESC LIMIT ?)
 SELECT CAST(d.id AS TEXT) AS item, d.state,
+  (SELECT CAST(max(o.id) AS TEXT) FROM deliveries o WHERE d.state = 'duplicate' AND o.project = d.project
+   AND o.sha256 = d.sha256 AND o.id <> d.id AND EXISTS (SELECT 1 FROM studies s WHERE s.delivery = o.id)
+   AND NOT EXISTS (SELECT 1 FROM studies s WHERE s.delivery = d.id)) AS same_as,
   (SELECT count(*) FROM studies s JOIN instances i ON i.study = s.key AND NOT i.left_behind
    WHERE s.delivery = d.id AND s.progress IN ('archived', 'complete')) AS sent,
   (SELECT count(*) FROM studies s JOIN instances i ON i.study = s.key AND NOT i.left_behind
@@ -35,6 +38,8 @@ SELECT CAST(d.id AS TEXT) AS item, d.state,
   (SELECT coalesce(sum(f.count), 0) FROM findings f JOIN studies s ON s.key = f.study
    WHERE s.delivery = d.id AND f.settled IS NOT NULL AND f.by NOT LIKE 'delivery %' AND f.kind IN ({KINDS_BEHIND}))
    AS left_behind,
+  (SELECT coalesce(sum(f.count), 0) FROM findings f JOIN studies s ON s.key = f.study
+   WHERE s.delivery = d.id AND f.kind = 'listed and absent') AS absent,
   (SELECT json_group_object(c.kind, c.count) FROM clutter c WHERE c.delivery = d.id) AS clutter
 FROM latest d ORDER BY d.id DESC
 """  # noqa: S608 - words of our own
@@ -116,7 +121,8 @@ class Views:
         """Give what became of the members of the latest ZIPs, oldest of them first, in numbers without names.
 
         `sent`: images that XNAT's archive holds; `under_way`: those that are to come there; `undecided`: those that a
-        person must decide about; `left_behind`: those that stay in the ZIP; `clutter`: what is no image, by kind.
+        person must decide about; `left_behind`: those that stay in the ZIP; `absent`: those that a DICOMDIR names and
+        that did not come; `clutter`: what is no image, by kind; `same_as`: the delivery that holds the same bytes.
         """
         rows = self._give(_FATES, most)
         return [{**row, "clutter": json.loads(row["clutter"])} for row in reversed(rows)]
