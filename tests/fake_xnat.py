@@ -296,12 +296,21 @@ class FakeGateway:
             files = self.xnat.sessions[session.id].files(self.clock.now())
             return frozenset(one.sop_uid for one in files if one.series_uid == series_uid)
 
-    def header(self, project: str, label: str, study_uid: str) -> Mapping[str, str]:
+    def header(self, project: str, label: str, study_uid: str, accession: str) -> Mapping[str, str] | None:
         with self._request("header"):
             for one in self.xnat.sessions.values():
-                if (one.project, one.label, one.study_uid) == (project, label, study_uid):
+                if (one.project, one.label, one.study_uid, one.id) == (project, label, study_uid, accession):
                     return dict(one.files(self.clock.now())[0].header)
             raise NotYet("the header dump was another session's")
+
+    def patient(self, accession: str) -> tuple[str, str]:
+        with self._request("patient"):
+            return self.xnat.sessions[accession].files(self.clock.now())[0].person, ""
+
+    def subject_by_id(self, project: str, accession: str) -> Subject | None:
+        with self._request("subject_by_id"):
+            found = next((one for one in self.xnat.subjects[project] if one.id == accession), None)
+            return _shown(found) if found is not None else None
 
     def subject(self, project: str, label: str) -> Subject | None:
         with self._request("subject"):
@@ -309,11 +318,11 @@ class FakeGateway:
             return _shown(found) if found is not None else None
 
     def write_subject(
-        self, project: str, label: str, *, fields: Mapping[str, str], demographics: Mapping[str, str]
+        self, project: str, subject: Subject, *, fields: Mapping[str, str], demographics: Mapping[str, str]
     ) -> Subject | None:
         with self._request("write_subject"):
             _validate(demographics)
-            one = self.xnat.subject_of(project, label)  # a missing subject is created (C8 7.1)
+            one = self.xnat.subject_of(project, subject.label)  # a missing subject is created (C8 7.1)
             one.fields.update({name.lower(): value for name, value in fields.items() if value})  # F42
             one.demographics.update({name: value for name, value in demographics.items() if value})
             return _shown(one)
@@ -402,6 +411,7 @@ class FakeGateway:
             subject=session.subject,
             label=session.label,
             prearchive_path=session.origin,
+            subject_id=self.xnat.subject_of(session.project, session.subject).id,
             holding=_holding(files, session.study_uid),
         )
 

@@ -50,7 +50,7 @@ def _line(project: str, label: str, gateway: FindingGateway, rules: DemographicR
         subject = gateway.subject(project, label)
         if subject is None:
             return Line(subject=label, why="XNAT has no such subject in the project")
-        sessions = [one for one in gateway.imaged(project, label) if one.project == project]
+        sessions = [one for one in gateway.imaged(project, subject.id) if one.project == project]
         if not sessions:
             return Line(subject=label, why="it has no imaging session of this project")
         said = merged([_header(gateway, one) for one in sessions])
@@ -63,13 +63,13 @@ def _line(project: str, label: str, gateway: FindingGateway, rules: DemographicR
 
 
 def _header(gateway: FindingGateway, session: Imaged) -> Mapping[str, str]:
-    asked = session.project, session.label, session.study_uid
+    asked = session.project, session.label, session.study_uid, session.id
     for _ in range(ASKS - 1):
         try:
-            return gateway.header(*asked)
+            return gateway.header(*asked) or {}
         except NotYet:
             continue
-    return gateway.header(*asked)
+    return gateway.header(*asked) or {}
 
 
 def _compared(line: Line, subject: Subject, session: Imaged, said: Merged, rules: DemographicRules) -> Line:

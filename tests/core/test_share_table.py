@@ -315,8 +315,8 @@ def test_a_subject_is_shared_first_and_then_its_sessions() -> None:
     assert result.state is State.SHARED
     assert result.actions == (
         ShareSubject(**ends, id="X_S1", name="S1", label="S1"),
-        ShareSession(**ends, id="X_E2", name="S1_CT", label="S1_CT", subject="S1"),
-        ShareSession(**ends, id="X_E1", name="S1_MR", label="S1_MR", subject="S1"),
+        ShareSession(**ends, id="X_E2", name="S1_CT", label="S1_CT", subject="S1", subject_id="X_S1"),
+        ShareSession(**ends, id="X_E1", name="S1_MR", label="S1_MR", subject="S1", subject_id="X_S1"),
     )
 
 

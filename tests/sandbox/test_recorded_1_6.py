@@ -1,4 +1,4 @@
-"""The practice XNAT beside a real 1.6.5: the recorded exchanges, asked again in order.
+"""The practice XNAT beside a real 1.6.5 and a real 1.6.4: the recorded exchanges, asked again in order.
 
 Compared are the status, the media type, three headers, and the body: JSON with the keys and values of every level, XML
 with every element and attribute, text as it stands, of an error page its `<h3>`. Ids, times, tokens, sizes, addresses
@@ -17,12 +17,14 @@ from typing import Any
 import pytest
 
 from tests.sandbox.kit import Clock
-from tests.sandbox.recorded import between
+from tests.sandbox.recorded import between, real_1_6_4
 from tests.sandbox.recorded.masks import comparable, differences
 from tests.sandbox.recorded.replay import BINARY, RECORDING, Replay, exchanges
 from xnat_watchd.sandbox import Options, Sandbox
 
-CAPTURES = Path(__file__).resolve().parents[3] / "shared" / "xnat" / "captures-1.6.5"
+CAPTURES = [
+    Path(__file__).resolve().parents[3] / "shared" / "xnat" / f"captures-{version}" for version in ("1.6.5", "1.6.4")
+]
 ALIKE, DIFFERENT, LEFT_OUT = "alike", "different because", "left out because"
 VERDICTS: tuple[tuple[int, int, str, str], ...] = (
     (1, 3, LEFT_OUT, "they are screens for people"),
@@ -40,7 +42,14 @@ VERDICTS: tuple[tuple[int, int, str, str], ...] = (
     (306, 307, LEFT_OUT, "the recording cut their bodies at 20 000 characters"),
     (308, 437, ALIKE, ""),
     (438, 438, LEFT_OUT, "the recording cut its body at 20 000 characters"),
-    (439, 481, ALIKE, ""),
+    (439, 502, ALIKE, ""),
+    (
+        503,
+        503,
+        DIFFERENT,
+        "1.6.4 names no schemas, and keeps the catalogs of all three scans in the folder of the first",
+    ),
+    (504, 528, ALIKE, ""),
 )
 TABLE = {number: verdict for first, last, verdict, _ in VERDICTS for number in range(first, last + 1)}
 OPTIONS = Options(
@@ -53,7 +62,11 @@ def _replayed(folder: Path) -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     clock = Clock()
     given: dict[tuple[str, str], str] = {}
-    servers = ((range(between.RESTART), between.first_server), (range(between.RESTART, 482), between.second_server))
+    servers = (
+        (range(between.RESTART), between.first_server),
+        (range(between.RESTART, between.OTHER_VERSION), between.second_server),
+        (range(between.OTHER_VERSION, between.END), between.third_server),
+    )
     for number, (numbers, set_up) in enumerate(servers):
         with Sandbox(folder / str(number), "1.6", clock=clock, options=OPTIONS) as xnat:
             set_up(xnat)
@@ -74,30 +87,35 @@ def test_every_exchange_is_as_its_verdict_says(tmp_path: Path) -> None:
 
 
 def test_the_table_has_every_number_once() -> None:
-    assert [number for first, last, _, _ in VERDICTS for number in range(first, last + 1)] == list(range(1, 482))
+    assert [number for first, last, _, _ in VERDICTS for number in range(first, last + 1)] == list(
+        range(1, between.END)
+    )
     assert all(bool(reason) == (verdict != ALIKE) for _, _, verdict, reason in VERDICTS)
 
 
 def test_ninety_five_of_a_hundred_are_alike() -> None:
     verdicts = list(TABLE.values())
     alike, different = verdicts.count(ALIKE), verdicts.count(DIFFERENT)
-    assert (alike, different, verdicts.count(LEFT_OUT)) == (463, 1, 17)
+    assert (alike, different, verdicts.count(LEFT_OUT)) == (509, 2, 17)
     assert alike / (alike + different) >= 0.95
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not CAPTURES.is_dir(), reason="the captures are not beside this repository")
+@pytest.mark.skipif(not all(map(Path.is_dir, CAPTURES)), reason="the captures are not beside this repository")
 def test_the_recording_is_what_the_real_server_answered() -> None:
-    captured = [json.loads(path.read_text(encoding="utf-8")) for path in CAPTURES.glob("[0-9]*.json")]
+    paths = (path for folder in CAPTURES for path in folder.glob("[0-9]*.json"))
+    captured = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     answered = {(one["n"], one["name"]): _as_recorded(one) for one in captured if TABLE.get(one["n"]) != LEFT_OUT}
     recorded = {
         (one["n"], one["name"]): (one["method"], one["status"], one["media"], one["answer"])
-        for one in exchanges(range(482))
+        for one in exchanges(range(between.END))
     }
     assert recorded == answered
 
 
 def _as_recorded(capture: dict[str, Any]) -> tuple[str, int, str, dict[str, Any]]:
+    if capture["n"] >= between.OTHER_VERSION:
+        return real_1_6_4.as_recorded(capture)
     method, answer = capture["request"]["method"], capture["response"]
     media = answer["headers"].get("Content-Type", "").split(";")[0]
     body = {} if media in BINARY or method == "HEAD" else comparable(media, answer["body"] or "")

@@ -108,7 +108,7 @@ def test_users_and_subjects_of_all_projects_are_listed(archived: Visitor) -> Non
     assert archived.get("/data/projects/P1/accessibility").text == "protected"
 
 
-@pytest.mark.parametrize("path", ["/data/projects/P1/experiments", "/data/experiments", "/data/archive/experiments"])
+@pytest.mark.parametrize("path", ["/data/experiments", "/data/archive/experiments"])
 def test_experiments_are_found_by_uid_and_label(archived: Visitor, path: str) -> None:  # C8 10
     columns = {"project": "P1", "xsiType": "xnat:imageSessionData", "columns": "ID,label,subject_label,UID"}
     (row,) = archived.rows(path, **columns, UID=STUDY)
@@ -116,6 +116,37 @@ def test_experiments_are_found_by_uid_and_label(archived: Visitor, path: str) ->
     assert archived.rows(path, **columns, UID=OTHER_STUDY) == []
     assert len(archived.rows(path, **columns, label="E*")) == 1
     assert archived.rows(path, project="P1", xsiType="xnat:ctSessionData") == []
+
+
+def test_the_list_below_a_project_filters_by_nothing_on_1_6(archived: Visitor) -> None:  # F90, captures 513 to 517
+    path, wanted = "/data/projects/P1/experiments", {"columns": "ID,UID", "UID": OTHER_STUDY}
+    assert len(archived.rows(path, xsiType="xnat:imageSessionData", **wanted)) == archived.is_old
+
+
+def test_a_row_for_every_resource_tells_all_of_a_session_at_once(archived: Visitor) -> None:  # F91, capture 518
+    scan = "xnat:imageSessionData/scans/scan"
+    columns = ",".join(("ID", f"{scan}/ID", f"{scan}/UID", f"{scan}/file/file_count", f"{scan}/file/label"))
+    rows = archived.rows("/data/experiments", project="P1", xsiType="xnat:imageSessionData", columns=columns, UID=STUDY)
+    key = scan.lower()
+    assert [(row[f"{key}/id"], row[f"{key}/file/label"], row[f"{key}/file/file_count"]) for row in rows] == [
+        ("1", "DICOM", "2"), ("4", "secondary", "1"),
+    ]  # fmt: skip
+
+
+def test_a_subject_is_found_with_its_fields_by_an_ascii_label_or_its_id(archived: Visitor) -> None:  # F92
+    field = "xnat:subjectData/fields/field"
+    archived.put("/data/projects/P1/subjects/S1", {f"{field}[name=a]/field": "1", "gender": "male"})
+    columns = {"columns": f"ID,label,gender,{field}/name,{field}/field"}
+    (row,) = archived.rows("/data/subjects", project="P1", label="S1", **columns)
+    assert (row["gender"], row[f"{field}/name".lower()], row[f"{field}/field".lower()]) == ("male", "a", "1")
+    assert archived.rows("/data/subjects", project="P1", ID=row["ID"], **columns) == [row]
+    assert archived.rows("/data/subjects", project="P2", label="S1", **columns) == []
+
+
+def test_the_projects_where_one_may_write_are_listed_by_the_right(archived: Visitor) -> None:  # F92
+    archived.xnat.add_project("P2")
+    wanted = {"permissions": "create", "dataType": "xnat:subjectData"}
+    assert [row["id"] for row in archived.rows("/data/projects", **wanted)] == ["P1"]
 
 
 def test_an_experiment_row_carries_a_key_that_nobody_asked_for(archived: Visitor) -> None:  # C8 17.4, capture 289

@@ -83,6 +83,10 @@ def test_what_is_shared_is_found_by_its_label_there_only(sharing: Visitor) -> No
 @pytest.mark.parametrize(("path", "status"), [(E1, 200), (SHORT, 200), (FLAT, 201)])
 def test_a_session_is_shared_by_any_of_its_paths(sharing: Visitor, path: str, status: int) -> None:  # C8 8.2, F47
     answer = sharing.put(f"{path}/projects/P2", {"label": "E1_IN_P2"})
+    if is_old(sharing) and path != E1:  # F93, capture 525
+        assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+        assert labels(sharing, "experiments") == []
+        return
     assert (answer.status_code, answer.text) == (status, "XNAT_E00001")
     (row,) = sharing.rows("/data/projects/P2/experiments")
     assert (row["label"], row["project"]) == ("E1_IN_P2", "P1" if is_old(sharing) else "P2")
@@ -106,7 +110,8 @@ def test_the_refusals_of_a_session(sharing: Visitor) -> None:  # C8 8.2, F47, ca
     assert sharing.put(f"{second}/projects/P3", {"label": "E2"}).status_code == 403
     assert sharing.put(f"{second}/projects/NOPE", {"label": "E2"}).status_code == 404
     unreadable = sharing.put("/data/projects/P1/experiments/NO/projects/P2")
-    assert (unreadable.status_code, reason(unreadable)) == (417, "Need PUT Contents")
+    if not is_old(sharing):
+        assert (unreadable.status_code, reason(unreadable)) == (417, "Need PUT Contents")
 
 
 def test_unsharing_a_subject_takes_its_sessions_along(sharing: Visitor) -> None:  # C8 8.3, F48

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,62 @@ def test_a_session_that_was_removed_meanwhile_is_held_with_whom_to_ask(archived:
     station.work()
     (row,) = station.ledger.views.attention()
     assert (row["why"], row["advice"]) == ("the archived session is gone from XNAT", "Ask who removed it in XNAT.")
+
+
+def test_a_subject_that_was_renamed_meanwhile_is_found_by_its_id(archived: Archived) -> None:
+    xnat, other, station = archived
+    assert other.put("/data/projects/P1/subjects/Quokka_Zenobia", {"label": "RENAMED"}).ok
+    station.work()
+    assert station.standings() == [("1.1", "complete", "done")]
+    assert (xnat.subject("P1", "RENAMED") or {})["demographics"]["gender"] == "female"
+
+
+# -- images of which XNAT shows no header ------------------------------------------------------------------
+
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+
+
+def lone_nm() -> bytes:
+    """Give a study that XNAT files as `xnat:scScanData` in the resource `secondary` alone."""
+    return zipped([("1.dcm", instance(modality="NM", sop_class=SECONDARY_CAPTURE))])
+
+
+def note(station: Station) -> str:
+    told = station.ledger.views.delivery(1) or {}
+    return " ".join(str(event["detail"]) for event in told["events"])
+
+
+def test_a_study_without_a_header_takes_its_values_from_the_zip_at_once(quick_path: Path) -> None:
+    """The dump of such a session and of its scan is 200 and empty for ever (seen on 1.6.4)."""
+    with beside_others(quick_path, "1.6", ProjectRules) as (xnat, _, station):
+        station.drop("scan.zip", lone_nm())
+        station.run()
+        assert station.standings() == [("1.1", "complete", "done")]
+        assert (xnat.subject("P1", "Quokka_Zenobia") or {})["demographics"]["dob"] == "1931-04-17"
+        asked = [query for _, path, query, _ in xnat.requests if "dicomdump" in path]
+        assert [("scans" in query) for query in asked] == [False, True]
+
+
+def test_its_scans_are_asked_before_the_zip_is_believed(quick_path: Path) -> None:
+    with beside_others(quick_path, "1.8", ProjectRules) as (xnat, _, station):
+        xnat.faults.on("GET", "/data/services/dicomdump").say('{"ResultSet":{"Result":[]}}')
+        station.drop("scan.zip", zipped([("1.dcm", instance())]))
+        station.run()
+        assert station.standings() == [("1.1", "complete", "done")]
+        assert "ZIP" not in note(station)
+        assert (xnat.subject("P1", "Quokka_Zenobia") or {})["demographics"]["gender"] == "female"
+
+
+def test_a_site_that_took_the_name_out_gets_no_birth_date_from_the_zip(quick_path: Path) -> None:
+    with beside_others(quick_path, "1.6", ProjectRules) as (xnat, _, station):
+        station.drop("scan.zip", lone_nm())
+        station.start()
+        station.take_in()
+        assert [station.pipeline.step(), station.pipeline.step()] == [True, True]
+        with xnat._site.lock:
+            (one,) = xnat._site.store.experiments.values()
+            one.session.header = replace(one.session.header, patient_name="ANON", patient_id="ANON")
+        station.work()
+        assert station.standings() == [("1.1", "complete", "done")]
+        assert (xnat.subject("P1", "Quokka_Zenobia") or {})["demographics"] == {}
+        assert "no header" in note(station)

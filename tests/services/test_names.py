@@ -21,3 +21,14 @@ def test_a_name_in_letters_of_another_script_is_the_subjects_label(tmp_path: Pat
         station.run()
         assert station.ledger.views.attention() == []
         assert {one.subject for one in xnat.instances()} == set(NAMES.values())
+
+
+@pytest.mark.parametrize("dialect", ["1.8", "1.6"])
+def test_what_is_known_about_a_person_is_written_whatever_the_letters_of_the_name(tmp_path: Path, dialect: str) -> None:
+    """A label beyond ASCII is not found in a path of 1.6; the accession ID is."""
+    with beside_others(tmp_path, dialect, ProjectRules) as (xnat, _, station):
+        station.drop("1.zip", scan(1, name="山田^太郎", patient="ZQ-1"))
+        station.run()
+        stored = xnat.subject("P1", "山田_太郎")
+        assert stored is not None
+        assert (stored["demographics"]["gender"], stored["demographics"]["dob"]) == ("female", "1931-04-17")

@@ -8,17 +8,27 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Protocol
 
 from xnat_watchd.adapters.credentials import Credential as Found
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.gateway import archiving, finding, records, sessions, sharing, subjects, uploading, users
+from xnat_watchd.adapters.gateway import (
+    archiving,
+    dumps,
+    finding,
+    records,
+    sessions,
+    sharing,
+    subjects,
+    uploading,
+    users,
+)
 from xnat_watchd.adapters.gateway.answers import session_xml, table
 from xnat_watchd.adapters.gateway.conversation import Conversation
 from xnat_watchd.adapters.gateway.login import Credential
-from xnat_watchd.adapters.gateway.pacing import held
 from xnat_watchd.adapters.gateway.records import JSON, path, place_path
 from xnat_watchd.adapters.gateway.server import Shared
 from xnat_watchd.adapters.gateway.verdicts import Deed
@@ -219,26 +229,29 @@ class XnatGateway:
         """Give the SOPInstanceUIDs of one archived series, file by file."""
         return sessions.sop_uids(self._talk, session, series_uid)
 
-    def header(self, project: str, label: str, study_uid: str) -> Mapping[str, str]:
-        """Give age, birth date and sex from the header dump; one dump at a time, checked by its UID (C8 6)."""
-        query = {
-            "src": f"/archive/projects/{project}/experiments/{label}",
-            "field": ["StudyInstanceUID", *records.DUMPED.values()],
-            **JSON,
-        }
-        with held(self._server.dump_lock, self._server.stop):
-            answer = self._talk.find("/data/services/dicomdump", query, project=project)
-        return records.dumped(table(answer) if answer is not None else [], study_uid)
+    def header(self, project: str, label: str, study_uid: str, accession: str) -> Mapping[str, str] | None:
+        """Return age, birth date and sex from the header dump, checked by its UID (C8 6); None where there is none."""
+        src = f"/archive/projects/{project}/experiments/{label}"
+        scans = partial(dumps.scans_of, self._talk, accession)
+        return dumps.dumped(self._talk, self._server, src, study_uid, records.DUMPED, scans)
+
+    def patient(self, accession: str) -> tuple[str, str]:
+        """Return PatientName and PatientID as XNAT read them from the images that it keeps."""
+        return sessions.patient(self._talk, accession)
 
     def subject(self, project: str, label: str) -> Subject | None:
         """Give a subject with its fields and demographics, unescaped."""
         return subjects.read(self._talk, project, label)
 
+    def subject_by_id(self, project: str, accession: str) -> Subject | None:
+        """Return the same by its accession ID."""
+        return subjects.by_id(self._talk, project, accession)
+
     def write_subject(
-        self, project: str, label: str, *, fields: Mapping[str, str], demographics: Mapping[str, str]
+        self, project: str, subject: Subject, *, fields: Mapping[str, str], demographics: Mapping[str, str]
     ) -> Subject | None:
         """Write values of an existing subject, and give it as it is shown afterwards (F59)."""
-        return subjects.write(self._talk, project, label, fields, demographics)
+        return subjects.write(self._talk, project, subject, fields, demographics)
 
     # -- sharing -----------------------------------------------------------------------------------------------
 

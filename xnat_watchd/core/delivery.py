@@ -165,6 +165,7 @@ class Session:
     label: str
     prearchive_path: str
     holding: Holding
+    subject_id: str = ""  #: the subject's accession ID
 
     @property
     def uri(self) -> str:
@@ -210,6 +211,7 @@ class Item:
     subject: str | None  #: subject label, chosen by a person or fixed at archive time
     label: str | None  #: session label, chosen by a person or fixed at archive time
     session: str | None  #: accession ID of the archived session
+    subject_id: str | None = None  #: accession ID of its subject
     findings: tuple[Finding, ...] = ()  #: the open ones
     kind: Kind = Kind.ZIP  #: how it came
     generation: int = 1  #: one more each time that a person had it sent again

@@ -110,19 +110,28 @@ class Gateway(Protocol):
         """Give the SOPInstanceUIDs of one archived series, by asking file by file. Slow and exact."""
         ...
 
-    def header(self, project: str, label: str, study_uid: str) -> Mapping[str, str]:
-        """Give PatientAge, PatientBirthDate and PatientSex of the archived session of this label, as XNAT stores them.
+    def header(self, project: str, label: str, study_uid: str, accession: str) -> Mapping[str, str] | None:
+        """Return PatientAge, PatientBirthDate and PatientSex of an archived session, as XNAT stores them.
 
-        `NotYet` when the dump was another study's (C8 6), or there is no such session.
+        None where XNAT shows no header of it, nor of any of its scans. `NotYet` when the dump was another study's (C8
+        6).
         """
+        ...
+
+    def patient(self, accession: str) -> tuple[str, str]:
+        """Return PatientName and PatientID as XNAT read them from the images that it keeps; empty where it has none."""
         ...
 
     def subject(self, project: str, label: str) -> Subject | None:
         """Give a subject with its fields and demographics, unescaped (F41)."""
         ...
 
+    def subject_by_id(self, project: str, accession: str) -> Subject | None:
+        """Return the same by its accession ID, which no renaming changes; its label is the one in the project."""
+        ...
+
     def write_subject(
-        self, project: str, label: str, *, fields: Mapping[str, str], demographics: Mapping[str, str]
+        self, project: str, subject: Subject, *, fields: Mapping[str, str], demographics: Mapping[str, str]
     ) -> Subject | None:
         """Write values of an existing subject, and give it as XNAT shows it afterwards (F59)."""
         ...
@@ -160,11 +169,11 @@ class FindingGateway(Protocol):
         ...
 
     def imaged(self, project: str, subject: str) -> Sequence[Imaged]:
-        """Give the archived imaging sessions of a subject, the earliest first."""
+        """Give the archived imaging sessions of a subject, by its accession ID, the earliest first."""
         ...
 
-    def header(self, project: str, label: str, study_uid: str) -> Mapping[str, str]:
-        """Give PatientAge, PatientBirthDate and PatientSex of an archived session, as XNAT stores them."""
+    def header(self, project: str, label: str, study_uid: str, accession: str) -> Mapping[str, str] | None:
+        """Return PatientAge, PatientBirthDate and PatientSex of an archived session, as XNAT stores them."""
         ...
 
 

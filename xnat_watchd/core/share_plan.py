@@ -61,7 +61,7 @@ class ShareSubject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareSession:
-    """One session to be shared, once its subject is. `subject` is the subject's label in the source."""
+    """One session to be shared, once its subject is. `subject` is the subject's label in the source, and its ID."""
 
     source: str
     destination: str
@@ -69,6 +69,7 @@ class ShareSession:
     name: str
     label: str
     subject: str
+    subject_id: str
 
 
 Action = ShareSubject | ShareSession
@@ -241,7 +242,9 @@ def _summed(row: Row, id_: str, subject: _Outcome, placed: Sequence[tuple[SeenSe
     if subject.state is State.SHARED:
         actions.append(ShareSubject(**ends, id=id_, name=row.subject, label=subject.label))
     actions += [
-        ShareSession(**ends, id=session.id, name=session.label, label=outcome.label, subject=row.subject)
+        ShareSession(
+            **ends, id=session.id, name=session.label, label=outcome.label, subject=row.subject, subject_id=id_
+        )
         for session, outcome in placed
         if outcome.state is State.SHARED
     ]

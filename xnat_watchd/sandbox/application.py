@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -10,7 +11,7 @@ from .answers import Answer, Refused
 from .forms import in_form
 from .logins import GUEST, Logins, Turned
 from .request import Request
-from .routes import LOGIN_ROUTES, ROUTES, XAPI_ROUTES, LoginRoute, Route, below_data, login_route
+from .routes import LOGIN_ROUTES, ROUTES, XAPI_ROUTES, Handler, LoginRoute, Route, below_data, login_route
 from .site import Site
 
 LOOPBACK = "127.0.0.1"
@@ -72,9 +73,10 @@ class Application:
         if segments is None:
             raise Refused(404)
         route, request.names = _route(segments)
-        handler = route.handlers.get("GET" if request.method == "HEAD" else request.method)
+        handlers = route.handlers_on(self.site)
+        handler = handlers.get("GET" if request.method == "HEAD" else request.method)
         if handler is None:
-            return _other_method(request, route)
+            return _other_method(request, handlers)
         guard: AbstractContextManager[Any] = nullcontext() if route.is_long else self.site.lock
         with guard:
             return in_form(request, handler(self.site, request))
@@ -98,9 +100,9 @@ def _invalid_csrf(request: Request) -> str:
     return f"java.lang.Exception: INVALID CSRF ({words}\n Cookies:\nJSESSIONID {request.login} -1 null\n)"
 
 
-def _other_method(request: Request, route: Route) -> Answer:
+def _other_method(request: Request, handlers: Mapping[str, Handler]) -> Answer:
     """Answer OPTIONS, and refuse what the route does not know; both name what it does (captures 160, 454)."""
-    allowed = [*route.handlers, *(["HEAD"] if "GET" in route.handlers else []), "OPTIONS"]
+    allowed = [*handlers, *(["HEAD"] if "GET" in handlers else []), "OPTIONS"]
     page = Answer() if request.method == "OPTIONS" else Refused(405).answer
     return Answer(200 if request.method == "OPTIONS" else 405, page.body, page.media, (("Allow", ", ".join(allowed)),))
 

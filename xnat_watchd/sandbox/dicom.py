@@ -36,7 +36,8 @@ TAGS = {
     0x00080020: "study_date", 0x00080030: "study_time", 0x00080031: "series_time", 0x00080050: "accession",
     0x00080060: "modality", 0x00080070: "manufacturer", 0x00080080: "institution", 0x00081010: "station",
     0x00081030: "study_description", 0x0008103E: "series_description", 0x00081090: "model",
-    0x00100010: "patient_name", 0x00100020: "patient_id", 0x001021B0: "history", 0x00104000: "patient_comments",
+    0x00100010: "patient_name", 0x00100020: "patient_id", 0x00100030: "birth_date",
+    0x001021B0: "history", 0x00104000: "patient_comments",
     0x0020000D: "study_uid", 0x0020000E: "series_uid", 0x00200011: "series_number", 0x00280008: "frames",
     0x00324000: "study_comments",
 }  # fmt: skip
@@ -60,6 +61,7 @@ class Header:
     accession: str = ""
     patient_name: str = ""
     patient_id: str = ""
+    birth_date: str = ""
     patient_comments: str = ""
     study_comments: str = ""
     history: str = ""
@@ -104,6 +106,12 @@ class Header:
     def date(self) -> str:
         """The study date as XNAT writes it, empty where it is no date."""
         found = DATE.fullmatch(self.study_date)
+        return "-".join(found.groups()) if found else ""
+
+    @property
+    def birth_day(self) -> str:
+        """The birth date in the same way."""
+        found = DATE.fullmatch(self.birth_date)
         return "-".join(found.groups()) if found else ""
 
     @property

@@ -75,7 +75,13 @@ def _archived(site: Site, request: Request, project: str, name: str) -> list[tup
     experiment = site.store.experiment(project, name)
     if experiment is None or not site.may_read(request.user, project):
         raise Refused(400 if site.is_old else 404, "Experiment or project not found")
-    return [(scan.id, file) for scan in experiment.session.scans.values() for file in scan.files]
+    return [
+        (scan.id, file)
+        for scan in experiment.session.scans.values()
+        for resource in scan.resources.values()
+        if resource.label == "DICOM" or not site.is_old  # 1.6 never looks into `secondary` (F79, captures 488 to 493)
+        for file in resource.files.values()
+    ]
 
 
 def _dump_rows(file: StoredFile, wanted: set[int]) -> list[dict[str, str]]:

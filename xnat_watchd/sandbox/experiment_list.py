@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from .answers import Answer, Refused
 from .lists import Cells, chosen_cells, filtered, paged
 from .request import Request
-from .site import Site, sql_time
+from .site import Site, from_path, sql_time
 from .store import Experiment
 
 GENERAL = frozenset({"xnat:imageSessionData", "xnat:subjectAssessorData", "xnat:experimentData"})
+SCANS = "xnat:imageSessionData/scans/scan"
 TYPE = re.compile(r"xnat:\w+(?:Session|Assessor)Data")
 
 
@@ -20,25 +21,41 @@ def experiments(site: Site, request: Request) -> Answer:
     shown = list(_experiments(site, request))
     kinds = [kind for kind in request.query.get("xsiType").split(",") if kind]
     rows = [
-        _experiment(site, project, label, experiment)
+        {**_experiment(site, project, experiment.label if site.is_old and kinds else label, experiment), **cells}
         for project, label, experiment in shown
         if not kinds or GENERAL.intersection(kinds) or experiment.session.kind in kinds
+        for cells in _scans(experiment, request)
     ]
     default = ("ID", "project", "date", "xsiType", "label", "insert_date", "URI")
-    unasked = _unasked(request)
-    chosen = [
-        {**chosen_cells(row, request, default, unasked[1:]), **_own_id(row, unasked[0])}
-        for row in filtered(rows, request)
-    ]
+    unasked = _unasked(request, old=site.is_old)
+    if not (site.is_old and "project" in request.names):  # that list does not filter (F90, capture 517)
+        rows = filtered(rows, request)
+    chosen = [{**chosen_cells(row, request, default, unasked[1:]), **_own_id(row, unasked[0])} for row in rows]
     return paged(chosen, request, **({} if "project" in request.names else {"title": "Matching experiments"}))
 
 
-def _unasked(request: Request) -> tuple[str, ...]:
+def _scans(experiment: Experiment, request: Request) -> list[Cells]:
+    """Give a row's cells for every resource of every scan, where columns of scans are asked for (F91, capture 518)."""
+    if SCANS not in request.query.get("columns"):
+        return [{}]
+    return [
+        {
+            f"{SCANS}/ID": scan.id, f"{SCANS}/UID": scan.uid, f"{SCANS}/file/file_count": str(len(resource.files)),
+            f"{SCANS}/file/label": resource.label,
+        }
+        for scan in experiment.session.scans.values()
+        for resource in scan.resources.values()
+    ] or [{}]  # fmt: skip
+
+
+def _unasked(request: Request, *, old: bool) -> tuple[str, ...]:
     """Give the key under which each row names its id once more, and the columns that come unasked (C8 17.4).
 
     The key goes by the type that the query names; without one, the list of a project has one of its own and the flat
-    list none (captures 289, 311, 447, 474).
+    list none (captures 289, 311, 447, 474). The general type of images has a key of its own on 1.6 (captures 513, 517).
     """
+    if old and request.query.get("xsiType") == "xnat:imageSessionData":
+        return ("session_ID", "URI", "xsiType", "project")
     named = [request.query.get("xsiType"), *request.query.get("columns").split(",")]
     kind = next((found[0] for name in named if (found := TYPE.match(name))), "")
     if kind:
@@ -55,7 +72,7 @@ def _experiments(site: Site, request: Request) -> Iterable[tuple[str, str, Exper
     if "project" in request.names:
         site.project(names[0], request.user)
     wanted = [site.store.projects[name] for name in names if name in site.store.projects]
-    subject = request.names.get("subject")
+    subject = from_path(site, request.names.get("subject", ""))
     for project in wanted if names else site.store.projects.values():
         if not site.may_read(request.user, project.id):
             continue

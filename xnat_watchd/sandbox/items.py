@@ -32,6 +32,7 @@ def experiment(one: Experiment) -> Node:
         "ID": one.id, "id": one.id, "label": one.label, "project": one.project, "subject_ID": one.subject_id,
         "UID": session.uid, "modality": session.modality, "prearchivePath": one.prearchive_path, "date": header.date,
         "time": header.time, "dcmPatientId": header.patient_id, "dcmPatientName": header.patient_name,
+        "dcmPatientBirthDate": header.birth_day, "dcmAccessionNumber": header.accession,
         "session_type": header.study_description, "acquisition_site": header.institution, "scanner": header.station,
         "scanner/manufacturer": header.manufacturer, "scanner/model": header.model, **one.values,
     }  # fmt: skip

@@ -11,11 +11,12 @@ from .answers import Answer, Refused
 from .demographics import DEMOGRAPHICS, PLAIN
 from .request import Parameters, Request
 from .session_xml import project_xml
-from .site import Site, sql_time
+from .site import Site, from_path, sql_time
 from .store import Experiment, Project, Resource, Scan, Subject
 
 Cells = dict[str, Any]
 PROJECT_COLUMNS = ("ID", "secondary_ID", "name", "description", "pi_firstname", "pi_lastname", "URI")
+FIELDS = "xnat:subjectData/fields/field"
 ROLES = ("owner", "member", "collaborator")
 NOT_COLUMNS = frozenset(
     {"format", "columns", "sortBy", "sortOrder", "accessible", "data", "limit", "offset", "project"} | set(ROLES)
@@ -26,6 +27,8 @@ def projects(site: Site, request: Request) -> Answer:
     """GET /data/projects, with `accessible=true` or `data=writable|readable` (C8 10, captures 37 to 44)."""
     shown = [project for project in site.store.projects.values() if site.may_see(request.user, project.id)]
     access = request.query.get("data")
+    if request.query.get("permissions") == "create":
+        return _creatable(site, request, shown)
     if access:
         allowed = {"writable": site.may_edit, "readable": site.may_read}.get(access)
         if allowed is None:
@@ -41,6 +44,13 @@ def projects(site: Site, request: Request) -> Answer:
     more = ("URI", "ID") if "alias" in request.query.get("columns") else ("URI",)
     more = (*more, "prearc_code") if request.query.flag("prearc_code") else more
     return paged([chosen_cells(_project(project), request, PROJECT_COLUMNS, more) for project in shown], request)
+
+
+def _creatable(site: Site, request: Request, shown: Sequence[Project]) -> Answer:
+    """Give the projects where subjects may be made; of images everybody is told all (F92, captures 523, 524)."""
+    if request.query.get("dataType") == "xnat:subjectData":
+        shown = [project for project in shown if site.may_edit(request.user, project.id)]
+    return answers.table([{"id": project.id, "secondary_id": project.id} for project in shown])
 
 
 def _project(project: Project) -> Cells:
@@ -120,11 +130,22 @@ def subjects(site: Site, request: Request) -> Answer:
         found = list(site.store.subjects_in(project.id))
     else:
         found = [(one.label, one) for one in site.store.subjects.values() if site.may_read(request.user, one.project)]
-    rows = [_subject(label, subject) for label, subject in found]
-    if "label" in request.query and not site.is_old:  # the filter knows own labels only (C8 8.3)
-        rows = [row for row in rows if _matches(row["own label"], request.query.get("label"))]
+        if "project" in request.query:
+            found = [(label, one) for label, one in found if one.project in request.query.get("project").split(",")]
+    rows = [{**_subject(label, subject), **cells} for label, subject in found for cells in _fields(subject, request)]
+    if "label" in request.query and not (site.is_old and "project" in request.names):
+        # The filter knows own labels only (C8 8.3), on 1.6 those in ASCII (F92, capture 522).
+        wanted = from_path(site, request.query.get("label"))
+        rows = [row for row in rows if _matches(row["own label"], wanted)]
         request.query = Parameters([pair for pair in request.query.pairs if pair[0] != "label"])
     return paged([chosen_cells(row, request, default, ("URI",)) for row in filtered(rows, request)], request)
+
+
+def _fields(subject: Subject, request: Request) -> list[Cells]:
+    """Give a row's cells for every custom field, where these columns are asked for (F92, captures 519, 521)."""
+    if FIELDS not in request.query.get("columns"):
+        return [{}]
+    return [{f"{FIELDS}/name": name, f"{FIELDS}/field": value} for name, value in (subject.fields or {"": ""}).items()]
 
 
 def _subject(label: str, subject: Subject) -> Cells:
@@ -147,7 +168,7 @@ def scans(_: Site, experiment: Experiment, request: Request) -> Answer:
 def _scan(experiment: Experiment, scan: Scan) -> Cells:
     return {
         "xnat_imagescandata_id": scan.number, "ID": scan.id, "quality": "usable", "xsiType": scan.kind, "note": "",
-        "type": scan.header.series_description, "series_description": scan.header.series_description,
+        "type": scan.header.series_description or "unknown", "series_description": scan.header.series_description,
         "frames": scan.frames, "UID": scan.uid, "modality": scan.header.modality,
         "URI": f"/data/experiments/{experiment.id}/scans/{scan.id}",
     }  # fmt: skip
@@ -165,8 +186,9 @@ def resource_table(pairs: Sequence[tuple[Scan, Resource]]) -> Answer:
         {
             "xnat_abstractresource_id": resource.number, "label": resource.label,
             "element_name": "xnat:resourceCatalog", "category": "scans", "cat_id": scan.id,
-            "cat_desc": scan.header.series_description, "file_count": len(resource.files),
-            "file_size": resource.size, "tags": "", "content": "RAW", "format": "DICOM",
+            "cat_desc": scan.header.series_description or "unknown", "file_count": len(resource.files),
+            "file_size": resource.size, "tags": "", "format": "DICOM",
+            "content": "RAW" if resource.label == "DICOM" else resource.label,
         }
         for scan, resource in pairs
     ]  # fmt: skip
@@ -197,7 +219,7 @@ def chosen_cells(row: Cells, request: Request, default: Sequence[str] = (), extr
 
 def _key(name: str, row: Mapping[str, Any]) -> str:
     """Give the key in the answer: shortcuts as they are, XPaths in lower case (C8 10)."""
-    return name if name in row else name.lower()
+    return name if name in row and "/" not in name else name.lower()
 
 
 def _value(name: str, row: Mapping[str, Any]) -> object:

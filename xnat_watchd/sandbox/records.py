@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from shutil import rmtree
+from urllib.parse import quote
 
 from . import answers, demographics, items, lists, subject_form
 from .answers import Answer, Refused
@@ -11,7 +12,7 @@ from .downloads import zip_of
 from .prearchive_actions import remove
 from .request import Parameters, Request
 from .session_xml import about, session_xml, subject_xml
-from .site import Site
+from .site import Site, from_path
 from .store import Experiment, Resource, Scan, Subject
 
 NO_SUBJECT = "Unable to find the specified subject."
@@ -32,20 +33,27 @@ def subject_item(site: Site, request: Request) -> Answer:
 
 def find_subject(site: Site, request: Request) -> Subject:
     """Find the subject that a path names, by label or id, else 404 (F44)."""
-    name, project = request.names["subject"], request.names.get("project", "")
+    name, project = from_path(site, request.names["subject"]), request.names.get("project", "")
     subject = site.store.subject(project, name) if project else site.store.subjects.get(name)
     if subject is None and not site.is_old:  # by its id through any project (C8 7.2)
         subject, project = site.store.subjects.get(name), ""
     if subject is None or not site.may_read(request.user, project or subject.project):
         project = request.names.get("project", "")
-        where = f" The project {project} does not contain a subject identifiable by the ID or label {name}."
+        shown = _shown(request, name)
+        where = f" The project {project} does not contain a subject identifiable by the ID or label {shown}."
         raise Refused(404, NO_SUBJECT + (where if project and request.method == "GET" else ""))
     return subject
 
 
+def _shown(request: Request, name: str) -> str:
+    """Give a name as the refusal has it: what is not ASCII as it stood in the path (capture 494)."""
+    given = request.names["subject"]
+    return name if given.isascii() else quote(given, safe="")
+
+
 def put_subject(site: Site, request: Request) -> Answer:
     """PUT .../subjects/S: make, change or rename it; the body of the answer is its id (C8 7.1, F40 to F44, F59)."""
-    name, project = request.names["subject"], request.names["project"]
+    name, project = from_path(site, request.names["subject"]), request.names["project"]
     values = request.query + subject_form.values_of(request)
     if not site.is_old:
         values += request.form()
@@ -160,11 +168,11 @@ def experiment_item(site: Site, request: Request) -> Answer:
 
 def find_experiment(site: Site, request: Request) -> Experiment:
     """Find the experiment that a path names; without a project only its id will do."""
-    name, project = request.names["experiment"], request.names.get("project", "")
+    name, project = from_path(site, request.names["experiment"]), request.names.get("project", "")
     found = site.store.experiment(project, name) if project else site.store.experiments.get(name)
     if found is None or not site.may_read(request.user, project or found.project):
         raise Refused(404, NO_EXPERIMENT)
-    subject = request.names.get("subject")
+    subject = from_path(site, request.names.get("subject", ""))
     owner = site.store.subject(project, subject) if subject else None
     if subject and (owner is None or owner.id != found.subject_id):
         raise Refused(404, NO_EXPERIMENT)

@@ -47,8 +47,16 @@ class Route:
 
     template: str
     handlers: Mapping[str, Handler]
+    methods_of_1_6: str = ""
+    """What 1.6 knows of them, where it knows fewer."""
     is_prefix: bool = False
     is_long: bool = False
+
+    def handlers_on(self, site: Site) -> Mapping[str, Handler]:
+        """Give the handlers that this site has, by method."""
+        if not (site.is_old and self.methods_of_1_6):
+            return self.handlers
+        return {method: one for method, one in self.handlers.items() if method in self.methods_of_1_6.split()}
 
     def match(self, segments: tuple[str, ...]) -> dict[str, str] | None:
         """Give the names in the path, None where the template does not fit."""
@@ -91,9 +99,10 @@ def _below(base: str) -> list[Route]:
     ]
 
 
-def _shared(base: str, shown: Handler, share: Handler, unshare: Handler) -> list[Route]:
+def _shared(base: str, shown: Handler, share: Handler, unshare: Handler, of_1_6: str = "") -> list[Route]:
     """Give the routes of the projects that a thing is shown in."""
-    return [_get(f"{base}/projects", shown), Route(f"{base}/projects/{{target}}", {"PUT": share, "DELETE": unshare})]
+    handlers = {"GET": shown, "PUT": share, "DELETE": unshare}
+    return [_get(f"{base}/projects", shown), Route(f"{base}/projects/{{target}}", handlers, of_1_6)]
 
 
 SHARED_EXPERIMENT = (sharing.experiment_shares, sharing.share_experiment, sharing.unshare_experiment)
@@ -142,7 +151,7 @@ ROUTES: tuple[Route, ...] = (
     _get(f"{EXPERIMENT}/resources", records.session_resources),
     _get("projects/{project}/experiments", experiment_list.experiments),
     _get(f"{IN_PROJECT}/resources", records.session_resources),
-    *_shared(IN_PROJECT, *SHARED_EXPERIMENT),
+    *_shared(IN_PROJECT, *SHARED_EXPERIMENT, of_1_6="GET"),  # F93, capture 525
     Route(IN_PROJECT, EXPERIMENT_HANDLERS, is_prefix=True),
     _get("projects/{project}/users", members.users),
     Route("projects/{project}/users/{group}/{user}", {"PUT": members.change, "DELETE": members.change}),
@@ -153,7 +162,7 @@ ROUTES: tuple[Route, ...] = (
     _get("experiments", experiment_list.experiments),
     Route(FLAT, EXPERIMENT_HANDLERS),
     *_below(FLAT),
-    *_shared(FLAT, *SHARED_EXPERIMENT),
+    *_shared(FLAT, *SHARED_EXPERIMENT, of_1_6="GET"),
     _get(f"{FLAT}/resources", records.session_resources),
 )
 

@@ -133,6 +133,11 @@ def clean_label(label: str) -> str:
     return re.sub(r"[\x00-\x7f]", lambda match: match[0] if match[0].isalnum() or match[0] in "_-" else "_", label)
 
 
+def from_path(site: Site, segment: str) -> str:
+    """Give what the archive looks a segment of a path up by: 1.6 escapes it first, letters beyond ASCII too (F80)."""
+    return escaped(segment, letters_too=True) if site.is_old else segment
+
+
 def folder_name(label: str) -> str:
     """Make a folder name of a label: all but `[A-Za-z0-9_-]` becomes `_` (F12)."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", label)

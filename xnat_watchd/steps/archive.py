@@ -159,8 +159,9 @@ def _proof(item: Item, session: Session, before: Before | None, tools: Tools) ->
     if not _holds(item, session, before, tools):
         raise NotYet("XNAT's archive does not show every image yet")
     return Facts(
-        session=session.id, subject=session.subject, label=session.label, note=f"{session.subject} / {session.label}"
-    )
+        session=session.id, subject=session.subject, subject_id=session.subject_id or None, label=session.label,
+        note=f"{session.subject} / {session.label}",
+    )  # fmt: skip
 
 
 def _holds(item: Item, session: Session, before: Before | None, tools: Tools) -> bool:

@@ -21,7 +21,7 @@ from tests.fake_xnat import Dialect, FakeGateway, FakeXnat
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat_gateway import XnatServer
-from xnat_watchd.core.delivery import Place, Session
+from xnat_watchd.core.delivery import Place, Session, Subject
 from xnat_watchd.core.errors import Conflict, Elsewhere, InDoubt, NotYet, OnceMore, Permanent, WatchdError
 from xnat_watchd.core.labels import clean
 from xnat_watchd.core.ports import Gateway
@@ -70,6 +70,11 @@ class Stand:
         label = label or self.label()
         self.gateway.archive(place, SUBJECT, label, join=False, pipelines=False)
         found = self.gateway.session_named(self.project, label)
+        assert found is not None
+        return found
+
+    def subject(self, label: str = SUBJECT) -> Subject:
+        found = self.gateway.subject(self.project, label)
         assert found is not None
         return found
 
@@ -354,7 +359,7 @@ def test_a_series_names_its_instances(stand: Stand) -> None:
 
 def test_a_session_tells_its_header(stand: Stand) -> None:
     found = stand.archive()
-    header = stand.gateway.header(found.project, found.label, found.holding.study_uid)
+    header = stand.gateway.header(found.project, found.label, found.holding.study_uid, found.id)
     assert header == {
         "PatientAge": INGEBORG.age,
         "PatientBirthDate": INGEBORG.birth_date,
@@ -377,7 +382,7 @@ def test_what_is_written_about_a_subject_is_read_back_as_it_was(stand: Stand) ->
     stand.archive()
     stand.gateway.write_subject(
         stand.project,
-        SUBJECT,
+        stand.subject(),
         fields={"subject_Age": "42", "remark": "a & b <ü> it's"},
         demographics={"dob": "1931-04-17", "gender": "female", "age": "92"},
     )
@@ -389,8 +394,8 @@ def test_what_is_written_about_a_subject_is_read_back_as_it_was(stand: Stand) ->
 
 def test_an_empty_value_changes_nothing(stand: Stand) -> None:
     stand.archive()
-    stand.gateway.write_subject(stand.project, SUBJECT, fields={"subject_age": "42"}, demographics={})
-    stand.gateway.write_subject(stand.project, SUBJECT, fields={"subject_age": ""}, demographics={"gender": ""})
+    stand.gateway.write_subject(stand.project, stand.subject(), fields={"subject_age": "42"}, demographics={})
+    stand.gateway.write_subject(stand.project, stand.subject(), fields={"subject_age": ""}, demographics={"gender": ""})
     found = stand.gateway.subject(stand.project, SUBJECT)
     assert found is not None
     assert found.fields["subject_age"] == "42"
@@ -399,4 +404,4 @@ def test_an_empty_value_changes_nothing(stand: Stand) -> None:
 def test_a_value_that_xnat_does_not_take_is_wrong_for_ever(stand: Stand) -> None:
     stand.archive()
     with pytest.raises(Permanent):
-        stand.gateway.write_subject(stand.project, SUBJECT, fields={}, demographics={"gender": "banana"})
+        stand.gateway.write_subject(stand.project, stand.subject(), fields={}, demographics={"gender": "banana"})

@@ -38,7 +38,9 @@ class Stand:
 
     def share_session(self, label: str, name: str = "E1", subject: str = "S1", **ends: str) -> None:
         places = {"source": "P1", "destination": "P2", **ends}
-        self.gateway.share(ShareSession(**places, id=self.id_of(name), name=name, label=label, subject=subject))
+        owner = self.seen("P1").subjects.get(subject, "X_NOBODY")
+        about = {"id": self.id_of(name), "name": name, "label": label, "subject": subject, "subject_id": owner}
+        self.gateway.share(ShareSession(**places, **about))
 
     def id_of(self, session: str) -> str:
         return next((one.id for one in self.seen("P1").sessions if one.label == session), "X_NOBODY")
@@ -94,8 +96,8 @@ def test_a_project_shows_its_own_and_what_is_shared_into_it_under_the_labels_the
 def test_a_thing_says_itself_where_it_is_shown(stand: Stand) -> None:
     subject = stand.subject("P1", "S1", ["E1"])
     session = ShareSession(
-        source="P1", destination="P2", id=stand.id_of("E1"), name="E1", label="E1", subject="S1"
-    )  # fmt: skip
+        source="P1", destination="P2", id=stand.id_of("E1"), name="E1", label="E1", subject="S1", subject_id=subject
+    )
     owner = ShareSubject(source="P1", destination="P2", id=subject, name="S1", label="S1")
     assert (stand.gateway.is_shared(owner), stand.gateway.is_shared(session)) == (False, False)
     stand.gateway.share(owner)
@@ -166,6 +168,26 @@ def test_a_label_that_is_anothers_accession_id_leads_to_the_one_who_bears_it(sta
     assert stand.seen("P2").subjects == {"anon": bearer}
 
 
+def test_nobody_is_shared_in_place_of_one_whose_accession_id_he_took_for_his_label(site: ShareSite) -> None:
+    """What is not ASCII is named by its ID, and a PUT takes labels first."""
+    meant = site.subject("P1", "Διονύσιος")
+    site.subject("P1", meant)
+    with pytest.raises(Permanent, match="accession ID"):
+        site.gateway.share(ShareSubject(source="P1", destination="P2", id=meant, name="Διονύσιος", label="Διονύσιος"))
+    assert site.labels("P2") == []
+
+
+def test_a_server_that_does_not_know_the_request_is_no_missing_role() -> None:  # F93
+    with scripted_xnat() as scripted:
+        server = server_at(scripted.url)
+        scripted.on("PUT", "/projects/P2", status=405, Allow="GET, HEAD, OPTIONS")
+        with pytest.raises(Permanent) as caught:
+            server.gateway().share(ShareSubject(source="P1", destination="P2", id="X_S1", name="S1", label="S1"))
+        assert "role" not in caught.value.advice
+        assert "proxy" in caught.value.advice
+        server.close()
+
+
 # -- what only a server can show -------------------------------------------------------------------------------
 
 
@@ -188,7 +210,8 @@ def test_never_is_a_share_made_primary_or_without_a_label(site: ShareSite) -> No
     subject = site.subject("P1", "S1")
     session = site.session(subject, "E1")
     site.gateway.share(ShareSubject(source="P1", destination="P2", id=subject, name="S1", label="S1"))
-    site.gateway.share(ShareSession(source="P1", destination="P2", id=session, name="E1", label="E1", subject="S1"))
+    ends, owner = {"source": "P1", "destination": "P2"}, {"subject": "S1", "subject_id": subject}
+    site.gateway.share(ShareSession(**ends, id=session, name="E1", label="E1", **owner))
     (first, second) = [(path, query) for path, query in site.asked("PUT") if path != "/data/services/auth"]
     assert first == ("/data/projects/P1/subjects/S1/projects/P2", "label=S1&event_reason=xnat-watchd&format=json")
     assert second[0] == "/data/projects/P1/subjects/S1/experiments/E1/projects/P2"

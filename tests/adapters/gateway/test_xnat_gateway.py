@@ -24,8 +24,9 @@ from tests.adapters.gateway.gateway_kit import (
     server_at,
 )
 from tests.adapters.gateway.scripted_xnat import Asked, ScriptedXnat, scripted_xnat
+from tests.sandbox.kit import Visitor
 from xnat_watchd.adapters.xnat_gateway import ProjectRow, SubjectRow, XnatGateway
-from xnat_watchd.core.delivery import Holding, Place, Session
+from xnat_watchd.core.delivery import Holding, Place, Session, Subject
 from xnat_watchd.core.errors import (
     Conflict,
     Elsewhere,
@@ -160,7 +161,9 @@ def test_a_newer_server_takes_every_letter(new: Site) -> None:
     assert found is not None
     assert (found.subject, found.label) == ("Ξανθοπουλίδου_Ερασμία", "Ξα_1")
     assert new.gateway.subject("P1", "Ξανθοπουλίδου_Ερασμία") is not None
-    assert new.gateway.header(*dumped(found))["PatientAge"] == XANTHIPPI.age
+    header = new.gateway.header(*dumped(found))
+    assert header is not None
+    assert header["PatientAge"] == XANTHIPPI.age
 
 
 @pytest.mark.parametrize(("pipelines", "said"), [(True, False), (False, True)])
@@ -420,9 +423,9 @@ def test_a_row_that_is_locked_is_built_later(either: Site) -> None:
 # -- questions -------------------------------------------------------------------------------------------------
 
 
-def dumped(session: Session) -> tuple[str, str, str]:
+def dumped(session: Session) -> tuple[str, str, str, str]:
     """Give what a header dump is asked by."""
-    return session.project, session.label, session.holding.study_uid
+    return session.project, session.label, session.holding.study_uid, session.id
 
 
 def test_the_header_of_another_session_is_thrown_away(either: Site) -> None:
@@ -432,7 +435,9 @@ def test_the_header_of_another_session_is_thrown_away(either: Site) -> None:
     assert found is not None
     either.xnat.faults.on("GET", "/data/services/dicomdump").cross_talk()
     failure(NotYet, lambda: either.gateway.header(*dumped(found)))
-    assert either.gateway.header(*dumped(found))["PatientSex"] == "F"
+    header = either.gateway.header(*dumped(found))
+    assert header is not None
+    assert header["PatientSex"] == "F"
 
 
 def test_a_question_that_fails_alone_is_the_studys_trouble(either: Site) -> None:
@@ -557,6 +562,16 @@ def test_counts_that_are_not_there_yet_are_waited_for(scripted: ScriptedXnat, ga
 # -- subjects --------------------------------------------------------------------------------------------------
 
 
+NOBODY = Subject(id="XNAT_S1", label="S", fields={}, demographics={})
+
+
+def known(site: Site) -> Subject:
+    """Give the subject of the one study."""
+    found = site.gateway.subject("P1", SUBJECT)
+    assert found is not None
+    return found
+
+
 def _archived(site: Site) -> None:
     site.upload()
     site.archive()
@@ -564,7 +579,7 @@ def _archived(site: Site) -> None:
 
 def test_values_do_not_stand_in_the_logs_of_a_newer_server(new: Site) -> None:
     _archived(new)
-    new.gateway.write_subject("P1", SUBJECT, fields={"subject_dob": "1931-04-17"}, demographics={"age": "92"})
+    new.gateway.write_subject("P1", known(new), fields={"subject_dob": "1931-04-17"}, demographics={"age": "92"})
     assert [query for query in new.queries("PUT", "/subjects/") if "1931" in query] == []
     stored = new.xnat.subject("P1", SUBJECT)
     assert stored is not None
@@ -573,7 +588,7 @@ def test_values_do_not_stand_in_the_logs_of_a_newer_server(new: Site) -> None:
 
 def test_1_6_gets_values_where_it_reads_them(old: Site) -> None:  # F59
     _archived(old)
-    old.gateway.write_subject("P1", SUBJECT, fields={"subject_dob": "1931-04-17"}, demographics={})
+    old.gateway.write_subject("P1", known(old), fields={"subject_dob": "1931-04-17"}, demographics={})
     assert old.asked("PUT", "/subjects/") == 1
     stored = old.xnat.subject("P1", SUBJECT)
     assert stored is not None
@@ -584,7 +599,7 @@ def test_a_newer_server_that_ignores_a_form_gets_a_query(scripted: ScriptedXnat,
     fields = '{"ID": "XNAT_S1", "label": "S"}'
     scripted.on("GET", "/subjects/S", content=f'{{"items": [{{"data_fields": {fields}, "children": []}}]}}')
     scripted.on("PUT", "/subjects/S", content="XNAT_S1")
-    gateway.write_subject("P1", "S", fields={"subject_age": "42"}, demographics={})
+    gateway.write_subject("P1", NOBODY, fields={"subject_age": "42"}, demographics={})
     assert [
         ("subject_age" in path) for method, path in scripted.asked if "/subjects/S" in path and method == "PUT"
     ] == [
@@ -593,8 +608,34 @@ def test_a_newer_server_that_ignores_a_form_gets_a_query(scripted: ScriptedXnat,
     ]
 
 
+def test_1_6_is_asked_by_the_accession_id_where_a_label_is_beyond_ascii(old: Site) -> None:
+    """It escapes what stands in a path before it looks for it (seen on 1.6.4)."""
+    old.upload(members=study(1, patient=XANTHIPPI))
+    old.gateway.archive(PLACE, None, "L1", join=False, pipelines=False)
+    found = old.gateway.subject("P1", "Ξανθοπουλίδου_Ερασμία")
+    assert found is not None
+    shown = old.gateway.write_subject("P1", found, fields={}, demographics={"gender": "female"})
+    assert shown is not None
+    assert (shown.label, shown.demographics["gender"]) == ("Ξανθοπουλίδου_Ερασμία", "female")
+    assert old.gateway.subject("P1", "Ξανθοπουλίδου_Άλλη") is None
+
+
+def test_nobody_gets_the_values_of_one_whose_accession_id_he_took_for_his_label(old: Site) -> None:
+    """What is beyond ASCII is named by its ID, and a PUT takes labels first."""
+    old.upload(members=study(1, patient=XANTHIPPI))
+    old.gateway.archive(PLACE, None, "L1", join=False, pipelines=False)
+    found = old.gateway.subject("P1", "Ξανθοπουλίδου_Ερασμία")
+    assert found is not None
+    with Visitor(old.xnat) as other:
+        assert other.put(f"/data/projects/P1/subjects/{found.id}X").ok
+    with old.xnat._site.lock:
+        next(one for one in old.xnat._site.store.subjects.values() if one.id != found.id).label = found.id
+    failure(Conflict, lambda: old.gateway.write_subject("P1", found, fields={}, demographics={"gender": "female"}))
+    assert old.asked("PUT", "/subjects/") == 1
+
+
 def test_nothing_to_write_is_not_written(scripted: ScriptedXnat, gateway: XnatGateway) -> None:
-    gateway.write_subject("P1", "S", fields={"subject_age": ""}, demographics={})
+    gateway.write_subject("P1", NOBODY, fields={"subject_age": ""}, demographics={})
     assert all(method == "GET" for method, path in scripted.asked if "/subjects/" in path)
 
 
@@ -664,16 +705,17 @@ def test_nothing_of_a_patient_is_in_a_message_or_in_a_log(either: Site, caplog: 
 
     write = either.gateway.write_subject
     _taken(either)
+    subject = known(either)
     note(either.archive, detail=False)  # the server's own words are the ledger's
     person = {"gender": CANARIES[0]}
-    note(lambda: write("P1", SUBJECT, fields={"f": "1931-04-17"}, demographics=person), detail=False)
+    note(lambda: write("P1", subject, fields={"f": "1931-04-17"}, demographics=person), detail=False)
     either.xnat.faults.on("PUT", "/subjects/").lose_answer()
-    note(lambda: write("P1", SUBJECT, fields={"f": "1931-04-17"}, demographics={}))
+    note(lambda: write("P1", subject, fields={"f": "1931-04-17"}, demographics={}))
     either.xnat.faults.on("GET", "/subjects/").lose_answer()
     note(lambda: either.gateway.subject("P1", SUBJECT))
     either.xnat.stop()
     note(lambda: either.gateway.subject("P1", SUBJECT))
-    note(lambda: write("P1", SUBJECT, fields={"f": "1931-04-17"}, demographics={}))
+    note(lambda: write("P1", subject, fields={"f": "1931-04-17"}, demographics={}))
     text = " ".join([*said, *(f"{one.getMessage()} {one.exc_info}" for one in caplog.records)]).lower()
     assert len(said) == 6
     assert [canary for canary in (*CANARIES, SUBJECT, "xw-1") if canary.lower() in text] == []

@@ -61,6 +61,7 @@ CASES: list[tuple[int, str, Deed, type[WatchdError]]] = [
     (504, "", Deed.ARCHIVE, Unavailable),
     (401, "", Deed.IMPORT, Transient),
     (413, "", Deed.IMPORT, Permanent),
+    (405, "The method specified in the request is not allowed", Deed.SHARE, Permanent),
     (404, "Unknown importer implementation specified: DICOM-zip", Deed.IMPORT, Permanent),
     (404, "", Deed.IMPORT, Transient),
     (409, "Session already exists with matching files.", Deed.IMPORT, InDoubt),
@@ -367,15 +368,17 @@ def test_a_dump_is_believed_only_with_the_studys_own_uid() -> None:
     for wrong in ("1.3", ""):
         with pytest.raises(NotYet):
             dumped(dump, wrong)
-    with pytest.raises(NotYet):
-        dumped([], "1.2")
+    for names_none in ([], [row("(0010,0040)", "F")], [row("(0020,000D)", "")], [row("(0020,000D)", "31\\2E\\32")]):
+        assert dumped(names_none, "1.2") is None
 
 
 def test_a_subject_is_unescaped() -> None:
     custom = {"data_fields": {"name": "Remark", "field": "a &amp; &#252;"}}
     person = {"data_fields": {"age": 31, "gender": "male", "xnat_abstractDemographicData_id": 3}}
     children = [{"field": "fields/field", "items": [custom, {}]}, {"field": "demographics", "items": [person]}]
-    found = subject(item(as_json({"items": [{"data_fields": {"ID": "XNAT_S1", "label": "S1"}, "children": children}]})))
+    found = subject(
+        item(as_json({"items": [{"data_fields": {"ID": "XNAT_S1", "label": "S1"}, "children": children}]})), "P1"
+    )
     assert (found.fields, found.demographics) == ({"remark": "a & ü"}, {"age": "31", "gender": "male"})
 
 

@@ -11,7 +11,7 @@ from xnat_watchd.sandbox import Sandbox
 
 STEP, PIPELINES_TAKE, QUEUE_TAKES = 0.5, 0.4, 0.2
 STANDS_STILL = {213, *range(216, 225)}  # a move was seen in the making, and an AutoRun workflow was held open
-RESTART = 457
+RESTART, OTHER_VERSION, END = 457, 482, 529
 IMPORTED_BY_SCRIPT = {
     "095534952/SUBJ20": "ct20", "095534957/SUBJ21": "ct21", "095535016/SUBJ22": "ct22", "095534950/SUBJ23": "ct23",
     "095534962/SUBJ24": "ct24", "095535003/SUBJ25": "ct25", "095535301/SUBJ26": "ct26", "095535304/SUBJ26": "ct26",
@@ -58,6 +58,30 @@ def second_server(xnat: Sandbox) -> None:
         admin.put("/data/projects/P1/subjects/XNEW")
         admin.put("/data/projects/P1/subjects/LIB_S1/projects/P2", {"label": "LIB_S1"})
         admin.put("/data/projects/P1/subjects/XS1/projects/P2", {"label": "L2"})
+
+
+def third_server(xnat: Sandbox) -> None:
+    """Set up the 1.6.4 of numbers 482 to 528, as far as it was asked about."""
+    _people(xnat)
+    for project in ("P1", "P2", "P3"):
+        xnat.add_project(project)
+        for user, role in (("admin", "owner"), ("tech", "member")):
+            xnat.grant(user, project, role)
+    japanese = "やまだ_たろう_20080504T171715_CR"
+    with _admin(xnat) as admin:
+        for name, project, subject, session in (
+            ("us_one", "P1", "US_ONE", "US_ONE_20200414T084806_US"),
+            ("nm_one", "P1", "NM_ONE", "NM_ONE_20040826T185059_NM"),
+            ("cr_one", "P3", "", japanese),
+            ("mr_one", "P2", "S1", "E1"),
+        ):
+            place = f"/prearchive/projects/{project}/20261128_161720471/{name}"
+            labels = {"session": session, **({"subject": subject} if subject else {})}
+            admin.archived(admin.sent(upload(name), dest=place), **labels)
+        values = {"gender": "other", "dob": "1970-01-01", "age": "0"}
+        fields = {"subject_gender": "Other", "subject_dob": "1970-01-01", "subject_age": "0"}
+        values |= {f"xnat:subjectData/fields/field[name={name}]/field": value for name, value in fields.items()}
+        admin.put("/data/projects/P1/subjects/FIELDS_ONE", values)
 
 
 def race(xnat: Sandbox) -> None:

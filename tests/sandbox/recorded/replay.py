@@ -25,6 +25,7 @@ TOKENS = {
     "secret": re.compile(r'"secret":"([^"]+)"'),
 }
 TOLD = ("WWW-Authenticate", "Allow", "Location")
+PROJECTS = ("P1", "P2", "P3")
 BINARY = ("application/zip", "application/octet-stream")
 
 
@@ -64,7 +65,8 @@ class Replay:
         """Ask once more, and say in what our answer differs from the recorded one."""
         answer = self.ask(exchange)
         for kind, pattern in TOKENS.items():
-            if found := pattern.search(answer.text if answer.text.isascii() else ""):
+            said = answer.text or answer.headers.get("Set-Cookie", "")
+            if found := pattern.search(said if said.isascii() else ""):
                 self.given.setdefault((kind, str(exchange["n"])), found[1])
         media = answer.headers.get("Content-Type", "").split(";")[0]
         if (answer.status_code, media) != (exchange["status"], exchange["media"]):
@@ -92,9 +94,11 @@ class Replay:
     def _known(self, reference: re.Match[str]) -> str:
         kind, which = reference.groups()
         finders: dict[str, Callable[[str], str]] = {
-            "subject": lambda label: str((self.xnat.subject("P1", label) or {}).get("id")),
+            "subject": lambda label: next(
+                str(one["id"]) for project in PROJECTS if (one := self.xnat.subject(project, label))
+            ),
             "experiment": lambda label: next(
-                str(one["id"]) for one in self.xnat.sessions("P1") if one["label"] == label
+                str(one["id"]) for project in PROJECTS for one in self.xnat.sessions(project) if one["label"] == label
             ),
             "study": study_uid,
         }

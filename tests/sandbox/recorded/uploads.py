@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from tests.sandbox.kit import CT, MR, Members, dicom, zipped
+from tests.sandbox.kit import CT, MR, SECONDARY_CAPTURE, Members, dicom, zipped
 
 ROOT = "1.2.826.0.1.99"
 DEVICE = {
@@ -39,8 +39,8 @@ def upload(name: str) -> bytes:
 
 
 def study_uid(name: str) -> str:
-    """Give the StudyInstanceUID of the CT of this name."""
-    return f"{ROOT}.{name.removeprefix('ct')}"
+    """Give the StudyInstanceUID of the CT of this name, or of a study of one kind."""
+    return f"{ROOT}.{NUMBERS.get(name) or name.removeprefix('ct')}"
 
 
 def phantom(number: int, *, of_mr: bool = False, more: bool = False, **values: Any) -> Members:
@@ -73,6 +73,24 @@ def _corrupt() -> bytes:
     return whole[: len(whole) * 62 // 100]
 
 
+def _one(name: str, kind: str, modality: str, **values: Any) -> Members:
+    """Give a study of one object as the 1.6.4 of numbers 482 to 528 held it."""
+    given = {"Modality": modality, "PatientID": name.upper(), "PatientName": name.upper(), **values}
+    return {f"{name}.dcm": dicom(1, study=study_uid(name), kind=kind, **given)}
+
+
+def _numbers() -> Members:
+    """Give three images of one series under three numbers."""
+    about: dict[str, Any] = {
+        "PatientID": "NUM1", "PatientName": "Numbers^Test", "StudyDate": "20240229", "StudyTime": "101530",
+        "SeriesDescription": None, "Manufacturer": "SIEMENS", "Rows": 8, "Columns": 8,
+    }  # fmt: skip
+    study = study_uid("numbers")
+    return {f"{study}.1.{one}.dcm": dicom(one, study=study, kind=MR, SeriesNumber=one, **about) for one in (1, 2, 3)}
+
+
+NUMBERS = {"us_one": 401, "nm_one": 402, "cr_one": 403, "numbers": 404, "mr_one": 405}
+ULTRASOUND, COMPUTED_RADIOGRAPHY = "1.2.840.10008.5.1.4.1.1.6.1", "1.2.840.10008.5.1.4.1.1.1"
 SPECIAL: Mapping[str, Callable[[], Members | bytes]] = {
     "mr1": lambda: phantom(101, of_mr=True, PatientID="SUBJ1", PatientName="SESS_MR1"),
     "two_studies": lambda: _two(phantom(3, PatientName="SESS_3A"), phantom(4, of_mr=True, PatientName="SESS_4A")),
@@ -93,5 +111,14 @@ SPECIAL: Mapping[str, Callable[[], Members | bytes]] = {
     "nodicom": lambda: {"readme.txt": b"no images here"},
     "mrlib": lambda: phantom(204, of_mr=True, PatientID="LIB1", PatientName="LIB_SESS2"),
     "ctlib": lambda: phantom(205, PatientID="LIB1", PatientName="LIB_CT"),
+    "numbers": _numbers,
+    "us_one": lambda: _one("us_one", ULTRASOUND, "US"),
+    "nm_one": lambda: _one("nm_one", SECONDARY_CAPTURE, "NM", SeriesDescription=None),
+    "cr_one": lambda: _one(
+        "cr_one", COMPUTED_RADIOGRAPHY, "CR", PatientName="やまだ^たろう", SpecificCharacterSet="ISO_IR 192",
+        PatientBirthDate="19600101", AccessionNumber="A1", StudyDate="20080504", StudyTime="171715",
+        StudyDescription="STUDY", Manufacturer="MAKER", ManufacturerModelName="MODEL", StationName="STATION",
+    ),
+    "mr_one": lambda: _one("mr_one", MR, "MR"),
     "ct31_mixed": lambda: {**phantom(31), "notes.txt": b"no image"},
 }  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from xnat_watchd.adapters.gateway import records
 from xnat_watchd.adapters.gateway.answers import SessionXml, session_xml, table
 from xnat_watchd.adapters.gateway.conversation import Conversation
-from xnat_watchd.adapters.gateway.pacing import held
+from xnat_watchd.adapters.gateway.dumps import dumped
 from xnat_watchd.adapters.gateway.records import JSON, Cells, path, place_path
 from xnat_watchd.adapters.gateway.server import Shared
 from xnat_watchd.adapters.gateway.sessions import by_id
@@ -48,12 +48,13 @@ def content(talk: Conversation, server: Shared, place: Place) -> Content:
     holding = records.built(session, table(resources))
     files = {uid: n for uid, n in holding.counts.items() if n}
     series = {scan.series_uid: _series(session, scan) for scan in holding.scans if scan.series_uid in files}
-    study = _study(_header(talk, server, place, session.study_uid), session.study_uid, tuple(series.values()))
+    header = dumped(talk, server, place.path, session.study_uid, _HEADER, lambda: [scan.id for scan in holding.scans])
+    study = _study(header or {}, session.study_uid, tuple(series.values()))
     return Content(study=study, files=files)
 
 
 def imaged(talk: Conversation, project: str, subject: str) -> list[Imaged]:
-    """Give the imaging sessions of a subject, the earliest first.
+    """Give the imaging sessions of a subject, by its accession ID, the earliest first.
 
     Nobody has seen 1.6 filter such a list by type, and a column may be left out in silence (C8 10): what does not
     say its UID is asked itself.
@@ -104,10 +105,3 @@ def _study(header: Mapping[str, str], uid: str, series: tuple[Series, ...]) -> S
     )
     date, time = header.get("StudyDate", ""), header.get("StudyTime", "")
     return Study(uid=uid, person=person, date=date, time=time, series=series, instances=())
-
-
-def _header(talk: Conversation, server: Shared, place: Place, study_uid: str) -> Mapping[str, str]:
-    query = {"src": place.path, "field": ["StudyInstanceUID", *_HEADER.values()], **JSON}
-    with held(server.dump_lock, server.stop):
-        answer = talk.find("/data/services/dicomdump", query, project=place.project)
-    return records.dumped(table(answer) if answer is not None else [], study_uid, _HEADER)

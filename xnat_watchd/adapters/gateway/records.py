@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
@@ -17,6 +18,7 @@ JSON = {"format": "json"}  #: without it some answers are pages (C8 0.6)
 DUMPED = {"(0010,1010)": "PatientAge", "(0010,0030)": "PatientBirthDate", "(0010,0040)": "PatientSex"}
 STUDY_UID = "(0020,000D)"
 
+_UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 _CUSTOM = "fields/field"
 _OF_THE_TABLE = "xnat_abstractdemographicdata_id"  #: a key of XNAT's database among the demographics
 
@@ -75,16 +77,22 @@ def archived(session: Node, resources: Sequence[Cells] | None) -> Holding | None
     return Holding(session.fields.get("UID", ""), scans)
 
 
-def dumped(rows: Sequence[Cells], study_uid: str, wanted: Mapping[str, str] = DUMPED) -> dict[str, str]:
-    """Read a header dump. `NotYet` unless it says itself that it is of this study (C8 6)."""
+def dumped(rows: Sequence[Cells], study_uid: str, wanted: Mapping[str, str] = DUMPED) -> dict[str, str] | None:
+    """Read a header dump, None where it names no study. `NotYet` where it names another one (C8 6).
+
+    It names none where XNAT has no file to read, or one whose elements are all of unknown type.
+    """
     top = {one.get("tag1", ""): unescaped(one.get("value", "")) for one in rows if not one.get("tag2")}
-    if not study_uid or top.get(STUDY_UID, "").strip("\0 ") != study_uid:
+    said = top.get(STUDY_UID, "").strip("\0 ")
+    if not _UID.fullmatch(said):
+        return None
+    if said != study_uid:
         raise NotYet("the header dump was another session's")
     return {name: top[tag] for tag, name in wanted.items() if tag in top}
 
 
-def subject(node: Node) -> Subject:
-    """Read a subject's item. XNAT escapes values on the way in (F41, C8 0.5)."""
+def subject(node: Node, project: str) -> Subject:
+    """Read a subject's item; its label is the one in this project. XNAT escapes values on the way in (F41, C8 0.5)."""
     fields = {
         one.fields["name"].lower(): unescaped(one.fields.get("field", ""))
         for one in node.children.get(_CUSTOM, ())
@@ -98,7 +106,7 @@ def subject(node: Node) -> Subject:
     }
     return Subject(
         id=node.fields.get("ID", ""),
-        label=node.fields.get("label", ""),
+        label=_label_in(node, project),
         fields=fields,
         demographics=demographics,
     )
@@ -109,10 +117,16 @@ def is_known_as(node: Node, project: str, label: str) -> bool:
 
     A GET takes accession IDs too, of any project (C8 7.2).
     """
-    if node.fields.get("label") == label:
-        return True
+    return label in {node.fields.get("label"), _label_in(node, project)}
+
+
+def _label_in(node: Node, project: str) -> str:
+    """Return the label of a thing in a project: its own, or the one that it is shared there under (C8 8.3)."""
+    own = node.fields.get("label", "")
+    if node.fields.get("project", project) == project:
+        return own
     shares = node.children.get("sharing/share", ())
-    return any(one.fields.get("project") == project and one.fields.get("label") == label for one in shares)
+    return next((one.fields.get("label", own) for one in shares if one.fields.get("project") == project), own)
 
 
 def values_to_write(fields: Mapping[str, str], demographics: Mapping[str, str]) -> dict[str, str]:

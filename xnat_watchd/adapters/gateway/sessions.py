@@ -10,6 +10,7 @@ from xnat_watchd.adapters.gateway.conversation import Conversation
 from xnat_watchd.adapters.gateway.records import JSON, path
 from xnat_watchd.adapters.gateway.sop_uid import BEGINNING, sop_uid
 from xnat_watchd.core.delivery import Holding, Session
+from xnat_watchd.core.escapes import unescaped
 
 
 def with_uids(talk: Conversation, project: str, uids: Sequence[str]) -> list[Session]:
@@ -54,6 +55,13 @@ def by_id(talk: Conversation, accession: str) -> Session | None:
     return _session(talk, item(answer)) if answer is not None else None
 
 
+def patient(talk: Conversation, accession: str) -> tuple[str, str]:
+    """Return PatientName and PatientID as XNAT read them from the images that it keeps of a session."""
+    answer = talk.find(path("experiments", accession), JSON)
+    fields = item(answer).fields if answer is not None else {}
+    return unescaped(fields.get("dcmPatientName", "")), unescaped(fields.get("dcmPatientId", ""))
+
+
 def sop_uids(talk: Conversation, session: Session, series_uid: str) -> frozenset[str]:
     """Give the SOPInstanceUIDs of a series from the beginning of every file."""
     scans = [scan.id for scan in session.holding.scans if scan.series_uid == series_uid]
@@ -81,6 +89,7 @@ def _session(talk: Conversation, node: Node) -> Session:
         id=accession,
         project=node.fields.get("project", ""),
         subject=_subject_label(talk, node),
+        subject_id=node.fields.get("subject_ID", ""),
         label=node.fields.get("label", ""),
         prearchive_path=node.fields.get("prearchivePath", ""),
         holding=holding or Holding("", ()),

@@ -56,6 +56,7 @@ def share(talk: Conversation, action: Action) -> None:
 
     Without `format=json` the answer about a subject is a page (F46).
     """
+    _must_be_meant(talk, action)
     here = path(*_place(action), "projects", action.destination)
     query = {"label": action.label, "event_reason": "xnat-watchd", **JSON}  # a site may demand a reason (C8 7.2)
     if talk.dialect.is_old and not action.label.isascii():  # it would be stored as `J&#246;rg` (capture 281)
@@ -134,12 +135,33 @@ def _place(action: Action) -> tuple[str, ...]:
     """Give the path to the thing in its source.
 
     A PUT looks for a label there before it takes an accession ID (C8 7.2), so it is the label that was listed.
-    What is not ASCII may not survive a path; the ID does.
+    What is not ASCII does not survive a path on 1.6; the ID does. A session is shared below its subject: by any other
+    path 1.6 answers 405 (seen on 1.6.4).
     """
-    here = ("projects", action.source)
-    own = action.name if action.name.isascii() else action.id
+    named = ((kind, label if label.isascii() else accession) for kind, label, accession in _parts(action))
+    return "projects", action.source, *(segment for pair in named for segment in pair)
+
+
+def _parts(action: Action) -> list[tuple[str, str, str]]:
+    """Give kind, label and accession ID of what the path leads through."""
+    own = (action.name, action.id)
     if isinstance(action, ShareSubject):
-        return *here, "subjects", own
-    if action.subject.isascii():
-        return *here, "subjects", action.subject, "experiments", own
-    return *here, "experiments", own
+        return [("subjects", *own)]
+    return [("subjects", action.subject, action.subject_id), ("experiments", *own)]
+
+
+def _must_be_meant(talk: Conversation, action: Action) -> None:
+    """Refuse to name a thing by its ID where another thing has that ID for its label: XNAT would share that one.
+
+    Labels come out of DICOM headers, and whoever writes these could choose one so.
+    """
+    for kind, label, accession in _parts(action):
+        if label.isascii():
+            continue
+        listed = talk.read(path("projects", action.source, kind), {"columns": "ID,label", **JSON})
+        if any(one.get("label") == accession for one in table(listed)):
+            raise Permanent(
+                "another thing in the source has the accession ID of this one for its label",
+                detail=accession,
+                advice="Rename that one in XNAT.",
+            )

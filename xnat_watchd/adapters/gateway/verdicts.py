@@ -63,6 +63,10 @@ LOOK_THERE = "Look in the destination for what has this label; give another labe
 MERGE = "XNAT makes no MR of a CT session. Ask its administrator to merge by hand what lies in the prearchive."
 NO_SHARE = "Ask an owner of the destination for the role of a member, and whether the source lets its data be shared."
 NO_GRANT = "Ask an owner of the project to do it."
+NOT_KNOWN = (
+    "A proxy before XNAT may forbid PUT and DELETE: ask its administrator. Else this version of XNAT does not know the "
+    "request: tell the authors of xnat-watchd which version it is."
+)
 A_PAGE = (
     "Log in to XNAT with a browser as the user of this program: a password may have expired, the server may "
     "not be set up, or its address in the settings may be another (http or https)."
@@ -102,6 +106,7 @@ VERDICTS: tuple[Row, ...] = (
     _row(range(300, 400), "", ANY, Unavailable, A_PAGE),  # expired password, not set up (C8 1.3)
     _row(403, "security token has expired", ANY, AuthRefused),  # an alias token that was taken back (F6)
     _row(404, "http status 404", ANY, Unavailable),  # Tomcat's own page: XNAT is still starting (C8 12)
+    _row(405, "", ANY, Permanent, NOT_KNOWN),  # a proxy that forbids PUT, or a path that this version lacks (F93)
     _row(407, "", ANY, Unavailable),  # a proxy on the way asks who we are (RFC 9110)
     _row(408, "", ACTS, InDoubt),  # a slow line: XNAT saw a body that ends early (C8 12)
     _row(TOO_MANY, "", ANY, Unavailable),  # a proxy: come back later (RFC 6585)

@@ -72,6 +72,7 @@ CREATE TABLE studies (
   session     TEXT,                            -- accession ID of the archived session
   received    TEXT NOT NULL,
   changed     TEXT NOT NULL,
+  subject_id  TEXT,                            -- accession ID of the archived session's subject
   uploads     INTEGER NOT NULL DEFAULT 0,      -- times that all of it was sent, since a person said anything about it
   trials      INTEGER NOT NULL DEFAULT 0,      -- times that it met what may be the project's trouble, likewise
   delayed     TEXT,                            -- since when it meets trouble; none once it has come further

@@ -34,6 +34,7 @@ class Facts:
     subject: str | None = None
     label: str | None = None
     session: str | None = None
+    subject_id: str | None = None  #: accession ID of the subject
     left_out: frozenset[str] = frozenset()
     creates_subject: bool = False  #: XNAT has no such subject before we archive: it comes to be by our hand
     note: str = ""
@@ -313,6 +314,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
         spoke_at=moment(current["spoke"]) if current else None,
         missing_before=frozenset(json.loads(former["missing"])) if former else frozenset(),
         subject=row["subject"], label=row["label"], session=row["session"], kind=Kind(row["kind"]),
+        subject_id=row["subject_id"],
         generation=row["generation"], unwanted=row["unwanted"], joins=current["joins"] if current else None,
         why=row["why"] or "", findings=open_findings(db, row["key"]),
         uploads=row["uploads"], trials=row["trials"], delayed=moment(row["delayed"]),
@@ -333,7 +335,7 @@ def _was_told(db: sqlite3.Connection, item: Item, error: WatchdError, now: datet
 def _columns(facts: Facts) -> dict[str, object]:
     named: dict[str, object] = {
         "server_uid": facts.server_uid, "subject": facts.subject, "label": facts.label, "session": facts.session,
-        "subject_key": facts.subject.casefold() if facts.subject is not None else None,
+        "subject_key": facts.subject.casefold() if facts.subject is not None else None, "subject_id": facts.subject_id,
     }  # fmt: skip
     return {name: value for name, value in named.items() if value is not None}
 

@@ -1,5 +1,6 @@
 -- From version 2 to 3: findings, clutter by kind, digests of instances, the stamp of what was judged, whose trouble it is.
 
+ALTER TABLE studies ADD COLUMN subject_id TEXT;
 ALTER TABLE deliveries ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
 ALTER TABLE places ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
 ALTER TABLE instances ADD COLUMN digest BLOB NOT NULL DEFAULT x'';
