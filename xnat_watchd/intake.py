@@ -69,6 +69,10 @@ class Intake:
         """How many ZIPs in the folder stand still for not long enough yet."""
         return self._settling
 
+    def settle(self, habits: Habits, clock: Clock) -> None:
+        """Go by these from the next sweep on. What was seen and what is unfinished stays known."""
+        self._habits, self._clock = habits, clock
+
     def sweep(self) -> float | None:
         """Look into the folder and take what is whole. Gives the seconds until another look may take more."""
         self._ignored = {}

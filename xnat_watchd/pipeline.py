@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from xnat_watchd.adapters.ledger import Facts, Retirement
+from xnat_watchd.adapters.ledger import Facts, Ledger, Retirement
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.errors import (
     AuthRefused,
@@ -27,6 +27,7 @@ from xnat_watchd.core.errors import (
 )
 from xnat_watchd.core.findings import stop_at
 from xnat_watchd.core.gate import OFTEN_ENOUGH, PROJECT_IN_TROUBLE
+from xnat_watchd.core.machine import is_failing
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.states import LINE, Kind, Progress, Standing, reached
@@ -36,6 +37,8 @@ from xnat_watchd.steps.retire import put_to_rest, retire
 from xnat_watchd.steps.tools import Tools
 from xnat_watchd.steps.upload import MOST_UPLOADS, upload
 from xnat_watchd.steps.withdraw import withdraw
+
+DISK_RESTS = timedelta(minutes=5)  #: until a disk that failed is tried again
 
 STEPS: dict[Progress, Callable[[Item, Tools], Facts]] = {
     Progress.RECEIVED: upload,
@@ -54,30 +57,54 @@ class Rest:
     ended: list[int] = field(default_factory=list)  #: deliveries whose ZIP is to be put to rest, by who has the lock
 
 
+@dataclass(slots=True)
+class Held:
+    """Tells of every study that becomes held, whoever or whatever has held it: once, from the ledger's events."""
+
+    ledger: Ledger
+    log: Log
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    newest: int = field(init=False)  #: event that was looked at
+
+    def __post_init__(self) -> None:
+        self.newest = self.ledger.studies.newest_event()
+
+    def tell(self) -> None:
+        """Tell of those that were not told of."""
+        with self.lock:
+            self.newest, held = self.ledger.studies.held_after(self.newest)
+            for one in held:
+                self.log.warning("study.held", **one)
+
+
 class Pipeline:
     """One worker. Several may share a ledger, a door's lock and a `rest`."""
 
-    def __init__(self, tools: Tools, retry: RetryPolicy, log: Log, rest: Rest) -> None:
-        self._tools, self._retry, self._log, self._rest = tools, retry, log, rest
+    def __init__(self, tools: Tools, retry: RetryPolicy, log: Log, rest: Rest, held: Held | None = None) -> None:
+        self._held = held or Held(tools.ledger, log)
+        self._tools, self.retry, self._log, self._rest = tools, retry, log, rest
         self._ledger, self._clock, self._door = tools.ledger, tools.clock, tools.door
-        self._owed: tuple[Item, NoRoom] | None = None  #: what could not be given back, since the ledger's disk is full
+        self._owed: tuple[Item, WatchdError] | None = None  #: what could not be given back: the ledger takes nothing
 
     def step(self, only: Collection[int] | None = None) -> bool:
         """Do one piece of work, on one of `only` these studies. False when there is none now, or the gate is shut.
 
-        `NoRoom` when this machine's disk is full: what was begun is given back, uncharged and in doubt.
+        `NoRoom` and `Unrecordable` where a disk of this machine is full or the ledger cannot be used: what was begun is
+        given back, uncharged and in doubt.
         """
         self._give_back_owed()
+        self._held.tell()
         item = self._take(only)
         if item is None:
             return False
         try:
             self._carry(item)
-        except NoRoom as error:
-            self._owed = item, error
-            with suppress(NoRoom):  # at the next step, then
+        except (NoRoom, Unrecordable) as error:
+            self._owed = item, _of_this_machine(error)
+            with suppress(NoRoom, Unrecordable):  # at the next step, then
                 self._give_back_owed()
             raise
+        self._held.tell()
         return True
 
     def retire(self) -> bool:
@@ -124,7 +151,7 @@ class Pipeline:
         try:
             facts = _step(item)(item, self._tools)
         except (NoRoom, Unrecordable):
-            raise  # this machine's trouble: of the second the next start finds it busy, and asks XNAT
+            raise  # this machine's trouble, not the study's
         except Transient as error:
             self._later(item, error)
         except (Unavailable, AuthRefused) as error:
@@ -137,6 +164,9 @@ class Pipeline:
         except WatchdError as error:
             self._hold(item, error)
         except Exception as error:  # noqa: BLE001 - the only one in the program: a bug of ours must not stop the others
+            if isinstance(error, OSError) and is_failing(error):
+                self._wait_for_the_disk(item, error)
+                return
             self._log.error("study.failed", item=item.name, project=item.project, exc_info=error)
             self._hold(item, Permanent(f"a fault in xnat-watchd ({type(error).__name__})", detail=repr(error)))
         else:
@@ -175,10 +205,10 @@ class Pipeline:
 
     def _look_again(self, item: Item, error: NotYet) -> None:
         now = self._clock.now()
-        delay = self._retry.look_delay(item.since or now, now, self._tools.chance())
+        delay = self.retry.look_delay(item.since or now, now, self._tools.chance())
         if delay is None:
             self._hold(item, Permanent(
-                f"XNAT did not get done with it within {self._retry.deadline}: {error}", detail=error.detail,
+                f"XNAT did not get done with it within {self.retry.deadline}: {error}", detail=error.detail,
                 advice="Ask the XNAT administrator to look at this session, then `xnat-watchd retry ITEM`.",
             ))  # fmt: skip
             return
@@ -206,11 +236,17 @@ class Pipeline:
         if not isinstance(error, OnceMore):
             self._blame_the_project(item, error)
 
+    def _wait_for_the_disk(self, item: Item, error: OSError) -> None:
+        """Try again when the disk may have recovered: it is this machine's trouble, so it is not charged."""
+        now, told = self._clock.now(), _of_this_machine(error)
+        self._log.error("disk.failing", error=type(error).__name__)
+        self._ledger.studies.postpone(item, now + DISK_RESTS, now, told, charged=False)
+
     def _delay(self, item: Item, error: Transient) -> timedelta | None:
         """Return how long to wait. Where the server fails, perhaps of a full disk, the last upload comes late."""
         if error.scope is Scope.PROJECT and self._ledger.studies.uploads(item) >= MOST_UPLOADS - 1:
-            return self._retry.longest(self._tools.chance())
-        return self._retry.delay(item.attempts, self._tools.chance())
+            return self.retry.longest(self._tools.chance())
+        return self.retry.delay(item.attempts, self._tools.chance())
 
     def _give_back_owed(self) -> None:
         if self._owed is not None:
@@ -226,7 +262,6 @@ class Pipeline:
     def _hold(self, item: Item, error: WatchdError) -> None:
         now = self._clock.now()
         self._ledger.studies.hold(item, now, error)
-        self._log.warning("study.held", item=item.name, project=item.project, reason=str(error))
         self._door.passed()
         self._blame_the_project(item, error)
 
@@ -257,6 +292,19 @@ class Pipeline:
         else:
             self._log.info("delivery.finished", item=str(delivery.id))
             self._rest.ended.append(delivery.id)
+
+
+def _of_this_machine(error: Exception) -> WatchdError:
+    """Return what is told of a study that this machine's own trouble has interrupted."""
+    if isinstance(error, WatchdError):
+        return error
+    if isinstance(error, Unrecordable):
+        return NoRoom("the ledger could not be written to", detail=str(error), advice=error.advice)
+    return WatchdError(
+        f"a disk of this machine fails ({type(error).__name__})", detail=str(error),
+        advice="Look at the journal of the system (`dmesg`) and at the disk; work goes on by itself.",
+        scope=Scope.MACHINE,
+    )  # fmt: skip
 
 
 def _nothing_is_undecided(item: Item) -> None:

@@ -35,8 +35,8 @@ class Carrying:
 def test_a_finished_zip_is_put_to_rest_although_others_wait_to_be_carried() -> None:
     carrying = Carrying(5)
     daemon: Any = SimpleNamespace(
-        recovered=True, missing=set(), stop=threading.Event(), pipelines={WORKER: carrying}, uploads={}, clock=Time(),
-            tools={}, wake=lambda: None,  # nobody deletes
+        recovered=True, missing=set(), troubles={}, stop=threading.Event(), pipelines={WORKER: carrying}, uploads={},
+        clock=Time(), tools={}, wake=lambda: None,  # nobody deletes
         ledger=SimpleNamespace(
             studies=SimpleNamespace(next_due=lambda *_: None), gates=SimpleNamespace(all=dict)
         ),

@@ -72,6 +72,8 @@ EVENTS: Mapping[str, str] = {
     "zip.kept": "A ZIP would be deleted by now, but XNAT does not show that it holds all of it.",
     "file.refused": "A file in the drop folder, which `status` names, cannot be read or moved; it is tried again.",
     "disk.full": "Too little room is left; nothing is taken until there is more.",
+    "disk.failing": "The system says that a disk of this machine fails; what needed it is tried again.",
+    "ledger.failing": "The ledger cannot be read or written; nothing is done until it can.",
     "thread.failed": "A thread died of a fault in the program; the traceback is part of the entry.",
     "fault.ignored": "A fault while something was tidied up; the work goes on.",
     "library.warning": "A library warns; only its fixed words and their place in its source are told.",

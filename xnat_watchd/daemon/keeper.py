@@ -12,7 +12,7 @@ from threading import Lock, RLock
 from xnat_watchd.adapters.credentials import Credential, Search
 from xnat_watchd.adapters.ledger import Ledger
 from xnat_watchd.adapters.xnat_gateway import XnatServer
-from xnat_watchd.core.errors import Refusal, Stopped, WatchdError
+from xnat_watchd.core.errors import NoRoom, Refusal, Stopped, WatchdError
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.ports import Log
 from xnat_watchd.logins import TYPE_LOGIN, Site, renew_at, warn_at
@@ -58,6 +58,8 @@ class Keeper:
             return False  # a worker decides about the gate just now: at the next look
         try:
             return self._set_gate()
+        except NoRoom:  # at the next look
+            return False
         finally:
             self._gate_lock.release()
 

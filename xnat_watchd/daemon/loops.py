@@ -13,6 +13,7 @@ from xnat_watchd.core.errors import NoRoom, Occupied, Stopped
 from xnat_watchd.daemon.hands import STEP_TAKES
 from xnat_watchd.daemon.keeper import Keeper
 from xnat_watchd.daemon.parts import Daemon
+from xnat_watchd.daemon.supervisor import supervised
 
 IDLE = 30.0  #: seconds between looks at the ledger when nothing is due: the most that a lost wake-up can cost
 
@@ -56,7 +57,11 @@ def _kept(daemon: Daemon, turn: Callable[[], float]) -> float:
 
 
 def intake_turn(daemon: Daemon, watcher: Watcher) -> float:
-    """Look into the drop folder once; give the seconds until the next look."""
+    """Look into the drop folder once; return the seconds until the next look."""
+    return supervised(daemon, partial(_look_around, daemon, watcher))
+
+
+def _look_around(daemon: Daemon, watcher: Watcher) -> float:
     daemon.next_sweep = 0.0
     _see_to_watch(daemon, watcher)
     daemon.next_sweep = _sweep(daemon)
@@ -85,9 +90,7 @@ def _sweep(daemon: Daemon) -> float | None:
             return None
         wait = daemon.intake.sweep()
     except NoRoom:
-        _fill(daemon, full=True)
-        return None
-    except Stopped:
+        daemon.fill(full=True)
         return None
     except OSError as error:
         _miss(daemon, "drop", error)
@@ -116,14 +119,8 @@ def _has_room(daemon: Daemon) -> bool:
     except OSError as error:
         _miss(daemon, "work", error)
         return False
-    _fill(daemon, full=free < daemon.settings.limits.keep_free)
+    daemon.fill(full=free < daemon.settings.limits.keep_free)
     return not daemon.full
-
-
-def _fill(daemon: Daemon, *, full: bool) -> None:
-    if full and not daemon.full:
-        daemon.log.warning("disk.full", folder="work")
-    daemon.full = full
 
 
 def _is_there(daemon: Daemon, name: str) -> bool:
@@ -152,17 +149,17 @@ def _find(daemon: Daemon, name: str) -> None:
 
 
 def worker_turn(daemon: Daemon, name: str, keeper: Keeper) -> float:
-    """Carry studies while there are any, and put to rest what is finished; give the seconds until there may be more."""
+    """Carry studies while there are any, put to rest what is finished; return the seconds until there may be more."""
+    return supervised(daemon, partial(_work, daemon, name, keeper), again=IDLE)
+
+
+def _work(daemon: Daemon, name: str, keeper: Keeper) -> float:
     if not daemon.recovered or "work" in daemon.missing:
         return IDLE  # the intake rings when it has found what we work on
-    try:
-        while not daemon.stop.is_set() and any((_carry_one(daemon, name, keeper), _retire(daemon, name))):
-            daemon.wake()
-        if not daemon.stop.is_set() and name == next(iter(daemon.tools), None):
-            daemon.retention.sweep()
-    except NoRoom:
-        _fill(daemon, full=True)
-        return IDLE
+    while not daemon.stop.is_set() and any((_carry_one(daemon, name, keeper), _retire(daemon, name))):
+        daemon.wake()
+    if not daemon.stop.is_set() and name == next(iter(daemon.tools), None):
+        daemon.retention.sweep()
     return _until_due(daemon)
 
 
@@ -201,7 +198,11 @@ def _until_due(daemon: Daemon) -> float:
 
 
 def sharing_turn(daemon: Daemon) -> float:
-    """Look at the share tables and make true what is due; give the seconds until the next look."""
+    """Look at the share tables and make true what is due; return the seconds until the next look."""
+    return supervised(daemon, partial(_share, daemon))
+
+
+def _share(daemon: Daemon) -> float:
     try:
         wait = daemon.sharing.turn()
     except OSError as error:

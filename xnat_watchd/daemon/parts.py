@@ -21,14 +21,14 @@ from xnat_watchd.adapters.mounts import file_system, is_remote
 from xnat_watchd.adapters.share_folder import ShareFolder, lock_of_shares
 from xnat_watchd.adapters.threads import Bell
 from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
-from xnat_watchd.core.errors import Refusal, Stopped
+from xnat_watchd.core.errors import Refusal, Stopped, Unrecordable
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.keeping import Keep
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.daemon.hands import Discreet, Heart, PatientDisk, Projects
 from xnat_watchd.intake import Habits, Intake
-from xnat_watchd.pipeline import Pipeline, Rest
+from xnat_watchd.pipeline import Held, Pipeline, Rest
 from xnat_watchd.retention import Retention
 from xnat_watchd.settings import Settings
 from xnat_watchd.sharing import ShareHabits, Sharing
@@ -42,6 +42,7 @@ ONCE_WAITS = timedelta(minutes=1)  #: `run --once` waits for what is due within 
 ONCE_ASKS = 2  #: times that `run --once` asks a server that is down
 
 NO_FOLDER = "Check that its disk is there and mounted; work goes on by itself."
+NO_DISK = "Look at the journal of the system (`dmesg`) and at the disk; work goes on by itself."
 NO_ROOM = "Free some space on the disk of the work folder, or lower `limits.keep_free`; work goes on by itself."
 
 
@@ -74,12 +75,36 @@ class Daemon:
     missing: set[str] = field(default_factory=set)  #: folders that cannot be reached
     polling: bool = False  #: the kernel gives no hints, and that was said
     full: bool = False  #: too little room is left to take anything
+    troubles: dict[str, Exception] = field(default_factory=dict)  #: thread -> what of this machine ended its last turn
+    last: Snapshot | None = None  #: the last picture that was taken
     worries: list[dict[str, object]] = field(default_factory=list)  #: what else needs attention
     reloads: int = 0  #: how often settings were read anew
     refused: dict[str, str] = field(default_factory=lambda: {"refused": "", "advice": ""})  #: why the last were not
 
+    def fill(self, *, full: bool) -> None:
+        """Note whether too little room is left; that there is too little is told once."""
+        if full and not self.full:
+            self.log.warning("disk.full", folder="work")
+        self.full = full
+
     def picture(self) -> Snapshot:
-        """Give the status as of now."""
+        """Return the status as of now; where the ledger cannot be read, as it was, with what is in the way."""
+        try:
+            self.last = self._taken()
+        except Unrecordable as error:
+            self.troubles["picture"] = error
+            if self.last is None:
+                raise
+            now = self.clock.now().isoformat(timespec="seconds")
+            return {**self.last, "at": now, "attention": [*self._worries(), *self.last["attention"]]}
+        self.troubles.pop("picture", None)
+        return self.last
+
+    def ledger_fails(self) -> Unrecordable | None:
+        """Return why the ledger cannot be used now."""
+        return next((error for error in [*self.troubles.values()] if isinstance(error, Unrecordable)), None)
+
+    def _taken(self) -> Snapshot:
         uploads = [{"worker": name, "sent": sent, "size": size} for name, (sent, size) in [*self.uploads.items()]]
         return snapshot(
             self.ledger, self.settings.xnat.server, self.clock.now(), running=True,
@@ -125,7 +150,10 @@ class Daemon:
     def _worries(self) -> list[dict[str, object]]:
         gone = [worry(name, f"the {name} folder cannot be reached", NO_FOLDER) for name in sorted(self.missing)]
         full = [worry("disk", "too little room is left, so nothing is taken", NO_ROOM)] if self.full else []
-        return [*gone, *full]
+        ledger = [worry("ledger", str(error), error.advice)] if (error := self.ledger_fails()) else []
+        fails = any(isinstance(error, OSError) for error in [*self.troubles.values()])
+        disk = [worry("disk", "a disk of this machine fails, so nothing is done", NO_DISK)] if fails else []
+        return [*ledger, *disk, *gone, *full]
 
 
 def is_shut_for_long(gate: Gate, now: datetime) -> bool:
@@ -138,6 +166,7 @@ def build(settings: Settings, credential: Credential, log: Log) -> Daemon:
     _refuse_network(settings.ledger.path)
     clock = SystemClock()
     ledger = Ledger(open_database(settings.ledger.path))
+    ledger.must_take_writes()
     names = [f"worker-{n + 1}" for n in range(settings.pipeline.workers)]
     heart = Heart(["intake", *names, "sharing"], clock)
     projects = Projects(ledger.views.confirmed_projects())
@@ -151,6 +180,11 @@ def build(settings: Settings, credential: Credential, log: Log) -> Daemon:
     )  # fmt: skip
     daemon.tools = {name: _tools(daemon, name) for name in names}
     daemon.retention = Retention(daemon.tools[names[0]], daemon.keep, daemon.log)
+    daemon.intake = _intake(daemon)
+    held = Held(ledger, daemon.log)
+    daemon.pipelines = {
+        name: Pipeline(tools, settings.retry(), daemon.log, daemon.rest, held) for name, tools in daemon.tools.items()
+    }
     settle(daemon, settings)
     return daemon
 
@@ -165,14 +199,13 @@ def _refuse_network(ledger: Path) -> None:
 
 
 def settle(daemon: Daemon, settings: Settings) -> None:
-    """Build what these settings change. Whoever works with the former parts finishes what he holds."""
+    """Let these settings hold from the next turn on. Nothing that holds a state is built anew."""
     daemon.settings = settings
     daemon.projects.configured = frozenset({settings.xnat.project, *settings.projects} - {""})
-    daemon.intake = _intake(daemon)
-    daemon.sharing = _sharing(daemon)
-    daemon.pipelines = {
-        name: Pipeline(tools, settings.retry(), daemon.log, daemon.rest) for name, tools in daemon.tools.items()
-    }
+    daemon.intake.settle(_habits(settings), daemon.clock)
+    daemon.sharing = _sharing(daemon)  # what it remembers are files that it reads again
+    for pipeline in daemon.pipelines.values():
+        pipeline.retry = settings.retry()
     goes_on = {project: settings.rules(project).until for project in daemon.ledger.studies.projects()}
     daemon.ledger.studies.raise_until(goes_on, daemon.clock.now())
 
@@ -184,7 +217,7 @@ def _beat(daemon: Daemon) -> None:
 
 
 def _intake(daemon: Daemon) -> Intake:
-    limits, go_on = daemon.settings.limits.as_limits(), partial(_beat, daemon)
+    go_on = partial(_beat, daemon)
 
     def _is_whole(path: Path) -> bool:
         go_on()
@@ -193,7 +226,7 @@ def _intake(daemon: Daemon) -> Intake:
     return Intake(
         ledger=daemon.ledger, disk=PatientDisk(daemon.heart), folders=daemon.folders, clock=daemon.clock,
         log=daemon.log, habits=_habits(daemon.settings), is_whole=_is_whole,
-        open_zip=lambda path: open_zip(path, limits, go_on), recorded=daemon.wake,
+        open_zip=lambda path: open_zip(path, daemon.settings.limits.as_limits(), go_on), recorded=daemon.wake,
     )  # fmt: skip
 
 
@@ -215,16 +248,19 @@ def _sharing(daemon: Daemon) -> Sharing:
         gateway=gateway, shares=ledger.shares, clock=clock, log=log, retry=settings.retry(), chance=chance,
         beat=daemon.heart.beat,
     )  # fmt: skip
-    habits = ShareHabits(
-        quiet_for=settings.intake.quiet_for.total_seconds(),
-        apply_every=settings.shares.apply_every.total_seconds(),
-        chance=chance,
-    )
     return Sharing(
         folder=ShareFolder(daemon.folders.shares), sharer=Sharer(hands), shares=ledger.shares,
         door=_door(daemon, gateway),
-        clock=clock, log=log, habits=habits, alone=lambda: Lock(lock_of_shares(settings.ledger.path)),
+        clock=clock, log=log, habits=_share_habits(settings), alone=lambda: Lock(lock_of_shares(settings.ledger.path)),
     )  # fmt: skip
+
+
+def _share_habits(settings: Settings) -> ShareHabits:
+    return ShareHabits(
+        quiet_for=settings.intake.quiet_for.total_seconds(),
+        apply_every=settings.shares.apply_every.total_seconds(),
+        chance=random.SystemRandom().random,
+    )
 
 
 def _tools(daemon: Daemon, name: str) -> Tools:

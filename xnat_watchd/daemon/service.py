@@ -22,6 +22,7 @@ from xnat_watchd.daemon.keeper import Keeper
 from xnat_watchd.daemon.loops import loops
 from xnat_watchd.daemon.parts import FOLDERS, Daemon, build
 from xnat_watchd.daemon.reload import reload
+from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.logins import Site
 from xnat_watchd.settings import Settings
 from xnat_watchd.status import Exit, Snapshot, for_everybody, verdict
@@ -72,9 +73,10 @@ def run(
             thread.start()
         seen = seen or (lambda _: None)
         _attend(daemon, attendant, keeper, threads, once=once, reread=reread or (lambda: settings), seen=seen)
-        failed = any(thread.failed and not thread.is_alive() for thread in threads.values())
-    if failed:
+    if any(thread.failed for thread in threads.values()):  # asked after the join: a thread that dies is alive a while
         return Exit.FAULT, last[0]
+    if once and (error := daemon.ledger_fails()):
+        raise error
     log.info("daemon.stopped")
     return verdict(last[0], resting=True) if once else Exit.FINE, last[0]
 
@@ -90,13 +92,18 @@ def _attend(
     seen: Seen,
 ) -> None:
     """Look after everything until it is time to end."""
-    while not daemon.stop.is_set():
+
+    def look() -> float:
         daemon.worries = keeper.worries()
         if keeper.look() or daemon.ledger.changed():  # a new login, or a command that has put work into the ledger
             _wake(threads)
         seen(daemon.uploads)
         attendant.look()
-        if once and daemon.resting() and (daemon.paused() or not daemon.ledger.deliveries.retirable()):
+        resting = once and daemon.resting() and (daemon.paused() or not daemon.ledger.deliveries.retirable())
+        return 0 if resting else LOOKS
+
+    while not daemon.stop.is_set():
+        if not supervised(daemon, look, again=LOOKS) or (once and daemon.ledger_fails()):
             return
         told = signal.sigtimedwait((*STOPPING, RELOADING), LOOKS)
         if told is None:

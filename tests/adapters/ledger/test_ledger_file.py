@@ -347,6 +347,27 @@ def test_one_that_may_not_be_written_is_refused_with_the_right_that_is_missing(f
     assert "Give the service's user the right" in done.stdout
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_ones_own_that_may_only_be_read_is_refused_at_the_start_and_not_in_the_middle_of_the_work() -> None:
+    code = (
+        "import os, sys, pathlib\n"
+        "from xnat_watchd.adapters.ledger import open_database\n"
+        "from xnat_watchd.core.errors import Unrecordable\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "try: open_database(pathlib.Path(sys.argv[1])).must_take_writes()\n"
+        "except Unrecordable as error: print(error, error.passes)\n"
+    )
+    with tempfile.TemporaryDirectory() as place:
+        path = made(Path(place) / "ledger.sqlite")
+        for one in (Path(place), *Path(place).iterdir()):
+            os.chown(one, 65534, 65534)
+        path.chmod(0o400)
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+        )
+    assert done.stdout.endswith("cannot be written to False\n")
+
+
 # -- held by somebody else ---------------------------------------------------------------------------------
 
 

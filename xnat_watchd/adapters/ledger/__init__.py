@@ -62,4 +62,5 @@ class Ledger:
         self.shares = Shares(database)
         self.views = Views(database)
         self.changed = database.changed
+        self.must_take_writes = database.must_take_writes
         self.close = database.close

@@ -67,6 +67,11 @@ class Database:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
 
+    def must_take_writes(self) -> None:
+        """Raise `Unrecordable` where the file may only be read: SQLite tells so at the first write, and not before."""
+        with suppress(NoRoom), self.change() as db:
+            db.execute(f"PRAGMA user_version = {VERSION}")
+
     def changed(self) -> bool:
         """Say whether somebody else has written since this was asked last; the first time, no."""
         row = self.row("PRAGMA data_version")

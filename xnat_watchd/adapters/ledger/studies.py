@@ -150,7 +150,8 @@ class Studies:
             put = stand if not charged and _was_told(db, item, error, now) else move
             put(db, item.key, Standing.BUSY, Event.POSTPONED, now, due=text(due), **_reason(error),
                 attempts=item.attempts - (not charged), in_doubt=int(item.in_doubt or isinstance(error, InDoubt)),
-                since=None if charged else text(item.since or now), **_trouble(item, error, now))  # fmt: skip
+                since=text(item.since or now) if isinstance(error, NotYet) else None,
+                **_trouble(item, error, now))  # fmt: skip
 
     def give_back(self, item: Item, now: datetime, error: WatchdError, *, in_doubt: bool) -> None:
         """Make it ready again, uncharged: the trouble was the server's."""
@@ -203,6 +204,22 @@ class Studies:
         """
         row = self._db.row(_NEXT_DUE, text(now), json.dumps(sorted(closed)))
         return moment(row["due"]) if row else None
+
+    def newest_event(self) -> int:
+        """Return the number of the newest event of all."""
+        row = self._db.row("SELECT coalesce(max(id), 0) AS newest FROM events")
+        return int(row["newest"]) if row else 0
+
+    def held_after(self, event: int) -> tuple[int, list[dict[str, str]]]:
+        """Return the number of the newest event, and for each study that came to be held after `event` what to tell."""
+        newest = self.newest_event()
+        rows = self._db.rows(
+            "SELECT e.delivery || '.' || s.number AS item, s.project AS project, e.why AS reason FROM events e"
+            " JOIN studies s ON s.key = e.study WHERE e.id > ? AND e.id <= ? AND e.standing = 'held' ORDER BY e.id",
+            event,
+            newest,
+        )
+        return newest, [{**row, "reason": row["reason"] or ""} for row in rows]
 
     def uploads(self, item: Item) -> int:
         """Return how often all of it was sent since a person said anything about it, as of now."""

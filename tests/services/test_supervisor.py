@@ -1,0 +1,244 @@
+"""What this machine refuses ends no loop; what is our own fault ends the program, always with 70."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from tests.dicom import instance
+from tests.fake_xnat import FakeGateway, FakeXnat
+from tests.services.desk import Desk, scan, whole
+from tests.services.test_machine_faults import at, daemon, turn
+from tests.station import Notes, Station, Time, zipped
+from xnat_watchd.adapters.secret import Credential, Secret
+from xnat_watchd.adapters.threads import Loop
+from xnat_watchd.core.errors import InDoubt, NoRoom, Stopped, Unrecordable
+from xnat_watchd.daemon import errand, loops, service
+from xnat_watchd.daemon.parts import Daemon
+from xnat_watchd.daemon.reload import reload
+from xnat_watchd.daemon.supervisor import AGAIN, supervised
+from xnat_watchd.status import Exit
+
+LEDGER = Unrecordable("the ledger cannot be used", advice="Look at its disk.", passes=True)
+WORKER = "worker-1"
+
+__all__ = ["daemon"]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    one = Desk(tmp_path)
+    yield one
+    one.close()
+
+
+def no_renewal() -> Any:
+    return cast("Any", type("Keeper", (), {"renew": lambda _: None})())
+
+
+def raising(error: BaseException) -> Any:
+    def raises(*_: object, **__: object) -> None:
+        raise error
+
+    return raises
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NoRoom("full"),
+        LEDGER,
+        Stopped("told to stop"),
+        *(OSError(n, "") for n in (errno.EIO, errno.ESTALE, errno.EROFS)),
+    ],
+    ids=repr,
+)
+def test_what_this_machine_refuses_ends_no_loop_and_is_in_the_status_until_it_is_over(
+    daemon: Daemon, error: Exception
+) -> None:
+    assert supervised(daemon, raising(error)) == AGAIN
+    told = {one["item"] for one in daemon.picture()["attention"]}
+    assert told == (set() if isinstance(error, Stopped) else {"ledger" if error is LEDGER else "disk"})
+    supervised(daemon, lambda: 1.0)
+    daemon.fill(full=False)
+    assert daemon.picture()["attention"] == []
+
+
+def test_a_fault_of_ours_ends_the_loop(daemon: Daemon) -> None:
+    for fault in (RuntimeError("a bug"), OSError(errno.EBADF, "closed")):
+        with pytest.raises(type(fault)):
+            supervised(daemon, raising(fault))
+
+
+@pytest.mark.parametrize("part", ["keep", "refuse"])
+def test_a_full_ledger_with_a_share_table_in_the_folder_does_not_end_the_service(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    table = {"keep": "subject,source,destination\nS1,P1,P2\n", "refuse": "nonsense\n"}[part]
+    (daemon.folders.shares / "t.csv").write_text(table)
+    monkeypatch.setattr("xnat_watchd.steps.door.Door.is_open", lambda _: True)
+    monkeypatch.setattr("xnat_watchd.adapters.xnat_gateway.XnatGateway.reachable", lambda *_: {})
+    monkeypatch.setattr(daemon.ledger.shares, part, raising(NoRoom("the ledger's disk is full")))
+    for _ in range(3):
+        cast("Time", daemon.clock).pass_(seconds=60)
+        loops.sharing_turn(daemon)
+    assert daemon.full
+
+
+def test_a_reload_keeps_what_could_not_be_given_back(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    (daemon.folders.drop / "scan.zip").write_bytes(scan())
+    turn(daemon)
+    turn(daemon)
+    with monkeypatch.context() as patch:
+        patch.setattr(daemon.ledger.studies, "give_back", raising(NoRoom("the ledger's disk is full")))
+        patch.setattr("xnat_watchd.pipeline.Pipeline._act", raising(NoRoom("no room is left in the work folder")))
+        patch.setattr("xnat_watchd.steps.door.Door.closed", lambda _: [])
+        assert loops.worker_turn(daemon, WORKER, no_renewal()) == loops.IDLE
+        assert daemon.ledger.studies.busy()
+        reload(daemon, lambda: daemon.settings)
+    monkeypatch.setattr("xnat_watchd.steps.door.Door.closed", lambda _: None)
+    loops.worker_turn(daemon, WORKER, no_renewal())
+    assert not daemon.ledger.studies.busy()
+
+
+def test_a_reload_keeps_an_unfinished_arrival(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    (daemon.folders.drop / "scan.zip").write_bytes(scan())
+    with monkeypatch.context() as patch:
+        patch.setattr("xnat_watchd.daemon.parts.open_zip", raising(OSError(errno.EIO, "Input/output error")))
+        turn(daemon)
+        turn(daemon)
+    assert daemon.ledger.views.deliveries() == {"arriving": 1}
+    reload(daemon, lambda: daemon.settings)
+    for _ in range(5):
+        turn(daemon)
+    assert daemon.ledger.views.deliveries() == {"taken": 1}
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EROFS])
+def test_a_disk_that_fails_in_the_middle_of_a_step_holds_no_study_and_charges_none(desk: Desk, number: int) -> None:
+    broken = [OSError(number, "")]
+
+    def write(real: Any) -> Any:
+        def written(*args: Any, **named: Any) -> None:
+            if broken:
+                raise broken.pop()
+            real(*args, **named)
+
+        return written
+
+    station = desk.station(at("zip.write", write))
+    station.drop("cd.zip", zipped([("viewer.exe", b"MZ"), ("1.dcm", instance(time="100130"))]))
+    station.take_in()
+    station.pipeline.step()
+    assert station.standings() == [("1.1", "received", "waiting")]
+    station.work()
+    assert station.standings() == [("1.1", "complete", "done")]
+
+
+def test_a_ledger_that_takes_nothing_in_the_middle_of_a_step_leaves_no_study_busy_when_it_does_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    station = desk.station()
+    station.drop("a.zip", scan())
+    station.take_in()
+    with monkeypatch.context() as patch:
+        patch.setattr(station.ledger.places, "speak", raising(LEDGER))
+        patch.setattr(station.ledger.studies, "give_back", raising(LEDGER))
+        with pytest.raises(Unrecordable):
+            station.work()
+    station.work()
+    assert (station.standings(), desk.archived()) == ([("1.1", "complete", "done")], whole())
+
+
+def test_a_thread_that_dies_ends_the_service_with_a_fault_however_slowly_it_dies(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, credential = daemon.settings, Credential("tech", Secret("secret"), "typed")
+    daemon.server.close()
+    daemon.ledger.close()
+
+    class Slow(Loop):
+        def run(self) -> None:
+            try:
+                super().run()
+            finally:
+                threading.Event().wait(0.3)  # as a thread is alive while its traceback is written
+
+    monkeypatch.setattr(loops, "Loop", Slow)
+    monkeypatch.setattr("xnat_watchd.daemon.loops.sharing_turn", raising(RuntimeError("a bug")))
+    monkeypatch.setattr("threading.excepthook", lambda _: None)
+    code, _ = service.run(settings, credential, Notes(), once=False, environ={})
+    assert code is Exit.FAULT
+
+
+def test_a_fault_in_a_commands_own_worker_ends_it_with_70(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, credential = daemon.settings, Credential("tech", Secret("secret"), "typed")
+    (daemon.folders.drop / "scan.zip").write_bytes(scan())
+    turn(daemon)
+    turn(daemon)
+    daemon.server.close()
+    daemon.ledger.close()
+    daemon.claims.close()
+    monkeypatch.setattr("xnat_watchd.pipeline.Pipeline.step", raising(RuntimeError("a bug")))
+    monkeypatch.setattr("threading.excepthook", lambda _: None)
+    with pytest.raises(SystemExit) as ended:
+        errand.carry(settings, credential, Notes(), [1], lambda _: None)
+    assert ended.value.code == Exit.FAULT
+
+
+def test_told_to_stop_while_the_server_is_probed_no_thread_fails(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (daemon.folders.drop / "scan.zip").write_bytes(scan())
+    turn(daemon)
+    turn(daemon)
+    daemon.pipelines[WORKER]._door.shut(InDoubt("down"))
+    cast("Time", daemon.clock).pass_(hours=3)
+    monkeypatch.setattr("xnat_watchd.adapters.xnat_gateway.XnatGateway.probe", raising(Stopped("told to stop")))
+    loops.worker_turn(daemon, WORKER, no_renewal())
+    assert daemon.ledger.studies.busy() is False
+
+
+def test_every_study_that_becomes_held_is_told_of_also_one_that_is_held_as_it_comes(desk: Desk) -> None:
+    log = Notes()
+    station = desk.station(log=log)
+    station.drop("a.zip", zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2)[:-300])]))
+    station.take_in()
+    station.work()
+    assert [facts["item"] for event, facts in log.lines if event == "study.held"] == ["1.1"]
+
+
+@pytest.mark.parametrize("wait", [0, 7200])
+def test_how_long_an_upload_waited_for_its_turn_counts_nothing_when_its_answer_is_lost(
+    tmp_path: Path, wait: int
+) -> None:
+    time = Time()
+    xnat = FakeXnat(time, projects=("P1",), dialect="1.6", delay=timedelta(hours=1))  # it is listed when 1.6 is done
+
+    class Queued(FakeGateway):
+        first = True
+
+        def upload(self, place: Any, zip_path: str, progressed: Any, *, alone: bool) -> None:
+            first, Queued.first = Queued.first, False
+            progressed(0, 0)
+            time.pass_(seconds=wait if first else 0)  # another worker's import is under way
+            super().upload(place, zip_path, progressed, alone=alone)
+            if first:
+                raise InDoubt("the connection to XNAT broke")
+
+    station = Station(tmp_path, Queued(xnat, time), time)
+    station.drop("a.zip", scan())
+    station.start()
+    station.take_in()
+    station.pipeline.step()
+    for _ in range(200):
+        station.pipeline.step()
+        time.pass_(seconds=20)
+    assert sum(one.startswith("upload") for one in xnat.requests) == 1
+    station.close()
