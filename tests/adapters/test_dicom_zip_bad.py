@@ -65,7 +65,7 @@ OUTCOMES: dict[str, Refused | Read] = {
     "b13_nested_zip.zip": Refused("there is a ZIP inside the ZIP, and no image beside it"),
     "b14_nested_6_levels.zip": Refused("there is a ZIP inside the ZIP, and no image beside it"),
     "b15_no_dicom.zip": Refused("there is no DICOM image in the ZIP"),
-    "b16_empty_archive.zip": Refused("the ZIP is empty"),
+    "b16_empty_archive.zip": Refused("the ZIP is empty", whole=False),
     "b17_only_directories.zip": Refused("there are only empty folders in the ZIP"),
     "b18_only_DICOMDIR.zip": Refused("there is no DICOM image in the ZIP"),
     "b19_one_truncated_dicom.zip": Read([4], trouble="1 of 5 images is damaged (cut short)"),
@@ -87,10 +87,11 @@ OUTCOMES: dict[str, Refused | Read] = {
     "b31_impossible_dates.zip": Read([3], as_it_is=True),
     "b32_mixed_patient_one_study.zip": Read([2], trouble="two patients in one study"),
     "b33_same_SOP_other_bytes.zip": Read([0], trouble="1 image UID with two different contents"),
-    # Two of the 14 have a path or 66 characters for a study UID: they are held by themselves.
+    # Two of the 14 have a path or 202 characters for a study UID: they are held by themselves.
     "b34_hostile_values.zip": Read(
         [1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0],
-        trouble=f"1 of 1 image is damaged (invalid instance UID) | 2 images are {NAMELESS} (invalid study UID)",
+        trouble=f"1 of 1 image is damaged (invalid instance UID) | 2 images are {NAMELESS} "
+        "(invalid study UID, study UID of 202 characters)",
     ),
     "b35_duplicate_names.zip": Read([3]),
     "b36_case_collision.zip": Read([7]),

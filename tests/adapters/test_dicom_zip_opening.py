@@ -277,7 +277,7 @@ def test_a_uid_that_only_a_member_with_a_wrong_checksum_has_is_not_believed(path
     [
         (identity(study=""), "no study UID"),
         (identity(study="../../tmp/x"), "invalid study UID"),
-        (identity(study="1." + "2" * 63), "invalid study UID"),
+        (identity(study="1." + "2" * 127), "study UID of 129 characters"),
         (identity(study=".."), "invalid study UID"),
         (identity(study="٣.٤"), "invalid study UID"),
         (identity(study="", sop=""), "no instance UID"),
@@ -359,6 +359,16 @@ def test_a_zip_of_damaged_images_only_is_unusable_and_names_members_in_the_detai
 
     assert str(error) == "every image in the ZIP is damaged (wrong checksum)"
     assert "Secret^Name" in error.detail
+
+
+@pytest.mark.parametrize("one", ["1.2." + "3" * 63, "1.2.3.abc", "urn-1.2_3", "1.02.3"])
+def test_uids_that_are_long_or_have_letters_are_taken_as_they_are(path: Path, one: str) -> None:
+    content = file_of(identity(study=one, series=f"{one}.1", sop=f"{one}.1.1") + pixels())
+
+    (study,) = opened(path, zip_of([Part(b"1", content)])).studies
+
+    assert (study.uid, study.trouble) == (one, "")
+    assert [(i.series_uid, i.sop_uid) for i in study.instances] == [(f"{one}.1", f"{one}.1.1")]
 
 
 # Two of something.
@@ -450,7 +460,10 @@ def test_several_troubles_are_told_in_one_sentence(path: Path) -> None:
         (b"Rar!\x1a\7\1\0" + bytes(99), "the file is a RAR archive, not a ZIP"),
         (bytes(128) + b"DICM" + bytes(99), "the file is a single DICOM image, not a ZIP"),
         (zip_of([Part(b"1", instance())])[:-30], "the ZIP is not complete: the directory at its end is missing"),
-        (zip_of([Part(b"1", instance())]) + b"\0", "the ZIP is not complete: the directory at its end is missing"),
+        (
+            zip_of([Part(b"1", instance())]) + bytes(65537),
+            "the ZIP is not complete: the directory at its end is missing",
+        ),
         (zip_of([]), "the ZIP is empty"),
         (zip_of([Part(b"a/", b""), Part(b"a/b/", b"")]), "there are only empty folders in the ZIP"),
         (zip_of([Part(b"a.dcm", b"no DICOM" * 99)]), "there is no DICOM image in the ZIP"),
@@ -550,6 +563,36 @@ def test_what_xnat_might_read_otherwise_is_not_sent_as_it_is(path: Path, content
 
 
 # While it is at work.
+
+
+TAILS = [b"\0", bytes(5), bytes(65536), b"\r\n", b"<html>504 Gateway Time-out</html>", b"PK\5\6", b"PK\5\6" + bytes(30)]
+
+
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize("comment", [b"", b"exported by us"])
+def test_what_stands_behind_the_end_is_passed_over_and_not_sent(path: Path, tail: bytes, comment: bytes) -> None:
+    contents = opened(path, zip_of([Part(b"1", instance())], comment=comment) + tail)
+
+    assert is_whole(path)
+    assert (len(only(contents).instances), only(contents).trouble, contents.as_it_is) == (1, "", False)
+
+
+def test_a_copy_that_has_come_just_past_the_end_of_a_zip_inside_is_not_whole(path: Path) -> None:
+    inner = zip_of([Part(b"1", instance())])
+    content = zip_of([Part(b"a.zip", inner, method=0), Part(b"b", bytes(99_999), method=0)])
+    start = content.index(inner) + len(inner)
+
+    for size in range(start + 1, start + 60_000, 5000):
+        path.write_bytes(content[:size])
+        assert not is_whole(path)
+
+
+def test_an_empty_zip_is_not_whole_yet(path: Path) -> None:
+    path.write_bytes(zip_of([]))
+    assert not is_whole(path)
+
+    path.write_bytes(zip_of([Part(b"1", instance())]))
+    assert is_whole(path)
 
 
 def test_whole_is_what_has_its_directory(path: Path) -> None:

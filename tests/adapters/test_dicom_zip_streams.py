@@ -23,6 +23,7 @@ from tests.adapters.zips import (
 )
 from xnat_watchd.adapters.byte_source import Source
 from xnat_watchd.adapters.dicom_stream import (
+    FRAMES,
     PATIENT_ID,
     PATIENT_NAME,
     SERIES,
@@ -104,13 +105,85 @@ def test_what_stands_in_sequences_is_passed_over(syntax: str, *, defined: bool) 
     assert header.values[PATIENT_ID].decode().strip() == INGEBORG.id
 
 
-def test_frames_that_are_packed_one_by_one_are_walked_to_their_delimiter() -> None:
-    frames = encapsulate([b"\1" * 100, b"\2" * 300])
-    packed = element(PIXELS, "OB", frames, length=UNDEFINED)
+def frames(*contents: bytes, count: int | None = None) -> tuple[bytes, bytes]:
+    """Give what stands before the pixels and the pixels, packed frame by frame, without a delimiter at their end."""
+    said = b"" if count is None else element(FRAMES, "IS", b"%-2d" % count)
+    return identity() + said, element(PIXELS, "OB", encapsulate(list(contents)), length=UNDEFINED)
 
-    assert walked(file_of(identity() + packed + element(SEQUENCE_END, "", b""), syntax=JPEG_LOSSLESS)).problem == ""
-    assert walked(file_of(identity() + packed, syntax=JPEG_LOSSLESS)).problem == "cut short"
-    assert walked(file_of(identity() + packed[:-50], syntax=JPEG_LOSSLESS)).problem == "cut short"
+
+SEQUENCE_ENDS = element(SEQUENCE_END, "", b"")
+
+
+@pytest.mark.parametrize("piece", [1, 50, 2**20])
+@pytest.mark.parametrize(
+    "tail",
+    [SEQUENCE_ENDS, SEQUENCE_ENDS + b"whatever", b"", bytes(1), bytes(8), bytes(500), b"\r\n", b"\r\n" * 9]
+    + [SEQUENCE_ENDS[:n] for n in range(1, 8)],
+)
+def test_frames_that_are_packed_one_by_one_are_walked_to_their_delimiter_or_the_end(tail: bytes, piece: int) -> None:
+    before, packed = frames(b"\1" * 100, b"\2" * 300)
+
+    assert walked(file_of(before + packed + tail, syntax=JPEG_LOSSLESS), piece).problem == ""
+
+
+@pytest.mark.parametrize("lost", [1, 2, 50, 299, 300, 301, 304])
+def test_a_frame_that_is_cut_is_cut_short_with_and_without_what_fills_the_file_up(lost: int) -> None:
+    before, packed = frames(b"\1" * 100, b"\2" * 300)
+
+    assert walked(file_of(before + packed[:-lost], syntax=JPEG_LOSSLESS)).problem == "cut short"
+    assert walked(file_of(before + packed + b"\xfe\xff\0", syntax=JPEG_LOSSLESS)).problem == "cut short"
+    assert walked(file_of(before + packed + bytes(9) + b"\1", syntax=JPEG_LOSSLESS)).problem == "not readable"
+
+
+@pytest.mark.parametrize(("count", "problem"), [(1, ""), (2, ""), (3, "cut short"), (None, "")])
+def test_frames_that_end_without_delimiter_are_as_many_as_the_image_says(count: int | None, problem: str) -> None:
+    before, packed = frames(b"\1" * 100, b"\2" * 300, count=count)
+
+    assert walked(file_of(before + packed, syntax=JPEG_LOSSLESS)).problem == problem
+    assert walked(file_of(before + packed + SEQUENCE_ENDS, syntax=JPEG_LOSSLESS)).problem == ""
+
+
+def test_pixels_without_any_frame_are_cut_short() -> None:
+    table = element(PIXELS, "OB", element(ITEM, "", b""), length=UNDEFINED)
+
+    assert walked(file_of(identity() + table, syntax=JPEG_LOSSLESS)).problem == "cut short"
+    assert walked(file_of(identity() + table + SEQUENCE_ENDS, syntax=JPEG_LOSSLESS)).problem == ""
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_delimiters_that_end_nothing_are_passed_over(syntax: str) -> None:
+    stray = element(SEQUENCE_END, "", b"", syntax=syntax) + element(ITEM_END, "", b"", syntax=syntax)
+    private = element(0x20051010, "SQ", b"", syntax=syntax) + stray
+
+    header = walked(file_of(stray + identity(syntax=syntax) + private + pixels(syntax=syntax), syntax=syntax))
+
+    assert (header.problem, header.uid(STUDY)) == ("", "1.2")
+
+
+@pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
+def test_the_elements_of_a_command_before_the_data_set_are_passed_over(syntax: str) -> None:
+    command = element(0x00000000, "UL", struct.pack("<L", 20), syntax=syntax)
+    command += element(0x00000002, "UI", b"1.2\0", syntax=syntax) + element(0x00000100, "US", b"\1\0", syntax=syntax)
+
+    header = walked(file_of(command + identity(syntax=syntax) + pixels(syntax=syntax), syntax=syntax))
+
+    assert (header.problem, header.uid(STUDY)) == ("", "1.2")
+
+
+@pytest.mark.parametrize(
+    ("said", "written", "problem"),
+    [
+        (IMPLICIT, EXPLICIT, "its transfer syntax says implicit and its data is explicit"),
+        (EXPLICIT, IMPLICIT, "its transfer syntax says explicit and its data is implicit"),
+        (JPEG_LOSSLESS, IMPLICIT, "its transfer syntax says explicit and its data is implicit"),
+    ],
+)
+def test_a_data_set_that_its_transfer_syntax_belies_is_read_and_the_fact_is_named(
+    said: str, written: str, problem: str
+) -> None:  # other readers guess as we do; what XNAT reads with believes the transfer syntax
+    header = walked(file_of(identity(syntax=written) + pixels(syntax=written), syntax=said))
+
+    assert (header.problem, header.uid(STUDY)) == (problem, "1.2")
 
 
 def test_an_unknown_sequence_is_implicit_inside_and_afterwards_all_is_as_before() -> None:  # PS3.5 6.2.2
@@ -148,8 +221,10 @@ def test_a_data_set_without_pixels_is_whole_at_its_end() -> None:
     assert walked(file_of(identity())).problem == ""
 
 
-@pytest.mark.parametrize("tail", [b"\0", bytes(7), bytes(8), bytes(5000)])
-def test_zeros_that_fill_a_file_up_are_no_damage(tail: bytes) -> None:
+@pytest.mark.parametrize(
+    "tail", [b"\0", bytes(7), bytes(8), bytes(5000), b"\r\n", b"\n", b"\r\n\x1a", b"\r\n" * 50, b"\r\n" + bytes(20)]
+)
+def test_zeros_that_fill_a_file_up_and_line_ends_are_no_damage(tail: bytes) -> None:
     assert walked(file_of(identity() + tail), 100).problem == ""
     assert walked(file_of(identity() + pixels() + tail), 100).problem == ""
 
@@ -191,8 +266,9 @@ def test_a_file_that_breaks_off_inside_an_element_is_cut_short(syntax: str) -> N
         (element(0x00091010, "OB", b"x", length=UNDEFINED - 1), "cut short"),
         (element(0x00091010, "OB", b"x" * 8, length=UNDEFINED), "cut short"),
         (nested(identity())[:-8], "cut short"),
-        (element(SEQUENCE_END, "", b"") + identity(), "not readable"),
         (identity() + bytes(8) + b"\1", "not readable"),
+        (identity() + b"\r\n" * 4 + b"\1", "not readable"),
+        (identity() + b"\r\n\1", "cut short"),
         (b"\xde\xad\xbe\xef" * 500, "cut short"),
         (element(0x00081140, "SQ", b"", length=UNDEFINED) * 101, "nested too deeply"),
         (

@@ -106,8 +106,10 @@ OUTCOMES: dict[str, Rejected | Held | Complete | Beside] = {
     "b31_impossible_dates.zip": Held("the study date is missing or not a date"),
     "b32_mixed_patient_one_study.zip": Held("two patients in one study"),
     "b33_same_SOP_other_bytes.zip": Held("1 image UID with two different contents"),
-    # Two of its 14 images have a path or 66 characters for a study UID: no study that is good lacks them.
-    "b34_hostile_values.zip": Beside(7, "2 images are of no study (invalid study UID)", held=6),
+    # Two of its 14 images have a path or 202 characters for a study UID: no study that is good lacks them.
+    "b34_hostile_values.zip": Beside(
+        7, "2 images are of no study (invalid study UID, study UID of 202 characters)", held=6
+    ),
     "b35_duplicate_names.zip": Complete(3),
     "b36_case_collision.zip": Complete(7),
     "b37_odd_member_names.zip": Complete(13),
@@ -252,7 +254,7 @@ def test_what_is_of_no_study_is_held_by_itself_and_ends_only_when_a_person_decid
     desk: Desk, end: Callable[[Station, int], None]
 ) -> None:
     station = desk.station()
-    nameless = instance(2).replace(study_uid(2).encode() + b"\0", b"x" * len(study_uid(2)) + b"\0")
+    nameless = instance(2).replace(study_uid(2).encode() + b"\0", b"/" * len(study_uid(2)) + b"\0")
     station.drop("cd.zip", zipped([
         ("1.dcm", instance(1, 1, 1, time="100130")), ("2.dcm", instance(1, 1, 2, time="100130")), ("3.dcm", nameless),
     ]))  # fmt: skip
@@ -263,13 +265,52 @@ def test_what_is_of_no_study_is_held_by_itself_and_ends_only_when_a_person_decid
     station.ledger.studies.release(key, station.time.now())
     station.work()
     (row,) = station.ledger.views.attention()
-    assert (row["item"], row["why"]) == ("1.2", "1 image is of no study (invalid study UID)")
+    assert (row["item"], row["why"]) == (
+        "1.2",
+        "1 image is of no study (invalid study UID)",
+    )
     assert "`xnat-watchd accept 1.2 --why TEXT`" in row["advice"]
     assert station.files() == ["work/1.1.zip", "work/1.zip"]
     end(station, key)
     station.work()
     assert station.files() == ["done/skipped/1_cd.zip"]
     assert desk.archived() == whole(1)
+
+
+JPEG_LOSSLESS = b"1.2.840.10008.1.2.4.70"
+FRAME = bytes.fromhex("feff00e000000000feff00e008000000") + b"\xff\xd8\1\2\3\4\xff\xd9"
+
+
+def in_frames(content: bytes, tail: bytes = b"") -> bytes:
+    """Give an image with its pixels in one fragment, and no delimiter behind it."""
+    head = content[: content.index(bytes.fromhex("e07f1000"))]
+    said = b"1.2.840.10008.1.2.1\0"
+    packed = head.replace(said, JPEG_LOSSLESS).replace(b"UI\x14\0" + JPEG_LOSSLESS, b"UI\x16\0" + JPEG_LOSSLESS)
+    return packed + bytes.fromhex("e07f10004f420000ffffffff") + FRAME + tail
+
+
+LETTERS = sop_uid(1, 1, 1)[:-1].encode() + b"a"
+ODD: dict[str, Callable[[bytes], bytes]] = {
+    "frames without their delimiter": in_frames,
+    "zeros for the delimiter": lambda content: in_frames(content, bytes(8)),
+    "a delimiter that ends nothing": lambda content: content.replace(
+        b"\x20\0\x0d\0", bytes.fromhex("feffdde000000000") + b"\x20\0\x0d\0", 1
+    ),
+    "line end behind the last element": lambda content: content[: content.index(b"\x28\0")] + b"\r\n",
+    "UIDs with letters": lambda content: content.replace(
+        sop_uid(1, 1, 1).encode(), sop_uid(1, 1, 1)[:-1].encode() + b"a"
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom warns, with which these tests see what has arrived
+@pytest.mark.parametrize("how", ODD)
+def test_what_every_reader_passes_over_is_sent_and_arrives(desk: Desk, how: str) -> None:
+    station = desk.station()
+    station.drop("odd.zip", zipped([("1.dcm", ODD[how](instance())), ("2.dcm", instance(1, 1, 2))]))
+    station.take_in()
+    station.work()
+    assert (desk.archived().total(), station.ledger.views.held()) == (2, {})
 
 
 def test_of_a_study_that_is_held_damaged_a_new_export_goes_on_as_its_advice_says(desk: Desk) -> None:

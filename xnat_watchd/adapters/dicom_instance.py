@@ -10,7 +10,10 @@ from xnat_watchd.adapters.dicom_stream import Header
 from xnat_watchd.adapters.dicom_text import decoded
 from xnat_watchd.core.delivery import Person
 
-_UID = re.compile(r"[0-9][0-9.]{0,63}")
+# PS3.5 9.1 has 64 digits and dots. Printers make longer ones, and who makes UIDs of digests uses letters: XNAT keeps
+# them as texts of up to 255 characters, and files by names that hold them.
+_UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
+_LONGEST_UID = 128
 _IDENTITY = (  # without these XNAT cannot place an instance (C8 3.8, F76)
     (dicom.SOP_CLASS, "SOP class"),
     (dicom.SOP_INSTANCE, "instance UID"),
@@ -87,5 +90,6 @@ def _missing(header: Header) -> str:
     for tag, name in _IDENTITY:
         uid = header.uid(tag)
         if not _UID.fullmatch(uid):
-            return f"invalid {name}" if uid else f"no {name}"
+            long = f"{name} of {len(uid)} characters" if len(uid) > _LONGEST_UID else f"invalid {name}"
+            return long if uid else f"no {name}"
     return ""

@@ -20,14 +20,17 @@ CHARSET, SOP_CLASS, SOP_INSTANCE = 0x00080005, 0x00080016, 0x00080018
 STUDY_DATE, STUDY_TIME, MODALITY = 0x00080020, 0x00080030, 0x00080060
 PATIENT_NAME, PATIENT_ID, BIRTH_DATE, SEX, AGE = 0x00100010, 0x00100020, 0x00100030, 0x00100040, 0x00101010
 STUDY, SERIES, SERIES_NUMBER = 0x0020000D, 0x0020000E, 0x00200011
+FRAMES = 0x00280008
 LONGEST = 1024  #: bytes of a value that are kept; legal ones are shorter
 
 _WANTED = frozenset(
     {MEDIA_SOP_CLASS, TRANSFER_SYNTAX, CHARSET, SOP_CLASS, SOP_INSTANCE, STUDY_DATE, STUDY_TIME, MODALITY}
-    | {PATIENT_NAME, PATIENT_ID, BIRTH_DATE, SEX, AGE, STUDY, SERIES, SERIES_NUMBER}
+    | {PATIENT_NAME, PATIENT_ID, BIRTH_DATE, SEX, AGE, STUDY, SERIES, SERIES_NUMBER, FRAMES}
 )
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})  # of floats, of doubles, and the usual ones
-_DELIMITERS, _SEQUENCE_END = 0xFFFE, 0xFFFEE0DD
+_DELIMITERS, _ITEM, _SEQUENCE_END = 0xFFFE, 0xFFFEE000, 0xFFFEE0DD
+_SEQUENCE_END_BYTES = b"\xfe\xff\xdd\xe0\0\0\0\0"
+_BLANKS = b"\0\r\n\x1a "  #: what fills a file up, or what a transfer as text adds to it
 UNDEFINED = 0xFFFFFFFF
 _DEEPEST = 100  #: sequences in sequences; structured reports come to about 20, and other readers recurse
 _SHORT_FORM = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
@@ -171,7 +174,21 @@ def _walk(source: Source, header: Header, allowance: Allowance) -> None:
     else:
         raise BadDataSet("no transfer syntax" if source.peek(1) else "cut short")
     body = Source(_inflated(source, allowance)) if uid in _DEFLATED else source
-    _walk_data_set(body, syntax, header.values)
+    actual = _as_written(body.peek(_SHORTEST), syntax)
+    if actual is not syntax:
+        said, found = ("explicit", "implicit") if syntax.explicit else ("implicit", "explicit")
+        header.problem = header.problem or f"its transfer syntax says {said} and its data is {found}"
+    _walk_data_set(body, actual, header.values)
+
+
+def _as_written(head: bytes, syntax: Syntax) -> Syntax:
+    """Return how a data set is written that begins so; XNAT believes the transfer syntax, right or wrong."""
+    if syntax is EXPLICIT_BIG or head[:2] != b"\x08\0" or len(head) < _SHORTEST:
+        return syntax
+    has_vr = head[4:6] in _SHORT_FORM
+    if syntax.explicit and not has_vr and int.from_bytes(head[4:8], "little") < LONGEST:
+        return IMPLICIT_LITTLE
+    return EXPLICIT_LITTLE if has_vr and not syntax.explicit else syntax
 
 
 def walk_meta(source: Source, values: dict[int, bytes]) -> None:
@@ -186,7 +203,7 @@ def walk_meta(source: Source, values: dict[int, bytes]) -> None:
             values[tag] = value
 
 
-def _walk_data_set(source: Source, syntax: Syntax, values: dict[int, bytes]) -> None:
+def _walk_data_set(source: Source, syntax: Syntax, values: dict[int, bytes]) -> None:  # noqa: C901 - one loop is fast
     """Walk to the end of the pixels, or of the data set where it has none; what follows the pixels is not judged."""
     outer: list[tuple[int, Syntax]] = []  # the sequences around us whose length is not told
     window, at = source.window()
@@ -195,18 +212,23 @@ def _walk_data_set(source: Source, syntax: Syntax, values: dict[int, bytes]) -> 
             window, at = source.window(at, REACH)
             if _at_end(window[at:], outer):
                 return
+        head = at
         tag, length, at = syntax.read(window, at)
         if length == UNDEFINED:
+            if tag in _PIXELS and not outer:
+                _walk_fragments(source, at, syntax, values)
+                return
             syntax = _enter(outer, tag, syntax, window[at - 8 : at - 6])
             continue
-        if tag == _SEQUENCE_END:
-            tag, syntax = _leave(outer)
-        elif not outer and tag in _WANTED:
+        if outer:
+            if tag == _SEQUENCE_END:
+                tag, syntax = outer.pop()
+        elif tag in _WANTED:
             value = window[at : at + min(length, LONGEST)]
             if len(value) == min(length, LONGEST):  # a UID that breaks off is another one
                 values[tag] = value
-        elif not outer and not tag:
-            _expect_padding(source, at)
+        elif window[head + 4] in _BLANKS and _is_blank(window[head : head + _SHORTEST]):
+            _expect_blanks(source, head)
             return
         at += length
         if tag in _PIXELS and not outer:
@@ -214,11 +236,45 @@ def _walk_data_set(source: Source, syntax: Syntax, values: dict[int, bytes]) -> 
             return
 
 
+def _walk_fragments(source: Source, at: int, syntax: Syntax, values: dict[int, bytes]) -> None:
+    """Walk pixels that are packed in fragments (PS3.5 A.4), to their delimiter or, as some write, to the file's end."""
+    found = 0
+    while True:
+        window, at = source.window(at, _SHORTEST)
+        left = window[at : at + _SHORTEST]
+        if left == _SEQUENCE_END_BYTES:
+            return
+        if len(left) < _SHORTEST or _is_blank(left):
+            break
+        tag, length, at = syntax.read(window, at)
+        if tag == _SEQUENCE_END:
+            return
+        if tag != _ITEM:
+            raise BadDataSet("not readable")
+        found += 1
+        at += length
+    if found <= max(1, _frames(values)):  # the first one is the table of offsets
+        raise EOFError
+    if len(left) == _SHORTEST:
+        _expect_blanks(source, at)
+    elif not (_SEQUENCE_END_BYTES.startswith(left) or _is_blank(left)):
+        raise EOFError
+
+
+def _frames(values: dict[int, bytes]) -> int:
+    digits = values.get(FRAMES, b"").strip(b"\0 ")
+    return int(digits) if digits.isdigit() else 1
+
+
+def _is_blank(part: bytes) -> bool:
+    return not part.strip(_BLANKS)
+
+
 def _at_end(left: bytes, outer: list[tuple[int, Syntax]]) -> bool:
-    """Say whether the data set ends here, but for a few zeros; raises `EOFError` when it breaks off."""
+    """Say whether the data set ends here, but for a few blanks; raises `EOFError` when it breaks off."""
     if len(left) >= _SHORTEST:
         return False
-    if outer or left.strip(b"\0"):
+    if outer or not _is_blank(left):
         raise EOFError
     return True
 
@@ -231,18 +287,11 @@ def _enter(outer: list[tuple[int, Syntax]], tag: int, syntax: Syntax, vr: bytes)
     return IMPLICIT_LITTLE if syntax.explicit and vr == b"UN" else syntax  # PS3.5 6.2.2 note 2
 
 
-def _leave(outer: list[tuple[int, Syntax]]) -> tuple[int, Syntax]:
-    if not outer:
-        raise BadDataSet("not readable")
-    return outer.pop()
-
-
-def _expect_padding(source: Source, at: int) -> None:
-    """See that nothing but zeros follows, with which some writers fill a file up."""
+def _expect_blanks(source: Source, at: int) -> None:
+    """See that nothing follows but what some writers fill a file up with."""
     source.window(at)
-    for piece in source.rest():
-        if piece.count(0) < len(piece):
-            raise BadDataSet("not readable")
+    if not all(_is_blank(piece) for piece in source.rest()):
+        raise BadDataSet("not readable")
 
 
 def _inflated(source: Source, allowance: Allowance) -> Iterator[bytes]:

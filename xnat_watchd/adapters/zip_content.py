@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from xnat_watchd.adapters.byte_source import stretch
 from xnat_watchd.adapters.inflating import DEFLATED, STORED, Corrupt, unpacked
-from xnat_watchd.adapters.zip_directory import FULL_32, LOCAL, LOCAL_MARK, Member
+from xnat_watchd.adapters.zip_directory import FULL_32, LOCAL, LOCAL_MARK, Directory, Member
 
 _DESCRIPTOR = Struct("<LLL")
 _DESCRIPTOR_MARK = b"PK\7\x08"
@@ -95,9 +95,9 @@ class Tidiness:
         """Look at the next member."""
         self._tidy = self._tidy and local is not None and member.start == self._end and self._fits(fd, member, local)
 
-    def whole(self, directory_start: int) -> bool:
-        """Say whether all members fitted, one after the other from the first byte to the directory."""
-        return self._tidy and self._end == directory_start
+    def whole(self, directory: Directory) -> bool:
+        """Return whether all members fitted, one after the other from the first byte to the directory, and no more."""
+        return self._tidy and self._end == directory.start and not directory.tail
 
     def _fits(self, fd: int, member: Member, local: Local) -> bool:
         after = local.data + member.packed

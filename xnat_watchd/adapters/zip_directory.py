@@ -33,6 +33,7 @@ ENCRYPTED = 0x0001 | 0x0040 | 0x2000  #: general purpose bits: member, strong, d
 UNIX = 3
 
 _LONGEST_COMMENT = 0xFFFF
+_LONGEST_TAIL = 64 * 1024  #: of what stands behind the end: zeros up to the next block, a line end, a web page
 _SHOWN = 200  #: bytes of a name that are shown
 _GLANCE = 4 * 1024 * 1024  #: how much of a directory tells that a copy is whole
 _ONE_ZIP = "Export the study again as one ZIP that is not split."
@@ -86,6 +87,7 @@ class Directory:
     start: int
     size: int
     shift: int  #: what stands before the ZIP in the file: a self-extracting export's program
+    tail: bool  #: whether something stands behind it
 
 
 def find_directory(fd: int) -> Directory:
@@ -94,7 +96,8 @@ def find_directory(fd: int) -> Directory:
     end = _end_record(fd, length)
     if end is None:
         raise _not_a_zip(fd, length)
-    _, disk, directory_disk, _, _, size, offset, _ = END.unpack(os.pread(fd, END.size, end))
+    _, disk, directory_disk, _, _, size, offset, comment = END.unpack(os.pread(fd, END.size, end))
+    tail = end + END.size + comment < length
     wide = _end_record_64(fd, end)
     if wide is not None:
         end, disk, directory_disk, size, offset = wide
@@ -103,7 +106,7 @@ def find_directory(fd: int) -> Directory:
     shift = end - size - offset
     if shift < 0:
         raise Unusable("the directory of the ZIP is damaged", detail="it does not lie where the end record says")
-    return Directory(end - size, size, shift)
+    return Directory(end - size, size, shift, tail)
 
 
 def members(fd: int, directory: Directory, upto: int | None = None) -> Iterator[Member]:
@@ -133,13 +136,14 @@ def shown(name: bytes) -> str:
 
 
 def reads(fd: int) -> bool:
-    """Say whether the end record is there and the directory reads, as far as a glance goes."""
+    """Say whether the end record is there and the directory reads, as far as a glance goes, and names something.
+
+    An empty ZIP is one that people make first and fill a moment later.
+    """
     try:
-        for _ in members(fd, find_directory(fd), _GLANCE):
-            pass
+        return sum(1 for _ in members(fd, find_directory(fd), _GLANCE)) > 0
     except Unusable:
         return False
-    return True
 
 
 def refuse_unfit(fd: int, directory: Directory, limits: Limits, beat: Callable[[], None]) -> int:
@@ -186,15 +190,35 @@ def _refuse_overlap(spans: list[tuple[int, int]], directory: Directory) -> None:
 
 
 def _end_record(fd: int, length: int) -> int | None:
-    """Find the end record whose comment reaches the end of the file: another one is the sign of a broken copy."""
-    first = max(0, length - END.size - _LONGEST_COMMENT)
+    """Find the end record. Its comment reaches the end of the file, or it is the last one that could be meant.
+
+    What stands behind it is passed over, as unzip and `zipfile` do. Yet the directory must then lie just where the
+    record says: in a copy that is not finished, the end of a ZIP inside lies elsewhere.
+    """
+    first = max(0, length - END.size - _LONGEST_COMMENT - _LONGEST_TAIL)
     tail = os.pread(fd, length - first, first)
-    at = tail.rfind(END_MARK)
+    at, meant = tail.rfind(END_MARK), None
     while at >= 0:
-        if len(tail) - at >= END.size and at + END.size + END.unpack_from(tail, at)[7] == len(tail):
-            return first + at
+        if len(tail) - at >= END.size:
+            _, _, _, _, count, size, offset, comment = END.unpack_from(tail, at)
+            behind = len(tail) - at - END.size - comment
+            if not behind:
+                return first + at
+            if meant is None and 0 < behind <= _LONGEST_TAIL and _lies(fd, first + at, count, size, offset):
+                meant = first + at
         at = tail.rfind(END_MARK, 0, at)
-    return None
+    return meant
+
+
+def _lies(fd: int, end: int, count: int, size: int, offset: int) -> bool:
+    """Say whether a directory lies before an end record, in a ZIP that begins with the file."""
+    try:
+        wide = _end_record_64(fd, end)
+    except Unusable:
+        return False
+    if wide is not None:
+        end, _, _, size, offset = wide
+    return bool(count) and offset + size == end and os.pread(fd, 4, offset) == CENTRAL_MARK
 
 
 def _end_record_64(fd: int, end: int) -> tuple[int, int, int, int, int] | None:

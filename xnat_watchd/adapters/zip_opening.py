@@ -74,7 +74,7 @@ class Opening:
         studies = self._sorter.studies(self._names(named))
         if not studies:
             raise self._unusable()
-        tidy = self._tidiness.whole(self._directory.start) and not self._fates.clutter and not self._sorter.copies
+        tidy = self._tidiness.whole(self._directory) and not self._fates.clutter and not self._sorter.copies
         return ZipContents(
             sha256=_sha256(self._fd, self._beat),
             size=os.fstat(self._fd).st_size,
