@@ -39,6 +39,7 @@ class Truth:
     came: set[tuple[str, str]] = field(default_factory=set)  #: project, digest of a ZIP that lay there whole
     precious: set[tuple[str, str]] = field(default_factory=set)  #: project, digest of a member that must not get lost
     may_go: set[tuple[str, str]] = field(default_factory=set)  #: project, digest of an image that may be sent
+    gone: set[tuple[str, str]] = field(default_factory=set)  #: project, digest of what XNAT had and has lost since
     touched: set[Key] = field(default_factory=set)  #: studies of which a person or another client did something
     strangers: Mapping[str, Image] = field(default_factory=dict)  #: digest -> images of another client
 
@@ -52,6 +53,13 @@ class Truth:
             self._may_go(project, parcel, study)
         if not parcel.plain:
             self.touched.update((project, study) for study in parcel.studies | parcel.held | parcel.never)
+
+    def arrives_otherwise(self, project: str, images: Iterable[Image]) -> None:
+        """Note that another station brings images of the same study."""
+        for image in images:
+            self.images[digest(image.data)] = image
+            self.may_go.add((project, digest(image.data)))
+            self.touched.add((project, image.study))
 
     def accepts(self, project: str, parcel: Parcel, study: int) -> None:
         """Note that a person lets a study go on without what is wrong in it."""
@@ -70,6 +78,16 @@ class Truth:
     def people(self, project: str, label: str) -> set[str]:
         """Give who came to a project under one name."""
         return {image.person for where, image in self.sound() if (where, image.label) == (project, label)}
+
+    def healed(self) -> set[tuple[str, str]]:
+        """Give what lies in ZIPs whose studies came in other ZIPs too: a sound one settles what is wrong with them."""
+        found = set[tuple[str, str]]()
+        for project, one in self.came:
+            parcel = self.parcels[one]
+            others = [self.parcels[other] for where, other in self.came if where == project and other != one]
+            if any((parcel.held | parcel.never) & other.studies for other in others):
+                found.update((project, member) for member in parcel.precious)
+        return found
 
     def _may_go(self, project: str, parcel: Parcel, study: int) -> None:
         self.may_go.update((project, digest(image.data)) for image in parcel.sound if image.study == study)
@@ -157,6 +175,14 @@ def judge_rest(truth: Truth, store: Collection[Lying]) -> None:
         alone = truth.people(project, image.label) == {image.person}  # else one of them waits for a label of his own
         if alone and (project, image.study) not in truth.touched and (project, digest(image.data)) not in held:
             raise Wrong(f"not in the archive of {project}, although nothing is wrong with it: {image}")
+
+
+def judge_status(truth: Truth, store: Collection[Lying], code: int) -> None:
+    """Raise where `status` says that all is fine, and something that came is not in the archive."""
+    held = {(one.project, one.digest) for one in store if one.where == "archive"}
+    missing = truth.precious - held - truth.gone - truth.healed()
+    if code == 0 and missing:
+        raise Wrong(f"`status` says that all is well, and XNAT lacks {_named(truth, missing)}")
 
 
 def _named(truth: Truth, lost: Iterable[tuple[str, str]]) -> list[str]:

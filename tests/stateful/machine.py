@@ -116,6 +116,22 @@ class Machine(RuleBasedStateMachine):
     def collide(self, how: str) -> None:
         self._do("collide", how)
 
+    @rule(project=projects, study=studies, size=sizes, same_names=st.booleans())
+    def station_archives(self, project: str, study: int, size: int, *, same_names: bool) -> None:
+        self._do("station_archives", project, study, size, same_names=same_names)
+
+    @rule(which=which)
+    def row_archived(self, which: int) -> None:
+        self._do("row_archived", which)
+
+    @rule(which=which)
+    def row_deleted(self, which: int) -> None:
+        self._do("row_deleted", which)
+
+    @rule(which=which)
+    def row_added_to(self, which: int) -> None:
+        self._do("row_added_to", which)
+
     @rule(which=which)
     def session_deleted(self, which: int) -> None:
         self._do("session_deleted", which)

@@ -73,13 +73,42 @@ class Stranger:
             if how == "his alone":  # ours was refused or lost
                 self._forget(his)
 
-    def add_to(self, key: tuple[str, str, str]) -> None:
-        """Drag an image of his into a session of somebody's in the prearchive."""
-        row = self._xnat._site.store.rows.get(key)
-        his = self._row(self.send(key[0], 1))
-        if row is not None and his is not None:
-            with self._xnat._site.lock:
-                self._mix(row, his)
+    def station_archives(self, project: str, images: list[Image], names: str) -> None:
+        """Have another station archive the same study, its files named in a way of its own."""
+        address = f"/prearchive/projects/{project}/20240131_1012{next(self._numbers):05}/station"
+        content = zipped([(names.format(image.number - 1), image.data) for image in images])
+        with self._visitor() as visitor:
+            visitor.sent(content, dest=address, session="station")
+            if not visitor.is_old:
+                visitor.ask("POST", f"/data{address}", params={"action": "build"})
+            visitor.archived(address, subject=f"S_{images[0].person}", session=f"Station_{images[0].study}")
+
+    def archive_row(self, which: int) -> None:
+        """Archive a row of the service's by hand, as somebody may who sees it in the prearchive."""
+        with self._visitor() as visitor:
+            for row in self._ours(which):
+                number = row.tag.rpartition(".")[2]
+                visitor.archive(row.uri, subject=f"Subject_{number}", session=f"By_hand_{number}")
+
+    def delete_row(self, which: int) -> None:
+        """Delete a row of the service's by hand."""
+        for row in self._ours(which):
+            self._given_up(self._xnat._site.store.place(row))
+            self._forget(row)
+
+    def add_to_row(self, which: int) -> None:
+        """Drag an image of his into a row of the service's."""
+        for row in self._ours(which):
+            his = self._row(self.send(row.project, 1))
+            if his is not None:
+                with self._xnat._site.lock:
+                    self._mix(row, his)
+
+    def _ours(self, which: int) -> list[Row]:
+        """Give one row of the service's, if there is any that holds nothing of his."""
+        rows = [row for row in self._xnat._site.store.rows.values() if row.folder.startswith("watchd-")]
+        rows = [row for row in rows if not any(digest(f.path.read_bytes()) in self.images for f in row.files)]
+        return [rows[which % len(rows)]] if rows else []
 
     def delete_session(self, which: int) -> str | None:
         """Delete a session from the archive, as an owner may; give its UID."""

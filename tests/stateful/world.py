@@ -15,8 +15,8 @@ from unittest.mock import patch
 from click.testing import CliRunner
 
 from tests.saboteur import Crash, Moments
-from tests.stateful.judge import Digests, Lying, Truth, complete, judge, judge_rest
-from tests.stateful.parcels import parcel, uid_of
+from tests.stateful.judge import Digests, Lying, Truth, complete, judge, judge_rest, judge_status
+from tests.stateful.parcels import images, parcel, uid_of
 from tests.stateful.stranger import Stranger
 from tests.station import Notes, Station, Time
 from xnat_watchd.adapters.credentials import Secret
@@ -72,6 +72,7 @@ class World:
         self.time, self.fuse, self.truth, self.digests = Time(), Fuse(), Truth(), Digests()
         self.log, self.keep = Notes(), Keep()
         self.told = Counter[str]()
+        self.decided = False  #: whether a person has accepted or given up anything
         self.collision = ""  #: how another client's import will collide with our next one
         self._names = 0
         self._accepted = set[tuple[str, str, str]]()
@@ -195,6 +196,7 @@ class World:
         later = ["--later"] if command == "retry" else []
         code = self.type(command, item, *why, *later)
         came = self.truth.parcels.get(zip_digest)
+        self.decided |= command in ("accept", "skip") and code == 0
         if came is not None and command != "retry":
             studies = [one for one in came.studies | came.held | came.never if uid == uid_of(one)]
             self.truth.touched.update((project, one) for one in studies or came.studies)
@@ -232,6 +234,33 @@ class World:
     def collide(self, how: str) -> None:
         """Let him import in the same millisecond as we do next."""
         self.collision = how
+
+    def station_archives(self, project: str, study: int, size: int, *, same_names: bool) -> None:
+        """Have another station archive a study that the archive does not have yet."""
+        if any(self._study_of(one) == study for one in self.archived() if one.project == project):
+            return
+        sent = images(study, size)
+        self.truth.arrives_otherwise(project, sent)
+        self.stranger.station_archives(project, sent, f"IM{{:0{4 if same_names else 6}}}")
+        self.judged()
+
+    def row_archived(self, which: int) -> None:
+        """Have somebody archive a row of ours by hand, if the archive does not have that study yet."""
+        self.stranger.archive_row(which)
+        self._touch_all()
+        self.judged()
+
+    def row_deleted(self, which: int) -> None:
+        """Have somebody delete a row of ours by hand."""
+        self.stranger.delete_row(which)
+        self._touch_all()
+        self.judged()
+
+    def row_added_to(self, which: int) -> None:
+        """Have somebody put an image of another patient into a row of ours."""
+        self.stranger.add_to_row(which)
+        self._touch_all()
+        self.judged()
 
     def session_deleted(self, which: int) -> None:
         """Have an owner of the project delete a session."""
@@ -272,6 +301,8 @@ class World:
             self.retry_all()
         self.work()
         judge_rest(self.truth, self._stored())
+        if not self.decided:
+            judge_status(self.truth, self._stored(), self.type("status"))
 
     def archived(self) -> list[Lying]:
         """Give what XNAT's archive holds."""
@@ -349,6 +380,14 @@ class World:
                     )
         return found
 
+    def _study_of(self, one: Lying) -> int | None:
+        image = self.truth.images.get(one.digest)
+        return image.study if image else None
+
+    def _touch_all(self) -> None:
+        """Note that somebody has had his fingers in what lies in the prearchive."""
+        self.truth.touched.update((project, image.study) for project, image in self.truth.sound())
+
     def _gone(self, before: list[Lying]) -> None:
         """Forgive what only the server had, and has lost without us."""
         after = {(one.project, one.digest) for one in self._stored() if one.where == "archive"}
@@ -357,6 +396,7 @@ class World:
                 image = self.truth.images.get(one.digest)
                 if image is not None:
                     self.truth.touched.add((one.project, image.study))
+                self.truth.gone.add((one.project, one.digest))
                 self._destroyed(one.project, [one.digest])
 
     def _destroyed(self, project: str, members: Any) -> None:
