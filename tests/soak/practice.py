@@ -8,8 +8,11 @@ import subprocess
 import sys
 import urllib.request
 from base64 import b64encode
+from contextlib import suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 PASSWORD = "not-the-password-of-anybody"
 
@@ -18,7 +21,8 @@ class Practice:
     """It survives our kills, and tells at its control address what it holds."""
 
     def __init__(self, folder: Path, dialect: str) -> None:
-        line = ["--port", "0", "--control", "0", "--dialect", dialect, "--user", f"tech:{PASSWORD}", "--data"]
+        line = ["--port", "0", "--control", "0", "--dialect", dialect, "--project", "P1", "--project", "P2"]
+        line += ["--user", f"tech:{PASSWORD}", "--data"]
         self.process = subprocess.Popen(  # noqa: S603 - our own program
             [sys.executable, "-m", "xnat_watchd.sandbox", *line, str(folder)],
             stdout=subprocess.PIPE,
@@ -35,12 +39,21 @@ class Practice:
 
     def rows(self) -> list[str]:
         """Give the prearchive as XNAT lists it: a row may be there without a file."""
-        login = b64encode(f"tech:{PASSWORD}".encode()).decode()
         request = urllib.request.Request(  # noqa: S310 - loopback
-            f"{self.url}/data/prearchive/projects/P1?format=json", headers={"Authorization": f"Basic {login}"}
+            f"{self.url}/data/prearchive/projects/P1?format=json", headers={"Authorization": f"Basic {_login()}"}
         )
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
             return [row["url"] for row in json.load(answer)["ResultSet"]["Result"]]
+
+    def import_zip(self, content: bytes, dest: str) -> None:
+        """Import as another client of the account does; a fault that was planned for somebody else may hit it."""
+        query = urlencode({"dest": dest, "session": dest.rsplit("/", 1)[-1], "import-handler": "SI"})
+        headers = {"Authorization": f"Basic {_login()}", "Content-Type": "application/zip"}
+        request = urllib.request.Request(  # noqa: S310 - loopback
+            f"{self.url}/data/services/import?{query}", content, headers, method="POST"
+        )
+        with suppress(OSError, HTTPException), urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            answer.read()
 
     def stop(self) -> int:
         """End it; anything but 0 says that it failed itself."""
@@ -51,3 +64,7 @@ class Practice:
     def _said(self, words: str) -> str:
         assert self.process.stdout is not None
         return str(next(line.split()[-1] for line in self.process.stdout if words in line))
+
+
+def _login() -> str:
+    return b64encode(f"tech:{PASSWORD}".encode()).decode()

@@ -20,9 +20,11 @@ from typing import Any
 
 from tests.dicom import CANARIES
 from tests.soak import hurried
+from tests.soak.disks import Disks
 from tests.soak.faults import Script
 from tests.soak.judge import complaints
 from tests.soak.practice import PASSWORD, Practice
+from tests.soak.stranger import Stranger
 from tests.soak.traffic import Drop, Traffic
 
 SPEED = 60.0  #: a minute of the service's time is a second of ours
@@ -31,8 +33,11 @@ AT_ONCE = 50  #: ZIPs under way at a time
 STUCK = 150.0  #: seconds without any progress after which the service is believed to hang
 LOOKS = 20  #: lives of the service between two looks at what is held
 LONGEST_LIFE = 5.0  #: seconds from the start of the service to a kill, at most
+DISK_FAILS, DISK_IS_WELL, STRANGER, RELOAD = 0.15, 0.2, 0.03, 0.01  #: how often, of all looks around
+COLLISION = 0.02  #: of the faults, those by another client
+WITHOUT_A_LEDGER = (75, 78)  #: how it ends where a start cannot write to the ledger's disk
 PATIENCE = 5  #: times that somebody types `retry` for one study
-DAMAGED = re.compile(r"damaged|check sum|CRC|does not match", re.IGNORECASE)
+FOR_A_PERSON = re.compile(r"damaged|two patients|two different contents|cannot be read", re.IGNORECASE)
 
 CONFIG = """\
 [xnat]
@@ -41,8 +46,10 @@ project = "P1"
 read_timeout = "5m"
 [folders]
 root = "{root}"
+[pipeline]
+workers = {workers}
 [intake]
-quiet_for = "20s"
+quiet_for = "{quiet_for}"
 incomplete_after = "5m"
 rescan_every = "1m"
 [limits]
@@ -69,6 +76,9 @@ class Figures:
     dropped: Counter[str] = field(default_factory=Counter)
     kills: int = 0
     stops: int = 0
+    reloads: int = 0
+    disks: Counter[str] = field(default_factory=Counter)
+    collisions: int = 0
     planned: int = 0
     left: int = 0
     requests: int = 0
@@ -85,6 +95,9 @@ class Figures:
             f"ZIPs       {zips} ({', '.join(f'{n} {kind}' for kind, n in self.dropped.most_common())})",
             f"XNAT       {self.studies} studies, {self.instances} instances",
             f"kills      {self.kills}, and {self.stops} orderly stops",
+            f"reloads    {self.reloads}",
+            f"disks      {', '.join(f'{n} x {what}' for what, n in self.disks.most_common()) or 'none: it needs root'}",
+            f"collisions {self.collisions} planned with another client",
             f"faults     {self.planned - self.left} fired, in {self.requests} requests",
             f"time       {self.seconds:.0f} s, {zips / self.seconds:.2f} ZIPs/s",
             *(f"held       {n} x {why}" for why, n in self.held.most_common()),
@@ -108,26 +121,38 @@ class Soak:
         self._held = 0
         self._began = time.time()
         self.figures = Figures()
-        (self._root / "drop").mkdir(parents=True)
+        apart = ("work", "done") if wish.dialect == "1.8" else ("done",)
+        self._disks = Disks(self._root, apart, Random(wish.seed))
+        (self._root / "drop").mkdir()
         self._processes = get_context("forkserver")
         self._processes.set_forkserver_preload(["xnat_watchd.cli.run", "xnat_watchd.daemon", hurried.__name__])
         self._xnat = Practice(folder / "xnat", wish.dialect)
-        self._config.write_text(CONFIG.format(server=self._xnat.url, root=self._root), "utf-8")
+        self._stranger = Stranger(self._xnat, wish.seed)
+        self._configure(workers=2, quiet_for=20)
 
     def run(self) -> Figures:
         """Let it all flow, settle it, judge it."""
         try:
             self._flow()
+            self._disks.end()
             self._settle()
             stored, rows = self._xnat.ask("GET", "/instances"), self._xnat.rows()
             self.figures.requests = len(self._xnat.ask("GET", "/requests"))
-        finally:
-            failed = self._xnat.stop()
+        except BaseException:
+            self._xnat.stop()
+            self._disks.close()
+            raise
+        failed = self._xnat.stop()
         figures = self.figures
         figures.seconds = time.time() - self._began
         figures.studies, figures.instances = len({one["study_uid"] for one in stored}), len(stored)
-        figures.wrong += complaints(self._traffic.truth, self._drops, stored, self._root)
-        figures.wrong += [f"a row is left in the prearchive: {row}" for row in rows]
+        theirs = self._stranger.places(stored)
+        ours = [one for one in stored if (one["project"], one["session"]) not in theirs or one["where"] == "archive"]
+        figures.wrong += complaints(self._traffic.truth, self._drops, ours, self._root)
+        figures.wrong += self._stranger.complaints(stored)
+        left = [row for row in rows if ("P1", row.rpartition("/")[2]) not in theirs]
+        figures.wrong += [f"a row is left in the prearchive: {row}" for row in left]
+        self._disks.close()
         journal = self._journal.read_text("utf-8")
         figures.wrong += [f"a patient in the journal: {told}" for told in (*CANARIES, PASSWORD) if told in journal]
         if failed:
@@ -143,10 +168,31 @@ class Soak:
                 while time.monotonic() < end and service.is_alive():
                     self._plan_faults()
                     self._drop_some()
+                    self._trouble()
                     service.join(self._chance.uniform(0.0, 0.2))
                 self._end(service)
+        self._disks.end()
         while self._growing:
             self._grow()
+
+    def _trouble(self) -> None:
+        """Let disks fail and be well again, other clients import, and people change the settings."""
+        chance = self._chance.random
+        if self._disks.in_trouble:
+            if chance() < DISK_IS_WELL:
+                self._disks.end()
+        elif chance() < DISK_FAILS and (what := self._disks.begin()):
+            self.figures.disks[what] += 1
+        if chance() < STRANGER:
+            self._stranger.sends()
+        if chance() < RELOAD and not self._disks.in_trouble:
+            self._configure(workers=self._chance.randint(1, 3), quiet_for=self._chance.randint(10, 30))
+            self._type("reload")
+            self.figures.reloads += 1
+
+    def _configure(self, *, workers: int, quiet_for: int) -> None:
+        settings = {"workers": workers, "quiet_for": f"{quiet_for}s", "server": self._xnat.url, "root": self._root}
+        self._config.write_text(CONFIG.format(**settings), "utf-8")
 
     def _enough(self) -> bool:
         late = self._wish.seconds is not None and time.time() - self._began > self._wish.seconds
@@ -154,9 +200,9 @@ class Soak:
 
     def _end(self, service: ForkServerProcess) -> None:
         """Kill it; sometimes ask it to stop."""
-        if not service.is_alive():
+        if not service.is_alive() and not (self._disks.of_the_root and service.exitcode in WITHOUT_A_LEDGER):
             raise RuntimeError(f"the service ended by itself with {service.exitcode}; see {self._journal}")
-        if self._chance.random() < 0.1:
+        if not service.is_alive() or self._chance.random() < 0.1:
             service.terminate()
             self.figures.stops += 1
         else:
@@ -168,6 +214,8 @@ class Soak:
 
     def _look(self) -> None:
         """Do as people do from time to time: see what is held, and type `retry`."""
+        self._disks.end()
+        self._stranger.looks(self._xnat.ask("GET", "/instances"))
         status = self._status()
         self._retry(status)
         self._held = len({one["item"].partition(".")[0] for one in status["attention"] if "." in one["item"]})
@@ -176,12 +224,14 @@ class Soak:
     def _plan_faults(self) -> None:
         missing = PLANNED - len(self._xnat.ask("GET", "/faults")) if self._wish.faults else 0
         for _ in range(missing):
-            self._xnat.ask("POST", "/faults", self._script.next())
+            collides = self._chance.random() < COLLISION
+            self.figures.collisions += collides
+            self._xnat.ask("POST", "/faults", self._stranger.collides() if collides else self._script.next())
         self.figures.planned += max(missing, 0)
 
     def _drop_some(self) -> None:
         self._grow()
-        if len(self._drops) >= self._wish.zips or self._under_way() >= AT_ONCE:
+        if len(self._drops) >= self._wish.zips or self._under_way() >= AT_ONCE or self._disks.of_the_root:
             return
         for _ in range(self._chance.randint(0, 3)):
             drop = self._traffic.next()
@@ -192,6 +242,8 @@ class Soak:
 
     def _grow(self) -> None:
         """Write on at what is being copied."""
+        if self._disks.of_the_root:
+            return
         for name, pieces in list(self._growing.items()):
             if len(pieces) == 1 or self._chance.random() < 0.3:
                 with (self._root / "drop" / name).open("ab") as file:
@@ -222,7 +274,7 @@ class Soak:
                     self.figures.wrong.append(f"it does not come to rest: {status['studies']}")
                     break
                 self._retry(status)
-            self.figures.held.update(f"{one['why']} (to the end)" for one in status["attention"] if "." in one["item"])
+            self.figures.held.update(f"{one['why']} (to the end)" for one in _held(status) if "." in one["item"])
             service.terminate()
             service.join()
 
@@ -230,11 +282,11 @@ class Soak:
         """Say whether all that lies in work belongs to what people must decide, and nothing more is to be taken."""
         to_take = any((self._root / "drop").glob("*.zip"))  # first: what is taken meanwhile is seen in work
         lying = {path.name.partition(".")[0] for path in (self._root / "work").glob("*.zip")}
-        held = {one["item"].partition(".")[0] for one in status["attention"]}
+        held = {one["item"].partition(".")[0] for one in _held(status)}
         return not to_take and lying <= held and not self._to_retry(status)
 
     def _to_retry(self, status: dict[str, Any]) -> list[dict[str, str]]:
-        held = [one for one in status["attention"] if "." in one["item"] and not DAMAGED.search(one["why"])]
+        held = [one for one in _held(status) if "." in one["item"] and not FOR_A_PERSON.search(one["why"])]
         return [one for one in held if self._retried[one["item"]] < PATIENCE]
 
     def _retry(self, status: dict[str, Any]) -> None:
@@ -272,3 +324,9 @@ class Soak:
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("XNAT_WATCHD_")}
         return {**kept, "XNAT_WATCHD_XNAT__USER": "tech", "XNAT_WATCHD_XNAT__PASSWORD": PASSWORD}
+
+
+def _held(status: dict[str, Any]) -> list[dict[str, str]]:
+    """Give what a person must decide on; what waits for long needs attention too, and goes on by itself."""
+    waiting = {one["item"] for one in status["under_way"]}
+    return [one for one in status["attention"] if one["item"] not in waiting]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import zipfile
@@ -61,14 +62,14 @@ def modality(study: int) -> str:
     return ("MR", "CT")[study % 2]
 
 
-def made(image: Image) -> bytes:
+def made(image: Image, *, other_pixels: bool = False) -> bytes:
     """Give the DICOM file of one image; some studies have large ones, so that a kill finds them half sent."""
     study, series, number = image
     who = person(study)
     return instance(
         study, series, number, name=f"Quokka^Zenobia{who}", patient=f"ZQ-7731-{who}",
         date=date(study), time=time(study), modality=modality(study),
-        pixels=bytes([number]) * (200_000 if study % 13 == 0 else 512),
+        pixels=bytes([number + 100 * other_pixels]) * (200_000 if study % 13 == 0 else 512),
     )  # fmt: skip
 
 
@@ -85,8 +86,9 @@ class Traffic:
     def next(self) -> Drop:
         """Give the next ZIP to drop."""
         kinds: list[tuple[Callable[[], Drop], int]] = [
-            (self._new, 52), (self._several, 12), (self._growing, 6), (self._again, 9), (self._part, 6),
-            (self._more, 8), (self._half, 2), (self._without_images, 2), (self._damaged, 3),
+            (self._new, 45), (self._several, 10), (self._growing, 6), (self._again, 8), (self._part, 5),
+            (self._more, 6), (self._half, 3), (self._without_images, 3), (self._damaged, 4), (self._two_people, 3),
+            (self._unexplained, 5), (self._two_contents, 2),
         ]  # fmt: skip
         self._count += 1
         nothing_to_repeat = self._count == 1
@@ -133,6 +135,28 @@ class Traffic:
         data[data.index(bytes([1]) * 300) + 100] ^= 1
         return Drop(self._name(), bytes(data), "work" if len(images) > 1 else "failed", kind="damaged")
 
+    def _two_people(self) -> Drop:
+        study, series, _ = (images := self._study())[0]
+        other = instance(study, series, 9, name="Quokka^Zenobia_Other", patient="ZQ-7731-other")
+        return self._held(images, "two people", other)
+
+    def _unexplained(self) -> Drop:
+        study, series, _ = (images := self._study())[0]
+        data = made((study, series, 9))
+        odd = self._chance.choice(
+            [b"", bytes(len(data)), bytes(512) + data[512:], data[: len(data) // 2], gzip.compress(data, mtime=0),
+             b"<!DOCTYPE html>\n<html><body>502 Bad Gateway</body></html>\n"]
+        )  # fmt: skip
+        return self._held(images, "unexplained", odd)
+
+    def _two_contents(self) -> Drop:
+        images = self._study()
+        return self._held(images, "two contents", made(images[0], other_pixels=True))
+
+    def _held(self, images: list[Image], kind: str, odd: bytes) -> Drop:
+        """Give a ZIP of which nothing may be sent until a person has decided."""
+        return Drop(self._name(), self._packed(images, odd=odd), "work", kind=kind)
+
     def _good(self, images: list[Image], kind: str, pieces: int = 1) -> Drop:
         for image in images:
             self.truth.expect(image)
@@ -145,7 +169,7 @@ class Traffic:
         series = self._chance.randint(1, 3)
         return [(self._studies, s, n) for s in range(1, series + 1) for n in range(1, self._chance.randint(2, 5))]
 
-    def _packed(self, images: list[Image], method: int | None = None) -> bytes:
+    def _packed(self, images: list[Image], method: int | None = None, odd: bytes | None = None) -> bytes:
         buffer = io.BytesIO()
         how = self._chance.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]) if method is None else method
         with zipfile.ZipFile(buffer, "w", how) as archive:
@@ -153,6 +177,8 @@ class Traffic:
                 archive.writestr(zipfile.ZipInfo("AUTORUN.INF"), b"clutter")
             for image in images:
                 archive.writestr(zipfile.ZipInfo(f"DICOM/{image[0]}/IM{image[1]:03}{image[2]:03}"), made(image))
+            if odd is not None:
+                archive.writestr(zipfile.ZipInfo(f"DICOM/{images[0][0]}/IM009999"), odd)
         return buffer.getvalue()
 
     def _name(self) -> str:

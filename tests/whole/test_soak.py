@@ -34,8 +34,9 @@ def test_the_same_seed_makes_the_same_zips() -> None:
 
 def test_every_kind_of_zip_comes() -> None:
     traffic = Traffic(2)
-    assert {traffic.next().kind for _ in range(50)} == {
+    assert {traffic.next().kind for _ in range(150)} == {
         "new", "several studies", "growing", "the same again", "a part", "more", "half a ZIP", "no images", "damaged",
+        "two people", "unexplained", "two contents",
     }  # fmt: skip
 
 
