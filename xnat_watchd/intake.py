@@ -211,7 +211,7 @@ class Intake:
 
     def _put_back(self, delivery: int, name: str) -> None:
         """Put a ZIP back into the drop folder, where it settles and arrives anew."""
-        self._disk.move(self._folders.zip_of(delivery), self._folders.drop / name)
+        self._disk.put_back(self._folders.zip_of(delivery), self._folders.drop, name)
         self._log.warning("delivery.recovered", item=str(delivery), reason="put back into the drop folder")
 
     # Look again.
@@ -231,7 +231,7 @@ class Intake:
     def _judge_anew(self, judged: Judged, path: Path) -> None:
         now = self._clock.now()
         if judged.state is DeliveryState.REJECTED:
-            self._disk.move(path, self._folders.drop / judged.name)
+            self._disk.put_back(path, self._folders.drop, judged.name)
             self._disk.remove(_note_of(path))
             self._ledger.changes.supersede(judged.delivery, now)
         else:  # it goes back once its studies have ended

@@ -600,7 +600,7 @@ class Recorded:
         monkeypatch.setattr(Path, "unlink", unlinked)
 
     def _name(self, path: Path) -> str:
-        return str(path.relative_to(self._root))
+        return str((path.parent.resolve() / path.name).relative_to(self._root))  # by a handle, perhaps
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from xnat_watchd.adapters.copying import READ, Beat, copy, digest, same, sync_folder
 from xnat_watchd.adapters.fresh import fresh
+from xnat_watchd.adapters.handles import pinned
 from xnat_watchd.adapters.mounts import file_system, is_remote
 from xnat_watchd.adapters.stamps import Changed, is_told_of, lasting_stamp, stamp_of
 from xnat_watchd.core.settling import Seen
@@ -71,10 +72,17 @@ class Disk:
         """
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, "there is such a file of ours already")
-        self.ensure_free(source, seen)
-        if seen.links > 1 or not self._renamed(source, target, seen):
-            self._carried_over(source, target, seen)
-        sync_folder(source.parent)
+        drop = source.parents[seen.path.count("/")]
+        with pinned(drop, seen.path) as held:
+            self.ensure_free(held, seen)
+            if seen.links > 1 or not self._renamed(held, target, seen):
+                self._carried_over(held, target, seen)
+            sync_folder(held.parent)
+
+    def put_back(self, source: Path, drop: Path, name: str, stamp: str = "") -> None:
+        """Move one of our own files back to where it was dropped, or beside what lies there now; through no link."""
+        with pinned(drop, name, make=True) as held:
+            self.move(source, held, stamp)
 
     def move(self, source: Path, target: Path, stamp: str = "") -> Path:
         """Move one of our own files, never over another: a number is added to the name. Returns where it lies now.

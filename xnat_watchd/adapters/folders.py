@@ -68,13 +68,19 @@ def whose(file_name: str) -> tuple[int, int | None] | None:
     return (int(found[1]), int(found[2]) if found[2] else None) if found else None
 
 
-def put_away(folders: Folders, disk: Disk, delivery: int, target: Path, studies: int) -> None:
-    """Move a delivery's ZIP to `target` and remove the copies made of its studies. Does nothing when it is done."""
+def put_away(folders: Folders, disk: Disk, delivery: int, target: Path | str, studies: int) -> None:
+    """Move a delivery's ZIP to `target`, or back into the drop folder under that name, and remove what was made of it.
+
+    Does nothing when it is done.
+    """
     for number in range(1, studies + 1):
         disk.remove(folders.clean_zip(f"{delivery}.{number}"))
     if disk.lies(folders.zip_of(delivery)):
         source = folders.zip_of(delivery)
-        disk.move(source, target, disk.stamp(source) or "")
+        if isinstance(target, Path):
+            disk.move(source, target, disk.stamp(source) or "")
+        else:
+            disk.put_back(source, folders.drop, target, disk.stamp(source) or "")
 
 
 def _plain(name: str) -> str:

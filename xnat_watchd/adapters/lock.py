@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +15,9 @@ from typing import Self
 from xnat_watchd.adapters.mounts import file_system, is_remote
 from xnat_watchd.core.errors import Occupied, Refusal
 
+PRIVATE = 0o600  #: whoever may open a file may lock it, and so keep us from it
+OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+LOCK = ".xnat-watchd.lock"  #: in a folder that is claimed
 AS_SERVICE = "It is for the service's own user: put `sudo -u xnat-watchd` in front, or choose a root of your own."
 
 
@@ -27,9 +33,14 @@ class Lock:
 
     def __enter__(self) -> Self:
         try:
-            handle = os.open(self._path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            handle = os.open(self._path, OPEN | os.O_CREAT, PRIVATE)
         except PermissionError:
             raise Refusal(f"{self._path}: this user may not work here", advice=AS_SERVICE) from None
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise Refusal(f"{self._path}: a link lies in its place", advice="Remove the link.") from None
+        os.fchmod(handle, PRIVATE)  # an earlier version let everybody open it, and so lock it
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -52,8 +63,9 @@ class Lock:
 class Claims:
     """Folders that are ours alone, whichever ledger another service has: each from when it is claimed until `close`.
 
-    The lock is on the folder itself: it leaves no file, and holds under every path that leads there. Until then the
-    file system cannot be unmounted but lazily.
+    The lock is a hidden file in it, which holds under every path that leads there. It is for us alone to open: were it
+    on the folder itself, everybody who may look into it could lock us out. Until `close` the file system cannot be
+    unmounted but lazily.
     """
 
     def __init__(self) -> None:
@@ -67,7 +79,7 @@ class Claims:
         if folder in self._claimed or is_remote(file_system(folder)):
             return
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            handle = _file_of_ours(folder)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -84,12 +96,32 @@ class Claims:
             os.close(self._claimed.popitem()[1])
 
 
+def _file_of_ours(folder: Path) -> int:
+    """Open the lock of a folder. What somebody else has put in its place keeps nobody out, so it is set aside."""
+    path = folder / LOCK
+    for _ in range(3):
+        try:
+            handle = os.open(path, OPEN | os.O_CREAT, PRIVATE)
+        except OSError:
+            if not os.path.lexists(path):
+                raise
+        else:
+            seen = os.fstat(handle)
+            if stat.S_ISREG(seen.st_mode) and seen.st_uid == os.geteuid() and not stat.S_IMODE(seen.st_mode) & 0o077:
+                return handle
+            os.close(handle)
+        path.rename(path.with_name(f"{LOCK}-{secrets.token_hex(8)}"))
+    raise PermissionError(errno.EACCES, "somebody puts other things in the place of the lock")
+
+
 def is_held(path: Path) -> bool:
     """Say whether a process holds the lock now."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
+    except PermissionError:
+        raise Refusal(f"{path}: this user may not look whether a service runs here", advice=AS_SERVICE) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

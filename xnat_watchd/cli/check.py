@@ -55,8 +55,8 @@ def _checks(chosen: Chosen) -> Iterator[Check]:
     from xnat_watchd.server_checks import of_server
 
     try:
-        eyes = become_owner(chosen.places().ledger.parent)
         settings = chosen.settings()
+        eyes = become_owner(settings.ledger.path.parent)
     except Refusal as refused:
         yield error("configuration", str(refused), refused.advice)
         return

@@ -50,16 +50,22 @@ class Chosen:
         return {**os.environ, **own}
 
     def settings(self) -> Settings:
-        """Read the settings, or raise `Refusal`."""
+        """Read the settings, or raise `Refusal`. Root becomes the user whose folder the ledger's is."""
+        from xnat_watchd.cli.rights import become_owner
         from xnat_watchd.settings import load
 
-        return load(self.config, self.environ())
+        settings = load(self.config, self.environ())
+        become_owner(settings.ledger.path.parent)
+        return settings
 
     def places(self) -> Places:
-        """Give where the ledger lies and for which server it is kept, or raise `Refusal`."""
+        """Return where the ledger lies and for which server it is kept, or raise `Refusal`. Root becomes its owner."""
         from xnat_watchd.cli.places import places
+        from xnat_watchd.cli.rights import become_owner
 
-        return places(self.config, self.environ())
+        found = places(self.config, self.environ())
+        become_owner(found.ledger.parent)
+        return found
 
     def its_project(self, settings: Settings) -> str:
         """Give the project that a command is for, which must be said somewhere."""

@@ -41,7 +41,7 @@ def install(*, dry_run: bool, prefix: Path | None) -> None:
     """Make it a service: place unit, user, folders and a configuration. An edited configuration stays."""
     from xnat_watchd.service import place
 
-    _check_root(dry=dry_run, prefix=prefix)
+    _check_rights(dry=dry_run, prefix=prefix)
     _announce(dry=dry_run)
     place.install(place.Hand(click.echo, prefix, dry_run))
     if prefix is None:
@@ -63,7 +63,7 @@ def uninstall(*, dry_run: bool, prefix: Path | None) -> None:
     """Stop the service and remove what `install` placed, but never the configuration, the ledger or a ZIP."""
     from xnat_watchd.service import place
 
-    _check_root(dry=dry_run, prefix=prefix)
+    _check_rights(dry=dry_run, prefix=prefix)
     _announce(dry=dry_run)
     place.uninstall(place.Hand(click.echo, prefix, dry_run))
     click.echo(LEFT)
@@ -74,6 +74,13 @@ def _announce(*, dry: bool) -> None:
         click.echo("Nothing is done. This is what would be:")
 
 
-def _check_root(*, dry: bool, prefix: Path | None) -> None:
+def _check_rights(*, dry: bool, prefix: Path | None) -> None:
+    """Let root place files everywhere, and others below a folder; below another user's, root is that user."""
+    if prefix is not None:
+        from xnat_watchd.cli.rights import become_owner
+        from xnat_watchd.service.place import folders
+
+        for folder in folders(prefix):
+            become_owner(folder)
     if os.geteuid() != 0 and not dry and prefix is None:
         raise click.UsageError("only root can do this: put `sudo` in front, or try --dry-run")

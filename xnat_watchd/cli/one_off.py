@@ -12,15 +12,20 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from xnat_watchd.adapters.config import KeyPath, find_file, variable_of
+from xnat_watchd.adapters.fresh import fresh
+from xnat_watchd.adapters.handles import pinned
 from xnat_watchd.core.errors import Refusal
 
 FOLDER = ".xnat-watchd"  #: in a folder of ZIPs; a hidden folder is never looked into for ZIPs
 MEMO = "chosen.json"
 LONGEST = 64 * 1024  #: bytes of the memo that are read
+
+YOUR_OWN = "Use a folder of your own, or have whoever may write there remove it."
 
 _BELOW = ("shares", "work", "done", "failed")
 
@@ -42,10 +47,9 @@ def remembered(drop: Path) -> Mapping[str, str]:
     """
     folder = drop / FOLDER
     try:
-        seen = folder.stat(follow_symlinks=False)
-        if seen.st_uid not in (0, os.geteuid()) or seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if not _is_ours(folder):
             return {}
-        with (folder / MEMO).open("rb") as file:
+        with pinned(drop, f"{FOLDER}/{MEMO}") as path, path.open("rb") as file:
             memo = json.loads(file.read(LONGEST))
     except (OSError, ValueError, RecursionError):
         return {}
@@ -62,12 +66,28 @@ def remember(drop: Path, server: str, project: str) -> None:
         )
     folder = drop / FOLDER
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)  # the ledger holds the names of patients
-        part = folder / f".{MEMO}.part"
-        part.write_text(json.dumps({"server": server, "project": project}), encoding="utf-8")
-        part.replace(folder / MEMO)
+        with suppress(FileExistsError):
+            folder.mkdir(mode=0o700)  # the ledger holds the names of patients
+        _must_be_ours(folder)
+        with pinned(drop, f"{FOLDER}/{MEMO}") as memo:
+            part = memo.with_name(f".{MEMO}.part")
+            with os.fdopen(fresh(part, 0o600), "w", encoding="utf-8") as file:
+                json.dump({"server": server, "project": project}, file)
+            part.replace(memo)
     except OSError as error:
-        raise Refusal(f"{folder}: cannot be written: {error.strerror}", advice="Use a folder of your own.") from None
+        raise Refusal(f"{folder}: cannot be written: {error.strerror}", advice=YOUR_OWN) from None
+
+
+def _is_ours(folder: Path) -> bool:
+    seen = folder.lstat()
+    ours = stat.S_ISDIR(seen.st_mode) and seen.st_uid in (0, os.geteuid())
+    return ours and not seen.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _must_be_ours(folder: Path) -> None:
+    """Refuse to work where others may put a link for us to write through, or a ledger of theirs."""
+    if os.path.lexists(folder) and not _is_ours(folder):
+        raise Refusal(f"{folder}: cannot be written safely: it is not ours alone", advice=YOUR_OWN)
 
 
 def _folders(config: Path | None, server: str | None) -> dict[KeyPath, Path | str | None]:
@@ -83,6 +103,7 @@ def _in_folder_of_zips(drop: Path) -> dict[KeyPath, Path | str | None]:
     The folder is looked into every few seconds: events in it would mostly be of our own making.
     """
     root = drop / FOLDER
+    _must_be_ours(root)
     return {
         ("folders", "root"): root,
         ("folders", "drop"): drop,

@@ -3,25 +3,70 @@
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
+
+from xnat_watchd.core.errors import Refusal
+
+LINKS = 40  #: links in links that are followed, as the kernel does (path_resolution(7))
 
 
 def become_owner(folder: Path) -> str:
-    """Leave root's rights, where this folder is another user's: what root made there, he could not work with.
+    """Leave root's rights where this folder, or one on the way to it, is another user's; return our name.
 
-    Gives our name. Stays as it is where there is no such folder yet.
+    He could lead root elsewhere by a link, and could not work with what root made there. What is not there yet belongs
+    to the last folder that is. `Refusal` where root would work in a folder whose content others may exchange.
     """
+    if os.geteuid() == 0:
+        for path, seen in _way(folder.absolute(), LINKS):
+            if seen.st_uid != 0:
+                _become(seen.st_uid, seen.st_gid)
+                break
+            if _is_open(seen):
+                raise Refusal(
+                    f"{path}: others may exchange what lies there, so nothing is done there as root",
+                    advice="Type it without `sudo`, or as the service's user: `sudo -u NAME xnat-watchd ...`.",
+                )
+    return _name(os.geteuid())
+
+
+def _way(path: Path, links: int) -> Iterator[tuple[Path, os.stat_result]]:
+    """Return all that is met on the way to a path, from the root on: links, and where they lead, too."""
+    for one in [*reversed(path.parents), path]:
+        try:
+            seen = one.lstat()
+        except OSError:  # not there yet, or no folder
+            return
+        yield one, seen
+        if stat.S_ISLNK(seen.st_mode) and links:
+            yield from _way(Path(os.path.normpath(one.parent / one.readlink())), links - 1)
+
+
+def _is_open(seen: os.stat_result) -> bool:
+    shared = seen.st_mode & stat.S_IWOTH or (seen.st_mode & stat.S_IWGRP and seen.st_gid != 0)
+    return stat.S_ISDIR(seen.st_mode) and bool(shared) and not seen.st_mode & stat.S_ISVTX
+
+
+def _become(uid: int, gid: int) -> None:
     import pwd
 
-    uid = os.geteuid()
     try:
-        owner = pwd.getpwuid(folder.stat().st_uid)
-    except (OSError, KeyError):  # no such folder yet, or a user without a name
-        return f"number {uid}"
-    if uid == 0 and owner.pw_uid != 0:
-        os.initgroups(owner.pw_name, owner.pw_gid)
-        os.setgid(owner.pw_gid)
-        os.setuid(owner.pw_uid)
+        owner = pwd.getpwuid(uid)
+    except KeyError:  # a user without a name
+        os.setgroups([])
+    else:
+        gid = owner.pw_gid
+        os.initgroups(owner.pw_name, gid)
         os.environ["HOME"] = owner.pw_dir
-        return owner.pw_name
-    return owner.pw_name if owner.pw_uid == uid else f"number {uid}"
+    os.setgid(gid)
+    os.setuid(uid)
+
+
+def _name(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"number {uid}"

@@ -81,10 +81,8 @@ def _once(chosen: Chosen, read: Callable[[], Settings], until: str | None) -> tu
     from xnat_watchd import daemon
     from xnat_watchd.cli import working
     from xnat_watchd.cli.progress import shown
-    from xnat_watchd.cli.rights import become_owner
 
     settings = read()
-    become_owner(settings.ledger.path.parent)
     if chosen.drop:
         one_off.remember(chosen.drop, settings.xnat.server, settings.xnat.project)
     if until and is_served(settings.ledger.path):

@@ -52,10 +52,7 @@ def see_through(
 
 def ourselves(chosen: Chosen) -> tuple[Settings, Credential]:
     """Give what is needed to do the work here, with the rights of whoever has the ledger; `Refusal` if we lack it."""
-    from xnat_watchd.cli.rights import become_owner
-
     settings = chosen.settings()
-    become_owner(settings.ledger.path.parent)
     return settings, chosen.credential(settings)
 
 

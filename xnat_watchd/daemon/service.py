@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from xnat_watchd import __version__
 from xnat_watchd.adapters.credentials import Credential, Search
 from xnat_watchd.adapters.folders import lock_of
+from xnat_watchd.adapters.handles import make_folder
 from xnat_watchd.adapters.lock import Lock
 from xnat_watchd.adapters.notify import Notifier
 from xnat_watchd.adapters.publication import Publication, place
@@ -170,10 +171,10 @@ def _make_folders(settings: Settings) -> None:
     """Make the folders that there are not. Without one of them we wait for it; without the ledger's we cannot be."""
     for name in FOLDERS:
         with suppress(OSError):  # below a mount that is late, or on a disk that is broken: whoever needs it will say so
-            getattr(settings.folders, name).mkdir(parents=True, exist_ok=True)
+            make_folder(getattr(settings.folders, name))
     folder = settings.ledger.path.parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
         raise Refusal(
             f"{folder}: the folder of the ledger cannot be made: {error.strerror}",

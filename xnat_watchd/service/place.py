@@ -15,6 +15,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from xnat_watchd.adapters.config import PREFIX, read_file
+from xnat_watchd.adapters.fresh import fresh
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.service.plan import (
     CONFIGURATION,
@@ -126,6 +127,12 @@ def uninstall(hand: Hand) -> None:
     hand.run(AFTER_UNINSTALL)
 
 
+def folders(prefix: Path) -> list[Path]:
+    """Return the folders below a prefix into which anything is placed."""
+    placed = {one.path.parent for one in everything(Site(program=_program()), shipped)}
+    return sorted(prefix / folder.relative_to("/") for folder in placed)
+
+
 def is_running() -> bool:
     """Say whether the service runs here and now."""
     systemctl = shutil.which("systemctl")
@@ -192,12 +199,13 @@ def _write(path: Path, one: File | Link) -> None:
     """Make a thing beside its place and move it there: nobody ever sees half of it."""
     _make_folder(path.parent)
     part = path.with_name(f".{path.name}.part")
-    part.unlink(missing_ok=True)
     if isinstance(one, Link):
+        part.unlink(missing_ok=True)
         part.symlink_to(one.target)
     else:
-        part.write_text(one.content, "utf-8")
-        part.chmod(one.mode)
+        with os.fdopen(fresh(part, one.mode), "w", encoding="utf-8") as file:
+            file.write(one.content)
+            os.fchmod(file.fileno(), one.mode)
     part.replace(path)
 
 

@@ -47,8 +47,8 @@ def put_to_rest(delivery: int, tools: Tools) -> None:
         known = replace(known, resting=None)
     if known.resting is None:
         _give_back_copies(delivery, tools)
-    target = tools.folders.rest(known.resting) if known.resting else tools.folders.drop / known.name
-    put_away(tools.folders, tools.disk, delivery, target, known.studies)
+    target = tools.folders.rest(known.resting) if known.resting else None
+    put_away(tools.folders, tools.disk, delivery, target or known.name, known.studies)
 
 
 def _give_back_copies(delivery: int, tools: Tools) -> None:
@@ -56,5 +56,5 @@ def _give_back_copies(delivery: int, tools: Tools) -> None:
     for copy in tools.ledger.changes.copies(delivery):
         path = tools.folders.rest(copy.resting or "")
         if tools.disk.lies(path):
-            tools.disk.move(path, tools.folders.drop / copy.name)
+            tools.disk.put_back(path, tools.folders.drop, copy.name)
         tools.ledger.changes.unrest(copy.delivery, tools.clock.now())
