@@ -95,6 +95,7 @@ class Xnat(_Section):
     server: Annotated[str, AfterValidator(config.server_address)]
     project: Annotated[str, AfterValidator(_name_or_nothing)] = ""  #: nothing: a ZIP's folder below drop says it
     ca_file: Annotated[Path | None, BeforeValidator(config.or_none), AfterValidator(config.absolute)] = None
+    strict_certificates: bool = False
     proxy: Annotated[str, AfterValidator(_address_or_nothing)] = ""  #: nothing: none, whatever the environment says
     connect_timeout: Duration = timedelta(seconds=10)
     read_timeout: Duration = timedelta(hours=1)

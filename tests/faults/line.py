@@ -75,7 +75,7 @@ LINE = (
         at=EVERY,
         strike=untrusted,
         setting=Setting(tls=True),
-        told=told("returned: no trusted connection to XNAT"),
+        told=told("returned: no trusted connection to XNAT: OpenSSL says .*"),
     ),
     Fault(
         name="502, 503 or 504 before it is done",

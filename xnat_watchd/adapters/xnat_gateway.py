@@ -74,6 +74,10 @@ class Where(Protocol):
         """The file of the site's own certificate authority."""
 
     @property
+    def strict_certificates(self) -> bool:
+        """Whether certificates are judged by the letter of RFC 5280."""
+
+    @property
     def proxy(self) -> str:
         """The address of the proxy on the way there, or nothing."""
 
@@ -101,6 +105,7 @@ class XnatServer(Shared):
         clock: Clock,
         stop: Event,
         ca_file: Path | None = None,
+        strict_certificates: bool = False,
         connect_timeout: float = 10.0,
         read_timeout: float = 3600.0,
         proxies: Mapping[str, str] | None = None,
@@ -108,6 +113,7 @@ class XnatServer(Shared):
         access = Access(
             address=address.rstrip("/"),
             ca_file=ca_file,
+            strict_certificates=strict_certificates,
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
             proxies=proxies or {},
@@ -125,6 +131,7 @@ class XnatServer(Shared):
             clock=clock,
             stop=stop,
             ca_file=where.ca_file,
+            strict_certificates=where.strict_certificates,
             connect_timeout=where.connect_timeout.total_seconds(),
             read_timeout=where.read_timeout.total_seconds(),
             proxies=dict.fromkeys(("http", "https"), where.proxy) if where.proxy else None,

@@ -12,7 +12,10 @@ from xnat_watchd.daemon.parts import Daemon, settle
 from xnat_watchd.settings import Settings
 
 AT_START_ONLY = (
-    *(("xnat", name) for name in ("server", "ca_file", "proxy", "connect_timeout", "read_timeout")),
+    *(
+        ("xnat", name)
+        for name in ("server", "ca_file", "strict_certificates", "proxy", "connect_timeout", "read_timeout")
+    ),
     *(("folders", name) for name in ("root", "drop", "shares", "work", "done", "failed")),
     ("ledger", "path"),
     ("pipeline", "workers"),

@@ -18,6 +18,7 @@ from urllib3.util.retry import Retry
 from urllib3.util.ssl_ import create_urllib3_context
 
 from xnat_watchd.adapters.gateway.dialling import GLANCE, TRICKLE, Option, Response, Watch, WatchedTls, connected
+from xnat_watchd.adapters.gateway.trust import judge_certificates
 from xnat_watchd.adapters.gateway.zip_body import PIECE
 
 TLS_RECORDS = 1 << 16  #: bytes handed to TLS at once: it cannot say how much of a larger piece went out
@@ -142,8 +143,9 @@ class _WatchedTls(_Watched, HTTPSConnection):
 class WatchedAdapter(HTTPAdapter):
     """One connection at a time, large pieces, no retries of any kind."""
 
-    def __init__(self, watch: Watch) -> None:
+    def __init__(self, watch: Watch, *, strict: bool = False) -> None:
         self._context = create_urllib3_context()
+        judge_certificates(self._context, strict=strict)
         self._context.sslsocket_class = type("Tls", (WatchedTls,), {"watch": watch})
         plain = type("Plain", (_Watched,), {"watch": watch})
         over_tls = type("OverTls", (_WatchedTls,), {"watch": watch})

@@ -27,5 +27,27 @@ def trusted(ca_file: Path | None) -> str | bool:
     return system.cafile or (system.capath if _holds_any(system.capath) else None) or True
 
 
+def judge_certificates(context: ssl.SSLContext, *, strict: bool) -> None:
+    """Judge certificates alike on every Python: chain, dates and names always, the letter of RFC 5280 when `strict`.
+
+    Python 3.13 refuses authorities without a key usage or key identifiers, those of version 1, and those whose basic
+    constraints are not critical; hospitals have them, and curl, git and pip accept them. What a file names is trusted
+    though it is no root: an authority in between, or the server's own certificate (the default of 3.13 and of curl).
+    """
+    flags = context.verify_flags & ~(ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN)
+    context.verify_flags = flags | (ssl.VERIFY_X509_STRICT if strict else ssl.VERIFY_X509_PARTIAL_CHAIN)
+
+
+def sentence(error: BaseException) -> str:
+    """Return OpenSSL's own sentence about a certificate that it refuses, which holds no address; else nothing."""
+    seen: BaseException | None = error
+    for _ in range(8):
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return str(seen.verify_message)
+        inner = getattr(seen, "reason", None) or next(iter(getattr(seen, "args", ())), None)
+        seen = inner if isinstance(inner, BaseException) else getattr(seen, "__context__", None)
+    return ""
+
+
 def _holds_any(folder: str | None) -> bool:
     return folder is not None and any(Path(folder).iterdir())

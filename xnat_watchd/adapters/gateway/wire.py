@@ -30,7 +30,7 @@ from xnat_watchd.adapters.gateway.body import PIECE, Rest, kept
 from xnat_watchd.adapters.gateway.connection import WatchedAdapter
 from xnat_watchd.adapters.gateway.dialling import Endless, Interrupted, Watch
 from xnat_watchd.adapters.gateway.pacing import stopping
-from xnat_watchd.adapters.gateway.trust import trusted
+from xnat_watchd.adapters.gateway.trust import sentence, trusted
 from xnat_watchd.adapters.gateway.verdicts import Deed
 from xnat_watchd.adapters.gateway.zip_body import ZipBody, ZipUnreadable
 from xnat_watchd.core.errors import InDoubt, Transient, Unavailable, WatchdError
@@ -54,6 +54,7 @@ class Access:
 
     address: str
     ca_file: Path | None = None
+    strict_certificates: bool = False
     connect_timeout: float = 10.0
     read_timeout: float = 3600.0  #: for what XNAT may work on for long: imports, archiving
     proxies: Mapping[str, str] = field(default_factory=dict)  #: by scheme; the environment is not asked
@@ -130,7 +131,7 @@ class Line:
         self._http.stream = True  # so that the hook can read with a limit
         self._http.headers.update({"User-Agent": AGENT, "Accept-Encoding": "identity"})
         self._http.hooks["response"].append(self._receive)
-        adapter = WatchedAdapter(watch)
+        adapter = WatchedAdapter(watch, strict=access.strict_certificates)
         self._http.mount("http://", adapter)
         self._http.mount("https://", adapter)
         self._xnat = _Xnat(
@@ -257,7 +258,9 @@ def _translated(call: Call, watch: Watch) -> Iterator[None]:
     except ZipUnreadable as error:  # the disk, or somebody changed the ZIP under our hands
         raise _torn("the ZIP could not be read to its end", str(error), call, watch) from None
     except http_errors.SSLError as error:  # certificate, protocol; XNATSSLError is one of them (client.md 3)
-        raise _unreached("no trusted connection to XNAT", error, CHECK_CA, call, watch) from None
+        said = sentence(error)
+        message = f"no trusted connection to XNAT: OpenSSL says {said!r}" if said else "no trusted connection to XNAT"
+        raise _unreached(message, error, CHECK_CA, call, watch) from None
     except http_errors.ProxyError as error:  # the proxy is down, or refuses to connect us
         raise _unreached("the proxy before XNAT does not connect us", error, "", call, watch) from None
     except http_errors.ReadTimeout as error:  # the request was sent, the answer never began
