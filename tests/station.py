@@ -12,9 +12,10 @@ from threading import RLock
 from typing import Any
 
 from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
-from xnat_watchd.adapters.files import Disk
+from xnat_watchd.adapters.files import MARK, Disk
 from xnat_watchd.adapters.folders import Folders
 from xnat_watchd.adapters.ledger import Ledger, Of, open_database
+from xnat_watchd.adapters.marks import Marks
 from xnat_watchd.core.keeping import Keep
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.core.ports import Gateway, Progressed
@@ -101,9 +102,9 @@ class Station:
         self.ledger = Ledger(open_database(root / "ledger.sqlite"))
         for part in ("deliveries", "studies", "findings", "wishes", "places", "gates"):
             setattr(self.ledger, part, around(f"ledger.{part}", getattr(self.ledger, part)))
-        disk = around("disk", Disk())
+        disk, marks = around("disk", Disk()), Marks(self.folders, self.ledger.marks)
         self.intake = Intake(
-            ledger=self.ledger, disk=disk, folders=self.folders, clock=time, log=self.log,
+            ledger=self.ledger, disk=disk, folders=self.folders, marks=marks, clock=time, log=self.log,
             habits=Habits(
                 quiet_for=QUIET, incomplete_after=1800, ignore=("*.part",), project=project, projects=projects
             ),
@@ -120,7 +121,8 @@ class Station:
             writable=gateway.writable,
         )
         self.tools = Tools(
-            ledger=self.ledger, gateway=gateway, door=door, clock=time, disk=disk, folders=self.folders, rules=rules,
+            ledger=self.ledger, gateway=gateway, door=door, clock=time, disk=disk, folders=self.folders, marks=marks,
+            rules=rules,
             write_clean=around("zip.write", write_clean), chance=Random(seed).random,
             progressed=progressed,
         )  # fmt: skip
@@ -186,7 +188,9 @@ class Station:
         """Give every file below the root's folders, but for the ledger's own."""
         root = self.folders.drop.parent
         return sorted(
-            str(p.relative_to(root)) for p in root.rglob("*") if p.is_file() and not p.name.startswith("ledger.")
+            str(p.relative_to(root))
+            for p in root.rglob("*")
+            if p.is_file() and not p.name.startswith(("ledger.", MARK))
         )
 
 

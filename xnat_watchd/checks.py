@@ -8,16 +8,20 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from xnat_watchd.adapters.folders import Folders
+from xnat_watchd.adapters.ledger import Marks as Known
 from xnat_watchd.adapters.ledger import open_database
+from xnat_watchd.adapters.marks import Marks
 from xnat_watchd.adapters.mounts import file_system, is_remote
 from xnat_watchd.adapters.watcher import Watcher
 from xnat_watchd.core.errors import WatchdError
 from xnat_watchd.settings import Settings
-from xnat_watchd.status import Exit
+from xnat_watchd.status import Exit, not_the_one
 
 FOLDERS = ("drop", "shares", "work", "done", "failed")
 MOVED = ("drop", "work", "done", "failed")  #: between these a ZIP is moved
@@ -77,6 +81,7 @@ def of_machine(settings: Settings) -> Iterator[Check]:
     yield _room(settings)
     yield _ledger(settings.ledger.path)
     yield _hints(settings)
+    yield from _marks(settings)
 
 
 # -- folders -----------------------------------------------------------------------------------------------
@@ -129,6 +134,18 @@ def _seen(look: Callable[[], bool]) -> bool:
         return look()
     except OSError:
         return False
+
+
+def _marks(settings: Settings) -> Iterator[Check]:
+    """Say which folders are not those that the service knows, where its ledger can be read."""
+    if not _seen(settings.ledger.path.exists):
+        return
+    with suppress(WatchdError), closing(open_database(settings.ledger.path, read_only=True)) as database:
+        marks = Marks(Folders(**{name: getattr(settings.folders, name) for name in FOLDERS}), Known(database))
+        for name in FOLDERS:
+            folder = getattr(settings.folders, name)
+            if _seen(folder.is_dir) and not marks.is_known(name):
+                yield error(f"{name} folder", *not_the_one(name, folder))
 
 
 # -- ledger and hints --------------------------------------------------------------------------------------

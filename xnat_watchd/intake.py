@@ -9,9 +9,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from xnat_watchd.adapters.files import Disk, Odd, identity
-from xnat_watchd.adapters.folders import Folders, put_away, resting_done, resting_failed, whose
+from xnat_watchd.adapters.folders import Folders, kind_of, put_away, resting_done, resting_failed, whose
 from xnat_watchd.adapters.ledger import Judged, Ledger
 from xnat_watchd.adapters.ledger.deliveries import Rest
+from xnat_watchd.adapters.marks import Marks
 from xnat_watchd.adapters.stamps import Changed
 from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Stopped, Unusable
@@ -48,6 +49,7 @@ class Intake:
         ledger: Ledger,
         disk: Disk,
         folders: Folders,
+        marks: Marks,
         clock: Clock,
         log: Log,
         habits: Habits,
@@ -56,6 +58,7 @@ class Intake:
         recorded: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger, self._disk, self._folders, self._clock, self._log = ledger, disk, folders, clock, log
+        self._marks = marks
         self._habits, self._open_zip, self._is_whole, self._recorded = habits, open_zip, is_whole, recorded
         self._sightings: Mapping[str, Sighting] = {}
         self._settling = 0
@@ -76,6 +79,7 @@ class Intake:
     def sweep(self) -> float | None:
         """Look into the folder and take what is whole. Gives the seconds until another look may take more."""
         self._ignored = {}
+        self._marks.must_be_known("work")
         if self._unfinished:
             self._finish()
         self._look_again()
@@ -86,12 +90,14 @@ class Intake:
         for sighting in still:
             self._consider(sighting, now)
         self._settling = len(self._sightings) - len(still)
-        self._ledger.deliveries.ignore(self._ignored)
+        if self._drop_is_known():  # else what is not there now may lie on a disk that is not mounted
+            self._ledger.deliveries.ignore(self._ignored)
         self._told.intersection_update(self._ignored)
         return next_quiet(self._sightings, now, self._habits.quiet_for)
 
     def recover(self) -> None:
-        """Finish or undo what was under way when the service stopped."""
+        """Finish or undo what was under way when the service stopped. `OSError` where work is no folder of ours."""
+        self._marks.must_be_known("work")
         for name in self._disk.names(self._folders.work):
             mine = whose(name)
             if mine is not None and mine[1] is None:
@@ -115,6 +121,13 @@ class Intake:
             else:
                 files.append(seen)
         return files
+
+    def _drop_is_known(self) -> bool:
+        try:
+            self._marks.must_be_known("drop")
+        except OSError:
+            return False
+        return True
 
     def _pass_over(self, odd: Odd) -> None:
         if odd.error is not None:
@@ -211,6 +224,7 @@ class Intake:
 
     def _put_back(self, delivery: int, name: str) -> None:
         """Put a ZIP back into the drop folder, where it settles and arrives anew."""
+        self._marks.must_be_known("drop")
         self._disk.put_back(self._folders.zip_of(delivery), self._folders.drop, name)
         self._log.warning("delivery.recovered", item=str(delivery), reason="put back into the drop folder")
 
@@ -231,6 +245,7 @@ class Intake:
     def _judge_anew(self, judged: Judged, path: Path) -> None:
         now = self._clock.now()
         if judged.state is DeliveryState.REJECTED:
+            self._marks.must_be_known("drop")
             self._disk.put_back(path, self._folders.drop, judged.name)
             self._disk.remove(_note_of(path))
             self._ledger.changes.supersede(judged.delivery, now)
@@ -316,6 +331,7 @@ class Intake:
             self._ledger.changes.unrest(delivery, self._clock.now())
             self._put_back(delivery, known.name)
             return
+        self._marks.must_be_known(kind_of(known.resting or ""))
         if known.state is DeliveryState.REJECTED:
             self._disk.write(_note_of(path), _note(delivery, known.why, known.advice))
         put_away(self._folders, self._disk, delivery, path, known.studies)

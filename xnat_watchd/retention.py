@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
+from xnat_watchd.adapters.folders import kind_of
 from xnat_watchd.adapters.ledger import Of
 from xnat_watchd.core.errors import AuthRefused, Stopped, Unavailable, WatchdError
 from xnat_watchd.core.keeping import Keep, Kept, beyond
 from xnat_watchd.core.ports import Log
+from xnat_watchd.core.presence import Presence
 from xnat_watchd.core.steady import JUMP, SILENCE, Steady
 from xnat_watchd.steps.holding import held
 from xnat_watchd.steps.tools import Tools
@@ -91,7 +93,10 @@ class Retention:
     def _consider(self, kept: Kept) -> None:
         ledger, now = self._tools.ledger, self._tools.clock.now()
         path = self._tools.folders.rest(kept.resting)
-        if not self._tools.disk.lies(path):  # deleted before we died, or taken away by somebody
+        there = self._tools.marks.look(kind_of(kept.resting), path)
+        if there is Presence.UNKNOWN:  # its disk is not mounted: nothing is concluded
+            return
+        if there is Presence.ABSENT:  # deleted before we died, or taken away by somebody
             ledger.keeping.delete(kept, now)
         elif not all(self._is_held(study) for study in kept.studies):
             self._spare(kept, "XNAT does not hold all of it")

@@ -94,6 +94,14 @@ def _projects_in_trouble(gates: dict[str, Any], waiting: Iterable[str]) -> Rows:
     ]  # fmt: skip
 
 
+def not_the_one(name: str, folder: object) -> tuple[str, str]:
+    """Say of a folder that it is not the one that the service knows, and what to do."""
+    return (
+        f"the {name} folder is not the one that the service knows, so nothing is concluded from it",
+        f"Mount its disk. If this is the right folder all the same, type `touch {folder}/.xnat-watchd-mark`.",
+    )
+
+
 def gate_picture(gate: Any) -> dict[str, Any]:
     """Give a gate as people and programs read it."""
     if gate is None or not gate.shut:

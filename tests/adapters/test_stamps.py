@@ -89,9 +89,9 @@ def test_whether_a_write_would_be_told_follows_from_file_system_owner_and_rights
     file: Path,
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
-    ours: bool,  # noqa: FBT001 - cases
+    ours: bool,  # noqa: FBT001 - a case
     mode: int,
-    told: bool,  # noqa: FBT001 - cases
+    told: bool,  # noqa: FBT001 - a case
 ) -> None:
     monkeypatch.setattr(stamps, "file_system", lambda _: kind)
     monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + (not ours))

@@ -19,7 +19,7 @@ from tests.dicom import instance
 from tests.fake_xnat import FakeGateway
 from tests.services.desk import Desk, Small, scan, states, whole
 from tests.station import QUIET, Notes, Station, Time, zipped
-from xnat_watchd.adapters.files import Disk
+from xnat_watchd.adapters.files import MARK, Disk
 from xnat_watchd.adapters.lock import Lock, is_held
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.adapters.threads import Bell
@@ -219,16 +219,15 @@ def noise(size: int) -> bytes:
 
 
 def test_a_full_work_folder_takes_nothing_says_so_and_goes_on_by_itself(desk: Desk, small: Small) -> None:
+    (desk.root / "work").symlink_to(small.path)
     station = desk.station()
-    station.folders.work.rmdir()
-    station.folders.work.symlink_to(small.path)
     station.drop("big.zip", noise(3_000_000))
     station.take_in()
     (told,) = station.ledger.views.ignored()
     assert told["why"] == "no space left to take it"
     assert told["advice"] == "Free some space on the disk of the work folder."
     assert station.files() == ["drop/big.zip"]
-    assert list(small.path.iterdir()) == []
+    assert [one.name for one in small.path.iterdir()] == [MARK]
     small.resize("10m")
     station.take_in()
     station.work()

@@ -100,6 +100,7 @@ def test_what_is_written_after_a_zip_was_opened_is_judged_before_it_is_sent(desk
     write(station.folders.work / "1.zip", B)
     assert settled(station) == ["done/2026-01/2_scan.zip"]
     assert desk.archived() == whole(2)
+    assert len([one for one in desk.xnat.requests if one.startswith("upload")]) == 1  # nothing unjudged was sent
     assert station.standings() == [("1.1", "received", "skipped"), ("2.1", "complete", "done")]
     assert station.ledger.views.attention() == []
 
@@ -373,11 +374,10 @@ def test_another_user_who_has_it_mapped_changes_nothing_that_is_sent_or_kept(
 
 
 def test_a_copy_that_is_ours_alone_is_judged_where_a_mapping_would_hide_a_write(desk: Desk, memory: Path) -> None:
+    for name in ("work", "drop"):
+        (memory / name).mkdir()
+        (desk.root / name).symlink_to(memory / name)
     station = desk.station()
-    for folder in (station.folders.work, station.folders.drop):
-        shutil.rmtree(folder)
-        (memory / folder.name).mkdir()
-        folder.symlink_to(memory / folder.name)
     path = station.drop("scan.zip", A)
     path.chmod(0o664)  # the group may write
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as page:

@@ -11,6 +11,7 @@ from shutil import rmtree
 from tests.others import restored_without
 from tests.sandbox.kit import Visitor
 from tests.stateful.parcels import STRANGER, Image, digest, zipped
+from xnat_watchd.adapters.files import MARK
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.sandbox.building import build
 from xnat_watchd.sandbox.placing import add_file
@@ -175,4 +176,4 @@ class Stranger:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MARK)

@@ -15,6 +15,7 @@ from tests.others import archived_by_others, entered_by_others, sent_by_others
 from tests.station import zipped
 from tests.whole.conftest import PASSWORD
 from tests.whole.user import DOWN, TECH, User
+from xnat_watchd.adapters.files import MARK
 from xnat_watchd.sandbox import Sandbox
 
 Scan = Callable[..., bytes]
@@ -77,7 +78,7 @@ def test_studies_wait_in_the_prearchive_and_go_on_when_they_are_told_to(user: Us
     said = user.run("run", "--once", "--drop", str(scans), "--project", "P1", "--until", "uploaded")
     assert "1.1 uploaded, waiting" in said
     assert {one.where for one in xnat.instances()} == {"prearchive"}
-    assert [path.name for path in (scans / ".xnat-watchd" / "work").iterdir()] == ["1.zip"]
+    assert [path.name for path in (scans / ".xnat-watchd" / "work").glob("*.zip")] == ["1.zip"]
     assert user.run("--drop", str(scans), "run", "--once", "--until", "complete") == "everything is complete\n"
     assert {one.where for one in xnat.instances()} == {"archive"}
     created = json.loads(user.try_("--drop", str(scans), "list", "--new-since", "7d", "--json"))
@@ -223,7 +224,7 @@ def test_a_server_that_is_down_leaves_all_as_it_was(
     assert said[0].startswith("XNAT: ")
     assert said[0].endswith("Check that the XNAT server is up and reachable from this machine; work goes on by itself.")
     assert said[1].startswith("1.1 received, ready")
-    assert [path.name for path in (at_scans / ".xnat-watchd" / "work").iterdir()] == ["1.zip"]
+    assert [path.name for path in (at_scans / ".xnat-watchd" / "work").glob("*.zip")] == ["1.zip"]
 
 
 @pytest.mark.usefixtures("at_scans")
@@ -251,7 +252,7 @@ def test_only_what_is_named_as_a_zip_is_taken_for_one(user: User, xnat: Sandbox,
     for name in (*left, "A.ZIP"):
         (folder / name).write_bytes(scan())
     assert user.try_("run", "--once", "--drop", str(folder), "--project", "P1") == "everything is complete\n"
-    assert {path.name for path in folder.iterdir()} == {*left, ".xnat-watchd"}
+    assert {path.name for path in folder.iterdir()} == {*left, ".xnat-watchd", MARK}
     assert len(xnat.instances()) == 2
 
 

@@ -19,6 +19,7 @@ from xnat_watchd.adapters.stamps import Changed, is_told_of, lasting_stamp, stam
 from xnat_watchd.core.settling import Seen
 
 READABLE = 0o666  #: mode of what is made: as the umask allows
+MARK = ".xnat-watchd-mark"  #: by which a folder is known again (`adapters.marks`); never listed
 DEEPEST = 64  #: folders in folders that are looked into; whoever nests more wants us to fall
 
 
@@ -209,7 +210,7 @@ def identity(seen: Seen) -> str:
 
 def _walk(folder: Path, below: str, deep: int) -> Iterator[Seen | Odd]:
     with os.scandir(folder) as listed:
-        entries = sorted(listed, key=lambda one: one.name)
+        entries = sorted((one for one in listed if one.name != MARK), key=lambda one: one.name)
     for entry in entries:
         path = f"{below}{entry.name}"
         if entry.is_dir(follow_symlinks=False):

@@ -33,13 +33,18 @@ class Folders:
 
     def rest(self, resting: str) -> Path:
         """Give the path of a resting place as the ledger writes it: `done/2026-11/12_scan.zip`."""
-        kind, _, below = resting.partition("/")
-        return {"done": self.done, "failed": self.failed}[kind] / below
+        below = resting.partition("/")[2]
+        return {"done": self.done, "failed": self.failed}[kind_of(resting)] / below
 
     def free(self, resting: str) -> str:
         """Give a resting place where nothing lies, such as a ZIP of the same number from a ledger that was lost."""
         path = self.rest(resting)
         return resting.removesuffix(path.name) + free_name(path).name
+
+
+def kind_of(resting: str) -> str:
+    """Return the name of the folder that a resting place lies in."""
+    return resting.partition("/")[0]
 
 
 def lock_of(ledger: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,11 +20,12 @@ READ_WRITE = 0o666
 class ShareFolder:
     """Tables and their reports. Names are without folders: what lies deeper is nobody's rule."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, must_be_known: Callable[[], None] = lambda: None) -> None:
+        self._folder, self._must_be_known = folder, must_be_known
 
     def tables(self) -> list[Seen]:
-        """Give the tables that lie there. `OSError` when the folder cannot be read."""
+        """Return the tables that lie there. `OSError` when the folder cannot be read or is not the one that we know."""
+        self._must_be_known()
         with os.scandir(self._folder) as entries:
             names = sorted(entry.name for entry in entries if is_table(entry.name) and _is_file(entry))
         return [seen for name in names if (seen := self._seen(name)) is not None]

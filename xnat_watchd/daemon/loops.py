@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 
+from xnat_watchd.adapters.marks import Unfamiliar
 from xnat_watchd.adapters.threads import Bell, Loop
 from xnat_watchd.adapters.watcher import Watcher
 from xnat_watchd.core.errors import NoRoom, Occupied, Stopped
@@ -95,7 +96,7 @@ def _sweep(daemon: Daemon) -> float | None:
     except OSError as error:
         _miss(daemon, "drop", error)
         return None
-    _find(daemon, "drop")
+    _is_there(daemon, "drop")
     return wait
 
 
@@ -125,7 +126,7 @@ def _has_room(daemon: Daemon) -> bool:
 
 def _is_there(daemon: Daemon, name: str) -> bool:
     try:
-        next(getattr(daemon.folders, name).iterdir(), None)
+        daemon.marks.must_be_known(name)
     except OSError as error:
         _miss(daemon, name, error)
         return False
@@ -134,6 +135,7 @@ def _is_there(daemon: Daemon, name: str) -> bool:
 
 
 def _miss(daemon: Daemon, name: str, error: OSError | Occupied) -> None:
+    (daemon.unfamiliar.add if isinstance(error, Unfamiliar) else daemon.unfamiliar.discard)(name)
     if name not in daemon.missing:
         daemon.missing.add(name)
         daemon.log.warning("folder.missing", folder=name, error=type(error).__name__)

@@ -17,6 +17,7 @@ from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
 from xnat_watchd.adapters.folders import Folders
 from xnat_watchd.adapters.ledger import Ledger, Of, open_database
 from xnat_watchd.adapters.lock import Claims, Lock
+from xnat_watchd.adapters.marks import Marks
 from xnat_watchd.adapters.mounts import file_system, is_remote
 from xnat_watchd.adapters.share_folder import ShareFolder, lock_of_shares
 from xnat_watchd.adapters.threads import Bell
@@ -32,7 +33,7 @@ from xnat_watchd.pipeline import Held, Pipeline, Rest
 from xnat_watchd.retention import Retention
 from xnat_watchd.settings import Settings
 from xnat_watchd.sharing import ShareHabits, Sharing
-from xnat_watchd.status import Snapshot, snapshot, worry
+from xnat_watchd.status import Snapshot, not_the_one, snapshot, worry
 from xnat_watchd.steps.door import Door
 from xnat_watchd.steps.share import Hands, Sharer
 from xnat_watchd.steps.tools import Tools
@@ -52,6 +53,7 @@ class Daemon:
 
     settings: Settings
     folders: Folders
+    marks: Marks
     ledger: Ledger
     server: XnatServer
     clock: SystemClock
@@ -73,6 +75,7 @@ class Daemon:
     next_sweep: float | None = 0.0  #: seconds until the next sweep may take more; 0: not swept yet
     recovered: bool = False  #: the work folder has been seen, and what was under way there is in order
     missing: set[str] = field(default_factory=set)  #: folders that cannot be reached
+    unfamiliar: set[str] = field(default_factory=set)  #: those of them that are there, and not the ones that we know
     polling: bool = False  #: the kernel gives no hints, and that was said
     full: bool = False  #: too little room is left to take anything
     troubles: dict[str, Exception] = field(default_factory=dict)  #: thread -> what of this machine ended its last turn
@@ -148,12 +151,17 @@ class Daemon:
         return self.ledger.pauses.lasts(Of.WORK)
 
     def _worries(self) -> list[dict[str, object]]:
-        gone = [worry(name, f"the {name} folder cannot be reached", NO_FOLDER) for name in sorted(self.missing)]
+        gone = [worry(name, *self._gone(name)) for name in sorted(self.missing)]
         full = [worry("disk", "too little room is left, so nothing is taken", NO_ROOM)] if self.full else []
         ledger = [worry("ledger", str(error), error.advice)] if (error := self.ledger_fails()) else []
         fails = any(isinstance(error, OSError) for error in [*self.troubles.values()])
         disk = [worry("disk", "a disk of this machine fails, so nothing is done", NO_DISK)] if fails else []
         return [*ledger, *disk, *gone, *full]
+
+    def _gone(self, name: str) -> tuple[str, str]:
+        if name in self.unfamiliar:
+            return not_the_one(name, getattr(self.folders, name))
+        return f"the {name} folder cannot be reached", NO_FOLDER
 
 
 def is_shut_for_long(gate: Gate, now: datetime) -> bool:
@@ -171,9 +179,10 @@ def build(settings: Settings, credential: Credential, log: Log) -> Daemon:
     heart = Heart(["intake", *names, "sharing"], clock)
     projects = Projects(ledger.views.confirmed_projects())
     server = XnatServer.of(settings.xnat, credential, clock, heart.stop)
+    folders = Folders(**{name: getattr(settings.folders, name) for name in FOLDERS})
     daemon = Daemon(
         settings=settings,
-        folders=Folders(**{name: getattr(settings.folders, name) for name in FOLDERS}),
+        folders=folders, marks=Marks(folders, ledger.marks),
         ledger=ledger,
         server=server, sharer=server.gateway(),
         clock=clock, log=Discreet(log, projects), heart=heart, stop=heart.stop, projects=projects,
@@ -224,8 +233,8 @@ def _intake(daemon: Daemon) -> Intake:
         return is_whole(path)
 
     return Intake(
-        ledger=daemon.ledger, disk=PatientDisk(daemon.heart), folders=daemon.folders, clock=daemon.clock,
-        log=daemon.log, habits=_habits(daemon.settings), is_whole=_is_whole,
+        ledger=daemon.ledger, disk=PatientDisk(daemon.heart), folders=daemon.folders, marks=daemon.marks,
+        clock=daemon.clock, log=daemon.log, habits=_habits(daemon.settings), is_whole=_is_whole,
         open_zip=lambda path: open_zip(path, daemon.settings.limits.as_limits(), go_on), recorded=daemon.wake,
     )  # fmt: skip
 
@@ -249,7 +258,8 @@ def _sharing(daemon: Daemon) -> Sharing:
         beat=daemon.heart.beat,
     )  # fmt: skip
     return Sharing(
-        folder=ShareFolder(daemon.folders.shares), sharer=Sharer(hands), shares=ledger.shares,
+        folder=ShareFolder(daemon.folders.shares, partial(daemon.marks.must_be_known, "shares")),
+        sharer=Sharer(hands), shares=ledger.shares,
         door=_door(daemon, gateway),
         clock=clock, log=log, habits=_share_habits(settings), alone=lambda: Lock(lock_of_shares(settings.ledger.path)),
     )  # fmt: skip
@@ -271,7 +281,7 @@ def _tools(daemon: Daemon, name: str) -> Tools:
     gateway = daemon.server.gateway()
     return Tools(
         ledger=daemon.ledger, gateway=gateway, door=_door(daemon, gateway, gateway.writable), clock=daemon.clock,
-        disk=PatientDisk(daemon.heart), folders=daemon.folders, rules=daemon.rules,
+        disk=PatientDisk(daemon.heart), folders=daemon.folders, marks=daemon.marks, rules=daemon.rules,
         chance=random.SystemRandom().random,
         write_clean=partial(write_clean, beat=partial(_beat, daemon)), progressed=progressed,
     )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from xnat_watchd.adapters.folders import put_away, resting_done, resting_skipped
+from xnat_watchd.adapters.folders import kind_of, put_away, resting_done, resting_skipped
 from xnat_watchd.adapters.ledger import Retirement
 from xnat_watchd.steps.source import is_judged
 from xnat_watchd.steps.tools import Tools, clear_old_places
@@ -47,6 +47,7 @@ def put_to_rest(delivery: int, tools: Tools) -> None:
         known = replace(known, resting=None)
     if known.resting is None:
         _give_back_copies(delivery, tools)
+    tools.marks.must_be_known(kind_of(known.resting) if known.resting else "drop")
     target = tools.folders.rest(known.resting) if known.resting else None
     put_away(tools.folders, tools.disk, delivery, target or known.name, known.studies)
 
@@ -54,6 +55,7 @@ def put_to_rest(delivery: int, tools: Tools) -> None:
 def _give_back_copies(delivery: int, tools: Tools) -> None:
     """Put back what was taken for the same as a ZIP that holds other bytes by now: it is the only one of its kind."""
     for copy in tools.ledger.changes.copies(delivery):
+        tools.marks.must_be_known("done")
         path = tools.folders.rest(copy.resting or "")
         if tools.disk.lies(path):
             tools.disk.put_back(path, tools.folders.drop, copy.name)

@@ -8,10 +8,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from xnat_watchd.adapters.files import Disk
+from xnat_watchd.adapters.folders import kind_of
 from xnat_watchd.adapters.ledger import Changes
 from xnat_watchd.adapters.stamps import Changed
 from xnat_watchd.core.delivery import CHANGED, Item, Place
 from xnat_watchd.core.errors import NoRoom, NotYet, Outdated, Permanent, Transient, Undecided
+from xnat_watchd.core.presence import Presence
 from xnat_watchd.steps.tools import Tools, absence_counts, finished_row
 
 
@@ -105,6 +107,8 @@ def _bring_back(item: Item, path: Path, tools: Tools) -> None:
         if is_judged(item.delivery, path, tools.ledger.changes, tools.disk):
             return
         tools.disk.move(path, rest)
+    elif tools.marks.look(kind_of(known.resting), rest) is Presence.UNKNOWN:
+        raise Transient("the folder where its ZIP rests is not there", advice="Check that its disk is mounted.")
     raise Permanent(
         "its ZIP does not lie where it was put to rest",
         detail=known.resting,

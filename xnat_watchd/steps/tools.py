@@ -10,6 +10,7 @@ from pathlib import Path
 from xnat_watchd.adapters.files import Disk
 from xnat_watchd.adapters.folders import Folders
 from xnat_watchd.adapters.ledger import Ledger
+from xnat_watchd.adapters.marks import Marks
 from xnat_watchd.core.delivery import Instance, Item, Row
 from xnat_watchd.core.errors import NotYet
 from xnat_watchd.core.labels import Facts, facts_of
@@ -34,6 +35,7 @@ class Tools:
     clock: Clock
     disk: Disk
     folders: Folders
+    marks: Marks
     rules: Callable[[str], ProjectRules]
     write_clean: WriteClean
     chance: Callable[[], float]  #: numbers in [0, 1)

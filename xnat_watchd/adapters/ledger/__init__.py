@@ -9,6 +9,7 @@ from xnat_watchd.adapters.ledger.findings import Findings
 from xnat_watchd.adapters.ledger.found import Found
 from xnat_watchd.adapters.ledger.gates import Gates
 from xnat_watchd.adapters.ledger.keeping import Keeping
+from xnat_watchd.adapters.ledger.marks import Marks
 from xnat_watchd.adapters.ledger.pauses import Of, Pause, Pauses
 from xnat_watchd.adapters.ledger.places import Places
 from xnat_watchd.adapters.ledger.shares import Shares
@@ -30,6 +31,7 @@ __all__ = [
     "Judged",
     "Keeping",
     "Ledger",
+    "Marks",
     "Of",
     "Pause",
     "Pauses",
@@ -57,6 +59,7 @@ class Ledger:
         self.courses = Courses(database)
         self.gates = Gates(database)
         self.keeping = Keeping(database)
+        self.marks = Marks(database)
         self.pauses = Pauses(database)
         self.wishes = Wishes(database)
         self.shares = Shares(database)

@@ -300,3 +300,11 @@ CREATE TABLE share_events (
   sessions INTEGER NOT NULL,
   reason   TEXT NOT NULL
 ) STRICT;
+
+-- how our folders are known again: a disk that is not mounted leaves an empty one
+CREATE TABLE marks (
+  folder   TEXT PRIMARY KEY,                   -- its name in the settings
+  id       TEXT NOT NULL,                      -- what stands in its mark; empty: it takes none
+  identity TEXT NOT NULL,                      -- device:inode
+  path     TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -76,3 +76,11 @@ INSERT INTO findings (study, kind, count, why, found, settled, by, reason)
 SELECT study, kind, max(1, CAST(why AS INTEGER)), why, received, iif(sent, changed, NULL),
        iif(sent, 'an older version', NULL), iif(sent, 'it was tried again by retry', NULL)
 FROM found WHERE NOT (sent AND kind = 'two people') ORDER BY study, rest DESC;
+
+-- how our folders are known again: a disk that is not mounted leaves an empty one
+CREATE TABLE marks (
+  folder   TEXT PRIMARY KEY,                   -- its name in the settings
+  id       TEXT NOT NULL,                      -- what stands in its mark; empty: it takes none
+  identity TEXT NOT NULL,                      -- device:inode
+  path     TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,54 @@
+"""What the ledger knows of the folders: the mark that was put into each, and what must lie in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xnat_watchd.adapters.ledger.database import Database
+
+_EXPECTED = {
+    "work": "SELECT 0 AS id, id || '.zip' AS path FROM deliveries WHERE kind = 'zip' AND state IN ('arriving', 'taken')"
+    " AND resting IS NULL",
+    "done": "SELECT id, substr(resting, 6) AS path FROM deliveries WHERE resting LIKE 'done/%' AND deleted IS NULL"
+    " AND state IN ('finished', 'duplicate') ORDER BY id DESC LIMIT 1000",
+    "failed": "SELECT id, substr(resting, 8) AS path FROM deliveries WHERE resting LIKE 'failed/%'"
+    " AND state = 'rejected' AND settled IS NULL ORDER BY id DESC LIMIT 1000",
+    "shares": "SELECT 0 AS id, name AS path FROM share_tables",
+}
+"""What lies in a folder as far as the ledger knows, the newest of it. Of the drop folder it knows nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How a folder is known again."""
+
+    id: str  #: what stands in its mark; empty where none could be written
+    identity: str  #: device and inode of the folder when it was marked
+    path: str
+
+
+class Marks:
+    """Marks of folders, by the names that the folders have in the settings."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def mark(self, folder: str) -> Mark | None:
+        """Return the mark that the service has put into a folder, or None where it has put none yet."""
+        row = self._db.row("SELECT * FROM marks WHERE folder = ?", folder)
+        return Mark(row["id"], row["identity"], row["path"]) if row else None
+
+    def keep(self, folder: str, mark: Mark) -> None:
+        """Keep the mark that a folder has from now on."""
+        with self._db.change() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO marks (folder, id, identity, path) VALUES (?,?,?,?)",
+                (folder, mark.id, mark.identity, mark.path),
+            )
+
+    def expected(self, folder: str) -> list[tuple[int, str]]:
+        """Return paths in a folder where a file must lie, some of many, with the delivery that is put to rest there.
+
+        Its ZIP may lie in work still: where it is to rest is written before it is moved.
+        """
+        return [(row["id"], row["path"]) for row in self._db.rows(_EXPECTED[folder])] if folder in _EXPECTED else []
