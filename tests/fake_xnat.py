@@ -11,7 +11,7 @@ import re
 import threading
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -90,7 +90,7 @@ class FakeXnat:
     `before[method]` holds errors that are raised instead of an effect, `after[method]` errors that are raised
     although the effect stands (a lost answer). `meanwhile` is the status of a row whose import goes on, None
     when such a row is not listed at all (as on 1.6). `leaves_out` names modalities that are dropped (F64),
-    `remap` changes every UID as a site's anonymisation may.
+    `remap` changes every UID and `rename` every file's name, as a site's anonymisation may.
     """
 
     def __init__(
@@ -115,6 +115,7 @@ class FakeXnat:
         self.after: dict[str, list[WatchdError]] = defaultdict(list)
         self.leaves_out: set[str] = set()
         self.remap: Callable[[str], str] = str
+        self.rename: Callable[[str], str] = str
         self.lock = threading.RLock()
         self._numbers = count(1)
 
@@ -291,10 +292,32 @@ class FakeGateway:
             found = self.xnat.sessions.get(accession)
             return self._seen(found) if found else None
 
-    def sop_uids(self, session: Session, series_uid: str) -> frozenset[str]:
+    def collides(self) -> bool:
+        return self.xnat.dialect == "1.6"
+
+    def images(
+        self, place: Place, holding: Holding, ours: Collection[str], *, reads: bool
+    ) -> Mapping[str, frozenset[str]]:
+        with self._request("images"):
+            assert self.xnat.row(place) is None or holding.scans, (
+                "a row is listed by the scans that it was seen to have"
+            )
+            row = self.xnat.row(place)
+            found: dict[str, set[str]] = defaultdict(set)
+            for one in row.files if row else ():
+                found[one.series_uid].add(_known_by(one, ours, one.sop_uid if reads else one.name))
+            return {series: frozenset(uids) for series, uids in found.items()}
+
+    def names(self, session: Session) -> frozenset[str]:
+        with self._request("names"):
+            return frozenset(one.name for one in self.xnat.sessions[session.id].files(self.clock.now()))
+
+    def sop_uids(self, session: Session, series_uid: str | None = None, named: Collection[str] = ()) -> frozenset[str]:
         with self._request("sop_uids"):
             files = self.xnat.sessions[session.id].files(self.clock.now())
-            return frozenset(one.sop_uid for one in files if one.series_uid == series_uid)
+            return frozenset(
+                _known_by(one, named, one.sop_uid) for one in files if series_uid in {None, one.series_uid}
+            )
 
     def header(self, project: str, label: str, study_uid: str, accession: str) -> Mapping[str, str] | None:
         with self._request("header"):
@@ -346,7 +369,7 @@ class FakeGateway:
                     dataset = pydicom.dcmread(io.BytesIO(archive.read(member)), stop_before_pixels=True)
                 except InvalidDicomError:
                     continue
-                yield self._file(PurePosixPath(member.filename).name, dataset)
+                yield self._file(self.xnat.rename(PurePosixPath(member.filename).name), dataset)
 
     def _file(self, name: str, dataset: pydicom.Dataset) -> File:
         uids = (dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID)
@@ -421,6 +444,11 @@ def _holding(files: Sequence[File], study_uid: str) -> Holding:
     for one in files:
         counts[one.scan, one.series_uid] += 1
     return Holding(study_uid, tuple(Scan(scan, series, n) for (scan, series), n in counts.items()))
+
+
+def _known_by(file: File, ours: Collection[str], otherwise: str) -> str:
+    uid = file.name.removesuffix(".dcm")
+    return uid if uid in ours else otherwise
 
 
 def _renumbered(files: Sequence[File], session: FakeSession) -> list[File]:

@@ -16,6 +16,7 @@ from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.sandbox import Options, Sandbox
 from xnat_watchd.sandbox.dicom import read_header
+from xnat_watchd.sandbox.store import StoredFile
 
 STAMP = "20240131_101112001"
 
@@ -72,6 +73,21 @@ def restored_without(xnat: Sandbox, *sop_uids: str) -> None:
             one.session.scans = {name: scan for name, scan in one.session.scans.items() if scan.files}
             if not one.session.scans:
                 del store.experiments[one.id]
+
+
+def exchanged_by_others(xnat: Sandbox, sop_uid: str, content: bytes) -> None:
+    """Remove an archived image and add another to its series, as a person may do file by file."""
+    with xnat._site.lock:
+        for one in xnat._site.store.experiments.values():
+            for resource in (found for scan in one.session.scans.values() for found in scan.resources.values()):
+                for name, file in [*resource.files.items()]:
+                    if file.header.sop_uid == sop_uid:
+                        file.path.write_bytes(content)
+                        header = read_header(file.path)
+                        resource.files[f"{header.sop_uid}.dcm"] = StoredFile(
+                            f"{header.sop_uid}.dcm", file.path, header, len(content)
+                        )
+                        del resource.files[name]
 
 
 @contextmanager

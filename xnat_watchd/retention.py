@@ -13,7 +13,7 @@ from xnat_watchd.core.keeping import Keep, Kept, beyond
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.presence import Presence
 from xnat_watchd.core.steady import JUMP, SILENCE, Steady
-from xnat_watchd.steps.holding import held
+from xnat_watchd.steps.holding import shown
 from xnat_watchd.steps.tools import Tools
 
 EVERY = 3600.0  #: seconds between two sweeps
@@ -98,7 +98,7 @@ class Retention:
             return
         if there is Presence.ABSENT:  # deleted before we died, or taken away by somebody
             ledger.keeping.delete(kept, now)
-        elif not all(self._is_held(study) for study in kept.studies):
+        elif sum(self._lost(study) for study in kept.studies):
             self._spare(kept, "XNAT does not hold all of it")
         elif self._tools.disk.digest(path) != kept.sha256:
             self._spare(kept, "another file lies in its place")
@@ -108,12 +108,15 @@ class Retention:
             ledger.keeping.delete(kept, now)
             self._log.info("zip.deleted", item=str(kept.delivery), project=kept.project)
 
-    def _is_held(self, key: int) -> bool:
-        """Ask XNAT once more whether it holds every instance of a study."""
-        item = self._tools.ledger.studies.look_at(key)
+    def _lost(self, key: int) -> int:
+        """Return how many instances of a study XNAT lacks, each asked for: from now on they need attention."""
+        ledger = self._tools.ledger
+        item, instances = ledger.studies.look_at(key), ledger.contents.instances(ledger.studies.look_at(key))
         session = self._tools.gateway.session(item.session or "")
-        instances = {one.sop_uid for one in self._tools.ledger.contents.instances(item)}
-        return session is not None and instances <= held(item, session, self._tools)
+        there = shown(item, session, self._tools.gateway, instances) if session else frozenset[str]()
+        lost = len({one.sop_uid for one in instances} - there)
+        ledger.keeping.lose(item, lost)
+        return lost
 
     def _spare(self, kept: Kept, why: str) -> None:
         self._spared[kept.delivery] = self._tools.clock.monotonic() + ASKS_AGAIN.total_seconds()

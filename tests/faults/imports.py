@@ -6,17 +6,23 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import cache, partial
 
-from tests.faults.fault import IMPORT, NEW, OLD, Fault, Zips, a_study, large
+from pydicom.dataset import Dataset
+
+from tests.faults.fault import IMPORT, NEW, OLD, Fault, Zips, a_study, large, small
 from tests.faults.scene import Scene, Setting
 from xnat_watchd.sandbox.samples import THADDAEUS, Member, study, write_zip
 
 MIB = 1 << 20
 HALF = 600  #: bytes of a small upload: the first of its two files, and a part of the second
+OTHERS = "/prearchive/projects/P2/20260101_000010000/others"
 PLACE = "/data/prearchive/projects/P1/20260101_000010000/{}\r\n"
 BROKE = "postponed: the connection to XNAT broke"
 TORN = f"{BROKE}( in the middle of the upload)?"
 STILL = "postponed: the answer was lost, and what was sent may still appear"
 AGAIN = "postponed: XNAT did not keep every image; sent again"
+FOREIGN = "postponed: files of another import lie at our place in the prearchive; sent again to a new place"
+REMAPPED = "postponed: XNAT shows other UIDs than were sent; sent again under names that prove which images they are"
+EITHER = f"{FOREIGN}|{REMAPPED}"  # of a newer server nobody can tell yet which of the two it is
 LEFT_OUT = "held: XNAT leaves out 1 series of images every time"
 ELSEWHERE = "held: XNAT put the upload elsewhere than we asked"
 
@@ -53,6 +59,48 @@ def somebody_else() -> list[Member]:
 def mixed(scene: Scene, number: int) -> None:
     path = write_zip(scene.root / "other.zip", somebody_else())
     scene.on(number).mix_in(path.read_bytes())
+
+
+@cache
+def of_the_same_name() -> list[Member]:
+    """Give another study of our patient, with the names and numbers of ours."""
+    return [(ours[0], theirs[1]) for ours, theirs in zip(a_study(1), a_study(9), strict=True)]
+
+
+@cache
+def of_the_same_series() -> list[Member]:
+    """Give as many other images of our series, as another station has them, under the names of ours."""
+    more = a_study(1, images=4)[2:]
+    return [(ours[0], theirs[1]) for ours, theirs in zip(a_study(1), more, strict=True)]
+
+
+@cache
+def under_three_numbers() -> list[Member]:
+    """Give a series of three images, each under a SeriesNumber of its own (F81)."""
+
+    def numbered(data_set: Dataset) -> None:
+        data_set.SeriesNumber = data_set.InstanceNumber
+
+    return study(1, images=3, pixels=(4, 4), date="20240301", change=numbered)
+
+
+def collides(theirs: Callable[[], list[Member]], way: str, dest: str, scene: Scene, number: int) -> None:
+    """Let another client of the account import this in the same millisecond (F96)."""
+    path = write_zip(scene.root / "theirs.zip", theirs())
+    scene.on(number).collide(path.read_bytes(), way, dest)
+
+
+def a_person_is_told_of_the_place(scene: Scene) -> None:
+    """See that status names the place, and that what lies there is neither ours nor removed."""
+    (row,) = (one for one in scene.station.ledger.views.attention() if one["item"] == "1.1")
+    delivery = scene.station.ledger.views.delivery(1)
+    assert delivery is not None
+    (place,) = (one for one in delivery["studies"][0]["places"] if one["mixed"])
+    assert f"/prearchive/projects/P1/{place['timestamp']}/{place['folder']}" in row["advice"]
+
+
+def nobody_is_asked(scene: Scene) -> None:
+    assert scene.station.ledger.views.attention() == []
 
 
 def with_series(*modalities: str, images: int = 2) -> Callable[[], Zips]:
@@ -195,7 +243,7 @@ IMPORTS = (
         name="files of another study mixed in",
         at=IMPORT,
         strike=mixed,
-        told=["postponed: files of another import lie among ours in the prearchive; sent again to a new place"],
+        told=[FOREIGN],
         leaves={"archive": 2, "prearchive": 4},  # the mixed row is for a person
     ),
     Fault(
@@ -218,8 +266,50 @@ IMPORTS = (
         name="site that remaps UIDs",
         dialects=NEW,
         setting=Setting(options={"remaps_uids": True}),
-        leaves={"archive": 2},
-        look=asked_once,
+        told=[REMAPPED],
+        leaves={"archive": 2},  # and no second row of it in the prearchive
+        look=nobody_is_asked,
+    ),
+    Fault(
+        name="second study of a site that remaps UIDs",
+        dialects=NEW,
+        setting=Setting(options={"remaps_uids": True}),
+        before=small,
+        zips=lambda: {"2.zip": a_study(2)},
+        item="2.1",
+        leaves={"archive": 4},
+    ),
+    Fault(
+        name="another client's study at our place in the stead of ours",
+        at=IMPORT,
+        strike=partial(collides, of_the_same_name, "replace", ""),
+        told=[EITHER],
+        leaves={"archive": 2, "prearchive": 2},
+        look=a_person_is_told_of_the_place,
+    ),
+    Fault(
+        name="our study exchanged with another project's",
+        at=IMPORT,
+        setting=Setting(projects=("P1", "P2")),
+        strike=partial(collides, of_the_same_name, "swap", OTHERS),
+        told=[EITHER],
+        leaves={"archive": 2, "prearchive": 4},  # theirs at ours, and ours at theirs
+        look=a_person_is_told_of_the_place,
+    ),
+    Fault(
+        name="the other half of the series at our place in the stead of ours",
+        at=IMPORT,
+        dialects=OLD,
+        strike=partial(collides, of_the_same_series, "replace", ""),
+        told=[FOREIGN],
+        leaves={"archive": 2, "prearchive": 2},
+        look=a_person_is_told_of_the_place,
+    ),
+    Fault(
+        name="one series under three numbers",
+        dialects=OLD,
+        zips=lambda: {"1.zip": under_three_numbers()},
+        look=nobody_is_asked,
     ),
     Fault(name="auto-archive project", setting=Setting(code=4)),
     Fault(

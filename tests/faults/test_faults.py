@@ -96,9 +96,9 @@ def _judge(scene: Scene, fault: Fault, asked: Asked | None) -> None:
     told, expected = scene.told(fault.item), fault.expected(asked.kind if asked else None)
     assert len(told) == len(expected), f"{struck}: {told}"
     assert all(map(re.fullmatch, expected, told)), f"{struck}: {told}"
-    held = {one["item"]: one for one in scene.station.ledger.views.attention()}
-    assert (fault.item in held) == fault.held, f"{struck}: {held}"
-    assert all(one["why"] and one["advice"] for one in held.values()), f"{struck}: {held}"
+    held, rows = scene.station.ledger.views.held(), scene.station.ledger.views.attention()
+    assert (fault.item in held) == fault.held, f"{struck}: {rows}"
+    assert all(one["why"] and one["advice"] for one in rows), f"{struck}: {rows}"
     standings = {standing for _, _, standing in scene.station.standings()}
     assert standings <= ({"done", "held"} if fault.held else {"done"}), f"{struck}: {standings}"
     assert fault.ends_well(scene), f"{struck}: {scene.where()}"

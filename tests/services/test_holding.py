@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -174,16 +174,60 @@ def test_an_xnat_that_says_that_it_added_them_and_has_not_is_not_believed(
     station.close()
 
 
-def test_where_the_site_gives_uids_of_its_own_another_number_than_was_sent_is_a_persons_matter(tmp_path: Path) -> None:
+def remapping(tmp_path: Path, rename: str = "") -> tuple[FakeXnat, Station]:
+    """Give an XNAT that gives images UIDs of its own, and perhaps their files names of its own."""
     time = Time()
     xnat = FakeXnat(time)
     xnat.remap = lambda uid: f"9.{uid}"
-    station = carried(Station(tmp_path, FakeGateway(xnat, time), time), part(1, 2))
+    xnat.rename = lambda name: f"{rename}{name}"
+    return xnat, Station(tmp_path, FakeGateway(xnat, time), time)
+
+
+def test_where_the_site_gives_uids_of_its_own_what_is_missing_is_known_by_name_and_sent(tmp_path: Path) -> None:
+    xnat, station = remapping(tmp_path)
+    carried(station, part(1, 2))
     (session,) = xnat.sessions.values()
     session.batches[0][1].pop()
     carried(station, part(1, 2, 3))
+    assert [standing for _, _, standing in station.standings()] == ["done", "done"]
+    assert sorted(sop for *_, sop in xnat.instances()) == [f"9.{sop_uid(1, 1, n)}" for n in (1, 2, 3)]
+    station.close()
+
+
+def test_where_the_site_gives_uids_of_its_own_a_study_is_proved_by_names_and_lies_there_once(tmp_path: Path) -> None:
+    xnat, station = remapping(tmp_path)
+    carried(station, part(1, 2))
+    assert station.standings() == DONE
+    assert Counter(where for where, *_ in xnat.instances()) == {"archive": 2}
+    assert station.ledger.views.attention() == []
+    carried(station, zipped([("new.dcm", instance(2, 1, 1, date="20240301"))]))  # from now on at the first go
+    assert sum(one.startswith("upload") for one in xnat.requests) == 3
+    station.close()
+
+
+def test_what_can_be_proved_neither_by_uids_nor_by_names_is_held_and_not_archived(tmp_path: Path) -> None:
+    xnat, station = remapping(tmp_path, rename="site-")
+    carried(station, part(1, 2))
+    assert station.standings() == [("1.1", "received", "held")]
+    assert "nothing proves whose they are" in station.why("1.1")
+    assert {where for where, *_ in xnat.instances()} == {"prearchive"}
+    station.ledger.studies.release(1, station.time.now())
+    station.work()
+    assert sum(one.startswith("upload") for one in xnat.requests) == 2  # and not a third row of it
+    assert station.standings() == [("1.1", "received", "held")]
+    station.close()
+
+
+def test_where_an_older_version_has_sent_it_under_other_names_another_number_is_a_persons_matter(
+    tmp_path: Path,
+) -> None:
+    xnat, station = remapping(tmp_path)
+    carried(station, part(1, 2))
+    (session,) = xnat.sessions.values()
+    session.batches[0][1][:] = [replace(session.batches[0][1][0], name="IM1")]
+    carried(station, part(1, 2, 3))
     assert station.why("2.1") == (
-        "XNAT holds another number of images of this study than was sent, under UIDs of its own"
+        "XNAT holds another number of images of this study than was sent, under UIDs and names of its own"
     )
     assert len(xnat.instances()) == 1
     station.close()

@@ -331,7 +331,9 @@ def verified(stand: Stand) -> Verify:
     from xnat_watchd.verifying import verify
 
     def ask(key: int) -> str:
-        return verify(stand.station.ledger.studies.look_at(key), stand.station.ledger, stand.gateway).said
+        return verify(
+            stand.station.ledger.studies.look_at(key), stand.station.ledger, stand.gateway, stand.station.time.now()
+        ).said
 
     return ask
 

@@ -21,7 +21,7 @@ from xnat_watchd.adapters.zip_directory import (
 )
 from xnat_watchd.adapters.zip_opening import Opening
 from xnat_watchd.adapters.zip_writer import Entry, ZipWriter, deflated
-from xnat_watchd.core.delivery import Instance, ZipContents
+from xnat_watchd.core.delivery import Instance, ZipContents, file_name
 from xnat_watchd.core.errors import Undecided, Unusable
 from xnat_watchd.core.limits import Limits
 
@@ -99,7 +99,7 @@ def _copy_member(fd: int, member: Member, instance: Instance, writer: ZipWriter,
         raise _changed(f"member {member.number} is another one")
     kept = member.method in {STORED, DEFLATED}
     method = member.method if kept else DEFLATED
-    name = f"{instance.sop_uid}.dcm".encode("ascii")
+    name = file_name(instance.sop_uid).encode("ascii")
     with writer.member(Entry(name, method, member.crc, member.size, member.packed)) as put:
         content = Content(fd, member, beat, tap=put if kept else None)
         for piece in iter(content) if kept else deflated(iter(content)):

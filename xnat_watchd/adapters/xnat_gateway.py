@@ -19,6 +19,7 @@ from xnat_watchd.adapters.gateway import (
     archiving,
     dumps,
     finding,
+    images,
     records,
     sessions,
     sharing,
@@ -28,6 +29,7 @@ from xnat_watchd.adapters.gateway import (
 )
 from xnat_watchd.adapters.gateway.answers import session_xml, table
 from xnat_watchd.adapters.gateway.conversation import Conversation
+from xnat_watchd.adapters.gateway.images import Images
 from xnat_watchd.adapters.gateway.login import Credential
 from xnat_watchd.adapters.gateway.records import JSON, path, place_path
 from xnat_watchd.adapters.gateway.server import Shared
@@ -232,9 +234,21 @@ class XnatGateway:
         """Give one archived session by its accession ID."""
         return sessions.by_id(self._talk, accession)
 
-    def sop_uids(self, session: Session, series_uid: str) -> frozenset[str]:
-        """Give the SOPInstanceUIDs of one archived series, file by file."""
-        return sessions.sop_uids(self._talk, session, series_uid)
+    def collides(self) -> bool:
+        """Return whether imports of one account may fall into each other's places: those of 1.6 do (F61, F96)."""
+        return self._talk.dialect.is_old
+
+    def images(self, place: Place, holding: Holding, ours: Collection[str], *, reads: bool) -> Images:
+        """Return the images of a built row by series: by the names that we gave them, else read or left by name."""
+        return images.in_place(self._talk, place, holding, ours, reads=reads)
+
+    def names(self, session: Session) -> frozenset[str]:
+        """Return the names of all DICOM files that an archived session lists."""
+        return images.names(self._talk, session)
+
+    def sop_uids(self, session: Session, series_uid: str | None = None, named: Collection[str] = ()) -> frozenset[str]:
+        """Return the SOPInstanceUIDs of an archived session or of one series of it, file by file."""
+        return images.in_session(self._talk, session, series_uid, named)
 
     def header(self, project: str, label: str, study_uid: str, accession: str) -> Mapping[str, str] | None:
         """Return age, birth date and sex from the header dump, checked by its UID (C8 6); None where there is none."""

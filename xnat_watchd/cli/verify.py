@@ -31,10 +31,11 @@ Examples:
 @server_options
 @click.pass_obj
 def verify(chosen: Chosen, items: tuple[Item, ...], since: timedelta | None) -> None:
-    """Ask XNAT again, series by series, how many images it holds of studies that were archived.
+    """Ask XNAT again for every single image of studies that were archived, by its SOP Instance UID.
 
-    Nothing is changed; the story that `show` tells says that it was asked, and what was found. Exit code 1 if anything
-    is missing: `xnat-watchd resend ITEM` sends that again.
+    Nothing is changed there; the story that `show` tells says that it was asked, and what was found. What is missing
+    needs attention in `status` until it is seen again or resent. Exit code 1 if anything is: `xnat-watchd resend ITEM`
+    sends that again. Each image is one request, so many studies take their time.
     """
     from xnat_watchd.cli.working import asking
 
@@ -66,7 +67,8 @@ def _verify(ledger: Ledger, gateway: XnatGateway, name: str, key: int) -> bool:
     if not reached(item.progress, Progress.ARCHIVED):
         click.echo(f"{name} is not archived: it is {item.progress}")
         return False
-    found = ask(item, ledger, gateway)
-    ledger.keeping.verify(item, found.said, datetime.now(UTC))
+    now = datetime.now(UTC)
+    found = ask(item, ledger, gateway, now)
+    ledger.keeping.verify(item, found.said, now)
     say(f"{name} {found.said}")
     return not found.missing

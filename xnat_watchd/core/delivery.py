@@ -32,6 +32,11 @@ class Instance:
         return (self.size, self.crc) == (other.size, other.crc)
 
 
+def file_name(sop_uid: str) -> str:
+    """Return the name that we give an image's file: by it the image is known again where XNAT keeps names (F73)."""
+    return f"{sop_uid}.dcm"
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """One series of a study, as the ZIP shows it."""
@@ -137,6 +142,7 @@ class Scan:
     id: str
     series_uid: str
     count: int
+    labels: tuple[str, ...] = ()  #: of those resources, where they were asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +222,7 @@ class Item:
     kind: Kind = Kind.ZIP  #: how it came
     generation: int = 1  #: one more each time that a person had it sent again
     unwanted: str | None = None  #: why a person wants it no more
+    named: bool = False  #: what was sent to `place` has its SOPInstanceUID for a name
     joins: str | None = None  #: accession ID of the session that the row at `place` is to be added to
     why: str = ""  #: why it did not go on the last time
     strays: tuple[Stray, ...] = ()  #: uploads of it that may still lie where they do not belong

@@ -1,4 +1,4 @@
-"""Whether XNAT holds what we sent. Pure comparison, series by series."""
+"""Whether XNAT holds what we sent. Pure comparison: series by series, or image by image."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from xnat_watchd.core.delivery import Holding
+
+Images = Mapping[str, frozenset[str]]  #: SeriesInstanceUID -> SOPInstanceUIDs
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +43,37 @@ class Short:
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """More, or something else, than we sent lies there: another's files may be among ours (F61)."""
+    """More, or something else, than we sent lies there: another's files, among ours or instead of them (F61, F96)."""
 
 
-Verdict = Whole | LeftOut | Short | Mixed
+@dataclass(frozen=True, slots=True)
+class Unproved:
+    """As many files as we sent, under UIDs and names that are none of ours: ours or another's, nobody can tell."""
 
 
-def judge(sent: Mapping[str, Sent], seen: Holding, study_uids: tuple[str, ...]) -> Verdict:
-    """Compare what was sent, by SeriesInstanceUID, with what XNAT holds at our place."""
+Verdict = Whole | LeftOut | Short | Mixed | Unproved
+
+
+def judge(sent: Mapping[str, Sent], seen: Holding, study_uid: str) -> Verdict:
+    """Compare by counts what was sent, by SeriesInstanceUID, with what XNAT holds at our place."""
     counts = {series: n for series, n in seen.counts.items() if n}
-    if seen.study_uid not in study_uids:
-        return Whole(seen.study_uid) if _remapped(sent, seen) else Mixed()
-    if any(n > (sent[series].count if series in sent else 0) for series, n in counts.items()):
+    if seen.study_uid != study_uid or any(n > (sent[one].count if one in sent else 0) for one, n in counts.items()):
         return Mixed()
     return _shortfall(sent, counts, seen.study_uid)
 
 
+def judge_images(sent: Mapping[str, Sent], ours: Images, seen: Images, uid: str) -> Verdict:
+    """Compare image by image; the server's series may have other UIDs than ours. `uid`: the study's there."""
+    there = frozenset[str]().union(*seen.values())
+    wanted = frozenset[str]().union(*ours.values())
+    if there - wanted:
+        return Unproved() if len(there) == len(wanted) and not there & wanted else Mixed()
+    counts = {series: len(uids & there) for series, uids in ours.items() if uids & there}
+    return _shortfall(sent, counts, uid)
+
+
 def _shortfall(sent: Mapping[str, Sent], counts: Mapping[str, int], uid: str) -> Verdict:
-    absent = {series: one.count - counts.get(series, 0) for series, one in sent.items()}
+    absent = {series: max(0, one.count - counts.get(series, 0)) for series, one in sent.items()}
     short = {series for series, n in absent.items() if n}
     if not short:
         return Whole(uid)
@@ -66,10 +81,3 @@ def _shortfall(sent: Mapping[str, Sent], counts: Mapping[str, int], uid: str) ->
     if short == nothing_came and counts and not any(sent[series].image for series in short):
         return LeftOut(uid, nothing_came)
     return Short(sum(absent.values()), nothing_came)
-
-
-def _remapped(sent: Mapping[str, Sent], seen: Holding) -> bool:
-    """One foreign study UID over exactly our counts: the site gives instances UIDs of its own."""
-    ours = sorted(one.count for one in sent.values())
-    theirs = sorted(n for n in seen.counts.values() if n)
-    return bool(seen.study_uid) and ours == theirs

@@ -106,8 +106,29 @@ class Gateway(Protocol):
         """Give one archived session by its accession ID: the proof itself."""
         ...
 
-    def sop_uids(self, session: Session, series_uid: str) -> frozenset[str]:
-        """Give the SOPInstanceUIDs of one archived series, by asking file by file. Slow and exact."""
+    def collides(self) -> bool:
+        """Return whether another import of our account may put its files into our place (F96)."""
+        ...
+
+    def images(
+        self, place: Place, holding: Holding, ours: Collection[str], *, reads: bool
+    ) -> Mapping[str, frozenset[str]]:
+        """Return SOPInstanceUIDs by SeriesInstanceUID of a built row. A request for each scan.
+
+        A file that one of `ours` names is believed to be that image. Any other is read, one request each, for its own
+        UID; or where it must not be `reads`, its name stands for it.
+        """
+        ...
+
+    def names(self, session: Session) -> frozenset[str]:
+        """Return the names of all files that an archived session lists. A request for each scan."""
+        ...
+
+    def sop_uids(self, session: Session, series_uid: str | None = None, named: Collection[str] = ()) -> frozenset[str]:
+        """Return the SOPInstanceUIDs of an archived session or of one series of it. Each file is asked for: exact.
+
+        `named`: UIDs of ours by which files are known by their names, where the site has given them others.
+        """
         ...
 
     def header(self, project: str, label: str, study_uid: str, accession: str) -> Mapping[str, str] | None:

@@ -8,15 +8,19 @@ from dataclasses import dataclass, replace
 from xnat_watchd.adapters.ledger import Facts
 from xnat_watchd.core.delivery import Item, Place, Row, Session
 from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, Undecided
+from xnat_watchd.core.findings import stop_at
 from xnat_watchd.core.labels import clean, session_label
 from xnat_watchd.core.states import Kind
-from xnat_watchd.steps.holding import NOTHING, Before, held, is_whole, wanted
-from xnat_watchd.steps.tools import Tools, clear_old_places, finished_row
+from xnat_watchd.steps.holding import NOTHING, Before, foreign, held, is_whole, shown, wanted
+from xnat_watchd.steps.proving import clear_old_places, remove
+from xnat_watchd.steps.tools import Tools, finished_row
+
+MEANWHILE = "XNAT's archive has got this study from elsewhere meanwhile"
 
 
 def archive(item: Item, tools: Tools) -> Facts:
     """Archive our row, or find that it is done; give the session that proves it."""
-    clear_old_places(tools, item.key, item.since)
+    clear_old_places(item, tools)
     sessions = tools.gateway.sessions(item.project, item.uids)
     if (ours := _from_our_place(item, sessions)) is not None:
         return _done_already(item, ours, tools)
@@ -41,7 +45,7 @@ def archive(item: Item, tools: Tools) -> Facts:
 def _done_already(item: Item, session: Session, tools: Tools) -> Facts:
     facts = _proof(item, session, NOTHING if item.joins is None else None, tools)
     if item.place and (row := tools.gateway.look(item.place)) is not None:
-        tools.gateway.discard(finished_row(tools, row, item.since).place)
+        remove(item, row, tools)
     return facts
 
 
@@ -59,9 +63,13 @@ def _must_be_as_shown(item: Item, row: Row, sessions: Collection[Session], tools
 
 def _archive_anew(item: Item, row: Row, tools: Tools) -> Facts:
     rules, labels = tools.rules(item.project), _labels(item, tools)
+    _must_be_our_study(item, row, tools)
     subject = _sent_subject(item, row, tools)
     tools.ledger.studies.claim_subject(item, labels.subject)
-    if tools.gateway.session_named(item.project, labels.session) is not None:
+    named = tools.gateway.session_named(item.project, labels.session)
+    if named is not None and named.holding.study_uid in item.uids:
+        raise NotYet(MEANWHILE)
+    if named is not None:
         raise Conflict(
             "XNAT has another study under the label that this one would get",
             detail=labels.session,
@@ -70,13 +78,29 @@ def _archive_anew(item: Item, row: Row, tools: Tools) -> Facts:
     is_new = tools.gateway.subject(item.project, labels.subject) is None
     facts = Facts(subject=labels.subject, label=labels.session, creates_subject=is_new)
     tools.ledger.studies.note(item, facts, tools.clock.now())
-    tools.gateway.archive(row.place, subject, labels.session, join=False, pipelines=rules.trigger_pipelines)
+    try:
+        tools.gateway.archive(row.place, subject, labels.session, join=False, pipelines=rules.trigger_pipelines)
+    except Conflict:
+        if not tools.gateway.sessions(item.project, item.uids):
+            raise
+        raise NotYet(MEANWHILE) from None
     session = _from_our_place(item, tools.gateway.sessions(item.project, item.uids))
     if session is None:
         raise InDoubt("XNAT said that it archived the study, and does not list it yet")
     if session.subject.casefold() != labels.subject.casefold():
         raise Conflict("XNAT filed the study under another subject than it was sent for", detail=session.subject)
     return _proof(item, session, NOTHING, tools)
+
+
+def _must_be_our_study(item: Item, row: Row, tools: Tools) -> None:
+    """Refuse another study at our place, which an older version may have taken for ours (F96)."""
+    if tools.gateway.collides() and row.study_uid not in {"", item.study_uid}:
+        tools.ledger.places.flag(row.place)
+        raise Conflict(
+            "what lies at our place in the prearchive is another study",
+            detail=row.place.path,
+            advice="Ask the XNAT administrator whose it is. `xnat-watchd resend ITEM` sends ours again.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +140,37 @@ def _join(item: Item, row: Row, session: Session, tools: Tools) -> Facts:
         raise Conflict("XNAT has part of this study, and `on_existing` says hold")
     tools.ledger.studies.claim_subject(item, session.subject)
     tools.ledger.places.join(item, session.id)
-    tools.gateway.archive(row.place, session.subject, session.label, join=True, pipelines=rules.trigger_pipelines)
+    try:
+        tools.gateway.archive(row.place, session.subject, session.label, join=True, pipelines=rules.trigger_pipelines)
+    except Conflict as conflict:
+        return _there_already(item, row, session.id, conflict, tools)
     if tools.gateway.look(row.place) is not None:
         raise InDoubt("XNAT said that it joined them, and the row is still in the prearchive")
     joined = tools.gateway.session(session.id)
     if joined is None:
         raise InDoubt("XNAT does not show the session that it joined")
     return _proof(item, joined, Before(session.holding.counts), tools)
+
+
+def _there_already(item: Item, row: Row, accession: str, conflict: Conflict, tools: Tools) -> Facts:
+    """Return the facts where the session has all of it: another station has sent the same study (F97).
+
+    XNAT refuses a row as soon as one of its files is there by name, so it is asked for every image.
+    """
+    session, ours = tools.gateway.session(accession), wanted(item, tools)
+    there = shown(item, session, tools.gateway, ours) if session else frozenset[str]()
+    missing = {one.sop_uid for one in ours} - there
+    if session is None or len(missing) == len(ours):
+        raise conflict
+    if missing:
+        raise Conflict(
+            f"XNAT's archive has {len(ours) - len(missing)} of these {len(ours)} images already, and adds none of the "
+            "others beside them",
+            detail=conflict.detail,
+            advice="`xnat-watchd resend ITEM` sends what is missing.",
+        )
+    remove(item, row, tools)
+    return _facts(session)
 
 
 def _adopted(item: Item, session: Session | None, tools: Tools) -> Facts:
@@ -135,8 +183,14 @@ def _adopted(item: Item, session: Session | None, tools: Tools) -> Facts:
 
 
 def _row_gone(item: Item, place: Place, tools: Tools) -> Facts:
-    """Look in the archive once more: XNAT may have got done with it between our two questions."""
-    ours = _from_our_place(item, tools.gateway.sessions(item.project, item.uids))
+    """Look in the archive once more: XNAT may have got done with it between our two questions.
+
+    A session to which another row was added since may name that row's place instead of ours.
+    """
+    sessions = tools.gateway.sessions(item.project, item.uids)
+    ours = _from_our_place(item, sessions)
+    if ours is None and len(sessions) == 1 and _shows_all(item, sessions[0], tools):
+        ours = sessions[0]
     if ours is not None:
         return _done_already(item, ours, tools)
     if item.in_doubt and (item.since is None or tools.clock.now() - item.since < tools.gateway.lateness()):
@@ -146,6 +200,11 @@ def _row_gone(item: Item, place: Place, tools: Tools) -> Facts:
         detail=place.path,
         advice="Somebody removed or moved it in XNAT: ask who. `xnat-watchd resend ITEM` sends it again.",
     )
+
+
+def _shows_all(item: Item, session: Session, tools: Tools) -> bool:
+    ours = wanted(item, tools)
+    return {one.sop_uid for one in ours} <= shown(item, session, tools.gateway, ours)
 
 
 def _from_our_place(item: Item, sessions: Collection[Session]) -> Session | None:
@@ -158,6 +217,14 @@ def _proof(item: Item, session: Session, before: Before | None, tools: Tools) ->
     tools.ledger.studies.claim_subject(item, session.subject)
     if not _holds(item, session, before, tools):
         raise NotYet("XNAT's archive does not show every image yet")
+    found = foreign(item, session, before, tools) if before and item.kind is Kind.ZIP else None
+    if found is not None:
+        tools.ledger.findings.add(item, found, tools.clock.now())
+        stop_at(tools.ledger.findings.open(item.key))
+    return _facts(session)
+
+
+def _facts(session: Session) -> Facts:
     return Facts(
         session=session.id, subject=session.subject, subject_id=session.subject_id or None, label=session.label,
         note=f"{session.subject} / {session.label}",

@@ -9,7 +9,8 @@ from xnat_watchd.core.delivery import Item, Session, Subject
 from xnat_watchd.core.demographics import header_of, plan, settled
 from xnat_watchd.core.errors import Conflict, Transient
 from xnat_watchd.core.states import Kind
-from xnat_watchd.steps.tools import Tools, clear_old_places
+from xnat_watchd.steps.proving import clear_old_places
+from xnat_watchd.steps.tools import Tools
 
 FROM_THE_ZIP = "XNAT shows no header of these images, so the values are the ZIP's; "
 LEFT_ALONE = "demographics: nothing written, since XNAT shows no header of these images"
@@ -19,7 +20,7 @@ Header = Mapping[str, str]
 
 def describe(item: Item, tools: Tools) -> Facts:
     """Write demographics; the facts name what was written, never the values."""
-    clear_old_places(tools, item.key, item.since)
+    clear_old_places(item, tools)
     rules = tools.rules(item.project).demographics
     subject = _subject(item, tools)
     header, whence = _header(item, tools)

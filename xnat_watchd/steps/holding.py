@@ -6,13 +6,17 @@ may be the other half of the series.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from xnat_watchd.core.delivery import Instance, Item, Session
+from xnat_watchd.core.delivery import Instance, Item, Session, file_name
 from xnat_watchd.core.errors import Undecided
+from xnat_watchd.core.findings import Finding, FindingKind
+from xnat_watchd.core.ports import Gateway
 from xnat_watchd.steps.tools import Tools
 
+SCAN = r"[0-9]{1,12}(-[A-Z]{2,16}[0-9]{1,3})?"  #: a scan's ID as XNAT makes it of SeriesNumber and modality
 BySeries = Mapping[str, frozenset[str]]  #: SeriesInstanceUID -> SOPInstanceUIDs
 
 
@@ -20,11 +24,23 @@ def held(item: Item, session: Session, tools: Tools) -> frozenset[str]:
     """Give the instances of this study, whichever ZIP they came in, that the archived session is proved to hold."""
     known = tools.ledger.contents.known(item)
     if session.holding.study_uid != item.study_uid:
-        return _held_elsewise(session, frozenset(known))
+        return _held_elsewise(item, session, frozenset(known), tools)
     ours, remembered = by_series(wanted(item, tools)), by_series(known.values())
     # What an earlier generation has proved is what is in question now: the server may be an older copy of itself.
     trusted = remembered if item.generation == 1 else {}
     return frozenset().union(*(_held_of(one, trusted.get(one, frozenset()), session, tools) for one in ours))
+
+
+def shown(item: Item, session: Session, gateway: Gateway, ours: Iterable[Instance]) -> frozenset[str]:
+    """Return those of `ours` that XNAT hands out, each asked for by itself: for what cannot be undone, or was long ago.
+
+    A count proves nothing here: somebody may have removed one image and added another.
+    """
+    grouped = by_series(ours)
+    uids = frozenset[str]().union(*grouped.values())
+    if session.holding.study_uid != item.study_uid:
+        return gateway.sop_uids(session, named=uids) & uids
+    return frozenset[str]().union(*(gateway.sop_uids(session, series) for series in grouped)) & uids
 
 
 def wanted(item: Item, tools: Tools) -> list[Instance]:
@@ -57,7 +73,7 @@ def is_whole(item: Item, session: Session, before: Before | None, tools: Tools) 
     sent = {series: one.count for series, one in tools.ledger.contents.series(item, at_place=True).items()}
     counts = session.holding.counts
     if session.holding.study_uid != item.study_uid:
-        return sum(counts.values()) >= _expected_elsewise(item, before, sum(sent.values()), tools)
+        return _is_whole_elsewise(item, session, tools)
     adds_up = {one for one in counts if before and counts[one] == before.counts.get(one, 0) + sent.get(one, 0)}
     ours = by_series(wanted(item, tools))
     if any(counts.get(series, 0) < len(uids) for series, uids in ours.items()):
@@ -65,6 +81,40 @@ def is_whole(item: Item, session: Session, before: Before | None, tools: Tools) 
     return all(
         uids <= tools.gateway.sop_uids(session, series) for series, uids in ours.items() if series not in adds_up
     )
+
+
+def foreign(item: Item, session: Session, before: Before, tools: Tools) -> Finding | None:
+    """Return what the session holds beside this study's images and what it held before; None where that is nothing."""
+    counts = session.holding.counts
+    sent = {series: one.count for series, one in tools.ledger.contents.series(item, at_place=True).items()}
+    if session.holding.study_uid != item.study_uid:
+        extra = {"": sum(counts.values()) - before.total - sum(sent.values())}
+    else:
+        over = [one for one, n in counts.items() if n > before.counts.get(one, 0) + sent.get(one, 0)]
+        extra = {series: _unknown(item, session, series, before, tools) for series in over}
+    extra = {series: n for series, n in extra.items() if n > 0}
+    if not extra:
+        return None
+    names = [_scans(session, series) for series in extra]
+    return Finding(
+        kind=FindingKind.FOREIGN,
+        count=sum(extra.values()),
+        why=f"XNAT's session holds {sum(extra.values())} images that nobody here knows of, in {', '.join(names)}",
+        members=tuple(f"{name}: {n}" for name, n in zip(names, extra.values(), strict=True)),
+    )
+
+
+def _unknown(item: Item, session: Session, series: str, before: Before, tools: Tools) -> int:
+    """Count a series' images that neither we know nor were there before. Sums are none where 1.6 counts twice (F81)."""
+    known, there = tools.ledger.contents.known(item), tools.gateway.sop_uids(session, series)
+    others = before.counts.get(series, 0) - sum(one.series_uid == series for one in known.values())
+    return len(there - known.keys() - {one.sop_uid for one in wanted(item, tools)}) - max(0, others)
+
+
+def _scans(session: Session, series: str) -> str:
+    """Name a series by the numbers of its scans; what the server says of itself is for no journal unseen."""
+    ids = [scan.id for scan in session.holding.scans if scan.series_uid == series and re.fullmatch(SCAN, scan.id)]
+    return f"series {' and '.join(ids)}" if ids else "some series"
 
 
 def by_series(instances: Iterable[Instance]) -> BySeries:
@@ -85,21 +135,30 @@ def _held_of(series: str, known: frozenset[str], session: Session, tools: Tools)
     return tools.gateway.sop_uids(session, series)
 
 
-# Where the site gives UIDs of its own, files cannot be told from one another: only totals can be compared.
+# Where the site gives UIDs of its own, images are known by the names that we gave their files.
 
 
-def _held_elsewise(session: Session, known: frozenset[str]) -> frozenset[str]:
+def _held_elsewise(item: Item, session: Session, known: frozenset[str], tools: Tools) -> frozenset[str]:
     total = sum(session.holding.counts.values())
-    if total not in (0, len(known)):
+    if not total:
+        return frozenset()
+    uids = {file_name(uid): uid for uid in (*known, *(one.sop_uid for one in wanted(item, tools)))}
+    names = tools.gateway.names(session)
+    if names <= uids.keys():
+        return frozenset(uids[name] for name in names)
+    if total != len(known):
         raise Undecided(
-            "XNAT holds another number of images of this study than was sent, under UIDs of its own",
+            "XNAT holds another number of images of this study than was sent, under UIDs and names of its own",
             detail=f"{total} there, {len(known)} sent",
             advice="Compare them in XNAT; nothing more is sent, since nobody can tell which are missing.",
         )
-    return known if total else frozenset()
+    return known
 
 
-def _expected_elsewise(item: Item, before: Before | None, sent: int, tools: Tools) -> int:
-    if before is not None:
-        return before.total + sent
-    return len({*tools.ledger.contents.known(item), *(one.sop_uid for one in wanted(item, tools))})
+def _is_whole_elsewise(item: Item, session: Session, tools: Tools) -> bool:
+    ours = {file_name(one.sop_uid) for one in wanted(item, tools)}
+    if ours <= tools.gateway.names(session):
+        return True
+    known = {*tools.ledger.contents.known(item), *(one.sop_uid for one in wanted(item, tools))}
+    # An older version proved such a place by its counts, and sent ZIPs as they were.
+    return not item.named and sum(session.holding.counts.values()) >= len(known)

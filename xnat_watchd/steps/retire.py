@@ -7,14 +7,15 @@ from datetime import datetime
 
 from xnat_watchd.adapters.folders import kind_of, put_away, resting_done, resting_skipped
 from xnat_watchd.adapters.ledger import Retirement
+from xnat_watchd.steps.proving import clear_old_places
 from xnat_watchd.steps.source import is_judged
-from xnat_watchd.steps.tools import Tools, clear_old_places
+from xnat_watchd.steps.tools import Tools
 
 
 def retire(delivery: Retirement, tools: Tools) -> None:
     """End a delivery that has come to its end: the ledger says where its ZIP is to lie, before it is moved there."""
     for study in delivery.studies:
-        clear_old_places(tools, study)
+        clear_old_places(tools.ledger.studies.look_at(study), tools)
     now = tools.clock.now()
     tools.ledger.deliveries.retire(delivery, _resting(delivery, now, tools), now)
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 from xnat_watchd.core.delivery import Item, Place, Row, Stray
 from xnat_watchd.core.errors import Elsewhere, OnceMore
+from xnat_watchd.steps.proving import is_ours_alone
 from xnat_watchd.steps.tools import Tools, finished_row
 
 
@@ -45,4 +46,5 @@ def _is_ours_alone(item: Item, row: Row, tools: Tools) -> bool:
     """Say whether nothing but this study lies there, and no more of a series than was sent (F61)."""
     holding = tools.gateway.holding(row.place)
     sent = Counter(one.series_uid for one in tools.ledger.contents.instances(item))
-    return holding.study_uid in item.uids and Counter(holding.counts) <= sent
+    within = holding.study_uid in item.uids and Counter(holding.counts) <= sent
+    return within and is_ours_alone(item, row, tools)

@@ -67,11 +67,3 @@ def absence_counts(tools: Tools, item: Item, spoke_at: datetime) -> None:
         spoke_at = item.since or now
     if now - spoke_at < tools.gateway.lateness():
         raise NotYet("the answer was lost, and what was sent may still appear")
-
-
-def clear_old_places(tools: Tools, study: int, since: datetime | None = None) -> None:
-    """Remove what appeared late at places that a study has given up: it would be a double."""
-    for place in tools.ledger.places.former(study):
-        row = tools.gateway.look(place)
-        if row is not None:
-            tools.gateway.discard(finished_row(tools, row, since).place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from xnat_watchd.adapters.ledger import Facts
@@ -19,14 +20,22 @@ from xnat_watchd.core.errors import (
     unwritable,
 )
 from xnat_watchd.core.findings import Finding, FindingKind, stop_at
-from xnat_watchd.core.judging import LeftOut, Mixed, Short, Verdict, Whole, judge
+from xnat_watchd.core.judging import LeftOut, Mixed, Short, Unproved, Verdict, Whole
 from xnat_watchd.core.labels import check_parts, subject_label
 from xnat_watchd.steps.holding import held, wanted
+from xnat_watchd.steps.proving import judged, reclaim, remove
 from xnat_watchd.steps.source import judged_zip, must_hold_what_was_judged, room_or_no_room
 from xnat_watchd.steps.strays import clear_strays
 from xnat_watchd.steps.tools import Tools, absence_counts, finished_row
 
 MOST_UPLOADS = 3  #: times that all of a study is sent without a person's word
+FOREIGN = "files of another import lie at our place in the prearchive; sent again to a new place"
+REMAPPED = "XNAT shows other UIDs than were sent; sent again under names that prove which images they are"
+UNPROVED = "XNAT gives images UIDs and names of its own, so that nothing proves whose they are"
+ANONYMISED = (
+    "Ask the XNAT administrator which script renames files in this project. Compare what lies at the place that "
+    "`xnat-watchd show ITEM` names with the ZIP, archive it in XNAT, then `xnat-watchd skip ITEM --why TEXT`."
+)
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  #: without letters that are mistaken for one another
 
 
@@ -125,7 +134,9 @@ def _send(item: Item, missing: Collection[Instance], session: Session | None, to
     _not_in_vain_again(item)
     (path, stamp), place = _zip_of(item, missing, tools, anew=session is None), _new_place(item, tools)
     sending, joins = [i.sop_uid for i in missing], session.id if session else None
-    tools.ledger.places.choose(item, place, sending, tools.clock.now(), joins)
+    named = path == tools.folders.clean_zip(item.name)
+    tools.ledger.places.choose(item, place, sending, tools.clock.now(), joins, named=named)
+    item = replace(item, place=place, named=named)
     try:
         tools.gateway.upload(place, str(path), _Spoken(item, stamp, tools), alone=item.attempts > 1)
     except OnceMore:
@@ -185,7 +196,8 @@ def _zip_of(item: Item, missing: Collection[Instance], tools: Tools, *, anew: bo
     source, stamp = judged_zip(item, tools)
     size, clean = tools.disk.size(source) or 0, tools.folders.clean_zip(item.name)
     whole = len(missing) == len(tools.ledger.contents.instances(item))
-    if anew and whole and tools.ledger.deliveries.as_it_is(item.delivery, size):
+    named = not anew or tools.gateway.collides() or tools.ledger.places.must_name(item)
+    if whole and not named and tools.ledger.deliveries.as_it_is(item.delivery, size):
         return source, stamp
     with room_or_no_room():
         tools.write_clean(source, missing, clean)
@@ -207,7 +219,7 @@ def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tool
     series = tools.ledger.contents.series(item)
     refused = frozenset(i.series_uid for i in missing)
     if (row := tools.gateway.look(place)) is not None:  # what came before the refused member (C8 3.8)
-        tools.gateway.discard(row.place)
+        remove(item, row, tools)
     tools.ledger.places.leave(item, tools.clock.now(), missing=refused)
     sessions = tools.gateway.sessions(item.project, item.uids)
     if not sessions or any(series[uid].image for uid in refused) or not refused <= item.missing_before:
@@ -229,6 +241,8 @@ def _new_place(item: Item, tools: Tools) -> Place:
 def _judged(item: Item, row: Row, tools: Tools) -> Facts:
     verdict = _verdict(item, row, tools)
     if isinstance(verdict, Whole):
+        if verdict.uid != item.study_uid:
+            reclaim(item, verdict.uid, tools)
         return _proof(item, row, verdict.uid, tools)
     if isinstance(verdict, LeftOut) and verdict.series <= item.missing_before:
         facts = _proof(item, row, verdict.uid, tools)
@@ -243,10 +257,10 @@ def _verdict(item: Item, row: Row, tools: Tools) -> Verdict:
     """Compare, where XNAT has made a session of it; what it cannot build although it was asked to is not whole."""
     if row.status == "ERROR":
         tools.gateway.build(row.place)
-    sent = tools.ledger.contents.series(item, at_place=True)
     try:
-        return judge(sent, tools.gateway.holding(row.place), item.uids)
+        return judged(item, row.place, tools)
     except NotYet:
+        sent = tools.ledger.contents.series(item, at_place=True)
         if row.status == "ERROR" and (built := tools.gateway.look(row.place)) and built.status == "ERROR":
             return Short(sum(one.count for one in sent.values()), frozenset())
         raise
@@ -257,18 +271,18 @@ def _proof(item: Item, row: Row, uid: str, tools: Tools) -> Facts:
     return Facts(server_uid=uid if uid != item.study_uid else None, subject=subject, note="every image is there")
 
 
-def _given_up(item: Item, row: Row, verdict: Verdict, tools: Tools) -> Transient | Permanent:
+def _given_up(item: Item, row: Row, verdict: Verdict, tools: Tools) -> Transient | Permanent | Undecided:
     """Give up the place, and say why; what is whole nowhere is sent again to a new one."""
     now = tools.clock.now()
-    if isinstance(verdict, Mixed):
+    if isinstance(verdict, Mixed | Unproved):
+        if isinstance(verdict, Unproved) and item.named:  # and it would be so at any other place
+            return Undecided(UNPROVED, detail=row.place.path, advice=ANONYMISED)
         tools.ledger.places.leave(item, now, mixed=True)
-        return Transient(
-            "files of another import lie among ours in the prearchive; sent again to a new place",
-            detail=row.place.path,
-            advice="Ask the XNAT administrator to look at the prearchive row that `xnat-watchd show` names.",
-        )
+        return Transient(FOREIGN if isinstance(verdict, Mixed) else REMAPPED, detail=row.place.path)
     missing = verdict.series if isinstance(verdict, LeftOut) else verdict.whole_series  # type: ignore[union-attr]
-    tools.gateway.discard(row.place)
+    if not remove(item, row, tools):
+        tools.ledger.places.leave(item, now, mixed=True)
+        return Transient(FOREIGN, detail=row.place.path)
     tools.ledger.places.leave(item, now, missing=missing)
     if isinstance(verdict, Short) and missing and missing <= item.missing_before:
         return Permanent(

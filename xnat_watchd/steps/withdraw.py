@@ -5,8 +5,9 @@ from __future__ import annotations
 from xnat_watchd.adapters.ledger import Facts
 from xnat_watchd.core.delivery import Item, Place
 from xnat_watchd.core.states import Kind
+from xnat_watchd.steps.proving import clear_old_places, remove
 from xnat_watchd.steps.strays import clear_strays
-from xnat_watchd.steps.tools import Tools, absence_counts, clear_old_places, finished_row
+from xnat_watchd.steps.tools import Tools, absence_counts
 
 
 def withdraw(item: Item, tools: Tools) -> Facts:
@@ -14,7 +15,7 @@ def withdraw(item: Item, tools: Tools) -> Facts:
     clear_strays(item, tools)
     if item.place is not None and item.kind is Kind.ZIP:  # else what lies there is others'
         _clear(item, item.place, tools)
-    clear_old_places(tools, item.key, item.since)
+    clear_old_places(item, tools)
     return Facts(note=item.unwanted or "")
 
 
@@ -22,7 +23,7 @@ def _clear(item: Item, place: Place, tools: Tools) -> None:
     if item.spoke_at is not None:  # else nothing was sent there
         row = tools.gateway.look(place)
         if row is not None:
-            tools.gateway.discard(finished_row(tools, row, item.since).place)
+            remove(item, row, tools)
         elif item.in_doubt:
             absence_counts(tools, item, item.spoke_at)
     tools.ledger.places.leave(item, tools.clock.now())

@@ -326,7 +326,9 @@ def resource(scan: str, files: str, label: str = "DICOM") -> dict[str, str]:
 def test_a_built_row_counts_dicom_and_secondary_of_every_scan() -> None:
     xml = session_xml(Answer(200, b'<a UID="1"><scans><scan ID="1" UID="1.1"/><scan ID="2" UID="1.2"/></scans></a>'))
     seen = [resource("1", "3"), resource("1", "2", "secondary"), resource("1", "9", "SNAPSHOTS"), resource("7", "1")]
-    assert built(xml, seen).scans == (Scan("1", "1.1", 5), Scan("2", "1.2", 0), Scan("7", "", 1))
+    assert built(xml, seen).scans == (
+        Scan("1", "1.1", 5, ("DICOM", "secondary")), Scan("2", "1.2", 0), Scan("7", "", 1, ("DICOM",)),
+    )  # fmt: skip
     with pytest.raises(NotYet):
         built(xml, [resource("1", "")])
 

@@ -51,9 +51,11 @@ class Conversation:
         """Ask a question that must have an answer."""
         return self._read(_question(path, query, limit), project, frozenset())
 
-    def find(self, path: str, query: Query | None = None, *, project: str = "") -> Answer | None:
+    def find(
+        self, path: str, query: Query | None = None, *, project: str = "", limit: int | None = None
+    ) -> Answer | None:
         """Ask for a thing. None if XNAT says itself that there is none; the 404 of a stranger says nothing."""
-        answer = self._read(_question(path, query), project, frozenset({404}))
+        answer = self._read(_question(path, query, limit), project, frozenset({404}))
         if answer.status != 404:  # noqa: PLR2004
             return answer
         if not answer.is_of_xnat:  # a later version's page, or a proxy's: does XNAT answer at all?

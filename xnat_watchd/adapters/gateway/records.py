@@ -54,9 +54,10 @@ def row_at(place: Place, rows: Sequence[Cells]) -> Row | None:
 
 def built(session: SessionXml, resources: Sequence[Cells]) -> Holding:
     """Put together what a prearchive row holds: UIDs from its XML, counts from its resources (C8 4.2)."""
-    counts = _counted(resources)
-    scans = [Scan(one, uid, counts.pop(one, 0)) for one, uid in session.scans.items()]
-    scans += [Scan(one, "", files) for one, files in counts.items()]  # nothing that lies there is overlooked
+    counts, labels = _counted(resources), _labels(resources)
+    scans = [Scan(one, uid, counts.pop(one, 0), labels.get(one, ())) for one, uid in session.scans.items()]
+    # Nothing that lies there is overlooked.
+    scans += [Scan(one, "", files, labels.get(one, ())) for one, files in counts.items()]
     return Holding(session.study_uid, tuple(scans))
 
 
@@ -148,6 +149,15 @@ def _files(scan: Node) -> int | None:
     if not listed or None in counts:
         return None
     return sum(n or 0 for n in counts)
+
+
+def _labels(resources: Sequence[Cells]) -> Mapping[str, tuple[str, ...]]:
+    """Give the labels of each scan's DICOM resources."""
+    found: dict[str, dict[str, None]] = {}
+    for one in resources:
+        if one.get("category") == "scans" and is_dicom(one.get("label", "")):
+            found.setdefault(one.get("cat_id", ""), {})[one["label"]] = None
+    return {scan: tuple(labels) for scan, labels in found.items()}
 
 
 def _counted(resources: Sequence[Cells]) -> Counter[str]:

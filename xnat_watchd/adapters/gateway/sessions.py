@@ -8,7 +8,6 @@ from xnat_watchd.adapters.gateway import records
 from xnat_watchd.adapters.gateway.answers import Node, item, table
 from xnat_watchd.adapters.gateway.conversation import Conversation
 from xnat_watchd.adapters.gateway.records import JSON, path
-from xnat_watchd.adapters.gateway.sop_uid import BEGINNING, sop_uid
 from xnat_watchd.core.delivery import Holding, Session
 from xnat_watchd.core.escapes import unescaped
 
@@ -60,23 +59,6 @@ def patient(talk: Conversation, accession: str) -> tuple[str, str]:
     answer = talk.find(path("experiments", accession), JSON)
     fields = item(answer).fields if answer is not None else {}
     return unescaped(fields.get("dcmPatientName", "")), unescaped(fields.get("dcmPatientId", ""))
-
-
-def sop_uids(talk: Conversation, session: Session, series_uid: str) -> frozenset[str]:
-    """Give the SOPInstanceUIDs of a series from the beginning of every file."""
-    scans = [scan.id for scan in session.holding.scans if scan.series_uid == series_uid]
-    files = [file for scan in scans for file in _files(talk, session, scan)]
-    return frozenset(sop_uid(talk.read(file, limit=BEGINNING).body) for file in files)
-
-
-def _files(talk: Conversation, session: Session, scan: str) -> list[str]:
-    here = ("experiments", session.id, "scans", scan)
-    rows = table(talk.read(path(*here, "files"), JSON))
-    return [
-        path(*here, "resources", one["cat_ID"], "files", *one["Name"].split("/"))
-        for one in rows
-        if one.get("Name") and one.get("cat_ID") and records.is_dicom(one.get("collection", ""))
-    ]
 
 
 def _session(talk: Conversation, node: Node) -> Session:

@@ -44,6 +44,19 @@ class Contents:
         )
         return {row["uid"]: Sent(row["n"], bool(row["image"])) for row in rows}
 
+    def at_place(self, item: Item) -> dict[str, frozenset[str]]:
+        """Return the SOPInstanceUIDs that were sent to the study's current place, by SeriesInstanceUID."""
+        rows = self._db.rows(
+            "SELECT series, sop_uid FROM instances WHERE study = ? AND place ="
+            " (SELECT id FROM places WHERE study = ? AND ended IS NULL)",
+            item.key,
+            item.key,
+        )
+        found: dict[str, set[str]] = {}
+        for row in rows:
+            found.setdefault(row["series"], set()).add(row["sop_uid"])
+        return {series: frozenset(uids) for series, uids in found.items()}
+
     def series_named(self, item: Item) -> dict[str, str]:
         """Give the study's series by UID as people call them, whichever ZIP they came in."""
         rows = self._db.rows(

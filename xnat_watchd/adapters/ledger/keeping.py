@@ -48,6 +48,11 @@ class Keeping:
             db.execute("UPDATE deliveries SET deleted = ? WHERE id = ?", (text(now), kept.delivery))
             _tell(db, kept.delivery, "deleted", "by the rules of [retention]", now)
 
+    def lose(self, item: Item, images: int) -> None:
+        """Write how many of a study's images XNAT lacks now, which it was seen to hold: none, and all is well again."""
+        with self._db.change() as db:
+            db.execute("UPDATE studies SET lost = ? WHERE key = ? AND lost <> ?", (images, item.key, images))
+
     def verify(self, item: Item, why: str, now: datetime) -> None:
         """Write what XNAT was seen to hold of a study."""
         with self._db.change() as db:

@@ -16,16 +16,26 @@ class Places:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def choose(self, item: Item, place: Place, sending: Iterable[str], now: datetime, joins: str | None = None) -> None:
+    def choose(
+        self,
+        item: Item,
+        place: Place,
+        sending: Iterable[str],
+        now: datetime,
+        joins: str | None = None,
+        *,
+        named: bool = False,
+    ) -> None:
         """Write the place that these instances will be sent to, before anything is sent.
 
-        `joins`: the accession ID of a session that has some of this study already.
+        `joins`: the accession ID of a session that has some of this study already. `named`: each instance is sent under
+        its SOPInstanceUID as its file's name.
         """
         with self._db.change() as db:
             row = db.execute(
-                "INSERT INTO places (study, project, timestamp, folder, chosen, joins) VALUES (?,?,?,?,?,?)"
+                "INSERT INTO places (study, project, timestamp, folder, chosen, joins, named) VALUES (?,?,?,?,?,?,?)"
                 " RETURNING id",
-                (item.key, place.project, place.timestamp, place.folder, text(now), joins),
+                (item.key, place.project, place.timestamp, place.folder, text(now), joins, int(named)),
             ).fetchone()
             db.executemany(
                 "UPDATE instances SET place = ? WHERE study = ? AND sop_uid = ?",
@@ -70,6 +80,45 @@ class Places:
             unused = "SELECT id FROM places WHERE study = :study AND ended IS NULL AND spoke IS NULL"
             db.execute(f"UPDATE instances SET place = NULL WHERE place IN ({unused})", {"study": item.key})  # noqa: S608 - words of our own
             db.execute("DELETE FROM places WHERE study = ? AND ended IS NULL AND spoke IS NULL", (item.key,))
+
+    def must_name(self, item: Item) -> bool:
+        """Return whether only names prove what is sent: the site is known to give images UIDs of its own, or may do so.
+
+        It is known by a study of the project that was proved under another UID; it may where something else than this
+        study was found at an earlier place of it.
+        """
+        row = self._db.row(
+            "SELECT EXISTS (SELECT 1 FROM places WHERE study = ? AND mixed)"
+            " OR EXISTS (SELECT 1 FROM studies WHERE project = ? AND server_uid IS NOT NULL) AS must",
+            item.key,
+            item.project,
+        )
+        return bool(row and row["must"])
+
+    def mixed(self, study: int) -> list[Place]:
+        """Return the places of a study at which something lies that is not proved to be ours."""
+        rows = self._db.rows("SELECT * FROM places WHERE study = ? AND mixed = 1 AND settled IS NULL", study)
+        return [Place(r["project"], r["timestamp"], r["folder"]) for r in rows]
+
+    def flag(self, place: Place) -> None:
+        """Write that something lies at a place of ours that is not proved to be ours."""
+        self._set(place, "mixed = 1, settled = NULL")
+
+    def unflag(self, place: Place) -> None:
+        """Write that what lies at a place is ours after all: it is removed as at any place that was given up."""
+        self._set(place, "mixed = 0")
+
+    def settle(self, place: Place, now: datetime) -> None:
+        """Write that nothing lies any more at a place where something was not ours."""
+        self._set(place, "settled = ?", text(now))
+
+    def _set(self, place: Place, columns: str, *values: str) -> None:
+        where = (place.project, place.timestamp, place.folder)
+        with self._db.change() as db:
+            db.execute(
+                f"UPDATE places SET {columns} WHERE (project, timestamp, folder) = (?, ?, ?)",  # noqa: S608 - our words
+                (*values, *where),
+            )
 
     def join(self, item: Item, session: str) -> None:
         """Write that the row at the current place is to be added to a session that is there already."""

@@ -76,6 +76,8 @@ CREATE TABLE studies (
   uploads     INTEGER NOT NULL DEFAULT 0,      -- times that all of it was sent, since a person said anything about it
   trials      INTEGER NOT NULL DEFAULT 0,      -- times that it met what may be the project's trouble, likewise
   delayed     TEXT,                            -- since when it meets trouble; none once it has come further
+  lost        INTEGER NOT NULL DEFAULT 0 CHECK (lost >= 0),  -- images that XNAT held, and lacked when last asked
+  loss_accepted INTEGER NOT NULL DEFAULT 0,    -- of these so many as a person has said to be right
   UNIQUE (delivery, number),
   UNIQUE (delivery, study_uid),
   -- what is complete is done, and nothing else is
@@ -98,6 +100,7 @@ CREATE UNIQUE INDEX one_busy_study ON studies (project, study_uid) WHERE standin
 CREATE INDEX by_study_uid ON studies (project, study_uid);
 CREATE INDEX by_progress ON studies (progress, standing, project);
 CREATE INDEX not_done ON studies (standing, due) WHERE standing NOT IN ('done', 'skipped');
+CREATE INDEX lost_images ON studies (key) WHERE lost > 0;
 -- what was achieved stays achieved, unless a person has it sent again
 CREATE TRIGGER never_back BEFORE UPDATE OF progress ON studies WHEN NEW.generation = OLD.generation
   AND instr('received uploaded archived complete', NEW.progress) < instr('received uploaded archived complete', OLD.progress)
@@ -147,10 +150,14 @@ CREATE TABLE places (
   built     TEXT,                              -- when XNAT was last told to build what it has received there
   strays    TEXT NOT NULL DEFAULT '[]',        -- JSON list of paths: where XNAT put the upload instead, till it is gone
   stamp     TEXT NOT NULL DEFAULT '',          -- of the ZIP that was sent there; empty: it was a copy of ours
+  named     INTEGER NOT NULL DEFAULT 0 CHECK (named IN (0, 1)),  -- what was sent has its SOPInstanceUID for a name
+  settled   TEXT,                              -- when what is mixed was seen to be gone
   -- a place is ours alone and used once
   UNIQUE (project, timestamp, folder)
 ) STRICT;
 
+-- what lies in XNAT at a place of ours and is not proved to be ours
+CREATE INDEX mixed_places ON places (study) WHERE mixed = 1 AND settled IS NULL;
 -- a study has one current place; older ones stay on record
 CREATE UNIQUE INDEX one_current_place ON places (study) WHERE ended IS NULL;
 

@@ -333,6 +333,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
         subject=row["subject"], label=row["label"], session=row["session"], kind=Kind(row["kind"]),
         subject_id=row["subject_id"],
         generation=row["generation"], unwanted=row["unwanted"], joins=current["joins"] if current else None,
+        named=bool(current and current["named"]),
         why=row["why"] or "", findings=open_findings(db, row["key"]),
         uploads=row["uploads"], trials=row["trials"], delayed=moment(row["delayed"]),
         strays=tuple(Stray(path, one["folder"]) for one in places for path in json.loads(one["strays"])),

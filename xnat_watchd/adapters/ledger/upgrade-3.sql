@@ -13,6 +13,14 @@ ALTER TABLE events ADD COLUMN scope TEXT CHECK (scope IN ('study', 'project', 's
 CREATE INDEX projects_troubles ON events (study, id) WHERE scope = 'project';
 ALTER TABLE gates ADD COLUMN passes INTEGER NOT NULL DEFAULT 1 CHECK (passes IN (0, 1));
 ALTER TABLE shares ADD COLUMN scope TEXT NOT NULL DEFAULT 'study' CHECK (scope IN ('study', 'project'));
+ALTER TABLE places ADD COLUMN named INTEGER NOT NULL DEFAULT 0 CHECK (named IN (0, 1));
+ALTER TABLE places ADD COLUMN settled TEXT;
+ALTER TABLE studies ADD COLUMN lost INTEGER NOT NULL DEFAULT 0 CHECK (lost >= 0);
+ALTER TABLE studies ADD COLUMN loss_accepted INTEGER NOT NULL DEFAULT 0;
+
+-- what lies in XNAT at a place of ours and is not proved to be ours
+CREATE INDEX mixed_places ON places (study) WHERE mixed = 1 AND settled IS NULL;
+CREATE INDEX lost_images ON studies (key) WHERE lost > 0;
 
 ALTER TABLE people ADD COLUMN birth_date TEXT NOT NULL DEFAULT '';
 UPDATE people SET birth_date = coalesce((

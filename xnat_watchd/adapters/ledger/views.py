@@ -94,6 +94,19 @@ class Views:
                    NULL
             FROM deliveries d WHERE state = 'rejected' AND settled IS NULL AND NOT EXISTS (
               SELECT 1 FROM deliveries n WHERE n.project = d.project AND n.sha256 = d.sha256 AND n.id > d.id)
+            UNION ALL
+            SELECT s.delivery || '.' || s.number, p.project,
+                   'what lies at a place of ours in XNAT is not proved to be ours',
+                   'Ask the XNAT administrator whose it is: /prearchive/projects/' || p.project || '/' || p.timestamp
+                   || '/' || p.folder || '. Once it is gone from there: `xnat-watchd verify ITEM`.',
+                   coalesce(p.ended, p.chosen), NULL
+            FROM places p JOIN studies s ON s.key = p.study WHERE p.mixed = 1 AND p.settled IS NULL
+            UNION ALL
+            SELECT delivery || '.' || number, project,
+                   'XNAT lacks ' || lost || ' of its images, which it was seen to hold',
+                   'Ask who removed them. `xnat-watchd verify ITEM` looks again, `xnat-watchd resend ITEM` sends them'
+                   || ' again. If it is right so: `xnat-watchd accept ITEM --why TEXT`.', changed, NULL
+            FROM studies WHERE lost > 0 AND lost > loss_accepted
             ORDER BY at DESC
             """
         )

@@ -1,0 +1,83 @@
+"""Whether what lies in our place is ours; and removing it only where it is.
+
+A place is ours, and yet another's files may lie there. On 1.6 two imports of one account that begin in the same
+millisecond exchange their files, whatever their projects, clients and stations (seen on 1.6.4); both are answered with
+200, and their counts may be equal. What is asked, and why no more and no less:
+
+- On 1.6 a study keeps its UID, so another one is never ours. Under our UID every image is proved by name: members are
+  sent under their SOPInstanceUIDs there, in a ZIP that we write, and 1.6 keeps names. That is one listing for each
+  scan of every study, 4 ms each on a real 1.6.4: another station may send the other half of a series in the same
+  millisecond, in the same number. A file with another name is read for its UID.
+- Newer servers stream each import into a row of its own, which they find by study and by our place's name: nothing of
+  another import can come there. Under our UIDs the counts by series are proof, and no file is asked for.
+- Where a newer site gives UIDs of its own, the study's images are proved by name. A ZIP that went as it came has names
+  that prove nothing: it is sent once more under names that do, and from then on so is every other of that project.
+  What can be proved neither by UID nor by name is held.
+"""
+
+from __future__ import annotations
+
+from xnat_watchd.core.delivery import Item, Place, Row
+from xnat_watchd.core.errors import NotYet
+from xnat_watchd.core.judging import Mixed, Unproved, Verdict, judge, judge_images
+from xnat_watchd.steps.tools import Tools, finished_row
+
+
+def judged(item: Item, place: Place, tools: Tools) -> Verdict:
+    """Compare what was sent to the study's place with what lies there. `NotYet` while XNAT has not built it."""
+    seen, sent = tools.gateway.holding(place), tools.ledger.contents.series(item, at_place=True)
+    is_our_uid, collides = seen.study_uid == item.study_uid, tools.gateway.collides()
+    if collides and not is_our_uid:
+        return Mixed()
+    if is_our_uid and not collides:
+        return judge(sent, seen, item.study_uid)
+    ours = tools.ledger.contents.at_place(item)
+    images = tools.gateway.images(place, seen, frozenset[str]().union(*ours.values()), reads=is_our_uid)
+    verdict = judge_images(sent, ours, images, seen.study_uid)
+    return Mixed() if is_our_uid and isinstance(verdict, Unproved) else verdict  # those were read
+
+
+def remove(item: Item, row: Row, tools: Tools) -> bool:
+    """Remove a row of ours in which nothing is foreign; any other stays, and a person is told. Return whether it went.
+
+    `NotYet` while XNAT is at work on it.
+    """
+    row = finished_row(tools, row, item.since)
+    if not is_ours_alone(item, row, tools):
+        tools.ledger.places.flag(row.place)
+        return False
+    tools.gateway.discard(row.place)
+    return True
+
+
+def is_ours_alone(item: Item, row: Row, tools: Tools) -> bool:
+    """Return whether nothing but images of this study lies there, as far as the server may have mixed them."""
+    try:
+        seen = tools.gateway.holding(row.place)
+    except NotYet:
+        if row.status != "ERROR":
+            raise
+        return not tools.gateway.collides()  # of which XNAT makes no session; on a newer server nobody else's is there
+    if not tools.gateway.collides():
+        return True
+    ours = frozenset(one.sop_uid for one in tools.ledger.contents.instances(item))
+    images = tools.gateway.images(row.place, seen, ours, reads=seen.study_uid == item.study_uid)
+    return frozenset[str]().union(*images.values()) <= ours
+
+
+def clear_old_places(item: Item, tools: Tools) -> None:
+    """Remove what appeared late at places that a study has given up: it would be a double."""
+    for place in tools.ledger.places.former(item.key):
+        row = tools.gateway.look(place)
+        if row is not None:
+            remove(item, row, tools)
+
+
+def reclaim(item: Item, uid: str, tools: Tools) -> None:
+    """Take back what was not proved to be ours at earlier places, now that we know what the site makes of our UID."""
+    for place in tools.ledger.places.mixed(item.key):
+        row = tools.gateway.look(place)
+        if row is None:
+            tools.ledger.places.settle(place, tools.clock.now())
+        elif not tools.gateway.collides() and tools.gateway.holding(place).study_uid == uid:
+            tools.ledger.places.unflag(place)
