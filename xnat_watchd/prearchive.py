@@ -14,6 +14,7 @@ from xnat_watchd.core.errors import AuthRefused, NotYet, Permanent, Stopped, Una
 from xnat_watchd.core.found import Content, Find, Lying
 from xnat_watchd.core.labels import Facts, session_label, study_date, subject_label
 from xnat_watchd.core.persons import is_one
+from xnat_watchd.core.plain_labels import plain
 from xnat_watchd.core.ports import FindingGateway
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.core.states import Standing
@@ -120,7 +121,10 @@ def _described(row: Lying, content: Content, hands: Hands, wanted: str | None) -
     try:
         line = replace(line, subject=subject_label(rules.subject, facts, row.subject))
         advice = LABEL_IT
-        label = hands.gateway.stored(wanted or session_label(rules.session, replace(facts, subject=line.subject)))
+        facts = replace(facts, subject=line.subject)
+        label = wanted or session_label(rules.session, facts)
+        if (stored := hands.gateway.stored(label)) != label:
+            label = plain(label, stored, rules, None if wanted else facts)
     except Undecided as error:
         return replace(line, why=str(error), advice=advice)
     line = replace(line, label=label)

@@ -31,7 +31,7 @@ from xnat_watchd.core.errors import Refusal
 from xnat_watchd.core.keeping import Keep
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.core.retry import LONGEST_DELAY, RetryPolicy
-from xnat_watchd.core.rules import DemographicRules, LabelRules, ProjectRules
+from xnat_watchd.core.rules import DemographicRules, LabelRules, Letters, ProjectRules
 from xnat_watchd.core.states import Progress
 
 # -- how values are written --------------------------------------------------------------------------------
@@ -150,6 +150,7 @@ class Labels(_Section):
 
     subject: Annotated[str, AfterValidator(_subject_template)] = LabelRules().subject
     session: Annotated[str, AfterValidator(_session_template)] = LabelRules().session
+    letters: Letters = LabelRules().letters
 
 
 class ProjectPipeline(_Section):
@@ -276,7 +277,7 @@ class Settings(BaseSettings):
         pipeline = _laid_over(self.pipeline, own.pipeline)
         written = _laid_over(self.demographics, own.demographics)
         return ProjectRules(
-            labels=LabelRules(subject=labels.subject, session=labels.session),
+            labels=LabelRules(subject=labels.subject, session=labels.session, letters=labels.letters),
             demographics=DemographicRules(
                 from_zip=written.source == "zip",
                 fields=written.fields,

@@ -32,3 +32,15 @@ def test_what_is_known_about_a_person_is_written_whatever_the_letters_of_the_nam
         stored = xnat.subject("P1", "山田_太郎")
         assert stored is not None
         assert (stored["demographics"]["gender"], stored["demographics"]["dob"]) == ("female", "1931-04-17")
+
+
+def test_session_labels_that_1_6_would_spoil_can_be_read_and_stay_apart(tmp_path: Path) -> None:
+    with beside_others(tmp_path, "1.6", ProjectRules) as (xnat, _, station):
+        for number, name in enumerate(("Müller^Jörg", "Muller^Jorg"), 1):
+            station.drop(f"{number}.zip", scan(number, name=name, patient=f"ZQ-{number}", time="101530"))
+        station.run()
+        assert station.ledger.views.attention() == []
+        labels = sorted(one["label"] for one in xnat.sessions("P1"))
+        assert labels[0] == "Muller_Jorg_20240229T101530_MR"
+        assert labels[1].startswith("Muller_Jorg_20240229T101530_MR-")
+        assert {one.subject for one in xnat.instances()} == {"Müller_Jörg", "Muller_Jorg"}

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from xnat_watchd.core.states import Progress
+
+
+class Letters(StrEnum):
+    """What becomes of a session label whose letters the server would spoil."""
+
+    ROMANISED = "romanised"  #: in Latin letters, with a mark of its own
+    PATIENT_ID = "patient_id"  #: with the PatientID in place of the subject
+    HOLD = "hold"  #: a person chooses
+    AS_STORED = "as_stored"  #: whatever the server makes of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +24,7 @@ class LabelRules:
 
     subject: str = ""
     session: str = "{subject}_{study_date}T{study_time}_{modality}"
+    letters: Letters = Letters.ROMANISED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

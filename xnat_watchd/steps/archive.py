@@ -10,6 +10,7 @@ from xnat_watchd.core.delivery import Item, Place, Row, Session
 from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, Undecided
 from xnat_watchd.core.findings import stop_at
 from xnat_watchd.core.labels import clean, session_label
+from xnat_watchd.core.plain_labels import plain
 from xnat_watchd.core.states import Kind
 from xnat_watchd.steps.holding import NOTHING, Before, foreign, held, is_whole, shown, wanted
 from xnat_watchd.steps.proving import clear_old_places, remove
@@ -112,12 +113,15 @@ class Labels:
 
 
 def _labels(item: Item, tools: Tools) -> Labels:
-    """Give the labels as this server will store them."""
+    """Give the labels as this server will store them; plain ones where it would spoil the letters of the session's."""
     if item.subject is None:
         raise Undecided("the subject is not known", advice="`xnat-watchd retry ITEM --subject SUBJECT`")
-    template = tools.rules(item.project).labels.session
-    label = item.label or session_label(template, replace(tools.facts(item), subject=item.subject))
-    return Labels(item.subject, tools.gateway.stored(label))
+    rules, facts = tools.rules(item.project).labels, replace(tools.facts(item), subject=item.subject)
+    label = item.label or session_label(rules.session, facts)
+    stored = tools.gateway.stored(label)
+    return Labels(
+        item.subject, label if stored == label else plain(label, stored, rules, None if item.label else facts)
+    )
 
 
 def _sent_subject(item: Item, row: Row, tools: Tools) -> str | None:
