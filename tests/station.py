@@ -22,7 +22,7 @@ from xnat_watchd.core.ports import Gateway, Progressed
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.intake import Habits, Intake
-from xnat_watchd.pipeline import Pipeline, Rest
+from xnat_watchd.pipeline import Held, Pipeline, Rest
 from xnat_watchd.retention import Retention
 from xnat_watchd.steps.door import Door
 from xnat_watchd.steps.tools import Tools
@@ -100,6 +100,7 @@ class Station:
         for folder in (self.folders.drop, self.folders.work, self.folders.done, self.folders.failed):
             folder.mkdir(parents=True, exist_ok=True)
         self.ledger = Ledger(open_database(root / "ledger.sqlite"))
+        held = Held(self.ledger, self.log)  # asks the ledger: nobody is killed before there is a service
         for part in ("deliveries", "studies", "findings", "wishes", "places", "gates"):
             setattr(self.ledger, part, around(f"ledger.{part}", getattr(self.ledger, part)))
         disk, marks = around("disk", Disk()), Marks(self.folders, self.ledger.marks)
@@ -126,7 +127,7 @@ class Station:
             write_clean=around("zip.write", write_clean), chance=Random(seed).random,
             progressed=progressed,
         )  # fmt: skip
-        self.pipeline = Pipeline(self.tools, retry, self.log, Rest())
+        self.pipeline = Pipeline(self.tools, retry, self.log, Rest(), held)
         self.retention = Retention(self.tools, keep, self.log)
 
     def close(self) -> None:

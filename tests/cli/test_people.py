@@ -143,6 +143,8 @@ def test_accept_says_what_exactly_it_accepts_and_who_did_it_is_written_down(
     assert DAMAGED in said
     assert " by ada: the scanner deleted it" in said
     assert "left behind 1 image of 1 study, as a person has accepted" in desk.type("status")
+    said = desk.type("verify", "1")
+    assert "1.1 XNAT holds all 1 images; 1 of 2 were left behind in its ZIP, as a person has accepted" in said
 
 
 def test_accept_is_for_one_study_at_a_time(desk: Desk) -> None:

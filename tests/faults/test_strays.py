@@ -40,7 +40,7 @@ def retry(scene: Scene) -> None:
     """Do as `retry` does."""
     ledger, now = scene.station.ledger, scene.time.now()
     for key in ledger.views.held().values():
-        ledger.studies.release(key, now)
+        ledger.wishes.retry(key, now)
     scene.station.work(steps=20_000)
 
 

@@ -23,6 +23,7 @@ from tests.dicom import instance, sop_uid, study_uid
 from tests.services.desk import Desk, film, states, whole
 from tests.shared import shared
 from tests.station import Station, zipped
+from xnat_watchd.core.errors import Impossible
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.sandbox import Sandbox
 
@@ -262,7 +263,8 @@ def test_what_is_of_no_study_is_held_by_itself_and_ends_only_when_a_person_decid
     station.work()
     assert desk.archived() == whole(1)
     (key,) = station.ledger.views.held().values()
-    station.ledger.studies.release(key, station.time.now())
+    with pytest.raises(Impossible):
+        station.ledger.wishes.retry(key, station.time.now())
     station.work()
     (row,) = station.ledger.views.attention()
     assert (row["item"], row["why"]) == (

@@ -54,6 +54,12 @@ def held(desk: Desk, content: bytes) -> Station:
     return station
 
 
+def make_ready(station: Station) -> None:
+    """Make a study ready as nothing in the program does: a rule of ours that is forgotten, or a hand in the ledger."""
+    with station.ledger.studies._db.change() as db:
+        db.execute("UPDATE studies SET standing = 'ready' WHERE key = 1")
+
+
 def kinds(station: Station, key: int = 1) -> list[str]:
     return [str(one.kind) for one in station.ledger.findings.open(key)]
 
@@ -104,7 +110,7 @@ def test_two_copies_at_once_are_one_verdict(desk: Desk, trouble: bytes) -> None:
 
 def test_whatever_makes_it_ready_again_it_is_held_before_any_step(desk: Desk, trouble: bytes) -> None:
     station = held(desk, trouble)
-    station.ledger.studies.release(1, station.time.now())
+    make_ready(station)
     station.work()
     is_untouched(desk, station)
     assert desk.xnat.requests == []
@@ -112,7 +118,7 @@ def test_whatever_makes_it_ready_again_it_is_held_before_any_step(desk: Desk, tr
 
 def test_a_restart_forgets_no_verdict(desk: Desk, trouble: bytes) -> None:
     station = held(desk, trouble)
-    station.ledger.studies.release(1, station.time.now())
+    make_ready(station)
     station = desk.station()
     station.work()
     is_untouched(desk, station)

@@ -211,7 +211,7 @@ def test_what_can_be_proved_neither_by_uids_nor_by_names_is_held_and_not_archive
     assert station.standings() == [("1.1", "received", "held")]
     assert "nothing proves whose they are" in station.why("1.1")
     assert {where for where, *_ in xnat.instances()} == {"prearchive"}
-    station.ledger.studies.release(1, station.time.now())
+    station.ledger.wishes.retry(1, station.time.now())
     station.work()
     assert sum(one.startswith("upload") for one in xnat.requests) == 2  # and not a third row of it
     assert station.standings() == [("1.1", "received", "held")]

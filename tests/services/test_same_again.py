@@ -17,7 +17,7 @@ from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat_gateway import XnatServer
-from xnat_watchd.core.errors import NotYet
+from xnat_watchd.core.errors import Impossible, NotYet
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.core.ports import Gateway
 from xnat_watchd.sandbox import Sandbox
@@ -54,7 +54,7 @@ class Desk:
 
     def release(self, item: str, **chosen: str) -> None:
         key = self.station.ledger.views.held()[item]
-        self.station.ledger.studies.release(key, self._time.now(), **chosen)
+        self.station.ledger.wishes.retry(key, self._time.now(), **chosen)
 
     def why(self, item: str) -> str:
         return self.station.why(item)
@@ -165,7 +165,8 @@ def test_two_people_in_one_study_are_never_sent_whoever_drops_and_retries_what(d
     for name in ("scan.zip", "scan (1).zip", "again.zip"):
         desk.carry((name, people))
         for item in desk.station.ledger.views.held():
-            desk.release(item)
+            with pytest.raises(Impossible):
+                desk.release(item)
         desk.anew().work()
         assert desk.stored() == Counter()
     assert {one["item"] for one in desk.station.ledger.views.attention()} == {"1.1"}

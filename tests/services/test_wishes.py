@@ -442,7 +442,7 @@ def test_a_zip_that_lies_there_no_more_is_missed_before_anything_is_sent(stand: 
     assert stand.standings() == {"1.1": "held"}
     assert stand.station.why("1.1") == "its ZIP does not lie where it was put to rest"
     rest.write_bytes(scan())
-    stand.station.ledger.studies.release(1, stand.station.time.now())
+    stand.station.ledger.wishes.retry(1, stand.station.time.now())
     stand.station.work()
     assert stand.held() == Counter(sop_uid(1, 1, n) for n in (1, 2))
 

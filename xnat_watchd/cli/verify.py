@@ -70,5 +70,13 @@ def _verify(ledger: Ledger, gateway: XnatGateway, name: str, key: int) -> bool:
     now = datetime.now(UTC)
     found = ask(item, ledger, gateway, now)
     ledger.keeping.verify(item, found.said, now)
-    say(f"{name} {found.said}")
+    say(f"{name} {found.said}{_left_behind(ledger, key)}")
     return not found.missing
+
+
+def _left_behind(ledger: Ledger, key: int) -> str:
+    """Tell of what is in the ZIP and does not come to XNAT, as a person has accepted."""
+    return "".join(
+        f"; {one['of'] - one['images']} of {one['of']} were left behind in its ZIP, as a person has accepted"
+        for one in ledger.views.left_behind(key)
+    )

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.adapters.ledger.findings import open_findings
 from xnat_watchd.adapters.ledger.healing import REPLACED, settle_healed
-from xnat_watchd.adapters.ledger.moves import let_go_on, move, set_columns, stand
+from xnat_watchd.adapters.ledger.moves import move, set_columns, stand
 from xnat_watchd.adapters.ledger.order import GOES_FIRST
 from xnat_watchd.core.delivery import CHANGED, Item, Person, Place, Stray
 from xnat_watchd.core.errors import InDoubt, NotYet, OnceMore, Scope, Stopped, Undecided, WatchdError
@@ -164,18 +164,6 @@ class Studies:
         with self._db.change() as db:
             move(db, item.key, Standing.BUSY, Event.HELD, now, in_doubt=1, due=None, **_reason(error),
                  **_trouble(item, error, now))  # fmt: skip
-
-    def release(self, key: int, now: datetime, *, subject: str | None = None, label: str | None = None) -> None:
-        """Try again because a person says so: from where it stopped, asking first, perhaps under other labels.
-
-        That counts for its project too, where it is shut: it is tried at once.
-        """
-        chosen: dict[str, object] = {"label": label} if label else {}
-        if subject:
-            chosen |= {"subject": subject, "subject_key": subject.casefold()}
-        with self._db.change() as db:
-            row = db.execute("SELECT * FROM studies WHERE key = ?", (key,)).fetchone()
-            let_go_on(db, row, now, **chosen)
 
     def let_wait(self, keys: Collection[int], now: datetime) -> None:
         """Have held studies wait for their project instead, whose trouble it is. What was tried is not forgotten."""

@@ -119,15 +119,19 @@ class Views:
         why, what_to_do = (said(found), advice(found)) if found else (row["why"], row["advice"] or "")
         return {**row, "why": why, "advice": for_item(what_to_do, row["item"])}
 
-    def left_behind(self) -> Rows:
-        """Give the studies of which a person has decided that some images do not come to XNAT: how many of how many."""
+    def left_behind(self, key: int | None = None) -> Rows:
+        """Return the studies of which a person has decided that some images do not come to XNAT; or this one, if it is.
+
+        `images` of it come to XNAT, `of` so many.
+        """
         return self._give(
             f"""
             SELECT s.delivery || '.' || s.number AS item, s.project, {IMAGES} - behind AS images, {IMAGES} AS of, f.why
             FROM (SELECT f.study, sum(f.count) AS behind, group_concat(f.why, '; ') AS why FROM findings f
                   WHERE f.settled IS NOT NULL AND f.by NOT LIKE 'delivery %' AND f.kind IN ({KINDS_BEHIND})
-                  GROUP BY f.study) f JOIN studies s ON s.key = f.study ORDER BY s.key
-            """  # noqa: S608 - words of our own
+                  AND (?1 IS NULL OR f.study = ?1) GROUP BY f.study) f JOIN studies s ON s.key = f.study ORDER BY s.key
+            """,  # noqa: S608 - words of our own
+            key,
         )
 
     def fates(self, most: int) -> Rows:

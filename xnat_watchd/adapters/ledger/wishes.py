@@ -52,7 +52,10 @@ class Wishes:
             tell_delivery(db, delivery, "settled", now, why="a person has settled it", detail=why)
 
     def retry(self, key: int, now: datetime, *, subject: str | None = None, label: str | None = None) -> None:
-        """Let a held study go on from where it stopped, perhaps under other labels. No finding is settled by it."""
+        """Let a held study go on from where it stopped, perhaps under other labels. No finding is settled by it.
+
+        It counts for its project too, where that is shut: it is tried at once.
+        """
         chosen: dict[str, object] = {"label": label} if label else {}
         if subject:
             chosen |= {"subject": subject, "subject_key": subject.casefold()}
