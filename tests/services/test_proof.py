@@ -186,6 +186,9 @@ def test_an_image_in_the_session_that_nobody_here_knows_of_is_told_by_its_series
     (finding,) = two.first.ledger.findings.open(1)
     assert (finding.kind, finding.count, finding.members) == (FindingKind.FOREIGN, 1, ("series 1: 1",))
     assert attention(two.first) == ["XNAT's session holds 1 images that nobody here knows of, in series 1"]
+    two.first.ledger.wishes.accept(1, "added by hand", "kim", two.first.time.now())
+    two.first.work()
+    assert two.first.standings() == [("1.1", "complete", "done")]
 
 
 def test_what_another_zip_of_ours_has_added_is_foreign_to_nobody(two: Two) -> None:
@@ -243,3 +246,18 @@ def test_an_image_that_is_listed_and_cannot_be_had_is_not_there(two: Two) -> Non
     carried(two.first, part(1, 2))
     two.xnat.faults.on("GET", r"/files/[^?]*\.dcm").refuse(404, "The server has not found anything")
     assert two.verified().missing == 1
+
+
+def test_what_a_person_says_is_rightly_gone_needs_nobodys_attention_and_its_zip_stays(two: Two) -> None:
+    exchanged(two)
+    two.verified()
+    (row,) = two.first.ledger.views.attention()
+    assert "`xnat-watchd accept 1.1 --why TEXT`" in row["advice"]
+    two.first.ledger.wishes.accept(1, "the patient has withdrawn", "kim", two.first.time.now())
+    two.first.time.pass_(days=31)
+    two.first.retention.sweep()
+    assert attention(two.first) == []
+    assert two.first.files() == ["done/2026-01/1_scan.zip"]
+    exchanged_by_others(two.xnat, sop_uid(1, 1, 3), instance(1, 1, 8))
+    two.verified()
+    assert attention(two.first) == ["XNAT lacks 2 of its images, which it was seen to hold"]

@@ -33,7 +33,6 @@ def test_images_of_another_person_are_not_added_to_a_session_that_another_statio
     world.settle()
 
 
-@pytest.mark.xfail(strict=True, reason="another client's study of as many images is taken for ours")
 @pytest.mark.parametrize("how", ["exchanged", "his alone"])
 def test_another_clients_study_in_our_place_is_not_taken_for_ours(world: World, how: str) -> None:
     world.collide(how)

@@ -128,7 +128,13 @@ def _series(series: dict[str, Any]) -> str:
 
 
 def _place(place: dict[str, Any]) -> str:
-    ended = "given up, mixed with another import's files" if place["mixed"] else "given up" if place["ended"] else ""
+    ended = (
+        "given up, since what lies there is not proved to be ours"
+        if place["mixed"]
+        else "given up"
+        if place["ended"]
+        else ""
+    )
     return f"{place['timestamp']}/{place['folder']}{f', {ended}' if ended else ''}"
 
 

@@ -60,7 +60,8 @@ def skip(chosen: Chosen, items: tuple[Item, ...], why: str) -> None:
 def accept(chosen: Chosen, item: Item, why: str) -> None:
     """Let a held study go on without the images that are damaged, unexplained, of two contents or of no study.
 
-    Or with images in XNAT that nobody here knows of; or without the series that the server left out twice. It holds for
+    Or with images in XNAT that nobody here knows of; or without the series that the server left out twice. Of a study
+    that is complete it accepts that XNAT lacks images which it was seen to hold. It holds for
     what was found until now, one study at a time. What is left behind is told by `show` for good, and the ZIP is never
     deleted. Two people in one study are never sent.
     """

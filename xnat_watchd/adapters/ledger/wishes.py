@@ -73,6 +73,8 @@ class Wishes:
         """
         with self._db.change() as db:
             row = _row(db, key)
+            if row["lost"] > row["loss_accepted"]:
+                return _accept_loss(db, row, why, now)
             _must_be_held(row)
             if found := holding(open_findings(db, key)):
                 return _accept_findings(db, row, found, why, by, now)
@@ -129,6 +131,17 @@ def _accept_findings(
         return f"{said(found)}: nothing of it is sent"
     let_go_on(db, row, now, why=f"accepted: {said(found)}", detail=why)
     return said(found)
+
+
+def _accept_loss(db: sqlite3.Connection, row: sqlite3.Row, why: str, now: datetime) -> str:
+    """Accept that XNAT lacks what it held; one image more is another matter. Its ZIP is never deleted."""
+    accepted = f"XNAT lacks {row['lost']} of its images, which it was seen to hold"
+    db.execute("UPDATE studies SET loss_accepted = lost WHERE key = ?", (row["key"],))
+    db.execute(
+        "INSERT INTO events (at, delivery, study, event, progress, standing, why, detail) VALUES (?,?,?,?,?,?,?,?)",
+        (text(now), row["delivery"], row["key"], "accepted", row["progress"], row["standing"], accepted, why),
+    )
+    return accepted
 
 
 def _is_anything_left(db: sqlite3.Connection, key: int) -> bool:
