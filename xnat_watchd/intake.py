@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 
 from xnat_watchd.adapters.files import Disk, Odd, identity
@@ -20,8 +20,23 @@ from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.refusals import NO_PROJECT, NOT_COMPLETE, STILL_WRITTEN, Reason, refusal
 from xnat_watchd.core.settling import Seen, Sighting, next_quiet, quiet, settle
 from xnat_watchd.core.states import DeliveryState
+from xnat_watchd.core.strays import (
+    AS_SET,
+    HEAD,
+    LEFT_ALONE,
+    NO_ZIP,
+    WAITS,
+    archive,
+    is_bin,
+    is_dicom,
+    is_zip,
+    matches,
+    of_archive,
+    of_images,
+)
 from xnat_watchd.steps.source import is_judged
 
+SINGLY = 20  #: loose images that are told by name; more of them are told as one
 FATAL_OPENINGS = 3  #: begun so often without an end, opening a ZIP may be what kills us
 
 
@@ -31,7 +46,7 @@ class Habits:
 
     quiet_for: float
     incomplete_after: float
-    ignore: tuple[str, ...]  #: patterns of file names
+    ignore: tuple[str, ...]  #: patterns of names of files and folders, and of paths
     project: str  #: for all but the named ones; empty: the first folder names the project
     projects: Collection[str]  #: folders below drop that are projects of their own
 
@@ -61,6 +76,7 @@ class Intake:
         self._marks = marks
         self._habits, self._open_zip, self._is_whole, self._recorded = habits, open_zip, is_whole, recorded
         self._sightings: Mapping[str, Sighting] = {}
+        self._heads: Mapping[Seen, bytes] = {}  #: the first bytes of what is no ZIP by its name
         self._settling = 0
         self._ignored: dict[str, Reason] = {}  #: name -> why it is not taken, as of this look
         self._told: set[str] = set()  #: names that the system would not give us, and that was said
@@ -91,7 +107,7 @@ class Intake:
             self._consider(sighting, now)
         self._settling = len(self._sightings) - len(still)
         if self._drop_is_known():  # else what is not there now may lie on a disk that is not mounted
-            self._ledger.deliveries.ignore(self._ignored)
+            self._ledger.deliveries.ignore(self._ignored, self._clock.now(), self._habits.incomplete_after, WAITS)
         self._told.intersection_update(self._ignored)
         return next_quiet(self._sightings, now, self._habits.quiet_for)
 
@@ -113,14 +129,47 @@ class Intake:
 
     def _sorted_out(self) -> list[Seen]:
         files: list[Seen] = []
-        for seen in self._disk.look(self._folders.drop):
+        images: Counter[str] = Counter()  #: exam, or loose file -> files that are DICOM without a ZIP
+        heads: dict[Seen, bytes] = {}
+        for seen in self._disk.look(self._folders.drop, self._leave):
             if isinstance(seen, Odd):
                 self._pass_over(seen)
-            elif (why := self._why_not(seen)) is not None:
+                continue
+            head = heads[seen] = self._head(seen)
+            if (why := self._why_not(seen, head)) is not None:
                 self._ignored[printable(seen.path)] = why
-            else:
+            elif _is_zip(seen.path, head):
                 files.append(seen)
+            else:
+                images[self._exam_of(seen.path)] += 1
+        self._heads = heads
+        self._name_images(images)
         return files
+
+    def _leave(self, path: str) -> str:
+        if is_bin(path.rpartition("/")[2]):
+            return LEFT_ALONE[0]
+        return AS_SET[0] if matches(path, self._habits.ignore) and not path.rpartition("/")[2].startswith(".") else ""
+
+    def _head(self, seen: Seen) -> bytes:
+        """Return what tells what a file is; read once, while it stays as it is."""
+        if seen.path.lower().endswith(".zip"):
+            return b""
+        known = self._heads.get(seen)
+        return self._disk.head(self._folders.drop / seen.path, HEAD) if known is None else known
+
+    def _exam_of(self, path: str) -> str:
+        """Return the folder, with a slash, that stands for an exam without a ZIP; of a loose image, its own path."""
+        parts = path.split("/")
+        outer = 2 if parts[0] in self._habits.projects or not self._habits.project else 1
+        return "/".join(parts[:outer]) + "/" if len(parts) > outer else path
+
+    def _name_images(self, images: Mapping[str, int]) -> None:
+        loose = [name for name in images if not name.endswith("/")]
+        told = {**images} if len(loose) <= SINGLY else {"./": len(loose), **images}
+        for name, count in told.items():
+            if name not in loose or len(loose) <= SINGLY:
+                self._ignored[printable(name)] = of_images(count)
 
     def _drop_is_known(self) -> bool:
         try:
@@ -134,17 +183,20 @@ class Intake:
             self._refused(odd.path, odd.error)
         self._ignored[printable(odd.path)] = odd.what, refusal(odd.error)[1] if odd.error else ""
 
-    def _why_not(self, seen: Seen) -> Reason | None:
+    def _why_not(self, seen: Seen, head: bytes) -> Reason | None:
+        """Return why a file is not taken; None of a ZIP that may be, and of DICOM, which is told by the exam."""
         name = seen.path.rpartition("/")[2]
+        if is_bin(name):
+            return LEFT_ALONE
         if name.startswith("."):
             return "hidden", ""
-        if any(fnmatch(name.lower(), pattern.lower()) for pattern in self._habits.ignore):
+        if matches(seen.path, self._habits.ignore):
             return "a temporary name", ""
-        if not name.lower().endswith(".zip"):
-            return "no ZIP", ""
-        if self._project_of(seen.path) is None:
-            return NO_PROJECT
-        return None
+        if _is_zip(name, head):
+            return NO_PROJECT if self._project_of(seen.path) is None else None
+        if kind := archive(name, head):
+            return of_archive(kind)
+        return None if is_dicom(name, head) else NO_ZIP
 
     def _project_of(self, path: str) -> str | None:
         first = path.partition("/")[0] if "/" in path else None
@@ -336,6 +388,10 @@ class Intake:
             self._disk.write(_note_of(path), _note(delivery, known.why, known.advice))
         put_away(self._folders, self._disk, delivery, path, known.studies)
         self._ledger.changes.stamp(delivery, self._disk.stamp(path) or "")
+
+
+def _is_zip(path: str, head: bytes) -> bool:
+    return path.lower().endswith(".zip") or is_zip(path, head)
 
 
 def _note_of(zip_: Path) -> Path:

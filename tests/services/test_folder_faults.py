@@ -432,7 +432,7 @@ def test_links_are_never_followed_and_are_counted(desk: Desk, station: Station) 
 
 def test_what_is_no_file_and_what_is_hidden_is_counted_and_not_opened(station: Station) -> None:
     os.mkfifo(station.folders.drop / "pipe.zip")  # to open it would be to wait for ever
-    station.drop(".Trash/scan.zip", scan())
+    station.drop(".private/scan.zip", scan())
     station.drop(".hidden.zip", scan())
     deep = station.folders.drop.joinpath(*["d"] * 100)
     deep.mkdir(parents=True)

@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from xnat_watchd.adapters.stamps import Changed, is_told_of, lasting_stamp, stam
 from xnat_watchd.core.settling import Seen
 
 READABLE = 0o666  #: mode of what is made: as the umask allows
+Leave = Callable[[str], str]  #: why a folder is not looked into; empty: it is
 MARK = ".xnat-watchd-mark"  #: by which a folder is known again (`adapters.marks`); never listed
 DEEPEST = 64  #: folders in folders that are looked into; whoever nests more wants us to fall
 
@@ -30,6 +31,11 @@ class Odd:
     path: str  #: below the drop folder
     what: str
     error: OSError | None = None  #: why a folder cannot be read
+
+
+def nothing(_: str) -> str:
+    """Leave no folder out."""
+    return ""
 
 
 def nobody() -> None:
@@ -44,12 +50,26 @@ class Disk:
 
     beat: Beat = staticmethod(nobody)
 
-    def look(self, folder: Path) -> Iterator[Seen | Odd]:
+    def look(self, folder: Path, leave: Leave = nothing) -> Iterator[Seen | Odd]:
         """Give everything below a folder but its folders, links not followed. `OSError` when it cannot be read itself.
 
-        One folder in it that cannot be read is told and hides nothing else.
+        One folder in it that cannot be read is told and hides nothing else. `leave` says of the path of a folder why
+        it is not looked into, or nothing.
         """
-        yield from _walk(folder, "", DEEPEST)
+        yield from _walk(folder, "", DEEPEST, leave)
+
+    def head(self, path: Path, size: int) -> bytes:
+        """Return the first bytes of a file, links not followed; nothing of one that may not be read."""
+        try:
+            handle = os.open(path, READ)
+        except OSError:
+            return b""
+        try:
+            return os.read(handle, size)
+        except OSError:
+            return b""
+        finally:
+            os.close(handle)
 
     def ensure_free(self, source: Path, seen: Seen) -> None:
         """Raise as `take` would, as far as it can be told without moving anything. Its content is durable then."""
@@ -208,13 +228,13 @@ def identity(seen: Seen) -> str:
     return f"{seen.device}:{seen.inode}:{seen.size}:{seen.mtime_ns}"
 
 
-def _walk(folder: Path, below: str, deep: int) -> Iterator[Seen | Odd]:
+def _walk(folder: Path, below: str, deep: int, leave: Leave) -> Iterator[Seen | Odd]:
     with os.scandir(folder) as listed:
         entries = sorted((one for one in listed if one.name != MARK), key=lambda one: one.name)
     for entry in entries:
         path = f"{below}{entry.name}"
         if entry.is_dir(follow_symlinks=False):
-            yield from _inside(folder / entry.name, path, deep - 1)
+            yield from _inside(folder / entry.name, path, deep - 1, leave)
         elif entry.is_file(follow_symlinks=False):
             seen = _seen(entry, path)
             if seen is not None:
@@ -223,14 +243,16 @@ def _walk(folder: Path, below: str, deep: int) -> Iterator[Seen | Odd]:
             yield Odd(path, "a link" if entry.is_symlink() else "no file")
 
 
-def _inside(folder: Path, path: str, deep: int) -> Iterator[Seen | Odd]:
-    if folder.name.startswith("."):
+def _inside(folder: Path, path: str, deep: int, leave: Leave) -> Iterator[Seen | Odd]:
+    if why := leave(path):
+        yield Odd(path, why)
+    elif folder.name.startswith("."):
         yield Odd(path, "a hidden folder")
     elif not deep:
         yield Odd(path, "nested too deeply")
     else:
         try:
-            yield from _walk(folder, f"{path}/", deep)
+            yield from _walk(folder, f"{path}/", deep, leave)
         except (FileNotFoundError, NotADirectoryError):  # gone between listing and looking
             return
         except OSError as error:

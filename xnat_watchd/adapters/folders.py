@@ -90,6 +90,7 @@ def put_away(folders: Folders, disk: Disk, delivery: int, target: Path | str, st
 
 def _plain(name: str) -> str:
     """Keep the last part of a dropped name, without what hurts in a terminal or a shell's glob."""
-    stem, _, ending = name.rpartition("/")[2].rpartition(".")
+    last = name.rpartition("/")[2]
+    stem, _, ending = (last if last.lower().endswith(".zip") else f"{last}.zip").rpartition(".")
     kept = "".join(c if c.isprintable() and c not in '\\/:*?"<>|' else "_" for c in stem)
     return f"{kept.encode()[:LONGEST_NAME].decode(errors='ignore')}.{ending[:8]}"

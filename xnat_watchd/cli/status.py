@@ -166,18 +166,21 @@ def _paused(picture: Snapshot) -> list[str]:
 
 
 def _counts(picture: Snapshot) -> list[str]:
+    from xnat_watchd.core.strays import LEFT_ALONE
     from xnat_watchd.status import waited_for
 
     standings: dict[str, int] = {}
     for counts in picture["studies"].values():
         for standing, n in counts.items():
             standings[standing] = standings.get(standing, 0) + n
-    ignored, settling = len(picture["ignored"]), picture["daemon"].get("settling", 0)
+    bins = sum(one["why"] == LEFT_ALONE[0] for one in picture["ignored"])
+    ignored, settling = len(picture["ignored"]) - bins, picture["daemon"].get("settling", 0)
     told = {
         "ZIPs": _counted(picture["deliveries"], ZIPS) + (f"; {settling} still arriving" if settling else ""),
         "studies": _counted(standings, STUDIES),
         "left behind": _left_behind(picture.get("left_behind", ())),
         "left alone": f"{ignored} in the drop folder: no whole ZIP{'s' if ignored > 1 else ''}" if ignored else "",
+        "not ours": f"{bins} recycle bin{'s' if bins > 1 else ''}, snapshots or thumbnails" if bins else "",
     }
     names = [line for one in waited_for(picture)[:MOST] if one["name"]
              for line in paragraph(f"{one['name']}: {one['why']}", first=" " * 14, rest=" " * 16)]  # fmt: skip

@@ -137,13 +137,22 @@ def _is_worked_off(chosen: Chosen, ledger: Ledger, drop: Path) -> bool:
 
     ignored = {one["name"] for one in ledger.views.ignored()}
     try:
-        waiting = any(printable(seen.path) not in ignored for seen in Disk().look(drop))
+        waiting = any(not _is_told(printable(seen.path), ignored) for seen in Disk().look(drop))
     except OSError:  # not ours to look into, or gone: the service says so itself
         waiting = False
     said = _published(chosen)
     settling = said.get("settling", 0) or said.get("sharing", False)
     resting = at_rest(ledger, ledger.found.standings(ledger.found.under_way()), datetime.now(UTC))
     return not waiting and not settling and resting and not ledger.deliveries.arrivals()
+
+
+def _is_told(path: str, ignored: set[str]) -> bool:
+    """Say whether a file is known not to be taken: by its name, by a folder above it, or with others like it."""
+    parts = path.split("/")
+    above = ["/".join(parts[:n]) for n in range(1, len(parts) + 1)]
+    if not ignored.isdisjoint(above):
+        return True
+    return not path.lower().endswith(".zip") and not ignored.isdisjoint({"./", *(f"{one}/" for one in above)})
 
 
 def _uploads(chosen: Chosen) -> Uploads:

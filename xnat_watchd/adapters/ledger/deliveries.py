@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger.again import come_again
 from xnat_watchd.adapters.ledger.database import Database, text
@@ -180,16 +181,29 @@ class Deliveries:
         with self._db.change() as db:
             move_delivery(db, delivery.id, state, now, ended=text(now), resting=resting, why=why)
 
-    def ignore(self, ignored: dict[str, tuple[str, str]]) -> None:
-        """Replace what is known of the files in the drop folder that are not taken: name -> (why, advice)."""
-        known = {r["name"]: (r["why"], r["advice"]) for r in self._db.rows("SELECT * FROM ignored")}
-        if known == ignored:
+    def ignore(
+        self,
+        ignored: dict[str, tuple[str, str]],
+        now: datetime,
+        patience: float = 0.0,
+        waits: Collection[str] = (),
+    ) -> None:
+        """Replace what is known of the files in the drop folder that are not taken: name -> (why, advice).
+
+        Advice that is one of `waits` is kept only for what has lain there for `patience` seconds.
+        """
+        known = {r["name"]: r for r in self._db.rows("SELECT * FROM ignored")}
+        since = {name: known[name]["since"] if name in known else "" for name in ignored}
+        due = text(now - timedelta(seconds=patience))
+        rows = [
+            (name, why, "" if advice in waits and not "" < since[name] <= due else advice, since[name] or text(now))
+            for name, (why, advice) in ignored.items()
+        ]
+        if {tuple(row) for row in known.values()} == set(rows):
             return
         with self._db.change() as db:
             db.execute("DELETE FROM ignored")
-            db.executemany(
-                "INSERT INTO ignored (name, why, advice) VALUES (?,?,?)", [(n, w, a) for n, (w, a) in ignored.items()]
-            )
+            db.executemany("INSERT INTO ignored (name, why, advice, since) VALUES (?,?,?,?)", rows)
 
 
 def move_delivery(db: sqlite3.Connection, delivery: int, state: DeliveryState, now: datetime, **columns: object) -> str:
