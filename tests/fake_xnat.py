@@ -308,6 +308,11 @@ class FakeGateway:
                 found[one.series_uid].add(_known_by(one, ours, one.sop_uid if reads else one.name))
             return {series: frozenset(uids) for series, uids in found.items()}
 
+    def relabel(self, session: Session, label: str) -> Session | None:
+        with self._request("relabel"):
+            self.xnat.sessions[session.id].label = label
+            return self._seen(self.xnat.sessions[session.id])
+
     def names(self, session: Session) -> frozenset[str]:
         with self._request("names"):
             return frozenset(one.name for one in self.xnat.sessions[session.id].files(self.clock.now()))

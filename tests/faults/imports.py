@@ -99,6 +99,13 @@ def a_person_is_told_of_the_place(scene: Scene) -> None:
     assert f"/prearchive/projects/P1/{place['timestamp']}/{place['folder']}" in row["advice"]
 
 
+def named_as_any_other(scene: Scene) -> None:
+    """See that the session has the label that we would have given it, not our place's (F99)."""
+    asked_once(scene)
+    (session,) = scene.xnat.sessions("P1")
+    assert session["label"] == "Quastenflosser_Ingeborgine_20240301T101112_MR"
+
+
 def nobody_is_asked(scene: Scene) -> None:
     assert scene.station.ledger.views.attention() == []
 
@@ -317,7 +324,7 @@ IMPORTS = (
         dialects=NEW,
         setting=Setting(code=4, options={"archives_anyway": True}),
         told=["postponed: XNAT has archived the upload by itself"],
-        look=asked_once,
+        look=named_as_any_other,
     ),
     Fault(
         name="disk full at the server for one import",

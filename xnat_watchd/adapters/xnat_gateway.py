@@ -242,6 +242,10 @@ class XnatGateway:
         """Return the images of a built row by series: by the names that we gave them, else read or left by name."""
         return images.in_place(self._talk, place, holding, ours, reads=reads)
 
+    def relabel(self, session: Session, label: str) -> Session | None:
+        """Give an archived session another label, and return it as it is shown afterwards."""
+        return sessions.relabel(self._talk, session, label)
+
     def names(self, session: Session) -> frozenset[str]:
         """Return the names of all DICOM files that an archived session lists."""
         return images.names(self._talk, session)

@@ -124,6 +124,10 @@ class Gateway(Protocol):
         """Return the names of all files that an archived session lists. A request for each scan."""
         ...
 
+    def relabel(self, session: Session, label: str) -> Session | None:
+        """Give an archived session another label, and return it as XNAT shows it afterwards."""
+        ...
+
     def sop_uids(self, session: Session, series_uid: str | None = None, named: Collection[str] = ()) -> frozenset[str]:
         """Return the SOPInstanceUIDs of an archived session or of one series of it. Each file is asked for: exact.
 

@@ -184,6 +184,12 @@ def put_experiment(site: Site, request: Request) -> Answer:
     experiment = find_experiment(site, request)
     if not site.may_edit(request.user, experiment.project):
         raise Refused(403)
+    label = request.query.get("label")
+    if label and label != experiment.label and "subject" in request.names:  # renames, as of a subject (F44)
+        if any(one.label == label for one in site.store.experiments.values() if one.project == experiment.project):
+            raise Refused(409, "Specified label is already in use.")
+        experiment.label = label
+        return Answer()
     if "project" in request.names or site.is_old:
         _store_values(experiment, request.query)
     return answers.text(experiment.id)

@@ -47,7 +47,23 @@ def _done_already(item: Item, session: Session, tools: Tools) -> Facts:
     facts = _proof(item, session, NOTHING if item.joins is None else None, tools)
     if item.place and (row := tools.gateway.look(item.place)) is not None:
         remove(item, row, tools)
-    return facts
+    return _named(item, session, facts, tools)
+
+
+def _named(item: Item, session: Session, facts: Facts, tools: Tools) -> Facts:
+    """Give a session its label that the site archived by itself, under the name of our place (F99)."""
+    if item.place is None or session.label != item.place.folder:
+        return facts
+    label = _labels(replace(item, subject=session.subject), tools).session
+    if tools.gateway.session_named(item.project, label) is None:
+        renamed = tools.gateway.relabel(session, label)
+        if renamed is not None and renamed.label == label:
+            return _facts(renamed)
+    raise Conflict(
+        "XNAT archived the study by itself, under the name of our place, and does not rename it",
+        detail=f"{session.label}, which should be {label}",
+        advice="Rename the session in XNAT as `xnat-watchd show ITEM` says; then `xnat-watchd retry ITEM`.",
+    )
 
 
 def _must_be_as_shown(item: Item, row: Row, sessions: Collection[Session], tools: Tools) -> None:

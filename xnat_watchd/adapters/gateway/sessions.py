@@ -8,6 +8,8 @@ from xnat_watchd.adapters.gateway import records
 from xnat_watchd.adapters.gateway.answers import Node, item, table
 from xnat_watchd.adapters.gateway.conversation import Conversation
 from xnat_watchd.adapters.gateway.records import JSON, path
+from xnat_watchd.adapters.gateway.verdicts import Deed
+from xnat_watchd.adapters.gateway.wire import Call
 from xnat_watchd.core.delivery import Holding, Session
 from xnat_watchd.core.escapes import unescaped
 
@@ -52,6 +54,17 @@ def by_id(talk: Conversation, accession: str) -> Session | None:
     """Give a session by its accession ID."""
     answer = talk.find(path("experiments", accession), JSON)
     return _session(talk, item(answer)) if answer is not None else None
+
+
+def relabel(talk: Conversation, session: Session, label: str) -> Session | None:
+    """Give a session another label by the path below its subject (C8 17.10), and return it as it is shown afterwards.
+
+    No capture has it: XNAT's source renames a session by `label` as it renames a subject (F44, C8 7.1).
+    """
+    where = path("projects", session.project, "subjects", session.subject_id, "experiments", session.id)
+    query = {"label": label, "event_reason": "xnat-watchd"}
+    talk.act(Call(method="PUT", path=where, deed=Deed.WRITE, query=query), session.project)
+    return by_id(talk, session.id)
 
 
 def patient(talk: Conversation, accession: str) -> tuple[str, str]:
