@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RED = "# test: "
-COPIED = ("xnat_watchd", "tests", "pyproject.toml", "README.md", "config", "systemd", "CHANGELOG.md", "LICENSE")
+COPIED = ("xnat_watchd", "tests", "pyproject.toml", "README.md", "config", "docs", "systemd", "CHANGELOG.md", "LICENSE")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,10 @@ from tests.others import beside_others
 from tests.services.desk import scan
 from xnat_watchd.core.rules import ProjectRules
 
-NAMES = {"Ξανθοπουλίδου^Ερασμία": "Ξανθοπουλίδου_Ερασμία", "שרון^דבורה": "שרון_דבורה", "山田^太郎": "山田_太郎"}
+NAMES = {
+    "Ξανθοπουλίδου^Ερασμία": "Ξανθοπουλίδου_Ερασμία", "שרון^דבורה": "שרון_דבורה", "山田^太郎": "山田_太郎",
+    "やまだ^たろう": "やまだ_たろう", "김^희중": "김_희중", "Ярославна^Евдокия": "Ярославна_Евдокия",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("dialect", ["1.8", "1.6"])
@@ -21,6 +24,11 @@ def test_a_name_in_letters_of_another_script_is_the_subjects_label(tmp_path: Pat
         station.run()
         assert station.ledger.views.attention() == []
         assert {one.subject for one in xnat.instances()} == set(NAMES.values())
+        sessions = [one["label"] for one in xnat.sessions("P1")]
+        assert len(set(sessions)) == len(NAMES)
+        assert all(one.isascii() and "__" not in one for one in sessions) == (dialect == "1.6")
+        told = [(xnat.subject("P1", label) or {})["demographics"]["gender"] for label in NAMES.values()]
+        assert told == ["female"] * len(NAMES)
 
 
 @pytest.mark.parametrize("dialect", ["1.8", "1.6"])
