@@ -204,6 +204,8 @@ class Sharing:
     def _interval(self) -> float:
         if not self._sharer.saw_all:
             return AGAIN
+        if (trial := self._sharer.trial) is not None:
+            return max(OFTEN, (trial - self._clock.now()).total_seconds())
         return self._habits.apply_every * (0.75 + self._habits.chance() / 4)
 
     def _rows(self) -> list[Row]:

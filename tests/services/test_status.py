@@ -14,7 +14,7 @@ from tests.dicom import CANARIES, instance
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
 from xnat_watchd.cli.status import screen
-from xnat_watchd.core.errors import Impossible, Unusable
+from xnat_watchd.core.errors import Impossible, Transient, Unusable
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.share_plan import State
 from xnat_watchd.core.share_state import RowResult
@@ -222,3 +222,41 @@ def test_rows_that_are_not_true_are_told_by_the_exit_code(
     full, told = pictures(station)
     assert verdict(full, resting=True) is verdict(told, resting=True) is once
     assert verdict(full, resting=False) is verdict(told, resting=False) is meanwhile
+
+
+@pytest.mark.parametrize(("passes", "once"), [(True, Exit.WAITING), (False, Exit.ATTENTION)])
+def test_a_project_that_is_shut_needs_attention_while_studies_wait_for_it(
+    tmp_path: Path, *, passes: bool, once: Exit
+) -> None:
+    time = Time()
+    station = Station(tmp_path, FakeGateway(FakeXnat(time), time), time)
+    gate = Gate(until=time.now() + timedelta(hours=1), why="no right", advice="Ask.", passes=passes)
+    station.ledger.gates.set("P1", gate)
+    empty = snapshot(station.ledger, "https://x", time.now(), running=True, daemon={})
+    assert empty["attention"] == []
+    station.drop("a.zip", zipped([("1.dcm", instance())]))
+    station.start()
+    station.take_in()
+    picture = snapshot(station.ledger, "https://x", time.now(), running=True, daemon={})
+    assert [(one["item"], one["why"], one["advice"]) for one in picture["attention"]] == [
+        ("project", "project P1 waits: no right", "Ask.")
+    ]
+    assert (verdict(picture, resting=False), verdict(picture, resting=True)) == (Exit.ATTENTION, once)
+    assert "P1" not in str(for_everybody(picture, lambda _: False)["attention"])
+    station.close()
+
+
+def test_a_study_that_has_met_trouble_for_an_hour_needs_attention_by_name(tmp_path: Path) -> None:
+    time = Time()
+    xnat = FakeXnat(time)
+    xnat.before["sessions"] = [Transient("XNAT answered 500 to a question")] * 100
+    station = Station(tmp_path, FakeGateway(xnat, time), time)
+    station.drop("a.zip", zipped([("1.dcm", instance())]))
+    station.start()
+    station.take_in()
+    station.work(hours=0.5)
+    assert snapshot(station.ledger, "https://x", time.now(), running=True, daemon={})["attention"] == []
+    station.work(hours=1)
+    (row,) = snapshot(station.ledger, "https://x", time.now(), running=True, daemon={})["attention"]
+    assert (row["item"], "does not get on" in row["why"]) == ("1.1", True)
+    station.close()

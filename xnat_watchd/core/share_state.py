@@ -14,11 +14,13 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
+from xnat_watchd.core.errors import Scope
 from xnat_watchd.core.share_plan import Action, Made, RowPlan, SeenProject, ShareSubject, State
 from xnat_watchd.core.share_table import Row
 
 RARELY = timedelta(days=1)  #: after so long a refusal is doubted, though neither table nor server have changed
-SAME_REFUSALS = 5  #: so many with one answer into one project: the others would meet it too
+DESTINATION_IN_TROUBLE = 5  #: so many refusals that may be the destination's, and none shared since: others wait
+TRIAL, RARE_TRIAL = timedelta(minutes=1), timedelta(minutes=30)  #: until another one finds out, doubling
 
 Key = tuple[str, str]  #: destination and accession ID: what is shared where
 Wish = tuple[Action, frozenset[str]]  #: what is to be shared, and the keys of the rows that ask for it
@@ -48,6 +50,8 @@ class Share:
     seen: datetime | None = None  #: when we first saw it on the server
     why: str = ""
     advice: str = ""
+    scope: Scope = Scope.STUDY  #: whose trouble it is: the row's, or perhaps (`Scope.PROJECT`) the destination's
+    changed: datetime | None = None  #: when this became so
 
     @property
     def key(self) -> Key:
@@ -119,14 +123,36 @@ def may_ask(share: Share | None, action: Action, rows: frozenset[str], basis: Ca
     return rested or share.label != action.label or not rows <= share.rows or share.basis != basis()
 
 
-def refusing(shares: Iterable[Share], now: datetime) -> dict[str, str]:
-    """Give the destinations into which enough was refused with one answer, with that answer."""
-    refusals = Counter(
-        (share.destination, share.why)
-        for share in shares
-        if share.why and share.fate in (Fate.INTENDED, Fate.REFUSED) and share.due is not None and share.due > now
-    )
-    return {destination: why for (destination, why), count in refusals.items() if count >= SAME_REFUSALS}
+@dataclass(frozen=True, slots=True)
+class Shut:
+    """A destination that is thought to be in trouble."""
+
+    why: str
+    until: datetime  #: then another share, a different one each time, finds out
+
+
+def refusing(shares: Iterable[Share], wanted: Collection[Key]) -> dict[str, Shut]:
+    """Return the destinations that are thought to be in trouble: refusals that may be theirs, and nothing shared since.
+
+    What a refusal says of its own row counts nothing, and neither does one that no row asks for any more.
+    """
+    by_destination: dict[str, list[Share]] = {}
+    for share in shares:
+        by_destination.setdefault(share.destination, []).append(share)
+    shut = {}
+    for destination, some in by_destination.items():
+        shared = max((one.seen for one in some if one.fate is Fate.MADE and one.seen), default=None)
+        refused = sorted(
+            (one.changed, one.why)
+            for one in some
+            if one.scope is Scope.PROJECT and one.why and one.key in wanted and one.changed is not None
+            and one.fate in (Fate.INTENDED, Fate.REFUSED) and (shared is None or one.changed > shared)
+        )  # fmt: skip
+        if len(refused) >= DESTINATION_IN_TROUBLE:
+            last, why = refused[-1]
+            pause = min(TRIAL * (1 << min(len(refused) - DESTINATION_IN_TROUBLE, 20)), RARE_TRIAL)
+            shut[destination] = Shut(why, last + pause)
+    return shut
 
 
 def permitted(asked: Mapping[Action, frozenset[str]], may: Callable[[Action, frozenset[str]], bool]) -> list[Wish]:
@@ -153,7 +179,7 @@ _TO_BE_DONE = "it is still to be done, by itself"
 _GONE = "it is gone from the destination, and XNAT could not be asked yet whether somebody took it back"
 
 
-def results(plans: Sequence[RowPlan], shares: Mapping[Key, Share], shut: Mapping[str, str]) -> list[RowResult]:
+def results(plans: Sequence[RowPlan], shares: Mapping[Key, Share], shut: Mapping[str, Shut]) -> list[RowResult]:
     """Give what is true of every row, by the plan that is left and by what became of what was asked for.
 
     `shut`: destinations for which nothing is asked now, with the reason.
@@ -166,7 +192,9 @@ def results(plans: Sequence[RowPlan], shares: Mapping[Key, Share], shut: Mapping
     return [_result(one, shares, ours.get(one.row.key), shut) for one in plans]
 
 
-def _result(planned: RowPlan, shares: Mapping[Key, Share], made: datetime | None, shut: Mapping[str, str]) -> RowResult:
+def _result(
+    planned: RowPlan, shares: Mapping[Key, Share], made: datetime | None, shut: Mapping[str, Shut]
+) -> RowResult:
     pending = [_pending(action, shares.get(key_of(action)), shut) for action in planned.actions]
     states = [state for state, _ in pending]
     if planned.state is not State.SHARED:
@@ -186,7 +214,7 @@ def _result(planned: RowPlan, shares: Mapping[Key, Share], made: datetime | None
     )
 
 
-def _pending(action: Action, share: Share | None, shut: Mapping[str, str]) -> tuple[State, str]:
+def _pending(action: Action, share: Share | None, shut: Mapping[str, Shut]) -> tuple[State, str]:
     """Say why an action has not been done."""
     fate = share.fate if share is not None else None
     if share is not None and fate is Fate.REFUSED:
@@ -195,5 +223,6 @@ def _pending(action: Action, share: Share | None, shut: Mapping[str, str]) -> tu
         return State.WAITING, share.why
     if fate is Fate.MADE:
         return State.WAITING, _GONE
-    why = shut.get(action.destination)
-    return State.WAITING, f"nothing more is shared into the destination for now: {why}" if why else _TO_BE_DONE
+    trouble = shut.get(action.destination)
+    why = f"nothing more is shared into the destination for now: {trouble.why}" if trouble else _TO_BE_DONE
+    return State.WAITING, why

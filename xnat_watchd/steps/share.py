@@ -13,12 +13,12 @@ from datetime import datetime
 
 from xnat_watchd.adapters.ledger.shares import Shares
 from xnat_watchd.core import share_state
-from xnat_watchd.core.errors import Conflict, OnceMore, Permanent, Transient, WatchdError
+from xnat_watchd.core.errors import Conflict, OnceMore, Permanent, Scope, Transient, WatchdError
 from xnat_watchd.core.ports import Clock, Log, SharingGateway
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.share_picture import Picture
 from xnat_watchd.core.share_plan import Action, RowPlan, SeenProject, ShareSubject
-from xnat_watchd.core.share_state import RARELY, SAME_REFUSALS, Fate, Key, RowResult, Share, Wish, key_of
+from xnat_watchd.core.share_state import DESTINATION_IN_TROUBLE, RARELY, Fate, Key, RowResult, Share, Shut, Wish, key_of
 from xnat_watchd.core.share_table import Row
 
 ROUND = 1000  #: so many shares are asked for between two looks
@@ -49,6 +49,7 @@ class Sharer:
 
     def __init__(self, hands: Hands) -> None:
         self._hands, self._shares, self._gateway = hands, hands.shares, hands.gateway
+        self.trial: datetime | None = None  #: when a destination in trouble is to be tried by another share
         self.saw_all = True  #: at the last look every project that is listed could be looked into
 
     def apply(
@@ -81,8 +82,13 @@ class Sharer:
         return self._look(rows, lingering).plans_without_gone if rows else ()
 
     def _results(self, picture: Picture) -> list[RowResult]:
-        shut = share_state.refusing(picture.shares.values(), self._now())
-        return share_state.results(picture.plans, picture.shares, shut)
+        return share_state.results(picture.plans, picture.shares, self._shut(picture))
+
+    def _shut(self, picture: Picture) -> dict[str, Shut]:
+        """Return the destinations that are thought to be in trouble; remember when the first of them is to be tried."""
+        shut = share_state.refusing(picture.shares.values(), {key_of(action) for action in picture.wishes})
+        self.trial = min((one.until for one in shut.values()), default=None)
+        return shut
 
     # Looking.
 
@@ -141,14 +147,20 @@ class Sharer:
 
     def _permitted(self, picture: Picture, asked: Collection[Key]) -> list[Wish]:
         """Give what may be asked for now, in order."""
-        now, shares = self._now(), picture.shares
-        shut = share_state.refusing(shares.values(), now)
+        now, shares, tried = self._now(), picture.shares, set[str]()
+        shut = self._shut(picture)
 
         def may(action: Action, rows: frozenset[str]) -> bool:
-            share = shares.get(key_of(action))
-            if key_of(action) in asked or (action.destination in shut and not (share and share.why)):
+            share, trouble = shares.get(key_of(action)), shut.get(action.destination)
+            if key_of(action) in asked:
                 return False
-            return share_state.may_ask(share, action, rows, lambda: picture.basis(action), now)
+            permitted = share_state.may_ask(share, action, rows, lambda: picture.basis(action), now)
+            if trouble is None or not permitted or (share and share.why):
+                return permitted
+            if now < trouble.until or action.destination in tried:
+                return False
+            tried.add(action.destination)  # one at a time finds out
+            return True
 
         return share_state.permitted(picture.wishes, may)
 
@@ -157,16 +169,19 @@ class Sharer:
         self._shares.intend(chosen, self._now())
         asked: set[Key] = set()
         failed: Failed = []
+        in_vain: Counter[str] = Counter()  # refusals in a row that may be the destination's, by destination
         absent: set[tuple[str, str, str]] = set()  # subjects that failed: their sessions must wait
         try:
             for action, rows in chosen:
-                if share_state.subject_of(action) in absent or _refuses(action.destination, failed):
+                if share_state.subject_of(action) in absent or in_vain[action.destination] >= DESTINATION_IN_TROUBLE:
                     continue
                 asked.add(key_of(action))
                 error = self._error_of(action)
                 if error is None:
+                    in_vain[action.destination] = 0
                     continue
                 failed.append((self._failure(action, rows, error, picture), error.detail))
+                in_vain[action.destination] += error.scope is Scope.PROJECT
                 if isinstance(action, ShareSubject):
                     absent.add(share_state.subject_of(action))
         finally:
@@ -187,7 +202,7 @@ class Sharer:
         tries = 1 + (before.tries if before else 0)
         share = Share(
             destination=action.destination, id=action.id, label=action.label, fate=Fate.INTENDED, rows=rows,
-            tries=tries, why=str(error), advice=error.advice,
+            tries=tries, why=str(error), advice=error.advice, scope=error.scope,
         )  # fmt: skip
         doubtful = isinstance(error, OnceMore | Conflict) and tries < BELIEVED
         if doubtful or not isinstance(error, OnceMore | Conflict | Permanent):
@@ -216,9 +231,3 @@ def _unshown(picture: Picture, asked: Collection[Key]) -> list[Share]:
     wanted = {key_of(action) for action in picture.wishes}
     shares = (picture.shares[key] for key in wanted.intersection(asked))
     return [share for share in shares if share.fate is Fate.INTENDED and not share.why]
-
-
-def _refuses(destination: str, failed: Failed) -> bool:
-    """Say whether enough was refused with one answer: the others would meet it too."""
-    answers = Counter(share.why for share, _ in failed if share.destination == destination)
-    return max(answers.values(), default=0) >= SAME_REFUSALS

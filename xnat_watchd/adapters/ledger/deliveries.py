@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from xnat_watchd.adapters.ledger.again import come_again
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.findings import add_findings
+from xnat_watchd.adapters.ledger.gates import try_soon
 from xnat_watchd.core.delivery import Study, ZipContents
 from xnat_watchd.core.errors import WatchdError
 from xnat_watchd.core.findings import advice, said
@@ -289,3 +290,4 @@ def _enter(db: sqlite3.Connection, delivery: int, number: int, project: str, stu
         "INSERT INTO events (at, delivery, study, event, progress, standing, why) VALUES (?,?,?,?,?,?,?)",
         (text(now), delivery, key, "held" if why else "received", Progress.RECEIVED, standing, why),
     )
+    try_soon(db, now, project)

@@ -7,7 +7,7 @@ import sqlite3
 from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
-from xnat_watchd.core.gate import OPEN, Gate
+from xnat_watchd.core.gate import OPEN, PROJECT_AGAIN, Gate
 
 
 class Gates:
@@ -54,6 +54,12 @@ class Gates:
         """Let what is shut be tried at once, in a project or, without one, in all; return these projects."""
         with self._db.change() as db:
             return try_now(db, now, project)
+
+
+def try_soon(db: sqlite3.Connection, now: datetime, project: str) -> None:
+    """Let a project that is shut be tried soon: something has come that may be sound."""
+    soon = text(now + PROJECT_AGAIN)
+    db.execute("UPDATE gates SET until = min(until, ?) WHERE scope = ? AND until IS NOT NULL", (soon, project))
 
 
 def try_now(db: sqlite3.Connection, now: datetime, project: str = "") -> list[str]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
-from xnat_watchd.core.errors import Unusable
+from xnat_watchd.core.errors import Scope, Unusable
 from xnat_watchd.core.share_plan import State
 from xnat_watchd.core.share_state import Fate, Key, RowResult, Share, Wish, key_of
 
@@ -73,10 +73,10 @@ class Shares:
             return
         with self._db.change() as db:
             db.executemany(
-                "UPDATE shares SET fate = ?, due = ?, basis = ?, why = ?, advice = ?, detail = ?, changed = ?"
-                " WHERE destination = ? AND id = ? AND fate = 'intended'",
+                "UPDATE shares SET fate = ?, due = ?, basis = ?, why = ?, advice = ?, scope = ?, detail = ?,"
+                " changed = ? WHERE destination = ? AND id = ? AND fate = 'intended'",
                 [
-                    (one.fate, _text(one.due), one.basis, one.why, one.advice, detail, text(now), *one.key)
+                    (one.fate, _text(one.due), one.basis, one.why, one.advice, one.scope, detail, text(now), *one.key)
                     for one, detail in failed
                 ],
             )
@@ -155,6 +155,7 @@ def _share(row: sqlite3.Row) -> Share:
         destination=row["destination"], id=row["id"], label=row["label"], fate=Fate(row["fate"]),
         rows=frozenset(json.loads(row["asked_by"])), tries=row["tries"], due=moment(row["due"]), basis=row["basis"],
         seen=moment(row["seen"]), why=row["why"], advice=row["advice"],
+        scope=Scope(row["scope"]), changed=moment(row["changed"]),
     )  # fmt: skip
 
 
