@@ -37,6 +37,7 @@ from xnat_watchd.core.strays import (
 from xnat_watchd.steps.source import is_judged
 
 SINGLY = 20  #: loose images that are told by name; more of them are told as one
+DIGESTED = 256 * 1024**2  #: bytes of a refused file up to which its digest is worth reading it
 FATAL_OPENINGS = 3  #: begun so often without an end, opening a ZIP may be what kills us
 
 
@@ -358,9 +359,12 @@ class Intake:
         self._put_away(delivery)
 
     def _digest(self, path: Path) -> str | None:
-        """Give what tells whether the same bytes come again; of a file that cannot be read, nothing does."""
+        """Return what tells whether the same bytes come again; none of a file that cannot be read, or is large.
+
+        A refused file may be a hole of terabytes, and its digest is no more than a convenience.
+        """
         try:
-            return self._disk.digest(path)
+            return self._disk.digest(path) if path.stat().st_size <= DIGESTED else None
         except OSError:
             return None
 

@@ -207,6 +207,8 @@ class Bounds(_Section):
     """How much of a ZIP is believed, and what the disk keeps for others."""
 
     members: int = Field(default=Limits().members, ge=1)
+    studies: int = Field(default=Limits().studies, ge=1)
+    series: int = Field(default=Limits().series, ge=1)
     inflated: Size = Limits().total
     one_member: Size = Limits().member
     ratio: int = Field(default=Limits().ratio, ge=1)
@@ -214,7 +216,10 @@ class Bounds(_Section):
 
     def as_limits(self) -> Limits:
         """Give the bounds on one ZIP in the core's words; `keep_free` is the disk's matter."""
-        return Limits(members=self.members, total=self.inflated, member=self.one_member, ratio=self.ratio)
+        return Limits(
+            members=self.members, studies=self.studies, series=self.series,
+            total=self.inflated, member=self.one_member, ratio=self.ratio,
+        )  # fmt: skip
 
 
 class Retention(_Section):

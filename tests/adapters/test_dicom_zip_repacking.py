@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def target(source: Path) -> Path:
     return source.with_name("12.1.zip")
 
 
-def instances(path: Path, number: int = 0) -> tuple[Instance, ...]:
+def instances(path: Path, number: int = 0) -> Sequence[Instance]:
     return open_zip(path, Limits()).studies[number].instances
 
 

@@ -14,6 +14,7 @@ from xnat_watchd.core.delivery import Person
 # them as texts of up to 255 characters, and files by names that hold them.
 _UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
 _LONGEST_UID = 128
+_LONGEST_CODE = 64  #: characters that are kept of a series number and a modality, which have 12 and 16 at most
 _IDENTITY = (  # without these XNAT cannot place an instance (C8 3.8, F76)
     (dicom.SOP_CLASS, "SOP class"),
     (dicom.SOP_INSTANCE, "instance UID"),
@@ -70,8 +71,8 @@ def facts_of(header: Header) -> Facts:
         sop_uid=header.uid(dicom.SOP_INSTANCE),
         series_uid=header.uid(dicom.SERIES),
         study_uid=study if _UID.fullmatch(study) else "",
-        series_number=text(dicom.SERIES_NUMBER).strip(),
-        modality=modality,
+        series_number=text(dicom.SERIES_NUMBER).strip()[:_LONGEST_CODE],
+        modality=modality[:_LONGEST_CODE],
         image=modality not in WITHOUT_IMAGE and not header.uid(dicom.SOP_CLASS).startswith(_CLASSES_WITHOUT_IMAGE),
         person=Person(
             name=text(dicom.PATIENT_NAME),

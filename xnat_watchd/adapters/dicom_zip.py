@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from xnat_watchd.adapters.inflating import DEFLATED, STORED, Allowance
+from xnat_watchd.adapters.inflating import DEFLATED, STORED
 from xnat_watchd.adapters.zip_content import Content
 from xnat_watchd.adapters.zip_directory import (
     FULL_32,
@@ -49,7 +49,7 @@ def open_zip(path: Path, limits: Limits, beat: Callable[[], None] = nobody) -> Z
         fd = file.fileno()
         directory = find_directory(fd)
         packed = refuse_unfit(fd, directory, limits, beat)
-        opening = Opening(fd, directory, Allowance(limits, packed, beat), Allowance(limits, packed, beat), beat)
+        opening = Opening(fd, directory, packed, limits, beat)
         for member in members(fd, directory):
             opening.take(member)
         return opening.contents()

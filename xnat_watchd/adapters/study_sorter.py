@@ -6,9 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from xnat_watchd.adapters.dicom_instance import Facts
+from xnat_watchd.adapters.instance_store import Instances
 from xnat_watchd.adapters.tally import NAMED, Tally, named
+from xnat_watchd.adapters.zip_directory import too_many
 from xnat_watchd.core.delivery import Instance, Person, Series, Study
 from xnat_watchd.core.findings import Finding, FindingKind
+from xnat_watchd.core.limits import Limits
 from xnat_watchd.core.persons import may_be_one, merged
 
 _NOTHING: Mapping[int, str] = {}
@@ -17,7 +20,9 @@ _NOTHING: Mapping[int, str] = {}
 class Sorter:
     """Takes members one by one in the directory's order, then gives the studies in the order of their first one."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._series = 0
         self._drafts: dict[str, _Draft] = {}
         self._doubtful: defaultdict[str, Tally] = defaultdict(Tally)
         self._stray = Tally()
@@ -31,7 +36,9 @@ class Sorter:
 
     def sound(self, facts: Facts, instance: Instance) -> None:
         """Take an instance that is whole."""
-        self._draft(facts.study_uid).take(facts, instance)
+        self._series += self._draft(facts.study_uid).take(facts, instance)
+        if self._series > self._limits.series:
+            raise too_many(self._limits.series, "series")
 
     def damaged(self, study_uid: str, problem: str, member: int) -> None:
         """Take an instance whose bytes are those that were packed, and yet no whole instance."""
@@ -43,6 +50,7 @@ class Sorter:
 
     def doubtful(self, study_uid: str, problem: str, member: int) -> None:
         """Take a member that is not what it was: the UID that is read from it may be wrong, too."""
+        self._expect_study(study_uid)
         self._doubtful[study_uid].add(problem, member)
 
     def settle(self, unexplained: Tally) -> set[int]:
@@ -61,9 +69,9 @@ class Sorter:
             *(draft.members() for draft in self._drafts.values())
         )
 
-    def sop_uids(self) -> frozenset[str]:
-        """Return the UIDs of all whole instances that came, once settled."""
-        return frozenset(uid for draft in self._drafts.values() for uid in draft.uids())
+    def came(self) -> frozenset[int]:
+        """Return the hashes of the UIDs of all whole instances that came, once settled: they take less memory."""
+        return frozenset(hash(uid) for draft in self._drafts.values() for uid in draft.uids())
 
     def absent(self, study_uid: str, file: str) -> None:
         """Take a file that a DICOMDIR lists and that did not come: a study that did not come leaves it to the first."""
@@ -100,8 +108,15 @@ class Sorter:
     def _draft(self, study_uid: str) -> _Draft:
         draft = self._drafts.get(study_uid)
         if draft is None:
+            self._expect_study(study_uid)
             draft = self._drafts[study_uid] = _Draft(study_uid)
         return draft
+
+    def _expect_study(self, study_uid: str) -> None:
+        """Raise `Unusable` where this is one study more than a ZIP may hold, be it by a UID that is doubtful."""
+        known = study_uid in self._drafts or study_uid in self._doubtful
+        if not known and len(self._drafts) + len(self._doubtful) >= self._limits.studies:
+            raise too_many(self._limits.studies, "studies")
 
 
 class _Draft:
@@ -109,7 +124,7 @@ class _Draft:
 
     def __init__(self, uid: str) -> None:
         self.uid = uid
-        self.instances: list[Instance] = []
+        self.instances = Instances()
         self.damage = Tally()
         self.torn: dict[str, list[int]] = {}  #: the members of each UID that has more than one content
         self.copies = 0
@@ -120,29 +135,29 @@ class _Draft:
         self._others = Tally()  #: images of somebody else
         self._date = self._time = ""
 
-    def take(self, facts: Facts, instance: Instance) -> None:
-        """Take an instance."""
+    def take(self, facts: Facts, instance: Instance) -> bool:
+        """Take an instance; returns whether it is the first one of its series."""
         self._date, self._time = self._date or facts.date, self._time or facts.time
         if may_be_one(self._person, facts.person):
             self._person = merged(self._person, facts.person)
         else:
             self._others.add("", instance.member)
-        self._note_series(facts)
         self.instances.append(instance)
+        return self._note_series(facts)
 
     def settle(self) -> None:
         """Keep one of equal copies, and none of those that are one UID's two contents."""
-        first: dict[str, Instance] = {}
-        for one in self.instances:
-            known = first.setdefault(one.sop_uid, one)
-            if known.digest != one.digest:
-                self.torn[one.sop_uid] = []
-        if len(first) < len(self.instances):
-            self.copies = len(self.instances) - len(first)
-            for one in self.instances:
-                if one.sop_uid in self.torn:
-                    self.torn[one.sop_uid].append(one.member)
-            self.instances = [one for one in first.values() if one.sop_uid not in self.torn]
+        dropped: set[int] = set()
+        for positions in self.instances.repeated():
+            first, *others = [self.instances[at] for at in positions]
+            if all(one.digest == first.digest for one in others):
+                dropped.update(positions[1:])
+            else:
+                self.torn[first.sop_uid] = [one.member for one in (first, *others)]
+                dropped.update(positions)
+        self.copies = len(dropped)
+        if dropped:
+            self.instances = Instances(one for at, one in enumerate(self.instances) if at not in dropped)
 
     def uids(self) -> Iterator[str]:
         """Iterate over the UIDs of the whole instances that came, those with two contents too."""
@@ -155,22 +170,24 @@ class _Draft:
 
     def study(self, names: Mapping[int, str], more: list[Finding]) -> Study:
         """Return the study as it stands; `more` is what was found and may be a part of it."""
-        kept = {one.series_uid for one in self.instances}
+        kept = self.instances.counts()
         return Study(
             uid=self.uid,
             person=self._person,
             date=self._date,
             time=self._time,
             series=tuple(series for series in self._series.values() if series.uid in kept),
-            instances=tuple(self.instances),
+            instances=self.instances,
             findings=(*self._findings(names), *more),
         )
 
-    def _note_series(self, facts: Facts) -> None:
+    def _note_series(self, facts: Facts) -> bool:
         series = self._series.get(facts.series_uid)
         if series is None or (facts.image and not series.image):
             first = series or Series(facts.series_uid, facts.series_number, facts.modality, image=False)
             self._series[first.uid] = Series(first.uid, first.number, first.modality, facts.image)
+            return series is None
+        return False
 
     def _findings(self, names: Mapping[int, str]) -> list[Finding]:
         total = len(self.instances) + len(self.torn) + len(self.damage)

@@ -6,7 +6,9 @@ import hashlib
 import os
 import re
 import zlib
+from array import array
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from struct import Struct
 from typing import NamedTuple
 
@@ -78,6 +80,7 @@ class Content:
 
     def _packed(self, start: int) -> Iterator[bytes]:
         for piece in stretch(self._fd, start, self._member.packed):
+            self._beat()
             if self._tap is not None:
                 self._tap(piece)
             yield piece
@@ -89,7 +92,7 @@ class Tidiness:
     def __init__(self) -> None:
         self._tidy = True
         self._end = 0
-        self._names: set[int] = set()
+        self._names = array("q")  #: hashes: of half a million names, the names themselves would be too much
 
     def add(self, fd: int, member: Member, local: Local | None) -> None:
         """Look at the next member."""
@@ -97,7 +100,9 @@ class Tidiness:
 
     def whole(self, directory: Directory) -> bool:
         """Return whether all members fitted, one after the other from the first byte to the directory, and no more."""
-        return self._tidy and self._end == directory.start and not directory.tail
+        fits = self._tidy and self._end == directory.start and not directory.tail
+        names = sorted(self._names) if fits else []
+        return fits and all(one != other for one, other in pairwise(names))
 
     def _fits(self, fd: int, member: Member, local: Local) -> bool:
         after = local.data + member.packed
@@ -110,16 +115,15 @@ class Tidiness:
         return told and sizes and methods and harmless and self._is_plain(member)
 
     def _is_plain(self, member: Member) -> bool:
-        """Say whether a name is printable ASCII parted by `/` and its last part, in any case, the first of its kind."""
+        """Say whether a name is printable ASCII parted by `/`; its last part, in any case, has to be the only one."""
         parts = member.name.split(b"/")
         if member.folder:
             parts.pop()
         last = parts[-1].lower()
-        fresh = member.folder or hash(last) not in self._names
-        self._names.add(hash(last))
+        if not member.folder:
+            self._names.append(hash(last))
         return (
-            fresh
-            and _PRINTABLE.fullmatch(member.name) is not None
+            _PRINTABLE.fullmatch(member.name) is not None
             and not {b"", b".", b".."} & set(parts)
             and len(last) <= _LONGEST_NAME
             and not last.endswith(_ARCHIVES)

@@ -34,9 +34,13 @@ UNIX = 3
 
 _LONGEST_COMMENT = 0xFFFF
 _LONGEST_TAIL = 64 * 1024  #: of what stands behind the end: zeros up to the next block, a line end, a web page
+_LARGEST_STUB = GIB  #: of what stands before and between the members; the program of an export has some MiB
 _SHOWN = 200  #: bytes of a name that are shown
 _GLANCE = 4 * 1024 * 1024  #: how much of a directory tells that a copy is whole
 _ONE_ZIP = "Export the study again as one ZIP that is not split."
+_OTHERWISE = (
+    "Pack it in parts of less than 4 GiB, or with another program: on a Mac, `zip -r NAME.zip FOLDER` in Terminal."
+)
 _LIMITS = "If it is what you meant to send, raise the limit in the settings, then drop the ZIP again."
 _FOREIGN = (  # what files are that somebody renamed, by their first bytes
     (b"Rar!", "a RAR archive"),
@@ -88,6 +92,11 @@ class Directory:
     size: int
     shift: int  #: what stands before the ZIP in the file: a self-extracting export's program
     tail: bool  #: whether something stands behind it
+
+    @property
+    def wrapped(self) -> bool:
+        """Whether it is of a ZIP over 4 GiB whose places and sizes are told modulo 4 GiB, as a Mac's Finder does."""
+        return self.shift > 0 and self.shift % (FULL_32 + 1) == 0
 
 
 def find_directory(fd: int) -> Directory:
@@ -151,6 +160,8 @@ def refuse_unfit(fd: int, directory: Directory, limits: Limits, beat: Callable[[
 
     What is inflated later is bounded by what the directory declares, so bombs are refused here, too.
     """
+    if directory.wrapped:
+        raise Unusable("the ZIP is larger than 4 GiB and was packed without Zip64, as a Mac does", advice=_OTHERWISE)
     spans: list[tuple[int, int]] = []
     inflated = packed = 0
     for member in members(fd, directory):
@@ -163,6 +174,7 @@ def refuse_unfit(fd: int, directory: Directory, limits: Limits, beat: Callable[[
     if not spans:
         raise Unusable("the ZIP is empty")
     _refuse_overlap(spans, directory)
+    _refuse_hollow(sum(end - start for start, end in spans), directory)
     if inflated > limits.total:
         raise Unusable(f"the ZIP would unpack to more than {limits.total / GIB:g} GiB", advice=_LIMITS)
     if limits.too_dense(packed, inflated):
@@ -171,10 +183,15 @@ def refuse_unfit(fd: int, directory: Directory, limits: Limits, beat: Callable[[
     return packed
 
 
+def too_many(bound: int, what: str) -> Unusable:
+    """Return the refusal of a ZIP that holds more of something than the settings allow."""
+    return Unusable(f"the ZIP holds more than {bound} {what}", advice=_LIMITS)
+
+
 def _refuse_member(member: Member, limits: Limits) -> None:
     where = f"member {member.number}, {member.name[:200]!r}"
     if member.number >= limits.members:
-        raise Unusable(f"the ZIP holds more than {limits.members} files", advice=_LIMITS)
+        raise too_many(limits.members, "files")
     if member.disk:
         raise Unusable("this is one part of a split ZIP", detail=where, advice=_ONE_ZIP)
     if member.size > limits.member:
@@ -187,6 +204,12 @@ def _refuse_overlap(spans: list[tuple[int, int]], directory: Directory) -> None:
     spans.sort()
     if any(end > start for (_, end), (start, _) in pairwise(spans)) or spans[-1][1] > directory.start:
         raise Unusable("the files in the ZIP overlap")
+
+
+def _refuse_hollow(members: int, directory: Directory) -> None:
+    """Refuse a file of which most is no part of the ZIP: it would be read for nothing, be it a hole of terabytes."""
+    if directory.start - members > max(_LARGEST_STUB, members):
+        raise Unusable("most of the file is no part of the ZIP", detail=f"{directory.start - members} bytes")
 
 
 def _end_record(fd: int, length: int) -> int | None:

@@ -18,23 +18,19 @@ from xnat_watchd.adapters.zip_content import Content, Tidiness
 from xnat_watchd.adapters.zip_directory import Directory, Member, members, shown
 from xnat_watchd.core.delivery import Instance, ZipContents
 from xnat_watchd.core.errors import Unusable
+from xnat_watchd.core.limits import Limits
 
 _DIRECTORIES = 8  #: DICOMDIRs that are read: media have one
 _NOTES = 20  #: members that are named in `detail`
 
 
 class Opening:
-    """One ZIP while its members are looked at.
+    """One ZIP while its members are looked at. `packed`: how many bytes of it they take."""
 
-    `images` and `archives`: how much deflated data sets and inner archives may make us inflate.
-    """
-
-    def __init__(
-        self, fd: int, directory: Directory, images: Allowance, archives: Allowance, beat: Callable[[], None]
-    ) -> None:
+    def __init__(self, fd: int, directory: Directory, packed: int, limits: Limits, beat: Callable[[], None]) -> None:
         self._fd, self._directory, self._beat = fd, directory, beat
-        self._images, self._archives = images, archives
-        self._sorter = Sorter()
+        self._images, self._archives = Allowance(limits, packed, beat), Allowance(limits, packed, beat)
+        self._sorter = Sorter(limits)
         self._fates = Fates()
         self._tidiness = Tidiness()
         self._directories: list[Member] = []
@@ -97,10 +93,10 @@ class Opening:
 
     def _find_absent(self) -> None:
         """Read each DICOMDIR once more, now that it is known which images came."""
-        present = self._sorter.sop_uids() if self._directories else frozenset()
+        present = self._sorter.came() if self._directories else frozenset()
         for directory in self._directories:
             for one in listed(Source(iter(Content(self._fd, directory, self._beat)))):
-                if one.sop_uid not in present:
+                if hash(one.sop_uid) not in present:
                     self._sorter.absent(one.study_uid, shown(one.file))
 
     def _sort(self, member: Member, header: Header, digest: bytes) -> None:
@@ -122,7 +118,13 @@ class Opening:
         """Return the names of these members, fit to be shown: they are looked up rather than kept in memory."""
         if not wanted:
             return {}
-        return {one.number: shown(one.name) for one in members(self._fd, self._directory) if one.number in wanted}
+        found = {}
+        for one in members(self._fd, self._directory):
+            if not one.number % 1024:
+                self._beat()
+            if one.number in wanted:
+                found[one.number] = shown(one.name)
+        return found
 
     def _note(self, member: Member, problem: str) -> None:
         if len(self._notes) < _NOTES:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -67,7 +67,7 @@ class Study:
     date: str  #: StudyDate as it stands
     time: str  #: StudyTime as it stands
     series: tuple[Series, ...]
-    instances: tuple[Instance, ...]
+    instances: Sequence[Instance]
     findings: tuple[Finding, ...] = ()  #: what a person must know of it, or decide
 
     @property

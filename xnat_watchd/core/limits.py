@@ -13,6 +13,8 @@ class Limits:
     """Bounds on one ZIP, sizes in bytes. They are settings: `[limits]`."""
 
     members: int = 500_000
+    studies: int = 2_000
+    series: int = 50_000  #: of all its studies
     total: int = 200 * GIB  #: all members, inflated
     member: int = 20 * GIB  #: one member, inflated
     ratio: int = 200  #: inflated to packed; deflate reaches 1032, sound images seldom 20
