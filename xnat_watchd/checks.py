@@ -160,7 +160,7 @@ def _ledger(path: Path) -> Check:
             return error("ledger", f"{path.parent} cannot be written to", "Give the service's user the right.")
         return ok("ledger", f"{path} will be made by the first run")
     try:
-        open_database(path, read_only=True).close()
+        open_database(path, read_only=True, whole=True).close()
     except WatchdError as refused:
         return error("ledger", str(refused), refused.advice)
     return ok("ledger", f"{path} is sound")

@@ -76,7 +76,7 @@ class Lives:
         told = f"killed {name} (moment {at})"
         assert [state for _, *state in standings] == [["complete", "done"]] * 3, told
         assert len(list((root / "done").rglob("*.zip"))) == 2, told
-        assert not list((root / "work").iterdir()), told
+        assert not list((root / "work").glob("[!.]*")), told
 
     def _deeds(self) -> int:
         """Count what was asked of XNAT that may have changed it."""

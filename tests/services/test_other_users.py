@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from xnat_watchd.adapters.files import Disk
+from xnat_watchd.adapters.files import LOCK, Disk
 from xnat_watchd.adapters.folders import lock_of
 from xnat_watchd.adapters.handles import make_folder, pinned
-from xnat_watchd.adapters.lock import LOCK, Claims, Lock, is_held
+from xnat_watchd.adapters.lock import Claims, Lock, is_held
 from xnat_watchd.adapters.stamps import Changed
 from xnat_watchd.cli import commands, one_off, rights
 from xnat_watchd.core.errors import Occupied, Refusal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import threading
 import time
@@ -174,7 +175,7 @@ def test_a_work_folder_that_is_away_pauses_and_charges_nobody(program: Administe
     work.rename(program.root / "elsewhere")
     with program.start() as service:  # it makes an empty one
         service.wait_for("READY=1")
-        work.rmdir()
+        shutil.rmtree(work)
         service.wait_for("the work folder cannot be reached")
         (program.root / "elsewhere").rename(work)
         service.wait_for("1 under way, 0 held, 0 complete; waiting for XNAT")

@@ -15,7 +15,7 @@ from tests.others import archived_by_others, entered_by_others, sent_by_others
 from tests.station import zipped
 from tests.whole.conftest import PASSWORD
 from tests.whole.user import DOWN, TECH, User
-from xnat_watchd.adapters.files import MARK
+from xnat_watchd.adapters.files import LOCK, MARK
 from xnat_watchd.sandbox import Sandbox
 
 Scan = Callable[..., bytes]
@@ -252,7 +252,7 @@ def test_only_what_is_named_as_a_zip_is_taken_for_one(user: User, xnat: Sandbox,
     for name in (*left, "A.ZIP"):
         (folder / name).write_bytes(scan())
     assert user.try_("run", "--once", "--drop", str(folder), "--project", "P1") == "everything is complete\n"
-    assert {path.name for path in folder.iterdir()} == {*left, ".xnat-watchd", MARK}
+    assert {path.name for path in folder.iterdir()} == {*left, ".xnat-watchd", MARK, LOCK}
     assert len(xnat.instances()) == 2
 
 
@@ -279,8 +279,9 @@ def test_a_folder_never_goes_to_another_server_by_mistake(user: User, scans: Pat
     user.server = DOWN
     user.try_("run", "--once", "--drop", str(scans), expect=78)
     assert "its ledger knows nothing of another server" in user.talk[-1]
-    (scans / ".xnat-watchd").chmod(0o777)  # whoever may write there is not believed
-    user.try_("run", "--once", "--drop", str(scans), "--project", "P1", expect=0)
+    (scans / ".xnat-watchd").chmod(0o777)  # whoever may write there could have us write elsewhere
+    user.try_("run", "--once", "--drop", str(scans), "--project", "P1", expect=78)
+    assert "not ours alone" in user.talk[-1]
 
 
 @NEWER

@@ -21,6 +21,7 @@ from xnat_watchd.core.settling import Seen
 READABLE = 0o666  #: mode of what is made: as the umask allows
 Leave = Callable[[str], str]  #: why a folder is not looked into; empty: it is
 MARK = ".xnat-watchd-mark"  #: by which a folder is known again (`adapters.marks`); never listed
+LOCK = ".xnat-watchd.lock"  #: of a folder that a service has claimed (`adapters.lock`); never listed
 DEEPEST = 64  #: folders in folders that are looked into; whoever nests more wants us to fall
 
 
@@ -230,7 +231,7 @@ def identity(seen: Seen) -> str:
 
 def _walk(folder: Path, below: str, deep: int, leave: Leave) -> Iterator[Seen | Odd]:
     with os.scandir(folder) as listed:
-        entries = sorted((one for one in listed if one.name != MARK), key=lambda one: one.name)
+        entries = sorted((one for one in listed if one.name not in (LOCK, MARK)), key=lambda one: one.name)
     for entry in entries:
         path = f"{below}{entry.name}"
         if entry.is_dir(follow_symlinks=False):

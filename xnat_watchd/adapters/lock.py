@@ -12,12 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from xnat_watchd.adapters.files import LOCK
 from xnat_watchd.adapters.mounts import file_system, is_remote
 from xnat_watchd.core.errors import Occupied, Refusal
 
 PRIVATE = 0o600  #: whoever may open a file may lock it, and so keep us from it
 OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-LOCK = ".xnat-watchd.lock"  #: in a folder that is claimed
 AS_SERVICE = "It is for the service's own user: put `sudo -u xnat-watchd` in front, or choose a root of your own."
 
 

@@ -178,9 +178,10 @@ def _asking(chosen: Chosen, settings: Settings) -> Iterator[XnatGateway]:
 def _alone(path: Path) -> Iterator[Ledger]:
     """Open the ledger while nobody else applies tables with it."""
     from xnat_watchd.adapters.ledger import Ledger, open_database
+    from xnat_watchd.cli.chosen import is_served
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(open_database(path))
+    ledger = Ledger(open_database(path, upgrade=not is_served(path)))
     try:
         with _lock(path):
             yield ledger

@@ -189,7 +189,8 @@ def asking(chosen: Chosen, settings: Settings, credential: Credential) -> Iterat
     if remembered:
         with _ledger(path, read_only=True) as ledger:
             gate = ledger.gates.get()
-        if gate.login and gate.shut and not gate.probe_due(datetime.now(UTC)):
+        now = datetime.now(UTC)
+        if gate.login and gate.shut and not gate.probe_due(now) and not gate.may_be_refused(now):
             raise AuthRefused(gate.why, advice=gate.advice)
     try:
         with chosen.gateway_to(settings, credential) as gateway:
@@ -202,14 +203,17 @@ def asking(chosen: Chosen, settings: Settings, credential: Credential) -> Iterat
 
 
 def knock_anew(settings: Settings, credential: Credential) -> None:
-    """Have a password that was just typed tried at once, although another one was refused before."""
-    path = settings.ledger.path
-    if not _is_typed(credential) or not is_there(path):
+    """Have XNAT asked at once where a person wants it, whatever an earlier run has met.
+
+    A password that was refused is tried again as long as that cannot lock the account; one that was just typed always.
+    """
+    path, now = settings.ledger.path, datetime.now(UTC)
+    if not is_there(path):
         return
     with _ledger(path, read_only=False) as ledger:
         gate = ledger.gates.get()
-        if gate.login and gate.shut:
-            ledger.gates.set("", replace(gate, until=datetime.now(UTC)))
+        if gate.shut and (not gate.login or _is_typed(credential) or gate.may_be_refused(now)):
+            ledger.gates.set("", replace(gate, until=now, strikes=0 if not gate.login else gate.strikes))
 
 
 def _is_typed(credential: Credential) -> bool:

@@ -44,6 +44,11 @@ class Gate:
         """Say whether something cheap may be asked now. A clock that jumped back does not keep it shut."""
         return self.until is not None and (self.until <= now or self.until > now + 2 * PROJECT_CEILING)
 
+    def may_be_refused(self, now: datetime) -> bool:
+        """Return whether credentials may be tried at a person's word: refused once more, they lock no account."""
+        recent = [at for at in self.refusals if timedelta(0) <= now - at < timedelta(hours=1)]
+        return len(recent) < REFUSALS_AN_HOUR
+
     def probed(self) -> Gate:
         """Give the gate after a probe was answered: open for one study."""
         return replace(self, until=None, trial=True)

@@ -169,11 +169,11 @@ def is_shut_for_long(gate: Gate, now: datetime) -> bool:
     return gate.until is not None and (gate.until > now + ONCE_WAITS or gate.strikes >= ONCE_ASKS)
 
 
-def build(settings: Settings, credential: Credential, log: Log) -> Daemon:
-    """Open the ledger and build every part; nothing runs yet."""
+def build(settings: Settings, credential: Credential, log: Log, *, whole: bool = False) -> Daemon:
+    """Open the ledger and build every part; nothing runs yet. `whole`: all of the ledger is read and checked."""
     _refuse_network(settings.ledger.path)
     clock = SystemClock()
-    ledger = Ledger(open_database(settings.ledger.path))
+    ledger = Ledger(open_database(settings.ledger.path, whole=whole))
     ledger.must_take_writes()
     names = [f"worker-{n + 1}" for n in range(settings.pipeline.workers)]
     heart = Heart(["intake", *names, "sharing"], clock)

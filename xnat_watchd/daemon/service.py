@@ -52,7 +52,7 @@ def run(
     _make_folders(settings)
     with ExitStack() as stack:
         stack.enter_context(Lock(lock_of(settings.ledger.path)))
-        daemon = build(settings, credential, log)
+        daemon = build(settings, credential, log, whole=True)
         stack.callback(daemon.ledger.close)
         stack.callback(daemon.claims.close)
         for folder in (daemon.folders.work, daemon.folders.drop):

@@ -316,7 +316,7 @@ def test_a_damaged_one_is_refused_and_no_new_one_is_begun(path: Path, damage: ob
     before = path.read_bytes()
     for read_only in (True, False):
         with pytest.raises(Refusal) as refused:
-            open_database(path, read_only=read_only)
+            open_database(path, read_only=read_only, whole=True)
         assert "Restore it from a backup" in refused.value.advice
     assert path.read_bytes() == before
 

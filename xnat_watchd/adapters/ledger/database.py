@@ -49,7 +49,29 @@ class Database:
         self._lock = threading.RLock()
         self._db, self._path = connection, path
         self._version: int | None = None
+        self._files: dict[Path, tuple[int, int]] = {}
         self.close = connection.close
+        self.must_be_there()
+
+    def must_be_there(self) -> None:
+        """Raise `Unrecordable` where the files were removed, replaced or cut since they were opened.
+
+        SQLite goes on with a file that has no name any more: what is written there, the next start knows nothing of.
+        """
+        for file in (self._path, self._path.with_name(f"{self._path.name}-wal")):
+            before = self._files.get(file)
+            try:
+                seen = file.stat()
+                now = (seen.st_dev, seen.st_ino) if seen.st_size or file != self._path else None
+            except FileNotFoundError:
+                now = None
+            if before not in (None, now):
+                raise Unrecordable(
+                    f"the ledger {self._path} was removed, replaced or cut while we worked with it",
+                    advice=_DAMAGED, passes=False,
+                )  # fmt: skip
+            if now is not None:
+                self._files[file] = now
 
     @contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:
@@ -57,6 +79,7 @@ class Database:
         with self._lock, _told(self._path):
             try:
                 self._db.execute("BEGIN IMMEDIATE")
+                self.must_be_there()
                 yield self._db
                 self._db.execute("COMMIT")
             except sqlite3.OperationalError as error:
@@ -74,6 +97,7 @@ class Database:
 
     def changed(self) -> bool:
         """Say whether somebody else has written since this was asked last; the first time, no."""
+        self.must_be_there()
         row = self.row("PRAGMA data_version")
         version = int(row[0]) if row else 0
         before, self._version = self._version, version
@@ -91,10 +115,13 @@ class Database:
             return first
 
 
-def open_database(path: Path, *, read_only: bool = False, upgrade: bool = True, patience: float = PATIENCE) -> Database:
+def open_database(
+    path: Path, *, read_only: bool = False, upgrade: bool = True, patience: float = PATIENCE, whole: bool = False
+) -> Database:
     """Open the ledger, make it if there is none, upgrade it if it is older; `Refusal` when it cannot be trusted.
 
     `upgrade` False is for whoever comes beside a service: it may be an older one, which knows the older ledger only.
+    `whole` reads all of it, which takes as long as that takes: at the service's start, and where a person asks.
     """
     with ExitStack() as stack:
         try:
@@ -103,7 +130,7 @@ def open_database(path: Path, *, read_only: bool = False, upgrade: bool = True, 
                 _keep_private(path)
             connection = _connect(path, "ro" if read_only else "rw", patience)
             stack.callback(connection.close)
-            version = _check(connection, path)
+            version = _check(connection, path, whole=whole)
             if not read_only:
                 _prepare(connection)
             if version < VERSION:
@@ -175,8 +202,8 @@ def _prepare(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA synchronous = FULL")  # a fact that was believed must survive a power cut
 
 
-def _check(db: sqlite3.Connection, path: Path) -> int:
-    """Give the version of a ledger that is whole and ours."""
+def _check(db: sqlite3.Connection, path: Path, *, whole: bool) -> int:
+    """Return the version of a ledger that is ours, and whole as far as that is asked."""
     if path.stat().st_size == 0:
         raise sqlite3.DatabaseError("it is empty")
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
@@ -187,7 +214,7 @@ def _check(db: sqlite3.Connection, path: Path) -> int:
             f"the ledger {path} was written by a newer xnat-watchd (schema {version}, this one knows {VERSION})",
             advice="Install the newer version again.",
         )
-    if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+    if whole and (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
         raise sqlite3.DatabaseError(found)
     return version
 
