@@ -430,6 +430,8 @@ def test_of_two_zips_of_a_study_the_one_that_xnat_has_part_of_goes_first(desk: D
     assert station.pipeline.step()
     assert station.standings()[1] == ("2.1", "uploaded", "ready")
     accept(station)  # while the later one lies in the prearchive: never two rows of one study there
+    why = {row["item"]: row["why"] for row in station.ledger.views.under_way()}
+    assert why["1.1"] == "waits for 2.1, which has part of the same study and is ready"
     station.work()
     assert [one[1:] for one in station.standings()] == [("complete", "done")] * 2
     assert desk.archived() == Counter(sop_uid(1, 1, n) for n in (1, 2))
