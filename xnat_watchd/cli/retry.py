@@ -21,6 +21,7 @@ EXAMPLES = """\
 Examples:
   xnat-watchd retry 12.1                        from where it stopped
   xnat-watchd retry 12.1 --label VISIT_1        under a label of your choice
+  xnat-watchd retry 12 --project BRAIN          it was dropped into the wrong folder
   xnat-watchd retry --all-held
   xnat-watchd retry 12 --later                  all of delivery 12, and do not wait for it
   xnat-watchd --drop scans retry 1.1            of a folder that was sent with `run --once --drop`
@@ -34,11 +35,19 @@ While the service runs, it does the work and you watch; else it is done here.
 @click.option("--all-held", is_flag=True, help="Every held study.")
 @click.option("--label", help="The session label to use, for one study.")
 @click.option("--subject", help="The subject label to use, for one study.")
+@click.option("--project", "other", help="The XNAT project to send it to instead.")
 @click.option("--later", is_flag=True, help="Do not wait: the service does it, or the next `run`.")
 @server_options
 @click.pass_obj
 def retry(
-    chosen: Chosen, items: tuple[Item, ...], *, all_held: bool, label: str | None, subject: str | None, later: bool
+    chosen: Chosen,
+    items: tuple[Item, ...],
+    *,
+    all_held: bool,
+    label: str | None,
+    subject: str | None,
+    other: str | None,
+    later: bool,
 ) -> None:
     """Let held studies go on: from where they stopped, and XNAT is asked before anything is repeated.
 
@@ -46,9 +55,9 @@ def retry(
     """
     from xnat_watchd.core.findings import advice, holding, said
 
-    _check(label, subject)
-    if bool(items) == all_held:
-        raise click.UsageError("name the items, or say --all-held")
+    _check(label, subject, other)
+    if bool(items) == all_held or (other and all_held):
+        raise click.UsageError("name the items, or say --all-held" if not other else "name what goes to the project")
     path = chosen.places().ledger
     with chosen.ledger(path) as ledger:
         going_on, named = _asked_for(ledger, items, all_held=all_held)
@@ -59,14 +68,14 @@ def retry(
     for name, found in undecided.items():
         _stays(name, said(found), advice(found))
         del going_on[name]
-    code = _let_go_on(chosen, going_on, subject=subject, label=label, later=later) if going_on else 0
+    code = _let_go_on(chosen, going_on, subject=subject, label=label, project=other, later=later) if going_on else 0
     sys.exit(code or (1 if undecided else 0))
 
 
-def _check(label: str | None, subject: str | None) -> None:
+def _check(label: str | None, subject: str | None, project: str | None) -> None:
     from xnat_watchd.core.labels import is_label
 
-    for name, text in (("--label", label), ("--subject", subject)):
+    for name, text in (("--label", label), ("--subject", subject), ("--project", project)):
         if text is not None and not is_label(text):
             raise click.BadParameter("XNAT takes letters, digits, - and _ only", param_hint=name)
 
@@ -90,7 +99,13 @@ def _tell_of_others(going_on: Collection[str], named: Mapping[str, int], items: 
 
 
 def _let_go_on(
-    chosen: Chosen, studies: Mapping[str, int], *, subject: str | None, label: str | None, later: bool
+    chosen: Chosen,
+    studies: Mapping[str, int],
+    *,
+    subject: str | None,
+    label: str | None,
+    project: str | None,
+    later: bool,
 ) -> int:
     """Release them and see them through; give the exit code.
 
@@ -104,19 +119,19 @@ def _let_go_on(
     ours = None if later or is_served(path) else working.ourselves(chosen)
     with chosen.ledger(path, read_only=False) as ledger:
         since = ledger.courses.now()
-        released = [key for name, key in studies.items() if _released(ledger, name, key, subject, label)]
+        released = [key for name, key in studies.items() if _released(ledger, name, key, subject, label, project)]
         code = Exit.FINE
         if released and not later:
             code = working.see_through(chosen, ledger, path, Part(released, since), ours)
     return Exit.ATTENTION if code is Exit.FINE and len(released) < len(studies) else code
 
 
-def _released(ledger: Ledger, name: str, key: int, subject: str | None, label: str | None) -> bool:
+def _released(ledger: Ledger, name: str, key: int, subject: str | None, label: str | None, project: str | None) -> bool:
     """Release one and say so; or say why it cannot be: it has moved, or something was found out, since we looked."""
     from xnat_watchd.core.errors import Impossible
 
     try:
-        ledger.wishes.retry(key, datetime.now(UTC), subject=subject, label=label)
+        ledger.wishes.retry(key, datetime.now(UTC), subject=subject, label=label, project=project)
     except Impossible as error:
         _stays(name, str(error), error.advice)
         return False

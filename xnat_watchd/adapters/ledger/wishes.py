@@ -14,7 +14,7 @@ from xnat_watchd.adapters.ledger.moves import AFRESH, let_go_on, move
 from xnat_watchd.adapters.ledger.studies import NOTHING_TO_SEND, _leave_out
 from xnat_watchd.core.errors import Impossible
 from xnat_watchd.core.findings import ACCEPTABLE, Finding, FindingKind, advice, holding, said
-from xnat_watchd.core.states import ENDED, DeliveryState, Event, Kind, Standing
+from xnat_watchd.core.states import ENDED, DeliveryState, Event, Kind, Progress, Standing
 
 ON_ITS_WAY = "it is on its way already"
 AT_WORK = "it is being worked on just now"
@@ -51,10 +51,19 @@ class Wishes:
             db.execute("UPDATE deliveries SET settled = ? WHERE id = ?", (text(now), delivery))
             tell_delivery(db, delivery, "settled", now, why="a person has settled it", detail=why)
 
-    def retry(self, key: int, now: datetime, *, subject: str | None = None, label: str | None = None) -> None:
+    def retry(
+        self,
+        key: int,
+        now: datetime,
+        *,
+        subject: str | None = None,
+        label: str | None = None,
+        project: str | None = None,
+    ) -> None:
         """Let a held study go on from where it stopped, perhaps under other labels. No finding is settled by it.
 
-        It counts for its project too, where that is shut: it is tried at once.
+        It counts for its project too, where that is shut: it is tried at once. For another `project` everything that
+        was decided for the old one is decided anew; `Impossible` where the old one may hold something of it.
         """
         chosen: dict[str, object] = {"label": label} if label else {}
         if subject:
@@ -64,6 +73,10 @@ class Wishes:
             _must_be_held(row)
             if found := holding(open_findings(db, key)):
                 raise Impossible(said(found), advice=advice(found))
+            if project and project != row["project"]:
+                _to_project(db, row, project, now)
+                chosen = {"project": project, "subject": None, "subject_key": None, "label": None, "server_uid": None,
+                          **chosen}  # fmt: skip
             let_go_on(db, row, now, **chosen)
 
     def accept(self, key: int, why: str, by: str, now: datetime) -> str:
@@ -94,6 +107,32 @@ class Wishes:
                 raise Impossible(said(found), advice=DROP_IT if ended else advice(found))
             _take_again(db, row, now)
             begin_anew(db, row, now, why)
+
+
+def _to_project(db: sqlite3.Connection, row: sqlite3.Row, project: str, now: datetime) -> None:
+    """Forget what was decided about a study for its project; its delivery goes along with the last of its studies."""
+    key, delivery = row["key"], row["delivery"]
+    spoke = db.execute("SELECT 1 FROM places WHERE study = ? AND spoke IS NOT NULL", (key,)).fetchone()
+    if row["kind"] != Kind.ZIP or row["progress"] != Progress.RECEIVED or spoke:
+        raise Impossible(
+            "XNAT may hold something of it in its project",
+            advice="`xnat-watchd skip ITEM --why TEXT`; then drop its ZIP into the folder of the right project.",
+        )
+    same = db.execute(
+        "SELECT id FROM deliveries WHERE project = ? AND sha256 = ? AND state = ?",
+        (project, row["sha256"], DeliveryState.TAKEN),
+    ).fetchone()
+    if same is not None:
+        raise Impossible(f"the same ZIP is under way for that project as delivery {same['id']}")
+    db.execute("UPDATE instances SET place = NULL WHERE study = ?", (key,))
+    db.execute("DELETE FROM places WHERE study = ?", (key,))
+    db.execute("UPDATE series SET left_out = 0, accepted = 0 WHERE study = ?", (key,))
+    stay = db.execute(
+        "SELECT 1 FROM studies WHERE delivery = ? AND key <> ? AND project <> ?", (delivery, key, project)
+    ).fetchone()
+    if stay is None:
+        db.execute("UPDATE deliveries SET project = ? WHERE id = ?", (project, delivery))
+    tell_delivery(db, delivery, "moved", now, why="to another project", detail=f"{row['project']} -> {project}")
 
 
 def _row(db: sqlite3.Connection, key: int) -> sqlite3.Row:
