@@ -49,12 +49,13 @@ STEPS: dict[Progress, Callable[[Item, Tools], Facts]] = {
 AT_LEAST = {Kind.ZIP: Progress.UPLOADED, Kind.PREARCHIVE: Progress.ARCHIVED, Kind.ARCHIVE: Progress.COMPLETE}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Rest:
     """Putting ZIPs to rest, which the workers on one ledger do in turns."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     ended: list[int] = field(default_factory=list)  #: deliveries whose ZIP is to be put to rest, by who has the lock
+    asked: int | None = None  #: the newest event when no delivery was left whose studies have ended
 
 
 @dataclass(slots=True)
@@ -115,8 +116,7 @@ class Pipeline:
         if not self._door.is_open() or not self._rest.lock.acquire(blocking=False):
             return False
         try:
-            for one in self._ledger.deliveries.retirable():
-                self._end(one)
+            self._end_all()
             rested = bool(ended := self._rest.ended)
             while ended:
                 put_to_rest(ended[0], self._tools)
@@ -282,7 +282,15 @@ class Pipeline:
 
     # Rest.
 
-    def _end(self, delivery: Retirement) -> None:
+    def _end_all(self) -> None:
+        """End every delivery that has come to its end: at first of all, then of those with a study that ended since."""
+        asked, newest = self._rest.asked, self._ledger.studies.newest_event()
+        self._rest.asked = None  # and all are looked at once more, should this fail
+        ended = [self._end(one) for one in self._ledger.deliveries.retirable(asked)]
+        self._rest.asked = newest if all(ended) else None
+
+    def _end(self, delivery: Retirement) -> bool:
+        """End a delivery; False where XNAT must be asked about it once more."""
         try:
             retire(delivery, self._tools)
         except (Unavailable, AuthRefused) as error:
@@ -292,6 +300,8 @@ class Pipeline:
         else:
             self._log.info("delivery.finished", item=str(delivery.id))
             self._rest.ended.append(delivery.id)
+            return True
+        return False
 
 
 def _of_this_machine(error: Exception) -> WatchdError:

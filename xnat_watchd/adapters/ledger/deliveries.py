@@ -56,6 +56,9 @@ class Rest:
     advice: str
 
 
+_ENDED_AFTER = "AND d.id IN (SELECT e.delivery FROM events e WHERE e.id > ? AND e.standing IN ('done', 'skipped'))"
+
+
 class Deliveries:
     """Deliveries and the folder that they come from."""
 
@@ -146,17 +149,22 @@ class Deliveries:
         with self._db.change() as db:
             move_delivery(db, delivery, DeliveryState.WITHDRAWN, now, ended=text(now))
 
-    def retirable(self) -> list[Retirement]:
-        """Give the deliveries whose studies are all done or skipped."""
+    def retirable(self, after: int | None = None) -> list[Retirement]:
+        """Return the deliveries whose studies are all done or skipped; of those with one that ended `after` an event.
+
+        Among thousands that are under way, only these are looked at then.
+        """
         rows = self._db.rows(
-            """
+            f"""
             SELECT d.id, d.name, d.size, d.kind = 'zip' AS has_zip, json_group_array(s.key) AS studies, d.resting,
                    sum(s.standing = 'skipped') AS skipped,
                    d.kind <> 'zip' OR EXISTS (SELECT 1 FROM instances i JOIN studies t ON t.key = i.study
                                               WHERE t.delivery = d.id AND i.place IS NOT NULL) AS sent
             FROM deliveries d JOIN studies s ON s.delivery = d.id
-            WHERE d.state = 'taken' GROUP BY d.id HAVING min(s.standing IN ('done', 'skipped')) = 1 ORDER BY d.id
-            """
+            WHERE d.state = 'taken' {"" if after is None else _ENDED_AFTER}
+            GROUP BY d.id HAVING min(s.standing IN ('done', 'skipped')) = 1 ORDER BY d.id
+            """,  # noqa: S608 - words of our own
+            *([] if after is None else [after]),
         )
         return [
             Retirement(

@@ -99,6 +99,8 @@ CREATE UNIQUE INDEX one_busy_subject ON studies (project, subject_key)
 CREATE UNIQUE INDEX one_busy_study ON studies (project, study_uid) WHERE standing = 'busy';
 CREATE INDEX by_study_uid ON studies (project, study_uid);
 CREATE INDEX by_progress ON studies (progress, standing, project);
+-- what may be taken, in the order in which it is
+CREATE INDEX to_take ON studies (progress, due, key) WHERE standing IN ('ready', 'waiting');
 CREATE INDEX not_done ON studies (standing, due) WHERE standing NOT IN ('done', 'skipped');
 CREATE INDEX lost_images ON studies (key) WHERE lost > 0;
 -- what was achieved stays achieved, unless a person has it sent again

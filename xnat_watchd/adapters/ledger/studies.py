@@ -84,10 +84,10 @@ class Studies:
         was tried there least.
         """
         with self._db.change() as db:
-            row = db.execute(_NEXT, {
+            row = _next(db, bool(trials), {
                 "now": text(now), "horizon": text(now + LONGEST_DELAY), "closed": json.dumps(sorted(closed)),
                 "only": json.dumps(None if only is None else sorted(only)), "trials": json.dumps(sorted(trials)),
-            }).fetchone()  # fmt: skip
+            })  # fmt: skip
             if row is None:
                 return None
             attempts = row["attempts"] + 1
@@ -190,7 +190,10 @@ class Studies:
 
         One that is behind the same study of another ZIP waits for that one; one of the `closed` projects waits too.
         """
-        row = self._db.row(_NEXT_DUE, text(now), json.dumps(sorted(closed)))
+        shut = json.dumps(sorted(closed))
+        if self._db.row(_ONE_DUE, Standing.READY, shut):
+            return now
+        row = self._db.row(_ONE_DUE, Standing.WAITING, shut)
         return moment(row["due"]) if row else None
 
     def newest_event(self) -> int:
@@ -268,9 +271,9 @@ SELECT s.*, (SELECT kind FROM deliveries d WHERE d.id = s.delivery) AS kind,
 FROM studies s
 """
 
-_NEXT = f"""
+_MAY_BE_TAKEN = f"""
 {_ITEM}
-WHERE (s.standing = 'ready' OR (s.standing = 'waiting' AND (s.due <= :now OR s.due > :horizon)))
+WHERE s.standing IN ('ready', 'waiting') AND (s.standing = 'ready' OR s.due <= :now OR s.due > :horizon)
   AND (s.unwanted IS NOT NULL OR s.project NOT IN (SELECT value FROM json_each(:closed)))
   AND (:only = 'null' OR s.key IN (SELECT value FROM json_each(:only)))
   AND NOT EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST})
@@ -279,19 +282,32 @@ WHERE (s.standing = 'ready' OR (s.standing = 'waiting' AND (s.due <= :now OR s.d
   AND (s.progress NOT IN ('uploaded', 'archived') OR NOT EXISTS (
        SELECT 1 FROM studies o WHERE o.project = s.project AND o.subject_key = s.subject_key
        AND o.standing = 'busy' AND o.progress IN ('uploaded', 'archived')))
-  AND s.standing NOT IN ('done', 'skipped')
-ORDER BY s.project NOT IN (SELECT value FROM json_each(:trials)),
-  CASE WHEN s.project IN (SELECT value FROM json_each(:trials)) THEN s.trials ELSE 0 END,
-  CASE s.progress WHEN 'archived' THEN 0 WHEN 'uploaded' THEN 1 ELSE 2 END, s.due, s.key
-LIMIT 1
 """  # noqa: S608 - words of our own
 
+_ON_TRIAL = f"""
+{_MAY_BE_TAKEN} AND s.project IN (SELECT value FROM json_each(:trials))
+ORDER BY s.trials, CASE s.progress WHEN 'archived' THEN 0 WHEN 'uploaded' THEN 1 ELSE 2 END, s.due, s.key LIMIT 1
+"""  # noqa: S608 - words of our own
 
-_NEXT_DUE = f"""
-SELECT min(CASE s.standing WHEN 'ready' THEN ? ELSE s.due END) AS due FROM studies s
-WHERE s.standing NOT IN ('done', 'skipped') AND (s.standing = 'ready' OR (s.standing = 'waiting' AND s.due IS NOT NULL))
-AND NOT EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST})
-AND (s.unwanted IS NOT NULL OR s.project NOT IN (SELECT value FROM json_each(?)))
+_NEXT = f"{_MAY_BE_TAKEN} AND s.progress = :progress ORDER BY s.due, s.key LIMIT 1"
+"""One progress at a time, in the order of the index `to_take`: the first that may be taken ends the search. However
+many thousands are ready, it costs the same.
+"""
+
+
+def _next(db: sqlite3.Connection, trials: bool, asked: Mapping[str, str]) -> sqlite3.Row | None:  # noqa: FBT001 - named there
+    """Return what comes first of what may be taken: of projects on trial, else what has come furthest."""
+    row: sqlite3.Row | None = db.execute(_ON_TRIAL, asked).fetchone() if trials else None
+    for progress in reversed(LINE[:-1]):
+        if row is None:
+            row = db.execute(_NEXT, {**asked, "progress": progress}).fetchone()
+    return row
+
+
+_ONE_DUE = f"""
+SELECT s.due FROM studies s WHERE s.standing NOT IN ('done', 'skipped') AND s.standing = ?
+AND (s.standing = 'ready' OR s.due IS NOT NULL) AND NOT EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST})
+AND (s.unwanted IS NOT NULL OR s.project NOT IN (SELECT value FROM json_each(?))) ORDER BY s.due LIMIT 1
 """  # noqa: S608 - words of our own
 
 
