@@ -22,6 +22,7 @@ from tests.station import Notes, Station, Time
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat_gateway import XnatServer
 from xnat_watchd.cli import commands
+from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import WatchdError
 from xnat_watchd.core.keeping import Keep
 from xnat_watchd.core.ports import Gateway
@@ -262,6 +263,14 @@ class World:
         self._touch_all()
         self.judged()
 
+    def collided(self, how: str, place: Place) -> None:
+        """Let his files lie where ours should; where nothing proves whose they are, ours may be held for a person."""
+        self.told["collision"] += 1
+        item = ".".join(place.folder.split("-")[1:3])
+        studies = [uid for name, _, _, uid in self._studies() if name == item]
+        self.truth.touched.update((place.project, int(uid.rpartition(".")[2])) for uid in studies)
+        self.stranger.collide(how, (place.project, place.timestamp, place.folder))
+
     def session_deleted(self, which: int) -> None:
         """Have an owner of the project delete a session."""
         before = self._stored()
@@ -416,15 +425,14 @@ class Colliding:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._gateway, name)
 
-    def upload(self, place: Any, *args: Any, **named: Any) -> Any:
+    def upload(self, place: Place, *args: Any, **named: Any) -> Any:
         """Send it; then let his files lie where ours should."""
         try:
             return self._gateway.upload(place, *args, **named)
         finally:
             how, self._world.collision = self._world.collision, ""
             if how:
-                self._world.told["collision"] += 1
-                self._world.stranger.collide(how, (place.project, place.timestamp, place.folder))
+                self._world.collided(how, place)
 
 
 def _files(folder: Path) -> list[Path]:

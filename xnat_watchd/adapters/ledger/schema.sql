@@ -162,6 +162,7 @@ CREATE TABLE places (
 CREATE INDEX mixed_places ON places (study) WHERE mixed = 1 AND settled IS NULL;
 -- a study has one current place; older ones stay on record
 CREATE UNIQUE INDEX one_current_place ON places (study) WHERE ended IS NULL;
+CREATE INDEX places_of_study ON places (study);
 
 -- what was found out about the content of a study: a fact that only a named decision of a person settles
 CREATE TABLE findings (

@@ -11,6 +11,7 @@ ALTER TABLE studies ADD COLUMN trials INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE studies ADD COLUMN delayed TEXT;
 ALTER TABLE events ADD COLUMN scope TEXT CHECK (scope IN ('study', 'project', 'server', 'machine'));
 CREATE INDEX projects_troubles ON events (study, id) WHERE scope = 'project';
+CREATE INDEX places_of_study ON places (study);
 CREATE INDEX to_take ON studies (progress, due, key) WHERE standing IN ('ready', 'waiting');
 ALTER TABLE gates ADD COLUMN passes INTEGER NOT NULL DEFAULT 1 CHECK (passes IN (0, 1));
 ALTER TABLE shares ADD COLUMN scope TEXT NOT NULL DEFAULT 'study' CHECK (scope IN ('study', 'project'));
