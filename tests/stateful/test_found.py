@@ -26,7 +26,6 @@ def test_a_later_export_whose_files_bear_the_names_of_the_first_is_added(world: 
     assert len(world.archived()) == 3
 
 
-@pytest.mark.xfail(strict=True, reason="a session that another station archived is joined unasked")
 def test_images_of_another_person_are_not_added_to_a_session_that_another_station_archived(world: World) -> None:
     world.station_archives("P1", 1, 2, same_names=False)
     world.drop("other person", 1, 2, "P1")

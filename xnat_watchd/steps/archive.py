@@ -12,7 +12,7 @@ from xnat_watchd.core.findings import stop_at
 from xnat_watchd.core.labels import clean, session_label
 from xnat_watchd.core.plain_labels import plain
 from xnat_watchd.core.states import Kind
-from xnat_watchd.steps.holding import NOTHING, Before, foreign, held, is_whole, shown, wanted
+from xnat_watchd.steps.holding import NOTHING, Before, foreign, held, is_whole, must_be_its_patients, shown, wanted
 from xnat_watchd.steps.proving import clear_old_places, remove
 from xnat_watchd.steps.tools import Tools, finished_row
 
@@ -158,6 +158,7 @@ def _join(item: Item, row: Row, session: Session, tools: Tools) -> Facts:
     rules = tools.rules(item.project)
     if not rules.append:
         raise Conflict("XNAT has part of this study, and `on_existing` says hold")
+    must_be_its_patients(item, session, tools)
     tools.ledger.studies.claim_subject(item, session.subject)
     tools.ledger.places.join(item, session.id)
     try:

@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from xnat_watchd.core.delivery import Instance, Item, Session, file_name
+from xnat_watchd.core.delivery import Instance, Item, Person, Session, file_name
 from xnat_watchd.core.errors import Undecided
 from xnat_watchd.core.findings import Finding, FindingKind
+from xnat_watchd.core.persons import may_be_one
 from xnat_watchd.core.ports import Gateway
 from xnat_watchd.steps.tools import Tools
 
@@ -162,3 +163,20 @@ def _is_whole_elsewise(item: Item, session: Session, tools: Tools) -> bool:
     known = {*tools.ledger.contents.known(item), *(one.sop_uid for one in wanted(item, tools))}
     # An older version proved such a place by its counts, and sent ZIPs as they were.
     return not item.named and sum(session.holding.counts.values()) >= len(known)
+
+
+def must_be_its_patients(item: Item, session: Session, tools: Tools) -> None:
+    """Refuse to add to a session that others archived under this study's UID, with another patient's images in it.
+
+    What we archived ourselves is known by its subject, whose person the ledger remembers.
+    """
+    if tools.ledger.studies.archived_as(item, session.id):
+        return
+    name, number = tools.gateway.patient(session.id)
+    if not may_be_one(item.person, Person(name=name, id=number)):
+        raise Undecided(
+            "XNAT has this study already, with another patient",
+            detail=f"session {session.id}: {name} ({number})",
+            advice="Find out whose it is: two patients are never one session. `xnat-watchd skip ITEM --why TEXT`; "
+            "or have the other one removed in XNAT, then `xnat-watchd retry ITEM`.",
+        )

@@ -22,7 +22,7 @@ from xnat_watchd.core.errors import (
 from xnat_watchd.core.findings import Finding, FindingKind, stop_at
 from xnat_watchd.core.judging import LeftOut, Mixed, Short, Unproved, Verdict, Whole
 from xnat_watchd.core.labels import check_parts, subject_label
-from xnat_watchd.steps.holding import held, wanted
+from xnat_watchd.steps.holding import held, must_be_its_patients, wanted
 from xnat_watchd.steps.proving import judged, reclaim, remove
 from xnat_watchd.steps.source import judged_zip, must_hold_what_was_judged, room_or_no_room
 from xnat_watchd.steps.strays import clear_strays
@@ -101,9 +101,11 @@ def _not_in_the_archive(item: Item, tools: Tools) -> tuple[list[Instance], Sessi
     if not sessions:
         return instances, None
     session = _the_one(sessions)
-    tools.ledger.studies.claim_subject(item, session.subject)  # before anything of another person is sent
     there = held(item, session, tools)
     missing = [i for i in instances if i.sop_uid not in there]
+    if missing:
+        must_be_its_patients(item, session, tools)
+    tools.ledger.studies.claim_subject(item, session.subject)  # before anything of another person is sent
     if missing and not tools.rules(item.project).append:
         raise Conflict("XNAT has part of this study, and `on_existing` says hold")
     return missing, session

@@ -29,10 +29,10 @@ QUESTIONS: dict[str, Callable[[Ledger], object]] = {
 }
 
 
-def steps(path: Path, ask: Callable[[Ledger], object], *, finished: int, aside: int = 0) -> int:
+def steps(path: Path, ask: Callable[[Ledger], object], *, finished: int, aside: int = 0, waiting: int = WAITING) -> int:
     """Count what one question costs in a ledger of this size."""
     database = open_database(path)
-    fill(database, finished=finished, waiting=WAITING, aside=aside)
+    fill(database, finished=finished, waiting=waiting, aside=aside)
     ledger, counted = Ledger(database), 0
 
     def count() -> int:
@@ -52,6 +52,21 @@ def test_what_is_finished_costs_nothing_where_one_asks_for_what_is_not(tmp_path:
     small = steps(tmp_path / "small.sqlite", ask, finished=0)
     large = steps(tmp_path / "large.sqlite", ask, finished=2000)
     assert large <= small + 200
+
+
+@pytest.mark.parametrize("question", ["take", "next_due", "ended"])
+def test_a_worker_asks_for_the_same_price_however_many_studies_are_ready(tmp_path: Path, question: str) -> None:
+    ask = {**QUESTIONS, "ended": lambda ledger: ledger.deliveries.retirable(ledger.studies.newest_event())}[question]
+    few = steps(tmp_path / "few.sqlite", ask, finished=0, waiting=50)
+    many = steps(tmp_path / "many.sqlite", ask, finished=0, waiting=2000)
+    assert many <= few + 200
+
+
+def test_the_places_of_a_study_are_found_among_those_of_all(tmp_path: Path) -> None:
+    ledger = Ledger(open_database(tmp_path / "ledger.sqlite"))
+    plan = ledger.views._db.rows("EXPLAIN QUERY PLAN SELECT * FROM places WHERE study = 1")
+    ledger.close()
+    assert "places_of_study" in plan[0]["detail"]
 
 
 def test_each_zip_that_was_put_aside_costs_the_same_however_many_there_are(tmp_path: Path) -> None:

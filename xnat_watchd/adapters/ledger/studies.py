@@ -244,6 +244,11 @@ class Studies:
                     (text(now), item.delivery, item.key, CREATES, facts.subject),
                 )
 
+    def archived_as(self, item: Item, accession: str) -> bool:
+        """Return whether a study of ours with this UID was archived as that session."""
+        sql = "SELECT 1 FROM studies WHERE project = ? AND study_uid = ? AND session = ?"
+        return self._db.row(sql, item.project, item.study_uid, accession) is not None
+
     def claim_subject(self, item: Item, subject: str) -> None:
         """Let this study's person stand behind a subject label; `Undecided` when another person does already."""
         with self._db.change() as db:
