@@ -74,11 +74,12 @@ class Claims:
     def claim(self, folder: Path) -> None:
         """Claim a folder, unless it is ours already, not there, or on a network, where such a lock says little.
 
+        One on a disk that is full or read-only, or fails, is claimed at a later call: it must not end the service.
         `Occupied` while another process has it.
         """
         if folder in self._claimed or is_remote(file_system(folder)):
             return
-        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        with suppress(OSError):
             handle = _file_of_ours(folder)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -102,14 +102,14 @@ def _sweep(daemon: Daemon) -> float | None:
 
 def _recover(daemon: Daemon) -> bool:
     """Set right, once, what was under way in the work folder when the service stopped."""
-    if not daemon.recovered:
-        try:
-            daemon.claims.claim(daemon.folders.work)  # it may have come late
+    try:
+        daemon.claims.claim(daemon.folders.work)  # it may have come late, or its disk be well only now
+        if not daemon.recovered:
             daemon.intake.recover()
-        except (OSError, Occupied) as error:
-            _miss(daemon, "work", error)
-            return False
-        daemon.recovered = True
+    except (OSError, Occupied) as error:
+        _miss(daemon, "work", error)
+        return False
+    daemon.recovered = True
     return True
 
 
