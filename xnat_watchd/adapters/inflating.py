@@ -6,7 +6,10 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from struct import Struct
+from types import ModuleType
 from typing import Protocol
 
 from xnat_watchd.core.limits import Limits
@@ -18,6 +21,20 @@ PIECE = 1024 * 1024  #: at most so many inflated bytes at once
 _LARGEST_DICTIONARY = 64 * 1024 * 1024  #: of LZMA; it is taken from memory before the first byte comes
 _LZMA_HEAD = Struct("<HHBL")  #: version, length of what follows, properties, dictionary size (APPNOTE 5.8.8)
 _LZMA_PROPERTIES = 5  #: what that length must be
+
+
+def _quickest() -> ModuleType:
+    """Return what inflates two to three times as fast as zlib, or zlib itself where there is no such wheel."""
+    return import_module("isal.isal_zlib") if find_spec("isal") else zlib
+
+
+deflate = _quickest()
+
+
+def crc32(data: bytes, value: int) -> int:
+    """Return the CRC-32 of what has this one, continued by more bytes."""
+    checksum: int = deflate.crc32(data, value)
+    return checksum
 
 
 class Corrupt(Exception):
@@ -86,7 +103,7 @@ def inflated(engine: Engine, packed: Iterator[bytes]) -> Iterator[bytes]:
 def _decompress(engine: Engine, chunk: bytes) -> bytes:
     try:
         return engine.decompress(chunk, PIECE)
-    except (zlib.error, lzma.LZMAError, OSError, EOFError) as error:  # OSError is what bz2 calls bad data
+    except (deflate.error, lzma.LZMAError, OSError, EOFError) as error:  # OSError is what bz2 calls bad data
         raise Corrupt from error
 
 
@@ -100,7 +117,7 @@ class Inflater:
     """Deflate with the manners of `bz2`: what did not fit is kept inside. `bits`: raw, or as gzip wraps it."""
 
     def __init__(self, bits: int = -zlib.MAX_WBITS) -> None:
-        self._engine = zlib.decompressobj(bits)
+        self._engine: zlib._Decompress = deflate.decompressobj(bits)
 
     @property
     def eof(self) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import zlib
 from array import array
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -13,7 +12,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from xnat_watchd.adapters.byte_source import stretch
-from xnat_watchd.adapters.inflating import DEFLATED, STORED, Corrupt, unpacked
+from xnat_watchd.adapters.inflating import DEFLATED, STORED, Corrupt, crc32, unpacked
 from xnat_watchd.adapters.zip_directory import FULL_32, LOCAL, LOCAL_MARK, Directory, Member
 
 _DESCRIPTOR = Struct("<LLL")
@@ -65,7 +64,7 @@ class Content:
                 if size > self._member.size:
                     self.problem = "larger than the ZIP says"
                     return
-                crc = zlib.crc32(piece, crc)
+                crc = crc32(piece, crc)
                 digest.update(piece)
                 self._beat()
                 yield piece

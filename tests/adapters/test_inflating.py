@@ -1,0 +1,80 @@
+"""Deflate is judged alike whichever library inflates it: the quick one, or zlib where there is none."""
+
+from __future__ import annotations
+
+import importlib
+import random
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.zips import Part, deflated, instance, zip_of
+from xnat_watchd.adapters import inflating
+from xnat_watchd.adapters.dicom_zip import open_zip
+from xnat_watchd.adapters.inflating import DEFLATED, PIECE, Corrupt, Inflater, crc32, unpacked
+from xnat_watchd.core.errors import Unusable
+from xnat_watchd.core.limits import Limits
+
+CONTENT = random.Random(1).randbytes(50_000) + bytes(3 * PIECE)
+
+
+@pytest.fixture(params=["isal.isal_zlib", "zlib"], autouse=True)
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    name: str = request.param
+    if name != "zlib":
+        pytest.importorskip(name)
+    monkeypatch.setattr(inflating, "deflate", importlib.import_module(name))
+    return name
+
+
+def in_pieces(packed: bytes, size: int = 1000) -> Iterator[bytes]:
+    return (packed[at : at + size] for at in range(0, len(packed), size))
+
+
+def test_everything_comes_out_in_bounded_pieces() -> None:
+    pieces = list(unpacked(DEFLATED, in_pieces(deflated(CONTENT))))
+
+    assert b"".join(pieces) == CONTENT
+    assert max(map(len, pieces)) <= PIECE
+
+
+def test_checksums_are_those_of_zip() -> None:
+    assert crc32(CONTENT[1000:], crc32(CONTENT[:1000], 0)) == zlib.crc32(CONTENT)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda packed: packed[:-1],
+        lambda packed: packed[: len(packed) // 2],
+        lambda packed: packed + b"\0",
+        lambda packed: packed + packed,
+        lambda packed: b"\7" + packed[1:],  # a kind of block that there is not
+    ],
+    ids=["a byte short", "cut", "a byte more", "twice", "no block"],
+)
+def test_what_is_not_one_whole_stream_is_corrupt(spoil: object) -> None:
+    assert callable(spoil)
+    with pytest.raises(Corrupt):
+        list(unpacked(DEFLATED, in_pieces(spoil(deflated(CONTENT)))))
+
+
+def test_what_follows_a_stream_is_given_back() -> None:
+    engine = Inflater()
+    for piece in in_pieces(deflated(b"first") + b"second", 10**6):
+        assert engine.decompress(piece, PIECE) == b"first"
+
+    assert (engine.eof, engine.unused_data) == (True, b"second")
+
+
+@pytest.mark.parametrize("at", range(200, 260, 7))
+def test_an_image_with_one_byte_changed_as_it_is_packed_is_damaged(tmp_path: Path, at: int) -> None:
+    path, content = tmp_path / "export.zip", instance(1, size=4000) + CONTENT[:2000]
+    packed = bytearray(deflated(content))
+    packed[at] ^= 0x55
+    path.write_bytes(zip_of([Part(b"1", content, packed=bytes(packed))]))
+
+    with pytest.raises(Unusable, match="every image in the ZIP is damaged"):
+        open_zip(path, Limits())
