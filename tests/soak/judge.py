@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.soak.traffic import Drop, Truth
-from xnat_watchd.adapters.files import MARK
+from xnat_watchd.adapters.files import LOCK, MARK
 
 Stored = Mapping[str, Any]  #: one instance as the practice XNAT's control address tells of it
 
@@ -74,5 +74,5 @@ def _misplaced(drops: list[Drop], root: Path) -> Iterable[str]:
 def _lying(root: Path) -> Iterable[tuple[str, str]]:
     for folder in ("drop", "work", "done", "failed"):
         for path in (root / folder).rglob("*"):
-            if path.is_file() and path.suffix != ".txt" and path.name != MARK:
+            if path.is_file() and path.suffix != ".txt" and path.name not in (LOCK, MARK):
                 yield folder, hashlib.sha256(path.read_bytes()).hexdigest()

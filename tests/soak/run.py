@@ -192,7 +192,9 @@ class Soak:
 
     def _configure(self, *, workers: int, quiet_for: int) -> None:
         settings = {"workers": workers, "quiet_for": f"{quiet_for}s", "server": self._xnat.url, "root": self._root}
-        self._config.write_text(CONFIG.format(**settings), "utf-8")
+        new = self._config.with_suffix(".new")
+        new.write_text(CONFIG.format(**settings), "utf-8")
+        new.rename(self._config)  # a service that starts just now reads the one or the other
 
     def _enough(self) -> bool:
         late = self._wish.seconds is not None and time.time() - self._began > self._wish.seconds
