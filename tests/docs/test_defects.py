@@ -128,9 +128,9 @@ DEFECTS: dict[int, tuple[str, Caught | Impossible]] = {
         "cli/test_chosen.py::test_one_user_never_gets_anothers_password")),
     # Upload.
     26: ("`a.zip.part` is taken for a ZIP", Caught(
-        f"{TOOLKIT}::test_only_what_is_named_as_a_zip_is_taken_for_one")),
+        f"{TOOLKIT}::test_what_is_a_zip_by_its_content_is_taken_unless_its_name_says_that_it_is_not_for_us")),
     27: ("`A.ZIP` is not", Caught(
-        f"{TOOLKIT}::test_only_what_is_named_as_a_zip_is_taken_for_one",
+        f"{TOOLKIT}::test_what_is_a_zip_by_its_content_is_taken_unless_its_name_says_that_it_is_not_for_us",
         f"{ROUTE}::test_two_studies_and_clutter_in_one_zip_become_two_sessions")),
     28: ("a ZIP that is still being copied is sent", Caught(
         LEFT_ALONE, f"{TOOLKIT}::test_where_there_is_nothing_to_send_that_is_said",

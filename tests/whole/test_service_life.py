@@ -269,3 +269,16 @@ def test_a_ledger_that_cannot_be_is_said_in_a_sentence(program: Administered) ->
     said = program.type("run", expect=78)
     assert "the folder of the ledger cannot be made" in said
     assert "Traceback" not in said
+
+
+# -- before the first ZIP ----------------------------------------------------------------------------------
+
+
+def test_what_is_wrong_with_the_server_is_told_before_any_zip_comes(program: Administered, xnat: Sandbox) -> None:
+    program.given["XNAT_WATCHD_XNAT__PASSWORD"] = "not this one"
+    with program.start() as service:
+        service.wait_for("waiting for XNAT: XNAT refuses the user or the password")
+        assert "XNAT refuses the user or the password" in program.run("status", expect=77)
+        assert program.status()["gate"]["login"] is True
+        service.stop()
+    assert [code for *_, code in xnat.requests if code in (401, 500)] != []

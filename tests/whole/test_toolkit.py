@@ -63,15 +63,12 @@ def test_a_folder_is_sent_once_and_remembered(user: User, xnat: Sandbox, scans: 
     assert {(one.where, one.session) for one in xnat.instances()} == {("archive", LABEL), ("prearchive", "PARKED")}
     assert [path.name for path in (scans / ".xnat-watchd" / "done").glob("*/*")] == ["1_scan.zip"]
     (scans / "again.zip").write_bytes(scan())
-    (scans / "notes.zip").write_bytes(EMPTY_ZIP)
-    said = "3 needs attention: the ZIP is empty. Export the study again and drop the new ZIP."
+    (scans / "notes.zip").write_bytes(zipped([("notes.txt", b"call the ward")]))
+    said = "3 needs attention: there is no DICOM image in the ZIP. Export the study again and drop the new ZIP."
     assert user.run(*send, expect=1).splitlines() == [f"{said} Then `xnat-watchd skip 3 --why TEXT`."]
     assert len(xnat.instances()) == 4
     assert '"duplicate": 1' in user.try_("--drop", str(scans), "status", "--json", expect=1)
     assert "notes.zip" in user.try_("--drop", str(scans), "show", "3")
-
-
-EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
 
 
 def test_studies_wait_in_the_prearchive_and_go_on_when_they_are_told_to(user: User, xnat: Sandbox, scans: Path) -> None:
@@ -245,11 +242,13 @@ def test_where_there_is_nothing_to_send_that_is_said(user: User, tmp_path: Path)
 
 
 @NEWER
-def test_only_what_is_named_as_a_zip_is_taken_for_one(user: User, xnat: Sandbox, scan: Scan, tmp_path: Path) -> None:
-    left = ("a.zip.part", "a.zip.filepart", "x.zip.tmp", "notes.zip.txt", "zip", ".hidden.zip")
+def test_what_is_a_zip_by_its_content_is_taken_unless_its_name_says_that_it_is_not_for_us(
+    user: User, xnat: Sandbox, scan: Scan, tmp_path: Path
+) -> None:
+    left = ("a.zip.part", "a.zip.filepart", "x.zip.tmp", ".hidden.zip")
     folder = tmp_path / "mixed"
     folder.mkdir()
-    for name in (*left, "A.ZIP"):
+    for name in (*left, "A.ZIP", "scan.zip.txt", "zip"):
         (folder / name).write_bytes(scan())
     assert user.try_("run", "--once", "--drop", str(folder), "--project", "P1") == "everything is complete\n"
     assert {path.name for path in folder.iterdir()} == {*left, ".xnat-watchd", MARK, LOCK}

@@ -159,6 +159,7 @@ def _work(daemon: Daemon, name: str, keeper: Keeper) -> float:
     if not daemon.recovered or "work" in daemon.missing:
         return IDLE  # the intake rings when it has found what we work on
     while not daemon.stop.is_set() and any((_carry_one(daemon, name, keeper), _retire(daemon, name))):
+        daemon.asking.put_off()
         daemon.wake()
     if not daemon.stop.is_set() and name == next(iter(daemon.tools), None):
         daemon.retention.sweep()
@@ -200,11 +201,16 @@ def _until_due(daemon: Daemon) -> float:
 
 
 def sharing_turn(daemon: Daemon) -> float:
-    """Look at the share tables and make true what is due; return the seconds until the next look."""
+    """Look at the share tables and make true what is due; return the seconds until the next look.
+
+    While nothing is under way this is who asks XNAT how it is: no study is kept waiting by an answer that never comes.
+    """
     return supervised(daemon, partial(_share, daemon))
 
 
 def _share(daemon: Daemon) -> float:
+    if not daemon.once:
+        daemon.asking.look(sorted(daemon.projects.configured))
     try:
         wait = daemon.sharing.turn()
     except OSError as error:

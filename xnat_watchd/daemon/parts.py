@@ -27,6 +27,7 @@ from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.keeping import Keep
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.daemon.asking import Asking
 from xnat_watchd.daemon.hands import Discreet, Heart, PatientDisk, Projects
 from xnat_watchd.intake import Habits, Intake
 from xnat_watchd.pipeline import Held, Pipeline, Rest
@@ -61,12 +62,14 @@ class Daemon:
     heart: Heart
     stop: threading.Event
     projects: Projects
+    once: bool = False  #: to end when nothing is left to do: nobody is there to be told what an idle server says
     door_lock: threading.RLock = field(default_factory=threading.RLock)  #: see `steps.door`
     rest: Rest = field(default_factory=Rest)
     sharer: XnatGateway  #: by which share tables are applied
     intake: Intake = field(init=False)
     sharing: Sharing = field(init=False)
     retention: Retention = field(init=False)
+    asking: Asking = field(init=False)  #: belongs to the thread that applies share tables
     claims: Claims = field(default_factory=Claims)  #: the folders that are ours alone
     tools: dict[str, Tools] = field(default_factory=dict)  #: worker -> its hands
     pipelines: dict[str, Pipeline] = field(default_factory=dict)  #: worker -> what it does
@@ -116,7 +119,7 @@ class Daemon:
                 "sharing": not self._shared(),
                 "reloads": self.reloads, **self.refused,
             },
-            worries=[*self._worries(), *self.worries],
+            worries=[*self._worries(), *self.worries, *self.asking.worries()],
         )  # fmt: skip
 
     def wake(self) -> None:
@@ -189,6 +192,7 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     )  # fmt: skip
     daemon.tools = {name: _tools(daemon, name) for name in names}
     daemon.retention = Retention(daemon.tools[names[0]], daemon.keep, daemon.log)
+    daemon.asking = _asking(daemon)
     daemon.intake = _intake(daemon)
     held = Held(ledger, daemon.log)
     daemon.pipelines = {
@@ -211,6 +215,7 @@ def settle(daemon: Daemon, settings: Settings) -> None:
     """Let these settings hold from the next turn on. Nothing that holds a state is built anew."""
     daemon.settings = settings
     daemon.projects.configured = frozenset({settings.xnat.project, *settings.projects} - {""})
+    daemon.asking.due = 0.0  # other projects are asked about at once
     daemon.intake.settle(_habits(settings), daemon.clock)
     daemon.sharing = _sharing(daemon)  # what it remembers are files that it reads again
     for pipeline in daemon.pipelines.values():
@@ -284,6 +289,13 @@ def _tools(daemon: Daemon, name: str) -> Tools:
         disk=PatientDisk(daemon.heart), folders=daemon.folders, marks=daemon.marks, rules=daemon.rules,
         chance=random.SystemRandom().random,
         write_clean=partial(write_clean, beat=partial(_beat, daemon)), progressed=progressed,
+    )  # fmt: skip
+
+
+def _asking(daemon: Daemon) -> Asking:
+    gateway = daemon.sharer  # no study is kept waiting by an answer that does not come
+    return Asking(
+        door=_door(daemon, gateway), reachable=gateway.reachable, ledger=daemon.ledger, clock=daemon.clock
     )  # fmt: skip
 
 

@@ -53,6 +53,7 @@ def run(
     with ExitStack() as stack:
         stack.enter_context(Lock(lock_of(settings.ledger.path)))
         daemon = build(settings, credential, log, whole=True)
+        daemon.once = once
         stack.callback(daemon.ledger.close)
         stack.callback(daemon.claims.close)
         for folder in (daemon.folders.work, daemon.folders.drop):

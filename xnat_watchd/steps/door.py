@@ -6,12 +6,14 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import RLock
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from xnat_watchd.adapters.ledger import Ledger, Of
 from xnat_watchd.core.errors import AuthRefused, NoRoom, Transient, Unavailable, WatchdError, unwritable
 from xnat_watchd.core.gate import Gate, shut_by
 from xnat_watchd.core.ports import Clock, Log
+
+T = TypeVar("T")
 
 
 class Prober(Protocol):
@@ -51,6 +53,23 @@ class Door:
                 return None
             busy = self.ledger.studies.busy
             return [scope for scope, gate in gates.items() if gate.shut or (gate.trial and busy(scope))]
+
+    def ask(self, question: Callable[[], T]) -> T | None:
+        """Ask, while nothing else does, whether XNAT would answer: the server's gate is shut where it does not.
+
+        Return the answer to a further question; None where it is not known. A gate that is shut has a probe of its own,
+        and nothing is asked while a person has paused the work.
+        """
+        if self.ledger.pauses.lasts(Of.WORK) or self.ledger.gates.get().shut:
+            return None
+        try:
+            self.prober.probe()
+            return question()
+        except (Unavailable, AuthRefused) as error:
+            self.shut(error)
+        except Transient:  # asked again the next time
+            pass
+        return None
 
     def trials(self) -> Collection[str]:
         """Return the projects that were shut and in which one study may find out now."""
