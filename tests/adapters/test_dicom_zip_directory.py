@@ -140,20 +140,6 @@ def test_more_members_than_sixteen_bits_count(path: Path) -> None:
     assert found_in(path) == ["1.2.3.1"]
 
 
-def test_an_archive_of_a_mac_beyond_four_gibibytes_is_told_as_what_it_is(path: Path) -> None:
-    small = zip_of([Part(b"1", instance(1))])
-    start = small.index(b"PK\1\2")
-    with path.open("wb") as file:
-        file.write(small[:start])
-        file.seek(2**32 + start)  # the directory says that it lies at `start`
-        file.write(small[start:])
-
-    assert is_whole(path)
-    with pytest.raises(Unusable, match="larger than 4 GiB and was packed without Zip64") as caught:
-        open_zip(path, Limits())
-    assert "another program" in caught.value.advice
-
-
 # Hostile.
 
 

@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from xnat_watchd.adapters.inflating import DEFLATED, STORED
+from xnat_watchd.adapters.zip_bounds import refuse_unfit
 from xnat_watchd.adapters.zip_content import Content
 from xnat_watchd.adapters.zip_directory import (
     FULL_32,
+    WRAP,
     Member,
     find_directory,
-    members,
     reads,
-    refuse_unfit,
 )
+from xnat_watchd.adapters.zip_members import members
 from xnat_watchd.adapters.zip_opening import Opening
 from xnat_watchd.adapters.zip_writer import Entry, ZipWriter, deflated
 from xnat_watchd.core.delivery import Instance, ZipContents, file_name
@@ -95,12 +96,13 @@ def _copy(fd: int, wanted: dict[int, Instance], writer: ZipWriter, beat: Callabl
 
 
 def _copy_member(fd: int, member: Member, instance: Instance, writer: ZipWriter, beat: Callable[[], None]) -> None:
-    if (member.size, member.crc) != (instance.size, instance.crc):
+    told = instance.size % WRAP if member.cut else instance.size
+    if (member.size, member.crc) != (told, instance.crc):
         raise _changed(f"member {member.number} is another one")
     kept = member.method in {STORED, DEFLATED}
     method = member.method if kept else DEFLATED
     name = file_name(instance.sop_uid).encode("ascii")
-    with writer.member(Entry(name, method, member.crc, member.size, member.packed)) as put:
+    with writer.member(Entry(name, method, member.crc, instance.size, member.packed)) as put:
         content = Content(fd, member, beat, tap=put if kept else None)
         for piece in iter(content) if kept else deflated(iter(content)):
             if not kept:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from xnat_watchd.adapters.dicom_instance import Facts
 from xnat_watchd.adapters.instance_store import Instances
 from xnat_watchd.adapters.tally import NAMED, Tally, named
-from xnat_watchd.adapters.zip_directory import too_many
+from xnat_watchd.adapters.zip_bounds import too_many
 from xnat_watchd.core.delivery import Instance, Person, Series, Study
 from xnat_watchd.core.findings import Finding, FindingKind
 from xnat_watchd.core.limits import Limits

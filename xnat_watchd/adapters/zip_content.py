@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from xnat_watchd.adapters.byte_source import stretch
 from xnat_watchd.adapters.inflating import DEFLATED, STORED, Corrupt, crc32, unpacked
-from xnat_watchd.adapters.zip_directory import FULL_32, LOCAL, LOCAL_MARK, Directory, Member
+from xnat_watchd.adapters.zip_directory import FULL_32, LOCAL, LOCAL_MARK, WRAP, Directory, Member
 
 _DESCRIPTOR = Struct("<LLL")
 _DESCRIPTOR_MARK = b"PK\7\x08"
@@ -39,8 +39,8 @@ class Local(NamedTuple):
 class Content:
     """The content of one member, to be iterated once; `problem` then says in a few words what was wrong with it.
 
-    Iteration stops where the damage begins, and never gives more than the directory declares. `digest` is then the
-    SHA-256 of what was given. `tap` is handed the packed bytes as they are read.
+    Iteration stops where the damage begins, and never gives more than the directory declares, unless that is cut off.
+    `digest` is then the SHA-256 of what was given. `tap` is handed the packed bytes as they are read.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Content:
     ) -> None:
         self.problem = ""
         self.digest = b""
+        self.size = 0  #: of what was given
         self.local = _local(fd, member)
         self._fd, self._member, self._beat, self._tap = fd, member, beat, tap
 
@@ -56,12 +57,12 @@ class Content:
             self.problem = "not where the ZIP says"
             return
         method = self._member.method if self._member.packed else STORED  # some writers pack nothing into no byte at all
-        crc = size = 0
+        crc = 0
         digest = hashlib.sha256()
         try:
             for piece in unpacked(method, self._packed(self.local.data)):
-                size += len(piece)
-                if size > self._member.size:
+                self.size += len(piece)
+                if self.size > self._member.size and not self._member.cut:
                     self.problem = "larger than the ZIP says"
                     return
                 crc = crc32(piece, crc)
@@ -71,7 +72,7 @@ class Content:
         except Corrupt:
             self.problem = "does not unpack"
             return
-        if size < self._member.size:
+        if self.size != self._member.size and not (self._member.cut and self.size % WRAP == self._member.size):
             self.problem = "smaller than the ZIP says"
         elif crc != self._member.crc:
             self.problem = "wrong checksum"
@@ -99,7 +100,7 @@ class Tidiness:
 
     def whole(self, directory: Directory) -> bool:
         """Return whether all members fitted, one after the other from the first byte to the directory, and no more."""
-        fits = self._tidy and self._end == directory.start and not directory.tail
+        fits = self._tidy and self._end == directory.start and not directory.tail and not directory.wrapped
         names = sorted(self._names) if fits else []
         return fits and all(one != other for one, other in pairwise(names))
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from struct import Struct
 from typing import NamedTuple
 
 from xnat_watchd.adapters.byte_source import Source, stretch
 from xnat_watchd.adapters.inflating import METHODS
 from xnat_watchd.core.errors import Unusable
-from xnat_watchd.core.limits import GIB, Limits
 
 END = Struct("<4s4H2LH")
 END_64 = Struct("<4sQ2H2L4Q")
@@ -27,6 +25,7 @@ LOCAL = Struct("<4s5H3L2H")
 END_MARK, END_64_MARK, LOCATOR_64_MARK = b"PK\5\6", b"PK\6\6", b"PK\6\7"
 CENTRAL_MARK, LOCAL_MARK, SPLIT_MARK = b"PK\1\2", b"PK\3\4", b"PK\7\x08"
 FULL_16, FULL_32 = 0xFFFF, 0xFFFFFFFF  #: "the value stands in the Zip64 field"
+WRAP = FULL_32 + 1  #: modulo which places and sizes are told by who does not write Zip64
 
 AES = 99  #: the method of what WinZip has encrypted
 ENCRYPTED = 0x0001 | 0x0040 | 0x2000  #: general purpose bits: member, strong, directory
@@ -34,14 +33,9 @@ UNIX = 3
 
 _LONGEST_COMMENT = 0xFFFF
 _LONGEST_TAIL = 64 * 1024  #: of what stands behind the end: zeros up to the next block, a line end, a web page
-_LARGEST_STUB = GIB  #: of what stands before and between the members; the program of an export has some MiB
 _SHOWN = 200  #: bytes of a name that are shown
 _GLANCE = 4 * 1024 * 1024  #: how much of a directory tells that a copy is whole
-_ONE_ZIP = "Export the study again as one ZIP that is not split."
-_OTHERWISE = (
-    "Pack it in parts of less than 4 GiB, or with another program: on a Mac, `zip -r NAME.zip FOLDER` in Terminal."
-)
-_LIMITS = "If it is what you meant to send, raise the limit in the settings, then drop the ZIP again."
+ONE_ZIP = "Export the study again as one ZIP that is not split."
 _FOREIGN = (  # what files are that somebody renamed, by their first bytes
     (b"Rar!", "a RAR archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
@@ -65,6 +59,7 @@ class Member(NamedTuple):
     start: int  #: of its local header in the file
     disk: int
     kind: int  #: what Unix says that it is, as `stat.S_IFMT` has it; 0 where nothing is said
+    cut: bool = False  #: `size` is told modulo 4 GiB, and nothing tells the rest
 
     @property
     def folder(self) -> bool:
@@ -96,7 +91,7 @@ class Directory:
     @property
     def wrapped(self) -> bool:
         """Whether it is of a ZIP over 4 GiB whose places and sizes are told modulo 4 GiB, as a Mac's Finder does."""
-        return self.shift > 0 and self.shift % (FULL_32 + 1) == 0
+        return self.shift > 0 and self.shift % WRAP == 0
 
 
 def find_directory(fd: int) -> Directory:
@@ -111,15 +106,15 @@ def find_directory(fd: int) -> Directory:
     if wide is not None:
         end, disk, directory_disk, size, offset = wide
     if disk or directory_disk:
-        raise Unusable("this is one part of a split ZIP", advice=_ONE_ZIP)
+        raise Unusable("this is one part of a split ZIP", advice=ONE_ZIP)
     shift = end - size - offset
     if shift < 0:
         raise Unusable("the directory of the ZIP is damaged", detail="it does not lie where the end record says")
     return Directory(end - size, size, shift, tail)
 
 
-def members(fd: int, directory: Directory, upto: int | None = None) -> Iterator[Member]:
-    """Give the members in the directory's order; raises `Unusable` where the directory is damaged.
+def listed(fd: int, directory: Directory, upto: int | None = None) -> Iterator[Member]:
+    """Iterate over the members as the directory tells of them, in its order; raises `Unusable` where it is damaged.
 
     `upto` bounds the bytes of the directory that are read.
     """
@@ -150,66 +145,9 @@ def reads(fd: int) -> bool:
     An empty ZIP is one that people make first and fill a moment later.
     """
     try:
-        return sum(1 for _ in members(fd, find_directory(fd), _GLANCE)) > 0
+        return sum(1 for _ in listed(fd, find_directory(fd), _GLANCE)) > 0
     except Unusable:
         return False
-
-
-def refuse_unfit(fd: int, directory: Directory, limits: Limits, beat: Callable[[], None]) -> int:
-    """Raise `Unusable` for all that the directory alone shows; nothing is inflated for it. Returns the packed bytes.
-
-    What is inflated later is bounded by what the directory declares, so bombs are refused here, too.
-    """
-    if directory.wrapped:
-        raise Unusable("the ZIP is larger than 4 GiB and was packed without Zip64, as a Mac does", advice=_OTHERWISE)
-    spans: list[tuple[int, int]] = []
-    inflated = packed = 0
-    for member in members(fd, directory):
-        _refuse_member(member, limits)
-        spans.append((member.start, member.start + LOCAL.size + len(member.name) + member.packed))
-        inflated += member.size
-        packed += member.packed
-        if not member.number % 1024:
-            beat()
-    if not spans:
-        raise Unusable("the ZIP is empty")
-    _refuse_overlap(spans, directory)
-    _refuse_hollow(sum(end - start for start, end in spans), directory)
-    if inflated > limits.total:
-        raise Unusable(f"the ZIP would unpack to more than {limits.total / GIB:g} GiB", advice=_LIMITS)
-    if limits.too_dense(packed, inflated):
-        detail = f"{inflated} bytes from {packed}"
-        raise Unusable("the ZIP unpacks to far more than images would", detail=detail, advice=_LIMITS)
-    return packed
-
-
-def too_many(bound: int, what: str) -> Unusable:
-    """Return the refusal of a ZIP that holds more of something than the settings allow."""
-    return Unusable(f"the ZIP holds more than {bound} {what}", advice=_LIMITS)
-
-
-def _refuse_member(member: Member, limits: Limits) -> None:
-    where = f"member {member.number}, {member.name[:200]!r}"
-    if member.number >= limits.members:
-        raise too_many(limits.members, "files")
-    if member.disk:
-        raise Unusable("this is one part of a split ZIP", detail=where, advice=_ONE_ZIP)
-    if member.size > limits.member:
-        raise Unusable(
-            f"a file in the ZIP would unpack to more than {limits.member / GIB:g} GiB", detail=where, advice=_LIMITS
-        )
-
-
-def _refuse_overlap(spans: list[tuple[int, int]], directory: Directory) -> None:
-    spans.sort()
-    if any(end > start for (_, end), (start, _) in pairwise(spans)) or spans[-1][1] > directory.start:
-        raise Unusable("the files in the ZIP overlap")
-
-
-def _refuse_hollow(members: int, directory: Directory) -> None:
-    """Refuse a file of which most is no part of the ZIP: it would be read for nothing, be it a hole of terabytes."""
-    if directory.start - members > max(_LARGEST_STUB, members):
-        raise Unusable("most of the file is no part of the ZIP", detail=f"{directory.start - members} bytes")
 
 
 def _end_record(fd: int, length: int) -> int | None:
@@ -296,7 +234,7 @@ def _not_a_zip(fd: int, length: int) -> Unusable:
     if not length:
         return Unusable("the file is empty")
     if head.startswith((SPLIT_MARK, b"PK00")):
-        return Unusable("this is one part of a split ZIP", advice=_ONE_ZIP)
+        return Unusable("this is one part of a split ZIP", advice=ONE_ZIP)
     if head.startswith(LOCAL_MARK):
         return Unusable("the ZIP is not complete: the directory at its end is missing")
     if head[128:] == b"DICM":

@@ -14,8 +14,10 @@ from xnat_watchd.adapters.dicom_stream import Header, Kind, walk_file
 from xnat_watchd.adapters.inflating import Allowance, Exhausted
 from xnat_watchd.adapters.member_fates import DIRECTORY, Fate, Fates, irregular, judged, unreadable
 from xnat_watchd.adapters.study_sorter import Sorter
+from xnat_watchd.adapters.zip_bounds import too_large
 from xnat_watchd.adapters.zip_content import Content, Tidiness
-from xnat_watchd.adapters.zip_directory import Directory, Member, members, shown
+from xnat_watchd.adapters.zip_directory import Directory, Member, shown
+from xnat_watchd.adapters.zip_members import members
 from xnat_watchd.core.delivery import Instance, ZipContents
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.limits import Limits
@@ -29,7 +31,8 @@ class Opening:
 
     def __init__(self, fd: int, directory: Directory, packed: int, limits: Limits, beat: Callable[[], None]) -> None:
         self._fd, self._directory, self._beat = fd, directory, beat
-        self._images, self._archives = Allowance(limits, packed, beat), Allowance(limits, packed, beat)
+        self._limits = limits
+        self._images, self._archives, self._cut = (Allowance(limits, packed, beat) for _ in range(3))
         self._sorter = Sorter(limits)
         self._fates = Fates()
         self._tidiness = Tidiness()
@@ -44,15 +47,17 @@ class Opening:
             self._end(member, unreadable(member.name, member.sealed))
             return
         content = Content(self._fd, member, self._beat)
-        source = Source(iter(content))
+        source = Source(self._cut.counted(iter(content)) if member.cut else iter(content))
+        fate = None
         try:
             header = walk_file(source, self._images)
+            if header.kind is not Kind.INSTANCE and not member.folder:
+                fate = self._fate(member, source, header.kind)
+            source.drain()
         except Exhausted as error:
             raise Unusable("an image in the ZIP unpacks to far more than an image would") from error
-        fate = None
-        if header.kind is not Kind.INSTANCE and not member.folder:
-            fate = self._fate(member, source, header.kind)
-        source.drain()
+        if content.size > self._limits.member:
+            raise too_large(self._limits, f"member {member.number}")
         self._tidiness.add(self._fd, member, content.local)
         if content.problem:
             self._note(member, content.problem)
@@ -60,7 +65,7 @@ class Opening:
         elif fate is not None:
             self._end(member, fate)
         elif not member.folder:
-            self._sort(member, header, content.digest)
+            self._sort(member, header, content.digest, content.size)
 
     def contents(self) -> ZipContents:
         """Return what was found, or raise `Unusable`."""
@@ -99,11 +104,11 @@ class Opening:
                 if hash(one.sop_uid) not in present:
                     self._sorter.absent(one.study_uid, shown(one.file))
 
-    def _sort(self, member: Member, header: Header, digest: bytes) -> None:
+    def _sort(self, member: Member, header: Header, digest: bytes, size: int) -> None:
         self._fates.image(member.name)
         facts = facts_of(header)
         if not facts.problem:
-            found = Instance(facts.sop_uid, facts.series_uid, member.size, member.crc, member.number, digest)
+            found = Instance(facts.sop_uid, facts.series_uid, size, member.crc, member.number, digest)
             self._sorter.sound(facts, found)
             return
         self._note(member, facts.problem)
