@@ -265,7 +265,6 @@ def test_one_that_is_refused_is_not_passed_over_for_another_source(tmp_path: Pat
 def test_a_folder_that_is_not_there_holds_nothing_and_takes_nothing(tmp_path: Path) -> None:
     file = LoginFile(tmp_path / "gone")
     assert found(file) is None
-    assert "there is no such folder" in str(refusal(file.check))
     assert "there is no such folder" in str(refusal(lambda: file.store(SERVER, a_login())))
 
 

@@ -96,11 +96,19 @@ def test_a_server_that_is_down_proves_nothing_so_nothing_is_kept(program: Admini
     assert not program.stored().exists()
 
 
-def test_a_folder_that_is_not_there_is_said_before_anything_is_tried(program: Administered, xnat: Sandbox) -> None:
+def test_the_first_command_of_all_may_be_login(program: Administered, scan: Scan) -> None:
     program.root.rmdir()
-    assert "no such folder" in program.login(expect=78)
+    program.login()
+    assert stat.S_IMODE(program.root.stat().st_mode) == 0o750
+    program.drop("scan.zip", scan())
+    program.once()
+
+
+def test_a_folder_that_cannot_be_made_is_said_before_anything_is_tried(program: Administered, xnat: Sandbox) -> None:
+    program.root.rmdir()
+    program.root.write_text("no folder")
+    assert "cannot be made: File exists" in program.login(expect=78)
     assert tries(xnat) == 0
-    program.root.mkdir()
 
 
 def test_a_login_elsewhere_that_comes_first_is_said(program: Administered, tmp_path: Path) -> None:

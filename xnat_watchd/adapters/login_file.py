@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from xnat_watchd.adapters.fresh import fresh
+from xnat_watchd.adapters.handles import make_folder
 from xnat_watchd.adapters.secret import Credential, Lease, Secret
 from xnat_watchd.core.errors import Refusal
 
@@ -52,8 +53,12 @@ class LoginFile:
         entry = self._read().get(_key(server))
         return None if entry is None else self._credential(entry)
 
-    def check(self) -> None:
-        """Raise `Refusal` where nothing can be stored, before anybody types anything."""
+    def prepare(self) -> None:
+        """Make the folder unless it is there. Raise `Refusal` where nothing can be stored, before anybody types it."""
+        try:
+            make_folder(self.folder)
+        except OSError as error:
+            raise Refusal(f"{self.folder}: cannot be made: {error.strerror}", advice=AS_SERVICE) from None
         with self._held():
             self._read()
             if not os.access(self.folder, os.W_OK | os.X_OK, effective_ids=True):

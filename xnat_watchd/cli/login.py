@@ -47,7 +47,7 @@ def login(chosen: Chosen, *, token: bool, user: str | None) -> None:
     settings = chosen.settings()
     search = search_of(settings)
     file = search.logins()[0]
-    file.check()  # before a password is typed in vain
+    file.prepare()  # before a password is typed in vain
     site, typed = Site(settings.xnat, SystemClock()), _typed(user or chosen.user)
     who = site.prove(typed)
     kept = site.token(typed) if token else typed
