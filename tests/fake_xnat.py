@@ -214,6 +214,10 @@ class FakeGateway:
         with self._request("writable"):
             return self.xnat.projects.get(project, False)
 
+    def listed(self) -> list[str]:
+        with self._request("listed"):
+            return sorted(self.xnat.projects)
+
     def look(self, place: Place) -> Row | None:
         with self._request("look"):
             row = self.xnat.row(place)

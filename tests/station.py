@@ -6,6 +6,7 @@ import io
 import zipfile
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from threading import RLock
@@ -25,6 +26,7 @@ from xnat_watchd.intake import Habits, Intake
 from xnat_watchd.pipeline import Held, Pipeline, Rest
 from xnat_watchd.retention import Retention
 from xnat_watchd.steps.door import Door
+from xnat_watchd.steps.projects import refusal
 from xnat_watchd.steps.tools import Tools
 
 QUIET = 10.0
@@ -119,7 +121,7 @@ class Station:
             log=self.log,
             chance=Random(seed).random,
             lock=RLock(),
-            writable=gateway.writable,
+            refusal=partial(refusal, gateway=gateway),
         )
         self.tools = Tools(
             ledger=self.ledger, gateway=gateway, door=door, clock=time, disk=disk, folders=self.folders, marks=marks,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from xnat_watchd.core.errors import for_item
 from xnat_watchd.core.refusals import WAITED_FOR
 
 if TYPE_CHECKING:  # a third of the time that `--help` may take, which asks for the exit codes only
@@ -48,6 +49,7 @@ def snapshot(
 ) -> Snapshot:
     """Take the picture. `daemon` and `worries` are what only the running daemon knows: uploads, a full disk."""
     views, gates = ledger.views, ledger.gates.all()
+    waiting = views.waiting_projects()
     ignored, tables = views.ignored(), ledger.shares.tables()
     return {
         "at": now.isoformat(timespec="seconds"),
@@ -55,7 +57,9 @@ def snapshot(
         "xnat": {"server": server},
         "paused": [pause_picture(pause) for pause in ledger.pauses.open()],
         "gate": gate_picture(gates.get("")),
-        "projects_shut": {scope: gate_picture(gate) for scope, gate in gates.items() if scope and gate.shut},
+        "projects_shut": {
+            scope: gate_picture(gate, waiting.get(scope, "")) for scope, gate in gates.items() if scope and gate.shut
+        },
         "deliveries": views.deliveries(),
         "studies": views.studies(),
         "under_way": views.under_way(),
@@ -65,7 +69,7 @@ def snapshot(
         "shares": tables,
         "attention": [
             *worries,
-            *_projects_in_trouble(gates, views.waiting_projects()),
+            *_projects_in_trouble(gates, waiting),
             *views.attention(),
             *views.delayed(now - LONG),
             *_to_be_moved(ignored),
@@ -84,12 +88,15 @@ def worry(item: str, why: str, advice: str) -> dict[str, Any]:
     return {"item": item, "project": "", "why": why, "advice": advice}
 
 
-def _projects_in_trouble(gates: dict[str, Any], waiting: Iterable[str]) -> Rows:
-    """Return a row for each project that is shut, or on trial after that, and in which studies wait for it."""
+def _projects_in_trouble(gates: dict[str, Any], waiting: Mapping[str, str]) -> Rows:
+    """Return a row for each project that is shut, or on trial after that, and in which studies wait for it.
+
+    `waiting`: project -> one of these studies, for what is to be typed.
+    """
     return [
-        {"item": "project", "project": name, "why": f"project {name} waits: {gate.why}", "advice": gate.advice,
-         "passes": gate.passes}
-        for name in sorted(waiting)
+        {"item": "project", "project": name, "why": f"project {name} waits: {gate.why}",
+         "advice": for_item(gate.advice, item), "passes": gate.passes}
+        for name, item in sorted(waiting.items())
         if (gate := gates.get(name)) and (gate.shut or gate.trial)
     ]  # fmt: skip
 
@@ -102,15 +109,15 @@ def not_the_one(name: str, folder: object) -> tuple[str, str]:
     )
 
 
-def gate_picture(gate: Any) -> dict[str, Any]:
-    """Give a gate as people and programs read it."""
+def gate_picture(gate: Any, item: str = "") -> dict[str, Any]:
+    """Return a gate as people and programs read it. `item`: a study that waits for it, for what is to be typed."""
     if gate is None or not gate.shut:
         return {"open": True}
     return {
         "open": False,
         "login": gate.login,
         "why": gate.why,
-        "advice": gate.advice,
+        "advice": for_item(gate.advice, item),
         "until": gate.until.isoformat(timespec="seconds"),
     }
 

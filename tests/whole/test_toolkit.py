@@ -268,7 +268,7 @@ def test_what_the_ledger_does_not_know_is_said(user: User) -> None:
     user.try_(*there, "retry", "9", expect=1)
     assert "there is no such study" in user.talk[-1]
     user.try_(*there, "retry", "1.1")
-    assert "1.1 is not held" in user.talk[-1]
+    assert "1.1 is not held, and does not wait" in user.talk[-1]
     user.try_(*there, "list", "--new-since", "99999999999d", expect=2)
 
 

@@ -180,6 +180,10 @@ class XnatGateway:
         rows = table(self._talk.read("/data/projects", {"data": "writable", **JSON}))
         return any(project in {one.get("ID"), one.get("id")} for one in rows)
 
+    def listed(self) -> list[str]:
+        """Return the IDs of the projects that XNAT lists for us."""
+        return [one.id for one in self.projects()]
+
     def look(self, place: Place) -> Row | None:
         """Give the prearchive row at our place, or None: a missing one is an empty table (F22, C8 4.2)."""
         answer = self._talk.read(place_path(place), JSON, project=place.project)

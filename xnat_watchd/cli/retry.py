@@ -51,6 +51,7 @@ def retry(
 ) -> None:
     """Let held studies go on: from where they stopped, and XNAT is asked before anything is repeated.
 
+    One that waits for its time, or for its project, is tried at once, and the project with it.
     What is wrong with the content of a study is not decided by it: such a one is passed over, and it says what to type.
     """
     from xnat_watchd.core.findings import advice, holding, said
@@ -81,19 +82,19 @@ def _check(label: str | None, subject: str | None, project: str | None) -> None:
 
 
 def _asked_for(ledger: Ledger, items: Sequence[Item], *, all_held: bool) -> tuple[dict[str, int], dict[str, int]]:
-    """Give the held studies that are meant, and all that were named: name -> key."""
-    held = ledger.views.held()
-    named = held if all_held else {}
+    """Return the studies that are meant and can go on, and all that were named: name -> key."""
+    stuck = ledger.views.stuck()
+    named = ledger.views.held() if all_held else {}
     for delivery, number in items:
         named |= ledger.views.keys(delivery, number)
-    return {name: key for name, key in named.items() if name in held}, named
+    return {name: key for name, key in named.items() if name in stuck}, named
 
 
 def _tell_of_others(going_on: Collection[str], named: Mapping[str, int], items: Sequence[Item]) -> None:
     if items and not named:
         raise click.ClickException("there is no such study; `xnat-watchd status` names those that need somebody")
     for name in named.keys() - set(going_on):
-        click.echo(f"{name} is not held", err=True)
+        click.echo(f"{name} is not held, and does not wait", err=True)
     if not going_on and not items:
         click.echo("nothing is held", err=True)
 

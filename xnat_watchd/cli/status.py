@@ -153,7 +153,8 @@ def _head(picture: Snapshot, *, of_folder: bool) -> list[str]:
 
 def _gate(picture: Snapshot) -> list[str]:
     shut = [] if picture["gate"]["open"] else [("XNAT", picture["gate"])]
-    shut += [(f"project {name}", gate) for name, gate in picture["projects_shut"].items()]
+    told = {one["project"] for one in picture["attention"] if one["item"] == "project"}
+    shut += [(f"project {name}", gate) for name, gate in picture["projects_shut"].items() if name not in told]
     return [line for what, gate in shut for line in ("", *_worry(f"Waiting for {what}: ", gate))]
 
 

@@ -140,12 +140,13 @@ class Permanent(WatchdError):
     default_advice = "Correct what the reason names, then `xnat-watchd retry ITEM`."
 
 
-def unwritable(project: str) -> Permanent:
-    """Return what is told of a project that XNAT does not list as writable for us."""
+def unwritable(project: str, near: str | None = None) -> Permanent:
+    """Return what is told of a project that XNAT does not list as writable for us. `near`: one that may be meant."""
+    meant = f"If you meant {near}, type `xnat-watchd retry ITEM --project {near}`. Else check" if near else "Check"
     return Permanent(
         "XNAT lists no such project that this account may write to",
         detail=f"project {project}",  # the name of a folder, perhaps a patient's
-        advice="Check the project's ID, and that the account is a member or owner of it; then "
+        advice=f"{meant} the project's ID, and that the account is a member or owner of it; then "
         "`xnat-watchd retry ITEM`.",
         scope=Scope.PROJECT,
     )

@@ -57,6 +57,10 @@ class Gateway(Protocol):
         """Say whether XNAT lists the project as writable for us. False: no such project, or no right."""
         ...
 
+    def listed(self) -> Sequence[str]:
+        """Return the IDs of the projects that XNAT lists for us, writable or not. One request."""
+        ...
+
     def look(self, place: Place) -> Row | None:
         """Give the prearchive row at our place, or None. One request."""
         ...

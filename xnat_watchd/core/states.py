@@ -57,7 +57,12 @@ class IllegalTransition(Exception):
 LINE = tuple(Progress)
 
 STANDINGS: dict[Standing, dict[Event, Standing]] = {
-    Standing.READY: {Event.TAKEN: Standing.BUSY, Event.UNWANTED: Standing.READY, Event.RESENT: Standing.READY},
+    Standing.READY: {
+        Event.TAKEN: Standing.BUSY,
+        Event.RELEASED: Standing.READY,  # it waited for its project
+        Event.UNWANTED: Standing.READY,
+        Event.RESENT: Standing.READY,
+    },
     Standing.WAITING: {
         Event.TAKEN: Standing.BUSY,
         Event.RAISED: Standing.READY,

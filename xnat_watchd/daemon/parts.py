@@ -22,7 +22,7 @@ from xnat_watchd.adapters.mounts import file_system, is_remote
 from xnat_watchd.adapters.share_folder import ShareFolder, lock_of_shares
 from xnat_watchd.adapters.threads import Bell
 from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
-from xnat_watchd.core.errors import Refusal, Stopped, Unrecordable
+from xnat_watchd.core.errors import Refusal, Stopped, Unrecordable, WatchdError
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.keeping import Keep
 from xnat_watchd.core.ports import Log
@@ -36,6 +36,7 @@ from xnat_watchd.settings import Settings
 from xnat_watchd.sharing import ShareHabits, Sharing
 from xnat_watchd.status import Snapshot, not_the_one, snapshot, worry
 from xnat_watchd.steps.door import Door
+from xnat_watchd.steps.projects import refusal
 from xnat_watchd.steps.share import Hands, Sharer
 from xnat_watchd.steps.tools import Tools
 
@@ -285,9 +286,9 @@ def _tools(daemon: Daemon, name: str) -> Tools:
 
     gateway = daemon.server.gateway()
     return Tools(
-        ledger=daemon.ledger, gateway=gateway, door=_door(daemon, gateway, gateway.writable), clock=daemon.clock,
-        disk=PatientDisk(daemon.heart), folders=daemon.folders, marks=daemon.marks, rules=daemon.rules,
-        chance=random.SystemRandom().random,
+        ledger=daemon.ledger, gateway=gateway, door=_door(daemon, gateway, partial(refusal, gateway=gateway)),
+        clock=daemon.clock, disk=PatientDisk(daemon.heart), folders=daemon.folders, marks=daemon.marks,
+        rules=daemon.rules, chance=random.SystemRandom().random,
         write_clean=partial(write_clean, beat=partial(_beat, daemon)), progressed=progressed,
     )  # fmt: skip
 
@@ -299,8 +300,8 @@ def _asking(daemon: Daemon) -> Asking:
     )  # fmt: skip
 
 
-def _door(daemon: Daemon, gateway: XnatGateway, writable: Callable[[str], bool] | None = None) -> Door:
+def _door(daemon: Daemon, gateway: XnatGateway, asked: Callable[[str], WatchdError | None] | None = None) -> Door:
     return Door(
         ledger=daemon.ledger, prober=gateway, clock=daemon.clock, log=daemon.log,
-        chance=random.SystemRandom().random, lock=daemon.door_lock, writable=writable,
+        chance=random.SystemRandom().random, lock=daemon.door_lock, refusal=asked,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from threading import RLock
 from typing import Protocol, TypeVar
 
 from xnat_watchd.adapters.ledger import Ledger, Of
-from xnat_watchd.core.errors import AuthRefused, NoRoom, Transient, Unavailable, WatchdError, unwritable
+from xnat_watchd.core.errors import AuthRefused, NoRoom, Transient, Unavailable, WatchdError
 from xnat_watchd.core.gate import Gate, shut_by
 from xnat_watchd.core.ports import Clock, Log
 
@@ -33,7 +33,7 @@ class Door:
     log: Log
     chance: Callable[[], float]  #: numbers in [0, 1)
     lock: RLock  #: whoever takes a study holds it until the study is busy: on trial one may pass, not two
-    writable: Callable[[str], bool] | None = None  #: a cheap question about a project, for who asks about projects
+    refusal: Callable[[str], WatchdError | None] | None = None  #: a cheap question about a project, for who asks that
 
     def is_open(self) -> bool:
         """Return whether we may ask something now."""
@@ -118,10 +118,11 @@ class Door:
     def _asked_about(self, project: str, gate: Gate) -> Gate:
         """Return a project's gate, after a cheap question where its time has come: it may tell already."""
         now = self.clock.now()
-        if self.writable is None or not gate.probe_due(now):
+        if self.refusal is None or not gate.probe_due(now):
             return gate
         try:
-            gate = gate.probed() if self.writable(project) else shut_by(gate, unwritable(project), now, self.chance())
+            refused = self.refusal(project)
+            gate = shut_by(gate, refused, now, self.chance()) if refused else gate.probed()
         except (Unavailable, AuthRefused) as error:
             self.shut(error)
             return gate

@@ -17,12 +17,12 @@ from xnat_watchd.core.errors import (
     Transient,
     Undecided,
     WatchdError,
-    unwritable,
 )
 from xnat_watchd.core.findings import Finding, FindingKind, stop_at
 from xnat_watchd.core.judging import LeftOut, Mixed, Short, Unproved, Verdict, Whole
 from xnat_watchd.core.labels import check_parts, subject_label
 from xnat_watchd.steps.holding import held, must_be_its_patients, wanted
+from xnat_watchd.steps.projects import refusal
 from xnat_watchd.steps.proving import judged, reclaim, remove
 from xnat_watchd.steps.source import judged_zip, must_hold_what_was_judged, room_or_no_room
 from xnat_watchd.steps.strays import clear_strays
@@ -68,8 +68,8 @@ def _must_name_a_study(item: Item) -> None:
 
 def _may_be_sent(item: Item, tools: Tools) -> None:
     check_parts(tools.rules(item.project).labels, tools.facts(item), item.label)
-    if not tools.gateway.writable(item.project):
-        raise unwritable(item.project)
+    if refused := refusal(item.project, tools.gateway):
+        raise refused
 
 
 # In doubt: is it there?

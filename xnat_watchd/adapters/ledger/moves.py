@@ -13,6 +13,11 @@ from xnat_watchd.core.states import Event, Standing, after
 AFRESH = {"attempts": 0, "recoveries": 0, "uploads": 0, "trials": 0, "delayed": None, "since": None}
 """What is counted of a study and forgotten at a person's word."""
 
+STUCK = """standing NOT IN ('done', 'skipped') AND (
+  standing = 'held' OR (standing = 'waiting' AND due IS NOT NULL) OR (standing = 'ready' AND EXISTS (
+    SELECT 1 FROM gates WHERE scope = project AND (until IS NOT NULL OR trial))))"""
+"""The studies that a person's word moves: held ones, and those that wait for their time or for their project."""
+
 
 def move(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime, **columns: object) -> None:
     """Change a study's standing, with its event, which alone says whose trouble it is (`scope`)."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.findings import KINDS_BEHIND, OPEN, as_finding, unsent
+from xnat_watchd.adapters.ledger.moves import STUCK
 from xnat_watchd.adapters.ledger.order import GOES_FIRST
 from xnat_watchd.core.errors import for_item
 from xnat_watchd.core.findings import BEHIND, advice, holding, said
@@ -157,13 +158,13 @@ class Views:
         )
         return [{**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows]
 
-    def waiting_projects(self) -> list[str]:
-        """Return the projects that have studies which wait or are ready."""
+    def waiting_projects(self) -> dict[str, str]:
+        """Return the projects that have studies which wait or are ready, each with the name of the first of these."""
         rows = self._db.rows(
-            "SELECT DISTINCT project FROM studies WHERE standing NOT IN ('done', 'skipped')"
-            " AND standing IN ('ready', 'waiting', 'busy')"
+            "SELECT project, delivery || '.' || number AS item, min(key) FROM studies"
+            " WHERE standing NOT IN ('done', 'skipped') AND standing IN ('ready', 'waiting', 'busy') GROUP BY project"
         )
-        return [row["project"] for row in rows]
+        return {row["project"]: row["item"] for row in rows}
 
     def under_way(self) -> Rows:
         """Give the studies that are not done and not held, furthest first; one may wait for another's ZIP."""
@@ -230,6 +231,10 @@ class Views:
     def held(self) -> dict[str, int]:
         """Give the held studies: name -> key."""
         return self._keys("standing NOT IN ('done', 'skipped') AND standing = 'held'")
+
+    def stuck(self) -> dict[str, int]:
+        """Return the studies that `retry` moves, those that are held or wait: name -> key."""
+        return self._keys(STUCK)
 
     def rejected(self, delivery: int) -> bool:
         """Say whether no study came of this delivery."""

@@ -10,7 +10,7 @@ from xnat_watchd.adapters.ledger.again import begin_anew
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.deliveries import move_delivery, tell_delivery
 from xnat_watchd.adapters.ledger.findings import open_findings, settle_findings
-from xnat_watchd.adapters.ledger.moves import AFRESH, let_go_on, move
+from xnat_watchd.adapters.ledger.moves import AFRESH, STUCK, let_go_on, move
 from xnat_watchd.adapters.ledger.studies import NOTHING_TO_SEND, _leave_out
 from xnat_watchd.core.errors import Impossible
 from xnat_watchd.core.findings import ACCEPTABLE, Finding, FindingKind, advice, holding, said
@@ -60,17 +60,18 @@ class Wishes:
         label: str | None = None,
         project: str | None = None,
     ) -> None:
-        """Let a held study go on from where it stopped, perhaps under other labels. No finding is settled by it.
+        """Let a study that is held or waits go on from where it stopped, perhaps under other labels.
 
-        It counts for its project too, where that is shut: it is tried at once. For another `project` everything that
-        was decided for the old one is decided anew; `Impossible` where the old one may hold something of it.
+        No finding is settled by it. It counts for its project too, where that is shut: it is tried at once. For
+        another `project` everything that was decided for the old one is decided anew; `Impossible` where the old one
+        may hold something of it.
         """
         chosen: dict[str, object] = {"label": label} if label else {}
         if subject:
             chosen |= {"subject": subject, "subject_key": subject.casefold()}
         with self._db.change() as db:
             row = _row(db, key)
-            _must_be_held(row)
+            _must_be_stuck(db, key)
             if found := holding(open_findings(db, key)):
                 raise Impossible(said(found), advice=advice(found))
             if project and project != row["project"]:
@@ -151,6 +152,11 @@ def _standing(row: sqlite3.Row) -> Standing:
 def _must_be_held(row: sqlite3.Row) -> None:
     if _standing(row) is not Standing.HELD:
         raise Impossible("it is not held")
+
+
+def _must_be_stuck(db: sqlite3.Connection, key: int) -> None:
+    if db.execute(f"SELECT 1 FROM studies WHERE key = ? AND {STUCK}", (key,)).fetchone() is None:  # noqa: S608 - words of our own
+        raise Impossible("it is not held, and does not wait")
 
 
 def _accept_findings(
