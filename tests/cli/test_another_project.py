@@ -99,7 +99,7 @@ def test_retry_of_one_that_waits_for_its_project_has_the_project_tried(desk: Des
     assert until > desk.station.time.now() + timedelta(minutes=1)
     desk.xnat.add_project("NEW")
     desk.xnat.grant("tech", "NEW", "member")
-    waiting = next(iter(desk.station.ledger.views.stuck()))
+    waiting = next(item for item, _, standing in desk.station.standings() if standing == "ready")
     assert f"{waiting} goes on" in desk.type("retry", waiting, "--later")
     desk.station.work()
     assert desk.archived() == {"NEW": PROJECT_IN_TROUBLE}

@@ -180,7 +180,7 @@ def _counts(picture: Snapshot) -> list[str]:
         "ZIPs": _counted(picture["deliveries"], ZIPS) + (f"; {settling} still arriving" if settling else ""),
         "studies": _counted(standings, STUDIES),
         "left behind": _left_behind(picture.get("left_behind", ())),
-        "left alone": f"{ignored} in the drop folder: no whole ZIP{'s' if ignored > 1 else ''}" if ignored else "",
+        "left alone": f"{ignored} file{'s' if ignored > 1 else ''} in the drop folder, not taken" if ignored else "",
         "not ours": f"{bins} recycle bin{'s' if bins > 1 else ''}, snapshots or thumbnails" if bins else "",
     }
     names = [line for one in waited_for(picture)[:MOST] if one["name"]
