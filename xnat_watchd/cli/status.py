@@ -152,10 +152,8 @@ def _head(picture: Snapshot, *, of_folder: bool) -> list[str]:
 
 
 def _gate(picture: Snapshot) -> list[str]:
-    shut = [] if picture["gate"]["open"] else [("XNAT", picture["gate"])]
-    told = {one["project"] for one in picture["attention"] if one["item"] == "project"}
-    shut += [(f"project {name}", gate) for name, gate in picture["projects_shut"].items() if name not in told]
-    return [line for what, gate in shut for line in ("", *_worry(f"Waiting for {what}: ", gate))]
+    """Tell of XNAT's own gate; a project that is shut needs attention while studies wait for it."""
+    return [] if picture["gate"]["open"] else ["", *_worry("Waiting for XNAT: ", picture["gate"])]
 
 
 def _paused(picture: Snapshot) -> list[str]:
