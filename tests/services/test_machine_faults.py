@@ -270,8 +270,9 @@ def test_whatever_cannot_be_written_down_is_asked_for_before_it_is_done_again(qu
 class Full:
     """A ledger whose disk is full at one moment, and for the two writes after it."""
 
-    WRITES = ("expect", "withdraw", "opening", "record", "take", "advance", "hold", "postpone", "give_back", "note",
-              "choose", "speak", "leave", "join", "claim_subject", "retire", "set", "ignore")  # fmt: skip
+    WRITES = ("expect", "withdraw", "opening", "record", "take", "advance", "hold", "postpone", "give_back",
+              "note", "choose", "speak", "leave", "join", "claim_subject", "stand_behind", "retire", "set",
+              "ignore")  # fmt: skip
 
     def __init__(self, moment: int) -> None:
         self._left, self.fired = moment, 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +18,7 @@ from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat_gateway import XnatServer
-from xnat_watchd.core.errors import Impossible, NotYet
+from xnat_watchd.core.errors import Impossible, InDoubt, NotYet
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.core.ports import Gateway
 from xnat_watchd.sandbox import Sandbox
@@ -287,6 +288,79 @@ def test_two_people_without_id_are_told_apart_by_their_birth_dates(desk: Desk) -
         ("scan.zip", zip_of(*FIRST, patient="")),
         ("other.zip", zip_of((2, 1, 1), patient="", birth="19990101", date="20240301")),
     )
+    assert desk.why("2.1") == "two people under one subject label"
+
+
+def slip(desk: Desk, item: str, subject: str) -> None:
+    """Release a held study as somebody does who mistypes: under this subject, with a label that another study has."""
+    desk.release(item, subject=subject, label=LABEL)
+    desk.station.work()
+    assert desk.why(item) == "XNAT has another study under the label that this one would get"
+
+
+def a_namesake(desk: Desk) -> None:
+    """Carry a study, and hold one of another person of the same name."""
+    desk.carry(("scan.zip", zip_of(*FIRST)), ("other.zip", zip_of((2, 1, 1), patient="ANOTHER-1", date="20240301")))
+
+
+def test_a_slip_in_a_subject_label_is_forgotten_once_it_is_corrected(desk: Desk) -> None:
+    a_namesake(desk)
+    slip(desk, "2.1", "Wombat_Iris")
+    desk.release("2.1", subject="Another", label="SECOND")
+    desk.station.work()
+    desk.carry(("third.zip", zip_of((3, 1, 1), name="Wombat^Iris", patient="W-1")))
+    assert desk.station.ledger.views.deliveries() == {"finished": 3}
+    assert desk.stored()["archive", "P1", "Wombat_Iris_20240229T101530_MR", sop_uid(3, 1, 1)] == 1
+
+
+def test_a_study_that_is_skipped_claims_no_subject_label_any_more(desk: Desk) -> None:
+    a_namesake(desk)
+    slip(desk, "2.1", "Wombat_Iris")
+    desk.station.ledger.wishes.skip(desk.station.ledger.views.held()["2.1"], "not wanted", desk.station.time.now())
+    desk.station.work()
+    desk.carry(("third.zip", zip_of((3, 1, 1), name="Wombat^Iris", patient="W-1")))
+    assert desk.station.ledger.views.deliveries() == {"finished": 3}
+
+
+def test_a_subject_label_is_claimed_as_long_as_one_study_of_its_person_is_not_ended(desk: Desk) -> None:
+    a_namesake(desk)
+    slip(desk, "2.1", "Wombat_Iris")
+    desk.carry(("more.zip", zip_of((4, 1, 1), patient="ANOTHER-1", date="20240302")))
+    slip(desk, "3.1", "Wombat_Iris")  # the same person: they share it
+    desk.station.ledger.wishes.skip(desk.station.ledger.views.held()["2.1"], "not wanted", desk.station.time.now())
+    desk.station.work()
+    desk.carry(("third.zip", zip_of((3, 1, 1), name="Wombat^Iris", patient="W-1")))
+    assert desk.why("4.1") == "two people under one subject label"
+    assert {one for one in desk.stored() if one[0] == "archive"} == set(held_by_xnat(*FIRST))
+
+
+@pytest.mark.parametrize("died", [False, True])
+def test_a_subject_under_which_xnat_may_have_something_stays_its_persons(desk: Desk, died: bool) -> None:  # noqa: FBT001
+    class Killed(BaseException):
+        pass
+
+    class Lost:
+        """XNAT archives it, and nobody hears of it any more."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(desk._gateway, name)
+
+        def archive(self, *args: Any, **how: Any) -> None:
+            desk._gateway.archive(*args, **how)
+            raise Killed if died else InDoubt("the line died")
+
+    station = desk.anew(around=lambda part, thing: Lost() if part == "gateway" else thing)
+    station.drop("scan.zip", zip_of(*FIRST))
+    station.take_in()
+    with suppress(Killed):
+        for _ in range(2):
+            station.pipeline.step()
+    station = desk.anew()
+    (row,) = station.ledger.views._db.rows("SELECT key FROM studies")
+    station.ledger.wishes.skip(row["key"], "not wanted", station.time.now())
+    station.work()
+    assert station.standings() == [("1.1", "uploaded", "skipped")]
+    desk.carry(("other.zip", zip_of((2, 1, 1), patient="ANOTHER-1", date="20240301")))
     assert desk.why("2.1") == "two people under one subject label"
 
 

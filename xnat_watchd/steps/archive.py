@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from xnat_watchd.adapters.ledger import Facts
 from xnat_watchd.core.delivery import Item, Place, Row, Session
-from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, Undecided
+from xnat_watchd.core.errors import AuthRefused, Conflict, InDoubt, NotYet, Stopped, Transient, Unavailable, Undecided
 from xnat_watchd.core.findings import stop_at
 from xnat_watchd.core.labels import clean, session_label
 from xnat_watchd.core.plain_labels import plain
@@ -101,6 +101,11 @@ def _archive_anew(item: Item, row: Row, tools: Tools) -> Facts:
         if not tools.gateway.sessions(item.project, item.uids):
             raise
         raise NotYet(MEANWHILE) from None
+    except (Transient, Unavailable, AuthRefused, Stopped) as error:
+        if error.spoke:
+            tools.ledger.studies.stand_behind(item, labels.subject)
+        raise
+    tools.ledger.studies.stand_behind(item, labels.subject)
     session = _from_our_place(item, tools.gateway.sessions(item.project, item.uids))
     if session is None:
         raise InDoubt("XNAT said that it archived the study, and does not list it yet")
@@ -159,7 +164,7 @@ def _join(item: Item, row: Row, session: Session, tools: Tools) -> Facts:
     if not rules.append:
         raise Conflict("XNAT has part of this study, and `on_existing` says hold")
     must_be_its_patients(item, session, tools)
-    tools.ledger.studies.claim_subject(item, session.subject)
+    tools.ledger.studies.stand_behind(item, session.subject)
     tools.ledger.places.join(item, session.id)
     try:
         tools.gateway.archive(row.place, session.subject, session.label, join=True, pipelines=rules.trigger_pipelines)
@@ -235,7 +240,7 @@ def _from_our_place(item: Item, sessions: Collection[Session]) -> Session | None
 
 def _proof(item: Item, session: Session, before: Before | None, tools: Tools) -> Facts:
     """Give the session once it is proved to hold all of this study; `NotYet` while XNAT's counts lag behind."""
-    tools.ledger.studies.claim_subject(item, session.subject)
+    tools.ledger.studies.stand_behind(item, session.subject)
     if not _holds(item, session, before, tools):
         raise NotYet("XNAT's archive does not show every image yet")
     found = foreign(item, session, before, tools) if before and item.kind is Kind.ZIP else None

@@ -105,7 +105,7 @@ def _not_in_the_archive(item: Item, tools: Tools) -> tuple[list[Instance], Sessi
     missing = [i for i in instances if i.sop_uid not in there]
     if missing:
         must_be_its_patients(item, session, tools)
-    tools.ledger.studies.claim_subject(item, session.subject)  # before anything of another person is sent
+    tools.ledger.studies.stand_behind(item, session.subject)  # before anything of another person is sent
     if missing and not tools.rules(item.project).append:
         raise Conflict("XNAT has part of this study, and `on_existing` says hold")
     return missing, session

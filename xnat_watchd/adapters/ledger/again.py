@@ -17,8 +17,8 @@ def begin_anew(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, why: str
     """Have a study begin from the beginning in a new generation, wanted again if nobody wanted it."""
     db.execute("UPDATE places SET ended = ? WHERE study = ? AND ended IS NULL", (text(now), row["key"]))
     move(db, row["key"], Standing(row["standing"]), Event.RESENT, now, generation=row["generation"] + 1,
-         progress=Progress.RECEIVED, session=None, unwanted=None, in_doubt=1, due=None, why=None, detail=why,
-         advice=None, lost=0, loss_accepted=0, **AFRESH)  # fmt: skip
+         progress=Progress.RECEIVED, session=None, unwanted=None, claimed=None, in_doubt=1, due=None, why=None,
+         detail=why, advice=None, lost=0, loss_accepted=0, **AFRESH)  # fmt: skip
     try_now(db, now, row["project"])
 
 

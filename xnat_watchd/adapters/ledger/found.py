@@ -12,6 +12,7 @@ from typing import Any
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.moves import AFRESH, move
 from xnat_watchd.adapters.ledger.order import GOES_FIRST
+from xnat_watchd.adapters.ledger.people import BEHIND, person
 from xnat_watchd.adapters.ledger.studies import CREATES
 from xnat_watchd.core.delivery import Person, Place
 from xnat_watchd.core.errors import for_item
@@ -49,10 +50,8 @@ class Found:
 
     def behind(self, project: str, subject: str) -> Person | None:
         """Return who stands behind a subject label, if we know: name, ID and birth date."""
-        row = self._db.row(
-            "SELECT name, id, birth_date FROM people WHERE project = ? AND subject_key = ?", project, subject.casefold()
-        )
-        return Person(name=row["name"], id=row["id"], birth_date=row["birth_date"]) if row else None
+        row = self._db.row(BEHIND, project, subject.casefold(), 0)
+        return person(row) if row else None
 
     def admit(self, find: Find, now: datetime) -> UnderWay:
         """Take a study to carry it on, as it was shown. Shown and taken again while it is held: it is tried anew."""

@@ -78,6 +78,7 @@ CREATE TABLE studies (
   delayed     TEXT,                            -- since when it meets trouble; none once it has come further
   lost        INTEGER NOT NULL DEFAULT 0 CHECK (lost >= 0),  -- images that XNAT held, and lacked when last asked
   loss_accepted INTEGER NOT NULL DEFAULT 0,    -- of these so many as a person has said to be right
+  claimed     TEXT,                            -- subject_key that its person is to have, until XNAT has something there
   UNIQUE (delivery, number),
   UNIQUE (delivery, study_uid),
   -- what is complete is done, and nothing else is
@@ -103,6 +104,7 @@ CREATE INDEX by_progress ON studies (progress, standing, project);
 CREATE INDEX to_take ON studies (progress, due, key) WHERE standing IN ('ready', 'waiting');
 CREATE INDEX not_done ON studies (standing, due) WHERE standing NOT IN ('done', 'skipped');
 CREATE INDEX lost_images ON studies (key) WHERE lost > 0;
+CREATE INDEX claims ON studies (project, claimed) WHERE claimed IS NOT NULL;
 -- what was achieved stays achieved, unless a person has it sent again
 CREATE TRIGGER never_back BEFORE UPDATE OF progress ON studies WHEN NEW.generation = OLD.generation
   AND instr('received uploaded archived complete', NEW.progress) < instr('received uploaded archived complete', OLD.progress)
@@ -199,7 +201,7 @@ CREATE TABLE clutter (
   PRIMARY KEY (delivery, kind)
 ) STRICT, WITHOUT ROWID;
 
--- who stood behind a subject label when we first used it: two people never share one
+-- of whom XNAT has, or may have, something under a subject label by our hand: two people never share one
 CREATE TABLE people (
   project     TEXT NOT NULL,
   subject_key TEXT NOT NULL,

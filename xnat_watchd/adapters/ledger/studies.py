@@ -13,9 +13,9 @@ from xnat_watchd.adapters.ledger.findings import open_findings
 from xnat_watchd.adapters.ledger.healing import REPLACED, settle_healed
 from xnat_watchd.adapters.ledger.moves import move, set_columns, stand
 from xnat_watchd.adapters.ledger.order import GOES_FIRST
+from xnat_watchd.adapters.ledger.people import claim, stand_behind
 from xnat_watchd.core.delivery import CHANGED, Item, Person, Place, Stray
-from xnat_watchd.core.errors import InDoubt, NotYet, OnceMore, Scope, Stopped, Undecided, WatchdError
-from xnat_watchd.core.persons import is_one
+from xnat_watchd.core.errors import InDoubt, NotYet, OnceMore, Scope, Stopped, WatchdError
 from xnat_watchd.core.retry import LONGEST_DELAY
 from xnat_watchd.core.states import LINE, Event, Kind, Progress, Standing, beyond
 
@@ -58,6 +58,8 @@ class Studies:
         with self._db.change() as db:
             rows = db.execute("SELECT * FROM studies WHERE standing = ?", (Standing.BUSY,)).fetchall()
             for row in rows:
+                if row["progress"] == Progress.UPLOADED:  # it may have been archived, and nobody has heard the answer
+                    stand_behind(db, row["key"])
                 times = row["recoveries"] + 1
                 if times >= FATAL_RECOVERIES:
                     why = f"the service died {times} times while it worked on this study"
@@ -116,7 +118,7 @@ class Studies:
             move(db, item.key, Standing.BUSY, event, now, detail=facts.note or None, progress=reached, attempts=0,
                  recoveries=0, trials=0, delayed=None, in_doubt=0, since=None, due=None, advice=None,
                  why=_waits_for(until) if event is Event.PARKED else None,
-                 **_columns(facts))  # fmt: skip
+                 **({"claimed": None} if reached is Progress.ARCHIVED else {}), **_columns(facts))  # fmt: skip
             if reached is Progress.ARCHIVED:
                 settle_healed(db, item.key, now)
         return reached
@@ -250,23 +252,21 @@ class Studies:
         return self._db.row(sql, item.project, item.study_uid, accession) is not None
 
     def claim_subject(self, item: Item, subject: str) -> None:
-        """Let this study's person stand behind a subject label; `Undecided` when another person does already."""
+        """Let this study's person have a subject label while the study is not ended and claims no other one.
+
+        `Undecided` where another person has it.
+        """
         with self._db.change() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO people (project, subject_key, name, id, birth_date) VALUES (?,?,?,?,?)",
-                (item.project, subject.casefold(), item.person.name, item.person.id, item.person.birth_date),
-            )
-            row = db.execute(
-                "SELECT name, id, birth_date FROM people WHERE project = ? AND subject_key = ?",
-                (item.project, subject.casefold()),
-            ).fetchone()
-        if not is_one(Person(name=row["name"], id=row["id"], birth_date=row["birth_date"]), item.person):
-            raise Undecided(
-                "two people under one subject label",
-                detail=f"{subject}: first {row['name']} ({row['id']}), now {item.person.name} ({item.person.id})",
-                advice="If it is another person: `xnat-watchd retry ITEM --subject LABEL`. "
-                "If it is the same one, correct the name or ID on the scanner and export again.",
-            )
+            claim(db, item, subject)
+
+    def stand_behind(self, item: Item, subject: str) -> None:
+        """Note that XNAT has, or may have, something of this study's person under a subject label: for good.
+
+        `Undecided` where another person has it.
+        """
+        with self._db.change() as db:
+            claim(db, item, subject)
+            stand_behind(db, item.key)
 
 
 _ITEM = """

@@ -19,6 +19,8 @@ ALTER TABLE places ADD COLUMN named INTEGER NOT NULL DEFAULT 0 CHECK (named IN (
 ALTER TABLE places ADD COLUMN settled TEXT;
 ALTER TABLE studies ADD COLUMN lost INTEGER NOT NULL DEFAULT 0 CHECK (lost >= 0);
 ALTER TABLE studies ADD COLUMN loss_accepted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE studies ADD COLUMN claimed TEXT;
+CREATE INDEX claims ON studies (project, claimed) WHERE claimed IS NOT NULL;
 
 -- what lies in XNAT at a place of ours and is not proved to be ours
 CREATE INDEX mixed_places ON places (study) WHERE mixed = 1 AND settled IS NULL;

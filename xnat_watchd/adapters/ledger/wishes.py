@@ -68,7 +68,7 @@ class Wishes:
         """
         chosen: dict[str, object] = {"label": label} if label else {}
         if subject:
-            chosen |= {"subject": subject, "subject_key": subject.casefold()}
+            chosen |= {"subject": subject, "subject_key": subject.casefold(), "claimed": None}
         with self._db.change() as db:
             row = _row(db, key)
             _must_be_stuck(db, key)
@@ -77,7 +77,7 @@ class Wishes:
             if project and project != row["project"]:
                 _to_project(db, row, project, now)
                 chosen = {"project": project, "subject": None, "subject_key": None, "label": None, "server_uid": None,
-                          **chosen}  # fmt: skip
+                          "claimed": None, **chosen}  # fmt: skip
             let_go_on(db, row, now, **chosen)
 
     def accept(self, key: int, why: str, by: str, now: datetime) -> str:

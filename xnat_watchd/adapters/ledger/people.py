@@ -1,0 +1,46 @@
+"""The people behind subject labels: two of them never share one."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from xnat_watchd.core.delivery import Item, Person
+from xnat_watchd.core.errors import Undecided
+from xnat_watchd.core.persons import is_one
+
+BEHIND = """
+SELECT name, id, birth_date FROM people WHERE project = ?1 AND subject_key = ?2
+UNION ALL
+SELECT patient_name, patient_id, birth_date FROM studies WHERE project = ?1 AND claimed = ?2
+AND key <> ?3 AND standing NOT IN ('done', 'skipped')
+"""
+"""Of whom XNAT has something under a label; then who claims it, since a study of theirs is on its way there."""
+
+
+def claim(db: sqlite3.Connection, item: Item, subject: str) -> None:
+    """Let a study's person have a subject label, and no other by this study; `Undecided` where somebody else has it."""
+    for row in db.execute(BEHIND, (item.project, subject.casefold(), item.key)):
+        other = person(row)
+        if not is_one(other, item.person):
+            raise Undecided(
+                "two people under one subject label",
+                detail=f"{subject}: first {other.name} ({other.id}), now {item.person.name} ({item.person.id})",
+                advice="If it is another person: `xnat-watchd retry ITEM --subject LABEL`. "
+                "If it is the same one, correct the name or ID on the scanner and export again.",
+            )
+    db.execute("UPDATE studies SET claimed = ? WHERE key = ?", (subject.casefold(), item.key))
+
+
+def stand_behind(db: sqlite3.Connection, study: int) -> None:
+    """Let the person of a study have for good what the study claims; nothing where it claims nothing."""
+    db.execute(
+        "INSERT OR IGNORE INTO people (project, subject_key, name, id, birth_date)"
+        " SELECT project, claimed, patient_name, patient_id, birth_date FROM studies"
+        " WHERE key = ? AND claimed IS NOT NULL",
+        (study,),
+    )
+
+
+def person(row: sqlite3.Row) -> Person:
+    """Return the person of a row."""
+    return Person(name=row["name"], id=row["id"], birth_date=row["birth_date"])
