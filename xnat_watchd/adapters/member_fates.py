@@ -13,6 +13,7 @@ from xnat_watchd.adapters.byte_source import Source
 from xnat_watchd.adapters.clutter import GLANCE, base_name, clutter_kind, name_key
 from xnat_watchd.adapters.dicom_stream import Kind, walk_file
 from xnat_watchd.adapters.inflating import Allowance, Exhausted
+from xnat_watchd.adapters.program_folders import Folder, ProgramFolders, folder_of, may_be_a_programs
 from xnat_watchd.adapters.tally import Tally
 
 DIRECTORY = "DICOMDIR"
@@ -30,10 +31,11 @@ _ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".tbz", ".tbz2", "
 
 
 class Fate(NamedTuple):
-    """Either what kind of clutter a member is, or why it is unexplained."""
+    """Either what kind of clutter a member is, or why it is unexplained, if its place does not explain it."""
 
     clutter: str = ""
     reason: str = ""
+    place: bool = False  #: it is clutter where it lies in the folder of a program
 
 
 def judged(name: bytes, source: Source, kind: Kind, allowance: Allowance, depth: int = 0) -> Fate:
@@ -48,7 +50,7 @@ def judged(name: bytes, source: Source, kind: Kind, allowance: Allowance, depth:
         return _judged_archive(name, source, allowance, depth)
     if clutter := clutter_kind(name, head):
         return Fate(clutter=clutter)
-    return Fate(reason=_described(head))
+    return Fate(reason=_described(head), place=may_be_a_programs(name, head))
 
 
 def unreadable(name: bytes, reason: str) -> Fate:
@@ -106,19 +108,26 @@ class Fates:
         self.unexplained = Tally()
         self._image_keys = set(_IMAGE_KEYS)
         self._candidates: dict[tuple[str, str], Tally] = {}
+        self._folders = ProgramFolders()
+        self._placed: dict[tuple[Folder, str], Tally] = {}  #: by folder and kind of name
 
     def image(self, name: bytes) -> None:
         """Note the name of an image."""
+        self._folders.image(name)
         if len(self._image_keys) < _SHAPES:
             self._image_keys.add(name_key(name))
 
     def add(self, name: bytes, number: int, fate: Fate) -> None:
         """Take the fate of a member at this position of the directory."""
-        if fate.reason:
+        place = (folder_of(name), name_key(name))
+        if fate.place and (place in self._placed or len(self._placed) < _SHAPES):
+            self._placed.setdefault(place, Tally()).add(fate.reason, number)
+        elif fate.reason:
             self.unexplained.add(fate.reason, number)
         elif fate.clutter in _BY_CONTENT:
             self.clutter[fate.clutter] += 1
         else:
+            self._folders.clutter(name)
             self._candidates.setdefault((fate.clutter, name_key(name)), Tally()).add("named like an image", number)
 
     def settle(self) -> None:
@@ -129,4 +138,10 @@ class Fates:
                 self.unexplained.update(tally)
             else:
                 self.clutter[kind] += len(tally)
+        for (folder, key), tally in self._placed.items():
+            if many or key in self._image_keys or not self._folders.hold(folder):
+                self.unexplained.update(tally)
+            else:
+                self.clutter["program"] += len(tally)
         self._candidates.clear()
+        self._placed.clear()
