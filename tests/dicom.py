@@ -56,6 +56,12 @@ def instance(
     return buffer.getvalue()
 
 
+def nested(data: bytes, depth: int) -> bytes:
+    """Give an object without pixels with sequences in sequences added: sound, and more than some readers follow."""
+    opened = bytes.fromhex("400030a7") + b"SQ\0\0" + b"\xff" * 4 + bytes.fromhex("feff00e0") + b"\xff" * 4
+    return data + opened * depth + bytes.fromhex("feff0de000000000feffdde000000000") * depth
+
+
 def study_uid(study: int) -> str:
     return f"{ROOT}.{study}"
 
