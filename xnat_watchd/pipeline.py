@@ -292,14 +292,15 @@ class Pipeline:
     def _end(self, delivery: Retirement) -> bool:
         """End a delivery; False where XNAT must be asked about it once more."""
         try:
-            retire(delivery, self._tools)
+            ended = retire(delivery, self._tools)
         except (Unavailable, AuthRefused) as error:
             self._door.shut(error)
         except WatchdError as error:
             self._log.warning("delivery.unfinished", item=str(delivery.id), reason=str(error))
         else:
-            self._log.info("delivery.finished", item=str(delivery.id))
-            self._rest.ended.append(delivery.id)
+            if ended:
+                self._log.info("delivery.finished", item=str(delivery.id))
+                self._rest.ended.append(delivery.id)
             return True
         return False
 

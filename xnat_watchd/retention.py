@@ -97,15 +97,15 @@ class Retention:
         if there is Presence.UNKNOWN:  # its disk is not mounted: nothing is concluded
             return
         if there is Presence.ABSENT:  # deleted before we died, or taken away by somebody
-            ledger.keeping.delete(kept, now)
+            ledger.keeping.delete(kept, now, lambda: None)
         elif sum(self._lost(study) for study in kept.studies):
             self._spare(kept, "XNAT does not hold all of it")
         elif self._tools.disk.digest(path) != kept.sha256:
             self._spare(kept, "another file lies in its place")
         else:
             ledger.keeping.prove(kept, "XNAT holds all of it", now)
-            self._tools.disk.remove(path)
-            ledger.keeping.delete(kept, now)
+            if not ledger.keeping.delete(kept, now, lambda: self._tools.disk.remove(path)):
+                return
             self._log.info("zip.deleted", item=str(kept.delivery), project=kept.project)
 
     def _lost(self, key: int) -> int:

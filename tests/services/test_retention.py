@@ -139,6 +139,23 @@ def test_a_zip_that_is_being_asked_about_when_the_service_stops_is_asked_about_a
     assert stand.after(hours=2) == []
 
 
+def test_a_zip_that_is_wanted_again_while_xnat_is_asked_about_it_stays(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand.carry(scan())
+    disk = stand.station.tools.disk
+    digest, (row,) = disk.digest, stand.station.ledger.views._db.rows("SELECT key FROM studies")
+
+    def meanwhile(path: Path) -> str:
+        stand.station.ledger.wishes.resend(row["key"], "a test", stand.station.time.now())
+        return digest(path)
+
+    monkeypatch.setattr(disk, "digest", meanwhile)
+    assert stand.after(days=31) == ["done/2026-01/1_scan.zip"]
+    stand.station.work()
+    assert stand.station.standings() == [("1.1", "complete", "done")]
+
+
 def test_what_is_deleted_cannot_be_sent_again_and_resend_says_why(stand: Stand) -> None:
     stand.carry(scan())
     stand.after(days=31)

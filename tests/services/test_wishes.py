@@ -24,6 +24,7 @@ from xnat_watchd.core.states import Progress
 from xnat_watchd.prearchive import Hands, plan
 from xnat_watchd.sandbox import Options, Sandbox
 from xnat_watchd.status import Exit, for_everybody, sentence, snapshot, verdict
+from xnat_watchd.steps import retire
 
 WHY = "Zenobia was scanned twice"  #: as people write it: with a name
 LABEL = "Quokka_Zenobia_20240229T101530_MR"
@@ -395,6 +396,30 @@ def test_where_nothing_is_lost_nothing_is_sent_and_the_zip_is_not_touched(stand:
     assert stand.standings() == {"1.1": "done"}
     assert stand.imports() == 1
     assert stand.station.folders.rest(stand.state()[2] or "").stat() == before
+
+
+def test_what_is_sent_again_while_its_zip_is_put_to_rest_is_not_put_to_rest(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resting, resent = retire._resting, list[object]()
+
+    def meanwhile(*args: Any) -> Any:
+        if not resent:
+            stand.resend()
+            resent.append(stand.state()[0])
+        return resting(*args)
+
+    monkeypatch.setattr(retire, "_resting", meanwhile)
+    stand.station.drop("scan.zip", scan())
+    stand.station.start()
+    stand.station.take_in()
+    while stand.station.pipeline.step():
+        pass
+    stand.station.pipeline.retire()
+    assert (resent, stand.state()[0], stand.standings()) == (["taken"], "taken", {"1.1": "ready"})
+    stand.station.work()
+    assert (stand.state()[0], stand.standings()) == ("finished", {"1.1": "done"})
+    assert stand.station.files() == [stand.state()[2]]
 
 
 def test_what_an_earlier_generation_has_proved_is_asked_anew_file_by_file(stand: Stand) -> None:

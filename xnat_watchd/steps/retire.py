@@ -12,12 +12,15 @@ from xnat_watchd.steps.source import is_judged
 from xnat_watchd.steps.tools import Tools
 
 
-def retire(delivery: Retirement, tools: Tools) -> None:
-    """End a delivery that has come to its end: the ledger says where its ZIP is to lie, before it is moved there."""
+def retire(delivery: Retirement, tools: Tools) -> bool:
+    """End a delivery that has come to its end: the ledger says where its ZIP is to lie, before it is moved there.
+
+    Return False where it goes on after all.
+    """
     for study in delivery.studies:
         clear_old_places(tools.ledger.studies.look_at(study), tools)
     now = tools.clock.now()
-    tools.ledger.deliveries.retire(delivery, _resting(delivery, now, tools), now)
+    return tools.ledger.deliveries.retire(delivery, _resting(delivery, now, tools), now)
 
 
 def _resting(delivery: Retirement, now: datetime, tools: Tools) -> str | None:

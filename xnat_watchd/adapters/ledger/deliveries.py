@@ -59,6 +59,9 @@ class Rest:
 _ENDED_AFTER = "AND d.id IN (SELECT e.delivery FROM events e WHERE e.id > ? AND e.standing IN ('done', 'skipped'))"
 
 
+_GOES_ON = "SELECT 1 FROM studies WHERE delivery = ? AND standing NOT IN ('done', 'skipped')"
+
+
 class Deliveries:
     """Deliveries and the folder that they come from."""
 
@@ -180,15 +183,21 @@ class Deliveries:
             for r in rows
         ]
 
-    def retire(self, delivery: Retirement, resting: str | None, now: datetime) -> None:
-        """End a delivery that has come to its end. `resting`: where its ZIP is to be put, below the root."""
+    def retire(self, delivery: Retirement, resting: str | None, now: datetime) -> bool:
+        """End a delivery that has come to its end. `resting`: where its ZIP is to be put, below the root.
+
+        Return False where it goes on: a person had a study of it sent again while XNAT was asked.
+        """
         state, why = DeliveryState.FINISHED, None
         if delivery.skipped:
             why = f"{delivery.skipped} of {len(delivery.studies)} studies skipped"
         elif not delivery.sent:
             state, why = DeliveryState.DUPLICATE, "XNAT had every image already"
         with self._db.change() as db:
+            if db.execute(_GOES_ON, (delivery.id,)).fetchone() is not None:
+                return False
             move_delivery(db, delivery.id, state, now, ended=text(now), resting=resting, why=why)
+            return True
 
     def ignore(
         self,

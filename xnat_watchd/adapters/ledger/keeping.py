@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
@@ -42,11 +43,18 @@ class Keeping:
             if tuple(last) != ("kept", why):
                 _tell(db, kept.delivery, "kept", why, now)
 
-    def delete(self, kept: Kept, now: datetime) -> None:
-        """Write that a ZIP is deleted."""
+    def delete(self, kept: Kept, now: datetime, remove: Callable[[], None]) -> bool:
+        """Delete a ZIP and write it down, where it still rests and nothing of it is on its way again.
+
+        Both in one transaction: a person's `resend` comes before it, and the ZIP stays, or after it and is told.
+        """
         with self._db.change() as db:
+            if db.execute(_STILL_RESTS, (kept.delivery, kept.resting, json.dumps(kept.studies))).fetchone() is None:
+                return False
+            remove()
             db.execute("UPDATE deliveries SET deleted = ? WHERE id = ?", (text(now), kept.delivery))
             _tell(db, kept.delivery, "deleted", "by the rules of [retention]", now)
+            return True
 
     def lose(self, item: Item, images: int) -> None:
         """Write how many of a study's images XNAT lacks now, which it was seen to hold: none, and all is well again."""
@@ -101,4 +109,10 @@ SELECT d.id, d.project, d.resting, d.sha256, d.size, d.ended, json_group_array(s
                            AND y.study = s.key)) AS proved
 FROM resting d JOIN studies s ON s.delivery = d.of
 GROUP BY d.id ORDER BY d.id
+"""
+
+_STILL_RESTS = """
+SELECT 1 FROM deliveries d WHERE d.id = ?1 AND d.resting = ?2 AND d.deleted IS NULL
+AND d.state IN ('finished', 'duplicate') AND NOT EXISTS (
+  SELECT 1 FROM studies s WHERE s.key IN (SELECT value FROM json_each(?3)) AND s.standing NOT IN ('done', 'skipped'))
 """
