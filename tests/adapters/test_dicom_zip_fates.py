@@ -193,6 +193,8 @@ def test_a_hanging_protocol_is_clutter_under_any_name(path: Path) -> None:
         (b"IM3.IMA", b"", "empty"),
         (b"DICOM/00000001/IM000003", b"", "empty"),
         (b"what.xyz", b"", "empty"),
+        (b"README", b"", "empty"),  # where no content agrees, a name without extension says nothing
+        (b"DICOMDIR", b"", "empty"),
         (b"IM3.dcm", b"<html><head><title>502 Bad Gateway", "no DICOM"),
         (b"IM3.dcm", bytes(4096) + instance(3), "only zeros at its beginning"),
         (b"IM3.dcm", b"x" + instance(3), "no DICOM"),
@@ -272,6 +274,17 @@ def test_a_link_under_an_images_name_leads_to_an_image_that_did_not_come_and_pip
     assert (contents.clutter_kinds, bool(contents.studies[0].trouble)) == (kinds, held)
 
 
+@pytest.mark.parametrize(
+    ("mode", "content"), [(0o010644, bytes(500)), (0o020644, b"\xa5" * 500), (0o120777, bytes(500)), (0o120777, b"")]
+)
+def test_a_mode_makes_no_pipe_and_no_link_of_what_has_the_content_of_neither(
+    path: Path, mode: int, content: bytes
+) -> None:
+    contents = opened(path, Part(b"IM1.dcm", instance()), Part(b"lost", content, mode=mode))
+
+    assert (contents.clutter, len(contents.studies[0].findings)) == (0, 1)
+
+
 # One odd member never refuses the ZIP.
 
 
@@ -282,7 +295,7 @@ def test_what_cannot_be_unpacked_is_clutter_by_its_name_or_unexplained(path: Pat
     for name in (b"viewer/movie.avi", b"report.pdf"):
         contents = opened(path, *images, Part(name, b"packed", method=method, flags=flags, packed=b"packed"))
         assert (contents.clutter, contents.studies[0].trouble) == (1, "")
-    for name in (b"IM3.dcm", b"IM0003", b"more.zip", b"movie"):
+    for name in (b"IM3.dcm", b"IM0003", b"more.zip", b"movie", b"README", b"CONTENTS", b"DICOMDIR"):
         contents = opened(path, *images, Part(name, b"packed", method=method, flags=flags, packed=b"packed"))
         assert contents.clutter == 0
         assert [one.kind for one in contents.studies[0].findings] == [FindingKind.UNEXPLAINED]
@@ -292,6 +305,35 @@ def test_what_cannot_be_unpacked_is_clutter_by_its_name_or_unexplained(path: Pat
 # Archives inside.
 
 IMAGE, NOTE = instance(7), TEXT
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        inner_zip((b"a.txt", NOTE)) + inner_zip((b"IM7", IMAGE)),
+        inner_zip((b"a.txt", NOTE)) + IMAGE,
+        zip_of([]) + inner_zip((b"IM7", IMAGE)),
+        zip_of([Part(b"a.txt", NOTE)], behind=IMAGE),
+        zip_of([Part(b"a.txt", NOTE), Part(b"b.txt", NOTE, gap=IMAGE)]),
+        inner_zip((b"a.txt", NOTE)).replace(b"PK\1\2", b"PK\5\6"),
+        inner_zip((b"a.txt", NOTE))[:-1],
+        zip_of([Part(b"a.txt", NOTE)], comment=b"x" * 9)[:-1],
+        zip_of([Part(b"a.txt", NOTE)])[: -22 - 5],
+    ],
+)
+def test_a_zip_inside_that_holds_more_or_less_than_its_directory_names_is_unexplained(
+    path: Path, content: bytes
+) -> None:
+    clutter, trouble = beside(path, b"docs.zip", content)
+
+    assert not clutter
+    assert trouble
+
+
+def test_blanks_and_a_comment_hide_nothing_in_a_zip_inside(path: Path) -> None:
+    content = zip_of([Part(b"a.txt", NOTE), Part(b"b.txt", b"")], comment=b"packed by a viewer") + bytes(512)
+
+    assert beside(path, b"docs.zip", content) == ({"archive without images": 1}, "")
 
 
 @pytest.mark.parametrize(

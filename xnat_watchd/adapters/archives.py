@@ -13,7 +13,16 @@ from collections.abc import Iterator
 
 from xnat_watchd.adapters.byte_source import Source
 from xnat_watchd.adapters.inflating import DEFLATED, STORED, Allowance, Corrupt, Engine, Exhausted, Inflater, inflated
-from xnat_watchd.adapters.zip_directory import CENTRAL_MARK, ENCRYPTED, END_MARK, FULL_32, LOCAL, LOCAL_MARK
+from xnat_watchd.adapters.zip_directory import (
+    CENTRAL,
+    CENTRAL_MARK,
+    ENCRYPTED,
+    END,
+    END_MARK,
+    FULL_32,
+    LOCAL,
+    LOCAL_MARK,
+)
 
 _DESCRIPTOR_MARK, _HAS_DESCRIPTOR = b"PK\7\x08", 0x0008
 _BLOCK = 512  #: of a tar
@@ -54,7 +63,8 @@ def inside(name: bytes, source: Source, allowance: Allowance) -> Iterator[Member
 
 
 def _zip(source: Source, allowance: Allowance) -> Iterator[Member]:
-    while (mark := source.peek(4)) == LOCAL_MARK:
+    count = 0
+    while source.peek(4) == LOCAL_MARK:
         head = source.read(LOCAL.size)
         if len(head) < LOCAL.size:
             raise Sealed
@@ -72,7 +82,21 @@ def _zip(source: Source, allowance: Allowance) -> Iterator[Member]:
         content.drain()
         if described:
             source.skip(16 if source.peek(4) == _DESCRIPTOR_MARK else 12)
-    if mark not in {CENTRAL_MARK, END_MARK}:
+        count += 1
+    _end_zip(source, count)
+
+
+def _end_zip(source: Source, count: int) -> None:
+    """See that the directory names so many members, and that nothing stands behind its end."""
+    while source.peek(4) == CENTRAL_MARK:
+        head = source.read(CENTRAL.size)
+        if len(head) < CENTRAL.size or not source.skip(sum(CENTRAL.unpack(head)[10:13])):
+            raise Sealed
+        count -= 1
+    end = source.read(END.size)
+    if count or len(end) < END.size or end[:4] != END_MARK:
+        raise Sealed  # as where it is a Zip64
+    if not source.skip(END.unpack(end)[7]) or not _is_blank(source):
         raise Sealed
 
 

@@ -38,11 +38,12 @@ def name_key(name: bytes) -> str:
 def clutter_kind(name: bytes, head: bytes | None) -> str:
     """Return what a member certainly is, or nothing. `head`: its first bytes, empty of an empty member.
 
-    None for the head: its content cannot be read, and its name alone has to tell.
+    None for the head: its content cannot be read. Where no content tells, a name does by its extension alone: what is
+    called README may be an image as well.
     """
     base, key = base_name(name), name_key(name)
     for row in TABLE:
-        if (base in row.names or key in row.names) and (not head or row.sign(head)):
+        if (base in row.names or key in row.names) and (row.sign(head) if head else key.startswith(".")):
             return row.kind
     return ""
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from xnat_watchd.adapters.archives import Sealed, inside, is_archive
 from xnat_watchd.adapters.byte_source import Source
-from xnat_watchd.adapters.clutter import GLANCE, base_name, clutter_kind, name_key
+from xnat_watchd.adapters.clutter import GLANCE, base_name, clutter_kind, is_text, name_key
 from xnat_watchd.adapters.dicom_stream import Kind, walk_file
 from xnat_watchd.adapters.inflating import Allowance, Exhausted
 from xnat_watchd.adapters.program_folders import Folder, ProgramFolders, folder_of, may_be_a_programs
@@ -59,9 +59,14 @@ def unreadable(name: bytes, reason: str) -> Fate:
     return Fate(clutter=clutter) if clutter else Fate(reason=reason)
 
 
-def irregular(*, link: bool) -> Fate:
-    """Return the fate of what Unix packed as no file: a link leads to what did not come, the others hold nothing."""
-    return Fate(clutter="link" if link else "pipe or device")
+def irregular(head: bytes, *, link: bool) -> Fate | None:
+    """Return the fate of what is packed as no file: a link leads to what did not come, pipes and devices hold nothing.
+
+    None where the content says otherwise: then it is a file like any other, and its mode is not to be believed.
+    """
+    if link:
+        return Fate(clutter="link") if head and is_text(head) else None
+    return None if head else Fate(clutter="pipe or device")
 
 
 def _judged_archive(name: bytes, source: Source, allowance: Allowance, depth: int) -> Fate:

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable
 
 from xnat_watchd.adapters.byte_source import Source, stretch
+from xnat_watchd.adapters.clutter import GLANCE
 from xnat_watchd.adapters.dicom_directory import listed
 from xnat_watchd.adapters.dicom_instance import facts_of
 from xnat_watchd.adapters.dicom_stream import Header, Kind, walk_file
@@ -85,9 +86,10 @@ class Opening:
         )
 
     def _fate(self, member: Member, source: Source, kind: Kind) -> Fate:
+        fate = None
         if not member.regular and kind is Kind.OTHER:
-            return irregular(link=member.kind == stat.S_IFLNK)
-        return judged(member.name, source, kind, self._archives)
+            fate = irregular(source.peek(GLANCE), link=member.kind == stat.S_IFLNK)
+        return fate or judged(member.name, source, kind, self._archives)
 
     def _end(self, member: Member, fate: Fate) -> None:
         if fate.reason:
