@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 import zlib
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -424,13 +425,24 @@ def test_equal_contents_are_told_by_their_digest_and_not_by_size_and_checksum(pa
 def test_two_people_in_one_study_hold_it(
     path: Path, first: tuple[str, str], second: tuple[str, str], trouble: str
 ) -> None:
-    def person(name: str, patient: str) -> bytes:
-        charset = element(0x00080005, "CS", b"ISO_IR 192")
-        return charset + element(0x00100010, "PN", name.encode()) + element(0x00100020, "LO", patient.encode())
-
     parts = [Part(b"1", instance(1, more=person(*first))), Part(b"2", instance(2, more=person(*second)))]
 
     assert only(opened(path, zip_of(parts))).trouble == trouble
+
+
+def person(name: str, patient: str) -> bytes:
+    charset = element(0x00080005, "CS", b"ISO_IR 192")
+    return charset + element(0x00100010, "PN", name.encode()) + element(0x00100020, "LO", patient.encode())
+
+
+@pytest.mark.parametrize("order", list(permutations(["Yamada^T", "Yamada^T=山田", "Yamada^T=山本"])))
+def test_a_short_spelling_joins_no_two_people_whichever_comes_first(path: Path, order: tuple[str, ...]) -> None:
+    parts = [Part(b"%d" % n, instance(n, more=person(name, "1"))) for n, name in enumerate(order, 1)]
+
+    found = only(opened(path, zip_of(parts)))
+
+    assert found.trouble == "two patients in one study"
+    assert found.person.name == order[0]
 
 
 def test_several_troubles_are_told_in_one_sentence(path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xnat_watchd.core.delivery import Person
-from xnat_watchd.core.persons import is_one, may_be_one, merged
+from xnat_watchd.core.persons import is_one, joined, may_be_one, merged
 
 SAME_NAME = [
     ("Doe^Jane", "Doe^Jane"),
@@ -86,6 +86,13 @@ def test_what_is_known_of_a_person_adds_up() -> None:
     assert merged(Person(name="Doe", sex="F"), Person(name="DOE", id="1", age="3")) == Person(
         name="Doe", id="1", sex="F", age="3"
     )
+
+
+def test_all_that_is_said_of_a_person_is_held_against_the_next_and_the_first_word_stays() -> None:
+    known = joined(joined(Person(name="Yamada^T"), Person(name="YAMADA^T=山田", id="1")), Person(name="==やまだ"))
+
+    assert known == Person(name="Yamada^T=山田=やまだ", id="1")
+    assert not may_be_one(known, Person(name="Yamada^T=山本", id="1"))
 
 
 PEOPLE = st.builds(

@@ -283,6 +283,16 @@ def test_one_name_in_two_spellings_is_one_subject(desk: Desk) -> None:
     assert desk.stored() == held_by_xnat(*FIRST) + held_by_xnat((2, 1, 1), label="QUOKKA_ZENOBIA_20240301T101530_MR")
 
 
+def test_two_people_are_told_apart_by_all_that_earlier_zips_have_said(desk: Desk) -> None:
+    spellings = ["Quokka^Zenobia", "Quokka^Zenobia=山田", "Quokka^Zenobia=山本"]
+
+    for number, name in enumerate(spellings, 1):
+        desk.carry((f"{number}.zip", zip_of((1, 1, number), name=name)))
+
+    assert desk.why("3.1") == "two people under one subject label"
+    assert sum(desk.stored().values()) == 2
+
+
 def test_two_people_without_id_are_told_apart_by_their_birth_dates(desk: Desk) -> None:
     desk.carry(
         ("scan.zip", zip_of(*FIRST, patient="")),

@@ -12,7 +12,7 @@ from xnat_watchd.adapters.zip_bounds import too_many
 from xnat_watchd.core.delivery import Instance, Person, Series, Study
 from xnat_watchd.core.findings import Finding, FindingKind
 from xnat_watchd.core.limits import Limits
-from xnat_watchd.core.persons import may_be_one, merged
+from xnat_watchd.core.persons import joined, may_be_one, merged
 
 _NOTHING: Mapping[int, str] = {}
 
@@ -131,15 +131,15 @@ class _Draft:
         self.absent = 0  #: files that a DICOMDIR lists
         self.absent_files: list[str] = []
         self._series: dict[str, Series] = {}
-        self._person = Person()
+        self._person = self._all_said = Person()
         self._others = Tally()  #: images of somebody else
         self._date = self._time = ""
 
     def take(self, facts: Facts, instance: Instance) -> bool:
         """Take an instance; returns whether it is the first one of its series."""
         self._date, self._time = self._date or facts.date, self._time or facts.time
-        if may_be_one(self._person, facts.person):
-            self._person = merged(self._person, facts.person)
+        if may_be_one(self._all_said, facts.person):
+            self._person, self._all_said = merged(self._person, facts.person), joined(self._all_said, facts.person)
         else:
             self._others.add("", instance.member)
         self.instances.append(instance)

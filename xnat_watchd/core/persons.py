@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
+from itertools import zip_longest
 
 from xnat_watchd.core.delivery import Person
 
@@ -47,6 +49,15 @@ def merged(one: Person, other: Person) -> Person:
         age=one.age or other.age,
         sex=one.sex or other.sex,
     )
+
+
+def joined(one: Person, other: Person) -> Person:
+    """Return all that both say of one person: the first word on each group of the name, so that a third is asked all.
+
+    Of three spellings the shortest may agree with each of two that contradict each other.
+    """
+    names = zip_longest(one.name.split("="), other.name.split("="), fillvalue="")
+    return replace(merged(one, other), name="=".join(mine if _groups(mine) else theirs for mine, theirs in names))
 
 
 def _contradict(one: list[str], other: list[str]) -> bool:

@@ -6,7 +6,7 @@ import sqlite3
 
 from xnat_watchd.core.delivery import Item, Person
 from xnat_watchd.core.errors import Undecided
-from xnat_watchd.core.persons import is_one
+from xnat_watchd.core.persons import is_one, joined
 
 BEHIND = """
 SELECT name, id, birth_date FROM people WHERE project = ?1 AND subject_key = ?2
@@ -32,13 +32,26 @@ def claim(db: sqlite3.Connection, item: Item, subject: str) -> None:
 
 
 def stand_behind(db: sqlite3.Connection, study: int) -> None:
-    """Let the person of a study have for good what the study claims; nothing where it claims nothing."""
+    """Let the person of a study have for good what the study claims; nothing where it claims nothing.
+
+    What a later spelling adds to the name is held against the next one, too.
+    """
     db.execute(
         "INSERT OR IGNORE INTO people (project, subject_key, name, id, birth_date)"
         " SELECT project, claimed, patient_name, patient_id, birth_date FROM studies"
         " WHERE key = ? AND claimed IS NOT NULL",
         (study,),
     )
+    for row in db.execute(_SPELLINGS, (study,)).fetchall():
+        name = joined(person(row), Person(name=row["patient_name"])).name
+        db.execute("UPDATE people SET name = ? WHERE (project, subject_key) = (?, ?)",
+                   (name, row["project"], row["subject_key"]))  # fmt: skip
+
+
+_SPELLINGS = """
+SELECT p.*, s.patient_name FROM studies s JOIN people p ON p.project = s.project AND p.subject_key = s.claimed
+WHERE s.key = ?
+"""
 
 
 def person(row: sqlite3.Row) -> Person:
