@@ -405,6 +405,15 @@ def test_an_export_that_does_not_heal_goes_its_own_way_and_the_old_one_stays_hel
     assert kinds(station) == ["damaged"]
 
 
+def test_an_export_of_another_person_heals_nothing(desk: Desk) -> None:
+    station = held(desk, TROUBLES["damaged"])
+    station.drop("other.zip", zipped([(f"{n}.dcm", instance(1, 1, n, name="A^B", patient="AB-1")) for n in (1, 2, 3)]))
+    station.take_in()
+    station.work()
+
+    assert station.standings() == [("1.1", "received", "held"), ("2.1", "complete", "done")]
+
+
 def test_an_export_that_was_itself_accepted_heals_nothing(desk: Desk) -> None:
     station = held(desk, TROUBLES["damaged"])
     carried(station, zipped([*((f"{n}.dcm", instance(1, 1, n)) for n in (1, 2, 3)), ("4.dcm", cut(4))]))

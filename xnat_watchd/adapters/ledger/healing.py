@@ -7,6 +7,8 @@ from datetime import datetime
 
 from xnat_watchd.adapters.ledger.findings import settle_findings, unsent
 from xnat_watchd.adapters.ledger.moves import move
+from xnat_watchd.core.delivery import Person
+from xnat_watchd.core.persons import may_be_one
 from xnat_watchd.core.states import Event, Standing
 
 REPLACED = "replaced by delivery "  #: and its number: why nobody wants a study that a later ZIP has healed
@@ -17,17 +19,28 @@ def settle_healed(db: sqlite3.Connection, key: int, now: datetime) -> None:
 
     It heals what an earlier ZIP of the same study holds, of which nothing was sent, if nothing was found out about it,
     XNAT leaves out nothing of it, it has every whole image of the other one, and as many images as the other one had
-    with those that were damaged or could not be read.
+    with those that were damaged or could not be read. And it may be of the same person; where two people were found,
+    who of them is right is what the new export says.
     """
     for row in db.execute(_HEALED, {"key": key}).fetchall():
+        if not (row["two_people"] or may_be_one(_person(row, "old"), _person(row, "new"))):
+            continue
         why = f"{REPLACED}{row['by']}"
         settle_findings(db, row["key"], f"delivery {row['by']}", why, now)
         move(db, row["key"], Standing.HELD, Event.UNWANTED, now, unwanted=why, attempts=0, recoveries=0, since=None,
              due=None, why=why, detail=None, advice=None)  # fmt: skip
 
 
+def _person(row: sqlite3.Row, which: str) -> Person:
+    return Person(name=row[f"{which}_name"], id=row[f"{which}_id"], birth_date=row[f"{which}_birth"])
+
+
 _HEALED = f"""
-SELECT o.key, n.delivery AS by FROM studies n JOIN studies o ON o.project = n.project AND o.study_uid = n.study_uid
+SELECT o.key, n.delivery AS by,
+       o.patient_name AS old_name, o.patient_id AS old_id, o.birth_date AS old_birth,
+       n.patient_name AS new_name, n.patient_id AS new_id, n.birth_date AS new_birth,
+       EXISTS (SELECT 1 FROM findings f WHERE f.study = o.key AND f.kind = 'two people') AS two_people
+FROM studies n JOIN studies o ON o.project = n.project AND o.study_uid = n.study_uid
 WHERE n.key = :key AND o.delivery < n.delivery AND o.study_uid <> ''
   AND o.standing = 'held' AND o.progress = 'received' AND o.unwanted IS NULL
   AND EXISTS (SELECT 1 FROM findings f WHERE f.study = o.key AND f.settled IS NULL AND f.kind <> 'listed and absent')
