@@ -1,5 +1,6 @@
 import re
 from itertools import permutations
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given, settings
@@ -304,6 +305,19 @@ def test_a_name_that_a_rule_of_the_site_has_replaced_is_never_told_as_a_label() 
 def test_a_newer_xnats_own_reading_of_a_name_stays_where_something_can_be_read() -> None:
     about = facts(subject=None, person=Person(name="Müller^Jörg"))
     assert labels.subject_label("", about, "M_ller_J_rg") == "M_ller_J_rg"
+
+
+@pytest.mark.parametrize(
+    ("listed", "together"), [(normalize("NFD", "Müller^Jörg"), "Müller^Jörg"), ("Mu_ller_Jo_rg", "M_ller_J_rg")]
+)
+def test_a_name_whose_marks_are_written_apart_has_the_label_of_the_same_name_written_together(
+    listed: str, together: str
+) -> None:
+    one = facts(subject=None, person=Person(name=normalize("NFD", "Müller^Jörg")))
+    other = facts(subject=None, person=Person(name="Müller^Jörg"))
+
+    assert labels.subject_label("", one, listed) == labels.subject_label("", other, together)
+    assert labels.subject_label("{PatientName}", one, listed) == "Müller_Jörg"
 
 
 @pytest.mark.parametrize("listed", ["????^??", "_______"])

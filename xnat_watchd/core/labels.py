@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from difflib import get_close_matches
-from unicodedata import category
+from unicodedata import category, normalize
 
 from xnat_watchd.core.delivery import Item, Person
 from xnat_watchd.core.errors import Undecided
@@ -230,8 +230,10 @@ def subject_label(template: str, facts: Facts, listed: str) -> str:
         return facts.subject
     if template:
         return _made("subject", template, facts, _GIVE_SUBJECT)
-    label, name = clean(listed.strip()), facts.person.name.strip()
-    if not _is_readable(label) and listed.strip() in {_reduced(name), _reduced(name.rstrip("^"))}:
+    raw = facts.person.name.strip()
+    name, is_reduced = _composed(raw), listed.strip() in {_reduced(raw), _reduced(raw.rstrip("^"))}
+    label = clean(_reduced(name.rstrip("^")) if is_reduced else _composed(listed.strip()))
+    if is_reduced and not _is_readable(label):
         label = clean(name)
     if not _is_readable(label):
         raise Undecided(_why_unreadable(name), advice=_GIVE_SUBJECT)
@@ -274,7 +276,7 @@ def check_parts(rules: LabelRules, facts: Facts, label: str | None = None) -> No
 def _made(kind: str, template: str, facts: Facts, advice: str) -> str:
     values: dict[str, str] = {}
     for name in _FIELD.findall(template):
-        values[name] = clean(_PARTS[name].read(facts) or "")
+        values[name] = clean(_composed(_PARTS[name].read(facts) or ""))
         if not _is_readable(values[name]):
             raise Undecided(_PARTS[name].missing, advice=_GIVE_SUBJECT if name == "subject" else advice)
     return _accepted(kind, fill(template, values), advice)
@@ -286,6 +288,11 @@ def _accepted(kind: str, label: str, advice: str) -> str:
     if not is_label(label):
         raise Undecided(f"the {kind} label would have a character that XNAT refuses", advice=advice)
     return label
+
+
+def _composed(text: str) -> str:
+    """Give letters and their marks as one character where there is one: some systems, as a Mac, write them apart."""
+    return normalize("NFC", text)
 
 
 def _is_replaced(char: str) -> bool:
