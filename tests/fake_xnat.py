@@ -23,7 +23,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from xnat_watchd.core.delivery import Holding, Place, Row, Scan, Session, Subject
-from xnat_watchd.core.errors import Conflict, Elsewhere, InDoubt, NotYet, OnceMore, Permanent, WatchdError
+from xnat_watchd.core.errors import Conflict, Elsewhere, InDoubt, NotYet, OnceMore, Permanent, Taken, WatchdError
 from xnat_watchd.core.ports import Clock, Progressed
 
 Dialect = Literal["1.6", "1.8"]
@@ -296,6 +296,14 @@ class FakeGateway:
             found = self.xnat.sessions.get(accession)
             return self._seen(found) if found else None
 
+    def takes_once(self) -> bool:
+        return self.xnat.dialect == "1.6"
+
+    def under(self, project: str, timestamps: Collection[str]) -> Sequence[Place]:
+        with self._request("under"):
+            places = [place for place in self.xnat.rows if self.xnat.row(place) is not None]
+            return [one for one in places if one.project == project and one.timestamp in timestamps]
+
     def collides(self) -> bool:
         return self.xnat.dialect == "1.6"
 
@@ -403,7 +411,9 @@ class FakeGateway:
             self._import_elsewhere(place, files)
         held = self.xnat.rows.get(place)
         if held is not None and self.xnat.dialect == "1.6":
-            raise InDoubt("something lies at our place already")  # F66
+            if {(one.scan, one.name) for one in files} & {(one.scan, one.name) for one in held.files}:
+                raise Taken("it has these files already")  # F66, F82
+            raise InDoubt("something lies at our place already")
         if held is not None and held.files[0].study_uid != files[0].study_uid:
             raise OnceMore("XNAT refused the import")  # C8 17.11
         first = [one for one in files if one.study_uid == files[0].study_uid]

@@ -23,6 +23,7 @@ from xnat_watchd.core.ports import Gateway, Progressed
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.intake import Habits, Intake
+from xnat_watchd.late import Late
 from xnat_watchd.pipeline import Held, Pipeline, Rest
 from xnat_watchd.retention import Retention
 from xnat_watchd.steps.door import Door
@@ -131,6 +132,7 @@ class Station:
         )  # fmt: skip
         self.pipeline = Pipeline(self.tools, retry, self.log, Rest(), held)
         self.retention = Retention(self.tools, keep, self.log)
+        self.late = Late(self.tools, self.log)
 
     def close(self) -> None:
         self.ledger.close()
@@ -158,10 +160,18 @@ class Station:
             while self.pipeline.step():
                 pass
             self.pipeline.retire()
+            self.late.sweep()
+            if self._may_be_late():
+                self.time.pass_(hours=1)
+                continue
             if self.idle() or self.time.now() > end or self.ledger.pauses.lasts(Of.WORK):
                 return
             self._wait()
         raise AssertionError("it never came to rest")
+
+    def _may_be_late(self) -> bool:
+        """Say whether all is done, and something may still appear in XNAT of what was in doubt during this hour."""
+        return self.idle() and bool(self.ledger.places.doubted(self.time.now() - timedelta(hours=1)))
 
     def _wait(self) -> None:
         """Let the time pass until something is due."""

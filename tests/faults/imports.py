@@ -13,6 +13,7 @@ from tests.faults.scene import Scene, Setting
 from xnat_watchd.sandbox.samples import THADDAEUS, Member, study, write_zip
 
 MIB = 1 << 20
+AWAY = "returned: XNAT cannot be reached"
 HALF = 600  #: bytes of a small upload: the first of its two files, and a part of the second
 OTHERS = "/prearchive/projects/P2/20260101_000010000/others"
 PLACE = "/data/prearchive/projects/P1/20260101_000010000/{}\r\n"
@@ -49,6 +50,11 @@ def refused(status: int, scene: Scene, number: int) -> None:
 
 def always_fewer(scene: Scene, _: int) -> None:
     scene.always("POST", "/data/services/import").lose_files()
+
+
+def dies(leaves: int | None, scene: Scene, number: int) -> None:
+    scene.on(number).die_importing(leaves)
+    scene.at(number + 1, lambda: scene.down(minutes=1))
 
 
 @cache
@@ -150,6 +156,20 @@ IMPORTS = (
         setting=Setting(server={"read_timeout": 3600.0}, deadline=timedelta(hours=2)),
         strike=lambda scene, number: scene.later(scene.on(number), minutes=30),
         told=[BROKE, STILL],
+    ),
+    Fault(
+        name="server dies in mid-import, and brings all of it back at its start",
+        at=IMPORT,
+        dialects=OLD,  # a newer one writes to our place itself
+        strike=partial(dies, None),
+        told=[BROKE, AWAY, STILL],
+    ),
+    Fault(
+        name="server dies in mid-import, and brings a part of it back at its start",
+        at=IMPORT,
+        dialects=OLD,  # a newer one writes to our place itself
+        strike=partial(dies, 1),
+        told=[BROKE, AWAY, STILL],
     ),
     Fault(
         name="413 while we still send",
@@ -352,7 +372,7 @@ IMPORTS = (
         name="409 to an import",
         at=IMPORT,
         strike=partial(refused, 409),
-        told=["postponed: XNAT answered 409 to the upload in project P1", STILL],
+        told=["postponed: XNAT took it and does not list it yet", STILL],
     ),
     Fault(
         name="423 to an import",

@@ -123,7 +123,7 @@ SITE = (
         strike=disk_full,
         zips=several(6),
         item="2.1",
-        told=["postponed: XNAT answered 500 to the upload in project P1", STILL],
+        told=["postponed: XNAT answered 500 to the upload in project P1"],
         look=few_uploads_in_vain,
     ),
     Fault(

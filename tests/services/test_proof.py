@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -22,7 +23,7 @@ from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.verifying import Verified, verify
 
-IMPORT = "/data/services/import"
+IMPORT, ARCHIVE = "/data/services/import", "/data/services/archive"
 KEEP = Keep(timedelta(days=30))
 
 
@@ -151,7 +152,10 @@ def test_what_appears_late_at_a_place_given_up_is_not_removed_where_it_is_anothe
     delivery = two.first.ledger.views.delivery(1)
     assert delivery is not None
     late = delivery["studies"][0]["places"][0]
+    if two.gateway.collides():  # it was sent to the same place again
+        two.first.work()
     sent_by_others(two.xnat, late["folder"], part(1, 2, study=7), stamp=late["timestamp"])
+    two.first.time.pass_(minutes=15)
     two.first.work()
     lying = two.held_there().get("prearchive", Counter())
     if two.gateway.collides():  # there nobody can say that it came by our own import
@@ -164,17 +168,22 @@ def test_what_appears_late_at_a_place_given_up_is_not_removed_where_it_is_anothe
 # -- after archiving ---------------------------------------------------------------------------------------
 
 
+def added_by_others(two: Two, content: bytes) -> None:
+    (session,) = two.xnat.sessions("P1")
+    address = sent_by_others(two.xnat, "later", content)
+    with Visitor(two.xnat, "tech", "secret") as other:
+        how = {"overwrite": "append"} if other.is_old else {}
+        other.archived(address, subject=session["subject"], session=session["label"], **how)
+
+
 def beside_ours(two: Two, content: bytes) -> Callable[..., None]:
     """Give an archiving after which somebody adds this to the session at once."""
     archive = two.gateway.archive
 
     def archived(*args: Any, **named: Any) -> None:
-        archive(*args, **named)
-        (session,) = two.xnat.sessions("P1")
-        address = sent_by_others(two.xnat, "later", content)
-        with Visitor(two.xnat, "tech", "secret") as other:
-            how = {"overwrite": "append"} if other.is_old else {}
-            other.archived(address, subject=session["subject"], session=session["label"], **how)
+        with ExitStack() as afterwards:  # also where the answer is lost
+            afterwards.callback(added_by_others, two, content)
+            archive(*args, **named)
 
     return archived
 
@@ -189,6 +198,23 @@ def test_an_image_in_the_session_that_nobody_here_knows_of_is_told_by_its_series
     two.first.ledger.wishes.accept(1, "added by hand", "kim", two.first.time.now())
     two.first.work()
     assert two.first.standings() == [("1.1", "complete", "done")]
+
+
+def test_after_a_lost_answer_to_an_archive_that_adds_foreign_images_are_told_all_the_same(two: Two) -> None:
+    carried(two.first, part(1, 2))
+    two.gateway.archive = beside_ours(two, part(4))
+    two.xnat.faults.on("POST", ARCHIVE).lose_answer()
+    carried(two.first, part(3))
+    assert two.first.standings()[1] == ("2.1", "uploaded", "held")
+    (finding,) = two.first.ledger.findings.open(2)
+    assert (finding.kind, finding.count, finding.members) == (FindingKind.FOREIGN, 1, ("series 1: 1",))
+
+
+def test_after_a_lost_answer_to_an_archive_that_adds_what_was_there_before_is_foreign_to_nobody(two: Two) -> None:
+    carried(two.first, part(1, 2))
+    two.xnat.faults.on("POST", ARCHIVE).lose_answer()
+    carried(two.first, part(3))
+    assert two.first.standings()[1] == ("2.1", "complete", "done")
 
 
 def test_what_another_zip_of_ours_has_added_is_foreign_to_nobody(two: Two) -> None:

@@ -44,6 +44,8 @@ EVENTS: Mapping[str, str] = {
     "delivery.rejected": "No study came of a ZIP; it lies in the failed folder with the reason beside it.",
     "delivery.finished": "All studies of a ZIP are complete; it lies in the done folder.",
     "delivery.unfinished": "A ZIP cannot be moved to the done folder yet.",
+    "place.late": "What came late to a place of a study that is done; it is removed from XNAT if it is ours alone.",
+    "place.unfinished": "XNAT cannot say yet what appeared late in a project's prearchive; it is asked again.",
     "study.advanced": "A study has reached its next progress.",
     "study.postponed": "A step failed in a way that may pass; it is tried again later.",
     "study.held": "A person must decide about a study.",

@@ -238,6 +238,14 @@ class XnatGateway:
         """Give one archived session by its accession ID."""
         return sessions.by_id(self._talk, accession)
 
+    def takes_once(self) -> bool:
+        """Return whether a second import to a place is refused: by 1.6, also while the first goes on (F82, F83)."""
+        return self._talk.dialect.is_old
+
+    def under(self, project: str, timestamps: Collection[str]) -> Sequence[Place]:
+        """Return the places of a project's prearchive rows with one of these timestamps."""
+        return [one.place for one in finding.lying(self._talk, project) if one.place.timestamp in timestamps]
+
     def collides(self) -> bool:
         """Return whether imports of one account may fall into each other's places: those of 1.6 do (F61, F96)."""
         return self._talk.dialect.is_old

@@ -50,6 +50,10 @@ class InDoubt(Transient):
     spoke = True
 
 
+class Taken(InDoubt):
+    """XNAT refused an import since it has these files at that place already: an earlier one came through after all."""
+
+
 class Failing(InDoubt):
     """The server failed at it, and may at every other: many studies in a row that meet it are the project's trouble."""
 

@@ -110,6 +110,17 @@ class Gateway(Protocol):
         """Give one archived session by its accession ID: the proof itself."""
         ...
 
+    def takes_once(self) -> bool:
+        """Return whether a second import of the same files to one place is refused, also while the first is under way.
+
+        `Taken` says so then. Seen on XNAT 1.6.4: after a lost answer the same may be sent again to the same place.
+        """
+        ...
+
+    def under(self, project: str, timestamps: Collection[str]) -> Sequence[Place]:
+        """Return the places of a project's prearchive rows with one of these timestamps. One request."""
+        ...
+
     def collides(self) -> bool:
         """Return whether another import of our account may put its files into our place (F96)."""
         ...

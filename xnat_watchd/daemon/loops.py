@@ -163,6 +163,7 @@ def _work(daemon: Daemon, name: str, keeper: Keeper) -> float:
         daemon.wake()
     if not daemon.stop.is_set() and name == next(iter(daemon.tools), None):
         daemon.retention.sweep()
+        daemon.late.sweep()
     return _until_due(daemon)
 
 

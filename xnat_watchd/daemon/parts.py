@@ -30,6 +30,7 @@ from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.daemon.asking import Asking
 from xnat_watchd.daemon.hands import Discreet, Heart, PatientDisk, Projects
 from xnat_watchd.intake import Habits, Intake
+from xnat_watchd.late import Late
 from xnat_watchd.pipeline import Held, Pipeline, Rest
 from xnat_watchd.retention import Retention
 from xnat_watchd.settings import Settings
@@ -71,6 +72,7 @@ class Daemon:
     sharing: Sharing = field(init=False)
     retention: Retention = field(init=False)
     asking: Asking = field(init=False)  #: belongs to the thread that applies share tables
+    late: Late = field(init=False)
     claims: Claims = field(default_factory=Claims)  #: the folders that are ours alone
     tools: dict[str, Tools] = field(default_factory=dict)  #: worker -> its hands
     pipelines: dict[str, Pipeline] = field(default_factory=dict)  #: worker -> what it does
@@ -194,6 +196,7 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     daemon.tools = {name: _tools(daemon, name) for name in names}
     daemon.retention = Retention(daemon.tools[names[0]], daemon.keep, daemon.log)
     daemon.asking = _asking(daemon)
+    daemon.late = Late(daemon.tools[names[0]], daemon.log)
     daemon.intake = _intake(daemon)
     held = Held(ledger, daemon.log)
     daemon.pipelines = {

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Any
 
-from . import effects, effects_of_others, effects_on_rows
+from . import effects, effects_of_death, effects_of_others, effects_on_rows
 from .answers import Answer, status_page
 from .effects import Effect
 
@@ -121,6 +121,14 @@ class Plan:
             raise ValueError(f"{way} is no way to collide there (there are {' and '.join(effects_of_others.WAYS)})")
         self._set("collide", lambda: effects_of_others.Collision(content, way, dest))
 
+    def die_importing(self, leaves: int | None = None) -> None:
+        """Die when an upload has come: so many files of it, or all, appear elsewhere at the next start (F87)."""
+        self._set("die_importing", lambda: effects_of_death.DiesImporting(leaves))
+
+    def die_archiving(self) -> None:
+        """Die while a row is archived: it stays `_ARCHIVING` for ever (F88)."""
+        self._set("die_archiving", effects_of_death.DiesArchiving)
+
     def cross_talk(self) -> None:
         """Answer a header dump with that of another session (C8 6)."""
         self._set("cross_talk", effects_on_rows.CrossTalk)
@@ -197,5 +205,5 @@ class Faults:
 FAULTS = frozenset(
     {"refuse", "fail", "page", "restate", "reset", "answer_early", "lose_answer", "cut_answer", "delay", "read_slowly",
      "stick", "lose_row", "lose_files", "cross_talk", "late_effect", "mix_in", "say", "as_guest", "fill_disk",
-     "collide"}
+     "collide", "die_importing", "die_archiving"}
 )  # fmt: skip

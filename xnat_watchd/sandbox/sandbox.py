@@ -93,6 +93,7 @@ class Sandbox:
     def start(self) -> Self:
         """Begin to listen."""
         self._site.stopped.clear()
+        self._site.find_left_behind()
         self._server = Server(self._application, self.faults, self._port, self.tls)
         self._server.start()
         return self

@@ -39,13 +39,32 @@ def take(site: Site, request: Request, spool: Path, dest: Destination) -> Answer
             raise Refused(400, SEVERAL)
         with site.lock:
             project = _project(site, request.user, dest)
-            rows = _register(site, studies, project, dest)
+            try:
+                rows = _register(site, studies, project, dest)
+            except Refused:
+                leave_behind(site, dest, files, "ERROR")
+                raise
             mix(site, cache, rows[0])
             if too_many:
                 raise Refused(400, SEVERAL)  # and the sessions stay in the prearchive (C8 3.7)
             return landed([_onward(site, request, row, dest) for row in rows])
     finally:
         rmtree(folder, ignore_errors=True)
+
+
+def leave_behind(site: Site, dest: Destination, files: list[Arrived], status: str) -> None:
+    """Keep what 1.6 has written below a timestamp that it was given and not carried to its place (F87).
+
+    It writes to a folder named by PatientID first. A row of that folder appears when the server is started again.
+    """
+    if not (site.is_old and dest.stamp and files):
+        return
+    folder = _free_folder(site, dest.project, dest.stamp, files[0].header)
+    row = _a_row(site, (dest.project, dest.stamp, folder), files[0].header, Destination())
+    row.status = status
+    for file in files:
+        add_file(site, row, file)
+    site.left_behind.append(row)
 
 
 def _project(site: Site, user: str, dest: Destination) -> str:
@@ -81,21 +100,26 @@ def _free_folder(site: Site, project: str, stamp: str, header: Header) -> str:
     """Give the folder of a study: its PatientID, with `_1` where that is taken (F11, F12)."""
     name = folder_name(header.patient_id or header.study_uid)
     names = (name, *(f"{name}_{number}" for number in range(1, 1000)))
-    return next(one for one in names if (project, stamp, one) not in site.store.rows)
+    taken = {*site.store.rows, *(row.key for row in site.left_behind)}
+    return next(one for one in names if (project, stamp, one) not in taken)
 
 
 def _new_row(site: Site, key: tuple[str, str, str], header: Header, dest: Destination) -> Row:
+    row = _a_row(site, key, header, dest)
+    site.store.rows[row.key] = row
+    return row
+
+
+def _a_row(site: Site, key: tuple[str, str, str], header: Header, dest: Destination) -> Row:
     project, stamp, folder = key
     known = site.store.projects.get(project)
-    row = Row(
+    return Row(
         project, stamp, folder,
         name=dest.session or routed(header, "Session") or header.patient_id,
         subject=dest.subject or routed(header, "Subject") or header.patient_name,
         tag=header.study_uid, status="READY", lastmod=site.now(),
         autoarchive=known.autoarchive if known else "Manual",
     )  # fmt: skip
-    site.store.rows[row.key] = row
-    return row
 
 
 def _check_merge(site: Site, row: Row, study: list[Arrived], dest: Destination) -> None:

@@ -37,6 +37,7 @@ class Site:
     importing: list[str] = field(default_factory=list)
     creating: set[tuple[str, str]] = field(default_factory=set)
     listened: dict[tuple[str, str], Listened] = field(default_factory=dict)
+    left_behind: list[Row] = field(default_factory=list)  #: what appears when the server is started again (F87)
     _jobs: list[Thread] = field(default_factory=list)
     _last_stamp: datetime = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -66,6 +67,14 @@ class Site:
         end = monotonic() + (seconds or PATIENCE)
         while not (event.wait(LOOK) or self.stopped.is_set() or monotonic() > end):
             pass
+
+    def find_left_behind(self) -> None:
+        """List what lies in the prearchive's folders and was no row, as a server does when it starts (F87)."""
+        with self.lock:
+            for row in self.left_behind:
+                touch(self, row)
+                self.store.rows[row.key] = row
+            self.left_behind.clear()
 
     def in_background(self, job: Thread) -> None:
         """Start work that goes on after the answer."""

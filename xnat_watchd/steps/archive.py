@@ -27,7 +27,7 @@ def archive(item: Item, tools: Tools) -> Facts:
         return _done_already(item, ours, tools)
     joined = next((one for one in sessions if one.id == item.joins), None)
     if item.place and joined is not None and tools.gateway.look(item.place) is None:
-        return _proof(item, joined, None, tools)
+        return _proof(item, joined, _before(item), tools, asked=True)
     if len(sessions) > 1:
         raise Conflict(f"XNAT has this study {len(sessions)} times in the project")
     if item.place is None:
@@ -44,10 +44,16 @@ def archive(item: Item, tools: Tools) -> Facts:
 
 
 def _done_already(item: Item, session: Session, tools: Tools) -> Facts:
-    facts = _proof(item, session, NOTHING if item.joins is None else None, tools)
+    adds = item.joins is not None
+    facts = _proof(item, session, _before(item) if adds else NOTHING, tools, asked=adds)
     if item.place and (row := tools.gateway.look(item.place)) is not None:
         remove(item, row, tools)
     return _named(item, session, facts, tools)
+
+
+def _before(item: Item) -> Before | None:
+    """Return what the session held when it was told to take our row; None where an older version told it so."""
+    return None if item.before is None else Before(item.before)
 
 
 def _named(item: Item, session: Session, facts: Facts, tools: Tools) -> Facts:
@@ -95,6 +101,7 @@ def _archive_anew(item: Item, row: Row, tools: Tools) -> Facts:
     is_new = tools.gateway.subject(item.project, labels.subject) is None
     facts = Facts(subject=labels.subject, label=labels.session, creates_subject=is_new)
     tools.ledger.studies.note(item, facts, tools.clock.now())
+    tools.ledger.places.archive(item, None, {})
     try:
         tools.gateway.archive(row.place, subject, labels.session, join=False, pipelines=rules.trigger_pipelines)
     except Conflict:
@@ -165,7 +172,7 @@ def _join(item: Item, row: Row, session: Session, tools: Tools) -> Facts:
         raise Conflict("XNAT has part of this study, and `on_existing` says hold")
     must_be_its_patients(item, session, tools)
     tools.ledger.studies.stand_behind(item, session.subject)
-    tools.ledger.places.join(item, session.id)
+    tools.ledger.places.archive(item, session.id, session.holding.counts)
     try:
         tools.gateway.archive(row.place, session.subject, session.label, join=True, pipelines=rules.trigger_pipelines)
     except Conflict as conflict:
@@ -238,10 +245,13 @@ def _from_our_place(item: Item, sessions: Collection[Session]) -> Session | None
     return next((one for one in sessions if item.place and one.came_from(item.place)), None)
 
 
-def _proof(item: Item, session: Session, before: Before | None, tools: Tools) -> Facts:
-    """Give the session once it is proved to hold all of this study; `NotYet` while XNAT's counts lag behind."""
+def _proof(item: Item, session: Session, before: Before | None, tools: Tools, *, asked: bool = False) -> Facts:
+    """Give the session once it is proved to hold all of this study; `NotYet` while XNAT's counts lag behind.
+
+    `asked`: each image is asked for. After a lost answer a sum may be right by what others have added.
+    """
     tools.ledger.studies.stand_behind(item, session.subject)
-    if not _holds(item, session, before, tools):
+    if not _holds(item, session, None if asked else before, tools):
         raise NotYet("XNAT's archive does not show every image yet")
     found = foreign(item, session, before, tools) if before and item.kind is Kind.ZIP else None
     if found is not None:

@@ -17,10 +17,15 @@ millisecond exchange their files, whatever their projects, clients and stations 
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from xnat_watchd.core.delivery import Item, Place, Row
 from xnat_watchd.core.errors import NotYet
 from xnat_watchd.core.judging import Mixed, Unproved, Verdict, judge, judge_images
+from xnat_watchd.steps.sending import is_chosen
 from xnat_watchd.steps.tools import Tools, finished_row
+
+DOUBT_LASTS = timedelta(days=30)  #: a server that has not been started anew since is an exception
 
 
 def judged(item: Item, place: Place, tools: Tools) -> Verdict:
@@ -65,12 +70,38 @@ def is_ours_alone(item: Item, row: Row, tools: Tools) -> bool:
     return frozenset[str]().union(*images.values()) <= ours
 
 
+def clear_appeared(item: Item, tools: Tools) -> None:
+    """Remove what a server that died brings back: 1.6 writes an import to another folder of our timestamp first.
+
+    After its restart a row appears there, with all images or a part of them, and so it does of an import that it had
+    refused (seen on XNAT 1.6.4). It is written down as a place of the study's, so that it is told and judged as any.
+    """
+    if not item.doubted:
+        return
+    now = tools.clock.now()
+    times = {place.timestamp for place in tools.ledger.places.doubted(now - DOUBT_LASTS, item.key)}
+    for place in tools.gateway.under(item.project, times) if times else ():
+        if not is_chosen(place):
+            tools.ledger.places.appear(item.key, place, now)
+    for place in tools.ledger.places.former(item.key, appeared=True):
+        clear(item, place, tools)
+
+
 def clear_old_places(item: Item, tools: Tools) -> None:
     """Remove what appeared late at places that a study has given up: it would be a double."""
+    clear_appeared(item, tools)
     for place in tools.ledger.places.former(item.key):
+        clear(item, place, tools)
+
+
+def clear(item: Item, place: Place, tools: Tools) -> None:
+    """Remove what lies at a place where nothing of ours is to be any more, as `remove` does."""
+    row = tools.gateway.look(place)
+    if row is not None and row.status == "ERROR" and not is_chosen(place):  # only what is built can be judged
+        tools.gateway.build(place)
         row = tools.gateway.look(place)
-        if row is not None:
-            remove(item, row, tools)
+    if row is not None:
+        remove(item, row, tools)
 
 
 def reclaim(item: Item, uid: str, tools: Tools) -> None:

@@ -77,7 +77,7 @@ def must_hold_what_was_judged(item: Item, place: Place, tools: Tools) -> None:
     elif item.spoke_at is None:
         raise NotYet("XNAT took it and does not list it yet")
     elif item.in_doubt:
-        absence_counts(tools, item, item.spoke_at)
+        absence_counts(tools, item, item.spoke_at, tools.gateway.lateness())
     tools.ledger.places.leave(item, tools.clock.now())
     judged_zip(item, tools)
     raise Transient("its ZIP was touched while it was sent; sent again to a new place")

@@ -60,10 +60,10 @@ def finished_row(tools: Tools, row: Row, since: datetime | None) -> Row:
     return row
 
 
-def absence_counts(tools: Tools, item: Item, spoke_at: datetime) -> None:
-    """Believe that nothing is there only after a time; a clock that was set back counts from our first look on."""
+def absence_counts(tools: Tools, item: Item, spoke_at: datetime, after: timedelta) -> None:
+    """Believe that nothing is there only `after` a time; a clock that was set back counts from our first look on."""
     now = tools.clock.now()
     if spoke_at > now:
         spoke_at = item.since or now
-    if now - spoke_at < tools.gateway.lateness():
+    if now - spoke_at < after:
         raise NotYet("the answer was lost, and what was sent may still appear")

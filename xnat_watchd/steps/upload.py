@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from pathlib import Path
+from datetime import timedelta
 
 from xnat_watchd.adapters.ledger import Facts
 from xnat_watchd.core.delivery import Instance, Item, Place, Row, Session
 from xnat_watchd.core.errors import (
     Conflict,
-    Elsewhere,
     NotYet,
     OnceMore,
     Permanent,
     Transient,
     Undecided,
-    WatchdError,
 )
 from xnat_watchd.core.findings import Finding, FindingKind, stop_at
 from xnat_watchd.core.judging import LeftOut, Mixed, Short, Unproved, Verdict, Whole
 from xnat_watchd.core.labels import check_parts, subject_label
 from xnat_watchd.steps.holding import held, must_be_its_patients, wanted
 from xnat_watchd.steps.projects import refusal
-from xnat_watchd.steps.proving import judged, reclaim, remove
-from xnat_watchd.steps.source import judged_zip, must_hold_what_was_judged, room_or_no_room
+from xnat_watchd.steps.proving import clear_appeared, judged, reclaim, remove
+from xnat_watchd.steps.sending import Content, deliver, new_place, zip_of
+from xnat_watchd.steps.source import judged_zip, must_hold_what_was_judged
 from xnat_watchd.steps.strays import clear_strays
 from xnat_watchd.steps.tools import Tools, absence_counts, finished_row
 
+SENT_AGAIN_AFTER = timedelta(minutes=1)  #: XNAT 1.6 lists an import of 1,500 images within a second of its last byte
 MOST_UPLOADS = 3  #: times that all of a study is sent without a person's word
 FOREIGN = "files of another import lie at our place in the prearchive; sent again to a new place"
 REMAPPED = "XNAT shows other UIDs than were sent; sent again under names that prove which images they are"
@@ -36,7 +36,6 @@ ANONYMISED = (
     "Ask the XNAT administrator which script renames files in this project. Compare what lies at the place that "
     "`xnat-watchd show ITEM` names with the ZIP, archive it in XNAT, then `xnat-watchd skip ITEM --why TEXT`."
 )
-ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  #: without letters that are mistaken for one another
 
 
 def upload(item: Item, tools: Tools) -> Facts:
@@ -76,7 +75,11 @@ def _may_be_sent(item: Item, tools: Tools) -> None:
 
 
 def _at_our_place(item: Item, place: Place, tools: Tools) -> Facts | None:
-    """Give the proof from our place, or None when nothing of ours is there and it may be sent."""
+    """Give the proof from our place, or None when nothing of ours is there and it may be sent to another.
+
+    Where XNAT takes the same files once for one place, they are sent to the very same place again: whatever became of
+    the first import, and whenever it comes through, they lie there once. Only names of our own make them the same.
+    """
     row = tools.gateway.look(place)
     if row is not None:
         return _judged(item, finished_row(tools, row, item.since), tools)
@@ -85,7 +88,11 @@ def _at_our_place(item: Item, place: Place, tools: Tools) -> Facts | None:
     if item.spoke_at is None:
         tools.ledger.places.forget(item)
         return None
-    absence_counts(tools, item, item.spoke_at)
+    tools.ledger.places.doubt(item, tools.clock.now())
+    if item.named and not item.taken and tools.gateway.takes_once():
+        absence_counts(tools, item, item.spoke_at, SENT_AGAIN_AFTER)
+        return _send_again(item, place, tools)
+    absence_counts(tools, item, item.spoke_at, tools.gateway.lateness())
     tools.ledger.places.leave(item, tools.clock.now())
     return None
 
@@ -134,25 +141,31 @@ def _the_one(sessions: Collection[Session]) -> Session:
 
 def _send(item: Item, missing: Collection[Instance], session: Session | None, tools: Tools) -> Facts:
     _not_in_vain_again(item)
-    (path, stamp), place = _zip_of(item, missing, tools, anew=session is None), _new_place(item, tools)
+    content, place = zip_of(item, missing, tools, anew=session is None), new_place(item, tools)
     sending, joins = [i.sop_uid for i in missing], session.id if session else None
-    named = path == tools.folders.clean_zip(item.name)
+    named = content.path == tools.folders.clean_zip(item.name)
     tools.ledger.places.choose(item, place, sending, tools.clock.now(), joins, named=named)
-    item = replace(item, place=place, named=named)
+    return _sent(replace(item, place=place, spoke_at=None, named=named), place, content, missing, tools)
+
+
+def _send_again(item: Item, place: Place, tools: Tools) -> Facts:
+    """Send the same files to the same place: XNAT refuses them where the first import has come, or comes, through."""
+    _not_in_vain_again(item)
+    clear_appeared(item, tools)
+    there = frozenset[str]().union(*tools.ledger.contents.at_place(item).values())
+    missing = [one for one in tools.ledger.contents.instances(item) if one.sop_uid in there]
+    return _sent(item, place, zip_of(item, missing, tools, anew=False), missing, tools)
+
+
+def _sent(item: Item, place: Place, content: Content, missing: Collection[Instance], tools: Tools) -> Facts:
+    """Send to our place, look what lies there, and judge it."""
     try:
-        tools.gateway.upload(place, str(path), _Spoken(item, stamp, tools), alone=item.attempts > 1)
+        deliver(item, place, content, tools)
     except OnceMore:
         facts = _refused_twice(item, place, missing, tools)
         if facts is None:
             raise
         return facts
-    except Elsewhere as error:
-        tools.ledger.places.went_astray(item, error.paths)
-        raise
-    except WatchdError as error:
-        if not error.spoke:
-            tools.ledger.places.leave(item, tools.clock.now())
-        raise
     must_hold_what_was_judged(item, place, tools)
     row = tools.gateway.look(place)
     if row is None:
@@ -167,45 +180,6 @@ def _not_in_vain_again(item: Item) -> None:
             f"it was sent {item.uploads} times in vain{f': {item.why}' if item.why else ''}",
             advice="Ask the XNAT administrator why, then `xnat-watchd retry ITEM`.",
         )
-
-
-class _Spoken:
-    """Writes down when the bytes begin to go, not when we begin to wait for our turn, and that all of them went."""
-
-    def __init__(self, item: Item, stamp: str, tools: Tools) -> None:
-        self._item, self._stamp, self._tools = item, stamp, tools
-        self._begun = self._whole = False
-
-    def __call__(self, sent: int, size: int) -> None:
-        """Be told of `sent` of `size` bytes; size 0: it is not our turn yet."""
-        places, now = self._tools.ledger.places, self._tools.clock.now
-        if size and not self._begun:
-            places.speak(self._item, now(), self._stamp)
-            self._begun = True
-        if self._begun and sent >= size and not self._whole:
-            places.spoken(self._item, now())
-            self._whole = True
-        self._tools.progressed(sent, size)
-
-
-def _zip_of(item: Item, missing: Collection[Instance], tools: Tools, *, anew: bool) -> tuple[Path, str]:
-    """Return the ZIP to send: the one that came if it may go as it is, with its stamp; else a clean one, which is ours.
-
-    Of both it is seen that they hold what was judged, of the first once more when it has been sent. What is added to a
-    session is named by its SOP Instance UIDs: a scanner's export names its files anew each time, and XNAT refuses a
-    file whose name the session has already, whatever is in it (seen on XNAT 1.6.5, F73).
-    """
-    source, stamp = judged_zip(item, tools)
-    size, clean = tools.disk.size(source) or 0, tools.folders.clean_zip(item.name)
-    whole = len(missing) == len(tools.ledger.contents.instances(item))
-    named = not anew or tools.gateway.collides() or tools.ledger.places.must_name(item)
-    if whole and not named and tools.ledger.deliveries.as_it_is(item.delivery, size):
-        return source, stamp
-    with room_or_no_room():
-        tools.write_clean(source, missing, clean)
-    if tools.disk.stamp(source) != stamp:
-        raise Transient("its ZIP was written to while it was read")
-    return clean, ""
 
 
 def _something_is_there(session: Session | None) -> None:
@@ -227,14 +201,6 @@ def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tool
     if not sessions or any(series[uid].image for uid in refused) or not refused <= item.missing_before:
         return None
     return Facts(left_out=refused, subject=_the_one(sessions).subject, note=_left_out_note(refused))
-
-
-def _new_place(item: Item, tools: Tools) -> Place:
-    """Choose a place that nobody else has: a time in XNAT's own format and a folder with a random part (F66)."""
-    now = tools.clock.now()
-    timestamp = f"{now:%Y%m%d_%H%M%S}{now.microsecond // 1000:03d}"
-    random = "".join(ALPHABET[int(tools.chance() * len(ALPHABET))] for _ in range(10))
-    return Place(item.project, timestamp, f"watchd-{item.delivery}-{item.number}-{random}")
 
 
 # Is it whole?

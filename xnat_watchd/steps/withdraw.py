@@ -25,5 +25,5 @@ def _clear(item: Item, place: Place, tools: Tools) -> None:
         if row is not None:
             remove(item, row, tools)
         elif item.in_doubt:
-            absence_counts(tools, item, item.spoke_at)
+            absence_counts(tools, item, item.spoke_at, tools.gateway.lateness())
     tools.ledger.places.leave(item, tools.clock.now())

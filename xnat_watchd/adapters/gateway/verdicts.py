@@ -16,6 +16,7 @@ from xnat_watchd.core.errors import (
     OnceMore,
     Permanent,
     Scope,
+    Taken,
     Transient,
     Unavailable,
     WatchdError,
@@ -116,6 +117,7 @@ VERDICTS: tuple[Row, ...] = (
     _row(413, "", IMPORT, Permanent, TOO_LARGE),  # the proxy's limit (C8 12)
     _row(404, "unknown importer", IMPORT, Permanent, NO_IMPORTER, scope=Scope.PROJECT),  # F15, C8 3.2
     _row(404, "", IMPORT, Transient),  # a moment ago it knew us
+    _row(409, "with matching files", IMPORT, Taken),  # what was sent before, by its file names (F66, F82)
     _row(409, "", IMPORT, InDoubt),  # something lies at our place: ours, from a lost answer? (F66)
     _row(423, "", IMPORT, InDoubt),  # somebody is at work at our place (C8 4.3)
     _row(500, "no project named", IMPORT, Permanent, NO_PROJECT, scope=Scope.PROJECT),  # F15

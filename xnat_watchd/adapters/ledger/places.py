@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger.database import Database, text
@@ -88,7 +88,7 @@ class Places:
         study was found at an earlier place of it.
         """
         row = self._db.row(
-            "SELECT EXISTS (SELECT 1 FROM places WHERE study = ? AND mixed)"
+            "SELECT EXISTS (SELECT 1 FROM places WHERE study = ? AND mixed AND appeared IS NULL)"
             " OR EXISTS (SELECT 1 FROM studies WHERE project = ? AND server_uid IS NOT NULL) AS must",
             item.key,
             item.project,
@@ -120,10 +120,62 @@ class Places:
                 (*values, *where),
             )
 
-    def join(self, item: Item, session: str) -> None:
-        """Write that the row at the current place is to be added to a session that is there already."""
+    def archive(self, item: Item, session: str | None, before: Mapping[str, int]) -> None:
+        """Write, before XNAT is told to archive the row at the current place, what will have been there before.
+
+        `session`: the accession ID of the one that the row is added to; None where there is none. `before`: the files
+        by series that it holds.
+        """
         with self._db.change() as db:
-            db.execute("UPDATE places SET joins = ? WHERE study = ? AND ended IS NULL", (session, item.key))
+            db.execute(
+                "UPDATE places SET joins = ?, before = ? WHERE study = ? AND ended IS NULL",
+                (session, json.dumps(dict(before)), item.key),
+            )
+
+    def doubt(self, item: Item, now: datetime) -> None:
+        """Write that nobody knows what became of an import to the current place: something may appear late."""
+        with self._db.change() as db:
+            db.execute(
+                "UPDATE places SET doubted = ifnull(doubted, ?) WHERE study = ? AND ended IS NULL",
+                (text(now), item.key),
+            )
+
+    def take(self, item: Item, now: datetime) -> None:
+        """Write that XNAT has what was sent to the current place: it has refused a second import."""
+        with self._db.change() as db:
+            db.execute("UPDATE places SET taken = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
+
+    def doubted(self, since: datetime, study: int | None = None) -> list[Place]:
+        """Return the places, of all studies at rest or of one, at which something may appear late; doubted `since`."""
+        rows = self._db.rows(
+            "SELECT p.* FROM places p JOIN studies s ON s.key = p.study WHERE p.doubted IS NOT NULL AND p.doubted >= ?1"
+            " AND CASE WHEN ?2 IS NULL THEN s.standing IN ('done', 'skipped') ELSE p.study = ?2 END ORDER BY p.id",
+            text(since),
+            study,
+        )
+        return [Place(r["project"], r["timestamp"], r["folder"]) for r in rows]
+
+    def study_at(self, project: str, timestamp: str) -> int | None:
+        """Return the study that was given a place of this timestamp, if any."""
+        row = self._db.row(
+            "SELECT study FROM places WHERE project = ? AND timestamp = ? ORDER BY id LIMIT 1", project, timestamp
+        )
+        return int(row["study"]) if row else None
+
+    def knows(self, study: int, place: Place) -> bool:
+        """Return whether this place was given to a study."""
+        where = (study, place.project, place.timestamp, place.folder)
+        sql = "SELECT 1 FROM places WHERE (study, project, timestamp, folder) = (?, ?, ?, ?)"
+        return self._db.row(sql, *where) is not None
+
+    def appear(self, study: int, place: Place, now: datetime) -> None:
+        """Write that XNAT shows something under a study's timestamp at another folder, if that is not known yet."""
+        with self._db.change() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO places (study, project, timestamp, folder, chosen, spoke, ended, appeared)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?5, ?5)",
+                (study, place.project, place.timestamp, place.folder, text(now)),
+            )
 
     def build(self, place: Place, now: datetime, again: timedelta) -> bool:
         """Write that XNAT is told to build what lies at a place; False where it was told so less than `again` ago."""
@@ -148,10 +200,15 @@ class Places:
         with self._db.change() as db:
             db.execute("UPDATE places SET strays = '[]' WHERE study = ?", (item.key,))
 
-    def former(self, study: int) -> list[Place]:
-        """Give the places that were given up and may be ours alone: a late row there would be a double."""
+    def former(self, study: int, *, appeared: bool = False) -> list[Place]:
+        """Give the places that were given up and may be ours alone: a late row there would be a double.
+
+        `appeared`: those where XNAT has put something under our timestamp by itself.
+        """
         rows = self._db.rows(
-            "SELECT * FROM places WHERE study = ? AND ended IS NOT NULL AND spoke IS NOT NULL AND NOT mixed",
+            "SELECT * FROM places WHERE study = ? AND ended IS NOT NULL AND spoke IS NOT NULL AND NOT mixed"
+            " AND (appeared IS NOT NULL) = ?",
             study,
+            int(appeared),
         )
         return [Place(r["project"], r["timestamp"], r["folder"]) for r in rows]

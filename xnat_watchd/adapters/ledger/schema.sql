@@ -156,12 +156,19 @@ CREATE TABLE places (
   stamp     TEXT NOT NULL DEFAULT '',          -- of the ZIP that was sent there; empty: it was a copy of ours
   named     INTEGER NOT NULL DEFAULT 0 CHECK (named IN (0, 1)),  -- what was sent has its SOPInstanceUID for a name
   settled   TEXT,                              -- when what is mixed was seen to be gone
+  taken     TEXT,                              -- when XNAT refused a second import there: it has the files
+  doubted   TEXT,                              -- when it was first unknown what became of an import there
+  appeared  TEXT,                              -- when it was seen, under a timestamp of ours that XNAT has another folder for
+  stuck     TEXT,                              -- since when XNAT archives its row, although that answer was lost
+  before    TEXT,                              -- JSON: files by series in the session when it was told to take the row
   -- a place is ours alone and used once
   UNIQUE (project, timestamp, folder)
 ) STRICT;
 
 -- what lies in XNAT at a place of ours and is not proved to be ours
 CREATE INDEX mixed_places ON places (study) WHERE mixed = 1 AND settled IS NULL;
+-- where something may appear late
+CREATE INDEX doubted_places ON places (doubted) WHERE doubted IS NOT NULL;
 -- a study has one current place; older ones stay on record
 CREATE UNIQUE INDEX one_current_place ON places (study) WHERE ended IS NULL;
 CREATE INDEX places_of_study ON places (study);

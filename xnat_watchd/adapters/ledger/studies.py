@@ -326,8 +326,8 @@ def _since(row: sqlite3.Row, now: datetime) -> datetime | None:
 
 def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: datetime | None) -> Item:
     places = db.execute("SELECT * FROM places WHERE study = ? ORDER BY id DESC", (row["key"],)).fetchall()
-    current = places[0] if places and places[0]["ended"] is None else None
-    former = next((place for place in places if place["ended"] is not None), None)
+    current = next((place for place in places if place["ended"] is None), None)
+    former = next((place for place in places if place["ended"] is not None and place["appeared"] is None), None)
     return Item(
         key=row["key"], delivery=row["delivery"], number=row["number"], project=row["project"],
         study_uid=row["study_uid"], server_uid=row["known_server_uid"],
@@ -342,7 +342,9 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
         subject=row["subject"], label=row["label"], session=row["session"], kind=Kind(row["kind"]),
         subject_id=row["subject_id"],
         generation=row["generation"], unwanted=row["unwanted"], joins=current["joins"] if current else None,
-        named=bool(current and current["named"]),
+        named=bool(current and current["named"]), taken=bool(current and current["taken"]),
+        doubted=any(place["doubted"] for place in places),
+        before=json.loads(current["before"]) if current and current["before"] else None,
         why=row["why"] or "", findings=open_findings(db, row["key"]),
         uploads=row["uploads"], trials=row["trials"], delayed=moment(row["delayed"]),
         strays=tuple(Stray(path, one["folder"]) for one in places for path in json.loads(one["strays"])),

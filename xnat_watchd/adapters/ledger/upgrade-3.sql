@@ -17,11 +17,18 @@ ALTER TABLE gates ADD COLUMN passes INTEGER NOT NULL DEFAULT 1 CHECK (passes IN 
 ALTER TABLE shares ADD COLUMN scope TEXT NOT NULL DEFAULT 'study' CHECK (scope IN ('study', 'project'));
 ALTER TABLE places ADD COLUMN named INTEGER NOT NULL DEFAULT 0 CHECK (named IN (0, 1));
 ALTER TABLE places ADD COLUMN settled TEXT;
+ALTER TABLE places ADD COLUMN taken TEXT;
+ALTER TABLE places ADD COLUMN doubted TEXT;
+ALTER TABLE places ADD COLUMN appeared TEXT;
+ALTER TABLE places ADD COLUMN stuck TEXT;
+ALTER TABLE places ADD COLUMN before TEXT;
 ALTER TABLE studies ADD COLUMN lost INTEGER NOT NULL DEFAULT 0 CHECK (lost >= 0);
 ALTER TABLE studies ADD COLUMN loss_accepted INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE studies ADD COLUMN claimed TEXT;
 CREATE INDEX claims ON studies (project, claimed) WHERE claimed IS NOT NULL;
 
+-- where something may appear late
+CREATE INDEX doubted_places ON places (doubted) WHERE doubted IS NOT NULL;
 -- what lies in XNAT at a place of ours and is not proved to be ours
 CREATE INDEX mixed_places ON places (study) WHERE mixed = 1 AND settled IS NULL;
 CREATE INDEX lost_images ON studies (key) WHERE lost > 0;

@@ -212,7 +212,7 @@ def _missing_twice(db: sqlite3.Connection, key: int) -> frozenset[str]:
     """Give the series of which nothing came at either of the last two places."""
     rows = db.execute(
         "SELECT missing FROM places WHERE study = ? AND ended IS NOT NULL AND spoke IS NOT NULL AND NOT mixed"
-        " ORDER BY id DESC LIMIT 2",
+        " AND appeared IS NULL ORDER BY id DESC LIMIT 2",
         (key,),
     ).fetchall()
     first, second = [frozenset[str](json.loads(row["missing"])) for row in rows] if len(rows) > 1 else [frozenset()] * 2

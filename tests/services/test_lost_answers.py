@@ -1,0 +1,214 @@
+"""What a lost answer costs: a kill, or a server that dies, in mid-upload and in mid-archive; and what comes late."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from tests.dicom import instance, sop_uid
+from tests.saboteur import Crash
+from tests.services.test_crash_sweep_sandbox import Hasty
+from tests.station import Station, Time, zipped
+from xnat_watchd.adapters.credentials import Secret
+from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.core.ports import Progressed
+from xnat_watchd.sandbox import Sandbox
+
+IMPORT, ARCHIVE = "/data/services/import", "/data/services/archive"
+SCAN = zipped([(f"{n}.dcm", instance(1, 1, n)) for n in (1, 2, 3)])
+ONCE = Counter(sop_uid(1, 1, n) for n in (1, 2, 3))
+
+
+class Killed:
+    """A gateway whose process is killed at its first upload: before it, in the middle of the body, or after it."""
+
+    def __init__(self, gateway: Any, moment: str) -> None:
+        self._gateway, self._moment = gateway, moment
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._gateway, name)
+
+    def upload(self, place: Any, path: str, progressed: Progressed, *, alone: bool) -> None:
+        def killed(sent: int, size: int) -> None:
+            progressed(sent, size)
+            if size and self._moment == "at the first byte":
+                raise Crash(self._moment)
+
+        self._gateway.upload(place, path, killed, alone=alone)
+        raise Crash(self._moment)
+
+
+class Site:
+    """A practice XNAT by a clock of its own, with an hour's patience, and the lives of one station before it."""
+
+    def __init__(self, folder: Path, dialect: str) -> None:
+        self.time, self._folder, self._lives = Time(), folder, 0
+        self.xnat = Sandbox(
+            folder / "xnat", dialect, users={"tech": "secret"}, projects=("P1",), clock=lambda: self.time.at
+        )
+        self.xnat.start()
+        self._servers, self._stations = list[XnatServer](), list[Station]()
+
+    def life(self, around: Callable[[Any], Any] = lambda gateway: gateway) -> Station:
+        """Begin a life of the service upon what the last one has left."""
+        self._lives += 1
+        server = XnatServer(self.xnat.url, user="tech", password=Secret("secret"), clock=Hasty(), stop=Event())
+        station = Station(self._folder / "station", around(server.gateway()), self.time, seed=self._lives)
+        self._servers.append(server)
+        self._stations.append(station)
+        station.start()
+        return station
+
+    def killed(self, moment: str) -> None:
+        """Drop a ZIP, and be killed while it is sent."""
+        station = self.life(lambda gateway: Killed(gateway, moment))
+        station.drop("scan.zip", SCAN)
+        station.take_in()
+        with suppress(Crash):
+            station.pipeline.step()
+        station.close()
+        self._stations.remove(station)
+
+    def server_restarts(self) -> None:
+        self.xnat.stop()
+        self.xnat._port = 0
+        self.xnat.start()
+
+    def where(self) -> dict[str, Counter[str]]:
+        found: dict[str, Counter[str]] = {}
+        for one in self.xnat.instances():
+            found.setdefault(one.where, Counter())[one.sop_uid] += 1
+        return found
+
+    def close(self) -> None:
+        for station in self._stations:
+            station.close()
+        for server in self._servers:
+            server.close()
+        self.xnat.stop()
+
+
+@pytest.fixture(params=["1.8", "1.6"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def site(quick_path: Path, dialect: str) -> Iterator[Site]:
+    site = Site(quick_path, dialect)
+    yield site
+    site.close()
+
+
+def until(station: Station, done: Callable[[], bool], most: timedelta) -> timedelta:
+    """Let the service work until this is so, second by second; return how long it took by the clock."""
+    begun = station.time.at
+    while not done():
+        assert station.time.at - begun <= most, station.ledger.views.under_way()
+        while station.pipeline.step():
+            pass
+        station.time.pass_(seconds=1)
+    return station.time.at - begun
+
+
+def is_complete(station: Station) -> bool:
+    return [standing for _, _, standing in station.standings()] == ["done"]
+
+
+# -- a kill ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("moment", ["at the first byte", "after the last one"])
+def test_a_kill_in_mid_upload_costs_two_minutes_on_1_6(site: Site, dialect: str, moment: str) -> None:
+    site.killed(moment)
+    station = site.life()
+    took = until(station, lambda: is_complete(station), timedelta(hours=2))
+    assert took <= timedelta(minutes=2 if dialect == "1.6" else 6)
+    station.work()
+    assert site.where() == {"archive": ONCE}
+
+
+@pytest.mark.parametrize("minutes", [0, 2, 20])
+def test_a_whole_body_whose_import_comes_through_late_is_there_once(site: Site, minutes: int) -> None:
+    late = Event()
+    site.xnat.faults.on("POST", IMPORT).late_effect(late)
+    station = site.life()
+    station.drop("scan.zip", SCAN)
+    station.take_in()
+    station.pipeline.step()
+    if minutes:
+        with suppress(AssertionError):
+            until(station, lambda: is_complete(station), timedelta(minutes=minutes))
+    answered = len(site.xnat.requests)
+    late.set()
+    site.xnat.wait_for_requests(answered + 1)
+    station.work()
+    assert is_complete(station)
+    assert site.where() == {"archive": ONCE}
+
+
+# -- a server that dies ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("leaves", [1, None])
+def test_what_a_server_brings_back_that_died_in_mid_import_is_no_second_copy(site: Site, leaves: int | None) -> None:
+    site.xnat.faults.on("POST", IMPORT).die_importing(leaves)
+    station = site.life()
+    station.drop("scan.zip", SCAN)
+    station.take_in()
+    station.pipeline.step()
+    site.server_restarts()
+    again = site.life()
+    again.work()
+    assert is_complete(again)
+    assert site.where() == {"archive": ONCE}
+    assert again.ledger.views.attention() == []
+
+
+def test_what_a_server_that_dies_in_mid_import_brings_back_is_named(site: Site, dialect: str) -> None:
+    site.xnat.faults.on("POST", IMPORT).die_importing()
+    station = site.life()
+    station.drop("scan.zip", SCAN)
+    station.take_in()
+    station.pipeline.step()
+    site.server_restarts()
+    again = site.life()
+    again.work()
+    delivery = again.ledger.views.delivery(1)
+    assert delivery is not None
+    appeared = [one for one in delivery["studies"][0]["places"] if one["appeared"]]
+    if dialect == "1.8":  # it writes to our place itself
+        assert appeared == []
+        return
+    assert len(appeared) == 1
+    lines = [(method, path.rpartition("/")[2]) for method, path, _, _ in site.xnat.requests]
+    imports = [number for number, line in enumerate(lines) if line == ("POST", "import")]
+    assert lines.index(("DELETE", appeared[0]["folder"])) < imports[0], "else the second import writes there too"
+
+
+def test_a_refused_import_that_a_later_start_brings_back_is_removed(site: Site) -> None:
+    late = Event()
+    site.xnat.faults.on("POST", IMPORT).late_effect(late)
+    station = site.life()
+    station.drop("scan.zip", SCAN)
+    station.take_in()
+    station.pipeline.step()
+    until(station, lambda: is_complete(station), timedelta(hours=2))
+    answered = len(site.xnat.requests)
+    late.set()
+    site.xnat.wait_for_requests(answered + 1)
+    station.work()
+    site.server_restarts()
+    again = site.life()
+    again.late.sweep()
+    again.time.pass_(minutes=15)
+    again.late.sweep()
+    assert site.where() == {"archive": ONCE}
+    assert again.ledger.views.attention() == []

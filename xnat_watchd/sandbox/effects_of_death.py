@@ -1,0 +1,53 @@
+"""What remains of a server that dies at its work, and shows itself when it is started again (F87, F88)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from shutil import rmtree
+
+from .answers import Answer
+from .effects import Cut, Effect, Exchange
+from .importing import destination
+from .prearchive import find
+from .session_importer import leave_behind
+from .unpacking import unpacked
+
+
+@dataclass
+class DiesImporting(Effect):
+    """The server dies when the whole body has come, and `leaves` so many files of it, or all.
+
+    1.6 writes to a folder named by PatientID below the timestamp of the place first. What lies there after a restart is
+    a row of its own, RECEIVING.
+    """
+
+    leaves: int | None
+
+    def before(self, exchange: Exchange) -> Answer | None:
+        """Keep what was written, for the next start."""
+        site, request = exchange.site, exchange.request
+        spool, folder = site.store.spool(), site.store.spool()
+        folder.mkdir()
+        try:
+            with spool.open("wb") as file:
+                while piece := request.body.read(1024 * 1024):
+                    file.write(piece)
+            files = list(unpacked(site, spool, folder))[: self.leaves]
+            with site.lock:
+                leave_behind(site, destination(site, request.query), files, "RECEIVING")
+        finally:
+            spool.unlink(missing_ok=True)
+            rmtree(folder, ignore_errors=True)
+        raise Cut("the server dies in mid-import")
+
+
+class DiesArchiving(Effect):
+    """The server dies while it archives a row, which stays as it is then, for ever."""
+
+    def before(self, exchange: Exchange) -> Answer | None:
+        """Lock the row."""
+        with exchange.site.lock:
+            row = find(exchange.site, exchange.request.query.get("src"))
+            if row is not None:
+                row.status = "_ARCHIVING"
+        raise Cut("the server dies in mid-archive")
