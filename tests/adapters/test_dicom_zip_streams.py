@@ -22,6 +22,7 @@ from tests.adapters.zips import (
     pixels,
 )
 from xnat_watchd.adapters.byte_source import Source
+from xnat_watchd.adapters.dicom_instance import facts_of
 from xnat_watchd.adapters.dicom_stream import (
     FRAMES,
     PATIENT_ID,
@@ -349,6 +350,24 @@ def test_a_deflated_data_set_may_end_in_a_padding_byte() -> None:
     assert walked(file_of(packed + b"\0", syntax=DEFLATED)).problem == ""
     assert walked(file_of(packed[:-9], syntax=DEFLATED)).problem == "cut short"
     assert walked(file_of(b"\xff" + packed, syntax=DEFLATED)).problem == "not readable"
+
+
+@pytest.mark.parametrize("modality", ["MR", "SR"])
+def test_zeros_up_to_the_end_fill_up_a_report_and_are_a_loss_where_pixels_should_be(modality: str) -> None:
+    """A file of full size whose end was never written, from before its pixels on."""
+    head = identity().replace(b"CS\2\0MR", b"CS\2\0" + modality.encode())
+
+    lost = facts_of(walked(file_of(head + bytes(4000)))).problem
+    assert lost == ("zeros instead of its pixels" if modality == "MR" else "")
+    assert facts_of(walked(file_of(head + pixels() + bytes(4000)))).problem == ""
+
+
+def test_a_deflated_data_set_is_unpacked_to_its_end() -> None:
+    engine = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = engine.compress(identity() + pixels()) + engine.flush(zlib.Z_SYNC_FLUSH)
+
+    assert walked(file_of(packed, syntax=DEFLATED)).problem == "cut short"
+    assert walked(file_of(packed + b"\7", syntax=DEFLATED)).problem == "not readable"
 
 
 def test_a_deflated_data_set_without_pixels_is_whole_with_the_mark_at_its_end() -> None:

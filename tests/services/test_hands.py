@@ -12,6 +12,7 @@ from tests.adapters.gateway.gateway_kit import server_at
 from tests.adapters.gateway.scripted_xnat import Asked, scripted_xnat
 from tests.station import Notes, Time
 from xnat_watchd.adapters.files import Disk
+from xnat_watchd.core.errors import Stopped
 from xnat_watchd.core.settling import Seen
 from xnat_watchd.daemon.hands import SLOWEST_DISK, STEP_TAKES, Discreet, Heart, PatientDisk, Projects
 
@@ -67,6 +68,19 @@ def test_it_still_stops(heart: Heart) -> None:
     heart.stop.set()
     assert heart.stop.is_set()
     assert heart.stop.wait(10)
+
+
+def test_who_wants_to_stop_is_heard_while_a_refused_file_is_digested(heart: Heart, time: Time, tmp_path: Path) -> None:
+    (tmp_path / "refused.zip").write_bytes(bytes(1000))
+    disk = PatientDisk(heart)
+    as_worker(heart.beat)
+    time.pass_(seconds=STEP_TAKES)
+    as_worker(lambda: disk.digest(tmp_path / "refused.zip"))
+    assert not is_late(heart, time, after=STEP_TAKES)
+
+    heart.stop.set()
+    with pytest.raises(Stopped):
+        disk.digest(tmp_path / "refused.zip")
 
 
 class Heard(Time):

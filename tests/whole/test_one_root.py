@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import subprocess
 import time
+import zipfile
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -12,10 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.adapters.zips import element, file_of, identity
 from tests.dicom import instance
 from tests.services.desk import film
 from tests.whole.conftest import Program, Service
 from xnat_watchd.sandbox import Sandbox
+from xnat_watchd.sandbox.samples import DEFLATED
 
 Scan = Callable[..., bytes]
 
@@ -65,6 +70,30 @@ def test_told_to_stop_in_the_middle_of_a_large_zip_it_stops_within_seconds(progr
         assert time.monotonic() - began < 5
     assert program.status()["deliveries"] == {"arriving": 1}
     assert [one.name for one in (program.root / "work").glob("*.zip")] == ["1.zip"]
+
+
+def test_told_to_stop_while_a_hostile_zip_is_opened_it_stops_within_two_seconds(program: Program) -> None:
+    """Images of nothing but short elements, deflated and deflated again: to open them takes minutes."""
+    (program.root / "drop").mkdir(exist_ok=True)
+    write_hostile(program.root / "hostile.zip")
+    with program.start() as service:
+        service.wait_for("READY=1")
+        (program.root / "hostile.zip").rename(program.root / "drop" / "hostile.zip")
+        wait_until_told(program, service, "delivery.taken")
+        time.sleep(1)  # it is in the middle of it
+        began = time.monotonic()
+        assert service.stop() == 0
+        assert time.monotonic() - began < 2
+    assert program.status()["deliveries"] == {"arriving": 1}
+
+
+def write_hostile(path: Path) -> None:
+    engine = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = engine.compress(identity()) + engine.compress(element(0x00291010, "LO", b"") * 2**23) + engine.flush()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("padding", random.Random(1).randbytes(2**24))
+        for number in range(200):
+            archive.writestr(f"{number}.dcm", file_of(packed, syntax=DEFLATED))
 
 
 def wait_until_told(program: Program, service: Service, event: str) -> None:

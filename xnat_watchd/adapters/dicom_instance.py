@@ -67,13 +67,15 @@ def facts_of(header: Header) -> Facts:
 
     study = header.uid(dicom.STUDY)
     modality = text(dicom.MODALITY).strip()
+    image = modality not in WITHOUT_IMAGE and not header.uid(dicom.SOP_CLASS).startswith(_CLASSES_WITHOUT_IMAGE)
+    pixels = "zeros instead of its pixels" if header.filled and image else ""
     return Facts(
         sop_uid=header.uid(dicom.SOP_INSTANCE),
         series_uid=header.uid(dicom.SERIES),
         study_uid=study if _UID.fullmatch(study) else "",
         series_number=text(dicom.SERIES_NUMBER).strip()[:_LONGEST_CODE],
         modality=modality[:_LONGEST_CODE],
-        image=modality not in WITHOUT_IMAGE and not header.uid(dicom.SOP_CLASS).startswith(_CLASSES_WITHOUT_IMAGE),
+        image=image,
         person=Person(
             name=text(dicom.PATIENT_NAME),
             id=text(dicom.PATIENT_ID),
@@ -83,7 +85,7 @@ def facts_of(header: Header) -> Facts:
         ),
         date=text(dicom.STUDY_DATE),
         time=text(dicom.STUDY_TIME),
-        problem=header.problem or _missing(header),
+        problem=header.problem or pixels or _missing(header),
     )
 
 

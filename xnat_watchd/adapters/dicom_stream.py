@@ -76,6 +76,7 @@ class Header:
     kind: Kind = Kind.INSTANCE
     values: dict[int, bytes] = field(default_factory=dict)
     problem: str = ""
+    filled: bool = False  #: its data set ends without pixels, and is filled up with zeros or other blanks
     contradicts: bool = False  #: its meta header and its data set are of two objects: no UID of it is believed
 
     def uid(self, tag: int) -> str:
@@ -178,7 +179,9 @@ def _walk(source: Source, header: Header, allowance: Allowance) -> None:
     if actual is not syntax:
         said, found = ("explicit", "implicit") if syntax.explicit else ("implicit", "explicit")
         header.problem = header.problem or f"its transfer syntax says {said} and its data is {found}"
-    _walk_data_set(body, actual, header.values)
+    header.filled = _walk_data_set(body, actual, header.values)
+    if body is not source:
+        body.drain()  # a stream may be damaged behind the pixels
 
 
 def _as_written(head: bytes, syntax: Syntax) -> Syntax:
@@ -203,21 +206,24 @@ def walk_meta(source: Source, values: dict[int, bytes]) -> None:
             values[tag] = value
 
 
-def _walk_data_set(source: Source, syntax: Syntax, values: dict[int, bytes]) -> None:  # noqa: C901 - one loop is fast
-    """Walk to the end of the pixels, or of the data set where it has none; what follows the pixels is not judged."""
+def _walk_data_set(source: Source, syntax: Syntax, values: dict[int, bytes]) -> bool:  # noqa: C901 - one loop is fast
+    """Walk to the end of the pixels, or of the data set where it has none; what follows the pixels is not judged.
+
+    Returns whether there are blanks instead of pixels.
+    """
     outer: list[tuple[int, Syntax]] = []  # the sequences around us whose length is not told
     window, at = source.window()
     while True:
         if len(window) - at < REACH:
             window, at = source.window(at, REACH)
             if _at_end(window[at:], outer):
-                return
+                return False
         head = at
         tag, length, at = syntax.read(window, at)
         if length == UNDEFINED:
             if tag in _PIXELS and not outer:
                 _walk_fragments(source, at, syntax, values)
-                return
+                return False
             syntax = _enter(outer, tag, syntax, window[at - 8 : at - 6])
             continue
         if outer:
@@ -229,11 +235,11 @@ def _walk_data_set(source: Source, syntax: Syntax, values: dict[int, bytes]) -> 
                 values[tag] = value
         elif window[head + 4] in _BLANKS and _is_blank(window[head : head + _SHORTEST]):
             _expect_blanks(source, head)
-            return
+            return True
         at += length
         if tag in _PIXELS and not outer:
             source.window(at)
-            return
+            return False
 
 
 def _walk_fragments(source: Source, at: int, syntax: Syntax, values: dict[int, bytes]) -> None:
