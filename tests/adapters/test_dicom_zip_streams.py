@@ -364,7 +364,7 @@ def test_zeros_up_to_the_end_fill_up_a_report_and_are_a_loss_where_pixels_should
 
 def test_a_deflated_data_set_is_unpacked_to_its_end() -> None:
     engine = zlib.compressobj(9, zlib.DEFLATED, -15)
-    packed = engine.compress(identity() + pixels()) + engine.flush(zlib.Z_SYNC_FLUSH)
+    packed = engine.compress(identity() + pixels(2**21)) + engine.flush(zlib.Z_SYNC_FLUSH)
 
     assert walked(file_of(packed, syntax=DEFLATED)).problem == "cut short"
     assert walked(file_of(packed + b"\7", syntax=DEFLATED)).problem == "not readable"
