@@ -13,7 +13,7 @@ from tests.dicom import instance
 from tests.others import beside_others
 from tests.station import Station, zipped
 from xnat_watchd.cli import commands
-from xnat_watchd.core.gate import PROJECT_IN_TROUBLE
+from xnat_watchd.core.gate import PROJECT_IN_TROUBLE, Gate
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.sandbox import Sandbox
 
@@ -103,6 +103,15 @@ def test_retry_of_one_that_waits_for_its_project_has_the_project_tried(desk: Des
     assert f"{waiting} goes on" in desk.type("retry", waiting, "--later")
     desk.station.work()
     assert desk.archived() == {"NEW": PROJECT_IN_TROUBLE}
+
+
+def test_retry_of_one_that_waits_for_xnat_is_no_refusal(desk: Desk) -> None:
+    until = desk.station.time.now() + timedelta(minutes=5)
+    desk.station.ledger.gates.set("", Gate(until=until, why="XNAT cannot be reached", advice="Look."))
+    desk.station.drop("P1/1.zip", zipped([("1.dcm", instance())]))
+    desk.station.start()
+    desk.station.take_in()
+    assert "1.1 goes on" in desk.type("retry", "1.1", "--later")
 
 
 def test_retry_of_what_neither_is_held_nor_waits_says_so_and_changes_nothing(desk: Desk) -> None:

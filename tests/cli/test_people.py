@@ -147,6 +147,32 @@ def test_accept_says_what_exactly_it_accepts_and_who_did_it_is_written_down(
     assert "1.1 XNAT holds all 1 images; 1 of 2 were left behind in its ZIP, as a person has accepted" in said
 
 
+def test_images_that_are_packed_once_more_are_told_how_to_come(desk: Desk) -> None:
+    packed = zipped([("3.dcm", instance(1, 1, 3))])
+    bad(desk, zipped([("1.dcm", instance(1, 1, 1)), ("more.zip", packed)]))
+    unpack = "Unpack what is an archive, and drop its images as a ZIP of their own."
+    assert unpack in desk.type("status", code=1).replace("\n           ", "")
+    desk.station.drop("more.zip", packed)
+    desk.station.run()
+    desk.type("accept", "1", "--why", "the rest came by itself")
+    desk.station.work()
+    assert len(desk.xnat.instances()) == 2
+
+
+def test_verify_tells_what_is_clutter_in_the_zip(desk: Desk) -> None:
+    notes = [("notes.txt", b"as the radiographer wrote\n"), ("more.txt", b"and wrote again\n")]
+    desk.station.drop("scan.zip", zipped([("1.dcm", instance()), *notes]))
+    desk.station.run()
+    assert "1.1 XNAT holds all 1 images; clutter in its ZIP: 2 text\n" in desk.type("verify", "1")
+    assert "clutter      2 text" in desk.type("show", "1")
+
+
+def test_what_could_not_be_decided_is_said_to_be_done_by_nobody(desk: Desk) -> None:
+    bad(desk, zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2, patient="OTHER"))]))
+    assert "no service runs here" not in desk.type("accept", "1.1", "--why", "I am sure", code=1)
+    assert "no service runs here" in desk.type("skip", "1.1", "--why", "two people")
+
+
 def test_accept_is_for_one_study_at_a_time(desk: Desk) -> None:
     bad(desk, zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(2, 1, 1, time="113000")), ("3.dcm", b"")]))
     assert "name one of 1.1, 1.2, 1.3" in desk.type("accept", "1", "--why", "no matter", code=2)

@@ -33,6 +33,10 @@ SAID = (
 )  # fmt: skip
 
 
+#: What differs from case to case in a sentence: numbers, names, what stands in brackets, and words that depend on them.
+VARYING = r"(?<=cannot) |(?<=which is) |\bUID\b|\d+(?: files?| images?)?|\([^)]*\)?|\bP1\b|…|the done\b|\bare\b"
+
+
 def diagram() -> str:
     return f"```mermaid\n{as_mermaid()}\n```"
 
@@ -68,6 +72,16 @@ def test_a_generated_part_is_what_the_code_says(part: str, expected: str) -> Non
 def test_every_command_is_in_the_readme() -> None:
     for name in COMMANDS:
         assert f"xnat-watchd {name}" in README, name
+
+
+def test_what_the_readme_says_that_status_says_is_said_by_the_program() -> None:
+    source = "\n".join(path.read_text("utf-8") for path in (REPOSITORY / "xnat_watchd").rglob("*.py"))
+    table = README.partition("| what `status` says |")[2].partition("\n\n")[0]
+    quoted = [said for row in table.splitlines()[2:] for said in re.findall("`([^`]+)`", row.split("|")[1])]
+    assert len(quoted) > 15
+    for said in quoted:
+        pieces = re.split(VARYING, said)
+        assert all(piece.strip() in source for piece in pieces if len(piece.strip()) > 8), said
 
 
 def test_every_option_that_the_readme_names_exists() -> None:

@@ -65,7 +65,7 @@ class Beside:
     held: int = 1
 
 
-CUT, NESTED = "the ZIP is not complete: the directory at its end is missing", "there is a ZIP inside the ZIP, and no image beside it"  # fmt: skip  # noqa: E501
+CUT, NESTED = "the ZIP is not complete: the directory at its end is missing", "there are only archives in the ZIP, and no image beside them"  # fmt: skip  # noqa: E501
 STRAY = "damaged beyond telling the study"
 #: As `manifest.csv` proposes. Where it leaves a choice between a part and nothing, nothing is sent until a person has
 #: decided: an export that was cut short looks just like that, and what is missing afterwards is missed by nobody.

@@ -15,11 +15,12 @@ from xnat_watchd.adapters.dicom_stream import Kind, walk_file
 from xnat_watchd.adapters.inflating import Allowance, Exhausted
 from xnat_watchd.adapters.program_folders import Folder, ProgramFolders, folder_of, may_be_a_programs
 from xnat_watchd.adapters.tally import Tally
+from xnat_watchd.core.findings import PACKED
 
 DIRECTORY = "DICOMDIR"
-_DICOM_INSIDE = "DICOM in an archive"
-_UNKNOWN_INSIDE = "an archive of unknown content"
-_NOT_LOOKED_INTO = "an archive that is not looked into"
+_DICOM_INSIDE = f"DICOM in an {PACKED}"
+_UNKNOWN_INSIDE = f"an {PACKED} of unknown content"
+_NOT_LOOKED_INTO = f"an {PACKED} that is not looked into"
 _BY_CONTENT = frozenset({DIRECTORY, "DICOM without a study", "pipe or device"})  # no name makes an image of these
 _IMAGE_KEYS = (".dcm", ".ima", ".dicom", ".dicm")
 _DEEPEST = 3  #: archives inside archives that are looked into

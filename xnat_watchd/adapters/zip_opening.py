@@ -156,7 +156,11 @@ _REFUSALS = (  # by a part of why a member is unexplained, where no image at all
         "the ZIP is compressed in a way that is not supported",
         "Export the study again as an ordinary ZIP.",
     ),
-    ("archive", "there is a ZIP inside the ZIP, and no image beside it", "Drop the inner ZIP itself."),
+    (
+        "archive",
+        "there are only archives in the ZIP, and no image beside them",
+        "If one is a ZIP, drop that itself. Else unpack them, pack the images into one ZIP and drop that.",
+    ),
 )
 
 

@@ -51,7 +51,7 @@ def retry(
 ) -> None:
     """Let held studies go on: from where they stopped, and XNAT is asked before anything is repeated.
 
-    One that waits for its time, or for its project, is tried at once, and the project with it.
+    One that waits for its time, its project or XNAT is tried at once, and its project with it.
     What is wrong with the content of a study is not decided by it: such a one is passed over, and it says what to type.
     """
     from xnat_watchd.core.findings import advice, holding, said

@@ -66,11 +66,16 @@ def _delivery(story: dict[str, Any]) -> list[str]:
         "why": story["why"],
         "details": story["detail"],
         "what to do": story["advice"],
-        "clutter": ", ".join(f"{count} {kind}" for kind, count in story["clutter"].items()),
+        "clutter": counted(story["clutter"]),
         "lies in": None if story["deleted"] else story["resting"],
         "deleted": local(story["deleted"]) if story["deleted"] else None,
     }
     return [*paragraph(f"Delivery {story['id']}: {story['name']}"), *_facts(facts)]
+
+
+def counted(clutter: Mapping[str, int]) -> str:
+    """Say how many members of a ZIP are clutter, by kind."""
+    return ", ".join(f"{count} {kind}" for kind, count in clutter.items())
 
 
 def _study(delivery: int, study: dict[str, Any]) -> list[str]:
@@ -84,7 +89,7 @@ def _study(delivery: int, study: dict[str, Any]) -> list[str]:
         "series": ", ".join(map(_series, study["series"])),
         "places": "; ".join(map(_place, study["places"])),
         "why": None if is_done else study["why"],
-        "details": None if is_done else study["detail"],
+        "details": None if is_done or study["detail"] == study["why"] else study["detail"],
         "what to do": None if is_done else study["advice"],
     }
     standing = "" if is_done else f", {study['standing']}"
@@ -149,7 +154,7 @@ def _events(story: dict[str, Any]) -> Iterator[str]:
             yield f"  {day}"
         item = f"{story['id']}.{event['number']}" if event["number"] else str(story["id"])
         lead = f"    {time}  {item:<7} {event['event']:<16} {event['progress'] or '':<9} "
-        said = "; ".join(text for text in (event["why"], event["detail"]) if text)
+        said = "; ".join(text for text in dict.fromkeys((event["why"], event["detail"])) if text)
         if width(lead) + width(plain(said)) <= columns():
             yield plain(f"{lead}{said}").rstrip()
         else:

@@ -70,8 +70,16 @@ def _verify(ledger: Ledger, gateway: XnatGateway, name: str, key: int) -> bool:
     now = datetime.now(UTC)
     found = ask(item, ledger, gateway, now)
     ledger.keeping.verify(item, found.said, now)
-    say(f"{name} {found.said}{_left_behind(ledger, key)}")
+    say(f"{name} {found.said}{_left_behind(ledger, key)}{_clutter(ledger, item.delivery)}")
     return not found.missing
+
+
+def _clutter(ledger: Ledger, delivery: int) -> str:
+    """Tell of what is in the ZIP and is certainly no image."""
+    from xnat_watchd.cli.show import counted
+
+    clutter = ledger.views.clutter(delivery)
+    return f"; clutter in its ZIP: {counted(clutter)}" if clutter else ""
 
 
 def _left_behind(ledger: Ledger, key: int) -> str:

@@ -131,7 +131,7 @@ def _decide(chosen: Chosen, items: tuple[Item, ...], decide: Decide, *, most: in
     """
     from xnat_watchd.core.errors import Impossible, for_item
 
-    path, refused = chosen.places().ledger, False
+    path, decided = chosen.places().ledger, 0
     with chosen.ledger(path, read_only=False) as ledger:
         named = studies(ledger, items)
         if most is not None and len(named) > most:
@@ -139,11 +139,11 @@ def _decide(chosen: Chosen, items: tuple[Item, ...], decide: Decide, *, most: in
         for name, key in named.items():
             try:
                 say(f"{name} {decide(ledger, key, datetime.now(UTC))}")
+                decided += 1
             except Impossible as error:
-                refused = True
                 say(f"{name}: {error}. {for_item(error.advice, name)}", err=True)
         for pause in ledger.pauses.open():
             say(f"paused: {pause.why}. {pause.advice}", err=True)
-    if not is_served(path):
+    if decided and not is_served(path):
         click.echo("no service runs here: it is done when one does, or by `xnat-watchd run --once`", err=True)
-    sys.exit(1 if refused else 0)
+    sys.exit(1 if decided < len(named) else 0)

@@ -25,6 +25,8 @@ class FindingKind(StrEnum):
     ABSENT = "listed and absent"  #: a DICOMDIR names images that did not come
 
 
+PACKED = "archive"  #: stands in the `why` of a finding about images that are packed once more
+
 HOLDS = frozenset(FindingKind) - {FindingKind.ABSENT}  #: kinds that stop a study until a person has decided
 BEHIND = HOLDS - {FindingKind.TWO_PEOPLE, FindingKind.FOREIGN}  #: kinds about images that do not come to XNAT
 ACCEPTABLE = HOLDS - {FindingKind.TWO_PEOPLE}  #: kinds that a person may accept; the others end by `skip` alone
@@ -59,7 +61,8 @@ def stop_at(findings: Iterable[Finding]) -> None:
 
 def advice(findings: Iterable[Finding]) -> str:
     """Return what a person can do about these findings: one instruction a sentence, ITEM for the item."""
-    kinds = {one.kind for one in holding(findings)}
+    findings = holding(findings)
+    kinds = {one.kind for one in findings}
     if kinds - ACCEPTABLE:
         return (
             "Two people in one study are never sent. Correct it on the scanner, export again and drop the new ZIP; "
@@ -72,7 +75,9 @@ def advice(findings: Iterable[Finding]) -> str:
             "Nobody can tell which study they are of. If another export can name it, drop that one. "
             "To let them stay in the ZIP: `xnat-watchd accept ITEM --why TEXT`."
         )
-    return (
+    packed = any(PACKED in one.why for one in findings if one.kind is FindingKind.UNEXPLAINED)
+    unpacked = "Unpack what is an archive, and drop its images as a ZIP of their own. " if packed else ""
+    return unpacked + (
         "If a new export can be whole, drop it: it settles what is held of the same study. "
         "To go on without these images: `xnat-watchd accept ITEM --why TEXT`."
     )

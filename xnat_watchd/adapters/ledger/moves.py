@@ -15,8 +15,8 @@ AFRESH = {"attempts": 0, "recoveries": 0, "uploads": 0, "trials": 0, "delayed": 
 
 STUCK = """standing NOT IN ('done', 'skipped') AND (
   standing = 'held' OR (standing = 'waiting' AND due IS NOT NULL) OR (standing = 'ready' AND EXISTS (
-    SELECT 1 FROM gates WHERE scope = project AND (until IS NOT NULL OR trial))))"""
-"""The studies that a person's word moves: held ones, and those that wait for their time or for their project."""
+    SELECT 1 FROM gates WHERE scope IN ('', project) AND (until IS NOT NULL OR trial))))"""
+"""The studies that a person's word moves: held ones, and those that wait for their time, their project or XNAT."""
 
 
 def move(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime, **columns: object) -> None:

@@ -218,8 +218,12 @@ class Views:
             " LEFT JOIN studies s ON s.key = e.study WHERE e.delivery = ? ORDER BY e.id",
             number,
         )
-        clutter = {r["kind"]: r["count"] for r in self._db.rows("SELECT * FROM clutter WHERE delivery = ?", number)}
-        return {**found[0], "clutter": clutter, "studies": studies, "events": events}
+        return {**found[0], "clutter": self.clutter(number), "studies": studies, "events": events}
+
+    def clutter(self, delivery: int) -> dict[str, int]:
+        """Return how many members of a ZIP are certainly no images, by kind."""
+        rows = self._db.rows("SELECT kind, count FROM clutter WHERE delivery = ?", delivery)
+        return {row["kind"]: row["count"] for row in rows}
 
     def _findings(self, key: int) -> Rows:
         rows = self._give(
