@@ -420,7 +420,7 @@ def test_an_archive_that_is_a_bomb_is_unexplained_and_refuses_nothing(path: Path
 
 @pytest.mark.parametrize("name", [b"IM7.dcm.gz", b"all.tgz"])
 def test_a_zip_of_which_nothing_can_be_read_is_refused(path: Path, name: bytes) -> None:
-    with pytest.raises(Unusable, match="inside the ZIP, and no image beside it"):
+    with pytest.raises(Unusable, match="only archives in the ZIP, and no image beside them"):
         opened(path, Part(name, packed(IMAGE if name.endswith(b".dcm.gz") else tar_of(IM7=IMAGE))))
 
 

@@ -25,7 +25,7 @@ class Scope(StrEnum):
 class WatchdError(Exception):
     """Base of every error that this program raises on purpose."""
 
-    default_advice: ClassVar[str] = "Look at `xnat-watchd show` for what happened."
+    default_advice: ClassVar[str] = "Look at `xnat-watchd show ITEM` for what happened."
     default_scope: ClassVar[Scope] = Scope.STUDY
     spoke = True  #: XNAT may have acted upon what we asked; False only where it is known that it has not
 
