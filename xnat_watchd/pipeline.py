@@ -217,7 +217,7 @@ class Pipeline:
 
     def _once_more(self, item: Item, error: OnceMore) -> None:
         others_asked = error.scope is Scope.PROJECT and self._door.is_on_trial(item.project)
-        if others_asked or item.why == str(error):  # an attempt that failed for another reason has not asked
+        if others_asked or item.refusal == error.refusal:  # an attempt that failed otherwise has not asked
             self._hold(item, Permanent(str(error), detail=error.detail, advice=error.advice, scope=error.scope))
         else:
             self._try_again(item, error)

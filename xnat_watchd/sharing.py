@@ -13,7 +13,7 @@ from xnat_watchd.adapters.share_folder import ShareFolder
 from xnat_watchd.adapters.stamps import Changed
 from xnat_watchd.core.errors import AuthRefused, Refusal, Stopped, Unavailable, Unusable, WatchdError
 from xnat_watchd.core.ports import Clock, Log
-from xnat_watchd.core.retry import is_due
+from xnat_watchd.core.retry import RetryPolicy, is_due
 from xnat_watchd.core.settling import Seen, Sighting, next_quiet, quiet, settle
 from xnat_watchd.core.share_plan import State
 from xnat_watchd.core.share_report import refusal, report, report_name
@@ -64,7 +64,6 @@ class Sharing:
     ) -> None:
         self._folder, self._sharer, self._shares, self._door = folder, sharer, shares, door
         self._clock, self._log, self._habits, self._alone = clock, log, habits, alone
-        self.looks = min(LOOK, max(OFTEN, habits.quiet_for))  #: seconds between two turns in which nothing is due
         self._sightings: Mapping[str, Sighting] = {}
         self._tables: dict[str, Known] = {}
         self._names: frozenset[str] | None = None  #: of the tables at the last look
@@ -73,6 +72,16 @@ class Sharing:
         self._called = False  #: something new calls for a sweep
         self._swept = clock.now()  #: when the last one began
         self._heard = 0  #: the newest event of the ledger that we know of
+
+    def settle(self, habits: ShareHabits, retry: RetryPolicy) -> None:
+        """Let these habits hold from the next turn on. Tables are applied then; what is remembered of them stays."""
+        self._habits, self._sharer.retry = habits, retry
+        self._call(self._clock.monotonic())
+
+    @property
+    def looks(self) -> float:
+        """Seconds between two turns in which nothing is due."""
+        return min(LOOK, max(OFTEN, self._habits.quiet_for))
 
     def turn(self) -> float:
         """Do what is due, and give the seconds until there may be more.

@@ -139,9 +139,10 @@ def test_while_a_person_has_paused_the_work_no_table_is_compared(service: Turns,
 def test_after_a_reload_tables_are_compared_as_often_as_the_new_settings_say(service: Turns, site: ShareSite) -> None:
     save(service, "S1,P1,P2")
     service.apply()
-    before = service.daemon.sharing
+    before, known = service.daemon.sharing, dict(service.daemon.sharing._tables)
     reload(service.daemon, lambda: service.settings('[shares]\napply_every = "1m"\n'))
-    assert service.daemon.sharing is not before
+    assert service.daemon.sharing is before
+    assert service.daemon.sharing._tables == known  # nothing that holds a state is built anew
     assert service.daemon.sharing._habits.apply_every == 60
     asked = len(site.xnat.requests)
     service.apply()

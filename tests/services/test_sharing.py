@@ -582,6 +582,9 @@ def test_what_is_refused_of_a_row_shuts_no_destination(desk: Desk, xnat: FakeArc
     xnat.before["share"] = [OnceMore("XNAT answered 404 to sharing", advice="Ask.")] * 7
     desk.settle()
     assert asked(xnat) == 7
+    asks = [one.partition(" ")[0] for one in xnat.requests]
+    first = asks.index("share")
+    assert asks[first : first + 7] == ["share"] * 7  # in one round: none of them is put off
     desk.save(*(f"T{n},P1,P2" for n in range(8)))
     desk.settle()
     assert desk.states()[-1] == "shared"

@@ -219,7 +219,7 @@ def test_how_long_an_upload_waited_for_its_turn_counts_nothing_when_its_answer_i
     tmp_path: Path, wait: int
 ) -> None:
     time = Time()
-    xnat = FakeXnat(time, projects=("P1",), dialect="1.6", delay=timedelta(hours=1))  # it is listed when 1.6 is done
+    xnat = FakeXnat(time, projects=("P1",), dialect="1.8", delay=timedelta(hours=1))  # listed when it is done
 
     class Queued(FakeGateway):
         first = True

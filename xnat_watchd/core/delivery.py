@@ -231,6 +231,7 @@ class Item:
     strays: tuple[Stray, ...] = ()  #: uploads of it that may still lie where they do not belong
     uploads: int = 0  #: times that all of it was sent, since a person said anything about it
     trials: int = 0  #: times that it met what may be its project's trouble, likewise
+    refusal: str | None = None  #: what XNAT has refused last, where that is asked once more before it is believed
     delayed: datetime | None = None  #: since when it meets trouble
 
     @property

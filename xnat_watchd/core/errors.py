@@ -78,6 +78,12 @@ class OnceMore(Transient):
         "of the server looks the same. Then `xnat-watchd retry ITEM`."
     )
 
+    def __init__(
+        self, message: str, *, detail: str = "", advice: str = "", scope: Scope | None = None, refusal: str = ""
+    ) -> None:
+        super().__init__(message, detail=detail, advice=advice, scope=scope)
+        self.refusal = refusal or message  #: what was refused and how, for a program: the same once more is believed
+
 
 class Unavailable(WatchdError):
     """The server's trouble, not the study's: shut the gate, ask something cheap from time to time."""

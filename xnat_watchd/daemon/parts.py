@@ -198,6 +198,7 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     daemon.asking = _asking(daemon)
     daemon.late = Late(daemon.tools[names[0]], daemon.log)
     daemon.intake = _intake(daemon)
+    daemon.sharing = _sharing(daemon)
     held = Held(ledger, daemon.log)
     daemon.pipelines = {
         name: Pipeline(tools, settings.retry(), daemon.log, daemon.rest, held) for name, tools in daemon.tools.items()
@@ -221,7 +222,7 @@ def settle(daemon: Daemon, settings: Settings) -> None:
     daemon.projects.configured = frozenset({settings.xnat.project, *settings.projects} - {""})
     daemon.asking.due = 0.0  # other projects are asked about at once
     daemon.intake.settle(_habits(settings), daemon.clock)
-    daemon.sharing = _sharing(daemon)  # what it remembers are files that it reads again
+    daemon.sharing.settle(_share_habits(settings), settings.retry())
     for pipeline in daemon.pipelines.values():
         pipeline.retry = settings.retry()
     goes_on = {project: settings.rules(project).until for project in daemon.ledger.studies.projects()}

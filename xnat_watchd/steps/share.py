@@ -49,6 +49,7 @@ class Sharer:
 
     def __init__(self, hands: Hands) -> None:
         self._hands, self._shares, self._gateway = hands, hands.shares, hands.gateway
+        self.retry = hands.retry
         self.trial: datetime | None = None  #: when a destination in trouble is to be tried by another share
         self.saw_all = True  #: at the last look every project that is listed could be looked into
 
@@ -216,7 +217,7 @@ class Sharer:
         return self._postponed(named, picture.basis(source))
 
     def _postponed(self, share: Share, basis: str) -> Share:
-        delay = self._hands.retry.delay(share.tries, self._hands.chance())
+        delay = self.retry.delay(share.tries, self._hands.chance())
         return self._refused(share, basis) if delay is None else replace(share, due=self._now() + delay)
 
     def _refused(self, share: Share, basis: str) -> Share:

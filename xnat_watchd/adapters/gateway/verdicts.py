@@ -167,6 +167,8 @@ def verdict(answer: Answer, deed: Deed, project: str, now: datetime) -> WatchdEr
         spoke = deed.acts and answer.status != TOO_MANY
         return Unavailable(message, detail=answer.reason, advice=row.advice, spoke=spoke, after=after)
     error = row.kind(message, detail=answer.reason, advice=row.advice)
+    if isinstance(error, OnceMore):
+        error.refusal = f"{answer.status} {deed.name}"
     if row.kind is OnceMore and answer.status == FORBIDDEN:
         error.scope, error.advice = Scope.PROJECT, row.advice or NO_RIGHT
     error.scope = row.scope or error.scope

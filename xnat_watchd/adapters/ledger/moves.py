@@ -10,7 +10,7 @@ from xnat_watchd.adapters.ledger.database import text
 from xnat_watchd.adapters.ledger.gates import try_now
 from xnat_watchd.core.states import Event, Standing, after
 
-AFRESH = {"attempts": 0, "recoveries": 0, "uploads": 0, "trials": 0, "delayed": None, "since": None}
+AFRESH = {"attempts": 0, "recoveries": 0, "uploads": 0, "trials": 0, "refusal": None, "delayed": None, "since": None}
 """What is counted of a study and forgotten at a person's word."""
 
 STUCK = """standing NOT IN ('done', 'skipped') AND (

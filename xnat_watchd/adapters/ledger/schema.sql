@@ -75,6 +75,7 @@ CREATE TABLE studies (
   subject_id  TEXT,                            -- accession ID of the archived session's subject
   uploads     INTEGER NOT NULL DEFAULT 0,      -- times that all of it was sent, since a person said anything about it
   trials      INTEGER NOT NULL DEFAULT 0,      -- times that it met what may be the project's trouble, likewise
+  refusal     TEXT,                            -- what XNAT has refused, where that is asked once more before it is believed
   delayed     TEXT,                            -- since when it meets trouble; none once it has come further
   lost        INTEGER NOT NULL DEFAULT 0 CHECK (lost >= 0),  -- images that XNAT held, and lacked when last asked
   loss_accepted INTEGER NOT NULL DEFAULT 0,    -- of these so many as a person has said to be right

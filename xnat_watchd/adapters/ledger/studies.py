@@ -116,7 +116,7 @@ class Studies:
             if facts.left_out:
                 _leave_out(db, item.key, facts.left_out)
             move(db, item.key, Standing.BUSY, event, now, detail=facts.note or None, progress=reached, attempts=0,
-                 recoveries=0, trials=0, delayed=None, in_doubt=0, since=None, due=None, advice=None,
+                 recoveries=0, trials=0, refusal=None, delayed=None, in_doubt=0, since=None, due=None, advice=None,
                  why=_waits_for(until) if event is Event.PARKED else None,
                  **({"claimed": None} if reached is Progress.ARCHIVED else {}), **_columns(facts))  # fmt: skip
             if reached is Progress.ARCHIVED:
@@ -291,7 +291,8 @@ WHERE s.standing IN ('ready', 'waiting') AND (s.standing = 'ready' OR s.due <= :
 
 _ON_TRIAL = f"""
 {_MAY_BE_TAKEN} AND s.project IN (SELECT value FROM json_each(:trials))
-ORDER BY s.trials, CASE s.progress WHEN 'archived' THEN 0 WHEN 'uploaded' THEN 1 ELSE 2 END, s.due, s.key LIMIT 1
+ORDER BY s.trials, (SELECT max(e.id) FROM events e WHERE e.delivery = s.delivery AND e.study = s.key),
+  CASE s.progress WHEN 'archived' THEN 0 WHEN 'uploaded' THEN 1 ELSE 2 END, s.due, s.key LIMIT 1
 """  # noqa: S608 - words of our own
 
 _NEXT = f"{_MAY_BE_TAKEN} AND s.progress = :progress ORDER BY s.due, s.key LIMIT 1"
@@ -346,7 +347,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
         doubted=any(place["doubted"] for place in places),
         before=json.loads(current["before"]) if current and current["before"] else None,
         why=row["why"] or "", findings=open_findings(db, row["key"]),
-        uploads=row["uploads"], trials=row["trials"], delayed=moment(row["delayed"]),
+        uploads=row["uploads"], trials=row["trials"], refusal=row["refusal"], delayed=moment(row["delayed"]),
         strays=tuple(Stray(path, one["folder"]) for one in places for path in json.loads(one["strays"])),
     )  # fmt: skip
 
@@ -377,7 +378,10 @@ def _trouble(item: Item, error: WatchdError, now: datetime) -> dict[str, object]
     """Return whose trouble it is, and since when the study meets any. What is asked once more is nobody's yet."""
     scope = None if isinstance(error, OnceMore) else error.scope
     delayed = None if isinstance(error, NotYet | Stopped) else text(item.delayed or now)
-    return {"scope": scope, "trials": item.trials + (scope is Scope.PROJECT), "delayed": delayed}
+    refusal = error.refusal if isinstance(error, OnceMore) else None
+    return {
+        "scope": scope, "trials": item.trials + (scope is Scope.PROJECT), "refusal": refusal, "delayed": delayed,
+    }  # fmt: skip
 
 
 def _waits_for(until: Progress) -> str:

@@ -8,6 +8,7 @@ ALTER TABLE instances ADD COLUMN left_behind INTEGER NOT NULL DEFAULT 0 CHECK (l
 ALTER TABLE ignored ADD COLUMN since TEXT NOT NULL DEFAULT '';
 ALTER TABLE studies ADD COLUMN uploads INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE studies ADD COLUMN trials INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE studies ADD COLUMN refusal TEXT;
 ALTER TABLE studies ADD COLUMN delayed TEXT;
 ALTER TABLE events ADD COLUMN scope TEXT CHECK (scope IN ('study', 'project', 'server', 'machine'));
 CREATE INDEX projects_troubles ON events (study, id) WHERE scope = 'project';
