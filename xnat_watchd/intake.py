@@ -285,7 +285,7 @@ class Intake:
 
     def _look_again(self) -> None:
         """Have judged anew what was written to since it was judged: no verdict outlasts the bytes that it is about."""
-        for judged in self._ledger.changes.watched():
+        for judged in self._ledger.changes.watched(self._clock.now()):
             path = self._folders.rest(judged.resting or "") if judged.resting else self._folders.zip_of(judged.delivery)
             try:
                 if self._disk.stamp(path) in {None, judged.stamp}:
@@ -297,11 +297,14 @@ class Intake:
 
     def _judge_anew(self, judged: Judged, path: Path) -> None:
         now = self._clock.now()
-        if judged.state is DeliveryState.REJECTED:
+        if judged.resting is not None:
             self._marks.must_be_known("drop")
             self._disk.put_back(path, self._folders.drop, judged.name)
+        if judged.state is DeliveryState.REJECTED:
             self._disk.remove(_note_of(path))
             self._ledger.changes.supersede(judged.delivery, now)
+        elif judged.resting is not None:
+            self._ledger.changes.unrest(judged.delivery, now)
         else:  # it goes back once its studies have ended
             self._ledger.changes.outdate(judged.delivery, now)
             self._recorded()

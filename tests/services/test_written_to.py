@@ -149,6 +149,33 @@ def test_what_is_written_after_a_zip_was_sent_comes_as_another_and_the_sent_one_
     assert desk.archived() == whole(1) + whole(2)
 
 
+@pytest.mark.parametrize("write", [written, stored], ids=["written", "mapped"])
+def test_what_is_written_to_a_zip_that_has_just_come_to_rest_comes_as_another(desk: Desk, write: Write) -> None:
+    station = taken(desk)
+    assert settled(station) == ["done/2026-01/1_scan.zip"]
+    write(station.folders.done / "2026-01/1_scan.zip", B)
+
+    station.take_in()
+
+    assert settled(station) == ["done/2026-01/2_scan.zip"]
+    assert desk.archived() == whole(1) + whole(2)
+    assert station.standings() == [("1.1", "complete", "done"), ("2.1", "complete", "done")]
+
+
+def test_what_came_to_rest_is_not_read_again_and_only_for_an_hour_looked_at(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    station = taken(desk)
+    station.work()
+    station.pipeline.retire()
+    monkeypatch.setattr(files.Disk, "digest", lambda *_: pytest.fail("it was read again"))
+    station.take_in()
+
+    assert [one.delivery for one in station.ledger.changes.watched(desk.time.now())] == [1]
+    desk.time.pass_(hours=1, seconds=1)
+    assert station.ledger.changes.watched(desk.time.now()) == []
+
+
 def test_a_clean_copy_is_made_of_what_was_judged_alone(desk: Desk) -> None:
     """One with clutter is written anew; while it is read, somebody writes to the ZIP and takes it back."""
     cluttered = zipped([("readme.txt", b"read me"), ("1.dcm", instance(1, 1, 1, time="100130"))])

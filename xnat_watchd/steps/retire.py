@@ -54,6 +54,8 @@ def put_to_rest(delivery: int, tools: Tools) -> None:
     tools.marks.must_be_known(kind_of(known.resting) if known.resting else "drop")
     target = tools.folders.rest(known.resting) if known.resting else None
     put_away(tools.folders, tools.disk, delivery, target or known.name, known.studies)
+    if target is not None:  # the move has changed what the file system says of it
+        tools.ledger.changes.stamp(delivery, tools.disk.stamp(target) or "")
 
 
 def _give_back_copies(delivery: int, tools: Tools) -> None:

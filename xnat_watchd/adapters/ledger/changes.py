@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.deliveries import tell_delivery
@@ -12,6 +12,8 @@ from xnat_watchd.adapters.ledger.moves import move
 from xnat_watchd.core.delivery import CHANGED, Item
 from xnat_watchd.core.states import DeliveryState, Event, Progress, Standing
 
+RESTS_WATCHED = timedelta(hours=1)  #: for so long a ZIP at rest is seen to stay as it is
+MOST_WATCHED = 100  #: the last ones of them: a look into the folder costs the same however many there are
 _NO_MORE = " changed"  #: behind the digest of a ZIP that holds other bytes by now: no ZIP is the same as that one
 
 
@@ -44,16 +46,24 @@ class Changes:
         row = self._db.row("SELECT * FROM deliveries WHERE id = ? AND kind = 'zip'", delivery)
         return None if row is None or str(row["sha256"]).endswith(_NO_MORE) else _judged(row)
 
-    def watched(self) -> list[Judged]:
-        """Return what is judged anew when it changes: ZIPs of which something may be sent, or no study has come."""
+    def watched(self, now: datetime) -> list[Judged]:
+        """Return what is judged anew when it changes: ZIPs of which something may be sent, or no study has come.
+
+        And the last ones that were put to rest: whoever had one of them open then may write to it still.
+        """
         rows = self._db.rows(
             """
             SELECT * FROM deliveries d WHERE kind = 'zip' AND stamp <> '' AND (
               (state = 'taken' AND EXISTS (
                 SELECT 1 FROM studies s WHERE s.delivery = d.id AND s.progress = 'received' AND s.unwanted IS NULL))
-              OR (state = 'rejected' AND settled IS NULL))
+              OR (state = 'rejected' AND settled IS NULL)
+              OR id IN (
+                SELECT r.id FROM deliveries r WHERE r.state IN ('finished', 'duplicate') AND r.resting IS NOT NULL
+                AND r.deleted IS NULL AND r.ended >= ? ORDER BY r.id DESC LIMIT ?))
             ORDER BY id
-            """
+            """,
+            text(now - RESTS_WATCHED),
+            MOST_WATCHED,
         )
         return [_judged(row) for row in rows]
 
