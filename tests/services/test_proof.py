@@ -194,7 +194,7 @@ def test_an_image_in_the_session_that_nobody_here_knows_of_is_told_by_its_series
     assert two.first.standings() == [("1.1", "uploaded", "held")]
     (finding,) = two.first.ledger.findings.open(1)
     assert (finding.kind, finding.count, finding.members) == (FindingKind.FOREIGN, 1, ("series 1: 1",))
-    assert attention(two.first) == ["XNAT's session holds 1 images that nobody here knows of, in series 1"]
+    assert attention(two.first) == ["XNAT's session holds 1 image that nobody here knows of, in series 1"]
     two.first.ledger.wishes.accept(1, "added by hand", "kim", two.first.time.now())
     two.first.work()
     assert two.first.standings() == [("1.1", "complete", "done")]

@@ -96,11 +96,12 @@ def foreign(item: Item, session: Session, before: Before, tools: Tools) -> Findi
     extra = {series: n for series, n in extra.items() if n > 0}
     if not extra:
         return None
-    names = [_scans(session, series) for series in extra]
+    names, count = [_scans(session, series) for series in extra], sum(extra.values())
+    images = "1 image" if count == 1 else f"{count} images"
     return Finding(
         kind=FindingKind.FOREIGN,
-        count=sum(extra.values()),
-        why=f"XNAT's session holds {sum(extra.values())} images that nobody here knows of, in {', '.join(names)}",
+        count=count,
+        why=f"XNAT's session holds {images} that nobody here knows of, in {', '.join(names)}",
         members=tuple(f"{name}: {n}" for name, n in zip(names, extra.values(), strict=True)),
     )
 
