@@ -125,6 +125,7 @@ VERDICTS: tuple[Row, ...] = (
     _row(500, "transfer syntax", IMPORT, OnceMore),  # DICOM without a meta header (F76)
     _row(500, ".xml", IMPORT, OnceMore),  # the session XML is missing: a collision (F61)
     _row(range(500, 508), "", IMPORT, Failing),  # a full disk on 1.6 (C8 3.8); perhaps said after the work was done
+    _row(range(400, 500), "no space left", IMPORT, Failing),  # Java's words for a full disk, where a 400 passes them on
     _row(range(400, 500), "", IMPORT, OnceMore),  # 400, 403: noise of a moment, or for ever (F61, F62, F69)
     # Archive.
     _row(403, "in progress", ARCHIVE, InDoubt),  # the row is locked: perhaps by ourselves (C8 5.4)
