@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tests.dicom import sop_uid
 from tests.whole.administered import Administered
 from tests.whole.conftest import PASSWORD, Service
 from xnat_watchd.sandbox import Sandbox
+from xnat_watchd.status import Exit, verdict
 
 Scan = Callable[..., bytes]
 IMPORT = "/data/services/import"
@@ -282,3 +285,58 @@ def test_what_is_wrong_with_the_server_is_told_before_any_zip_comes(program: Adm
         assert program.status()["gate"]["login"] is True
         service.stop()
     assert [code for *_, code in xnat.requests if code in (401, 500)] != []
+
+
+# -- the ledger is lost while it runs ----------------------------------------------------------------------
+
+
+def removed(ledger: Path) -> None:
+    for part in ledger.parent.glob(f"{ledger.name}*"):
+        part.unlink()
+
+
+def replaced(ledger: Path) -> None:
+    other = ledger.with_name("other.sqlite")
+    shutil.copy(ledger, other)
+    other.replace(ledger)
+
+
+def cut(ledger: Path) -> None:
+    os.truncate(ledger, 0)
+
+
+@pytest.mark.parametrize("lose", [removed, replaced, cut])
+def test_a_ledger_that_is_lost_while_it_runs_is_told_and_nothing_more_is_concluded(
+    program: Administered, xnat: Sandbox, tmp_path: Path, scan: Scan, lose: Callable[[Path], None]
+) -> None:
+    status = program.use_runtime_folder(tmp_path / "run")
+    with program.start() as service:
+        service.wait_for("READY=1")
+        program.drop("a.zip", scan())
+        service.wait_for("1 complete")
+        lose(program.root / "ledger.sqlite")
+        begun = time.monotonic()
+        service.wait_for("was removed, replaced or cut")
+        assert time.monotonic() - begun < 60
+        told = json.loads(status.read_text())
+        second = program.drop("b.zip", scan(2))
+        wait_until(lambda: later(json.loads(status.read_text())["at"], told["at"]) > 3)
+        assert second.exists()
+        assert len(xnat.instances()) == 2
+        assert [one["item"] for one in told["attention"]] == ["ledger"]
+        assert "Restore it from a backup" in told["attention"][0]["advice"]
+        assert verdict(told, resting=False) is Exit.ATTENTION
+        assert service.stop() == Exit.FINE
+    assert second.exists()
+
+
+def later(one: str, other: str) -> float:
+    return (datetime.fromisoformat(one) - datetime.fromisoformat(other)).total_seconds()
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    """Look again and again, for a minute at most, at what another process does."""
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.1)

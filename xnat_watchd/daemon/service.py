@@ -97,10 +97,10 @@ def _attend(
 
     def look() -> float:
         daemon.worries = keeper.worries()
+        seen(daemon.uploads)
+        attendant.look()  # first of all: it tells too of what has ended the look before
         if keeper.look() or daemon.ledger.changed():  # a new login, or a command that has put work into the ledger
             _wake(threads)
-        seen(daemon.uploads)
-        attendant.look()
         resting = once and daemon.resting() and (daemon.paused() or not daemon.ledger.deliveries.retirable())
         return 0 if resting else LOOKS
 
