@@ -45,6 +45,7 @@ class File:
     modality: str
     person: str
     header: Mapping[str, str]
+    patient: tuple[str, str]  #: PatientName and PatientID as they stand
 
 
 @dataclass(slots=True, kw_only=True)
@@ -345,7 +346,7 @@ class FakeGateway:
 
     def patient(self, accession: str) -> tuple[str, str]:
         with self._request("patient"):
-            return self.xnat.sessions[accession].files(self.clock.now())[0].person, ""
+            return self.xnat.sessions[accession].files(self.clock.now())[0].patient
 
     def subject_by_id(self, project: str, accession: str) -> Subject | None:
         with self._request("subject_by_id"):
@@ -402,6 +403,7 @@ class FakeGateway:
             modality=str(dataset.get("Modality", "")),
             person=re.sub(r"[^A-Za-z0-9_-]", "_", person) if self.xnat.dialect == "1.8" else person,
             header={key: str(dataset[key].value or "") for key in wanted if key in dataset},
+            patient=(person, str(dataset.get("PatientID", ""))),
         )
 
     def _import(self, place: Place, files: Sequence[File]) -> None:

@@ -75,7 +75,7 @@ class Held:
         with self.lock:
             self.newest, held = self.ledger.studies.held_after(self.newest)
             for one in held:
-                self.log.warning("study.held", **one)
+                self.log.warning("study.held", item=one["item"], project=one["project"], reason=one["reason"])
 
 
 class Pipeline:

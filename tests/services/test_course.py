@@ -65,7 +65,7 @@ def test_each_step_is_told_once_and_names_nobody(station: Station) -> None:
 
 def test_what_goes_wrong_is_told_with_its_reason(station: Station) -> None:
     station.drop("a.zip", scan(1, date=""))
-    station.drop("b.zip", b"PK\x05\x06" + bytes(18))
+    station.drop("b.zip", zipped([("notes.txt", b"no image here")]))
     station.run()
     lines = [told(event) for event in station.ledger.courses.events(0)]
     assert "1.1 held: the study date is missing or not a date" in lines

@@ -231,3 +231,28 @@ def test_where_an_older_version_has_sent_it_under_other_names_another_number_is_
     )
     assert len(xnat.instances()) == 1
     station.close()
+
+
+@pytest.mark.parametrize(("subject", "goes_on"), [("Quokka_Zenobia", True), ("Somebody_Else", False)])
+def test_of_a_site_that_shows_its_labels_for_patients_a_person_may_say_whose_the_session_is(
+    tmp_path: Path, *, subject: str, goes_on: bool
+) -> None:
+    time = Time()
+    xnat = FakeXnat(time)
+
+    class Anonymised(FakeGateway):
+        def patient(self, accession: str) -> tuple[str, str]:
+            session = self.session(accession)
+            assert session is not None
+            return session.subject, session.label
+
+    gateway = Anonymised(xnat, time)
+    carried(Station(tmp_path / "first", gateway, time), part(1, 2)).close()
+    station = Station(tmp_path / "second", gateway, time)  # whose ledger knows nothing of the first
+    carried(station, part(3, 4))
+    assert [standing for _, _, standing in station.standings()] == ["held"]
+    station.ledger.wishes.retry(1, time.now(), subject=subject)
+    station.run()
+    assert [standing for _, _, standing in station.standings()] == ["done" if goes_on else "held"]
+    assert len(xnat.instances()) == (4 if goes_on else 2)
+    station.close()

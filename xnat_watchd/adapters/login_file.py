@@ -118,7 +118,10 @@ class LoginFile:
             raise Refusal(f"{self.path}: cannot be understood", advice=f"Remove it, then {LOG_IN}.") from None
 
     def _is_ours(self) -> bool:
-        return self.folder.stat().st_uid == os.geteuid()
+        try:
+            return self.folder.stat().st_uid == os.geteuid()
+        except PermissionError:  # it lies below a folder of somebody else's
+            return False
 
     def _refuse_what_others_can_read(self, seen: os.stat_result) -> None:
         if seen.st_mode & (stat.S_IRWXG | stat.S_IRWXO):

@@ -55,6 +55,7 @@ def _checks(chosen: Chosen) -> Iterator[Check]:
     from xnat_watchd.server_checks import of_server
 
     try:
+        chosen.places()  # root becomes the service's user by this, who then reads the settings
         settings = chosen.settings()
         eyes = become_owner(settings.ledger.path.parent)
     except Refusal as refused:

@@ -18,12 +18,12 @@ AGAIN = 30.0  #: seconds until a turn is taken again that this machine has ended
 
 
 class Fate(Enum):
-    """What becomes of a loop whose turn was ended by an error, with the event that tells it."""
+    """What becomes of a loop whose turn was ended by an error."""
 
-    WAITS_FOR_ROOM = "disk.full"
-    WAITS_FOR_THE_DISK = "disk.failing"
-    WAITS_FOR_THE_LEDGER = "ledger.failing"
-    IS_TAKEN_AGAIN = ""  #: we are to stop, or another program is at it
+    WAITS_FOR_ROOM = "waits for room"
+    WAITS_FOR_THE_DISK = "waits for the disk"
+    WAITS_FOR_THE_LEDGER = "waits for the ledger"
+    IS_TAKEN_AGAIN = "is taken again"  #: we are to stop, or another program is at it
 
 
 FATES: tuple[tuple[type[Exception], Fate], ...] = (
@@ -59,7 +59,9 @@ def _note(daemon: Daemon, name: str, fate: Fate, error: Exception) -> None:
         case Fate.WAITS_FOR_THE_LEDGER | Fate.WAITS_FOR_THE_DISK:
             told = type(daemon.troubles.get(name)) is type(error)
             daemon.troubles[name] = error
-            if not told:
-                daemon.log.error(fate.value, error=type(error).__name__)
-        case _:
+            if not told and fate is Fate.WAITS_FOR_THE_LEDGER:
+                daemon.log.error("ledger.failing", error=type(error).__name__)
+            elif not told:
+                daemon.log.error("disk.failing", error=type(error).__name__)
+        case Fate.IS_TAKEN_AGAIN:
             pass

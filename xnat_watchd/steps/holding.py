@@ -169,11 +169,14 @@ def _is_whole_elsewise(item: Item, session: Session, tools: Tools) -> bool:
 def must_be_its_patients(item: Item, session: Session, tools: Tools) -> None:
     """Refuse to add to a session that others archived under this study's UID, with another patient's images in it.
 
-    What we archived ourselves is known by its subject, whose person the ledger remembers.
+    What we archived ourselves is known by its subject, whose person the ledger remembers. A site that anonymises shows
+    its own labels instead of a patient: there the subject decides, once it is known or a person has named it.
     """
     if tools.ledger.studies.archived_as(item, session.id):
         return
     name, number = tools.gateway.patient(session.id)
+    if (name, number) == (session.subject, session.label) and (item.subject or "").casefold() == name.casefold():
+        return
     if not may_be_one(item.person, Person(name=name, id=number)):
         raise Undecided(
             "XNAT has this study already, with another patient",
