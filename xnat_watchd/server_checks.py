@@ -13,6 +13,7 @@ from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
 from xnat_watchd.checks import Check, State, error, ok, unknown, warning
 from xnat_watchd.core.errors import AuthRefused, Refusal, WatchdError
 from xnat_watchd.core.ports import Clock
+from xnat_watchd.core.projects import nearest
 from xnat_watchd.logins import TYPE_LOGIN, Site, warn_at
 from xnat_watchd.settings import Settings
 from xnat_watchd.status import Exit
@@ -106,8 +107,11 @@ def _login(user: str, credential: Credential, clock: Clock) -> Check:
 
 def _rights(project: str, user: str, gateway: XnatGateway, inspection: Inspection) -> Check:
     what = f"project {project}"
-    if project not in {row.id for row in gateway.projects()}:
-        advice = "Check the project's ID, upper and lower case too, and that the account is a member of it."
+    listed = gateway.listed()
+    if project not in listed:
+        near = nearest(project, listed)
+        meant = f"If you meant {near}, correct it in the settings. Else check" if near else "Check"
+        advice = f"{meant} the project's ID, upper and lower case too, and that the account is a member of it."
         return error(what, "XNAT does not list it for this account", advice, Exit.ATTENTION)
     role = inspection.role(project, user)
     if not gateway.writable(project):

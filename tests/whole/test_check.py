@@ -127,6 +127,13 @@ def test_a_project_that_does_not_exist_is_an_error_and_others_are_looked_at(prog
     assert "project NOPE, auto-archive" not in found
 
 
+def test_the_project_that_was_meant_is_named(program: Administered, xnat: Sandbox) -> None:
+    xnat.add_project("BRAIN")
+    xnat.grant("tech", "BRAIN", "member")
+    program.write("[projects.brian]\n")
+    assert "If you meant BRAIN, correct it in the settings." in check(program, expect=1)["project brian"][2]
+
+
 def test_a_project_that_archives_by_itself_is_a_warning_where_it_matters(
     program: Administered, xnat: Sandbox, dialect: str
 ) -> None:
