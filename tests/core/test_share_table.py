@@ -40,6 +40,30 @@ def asked_by_name(row: Row) -> dict[str, str]:
 PLAIN = "subject,source,destination\nS1,P1,P2\n"
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("line", ["sep={}", "SEP={}", '"sep={}"', "sep={},,", "sep=,"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_line_that_tells_a_spreadsheet_the_separator_is_no_header(mark: str, line: str, encoding: str) -> None:
+    table = f"{line.format(mark)}\r\n" + PLAIN.replace(",", mark).replace("\n", "\r\n")
+
+    (row,) = rows_of(table, encoding)
+
+    assert (row.line, *asked(row)[:3]) == (3, "S1", "P1", "P2")
+
+
+@pytest.mark.parametrize("end", ["\x1a", "\r\n\x1a", "\x1a\x1a\r\n", "\x1a\0\0"])
+def test_a_control_z_ends_a_table_as_programs_for_dos_write_it(end: str) -> None:
+    assert rows_of(PLAIN + end) == rows_of(PLAIN)
+    assert rows_of("subject,source,destination\n" + end) == ()
+
+
+@pytest.mark.parametrize("text", [PLAIN + "\x1aS2,P1,P2\n", PLAIN + "\0", "\x1a" + PLAIN])
+def test_no_row_hides_behind_a_control_z(text: str) -> None:
+    with pytest.raises(Unusable, match="not a table of text"):
+        rows_of(text)
+
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
@@ -134,7 +158,7 @@ def test_a_row_that_cannot_be_meant_is_faulted_alone(cells: str, fault: str) -> 
         (b"\xef\xbb\xbfsubject,\xff", "not a table of text"),
         (b"subject,source,destination\n\x81,P1,P2", "not a table of text"),
         (b"PK\x03\x04\x14\0\0\0", "not a table of text"),
-        (b"\x89PNG\r\n\x1a\n", "not a table of text"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "not a table of text"),
         (b" " * (MOST_BYTES + 1), "larger than 16 MiB"),
     ],
 )

@@ -211,7 +211,7 @@ def _tables(tables: list[dict[str, Any]]) -> list[str]:
 
 def _how_it_stands(table: dict[str, Any]) -> str:
     rows = ", ".join(f"{n} {state}" for state, n in table["rows"].items())
-    return f"{table['why']}; before: {rows}" if table["why"] and rows else table["why"] or rows or "not applied yet"
+    return f"{table['why']}; before: {rows}" if table["why"] and rows else table["why"] or rows or "0 rows"
 
 
 def _under_way(picture: Snapshot) -> list[str]:

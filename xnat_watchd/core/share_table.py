@@ -33,6 +33,8 @@ LONGEST_CELL = 500
 
 _DELIMITERS = (",", ";", "\t")
 _NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_END_OF_FILE = re.compile(r"\x1a[\x1a\0\s]*\Z")  #: control-Z, as programs for DOS write it
+_SEPARATOR_LINE = re.compile(r""" *"?sep=([^\w\s"]|\t)"?[,;\t]*(?=[\r\n]|\Z)""", re.ASCII | re.IGNORECASE)
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _ALMOST = 0.8  #: how alike a column must be to a known one to be taken for a slip of the pen
 _ADVICE = "Correct the table and save it again; the README shows how one looks."
@@ -98,8 +100,11 @@ def records_of(data: bytes, columns: Collection[str]) -> tuple[str, Iterator[tup
 
     The first is the header, in which `columns` are looked for. Raises `Unusable`, also on the way.
     """
-    text = _decoded(data)
-    delimiter = _delimiter(text, columns)
+    text = _END_OF_FILE.sub("", _decoded(data))
+    told = _SEPARATOR_LINE.match(text)
+    if told is not None:  # for Excel, no row: the line stays, and counts
+        text = text[told.end() :]
+    delimiter = _delimiter(text, columns, (*_DELIMITERS, *(told[1] if told else "")))
     records = _records(text, delimiter)
     header = next(records, None)
     if header is None:
@@ -125,7 +130,7 @@ def _decoded(data: bytes) -> str:
             text = data.decode(encoding)
         except UnicodeDecodeError:
             continue
-        if _NOT_TEXT.search(text):
+        if _NOT_TEXT.search(_END_OF_FILE.sub("", text)):
             break
         return text
     raise _unusable("the file is not a table of text in UTF-8, UTF-16 or Windows-1252")
@@ -158,7 +163,7 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         raise _unusable(f"a quoted cell that begins in line {begin} does not end as it should") from error
 
 
-def _delimiter(text: str, columns: Collection[str]) -> str:
+def _delimiter(text: str, columns: Collection[str], delimiters: Sequence[str]) -> str:
     """Find the delimiter that makes most sense of the header line."""
     lines = (line for line in StringIO(text, newline="") if line.strip(' \t\r\n,;"'))
     header = next(lines, "")[:LONGEST_ROW]
@@ -167,7 +172,7 @@ def _delimiter(text: str, columns: Collection[str]) -> str:
         cells = (cell.strip(' \r\n\t"') for cell in header.split(delimiter))
         return sum(column_name(cell) in columns for cell in cells)
 
-    return max(_DELIMITERS, key=known)
+    return max(delimiters, key=known)
 
 
 def _places(header: Sequence[str]) -> dict[str, int]:
