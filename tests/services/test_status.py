@@ -197,6 +197,14 @@ def test_each_share_table_has_its_rows_by_state_and_no_name_for_everybody(statio
     assert "share rows: 1 removed by someone, 1 failed, 2 shared, 1 waiting" in sentence(told)
 
 
+def test_a_share_table_without_a_row_has_none_and_needs_nobody(station: Station) -> None:
+    keep(station, "table.csv")
+    _, told = pictures(station)
+    assert told["attention"] == []
+    shown = screen({**told, "age": 0, "daemon": {"running": True, "uploads": []}})
+    assert "  shares      table 1: 0 rows" in shown.splitlines()
+
+
 def test_a_share_table_that_cannot_be_read_needs_somebody_and_says_how_it_stood_before(station: Station) -> None:
     keep(station, "Quokka.csv", State.SHARED)
     station.ledger.shares.refuse("Quokka.csv", Unusable("the table is empty", advice="Correct it."), NOW)
