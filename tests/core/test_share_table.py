@@ -63,7 +63,6 @@ def test_no_row_hides_behind_a_control_z(text: str) -> None:
         rows_of(text)
 
 
-
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
