@@ -17,6 +17,7 @@ from xnat_watchd.adapters.files import MARK, Disk
 from xnat_watchd.adapters.folders import Folders
 from xnat_watchd.adapters.ledger import Ledger, Of, open_database
 from xnat_watchd.adapters.marks import Marks
+from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.keeping import Keep
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.core.ports import Gateway, Progressed
@@ -133,6 +134,7 @@ class Station:
         self.pipeline = Pipeline(self.tools, retry, self.log, Rest(), held)
         self.retention = Retention(self.tools, keep, self.log)
         self.late = Late(self.tools, self.log)
+        self._waited = set[Place]()  #: where nothing comes late any more
 
     def close(self) -> None:
         self.ledger.close()
@@ -162,6 +164,7 @@ class Station:
             self.pipeline.retire()
             self.late.sweep()
             if self._may_be_late():
+                self._waited.update(self.ledger.places.doubted(datetime.min.replace(tzinfo=UTC)))
                 self.time.pass_(hours=1)
                 continue
             if self.idle() or self.time.now() > end or self.ledger.pauses.lasts(Of.WORK):
@@ -171,7 +174,8 @@ class Station:
 
     def _may_be_late(self) -> bool:
         """Say whether all is done, and something may still appear in XNAT of what was in doubt during this hour."""
-        return self.idle() and bool(self.ledger.places.doubted(self.time.now() - timedelta(hours=1)))
+        doubted = self.ledger.places.doubted(self.time.now() - timedelta(hours=1))
+        return self.idle() and not self._waited.issuperset(doubted)
 
     def _wait(self) -> None:
         """Let the time pass until something is due."""

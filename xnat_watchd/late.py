@@ -6,8 +6,11 @@ ever in doubt are looked after for a month: one request for each project that ha
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+
 from xnat_watchd.core.delivery import Place
-from xnat_watchd.core.errors import AuthRefused, Stopped, Unavailable, WatchdError
+from xnat_watchd.core.errors import AuthRefused, NotYet, Stopped, Unavailable, WatchdError
 from xnat_watchd.core.ports import Log
 from xnat_watchd.steps.proving import DOUBT_LASTS, clear
 from xnat_watchd.steps.sending import is_chosen
@@ -32,7 +35,7 @@ class Late:
         places = self._tools.ledger.places.doubted(self._tools.clock.now() - DOUBT_LASTS)
         for project in sorted({place.project for place in places}):
             try:
-                self._look(project, {place.timestamp for place in places if place.project == project})
+                self._look(project, [place for place in places if place.project == project])
             except (Unavailable, AuthRefused) as error:
                 self._tools.door.shut(error)
                 return
@@ -41,11 +44,15 @@ class Late:
             except WatchdError as error:
                 self._log.warning("place.unfinished", project=project, reason=str(error))
 
-    def _look(self, project: str, timestamps: set[str]) -> None:
-        for place in self._tools.gateway.under(project, timestamps):
+    def _look(self, project: str, doubted: Sequence[Place]) -> None:
+        there = self._tools.gateway.under(project, {place.timestamp for place in doubted})
+        for gone in set(doubted).difference(there):
+            self._tools.ledger.places.unlock(gone)
+        for place in there:
             study = self._tools.ledger.places.study_at(project, place.timestamp)
             if study is not None:
-                self._clear(study, place)
+                with suppress(NotYet):  # XNAT is at work on it, or never gets done: at the next look
+                    self._clear(study, place)
 
     def _clear(self, study: int, place: Place) -> None:
         places, item = self._tools.ledger.places, self._tools.ledger.studies.look_at(study)

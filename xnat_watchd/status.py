@@ -19,6 +19,7 @@ Snapshot = dict[str, Any]
 Rows = list[dict[str, Any]]
 
 LATEST = 20  #: ZIPs of which it is said what became of their members; of any other `show` says it
+TOLD_AFTER = timedelta(seconds=30)  #: that XNAT archives what it may have died at
 LONG = timedelta(hours=1)  #: that a study meets trouble, and goes on by itself, before somebody should know of it
 SILENCE = 60.0  #: seconds without a word after which a service that is there is not believed to be well
 READ_REPORT = "Read the report beside the table: it says of each row why, and what to do."
@@ -72,6 +73,7 @@ def snapshot(
             *_projects_in_trouble(gates, waiting),
             *views.attention(),
             *views.delayed(now - LONG),
+            *views.locked(now - TOLD_AFTER),
             *_to_be_moved(ignored),
             *_to_be_corrected(tables),
         ],

@@ -162,14 +162,14 @@ IMPORTS = (
         at=IMPORT,
         dialects=OLD,  # a newer one writes to our place itself
         strike=partial(dies, None),
-        told=[BROKE, AWAY, STILL],
+        told=[BROKE, AWAY, "postponed: XNAT is at work on it .RECEIVING."],
     ),
     Fault(
         name="server dies in mid-import, and brings a part of it back at its start",
         at=IMPORT,
         dialects=OLD,  # a newer one writes to our place itself
         strike=partial(dies, 1),
-        told=[BROKE, AWAY, STILL],
+        told=[BROKE, AWAY, "postponed: XNAT is at work on it .RECEIVING."],
     ),
     Fault(
         name="413 while we still send",

@@ -18,8 +18,10 @@ from tests.services.test_crash_sweep_sandbox import Hasty
 from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.core.errors import Impossible
 from xnat_watchd.core.ports import Progressed
 from xnat_watchd.sandbox import Sandbox
+from xnat_watchd.status import TOLD_AFTER
 
 IMPORT, ARCHIVE = "/data/services/import", "/data/services/archive"
 SCAN = zipped([(f"{n}.dcm", instance(1, 1, n)) for n in (1, 2, 3)])
@@ -212,3 +214,70 @@ def test_a_refused_import_that_a_later_start_brings_back_is_removed(site: Site) 
     again.late.sweep()
     assert site.where() == {"archive": ONCE}
     assert again.ledger.views.attention() == []
+
+
+def dead_in_mid_archive(site: Site) -> Station:
+    """Have the server die while it archives a study, and be started again."""
+    site.xnat.faults.on("POST", ARCHIVE).die_archiving()
+    station = site.life()
+    station.drop("scan.zip", SCAN)
+    station.take_in()
+    until(station, lambda: any(ARCHIVE in path for _, path, _, _ in site.xnat.requests), timedelta(minutes=5))
+    site.server_restarts()
+    return site.life()
+
+
+def told(station: Station) -> list[dict[str, Any]]:
+    return station.ledger.views.locked(station.time.at - TOLD_AFTER)
+
+
+def released(site: Site) -> None:
+    """Let the administrator of the server set the row back."""
+    for row in site.xnat._site.store.rows.values():
+        row.status = "READY" if row.status == "_ARCHIVING" else row.status
+
+
+def test_a_row_that_a_dead_server_has_locked_is_told_within_a_minute_of_its_return(site: Site) -> None:
+    station = dead_in_mid_archive(site)
+    took = until(station, lambda: bool(told(station)), timedelta(minutes=5))
+    assert took <= timedelta(minutes=1)
+    (row,) = told(station)
+    assert "administrator" in row["advice"]
+    assert "`xnat-watchd resend 1.1`" in row["advice"]
+    assert not is_complete(station)
+
+
+def test_once_the_administrator_has_released_such_a_row_its_study_goes_on_by_itself(site: Site) -> None:
+    station = dead_in_mid_archive(site)
+    until(station, lambda: bool(told(station)), timedelta(minutes=5))
+    released(site)
+    station.work()
+    assert is_complete(station)
+    assert site.where() == {"archive": ONCE}
+    assert told(station) == []
+
+
+def test_a_person_sends_such_a_study_to_a_new_place_and_the_locked_row_is_told_until_it_is_gone(site: Site) -> None:
+    station = dead_in_mid_archive(site)
+    until(station, lambda: bool(told(station)), timedelta(minutes=5))
+    station.ledger.wishes.resend(1, "the server had died", station.time.at)
+    station.work()
+    assert is_complete(station)
+    assert site.where() == {"archive": ONCE, "prearchive": ONCE}
+    (row,) = told(station)
+    assert "stays locked" in row["why"]
+    released(site)
+    for _ in range(2):
+        station.time.pass_(minutes=15)
+        station.late.sweep()
+    assert site.where() == {"archive": ONCE}
+    assert told(station) == []
+
+
+def test_a_study_that_is_archived_is_on_its_way_as_long_as_its_server_lives(site: Site) -> None:
+    station = site.life()
+    station.drop("scan.zip", SCAN)
+    station.take_in()
+    station.pipeline.step()
+    with pytest.raises(Impossible):
+        station.ledger.wishes.resend(1, "impatient", station.time.at)

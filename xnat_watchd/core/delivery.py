@@ -225,6 +225,7 @@ class Item:
     named: bool = False  #: what was sent to `place` has its SOPInstanceUID for a name
     joins: str | None = None  #: accession ID of the session that the row at `place` is to be added to
     taken: bool = False  #: XNAT has refused a second import to `place`, since it has the files
+    locked: datetime | None = None  #: since when XNAT archives the row at `place`, although that answer was lost
     doubted: bool = False  #: of some place of it the answer was lost, or a refusal left something on XNAT's disk
     before: Mapping[str, int] | None = None  #: what the session held by series, when it was asked to add the row
     why: str = ""  #: why it did not go on the last time

@@ -42,7 +42,7 @@ def take(site: Site, request: Request, spool: Path, dest: Destination) -> Answer
             try:
                 rows = _register(site, studies, project, dest)
             except Refused:
-                leave_behind(site, dest, files, "ERROR")
+                leave_behind(site, dest, [file for file in files if file.path.exists()], "ERROR")
                 raise
             mix(site, cache, rows[0])
             if too_many:

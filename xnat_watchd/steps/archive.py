@@ -14,8 +14,14 @@ from xnat_watchd.core.plain_labels import plain
 from xnat_watchd.core.states import Kind
 from xnat_watchd.steps.holding import NOTHING, Before, foreign, held, is_whole, must_be_its_patients, shown, wanted
 from xnat_watchd.steps.proving import clear_old_places, remove
-from xnat_watchd.steps.tools import Tools, finished_row
+from xnat_watchd.steps.tools import BUILD_AFTER, Tools, finished_row
 
+LOCKED = "_ARCHIVING"
+DIED = (
+    "If it stays so, XNAT died while it archived. Ask its administrator to set the row's status back to READY in the "
+    "database (table xdat_search.prearchive), or to remove the row; then it goes on by itself. To send the study to a "
+    "new place without that: `xnat-watchd resend ITEM`."
+)
 MEANWHILE = "XNAT's archive has got this study from elsewhere meanwhile"
 
 
@@ -35,6 +41,7 @@ def archive(item: Item, tools: Tools) -> Facts:
     row = tools.gateway.look(item.place)
     if row is None:
         return _row_gone(item, item.place, tools)
+    _may_have_died(item, row, tools)
     row = finished_row(tools, row, item.since)
     if item.kind is Kind.PREARCHIVE:
         _must_be_as_shown(item, row, sessions, tools)
@@ -47,8 +54,29 @@ def _done_already(item: Item, session: Session, tools: Tools) -> Facts:
     adds = item.joins is not None
     facts = _proof(item, session, _before(item) if adds else NOTHING, tools, asked=adds)
     if item.place and (row := tools.gateway.look(item.place)) is not None:
-        remove(item, row, tools)
+        _remove_unless_locked(item, row, tools)
     return _named(item, session, facts, tools)
+
+
+def _may_have_died(item: Item, row: Row, tools: Tools) -> None:
+    """Write that a row is archived although the answer to that was lost: a server that died at it never ends it.
+
+    Neither a removal nor a build does anything to such a row, after any restart (seen on XNAT 1.6.4).
+    """
+    if row.status == LOCKED and item.in_doubt and item.before is not None:
+        tools.ledger.places.lock(row.place, tools.clock.now())
+        raise NotYet("XNAT archives it since that answer was lost, and may have died at it", advice=DIED)
+    if item.locked is not None:
+        tools.ledger.places.unlock(row.place)
+
+
+def _remove_unless_locked(item: Item, row: Row, tools: Tools) -> None:
+    """Remove a row whose session is proved. One that stays locked is left, and told until it is gone."""
+    waited = item.since is not None and tools.clock.now() - item.since >= BUILD_AFTER
+    if row.status == LOCKED and waited:
+        tools.ledger.places.lock(row.place, tools.clock.now())
+    else:
+        remove(item, row, tools)
 
 
 def _before(item: Item) -> Before | None:

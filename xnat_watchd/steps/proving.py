@@ -90,7 +90,7 @@ def clear_appeared(item: Item, tools: Tools) -> None:
 def clear_old_places(item: Item, tools: Tools) -> None:
     """Remove what appeared late at places that a study has given up: it would be a double."""
     clear_appeared(item, tools)
-    for place in tools.ledger.places.former(item.key):
+    for place in tools.ledger.places.former(item.key):  # but for those that a server which died has locked
         clear(item, place, tools)
 
 

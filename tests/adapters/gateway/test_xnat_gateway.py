@@ -36,6 +36,7 @@ from xnat_watchd.core.errors import (
     OnceMore,
     Permanent,
     Stopped,
+    Taken,
     Transient,
     Unavailable,
     WatchdError,
@@ -301,9 +302,9 @@ def test_a_read_timeout_is_a_doubt_while_the_server_goes_on(tmp_path: Path) -> N
         server.close()
 
 
-def test_something_at_our_place_is_a_doubt_on_1_6(old: Site) -> None:  # F66
+def test_the_same_files_are_said_to_be_at_our_place_already_on_1_6(old: Site) -> None:  # F66
     old.upload()
-    failure(InDoubt, old.upload)
+    failure(Taken, old.upload)
     assert len(old.where()) == 3
 
 

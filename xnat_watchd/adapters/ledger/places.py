@@ -112,11 +112,11 @@ class Places:
         """Write that nothing lies any more at a place where something was not ours."""
         self._set(place, "settled = ?", text(now))
 
-    def _set(self, place: Place, columns: str, *values: str) -> None:
+    def _set(self, place: Place, columns: str, *values: str, only: str = "") -> None:
         where = (place.project, place.timestamp, place.folder)
         with self._db.change() as db:
             db.execute(
-                f"UPDATE places SET {columns} WHERE (project, timestamp, folder) = (?, ?, ?)",  # noqa: S608 - our words
+                f"UPDATE places SET {columns} WHERE (project, timestamp, folder) = (?, ?, ?){only}",  # noqa: S608 - our words
                 (*values, *where),
             )
 
@@ -139,6 +139,15 @@ class Places:
                 "UPDATE places SET doubted = ifnull(doubted, ?) WHERE study = ? AND ended IS NULL",
                 (text(now), item.key),
             )
+
+    def lock(self, place: Place, now: datetime) -> None:
+        """Write that XNAT archives what lies at a place since that answer was lost: it may stay there, and is told."""
+        at = text(now)
+        self._set(place, "locked = ifnull(locked, ?), doubted = ifnull(doubted, ?)", at, at)
+
+    def unlock(self, place: Place) -> None:
+        """Write that XNAT archives nothing at a place any more."""
+        self._set(place, "locked = NULL", only=" AND locked IS NOT NULL")
 
     def take(self, item: Item, now: datetime) -> None:
         """Write that XNAT has what was sent to the current place: it has refused a second import."""
@@ -207,7 +216,7 @@ class Places:
         """
         rows = self._db.rows(
             "SELECT * FROM places WHERE study = ? AND ended IS NOT NULL AND spoke IS NOT NULL AND NOT mixed"
-            " AND (appeared IS NOT NULL) = ?",
+            " AND locked IS NULL AND (appeared IS NOT NULL) = ?",
             study,
             int(appeared),
         )

@@ -160,7 +160,7 @@ CREATE TABLE places (
   taken     TEXT,                              -- when XNAT refused a second import there: it has the files
   doubted   TEXT,                              -- when it was first unknown what became of an import there
   appeared  TEXT,                              -- when it was seen, under a timestamp of ours that XNAT has another folder for
-  stuck     TEXT,                              -- since when XNAT archives its row, although that answer was lost
+  locked    TEXT,                              -- since when XNAT archives its row, although that answer was lost
   before    TEXT,                              -- JSON: files by series in the session when it was told to take the row
   -- a place is ours alone and used once
   UNIQUE (project, timestamp, folder)

@@ -344,6 +344,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
         subject_id=row["subject_id"],
         generation=row["generation"], unwanted=row["unwanted"], joins=current["joins"] if current else None,
         named=bool(current and current["named"]), taken=bool(current and current["taken"]),
+        locked=moment(current["locked"]) if current else None,
         doubted=any(place["doubted"] for place in places),
         before=json.loads(current["before"]) if current and current["before"] else None,
         why=row["why"] or "", findings=open_findings(db, row["key"]),

@@ -158,6 +158,22 @@ class Views:
         )
         return [{**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows]
 
+    def locked(self, since: datetime) -> Rows:
+        """Return the studies whose row XNAT archives since before then, although that answer was lost.
+
+        Such a row may stay when the study has gone on at another place: then only it is left to be removed.
+        """
+        rows = self._give(
+            """
+            SELECT s.delivery || '.' || s.number AS item, s.project, s.why, s.advice, p.locked AS at, 1 AS passes,
+                   p.ended IS NOT NULL OR s.standing = 'done' AS is_left, p.timestamp || '/' || p.folder AS place
+            FROM places p JOIN studies s ON s.key = p.study
+            WHERE p.doubted IS NOT NULL AND p.locked < ? AND (s.standing <> 'held' OR p.ended IS NOT NULL) ORDER BY p.id
+            """,
+            text(since),
+        )
+        return [_locked(row) for row in rows]
+
     def waiting_projects(self) -> dict[str, str]:
         """Return the projects that have studies which wait or are ready, each with the name of the first of these."""
         rows = self._db.rows(
@@ -260,3 +276,16 @@ class Views:
 
     def _give(self, sql: str, *values: object) -> Rows:
         return [dict(row) for row in self._db.rows(sql, *values)]
+
+
+def _locked(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of what XNAT may have died at, in the study's words or, where the study has gone on, in its own."""
+    is_left, place = row.pop("is_left"), row.pop("place")
+    if is_left:
+        row |= {
+            "why": "a row of it stays locked in XNAT, which may have died while it archived",
+            "advice": "Ask the XNAT administrator to set its status back to READY in the database (table "
+            f"xdat_search.prearchive), or to remove it: /prearchive/projects/{row['project']}/{place}. If it is ours "
+            "alone, it is removed by itself then.",
+        }
+    return {**row, "advice": for_item(row["advice"] or "", row["item"])}

@@ -101,7 +101,8 @@ class Wishes:
             standing = _standing(row)
             if standing is Standing.BUSY:
                 raise Impossible(AT_WORK, advice=IN_A_MOMENT)
-            if row["unwanted"] is None and (standing is Standing.READY or row["due"] is not None):
+            on_its_way = standing is Standing.READY or row["due"] is not None
+            if row["unwanted"] is None and on_its_way and not _is_locked(db, key):
                 raise Impossible(ON_ITS_WAY)
             if found := holding(open_findings(db, key)):
                 ended = standing in ENDED or row["unwanted"] is not None
@@ -134,6 +135,11 @@ def _to_project(db: sqlite3.Connection, row: sqlite3.Row, project: str, now: dat
     if stay is None:
         db.execute("UPDATE deliveries SET project = ? WHERE id = ?", (project, delivery))
     tell_delivery(db, delivery, "moved", now, why="to another project", detail=f"{row['project']} -> {project}")
+
+
+def _is_locked(db: sqlite3.Connection, key: int) -> bool:
+    sql = "SELECT 1 FROM places WHERE study = ? AND ended IS NULL AND locked IS NOT NULL"
+    return db.execute(sql, (key,)).fetchone() is not None
 
 
 def _row(db: sqlite3.Connection, key: int) -> sqlite3.Row:
