@@ -91,9 +91,18 @@ LINE = (
     ),
     Fault(
         name="503 with Retry-After",
+        dialects=NEW,
         at="PUT|POST|GET /data/auth|GET /data/projects$",
         strike=lambda scene, number: scene.on(number).refuse(503, **{"Retry-After": str(RETRY_AFTER)}),
         told=told(GATEWAY, {Kind.IMPORT: [GATEWAY, STILL]}),
+        look=waited_as_asked,
+    ),
+    Fault(
+        name="503 with Retry-After, 1.6",
+        dialects=OLD,  # by then the same is sent to the same place again
+        at="PUT|POST|GET /data/auth|GET /data/projects$",
+        strike=lambda scene, number: scene.on(number).refuse(503, **{"Retry-After": str(RETRY_AFTER)}),
+        told=told(GATEWAY),
         look=waited_as_asked,
     ),
     Fault(
