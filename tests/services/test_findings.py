@@ -393,6 +393,7 @@ def test_a_sound_export_goes_on_and_settles_the_one_that_is_held(desk: Desk, bad
     "lacks",
     [
         pytest.param(scan(1, 2), id="the image that was damaged"),
+        pytest.param(scan(1, 2, 4), id="the image that was damaged, with another in its place"),
         pytest.param(scan(1, 3, 4), id="an image that was whole"),
         pytest.param(zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2)), ("3.dcm", cut(3)),
                              ("4.dcm", cut(4))]), id="soundness"),

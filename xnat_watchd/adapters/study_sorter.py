@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from xnat_watchd.adapters.dicom_instance import Facts
 from xnat_watchd.adapters.instance_store import Instances
@@ -13,6 +14,8 @@ from xnat_watchd.core.delivery import Instance, Person, Series, Study
 from xnat_watchd.core.findings import Finding, FindingKind
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.core.persons import joined, may_be_one, merged
+
+REMEMBERED = 10_000  #: UIDs of damaged images: a bound of memory, which no export reaches
 
 _NOTHING: Mapping[int, str] = {}
 
@@ -40,9 +43,15 @@ class Sorter:
         if self._series > self._limits.series:
             raise too_many(self._limits.series, "series")
 
-    def damaged(self, study_uid: str, problem: str, member: int) -> None:
+    def damaged(self, study_uid: str, problem: str, member: int, sop_uid: str = "") -> None:
         """Take an instance whose bytes are those that were packed, and yet no whole instance."""
-        (self._draft(study_uid).damage if study_uid else self._stray).add(problem, member)
+        if not study_uid:
+            self._stray.add(problem, member)
+            return
+        draft = self._draft(study_uid)
+        draft.damage.add(problem, member)
+        if sop_uid and len(draft.damaged_uids) < REMEMBERED:
+            draft.damaged_uids.append(sop_uid)
 
     def nameless(self, problem: str, member: int) -> None:
         """Take an instance that is whole and names no study, or by no valid UID: no other study lacks it."""
@@ -126,6 +135,7 @@ class _Draft:
         self.uid = uid
         self.instances = Instances()
         self.damage = Tally()
+        self.damaged_uids: list[str] = []
         self.torn: dict[str, list[int]] = {}  #: the members of each UID that has more than one content
         self.copies = 0
         self.absent = 0  #: files that a DICOMDIR lists
@@ -191,7 +201,8 @@ class _Draft:
 
     def _findings(self, names: Mapping[int, str]) -> list[Finding]:
         total = len(self.instances) + len(self.torn) + len(self.damage)
-        found = self.damage.finding(FindingKind.DAMAGED, "damaged", names, of=total)
+        damage = self.damage.finding(FindingKind.DAMAGED, "damaged", names, of=total)
+        found = [replace(one, uids=tuple(self.damaged_uids)) for one in damage]
         if count := len(self._others):
             members = named(self._others.members, names)
             found.append(
@@ -200,7 +211,9 @@ class _Draft:
         if count := len(self.torn):
             why = f"{count} image UID{'s' if count > 1 else ''} with two different contents"
             members = named(self._torn_members(), names)
-            found.append(Finding(kind=FindingKind.TWO_CONTENTS, count=count, why=why, members=members))
+            found.append(
+                Finding(kind=FindingKind.TWO_CONTENTS, count=count, why=why, members=members, uids=tuple(self.torn))
+            )
         if count := self.absent:
             why = f"the DICOMDIR lists {count} image{'s' if count > 1 else ''} that did not come whole"
             found.append(Finding(kind=FindingKind.ABSENT, count=count, why=why, members=tuple(self.absent_files)))

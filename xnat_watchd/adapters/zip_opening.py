@@ -117,7 +117,7 @@ class Opening:
         if header.contradicts:
             self._sorter.doubtful(facts.study_uid, facts.problem, member.number)
         elif header.problem or facts.study_uid:
-            self._sorter.damaged(facts.study_uid, facts.problem, member.number)
+            self._sorter.damaged(facts.study_uid, facts.problem, member.number, facts.sop_uid)
         else:
             self._sorter.nameless(facts.problem, member.number)
 

@@ -40,6 +40,7 @@ class Finding:
     count: int  #: images or members that it is about
     why: str  #: one sentence without names, fit for the journal
     members: tuple[str, ...] = ()  #: some of the members by name, printable; for `show` alone
+    uids: tuple[str, ...] = ()  #: SOP Instance UIDs of the images that it is about, where they can be read
 
 
 def holding(findings: Iterable[Finding]) -> tuple[Finding, ...]:

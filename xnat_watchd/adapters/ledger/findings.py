@@ -50,8 +50,8 @@ def add_findings(db: sqlite3.Connection, key: int, findings: Iterable[Finding], 
     """Write findings about a study, but those that are written already; return how many were."""
     new = [one for one in findings if not _is_known(db, key, one)]
     db.executemany(
-        "INSERT INTO findings (study, kind, count, why, members, found) VALUES (?,?,?,?,?,?)",
-        [(key, one.kind, one.count, one.why, json.dumps(one.members), text(now)) for one in new],
+        "INSERT INTO findings (study, kind, count, why, members, uids, found) VALUES (?,?,?,?,?,?,?)",
+        [(key, one.kind, one.count, one.why, json.dumps(one.members), json.dumps(one.uids), text(now)) for one in new],
     )
     return len(new)
 
@@ -83,5 +83,6 @@ def _is_known(db: sqlite3.Connection, key: int, finding: Finding) -> bool:
 def as_finding(row: sqlite3.Row) -> Finding:
     """Return a row as what it says."""
     return Finding(
-        kind=FindingKind(row["kind"]), count=row["count"], why=row["why"], members=tuple(json.loads(row["members"]))
-    )
+        kind=FindingKind(row["kind"]), count=row["count"], why=row["why"],
+        members=tuple(json.loads(row["members"])), uids=tuple(json.loads(row["uids"])),
+    )  # fmt: skip

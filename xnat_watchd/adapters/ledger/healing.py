@@ -18,9 +18,9 @@ def settle_healed(db: sqlite3.Connection, key: int, now: datetime) -> None:
     """End what this study heals, now that XNAT's archive holds it: its findings are settled, and nobody wants it.
 
     It heals what an earlier ZIP of the same study holds, of which nothing was sent, if nothing was found out about it,
-    XNAT leaves out nothing of it, it has every whole image of the other one, and as many images as the other one had
-    with those that were damaged or could not be read. And it may be of the same person; where two people were found,
-    who of them is right is what the new export says.
+    XNAT leaves out nothing of it, it has every image of the other one whose UID is known, and as many images as the
+    other one had with those that were damaged or could not be read. And it may be of the same person; where two people
+    were found, who of them is right is what the new export says.
     """
     for row in db.execute(_HEALED, {"key": key}).fetchall():
         if not (row["two_people"] or may_be_one(_person(row, "old"), _person(row, "new"))):
@@ -49,6 +49,8 @@ WHERE n.key = :key AND o.delivery < n.delivery AND o.study_uid <> ''
   AND NOT EXISTS (SELECT 1 FROM series x WHERE x.study = n.key AND x.left_out)
   AND NOT EXISTS (SELECT 1 FROM instances i WHERE i.study = o.key
                   AND NOT EXISTS (SELECT 1 FROM instances j WHERE j.study = n.key AND j.sop_uid = i.sop_uid))
+  AND NOT EXISTS (SELECT 1 FROM findings f JOIN json_each(f.uids) u WHERE f.study = o.key
+                  AND NOT EXISTS (SELECT 1 FROM instances j WHERE j.study = n.key AND j.sop_uid = u.value))
   AND (SELECT count(*) FROM instances j WHERE j.study = n.key)
       >= (SELECT count(*) FROM instances i WHERE i.study = o.key) + {unsent("o")}
 """  # noqa: S608 - words of our own

@@ -183,6 +183,7 @@ CREATE TABLE findings (
   count   INTEGER NOT NULL CHECK (count > 0),  -- images or members that it is about
   why     TEXT NOT NULL,                       -- without names
   members TEXT NOT NULL DEFAULT '[]',          -- JSON list of names, for `show` alone
+  uids    TEXT NOT NULL DEFAULT '[]',          -- JSON list of the images' SOP Instance UIDs, where they can be read
   found   TEXT NOT NULL,
   settled TEXT,                                -- when
   by      TEXT,                                -- who: a person's login name, or the delivery that replaces the study
