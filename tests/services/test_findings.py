@@ -406,6 +406,13 @@ def test_an_export_that_does_not_heal_goes_its_own_way_and_the_old_one_stays_hel
     assert kinds(station) == ["damaged"]
 
 
+def test_an_export_with_fewer_images_than_the_old_one_had_with_the_unreadable_heals_nothing(desk: Desk) -> None:
+    zeros = ("3.dcm", bytes(len(instance(1, 1, 3))))
+    station = held(desk, zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2)), zeros]))
+    carried(station, scan(1, 2))
+    assert station.standings() == [("1.1", "received", "held"), ("2.1", "complete", "done")]
+
+
 def test_an_export_of_another_person_heals_nothing(desk: Desk) -> None:
     station = held(desk, TROUBLES["damaged"])
     station.drop("other.zip", zipped([(f"{n}.dcm", instance(1, 1, n, name="A^B", patient="AB-1")) for n in (1, 2, 3)]))
