@@ -15,8 +15,10 @@ from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
 from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.sandbox import Options, Sandbox
+from xnat_watchd.sandbox.building import build
 from xnat_watchd.sandbox.dicom import read_header
-from xnat_watchd.sandbox.store import StoredFile
+from xnat_watchd.sandbox.placing import add_file
+from xnat_watchd.sandbox.store import Arrived, StoredFile
 
 STAMP = "20240131_101112001"
 
@@ -40,6 +42,17 @@ def sent_by_others(
     if not ready:
         xnat._site.store.rows[(project, stamp, folder)].status = "RECEIVING"
     return address
+
+
+def mixed_by_others(xnat: Sandbox, row: tuple[str, str, str], content: bytes) -> None:
+    """Put images of a study of theirs into a row of somebody else's, as who moves files on the server does."""
+    sent_by_others(xnat, "theirs", content)
+    with xnat._site.lock:
+        rows = xnat._site.store.rows
+        theirs, target = rows.pop(("P1", STAMP, "theirs")), rows[row]
+        for file in theirs.files:
+            add_file(xnat._site, target, Arrived(f"theirs_{file.name}", file.path, file.header))
+        build(xnat._site, target)
 
 
 def archived_by_others(

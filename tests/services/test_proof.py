@@ -14,7 +14,7 @@ import pytest
 from pydicom import dcmread
 
 from tests.dicom import instance, sop_uid
-from tests.others import beside_others, exchanged_by_others, sent_by_others
+from tests.others import beside_others, exchanged_by_others, mixed_by_others, sent_by_others
 from tests.sandbox.kit import Visitor
 from tests.station import Station, zipped
 from xnat_watchd.core.findings import FindingKind
@@ -139,6 +139,23 @@ def test_a_foreign_study_at_our_place_is_neither_archived_nor_removed_and_told_u
         assert other.ask("DELETE", place).ok
     assert two.verified().said == "XNAT holds all 2 images"
     assert attention(two.first) == []
+
+
+def test_a_row_to_which_others_have_added_since_it_was_proved_is_not_archived(two: Two) -> None:
+    two.first.drop("scan.zip", part(1, 2))
+    two.first.start()
+    two.first.take_in()
+    assert two.first.pipeline.step()
+    (row,) = two.xnat._site.store.rows
+    mixed_by_others(two.xnat, row, part(1, study=7))
+    two.first.work()
+    mixed = once(1, 2) + Counter([sop_uid(7, 1, 1)])
+    assert two.held_there() == {"prearchive": mixed}
+    assert two.first.standings() == [("1.1", "uploaded", "held")]
+    two.first.ledger.wishes.resend(1, "to a new place", two.first.time.now())
+    two.first.work()
+    assert two.held_there() == {"archive": once(1, 2), "prearchive": mixed}
+    assert attention(two.first) == ["what lies at a place of ours in XNAT is not proved to be ours"]
 
 
 def test_what_appears_late_at_a_place_given_up_is_not_removed_where_it_is_anothers(two: Two) -> None:

@@ -9,11 +9,12 @@ from xnat_watchd.adapters.ledger import Facts
 from xnat_watchd.core.delivery import Item, Place, Row, Session
 from xnat_watchd.core.errors import AuthRefused, Conflict, InDoubt, NotYet, Stopped, Transient, Unavailable, Undecided
 from xnat_watchd.core.findings import stop_at
+from xnat_watchd.core.judging import Mixed
 from xnat_watchd.core.labels import clean, session_label
 from xnat_watchd.core.plain_labels import plain
 from xnat_watchd.core.states import Kind
 from xnat_watchd.steps.holding import NOTHING, Before, foreign, held, is_whole, must_be_its_patients, shown, wanted
-from xnat_watchd.steps.proving import clear_old_places, remove
+from xnat_watchd.steps.proving import clear_old_places, judged, remove
 from xnat_watchd.steps.tools import BUILD_AFTER, Tools, finished_row
 
 LOCKED = "_ARCHIVING"
@@ -45,6 +46,8 @@ def archive(item: Item, tools: Tools) -> Facts:
     row = finished_row(tools, row, item.since)
     if item.kind is Kind.PREARCHIVE:
         _must_be_as_shown(item, row, sessions, tools)
+    else:
+        _must_still_be_ours(item, row.place, tools)
     if sessions:
         return _join(item, row, sessions[0], tools)
     return _archive_anew(item, row, tools)
@@ -109,6 +112,18 @@ def _must_be_as_shown(item: Item, row: Row, sessions: Collection[Session], tools
         raise Conflict(
             "the session in the prearchive is not what it was when it was shown",
             advice="`xnat-watchd archive` shows what it is now.",
+        )
+
+
+def _must_still_be_ours(item: Item, place: Place, tools: Tools) -> None:
+    """Refuse to archive a row to which others have added since its images were proved: it may have lain for days."""
+    if isinstance(judged(item, place, tools), Mixed):
+        tools.ledger.places.leave(item, tools.clock.now(), mixed=True)
+        raise Conflict(
+            "files of another import lie among ours in the prearchive",
+            detail=place.path,
+            advice="Ask the XNAT administrator to look at the prearchive row that `xnat-watchd show ITEM` names. "
+            "To send the study to a new place: `xnat-watchd resend ITEM`.",
         )
 
 
