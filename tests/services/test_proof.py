@@ -158,6 +158,20 @@ def test_a_row_to_which_others_have_added_since_it_was_proved_is_not_archived(tw
     assert attention(two.first) == ["what lies at a place of ours in XNAT is not proved to be ours"]
 
 
+def test_a_place_whose_folder_may_be_a_patients_id_is_published_by_its_time_alone(two: Two) -> None:
+    carried(two.first, part(1))
+    now = two.first.time.now().isoformat()
+    with two.first.ledger.studies._db.change() as db:  # as a server brings it back that died in mid-import
+        db.execute(
+            "INSERT INTO places (study, project, timestamp, folder, chosen, spoke, ended, mixed)"
+            " VALUES (1, 'P1', '20240101_000000000', 'ZQ-7731', ?, ?, ?, 1)",
+            (now, now, now),
+        )
+    (row,) = two.first.ledger.views.attention()
+    assert "/prearchive/projects/P1/20240101_000000000." in row["advice"]
+    assert "ZQ-7731" not in row["advice"]
+
+
 def test_what_appears_late_at_a_place_given_up_is_not_removed_where_it_is_anothers(two: Two) -> None:
     two.xnat.faults.on("POST", IMPORT).lose_row()
     two.first.drop("scan.zip", part(1, 2))

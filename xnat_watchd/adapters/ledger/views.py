@@ -99,7 +99,8 @@ class Views:
             SELECT s.delivery || '.' || s.number, p.project,
                    'what lies at a place of ours in XNAT is not proved to be ours',
                    'Ask the XNAT administrator whose it is: /prearchive/projects/' || p.project || '/' || p.timestamp
-                   || '/' || p.folder || '. Once it is gone from there: `xnat-watchd verify ITEM`.',
+                   || iif(p.folder LIKE 'watchd-%', '/' || p.folder, '')  -- another folder may be a PatientID
+                   || '. Once it is gone from there: `xnat-watchd verify ITEM`.',
                    coalesce(p.ended, p.chosen), NULL
             FROM places p JOIN studies s ON s.key = p.study WHERE p.mixed = 1 AND p.settled IS NULL
             UNION ALL
@@ -166,7 +167,8 @@ class Views:
         rows = self._give(
             """
             SELECT s.delivery || '.' || s.number AS item, s.project, s.why, s.advice, p.locked AS at, 1 AS passes,
-                   p.ended IS NOT NULL OR s.standing = 'done' AS is_left, p.timestamp || '/' || p.folder AS place
+                   p.ended IS NOT NULL OR s.standing = 'done' AS is_left,
+                   p.timestamp || iif(p.folder LIKE 'watchd-%', '/' || p.folder, '') AS place
             FROM places p JOIN studies s ON s.key = p.study
             WHERE p.doubted IS NOT NULL AND p.locked < ? AND (s.standing <> 'held' OR p.ended IS NOT NULL) ORDER BY p.id
             """,
