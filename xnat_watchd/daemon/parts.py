@@ -171,8 +171,13 @@ class Daemon:
 
 
 def is_shut_for_long(gate: Gate, now: datetime) -> bool:
-    """Return whether `run --once` does not wait for this gate: it was asked often enough, or is not due soon."""
-    return gate.until is not None and (gate.until > now + ONCE_WAITS or gate.strikes >= ONCE_ASKS)
+    """Return whether `run --once` does not wait for this gate: it was asked often enough, or is not due soon.
+
+    What is due at this moment, as a person may want it, is asked first.
+    """
+    if gate.until is None or gate.probe_due(now):
+        return False
+    return gate.until > now + ONCE_WAITS or gate.strikes >= ONCE_ASKS
 
 
 def build(settings: Settings, credential: Credential, log: Log, *, whole: bool = False) -> Daemon:
