@@ -215,13 +215,13 @@ def test_a_rotated_password_shuts_the_gate_and_a_login_opens_it_without_a_restar
     with program.start() as service:
         service.wait_for("READY=1")
         rotate(xnat)
-        before = tries(xnat)
+        before = xnat.login_tries
         program.drop("scan.zip", scan())
         service.wait_for("waiting for XNAT: XNAT refuses")
         picture = program.status()
         assert picture["gate"]["login"] is True
         assert "xnat-watchd login" in picture["gate"]["advice"]
-        assert tries(xnat) == before + 1
+        assert xnat.login_tries == before + 1
         assert "takes it over" in program.login(ROTATED)
         service.wait_for("1 complete")
         assert service.stop() == 0

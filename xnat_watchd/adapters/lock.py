@@ -37,9 +37,12 @@ class Lock:
         except PermissionError:
             raise Refusal(f"{self._path}: this user may not work here", advice=AS_SERVICE) from None
         except OSError as error:
-            if error.errno != errno.ELOOP:
-                raise
-            raise Refusal(f"{self._path}: a link lies in its place", advice="Remove the link.") from None
+            if error.errno == errno.ELOOP:
+                raise Refusal(f"{self._path}: a link lies in its place", advice="Remove the link.") from None
+            raise Refusal(
+                f"{self._path} cannot be opened: {error.strerror}",
+                advice="See that the disk of the ledger's folder takes writes, then start it again.",
+            ) from None
         os.fchmod(handle, PRIVATE)  # an earlier version let everybody open it, and so lock it
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
