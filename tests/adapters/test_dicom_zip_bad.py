@@ -137,11 +137,11 @@ def test_the_table_names_every_file() -> None:
 
 @pytest.mark.parametrize("name", OUTCOMES)
 def test_each_of_them_ends_as_the_table_says_within_five_seconds(name: str) -> None:
-    begun = time.process_time()
+    begun = time.thread_time()
 
     assert outcome(FOLDER / name) == OUTCOMES[name]
 
-    assert time.process_time() - begun < 5
+    assert time.thread_time() - begun < 5
 
 
 def test_all_of_them_together_stay_below_two_hundred_mebibytes() -> None:

@@ -50,9 +50,9 @@ def test_inflating_is_summed_over_all_deflated_data_sets_of_a_zip(path: Path) ->
     assert open_zip(path, limits).studies  # each of them is no bomb
 
     many = zip_of(Part(b"%d" % n, one) for n in range(40))
-    begun = time.process_time()
+    begun = time.thread_time()
     assert refusal(path, many, limits) == "an image in the ZIP unpacks to far more than an image would"
-    assert time.process_time() - begun < 10
+    assert time.thread_time() - begun < 10
 
 
 def test_who_wants_to_stop_is_heard_while_a_data_set_is_inflated(path: Path) -> None:
@@ -85,10 +85,10 @@ def test_a_file_that_is_mostly_no_part_of_the_zip_is_refused_without_being_read(
         file.seek(hole)
         file.write(zip_of([Part(b"1", instance())]))
 
-    begun = time.process_time()
+    begun = time.thread_time()
     with pytest.raises(Unusable, match=r"^most of the file is no part of the ZIP$"):
         open_zip(path, Limits())
-    assert time.process_time() - begun < 1
+    assert time.thread_time() - begun < 1
 
 
 @pytest.mark.parametrize(

@@ -167,9 +167,9 @@ def test_limits_are_what_may_be_not_what_may_not(path: Path) -> None:
 def test_what_packs_too_well_is_refused_before_it_is_inflated(path: Path) -> None:
     bomb = zip_of([Part(str(n).encode(), b"", packed=b"\0" * 2**10, size=2**30) for n in range(10)])
 
-    begun = time.process_time()
+    begun = time.thread_time()
     assert refusal(path, bomb) == "the ZIP unpacks to far more than images would"
-    assert time.process_time() - begun < 0.1
+    assert time.thread_time() - begun < 0.1
 
 
 def test_a_blank_image_packs_well_and_is_none_the_worse(path: Path) -> None:
@@ -245,11 +245,11 @@ def test_only_the_beginning_of_a_huge_directory_is_looked_at_to_tell_that_it_is_
 def test_a_hundred_thousand_members_are_seen_through_in_seconds(path: Path) -> None:
     path.write_bytes(_many(100_000))
 
-    begun = time.process_time()
+    begun = time.thread_time()
     assert is_whole(path)
-    assert time.process_time() - begun < 0.5
+    assert time.thread_time() - begun < 0.5
     assert refusal(path, path.read_bytes()) == "there is no DICOM image in the ZIP"
-    assert time.process_time() - begun < 5
+    assert time.thread_time() - begun < 5
 
 
 def _many(count: int) -> bytes:

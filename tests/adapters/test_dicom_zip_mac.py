@@ -123,13 +123,13 @@ def test_a_local_header_inside_of_a_file_is_not_taken_for_the_next_one(path: Pat
 )
 def test_what_cannot_be_settled_is_refused_at_once_as_what_it_is(path: Path, files: list[File]) -> None:
     pack(path, files)
-    begun = time.process_time()
+    begun = time.thread_time()
 
     with pytest.raises(Unusable, match="larger than 4 GiB and was packed without Zip64") as caught:
         open_zip(path, Limits())
 
     assert "another program" in caught.value.advice
-    assert time.process_time() - begun < 1
+    assert time.thread_time() - begun < 1
     assert is_whole(path)
 
 

@@ -59,9 +59,9 @@ def test_nothing_is_a_heading_an_empty_list_or_a_line_of_names(capsys: pytest.Ca
 
 def test_thousands_of_rows_take_no_time(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"label": f"S{n:05}", "id": f"XNAT_S{n:05}"} for n in range(20_000)]
-    began = time.process_time()
+    began = time.thread_time()
     table.show(rows, ("label", "id"))
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 1
     assert len(capsys.readouterr().out.splitlines()) == 20_001
 
 

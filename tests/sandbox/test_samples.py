@@ -114,10 +114,10 @@ def read(path: Path) -> list[Dataset]:
 
 def test_hundreds_of_instances_are_made_in_a_second() -> None:
     study(1, images=1)
-    begun = time.process_time()
+    begun = time.thread_time()
     study(2, images=200)
 
-    assert time.process_time() - begun < 1
+    assert time.thread_time() - begun < 1
 
 
 def test_a_zip_is_the_same_each_time_and_damage_is_one_bit(tmp_path: Path) -> None:

@@ -27,10 +27,8 @@ class Source:
         self._at = 0
 
     def peek(self, size: int) -> bytes:
-        """Give the next `size` bytes, or what is left of them, and stay where we are."""
-        while len(self._piece) - self._at < size and (more := next(self._pieces, b"")):
-            self._piece = self._piece[self._at :] + more
-            self._at = 0
+        """Return the next `size` bytes, or what is left of them, and stay where we are."""
+        self._fill(size)
         return self._piece[self._at : self._at + size]
 
     def read(self, size: int) -> bytes:
@@ -65,7 +63,7 @@ class Source:
         """
         if at is not None and not self.skip(at - self._at):
             raise EOFError
-        self.peek(reach)
+        self._fill(reach)
         return self._piece, self._at
 
     def some(self, size: int) -> bytes:
@@ -94,3 +92,8 @@ class Source:
         self._piece, self._at = b"", 0
         for _ in self._pieces:
             pass
+
+    def _fill(self, size: int) -> None:
+        while len(self._piece) - self._at < size and (more := next(self._pieces, b"")):
+            self._piece = self._piece[self._at :] + more
+            self._at = 0

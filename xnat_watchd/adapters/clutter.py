@@ -7,23 +7,25 @@ be an image that was lost, and a person must look at it.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 GLANCE = 4096  #: first bytes of a member that are looked at
 
 _EXTENSION = re.compile(r"(?=.*[a-z])[a-z0-9_~-]{1,12}")  # that of "1.2.840.4" is none
-_PARTS = re.compile(r"[/\\]")
 _DIGITS, _LETTERS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1a\x1b")
-_BINARY_TEXT = bytes(_CONTROL | {127})
+_TEXT = bytes(set(range(256)) - _CONTROL - {127})
 
 
 def base_name(name: bytes) -> str:
     """Return the last part of a member's name in lower case, whichever slash it is written with."""
-    return _PARTS.split(name.decode("utf-8", "replace").lower())[-1]
+    return name.replace(b"\\", b"/").rpartition(b"/")[2].decode("utf-8", "replace").lower()
 
 
+@lru_cache(maxsize=64)  # each member's is asked for several times in turn
 def name_key(name: bytes) -> str:
     """Return what names of one kind of file have in common: the extension; without any, how digits and letters lie."""
     base = base_name(name)
@@ -42,8 +44,8 @@ def clutter_kind(name: bytes, head: bytes | None) -> str:
     called README may be an image as well.
     """
     base, key = base_name(name), name_key(name)
-    for row in TABLE:
-        if (base in row.names or key in row.names) and (row.sign(head) if head else key.startswith(".")):
+    for row in (*_ROWS.get(base, ()), *_ROWS.get(key, ())):
+        if row.sign(head) if head else key.startswith("."):
             return row.kind
     return ""
 
@@ -53,7 +55,7 @@ def is_text(head: bytes) -> bool:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         codec = "utf-16-le" if head[0] == 0xFF else "utf-16-be"  # noqa: PLR2004 - the byte order mark
         head = head[2:].decode(codec, "replace").encode("utf-8", "replace")
-    return not head.translate(None, delete=bytes(set(range(256)) - set(_BINARY_TEXT)))
+    return not head.translate(None, delete=_TEXT)
 
 
 def begins(*marks: bytes, at: int = 0) -> Callable[[bytes], bool]:
@@ -199,3 +201,14 @@ TABLE = (
     _row("font", ".afm .pfm", begins(b"StartFontMetrics", b"\0\1")),
     _row("NIfTI", ".nii", begins(b"\x5c\1\0\0", b"\0\0\1\x5c", b"\x1c\2\0\0", b"\0\0\2\x1c")),
 )
+
+
+def _by_name() -> dict[str, tuple[Row, ...]]:
+    rows = defaultdict[str, tuple[Row, ...]](tuple)
+    for row in TABLE:
+        for name in row.names:
+            rows[name] += (row,)
+    return dict(rows)
+
+
+_ROWS = _by_name()

@@ -18,7 +18,6 @@ _EXTENSIONS = re.compile(  # whose contents are of any kind; what has a kind of 
 )
 _PROGRAMS = frozenset({".exe", ".dll", ".ocx", ".com", ".so", ".dylib", ".jar"})
 _TRACES = (b"DICM", b"1.2.840.10008.")  #: of a file whose head was shifted, or is another's
-_PARTS = re.compile(rb"[/\\]")
 _DEEPEST = 16  #: folders in folders that are told apart
 _MOST = 10_000  #: folders that are told apart; with more of them none is a program's alone
 
@@ -33,7 +32,7 @@ def may_be_a_programs(name: bytes, head: bytes) -> bool:
 
 def folder_of(name: bytes) -> Folder:
     """Return the folder of a member, whichever slash it is written with; below a depth, the deepest that is told."""
-    return tuple(_PARTS.split(name.lower(), _DEEPEST)[:-1])
+    return tuple(name.lower().replace(b"\\", b"/").split(b"/", _DEEPEST)[:-1])
 
 
 class ProgramFolders:

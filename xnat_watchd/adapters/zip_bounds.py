@@ -52,13 +52,16 @@ def too_large(limits: Limits, where: str) -> Unusable:
 
 
 def _refuse_member(member: Member, limits: Limits) -> None:
-    where = f"member {member.number}, {member.name[:200]!r}"
     if member.number >= limits.members:
         raise too_many(limits.members, "files")
     if member.disk:
-        raise Unusable("this is one part of a split ZIP", detail=where, advice=ONE_ZIP)
+        raise Unusable("this is one part of a split ZIP", detail=_place(member), advice=ONE_ZIP)
     if member.size > limits.member:
-        raise too_large(limits, where)
+        raise too_large(limits, _place(member))
+
+
+def _place(member: Member) -> str:
+    return f"member {member.number}, {member.name[:200]!r}"
 
 
 def _refuse_overlap(spans: list[tuple[int, int]], directory: Directory) -> None:

@@ -33,6 +33,7 @@ UNIX = 3
 
 _LONGEST_COMMENT = 0xFFFF
 _LONGEST_TAIL = 64 * 1024  #: of what stands behind the end: zeros up to the next block, a line end, a web page
+_LONGEST_ENTRY = CENTRAL.size + 3 * FULL_16  #: with its name, extra fields and comment
 _SHOWN = 200  #: bytes of a name that are shown
 _GLANCE = 4 * 1024 * 1024  #: how much of a directory tells that a copy is whole
 ONE_ZIP = "Export the study again as one ZIP that is not split."
@@ -119,18 +120,23 @@ def listed(fd: int, directory: Directory, upto: int | None = None) -> Iterator[M
     `upto` bounds the bytes of the directory that are read.
     """
     source = Source(stretch(fd, directory.start, directory.size))
-    at = number = 0
-    while at < (directory.size if upto is None else min(directory.size, upto)):
-        head = source.read(CENTRAL.size)
-        if len(head) < CENTRAL.size or head[:4] != CENTRAL_MARK:
+    bound = directory.size if upto is None else min(directory.size, upto)
+    window, at = source.window()
+    read = number = 0
+    while read < bound:
+        if len(window) - at < _LONGEST_ENTRY:
+            window, at = source.window(at, _LONGEST_ENTRY)
+        if len(window) - at < CENTRAL.size or not window.startswith(CENTRAL_MARK, at):
             raise Unusable("the directory of the ZIP is damaged", detail=f"entry {number} is none")
-        fields = CENTRAL.unpack(head)
-        name, extra = source.read(fields[10]), source.read(fields[11])
-        at += CENTRAL.size + fields[10] + fields[11] + fields[12]
-        if not source.skip(fields[12]) or at > directory.size:
+        fields = CENTRAL.unpack_from(window, at)
+        name = at + CENTRAL.size
+        extra = name + fields[10]
+        comment = extra + fields[11]
+        end = comment + fields[12]
+        if end > len(window):
             raise Unusable("the directory of the ZIP is damaged", detail=f"entry {number} breaks off")
-        yield _member(number, fields, name, extra, directory.shift)
-        number += 1
+        yield _member(number, fields, window[name:extra], window[extra:comment], directory.shift)
+        number, read, at = number + 1, read + end - at, end
 
 
 def shown(name: bytes) -> str:

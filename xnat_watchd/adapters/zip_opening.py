@@ -59,7 +59,7 @@ class Opening:
             raise Unusable("an image in the ZIP unpacks to far more than an image would") from error
         if content.size > self._limits.member:
             raise too_large(self._limits, f"member {member.number}")
-        self._tidiness.add(self._fd, member, content.local)
+        self._tidiness.add(self._fd, member, content.local if fate is None else None)
         if content.problem:
             self._note(member, content.problem)
             self._sorter.doubtful(facts_of(header).study_uid, content.problem, member.number)

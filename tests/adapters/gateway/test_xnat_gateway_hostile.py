@@ -42,10 +42,10 @@ STRANGE = ("undefined", "idna", "punycode", "unicode_escape", "hex", "utf-7", "n
 )
 def test_no_page_keeps_us_busy(text: str) -> None:
     answer = Answer(500, text.encode())
-    begun = time.process_time()
+    begun = time.thread_time()
     verdict(answer, Deed.IMPORT, "P1", NOW)
     assert not answer.is_page
-    assert time.process_time() - begun < SOON
+    assert time.thread_time() - begun < SOON
 
 
 def test_a_page_behind_comments_is_a_page() -> None:
