@@ -60,7 +60,7 @@ def test_lzma_without_a_mark_at_its_end_is_read(path: Path) -> None:
 
 
 def test_nothing_may_be_packed_into_no_byte_at_all(path: Path) -> None:
-    path.write_bytes(zip_of([Part(b"1", instance()), Part(b"a.txt", b"", packed=b"")]))
+    path.write_bytes(zip_of([Part(b"1", instance()), Part(b".nomedia", b"", packed=b"")]))
 
     assert found_in(path) == ["1.2.3.1"]
 
@@ -135,7 +135,7 @@ def test_members_beyond_four_gibibytes_are_found(path: Path) -> None:
 
 
 def test_more_members_than_sixteen_bits_count(path: Path) -> None:
-    path.write_bytes(zip_of([*(Part(b"x.txt", b"", method=0) for _ in range(70_000)), Part(b"1", instance())]))
+    path.write_bytes(zip_of([*(Part(b".keep", b"", method=0) for _ in range(70_000)), Part(b"1", instance())]))
 
     assert found_in(path) == ["1.2.3.1"]
 

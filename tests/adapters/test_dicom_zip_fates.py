@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from tests.adapters.zips import MR, Part, deflated, element, file_of, identity, instance, pixels, zip_of
-from xnat_watchd.adapters.clutter import TABLE, clutter_kind
+from xnat_watchd.adapters.clutter import MARKER, MARKERS, TABLE, clutter_kind, name_key
 from xnat_watchd.adapters.dicom_zip import open_zip
 from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Unusable
@@ -65,7 +65,7 @@ SAMPLES = [  # of every row of the table: what media really hold
     (b"arial.ttf", b"\0\1\0\0" + bytes(30), "font"),
     (b"icons.woff2", b"wOF2" + bytes(30), "font"),
     (b"converted.nii", b"\x5c\1\0\0" + bytes(400), "NIfTI"),
-    (b"notes.txt", b"", "text"),
+    *((name, b"", "empty marker") for name in (b"DICOM/.nomedia", b"Icon\r", b"AUTORUN.INF", b"viewer/__init__.py")),
     (b"DICOMDIR", b"see the folder IMAGES", "text"),  # a name that no image may have (PS3.10 8.6)
 ]
 
@@ -137,7 +137,7 @@ def test_name_and_content_that_agree_make_clutter(path: Path, name: bytes, conte
 
 
 def test_every_kind_of_the_table_is_shown_by_a_sample() -> None:
-    assert {row.kind for row in TABLE} == {kind for _, _, kind in SAMPLES}
+    assert {row.kind for row in TABLE} | {MARKER} == {kind for _, _, kind in SAMPLES}
 
 
 @pytest.mark.parametrize(("name", "content"), [(name, content) for name, content, _ in SAMPLES if content])
@@ -168,6 +168,31 @@ def test_a_name_that_an_image_of_this_zip_could_have_is_no_clutter(
     assert beside(path, name, content)[1] == ""
 
 
+@pytest.mark.parametrize("name", sorted({key for row in TABLE for key in row.names} - MARKERS))
+def test_nothing_at_all_is_unexplained_under_any_name_of_the_table(path: Path, name: str) -> None:
+    empty = (f"IM3{name}" if name_key(b"IM3" + name.encode()) == name else name).encode()
+
+    assert beside(path, empty, b"") == unexplained("empty")
+
+
+@pytest.mark.parametrize("name", sorted(MARKERS))
+def test_an_empty_marker_is_clutter_by_its_whole_name_unless_an_image_could_have_it(path: Path, name: str) -> None:
+    marker = name.encode()
+
+    assert beside(path, b"CD/" + marker, b"") == ({MARKER: 1}, "")
+    like_it = b"%d" + marker if name_key(marker).startswith(".") else b"%dicon\r"
+    assert beside(path, marker, b"", like_it)[0] == ({} if name_key(like_it) == name_key(marker) else {MARKER: 1})
+    assert beside(path, b"x" + marker, b"") == unexplained("empty")
+
+
+@pytest.mark.parametrize("name", [b"DICOM/", b"DICOM\\"])
+def test_a_folder_is_a_folder_whichever_slash_it_is_written_with(path: Path, name: bytes) -> None:
+    contents = opened(path, Part(name, b""), Part(b"IM1.dcm", instance()))
+
+    assert not contents.clutter_kinds
+    assert not contents.studies[0].findings
+
+
 def test_a_dicomdir_is_clutter_by_its_content_under_its_name_alone(path: Path) -> None:
     assert beside(path, b"DICOMDIR", dicomdir()) == ({"DICOMDIR": 1}, "")
     assert beside(path, b"DICOMDIR", dicomdir()[:-9])[0] == {"DICOMDIR": 1}
@@ -195,6 +220,7 @@ def test_a_hanging_protocol_is_clutter_under_any_name(path: Path) -> None:
         (b"what.xyz", b"", "empty"),
         (b"README", b"", "empty"),  # where no content agrees, a name without extension says nothing
         (b"DICOMDIR", b"", "empty"),
+        *((name, b"", "empty") for name in (b"notes.txt", b"IM3.jpg", b"DICOM/IM3.xml", b"._IM3.dcm", b"a.nomedia")),
         (b"IM3.dcm", b"<html><head><title>502 Bad Gateway", "no DICOM"),
         (b"IM3.dcm", bytes(4096) + instance(3), "only zeros at its beginning"),
         (b"IM3.dcm", b"x" + instance(3), "no DICOM"),
@@ -331,7 +357,7 @@ def test_a_zip_inside_that_holds_more_or_less_than_its_directory_names_is_unexpl
 
 
 def test_blanks_and_a_comment_hide_nothing_in_a_zip_inside(path: Path) -> None:
-    content = zip_of([Part(b"a.txt", NOTE), Part(b"b.txt", b"")], comment=b"packed by a viewer") + bytes(512)
+    content = zip_of([Part(b"a.txt", NOTE), Part(b"b.txt", NOTE)], comment=b"packed by a viewer") + bytes(512)
 
     assert beside(path, b"docs.zip", content) == ({"archive without images": 1}, "")
 

@@ -40,12 +40,14 @@ def name_key(name: bytes) -> str:
 def clutter_kind(name: bytes, head: bytes | None) -> str:
     """Return what a member certainly is, or nothing. `head`: its first bytes, empty of an empty member.
 
-    None for the head: its content cannot be read. Where no content tells, a name does by its extension alone: what is
-    called README may be an image as well.
+    None for the head: its content cannot be read. Where it was not looked at, a name tells by its extension alone: what
+    is called README may be an image as well. Of an empty one nothing was lost only where its kind holds nothing.
     """
     base, key = base_name(name), name_key(name)
+    if head is not None and not head:
+        return MARKER if base in MARKERS else ""
     for row in (*_ROWS.get(base, ()), *_ROWS.get(key, ())):
-        if row.sign(head) if head else key.startswith("."):
+        if key.startswith(".") if head is None else row.sign(head):
             return row.kind
     return ""
 
@@ -201,6 +203,20 @@ TABLE = (
     _row("font", ".afm .pfm", begins(b"StartFontMetrics", b"\0\1")),
     _row("NIfTI", ".nii", begins(b"\x5c\1\0\0", b"\0\0\1\x5c", b"\x1c\2\0\0", b"\0\0\2\x1c")),
 )
+
+MARKER = "empty marker"
+# Files of which the name is all: empty on sound media, too, and no program calls an image so. An extension would not
+# do: a copy that failed leaves zero bytes under whatever name the image had, and `.txt` or `.jpg` is one that it may
+# have. Only the whole name counts.
+MARKERS = frozenset({
+    ".nomedia",  # Android: no thumbnails here
+    ".localized",  # macOS: the folder's name is translated
+    ".metadata_never_index",  # macOS: no search here
+    "icon\r",  # macOS: the folder has an icon, which lies beside it as AppleDouble
+    "autorun.inf", "desktop.ini", "thumbs.db", ".ds_store",  # made empty by hand, so that no system makes its own
+    "__init__.py",  # Python: the folder is a package
+    ".keep", ".gitkeep",  # the folder is to be kept although nothing lies in it
+})  # fmt: skip
 
 
 def _by_name() -> dict[str, tuple[Row, ...]]:

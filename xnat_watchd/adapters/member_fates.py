@@ -54,9 +54,12 @@ def judged(name: bytes, source: Source, kind: Kind, allowance: Allowance, depth:
     return Fate(reason=_described(head), place=may_be_a_programs(name, head))
 
 
-def unreadable(name: bytes, reason: str) -> Fate:
-    """Return the fate of a member whose content cannot be had: its name alone may say that it is clutter."""
-    clutter = clutter_kind(name, None)
+def unreadable(name: bytes, reason: str, *, empty: bool) -> Fate:
+    """Return the fate of a member whose content cannot be had: its name alone may say that it is clutter.
+
+    `empty`: the directory says that there is none.
+    """
+    clutter = clutter_kind(name, b"" if empty else None)
     return Fate(clutter=clutter) if clutter else Fate(reason=reason)
 
 

@@ -116,9 +116,7 @@ class Tidiness:
 
     def _is_plain(self, member: Member) -> bool:
         """Say whether a name is printable ASCII parted by `/`; its last part, in any case, has to be the only one."""
-        parts = member.name.split(b"/")
-        if member.folder:
-            parts.pop()
+        parts = (member.name[:-1] if member.folder else member.name).split(b"/")
         last = parts[-1].lower()
         if not member.folder:
             self._names.append(hash(last))

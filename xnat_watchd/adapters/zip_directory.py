@@ -64,8 +64,8 @@ class Member(NamedTuple):
 
     @property
     def folder(self) -> bool:
-        """Whether it is a folder and nothing else."""
-        return self.size == 0 and self.name.endswith(b"/")
+        """Whether it is a folder and nothing else, whichever slash it is written with."""
+        return self.size == 0 and self.name.endswith((b"/", b"\\"))
 
     @property
     def regular(self) -> bool:

@@ -45,7 +45,7 @@ class Opening:
         self._beat()
         if member.sealed:
             self._tidiness.add(self._fd, member, None)
-            self._end(member, unreadable(member.name, member.sealed))
+            self._end(member, unreadable(member.name, member.sealed, empty=member.size == 0))
             return
         content = Content(self._fd, member, self._beat)
         source = Source(self._cut.counted(iter(content)) if member.cut else iter(content))
