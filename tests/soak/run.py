@@ -35,6 +35,7 @@ LOOKS = 20  #: lives of the service between two looks at what is held
 LONGEST_LIFE = 5.0  #: seconds from the start of the service to a kill, at most
 DISK_FAILS, DISK_IS_WELL, STRANGER, RELOAD = 0.15, 0.2, 0.03, 0.01  #: how often, of all looks around
 COLLISION = 0.02  #: of the faults, those by another client
+LAST_WORDS = 3000  #: characters of the journal that are told when the service ended by itself
 WITHOUT_A_LEDGER = (75, 78)  #: how it ends where a start cannot write to the ledger's disk
 PATIENCE = 5  #: times that somebody types `retry` for one study
 FOR_A_PERSON = re.compile(r"damaged|two patients|two different contents|cannot be read", re.IGNORECASE)
@@ -203,7 +204,8 @@ class Soak:
     def _end(self, service: ForkServerProcess) -> None:
         """Kill it; sometimes ask it to stop."""
         if not service.is_alive() and not (self._disks.of_the_root and service.exitcode in WITHOUT_A_LEDGER):
-            raise RuntimeError(f"the service ended by itself with {service.exitcode}; see {self._journal}")
+            last = self._journal.read_text("utf-8")[-LAST_WORDS:]
+            raise RuntimeError(f"the service ended by itself with {service.exitcode}: {last}")
         if not service.is_alive() or self._chance.random() < 0.1:
             service.terminate()
             self.figures.stops += 1
