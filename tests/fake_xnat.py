@@ -337,10 +337,10 @@ class FakeGateway:
                 _known_by(one, named, one.sop_uid) for one in files if series_uid in {None, one.series_uid}
             )
 
-    def header(self, project: str, label: str, study_uid: str, accession: str) -> Mapping[str, str] | None:
+    def header(self, project: str, accession: str, study_uid: str) -> Mapping[str, str] | None:
         with self._request("header"):
             for one in self.xnat.sessions.values():
-                if (one.project, one.label, one.study_uid, one.id) == (project, label, study_uid, accession):
+                if (one.project, one.id, one.study_uid) == (project, accession, study_uid):
                     return dict(one.files(self.clock.now())[0].header)
             raise NotYet("the header dump was another session's")
 

@@ -63,7 +63,7 @@ def _line(project: str, label: str, gateway: FindingGateway, rules: DemographicR
 
 
 def _header(gateway: FindingGateway, session: Imaged) -> Mapping[str, str]:
-    asked = session.project, session.label, session.study_uid, session.id
+    asked = session.project, session.id, session.study_uid
     for _ in range(ASKS - 1):
         try:
             return gateway.header(*asked) or {}

@@ -46,6 +46,11 @@ ASSUMED = (
         "test_a_subject_is_found_and_described_in_letters_of_every_script",
     ),
     Assumption(
+        "dump-by-accession-id",
+        "Both show the header of an archived session below its project by accession ID, where no label is the same.",
+        "test_a_session_tells_its_header",
+    ),
+    Assumption(
         "dump-of-secondary-1.8",
         "A newer server shows the header of files in the resource `secondary`; 1.6 does so in the prearchive.",
         "test_a_session_of_secondary_captures_shows_its_header_or_says_that_it_has_none",

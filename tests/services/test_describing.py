@@ -38,19 +38,35 @@ def test_a_header_is_asked_for_without_looking_at_the_session_again(archived: Ar
     asked = [path for _, path, *_ in xnat.requests[before:]]
     assert station.standings() == [("1.1", "complete", "done")]
     assert sum("dicomdump" in path for path in asked) == 1
+    assert not any(LABEL in query for _, _, query, _ in xnat.requests[before:])
     assert not any("/experiments/" in path for path in asked)
     assert sum("/subjects/" in path for path in asked) == 3  # read, written, read back
 
 
-def test_a_session_that_was_renamed_meanwhile_is_found_by_its_id(archived: Archived) -> None:
+def test_a_session_that_was_renamed_meanwhile_is_asked_by_its_id(archived: Archived) -> None:
     xnat, _, station = archived
+    before = len(xnat.requests)
     with xnat._site.lock:
         (one,) = xnat._site.store.experiments.values()
         one.label = "RENAMED"
     station.work()
-    assert any("/experiments/XNAT_E" in path for _, path, *_ in xnat.requests)
+    assert sum("dicomdump" in path for _, path, *_ in xnat.requests[before:]) == 1
     assert station.standings() == [("1.1", "complete", "done")]
     assert (xnat.subject("P1", "Quokka_Zenobia") or {})["demographics"]["gender"] == "female"
+    assert "ZIP" not in note(station)
+
+
+def test_a_session_that_was_moved_meanwhile_is_asked_in_the_project_where_it_is(archived: Archived) -> None:
+    xnat, _, station = archived
+    xnat.add_project("P2")
+    xnat.grant("tech", "P2", "member")
+    with xnat._site.lock:
+        (one,) = xnat._site.store.experiments.values()
+        one.project = "P2"
+    station.work()
+    assert station.standings() == [("1.1", "complete", "done")]
+    assert (xnat.subject("P1", "Quokka_Zenobia") or {})["demographics"]["gender"] == "female"
+    assert "ZIP" not in note(station)
 
 
 def test_a_session_that_was_removed_meanwhile_is_held_with_whom_to_ask(archived: Archived) -> None:

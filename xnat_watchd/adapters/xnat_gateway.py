@@ -266,9 +266,12 @@ class XnatGateway:
         """Return the SOPInstanceUIDs of an archived session or of one series of it, file by file."""
         return images.in_session(self._talk, session, series_uid, named)
 
-    def header(self, project: str, label: str, study_uid: str, accession: str) -> Mapping[str, str] | None:
-        """Return age, birth date and sex from the header dump, checked by its UID (C8 6); None where there is none."""
-        src = f"/archive/projects/{project}/experiments/{label}"
+    def header(self, project: str, accession: str, study_uid: str) -> Mapping[str, str] | None:
+        """Return age, birth date and sex from the header dump, checked by its UID (C8 6); None where there is none.
+
+        XNAT takes an accession ID where no session of the project has it for its label, below its project only.
+        """
+        src = f"/archive/projects/{project}/experiments/{accession}"
         scans = partial(dumps.scans_of, self._talk, accession)
         return dumps.dumped(self._talk, self._server, src, study_uid, records.DUMPED, scans)
 

@@ -150,11 +150,11 @@ class Gateway(Protocol):
         """
         ...
 
-    def header(self, project: str, label: str, study_uid: str, accession: str) -> Mapping[str, str] | None:
-        """Return PatientAge, PatientBirthDate and PatientSex of an archived session, as XNAT stores them.
+    def header(self, project: str, accession: str, study_uid: str) -> Mapping[str, str] | None:
+        """Return PatientAge, PatientBirthDate and PatientSex of an archived session of this project, by accession ID.
 
-        None where XNAT shows no header of it, nor of any of its scans. `NotYet` when the dump was another study's (C8
-        6).
+        They are as XNAT stores them. None where XNAT shows no header of it, nor of any of its scans. `NotYet` when the
+        dump was another study's (C8 6).
         """
         ...
 
@@ -212,8 +212,8 @@ class FindingGateway(Protocol):
         """Give the archived imaging sessions of a subject, by its accession ID, the earliest first."""
         ...
 
-    def header(self, project: str, label: str, study_uid: str, accession: str) -> Mapping[str, str] | None:
-        """Return PatientAge, PatientBirthDate and PatientSex of an archived session, as XNAT stores them."""
+    def header(self, project: str, accession: str, study_uid: str) -> Mapping[str, str] | None:
+        """Return PatientAge, PatientBirthDate and PatientSex of a project's archived session, by accession ID."""
         ...
 
 

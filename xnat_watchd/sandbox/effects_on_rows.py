@@ -90,10 +90,11 @@ class CrossTalk(Effect):
     def before(self, exchange: Exchange) -> Answer | None:
         """Ask for another session than the client did."""
         request, store = exchange.request, exchange.site.store
-        rows = (row.uri for row in store.rows.values())
-        sessions = (f"/archive/projects/{one.project}/experiments/{one.label}" for one in store.experiments.values())
+        rows = ((row.uri, row.uri) for row in store.rows.values())
+        archived = ((f"/archive/projects/{one.project}/experiments/", one) for one in store.experiments.values())
+        sessions = ((f"{above}{one.label}", f"{above}{one.id}") for above, one in archived)
         asked = request.query.get("src")
-        other = next((uri for uri in chain(rows, sessions) if not asked.startswith(uri)), asked)
+        other = next((uris[0] for uris in chain(rows, sessions) if not asked.startswith(uris)), asked)
         pairs = [(name, other if name == "src" else value) for name, value in request.query.pairs]
         return exchange.application.answer(replace(request, query=Parameters(pairs)))
 

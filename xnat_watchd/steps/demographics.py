@@ -51,20 +51,20 @@ def _header(item: Item, tools: Tools) -> tuple[Header | None, str]:
 
 
 def _dumped(item: Item, tools: Tools) -> Header | None:
-    """Return what XNAT's header dump says: it goes by label, and somebody may have renamed or removed the session."""
+    """Return what XNAT's header dump says: it is asked below the project, from which somebody may have taken it."""
     accession, trouble = item.session or "", None
     try:
-        found = tools.gateway.header(item.project, item.label or "", item.server_uid or item.study_uid, accession)
+        found = tools.gateway.header(item.project, accession, item.server_uid or item.study_uid)
     except Transient as error:
         found, trouble = None, error
     if found is not None:
         return found
     session = _session(item, tools)
-    if session.label == item.label:
+    if session.project == item.project:
         if trouble is not None:
             raise trouble
         return None
-    return tools.gateway.header(session.project, session.label, session.holding.study_uid, accession)
+    return tools.gateway.header(session.project, accession, session.holding.study_uid)
 
 
 def _may_tell(item: Item, tools: Tools) -> bool:

@@ -359,7 +359,7 @@ def test_a_series_names_its_instances(stand: Stand) -> None:
 
 def test_a_session_tells_its_header(stand: Stand) -> None:
     found = stand.archive()
-    header = stand.gateway.header(found.project, found.label, found.holding.study_uid, found.id)
+    header = stand.gateway.header(found.project, found.id, found.holding.study_uid)
     assert header == {
         "PatientAge": INGEBORG.age,
         "PatientBirthDate": INGEBORG.birth_date,
@@ -370,7 +370,7 @@ def test_a_session_tells_its_header(stand: Stand) -> None:
 def test_a_session_of_secondary_captures_shows_its_header_or_says_that_it_has_none(stand: Stand) -> None:
     """On 1.6 the dump of the resource `secondary` is empty for ever; nobody has asked a newer server."""
     found = stand.archive(members=stand.study(modalities=("NM",)))
-    header = stand.gateway.header(found.project, found.label, found.holding.study_uid, found.id)
+    header = stand.gateway.header(found.project, found.id, found.holding.study_uid)
     assert header is None or header["PatientSex"] == INGEBORG.sex
 
 

@@ -424,9 +424,9 @@ def test_a_row_that_is_locked_is_built_later(either: Site) -> None:
 # -- questions -------------------------------------------------------------------------------------------------
 
 
-def dumped(session: Session) -> tuple[str, str, str, str]:
+def dumped(session: Session) -> tuple[str, str, str]:
     """Give what a header dump is asked by."""
-    return session.project, session.label, session.holding.study_uid, session.id
+    return session.project, session.id, session.holding.study_uid
 
 
 def test_the_header_of_another_session_is_thrown_away(either: Site) -> None:

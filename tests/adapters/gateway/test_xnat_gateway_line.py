@@ -340,7 +340,7 @@ class Door:
 def test_header_dumps_are_asked_one_at_a_time(scripted: ScriptedXnat) -> None:  # C8 6
     server = server_at(scripted.url)
     door = server.dump_lock = Door(scripted)  # type: ignore[assignment]  # as much of a lock as is used
-    assert server.gateway().header("P1", "L", "1.2", "XNAT_E1") is None
+    assert server.gateway().header("P1", "XNAT_E1", "1.2") is None
     assert door.asked == [0, 0, 0, 0, 1]
     server.close()
 
