@@ -1,4 +1,4 @@
-"""The forms an XNAT answers in: JSON tables and items, text, lists of URIs, and HTML pages for errors (F54, C8 0)."""
+"""The forms an XNAT answers in: JSON tables and items, text, URIs, and HTML pages for errors (F54, F123 to F125)."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def status_page(status: int, words: str) -> Answer:
 
 
 def tomcat_page(status: int, words: str = "") -> Answer:
-    """Give the page of the container below XNAT: bad passwords, and what lies outside /data (captures 12, 31)."""
+    """Give the page of the container below XNAT: bad passwords, and what lies outside /data (F2, F8)."""
     title = f"HTTP Status {status} \u2013 {HTTPStatus(status).phrase}"
     message = f"<p><b>Message</b> {html.escape(words)}</p>" if words else ""
     page = (
@@ -103,14 +103,14 @@ def uris(lines: Iterable[str], status: int = 200) -> Answer:
 
 
 def cell(value: object) -> str:
-    """Give a table cell: always a string, NULL is empty, truth in lower case (C8 0.7)."""
+    """Give a table cell: always a string, NULL is empty, truth in lower case (F124)."""
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else str(value)
 
 
 def table(rows: Iterable[Mapping[str, object]], **extras: object) -> Answer:
-    """Give a JSON table; `extras` stand beside `Result`, as `totalRecords` and `title` do (C8 0.7)."""
+    """Give a JSON table; `extras` stand beside `Result`, as `totalRecords` and `title` do (F124)."""
     cells = [{key: cell(value) for key, value in row.items()} for row in rows]
     columns = extras.pop("columns", None)
     head = f'"Columns":{_compact(columns)},' if columns else ""
@@ -125,7 +125,7 @@ def counted(rows: Sequence[Mapping[str, object]], **extras: object) -> Answer:
 
 
 def xml_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], about: str = "") -> Answer:
-    """Give a table as XML, the default form of the services that act on the prearchive (captures 39, 195).
+    """Give a table as XML, the default form of the services that act on the prearchive (F123).
 
     `about` are the attributes of the outermost element, as they stand.
     """
@@ -139,7 +139,7 @@ def xml_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], abou
 
 
 def xml_or_json(rows: Sequence[Mapping[str, object]], columns: Sequence[str], form: str) -> Answer:
-    """Give a table in the form of the services that act on the prearchive: XML unless JSON is asked for (C8 4.6)."""
+    """Give a table in the form of the services that act on the prearchive: XML unless JSON is asked for (F183)."""
     return table(rows) if form == "json" else xml_table(rows, columns)
 
 
@@ -149,7 +149,7 @@ def xml(document: str) -> Answer:
 
 
 def html_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> Answer:
-    """Give a table as a page; it begins with `<html` and is a success (F46, capture 350)."""
+    """Give a table as a page; it begins with `<html` and is a success (F46)."""
     head = "".join(f"<th>{name}</th>" for name in columns)
     lines = "".join(
         f'<tr class="x_rs_tr_data {"even" if number % 2 else "odd"}">\n'
@@ -169,7 +169,7 @@ def html_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> 
 def item(
     kind: str, fields: Mapping[str, Any], children: Mapping[str, Sequence[Any]], since: datetime
 ) -> dict[str, Any]:
-    """Give one node of the item form; children without members are left out (C8 0.8, capture 291)."""
+    """Give one node of the item form; children without members are left out (F125)."""
     born = f"{since:%a %b %d %H:%M:%S} {since.tzname()} {since:%Y}"
     return {
         "children": [{"field": name, "items": list(nodes)} for name, nodes in children.items() if nodes],

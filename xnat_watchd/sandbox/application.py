@@ -82,7 +82,7 @@ class Application:
             return in_form(request, handler(self.site, request))
 
     def _check_token(self, request: Request) -> None:
-        """Refuse a change by a browser that does not send the token of XNAT's own pages (F7, C8 1.5)."""
+        """Refuse a change by a browser that does not send the token of XNAT's own pages (F7)."""
         by_cookie = request.login and not request.new_cookie
         if request.agent_is_browser and by_cookie and request.method in ALTERING and not self._has_token(request):
             raise Refused(500, _invalid_csrf(request))
@@ -93,7 +93,7 @@ class Application:
 
 
 def _invalid_csrf(request: Request) -> str:
-    """Give the words of that refusal: the whole request, its cookies too (capture 24)."""
+    """Give the words of that refusal: the whole request, its cookies too (F7)."""
     headers = "".join(f"{name.lower()}: {value}\n" for name, value in request.headers.items())
     who = f"from {LOOPBACK} (0) user: {LOOPBACK}"
     words = f"{request.method} on URL: {request.site_url}{request.path} {who}\nHeaders:\n{headers}"
@@ -101,7 +101,7 @@ def _invalid_csrf(request: Request) -> str:
 
 
 def _other_method(request: Request, handlers: Mapping[str, Handler]) -> Answer:
-    """Answer OPTIONS, and refuse what the route does not know; both name what it does (captures 160, 454)."""
+    """Answer OPTIONS, and refuse what the route does not know; both name what it does (F129)."""
     allowed = [*handlers, *(["HEAD"] if "GET" in handlers else []), "OPTIONS"]
     page = Answer() if request.method == "OPTIONS" else Refused(405).answer
     return Answer(200 if request.method == "OPTIONS" else 405, page.body, page.media, (("Allow", ", ".join(allowed)),))

@@ -1,4 +1,4 @@
-"""POST /data/services/archive: one session while the client waits, or several after the answer (C8 5, F27 to F38)."""
+"""POST /data/services/archive: one session while the client waits, or several after the answer (F27 to F38)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Job:
 
 
 def archive(site: Site, request: Request) -> Answer:
-    """Archive what `src` names (C8 5.1, 5.2, F27, F28)."""
+    """Archive what `src` names (F27, F28, F190, F192)."""
     query = request.query + request.form()
     if "dest" in query and not site.is_old:
         raise Refused(500)
@@ -73,7 +73,7 @@ def _begin(site: Site, request: Request, row: Row, query: Parameters) -> Job:
 
 
 def _while_nobody_waits(site: Site, job: Job, request: Request) -> Answer:
-    """Answer at once with the way to a screen; what becomes of it is told to the listener (C8 5.1)."""
+    """Answer at once with the way to a screen; what becomes of it is told to the listener (F191)."""
     if site.options.archiving_takes:
         site.in_background(Thread(target=_later, args=(site, job), name="archiving"))
     else:
@@ -82,7 +82,7 @@ def _while_nobody_waits(site: Site, job: Job, request: Request) -> Answer:
 
 
 def _while_the_client_waits(site: Site, job: Job) -> Answer:
-    """Wait for the job; the newer dialect loses patience at a time, and the job goes on (C8 5.2, trap 8)."""
+    """Wait for the job; the newer dialect loses patience at a time, and the job goes on (F194)."""
     takes, patience = site.options.archiving_takes, site.options.archive_timeout
     if takes > patience and not site.is_old:
         site.in_background(Thread(target=_later, args=(site, job), name="archiving"))
@@ -102,7 +102,7 @@ def _later(site: Site, job: Job) -> None:
 
 
 def _finish(site: Site, job: Job) -> Answer:
-    """Do the work; conflicts are 409 on 1.6.5, and any failure 500 on newer servers (C8 5.2, F30)."""
+    """Do the work; conflicts are 409 on 1.6.5, and any failure 500 on newer servers (F30, F193)."""
     row, folder, was_built = job.row, job.row.folder, job.row.session is not None
     site.creating.discard(job.subject)
     try:
@@ -122,7 +122,7 @@ def _finish(site: Site, job: Job) -> Answer:
 
 
 def _check_race(site: Site, job: Job) -> None:
-    """Fail where another session was making the same subject (F38); newer servers wait and retry (C8 5.5)."""
+    """Fail where another session was making the same subject (F38); newer servers wait and retry (F200)."""
     if job.races and site.is_old:
         job.row.status = "ERROR"
         raise Refused(500, CR_AND_LF)
@@ -139,7 +139,7 @@ def _sources(site: Site, query: Parameters) -> list[str]:
 
 
 def _source(site: Site, request: Request, src: str, *, checks: bool = True) -> Row:
-    """Find the row of a source, with the refusals that come before the job (C8 5.4, F28)."""
+    """Find the row of a source, with the refusals that come before the job (F28, F197)."""
     if src.removeprefix("/data").startswith("/archive/"):
         raise Refused(400, f"Invalid src URI ({src})")
     row = find(site, src)
@@ -170,7 +170,7 @@ def _wish(site: Site, query: Parameters) -> Wish:
 
 
 def _archive_several(site: Site, request: Request, rows: list[Row]) -> Answer:
-    """Archive several rows: the answer is a table of how they looked when it began (F28, C8 5.2)."""
+    """Archive several rows: the answer is a table of how they looked when it began (F28, F195)."""
     shown = [{**cells(row), "status": "ARCHIVING"} for row in rows]
     query = request.query + request.form()
     files = query.flag("overwrite_files")
@@ -182,7 +182,7 @@ def _archive_several(site: Site, request: Request, rows: list[Row]) -> Answer:
 
 
 def validate(site: Site, request: Request) -> Answer:
-    """POST /data/services/validate-archive: the conflicts that archiving would meet (C8 5.6, capture 279)."""
+    """POST /data/services/validate-archive: the conflicts that archiving would meet (F202)."""
     query = request.query + request.form()
     row = _source(site, request, query.get("src"))
     wish = _wish(site, query)

@@ -1,4 +1,4 @@
-"""Carrying a prearchive row into the archive: labels, conflicts, merging (F27 to F38, F70 to F74, C8 5)."""
+"""Carrying a prearchive row into the archive: labels, conflicts, merging (F27 to F38, F70 to F74)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CODE_NOT_RECORDED = 0
 
 @dataclass(frozen=True)
 class Reason:
-    """What stands in the way of archiving: XNAT's code, its kind and its words (capture 279, recorded-1.8 1.3)."""
+    """What stands in the way of archiving: XNAT's code, its kind and its words (F202)."""
 
     code: int
     words: str
@@ -84,7 +84,7 @@ def conflicts(site: Site, row: Row, subject: Subject, existing: Experiment, may:
 
 
 def renamings(row: Row, existing: Experiment) -> list[Reason]:
-    """Give what a preview also calls conflicts: scans that will be renamed (capture 279)."""
+    """Give what a preview also calls conflicts: scans that will be renamed (F202)."""
     there = existing.session.scans
     scans = row.session.scans.values() if row.session else []
     taken = [scan.id for scan in scans if scan.id in there and there[scan.id].uid != scan.uid]
@@ -92,7 +92,7 @@ def renamings(row: Row, existing: Experiment) -> list[Reason]:
 
 
 def find_subject(site: Site, project: str, name: str) -> Subject | None:
-    """Find a subject by its label, ignoring case on the newer dialect, else by its id anywhere (C8 5.5, F27)."""
+    """Find a subject by its label, ignoring case on the newer dialect, else by its id anywhere (F27, F199)."""
     wanted = clean_label(name)
     for label, subject in site.store.subjects_in(project):
         if label == wanted or (not site.is_old and label.lower() == wanted.lower()):
@@ -138,7 +138,7 @@ def _subject(site: Site, row: Row, user: str, wish: Wish) -> Subject:
 def _home(site: Site, row: Row, user: str, wish: Wish) -> str:
     """Give the project of the new session: `project` changes it, while subject and answer keep the row's own.
 
-    C8 5.1, captures 418 to 421, 447.
+    F190.
     """
     if wish.project and wish.project not in site.store.projects:
         raise Refused(500)
@@ -172,7 +172,7 @@ def _scan_conflicts(site: Site, session: Session, existing: Session, may: Switch
 
 
 def _merge(site: Site, session: Session, experiment: Experiment) -> None:
-    """Move the files of a built session into an archived one, whose UID becomes theirs (F31, capture 291)."""
+    """Move the files of a built session into an archived one, whose UID becomes theirs (F31)."""
     target = experiment.session
     target.uid, target.header = session.uid, session.header
     before = list(target.scans.values())

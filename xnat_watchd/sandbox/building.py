@@ -1,4 +1,4 @@
-"""Making a session of received files: one scan per series, as the build in the prearchive does (C8 3.5, 3.7)."""
+"""Making a session of received files: one scan per series, as the build in the prearchive does (F143, F177)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _order(header: Header, modality: str, study: str) -> tuple[bool, bool, str]:
 
 
 def scans_of(files: Iterable[StoredFile], *, by_number: bool = False) -> list[Scan]:
-    """Group files by series; a number that two series share gets a suffix for the second (C8 3.5).
+    """Group files by series; a number that two series share gets a suffix for the second (F143).
 
     `by_number`: a series under several numbers is a scan for each, and each holds all its files, as on 1.6 (F81).
     """
@@ -57,12 +57,12 @@ def _numbered(members: Iterable[StoredFile]) -> Iterable[Header]:
 
 
 def scan_id(header: Header) -> str:
-    """Give the id a scan would like: its series number, else its UID (C8 3.5)."""
+    """Give the id a scan would like: its series number, else its UID (F143)."""
     return folder_name(header.series_number or header.series_uid)
 
 
 def free_id(wanted: str, modality: str, taken: Iterable[str]) -> str:
-    """Give the id, or the first free of `1-MR1`, `1-MR2`, ... (F31, C8 5.5)."""
+    """Give the id, or the first free of `1-MR1`, `1-MR2`, ... (F31, F143)."""
     used = set(taken)
     if wanted not in used:
         return wanted

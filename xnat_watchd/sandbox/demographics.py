@@ -1,4 +1,4 @@
-"""What a subject may be told: custom fields, demographics, and how values are checked and kept (C8 7.1, F40 to F43)."""
+"""What a subject may be told: custom fields, demographics, and how values are checked and kept (F40 to F43, F217)."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _known(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _checked(name: str, value: str) -> str | int:
-    """Give the value as it is stored; the words of a refusal are XNAT's (F43, captures 322, 326, 327)."""
+    """Give the value as it is stored; the words of a refusal are XNAT's (F43)."""
     if not value or value == CLEARING:
         return value
     if name == "dob":

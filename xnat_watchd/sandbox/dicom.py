@@ -75,7 +75,7 @@ class Header:
 
     @property
     def is_primary(self) -> bool:
-        """Whether it is an image of its own kind; all else goes into the resource `secondary` (F64, C8 11)."""
+        """Whether it is an image of its own kind; all else goes into the resource `secondary` (F64)."""
         return not self.sop_class.startswith(NOT_PRIMARY)
 
     @property
@@ -96,7 +96,7 @@ class Header:
         """The modality by which this object makes a session, or empty where it makes none.
 
         CT, MR and PET sessions are recognised by their SOP classes, the others by the modality too. Hence the
-        CT that is a Secondary Capture makes no session (F69) while the NM that is one does (export p16).
+        CT that is a Secondary Capture makes no session (F69) while the NM that is one does.
         """
         if self.sop_class.startswith(SECONDARY_CAPTURE) and self.modality in BY_CLASS_ONLY:
             return ""

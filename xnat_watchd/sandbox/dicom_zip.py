@@ -1,4 +1,4 @@
-"""The importer DICOM-zip: every object is stored as it streams by; there is no transaction (C8 3.7, 3.7a, 3.8, F17)."""
+"""The importer DICOM-zip: every object is stored as it streams by; there is no transaction (F17, F148, F151, F153)."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def take(site: Site, request: Request, dest: Destination) -> Answer:
 
 
 def _heard(upload: Upload, lines: list[str]) -> list[str]:
-    """Tell whoever listens; without commit it never comes to success or failure (C8 3.6)."""
+    """Tell whoever listens; without commit it never comes to success or failure (F145)."""
     if not upload.site.is_old:
         heard = listen(upload.site, upload.request, upload.request.query)
         heard.end(places(lines), succeeded=True if upload.commits else None)
@@ -75,7 +75,7 @@ def _heard(upload: Upload, lines: list[str]) -> list[str]:
 
 
 def _take_all(upload: Upload, read: Callable[[int], bytes], depth: int) -> None:
-    """Take every object of an archive, and of the archives in it (C8 3.1)."""
+    """Take every object of an archive, and of the archives in it (F133)."""
     for entry in entries(read):
         if entry.is_folder:
             continue
@@ -88,7 +88,7 @@ def _take_all(upload: Upload, read: Callable[[int], bytes], depth: int) -> None:
 
 
 def _mark(upload: Upload, words: str) -> None:
-    """Mark the rows of a failed upload, where the site does that (C8 17.7), and tell whoever listens."""
+    """Mark the rows of a failed upload, where the site does that (F159), and tell whoever listens."""
     listen(upload.site, upload.request, upload.request.query).end(words, succeeded=False)
     if upload.site.options.marks_failed_imports:
         with upload.site.lock:
@@ -125,7 +125,7 @@ def _store(upload: Upload, file: Arrived) -> None:
 
 
 def _row_for(upload: Upload, header: Header) -> Row:
-    """Find the row of (project, study, session name), whatever its status, or make one (C8 3.7)."""
+    """Find the row of (project, study, session name), whatever its status, or make one (F168)."""
     site, dest = upload.site, upload.dest
     project = _project(upload, header)
     name = dest.session or folder_name(routed(header, "Session") or header.patient_id) or "dicom_upload"
@@ -146,7 +146,7 @@ def _row_for(upload: Upload, header: Header) -> Row:
 
 
 def _direct(upload: Upload, project: str, name: str, header: Header) -> Row | None:
-    """Find or make the entry of an upload that goes straight into the archive, where that can be (C8 5.6)."""
+    """Find or make the entry of an upload that goes straight into the archive, where that can be (F161)."""
     site = upload.site
     asked = upload.request.query.flag("Direct-Archive") and not site.is_old
     if not asked or project == UNASSIGNED or site.store.experiment(project, name):
@@ -160,7 +160,7 @@ def _direct(upload: Upload, project: str, name: str, header: Header) -> Row | No
 
 
 def _project(upload: Upload, header: Header) -> str:
-    """Give the project asked for; one that is not there or not ours falls back to routing (C8 3.5, trap 3)."""
+    """Give the project asked for; one that is not there or not ours falls back to routing (F141)."""
     site, user = upload.site, upload.request.user
     wanted = upload.dest.project
     if wanted in site.store.projects and site.may_edit(user, wanted):
@@ -170,7 +170,7 @@ def _project(upload: Upload, header: Header) -> str:
 
 
 def _free_folder(site: Site, key: tuple[str, str, str], header: Header, *, asked: bool) -> str:
-    """Give the folder, with a suffix where the place is taken; a place asked for must be of this study (C8 17.11)."""
+    """Give the folder, with a suffix where the place is taken; a place asked for must be of this study (F150)."""
     project, stamp, folder = key
     taken = site.store.rows.get(key)
     if taken is None:
@@ -197,7 +197,7 @@ def _new_row(upload: Upload, key: tuple[str, str, str], name: str, header: Heade
 
 
 def _policy(site: Site, header: Header, known: Project | None) -> str:
-    """Give what a row shall do by itself: as the header says, else as the project does (C8 3.5, captures 133, 208)."""
+    """Give what a row shall do by itself: as the header says, else as the project does (F142, F166)."""
     said = "" if site.is_old else routed(header, "AA").lower()
     by_project = known.autoarchive if known else ""
     return {"true": "AutoArchive", "false": "Manual"}.get(said, by_project)

@@ -1,4 +1,4 @@
-"""Uploads that go straight into the archive: entries beside the prearchive until they are built (C8 3.2, 5.6)."""
+"""Uploads that go straight into the archive: entries beside the prearchive until they are built (F161)."""
 
 from __future__ import annotations
 

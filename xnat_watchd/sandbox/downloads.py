@@ -1,4 +1,4 @@
-"""Many files in one answer: `format=zip` (C8 4.2, captures 169, 305)."""
+"""Many files in one answer: `format=zip` (F130)."""
 
 from __future__ import annotations
 

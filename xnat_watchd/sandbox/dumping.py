@@ -1,4 +1,4 @@
-"""GET /data/services/dicomdump: the header of one file of a session or scan (C8 6, F24)."""
+"""GET /data/services/dicomdump: the header of one file of a session or scan (F24, F211)."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _archived(site: Site, request: Request, project: str, name: str) -> list[tup
         (scan.id, file)
         for scan in experiment.session.scans.values()
         for resource in scan.resources.values()
-        if resource.label == "DICOM" or not site.is_old  # 1.6 never looks into `secondary` (F79, captures 488 to 493)
+        if resource.label == "DICOM" or not site.is_old  # 1.6 never looks into `secondary` (F79)
         for file in resource.files.values()
     ]
 

@@ -230,7 +230,7 @@ class DiskFull(Effect):
     _is_said: bool = False
 
     def reading(self, exchange: Exchange, taken: int) -> None:
-        """Have no more room: 1.6 fails, newer servers cannot read the object (C8 3.8)."""
+        """Have no more room: 1.6 fails, newer servers cannot read the object (F154)."""
         if taken >= self.count and not self._is_said:
             self._is_said = True
             if exchange.site.is_old:

@@ -1,4 +1,4 @@
-"""The lists of experiments: of a project, of a subject, or of everything that may be read (C8 10, 17.4; F48)."""
+"""The lists of experiments: of a project, of a subject, or of everything that may be read (F48, F257, F258)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TYPE = re.compile(r"xnat:\w+(?:Session|Assessor)Data")
 
 
 def experiments(site: Site, request: Request) -> Answer:
-    """GET the experiments of a project, of a subject, or of all (C8 10, 17.4)."""
+    """GET the experiments of a project, of a subject, or of all (F257, F258)."""
     shown = list(_experiments(site, request))
     kinds = [kind for kind in request.query.get("xsiType").split(",") if kind]
     rows = [
@@ -28,14 +28,14 @@ def experiments(site: Site, request: Request) -> Answer:
     ]
     default = ("ID", "project", "date", "xsiType", "label", "insert_date", "URI")
     unasked = _unasked(request, old=site.is_old)
-    if not (site.is_old and "project" in request.names):  # that list does not filter (F90, capture 517)
+    if not (site.is_old and "project" in request.names):  # that list does not filter (F90)
         rows = filtered(rows, request)
     chosen = [{**chosen_cells(row, request, default, unasked[1:]), **_own_id(row, unasked[0])} for row in rows]
     return paged(chosen, request, **({} if "project" in request.names else {"title": "Matching experiments"}))
 
 
 def _scans(experiment: Experiment, request: Request) -> list[Cells]:
-    """Give a row's cells for every resource of every scan, where columns of scans are asked for (F91, capture 518)."""
+    """Give a row's cells for every resource of every scan, where columns of scans are asked for (F91)."""
     if SCANS not in request.query.get("columns"):
         return [{}]
     return [
@@ -49,10 +49,10 @@ def _scans(experiment: Experiment, request: Request) -> list[Cells]:
 
 
 def _unasked(request: Request, *, old: bool) -> tuple[str, ...]:
-    """Give the key under which each row names its id once more, and the columns that come unasked (C8 17.4).
+    """Give the key under which each row names its id once more, and the columns that come unasked (F257).
 
     The key goes by the type that the query names; without one, the list of a project has one of its own and the flat
-    list none (captures 289, 311, 447, 474). The general type of images has a key of its own on 1.6 (captures 513, 517).
+    list none. The general type of images has a key of its own on 1.6 (F257).
     """
     if old and request.query.get("xsiType") == "xnat:imageSessionData":
         return ("session_ID", "URI", "xsiType", "project")

@@ -1,4 +1,4 @@
-"""Where things go wrong on demand: a script of faults by request, each for so many requests (F61, F62, C8 12, 15).
+"""Where things go wrong on demand: a script of faults by request, each for so many requests (F61, F62).
 
     xnat.faults.on("POST", "/data/services/import", times=2).refuse(503)
     xnat.faults.on("GET", "/data/services/dicomdump").cross_talk()
@@ -96,11 +96,11 @@ class Plan:
         self._set("as_guest", effects.AsGuest)
 
     def fill_disk(self, after: int = 0) -> None:
-        """Have no more room when so many bytes of an upload have come; what came before stays (C8 3.8)."""
+        """Have no more room when so many bytes of an upload have come; what came before stays (F154)."""
         self._set("fill_disk", lambda: effects.DiskFull(after))
 
     def stick(self, status: str) -> None:
-        """Show every prearchive row in this status (C8 4.3); `times` counts the looks."""
+        """Show every prearchive row in this status (F178); `times` counts the looks."""
         self._set("stick", lambda: effects_on_rows.Stuck(status))
 
     def lose_row(self) -> None:
@@ -130,7 +130,7 @@ class Plan:
         self._set("die_archiving", effects_of_death.DiesArchiving)
 
     def cross_talk(self) -> None:
-        """Answer a header dump with that of another session (C8 6)."""
+        """Answer a header dump with that of another session (F210)."""
         self._set("cross_talk", effects_on_rows.CrossTalk)
 
     def _set(self, name: str, effect: Callable[[], Effect]) -> None:

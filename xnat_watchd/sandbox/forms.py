@@ -1,4 +1,4 @@
-"""The other forms of an answer: a table as XML, CSV or page, a thing as a page (F54, C8 0.6, captures 38 to 40)."""
+"""The other forms of an answer: a table as XML, CSV or page, a thing as a page (F54, F123)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an upload shall go, by its request and by its headers (C8 3.2, 3.5; F11, F12, F16, F66)."""
+"""Where an upload shall go, by its request and by its headers (F11, F12, F16, F66, F135, F142)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Destination:
 
 
 def destination(site: Site, query: Parameters) -> Destination:
-    """Read where an upload shall go from `dest` and the label parameters (C8 3.2)."""
+    """Read where an upload shall go from `dest` and the label parameters (F135)."""
     dest = query.get("dest")
     place = PREARCHIVE.fullmatch(dest)
     home = ARCHIVE.fullmatch(dest)
@@ -58,7 +58,7 @@ def destination(site: Site, query: Parameters) -> Destination:
 
 
 def routed(header: Header, key: str) -> str:
-    """Give what a comment in the header says about `Project`, `Subject`, `Session` or `AA` (C8 3.5, F12)."""
+    """Give what a comment in the header says about `Project`, `Subject`, `Session` or `AA` (F12, F142)."""
     for comment in (header.patient_comments, header.study_comments, header.history):
         for name, value in ROUTED.findall(comment):
             if name.lower() == key.lower():
@@ -67,13 +67,13 @@ def routed(header: Header, key: str) -> str:
 
 
 def routed_project(site: Site, header: Header) -> str:
-    """Give the project that the header names, Unassigned where it names none (C8 3.5)."""
+    """Give the project that the header names, Unassigned where it names none (F141)."""
     candidates = (routed(header, "Project"), header.study_description, header.accession)
     return next((name for name in candidates if name in site.store.projects), UNASSIGNED)
 
 
 def landed(lines: list[str]) -> Answer:
-    """Give the answer of an import: each place once, `/data` in front but of direct ones (F10, C8 3.4)."""
+    """Give the answer of an import: each place once, `/data` in front but of direct ones (F10, F138)."""
     return answers.uris(dict.fromkeys(line if line.startswith("/xapi/") else f"/data{line}" for line in lines))
 
 

@@ -1,4 +1,4 @@
-"""POST /data/services/import: what the body may be, and which importer takes it (C8 3.1, 3.2; F9, F15)."""
+"""POST /data/services/import: what the body may be, and which importer takes it (F9, F15, F131, F134)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_BODY = "In-body File posts must include the file directly as the body of the 
 
 
 def import_zip(site: Site, request: Request) -> Answer:
-    """Take an upload and answer in the form asked for; `html` shows even a refusal as a page with 200 (C8 3.4)."""
+    """Take an upload and answer in the form asked for; `html` shows even a refusal as a page with 200 (F138)."""
     form = "" if site.is_old else request.query.get("format")
     try:
         answer = _import_any(site, request)
@@ -52,7 +52,7 @@ def _import_any(site: Site, request: Request) -> Answer:
     spool = site.store.spool()
     try:
         name = unwrap(request, spool)
-        if not (site.is_old or name.endswith(".zip")):  # the case counts (C8 3.1, trap 31)
+        if not (site.is_old or name.endswith(".zip")):  # the case counts (F132)
             raise Refused(400, UNSUPPORTED)
         with spool.open("rb") as stream:
             request.body = Body(stream, spool.stat().st_size, lambda _: None)
@@ -91,7 +91,7 @@ def upload_streaming(site: Site, request: Request) -> Answer:
 
 
 def _check_media(site: Site, request: Request) -> None:
-    """Refuse what the importers cannot read by its type (F9, C8 3.1)."""
+    """Refuse what the importers cannot read by its type (F9, F131)."""
     if request.media in {"application/zip", MULTIPART}:
         return
     if site.is_old:

@@ -1,4 +1,4 @@
-"""Things in the item form: fields, children, and what is known of each of them (C8 0.8, captures 286, 291, 321)."""
+"""Things in the item form: fields, children, and what is known of each of them (F125)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Node = dict[str, Any]
 
 
 def subject(one: Subject, experiments: list[Experiment]) -> Node:
-    """Give the item form of a subject with its sessions (captures 286, 321, 377)."""
+    """Give the item form of a subject with its sessions (F125)."""
     fields = {"ID": one.id, "label": one.label, "project": one.project, **one.values}
     children = {
         "fields/field": _fields("xnat:subjectData_field", one),
@@ -25,7 +25,7 @@ def subject(one: Subject, experiments: list[Experiment]) -> Node:
 
 
 def experiment(one: Experiment) -> Node:
-    """Give the item form of an experiment with its scans (capture 291)."""
+    """Give the item form of an experiment with its scans (F125)."""
     session = one.session
     header = session.header
     fields = {
@@ -46,7 +46,7 @@ def experiment(one: Experiment) -> Node:
 
 
 def scan(experiment: Experiment, one: Scan) -> Node:
-    """Give the item form of a scan; its file counts are numbers here (recorded-1.8, capture 296)."""
+    """Give the item form of a scan; its file counts are numbers here (F260)."""
     header = one.header
     fields = {
         "ID": one.id, "UID": one.uid, "type": header.series_description, "frames": one.frames,

@@ -1,4 +1,4 @@
-"""What a client is told that listens to its request under a name of its own (C8 3.6)."""
+"""What a client is told that listens to its request under a name of its own (F145)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 class Listened:
     """What a client that listens is told of its request: messages, and at the end whether it succeeded.
 
-    `is_over` without success or failure is what an import without commit comes to (C8 3.6).
+    `is_over` without success or failure is what an import without commit comes to (F145).
     """
 
     login: str

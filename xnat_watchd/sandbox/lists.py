@@ -1,4 +1,4 @@
-"""The lists of the archive: projects, subjects, experiments, scans, resources, files (C8 10, 11; F37, F51 to F54)."""
+"""The lists of the archive: projects, subjects, experiments, scans, resources, files (F51 to F54)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOT_COLUMNS = frozenset(
 
 
 def projects(site: Site, request: Request) -> Answer:
-    """GET /data/projects, with `accessible=true` or `data=writable|readable` (C8 10, captures 37 to 44)."""
+    """GET /data/projects, with `accessible=true` or `data=writable|readable` (F249, F250)."""
     shown = [project for project in site.store.projects.values() if site.may_see(request.user, project.id)]
     access = request.query.get("data")
     if request.query.get("permissions") == "create":
@@ -47,7 +47,7 @@ def projects(site: Site, request: Request) -> Answer:
 
 
 def _creatable(site: Site, request: Request, shown: Sequence[Project]) -> Answer:
-    """Give the projects where subjects may be made; of images everybody is told all (F92, captures 523, 524)."""
+    """Give the projects where subjects may be made; of images everybody is told all (F92)."""
     if request.query.get("dataType") == "xnat:subjectData":
         shown = [project for project in shown if site.may_edit(request.user, project.id)]
     return answers.table([{"id": project.id, "secondary_id": project.id} for project in shown])
@@ -62,7 +62,7 @@ def _project(project: Project) -> Cells:
 
 
 def _accessible(site: Site, user: str, project: Project) -> Cells:
-    """Give a project in the other shape that `accessible=true` has, ids in lower case (captures 41, 88)."""
+    """Give a project in the other shape that `accessible=true` has, ids in lower case (F249)."""
     role = {"owner": "Owners", "member": "Members", "collaborator": "Collaborators"}.get(site.role(user, project.id))
     number = _number(site, user)
     return {
@@ -75,12 +75,12 @@ def _accessible(site: Site, user: str, project: Project) -> Cells:
 
 
 def _number(site: Site, user: str) -> str:
-    """Give the number of a user, which stands in the names of two columns (captures 41, 44, 88)."""
+    """Give the number of a user, which stands in the names of two columns (F249)."""
     return str([*site.people, user].index(user) + 1)
 
 
 def people(site: Site, _: Request) -> Answer:
-    """GET /data/users (capture 70)."""
+    """GET /data/users (F246)."""
     rows = [
         {"xdat_user_id": _number(site, one), "login": one, "firstname": one, "lastname": "User",
          "email": f"{one}@localhost.localdomain"}
@@ -90,7 +90,7 @@ def people(site: Site, _: Request) -> Answer:
 
 
 def project_item(site: Site, request: Request) -> Answer:
-    """GET /data/projects/P (capture 46)."""
+    """GET /data/projects/P (F125)."""
     project = site.project(request.names["project"], request.user)
     if request.query.get("format") == "xml":
         return answers.xml(project_xml(project, request.site_url))
@@ -99,12 +99,12 @@ def project_item(site: Site, request: Request) -> Answer:
 
 
 def make_project(site: Site, request: Request) -> Answer:
-    """POST /data/projects: 409 where it exists (C8 10); nobody makes projects here but whoever runs the sandbox."""
+    """POST /data/projects: 409 where it exists (F226); nobody makes projects here but whoever runs the sandbox."""
     raise Refused(409 if request.query.get("ID") in site.store.projects else 403)
 
 
 def prearchive_code(site: Site, request: Request) -> Answer:
-    """GET or PUT /data/projects/P/prearchive_code (C8 10; capture 54: a page that holds the bare number)."""
+    """GET or PUT /data/projects/P/prearchive_code (F251: a page that holds the bare number)."""
     project = site.project(request.names["project"], request.user)
     code = request.names.get("code")
     if request.method == "PUT":
@@ -116,12 +116,12 @@ def prearchive_code(site: Site, request: Request) -> Answer:
 
 
 def accessibility(site: Site, request: Request) -> Answer:
-    """GET /data/projects/P/accessibility (capture 53)."""
+    """GET /data/projects/P/accessibility (F251)."""
     return answers.text(site.project(request.names["project"], request.user).accessibility)
 
 
 def subjects(site: Site, request: Request) -> Answer:
-    """GET the subjects of a project, or all that may be read (C8 10, F44, capture 285)."""
+    """GET the subjects of a project, or all that may be read (F44, F250, F256)."""
     default = ("ID", "project", "label", "insert_date", "insert_user", "URI")
     if "project" in request.names:
         project = site.project(request.names["project"], request.user)
@@ -134,7 +134,7 @@ def subjects(site: Site, request: Request) -> Answer:
             found = [(label, one) for label, one in found if one.project in request.query.get("project").split(",")]
     rows = [{**_subject(label, subject), **cells} for label, subject in found for cells in _fields(subject, request)]
     if "label" in request.query and not (site.is_old and "project" in request.names):
-        # The filter knows own labels only (C8 8.3), on 1.6 those in ASCII (F92, capture 522).
+        # The filter knows own labels only (F235), on 1.6 those in ASCII (F92).
         wanted = from_path(site, request.query.get("label"))
         rows = [row for row in rows if _matches(row["own label"], wanted)]
         request.query = Parameters([pair for pair in request.query.pairs if pair[0] != "label"])
@@ -142,7 +142,7 @@ def subjects(site: Site, request: Request) -> Answer:
 
 
 def _fields(subject: Subject, request: Request) -> list[Cells]:
-    """Give a row's cells for every custom field, where these columns are asked for (F92, captures 519, 521)."""
+    """Give a row's cells for every custom field, where these columns are asked for (F92)."""
     if FIELDS not in request.query.get("columns"):
         return [{}]
     return [{f"{FIELDS}/name": name, f"{FIELDS}/field": value} for name, value in (subject.fields or {"": ""}).items()]
@@ -159,7 +159,7 @@ def _subject(label: str, subject: Subject) -> Cells:
 
 
 def scans(_: Site, experiment: Experiment, request: Request) -> Answer:
-    """GET .../scans: no file counts here (F53, capture 294)."""
+    """GET .../scans: no file counts here (F53)."""
     default = ("xnat_imagescandata_id", "ID", "type", "quality", "xsiType", "note", "series_description", "URI")
     rows = [_scan(experiment, scan) for scan in experiment.session.scans.values()]
     return answers.counted([chosen_cells(row, request, default, ("URI", "xnat_imagescandata_id")) for row in rows])
@@ -181,7 +181,7 @@ def resources(_: Site, experiment: Experiment, request: Request) -> Answer:
 
 
 def resource_table(pairs: Sequence[tuple[Scan, Resource]]) -> Answer:
-    """Give resources with their counts (capture 297)."""
+    """Give resources with their counts (F53)."""
     rows = [
         {
             "xnat_abstractresource_id": resource.number, "label": resource.label,
@@ -196,7 +196,7 @@ def resource_table(pairs: Sequence[tuple[Scan, Resource]]) -> Answer:
 
 
 def file_table(pairs: Sequence[tuple[Scan, Resource]], base: str, *, with_digest: bool) -> Answer:
-    """Give files with their URIs (captures 298, 299)."""
+    """Give files with their URIs (F53)."""
     digest = {"digest": ""} if with_digest else {}
     rows = [
         {
@@ -211,14 +211,14 @@ def file_table(pairs: Sequence[tuple[Scan, Resource]], base: str, *, with_digest
 
 
 def chosen_cells(row: Cells, request: Request, default: Sequence[str] = (), extra: Sequence[str] = ()) -> Cells:
-    """Give the columns asked for, else the default ones; unknown names are dropped without a word (C8 10)."""
+    """Give the columns asked for, else the default ones; unknown names are dropped without a word (F252)."""
     asked = [name for name in request.query.get("columns").split(",") if name]
     names = [*asked, *extra] if asked else [*(default or row), *extra]
     return {_key(name, row): _value(name, row) for name in names if _value(name, row) is not None}
 
 
 def _key(name: str, row: Mapping[str, Any]) -> str:
-    """Give the key in the answer: shortcuts as they are, XPaths in lower case (C8 10)."""
+    """Give the key in the answer: shortcuts as they are, XPaths in lower case (F252)."""
     return name if name in row and "/" not in name else name.lower()
 
 
@@ -227,7 +227,7 @@ def _value(name: str, row: Mapping[str, Any]) -> object:
 
 
 def paged(rows: list[Cells], request: Request, **extras: object) -> Answer:
-    """Give rows with their number, or the page that is asked for without it (C8 10)."""
+    """Give rows with their number, or the page that is asked for without it (F255)."""
     query = request.query
     if not {"offset", "limit"} & {name for name, _ in query.pairs}:
         return answers.counted(rows, **extras)
@@ -237,7 +237,7 @@ def paged(rows: list[Cells], request: Request, **extras: object) -> Answer:
 
 
 def filtered(rows: list[Cells], request: Request) -> list[Cells]:
-    """Keep the rows that match the columns named in the query: `,` is or, `*` and `%` are wild (C8 10)."""
+    """Keep the rows that match the columns named in the query: `,` is or, `*` and `%` are wild (F254)."""
     for name, wanted in request.query.pairs:
         if name not in NOT_COLUMNS | {"xsiType"} and rows and _value(name, rows[0]) is not None:
             rows = [row for row in rows if _matches(str(_value(name, row)), wanted)]

@@ -1,4 +1,4 @@
-"""The requests about logging in: sessions, who one is, alias tokens (C8 1.1, 1.4, F1, F5, F6)."""
+"""The requests about logging in: sessions, who one is, alias tokens (F1, F5, F6, F109, F110)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PROVIDER = "localdb"
 
 
 def sign_in(logins: Logins, request: Request) -> Answer:
-    """PUT /data/services/auth (C8 1.1, F5); on 1.6 the cookie that comes is not logged in (F78)."""
+    """PUT /data/services/auth (F5, F101); on 1.6 the cookie that comes is not logged in (F78)."""
     form = request.form()
     name, password = form.get("username", "j_username"), form.get("password", "j_password")
     if not logins.site.is_old:
@@ -48,17 +48,17 @@ def jsession(logins: Logins, request: Request) -> Answer:
 
 
 def who(logins: Logins, request: Request) -> Answer:
-    """GET /data/auth (F1; the full stop is 1.6.5's, capture 11)."""
+    """GET /data/auth (F1; the full stop is 1.6.5's, F118)."""
     return answers.text(f"User '{request.user}' is logged in" + ("." if logins.site.is_old else ""))
 
 
 def username(_: Logins, request: Request) -> Answer:
-    """GET /xapi/users/username (C8 1.1)."""
+    """GET /xapi/users/username (F117)."""
     return answers.text(request.user)
 
 
 def issue_token(logins: Logins, request: Request) -> Answer:
-    """GET /data/services/tokens/issue[/user/NAME] (F6, C8 1.4)."""
+    """GET /data/services/tokens/issue[/user/NAME] (F6, F109)."""
     user = request.names.get("user", request.user)
     if user != request.user and request.user not in logins.site.admins:
         raise Refused(403, "Only admins can create proxy tokens.")
@@ -69,13 +69,13 @@ def issue_token(logins: Logins, request: Request) -> Answer:
 
 
 def own_tokens(logins: Logins, request: Request) -> Answer:
-    """GET /data/services/tokens/show (C8 1.1)."""
+    """GET /data/services/tokens/show (F110)."""
     own = [_told(logins, alias, token) for alias, token in logins.tokens.items() if token.user == request.user]
     return _token_text(own)
 
 
 def _told(logins: Logins, alias: str, token: Token) -> dict[str, object]:
-    """Give what newer servers tell of a token (C8 1.4)."""
+    """Give what newer servers tell of a token (F109)."""
     created, expires = (int(moment.timestamp() * 1000) for moment in (token.created, token.expires))
     return {
         "alias": alias, "secret": token.secret, "xdatUserId": token.user, "singleUse": False,
@@ -85,7 +85,7 @@ def _told(logins: Logins, alias: str, token: Token) -> dict[str, object]:
 
 
 def validate_token(logins: Logins, request: Request) -> Answer:
-    """GET /data/services/tokens/validate/ALIAS/SECRET (captures 96, 99; C8 1.1)."""
+    """GET /data/services/tokens/validate/ALIAS/SECRET (F110)."""
     token = logins.tokens.get(request.names["alias"])
     if token is None and not logins.site.is_old:
         raise Refused(404)
@@ -98,7 +98,7 @@ def validate_token(logins: Logins, request: Request) -> Answer:
 
 
 def invalidate_token(logins: Logins, request: Request) -> Answer:
-    """GET /data/services/tokens/invalidate/ALIAS/SECRET (capture 97)."""
+    """GET /data/services/tokens/invalidate/ALIAS/SECRET (F110)."""
     token = logins.tokens.get(request.names["alias"])
     if token is None:
         raise Refused(404)

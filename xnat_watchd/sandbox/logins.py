@@ -1,4 +1,4 @@
-"""Who may come in: accounts, login sessions, alias tokens, expiry and lockout (C8 1, F1 to F6)."""
+"""Who may come in: accounts, login sessions, alias tokens, expiry and lockout (F1 to F6)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Account:
     failures: int = 0
     locked_until: datetime | None = None
     expired: str = ""
-    """What has expired: the `password`, or the `account` by long idleness (C8 1.3)."""
+    """What has expired: the `password`, or the `account` by long idleness (F108)."""
 
 
 @dataclass
@@ -96,7 +96,7 @@ class Logins:
         return request.login
 
     def _check_limit(self, user: str) -> None:
-        """Refuse a login beyond the limit; it counts like a wrong password (C8 1.2)."""
+        """Refuse a login beyond the limit; it counts like a wrong password (F105)."""
         if user != GUEST and sum(one.user == user for one in self.sessions.values()) >= self.site.options.session_limit:
             for cookie in list(self.sessions):
                 self._alive(cookie)
@@ -105,7 +105,7 @@ class Logins:
                 raise Turned(self._bad_password())
 
     def promise(self, request: Request) -> None:
-        """Give a cookie that is not logged in, as the form of 1.6 does (F78, captures 482 to 484)."""
+        """Give a cookie that is not logged in, as the form of 1.6 does (F78)."""
         request.new_cookie = secrets.token_hex(16).upper()
         self.promised.add(request.new_cookie)
 
@@ -128,7 +128,7 @@ class Logins:
         return False
 
     def _check_expiry(self, user: str) -> None:
-        """Send whoever has an expired password to the screen for a new one, whatever was asked (C8 1.3)."""
+        """Send whoever has an expired password to the screen for a new one, whatever was asked (F108)."""
         if user in self.accounts and self.accounts[user].expired == "password":
             raise Turned(Answer(302, headers=(("Location", "/app/template/ChangePassword.vm"),)))
 
@@ -146,13 +146,13 @@ class Logins:
         return alias, token
 
     def change_password(self, user: str, password: str) -> None:
-        """Make an account, or give one another password; newer servers then forget its tokens (C8 17.3)."""
+        """Make an account, or give one another password; newer servers then forget its tokens (F114)."""
         if user in self.accounts and not self.site.is_old:
             self.tokens = {alias: token for alias, token in self.tokens.items() if token.user != user}
         self.accounts[user] = Account(password)
 
     def _secret(self) -> str:
-        """Make a secret: digits on 1.6.5, 64 characters later (F6, C8 1.4)."""
+        """Make a secret: digits on 1.6.5, 64 characters later (F6, F109)."""
         return str(10**12 + secrets.randbelow(10**12)) if self.site.is_old else secrets.token_hex(32)
 
     def _alive(self, cookie: str) -> LoginSession | None:
@@ -204,7 +204,7 @@ class Logins:
         return page if self.site.is_old else Answer(401, page.body, page.media, (("WWW-Authenticate", REALM),))
 
     def _unknown(self, request: Request) -> Answer:
-        """Give the answer to somebody without any valid credentials (C8 1.2; captures 4, 17)."""
+        """Give the answer to somebody without any valid credentials (F2, F3, F102, F104)."""
         if request.agent_is_browser and not self.site.is_old:
             return Answer(302, headers=(("Location", "/app/template/Login.vm"),))
         if request.cookie("JSESSIONID") in self.promised:

@@ -1,4 +1,4 @@
-"""The users of a project: listing, adding, moving, removing (C8 9, F49, captures 72 to 87)."""
+"""The users of a project: listing, adding, moving, removing (F49, F245)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def users(site: Site, request: Request) -> Answer:
 
 
 def change(site: Site, request: Request) -> Answer:
-    """PUT or DELETE .../users/GROUP/USER: an unknown user is invited by mail and the answer is 200 (F49, trap 25)."""
+    """PUT or DELETE .../users/GROUP/USER: an unknown user is invited by mail and the answer is 200 (F49)."""
     project = site.project(request.names["project"], request.user)
     role = _role(site, project, request.names["group"])
     if not site.may_delete(request.user, project.id):
         refused = _table(project)
-        return Answer(403, refused.body, refused.media)  # capture 81: the table, not a page
+        return Answer(403, refused.body, refused.media)  # the table, not a page (F49)
     user = request.names["user"]
     if user == "guest":
         raise Refused(412)
@@ -39,7 +39,7 @@ def change(site: Site, request: Request) -> Answer:
 
 
 def _role(site: Site, project: Project, group: str) -> str:
-    """Find the role that a group stands for: its name on show or its id, and its suffix on newer servers (C8 9)."""
+    """Find the role that a group stands for: its name on show or its id, and its suffix on newer servers (F245)."""
     for role, shown in GROUPS.items():
         if group in {shown, f"{project.id}_{role}"} or (group == role and not site.is_old):
             return role

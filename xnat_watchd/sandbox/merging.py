@@ -1,4 +1,4 @@
-"""What a request to archive asks for, and what it may do to a session that exists (C8 3.3, 5.3, F30)."""
+"""What a request to archive asks for, and what it may do to a session that exists (F30, F137, F196)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .store import Row
 
 
 class Call(Enum):
-    """By which way a session comes to be archived; each reads `overwrite` in its own manner (C8 5.3)."""
+    """By which way a session comes to be archived; each reads `overwrite` in its own manner (F196)."""
 
     SERVICE = auto()
     SEVERAL = auto()
@@ -52,7 +52,7 @@ def switches(site: Site, row: Row, wish: Wish) -> Switches:
         return Switches(merges=True, overrides=overrides, overwrites_files=overrides or by_policy)
     if wish.call is Call.SEVERAL:
         return _by_word(said, files, merging={"append", "delete"}, overriding={"delete"})
-    if wish.call is Call.IMPORT:  # any word but none at all merges, even `none` (trap 6)
+    if wish.call is Call.IMPORT:  # any word but none at all merges, even `none` (F137)
         return _by_word(said, files, merging={said} - {""}, overriding={"delete", "override"})
     return Switches(merges=wish.call is Call.COMMIT or row.archives_itself, overrides=False, overwrites_files=by_policy)
 

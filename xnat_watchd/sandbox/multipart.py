@@ -1,4 +1,4 @@
-"""A multipart upload: spooled whole, as the servers do it, then its one file and its other fields (C8 3.1, F9)."""
+"""A multipart upload: spooled whole, as the servers do it, then its one file and its other fields (F9, F131)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """How a CT was taken, as XNAT notes it with each scan: read from the scan's first file when somebody asks.
 
-Only CT was recorded (captures 167, 291), so other scans have none here.
+Only CT was recorded (F261), so other scans have none here.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _plane(cosines: list[float]) -> str:
 
 
 def as_fields(found: dict[str, Value]) -> dict[str, Value]:
-    """Give the parameters as fields of an item: whole numbers without fraction, backslashes doubled (capture 291)."""
+    """Give the parameters as fields of an item: whole numbers without fraction, backslashes doubled (F261)."""
     return {
         f"parameters/{name}": int(value) if isinstance(value, float) and value.is_integer() else _doubled(value)
         for name, value in found.items()
@@ -77,7 +77,7 @@ def as_fields(found: dict[str, Value]) -> dict[str, Value]:
 
 
 def as_xml(found: dict[str, Value], *, archived: bool) -> list[str]:
-    """Give the parameters as lines of the session XML; the archive doubles backslashes (captures 167, 292)."""
+    """Give the parameters as lines of the session XML; the archive doubles backslashes (F261)."""
     if not found:
         return []
     values = {name: escape(str(_doubled(value) if archived else value)) for name, value in found.items()}

@@ -1,4 +1,4 @@
-"""Putting an object that has arrived into its scan's folder, under a name that is free there (C8 3.7, F73)."""
+"""Putting an object that has arrived into its scan's folder, under a name that is free there (F73, F163)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_file(site: Site, row: Row, file: Arrived) -> None:
 
 
 def _scripted(site: Site, row: Row, file: Arrived) -> Arrived:
-    """Give the file as the newer dialect's site script leaves it at reception (C8 3.7)."""
+    """Give the file as the newer dialect's site script leaves it at reception (F147)."""
     if site.is_old or not (site.options.remaps_uids or site.options.anonymises):
         return file
     if site.options.remaps_uids:

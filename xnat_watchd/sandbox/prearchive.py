@@ -1,4 +1,4 @@
-"""The prearchive as clients see it: listings, one session, its files, and what may be done to it (C8 4, F21 to F26)."""
+"""The prearchive as clients see it: listings, one session, its files, and what may be done to it (F21 to F26)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def cells(row: Row) -> dict[str, Any]:
 
 
 def list_rows(site: Site, request: Request) -> Answer:
-    """GET /data/prearchive[/projects[/P]] (C8 4.1, F21, F23)."""
+    """GET /data/prearchive[/projects[/P]] (F21, F23, F171)."""
     rows = list(site.store.rows.values())
     tag = request.query.get("tag")
     wanted = [name for name in request.names.get("project", "").split(",") if name]
@@ -51,7 +51,7 @@ def list_rows(site: Site, request: Request) -> Answer:
 
 
 def _check_listing(site: Site, user: str, wanted: list[str], tag: str) -> None:
-    """Refuse what the newer dialect answers 404 (C8 4.1)."""
+    """Refuse what the newer dialect answers 404 (F171)."""
     if tag and user not in site.admins:
         raise Refused(404)
     for name in wanted:
@@ -61,7 +61,7 @@ def _check_listing(site: Site, user: str, wanted: list[str], tag: str) -> None:
 
 
 def one_row(site: Site, request: Request) -> Answer:
-    """GET one session: its row as a table, or the XML that the last build wrote (C8 4.2, F22)."""
+    """GET one session: its row as a table, or the XML that the last build wrote (F22, F176)."""
     form = request.query.get("format", default="xml")
     row = row_at(site, request)
     if form == "json":
@@ -83,13 +83,13 @@ def scans(site: Site, request: Request) -> Answer:
 
 
 def scan(site: Site, request: Request) -> Answer:
-    """GET .../scans/S: no JSON here (F22, capture 175)."""
+    """GET .../scans/S: no JSON here (F22)."""
     _session_scans(site, request)
     raise Refused(400, "Requested type application/json is not supported")
 
 
 def resources(site: Site, request: Request) -> Answer:
-    """GET .../resources: the file counts of all scans at once (F22, C8 4.2)."""
+    """GET .../resources: the file counts of all scans at once (F22, F176)."""
     return answers.table(
         {"category": "scans", "cat_id": one.id, **_counts(one, label)}
         for one in _session_scans(site, request)
@@ -98,13 +98,13 @@ def resources(site: Site, request: Request) -> Answer:
 
 
 def scan_resources(site: Site, request: Request) -> Answer:
-    """GET .../scans/S/resources (capture 178)."""
+    """GET .../scans/S/resources (F22)."""
     one = _scan(site, request)
     return answers.table(_counts(one, label) for label in one.resources)
 
 
 def scan_files(site: Site, request: Request) -> Answer:
-    """GET .../scans/S/resources/R/files (capture 179)."""
+    """GET .../scans/S/resources/R/files (F22)."""
     one = _scan(site, request)
     resource = one.resources.get(request.names["resource"])
     if resource is None:
@@ -116,7 +116,7 @@ def scan_files(site: Site, request: Request) -> Answer:
 
 
 def scan_file(site: Site, request: Request) -> Answer:
-    """GET .../scans/S/resources/R/files/NAME: its bytes (capture 182)."""
+    """GET .../scans/S/resources/R/files/NAME: its bytes (F22)."""
     resource = _scan(site, request).resources.get(request.names["resource"])
     file = resource.files.get(request.names["file"]) if resource else None
     if file is None:
@@ -125,7 +125,7 @@ def scan_file(site: Site, request: Request) -> Answer:
 
 
 def logs(site: Site, request: Request) -> Answer:
-    """GET .../logs: what went wrong with a row, or the last of it as text (C8 4.2)."""
+    """GET .../logs: what went wrong with a row, or the last of it as text (F184)."""
     row = row_at(site, request)
     entries = row.log if row else []
     if wanted := request.names.get("log"):
@@ -145,7 +145,7 @@ def find(site: Site, src: str) -> Row | None:
 
 
 def row_at(site: Site, request: Request) -> Row | None:
-    """Find the row that a path names; refuses who may not edit there (F23, C8 4.2)."""
+    """Find the row that a path names; refuses who may not edit there (F23, F176)."""
     names = request.names
     if names["project"] not in site.store.projects and names["project"] != UNASSIGNED:
         raise Refused(500)
@@ -161,7 +161,7 @@ def _uri(request: Request) -> str:
 
 
 def _session_scans(site: Site, request: Request) -> list[Scan]:
-    """Give the scans of the last build; 404 where there was none (C8 4.2)."""
+    """Give the scans of the last build; 404 where there was none (F176)."""
     row = row_at(site, request)
     if row is None or row.session is None:
         raise Refused(404)

@@ -1,4 +1,4 @@
-"""What may be done to prearchive rows: delete, build, commit, move, and the queued services (C8 4.4 to 4.6)."""
+"""What may be done to prearchive rows: delete, build, commit, move, and the queued services (F179 to F183)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SETTABLE = frozenset({"READY", "CONFLICT", "ERROR", "RECEIVING", "BUILDING"})
 
 
 def delete(site: Site, request: Request) -> Answer:
-    """DELETE one session: 200 also where there was none, and where it is locked (C8 4.4, F25)."""
+    """DELETE one session: 200 also where there was none, and where it is locked (F25, F179)."""
     row = row_at(site, request)
     if row and not row.is_locked and row.status != "DELETING":
         remove(site, row)
@@ -36,7 +36,7 @@ def remove(site: Site, row: Row) -> None:
 
 
 def act(site: Site, request: Request) -> Answer:
-    """POST one session with an `action` (C8 4.5, F39)."""
+    """POST one session with an `action` (F39, F181)."""
     action = (request.query + request.form()).get("action")
     row = row_at(site, request)
     deeds = {"build": _build, "commit": _commit, "move": _move, "set-status": _set_status, "reset-status": _build}
@@ -93,7 +93,7 @@ def _set_status(site: Site, request: Request, row: Row) -> Answer:
 
 
 def move(site: Site, row: Row, project: str) -> None:
-    """Carry a row to another project, same timestamp and folder (C8 4.3)."""
+    """Carry a row to another project, same timestamp and folder (F182)."""
     old = site.store.place(row)
     site.store.rows.pop(row.key)
     row.project = project
@@ -107,7 +107,7 @@ def move(site: Site, row: Row, project: str) -> None:
 
 
 def batch(site: Site, request: Request) -> Answer:
-    """POST /data/services/prearchive/{delete,move,rebuild}: a table of the queued rows (C8 4.6, F25)."""
+    """POST /data/services/prearchive/{delete,move,rebuild}: a table of the queued rows (F25, F183)."""
     query = request.query + request.form()
     verb = request.names["verb"]
     if verb not in QUEUED_STATES:
@@ -129,7 +129,7 @@ def _source(site: Site, src: str) -> Row | None:
 
 
 def _queue(site: Site, verb: str, row: Row | None, query: Parameters) -> Row:
-    """Queue one row; a locked one is skipped in silence (C8 4.6, trap 14)."""
+    """Queue one row; a locked one is skipped in silence (F183)."""
     if row is None:
         raise Refused(404 if verb == "move" else 500)
     if verb == "rebuild" and query.flag("overrideLock"):
@@ -151,7 +151,7 @@ def _work_off(site: Site, row: Row, queued: Queued) -> None:
 
 
 def _move_if_free(site: Site, row: Row, project: str) -> None:
-    """Carry a row to another project; a place that is taken there is found out only now (C8 4.6)."""
+    """Carry a row to another project; a place that is taken there is found out only now (F183)."""
     if (project, row.timestamp, row.folder) in site.store.rows:
         row.status = "ERROR"
         row.log.append(f"Session {row.folder} already exists in {project}")
@@ -160,7 +160,7 @@ def _move_if_free(site: Site, row: Row, project: str) -> None:
 
 
 def settle(site: Site) -> None:
-    """Work off what is queued, and build what has been receiving for too long without news (F17, C8 3.7)."""
+    """Work off what is queued, and build what has been receiving for too long without news (F17, F146)."""
     idle = site.now() - site.options.rebuild_after
     for entry in list(site.store.direct.values()):
         if entry.lastmod <= idle:

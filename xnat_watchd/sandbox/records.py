@@ -1,4 +1,4 @@
-"""Single things of the archive: subjects, experiments, scans and files, read, written and deleted (C8 7, 10, 11)."""
+"""Single things of the archive: subjects, experiments, scans and files, read, written and deleted."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXPERIMENT_FIELD = re.compile(r"xnat:\w+/fields/field\[name=(?P<name>[^\]]+)\]/f
 
 
 def subject_item(site: Site, request: Request) -> Answer:
-    """GET .../subjects/S: demographics, custom fields, sessions (C8 7.2, captures 286, 321)."""
+    """GET .../subjects/S: demographics, custom fields, sessions (F125)."""
     subject = find_subject(site, request)
     own = sessions_of(site, subject)
     if request.query.get("format") == "xml":
@@ -35,7 +35,7 @@ def find_subject(site: Site, request: Request) -> Subject:
     """Find the subject that a path names, by label or id, else 404 (F44)."""
     name, project = from_path(site, request.names["subject"]), request.names.get("project", "")
     subject = site.store.subject(project, name) if project else site.store.subjects.get(name)
-    if subject is None and not site.is_old:  # by its id through any project (C8 7.2)
+    if subject is None and not site.is_old:  # by its id through any project (F221)
         subject, project = site.store.subjects.get(name), ""
     if subject is None or not site.may_read(request.user, project or subject.project):
         project = request.names.get("project", "")
@@ -46,13 +46,13 @@ def find_subject(site: Site, request: Request) -> Subject:
 
 
 def _shown(request: Request, name: str) -> str:
-    """Give a name as the refusal has it: what is not ASCII as it stood in the path (capture 494)."""
+    """Give a name as the refusal has it: what is not ASCII as it stood in the path (F80)."""
     given = request.names["subject"]
     return name if given.isascii() else quote(given, safe="")
 
 
 def put_subject(site: Site, request: Request) -> Answer:
-    """PUT .../subjects/S: make, change or rename it; the body of the answer is its id (C8 7.1, F40 to F44, F59)."""
+    """PUT .../subjects/S: make, change or rename it; the body of the answer is its id (F40 to F44, F59, F215, F216)."""
     name, project = from_path(site, request.names["subject"]), request.names["project"]
     values = request.query + subject_form.values_of(request)
     if not site.is_old:
@@ -72,7 +72,7 @@ def put_subject(site: Site, request: Request) -> Answer:
 
 
 def make_subject(site: Site, request: Request) -> Answer:
-    """POST /data/projects/P/subjects?label=L: 409 where that is there (C8 10)."""
+    """POST /data/projects/P/subjects?label=L: 409 where that is there (F226)."""
     request.names["subject"] = request.query.get("label")
     if site.store.subject(request.names["project"], request.names["subject"]):
         raise Refused(409)
@@ -92,14 +92,14 @@ def _new_subject(site: Site, request: Request, project: str, name: str) -> Subje
 
 
 def _check_identity(known: Subject, values: Parameters) -> None:
-    """Refuse another id or project for a subject that is known (C8 7.1)."""
+    """Refuse another id or project for a subject that is known (F218)."""
     given = {"ID": known.id, "project": known.project}
     if any(values.get(name, default=own) != own for name, own in given.items()):
         raise Refused(400)
 
 
 def _rename(site: Site, subject: Subject, label: str) -> Answer:
-    """Rename a subject; all other parameters of the request are dropped (C8 7.1, F44)."""
+    """Rename a subject; all other parameters of the request are dropped (F44, F216)."""
     if label == subject.label:
         return Answer()
     if any(label == taken for taken, _ in site.store.subjects_in(subject.project)):
@@ -113,7 +113,7 @@ def _rename(site: Site, subject: Subject, label: str) -> Answer:
 
 
 def delete_subject(site: Site, request: Request) -> Answer:
-    """DELETE .../subjects/S with its sessions: owners only (C8 7.2, F50, F56)."""
+    """DELETE .../subjects/S with its sessions: owners only (F50, F56)."""
     subject, project = find_subject(site, request), request.names.get("project", "")
     if project in subject.shares and site.may_delete(request.user, project):
         unshare(site, subject, project)
@@ -125,7 +125,7 @@ def delete_subject(site: Site, request: Request) -> Answer:
 
 
 def unshare(site: Site, subject: Subject, project: str) -> None:
-    """Take a subject and its sessions out of a project that they are only shown in (C8 7.2, 8.3)."""
+    """Take a subject and its sessions out of a project that they are only shown in (F223, F236)."""
     subject.shares.pop(project)
     for experiment in sessions_of(site, subject):
         experiment.shares.pop(project, None)
@@ -144,7 +144,7 @@ def forget_subject(site: Site, subject: Subject) -> None:
 
 
 def delete_project(site: Site, request: Request) -> Answer:
-    """DELETE /data/projects/P with all it holds: owners only; 200 again and again (F56, captures 402, 403)."""
+    """DELETE /data/projects/P with all it holds: owners only; 200 again and again (F56)."""
     name = request.names["project"]
     if name in site.store.projects and not site.may_delete(request.user, name):
         raise Refused(403)
@@ -159,7 +159,7 @@ def delete_project(site: Site, request: Request) -> Answer:
 
 
 def experiment_item(site: Site, request: Request) -> Answer:
-    """GET an experiment by any of its paths (capture 291, C8 17.5)."""
+    """GET an experiment by any of its paths (F125, F203)."""
     found = find_experiment(site, request)
     if request.query.get("format") == "xml":
         return answers.xml(session_xml(found.session, about(found), request.site_url))
@@ -180,7 +180,7 @@ def find_experiment(site: Site, request: Request) -> Experiment:
 
 
 def put_experiment(site: Site, request: Request) -> Answer:
-    """PUT values into an experiment; by its flat URI nothing is stored on newer servers (C8 17.10, capture 347)."""
+    """PUT values into an experiment; by its flat URI nothing is stored on newer servers (F227)."""
     experiment = find_experiment(site, request)
     if not site.may_edit(request.user, experiment.project):
         raise Refused(403)
@@ -204,7 +204,7 @@ def _store_values(experiment: Experiment, values: Parameters) -> None:
 
 
 def delete_experiment(site: Site, request: Request) -> Answer:
-    """DELETE an experiment: owners only (F50, C8 5.6)."""
+    """DELETE an experiment: owners only (F50)."""
     experiment = find_experiment(site, request)
     if not site.may_delete(request.user, experiment.project):
         raise Refused(403, f"User cannot delete experiments for project {experiment.project}")
@@ -224,23 +224,23 @@ def scans(site: Site, request: Request) -> Answer:
 
 
 def scan_item(site: Site, request: Request) -> Answer:
-    """GET .../scans/S (capture 296)."""
+    """GET .../scans/S (F125)."""
     experiment = find_experiment(site, request)
     return answers.items(items.scan(experiment, _scan(experiment, request)))
 
 
 def session_resources(site: Site, request: Request) -> Answer:
-    """GET .../experiments/E/resources[?all=true] (C8 11)."""
+    """GET .../experiments/E/resources[?all=true] (F53)."""
     return lists.resources(site, find_experiment(site, request), request)
 
 
 def scan_resources(site: Site, request: Request) -> Answer:
-    """GET .../scans/S/resources (capture 297)."""
+    """GET .../scans/S/resources (F53)."""
     return lists.resource_table(_resources(find_experiment(site, request), request))
 
 
 def files(site: Site, request: Request) -> Answer:
-    """GET .../scans/S/files and .../scans/S/resources/R/files (captures 298 to 302)."""
+    """GET .../scans/S/files and .../scans/S/resources/R/files (F53)."""
     experiment = find_experiment(site, request)
     if request.query.get("format") == "zip":
         scans_asked = {scan.id: scan for scan, _ in _resources(experiment, request)}
@@ -258,7 +258,7 @@ def session_files(site: Site, request: Request) -> Answer:
 
 
 def file(site: Site, request: Request) -> Answer:
-    """GET one file: its bytes (capture 304)."""
+    """GET one file: its bytes (F53)."""
     for _, resource in _resources(find_experiment(site, request), request):
         if found := resource.files.get(request.names["file"]):
             return Answer(200, found.path, "application/octet-stream")

@@ -33,7 +33,7 @@ class Parameters:
         return [value for key, value in self.pairs if key == name]
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """Whether a flag is set: anything but `false` and `0` counts as set (C8 0.10)."""
+        """Whether a flag is set: anything but `false` and `0` counts as set (F126)."""
         return self.get(name) not in {"false", "0"} if name in self else default
 
     def __contains__(self, name: str) -> bool:
@@ -130,7 +130,7 @@ class Request:
 
     @property
     def agent_is_browser(self) -> bool:
-        """Whether the client says it is a browser (C8 1)."""
+        """Whether the client says it is a browser (F104)."""
         agent = self.headers.get("User-Agent", "")
         return any(word in agent for word in ("Mozilla", "MSIE", "AppleWebKit", "Opera"))
 

@@ -1,4 +1,4 @@
-"""What a site's scripts do to files: other UIDs, other names (F18, C8 3.7, 4.1). Off unless the options say so."""
+"""What a site's scripts do to files: other UIDs, other names (F18, F147, F174). Off unless the options say so."""
 
 from __future__ import annotations
 

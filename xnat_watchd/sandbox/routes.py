@@ -1,4 +1,4 @@
-"""Which handler answers which path: the first template that fits, as restlet's router does it (C8 0.2, F52)."""
+"""Which handler answers which path: the first template that fits, as restlet's router does it (F52, F120)."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ ROUTES: tuple[Route, ...] = (
     _get(f"{EXPERIMENT}/resources", records.session_resources),
     _get("projects/{project}/experiments", experiment_list.experiments),
     _get(f"{IN_PROJECT}/resources", records.session_resources),
-    *_shared(IN_PROJECT, *SHARED_EXPERIMENT, of_1_6="GET"),  # F93, capture 525
+    *_shared(IN_PROJECT, *SHARED_EXPERIMENT, of_1_6="GET"),  # F93
     Route(IN_PROJECT, EXPERIMENT_HANDLERS, is_prefix=True),
     _get("projects/{project}/users", members.users),
     Route("projects/{project}/users/{group}/{user}", {"PUT": members.change, "DELETE": members.change}),
@@ -188,7 +188,7 @@ XAPI_ROUTES: tuple[LoginRoute, ...] = (
 
 
 def below_data(segments: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Give the path below /data or /REST; the archive's resources also stand below /data/archive (C8 0.1)."""
+    """Give the path below /data or /REST; the archive's resources also stand below /data/archive (F120)."""
     if segments[:1] not in (("data",), ("REST",)):
         return None
     rest = segments[1:]

@@ -1,4 +1,4 @@
-"""The data model that client libraries ask for: a small `xnat.xsd` with just the types that are kept here (C8 2, F57).
+"""The data model that client libraries ask for: a small `xnat.xsd` with just the types that are kept here (F57, F115).
 
 Names of types and fields are XNAT's, so that clients find what they know; the document is our own.
 """
@@ -90,12 +90,12 @@ def schema(site: Site, path: str) -> Answer:
 
 
 def names(_: Logins, __: Request) -> Answer:
-    """GET /xapi/schemas (C8 2)."""
+    """GET /xapi/schemas (F115)."""
     return answers.as_json(["xdat", "xnat"])
 
 
 def by_name(logins: Logins, request: Request) -> Answer:
-    """GET /xapi/schemas/NAME (C8 2)."""
+    """GET /xapi/schemas/NAME (F115)."""
     wanted = {"xnat": SCHEMAS["xnat"], "xdat": SCHEMAS["security"]}.get(request.names["name"])
     if wanted is None:
         raise Refused(404)
@@ -103,7 +103,7 @@ def by_name(logins: Logins, request: Request) -> Answer:
 
 
 def search_elements(_: Site, request: Request) -> Answer:
-    """GET /data/search/elements[/TYPE]: what can be searched for, and by which fields (C8 2)."""
+    """GET /data/search/elements[/TYPE]: what can be searched for, and by which fields (F115)."""
     wanted = request.names.get("element", "").removeprefix("xnat:")
     if not wanted:
         return answers.counted([{"ELEMENT_NAME": f"xnat:{name}", "SECURED": "true", "COUNT": "0"} for name in LISTED])

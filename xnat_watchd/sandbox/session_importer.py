@@ -1,4 +1,4 @@
-"""The importer SI: the upload is unpacked whole, then sorted into sessions (F9 to F20, F64 to F76, C8 3.7)."""
+"""The importer SI: the upload is unpacked whole, then sorted into sessions (F9 to F20, F64 to F76, F162)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def take(site: Site, request: Request, spool: Path, dest: Destination) -> Answer
                 raise
             mix(site, cache, rows[0])
             if too_many:
-                raise Refused(400, SEVERAL)  # and the sessions stay in the prearchive (C8 3.7)
+                raise Refused(400, SEVERAL)  # and the sessions stay in the prearchive (F162)
             return landed([_onward(site, request, row, dest) for row in rows])
     finally:
         rmtree(folder, ignore_errors=True)
@@ -152,5 +152,5 @@ def _onward(site: Site, request: Request, row: Row, dest: Destination) -> str:
         return archive_row(site, row, request.user, wish)
     except Refused:
         if subject := find_subject(site, row.project, dest.subject or row.subject):
-            row.subject = subject.id  # capture 161: what stays behind names its subject by id
+            row.subject = subject.id  # what stays behind names its subject by id (F167)
         raise

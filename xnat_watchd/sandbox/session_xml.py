@@ -1,4 +1,4 @@
-"""Things of the archive and of the prearchive as XML (F22, captures 48, 167, 287, 292)."""
+"""Things of the archive and of the prearchive as XML (F22, F123)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def session_xml(session: Session, beside: About, site: str = "") -> str:
 
 
 def subject_xml(subject: Subject, experiments: list[Experiment], site: str) -> str:
-    """Give the XML of a subject with its sessions (capture 287)."""
+    """Give the XML of a subject with its sessions (F123)."""
     head = f"<xnat:Subject ID={quoteattr(subject.id)} project={quoteattr(subject.project)}"
     lines = [f"{head} label={quoteattr(subject.label)} {spaces(site)}>"]
     if subject.demographics:
@@ -67,7 +67,7 @@ def subject_xml(subject: Subject, experiments: list[Experiment], site: str) -> s
 
 
 def project_xml(project: Project, site: str) -> str:
-    """Give the XML of a project (capture 48)."""
+    """Give the XML of a project (F123)."""
     name = quoteattr(project.id)
     head = f"<xnat:Project ID={name} secondary_ID={name} {spaces(site)}>"
     lines = [head, _element("name", project.name), _element("description", project.description), "</xnat:Project>"]

@@ -1,4 +1,4 @@
-"""Showing a subject or a session in another project, under a label of its own there (C8 8, 17; F46 to F48)."""
+"""Showing a subject or a session in another project, under a label of its own there (F46 to F48)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLUMNS = ("label", "ID", "Secondary_ID", "Name")
 
 
 def share_subject(site: Site, request: Request) -> Answer:
-    """PUT .../subjects/S/projects/DEST: the answer is a table of the state before (C8 8.1, F46)."""
+    """PUT .../subjects/S/projects/DEST: the answer is a table of the state before (F46, F230)."""
     subject = _subject_to_share(site, request)
     target = _target(site, request)
     label = request.query.get("label")
@@ -31,7 +31,7 @@ def share_subject(site: Site, request: Request) -> Answer:
             raise Refused(409, f"Already assigned to project:{target}")
         _check_label(label, (name for name, _ in site.store.subjects_in(target)))
         subject.shares[target] = label
-        return _table(request, [{**row, "label": label} for row in shares_of(site, subject)])  # as capture 352 has it
+        return _table(request, [{**row, "label": label} for row in shares_of(site, subject)])  # F46
     _check_label(label, (name for name, _ in site.store.subjects_in(target)))
     _check_right(site, request.user, target, "subjects")
     subject.shares[target] = _share_label(site, label, subject)
@@ -39,7 +39,7 @@ def share_subject(site: Site, request: Request) -> Answer:
 
 
 def share_experiment(site: Site, request: Request) -> Answer:
-    """PUT an experiment's `projects/DEST` by any of its paths (C8 8.2, F47)."""
+    """PUT an experiment's `projects/DEST` by any of its paths (F47, F234)."""
     experiment = _experiment_to_share(site, request)
     target = _target(site, request)
     label = request.query.get("label")
@@ -58,7 +58,7 @@ def share_experiment(site: Site, request: Request) -> Answer:
 
 
 def _move_subject(site: Site, request: Request, subject: Subject, target: str) -> Answer:
-    """Make the target the subject's own project; 1.6.5 breaks after it has done so (captures 480, 481, C8 8.1)."""
+    """Make the target the subject's own project; 1.6.5 breaks after it has done so (F239)."""
     if not site.may_delete(request.user, subject.project):
         raise Refused(403)
     label = request.query.get("label") or subject.shares.get(target) or subject.label
@@ -70,7 +70,7 @@ def _move_subject(site: Site, request: Request, subject: Subject, target: str) -
 
 
 def _move_experiment(site: Site, request: Request, experiment: Experiment, target: str) -> Answer:
-    """Make the target the experiment's own project; a label that is taken is refused, but it moves (C8 8.2)."""
+    """Make the target the experiment's own project; a label that is taken is refused, but it moves (F239)."""
     if not site.may_delete(request.user, experiment.project):
         raise Refused(403)
     label = request.query.get("label", default=experiment.label)
@@ -94,7 +94,7 @@ def _carry(site: Site, experiment: Experiment, old: Path) -> None:
 
 
 def subject_shares(site: Site, request: Request) -> Answer:
-    """GET .../subjects/S/projects: the primary project first (C8 8.3)."""
+    """GET .../subjects/S/projects: the primary project first (F235)."""
     return _table(request, shares_of(site, find_subject(site, request)), form="json")
 
 
@@ -104,7 +104,7 @@ def experiment_shares(site: Site, request: Request) -> Answer:
 
 
 def unshare_subject(site: Site, request: Request) -> Answer:
-    """DELETE .../subjects/S/projects/DEST: its sessions leave too; from its own project it is deleted (C8 17.1)."""
+    """DELETE .../subjects/S/projects/DEST: its sessions leave too; from its own project it is deleted (F237)."""
     subject, target = find_subject(site, request), request.names["target"]
     _check_removal(site, request.user, target)
     if target == subject.project:
@@ -117,7 +117,7 @@ def unshare_subject(site: Site, request: Request) -> Answer:
 
 
 def unshare_experiment(site: Site, request: Request) -> Answer:
-    """DELETE .../experiments/E/projects/DEST: what was never shared is 403 on 1.6.5, else 200 (C8 17.1, 17.2)."""
+    """DELETE .../experiments/E/projects/DEST: what was never shared is 403 on 1.6.5, else 200 (F237, F238)."""
     experiment, target = find_experiment(site, request), request.names["target"]
     _check_removal(site, request.user, target)
     if target == experiment.project:
@@ -162,7 +162,7 @@ def _target(site: Site, request: Request) -> str:
 
 
 def _check_target(site: Site, subject: Subject, target: str, label: str) -> None:
-    """Refuse a share into the subject's own project; without a label the newer dialect lets it through (C8 8.1)."""
+    """Refuse a share into the subject's own project; without a label the newer dialect lets it through (F232)."""
     if target == subject.project and (label or site.is_old):
         raise Refused(409, f"Label already in use:{label}" if label else f"Already assigned to project:{target}")
 
@@ -179,13 +179,13 @@ def _check_right(site: Site, user: str, target: str, what: str) -> None:
 
 
 def _check_removal(site: Site, user: str, target: str) -> None:
-    """Refuse where the right to delete is missing in the target; members lack it (C8 8.3)."""
+    """Refuse where the right to delete is missing in the target; members lack it (F236)."""
     if not site.may_delete(user, target):
         raise Refused(403)
 
 
 def _relabel(site: Site, experiment: Experiment, target: str, label: str) -> None:
-    """Change a share's label, although the answer will be a refusal (F47, trap 23)."""
+    """Change a share's label, although the answer will be a refusal (F47)."""
     if label and not experiment.shares[target]:
         raise Refused(500)
     if label and label not in {name for name, _ in site.store.experiments_in(target)}:
@@ -193,7 +193,7 @@ def _relabel(site: Site, experiment: Experiment, target: str, label: str) -> Non
 
 
 def _share_label(site: Site, label: str, one: Shared) -> str:
-    """Give the stored label: without one, 1.6.5 takes the thing's own (capture 356), newer servers none (C8 8.1)."""
+    """Give the stored label: without one, 1.6.5 takes the thing's own, newer servers none (F231)."""
     return label or (one.label if site.is_old else "")
 
 

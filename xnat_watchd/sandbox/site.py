@@ -111,7 +111,7 @@ class Site:
         return known is not None and (known.accessibility == "public" or self.role(user, project) in READERS)
 
     def may_edit(self, user: str, project: str) -> bool:
-        """Whether data may be created and edited there; Unassigned belongs to admins (C8 4.1, 9)."""
+        """Whether data may be created and edited there; Unassigned belongs to admins (F50, F170)."""
         if project == UNASSIGNED:
             return user in self.admins
         return self.role(user, project) in EDITORS
@@ -137,7 +137,7 @@ def touch(site: Site, row: Row) -> None:
 def clean_label(label: str) -> str:
     """Clean a label as the archive does: ASCII blanks and punctuation become `_`, letters of every script stay.
 
-    F37, F70, C8 3.5.
+    F37, F70, F144.
     """
     return re.sub(r"[\x00-\x7f]", lambda match: match[0] if match[0].isalnum() or match[0] in "_-" else "_", label)
 
@@ -153,6 +153,6 @@ def folder_name(label: str) -> str:
 
 
 def escaped(value: str, *, letters_too: bool) -> str:
-    """Escape a parameter as XNAT does on the way in (C8 0.5); 1.6.5 escapes letters beyond ASCII too (F37, F41)."""
+    """Escape a parameter as XNAT does on the way in (F122); 1.6.5 escapes letters beyond ASCII too (F37, F41)."""
     table = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;"}
     return "".join(table.get(one) or (f"&#{ord(one)};" if letters_too and not one.isascii() else one) for one in value)

@@ -96,7 +96,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """What a batch service will do to a row, and when (C8 4.6)."""
+    """What a batch service will do to a row, and when (F183)."""
 
     verb: str
     project: str
@@ -105,7 +105,7 @@ class Queued:
 
 @dataclass(slots=True)
 class Row:
-    """One session in the prearchive, keyed by project, timestamp and folder (C8 4.1)."""
+    """One session in the prearchive, keyed by project, timestamp and folder (F175)."""
 
     project: str
     timestamp: str
@@ -154,7 +154,7 @@ class Row:
 
     @property
     def is_locked(self) -> bool:
-        """Only the underscore forms of a status are locks (C8 4.3)."""
+        """Only the underscore forms of a status are locks (F178)."""
         return self.status.startswith(LOCKED)
 
 
@@ -289,7 +289,7 @@ class Store:
                 yield experiment.shares[project] or experiment.id, experiment
 
     def subject(self, project: str, name: str) -> Subject | None:
-        """Find a subject of a project by its label there, else by its accession id (C8 7.2)."""
+        """Find a subject of a project by its label there, else by its accession id (F221)."""
         found = list(self.subjects_in(project))
         by_label = (subject for label, subject in found if label == name)
         return next(by_label, next((subject for _, subject in found if subject.id == name), None))

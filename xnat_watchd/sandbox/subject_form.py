@@ -1,4 +1,4 @@
-"""A subject as an XML document in the body of a PUT (C8 7.1, capture 432)."""
+"""A subject as an XML document in the body of a PUT (F225)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of work that a client listens to under a name of its own choosing (C8 3.6, 5.1)."""
+"""What becomes of work that a client listens to under a name of its own choosing (F145, F191)."""
 
 from __future__ import annotations
 

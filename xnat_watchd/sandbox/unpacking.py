@@ -21,7 +21,7 @@ XA_MAKERS = frozenset({"Siemens", "Siemens Healthineers", "Siemens Healthcare Gm
 
 
 def is_whole(spool: Path) -> bool:
-    """Whether a ZIP has its directory and can be unpacked; the SI of newer servers wants both (C8 3.8)."""
+    """Whether a ZIP has its directory and can be unpacked; the SI of newer servers wants both (F162)."""
     try:
         with ZipFile(spool) as archive:
             return not any(member.flag_bits & 0x1 for member in archive.infolist())
@@ -65,7 +65,7 @@ def sessions_in(files: list[Arrived]) -> list[list[Arrived]]:
 
 
 def is_filtered(site: Site, header: Header) -> bool:
-    """Whether the site's series filter drops it (C8 3.4)."""
+    """Whether the site's series filter drops it (F140)."""
     pattern = site.options.left_out_series
     return bool(pattern) and re.search(pattern, header.series_description) is not None
 

@@ -1,4 +1,4 @@
-"""Which version this is, as the two dialects say it (C8 2, F2, F8)."""
+"""Which version this is, as the two dialects say it (F2, F8, F112)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from .site import Site
 
 
 def version(site: Site, _: Request) -> Answer:
-    """GET /data/version: 1.6 only (F2, C8 2)."""
+    """GET /data/version: 1.6 only (F2, F112)."""
     if site.is_old:
         return answers.text("1.6.5")
     raise Refused(404)
 
 
 def settings(site: Site, request: Request) -> Answer:
-    """GET /data/services/settings: a few of the sixty that 1.6 tells its admins (captures 35, 36)."""
+    """GET /data/services/settings: a few of the sixty that 1.6 tells its admins (F247)."""
     if not site.is_old:
         raise Refused(404)
     if request.user not in site.admins:
@@ -27,7 +27,7 @@ def settings(site: Site, request: Request) -> Answer:
 
 
 def build_info(site: Site, request: Request) -> Answer:
-    """GET /xapi/siteConfig/buildInfo: newer servers only (F8, C8 2)."""
+    """GET /xapi/siteConfig/buildInfo: newer servers only (F8, F112)."""
     if site.is_old:
         words = request.path.replace("/", "&#47;")
         return answers.tomcat_page(404, f"The requested resource [{words}] is not available")

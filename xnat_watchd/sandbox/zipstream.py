@@ -1,4 +1,4 @@
-"""A ZIP read as it streams by, by its local headers alone, as the Java reader below XNAT does (C8 3.8).
+"""A ZIP read as it streams by, by its local headers alone, as the Java reader below XNAT does (F153).
 
 So a ZIP without central directory is whole, one that breaks off gives what came before, and other bytes give nothing.
 """
