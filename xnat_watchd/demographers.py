@@ -12,7 +12,7 @@ from xnat_watchd.core.found import Find, Imaged, Merged, merged
 from xnat_watchd.core.ports import FindingGateway
 from xnat_watchd.core.rules import DemographicRules
 
-ASKS = 3  #: times that a header dump is asked for: another one at the same moment answers in its place (C8 6)
+ASKS = 3  #: times that a header dump is asked for: another one at the same moment answers in its place (F210)
 _WORDS = {"PatientBirthDate": "birth date", "PatientSex": "sex"}
 
 

@@ -14,7 +14,7 @@ from xnat_watchd.adapters.xnat_gateway import Where, XnatServer
 from xnat_watchd.core.errors import AuthRefused
 from xnat_watchd.core.ports import Clock
 
-USUAL_LIFE = timedelta(days=2)  #: of a token where the server does not tell (C8 1)
+USUAL_LIFE = timedelta(days=2)  #: of a token where the server does not tell (F107, F109)
 RENEWED_AFTER, WARNED_AFTER = 0.4, 0.75  #: shares of a token's life
 
 TYPE_LOGIN = AuthRefused.default_advice

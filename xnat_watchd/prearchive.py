@@ -21,7 +21,7 @@ from xnat_watchd.core.states import Standing
 
 READY = "READY"
 LABEL_IT = "give it one: --session NAME --label LABEL"
-ASKS = 3  #: times that a header dump is asked for: another one at the same moment answers in its place (C8 6)
+ASKS = 3  #: times that a header dump is asked for: another one at the same moment answers in its place (F210)
 _ANOTHER_SERVICE = re.compile(r"watchd-[0-9]+-[0-9]+-[a-z0-9]{10}")  #: a place that a service like this one chose
 
 

@@ -129,7 +129,7 @@ def _archiving(project: str, inspection: Inspection, hello: Greeting) -> Check:
         return unknown(what, "XNAT does not tell", ASK)
     if code == 0 or hello.dialect.is_old:  # 1.6 leaves in the prearchive what is sent there (F16)
         return ok(what, "what we send stays in the prearchive until we archive it")
-    advice = "Have an owner set the project's prearchive to manual, for what arrives by this service."  # C8 17.8
+    advice = "Have an owner set the project's prearchive to manual, for what arrives by this service."  # F160
     return warning(what, "XNAT is set to archive by itself, under labels of its own", advice)
 
 

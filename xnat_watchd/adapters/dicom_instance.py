@@ -15,7 +15,7 @@ from xnat_watchd.core.delivery import Person
 _UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
 _LONGEST_UID = 128
 _LONGEST_CODE = 64  #: characters that are kept of a series number and a modality, which have 12 and 16 at most
-_IDENTITY = (  # without these XNAT cannot place an instance (C8 3.8, F76)
+_IDENTITY = (  # without these XNAT cannot place an instance (F76, F156)
     (dicom.SOP_CLASS, "SOP class"),
     (dicom.SOP_INSTANCE, "instance UID"),
     (dicom.SERIES, "series UID"),

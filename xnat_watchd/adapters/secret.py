@@ -41,7 +41,7 @@ class Lease:
 class Credential:
     """A user and a password, and where they were found, in words for people.
 
-    An alias token is one too (F6, C8 1.4); `lease` is there where it was `login` that stored it.
+    An alias token is one too (F6, F109); `lease` is there where it was `login` that stored it.
     """
 
     user: str

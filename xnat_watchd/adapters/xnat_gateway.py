@@ -1,6 +1,6 @@
 """The gateway to XNAT. This module and the package `gateway` beside it are all that speaks to a server.
 
-Two dialects: 1.6 by what a 1.6.5 was seen to do (F n), everything newer by the source of 1.8 (C8 n).
+Two dialects: 1.6 by what a 1.6.5 was seen to do, everything newer by the source of 1.8 (docs/xnat-facts.md).
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ class XnatGateway:
     def lateness(self) -> timedelta:
         """How long after a lost answer its effect may still appear.
 
-        1.6 lists an import when it is done with it (F20, F67); newer servers at its first file (C8 3.7).
+        1.6 lists an import when it is done with it (F20, F67); newer servers at its first file (F168).
         """
         dialect, whole = self._server.dialect, timedelta(seconds=self._server.access.read_timeout)
         return whole if dialect is None or dialect.is_old else min(whole, BUFFERED)
@@ -185,7 +185,7 @@ class XnatGateway:
         return [one.id for one in self.projects()]
 
     def look(self, place: Place) -> Row | None:
-        """Give the prearchive row at our place, or None: a missing one is an empty table (F22, C8 4.2)."""
+        """Give the prearchive row at our place, or None: a missing one is an empty table (F22, F176)."""
         answer = self._talk.read(place_path(place), JSON, project=place.project)
         return records.row_at(place, table(answer))
 
@@ -193,7 +193,7 @@ class XnatGateway:
         """Give what the built row holds: UIDs from its XML, counts from its resources."""
         xml = self._talk.find(place_path(place), {"format": "xml"}, project=place.project)
         counts = self._talk.find(place_path(place, "resources"), JSON, project=place.project)
-        if xml is None or counts is None:  # C8 4.2
+        if xml is None or counts is None:  # F176
             raise NotYet("XNAT has not built the session yet")
         return records.built(session_xml(xml), table(counts))
 
@@ -206,7 +206,7 @@ class XnatGateway:
             raise Transient("the ZIP to send cannot be opened", detail=str(error)) from None
 
     def discard(self, place: Place) -> None:
-        """Delete our own row. XNAT says 200 also where it did nothing, so we look (C8 4.4, F25)."""
+        """Delete our own row. XNAT says 200 also where it did nothing, so we look (F25, F179)."""
         call = Call(method="DELETE", path=place_path(place), deed=Deed.DISCARD)
         self._talk.act(call, place.project, fine=frozenset({404}))
         if self.look(place) is not None:
@@ -267,7 +267,7 @@ class XnatGateway:
         return images.in_session(self._talk, session, series_uid, named)
 
     def header(self, project: str, accession: str, study_uid: str) -> Mapping[str, str] | None:
-        """Return age, birth date and sex from the header dump, checked by its UID (C8 6); None where there is none.
+        """Return age, birth date and sex from the header dump, checked by its UID (F210); None where there is none.
 
         XNAT takes an accession ID where no session of the project has it for its label, below its project only.
         """
@@ -353,7 +353,7 @@ class XnatGateway:
         return [ProjectRow(one["ID"], one.get("name", "")) for one in rows if one.get("ID")]
 
     def subjects(self, project: str) -> list[SubjectRow]:
-        """Give a project's subjects. `Permanent` if it is missing or may not be read (F44, C8 10)."""
+        """Give a project's subjects. `Permanent` if it is missing or may not be read (F44, F256)."""
         query = {"columns": "ID,label", **JSON}
         try:
             answer = self._talk.find(path("projects", project, "subjects"), query, project=project)
@@ -366,7 +366,7 @@ class XnatGateway:
     # -- what 1.6 makes necessary ------------------------------------------------------------------------------
 
     def _writable_on_1_6(self, project: str) -> bool:
-        """Go by our role there: 1.6 lists what may be read, and has no other question for it (captures 41, 88)."""
+        """Go by our role there: 1.6 lists what may be read, and has no other question for it (F249)."""
         for one in table(self._talk.read("/data/projects", {"accessible": "true", **JSON})):
             if one.get("id") == project:
                 role = next((value for name, value in one.items() if name.startswith("user_role")), "")
@@ -374,7 +374,7 @@ class XnatGateway:
         return False
 
     def _is_admin(self) -> bool:
-        """Ask for the settings, which only site admins may read (captures 35, 36); they need no role to write."""
+        """Ask for the settings, which only site admins may read (F247); they need no role to write."""
         try:
             return self._talk.find("/data/services/settings", JSON) is not None
         except OnceMore:  # 403

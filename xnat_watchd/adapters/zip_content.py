@@ -21,7 +21,7 @@ _HAS_DESCRIPTOR = 0x0008
 _HARMLESS_FLAGS = _HAS_DESCRIPTOR | 0x0800 | 0x0006  #: UTF-8 name, effort of the deflater
 _PRINTABLE = re.compile(rb"[ -\[\]-~]+")  #: ASCII, without the backslash that some readers take for a slash
 _LONGEST_NAME = 200  #: of a last path component as XNAT's file system surely takes it
-_ARCHIVES = (b".zip", b".zar", b".tar", b".xar", b".tgz", b".gz")  #: XNAT looks inside them (C8 3.1)
+_ARCHIVES = (b".zip", b".zar", b".tar", b".xar", b".tgz", b".gz")  #: XNAT looks inside them (F133)
 
 
 class Local(NamedTuple):
@@ -87,7 +87,7 @@ class Content:
 
 
 class Tidiness:
-    """Whether the local headers alone tell what the directory tells: XNAT reads a ZIP as a stream (C8 3.8)."""
+    """Whether the local headers alone tell what the directory tells: XNAT reads a ZIP as a stream (F153)."""
 
     def __init__(self) -> None:
         self._tidy = True

@@ -38,7 +38,7 @@ def age_years(raw: str | None) -> int | None:
 def birth_date(raw: str | None) -> str | None:
     """Give a PatientBirthDate as YYYY-MM-DD, or None if there is no such day.
 
-    XNAT reads dates leniently and rolls impossible ones over in silence (F43, C8 7.1).
+    XNAT reads dates leniently and rolls impossible ones over in silence (F43).
     """
     day = real_date(raw)
     return day.isoformat() if day else None
@@ -103,7 +103,7 @@ def plan(header: Mapping[str, str], subject: Subject, rules: DemographicRules) -
     """Say what is to be written: what is configured, known, and empty on the server or ours to overwrite.
 
     `header` has PatientAge, PatientBirthDate and PatientSex as they stand. Age, birth date and gender are
-    written side by side: XNAT's schema offers a choice, but the server stores all of them (C8 7.1), and its
+    written side by side: XNAT's schema offers a choice, but the server stores all of them (F220), and its
     pages and searches ask for one or the other.
     """
     known = {
@@ -154,7 +154,7 @@ def _disagreeing(ours: Mapping[str, str], there: Mapping[str, str]) -> tuple[str
 
 
 def _lower(fields: Mapping[str, str]) -> dict[str, str]:
-    """Give custom variables by their names in lower case, as XNAT stores them (C8 7.1)."""
+    """Give custom variables by their names in lower case, as XNAT stores them (F219)."""
     return {name.lower(): value for name, value in fields.items()}
 
 

@@ -1,4 +1,4 @@
-"""The escapes of HTML, in which XNAT keeps what it is given (C8 0.5) and in which its pages speak."""
+"""The escapes of HTML, in which XNAT keeps what it is given (F122) and in which its pages speak."""
 
 from __future__ import annotations
 

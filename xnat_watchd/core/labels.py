@@ -24,7 +24,7 @@ folder in the archive, where file systems stop at 255 bytes; XNAT adds `.xml` or
 label is refused and never cut: two long names cut alike would be one session."""
 
 REPLACED_BY_XNAT = frozenset(" `~@#$%^&*()+=[]{}|\\/?:;\"',.<>")
-"""What XNAT itself turns into `_` at archive time (`cleanValue` of its data models; F37, F70, C8 3.5)."""
+"""What XNAT itself turns into `_` at archive time (`cleanValue` of its data models; F37, F70, F144)."""
 
 _REPLACED_CATEGORIES = frozenset("PSZC")
 """Other punctuation, symbols, blanks and controls. XNAT leaves them and then refuses the label, so no label of
@@ -56,7 +56,7 @@ def is_label(text: str) -> bool:
 def as_stored_by_1_6(label: str) -> str:
     """Give what XNAT 1.6 stores when this label is sent as a parameter: `Jörg` arrives as `J&#246;rg`.
 
-    It escapes parameters, letters beyond ASCII too, before it cleans them (capture 281). A label that comes
+    It escapes parameters, letters beyond ASCII too, before it cleans them (F278). A label that comes
     out changed must not be sent there: without `subject` XNAT takes the name from the header, and keeps it.
     """
     named = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"}
@@ -222,7 +222,7 @@ def subject_label(template: str, facts: Facts, listed: str) -> str:
     """Give the subject's label: the one chosen, else from the template, else what XNAT makes of `listed`.
 
     `listed` is the subject in the prearchive row: on 1.6 the PatientName as it stands (F12, F70), later with `_` for
-    all but ASCII letters and digits (C8 3.5). Where that leaves nothing of the name, the name itself is cleaned as 1.6
+    all but ASCII letters and digits (F144). Where that leaves nothing of the name, the name itself is cleaned as 1.6
     does, if no rule of the site has put another one there. Raises `Undecided`, also when there is none: XNAT refuses
     to archive then (F75).
     """
@@ -304,7 +304,7 @@ def _is_letter_or_digit(char: str) -> bool:
 
 
 def _reduced(name: str) -> str:
-    """Give what an XNAT after 1.6 lists a PatientName as (C8 3.5)."""
+    """Give what an XNAT after 1.6 lists a PatientName as (F144)."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)
 
 

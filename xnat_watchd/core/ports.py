@@ -78,7 +78,7 @@ class Gateway(Protocol):
         ...
 
     def discard(self, place: Place) -> None:
-        """Delete our own row and see that it is gone; `NotYet` while it is still there (C8 4.4)."""
+        """Delete our own row and see that it is gone; `NotYet` while it is still there (F179)."""
         ...
 
     def build(self, place: Place) -> None:
@@ -86,7 +86,7 @@ class Gateway(Protocol):
         ...
 
     def stored(self, label: str) -> str:
-        """Give what this server makes of a label that it is sent: 1.6 spoils letters beyond ASCII (capture 281)."""
+        """Give what this server makes of a label that it is sent: 1.6 spoils letters beyond ASCII (F278)."""
         ...
 
     def archive(self, place: Place, subject: str | None, label: str, *, join: bool, pipelines: bool) -> None:
@@ -154,7 +154,7 @@ class Gateway(Protocol):
         """Return PatientAge, PatientBirthDate and PatientSex of an archived session of this project, by accession ID.
 
         They are as XNAT stores them. None where XNAT shows no header of it, nor of any of its scans. `NotYet` when the
-        dump was another study's (C8 6).
+        dump was another study's (F210).
         """
         ...
 

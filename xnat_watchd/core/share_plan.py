@@ -1,6 +1,6 @@
 """What is missing on the server to make share tables true. Pure comparison of rows with a picture of it.
 
-The plan is made from listings alone, since XNAT's answers to a share deceive (F46-F48, C8 8): 409 means two
+The plan is made from listings alone, since XNAT's answers to a share deceive (F46 to F48, F234): 409 means two
 things, another label relabels and may answer 409 all the same, a missing subject is 403. What the listings
 show is never shared again and never relabelled.
 """
@@ -31,7 +31,7 @@ class SeenProject:
     """All that a project's listings show, its own things and what is shared into it.
 
     The listing of sessions must be complete: `/data/projects/P/experiments` leaves out some types
-    (C8 17.4), and what is missing in it would be taken for removed.
+    (F258), and what is missing in it would be taken for removed.
     """
 
     writable: bool
@@ -166,7 +166,7 @@ class _Shelf:
             return "the label would have a character that XNAT refuses: give another"
         if self.promised.get(id_, label) != label:
             return "another row shares it under another label: keep one of the two"
-        # Case-folded, since archiving finds subjects without regard to case (C8 5.5).
+        # Case-folded, since archiving finds subjects without regard to case (F199).
         if self.taken.get(label.casefold(), id_) != id_:
             return "the label is taken in the destination: give another"
         return ""

@@ -156,7 +156,7 @@ def refusing(shares: Iterable[Share], wanted: Collection[Key]) -> dict[str, Shut
 
 
 def permitted(asked: Mapping[Action, frozenset[str]], may: Callable[[Action, frozenset[str]], bool]) -> list[Wish]:
-    """Give what may be asked for, in order. No session goes before its subject (C8 8.2)."""
+    """Give what may be asked for, in order. No session goes before its subject (F233)."""
     held: set[tuple[str, str, str]] = set()
     chosen: list[Wish] = []
     for action, rows in asked.items():

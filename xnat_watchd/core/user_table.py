@@ -94,7 +94,7 @@ def _judged(row: UserRow, users: Users, first: str) -> UserResult:
 
 
 def _to_be_given(row: UserRow, logins: Collection[str] | None) -> UserResult:
-    """Never without looking: XNAT would invite whom it does not know, and takes a number for another's ID (C8 9)."""
+    """Never without looking: XNAT would invite whom it does not know, and takes a number for another's ID (F245)."""
     if logins is None:
         return _failed(row, "we may not see who is a user of this site: an admin must do it")
     if row.user not in logins:

@@ -13,7 +13,7 @@ from xnat_watchd.steps.tools import Tools, finished_row
 def clear_strays(item: Item, tools: Tools) -> None:
     """See that nothing of the study lies where XNAT said that it put an upload; remove what is certainly ours alone.
 
-    `Elsewhere` as long as something lies there. What we may not see, Unassigned above all (C8 4.1), is gone by the word
+    `Elsewhere` as long as something lies there. What we may not see, Unassigned above all (F170), is gone by the word
     of the person who typed `retry`.
     """
     for stray in item.strays:
@@ -30,7 +30,7 @@ def clear_strays(item: Item, tools: Tools) -> None:
 def _seen(item: Item, place: Place, tools: Tools) -> Row | None:
     try:
         return tools.gateway.look(place)
-    except OnceMore as refused:  # no right there (C8 4.2), or the noise of a moment (F62)
+    except OnceMore as refused:  # no right there (F176), or the noise of a moment (F62)
         if item.why != str(refused):
             raise
         return None

@@ -20,7 +20,7 @@ from xnat_watchd.steps.door import Door
 
 WriteClean = Callable[[Path, Iterable[Instance], Path], None]
 
-AT_WORK = ("RECEIVING", "BUILDING", "QUEUED", "ARCHIVING", "MOVING", "DELETING", "SEPARATING")  #: C8 4.3
+AT_WORK = ("RECEIVING", "BUILDING", "QUEUED", "ARCHIVING", "MOVING", "DELETING", "SEPARATING")  #: F178
 BUILD_AFTER = timedelta(minutes=2)  #: XNAT refreshes a receiving row every 15 s; so long still, nobody sends any more
 BUILD_AGAIN = timedelta(minutes=10)  #: a server that is at work on it needs no second word sooner
 

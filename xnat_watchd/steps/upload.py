@@ -194,7 +194,7 @@ def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tool
     """Give the facts when XNAT has all images already and twice refuses the rest, which are none (F64, F76)."""
     series = tools.ledger.contents.series(item)
     refused = frozenset(i.series_uid for i in missing)
-    if (row := tools.gateway.look(place)) is not None:  # what came before the refused member (C8 3.8)
+    if (row := tools.gateway.look(place)) is not None:  # what came before the refused member (F151)
         remove(item, row, tools)
     tools.ledger.places.leave(item, tools.clock.now(), missing=refused)
     sessions = tools.gateway.sessions(item.project, item.uids)

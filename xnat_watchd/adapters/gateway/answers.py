@@ -26,7 +26,7 @@ _IS_PAGE = re.compile(r"\s*+(?>(?:<!--.*?-->\s*+)*+)<(?:!doctype\s+html|html[\s>
 _TITLE = re.compile(r"<title>(.{0,200}?)</title>", re.IGNORECASE | re.DOTALL)
 _REASONS = (
     re.compile(r"(?>.*?<b>Message</b>)(.*?)</p>", re.IGNORECASE | re.DOTALL),  # Tomcat's, whose <h3> is a signature
-    re.compile(r"(?>.*?<h3>)(.*?)</h3>", re.IGNORECASE | re.DOTALL),  # restlet's (F54, C8 0.4)
+    re.compile(r"(?>.*?<h3>)(.*?)</h3>", re.IGNORECASE | re.DOTALL),  # restlet's (F54)
 )
 _XSI_TYPE = "http://www.w3.org/2001/XMLSchema-instance type"
 _TAG = re.compile(r"<[^<>]*>")
@@ -46,7 +46,7 @@ class Answer:
 
     @property
     def is_success(self) -> bool:
-        """Whether the status says so; later servers say 204 too (C8 17.12)."""
+        """Whether the status says so; later servers say 204 too (F128)."""
         return 200 <= self.status < 300  # noqa: PLR2004
 
     @property
@@ -69,7 +69,7 @@ class Answer:
 
     @property
     def is_page(self) -> bool:
-        """Whether this is a page for people, whatever its media type says (client.md 0.5)."""
+        """Whether this is a page for people, whatever its media type says (F281)."""
         return _IS_PAGE.match(self._beginning) is not None
 
     @property
@@ -87,7 +87,7 @@ class Answer:
 
     @property
     def is_of_xnat(self) -> bool:
-        """Whether this is restlet's own error page and not one of Tomcat or of a proxy before it (C8 0.4, 12)."""
+        """Whether this is restlet's own error page and not one of Tomcat or of a proxy before it (F54, F270)."""
         return "<title>status page</title>" in self._beginning.lower()
 
     @property
@@ -102,14 +102,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node of XNAT's item form: its fields as text, and its children by the name of their field (C8 0.8)."""
+    """One node of XNAT's item form: its fields as text, and its children by the name of their field (F125)."""
 
     fields: Mapping[str, str]
     children: Mapping[str, tuple[Node, ...]]
 
 
 def table(answer: Answer, columns: Collection[str] | None = None) -> list[Mapping[str, str]]:
-    """Return the rows of a JSON table (C8 0.7); of long ones only the columns that are wanted.
+    """Return the rows of a JSON table (F124); of long ones only the columns that are wanted.
 
     Cells that are neither text nor number are left out.
     """
@@ -128,7 +128,7 @@ def document(answer: Answer) -> Any:
 
 
 def item(answer: Answer) -> Node:
-    """Give the first node of a JSON item (C8 0.8)."""
+    """Give the first node of a JSON item (F125)."""
     items = _get(document(answer), "items")
     if not isinstance(items, list) or not items or not isinstance(items[0], dict):
         raise _unreadable()
@@ -136,7 +136,7 @@ def item(answer: Answer) -> Node:
 
 
 def uris(answer: Answer) -> list[str]:
-    """Give the lines of a list of URIs, each beginning with /data, without host and context path (C8 3.4)."""
+    """Give the lines of a list of URIs, each beginning with /data, without host and context path (F138)."""
     lines = [line.strip() for line in answer.text.splitlines() if line.strip()]
     return [_below_data(line) for line in lines]
 
@@ -160,7 +160,7 @@ def version(answer: Answer) -> str:
 
 
 def count(text: str) -> int | None:
-    """Give a number of files, or None where XNAT has none: it may be empty (C8 11)."""
+    """Give a number of files, or None where XNAT has none: it may be empty (F259)."""
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
@@ -200,7 +200,7 @@ def _get(value: Any, name: str) -> Any:
 
 
 def _texts(values: Mapping[Any, Any]) -> Mapping[str, str]:
-    """Give texts and numbers as text; NULL is the empty string (C8 0.7), the rest is nothing of ours.
+    """Give texts and numbers as text; NULL is the empty string (F124), the rest is nothing of ours.
 
     JSON can say half a surrogate pair, which nothing can write down again: it becomes a question mark.
     """
@@ -228,7 +228,7 @@ def _listed(value: Any) -> Sequence[Mapping[str, Any]]:
 
 
 def _below_data(uri: str) -> str:
-    """Cut host and context path; some importers leave the /data out (C8 3.4, trap 4)."""
+    """Cut host and context path; some importers leave the /data out (F138)."""
     try:
         path = unquote(urlsplit(uri).path) if "://" in uri[:10] else uri
     except ValueError as error:  # brackets in the host's place

@@ -1,4 +1,4 @@
-"""Having XNAT archive our row, and finding out what its failures mean (F27 to F38, C8 5)."""
+"""Having XNAT archive our row, and finding out what its failures mean (F27 to F38)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, OnceMore, Scope, 
 from xnat_watchd.core.labels import as_stored_by_1_6, clean
 
 AT_WORK = ("_", "QUEUED_", "ARCHIVING", "RECEIVING", "BUILDING", "MOVING", "DELETING", "SEPARATING")
-BUSY = ("may already be in progress", "concurrent modification")  #: an open workflow (F29, C8 5.5)
+BUSY = ("may already be in progress", "concurrent modification")  #: an open workflow (F29)
 FAILED = 500
-ELSEWHERE = frozenset({301, 303})  #: a success that points at the session (C8 5.2)
+ELSEWHERE = frozenset({301, 303})  #: a success that points at the session (F192)
 
 Look = Callable[[Place], Row | None]
 Labels = tuple[str | None, str]
@@ -24,9 +24,9 @@ Labels = tuple[str | None, str]
 def archive(talk: Conversation, look: Look, place: Place, labels: Labels, options: set[str]) -> None:
     """Archive a row under these labels of subject and session. Options: `join`, `pipelines`.
 
-    A subject that 1.6 would spoil is not sent: it has its name from the row, unspoilt (F70, capture 281).
+    A subject that 1.6 would spoil is not sent: it has its name from the row, unspoilt (F70, F278).
     `overwrite` goes to 1.6 only: a newer server joins sessions of one study without it, and overrides
-    conflicts with it (C8 5.3).
+    conflicts with it (F196).
     """
     subject, label = labels
     query = {"src": place.path, "session": label}
@@ -35,7 +35,7 @@ def archive(talk: Conversation, look: Look, place: Place, labels: Labels, option
     if "pipelines" not in options:
         query["triggerPipelines"] = "false"
     if not talk.dialect.is_old:
-        query["event_reason"] = "xnat-watchd"  # a site may demand one (C8 5.1)
+        query["event_reason"] = "xnat-watchd"  # a site may demand one (F222)
     elif "join" in options:
         query["overwrite"] = "append"
     talk.whoami(probing=False)  # a guest's 404 would look like "archived already"
@@ -54,11 +54,11 @@ def stored(talk: Conversation, label: str) -> str:
 
 
 def _failure(row: Row | None, answer: Answer) -> WatchdError:
-    """Give what a 500 means by what has become of the row: newer servers say 500 to everything (C8 5.2, F33, F34)."""
+    """Give what a 500 means by what has become of the row: newer servers say 500 to everything (F33, F34, F193)."""
     detail = answer.reason
     if row is None:
         return InDoubt("XNAT failed while archiving, and our row is gone", detail=detail)
-    if row.status.startswith(AT_WORK):  # its own time-out, while the job goes on (C8 5.2)
+    if row.status.startswith(AT_WORK):  # its own time-out, while the job goes on (F194)
         return NotYet("XNAT is still archiving", detail=detail)
     if row.status == "CONFLICT":
         return _conflict(detail)

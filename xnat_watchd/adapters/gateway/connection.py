@@ -118,7 +118,7 @@ class _Watched(HTTPConnection):
     def _wait(self, event: int, patience: float) -> None:
         """Wait until the socket is ready. Raises `TimeoutError`, or `Interrupted` when the program stops.
 
-        An early answer raises `BrokenPipeError`: urllib3 swallows that and reads the answer (client.md 2).
+        An early answer raises `BrokenPipeError`: urllib3 swallows that and reads the answer (F282).
         """
         poll = select.poll()
         listens = self._in_body and self._is_quiet

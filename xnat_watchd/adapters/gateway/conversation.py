@@ -40,7 +40,7 @@ class Conversation:
             try:
                 if who(self._line, self._server.clock.now()) == self._line.who:
                     return self._line.who
-            except SessionLost:  # expired, or evicted by another login (C8 17.9)
+            except SessionLost:  # expired, or evicted by another login (F105)
                 pass
             except Transient as error:
                 raise Unavailable(str(error), detail=error.detail) from None
@@ -72,7 +72,7 @@ class Conversation:
             return self._judged(self._logged_in(probing=False).ask(call), call.deed, project, frozenset())
         except SessionLost as lost:
             self.forget()
-            if lost.refused:  # by the filter before XNAT's services: nothing was done (C8 1.2)
+            if lost.refused:  # by the filter before XNAT's services: nothing was done (F106)
                 raise Transient(f"the login was lost during {call.deed.value}") from None
             if lost.answer is not None and lost.answer.is_success:
                 return lost.answer
@@ -90,7 +90,7 @@ class Conversation:
             line.drop()
 
     def log_out(self) -> None:
-        """End the login session as far as XNAT can be reached: sessions are counted there (C8 1.2)."""
+        """End the login session as far as XNAT can be reached: sessions are counted there (F105)."""
         if self._line is None:
             return
         self._line.last_word()
@@ -131,7 +131,7 @@ class Conversation:
             return answer
         if not answer.is_success:
             raise verdict(answer, deed, project, self._server.clock.now())
-        if answer.is_page:  # a login page, a set-up page, a proxy's: nothing that we ask has pages (C8 1.3)
+        if answer.is_page:  # a login page, a set-up page, a proxy's: nothing that we ask has pages (F108)
             raise Unavailable("a page came where XNAT should answer", advice=A_PAGE, spoke=deed.acts)
         return answer
 

@@ -1,4 +1,4 @@
-"""Reading header dumps: one at a time, since XNAT answers with each other's session (C8 6)."""
+"""Reading header dumps: one at a time, since XNAT answers with each other's session (F210)."""
 
 from __future__ import annotations
 

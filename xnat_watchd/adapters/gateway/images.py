@@ -1,7 +1,7 @@
 """Which images XNAT holds, one by one: by the names of files where those are ours, else by what is in the files.
 
 A listing of files costs a request for each scan and comes from a catalogue, which still lists a file that is lost and
-does not list one that strayed there (C8 11). A file that is asked for is there. So a listing is enough to tell ours
+does not list one that strayed there (F259). A file that is asked for is there. So a listing is enough to tell ours
 from others' after an import, and every file is asked for before anything is done that cannot be undone.
 """
 
@@ -68,7 +68,7 @@ def names(talk: Conversation, session: Session) -> frozenset[str]:
 
 
 def _listed_in(talk: Conversation, place: Place, holding: Holding) -> Iterator[File]:
-    """List a row's files; in the prearchive only scan by scan, and resource by resource (F22, captures 179, 181)."""
+    """List a row's files; in the prearchive only scan by scan, and resource by resource (F22)."""
     for scan in holding.scans:
         for label in scan.labels:
             here = place_path(place, "scans", scan.id, "resources", label, "files")

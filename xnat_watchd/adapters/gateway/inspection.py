@@ -28,7 +28,7 @@ class Greeting:
 
 
 def greet(server: Shared) -> Greeting:
-    """Ask which XNAT this is, without a login (F2, F8, C8 12). `Unavailable` if there is none."""
+    """Ask which XNAT this is, without a login (F2, F8, F112). `Unavailable` if there is none."""
     line = Line(server.access, Watch(server.stop), server.clock)
     try:
         dialect = find_dialect(line, server.clock.now())
@@ -61,13 +61,13 @@ class Inspection:
             return known.get(user)
         answer = self._told("/data/projects", {"accessible": "true", **JSON})
         for row in table(answer) if answer is not None else []:
-            if project in {row.get("id"), row.get("ID")}:  # in lower case there (capture 41)
+            if project in {row.get("id"), row.get("ID")}:  # in lower case there (F249)
                 shown = next((value for name, value in row.items() if name.startswith("user_role")), "")
                 return shown.lower().removesuffix("s") or None
         return None
 
     def prearchive_code(self, project: str) -> int | None:
-        """Give how a project archives: 0 when it is asked to, 4 and 5 by itself (C8 10, capture 54)."""
+        """Give how a project archives: 0 when it is asked to, 4 and 5 by itself (F251)."""
         answer = self._told(path("projects", project, "prearchive_code"))
         said = answer.text.strip() if answer is not None else ""
         return int(said) if said.isascii() and said.isdigit() and len(said) < len("100") else None

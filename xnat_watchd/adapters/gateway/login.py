@@ -22,7 +22,7 @@ _NUMBERS = re.compile(r"(\d{1,4})\.(\d{1,4})")
 
 #: What says that the credentials themselves are wrong. Anything else at a login is the server's trouble.
 _REFUSALS = (
-    (401, ""),  # 1.8; locked, disabled and unverified accounts too (C8 1.1)
+    (401, ""),  # 1.8; locked, disabled and unverified accounts too (F102)
     (403, "security token has expired"),  # an alias token of 1.6 that was taken back (F6)
     (500, "bad credentials"),  # 1.6: a wrong password (F5)
     (500, "missing login method parameter"),  # 1.6: an unknown user (F5)
@@ -39,7 +39,7 @@ class Credential:
 
     @property
     def is_alias(self) -> bool:
-        """Whether this is an alias token: its user is a UUID (F6, C8 1.4)."""
+        """Whether this is an alias token: its user is a UUID (F6, F109)."""
         return _ALIAS.fullmatch(self.user) is not None
 
 
@@ -65,7 +65,7 @@ def log_in(line: Line, credential: Credential, now: datetime, before: Dialect | 
     try:
         _begin(line, credential, now, before)
         dialect = find_dialect(line, now, before)
-    except SessionLost:  # 401 or another session at once: the cookie does not hold (C8 1.2)
+    except SessionLost:  # 401 or another session at once: the cookie does not hold (F103)
         raise Unavailable("XNAT forgets our login at once", advice=A_PAGE) from None
     except Transient as error:  # no answer: nothing of any study's has been done
         raise Unavailable(str(error), detail=error.detail) from None
@@ -99,7 +99,7 @@ def _prove(line: Line, call: Call, now: datetime) -> None:
 
 
 def who(line: Line, now: datetime) -> str:
-    """Ask who we are: cheap, and only a working server and a valid login answer it (F1, C8 1.2).
+    """Ask who we are: cheap, and only a working server and a valid login answer it (F1, F103).
 
     Raises `SessionLost` where XNAT does not know us.
     """
@@ -115,7 +115,7 @@ def who(line: Line, now: datetime) -> str:
 
 
 def find_dialect(line: Line, now: datetime, before: Dialect | None = None) -> Dialect:
-    """Ask for the version: only 1.6 answers at /data/version, the others have buildInfo (F8, C8 2).
+    """Ask for the version: only 1.6 answers at /data/version, the others have buildInfo (F8, F112).
 
     A server that was new is asked for buildInfo first, and as a rule is new still. Else only a 404 says that it is a
     newer one: a 1.6 that is taken for one is sent what it files elsewhere.
@@ -136,7 +136,7 @@ def find_dialect(line: Line, now: datetime, before: Dialect | None = None) -> Di
 
 
 def _is_old(said: str) -> bool:
-    """Three and four parts and suffixes occur (C8 17.4); what cannot be read is new."""
+    """Three and four parts and suffixes occur (F112); what cannot be read is new."""
     found = _NUMBERS.match(said)
     return found is not None and (int(found[1]), int(found[2])) <= (1, 6)
 
@@ -175,5 +175,5 @@ def _get(path: str) -> Call:
 
 
 def _same(said: str, user: str) -> bool:
-    """Compare names: a directory may spell ours otherwise, and `provider/name` is a name too (C8 1.1)."""
+    """Compare names: a directory may spell ours otherwise, and `provider/name` is a name too (F113)."""
     return said.casefold() == user.rpartition("/")[2].casefold()

@@ -12,7 +12,7 @@ from xnat_watchd.core.ports import Clock
 
 LOOK = 0.05  #: seconds between two looks at whether it is our turn
 GAP = timedelta(milliseconds=50)
-"""Between the starts of two imports: those of one millisecond get one upload cache, and mix (F61, F68, C8 3.7a)."""
+"""Between the starts of two imports: those of one millisecond get one upload cache, and mix (F61, F68, F149)."""
 
 
 def stopping(*, spoke: bool = False) -> Stopped:

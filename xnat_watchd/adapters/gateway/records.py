@@ -14,7 +14,7 @@ from xnat_watchd.core.escapes import unescaped
 
 Cells = Mapping[str, str]
 
-JSON = {"format": "json"}  #: without it some answers are pages (C8 0.6)
+JSON = {"format": "json"}  #: without it some answers are pages (F123)
 DUMPED = {"(0010,1010)": "PatientAge", "(0010,0030)": "PatientBirthDate", "(0010,0040)": "PatientSex"}
 STUDY_UID = "(0020,000D)"
 
@@ -53,7 +53,7 @@ def row_at(place: Place, rows: Sequence[Cells]) -> Row | None:
 
 
 def built(session: SessionXml, resources: Sequence[Cells]) -> Holding:
-    """Put together what a prearchive row holds: UIDs from its XML, counts from its resources (C8 4.2)."""
+    """Put together what a prearchive row holds: UIDs from its XML, counts from its resources (F176)."""
     counts, labels = _counted(resources), _labels(resources)
     scans = [Scan(one, uid, counts.pop(one, 0), labels.get(one, ())) for one, uid in session.scans.items()]
     # Nothing that lies there is overlooked.
@@ -79,7 +79,7 @@ def archived(session: Node, resources: Sequence[Cells] | None) -> Holding | None
 
 
 def dumped(rows: Sequence[Cells], study_uid: str, wanted: Mapping[str, str] = DUMPED) -> dict[str, str] | None:
-    """Read a header dump, None where it names no study. `NotYet` where it names another one (C8 6).
+    """Read a header dump, None where it names no study. `NotYet` where it names another one (F210).
 
     It names none where XNAT has no file to read, or one whose elements are all of unknown type.
     """
@@ -93,7 +93,7 @@ def dumped(rows: Sequence[Cells], study_uid: str, wanted: Mapping[str, str] = DU
 
 
 def subject(node: Node, project: str) -> Subject:
-    """Read a subject's item; its label is the one in this project. XNAT escapes values on the way in (F41, C8 0.5)."""
+    """Read a subject's item; its label is the one in this project. XNAT escapes values on the way in (F41, F122)."""
     fields = {
         one.fields["name"].lower(): unescaped(one.fields.get("field", ""))
         for one in node.children.get(_CUSTOM, ())
@@ -114,15 +114,15 @@ def subject(node: Node, project: str) -> Subject:
 
 
 def is_known_as(node: Node, project: str, label: str) -> bool:
-    """Whether an item has this label in this project, as its own or as a shared one (C8 8.3).
+    """Whether an item has this label in this project, as its own or as a shared one (F235).
 
-    A GET takes accession IDs too, of any project (C8 7.2).
+    A GET takes accession IDs too, of any project (F221).
     """
     return label in {node.fields.get("label"), _label_in(node, project)}
 
 
 def _label_in(node: Node, project: str) -> str:
-    """Return the label of a thing in a project: its own, or the one that it is shared there under (C8 8.3)."""
+    """Return the label of a thing in a project: its own, or the one that it is shared there under (F235)."""
     own = node.fields.get("label", "")
     if node.fields.get("project", project) == project:
         return own
@@ -131,7 +131,7 @@ def _label_in(node: Node, project: str) -> str:
 
 
 def values_to_write(fields: Mapping[str, str], demographics: Mapping[str, str]) -> dict[str, str]:
-    """Give a subject's values by their paths. Empty ones change nothing at best (F42, C8 7.1)."""
+    """Give a subject's values by their paths. Empty ones change nothing at best (F42)."""
     named = {f"xnat:subjectData/fields/field[name={name}]/field": value for name, value in fields.items()}
     person = "xnat:subjectData/demographics[@xsi:type=xnat:demographicData]"
     named |= {f"{person}/{name}": value for name, value in demographics.items()}
@@ -143,7 +143,7 @@ def _scans(session: Node) -> tuple[Node, ...]:
 
 
 def _files(scan: Node) -> int | None:
-    """Count a scan's DICOM files; None where XNAT has not counted them (C8 11)."""
+    """Count a scan's DICOM files; None where XNAT has not counted them (F259)."""
     listed = scan.children.get("file", ())
     counts = [count(one.fields.get("file_count", "")) for one in listed if is_dicom(one.fields.get("label", ""))]
     if not listed or None in counts:
@@ -161,7 +161,7 @@ def _labels(resources: Sequence[Cells]) -> Mapping[str, tuple[str, ...]]:
 
 
 def _counted(resources: Sequence[Cells]) -> Counter[str]:
-    """Add up DICOM files by scan ID. `NotYet` where XNAT has not counted them (C8 11)."""
+    """Add up DICOM files by scan ID. `NotYet` where XNAT has not counted them (F259)."""
     total: Counter[str] = Counter()
     for one in resources:
         if one.get("category") != "scans" or not is_dicom(one.get("label", "")):

@@ -24,7 +24,7 @@ class Shared:
         self.clock = clock
         self.stop = stop
         self.turns = Turns(clock, stop)
-        self.dump_lock = threading.Lock()  #: header dumps answer with each other's session (C8 6)
+        self.dump_lock = threading.Lock()  #: header dumps answer with each other's session (F210)
         self.dialect: Dialect | None = None  #: as of the last login
         self.logins = 0  #: how often we have asked to be let in
         self._credential = credential
@@ -47,7 +47,7 @@ class Shared:
     def log_in(self, *, probing: bool) -> tuple[Line, Dialect, int]:
         """Begin a login session, one at a time.
 
-        Once XNAT has refused a credential, only a probe tries it again: accounts lock (C8 1).
+        Once XNAT has refused a credential, only a probe tries it again: accounts lock (F107).
         """
         with held(self._login_lock, self.stop):
             with self._lock:

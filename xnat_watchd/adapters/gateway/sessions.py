@@ -1,4 +1,4 @@
-"""Reading archived sessions: one by one by their own address, lists only to find them (C8 17.4, 17.5)."""
+"""Reading archived sessions: one by one by their own address, lists only to find them (F203, F258)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def with_uids(talk: Conversation, project: str, uids: Sequence[str]) -> list[Ses
 def _filtered(talk: Conversation, project: str, uids: Sequence[str]) -> list[Mapping[str, str]]:
     query = {
         "project": project,
-        "xsiType": "xnat:imageSessionData",  # else no column of images (C8 10)
+        "xsiType": "xnat:imageSessionData",  # else no column of images (F253)
         "columns": "ID,project,label,UID",
         "UID": ",".join(uids),
         **JSON,
@@ -37,7 +37,7 @@ def _filtered(talk: Conversation, project: str, uids: Sequence[str]) -> list[Map
 def _all_of(talk: Conversation, project: str) -> list[Mapping[str, str]]:
     """List without a filter: nobody has seen 1.6 filter by UID, and a list that is wrongly empty would double a study.
 
-    The columns were seen there (capture 474).
+    The columns were seen there (F257).
     """
     query = {"columns": "ID,label,UID", **JSON}
     return table(talk.read(path("projects", project, "experiments"), query, project=project), ("ID", "label", "UID"))
@@ -57,9 +57,9 @@ def by_id(talk: Conversation, accession: str) -> Session | None:
 
 
 def relabel(talk: Conversation, session: Session, label: str) -> Session | None:
-    """Give a session another label by the path below its subject (C8 17.10), and return it as it is shown afterwards.
+    """Give a session another label by the path below its subject (F227), and return it as it is shown afterwards.
 
-    No capture has it: XNAT's source renames a session by `label` as it renames a subject (F44, C8 7.1).
+    Nobody has seen it: XNAT's source renames a session by `label` as it renames a subject (F44, F216).
     """
     where = path("projects", session.project, "subjects", session.subject_id, "experiments", session.id)
     query = {"label": label, "event_reason": "xnat-watchd"}
@@ -92,7 +92,7 @@ def _session(talk: Conversation, node: Node) -> Session:
 
 
 def _subject_label(talk: Conversation, session: Node) -> str:
-    """Give the label of a session's subject, of which the item has only the accession ID (capture 291)."""
+    """Give the label of a session's subject, of which the item has only the accession ID (F125)."""
     if not (accession := session.fields.get("subject_ID", "")):
         return session.fields.get("subject_label", "")
     answer = talk.find(path("subjects", accession), JSON)

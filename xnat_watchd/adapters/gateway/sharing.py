@@ -1,4 +1,4 @@
-"""Reading what is shared where, and sharing (F46 to F48, C8 8 and 10)."""
+"""Reading what is shared where, and sharing (F46 to F48)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xnat_watchd.core.share_plan import Action, SeenProject, SeenSession, ShareS
 def reachable(talk: Conversation, projects: Collection[str]) -> dict[str, bool]:
     """Give those of these projects whose data we may read, and whether we may add to it.
 
-    Newer servers say so themselves, with custom groups and all (C8 10); 1.6 lists our role (captures 41, 88).
+    Newer servers say so themselves, with custom groups and all (F250); 1.6 lists our role (F249).
     """
     if talk.dialect.is_old:
         return _reachable_on_1_6(talk, projects)
@@ -31,7 +31,7 @@ def seen(talk: Conversation, project: str, *, writable: bool) -> SeenProject | N
 
     Only the listings below the project have the labels of shares; `/data/experiments?project=` filters by the
     primary project and knows them not. They leave out sessions of types that nobody has registered on the site
-    (C8 17.4), which cannot be shared by a member either: the right to create is given by type.
+    (F258), which cannot be shared by a member either: the right to create is given by type.
     """
     here = path("projects", project)
     try:
@@ -42,7 +42,7 @@ def seen(talk: Conversation, project: str, *, writable: bool) -> SeenProject | N
     if subjects is None or sessions is None:
         return None
     rows = table(sessions, _COLUMNS)
-    if not all({"subject_ID", "xsiType"} <= one.keys() for one in rows):  # an unknown column is left out (C8 10)
+    if not all({"subject_ID", "xsiType"} <= one.keys() for one in rows):  # an unknown column is left out (F252)
         return None
     return SeenProject(
         writable=writable,
@@ -52,22 +52,22 @@ def seen(talk: Conversation, project: str, *, writable: bool) -> SeenProject | N
 
 
 def share(talk: Conversation, action: Action) -> None:
-    """Ask for one share. Never `primary`, always a label: without one newer servers show the accession ID (C8 8.1).
+    """Ask for one share. Never `primary`, always a label: without one newer servers show the accession ID (F231).
 
     Without `format=json` the answer about a subject is a page (F46).
     """
     _must_be_meant(talk, action)
     here = path(*_place(action), "projects", action.destination)
-    query = {"label": action.label, "event_reason": "xnat-watchd", **JSON}  # a site may demand a reason (C8 7.2)
-    if talk.dialect.is_old and not action.label.isascii():  # it would be stored as `J&#246;rg` (capture 281)
+    query = {"label": action.label, "event_reason": "xnat-watchd", **JSON}  # a site may demand a reason (F222)
+    if talk.dialect.is_old and not action.label.isascii():  # it would be stored as `J&#246;rg` (F278)
         if action.label != action.name:
             raise Permanent("XNAT 1.6 would spoil the label", advice="Give a label of plain letters in the table.")
-        del query["label"]  # 1.6 takes the thing's own (capture 356)
+        del query["label"]  # 1.6 takes the thing's own (F231)
     talk.act(Call(method="PUT", path=here, deed=Deed.SHARE, query=query, patience=PATIENCE), action.destination)
 
 
 def is_shared(talk: Conversation, action: Action) -> bool:
-    """Ask the thing itself where it is shown, by its accession ID, which a GET looks for first (C8 7.2, 8.3)."""
+    """Ask the thing itself where it is shown, by its accession ID, which a GET looks for first (F221, F235)."""
     answer = talk.find(path(*_owner(action), action.id, "projects"), JSON, project=action.source)
     return answer is not None and any(one.get("ID") == action.destination for one in table(answer))
 
@@ -98,7 +98,7 @@ def _role(row: Cells) -> str:
 
 
 def _is_admin(talk: Conversation) -> bool:
-    """Ask for the settings, which only site admins may read (captures 35, 36)."""
+    """Ask for the settings, which only site admins may read (F247)."""
     try:
         return talk.find("/data/services/settings", JSON) is not None
     except OnceMore:  # 403
@@ -125,7 +125,7 @@ def _session(row: Cells) -> SeenSession:
 
 
 def _owner(action: Action) -> tuple[str, ...]:
-    """Give the kind of path that leads to the thing: sessions have one of their own on both dialects (C8 8.2)."""
+    """Give the kind of path that leads to the thing: sessions have one of their own on both dialects (F234)."""
     if isinstance(action, ShareSubject):
         return "projects", action.source, "subjects"
     return ("experiments",)
@@ -134,7 +134,7 @@ def _owner(action: Action) -> tuple[str, ...]:
 def _place(action: Action) -> tuple[str, ...]:
     """Give the path to the thing in its source.
 
-    A PUT looks for a label there before it takes an accession ID (C8 7.2), so it is the label that was listed.
+    A PUT looks for a label there before it takes an accession ID (F221), so it is the label that was listed.
     What is not ASCII does not survive a path on 1.6; the ID does. A session is shared below its subject: by any other
     path 1.6 answers 405 (seen on 1.6.4).
     """

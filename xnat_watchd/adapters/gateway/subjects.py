@@ -1,4 +1,4 @@
-"""Reading and writing what is known about a subject (F40 to F44, F59, C8 7)."""
+"""Reading and writing what is known about a subject (F40 to F44, F59)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def write(talk: Conversation, project: str, subject: Subject, fields: Values, de
     """Write values of a subject, and give it as it is shown afterwards: an answer says nothing of what was stored.
 
     What stands in a URL stands in the server's access logs, so newer servers get a form. 1.6 ignores forms,
-    and so do newer ones at places (F59, C8 17.12): what is not there afterwards goes in the query.
+    and so do newer ones at places (F59): what is not there afterwards goes in the query.
     """
     values = records.values_to_write(fields, demographics)
     if values and not talk.dialect.is_old:
@@ -52,14 +52,14 @@ def write(talk: Conversation, project: str, subject: Subject, fields: Values, de
 
 def _put(talk: Conversation, project: str, subject: Subject, query: Values, form: Values | None) -> None:
     where = path("projects", project, "subjects", _name(talk, project, subject))
-    # A site may demand a reason for every change (C8 7.2).
+    # A site may demand a reason for every change (F222).
     named = {"xsiType": "xnat:subjectData", "event_reason": "xnat-watchd", **query}
     call = Call(method="PUT", path=where, deed=Deed.WRITE, query=named, form=form, patience=PATIENCE)
     talk.act(call, project)
 
 
 def _name(talk: Conversation, project: str, subject: Subject) -> str:
-    """Return what a PUT finds this very subject by. It looks for a label before it takes an accession ID (C8 7.2).
+    """Return what a PUT finds this very subject by. It looks for a label before it takes an accession ID (F221).
 
     Raises `Conflict` where another subject has that ID for its label: whoever writes a PatientName could choose it so.
     """

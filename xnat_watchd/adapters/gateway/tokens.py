@@ -1,7 +1,7 @@
-"""Alias tokens: what stands in for a password for some days, and can be taken back (F6, C8 1.4).
+"""Alias tokens: what stands in for a password for some days, and can be taken back (F6, F109).
 
 There is no question here whether a token is still good. XNAT's own, `validate`, wants the secret in its path,
-where every log on the way keeps it, and passes over the time (C8 1.4): a login is the proof.
+where every log on the way keeps it, and passes over the time (F109): a login is the proof.
 """
 
 from __future__ import annotations
@@ -62,13 +62,13 @@ class Tokens:
     def invalidate(self, alias: str, secret: Secret) -> None:
         """Take a token back; one that XNAT does not know any more is no matter. Who has it may do so."""
         segments = ["services", "tokens", "invalidate", alias]
-        if self._talk.dialect.is_old:  # newer ones do without, and the secret stays out of their logs (C8 1.1)
+        if self._talk.dialect.is_old:  # newer ones do without, and the secret stays out of their logs (F110)
             segments.append(secret.reveal())
         self._talk.find(path(*segments))
 
 
 def _token(answer: Answer) -> Token:
-    """Read a token. Its life is told by two times of the server's, so that its clock is no matter (C8 1.4)."""
+    """Read a token. Its life is told by two times of the server's, so that its clock is no matter (F109)."""
     try:
         said: dict[str, Any] = dict(document(answer))
     except (Transient, ValueError, TypeError):  # not chained: the text holds the secret

@@ -1,4 +1,4 @@
-"""Sending one ZIP to a place of our own, and believing only an answer that names it (F66, C8 3)."""
+"""Sending one ZIP to a place of our own, and believing only an answer that names it (F66, F138, F141)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from xnat_watchd.adapters.gateway.zip_body import ZipBody
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import Elsewhere, InDoubt, OnceMore, Transient
 
-TYPE = {"Content-Type": "application/zip"}  #: any other is taken for something else (F9, C8 3.1)
+TYPE = {"Content-Type": "application/zip"}  #: any other is taken for something else (F9, F131)
 NEWER = {
-    "import-handler": "DICOM-zip",  # streams, and has no cache that mixes (C8 3.7a)
+    "import-handler": "DICOM-zip",  # streams, and has no cache that mixes (F149)
     "inbody": "true",
-    "prevent_auto_commit": "true",  # the server's own timer leaves a torso alone (C8 13.5)
-    "Ignore-Unparsable": "false",  # else a full disk is a success (C8 3.8)
+    "prevent_auto_commit": "true",  # the server's own timer leaves a torso alone (F146)
+    "Ignore-Unparsable": "false",  # else a full disk is a success (F152)
     "event_reason": "xnat-watchd",
 }
 MOST_STRAYS = 10  #: places that are remembered of one answer, which should name one
@@ -35,7 +35,7 @@ def send(talk: Conversation, turns: Turns, place: Place, body: ZipBody, *, alone
     path = "/data/services/import"
     call = Call(method="POST", path=path, deed=Deed.IMPORT, query=query, body=body, headers=TYPE)
     with turns.importing(alone=alone or old, waiting=body.waiting):  # 1.6: never two at once (F61)
-        talk.whoami(probing=False)  # on the same connection: an early answer is then seen (client.md 2)
+        talk.whoami(probing=False)  # on the same connection: an early answer is then seen (F282)
         turns.space()
         try:
             answer = talk.act_once(call, place.project)
@@ -46,13 +46,13 @@ def send(talk: Conversation, turns: Turns, place: Place, body: ZipBody, *, alone
 
 
 def _check(place: Place, answer: Answer) -> None:
-    """Raise unless the answer names our place and nothing else (C8 3.4, 3.5)."""
+    """Raise unless the answer names our place and nothing else (F138, F141)."""
     lines = uris(answer)
     if lines == [f"/data{place.path}"]:
         return
-    if not lines:  # not a ZIP for XNAT, or everything filtered (C8 3.4, 3.8)
+    if not lines:  # not a ZIP for XNAT, or everything filtered (F139)
         raise OnceMore("XNAT took the upload and made nothing of it")
-    if len(lines) == 1 and lines[0].startswith("/data/archive/"):  # the project archives by itself (C8 17.8)
+    if len(lines) == 1 and lines[0].startswith("/data/archive/"):  # the project archives by itself (F160)
         raise InDoubt("XNAT has archived the upload by itself", detail=answer.reason)
     if not all(one.startswith(("/data/prearchive/", "/data/archive/", "/xapi/")) for one in lines):
         raise InDoubt("XNAT took the upload and does not say where it is", detail=answer.reason)

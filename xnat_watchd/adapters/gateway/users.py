@@ -1,4 +1,4 @@
-"""The users of a project, and of the site (F49, C8 9)."""
+"""The users of a project, and of the site (F49, F245)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xnat_watchd.core.errors import OnceMore, Transient
 def roles(talk: Conversation, project: str) -> Mapping[str, str] | None:
     """Give the role of every user of a project by login: owner, member, collaborator, or a custom group's ID.
 
-    None where we may not know: the list is for owners and admins (capture 83).
+    None where we may not know: the list is for owners and admins (F49).
     """
     try:
         answer = talk.find(path("projects", project, "users"), JSON, project=project)
@@ -27,7 +27,7 @@ def roles(talk: Conversation, project: str) -> Mapping[str, str] | None:
 def logins(talk: Conversation) -> frozenset[str] | None:
     """Give the login of every user of the site, or None where we may not know.
 
-    1.6 lists them to everybody (captures 70, 71). Newer servers list profiles to admins, and may still have the
+    1.6 lists them to everybody (F246). Newer servers list profiles to admins, and may still have the
     former list where the site lets others see it.
     """
     profiles = None if talk.dialect.is_old else _asked(talk, "/xapi/users/profiles")
@@ -38,9 +38,9 @@ def logins(talk: Conversation) -> frozenset[str] | None:
 
 
 def grant(talk: Conversation, project: str, login: str, role: str) -> None:
-    """Give a role in a project to a user that is known to exist: anybody else gets an invitation (F49, trap 25).
+    """Give a role in a project to a user that is known to exist: anybody else gets an invitation (F49).
 
-    A user is in one group of a project at most, so this would move one who has a role there (C8 9).
+    A user is in one group of a project at most, so this would move one who has a role there (F245).
     """
     where = path("projects", project, "users", f"{project}_{role}", login)
     call = Call(method="PUT", path=where, deed=Deed.GRANT, query=JSON, patience=PATIENCE)

@@ -104,53 +104,53 @@ def _row(
 
 VERDICTS: tuple[Row, ...] = (
     # The server's trouble, or that of a proxy before it.
-    _row(range(300, 400), "", ANY, Unavailable, A_PAGE),  # expired password, not set up (C8 1.3)
+    _row(range(300, 400), "", ANY, Unavailable, A_PAGE),  # expired password, not set up (F108)
     _row(403, "security token has expired", ANY, AuthRefused),  # an alias token that was taken back (F6)
-    _row(404, "http status 404", ANY, Unavailable),  # Tomcat's own page: XNAT is still starting (C8 12)
+    _row(404, "http status 404", ANY, Unavailable),  # Tomcat's own page: XNAT is still starting (F270)
     _row(405, "", ANY, Permanent, NOT_KNOWN),  # a proxy that forbids PUT, or a path that this version lacks (F93)
     _row(407, "", ANY, Unavailable),  # a proxy on the way asks who we are (RFC 9110)
-    _row(408, "", ACTS, InDoubt),  # a slow line: XNAT saw a body that ends early (C8 12)
+    _row(408, "", ACTS, InDoubt),  # a slow line: XNAT saw a body that ends early (F272)
     _row(TOO_MANY, "", ANY, Unavailable),  # a proxy: come back later (RFC 6585)
-    _row(range(502, 505), "", ANY, Unavailable),  # a proxy: XNAT is down, or still at work on it (C8 12)
+    _row(range(502, 505), "", ANY, Unavailable),  # a proxy: XNAT is down, or still at work on it (F273)
     # Import.
-    _row(401, "", IMPORT, Transient),  # refused before XNAT looked at it: the login went meanwhile (C8 12)
-    _row(413, "", IMPORT, Permanent, TOO_LARGE),  # the proxy's limit (C8 12)
-    _row(404, "unknown importer", IMPORT, Permanent, NO_IMPORTER, scope=Scope.PROJECT),  # F15, C8 3.2
+    _row(401, "", IMPORT, Transient),  # refused before XNAT looked at it: the login went meanwhile (F274)
+    _row(413, "", IMPORT, Permanent, TOO_LARGE),  # the proxy's limit (F271)
+    _row(404, "unknown importer", IMPORT, Permanent, NO_IMPORTER, scope=Scope.PROJECT),  # F15, F134
     _row(404, "", IMPORT, Transient),  # a moment ago it knew us
     _row(409, "with matching files", IMPORT, Taken),  # what was sent before, by its file names (F66, F82)
     _row(409, "", IMPORT, InDoubt),  # something lies at our place: ours, from a lost answer? (F66)
-    _row(423, "", IMPORT, InDoubt),  # somebody is at work at our place (C8 4.3)
+    _row(423, "", IMPORT, InDoubt),  # somebody is at work at our place (F178)
     _row(500, "no project named", IMPORT, Permanent, NO_PROJECT, scope=Scope.PROJECT),  # F15
     _row(500, "premature end of file", IMPORT, OnceMore),  # a collision (F61) or nothing to show (F76)
     _row(500, "transfer syntax", IMPORT, OnceMore),  # DICOM without a meta header (F76)
     _row(500, ".xml", IMPORT, OnceMore),  # the session XML is missing: a collision (F61)
-    _row(range(500, 508), "", IMPORT, Failing),  # a full disk on 1.6 (C8 3.8); perhaps said after the work was done
+    _row(range(500, 508), "", IMPORT, Failing),  # a full disk on 1.6 (F154); perhaps said after the work was done
     _row(range(400, 500), "no space left", IMPORT, Failing),  # Java's words for a full disk, where a 400 passes them on
     _row(range(400, 500), "", IMPORT, OnceMore),  # 400, 403: noise of a moment, or for ever (F61, F62, F69)
     # Archive.
-    _row(403, "in progress", ARCHIVE, InDoubt),  # the row is locked: perhaps by ourselves (C8 5.4)
-    _row(404, "", ARCHIVE, InDoubt),  # the row is gone: perhaps it is archived (F28, C8 5.4)
+    _row(403, "in progress", ARCHIVE, InDoubt),  # the row is locked: perhaps by ourselves (F197)
+    _row(404, "", ARCHIVE, InDoubt),  # the row is gone: perhaps it is archived (F28, F197)
     _row(409, "may already be in progress", ARCHIVE, NotYet),  # an unfinished AutoRun (F29)
-    _row(409, "concurrent modification", ARCHIVE, NotYet),  # the same on newer servers (C8 5.5)
+    _row(409, "concurrent modification", ARCHIVE, NotYet),  # the same on newer servers (F29)
     _row(409, OTHER_KIND, ARCHIVE, Conflict, MERGE),  # an MR into a CT session (F32)
     _row(409, "", ARCHIVE, Conflict),  # the label is another's, or the files are there (F30 to F32, F73)
     _row(423, "", ARCHIVE, InDoubt),  # "Duplicate archive attempt": the first was perhaps ours (F38)
     _row(range(400, 500), "", ARCHIVE, OnceMore),  # no right (F28), no label (F75): ask once more
     # Our row.
-    _row(404, "", ROW, InDoubt),  # the row is gone (C8 4.5)
-    _row(409, "", ROW, NotYet),  # the row is locked (C8 4.5)
+    _row(404, "", ROW, InDoubt),  # the row is gone (F180)
+    _row(409, "", ROW, NotYet),  # the row is locked (F180)
     _row(423, "", ROW, NotYet),  # the same, by its other name
     _row(range(400, 500), "", ROW, OnceMore),  # no right (F28), or the noise of a moment (F62)
     # Subject.
-    _row(409, "", WRITE, Conflict),  # the label is another project's (C8 7.1)
+    _row(409, "", WRITE, Conflict),  # the label is another project's (F218)
     _row(400, " must ", WRITE, Permanent),  # a value that XNAT does not take (F43)
-    _row(range(400, 500), "", WRITE, OnceMore, NO_VALUE),  # no right (C8 7.1), no project (F44), or noise (F62)
+    _row(range(400, 500), "", WRITE, OnceMore, NO_VALUE),  # no right (F218), no project (F44), or noise (F62)
     # Shares and roles.
-    _row(409, "", SHARE, Conflict, LOOK_THERE),  # there already, or the label is taken (F46, F47, C8 8)
-    _row(range(400, 500), "", SHARE, OnceMore, NO_SHARE),  # no right or not there: 403, 404, 417 (F46, F47, C8 8)
-    _row(range(400, 500), "", GRANT, Permanent, NO_GRANT),  # no owner, no such group or user (F49, C8 9)
+    _row(409, "", SHARE, Conflict, LOOK_THERE),  # there already, or the label is taken (F46, F47)
+    _row(range(400, 500), "", SHARE, OnceMore, NO_SHARE),  # no right or not there: 403, 404, 417 (F46, F47)
+    _row(range(400, 500), "", GRANT, Permanent, NO_GRANT),  # no owner, no such group or user (F49, F245)
     # Questions.
-    _row(403, "", READ, OnceMore),  # no right (C8 4.2), or the noise of a moment (F62)
+    _row(403, "", READ, OnceMore),  # no right (F176), or the noise of a moment (F62)
     # What nobody has seen yet: the careful side.
     _row(range(400, 500), "", ANY, Transient),
     _row(range(1000), "", ACTS, InDoubt),  # a 5xx above all: perhaps it was said after the work was done (design 5)

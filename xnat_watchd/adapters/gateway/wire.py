@@ -2,7 +2,7 @@
 
 What xnatpy does by itself and a daemon cannot use is left out: it sends the password to wherever `GET /` leads
 to, keeps a thread that dies at the first error, takes a login page for a success, and has no time-out for
-uploads (client.md 0 and 10).
+uploads (F280, F281, F286).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Call:
 
 
 class SessionLost(Exception):
-    """XNAT does not know our login session any more (401), or has begun another for a guest (client.md 0.5)."""
+    """XNAT does not know our login session any more (401), or has begun another for a guest (F116)."""
 
     def __init__(self, *, refused: bool, answer: Answer | None = None) -> None:
         super().__init__()
@@ -96,10 +96,10 @@ class _Xnat(XNATSession):  # type: ignore[misc]  # xnatpy has no types
     """xnatpy's session without its heartbeat and without surprises at its end."""
 
     def connect(self, server: object = None, user: object = None, password: object = None) -> None:
-        """Begin nothing: we have logged in, and no thread keeps the session alive (client.md 0.4)."""
+        """Begin nothing: we have logged in, and no thread keeps the session alive (F280)."""
 
     def __del__(self) -> None:
-        """Send nothing when the memory is tidied up (client.md 6)."""
+        """Send nothing when the memory is tidied up (F284)."""
 
 
 class _Silent(logging.Logger):
@@ -152,7 +152,7 @@ class Line:
         return answer
 
     def cookie(self, answer: Answer) -> str:
-        """Give the login session that XNAT has begun; some proxies lose the cookie, so the body will do (C8 1.1)."""
+        """Give the login session that XNAT has begun; some proxies lose the cookie, so the body will do (F101)."""
         found = [one.value for one in self._http.cookies if one.name == "JSESSIONID" and one.value]
         if found:
             return found[-1]
@@ -257,7 +257,7 @@ def _translated(call: Call, watch: Watch) -> Iterator[None]:
         raise stopping(spoke=call.deed.acts and watch.spoke) from None
     except ZipUnreadable as error:  # the disk, or somebody changed the ZIP under our hands
         raise _torn("the ZIP could not be read to its end", str(error), call, watch) from None
-    except http_errors.SSLError as error:  # certificate, protocol; XNATSSLError is one of them (client.md 3)
+    except http_errors.SSLError as error:  # certificate, protocol; XNATSSLError is one of them (F285)
         said = sentence(error)
         message = f"no trusted connection to XNAT: OpenSSL says {said!r}" if said else "no trusted connection to XNAT"
         raise _unreached(message, error, CHECK_CA, call, watch) from None
@@ -286,7 +286,7 @@ def _broken(message: str, error: Exception, call: Call, watch: Watch) -> WatchdE
 
 
 def _torn(message: str, cause: str, call: Call, watch: Watch) -> WatchdError:
-    """XNAT has not the whole ZIP. A newer server keeps what came (C8 3.8), so it must be asked all the same."""
+    """XNAT has not the whole ZIP. A newer server keeps what came (F158), so it must be asked all the same."""
     if not watch.spoke or call.body is None:
         return Transient(message, detail=cause)
     return InDoubt(message, detail=f"{cause}; {call.body.sent} of {call.body.size} bytes sent")

@@ -11,7 +11,7 @@ from typing import Self
 from xnat_watchd.core.ports import Progressed
 
 PIECE = 1 << 20
-"""Bytes in one go. From 128 KiB on the speed is flat; the library's own 16 KiB cost twice the CPU (client.md 2)."""
+"""Bytes in one go. From 128 KiB on the speed is flat; the library's own 16 KiB cost twice the CPU (F283)."""
 
 
 class ZipUnreadable(Exception):
