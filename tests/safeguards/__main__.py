@@ -1,65 +1,78 @@
 """Take the safeguards out, one by one, and see that their tests fail: `python -m tests.safeguards [WORD ...]`.
 
-Each patch is applied to a copy of the checkout of its own, and the tests that it names run there. WORDs choose patches
-by a part of their name. Ends with 1 where a test stays green.
+Each mutation is made in a copy of the checkout of its own, and the tests that it names run there. WORDs choose
+mutations by a part of their name, `--jobs N` tries N at once. Ends with 1 where a test stays green.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from tests.safeguards.patch import ROOT, Patch, copy_checkout, patches
+from tests.safeguards.mutations import ROOT, Mutation, copy_checkout, mutations
 
 LONGEST = 60  #: seconds for a test, which without its safeguard may wait for ever
 RESULT = re.compile(r"^(PASSED|FAILED|ERROR) (.*?)(?: - .*)?$", re.MULTILINE)
 
 
-def main(words: Sequence[str]) -> int:
-    """Try the patches whose names hold one of these words, or all; print a table."""
-    chosen = [patch for patch in patches() if not words or any(word in patch.name for word in words)]
-    tests = collected(sorted({red.partition("::")[0] for patch in chosen for red in patch.red}))
-    green = 0
-    for patch in chosen:
-        named = {red: matching(red, tests) for red in patch.red}
-        passed = tried(patch, sorted({test for found in named.values() for test in found}))
-        for red, found in named.items():
-            outcome = verdict(found, passed)
-            green += outcome != "red"
-            print(f"{outcome:9} {patch.name:56} {red.partition('::')[2]}", flush=True)  # noqa: T201 - a command
-    print(f"{len(chosen)} patches; {green} tests are not red without their safeguard")  # noqa: T201 - as above
+def main(arguments: Sequence[str]) -> int:
+    """Try the mutations whose names hold one of these words, or all; print a table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.safeguards", description="Take safeguards out and see red.")
+    parser.add_argument("words", metavar="WORD", nargs="*", help="a part of the names of the mutations to be tried")
+    parser.add_argument("--jobs", type=int, default=1, help="how many are tried at once")
+    told = parser.parse_args(arguments)
+    chosen = [one for one in mutations() if not told.words or any(word in one.name for word in told.words)]
+    tests = collected(sorted({red.partition("::")[0] for one in chosen for red in one.red}))
+    with ThreadPoolExecutor(told.jobs) as pool:
+        green = sum(_told(*pair) for pair in zip(chosen, pool.map(lambda one: judged(one, tests), chosen), strict=True))
+    print(f"{len(chosen)} mutations; {green} tests are not red without their safeguard")  # noqa: T201 - a command
     return 1 if green or not chosen else 0
 
 
+def _told(mutation: Mutation, verdicts: Mapping[str, str]) -> int:
+    """Print the verdicts on a mutation; return how many are not as they should be."""
+    for red, outcome in verdicts.items():
+        print(f"{outcome:9} {mutation.name:56} {red.partition('::')[2]}", flush=True)  # noqa: T201 - a command
+    return sum(outcome != "red" for outcome in verdicts.values())
+
+
+def judged(mutation: Mutation, tests: Sequence[str]) -> Mapping[str, str]:
+    """Try a mutation; return for each name of `red` how its tests ended."""
+    named = {red: matching(red, tests) for red in mutation.red}
+    passed = tried(mutation, sorted({test for found in named.values() for test in found}))
+    return {red: verdict(found, passed) for red, found in named.items()}
+
+
 def collected(files: Iterable[str]) -> list[str]:
-    """Give every test of these files."""
+    """Return every test of these files."""
     return [line for line in _pytest(ROOT, ["--collect-only", *files]).splitlines() if "::" in line]
 
 
 def matching(red: str, tests: Iterable[str]) -> list[str]:
-    """Give the tests that a patch names; only `*` stands for more than itself, and a name for all its cases."""
+    """Return the tests that a mutation names; only `*` stands for more than itself, and a name for all its cases."""
     pattern = red.replace("[", "[[]")
     return [test for test in tests if fnmatchcase(test, pattern) or fnmatchcase(test, f"{pattern}[[]*")]
 
 
-def tried(patch: Patch, tests: Sequence[str]) -> Mapping[str, bool]:
-    """Run tests on a copy without the safeguard; says of each whether it passed."""
+def tried(mutation: Mutation, tests: Sequence[str]) -> Mapping[str, bool]:
+    """Run tests on a copy without the safeguard; return of each whether it passed."""
     with tempfile.TemporaryDirectory(prefix="safeguards-") as folder:
         copy_checkout(Path(folder))
-        if trouble := patch.apply(Path(folder)):
-            raise SystemExit(f"{patch.name} does not apply: {trouble}")
+        mutation.apply(Path(folder))
         said = _pytest(Path(folder), ["-rA", "--tb=no", f"--timeout={LONGEST}", *tests]) if tests else ""
     return {name: outcome == "PASSED" for outcome, name in RESULT.findall(said)}
 
 
 def verdict(tests: Sequence[str], passed: Mapping[str, bool]) -> str:
-    """Say how the tests ended of which none may pass."""
+    """Return how the tests ended of which none may pass."""
     if not tests or not passed.keys() >= set(tests):
         return "NOT RUN"
     return "GREEN" if any(passed[test] for test in tests) else "red"

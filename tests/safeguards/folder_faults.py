@@ -1,6 +1,6 @@
 """The faults of the folder, of the process and its machine, bad input, and the same thing again: each with its tests.
 
-The first test of a fault is the one that its patch, `patches/<fault>.patch`, makes red by taking the safeguard out.
+The first test of a fault is the one that the mutation of its name makes red by taking the safeguard out.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ AGAIN: Faults = {
 FAULTS: Faults = {**FOLDER, **MACHINE, **BAD, **AGAIN}
 
 #: what only tests show: to take the safeguard out would take the program apart, or half a minute each time
-WITHOUT_PATCH: Faults = {
+WITHOUT_MUTATION: Faults = {
     "all 52 bad files": (
         f"{BAD_TESTS}::test_each_ends_as_the_table_says_in_bounded_time",
         f"{BAD_TESTS}::test_the_good_study_beside_them_and_every_sound_one_arrives_exactly_once",
