@@ -74,7 +74,7 @@ class FakeArchive:
         return sorted(one.labels[project] for one in self.all() if project in one.labels)
 
     def take_back(self, thing: Thing, project: str) -> None:
-        """Unshare as a person does: a subject's sessions go with it (C8 8.3)."""
+        """Unshare as a person does: a subject's sessions go with it (F236)."""
         for one in [thing, *(one for one in self.sessions.values() if one.subject == thing.id)]:
             one.labels.pop(project, None)
 
@@ -82,7 +82,7 @@ class FakeArchive:
         return [*self.subjects.values(), *self.sessions.values()]
 
     def put(self, action: Action) -> None:
-        """Share, relabel or refuse, as XNAT does (C8 8.1, 8.2)."""
+        """Share, relabel or refuse, as XNAT does (F230, F234)."""
         shelf = self.subjects if isinstance(action, ShareSubject) else self.sessions
         found = [one for one in shelf.values() if one.labels.get(action.source) == action.name]
         if not found or action.destination not in self.projects:

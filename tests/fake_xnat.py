@@ -1,7 +1,7 @@
 """An XNAT in memory behind the gateway's Protocol, whose effects may appear late.
 
 `FakeXnat` is the server's memory and survives every crash of its clients; `FakeGateway` is one client of it.
-What it does is what servers were seen to do (F n), as far as the pipeline can tell the difference.
+What it does is what servers were seen to do (docs/xnat-facts.md), as far as the pipeline can tell the difference.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class FakeXnat:
         row.files += [one for one in files if (one.scan, one.sop_uid) not in known]
 
     def subject_of(self, project: str, label: str) -> FakeSubject:
-        """Give the subject of this label, created if there is none; archiving ignores case (C8 5.5)."""
+        """Give the subject of this label, created if there is none; archiving ignores case (F199)."""
         known = self.subjects[project]
         found = next((one for one in known if one.label.casefold() == label.casefold()), None)
         if found is None:
@@ -261,13 +261,13 @@ class FakeGateway:
     def stored(self, label: str) -> str:
         if self.xnat.dialect == "1.8":
             return label
-        return re.sub(r"[^\x00-\x7f]", lambda letter: f"__{ord(letter[0])}_", label)  # capture 281
+        return re.sub(r"[^\x00-\x7f]", lambda letter: f"__{ord(letter[0])}_", label)  # F278
 
     def archive(self, place: Place, subject: str | None, label: str, *, join: bool, pipelines: bool) -> None:
         with self._request("archive" if pipelines else "archive without pipelines"):
             row = self.xnat.row(place)
             if row is None or row.status == "ARCHIVING":
-                raise InDoubt("the row is not there: it may be archived already (C8 5.4)")
+                raise InDoubt("the row is not there: it may be archived already (F197)")
             if self.xnat.status(row).startswith(AT_WORK):
                 raise NotYet("XNAT is still at work on the row")
             if row.status == "ERROR" or not self.xnat.projects.get(place.project, False):
@@ -363,7 +363,7 @@ class FakeGateway:
     ) -> Subject | None:
         with self._request("write_subject"):
             _validate(demographics)
-            one = self.xnat.subject_of(project, subject.label)  # a missing subject is created (C8 7.1)
+            one = self.xnat.subject_of(project, subject.label)  # a missing subject is created (F215)
             one.fields.update({name.lower(): value for name, value in fields.items() if value})  # F42
             one.demographics.update({name: value for name, value in demographics.items() if value})
             return _shown(one)
@@ -408,7 +408,7 @@ class FakeGateway:
 
     def _import(self, place: Place, files: Sequence[File]) -> None:
         if not files:
-            raise OnceMore("nothing that XNAT makes a session of")  # F69, C8 3.8
+            raise OnceMore("nothing that XNAT makes a session of")  # F69, F139
         if not self.xnat.projects.get(place.project, False):
             self._import_elsewhere(place, files)
         held = self.xnat.rows.get(place)
@@ -417,17 +417,17 @@ class FakeGateway:
                 raise Taken("it has these files already")  # F66, F82
             raise InDoubt("something lies at our place already")
         if held is not None and held.files[0].study_uid != files[0].study_uid:
-            raise OnceMore("XNAT refused the import")  # C8 17.11
+            raise OnceMore("XNAT refused the import")  # F150
         first = [one for one in files if one.study_uid == files[0].study_uid]
         self.xnat.store(place, first)
-        if len(first) < len(files):  # F66: 409 for another study at the place; C8 17.11: 400
+        if len(first) < len(files):  # 409 for another study at the place (F66), or 400 (F150)
             raise InDoubt("something else is there") if self.xnat.dialect == "1.6" else OnceMore("XNAT refused it")
 
     def _import_elsewhere(self, place: Place, files: Sequence[File]) -> None:
         if self.xnat.dialect == "1.8":
             elsewhere = Place("Unassigned", place.timestamp, place.folder)
             self.xnat.store(elsewhere, files)
-            raise Elsewhere("XNAT put it into Unassigned", [elsewhere.path])  # C8 3.5
+            raise Elsewhere("XNAT put it into Unassigned", [elsewhere.path])  # F141
         if place.project in self.xnat.projects:
             raise OnceMore("XNAT says that we may not import into the project")  # F15, F62
         raise Permanent("XNAT has no such project")  # F15
@@ -437,9 +437,9 @@ class FakeGateway:
         if there is None:
             return
         if there.subject != owner.label or there.study_uid != row.files[0].study_uid:
-            raise Conflict("another study has this label")  # F30, F32, C8 5.5
+            raise Conflict("another study has this label")  # F30, F32, F198
         if not join and self.xnat.dialect == "1.6":
-            raise Conflict("the label is taken")  # F30; a newer server adds without being asked (C8 5.3)
+            raise Conflict("the label is taken")  # F30; a newer server adds without being asked (F196)
         held = {one.name for _, files in there.batches for one in files}
         known = {one.sop_uid for _, files in there.batches for one in files if self.xnat.dialect == "1.8"}
         if any(one.name in held or one.sop_uid in known for one in row.files):
@@ -473,7 +473,7 @@ def _known_by(file: File, ours: Collection[str], otherwise: str) -> str:
 
 
 def _renumbered(files: Sequence[File], session: FakeSession) -> list[File]:
-    """Rename the scans whose number another series of the session has (C8 5.5)."""
+    """Rename the scans whose number another series of the session has (F143)."""
     taken = {one.scan: one.series_uid for _, batch in session.batches for one in batch}
     return [
         one

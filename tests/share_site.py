@@ -58,7 +58,7 @@ class ShareSite:
         return sorted(label for label, _ in shown)
 
     def take_back(self, accession: str, project: str) -> None:
-        """Unshare as a person does: a subject's sessions go with it (C8 8.3)."""
+        """Unshare as a person does: a subject's sessions go with it (F236)."""
         store = self.xnat._site.store
         with self.xnat._site.lock:
             if accession in store.subjects:

@@ -89,7 +89,7 @@ def test_packed_bytes_are_copied_and_not_packed_again(source: Path, target: Path
         assert [(info.compress_type, info.compress_size) for info in archive.infolist()] == before
 
 
-def test_sizes_stand_before_the_data_so_that_a_stream_reads_it(source: Path, target: Path) -> None:  # C8 3.8
+def test_sizes_stand_before_the_data_so_that_a_stream_reads_it(source: Path, target: Path) -> None:  # F153
     content = instance()
     parts = [Part(b"1", content, flags=8, descriptor=descriptor(content))]
     source.write_bytes(zip_of(parts))

@@ -35,7 +35,7 @@ OBSERVED = [
     ("123456", "123456"),
     ("KAUFMAN^SCOTT", "KAUFMAN_SCOTT"),
     ("6774825273", "6774825273"),
-    # Fact 70 and capture 281.
+    # F70, F278
     ("ZZZDOWNTIME^MARY^^", "ZZZDOWNTIME_MARY"),
     ("a@b", "a_b"),
     ("S 9/x", "S_9_x"),

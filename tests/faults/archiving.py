@@ -29,7 +29,7 @@ BUSY = {
 
 
 def conflict(words: str, scene: Scene, _: int) -> None:
-    """Refuse archiving as the dialect does: newer servers say 500, and the row says why (C8 5.2)."""
+    """Refuse archiving as the dialect does: newer servers say 500, and the row says why (F193)."""
     archive = scene.xnat.faults.on("POST", "/data/services/archive")
     if scene.dialect == "1.6":
         archive.refuse(409, words)

@@ -46,7 +46,7 @@ def uploaded_three_times_at_most(scene: Scene) -> None:
 
 
 def each_uploaded_twice(scene: Scene) -> None:
-    """See that a 400 is the study's own: a server with a full disk says of all what it says of bad bytes (C8 3.8)."""
+    """See that a 400 is the study's own: a server with a full disk says of all what it says of bad bytes (F154)."""
     assert scene.count(IMPORT) == 2 * 6
 
 

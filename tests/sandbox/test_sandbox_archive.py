@@ -1,4 +1,4 @@
-"""Archiving: labels, subjects, conflicts, merging, and what the answers say (C8 5, F27 to F38, F70 to F75)."""
+"""Archiving: labels, subjects, conflicts, merging, and what the answers say (F27 to F38, F70 to F75)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def scans_of(visitor: Visitor) -> dict[str, int]:
     return {name: sum(scan["files"].values()) for name, scan in session["scans"].items()}
 
 
-def test_a_row_becomes_a_session_and_disappears(either: Visitor) -> None:  # F27, C8 5.2
+def test_a_row_becomes_a_session_and_disappears(either: Visitor) -> None:  # F27, F192
     row = uploaded(either)
     answer = either.archive(row, subject="S1", session="E1")
     assert answer.content == b"/data/archive/projects/P1/subjects/S1/experiments/E1\r\n"
@@ -44,14 +44,14 @@ def test_a_row_becomes_a_session_and_disappears(either: Visitor) -> None:  # F27
     assert {one.where for one in either.xnat.instances()} == {"archive"}
 
 
-def test_the_session_remembers_the_place_it_came_from(either: Visitor) -> None:  # F71, C8 17.5
+def test_the_session_remembers_the_place_it_came_from(either: Visitor) -> None:  # F71, F203
     fields = either.item(archived(either))["data_fields"]
     assert fields["prearchivePath"] == "/data/xnat/prearchive/P1/20240131_101112001/xw_1"
     assert (fields["UID"], fields["label"], fields["project"]) == (STUDY, "E1", "P1")
     assert (fields["date"], fields["time"], fields["modality"]) == ("2024-01-31", "10:11:12", "MR")
 
 
-def test_the_same_src_again_is_404(either: Visitor) -> None:  # F28, trap 9
+def test_the_same_src_again_is_404(either: Visitor) -> None:  # F28, F197
     archived(either)
     answer = either.archive(place(), subject="S1", session="E1")
     assert (answer.status_code, reason(answer)) == (404, f"{place()} not found.")
@@ -60,16 +60,16 @@ def test_the_same_src_again_is_404(either: Visitor) -> None:  # F28, trap 9
 @pytest.mark.parametrize(
     ("src", "status"), [("/foo/bar", 400), ("/archive/projects/P1/subjects/S1/experiments/E1", 400)]
 )
-def test_a_malformed_src_is_refused(either: Visitor, src: str, status: int) -> None:  # F28, C8 5.4
+def test_a_malformed_src_is_refused(either: Visitor, src: str, status: int) -> None:  # F28, F197
     assert either.archive(src).status_code == status
 
 
-def test_no_src_is_500_on_1_6_and_404_on_1_8(old: Visitor, new: Visitor) -> None:  # F28, C8 5.4
+def test_no_src_is_500_on_1_6_and_404_on_1_8(old: Visitor, new: Visitor) -> None:  # F28, F197
     for visitor, status in ((old, 500), (new, 404)):
         assert visitor.ask("POST", "/data/services/archive", params={"subject": "S1"}).status_code == status
 
 
-def test_somebody_without_the_right_is_refused_with_the_src_as_reason(either: Visitor) -> None:  # F28, capture 197
+def test_somebody_without_the_right_is_refused_with_the_src_as_reason(either: Visitor) -> None:  # F28
     row = uploaded(either)
     with Visitor(either.xnat, "outsider") as outsider:
         answer = outsider.archive(row)
@@ -89,9 +89,7 @@ def test_letters_of_every_script_stay_in_a_subject_label(old: Visitor) -> None: 
     assert subject["label"] == "שרון_דבורה"
 
 
-def test_labels_in_the_request_are_escaped_before_they_are_cleaned(
-    old: Visitor, new: Visitor
-) -> None:  # F37, C8 0.5, trap 27
+def test_labels_in_the_request_are_escaped_before_they_are_cleaned(old: Visitor, new: Visitor) -> None:  # F37, F122
     for visitor, session in ((old, "E_9__amp___233_"), (new, "E_9__amp_?")):
         uri = visitor.archived(uploaded(visitor), subject="S 9/x", session="E 9 &é")
         assert uri.endswith(f"/subjects/S_9_x/experiments/{session}".replace("?", "é"))
@@ -102,12 +100,12 @@ def test_no_subject_at_all_is_400_on_1_6(old: Visitor) -> None:  # F75
     assert old.archive(row, session="E1").status_code == 400
 
 
-def test_a_subject_may_be_given_by_its_id(either: Visitor) -> None:  # F27, capture 272
+def test_a_subject_may_be_given_by_its_id(either: Visitor) -> None:  # F27
     created = either.put("/data/projects/P1/subjects/S5").text
     assert "/subjects/S5/" in either.archived(uploaded(either), subject=created, session="E1")
 
 
-def test_the_case_of_a_subject_matters_on_1_6_only(old: Visitor, new: Visitor) -> None:  # C8 5.5
+def test_the_case_of_a_subject_matters_on_1_6_only(old: Visitor, new: Visitor) -> None:  # F199
     for visitor, count in ((old, 2), (new, 1)):
         visitor.put("/data/projects/P1/subjects/subj")
         visitor.archived(uploaded(visitor), subject="SUBJ", session="E1")
@@ -124,7 +122,7 @@ def test_the_same_label_again_is_409_on_1_6_and_the_row_a_conflict(old: Visitor)
     assert scans_of(old) == {"1": 2}
 
 
-def test_a_conflict_is_500_on_1_8_and_only_the_row_tells(new: Visitor) -> None:  # C8 5.2, trap 7
+def test_a_conflict_is_500_on_1_8_and_only_the_row_tells(new: Visitor) -> None:  # F193
     archived(new)
     answer = new.archive(uploaded(new), subject="S1", session="E1")
     assert answer.status_code == 500
@@ -133,7 +131,7 @@ def test_a_conflict_is_500_on_1_8_and_only_the_row_tells(new: Visitor) -> None: 
     assert MATCHING in new.get(f"/data{place()}/logs/last").text
 
 
-def test_1_8_merges_new_series_without_being_told_to(old: Visitor, new: Visitor) -> None:  # C8 5.3, F72
+def test_1_8_merges_new_series_without_being_told_to(old: Visitor, new: Visitor) -> None:  # F72, F196
     for visitor in (old, new):
         archived(visitor)
     row = uploaded(old, series_of(3, series=2))
@@ -157,7 +155,7 @@ def test_files_match_by_name_not_by_instance(old: Visitor) -> None:  # F73
     old.archived(uploaded(old, {"other.dcm": dicom(7)}, "xw_2"), subject="S1", session="E1", overwrite="append")
 
 
-def test_append_overrides_everything_on_1_8(new: Visitor) -> None:  # C8 5.3, trap 6
+def test_append_overrides_everything_on_1_8(new: Visitor) -> None:  # F196
     archived(new)
     other = uploaded(new, series_of(1, study=OTHER_STUDY))
     assert OTHER_UID in reason(new.archive(other, subject="S1", session="E1"))
@@ -185,7 +183,7 @@ def test_a_label_of_another_subject_is_a_conflict_and_the_new_subject_stays(old:
     assert [one["label"] for one in old.rows("/data/projects/P1/subjects")] == ["S1", "S2"]
 
 
-def test_another_modality_is_a_conflict_whatever_overwrite_says(either: Visitor) -> None:  # F32, C8 5.5
+def test_another_modality_is_a_conflict_whatever_overwrite_says(either: Visitor) -> None:  # F32, F198
     archived(either)
     row = uploaded(either, series_of(1, kind=CT, study=OTHER_STUDY))
     for overwrite in ("append", "delete"):
@@ -193,13 +191,13 @@ def test_another_modality_is_a_conflict_whatever_overwrite_says(either: Visitor)
         assert "Invalid modification of session modality" in reason(answer)
 
 
-def test_the_same_study_under_another_label_is_a_second_session(either: Visitor) -> None:  # F36, trap 33
+def test_the_same_study_under_another_label_is_a_second_session(either: Visitor) -> None:  # F36
     archived(either)
     either.archived(uploaded(either), subject="S1", session="E2")
     assert [one["uid"] for one in either.xnat.sessions("P1")] == [STUDY, STUDY]
 
 
-def test_what_is_still_receiving_gets_stuck_on_1_6_until_it_is_built(old: Visitor) -> None:  # F33, captures 439 to 442
+def test_what_is_still_receiving_gets_stuck_on_1_6_until_it_is_built(old: Visitor) -> None:  # F33
     row = old.sent(zipped(series_of(1)), handler="DICOM-zip", PROJECT_ID="P1")
     answer = old.archive(row, subject="S1", session="E1")
     assert answer.status_code == 500
@@ -218,7 +216,7 @@ def test_from_unassigned_nothing_is_archived(old: Visitor) -> None:  # F34
 
 
 def test_the_project_parameter_moves_the_session_but_not_its_subject_nor_the_answer(either: Visitor) -> None:
-    """C8 5.1, captures 418 to 421 and 447: F35 saw the answer only."""
+    """The answer alone tells another story (F35, F190)."""
     either.xnat.add_project("P2")
     src = uploaded(either)
     assert either.archive(src, project="NOPE", subject="S0").status_code == 500
@@ -230,7 +228,7 @@ def test_the_project_parameter_moves_the_session_but_not_its_subject_nor_the_ans
     assert either.xnat.subject("P2", "S1") is None
 
 
-def test_several_sources_answer_a_table_at_once(either: Visitor) -> None:  # F28, C8 5.2
+def test_several_sources_answer_a_table_at_once(either: Visitor) -> None:  # F28, F195
     uploaded(either, folder="a")
     uploaded(either, series_of(1, study=OTHER_STUDY), "b")
     answer = either.ask("POST", "/data/services/archive", params={"src": [place("a"), place("b")]})
@@ -238,7 +236,7 @@ def test_several_sources_answer_a_table_at_once(either: Visitor) -> None:  # F28
     assert len(either.xnat.sessions("P1")) == 2
 
 
-def test_validating_lists_conflicts_without_archiving(either: Visitor) -> None:  # C8 5.6, capture 279
+def test_validating_lists_conflicts_without_archiving(either: Visitor) -> None:  # F202
     archived(either)
     params = {"src": uploaded(either, series_of(1, study=OTHER_STUDY)), "subject": "S1", "session": "E1"}
     answer = either.ask("POST", "/data/services/validate-archive", params=params)
@@ -264,6 +262,6 @@ def test_an_open_workflow_blocks_all_but_delete(busy: Visitor) -> None:  # F29
     busy.archived(row, subject="S1", session="E1", overwrite="delete")
 
 
-def test_without_pipelines_no_workflow_is_left_open(busy: Visitor) -> None:  # F29, trap 35
+def test_without_pipelines_no_workflow_is_left_open(busy: Visitor) -> None:  # F29
     archived(busy)
     busy.archived(uploaded(busy, series_of(1, series=2)), subject="S1", session="E1", overwrite="append")

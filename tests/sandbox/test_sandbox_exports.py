@@ -28,7 +28,7 @@ def send_all(visitor: Visitor, **params: str) -> None:
         visitor.sent_file(path, dest="/prearchive/projects/P1", **params)
 
 
-def test_1_6_keeps_and_labels_every_study_as_the_real_one_did(old: Visitor) -> None:  # observed-1.6.5.csv
+def test_1_6_keeps_and_labels_every_study_as_the_real_one_did(old: Visitor) -> None:  # F65
     send_all(old)
     expected = {row["StudyInstanceUID"]: row for row in table("observed-1.6.5.csv")}
     counts = Counter(one.study_uid for one in old.xnat.instances())

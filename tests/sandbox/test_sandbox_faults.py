@@ -80,7 +80,7 @@ def test_a_reset_in_mid_body_leaves_nothing_of_si_and_a_torso_of_dicom_zip(old: 
         assert visitor.xnat.requests[-1][3] == 0
 
 
-def test_a_client_that_hangs_up_in_mid_body_leaves_the_same(old: Visitor, new: Visitor) -> None:  # F67, C8 3.8
+def test_a_client_that_hangs_up_in_mid_body_leaves_the_same(old: Visitor, new: Visitor) -> None:  # F67, F158
     content = zipped(series_of(60))
     for visitor, left in ((old, False), (new, True)):
         cookie = visitor.get("/data/projects").cookies["JSESSIONID"]
@@ -146,7 +146,7 @@ def test_an_early_answer_comes_while_the_body_is_still_being_sent(either: Visito
     assert (send(either).status_code, either.xnat.instances()) == (413, [])
 
 
-def test_a_row_may_look_stuck_for_some_looks(either: Visitor) -> None:  # C8 4.3
+def test_a_row_may_look_stuck_for_some_looks(either: Visitor) -> None:  # F178
     send(either)
     either.xnat.faults.on("GET", ROWS, times=2).stick("_ARCHIVING")
     assert [either.rows(ROWS)[0]["status"] for _ in range(3)] == ["_ARCHIVING", "_ARCHIVING", "READY"]
@@ -167,7 +167,7 @@ def test_another_import_may_be_mixed_in(either: Visitor) -> None:  # F61
     assert [row["tag"] for row in either.rows(ROWS)] == [STUDY]
 
 
-def test_a_dump_may_be_of_somebody_elses_session(either: Visitor) -> None:  # C8 6
+def test_a_dump_may_be_of_somebody_elses_session(either: Visitor) -> None:  # F210
     send(either)
     either.sent(zipped(series_of(1, study=OTHER_STUDY)), dest=place("xw_2"), session="xw_2")
     either.xnat.faults.on("GET", "dicomdump").cross_talk()
@@ -269,9 +269,7 @@ def test_a_session_may_silently_become_a_guests(either: Visitor) -> None:
     ]
 
 
-def test_a_full_disk_keeps_nothing_of_si_and_what_came_before_of_dicom_zip(
-    old: Visitor, new: Visitor
-) -> None:  # C8 3.8
+def test_a_full_disk_keeps_nothing_of_si_and_what_came_before_of_dicom_zip(old: Visitor, new: Visitor) -> None:  # F154
     for visitor, status, left in ((old, 500, 0), (new, 400, 1)):
         visitor.xnat.faults.on("POST", IMPORT).fill_disk(after=len(zipped(series_of(2))) // 2)
         assert (send(visitor).status_code, len(visitor.xnat.instances())) == (status, left)

@@ -51,7 +51,7 @@ def archive_together(visitor: Visitor, places: list[str], subject: str) -> list[
     return sorted(answers)
 
 
-def test_a_series_filter_drops_in_silence(opened: Opened) -> None:  # C8 3.4
+def test_a_series_filter_drops_in_silence(opened: Opened) -> None:  # F140
     visitor = opened(left_out_series="series 2")
     members = {**series_of(1), **series_of(2, series=2)}
     assert visitor.send(zipped(members), dest=place()).status_code == 200
@@ -60,7 +60,7 @@ def test_a_series_filter_drops_in_silence(opened: Opened) -> None:  # C8 3.4
     assert (answer.status_code, answer.content) == (200, b"")
 
 
-def test_a_site_may_give_every_object_other_uids(opened: Opened) -> None:  # C8 4.1
+def test_a_site_may_give_every_object_other_uids(opened: Opened) -> None:  # F174
     visitor = opened(remaps_uids=True)
     row = visitor.sent(zipped(series_of(2)), dest=place(), session="xw_1")
     (shown,) = visitor.rows(ROWS)
@@ -72,14 +72,14 @@ def test_a_site_may_give_every_object_other_uids(opened: Opened) -> None:  # C8 
     assert visitor.rows("/data/services/dicomdump", **dump)[0]["value"] == shown["tag"]
 
 
-def test_a_later_upload_no_longer_matches_a_remapped_row(opened: Opened) -> None:  # C8 4.1 `tag`
+def test_a_later_upload_no_longer_matches_a_remapped_row(opened: Opened) -> None:  # F174
     visitor = opened(remaps_uids=True)
     for series in (1, 2):
         visitor.sent(zipped(series_of(1, series=series)), dest="/prearchive/projects/P1", session="E1")
     assert len(visitor.rows(ROWS)) == 2
 
 
-def test_names_are_replaced_at_reception_on_1_8(opened: Opened) -> None:  # C8 3.7, trap 29
+def test_names_are_replaced_at_reception_on_1_8(opened: Opened) -> None:  # F147
     visitor = opened(anonymises=True)
     content = dicom(PatientName="Canary^Kimberley", StudyDescription="secret study")
     visitor.sent(zipped({"a": content}), dest=place(), subject="S1", session="E1")
@@ -103,7 +103,7 @@ def test_names_are_replaced_on_the_straight_way_only_on_1_6(
     assert visitor.rows("/data/services/dicomdump", **dump)[0]["value"] == ("S1" if replaced else "Canary^Kim")
 
 
-def test_an_archiving_that_takes_long_is_500_while_it_goes_on(opened: Opened) -> None:  # C8 5.2, trap 8
+def test_an_archiving_that_takes_long_is_500_while_it_goes_on(opened: Opened) -> None:  # F194
     visitor = opened(archiving_takes=timedelta(seconds=0.2), archive_timeout=timedelta(seconds=0.01))
     row = visitor.sent(zipped(series_of(1)), dest=place(), session="xw_1")
     answer = visitor.archive(row, subject="S1", session="E1")
@@ -124,7 +124,7 @@ def test_a_second_attempt_meanwhile_is_423_on_1_6(opened: Opened) -> None:  # F3
     assert second == (423, "Duplicate archive attempt.  Preachive session already archiving.")
 
 
-def test_two_sessions_that_make_one_subject_at_once_break_1_6_and_not_1_8(opened: Opened) -> None:  # F38, C8 5.5
+def test_two_sessions_that_make_one_subject_at_once_break_1_6_and_not_1_8(opened: Opened) -> None:  # F38, F200
     for dialect, worst in (("1.6", 500), ("1.8", 200)):
         visitor = opened(dialect, archiving_takes=timedelta(seconds=0.2))
         for number, study in enumerate((STUDY, OTHER_STUDY)):
@@ -141,7 +141,7 @@ def test_a_subject_that_exists_may_be_used_by_several_at_once(opened: Opened) ->
     assert archive_together(visitor, [place("xw_0"), place("xw_1")], "THERE") == [(200, ""), (200, "")]
 
 
-def test_queued_work_is_done_later(opened: Opened, clock: Clock) -> None:  # F25, C8 4.6
+def test_queued_work_is_done_later(opened: Opened, clock: Clock) -> None:  # F25, F183
     visitor = opened(queue_takes=timedelta(seconds=3))
     row = visitor.sent(zipped(series_of(1)), dest=place(), session="xw_1")
     visitor.ask("POST", "/data/services/prearchive/delete", params={"src": row})
@@ -160,7 +160,7 @@ def test_a_workflow_ends_by_itself(opened: Opened, clock: Clock) -> None:  # F29
     visitor.archived(place("xw_2"), subject="S1", session="E1", overwrite="append")
 
 
-def test_too_many_login_sessions_refuse_the_next(opened: Opened, clock: Clock) -> None:  # C8 1.2, trap 17
+def test_too_many_login_sessions_refuse_the_next(opened: Opened, clock: Clock) -> None:  # F105
     visitor = opened(session_limit=3)
 
     def login() -> int:
@@ -246,7 +246,7 @@ def test_a_site_admin_never_meets_that(opened: Opened) -> None:  # F62
     assert import_together(visitor, contents, shared_login=True) == [(200, ""), (200, "")]
 
 
-def test_a_project_that_archives_by_itself_may_do_so_in_spite_of_the_destination(opened: Opened) -> None:  # C8 17.8
+def test_a_project_that_archives_by_itself_may_do_so_in_spite_of_the_destination(opened: Opened) -> None:  # F160
     for anyway, where in ((False, "prearchive"), (True, "archive")):
         visitor = opened(archives_anyway=anyway)
         visitor.xnat.add_project("AUTO", prearchive_code=4)
@@ -255,7 +255,7 @@ def test_a_project_that_archives_by_itself_may_do_so_in_spite_of_the_destination
         assert visitor.sent(content, dest=place(project="AUTO"), session="E").startswith(f"/{where}/")
 
 
-def test_a_failed_import_may_be_marked_as_an_error(opened: Opened) -> None:  # C8 17.7
+def test_a_failed_import_may_be_marked_as_an_error(opened: Opened) -> None:  # F159
     visitor = opened(marks_failed_imports=True)
     assert visitor.send(zipped({**series_of(1), "README": b"x"}), dest=place()).status_code == 400
     (row,) = visitor.rows(ROWS)

@@ -30,7 +30,7 @@ ROWS = "/data/prearchive/projects/P1"
 
 def test_an_upload_becomes_a_ready_row_with_the_listings_own_columns(
     old: Visitor,
-) -> None:  # F10, F12, F21, capture 104
+) -> None:  # F10, F12, F21
     answer = old.send(zipped(series_of(2)), dest="/prearchive", project="P1")
     assert answer.content == b"/data/prearchive/projects/P1/20261122_095410219/CAN01\r\n"
     assert answer.headers["Content-Type"] == "text/uri-list;charset=ISO-8859-1"
@@ -46,7 +46,7 @@ def test_an_upload_becomes_a_ready_row_with_the_listings_own_columns(
     ]  # fmt: skip
 
 
-def test_every_file_is_kept_byte_for_byte_and_named_by_the_last_part_of_its_path(old: Visitor) -> None:  # F18, C8 3.7
+def test_every_file_is_kept_byte_for_byte_and_named_by_the_last_part_of_its_path(old: Visitor) -> None:  # F18, F147
     content = dicom(1)
     row = old.sent(zipped({"a/b/one": content}), dest=place(), session="xw_1")
     (file,) = old.rows(f"/data{row}/scans/1/resources/DICOM/files")
@@ -81,7 +81,7 @@ def test_the_same_zip_to_the_same_place_is_409_and_changes_nothing(old: Visitor)
     assert len(old.xnat.instances()) == 2
 
 
-def test_another_study_to_a_taken_place_is_refused(old: Visitor, new: Visitor) -> None:  # F66, C8 3.8
+def test_another_study_to_a_taken_place_is_refused(old: Visitor, new: Visitor) -> None:  # F66, F150
     for visitor, status in ((old, 409), (new, 400)):
         visitor.sent(zipped(series_of(1)), dest=place(), handler="SI")
         answer = visitor.send(zipped(series_of(1, study=OTHER_STUDY)), dest=place(), handler="SI")
@@ -102,7 +102,7 @@ def test_two_studies_give_two_lines_and_one_timestamp(old: Visitor) -> None:  # 
     assert len({row["timestamp"] for row in old.rows(ROWS)}) == 1
 
 
-def test_two_studies_without_a_prearchive_destination_are_refused(old: Visitor) -> None:  # F11, capture 409
+def test_two_studies_without_a_prearchive_destination_are_refused(old: Visitor) -> None:  # F11
     members = {**series_of(1), "other": dicom(1, study=OTHER_STUDY)}
     answer = old.send(zipped(members), project="P1")
     assert (answer.status_code, reason(answer)) == (400, "Upload included files for multiple imaging sessions.")
@@ -137,7 +137,7 @@ def test_a_truncated_zip_gives_what_came_before_the_break_without_a_word(old: Vi
     assert old.rows(f"/data{place()}/resources")[0]["file_count"] == "3"
 
 
-def test_clutter_is_skipped_in_silence(old: Visitor) -> None:  # captures 410 to 412
+def test_clutter_is_skipped_in_silence(old: Visitor) -> None:  # F164
     members = {"README": b"text", **series_of(2), "__MACOSX/._x": b"\0" * 200, "DICOMDIR": b"x" * 300}
     old.sent(zipped(members), dest=place())
     assert len(old.xnat.instances()) == 2
@@ -166,7 +166,7 @@ def test_without_a_project_the_rows_go_to_unassigned_which_only_admins_see(old: 
     assert old.xnat.instances()[0].where == "unassigned"
 
 
-def test_labels_come_from_the_header_and_folders_are_clean(old: Visitor) -> None:  # F12, F70, captures 134 to 136
+def test_labels_come_from_the_header_and_folders_are_clean(old: Visitor) -> None:  # F12, F70
     old.sent(zipped({"a": dicom(PatientID="PAT 01/x", PatientName="Doe^John^^")}), dest="/prearchive/projects/P1")
     content = dicom(
         study=OTHER_STUDY, SpecificCharacterSet="ISO_IR 192", PatientID="Müller 7", PatientName="Müller^Jörg"
@@ -198,7 +198,7 @@ def test_what_is_no_image_stands_beside_images_as_secondary(old: Visitor) -> Non
     }
 
 
-def test_a_captured_ct_alone_is_refused_and_beside_another_study_dropped(old: Visitor) -> None:  # F69, export p09
+def test_a_captured_ct_alone_is_refused_and_beside_another_study_dropped(old: Visitor) -> None:  # F69
     capture = dicom(kind=SECONDARY_CAPTURE, Modality="CT", study=OTHER_STUDY)
     answer = old.send(zipped({"a.dcm": capture}), dest=place())
     assert (answer.status_code, reason(answer)) == (400, NOTHING)
@@ -206,7 +206,7 @@ def test_a_captured_ct_alone_is_refused_and_beside_another_study_dropped(old: Vi
     assert {one.study_uid for one in old.xnat.instances()} == {STUDY}
 
 
-def test_a_captured_nm_is_kept(old: Visitor) -> None:  # export p16
+def test_a_captured_nm_is_kept(old: Visitor) -> None:  # F69
     old.sent(zipped({"a": dicom(kind=SECONDARY_CAPTURE, Modality="NM")}), dest=place())
     assert old.rows(f"/data{place()}/scans")[0]["xsiType"] == "xnat:scScanData"
 
@@ -223,7 +223,7 @@ def test_dicom_without_a_preamble_ends_in_500(old: Visitor) -> None:  # F76
     assert "transfer syntax is null" in reason(answer)
 
 
-def test_two_series_of_one_number_become_two_scans(old: Visitor) -> None:  # C8 3.5
+def test_two_series_of_one_number_become_two_scans(old: Visitor) -> None:  # F143
     members = {**series_of(1), "b": dicom(1, series=2, SeriesNumber=1, kind=MR)}
     old.sent(zipped(members), dest=place())
     assert [row["ID"] for row in old.rows(f"/data{place()}/scans")] == ["1", "1-MR1"]
@@ -263,7 +263,7 @@ def multipart(visitor: Visitor, files: dict[str, tuple[str, bytes]], **fields: s
     return visitor.ask("POST", "/data/services/import", files=files, data=fields).status_code
 
 
-def test_a_multipart_upload_is_taken_with_its_fields(either: Visitor) -> None:  # F9, C8 3.1, capture 129
+def test_a_multipart_upload_is_taken_with_its_fields(either: Visitor) -> None:  # F9, F131
     content = zipped(series_of(50))
     assert multipart(either, {"file": ("x.zip", content)}, dest=place(), session="xw_1") == 200
     assert len(either.xnat.instances()) == 50
@@ -271,7 +271,7 @@ def test_a_multipart_upload_is_taken_with_its_fields(either: Visitor) -> None:  
     assert multipart(either, {"a": ("x.zip", content), "b": ("y.zip", content)}) == 400
 
 
-def test_the_case_of_a_multipart_name_matters_on_1_8(old: Visitor, new: Visitor) -> None:  # C8 3.1, trap 31
+def test_the_case_of_a_multipart_name_matters_on_1_8(old: Visitor, new: Visitor) -> None:  # F132
     for visitor, status in ((old, 200), (new, 400)):
         assert multipart(visitor, {"file": ("X.ZIP", zipped(series_of(1)))}, dest=place()) == status
 
@@ -282,7 +282,7 @@ def test_a_report_of_a_siemens_xa_is_dropped_whatever_its_name(old: Visitor) -> 
     assert len(old.xnat.instances()) == 1
 
 
-def test_a_comment_in_the_header_sets_the_labels_but_not_the_folder(old: Visitor) -> None:  # F12, capture 123
+def test_a_comment_in_the_header_sets_the_labels_but_not_the_folder(old: Visitor) -> None:  # F12
     content = dicom(PatientComments="Project:P1 Subject:S6 Session:E6")
     assert old.sent(zipped({"a": content}), dest="/prearchive").endswith("/CAN01")
     with Visitor(old.xnat, "root") as root:

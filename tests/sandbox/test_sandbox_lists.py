@@ -1,4 +1,4 @@
-"""Lists, items and files of the archive, and the header dump (C8 6, 10, 11; F24, F51 to F54)."""
+"""Lists, items and files of the archive, and the header dump (F24, F51 to F54)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def archived(either: Visitor) -> Visitor:
     return either
 
 
-def test_projects_are_listed_as_text_only_tables(either: Visitor) -> None:  # F37, C8 0.7, capture 37, trap 28
+def test_projects_are_listed_as_text_only_tables(either: Visitor) -> None:  # F124
     answer = either.get("/data/projects", format="json")
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.text.endswith('"totalRecords": "1"}}')
@@ -42,7 +42,7 @@ def test_projects_are_listed_as_text_only_tables(either: Visitor) -> None:  # F3
     ]
 
 
-def test_writable_projects_are_those_one_may_edit(either: Visitor) -> None:  # C8 10
+def test_writable_projects_are_those_one_may_edit(either: Visitor) -> None:  # F250
     either.xnat.add_project("P2")
     either.xnat.add_project("P3")
     either.xnat.grant("tech", "P2", "collaborator")
@@ -52,7 +52,7 @@ def test_writable_projects_are_those_one_may_edit(either: Visitor) -> None:  # C
     assert either.get("/data/projects", data="nonsense").status_code == 400
 
 
-def test_accessible_projects_come_in_another_shape(either: Visitor) -> None:  # captures 41 and 88
+def test_accessible_projects_come_in_another_shape(either: Visitor) -> None:  # F249
     (row,) = either.rows("/data/projects", accessible="true")
     assert (row["id"], row["user_role_3"], row["project_access"]) == ("P1", "Members", "protected")
 
@@ -64,7 +64,7 @@ def test_private_projects_are_404_for_outsiders_and_ids_have_a_case(either: Visi
     assert either.item("/data/projects/P1")["data_fields"]["ID"] == "P1"
 
 
-def test_the_prearchive_code_is_a_bare_number(either: Visitor) -> None:  # C8 10, captures 54 and 433
+def test_the_prearchive_code_is_a_bare_number(either: Visitor) -> None:  # F251
     path = "/data/projects/P1/prearchive_code"
     assert either.get(path).text == "0"
     assert either.put(f"{path}/4").status_code == 403
@@ -72,7 +72,7 @@ def test_the_prearchive_code_is_a_bare_number(either: Visitor) -> None:  # C8 10
     assert (either.put(f"{path}/4").status_code, either.get(path).text) == (200, "4")
 
 
-def test_subjects_are_listed_with_chosen_columns(archived: Visitor) -> None:  # C8 10, capture 283
+def test_subjects_are_listed_with_chosen_columns(archived: Visitor) -> None:  # F252
     archived.put("/data/projects/P1/subjects/S1", {"gender": "female"})
     (row,) = archived.rows("/data/projects/P1/subjects")
     assert set(row) == {"ID", "project", "label", "insert_date", "insert_user", "URI"}
@@ -81,13 +81,13 @@ def test_subjects_are_listed_with_chosen_columns(archived: Visitor) -> None:  # 
     assert row == {"label": "S1", gender.lower(): "female", "URI": "/data/subjects/XNAT_S00001"}
 
 
-def test_subjects_are_not_for_outsiders(old: Visitor, new: Visitor) -> None:  # F44, C8 10
+def test_subjects_are_not_for_outsiders(old: Visitor, new: Visitor) -> None:  # F44, F256
     for visitor, status in ((old, 500), (new, 403)):
         with Visitor(visitor.xnat, "outsider") as outsider:
             assert outsider.get("/data/projects/P1/subjects").status_code == status
 
 
-def test_the_flat_list_has_a_title_and_its_own_extra_key(archived: Visitor) -> None:  # captures 311 and 447
+def test_the_flat_list_has_a_title_and_its_own_extra_key(archived: Visitor) -> None:  # F257
     answer = archived.get("/data/experiments", format="json")
     assert answer.text.endswith('"totalRecords": "1","title": "Matching experiments"}}')
     assert "xnat:subjectassessordata/id" not in answer.text
@@ -95,21 +95,21 @@ def test_the_flat_list_has_a_title_and_its_own_extra_key(archived: Visitor) -> N
     assert (row["xnat:mrsessiondata/id"], row["xnat:mrsessiondata/uid"]) == ("XNAT_E00001", STUDY)
 
 
-def test_what_may_be_asked_is_named(either: Visitor) -> None:  # captures 160 and 454
+def test_what_may_be_asked_is_named(either: Visitor) -> None:  # F129
     options = either.ask("OPTIONS", "/data/projects")
     assert (options.status_code, options.headers["Allow"]) == (200, "GET, POST, HEAD, OPTIONS")
     refused = either.get("/data/services/import")
     assert (refused.status_code, refused.headers["Allow"]) == (405, "POST, OPTIONS")
 
 
-def test_users_and_subjects_of_all_projects_are_listed(archived: Visitor) -> None:  # captures 70 and 285
+def test_users_and_subjects_of_all_projects_are_listed(archived: Visitor) -> None:  # F246
     assert [row["login"] for row in archived.rows("/data/users")] == ["admin", "guest", "tech", "root", "outsider"]
     assert [row["label"] for row in archived.rows("/data/subjects")] == ["S1"]
     assert archived.get("/data/projects/P1/accessibility").text == "protected"
 
 
 @pytest.mark.parametrize("path", ["/data/experiments", "/data/archive/experiments"])
-def test_experiments_are_found_by_uid_and_label(archived: Visitor, path: str) -> None:  # C8 10
+def test_experiments_are_found_by_uid_and_label(archived: Visitor, path: str) -> None:  # F254
     columns = {"project": "P1", "xsiType": "xnat:imageSessionData", "columns": "ID,label,subject_label,UID"}
     (row,) = archived.rows(path, **columns, UID=STUDY)
     assert (row["ID"], row["label"], row["subject_label"], row["UID"]) == ("XNAT_E00001", "E1", "S1", STUDY)
@@ -118,12 +118,12 @@ def test_experiments_are_found_by_uid_and_label(archived: Visitor, path: str) ->
     assert archived.rows(path, project="P1", xsiType="xnat:ctSessionData") == []
 
 
-def test_the_list_below_a_project_filters_by_nothing_on_1_6(archived: Visitor) -> None:  # F90, captures 513 to 517
+def test_the_list_below_a_project_filters_by_nothing_on_1_6(archived: Visitor) -> None:  # F90
     path, wanted = "/data/projects/P1/experiments", {"columns": "ID,UID", "UID": OTHER_STUDY}
     assert len(archived.rows(path, xsiType="xnat:imageSessionData", **wanted)) == archived.is_old
 
 
-def test_a_row_for_every_resource_tells_all_of_a_session_at_once(archived: Visitor) -> None:  # F91, capture 518
+def test_a_row_for_every_resource_tells_all_of_a_session_at_once(archived: Visitor) -> None:  # F91
     scan = "xnat:imageSessionData/scans/scan"
     columns = ",".join(("ID", f"{scan}/ID", f"{scan}/UID", f"{scan}/file/file_count", f"{scan}/file/label"))
     rows = archived.rows("/data/experiments", project="P1", xsiType="xnat:imageSessionData", columns=columns, UID=STUDY)
@@ -149,14 +149,14 @@ def test_the_projects_where_one_may_write_are_listed_by_the_right(archived: Visi
     assert [row["id"] for row in archived.rows("/data/projects", **wanted)] == ["P1"]
 
 
-def test_an_experiment_row_carries_a_key_that_nobody_asked_for(archived: Visitor) -> None:  # C8 17.4, capture 289
+def test_an_experiment_row_carries_a_key_that_nobody_asked_for(archived: Visitor) -> None:  # F257
     (row,) = archived.rows("/data/projects/P1/experiments")
     assert row["xnat:subjectassessordata/id"] == row["ID"] == "XNAT_E00001"
     (row,) = archived.rows("/data/projects/P1/experiments", columns="ID,label")
     assert {"xsiType", "project", "URI"} < set(row)
 
 
-def test_scans_have_no_file_counts_but_frames(archived: Visitor) -> None:  # F53, captures 294 and 295
+def test_scans_have_no_file_counts_but_frames(archived: Visitor) -> None:  # F53
     first, second = archived.rows(f"{E1}/scans")
     assert (first["ID"], first["xsiType"], "file_count" in first) == ("1", "xnat:mrScanData", False)
     assert second["xsiType"] == "xnat:otherDicomScanData"
@@ -164,7 +164,7 @@ def test_scans_have_no_file_counts_but_frames(archived: Visitor) -> None:  # F53
     assert (row["frames"], row["UID"]) == ("2", f"{STUDY}.1")
 
 
-def test_counts_stand_in_the_resources_as_text_and_in_the_item_as_numbers(archived: Visitor) -> None:  # F53, C8 11
+def test_counts_stand_in_the_resources_as_text_and_in_the_item_as_numbers(archived: Visitor) -> None:  # F53, F260
     rows = archived.rows(f"{FLAT}/resources", all="true")
     assert [(row["cat_id"], row["label"], row["file_count"]) for row in rows] == [
         ("1", "DICOM", "2"),
@@ -175,7 +175,7 @@ def test_counts_stand_in_the_resources_as_text_and_in_the_item_as_numbers(archiv
     assert child(archived.item(f"{E1}/scans/1"), "file")[0]["file_count"] == 2
 
 
-def test_files_can_be_listed_and_fetched_everywhere(archived: Visitor) -> None:  # F53, captures 298 to 304
+def test_files_can_be_listed_and_fetched_everywhere(archived: Visitor) -> None:  # F53
     for path, count in (
         (f"{E1}/scans/1/files", 2),
         (f"{E1}/scans/1/resources/DICOM/files", 2),
@@ -188,7 +188,7 @@ def test_files_can_be_listed_and_fetched_everywhere(archived: Visitor) -> None: 
     assert archived.rows(f"{E1}/files") == []
 
 
-def test_what_is_missing_is_404(archived: Visitor) -> None:  # captures 69 and 303
+def test_what_is_missing_is_404(archived: Visitor) -> None:  # F265
     assert (
         reason(archived.get("/data/projects/P1/subjects/S1/experiments/NO"))
         == "Unable to find the specified experiment."
@@ -198,12 +198,12 @@ def test_what_is_missing_is_404(archived: Visitor) -> None:  # captures 69 and 3
     assert archived.get("/data/user").status_code == 404
 
 
-def test_scans_by_the_short_path_answer_with_the_experiment(archived: Visitor) -> None:  # F52, capture 380
+def test_scans_by_the_short_path_answer_with_the_experiment(archived: Visitor) -> None:  # F52
     node = archived.item("/data/projects/P1/experiments/E1/scans")
     assert node["data_fields"]["ID"] == "XNAT_E00001"
 
 
-def test_a_thing_is_a_page_unless_json_is_asked_for(archived: Visitor) -> None:  # C8 0.6, capture 47
+def test_a_thing_is_a_page_unless_json_is_asked_for(archived: Visitor) -> None:  # F123
     assert archived.get(E1).text.startswith("<!DOCTYPE html>")
     assert archived.ask("GET", E1, headers={"Accept": "application/json"}).json()["items"]
     root = archived.get(E1, format="xml")
@@ -211,14 +211,14 @@ def test_a_thing_is_a_page_unless_json_is_asked_for(archived: Visitor) -> None: 
     assert f'UID="{STUDY}"' in root.text
 
 
-def test_a_table_comes_in_other_forms_too(archived: Visitor) -> None:  # captures 38 to 40
+def test_a_table_comes_in_other_forms_too(archived: Visitor) -> None:  # F123
     assert "Result" in archived.get("/data/projects").json()["ResultSet"]
     assert archived.get("/data/projects", format="csv").text.splitlines()[0].startswith("ID,secondary_ID,name")
     assert "<cell>P1</cell>" in archived.get("/data/projects", format="xml").text
     assert archived.get("/data/projects", format="html").text.startswith("<html")
 
 
-def test_a_flat_put_stores_nothing_on_1_8(new: Visitor) -> None:  # C8 17.10
+def test_a_flat_put_stores_nothing_on_1_8(new: Visitor) -> None:  # F227
     new.sent(zipped(series_of(1)), dest=place())
     new.archived(place(), subject="S1", session="E1")
     assert new.put(FLAT, {"note": "x"}).text == "XNAT_E00001"
@@ -227,7 +227,7 @@ def test_a_flat_put_stores_nothing_on_1_8(new: Visitor) -> None:  # C8 17.10
     assert new.item(FLAT)["data_fields"]["note"] == "x"
 
 
-def test_a_dump_gives_the_asked_fields_of_one_file(archived: Visitor) -> None:  # F24, C8 6
+def test_a_dump_gives_the_asked_fields_of_one_file(archived: Visitor) -> None:  # F24, F211
     for src in ("/archive/projects/P1/subjects/S1/experiments/E1", "/archive/projects/P1/experiments/E1/scans/1"):
         rows = archived.rows(DUMP, src=src, field=["PatientID", "00100010", "PatientAge", "StudyInstanceUID"])
         assert rows == [
@@ -238,7 +238,7 @@ def test_a_dump_gives_the_asked_fields_of_one_file(archived: Visitor) -> None:  
 
 
 @pytest.mark.parametrize("src", ["/data/archive/projects/P1/experiments/E1", "/archive/experiments/XNAT_E00001"])
-def test_a_dump_of_a_source_it_does_not_know_is_empty(archived: Visitor, src: str) -> None:  # F24, C8 6, trap 4
+def test_a_dump_of_a_source_it_does_not_know_is_empty(archived: Visitor, src: str) -> None:  # F24, F211
     assert archived.rows(DUMP, src=src) == []
 
 
@@ -248,7 +248,7 @@ def test_a_dump_of_a_missing_scan_is_empty_and_of_a_missing_session_an_error(arc
     assert archived.get(DUMP, src=place("never")).status_code == 404
 
 
-def test_a_dump_refuses_what_is_no_tag_or_asked_twice(archived: Visitor) -> None:  # F24, C8 6
+def test_a_dump_refuses_what_is_no_tag_or_asked_twice(archived: Visitor) -> None:  # F24, F211
     src = "/archive/projects/P1/experiments/E1"
     answer = archived.get(DUMP, src=src, field="NoSuchKeyword")
     assert (answer.status_code, reason(answer)) == (400, "not a valid DICOM attribute tag: NoSuchKeyword")
@@ -256,7 +256,7 @@ def test_a_dump_refuses_what_is_no_tag_or_asked_twice(archived: Visitor) -> None
     assert reason(archived.get(DUMP)) == "Please set the src parameter"
 
 
-def test_a_dump_reads_the_prearchive_too_and_escapes_values(either: Visitor) -> None:  # C8 6, trap 26
+def test_a_dump_reads_the_prearchive_too_and_escapes_values(either: Visitor) -> None:  # F210, F211
     either.sent(zipped({"a": dicom(StudyDescription="a<b>&c")}), dest=place())
     (row,) = either.rows(DUMP, src=place(), field="StudyDescription")
     assert row["value"] == "a&lt;b&gt;&amp;c"

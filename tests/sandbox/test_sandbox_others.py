@@ -41,7 +41,7 @@ def test_what_is_no_way_to_collide_cannot_be_planned(either: Visitor, how: tuple
 
 
 def test_a_series_under_three_numbers_is_three_scans_that_each_count_all_its_files(old: Visitor) -> None:
-    """As captures 501 to 512 have it, in the prearchive and in the archive (F81)."""
+    """As it was seen on 1.6.4, in the prearchive and in the archive (F81)."""
     members = {f"{n}.dcm": dicom(n, SeriesNumber=n) for n in (1, 2, 3)}
     old.sent(zipped(members), dest=place(), session="xw_1")
     counts = {one["cat_id"]: one["file_count"] for one in old.rows(f"/data{place()}/resources")}

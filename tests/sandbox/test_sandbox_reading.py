@@ -70,7 +70,7 @@ def test_a_wrong_crc_breaks_the_stream() -> None:
 
 
 @pytest.mark.parametrize(("offset", "value", "words"), [(6, 1, "encrypted"), (8, 12, "method")])
-def test_what_the_java_reader_cannot_read_breaks_the_stream(offset: int, value: int, words: str) -> None:  # C8 3.8
+def test_what_the_java_reader_cannot_read_breaks_the_stream(offset: int, value: int, words: str) -> None:  # F151
     content = bytearray(zipped({"a": b"hello" * 50}))
     content[offset] = value
     with pytest.raises(BrokenZipError, match=words):

@@ -1,4 +1,4 @@
-"""Subjects: demographics and custom fields, checked, escaped, dropped and read back (C8 7, F40 to F45, F59)."""
+"""Subjects: demographics and custom fields, checked, escaped, dropped and read back (F40 to F45, F59)."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def fields(visitor: Visitor) -> dict[str, str]:
     return {one["name"]: one["field"] for one in child(visitor.item(S1), "fields/field")}
 
 
-def test_a_put_makes_a_subject_and_the_next_finds_it(either: Visitor) -> None:  # F40, C8 7.1, trap 20
+def test_a_put_makes_a_subject_and_the_next_finds_it(either: Visitor) -> None:  # F40, F215
     first, second = either.put(S1), either.put(S1)
     assert (first.status_code, first.text) == (201, "XNAT_S00001")
     assert (second.status_code, second.text) == (200, "XNAT_S00001")
 
 
-def test_shortcuts_paths_and_custom_fields_are_stored_together(either: Visitor) -> None:  # F40, captures 312 to 321
+def test_shortcuts_paths_and_custom_fields_are_stored_together(either: Visitor) -> None:  # F40
     values = {
         "gender": "male",
         f"{DEMOGRAPHIC}dob": "1980-01-02",
@@ -52,7 +52,7 @@ def test_a_form_body_is_stored_on_1_8_and_ignored_with_200_on_1_6(old: Visitor, 
         assert demographics(visitor) == stored
 
 
-def test_values_come_back_escaped(old: Visitor, new: Visitor) -> None:  # F41, capture 431, C8 0.5
+def test_values_come_back_escaped(old: Visitor, new: Visitor) -> None:  # F41, F122
     written = 'it\'s <b>"x"</b> & é'
     for visitor, last in ((old, "&#233;"), (new, "é")):
         visitor.put(S1, {field("note"): written})
@@ -90,17 +90,17 @@ def test_a_value_that_is_not_valid_stores_nothing(either: Visitor, name: str, va
         ("13/05/1983", "1984-01-05"), ("2000-13-45", "2001-02-14"),
     ],
 )  # fmt: skip
-def test_dates_are_read_leniently_and_roll_over(either: Visitor, written: str, stored: str) -> None:  # F43, C8 7.1
+def test_dates_are_read_leniently_and_roll_over(either: Visitor, written: str, stored: str) -> None:  # F43
     either.put(S1, {"dob": written})
     assert demographics(either) == {"dob": stored}
 
 
-def test_an_unknown_path_is_dropped_without_a_word(either: Visitor) -> None:  # F43, trap 22
+def test_an_unknown_path_is_dropped_without_a_word(either: Visitor) -> None:  # F43, F217
     assert either.put(S1, {"xnat:subjectData/nonsense": "1", "gender": "M"}).status_code == 201
     assert demographics(either) == {"gender": "M"}
 
 
-def test_a_label_renames_and_drops_the_rest_of_the_request(either: Visitor) -> None:  # F44, C8 7.1, trap 21
+def test_a_label_renames_and_drops_the_rest_of_the_request(either: Visitor) -> None:  # F44, F216
     either.put(S1)
     either.put("/data/projects/P1/subjects/S2")
     answer = either.put(S1, {"label": "S9", "gender": "M"})
@@ -121,13 +121,13 @@ def test_bad_labels_and_unknown_projects_are_refused(either: Visitor) -> None:  
     assert reason(answer) == "Submitted subject record must include the project attribute."
 
 
-def test_a_missing_subject_is_404_with_a_sentence(either: Visitor) -> None:  # F44, capture 67
+def test_a_missing_subject_is_404_with_a_sentence(either: Visitor) -> None:  # F44
     answer = either.get("/data/projects/P1/subjects/NOSUBJ", format="json")
     assert answer.status_code == 404
     assert reason(answer).endswith("does not contain a subject identifiable by the ID or label NOSUBJ.")
 
 
-def test_rights_are_those_of_the_project(either: Visitor) -> None:  # captures 331, 332, 340; F50
+def test_rights_are_those_of_the_project(either: Visitor) -> None:  # F50
     either.put(S1)
     either.xnat.add_user("col", "secret")
     either.xnat.grant("col", "P1", "collaborator")
@@ -137,7 +137,7 @@ def test_rights_are_those_of_the_project(either: Visitor) -> None:  # captures 3
         assert (answer.status_code, f"insufficient {verb} privileges" in reason(answer)) == (403, True)
 
 
-def test_a_subject_shows_its_sessions(either: Visitor) -> None:  # capture 286
+def test_a_subject_shows_its_sessions(either: Visitor) -> None:  # F125
     either.sent(zipped(series_of(1)), dest=place())
     either.archived(place(), subject="S1", session="E1")
     (session,) = child(either.item(S1), "experiments/experiment")

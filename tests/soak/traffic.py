@@ -58,7 +58,7 @@ def time(study: int) -> str:
 
 
 def modality(study: int) -> str:
-    """Give what kind it is: a session of one kind cannot become another's (C8 5.5)."""
+    """Give what kind it is: a session of one kind cannot become another's (F198)."""
     return ("MR", "CT")[study % 2]
 
 

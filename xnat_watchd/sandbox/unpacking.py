@@ -73,10 +73,9 @@ def is_filtered(site: Site, header: Header) -> bool:
 def is_left_out(file: Arrived) -> bool:
     """Whether the object is dropped without a word: a structured report of a Siemens XA, or one without extension.
 
-    Of the exports, the reports of an XA60 without extensions were dropped (p04), those of an E11 that end in `.SR`
-    kept (p11), and those of an XA61 dropped (F64, F65, F77). Which of the two it is nobody has tried, so it is both
-    here: no client may be misled into believing that a name saves a report. An extension holds a letter; a UID's end
-    is none.
+    The reports of an XA60 without extensions were dropped, those of an E11 that end in `.SR` kept, and those of an
+    XA61 dropped (F64, F65, F77). Which of the two it is nobody has tried, so it is both here: no client may be misled
+    into believing that a name saves a report. An extension holds a letter; a UID's end is none.
     """
     suffix = PurePosixPath(file.name).suffix
     of_xa = file.header.manufacturer in XA_MAKERS

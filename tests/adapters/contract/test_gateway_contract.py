@@ -212,7 +212,7 @@ def test_a_row_holds_what_was_sent_series_by_series(stand: Stand) -> None:
 
 def test_the_same_zip_at_the_same_place_doubles_nothing(stand: Stand) -> None:
     place = stand.send()
-    with suppress(InDoubt):  # 1.6 refuses (F66), newer ones take it into the same row (C8 3.7)
+    with suppress(InDoubt):  # 1.6 refuses (F66), newer ones take it into the same row (F168)
         stand.send(place=place)
     assert stand.gateway.holding(place).counts == counts(1, seed=stand.seed)
 
@@ -231,7 +231,7 @@ def test_two_studies_in_one_zip_are_no_success(stand: Stand) -> None:
 
 def test_an_upload_without_the_right_is_no_success(stand: Stand) -> None:
     stand.lock_out()
-    with pytest.raises(Elsewhere if stand.dialect == "1.8" else OnceMore):  # Unassigned (C8 3.5), or 403 (F15)
+    with pytest.raises(Elsewhere if stand.dialect == "1.8" else OnceMore):  # Unassigned (F141), or 403 (F15)
         stand.send()
 
 

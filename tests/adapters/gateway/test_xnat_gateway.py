@@ -225,7 +225,7 @@ def test_only_our_place_is_a_success(
     assert ("Unassigned" in error.advice) == (body == UNASSIGNED)
 
 
-def test_a_project_that_archives_by_itself_leaves_a_doubt_and_a_session(tmp_path: Path) -> None:  # C8 17.8
+def test_a_project_that_archives_by_itself_leaves_a_doubt_and_a_session(tmp_path: Path) -> None:  # F160
     with a_site(tmp_path, "1.8", archives_anyway=True) as site:
         site.xnat.add_project("P4", prearchive_code=4)
         site.xnat.grant("tech", "P4", "member")
@@ -476,7 +476,7 @@ def test_who_may_write_is_told_by_the_role(either: Site, role: str | None) -> No
     assert either.gateway.writable("P1") == (role in {"owner", "member"})
 
 
-def test_an_admin_of_1_6_needs_no_role(scripted: ScriptedXnat, gateway: XnatGateway) -> None:  # captures 35, 36
+def test_an_admin_of_1_6_needs_no_role(scripted: ScriptedXnat, gateway: XnatGateway) -> None:  # F247
     scripted.on("GET", "/data/version", content="1.6.5")
     scripted.on("GET", "/data/projects", content=table({"id": "P1", "user_role_1": ""}))
     scripted.on("GET", "/data/services/settings", content="{}")
@@ -528,7 +528,7 @@ def test_no_uid_is_no_question(scripted: ScriptedXnat, gateway: XnatGateway) -> 
 
 
 def test_an_item_of_another_name_is_not_the_one_asked_for(scripted: ScriptedXnat, gateway: XnatGateway) -> None:
-    """A GET takes accession IDs of any project where a label is meant (C8 7.2)."""
+    """A GET takes accession IDs of any project where a label is meant (F221)."""
     item = '{"items": [{"data_fields": {"ID": "XNAT_E1", "label": "other", "project": "P2"}, "children": []}]}'
     scripted.on("GET", "/data/projects/P1/", content=item)
     assert gateway.session_named("P1", "XNAT_E1") is None

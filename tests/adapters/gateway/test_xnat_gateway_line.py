@@ -337,7 +337,7 @@ class Door:
         self.asked.append(self._count())
 
 
-def test_header_dumps_are_asked_one_at_a_time(scripted: ScriptedXnat) -> None:  # C8 6
+def test_header_dumps_are_asked_one_at_a_time(scripted: ScriptedXnat) -> None:  # F210
     server = server_at(scripted.url)
     door = server.dump_lock = Door(scripted)  # type: ignore[assignment]  # as much of a lock as is used
     assert server.gateway().header("P1", "XNAT_E1", "1.2") is None

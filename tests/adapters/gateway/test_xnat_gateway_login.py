@@ -277,7 +277,7 @@ def test_a_session_that_is_always_lost_is_the_servers_trouble(scripted: Scripted
 
 
 def test_a_guests_empty_list_is_never_believed(scripted: ScriptedXnat, gateway: XnatGateway) -> None:
-    """With `requireLogin` off an expired session becomes a guest's, with a 200 and a new cookie (client.md 0.5)."""
+    """With `requireLogin` off an expired session becomes a guest's, with a 200 and a new cookie (F116)."""
     rows = iter([("GUEST", "[]"), ("", '[{"ID": "P1"}]')])
 
     def reply(asked: Asked) -> None:

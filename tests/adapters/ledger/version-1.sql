@@ -56,7 +56,7 @@ CREATE TABLE studies (
   detail      TEXT,
   advice      TEXT,
   subject     TEXT,
-  subject_key TEXT,                            -- case-folded: XNAT finds subjects whatever their case (C8 5.5)
+  subject_key TEXT,                            -- case-folded: XNAT finds subjects whatever their case (F199)
   label       TEXT,
   session     TEXT,                            -- accession ID of the archived session
   received    TEXT NOT NULL,

@@ -1,4 +1,4 @@
-"""One row of the table: what is asked in which situation, and what the contract says of the answer."""
+"""One row of the table: what is asked in which situation, and what the source of XNAT 1.8 answers."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from tests.sandbox.contract.shapes import Shape, anything
 
 @dataclass(frozen=True)
 class Row:
-    """A section of `contract-1.8.md`, a situation in words that `situations.py` knows, a request, and its answer."""
+    """What it is about, a situation in words that `situations.py` knows, a request, and its answer."""
 
-    section: str
+    topic: str
     situation: str
     request: str
     status: int
@@ -34,4 +34,4 @@ class Row:
     @property
     def name(self) -> str:
         """How a test report calls this row."""
-        return f"{self.section}-{self.situation or 'plainly'}-{self.who}-{self.request}"
+        return f"{self.topic}-{self.situation or 'plainly'}-{self.who}-{self.request}"

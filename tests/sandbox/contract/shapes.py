@@ -51,7 +51,7 @@ def uris(*patterns: str) -> Shape:
 
 
 def page(pattern: str = ".*") -> Shape:
-    """Want an error page whose `<h3>` holds this pattern (C8 0.4)."""
+    """Want an error page whose `<h3>` holds this pattern (F54)."""
 
     def check(answer: requests.Response) -> None:
         assert answer.headers["Content-Type"].startswith("text/html")

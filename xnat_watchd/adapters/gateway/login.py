@@ -52,7 +52,7 @@ class Dialect:
 
     @property
     def is_old(self) -> bool:
-        """Whether it behaves as `observed-1.6.5` says."""
+        """Whether it behaves as XNAT 1.6 was seen to."""
         return self.name == "1.6"
 
 
