@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from xnat_watchd.adapters.ledger import Facts
 from xnat_watchd.core.delivery import Item, Place, Row, Session
-from xnat_watchd.core.errors import AuthRefused, Conflict, InDoubt, NotYet, Stopped, Transient, Unavailable, Undecided
+from xnat_watchd.core.errors import AuthRefused, Conflict, InDoubt, NotYet, Stopped, Transient, Unavailable
 from xnat_watchd.core.findings import stop_at
 from xnat_watchd.core.judging import Mixed
-from xnat_watchd.core.labels import clean, session_label
-from xnat_watchd.core.plain_labels import plain
 from xnat_watchd.core.states import Kind
 from xnat_watchd.steps.holding import NOTHING, Before, foreign, held, is_whole, must_be_its_patients, shown, wanted
+from xnat_watchd.steps.labelling import joining_labels, labels_of, sent_subject
 from xnat_watchd.steps.proving import clear_old_places, judged, remove
 from xnat_watchd.steps.tools import BUILD_AFTER, Tools, finished_row
 
@@ -91,7 +90,7 @@ def _named(item: Item, session: Session, facts: Facts, tools: Tools) -> Facts:
     """Give a session its label that the site archived by itself, under the name of our place (F99)."""
     if item.place is None or session.label != item.place.folder:
         return facts
-    label = _labels(replace(item, subject=session.subject), tools).session
+    label = labels_of(replace(item, subject=session.subject), tools).session
     if tools.gateway.session_named(item.project, label) is None:
         renamed = tools.gateway.relabel(session, label)
         if renamed is not None and renamed.label == label:
@@ -128,9 +127,10 @@ def _must_still_be_ours(item: Item, place: Place, tools: Tools) -> None:
 
 
 def _archive_anew(item: Item, row: Row, tools: Tools) -> Facts:
-    rules, labels = tools.rules(item.project), _labels(item, tools)
+    rules, labels = tools.rules(item.project), labels_of(item, tools)
     _must_be_our_study(item, row, tools)
-    subject = _sent_subject(item, row, tools)
+    there = tools.gateway.subject(item.project, labels.subject)
+    subject = sent_subject(item, row, there, tools)
     tools.ledger.studies.claim_subject(item, labels.subject)
     named = tools.gateway.session_named(item.project, labels.session)
     if named is not None and named.holding.study_uid in item.uids:
@@ -141,8 +141,7 @@ def _archive_anew(item: Item, row: Row, tools: Tools) -> Facts:
             detail=labels.session,
             advice="Compare the two; then `xnat-watchd retry ITEM --label ANOTHER`.",
         )
-    is_new = tools.gateway.subject(item.project, labels.subject) is None
-    facts = Facts(subject=labels.subject, label=labels.session, creates_subject=is_new)
+    facts = Facts(subject=labels.subject, label=labels.session, creates_subject=there is None)
     tools.ledger.studies.note(item, facts, tools.clock.now())
     tools.ledger.places.archive(item, None, {})
     try:
@@ -175,49 +174,17 @@ def _must_be_our_study(item: Item, row: Row, tools: Tools) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """What a session and its subject are to be called."""
-
-    subject: str
-    session: str
-
-
-def _labels(item: Item, tools: Tools) -> Labels:
-    """Give the labels as this server will store them; plain ones where it would spoil the letters of the session's."""
-    if item.subject is None:
-        raise Undecided("the subject is not known", advice="`xnat-watchd retry ITEM --subject SUBJECT`")
-    rules, facts = tools.rules(item.project).labels, replace(tools.facts(item), subject=item.subject)
-    label = item.label or session_label(rules.session, facts)
-    stored = tools.gateway.stored(label)
-    return Labels(
-        item.subject, label if stored == label else plain(label, stored, rules, None if item.label else facts)
-    )
-
-
-def _sent_subject(item: Item, row: Row, tools: Tools) -> str | None:
-    """Give the subject as a parameter, or None where XNAT would spoil it and derives the same by itself (F70)."""
-    subject = item.subject or ""
-    if tools.gateway.stored(subject) == subject:
-        return subject
-    if clean(row.subject.strip()) == subject:
-        return None
-    raise Undecided(
-        "this XNAT cannot be sent such a subject label",
-        advice="Give one of plain letters: `xnat-watchd retry ITEM --subject SUBJECT`.",
-    )
-
-
 def _join(item: Item, row: Row, session: Session, tools: Tools) -> Facts:
     """Add what is missing to our study, under the labels that it has there."""
     rules = tools.rules(item.project)
     if not rules.append:
         raise Conflict("XNAT has part of this study, and `on_existing` says hold")
+    labels = joining_labels(session, tools)
     must_be_its_patients(item, session, tools)
     tools.ledger.studies.stand_behind(item, session.subject)
     tools.ledger.places.archive(item, session.id, session.holding.counts)
     try:
-        tools.gateway.archive(row.place, session.subject, session.label, join=True, pipelines=rules.trigger_pipelines)
+        tools.gateway.archive(row.place, labels.subject, labels.session, join=True, pipelines=rules.trigger_pipelines)
     except Conflict as conflict:
         return _there_already(item, row, session.id, conflict, tools)
     if tools.gateway.look(row.place) is not None:
