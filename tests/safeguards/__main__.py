@@ -32,23 +32,22 @@ def main(arguments: Sequence[str]) -> int:
     chosen = [one for one in mutations() if not told.words or any(word in one.name for word in told.words)]
     tests = collected(sorted({red.partition("::")[0] for one in chosen for red in one.red}))
     with ThreadPoolExecutor(told.jobs) as pool:
-        green = sum(_told(*pair) for pair in zip(chosen, pool.map(lambda one: judged(one, tests), chosen), strict=True))
+        ended = pool.map(lambda one: tried(one, tests), chosen)
+        green = sum(_told(one, passed, tests) for one, passed in zip(chosen, ended, strict=True))
     print(f"{len(chosen)} mutations; {green} tests are not red without their safeguard")  # noqa: T201 - a command
     return 1 if green or not chosen else 0
 
 
-def _told(mutation: Mutation, verdicts: Mapping[str, str]) -> int:
-    """Print the verdicts on a mutation; return how many are not as they should be."""
-    for red, outcome in verdicts.items():
-        print(f"{outcome:9} {mutation.name:56} {red.partition('::')[2]}", flush=True)  # noqa: T201 - a command
-    return sum(outcome != "red" for outcome in verdicts.values())
-
-
-def judged(mutation: Mutation, tests: Sequence[str]) -> Mapping[str, str]:
-    """Try a mutation; return for each name of `red` how its tests ended."""
-    named = {red: matching(red, tests) for red in mutation.red}
-    passed = tried(mutation, sorted({test for found in named.values() for test in found}))
-    return {red: verdict(found, passed) for red, found in named.items()}
+def _told(mutation: Mutation, passed: Mapping[str, bool], tests: Sequence[str]) -> int:
+    """Print the verdicts on a mutation, and which tests pass that should not; return how many are not red."""
+    green = 0
+    for red in mutation.red:
+        found = matching(red, tests)
+        outcome = verdict(found, passed)
+        green += outcome != "red"
+        for name in [test for test in found if passed.get(test)] or [red]:
+            print(f"{outcome:9} {mutation.name:56} {name.partition('::')[2]}", flush=True)  # noqa: T201 - a command
+    return green
 
 
 def collected(files: Iterable[str]) -> list[str]:
@@ -63,11 +62,12 @@ def matching(red: str, tests: Iterable[str]) -> list[str]:
 
 
 def tried(mutation: Mutation, tests: Sequence[str]) -> Mapping[str, bool]:
-    """Run tests on a copy without the safeguard; return of each whether it passed."""
+    """Run the tests that a mutation names on a copy without the safeguard; return of each whether it passed."""
+    chosen = sorted({test for red in mutation.red for test in matching(red, tests)})
     with tempfile.TemporaryDirectory(prefix="safeguards-") as folder:
         copy_checkout(Path(folder))
         mutation.apply(Path(folder))
-        said = _pytest(Path(folder), ["-rA", "--tb=no", f"--timeout={LONGEST}", *tests]) if tests else ""
+        said = _pytest(Path(folder), ["-rA", "--tb=no", f"--timeout={LONGEST}", *chosen]) if chosen else ""
     return {name: outcome == "PASSED" for outcome, name in RESULT.findall(said)}
 
 

@@ -122,6 +122,35 @@ def test_a_reload_keeps_an_unfinished_arrival(daemon: Daemon, monkeypatch: pytes
 
 @pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EROFS])
 def test_a_disk_that_fails_in_the_middle_of_a_step_holds_no_study_and_charges_none(desk: Desk, number: int) -> None:
+    broken = [OSError(number, "")] * 50  # more often than a study is tried
+
+    class Failing:
+        """A disk that tells nothing of a ZIP once it was sent."""
+
+        def __init__(self, real: Any) -> None:
+            self._real = real
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._real, name)
+
+        def stamp(self, path: Path) -> str | None:
+            if broken and any(one.startswith("upload") for one in desk.xnat.requests):
+                raise broken.pop()
+            return cast("str | None", self._real.stamp(path))
+
+    station = desk.station(at("disk", Failing))
+    station.drop("cd.zip", scan())
+    station.take_in()
+    station.pipeline.step()
+    assert len(broken) == 49
+    assert station.standings() == [("1.1", "received", "waiting")]
+    station.work()
+    assert broken == []
+    assert station.standings() == [("1.1", "complete", "done")]
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EROFS])
+def test_a_disk_that_fails_while_a_clean_zip_is_written_holds_no_study(desk: Desk, number: int) -> None:
     broken = [OSError(number, "")]
 
     def write(real: Any) -> Any:
