@@ -9,7 +9,16 @@ from types import TracebackType
 from xnat_watchd.adapters import journal
 from xnat_watchd.cli import commands
 from xnat_watchd.cli.screen import plain
-from xnat_watchd.core.errors import AuthRefused, Occupied, Refusal, Transient, Unavailable, Unrecordable, WatchdError
+from xnat_watchd.core.errors import (
+    AuthRefused,
+    NoRoom,
+    Occupied,
+    Refusal,
+    Transient,
+    Unavailable,
+    Unrecordable,
+    WatchdError,
+)
 from xnat_watchd.status import Exit
 
 
@@ -39,7 +48,7 @@ def _code(error: WatchdError | Unrecordable) -> Exit:
             return Exit.LOGIN
         case Unavailable():
             return Exit.UNAVAILABLE
-        case Transient():
+        case Transient() | NoRoom():
             return Exit.WAITING
         case _:
             return Exit.ATTENTION

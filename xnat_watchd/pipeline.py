@@ -19,6 +19,7 @@ from xnat_watchd.core.errors import (
     Permanent,
     Scope,
     Stopped,
+    Tomorrow,
     Transient,
     Unavailable,
     Undecided,
@@ -35,7 +36,7 @@ from xnat_watchd.steps.archive import archive
 from xnat_watchd.steps.demographics import describe
 from xnat_watchd.steps.retire import put_to_rest, retire
 from xnat_watchd.steps.tools import Tools
-from xnat_watchd.steps.upload import MOST_UPLOADS, upload
+from xnat_watchd.steps.upload import upload
 from xnat_watchd.steps.withdraw import withdraw
 
 DISK_RESTS = timedelta(minutes=5)  #: until a disk that failed is tried again
@@ -198,6 +199,9 @@ class Pipeline:
     def _later(self, item: Item, error: Transient) -> None:
         if isinstance(error, NotYet):
             self._look_again(item, error)
+        elif isinstance(error, Tomorrow):
+            self._ledger.studies.postpone(item, error.due, self._clock.now(), error, charged=False)
+            self._door.passed()
         elif isinstance(error, OnceMore):
             self._once_more(item, error)
         else:
@@ -223,7 +227,7 @@ class Pipeline:
             self._try_again(item, error)
 
     def _try_again(self, item: Item, error: Transient) -> None:
-        now, delay = self._clock.now(), self._delay(item, error)
+        now, delay = self._clock.now(), self.retry.delay(item.attempts, self._tools.chance())
         if delay is None:
             self._hold(item, Permanent(
                 f"gave up after {item.attempts} attempts: {error}", detail=error.detail,
@@ -241,12 +245,6 @@ class Pipeline:
         now, told = self._clock.now(), _of_this_machine(error)
         self._log.error("disk.failing", error=type(error).__name__)
         self._ledger.studies.postpone(item, now + DISK_RESTS, now, told, charged=False)
-
-    def _delay(self, item: Item, error: Transient) -> timedelta | None:
-        """Return how long to wait. Where the server fails, perhaps of a full disk, the last upload comes late."""
-        if error.scope is Scope.PROJECT and self._ledger.studies.uploads(item) >= MOST_UPLOADS - 1:
-            return self.retry.longest(self._tools.chance())
-        return self.retry.delay(item.attempts, self._tools.chance())
 
     def _give_back_owed(self) -> None:
         if self._owed is not None:

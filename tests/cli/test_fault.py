@@ -20,15 +20,30 @@ def fails(*what, **more):
 broken.{name} = fails
 main()
 """
+FULL = """
+from xnat_watchd.__main__ import main
+from xnat_watchd.adapters.ledger.studies import Studies
+from xnat_watchd.core.errors import NoRoom
+
+def fails(*_):
+    raise NoRoom("the ledger's disk is full")
+
+Studies.recover = fails
+main()
+"""
 
 
 def broken(where: Path, module: str, name: str, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command of a program in which this function of this module fails."""
+    return run(where, BROKEN.format(module=module, name=name, canary=CANARY), *command)
+
+
+def run(where: Path, script: str, *command: str) -> subprocess.CompletedProcess[str]:
     config = where / "config.toml"
     config.write_text(f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{where}"\n[logs]\nformat = "json"\n')
     login = {"XNAT_WATCHD_XNAT__USER": "tech", "XNAT_WATCHD_XNAT__PASSWORD": "secret"}
     return subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", BROKEN.format(module=module, name=name, canary=CANARY), "--config", config, *command],
+        [sys.executable, "-c", script, "--config", config, *command],
         env={**os.environ, **login}, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
 
@@ -45,3 +60,11 @@ def test_a_fault_of_a_command_is_not_taken_for_a_study_that_needs_somebody(tmp_p
     done = broken(tmp_path, "cli.status", "picture_of", "status")
     assert done.returncode == 70
     assert "Traceback" in done.stderr
+
+
+def test_a_disk_that_is_full_at_the_start_ends_it_with_75(tmp_path: Path) -> None:
+    done = run(tmp_path, FULL, "run")
+    assert done.returncode == 75, done.stderr
+    assert "the ledger's disk is full" in done.stderr
+    assert "Free some space" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -12,6 +12,7 @@ LOGIN = "PUT /data/services/auth"
 NO_RIGHT = "XNAT lists no such project that this account may write to"
 FULL = "XNAT answered 400 to the upload in project P1"
 STILL = "postponed: the answer was lost, and what was sent may still appear"
+A_NIGHT = "postponed: it is sent once more after a night: it was sent 2 times in vain: .*"
 IN_VAIN = "held: it was sent 3 times in vain: .*"
 HOURS = 4  #: that a disk is full or a right is lost
 TRIALS = 2 * HOURS + 1  #: of a project whose gate opens every half hour, at most
@@ -101,7 +102,7 @@ SITE = (
         name="disk full at the server for an hour, 1.6",
         dialects=OLD,
         strike=disk_full_for_an_hour,
-        told=["postponed: XNAT answered 500 to the upload in project P1", STILL],
+        told=["postponed: XNAT answered 500 to the upload in project P1", STILL, A_NIGHT],
         look=uploaded_three_times_at_most,
     ),
     Fault(
@@ -111,6 +112,7 @@ SITE = (
         told=[
             "postponed: XNAT answered 500 to the upload in project P1",
             STILL,
+            A_NIGHT,
             IN_VAIN,
         ],
         held=True,

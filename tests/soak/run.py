@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -152,6 +153,8 @@ class Soak:
         figures.wrong += complaints(self._traffic.truth, self._drops, ours, self._root)
         figures.wrong += self._stranger.complaints(stored)
         left = [row for row in rows if ("P1", row.rpartition("/")[2]) not in theirs]
+        for part in self._root.glob("ledger.sqlite*"):  # its disk is gone in a moment, and it tells why
+            shutil.copy2(part, self._config.with_name(part.name))
         figures.wrong += [f"a row is left in the prearchive: {row}" for row in left]
         self._disks.close()
         journal = self._journal.read_text("utf-8")

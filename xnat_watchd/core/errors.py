@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar
 
@@ -66,6 +66,19 @@ class NotYet(Transient):
 
     default_advice = "Nothing to do: XNAT is still at work on it."
     spoke = True
+
+
+class Tomorrow(Transient):
+    """It is sent for the last time when somebody may have found out why it came to nothing: wait until then."""
+
+    default_advice = (
+        "Ask the XNAT administrator to look at the server's disk and log. It is sent once more by itself; "
+        "`xnat-watchd retry ITEM` sends it at once."
+    )
+
+    def __init__(self, message: str, due: datetime) -> None:
+        super().__init__(message)
+        self.due = due  #: when it may be sent
 
 
 class OnceMore(Transient):

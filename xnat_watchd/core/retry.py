@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 LONGEST_DELAY = timedelta(hours=2)  #: no delay of ours is longer, so a `due` beyond it is a clock that jumped
+MOST_UPLOADS = 3  #: times that all of a study is sent without a person's word
+NIGHT = timedelta(hours=16)  #: from the last upload but one to the last: the one delay that is longer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +27,6 @@ class RetryPolicy:
             return None
         doubled = self.first * (1 << min(max(attempts - 1, 0), 20))
         return min(doubled, self.ceiling) * (0.5 + jitter / 2)
-
-    def longest(self, jitter: float) -> timedelta:
-        """Return the longest wait, for what may be tried once more only. `jitter` lies in [0, 1)."""
-        return LONGEST_DELAY * (0.5 + jitter / 2)
 
     def look_delay(self, since: datetime, now: datetime, jitter: float) -> timedelta | None:
         """How long to wait while XNAT says "not yet" since `since`, or None when its deadline has passed."""

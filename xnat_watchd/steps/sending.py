@@ -67,9 +67,9 @@ def _stamp(moment: datetime) -> str:
 
 def deliver(item: Item, place: Place, content: Content, tools: Tools) -> None:
     """Send it, and write what is known of the place where that fails. Raises what the gateway does, but for `Taken`."""
-    places, now = tools.ledger.places, tools.clock.now
+    places, now, spoken = tools.ledger.places, tools.clock.now, _Spoken(item, content.stamp, tools)
     try:
-        tools.gateway.upload(place, str(content.path), _Spoken(item, content.stamp, tools), alone=item.attempts > 1)
+        tools.gateway.upload(place, str(content.path), spoken, alone=item.attempts > 1)
     except Taken:
         places.take(item, now())
     except Elsewhere as error:
@@ -78,13 +78,20 @@ def deliver(item: Item, place: Place, content: Content, tools: Tools) -> None:
     except WatchdError as error:
         if error.spoke or isinstance(error, OnceMore):  # what it refuses it may have kept (seen on XNAT 1.6.4)
             places.doubt(item, now())
-        elif item.spoke_at is None:
-            places.leave(item, now())
+        else:
+            spoken.refused_unseen()
+            if item.spoke_at is None:
+                places.leave(item, now())
         raise
 
 
 class _Spoken:
-    """Writes down when the bytes begin to go, not when we begin to wait for our turn, and that all of them went."""
+    """Writes down when the bytes begin to go, not when we begin to wait for our turn, and that all of them went.
+
+    All of them went once this machine has them on their way: a small body long before anybody looks at it. Where we are
+    killed then, XNAT has it all, as far as anybody can tell. Where the answer says that nothing has looked at it (a
+    login that was lost, a proxy that asks to come back later), it was no upload.
+    """
 
     def __init__(self, item: Item, stamp: str, tools: Tools) -> None:
         self._item, self._stamp, self._tools = item, stamp, tools
@@ -100,3 +107,8 @@ class _Spoken:
             places.spoken(self._item, now())
             self._whole = True
         self._tools.progressed(sent, size)
+
+    def refused_unseen(self) -> None:
+        """Be told that it was refused before anything looked at it."""
+        if self._whole:
+            self._tools.ledger.places.unspoken(self._item)

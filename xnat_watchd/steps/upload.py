@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger import Facts
 from xnat_watchd.core.delivery import Instance, Item, Place, Row, Session
@@ -13,12 +13,14 @@ from xnat_watchd.core.errors import (
     NotYet,
     OnceMore,
     Permanent,
+    Tomorrow,
     Transient,
     Undecided,
 )
 from xnat_watchd.core.findings import Finding, FindingKind, stop_at
 from xnat_watchd.core.judging import LeftOut, Mixed, Short, Unproved, Verdict, Whole
 from xnat_watchd.core.labels import check_parts, subject_label
+from xnat_watchd.core.retry import MOST_UPLOADS, NIGHT
 from xnat_watchd.steps.holding import held, must_be_its_patients, wanted
 from xnat_watchd.steps.projects import refusal
 from xnat_watchd.steps.proving import clear_appeared, judged, reclaim, remove
@@ -28,7 +30,6 @@ from xnat_watchd.steps.strays import clear_strays
 from xnat_watchd.steps.tools import Tools, absence_counts, finished_row
 
 SENT_AGAIN_AFTER = timedelta(minutes=1)  #: XNAT 1.6 lists an import of 1,500 images within a second of its last byte
-MOST_UPLOADS = 3  #: times that all of a study is sent without a person's word
 FOREIGN = "files of another import lie at our place in the prearchive; sent again to a new place"
 REMAPPED = "XNAT shows other UIDs than were sent; sent again under names that prove which images they are"
 UNPROVED = "XNAT gives images UIDs and names of its own, so that nothing proves whose they are"
@@ -140,7 +141,7 @@ def _the_one(sessions: Collection[Session]) -> Session:
 
 
 def _send(item: Item, missing: Collection[Instance], session: Session | None, tools: Tools) -> Facts:
-    _not_in_vain_again(item)
+    _not_in_vain_again(item, tools)
     content, place = zip_of(item, missing, tools, anew=session is None), new_place(item, tools)
     sending, joins = [i.sop_uid for i in missing], session.id if session else None
     named = content.path == tools.folders.clean_zip(item.name)
@@ -150,7 +151,7 @@ def _send(item: Item, missing: Collection[Instance], session: Session | None, to
 
 def _send_again(item: Item, place: Place, tools: Tools) -> Facts:
     """Send the same files to the same place: XNAT refuses them where the first import has come, or comes, through."""
-    _not_in_vain_again(item)
+    _not_in_vain_again(item, tools)
     clear_appeared(item, tools)
     there = frozenset[str]().union(*tools.ledger.contents.at_place(item).values())
     missing = [one for one in tools.ledger.contents.instances(item) if one.sop_uid in there]
@@ -173,13 +174,34 @@ def _sent(item: Item, place: Place, content: Content, missing: Collection[Instan
     return _judged(item, finished_row(tools, row, item.since), tools)
 
 
-def _not_in_vain_again(item: Item) -> None:
-    """Refuse to send all of a study once more that was sent so often in vain."""
+def _not_in_vain_again(item: Item, tools: Tools) -> None:
+    """Refuse to send all of a study once more that was sent so often in vain; the last time waits for the next day."""
+    if item.uploads == MOST_UPLOADS - 1 and (morning := _morning(item, tools)):
+        raise Tomorrow(f"it is sent once more after a night: {_in_vain(item)}", morning)
     if item.uploads >= MOST_UPLOADS:
         raise Permanent(
-            f"it was sent {item.uploads} times in vain{f': {item.why}' if item.why else ''}",
+            _in_vain(item),
             advice="Ask the XNAT administrator why, then `xnat-watchd retry ITEM`.",
         )
+
+
+def _morning(item: Item, tools: Tools) -> datetime | None:
+    """Return when it may be sent for the last time; None: now.
+
+    What made XNAT lose it twice, as a full disk does, seldom passes before somebody comes to work. Where it may have
+    been the project's trouble, the project tells: one study at a time finds out whether it is over.
+    """
+    last, now = tools.ledger.places.last_spoken(item), tools.clock.now()
+    if last is None or not last <= now < last + NIGHT:  # or the clock was set back
+        return None
+    is_over = item.trials and (
+        tools.door.is_on_trial(item.project) or tools.ledger.studies.came_through(item.project, last)
+    )
+    return None if is_over else last + NIGHT
+
+
+def _in_vain(item: Item) -> str:
+    return f"it was sent {item.uploads} times in vain{f': {item.why}' if item.why else ''}"
 
 
 def _something_is_there(session: Session | None) -> None:

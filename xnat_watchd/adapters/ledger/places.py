@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
-from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.core.delivery import Item, Place
 
 
@@ -65,6 +65,16 @@ class Places:
         with self._db.change() as db:
             db.execute("UPDATE places SET spoke = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
             db.execute("UPDATE studies SET uploads = uploads + 1 WHERE key = ?", (item.key,))
+
+    def unspoken(self, item: Item) -> None:
+        """Write that what was sent whole last was refused before anything looked at it: that is no upload."""
+        with self._db.change() as db:
+            db.execute("UPDATE studies SET uploads = max(uploads - 1, 0) WHERE key = ?", (item.key,))
+
+    def last_spoken(self, item: Item) -> datetime | None:
+        """Return when something of this study was sent last, to whatever place."""
+        row = self._db.row("SELECT max(spoke) AS last FROM places WHERE study = ? AND appeared IS NULL", item.key)
+        return moment(row["last"]) if row else None
 
     def leave(self, item: Item, now: datetime, *, missing: Collection[str] = (), mixed: bool = False) -> None:
         """Give the current place up: nothing of ours is to be there any more, or it is mixed with another's."""

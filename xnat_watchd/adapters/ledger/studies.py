@@ -16,7 +16,7 @@ from xnat_watchd.adapters.ledger.order import GOES_FIRST
 from xnat_watchd.adapters.ledger.people import claim, stand_behind
 from xnat_watchd.core.delivery import CHANGED, Item, Person, Place, Stray
 from xnat_watchd.core.errors import InDoubt, NotYet, OnceMore, Scope, Stopped, WatchdError
-from xnat_watchd.core.retry import LONGEST_DELAY
+from xnat_watchd.core.retry import LONGEST_DELAY, MOST_UPLOADS, NIGHT
 from xnat_watchd.core.states import LINE, Event, Kind, Progress, Standing, beyond
 
 CREATES = "creates subject"  #: an event in a study's story
@@ -89,6 +89,7 @@ class Studies:
             row = _next(db, bool(trials), {
                 "now": text(now), "horizon": text(now + LONGEST_DELAY), "closed": json.dumps(sorted(closed)),
                 "only": json.dumps(None if only is None else sorted(only)), "trials": json.dumps(sorted(trials)),
+                "last": MOST_UPLOADS - 1, "morning": text(now + NIGHT),
             })  # fmt: skip
             if row is None:
                 return None
@@ -119,6 +120,8 @@ class Studies:
                  recoveries=0, trials=0, refusal=None, delayed=None, in_doubt=0, since=None, due=None, advice=None,
                  why=_waits_for(until) if event is Event.PARKED else None,
                  **({"claimed": None} if reached is Progress.ARCHIVED else {}), **_columns(facts))  # fmt: skip
+            if reached is Progress.UPLOADED:
+                db.execute(_MORNING, (text(now), item.project, MOST_UPLOADS - 1, text(now)))
             if reached is Progress.ARCHIVED:
                 settle_healed(db, item.key, now)
         return reached
@@ -214,10 +217,13 @@ class Studies:
         )
         return newest, [{**row, "reason": row["reason"] or ""} for row in rows]
 
-    def uploads(self, item: Item) -> int:
-        """Return how often all of it was sent since a person said anything about it, as of now."""
-        row = self._db.row("SELECT uploads FROM studies WHERE key = ?", item.key)
-        return int(row["uploads"]) if row else 0
+    def came_through(self, project: str, since: datetime) -> bool:
+        """Return whether XNAT has proved since then to hold an upload to this project."""
+        sql = (
+            "SELECT 1 FROM events e JOIN studies s ON s.key = e.study WHERE s.project = ? AND e.progress = ?"
+            " AND e.event IN ('advanced', 'parked') AND e.at > ? LIMIT 1"
+        )
+        return self._db.row(sql, project, Progress.UPLOADED, text(since)) is not None
 
     def in_trouble(self, item: Item) -> dict[int, tuple[Standing, int]]:
         """Return the studies that met what may be the project's trouble since one came through this very step there.
@@ -269,6 +275,9 @@ class Studies:
             stand_behind(db, item.key)
 
 
+_MORNING = """UPDATE studies SET due = ? WHERE project = ? AND standing = 'waiting' AND progress = 'received'
+  AND uploads = ? AND trials > 0 AND due > ?"""  #: another came through: the project's trouble, if it was that, is over
+
 _ITEM = """
 SELECT s.*, (SELECT kind FROM deliveries d WHERE d.id = s.delivery) AS kind,
             (SELECT o.server_uid FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
@@ -278,7 +287,8 @@ FROM studies s
 
 _MAY_BE_TAKEN = f"""
 {_ITEM}
-WHERE s.standing IN ('ready', 'waiting') AND (s.standing = 'ready' OR s.due <= :now OR s.due > :horizon)
+WHERE s.standing IN ('ready', 'waiting') AND (s.standing = 'ready' OR s.due <= :now
+       OR s.due > CASE WHEN s.uploads = :last THEN :morning ELSE :horizon END)
   AND (s.unwanted IS NOT NULL OR s.project NOT IN (SELECT value FROM json_each(:closed)))
   AND (:only = 'null' OR s.key IN (SELECT value FROM json_each(:only)))
   AND NOT EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST})
@@ -301,7 +311,7 @@ many thousands are ready, it costs the same.
 """
 
 
-def _next(db: sqlite3.Connection, trials: bool, asked: Mapping[str, str]) -> sqlite3.Row | None:  # noqa: FBT001 - named there
+def _next(db: sqlite3.Connection, trials: bool, asked: Mapping[str, object]) -> sqlite3.Row | None:  # noqa: FBT001 - named there
     """Return what comes first of what may be taken: of projects on trial, else what has come furthest."""
     row: sqlite3.Row | None = db.execute(_ON_TRIAL, asked).fetchone() if trials else None
     for progress in reversed(LINE[:-1]):
