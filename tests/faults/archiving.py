@@ -14,6 +14,9 @@ OTHERS = Place("P1", "20251231_235959999", "others")
 LABEL = "Quastenflosser_Ingeborgine_20240301T101112_MR"
 TAKEN = "held: XNAT holds (something else under this label|this study as another kind of session)"
 AT_WORK = "XNAT (answered 409 to archiving in project P1|is still at work on the session of this label)"
+BROKE = "postponed: the connection to XNAT broke"
+AWAY = "returned: XNAT cannot be reached"
+DIED_AT_IT = "postponed: XNAT archives it since that answer was lost, and may have died at it"
 OTHER_HEADER = "the header dump was another session's"
 MEANINGS = {
     "the label is used": "Session already exists, retry with overwrite enabled",
@@ -49,6 +52,37 @@ def label_taken_meanwhile(scene: Scene, _: int) -> None:
 
 def refused_twice(status: int, words: str, scene: Scene, _: int) -> None:
     scene.xnat.faults.on("POST", "/data/services/archive", times=2).refuse(status, words)
+
+
+def dies(scene: Scene, number: int, *, done: bool = False) -> None:
+    """Let the server die at it, and start it again a minute later."""
+    scene.on(number).die_archiving(done=done)
+    scene.at(number + 1, lambda: scene.down(minutes=1))
+
+
+def dies_and_is_mended(scene: Scene, number: int) -> None:
+    """Let its administrator set the row back later on, as the advice says."""
+    dies(scene, number)
+
+    def set_back() -> None:
+        with scene.xnat._site.lock:
+            (row,) = scene.xnat._site.store.rows.values()
+            assert row.status == "_ARCHIVING"
+            row.status = "READY"
+
+    scene.time.after(set_back, minutes=10)
+
+
+def the_locked_row_is_told(scene: Scene) -> None:
+    """See that it is named until it is gone, with what its administrator must do."""
+    ledger = scene.station.ledger
+    (row,) = ledger.views.locked(scene.time.at)
+    assert "administrator" in row["advice"]
+    with scene.xnat._site.lock:
+        scene.xnat._site.store.rows.clear()
+    scene.time.pass_(minutes=15)
+    scene.station.late.sweep()
+    assert ledger.views.locked(scene.time.at) == []
 
 
 def error_for_ever(scene: Scene, _: int) -> None:
@@ -88,6 +122,27 @@ ARCHIVING = (
         at=ARCHIVE,
         strike=lambda scene, number: scene.later(scene.on(number), minutes=1),
         told=["postponed: the connection to XNAT broke"],
+    ),
+    Fault(
+        name="server dies in mid-archive, and its administrator sets the row back",
+        at=ARCHIVE,
+        strike=dies_and_is_mended,
+        told=[BROKE, AWAY, DIED_AT_IT],
+    ),
+    Fault(
+        name="server dies in mid-archive, and nobody sets the row back",
+        at=ARCHIVE,
+        strike=dies,
+        told=[BROKE, AWAY, DIED_AT_IT, f"held: XNAT did not get done with it within 0:20:00: {DIED_AT_IT[11:]}"],
+        held=True,
+        leaves={"prearchive": 2},
+    ),
+    Fault(
+        name="server dies when it has archived, and the row stays locked",
+        at=ARCHIVE,
+        strike=partial(dies, done=True),
+        told=[BROKE, AWAY, "postponed: XNAT is at work on it ._ARCHIVING."],
+        look=the_locked_row_is_told,
     ),
     Fault(
         name="archive time-out as 500 while the job goes on",

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.dicom import instance, sop_uid
+from tests.others import mixed_by_others
 from tests.saboteur import Crash
 from tests.services.test_crash_sweep_sandbox import Hasty
 from tests.station import Station, Time, zipped
@@ -216,6 +217,56 @@ def test_a_refused_import_that_a_later_start_brings_back_is_removed(site: Site) 
     assert again.ledger.views.attention() == []
 
 
+def brought_back_as_error(site: Site) -> tuple[str, str, str]:
+    """Let an import whose answer was lost be refused, since the second has come; give its row after the next start."""
+    late = Event()
+    site.xnat.faults.on("POST", IMPORT).late_effect(late)
+    station = site.life()
+    station.drop("scan.zip", SCAN)
+    station.take_in()
+    for _ in range(600):
+        if site.where():  # the second import has come
+            break
+        station.pipeline.step()
+        station.time.pass_(seconds=1)
+    answered = len(site.xnat.requests)
+    late.set()
+    site.xnat.wait_for_requests(answered + 1)
+    station.work()
+    assert is_complete(station)
+    site.server_restarts()
+    ((key, row),) = site.xnat._site.store.rows.items()
+    assert (row.status, row.session) == ("ERROR", None)
+    return key
+
+
+@pytest.mark.parametrize("dialect", ["1.6"], indirect=True)
+def test_a_row_that_comes_back_as_error_is_built_then_judged_then_removed(site: Site) -> None:
+    _, _, folder = brought_back_as_error(site)
+    again = site.life()
+    asked = len(site.xnat.requests)
+    again.late.sweep()
+    lines = [(method, path.rpartition("/")[2], query) for method, path, query, _ in site.xnat.requests[asked:]]
+    assert ("POST", folder, "action=build") in lines
+    assert [method for method, where, _ in lines if where == folder and method != "GET"] == ["POST", "DELETE"]
+    assert site.where() == {"archive": ONCE}
+    assert again.ledger.views.attention() == []
+
+
+@pytest.mark.parametrize("dialect", ["1.6"], indirect=True)
+def test_a_row_that_comes_back_as_error_with_images_of_others_is_told_and_left(site: Site) -> None:
+    key = brought_back_as_error(site)
+    theirs = zipped([("9.dcm", instance(9, 1, 1, name="Another^Body", patient="ZQ-99"))])
+    mixed_by_others(site.xnat, key, theirs)
+    with site.xnat._site.lock:
+        site.xnat._site.store.rows[key].status = "ERROR"
+    again = site.life()
+    again.late.sweep()
+    assert site.where() == {"archive": ONCE, "prearchive": ONCE + Counter([sop_uid(9, 1, 1)])}
+    (row,) = again.ledger.views.attention()
+    assert "/".join(key[:2]) in row["advice"]
+
+
 def dead_in_mid_archive(site: Site) -> Station:
     """Have the server die while it archives a study, and be started again."""
     site.xnat.faults.on("POST", ARCHIVE).die_archiving()
@@ -271,6 +322,21 @@ def test_a_person_sends_such_a_study_to_a_new_place_and_the_locked_row_is_told_u
         station.time.pass_(minutes=15)
         station.late.sweep()
     assert site.where() == {"archive": ONCE}
+    assert told(station) == []
+
+
+def test_a_locked_row_that_is_removed_after_many_weeks_is_told_no_more(site: Site) -> None:
+    station = dead_in_mid_archive(site)
+    until(station, lambda: bool(told(station)), timedelta(minutes=5))
+    station.ledger.wishes.resend(1, "the server had died", station.time.at)
+    station.work()
+    station.time.pass_(days=100)
+    station.late.sweep()
+    assert len(told(station)) == 1
+    with site.xnat._site.lock:
+        site.xnat._site.store.rows.clear()
+    station.time.pass_(minutes=15)
+    station.late.sweep()
     assert told(station) == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from shutil import rmtree
 
 from .answers import Answer, Refused
@@ -42,13 +42,25 @@ class DiesImporting(Effect):
         raise Cut("the server dies in mid-import")
 
 
+@dataclass
 class DiesArchiving(Effect):
-    """The server dies while it archives a row, which stays as it is then, for ever."""
+    """The server dies while it archives a row, which stays as it is then, for ever.
+
+    `done`: the session was stored by then, and the row is all that is left, without a file.
+    """
+
+    done: bool
 
     def before(self, exchange: Exchange) -> Answer | None:
         """Lock the row."""
-        with exchange.site.lock, suppress(Refused):  # a place that is none
-            row = find(exchange.site, exchange.request.query.get("src"))
-            if row is not None:
-                row.status = "_ARCHIVING"
+        site, src = exchange.site, exchange.request.query.get("src")
+        with site.lock, suppress(Refused):  # a place that is none
+            row = find(site, src)
+        if self.done:
+            exchange.application.answer(exchange.request)
+        if row is not None:
+            with site.lock:
+                left = replace(row, received={}, session=None) if self.done else row
+                left.status = "_ARCHIVING"
+                site.store.rows[left.key] = left
         raise Cut("the server dies in mid-archive")

@@ -125,9 +125,9 @@ class Plan:
         """Die when an upload has come: so many files of it, or all, appear elsewhere at the next start (F87)."""
         self._set("die_importing", lambda: effects_of_death.DiesImporting(leaves))
 
-    def die_archiving(self) -> None:
-        """Die while a row is archived: it stays `_ARCHIVING` for ever (F88)."""
-        self._set("die_archiving", effects_of_death.DiesArchiving)
+    def die_archiving(self, *, done: bool = False) -> None:
+        """Die while a row is archived, or when its session is stored: it stays `_ARCHIVING` for ever (F88)."""
+        self._set("die_archiving", lambda: effects_of_death.DiesArchiving(done))
 
     def cross_talk(self) -> None:
         """Answer a header dump with that of another session (F210)."""

@@ -165,9 +165,13 @@ class Places:
             db.execute("UPDATE places SET taken = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
 
     def doubted(self, since: datetime, study: int | None = None) -> list[Place]:
-        """Return the places, of all studies at rest or of one, at which something may appear late; doubted `since`."""
+        """Return the places, of all studies at rest or of one, at which something may appear late; doubted `since`.
+
+        A row that a dead server has locked is told until it is gone, and that may be any time.
+        """
         rows = self._db.rows(
-            "SELECT p.* FROM places p JOIN studies s ON s.key = p.study WHERE p.doubted IS NOT NULL AND p.doubted >= ?1"
+            "SELECT p.* FROM places p JOIN studies s ON s.key = p.study"
+            " WHERE p.doubted IS NOT NULL AND (p.doubted >= ?1 OR p.locked IS NOT NULL)"
             " AND CASE WHEN ?2 IS NULL THEN s.standing IN ('done', 'skipped') ELSE p.study = ?2 END ORDER BY p.id",
             text(since),
             study,
