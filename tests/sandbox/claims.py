@@ -32,7 +32,7 @@ TOPICS = (
 
 @dataclass(frozen=True)
 class Assumption:
-    """What no real server was asked, and the live test that asks one."""
+    """What no real server was asked, and the live test that asks one, or how its administrator can."""
 
     name: str
     what: str
@@ -49,6 +49,11 @@ ASSUMED = (
         "dump-by-accession-id",
         "Both show the header of an archived session below its project by accession ID, where no label is the same.",
         "test_a_session_tells_its_header",
+    ),
+    Assumption(
+        "a-session-is-relabelled",
+        "Both give a session another label by a PUT of `label` below its subject, and change nothing else.",
+        "test_a_session_is_given_another_label",
     ),
     Assumption(
         "dump-of-secondary-1.8",
@@ -82,6 +87,34 @@ ASSUMED = (
     ),
 )
 
+UNASKED = (
+    Assumption(
+        "leftovers-of-a-dead-import-1.8",
+        "A newer server that dies in mid-import shows what had come at our very place, RECEIVING, and nowhere else.",
+        "kill it while a large ZIP is sent, and list the prearchive after its start",
+    ),
+    Assumption(
+        "leftovers-wait-1.6",
+        "Where a project archives by itself, 1.6 leaves a row that it brings back in the prearchive until we look.",
+        "the same in such a project; look at the archive after six minutes, too",
+    ),
+    Assumption(
+        "a-locked-row-1.8",
+        "A newer server that dies in mid-archive leaves the row `_ARCHIVING` for ever, as a 1.6.4 did.",
+        "kill it while a large row is archived, and try to delete and to build that row after its start",
+    ),
+    Assumption(
+        "a-session-beside-a-locked-row",
+        "A server may die when the session is stored and its row is not gone: that stays `_ARCHIVING`, without files.",
+        "the same, some moments later",
+    ),
+    Assumption(
+        "a-row-is-set-back",
+        "A row whose status is set to READY in the table `xdat_search.prearchive` can be archived again.",
+        "set it so in the database of such a server, and archive the row",
+    ),
+)  #: what no account can try: the server has to die, or its database to be written to
+
 
 def page() -> str:
     """Return the page as it should be."""
@@ -93,6 +126,7 @@ def page() -> str:
     )
     rows = [f"| {topic} | {' | '.join(str(one[topic]) for one in columns)} |" for topic, _ in TOPICS]
     assumed = [f"| `{one.name}` | {one.what} | `{one.test}` |" for one in ASSUMED]
+    unasked = [f"| `{one.name}` | {one.what} | {one.test} |" for one in UNASKED]
     return "\n".join(
         (
             "# Where the practice XNAT has its answers from",
@@ -111,6 +145,12 @@ def page() -> str:
             "| name | what is assumed | live test |",
             "|---|---|---|",
             *assumed,
+            "",
+            "No account can ask for these, since the server has to die, or its database to be written to:",
+            "",
+            "| name | what is assumed | how its administrator can see it |",
+            "|---|---|---|",
+            *unasked,
             "",
         )
     )

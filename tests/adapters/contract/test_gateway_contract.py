@@ -350,6 +350,14 @@ def test_files_that_are_there_already_are_a_conflict(stand: Stand) -> None:
         stand.gateway.archive(stand.send(), SUBJECT, label, join=True, pipelines=False)
 
 
+def test_a_session_is_given_another_label(stand: Stand) -> None:
+    found, label = stand.archive(), stand.label()
+    renamed = stand.gateway.relabel(found, label)
+    assert renamed is not None
+    assert (renamed.id, renamed.label, renamed.holding) == (found.id, label, found.holding)
+    assert stand.gateway.session_named(stand.project, found.label) is None
+
+
 def test_a_series_names_its_instances(stand: Stand) -> None:
     session = stand.archive(members=stand.study(modalities=("CT", "CT")))
     expected = {uid(stand.seed, 2, image) for image in (1, 2, 3)}
