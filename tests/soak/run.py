@@ -121,6 +121,7 @@ class Soak:
         self._growing: dict[str, list[bytes]] = {}
         self._retried: Counter[str] = Counter()
         self._held = 0
+        self._root_failed = False  #: whether the root's disk was in trouble in the life of this service
         self._began = time.time()
         self.figures = Figures()
         apart = ("work", "done") if wish.dialect == "1.8" else ("done",)
@@ -169,7 +170,9 @@ class Soak:
         while not self._enough():
             with self._service() as service:
                 end = time.monotonic() + self._chance.uniform(0.2, LONGEST_LIFE)
+                self._root_failed = False
                 while time.monotonic() < end and service.is_alive():
+                    self._root_failed |= self._disks.of_the_root
                     self._plan_faults()
                     self._drop_some()
                     self._trouble()
@@ -206,7 +209,8 @@ class Soak:
 
     def _end(self, service: ForkServerProcess) -> None:
         """Kill it; sometimes ask it to stop."""
-        if not service.is_alive() and not (self._disks.of_the_root and service.exitcode in WITHOUT_A_LEDGER):
+        failed = self._root_failed or self._disks.of_the_root
+        if not service.is_alive() and not (failed and service.exitcode in WITHOUT_A_LEDGER):
             last = self._journal.read_text("utf-8")[-LAST_WORDS:]
             raise RuntimeError(f"the service ended by itself with {service.exitcode}: {last}")
         if not service.is_alive() or self._chance.random() < 0.1:

@@ -39,3 +39,16 @@ def test_another_clients_study_in_our_place_is_not_taken_for_ours(world: World, 
     world.sweep()
     world.work()
     world.settle()
+
+
+@pytest.mark.parametrize("same_names", [True, False])
+def test_a_study_that_another_station_archives_while_ours_waits_in_the_prearchive_is_there_once(
+    world: World, *, same_names: bool
+) -> None:
+    world.drop("plain", 1, 2)
+    world.sweep()
+    world.step()
+    world.station_archives("P1", 1, 3, same_names=same_names)
+    world.settle()
+    assert len(world.archived()) == 3
+    assert not world.xnat._site.store.rows

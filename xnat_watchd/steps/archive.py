@@ -181,6 +181,9 @@ def _join(item: Item, row: Row, session: Session, tools: Tools) -> Facts:
         raise Conflict("XNAT has part of this study, and `on_existing` says hold")
     labels = joining_labels(session, tools)
     must_be_its_patients(item, session, tools)
+    sent = frozenset[str]().union(*tools.ledger.contents.at_place(item).values())
+    if sent & held(item, session, tools):  # under other file names XNAT would take each of them once more
+        return _there_already(item, row, session.id, Conflict(MEANWHILE), tools)
     tools.ledger.studies.stand_behind(item, session.subject)
     tools.ledger.places.archive(item, session.id, session.holding.counts)
     try:
@@ -198,7 +201,7 @@ def _join(item: Item, row: Row, session: Session, tools: Tools) -> Facts:
 def _there_already(item: Item, row: Row, accession: str, conflict: Conflict, tools: Tools) -> Facts:
     """Return the facts where the session has all of it: another station has sent the same study (F97).
 
-    XNAT refuses a row as soon as one of its files is there by name, so it is asked for every image.
+    Raises `Conflict` where it has part of it, the one given where it has nothing. XNAT refuses a row as soon as one of its files is there by name, so it is asked for every image.
     """
     session, ours = tools.gateway.session(accession), wanted(item, tools)
     there = shown(item, session, tools.gateway, ours) if session else frozenset[str]()
