@@ -201,7 +201,8 @@ def _join(item: Item, row: Row, session: Session, tools: Tools) -> Facts:
 def _there_already(item: Item, row: Row, accession: str, conflict: Conflict, tools: Tools) -> Facts:
     """Return the facts where the session has all of it: another station has sent the same study (F97).
 
-    Raises `Conflict` where it has part of it, the one given where it has nothing. XNAT refuses a row as soon as one of its files is there by name, so it is asked for every image.
+    XNAT refuses a row as soon as one of its files is there by name, so it is asked for every image. Raises `Conflict`
+    where it has a part of them, and the given one where it has none.
     """
     session, ours = tools.gateway.session(accession), wanted(item, tools)
     there = shown(item, session, tools.gateway, ours) if session else frozenset[str]()
