@@ -54,6 +54,7 @@ class DiesArchiving(Effect):
     def before(self, exchange: Exchange) -> Answer | None:
         """Lock the row."""
         site, src = exchange.site, exchange.request.query.get("src")
+        row = None
         with site.lock, suppress(Refused):  # a place that is none
             row = find(site, src)
         if self.done:
