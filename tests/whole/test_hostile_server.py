@@ -56,16 +56,7 @@ def most_memory(process: int) -> int:
     return int(found[1]) >> 10
 
 
-LONGER_THAN_A_MINUTE = (
-    "a body, byte by byte",
-    "preliminary answers, now and then",
-)  # others pass later
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [k if k == QUICK else pytest.param(k, marks=pytest.mark.thorough) for k in KINDS if k not in LONGER_THAN_A_MINUTE],
-)
+@pytest.mark.parametrize("kind", [k if k == QUICK else pytest.param(k, marks=pytest.mark.thorough) for k in KINDS])
 def test_what_is_hostile_about_one_project_neither_fills_the_memory_nor_stops_the_others(
     program: Administered, proxy: HostileProxy, xnat: Sandbox, tmp_path: Path, scan: Scan, kind: str
 ) -> None:

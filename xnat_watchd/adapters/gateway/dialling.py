@@ -22,7 +22,7 @@ from time import monotonic
 from typing import Any, ClassVar
 
 GLANCE = 0.25  #: seconds of waiting between two looks at the stop event
-TRICKLE = 60.0  #: seconds that an answer may pause once it has begun, and that its head may take
+TRICKLE = 20.0  #: seconds that an answer may pause once it has begun, and that its head may take: a worker waits for it
 SLOWEST = 32 << 10  #: bytes a second that the rest of an answer takes at least
 LONGEST = 600.0  #: seconds from an answer's first byte to its last, however long it is
 LARGEST_HEAD = 256 << 10  #: bytes of status and headers, of all that come before the last ones too
