@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from threading import Event
 
 from xnat_watchd.adapters.gateway.tokens import Tokens
+from xnat_watchd.adapters.ledger import Ledger, open_database
 from xnat_watchd.adapters.secret import Credential, Lease
 from xnat_watchd.adapters.xnat_gateway import Where, XnatServer
-from xnat_watchd.core.errors import AuthRefused
+from xnat_watchd.core.errors import AuthRefused, Refusal, WatchdError
 from xnat_watchd.core.ports import Clock
 
 USUAL_LIFE = timedelta(days=2)  #: of a token where the server does not tell (F107, F109)
@@ -55,6 +57,39 @@ class Site:
         """Have XNAT forget a token. `AuthRefused` where it is dead already."""
         with self.server(token) as server, Tokens(server) as tokens:
             tokens.invalidate(token.user, token.password)
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """The tries to log in that anybody makes on this machine by what is stored: XNAT locks accounts by their number.
+
+    The service's ledger counts them. Where it cannot be read or written, as by somebody who is not the service's user,
+    nothing is counted.
+    """
+
+    ledger: Path
+    clock: Clock
+
+    def are_left(self) -> bool:
+        """Return whether a login may be tried although it may be refused."""
+        with suppress(WatchdError), self._opened(read_only=True) as ledger:
+            return ledger.gates.get().may_be_refused(self.clock.now())
+        return True
+
+    def refused(self) -> None:
+        """Count one that was refused."""
+        with suppress(WatchdError), self._opened(read_only=False) as ledger:
+            ledger.gates.count_refusal(self.clock.now())
+
+    @contextmanager
+    def _opened(self, *, read_only: bool) -> Iterator[Ledger]:
+        if not self.ledger.exists():
+            raise Refusal("there is no ledger yet")
+        ledger = Ledger(open_database(self.ledger, read_only=read_only, upgrade=False))
+        try:
+            yield ledger
+        finally:
+            ledger.close()
 
 
 def renew_at(lease: Lease) -> datetime:

@@ -14,18 +14,20 @@ from xnat_watchd.checks import Check, State, error, ok, unknown, warning
 from xnat_watchd.core.errors import AuthRefused, Refusal, WatchdError
 from xnat_watchd.core.ports import Clock
 from xnat_watchd.core.projects import nearest
-from xnat_watchd.logins import TYPE_LOGIN, Site, warn_at
+from xnat_watchd.logins import TYPE_LOGIN, Site, Tries, warn_at
 from xnat_watchd.settings import Settings
 from xnat_watchd.status import Exit
 
 CLOCKS_DIFFER = timedelta(minutes=2)  #: from which on a clock is wrong; the header tells whole seconds
 OUR_SESSIONS = 4  #: login sessions beside the workers' that this machine may have open: shares, tokens, commands
+TOO_OFTEN = "XNAT has refused a login of this machine four times within an hour, so it is not tried now: accounts lock"
+LATER = f"{TYPE_LOGIN} Or ask again in an hour."
 ASK = "Ask the XNAT administrator."
 NOBODY = Credential("", Secret(""), "nobody")
 
 
 def of_server(settings: Settings, find: Callable[[], Credential | None], clock: Clock) -> Iterator[Check]:
-    """Look at the server: first without a login, then with one, tried once."""
+    """Look at the server: first without a login, then with one, tried once as long as that cannot lock the account."""
     where = settings.xnat
     try:
         hello = greet(XnatServer.of(where, NOBODY, clock, Event()))
@@ -43,6 +45,9 @@ def of_server(settings: Settings, find: Callable[[], Credential | None], clock: 
     if credential is None:
         advice = "Type `xnat-watchd login`; or is it systemd that gives the service its login? Then look at `status`."
         yield unknown("login", "no user and password is found here", advice)
+        return
+    if not Tries(settings.ledger.path, clock).are_left():
+        yield error("login", TOO_OFTEN, LATER, Exit.LOGIN)
         return
     with Site(where, clock).server(credential) as server:
         yield from _with_login(settings, credential, server, hello, clock)
@@ -72,6 +77,7 @@ def _with_login(
     try:
         user = gateway.whoami()
     except AuthRefused as refused:
+        Tries(settings.ledger.path, clock).refused()
         yield error("login", f"{refused} of {credential.source}", TYPE_LOGIN, Exit.LOGIN)
         return
     except WatchdError as failed:

@@ -14,6 +14,7 @@ import pytest
 from tests.whole.administered import Administered
 from xnat_watchd.adapters.watcher import Watcher
 from xnat_watchd.checks import State, of_machine
+from xnat_watchd.core.gate import REFUSALS_AN_HOUR
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.settings import load
 
@@ -103,6 +104,21 @@ def test_a_wrong_password_is_tried_once(program: Administered, xnat: Sandbox) ->
     assert found["login"][0] == "error"
     assert "xnat-watchd login" in found["login"][2]
     assert sum(path == "/data/services/auth" for _, path, *_ in xnat.requests[before:]) == 1
+
+
+def test_a_wrong_password_is_tried_four_times_an_hour_however_often_it_is_asked(
+    program: Administered, xnat: Sandbox
+) -> None:
+    program.once()
+    xnat.add_user("tech", "another")
+    before = len(xnat.requests)
+    told = [check(program, expect=77)["login"] for _ in range(6)]
+    assert sum(path == "/data/services/auth" for _, path, *_ in xnat.requests[before:]) == REFUSALS_AN_HOUR
+    assert [state for state, *_ in told] == ["error"] * 6
+    assert "four times within an hour" in told[-1][1]
+    assert "xnat-watchd login" in told[-1][2]
+    xnat.add_user("tech", program.password)
+    program.once()  # what others were refused stops no service
 
 
 def test_without_a_login_everything_that_needs_none_is_said(program: Administered) -> None:

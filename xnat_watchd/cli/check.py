@@ -31,7 +31,8 @@ Examples:
 def check(chosen: Chosen, *, for_programs: bool) -> None:
     """Look at everything that the service needs, here and on the server, and say what is wrong and what to do.
 
-    Nothing is changed. Done by root, it looks with the eyes of the service's user.
+    Nothing is changed; a login that is refused counts among the four of an hour. Done by root, it looks with the eyes
+    of the service's user.
     """
     from xnat_watchd.checks import verdict
 

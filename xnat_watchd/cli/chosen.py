@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
-from xnat_watchd.core.errors import Refusal
+from xnat_watchd.core.errors import Occupied, Refusal
 
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.adapters.credentials import Credential
@@ -114,15 +114,35 @@ class Chosen:
     @contextmanager
     def ledger(self, path: Path, *, read_only: bool = True) -> Iterator[Ledger]:
         """Open the ledger; `Refusal` when there is none yet."""
-        from xnat_watchd.adapters.ledger import Ledger, open_database
-
         if not is_there(path):
             raise Refusal(f"there is no ledger at {path} yet", advice="It is made by `xnat-watchd run`.")
-        ledger = Ledger(open_database(path, read_only=read_only, upgrade=not is_served(path)))
+        ledger = opened(path, read_only=read_only)
         try:
             yield ledger
         finally:
             ledger.close()
+
+
+def opened(path: Path, *, read_only: bool) -> Ledger:
+    """Open the ledger. To write to it, one of an older version is brought up to date while we have it alone.
+
+    Beside a service it is left as it is: that may be an older one, which knows the older ledger only. `Refusal` then.
+    """
+    from xnat_watchd.adapters.folders import lock_of
+    from xnat_watchd.adapters.ledger import Ledger, Older, open_database
+    from xnat_watchd.adapters.lock import Lock
+
+    try:
+        return Ledger(open_database(path, read_only=read_only, upgrade=False))
+    except Older as older:
+        if read_only:
+            raise
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(Lock(lock_of(path)))  # no service begins meanwhile
+            except Occupied:
+                raise older from None
+            return Ledger(open_database(path))
 
 
 def is_served(ledger: Path) -> bool:

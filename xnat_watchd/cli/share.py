@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xnat_watchd.cli import table
-from xnat_watchd.cli.chosen import Chosen, server_options
+from xnat_watchd.cli.chosen import Chosen, opened, server_options
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger import Ledger
@@ -177,11 +177,8 @@ def _asking(chosen: Chosen, settings: Settings) -> Iterator[XnatGateway]:
 @contextmanager
 def _alone(path: Path) -> Iterator[Ledger]:
     """Open the ledger while nobody else applies tables with it."""
-    from xnat_watchd.adapters.ledger import Ledger, open_database
-    from xnat_watchd.cli.chosen import is_served
-
     path.parent.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(open_database(path, upgrade=not is_served(path)))
+    ledger = opened(path, read_only=False)
     try:
         with _lock(path):
             yield ledger

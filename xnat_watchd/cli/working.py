@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xnat_watchd.cli.chosen import STDIN, TERMINAL, is_served, is_there
+from xnat_watchd.cli.chosen import STDIN, TERMINAL, is_served, is_there, opened
 from xnat_watchd.cli.progress import Part, Uploads, shown
 from xnat_watchd.cli.screen import say
 
@@ -235,11 +235,9 @@ def known(path: Path) -> Iterator[Ledger]:
 
 @contextmanager
 def _ledger(path: Path, *, read_only: bool) -> Iterator[Ledger]:
-    from xnat_watchd.adapters.ledger import Ledger, open_database
-
     if not read_only:
         path.parent.mkdir(parents=True, exist_ok=True)
-    ledger = Ledger(open_database(path, read_only=read_only, upgrade=not is_served(path)))
+    ledger = opened(path, read_only=read_only)
     try:
         yield ledger
     finally:

@@ -46,8 +46,17 @@ class Gate:
 
     def may_be_refused(self, now: datetime) -> bool:
         """Return whether credentials may be tried at a person's word: refused once more, they lock no account."""
-        recent = [at for at in self.refusals if timedelta(0) <= now - at < timedelta(hours=1)]
-        return len(recent) < REFUSALS_AN_HOUR
+        return len(self._recent(now)) < REFUSALS_AN_HOUR
+
+    def _recent(self, now: datetime) -> tuple[datetime, ...]:
+        return tuple(at for at in self.refusals if timedelta(0) <= now - at < timedelta(hours=1))
+
+    def refused(self, now: datetime) -> Gate:
+        """Return the gate after credentials were refused to somebody else on this machine, who tried them once.
+
+        It counts among those of this hour; whether we may speak to XNAT is for our own tries to find out.
+        """
+        return replace(self, refusals=(*self._recent(now), now))
 
     def probed(self) -> Gate:
         """Give the gate after a probe was answered: open for one study."""
@@ -64,9 +73,7 @@ OPEN = Gate()
 def shut_by(gate: Gate, error: WatchdError, now: datetime, jitter: float) -> Gate:
     """Give the gate after this error. `jitter` in [0, 1) keeps many machines from knocking at one moment."""
     strikes = gate.strikes + 1
-    refusals = tuple(at for at in gate.refusals if timedelta(0) <= now - at < timedelta(hours=1))
-    if isinstance(error, AuthRefused):
-        refusals = (*refusals, now)
+    refusals = gate.refused(now).refusals if isinstance(error, AuthRefused) else gate.refusals
     pause = _pause(error, strikes, refusals, now) * (1 + jitter / 4)
     return Gate(
         until=now + pause,

@@ -3,7 +3,7 @@
 from xnat_watchd.adapters.ledger.changes import Changes, Judged
 from xnat_watchd.adapters.ledger.contents import Contents
 from xnat_watchd.adapters.ledger.course import Courses
-from xnat_watchd.adapters.ledger.database import Database, open_database
+from xnat_watchd.adapters.ledger.database import Database, Older, open_database
 from xnat_watchd.adapters.ledger.deliveries import Arrival, Deliveries, Retirement
 from xnat_watchd.adapters.ledger.findings import Findings
 from xnat_watchd.adapters.ledger.found import Found
@@ -33,6 +33,7 @@ __all__ = [
     "Ledger",
     "Marks",
     "Of",
+    "Older",
     "Pause",
     "Pauses",
     "Places",

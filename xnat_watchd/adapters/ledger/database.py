@@ -39,6 +39,10 @@ NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.
 """How SQLite says that the disk is full: when it writes, when it makes room for its index, when the system says so."""
 
 
+class Older(Refusal):
+    """The ledger is of an older version: whoever has it alone may bring it up to date."""
+
+
 class Database:
     """One connection, shared by all threads behind a lock; every change is durable before it is believed.
 
@@ -242,8 +246,8 @@ def _told(path: Path) -> Iterator[None]:
 # -- upgrading ---------------------------------------------------------------------------------------------
 
 
-def _older(path: Path, version: int) -> Refusal:
-    return Refusal(
+def _older(path: Path, version: int) -> Older:
+    return Older(
         f"the ledger {path} is of an older xnat-watchd (schema {version}, this one knows {VERSION})",
         advice="Start the service anew: it brings the ledger up to date.",
     )

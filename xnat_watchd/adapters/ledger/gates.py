@@ -36,24 +36,31 @@ class Gates:
             for row in self._db.rows("SELECT * FROM gates")
         }
 
+    def count_refusal(self, now: datetime) -> None:
+        """Note that XNAT has refused credentials to somebody else on this machine; the server's gate stays as it is."""
+        with self._db.change() as db:
+            _set(db, "", self.get().refused(now))
+
     def set(self, scope: str, gate: Gate) -> None:
         """Keep a gate."""
         with self._db.change() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO gates (scope, until, trial, login, why, advice, strikes, refusals, passes)"
-                " VALUES (?,?,?,?,?,?,?,?,?)",
-                (
-                    scope, text(gate.until) if gate.until else None, int(gate.trial), int(gate.login),
-                    gate.why, gate.advice,
-                    gate.strikes, json.dumps([text(at) for at in gate.refusals]),
-                    int(gate.passes),
-                ),
-            )  # fmt: skip
+            _set(db, scope, gate)
 
     def try_now(self, now: datetime, project: str = "") -> list[str]:
         """Let what is shut be tried at once, in a project or, without one, in all; return these projects."""
         with self._db.change() as db:
             return try_now(db, now, project)
+
+
+def _set(db: sqlite3.Connection, scope: str, gate: Gate) -> None:
+    db.execute(
+        "INSERT OR REPLACE INTO gates (scope, until, trial, login, why, advice, strikes, refusals, passes)"
+        " VALUES (?,?,?,?,?,?,?,?,?)",
+        (
+            scope, text(gate.until) if gate.until else None, int(gate.trial), int(gate.login), gate.why, gate.advice,
+            gate.strikes, json.dumps([text(at) for at in gate.refusals]), int(gate.passes),
+        ),
+    )  # fmt: skip
 
 
 def try_soon(db: sqlite3.Connection, now: datetime, project: str) -> None:
