@@ -30,6 +30,8 @@ def test_images_of_another_person_are_not_added_to_a_session_that_another_statio
     world.station_archives("P1", 1, 2, same_names=False)
     world.drop("other person", 1, 2, "P1")
     world.settle()
+    imports = [one for one in world.xnat.requests if "services/import" in one[1]]
+    assert len(imports) == 1  # the other station's: nothing of ours was sent to be removed again
 
 
 @pytest.mark.parametrize("how", ["exchanged", "his alone"])
