@@ -71,7 +71,7 @@ def test_a_sex_is_said_in_the_words_of_xnat(raw: str | None, said: str | None) -
     assert demographics.sex(raw) == said
 
 
-def test_an_empty_subject_gets_all_that_is_known_in_both_places() -> None:
+def test_an_empty_subject_gets_all_that_is_known_in_both_places() -> None:  # F220
     writes = demographics.plan(HEADER, subject(), DemographicRules())
     assert (writes.fields, writes.demographics) == (FIELDS, STANDARD)
     assert (writes.kept, writes.disagreeing) == ((), ())

@@ -114,7 +114,7 @@ def test_what_xnat_refuses_is_no_label(text: str) -> None:
     assert not labels.is_label(text)
 
 
-def test_xnat_1_6_spoils_letters_that_come_as_a_parameter() -> None:
+def test_xnat_1_6_spoils_letters_that_come_as_a_parameter() -> None:  # F278
     assert labels.as_stored_by_1_6("E 9 &é") == "E_9__amp___233_"
     assert labels.as_stored_by_1_6("Test_Regression-1") == "Test_Regression-1"
 

@@ -40,7 +40,7 @@ def _archived(session: Any) -> Any:
     return _import(session).archive(subject="S1", experiment="E1")
 
 
-def test_it_connects_and_lists_projects(server: Sandbox, session: Any) -> None:
+def test_it_connects_and_lists_projects(server: Sandbox, session: Any) -> None:  # F57, F115
     assert session.xnat_version == ("1.6.5" if server._site.is_old else "1.8.10")
     assert sorted(session.projects.keys()) == ["P1", "P2"]
     assert session.projects["P1"].name == "P1"

@@ -29,7 +29,7 @@ def test_a_put_makes_a_subject_and_the_next_finds_it(either: Visitor) -> None:  
     assert (second.status_code, second.text) == (200, "XNAT_S00001")
 
 
-def test_shortcuts_paths_and_custom_fields_are_stored_together(either: Visitor) -> None:  # F40
+def test_shortcuts_paths_and_custom_fields_are_stored_together(either: Visitor) -> None:  # F40, F219
     values = {
         "gender": "male",
         f"{DEMOGRAPHIC}dob": "1980-01-02",

@@ -175,7 +175,7 @@ def test_what_a_server_brings_back_that_died_in_mid_import_is_no_second_copy(sit
     assert again.ledger.views.attention() == []
 
 
-def test_what_a_server_that_dies_in_mid_import_brings_back_is_named(site: Site, dialect: str) -> None:
+def test_what_a_server_that_dies_in_mid_import_brings_back_is_named(site: Site, dialect: str) -> None:  # F87
     site.xnat.faults.on("POST", IMPORT).die_importing()
     station = site.life()
     station.drop("scan.zip", SCAN)

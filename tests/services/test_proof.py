@@ -95,7 +95,7 @@ def uploads(two: Two) -> int:
 # -- the same study from elsewhere -------------------------------------------------------------------------
 
 
-def test_the_same_study_of_two_stations_is_there_once_and_both_are_done(two: Two) -> None:
+def test_the_same_study_of_two_stations_is_there_once_and_both_are_done(two: Two) -> None:  # F97
     two.both_uploaded(part(1, 2), part(1, 2))
     two.first.work()
     two.second.work()

@@ -210,7 +210,7 @@ def test_a_row_holds_what_was_sent_series_by_series(stand: Stand) -> None:
     assert (held.study_uid, held.counts) == (stand.uid, counts(1, 2, 3, seed=stand.seed))
 
 
-def test_the_same_zip_at_the_same_place_doubles_nothing(stand: Stand) -> None:
+def test_the_same_zip_at_the_same_place_doubles_nothing(stand: Stand) -> None:  # F83
     place = stand.send()
     with suppress(InDoubt):  # 1.6 refuses (F66), newer ones take it into the same row (F168)
         stand.send(place=place)

@@ -97,7 +97,7 @@ def test_a_version_that_does_not_come_is_asked_for_again(scripted: ScriptedXnat,
     assert gateway.version() == "1.8.10"
 
 
-def test_a_newer_server_is_sent_what_its_importer_needs(new: Site) -> None:
+def test_a_newer_server_is_sent_what_its_importer_needs(new: Site) -> None:  # F222
     new.upload()
     [query] = new.queries("POST", IMPORT)
     assert query.split("&") == [
@@ -260,7 +260,7 @@ def test_a_lost_answer_to_archiving_is_a_doubt_and_the_session_is_there(either: 
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
-def test_a_proxy_that_gives_up_leaves_a_doubt_and_shuts_the_gate(either: Site, status: int) -> None:
+def test_a_proxy_that_gives_up_leaves_a_doubt_and_shuts_the_gate(either: Site, status: int) -> None:  # F273
     either.xnat.faults.on("POST", IMPORT).fail(status)
     assert failure(Unavailable, either.upload).spoke
     assert either.gateway.look(PLACE) is not None
@@ -302,7 +302,7 @@ def test_a_read_timeout_is_a_doubt_while_the_server_goes_on(tmp_path: Path) -> N
         server.close()
 
 
-def test_the_same_files_are_said_to_be_at_our_place_already_on_1_6(old: Site) -> None:  # F66
+def test_the_same_files_are_said_to_be_at_our_place_already_on_1_6(old: Site) -> None:  # F66, F82
     old.upload()
     failure(Taken, old.upload)
     assert len(old.where()) == 3
@@ -315,7 +315,7 @@ def test_a_spurious_refusal_is_asked_once_more(either: Site) -> None:
     either.upload()
 
 
-def test_a_body_that_is_too_large_is_too_large_tomorrow(either: Site) -> None:
+def test_a_body_that_is_too_large_is_too_large_tomorrow(either: Site) -> None:  # F271
     either.xnat.faults.on("POST", IMPORT).refuse(413, "Request Entity Too Large")
     error = failure(Permanent, either.upload)
     assert (error.spoke, "proxy" in error.advice) == (False, True)
@@ -545,7 +545,7 @@ def test_what_is_longer_than_any_answer_is_not_read_to_its_end(scripted: Scripte
     failure(Transient, lambda: gateway.look(PLACE))
 
 
-def test_counts_that_are_not_there_yet_are_waited_for(scripted: ScriptedXnat, gateway: XnatGateway) -> None:
+def test_counts_that_are_not_there_yet_are_waited_for(scripted: ScriptedXnat, gateway: XnatGateway) -> None:  # F259
     scan = '{"data_fields": {"ID": "1", "UID": "1.1"}, "children": []}'
     fields = '{"ID": "XNAT_E1", "label": "L", "project": "P1", "subject_ID": "XNAT_S1", "UID": "1.2"}'
     session = f'{{"items": [{{"data_fields": {fields}, "children": [{{"field": "scans/scan", "items": [{scan}]}}]}}]}}'
@@ -609,7 +609,7 @@ def test_a_newer_server_that_ignores_a_form_gets_a_query(scripted: ScriptedXnat,
     ]
 
 
-def test_1_6_is_asked_by_the_accession_id_where_a_label_is_beyond_ascii(old: Site) -> None:
+def test_1_6_is_asked_by_the_accession_id_where_a_label_is_beyond_ascii(old: Site) -> None:  # F80
     """It escapes what stands in a path before it looks for it (seen on 1.6.4)."""
     old.upload(members=study(1, patient=XANTHIPPI))
     old.gateway.archive(PLACE, None, "L1", join=False, pipelines=False)

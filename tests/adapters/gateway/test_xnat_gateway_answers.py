@@ -142,7 +142,7 @@ def test_an_answer_says_whose_trouble_it_may_be(status: int, words: str, deed: D
     assert verdict(page(words, status), deed, "P1", NOW).scope is scope
 
 
-def test_tomcat_without_xnat_is_not_there() -> None:
+def test_tomcat_without_xnat_is_not_there() -> None:  # F270
     error = verdict(TOMCAT, Deed.READ, "", NOW)
     assert type(error) is Unavailable
 
@@ -197,7 +197,7 @@ def test_retry_after_is_read_in_both_its_forms(value: str, wait: timedelta | Non
 # -- pages -----------------------------------------------------------------------------------------------------
 
 
-def test_the_reason_of_a_page_is_found_and_bounded() -> None:
+def test_the_reason_of_a_page_is_found_and_bounded() -> None:  # F54
     assert page("Session &amp; <b>more</b>\n words").reason == "Session & more words"
     tomcat = "<p><b>Message</b> Login attempt failed.</p><h3>Apache Tomcat/9.0.70</h3>"
     assert Answer(401, tomcat.encode()).reason == "Login attempt failed."
@@ -207,7 +207,7 @@ def test_the_reason_of_a_page_is_found_and_bounded() -> None:
 @pytest.mark.parametrize(
     "text", ["<!doctype html>", "\n <HTML lang='en'>", "<!-- hello --><html>", "<!DOCTYPE HTML PUBLIC>"]
 )
-def test_a_page_is_known_by_its_beginning(text: str) -> None:
+def test_a_page_is_known_by_its_beginning(text: str) -> None:  # F281
     assert Answer(200, text.encode()).is_page
 
 
@@ -216,7 +216,7 @@ def test_an_answer_is_no_page(text: str) -> None:
     assert not Answer(200, text.encode()).is_page
 
 
-def test_the_charset_is_that_of_the_header() -> None:
+def test_the_charset_is_that_of_the_header() -> None:  # F128
     said = {"content-type": "text/plain;charset=ISO-8859-1"}
     assert Answer(200, "ü".encode("latin-1"), said).text == "ü"
     assert Answer(200, "ü".encode()).text == "ü"

@@ -90,7 +90,7 @@ def test_an_early_answer_stops_the_upload(
     assert scripted.logins == (2 if status == 401 else 1)
 
 
-def test_an_early_answer_of_a_server_that_hangs_up_is_heard(either: Site, large: str) -> None:
+def test_an_early_answer_of_a_server_that_hangs_up_is_heard(either: Site, large: str) -> None:  # F282
     either.xnat.faults.on("POST", IMPORT).answer_early(413)
     failure(Permanent, lambda: either.gateway.upload(PLACE, large, quiet, alone=False))
     assert either.gateway.look(PLACE) is None
@@ -233,7 +233,7 @@ class Crowd:
             self.waiting.set()
 
 
-def test_imports_to_a_newer_server_go_side_by_side(scripted: ScriptedXnat, a_zip: str) -> None:
+def test_imports_to_a_newer_server_go_side_by_side(scripted: ScriptedXnat, a_zip: str) -> None:  # F149
     together = threading.Barrier(3, timeout=20)
 
     def meet(asked: Asked) -> None:
@@ -413,7 +413,7 @@ def context(certificate: tuple[Path, Path]) -> ssl.SSLContext:
     return context
 
 
-def test_a_server_that_nobody_vouches_for_is_told_nothing(context: ssl.SSLContext) -> None:
+def test_a_server_that_nobody_vouches_for_is_told_nothing(context: ssl.SSLContext) -> None:  # F285
     with scripted_xnat(context) as over_tls:
         error = failure(Unavailable, server_at(over_tls.url).gateway().probe)
         assert ("ca_file" in error.advice, error.spoke) == (True, False)

@@ -174,7 +174,7 @@ def test_a_cookie_that_does_not_hold_is_no_login(scripted: ScriptedXnat, gateway
     assert scripted.logins == 2  # by the form, and by Basic
 
 
-def test_a_name_may_be_spelt_as_the_directory_spells_it(scripted: ScriptedXnat, gateway: XnatGateway) -> None:
+def test_a_name_may_be_spelt_as_the_directory_spells_it(scripted: ScriptedXnat, gateway: XnatGateway) -> None:  # F113
     scripted.on("GET", "/data/auth", content="User 'Tech' is logged in.")
     assert gateway.whoami() == "Tech"
 
@@ -216,7 +216,7 @@ def test_each_gateway_has_a_login_session_of_its_own(scripted: ScriptedXnat) -> 
     assert scripted.count("DELETE", "/data/JSESSION") == 2
 
 
-def test_an_expired_session_is_begun_anew_without_a_word(either: Site) -> None:
+def test_an_expired_session_is_begun_anew_without_a_word(either: Site) -> None:  # F106
     assert either.gateway.look(PLACE) is None
     either.moment[0] += timedelta(minutes=16)
     assert either.gateway.look(PLACE) is None
@@ -295,7 +295,7 @@ def test_a_guest_for_ever_is_the_servers_trouble(scripted: ScriptedXnat, gateway
     failure(Unavailable, lambda: gateway.writable("P1"))
 
 
-def test_no_credential_and_no_body_follow_a_redirect(scripted: ScriptedXnat, a_zip: str) -> None:
+def test_no_credential_and_no_body_follow_a_redirect(scripted: ScriptedXnat, a_zip: str) -> None:  # F286
     with scripted_xnat() as elsewhere:
         server = server_at(scripted.url)
         gateway = server.gateway()

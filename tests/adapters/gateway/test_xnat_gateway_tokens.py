@@ -62,7 +62,7 @@ def test_one_that_the_server_does_not_know_may_be_taken_back_too(either: Site) -
         tokens.invalidate(ALIAS, Secret("12345678"))
 
 
-def test_on_a_newer_server_it_dies_with_the_password(new: Site) -> None:
+def test_on_a_newer_server_it_dies_with_the_password(new: Site) -> None:  # F114
     token = issued(new)
     new.xnat.add_user("tech", "another")
     failure(AuthRefused, by(new, token).gateway().probe)
