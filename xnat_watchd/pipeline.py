@@ -11,6 +11,7 @@ from datetime import timedelta
 from xnat_watchd.adapters.ledger import Facts, Ledger, Retirement
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.errors import (
+    Absent,
     AuthRefused,
     NoRoom,
     NotYet,
@@ -208,15 +209,16 @@ class Pipeline:
             self._try_again(item, error)
 
     def _look_again(self, item: Item, error: NotYet) -> None:
-        now = self._clock.now()
-        delay = self.retry.look_delay(item.since or now, now, self._tools.chance())
+        now, absent = self._clock.now(), isinstance(error, Absent)
+        delay = self.retry.look_delay(item.since or now, now, self._tools.chance(), absent=absent)
         if delay is None:
             self._hold(item, Permanent(
                 f"XNAT did not get done with it within {self.retry.deadline}: {error}", detail=error.detail,
                 advice="Ask the XNAT administrator to look at this session, then `xnat-watchd retry ITEM`.",
             ))  # fmt: skip
             return
-        self._ledger.studies.postpone(item, now + delay, now, error, charged=False)
+        due = min(now + delay, error.until) if isinstance(error, Absent) else now + delay
+        self._ledger.studies.postpone(item, due, now, error, charged=False)
         self._door.passed()
 
     def _once_more(self, item: Item, error: OnceMore) -> None:

@@ -59,3 +59,9 @@ def test_a_clock_that_went_back_does_not_make_a_look_wait_for_years() -> None:
 )
 def test_what_is_due_beyond_the_longest_delay_is_due_now(due: datetime | None, *, expected: bool) -> None:
     assert is_due(due, NOW) is expected
+
+
+def test_what_is_not_there_is_looked_for_ever_more_rarely() -> None:
+    early, late = (POLICY.look_delay(NOW, NOW + timedelta(minutes=n), 0.5, absent=True) for n in (1, 60))
+    assert early == timedelta(seconds=15) * 0.75
+    assert late == POLICY.absent_ceiling * 0.75

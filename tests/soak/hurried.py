@@ -25,11 +25,11 @@ def live(config: Path, journal: Path, environment: Mapping[str, str], speed: flo
     os.environ.clear()
     os.environ.update(environment)
     sys.argv = ["xnat-watchd", "--config", str(config), "run"]
-    _hurry(speed, began)
+    hurry(speed, began)
     main()
 
 
-def _hurry(speed: float, began: float) -> None:
+def hurry(speed: float, began: float) -> None:
     """Let time run `speed` times as fast since `began`, for every life of the program alike."""
     patiently = Bell.wait
 

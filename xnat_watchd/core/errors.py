@@ -68,6 +68,16 @@ class NotYet(Transient):
     spoke = True
 
 
+class Absent(NotYet):
+    """What was asked for is not there, and may still come until a moment: look ever more rarely, and then."""
+
+    default_advice = "Nothing to do: it is looked for until it can come no more, and asked for again then."
+
+    def __init__(self, message: str, until: datetime) -> None:
+        super().__init__(message)
+        self.until = until
+
+
 class Tomorrow(Transient):
     """It is sent for the last time when somebody may have found out why it came to nothing: wait until then."""
 

@@ -19,6 +19,7 @@ class RetryPolicy:
     patience: int = 20  #: attempts, about half a day
     look_again: timedelta = timedelta(seconds=2)
     look_ceiling: timedelta = timedelta(minutes=1)
+    absent_ceiling: timedelta = timedelta(minutes=10)  #: while nothing is seen of it
     deadline: timedelta = timedelta(hours=4)  #: how long XNAT may be at work on one step
 
     def delay(self, attempts: int, jitter: float) -> timedelta | None:
@@ -28,12 +29,13 @@ class RetryPolicy:
         doubled = self.first * (1 << min(max(attempts - 1, 0), 20))
         return min(doubled, self.ceiling) * (0.5 + jitter / 2)
 
-    def look_delay(self, since: datetime, now: datetime, jitter: float) -> timedelta | None:
+    def look_delay(self, since: datetime, now: datetime, jitter: float, *, absent: bool = False) -> timedelta | None:
         """How long to wait while XNAT says "not yet" since `since`, or None when its deadline has passed."""
         waited = max(now - since, timedelta(0))
         if waited >= self.deadline:
             return None
-        return min(max(self.look_again, waited / 4), self.look_ceiling) * (0.5 + jitter / 2)
+        ceiling = self.absent_ceiling if absent else self.look_ceiling
+        return min(max(self.look_again, waited / 4), ceiling) * (0.5 + jitter / 2)
 
 
 def is_due(due: datetime | None, now: datetime) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from xnat_watchd.adapters.ledger import Facts
 from xnat_watchd.core.delivery import Item, Place, Row, Session
-from xnat_watchd.core.errors import AuthRefused, Conflict, InDoubt, NotYet, Stopped, Transient, Unavailable
+from xnat_watchd.core.errors import Absent, AuthRefused, Conflict, InDoubt, NotYet, Stopped, Transient, Unavailable
 from xnat_watchd.core.findings import stop_at
 from xnat_watchd.core.judging import Mixed
 from xnat_watchd.core.states import Kind
@@ -240,8 +240,9 @@ def _row_gone(item: Item, place: Place, tools: Tools) -> Facts:
         ours = sessions[0]
     if ours is not None:
         return _done_already(item, ours, tools)
-    if item.in_doubt and (item.since is None or tools.clock.now() - item.since < tools.gateway.lateness()):
-        raise NotYet("the answer was lost, and XNAT may still be archiving it")
+    now, lateness = tools.clock.now(), tools.gateway.lateness()
+    if item.in_doubt and (item.since is None or now - item.since < lateness):
+        raise Absent("the answer was lost, and XNAT may still be archiving it", (item.since or now) + lateness)
     raise Conflict(
         "the study is gone from XNAT's prearchive, and the archive does not have it",
         detail=place.path,

@@ -12,7 +12,7 @@ from xnat_watchd.adapters.folders import Folders
 from xnat_watchd.adapters.ledger import Ledger
 from xnat_watchd.adapters.marks import Marks
 from xnat_watchd.core.delivery import Instance, Item, Row
-from xnat_watchd.core.errors import NotYet
+from xnat_watchd.core.errors import Absent, NotYet
 from xnat_watchd.core.labels import Facts, facts_of
 from xnat_watchd.core.ports import Clock, Gateway, Progressed
 from xnat_watchd.core.rules import ProjectRules
@@ -66,4 +66,4 @@ def absence_counts(tools: Tools, item: Item, spoke_at: datetime, after: timedelt
     if spoke_at > now:
         spoke_at = item.since or now
     if now - spoke_at < after:
-        raise NotYet("the answer was lost, and what was sent may still appear")
+        raise Absent("the answer was lost, and what was sent may still appear", spoke_at + after)
