@@ -27,7 +27,7 @@ REFUSED = {  # what the server shows, and which certificate `ca_file` names; in 
 
 @contextmanager
 def before(folder: Path, shown: tuple[str, str, int], named: str, root: str = SOUND) -> Iterator[Administered]:
-    """Give a workstation before a server over TLS. `shown`: extensions of its certificate, signer, days that it lasts."""
+    """Give a workstation before a server over TLS. `shown`: its extensions, who signed it, how long."""
     made = Authorities(folder)
     extensions, signer, days = shown
     made.sign("root", root)
