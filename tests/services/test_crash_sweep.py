@@ -24,6 +24,7 @@ import pytest
 from tests.dicom import instance, sop_uid
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.saboteur import Crash, Moments, left_on_disk
+from tests.soak.recovery import MOST, costs
 from tests.station import Station, Time, zipped
 
 ONE = zipped([(f"a/{n}.dcm", instance(1, 1, n)) for n in (1, 2)])
@@ -45,6 +46,7 @@ class Sweep:
         self._root, self._again = root / "calm", root / "again"
         self._left: set[tuple[bytes, str]] = set()
         self._living_again = False
+        self.costs = list[timedelta]()  #: what kills cost the studies that they interrupted
 
     @property
     def lives(self) -> int:
@@ -69,6 +71,7 @@ class Sweep:
         xnat, time = copy.deepcopy((self.xnat, self.time), {id(self.xnat.lock): threading.RLock()})
         try:
             lives(self._again, xnat, time, Moments(), seed=2)
+            self.costs += costs(self._again / "ledger.sqlite")
         except Exception as error:  # whatever it is; the service around us would catch it
             raise Crash(f"moment {self.moments.moments}, {name}") from error
         finally:
@@ -128,3 +131,6 @@ def test_a_kill_at_any_moment_neither_loses_nor_doubles(
     assert parts == PARTS
     assert sweep.moments.moments > 400
     assert sweep.lives > 50
+    assert sweep.costs
+    if meanwhile is None:  # 1.6
+        assert max(sweep.costs) <= MOST

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from threading import Event
@@ -18,6 +19,7 @@ import pytest
 
 from tests.saboteur import Crash, Moments, Saboteur, left_on_disk
 from tests.services.test_crash_sweep import EXPECTED, ONE, TWO
+from tests.soak.recovery import MOST, costs
 from tests.station import Station, Time
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat_gateway import XnatServer
@@ -37,6 +39,7 @@ class Lives:
 
     def __init__(self, folder: Path, xnat: Sandbox, time: Time) -> None:
         self._folder, self._xnat, self._time = folder, xnat, time
+        self.costs = list[timedelta]()  #: what kills cost the studies that they interrupted
 
     def drop(self, project: str) -> Path:
         """Give a root for a new project, with two ZIPs of three studies in its drop folder."""
@@ -73,6 +76,7 @@ class Lives:
             self.live(root, saboteur.around, seed=1)
         assert saboteur.fired == name, f"moment {at} never came"
         standings = self.live(root, Moments().around, seed=2)
+        self.costs += costs(root / "ledger.sqlite")
         told = f"killed {name} (moment {at})"
         assert [state for _, *state in standings] == [["complete", "done"]] * 3, told
         assert len(list((root / "done").rglob("*.zip"))) == 2, told
@@ -97,6 +101,9 @@ def test_a_kill_at_any_moment_neither_loses_nor_doubles_in_the_practice_xnat(qui
         held = xnat.instances()
     assert len(moments) > 200
     assert len(left) > 40
+    assert lives.costs
+    if dialect == "1.6":
+        assert max(lives.costs) <= MOST
     for project in {one.project for one in held}:
         assert Counter((one.where, one.sop_uid) for one in held if one.project == project) == EXPECTED, project
     assert len({one.project for one in held}) == len(left) + 1

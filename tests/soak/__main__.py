@@ -34,17 +34,20 @@ class Share(click.ParamType):  # type: ignore[type-arg]
 @click.option("--dialect", "dialects", type=click.Choice(["1.8", "1.6"]), multiple=True, default=("1.8", "1.6"),
               show_default=True, help="Which XNAT; may be repeated.")  # fmt: skip
 @click.option("--seconds", type=float, help="Drop nothing more after so long, for each dialect.")
+@click.option(
+    "--apart", default=2, show_default=True, help="Kills in mid-upload, with no other trouble, that are measured."
+)
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), help="Keep everything in this folder.")
 def main(
     *, seed: int, zips: int, kills: int, faults: float, dialects: tuple[str, ...], seconds: float | None,
-    keep: Path | None,
+    apart: int, keep: Path | None,
 ) -> None:  # fmt: skip
     """Judge by XNAT's store alone. Exits with 1 where anything is wrong."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the service and the practice XNAT must not outlive us
     wrong = False
     for dialect in dialects:
         click.echo(f"== XNAT {dialect}, seed {seed}")
-        wish = Wish(seed=seed, zips=zips, kills=kills, faults=faults, dialect=dialect, seconds=seconds)
+        wish = Wish(seed=seed, zips=zips, kills=kills, faults=faults, dialect=dialect, seconds=seconds, apart=apart)
         with tempfile.TemporaryDirectory(prefix="xnat-watchd-soak-") as passing:
             folder = (keep or Path(passing)) / dialect
             folder.mkdir(parents=True)

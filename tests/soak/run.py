@@ -10,9 +10,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -20,7 +21,7 @@ from random import Random
 from typing import Any
 
 from tests.dicom import CANARIES
-from tests.soak import hurried
+from tests.soak import hurried, recovery
 from tests.soak.disks import Disks
 from tests.soak.faults import Script
 from tests.soak.judge import complaints
@@ -69,6 +70,7 @@ class Wish:
     faults: float
     dialect: str
     seconds: float | None = None  #: no more is dropped after so long
+    apart: int = 0  #: kills in mid-upload whose cost is measured, with no other trouble
 
 
 @dataclass(slots=True)
@@ -85,6 +87,8 @@ class Figures:
     left: int = 0
     requests: int = 0
     held: Counter[str] = field(default_factory=Counter)
+    amid: Sequence[timedelta] = ()  #: what kills cost amid everything else
+    apart: Sequence[timedelta] = ()  #: and with no other trouble
     studies: int = 0
     instances: int = 0
     seconds: float = 0.0
@@ -102,6 +106,8 @@ class Figures:
             f"collisions {self.collisions} planned with another client",
             f"faults     {self.planned - self.left} fired, in {self.requests} requests",
             f"time       {self.seconds:.0f} s, {zips / self.seconds:.2f} ZIPs/s",
+            recovery.told("kills cost", self.amid),
+            recovery.told("apart     ", self.apart),
             *(f"held       {n} x {why}" for why, n in self.held.most_common()),
             *(f"WRONG      {one}" for one in self.wrong),
         ]
@@ -141,6 +147,7 @@ class Soak:
             self._settle()
             stored, rows = self._xnat.ask("GET", "/instances"), self._xnat.rows()
             self.figures.requests = len(self._xnat.ask("GET", "/requests"))
+            self._kill_apart()
         except BaseException:
             self._xnat.stop()
             self._disks.close()
@@ -156,6 +163,7 @@ class Soak:
         left = [row for row in rows if ("P1", row.rpartition("/")[2]) not in theirs]
         for part in self._root.glob("ledger.sqlite*"):  # its disk is gone in a moment, and it tells why
             shutil.copy2(part, self._config.with_name(part.name))
+        figures.amid = recovery.costs(self._config.with_name("ledger.sqlite"))
         figures.wrong += [f"a row is left in the prearchive: {row}" for row in left]
         self._disks.close()
         journal = self._journal.read_text("utf-8")
@@ -289,6 +297,16 @@ class Soak:
             service.terminate()
             service.join()
 
+    def _kill_apart(self) -> None:
+        """Measure what a kill costs where nothing else is wrong. On 1.6 that has a bound."""
+        if not self._wish.apart:
+            return
+        apart = recovery.Apart(self._config.with_name("apart"), self._wish.dialect, self._wish.seed, self._serving)
+        self.figures.apart = apart.killed(self._wish.apart)
+        late = [cost for cost in self.figures.apart if cost > recovery.MOST]
+        if late and self._wish.dialect == "1.6":
+            self.figures.wrong.append(f"{len(late)} kills in mid-upload cost more than {recovery.MOST}")
+
     def _rests(self, status: dict[str, Any]) -> bool:
         """Say whether all that lies in work belongs to what people must decide, and nothing more is to be taken."""
         to_take = any((self._root / "drop").glob("*.zip"))  # first: what is taken meanwhile is seen in work
@@ -318,11 +336,14 @@ class Soak:
         )  # fmt: skip
         return done.stdout
 
+    def _service(self) -> AbstractContextManager[ForkServerProcess]:
+        return self._serving(self._config, SPEED)
+
     @contextmanager
-    def _service(self) -> Iterator[ForkServerProcess]:
+    def _serving(self, config: Path, speed: float) -> Iterator[ForkServerProcess]:
         """Start the service as a process of its own: forked off one that has imported it, which takes no second."""
         service = self._processes.Process(
-            target=hurried.live, args=(self._config, self._journal, self._environment(), SPEED, self._began)
+            target=hurried.live, args=(config, self._journal, self._environment(), speed, self._began)
         )
         service.start()
         try:

@@ -19,11 +19,12 @@ from tests.soak.traffic import Drop, Image, Traffic, Truth, made
 def test_a_service_that_is_killed_while_zips_flow_neither_loses_nor_doubles_nor_mixes(
     tmp_path: Path, dialect: str
 ) -> None:
-    wish = Wish(seed=74, zips=10, kills=4, faults=0.05, dialect=dialect)
+    wish = Wish(seed=74, zips=10, kills=4, faults=0.05, dialect=dialect, apart=2)
     figures = Soak(tmp_path, wish, lambda _: None).run()
     assert figures.wrong == [], figures.told()
     assert figures.kills >= 4
     assert sum(figures.dropped.values()) >= 10
+    assert len(figures.apart) == 2
 
 
 def test_the_same_seed_makes_the_same_zips() -> None:
