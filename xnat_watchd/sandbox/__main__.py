@@ -21,7 +21,7 @@ from .sandbox import ROLES, Sandbox
 from .site import DIALECTS, NEW
 
 HABITS = {  # what each of `Options` is on the command line; spans of time are seconds
-    "version": "What it calls itself, on 1.8.",
+    "version": "What it calls itself; 1.6.4 on --dialect 1.6 also does what only that did. Else 1.8.10 or 1.6.5.",
     "session_timeout": "Idle time after which a login ends.",
     "session_limit": "Logins that an account may have open; the next is refused.",
     "token_life": "How long an alias token lives.",

@@ -12,8 +12,8 @@ NEVER = timedelta(0)
 class Options:
     """The settings of one practice XNAT. Habits that would disturb a demonstration are off."""
 
-    version: str = "1.8.10"
-    """What buildInfo names on the newer dialect; the older one always says 1.6.5."""
+    version: str = ""
+    """What it says that it is; else 1.8.10, or 1.6.5 on the older dialect. A 1.6.4 also does what only that did."""
 
     session_timeout: timedelta = timedelta(minutes=15)
     """Idle time after which a login session dies (F4, F107)."""

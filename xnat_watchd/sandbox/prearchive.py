@@ -71,7 +71,8 @@ def one_row(site: Site, request: Request) -> Answer:
     if form == "zip":
         return zip_of(site, row.session.scans.values(), row.folder)
     path = f"/data/xnat/prearchive/{row.project}/{row.timestamp}/{row.folder}"
-    return answers.xml(session_xml(row.session, About("", row.project, row.name, row.subject, path)))
+    beside = About("", row.project, row.name, row.subject, path)
+    return answers.xml(session_xml(row.session, beside, located=not site.is_1_6_4))
 
 
 def scans(site: Site, request: Request) -> Answer:

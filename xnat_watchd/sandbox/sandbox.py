@@ -17,7 +17,7 @@ from .dicom import read_header
 from .faults import Faults
 from .options import Options
 from .server import Seen, Server
-from .site import DIALECTS, NEW, Site
+from .site import DIALECTS, NEW, OLD, Site
 from .store import UNASSIGNED, Project, Resource, Store
 
 ROLES = ("owner", "member", "collaborator")
@@ -58,6 +58,9 @@ class Sandbox:
     ) -> None:
         if dialect not in DIALECTS:
             raise ValueError(f"no such dialect: {dialect} (there are {' and '.join(DIALECTS)})")
+        version = options.version if options else ""
+        if version and version.startswith(f"{OLD}.") != (dialect == OLD):
+            raise ValueError(f"{version} does not speak as {dialect} does")
         self._site = Site(dialect, options or Options(), Store(data), clock or _local_time)
         self._application = Application(self._site)
         self._port = port

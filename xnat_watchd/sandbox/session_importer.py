@@ -33,7 +33,7 @@ def take(site: Site, request: Request, spool: Path, dest: Destination) -> Answer
         files = [file for file in unpacked(site, spool, folder) if not is_filtered(site, file.header)]
         if cache.folder != folder:
             give_away(site, cache, files)
-        studies = sessions_in(files)
+        studies = sessions_in(site, files)
         too_many = len(studies) > 1 and not dest.to_prearchive
         if too_many and site.is_old:
             raise Refused(400, SEVERAL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.sax import saxutils
 
@@ -44,10 +45,14 @@ def about(experiment: Experiment) -> About:
     return About(one.id, one.project, one.label, one.subject_id, one.prearchive_path, home)
 
 
-def session_xml(session: Session, beside: About, site: str = "") -> str:
-    """Give the XML of a session; `site` is the address before the schemas of an archived one."""
+def session_xml(session: Session, beside: About, site: str = "", *, located: bool = True) -> str:
+    """Give the XML of a session; `site` is the address before the schemas of an archived one.
+
+    `located`: it says where its schemas lie, which a row of 1.6.4 does not (F287).
+    """
     name = element_name(session)
-    return _document([*_session(name, session, beside, spaces(site)), f"</xnat:{name}>"])
+    named = spaces(site) if located else _unlocated()
+    return _document([*_session(name, session, beside, named), f"</xnat:{name}>"])
 
 
 def subject_xml(subject: Subject, experiments: list[Experiment], site: str) -> str:
@@ -77,11 +82,17 @@ def project_xml(project: Project, site: str) -> str:
 def spaces(site: str) -> str:
     """Give the name spaces and where their schemas lie: below the site, or beside the file."""
     base = f"{site}/schemas/" if site else ""
-    names = {name: namespace(name) for name in SCHEMAS}
-    known = " ".join(f'xmlns:{PREFIXES.get(name, name)}="{address}"' for name, address in names.items())
-    places = " ".join(f"{names[name]} {base}{SCHEMAS[name]}" for name in LOCATED)
-    instance = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
-    return f'{known} {instance} xsi:schemaLocation="{places}"'
+    places = " ".join(f"{namespace(name)} {base}{SCHEMAS[name]}" for name in LOCATED)
+    return f'{_named(SCHEMAS)} xsi:schemaLocation="{places}"'
+
+
+def _unlocated() -> str:
+    return _named(name for name in SCHEMAS if name != "ext")
+
+
+def _named(schemas: Iterable[str]) -> str:
+    known = " ".join(f'xmlns:{PREFIXES.get(name, name)}="{namespace(name)}"' for name in schemas)
+    return f'{known} xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 
 
 def namespace(name: str) -> str:
@@ -113,14 +124,19 @@ def _session(name: str, session: Session, beside: About, more: str) -> list[str]
         _scanner(header),
         _element("prearchivePath", beside.path),
         "<xnat:scans>",
-        *(line for scan in session.scans.values() for line in _scan(scan, beside)),
+        *(line for scan in session.scans.values() for line in _scan(scan, beside, _folder(session, scan, beside))),
         "</xnat:scans>",
         _element("dcmPatientId", header.patient_id),
         _element("dcmPatientName", header.patient_name),
     ]
 
 
-def _scan(scan: Scan, beside: About) -> list[str]:
+def _folder(session: Session, scan: Scan, beside: About) -> str:
+    """Give the scan in whose folder the files of this one lie: in a row, the first of its series (F81)."""
+    return scan.id if beside.home else next(one.id for one in session.scans.values() if one.uid == scan.uid)
+
+
+def _scan(scan: Scan, beside: About, folder: str) -> list[str]:
     archived = bool(beside.home)
     kind = f"type={quoteattr(scan.header.series_description)} " if archived else ""
     return [
@@ -129,25 +145,25 @@ def _scan(scan: Scan, beside: About) -> list[str]:
         _element("series_description", scan.header.series_description),
         _scanner(scan.header),
         _element("frames", str(scan.frames)),
-        *(_catalog(scan, label, beside.home) for label in scan.resources),
+        *(_catalog(scan, label, beside.home, folder) for label in scan.resources),
         _element("startTime", scan.header.clock),
         *as_xml(parameters(scan), archived=archived),
         "</xnat:scan>",
     ]
 
 
-def _catalog(scan: Scan, label: str, home: str) -> str:
+def _catalog(scan: Scan, label: str, home: str, folder: str) -> str:
     resource = scan.resources[label]
     counts = f' file_count="{len(resource.files)}" file_size="{resource.size}"' if home else ""
     return (
-        f"<xnat:file label={quoteattr(label)}{counts} URI={quoteattr(catalog_path(scan, label, home))} "
+        f"<xnat:file label={quoteattr(label)}{counts} URI={quoteattr(catalog_path(scan, label, home, folder))} "
         'format="DICOM" content="RAW" xsi:type="xnat:resourceCatalog"/>'
     )
 
 
-def catalog_path(scan: Scan, label: str, home: str) -> str:
+def catalog_path(scan: Scan, label: str, home: str, folder: str = "") -> str:
     """Give where the list of a scan's files lies; it keeps the number that the scan had before it was renamed."""
-    name = f"SCANS/{scan.id}/{label}/scan_{scan.header.series_number or scan.id}_catalog.xml"
+    name = f"SCANS/{folder or scan.id}/{label}/scan_{scan.header.series_number or scan.id}_catalog.xml"
     return f"{home}/{name}" if home else name
 
 

@@ -43,13 +43,18 @@ class Site:
 
     @property
     def is_old(self) -> bool:
-        """Whether it speaks as 1.6.5 does."""
+        """Whether it speaks as 1.6 does."""
         return self.dialect == OLD
 
     @property
     def version(self) -> str:
-        """The version it says it has."""
-        return "1.6.5" if self.is_old else self.options.version
+        """The version that it says it has."""
+        return self.options.version or ("1.6.5" if self.is_old else "1.8.10")
+
+    @property
+    def is_1_6_4(self) -> bool:
+        """Whether it also does what a 1.6.4 was seen to do otherwise than a 1.6.5 (F64, F287)."""
+        return self.is_old and self.version == "1.6.4"
 
     def stamp(self) -> str:
         """Give a timestamp for a new place, `yyyyMMdd_HHmmssSSS`, never the same twice (F10; F61 is a fault)."""

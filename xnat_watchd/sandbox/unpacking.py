@@ -52,11 +52,11 @@ def unpacked(site: Site, spool: Path, folder: Path) -> list[Arrived]:
     return found
 
 
-def sessions_in(files: list[Arrived]) -> list[list[Arrived]]:
-    """Group files by study and leave out what 1.6.5 leaves out; refuses where nothing remains."""
+def sessions_in(site: Site, files: list[Arrived]) -> list[list[Arrived]]:
+    """Group files by study and leave out what 1.6.5 leaves out and 1.6.4 keeps; refuses where nothing remains."""
     studies: dict[str, list[Arrived]] = {}
     for file in files:
-        if not is_left_out(file):
+        if site.is_1_6_4 or not is_left_out(file):
             studies.setdefault(file.header.study_uid, []).append(file)
     kept = [study for study in studies.values() if leading([file.header for file in study])]
     if not kept:

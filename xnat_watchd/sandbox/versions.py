@@ -11,7 +11,7 @@ from .site import Site
 def version(site: Site, _: Request) -> Answer:
     """GET /data/version: 1.6 only (F2, F112)."""
     if site.is_old:
-        return answers.text("1.6.5")
+        return answers.text(site.version)
     raise Refused(404)
 
 
@@ -32,5 +32,5 @@ def build_info(site: Site, request: Request) -> Answer:
         words = request.path.replace("/", "&#47;")
         return answers.tomcat_page(404, f"The requested resource [{words}] is not available")
     if request.path.endswith("/version"):
-        return answers.text(site.options.version)
-    return answers.as_json({"version": site.options.version, "buildNumber": "1", "isDirty": "false"})
+        return answers.text(site.version)
+    return answers.as_json({"version": site.version, "buildNumber": "1", "isDirty": "false"})
