@@ -38,6 +38,7 @@ def _table(row: bytes) -> Pieces:
 
 KINDS: dict[str, Callable[[], Pieces]] = {
     "objects": lambda: _table(b'{"a":""}'),
+    "rows": lambda: _table(b'{"ID":"XNAT_E00000000","label":"a","UID":"1.2","project":"EVIL"}'),
     "lists": lambda: _table(b"[]"),
     "attributes": lambda: _whole(b"<x " + b" ".join(b'a%d=""' % n for n in range(3_000_000)) + b"/>"),
     "cookies": _cookies,

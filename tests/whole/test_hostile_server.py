@@ -21,6 +21,7 @@ Scan = Callable[..., bytes]
 MOST_MEMORY = 250  #: MB, of the whole process
 STOPS_WITHIN = 5.0  #: seconds
 QUICK = "objects"
+WORKERS = 6
 STUDIES = 3  #: of each project; more than there are workers
 
 
@@ -77,6 +78,29 @@ def test_what_is_hostile_about_one_project_neither_fills_the_memory_nor_stops_th
     assert memory < MOST_MEMORY
     assert {one.project for one in xnat.instances() if one.where == "archive"} == {"P1"}
     assert any(one["project"] == "EVIL" for one in json.loads(status.read_text())["under_way"])
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", ["objects", "rows"])
+def test_however_many_ask_at_once_what_is_hostile_fills_no_memory(
+    program: Administered, proxy: HostileProxy, xnat: Sandbox, tmp_path: Path, scan: Scan, kind: str
+) -> None:
+    status = program.use_runtime_folder(tmp_path / "run")
+    program.config.write_text(program.config.read_text("utf-8") + f"[pipeline]\nworkers = {WORKERS}\n", "utf-8")
+    xnat.add_project("P2")
+    xnat.grant("tech", "P2", "owner")
+    (program.root / "shares").mkdir()
+    (program.root / "shares" / "t.csv").write_text("subject,source,destination\nnobody,EVIL,P2\n", "utf-8")
+    with program.start() as service:
+        service.wait_for("READY=1")
+        proxy.kind, proxy.pattern = kind, "EVIL"
+        for n in range(WORKERS):
+            program.drop(f"EVIL/{n}.zip", scan(10 + n, time=f"10{n:02}00"))
+        wait_until(lambda: proxy.hits > 3 * WORKERS, seconds=240)
+        memory = most_memory(service.process.pid)
+        assert json.loads(status.read_text())["under_way"]
+        assert service.stop(signal.SIGTERM) == 0
+    assert memory < MOST_MEMORY
 
 
 @pytest.mark.parametrize("kind", ["preliminary answers", pytest.param("objects", marks=pytest.mark.thorough)])

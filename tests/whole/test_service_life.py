@@ -334,9 +334,9 @@ def later(one: str, other: str) -> float:
     return (datetime.fromisoformat(one) - datetime.fromisoformat(other)).total_seconds()
 
 
-def wait_until(happened: Callable[[], bool]) -> None:
-    """Look again and again, for a minute at most, at what another process does."""
-    end = time.monotonic() + 60
+def wait_until(happened: Callable[[], bool], seconds: float = 60) -> None:
+    """Look again and again, for a minute or so at most, at what another process does."""
+    end = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < end
         time.sleep(0.1)

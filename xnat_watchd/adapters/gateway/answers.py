@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 from xnat_watchd.adapters.gateway import documents
 from xnat_watchd.adapters.gateway.body import PIECE, Rest
-from xnat_watchd.core.errors import Transient
+from xnat_watchd.adapters.gateway.room import Full, Room
+from xnat_watchd.core.errors import NotYet, Transient
 from xnat_watchd.core.escapes import unescaped
 
 LONGEST_REASON = 500  #: characters of a server's own words that are kept
@@ -43,6 +44,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)  #: names in lower case
     rest: Rest | None = None  #: what is too long to be kept in memory
     beat: Callable[[], object] = bool  #: is called for each piece that is read; may raise `Stopped`
+    room: Room = field(default_factory=Room)  #: for what is kept of it
 
     @property
     def is_success(self) -> bool:
@@ -108,23 +110,27 @@ class Node:
     children: Mapping[str, tuple[Node, ...]]
 
 
-def table(answer: Answer, columns: Collection[str] | None = None) -> list[Mapping[str, str]]:
+def table(answer: Answer, columns: Collection[str] | None = None) -> Sequence[Mapping[str, str]]:
     """Return the rows of a JSON table (F124); of long ones only the columns that are wanted.
 
     Cells that are neither text nor number are left out.
     """
     try:
-        return list(documents.table(answer.in_utf_8(), columns))
+        return documents.table(answer.in_utf_8(), columns, answer.room)
     except documents.Unreadable as error:
         raise _unreadable() from error
+    except Full:
+        raise _no_room() from None
 
 
 def document(answer: Answer) -> Any:
     """Return a JSON document of another form. Nothing in it is believed yet."""
     try:
-        return documents.document(answer.in_utf_8())
+        return documents.document(answer.in_utf_8(), answer.room)
     except documents.Unreadable as error:
         raise _unreadable() from error
+    except Full:
+        raise _no_room() from None
 
 
 def item(answer: Answer) -> Node:
@@ -238,6 +244,11 @@ def _below_data(uri: str) -> str:
         if found:
             return f"/data/{root.strip('/').removeprefix('data/')}/{rest}"
     return path
+
+
+def _no_room() -> NotYet:
+    advice = "Nothing to do: it is asked again when the others have been read."
+    return NotYet("other long answers of XNAT take the memory that there is for them", advice=advice)
 
 
 def _unreadable() -> Transient:

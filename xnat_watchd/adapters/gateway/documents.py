@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 from xml.parsers import expat
 
 import ijson
+
+from xnat_watchd.adapters.gateway.room import Kept, Room
 
 LARGEST_TABLE = 50 << 20  #: bytes of memory for the rows that are kept; those of 100,000 sessions take less
 LARGEST_DOCUMENT = 16 << 20  #: bytes of memory for another document; a session of 1,000 scans takes a tenth
@@ -27,11 +30,19 @@ class Unreadable(Exception):
     """It is no such document, or goes beyond what one may be."""
 
 
-class Json:
-    """The events of a JSON document, one after another. Every method raises `Unreadable`."""
+class Rows(list[Cells]):
+    """The rows of a table. A list of Python's own cannot be watched until nobody knows it any more."""
 
-    def __init__(self, pieces: Iterator[bytes], largest: int) -> None:
-        self._pieces, self._largest = pieces, largest
+
+class Members(dict[str, Any]):
+    """The members of a document, for the same reason."""
+
+
+class Json:
+    """The events of a JSON document, one after another. Every method raises `Unreadable`; `keep` also `Full`."""
+
+    def __init__(self, pieces: Iterator[bytes], largest: int, kept: Kept) -> None:
+        self._pieces, self._largest, self._room = pieces, largest, kept
         self._silent = 0  #: bytes since the last event
         self._deep = self._met = 0
         self._kept = 0  #: bytes of memory
@@ -74,6 +85,7 @@ class Json:
         self._kept += sum(map(sys.getsizeof, values))
         if self._kept > self._largest:
             raise Unreadable
+        self._room.grow(self._kept)
 
     def skip(self, kind: str) -> None:
         """Leave out the value that began with this event."""
@@ -106,32 +118,48 @@ class Json:
         return value
 
 
-def document(pieces: Iterator[bytes]) -> Any:
-    """Return a whole JSON document."""
-    json = Json(pieces, LARGEST_DOCUMENT)
-    found = json.value(*json.next())
-    json.end()
+def document(pieces: Iterator[bytes], room: Room) -> Any:
+    """Return a whole JSON document. `Full` where there is no room for it just now."""
+    with _kept(room) as kept:
+        json = Json(pieces, LARGEST_DOCUMENT, kept)
+        found = json.value(*json.next())
+        json.end()
+        if isinstance(found, dict):
+            found = Members(found)
+            kept.last_as_long_as(found)
     return found
 
 
-def table(pieces: Iterator[bytes], columns: Collection[str] | None) -> list[Cells]:
-    """Return the rows of XNAT's JSON table: of these columns what is text or number, as text."""
-    json, rows = Json(pieces, LARGEST_TABLE), None
-    for name in _object(json):
-        kind, _ = json.next()
-        if name != "ResultSet" or kind != "start_map":
-            json.skip(kind)
-            continue
-        for inner in json.members():
+def table(pieces: Iterator[bytes], columns: Collection[str] | None, room: Room) -> list[Cells]:
+    """Return the rows of XNAT's JSON table: of these columns what is text or number, as text. `Full` as above."""
+    with _kept(room) as kept:
+        json, rows = Json(pieces, LARGEST_TABLE, kept), None
+        for name in _object(json):
             kind, _ = json.next()
-            if inner == "Result" and kind == "start_array":
-                rows = list(_rows(json, columns))
-            else:
+            if name != "ResultSet" or kind != "start_map":
                 json.skip(kind)
-    json.end()
-    if rows is None:
-        raise Unreadable
+                continue
+            for inner in json.members():
+                kind, _ = json.next()
+                if inner == "Result" and kind == "start_array":
+                    rows = Rows(_rows(json, columns))
+                else:
+                    json.skip(kind)
+        json.end()
+        if rows is None:
+            raise Unreadable
+        kept.last_as_long_as(rows)
     return rows
+
+
+@contextmanager
+def _kept(room: Room) -> Iterator[Kept]:
+    """Give back at the end what nothing stands for."""
+    kept = Kept(room)
+    try:
+        yield kept
+    finally:
+        kept.leave()
 
 
 def xml(pieces: Iterator[bytes], begin: Callable[[str, dict[str, str]], None], end: Callable[[], object]) -> None:

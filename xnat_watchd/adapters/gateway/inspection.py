@@ -29,7 +29,7 @@ class Greeting:
 
 def greet(server: Shared) -> Greeting:
     """Ask which XNAT this is, without a login (F2, F8, F112). `Unavailable` if there is none."""
-    line = Line(server.access, Watch(server.stop), server.clock)
+    line = Line(server.access, Watch(server.stop), server.clock, server.room)
     try:
         dialect = find_dialect(line, server.clock.now())
         answer = line.ask(Call(method="GET", path="/data/version", deed=Deed.READ, patience=PATIENCE))

@@ -9,6 +9,7 @@ from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.gateway.dialling import Watch
 from xnat_watchd.adapters.gateway.login import Credential, Dialect, log_in
 from xnat_watchd.adapters.gateway.pacing import Turns, held
+from xnat_watchd.adapters.gateway.room import Room
 from xnat_watchd.adapters.gateway.wire import Access, Line
 from xnat_watchd.core.errors import AuthRefused
 from xnat_watchd.core.ports import Clock
@@ -26,6 +27,7 @@ class Shared:
         self.turns = Turns(clock, stop)
         self.dump_lock = threading.Lock()  #: header dumps answer with each other's session (F210)
         self.dialect: Dialect | None = None  #: as of the last login
+        self.room = Room()  #: for what is kept of answers, by all gateways
         self.logins = 0  #: how often we have asked to be let in
         self._credential = credential
         self._refused: AuthRefused | None = None
@@ -58,7 +60,7 @@ class Shared:
             return *self._log_in(credential), credential.number
 
     def _log_in(self, credential: Credential) -> tuple[Line, Dialect]:
-        line = Line(self.access, Watch(self.stop), self.clock)
+        line = Line(self.access, Watch(self.stop), self.clock, self.room)
         with self._lock:
             before = self.dialect
         try:

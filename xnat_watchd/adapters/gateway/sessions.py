@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from xnat_watchd.adapters.gateway import records
 from xnat_watchd.adapters.gateway.answers import Node, item, table
@@ -22,7 +22,7 @@ def with_uids(talk: Conversation, project: str, uids: Sequence[str]) -> list[Ses
     return [one for one in found if one and one.project == project and one.holding.study_uid in uids]
 
 
-def _filtered(talk: Conversation, project: str, uids: Sequence[str]) -> list[Mapping[str, str]]:
+def _filtered(talk: Conversation, project: str, uids: Sequence[str]) -> Iterable[Mapping[str, str]]:
     query = {
         "project": project,
         "xsiType": "xnat:imageSessionData",  # else no column of images (F253)
@@ -30,11 +30,11 @@ def _filtered(talk: Conversation, project: str, uids: Sequence[str]) -> list[Map
         "UID": ",".join(uids),
         **JSON,
     }
-    rows = table(talk.read("/data/experiments", query, project=project))
-    return [{**one, "UID": one.get("UID") or uids[0]} for one in rows]  # what does not say is asked itself
+    rows = table(talk.read("/data/experiments", query, project=project), ("ID", "project", "label", "UID"))
+    return ({**one, "UID": one.get("UID") or uids[0]} for one in rows)  # what does not say is asked itself
 
 
-def _all_of(talk: Conversation, project: str) -> list[Mapping[str, str]]:
+def _all_of(talk: Conversation, project: str) -> Iterable[Mapping[str, str]]:
     """List without a filter: nobody has seen 1.6 filter by UID, and a list that is wrongly empty would double a study.
 
     The columns were seen there (F257).

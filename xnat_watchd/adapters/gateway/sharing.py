@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from xnat_watchd.adapters.gateway.answers import table
 from xnat_watchd.adapters.gateway.conversation import PATIENCE, Conversation
@@ -80,7 +80,7 @@ def _ids(talk: Conversation, access: str) -> frozenset[str]:
     return frozenset(one.get("ID", "") or one.get("id", "") for one in _listed(talk, data=access))
 
 
-def _listed(talk: Conversation, **query: str) -> list[Cells]:
+def _listed(talk: Conversation, **query: str) -> Sequence[Cells]:
     return table(talk.read("/data/projects", {**query, **JSON}))
 
 

@@ -30,6 +30,7 @@ from xnat_watchd.adapters.gateway.body import PIECE, Rest, kept
 from xnat_watchd.adapters.gateway.connection import WatchedAdapter
 from xnat_watchd.adapters.gateway.dialling import Endless, Interrupted, Watch
 from xnat_watchd.adapters.gateway.pacing import stopping
+from xnat_watchd.adapters.gateway.room import Room
 from xnat_watchd.adapters.gateway.trust import sentence, trusted
 from xnat_watchd.adapters.gateway.verdicts import Deed
 from xnat_watchd.adapters.gateway.zip_body import ZipBody, ZipUnreadable
@@ -115,12 +116,13 @@ class _Silent(logging.Logger):
 class Line:
     """One login session: one connection, one cookie jar. Belongs to one thread."""
 
-    def __init__(self, access: Access, watch: Watch, clock: Clock) -> None:
+    def __init__(self, access: Access, watch: Watch, clock: Clock, room: Room) -> None:
         self.jsession = ""  #: once set, an answer that begins another session is not believed
         self.who = ""  #: the user's name as XNAT says it
         self._access = access
         self._watch = watch
         self._clock = clock
+        self._room = room
         self._ends = inf  #: when the login session dies if nothing more is asked in it (monotonic)
         self._call: Call | None = None
         self._body: tuple[bytes, Rest | None] = b"", None
@@ -146,7 +148,7 @@ class Line:
             response = self._send(call)
         headers = {name.lower(): value for name, value in response.headers.items()}
         body, rest = self._body
-        answer = Answer(response.status_code, body, headers, rest, self._beat)
+        answer = Answer(response.status_code, body, headers, rest, self._beat, self._room)
         if self.jsession and self._began_another(response):
             raise SessionLost(refused=False, answer=answer)
         return answer

@@ -1,0 +1,38 @@
+"""Long answers that are read at once share one room, which is free again when nobody knows them any more."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.adapters.gateway.gateway_kit import failure
+from xnat_watchd.adapters.gateway.answers import Answer, document, table
+from xnat_watchd.adapters.gateway.room import Room
+from xnat_watchd.core.errors import NotYet, Transient
+
+MIB = 1 << 20
+ROW = {"ID": "XNAT_E" + "0" * 994}
+LONG = json.dumps({"ResultSet": {"Result": [ROW] * 4000}}).encode()
+ITEM = json.dumps({"items": [[str(n) + "x" * 1000 for n in range(4000)]]}).encode()
+SHORT = json.dumps({"ResultSet": {"Result": [ROW] * 100}}).encode()
+
+
+@pytest.mark.parametrize(("read", "body"), [(table, LONG), (document, ITEM)])
+def test_what_finds_no_room_is_asked_again_once_another_is_read(read: object, body: bytes) -> None:
+    assert callable(read)
+    room = Room(6 * MIB)
+    first = read(Answer(200, body, room=room))
+    failure(NotYet, lambda: read(Answer(200, body, room=room)))
+    assert len(table(Answer(200, SHORT, room=room))) == 100  # what is short needs none
+    del first
+    assert room.left == 6 * MIB
+    assert read(Answer(200, body, room=room))
+
+
+@pytest.mark.parametrize("body", [LONG[:-1], LONG + b"{}", LONG.replace(b'"Result"', b'"R"')])
+def test_what_cannot_be_read_takes_no_room(body: bytes) -> None:
+    room = Room()
+    before = room.left
+    failure(Transient, lambda: table(Answer(200, body, room=room)))
+    assert room.left == before

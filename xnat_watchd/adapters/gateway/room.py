@@ -1,0 +1,61 @@
+"""Memory for what is kept of long answers, shared by all gateways of a process: the server chooses how long they are.
+
+Each answer is bounded; this bounds all of them together, however many workers ask at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+
+MOST = 64 << 20  #: bytes; the longest table alone may take 50 MiB
+FREE = 1 << 20  #: bytes of each answer that no room is asked for: what is usual is never refused for what is not
+STEP = 1 << 20  #: bytes that are taken at once
+
+
+class Full(Exception):
+    """Other answers take the room just now."""
+
+
+class Room:
+    """What is left of it. Every method may be called from any thread."""
+
+    def __init__(self, size: int = MOST) -> None:
+        self.left = size
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> None:
+        """Take so many bytes, or raise `Full`."""
+        with self._lock:
+            if size > self.left:
+                raise Full
+            self.left -= size
+
+    def give_back(self, size: int) -> None:
+        """Have so many bytes free again."""
+        with self._lock:
+            self.left += size
+
+
+class Kept:
+    """What one answer takes of a room, from its beginning until nobody knows what was read from it any more."""
+
+    def __init__(self, room: Room) -> None:
+        self._room, self._taken = room, 0
+
+    def grow(self, size: int) -> None:
+        """See that there is room for `size` bytes in all. Raises `Full`."""
+        while size > FREE + self._taken:
+            self._room.take(STEP)
+            self._taken += STEP
+
+    def last_as_long_as(self, found: object) -> None:
+        """Give the room back when this is gone, which must be an object that allows weak references."""
+        if self._taken:
+            weakref.finalize(found, self._room.give_back, self._taken).atexit = False
+            self._taken = 0
+
+    def leave(self) -> None:
+        """Give the room back now: nothing was kept."""
+        self._room.give_back(self._taken)
+        self._taken = 0
