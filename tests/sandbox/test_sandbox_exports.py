@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.kit import Visitor
+from tests.shared import shared
+from xnat_watchd.sandbox import Options, Sandbox
 
-EXPORTS = Path(__file__).resolve().parents[3] / "shared" / "data" / "public"
+EXPORTS = shared("public")
 
 pytestmark = [
     pytest.mark.shared,
@@ -43,6 +45,17 @@ def test_1_6_keeps_and_labels_every_study_as_the_real_one_did(old: Visitor) -> N
             expected[row["tag"]]["archived_subject"],
             expected[row["tag"]]["archived_session_without_label"],
         )
+
+
+def test_1_6_4_keeps_the_reports_that_1_6_5_drops(tmp_path: Path) -> None:  # F64
+    (path,) = EXPORTS.glob("p04*")
+    options = Options(version="1.6.4")
+    with Sandbox(tmp_path, "1.6", users={"tech": "secret"}, projects=["P1"], options=options) as xnat:
+        Visitor(xnat, "tech", "secret").sent_file(path, dest="/prearchive/projects/P1")
+        kept = Counter(one.series_uid for one in xnat.instances())
+    rows = (row for row in table("series.csv") if row["file"] == path.name)
+    assert kept == {row["SeriesInstanceUID"]: int(row["n_instances"]) for row in rows}
+    assert kept.total() == 59
 
 
 def archived_as(visitor: Visitor, src: str) -> tuple[str, str]:

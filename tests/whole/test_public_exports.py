@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.shared import shared
 from tests.whole.conftest import Program
 from xnat_watchd.sandbox import Sandbox
 
-PUBLIC = Path(__file__).parents[3] / "shared" / "data" / "public"
+PUBLIC = shared("public")
 pytestmark = [
     pytest.mark.shared,
     pytest.mark.thorough,
