@@ -389,6 +389,32 @@ def test_a_sound_export_goes_on_and_settles_the_one_that_is_held(desk: Desk, bad
     assert station.ledger.views.left_behind() == []
 
 
+@pytest.mark.parametrize("bad", ["damaged", "two people", "two contents"])
+def test_resend_does_not_send_what_a_sound_export_has_replaced(desk: Desk, bad: str) -> None:
+    station = held(desk, TROUBLES[bad])
+    carried(station, scan(1, 2, 3))
+    desk.xnat.sessions.clear()
+    with pytest.raises(Impossible) as refused:
+        station.ledger.wishes.resend(1, "XNAT has lost it", station.time.now())
+    assert "Drop its ZIP again" in refused.value.advice
+    station.ledger.wishes.resend(2, "XNAT has lost it", station.time.now())
+    station.work()
+    assert station.standings() == [("1.1", "received", "skipped"), ("2.1", "complete", "done")]
+    assert desk.archived() == Counter(sop_uid(1, 1, n) for n in (1, 2, 3))
+
+
+def test_the_same_zip_dropped_again_while_it_is_replaced_does_not_begin_anew(desk: Desk) -> None:
+    station = held(desk, TROUBLES["two people"])
+    station.drop("sound.zip", scan(1, 2, 3))
+    station.take_in()
+    while station.ledger.studies.look_at(1).unwanted is None:
+        assert station.pipeline.step()
+    station.drop("again.zip", TROUBLES["two people"])
+    station.take_in()
+    station.work()
+    assert station.standings() == [("1.1", "received", "skipped"), ("2.1", "complete", "done")]
+
+
 @pytest.mark.parametrize(
     "lacks",
     [

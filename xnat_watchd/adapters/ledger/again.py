@@ -6,7 +6,7 @@ import sqlite3
 from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import text
-from xnat_watchd.adapters.ledger.findings import open_findings
+from xnat_watchd.adapters.ledger.findings import open_findings, undecided
 from xnat_watchd.adapters.ledger.gates import try_now
 from xnat_watchd.adapters.ledger.moves import AFRESH, let_go_on, move
 from xnat_watchd.core.findings import holding
@@ -25,11 +25,14 @@ def begin_anew(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, why: str
 def come_again(db: sqlite3.Connection, delivery: int, now: datetime) -> bool:
     """Take the same bytes, dropped again, for what people mean by it: try again what is held, want what was unwanted.
 
-    What a finding holds stays held: the same bytes are the same verdict. Return whether anything is.
+    What a finding holds stays held: the same bytes are the same verdict. Return whether anything is. What a later
+    delivery has replaced stays replaced.
     """
     rows = db.execute("SELECT * FROM studies WHERE delivery = ? ORDER BY key", (delivery,)).fetchall()
     stays_held = {row["key"] for row in rows if holding(open_findings(db, row["key"]))}
     for row in rows:
+        if row["key"] not in stays_held and holding(undecided(db, row["key"])):
+            continue
         if row["unwanted"] is not None and row["standing"] != Standing.SKIPPED:
             begin_anew(db, row, now, "its ZIP was dropped again")
         elif row["standing"] == Standing.HELD and row["key"] not in stays_held:

@@ -39,11 +39,20 @@ class Findings:
 
 
 OPEN = "SELECT * FROM findings WHERE study = ? AND settled IS NULL ORDER BY id"
+UNDECIDED = "SELECT * FROM findings WHERE study = ? AND (settled IS NULL OR by LIKE 'delivery %') ORDER BY id"
 
 
 def open_findings(db: sqlite3.Connection, key: int) -> tuple[Finding, ...]:
     """Return the same as `Findings.open`, inside a transaction of the caller."""
     return tuple(map(as_finding, db.execute(OPEN, (key,)).fetchall()))
+
+
+def undecided(db: sqlite3.Connection, key: int) -> tuple[Finding, ...]:
+    """Return the findings about a study that no person has settled: what a later delivery makes good holds there only.
+
+    So nothing of the earlier one is sent for it, not even where XNAT has lost the later one since.
+    """
+    return tuple(map(as_finding, db.execute(UNDECIDED, (key,)).fetchall()))
 
 
 def add_findings(db: sqlite3.Connection, key: int, findings: Iterable[Finding], now: datetime) -> int:

@@ -9,7 +9,7 @@ from datetime import datetime
 from xnat_watchd.adapters.ledger.again import begin_anew
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.deliveries import move_delivery, tell_delivery
-from xnat_watchd.adapters.ledger.findings import open_findings, settle_findings
+from xnat_watchd.adapters.ledger.findings import open_findings, settle_findings, undecided
 from xnat_watchd.adapters.ledger.moves import AFRESH, STUCK, let_go_on, move
 from xnat_watchd.adapters.ledger.studies import NOTHING_TO_SEND, _leave_out
 from xnat_watchd.core.errors import Impossible
@@ -104,7 +104,7 @@ class Wishes:
             on_its_way = standing is Standing.READY or row["due"] is not None
             if row["unwanted"] is None and on_its_way and not _is_locked(db, key):
                 raise Impossible(ON_ITS_WAY)
-            if found := holding(open_findings(db, key)):
+            if found := holding(undecided(db, key)):
                 ended = standing in ENDED or row["unwanted"] is not None
                 raise Impossible(said(found), advice=DROP_IT if ended else advice(found))
             _take_again(db, row, now)
