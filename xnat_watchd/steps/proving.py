@@ -56,14 +56,17 @@ def remove(item: Item, row: Row, tools: Tools) -> bool:
 
 
 def is_ours_alone(item: Item, row: Row, tools: Tools) -> bool:
-    """Return whether nothing but images of this study lies there, as far as the server may have mixed them."""
+    """Return whether nothing but images of this study lies there, as far as the server may have mixed them.
+
+    Under a UID that is not known to be ours every image has to be proved by name on newer servers too.
+    """
     try:
         seen = tools.gateway.holding(row.place)
     except NotYet:
         if row.status != "ERROR":
             raise
         return not tools.gateway.collides()  # of which XNAT makes no session; on a newer server nobody else's is there
-    if not tools.gateway.collides():
+    if not tools.gateway.collides() and seen.study_uid in item.uids:
         return True
     ours = frozenset(one.sop_uid for one in tools.ledger.contents.instances(item))
     images = tools.gateway.images(row.place, seen, ours, reads=seen.study_uid == item.study_uid)
