@@ -88,19 +88,25 @@ def restored_without(xnat: Sandbox, *sop_uids: str) -> None:
                 del store.experiments[one.id]
 
 
-def exchanged_by_others(xnat: Sandbox, sop_uid: str, content: bytes) -> None:
-    """Remove an archived image and add another to its series, as a person may do file by file."""
+def exchanged_by_others(xnat: Sandbox, sop_uid: str, content: bytes, project: str = "") -> bool:
+    """Remove an archived image, of one project or any, and add another to its series, as a person may file by file.
+
+    Return whether there was any.
+    """
+    found_any = False
     with xnat._site.lock:
         for one in xnat._site.store.experiments.values():
             for resource in (found for scan in one.session.scans.values() for found in scan.resources.values()):
                 for name, file in [*resource.files.items()]:
-                    if file.header.sop_uid == sop_uid:
+                    if file.header.sop_uid == sop_uid and project in {"", one.project}:
+                        found_any = True
                         file.path.write_bytes(content)
                         header = read_header(file.path)
                         resource.files[f"{header.sop_uid}.dcm"] = StoredFile(
                             f"{header.sop_uid}.dcm", file.path, header, len(content)
                         )
                         del resource.files[name]
+    return found_any
 
 
 @contextmanager

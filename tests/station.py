@@ -88,7 +88,7 @@ class Station:
         *,
         rules: Callable[[str], ProjectRules] = lambda _: ProjectRules(),
         around: Callable[[str, Any], Any] = as_is,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: Callable[[], Limits] = Limits,
         keep: Callable[[], Keep] = Keep,
         project: str = "P1",
         projects: Collection[str] = (),
@@ -113,7 +113,7 @@ class Station:
             habits=Habits(
                 quiet_for=QUIET, incomplete_after=1800, ignore=("*.part",), project=project, projects=projects
             ),
-            open_zip=around("zip.open", lambda path: open_zip(path, limits)), is_whole=is_whole,
+            open_zip=around("zip.open", lambda path: open_zip(path, limits())), is_whole=is_whole,
         )  # fmt: skip
         gateway = around("gateway", gateway)
         door = Door(

@@ -339,7 +339,7 @@ def test_of_a_study_that_is_held_damaged_a_new_export_goes_on_as_its_advice_says
     ids=["members", "total", "member", "ratio"],
 )
 def test_every_limit_is_a_setting_and_is_kept(desk: Desk, limits: Limits, why: str) -> None:
-    station = desk.station(limits=limits)
+    station = desk.station(limits=lambda: limits)
     with zipfile.ZipFile(station.folders.drop / "scan.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for number in (1, 2):
             archive.writestr(f"{number}.dcm", instance(1, 1, number, pixels=bytes(2 * 1024**2)))

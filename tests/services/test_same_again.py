@@ -124,7 +124,7 @@ def test_the_same_bytes_when_the_first_is_held_are_its_retry(desk: Desk) -> None
 
 
 def test_the_same_bytes_when_the_first_came_to_nothing_are_looked_at_anew(desk: Desk) -> None:
-    desk.anew(limits=Limits(members=1))
+    desk.anew(limits=lambda: Limits(members=1))
     assert desk.carry(("scan.zip", zip_of(*FIRST))) == {"rejected": 1}
     assert desk.carry(("scan.zip", zip_of(*FIRST))) == {"rejected": 2}
     desk.anew()

@@ -18,9 +18,10 @@ def main(*, steps: int, seed: int, dialects: tuple[str, ...]) -> None:
     """Say how many things were done. What breaks a promise is told as the shortest sequence that does."""
     for dialect in dialects:
         began = time.monotonic()
-        told = run(dialect, steps, seed)
-        done = ", ".join(f"{count} {name}" for name, count in told.most_common())
+        told, came = run(dialect, steps, seed)
+        done, so = (", ".join(f"{count} {name}" for name, count in one.most_common()) for one in (told, came))
         click.echo(f"XNAT {dialect}, seed {seed}: {told.total()} steps in {time.monotonic() - began:.0f} s: {done}")
+        click.echo(f"What came of it: {so}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.stateful.parcels import Image, Parcel, digest, uid_of
+from tests.stateful.parcels import Image, Parcel, digest, remapped, uid_of
 
 Key = tuple[str, int]  #: project and study
 
@@ -41,6 +41,7 @@ class Truth:
     may_go: set[tuple[str, str]] = field(default_factory=set)  #: project, digest of an image that may be sent
     gone: set[tuple[str, str]] = field(default_factory=set)  #: project, digest of what XNAT had and has lost since
     touched: set[Key] = field(default_factory=set)  #: studies of which a person or another client did something
+    remapped: dict[str, str] = field(default_factory=dict)  #: digest of an image with UIDs of a site -> as it was sent
     strangers: Mapping[str, Image] = field(default_factory=dict)  #: digest -> images of another client
 
     def arrives(self, project: str, parcel: Parcel) -> None:
@@ -48,7 +49,7 @@ class Truth:
         self.parcels[parcel.digest] = parcel
         self.came.add((project, parcel.digest))
         self.precious.update((project, one) for one in parcel.precious)
-        self.images.update({digest(image.data): image for image in parcel.sound})
+        self._knows(parcel.sound)
         for study in parcel.studies - parcel.held - parcel.never:
             self._may_go(project, parcel, study)
         if not parcel.plain:
@@ -56,8 +57,9 @@ class Truth:
 
     def arrives_otherwise(self, project: str, images: Iterable[Image]) -> None:
         """Note that another station brings images of the same study."""
+        images = [*images]
+        self._knows(images)
         for image in images:
-            self.images[digest(image.data)] = image
             self.may_go.add((project, digest(image.data)))
             self.touched.add((project, image.study))
 
@@ -66,6 +68,22 @@ class Truth:
         self.touched.add((project, study))
         if study not in parcel.never:
             self._may_go(project, parcel, study)
+
+    def moves(self, project: str, other: str, parcel: Parcel, studies: Collection[int]) -> None:
+        """Note that a person has sent studies of a ZIP to another project: there it is wanted, and may be sent.
+
+        What came to the old one in another ZIP too is wanted in both.
+        """
+        wanted = {digest(image.data) for image in parcel.sound if image.study in studies}
+        elsewhere = {one for where, zip_ in self.came if (where, zip_) != (project, parcel.digest) and where == project
+                     for one in self.parcels[zip_].precious}  # fmt: skip
+        self.came.add((other, parcel.digest))
+        self.precious.update((other, one) for one in wanted)
+        self.precious.difference_update((project, one) for one in wanted - elsewhere)
+        for study in studies:
+            self.touched.update({(project, study), (other, study)})
+            if study not in parcel.held | parcel.never:
+                self._may_go(other, parcel, study)
 
     def loses(self, project: str, digests: Collection[str]) -> None:
         """Note that people or another client have destroyed what lies nowhere else."""
@@ -88,6 +106,12 @@ class Truth:
             if any((parcel.held | parcel.never) & other.studies for other in others):
                 found.update((project, member) for member in parcel.precious)
         return found
+
+    def _knows(self, images: Iterable[Image]) -> None:
+        for image in images:
+            sent = digest(image.data)
+            self.images[sent] = image
+            self.remapped[digest(remapped(image))] = sent
 
     def _may_go(self, project: str, parcel: Parcel, study: int) -> None:
         self.may_go.update((project, digest(image.data)) for image in parcel.sound if image.study == study)
@@ -175,6 +199,12 @@ def judge_rest(truth: Truth, store: Collection[Lying]) -> None:
         alone = truth.people(project, image.label) == {image.person}  # else one of them waits for a label of his own
         if alone and (project, image.study) not in truth.touched and (project, digest(image.data)) not in held:
             raise Wrong(f"not in the archive of {project}, although nothing is wrong with it: {image}")
+
+
+def judge_mount_point(name: str, zips: Collection[str]) -> None:
+    """Raise where the service has put ZIPs into the mount point of a disk that was away. People may, into drop."""
+    if name != "drop" and zips:
+        raise Wrong(f"put into the empty mount point of {name}: {sorted(zips)}")
 
 
 def judge_status(truth: Truth, store: Collection[Lying], code: int) -> None:

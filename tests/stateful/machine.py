@@ -13,21 +13,25 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from tests.stateful.parcels import ALL_KINDS
+from tests.stateful.setup import CHANGES
 from tests.stateful.stranger import COLLISIONS
-from tests.stateful.world import ARCHIVE, COMMANDS, IMPORT, PROJECTS, World
+from tests.stateful.world import ARCHIVE, COMMANDS, FOLDERS, IMPORT, MEANWHILE, PROJECTS, World
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory
 STEPS = 40  #: actions before everything is let come to rest
 
 kinds, projects = st.sampled_from(ALL_KINDS), st.sampled_from(PROJECTS)
 studies, sizes, which = st.integers(0, 4), st.integers(1, 3), st.integers(0, 30)
+whoever, moments = st.sampled_from(MEANWHILE), st.integers(1, 120)
+rarely = st.sampled_from((False, False, False, True))
 
 
 class Machine(RuleBasedStateMachine):
     """One world, and a count of what was done in all of them."""
 
     dialect: ClassVar[str] = "1.8"
-    told: ClassVar[Counter[str]] = Counter()
+    told: ClassVar[Counter[str]] = Counter()  #: what was done
+    came: ClassVar[Counter[str]] = Counter()  #: what came of it: kills that struck, commands that were typed
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,9 +82,9 @@ class Machine(RuleBasedStateMachine):
     def days_pass(self, days: int) -> None:
         self._do("days_pass", days)
 
-    @rule(days=st.sampled_from((None, 7, 0)))
-    def keep_for(self, days: int | None) -> None:
-        self._do("keep_for", days)
+    @rule(span=st.sampled_from(("", "7d", "1s")))
+    def keep_for(self, span: str) -> None:
+        self._do("keep_for", span)
 
     @rule()
     def restart(self) -> None:
@@ -98,11 +102,51 @@ class Machine(RuleBasedStateMachine):
     def retry_all(self) -> None:
         self._do("retry_all")
 
-    @rule()
-    def pause_and_resume(self) -> None:
+    @rule(lasts=rarely)
+    def pause(self, *, lasts: bool) -> None:
         self._do("pause")
         self._do("work")
+        if not lasts:
+            self._do("resume")
+
+    @rule()
+    def resume(self) -> None:
         self._do("resume")
+
+    @rule(who=whoever, which=which, after=moments)
+    def meanwhile(self, who: str, which: int, after: int) -> None:
+        self._do("meanwhile", who, which, after)
+        self._do("work")
+
+    @rule(kind=kinds, study=studies, size=sizes, project=projects, who=whoever, which=which, after=moments)
+    def drop_and_work_meanwhile(
+        self, kind: str, study: int, size: int, project: str, who: str, which: int, after: int
+    ) -> None:
+        self._do("drop", kind, study, size, project)
+        self._do("meanwhile", who, which, after)
+        self._do("sweep")
+        self._do("work")
+
+    @rule(change=st.sampled_from(tuple(CHANGES)))
+    def reload(self, change: str) -> None:
+        self._do("reload", change)
+
+    @rule(name=st.sampled_from(FOLDERS), lasts=rarely, intake_first=st.booleans())
+    def unmount(self, name: str, *, lasts: bool, intake_first: bool) -> None:
+        self._do("unmount", name)
+        if intake_first:
+            self._do("sweep")
+        self._do("work")
+        if not lasts:
+            self._do("mount", name)
+
+    @rule(name=st.sampled_from(FOLDERS))
+    def mount(self, name: str) -> None:
+        self._do("mount", name)
+
+    @rule(on=st.booleans())
+    def remaps(self, *, on: bool) -> None:
+        self._do("remaps", on=on)
 
     @rule(project=projects, size=sizes)
     def stranger_sends(self, project: str, size: int) -> None:
@@ -137,6 +181,14 @@ class Machine(RuleBasedStateMachine):
         self._do("session_deleted", which)
 
     @rule(which=which)
+    def session_renamed(self, which: int) -> None:
+        self._do("session_renamed", which)
+
+    @rule(which=which)
+    def image_exchanged(self, which: int) -> None:
+        self._do("image_exchanged", which)
+
+    @rule(which=which)
     def image_lost(self, which: int) -> None:
         self._do("image_lost", which)
 
@@ -152,19 +204,23 @@ class Machine(RuleBasedStateMachine):
             if not self._failed:
                 self._do("settle")
         finally:
+            self.came.update(self._world.told)
             with suppress(RuntimeError):
                 self._world.end()
             self._folder.cleanup()
 
 
-def run(dialect: str, steps: int, number: int, *, shrink: bool = True) -> Counter[str]:
-    """Let about so many things happen in a dialect; give how often each was done. Raises what went wrong first."""
+def run(dialect: str, steps: int, number: int, *, shrink: bool = True) -> tuple[Counter[str], Counter[str]]:
+    """Let about so many things happen in a dialect. Raise what went wrong first.
+
+    Return how often each was done, and what came of it.
+    """
     phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
 
     class Ours(Machine):
         pass
 
-    Ours.dialect, Ours.told = dialect, Counter()
+    Ours.dialect, Ours.told, Ours.came = dialect, Counter(), Counter()
     profile = settings(
         max_examples=max(steps // STEPS, 1), stateful_step_count=STEPS, deadline=None, phases=phases, database=None,
         suppress_health_check=list(HealthCheck), verbosity=Verbosity.normal, print_blob=False,
@@ -172,4 +228,4 @@ def run(dialect: str, steps: int, number: int, *, shrink: bool = True) -> Counte
     )  # fmt: skip
 
     run_state_machine_as_test(seed(number)(Ours), settings=profile)
-    return Ours.told
+    return Ours.told, Ours.came

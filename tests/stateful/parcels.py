@@ -9,8 +9,11 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.dicom import instance, sop_uid, study_uid
+from xnat_watchd.sandbox.rewriting import remap
 
 PEOPLE = 3  #: who come for the studies that are dropped: some of them for several
 NAMESAKE, STRANGER = 40, 50  #: added to a person's number: one of the same name, and one of whom others have images
@@ -56,6 +59,16 @@ def person(study: int) -> str:
 def images(study: int, size: int) -> list[Image]:
     """Give the first so many images of a study as they ought to be."""
     return [Image(person(study), study, number) for number in range(1, size + 1)]
+
+
+@cache
+def remapped(image: Image) -> bytes:
+    """Give the file of an image as a site leaves it that gives UIDs of its own: by the practice XNAT's own means."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "image")
+        path.write_bytes(image.data)
+        remap(path)
+        return path.read_bytes()
 
 
 def digest(data: bytes) -> str:

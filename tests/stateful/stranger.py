@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from shutil import rmtree
 
-from tests.others import restored_without
+from tests.others import exchanged_by_others, restored_without
 from tests.sandbox.kit import Visitor
 from tests.stateful.parcels import STRANGER, Image, digest, zipped
 from xnat_watchd.adapters.files import MARK
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.sandbox.building import build
 from xnat_watchd.sandbox.placing import add_file
+from xnat_watchd.sandbox.rewriting import other_uid
 from xnat_watchd.sandbox.store import Arrived, Row
 
 EXCHANGED = ("received", "session", "tag", "name", "subject", "scan_date", "scan_time")
@@ -127,7 +129,21 @@ class Stranger:
     def lose_image(self, sop_uid: str, data: bytes) -> None:
         """Be restored from a backup that lacks one image."""
         self.images.pop(digest(data), None)
-        restored_without(self._xnat, sop_uid)
+        restored_without(self._xnat, sop_uid, other_uid(sop_uid))
+
+    def exchange_image(self, project: str, sop_uid: str, content: bytes) -> bool:
+        """Put another image in the place of one; say whether there was any. A site that remaps is left alone."""
+        return exchanged_by_others(self._xnat, sop_uid, content, project)
+
+    def rename_session(self, which: int) -> None:
+        """Give an archived session another label."""
+        sessions = [*self._xnat._site.store.experiments.values()]
+        if not sessions:
+            return
+        one = sessions[which % len(sessions)]
+        with self._visitor() as visitor:
+            where = f"/data/projects/{one.project}/subjects/{one.subject_id}/experiments/{one.id}"
+            visitor.put(where, {"label": f"Renamed_{next(self._numbers)}"})
 
     def _given_up(self, folder: Path) -> None:
         for path in _files(folder):
@@ -149,8 +165,9 @@ class Stranger:
 
     def _mix(self, row: Row, his: Row) -> None:
         site = self._xnat._site
-        for file in his.files:
-            add_file(site, row, Arrived(f"his_{file.name}", file.path, file.header))
+        with self._unscripted():
+            for file in his.files:
+                add_file(site, row, Arrived(f"his_{file.name}", file.path, file.header))
         if row.session is not None:
             build(site, row)
         self._forget(his)
@@ -168,11 +185,21 @@ class Stranger:
         plans = list(self._xnat.faults.plans)
         self._xnat.faults.clear()  # they were planned for the service
         try:
-            with Visitor(self._xnat) as visitor:
+            with self._unscripted(), Visitor(self._xnat) as visitor:
                 yield visitor
         finally:
             with suppress(ValueError):
                 self._xnat.faults.plans[:0] = plans
+
+    @contextmanager
+    def _unscripted(self) -> Iterator[None]:
+        """Let the site's script leave his images as they are, by which he knows them."""
+        site = self._xnat._site
+        before, site.options = site.options, replace(site.options, remaps_uids=False)
+        try:
+            yield
+        finally:
+            site.options = before
 
 
 def _files(folder: Path) -> list[Path]:

@@ -54,3 +54,41 @@ def test_a_study_that_another_station_archives_while_ours_waits_in_the_prearchiv
     world.settle()
     assert len(world.archived()) == 3
     assert not world.xnat._site.store.rows
+
+
+@pytest.mark.parametrize("how", ["exchanged", "his alone"])
+def test_another_clients_study_in_our_place_is_not_removed_with_a_study_that_nobody_wants(
+    world: World, how: str
+) -> None:
+    world.collide(how)
+    world.drop("several", 1, 2)
+    world.sweep()
+    world.work()
+    world.decide("skip", 0)
+    world.work()
+
+
+@pytest.mark.parametrize("same_names", [True, False])
+def test_what_another_station_has_archived_a_part_of_while_our_row_waited_is_sent_at_a_persons_word(
+    world: World, *, same_names: bool
+) -> None:
+    world.reload("uploads only")
+    world.drop("plain", 3, 2)
+    world.sweep()
+    world.work()
+    world.station_archives("P1", 3, 1, same_names=same_names)
+    world.settle()
+    assert world.type("resend", world._studies()[0][0]) == 0
+    world.work()
+    assert len(world.archived()) == 2
+
+
+def test_what_a_sound_export_has_replaced_is_not_carried_by_resend(world: World) -> None:
+    world.drop("wrong check sum", 1, 2)
+    world.sweep()
+    world.work()
+    world.drop("capitals", 1, 2)
+    world.sweep()
+    world.work()
+    world.decide("resend", 0)
+    world.work()

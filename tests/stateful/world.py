@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from shutil import rmtree
 from threading import Event
 from types import TracebackType
 from typing import Any, Self
@@ -14,31 +16,31 @@ from unittest.mock import patch
 
 from click.testing import CliRunner
 
-from tests.saboteur import Crash, Moments
-from tests.stateful.judge import Digests, Lying, Truth, complete, judge, judge_rest, judge_status
+from tests.saboteur import Crash
+from tests.stateful import setup
+from tests.stateful.fuse import Fuse
+from tests.stateful.judge import Digests, Lying, Truth, complete, judge, judge_mount_point, judge_rest, judge_status
 from tests.stateful.parcels import images, parcel, uid_of
+from tests.stateful.service import Service
 from tests.stateful.stranger import Stranger
-from tests.station import Notes, Station, Time
+from tests.station import Notes, Time
 from xnat_watchd.adapters.credentials import Secret
+from xnat_watchd.adapters.files import MARK
 from xnat_watchd.adapters.xnat_gateway import XnatServer
 from xnat_watchd.cli import commands
 from xnat_watchd.core.delivery import Place
-from xnat_watchd.core.errors import WatchdError
-from xnat_watchd.core.keeping import Keep
+from xnat_watchd.core.errors import Refusal, WatchdError
 from xnat_watchd.core.ports import Gateway
 from xnat_watchd.sandbox import Sandbox
+from xnat_watchd.settings import load
 
 PROJECTS = ("P1", "P2")
-MONTH = timedelta(days=30)
+TIGHT_MEMBERS = 2  #: with this limit sound ZIPs are refused
+EXCHANGED = 60  #: added to an image's number: the one that somebody has put in its place
 IMPORT, ARCHIVE = "/data/services/import", "/data/services/archive"
-COMMANDS = ("retry", "accept", "skip", "resend")
-
-CONFIG = """\
-[xnat]
-server = "{server}"
-[folders]
-root = "{root}"
-"""
+COMMANDS = ("retry", "accept", "skip", "resend", "move")
+FOLDERS = ("drop", "work", "done")
+MEANWHILE = ("worker-1", "worker-2", "intake", *COMMANDS)
 
 
 class Hasty(Time):
@@ -50,20 +52,6 @@ class Hasty(Time):
         return self.since_start
 
 
-class Fuse(Moments):
-    """Kills the service at the moment for which it was lit."""
-
-    def __init__(self) -> None:
-        super().__init__(self._burn)
-        self.left = 0
-
-    def _burn(self, name: str) -> None:
-        if self.left:
-            self.left -= 1
-            if not self.left:
-                raise Crash(name)
-
-
 class World:
     """Actions are methods; each ends with `judged`."""
 
@@ -71,19 +59,20 @@ class World:
         self.folder, self.dialect = folder, dialect
         self.root = folder / "watchd"
         self.time, self.fuse, self.truth, self.digests = Time(), Fuse(), Truth(), Digests()
-        self.log, self.keep = Notes(), Keep()
+        self.log = Notes()
         self.told = Counter[str]()
         self.decided = False  #: whether a person has accepted or given up anything
         self.collision = ""  #: how another client's import will collide with our next one
         self._names = 0
         self._accepted = set[tuple[str, str, str]]()
-        self._station: Station | None = None
+        self._change, self._keep_for = setup.FIRST, ""
+        self._service: Service | None = None
         users = {"tech": "secret"}
         self.xnat = Sandbox(folder / "xnat", dialect, users=users, projects=PROJECTS, clock=self.time.now).start()
         self.stranger = Stranger(self.xnat)
         self.truth.strangers = self.stranger.images
         self.config = folder / "config.toml"
-        self.config.write_text(CONFIG.format(server=self.xnat.url, root=self.root), "utf-8")
+        self._set(setup.FIRST, "")
         self._server = XnatServer(
             self.xnat.url, user="tech", password=Secret("secret"), clock=Hasty(), stop=Event()
         )  # fmt: skip
@@ -135,33 +124,53 @@ class World:
                 os.utime(file.fileno(), ns=(was.st_atime_ns, was.st_mtime_ns))
         self.truth.arrives(project, new)
         self.truth.touched.update((project, study) for study in old.studies | old.held | old.never)
-        self._destroyed(project, old.precious)
+        for one in PROJECTS:
+            self._destroyed(one, old.precious)
+        self.judged()
+
+    def unmount(self, name: str) -> None:
+        """Take the disk of a folder away that the service has marked, and leave an empty mount point in its place."""
+        folder = self.root / name
+        if (folder / MARK).exists() and not _away(folder).exists():
+            self.told["unmounted"] += 1
+            folder.rename(_away(folder))
+            folder.mkdir()
+        self.judged()
+
+    def mount(self, name: str) -> None:
+        """Bring the disk back; what people have put into the mount point meanwhile is found and dropped again."""
+        folder = self.root / name
+        if not _away(folder).exists():
+            return
+        below = folder.with_name(f"{name}-below")
+        folder.rename(below)
+        _away(folder).rename(folder)
+        found = [path for path in _files(below) if path.suffix == ".zip"]
+        judge_mount_point(name, [path.name for path in found])
+        for path in found:
+            self._names += 1
+            self._write(folder / path.parent.name / f"z{self._names}.zip", path.read_bytes())
+        rmtree(below)
         self.judged()
 
     # What the service does.
 
     def sweep(self) -> None:
         """Look into the drop folder twice, with the time between that a ZIP must stand still."""
-        self._alive(lambda station: station.take_in())
+        self._alive(lambda service: service.take_in())
 
     def step(self, steps: int = 1) -> None:
         """Do some pieces of work."""
-
-        def work(station: Station) -> None:
-            for _ in range(steps):
-                station.pipeline.step()
-            station.pipeline.retire()
-
-        self._alive(work)
+        self._alive(lambda service: service.steps(steps))
 
     def work(self) -> None:
         """Work until time brings nothing more, for two days at most."""
-        self._alive(lambda station: station.work(hours=48, steps=3000))
+        self._alive(lambda service: service.work())
 
     def days_pass(self, days: int) -> None:
         """Let days pass, and the service delete what was kept for long enough."""
         self.time.pass_(days=days)
-        self._alive(lambda station: station.retention.sweep())
+        self._alive(lambda service: service.turn(service.workers[0]))
 
     def restart(self) -> None:
         """Stop the service in good order and start it again."""
@@ -172,9 +181,28 @@ class World:
         """Kill the service after so many calls on disk, ledger and XNAT; it is started again."""
         self.fuse.left = after
 
-    def keep_for(self, days: int | None) -> None:
-        """Set how long ZIPs are kept once XNAT has them."""
-        self.keep = Keep() if days is None else Keep(timedelta(days=days))
+    def meanwhile(self, who: str, which: int, after: int) -> None:
+        """Let another thread take its turn, or a person decide, in the middle of what the service does next."""
+
+        def act() -> None:
+            self.told["meanwhile"] += 1
+            assert self._service is not None
+            if who in COMMANDS:
+                self.decide(who, which)
+            else:
+                self._service.turn(who)
+
+        self.fuse.meanwhile(after, act)
+
+    def reload(self, change: str) -> None:
+        """Change the settings and tell the service to read them anew."""
+        self._set(change, self._keep_for)
+        self._alive(lambda service: service.reload())
+
+    def keep_for(self, span: str) -> None:
+        """Set how long ZIPs are kept once XNAT has them; for ever without a span."""
+        self._set(self._change, span)
+        self._alive(lambda service: service.reload())
 
     # What people type.
 
@@ -194,6 +222,9 @@ class World:
             return
         item, project, zip_digest, uid = items[which % len(items)]
         why = ["--why", "a person says so"] if command in ("accept", "skip") else []
+        if command == "move":
+            self._move(item, project, zip_digest, uid)
+            return
         later = ["--later"] if command == "retry" else []
         code = self.type(command, item, *why, *later)
         came = self.truth.parcels.get(zip_digest)
@@ -207,6 +238,19 @@ class World:
                     self.truth.accepts(project, came, one)
         self.judged()
 
+    def _move(self, item: str, project: str, zip_digest: str, uid: str) -> None:
+        """Type `retry --project`: it was dropped into the wrong folder."""
+        other = next(one for one in PROJECTS if one != project)
+        came = self.truth.parcels.get(zip_digest)
+        if self.type("retry", item, "--project", other, "--later") == 0 and came is not None:
+            self.told["moved"] += 1
+            self.decided = True
+            studies = [one for one in came.studies | came.held | came.never if uid == uid_of(one)]
+            self.truth.moves(project, other, came, studies)
+            if (project, zip_digest, uid) in self._accepted:
+                self._accepted.add((other, zip_digest, uid))
+        self.judged()
+
     def retry_all(self) -> None:
         """Type `retry --all-held`."""
         self.type("retry", "--all-held", "--later")
@@ -217,7 +261,7 @@ class World:
         self.type("pause")
 
     def resume(self) -> None:
-        """Type `resume`."""
+        """Type `resume`: work goes on, and so does what retention has stopped."""
         self.type("resume")
 
     # What others do.
@@ -292,6 +336,31 @@ class World:
             self._gone(before)
         self.judged()
 
+    def image_exchanged(self, which: int) -> None:
+        """Have somebody put another image into a series in the place of one: their number is as before."""
+        archived = [one for one in self.archived() if one.digest in self.truth.images]
+        if not archived:
+            return
+        before, old = self._stored(), archived[which % len(archived)]
+        image = self.truth.images[old.digest]
+        new = replace(image, number=image.number + EXCHANGED)
+        self.truth.arrives_otherwise(old.project, [new])
+        if self.stranger.exchange_image(old.project, image.sop_uid, new.data):
+            self._gone(before)
+        self.judged()
+
+    def session_renamed(self, which: int) -> None:
+        """Have somebody give an archived session another label."""
+        self.stranger.rename_session(which)
+        self.judged()
+
+    def remaps(self, *, on: bool) -> None:
+        """Let the site give every object other UIDs from now on, or no more. What came before may be held for it."""
+        site = self.xnat._site
+        if site.options.remaps_uids is not on:
+            site.options = replace(site.options, remaps_uids=on)
+            self._touch_all()
+
     def fault(self, path: str, fault: str, skip: int) -> None:
         """Let an answer of XNAT go wrong."""
         plan = self.xnat.faults.on("POST", path, skip=skip)
@@ -302,7 +371,13 @@ class World:
     def settle(self) -> None:
         """Let everything be well and people retry what is held; then whatever can be done must be done."""
         self.xnat.faults.clear()
-        self.collision, self.fuse.left = "", 0
+        self.collision = ""
+        self.fuse.put_out()
+        self.remaps(on=False)
+        for name in FOLDERS:
+            self.mount(name)
+        self._set(setup.FIRST, self._keep_for)
+        self.restart()
         self.resume()
         for _ in range(3):
             self.sweep()
@@ -321,33 +396,42 @@ class World:
 
     def judged(self) -> None:
         """Raise `Wrong` where a promise is broken."""
+        if self._service is not None and self._service.daemon.settings.limits.members == TIGHT_MEMBERS:
+            self._touch_all()
         judge(self.truth, self._stored(), [self.digests.of(path) for path in _files(self.root)])
         done = [(project, sha, uid) for _, project, sha, uid in self._studies("WHERE s.progress = 'complete'")]
         complete(self.truth, done, self._accepted)
 
-    def _alive(self, live: Callable[[Station], object]) -> None:
+    def _alive(self, live: Callable[[Service], object]) -> None:
         """Let the service live; killed, it is started again."""
-        assert self._station is not None
+        assert self._service is not None
         try:
-            live(self._station)
+            live(self._service)
         except Crash:
             self.told["kill"] += 1
             self._begin()
         self.judged()
 
     def _begin(self) -> None:
+        """Start it. Settings that it does not understand are set right first: it says so, and people do that."""
         self._close()
-        self.fuse.left = 0
-        self._station = Station(
-            self.root, self._server.gateway(), self.time, around=self._around, project="", projects=PROJECTS,
-            log=self.log, keep=lambda: self.keep, seed=self._names,
-        )  # fmt: skip
-        self._station.start()
+        self.fuse.put_out()
+        try:
+            load(self.config, {}, self.config.with_name("none"))
+        except Refusal:
+            self._set(setup.FIRST, self._keep_for)
+        self._service = Service(
+            self.root, self.config, self._server, self.time, self.log, self.fuse, self._around, self._names
+        )
 
     def _close(self) -> None:
-        if self._station is not None:
-            self._station.close()
-            self._station = None
+        if self._service is not None:
+            self._service.close()
+            self._service = None
+
+    def _set(self, change: str, keep_for: str) -> None:
+        self._change, self._keep_for = change, keep_for
+        setup.write(self.config, self.xnat.url, self.root, change, keep_for)
 
     def _around(self, part: str, thing: Any) -> Any:
         if part == "gateway":
@@ -360,8 +444,8 @@ class World:
 
     def _studies(self, where: str = "") -> list[tuple[str, str, str, str]]:
         """Give item, project, digest of the ZIP and UID of the studies in the ledger."""
-        assert self._station is not None
-        rows = self._station.ledger.views._db.rows(
+        assert self._service is not None
+        rows = self._service.station.ledger.views._db.rows(
             "SELECT s.delivery || '.' || s.number AS item, s.project, d.sha256, s.study_uid FROM studies s"  # noqa: S608
             f" JOIN deliveries d ON d.id = s.delivery {where} ORDER BY s.key"
         )
@@ -370,10 +454,10 @@ class World:
     def _project_of(self, path: Path) -> str:
         if path.parts[-3] == "drop":
             return path.parts[-2]
-        assert self._station is not None
+        assert self._service is not None
         delivery = int(path.name.partition(".")[0])
-        row = self._station.ledger.views._db.row("SELECT project FROM deliveries WHERE id = ?", delivery)
-        return str(row["project"]) if row else "P1"
+        row = self._service.station.ledger.views._db.row("SELECT name FROM deliveries WHERE id = ?", delivery)
+        return str(row["name"]).partition("/")[0] if row else "P1"
 
     def _stored(self) -> list[Lying]:
         store, found = self.xnat._site.store, list[Lying]()
@@ -381,13 +465,16 @@ class World:
             for one in store.experiments.values():
                 subject = store.subjects[one.subject_id].label
                 for path in _files(store.home(one)):
-                    found.append(Lying("archive", one.project, subject, one.id, self.digests.of(path)))
+                    found.append(Lying("archive", one.project, subject, one.id, self._as_sent(path)))
             for row in store.rows.values():
                 for path in _files(store.place(row)):
-                    found.append(
-                        Lying("prearchive", row.project, row.subject, "/".join(row.key), self.digests.of(path))
-                    )
+                    found.append(Lying("prearchive", row.project, row.subject, "/".join(row.key), self._as_sent(path)))
         return found
+
+    def _as_sent(self, path: Path) -> str:
+        """Give the digest of an image as it was sent, whatever the site has made of its UIDs."""
+        lies = self.digests.of(path)
+        return self.truth.remapped.get(lies, lies)
 
     def _study_of(self, one: Lying) -> int | None:
         image = self.truth.images.get(one.digest)
@@ -433,6 +520,11 @@ class Colliding:
             how, self._world.collision = self._world.collision, ""
             if how:
                 self._world.collided(how, place)
+
+
+def _away(folder: Path) -> Path:
+    """Give where a folder's disk is while it is not mounted."""
+    return folder.with_name(f"{folder.name}-unmounted")
 
 
 def _files(folder: Path) -> list[Path]:
