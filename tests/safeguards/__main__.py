@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from tests.safeguards.mutations import ROOT, Mutation, copy_checkout, mutations
+from tests.safeguards.mutations import ROOT, Misfit, Mutation, copy_checkout, mutations
 
 LONGEST = 60  #: seconds for a test, which without its safeguard may wait for ever
 RESULT = re.compile(r"^(PASSED|FAILED|ERROR) (.*?)(?: - .*)?$", re.MULTILINE)
@@ -66,7 +66,10 @@ def tried(mutation: Mutation, tests: Sequence[str]) -> Mapping[str, bool]:
     chosen = sorted({test for red in mutation.red for test in matching(red, tests)})
     with tempfile.TemporaryDirectory(prefix="safeguards-") as folder:
         copy_checkout(Path(folder))
-        mutation.apply(Path(folder))
+        try:
+            mutation.apply(Path(folder))
+        except Misfit as error:
+            raise SystemExit(f"{mutation.name} does not fit: {error}") from error
         said = _pytest(Path(folder), ["-rA", "--tb=no", f"--timeout={LONGEST}", *chosen]) if chosen else ""
     return {name: outcome == "PASSED" for outcome, name in RESULT.findall(said)}
 

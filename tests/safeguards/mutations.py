@@ -31,6 +31,7 @@ ROOT = HERE.parents[1]
 COPIED = ("xnat_watchd", "tests", "pyproject.toml", "README.md", "config", "docs", "systemd", "CHANGELOG.md", "LICENSE")
 
 COMMENT = re.compile(r"(?:  #.*)?\n?$")  #: what ends a line
+EDIT = {"in", "old", "new"}
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 
@@ -89,10 +90,11 @@ def mutations() -> Iterator[Mutation]:
 
 
 def _mutation(name: str, table: Mapping[str, Any]) -> Mutation:
-    allowed = {"why", "red", "edits"} if "edits" in table else {"why", "red", "in", "old", "new"}
-    if unknown := table.keys() - allowed:
-        raise ValueError(f"{name}: unknown {', '.join(sorted(unknown))}")
-    edits = tuple(Edit(one["in"], one["old"], one["new"]) for one in table.get("edits", [table]))
+    needed = {"red", "edits"} if "edits" in table else {"red", *EDIT}
+    parts = table.get("edits", [{key: value for key, value in table.items() if key in EDIT}])
+    if table.keys() - {"why"} != needed or any(one.keys() != EDIT for one in parts):
+        raise ValueError(f"{name}: a mutation has `in`, `old`, `new` and `red`, and perhaps `why`")
+    edits = tuple(Edit(one["in"], one["old"], one["new"]) for one in parts)
     return Mutation(name, edits, tuple(table["red"]))
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.faults.table import FAULTS
 from tests.safeguards import folder_faults
 from tests.safeguards.__main__ import matching, verdict
-from tests.safeguards.mutations import ROOT, Edit, Misfit, Mutation, mutations, replaced
+from tests.safeguards.mutations import ROOT, Edit, Misfit, Mutation, _mutation, mutations, replaced
 
 MUTATIONS = list(mutations())
 PLAIN_NAMES = Counter(one.name.partition("/")[2] for one in MUTATIONS)
@@ -34,6 +34,13 @@ def test_a_mutation_fits_the_program_and_names_tests_that_there_are(mutation: Mu
     assert mutation.red
     for red in mutation.red:
         assert red.partition("[")[0] in named_in(red.partition("::")[0])
+
+
+@pytest.mark.parametrize("lacks", ["in", "old", "new", "red"])
+def test_a_mutation_that_lacks_anything_is_named(lacks: str) -> None:
+    table = {"in": "xnat_watchd", "old": "a", "new": "b", "red": ["c"]}
+    with pytest.raises(ValueError, match="folders/links"):
+        _mutation("folders/links", {key: value for key, value in table.items() if key != lacks})
 
 
 def test_no_two_mutations_have_one_name() -> None:

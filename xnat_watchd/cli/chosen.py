@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
-from xnat_watchd.core.errors import Occupied, Refusal
+from xnat_watchd.core.errors import Occupied, Refusal, Unseen
 
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.adapters.credentials import Credential
@@ -154,11 +154,11 @@ def is_served(ledger: Path) -> bool:
 
 
 def is_there(ledger: Path) -> bool:
-    """Say whether there is a ledger; `Refusal` where we may not look."""
+    """Say whether there is a ledger; `Unseen` where we may not look."""
     try:
         return ledger.exists()
     except PermissionError:
-        raise Refusal(f"{ledger}: this user may not see it", advice=NOT_OURS) from None
+        raise Unseen(f"{ledger}: this user may not see it", advice=NOT_OURS) from None
 
 
 def _first_line() -> str:

@@ -64,19 +64,21 @@ def screen(picture: Snapshot, *, of_folder: bool = False) -> str:
 
 def picture_of(chosen: Chosen) -> Snapshot:
     """Give what a running service has published; else what the ledger says, where we may look into it."""
-    from xnat_watchd.core.errors import WatchdError
+    from xnat_watchd.core.errors import Unseen, WatchdError
 
     said = published(chosen)
     if said is not None and said["daemon"]["running"]:
         return said
     try:
         return _of_ledger(chosen)
-    except WatchdError:
-        if said is None:
-            raise
     except PermissionError:
         if said is None:
             raise _unseen() from None
+    except WatchdError as error:
+        if said is None and isinstance(error, Unseen) and _of_this_machine(chosen):
+            raise _unseen() from None
+        if said is None:
+            raise
     return said
 
 
@@ -90,15 +92,20 @@ def _unseen() -> WatchdError:
     return Refusal("the service does not run, and has not since this machine was started", advice=ASK)
 
 
+def _of_this_machine(chosen: Chosen) -> bool:
+    """Return whether the service of this machine is asked for: nothing names another."""
+    from xnat_watchd.adapters import config
+
+    return chosen.config is None and chosen.drop is None and config.FILE_VARIABLE not in os.environ
+
+
 def published(chosen: Chosen) -> Snapshot | None:
     """Give the service's own word, with its age. The service of this machine comes first, unless another is named."""
-    from xnat_watchd.adapters import config
     from xnat_watchd.adapters.publication import NAME, RUNTIME, age, place, read
     from xnat_watchd.core.errors import Refusal
     from xnat_watchd.status import SILENCE, worry
 
-    of_this_machine = chosen.config is None and chosen.drop is None and config.FILE_VARIABLE not in os.environ
-    said = read(RUNTIME / NAME) if of_this_machine else None
+    said = read(RUNTIME / NAME) if _of_this_machine(chosen) else None
     if said is None:
         try:
             said = read(place(chosen.places().ledger, os.environ))
@@ -120,8 +127,8 @@ def _of_ledger(chosen: Chosen) -> Snapshot:
     from xnat_watchd.status import snapshot
 
     here = chosen.places()
-    running = is_held(lock_of(here.ledger))
-    with chosen.ledger(here.ledger) as ledger:
+    with chosen.ledger(here.ledger) as ledger:  # first: who may not read it is told that, not of its lock
+        running = is_held(lock_of(here.ledger))
         picture = snapshot(
             ledger, here.server, datetime.now(UTC), running=running, daemon={"settling": 0, "uploads": []}
         )

@@ -224,6 +224,10 @@ class Occupied(Refusal):
     """Another program has what we need, or its disk is full: this passes, so a later start may do."""
 
 
+class Unseen(Refusal):
+    """This user may not look: tell what can be known without."""
+
+
 class Unrecordable(Exception):
     """The ledger cannot be read or written in the middle of the work: end at once, since nothing can be believed.
 

@@ -185,7 +185,7 @@ class Service:
 
     def finished(self) -> list[str]:
         """Give the names of the ZIPs that are done."""
-        return sorted(path.name for path in self.machine.path("/srv/xnat/done").rglob("*") if path.is_file())
+        return sorted(path.name for path in self.machine.path("/srv/xnat/done").rglob("*.zip"))
 
     def wait_for(self, *names: str, seconds: float = 30) -> None:
         """Wait until ZIPs of these names are done, and no others."""
