@@ -87,9 +87,11 @@ def test_every_export_is_complete_whatever_the_letters_of_its_people(
     program: Program, xnat: Sandbox, dialect: str, renamed: Renamed
 ) -> None:
     program.write(SOON)
-    for path in sorted(renamed.folder.iterdir()):
-        program.drop(path.name, path)
-    program.once(expect=0 if dialect == "1.8" else 1)
+    paths = sorted(renamed.folder.iterdir())
+    for half, code in ((paths[:7], 0), (paths[7:], 0 if dialect == "1.8" else 1)):  # a command may take a minute here
+        for path in half:
+            program.drop(path.name, path)
+        program.once(expect=code)
     stored = xnat.instances()
     assert {one.where for one in stored} == {"archive"}
     assert Counter((one.study_uid, one.series_uid) for one in stored) == expected_series(dialect)
