@@ -41,6 +41,7 @@ LAST_WORDS = 3000  #: characters of the journal that are told when the service e
 WITHOUT_A_LEDGER = (75, 78)  #: how it ends where a start cannot write to the ledger's disk
 PATIENCE = 5  #: times that somebody types `retry` for one study
 FOR_A_PERSON = re.compile(r"damaged|two patients|two different contents|cannot be read", re.IGNORECASE)
+A_NIGHT = re.compile("it is sent once more after a night")
 
 CONFIG = """\
 [xnat]
@@ -316,6 +317,7 @@ class Soak:
 
     def _to_retry(self, status: dict[str, Any]) -> list[dict[str, str]]:
         held = [one for one in _held(status) if "." in one["item"] and not FOR_A_PERSON.search(one["why"])]
+        held += [one for one in status["under_way"] if A_NIGHT.match(one["why"] or "")]  # nobody waits for the morning
         return [one for one in held if self._retried[one["item"]] < PATIENCE]
 
     def _retry(self, status: dict[str, Any]) -> None:
