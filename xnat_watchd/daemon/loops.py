@@ -10,7 +10,7 @@ from functools import partial
 from xnat_watchd.adapters.marks import Unfamiliar
 from xnat_watchd.adapters.threads import Bell, Loop
 from xnat_watchd.adapters.watcher import Watcher
-from xnat_watchd.core.errors import NoRoom, Occupied, Stopped
+from xnat_watchd.core.errors import NoRoom, Occupied
 from xnat_watchd.daemon.hands import STEP_TAKES
 from xnat_watchd.daemon.keeper import Keeper
 from xnat_watchd.daemon.parts import Daemon
@@ -65,7 +65,11 @@ def intake_turn(daemon: Daemon, watcher: Watcher) -> float:
 def _look_around(daemon: Daemon, watcher: Watcher) -> float:
     daemon.next_sweep = 0.0
     _see_to_watch(daemon, watcher)
-    daemon.next_sweep = _sweep(daemon)
+    try:
+        daemon.next_sweep = _sweep(daemon)
+    except NoRoom:
+        daemon.next_sweep = None  # there is nothing to wait for shortly, and the service stands
+        raise
     daemon.wake()
     intake, hurried = daemon.settings.intake, watcher.polling or daemon.missing or daemon.full
     regular = intake.poll_every if hurried else intake.rescan_every
@@ -90,10 +94,7 @@ def _sweep(daemon: Daemon) -> float | None:
         if not (_is_there(daemon, "work") and _has_room(daemon) and _recover(daemon)):
             return None
         wait = daemon.intake.sweep()
-    except NoRoom:
-        daemon.fill(full=True)
-        return None
-    except OSError as error:
+    except OSError as error:  # of this folder alone; whatever else ends a turn is the supervisor's
         _miss(daemon, "drop", error)
         return None
     _is_there(daemon, "drop")
@@ -171,9 +172,7 @@ def _retire(daemon: Daemon, name: str) -> bool:
     """Put finished ZIPs to rest. One that cannot be moved now lies in the work folder until it can."""
     try:
         rested = daemon.pipelines[name].retire()
-    except Stopped:
-        return False
-    except OSError as error:  # the folder is gone, or its disk is full
+    except OSError as error:  # of this folder alone, and studies go on: the folder is gone, or its disk is full
         _miss(daemon, "done", error)
         return False
     if rested:
