@@ -128,3 +128,16 @@ def test_where_another_study_comes_through_what_met_the_projects_trouble_does_no
     station.work(hours=1)
     assert [standing for *_, standing in station.standings()] == ["done", "done"]
     assert station.time.at - came < timedelta(hours=3)
+
+
+def test_what_the_imports_of_others_have_spoilt_does_not_wait_for_the_morning(site: Site) -> None:
+    for number in (7, 8):
+        theirs = zipped([("1.dcm", instance(number, patient=f"Z{number}", name="Quint^Z"))])
+        site.xnat.faults.on("POST", IMPORT).collide(theirs)
+    station = begun(site)
+    dropped = station.time.at
+    until_sent(station, site, 3)
+    assert station.time.at - dropped < timedelta(hours=2)
+    station.work()
+    assert is_complete(station)
+    assert site.where()["archive"] == ONCE

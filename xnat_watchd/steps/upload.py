@@ -189,13 +189,14 @@ def _morning(item: Item, tools: Tools) -> datetime | None:
     """Return when it may be sent for the last time; None: now.
 
     What made XNAT lose it twice, as a full disk does, seldom passes before somebody comes to work. Where it may have
-    been the project's trouble, the project tells: one study at a time finds out whether it is over.
+    been the project's trouble, the project tells: one study at a time finds out whether it is over. What the import of
+    another client has spoilt, XNAT has not lost.
     """
     last, now = tools.ledger.places.last_spoken(item), tools.clock.now()
     if last is None or not last <= now < last + NIGHT:  # or the clock was set back
         return None
-    is_over = item.trials and (
-        tools.door.is_on_trial(item.project) or tools.ledger.studies.came_through(item.project, last)
+    is_over = tools.ledger.places.mixed(item.key) or (
+        item.trials and (tools.door.is_on_trial(item.project) or tools.ledger.studies.came_through(item.project, last))
     )
     return None if is_over else last + NIGHT
 
