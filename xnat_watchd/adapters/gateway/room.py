@@ -22,7 +22,7 @@ class Room:
 
     def __init__(self, size: int = MOST) -> None:
         self.left = size
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what is given back may be found to be garbage while something is taken
 
     def take(self, size: int) -> None:
         """Take so many bytes, or raise `Full`."""
