@@ -43,7 +43,7 @@ def test_a_header_is_asked_for_without_looking_at_the_session_again(archived: Ar
     assert sum("/subjects/" in path for path in asked) == 3  # read, written, read back
 
 
-def test_a_session_that_was_renamed_meanwhile_is_asked_by_its_id(archived: Archived) -> None:
+def test_a_session_that_was_renamed_meanwhile_is_asked_by_its_id(archived: Archived) -> None:  # F288
     xnat, _, station = archived
     before = len(xnat.requests)
     with xnat._site.lock:

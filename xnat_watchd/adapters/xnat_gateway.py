@@ -269,7 +269,7 @@ class XnatGateway:
     def header(self, project: str, accession: str, study_uid: str) -> Mapping[str, str] | None:
         """Return age, birth date and sex from the header dump, checked by its UID (F210); None where there is none.
 
-        XNAT takes an accession ID where no session of the project has it for its label, below its project only.
+        XNAT takes an accession ID below the project, where no session there has it for its label (F288).
         """
         src = f"/archive/projects/{project}/experiments/{accession}"
         scans = partial(dumps.scans_of, self._talk, accession)
