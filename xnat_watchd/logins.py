@@ -81,6 +81,11 @@ class Tries:
         with suppress(WatchdError), self._opened(read_only=False) as ledger:
             ledger.gates.count_refusal(self.clock.now())
 
+    def taken(self) -> None:
+        """Begin to count anew: XNAT has taken a login."""
+        with suppress(WatchdError), self._opened(read_only=False) as ledger:
+            ledger.gates.forget_refusals()
+
     @contextmanager
     def _opened(self, *, read_only: bool) -> Iterator[Ledger]:
         if not self.ledger.exists():

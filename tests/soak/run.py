@@ -128,6 +128,7 @@ class Soak:
         self._growing: dict[str, list[bytes]] = {}
         self._retried: Counter[str] = Counter()
         self._held = 0
+        self._ends = False
         self._root_failed = False  #: whether the root's disk was in trouble in the life of this service
         self._began = time.time()
         self.figures = Figures()
@@ -279,7 +280,7 @@ class Soak:
 
     def _settle(self) -> None:
         """Let the server be well, and people retry what is held, until nothing moves that may move."""
-        self.figures.left = len(self._xnat.ask("GET", "/faults"))
+        self._ends, self.figures.left = True, len(self._xnat.ask("GET", "/faults"))
         self._xnat.ask("DELETE", "/faults")
         with self._service() as service:
             before, since = "", time.monotonic()
@@ -317,7 +318,8 @@ class Soak:
 
     def _to_retry(self, status: dict[str, Any]) -> list[dict[str, str]]:
         held = [one for one in _held(status) if "." in one["item"] and not FOR_A_PERSON.search(one["why"])]
-        held += [one for one in status["under_way"] if A_NIGHT.match(one["why"] or "")]  # nobody waits for the morning
+        if self._ends:  # nobody waits for the morning
+            held += [one for one in status["under_way"] if A_NIGHT.match(one["why"] or "")]
         return [one for one in held if self._retried[one["item"]] < PATIENCE]
 
     def _retry(self, status: dict[str, Any]) -> None:

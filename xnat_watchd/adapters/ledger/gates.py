@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import replace
 from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
@@ -40,6 +41,11 @@ class Gates:
         """Note that XNAT has refused credentials to somebody else on this machine; the server's gate stays as it is."""
         with self._db.change() as db:
             _set(db, "", self.get().refused(now))
+
+    def forget_refusals(self) -> None:
+        """Note that XNAT has taken credentials of this machine: what it refused before counts no more there."""
+        with self._db.change() as db:
+            _set(db, "", replace(self.get(), refusals=()))
 
     def set(self, scope: str, gate: Gate) -> None:
         """Keep a gate."""
