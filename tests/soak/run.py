@@ -327,7 +327,7 @@ class Soak:
         self.figures.held.update(one["why"] for one in items)
         self._retried.update(one["item"] for one in items)
         if items:
-            self._type("retry", *(one["item"] for one in items))
+            self._type("retry", "--later", *(one["item"] for one in items))  # else by the clock of this machine
 
     def _status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self._type("status", "--json"))
