@@ -61,6 +61,7 @@ class World:
         self.time, self.fuse, self.truth, self.digests = Time(), Fuse(), Truth(), Digests()
         self.log = Notes()
         self.told = Counter[str]()
+        self.said = ""  #: what the last command has said
         self.decided = False  #: whether a person has accepted or given up anything
         self.collision = ""  #: how another client's import will collide with our next one
         self._names = 0
@@ -213,6 +214,7 @@ class World:
             done = CliRunner().invoke(commands, ["--config", str(self.config), *words])
         if done.exception is not None and not isinstance(done.exception, SystemExit | WatchdError):
             raise done.exception
+        self.said = done.output
         return done.exit_code
 
     def decide(self, command: str, which: int) -> None:
@@ -242,7 +244,8 @@ class World:
         """Type `retry --project`: it was dropped into the wrong folder."""
         other = next(one for one in PROJECTS if one != project)
         came = self.truth.parcels.get(zip_digest)
-        if self.type("retry", item, "--project", other, "--later") == 0 and came is not None:
+        code = self.type("retry", item, "--project", other, "--later")
+        if code == 0 and came is not None and "goes on" in self.said:  # else it was neither held nor waiting
             self.told["moved"] += 1
             self.decided = True
             studies = [one for one in came.studies | came.held | came.never if uid == uid_of(one)]
