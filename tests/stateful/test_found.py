@@ -68,6 +68,21 @@ def test_another_clients_study_in_our_place_is_not_removed_with_a_study_that_nob
     world.work()
 
 
+@pytest.mark.parametrize("remaps", [True, False])
+def test_what_somebody_has_moved_into_a_row_that_we_have_given_up_is_not_removed_with_it(
+    world: World, *, remaps: bool
+) -> None:
+    world.remaps(on=remaps)
+    world.reload("uploads only")
+    world.drop("part", 4, 2)
+    world.sweep()
+    world.work()
+    for row in range(2):
+        world.row_added_to(row)
+    world.decide("skip", 0)
+    world.work()
+
+
 @pytest.mark.parametrize("same_names", [True, False])
 def test_what_another_station_has_archived_a_part_of_while_our_row_waited_is_sent_at_a_persons_word(
     world: World, *, same_names: bool

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from xnat_watchd.core.delivery import Item, Place, Row
+from xnat_watchd.core.delivery import Holding, Item, Place, Row
 from xnat_watchd.core.errors import NotYet
 from xnat_watchd.core.judging import Mixed, Unproved, Verdict, judge, judge_images
 from xnat_watchd.steps.sending import is_chosen
@@ -58,7 +58,7 @@ def remove(item: Item, row: Row, tools: Tools) -> bool:
 def is_ours_alone(item: Item, row: Row, tools: Tools) -> bool:
     """Return whether nothing but images of this study lies there, as far as the server may have mixed them.
 
-    Under a UID that is not known to be ours every image has to be proved by name on newer servers too.
+    Under a UID that is not known to be ours, every image has to be proved by name on newer servers too.
     """
     try:
         seen = tools.gateway.holding(row.place)
@@ -67,10 +67,21 @@ def is_ours_alone(item: Item, row: Row, tools: Tools) -> bool:
             raise
         return not tools.gateway.collides()  # of which XNAT makes no session; on a newer server nobody else's is there
     if not tools.gateway.collides() and seen.study_uid in item.uids:
-        return True
+        return _holds_no_more(item, seen, tools)
     ours = frozenset(one.sop_uid for one in tools.ledger.contents.instances(item))
     images = tools.gateway.images(row.place, seen, ours, reads=seen.study_uid == item.study_uid)
     return frozenset[str]().union(*images.values()) <= ours
+
+
+def _holds_no_more(item: Item, seen: Holding, tools: Tools) -> bool:
+    """Return whether a row under a UID of ours has no more files than the study: by series, or all where it has others.
+
+    A person may have moved something into it meanwhile.
+    """
+    sent = tools.ledger.contents.series(item)
+    if seen.study_uid == item.study_uid:
+        return not isinstance(judge(sent, seen, item.study_uid), Mixed)
+    return sum(seen.counts.values()) <= sum(one.count for one in sent.values())
 
 
 def clear_appeared(item: Item, tools: Tools) -> None:
