@@ -37,6 +37,7 @@ class Truth:
     images: dict[str, Image] = field(default_factory=dict)  #: digest -> which image these bytes are
     parcels: dict[str, Parcel] = field(default_factory=dict)  #: digest of a ZIP -> what it is
     came: set[tuple[str, str]] = field(default_factory=set)  #: project, digest of a ZIP that lay there whole
+    moved: set[tuple[str, Image]] = field(default_factory=set)  #: project, sound image that a person has sent there
     precious: set[tuple[str, str]] = field(default_factory=set)  #: project, digest of a member that must not get lost
     may_go: set[tuple[str, str]] = field(default_factory=set)  #: project, digest of an image that may be sent
     gone: set[tuple[str, str]] = field(default_factory=set)  #: project, digest of what XNAT had and has lost since
@@ -77,7 +78,7 @@ class Truth:
         wanted = {digest(image.data) for image in parcel.sound if image.study in studies}
         elsewhere = {one for where, zip_ in self.came if (where, zip_) != (project, parcel.digest) and where == project
                      for one in self.parcels[zip_].precious}  # fmt: skip
-        self.came.add((other, parcel.digest))
+        self.moved.update((other, image) for image in parcel.sound if image.study in studies)
         self.precious.update((other, one) for one in wanted)
         self.precious.difference_update((project, one) for one in wanted - elsewhere)
         for study in studies:
@@ -91,7 +92,7 @@ class Truth:
 
     def sound(self) -> set[tuple[str, Image]]:
         """Give every sound image that came, with its project."""
-        return {(project, image) for project, one in self.came for image in self.parcels[one].sound}
+        return self.moved | {(project, image) for project, one in self.came for image in self.parcels[one].sound}
 
     def people(self, project: str, label: str) -> set[str]:
         """Give who came to a project under one name."""

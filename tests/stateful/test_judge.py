@@ -113,6 +113,12 @@ def test_the_judge_wants_what_came_twice_where_only_one_zip_was_moved_in_both_pr
         judge(truth, [*there, lying(HIS, "E9")], [])
 
 
+def test_the_judge_wants_nothing_in_the_other_project_of_the_studies_that_were_not_moved() -> None:
+    truth = told("several")
+    truth.moves("P1", "P2", parcel("several", 1, 2), [1])
+    assert {(project, image.study) for project, image in truth.sound()} == {("P1", 1), ("P1", 2), ("P2", 1)}
+
+
 def test_nobodys_move_sends_two_people_as_one() -> None:
     truth, bad = told("two people"), parcel("two people", 1, 2)
     truth.moves("P1", "P2", bad, [1])
