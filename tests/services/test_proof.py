@@ -189,11 +189,8 @@ def test_what_appears_late_at_a_place_given_up_is_not_removed_where_it_is_anothe
     two.first.time.pass_(minutes=15)
     two.first.work()
     lying = two.held_there().get("prearchive", Counter())
-    if two.gateway.collides():  # there nobody can say that it came by our own import
-        assert lying == Counter(sop_uid(7, 1, n) for n in (1, 2))
-        assert attention(two.first) == ["what lies at a place of ours in XNAT is not proved to be ours"]
-    else:
-        assert lying == Counter()
+    assert lying == Counter(sop_uid(7, 1, n) for n in (1, 2))
+    assert attention(two.first) == ["what lies at a place of ours in XNAT is not proved to be ours"]
 
 
 # -- after archiving ---------------------------------------------------------------------------------------
