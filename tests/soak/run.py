@@ -313,13 +313,13 @@ class Soak:
         """Say whether all that lies in work belongs to what people must decide, and nothing more is to be taken."""
         to_take = any((self._root / "drop").glob("*.zip"))  # first: what is taken meanwhile is seen in work
         lying = {path.name.partition(".")[0] for path in (self._root / "work").glob("*.zip")}
-        held = {one["item"].partition(".")[0] for one in _held(status)}
+        held = {one["item"].partition(".")[0] for one in (*_held(status), *_nights(status))}
         return not to_take and lying <= held and not self._to_retry(status)
 
     def _to_retry(self, status: dict[str, Any]) -> list[dict[str, str]]:
         held = [one for one in _held(status) if "." in one["item"] and not FOR_A_PERSON.search(one["why"])]
         if self._ends:  # nobody waits for the morning
-            held += [one for one in status["under_way"] if A_NIGHT.match(one["why"] or "")]
+            held += _nights(status)
         return [one for one in held if self._retried[one["item"]] < PATIENCE]
 
     def _retry(self, status: dict[str, Any]) -> None:
@@ -366,3 +366,8 @@ def _held(status: dict[str, Any]) -> list[dict[str, str]]:
     """Give what a person must decide on; what waits for long needs attention too, and goes on by itself."""
     waiting = {one["item"] for one in status["under_way"]}
     return [one for one in status["attention"] if one["item"] not in waiting]
+
+
+def _nights(status: dict[str, Any]) -> list[dict[str, str]]:
+    """Return what waits for the morning. Where nothing is wrong with XNAT any more, it keeps as little of it then."""
+    return [one for one in status["under_way"] if A_NIGHT.match(one["why"] or "")]
