@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from xnat_watchd.core.errors import Conflict, OnceMore, WatchdError
 from xnat_watchd.core.ports import Clock
-from xnat_watchd.core.share_plan import Action, SeenProject, SeenSession, ShareSubject
+from xnat_watchd.core.sharing.plan import Action, SeenProject, SeenSession, ShareSubject
 
 Shared = tuple[str, str]  #: destination, accession ID
 

@@ -12,8 +12,8 @@ from tests.sandbox.kit import Visitor
 from tests.station import Station, Time
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
-from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.adapters.xnat.gateway import XnatGateway, XnatServer
+from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.sandbox import Options, Sandbox
 from xnat_watchd.sandbox.building import build
 from xnat_watchd.sandbox.dicom import read_header

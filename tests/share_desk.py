@@ -12,14 +12,14 @@ from threading import RLock
 from typing import Any
 
 from tests.station import QUIET, Notes, Time, as_is
+from xnat_watchd.adapters.files.share_folder import ShareFolder
 from xnat_watchd.adapters.ledger import Ledger, open_database
-from xnat_watchd.adapters.share_folder import ShareFolder
 from xnat_watchd.core.ports import SharingGateway
 from xnat_watchd.core.retry import RetryPolicy
-from xnat_watchd.core.share_report import ADDED, report_name
-from xnat_watchd.sharing import ShareHabits, Sharing
-from xnat_watchd.steps.door import Door
-from xnat_watchd.steps.share import Hands, Sharer
+from xnat_watchd.core.sharing.report import ADDED, report_name
+from xnat_watchd.sharing.rows import Hands, Sharer
+from xnat_watchd.sharing.service import ShareHabits, Sharing
+from xnat_watchd.studies.steps.gates import Door
 
 EVERY = 900.0  #: seconds between two regular sweeps, at most
 HEADER = "subject,source,destination\n"

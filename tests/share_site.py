@@ -11,7 +11,7 @@ from typing import Any
 
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
+from xnat_watchd.adapters.xnat.gateway import XnatGateway, XnatServer
 from xnat_watchd.core.ports import Clock
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.sandbox.dicom import Header

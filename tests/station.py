@@ -12,24 +12,24 @@ from random import Random
 from threading import RLock
 from typing import Any
 
-from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
-from xnat_watchd.adapters.files import MARK, Disk
-from xnat_watchd.adapters.folders import Folders
+from xnat_watchd.adapters.dicom.zip_file import is_whole, open_zip, write_clean
+from xnat_watchd.adapters.files.disk import MARK, Disk
+from xnat_watchd.adapters.files.folder_marks import Marks
+from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.ledger import Ledger, Of, open_database
-from xnat_watchd.adapters.marks import Marks
 from xnat_watchd.core.delivery import Place
-from xnat_watchd.core.keeping import Keep
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.core.ports import Gateway, Progressed
+from xnat_watchd.core.project_rules import ProjectRules
+from xnat_watchd.core.retention import Keep
 from xnat_watchd.core.retry import RetryPolicy
-from xnat_watchd.core.rules import ProjectRules
-from xnat_watchd.intake import Habits, Intake
-from xnat_watchd.late import Late
-from xnat_watchd.pipeline import Held, Pipeline, Rest
-from xnat_watchd.retention import Retention
-from xnat_watchd.steps.door import Door
-from xnat_watchd.steps.projects import refusal
-from xnat_watchd.steps.tools import Tools
+from xnat_watchd.studies.intake import Habits, Intake
+from xnat_watchd.studies.late_rows import Late
+from xnat_watchd.studies.pipeline import Held, Pipeline, Rest
+from xnat_watchd.studies.retention import Retention
+from xnat_watchd.studies.steps.context import Tools
+from xnat_watchd.studies.steps.gates import Door
+from xnat_watchd.studies.steps.projects import refusal
 
 QUIET = 10.0
 

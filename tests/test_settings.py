@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.core.limits import Limits
+from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.retry import RetryPolicy
-from xnat_watchd.core.rules import ProjectRules
 from xnat_watchd.core.states import Progress
 from xnat_watchd.settings import Settings, load
 

@@ -6,9 +6,9 @@ import os
 import sys
 from types import TracebackType
 
-from xnat_watchd.adapters import journal
+from xnat_watchd.adapters.systemd import journal
 from xnat_watchd.cli import commands
-from xnat_watchd.cli.screen import plain
+from xnat_watchd.cli.terminal import plain
 from xnat_watchd.core.errors import (
     AuthRefused,
     NoRoom,
@@ -19,7 +19,7 @@ from xnat_watchd.core.errors import (
     Unrecordable,
     WatchdError,
 )
-from xnat_watchd.status import Exit
+from xnat_watchd.operator.status import Exit
 
 
 def main() -> None:

@@ -28,10 +28,10 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from xnat_watchd.adapters import config
 from xnat_watchd.core import labels as naming
 from xnat_watchd.core.errors import Refusal
-from xnat_watchd.core.keeping import Keep
 from xnat_watchd.core.limits import Limits
+from xnat_watchd.core.project_rules import DemographicRules, LabelRules, Letters, ProjectRules
+from xnat_watchd.core.retention import Keep
 from xnat_watchd.core.retry import LONGEST_DELAY, RetryPolicy
-from xnat_watchd.core.rules import DemographicRules, LabelRules, Letters, ProjectRules
 from xnat_watchd.core.states import Progress
 
 # -- how values are written --------------------------------------------------------------------------------

@@ -20,10 +20,10 @@ from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 
 from tests.shared import shared
-from xnat_watchd.adapters.byte_source import Source
-from xnat_watchd.adapters.dicom_instance import facts_of
-from xnat_watchd.adapters.dicom_stream import Kind, walk_file
-from xnat_watchd.adapters.inflating import Allowance
+from xnat_watchd.adapters.dicom.byte_source import Source
+from xnat_watchd.adapters.dicom.data_set import Kind, walk_file
+from xnat_watchd.adapters.dicom.inflating import Allowance
+from xnat_watchd.adapters.dicom.instance import facts_of
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.sandbox.samples import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, study
 

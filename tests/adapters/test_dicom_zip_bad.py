@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.shared import shared
-from xnat_watchd.adapters.dicom_zip import is_whole, open_zip
+from xnat_watchd.adapters.dicom.zip_file import is_whole, open_zip
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.limits import Limits
 
@@ -146,7 +146,7 @@ def test_each_of_them_ends_as_the_table_says_within_five_seconds(name: str) -> N
 
 def test_all_of_them_together_stay_below_two_hundred_mebibytes() -> None:
     code = (
-        "import sys; from pathlib import Path; from xnat_watchd.adapters.dicom_zip import open_zip;"
+        "import sys; from pathlib import Path; from xnat_watchd.adapters.dicom.zip_file import open_zip;"
         "from xnat_watchd.core.errors import Unusable; from xnat_watchd.core.limits import Limits\n"
         "for path in sorted(Path(sys.argv[1]).glob('b*')):\n"
         "    try: open_zip(path, Limits())\n"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.zips import Part, element, file_of, identity, instance, pixels, zip_of
-from xnat_watchd.adapters.byte_source import PIECE
-from xnat_watchd.adapters.dicom_zip import open_zip
-from xnat_watchd.adapters.instance_store import Instances
+from xnat_watchd.adapters.dicom.byte_source import PIECE
+from xnat_watchd.adapters.dicom.instance_store import Instances
+from xnat_watchd.adapters.dicom.zip_file import open_zip
 from xnat_watchd.core.delivery import Instance
 from xnat_watchd.core.errors import Stopped, Unusable
 from xnat_watchd.core.limits import Limits
@@ -162,7 +162,7 @@ def test_as_many_instances_as_the_limits_allow_are_opened_in_bounded_memory(path
         file.write(directory + end_record)
     del directory
     code = (
-        "import sys; from pathlib import Path; from xnat_watchd.adapters.dicom_zip import open_zip;"
+        "import sys; from pathlib import Path; from xnat_watchd.adapters.dicom.zip_file import open_zip;"
         "from xnat_watchd.core.limits import Limits; study, = open_zip(Path(sys.argv[1]), Limits()).studies;"
         "print(len(study.instances), Path('/proc/self/status').read_text())"
     )

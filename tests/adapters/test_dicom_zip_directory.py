@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.zips import Part, instance, zip_of
-from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
+from xnat_watchd.adapters.dicom.zip_file import is_whole, open_zip, write_clean
 from xnat_watchd.core.delivery import Instance
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.limits import Limits

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.shared import shared
-from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
+from xnat_watchd.adapters.dicom.zip_file import is_whole, open_zip, write_clean
 from xnat_watchd.core.delivery import Study
 from xnat_watchd.core.limits import Limits
 

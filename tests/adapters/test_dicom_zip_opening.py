@@ -17,8 +17,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from tests.adapters.zips import Part, deflated, descriptor, element, file_of, identity, instance, pixels, zip_of
-from xnat_watchd.adapters.byte_source import PIECE
-from xnat_watchd.adapters.dicom_zip import is_whole, open_zip, write_clean
+from xnat_watchd.adapters.dicom.byte_source import PIECE
+from xnat_watchd.adapters.dicom.zip_file import is_whole, open_zip, write_clean
 from xnat_watchd.core.delivery import Person, Series, Study, ZipContents
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.findings import FindingKind
@@ -641,7 +641,7 @@ def test_a_heart_beats_every_few_mebibytes_of_both_passes(path: Path) -> None:
 
 
 def test_neither_pydicom_nor_a_client_is_loaded_for_it() -> None:
-    code = "import sys, xnat_watchd.adapters.dicom_zip; print({'pydicom', 'requests', 'xnat'} & set(sys.modules))"
+    code = "import sys, xnat_watchd.adapters.dicom.zip_file; print({'pydicom', 'requests', 'xnat'} & set(sys.modules))"
 
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 - ours
 
@@ -653,7 +653,8 @@ def test_memory_stays_small_whatever_the_size_of_an_image(path: Path) -> None:
     _write_sparse(path, head, 200 * 2**20)
     code = (
         "import sys; from pathlib import Path;"
-        "from xnat_watchd.adapters.dicom_zip import open_zip, write_clean; from xnat_watchd.core.limits import Limits;"
+        "from xnat_watchd.adapters.dicom.zip_file import open_zip, write_clean;"
+        "from xnat_watchd.core.limits import Limits;"
         "path = Path(sys.argv[1]); study, = open_zip(path, Limits()).studies;"
         "write_clean(path, study.instances, path.with_suffix('.clean'));"
         "print(len(study.instances), study.trouble, Path('/proc/self/status').read_text())"

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.zips import Part, descriptor, instance, zip_of
-from xnat_watchd.adapters.dicom_zip import open_zip, write_clean
-from xnat_watchd.adapters.zip_writer import Entry, ZipWriter
+from xnat_watchd.adapters.dicom.zip_file import open_zip, write_clean
+from xnat_watchd.adapters.dicom.zip_writer import Entry, ZipWriter
 from xnat_watchd.core.delivery import Instance
 from xnat_watchd.core.errors import Undecided
 from xnat_watchd.core.limits import Limits

@@ -21,9 +21,8 @@ from tests.adapters.zips import (
     identity,
     pixels,
 )
-from xnat_watchd.adapters.byte_source import Source
-from xnat_watchd.adapters.dicom_instance import facts_of
-from xnat_watchd.adapters.dicom_stream import (
+from xnat_watchd.adapters.dicom.byte_source import Source
+from xnat_watchd.adapters.dicom.data_set import (
     FRAMES,
     PATIENT_ID,
     PATIENT_NAME,
@@ -34,7 +33,8 @@ from xnat_watchd.adapters.dicom_stream import (
     Kind,
     walk_file,
 )
-from xnat_watchd.adapters.inflating import Allowance, Exhausted
+from xnat_watchd.adapters.dicom.inflating import Allowance, Exhausted
+from xnat_watchd.adapters.dicom.instance import facts_of
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.sandbox.samples import (
     BIG_ENDIAN,

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.charset import convert_encodings, decode_bytes
 
-from xnat_watchd.adapters.dicom_text import decoded
+from xnat_watchd.adapters.dicom.text import decoded
 
 # PS3.3 C.12.1.1.2 and the examples of PS3.5 annexes H to K.
 EXAMPLES = [

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from xnat_watchd.adapters.files import Disk
-from xnat_watchd.adapters.fresh import fresh
+from xnat_watchd.adapters.files.disk import Disk
+from xnat_watchd.adapters.files.new_files import fresh
 
 
 @pytest.fixture

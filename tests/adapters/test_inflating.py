@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.zips import Part, deflated, instance, zip_of
-from xnat_watchd.adapters import inflating
-from xnat_watchd.adapters.dicom_zip import open_zip
-from xnat_watchd.adapters.inflating import DEFLATED, PIECE, Corrupt, Inflater, crc32, unpacked
+from xnat_watchd.adapters.dicom import inflating
+from xnat_watchd.adapters.dicom.inflating import DEFLATED, PIECE, Corrupt, Inflater, crc32, unpacked
+from xnat_watchd.adapters.dicom.zip_file import open_zip
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.limits import Limits
 

@@ -23,9 +23,9 @@ from typing import TextIO
 import pytest
 
 import xnat_watchd
-from xnat_watchd.adapters import journal
-from xnat_watchd.adapters.journal import mark
 from xnat_watchd.adapters.logs import EVENTS, FACTS, Format, UnknownFact, configure
+from xnat_watchd.adapters.systemd import journal
+from xnat_watchd.adapters.systemd.journal import mark
 from xnat_watchd.core.errors import Conflict
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.states import Progress

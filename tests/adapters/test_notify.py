@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from xnat_watchd.adapters.notify import LONGEST_STATUS, Notifier
+from xnat_watchd.adapters.systemd.notify import LONGEST_STATUS, Notifier
 
 
 @pytest.fixture

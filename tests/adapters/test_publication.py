@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from xnat_watchd.adapters.publication import NAME, Publication, age, place, read
+from xnat_watchd.adapters.files.status_file import NAME, Publication, age, place, read
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -84,7 +84,7 @@ def test_a_service_of_another_user_runs(tmp_path: Path) -> None:
     for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(folder.stat().st_mode | 0o055)
     code = (
-        "import os, sys; from pathlib import Path; from xnat_watchd.adapters.publication import read;"
+        "import os, sys; from pathlib import Path; from xnat_watchd.adapters.files.status_file import read;"
         "os.setgid(65534); os.setuid(65534); print(read(Path(sys.argv[1]))['daemon']['running'])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)  # noqa: S603 - our own words

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from xnat_watchd.adapters import stamps
-from xnat_watchd.adapters.mounts import file_system
-from xnat_watchd.adapters.stamps import TELLING, Changed, is_told_of, lasting_stamp, stamp, stamp_of
+from xnat_watchd.adapters.files import stamps
+from xnat_watchd.adapters.files.mounts import file_system
+from xnat_watchd.adapters.files.stamps import TELLING, Changed, is_told_of, lasting_stamp, stamp, stamp_of
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from threading import Event
 import pytest
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 
-from xnat_watchd.adapters.mounts import file_system, is_remote
-from xnat_watchd.adapters.watcher import Watcher
+from xnat_watchd.adapters.files.mounts import file_system, is_remote
+from xnat_watchd.adapters.files.watcher import Watcher
 
 SOON = 10.0  #: seconds within which a hint must have come; it comes in one of them
 

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from xnat_watchd.cli import commands
-from xnat_watchd.cli.chosen import STDIN, Chosen, project_option, server_options
+from xnat_watchd.cli.options import STDIN, Chosen, project_option, server_options
 from xnat_watchd.core.errors import Refusal
 
 SERVER = "https://xnat.example.org"

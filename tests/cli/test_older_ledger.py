@@ -13,9 +13,9 @@ from click.testing import CliRunner
 
 from tests.adapters.ledger.test_ledger_file import of_version_1
 from xnat_watchd.adapters import ledger
-from xnat_watchd.adapters.folders import lock_of
+from xnat_watchd.adapters.files.layout import lock_of
+from xnat_watchd.adapters.files.lock import Lock
 from xnat_watchd.adapters.ledger.database import VERSION, Older
-from xnat_watchd.adapters.lock import Lock
 from xnat_watchd.cli import commands
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.sandbox import Sandbox

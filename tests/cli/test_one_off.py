@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from xnat_watchd.cli import one_off
-from xnat_watchd.cli.chosen import Chosen
+from xnat_watchd.cli.options import Chosen
 from xnat_watchd.core.errors import Refusal
 
 SERVER = "https://xnat.example.org/xnat"

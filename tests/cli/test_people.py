@@ -15,7 +15,7 @@ from tests.others import beside_others, restored_without
 from tests.station import Station, zipped
 from xnat_watchd.adapters.ledger import Ledger, open_database
 from xnat_watchd.cli import commands
-from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.sandbox import Sandbox
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 import pytest
 
-from xnat_watchd.cli import commands, screen
+from xnat_watchd.cli import commands, terminal
 from xnat_watchd.cli.show import _tell
 from xnat_watchd.cli.status import screen as status_screen
 
@@ -24,7 +24,7 @@ CONTEXT = click.Context(commands)
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Print as on a terminal of 80 columns."""
-    monkeypatch.setattr(screen, "columns", lambda: 80)
+    monkeypatch.setattr(terminal, "columns", lambda: 80)
     monkeypatch.setattr("xnat_watchd.cli.show.columns", lambda: 80)
 
 
@@ -34,14 +34,14 @@ def obeyed(text: str) -> list[str]:
 
 
 def test_a_text_loses_what_a_terminal_would_obey_and_no_letter() -> None:
-    assert obeyed(screen.plain(HOSTILE)) == []
-    assert screen.plain(HOSTILE).split() == ["]0;owned", "[2J", "31m", "fine"]
-    assert screen.plain(PERSIAN) == PERSIAN
+    assert obeyed(terminal.plain(HOSTILE)) == []
+    assert terminal.plain(HOSTILE).split() == ["]0;owned", "[2J", "31m", "fine"]
+    assert terminal.plain(PERSIAN) == PERSIAN
 
 
 def test_programs_get_every_letter_and_the_terminal_none_that_it_would_obey(capsys: pytest.CaptureFixture[str]) -> None:
     thing = {"label": HOSTILE, "name": "王\ud800\U000e0041"}
-    screen.as_json(thing)
+    terminal.as_json(thing)
     printed = capsys.readouterr().out
     assert obeyed(printed) == []
     assert json.loads(printed) == thing
@@ -50,15 +50,15 @@ def test_programs_get_every_letter_and_the_terminal_none_that_it_would_obey(caps
 
 @pytest.mark.usefixtures("narrow")
 def test_a_paragraph_fits_and_hangs_behind_its_lead() -> None:
-    lines = screen.paragraph("word " * 40, first="  12.1  ")
+    lines = terminal.paragraph("word " * 40, first="  12.1  ")
     assert len(lines) == 3
     assert all(line.startswith(("  12.1  word", "        word")) and len(line) <= 80 for line in lines)
-    assert screen.paragraph("王" * 100, first="- ") == ["- " + "王" * 100]  # a word is never broken
-    assert screen.paragraph("", first="  lead  ") == ["  lead"]
+    assert terminal.paragraph("王" * 100, first="- ") == ["- " + "王" * 100]  # a word is never broken
+    assert terminal.paragraph("", first="  lead  ") == ["  lead"]
 
 
 def test_nothing_is_broken_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:
-    screen.say("word " * 100)
+    terminal.say("word " * 100)
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
@@ -156,7 +156,7 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ],
 )
 def test_a_time_is_that_of_the_clock_on_the_wall_with_its_zone(moment: str | datetime, shown: str) -> None:
-    assert screen.local(moment) == shown
+    assert terminal.local(moment) == shown
 
 
 @pytest.mark.usefixtures("berlin")

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from xnat_watchd.core import demographics
 from xnat_watchd.core.delivery import Person, Subject
-from xnat_watchd.core.rules import DemographicRules
+from xnat_watchd.core.project_rules import DemographicRules
 
 HEADER = {"PatientAge": "042Y", "PatientBirthDate": "19660101", "PatientSex": "F"}
 FIELDS = {"subject_age": "42", "subject_dob": "1966-01-01", "subject_gender": "Female"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xnat_watchd.core.found import merged
+from xnat_watchd.core.existing_sessions import merged
 
 FIRST = {"PatientAge": "042Y", "PatientBirthDate": "19820301", "PatientSex": "F"}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xnat_watchd.core.comparison import LeftOut, Mixed, Sent, Short, Unproved, Whole, judge, judge_images
 from xnat_watchd.core.delivery import Holding, Scan
-from xnat_watchd.core.judging import LeftOut, Mixed, Sent, Short, Unproved, Whole, judge, judge_images
 
 UID = "1.2.3"
 SENT = {"mr": Sent(10, image=True), "sr": Sent(3, image=False)}

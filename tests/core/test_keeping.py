@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xnat_watchd.core.keeping import Keep, Kept, beyond
-from xnat_watchd.core.steady import Steady
+from xnat_watchd.core.clock_jumps import Steady
+from xnat_watchd.core.retention import Keep, Kept, beyond
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 

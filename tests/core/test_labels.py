@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from xnat_watchd.core import labels
 from xnat_watchd.core.delivery import Person
 from xnat_watchd.core.errors import Undecided
-from xnat_watchd.core.rules import LabelRules
+from xnat_watchd.core.project_rules import LabelRules
 
 # What a real XNAT 1.6.5 listed in its prearchive, and what it called the subject or session once archived.
 OBSERVED = [

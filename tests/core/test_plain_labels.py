@@ -11,7 +11,7 @@ from xnat_watchd.core.delivery import Person
 from xnat_watchd.core.errors import Undecided
 from xnat_watchd.core.labels import is_label
 from xnat_watchd.core.plain_labels import plain, romanised
-from xnat_watchd.core.rules import LabelRules, Letters
+from xnat_watchd.core.project_rules import LabelRules, Letters
 
 LABEL = "やまだ_たろう_20080504T171715_CR"
 SCRIPTS = {

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from xnat_watchd.core.pulse import Pulse
+from xnat_watchd.core.heartbeat import Pulse
 
 
 def test_nobody_is_late_before_anything_is_promised() -> None:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xnat_watchd.core.errors import Unusable
-from xnat_watchd.core.share_plan import State
-from xnat_watchd.core.share_report import ADDED, is_table, refusal, report, report_name
-from xnat_watchd.core.share_state import RowResult
-from xnat_watchd.core.share_table import Row, Table, read
+from xnat_watchd.core.sharing.plan import State
+from xnat_watchd.core.sharing.report import ADDED, is_table, refusal, report, report_name
+from xnat_watchd.core.sharing.state import RowResult
+from xnat_watchd.core.sharing.table import Row, Table, read
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

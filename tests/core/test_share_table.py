@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from xnat_watchd.core import share_table
 from xnat_watchd.core.errors import Unusable
-from xnat_watchd.core.share_plan import (
+from xnat_watchd.core.sharing import table
+from xnat_watchd.core.sharing.plan import (
     Made,
     RowPlan,
     SeenProject,
@@ -20,7 +20,7 @@ from xnat_watchd.core.share_plan import (
     State,
     plan,
 )
-from xnat_watchd.core.share_table import COLUMNS, LONGEST_CELL, MOST_BYTES, Row, read
+from xnat_watchd.core.sharing.table import COLUMNS, LONGEST_CELL, MOST_BYTES, Row, read
 
 # -- reading
 
@@ -168,7 +168,7 @@ def test_what_is_no_table_gets_one_sentence_and_a_next_step(data: bytes, sentenc
 
 
 def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(share_table, "MOST_ROWS", 3)
+    monkeypatch.setattr(table, "MOST_ROWS", 3)
     header = b"subject,source,destination\n"
     assert len(read(header + b"S,P,Q\n" * 3).rows) == 3
     with pytest.raises(Unusable, match="more than 3 rows"):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xnat_watchd.core.errors import Unusable
-from xnat_watchd.core.user_table import UserRow, Users, UserState, judge, read
+from xnat_watchd.core.sharing.user_table import UserRow, Users, UserState, judge, read
 
 KNOWN = Users(logins={"cora", "otto", "12"}, roles={"P": {"otto": "member"}, "Q": None})
 

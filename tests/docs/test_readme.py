@@ -13,11 +13,12 @@ import pytest
 
 from xnat_watchd.adapters.logs import EVENTS
 from xnat_watchd.cli import commands
-from xnat_watchd.core import errors, share_table, user_table
+from xnat_watchd.core import errors
 from xnat_watchd.core.labels import SESSION_FIELDS
-from xnat_watchd.core.share_plan import State
+from xnat_watchd.core.sharing import table, user_table
+from xnat_watchd.core.sharing.plan import State
 from xnat_watchd.core.states import as_mermaid
-from xnat_watchd.status import Exit
+from xnat_watchd.operator.status import Exit
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text("utf-8")
@@ -163,7 +164,7 @@ def tables() -> list[bytes]:
 
 def test_the_tables_of_the_readme_can_be_shared_as_they_are() -> None:
     shares, users = tables()
-    assert [(row.subject, row.label, row.fault) for row in share_table.read(shares).rows] == [
+    assert [(row.subject, row.label, row.fault) for row in table.read(shares).rows] == [
         ("SUBJ01", "", ""),
         ("SUBJ02", "R002", ""),
     ]
@@ -172,6 +173,6 @@ def test_the_tables_of_the_readme_can_be_shared_as_they_are() -> None:
 
 def test_every_column_field_and_state_of_a_share_table_is_in_the_readme() -> None:
     told = section("Share tables")
-    assert [column for column in share_table.COLUMNS if f"`{column}`" not in told] == []
-    assert [field for field in share_table.LABEL_FIELDS if f"`{{{field}}}`" not in told] == []
+    assert [column for column in table.COLUMNS if f"`{column}`" not in told] == []
+    assert [field for field in table.LABEL_FIELDS if f"`{{{field}}}`" not in told] == []
     assert [state.value for state in State if f"| {state.value} |" not in told] == []

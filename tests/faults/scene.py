@@ -19,8 +19,8 @@ import pytest
 from tests.adapters.gateway.gateway_kit import server_at
 from tests.faults.asked import Asked
 from tests.station import Station, Time
-from xnat_watchd.adapters.gateway import connection, dialling, wire
-from xnat_watchd.adapters.gateway.answers import Answer
+from xnat_watchd.adapters.xnat import connection, sockets, transport
+from xnat_watchd.adapters.xnat.answers import Answer
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.sandbox import Options, Sandbox
 from xnat_watchd.sandbox.faults import Plan
@@ -64,7 +64,7 @@ class Setting:
     server: Mapping[str, Any] = field(default_factory=dict)  #: of the gateway's server
     deadline: timedelta = timedelta(minutes=20)  #: how long XNAT may be at work on one step
     tls: bool = False  #: over TLS, with the first of the certificates
-    slowest_piece: float = wire.SLOWEST_PIECE  #: seconds that one piece of an upload may take
+    slowest_piece: float = transport.SLOWEST_PIECE  #: seconds that one piece of an upload may take
 
 
 class Scene:
@@ -191,7 +191,7 @@ class Scene:
         if self.count("POST /data/services/import") == 1:
             self.sent_at_once = max(self.sent_at_once, sent)
 
-    def heard(self, call: wire.Call) -> None:
+    def heard(self, call: transport.Call) -> None:
         """Note a request that is about to be made."""
         before = self.asked[-1] if self.asked else None
         self.asked.append(Asked.after(before, self.time.at, f"{call.method} {call.path}"))
@@ -240,9 +240,9 @@ def a_scene(
         reserved.bind(("127.0.0.1", 0))
         scene = Scene(root, dialect, reserved.getsockname()[1], setting, certificates)
         _listen(scene, patch)
-        patch.setattr(wire, "SLOWEST_PIECE", setting.slowest_piece)
+        patch.setattr(transport, "SLOWEST_PIECE", setting.slowest_piece)
         patch.setattr(connection, "GLANCE", GLANCE)
-        patch.setattr(dialling, "GLANCE", GLANCE)
+        patch.setattr(sockets, "GLANCE", GLANCE)
         try:
             yield scene
             scene.lift()
@@ -253,9 +253,9 @@ def a_scene(
 
 def _listen(scene: Scene, patch: pytest.MonkeyPatch) -> None:
     """Hear of each request before it is made, and stand where this machine asks for addresses."""
-    ask, resolve = wire.Line.ask, socket.getaddrinfo
+    ask, resolve = transport.Line.ask, socket.getaddrinfo
 
-    def heard(line: wire.Line, call: wire.Call) -> Answer:
+    def heard(line: transport.Line, call: transport.Call) -> Answer:
         scene.heard(call)
         return ask(line, call)
 
@@ -264,7 +264,7 @@ def _listen(scene: Scene, patch: pytest.MonkeyPatch) -> None:
             return resolve(host, *args, **named)
         return resolve("xnat.invalid", 80, flags=socket.AI_NUMERICHOST)  # fails for real, and at once
 
-    patch.setattr(wire.Line, "ask", heard)
+    patch.setattr(transport.Line, "ask", heard)
     patch.setattr(socket, "getaddrinfo", resolved)
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.sandbox.kit import ENHANCED_SR, Visitor, dicom, place, series_of, zipped
 from tests.station import Station, Time
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.sandbox import Options, Sandbox
 from xnat_watchd.sandbox.samples import study, write_zip
 

@@ -18,7 +18,7 @@ from tests.services.desk import scan
 from tests.station import Station, Time
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.adapters.xnat.gateway import XnatServer
 
 
 class Timed:

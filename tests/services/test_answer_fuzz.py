@@ -20,10 +20,10 @@ from tests.services.mutating_proxy import MutatingProxy
 from tests.services.test_crash_sweep_sandbox import Hasty
 from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
+from xnat_watchd.adapters.xnat.gateway import XnatGateway, XnatServer
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import WatchdError
-from xnat_watchd.core.share_plan import ShareSubject
+from xnat_watchd.core.sharing.plan import ShareSubject
 from xnat_watchd.sandbox import Sandbox
 
 SEEDS = int(os.environ.get("ANSWER_SEEDS", "6"))

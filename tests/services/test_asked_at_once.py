@@ -9,7 +9,7 @@ import pytest
 
 from xnat_watchd.adapters.credentials import Credential, Secret
 from xnat_watchd.adapters.ledger import Ledger, open_database
-from xnat_watchd.cli import working
+from xnat_watchd.cli import execution
 from xnat_watchd.core.errors import AuthRefused, Unavailable
 from xnat_watchd.core.gate import REFUSALS_AN_HOUR, Gate, shut_by
 from xnat_watchd.settings import Settings, load
@@ -29,7 +29,7 @@ def after(settings: Settings, error: Unavailable | AuthRefused, times: int) -> G
         gate = shut_by(gate, error, now, 0)
     ledger = Ledger(open_database(settings.ledger.path))
     ledger.gates.set("", gate)
-    working.knock_anew(settings, Credential("tech", Secret("secret"), "a file"))
+    execution.knock_anew(settings, Credential("tech", Secret("secret"), "a file"))
     found = ledger.gates.get()
     ledger.close()
     return found

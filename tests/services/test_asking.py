@@ -18,12 +18,12 @@ from xnat_watchd.adapters.ledger import Of
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.core.errors import AuthRefused
 from xnat_watchd.core.gate import REFUSALS_AN_HOUR
-from xnat_watchd.daemon import loops, parts
-from xnat_watchd.daemon.asking import EVERY
-from xnat_watchd.daemon.parts import Daemon, build, settle
+from xnat_watchd.daemon import composition, threads
+from xnat_watchd.daemon.composition import Daemon, build, settle
+from xnat_watchd.daemon.idle_check import EVERY
+from xnat_watchd.operator.status import Exit, verdict
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.settings import Settings, load
-from xnat_watchd.status import Exit, verdict
 
 SECRET = "secret"
 Start = Callable[..., "Idle"]
@@ -53,9 +53,9 @@ class Idle:
     def turn(self) -> int:
         """Have the threads take their turns; return how many requests XNAT has seen of it."""
         before = len(self.xnat.requests)
-        loops.intake_turn(self.daemon, polling(self.daemon))
-        loops.sharing_turn(self.daemon)
-        loops.worker_turn(self.daemon, "worker-1", cast("Any", NoRenewal()))
+        threads.intake_turn(self.daemon, polling(self.daemon))
+        threads.sharing_turn(self.daemon)
+        threads.worker_turn(self.daemon, "worker-1", cast("Any", NoRenewal()))
         return len(self.xnat.requests) - before
 
     def tells(self) -> tuple[Exit, list[str]]:
@@ -84,7 +84,7 @@ def xnat(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sandbox]:
 def start(tmp_path: Path, xnat: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     made, time = list[Daemon](), Time()
     time.at = datetime.now(UTC)
-    monkeypatch.setattr(parts, "SystemClock", lambda: time)
+    monkeypatch.setattr(composition, "SystemClock", lambda: time)
 
     def start(**how: Any) -> Idle:
         idle = Idle(tmp_path / "watchd", xnat, time, **how)
@@ -177,9 +177,9 @@ def test_nothing_is_asked_while_work_flows(start: Start) -> None:
     (idle.daemon.folders.drop / "a.zip").write_bytes(scan())
     for _ in range(2):
         idle.time.pass_(seconds=1)
-        loops.intake_turn(idle.daemon, polling(idle.daemon))
+        threads.intake_turn(idle.daemon, polling(idle.daemon))
     before = len(idle.xnat.requests)
-    loops.sharing_turn(idle.daemon)
+    threads.sharing_turn(idle.daemon)
     assert len(idle.xnat.requests) == before
     idle.turn()
     assert idle.daemon.ledger.views.studies() == {"complete": {"done": 1}}

@@ -12,11 +12,11 @@ from typing import Any, TextIO
 import pytest
 
 from tests.station import Notes, Time
-from xnat_watchd.adapters.notify import Notifier
-from xnat_watchd.adapters.publication import Publication
+from xnat_watchd.adapters.files.status_file import Publication
+from xnat_watchd.adapters.systemd.notify import Notifier
 from xnat_watchd.core.errors import AuthRefused
-from xnat_watchd.core.pulse import Pulse
-from xnat_watchd.daemon.attendant import Attendant
+from xnat_watchd.core.heartbeat import Pulse
+from xnat_watchd.daemon.monitor import Attendant
 
 EMPTY: dict[str, Any] = {
     "at": "2026-01-01T00:00:00+00:00", "daemon": {"running": True, "pid": 1}, "xnat": {"server": "https://x"},

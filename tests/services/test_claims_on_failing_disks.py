@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.services.desk import Small
-from xnat_watchd.adapters.lock import Claims
+from xnat_watchd.adapters.files.lock import Claims
 from xnat_watchd.core.errors import Occupied
 
 

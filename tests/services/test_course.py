@@ -11,7 +11,7 @@ from tests.dicom import instance
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
 from xnat_watchd.cli.progress import told
-from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.states import Progress
 
 

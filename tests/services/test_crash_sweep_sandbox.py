@@ -22,7 +22,7 @@ from tests.services.test_crash_sweep import EXPECTED, ONE, TWO
 from tests.soak.recovery import MOST, costs
 from tests.station import Station, Time
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.sandbox import Sandbox
 
 

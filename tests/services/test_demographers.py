@@ -11,10 +11,10 @@ import pytest
 from tests.dicom import instance
 from tests.others import archived_by_others, beside_others, entered_by_others
 from tests.station import Station, zipped
-from xnat_watchd.adapters.xnat_gateway import XnatGateway
-from xnat_watchd.core.rules import DemographicRules, ProjectRules
+from xnat_watchd.adapters.xnat.gateway import XnatGateway
+from xnat_watchd.core.project_rules import DemographicRules, ProjectRules
 from xnat_watchd.core.states import Progress
-from xnat_watchd.demographers import Line, plan
+from xnat_watchd.operator.demographics import Line, plan
 from xnat_watchd.sandbox import Sandbox
 
 ALL = ("age", "dob", "gender", "subject_age", "subject_dob", "subject_gender")

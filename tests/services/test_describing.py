@@ -12,7 +12,7 @@ from tests.dicom import instance
 from tests.others import beside_others
 from tests.sandbox.kit import Visitor
 from tests.station import Station, zipped
-from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.sandbox import Sandbox
 
 LABEL = "Quokka_Zenobia_20240229T101530_MR"

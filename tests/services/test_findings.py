@@ -15,8 +15,8 @@ from tests.services.desk import Desk, states
 from tests.station import Station, zipped
 from xnat_watchd.core.errors import Impossible, Undecided
 from xnat_watchd.core.findings import Finding, FindingKind, stop_at
-from xnat_watchd.core.keeping import Keep
-from xnat_watchd.status import Exit, for_everybody, snapshot, verdict
+from xnat_watchd.core.retention import Keep
+from xnat_watchd.operator.status import Exit, for_everybody, snapshot, verdict
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ import pytest
 from tests.dicom import instance
 from tests.services.desk import Around, Desk, Small, scan, states, whole
 from tests.station import QUIET, Station, zipped
-from xnat_watchd.adapters import files
-from xnat_watchd.adapters.files import MARK, Disk
+from xnat_watchd.adapters.files import disk as real_disk
+from xnat_watchd.adapters.files.disk import MARK, Disk
 from xnat_watchd.core.settling import Seen
 
 
@@ -102,8 +102,8 @@ def test_where_other_machines_may_write_the_kernels_refusal_of_a_lease_is_no_pro
     desk: Desk, station: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """NFS and CIFS refuse it for any file whose server has not delegated it to us: nothing would ever be taken."""
-    monkeypatch.setattr(files, "_is_written_to", lambda _: True)
-    monkeypatch.setattr(files, "file_system", lambda _: "nfs4")
+    monkeypatch.setattr(real_disk, "_is_written_to", lambda _: True)
+    monkeypatch.setattr(real_disk, "file_system", lambda _: "nfs4")
     station.drop("scan.zip", scan())
     station.take_in()
     station.work()
@@ -130,7 +130,9 @@ def test_a_folder_that_its_file_system_cannot_sync_keeps_nothing_from_being_take
 def test_a_zip_that_grows_while_it_is_opened_goes_back_and_settles_anew(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_is_written_to", lambda _: False)  # a file of another user: the kernel does not tell
+    monkeypatch.setattr(
+        real_disk, "_is_written_to", lambda _: False
+    )  # a file of another user: the kernel does not tell
     growing = [True]
 
     def grow(part: str, thing: Any) -> Any:

@@ -13,7 +13,7 @@ from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.saboteur import Crash, Saboteur
 from tests.station import Station, Time, zipped
 from xnat_watchd.core.delivery import Person, Place, Series, Study
-from xnat_watchd.core.found import Find
+from xnat_watchd.core.existing_sessions import Find
 
 PLACE = Place("P1", "20240131_101112001", "SENT")
 SHOWN = Find(

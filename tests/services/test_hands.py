@@ -11,10 +11,10 @@ import pytest
 from tests.adapters.gateway.gateway_kit import server_at
 from tests.adapters.gateway.scripted_xnat import Asked, scripted_xnat
 from tests.station import Notes, Time
-from xnat_watchd.adapters.files import Disk
+from xnat_watchd.adapters.files.disk import Disk
 from xnat_watchd.core.errors import Stopped
 from xnat_watchd.core.settling import Seen
-from xnat_watchd.daemon.hands import SLOWEST_DISK, STEP_TAKES, Discreet, Heart, PatientDisk, Projects
+from xnat_watchd.daemon.thread_context import SLOWEST_DISK, STEP_TAKES, Discreet, Heart, PatientDisk, Projects
 
 NAME = "worker-1"
 

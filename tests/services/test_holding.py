@@ -16,7 +16,7 @@ from tests.others import beside_others
 from tests.station import Station, Time, as_is, zipped
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import InDoubt
-from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.sandbox import Sandbox
 
 DONE = [("1.1", "complete", "done")]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from xnat_watchd.adapters.systemd import installation
+from xnat_watchd.adapters.systemd.installation import Hand, install, shipped, uninstall
+from xnat_watchd.adapters.systemd.service_files import CONFIGURATION, UNIT, File, Link, Site, plan
 from xnat_watchd.core.errors import Refusal
-from xnat_watchd.service import place
-from xnat_watchd.service.place import Hand, install, shipped, uninstall
-from xnat_watchd.service.plan import CONFIGURATION, UNIT, File, Link, Site, plan
 from xnat_watchd.settings import load
 
 ANY = Path("/opt/xnat-watchd/bin/xnat-watchd")
@@ -209,7 +209,7 @@ def test_a_program_in_a_home_is_refused_before_anything_is_placed(monkeypatch: p
 
 
 def test_a_program_that_is_closed_to_others_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(place, "is_seen_by_the_service", lambda path: path.exists())  # the test lies in /tmp
+    monkeypatch.setattr(installation, "is_seen_by_the_service", lambda path: path.exists())  # the test lies in /tmp
     program = tmp_path / "venv/bin/xnat-watchd"
     program.parent.mkdir(parents=True)
     for name in ("python", "xnat-watchd"):

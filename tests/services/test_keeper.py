@@ -16,11 +16,11 @@ from xnat_watchd.adapters.credentials import Search
 from xnat_watchd.adapters.ledger import Ledger, open_database
 from xnat_watchd.adapters.login_file import LoginFile
 from xnat_watchd.adapters.secret import Credential, Secret
-from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.core.errors import AuthRefused, WatchdError
 from xnat_watchd.core.gate import Gate, shut_by
-from xnat_watchd.daemon.keeper import Keeper
-from xnat_watchd.logins import Site, renew_at
+from xnat_watchd.daemon.login_renewal import Keeper
+from xnat_watchd.operator.logins import Site, renew_at
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.settings import Xnat
 

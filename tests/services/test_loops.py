@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from tests.station import Time
-from xnat_watchd.daemon.loops import worker_turn
+from xnat_watchd.daemon.threads import worker_turn
 
 WORKER = "worker-1"
 

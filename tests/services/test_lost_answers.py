@@ -18,11 +18,11 @@ from tests.saboteur import Crash
 from tests.services.test_crash_sweep_sandbox import Hasty
 from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.core.errors import Impossible
 from xnat_watchd.core.ports import Progressed
+from xnat_watchd.operator.status import TOLD_AFTER
 from xnat_watchd.sandbox import Sandbox
-from xnat_watchd.status import TOLD_AFTER
 
 IMPORT, ARCHIVE = "/data/services/import", "/data/services/archive"
 SCAN = zipped([(f"{n}.dcm", instance(1, 1, n)) for n in (1, 2, 3)])

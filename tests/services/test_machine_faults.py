@@ -19,15 +19,15 @@ from tests.dicom import instance
 from tests.fake_xnat import FakeGateway
 from tests.services.desk import Desk, Small, scan, states, whole
 from tests.station import QUIET, Notes, Station, Time, zipped
-from xnat_watchd.adapters.files import MARK, Disk
-from xnat_watchd.adapters.lock import Lock, is_held
+from xnat_watchd.adapters.files.disk import MARK, Disk
+from xnat_watchd.adapters.files.lock import Lock, is_held
+from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.adapters.threads import Bell
-from xnat_watchd.adapters.watcher import Watcher
 from xnat_watchd.core.errors import InDoubt, NoRoom, NotYet, Occupied, Stopped
 from xnat_watchd.core.settling import Seen
-from xnat_watchd.daemon import loops
-from xnat_watchd.daemon.parts import Daemon, build, settle
+from xnat_watchd.daemon import threads
+from xnat_watchd.daemon.composition import Daemon, build, settle
 from xnat_watchd.settings import load
 
 TEN_YEARS = timedelta(days=3653)
@@ -73,7 +73,7 @@ def test_told_to_stop_in_the_middle_of_a_zip_it_stops_and_the_next_start_opens_i
 def test_told_to_stop_a_sweep_of_many_ends_between_two(daemon: Daemon) -> None:
     for number in range(3):
         (daemon.folders.drop / f"{number}.zip").write_bytes(scan(number))
-    loops.intake_turn(daemon, polling(daemon))
+    threads.intake_turn(daemon, polling(daemon))
     daemon.stop.set()
     with pytest.raises(Stopped):
         daemon.intake._is_whole(daemon.folders.drop / "0.zip")
@@ -408,7 +408,7 @@ def polling(daemon: Daemon) -> Watcher:
 
 def turn(daemon: Daemon) -> float:
     daemon.clock.pass_(seconds=1)  # type: ignore[attr-defined]
-    return loops.intake_turn(daemon, polling(daemon))
+    return threads.intake_turn(daemon, polling(daemon))
 
 
 def test_the_first_zip_of_many_is_carried_while_the_others_are_still_opened(daemon: Daemon) -> None:
@@ -442,8 +442,8 @@ def test_a_worker_whose_disk_is_full_waits_and_does_not_die(daemon: Daemon, monk
         raise NoRoom("no room is left in the work folder")
 
     turn(daemon)
-    monkeypatch.setattr(loops, "_carry_one", full)
-    assert loops.worker_turn(daemon, "worker-1", None) == loops.IDLE  # type: ignore[arg-type]
+    monkeypatch.setattr(threads, "_carry_one", full)
+    assert threads.worker_turn(daemon, "worker-1", None) == threads.IDLE  # type: ignore[arg-type]
     assert daemon.full
 
 

@@ -13,14 +13,14 @@ from tests.dicom import instance
 from tests.services.desk import Desk, Small, scan, states, whole
 from tests.services.test_machine_faults import daemon, turn
 from tests.station import Station, zipped
-from xnat_watchd.adapters.files import MARK
-from xnat_watchd.adapters.folders import Folders
-from xnat_watchd.adapters.marks import Marks, Unfamiliar
-from xnat_watchd.checks import of_machine
-from xnat_watchd.core.keeping import Keep
+from xnat_watchd.adapters.files.disk import MARK
+from xnat_watchd.adapters.files.folder_marks import Marks, Unfamiliar
+from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.core.presence import Presence
-from xnat_watchd.daemon import loops
-from xnat_watchd.daemon.parts import Daemon
+from xnat_watchd.core.retention import Keep
+from xnat_watchd.daemon import threads
+from xnat_watchd.daemon.composition import Daemon
+from xnat_watchd.operator.machine_checks import of_machine
 
 __all__ = ["daemon"]
 KEEP = Keep(span=timedelta(days=7))
@@ -294,10 +294,10 @@ def test_an_empty_mount_point_of_shares_removes_no_table(daemon: Daemon) -> None
     daemon.sharing._look(again=False)
     before = daemon.sharing._names
     unmounted(daemon.folders.shares)
-    loops.sharing_turn(daemon)
+    threads.sharing_turn(daemon)
     assert (daemon.sharing._names, daemon.missing) == (before, {"shares"})
     mounted(daemon.folders.shares)
-    loops.sharing_turn(daemon)
+    threads.sharing_turn(daemon)
     assert daemon.missing == set()
 
 

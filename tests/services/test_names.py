@@ -9,7 +9,7 @@ import pytest
 from tests.others import beside_others, entered_by_others
 from tests.services.desk import scan
 from tests.station import Station
-from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.sandbox import Sandbox
 
 NAMES = {

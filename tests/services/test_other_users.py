@@ -13,16 +13,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from xnat_watchd.adapters.files import LOCK, Disk
-from xnat_watchd.adapters.folders import lock_of
-from xnat_watchd.adapters.handles import make_folder, pinned
-from xnat_watchd.adapters.lock import Claims, Lock, is_held
-from xnat_watchd.adapters.stamps import Changed
+from xnat_watchd.adapters.files.disk import LOCK, Disk
+from xnat_watchd.adapters.files.folder_handles import make_folder, pinned
+from xnat_watchd.adapters.files.layout import lock_of
+from xnat_watchd.adapters.files.lock import Claims, Lock, is_held
+from xnat_watchd.adapters.files.stamps import Changed
+from xnat_watchd.adapters.systemd import installation
+from xnat_watchd.adapters.systemd.service_files import UNIT
 from xnat_watchd.cli import commands, one_off, rights
 from xnat_watchd.core.errors import Occupied, Refusal
 from xnat_watchd.core.settling import Seen
-from xnat_watchd.service import place
-from xnat_watchd.service.plan import UNIT
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 SERVER = "https://xnat.example.org"
@@ -298,10 +298,10 @@ def test_a_file_is_installed_through_no_link(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious", "utf-8")
     said: list[str] = []
-    hand = place.Hand(said.append, tmp_path / "image")
+    hand = installation.Hand(said.append, tmp_path / "image")
     where = hand.at(UNIT)
     where.parent.mkdir(parents=True)
     where.with_name(f".{where.name}.part").symlink_to(victim)
-    place.install(hand)
+    installation.install(hand)
     assert victim.read_text("utf-8") == "precious"
     assert where.is_file()

@@ -13,11 +13,11 @@ from tests.dicom import instance, study_uid
 from tests.others import STAMP, archived_by_others, beside_others, sent_by_others
 from tests.sandbox.kit import Visitor
 from tests.station import Station, zipped
-from xnat_watchd.adapters.xnat_gateway import XnatGateway
+from xnat_watchd.adapters.xnat.gateway import XnatGateway
 from xnat_watchd.core.errors import Permanent
-from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.states import Progress
-from xnat_watchd.prearchive import LABEL_IT, Fate, Hands, Line, plan
+from xnat_watchd.operator.prearchive import LABEL_IT, Fate, Hands, Line, plan
 from xnat_watchd.sandbox import Sandbox
 
 LABEL = "Quokka_Zenobia_20240229T101530_MR"

@@ -18,10 +18,10 @@ from tests.others import beside_others, exchanged_by_others, mixed_by_others, se
 from tests.sandbox.kit import Visitor
 from tests.station import Station, zipped
 from xnat_watchd.core.findings import FindingKind
-from xnat_watchd.core.keeping import Keep
-from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.core.project_rules import ProjectRules
+from xnat_watchd.core.retention import Keep
 from xnat_watchd.sandbox import Sandbox
-from xnat_watchd.verifying import Verified, verify
+from xnat_watchd.studies.verification import Verified, verify
 
 IMPORT, ARCHIVE = "/data/services/import", "/data/services/archive"
 KEEP = Keep(timedelta(days=30))

@@ -15,8 +15,8 @@ import pytest
 from tests.dicom import instance, study_uid
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
-from xnat_watchd.adapters.gateway.answers import Answer
-from xnat_watchd.adapters.gateway.verdicts import Deed, verdict
+from xnat_watchd.adapters.xnat.answer_meanings import Deed, verdict
+from xnat_watchd.adapters.xnat.answers import Answer
 from xnat_watchd.core.errors import OnceMore
 from xnat_watchd.core.gate import PROJECT_CEILING, PROJECT_IN_TROUBLE, Gate
 

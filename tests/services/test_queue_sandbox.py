@@ -16,7 +16,7 @@ from tests.dicom import instance, nested
 from tests.services.test_crash_sweep_sandbox import Hasty
 from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.sandbox import Options, Sandbox
 
 REFUSED = {"403": 403, "409": 409, "413": 413, "500": 500}  #: by a proxy or the site, whatever is sent

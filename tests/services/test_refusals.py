@@ -11,7 +11,7 @@ from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.others import beside_others
 from tests.station import Station, Time, zipped
 from xnat_watchd.core.errors import InDoubt, OnceMore, Transient, WatchdError
-from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.core.project_rules import ProjectRules
 
 REFUSED = "XNAT answered 403 to archiving"
 

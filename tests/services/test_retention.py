@@ -17,8 +17,8 @@ from tests.sandbox.kit import Visitor
 from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.ledger import Of
 from xnat_watchd.core.errors import Stopped
-from xnat_watchd.core.keeping import Keep
-from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.core.project_rules import ProjectRules
+from xnat_watchd.core.retention import Keep
 from xnat_watchd.sandbox import Options, Sandbox
 
 MONTH = Keep(timedelta(days=30))
@@ -345,7 +345,7 @@ Verify = Callable[[int], str]
 
 @pytest.fixture
 def verified(stand: Stand) -> Verify:
-    from xnat_watchd.verifying import verify
+    from xnat_watchd.studies.verification import verify
 
     def ask(key: int) -> str:
         return verify(

@@ -17,7 +17,7 @@ from tests.dicom import instance, series_uid, sop_uid
 from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.core.errors import Impossible, InDoubt, NotYet
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.core.ports import Gateway

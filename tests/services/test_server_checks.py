@@ -12,8 +12,8 @@ import pytest
 from tests.adapters.gateway.scripted_xnat import ScriptedXnat, scripted_xnat
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Credential, Secret
-from xnat_watchd.checks import Check, State
-from xnat_watchd.server_checks import of_server
+from xnat_watchd.operator.machine_checks import Check, State
+from xnat_watchd.operator.server_checks import of_server
 from xnat_watchd.settings import load
 
 WHO = Credential("tech", Secret("secret"), "a test")

@@ -15,11 +15,11 @@ from tests.station import Notes
 from xnat_watchd.adapters.credentials import Credential, Secret
 from xnat_watchd.adapters.ledger import Of
 from xnat_watchd.core.gate import Gate
-from xnat_watchd.daemon.loops import sharing_turn
-from xnat_watchd.daemon.parts import Daemon, build
+from xnat_watchd.daemon.composition import Daemon, build
 from xnat_watchd.daemon.reload import reload
+from xnat_watchd.daemon.threads import sharing_turn
 from xnat_watchd.settings import Settings, load
-from xnat_watchd.sharing import OFTEN
+from xnat_watchd.sharing.service import OFTEN
 
 LATER = timedelta(hours=1)
 

@@ -14,7 +14,7 @@ import pytest
 from tests.fake_shares import FakeArchive, FakeSharing
 from tests.share_desk import EVERY, REASON, SESSIONS, STATE, WHEN, Desk
 from tests.station import QUIET, Time
-from xnat_watchd.adapters.share_folder import ShareFolder
+from xnat_watchd.adapters.files.share_folder import ShareFolder
 from xnat_watchd.core.errors import (
     AuthRefused,
     Conflict,
@@ -28,7 +28,7 @@ from xnat_watchd.core.errors import (
     Unavailable,
 )
 from xnat_watchd.core.settling import Seen
-from xnat_watchd.core.share_plan import SeenProject, ShareSubject
+from xnat_watchd.core.sharing.plan import SeenProject, ShareSubject
 
 LABELLED = "subject,source,destination,label\n"
 
@@ -144,7 +144,7 @@ def test_labels_and_patterns_are_those_of_the_table(desk: Desk, xnat: FakeArchiv
 def test_more_than_one_round_is_done_in_one_sweep_and_subjects_go_first(
     desk: Desk, xnat: FakeArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xnat_watchd.steps.share.ROUND", 3)
+    monkeypatch.setattr("xnat_watchd.sharing.rows.ROUND", 3)
     for n in range(5):
         xnat.subject("P1", f"T{n}", [f"T{n}_MR"])
     desk.save(*(f"T{n},P1,P2" for n in range(5)))
@@ -157,7 +157,7 @@ def test_more_than_one_round_is_done_in_one_sweep_and_subjects_go_first(
 def test_a_report_says_how_far_a_long_sweep_has_come(
     desk: Desk, xnat: FakeArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xnat_watchd.steps.share.ROUND", 2)
+    monkeypatch.setattr("xnat_watchd.sharing.rows.ROUND", 2)
     for n in range(4):
         xnat.subject("P1", f"T{n}", [])
     xnat.after["share"] = [None, None, None, Stopped("the program is stopping")]

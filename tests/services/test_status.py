@@ -16,10 +16,10 @@ from tests.station import Station, Time, zipped
 from xnat_watchd.cli.status import screen
 from xnat_watchd.core.errors import Impossible, Transient, Unusable
 from xnat_watchd.core.gate import Gate
-from xnat_watchd.core.share_plan import State
-from xnat_watchd.core.share_state import RowResult
-from xnat_watchd.core.share_table import Row
-from xnat_watchd.status import Exit, for_everybody, sentence, snapshot, verdict, worry
+from xnat_watchd.core.sharing.plan import State
+from xnat_watchd.core.sharing.state import RowResult
+from xnat_watchd.core.sharing.table import Row
+from xnat_watchd.operator.status import Exit, for_everybody, sentence, snapshot, verdict, worry
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FOLDER = "Quokka_Zenobia"  #: the name of a folder that somebody made, and a patient's

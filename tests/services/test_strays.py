@@ -13,7 +13,7 @@ import pytest
 from tests.dicom import instance
 from tests.services.desk import Desk, scan, states, whole
 from tests.station import Station, zipped
-from xnat_watchd.core.strays import LEFT_ALONE, PACK_IT, REPACK_IT, is_bin, matches
+from xnat_watchd.core.loose_files import LEFT_ALONE, PACK_IT, REPACK_IT, is_bin, matches
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_an_exam_outside_any_project_is_told(desk: Desk) -> None:
 
 
 def test_what_is_told_needs_somebody_until_it_is_gone(station: Station) -> None:
-    from xnat_watchd.status import Exit, snapshot, verdict
+    from xnat_watchd.operator.status import Exit, snapshot, verdict
 
     station.drop("EXAM/IM1", instance())
     told(station)

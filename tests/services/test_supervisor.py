@@ -19,11 +19,11 @@ from tests.station import Notes, Station, Time, zipped
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.adapters.threads import Loop
 from xnat_watchd.core.errors import InDoubt, NoRoom, Stopped, Unrecordable
-from xnat_watchd.daemon import errand, loops, service
-from xnat_watchd.daemon.parts import Daemon
+from xnat_watchd.daemon import one_off_run, service, threads
+from xnat_watchd.daemon.composition import Daemon
 from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.supervisor import AGAIN, supervised
-from xnat_watchd.status import Exit
+from xnat_watchd.operator.status import Exit
 
 LEDGER = Unrecordable("the ledger cannot be used", advice="Look at its disk.", passes=True)
 WORKER = "worker-1"
@@ -82,12 +82,12 @@ def test_a_full_ledger_with_a_share_table_in_the_folder_does_not_end_the_service
 ) -> None:
     table = {"keep": "subject,source,destination\nS1,P1,P2\n", "refuse": "nonsense\n"}[part]
     (daemon.folders.shares / "t.csv").write_text(table)
-    monkeypatch.setattr("xnat_watchd.steps.door.Door.is_open", lambda _: True)
-    monkeypatch.setattr("xnat_watchd.adapters.xnat_gateway.XnatGateway.reachable", lambda *_: {})
+    monkeypatch.setattr("xnat_watchd.studies.steps.gates.Door.is_open", lambda _: True)
+    monkeypatch.setattr("xnat_watchd.adapters.xnat.gateway.XnatGateway.reachable", lambda *_: {})
     monkeypatch.setattr(daemon.ledger.shares, part, raising(NoRoom("the ledger's disk is full")))
     for _ in range(3):
         cast("Time", daemon.clock).pass_(seconds=60)
-        loops.sharing_turn(daemon)
+        threads.sharing_turn(daemon)
     assert daemon.full
 
 
@@ -97,20 +97,22 @@ def test_a_reload_keeps_what_could_not_be_given_back(daemon: Daemon, monkeypatch
     turn(daemon)
     with monkeypatch.context() as patch:
         patch.setattr(daemon.ledger.studies, "give_back", raising(NoRoom("the ledger's disk is full")))
-        patch.setattr("xnat_watchd.pipeline.Pipeline._act", raising(NoRoom("no room is left in the work folder")))
-        patch.setattr("xnat_watchd.steps.door.Door.closed", lambda _: [])
-        assert loops.worker_turn(daemon, WORKER, no_renewal()) == loops.IDLE
+        patch.setattr(
+            "xnat_watchd.studies.pipeline.Pipeline._act", raising(NoRoom("no room is left in the work folder"))
+        )
+        patch.setattr("xnat_watchd.studies.steps.gates.Door.closed", lambda _: [])
+        assert threads.worker_turn(daemon, WORKER, no_renewal()) == threads.IDLE
         assert daemon.ledger.studies.busy()
         reload(daemon, lambda: daemon.settings)
-    monkeypatch.setattr("xnat_watchd.steps.door.Door.closed", lambda _: None)
-    loops.worker_turn(daemon, WORKER, no_renewal())
+    monkeypatch.setattr("xnat_watchd.studies.steps.gates.Door.closed", lambda _: None)
+    threads.worker_turn(daemon, WORKER, no_renewal())
     assert not daemon.ledger.studies.busy()
 
 
 def test_a_reload_keeps_an_unfinished_arrival(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     (daemon.folders.drop / "scan.zip").write_bytes(scan())
     with monkeypatch.context() as patch:
-        patch.setattr("xnat_watchd.daemon.parts.open_zip", raising(OSError(errno.EIO, "Input/output error")))
+        patch.setattr("xnat_watchd.daemon.composition.open_zip", raising(OSError(errno.EIO, "Input/output error")))
         turn(daemon)
         turn(daemon)
     assert daemon.ledger.views.deliveries() == {"arriving": 1}
@@ -199,8 +201,8 @@ def test_a_thread_that_dies_ends_the_service_with_a_fault_however_slowly_it_dies
             finally:
                 threading.Event().wait(0.3)  # as a thread is alive while its traceback is written
 
-    monkeypatch.setattr(loops, "Loop", Slow)
-    monkeypatch.setattr("xnat_watchd.daemon.loops.sharing_turn", raising(RuntimeError("a bug")))
+    monkeypatch.setattr(threads, "Loop", Slow)
+    monkeypatch.setattr("xnat_watchd.daemon.threads.sharing_turn", raising(RuntimeError("a bug")))
     monkeypatch.setattr("threading.excepthook", lambda _: None)
     code, _ = service.run(settings, credential, Notes(), once=False, environ={})
     assert code is Exit.FAULT
@@ -214,10 +216,10 @@ def test_a_fault_in_a_commands_own_worker_ends_it_with_70(daemon: Daemon, monkey
     daemon.server.close()
     daemon.ledger.close()
     daemon.claims.close()
-    monkeypatch.setattr("xnat_watchd.pipeline.Pipeline.step", raising(RuntimeError("a bug")))
+    monkeypatch.setattr("xnat_watchd.studies.pipeline.Pipeline.step", raising(RuntimeError("a bug")))
     monkeypatch.setattr("threading.excepthook", lambda _: None)
     with pytest.raises(SystemExit) as ended:
-        errand.carry(settings, credential, Notes(), [1], lambda _: None)
+        one_off_run.carry(settings, credential, Notes(), [1], lambda _: None)
     assert ended.value.code == Exit.FAULT
 
 
@@ -229,8 +231,8 @@ def test_told_to_stop_while_the_server_is_probed_no_thread_fails(
     turn(daemon)
     daemon.pipelines[WORKER]._door.shut(InDoubt("down"))
     cast("Time", daemon.clock).pass_(hours=3)
-    monkeypatch.setattr("xnat_watchd.adapters.xnat_gateway.XnatGateway.probe", raising(Stopped("told to stop")))
-    loops.worker_turn(daemon, WORKER, no_renewal())
+    monkeypatch.setattr("xnat_watchd.adapters.xnat.gateway.XnatGateway.probe", raising(Stopped("told to stop")))
+    threads.worker_turn(daemon, WORKER, no_renewal())
     assert daemon.ledger.studies.busy() is False
 
 

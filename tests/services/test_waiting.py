@@ -10,7 +10,7 @@ import pytest
 from tests.dicom import instance
 from tests.others import beside_others
 from tests.station import Station, zipped
-from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.sandbox import Sandbox
 
 ROW = "/data/prearchive/projects/P1/[^/]*/[^/]*format=json"

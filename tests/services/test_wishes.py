@@ -19,12 +19,12 @@ from tests.station import Station, zipped
 from xnat_watchd.adapters.ledger import Of
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import Impossible
-from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.states import Progress
-from xnat_watchd.prearchive import Hands, plan
+from xnat_watchd.operator.prearchive import Hands, plan
+from xnat_watchd.operator.status import Exit, for_everybody, sentence, snapshot, verdict
 from xnat_watchd.sandbox import Options, Sandbox
-from xnat_watchd.status import Exit, for_everybody, sentence, snapshot, verdict
-from xnat_watchd.steps import retire
+from xnat_watchd.studies.steps import retire
 
 WHY = "Zenobia was scanned twice"  #: as people write it: with a name
 LABEL = "Quokka_Zenobia_20240229T101530_MR"

@@ -17,8 +17,8 @@ from tests.dicom import instance, sop_uid
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.saboteur import Crash, Saboteur
 from tests.station import Station, Time, zipped
-from xnat_watchd.core.keeping import Keep
-from xnat_watchd.core.rules import ProjectRules
+from xnat_watchd.core.project_rules import ProjectRules
+from xnat_watchd.core.retention import Keep
 from xnat_watchd.core.states import Progress
 
 SCAN = zipped([(f"{n}.dcm", instance(1, 1, n)) for n in (1, 2)])

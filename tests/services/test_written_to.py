@@ -22,7 +22,7 @@ import pytest
 from tests.dicom import instance
 from tests.services.desk import Around, Desk, Small, scan, states, whole
 from tests.station import Station, zipped
-from xnat_watchd.adapters import copying, files
+from xnat_watchd.adapters.files import copying, disk
 from xnat_watchd.core.errors import InDoubt, Stopped
 
 A, B = scan(1), scan(2)  #: two patients' studies in as many bytes
@@ -32,7 +32,7 @@ Write = Callable[[Path, bytes], None]
 @pytest.fixture(params=["1.6", "1.8"])
 def desk(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     assert len(A) == len(B)
-    monkeypatch.setattr(files, "_is_written_to", lambda _: False)
+    monkeypatch.setattr(disk, "_is_written_to", lambda _: False)
     one = Desk(tmp_path)
     one.xnat.dialect = request.param
     yield one
@@ -168,7 +168,7 @@ def test_what_came_to_rest_is_not_read_again_and_only_for_an_hour_looked_at(
     station = taken(desk)
     station.work()
     station.pipeline.retire()
-    monkeypatch.setattr(files.Disk, "digest", lambda *_: pytest.fail("it was read again"))
+    monkeypatch.setattr(disk.Disk, "digest", lambda *_: pytest.fail("it was read again"))
     station.take_in()
 
     assert [one.delivery for one in station.ledger.changes.watched(desk.time.now())] == [1]
@@ -229,7 +229,7 @@ def test_what_nobody_writes_to_is_read_once_to_be_judged_and_never_digested_agai
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digested: list[Path] = []
-    monkeypatch.setattr(files.Disk, "digest", lambda _, path: digested.append(path))
+    monkeypatch.setattr(disk.Disk, "digest", lambda _, path: digested.append(path))
     station = taken(desk)
     station.work()
     assert desk.archived() == whole(1)
@@ -380,7 +380,7 @@ def test_another_user_who_has_it_mapped_changes_nothing_that_is_sent_or_kept(
     dialect: Any,
     tells: bool,  # noqa: FBT001 - a case
 ) -> None:
-    monkeypatch.setattr(files, "_is_written_to", lambda _: False)
+    monkeypatch.setattr(disk, "_is_written_to", lambda _: False)
     root, small = open_root / "root", None
     if tells:
         root.mkdir()
@@ -436,10 +436,10 @@ def test_what_is_written_while_a_zip_is_copied_to_its_rest_does_not_rest_there(
             written(source, B)
         copy(source, target, beat)
 
-    monkeypatch.setattr(files, "copy", meddling)
+    monkeypatch.setattr(disk, "copy", meddling)
     with suppress(OSError):
         station.work()
-    monkeypatch.setattr(files, "copy", copy)
+    monkeypatch.setattr(disk, "copy", copy)
     settled(station)
     assert desk.archived() == whole(1) + whole(2)
     assert [one.read_bytes() for one in memory.rglob("*.zip")] == [B]

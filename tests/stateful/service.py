@@ -13,18 +13,18 @@ from typing import Any, cast
 from tests.stateful.fuse import Depth, Fuse
 from tests.station import Notes, Station, Time
 from xnat_watchd.adapters.ledger import Of
-from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.core.limits import Limits
-from xnat_watchd.daemon import loops, parts
-from xnat_watchd.daemon.hands import Heart, Projects
+from xnat_watchd.daemon import composition, threads
 from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.supervisor import supervised
-from xnat_watchd.late import Late
-from xnat_watchd.pipeline import Held, Pipeline
-from xnat_watchd.retention import Retention
+from xnat_watchd.daemon.thread_context import Heart, Projects
 from xnat_watchd.settings import Settings, load
-from xnat_watchd.steps.projects import refusal
-from xnat_watchd.steps.tools import Tools
+from xnat_watchd.studies.late_rows import Late
+from xnat_watchd.studies.pipeline import Held, Pipeline
+from xnat_watchd.studies.retention import Retention
+from xnat_watchd.studies.steps.context import Tools
+from xnat_watchd.studies.steps.projects import refusal
 
 INTAKE = "intake"
 ALWAYS = cast("Any", SimpleNamespace(alive=lambda: True, polling=False, renew=lambda: None))
@@ -79,9 +79,9 @@ class Service:
         self._running.add(name)
         try:
             if name == INTAKE:
-                loops.intake_turn(self.daemon, ALWAYS)
+                threads.intake_turn(self.daemon, ALWAYS)
             else:
-                loops.worker_turn(self.daemon, name, ALWAYS)
+                threads.worker_turn(self.daemon, name, ALWAYS)
         finally:
             self._running.discard(name)
 
@@ -92,8 +92,8 @@ class Service:
         def some() -> float:
             if self._may_work():
                 for _ in range(count):
-                    loops._carry_one(self.daemon, name, ALWAYS)
-                loops._retire(self.daemon, name)
+                    threads._carry_one(self.daemon, name, ALWAYS)
+                threads._retire(self.daemon, name)
             return 0.0
 
         self._running.add(name)
@@ -140,9 +140,9 @@ class Service:
     def _read(self) -> Settings:
         return load(self._config, {}, self._config.with_name("none"))
 
-    def _built(self, settings: Settings, log: Notes) -> parts.Daemon:
+    def _built(self, settings: Settings, log: Notes) -> composition.Daemon:
         station, heart = self.station, Heart([], cast("Any", self._time))
-        daemon = parts.Daemon(
+        daemon = composition.Daemon(
             settings=settings, folders=station.folders, marks=station.tools.marks, ledger=station.ledger,
             server=self._server, sharer=self._server.gateway(), clock=cast("Any", self._time), log=log, heart=heart,
             stop=heart.stop, projects=Projects(()), door_lock=cast("Any", self.lock),
@@ -152,15 +152,15 @@ class Service:
         daemon.tools = {name: self._tools(daemon) for name in names}
         daemon.retention = Retention(daemon.tools[names[0]], daemon.keep, log)
         daemon.late = Late(daemon.tools[names[0]], log)
-        daemon.asking, daemon.sharing = parts._asking(daemon), parts._sharing(daemon)
+        daemon.asking, daemon.sharing = composition._asking(daemon), composition._sharing(daemon)
         held = Held(station.ledger, log)
         daemon.pipelines = {
             name: Pipeline(tools, settings.retry(), log, daemon.rest, held) for name, tools in daemon.tools.items()
         }
-        parts.settle(daemon, settings)
+        composition.settle(daemon, settings)
         return daemon
 
-    def _tools(self, daemon: parts.Daemon) -> Tools:
+    def _tools(self, daemon: composition.Daemon) -> Tools:
         tools, gateway = self.station.tools, self._around("gateway", self._server.gateway())
         asked = partial(refusal, gateway=gateway)
         door = replace(tools.door, lock=cast("Any", self.lock), prober=gateway, refusal=asked)

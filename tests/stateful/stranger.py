@@ -12,7 +12,7 @@ from shutil import rmtree
 from tests.others import exchanged_by_others, restored_without
 from tests.sandbox.kit import Visitor
 from tests.stateful.parcels import STRANGER, Image, digest, zipped
-from xnat_watchd.adapters.files import MARK
+from xnat_watchd.adapters.files.disk import MARK
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.sandbox.building import build
 from xnat_watchd.sandbox.placing import add_file

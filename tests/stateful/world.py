@@ -25,8 +25,8 @@ from tests.stateful.service import Service
 from tests.stateful.stranger import Stranger
 from tests.station import Notes, Time
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.files import MARK
-from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.adapters.files.disk import MARK
+from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.cli import commands
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import Refusal, WatchdError
@@ -541,9 +541,9 @@ class patch_clock:  # noqa: N801 - used as a function
     """Let commands see the time of the workstation."""
 
     def __init__(self, time: Time) -> None:
+        import xnat_watchd.cli.decisions
         import xnat_watchd.cli.pause
         import xnat_watchd.cli.retry
-        import xnat_watchd.cli.wishes
 
         class Clock(datetime):
             @classmethod
@@ -551,7 +551,7 @@ class patch_clock:  # noqa: N801 - used as a function
                 del tz
                 return time.now()
 
-        modules = (xnat_watchd.cli.pause, xnat_watchd.cli.retry, xnat_watchd.cli.wishes)
+        modules = (xnat_watchd.cli.pause, xnat_watchd.cli.retry, xnat_watchd.cli.decisions)
         self._patches = [patch.object(module, "datetime", Clock) for module in modules]
 
     def __enter__(self) -> None:

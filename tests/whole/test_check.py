@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.whole.administered import Administered
-from xnat_watchd.adapters.watcher import Watcher
-from xnat_watchd.checks import State, of_machine
+from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.core.gate import REFUSALS_AN_HOUR
+from xnat_watchd.operator.machine_checks import State, of_machine
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.settings import load
 

@@ -17,8 +17,8 @@ import pytest
 from tests.dicom import sop_uid
 from tests.whole.administered import Administered
 from tests.whole.conftest import PASSWORD, Service
+from xnat_watchd.operator.status import Exit, verdict
 from xnat_watchd.sandbox import Sandbox
-from xnat_watchd.status import Exit, verdict
 
 Scan = Callable[..., bytes]
 IMPORT = "/data/services/import"

@@ -18,8 +18,8 @@ from tests.share_desk import REASON, SESSIONS, STATE, Desk
 from tests.share_site import ShareSite, a_share_site
 from tests.station import Time
 from tests.whole.conftest import DEADLINE, Program
-from xnat_watchd.core import user_table
-from xnat_watchd.steps import grant
+from xnat_watchd.core.sharing import user_table
+from xnat_watchd.sharing import roles
 
 LABELLED = "subject,source,destination,label\n"
 PUT_SUBJECT, PUT_SESSION = r"/subjects/[^/]+/projects/P2", r"/experiments/[^/]+/projects/P2"
@@ -452,7 +452,7 @@ def test_a_role_whose_answer_is_lost_is_looked_for_and_given_once(site: ShareSit
     site.xnat.add_user("cora", "secret")
     getattr(site.xnat.faults.on("PUT", "/users/P2_member/cora"), fault)()
     rows = user_table.read(b"project,user,role\nP2,cora,member\n")
-    states = [grant.grant(site.gateway, rows)[0].state for _ in range(2)]
+    states = [roles.grant(site.gateway, rows)[0].state for _ in range(2)]
     done = fault != "reset"
     assert states == (["given", "already there"] if done else ["failed", "given"])
     assert len([path for path, _ in site.asked("PUT") if "/users/" in path]) == (1 if done else 2)

@@ -15,7 +15,7 @@ from tests.others import archived_by_others, entered_by_others, sent_by_others
 from tests.station import zipped
 from tests.whole.conftest import PASSWORD
 from tests.whole.user import DOWN, TECH, User
-from xnat_watchd.adapters.files import LOCK, MARK
+from xnat_watchd.adapters.files.disk import LOCK, MARK
 from xnat_watchd.sandbox import Sandbox
 
 Scan = Callable[..., bytes]
@@ -216,7 +216,7 @@ def test_what_cannot_be_sent_is_said_at_the_end_and_goes_on_when_it_can(
 def test_a_server_that_is_down_leaves_all_as_it_was(
     user: User, at_scans: Path, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xnat_watchd.daemon.parts.ONCE_ASKS", 1)  # the second time comes ten seconds later
+    monkeypatch.setattr("xnat_watchd.daemon.composition.ONCE_ASKS", 1)  # the second time comes ten seconds later
     user.server = DOWN
     said = user.try_(*command, expect=69).splitlines()
     assert said[0].startswith("XNAT: ")
@@ -294,7 +294,7 @@ def test_ctrl_c_before_the_work_has_begun_says_what_remains(
 
     sent_by_others(xnat, "SENT", scan(), who=TECH)
     with monkeypatch.context() as patch:
-        patch.setattr("xnat_watchd.daemon.errand.carry", typed)
+        patch.setattr("xnat_watchd.daemon.one_off_run.carry", typed)
         said = user.try_("archive", "--project", "P1", "--yes", expect=75)
     assert said.splitlines()[-1] == "1.1 uploaded, ready: not done"
     assert {one.where for one in xnat.instances()} == {"prearchive"}
@@ -311,7 +311,7 @@ def test_nothing_is_archived_that_was_not_shown(user: User, xnat: Sandbox, scan:
         sent_by_others(xnat, "GROWS", scan(2, 3, name="Bilby^Theodora", patient="ZQ-7733"), who=TECH)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xnat_watchd.cli.working.must_be_sure", meanwhile)
+        patch.setattr("xnat_watchd.cli.execution.must_be_sure", meanwhile)
         said = user.try_("archive", "--project", "P1", expect=1)
     assert "not what it was when it was shown" in said
     assert {(one.where, one.session) for one in xnat.instances()} == {

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from xnat_watchd.adapters.fresh import fresh
-from xnat_watchd.adapters.handles import make_folder
+from xnat_watchd.adapters.files.folder_handles import make_folder
+from xnat_watchd.adapters.files.new_files import fresh
 from xnat_watchd.adapters.secret import Credential, Lease, Secret
 from xnat_watchd.core.errors import Refusal
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TextIO, cast
 
-from xnat_watchd.adapters import journal
+from xnat_watchd.adapters.systemd import journal
 from xnat_watchd.core.errors import WatchdError
 from xnat_watchd.core.ports import Log
 

@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 
 from xnat_watchd import __version__
-from xnat_watchd.cli.chosen import Chosen, config_option, drop_option, project_option, server_options
+from xnat_watchd.cli.options import Chosen, config_option, drop_option, project_option, server_options
 
 COMMANDS = {
     "run": "run:run",
@@ -19,9 +19,9 @@ COMMANDS = {
     "status": "status:status",
     "show": "show:show",
     "retry": "retry:retry",
-    "skip": "wishes:skip",
-    "accept": "wishes:accept",
-    "resend": "wishes:resend",
+    "skip": "decisions:skip",
+    "accept": "decisions:accept",
+    "resend": "decisions:resend",
     "verify": "verify:verify",
     "pause": "pause:pause",
     "resume": "pause:resume",

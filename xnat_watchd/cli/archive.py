@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from xnat_watchd.cli import table
-from xnat_watchd.cli.chosen import Chosen, project_option, server_options
+from xnat_watchd.cli.options import Chosen, project_option, server_options
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.credentials import Credential
-    from xnat_watchd.prearchive import Line
+    from xnat_watchd.operator.prearchive import Line
+    from xnat_watchd.operator.status import Exit
     from xnat_watchd.settings import Settings
-    from xnat_watchd.status import Exit
 
 EXAMPLES = """\
 \b
@@ -42,7 +42,7 @@ def archive(chosen: Chosen, names: tuple[str, ...], label: str | None, *, dry_ru
     The plan is shown first. Only what XNAT calls READY is archived, only in this project, and only if it still is
     what was shown; then it gets demographics like any other study.
     """
-    from xnat_watchd.cli.working import must_be_sure, ourselves
+    from xnat_watchd.cli.execution import must_be_sure, ourselves
 
     _check(label, names)
     settings, credential = ourselves(chosen)
@@ -70,8 +70,8 @@ def _check(label: str | None, names: tuple[str, ...]) -> None:
 def _planned(
     chosen: Chosen, settings: Settings, credential: Credential, what: tuple[str, tuple[str, ...], str | None]
 ) -> list[Line]:
-    from xnat_watchd.cli.working import asking, known
-    from xnat_watchd.prearchive import Hands, plan
+    from xnat_watchd.cli.execution import asking, known
+    from xnat_watchd.operator.prearchive import Hands, plan
 
     with known(settings.ledger.path) as ledger, asking(chosen, settings, credential) as gateway:
         project, names, label = what
@@ -93,8 +93,8 @@ def _date(date: str) -> str:
 
 
 def _done(chosen: Chosen, settings: Settings, credential: Credential, to_do: Sequence[Line]) -> Exit:
-    from xnat_watchd.cli.working import carry
-    from xnat_watchd.status import Exit
+    from xnat_watchd.cli.execution import carry
+    from xnat_watchd.operator.status import Exit
 
     finds = [line.find for line in to_do if line.find]
     return carry(chosen, settings, credential, finds) if finds else Exit.FINE
@@ -102,8 +102,8 @@ def _done(chosen: Chosen, settings: Settings, credential: Credential, to_do: Seq
 
 def _left(lines: Sequence[Line], names: tuple[str, ...]) -> Exit:
     """Give what the rows that are not to be archived mean for the one who asked."""
-    from xnat_watchd.prearchive import Fate
-    from xnat_watchd.status import Exit
+    from xnat_watchd.operator.prearchive import Fate
+    from xnat_watchd.operator.status import Exit
 
     there = {name for line in lines for name in (line.row.name, line.row.place.folder)}
     for name in sorted(set(names) - there):

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xnat_watchd.cli.chosen import Chosen
+from xnat_watchd.cli.options import Chosen
 from xnat_watchd.cli.rights import become_owner
-from xnat_watchd.cli.screen import as_json, paragraph
+from xnat_watchd.cli.terminal import as_json, paragraph
 
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from collections.abc import Iterator
 
-    from xnat_watchd.checks import Check
+    from xnat_watchd.operator.machine_checks import Check
 
 EXAMPLES = """\
 \b
@@ -34,7 +34,7 @@ def check(chosen: Chosen, *, for_programs: bool) -> None:
     Nothing is changed; a login that is refused counts among the four of an hour. Done by root, it looks with the eyes
     of the service's user.
     """
-    from xnat_watchd.checks import verdict
+    from xnat_watchd.operator.machine_checks import verdict
 
     found = []
     for one in _checks(chosen):
@@ -50,10 +50,10 @@ def check(chosen: Chosen, *, for_programs: bool) -> None:
 def _checks(chosen: Chosen) -> Iterator[Check]:
     from xnat_watchd.adapters import config
     from xnat_watchd.adapters.clock import SystemClock
-    from xnat_watchd.checks import error, of_machine, ok
     from xnat_watchd.cli.login import search_of
     from xnat_watchd.core.errors import Refusal
-    from xnat_watchd.server_checks import of_server
+    from xnat_watchd.operator.machine_checks import error, of_machine, ok
+    from xnat_watchd.operator.server_checks import of_server
 
     try:
         chosen.places()  # root becomes the service's user by this, who then reads the settings

@@ -206,7 +206,7 @@ def _status(stage: Stage) -> str:
 
 
 def _picture(stage: Stage) -> dict[str, Any]:
-    from xnat_watchd.cli.chosen import Chosen
+    from xnat_watchd.cli.options import Chosen
     from xnat_watchd.cli.status import picture_of
 
     return picture_of(Chosen(config=stage.config))

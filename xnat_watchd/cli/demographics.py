@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from xnat_watchd.cli import table
-from xnat_watchd.cli.chosen import Chosen, project_option, server_options
+from xnat_watchd.cli.options import Chosen, project_option, server_options
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.credentials import Credential
-    from xnat_watchd.demographers import Line
+    from xnat_watchd.operator.demographics import Line
     from xnat_watchd.settings import Settings
 
 EXAMPLES = """\
@@ -43,7 +43,7 @@ def demographics(chosen: Chosen, subjects: tuple[str, ...], file: Path | None, *
     What somebody entered is kept, unless the configuration says `overwrite`. Sessions that do not agree about a
     person settle nothing. Only names of what is known are shown, never the values.
     """
-    from xnat_watchd.cli.working import ourselves
+    from xnat_watchd.cli.execution import ourselves
 
     labels = _read(file) if file else list(subjects)
     settings, credential = ourselves(chosen)
@@ -59,8 +59,8 @@ def demographics(chosen: Chosen, subjects: tuple[str, ...], file: Path | None, *
 def _finish(
     chosen: Chosen, settings: Settings, credential: Credential, lines: Sequence[Line], *, dry_run: bool
 ) -> None:
-    from xnat_watchd.cli.working import carry
-    from xnat_watchd.status import Exit
+    from xnat_watchd.cli.execution import carry
+    from xnat_watchd.operator.status import Exit
 
     to_do = [line.find for line in lines if line.find]
     code = Exit.FINE if dry_run or not to_do else carry(chosen, settings, credential, to_do)
@@ -71,9 +71,9 @@ def _finish(
 def _planned(
     chosen: Chosen, settings: Settings, credential: Credential, project: str, labels: Sequence[str] | None
 ) -> list[Line]:
-    from xnat_watchd.cli.working import asking
-    from xnat_watchd.demographers import plan
-    from xnat_watchd.prearchive import must_be_writable
+    from xnat_watchd.cli.execution import asking
+    from xnat_watchd.operator.demographics import plan
+    from xnat_watchd.operator.prearchive import must_be_writable
 
     with asking(chosen, settings, credential) as gateway:
         must_be_writable(project, gateway)

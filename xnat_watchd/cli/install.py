@@ -39,13 +39,13 @@ Examples:
 @_prefix
 def install(*, dry_run: bool, prefix: Path | None) -> None:
     """Make it a service: place unit, user, folders and a configuration. An edited configuration stays."""
-    from xnat_watchd.service import place
+    from xnat_watchd.adapters.systemd import installation
 
     _check_rights(dry=dry_run, prefix=prefix)
     _announce(dry=dry_run)
-    place.install(place.Hand(click.echo, prefix, dry_run))
+    installation.install(installation.Hand(click.echo, prefix, dry_run))
     if prefix is None:
-        click.echo(RESTART if place.is_running() else NEXT)
+        click.echo(RESTART if installation.is_running() else NEXT)
 
 
 UNINSTALL = """\
@@ -61,11 +61,11 @@ Examples:
 @_prefix
 def uninstall(*, dry_run: bool, prefix: Path | None) -> None:
     """Stop the service and remove what `install` placed, but never the configuration, the ledger or a ZIP."""
-    from xnat_watchd.service import place
+    from xnat_watchd.adapters.systemd import installation
 
     _check_rights(dry=dry_run, prefix=prefix)
     _announce(dry=dry_run)
-    place.uninstall(place.Hand(click.echo, prefix, dry_run))
+    installation.uninstall(installation.Hand(click.echo, prefix, dry_run))
     click.echo(LEFT)
 
 
@@ -77,8 +77,8 @@ def _announce(*, dry: bool) -> None:
 def _check_rights(*, dry: bool, prefix: Path | None) -> None:
     """Let root place files everywhere, and others below a folder; below another user's, root is that user."""
     if prefix is not None:
+        from xnat_watchd.adapters.systemd.installation import folders
         from xnat_watchd.cli.rights import become_owner
-        from xnat_watchd.service.place import folders
 
         for folder in folders(prefix):
             become_owner(folder)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from xnat_watchd.cli.chosen import Chosen
+from xnat_watchd.cli.options import Chosen
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger import Ledger

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from xnat_watchd.cli import table
-from xnat_watchd.cli.chosen import Chosen, project_option, server_options
-from xnat_watchd.cli.screen import local
-from xnat_watchd.cli.spans import SPAN
+from xnat_watchd.cli.durations import SPAN
+from xnat_watchd.cli.options import Chosen, project_option, server_options
+from xnat_watchd.cli.terminal import local
 
 MINUTE = "%Y-%m-%d %H:%M %Z"
 

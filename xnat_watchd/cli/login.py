@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xnat_watchd.cli.chosen import Chosen
-from xnat_watchd.cli.screen import local, plain
+from xnat_watchd.cli.options import Chosen
+from xnat_watchd.cli.terminal import local, plain
 
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.adapters.credentials import Search
@@ -40,9 +40,9 @@ def login(chosen: Chosen, *, token: bool, user: str | None) -> None:
     Without a terminal they are read from the input, a line each.
     """
     from xnat_watchd.adapters.clock import SystemClock
-    from xnat_watchd.adapters.folders import lock_of
-    from xnat_watchd.adapters.lock import is_held
-    from xnat_watchd.logins import Site, Tries
+    from xnat_watchd.adapters.files.layout import lock_of
+    from xnat_watchd.adapters.files.lock import is_held
+    from xnat_watchd.operator.logins import Site, Tries
 
     settings = chosen.settings()
     search = search_of(settings)

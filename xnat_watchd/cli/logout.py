@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from xnat_watchd.cli.chosen import Chosen
 from xnat_watchd.cli.login import search_of, until
+from xnat_watchd.cli.options import Chosen
 
 EXAMPLES = """\
 \b
@@ -20,7 +20,7 @@ def logout(chosen: Chosen) -> None:
     """Forget the login that `login` has kept, and have XNAT forget a token."""
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.core.errors import AuthRefused, WatchdError
-    from xnat_watchd.logins import Site
+    from xnat_watchd.operator.logins import Site
 
     settings = chosen.settings()
     search = search_of(settings)

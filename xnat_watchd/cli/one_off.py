@@ -17,8 +17,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from xnat_watchd.adapters.config import KeyPath, find_file, variable_of
-from xnat_watchd.adapters.fresh import fresh
-from xnat_watchd.adapters.handles import pinned
+from xnat_watchd.adapters.files.folder_handles import pinned
+from xnat_watchd.adapters.files.new_files import fresh
 from xnat_watchd.core.errors import Refusal
 
 FOLDER = ".xnat-watchd"  #: in a folder of ZIPs; a hidden folder is never looked into for ZIPs

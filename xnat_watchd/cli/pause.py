@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from xnat_watchd.cli.chosen import Chosen
+from xnat_watchd.cli.options import Chosen
 
 EXAMPLES = """\
 \b

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xnat_watchd.cli.screen import plain
+from xnat_watchd.cli.terminal import plain
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger import Ledger

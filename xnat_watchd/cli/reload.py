@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from xnat_watchd.cli.chosen import Chosen
+from xnat_watchd.cli.options import Chosen
 
 PATIENCE = 60.0  #: seconds; a look into a large ledger may take some of them
 LOOK = 0.1  #: seconds between two looks at what the service says
@@ -62,8 +62,8 @@ def _said(chosen: Chosen) -> dict[str, Any]:
 
 def _signal(pid: int, ledger: Path) -> None:
     """Tell the service, and nobody else: what was published may be old, and its number another process's by now."""
-    from xnat_watchd.adapters.folders import lock_of
-    from xnat_watchd.adapters.lock import is_held
+    from xnat_watchd.adapters.files.layout import lock_of
+    from xnat_watchd.adapters.files.lock import is_held
     from xnat_watchd.core.errors import Refusal
 
     try:

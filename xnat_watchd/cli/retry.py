@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xnat_watchd.cli.chosen import Chosen, is_served, server_options
 from xnat_watchd.cli.items import ITEM, Item
-from xnat_watchd.cli.screen import say
+from xnat_watchd.cli.options import Chosen, is_served, server_options
+from xnat_watchd.cli.terminal import say
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger import Ledger
@@ -112,18 +112,18 @@ def _let_go_on(
 
     What they need to be carried here is looked for before anything changes.
     """
-    from xnat_watchd.cli import working
+    from xnat_watchd.cli import execution
     from xnat_watchd.cli.progress import Part
-    from xnat_watchd.status import Exit
+    from xnat_watchd.operator.status import Exit
 
     path = chosen.places().ledger
-    ours = None if later or is_served(path) else working.ourselves(chosen)
+    ours = None if later or is_served(path) else execution.ourselves(chosen)
     with chosen.ledger(path, read_only=False) as ledger:
         since = ledger.courses.now()
         released = [key for name, key in studies.items() if _released(ledger, name, key, subject, label, project)]
         code = Exit.FINE
         if released and not later:
-            code = working.see_through(chosen, ledger, path, Part(released, since), ours)
+            code = execution.see_through(chosen, ledger, path, Part(released, since), ours)
     return Exit.ATTENTION if code is Exit.FINE and len(released) < len(studies) else code
 
 

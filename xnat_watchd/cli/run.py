@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from xnat_watchd.cli import one_off, table
-from xnat_watchd.cli.chosen import Chosen, drop_option, is_served, project_option, server_options
-from xnat_watchd.cli.screen import say
+from xnat_watchd.cli.options import Chosen, drop_option, is_served, project_option, server_options
+from xnat_watchd.cli.terminal import say
 
 if TYPE_CHECKING:
     from xnat_watchd.core.ports import Log
+    from xnat_watchd.operator.status import Exit, Snapshot
     from xnat_watchd.settings import Settings
-    from xnat_watchd.status import Exit, Snapshot
 
 EXAMPLES = """\
 \b
@@ -65,7 +65,7 @@ def run(chosen: Chosen, until: str | None, *, once: bool) -> None:
 
 def _serve(chosen: Chosen, read: Callable[[], Settings]) -> Exit:
     from xnat_watchd import daemon
-    from xnat_watchd.adapters.notify import Notifier
+    from xnat_watchd.adapters.systemd.notify import Notifier
     from xnat_watchd.core.errors import WatchdError
 
     try:
@@ -79,7 +79,7 @@ def _serve(chosen: Chosen, read: Callable[[], Settings]) -> Exit:
 
 def _once(chosen: Chosen, read: Callable[[], Settings], until: str | None) -> tuple[Exit, Snapshot]:
     from xnat_watchd import daemon
-    from xnat_watchd.cli import working
+    from xnat_watchd.cli import execution
     from xnat_watchd.cli.progress import shown
 
     settings = read()
@@ -87,13 +87,13 @@ def _once(chosen: Chosen, read: Callable[[], Settings], until: str | None) -> tu
         one_off.remember(chosen.drop, settings.xnat.server, settings.xnat.project)
     if until and is_served(settings.ledger.path):
         raise click.UsageError("a service works there already, and goes by its own settings")
-    followed = working.follow_all(chosen, settings)
+    followed = execution.follow_all(chosen, settings)
     if followed is not None:
         return followed
     credential = chosen.credential(settings)
-    working.knock_anew(settings, credential)
+    execution.knock_anew(settings, credential)
     with_bars = sys.stderr.isatty()
-    log = working.quiet() if with_bars and settings.logs.file is None else _log(settings)
+    log = execution.quiet() if with_bars and settings.logs.file is None else _log(settings)
     with shown(settings.ledger.path) if with_bars else nullcontext() as seen:
         return daemon.run(settings, credential, log, once=True, reread=read, seen=seen)
 
@@ -108,7 +108,7 @@ def _log(settings: Settings) -> Log:
 
 def _remains(picture: Snapshot) -> list[str]:
     """Give what is not complete, and why, a sentence for each: the last words."""
-    from xnat_watchd.status import waited_for
+    from xnat_watchd.operator.status import waited_for
 
     gate, later = picture["gate"], waited_for(picture)
     shut = [] if gate["open"] else [f"XNAT: {gate['why']}. {gate['advice']}"]

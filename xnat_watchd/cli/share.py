@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import click
 
 from xnat_watchd.cli import table
-from xnat_watchd.cli.chosen import Chosen, opened, server_options
+from xnat_watchd.cli.options import Chosen, opened, server_options
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger import Ledger
-    from xnat_watchd.adapters.xnat_gateway import XnatGateway
-    from xnat_watchd.core.share_plan import RowPlan
-    from xnat_watchd.core.share_state import RowResult
+    from xnat_watchd.adapters.xnat.gateway import XnatGateway
+    from xnat_watchd.core.sharing.plan import RowPlan
+    from xnat_watchd.core.sharing.state import RowResult
+    from xnat_watchd.operator.status import Exit
     from xnat_watchd.settings import Settings
-    from xnat_watchd.status import Exit
-    from xnat_watchd.steps.share import Sharer
+    from xnat_watchd.sharing.rows import Sharer
 
 EXAMPLES = """\
 \b
@@ -53,7 +53,7 @@ def share(chosen: Chosen, file: Path, *, users: bool, dry_run: bool, as_json: bo
 
 
 def _shares(chosen: Chosen, data: bytes, name: str, form: str, *, dry: bool) -> Exit:
-    from xnat_watchd.core.share_table import read
+    from xnat_watchd.core.sharing.table import read
 
     rows = read(data).rows
     with _sharer(chosen, dry=dry) as (sharer, ledger):
@@ -70,14 +70,14 @@ def _shares(chosen: Chosen, data: bytes, name: str, form: str, *, dry: bool) -> 
 
 
 def _users(chosen: Chosen, data: bytes, name: str, form: str, *, dry: bool) -> Exit:
-    from xnat_watchd.core.user_table import read
-    from xnat_watchd.steps import grant
+    from xnat_watchd.core.sharing.user_table import read
+    from xnat_watchd.sharing import roles
 
     del name
     rows = read(data)
     settings = chosen.settings()
     with _asking(chosen, settings) as gateway:
-        results = (grant.preview if dry else grant.grant)(gateway, rows)
+        results = (roles.preview if dry else roles.grant)(gateway, rows)
     shown = [
         {
             "line": one.row.line, "project": one.row.project, "user": one.row.user, "role": one.row.role,
@@ -90,7 +90,7 @@ def _users(chosen: Chosen, data: bytes, name: str, form: str, *, dry: bool) -> E
 
 
 def _code(states: Sequence[str], *, waiting: bool = False) -> Exit:
-    from xnat_watchd.status import Exit
+    from xnat_watchd.operator.status import Exit
 
     if {"failed", "removed by someone"}.intersection(states):
         return Exit.ATTENTION
@@ -135,7 +135,7 @@ def _result(one: RowResult) -> table.Row:
 
 
 def _read(file: Path) -> bytes:
-    from xnat_watchd.core.share_table import MOST_BYTES
+    from xnat_watchd.core.sharing.table import MOST_BYTES
 
     with file.open("rb") as opened:
         return opened.read(MOST_BYTES + 1)
@@ -153,8 +153,8 @@ def _sharer(chosen: Chosen, *, dry: bool) -> Iterator[tuple[Sharer, Ledger]]:
     import random
 
     from xnat_watchd.adapters.clock import SystemClock
-    from xnat_watchd.cli.working import known, quiet
-    from xnat_watchd.steps.share import Hands, Sharer
+    from xnat_watchd.cli.execution import known, quiet
+    from xnat_watchd.sharing.rows import Hands, Sharer
 
     settings = chosen.settings()
     path = settings.ledger.path
@@ -168,7 +168,7 @@ def _sharer(chosen: Chosen, *, dry: bool) -> Iterator[tuple[Sharer, Ledger]]:
 
 @contextmanager
 def _asking(chosen: Chosen, settings: Settings) -> Iterator[XnatGateway]:
-    from xnat_watchd.cli.working import asking
+    from xnat_watchd.cli.execution import asking
 
     with asking(chosen, settings, chosen.credential(settings)) as gateway:
         yield gateway
@@ -191,8 +191,8 @@ def _lock(path: Path) -> Iterator[None]:
     """Wait for our turn: the service, or another command, finishes what it does."""
     import time
 
-    from xnat_watchd.adapters.lock import Lock
-    from xnat_watchd.adapters.share_folder import lock_of_shares
+    from xnat_watchd.adapters.files.lock import Lock
+    from xnat_watchd.adapters.files.share_folder import lock_of_shares
 
     lock = Lock(lock_of_shares(path))
     with ExitStack() as stack:

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from xnat_watchd.cli.chosen import Chosen
 from xnat_watchd.cli.items import ITEM, Item
-from xnat_watchd.cli.screen import as_json, columns, local, paragraph, plain, width
+from xnat_watchd.cli.options import Chosen
 from xnat_watchd.cli.status import ZIPS
+from xnat_watchd.cli.terminal import as_json, columns, local, paragraph, plain, width
 
 MEMBERS = 20  #: of a finding that are named on the screen; `--json` has them all
 EXAMPLES = """\

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xnat_watchd.cli.chosen import Chosen
-from xnat_watchd.cli.screen import as_json, local, padded, paragraph, plain, width
+from xnat_watchd.cli.options import Chosen
+from xnat_watchd.cli.terminal import as_json, local, padded, paragraph, plain, width
 
 if TYPE_CHECKING:
     from xnat_watchd.core.errors import WatchdError
@@ -44,7 +44,7 @@ NOT_FOR_YOU = "Ask to be put into the group that may drop files (`xnat-drop`), o
 @click.pass_obj
 def status(chosen: Chosen, *, for_programs: bool, watch: bool) -> None:
     """Show what is under way, what is done, and what needs somebody."""
-    from xnat_watchd.status import verdict
+    from xnat_watchd.operator.status import verdict
 
     picture = picture_of(chosen)
     if for_programs:
@@ -84,7 +84,7 @@ def picture_of(chosen: Chosen) -> Snapshot:
 
 def _unseen() -> WatchdError:
     """Tell somebody who is not to be shown the status from a service that has none to show."""
-    from xnat_watchd.adapters.publication import RUNTIME
+    from xnat_watchd.adapters.files.status_file import RUNTIME
     from xnat_watchd.core.errors import Refusal
 
     if RUNTIME.is_dir() and not os.access(RUNTIME, os.R_OK | os.X_OK):
@@ -101,9 +101,9 @@ def _of_this_machine(chosen: Chosen) -> bool:
 
 def published(chosen: Chosen) -> Snapshot | None:
     """Give the service's own word, with its age. The service of this machine comes first, unless another is named."""
-    from xnat_watchd.adapters.publication import NAME, RUNTIME, age, place, read
+    from xnat_watchd.adapters.files.status_file import NAME, RUNTIME, age, place, read
     from xnat_watchd.core.errors import Refusal
-    from xnat_watchd.status import SILENCE, worry
+    from xnat_watchd.operator.status import SILENCE, worry
 
     said = read(RUNTIME / NAME) if _of_this_machine(chosen) else None
     if said is None:
@@ -122,9 +122,9 @@ def published(chosen: Chosen) -> Snapshot | None:
 def _of_ledger(chosen: Chosen) -> Snapshot:
     from datetime import UTC, datetime
 
-    from xnat_watchd.adapters.folders import lock_of
-    from xnat_watchd.adapters.lock import is_held
-    from xnat_watchd.status import snapshot
+    from xnat_watchd.adapters.files.layout import lock_of
+    from xnat_watchd.adapters.files.lock import is_held
+    from xnat_watchd.operator.status import snapshot
 
     here = chosen.places()
     with chosen.ledger(here.ledger) as ledger:  # first: who may not read it is told that, not of its lock
@@ -172,8 +172,8 @@ def _paused(picture: Snapshot) -> list[str]:
 
 
 def _counts(picture: Snapshot) -> list[str]:
-    from xnat_watchd.core.strays import LEFT_ALONE
-    from xnat_watchd.status import waited_for
+    from xnat_watchd.core.loose_files import LEFT_ALONE
+    from xnat_watchd.operator.status import waited_for
 
     standings: dict[str, int] = {}
     for counts in picture["studies"].values():

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence, Sized
 
 import click
 
-from xnat_watchd.cli.screen import as_json, padded, paragraph, plain, width
+from xnat_watchd.cli.terminal import as_json, padded, paragraph, plain, width
 
 Row = Mapping[str, object]
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xnat_watchd.cli.chosen import Chosen, server_options
+from xnat_watchd.cli.durations import SPAN
 from xnat_watchd.cli.items import ITEM, Item, studies
-from xnat_watchd.cli.screen import say
-from xnat_watchd.cli.spans import SPAN
+from xnat_watchd.cli.options import Chosen, server_options
+from xnat_watchd.cli.terminal import say
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger import Ledger
-    from xnat_watchd.adapters.xnat_gateway import XnatGateway
+    from xnat_watchd.adapters.xnat.gateway import XnatGateway
 
 EXAMPLES = """\
 \b
@@ -37,7 +37,7 @@ def verify(chosen: Chosen, items: tuple[Item, ...], since: timedelta | None) -> 
     needs attention in `status` until it is seen again or resent. Exit code 1 if anything is: `xnat-watchd resend ITEM`
     sends that again. Each image is one request, so many studies take their time.
     """
-    from xnat_watchd.cli.working import asking
+    from xnat_watchd.cli.execution import asking
 
     if bool(items) == (since is not None):
         raise click.UsageError("name the items, or say --since")
@@ -61,7 +61,7 @@ def _studies(ledger: Ledger, items: tuple[Item, ...], since: timedelta | None) -
 def _verify(ledger: Ledger, gateway: XnatGateway, name: str, key: int) -> bool:
     """Ask about one study; say and write down what was found. True if nothing is missing."""
     from xnat_watchd.core.states import Progress, reached
-    from xnat_watchd.verifying import verify as ask
+    from xnat_watchd.studies.verification import verify as ask
 
     item = ledger.studies.look_at(key)
     if not reached(item.progress, Progress.ARCHIVED):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from xnat_watchd.cli.chosen import Chosen
 from xnat_watchd.cli.login import until
-from xnat_watchd.cli.screen import say
+from xnat_watchd.cli.options import Chosen
+from xnat_watchd.cli.terminal import say
 
 EXAMPLES = """\
 \b
@@ -21,7 +21,7 @@ Examples:
 def whoami(chosen: Chosen) -> None:
     """Say as whom XNAT knows us, where the login comes from, and until when it holds. Asks XNAT once."""
     from xnat_watchd.adapters.clock import SystemClock
-    from xnat_watchd.logins import Site
+    from xnat_watchd.operator.logins import Site
 
     settings = chosen.settings()
     credential = chosen.credential(settings)

@@ -13,7 +13,7 @@ from datetime import date
 from xnat_watchd.core.delivery import Person, Subject
 from xnat_watchd.core.escapes import unescaped
 from xnat_watchd.core.labels import real_date
-from xnat_watchd.core.rules import DemographicRules
+from xnat_watchd.core.project_rules import DemographicRules
 
 _AGE = re.compile(r"([0-9]{3})([DWMY])")
 _DAYS_IN_FOUR_YEARS = 1461

@@ -16,7 +16,7 @@ from unicodedata import category, normalize
 
 from xnat_watchd.core.delivery import Item, Person
 from xnat_watchd.core.errors import Undecided
-from xnat_watchd.core.rules import LabelRules
+from xnat_watchd.core.project_rules import LabelRules
 
 LONGEST_LABEL = 200
 """Bytes of UTF-8. The label column holds 255 characters (`xs:string` in xnat.xsd), and the label names the

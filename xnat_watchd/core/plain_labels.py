@@ -17,7 +17,7 @@ from anyascii import anyascii
 
 from xnat_watchd.core.errors import Undecided
 from xnat_watchd.core.labels import LONGEST_LABEL, Facts, clean, session_label
-from xnat_watchd.core.rules import LabelRules, Letters
+from xnat_watchd.core.project_rules import LabelRules, Letters
 
 MARK = 6  #: characters of base 32 that tell apart what reads alike: one in a thousand million
 GIVE = "Give the session a label of plain letters: `xnat-watchd retry ITEM --label LABEL`."

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from xnat_watchd.core.delivery import Holding, Place, Row, Session, Subject
-from xnat_watchd.core.found import Content, Imaged, Lying
-from xnat_watchd.core.share_plan import Action, SeenProject
+from xnat_watchd.core.existing_sessions import Content, Imaged, Lying
+from xnat_watchd.core.sharing.plan import Action, SeenProject
 
 Progressed = Callable[[int, int], None]  #: bytes sent, bytes in all; of none while it is not our turn
 

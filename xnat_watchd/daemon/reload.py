@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from xnat_watchd.adapters.config import named
 from xnat_watchd.core.errors import Refusal
-from xnat_watchd.daemon.parts import Daemon, settle
+from xnat_watchd.daemon.composition import Daemon, settle
 from xnat_watchd.settings import Settings
 
 AT_START_ONLY = (

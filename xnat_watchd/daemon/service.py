@@ -9,24 +9,24 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from xnat_watchd import __version__
 from xnat_watchd.adapters.credentials import Credential, Search
-from xnat_watchd.adapters.folders import lock_of
-from xnat_watchd.adapters.handles import make_folder
-from xnat_watchd.adapters.lock import Lock
-from xnat_watchd.adapters.notify import Notifier
-from xnat_watchd.adapters.publication import Publication, place
+from xnat_watchd.adapters.files.folder_handles import make_folder
+from xnat_watchd.adapters.files.layout import lock_of
+from xnat_watchd.adapters.files.lock import Lock
+from xnat_watchd.adapters.files.status_file import Publication, place
+from xnat_watchd.adapters.files.watcher import Watcher
+from xnat_watchd.adapters.systemd.notify import Notifier
 from xnat_watchd.adapters.threads import Bell, Loop
-from xnat_watchd.adapters.watcher import Watcher
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.core.ports import Log
-from xnat_watchd.daemon.attendant import LOOKS, Attendant
-from xnat_watchd.daemon.keeper import Keeper
-from xnat_watchd.daemon.loops import loops
-from xnat_watchd.daemon.parts import FOLDERS, Daemon, build
+from xnat_watchd.daemon.composition import FOLDERS, Daemon, build
+from xnat_watchd.daemon.login_renewal import Keeper
+from xnat_watchd.daemon.monitor import LOOKS, Attendant
 from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.supervisor import supervised
-from xnat_watchd.logins import Site
+from xnat_watchd.daemon.threads import loops
+from xnat_watchd.operator.logins import Site
+from xnat_watchd.operator.status import Exit, Snapshot, for_everybody, verdict
 from xnat_watchd.settings import Settings
-from xnat_watchd.status import Exit, Snapshot, for_everybody, verdict
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 RELOADING = signal.SIGHUP

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable
 from enum import Enum
 
+from xnat_watchd.core.disk_errors import is_failing
 from xnat_watchd.core.errors import NoRoom, Refusal, Stopped, Unrecordable
-from xnat_watchd.core.machine import is_failing
-from xnat_watchd.daemon.parts import Daemon
+from xnat_watchd.daemon.composition import Daemon
 
 AGAIN = 30.0  #: seconds until a turn is taken again that this machine has ended
 

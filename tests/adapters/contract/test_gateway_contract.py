@@ -20,7 +20,7 @@ import pytest
 from tests.fake_xnat import Dialect, FakeGateway, FakeXnat
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.core.delivery import Place, Session, Subject
 from xnat_watchd.core.errors import Conflict, Elsewhere, InDoubt, NotYet, OnceMore, Permanent, WatchdError
 from xnat_watchd.core.labels import clean

@@ -13,9 +13,9 @@ import pytest
 
 from tests.adapters.contract.test_gateway_contract import LIVE, Stand, _live
 from tests.adapters.gateway.gateway_kit import server_at
-from xnat_watchd.adapters.xnat_gateway import XnatGateway
+from xnat_watchd.adapters.xnat.gateway import XnatGateway
 from xnat_watchd.core.errors import AuthRefused
-from xnat_watchd.core.share_plan import ShareSession, ShareSubject
+from xnat_watchd.core.sharing.plan import ShareSession, ShareSubject
 from xnat_watchd.sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -15,7 +15,7 @@ from tests.share_site import ShareSite, a_share_site
 from tests.station import Time
 from xnat_watchd.core.errors import Conflict, OnceMore, Permanent
 from xnat_watchd.core.ports import SharingGateway
-from xnat_watchd.core.share_plan import SeenProject, ShareSession, ShareSubject
+from xnat_watchd.core.sharing.plan import SeenProject, ShareSession, ShareSubject
 
 
 @dataclass

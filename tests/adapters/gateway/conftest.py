@@ -9,7 +9,7 @@ import pytest
 
 from tests.adapters.gateway.gateway_kit import Site, a_site, server_at
 from tests.adapters.gateway.scripted_xnat import ScriptedXnat, scripted_xnat
-from xnat_watchd.adapters.xnat_gateway import XnatGateway
+from xnat_watchd.adapters.xnat.gateway import XnatGateway
 from xnat_watchd.sandbox.samples import study, write_zip
 
 

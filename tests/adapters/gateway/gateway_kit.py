@@ -15,7 +15,7 @@ import pytest
 
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
+from xnat_watchd.adapters.xnat.gateway import XnatGateway, XnatServer
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import WatchdError
 from xnat_watchd.sandbox import Options, Sandbox

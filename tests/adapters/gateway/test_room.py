@@ -7,8 +7,8 @@ import json
 import pytest
 
 from tests.adapters.gateway.gateway_kit import failure
-from xnat_watchd.adapters.gateway.answers import Answer, document, table
-from xnat_watchd.adapters.gateway.room import Room
+from xnat_watchd.adapters.xnat.answers import Answer, document, table
+from xnat_watchd.adapters.xnat.room import Room
 from xnat_watchd.core.errors import NotYet, Transient
 
 MIB = 1 << 20

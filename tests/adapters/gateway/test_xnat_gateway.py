@@ -25,7 +25,7 @@ from tests.adapters.gateway.gateway_kit import (
 )
 from tests.adapters.gateway.scripted_xnat import Asked, ScriptedXnat, scripted_xnat
 from tests.sandbox.kit import Visitor
-from xnat_watchd.adapters.xnat_gateway import ProjectRow, SubjectRow, XnatGateway
+from xnat_watchd.adapters.xnat.gateway import ProjectRow, SubjectRow, XnatGateway
 from xnat_watchd.core.delivery import Holding, Place, Session, Subject
 from xnat_watchd.core.errors import (
     Conflict,

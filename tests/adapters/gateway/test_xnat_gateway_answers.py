@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from xnat_watchd.adapters.gateway.answers import Answer, count, item, session_xml, table, uris
-from xnat_watchd.adapters.gateway.records import archived, built, dumped, path, row_at, subject
-from xnat_watchd.adapters.gateway.sop_uid import sop_uid
-from xnat_watchd.adapters.gateway.verdicts import VERDICTS, Deed, retry_after, verdict
+from xnat_watchd.adapters.xnat.answer_meanings import VERDICTS, Deed, retry_after, verdict
+from xnat_watchd.adapters.xnat.answers import Answer, count, item, session_xml, table, uris
+from xnat_watchd.adapters.xnat.records import archived, built, dumped, path, row_at, subject
+from xnat_watchd.adapters.xnat.sop_uid import sop_uid
 from xnat_watchd.core.delivery import Place, Scan
 from xnat_watchd.core.errors import (
     AuthRefused,

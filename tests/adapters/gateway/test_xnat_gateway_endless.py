@@ -18,9 +18,9 @@ import pytest
 from tests.adapters.gateway.gateway_kit import PLACE, failure, server_at
 from tests.adapters.gateway.hostile_answers import BODIES
 from tests.adapters.gateway.scripted_xnat import Asked, ScriptedXnat
-from xnat_watchd.adapters.gateway import dialling
-from xnat_watchd.adapters.gateway.answers import Answer, document, session_xml, table
-from xnat_watchd.adapters.xnat_gateway import XnatGateway
+from xnat_watchd.adapters.xnat import sockets
+from xnat_watchd.adapters.xnat.answers import Answer, document, session_xml, table
+from xnat_watchd.adapters.xnat.gateway import XnatGateway
 from xnat_watchd.core.errors import Stopped, Transient, Unavailable
 
 MOST_MEMORY = 250  #: MB, of the whole process
@@ -70,8 +70,8 @@ def send(scripted: ScriptedXnat, pattern: str, name: str) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a minute take half a second."""
-    monkeypatch.setattr(dialling, "TRICKLE", 0.5)
-    monkeypatch.setattr(dialling, "LONGEST", 2.0)
+    monkeypatch.setattr(sockets, "TRICKLE", 0.5)
+    monkeypatch.setattr(sockets, "LONGEST", 2.0)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -96,7 +96,7 @@ def test_a_login_without_end_is_the_servers_trouble(scripted: ScriptedXnat, gate
 def test_a_stop_ends_an_answer_without_end(
     scripted: ScriptedXnat, name: str, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dialling, "LARGEST_HEAD", 1 << 60)
+    monkeypatch.setattr(sockets, "LARGEST_HEAD", 1 << 60)
     send(scripted, where, name)
     stop = threading.Event()
     gateway = server_at(scripted.url, stop=stop).gateway()

@@ -11,11 +11,11 @@ import pytest
 
 from tests.adapters.gateway.gateway_kit import PLACE, failure
 from tests.adapters.gateway.scripted_xnat import Asked, ScriptedXnat
-from xnat_watchd.adapters.gateway.answers import Answer, date_of, session_xml, uris
-from xnat_watchd.adapters.gateway.records import dumped
-from xnat_watchd.adapters.gateway.verdicts import Deed, retry_after, verdict
-from xnat_watchd.adapters.gateway.wire import LARGEST_ANSWER
-from xnat_watchd.adapters.xnat_gateway import XnatGateway
+from xnat_watchd.adapters.xnat.answer_meanings import Deed, retry_after, verdict
+from xnat_watchd.adapters.xnat.answers import Answer, date_of, session_xml, uris
+from xnat_watchd.adapters.xnat.gateway import XnatGateway
+from xnat_watchd.adapters.xnat.records import dumped
+from xnat_watchd.adapters.xnat.transport import LARGEST_ANSWER
 from xnat_watchd.core.errors import Transient, Unavailable
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.adapters.gateway.gateway_kit import Site, failure, server_at
 from tests.adapters.gateway.scripted_xnat import ScriptedXnat
-from xnat_watchd.adapters.gateway.inspection import Inspection, greet
+from xnat_watchd.adapters.xnat.inspection import Inspection, greet
 from xnat_watchd.core.errors import Unavailable
 
 ANON = "/xapi/anonymize"

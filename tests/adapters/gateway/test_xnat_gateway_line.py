@@ -18,9 +18,9 @@ import pytest
 from tests.adapters.gateway.gateway_kit import HERE, IMPORT, PLACE, Site, failure, quiet, server_at
 from tests.adapters.gateway.scripted_xnat import Asked, ScriptedXnat, scripted_xnat
 from xnat_watchd.adapters.clock import SystemClock
-from xnat_watchd.adapters.gateway import wire
-from xnat_watchd.adapters.gateway.pacing import GAP, Turns, held
-from xnat_watchd.adapters.xnat_gateway import XnatGateway
+from xnat_watchd.adapters.xnat import transport
+from xnat_watchd.adapters.xnat.gateway import XnatGateway
+from xnat_watchd.adapters.xnat.turns import GAP, Turns, held
 from xnat_watchd.core.errors import InDoubt, Permanent, Stopped, Transient, Unavailable, WatchdError
 
 MIB = 1 << 20
@@ -136,7 +136,7 @@ def test_a_break_before_the_first_piece_was_gone_is_a_doubt_too(either: Site) ->
 def test_a_reader_that_stands_still_is_left(
     scripted: ScriptedXnat, large: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wire, "SLOWEST_PIECE", 0.5)
+    monkeypatch.setattr(transport, "SLOWEST_PIECE", 0.5)
     server = server_at(scripted.url, connect_timeout=0.5)
     scripted.on("POST", IMPORT, stand_still)
     failure(InDoubt, lambda: server.gateway().upload(PLACE, large, quiet, alone=False))
@@ -361,7 +361,7 @@ import sys, threading
 from pathlib import Path
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.core.delivery import Place
 
 def peak():  # what getrusage says begins with the peak of the process that started us

@@ -15,8 +15,8 @@ from tests.adapters.gateway.scripted_xnat import Asked, ScriptedXnat, scripted_x
 from tests.station import Time
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.gateway.login import Dialect
-from xnat_watchd.adapters.xnat_gateway import XnatGateway, XnatServer
+from xnat_watchd.adapters.xnat.gateway import XnatGateway, XnatServer
+from xnat_watchd.adapters.xnat.login import Dialect
 from xnat_watchd.core.errors import AuthRefused, Unavailable
 
 

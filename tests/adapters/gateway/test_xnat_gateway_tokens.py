@@ -10,9 +10,9 @@ import pytest
 from tests.adapters.gateway.gateway_kit import PLACE, Site, failure, server_at
 from tests.adapters.gateway.scripted_xnat import ScriptedXnat
 from xnat_watchd.adapters.clock import SystemClock
-from xnat_watchd.adapters.gateway.tokens import Token, Tokens
 from xnat_watchd.adapters.secret import Secret
-from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.adapters.xnat.gateway import XnatServer
+from xnat_watchd.adapters.xnat.tokens import Token, Tokens
 from xnat_watchd.core.errors import AuthRefused, Permanent
 
 ISSUE, INVALIDATE = "/data/services/tokens/issue", "/data/services/tokens/invalidate/"

@@ -17,8 +17,8 @@ from tests.adapters.gateway.gateway_kit import LOGIN, failure, server_at
 from tests.adapters.gateway.scripted_xnat import ScriptedXnat, scripted_xnat
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Credential, Secret
-from xnat_watchd.adapters.gateway.trust import trusted
-from xnat_watchd.adapters.xnat_gateway import XnatServer
+from xnat_watchd.adapters.xnat.gateway import XnatServer
+from xnat_watchd.adapters.xnat.trust import trusted
 from xnat_watchd.core.errors import Unavailable
 from xnat_watchd.settings import Xnat
 

@@ -23,9 +23,9 @@ from xnat_watchd.adapters.credentials import Credential, Secret
 from xnat_watchd.adapters.ledger import Ledger, database, open_database
 from xnat_watchd.adapters.ledger.database import APPLICATION, VERSION
 from xnat_watchd.core.errors import Occupied, Refusal, Unrecordable
-from xnat_watchd.daemon import parts
+from xnat_watchd.daemon import composition
+from xnat_watchd.operator.status import Exit
 from xnat_watchd.settings import load
-from xnat_watchd.status import Exit
 
 HERE = Path(__file__).parent
 
@@ -441,11 +441,11 @@ def test_what_breaks_a_rule_of_the_schema_is_a_fault_of_ours(path: Path) -> None
 def test_on_a_network_file_system_the_service_refuses_to_keep_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "file_system", lambda _: "nfs4")
+    monkeypatch.setattr(composition, "file_system", lambda _: "nfs4")
     environ = {"XNAT_WATCHD_XNAT__SERVER": "https://x.example.org", "XNAT_WATCHD_FOLDERS__ROOT": str(tmp_path)}
     settings = load(None, environ, tmp_path / "none")
     with pytest.raises(Refusal, match="lies on nfs4") as refused:
-        parts.build(settings, Credential("tech", Secret("secret"), "a test"), Notes())
+        composition.build(settings, Credential("tech", Secret("secret"), "a test"), Notes())
     assert "a disk of this machine" in refused.value.advice
     assert list(tmp_path.iterdir()) == []
 

@@ -6,11 +6,11 @@ import threading
 from pathlib import Path
 
 from xnat_watchd.__main__ import main
-from xnat_watchd.daemon import loops
-from xnat_watchd.daemon.hands import Heart
+from xnat_watchd.daemon import threads
+from xnat_watchd.daemon.thread_context import Heart
 
 ONCE = Path("/var/lib/xnat-watchd/hung")
-_turn = loops.intake_turn
+_turn = threads.intake_turn
 _looks: list[None] = []
 
 
@@ -24,5 +24,5 @@ def hang_at_the_second_look(*parts: object) -> float:
 
 
 Heart.beat.__defaults__ = (2.0,)  # seconds, in the place of minutes
-loops.intake_turn = hang_at_the_second_look  # type: ignore[assignment]
+threads.intake_turn = hang_at_the_second_look  # type: ignore[assignment]
 main()

@@ -1,21 +1,21 @@
 """The ledger: the only memory that this program has."""
 
-from xnat_watchd.adapters.ledger.changes import Changes, Judged
 from xnat_watchd.adapters.ledger.contents import Contents
-from xnat_watchd.adapters.ledger.course import Courses
 from xnat_watchd.adapters.ledger.database import Database, Older, open_database
+from xnat_watchd.adapters.ledger.decisions import Wishes
 from xnat_watchd.adapters.ledger.deliveries import Arrival, Deliveries, Retirement
+from xnat_watchd.adapters.ledger.existing_sessions import Found
 from xnat_watchd.adapters.ledger.findings import Findings
-from xnat_watchd.adapters.ledger.found import Found
 from xnat_watchd.adapters.ledger.gates import Gates
-from xnat_watchd.adapters.ledger.keeping import Keeping
 from xnat_watchd.adapters.ledger.marks import Marks
+from xnat_watchd.adapters.ledger.overwrites import Changes, Judged
 from xnat_watchd.adapters.ledger.pauses import Of, Pause, Pauses
 from xnat_watchd.adapters.ledger.places import Places
+from xnat_watchd.adapters.ledger.retention import Keeping
 from xnat_watchd.adapters.ledger.shares import Shares
 from xnat_watchd.adapters.ledger.studies import Facts, Studies
+from xnat_watchd.adapters.ledger.throughput import Courses
 from xnat_watchd.adapters.ledger.views import Views
-from xnat_watchd.adapters.ledger.wishes import Wishes
 
 __all__ = [
     "Arrival",

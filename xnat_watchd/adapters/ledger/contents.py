@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 
 from xnat_watchd.adapters.ledger.database import Database
+from xnat_watchd.core.comparison import Sent
 from xnat_watchd.core.delivery import Instance, Item
-from xnat_watchd.core.judging import Sent
 
 
 class Contents:

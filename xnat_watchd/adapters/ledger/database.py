@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
-from xnat_watchd.adapters.copying import sync_folder
+from xnat_watchd.adapters.files.copying import sync_folder
 from xnat_watchd.core.errors import NoRoom, Occupied, Refusal, Unrecordable
 
 UPGRADES = ("upgrade-2.sql", "upgrade-3.sql")  #: the first leads from version 1 of the schema to 2, and so on

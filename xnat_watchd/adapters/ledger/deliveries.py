@@ -8,10 +8,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from xnat_watchd.adapters.ledger.again import come_again
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.findings import add_findings
 from xnat_watchd.adapters.ledger.gates import try_soon
+from xnat_watchd.adapters.ledger.restarts import come_again
 from xnat_watchd.core.delivery import Study, ZipContents
 from xnat_watchd.core.errors import WatchdError
 from xnat_watchd.core.findings import advice, said

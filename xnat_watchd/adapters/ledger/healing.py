@@ -6,7 +6,7 @@ import sqlite3
 from datetime import datetime
 
 from xnat_watchd.adapters.ledger.findings import settle_findings, unsent
-from xnat_watchd.adapters.ledger.moves import move
+from xnat_watchd.adapters.ledger.transitions import move
 from xnat_watchd.core.delivery import Person
 from xnat_watchd.core.persons import may_be_one
 from xnat_watchd.core.states import Event, Standing

@@ -11,8 +11,8 @@ from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.core.errors import Scope, Unusable
-from xnat_watchd.core.share_plan import State
-from xnat_watchd.core.share_state import Fate, Key, RowResult, Share, Wish, key_of
+from xnat_watchd.core.sharing.plan import State
+from xnat_watchd.core.sharing.state import Fate, Key, RowResult, Share, Wish, key_of
 
 
 class Shares:

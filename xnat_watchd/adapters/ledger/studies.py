@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.adapters.ledger.findings import open_findings
 from xnat_watchd.adapters.ledger.healing import REPLACED, settle_healed
-from xnat_watchd.adapters.ledger.moves import move, set_columns, stand
-from xnat_watchd.adapters.ledger.order import GOES_FIRST
 from xnat_watchd.adapters.ledger.people import claim, stand_behind
+from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
+from xnat_watchd.adapters.ledger.transitions import move, set_columns, stand
 from xnat_watchd.core.delivery import CHANGED, Item, Person, Place, Stray
 from xnat_watchd.core.errors import InDoubt, NotYet, OnceMore, Scope, Stopped, WatchdError
 from xnat_watchd.core.retry import LONGEST_DELAY, MOST_UPLOADS, NIGHT

@@ -8,8 +8,8 @@ from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.findings import KINDS_BEHIND, OPEN, as_finding, unsent
-from xnat_watchd.adapters.ledger.moves import STUCK
-from xnat_watchd.adapters.ledger.order import GOES_FIRST
+from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
+from xnat_watchd.adapters.ledger.transitions import STUCK
 from xnat_watchd.core.errors import for_item
 from xnat_watchd.core.findings import BEHIND, advice, holding, said
 

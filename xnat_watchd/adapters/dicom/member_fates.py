@@ -1,0 +1,156 @@
+"""The fate of a member that is no instance: certainly clutter, or unexplained, which is to say an image that was lost.
+
+Whether a name is one that an image of this ZIP could have is known only when all of its images have been seen.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+from xnat_watchd.adapters.dicom.archives import Sealed, inside, is_archive
+from xnat_watchd.adapters.dicom.byte_source import Source
+from xnat_watchd.adapters.dicom.clutter import GLANCE, base_name, clutter_kind, is_text, name_key
+from xnat_watchd.adapters.dicom.data_set import Kind, walk_file
+from xnat_watchd.adapters.dicom.inflating import Allowance, Exhausted
+from xnat_watchd.adapters.dicom.program_folders import Folder, ProgramFolders, folder_of, may_be_a_programs
+from xnat_watchd.adapters.dicom.tally import Tally
+from xnat_watchd.core.findings import PACKED
+
+DIRECTORY = "DICOMDIR"
+_DICOM_INSIDE = f"DICOM in an {PACKED}"
+_UNKNOWN_INSIDE = f"an {PACKED} of unknown content"
+_NOT_LOOKED_INTO = f"an {PACKED} that is not looked into"
+_BY_CONTENT = frozenset({DIRECTORY, "DICOM without a study", "pipe or device"})  # no name makes an image of these
+_IMAGE_KEYS = (".dcm", ".ima", ".dicom", ".dicm")
+_DEEPEST = 3  #: archives inside archives that are looked into
+_SHAPES = 10_000  #: kinds of names that are told apart; with more of them any name may be an image's
+# ZIPs that are one file of a program: whatever lies in them, it is no export of images
+_CONTAINERS = frozenset({".jar", ".war", ".ear", ".apk", ".xpi", ".crx", ".nupkg", ".vsix", ".epub"})
+_OFFICE = frozenset({".docx", ".dotx", ".xlsx", ".xltx", ".pptx", ".potx", ".vsdx", ".odt", ".ods", ".odp", ".odg"})
+_ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz"})
+
+
+class Fate(NamedTuple):
+    """Either what kind of clutter a member is, or why it is unexplained, if its place does not explain it."""
+
+    clutter: str = ""
+    reason: str = ""
+    place: bool = False  #: it is clutter where it lies in the folder of a program
+
+
+def judged(name: bytes, source: Source, kind: Kind, allowance: Allowance, depth: int = 0) -> Fate:
+    """Return the fate of a member that is no instance, by its name and its content."""
+    head = source.peek(GLANCE)
+    if kind is Kind.DIRECTORY:
+        named = base_name(name).startswith("dicomdir")
+        return Fate(clutter=DIRECTORY) if named else Fate(reason="a DICOMDIR under another name")
+    if kind is Kind.STUDYLESS:
+        return Fate(clutter="DICOM without a study")
+    if is_archive(head):
+        return _judged_archive(name, source, allowance, depth)
+    if clutter := clutter_kind(name, head):
+        return Fate(clutter=clutter)
+    return Fate(reason=_described(head), place=may_be_a_programs(name, head))
+
+
+def unreadable(name: bytes, reason: str, *, empty: bool) -> Fate:
+    """Return the fate of a member whose content cannot be had: its name alone may say that it is clutter.
+
+    `empty`: the directory says that there is none.
+    """
+    clutter = clutter_kind(name, b"" if empty else None)
+    return Fate(clutter=clutter) if clutter else Fate(reason=reason)
+
+
+def irregular(head: bytes, *, link: bool) -> Fate | None:
+    """Return the fate of what is packed as no file: a link leads to what did not come, pipes and devices hold nothing.
+
+    None where the content says otherwise: then it is a file like any other, and its mode is not to be believed.
+    """
+    if link:
+        return Fate(clutter="link") if head and is_text(head) else None
+    return None if head else Fate(clutter="pipe or device")
+
+
+def _judged_archive(name: bytes, source: Source, allowance: Allowance, depth: int) -> Fate:
+    key, doubt = name_key(name), _NOT_LOOKED_INTO
+    if depth < _DEEPEST:
+        try:
+            doubt = _doubt(name, source, allowance, depth)
+        except (Sealed, Exhausted):
+            return Fate(reason=_NOT_LOOKED_INTO)
+    if doubt == _UNKNOWN_INSIDE and key in _CONTAINERS | _OFFICE:
+        doubt = ""
+    if doubt:
+        return Fate(reason=doubt)
+    if key in _CONTAINERS | _OFFICE:
+        return Fate(clutter="program" if key in _CONTAINERS else "office file")
+    return Fate(clutter="archive without images") if key in _ARCHIVES else Fate(reason=_UNKNOWN_INSIDE)
+
+
+def _doubt(name: bytes, source: Source, allowance: Allowance, depth: int) -> str:
+    """Return why an archive is no clutter; empty where each of its members is. Raises `Sealed` and `Exhausted`."""
+    doubt = ""
+    for inner, content in inside(name, source, allowance):
+        header = walk_file(content, allowance)
+        instance = header.kind is Kind.INSTANCE
+        reason = _DICOM_INSIDE if instance else judged(inner, content, header.kind, allowance, depth + 1).reason
+        if reason == _DICOM_INSIDE:
+            return reason
+        doubt = doubt or (reason and _UNKNOWN_INSIDE)
+    return doubt
+
+
+def _described(head: bytes) -> str:
+    """Return in a few words what stands there instead of an image."""
+    if not head:
+        return "empty"
+    return "only zeros at its beginning" if not head.strip(b"\0") else "no DICOM"
+
+
+class Fates:
+    """The fates of all members of one ZIP that are no instances."""
+
+    def __init__(self) -> None:
+        self.clutter: Counter[str] = Counter()
+        self.unexplained = Tally()
+        self._image_keys = set(_IMAGE_KEYS)
+        self._candidates: dict[tuple[str, str], Tally] = {}
+        self._folders = ProgramFolders()
+        self._placed: dict[tuple[Folder, str], Tally] = {}  #: by folder and kind of name
+
+    def image(self, name: bytes) -> None:
+        """Note the name of an image."""
+        self._folders.image(name)
+        if len(self._image_keys) < _SHAPES:
+            self._image_keys.add(name_key(name))
+
+    def add(self, name: bytes, number: int, fate: Fate) -> None:
+        """Take the fate of a member at this position of the directory."""
+        place = (folder_of(name), name_key(name))
+        if fate.place and (place in self._placed or len(self._placed) < _SHAPES):
+            self._placed.setdefault(place, Tally()).add(fate.reason, number)
+        elif fate.reason:
+            self.unexplained.add(fate.reason, number)
+        elif fate.clutter in _BY_CONTENT:
+            self.clutter[fate.clutter] += 1
+        else:
+            self._folders.clutter(name)
+            self._candidates.setdefault((fate.clutter, name_key(name)), Tally()).add("named like an image", number)
+
+    def settle(self) -> None:
+        """Decide which clutter has a name that an image of this ZIP could have; nothing is taken any more."""
+        many = len(self._image_keys) >= _SHAPES
+        for (kind, key), tally in self._candidates.items():
+            if key in self._image_keys or (many and not key.startswith(".")):
+                self.unexplained.update(tally)
+            else:
+                self.clutter[kind] += len(tally)
+        for (folder, key), tally in self._placed.items():
+            if many or key in self._image_keys or not self._folders.hold(folder):
+                self.unexplained.update(tally)
+            else:
+                self.clutter["program"] += len(tally)
+        self._candidates.clear()
+        self._placed.clear()

@@ -1,0 +1,146 @@
+"""What the members of a ZIP inflate to: bounded pieces, checked against size and CRC-32 at their end."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from array import array
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from struct import Struct
+from typing import NamedTuple
+
+from xnat_watchd.adapters.dicom.byte_source import stretch
+from xnat_watchd.adapters.dicom.inflating import DEFLATED, STORED, Corrupt, crc32, unpacked
+from xnat_watchd.adapters.dicom.zip_directory import FULL_32, LOCAL, LOCAL_MARK, WRAP, Directory, Member
+
+_DESCRIPTOR = Struct("<LLL")
+_DESCRIPTOR_MARK = b"PK\7\x08"
+_HAS_DESCRIPTOR = 0x0008
+_HARMLESS_FLAGS = _HAS_DESCRIPTOR | 0x0800 | 0x0006  #: UTF-8 name, effort of the deflater
+_PRINTABLE = re.compile(rb"[ -\[\]-~]+")  #: ASCII, without the backslash that some readers take for a slash
+_LONGEST_NAME = 200  #: of a last path component as XNAT's file system surely takes it
+_ARCHIVES = (b".zip", b".zar", b".tar", b".xar", b".tgz", b".gz")  #: XNAT looks inside them (F133)
+
+
+class Local(NamedTuple):
+    """A member's local header, which the directory has to agree with."""
+
+    name: bytes
+    flags: int
+    method: int
+    crc: int
+    packed: int
+    size: int
+    data: int  #: where the packed bytes begin
+
+
+class Content:
+    """The content of one member, to be iterated once; `problem` then says in a few words what was wrong with it.
+
+    Iteration stops where the damage begins, and never gives more than the directory declares, unless that is cut off.
+    `digest` is then the SHA-256 of what was given. `tap` is handed the packed bytes as they are read.
+    """
+
+    def __init__(
+        self, fd: int, member: Member, beat: Callable[[], None], tap: Callable[[bytes], object] | None = None
+    ) -> None:
+        self.problem = ""
+        self.digest = b""
+        self.size = 0  #: of what was given
+        self.local = _local(fd, member)
+        self._fd, self._member, self._beat, self._tap = fd, member, beat, tap
+
+    def __iter__(self) -> Iterator[bytes]:
+        if self.local is None:
+            self.problem = "not where the ZIP says"
+            return
+        method = self._member.method if self._member.packed else STORED  # some writers pack nothing into no byte at all
+        crc = 0
+        digest = hashlib.sha256()
+        try:
+            for piece in unpacked(method, self._packed(self.local.data)):
+                self.size += len(piece)
+                if self.size > self._member.size and not self._member.cut:
+                    self.problem = "larger than the ZIP says"
+                    return
+                crc = crc32(piece, crc)
+                digest.update(piece)
+                self._beat()
+                yield piece
+        except Corrupt:
+            self.problem = "does not unpack"
+            return
+        if self.size != self._member.size and not (self._member.cut and self.size % WRAP == self._member.size):
+            self.problem = "smaller than the ZIP says"
+        elif crc != self._member.crc:
+            self.problem = "wrong checksum"
+        self.digest = digest.digest()
+
+    def _packed(self, start: int) -> Iterator[bytes]:
+        for piece in stretch(self._fd, start, self._member.packed):
+            self._beat()
+            if self._tap is not None:
+                self._tap(piece)
+            yield piece
+
+
+class Tidiness:
+    """Whether the local headers alone tell what the directory tells: XNAT reads a ZIP as a stream (F153)."""
+
+    def __init__(self) -> None:
+        self._tidy = True
+        self._end = 0
+        self._names = array("q")  #: hashes: of half a million names, the names themselves would be too much
+
+    def add(self, fd: int, member: Member, local: Local | None) -> None:
+        """Look at the next member."""
+        self._tidy = self._tidy and local is not None and member.start == self._end and self._fits(fd, member, local)
+
+    def whole(self, directory: Directory) -> bool:
+        """Return whether all members fitted, one after the other from the first byte to the directory, and no more."""
+        fits = self._tidy and self._end == directory.start and not directory.tail and not directory.wrapped
+        names = sorted(self._names) if fits else []
+        return fits and all(one != other for one, other in pairwise(names))
+
+    def _fits(self, fd: int, member: Member, local: Local) -> bool:
+        after = local.data + member.packed
+        described = bool(local.flags & _HAS_DESCRIPTOR)
+        self._end = after + (_descriptor(fd, after, member) if described else 0)
+        told = (local.name, local.method) == (member.name, member.method)
+        sizes = self._end > after if described else local[3:6] == (member.crc, member.packed, member.size)
+        methods = member.method == DEFLATED or (member.method == STORED and not described)
+        harmless = not local.flags & ~_HARMLESS_FLAGS and FULL_32 not in local[4:6]
+        return told and sizes and methods and harmless and self._is_plain(member)
+
+    def _is_plain(self, member: Member) -> bool:
+        """Say whether a name is printable ASCII parted by `/`; its last part, in any case, has to be the only one."""
+        parts = (member.name[:-1] if member.folder else member.name).split(b"/")
+        last = parts[-1].lower()
+        if not member.folder:
+            self._names.append(hash(last))
+        return (
+            _PRINTABLE.fullmatch(member.name) is not None
+            and not {b"", b".", b".."} & set(parts)
+            and len(last) <= _LONGEST_NAME
+            and not last.endswith(_ARCHIVES)
+        )
+
+
+def _local(fd: int, member: Member) -> Local | None:
+    head = os.pread(fd, LOCAL.size + len(member.name), member.start)
+    if len(head) < LOCAL.size or head[:4] != LOCAL_MARK:
+        return None
+    _, _, flags, method, _, _, crc, packed, size, name, extra = LOCAL.unpack_from(head)
+    data = member.start + LOCAL.size + name + extra
+    return Local(head[LOCAL.size : LOCAL.size + name], flags, method, crc, packed, size, data)
+
+
+def _descriptor(fd: int, start: int, member: Member) -> int:
+    """Give the length of the data descriptor if it says what the directory says, else 0. Its mark may be missing."""
+    if max(member.packed, member.size) >= FULL_32:
+        return 0
+    said = _DESCRIPTOR.pack(member.crc, member.packed, member.size)
+    found = os.pread(fd, len(_DESCRIPTOR_MARK + said), start)
+    return next((len(form) for form in (_DESCRIPTOR_MARK + said, said) if found.startswith(form)), 0)

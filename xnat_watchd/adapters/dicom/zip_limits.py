@@ -1,0 +1,76 @@
+"""What a ZIP is refused for by its directory alone, before anything is inflated: its size, its shape, its holes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+
+from xnat_watchd.adapters.dicom.zip_directory import LOCAL, ONE_ZIP, Directory, Member
+from xnat_watchd.adapters.dicom.zip_members import members
+from xnat_watchd.core.errors import Unusable
+from xnat_watchd.core.limits import GIB, Limits
+
+_LARGEST_STUB = GIB  #: of what stands before and between the members; the program of an export has some MiB
+_LIMITS = "If it is what you meant to send, raise the limit in the settings, then drop the ZIP again."
+
+
+def refuse_unfit(fd: int, directory: Directory, limits: Limits, beat: Callable[[], None]) -> int:
+    """Raise `Unusable` for all that the directory alone shows; nothing is inflated for it. Returns the packed bytes.
+
+    What is inflated later is bounded by what the directory declares, so bombs are refused here, too.
+    """
+    spans: list[tuple[int, int]] = []
+    inflated = packed = 0
+    for member in members(fd, directory):
+        _refuse_member(member, limits)
+        spans.append((member.start, member.start + LOCAL.size + len(member.name) + member.packed))
+        inflated += member.size
+        packed += member.packed
+        if not member.number % 1024:
+            beat()
+    if not spans:
+        raise Unusable("the ZIP is empty")
+    _refuse_overlap(spans, directory)
+    _refuse_hollow(sum(end - start for start, end in spans), directory)
+    if inflated > limits.total:
+        raise Unusable(f"the ZIP would unpack to more than {limits.total / GIB:g} GiB", advice=_LIMITS)
+    if limits.too_dense(packed, inflated):
+        detail = f"{inflated} bytes from {packed}"
+        raise Unusable("the ZIP unpacks to far more than images would", detail=detail, advice=_LIMITS)
+    return packed
+
+
+def too_many(bound: int, what: str) -> Unusable:
+    """Return the refusal of a ZIP that holds more of something than the settings allow."""
+    return Unusable(f"the ZIP holds more than {bound} {what}", advice=_LIMITS)
+
+
+def too_large(limits: Limits, where: str) -> Unusable:
+    """Return the refusal of a ZIP with a file that is larger than the settings allow."""
+    sentence = f"a file in the ZIP would unpack to more than {limits.member / GIB:g} GiB"
+    return Unusable(sentence, detail=where, advice=_LIMITS)
+
+
+def _refuse_member(member: Member, limits: Limits) -> None:
+    if member.number >= limits.members:
+        raise too_many(limits.members, "files")
+    if member.disk:
+        raise Unusable("this is one part of a split ZIP", detail=_place(member), advice=ONE_ZIP)
+    if member.size > limits.member:
+        raise too_large(limits, _place(member))
+
+
+def _place(member: Member) -> str:
+    return f"member {member.number}, {member.name[:200]!r}"
+
+
+def _refuse_overlap(spans: list[tuple[int, int]], directory: Directory) -> None:
+    spans.sort()
+    if any(end > start for (_, end), (start, _) in pairwise(spans)) or spans[-1][1] > directory.start:
+        raise Unusable("the files in the ZIP overlap")
+
+
+def _refuse_hollow(members: int, directory: Directory) -> None:
+    """Refuse a file of which most is no part of the ZIP: it would be read for nothing, be it a hole of terabytes."""
+    if directory.start - members > max(_LARGEST_STUB, members):
+        raise Unusable("most of the file is no part of the ZIP", detail=f"{directory.start - members} bytes")

@@ -1,0 +1,172 @@
+"""One ZIP while it is opened: each of its members comes to exactly one end, and what that is of the studies."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+
+from xnat_watchd.adapters.dicom.byte_source import Source, stretch
+from xnat_watchd.adapters.dicom.clutter import GLANCE
+from xnat_watchd.adapters.dicom.data_set import Header, Kind, walk_file
+from xnat_watchd.adapters.dicom.dicomdir import listed
+from xnat_watchd.adapters.dicom.inflating import Allowance, Exhausted
+from xnat_watchd.adapters.dicom.instance import facts_of
+from xnat_watchd.adapters.dicom.member_fates import DIRECTORY, Fate, Fates, irregular, judged, unreadable
+from xnat_watchd.adapters.dicom.study_sorter import Sorter
+from xnat_watchd.adapters.dicom.zip_content import Content, Tidiness
+from xnat_watchd.adapters.dicom.zip_directory import Directory, Member, shown
+from xnat_watchd.adapters.dicom.zip_limits import too_large
+from xnat_watchd.adapters.dicom.zip_members import members
+from xnat_watchd.core.delivery import Instance, ZipContents
+from xnat_watchd.core.errors import Unusable
+from xnat_watchd.core.limits import Limits
+
+_DIRECTORIES = 8  #: DICOMDIRs that are read: media have one
+_NOTES = 20  #: members that are named in `detail`
+
+
+class Opening:
+    """One ZIP while its members are looked at. `packed`: how many bytes of it they take."""
+
+    def __init__(self, fd: int, directory: Directory, packed: int, limits: Limits, beat: Callable[[], None]) -> None:
+        self._fd, self._directory, self._beat = fd, directory, beat
+        self._limits = limits
+        self._images, self._archives, self._cut = (Allowance(limits, packed, beat) for _ in range(3))
+        self._sorter = Sorter(limits)
+        self._fates = Fates()
+        self._tidiness = Tidiness()
+        self._directories: list[Member] = []
+        self._notes: list[str] = []
+
+    def take(self, member: Member) -> None:
+        """Look at the next member of the directory. Raises `Unusable` where an image is a bomb."""
+        self._beat()
+        if member.sealed:
+            self._tidiness.add(self._fd, member, None)
+            self._end(member, unreadable(member.name, member.sealed, empty=member.size == 0))
+            return
+        content = Content(self._fd, member, self._beat)
+        source = Source(self._cut.counted(iter(content)) if member.cut else iter(content))
+        fate = None
+        try:
+            header = walk_file(source, self._images)
+            if header.kind is not Kind.INSTANCE and not member.folder:
+                fate = self._fate(member, source, header.kind)
+            source.drain()
+        except Exhausted as error:
+            raise Unusable("an image in the ZIP unpacks to far more than an image would") from error
+        if content.size > self._limits.member:
+            raise too_large(self._limits, f"member {member.number}")
+        self._tidiness.add(self._fd, member, content.local if fate is None else None)
+        if content.problem:
+            self._note(member, content.problem)
+            self._sorter.doubtful(facts_of(header).study_uid, content.problem, member.number)
+        elif fate is not None:
+            self._end(member, fate)
+        elif not member.folder:
+            self._sort(member, header, content.digest, content.size)
+
+    def contents(self) -> ZipContents:
+        """Return what was found, or raise `Unusable`."""
+        self._fates.settle()
+        named = self._sorter.settle(self._fates.unexplained)
+        self._find_absent()
+        studies = self._sorter.studies(self._names(named))
+        if not studies:
+            raise self._unusable()
+        tidy = self._tidiness.whole(self._directory) and not self._fates.clutter and not self._sorter.copies
+        return ZipContents(
+            sha256=_sha256(self._fd, self._beat),
+            size=os.fstat(self._fd).st_size,
+            studies=studies,
+            clutter_kinds=dict(self._fates.clutter),
+            as_it_is=tidy and len(studies) == 1 and not studies[0].findings,
+        )
+
+    def _fate(self, member: Member, source: Source, kind: Kind) -> Fate:
+        fate = None
+        if not member.regular and kind is Kind.OTHER:
+            fate = irregular(source.peek(GLANCE), link=member.kind == stat.S_IFLNK)
+        return fate or judged(member.name, source, kind, self._archives)
+
+    def _end(self, member: Member, fate: Fate) -> None:
+        if fate.reason:
+            self._note(member, fate.reason)
+        elif fate.clutter == DIRECTORY and len(self._directories) < _DIRECTORIES:
+            self._directories.append(member)
+        self._fates.add(member.name, member.number, fate)
+
+    def _find_absent(self) -> None:
+        """Read each DICOMDIR once more, now that it is known which images came."""
+        present = self._sorter.came() if self._directories else frozenset()
+        for directory in self._directories:
+            for one in listed(Source(iter(Content(self._fd, directory, self._beat)))):
+                if hash(one.sop_uid) not in present:
+                    self._sorter.absent(one.study_uid, shown(one.file))
+
+    def _sort(self, member: Member, header: Header, digest: bytes, size: int) -> None:
+        self._fates.image(member.name)
+        facts = facts_of(header)
+        if not facts.problem:
+            found = Instance(facts.sop_uid, facts.series_uid, size, member.crc, member.number, digest)
+            self._sorter.sound(facts, found)
+            return
+        self._note(member, facts.problem)
+        if header.contradicts:
+            self._sorter.doubtful(facts.study_uid, facts.problem, member.number)
+        elif header.problem or facts.study_uid:
+            self._sorter.damaged(facts.study_uid, facts.problem, member.number, facts.sop_uid)
+        else:
+            self._sorter.nameless(facts.problem, member.number)
+
+    def _names(self, wanted: set[int]) -> dict[int, str]:
+        """Return the names of these members, fit to be shown: they are looked up rather than kept in memory."""
+        if not wanted:
+            return {}
+        found = {}
+        for one in members(self._fd, self._directory):
+            if not one.number % 1024:
+                self._beat()
+            if one.number in wanted:
+                found[one.number] = shown(one.name)
+        return found
+
+    def _note(self, member: Member, problem: str) -> None:
+        if len(self._notes) < _NOTES:
+            self._notes.append(f"member {member.number}, {member.name[:100]!r}: {problem}")
+
+    def _unusable(self) -> Unusable:
+        detail, reasons = "\n".join(self._notes), self._fates.unexplained.reasons
+        if problems := self._sorter.problems():
+            return Unusable(f"every image in the ZIP is damaged ({problems})", detail=detail)
+        for part, sentence, advice in _REFUSALS:
+            if any(part in reason for reason in reasons):
+                return Unusable(sentence, detail=detail, advice=advice)
+        if self._fates.clutter or reasons:
+            return Unusable("there is no DICOM image in the ZIP", detail=detail)
+        return Unusable("there are only empty folders in the ZIP")
+
+
+_REFUSALS = (  # by a part of why a member is unexplained, where no image at all was found
+    ("encrypted", "the ZIP is encrypted", "Export the study again without a password."),
+    (
+        "not supported",
+        "the ZIP is compressed in a way that is not supported",
+        "Export the study again as an ordinary ZIP.",
+    ),
+    (
+        "archive",
+        "there are only archives in the ZIP, and no image beside them",
+        "If one is a ZIP, drop that itself. Else unpack them, pack the images into one ZIP and drop that.",
+    ),
+)
+
+
+def _sha256(fd: int, beat: Callable[[], None]) -> str:
+    digest = hashlib.sha256()
+    for piece in stretch(fd, 0, os.fstat(fd).st_size):
+        digest.update(piece)
+        beat()
+    return digest.hexdigest()

@@ -1,0 +1,101 @@
+"""Copies of files, and comparisons: durable, never over a link, with a beat at every piece."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from xnat_watchd.adapters.files.new_files import fresh
+from xnat_watchd.adapters.files.stamps import OTHERS_MAY_WRITE, Changed
+
+PRIVATE = 0o600  #: mode of a copy before it is one
+PIECE = 1 << 20  #: bytes copied or compared at once
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FICLONE = 0x40049409  #: ioctl_ficlonerange(2): let two files share their blocks until one of them is written to
+
+Beat = Callable[[], None]  #: shows that we live; raises `Stopped` when we are not to
+
+
+def copy(source: Path, target: Path, beat: Beat) -> None:
+    """Copy under a temporary name, make it durable, compare, and only then give it its name, durably too.
+
+    It is ours alone: others may read what they may read of the source, and write to nothing of it. `source` and
+    `target` may be one path: then the copy takes its place.
+    """
+    part = target.with_name(f".{target.name}.part")
+    given = os.open(source, READ)
+    try:
+        with os.fdopen(fresh(part, PRIVATE), "wb", buffering=0) as written:
+            _fill(given, written.fileno(), beat)
+            _dress_as(os.fstat(given), written.fileno())
+            os.fsync(written.fileno())
+        with part.open("rb", buffering=0) as written:
+            if not _same(given, written.fileno(), beat):
+                raise Changed(errno.EBUSY, "the file changed while it was copied")
+        part.rename(target)
+        sync_folder(target.parent)
+    finally:
+        os.close(given)
+        part.unlink(missing_ok=True)
+
+
+def same(one: Path, other: Path, beat: Beat) -> bool:
+    """Say whether two files hold the same bytes."""
+    with one.open("rb", buffering=0) as first, other.open("rb", buffering=0) as second:
+        return _same(first.fileno(), second.fileno(), beat)
+
+
+def digest(path: Path, beat: Beat) -> str:
+    """Return the SHA-256 of a file, in hex."""
+    sha256 = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        for piece in _pieces(file.fileno(), beat):
+            sha256.update(piece)
+    return sha256.hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in this folder durable: POSIX leaves open when it is, otherwise. Some file systems cannot."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # fsync(2): not made for this
+            raise
+    finally:
+        os.close(handle)
+
+
+def _fill(source: int, target: int, beat: Beat) -> None:
+    """Write the bytes of one open file into another, or let them share them where the file system can."""
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:  # another file system, or one that cannot
+        for piece in _pieces(source, beat):
+            left = memoryview(piece)
+            while left:
+                left = left[os.write(target, left) :]
+
+
+def _same(one: int, other: int, beat: Beat) -> bool:
+    if os.fstat(one).st_size != os.fstat(other).st_size:
+        return False
+    return all(a == b for a, b in zip(_pieces(one, beat), _pieces(other, beat), strict=False))
+
+
+def _pieces(handle: int, beat: Beat) -> Iterator[bytes]:
+    at = 0
+    while piece := os.pread(handle, PIECE, at):
+        beat()
+        yield piece
+        at += len(piece)
+
+
+def _dress_as(seen: os.stat_result, handle: int) -> None:
+    """Give a copy the times of what it was made from, and its rights but that of others to write."""
+    os.fchmod(handle, seen.st_mode & 0o777 & ~OTHERS_MAY_WRITE)
+    os.utime(handle, ns=(seen.st_atime_ns, seen.st_mtime_ns))

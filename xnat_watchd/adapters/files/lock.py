@@ -1,0 +1,135 @@
+"""One service for a root and its folders: locks that the kernel lets go of when their holder dies, however it dies."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from xnat_watchd.adapters.files.disk import LOCK
+from xnat_watchd.adapters.files.mounts import file_system, is_remote
+from xnat_watchd.core.errors import Occupied, Refusal, Unseen
+
+PRIVATE = 0o600  #: whoever may open a file may lock it, and so keep us from it
+OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+AS_SERVICE = "It is for the service's own user: put `sudo -u xnat-watchd` in front, or choose a root of your own."
+
+
+class Lock:
+    """Hold the root's lock for as long as the `with` block lasts.
+
+    `Occupied` while another process has it: a service that comes up meanwhile is started again by systemd.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handle: int | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            handle = os.open(self._path, OPEN | os.O_CREAT, PRIVATE)
+        except PermissionError:
+            raise Refusal(f"{self._path}: this user may not work here", advice=AS_SERVICE) from None
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise Refusal(f"{self._path}: a link lies in its place", advice="Remove the link.") from None
+            raise Refusal(
+                f"{self._path} cannot be opened: {error.strerror}",
+                advice="See that the disk of the ledger's folder takes writes, then start it again.",
+            ) from None
+        os.fchmod(handle, PRIVATE)  # an earlier version let everybody open it, and so lock it
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise Occupied(
+                f"another xnat-watchd works on this root already ({self._path})",
+                advice="`xnat-watchd status` shows what it does. Stop it first, or give this one a root of its own.",
+            ) from None
+        self._handle = handle
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+class Claims:
+    """Folders that are ours alone, whichever ledger another service has: each from when it is claimed until `close`.
+
+    The lock is a hidden file in it, which holds under every path that leads there. It is for us alone to open: were it
+    on the folder itself, everybody who may look into it could lock us out. Until `close` the file system cannot be
+    unmounted but lazily.
+    """
+
+    def __init__(self) -> None:
+        self._claimed: dict[Path, int] = {}
+
+    def claim(self, folder: Path) -> None:
+        """Claim a folder, unless it is ours already, not there, or on a network, where such a lock says little.
+
+        One on a disk that is full or read-only, or fails, is claimed at a later call: it must not end the service.
+        `Occupied` while another process has it.
+        """
+        if folder in self._claimed or is_remote(file_system(folder)):
+            return
+        with suppress(OSError):
+            handle = _file_of_ours(folder)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(handle)
+                raise Occupied(
+                    f"another xnat-watchd, with a ledger of its own, works with {folder} already",
+                    advice="Stop that one, or give this one folders of its own in [folders].",
+                ) from None
+            self._claimed[folder] = handle
+
+    def close(self) -> None:
+        """Let go of all of them."""
+        while self._claimed:
+            os.close(self._claimed.popitem()[1])
+
+
+def _file_of_ours(folder: Path) -> int:
+    """Open the lock of a folder. What somebody else has put in its place keeps nobody out, so it is set aside."""
+    path = folder / LOCK
+    for _ in range(3):
+        try:
+            handle = os.open(path, OPEN | os.O_CREAT, PRIVATE)
+        except OSError:
+            if not os.path.lexists(path):
+                raise
+        else:
+            seen = os.fstat(handle)
+            if stat.S_ISREG(seen.st_mode) and seen.st_uid == os.geteuid() and not stat.S_IMODE(seen.st_mode) & 0o077:
+                return handle
+            os.close(handle)
+        path.rename(path.with_name(f"{LOCK}-{secrets.token_hex(8)}"))
+    raise PermissionError(errno.EACCES, "somebody puts other things in the place of the lock")
+
+
+def is_held(path: Path) -> bool:
+    """Say whether a process holds the lock now."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except PermissionError:
+        raise Unseen(f"{path}: this user may not look whether a service runs here", advice=AS_SERVICE) from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

@@ -1,0 +1,89 @@
+"""The folder of share tables, in which others write too: nothing there is followed, and nothing of theirs touched."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from xnat_watchd.adapters.files.new_files import fresh
+from xnat_watchd.adapters.files.stamps import Changed
+from xnat_watchd.core.settling import Seen
+from xnat_watchd.core.sharing.report import is_table
+from xnat_watchd.core.sharing.table import MOST_BYTES
+
+READ_WRITE = 0o666
+
+
+class ShareFolder:
+    """Tables and their reports. Names are without folders: what lies deeper is nobody's rule."""
+
+    def __init__(self, folder: Path, must_be_known: Callable[[], None] = lambda: None) -> None:
+        self._folder, self._must_be_known = folder, must_be_known
+
+    def tables(self) -> list[Seen]:
+        """Return the tables that lie there. `OSError` when the folder cannot be read or is not the one that we know."""
+        self._must_be_known()
+        with os.scandir(self._folder) as entries:
+            names = sorted(entry.name for entry in entries if is_table(entry.name) and _is_file(entry))
+        return [seen for name in names if (seen := self._seen(name)) is not None]
+
+    def read(self, seen: Seen) -> bytes:
+        """Give a settled table, or as much of it as shows that it is too large.
+
+        `Changed` when it is not what was seen any more; `OSError` when it may not be read.
+        """
+        handle = os.open(self._folder / seen.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
+            data = file.read(MOST_BYTES + 1)
+            if _as_seen(seen.path, os.fstat(handle)) != seen:
+                raise Changed(errno.EBUSY, "the table is still being written to")
+        return data
+
+    def has(self, name: str) -> bool:
+        """Say whether there is a file of this name."""
+        return (self._folder / name).is_file()
+
+    def write(self, name: str, text: str, beside: str) -> None:
+        """Replace a report whole, readable for those who may read the table `beside` it.
+
+        The byte order mark tells spreadsheets that it is UTF-8.
+        """
+        part = self._folder / f".{name}.part"
+        try:
+            handle = fresh(part, 0o600)
+            with os.fdopen(handle, "w", encoding="utf-8-sig", newline="") as file:
+                self._let_read(handle, beside)
+                file.write(text)
+                file.flush()
+                os.fsync(handle)
+            part.replace(self._folder / name)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _let_read(self, handle: int, beside: str) -> None:
+        table = (self._folder / beside).stat(follow_symlinks=False)
+        with suppress(PermissionError):  # we are not of the table's group
+            os.fchown(handle, -1, table.st_gid)
+        os.fchmod(handle, table.st_mode & READ_WRITE | 0o600)
+
+    def _seen(self, name: str) -> Seen | None:
+        try:
+            return _as_seen(name, (self._folder / name).stat(follow_symlinks=False))
+        except FileNotFoundError:  # gone between listing and looking
+            return None
+
+
+def lock_of_shares(ledger: Path) -> Path:
+    """Give the file whose lock says that somebody applies share tables with this ledger."""
+    return ledger.with_name(f"{ledger.name}.shares.lock")
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    return entry.is_file(follow_symlinks=False)
+
+
+def _as_seen(name: str, stat: os.stat_result) -> Seen:
+    return Seen(name, stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev, stat.st_nlink)

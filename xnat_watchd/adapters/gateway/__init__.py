@@ -1,1 +1,0 @@
-"""The parts of the gateway, whose face is `adapters/xnat_gateway.py`. Only `wire` and `connection` import requests."""

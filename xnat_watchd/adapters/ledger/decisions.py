@@ -1,0 +1,247 @@
+"""What people decide about studies: that nobody wants one, that it is sent again, that something of it stays behind."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import datetime
+
+from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.adapters.ledger.deliveries import move_delivery, tell_delivery
+from xnat_watchd.adapters.ledger.findings import open_findings, settle_findings, undecided
+from xnat_watchd.adapters.ledger.restarts import begin_anew
+from xnat_watchd.adapters.ledger.studies import NOTHING_TO_SEND, _leave_out
+from xnat_watchd.adapters.ledger.transitions import AFRESH, STUCK, let_go_on, move
+from xnat_watchd.core.errors import Impossible
+from xnat_watchd.core.findings import ACCEPTABLE, Finding, FindingKind, advice, holding, said
+from xnat_watchd.core.states import ENDED, DeliveryState, Event, Kind, Progress, Standing
+
+ON_ITS_WAY = "it is on its way already"
+AT_WORK = "it is being worked on just now"
+DROP_IT = "Drop its ZIP again; then decide about that one."
+IN_A_MOMENT = "Type it again in a moment."
+
+
+class Wishes:
+    """Wishes are written here and carried out by the service: at once if it runs, else when it does.
+
+    What a person writes as the reason is kept as `detail`: it may hold a name. `Impossible` where it cannot be done.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def skip(self, key: int, why: str, now: datetime) -> None:
+        """Want a study no more: what lies of it in the prearchive goes, and then it is skipped."""
+        with self._db.change() as db:
+            standing = _standing(_row(db, key))
+            if standing in ENDED:
+                raise Impossible(f"it is {standing} already")
+            if standing is Standing.BUSY:
+                raise Impossible(AT_WORK, advice=IN_A_MOMENT)
+            move(db, key, standing, Event.UNWANTED, now, unwanted=why, due=None,
+                 why="a person wants it no more", detail=why, advice=None, **AFRESH)  # fmt: skip
+
+    def settle(self, delivery: int, why: str, now: datetime) -> None:
+        """Note that nothing more is to come of a delivery that was put aside: its ZIP stays where it lies."""
+        with self._db.change() as db:
+            row = db.execute("SELECT state, settled FROM deliveries WHERE id = ?", (delivery,)).fetchone()
+            if row["state"] != DeliveryState.REJECTED or row["settled"]:
+                raise Impossible("it is settled already" if row["settled"] else "it was not put aside")
+            db.execute("UPDATE deliveries SET settled = ? WHERE id = ?", (text(now), delivery))
+            tell_delivery(db, delivery, "settled", now, why="a person has settled it", detail=why)
+
+    def retry(
+        self,
+        key: int,
+        now: datetime,
+        *,
+        subject: str | None = None,
+        label: str | None = None,
+        project: str | None = None,
+    ) -> None:
+        """Let a study that is held or waits go on from where it stopped, perhaps under other labels.
+
+        No finding is settled by it. It counts for its project too, where that is shut: it is tried at once. For
+        another `project` everything that was decided for the old one is decided anew; `Impossible` where the old one
+        may hold something of it.
+        """
+        chosen: dict[str, object] = {"label": label} if label else {}
+        if subject:
+            chosen |= {"subject": subject, "subject_key": subject.casefold(), "claimed": None}
+        with self._db.change() as db:
+            row = _row(db, key)
+            _must_be_stuck(db, key)
+            if found := holding(open_findings(db, key)):
+                raise Impossible(said(found), advice=advice(found))
+            if project and project != row["project"]:
+                _to_project(db, row, project, now)
+                chosen = {"project": project, "subject": None, "subject_key": None, "label": None, "server_uid": None,
+                          "claimed": None, **chosen}  # fmt: skip
+            let_go_on(db, row, now, **chosen)
+
+    def accept(self, key: int, why: str, by: str, now: datetime) -> str:
+        """Accept what was found out about a held study, or that XNAT leaves out series; return what was accepted.
+
+        `by`: the login name of the person. What is found out later, or left out later, holds the study again.
+        """
+        with self._db.change() as db:
+            row = _row(db, key)
+            if row["lost"] > row["loss_accepted"]:
+                return _accept_loss(db, row, why, now)
+            _must_be_held(row)
+            if found := holding(open_findings(db, key)):
+                return _accept_findings(db, row, found, why, by, now)
+            return _accept_left_out(db, key, why, now)
+
+    def resend(self, key: int, why: str, now: datetime) -> None:
+        """Have a study begin anew, in a new generation: XNAT is asked, and what it lacks is sent."""
+        with self._db.change() as db:
+            row = _row(db, key)
+            standing = _standing(row)
+            if standing is Standing.BUSY:
+                raise Impossible(AT_WORK, advice=IN_A_MOMENT)
+            on_its_way = standing is Standing.READY or row["due"] is not None
+            if row["unwanted"] is None and on_its_way and not _is_locked(db, key):
+                raise Impossible(ON_ITS_WAY)
+            if found := holding(undecided(db, key)):
+                ended = standing in ENDED or row["unwanted"] is not None
+                raise Impossible(said(found), advice=DROP_IT if ended else advice(found))
+            _take_again(db, row, now)
+            begin_anew(db, row, now, why)
+
+
+def _to_project(db: sqlite3.Connection, row: sqlite3.Row, project: str, now: datetime) -> None:
+    """Forget what was decided about a study for its project; its delivery goes along with the last of its studies."""
+    key, delivery = row["key"], row["delivery"]
+    spoke = db.execute("SELECT 1 FROM places WHERE study = ? AND spoke IS NOT NULL", (key,)).fetchone()
+    if row["kind"] != Kind.ZIP or row["progress"] != Progress.RECEIVED or spoke:
+        raise Impossible(
+            "XNAT may hold something of it in its project",
+            advice="`xnat-watchd skip ITEM --why TEXT`; then drop its ZIP into the folder of the right project.",
+        )
+    same = db.execute(
+        "SELECT id FROM deliveries WHERE project = ? AND sha256 = ? AND state = ?",
+        (project, row["sha256"], DeliveryState.TAKEN),
+    ).fetchone()
+    if same is not None:
+        raise Impossible(f"the same ZIP is under way for that project as delivery {same['id']}")
+    db.execute("UPDATE instances SET place = NULL WHERE study = ?", (key,))
+    db.execute("DELETE FROM places WHERE study = ?", (key,))
+    db.execute("UPDATE series SET left_out = 0, accepted = 0 WHERE study = ?", (key,))
+    stay = db.execute(
+        "SELECT 1 FROM studies WHERE delivery = ? AND key <> ? AND project <> ?", (delivery, key, project)
+    ).fetchone()
+    if stay is None:
+        db.execute("UPDATE deliveries SET project = ? WHERE id = ?", (project, delivery))
+    tell_delivery(db, delivery, "moved", now, why="to another project", detail=f"{row['project']} -> {project}")
+
+
+def _is_locked(db: sqlite3.Connection, key: int) -> bool:
+    sql = "SELECT 1 FROM places WHERE study = ? AND ended IS NULL AND locked IS NOT NULL"
+    return db.execute(sql, (key,)).fetchone() is not None
+
+
+def _row(db: sqlite3.Connection, key: int) -> sqlite3.Row:
+    row: sqlite3.Row = db.execute(
+        "SELECT s.*, d.kind, d.state, d.sha256, d.resting, d.deleted FROM studies s"
+        " JOIN deliveries d ON d.id = s.delivery WHERE s.key = ?",
+        (key,),
+    ).fetchone()
+    return row
+
+
+def _standing(row: sqlite3.Row) -> Standing:
+    return Standing(row["standing"])
+
+
+def _must_be_held(row: sqlite3.Row) -> None:
+    if _standing(row) is not Standing.HELD:
+        raise Impossible("it is not held")
+
+
+def _must_be_stuck(db: sqlite3.Connection, key: int) -> None:
+    if db.execute(f"SELECT 1 FROM studies WHERE key = ? AND {STUCK}", (key,)).fetchone() is None:  # noqa: S608 - words of our own
+        raise Impossible("it is not held, and does not wait")
+
+
+def _accept_findings(
+    db: sqlite3.Connection, row: sqlite3.Row, found: tuple[Finding, ...], why: str, by: str, now: datetime
+) -> str:
+    if any(one.kind not in ACCEPTABLE for one in found):
+        raise Impossible(said(found), advice=advice(found))
+    settle_findings(db, row["key"], by, why, now)
+    db.executemany(
+        "UPDATE instances SET left_behind = 1 WHERE study = ? AND sop_uid = ?",
+        [(row["key"], uid) for one in found if one.kind is FindingKind.TWO_CONTENTS for uid in one.members],
+    )
+    db.execute("UPDATE deliveries SET as_it_is = 0 WHERE id = ?", (row["delivery"],))  # it holds what is not sent
+    if row["kind"] == Kind.ZIP and not _is_anything_left(db, row["key"]):
+        move(db, row["key"], Standing.HELD, Event.UNWANTED, now, unwanted=NOTHING_TO_SEND, attempts=0, recoveries=0,
+             since=None, due=None, why=NOTHING_TO_SEND, detail=why, advice=None)  # fmt: skip
+        return f"{said(found)}: nothing of it is sent"
+    let_go_on(db, row, now, why=f"accepted: {said(found)}", detail=why)
+    return said(found)
+
+
+def _accept_loss(db: sqlite3.Connection, row: sqlite3.Row, why: str, now: datetime) -> str:
+    """Accept that XNAT lacks what it held; one image more is another matter. Its ZIP is never deleted."""
+    accepted = f"XNAT lacks {row['lost']} of its images, which it was seen to hold"
+    db.execute("UPDATE studies SET loss_accepted = lost WHERE key = ?", (row["key"],))
+    db.execute(
+        "INSERT INTO events (at, delivery, study, event, progress, standing, why, detail) VALUES (?,?,?,?,?,?,?,?)",
+        (text(now), row["delivery"], row["key"], "accepted", row["progress"], row["standing"], accepted, why),
+    )
+    return accepted
+
+
+def _is_anything_left(db: sqlite3.Connection, key: int) -> bool:
+    sql = "SELECT 1 FROM instances WHERE study = ? AND NOT left_behind LIMIT 1"
+    return db.execute(sql, (key,)).fetchone() is not None
+
+
+def _accept_left_out(db: sqlite3.Connection, key: int, why: str, now: datetime) -> str:
+    series = _missing_twice(db, key)
+    if not series:
+        raise Impossible(
+            "nothing was found out about its content, and XNAT has not left out the same series of it twice",
+            advice="`xnat-watchd show ITEM`",
+        )
+    db.executemany("UPDATE series SET accepted = 1 WHERE study = ? AND uid = ?", [(key, s) for s in series])
+    _leave_out(db, key, series)
+    accepted = f"XNAT leaves out {len(series)} series"
+    let_go_on(db, _row(db, key), now, why=f"accepted: {accepted}", detail=why)
+    return accepted
+
+
+def _missing_twice(db: sqlite3.Connection, key: int) -> frozenset[str]:
+    """Give the series of which nothing came at either of the last two places."""
+    rows = db.execute(
+        "SELECT missing FROM places WHERE study = ? AND ended IS NOT NULL AND spoke IS NOT NULL AND NOT mixed"
+        " AND appeared IS NULL ORDER BY id DESC LIMIT 2",
+        (key,),
+    ).fetchall()
+    first, second = [frozenset[str](json.loads(row["missing"])) for row in rows] if len(rows) > 1 else [frozenset()] * 2
+    return first & second
+
+
+def _take_again(db: sqlite3.Connection, row: sqlite3.Row, now: datetime) -> None:
+    """Open the delivery again. Its ZIP stays where it rests until something of it has to be sent."""
+    if row["kind"] != Kind.ZIP:
+        raise Impossible("it did not come in a ZIP: others had put it into XNAT")
+    if row["deleted"]:
+        raise Impossible(
+            f"its ZIP was deleted on {row['deleted'][:10]}, as [retention] says",
+            advice="Export the study again and drop the new ZIP.",
+        )
+    if row["state"] == DeliveryState.TAKEN:
+        return
+    if row["resting"] is None:
+        raise Impossible("its ZIP was written to after it was opened, and went back to the drop folder")
+    other = db.execute(
+        "SELECT id FROM deliveries WHERE project = ? AND sha256 = ? AND state = ?",
+        (row["project"], row["sha256"], DeliveryState.TAKEN),
+    ).fetchone()
+    if other is not None:
+        raise Impossible(f"the same ZIP is under way as delivery {other['id']}")
+    move_delivery(db, row["delivery"], DeliveryState.TAKEN, now, ended=None, why=None)

@@ -1,0 +1,164 @@
+"""What the ledger knows of studies that did not come in a ZIP, and of the subjects that came to be by our hand."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.adapters.ledger.people import BEHIND, person
+from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
+from xnat_watchd.adapters.ledger.studies import CREATES
+from xnat_watchd.adapters.ledger.transitions import AFRESH, move
+from xnat_watchd.core.delivery import Person, Place
+from xnat_watchd.core.errors import for_item
+from xnat_watchd.core.existing_sessions import Find
+from xnat_watchd.core.states import DeliveryState, Event, Standing
+
+FOUND = "found"  #: an event in a study's story
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A study that is on its way already."""
+
+    key: int
+    item: str
+    standing: Standing
+
+
+class Found:
+    """Studies that others put into XNAT."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def at(self, place: Place) -> UnderWay | None:
+        """Give the study that has this place in the prearchive, now or formerly, if it is one of ours."""
+        return self._under_way(
+            "JOIN places p ON p.study = s.key WHERE (p.project, p.timestamp, p.folder) = (?, ?, ?)",
+            place.project, place.timestamp, place.folder,
+        )  # fmt: skip
+
+    def on_its_way(self, identity: str) -> UnderWay | None:
+        """Give the study that was taken from this address in XNAT and is not done."""
+        return self._under_way("WHERE d.identity = ? AND d.kind <> 'zip' AND d.state = 'taken'", identity)
+
+    def behind(self, project: str, subject: str) -> Person | None:
+        """Return who stands behind a subject label, if we know: name, ID and birth date."""
+        row = self._db.row(BEHIND, project, subject.casefold(), 0)
+        return person(row) if row else None
+
+    def admit(self, find: Find, now: datetime) -> UnderWay:
+        """Take a study to carry it on, as it was shown. Shown and taken again while it is held: it is tried anew."""
+        known = self.on_its_way(find.identity)
+        with self._db.change() as db:
+            if known is None:
+                key = _enter(db, find, now)
+            else:
+                key = known.key
+                if known.standing is Standing.HELD:
+                    _renew(db, key, find, now)
+        return self._under_way("WHERE s.key = ?", key) or _gone(key)
+
+    def under_way(self) -> list[int]:
+        """Give every study that is not done and not held."""
+        rows = self._db.rows("SELECT key FROM studies WHERE standing IN ('ready', 'busy', 'waiting')")
+        return [row["key"] for row in rows]
+
+    def standings(self, keys: Collection[int]) -> list[dict[str, Any]]:
+        """Give how these studies stand.
+
+        `open`: found in XNAT, and the last is not written about it. `barred`: waits for the same study of another ZIP.
+        """
+        rows = self._db.rows(_STANDINGS, json.dumps(sorted(keys)))
+        return [{**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows]
+
+    def new_subjects(self, since: datetime, project: str | None) -> list[dict[str, Any]]:
+        """Give the subjects that came to be by our hand since then, oldest first."""
+        rows = self._db.rows(
+            "SELECT s.subject AS label, s.project, min(e.at) AS created, s.delivery || '.' || s.number AS item"
+            " FROM events e JOIN studies s ON s.key = e.study AND s.subject = e.detail"
+            " WHERE e.event = ? AND s.session IS NOT NULL AND (? IS NULL OR s.project = ?)"
+            " GROUP BY s.project, s.subject_key HAVING created >= ? ORDER BY created",
+            CREATES, project, project, text(since),
+        )  # fmt: skip
+        return [dict(row) for row in rows]
+
+    def _under_way(self, condition: str, *values: object) -> UnderWay | None:
+        row = self._db.row(
+            "SELECT s.key, s.standing, s.delivery || '.' || s.number AS item"  # noqa: S608 - words of our own
+            f" FROM studies s JOIN deliveries d ON d.id = s.delivery {condition} ORDER BY s.key DESC",
+            *values,
+        )
+        return UnderWay(row["key"], row["item"], Standing(row["standing"])) if row else None
+
+
+_STANDINGS = f"""
+SELECT s.key, s.delivery || '.' || s.number AS item, s.project, s.progress, s.standing, s.due, s.why, s.advice,
+       d.kind <> 'zip' AND d.state = 'taken' AS open,
+       EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST}) AS barred
+FROM studies s JOIN deliveries d ON d.id = s.delivery
+WHERE s.key IN (SELECT value FROM json_each(?)) ORDER BY s.key
+"""  # noqa: S608 - words of our own
+
+
+def _enter(db: sqlite3.Connection, find: Find, now: datetime) -> int:
+    delivery = db.execute(
+        "INSERT INTO deliveries (kind, name, project, identity, state, arrived) VALUES (?,?,?,?,?,?) RETURNING id",
+        (find.kind, find.name, find.project, find.identity, DeliveryState.TAKEN, text(now)),
+    ).fetchone()["id"]
+    columns = _columns(find) | {
+        "delivery": delivery, "number": 1, "project": find.project, "study_uid": find.study.uid,
+        "progress": find.progress, "standing": Standing.READY, "received": text(now), "changed": text(now),
+    }  # fmt: skip
+    key = int(
+        db.execute(
+            f"INSERT INTO studies ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) RETURNING key",  # noqa: S608 - names of our own
+            tuple(columns.values()),
+        ).fetchone()["key"]
+    )
+    _enter_series(db, key, find)
+    if find.place:
+        place = find.place
+        db.execute(
+            "INSERT INTO places (study, project, timestamp, folder, chosen) VALUES (?,?,?,?,?)",
+            (key, place.project, place.timestamp, place.folder, text(now)),
+        )
+    db.execute(
+        "INSERT INTO events (at, delivery, study, event, progress, standing) VALUES (?,?,?,?,?,?)",
+        (text(now), delivery, key, FOUND, find.progress, Standing.READY),
+    )
+    return key
+
+
+def _renew(db: sqlite3.Connection, key: int, find: Find, now: datetime) -> None:
+    db.execute("DELETE FROM series WHERE study = ?", (key,))
+    _enter_series(db, key, find)
+    move(db, key, Standing.HELD, Event.RELEASED, now, in_doubt=1, due=None, why=None, detail=None, advice=None,
+         **AFRESH, **_columns(find))  # fmt: skip
+
+
+def _enter_series(db: sqlite3.Connection, key: int, find: Find) -> None:
+    db.executemany(
+        "INSERT INTO series (study, uid, number, modality, image, files) VALUES (?,?,?,?,?,?)",
+        [(key, s.uid, s.number, s.modality, int(s.image), find.files[s.uid]) for s in find.study.series],
+    )
+
+
+def _columns(find: Find) -> dict[str, object]:
+    study, person = find.study, find.study.person
+    return {
+        "patient_name": person.name, "patient_id": person.id, "birth_date": person.birth_date, "age": person.age,
+        "sex": person.sex, "date": study.date, "time": study.time,
+        "modalities": json.dumps([s.modality for s in study.series]), "subject": find.subject,
+        "subject_key": find.subject.casefold(), "label": find.label, "session": find.session,
+    }  # fmt: skip
+
+
+def _gone(key: int) -> UnderWay:
+    raise LookupError(f"study {key} was written and is not there")

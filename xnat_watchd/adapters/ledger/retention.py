@@ -1,0 +1,118 @@
+"""What the ledger knows of the ZIPs that were put to rest, and of when XNAT was last seen to hold what was in them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from datetime import datetime
+
+from xnat_watchd.adapters.ledger.database import Database, moment, text
+from xnat_watchd.core.delivery import Item
+from xnat_watchd.core.retention import Kept
+
+
+class Keeping:
+    """ZIPs at rest."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def kept(self) -> list[Kept]:
+        """Give every ZIP that was put to rest and is not deleted, with the studies whose images it holds."""
+        return [
+            Kept(
+                delivery=row["id"], project=row["project"], resting=row["resting"], sha256=row["sha256"],
+                size=row["size"], since=datetime.fromisoformat(row["ended"]),
+                studies=tuple(json.loads(row["studies"])), proved=bool(row["proved"]),
+            )
+            for row in self._db.rows(_KEPT)
+        ]  # fmt: skip
+
+    def prove(self, kept: Kept, why: str, now: datetime) -> None:
+        """Write that XNAT was seen to hold all of a ZIP, before it is deleted."""
+        with self._db.change() as db:
+            _tell(db, kept.delivery, "proved", why, now)
+
+    def spare(self, kept: Kept, why: str, now: datetime) -> None:
+        """Write why a ZIP is not deleted although its time has come; once, while the reason is the same."""
+        with self._db.change() as db:
+            last = db.execute(
+                "SELECT event, why FROM events WHERE delivery = ? ORDER BY id DESC LIMIT 1", (kept.delivery,)
+            ).fetchone()
+            if tuple(last) != ("kept", why):
+                _tell(db, kept.delivery, "kept", why, now)
+
+    def delete(self, kept: Kept, now: datetime, remove: Callable[[], None]) -> bool:
+        """Delete a ZIP and write it down, where it still rests and nothing of it is on its way again.
+
+        Both in one transaction: a person's `resend` comes before it, and the ZIP stays, or after it and is told.
+        """
+        with self._db.change() as db:
+            if db.execute(_STILL_RESTS, (kept.delivery, kept.resting, json.dumps(kept.studies))).fetchone() is None:
+                return False
+            remove()
+            db.execute("UPDATE deliveries SET deleted = ? WHERE id = ?", (text(now), kept.delivery))
+            _tell(db, kept.delivery, "deleted", "by the rules of [retention]", now)
+            return True
+
+    def lose(self, item: Item, images: int) -> None:
+        """Write how many of a study's images XNAT lacks now, which it was seen to hold: none, and all is well again."""
+        with self._db.change() as db:
+            db.execute("UPDATE studies SET lost = ? WHERE key = ? AND lost <> ?", (images, item.key, images))
+
+    def verify(self, item: Item, why: str, now: datetime) -> None:
+        """Write what XNAT was seen to hold of a study."""
+        with self._db.change() as db:
+            db.execute(
+                "INSERT INTO events (at, delivery, study, event, progress, why) VALUES (?,?,?,?,?,?)",
+                (text(now), item.delivery, item.key, "verified", item.progress, why),
+            )
+
+    def archived_since(self, since: datetime) -> list[int]:
+        """Give the studies that XNAT's archive holds, of which something has happened since then."""
+        rows = self._db.rows(
+            "SELECT key FROM studies WHERE progress IN ('archived', 'complete') AND changed >= ? ORDER BY key",
+            text(since),
+        )
+        return [row["key"] for row in rows]
+
+    def latest(self) -> datetime | None:
+        """Give when the ledger was last written to by the service, or by a person who let it go on."""
+        row = self._db.row(
+            "SELECT max(at) AS at FROM (SELECT max(at) AS at FROM events UNION ALL SELECT max(until) FROM pauses)"
+        )
+        return moment(row["at"]) if row else None
+
+
+def _tell(db: sqlite3.Connection, delivery: int, event: str, why: str, now: datetime) -> None:
+    db.execute("INSERT INTO events (at, delivery, event, why) VALUES (?,?,?,?)", (text(now), delivery, event, why))
+
+
+_KEPT = """
+WITH resting AS (
+  SELECT d.*, coalesce(
+           (SELECT s.delivery FROM studies s WHERE s.delivery = d.id LIMIT 1),
+           (SELECT max(o.id) FROM deliveries o JOIN studies s ON s.delivery = o.id
+            WHERE o.project = d.project AND o.sha256 = d.sha256)) AS of  -- the same bytes were under way as another
+  FROM deliveries d
+  WHERE d.kind = 'zip' AND d.state IN ('finished', 'duplicate') AND d.resting IS NOT NULL AND d.deleted IS NULL
+)
+SELECT d.id, d.project, d.resting, d.sha256, d.size, d.ended, json_group_array(s.key) AS studies,
+       min(s.standing = 'done')
+       -- whatever was found out about it, some of it may lie here alone: also where a person has accepted that
+       AND NOT max(EXISTS (SELECT 1 FROM findings f WHERE f.study = s.key))
+       AND NOT max(EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
+                           AND o.standing = 'held'))
+       AND NOT max(EXISTS (SELECT 1 FROM series x JOIN studies o ON o.key = x.study JOIN series y ON y.uid = x.uid
+                           WHERE o.project = s.project AND o.study_uid = s.study_uid AND x.left_out
+                           AND y.study = s.key)) AS proved
+FROM resting d JOIN studies s ON s.delivery = d.of
+GROUP BY d.id ORDER BY d.id
+"""
+
+_STILL_RESTS = """
+SELECT 1 FROM deliveries d WHERE d.id = ?1 AND d.resting = ?2 AND d.deleted IS NULL
+AND d.state IN ('finished', 'duplicate') AND NOT EXISTS (
+  SELECT 1 FROM studies s WHERE s.key IN (SELECT value FROM json_each(?3)) AND s.standing NOT IN ('done', 'skipped'))
+"""

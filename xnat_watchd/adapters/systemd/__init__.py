@@ -1,0 +1,1 @@
+"""systemd: what it is told, its journal, and the files that make a service of the program."""

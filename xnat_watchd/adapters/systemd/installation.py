@@ -1,0 +1,217 @@
+"""Puts the service's files into their places, or takes them away, and has systemd act upon it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from xnat_watchd.adapters.config import PREFIX, read_file
+from xnat_watchd.adapters.files.new_files import fresh
+from xnat_watchd.adapters.systemd.service_files import (
+    CONFIGURATION,
+    NAME,
+    RUNTIME,
+    SYSUSERS,
+    TMPFILES,
+    UNIT,
+    File,
+    Link,
+    Site,
+    everything,
+    is_seen_by_the_service,
+    plan,
+)
+from xnat_watchd.core.errors import Refusal
+
+Command = Sequence[str]
+BY_HAND = "Put right what is named, then install again: what is right already stays as it is."
+
+AT_INSTALL: tuple[Command, ...] = (
+    ("systemd-sysusers", str(SYSUSERS / f"{NAME}.conf")),
+    ("systemd-tmpfiles", "--create", str(TMPFILES / f"{NAME}.conf")),
+    ("systemctl", "daemon-reload"),
+)
+BEFORE_UNINSTALL: tuple[Command, ...] = (("systemctl", "disable", "--now", "--quiet", NAME),)
+AFTER_UNINSTALL: tuple[Command, ...] = (("systemctl", "daemon-reload"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """What does the work: on this machine, or below `prefix`. A `dry` one only says what it would do."""
+
+    say: Callable[[str], None]
+    prefix: Path | None = None
+    dry: bool = False
+
+    def place(self, one: File | Link) -> None:
+        """Put one thing where it belongs, unless it is there."""
+        path, there = self.at(one.path), self.lies(one.path)
+        if there and isinstance(one, File) and one.theirs:
+            self.say(f"kept      {path}")
+        elif there and self._is_right(one):
+            self.say(f"unchanged {path}")
+        else:
+            self.say(f"{'replaced ' if there else 'placed   '} {path}")
+            if not self.dry:
+                _write(path, one)
+
+    def remove(self, one: File | Link) -> None:
+        """Take one thing away, and its folder where nothing else is in it."""
+        path = self.at(one.path)
+        somebody_elses = not self._is_right(one) if isinstance(one, Link) else one.theirs
+        if self.lies(one.path) and not somebody_elses:
+            self.say(f"removed   {path}")
+            if not self.dry:
+                path.unlink()
+                if not any(path.parent.iterdir()):
+                    path.parent.rmdir()
+
+    def remove_folder(self, folder: Path) -> None:
+        """Take a folder away with what is in it."""
+        if self.lies(folder):
+            self.say(f"removed   {self.at(folder)}")
+            if not self.dry:
+                shutil.rmtree(self.at(folder))
+
+    def run(self, commands: Iterable[Command]) -> None:
+        """Have systemd act on this machine. `Refusal` where it will not."""
+        for command in commands if self.prefix is None else ():
+            self.say(f"ran       {' '.join(command)}")
+            if not self.dry:
+                _run(command)
+
+    def at(self, path: Path) -> Path:
+        """Give where a path lies for us."""
+        return self.prefix / path.relative_to("/") if self.prefix else path
+
+    def lies(self, path: Path) -> bool:
+        """Say whether there is anything at a path."""
+        return os.path.lexists(self.at(path))
+
+    def _is_right(self, one: File | Link) -> bool:
+        path = self.at(one.path)
+        if isinstance(one, Link):
+            return path.is_symlink() and path.readlink() == one.target
+        plain = path.is_file() and not path.is_symlink()
+        return plain and stat.S_IMODE(path.stat().st_mode) == one.mode and path.read_text("utf-8") == one.content
+
+
+def install(hand: Hand) -> None:
+    """Make the program a service of this machine. Doing it again changes nothing that is right already."""
+    program = _program()
+    if hand.prefix is None:
+        _check(program)
+    settings = read_file(hand.at(CONFIGURATION)) if hand.lies(CONFIGURATION) else None
+    site = Site(program=program) if settings is None else Site.of(settings, program=program)
+    for one in plan(site, shipped, systemd=_version() if hand.prefix is None else 0):
+        hand.place(one)
+    hand.run(AT_INSTALL)
+
+
+def uninstall(hand: Hand) -> None:
+    """Undo `install`, but leave what is the site's: settings, ledger, credentials, folders, user and group."""
+    if hand.lies(UNIT):
+        hand.run(BEFORE_UNINSTALL)
+    for one in everything(Site(program=_program()), shipped):
+        hand.remove(one)
+    hand.remove_folder(RUNTIME)
+    hand.run(AFTER_UNINSTALL)
+
+
+def folders(prefix: Path) -> list[Path]:
+    """Return the folders below a prefix into which anything is placed."""
+    placed = {one.path.parent for one in everything(Site(program=_program()), shipped)}
+    return sorted(prefix / folder.relative_to("/") for folder in placed)
+
+
+def is_running() -> bool:
+    """Say whether the service runs here and now."""
+    systemctl = shutil.which("systemctl")
+    return systemctl is not None and _done((systemctl, "is-active", "--quiet", NAME)).returncode == 0
+
+
+def shipped(name: str) -> str:
+    """Give the text of a shipped file, `systemd/...` or `config/...`: in the package, or in a checkout beside it."""
+    kind, _, rest = name.partition("/")
+    inside: Traversable = resources.files("xnat_watchd.adapters.systemd") / "shipped" / kind
+    folder = inside if inside.is_dir() else Path(__file__).parents[3] / kind
+    return folder.joinpath(*rest.split("/")).read_text("utf-8")
+
+
+def _program() -> Path:
+    """Give the command that this interpreter's environment has."""
+    return Path(sys.executable).parent / NAME
+
+
+def _check(program: Path) -> None:
+    """Refuse a program that the service's user could not start."""
+    for file in (program, program.resolve(), Path(sys.executable).resolve()):
+        if not is_seen_by_the_service(file):
+            raise Refusal(
+                f"{file}: the service could not see the program there",
+                advice="Install it into /opt/xnat-watchd: `python3 -m venv /opt/xnat-watchd`, then pip from there.",
+            )
+        closed = [str(one) for one in (file, *file.parents) if not one.stat().st_mode & stat.S_IXOTH]
+        if closed:
+            raise Refusal(
+                f"{closed[-1]}: is closed to other users, and the service is one",
+                advice=f"Type `chmod -R go+rX {closed[-1]}`.",
+            )
+
+
+def _version() -> int:
+    """Give the version of this machine's systemd."""
+    systemctl = shutil.which("systemctl")
+    found = systemctl and re.match(r"systemd (\d+)", _done((systemctl, "--version")).stdout)
+    if not found:
+        raise Refusal(
+            "this machine has no systemd",
+            advice="Have `xnat-watchd run` started by whatever starts services here.",
+        )
+    return int(found[1])
+
+
+def _run(command: Command) -> None:
+    try:
+        done = _done(command)
+    except FileNotFoundError:
+        raise Refusal(f"this machine has no {command[0]}", advice=BY_HAND) from None
+    if done.returncode != 0:
+        raise Refusal(f"{' '.join(command)} failed: {done.stderr.strip()}", advice=BY_HAND)
+
+
+def _done(command: Command) -> subprocess.CompletedProcess[str]:
+    """Run a command without our own variables, one of which may hold a password."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603 - constants of this module
+
+
+def _write(path: Path, one: File | Link) -> None:
+    """Make a thing beside its place and move it there: nobody ever sees half of it."""
+    _make_folder(path.parent)
+    part = path.with_name(f".{path.name}.part")
+    if isinstance(one, Link):
+        part.unlink(missing_ok=True)
+        part.symlink_to(one.target)
+    else:
+        with os.fdopen(fresh(part, one.mode), "w", encoding="utf-8") as file:
+            file.write(one.content)
+            os.fchmod(file.fileno(), one.mode)
+    part.replace(path)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder for everybody to read, whatever the umask."""
+    if not folder.exists():
+        _make_folder(folder.parent)
+        folder.mkdir()
+        folder.chmod(0o755)

@@ -1,0 +1,187 @@
+"""What an answer of XNAT's means and whose trouble it may be, in one table: the status alone lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from xnat_watchd.adapters.xnat.answers import Answer, date_of
+from xnat_watchd.core.errors import (
+    AuthRefused,
+    Conflict,
+    Failing,
+    InDoubt,
+    NotYet,
+    OnceMore,
+    Permanent,
+    Scope,
+    Taken,
+    Transient,
+    Unavailable,
+    WatchdError,
+)
+
+LONGEST_AFTER = timedelta(hours=1)  #: no server makes us wait longer by its `Retry-After`
+
+
+class Deed(Enum):
+    """What a request is for, in words for a message."""
+
+    READ = "a question"
+    WRITE = "writing a subject"
+    IMPORT = "the upload"
+    ARCHIVE = "archiving"
+    BUILD = "building the session"
+    DISCARD = "removing our prearchive row"
+    SHARE = "sharing"
+    GRANT = "giving a role"
+
+    @property
+    def acts(self) -> bool:
+        """Whether XNAT may have changed something although the answer never came."""
+        return self is not Deed.READ
+
+
+FORBIDDEN = 403
+TOO_MANY = 429
+OTHER_KIND = "modification of session modality"
+
+READ, WRITE, IMPORT, ARCHIVE, BUILD, DISCARD, SHARE, GRANT = ({deed} for deed in Deed)
+ANY = set(Deed)
+ACTS = ANY - READ
+ROW = BUILD | DISCARD
+
+TOO_LARGE = "Raise the largest body that the proxy before XNAT takes, then `xnat-watchd retry ITEM`."
+NO_IMPORTER = "Ask the XNAT administrator for the DICOM-zip importer, then `xnat-watchd retry ITEM`."
+NO_PROJECT = "Correct the project in the settings or create it in XNAT, then `xnat-watchd retry ITEM`."
+NO_RIGHT = (
+    "Ask the XNAT administrator why it is refused, and whether this account is still a member or owner of the project; "
+    "then `xnat-watchd retry ITEM`."
+)
+NO_VALUE = "Look in `xnat-watchd show ITEM` for what XNAT refuses, correct it there, then `xnat-watchd retry ITEM`."
+LOOK_THERE = "Look in the destination for what has this label; give another label in the table, or rename it there."
+MERGE = "XNAT makes no MR of a CT session. Ask its administrator to merge by hand what lies in the prearchive."
+NO_SHARE = "Ask an owner of the destination for the role of a member, and whether the source lets its data be shared."
+NO_GRANT = "Ask an owner of the project to do it."
+NOT_KNOWN = (
+    "A proxy before XNAT may forbid PUT and DELETE: ask its administrator. Else this version of XNAT does not know the "
+    "request: tell the authors of xnat-watchd which version it is."
+)
+A_PAGE = (
+    "Log in to XNAT with a browser as the user of this program: a password may have expired, the server may "
+    "not be set up, or its address in the settings may be another (http or https)."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: for a status (or a range of them), words that the page holds, and deeds.
+
+    `scope` is given where it may be the project's trouble. So it is of every 403 that is believed, whatever was asked:
+    a right may have been lost. What a server says of the bytes that it was sent is the study's: 400, 413.
+    """
+
+    status: range
+    words: str
+    deeds: set[Deed]
+    kind: type[WatchdError]
+    advice: str = ""
+    scope: Scope | None = None
+
+
+def _row(
+    status: int | range,
+    words: str,
+    deeds: set[Deed],
+    kind: type[WatchdError],
+    advice: str = "",
+    *,
+    scope: Scope | None = None,
+) -> Row:
+    return Row(status if isinstance(status, range) else range(status, status + 1), words, deeds, kind, advice, scope)
+
+
+VERDICTS: tuple[Row, ...] = (
+    # The server's trouble, or that of a proxy before it.
+    _row(range(300, 400), "", ANY, Unavailable, A_PAGE),  # expired password, not set up (F108)
+    _row(403, "security token has expired", ANY, AuthRefused),  # an alias token that was taken back (F6)
+    _row(404, "http status 404", ANY, Unavailable),  # Tomcat's own page: XNAT is still starting (F270)
+    _row(405, "", ANY, Permanent, NOT_KNOWN),  # a proxy that forbids PUT, or a path that this version lacks (F93)
+    _row(407, "", ANY, Unavailable),  # a proxy on the way asks who we are (RFC 9110)
+    _row(408, "", ACTS, InDoubt),  # a slow line: XNAT saw a body that ends early (F272)
+    _row(TOO_MANY, "", ANY, Unavailable),  # a proxy: come back later (RFC 6585)
+    _row(range(502, 505), "", ANY, Unavailable),  # a proxy: XNAT is down, or still at work on it (F273)
+    # Import.
+    _row(401, "", IMPORT, Transient),  # refused before XNAT looked at it: the login went meanwhile (F274)
+    _row(413, "", IMPORT, Permanent, TOO_LARGE),  # the proxy's limit (F271)
+    _row(404, "unknown importer", IMPORT, Permanent, NO_IMPORTER, scope=Scope.PROJECT),  # F15, F134
+    _row(404, "", IMPORT, Transient),  # a moment ago it knew us
+    _row(409, "with matching files", IMPORT, Taken),  # what was sent before, by its file names (F66, F82)
+    _row(409, "", IMPORT, InDoubt),  # something lies at our place: ours, from a lost answer? (F66)
+    _row(423, "", IMPORT, InDoubt),  # somebody is at work at our place (F178)
+    _row(500, "no project named", IMPORT, Permanent, NO_PROJECT, scope=Scope.PROJECT),  # F15
+    _row(500, "premature end of file", IMPORT, OnceMore),  # a collision (F61) or nothing to show (F76)
+    _row(500, "transfer syntax", IMPORT, OnceMore),  # DICOM without a meta header (F76)
+    _row(500, ".xml", IMPORT, OnceMore),  # the session XML is missing: a collision (F61)
+    _row(range(500, 508), "", IMPORT, Failing),  # a full disk on 1.6 (F154); perhaps said after the work was done
+    _row(range(400, 500), "no space left", IMPORT, Failing),  # Java's words for a full disk, where a 400 passes them on
+    _row(range(400, 500), "", IMPORT, OnceMore),  # 400, 403: noise of a moment, or for ever (F61, F62, F69)
+    # Archive.
+    _row(403, "in progress", ARCHIVE, InDoubt),  # the row is locked: perhaps by ourselves (F197)
+    _row(404, "", ARCHIVE, InDoubt),  # the row is gone: perhaps it is archived (F28, F197)
+    _row(409, "may already be in progress", ARCHIVE, NotYet),  # an unfinished AutoRun (F29)
+    _row(409, "concurrent modification", ARCHIVE, NotYet),  # the same on newer servers (F29)
+    _row(409, OTHER_KIND, ARCHIVE, Conflict, MERGE),  # an MR into a CT session (F32)
+    _row(409, "", ARCHIVE, Conflict),  # the label is another's, or the files are there (F30 to F32, F73)
+    _row(423, "", ARCHIVE, InDoubt),  # "Duplicate archive attempt": the first was perhaps ours (F38)
+    _row(range(400, 500), "", ARCHIVE, OnceMore),  # no right (F28), no label (F75): ask once more
+    # Our row.
+    _row(404, "", ROW, InDoubt),  # the row is gone (F180)
+    _row(409, "", ROW, NotYet),  # the row is locked (F180)
+    _row(423, "", ROW, NotYet),  # the same, by its other name
+    _row(range(400, 500), "", ROW, OnceMore),  # no right (F28), or the noise of a moment (F62)
+    # Subject.
+    _row(409, "", WRITE, Conflict),  # the label is another project's (F218)
+    _row(400, " must ", WRITE, Permanent),  # a value that XNAT does not take (F43)
+    _row(range(400, 500), "", WRITE, OnceMore, NO_VALUE),  # no right (F218), no project (F44), or noise (F62)
+    # Shares and roles.
+    _row(409, "", SHARE, Conflict, LOOK_THERE),  # there already, or the label is taken (F46, F47)
+    _row(range(400, 500), "", SHARE, OnceMore, NO_SHARE),  # no right or not there: 403, 404, 417 (F46, F47)
+    _row(range(400, 500), "", GRANT, Permanent, NO_GRANT),  # no owner, no such group or user (F49, F245)
+    # Questions.
+    _row(403, "", READ, OnceMore),  # no right (F176), or the noise of a moment (F62)
+    # What nobody has seen yet: the careful side.
+    _row(range(400, 500), "", ANY, Transient),
+    _row(range(1000), "", ACTS, InDoubt),  # a 5xx above all: perhaps it was said after the work was done (design 5)
+    _row(range(1000), "", ANY, Transient),
+)
+
+
+def verdict(answer: Answer, deed: Deed, project: str, now: datetime) -> WatchdError:
+    """Give what an answer that is no success means for the one who asked."""
+    words = answer.words
+    row = next(row for row in VERDICTS if answer.status in row.status and deed in row.deeds and row.words in words)
+    message = f"XNAT answered {answer.status} to {deed.value}{f' in project {project}' if project else ''}"
+    if row.kind is Unavailable:
+        after = retry_after(answer.headers.get("retry-after", ""), now)
+        spoke = deed.acts and answer.status != TOO_MANY
+        return Unavailable(message, detail=answer.reason, advice=row.advice, spoke=spoke, after=after)
+    error = row.kind(message, detail=answer.reason, advice=row.advice)
+    if isinstance(error, OnceMore):
+        error.refusal = f"{answer.status} {deed.name}"
+    if row.kind is OnceMore and answer.status == FORBIDDEN:
+        error.scope, error.advice = Scope.PROJECT, row.advice or NO_RIGHT
+    error.scope = row.scope or error.scope
+    if row.kind is AuthRefused or (row.kind is Permanent and deed is Deed.IMPORT):
+        error.spoke = False  # refused before anything was kept
+    return error
+
+
+def retry_after(value: str, now: datetime) -> timedelta | None:
+    """Read `Retry-After`, seconds or a date (RFC 9110 10.2.3); None if it says nothing usable."""
+    text = value.strip()
+    if text.isascii() and text.isdigit() and len(text) <= len("99999999"):
+        return min(timedelta(seconds=int(text)), LONGEST_AFTER)
+    date = date_of(text)
+    return None if date is None else min(max(date - now, timedelta(0)), LONGEST_AFTER)

@@ -1,0 +1,255 @@
+"""What XNAT's answers say, read with care: nothing that a server sends is believed before its shape is checked."""
+
+from __future__ import annotations
+
+import re
+from codecs import iterdecode
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from itertools import chain
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from xnat_watchd.adapters.xnat import documents
+from xnat_watchd.adapters.xnat.body import PIECE, Rest
+from xnat_watchd.adapters.xnat.room import Full, Room
+from xnat_watchd.core.errors import NotYet, Transient
+from xnat_watchd.core.escapes import unescaped
+
+LONGEST_REASON = 500  #: characters of a server's own words that are kept
+MOST_SCANS = 20_000  #: scans in a session
+_PAGE_READ = 20_000  #: bytes of an error page that are looked at
+
+# Whoever controls an answer controls its length too: no pattern may try a place twice, hence `(?>...)`.
+_IS_PAGE = re.compile(r"\s*+(?>(?:<!--.*?-->\s*+)*+)<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL)
+_TITLE = re.compile(r"<title>(.{0,200}?)</title>", re.IGNORECASE | re.DOTALL)
+_REASONS = (
+    re.compile(r"(?>.*?<b>Message</b>)(.*?)</p>", re.IGNORECASE | re.DOTALL),  # Tomcat's, whose <h3> is a signature
+    re.compile(r"(?>.*?<h3>)(.*?)</h3>", re.IGNORECASE | re.DOTALL),  # restlet's (F54)
+)
+_XSI_TYPE = "http://www.w3.org/2001/XMLSchema-instance type"
+_TAG = re.compile(r"<[^<>]*>")
+_CHARSET = re.compile(r"charset=\"?([\w.:-]{1,40})", re.IGNORECASE)
+_CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "windows-1252"})  #: Python has others that run or raise
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer, whole and of bounded length."""
+
+    status: int
+    body: bytes = b""  #: all of it, or what comes before the `rest`
+    headers: Mapping[str, str] = field(default_factory=dict)  #: names in lower case
+    rest: Rest | None = None  #: what is too long to be kept in memory
+    beat: Callable[[], object] = bool  #: is called for each piece that is read; may raise `Stopped`
+    room: Room = field(default_factory=Room)  #: for what is kept of it
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status says so; later servers say 204 too (F128)."""
+        return 200 <= self.status < 300  # noqa: PLR2004
+
+    @property
+    def text(self) -> str:
+        """The body as text, which is never long. `Transient` where it is."""
+        if self.rest is not None:
+            raise _unreadable()
+        return self.body.decode(self._charset, "replace")
+
+    def pieces(self) -> Iterator[bytes]:
+        """Return the body piece by piece."""
+        beginning = (self.body[start : start + PIECE] for start in range(0, len(self.body), PIECE))
+        for piece in chain(beginning, self.rest.pieces() if self.rest is not None else ()):
+            self.beat()
+            yield piece
+
+    def in_utf_8(self) -> Iterator[bytes]:
+        """Return the body's text piece by piece; JSON comes without a charset and is UTF-8 (F54)."""
+        return (piece.encode() for piece in iterdecode(self.pieces(), self._charset, "replace"))
+
+    @property
+    def is_page(self) -> bool:
+        """Whether this is a page for people, whatever its media type says (F281)."""
+        return _IS_PAGE.match(self._beginning) is not None
+
+    @property
+    def reason(self) -> str:
+        """The server's own words. They may hold names: for the ledger only."""
+        text = self._beginning
+        found = next((match[1] for pattern in _REASONS if (match := pattern.match(text))), text)
+        return " ".join(unescaped(_TAG.sub(" ", found)).split())[:LONGEST_REASON]
+
+    @property
+    def words(self) -> str:
+        """Title and reason in lower case, to look for known words in."""
+        title = _TITLE.search(self._beginning)
+        return f"{title[1] if title else ''} {self.reason}".lower()
+
+    @property
+    def is_of_xnat(self) -> bool:
+        """Whether this is restlet's own error page and not one of Tomcat or of a proxy before it (F54, F270)."""
+        return "<title>status page</title>" in self._beginning.lower()
+
+    @property
+    def _beginning(self) -> str:
+        return self.body[:_PAGE_READ].decode(self._charset, "replace")
+
+    @property
+    def _charset(self) -> str:
+        named = _CHARSET.search(self.headers.get("content-type", ""))
+        return named[1] if named and named[1].lower() in _CHARSETS else "utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node of XNAT's item form: its fields as text, and its children by the name of their field (F125)."""
+
+    fields: Mapping[str, str]
+    children: Mapping[str, tuple[Node, ...]]
+
+
+def table(answer: Answer, columns: Collection[str] | None = None) -> Sequence[Mapping[str, str]]:
+    """Return the rows of a JSON table (F124); of long ones only the columns that are wanted.
+
+    Cells that are neither text nor number are left out.
+    """
+    try:
+        return documents.table(answer.in_utf_8(), columns, answer.room)
+    except documents.Unreadable as error:
+        raise _unreadable() from error
+    except Full:
+        raise _no_room() from None
+
+
+def document(answer: Answer) -> Any:
+    """Return a JSON document of another form. Nothing in it is believed yet."""
+    try:
+        return documents.document(answer.in_utf_8(), answer.room)
+    except documents.Unreadable as error:
+        raise _unreadable() from error
+    except Full:
+        raise _no_room() from None
+
+
+def item(answer: Answer) -> Node:
+    """Give the first node of a JSON item (F125)."""
+    items = _get(document(answer), "items")
+    if not isinstance(items, list) or not items or not isinstance(items[0], dict):
+        raise _unreadable()
+    return _node(items[0])
+
+
+def uris(answer: Answer) -> list[str]:
+    """Give the lines of a list of URIs, each beginning with /data, without host and context path (F138)."""
+    lines = [line.strip() for line in answer.text.splitlines() if line.strip()]
+    return [_below_data(line) for line in lines]
+
+
+def date_of(text: str) -> datetime | None:
+    """Read a date of a header (RFC 9110 5.6.7). None for what is none, has no zone, or is beyond all calendars."""
+    try:
+        said = parsedate_to_datetime(text)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return said if said.tzinfo is not None else None
+
+
+def version(answer: Answer) -> str:
+    """Give the version that buildInfo names, or nothing."""
+    try:
+        named = _get(document(answer), "version")
+    except Transient:
+        return ""
+    return named[:LONGEST_REASON] if isinstance(named, str) else ""
+
+
+def count(text: str) -> int | None:
+    """Give a number of files, or None where XNAT has none: it may be empty (F259)."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
+
+
+@dataclass(slots=True)
+class SessionXml:
+    """What a prearchive session's XML says: its StudyInstanceUID, and UID and type by ID of its scans (F71)."""
+
+    study_uid: str = ""
+    modality: str = ""
+    scans: dict[str, str] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)  #: as in `xnat:mrScanData`
+
+
+def session_xml(answer: Answer) -> SessionXml:
+    """Read a session's XML, which is UTF-8 (F71)."""
+    found, path = SessionXml(), list[str]()
+
+    def begin(name: str, attributes: dict[str, str]) -> None:
+        path.append(name.rpartition(" ")[2])
+        if len(path) > documents.DEEPEST or len(found.scans) > MOST_SCANS:
+            raise _unreadable()
+        if len(path) == 1:
+            found.study_uid, found.modality = attributes.get("UID", ""), attributes.get("modality", "")
+        elif path[1:] == ["scans", "scan"]:
+            found.scans[attributes.get("ID", "")] = attributes.get("UID", "")
+            found.types[attributes.get("ID", "")] = attributes.get(_XSI_TYPE, "")
+
+    try:
+        documents.xml(answer.pieces(), begin, path.pop)
+    except documents.Unreadable as error:
+        raise _unreadable() from error
+    return found
+
+
+def _get(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _texts(values: Mapping[Any, Any]) -> Mapping[str, str]:
+    """Give texts and numbers as text; NULL is the empty string (F124), the rest is nothing of ours.
+
+    JSON can say half a surrogate pair, which nothing can write down again: it becomes a question mark.
+    """
+    return {
+        str(name): str(value).encode("utf-8", "replace").decode()
+        for name, value in values.items()
+        if isinstance(value, str | int | float) and not isinstance(value, bool)
+    }
+
+
+def _node(value: Mapping[str, Any]) -> Node:
+    fields, children = value.get("data_fields"), value.get("children")
+    return Node(
+        _texts(fields) if isinstance(fields, dict) else {},
+        {
+            child["field"]: tuple(_node(one) for one in _listed(child.get("items")))
+            for child in _listed(children)
+            if isinstance(child.get("field"), str)
+        },
+    )
+
+
+def _listed(value: Any) -> Sequence[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _below_data(uri: str) -> str:
+    """Cut host and context path; some importers leave the /data out (F138)."""
+    try:
+        path = unquote(urlsplit(uri).path) if "://" in uri[:10] else uri
+    except ValueError as error:  # brackets in the host's place
+        raise _unreadable() from error
+    for root in ("/data/prearchive/", "/data/archive/", "/prearchive/", "/archive/"):
+        _, found, rest = path.partition(root)
+        if found:
+            return f"/data/{root.strip('/').removeprefix('data/')}/{rest}"
+    return path
+
+
+def _no_room() -> NotYet:
+    advice = "Nothing to do: it is asked again when the others have been read."
+    return NotYet("other long answers of XNAT take the memory that there is for them", advice=advice)
+
+
+def _unreadable() -> Transient:
+    return Transient("XNAT answered in a form that cannot be read")

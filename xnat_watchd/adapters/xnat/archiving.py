@@ -1,0 +1,76 @@
+"""Having XNAT archive our row, and finding out what its failures mean (F27 to F38)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from xnat_watchd.adapters.xnat.answer_meanings import MERGE, OTHER_KIND, Deed
+from xnat_watchd.adapters.xnat.answers import Answer
+from xnat_watchd.adapters.xnat.client import Conversation
+from xnat_watchd.adapters.xnat.transport import Call
+from xnat_watchd.core.delivery import Place, Row
+from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, OnceMore, Scope, WatchdError
+from xnat_watchd.core.labels import as_stored_by_1_6, clean
+
+AT_WORK = ("_", "QUEUED_", "ARCHIVING", "RECEIVING", "BUILDING", "MOVING", "DELETING", "SEPARATING")
+BUSY = ("may already be in progress", "concurrent modification")  #: an open workflow (F29)
+FAILED = 500
+ELSEWHERE = frozenset({301, 303})  #: a success that points at the session (F192)
+
+Look = Callable[[Place], Row | None]
+Labels = tuple[str | None, str]
+
+
+def archive(talk: Conversation, look: Look, place: Place, labels: Labels, options: set[str]) -> None:
+    """Archive a row under these labels of subject and session. Options: `join`, `pipelines`.
+
+    A subject that 1.6 would spoil is not sent: it has its name from the row, unspoilt (F70, F278).
+    `overwrite` goes to 1.6 only: a newer server joins sessions of one study without it, and overrides
+    conflicts with it (F196).
+    """
+    subject, label = labels
+    query = {"src": place.path, "session": label}
+    if subject is not None and stored(talk, subject) == clean(subject):
+        query["subject"] = subject
+    if "pipelines" not in options:
+        query["triggerPipelines"] = "false"
+    if not talk.dialect.is_old:
+        query["event_reason"] = "xnat-watchd"  # a site may demand one (F222)
+    elif "join" in options:
+        query["overwrite"] = "append"
+    talk.whoami(probing=False)  # a guest's 404 would look like "archived already"
+    call = Call(method="POST", path="/data/services/archive", deed=Deed.ARCHIVE, query=query)
+    try:
+        answer = talk.act(call, place.project, fine=ELSEWHERE | {FAILED})
+    except Conflict as error:
+        raise _conflict(error.detail) from None
+    if answer.status == FAILED:
+        raise _failure(look(place), answer)
+
+
+def stored(talk: Conversation, label: str) -> str:
+    """Give what the server makes of a cleaned label that it is sent (F37, F70)."""
+    return as_stored_by_1_6(label) if talk.dialect.is_old else label
+
+
+def _failure(row: Row | None, answer: Answer) -> WatchdError:
+    """Give what a 500 means by what has become of the row: newer servers say 500 to everything (F33, F34, F193)."""
+    detail = answer.reason
+    if row is None:
+        return InDoubt("XNAT failed while archiving, and our row is gone", detail=detail)
+    if row.status.startswith(AT_WORK):  # its own time-out, while the job goes on (F194)
+        return NotYet("XNAT is still archiving", detail=detail)
+    if row.status == "CONFLICT":
+        return _conflict(detail)
+    if row.status == "ERROR":
+        return OnceMore("XNAT cannot archive the session", detail=detail, scope=Scope.PROJECT)  # perhaps no room
+    return InDoubt("XNAT failed while archiving", detail=detail)
+
+
+def _conflict(detail: str) -> WatchdError:
+    words = detail.lower()
+    if any(busy in words for busy in BUSY):
+        return NotYet("XNAT is still at work on the session of this label", detail=detail)
+    if OTHER_KIND in words:
+        return Conflict("XNAT holds this study as another kind of session", detail=detail, advice=MERGE)
+    return Conflict("XNAT holds something else under this label", detail=detail)

@@ -1,0 +1,151 @@
+"""One worker's talk with XNAT: logged in when it must be, asked again once when the login was lost, judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from xnat_watchd.adapters.xnat.answer_meanings import A_PAGE, Deed, verdict
+from xnat_watchd.adapters.xnat.answers import Answer
+from xnat_watchd.adapters.xnat.login import Dialect, who
+from xnat_watchd.adapters.xnat.server import Shared
+from xnat_watchd.adapters.xnat.transport import Call, Line, SessionLost
+from xnat_watchd.core.errors import AuthRefused, InDoubt, Transient, Unavailable, WatchdError
+
+PATIENCE = 300.0  #: seconds that the answer to a question may take to begin
+GOODBYE = 2.0  #: seconds for logging out: the program is to stop soon, also when the server is gone
+
+Query = Mapping[str, str | Sequence[str]]
+
+
+class Conversation:
+    """A login session and what is asked in it. Belongs to one thread."""
+
+    def __init__(self, server: Shared) -> None:
+        self._server = server
+        self._line: Line | None = None
+        self._dialect: Dialect | None = None
+        self._credential = -1
+
+    @property
+    def dialect(self) -> Dialect:
+        """Which XNAT this is; asked at every login, since servers are upgraded."""
+        self._logged_in(probing=False)
+        assert self._dialect is not None  # noqa: S101 - the login has found it
+        return self._dialect
+
+    def whoami(self, *, probing: bool) -> str:
+        """Give our user's name as XNAT says it now. Only `probing` tries a credential that was refused."""
+        if self._line is not None and self._credential == self._server.current:
+            try:
+                if who(self._line, self._server.clock.now()) == self._line.who:
+                    return self._line.who
+            except SessionLost:  # expired, or evicted by another login (F105)
+                pass
+            except Transient as error:
+                raise Unavailable(str(error), detail=error.detail) from None
+        self.forget()
+        return self._logged_in(probing=probing).who
+
+    def read(self, path: str, query: Query | None = None, *, project: str = "", limit: int | None = None) -> Answer:
+        """Ask a question that must have an answer."""
+        return self._read(_question(path, query, limit), project, frozenset())
+
+    def find(
+        self, path: str, query: Query | None = None, *, project: str = "", limit: int | None = None
+    ) -> Answer | None:
+        """Ask for a thing. None if XNAT says itself that there is none; the 404 of a stranger says nothing."""
+        answer = self._read(_question(path, query, limit), project, frozenset({404}))
+        if answer.status != 404:  # noqa: PLR2004
+            return answer
+        if not answer.is_of_xnat:  # a later version's page, or a proxy's: does XNAT answer at all?
+            self.whoami(probing=False)
+        return None
+
+    def act(self, call: Call, project: str, *, fine: frozenset[int] = frozenset()) -> Answer:
+        """Ask for a deed that may be asked for again where the login was lost before it was done."""
+        return self._judged(self._asked(call), call.deed, project, fine)
+
+    def act_once(self, call: Call, project: str) -> Answer:
+        """Ask for a deed that is never asked for twice. What a guest did says itself where it went."""
+        try:
+            return self._judged(self._logged_in(probing=False).ask(call), call.deed, project, frozenset())
+        except SessionLost as lost:
+            self.forget()
+            if lost.refused:  # by the filter before XNAT's services: nothing was done (F106)
+                raise Transient(f"the login was lost during {call.deed.value}") from None
+            if lost.answer is not None and lost.answer.is_success:
+                return lost.answer
+            raise InDoubt(f"the login was lost during {call.deed.value}") from None
+
+    def drop_connection(self) -> None:
+        """Leave the connection, not the login session."""
+        if self._line is not None:
+            self._line.drop()
+
+    def forget(self) -> None:
+        """Leave a login session that is lost."""
+        line, self._line = self._line, None
+        if line is not None:
+            line.drop()
+
+    def log_out(self) -> None:
+        """End the login session as far as XNAT can be reached: sessions are counted there (F105)."""
+        if self._line is None:
+            return
+        self._line.last_word()
+        goodbye = Call(method="DELETE", path="/data/JSESSION", deed=Deed.READ, patience=GOODBYE)
+        with suppress(WatchdError, SessionLost):  # it dies by itself
+            self._line.ask(goodbye)
+        self.forget()
+
+    def _read(self, call: Call, project: str, fine: frozenset[int]) -> Answer:
+        try:
+            return self._judged(self._asked(call), Deed.READ, project, fine)
+        except Transient as error:
+            if type(error) is not Transient:
+                raise
+            raise self._whose(error) from None
+
+    def _whose(self, error: Transient) -> WatchdError:
+        """Find out whether a question that failed is this study's trouble or the server's."""
+        try:
+            self.whoami(probing=False)
+        except (Unavailable, AuthRefused) as worse:
+            return worse
+        return error
+
+    def _asked(self, call: Call) -> Answer:
+        try:
+            return self._logged_in(probing=False).ask(call)
+        except SessionLost:
+            self.forget()
+        try:
+            return self._logged_in(probing=False).ask(call)
+        except SessionLost:
+            self.forget()
+            raise Unavailable("XNAT forgets our login at once", advice=A_PAGE) from None
+
+    def _judged(self, answer: Answer, deed: Deed, project: str, fine: frozenset[int]) -> Answer:
+        if answer.status in fine:
+            return answer
+        if not answer.is_success:
+            raise verdict(answer, deed, project, self._server.clock.now())
+        if answer.is_page:  # a login page, a set-up page, a proxy's: nothing that we ask has pages (F108)
+            raise Unavailable("a page came where XNAT should answer", advice=A_PAGE, spoke=deed.acts)
+        return answer
+
+    def _logged_in(self, *, probing: bool) -> Line:
+        if self._line is not None and self._credential == self._server.current and not self._line.is_over:
+            return self._line
+        self.forget()
+        self._line, self._dialect, self._credential = self._server.log_in(probing=probing)
+        return self._line
+
+
+def _question(path: str, query: Query | None, limit: int | None = None) -> Call:
+    given = dict(query or {})
+    call = Call(method="GET", path=path, deed=Deed.READ, query=given, patience=PATIENCE)
+    if limit is None:
+        return call
+    return Call(method="GET", path=path, deed=Deed.READ, query=given, patience=PATIENCE, limit=limit, cut=True)

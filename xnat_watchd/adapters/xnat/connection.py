@@ -1,0 +1,169 @@
+"""HTTP connections that stop at once: when the program stops, and when the server answers before we have sent all."""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import ssl
+import sys
+from functools import partial
+from typing import Any, ClassVar, cast
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.util.retry import Retry
+from urllib3.util.ssl_ import create_urllib3_context
+
+from xnat_watchd.adapters.xnat.sockets import GLANCE, TRICKLE, Option, Response, Watch, WatchedTls, connected
+from xnat_watchd.adapters.xnat.trust import judge_certificates
+from xnat_watchd.adapters.xnat.zip_body import PIECE
+
+TLS_RECORDS = 1 << 16  #: bytes handed to TLS at once: it cannot say how much of a larger piece went out
+KEEPALIVE: list[Option] = [
+    *HTTPConnection.default_socket_options,
+    # An import's answer comes minutes after its last byte: a firewall must not forget the connection.
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6),
+]
+
+
+class _Watched(HTTPConnection):
+    """A connection that looks at the stop event while it waits, and for an answer while it sends a body."""
+
+    watch: ClassVar[Watch]
+    _connecting = False
+    _in_body = False
+    _has_answered = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.response_class = cast("type[Response]", partial(Response, self.watch))  # it is called, and nothing else
+
+    def _new_conn(self) -> socket.socket:
+        """Connect as urllib3 does, under watch and with its errors."""
+        try:
+            sock = connected(self._dns_host, self.port, self._patience, self.socket_options or (), self.watch)
+        except (socket.gaierror, UnicodeError) as error:
+            raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, "timed out") from error
+        except OSError as error:
+            raise NewConnectionError(self, "refused") from error
+        sys.audit("http.client.connect", self, self.host, self.port)
+        return sock
+
+    @property
+    def _patience(self) -> float:
+        return float(self.timeout) if isinstance(self.timeout, int | float) else TRICKLE
+
+    def connect(self) -> None:
+        self._has_answered = False
+        self._connecting = True  # what is said to a proxy on the way is not yet said to XNAT
+        try:
+            super().connect()
+        finally:
+            self._connecting = False
+
+    def endheaders(self, message_body: Any = None, *, encode_chunked: bool = False) -> None:
+        self._in_body = False
+        super().endheaders(message_body, encode_chunked=encode_chunked)
+        self._in_body = True
+
+    def send(self, data: Any) -> None:
+        """Send all of it, as much at a time as the kernel takes without waiting."""
+        if self.sock is None:
+            self.connect()
+        sock = self.sock
+        patience = sock.gettimeout() or TRICKLE
+        rest = memoryview(data).cast("B")
+        sock.settimeout(0)
+        try:
+            while rest:
+                self._wait(select.POLLOUT, patience)
+                rest = rest[self._sent(sock, rest) :]
+        finally:
+            sock.settimeout(patience)
+
+    def getresponse(self) -> Any:
+        """Wait for the answer, which may take an hour, but for the rest of one that has begun only a minute."""
+        self._in_body = False
+        if self.sock is not None:
+            patience = self.sock.gettimeout() if self.timeout is None else float(self.timeout)
+            if not (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()):
+                self._wait(select.POLLIN, patience or TRICKLE)
+            if self._is_quiet:
+                self.timeout = min(patience or TRICKLE, TRICKLE)
+        response = super().getresponse()
+        self._has_answered = True
+        return response
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether something to read is an answer: TLS 1.3 sends its tickets unasked before the first one."""
+        return self._has_answered or not isinstance(self.sock, ssl.SSLSocket)
+
+    def _sent(self, sock: socket.socket, rest: memoryview) -> int:
+        try:
+            gone = sock.send(rest[:TLS_RECORDS] if isinstance(sock, ssl.SSLSocket) else rest)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0  # the kernel's buffer is full, or TLS has something to settle first
+        self.watch.spoke = self.watch.spoke or not self._connecting
+        return gone
+
+    def _wait(self, event: int, patience: float) -> None:
+        """Wait until the socket is ready. Raises `TimeoutError`, or `Interrupted` when the program stops.
+
+        An early answer raises `BrokenPipeError`: urllib3 swallows that and reads the answer (F282).
+        """
+        poll = select.poll()
+        listens = self._in_body and self._is_quiet
+        poll.register(self.sock, event | (select.POLLIN if listens else 0))
+        waited = 0.0
+        while True:
+            ready = poll.poll(GLANCE * 1000)
+            self.watch.look()
+            if ready and listens and ready[0][1] & ~select.POLLOUT:
+                raise BrokenPipeError(errno.EPIPE, "the server answered before the body was sent")
+            if ready:
+                return
+            waited += GLANCE
+            if waited >= patience:
+                raise TimeoutError("timed out")
+
+
+class _WatchedTls(_Watched, HTTPSConnection):
+    """The same over TLS."""
+
+
+class WatchedAdapter(HTTPAdapter):
+    """One connection at a time, large pieces, no retries of any kind."""
+
+    def __init__(self, watch: Watch, *, strict: bool = False) -> None:
+        self._context = create_urllib3_context()
+        judge_certificates(self._context, strict=strict)
+        self._context.sslsocket_class = type("Tls", (WatchedTls,), {"watch": watch})
+        plain = type("Plain", (_Watched,), {"watch": watch})
+        over_tls = type("OverTls", (_WatchedTls,), {"watch": watch})
+        self._pools = {
+            "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+            "https": type("TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": over_tls}),
+        }
+        super().__init__(pool_connections=1, pool_maxsize=1, max_retries=Retry(0, read=False))
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Have the library make connections of ours."""
+        super().init_poolmanager(*args, **kwargs, blocksize=PIECE, socket_options=KEEPALIVE, ssl_context=self._context)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        """Have the library make connections of ours behind a proxy too."""
+        manager = super().proxy_manager_for(
+            proxy, **kwargs, blocksize=PIECE, socket_options=KEEPALIVE, ssl_context=self._context
+        )
+        manager.pool_classes_by_scheme = self._pools
+        return manager

@@ -1,0 +1,218 @@
+"""JSON and XML read piece by piece: however long, deep or crowded a document is, it costs bounded memory.
+
+A document in memory takes ten and more times its length, and the server chooses the length. So of a table only the
+columns that are wanted are kept, and what would take more than the measures below is refused.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+from xml.parsers import expat
+
+import ijson
+
+from xnat_watchd.adapters.xnat.room import Kept, Room
+
+LARGEST_TABLE = 50 << 20  #: bytes of memory for the rows that are kept; those of 100,000 sessions take less
+LARGEST_DOCUMENT = 16 << 20  #: bytes of memory for another document; a session of 1,000 scans takes a tenth
+LONGEST_TOKEN = 1 << 20  #: bytes without a name, a value or a tag that ends
+MOST_EVENTS = 3_000_000  #: names, values, beginnings and ends in one document
+DEEPEST = 64  #: containers in containers; XNAT's own have about ten
+
+Cells = dict[str, str]
+
+
+class Unreadable(Exception):
+    """It is no such document, or goes beyond what one may be."""
+
+
+class Rows(list[Cells]):
+    """The rows of a table. A list of Python's own cannot be watched until nobody knows it any more."""
+
+
+class Members(dict[str, Any]):
+    """The members of a document, for the same reason."""
+
+
+class Json:
+    """The events of a JSON document, one after another. Every method raises `Unreadable`; `keep` also `Full`."""
+
+    def __init__(self, pieces: Iterator[bytes], largest: int, kept: Kept) -> None:
+        self._pieces, self._largest, self._room = pieces, largest, kept
+        self._silent = 0  #: bytes since the last event
+        self._deep = self._met = 0
+        self._kept = 0  #: bytes of memory
+        self._names: dict[str, str] = {}
+        self._events = ijson.basic_parse(self)
+
+    def read(self, size: int) -> bytes:
+        """Return the next piece, for the parser. It asks once for nothing, to see what it is given."""
+        if not size:
+            return b""
+        piece = next(self._pieces, b"")
+        self._silent += len(piece)
+        if self._silent > LONGEST_TOKEN:
+            raise Unreadable
+        return piece
+
+    def next(self) -> tuple[str, Any]:
+        """Return the next event and its value."""
+        try:
+            kind, value = next(self._events)
+        except (ijson.JSONError, StopIteration, ValueError, OverflowError) as error:
+            raise Unreadable from error
+        self._silent = 0
+        self._met += 1
+        self._deep += kind.startswith("start_") - kind.startswith("end_")
+        if self._deep > DEEPEST or self._met > MOST_EVENTS:
+            raise Unreadable
+        return kind, float(value) if isinstance(value, Decimal) else value
+
+    def end(self) -> None:
+        """See that nothing follows."""
+        try:
+            if next(self._events, None) is not None:
+                raise Unreadable
+        except (ijson.JSONError, ValueError) as error:
+            raise Unreadable from error
+
+    def keep(self, *values: object) -> None:
+        """Count what is kept of it."""
+        self._kept += sum(map(sys.getsizeof, values))
+        if self._kept > self._largest:
+            raise Unreadable
+        self._room.grow(self._kept)
+
+    def skip(self, kind: str) -> None:
+        """Leave out the value that began with this event."""
+        if kind.startswith("start_"):
+            outside = self._deep - 1
+            while self._deep > outside:
+                self.next()
+
+    def members(self) -> Iterator[str]:
+        """Return the names in an object that has begun. Whoever asks for the next one has taken the value."""
+        while (event := self.next())[0] != "end_map":
+            yield self._names.setdefault(event[1], event[1]) if len(self._names) < DEEPEST else event[1]
+
+    def value(self, kind: str, value: Any) -> Any:
+        """Return the whole value that began with this event."""
+        if kind == "start_map":
+            found = {}
+            for name in self.members():
+                found[name] = self.value(*self.next())
+                self.keep(name)
+            self.keep(found)
+            return found
+        if kind == "start_array":
+            items = []
+            while (event := self.next())[0] != "end_array":
+                items.append(self.value(*event))
+            self.keep(items)
+            return items
+        self.keep(value)
+        return value
+
+
+def document(pieces: Iterator[bytes], room: Room) -> Any:
+    """Return a whole JSON document. `Full` where there is no room for it just now."""
+    with _kept(room) as kept:
+        json = Json(pieces, LARGEST_DOCUMENT, kept)
+        found = json.value(*json.next())
+        json.end()
+        if isinstance(found, dict):
+            found = Members(found)
+            kept.last_as_long_as(found)
+    return found
+
+
+def table(pieces: Iterator[bytes], columns: Collection[str] | None, room: Room) -> list[Cells]:
+    """Return the rows of XNAT's JSON table: of these columns what is text or number, as text. `Full` as above."""
+    with _kept(room) as kept:
+        json, rows = Json(pieces, LARGEST_TABLE, kept), None
+        for name in _object(json):
+            kind, _ = json.next()
+            if name != "ResultSet" or kind != "start_map":
+                json.skip(kind)
+                continue
+            for inner in json.members():
+                kind, _ = json.next()
+                if inner == "Result" and kind == "start_array":
+                    rows = Rows(_rows(json, columns))
+                else:
+                    json.skip(kind)
+        json.end()
+        if rows is None:
+            raise Unreadable
+        kept.last_as_long_as(rows)
+    return rows
+
+
+@contextmanager
+def _kept(room: Room) -> Iterator[Kept]:
+    """Give back at the end what nothing stands for."""
+    kept = Kept(room)
+    try:
+        yield kept
+    finally:
+        kept.leave()
+
+
+def xml(pieces: Iterator[bytes], begin: Callable[[str, dict[str, str]], None], end: Callable[[], object]) -> None:
+    """Read an XML document in UTF-8. One with a DOCTYPE is refused: nothing may be expanded."""
+    silent = 0
+
+    def heard(*_: object) -> None:
+        nonlocal silent
+        silent = 0
+
+    def begun(name: str, attributes: dict[str, str]) -> None:
+        heard()
+        begin(name, attributes)
+
+    def ended(_: str) -> None:
+        heard()
+        end()
+
+    def refuse(*_: object) -> None:
+        raise Unreadable
+
+    reader = expat.ParserCreate("utf-8", namespace_separator=" ")  # whatever the document says of itself
+    reader.StartElementHandler, reader.EndElementHandler = begun, ended
+    reader.CharacterDataHandler = reader.CommentHandler = heard
+    reader.StartDoctypeDeclHandler = refuse
+    try:
+        for piece in pieces:
+            silent += len(piece)
+            if silent > LONGEST_TOKEN:
+                raise Unreadable
+            reader.Parse(piece, False)  # noqa: FBT003 - the second argument has no name in C
+        reader.Parse(b"", True)  # noqa: FBT003
+    except expat.ExpatError as error:  # cut short, or no XML at all
+        raise Unreadable from error
+
+
+def _object(json: Json) -> Iterator[str]:
+    if json.next()[0] != "start_map":
+        raise Unreadable
+    return json.members()
+
+
+def _rows(json: Json, columns: Collection[str] | None) -> Iterator[Cells]:
+    while (kind := json.next()[0]) != "end_array":
+        if kind != "start_map":
+            json.skip(kind)
+            continue
+        row: Cells = {}
+        for name in json.members():
+            kind, value = json.next()
+            if kind in ("string", "number") and (columns is None or name in columns):
+                row[name] = str(value)
+                json.keep(row[name])
+            json.skip(kind)
+        json.keep(row)
+        yield row

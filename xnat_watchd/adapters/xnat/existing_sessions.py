@@ -1,0 +1,107 @@
+"""Looking at what others put into a project: the rows of its prearchive, and the sessions of its subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xnat_watchd.adapters.xnat import records
+from xnat_watchd.adapters.xnat.answers import SessionXml, session_xml, table
+from xnat_watchd.adapters.xnat.client import Conversation
+from xnat_watchd.adapters.xnat.header_dumps import dumped
+from xnat_watchd.adapters.xnat.records import JSON, Cells, path, place_path
+from xnat_watchd.adapters.xnat.server import Shared
+from xnat_watchd.adapters.xnat.sessions import by_id
+from xnat_watchd.core.delivery import Person, Place, Scan, Series, Study
+from xnat_watchd.core.errors import NotYet
+from xnat_watchd.core.existing_sessions import Content, Imaged, Lying
+
+_HEADER = {
+    **records.DUMPED,
+    "(0008,0020)": "StudyDate",
+    "(0008,0030)": "StudyTime",
+    "(0010,0010)": "PatientName",
+    "(0010,0020)": "PatientID",
+}
+_MODALITIES = {
+    **{code.lower(): code for code in ("CR", "CT", "DX", "ECG", "EPS", "ES", "GM", "HD", "IO", "MG", "MR", "NM", "OP")},
+    **{code.lower(): code for code in ("OPT", "RF", "SEG", "SM", "SR", "US", "XA", "XC")},
+    "pet": "PT", "mrs": "MR", "esv": "ES", "gmv": "GM", "xcv": "XC", "xa3D": "XA", "rtImage": "RTIMAGE",
+}  # fmt: skip
+"""Modality by XNAT's name for a scan's type, `xnat:<name>ScanData` (xnat.xsd). Others say nothing about it."""
+
+_NO_IMAGES = frozenset({"", "SR", "SEG"})  #: modalities of scans that may hold no image; "" is `otherDicomScanData`
+
+
+def lying(talk: Conversation, project: str) -> list[Lying]:
+    """Give the rows of a project's prearchive. For admins XNAT lists those of Unassigned with them (F170)."""
+    rows = table(talk.read(path("prearchive", "projects", project), JSON, project=project))
+    return [_lying(one) for one in rows if one.get("project") == project and one.get("folderName")]
+
+
+def content(talk: Conversation, server: Shared, place: Place) -> Content:
+    """Give what a built row holds and what its header says. `NotYet` while XNAT has not built it."""
+    xml = talk.find(place_path(place), {"format": "xml"}, project=place.project)
+    resources = talk.find(place_path(place, "resources"), JSON, project=place.project)
+    if xml is None or resources is None:  # F176
+        raise NotYet("XNAT has not built the session yet")
+    session = session_xml(xml)
+    holding = records.built(session, table(resources))
+    files = {uid: n for uid, n in holding.counts.items() if n}
+    series = {scan.series_uid: _series(session, scan) for scan in holding.scans if scan.series_uid in files}
+    header = dumped(talk, server, place.path, session.study_uid, _HEADER, lambda: [scan.id for scan in holding.scans])
+    study = _study(header or {}, session.study_uid, tuple(series.values()))
+    return Content(study=study, files=files)
+
+
+def imaged(talk: Conversation, project: str, subject: str) -> list[Imaged]:
+    """Give the imaging sessions of a subject, by its accession ID, the earliest first.
+
+    Nobody has seen 1.6 filter such a list by type, and a column may be left out in silence (F252): what does not
+    say its UID is asked itself.
+    """
+    query = {"columns": "ID,project,label,UID,date", **JSON}
+    if not talk.dialect.is_old:
+        query["xsiType"] = "xnat:imageSessionData"
+    answer = talk.find(path("projects", project, "subjects", subject, "experiments"), query, project=project)
+    rows = table(answer) if answer is not None else []
+    found = (_imaged(talk, one) for one in rows if one.get("ID"))
+    return sorted((one for one in found if one.study_uid), key=lambda one: (one.date or "9999", one.id))
+
+
+def _imaged(talk: Conversation, row: Cells) -> Imaged:
+    session = None if row.get("UID") and row.get("project") else by_id(talk, row["ID"])
+    return Imaged(
+        id=row["ID"],
+        project=session.project if session else row.get("project", ""),
+        label=row.get("label", ""),
+        study_uid=session.holding.study_uid if session else row.get("UID", ""),
+        date=row.get("date", ""),
+    )
+
+
+def _lying(row: Cells) -> Lying:
+    return Lying(
+        place=Place(row["project"], row.get("timestamp", ""), row["folderName"]),
+        name=row.get("name") or row["folderName"],
+        subject=row.get("subject", ""),
+        status=row.get("status", ""),
+        date=row.get("scan_date", "")[:10],
+    )
+
+
+def _series(session: SessionXml, scan: Scan) -> Series:
+    kind = session.types.get(scan.id, "").removeprefix("xnat:").removesuffix("ScanData")
+    said = _MODALITIES.get(kind, "")
+    return Series(scan.series_uid, scan.id, said or session.modality, image=said not in _NO_IMAGES)
+
+
+def _study(header: Mapping[str, str], uid: str, series: tuple[Series, ...]) -> Study:
+    person = Person(
+        name=header.get("PatientName", "").rstrip(" \0"),
+        id=header.get("PatientID", "").rstrip(" \0"),
+        birth_date=header.get("PatientBirthDate", ""),
+        age=header.get("PatientAge", ""),
+        sex=header.get("PatientSex", ""),
+    )
+    date, time = header.get("StudyDate", ""), header.get("StudyTime", "")
+    return Study(uid=uid, person=person, date=date, time=time, series=series, instances=())

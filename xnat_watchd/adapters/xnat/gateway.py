@@ -1,0 +1,381 @@
+"""The gateway to XNAT. This module and the package `gateway` beside it are all that speaks to a server.
+
+Two dialects: 1.6 by what a 1.6.5 was seen to do, everything newer by the source of 1.8 (docs/xnat-facts.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Protocol
+
+from xnat_watchd.adapters.credentials import Credential as Found
+from xnat_watchd.adapters.credentials import Secret
+from xnat_watchd.adapters.xnat import (
+    archiving,
+    existing_sessions,
+    header_dumps,
+    images,
+    records,
+    sessions,
+    sharing,
+    subjects,
+    uploading,
+    users,
+)
+from xnat_watchd.adapters.xnat.answer_meanings import Deed
+from xnat_watchd.adapters.xnat.answers import session_xml, table
+from xnat_watchd.adapters.xnat.client import Conversation
+from xnat_watchd.adapters.xnat.images import Images
+from xnat_watchd.adapters.xnat.login import Credential
+from xnat_watchd.adapters.xnat.records import JSON, path, place_path
+from xnat_watchd.adapters.xnat.server import Shared
+from xnat_watchd.adapters.xnat.transport import Access, Call
+from xnat_watchd.adapters.xnat.zip_body import ZipBody, ZipUnreadable
+from xnat_watchd.core.delivery import Holding, Place, Row, Session, Subject
+from xnat_watchd.core.errors import NotYet, OnceMore, Permanent, Transient
+from xnat_watchd.core.existing_sessions import Content, Imaged, Lying
+from xnat_watchd.core.ports import Clock, Progressed
+from xnat_watchd.core.sharing.plan import Action, SeenProject
+
+__all__ = ["ProjectRow", "SubjectRow", "XnatGateway", "XnatServer"]
+
+BUFFERED = timedelta(minutes=5)  #: how long a proxy may sit on a body that it has taken whole
+NO_PROJECT = "Check the project's ID, upper and lower case too, and that the program's user is its member."
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRow:
+    """One project that XNAT lists for us."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectRow:
+    """One subject of a project."""
+
+    id: str
+    label: str
+
+
+class Where(Protocol):
+    """What the settings say about the server."""
+
+    @property
+    def server(self) -> str:
+        """Its address."""
+
+    @property
+    def ca_file(self) -> Path | None:
+        """The file of the site's own certificate authority."""
+
+    @property
+    def strict_certificates(self) -> bool:
+        """Whether certificates are judged by the letter of RFC 5280."""
+
+    @property
+    def proxy(self) -> str:
+        """The address of the proxy on the way there, or nothing."""
+
+    @property
+    def connect_timeout(self) -> timedelta:
+        """How long a connection may take."""
+
+    @property
+    def read_timeout(self) -> timedelta:
+        """How long XNAT may work on an import or on archiving."""
+
+
+class XnatServer(Shared):
+    """A server, as all gateways of a process share it: pacing, dialect, and the guard of the login.
+
+    Time-outs are in seconds. Proxies are by scheme, and only those given here are used.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is given by name
+        self,
+        address: str,
+        *,
+        user: str,
+        password: Secret,
+        clock: Clock,
+        stop: Event,
+        ca_file: Path | None = None,
+        strict_certificates: bool = False,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 3600.0,
+        proxies: Mapping[str, str] | None = None,
+    ) -> None:
+        access = Access(
+            address=address.rstrip("/"),
+            ca_file=ca_file,
+            strict_certificates=strict_certificates,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            proxies=proxies or {},
+        )
+        super().__init__(access, Credential(user, password), clock=clock, stop=stop)
+        self._gateways: list[XnatGateway] = []
+
+    @classmethod
+    def of(cls, where: Where, who: Found, clock: Clock, stop: Event) -> XnatServer:
+        """Give the server of the settings, for a credential that was found."""
+        return cls(
+            where.server,
+            user=who.user,
+            password=who.password,
+            clock=clock,
+            stop=stop,
+            ca_file=where.ca_file,
+            strict_certificates=where.strict_certificates,
+            connect_timeout=where.connect_timeout.total_seconds(),
+            read_timeout=where.read_timeout.total_seconds(),
+            proxies=dict.fromkeys(("http", "https"), where.proxy) if where.proxy else None,
+        )
+
+    def gateway(self) -> XnatGateway:
+        """Give a gateway with a login session of its own (F62). It logs in when it is first asked something."""
+        self._gateways.append(XnatGateway(self))
+        return self._gateways[-1]
+
+    def close(self) -> None:
+        """Log all gateways out, once the threads that they belong to have ended. Never fails."""
+        while self._gateways:
+            self._gateways.pop().close()
+
+
+class XnatGateway:
+    """`core.ports.Gateway` upon a server. Belongs to one thread; `close` logs out."""
+
+    def __init__(self, server: XnatServer) -> None:
+        self._server = server
+        self._talk = Conversation(server)
+
+    def close(self) -> None:
+        """End the login session. Never fails."""
+        self._talk.log_out()
+
+    def probe(self) -> None:
+        """Ask who we are. Only this tries a refused credential again."""
+        self._talk.whoami(probing=True)
+
+    def lateness(self) -> timedelta:
+        """How long after a lost answer its effect may still appear.
+
+        1.6 lists an import when it is done with it (F20, F67); newer servers at its first file (F168).
+        """
+        dialect, whole = self._server.dialect, timedelta(seconds=self._server.access.read_timeout)
+        return whole if dialect is None or dialect.is_old else min(whole, BUFFERED)
+
+    def writable(self, project: str) -> bool:
+        """Say whether XNAT lists the project as writable for us."""
+        if self._talk.dialect.is_old:
+            return self._writable_on_1_6(project)
+        rows = table(self._talk.read("/data/projects", {"data": "writable", **JSON}))
+        return any(project in {one.get("ID"), one.get("id")} for one in rows)
+
+    def listed(self) -> list[str]:
+        """Return the IDs of the projects that XNAT lists for us."""
+        return [one.id for one in self.projects()]
+
+    def look(self, place: Place) -> Row | None:
+        """Give the prearchive row at our place, or None: a missing one is an empty table (F22, F176)."""
+        answer = self._talk.read(place_path(place), JSON, project=place.project)
+        return records.row_at(place, table(answer))
+
+    def holding(self, place: Place) -> Holding:
+        """Give what the built row holds: UIDs from its XML, counts from its resources."""
+        xml = self._talk.find(place_path(place), {"format": "xml"}, project=place.project)
+        counts = self._talk.find(place_path(place, "resources"), JSON, project=place.project)
+        if xml is None or counts is None:  # F176
+            raise NotYet("XNAT has not built the session yet")
+        return records.built(session_xml(xml), table(counts))
+
+    def upload(self, place: Place, zip_path: str, progressed: Progressed, *, alone: bool) -> None:
+        """Send one ZIP to our place, once, when it is our turn. `progressed` is called while we wait for that too."""
+        try:
+            with ZipBody(zip_path, progressed) as body:
+                uploading.send(self._talk, self._server.turns, place, body, alone=alone)
+        except ZipUnreadable as error:  # gone, or the disk fails, before anything was sent
+            raise Transient("the ZIP to send cannot be opened", detail=str(error)) from None
+
+    def discard(self, place: Place) -> None:
+        """Delete our own row. XNAT says 200 also where it did nothing, so we look (F25, F179)."""
+        call = Call(method="DELETE", path=place_path(place), deed=Deed.DISCARD)
+        self._talk.act(call, place.project, fine=frozenset({404}))
+        if self.look(place) is not None:
+            raise NotYet("XNAT has not removed our prearchive row yet")
+
+    def build(self, place: Place) -> None:
+        """Have XNAT build the row's session XML again."""
+        call = Call(method="POST", path=place_path(place), deed=Deed.BUILD, query={"action": "build"})
+        self._talk.act(call, place.project)
+
+    def stored(self, label: str) -> str:
+        """Give what this server makes of a cleaned label that it is sent."""
+        return archiving.stored(self._talk, label)
+
+    def archive(self, place: Place, subject: str | None, label: str, *, join: bool, pipelines: bool) -> None:
+        """Archive our row under these labels; `subject` None: as XNAT derives it."""
+        options = {name for name, wanted in (("join", join), ("pipelines", pipelines)) if wanted}
+        archiving.archive(self._talk, self.look, place, (subject, label), options)
+
+    def sessions(self, project: str, uids: Sequence[str]) -> Sequence[Session]:
+        """Give the project's archived sessions with one of these StudyInstanceUIDs, with what they hold."""
+        return sessions.with_uids(self._talk, project, uids) if uids else []
+
+    def session_named(self, project: str, label: str) -> Session | None:
+        """Give the project's archived session of this label."""
+        return sessions.named(self._talk, project, label)
+
+    def session(self, accession: str) -> Session | None:
+        """Give one archived session by its accession ID."""
+        return sessions.by_id(self._talk, accession)
+
+    def takes_once(self) -> bool:
+        """Return whether a second import to a place is refused: by 1.6, also while the first goes on (F82, F83)."""
+        return self._talk.dialect.is_old
+
+    def under(self, project: str, timestamps: Collection[str]) -> Sequence[Place]:
+        """Return the places of a project's prearchive rows with one of these timestamps."""
+        return [one.place for one in existing_sessions.lying(self._talk, project) if one.place.timestamp in timestamps]
+
+    def collides(self) -> bool:
+        """Return whether imports of one account may fall into each other's places: those of 1.6 do (F61, F96)."""
+        return self._talk.dialect.is_old
+
+    def images(self, place: Place, holding: Holding, ours: Collection[str], *, reads: bool) -> Images:
+        """Return the images of a built row by series: by the names that we gave them, else read or left by name."""
+        return images.in_place(self._talk, place, holding, ours, reads=reads)
+
+    def relabel(self, session: Session, label: str) -> Session | None:
+        """Give an archived session another label, and return it as it is shown afterwards."""
+        return sessions.relabel(self._talk, session, label)
+
+    def names(self, session: Session) -> frozenset[str]:
+        """Return the names of all DICOM files that an archived session lists."""
+        return images.names(self._talk, session)
+
+    def sop_uids(self, session: Session, series_uid: str | None = None, named: Collection[str] = ()) -> frozenset[str]:
+        """Return the SOPInstanceUIDs of an archived session or of one series of it, file by file."""
+        return images.in_session(self._talk, session, series_uid, named)
+
+    def header(self, project: str, accession: str, study_uid: str) -> Mapping[str, str] | None:
+        """Return age, birth date and sex from the header dump, checked by its UID (F210); None where there is none.
+
+        XNAT takes an accession ID below the project, where no session there has it for its label (F288).
+        """
+        src = f"/archive/projects/{project}/experiments/{accession}"
+        scans = partial(header_dumps.scans_of, self._talk, accession)
+        return header_dumps.dumped(self._talk, self._server, src, study_uid, records.DUMPED, scans)
+
+    def patient(self, accession: str) -> tuple[str, str]:
+        """Return PatientName and PatientID as XNAT read them from the images that it keeps."""
+        return sessions.patient(self._talk, accession)
+
+    def subject(self, project: str, label: str) -> Subject | None:
+        """Give a subject with its fields and demographics, unescaped."""
+        return subjects.read(self._talk, project, label)
+
+    def subject_by_id(self, project: str, accession: str) -> Subject | None:
+        """Return the same by its accession ID."""
+        return subjects.by_id(self._talk, project, accession)
+
+    def write_subject(
+        self, project: str, subject: Subject, *, fields: Mapping[str, str], demographics: Mapping[str, str]
+    ) -> Subject | None:
+        """Write values of an existing subject, and give it as it is shown afterwards (F59)."""
+        return subjects.write(self._talk, project, subject, fields, demographics)
+
+    # -- sharing -----------------------------------------------------------------------------------------------
+
+    def reachable(self, projects: Collection[str]) -> Mapping[str, bool]:
+        """Give those of these projects whose data we may read, and whether we may add to it."""
+        return sharing.reachable(self._talk, projects)
+
+    def seen(self, project: str, *, writable: bool) -> SeenProject | None:
+        """Give all that a project's listings show, or None when it may not be read now."""
+        return sharing.seen(self._talk, project, writable=writable)
+
+    def share(self, action: Action) -> None:
+        """Ask for one share, once. What XNAT says is no proof: look at its listings afterwards."""
+        sharing.share(self._talk, action)
+
+    def is_shared(self, action: Action) -> bool:
+        """Say whether this very thing is shown in the destination."""
+        return sharing.is_shared(self._talk, action)
+
+    def roles(self, project: str) -> Mapping[str, str] | None:
+        """Give the role of every user of a project by login, or None where we may not know."""
+        return users.roles(self._talk, project)
+
+    def logins(self) -> frozenset[str] | None:
+        """Give the login of every user of the site, or None where we may not know."""
+        return users.logins(self._talk)
+
+    def grant(self, project: str, login: str, role: str) -> None:
+        """Give a role in a project to a user who has none there. Read back afterwards."""
+        users.grant(self._talk, project, login, role)
+
+    # -- what others put there ---------------------------------------------------------------------------------
+
+    def lying(self, project: str) -> Sequence[Lying]:
+        """Give the rows of a project's prearchive, whoever put them there."""
+        return existing_sessions.lying(self._talk, project)
+
+    def content(self, place: Place) -> Content:
+        """Give what a built row of the prearchive holds and what its header says."""
+        return existing_sessions.content(self._talk, self._server, place)
+
+    def imaged(self, project: str, subject: str) -> Sequence[Imaged]:
+        """Give the archived imaging sessions of a subject, the earliest first."""
+        return existing_sessions.imaged(self._talk, project, subject)
+
+    # -- for people at the command line ------------------------------------------------------------------------
+
+    def whoami(self) -> str:
+        """Give our user's name as XNAT says it."""
+        return self._talk.whoami(probing=True)
+
+    def version(self) -> str:
+        """Give the server's version as it says it."""
+        return self._talk.dialect.version or "newer than 1.6"
+
+    def projects(self) -> list[ProjectRow]:
+        """Give the projects that XNAT lists for us."""
+        rows = table(self._talk.read("/data/projects", JSON))
+        return [ProjectRow(one["ID"], one.get("name", "")) for one in rows if one.get("ID")]
+
+    def subjects(self, project: str) -> list[SubjectRow]:
+        """Give a project's subjects. `Permanent` if it is missing or may not be read (F44, F256)."""
+        query = {"columns": "ID,label", **JSON}
+        try:
+            answer = self._talk.find(path("projects", project, "subjects"), query, project=project)
+        except (Transient, OnceMore) as error:  # 403; 1.6 says 500 to who has no role there
+            raise Permanent(f"project {project} cannot be read", detail=error.detail, advice=NO_PROJECT) from None
+        if answer is None:
+            raise Permanent(f"XNAT has no project {project} for us", advice=NO_PROJECT)
+        return [SubjectRow(one["ID"], one.get("label", "")) for one in table(answer) if one.get("ID")]
+
+    # -- what 1.6 makes necessary ------------------------------------------------------------------------------
+
+    def _writable_on_1_6(self, project: str) -> bool:
+        """Go by our role there: 1.6 lists what may be read, and has no other question for it (F249)."""
+        for one in table(self._talk.read("/data/projects", {"accessible": "true", **JSON})):
+            if one.get("id") == project:
+                role = next((value for name, value in one.items() if name.startswith("user_role")), "")
+                return role != "Collaborators" and (role != "" or self._is_admin())
+        return False
+
+    def _is_admin(self) -> bool:
+        """Ask for the settings, which only site admins may read (F247); they need no role to write."""
+        try:
+            return self._talk.find("/data/services/settings", JSON) is not None
+        except OnceMore:  # 403
+            return False

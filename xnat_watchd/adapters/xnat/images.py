@@ -1,0 +1,98 @@
+"""Which images XNAT holds, one by one: by the names of files where those are ours, else by what is in the files.
+
+A listing of files costs a request for each scan and comes from a catalogue, which still lists a file that is lost and
+does not list one that strayed there (F259). A file that is asked for is there. So a listing is enough to tell ours
+from others' after an import, and every file is asked for before anything is done that cannot be undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from xnat_watchd.adapters.xnat import records
+from xnat_watchd.adapters.xnat.answers import table
+from xnat_watchd.adapters.xnat.client import Conversation
+from xnat_watchd.adapters.xnat.records import JSON, path, place_path
+from xnat_watchd.adapters.xnat.sop_uid import BEGINNING, sop_uid
+from xnat_watchd.core.delivery import Holding, Place, Session, file_name
+
+Images = Mapping[str, frozenset[str]]  #: SeriesInstanceUID -> SOPInstanceUIDs
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file that XNAT lists, and its address."""
+
+    series_uid: str
+    name: str
+    path: str
+
+
+def in_place(talk: Conversation, place: Place, holding: Holding, ours: Collection[str], *, reads: bool) -> Images:
+    """Return the images of a built row. Files with names of ours are believed, others are read, or else stand by name.
+
+    `ours`: the SOPInstanceUIDs that were sent there, and which named the files.
+    """
+    named = {file_name(uid): uid for uid in ours}
+    found: dict[str, set[str]] = {}
+    for file in _once(talk, _listed_in(talk, place, holding)):
+        uid = named.get(file.name)
+        if uid is None:
+            uid = sop_uid(talk.read(file.path, limit=BEGINNING).body) if reads else file.name
+        found.setdefault(file.series_uid, set()).add(uid)
+    return {series: frozenset(uids) for series, uids in found.items()}
+
+
+def in_session(
+    talk: Conversation, session: Session, series_uid: str | None, named: Collection[str] = ()
+) -> frozenset[str]:
+    """Return the images of an archived session, or of one series of it, that XNAT hands out: each file is asked for.
+
+    `named`: SOPInstanceUIDs whose files are known by their names, since the site gives images UIDs of its own. What is
+    listed and cannot be had is not there.
+    """
+    by_name = {file_name(uid): uid for uid in named}
+    found = set()
+    for file in _once(talk, _listed_of(talk, session, series_uid)):
+        beginning = talk.find(file.path, limit=BEGINNING)
+        if beginning is not None:
+            uid = sop_uid(beginning.body)
+            found.add(by_name.get(file.name, uid))
+    return frozenset(found)
+
+
+def names(talk: Conversation, session: Session) -> frozenset[str]:
+    """Return the names of all DICOM files that an archived session lists."""
+    return frozenset(file.name for file in _listed_of(talk, session, None))
+
+
+def _listed_in(talk: Conversation, place: Place, holding: Holding) -> Iterator[File]:
+    """List a row's files; in the prearchive only scan by scan, and resource by resource (F22)."""
+    for scan in holding.scans:
+        for label in scan.labels:
+            here = place_path(place, "scans", scan.id, "resources", label, "files")
+            for one in table(talk.read(here, JSON, project=place.project)):
+                if name := one.get("Name", ""):
+                    yield File(scan.series_uid, name, f"{here}{path(*name.split('/')).removeprefix('/data')}")
+
+
+def _listed_of(talk: Conversation, session: Session, series_uid: str | None) -> Iterator[File]:
+    for scan in session.holding.scans:
+        if series_uid not in {None, scan.series_uid}:
+            continue
+        here = ("experiments", session.id, "scans", scan.id)
+        for one in table(talk.read(path(*here, "files"), JSON)):
+            if one.get("Name") and one.get("cat_ID") and records.is_dicom(one.get("collection", "")):
+                where = path(*here, "resources", one["cat_ID"], "files", *one["Name"].split("/"))
+                yield File(scan.series_uid, one["Name"], where)
+
+
+def _once(talk: Conversation, files: Iterator[File]) -> Iterator[File]:
+    """Leave out what 1.6 lists again: a series under several numbers has all its files under each of them (F81)."""
+    seen = set()
+    for file in files:
+        key = (file.series_uid, file.name) if talk.dialect.is_old else (file.series_uid, file.path)
+        if key not in seen:
+            seen.add(key)
+            yield file

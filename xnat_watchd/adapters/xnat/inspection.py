@@ -1,0 +1,107 @@
+"""What `check` asks a server. Nothing here changes anything, and what XNAT does not tell is None."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from xnat_watchd.adapters.xnat.answer_meanings import Deed
+from xnat_watchd.adapters.xnat.answers import Answer, date_of, document, table
+from xnat_watchd.adapters.xnat.client import Conversation, Query
+from xnat_watchd.adapters.xnat.login import PATIENCE, Dialect, find_dialect
+from xnat_watchd.adapters.xnat.records import JSON, path
+from xnat_watchd.adapters.xnat.server import Shared
+from xnat_watchd.adapters.xnat.sockets import Watch
+from xnat_watchd.adapters.xnat.transport import Call, Line
+from xnat_watchd.adapters.xnat.users import roles
+from xnat_watchd.core.errors import Transient, Unavailable, WatchdError
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What a server says to somebody whom it does not know."""
+
+    dialect: Dialect
+    at: datetime | None  #: its time of day, to the second
+
+
+def greet(server: Shared) -> Greeting:
+    """Ask which XNAT this is, without a login (F2, F8, F112). `Unavailable` if there is none."""
+    line = Line(server.access, Watch(server.stop), server.clock, server.room)
+    try:
+        dialect = find_dialect(line, server.clock.now())
+        answer = line.ask(Call(method="GET", path="/data/version", deed=Deed.READ, patience=PATIENCE))
+    except Transient as error:  # no answer; none of any study's requests either
+        raise Unavailable(str(error), detail=error.detail) from None
+    finally:
+        line.drop()
+    return Greeting(dialect, date_of(answer.headers.get("date", "")))
+
+
+class Inspection:
+    """Questions about projects and the account, in a login session of its own, which ends with the `with` block."""
+
+    def __init__(self, server: Shared) -> None:
+        self._talk = Conversation(server)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._talk.log_out()
+
+    def role(self, project: str, user: str) -> str | None:
+        """Give our role in a project, as `member`: from its users where we may see them, else from its row (F49)."""
+        known = roles(self._talk, project)
+        if known is not None:
+            return known.get(user)
+        answer = self._told("/data/projects", {"accessible": "true", **JSON})
+        for row in table(answer) if answer is not None else []:
+            if project in {row.get("id"), row.get("ID")}:  # in lower case there (F249)
+                shown = next((value for name, value in row.items() if name.startswith("user_role")), "")
+                return shown.lower().removesuffix("s") or None
+        return None
+
+    def prearchive_code(self, project: str) -> int | None:
+        """Give how a project archives: 0 when it is asked to, 4 and 5 by itself (F251)."""
+        answer = self._told(path("projects", project, "prearchive_code"))
+        said = answer.text.strip() if answer is not None else ""
+        return int(said) if said.isascii() and said.isdigit() and len(said) < len("100") else None
+
+    def anonymises(self, project: str) -> bool | None:
+        """Say whether a script is in force that our route meets: the site's, or else the project's.
+
+        Both may be asked by whoever may read the project, from 1.7 on (`AnonymizeApi` of XNAT's source).
+        """
+        site = self._flag("/xapi/anonymize/site/enabled")
+        own = self._flag(path("projects", project, "enabled").replace("/data/", "/xapi/anonymize/", 1))
+        return True if site or own else None if None in (site, own) else False
+
+    def open_sessions(self, user: str) -> int | None:
+        """Count the login sessions that the account has open, ours among them (`UsersApi` of XNAT's source)."""
+        said = self._json(path("users", "active", user).replace("/data/", "/xapi/", 1))
+        if isinstance(said, dict):  # older ones: by name, with the IDs below it
+            said = said.get("sessions")
+        return len(said) if isinstance(said, list) else None
+
+    def _flag(self, where: str) -> bool | None:
+        said = self._json(where)
+        return said if isinstance(said, bool) else None
+
+    def _json(self, where: str) -> Any:
+        answer = self._told(where)
+        try:
+            return None if answer is None else document(answer)
+        except Transient:
+            return None
+
+    def _told(self, where: str, query: Query | None = None) -> Answer | None:
+        """Ask, and take every kind of "not for you" and "not now" for no answer."""
+        try:
+            return self._talk.find(where, query)
+        except WatchdError:
+            return None

@@ -1,0 +1,77 @@
+"""What all gateways of one process share: where XNAT is, who we are, which dialect it speaks, whose turn it is."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from xnat_watchd.adapters.credentials import Secret
+from xnat_watchd.adapters.xnat.login import Credential, Dialect, log_in
+from xnat_watchd.adapters.xnat.room import Room
+from xnat_watchd.adapters.xnat.sockets import Watch
+from xnat_watchd.adapters.xnat.transport import Access, Line
+from xnat_watchd.adapters.xnat.turns import Turns, held
+from xnat_watchd.core.errors import AuthRefused
+from xnat_watchd.core.ports import Clock
+
+
+class Shared:
+    """The process's one view of the server. Every method may be called from any thread."""
+
+    def __init__(self, access: Access, credential: Credential, *, clock: Clock, stop: threading.Event) -> None:
+        # urllib3 warns with whole URLs, and these hold labels and birth dates.
+        logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+        self.access = access
+        self.clock = clock
+        self.stop = stop
+        self.turns = Turns(clock, stop)
+        self.dump_lock = threading.Lock()  #: header dumps answer with each other's session (F210)
+        self.dialect: Dialect | None = None  #: as of the last login
+        self.room = Room()  #: for what is kept of answers, by all gateways
+        self.logins = 0  #: how often we have asked to be let in
+        self._credential = credential
+        self._refused: AuthRefused | None = None
+        self._lock = threading.Lock()
+        self._login_lock = threading.Lock()
+
+    def credential(self, user: str, password: Secret) -> None:
+        """Take another credential; it is tried at once, and sessions of the old one are left."""
+        with self._lock:
+            self._credential = Credential(user, password, self._credential.number + 1)
+            self._refused = None
+
+    @property
+    def current(self) -> int:
+        """The number of the credential in use."""
+        with self._lock:
+            return self._credential.number
+
+    def log_in(self, *, probing: bool) -> tuple[Line, Dialect, int]:
+        """Begin a login session, one at a time.
+
+        Once XNAT has refused a credential, only a probe tries it again: accounts lock (F107).
+        """
+        with held(self._login_lock, self.stop):
+            with self._lock:
+                credential, refused = self._credential, self._refused
+                if refused is not None and not probing:
+                    raise AuthRefused(str(refused), detail=refused.detail)
+                self.logins += 1
+            return *self._log_in(credential), credential.number
+
+    def _log_in(self, credential: Credential) -> tuple[Line, Dialect]:
+        line = Line(self.access, Watch(self.stop), self.clock, self.room)
+        with self._lock:
+            before = self.dialect
+        try:
+            dialect = log_in(line, credential, self.clock.now(), before)
+        except AuthRefused as error:
+            with self._lock:
+                if credential is self._credential:
+                    self._refused = error
+            raise
+        with self._lock:
+            self.dialect = dialect
+            if credential is self._credential:
+                self._refused = None
+        return line, dialect

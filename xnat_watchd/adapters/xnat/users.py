@@ -1,0 +1,69 @@
+"""The users of a project, and of the site (F49, F245)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xnat_watchd.adapters.xnat.answer_meanings import Deed
+from xnat_watchd.adapters.xnat.answers import Answer, document, table
+from xnat_watchd.adapters.xnat.client import PATIENCE, Conversation
+from xnat_watchd.adapters.xnat.records import JSON, Cells, path
+from xnat_watchd.adapters.xnat.transport import Call
+from xnat_watchd.core.errors import OnceMore, Transient
+
+
+def roles(talk: Conversation, project: str) -> Mapping[str, str] | None:
+    """Give the role of every user of a project by login: owner, member, collaborator, or a custom group's ID.
+
+    None where we may not know: the list is for owners and admins (F49).
+    """
+    try:
+        answer = talk.find(path("projects", project, "users"), JSON, project=project)
+    except OnceMore:  # 403
+        return None
+    return None if answer is None else {one["login"]: _role(one, project) for one in table(answer) if one.get("login")}
+
+
+def logins(talk: Conversation) -> frozenset[str] | None:
+    """Give the login of every user of the site, or None where we may not know.
+
+    1.6 lists them to everybody (F246). Newer servers list profiles to admins, and may still have the
+    former list where the site lets others see it.
+    """
+    profiles = None if talk.dialect.is_old else _asked(talk, "/xapi/users/profiles")
+    if profiles is not None:
+        return _profiles(profiles)
+    listed = _asked(talk, "/data/users")
+    return None if listed is None else frozenset(one["login"] for one in table(listed) if one.get("login"))
+
+
+def grant(talk: Conversation, project: str, login: str, role: str) -> None:
+    """Give a role in a project to a user that is known to exist: anybody else gets an invitation (F49).
+
+    A user is in one group of a project at most, so this would move one who has a role there (F245).
+    """
+    where = path("projects", project, "users", f"{project}_{role}", login)
+    call = Call(method="PUT", path=where, deed=Deed.GRANT, query=JSON, patience=PATIENCE)
+    talk.act(call, project)
+
+
+def _asked(talk: Conversation, where: str) -> Answer | None:
+    try:
+        return talk.find(where, JSON)
+    except Transient:  # 403
+        return None
+
+
+def _role(row: Cells, project: str) -> str:
+    return row.get("GROUP_ID", "").removeprefix(f"{project}_")
+
+
+def _profiles(answer: Answer) -> frozenset[str] | None:
+    try:
+        rows = document(answer)
+    except Transient:  # no JSON
+        return None
+    if not isinstance(rows, list):
+        return None
+    names = (row.get("username") for row in rows if isinstance(row, dict))
+    return frozenset(name for name in names if isinstance(name, str))

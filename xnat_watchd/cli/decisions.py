@@ -1,0 +1,149 @@
+"""`skip`, `accept` and `resend`: what a person decides about studies. The service carries it out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from xnat_watchd.cli.items import ITEM, Item, studies
+from xnat_watchd.cli.options import Chosen, is_served
+from xnat_watchd.cli.terminal import say
+
+if TYPE_CHECKING:
+    from xnat_watchd.adapters.ledger import Ledger
+
+Decide = Callable[["Ledger", int, datetime], str]  #: writes the wish down and says what becomes of the study
+
+why_option = click.option("--why", required=True, metavar="TEXT", help="The reason, for the record.")
+items_argument = click.argument("items", type=ITEM, nargs=-1, required=True, metavar="ITEM...")
+
+
+def _examples(*lines: str) -> str:
+    return "\n".join(["\b", "Examples:", *(f"  xnat-watchd {line}" for line in lines)])
+
+
+@click.command(
+    epilog=_examples('skip 12.1 --why "sent twice by the scanner"', 'skip 12 13 --why "test scans"'),
+    short_help="Give up studies and ZIPs that nobody wants any more.",
+)
+@items_argument
+@why_option
+@click.pass_obj
+def skip(chosen: Chosen, items: tuple[Item, ...], why: str) -> None:
+    """Give up studies that nobody wants any more, or settle a ZIP that was put aside.
+
+    What lies of a study in XNAT's prearchive at a place of ours is removed; what the archive holds stays there. The ZIP
+    is kept, in done/skipped. Dropped again, it is taken anew. A ZIP that was put aside stays in failed.
+    """
+
+    def decide(ledger: Ledger, key: int, now: datetime) -> str:
+        ledger.wishes.skip(key, why, now)
+        return "is wanted no more; skipped, once nothing of ours lies in XNAT's prearchive"
+
+    studies_of = _but_settled(chosen, items, why)
+    if studies_of:
+        _decide(chosen, studies_of, decide)
+
+
+@click.command(
+    epilog=_examples('accept 12.1 --why "the scanner has deleted the third image"'),
+    short_help="Accept what is wrong with a study, and let it go on.",
+)
+@click.argument("item", type=ITEM, metavar="ITEM")
+@why_option
+@click.pass_obj
+def accept(chosen: Chosen, item: Item, why: str) -> None:
+    """Let a held study go on without the images that are damaged, unexplained, of two contents or of no study.
+
+    Or with images in XNAT that nobody here knows of; or without the series that the server left out twice. Of a study
+    that is complete it accepts that XNAT lacks images which it was seen to hold. It holds for
+    what was found until now, one study at a time. What is left behind is told by `show` for good, and the ZIP is never
+    deleted. Two people in one study are never sent.
+    """
+    by = login_name()
+
+    def decide(ledger: Ledger, key: int, now: datetime) -> str:
+        return f"accepted: {ledger.wishes.accept(key, why, by, now)}"
+
+    _decide(chosen, (item,), decide, most=1)
+
+
+def login_name() -> str:
+    """Return the name of the person who types: behind `sudo` theirs, not root's."""
+    import pwd
+
+    uid = os.getuid()
+    if uid == 0 and (behind := os.environ.get("SUDO_USER")):
+        return behind
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"number {uid}"
+
+
+@click.command(
+    epilog=_examples("resend 12.1", 'resend 12 --why "the server was restored from Monday"'),
+    short_help="Send again what XNAT has lost of studies.",
+)
+@items_argument
+@click.option("--why", default="", metavar="TEXT", help="The reason, for the record.")
+@click.pass_obj
+def resend(chosen: Chosen, items: tuple[Item, ...], why: str) -> None:
+    """Carry studies into XNAT from the beginning, for a server that was restored from an old backup, say.
+
+    XNAT is asked first, file by file, and only what it lacks is sent again. This needs their ZIP.
+    """
+
+    def decide(ledger: Ledger, key: int, now: datetime) -> str:
+        ledger.wishes.resend(key, why, now)
+        return "begins anew: XNAT is asked, and what it lacks is sent"
+
+    _decide(chosen, items, decide)
+
+
+def _but_settled(chosen: Chosen, items: tuple[Item, ...], why: str) -> tuple[Item, ...]:
+    """Settle what was put aside; give the other items."""
+    from xnat_watchd.core.errors import Impossible
+
+    others = []
+    with chosen.ledger(chosen.places().ledger, read_only=False) as ledger:
+        for delivery, number in items:
+            if number is not None or not ledger.views.rejected(delivery):
+                others.append((delivery, number))
+                continue
+            try:
+                ledger.wishes.settle(delivery, why, datetime.now(UTC))
+                say(f"{delivery} is settled; its ZIP stays in the folder for failed ones")
+            except Impossible as error:
+                say(f"{delivery}: {error}", err=True)
+    return tuple(others)
+
+
+def _decide(chosen: Chosen, items: tuple[Item, ...], decide: Decide, *, most: int | None = None) -> None:
+    """Decide about each study, of which there are at `most` so many; say what becomes of it, or why it cannot be done.
+
+    Exit code 1 if one could not.
+    """
+    from xnat_watchd.core.errors import Impossible, for_item
+
+    path, decided = chosen.places().ledger, 0
+    with chosen.ledger(path, read_only=False) as ledger:
+        named = studies(ledger, items)
+        if most is not None and len(named) > most:
+            raise click.UsageError(f"one study at a time; name one of {', '.join(named)}")
+        for name, key in named.items():
+            try:
+                say(f"{name} {decide(ledger, key, datetime.now(UTC))}")
+                decided += 1
+            except Impossible as error:
+                say(f"{name}: {error}. {for_item(error.advice, name)}", err=True)
+        for pause in ledger.pauses.open():
+            say(f"paused: {pause.why}. {pause.advice}", err=True)
+    if decided and not is_served(path):
+        click.echo("no service runs here: it is done when one does, or by `xnat-watchd run --once`", err=True)
+    sys.exit(1 if decided < len(named) else 0)

@@ -1,0 +1,261 @@
+"""Carrying on what a command put into the ledger: by the service that runs on it, else by the command itself."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xnat_watchd.cli.options import STDIN, TERMINAL, is_served, is_there, opened
+from xnat_watchd.cli.progress import Part, Uploads, shown
+from xnat_watchd.cli.terminal import say
+
+if TYPE_CHECKING:
+    from xnat_watchd.adapters.credentials import Credential
+    from xnat_watchd.adapters.ledger import Ledger
+    from xnat_watchd.adapters.xnat.gateway import XnatGateway
+    from xnat_watchd.cli.options import Chosen
+    from xnat_watchd.core.existing_sessions import Find
+    from xnat_watchd.operator.status import Exit, Snapshot
+    from xnat_watchd.settings import Settings
+
+LOOKS = 0.5  #: seconds between two looks at what a service does for us
+
+Study = Mapping[str, Any]
+
+
+def carry(chosen: Chosen, settings: Settings, credential: Credential, finds: Sequence[Find]) -> Exit:
+    """Put these studies into the ledger, see them through, say what remains, and give the exit code."""
+    path = settings.ledger.path
+    with _ledger(path, read_only=False) as ledger:
+        since = ledger.courses.now()
+        keys = [ledger.found.admit(find, datetime.now(UTC)).key for find in finds]
+        return see_through(chosen, ledger, path, Part(keys, since), (settings, credential))
+
+
+def see_through(
+    chosen: Chosen, ledger: Ledger, path: Path, part: Part, ours: tuple[Settings, Credential] | None
+) -> Exit:
+    """Watch the service carry these studies, or carry them with what is `ours`; say what remains, give the code."""
+    with suppress(KeyboardInterrupt):  # typed before the work has begun, which listens for it itself
+        if not _follow(chosen, ledger, path, part) and ours is not None:
+            _carry_ourselves(*ours, part)
+    return _said(ledger, ledger.found.standings(part.keys))
+
+
+def ourselves(chosen: Chosen) -> tuple[Settings, Credential]:
+    """Give what is needed to do the work here, with the rights of whoever has the ledger; `Refusal` if we lack it."""
+    settings = chosen.settings()
+    return settings, chosen.credential(settings)
+
+
+def _carry_ourselves(settings: Settings, credential: Credential, part: Part) -> None:
+    from xnat_watchd.daemon import one_off_run
+
+    knock_anew(settings, credential)
+    with shown(settings.ledger.path, part) as seen:
+        one_off_run.carry(settings, credential, quiet(), part.keys, seen)
+
+
+def _said(ledger: Ledger, studies: Sequence[Study]) -> Exit:
+    """Say what is not done, and why; give the exit code."""
+    from xnat_watchd.operator.status import Exit
+
+    gate = ledger.gates.get()
+    held = [study for study in studies if study["standing"] == "held"]
+    waiting = [study for study in studies if study["standing"] not in ("held", "done")]
+    for study in held:
+        say(f"{study['item']} needs attention: {study['why']}. {study['advice']}")
+    for study in waiting:
+        why = study["why"] or ("waits for an earlier delivery of the same study" if study["barred"] else "not done")
+        say(f"{study['item']} {study['progress']}, {study['standing']}: {why}")
+    click.echo(f"{len(studies) - len(held) - len(waiting)} of {len(studies)} complete", err=True)
+    for pause in ledger.pauses.open():
+        click.echo(f"paused: {pause.why}. {pause.advice}")
+    if gate.shut:
+        say(f"XNAT: {gate.why}. {gate.advice}")
+        return Exit.LOGIN if gate.login else Exit.UNAVAILABLE
+    if held:
+        return Exit.ATTENTION
+    return Exit.WAITING if any(study["due"] or study["standing"] != "waiting" for study in waiting) else Exit.FINE
+
+
+# -- the service does it -----------------------------------------------------------------------------------
+
+
+def follow_all(chosen: Chosen, settings: Settings) -> tuple[Exit, Snapshot] | None:
+    """Watch the service work off what lies there; give how it stands then. None where there is no service."""
+    from xnat_watchd.operator.status import snapshot, verdict
+
+    path, drop = settings.ledger.path, settings.folders.drop
+    if not is_served(path):
+        return None
+    with _ledger(path, read_only=True) as ledger:
+        if not _watch(chosen, path, None, lambda: _is_worked_off(chosen, ledger, drop)):
+            return None
+        picture = snapshot(ledger, settings.xnat.server, datetime.now(UTC), running=True, daemon={})
+    return verdict(picture, resting=True), picture
+
+
+def _follow(chosen: Chosen, ledger: Ledger, path: Path, part: Part) -> bool:
+    from xnat_watchd.daemon.idle import at_rest
+
+    def is_over() -> bool:
+        return at_rest(ledger, ledger.found.standings(part.keys), datetime.now(UTC))
+
+    return is_served(path) and _watch(chosen, path, part, is_over)
+
+
+def _watch(chosen: Chosen, path: Path, part: Part | None, is_over: Callable[[], bool]) -> bool:
+    """Show what the service does until it is over or somebody types Ctrl-C. False where the service is gone before."""
+    try:
+        click.echo("the service that runs here does it; Ctrl-C ends the watching only", err=True)
+        with shown(path, part) as seen:
+            while is_served(path):
+                seen(_uploads(chosen))
+                if is_over():
+                    return True
+                time.sleep(LOOKS)
+    except KeyboardInterrupt:
+        click.echo("the service goes on with it", err=True)
+        return True
+    return is_over()
+
+
+def _is_worked_off(chosen: Chosen, ledger: Ledger, drop: Path) -> bool:
+    """Say whether the service has taken all that it takes from the drop folder, and rests."""
+    from xnat_watchd.adapters.files.disk import Disk
+    from xnat_watchd.daemon.idle import at_rest
+    from xnat_watchd.studies.intake import printable
+
+    ignored = {one["name"] for one in ledger.views.ignored()}
+    try:
+        waiting = any(not _is_told(printable(seen.path), ignored) for seen in Disk().look(drop))
+    except OSError:  # not ours to look into, or gone: the service says so itself
+        waiting = False
+    said = _published(chosen)
+    settling = said.get("settling", 0) or said.get("sharing", False)
+    resting = at_rest(ledger, ledger.found.standings(ledger.found.under_way()), datetime.now(UTC))
+    return not waiting and not settling and resting and not ledger.deliveries.arrivals()
+
+
+def _is_told(path: str, ignored: set[str]) -> bool:
+    """Say whether a file is known not to be taken: by its name, by a folder above it, or with others like it."""
+    parts = path.split("/")
+    above = ["/".join(parts[:n]) for n in range(1, len(parts) + 1)]
+    if not ignored.isdisjoint(above):
+        return True
+    return not path.lower().endswith(".zip") and not ignored.isdisjoint({"./", *(f"{one}/" for one in above)})
+
+
+def _uploads(chosen: Chosen) -> Uploads:
+    return {one["worker"]: (one["sent"], one["size"]) for one in _published(chosen).get("uploads", ())}
+
+
+def _published(chosen: Chosen) -> Mapping[str, Any]:
+    from xnat_watchd.cli.status import published
+
+    said = published(chosen)
+    return said["daemon"] if said else {}
+
+
+# -- before it is done -------------------------------------------------------------------------------------
+
+
+def must_be_sure(question: str, *, yes: bool) -> None:
+    """Ask before something is done; without a terminal it must have been said beforehand."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("say --yes to do it, or --dry-run to see only what would be done")
+    click.confirm(question, abort=True, err=True)
+
+
+@contextmanager
+def asking(chosen: Chosen, settings: Settings, credential: Credential) -> Iterator[XnatGateway]:
+    """Give a gateway to look at XNAT with, unless this login was refused a short time ago: accounts lock."""
+    from xnat_watchd.core.errors import AuthRefused
+    from xnat_watchd.core.gate import shut_by
+
+    path = settings.ledger.path
+    remembered = is_there(path) and not _is_typed(credential)
+    if remembered:
+        with _ledger(path, read_only=True) as ledger:
+            gate = ledger.gates.get()
+        now = datetime.now(UTC)
+        if gate.login and gate.shut and not gate.probe_due(now) and not gate.may_be_refused(now):
+            raise AuthRefused(gate.why, advice=gate.advice)
+    try:
+        with chosen.gateway_to(settings, credential) as gateway:
+            yield gateway
+    except AuthRefused as error:
+        if remembered:
+            with _ledger(path, read_only=False) as ledger:
+                ledger.gates.set("", shut_by(ledger.gates.get(), error, datetime.now(UTC), 0))
+        raise
+
+
+def knock_anew(settings: Settings, credential: Credential) -> None:
+    """Have XNAT asked at once where a person wants it, whatever an earlier run has met.
+
+    A password that was refused is tried again as long as that cannot lock the account; one that was just typed always.
+    """
+    path, now = settings.ledger.path, datetime.now(UTC)
+    if not is_there(path):
+        return
+    with _ledger(path, read_only=False) as ledger:
+        gate = ledger.gates.get()
+        if gate.shut and (not gate.login or _is_typed(credential) or gate.may_be_refused(now)):
+            ledger.gates.set("", replace(gate, until=now, strikes=0 if not gate.login else gate.strikes))
+
+
+def _is_typed(credential: Credential) -> bool:
+    return credential.source in (STDIN, TERMINAL)
+
+
+@contextmanager
+def known(path: Path) -> Iterator[Ledger]:
+    """Give the ledger to look into; where there is none yet, an empty one that is gone afterwards."""
+    from tempfile import TemporaryDirectory
+
+    if is_there(path):
+        with _ledger(path, read_only=True) as ledger:
+            yield ledger
+        return
+    with TemporaryDirectory(prefix="xnat-watchd-") as folder, _ledger(Path(folder) / "none", read_only=False) as ledger:
+        yield ledger
+
+
+@contextmanager
+def _ledger(path: Path, *, read_only: bool) -> Iterator[Ledger]:
+    if not read_only:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    ledger = opened(path, read_only=read_only)
+    try:
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def quiet() -> Any:
+    """Give a log that tells faults only: what goes on is shown in another way."""
+    from xnat_watchd.adapters import logs
+
+    return _Quiet(logs.configure("auto"))
+
+
+class _Quiet:
+    def __init__(self, log: Any) -> None:
+        self.error = log.error
+
+    def info(self, event: str, **facts: object) -> None:
+        """Tell nothing."""
+
+    warning = info

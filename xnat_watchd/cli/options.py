@@ -1,0 +1,236 @@
+"""What the options of a command chose, read only when it asks: `--help` must cost nothing."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import click
+
+from xnat_watchd.core.errors import Occupied, Refusal, Unseen
+
+if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
+    from xnat_watchd.adapters.credentials import Credential
+    from xnat_watchd.adapters.ledger import Ledger
+    from xnat_watchd.adapters.xnat.gateway import XnatGateway
+    from xnat_watchd.cli.locations import Places
+    from xnat_watchd.settings import Settings
+
+NO_LOGIN = "Type `xnat-watchd login`, or give the login as the README says under Credentials."
+NOT_OURS = "It is for the service's own user and for root: put `sudo` in front."
+STDIN, TERMINAL = "standard input", "the terminal"  #: sources of a password that was just typed
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What was chosen for one command. What was not is as the configuration says."""
+
+    config: Path | None = None
+    server: str | None = None
+    user: str | None = None
+    project: str | None = None
+    drop: Path | None = None  #: a folder whose ZIPs are sent once, with a ledger of its own inside
+    password_stdin: bool = False
+
+    def but(self, **given: Any) -> Self:
+        """Give the same with some of it chosen otherwise."""
+        return replace(self, **given)
+
+    def environ(self) -> Mapping[str, str]:
+        """Give the environment with what was chosen laid over it, as the variables that it stands for."""
+        from xnat_watchd.cli import one_off
+
+        own = one_off.variables(config=self.config, server=self.server, project=self.project, drop=self.drop)
+        return {**os.environ, **own}
+
+    def settings(self) -> Settings:
+        """Read the settings, or raise `Refusal`. Root becomes the user whose folder the ledger's is."""
+        from xnat_watchd.cli.rights import become_owner
+        from xnat_watchd.settings import load
+
+        settings = load(self.config, self.environ())
+        become_owner(settings.ledger.path.parent)
+        return settings
+
+    def places(self) -> Places:
+        """Return where the ledger lies and for which server it is kept, or raise `Refusal`. Root becomes its owner."""
+        from xnat_watchd.cli.locations import places
+        from xnat_watchd.cli.rights import become_owner
+
+        found = places(self.config, self.environ())
+        become_owner(found.ledger.parent)
+        return found
+
+    def its_project(self, settings: Settings) -> str:
+        """Give the project that a command is for, which must be said somewhere."""
+        project = self.project or settings.xnat.project
+        if not project:
+            raise click.UsageError("name the project with --project")
+        return project
+
+    def credential(self, settings: Settings) -> Credential:
+        """Find user and password for the server, or ask for them on a terminal; else raise `Refusal`."""
+        from xnat_watchd.adapters.credentials import Credential, Secret, find
+
+        server = settings.xnat.server
+        if self.password_stdin:
+            if self.user is None:
+                raise click.UsageError("--password-stdin needs --user")
+            return Credential(self.user, Secret(_first_line()), STDIN)
+        found = find(server, os.environ, settings.ledger.path.parent)
+        if found is not None and self.user in (None, found.user):  # never one user with another's password
+            return found
+        if not sys.stdin.isatty():
+            whose = f"password of that user for {server}" if self.user else f"user and password for {server}"
+            raise Refusal(f"there is no {whose}", advice=NO_LOGIN)
+        user = self.user or click.prompt(f"User on {server}", err=True)
+        return Credential(user, Secret(click.prompt("Password", hide_input=True, err=True)), TERMINAL)
+
+    @contextmanager
+    def gateway(self) -> Iterator[XnatGateway]:
+        """Give a gateway of our own to the server."""
+        settings = self.settings()
+        with self.gateway_to(settings, self.credential(settings)) as gateway:
+            yield gateway
+
+    @contextmanager
+    def gateway_to(self, settings: Settings, credential: Credential) -> Iterator[XnatGateway]:
+        """Give a gateway to the server of these settings."""
+        from xnat_watchd.adapters.clock import SystemClock
+        from xnat_watchd.adapters.xnat.gateway import XnatServer
+
+        server = XnatServer.of(settings.xnat, credential, SystemClock(), Event())
+        try:
+            yield server.gateway()
+        finally:
+            server.close()
+
+    @contextmanager
+    def ledger(self, path: Path, *, read_only: bool = True) -> Iterator[Ledger]:
+        """Open the ledger; `Refusal` when there is none yet."""
+        if not is_there(path):
+            raise Refusal(f"there is no ledger at {path} yet", advice="It is made by `xnat-watchd run`.")
+        ledger = opened(path, read_only=read_only)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+
+def opened(path: Path, *, read_only: bool) -> Ledger:
+    """Open the ledger. To write to it, one of an older version is brought up to date while we have it alone.
+
+    Beside a service it is left as it is: that may be an older one, which knows the older ledger only. `Refusal` then.
+    """
+    from xnat_watchd.adapters.files.layout import lock_of
+    from xnat_watchd.adapters.files.lock import Lock
+    from xnat_watchd.adapters.ledger import Ledger, Older, open_database
+
+    try:
+        return Ledger(open_database(path, read_only=read_only, upgrade=False))
+    except Older as older:
+        if read_only:
+            raise
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(Lock(lock_of(path)))  # no service begins meanwhile
+            except Occupied:
+                raise older from None
+            return Ledger(open_database(path))
+
+
+def is_served(ledger: Path) -> bool:
+    """Say whether a service, or another command, works on this ledger now."""
+    from xnat_watchd.adapters.files.layout import lock_of
+    from xnat_watchd.adapters.files.lock import is_held
+
+    return is_there(ledger) and is_held(lock_of(ledger))
+
+
+def is_there(ledger: Path) -> bool:
+    """Say whether there is a ledger; `Unseen` where we may not look."""
+    try:
+        return ledger.exists()
+    except PermissionError:
+        raise Unseen(f"{ledger}: this user may not see it", advice=NOT_OURS) from None
+
+
+def _first_line() -> str:
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+# -- the options -------------------------------------------------------------------------------------------
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    """Lay an option over what was chosen before the command's name."""
+    chosen = context.obj if isinstance(context.obj, Chosen) else Chosen()
+    given = value not in (None, False)
+    context.obj = chosen.but(**{str(parameter.name): value}) if given else chosen
+
+
+def _address(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    from xnat_watchd.adapters.config import server_address
+
+    _keep(context, parameter, value if value is None else _checked(server_address, value))
+
+
+def _project_id(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    from xnat_watchd.adapters.config import simple_name
+
+    _keep(context, parameter, value if value is None else _checked(simple_name, value))
+
+
+def _checked(read: Callable[[str], str], value: str) -> str:
+    try:
+        return read(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def config_option(command: _Command) -> _Command:
+    """Add `--config`."""
+    return click.option(
+        "--config", type=click.Path(path_type=Path, dir_okay=False), expose_value=False, callback=_keep,
+        help="The settings file; else $XNAT_WATCHD_CONFIG, /etc/xnat-watchd/config.toml, or the one in your "
+        "configuration folder.",
+    )(command)  # fmt: skip
+
+
+def project_option(command: _Command) -> _Command:
+    """Add `--project`, before the command's name or behind it."""
+    return click.option(
+        "--project", metavar="ID", expose_value=False, callback=_project_id, help="The project."
+    )(command)  # fmt: skip
+
+
+def server_options(command: _Command) -> _Command:
+    """Add `--server`, `--user` and `--password-stdin`, before the command's name or behind it."""
+    for option in (
+        click.option("--password-stdin", is_flag=True, expose_value=False, callback=_keep,
+                     help="Read the password from standard input."),
+        click.option("--user", metavar="NAME", expose_value=False, callback=_keep,
+                     help="Who to be there; the password is looked for, else asked for."),
+        click.option("--server", metavar="URL", expose_value=False, callback=_address,
+                     help="The XNAT server, instead of the one in the configuration."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def drop_option(command: _Command) -> _Command:
+    """Add `--drop`, before the command's name or behind it."""
+    return click.option(
+        "--drop", type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True), metavar="DIR",
+        expose_value=False, callback=_keep,
+        help="A folder of ZIPs to send once. Its ledger, the ZIPs under way and those that are done lie in "
+        "DIR/.xnat-watchd.",
+    )(command)  # fmt: skip

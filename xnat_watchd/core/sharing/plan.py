@@ -1,0 +1,267 @@
+"""What is missing on the server to make share tables true. Pure comparison of rows with a picture of it.
+
+The plan is made from listings alone, since XNAT's answers to a share deceive (F46 to F48, F234): 409 means two
+things, another label relabels and may answer 409 all the same, a missing subject is 403. What the listings
+show is never shared again and never relabelled.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from xnat_watchd.core.labels import fill, is_label
+from xnat_watchd.core.sharing.table import Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenSession:
+    """A session as a project's listing shows it."""
+
+    id: str  #: accession ID
+    label: str  #: in that project
+    subject: str  #: accession ID of its subject
+    date: str = ""  #: as the listing has it, YYYY-MM-DD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenProject:
+    """All that a project's listings show, its own things and what is shared into it.
+
+    The listing of sessions must be complete: `/data/projects/P/experiments` leaves out some types
+    (F258), and what is missing in it would be taken for removed.
+    """
+
+    writable: bool
+    subjects: Mapping[str, str]  #: accession IDs by label in this project
+    sessions: Sequence[SeenSession]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A share that we made for a row, and saw on the server afterwards."""
+
+    row: str  #: `Row.key`
+    destination: str
+    id: str  #: accession ID of the subject or session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareSubject:
+    """One subject to be shared. `name` is its label in the source, `label` the one in the destination."""
+
+    source: str
+    destination: str
+    id: str
+    name: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareSession:
+    """One session to be shared, once its subject is. `subject` is the subject's label in the source, and its ID."""
+
+    source: str
+    destination: str
+    id: str
+    name: str
+    label: str
+    subject: str
+    subject_id: str
+
+
+Action = ShareSubject | ShareSession
+
+
+class State(StrEnum):
+    """What is true of a row, in the words of the report."""
+
+    THERE = "already there"
+    SHARED = "shared"  #: once its actions are done
+    REMOVED = "removed by someone"
+    WAITING = "waiting"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowPlan:
+    """What a row comes to. Actions are in order; those of a failed row are the part that can be done.
+
+    Two rows may ask for the same action; it is one action.
+    """
+
+    row: Row
+    state: State
+    reason: str = ""  #: one sentence with the next step, for the report
+    actions: tuple[Action, ...] = ()
+    sessions: int = 0  #: how many of its sessions are in the destination already
+
+
+def plan(rows: Sequence[Row], seen: Mapping[str, SeenProject], made: Collection[Made]) -> tuple[RowPlan, ...]:
+    """Say for every row, in order, what is true and what is to be done.
+
+    `seen` has every project that the rows name and that XNAT lists for us. What is in `made` and gone was
+    taken back by a person: it is not made again as long as the row for which it was made stands unchanged,
+    whichever row asks for it.
+    """
+    standing = {row.key for row in rows}
+    ours: dict[str, set[str]] = {}
+    for one in made:
+        if one.row in standing:
+            ours.setdefault(one.destination, set()).add(one.id)
+    grounds = {name: _Ground.of(project, ours.get(name, set())) for name, project in seen.items()}
+    return tuple(_planned(row, grounds) for row in rows)
+
+
+# -- one thing, one destination ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What comes of one subject or session: its label in the destination, or why it has none."""
+
+    state: State
+    label: str = ""
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """The subjects of a project, or its sessions, with what this plan adds to them."""
+
+    writable: bool
+    labels: Mapping[str, str]  #: by accession ID
+    ours: Collection[str]  #: accession IDs that we shared into it
+    taken: dict[str, str] = field(default_factory=dict)  #: accession IDs by case-folded label
+    promised: dict[str, str] = field(default_factory=dict)  #: labels by accession ID, given by this plan
+
+    def place(self, id_: str, label: str, *, explicit: bool) -> _Outcome:
+        """Say what comes of sharing it here under this label. `explicit`: the table names the label."""
+        there = self.labels.get(id_)
+        if there is not None:
+            return self._found(there, label, explicit=explicit)
+        if id_ in self.ours:
+            return _Outcome(State.REMOVED, reason="it is not shared again unless its row is changed")
+        why = self._objection(id_, label)
+        if why:
+            return _Outcome(State.FAILED, reason=why)
+        self.taken[label.casefold()] = id_
+        self.promised[id_] = label
+        return _Outcome(State.SHARED, label)
+
+    def _found(self, there: str, label: str, *, explicit: bool) -> _Outcome:
+        if explicit and there != label:
+            return _Outcome(
+                State.FAILED,
+                reason="it is there under another label: correct the table, or rename it in XNAT",
+            )
+        return _Outcome(State.THERE, there)
+
+    def _objection(self, id_: str, label: str) -> str:
+        if not self.writable:
+            return "we may not share into the destination: ask its owner for the role of a member"
+        if not is_label(label):
+            return "the label would have a character that XNAT refuses: give another"
+        if self.promised.get(id_, label) != label:
+            return "another row shares it under another label: keep one of the two"
+        # Case-folded, since archiving finds subjects without regard to case (F199).
+        if self.taken.get(label.casefold(), id_) != id_:
+            return "the label is taken in the destination: give another"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """A project as both ends of a share need it."""
+
+    ids: Mapping[str, str]
+    folded: Collection[str]  #: the labels of its subjects without regard to case
+    of_subject: Mapping[str, Sequence[SeenSession]]
+    subjects: _Shelf
+    sessions: _Shelf
+
+    @classmethod
+    def of(cls, project: SeenProject, ours: Collection[str]) -> _Ground:
+        of_subject: dict[str, list[SeenSession]] = {}
+        for session in sorted(project.sessions, key=lambda one: (one.label, one.id)):
+            of_subject.setdefault(session.subject, []).append(session)
+        subjects = {id_: label for label, id_ in project.subjects.items()}
+        sessions = {session.id: session.label for session in project.sessions}
+        shelves = [
+            _Shelf(project.writable, labels, ours, {label.casefold(): id_ for id_, label in labels.items()})
+            for labels in (subjects, sessions)
+        ]
+        folded = {label.casefold() for label in project.subjects}
+        return cls(project.subjects, folded, of_subject, *shelves)
+
+
+# -- one row -------------------------------------------------------------------------------------------------
+
+
+def _planned(row: Row, grounds: Mapping[str, _Ground]) -> RowPlan:
+    if row.fault:
+        return RowPlan(row=row, state=State.FAILED, reason=row.fault)
+    for role, project in (("source", row.source), ("destination", row.destination)):
+        if project not in grounds:
+            return _waiting(row, f"there is no {role} project of this name yet, or we may not see it")
+    source, destination = grounds[row.source], grounds[row.destination]
+    id_ = source.ids.get(row.subject)
+    if id_ is None:
+        other = ", but one in other capitals" if row.subject.casefold() in source.folded else ""
+        return _waiting(row, f"the source has no subject of this label yet{other}")
+    outcome = destination.subjects.place(id_, row.label or row.subject, explicit=bool(row.label))
+    if outcome.state in (State.FAILED, State.REMOVED):
+        return RowPlan(row=row, state=outcome.state, reason=outcome.reason)
+    meant = [session for session in source.of_subject.get(id_, ()) if row.wants(session.label)]
+    placed = [(session, _session(row, session, outcome.label, destination)) for session in meant]
+    return _summed(row, id_, outcome, placed)
+
+
+def _waiting(row: Row, reason: str) -> RowPlan:
+    return RowPlan(row=row, state=State.WAITING, reason=reason)
+
+
+def _session(row: Row, session: SeenSession, subject: str, destination: _Ground) -> _Outcome:
+    values = {
+        "subject": subject,
+        "session": session.label,
+        "session_id": session.id,
+        "study_date": session.date[:10].replace("-", ""),
+    }
+    if "{study_date}" in row.session_label and not values["study_date"]:
+        return _Outcome(State.FAILED, reason="it has no date to make a label of")
+    label = fill(row.session_label or "{session}", values)
+    return destination.sessions.place(session.id, label, explicit=bool(row.session_label))
+
+
+def _summed(row: Row, id_: str, subject: _Outcome, placed: Sequence[tuple[SeenSession, _Outcome]]) -> RowPlan:
+    ends = {"source": row.source, "destination": row.destination}
+    actions: list[Action] = []
+    if subject.state is State.SHARED:
+        actions.append(ShareSubject(**ends, id=id_, name=row.subject, label=subject.label))
+    actions += [
+        ShareSession(
+            **ends, id=session.id, name=session.label, label=outcome.label, subject=row.subject, subject_id=id_
+        )
+        for session, outcome in placed
+        if outcome.state is State.SHARED
+    ]
+    outcomes = [outcome for _, outcome in placed]
+    return RowPlan(
+        row=row,
+        state=_gravest([subject, *outcomes]),
+        reason=_reasons(outcomes),
+        actions=tuple(actions),
+        sessions=sum(outcome.state is State.THERE for outcome in outcomes),
+    )
+
+
+def _gravest(outcomes: Iterable[_Outcome]) -> State:
+    return max((outcome.state for outcome in outcomes), key=list(State).index)
+
+
+def _reasons(outcomes: Sequence[_Outcome]) -> str:
+    counted = Counter(outcome.reason for outcome in outcomes if outcome.reason)
+    return "; ".join(f"{count} of {len(outcomes)} sessions: {reason}" for reason, count in counted.items())

@@ -1,0 +1,68 @@
+"""The report that lies beside a share table: its rows as given, and what became of each."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from io import StringIO
+
+from xnat_watchd.core.errors import Unusable
+from xnat_watchd.core.sharing.state import RowResult
+from xnat_watchd.core.sharing.table import Table
+
+ADDED = ("state", "sessions shared", "when (UTC)", "reason")
+ENDING = ".csv"
+REPORT_ENDING = ".report.csv"
+_FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  #: begins a formula in a spreadsheet, in wide letters too
+_SKIPPED = " \t\r\n\v\f\xa0"  #: what may stand before it
+
+
+def is_table(name: str) -> bool:
+    """Say whether a file of this name is a share table: no report, no lock or temporary file of a spreadsheet."""
+    lower = name.lower()
+    return lower.endswith(ENDING) and not lower.endswith(REPORT_ENDING) and not name.startswith((".", "~"))
+
+
+def report_name(table: str) -> str:
+    """Give the name of a table's report."""
+    return table[: -len(ENDING)] + REPORT_ENDING
+
+
+def report(table: Table, results: Sequence[RowResult]) -> str:
+    """Write the report of a table, with its delimiter, every cell in quotes."""
+    width = max([len(table.header), *(len(result.row.cells) for result in results)])
+    rows = [_padded(table.header, width, ADDED)]
+    rows += [_padded(one.row.cells, width, _added(one)) for one in results]
+    return _written(rows, table.delimiter)
+
+
+def refusal(error: Unusable) -> str:
+    """Write the report of a table that cannot be read: one sentence."""
+    return _written([["state", "reason"], ["failed", f"{error}. {error.advice}"]], ",")
+
+
+def _added(result: RowResult) -> tuple[str, ...]:
+    return result.state, str(result.sessions), _time(result.at), result.reason
+
+
+def _time(at: datetime | None) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}" if at else ""
+
+
+def _padded(cells: Sequence[str], width: int, added: Iterable[str]) -> list[str]:
+    return [*cells, *[""] * (width - len(cells)), *added]
+
+
+def _written(rows: Iterable[Iterable[str]], delimiter: str) -> str:
+    """Write rows as spreadsheets read them. No cell is taken for a formula."""
+    out = StringIO(newline="")
+    writer = csv.writer(out, delimiter=delimiter, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
+    writer.writerows([_guarded(cell) for cell in row] for row in rows)
+    return out.getvalue()
+
+
+def _guarded(cell: str) -> str:
+    """Put an apostrophe before what a spreadsheet would compute: it shows the cell as text then."""
+    is_formula = cell.strip().startswith(_FORMULA) or cell.lstrip(_SKIPPED).startswith(_FORMULA)
+    return f"'{cell}" if is_formula else cell

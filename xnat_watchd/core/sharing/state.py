@@ -1,0 +1,228 @@
+"""What we remember of every share that we asked for, and what a row of a share table comes to with it.
+
+A share is remembered before it is asked for. Seen on the server afterwards it is ours, and once it is ours and
+gone, a person has taken it back. So a crash at any moment leaves at worst a question, which the next look at
+the server answers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+
+from xnat_watchd.core.errors import Scope
+from xnat_watchd.core.sharing.plan import Action, Made, RowPlan, SeenProject, ShareSubject, State
+from xnat_watchd.core.sharing.table import Row
+
+RARELY = timedelta(days=1)  #: after so long a refusal is doubted, though neither table nor server have changed
+DESTINATION_IN_TROUBLE = 5  #: so many refusals that may be the destination's, and none shared since: others wait
+TRIAL, RARE_TRIAL = timedelta(minutes=1), timedelta(minutes=30)  #: until another one finds out, doubling
+
+Key = tuple[str, str]  #: destination and accession ID: what is shared where
+Wish = tuple[Action, frozenset[str]]  #: what is to be shared, and the keys of the rows that ask for it
+
+
+class Fate(StrEnum):
+    """What became of a share that we asked for."""
+
+    INTENDED = "intended"  #: about to be asked for, or asked for and not seen yet
+    MADE = "made"  #: seen on the server afterwards
+    REMOVED = "removed"  #: made, and taken back by a person
+    REFUSED = "refused"  #: XNAT will not
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One subject or session in one destination, as the ledger remembers it."""
+
+    destination: str
+    id: str
+    label: str
+    fate: Fate
+    rows: frozenset[str]  #: keys of the rows for which it was asked for, or from which it was taken back
+    tries: int = 0
+    due: datetime | None = None  #: not to be asked for before
+    basis: str = ""  #: what the server showed when it refused (`basis_of`)
+    seen: datetime | None = None  #: when we first saw it on the server
+    why: str = ""
+    advice: str = ""
+    scope: Scope = Scope.STUDY  #: whose trouble it is: the row's, or perhaps (`Scope.PROJECT`) the destination's
+    changed: datetime | None = None  #: when this became so
+
+    @property
+    def key(self) -> Key:
+        """What is shared where."""
+        return self.destination, self.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowResult:
+    """What is true of a row now."""
+
+    row: Row
+    state: State
+    sessions: int = 0  #: how many of its sessions are in the destination
+    reason: str = ""
+    at: datetime | None = None  #: since when, if known
+
+
+def key_of(action: Action) -> Key:
+    """Give what an action shares, and where."""
+    return action.destination, action.id
+
+
+def basis_of(source: SeenProject, destination: SeenProject) -> str:
+    """Give a digest of what the server shows of both projects: as long as it is the same, nothing has changed."""
+    digest = sha256()
+    for project in (source, destination):
+        subjects = sorted(project.subjects.items())
+        sessions = sorted((one.id, one.label, one.subject, one.date) for one in project.sessions)
+        digest.update(repr((project.writable, subjects, sessions)).encode())
+    return digest.hexdigest()
+
+
+def wishes(plans: Iterable[RowPlan]) -> dict[Action, frozenset[str]]:
+    """Give every action once, in order, with the keys of the rows that ask for it."""
+    asked: dict[Action, set[str]] = {}
+    for one in plans:
+        for action in one.actions:
+            asked.setdefault(action, set()).add(one.row.key)
+    return {action: frozenset(rows) for action, rows in asked.items()}
+
+
+def taken_back(shares: Iterable[Share], rows: Sequence[Row], lingering: Collection[str]) -> list[Made]:
+    """Give the shares that a person took back from rows that still stand, in the form that the plan takes.
+
+    `lingering`: keys of rows in tables that cannot be read just now. They count as standing, or an unreadable
+    table would let another row bring back what was taken back.
+    """
+    standing = {row.key for row in rows} | set(lingering)
+    return [
+        Made(rows[0].key, share.destination, share.id)
+        for share in shares
+        if share.fate is Fate.REMOVED and rows and not standing.isdisjoint(share.rows)
+    ]
+
+
+def may_ask(share: Share | None, action: Action, rows: frozenset[str], basis: Callable[[], str], now: datetime) -> bool:
+    """Say whether XNAT may be asked for this share now, by what became of it before.
+
+    One that was made and is gone is never asked for: whether a person took it back is found out first.
+    """
+    if share is None or share.fate is Fate.REMOVED:
+        return True
+    if share.fate is Fate.MADE:
+        return False
+    rested = share.due is None or share.due <= now or share.due > now + 2 * RARELY  # or the clock jumped back
+    if share.fate is Fate.INTENDED:
+        return rested
+    return rested or share.label != action.label or not rows <= share.rows or share.basis != basis()
+
+
+@dataclass(frozen=True, slots=True)
+class Shut:
+    """A destination that is thought to be in trouble."""
+
+    why: str
+    until: datetime  #: then another share, a different one each time, finds out
+
+
+def refusing(shares: Iterable[Share], wanted: Collection[Key]) -> dict[str, Shut]:
+    """Return the destinations that are thought to be in trouble: refusals that may be theirs, and nothing shared since.
+
+    What a refusal says of its own row counts nothing, and neither does one that no row asks for any more.
+    """
+    by_destination: dict[str, list[Share]] = {}
+    for share in shares:
+        by_destination.setdefault(share.destination, []).append(share)
+    shut = {}
+    for destination, some in by_destination.items():
+        shared = max((one.seen for one in some if one.fate is Fate.MADE and one.seen), default=None)
+        refused = sorted(
+            (one.changed, one.why)
+            for one in some
+            if one.scope is Scope.PROJECT and one.why and one.key in wanted and one.changed is not None
+            and one.fate in (Fate.INTENDED, Fate.REFUSED) and (shared is None or one.changed > shared)
+        )  # fmt: skip
+        if len(refused) >= DESTINATION_IN_TROUBLE:
+            last, why = refused[-1]
+            pause = min(TRIAL * (1 << min(len(refused) - DESTINATION_IN_TROUBLE, 20)), RARE_TRIAL)
+            shut[destination] = Shut(why, last + pause)
+    return shut
+
+
+def permitted(asked: Mapping[Action, frozenset[str]], may: Callable[[Action, frozenset[str]], bool]) -> list[Wish]:
+    """Give what may be asked for, in order. No session goes before its subject (F233)."""
+    held: set[tuple[str, str, str]] = set()
+    chosen: list[Wish] = []
+    for action, rows in asked.items():
+        if may(action, rows) and subject_of(action) not in held:
+            chosen.append((action, rows))
+        elif isinstance(action, ShareSubject):
+            held.add(subject_of(action))
+    return chosen
+
+
+def subject_of(action: Action) -> tuple[str, str, str]:
+    """Give source, destination, and the subject's label in the source."""
+    name = action.name if isinstance(action, ShareSubject) else action.subject
+    return action.source, action.destination, name
+
+
+# -- what a row comes to -------------------------------------------------------------------------------------
+
+_TO_BE_DONE = "it is still to be done, by itself"
+_GONE = "it is gone from the destination, and XNAT could not be asked yet whether somebody took it back"
+
+
+def results(plans: Sequence[RowPlan], shares: Mapping[Key, Share], shut: Mapping[str, Shut]) -> list[RowResult]:
+    """Give what is true of every row, by the plan that is left and by what became of what was asked for.
+
+    `shut`: destinations for which nothing is asked now, with the reason.
+    """
+    ours: dict[str, datetime] = {}
+    for share in shares.values():
+        if share.fate is Fate.MADE and share.seen is not None:
+            for row in share.rows:
+                ours[row] = max(share.seen, ours.get(row, share.seen))
+    return [_result(one, shares, ours.get(one.row.key), shut) for one in plans]
+
+
+def _result(
+    planned: RowPlan, shares: Mapping[Key, Share], made: datetime | None, shut: Mapping[str, Shut]
+) -> RowResult:
+    pending = [_pending(action, shares.get(key_of(action)), shut) for action in planned.actions]
+    states = [state for state, _ in pending]
+    if planned.state is not State.SHARED:
+        states.append(planned.state)
+    state = max(states, key=list(State).index)
+    if state is State.THERE and made is not None:
+        state = State.SHARED
+    told = Counter(reason for _, reason in pending)
+    missing = [f"{count} of {len(pending)} missing: {reason}" for reason, count in told.items()]
+    reason = "; ".join([*([planned.reason] if planned.reason else []), *missing])
+    return RowResult(
+        row=planned.row,
+        state=state,
+        sessions=planned.sessions,
+        reason=reason,
+        at=made if state is State.SHARED else None,
+    )
+
+
+def _pending(action: Action, share: Share | None, shut: Mapping[str, Shut]) -> tuple[State, str]:
+    """Say why an action has not been done."""
+    fate = share.fate if share is not None else None
+    if share is not None and fate is Fate.REFUSED:
+        return State.FAILED, f"{share.why}. {share.advice}"
+    if share is not None and fate is Fate.INTENDED and share.why:
+        return State.WAITING, share.why
+    if fate is Fate.MADE:
+        return State.WAITING, _GONE
+    trouble = shut.get(action.destination)
+    why = f"nothing more is shared into the destination for now: {trouble.why}" if trouble else _TO_BE_DONE
+    return State.WAITING, why

@@ -1,0 +1,34 @@
+"""When a command may stop waiting: nothing more will happen within a minute."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from xnat_watchd.adapters.ledger import Ledger, Of
+from xnat_watchd.adapters.ledger.database import text
+from xnat_watchd.core.states import Standing
+from xnat_watchd.daemon.composition import ONCE_WAITS, is_shut_for_long
+
+
+def at_rest(ledger: Ledger, studies: Iterable[Mapping[str, Any]], now: datetime) -> bool:
+    """Say whether none of these studies, as `Found.standings` gives them, is worked on now or will be shortly."""
+    if ledger.pauses.lasts(Of.WORK):
+        return not ledger.studies.busy()
+    gates = ledger.gates.all()
+    shut = {scope for scope, gate in gates.items() if is_shut_for_long(gate, now)}
+    return all(_rests(study, shut, text(now + ONCE_WAITS)) for study in studies)
+
+
+def _rests(study: Mapping[str, Any], shut: set[str], soon: str) -> bool:
+    match study["standing"]:
+        case Standing.BUSY:
+            return False
+        case Standing.DONE:
+            return not study["open"] or "" in shut
+        case Standing.HELD:
+            return True
+        case Standing.READY:
+            return bool(study["barred"]) or not shut.isdisjoint({"", study["project"]})
+    return study["due"] is None or study["due"] > soon or not shut.isdisjoint({"", study["project"]})

@@ -1,0 +1,54 @@
+"""What XNAT is asked while there is nothing else to ask: what is wrong with it is known before the first ZIP comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from xnat_watchd.adapters.ledger import Ledger
+from xnat_watchd.core.errors import unwritable
+from xnat_watchd.core.ports import Clock
+from xnat_watchd.operator.status import worry
+from xnat_watchd.studies.steps.gates import Door
+
+EVERY = 300.0  #: seconds between two questions at most; chance takes up to a quarter off, since stations are many
+
+
+@dataclass(kw_only=True)
+class Asking:
+    """Asks at the start, and from time to time while no study is carried. Belongs to one thread; others read."""
+
+    door: Door
+    reachable: Callable[[Collection[str]], Mapping[str, bool]]  #: projects, and whether we may add to them
+    ledger: Ledger
+    clock: Clock
+    unwritable: Sequence[str] = ()  #: projects of the settings that XNAT did not list as writable for us
+    due: float = 0.0  #: when it is asked next (monotonic)
+
+    def put_off(self) -> None:
+        """Note that XNAT was asked: the work itself has found out how it is."""
+        self.due = self.clock.monotonic() + EVERY * (1 - self.door.chance() / 4)
+
+    def look(self, projects: Collection[str]) -> None:
+        """Ask where it is time and nothing is under way: about the server, our login and these projects."""
+        if self.clock.monotonic() < self.due or self._is_at_work():
+            return
+        self.put_off()
+        seen = self.door.ask(lambda: self.reachable(projects) if projects else {})
+        if seen is not None:
+            self.unwritable = [name for name in projects if not seen.get(name)]
+
+    def worries(self) -> list[dict[str, object]]:
+        """Return a row for each project of the settings that XNAT does not list as writable."""
+        return [_worry(name) for name in self.unwritable]
+
+    def _is_at_work(self) -> bool:
+        now, gates = self.clock.now(), self.ledger.gates.all()
+        due = self.ledger.studies.next_due(now, [scope for scope, gate in gates.items() if gate.shut])
+        return self.ledger.studies.busy() or (due is not None and due <= now)
+
+
+def _worry(project: str) -> dict[str, object]:
+    error = unwritable(project)
+    advice = "Check the project's ID in the settings, and that the account is a member or owner of it."
+    return {**worry("project", f"project {project}: {error}", advice), "project": project}

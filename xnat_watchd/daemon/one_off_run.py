@@ -1,0 +1,82 @@
+"""Some studies carried by a command itself, while no service runs: under the same lock, by the same steps."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Collection
+from contextlib import ExitStack
+from functools import partial
+
+from xnat_watchd.adapters.credentials import Credential
+from xnat_watchd.adapters.files.layout import lock_of
+from xnat_watchd.adapters.files.lock import Lock
+from xnat_watchd.adapters.threads import Loop
+from xnat_watchd.core.ports import Log
+from xnat_watchd.daemon.composition import Daemon, build
+from xnat_watchd.daemon.idle import at_rest
+from xnat_watchd.daemon.service import STOPPING, Seen, signals_waited_for
+from xnat_watchd.daemon.supervisor import supervised
+from xnat_watchd.operator.status import Exit
+from xnat_watchd.settings import Settings
+
+LOOKS = 0.2  #: seconds between two looks
+SHORTLY = 1.0  #: seconds after which a worker that found nothing to do looks again
+
+
+def carry(settings: Settings, credential: Credential, log: Log, keys: Collection[int], seen: Seen) -> None:
+    """Carry these studies and no others until they rest or we are told to stop. `Occupied` where a service runs.
+
+    A fault of ours ends the program with its code; a ledger that cannot be used any more is told as such.
+    """
+    workers: list[Loop] = []
+    with ExitStack() as stack:
+        stack.enter_context(Lock(lock_of(settings.ledger.path)))
+        stack.enter_context(signals_waited_for())
+        daemon = build(settings, credential, log)
+        stack.callback(daemon.ledger.close)
+        stack.callback(daemon.claims.close)
+        daemon.claims.claim(daemon.folders.work)
+        daemon.ledger.studies.recover(daemon.clock.now())
+        workers += [
+            Loop(name, partial(_turn, daemon, name, frozenset(keys)), daemon.stop, daemon.stop.set)
+            for name in daemon.pipelines
+        ]
+        stack.callback(_stop, daemon, workers)
+        for worker in workers:
+            worker.start()
+        while not daemon.stop.is_set():
+            seen(daemon.uploads)
+            if error := daemon.ledger_fails():
+                raise error
+            if at_rest(daemon.ledger, daemon.ledger.found.standings(keys), daemon.clock.now()):
+                break
+            if signal.sigtimedwait(STOPPING, LOOKS) is not None:
+                break
+    if any(worker.failed for worker in workers):
+        sys.exit(Exit.FAULT)
+
+
+def _turn(daemon: Daemon, name: str, keys: frozenset[int]) -> float:
+    return supervised(daemon, partial(_work, daemon, name, keys), again=SHORTLY)
+
+
+def _work(daemon: Daemon, name: str, keys: frozenset[int]) -> float:
+    while not daemon.stop.is_set() and daemon.pipelines[name].step(keys):
+        daemon.uploads.pop(name, None)
+    if not daemon.stop.is_set():
+        try:
+            daemon.pipelines[name].retire()
+        except OSError:  # its folder is gone or full: the next command or the service moves it
+            return SHORTLY
+    return SHORTLY
+
+
+def _stop(daemon: Daemon, workers: Collection[Loop]) -> None:
+    daemon.stop.set()
+    for worker in workers:
+        worker.bell.ring()
+    for worker in workers:
+        if worker.ident is not None:
+            worker.join()
+    daemon.server.close()

@@ -1,0 +1,98 @@
+"""The demographics of subjects that XNAT has already: shown, then carried like the last step of any study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from xnat_watchd.core import demographics
+from xnat_watchd.core.delivery import Person, Study, Subject
+from xnat_watchd.core.errors import AuthRefused, NotYet, Stopped, Unavailable, WatchdError
+from xnat_watchd.core.existing_sessions import Find, Imaged, Merged, merged
+from xnat_watchd.core.ports import FindingGateway
+from xnat_watchd.core.project_rules import DemographicRules
+
+ASKS = 3  #: times that a header dump is asked for: another one at the same moment answers in its place (F210)
+_WORDS = {"PatientBirthDate": "birth date", "PatientSex": "sex"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One subject as a person is shown it: names of what is known, never the values."""
+
+    subject: str  #: its label
+    fills: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()  #: what somebody entered, where the settings say `overwrite`
+    keeps: tuple[str, ...] = ()  #: what somebody entered, and the images say otherwise
+    has: tuple[str, ...] = ()  #: what stands there already
+    disagrees: tuple[str, ...] = ()  #: about what its sessions do not say the same
+    why: str = ""  #: why nothing can be said about it
+    find: Find | None = None  #: what is to be carried on
+
+
+def plan(
+    project: str,
+    labels: Sequence[str],
+    gateway: FindingGateway,
+    rules: DemographicRules,
+    told: Callable[[Line], None] = lambda _: None,
+) -> list[Line]:
+    """Say what would be written about each of these subjects. `told` is called as soon as one is known."""
+    lines = []
+    for label in dict.fromkeys(labels):
+        lines.append(_line(project, label, gateway, rules))
+        told(lines[-1])
+    return lines
+
+
+def _line(project: str, label: str, gateway: FindingGateway, rules: DemographicRules) -> Line:
+    try:
+        subject = gateway.subject(project, label)
+        if subject is None:
+            return Line(subject=label, why="XNAT has no such subject in the project")
+        sessions = [one for one in gateway.imaged(project, subject.id) if one.project == project]
+        if not sessions:
+            return Line(subject=label, why="it has no imaging session of this project")
+        said = merged([_header(gateway, one) for one in sessions])
+    except (Unavailable, AuthRefused, Stopped):
+        raise
+    except WatchdError as error:
+        return Line(subject=label, why=f"cannot be read now: {error}")
+    line = Line(subject=label, disagrees=tuple(_WORDS[keyword] for keyword in said.disagreeing))
+    return _compared(line, subject, sessions[said.first], said, rules)
+
+
+def _header(gateway: FindingGateway, session: Imaged) -> Mapping[str, str]:
+    asked = session.project, session.id, session.study_uid
+    for _ in range(ASKS - 1):
+        try:
+            return gateway.header(*asked) or {}
+        except NotYet:
+            continue
+    return gateway.header(*asked) or {}
+
+
+def _compared(line: Line, subject: Subject, session: Imaged, said: Merged, rules: DemographicRules) -> Line:
+    writes = demographics.plan(said.header, subject, rules)
+    ours, theirs = {*writes.fields, *writes.demographics}, {*writes.disagreeing}
+    return replace(
+        line,
+        fills=tuple(sorted(ours - theirs)),
+        replaces=tuple(sorted(ours & theirs)),
+        keeps=tuple(sorted({*writes.kept} & theirs)),
+        has=tuple(sorted({*writes.kept} - theirs)),
+        find=_find(line.subject, subject.id, session, said) if ours else None,
+    )
+
+
+def _find(subject: str, accession: str, session: Imaged, said: Merged) -> Find:
+    person = Person(
+        birth_date=said.header.get("PatientBirthDate", ""),
+        age=said.header.get("PatientAge", ""),
+        sex=said.header.get("PatientSex", ""),
+    )
+    study = Study(uid=session.study_uid, person=person, date="", time="", series=(), instances=())
+    return Find(
+        project=session.project, name=subject, identity=f"/archive/projects/{session.project}/subjects/{accession}",
+        study=study, files={}, subject=subject, label=session.label, session=session.id,
+    )  # fmt: skip

@@ -1,0 +1,194 @@
+"""Is everything as it should be? Questions about this machine and about the server, each with its next step.
+
+Nothing is changed, here or there. What nobody can tell is `unknown` and not an error.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from xnat_watchd.adapters.files.folder_marks import Marks
+from xnat_watchd.adapters.files.layout import Folders
+from xnat_watchd.adapters.files.mounts import file_system, is_remote
+from xnat_watchd.adapters.files.watcher import Watcher
+from xnat_watchd.adapters.ledger import Marks as Known
+from xnat_watchd.adapters.ledger import open_database
+from xnat_watchd.core.errors import WatchdError
+from xnat_watchd.operator.status import Exit, not_the_one
+from xnat_watchd.settings import Settings
+
+FOLDERS = ("drop", "shares", "work", "done", "failed")
+MOVED = ("drop", "work", "done", "failed")  #: between these a ZIP is moved
+WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
+
+
+class State(StrEnum):
+    """How it stands with one thing."""
+
+    OK = "ok"
+    WARNING = "warning"
+    UNKNOWN = "unknown"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was found about one thing. `exit` is the code for an error of this kind."""
+
+    name: str
+    state: State
+    said: str
+    advice: str = ""
+    exit: Exit = Exit.CONFIGURATION
+
+
+def ok(name: str, said: str) -> Check:
+    """Say that it is well."""
+    return Check(name, State.OK, said)
+
+
+def warning(name: str, said: str, advice: str) -> Check:
+    """Say that it works and may not always."""
+    return Check(name, State.WARNING, said, advice)
+
+
+def unknown(name: str, said: str, advice: str) -> Check:
+    """Say that nobody can tell."""
+    return Check(name, State.UNKNOWN, said, advice)
+
+
+def error(name: str, said: str, advice: str, code: Exit = Exit.CONFIGURATION) -> Check:
+    """Say that it does not work."""
+    return Check(name, State.ERROR, said, advice, code)
+
+
+def verdict(checks: list[Check]) -> Exit:
+    """Give the exit code: that of the first error."""
+    return next((one.exit for one in checks if one.state is State.ERROR), Exit.FINE)
+
+
+def of_machine(settings: Settings) -> Iterator[Check]:
+    """Look at this machine, as the user that we are now."""
+    for name in FOLDERS:
+        yield _folder(name, getattr(settings.folders, name))
+    yield _one_file_system(settings)
+    yield _room(settings)
+    yield _ledger(settings.ledger.path)
+    yield _hints(settings)
+    yield from _marks(settings)
+
+
+# -- folders -----------------------------------------------------------------------------------------------
+
+
+def _folder(name: str, folder: Path) -> Check:
+    what = f"{name} folder"
+    if not _seen(folder.is_dir):
+        above = next((one for one in folder.parents if _seen(one.is_dir)), Path("/"))
+        if os.access(above, os.W_OK | os.X_OK, effective_ids=True):
+            return warning(what, f"{folder} is not there yet", "Nothing to do: the service makes it.")
+        return error(what, f"{folder} is not there", "Make it, or mount its disk, for the service's user to write to.")
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
+        return error(what, f"{folder} cannot be read and written to", "Give the service's user the right to both.")
+    kind = file_system(folder)
+    if is_remote(kind) and name == "drop":
+        advice = "Nothing to do: it is looked into every few seconds (`intake.poll_every`)."
+        return warning(what, f"{folder} lies on {kind}, where the kernel does not tell of new files", advice)
+    return ok(what, f"{folder}, on {kind or 'a file system that nobody names'}")
+
+
+def _one_file_system(settings: Settings) -> Check:
+    what = "one file system"
+    folders = {name: getattr(settings.folders, name) for name in MOVED}
+    devices = {name: folder.stat().st_dev for name, folder in folders.items() if _seen(folder.is_dir)}
+    if len(devices) < len(MOVED):
+        return unknown(what, "not all folders are there yet", "Ask again when the service has run.")
+    others = [name for name in MOVED if devices[name] != devices["work"]]
+    if others:
+        advice = "Nothing to do, unless large ZIPs take too long: put all folders on one disk."
+        return warning(what, f"{', '.join(others)} and work lie on different disks, so ZIPs are copied", advice)
+    return ok(what, "a ZIP is moved and never copied")
+
+
+def _room(settings: Settings) -> Check:
+    folder, keep = settings.folders.work, settings.limits.keep_free
+    there = next((one for one in (folder, *folder.parents) if _seen(one.is_dir)), Path("/"))
+    free = shutil.disk_usage(there).free
+    said = f"{free / 1e9:.1f} GB are free, and {keep / 1e9:.1f} GB are kept free"
+    if free < keep:
+        return error("free space", f"{said}: nothing is taken", "Free some space, or lower `limits.keep_free`.")
+    if free < 2 * keep:
+        return warning("free space", said, "Free some space soon.")
+    return ok("free space", said)
+
+
+def _seen(look: Callable[[], bool]) -> bool:
+    """Say whether it is there; what may not be looked into is not, for us."""
+    try:
+        return look()
+    except OSError:
+        return False
+
+
+def _marks(settings: Settings) -> Iterator[Check]:
+    """Say which folders are not those that the service knows, where its ledger can be read."""
+    if not _seen(settings.ledger.path.exists):
+        return
+    with suppress(WatchdError), closing(open_database(settings.ledger.path, read_only=True)) as database:
+        marks = Marks(Folders(**{name: getattr(settings.folders, name) for name in FOLDERS}), Known(database))
+        for name in FOLDERS:
+            folder = getattr(settings.folders, name)
+            if _seen(folder.is_dir) and not marks.is_known(name):
+                yield error(f"{name} folder", *not_the_one(name, folder))
+
+
+# -- ledger and hints --------------------------------------------------------------------------------------
+
+
+def _ledger(path: Path) -> Check:
+    if is_remote(kind := file_system(path.parent)):
+        advice = "Set `path` in [ledger] to a disk of this machine."
+        return error("ledger", f"{path} lies on {kind}, where a database is not safe", advice)
+    if not _seen(path.exists):
+        if _seen(path.parent.is_dir) and not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
+            return error("ledger", f"{path.parent} cannot be written to", "Give the service's user the right.")
+        return ok("ledger", f"{path} will be made by the first run")
+    try:
+        open_database(path, read_only=True, whole=True).close()
+    except WatchdError as refused:
+        return error("ledger", str(refused), refused.advice)
+    return ok("ledger", f"{path} is sound")
+
+
+def _hints(settings: Settings) -> Check:
+    what, drop = "hints of the kernel", settings.folders.drop
+    if settings.intake.watch == "poll" or is_remote(file_system(drop)):
+        return ok(what, "not needed: the drop folder is looked into every few seconds")
+    try:
+        watches = int(WATCHES.read_text())
+    except (OSError, ValueError):
+        return unknown(
+            what, "the kernel's limit cannot be read here", "Nothing to do: the service says if it has none."
+        )
+    if why := _no_hints(drop):
+        advice = "Nothing to do for now: the folder is looked into every few seconds (`intake.poll_every`)."
+        return warning(what, f"the kernel gives none: {why}", advice)
+    folders = 1 + sum(len(below) for _, below, _ in os.walk(drop))
+    if folders > watches // 2:
+        advice = "Raise fs.inotify.max_user_watches with sysctl."
+        return warning(what, f"{folders} folders to watch, and {watches} watches for all programs of a user", advice)
+    return ok(what, f"{folders} folder{'s' if folders != 1 else ''} to watch, of {watches} that are possible")
+
+
+def _no_hints(drop: Path) -> str:
+    """Say why the kernel gives no hints, or nothing where it does: tried, since its limits are for all of a user."""
+    watcher = Watcher(drop, lambda: None, mode="events")
+    watcher.start()
+    watcher.stop()
+    return watcher.why

@@ -1,0 +1,172 @@
+"""What others put into a project's prearchive: shown as it is, and carried on only as it was shown."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from xnat_watchd.adapters.ledger import Ledger
+from xnat_watchd.core.delivery import Person
+from xnat_watchd.core.errors import AuthRefused, NotYet, Permanent, Stopped, Unavailable, Undecided, WatchdError
+from xnat_watchd.core.existing_sessions import Content, Find, Lying
+from xnat_watchd.core.labels import Facts, session_label, study_date, subject_label
+from xnat_watchd.core.persons import is_one
+from xnat_watchd.core.plain_labels import plain
+from xnat_watchd.core.ports import FindingGateway
+from xnat_watchd.core.project_rules import ProjectRules
+from xnat_watchd.core.states import Standing
+
+READY = "READY"
+LABEL_IT = "give it one: --session NAME --label LABEL"
+ASKS = 3  #: times that a header dump is asked for: another one at the same moment answers in its place (F210)
+_ANOTHER_SERVICE = re.compile(r"watchd-[0-9]+-[0-9]+-[a-z0-9]{10}")  #: a place that a service like this one chose
+
+
+class Fate(StrEnum):
+    """What is to become of a row."""
+
+    ARCHIVE = "archive"
+    CONFLICT = "conflict"  #: a person must settle something first
+    NOT_READY = "not ready"
+    OURS = "on its way"  #: this ledger carries it already
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One row as a person is shown it. Names and labels: never in a log."""
+
+    row: Lying
+    fate: Fate
+    why: str = ""  #: why it is not archived, or which study it is
+    advice: str = ""  #: what a person can do about it here
+    date: str = ""  #: YYYYMMDD
+    subject: str = ""
+    label: str = ""
+    images: int = 0
+    find: Find | None = None  #: what is to be carried on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hands:
+    """What a plan is made with."""
+
+    gateway: FindingGateway
+    ledger: Ledger
+    rules: Callable[[str], ProjectRules]
+
+
+def must_be_writable(project: str, gateway: FindingGateway) -> None:
+    """Raise `Permanent` unless XNAT lets us change this project."""
+    if not gateway.writable(project):
+        raise Permanent(
+            f"XNAT lists no project {project} that this account may write to",
+            advice="Check the project's ID, upper and lower case too, and that the account is a member or owner of it.",
+        )
+
+
+def plan(project: str, names: Collection[str], hands: Hands, label: str | None = None) -> list[Line]:
+    """Say what would become of each session of a project's prearchive, or of those with these names.
+
+    `label` is what a person wants it to be called, where it is a single one.
+    """
+    must_be_writable(project, hands.gateway)
+    rows = sorted(hands.gateway.lying(project), key=lambda one: (one.place.timestamp, one.name))
+    chosen = [one for one in rows if not names or {one.name, one.place.folder} & set(names)]
+    return _without_clashes(
+        [_line(one, hands, label if len(chosen) == 1 else None, named=bool(names)) for one in chosen]
+    )
+
+
+def _line(row: Lying, hands: Hands, label: str | None, *, named: bool) -> Line:
+    known = hands.ledger.found.on_its_way(row.place.path)
+    ours = known or hands.ledger.found.at(row.place)
+    if ours and not (known and known.standing is Standing.HELD):
+        return Line(row=row, fate=Fate.OURS, why=f"it is study {ours.item} of this service")
+    if row.status != READY:
+        return Line(row=row, fate=Fate.NOT_READY, why=f"XNAT says {row.status or 'nothing'} of it")
+    if _ANOTHER_SERVICE.fullmatch(row.place.folder) and not named:
+        return Line(row=row, fate=Fate.CONFLICT, why="another xnat-watchd sent it; name it if that one is gone")
+    try:
+        return _described(row, _content(row, hands), hands, label)
+    except (Unavailable, AuthRefused, Stopped):
+        raise
+    except WatchdError as error:
+        return Line(row=row, fate=Fate.CONFLICT, why=str(error))
+
+
+def _content(row: Lying, hands: Hands) -> Content:
+    for _ in range(ASKS - 1):
+        try:
+            return hands.gateway.content(row.place)
+        except NotYet:
+            continue
+    return hands.gateway.content(row.place)
+
+
+def _described(row: Lying, content: Content, hands: Hands, wanted: str | None) -> Line:
+    project, study, rules = row.place.project, content.study, hands.rules(row.place.project).labels
+    line = Line(
+        row=row, fate=Fate.CONFLICT, date=study_date(study.date) or "", images=sum(content.files.values()),
+        subject=row.subject,
+    )  # fmt: skip
+    modalities = tuple(one.modality for one in study.series)
+    facts = Facts(
+        person=study.person, date=study.date, time=study.time, modalities=modalities, study_uid=study.uid,
+        project=project, zip_name="",
+    )  # fmt: skip
+    advice = ""
+    try:
+        line = replace(line, subject=subject_label(rules.subject, facts, row.subject))
+        advice = LABEL_IT
+        facts = replace(facts, subject=line.subject)
+        label = wanted or session_label(rules.session, facts)
+        if (stored := hands.gateway.stored(label)) != label:
+            label = plain(label, stored, rules, None if wanted else facts)
+    except Undecided as error:
+        return replace(line, why=str(error), advice=advice)
+    line = replace(line, label=label)
+    why = _conflict(project, study.uid, line, study.person, hands)
+    if why:
+        return replace(line, why=why)
+    find = Find(
+        project=project, name=row.name, identity=row.place.path, study=study, files=content.files,
+        subject=line.subject, label=label, place=row.place,
+    )  # fmt: skip
+    return replace(line, fate=Fate.ARCHIVE, find=find)
+
+
+def _conflict(project: str, uid: str, line: Line, person: Person, hands: Hands) -> str:
+    """Say what stands against it, as far as XNAT and the ledger show it beforehand; empty if nothing does."""
+    if not line.images or not uid:
+        return "it holds no images of one study"
+    there = hands.gateway.sessions(project, [uid])
+    if there:
+        return f"the archive has this study already, as {there[0].label}"
+    if hands.gateway.session_named(project, line.label) is not None:
+        return "the archive has another session of this label"
+    known = hands.ledger.found.behind(project, line.subject)
+    if known is not None and not is_one(known, person):
+        return "another person stands behind this subject"
+    return ""
+
+
+def _without_clashes(lines: Iterable[Line]) -> list[Line]:
+    """Take out of the plan what would get the label, or is the study, of another row of it."""
+    lines = list(lines)
+    to_do = [line for line in lines if line.find]
+    labels = Counter(line.label.casefold() for line in to_do)
+    uids = Counter(line.find.study.uid for line in to_do if line.find)
+    return [_clashing(line, labels, uids) for line in lines]
+
+
+def _clashing(line: Line, labels: Counter[str], uids: Counter[str]) -> Line:
+    if line.find is None:
+        return line
+    if uids[line.find.study.uid] > 1:
+        return replace(line, fate=Fate.CONFLICT, find=None, why="this study lies in the prearchive more than once")
+    if labels[line.label.casefold()] > 1:
+        return replace(line, fate=Fate.CONFLICT, find=None, why="another session here would get the same label")
+    return line

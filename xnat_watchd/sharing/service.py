@@ -1,0 +1,248 @@
+"""Share tables: read what lies in the folder, make it true on the server, and report beside each table, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from xnat_watchd.adapters.files.share_folder import ShareFolder
+from xnat_watchd.adapters.files.stamps import Changed
+from xnat_watchd.adapters.ledger.shares import Shares
+from xnat_watchd.core.errors import AuthRefused, Refusal, Stopped, Unavailable, Unusable, WatchdError
+from xnat_watchd.core.ports import Clock, Log
+from xnat_watchd.core.retry import RetryPolicy, is_due
+from xnat_watchd.core.settling import Seen, Sighting, next_quiet, quiet, settle
+from xnat_watchd.core.sharing.plan import State
+from xnat_watchd.core.sharing.report import refusal, report, report_name
+from xnat_watchd.core.sharing.state import RowResult
+from xnat_watchd.core.sharing.table import Row, Table, read
+from xnat_watchd.sharing.rows import Sharer
+from xnat_watchd.studies.steps.gates import Door
+
+LOOK = 10.0  #: seconds between two looks into the folder and the ledger, at most: both cost next to nothing
+OFTEN = 1.0  #: and at least, where a table need not stand still for longer
+SHARE = (
+    10  #: after a sweep it is rested for so many times as long as it took, and a minute at most, whatever was archived
+)
+AGAIN = 60.0  #: seconds until a sweep is repeated that did not see all, or was in somebody's way
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareHabits:
+    """How the folder is treated. Times in seconds."""
+
+    quiet_for: float
+    apply_every: float
+    chance: Callable[[], float]  #: numbers in [0, 1), so that many machines do not ask at one moment
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A table as it was read: from this file, to this end."""
+
+    seen: Seen
+    table: Table | Unusable
+
+
+class Sharing:
+    """The one who applies share tables. `turn` may be called at any time, and by one thread only."""
+
+    def __init__(
+        self,
+        *,
+        folder: ShareFolder,
+        sharer: Sharer,
+        shares: Shares,
+        door: Door,
+        clock: Clock,
+        log: Log,
+        habits: ShareHabits,
+        alone: Callable[[], AbstractContextManager[object]],
+    ) -> None:
+        self._folder, self._sharer, self._shares, self._door = folder, sharer, shares, door
+        self._clock, self._log, self._habits, self._alone = clock, log, habits, alone
+        self._sightings: Mapping[str, Sighting] = {}
+        self._tables: dict[str, Known] = {}
+        self._names: frozenset[str] | None = None  #: of the tables at the last look
+        self._told: dict[str, str] = {}  #: reports as they were written last
+        self._next = self._rested = clock.monotonic()  #: when the next sweep is due, and when one may be
+        self._called = False  #: something new calls for a sweep
+        self._swept = clock.now()  #: when the last one began
+        self._heard = 0  #: the newest event of the ledger that we know of
+
+    def settle(self, habits: ShareHabits, retry: RetryPolicy) -> None:
+        """Let these habits hold from the next turn on. Tables are applied then; what is remembered of them stays."""
+        self._habits, self._sharer.retry = habits, retry
+        self._call(self._clock.monotonic())
+
+    @property
+    def looks(self) -> float:
+        """Seconds between two turns in which nothing is due."""
+        return min(LOOK, max(OFTEN, self._habits.quiet_for))
+
+    def turn(self) -> float:
+        """Do what is due, and give the seconds until there may be more.
+
+        Raises `OSError` when the folder is gone, or its disk: nothing is concluded from that (design 7).
+        """
+        began = self._clock.monotonic()
+        self._look(again=self._is_due())
+        self._listen()
+        if self._tables and self._is_due():
+            self._next = self._clock.monotonic()
+            self._sweep()
+        wait = next_quiet(self._sightings, began, self._habits.quiet_for)
+        return self.looks if wait is None else max(0.0, began + min(wait, self.looks) - self._clock.monotonic())
+
+    def resting(self, within: timedelta) -> bool:
+        """Say whether every table has been read and applied, as far as can be, and nothing is due within this time.
+
+        May be asked by any thread: what is new calls for a sweep before it is noted as seen.
+        """
+        if self._names is None or self._sightings.keys() != self._tables.keys():
+            return False
+        due = self._shares.next_due(self._swept)
+        soon = due is not None and due <= self._clock.now() + within
+        due_now = self._called or self._news()[1] or self._next <= self._clock.monotonic()
+        return not self._tables or not (soon or due_now)
+
+    # The folder.
+
+    def _look(self, *, again: bool) -> None:
+        """Read what stands still, forget what is gone. What is new is applied at once.
+
+        `again`: what could not be read is tried once more, since a right may have been given.
+        """
+        now = self._clock.monotonic()
+        self._sightings = settle(self._folder.tables(), self._sightings, now)
+        still = {one.seen.path: one.seen for one in quiet(self._sightings, now, self._habits.quiet_for)}
+        kept = {
+            name: known
+            for name, known in self._tables.items()
+            if known.seen == still.get(name) and not (again and isinstance(known.table, Unusable))
+        }
+        fresh = {name: known for name, seen in still.items() if name not in kept and (known := self._read(seen))}
+        if fresh:
+            self._call(now)
+        self._tables = dict(sorted((kept | fresh).items()))
+        if self._names != self._sightings.keys():
+            self._names = frozenset(self._sightings)
+            self._told = {name: text for name, text in self._told.items() if name in self._names}
+            self._shares.forget(self._names)
+
+    def _read(self, seen: Seen) -> Known | None:
+        """Read a table. None while somebody writes to it; what cannot be read gets its report."""
+        try:
+            return Known(seen, read(self._folder.read(seen)))
+        except (Changed, FileNotFoundError):
+            return None
+        except OSError:
+            error = Unusable("the table may not be read by the service", advice="Give its group the right to read it.")
+        except Unusable as caught:
+            error = caught
+        self._refuse(seen, error)
+        return Known(seen, error)
+
+    def _refuse(self, seen: Seen, error: Unusable) -> None:
+        before = self._tables.get(seen.path)
+        if before is None or before.seen != seen or str(before.table) != str(error):
+            self._shares.refuse(seen.path, error, self._clock.now())
+            self._log.warning("shares.unreadable", reason=str(error))
+        self._write(seen.path, refusal(error))
+
+    # When.
+
+    def _is_due(self) -> bool:
+        due = self._shares.next_due(self._swept)
+        return self._next <= self._clock.monotonic() or (due is not None and is_due(due, self._clock.now()))
+
+    def _call(self, when: float) -> None:
+        """Have a sweep made then, if not before."""
+        self._next, self._called = min(self._next, when), True
+
+    def _listen(self) -> None:
+        """Have a sweep made soon after a study has come into the archive of a project that a table names as source."""
+        newest, has_come = self._news()
+        if has_come:
+            self._call(self._rested)
+        self._heard = newest
+
+    def _news(self) -> tuple[int, bool]:
+        return self._shares.archived(self._heard, {row.source for row in self._rows()})
+
+    # A sweep.
+
+    def _sweep(self) -> None:
+        try:
+            with self._alone():
+                if self._door.is_open():
+                    self._apply()
+        except Refusal:  # somebody applies a table by hand just now
+            return
+
+    def _apply(self) -> None:
+        tables = {name: known.table for name, known in self._tables.items() if isinstance(known.table, Table)}
+        unread = self._sightings.keys() - tables.keys()
+        self._swept, began = self._clock.now(), self._clock.monotonic()
+        try:
+            results = self._sharer.apply(
+                self._rows(), self._shares.rows_of(unread), so_far=partial(self._report, tables)
+            )
+        except Stopped:
+            return
+        except (Unavailable, AuthRefused) as error:
+            self._door.shut(error)
+            self._wait(tables, error)
+        except WatchdError as error:  # XNAT's list of projects makes no sense just now
+            self._log.warning("shares.postponed", reason=str(error))
+            self._wait(tables, error)
+            self._rest(began, AGAIN)
+        else:
+            self._door.passed()
+            self._report(tables, results)
+            self._rest(began, self._interval())
+
+    def _rest(self, began: float, interval: float) -> None:
+        now = self._clock.monotonic()
+        self._rested = now + min(AGAIN, SHARE * (now - began))
+        self._next, self._called = now + interval, False
+
+    def _interval(self) -> float:
+        if not self._sharer.saw_all:
+            return AGAIN
+        if (trial := self._sharer.trial) is not None:
+            return max(OFTEN, (trial - self._clock.now()).total_seconds())
+        return self._habits.apply_every * (0.75 + self._habits.chance() / 4)
+
+    def _rows(self) -> list[Row]:
+        return [row for one in self._tables.values() if isinstance(one.table, Table) for row in one.table.rows]
+
+    # Reports.
+
+    def _report(self, tables: Mapping[str, Table], results: Sequence[RowResult]) -> None:
+        begin, now = 0, self._clock.now()
+        for name, table in tables.items():
+            mine = results[begin : begin + len(table.rows)]
+            begin += len(table.rows)
+            self._write(name, report(table, self._shares.keep(name, mine, now)))
+
+    def _wait(self, tables: Mapping[str, Table], error: WatchdError) -> None:
+        """Say in a first report why nothing has been done; one that says more is left as it is."""
+        for name, table in tables.items():
+            if name not in self._told and not self._shares.rows_of([name]):
+                waiting = [RowResult(row=row, state=State.WAITING, reason=str(error)) for row in table.rows]
+                self._write(name, report(table, waiting))
+
+    def _write(self, name: str, text: str) -> None:
+        """Write a report where it says anything new, or is not there."""
+        if self._told.get(name) == text and self._folder.has(report_name(name)):
+            return
+        try:
+            self._folder.write(report_name(name), text, name)
+        except OSError as error:  # no right to write there, no room: the tables come true all the same
+            self._log.warning("shares.unreported", error=type(error).__name__)
+        else:
+            self._told[name] = text

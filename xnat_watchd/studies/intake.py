@@ -1,0 +1,418 @@
+"""From the drop folder into the ledger: list, settle, take, open, record. The folder is the truth, events are hints."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from xnat_watchd.adapters.files.disk import Disk, Odd, identity
+from xnat_watchd.adapters.files.folder_marks import Marks
+from xnat_watchd.adapters.files.layout import Folders, kind_of, put_away, resting_done, resting_failed, whose
+from xnat_watchd.adapters.files.stamps import Changed
+from xnat_watchd.adapters.ledger import Judged, Ledger
+from xnat_watchd.adapters.ledger.deliveries import Rest
+from xnat_watchd.core.delivery import ZipContents
+from xnat_watchd.core.errors import Stopped, Unusable
+from xnat_watchd.core.loose_files import (
+    AS_SET,
+    HEAD,
+    LEFT_ALONE,
+    NO_ZIP,
+    WAITS,
+    archive,
+    is_bin,
+    is_dicom,
+    is_zip,
+    matches,
+    of_archive,
+    of_images,
+)
+from xnat_watchd.core.ports import Clock, Log
+from xnat_watchd.core.refusals import NO_PROJECT, NOT_COMPLETE, STILL_WRITTEN, Reason, refusal
+from xnat_watchd.core.settling import Seen, Sighting, next_quiet, quiet, settle
+from xnat_watchd.core.states import DeliveryState
+from xnat_watchd.studies.steps.source import is_judged
+
+SINGLY = 20  #: loose images that are told by name; more of them are told as one
+DIGESTED = 256 * 1024**2  #: bytes of a refused file up to which its digest is worth reading it
+FATAL_OPENINGS = 3  #: begun so often without an end, opening a ZIP may be what kills us
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Habits:
+    """How the folder is treated. Times in seconds."""
+
+    quiet_for: float
+    incomplete_after: float
+    ignore: tuple[str, ...]  #: patterns of names of files and folders, and of paths
+    project: str  #: for all but the named ones; empty: the first folder names the project
+    projects: Collection[str]  #: folders below drop that are projects of their own
+
+
+class Intake:
+    """The one who takes ZIPs. `sweep` may be called at any time, and by one thread only.
+
+    `recorded` is called when there is something to carry, which need not wait for the rest of a sweep.
+    `is_whole` and `open_zip` may raise `Stopped`, which ends a sweep between two ZIPs or in the middle of one.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is given by name
+        self,
+        *,
+        ledger: Ledger,
+        disk: Disk,
+        folders: Folders,
+        marks: Marks,
+        clock: Clock,
+        log: Log,
+        habits: Habits,
+        open_zip: Callable[[Path], ZipContents],
+        is_whole: Callable[[Path], bool],
+        recorded: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._ledger, self._disk, self._folders, self._clock, self._log = ledger, disk, folders, clock, log
+        self._marks = marks
+        self._habits, self._open_zip, self._is_whole, self._recorded = habits, open_zip, is_whole, recorded
+        self._sightings: Mapping[str, Sighting] = {}
+        self._heads: Mapping[Seen, bytes] = {}  #: the first bytes of what is no ZIP by its name
+        self._settling = 0
+        self._ignored: dict[str, Reason] = {}  #: name -> why it is not taken, as of this look
+        self._told: set[str] = set()  #: names that the system would not give us, and that was said
+        self._unfinished = False  #: a fault left something half-done
+        self._unrested: set[int] = set()  #: deliveries that have ended and whose ZIP could not be moved away
+
+    @property
+    def settling(self) -> int:
+        """How many ZIPs in the folder stand still for not long enough yet."""
+        return self._settling
+
+    def settle(self, habits: Habits, clock: Clock) -> None:
+        """Go by these from the next sweep on. What was seen and what is unfinished stays known."""
+        self._habits, self._clock = habits, clock
+
+    def sweep(self) -> float | None:
+        """Look into the folder and take what is whole. Gives the seconds until another look may take more."""
+        self._ignored = {}
+        self._marks.must_be_known("work")
+        if self._unfinished:
+            self._finish()
+        self._look_again()
+        files = self._sorted_out()
+        now = self._clock.monotonic()
+        self._sightings = settle(files, self._sightings, now)
+        still = quiet(self._sightings, now, self._habits.quiet_for)
+        for sighting in still:
+            self._consider(sighting, now)
+        self._settling = len(self._sightings) - len(still)
+        if self._drop_is_known():  # else what is not there now may lie on a disk that is not mounted
+            self._ledger.deliveries.ignore(self._ignored, self._clock.now(), self._habits.incomplete_after, WAITS)
+        self._told.intersection_update(self._ignored)
+        return next_quiet(self._sightings, now, self._habits.quiet_for)
+
+    def recover(self) -> None:
+        """Finish or undo what was under way when the service stopped. `OSError` where work is no folder of ours."""
+        self._marks.must_be_known("work")
+        for name in self._disk.names(self._folders.work):
+            mine = whose(name)
+            if mine is not None and mine[1] is None:
+                try:
+                    self._recover_zip(mine[0])
+                except OSError as error:  # it lies there until the next start, and hinders nobody
+                    self._refused(name, error)
+            elif mine is not None or (name.startswith(".") and name.endswith(".part")):
+                self._disk.remove(self._folders.work / name)  # a copy, which can be made again
+        self._finish()
+
+    # List and settle.
+
+    def _sorted_out(self) -> list[Seen]:
+        files: list[Seen] = []
+        images: Counter[str] = Counter()  #: exam, or loose file -> files that are DICOM without a ZIP
+        heads: dict[Seen, bytes] = {}
+        for seen in self._disk.look(self._folders.drop, self._leave):
+            if isinstance(seen, Odd):
+                self._pass_over(seen)
+                continue
+            head = heads[seen] = self._head(seen)
+            if (why := self._why_not(seen, head)) is not None:
+                self._ignored[printable(seen.path)] = why
+            elif _is_zip(seen.path, head):
+                files.append(seen)
+            else:
+                images[self._exam_of(seen.path)] += 1
+        self._heads = heads
+        self._name_images(images)
+        return files
+
+    def _leave(self, path: str) -> str:
+        if is_bin(path.rpartition("/")[2]):
+            return LEFT_ALONE[0]
+        return AS_SET[0] if matches(path, self._habits.ignore) and not path.rpartition("/")[2].startswith(".") else ""
+
+    def _head(self, seen: Seen) -> bytes:
+        """Return what tells what a file is; read once, while it stays as it is."""
+        if seen.path.lower().endswith(".zip"):
+            return b""
+        known = self._heads.get(seen)
+        return self._disk.head(self._folders.drop / seen.path, HEAD) if known is None else known
+
+    def _exam_of(self, path: str) -> str:
+        """Return the folder, with a slash, that stands for an exam without a ZIP; of a loose image, its own path."""
+        parts = path.split("/")
+        outer = 2 if parts[0] in self._habits.projects or not self._habits.project else 1
+        return "/".join(parts[:outer]) + "/" if len(parts) > outer else path
+
+    def _name_images(self, images: Mapping[str, int]) -> None:
+        loose = [name for name in images if not name.endswith("/")]
+        told = {**images} if len(loose) <= SINGLY else {"./": len(loose), **images}
+        for name, count in told.items():
+            if name not in loose or len(loose) <= SINGLY:
+                self._ignored[printable(name)] = of_images(count)
+
+    def _drop_is_known(self) -> bool:
+        try:
+            self._marks.must_be_known("drop")
+        except OSError:
+            return False
+        return True
+
+    def _pass_over(self, odd: Odd) -> None:
+        if odd.error is not None:
+            self._refused(odd.path, odd.error)
+        self._ignored[printable(odd.path)] = odd.what, refusal(odd.error)[1] if odd.error else ""
+
+    def _why_not(self, seen: Seen, head: bytes) -> Reason | None:
+        """Return why a file is not taken; None of a ZIP that may be, and of DICOM, which is told by the exam."""
+        name = seen.path.rpartition("/")[2]
+        if is_bin(name):
+            return LEFT_ALONE
+        if name.startswith("."):
+            return "hidden", ""
+        if matches(seen.path, self._habits.ignore):
+            return "a temporary name", ""
+        if _is_zip(name, head):
+            return NO_PROJECT if self._project_of(seen.path) is None else None
+        if kind := archive(name, head):
+            return of_archive(kind)
+        return None if is_dicom(name, head) else NO_ZIP
+
+    def _project_of(self, path: str) -> str | None:
+        first = path.partition("/")[0] if "/" in path else None
+        if first is not None and (first in self._habits.projects or not self._habits.project):
+            return printable(first)
+        return self._habits.project or None
+
+    # Take.
+
+    def _consider(self, sighting: Sighting, now: float) -> None:
+        path = sighting.seen.path
+        try:
+            whole = self._is_whole(self._folders.drop / path)
+            if not whole and now - sighting.same_since < self._habits.incomplete_after:
+                self._ignored[printable(path)] = NOT_COMPLETE
+                return
+            self._take(sighting.seen)  # opened, it says why it is none
+        except Changed:
+            self._ignored[printable(path)] = STILL_WRITTEN
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._refused(path, error)
+
+    def _take(self, seen: Seen) -> None:
+        project, name = self._project_of(seen.path) or "", printable(seen.path)
+        self._disk.ensure_free(self._folders.drop / seen.path, seen)  # before a number is given to it
+        delivery = self._ledger.deliveries.expect(name, project, identity(seen), self._clock.now())
+        self._unfinished = True  # until it is done, whatever comes between
+        try:
+            self._disk.take(self._folders.drop / seen.path, self._folders.zip_of(delivery), seen)
+        except (OSError, Stopped) as error:
+            if isinstance(error, FileExistsError) or not self._disk.lies(self._folders.zip_of(delivery)):
+                self._ledger.deliveries.withdraw(delivery, self._clock.now())
+                self._unfinished = bool(self._unrested)
+            raise
+        self._log.info("delivery.taken", item=str(delivery), project=project)
+        self._open(delivery, name, project)
+        self._unfinished = bool(self._unrested)
+
+    def _refused(self, path: str, error: OSError) -> None:
+        """Show that the system does not give us a file, and say it in the journal: once, and without its name."""
+        name, reason = printable(path), refusal(error)
+        self._ignored[name] = reason
+        if name not in self._told:
+            self._told.add(name)
+            self._log.warning("file.refused", reason=reason[0])
+
+    # Finish.
+
+    def _finish(self) -> None:
+        """Bring to its end what a crash or a fault of the disk has interrupted; what still resists is tried again."""
+        self._unfinished, resists = True, False
+        for arrival in self._ledger.deliveries.arrivals():
+            if not self._disk.lies(self._folders.zip_of(arrival.id)):
+                self._ledger.deliveries.withdraw(arrival.id, self._clock.now())
+                continue
+            try:
+                self._open(arrival.id, arrival.name, arrival.project)
+            except OSError as error:
+                resists = True
+                self._refused(arrival.name, error)
+        for delivery in sorted(self._unrested):
+            self._put_away(delivery)
+        self._unfinished = resists or bool(self._unrested)
+
+    def _recover_zip(self, delivery: int) -> None:
+        known = self._ledger.deliveries.rest(delivery)
+        if known is None:  # the ledger is another one
+            self._put_back(delivery, f"recovered-{delivery}.zip")
+        elif known.state is DeliveryState.TAKEN:
+            return
+        elif known.resting is not None:
+            self._put_away(delivery)
+        elif known.state is not DeliveryState.ARRIVING:
+            self._put_back(delivery, known.name)
+
+    def _put_back(self, delivery: int, name: str) -> None:
+        """Put a ZIP back into the drop folder, where it settles and arrives anew."""
+        self._marks.must_be_known("drop")
+        self._disk.put_back(self._folders.zip_of(delivery), self._folders.drop, name)
+        self._log.warning("delivery.recovered", item=str(delivery), reason="put back into the drop folder")
+
+    # Look again.
+
+    def _look_again(self) -> None:
+        """Have judged anew what was written to since it was judged: no verdict outlasts the bytes that it is about."""
+        for judged in self._ledger.changes.watched(self._clock.now()):
+            path = self._folders.rest(judged.resting or "") if judged.resting else self._folders.zip_of(judged.delivery)
+            try:
+                if self._disk.stamp(path) in {None, judged.stamp}:
+                    continue
+                if not is_judged(judged.delivery, path, self._ledger.changes, self._disk):
+                    self._judge_anew(judged, path)
+            except OSError as error:
+                self._refused(judged.name, error)
+
+    def _judge_anew(self, judged: Judged, path: Path) -> None:
+        now = self._clock.now()
+        if judged.resting is not None:
+            self._marks.must_be_known("drop")
+            self._disk.put_back(path, self._folders.drop, judged.name)
+        if judged.state is DeliveryState.REJECTED:
+            self._disk.remove(_note_of(path))
+            self._ledger.changes.supersede(judged.delivery, now)
+        elif judged.resting is not None:
+            self._ledger.changes.unrest(judged.delivery, now)
+        else:  # it goes back once its studies have ended
+            self._ledger.changes.outdate(judged.delivery, now)
+            self._recorded()
+        self._log.warning("delivery.changed", item=str(judged.delivery))
+
+    # Open and record.
+
+    def _open(self, delivery: int, name: str, project: str) -> None:
+        if self._ledger.deliveries.opening(delivery) > FATAL_OPENINGS:
+            self._reject(delivery, name, Unusable(
+                f"the service died {FATAL_OPENINGS} times while it opened this ZIP",
+                advice="Keep the ZIP and report it; export the study again and drop the new one.",
+            ))  # fmt: skip
+            return
+        path = self._folders.zip_of(delivery)
+        try:
+            stamp = self._disk.secure(path)
+            found = self._looked_into(path)
+            self._disk.must_have(path, stamp)
+        except Changed:
+            self._put_back(delivery, name)
+            self._ledger.deliveries.withdraw(delivery, self._clock.now())
+            raise
+        except (OSError, Stopped):
+            self._ledger.deliveries.opened(delivery)
+            raise
+        self._ledger.changes.stamp(delivery, stamp)
+        if isinstance(found, Unusable):
+            self._reject(delivery, name, found)
+        else:
+            self._record(delivery, name, project, found)
+
+    def _looked_into(self, path: Path) -> ZipContents | Unusable:
+        try:
+            return self._open_zip(path)
+        except Unusable as error:
+            return error
+
+    def _record(self, delivery: int, name: str, project: str, contents: ZipContents) -> None:
+        now = self._clock.now()
+        resting = self._folders.free(resting_done(delivery, name, now))
+        other = self._ledger.deliveries.record(delivery, contents, resting, now)
+        if other is None:
+            self._log.info("delivery.recorded", item=str(delivery), project=project, studies=len(contents.studies))
+        else:
+            self._log.info("delivery.duplicate", item=str(delivery))
+            self._put_away(delivery)
+        self._recorded()
+
+    def _reject(self, delivery: int, name: str, error: Unusable) -> None:
+        resting = self._folders.free(resting_failed(delivery, name))
+        sha256 = self._digest(self._folders.zip_of(delivery))
+        self._ledger.deliveries.reject(delivery, error, resting, self._clock.now(), sha256)
+        self._log.warning("delivery.rejected", item=str(delivery), reason=str(error))
+        self._put_away(delivery)
+
+    def _digest(self, path: Path) -> str | None:
+        """Return what tells whether the same bytes come again; none of a file that cannot be read, or is large.
+
+        A refused file may be a hole of terabytes, and its digest is no more than a convenience.
+        """
+        try:
+            return self._disk.digest(path) if path.stat().st_size <= DIGESTED else None
+        except OSError:
+            return None
+
+    def _put_away(self, delivery: int) -> None:
+        """Move the ZIP of a delivery that has ended to where the ledger says, the reason beside it; else try later."""
+        known = self._ledger.deliveries.rest(delivery)
+        if known is None or known.resting is None:
+            return
+        try:
+            self._rest(delivery, known)
+        except OSError as error:
+            self._unrested.add(delivery)
+            self._refused(known.name, error)
+        else:
+            self._unrested.discard(delivery)
+
+    def _rest(self, delivery: int, known: Rest) -> None:
+        path, lies = self._folders.rest(known.resting or ""), self._disk.lies(self._folders.zip_of(delivery))
+        if lies and not is_judged(delivery, self._folders.zip_of(delivery), self._ledger.changes, self._disk):
+            self._ledger.changes.unrest(delivery, self._clock.now())
+            self._put_back(delivery, known.name)
+            return
+        self._marks.must_be_known(kind_of(known.resting or ""))
+        if known.state is DeliveryState.REJECTED:
+            self._disk.write(_note_of(path), _note(delivery, known.why, known.advice))
+        put_away(self._folders, self._disk, delivery, path, known.studies)
+        self._ledger.changes.stamp(delivery, self._disk.stamp(path) or "")
+
+
+def _is_zip(path: str, head: bytes) -> bool:
+    return path.lower().endswith(".zip") or is_zip(path, head)
+
+
+def _note_of(zip_: Path) -> Path:
+    """Return where the reason stands for which no study came of a ZIP."""
+    return zip_.with_name(f"{zip_.name}.txt")
+
+
+def printable(path: str) -> str:
+    """Give a name, which may be any bytes, as text that is shown and kept; two names never become one."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _note(delivery: int, why: str, advice: str) -> str:
+    return (
+        f"This ZIP could not be used, and nothing of it was sent to XNAT.\n\nWhy: {why}.\nWhat to do: {advice}\n"
+        f"To know more: type `xnat-watchd show {delivery}`.\n"
+    )

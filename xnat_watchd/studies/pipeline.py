@@ -1,0 +1,328 @@
+"""Carry studies into XNAT, one fact at a time: take, act, record. What goes wrong is judged here and nowhere else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from xnat_watchd.adapters.ledger import Facts, Ledger, Retirement
+from xnat_watchd.core.delivery import Item
+from xnat_watchd.core.disk_errors import is_failing
+from xnat_watchd.core.errors import (
+    Absent,
+    AuthRefused,
+    NoRoom,
+    NotYet,
+    OnceMore,
+    Outdated,
+    Permanent,
+    Scope,
+    Stopped,
+    Tomorrow,
+    Transient,
+    Unavailable,
+    Undecided,
+    Unrecordable,
+    WatchdError,
+)
+from xnat_watchd.core.findings import stop_at
+from xnat_watchd.core.gate import OFTEN_ENOUGH, PROJECT_IN_TROUBLE
+from xnat_watchd.core.ports import Log
+from xnat_watchd.core.retry import RetryPolicy
+from xnat_watchd.core.states import LINE, Kind, Progress, Standing, reached
+from xnat_watchd.studies.steps.archive import archive
+from xnat_watchd.studies.steps.context import Tools
+from xnat_watchd.studies.steps.demographics import describe
+from xnat_watchd.studies.steps.retire import put_to_rest, retire
+from xnat_watchd.studies.steps.upload import upload
+from xnat_watchd.studies.steps.withdraw import withdraw
+
+DISK_RESTS = timedelta(minutes=5)  #: until a disk that failed is tried again
+
+STEPS: dict[Progress, Callable[[Item, Tools], Facts]] = {
+    Progress.RECEIVED: upload,
+    Progress.UPLOADED: archive,
+    Progress.ARCHIVED: describe,
+}
+
+AT_LEAST = {Kind.ZIP: Progress.UPLOADED, Kind.PREARCHIVE: Progress.ARCHIVED, Kind.ARCHIVE: Progress.COMPLETE}
+
+
+@dataclass(slots=True)
+class Rest:
+    """Putting ZIPs to rest, which the workers on one ledger do in turns."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    ended: list[int] = field(default_factory=list)  #: deliveries whose ZIP is to be put to rest, by who has the lock
+    asked: int | None = None  #: the newest event when no delivery was left whose studies have ended
+
+
+@dataclass(slots=True)
+class Held:
+    """Tells of every study that becomes held, whoever or whatever has held it: once, from the ledger's events."""
+
+    ledger: Ledger
+    log: Log
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    newest: int = field(init=False)  #: event that was looked at
+
+    def __post_init__(self) -> None:
+        self.newest = self.ledger.studies.newest_event()
+
+    def tell(self) -> None:
+        """Tell of those that were not told of."""
+        with self.lock:
+            self.newest, held = self.ledger.studies.held_after(self.newest)
+            for one in held:
+                self.log.warning("study.held", item=one["item"], project=one["project"], reason=one["reason"])
+
+
+class Pipeline:
+    """One worker. Several may share a ledger, a door's lock and a `rest`."""
+
+    def __init__(self, tools: Tools, retry: RetryPolicy, log: Log, rest: Rest, held: Held | None = None) -> None:
+        self._held = held or Held(tools.ledger, log)
+        self._tools, self.retry, self._log, self._rest = tools, retry, log, rest
+        self._ledger, self._clock, self._door = tools.ledger, tools.clock, tools.door
+        self._owed: tuple[Item, WatchdError] | None = None  #: what could not be given back: the ledger takes nothing
+
+    def step(self, only: Collection[int] | None = None) -> bool:
+        """Do one piece of work, on one of `only` these studies. False when there is none now, or the gate is shut.
+
+        `NoRoom` and `Unrecordable` where a disk of this machine is full or the ledger cannot be used: what was begun is
+        given back, uncharged and in doubt.
+        """
+        self._give_back_owed()
+        self._held.tell()
+        item = self._take(only)
+        if item is None:
+            return False
+        try:
+            self._carry(item)
+        except (NoRoom, Unrecordable) as error:
+            self._owed = item, _of_this_machine(error)
+            with suppress(NoRoom, Unrecordable):  # at the next step, then
+                self._give_back_owed()
+            raise
+        self._held.tell()
+        return True
+
+    def retire(self) -> bool:
+        """Put the ZIPs of finished deliveries to rest. False when there was none, or XNAT must be asked later.
+
+        `OSError` when one cannot be moved now; that is tried again the next time.
+        """
+        if not self._door.is_open() or not self._rest.lock.acquire(blocking=False):
+            return False
+        try:
+            self._end_all()
+            rested = bool(ended := self._rest.ended)
+            while ended:
+                put_to_rest(ended[0], self._tools)
+                del ended[0]
+        finally:
+            self._rest.lock.release()
+        return rested
+
+    # Taking.
+
+    def _take(self, only: Collection[int] | None) -> Item | None:
+        with self._door.lock:
+            closed = self._door.closed()
+            if closed is None:
+                return None
+            return self._ledger.studies.take(self._clock.now(), closed, only, self._door.trials())
+
+    # Acting.
+
+    def _carry(self, item: Item) -> None:
+        try:
+            _nothing_is_undecided(item)
+        except Undecided as error:  # whatever made it ready: no retry, resend or restart is a decision
+            self._hold(item, error)
+            return
+        if self._is_far_enough(item):  # it was ready before `until` was set back
+            self._ledger.studies.park(item, self._clock.now(), self._until(item))
+        else:
+            self._act(item)
+
+    def _act(self, item: Item) -> None:
+        try:
+            facts = _step(item)(item, self._tools)
+        except (NoRoom, Unrecordable):
+            raise  # this machine's trouble, not the study's
+        except Transient as error:
+            self._later(item, error)
+        except (Unavailable, AuthRefused) as error:
+            self._give_back(item, error)
+        except Stopped as error:
+            self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=error.spoke)
+        except Outdated:
+            self._ledger.changes.outdate(item.delivery, self._clock.now(), item)
+            self._log.warning("delivery.changed", item=str(item.delivery))
+        except WatchdError as error:
+            self._hold(item, error)
+        except Exception as error:  # noqa: BLE001 - the only one in the program: a bug of ours must not stop the others
+            if isinstance(error, OSError) and is_failing(error):
+                self._wait_for_the_disk(item, error)
+                return
+            self._log.error("study.failed", item=item.name, project=item.project, exc_info=error)
+            self._hold(item, Permanent(f"a fault in xnat-watchd ({type(error).__name__})", detail=repr(error)))
+        else:
+            self._advance(item, facts)
+
+    def _is_far_enough(self, item: Item) -> bool:
+        return not item.unwanted and reached(item.progress, self._until(item))
+
+    def _until(self, item: Item) -> Progress:
+        """Give how far it goes by the settings, but at least as far as whoever asked for this one meant."""
+        return max(self._tools.rules(item.project).until, AT_LEAST[item.kind], key=LINE.index)
+
+    # Recording.
+
+    def _advance(self, item: Item, facts: Facts) -> None:
+        if item.unwanted:
+            self._skip(item, facts)
+            return
+        until = self._until(item)
+        progress = self._ledger.studies.advance(item, self._clock.now(), facts, until)
+        self._log.info("study.advanced", item=item.name, project=item.project, progress=progress)
+        self._door.passed(item.project)
+
+    def _skip(self, item: Item, facts: Facts) -> None:
+        if self._ledger.studies.skip(item, self._clock.now(), facts.note):
+            self._log.info("study.skipped", item=item.name, project=item.project)
+        self._door.passed()
+
+    def _later(self, item: Item, error: Transient) -> None:
+        if isinstance(error, NotYet):
+            self._look_again(item, error)
+        elif isinstance(error, Tomorrow):
+            self._ledger.studies.postpone(item, error.due, self._clock.now(), error, charged=False)
+            self._door.passed()
+        elif isinstance(error, OnceMore):
+            self._once_more(item, error)
+        else:
+            self._try_again(item, error)
+
+    def _look_again(self, item: Item, error: NotYet) -> None:
+        now, absent = self._clock.now(), isinstance(error, Absent)
+        delay = self.retry.look_delay(item.since or now, now, self._tools.chance(), absent=absent)
+        if delay is None:
+            self._hold(item, Permanent(
+                f"XNAT did not get done with it within {self.retry.deadline}: {error}", detail=error.detail,
+                advice="Ask the XNAT administrator to look at this session, then `xnat-watchd retry ITEM`.",
+            ))  # fmt: skip
+            return
+        due = min(now + delay, error.until) if isinstance(error, Absent) else now + delay
+        self._ledger.studies.postpone(item, due, now, error, charged=False)
+        self._door.passed()
+
+    def _once_more(self, item: Item, error: OnceMore) -> None:
+        others_asked = error.scope is Scope.PROJECT and self._door.is_on_trial(item.project)
+        if others_asked or item.refusal == error.refusal:  # an attempt that failed otherwise has not asked
+            self._hold(item, Permanent(str(error), detail=error.detail, advice=error.advice, scope=error.scope))
+        else:
+            self._try_again(item, error)
+
+    def _try_again(self, item: Item, error: Transient) -> None:
+        now, delay = self._clock.now(), self.retry.delay(item.attempts, self._tools.chance())
+        if delay is None:
+            self._hold(item, Permanent(
+                f"gave up after {item.attempts} attempts: {error}", detail=error.detail,
+                advice="Ask the XNAT administrator why, then `xnat-watchd retry ITEM`.",
+            ))  # fmt: skip
+            return
+        self._ledger.studies.postpone(item, now + delay, now, error, charged=True)
+        self._log.warning("study.postponed", item=item.name, project=item.project, reason=str(error))
+        self._door.passed()
+        if not isinstance(error, OnceMore):
+            self._blame_the_project(item, error)
+
+    def _wait_for_the_disk(self, item: Item, error: OSError) -> None:
+        """Try again when the disk may have recovered: it is this machine's trouble, so it is not charged."""
+        now, told = self._clock.now(), _of_this_machine(error)
+        self._log.error("disk.failing", error=type(error).__name__)
+        self._ledger.studies.postpone(item, now + DISK_RESTS, now, told, charged=False)
+
+    def _give_back_owed(self) -> None:
+        if self._owed is not None:
+            item, error = self._owed
+            self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=True)
+            self._owed = None
+
+    def _give_back(self, item: Item, error: Unavailable | AuthRefused) -> None:
+        with self._door.lock:  # or another worker would take it before the gate is shut
+            self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=error.spoke)
+            self._door.shut(error)
+
+    def _hold(self, item: Item, error: WatchdError) -> None:
+        now = self._clock.now()
+        self._ledger.studies.hold(item, now, error)
+        self._door.passed()
+        self._blame_the_project(item, error)
+
+    def _blame_the_project(self, item: Item, error: WatchdError) -> None:
+        """Shut a project where study after study met what may be its trouble, and none came through.
+
+        They wait for it then, but those that met it often enough: it may be their own after all.
+        """
+        if error.scope is not Scope.PROJECT or item.unwanted:
+            return
+        met = self._ledger.studies.in_trouble(item)
+        if len(met) < PROJECT_IN_TROUBLE and not self._door.is_on_trial(item.project):
+            return
+        waits = [key for key, (standing, times) in met.items() if standing is Standing.HELD and times < OFTEN_ENOUGH]
+        with suppress(NoRoom):  # they stay held then, as others are
+            self._ledger.studies.let_wait(waits, self._clock.now())
+        self._door.shut(error, item.project)
+
+    # Rest.
+
+    def _end_all(self) -> None:
+        """End every delivery that has come to its end: at first of all, then of those with a study that ended since."""
+        asked, newest = self._rest.asked, self._ledger.studies.newest_event()
+        self._rest.asked = None  # and all are looked at once more, should this fail
+        ended = [self._end(one) for one in self._ledger.deliveries.retirable(asked)]
+        self._rest.asked = newest if all(ended) else None
+
+    def _end(self, delivery: Retirement) -> bool:
+        """End a delivery; False where XNAT must be asked about it once more."""
+        try:
+            ended = retire(delivery, self._tools)
+        except (Unavailable, AuthRefused) as error:
+            self._door.shut(error)
+        except WatchdError as error:
+            self._log.warning("delivery.unfinished", item=str(delivery.id), reason=str(error))
+        else:
+            if ended:
+                self._log.info("delivery.finished", item=str(delivery.id))
+                self._rest.ended.append(delivery.id)
+            return True
+        return False
+
+
+def _of_this_machine(error: Exception) -> WatchdError:
+    """Return what is told of a study that this machine's own trouble has interrupted."""
+    if isinstance(error, WatchdError):
+        return error
+    if isinstance(error, Unrecordable):
+        return NoRoom("the ledger could not be written to", detail=str(error), advice=error.advice)
+    return WatchdError(
+        f"a disk of this machine fails ({type(error).__name__})", detail=str(error),
+        advice="Look at the journal of the system (`dmesg`) and at the disk; work goes on by itself.",
+        scope=Scope.MACHINE,
+    )  # fmt: skip
+
+
+def _nothing_is_undecided(item: Item) -> None:
+    """Raise `Undecided` where a finding holds. What nobody wants is only withdrawn, whatever was found out about it."""
+    if not item.unwanted:
+        stop_at(item.findings)
+
+
+def _step(item: Item) -> Callable[[Item, Tools], Facts]:
+    return withdraw if item.unwanted else STEPS[item.progress]

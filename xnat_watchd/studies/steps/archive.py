@@ -1,0 +1,300 @@
+"""uploaded → archived: XNAT's archive holds every instance, under a label made of subject, date, time and modality."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from xnat_watchd.adapters.ledger import Facts
+from xnat_watchd.core.comparison import Mixed
+from xnat_watchd.core.delivery import Item, Place, Row, Session
+from xnat_watchd.core.errors import Absent, AuthRefused, Conflict, InDoubt, NotYet, Stopped, Transient, Unavailable
+from xnat_watchd.core.findings import stop_at
+from xnat_watchd.core.states import Kind
+from xnat_watchd.studies.steps.archive_proof import (
+    NOTHING,
+    Before,
+    foreign,
+    held,
+    is_whole,
+    must_be_its_patients,
+    shown,
+    wanted,
+)
+from xnat_watchd.studies.steps.context import BUILD_AFTER, Tools, finished_row
+from xnat_watchd.studies.steps.labelling import joining_labels, labels_of, sent_subject
+from xnat_watchd.studies.steps.place_proof import clear_old_places, judged, remove
+
+LOCKED = "_ARCHIVING"
+DIED = (
+    "If it stays so, XNAT died while it archived. Ask its administrator to set the row's status back to READY in the "
+    "database (table xdat_search.prearchive), or to remove the row; then it goes on by itself. To send the study to a "
+    "new place without that: `xnat-watchd resend ITEM`."
+)
+MEANWHILE = "XNAT's archive has got this study from elsewhere meanwhile"
+
+
+def archive(item: Item, tools: Tools) -> Facts:
+    """Archive our row, or find that it is done; give the session that proves it."""
+    clear_old_places(item, tools)
+    sessions = tools.gateway.sessions(item.project, item.uids)
+    if (ours := _from_our_place(item, sessions)) is not None:
+        return _done_already(item, ours, tools)
+    joined = next((one for one in sessions if one.id == item.joins), None)
+    if item.place and joined is not None and tools.gateway.look(item.place) is None:
+        return _proof(item, joined, _before(item), tools, asked=True)
+    if len(sessions) > 1:
+        raise Conflict(f"XNAT has this study {len(sessions)} times in the project")
+    if item.place is None:
+        return _adopted(item, sessions[0] if sessions else None, tools)
+    row = tools.gateway.look(item.place)
+    if row is None:
+        return _row_gone(item, item.place, tools)
+    _may_have_died(item, row, tools)
+    row = finished_row(tools, row, item.since)
+    if item.kind is Kind.PREARCHIVE:
+        _must_be_as_shown(item, row, sessions, tools)
+    else:
+        _must_still_be_ours(item, row.place, tools)
+    if sessions:
+        return _join(item, row, sessions[0], tools)
+    return _archive_anew(item, row, tools)
+
+
+def _done_already(item: Item, session: Session, tools: Tools) -> Facts:
+    adds = item.joins is not None
+    facts = _proof(item, session, _before(item) if adds else NOTHING, tools, asked=adds)
+    if item.place and (row := tools.gateway.look(item.place)) is not None:
+        _remove_unless_locked(item, row, tools)
+    return _named(item, session, facts, tools)
+
+
+def _may_have_died(item: Item, row: Row, tools: Tools) -> None:
+    """Write that a row is archived although the answer to that was lost: a server that died at it never ends it.
+
+    Neither a removal nor a build does anything to such a row, after any restart (seen on XNAT 1.6.4).
+    """
+    if row.status == LOCKED and item.in_doubt and item.before is not None:
+        tools.ledger.places.lock(row.place, tools.clock.now())
+        raise NotYet("XNAT archives it since that answer was lost, and may have died at it", advice=DIED)
+    if item.locked is not None:
+        tools.ledger.places.unlock(row.place)
+
+
+def _remove_unless_locked(item: Item, row: Row, tools: Tools) -> None:
+    """Remove a row whose session is proved. One that stays locked is left, and told until it is gone."""
+    waited = item.since is not None and tools.clock.now() - item.since >= BUILD_AFTER
+    if row.status == LOCKED and waited:
+        tools.ledger.places.lock(row.place, tools.clock.now())
+    else:
+        remove(item, row, tools)
+
+
+def _before(item: Item) -> Before | None:
+    """Return what the session held when it was told to take our row; None where an older version told it so."""
+    return None if item.before is None else Before(item.before)
+
+
+def _named(item: Item, session: Session, facts: Facts, tools: Tools) -> Facts:
+    """Give a session its label that the site archived by itself, under the name of our place (F99)."""
+    if item.place is None or session.label != item.place.folder:
+        return facts
+    label = labels_of(replace(item, subject=session.subject), tools).session
+    if tools.gateway.session_named(item.project, label) is None:
+        renamed = tools.gateway.relabel(session, label)
+        if renamed is not None and renamed.label == label:
+            return _facts(renamed)
+    raise Conflict(
+        "XNAT archived the study by itself, under the name of our place, and does not rename it",
+        detail=f"{session.label}, which should be {label}",
+        advice="Rename the session in XNAT as `xnat-watchd show ITEM` says; then `xnat-watchd retry ITEM`.",
+    )
+
+
+def _must_be_as_shown(item: Item, row: Row, sessions: Collection[Session], tools: Tools) -> None:
+    """Refuse what others put there if it is not what a person was shown when they told us to archive it."""
+    if sessions:
+        raise Conflict("XNAT's archive has this study already", advice="Compare the two, and join or delete in XNAT.")
+    shown = {series: one.count for series, one in tools.ledger.contents.series(item).items()}
+    if {series: n for series, n in tools.gateway.holding(row.place).counts.items() if n} != shown:
+        raise Conflict(
+            "the session in the prearchive is not what it was when it was shown",
+            advice="`xnat-watchd archive` shows what it is now.",
+        )
+
+
+def _must_still_be_ours(item: Item, place: Place, tools: Tools) -> None:
+    """Refuse to archive a row to which others have added since its images were proved: it may have lain for days."""
+    if isinstance(judged(item, place, tools), Mixed):
+        tools.ledger.places.leave(item, tools.clock.now(), mixed=True)
+        raise Conflict(
+            "files of another import lie among ours in the prearchive",
+            detail=place.path,
+            advice="Ask the XNAT administrator to look at the prearchive row that `xnat-watchd show ITEM` names. "
+            "To send the study to a new place: `xnat-watchd resend ITEM`.",
+        )
+
+
+def _archive_anew(item: Item, row: Row, tools: Tools) -> Facts:
+    rules, labels = tools.rules(item.project), labels_of(item, tools)
+    _must_be_our_study(item, row, tools)
+    there = tools.gateway.subject(item.project, labels.subject)
+    subject = sent_subject(item, row, there, tools)
+    tools.ledger.studies.claim_subject(item, labels.subject)
+    named = tools.gateway.session_named(item.project, labels.session)
+    if named is not None and named.holding.study_uid in item.uids:
+        raise NotYet(MEANWHILE)
+    if named is not None:
+        raise Conflict(
+            "XNAT has another study under the label that this one would get",
+            detail=labels.session,
+            advice="Compare the two; then `xnat-watchd retry ITEM --label ANOTHER`.",
+        )
+    facts = Facts(subject=labels.subject, label=labels.session, creates_subject=there is None)
+    tools.ledger.studies.note(item, facts, tools.clock.now())
+    tools.ledger.places.archive(item, None, {})
+    try:
+        tools.gateway.archive(row.place, subject, labels.session, join=False, pipelines=rules.trigger_pipelines)
+    except Conflict:
+        if not tools.gateway.sessions(item.project, item.uids):
+            raise
+        raise NotYet(MEANWHILE) from None
+    except (Transient, Unavailable, AuthRefused, Stopped) as error:
+        if error.spoke:
+            tools.ledger.studies.stand_behind(item, labels.subject)
+        raise
+    tools.ledger.studies.stand_behind(item, labels.subject)
+    session = _from_our_place(item, tools.gateway.sessions(item.project, item.uids))
+    if session is None:
+        raise InDoubt("XNAT said that it archived the study, and does not list it yet")
+    if session.subject.casefold() != labels.subject.casefold():
+        raise Conflict("XNAT filed the study under another subject than it was sent for", detail=session.subject)
+    return _proof(item, session, NOTHING, tools)
+
+
+def _must_be_our_study(item: Item, row: Row, tools: Tools) -> None:
+    """Refuse another study at our place, which an older version may have taken for ours (F96)."""
+    if tools.gateway.collides() and row.study_uid not in {"", item.study_uid}:
+        tools.ledger.places.flag(row.place)
+        raise Conflict(
+            "what lies at our place in the prearchive is another study",
+            detail=row.place.path,
+            advice="Ask the XNAT administrator whose it is. `xnat-watchd resend ITEM` sends ours again.",
+        )
+
+
+def _join(item: Item, row: Row, session: Session, tools: Tools) -> Facts:
+    """Add what is missing to our study, under the labels that it has there."""
+    rules = tools.rules(item.project)
+    if not rules.append:
+        raise Conflict("XNAT has part of this study, and `on_existing` says hold")
+    labels = joining_labels(session, tools)
+    must_be_its_patients(item, session, tools)
+    sent = frozenset[str]().union(*tools.ledger.contents.at_place(item).values())
+    if sent & held(item, session, tools):  # under other file names XNAT would take each of them once more
+        return _there_already(item, row, session.id, Conflict(MEANWHILE), tools)
+    tools.ledger.studies.stand_behind(item, session.subject)
+    tools.ledger.places.archive(item, session.id, session.holding.counts)
+    try:
+        tools.gateway.archive(row.place, labels.subject, labels.session, join=True, pipelines=rules.trigger_pipelines)
+    except Conflict as conflict:
+        return _there_already(item, row, session.id, conflict, tools)
+    if tools.gateway.look(row.place) is not None:
+        raise InDoubt("XNAT said that it joined them, and the row is still in the prearchive")
+    joined = tools.gateway.session(session.id)
+    if joined is None:
+        raise InDoubt("XNAT does not show the session that it joined")
+    return _proof(item, joined, Before(session.holding.counts), tools)
+
+
+def _there_already(item: Item, row: Row, accession: str, conflict: Conflict, tools: Tools) -> Facts:
+    """Return the facts where the session has all of it: another station has sent the same study (F97).
+
+    XNAT refuses a row as soon as one of its files is there by name, so it is asked for every image. Raises `Conflict`
+    where it has a part of them, and the given one where it has none.
+    """
+    session, ours = tools.gateway.session(accession), wanted(item, tools)
+    there = shown(item, session, tools.gateway, ours) if session else frozenset[str]()
+    missing = {one.sop_uid for one in ours} - there
+    if session is None or len(missing) == len(ours):
+        raise conflict
+    if missing:
+        raise Conflict(
+            f"XNAT's archive has {len(ours) - len(missing)} of these {len(ours)} images already, and adds none of the "
+            "others beside them",
+            detail=conflict.detail,
+            advice="`xnat-watchd resend ITEM` sends what is missing.",
+        )
+    remove(item, row, tools)
+    return _facts(session)
+
+
+def _adopted(item: Item, session: Session | None, tools: Tools) -> Facts:
+    if session is None:
+        raise Conflict(
+            "XNAT's archive no longer has the study that was found there",
+            advice="Ask who removed it. `xnat-watchd retry ITEM` looks again, `xnat-watchd resend ITEM` sends it.",
+        )
+    return _proof(item, session, None, tools)
+
+
+def _row_gone(item: Item, place: Place, tools: Tools) -> Facts:
+    """Look in the archive once more: XNAT may have got done with it between our two questions.
+
+    A session to which another row was added since may name that row's place instead of ours.
+    """
+    sessions = tools.gateway.sessions(item.project, item.uids)
+    ours = _from_our_place(item, sessions)
+    if ours is None and len(sessions) == 1 and _shows_all(item, sessions[0], tools):
+        ours = sessions[0]
+    if ours is not None:
+        return _done_already(item, ours, tools)
+    now, lateness = tools.clock.now(), tools.gateway.lateness()
+    if item.in_doubt and (item.since is None or now - item.since < lateness):
+        raise Absent("the answer was lost, and XNAT may still be archiving it", (item.since or now) + lateness)
+    raise Conflict(
+        "the study is gone from XNAT's prearchive, and the archive does not have it",
+        detail=place.path,
+        advice="Somebody removed or moved it in XNAT: ask who. `xnat-watchd resend ITEM` sends it again.",
+    )
+
+
+def _shows_all(item: Item, session: Session, tools: Tools) -> bool:
+    ours = wanted(item, tools)
+    return {one.sop_uid for one in ours} <= shown(item, session, tools.gateway, ours)
+
+
+def _from_our_place(item: Item, sessions: Collection[Session]) -> Session | None:
+    """Find the session by the place that it came from: an answer cannot carry every label (F71, F74)."""
+    return next((one for one in sessions if item.place and one.came_from(item.place)), None)
+
+
+def _proof(item: Item, session: Session, before: Before | None, tools: Tools, *, asked: bool = False) -> Facts:
+    """Give the session once it is proved to hold all of this study; `NotYet` while XNAT's counts lag behind.
+
+    `asked`: each image is asked for. After a lost answer a sum may be right by what others have added.
+    """
+    tools.ledger.studies.stand_behind(item, session.subject)
+    if not _holds(item, session, None if asked else before, tools):
+        raise NotYet("XNAT's archive does not show every image yet")
+    found = foreign(item, session, before, tools) if before and item.kind is Kind.ZIP else None
+    if found is not None:
+        tools.ledger.findings.add(item, found, tools.clock.now())
+        stop_at(tools.ledger.findings.open(item.key))
+    return _facts(session)
+
+
+def _facts(session: Session) -> Facts:
+    return Facts(
+        session=session.id, subject=session.subject, subject_id=session.subject_id or None, label=session.label,
+        note=f"{session.subject} / {session.label}",
+    )  # fmt: skip
+
+
+def _holds(item: Item, session: Session, before: Before | None, tools: Tools) -> bool:
+    if item.kind is Kind.PREARCHIVE:  # of which we know the counts only
+        shown = tools.ledger.contents.series(item)
+        return all(session.holding.counts.get(series, 0) >= one.count for series, one in shown.items())
+    if item.place is None:  # nothing of it was sent: XNAT had it
+        return {one.sop_uid for one in wanted(item, tools)} <= held(item, session, tools)
+    return is_whole(item, session, before, tools)

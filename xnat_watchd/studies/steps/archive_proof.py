@@ -1,0 +1,186 @@
+"""What XNAT's archive is proved to hold of a study: by counting where that is proof, else by asking file by file.
+
+A count proves something only against what is known to lie there. As many files as we hold ourselves prove nothing: they
+may be the other half of the series.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from xnat_watchd.core.delivery import Instance, Item, Person, Session, file_name
+from xnat_watchd.core.errors import Undecided
+from xnat_watchd.core.findings import Finding, FindingKind
+from xnat_watchd.core.persons import may_be_one
+from xnat_watchd.core.ports import Gateway
+from xnat_watchd.studies.steps.context import Tools
+
+SCAN = r"[0-9]{1,12}(-[A-Z]{2,16}[0-9]{1,3})?"  #: a scan's ID as XNAT makes it of SeriesNumber and modality
+BySeries = Mapping[str, frozenset[str]]  #: SeriesInstanceUID -> SOPInstanceUIDs
+
+
+def held(item: Item, session: Session, tools: Tools) -> frozenset[str]:
+    """Give the instances of this study, whichever ZIP they came in, that the archived session is proved to hold."""
+    known = tools.ledger.contents.known(item)
+    if session.holding.study_uid != item.study_uid:
+        return _held_elsewise(item, session, frozenset(known), tools)
+    ours, remembered = by_series(wanted(item, tools)), by_series(known.values())
+    # What an earlier generation has proved is what is in question now: the server may be an older copy of itself.
+    trusted = remembered if item.generation == 1 else {}
+    return frozenset().union(*(_held_of(one, trusted.get(one, frozenset()), session, tools) for one in ours))
+
+
+def shown(item: Item, session: Session, gateway: Gateway, ours: Iterable[Instance]) -> frozenset[str]:
+    """Return those of `ours` that XNAT hands out, each asked for by itself: for what cannot be undone, or was long ago.
+
+    A count proves nothing here: somebody may have removed one image and added another.
+    """
+    grouped = by_series(ours)
+    uids = frozenset[str]().union(*grouped.values())
+    if session.holding.study_uid != item.study_uid:
+        return gateway.sop_uids(session, named=uids) & uids
+    return frozenset[str]().union(*(gateway.sop_uids(session, series) for series in grouped)) & uids
+
+
+def wanted(item: Item, tools: Tools) -> list[Instance]:
+    """Give what XNAT must hold of this study: all of it, but for the series that the server leaves out."""
+    left_out = tools.ledger.contents.left_out(item)
+    return [one for one in tools.ledger.contents.instances(item) if one.series_uid not in left_out]
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a session held before a row of ours went into it: nothing, where it came to be by that."""
+
+    counts: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """Files in all."""
+        return sum(self.counts.values())
+
+
+NOTHING = Before({})
+
+
+def is_whole(item: Item, session: Session, before: Before | None, tools: Tools) -> bool:
+    """Say whether the session is proved to hold all of this study after a row of ours went into it.
+
+    The row was counted in our place, which is nobody else's: what the session held `before`, and that, is what it holds
+    now, or we ask. `before` None: nobody knows any more.
+    """
+    sent = {series: one.count for series, one in tools.ledger.contents.series(item, at_place=True).items()}
+    counts = session.holding.counts
+    if session.holding.study_uid != item.study_uid:
+        return _is_whole_elsewise(item, session, tools)
+    adds_up = {one for one in counts if before and counts[one] == before.counts.get(one, 0) + sent.get(one, 0)}
+    ours = by_series(wanted(item, tools))
+    if any(counts.get(series, 0) < len(uids) for series, uids in ours.items()):
+        return False
+    return all(
+        uids <= tools.gateway.sop_uids(session, series) for series, uids in ours.items() if series not in adds_up
+    )
+
+
+def foreign(item: Item, session: Session, before: Before, tools: Tools) -> Finding | None:
+    """Return what the session holds beside this study's images and what it held before; None where that is nothing."""
+    counts = session.holding.counts
+    sent = {series: one.count for series, one in tools.ledger.contents.series(item, at_place=True).items()}
+    if session.holding.study_uid != item.study_uid:
+        extra = {"": sum(counts.values()) - before.total - sum(sent.values())}
+    else:
+        over = [one for one, n in counts.items() if n > before.counts.get(one, 0) + sent.get(one, 0)]
+        extra = {series: _unknown(item, session, series, before, tools) for series in over}
+    extra = {series: n for series, n in extra.items() if n > 0}
+    if not extra:
+        return None
+    names, count = [_scans(session, series) for series in extra], sum(extra.values())
+    images = "1 image" if count == 1 else f"{count} images"
+    return Finding(
+        kind=FindingKind.FOREIGN,
+        count=count,
+        why=f"XNAT's session holds {images} that nobody here knows of, in {', '.join(names)}",
+        members=tuple(f"{name}: {n}" for name, n in zip(names, extra.values(), strict=True)),
+    )
+
+
+def _unknown(item: Item, session: Session, series: str, before: Before, tools: Tools) -> int:
+    """Count a series' images that neither we know nor were there before. Sums are none where 1.6 counts twice (F81)."""
+    known, there = tools.ledger.contents.known(item), tools.gateway.sop_uids(session, series)
+    others = before.counts.get(series, 0) - sum(one.series_uid == series for one in known.values())
+    return len(there - known.keys() - {one.sop_uid for one in wanted(item, tools)}) - max(0, others)
+
+
+def _scans(session: Session, series: str) -> str:
+    """Name a series by the numbers of its scans; what the server says of itself is for no journal unseen."""
+    ids = [scan.id for scan in session.holding.scans if scan.series_uid == series and re.fullmatch(SCAN, scan.id)]
+    return f"series {' and '.join(ids)}" if ids else "some series"
+
+
+def by_series(instances: Iterable[Instance]) -> BySeries:
+    """Give SOPInstanceUIDs by SeriesInstanceUID."""
+    grouped: dict[str, set[str]] = {}
+    for instance in instances:
+        grouped.setdefault(instance.series_uid, set()).add(instance.sop_uid)
+    return {series: frozenset(uids) for series, uids in grouped.items()}
+
+
+def _held_of(series: str, known: frozenset[str], session: Session, tools: Tools) -> frozenset[str]:
+    """Decide for one series: by its count against what we know to lie there, else by asking XNAT file by file."""
+    count = session.holding.counts.get(series, 0)
+    if not count:
+        return frozenset()
+    if count == len(known):
+        return known
+    return tools.gateway.sop_uids(session, series)
+
+
+# Where the site gives UIDs of its own, images are known by the names that we gave their files.
+
+
+def _held_elsewise(item: Item, session: Session, known: frozenset[str], tools: Tools) -> frozenset[str]:
+    total = sum(session.holding.counts.values())
+    if not total:
+        return frozenset()
+    uids = {file_name(uid): uid for uid in (*known, *(one.sop_uid for one in wanted(item, tools)))}
+    names = tools.gateway.names(session)
+    if names <= uids.keys():
+        return frozenset(uids[name] for name in names)
+    if total != len(known):
+        raise Undecided(
+            "XNAT holds another number of images of this study than was sent, under UIDs and names of its own",
+            detail=f"{total} there, {len(known)} sent",
+            advice="Compare them in XNAT; nothing more is sent, since nobody can tell which are missing.",
+        )
+    return known
+
+
+def _is_whole_elsewise(item: Item, session: Session, tools: Tools) -> bool:
+    ours = {file_name(one.sop_uid) for one in wanted(item, tools)}
+    if ours <= tools.gateway.names(session):
+        return True
+    known = {*tools.ledger.contents.known(item), *(one.sop_uid for one in wanted(item, tools))}
+    # An older version proved such a place by its counts, and sent ZIPs as they were.
+    return not item.named and sum(session.holding.counts.values()) >= len(known)
+
+
+def must_be_its_patients(item: Item, session: Session, tools: Tools) -> None:
+    """Refuse to add to a session that others archived under this study's UID, with another patient's images in it.
+
+    What we archived ourselves is known by its subject, whose person the ledger remembers. A site that anonymises shows
+    its own labels instead of a patient: there the subject decides, once it is known or a person has named it.
+    """
+    if tools.ledger.studies.archived_as(item, session.id):
+        return
+    name, number = tools.gateway.patient(session.id)
+    if (name, number) == (session.subject, session.label) and (item.subject or "").casefold() == name.casefold():
+        return
+    if not may_be_one(item.person, Person(name=name, id=number)):
+        raise Undecided(
+            "XNAT has this study already, with another patient",
+            detail=f"session {session.id}: {name} ({number})",
+            advice="Find out whose it is: two patients are never one session. `xnat-watchd skip ITEM --why TEXT`; "
+            "or have the other one removed in XNAT, then `xnat-watchd retry ITEM`.",
+        )

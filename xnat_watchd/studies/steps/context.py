@@ -1,0 +1,69 @@
+"""What every step works with, and the looks at the prearchive that more than one of them takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from xnat_watchd.adapters.files.disk import Disk
+from xnat_watchd.adapters.files.folder_marks import Marks
+from xnat_watchd.adapters.files.layout import Folders
+from xnat_watchd.adapters.ledger import Ledger
+from xnat_watchd.core.delivery import Instance, Item, Row
+from xnat_watchd.core.errors import Absent, NotYet
+from xnat_watchd.core.labels import Facts, facts_of
+from xnat_watchd.core.ports import Clock, Gateway, Progressed
+from xnat_watchd.core.project_rules import ProjectRules
+from xnat_watchd.studies.steps.gates import Door
+
+WriteClean = Callable[[Path, Iterable[Instance], Path], None]
+
+AT_WORK = ("RECEIVING", "BUILDING", "QUEUED", "ARCHIVING", "MOVING", "DELETING", "SEPARATING")  #: F178
+BUILD_AFTER = timedelta(minutes=2)  #: XNAT refreshes a receiving row every 15 s; so long still, nobody sends any more
+BUILD_AGAIN = timedelta(minutes=10)  #: a server that is at work on it needs no second word sooner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """One worker's hands. The gateway is the worker's own, the rest is shared."""
+
+    ledger: Ledger
+    gateway: Gateway
+    door: Door
+    clock: Clock
+    disk: Disk
+    folders: Folders
+    marks: Marks
+    rules: Callable[[str], ProjectRules]
+    write_clean: WriteClean
+    chance: Callable[[], float]  #: numbers in [0, 1)
+    progressed: Progressed
+
+    def facts(self, item: Item) -> Facts:
+        """Give what labels are made of."""
+        return facts_of(item, self.ledger.deliveries.file_name(item.delivery))
+
+
+def finished_row(tools: Tools, row: Row, since: datetime | None) -> Row:
+    """Give the row once XNAT is no longer at work on it; `NotYet` until then. `since`: when that was said first.
+
+    A row that stays in RECEIVING has lost its sender: it is built as it is, and its images are counted.
+    """
+    waited = tools.clock.now() - since if since else timedelta(0)
+    is_stuck = row.status.startswith("RECEIVING") and waited >= BUILD_AFTER
+    if is_stuck and tools.ledger.places.build(row.place, tools.clock.now(), BUILD_AGAIN):
+        tools.gateway.build(row.place)
+    if row.status.removeprefix("_").startswith(AT_WORK) or row.status.startswith("_"):
+        raise NotYet(f"XNAT is at work on it ({row.status})")
+    return row
+
+
+def absence_counts(tools: Tools, item: Item, spoke_at: datetime, after: timedelta) -> None:
+    """Believe that nothing is there only `after` a time; a clock that was set back counts from our first look on."""
+    now = tools.clock.now()
+    if spoke_at > now:
+        spoke_at = item.since or now
+    if now - spoke_at < after:
+        raise Absent("the answer was lost, and what was sent may still appear", spoke_at + after)

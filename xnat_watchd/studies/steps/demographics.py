@@ -1,0 +1,103 @@
+"""archived → complete: what the settings ask about the subject is written where it was empty, and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xnat_watchd.adapters.ledger import Facts
+from xnat_watchd.core.delivery import Item, Session, Subject
+from xnat_watchd.core.demographics import header_of, plan, settled
+from xnat_watchd.core.errors import Conflict, Transient
+from xnat_watchd.core.states import Kind
+from xnat_watchd.studies.steps.context import Tools
+from xnat_watchd.studies.steps.place_proof import clear_old_places
+
+FROM_THE_ZIP = "XNAT shows no header of these images, so the values are the ZIP's; "
+LEFT_ALONE = "demographics: nothing written, since XNAT shows no header of these images"
+
+Header = Mapping[str, str]
+
+
+def describe(item: Item, tools: Tools) -> Facts:
+    """Write demographics; the facts name what was written, never the values."""
+    clear_old_places(item, tools)
+    rules = tools.rules(item.project).demographics
+    subject = _subject(item, tools)
+    header, whence = _header(item, tools)
+    if header is None:
+        return Facts(note=LEFT_ALONE)
+    writes = plan(header, subject, rules)
+    if not writes:
+        return Facts(note=f"demographics: {whence}nothing to write")
+    shown = tools.gateway.write_subject(item.project, subject, fields=writes.fields, demographics=writes.demographics)
+    lost = settled(writes, _there(shown))
+    if lost:
+        raise Transient(f"XNAT did not store {', '.join(lost)}")
+    return Facts(note=f"demographics: {whence}wrote {', '.join(sorted({*writes.fields, *writes.demographics}))}")
+
+
+def _header(item: Item, tools: Tools) -> tuple[Header | None, str]:
+    """Return age, birth date and sex by DICOM keyword, and in words where they were read if not where they should be.
+
+    They are as XNAT stores them, so that its anonymisation is honoured. A subject whose demographics a person asked for
+    has what was put together of its sessions and shown.
+    """
+    if tools.rules(item.project).demographics.from_zip or item.kind is Kind.ARCHIVE:
+        return header_of(item.person), ""
+    found = _dumped(item, tools)
+    if found is not None:
+        return found, ""
+    return (header_of(item.person), FROM_THE_ZIP) if _may_tell(item, tools) else (None, "")
+
+
+def _dumped(item: Item, tools: Tools) -> Header | None:
+    """Return what XNAT's header dump says: it is asked below the project, from which somebody may have taken it."""
+    accession, trouble = item.session or "", None
+    try:
+        found = tools.gateway.header(item.project, accession, item.server_uid or item.study_uid)
+    except Transient as error:
+        found, trouble = None, error
+    if found is not None:
+        return found
+    session = _session(item, tools)
+    if session.project == item.project:
+        if trouble is not None:
+            raise trouble
+        return None
+    return tools.gateway.header(session.project, accession, session.holding.study_uid)
+
+
+def _may_tell(item: Item, tools: Tools) -> bool:
+    """Say whether the ZIP may tell about the person what XNAT does not show: only where XNAT keeps who it is.
+
+    A site that takes the name out of the images does not want the birth date that stood beside it.
+    """
+    name, number = tools.gateway.patient(item.session or "")
+    ours = item.person
+    return item.kind is Kind.ZIP and bool(
+        (name and _plain(name) == _plain(ours.name)) or (number and number == ours.id)
+    )
+
+
+def _plain(name: str) -> str:
+    return name.rstrip("^ ")
+
+
+def _session(item: Item, tools: Tools) -> Session:
+    session = tools.gateway.session(item.session or "")
+    if session is None:
+        raise Conflict("the archived session is gone from XNAT", advice="Ask who removed it in XNAT.")
+    return session
+
+
+def _subject(item: Item, tools: Tools) -> Subject:
+    """Return the subject, by its accession ID: once it is archived, neither a renaming nor its letters matter."""
+    if item.subject_id:
+        return _there(tools.gateway.subject_by_id(item.project, item.subject_id))
+    return _there(tools.gateway.subject(item.project, item.subject or ""))
+
+
+def _there(subject: Subject | None) -> Subject:
+    if subject is None:
+        raise Conflict("the subject is gone from XNAT", advice="Ask who removed it in XNAT.")
+    return subject

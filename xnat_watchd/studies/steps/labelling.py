@@ -1,0 +1,63 @@
+"""The labels under which a row is archived, as they have to be sent: 1.6 spoils letters beyond ASCII in parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from xnat_watchd.core.delivery import Item, Row, Session, Subject
+from xnat_watchd.core.errors import Conflict, Undecided
+from xnat_watchd.core.labels import clean, session_label
+from xnat_watchd.core.plain_labels import plain
+from xnat_watchd.studies.steps.context import Tools
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What a session and its subject are to be called."""
+
+    subject: str
+    session: str
+
+
+def labels_of(item: Item, tools: Tools) -> Labels:
+    """Return the labels as this server will store them; plain ones where it would spoil the session's letters."""
+    if item.subject is None:
+        raise Undecided("the subject is not known", advice="`xnat-watchd retry ITEM --subject SUBJECT`")
+    rules, facts = tools.rules(item.project).labels, replace(tools.facts(item), subject=item.subject)
+    label = item.label or session_label(rules.session, facts)
+    stored = tools.gateway.stored(label)
+    return Labels(
+        item.subject, label if stored == label else plain(label, stored, rules, None if item.label else facts)
+    )
+
+
+def sent_subject(item: Item, row: Row, there: Subject | None, tools: Tools) -> str | None:
+    """Return the subject as a parameter, or None where XNAT would spoil it and derives the same by itself (F70).
+
+    One that is `there` already is named by its accession ID (F27), unless that is another one's label, which XNAT
+    looks for first. Nobody but XNAT itself can make a new one of such letters.
+    """
+    subject = item.subject or ""
+    if tools.gateway.stored(subject) == subject:
+        return subject
+    if clean(row.subject.strip()) == subject:
+        return None
+    if there is not None and tools.gateway.subject(item.project, there.id) is None:
+        return there.id
+    raise Undecided(
+        "this XNAT cannot be sent such a label for a new subject",
+        advice="Give one of A to Z, digits, - and _, or that of a subject which XNAT has: "
+        "`xnat-watchd retry ITEM --subject SUBJECT`.",
+    )
+
+
+def joining_labels(session: Session, tools: Tools) -> Labels:
+    """Return the parameters under which a row is added to this session: under others XNAT would make a second one."""
+    if tools.gateway.stored(session.label) != session.label:
+        raise Conflict(
+            "this XNAT cannot be sent the label of its session of this study",
+            detail=session.label,
+            advice="Rename that session in XNAT, to A to Z, digits, - and _; then `xnat-watchd retry ITEM`.",
+        )
+    is_sent = tools.gateway.stored(session.subject) == session.subject
+    return Labels(session.subject if is_sent else session.subject_id, session.label)

@@ -1,0 +1,50 @@
+"""An upload that XNAT put elsewhere than we asked: before anything else is sent, it must be gone from there."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from xnat_watchd.core.delivery import Item, Place, Row, Stray
+from xnat_watchd.core.errors import Elsewhere, OnceMore
+from xnat_watchd.studies.steps.context import Tools, finished_row
+from xnat_watchd.studies.steps.place_proof import is_ours_alone
+
+
+def clear_strays(item: Item, tools: Tools) -> None:
+    """See that nothing of the study lies where XNAT said that it put an upload; remove what is certainly ours alone.
+
+    `Elsewhere` as long as something lies there. What we may not see, Unassigned above all (F170), is gone by the word
+    of the person who typed `retry`.
+    """
+    for stray in item.strays:
+        place = Place.at(stray.path)
+        if place is None or place == item.place:  # in an archive, where studies are looked for by their UID; or at home
+            continue
+        row = _seen(item, place, tools)
+        if row is not None:
+            _remove(item, stray, row, tools)
+    if item.strays:
+        tools.ledger.places.strays_gone(item)
+
+
+def _seen(item: Item, place: Place, tools: Tools) -> Row | None:
+    try:
+        return tools.gateway.look(place)
+    except OnceMore as refused:  # no right there (F176), or the noise of a moment (F62)
+        if item.why != str(refused):
+            raise
+        return None
+
+
+def _remove(item: Item, stray: Stray, row: Row, tools: Tools) -> None:
+    if not (row.place.folder == stray.folder and _is_ours_alone(item, finished_row(tools, row, item.since), tools)):
+        raise Elsewhere("an upload of it still lies where XNAT was not asked to put it", [], detail=stray.path)
+    tools.gateway.discard(row.place)
+
+
+def _is_ours_alone(item: Item, row: Row, tools: Tools) -> bool:
+    """Say whether nothing but this study lies there, and no more of a series than was sent (F61)."""
+    holding = tools.gateway.holding(row.place)
+    sent = Counter(one.series_uid for one in tools.ledger.contents.instances(item))
+    within = holding.study_uid in item.uids and Counter(holding.counts) <= sent
+    return within and is_ours_alone(item, row, tools)

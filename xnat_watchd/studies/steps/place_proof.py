@@ -1,0 +1,128 @@
+"""Whether what lies in our place is ours; and removing it only where it is.
+
+A place is ours, and yet another's files may lie there. On 1.6 two imports of one account that begin in the same
+millisecond exchange their files, whatever their projects, clients and stations (seen on 1.6.4); both are answered with
+200, and their counts may be equal. What is asked, and why no more and no less:
+
+- On 1.6 a study keeps its UID, so another one is never ours. Under our UID every image is proved by name: members are
+  sent under their SOPInstanceUIDs there, in a ZIP that we write, and 1.6 keeps names. That is one listing for each
+  scan of every study, 4 ms each on a real 1.6.4: another station may send the other half of a series in the same
+  millisecond, in the same number. A file with another name is read for its UID.
+- Newer servers stream each import into a row of its own, which they find by study and by our place's name: nothing of
+  another import can come there. Under our UIDs the counts by series are proof, and no file is asked for.
+- Where a newer site gives UIDs of its own, the study's images are proved by name. A ZIP that went as it came has names
+  that prove nothing: it is sent once more under names that do, and from then on so is every other of that project.
+  What can be proved neither by UID nor by name is held.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from xnat_watchd.core.comparison import Mixed, Unproved, Verdict, judge, judge_images
+from xnat_watchd.core.delivery import Holding, Item, Place, Row
+from xnat_watchd.core.errors import NotYet
+from xnat_watchd.studies.steps.context import Tools, finished_row
+from xnat_watchd.studies.steps.sending import is_chosen
+
+DOUBT_LASTS = timedelta(days=30)  #: a server that has not been started anew since is an exception
+
+
+def judged(item: Item, place: Place, tools: Tools) -> Verdict:
+    """Compare what was sent to the study's place with what lies there. `NotYet` while XNAT has not built it."""
+    seen, sent = tools.gateway.holding(place), tools.ledger.contents.series(item, at_place=True)
+    is_our_uid, collides = seen.study_uid == item.study_uid, tools.gateway.collides()
+    if collides and not is_our_uid:
+        return Mixed()
+    if is_our_uid and not collides:
+        return judge(sent, seen, item.study_uid)
+    ours = tools.ledger.contents.at_place(item)
+    images = tools.gateway.images(place, seen, frozenset[str]().union(*ours.values()), reads=is_our_uid)
+    verdict = judge_images(sent, ours, images, seen.study_uid)
+    return Mixed() if is_our_uid and isinstance(verdict, Unproved) else verdict  # those were read
+
+
+def remove(item: Item, row: Row, tools: Tools) -> bool:
+    """Remove a row of ours in which nothing is foreign; any other stays, and a person is told. Return whether it went.
+
+    `NotYet` while XNAT is at work on it.
+    """
+    row = finished_row(tools, row, item.since)
+    if not is_ours_alone(item, row, tools):
+        tools.ledger.places.flag(row.place)
+        return False
+    tools.gateway.discard(row.place)
+    return True
+
+
+def is_ours_alone(item: Item, row: Row, tools: Tools) -> bool:
+    """Return whether nothing but images of this study lies there, as far as the server may have mixed them.
+
+    Under a UID that is not known to be ours, every image has to be proved by name on newer servers too.
+    """
+    try:
+        seen = tools.gateway.holding(row.place)
+    except NotYet:
+        if row.status != "ERROR":
+            raise
+        return not tools.gateway.collides()  # of which XNAT makes no session; on a newer server nobody else's is there
+    if not tools.gateway.collides() and seen.study_uid in item.uids:
+        return _holds_no_more(item, seen, tools)
+    ours = frozenset(one.sop_uid for one in tools.ledger.contents.instances(item))
+    images = tools.gateway.images(row.place, seen, ours, reads=seen.study_uid == item.study_uid)
+    return frozenset[str]().union(*images.values()) <= ours
+
+
+def _holds_no_more(item: Item, seen: Holding, tools: Tools) -> bool:
+    """Return whether a row under a UID of ours has no more files than the study: by series, or all where it has others.
+
+    A person may have moved something into it meanwhile.
+    """
+    sent = tools.ledger.contents.series(item)
+    if seen.study_uid == item.study_uid:
+        return not isinstance(judge(sent, seen, item.study_uid), Mixed)
+    return sum(seen.counts.values()) <= sum(one.count for one in sent.values())
+
+
+def clear_appeared(item: Item, tools: Tools) -> None:
+    """Remove what a server that died brings back: 1.6 writes an import to another folder of our timestamp first.
+
+    After its restart a row appears there, with all images or a part of them, and so it does of an import that it had
+    refused (seen on XNAT 1.6.4). It is written down as a place of the study's, so that it is told and judged as any.
+    """
+    if not item.doubted:
+        return
+    now = tools.clock.now()
+    times = {place.timestamp for place in tools.ledger.places.doubted(now - DOUBT_LASTS, item.key)}
+    for place in tools.gateway.under(item.project, times) if times else ():
+        if not is_chosen(place):
+            tools.ledger.places.appear(item.key, place, now)
+    for place in tools.ledger.places.former(item.key, appeared=True):
+        clear(item, place, tools)
+
+
+def clear_old_places(item: Item, tools: Tools) -> None:
+    """Remove what appeared late at places that a study has given up: it would be a double."""
+    clear_appeared(item, tools)
+    for place in tools.ledger.places.former(item.key):  # but for those that a server which died has locked
+        clear(item, place, tools)
+
+
+def clear(item: Item, place: Place, tools: Tools) -> None:
+    """Remove what lies at a place where nothing of ours is to be any more, as `remove` does."""
+    row = tools.gateway.look(place)
+    if row is not None and row.status == "ERROR" and not is_chosen(place):  # only what is built can be judged
+        tools.gateway.build(place)
+        row = tools.gateway.look(place)
+    if row is not None:
+        remove(item, row, tools)
+
+
+def reclaim(item: Item, uid: str, tools: Tools) -> None:
+    """Take back what was not proved to be ours at earlier places, now that we know what the site makes of our UID."""
+    for place in tools.ledger.places.mixed(item.key):
+        row = tools.gateway.look(place)
+        if row is None:
+            tools.ledger.places.settle(place, tools.clock.now())
+        elif not tools.gateway.collides() and tools.gateway.holding(place).study_uid == uid:
+            tools.ledger.places.unflag(place)

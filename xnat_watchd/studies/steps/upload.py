@@ -1,0 +1,280 @@
+"""received → uploaded: XNAT holds every instance of the study, in a place of ours or in the archive already."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from xnat_watchd.adapters.ledger import Facts
+from xnat_watchd.core.comparison import LeftOut, Mixed, Short, Unproved, Verdict, Whole
+from xnat_watchd.core.delivery import Instance, Item, Place, Row, Session
+from xnat_watchd.core.errors import Conflict, NotYet, OnceMore, Permanent, Tomorrow, Transient, Undecided
+from xnat_watchd.core.findings import Finding, FindingKind, stop_at
+from xnat_watchd.core.labels import check_parts, subject_label
+from xnat_watchd.core.retry import MOST_UPLOADS, NIGHT
+from xnat_watchd.studies.steps.archive_proof import held, must_be_its_patients, wanted
+from xnat_watchd.studies.steps.context import Tools, absence_counts, finished_row
+from xnat_watchd.studies.steps.misplaced import clear_strays
+from xnat_watchd.studies.steps.place_proof import clear_appeared, judged, reclaim, remove
+from xnat_watchd.studies.steps.projects import refusal
+from xnat_watchd.studies.steps.sending import Content, deliver, new_place, zip_of
+from xnat_watchd.studies.steps.source import judged_zip, must_hold_what_was_judged
+
+SENT_AGAIN_AFTER = timedelta(minutes=1)  #: XNAT 1.6 lists an import of 1,500 images within a second of its last byte
+FOREIGN = "files of another import lie at our place in the prearchive; sent again to a new place"
+REMAPPED = "XNAT shows other UIDs than were sent; sent again under names that prove which images they are"
+UNPROVED = "XNAT gives images UIDs and names of its own, so that nothing proves whose they are"
+ANONYMISED = (
+    "Ask the XNAT administrator which script renames files in this project. Compare what lies at the place that "
+    "`xnat-watchd show ITEM` names with the ZIP, archive it in XNAT, then `xnat-watchd skip ITEM --why TEXT`."
+)
+
+
+def upload(item: Item, tools: Tools) -> Facts:
+    """Have XNAT hold the whole study; give the proof. In doubt, ask before sending again."""
+    _must_name_a_study(item)
+    _may_be_sent(item, tools)
+    if item.strays:
+        judged_zip(item, tools)  # else what is removed might be the only copy
+        clear_strays(item, tools)
+    if item.place is not None:
+        must_hold_what_was_judged(item, item.place, tools)
+        facts = _at_our_place(item, item.place, tools)
+        if facts is not None:
+            return facts
+    missing, session = _not_in_the_archive(item, tools)
+    if not missing:
+        _something_is_there(session)
+        return Facts(subject=session.subject if session else None, note="XNAT's archive holds it already")
+    return _send(item, missing, session, tools)
+
+
+def _must_name_a_study(item: Item) -> None:
+    if not item.study_uid:
+        raise Undecided(
+            "XNAT could not place images that name no study",
+            advice="Export them again and drop the new ZIP; then `xnat-watchd skip ITEM --why TEXT`.",
+        )
+
+
+def _may_be_sent(item: Item, tools: Tools) -> None:
+    check_parts(tools.rules(item.project).labels, tools.facts(item), item.label)
+    if refused := refusal(item.project, tools.gateway):
+        raise refused
+
+
+# In doubt: is it there?
+
+
+def _at_our_place(item: Item, place: Place, tools: Tools) -> Facts | None:
+    """Give the proof from our place, or None when nothing of ours is there and it may be sent to another.
+
+    Where XNAT takes the same files once for one place, they are sent to the very same place again: whatever became of
+    the first import, and whenever it comes through, they lie there once. Only names of our own make them the same.
+    """
+    row = tools.gateway.look(place)
+    if row is not None:
+        return _judged(item, finished_row(tools, row, item.since), tools)
+    if any(session.came_from(place) for session in tools.gateway.sessions(item.project, item.uids)):
+        return Facts(note="XNAT archived it by itself")
+    if item.spoke_at is None:
+        tools.ledger.places.forget(item)
+        return None
+    tools.ledger.places.doubt(item, tools.clock.now())
+    if item.named and not item.taken and tools.gateway.takes_once():
+        absence_counts(tools, item, item.spoke_at, SENT_AGAIN_AFTER)
+        return _send_again(item, place, tools)
+    absence_counts(tools, item, item.spoke_at, tools.gateway.lateness())
+    tools.ledger.places.leave(item, tools.clock.now())
+    return None
+
+
+# What is missing in the archive.
+
+
+def _not_in_the_archive(item: Item, tools: Tools) -> tuple[list[Instance], Session | None]:
+    """Give what must be sent: all, unless the archive holds this study and we know which of it."""
+    instances = wanted(item, tools)
+    _no_other_contents(item, instances, tools)
+    sessions = tools.gateway.sessions(item.project, item.uids)
+    if not sessions:
+        return instances, None
+    session = _the_one(sessions)
+    there = held(item, session, tools)
+    missing = [i for i in instances if i.sop_uid not in there]
+    if missing:
+        must_be_its_patients(item, session, tools)
+    tools.ledger.studies.stand_behind(item, session.subject)  # before anything of another person is sent
+    if missing and not tools.rules(item.project).append:
+        raise Conflict("XNAT has part of this study, and `on_existing` says hold")
+    return missing, session
+
+
+def _no_other_contents(item: Item, instances: Collection[Instance], tools: Tools) -> None:
+    """Write a finding, and stop, where XNAT has other bytes under the UIDs of some of these instances."""
+    known = tools.ledger.contents.known(item)
+    others = tuple(i.sop_uid for i in instances if i.sop_uid in known and not i.is_same_as(known[i.sop_uid]))
+    if others:
+        tools.ledger.findings.add(item, Finding(
+            kind=FindingKind.TWO_CONTENTS, count=len(others), members=others,
+            why=f"{len(others)} of its images came before under the same UID with other contents",
+        ), tools.clock.now())  # fmt: skip
+        stop_at(tools.ledger.findings.open(item.key))
+
+
+def _the_one(sessions: Collection[Session]) -> Session:
+    if len(sessions) > 1:
+        raise Conflict(f"XNAT has this study {len(sessions)} times in the project")
+    return next(iter(sessions))
+
+
+# Sending.
+
+
+def _send(item: Item, missing: Collection[Instance], session: Session | None, tools: Tools) -> Facts:
+    _not_in_vain_again(item, tools)
+    content, place = zip_of(item, missing, tools, anew=session is None), new_place(item, tools)
+    sending, joins = [i.sop_uid for i in missing], session.id if session else None
+    named = content.path == tools.folders.clean_zip(item.name)
+    tools.ledger.places.choose(item, place, sending, tools.clock.now(), joins, named=named)
+    return _sent(replace(item, place=place, spoke_at=None, named=named), place, content, missing, tools)
+
+
+def _send_again(item: Item, place: Place, tools: Tools) -> Facts:
+    """Send the same files to the same place: XNAT refuses them where the first import has come, or comes, through."""
+    _not_in_vain_again(item, tools)
+    clear_appeared(item, tools)
+    there = frozenset[str]().union(*tools.ledger.contents.at_place(item).values())
+    missing = [one for one in tools.ledger.contents.instances(item) if one.sop_uid in there]
+    return _sent(item, place, zip_of(item, missing, tools, anew=False), missing, tools)
+
+
+def _sent(item: Item, place: Place, content: Content, missing: Collection[Instance], tools: Tools) -> Facts:
+    """Send to our place, look what lies there, and judge it."""
+    try:
+        deliver(item, place, content, tools)
+    except OnceMore:
+        facts = _refused_twice(item, place, missing, tools)
+        if facts is None:
+            raise
+        return facts
+    must_hold_what_was_judged(item, place, tools)
+    row = tools.gateway.look(place)
+    if row is None:
+        raise NotYet("XNAT took it and does not list it yet")
+    return _judged(item, finished_row(tools, row, item.since), tools)
+
+
+def _not_in_vain_again(item: Item, tools: Tools) -> None:
+    """Refuse to send all of a study once more that was sent so often in vain; the last time waits for the next day."""
+    if item.uploads == MOST_UPLOADS - 1 and (morning := _morning(item, tools)):
+        raise Tomorrow(f"it is sent once more after a night: {_in_vain(item)}", morning)
+    if item.uploads >= MOST_UPLOADS:
+        raise Permanent(
+            _in_vain(item),
+            advice="Ask the XNAT administrator why, then `xnat-watchd retry ITEM`.",
+        )
+
+
+def _morning(item: Item, tools: Tools) -> datetime | None:
+    """Return when it may be sent for the last time; None: now.
+
+    What made XNAT lose it twice, as a full disk does, seldom passes before somebody comes to work. Where it may have
+    been the project's trouble, the project tells: one study at a time finds out whether it is over. What the import of
+    another client has spoilt, XNAT has not lost.
+    """
+    last, now = tools.ledger.places.last_spoken(item), tools.clock.now()
+    if last is None or not last <= now < last + NIGHT:  # or the clock was set back
+        return None
+    is_over = tools.ledger.places.mixed(item.key) or (
+        item.trials and (tools.door.is_on_trial(item.project) or tools.ledger.studies.came_through(item.project, last))
+    )
+    return None if is_over else last + NIGHT
+
+
+def _in_vain(item: Item) -> str:
+    return f"it was sent {item.uploads} times in vain{f': {item.why}' if item.why else ''}"
+
+
+def _something_is_there(session: Session | None) -> None:
+    if session is None:
+        raise Permanent(
+            "nothing of it is left to be sent, and XNAT has nothing of it",
+            advice="`xnat-watchd skip ITEM --why TEXT`: nothing can come of it.",
+        )
+
+
+def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tools: Tools) -> Facts | None:
+    """Give the facts when XNAT has all images already and twice refuses the rest, which are none (F64, F76)."""
+    series = tools.ledger.contents.series(item)
+    refused = frozenset(i.series_uid for i in missing)
+    if (row := tools.gateway.look(place)) is not None:  # what came before the refused member (F151)
+        remove(item, row, tools)
+    tools.ledger.places.leave(item, tools.clock.now(), missing=refused)
+    sessions = tools.gateway.sessions(item.project, item.uids)
+    if not sessions or any(series[uid].image for uid in refused) or not refused <= item.missing_before:
+        return None
+    return Facts(left_out=refused, subject=_the_one(sessions).subject, note=_left_out_note(refused))
+
+
+# Is it whole?
+
+
+def _judged(item: Item, row: Row, tools: Tools) -> Facts:
+    verdict = _verdict(item, row, tools)
+    if isinstance(verdict, Whole):
+        if verdict.uid != item.study_uid:
+            reclaim(item, verdict.uid, tools)
+        return _proof(item, row, verdict.uid, tools)
+    if isinstance(verdict, LeftOut) and verdict.series <= item.missing_before:
+        facts = _proof(item, row, verdict.uid, tools)
+        return Facts(
+            server_uid=facts.server_uid, subject=facts.subject, left_out=verdict.series,
+            note=_left_out_note(verdict.series),
+        )  # fmt: skip
+    raise _given_up(item, row, verdict, tools)
+
+
+def _verdict(item: Item, row: Row, tools: Tools) -> Verdict:
+    """Compare, where XNAT has made a session of it; what it cannot build although it was asked to is not whole."""
+    if row.status == "ERROR":
+        tools.gateway.build(row.place)
+    try:
+        return judged(item, row.place, tools)
+    except NotYet:
+        sent = tools.ledger.contents.series(item, at_place=True)
+        if row.status == "ERROR" and (built := tools.gateway.look(row.place)) and built.status == "ERROR":
+            return Short(sum(one.count for one in sent.values()), frozenset())
+        raise
+
+
+def _proof(item: Item, row: Row, uid: str, tools: Tools) -> Facts:
+    subject = subject_label(tools.rules(item.project).labels.subject, tools.facts(item), row.subject)
+    return Facts(server_uid=uid if uid != item.study_uid else None, subject=subject, note="every image is there")
+
+
+def _given_up(item: Item, row: Row, verdict: Verdict, tools: Tools) -> Transient | Permanent | Undecided:
+    """Give up the place, and say why; what is whole nowhere is sent again to a new one."""
+    now = tools.clock.now()
+    if isinstance(verdict, Mixed | Unproved):
+        if isinstance(verdict, Unproved) and item.named:  # and it would be so at any other place
+            return Undecided(UNPROVED, detail=row.place.path, advice=ANONYMISED)
+        tools.ledger.places.leave(item, now, mixed=True)
+        return Transient(FOREIGN if isinstance(verdict, Mixed) else REMAPPED, detail=row.place.path)
+    missing = verdict.series if isinstance(verdict, LeftOut) else verdict.whole_series  # type: ignore[union-attr]
+    if not remove(item, row, tools):
+        tools.ledger.places.leave(item, now, mixed=True)
+        return Transient(FOREIGN, detail=row.place.path)
+    tools.ledger.places.leave(item, now, missing=missing)
+    if isinstance(verdict, Short) and missing and missing <= item.missing_before:
+        return Permanent(
+            f"XNAT leaves out {len(missing)} series of images every time",
+            advice="Ask the XNAT administrator about series filters of this project, then `xnat-watchd retry ITEM`; "
+            "or let it go on without them: `xnat-watchd accept ITEM --why TEXT`.",
+        )
+    return Transient("XNAT did not keep every image; sent again")
+
+
+def _left_out_note(series: Collection[str]) -> str:
+    return f"XNAT leaves out {len(series)} series without images; the ZIP is kept"

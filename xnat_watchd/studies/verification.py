@@ -1,0 +1,92 @@
+"""Asking XNAT again, long afterwards, whether it holds what it was seen to hold. Nothing is changed there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from xnat_watchd.adapters.ledger import Ledger
+from xnat_watchd.core.delivery import Instance, Item, Session
+from xnat_watchd.core.ports import Gateway
+from xnat_watchd.core.states import Kind
+from xnat_watchd.studies.steps.archive_proof import shown
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What XNAT holds of a study, by the number of images in each series."""
+
+    item: str
+    expected: int
+    missing: int
+    short: tuple[str, ...]  #: what is missing, series by series
+    there: bool  #: XNAT has the session at all
+    lies: tuple[str, ...] = ()  #: places of ours at which something lies in the prearchive that is not ours
+
+    @property
+    def said(self) -> str:
+        """Say it in one line."""
+        return "; ".join([self._held(), *(f"not ours, and still there: {path}" for path in self.lies)])
+
+    def _held(self) -> str:
+        if not self.there:
+            return f"XNAT has no session of it: all {self.expected} images are missing"
+        if self.missing:
+            return f"XNAT lacks {self.missing} of {self.expected} images: {'; '.join(self.short)}"
+        return f"XNAT holds all {self.expected} images"
+
+
+def verify(item: Item, ledger: Ledger, gateway: Gateway, now: datetime) -> Verified:
+    """Ask for each image of one study that was archived, with all that came later to its session; write what is lost.
+
+    Where others had put the study into XNAT only its counts are known, and only these are asked for.
+    """
+    session = gateway.session(item.session or "") or next(iter(gateway.sessions(item.project, item.uids)), None)
+    found = _counted(item, session, ledger) if item.kind is Kind.PREARCHIVE else _asked(item, session, ledger, gateway)
+    expected, missing = found.expected.total(), found.missing.total()
+    short = [
+        f"{name} has {n - found.missing[name]} of {n}" for name, n in found.expected.items() if found.missing[name]
+    ]
+    ledger.keeping.lose(item, missing)
+    return Verified(
+        item=item.name, expected=expected, missing=missing, short=tuple(short), there=session is not None,
+        lies=_lying(item, ledger, gateway, now),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Numbers of images by the name of their series."""
+
+    expected: Counter[str]
+    missing: Counter[str]
+
+
+def _asked(item: Item, session: Session | None, ledger: Ledger, gateway: Gateway) -> _Found:
+    ours: Collection[Instance] = ledger.contents.known(item).values()
+    there = shown(item, session, gateway, ours) if session else frozenset[str]()
+    names = ledger.contents.series_named(item)
+    return _Found(
+        Counter(names.get(one.series_uid, "in all") for one in ours),
+        Counter(names.get(one.series_uid, "in all") for one in ours if one.sop_uid not in there),
+    )
+
+
+def _counted(item: Item, session: Session | None, ledger: Ledger) -> _Found:
+    names, counts = ledger.contents.series_named(item), session.holding.counts if session else {}
+    sent = {series: one.count for series, one in ledger.contents.series(item).items()}
+    return _Found(
+        Counter({names[series]: n for series, n in sent.items()}),
+        Counter({names[series]: max(0, n - counts.get(series, 0)) for series, n in sent.items()}),
+    )
+
+
+def _lying(item: Item, ledger: Ledger, gateway: Gateway, now: datetime) -> tuple[str, ...]:
+    """Return where something lies that is not ours; what is gone from there needs nobody's attention any more."""
+    places = ledger.places.mixed(item.key)
+    gone = [place for place in places if gateway.look(place) is None]
+    for place in gone:
+        ledger.places.settle(place, now)
+    return tuple(place.path for place in places if place not in gone)
