@@ -22,7 +22,7 @@ from typing import Literal
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from xnat_watchd.core.delivery import Holding, Place, Row, Scan, Session, Subject
+from xnat_watchd.core.delivery import Holding, Place, PrearchiveRow, Scan, Session, Subject
 from xnat_watchd.core.errors import Conflict, Elsewhere, InDoubt, NotYet, OnceMore, Permanent, Taken, WatchdError
 from xnat_watchd.core.ports import Clock, Progressed
 
@@ -219,13 +219,13 @@ class FakeGateway:
         with self._request("listed"):
             return sorted(self.xnat.projects)
 
-    def look(self, place: Place) -> Row | None:
+    def look(self, place: Place) -> PrearchiveRow | None:
         with self._request("look"):
             row = self.xnat.row(place)
             if row is None:
                 return None
             first = row.files[0]
-            return Row(place, self.xnat.status(row), first.person, first.study_uid)
+            return PrearchiveRow(place, self.xnat.status(row), first.person, first.study_uid)
 
     def holding(self, place: Place) -> Holding:
         with self._request("holding"):

@@ -17,7 +17,7 @@ from xnat_watchd.adapters.ledger import Ledger, open_database
 from xnat_watchd.core.ports import SharingGateway
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.sharing.report import ADDED, report_name
-from xnat_watchd.sharing.rows import Hands, Sharer
+from xnat_watchd.sharing.rows import Sharer, SharingContext
 from xnat_watchd.sharing.service import ShareHabits, Sharing
 from xnat_watchd.studies.steps.gates import Door
 
@@ -44,7 +44,7 @@ class Desk:
         self.ledger = Ledger(open_database(root / "ledger.sqlite"))
         shares, gateway = around("ledger.shares", self.ledger.shares), around("gateway", gateway)
         chance = Random(seed).random
-        hands = Hands(
+        hands = SharingContext(
             gateway=gateway, shares=shares, clock=time, log=self.log, retry=RetryPolicy(), chance=chance,
             beat=lambda: None,
         )  # fmt: skip

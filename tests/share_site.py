@@ -14,8 +14,8 @@ from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat.gateway import XnatGateway, XnatServer
 from xnat_watchd.core.ports import Clock
 from xnat_watchd.sandbox import Sandbox
-from xnat_watchd.sandbox.dicom import Header
-from xnat_watchd.sandbox.store import Experiment, Session, Subject
+from xnat_watchd.sandbox.dicom import ObjectHeader
+from xnat_watchd.sandbox.store import Experiment, StoredSession, StoredSubject
 
 
 @dataclass
@@ -34,7 +34,7 @@ class ShareSite:
         """Put a subject into the archive, with sessions of these labels; gives its accession ID."""
         site = self.xnat._site
         with site.lock:
-            one = Subject(site.store.accession("S"), label, project, "admin", site.now())
+            one = StoredSubject(site.store.accession("S"), label, project, "admin", site.now())
             site.store.subjects[one.id] = one
         for name in sessions:
             self.session(one.id, name)
@@ -42,10 +42,10 @@ class ShareSite:
 
     def session(self, subject: str, label: str, kind: str = "xnat:mrSessionData") -> str:
         site = self.xnat._site
-        header = Header("1.2.840.10008.5.1.4.1.1.4", "1", "1.2", "1.2.1", modality="MR", study_date="20240229")
+        header = ObjectHeader("1.2.840.10008.5.1.4.1.1.4", "1", "1.2", "1.2.1", modality="MR", study_date="20240229")
         with site.lock:
             owner = site.store.subjects[subject]
-            held = Session(label, owner.label, "1.2", kind, "MR", header)
+            held = StoredSession(label, owner.label, "1.2", kind, "MR", header)
             one = Experiment(site.store.accession("E"), label, owner.project, subject, held, "", "admin", site.now())
             site.store.experiments[one.id] = one
         return one.id

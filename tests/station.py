@@ -14,7 +14,7 @@ from typing import Any
 
 from xnat_watchd.adapters.dicom.zip_file import is_whole, open_zip, write_clean
 from xnat_watchd.adapters.files.disk import MARK, Disk
-from xnat_watchd.adapters.files.folder_marks import Marks
+from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.ledger import Ledger, Of, open_database
 from xnat_watchd.core.delivery import Place
@@ -25,7 +25,7 @@ from xnat_watchd.core.retention import Keep
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.studies.intake import Habits, Intake
 from xnat_watchd.studies.late_rows import Late
-from xnat_watchd.studies.pipeline import Held, Pipeline, Rest
+from xnat_watchd.studies.pipeline import FinishedDeliveries, Held, Pipeline
 from xnat_watchd.studies.retention import Retention
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.gates import Door
@@ -107,7 +107,7 @@ class Station:
         held = Held(self.ledger, self.log)  # asks the ledger: nobody is killed before there is a service
         for part in ("deliveries", "studies", "findings", "wishes", "places", "gates"):
             setattr(self.ledger, part, around(f"ledger.{part}", getattr(self.ledger, part)))
-        disk, marks = around("disk", Disk()), Marks(self.folders, self.ledger.marks)
+        disk, marks = around("disk", Disk()), FolderMarks(self.folders, self.ledger.marks)
         self.intake = Intake(
             ledger=self.ledger, disk=disk, folders=self.folders, marks=marks, clock=time, log=self.log,
             habits=Habits(
@@ -131,7 +131,7 @@ class Station:
             write_clean=around("zip.write", write_clean), chance=Random(seed).random,
             progressed=progressed,
         )  # fmt: skip
-        self.pipeline = Pipeline(self.tools, retry, self.log, Rest(), held)
+        self.pipeline = Pipeline(self.tools, retry, self.log, FinishedDeliveries(), held)
         self.retention = Retention(self.tools, keep, self.log)
         self.late = Late(self.tools, self.log)
         self._waited = set[Place]()  #: where nothing comes late any more

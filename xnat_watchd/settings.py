@@ -101,7 +101,7 @@ class Xnat(_Section):
     read_timeout: Duration = timedelta(hours=1)
 
 
-class Folders(_Section):
+class FolderSettings(_Section):
     """Where the files are. All but `root` lie below it unless they are given."""
 
     root: AbsolutePath | None = None
@@ -128,10 +128,10 @@ def _is_reached(outer: Path, inner: Path) -> bool:
     return inner.is_relative_to(outer) and not any(one.startswith(".") for one in inner.relative_to(outer).parts)
 
 
-_BELOW_ROOT = tuple(name for name in Folders.model_fields if name != "root")
+_BELOW_ROOT = tuple(name for name in FolderSettings.model_fields if name != "root")
 
 
-class Intake(_Section):
+class IntakeSettings(_Section):
     """When a file counts as whole, and how the drop folder is watched."""
 
     quiet_for: Duration = timedelta(seconds=10)
@@ -145,7 +145,7 @@ class Intake(_Section):
     )  #: names of files that are somebody's unfinished work
 
 
-class Labels(_Section):
+class LabelSettings(_Section):
     """How subjects and sessions are named (`core.labels`)."""
 
     subject: Annotated[str, AfterValidator(_subject_template)] = LabelRules().subject
@@ -161,7 +161,7 @@ class ProjectPipeline(_Section):
     trigger_pipelines: bool = True
 
 
-class Pipeline(ProjectPipeline):
+class PipelineSettings(ProjectPipeline):
     """How many work at once, and how they try again. For all projects alike."""
 
     workers: int = Field(default=2, ge=1, le=16)
@@ -183,21 +183,21 @@ class Demographics(_Section):
     overwrite: bool = False
 
 
-class Project(_Section):
+class ProjectSettings(_Section):
     """What differs in one project. Only what is written here counts; the rest is as for all."""
 
-    labels: Labels = Labels()
+    labels: LabelSettings = LabelSettings()
     pipeline: ProjectPipeline = ProjectPipeline()
     demographics: Demographics = Demographics()
 
 
-class Shares(_Section):
+class ShareSettings(_Section):
     """How often the share tables are compared with the server."""
 
     apply_every: Duration = timedelta(minutes=15)
 
 
-class Ledger(_Section):
+class LedgerSettings(_Section):
     """The memory of the program."""
 
     path: AbsolutePath
@@ -222,7 +222,7 @@ class Bounds(_Section):
         )  # fmt: skip
 
 
-class Retention(_Section):
+class RetentionSettings(_Section):
     """How long ZIPs are kept once XNAT has them. None: for ever."""
 
     keep_for: Annotated[timedelta | None, BeforeValidator(_duration_or_none)] = None
@@ -250,15 +250,15 @@ class Settings(BaseSettings):
     )
 
     xnat: Xnat
-    folders: Folders
-    ledger: Ledger
-    intake: Intake = Intake()
-    labels: Labels = Labels()
-    pipeline: Pipeline = Pipeline()
+    folders: FolderSettings
+    ledger: LedgerSettings
+    intake: IntakeSettings = IntakeSettings()
+    labels: LabelSettings = LabelSettings()
+    pipeline: PipelineSettings = PipelineSettings()
     demographics: Demographics = Demographics()
-    shares: Shares = Shares()
-    projects: dict[Name, Project] = Field(default_factory=dict)
-    retention: Retention = Retention()
+    shares: ShareSettings = ShareSettings()
+    projects: dict[Name, ProjectSettings] = Field(default_factory=dict)
+    retention: RetentionSettings = RetentionSettings()
     limits: Bounds = Bounds()
     logs: Logs = Logs()
 
@@ -277,7 +277,7 @@ class Settings(BaseSettings):
 
     def rules(self, project: str) -> ProjectRules:
         """Give what holds for one project: its own settings over those for all."""
-        own = self.projects.get(project, Project())
+        own = self.projects.get(project, ProjectSettings())
         labels = _laid_over(self.labels, own.labels)
         pipeline = _laid_over(self.pipeline, own.pipeline)
         written = _laid_over(self.demographics, own.demographics)
@@ -360,7 +360,7 @@ def _key_paths(model: type[BaseModel]) -> list[config.KeyPath]:
     inner: object
     head: config.KeyPath
     for name, field in model.model_fields.items():
-        inner, head = (Project, (name, "*")) if name == "projects" else (field.annotation, (name,))
+        inner, head = (ProjectSettings, (name, "*")) if name == "projects" else (field.annotation, (name,))
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             found += [(*head, *rest) for rest in _key_paths(inner)]
         else:

@@ -21,7 +21,7 @@ from pydicom.dataelem import RawDataElement
 
 from tests.shared import shared
 from xnat_watchd.adapters.dicom.byte_source import Source
-from xnat_watchd.adapters.dicom.data_set import Kind, walk_file
+from xnat_watchd.adapters.dicom.data_set import FileKind, walk_file
 from xnat_watchd.adapters.dicom.inflating import Allowance
 from xnat_watchd.adapters.dicom.instance import facts_of
 from xnat_watchd.core.limits import Limits
@@ -63,7 +63,7 @@ PARTED = {
 def ours(content: bytes) -> str:
     """Say what becomes of a member: sent, why it is damaged, or what it is if no instance."""
     header = walk_file(Source(iter([content])), Allowance(Limits(), len(content)))
-    return (facts_of(header).problem or SENT) if header.kind is Kind.INSTANCE else header.kind.value
+    return (facts_of(header).problem or SENT) if header.kind is FileKind.INSTANCE else header.kind.value
 
 
 def pydicoms(content: bytes) -> str:
@@ -144,7 +144,7 @@ def _quiet() -> Iterator[None]:
 @pytest.mark.parametrize(("name", "content"), list(whole()), ids=[name for name, _ in whole()])
 def test_what_came_from_a_scanner_is_read_by_both(name: str, content: bytes) -> None:
     if name.endswith("/DICOMDIR"):
-        assert ours(content) == Kind.DIRECTORY.value
+        assert ours(content) == FileKind.DIRECTORY.value
     else:
         assert (ours(content), pydicoms(content)) == (SENT, READ)
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.adapters.zips import Part, descriptor, instance, zip_of
 from xnat_watchd.adapters.dicom.zip_file import open_zip, write_clean
-from xnat_watchd.adapters.dicom.zip_writer import Entry, ZipWriter
+from xnat_watchd.adapters.dicom.zip_writer import ZipEntry, ZipWriter
 from xnat_watchd.core.delivery import Instance
 from xnat_watchd.core.errors import Undecided
 from xnat_watchd.core.limits import Limits
@@ -189,7 +189,7 @@ def test_more_members_than_sixteen_bits_count_need_zip64() -> None:
     file = BytesIO()
     writer = ZipWriter(file)
     for n in range(70_000):
-        with writer.member(Entry(str(n).encode(), 0, 0, 0, 0)):
+        with writer.member(ZipEntry(str(n).encode(), 0, 0, 0, 0)):
             pass
     writer.finish()
 

@@ -29,8 +29,8 @@ from xnat_watchd.adapters.dicom.data_set import (
     SERIES,
     SOP_INSTANCE,
     STUDY,
+    FileKind,
     Header,
-    Kind,
     walk_file,
 )
 from xnat_watchd.adapters.dicom.inflating import Allowance, Exhausted
@@ -80,7 +80,7 @@ def test_what_a_library_writes_is_read_in_pieces_of_any_size(syntax: str, piece:
 
     header = walked(content, piece)
 
-    assert (header.kind, header.problem) == (Kind.INSTANCE, "")
+    assert (header.kind, header.problem) == (FileKind.INSTANCE, "")
     assert (header.uid(SOP_INSTANCE), header.uid(SERIES), header.uid(STUDY)) == (uid(1, 1, 1), uid(1, 1), uid(1))
     assert header.values[PATIENT_NAME].decode().strip() == INGEBORG.name
 
@@ -304,7 +304,7 @@ def test_what_was_read_before_the_break_is_kept() -> None:
 def test_a_data_set_without_preamble_is_an_instance_that_xnat_refuses(syntax: str) -> None:  # F76
     header = walked(identity(syntax=syntax) + pixels(syntax=syntax))
 
-    assert (header.kind, header.problem, header.uid(STUDY)) == (Kind.INSTANCE, "no DICOM file header", "1.2")
+    assert (header.kind, header.problem, header.uid(STUDY)) == (FileKind.INSTANCE, "no DICOM file header", "1.2")
 
 
 def test_neither_is_one_with_a_meta_header_but_without_preamble() -> None:
@@ -321,15 +321,15 @@ def test_neither_is_one_with_a_meta_header_but_without_preamble() -> None:
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (b"", Kind.OTHER),
-        (b"hello", Kind.OTHER),
-        (bytes(500), Kind.OTHER),
-        (b"\x08\0\x05\0" + b"\xff" * 200, Kind.OTHER),
-        (b"PK\3\4" + bytes(200), Kind.OTHER),
-        (dicomdir(), Kind.DIRECTORY),
+        (b"", FileKind.OTHER),
+        (b"hello", FileKind.OTHER),
+        (bytes(500), FileKind.OTHER),
+        (b"\x08\0\x05\0" + b"\xff" * 200, FileKind.OTHER),
+        (b"PK\3\4" + bytes(200), FileKind.OTHER),
+        (dicomdir(), FileKind.DIRECTORY),
     ],
 )
-def test_what_is_no_instance_is_told_apart(content: bytes, kind: Kind) -> None:
+def test_what_is_no_instance_is_told_apart(content: bytes, kind: FileKind) -> None:
     assert walked(content, 50).kind is kind
 
 
@@ -337,7 +337,7 @@ def test_a_hanging_protocol_belongs_to_no_study() -> None:
     data_set = Dataset()
     data_set.SOPClassUID, data_set.SOPInstanceUID = "1.2.840.10008.5.1.4.38.1", "1.2.3"
 
-    assert walked(as_file(data_set)).kind is Kind.STUDYLESS
+    assert walked(as_file(data_set)).kind is FileKind.STUDYLESS
 
 
 # Deflated inside.

@@ -63,7 +63,7 @@ ALONE = re.findall(
 )
 
 
-def facts(**changes: object) -> labels.Facts:
+def facts(**changes: object) -> labels.LabelFacts:
     given_facts: dict[str, object] = {
         "person": Person(name="Test^Regression", id="DEV 01"),
         "date": "20180918",
@@ -74,7 +74,7 @@ def facts(**changes: object) -> labels.Facts:
         "zip_name": "p02 Siemens Skyra.ZIP",
         "subject": "Test_Regression",
     }
-    return labels.Facts(**(given_facts | changes))  # type: ignore[arg-type]  # the names are the test's own
+    return labels.LabelFacts(**(given_facts | changes))  # type: ignore[arg-type]  # the names are the test's own
 
 
 @pytest.mark.parametrize(("listed", "archived"), OBSERVED)

@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xnat_watchd.core.errors import Unusable
-from xnat_watchd.core.sharing.plan import State
+from xnat_watchd.core.sharing.plan import RowState
 from xnat_watchd.core.sharing.report import ADDED, is_table, refusal, report, report_name
 from xnat_watchd.core.sharing.state import RowResult
-from xnat_watchd.core.sharing.table import Row, Table, read
+from xnat_watchd.core.sharing.table import ShareRow, Table, read
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def told(table: Table, *states: State) -> list[list[str]]:
+def told(table: Table, *states: RowState) -> list[list[str]]:
     results = [RowResult(row=row, state=state, at=AT) for row, state in zip(table.rows, states, strict=True)]
     return list(csv.reader(io.StringIO(report(table, results), newline=""), delimiter=table.delimiter))
 
@@ -25,7 +25,7 @@ def told(table: Table, *states: State) -> list[list[str]]:
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_rows_stand_as_given_with_what_became_of_them(delimiter: str) -> None:
     text = "Subject,source,DESTINATION,notes\nS1,P1,P2\n001,P1,P3,seen,extra\n".replace(",", delimiter)
-    rows = told(read(text.encode()), State.SHARED, State.FAILED)
+    rows = told(read(text.encode()), RowState.SHARED, RowState.FAILED)
     assert rows == [
         ["Subject", "source", "DESTINATION", "notes", "", *ADDED],
         ["S1", "P1", "P2", "", "", "shared", "0", "2026-01-02 03:04:05", ""],
@@ -40,9 +40,9 @@ def test_what_cannot_be_read_is_one_sentence_with_its_next_step() -> None:
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=10), min_size=1, max_size=5))
 def test_whatever_a_cell_holds_it_comes_back_whole_and_is_no_formula(cells: list[str]) -> None:
-    row = Row(line=2, subject="S", source="P", destination="Q", cells=tuple(cells))
+    row = ShareRow(line=2, subject="S", source="P", destination="Q", cells=tuple(cells))
     table = Table(header=("a",), rows=(row,))
-    (_, shown) = told(table, State.WAITING)
+    (_, shown) = told(table, RowState.WAITING)
     for cell, given_cell in zip(shown, cells, strict=False):
         assert cell in {given_cell, f"'{given_cell}"}
         assert not cell.strip().startswith(("=", "+", "-", "@"))

@@ -13,27 +13,27 @@ from xnat_watchd.core.sharing import table
 from xnat_watchd.core.sharing.plan import (
     Made,
     RowPlan,
+    RowState,
     SeenProject,
     SeenSession,
     ShareSession,
     ShareSubject,
-    State,
     plan,
 )
-from xnat_watchd.core.sharing.table import COLUMNS, LONGEST_CELL, MOST_BYTES, Row, read
+from xnat_watchd.core.sharing.table import COLUMNS, LONGEST_CELL, MOST_BYTES, ShareRow, read
 
 # -- reading
 
 
-def rows_of(text: str, encoding: str = "utf-8") -> tuple[Row, ...]:
+def rows_of(text: str, encoding: str = "utf-8") -> tuple[ShareRow, ...]:
     return read(text.encode(encoding)).rows
 
 
-def asked(row: Row) -> tuple[str, ...]:
+def asked(row: ShareRow) -> tuple[str, ...]:
     return tuple(getattr(row, column) for column in COLUMNS)
 
 
-def asked_by_name(row: Row) -> dict[str, str]:
+def asked_by_name(row: ShareRow) -> dict[str, str]:
     return dict(zip(COLUMNS, asked(row), strict=True))
 
 
@@ -304,11 +304,11 @@ SOURCE = project(
 )
 
 
-def row(subject: str = "S1", destination: str = "P2", **more: str) -> Row:
-    return Row(line=2, subject=subject, source="P1", destination=destination, **more)  # type: ignore[arg-type]  # the test's own names
+def row(subject: str = "S1", destination: str = "P2", **more: str) -> ShareRow:
+    return ShareRow(line=2, subject=subject, source="P1", destination=destination, **more)  # type: ignore[arg-type]  # the test's own names
 
 
-def planned(one: Row, destination: SeenProject, *made: Made) -> RowPlan:
+def planned(one: ShareRow, destination: SeenProject, *made: Made) -> RowPlan:
     (result,) = plan([one], {"P1": SOURCE, "P2": destination}, made)
     return result
 
@@ -335,7 +335,7 @@ def done(seen: dict[str, SeenProject], plans: Sequence[RowPlan]) -> dict[str, Se
 def test_a_subject_is_shared_first_and_then_its_sessions() -> None:
     result = planned(row(), project())
     ends = {"source": "P1", "destination": "P2"}
-    assert result.state is State.SHARED
+    assert result.state is RowState.SHARED
     assert result.actions == (
         ShareSubject(**ends, id="X_S1", name="S1", label="S1"),
         ShareSession(**ends, id="X_E2", name="S1_CT", label="S1_CT", subject="S1", subject_id="X_S1"),
@@ -348,10 +348,10 @@ def test_nothing_is_done_twice() -> None:
     rows = [row(), row(), row("S2", sessions="*_CT"), row("S2", sessions="*_MR")]
     after = done(seen, plan(rows, seen, ()))
     assert [(one.state, one.actions, one.sessions) for one in plan(rows, after, ())] == [
-        (State.THERE, (), 2),
-        (State.THERE, (), 2),
-        (State.THERE, (), 0),
-        (State.THERE, (), 1),
+        (RowState.THERE, (), 2),
+        (RowState.THERE, (), 2),
+        (RowState.THERE, (), 0),
+        (RowState.THERE, (), 1),
     ]
 
 
@@ -359,7 +359,7 @@ def test_a_session_that_arrives_later_is_shared_too() -> None:
     there = project({"S1": "X_S1"}, ("X_E1", "S1_MR", "X_S1"))
     result = planned(row(), there)
     assert [action.id for action in result.actions] == ["X_E2"]
-    assert (result.state, result.sessions) == (State.SHARED, 1)
+    assert (result.state, result.sessions) == (RowState.SHARED, 1)
 
 
 def test_labels_and_patterns_are_those_of_the_table() -> None:
@@ -372,17 +372,17 @@ def test_labels_and_patterns_are_those_of_the_table() -> None:
 @pytest.mark.parametrize(
     ("one", "reason"),
     [
-        (Row(line=2, subject="S1", source="P9", destination="P2"), "no source project"),
-        (Row(line=2, subject="S1", source="P1", destination="P9"), "no destination project"),
+        (ShareRow(line=2, subject="S1", source="P9", destination="P2"), "no source project"),
+        (ShareRow(line=2, subject="S1", source="P1", destination="P9"), "no destination project"),
         (row("S9"), "the source has no subject of this label yet"),
         (row("X_S1"), "no subject of this label"),
         (row("s1"), "no subject of this label yet, but one in other capitals"),
         (row("a/b?c#d"), "no subject of this label"),
     ],
 )
-def test_what_is_not_listed_is_waited_for_and_never_asked_for(one: Row, reason: str) -> None:
+def test_what_is_not_listed_is_waited_for_and_never_asked_for(one: ShareRow, reason: str) -> None:
     result = planned(one, project())
-    assert (result.state, result.actions) == (State.WAITING, ())
+    assert (result.state, result.actions) == (RowState.WAITING, ())
     assert reason in result.reason
 
 
@@ -396,82 +396,82 @@ def test_what_is_not_listed_is_waited_for_and_never_asked_for(one: Row, reason: 
         (row(fault="the label is odd"), project(), "the label is odd"),
     ],
 )
-def test_a_row_that_fails_says_why_and_does_nothing(one: Row, destination: SeenProject, reason: str) -> None:
+def test_a_row_that_fails_says_why_and_does_nothing(one: ShareRow, destination: SeenProject, reason: str) -> None:
     result = planned(one, destination)
-    assert (result.state, result.actions) == (State.FAILED, ())
+    assert (result.state, result.actions) == (RowState.FAILED, ())
     assert reason in result.reason
 
 
 def test_a_share_that_somebody_named_otherwise_is_fine_when_the_table_names_no_label() -> None:
     there = project({"other": "X_S1"}, ("X_E1", "X_E1", "X_S1"), ("X_E2", "odd", "X_S1"), writable=False)
-    assert planned(row(), there).state is State.THERE
+    assert planned(row(), there).state is RowState.THERE
 
 
 def test_one_session_that_fails_does_not_stop_the_others() -> None:
     result = planned(row(), project({}, ("Y_E9", "S1_MR", "Y_S7")))
     assert [action.id for action in result.actions] == ["X_S1", "X_E2"]
-    assert result.state is State.FAILED
+    assert result.state is RowState.FAILED
     assert result.reason.startswith("1 of 2 sessions: the label is taken in the destination")
 
 
 def test_one_label_for_two_sessions_is_given_once() -> None:
     result = planned(row(session_label="{subject}_scan"), project())
     assert [action.label for action in result.actions] == ["S1", "S1_scan"]
-    assert result.state is State.FAILED
+    assert result.state is RowState.FAILED
 
 
 def test_two_rows_of_two_tables_that_want_one_label_do_not_both_get_it() -> None:
     seen = {"P1": SOURCE, "P2": project()}
     first, second = plan([row(label="anon"), row("S2", label="anon")], seen, ())
-    assert (first.state, second.state) == (State.SHARED, State.FAILED)
+    assert (first.state, second.state) == (RowState.SHARED, RowState.FAILED)
     third, fourth = plan([row(label="anon"), row(label="other")], seen, ())
-    assert (third.state, fourth.state) == (State.SHARED, State.FAILED)
+    assert (third.state, fourth.state) == (RowState.SHARED, RowState.FAILED)
     assert "another row" in fourth.reason
 
 
 def test_a_session_without_a_date_gets_no_label_made_of_one() -> None:
     source = replace(SOURCE, sessions=[replace(session, date="") for session in SOURCE.sessions])
     (result,) = plan([row(session_label="{study_date}")], {"P1": source, "P2": project()}, ())
-    assert result.state is State.FAILED
+    assert result.state is RowState.FAILED
     assert [type(action) for action in result.actions] == [ShareSubject]
 
 
 def test_a_share_of_ours_that_vanished_is_not_made_again() -> None:
     made = Made(row().key, "P2", "X_S1")
     result = planned(row(), project(), made)
-    assert (result.state, result.actions) == (State.REMOVED, ())
+    assert (result.state, result.actions) == (RowState.REMOVED, ())
 
 
 def test_a_session_of_ours_that_vanished_stays_away_and_the_others_go_on() -> None:
     result = planned(row(), project({"S1": "X_S1"}), Made(row().key, "P2", "X_E1"))
     assert [action.id for action in result.actions] == ["X_E2"]
-    assert result.state is State.REMOVED
+    assert result.state is RowState.REMOVED
     assert result.reason.startswith("1 of 2 sessions: it is not shared again")
 
 
 def test_a_share_of_ours_that_is_still_there_is_simply_there() -> None:
     made = [Made(row().key, "P2", "X_S1"), Made(row().key, "P2", "X_E1"), Made(row().key, "P2", "X_E2")]
     there = project({"S1": "X_S1"}, ("X_E1", "S1_MR", "X_S1"), ("X_E2", "S1_CT", "X_S1"))
-    assert planned(row(), there, *made).state is State.THERE
+    assert planned(row(), there, *made).state is RowState.THERE
 
 
 def test_another_row_does_not_bring_back_what_was_taken_back() -> None:
     made = [Made(row(sessions="*_MR").key, "P2", "X_S1")]
     rows = [row(sessions="*_CT"), row(sessions="*_MR")]
     seen = {"P1": SOURCE, "P2": project()}
-    assert [one.state for one in plan(rows, seen, made)] == [State.REMOVED, State.REMOVED]
+    assert [one.state for one in plan(rows, seen, made)] == [RowState.REMOVED, RowState.REMOVED]
 
 
 def test_a_row_that_was_changed_shares_again() -> None:
     made = Made(row().key, "P2", "X_S1")
-    assert planned(row(label="anon"), project(), made).state is State.SHARED
+    assert planned(row(label="anon"), project(), made).state is RowState.SHARED
 
 
 def test_a_share_into_one_project_says_nothing_about_another() -> None:
-    assert planned(row(), project(), Made(row().key, "P3", "X_S1")).state is State.SHARED
+    assert planned(row(), project(), Made(row().key, "P3", "X_S1")).state is RowState.SHARED
 
 
-GRAVITY = {state: rank for rank, state in enumerate(State)}
+GRAVITY = {state: rank for rank, state in enumerate(RowState)}
 NAMES = st.sampled_from(["A", "a", "B", "C"])
 IDS = st.sampled_from(["S1", "S2", "S3"])
 
@@ -502,7 +502,7 @@ ROWS = st.lists(
 @settings(deadline=None, max_examples=60)
 @given(ROWS, projects("source"), projects("into"), projects("into"))
 def test_whatever_the_server_shows_one_sweep_makes_true_what_can_be_and_a_second_does_nothing(
-    rows: list[Row], source: SeenProject, into: SeenProject, beside: SeenProject
+    rows: list[ShareRow], source: SeenProject, into: SeenProject, beside: SeenProject
 ) -> None:
     seen = {"P1": source, "P2": into, "P3": beside}
     first = plan(rows, seen, ())
@@ -511,7 +511,7 @@ def test_whatever_the_server_shows_one_sweep_makes_true_what_can_be_and_a_second
     assert not [action for one in second for action in one.actions]
     for before, now in zip(first, second, strict=True):
         assert GRAVITY[now.state] <= GRAVITY[before.state]
-        assert now.state is State.THERE or before.state is not State.SHARED
+        assert now.state is RowState.THERE or before.state is not RowState.SHARED
 
 
 def test_ten_thousand_rows_over_five_projects_are_read_and_planned_at_once() -> None:

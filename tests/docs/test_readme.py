@@ -16,7 +16,7 @@ from xnat_watchd.cli import commands
 from xnat_watchd.core import errors
 from xnat_watchd.core.labels import SESSION_FIELDS
 from xnat_watchd.core.sharing import table, user_table
-from xnat_watchd.core.sharing.plan import State
+from xnat_watchd.core.sharing.plan import RowState
 from xnat_watchd.core.states import as_mermaid
 from xnat_watchd.operator.status import Exit
 
@@ -175,4 +175,4 @@ def test_every_column_field_and_state_of_a_share_table_is_in_the_readme() -> Non
     told = section("Share tables")
     assert [column for column in table.COLUMNS if f"`{column}`" not in told] == []
     assert [field for field in table.LABEL_FIELDS if f"`{{{field}}}`" not in told] == []
-    assert [state.value for state in State if f"| {state.value} |" not in told] == []
+    assert [state.value for state in RowState if f"| {state.value} |" not in told] == []

@@ -191,7 +191,7 @@ class Scene:
         if self.count("POST /data/services/import") == 1:
             self.sent_at_once = max(self.sent_at_once, sent)
 
-    def heard(self, call: transport.Call) -> None:
+    def heard(self, call: transport.XnatRequest) -> None:
         """Note a request that is about to be made."""
         before = self.asked[-1] if self.asked else None
         self.asked.append(Asked.after(before, self.time.at, f"{call.method} {call.path}"))
@@ -253,9 +253,9 @@ def a_scene(
 
 def _listen(scene: Scene, patch: pytest.MonkeyPatch) -> None:
     """Hear of each request before it is made, and stand where this machine asks for addresses."""
-    ask, resolve = transport.Line.ask, socket.getaddrinfo
+    ask, resolve = transport.Transport.ask, socket.getaddrinfo
 
-    def heard(line: transport.Line, call: transport.Call) -> Answer:
+    def heard(line: transport.Transport, call: transport.XnatRequest) -> Answer:
         scene.heard(call)
         return ask(line, call)
 
@@ -264,7 +264,7 @@ def _listen(scene: Scene, patch: pytest.MonkeyPatch) -> None:
             return resolve(host, *args, **named)
         return resolve("xnat.invalid", 80, flags=socket.AI_NUMERICHOST)  # fails for real, and at once
 
-    patch.setattr(transport.Line, "ask", heard)
+    patch.setattr(transport.Transport, "ask", heard)
     patch.setattr(socket, "getaddrinfo", resolved)
 
 

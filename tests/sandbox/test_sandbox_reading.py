@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.kit import STUDY, dicom, zipped
-from xnat_watchd.sandbox.dicom import Header, read_header
+from xnat_watchd.sandbox.dicom import ObjectHeader, read_header
 from xnat_watchd.sandbox.headers import UnreadableError
 from xnat_watchd.sandbox.zipstream import BrokenZipError, entries
 
@@ -19,7 +19,7 @@ def read(content: bytes) -> dict[str, bytes]:
     return {entry.name: b"".join(entry.pieces()) for entry in entries(BytesIO(content).read)}
 
 
-def header(tmp_path: Path, content: bytes) -> Header:
+def header(tmp_path: Path, content: bytes) -> ObjectHeader:
     path = tmp_path / "one"
     path.write_bytes(content)
     return read_header(path)

@@ -15,7 +15,7 @@ from tests.station import Notes, Time
 from xnat_watchd.adapters.files.status_file import Publication
 from xnat_watchd.adapters.systemd.notify import Notifier
 from xnat_watchd.core.errors import AuthRefused
-from xnat_watchd.core.heartbeat import Pulse
+from xnat_watchd.core.heartbeat import Heartbeats
 from xnat_watchd.daemon.monitor import Attendant
 
 EMPTY: dict[str, Any] = {
@@ -32,7 +32,7 @@ class Stage:
     attendant: Attendant
     systemd: socket.socket
     time: Time
-    pulse: Pulse
+    pulse: Heartbeats
     log: Notes
     status: Path
     stderr: Path
@@ -56,7 +56,7 @@ class Stage:
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    time, log, pulse, picture = Time(), Notes(), Pulse(["worker-1", "intake"]), dict(EMPTY)
+    time, log, pulse, picture = Time(), Notes(), Heartbeats(["worker-1", "intake"]), dict(EMPTY)
     status, stderr = tmp_path / "status.json", tmp_path / "stderr"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, stderr.open("w") as said:
         systemd.bind(str(tmp_path / "notify"))

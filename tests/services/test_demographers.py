@@ -14,7 +14,7 @@ from tests.station import Station, zipped
 from xnat_watchd.adapters.xnat.gateway import XnatGateway
 from xnat_watchd.core.project_rules import DemographicRules, ProjectRules
 from xnat_watchd.core.states import Progress
-from xnat_watchd.operator.demographics import Line, plan
+from xnat_watchd.operator.demographics import SubjectLine, plan
 from xnat_watchd.sandbox import Sandbox
 
 ALL = ("age", "dob", "gender", "subject_age", "subject_dob", "subject_gender")
@@ -33,7 +33,7 @@ class Stand:
     station: Station
     rules: ProjectRules = field(default_factory=ProjectRules)
 
-    def plan(self, *labels: str) -> list[Line]:
+    def plan(self, *labels: str) -> list[SubjectLine]:
         return plan("P1", labels, self.gateway, self.rules.demographics)
 
     def carry(self, *labels: str) -> None:

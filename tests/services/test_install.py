@@ -10,7 +10,7 @@ import pytest
 
 from xnat_watchd.adapters.systemd import installation
 from xnat_watchd.adapters.systemd.installation import Hand, install, shipped, uninstall
-from xnat_watchd.adapters.systemd.service_files import CONFIGURATION, UNIT, File, Link, Site, plan
+from xnat_watchd.adapters.systemd.service_files import CONFIGURATION, UNIT, Link, Machine, ServiceFile, plan
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.settings import load
 
@@ -18,11 +18,11 @@ ANY = Path("/opt/xnat-watchd/bin/xnat-watchd")
 NEWEST = 999
 
 
-def files(site: Site, systemd: int = 252) -> dict[Path, str]:
-    return {one.path: one.content for one in plan(site, shipped, systemd) if isinstance(one, File)}
+def files(site: Machine, systemd: int = 252) -> dict[Path, str]:
+    return {one.path: one.content for one in plan(site, shipped, systemd) if isinstance(one, ServiceFile)}
 
 
-def unit(site: Site) -> dict[str, list[str]]:
+def unit(site: Machine) -> dict[str, list[str]]:
     """Give the settings of the unit that a site gets."""
     found: dict[str, list[str]] = {}
     for name, value in re.findall(r"^(\w+)=(.*)$", files(site)[UNIT], re.MULTILINE):
@@ -30,14 +30,14 @@ def unit(site: Site) -> dict[str, list[str]]:
     return found
 
 
-def folders(site: Site) -> list[str]:
+def folders(site: Machine) -> list[str]:
     """Give the folders that a site gets made."""
     text = next(content for path, content in files(site).items() if path.parent.name == "tmpfiles.d")
     return re.findall(r"^d +(\S+)", text, re.MULTILINE)
 
 
-def site(**said: dict[str, str]) -> Site:
-    return Site.of(said, program=ANY)
+def site(**said: dict[str, str]) -> Machine:
+    return Machine.of(said, program=ANY)
 
 
 class Below:
@@ -65,25 +65,25 @@ def machine(tmp_path: Path) -> Below:
 
 
 def test_the_shipped_files_are_for_the_usual_site() -> None:
-    usual = files(Site())
+    usual = files(Machine())
     assert usual[UNIT] == shipped("systemd/xnat-watchd.service")
     assert shipped("systemd/xnat-watchd.tmpfiles") in usual.values()
 
 
 def test_a_new_site_has_its_ledger_with_the_service_and_must_name_its_server(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
-    file.write_text(files(Site())[CONFIGURATION])
+    file.write_text(files(Machine())[CONFIGURATION])
     with pytest.raises(Refusal, match=r"\[xnat\] server") as refusal:
         load(file, {})
     assert len(str(refusal.value).splitlines()) == 1
     settings = load(file, {"XNAT_WATCHD_XNAT__SERVER": "https://xnat.example.org"})
     assert str(settings.ledger.path) == "/var/lib/xnat-watchd/ledger.sqlite"
-    assert Site.of(tomllib.loads(file.read_text()), program=ANY) == Site()
+    assert Machine.of(tomllib.loads(file.read_text()), program=ANY) == Machine()
 
 
 def test_every_line_of_the_unit_has_its_reason() -> None:
     reason = False
-    for line in files(Site())[UNIT].splitlines():
+    for line in files(Machine())[UNIT].splitlines():
         assert (
             reason or not re.match(r"\w+=", line) or line.startswith(("Description=", "SyslogIdentifier=", "WantedBy="))
         ), line
@@ -91,8 +91,8 @@ def test_every_line_of_the_unit_has_its_reason() -> None:
 
 
 def test_newer_versions_of_systemd_get_more() -> None:
-    assert len(files(Site(), 0)) == len(files(Site(), 253))
-    assert files(Site(), 254).keys() - files(Site(), 253).keys() == {Path(f"{UNIT}.d/254-restart-slower.conf")}
+    assert len(files(Machine(), 0)) == len(files(Machine(), 253))
+    assert files(Machine(), 254).keys() - files(Machine(), 253).keys() == {Path(f"{UNIT}.d/254-restart-slower.conf")}
 
 
 def test_the_service_may_write_where_the_site_has_its_folders() -> None:
@@ -132,7 +132,7 @@ def test_a_folder_that_the_unit_could_not_name_is_refused(folder: str) -> None:
 
 
 def test_nonsense_in_the_settings_is_left_to_the_service_to_refuse() -> None:
-    assert Site.of({"folders": 3, "ledger": {"path": 4}}, program=ANY) == Site.of({}, program=ANY)
+    assert Machine.of({"folders": 3, "ledger": {"path": 4}}, program=ANY) == Machine.of({}, program=ANY)
 
 
 def test_everything_is_placed_once_and_then_unchanged(machine: Below) -> None:
@@ -192,7 +192,7 @@ def test_uninstalling_where_nothing_is_does_nothing(machine: Below) -> None:
 
 def test_somebody_elses_command_of_our_name_is_not_removed(machine: Below) -> None:
     install(machine.hand())
-    link = next(one for one in plan(Site(), shipped, NEWEST) if isinstance(one, Link))
+    link = next(one for one in plan(Machine(), shipped, NEWEST) if isinstance(one, Link))
     command = machine.prefix / link.path.relative_to("/")
     command.unlink()
     command.symlink_to("/usr/bin/other")

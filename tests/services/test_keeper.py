@@ -20,7 +20,7 @@ from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.core.errors import AuthRefused, WatchdError
 from xnat_watchd.core.gate import Gate, shut_by
 from xnat_watchd.daemon.login_renewal import Keeper
-from xnat_watchd.operator.logins import Site, renew_at
+from xnat_watchd.operator.logins import LoginSite, renew_at
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.settings import Xnat
 
@@ -39,7 +39,7 @@ class Stage:
     gate_lock: Lock
     log: Notes
     keeper: Keeper
-    site: Site
+    site: LoginSite
 
     @property
     def gate(self) -> Gate:
@@ -77,7 +77,7 @@ def build(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
 
     def make(kind: str) -> Stage:
         where, stop = Xnat(server=xnat.url), Event()
-        site, file, log, lock = Site(where, time, stop), LoginFile(tmp_path), Notes(), Lock()
+        site, file, log, lock = LoginSite(where, time, stop), LoginFile(tmp_path), Notes(), Lock()
         file.store(xnat.url, site.token(password()) if kind == "token" else password())
         search = Search(xnat.url, {}, tmp_path)
         credential = search.credential()

@@ -14,7 +14,7 @@ from tests.services.desk import Desk, Small, scan, states, whole
 from tests.services.test_machine_faults import daemon, turn
 from tests.station import Station, zipped
 from xnat_watchd.adapters.files.disk import MARK
-from xnat_watchd.adapters.files.folder_marks import Marks, Unfamiliar
+from xnat_watchd.adapters.files.folder_marks import FolderMarks, Unfamiliar
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.core.presence import Presence
 from xnat_watchd.core.retention import Keep
@@ -261,7 +261,7 @@ def test_a_folder_that_takes_no_mark_is_known_by_itself(desk: Desk) -> None:
         folders = Folders(drop=small.path, shares=small.path, work=small.path, done=small.path, failed=small.path)
         (small.path / "table.csv").write_text("")
         assert small._mount("remount,ro")
-        marks = Marks(folders, station.ledger.marks)
+        marks = FolderMarks(folders, station.ledger.marks)
         for _ in range(2):
             assert marks.look("shares", small.path / "table.csv") is Presence.PRESENT
             assert marks.look("shares", small.path / "other.csv") is Presence.ABSENT

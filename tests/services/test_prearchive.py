@@ -17,7 +17,7 @@ from xnat_watchd.adapters.xnat.gateway import XnatGateway
 from xnat_watchd.core.errors import Permanent
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.states import Progress
-from xnat_watchd.operator.prearchive import LABEL_IT, Fate, Hands, Line, plan
+from xnat_watchd.operator.prearchive import LABEL_IT, PrearchiveContext, RowLine, RowOutcome, plan
 from xnat_watchd.sandbox import Sandbox
 
 LABEL = "Quokka_Zenobia_20240229T101530_MR"
@@ -39,14 +39,14 @@ class Stand:
     station: Station
     rules: ProjectRules = field(default_factory=ProjectRules)
 
-    def plan(self, *names: str, label: str | None = None) -> list[Line]:
-        hands = Hands(gateway=self.gateway, ledger=self.station.ledger, rules=lambda _: self.rules)
+    def plan(self, *names: str, label: str | None = None) -> list[RowLine]:
+        hands = PrearchiveContext(gateway=self.gateway, ledger=self.station.ledger, rules=lambda _: self.rules)
         return plan("P1", names, hands, label)
 
-    def fates(self, *names: str) -> dict[str, tuple[Fate, str]]:
+    def fates(self, *names: str) -> dict[str, tuple[RowOutcome, str]]:
         return {line.row.place.folder: (line.fate, line.why) for line in self.plan(*names)}
 
-    def carry(self, *lines: Line) -> None:
+    def carry(self, *lines: RowLine) -> None:
         for line in lines:
             assert line.find is not None
             self.station.ledger.found.admit(line.find, self.station.time.now())
@@ -71,7 +71,7 @@ def stand(tmp_path: Path, dialect: str) -> Iterator[Stand]:
 def test_the_plan_names_everything_that_a_person_must_know(stand: Stand) -> None:
     sent_by_others(stand.xnat, "SENT", scan())
     (line,) = stand.plan()
-    assert (line.fate, line.why) == (Fate.ARCHIVE, "")
+    assert (line.fate, line.why) == (RowOutcome.ARCHIVE, "")
     assert (line.row.name, line.row.status, line.date, line.images) == ("SENT", "READY", "20240229", 2)
     assert (line.subject, line.label) == ("Quokka_Zenobia", LABEL)
     assert stand.archived() == []
@@ -96,7 +96,7 @@ def test_only_what_is_ready_in_this_project_is_taken(stand: Stand) -> None:
     sent_by_others(stand.xnat, "ELSEWHERE", scan(3), project="P2")
     fates = stand.fates()
     assert fates.keys() == {"READY_ONE", "COMING"}
-    assert fates["COMING"] == (Fate.NOT_READY, "XNAT says RECEIVING of it")
+    assert fates["COMING"] == (RowOutcome.NOT_READY, "XNAT says RECEIVING of it")
 
 
 def test_only_the_sessions_that_are_named_are_shown(stand: Stand) -> None:
@@ -107,7 +107,7 @@ def test_only_the_sessions_that_are_named_are_shown(stand: Stand) -> None:
 
 def test_a_session_without_a_date_is_no_unknown_one_and_a_label_settles_it(stand: Stand) -> None:
     sent_by_others(stand.xnat, "NODATE", scan(date=""))
-    assert stand.fates()["NODATE"] == (Fate.CONFLICT, "the study date is missing or not a date")
+    assert stand.fates()["NODATE"] == (RowOutcome.CONFLICT, "the study date is missing or not a date")
     assert stand.plan()[0].advice == LABEL_IT
     stand.carry(*stand.plan("NODATE", label="VISIT_1"))
     assert {label for label, _ in stand.archived()} == {"VISIT_1"}
@@ -126,19 +126,19 @@ def test_a_session_is_named_by_its_images_whatever_scan_comes_first(stand: Stand
 def test_a_study_that_the_archive_has_already_is_a_conflict(stand: Stand) -> None:
     archived_by_others(stand.xnat, "FIRST", scan(), "S1", "E1")
     sent_by_others(stand.xnat, "AGAIN", scan(), stamp="20240131_101112002")
-    assert stand.fates()["AGAIN"] == (Fate.CONFLICT, "the archive has this study already, as E1")
+    assert stand.fates()["AGAIN"] == (RowOutcome.CONFLICT, "the archive has this study already, as E1")
 
 
 def test_a_label_that_another_study_has_is_a_conflict(stand: Stand) -> None:
     archived_by_others(stand.xnat, "FIRST", scan(2), "Quokka_Zenobia", LABEL)
     sent_by_others(stand.xnat, "SECOND", scan(1), stamp="20240131_101112002")
-    assert stand.fates()["SECOND"] == (Fate.CONFLICT, "the archive has another session of this label")
+    assert stand.fates()["SECOND"] == (RowOutcome.CONFLICT, "the archive has another session of this label")
 
 
 def test_two_sessions_that_would_get_one_label_are_both_left(stand: Stand) -> None:
     sent_by_others(stand.xnat, "A", scan(1))
     sent_by_others(stand.xnat, "B", scan(2), stamp="20240131_101112002")
-    assert set(stand.fates().values()) == {(Fate.CONFLICT, "another session here would get the same label")}
+    assert set(stand.fates().values()) == {(RowOutcome.CONFLICT, "another session here would get the same label")}
 
 
 def test_one_study_that_lies_there_twice_is_left(stand: Stand) -> None:
@@ -151,21 +151,21 @@ def test_another_person_behind_the_subject_is_a_conflict(stand: Stand) -> None:
     stand.station.drop("scan.zip", scan(1))
     stand.station.run()
     sent_by_others(stand.xnat, "SENT", scan(2, patient="ZQ-9999", date="20240301"))
-    assert stand.fates()["SENT"] == (Fate.CONFLICT, "another person stands behind this subject")
+    assert stand.fates()["SENT"] == (RowOutcome.CONFLICT, "another person stands behind this subject")
 
 
 def test_what_this_ledger_carries_itself_is_left_to_it(stand: Stand) -> None:
     stand.rules = ProjectRules(until=Progress.UPLOADED)
     stand.station.drop("scan.zip", scan())
     stand.station.run()
-    assert set(stand.fates().values()) == {(Fate.OURS, "it is study 1.1 of this service")}
+    assert set(stand.fates().values()) == {(RowOutcome.OURS, "it is study 1.1 of this service")}
 
 
 def test_what_another_service_sent_is_left_unless_it_is_named(stand: Stand) -> None:
     folder = "watchd-3-1-abcdefghij"
     sent_by_others(stand.xnat, folder, scan())
-    assert stand.fates()[folder][0] is Fate.CONFLICT
-    assert stand.fates(folder)[folder][0] is Fate.ARCHIVE
+    assert stand.fates()[folder][0] is RowOutcome.CONFLICT
+    assert stand.fates(folder)[folder][0] is RowOutcome.ARCHIVE
 
 
 def test_one_session_that_cannot_be_read_does_not_stop_the_others(stand: Stand) -> None:
@@ -173,8 +173,8 @@ def test_one_session_that_cannot_be_read_does_not_stop_the_others(stand: Stand) 
     sent_by_others(stand.xnat, "SOUND", scan(2, **OTHER))
     stand.xnat._site.store.rows["P1", STAMP, "BROKEN"].session = None
     fates = stand.fates()
-    assert fates["BROKEN"] == (Fate.CONFLICT, "XNAT has not built the session yet")
-    assert fates["SOUND"][0] is Fate.ARCHIVE
+    assert fates["BROKEN"] == (RowOutcome.CONFLICT, "XNAT has not built the session yet")
+    assert fates["SOUND"][0] is RowOutcome.ARCHIVE
 
 
 def test_a_session_that_grew_since_it_was_shown_is_held_and_may_be_shown_again(stand: Stand, dialect: str) -> None:

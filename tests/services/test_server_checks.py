@@ -12,7 +12,7 @@ import pytest
 from tests.adapters.gateway.scripted_xnat import ScriptedXnat, scripted_xnat
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Credential, Secret
-from xnat_watchd.operator.machine_checks import Check, State
+from xnat_watchd.operator.machine_checks import Check, CheckState
 from xnat_watchd.operator.server_checks import of_server
 from xnat_watchd.settings import load
 
@@ -35,21 +35,23 @@ def found(server: ScriptedXnat, url: str = "") -> dict[str, Check]:
 @pytest.mark.parametrize(
     ("site", "project", "state"),
     [
-        ("true", "false", State.OK),
-        ("false", "true", State.OK),
-        ("false", "false", State.WARNING),
-        ("?", "?", State.UNKNOWN),
+        ("true", "false", CheckState.OK),
+        ("false", "true", CheckState.OK),
+        ("false", "false", CheckState.WARNING),
+        ("?", "?", CheckState.UNKNOWN),
     ],
 )
-def test_whether_names_are_taken_out_is_said(site: str, project: str, state: State) -> None:
+def test_whether_names_are_taken_out_is_said(site: str, project: str, state: CheckState) -> None:
     with scripted_xnat() as xnat:
         xnat.on("GET", "/xapi/anonymize/site/enabled", content=site)
         xnat.on("GET", "/xapi/anonymize/projects/P1/enabled", content=project)
         assert found(xnat)["project P1, anonymisation"].state is state
 
 
-@pytest.mark.parametrize(("count", "state"), [(1, State.OK), (6, State.OK), (7, State.WARNING), (0, State.OK)])
-def test_login_sessions_that_this_machine_did_not_begin_point_to_another(count: int, state: State) -> None:
+@pytest.mark.parametrize(
+    ("count", "state"), [(1, CheckState.OK), (6, CheckState.OK), (7, CheckState.WARNING), (0, CheckState.OK)]
+)
+def test_login_sessions_that_this_machine_did_not_begin_point_to_another(count: int, state: CheckState) -> None:
     with scripted_xnat() as xnat:
         xnat.on("GET", "/xapi/users/active/tech", content=str(["X"] * count).replace("'", '"'))
         one = found(xnat)["other machines"]
@@ -57,8 +59,10 @@ def test_login_sessions_that_this_machine_did_not_begin_point_to_another(count: 
     assert str(count) in one.said
 
 
-@pytest.mark.parametrize(("seconds", "state"), [(0, State.OK), (-3600, State.WARNING), (3600, State.WARNING)])
-def test_clocks_that_differ_are_said(seconds: int, state: State) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "state"), [(0, CheckState.OK), (-3600, CheckState.WARNING), (3600, CheckState.WARNING)]
+)
+def test_clocks_that_differ_are_said(seconds: int, state: CheckState) -> None:
     at = format_datetime(datetime.fromtimestamp(time.time() + seconds, UTC), usegmt=True)
     with scripted_xnat() as xnat:
         xnat.on("GET", "/data/version$", lambda asked: _answer_at(asked, at))
@@ -79,7 +83,7 @@ def test_a_server_that_is_no_xnat_is_doubted() -> None:
     with scripted_xnat() as xnat:
         xnat.on("GET", "/deeper/xapi", status=404)
         one = found(xnat, f"{xnat.url}/deeper")["server"]
-    assert one.state is State.WARNING
+    assert one.state is CheckState.WARNING
     assert "deeper" in one.advice
 
 
@@ -87,5 +91,5 @@ def test_an_xnat_that_answers_pages_to_everything_is_no_crash() -> None:
     with scripted_xnat() as xnat:
         xnat.on("GET", "/data/projects", content="<!DOCTYPE html><html>Log in")
         told = found(xnat)
-    assert told["project P1"].state is State.UNKNOWN
-    assert told["other machines"].state is State.UNKNOWN
+    assert told["project P1"].state is CheckState.UNKNOWN
+    assert told["other machines"].state is CheckState.UNKNOWN

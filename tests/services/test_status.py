@@ -16,9 +16,9 @@ from tests.station import Station, Time, zipped
 from xnat_watchd.cli.status import screen
 from xnat_watchd.core.errors import Impossible, Transient, Unusable
 from xnat_watchd.core.gate import Gate
-from xnat_watchd.core.sharing.plan import State
+from xnat_watchd.core.sharing.plan import RowState
 from xnat_watchd.core.sharing.state import RowResult
-from xnat_watchd.core.sharing.table import Row
+from xnat_watchd.core.sharing.table import ShareRow
 from xnat_watchd.operator.status import Exit, for_everybody, sentence, snapshot, verdict, worry
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -176,15 +176,15 @@ def test_what_was_not_put_aside_cannot_be_settled(station: Station) -> None:
 # -- share tables ------------------------------------------------------------------------------------------
 
 
-def keep(station: Station, name: str, *states: State) -> None:
-    rows = [Row(line=n, subject=f"S{n}", source="P1", destination="P2") for n, _ in enumerate(states, 2)]
+def keep(station: Station, name: str, *states: RowState) -> None:
+    rows = [ShareRow(line=n, subject=f"S{n}", source="P1", destination="P2") for n, _ in enumerate(states, 2)]
     results = [RowResult(row=row, state=state) for row, state in zip(rows, states, strict=True)]
     station.ledger.shares.keep(name, results, NOW)
 
 
 def test_each_share_table_has_its_rows_by_state_and_no_name_for_everybody(station: Station) -> None:
-    keep(station, "Quokka.csv", State.SHARED, State.SHARED, State.WAITING)
-    keep(station, "Aardvark.csv", State.FAILED, State.REMOVED)
+    keep(station, "Quokka.csv", RowState.SHARED, RowState.SHARED, RowState.WAITING)
+    keep(station, "Aardvark.csv", RowState.FAILED, RowState.REMOVED)
     full, told = pictures(station)
     assert [(one["name"], one["rows"]) for one in full["shares"]] == [
         ("Aardvark.csv", {"removed by someone": 1, "failed": 1}),
@@ -206,7 +206,7 @@ def test_a_share_table_without_a_row_has_none_and_needs_nobody(station: Station)
 
 
 def test_a_share_table_that_cannot_be_read_needs_somebody_and_says_how_it_stood_before(station: Station) -> None:
-    keep(station, "Quokka.csv", State.SHARED)
+    keep(station, "Quokka.csv", RowState.SHARED)
     station.ledger.shares.refuse("Quokka.csv", Unusable("the table is empty", advice="Correct it."), NOW)
     _, told = pictures(station)
     assert [(one["item"], one["why"]) for one in told["attention"]] == [("table 1", "the table is empty")]
@@ -217,14 +217,14 @@ def test_a_share_table_that_cannot_be_read_needs_somebody_and_says_how_it_stood_
 @pytest.mark.parametrize(
     ("states", "once", "meanwhile"),
     [
-        ([State.SHARED, State.THERE], Exit.FINE, Exit.FINE),
-        ([State.SHARED, State.WAITING], Exit.WAITING, Exit.FINE),
-        ([State.WAITING, State.REMOVED], Exit.ATTENTION, Exit.FINE),
-        ([State.FAILED, State.SHARED], Exit.ATTENTION, Exit.ATTENTION),
+        ([RowState.SHARED, RowState.THERE], Exit.FINE, Exit.FINE),
+        ([RowState.SHARED, RowState.WAITING], Exit.WAITING, Exit.FINE),
+        ([RowState.WAITING, RowState.REMOVED], Exit.ATTENTION, Exit.FINE),
+        ([RowState.FAILED, RowState.SHARED], Exit.ATTENTION, Exit.ATTENTION),
     ],
 )
 def test_rows_that_are_not_true_are_told_by_the_exit_code(
-    station: Station, states: list[State], once: Exit, meanwhile: Exit
+    station: Station, states: list[RowState], once: Exit, meanwhile: Exit
 ) -> None:
     keep(station, "table.csv", *states)
     full, told = pictures(station)

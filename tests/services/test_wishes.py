@@ -21,7 +21,7 @@ from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import Impossible
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.states import Progress
-from xnat_watchd.operator.prearchive import Hands, plan
+from xnat_watchd.operator.prearchive import PrearchiveContext, plan
 from xnat_watchd.operator.status import Exit, for_everybody, sentence, snapshot, verdict
 from xnat_watchd.sandbox import Options, Sandbox
 from xnat_watchd.studies.steps import retire
@@ -283,7 +283,7 @@ def test_what_others_put_into_the_prearchive_stays_there_when_it_is_skipped_and_
     sent_by_others(stand.xnat, "SENT", scan())
 
     def find() -> Any:
-        hands = Hands(gateway=stand.gateway, ledger=stand.station.ledger, rules=lambda _: stand.rules)
+        hands = PrearchiveContext(gateway=stand.gateway, ledger=stand.station.ledger, rules=lambda _: stand.rules)
         (line,) = plan("P1", (), hands)
         assert line.find is not None
         return line.find

@@ -17,7 +17,7 @@ from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.sandbox.building import build
 from xnat_watchd.sandbox.placing import add_file
 from xnat_watchd.sandbox.rewriting import other_uid
-from xnat_watchd.sandbox.store import Arrived, Row
+from xnat_watchd.sandbox.store import Arrived, StoredRow
 
 EXCHANGED = ("received", "session", "tag", "name", "subject", "scan_date", "scan_time")
 COLLISIONS = ("exchanged", "his alone", "mixed")
@@ -107,7 +107,7 @@ class Stranger:
                 with self._xnat._site.lock:
                     self._mix(row, his)
 
-    def _ours(self, which: int) -> list[Row]:
+    def _ours(self, which: int) -> list[StoredRow]:
         """Give one row of the service's, if there is any that holds nothing of his."""
         rows = [row for row in self._xnat._site.store.rows.values() if row.folder.startswith("watchd-")]
         rows = [row for row in rows if not any(digest(f.path.read_bytes()) in self.images for f in row.files)]
@@ -149,7 +149,7 @@ class Stranger:
         for path in _files(folder):
             self.images.pop(digest(path.read_bytes()), None)
 
-    def _exchange(self, one: Row, other: Row) -> None:
+    def _exchange(self, one: StoredRow, other: StoredRow) -> None:
         store = self._xnat._site.store
         here, there, between = store.place(one), store.place(other), store.spool()
         here.rename(between)
@@ -163,7 +163,7 @@ class Stranger:
             for file in row.received.values():
                 file.path = store.place(row) / file.path.relative_to(was)
 
-    def _mix(self, row: Row, his: Row) -> None:
+    def _mix(self, row: StoredRow, his: StoredRow) -> None:
         site = self._xnat._site
         with self._unscripted():
             for file in his.files:
@@ -172,11 +172,11 @@ class Stranger:
             build(site, row)
         self._forget(his)
 
-    def _forget(self, row: Row) -> None:
+    def _forget(self, row: StoredRow) -> None:
         self._xnat._site.store.rows.pop(row.key)
         rmtree(self._xnat._site.store.place(row))
 
-    def _row(self, address: str) -> Row | None:
+    def _row(self, address: str) -> StoredRow | None:
         _, _, _, project, stamp, folder = address.split("/")
         return self._xnat._site.store.rows.get((project, stamp, folder))
 

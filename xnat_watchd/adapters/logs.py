@@ -186,7 +186,7 @@ def _type_of(error: BaseException) -> str:
 # -- the ways out ------------------------------------------------------------------------------------------
 
 
-class _Lines:
+class _LogLines:
     """Writes lines, and goes on when nobody takes them: a full disk or a closed terminal stops no work."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -204,7 +204,7 @@ class _Lines:
 class _Entries:
     """Sends entries to the journal; one that it does not take becomes a line that the journal reads from stderr."""
 
-    def __init__(self, path: Path, lines: _Lines) -> None:
+    def __init__(self, path: Path, lines: _LogLines) -> None:
         self._path = path
         self._lines = lines
 
@@ -219,7 +219,7 @@ def _way_out(style: Format, stream: TextIO, journal_socket: Path) -> tuple[objec
     """Give who writes, and the last steps of structlog before that."""
     from structlog import dev, processors  # noqa: PLC0415 - as in `configure`
 
-    lines = _Lines(stream)
+    lines = _LogLines(stream)
     if style == "auto" and journal.is_behind(stream, os.environ):
         return _Entries(journal_socket, lines), [_as_entry]
     if style == "json":

@@ -13,7 +13,7 @@ from xnat_watchd.cli.options import Chosen, project_option, server_options
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.credentials import Credential
-    from xnat_watchd.operator.prearchive import Line
+    from xnat_watchd.operator.prearchive import RowLine
     from xnat_watchd.operator.status import Exit
     from xnat_watchd.settings import Settings
 
@@ -69,16 +69,16 @@ def _check(label: str | None, names: tuple[str, ...]) -> None:
 
 def _planned(
     chosen: Chosen, settings: Settings, credential: Credential, what: tuple[str, tuple[str, ...], str | None]
-) -> list[Line]:
+) -> list[RowLine]:
     from xnat_watchd.cli.execution import asking, known
-    from xnat_watchd.operator.prearchive import Hands, plan
+    from xnat_watchd.operator.prearchive import PrearchiveContext, plan
 
     with known(settings.ledger.path) as ledger, asking(chosen, settings, credential) as gateway:
         project, names, label = what
-        return plan(project, names, Hands(gateway=gateway, ledger=ledger, rules=settings.rules), label)
+        return plan(project, names, PrearchiveContext(gateway=gateway, ledger=ledger, rules=settings.rules), label)
 
 
-def _row(line: Line) -> table.Row:
+def _row(line: RowLine) -> table.Row:
     why = "; ".join(filter(None, (line.why, line.advice)))
     becomes = f"{line.fate}: {why}" if why else f"{line.fate} as {line.label}"
     return {
@@ -92,7 +92,7 @@ def _date(date: str) -> str:
     return f"{date[:4]}-{date[4:6]}-{date[6:]}" if len(date) == 8 and date.isdecimal() else date  # noqa: PLR2004 - DICOM's
 
 
-def _done(chosen: Chosen, settings: Settings, credential: Credential, to_do: Sequence[Line]) -> Exit:
+def _done(chosen: Chosen, settings: Settings, credential: Credential, to_do: Sequence[RowLine]) -> Exit:
     from xnat_watchd.cli.execution import carry
     from xnat_watchd.operator.status import Exit
 
@@ -100,15 +100,15 @@ def _done(chosen: Chosen, settings: Settings, credential: Credential, to_do: Seq
     return carry(chosen, settings, credential, finds) if finds else Exit.FINE
 
 
-def _left(lines: Sequence[Line], names: tuple[str, ...]) -> Exit:
+def _left(lines: Sequence[RowLine], names: tuple[str, ...]) -> Exit:
     """Give what the rows that are not to be archived mean for the one who asked."""
-    from xnat_watchd.operator.prearchive import Fate
+    from xnat_watchd.operator.prearchive import RowOutcome
     from xnat_watchd.operator.status import Exit
 
     there = {name for line in lines for name in (line.row.name, line.row.place.folder)}
     for name in sorted(set(names) - there):
         click.echo(f"there is no session {name} in the prearchive of this project", err=True)
     fates = {line.fate for line in lines}
-    if set(names) - there or Fate.CONFLICT in fates:
+    if set(names) - there or RowOutcome.CONFLICT in fates:
         return Exit.ATTENTION
-    return Exit.WAITING if Fate.NOT_READY in fates else Exit.FINE
+    return Exit.WAITING if RowOutcome.NOT_READY in fates else Exit.FINE

@@ -14,7 +14,7 @@ from xnat_watchd.cli.options import Chosen, project_option, server_options
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.credentials import Credential
-    from xnat_watchd.operator.demographics import Line
+    from xnat_watchd.operator.demographics import SubjectLine
     from xnat_watchd.settings import Settings
 
 EXAMPLES = """\
@@ -57,7 +57,7 @@ def demographics(chosen: Chosen, subjects: tuple[str, ...], file: Path | None, *
 
 
 def _finish(
-    chosen: Chosen, settings: Settings, credential: Credential, lines: Sequence[Line], *, dry_run: bool
+    chosen: Chosen, settings: Settings, credential: Credential, lines: Sequence[SubjectLine], *, dry_run: bool
 ) -> None:
     from xnat_watchd.cli.execution import carry
     from xnat_watchd.operator.status import Exit
@@ -70,7 +70,7 @@ def _finish(
 
 def _planned(
     chosen: Chosen, settings: Settings, credential: Credential, project: str, labels: Sequence[str] | None
-) -> list[Line]:
+) -> list[SubjectLine]:
     from xnat_watchd.cli.execution import asking
     from xnat_watchd.operator.demographics import plan
     from xnat_watchd.operator.prearchive import must_be_writable
@@ -84,7 +84,7 @@ def _planned(
             return [line for label in bar for line in plan(project, [label], gateway, rules)]
 
 
-def _what(line: Line) -> str:
+def _what(line: SubjectLine) -> str:
     """Say what becomes of a subject, by the names of what is known."""
     told = {
         "fills": line.fills,

@@ -13,14 +13,14 @@ from xnat_watchd.core.errors import Refusal
 
 
 @dataclass(frozen=True)
-class Places:
+class Locations:
     """The ledger's file, and the server for which it is kept."""
 
     ledger: Path
     server: str
 
 
-def places(named: Path | None, environ: Mapping[str, str] = os.environ) -> Places:
+def places(named: Path | None, environ: Mapping[str, str] = os.environ) -> Locations:
     """Find out; `Refusal` when no configuration says it."""
     file = config.find_file(named, environ)
     tree = config.read_file(file) if file else {}
@@ -30,7 +30,7 @@ def places(named: Path | None, environ: Mapping[str, str] = os.environ) -> Place
             f"no folder is set, in {file or 'a configuration file (there is none)'}",
             advice="Set `root` in [folders], or name the configuration with --config.",
         )
-    return Places(Path(ledger) if ledger else Path(root) / "ledger.sqlite", _said(tree, environ, "xnat", "server"))
+    return Locations(Path(ledger) if ledger else Path(root) / "ledger.sqlite", _said(tree, environ, "xnat", "server"))
 
 
 def _said(tree: Mapping[str, Any], environ: Mapping[str, str], section: str, key: str) -> str:

@@ -42,13 +42,13 @@ def login(chosen: Chosen, *, token: bool, user: str | None) -> None:
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.adapters.files.layout import lock_of
     from xnat_watchd.adapters.files.lock import is_held
-    from xnat_watchd.operator.logins import Site, Tries
+    from xnat_watchd.operator.logins import LoginSite, Tries
 
     settings = chosen.settings()
     search = search_of(settings)
     file = search.logins()[0]
     file.prepare()  # before a password is typed in vain
-    site, typed = Site(settings.xnat, SystemClock()), _typed(user or chosen.user)
+    site, typed = LoginSite(settings.xnat, SystemClock()), _typed(user or chosen.user)
     who = site.prove(typed)
     Tries(settings.ledger.path, site.clock).taken()
     kept = site.token(typed) if token else typed

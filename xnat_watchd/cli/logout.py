@@ -20,7 +20,7 @@ def logout(chosen: Chosen) -> None:
     """Forget the login that `login` has kept, and have XNAT forget a token."""
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.core.errors import AuthRefused, WatchdError
-    from xnat_watchd.operator.logins import Site
+    from xnat_watchd.operator.logins import LoginSite
 
     settings = chosen.settings()
     search = search_of(settings)
@@ -32,7 +32,7 @@ def logout(chosen: Chosen) -> None:
         if one.lease is None:
             continue
         try:
-            Site(settings.xnat, SystemClock()).give_back(one)
+            LoginSite(settings.xnat, SystemClock()).give_back(one)
         except AuthRefused:
             click.echo("XNAT had forgotten the token already.")
         except WatchdError as error:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.adapters.credentials import Credential
     from xnat_watchd.adapters.ledger import Ledger
     from xnat_watchd.adapters.xnat.gateway import XnatGateway
-    from xnat_watchd.cli.locations import Places
+    from xnat_watchd.cli.locations import Locations
     from xnat_watchd.settings import Settings
 
 NO_LOGIN = "Type `xnat-watchd login`, or give the login as the README says under Credentials."
@@ -58,7 +58,7 @@ class Chosen:
         become_owner(settings.ledger.path.parent)
         return settings
 
-    def places(self) -> Places:
+    def places(self) -> Locations:
         """Return where the ledger lies and for which server it is kept, or raise `Refusal`. Root becomes its owner."""
         from xnat_watchd.cli.locations import places
         from xnat_watchd.cli.rights import become_owner

@@ -154,12 +154,12 @@ def _sharer(chosen: Chosen, *, dry: bool) -> Iterator[tuple[Sharer, Ledger]]:
 
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.cli.execution import known, quiet
-    from xnat_watchd.sharing.rows import Hands, Sharer
+    from xnat_watchd.sharing.rows import Sharer, SharingContext
 
     settings = chosen.settings()
     path = settings.ledger.path
     with known(path) if dry else _alone(path) as ledger, _asking(chosen, settings) as gateway:
-        hands = Hands(
+        hands = SharingContext(
             gateway=gateway, shares=ledger.shares, clock=SystemClock(), log=quiet(), retry=settings.retry(),
             chance=random.SystemRandom().random, beat=lambda: None,
         )  # fmt: skip

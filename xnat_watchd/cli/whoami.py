@@ -21,9 +21,9 @@ Examples:
 def whoami(chosen: Chosen) -> None:
     """Say as whom XNAT knows us, where the login comes from, and until when it holds. Asks XNAT once."""
     from xnat_watchd.adapters.clock import SystemClock
-    from xnat_watchd.operator.logins import Site
+    from xnat_watchd.operator.logins import LoginSite
 
     settings = chosen.settings()
     credential = chosen.credential(settings)
-    who = Site(settings.xnat, SystemClock()).prove(credential)
+    who = LoginSite(settings.xnat, SystemClock()).prove(credential)
     say(f"{who} on {settings.xnat.server}, by {credential.source}, {until(credential)}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from xnat_watchd.core.findings import Finding, said
-from xnat_watchd.core.states import Kind, Progress
+from xnat_watchd.core.states import DeliveryKind, Progress
 
 CHANGED = "its ZIP was written to after it was opened, and is looked at anew"  #: why a study ends unsent
 
@@ -126,7 +126,7 @@ class Stray:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PrearchiveRow:
     """One row of the prearchive."""
 
     place: Place
@@ -219,7 +219,7 @@ class Item:
     session: str | None  #: accession ID of the archived session
     subject_id: str | None = None  #: accession ID of its subject
     findings: tuple[Finding, ...] = ()  #: the open ones
-    kind: Kind = Kind.ZIP  #: how it came
+    kind: DeliveryKind = DeliveryKind.ZIP  #: how it came
     generation: int = 1  #: one more each time that a person had it sent again
     unwanted: str | None = None  #: why a person wants it no more
     named: bool = False  #: what was sent to `place` has its SOPInstanceUID for a name

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from xnat_watchd.core import demographics
 from xnat_watchd.core.delivery import Place, Study
-from xnat_watchd.core.states import Kind, Progress
+from xnat_watchd.core.states import DeliveryKind, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Lying:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Content:
+class SessionContent:
     """What a built row of the prearchive holds."""
 
     study: Study  #: without instances: XNAT is asked for counts only
@@ -44,9 +44,9 @@ class Find:
     session: str | None = None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> DeliveryKind:
         """What kind of delivery it becomes."""
-        return Kind.PREARCHIVE if self.place else Kind.ARCHIVE
+        return DeliveryKind.PREARCHIVE if self.place else DeliveryKind.ARCHIVE
 
     @property
     def progress(self) -> Progress:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from math import inf
 
 
-class Pulse:
+class Heartbeats:
     """The promises of these threads. All are at rest at first. `KeyError` for a name that was not given."""
 
     def __init__(self, names: Iterable[str]) -> None:

@@ -143,7 +143,7 @@ def leading_modality(modalities: Iterable[str]) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class LabelFacts:
     """What a label may be made of, as it stands in the ZIP. Never in a log."""
 
     person: Person
@@ -156,9 +156,9 @@ class Facts:
     subject: str | None = None  #: the subject's label, once it is known or chosen
 
 
-def facts_of(item: Item, zip_name: str) -> Facts:
+def facts_of(item: Item, zip_name: str) -> LabelFacts:
     """Give the facts of a study on its way."""
-    return Facts(
+    return LabelFacts(
         person=item.person,
         date=item.date,
         time=item.time,
@@ -174,7 +174,7 @@ def facts_of(item: Item, zip_name: str) -> Facts:
 class _Part:
     """One field of a template: how it is read, and what to say when there is nothing to read."""
 
-    read: Callable[[Facts], str | None]
+    read: Callable[[LabelFacts], str | None]
     missing: str
 
 
@@ -218,7 +218,7 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     return _FIELD.sub(lambda field: values[field[1]], template)
 
 
-def subject_label(template: str, facts: Facts, listed: str) -> str:
+def subject_label(template: str, facts: LabelFacts, listed: str) -> str:
     """Give the subject's label: the one chosen, else from the template, else what XNAT makes of `listed`.
 
     `listed` is the subject in the prearchive row: on 1.6 the PatientName as it stands (F12, F70), later with `_` for
@@ -246,12 +246,12 @@ def _why_unreadable(name: str) -> str:
     return _HIDDEN_NAME if _is_readable(name) else _NO_NAME
 
 
-def session_label(template: str, facts: Facts) -> str:
+def session_label(template: str, facts: LabelFacts) -> str:
     """Give the session's label, or raise `Undecided` for a part that is missing or invalid."""
     return _made("session", template, facts, _GIVE_LABEL)
 
 
-def check_parts(rules: LabelRules, facts: Facts, label: str | None = None) -> None:
+def check_parts(rules: LabelRules, facts: LabelFacts, label: str | None = None) -> None:
     """Raise `Undecided` for all that the ZIP alone shows to be missing, before anything is sent.
 
     `label` is the session label that a person chose, if one did. The subject may be XNAT's to say, but an
@@ -273,7 +273,7 @@ def check_parts(rules: LabelRules, facts: Facts, label: str | None = None) -> No
         raise Undecided("; ".join(str(trouble) for trouble in troubles), advice=advice)
 
 
-def _made(kind: str, template: str, facts: Facts, advice: str) -> str:
+def _made(kind: str, template: str, facts: LabelFacts, advice: str) -> str:
     values: dict[str, str] = {}
     for name in _FIELD.findall(template):
         values[name] = clean(_composed(_PARTS[name].read(facts) or ""))

@@ -16,7 +16,7 @@ from hashlib import sha256
 from anyascii import anyascii
 
 from xnat_watchd.core.errors import Undecided
-from xnat_watchd.core.labels import LONGEST_LABEL, Facts, clean, session_label
+from xnat_watchd.core.labels import LONGEST_LABEL, LabelFacts, clean, session_label
 from xnat_watchd.core.project_rules import LabelRules, Letters
 
 MARK = 6  #: characters of base 32 that tell apart what reads alike: one in a thousand million
@@ -29,7 +29,7 @@ def romanised(label: str) -> str:
     return f"{re.sub('_{2,}', '_', clean(anyascii(label)))}-{mark}"
 
 
-def plain(label: str, stored: str, rules: LabelRules, facts: Facts | None) -> str:
+def plain(label: str, stored: str, rules: LabelRules, facts: LabelFacts | None) -> str:
     """Return the label that is sent instead of one that the server would keep as `stored`.
 
     `facts`: of the study; none where a person has chosen the label. Raises `Undecided` where a person must choose one.

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from xnat_watchd.core.delivery import Holding, Place, Row, Session, Subject
-from xnat_watchd.core.existing_sessions import Content, Imaged, Lying
+from xnat_watchd.core.delivery import Holding, Place, PrearchiveRow, Session, Subject
+from xnat_watchd.core.existing_sessions import Imaged, Lying, SessionContent
 from xnat_watchd.core.sharing.plan import Action, SeenProject
 
 Progressed = Callable[[int, int], None]  #: bytes sent, bytes in all; of none while it is not our turn
@@ -61,7 +61,7 @@ class Gateway(Protocol):
         """Return the IDs of the projects that XNAT lists for us, writable or not. One request."""
         ...
 
-    def look(self, place: Place) -> Row | None:
+    def look(self, place: Place) -> PrearchiveRow | None:
         """Give the prearchive row at our place, or None. One request."""
         ...
 
@@ -188,7 +188,7 @@ class FindingGateway(Protocol):
         """Give the rows of a project's prearchive, whoever put them there. One request."""
         ...
 
-    def content(self, place: Place) -> Content:
+    def content(self, place: Place) -> SessionContent:
         """Give what a built row holds and what its header says. `NotYet` while XNAT has not built it."""
         ...
 

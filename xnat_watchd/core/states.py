@@ -93,7 +93,7 @@ STANDINGS: dict[Standing, dict[Event, Standing]] = {
 ENDED = (Standing.DONE, Standing.SKIPPED)  #: nothing is left to do
 
 
-class Kind(StrEnum):
+class DeliveryKind(StrEnum):
     """What a delivery is."""
 
     ZIP = "zip"

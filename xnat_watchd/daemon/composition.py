@@ -14,7 +14,7 @@ from pathlib import Path
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Credential
 from xnat_watchd.adapters.dicom.zip_file import is_whole, open_zip, write_clean
-from xnat_watchd.adapters.files.folder_marks import Marks
+from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.files.lock import Claims, Lock
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
@@ -31,11 +31,11 @@ from xnat_watchd.daemon.idle_check import Asking
 from xnat_watchd.daemon.thread_context import Discreet, Heart, PatientDisk, Projects
 from xnat_watchd.operator.status import Snapshot, not_the_one, snapshot, worry
 from xnat_watchd.settings import Settings
-from xnat_watchd.sharing.rows import Hands, Sharer
+from xnat_watchd.sharing.rows import Sharer, SharingContext
 from xnat_watchd.sharing.service import ShareHabits, Sharing
 from xnat_watchd.studies.intake import Habits, Intake
 from xnat_watchd.studies.late_rows import Late
-from xnat_watchd.studies.pipeline import Held, Pipeline, Rest
+from xnat_watchd.studies.pipeline import FinishedDeliveries, Held, Pipeline
 from xnat_watchd.studies.retention import Retention
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.gates import Door
@@ -56,7 +56,7 @@ class Daemon:
 
     settings: Settings
     folders: Folders
-    marks: Marks
+    marks: FolderMarks
     ledger: Ledger
     server: XnatServer
     clock: SystemClock
@@ -66,7 +66,7 @@ class Daemon:
     projects: Projects
     once: bool = False  #: to end when nothing is left to do: nobody is there to be told what an idle server says
     door_lock: threading.RLock = field(default_factory=threading.RLock)  #: see `steps.door`
-    rest: Rest = field(default_factory=Rest)
+    rest: FinishedDeliveries = field(default_factory=FinishedDeliveries)
     sharer: XnatGateway  #: by which share tables are applied
     intake: Intake = field(init=False)
     sharing: Sharing = field(init=False)
@@ -193,7 +193,7 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     folders = Folders(**{name: getattr(settings.folders, name) for name in FOLDERS})
     daemon = Daemon(
         settings=settings,
-        folders=folders, marks=Marks(folders, ledger.marks),
+        folders=folders, marks=FolderMarks(folders, ledger.marks),
         ledger=ledger,
         server=server, sharer=server.gateway(),
         clock=clock, log=Discreet(log, projects), heart=heart, stop=heart.stop, projects=projects,
@@ -268,7 +268,7 @@ def _habits(settings: Settings) -> Habits:
 def _sharing(daemon: Daemon) -> Sharing:
     settings, ledger, gateway = daemon.settings, daemon.ledger, daemon.sharer
     clock, log, chance = daemon.clock, daemon.log, random.SystemRandom().random
-    hands = Hands(
+    hands = SharingContext(
         gateway=gateway, shares=ledger.shares, clock=clock, log=log, retry=settings.retry(), chance=chance,
         beat=daemon.heart.beat,
     )  # fmt: skip

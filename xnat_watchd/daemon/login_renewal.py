@@ -15,7 +15,7 @@ from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.core.errors import NoRoom, Refusal, Stopped, WatchdError
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.ports import Log
-from xnat_watchd.operator.logins import TYPE_LOGIN, Site, renew_at, warn_at
+from xnat_watchd.operator.logins import TYPE_LOGIN, LoginSite, renew_at, warn_at
 from xnat_watchd.operator.status import worry
 
 TRY_AGAIN = timedelta(minutes=10)  #: after a token could not be exchanged
@@ -30,7 +30,7 @@ class Keeper:
     def __init__(
         self,
         *,
-        site: Site,
+        site: LoginSite,
         server: XnatServer,
         credential: Credential,
         search: Search,

@@ -12,7 +12,7 @@ from typing import TextIO
 from xnat_watchd.adapters.files.status_file import Publication
 from xnat_watchd.adapters.systemd.notify import Notifier
 from xnat_watchd.core.clock_jumps import JUMP, Steady
-from xnat_watchd.core.heartbeat import Pulse
+from xnat_watchd.core.heartbeat import Heartbeats
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.operator.status import Snapshot, sentence
 
@@ -29,7 +29,7 @@ class Attendant:
         *,
         picture: Callable[[], Snapshot],
         is_ready: Callable[[], bool],
-        pulse: Pulse,
+        pulse: Heartbeats,
         notifier: Notifier,
         publication: Publication,
         clock: Clock,

@@ -24,7 +24,7 @@ from xnat_watchd.daemon.monitor import LOOKS, Attendant
 from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.daemon.threads import loops
-from xnat_watchd.operator.logins import Site
+from xnat_watchd.operator.logins import LoginSite
 from xnat_watchd.operator.status import Exit, Snapshot, for_everybody, verdict
 from xnat_watchd.settings import Settings
 
@@ -142,7 +142,7 @@ def _wake(threads: Mapping[str, Loop]) -> None:
 
 def _keeper(daemon: Daemon, credential: Credential, environ: Mapping[str, str]) -> Keeper:
     return Keeper(
-        site=Site(daemon.settings.xnat, daemon.clock, daemon.stop),
+        site=LoginSite(daemon.settings.xnat, daemon.clock, daemon.stop),
         server=daemon.server,
         credential=credential,
         search=Search(daemon.settings.xnat.server, environ, daemon.settings.ledger.path.parent),

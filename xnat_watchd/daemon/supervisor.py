@@ -17,7 +17,7 @@ from xnat_watchd.daemon.composition import Daemon
 AGAIN = 30.0  #: seconds until a turn is taken again that this machine has ended
 
 
-class Fate(Enum):
+class TurnOutcome(Enum):
     """What becomes of a loop whose turn was ended by an error."""
 
     WAITS_FOR_ROOM = "waits for room"
@@ -26,12 +26,12 @@ class Fate(Enum):
     IS_TAKEN_AGAIN = "is taken again"  #: we are to stop, or another program is at it
 
 
-FATES: tuple[tuple[type[Exception], Fate], ...] = (
-    (NoRoom, Fate.WAITS_FOR_ROOM),
-    (Unrecordable, Fate.WAITS_FOR_THE_LEDGER),
-    (Stopped, Fate.IS_TAKEN_AGAIN),
-    (Refusal, Fate.IS_TAKEN_AGAIN),
-    (OSError, Fate.WAITS_FOR_THE_DISK),
+FATES: tuple[tuple[type[Exception], TurnOutcome], ...] = (
+    (NoRoom, TurnOutcome.WAITS_FOR_ROOM),
+    (Unrecordable, TurnOutcome.WAITS_FOR_THE_LEDGER),
+    (Stopped, TurnOutcome.IS_TAKEN_AGAIN),
+    (Refusal, TurnOutcome.IS_TAKEN_AGAIN),
+    (OSError, TurnOutcome.WAITS_FOR_THE_DISK),
 )
 """First match wins. Whatever is not here, and an `OSError` that says nothing of a disk, is a fault of ours."""
 
@@ -52,16 +52,16 @@ def supervised(daemon: Daemon, turn: Callable[[], float], *, again: float = AGAI
     return wait
 
 
-def _note(daemon: Daemon, name: str, fate: Fate, error: Exception) -> None:
+def _note(daemon: Daemon, name: str, fate: TurnOutcome, error: Exception) -> None:
     match fate:
-        case Fate.WAITS_FOR_ROOM:
+        case TurnOutcome.WAITS_FOR_ROOM:
             daemon.fill(full=True)
-        case Fate.WAITS_FOR_THE_LEDGER | Fate.WAITS_FOR_THE_DISK:
+        case TurnOutcome.WAITS_FOR_THE_LEDGER | TurnOutcome.WAITS_FOR_THE_DISK:
             told = type(daemon.troubles.get(name)) is type(error)
             daemon.troubles[name] = error
-            if not told and fate is Fate.WAITS_FOR_THE_LEDGER:
+            if not told and fate is TurnOutcome.WAITS_FOR_THE_LEDGER:
                 daemon.log.error("ledger.failing", error=type(error).__name__)
             elif not told:
                 daemon.log.error("disk.failing", error=type(error).__name__)
-        case Fate.IS_TAKEN_AGAIN:
+        case TurnOutcome.IS_TAKEN_AGAIN:
             pass

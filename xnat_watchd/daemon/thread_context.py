@@ -8,7 +8,7 @@ from pathlib import Path
 
 from xnat_watchd.adapters.files.disk import Disk
 from xnat_watchd.core.errors import Stopped
-from xnat_watchd.core.heartbeat import Pulse
+from xnat_watchd.core.heartbeat import Heartbeats
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.settling import Seen
 from xnat_watchd.operator.status import without
@@ -27,7 +27,7 @@ class Heart:
     def __init__(self, names: Iterable[str], clock: Clock) -> None:
         self._names = frozenset(names)
         self._clock = clock
-        self.pulse = Pulse(self._names)
+        self.pulse = Heartbeats(self._names)
         self.stop: threading.Event = _Looked(self)
 
     def beat(self, takes: float = STEP_TAKES) -> None:

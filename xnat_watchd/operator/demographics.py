@@ -17,7 +17,7 @@ _WORDS = {"PatientBirthDate": "birth date", "PatientSex": "sex"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class SubjectLine:
     """One subject as a person is shown it: names of what is known, never the values."""
 
     subject: str  #: its label
@@ -35,8 +35,8 @@ def plan(
     labels: Sequence[str],
     gateway: FindingGateway,
     rules: DemographicRules,
-    told: Callable[[Line], None] = lambda _: None,
-) -> list[Line]:
+    told: Callable[[SubjectLine], None] = lambda _: None,
+) -> list[SubjectLine]:
     """Say what would be written about each of these subjects. `told` is called as soon as one is known."""
     lines = []
     for label in dict.fromkeys(labels):
@@ -45,20 +45,20 @@ def plan(
     return lines
 
 
-def _line(project: str, label: str, gateway: FindingGateway, rules: DemographicRules) -> Line:
+def _line(project: str, label: str, gateway: FindingGateway, rules: DemographicRules) -> SubjectLine:
     try:
         subject = gateway.subject(project, label)
         if subject is None:
-            return Line(subject=label, why="XNAT has no such subject in the project")
+            return SubjectLine(subject=label, why="XNAT has no such subject in the project")
         sessions = [one for one in gateway.imaged(project, subject.id) if one.project == project]
         if not sessions:
-            return Line(subject=label, why="it has no imaging session of this project")
+            return SubjectLine(subject=label, why="it has no imaging session of this project")
         said = merged([_header(gateway, one) for one in sessions])
     except (Unavailable, AuthRefused, Stopped):
         raise
     except WatchdError as error:
-        return Line(subject=label, why=f"cannot be read now: {error}")
-    line = Line(subject=label, disagrees=tuple(_WORDS[keyword] for keyword in said.disagreeing))
+        return SubjectLine(subject=label, why=f"cannot be read now: {error}")
+    line = SubjectLine(subject=label, disagrees=tuple(_WORDS[keyword] for keyword in said.disagreeing))
     return _compared(line, subject, sessions[said.first], said, rules)
 
 
@@ -72,7 +72,9 @@ def _header(gateway: FindingGateway, session: Imaged) -> Mapping[str, str]:
     return gateway.header(*asked) or {}
 
 
-def _compared(line: Line, subject: Subject, session: Imaged, said: Merged, rules: DemographicRules) -> Line:
+def _compared(
+    line: SubjectLine, subject: Subject, session: Imaged, said: Merged, rules: DemographicRules
+) -> SubjectLine:
     writes = demographics.plan(said.header, subject, rules)
     ours, theirs = {*writes.fields, *writes.demographics}, {*writes.disagreeing}
     return replace(

@@ -23,7 +23,7 @@ TYPE_LOGIN = AuthRefused.default_advice
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class LoginSite:
     """The server of the settings, for whoever has a login to try there."""
 
     where: Where

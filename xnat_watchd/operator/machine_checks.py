@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from xnat_watchd.adapters.files.folder_marks import Marks
+from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
 from xnat_watchd.adapters.files.watcher import Watcher
@@ -28,7 +28,7 @@ MOVED = ("drop", "work", "done", "failed")  #: between these a ZIP is moved
 WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     """How it stands with one thing."""
 
     OK = "ok"
@@ -42,7 +42,7 @@ class Check:
     """What was found about one thing. `exit` is the code for an error of this kind."""
 
     name: str
-    state: State
+    state: CheckState
     said: str
     advice: str = ""
     exit: Exit = Exit.CONFIGURATION
@@ -50,27 +50,27 @@ class Check:
 
 def ok(name: str, said: str) -> Check:
     """Say that it is well."""
-    return Check(name, State.OK, said)
+    return Check(name, CheckState.OK, said)
 
 
 def warning(name: str, said: str, advice: str) -> Check:
     """Say that it works and may not always."""
-    return Check(name, State.WARNING, said, advice)
+    return Check(name, CheckState.WARNING, said, advice)
 
 
 def unknown(name: str, said: str, advice: str) -> Check:
     """Say that nobody can tell."""
-    return Check(name, State.UNKNOWN, said, advice)
+    return Check(name, CheckState.UNKNOWN, said, advice)
 
 
 def error(name: str, said: str, advice: str, code: Exit = Exit.CONFIGURATION) -> Check:
     """Say that it does not work."""
-    return Check(name, State.ERROR, said, advice, code)
+    return Check(name, CheckState.ERROR, said, advice, code)
 
 
 def verdict(checks: list[Check]) -> Exit:
     """Give the exit code: that of the first error."""
-    return next((one.exit for one in checks if one.state is State.ERROR), Exit.FINE)
+    return next((one.exit for one in checks if one.state is CheckState.ERROR), Exit.FINE)
 
 
 def of_machine(settings: Settings) -> Iterator[Check]:
@@ -141,7 +141,7 @@ def _marks(settings: Settings) -> Iterator[Check]:
     if not _seen(settings.ledger.path.exists):
         return
     with suppress(WatchdError), closing(open_database(settings.ledger.path, read_only=True)) as database:
-        marks = Marks(Folders(**{name: getattr(settings.folders, name) for name in FOLDERS}), Known(database))
+        marks = FolderMarks(Folders(**{name: getattr(settings.folders, name) for name in FOLDERS}), Known(database))
         for name in FOLDERS:
             folder = getattr(settings.folders, name)
             if _seen(folder.is_dir) and not marks.is_known(name):

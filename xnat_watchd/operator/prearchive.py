@@ -11,8 +11,8 @@ from enum import StrEnum
 from xnat_watchd.adapters.ledger import Ledger
 from xnat_watchd.core.delivery import Person
 from xnat_watchd.core.errors import AuthRefused, NotYet, Permanent, Stopped, Unavailable, Undecided, WatchdError
-from xnat_watchd.core.existing_sessions import Content, Find, Lying
-from xnat_watchd.core.labels import Facts, session_label, study_date, subject_label
+from xnat_watchd.core.existing_sessions import Find, Lying, SessionContent
+from xnat_watchd.core.labels import LabelFacts, session_label, study_date, subject_label
 from xnat_watchd.core.persons import is_one
 from xnat_watchd.core.plain_labels import plain
 from xnat_watchd.core.ports import FindingGateway
@@ -25,7 +25,7 @@ ASKS = 3  #: times that a header dump is asked for: another one at the same mome
 _ANOTHER_SERVICE = re.compile(r"watchd-[0-9]+-[0-9]+-[a-z0-9]{10}")  #: a place that a service like this one chose
 
 
-class Fate(StrEnum):
+class RowOutcome(StrEnum):
     """What is to become of a row."""
 
     ARCHIVE = "archive"
@@ -35,11 +35,11 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class RowLine:
     """One row as a person is shown it. Names and labels: never in a log."""
 
     row: Lying
-    fate: Fate
+    fate: RowOutcome
     why: str = ""  #: why it is not archived, or which study it is
     advice: str = ""  #: what a person can do about it here
     date: str = ""  #: YYYYMMDD
@@ -50,7 +50,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hands:
+class PrearchiveContext:
     """What a plan is made with."""
 
     gateway: FindingGateway
@@ -67,7 +67,7 @@ def must_be_writable(project: str, gateway: FindingGateway) -> None:
         )
 
 
-def plan(project: str, names: Collection[str], hands: Hands, label: str | None = None) -> list[Line]:
+def plan(project: str, names: Collection[str], hands: PrearchiveContext, label: str | None = None) -> list[RowLine]:
     """Say what would become of each session of a project's prearchive, or of those with these names.
 
     `label` is what a person wants it to be called, where it is a single one.
@@ -80,24 +80,26 @@ def plan(project: str, names: Collection[str], hands: Hands, label: str | None =
     )
 
 
-def _line(row: Lying, hands: Hands, label: str | None, *, named: bool) -> Line:
+def _line(row: Lying, hands: PrearchiveContext, label: str | None, *, named: bool) -> RowLine:
     known = hands.ledger.found.on_its_way(row.place.path)
     ours = known or hands.ledger.found.at(row.place)
     if ours and not (known and known.standing is Standing.HELD):
-        return Line(row=row, fate=Fate.OURS, why=f"it is study {ours.item} of this service")
+        return RowLine(row=row, fate=RowOutcome.OURS, why=f"it is study {ours.item} of this service")
     if row.status != READY:
-        return Line(row=row, fate=Fate.NOT_READY, why=f"XNAT says {row.status or 'nothing'} of it")
+        return RowLine(row=row, fate=RowOutcome.NOT_READY, why=f"XNAT says {row.status or 'nothing'} of it")
     if _ANOTHER_SERVICE.fullmatch(row.place.folder) and not named:
-        return Line(row=row, fate=Fate.CONFLICT, why="another xnat-watchd sent it; name it if that one is gone")
+        return RowLine(
+            row=row, fate=RowOutcome.CONFLICT, why="another xnat-watchd sent it; name it if that one is gone"
+        )
     try:
         return _described(row, _content(row, hands), hands, label)
     except (Unavailable, AuthRefused, Stopped):
         raise
     except WatchdError as error:
-        return Line(row=row, fate=Fate.CONFLICT, why=str(error))
+        return RowLine(row=row, fate=RowOutcome.CONFLICT, why=str(error))
 
 
-def _content(row: Lying, hands: Hands) -> Content:
+def _content(row: Lying, hands: PrearchiveContext) -> SessionContent:
     for _ in range(ASKS - 1):
         try:
             return hands.gateway.content(row.place)
@@ -106,14 +108,14 @@ def _content(row: Lying, hands: Hands) -> Content:
     return hands.gateway.content(row.place)
 
 
-def _described(row: Lying, content: Content, hands: Hands, wanted: str | None) -> Line:
+def _described(row: Lying, content: SessionContent, hands: PrearchiveContext, wanted: str | None) -> RowLine:
     project, study, rules = row.place.project, content.study, hands.rules(row.place.project).labels
-    line = Line(
-        row=row, fate=Fate.CONFLICT, date=study_date(study.date) or "", images=sum(content.files.values()),
+    line = RowLine(
+        row=row, fate=RowOutcome.CONFLICT, date=study_date(study.date) or "", images=sum(content.files.values()),
         subject=row.subject,
     )  # fmt: skip
     modalities = tuple(one.modality for one in study.series)
-    facts = Facts(
+    facts = LabelFacts(
         person=study.person, date=study.date, time=study.time, modalities=modalities, study_uid=study.uid,
         project=project, zip_name="",
     )  # fmt: skip
@@ -135,10 +137,10 @@ def _described(row: Lying, content: Content, hands: Hands, wanted: str | None) -
         project=project, name=row.name, identity=row.place.path, study=study, files=content.files,
         subject=line.subject, label=label, place=row.place,
     )  # fmt: skip
-    return replace(line, fate=Fate.ARCHIVE, find=find)
+    return replace(line, fate=RowOutcome.ARCHIVE, find=find)
 
 
-def _conflict(project: str, uid: str, line: Line, person: Person, hands: Hands) -> str:
+def _conflict(project: str, uid: str, line: RowLine, person: Person, hands: PrearchiveContext) -> str:
     """Say what stands against it, as far as XNAT and the ledger show it beforehand; empty if nothing does."""
     if not line.images or not uid:
         return "it holds no images of one study"
@@ -153,7 +155,7 @@ def _conflict(project: str, uid: str, line: Line, person: Person, hands: Hands) 
     return ""
 
 
-def _without_clashes(lines: Iterable[Line]) -> list[Line]:
+def _without_clashes(lines: Iterable[RowLine]) -> list[RowLine]:
     """Take out of the plan what would get the label, or is the study, of another row of it."""
     lines = list(lines)
     to_do = [line for line in lines if line.find]
@@ -162,11 +164,13 @@ def _without_clashes(lines: Iterable[Line]) -> list[Line]:
     return [_clashing(line, labels, uids) for line in lines]
 
 
-def _clashing(line: Line, labels: Counter[str], uids: Counter[str]) -> Line:
+def _clashing(line: RowLine, labels: Counter[str], uids: Counter[str]) -> RowLine:
     if line.find is None:
         return line
     if uids[line.find.study.uid] > 1:
-        return replace(line, fate=Fate.CONFLICT, find=None, why="this study lies in the prearchive more than once")
+        return replace(
+            line, fate=RowOutcome.CONFLICT, find=None, why="this study lies in the prearchive more than once"
+        )
     if labels[line.label.casefold()] > 1:
-        return replace(line, fate=Fate.CONFLICT, find=None, why="another session here would get the same label")
+        return replace(line, fate=RowOutcome.CONFLICT, find=None, why="another session here would get the same label")
     return line

@@ -13,8 +13,8 @@ from xnat_watchd.adapters.xnat.inspection import Greeting, Inspection, greet
 from xnat_watchd.core.errors import AuthRefused, Refusal, WatchdError
 from xnat_watchd.core.ports import Clock
 from xnat_watchd.core.projects import nearest
-from xnat_watchd.operator.logins import TYPE_LOGIN, Site, Tries, warn_at
-from xnat_watchd.operator.machine_checks import Check, State, error, ok, unknown, warning
+from xnat_watchd.operator.logins import TYPE_LOGIN, LoginSite, Tries, warn_at
+from xnat_watchd.operator.machine_checks import Check, CheckState, error, ok, unknown, warning
 from xnat_watchd.operator.status import Exit
 from xnat_watchd.settings import Settings
 
@@ -49,7 +49,7 @@ def of_server(settings: Settings, find: Callable[[], Credential | None], clock: 
     if not Tries(settings.ledger.path, clock).are_left():
         yield error("login", TOO_OFTEN, LATER, Exit.LOGIN)
         return
-    with Site(where, clock).server(credential) as server:
+    with LoginSite(where, clock).server(credential) as server:
         yield from _with_login(settings, credential, server, hello, clock)
 
 
@@ -93,7 +93,7 @@ def _with_login(
             try:
                 rights = _rights(project, user, gateway, inspection)
                 yield rights
-                if rights.state is not State.ERROR:
+                if rights.state is not CheckState.ERROR:
                     yield _archiving(project, inspection, hello)
                     yield _anonymisation(project, inspection, hello)
             except WatchdError as failed:

@@ -36,7 +36,7 @@ WEBDAV = frozenset({422, 423, 424, 507})
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """What goes back: a status, a body in memory or a file on disk, its media type, and further headers."""
 
     status: int = 200
@@ -61,12 +61,12 @@ class Refused(Exception):
         self.words = words or RESTLET_WORDS.get(status, HTTPStatus(status).phrase)
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> Reply:
         """This refusal as a page."""
         return status_page(self.status, self.words)
 
 
-def status_page(status: int, words: str) -> Answer:
+def status_page(status: int, words: str) -> Reply:
     """Give restlet's own error page, the reason in `<h3>` (F54)."""
     place = f"http://www.w3.org/Protocols/rfc2616/rfc2616-sec10.html#sec10.{status // 100}.{status % 100 + 1}"
     if status in WEBDAV:
@@ -76,10 +76,10 @@ def status_page(status: int, words: str) -> Answer:
         f'<p>You can get technical details <a href="{place}">here</a>.<br>\n'
         'Please continue your visit at our <a href="/">home page</a>.\n</p>\n</body>\n</html>\n'
     )
-    return Answer(status, page.encode("iso-8859-1", "replace"), PAGE)
+    return Reply(status, page.encode("iso-8859-1", "replace"), PAGE)
 
 
-def tomcat_page(status: int, words: str = "") -> Answer:
+def tomcat_page(status: int, words: str = "") -> Reply:
     """Give the page of the container below XNAT: bad passwords, and what lies outside /data (F2, F8)."""
     title = f"HTTP Status {status} \u2013 {HTTPStatus(status).phrase}"
     message = f"<p><b>Message</b> {html.escape(words)}</p>" if words else ""
@@ -89,17 +89,17 @@ def tomcat_page(status: int, words: str = "") -> Answer:
         f"<p><b>Description</b> {TOMCAT_WORDS.get(status, '')}</p>"
         '<hr class="line" /><h3>Apache Tomcat/9.0.70 (Debian)</h3></body></html>'
     )
-    return Answer(status, page.encode(), "text/html;charset=utf-8")
+    return Reply(status, page.encode(), "text/html;charset=utf-8")
 
 
-def text(words: str, status: int = 200) -> Answer:
+def text(words: str, status: int = 200) -> Reply:
     """Give plain text; what is not Latin-1 becomes a question mark (F54)."""
-    return Answer(status, words.encode("iso-8859-1", "replace"), TEXT)
+    return Reply(status, words.encode("iso-8859-1", "replace"), TEXT)
 
 
-def uris(lines: Iterable[str], status: int = 200) -> Answer:
+def uris(lines: Iterable[str], status: int = 200) -> Reply:
     """Give a list of URIs, CRLF after each line; what is not Latin-1 becomes a question mark (F10, F74)."""
-    return Answer(status, "".join(f"{line}\r\n" for line in lines).encode("iso-8859-1", "replace"), URIS)
+    return Reply(status, "".join(f"{line}\r\n" for line in lines).encode("iso-8859-1", "replace"), URIS)
 
 
 def cell(value: object) -> str:
@@ -109,22 +109,22 @@ def cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def table(rows: Iterable[Mapping[str, object]], **extras: object) -> Answer:
+def table(rows: Iterable[Mapping[str, object]], **extras: object) -> Reply:
     """Give a JSON table; `extras` stand beside `Result`, as `totalRecords` and `title` do (F124)."""
     cells = [{key: cell(value) for key, value in row.items()} for row in rows]
     columns = extras.pop("columns", None)
     head = f'"Columns":{_compact(columns)},' if columns else ""
     tail = ",".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in extras.items())
     body = f'{{"ResultSet":{{{head}"Result":{_compact(cells)}{", " + tail if tail else ""}}}}}'
-    return Answer(200, body.encode(), JSON)
+    return Reply(200, body.encode(), JSON)
 
 
-def counted(rows: Sequence[Mapping[str, object]], **extras: object) -> Answer:
+def counted(rows: Sequence[Mapping[str, object]], **extras: object) -> Reply:
     """Give a JSON table that says how many rows it has."""
     return table(rows, totalRecords=str(len(rows)), **extras)
 
 
-def xml_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], about: str = "") -> Answer:
+def xml_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], about: str = "") -> Reply:
     """Give a table as XML, the default form of the services that act on the prearchive (F123).
 
     `about` are the attributes of the outermost element, as they stand.
@@ -135,20 +135,20 @@ def xml_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], abou
         for row in rows
     )
     body = f"<ResultSet{about}><results><columns>{head}</columns>\n<rows>{lines}</rows></results></ResultSet>"
-    return Answer(200, body.encode(), "text/xml")
+    return Reply(200, body.encode(), "text/xml")
 
 
-def xml_or_json(rows: Sequence[Mapping[str, object]], columns: Sequence[str], form: str) -> Answer:
+def xml_or_json(rows: Sequence[Mapping[str, object]], columns: Sequence[str], form: str) -> Reply:
     """Give a table in the form of the services that act on the prearchive: XML unless JSON is asked for (F183)."""
     return table(rows) if form == "json" else xml_table(rows, columns)
 
 
-def xml(document: str) -> Answer:
+def xml(document: str) -> Reply:
     """Give one thing as XML."""
-    return Answer(200, document.encode(), "text/xml")
+    return Reply(200, document.encode(), "text/xml")
 
 
-def html_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> Answer:
+def html_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> Reply:
     """Give a table as a page; it begins with `<html` and is a success (F46)."""
     head = "".join(f"<th>{name}</th>" for name in columns)
     lines = "".join(
@@ -163,7 +163,7 @@ def html_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> 
         f'<tr class="x_rs_tr_head">{head}</tr>\n</thead>\n<tbody id="dataRows">\n{lines}</tbody>\n'
         "</table></body></html>"
     )
-    return Answer(200, body.encode("iso-8859-1", "replace"), "text/html")
+    return Reply(200, body.encode("iso-8859-1", "replace"), "text/html")
 
 
 def item(
@@ -178,14 +178,14 @@ def item(
     }
 
 
-def items(node: Mapping[str, Any]) -> Answer:
+def items(node: Mapping[str, Any]) -> Reply:
     """Give the item form of one thing."""
-    return Answer(200, _compact({"items": [node]}).encode(), JSON)
+    return Reply(200, _compact({"items": [node]}).encode(), JSON)
 
 
-def as_json(value: object) -> Answer:
+def as_json(value: object) -> Reply:
     """Give any JSON, as the services outside the archive do."""
-    return Answer(200, _compact(value).encode(), JSON)
+    return Reply(200, _compact(value).encode(), JSON)
 
 
 def _compact(value: object) -> str:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from . import answers, prearchive_actions, schemas, versions
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .forms import in_form
 from .logins import GUEST, Logins, Turned
 from .request import Request
@@ -25,7 +25,7 @@ class Application:
         self.site = site
         self.logins = Logins(site)
 
-    def answer(self, request: Request, *, as_guest: bool = False) -> Answer:
+    def answer(self, request: Request, *, as_guest: bool = False) -> Reply:
         """Answer a request, whatever it is, to whoever it is from, or as if it were from a guest."""
         try:
             with self.site.lock:
@@ -40,10 +40,10 @@ class Application:
         except Refused as refused:
             return refused.answer
 
-    def _answered(self, request: Request) -> Answer:
+    def _answered(self, request: Request) -> Reply:
         self._check_token(request)
         if request.path == "/":
-            return Answer(200, b"<html xmlns='http://www.w3.org/1999/xhtml'>XNAT</html>", answers.PAGE)
+            return Reply(200, b"<html xmlns='http://www.w3.org/1999/xhtml'>XNAT</html>", answers.PAGE)
         if request.path.startswith("/xapi/"):
             return self._xapi(request)
         if request.path.startswith("/schemas/"):
@@ -52,12 +52,12 @@ class Application:
             return self._by_login(request, LOGIN_ROUTES)
         return self._archive(request)
 
-    def _xapi(self, request: Request) -> Answer:
+    def _xapi(self, request: Request) -> Reply:
         if request.path.removesuffix("/version") == "/xapi/siteConfig/buildInfo" or self.site.is_old:
             return versions.build_info(self.site, request)
         return self._by_login(request, XAPI_ROUTES)
 
-    def _by_login(self, request: Request, routes: tuple[LoginRoute, ...]) -> Answer:
+    def _by_login(self, request: Request, routes: tuple[LoginRoute, ...]) -> Reply:
         """Answer by one of these routes, 404 where none is meant."""
         found = login_route(request.path, routes)
         if found is None:
@@ -68,7 +68,7 @@ class Application:
         with self.site.lock:
             return route.handler(self.logins, request)
 
-    def _archive(self, request: Request) -> Answer:
+    def _archive(self, request: Request) -> Reply:
         segments = below_data(request.segments)
         if segments is None:
             raise Refused(404)
@@ -100,11 +100,11 @@ def _invalid_csrf(request: Request) -> str:
     return f"java.lang.Exception: INVALID CSRF ({words}\n Cookies:\nJSESSIONID {request.login} -1 null\n)"
 
 
-def _other_method(request: Request, handlers: Mapping[str, Handler]) -> Answer:
+def _other_method(request: Request, handlers: Mapping[str, Handler]) -> Reply:
     """Answer OPTIONS, and refuse what the route does not know; both name what it does (F129)."""
     allowed = [*handlers, *(["HEAD"] if "GET" in handlers else []), "OPTIONS"]
-    page = Answer() if request.method == "OPTIONS" else Refused(405).answer
-    return Answer(200 if request.method == "OPTIONS" else 405, page.body, page.media, (("Allow", ", ".join(allowed)),))
+    page = Reply() if request.method == "OPTIONS" else Refused(405).answer
+    return Reply(200 if request.method == "OPTIONS" else 405, page.body, page.media, (("Allow", ", ".join(allowed)),))
 
 
 def _route(segments: tuple[str, ...]) -> tuple[Route, dict[str, str]]:

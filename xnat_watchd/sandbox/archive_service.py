@@ -9,14 +9,14 @@ from threading import Thread
 from urllib.parse import quote
 
 from . import answers
-from .answers import Answer, Refused
-from .archiving import Conflict, archive_row, conflicts, find_subject, renamings
+from .answers import Refused, Reply
+from .archiving import ArchiveConflict, archive_row, conflicts, find_subject, renamings
 from .listening import Listened
-from .merging import Call, Wish, switches
+from .merging import ArchiveRoute, Wish, switches
 from .prearchive import COLUMNS, cells, find
 from .request import Parameters, Request
 from .site import Site, clean_label, escaped
-from .store import UNASSIGNED, Row
+from .store import UNASSIGNED, StoredRow
 from .tracking import LISTENER, listen, places
 
 DUPLICATE = "Duplicate archive attempt.  Preachive session already archiving."
@@ -30,7 +30,7 @@ CR_AND_LF = "Description of the status must not contain CR and LF characters."
 class Job:
     """The archiving of one row, from its start on; `redirect` is the site's address where the answer is a 303."""
 
-    row: Row
+    row: StoredRow
     user: str
     wish: Wish
     subject: tuple[str, str]
@@ -39,7 +39,7 @@ class Job:
     redirect: str
 
 
-def archive(site: Site, request: Request) -> Answer:
+def archive(site: Site, request: Request) -> Reply:
     """Archive what `src` names (F27, F28, F190, F192)."""
     query = request.query + request.form()
     if "dest" in query and not site.is_old:
@@ -55,7 +55,7 @@ def archive(site: Site, request: Request) -> Answer:
     return _while_the_client_waits(site, job)
 
 
-def _begin(site: Site, request: Request, row: Row, query: Parameters) -> Job:
+def _begin(site: Site, request: Request, row: StoredRow, query: Parameters) -> Job:
     """Lock the row, and see whether the same new subject is being made at this moment (F38)."""
     wish = _wish(site, query)
     by_policy = site.store.projects[row.project].archives_itself if row.project in site.store.projects else False
@@ -72,16 +72,16 @@ def _begin(site: Site, request: Request, row: Row, query: Parameters) -> Job:
     return Job(row, request.user, wish, subject, races, listen(site, request, query), redirect)
 
 
-def _while_nobody_waits(site: Site, job: Job, request: Request) -> Answer:
+def _while_nobody_waits(site: Site, job: Job, request: Request) -> Reply:
     """Answer at once with the way to a screen; what becomes of it is told to the listener (F191)."""
     if site.options.archiving_takes:
         site.in_background(Thread(target=_later, args=(site, job), name="archiving"))
     else:
         _later(site, job)
-    return Answer(303, headers=(("Location", f"{request.site_url}/app/template/XDATScreen_uploaded_xnat.vm"),))
+    return Reply(303, headers=(("Location", f"{request.site_url}/app/template/XDATScreen_uploaded_xnat.vm"),))
 
 
-def _while_the_client_waits(site: Site, job: Job) -> Answer:
+def _while_the_client_waits(site: Site, job: Job) -> Reply:
     """Wait for the job; the newer dialect loses patience at a time, and the job goes on (F194)."""
     takes, patience = site.options.archiving_takes, site.options.archive_timeout
     if takes > patience and not site.is_old:
@@ -101,7 +101,7 @@ def _later(site: Site, job: Job) -> None:
         _finish(site, job)
 
 
-def _finish(site: Site, job: Job) -> Answer:
+def _finish(site: Site, job: Job) -> Reply:
     """Do the work; conflicts are 409 on 1.6.5, and any failure 500 on newer servers (F30, F193)."""
     row, folder, was_built = job.row, job.row.folder, job.row.session is not None
     site.creating.discard(job.subject)
@@ -111,13 +111,13 @@ def _finish(site: Site, job: Job) -> Answer:
     except Refused as refusal:
         job.heard.end(refusal.words, succeeded=False)
         if site.is_old:
-            if not was_built and not isinstance(refusal, Conflict):
+            if not was_built and not isinstance(refusal, ArchiveConflict):
                 row.status = "ARCHIVING"  # F33: stuck until it is built
             raise
         raise Refused(500, f"FAILED: Unable to archive {folder}: Operation Failed: {refusal.words}") from refusal
     job.heard.end(places([uri]), succeeded=True)
     if job.redirect:
-        return Answer(303, headers=(("Location", f"{job.redirect}/data{quote(uri)}"),))
+        return Reply(303, headers=(("Location", f"{job.redirect}/data{quote(uri)}"),))
     return answers.uris([f"/data{uri}"])
 
 
@@ -138,7 +138,7 @@ def _sources(site: Site, query: Parameters) -> list[str]:
     return sources
 
 
-def _source(site: Site, request: Request, src: str, *, checks: bool = True) -> Row:
+def _source(site: Site, request: Request, src: str, *, checks: bool = True) -> StoredRow:
     """Find the row of a source, with the refusals that come before the job (F28, F197)."""
     if src.removeprefix("/data").startswith("/archive/"):
         raise Refused(400, f"Invalid src URI ({src})")
@@ -169,19 +169,19 @@ def _wish(site: Site, query: Parameters) -> Wish:
     )
 
 
-def _archive_several(site: Site, request: Request, rows: list[Row]) -> Answer:
+def _archive_several(site: Site, request: Request, rows: list[StoredRow]) -> Reply:
     """Archive several rows: the answer is a table of how they looked when it began (F28, F195)."""
     shown = [{**cells(row), "status": "ARCHIVING"} for row in rows]
     query = request.query + request.form()
     files = query.flag("overwrite_files")
-    wish = Wish(overwrite=query.get("overwrite"), overwrite_files=files, call=Call.SEVERAL)
+    wish = Wish(overwrite=query.get("overwrite"), overwrite_files=files, call=ArchiveRoute.SEVERAL)
     for row in rows:
         with suppress(Refused):  # the row and its log say why
             archive_row(site, row, request.user, wish)
     return answers.xml_or_json(shown, COLUMNS, query.get("format"))
 
 
-def validate(site: Site, request: Request) -> Answer:
+def validate(site: Site, request: Request) -> Reply:
     """POST /data/services/validate-archive: the conflicts that archiving would meet (F202)."""
     query = request.query + request.form()
     row = _source(site, request, query.get("src"))

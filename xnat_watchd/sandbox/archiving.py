@@ -9,7 +9,7 @@ from .answers import Refused
 from .building import free_id
 from .merging import Switches, Wish, switches
 from .site import Site, clean_label, touch
-from .store import UNASSIGNED, Experiment, Row, Scan, Session, StoredFile, Subject
+from .store import UNASSIGNED, Experiment, StoredFile, StoredRow, StoredScan, StoredSession, StoredSubject
 
 CODE_NOT_RECORDED = 0
 
@@ -44,14 +44,14 @@ OTHER_SERIES = (
 CR_AND_LF = "Description of the status must not contain CR and LF characters."
 
 
-class Conflict(Refused):
+class ArchiveConflict(Refused):
     """XNAT holds something that stands in the way: 409 on 1.6.5, and the row becomes CONFLICT."""
 
     def __init__(self, words: str) -> None:
         super().__init__(409, words)
 
 
-def archive_row(site: Site, row: Row, user: str, wish: Wish) -> str:
+def archive_row(site: Site, row: StoredRow, user: str, wish: Wish) -> str:
     """Archive a row and give the URI of the session, without the `/data` in front.
 
     Raises Conflict and leaves the row CONFLICT, or another refusal and leaves it ERROR.
@@ -59,14 +59,14 @@ def archive_row(site: Site, row: Row, user: str, wish: Wish) -> str:
     try:
         experiment, subject = _archive(site, row, user, wish)
     except Refused as refusal:
-        row.status = "CONFLICT" if isinstance(refusal, Conflict) else "ERROR"
+        row.status = "CONFLICT" if isinstance(refusal, ArchiveConflict) else "ERROR"
         row.log.append(refusal.words)
         touch(site, row)
         raise
     return f"/archive/projects/{row.project}/subjects/{subject.label}/experiments/{experiment.label}"
 
 
-def conflicts(site: Site, row: Row, subject: Subject, existing: Experiment, may: Switches) -> list[Reason]:
+def conflicts(site: Site, row: StoredRow, subject: StoredSubject, existing: Experiment, may: Switches) -> list[Reason]:
     """Give every reason against merging this row into that session, the weightiest first."""
     session = row.session
     found = []
@@ -83,7 +83,7 @@ def conflicts(site: Site, row: Row, subject: Subject, existing: Experiment, may:
     return found + (_scan_conflicts(site, session, existing.session, may) if session else [])
 
 
-def renamings(row: Row, existing: Experiment) -> list[Reason]:
+def renamings(row: StoredRow, existing: Experiment) -> list[Reason]:
     """Give what a preview also calls conflicts: scans that will be renamed (F202)."""
     there = existing.session.scans
     scans = row.session.scans.values() if row.session else []
@@ -91,7 +91,7 @@ def renamings(row: Row, existing: Experiment) -> list[Reason]:
     return [Reason(17, OTHER_SERIES.format(number, number)) for number in taken]
 
 
-def find_subject(site: Site, project: str, name: str) -> Subject | None:
+def find_subject(site: Site, project: str, name: str) -> StoredSubject | None:
     """Find a subject by its label, ignoring case on the newer dialect, else by its id anywhere (F27, F199)."""
     wanted = clean_label(name)
     for label, subject in site.store.subjects_in(project):
@@ -100,7 +100,7 @@ def find_subject(site: Site, project: str, name: str) -> Subject | None:
     return site.store.subjects.get(name)
 
 
-def _archive(site: Site, row: Row, user: str, wish: Wish) -> tuple[Experiment, Subject]:
+def _archive(site: Site, row: StoredRow, user: str, wish: Wish) -> tuple[Experiment, StoredSubject]:
     session = row.session
     if row.project == UNASSIGNED:
         raise Refused(500, CR_AND_LF)  # F34: "Unable to save new subject" behind it
@@ -115,7 +115,7 @@ def _archive(site: Site, row: Row, user: str, wish: Wish) -> tuple[Experiment, S
     else:
         may = switches(site, row, wish)
         if reasons := conflicts(site, row, subject, existing, may):
-            raise Conflict(reasons[0].words)
+            raise ArchiveConflict(reasons[0].words)
         _merge(site, session, existing)
     existing.prearchive_path = f"/data/xnat/prearchive/{row.project}/{row.timestamp}/{row.folder}"
     existing.workflow_ends = site.now() + site.options.pipelines_take if wish.pipelines else None
@@ -123,19 +123,19 @@ def _archive(site: Site, row: Row, user: str, wish: Wish) -> tuple[Experiment, S
     return existing, subject
 
 
-def _subject(site: Site, row: Row, user: str, wish: Wish) -> Subject:
+def _subject(site: Site, row: StoredRow, user: str, wish: Wish) -> StoredSubject:
     name = wish.subject or row.subject
     if not name:
         raise Refused(400 if site.is_old else 500, "Unable to identify subject.")  # F75
     found = find_subject(site, row.project, name)
     if found:
         return found
-    subject = Subject(site.store.accession("S"), clean_label(name), row.project, user, site.now())
+    subject = StoredSubject(site.store.accession("S"), clean_label(name), row.project, user, site.now())
     site.store.subjects[subject.id] = subject
     return subject
 
 
-def _home(site: Site, row: Row, user: str, wish: Wish) -> str:
+def _home(site: Site, row: StoredRow, user: str, wish: Wish) -> str:
     """Give the project of the new session: `project` changes it, while subject and answer keep the row's own.
 
     F190.
@@ -147,17 +147,19 @@ def _home(site: Site, row: Row, user: str, wish: Wish) -> str:
     return wish.project or row.project
 
 
-def _created(site: Site, session: Session, user: str, subject: Subject, place: tuple[str, str]) -> Experiment:
+def _created(
+    site: Site, session: StoredSession, user: str, subject: StoredSubject, place: tuple[str, str]
+) -> Experiment:
     """Make an archived session in a place: project and label."""
     project, label = place
-    empty = Session(label, subject.id, session.uid, session.kind, session.modality, session.header)
+    empty = StoredSession(label, subject.id, session.uid, session.kind, session.modality, session.header)
     experiment = Experiment(site.store.accession("E"), label, project, subject.id, empty, "", user, site.now())
     site.store.experiments[experiment.id] = experiment
     _merge(site, session, experiment)
     return experiment
 
 
-def _scan_conflicts(site: Site, session: Session, existing: Session, may: Switches) -> list[Reason]:
+def _scan_conflicts(site: Site, session: StoredSession, existing: StoredSession, may: Switches) -> list[Reason]:
     """Give the conflicts of single scans: files by name within the scan (F73), and one series under two numbers."""
     by_uid = {scan.uid: scan for scan in existing.scans.values()}
     for scan in session.scans.values():
@@ -171,7 +173,7 @@ def _scan_conflicts(site: Site, session: Session, existing: Session, may: Switch
     return []
 
 
-def _merge(site: Site, session: Session, experiment: Experiment) -> None:
+def _merge(site: Site, session: StoredSession, experiment: Experiment) -> None:
     """Move the files of a built session into an archived one, whose UID becomes theirs (F31)."""
     target = experiment.session
     target.uid, target.header = session.uid, session.header
@@ -180,7 +182,7 @@ def _merge(site: Site, session: Session, experiment: Experiment) -> None:
     for scan in session.scans.values():
         there = _scan_of(before, scan)
         if there is None:
-            there = Scan(free_id(scan.id, scan.header.modality, target.scans), scan.uid, scan.kind, scan.header)
+            there = StoredScan(free_id(scan.id, scan.header.modality, target.scans), scan.uid, scan.kind, scan.header)
             there.number = site.store.number("scan")
             target.scans[there.id] = there
         for file in scan.files:
@@ -191,13 +193,13 @@ def _merge(site: Site, session: Session, experiment: Experiment) -> None:
             resource.number = resource.number or site.store.number("resource")
 
 
-def _scan_of(scans: list[Scan], wanted: Scan) -> Scan | None:
+def _scan_of(scans: list[StoredScan], wanted: StoredScan) -> StoredScan | None:
     """Find the scan of this series among those that were there before: that of its number, where there are several."""
     found = [one for one in scans if one.uid == wanted.uid]
     return next((one for one in found if one.id == wanted.id), next(iter(found), None))
 
 
-def _moved(site: Site, experiment: Experiment, scan: Scan, file: StoredFile) -> StoredFile:
+def _moved(site: Site, experiment: Experiment, scan: StoredScan, file: StoredFile) -> StoredFile:
     path = site.store.home(experiment) / "SCANS" / scan.id / file.header.resource / file.path.name
     path.parent.mkdir(parents=True, exist_ok=True)
     known = scan.resources.get(file.header.resource)
@@ -209,7 +211,7 @@ def _moved(site: Site, experiment: Experiment, scan: Scan, file: StoredFile) -> 
     return StoredFile(file.name, path, file.header, file.size)
 
 
-def _forget(site: Site, row: Row) -> None:
+def _forget(site: Site, row: StoredRow) -> None:
     """Take a row and its folder away."""
     site.store.rows.pop(row.key, None)
     rmtree(site.store.place(row), ignore_errors=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import count
 
-from .dicom import SESSION_KINDS, Header, leading
+from .dicom import SESSION_KINDS, ObjectHeader, leading
 from .site import Site, folder_name, touch
-from .store import Row, Scan, Session, StoredFile
+from .store import StoredFile, StoredRow, StoredScan, StoredSession
 
 
-def built(row: Row, *, by_number: bool = False) -> Session | None:
+def built(row: StoredRow, *, by_number: bool = False) -> StoredSession | None:
     """Give the session that these files make; None where there are none. `by_number`: see `scans_of`.
 
     The importer SI has left out what makes none (F69, F76); the streaming one keeps it, as a session of no kind.
@@ -22,18 +22,18 @@ def built(row: Row, *, by_number: bool = False) -> Session | None:
     first = min(files, key=lambda file: (*_order(file.header, modality, row.tag), file.name))
     kind = f"xnat:{SESSION_KINDS.get(modality, 'otherDicom')}SessionData"
     modality = modality or first.header.modality
-    session = Session(row.name, row.subject, first.header.study_uid, kind, modality, first.header)
+    session = StoredSession(row.name, row.subject, first.header.study_uid, kind, modality, first.header)
     for scan in scans_of(files, by_number=by_number):
         session.scans[scan.id] = scan
     return session
 
 
-def _order(header: Header, modality: str, study: str) -> tuple[bool, bool, str]:
+def _order(header: ObjectHeader, modality: str, study: str) -> tuple[bool, bool, str]:
     """Give what decides which object speaks for the session: one of the row's own study that leads it."""
     return header.study_uid != study, header.leads != modality, header.series_number
 
 
-def scans_of(files: Iterable[StoredFile], *, by_number: bool = False) -> list[Scan]:
+def scans_of(files: Iterable[StoredFile], *, by_number: bool = False) -> list[StoredScan]:
     """Group files by series; a number that two series share gets a suffix for the second (F143).
 
     `by_number`: a series under several numbers is a scan for each, and each holds all its files, as on 1.6 (F81).
@@ -41,22 +41,22 @@ def scans_of(files: Iterable[StoredFile], *, by_number: bool = False) -> list[Sc
     series: dict[str, list[StoredFile]] = {}
     for file in files:
         series.setdefault(file.header.series_uid, []).append(file)
-    scans: dict[str, Scan] = {}
+    scans: dict[str, StoredScan] = {}
     for uid, members in series.items():
         for header in _numbered(members) if by_number else [members[0].header]:
-            scan = Scan(free_id(scan_id(header), header.modality, scans), uid, header.scan_kind, header)
+            scan = StoredScan(free_id(scan_id(header), header.modality, scans), uid, header.scan_kind, header)
             scans[scan.id] = scan
             for file in members:
                 scan.add(file)
     return list(scans.values())
 
 
-def _numbered(members: Iterable[StoredFile]) -> Iterable[Header]:
+def _numbered(members: Iterable[StoredFile]) -> Iterable[ObjectHeader]:
     """Give a header for each number that the files of a series bear."""
     return {scan_id(file.header): file.header for file in members}.values()
 
 
-def scan_id(header: Header) -> str:
+def scan_id(header: ObjectHeader) -> str:
     """Give the id a scan would like: its series number, else its UID (F143)."""
     return folder_name(header.series_number or header.series_uid)
 
@@ -69,7 +69,7 @@ def free_id(wanted: str, modality: str, taken: Iterable[str]) -> str:
     return next(name for number in count(1) if (name := f"{wanted}-{folder_name(modality)}{number}") not in used)
 
 
-def build(site: Site, row: Row) -> bool:
+def build(site: Site, row: StoredRow) -> bool:
     """Build a row: READY with a session, or ERROR with a reason; says which."""
     session = built(row, by_number=site.is_old)
     touch(site, row)

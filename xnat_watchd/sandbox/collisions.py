@@ -17,7 +17,7 @@ from .importing import NOTHING_PARSABLE
 from .placing import add_file
 from .request import Request
 from .site import Site
-from .store import Arrived, Cache, Row
+from .store import Arrived, Cache, StoredRow
 
 
 def cache_of(site: Site, user: str, folder: Path) -> Cache:
@@ -41,7 +41,7 @@ def give_away(site: Site, cache: Cache, files: list[Arrived]) -> NoReturn:
     raise Refused(400, NOTHING_PARSABLE)
 
 
-def mix(site: Site, cache: Cache, row: Row) -> None:
+def mix(site: Site, cache: Cache, row: StoredRow) -> None:
     """Let the strays of a shared folder fall into a row."""
     cache.row = row
     for file in cache.strays:

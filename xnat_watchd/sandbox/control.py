@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LARGEST = 64 * 1024
 
 
-class Handler(BaseHTTPRequestHandler):
+class ControlHandler(BaseHTTPRequestHandler):
     """One question or order; the connection ends with it."""
 
     def do_GET(self) -> None:
@@ -67,7 +67,7 @@ class Control(ThreadingHTTPServer):
     daemon_threads = False
 
     def __init__(self, xnat: Sandbox, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__(("127.0.0.1", port), ControlHandler)
         self.xnat = xnat
         self._thread = Thread(target=self.serve_forever, args=(0.02,), name="sandbox-control")
         self._thread.start()

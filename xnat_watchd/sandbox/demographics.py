@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from .answers import Refused
 from .site import Site, escaped
-from .store import Subject
+from .store import StoredSubject
 
 WHOLE = frozenset({"yob", "age", "ses", "education"})
 NUMBERS = WHOLE | {"weight", "height", "gestational_age", "post_menstrual_age", "birth_weight"}
@@ -30,7 +30,7 @@ YEARS = range(31)
 CLEARING = "NULL"
 
 
-def apply(site: Site, subject: Subject, pairs: list[tuple[str, str]]) -> None:
+def apply(site: Site, subject: StoredSubject, pairs: list[tuple[str, str]]) -> None:
     """Store values in a subject; unknown paths are dropped without a word, an invalid value stores nothing.
 
     Raises Refused with 400 for the first value that is not valid.
@@ -93,7 +93,7 @@ def _kept(site: Site, value: str | int) -> str | int:
     return escaped(value, letters_too=site.is_old) if isinstance(value, str) else value
 
 
-def _set_field(site: Site, subject: Subject, name: str, value: str) -> None:
+def _set_field(site: Site, subject: StoredSubject, name: str, value: str) -> None:
     """Store a custom field under its name in lower case; an empty value changes nothing on 1.6.5 (F42)."""
     if value == CLEARING:
         subject.fields.pop(name.lower(), None)

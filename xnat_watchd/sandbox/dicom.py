@@ -44,7 +44,7 @@ TAGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class ObjectHeader:
     """The values of one object that XNAT sorts by; texts are decoded, absent ones are empty."""
 
     sop_class: str
@@ -136,7 +136,7 @@ def clock_time(value: str) -> str:
     return ":".join(part or "00" for part in found.groups()) if found else ""
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> ObjectHeader:
     """Read one file. Raises UnreadableError where it is no DICOM or lacks one of its UIDs."""
     found: dict[str, bytes] = {}
     for element in elements(path):
@@ -146,7 +146,7 @@ def read_header(path: Path) -> Header:
     return header_of(found)
 
 
-def header_of(found: dict[str, bytes]) -> Header:
+def header_of(found: dict[str, bytes]) -> ObjectHeader:
     """Make the header of raw values. Raises UnreadableError where a UID is missing."""
     charset = found.get("charset", b"").decode("ascii", "replace").strip("\0 ")
     values = {name: decoded(value, charset) for name, value in found.items()}
@@ -154,10 +154,10 @@ def header_of(found: dict[str, bytes]) -> Header:
         if not values.get(name):
             raise UnreadableError(f"no {name}")
     values["patient_name"] = values.get("patient_name", "").rstrip("^ ")
-    return Header(**values)
+    return ObjectHeader(**values)
 
 
-def leading(headers: list[Header]) -> str:
+def leading(headers: list[ObjectHeader]) -> str:
     """Give the modality that names the session of these objects, empty where they make none."""
     present = {header.leads for header in headers}
     return next((modality for modality in LEADING if modality in present), "")

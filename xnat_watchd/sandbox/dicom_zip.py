@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .archiving import archive_row
 from .building import build
-from .dicom import Header, read_header
+from .dicom import ObjectHeader, read_header
 from .headers import UnreadableError
 from .importing import Destination, landed, routed, routed_project
-from .merging import Call, Wish
+from .merging import ArchiveRoute, Wish
 from .placing import add_file
 from .request import Request
 from .site import Site, folder_name, touch
-from .store import UNASSIGNED, Arrived, Project, Row
+from .store import UNASSIGNED, Arrived, StoredProject, StoredRow
 from .tracking import listen, places
 from .unpacking import is_filtered
-from .zipstream import BrokenZipError, Entry, Pieces, entries
+from .zipstream import BrokenZipError, Pieces, StreamEntry, entries
 
 OTHER_STUDY = "A session for another study exists in the requested prearchive location"
 FAILED_PARTWAY = (
@@ -38,11 +38,11 @@ class Upload:
     dest: Destination
     skips_unreadable: bool
     commits: bool
-    rows: list[Row] = field(default_factory=list)
+    rows: list[StoredRow] = field(default_factory=list)
     last_fault: str = ""
 
 
-def take(site: Site, request: Request, dest: Destination) -> Answer:
+def take(site: Site, request: Request, dest: Destination) -> Reply:
     """Store each object of the stream, commit where that was asked for, and give the places.
 
     What came before a fault stays, in rows that are still receiving.
@@ -97,7 +97,7 @@ def _mark(upload: Upload, words: str) -> None:
                 row.log.append(f"{FAILED_PARTWAY} {words}")
 
 
-def _take_entry(upload: Upload, entry: Entry) -> None:
+def _take_entry(upload: Upload, entry: StreamEntry) -> None:
     path = upload.site.store.spool()
     try:
         with path.open("wb") as file:
@@ -124,7 +124,7 @@ def _store(upload: Upload, file: Arrived) -> None:
         upload.rows.append(row)
 
 
-def _row_for(upload: Upload, header: Header) -> Row:
+def _row_for(upload: Upload, header: ObjectHeader) -> StoredRow:
     """Find the row of (project, study, session name), whatever its status, or make one (F168)."""
     site, dest = upload.site, upload.dest
     project = _project(upload, header)
@@ -145,7 +145,7 @@ def _row_for(upload: Upload, header: Header) -> Row:
     return row
 
 
-def _direct(upload: Upload, project: str, name: str, header: Header) -> Row | None:
+def _direct(upload: Upload, project: str, name: str, header: ObjectHeader) -> StoredRow | None:
     """Find or make the entry of an upload that goes straight into the archive, where that can be (F161)."""
     site = upload.site
     asked = upload.request.query.flag("Direct-Archive") and not site.is_old
@@ -159,7 +159,7 @@ def _direct(upload: Upload, project: str, name: str, header: Header) -> Row | No
     return site.store.direct[key]
 
 
-def _project(upload: Upload, header: Header) -> str:
+def _project(upload: Upload, header: ObjectHeader) -> str:
     """Give the project asked for; one that is not there or not ours falls back to routing (F141)."""
     site, user = upload.site, upload.request.user
     wanted = upload.dest.project
@@ -169,7 +169,7 @@ def _project(upload: Upload, header: Header) -> str:
     return found if site.may_edit(user, found) else UNASSIGNED
 
 
-def _free_folder(site: Site, key: tuple[str, str, str], header: Header, *, asked: bool) -> str:
+def _free_folder(site: Site, key: tuple[str, str, str], header: ObjectHeader, *, asked: bool) -> str:
     """Give the folder, with a suffix where the place is taken; a place asked for must be of this study (F150)."""
     project, stamp, folder = key
     taken = site.store.rows.get(key)
@@ -182,11 +182,11 @@ def _free_folder(site: Site, key: tuple[str, str, str], header: Header, *, asked
     )
 
 
-def _new_row(upload: Upload, key: tuple[str, str, str], name: str, header: Header) -> Row:
+def _new_row(upload: Upload, key: tuple[str, str, str], name: str, header: ObjectHeader) -> StoredRow:
     site, query = upload.site, upload.request.query
     known = site.store.projects.get(key[0])
     person = header.patient_name if site.is_old else folder_name(header.patient_name)
-    return Row(
+    return StoredRow(
         *key, name=name, subject=upload.dest.subject or routed(header, "Subject") or person,
         tag=header.study_uid, status="RECEIVING", lastmod=site.now(),
         autoarchive=_policy(site, header, known),
@@ -196,7 +196,7 @@ def _new_row(upload: Upload, key: tuple[str, str, str], name: str, header: Heade
     )  # fmt: skip
 
 
-def _policy(site: Site, header: Header, known: Project | None) -> str:
+def _policy(site: Site, header: ObjectHeader, known: StoredProject | None) -> str:
     """Give what a row shall do by itself: as the header says, else as the project does (F142, F166)."""
     said = "" if site.is_old else routed(header, "AA").lower()
     by_project = known.autoarchive if known else ""
@@ -211,7 +211,7 @@ def _finish(upload: Upload) -> list[str]:
         return [row.uri if row.is_direct else _commit(upload, row) for row in upload.rows]
 
 
-def _commit(upload: Upload, row: Row) -> str:
+def _commit(upload: Upload, row: StoredRow) -> str:
     site, query, dest = upload.site, upload.request.query, upload.dest
     if not build(site, row):
         raise Refused(400, row.log[-1])
@@ -219,7 +219,7 @@ def _commit(upload: Upload, row: Row) -> str:
     stays = dest.to_prearchive and not (site.options.archives_anyway and row.archives_itself)
     if stays or not asked or row.project == UNASSIGNED:
         return row.uri
-    wish = Wish(dest.subject, dest.session, dest.overwrite, query.flag("overwrite_files"), call=Call.IMPORT)
+    wish = Wish(dest.subject, dest.session, dest.overwrite, query.flag("overwrite_files"), call=ArchiveRoute.IMPORT)
     try:
         return archive_row(site, row, upload.request.user, wish)
     except Refused as refusal:

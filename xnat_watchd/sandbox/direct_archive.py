@@ -6,13 +6,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from . import answers
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .archiving import archive_row
 from .building import build
-from .merging import Call, Wish
+from .merging import ArchiveRoute, Wish
 from .request import Request
 from .site import Site, sql_time
-from .store import Row
+from .store import StoredRow
 
 if TYPE_CHECKING:
     from .logins import Logins
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SERVER = "admin"  # as whom the server itself works
 
 
-def entry(logins: Logins, request: Request) -> Answer:
+def entry(logins: Logins, request: Request) -> Reply:
     """GET or POST /xapi/direct-archive/P/UID/NAME: show an entry, or build and archive it now."""
     site, names = logins.site, request.names
     row = site.store.direct.get((names["project"], names["uid"], names["name"]))
@@ -30,7 +30,7 @@ def entry(logins: Logins, request: Request) -> Answer:
         if not site.may_edit(request.user, row.project):
             raise Refused(403)
         finish(site, row)
-        return Answer()
+        return Reply()
     told = {
         "id": list(site.store.direct.values()).index(row) + 1, "project": row.project, "subject": row.subject,
         "session": row.name, "tag": row.tag, "status": row.status, "lastBuiltDate": sql_time(row.lastmod),
@@ -38,11 +38,11 @@ def entry(logins: Logins, request: Request) -> Answer:
     return answers.as_json(told)
 
 
-def finish(site: Site, row: Row) -> None:
+def finish(site: Site, row: StoredRow) -> None:
     """Archive an entry; where that fails it becomes a row of the prearchive, whose status and log say why."""
     site.store.direct.pop((row.project, row.tag, row.name))
     row.is_direct = False
     site.store.rows[row.key] = row
     if build(site, row):
         with suppress(Refused):
-            archive_row(site, row, SERVER, Wish(call=Call.POLICY))
+            archive_row(site, row, SERVER, Wish(call=ArchiveRoute.POLICY))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterable
 
-from .answers import Answer
+from .answers import Reply
 from .site import Site
-from .store import Scan
+from .store import StoredScan
 
 
-def zip_of(site: Site, scans: Iterable[Scan], folder: str) -> Answer:
+def zip_of(site: Site, scans: Iterable[StoredScan], folder: str) -> Reply:
     """Give the files of these scans as one ZIP, each below `folder`, its scan and its resource."""
     path = site.store.spool()
     with zipfile.ZipFile(path, "w") as archive:
@@ -19,4 +19,4 @@ def zip_of(site: Site, scans: Iterable[Scan], folder: str) -> Answer:
                 for file in resource.files.values():
                     archive.write(file.path, f"{folder}/scans/{scan.id}/resources/{label}/files/{file.name}")
     given = f'attachment; filename="{folder}.zip";'
-    return Answer(200, path, "application/zip", (("Content-Disposition", given),), passes=True)
+    return Reply(200, path, "application/zip", (("Content-Disposition", given),), passes=True)

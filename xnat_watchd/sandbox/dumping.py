@@ -8,7 +8,7 @@ import re
 from pydicom.datadict import dictionary_description, dictionary_has_tag, dictionary_VR, tag_for_keyword
 
 from . import answers
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .dicom import text_of
 from .headers import Element, UnreadableError, elements
 from .request import Request
@@ -27,7 +27,7 @@ TEXTS = frozenset(
 )
 
 
-def dump(site: Site, request: Request) -> Answer:
+def dump(site: Site, request: Request) -> Reply:
     """Give the elements asked for, or all; a source it does not know gives none."""
     src = request.query.get("src")
     if not src:

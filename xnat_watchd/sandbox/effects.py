@@ -8,7 +8,7 @@ from tempfile import TemporaryFile
 from threading import Event
 from typing import TYPE_CHECKING
 
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .request import Body, Request
 from .site import Site
 
@@ -30,7 +30,7 @@ class Exchange:
 
     request: Request
     application: Application
-    send: Callable[[Answer], None]
+    send: Callable[[Reply], None]
     hang_up: Callable[[], None]
 
     @property
@@ -44,24 +44,24 @@ class Effect:
 
     count: int | None = None  # the byte of the body at which it happens
 
-    def before(self, exchange: Exchange) -> Answer | None:
+    def before(self, exchange: Exchange) -> Reply | None:
         """Act before anything is done; an answer is given in the server's place."""
 
     def reading(self, exchange: Exchange, taken: int) -> None:
         """See, before each piece of the body, how many bytes have been taken; may raise Cut."""
 
-    def after(self, exchange: Exchange, answer: Answer) -> Answer:  # noqa: ARG002 - for those that need it
+    def after(self, exchange: Exchange, answer: Reply) -> Reply:  # noqa: ARG002 - for those that need it
         """Act after everything was done, and change the answer; may raise Cut."""
         return answer
 
 
 @dataclass
-class Refusal(Effect):
+class RefusedRequest(Effect):
     """An answer without any work."""
 
-    answer: Answer
+    answer: Reply
 
-    def before(self, exchange: Exchange) -> Answer | None:
+    def before(self, exchange: Exchange) -> Reply | None:
         """Read the body, as a proxy does, and refuse."""
         exchange.request.body.drain()
         return self.answer
@@ -71,9 +71,9 @@ class Refusal(Effect):
 class Instead(Effect):
     """Another answer after the work."""
 
-    answer: Answer
+    answer: Reply
 
-    def after(self, exchange: Exchange, answer: Answer) -> Answer:  # noqa: ARG002 - the other answer
+    def after(self, exchange: Exchange, answer: Reply) -> Reply:  # noqa: ARG002 - the other answer
         """Give the other answer."""
         return self.answer
 
@@ -84,7 +84,7 @@ class Restated(Effect):
 
     status: int
 
-    def after(self, exchange: Exchange, answer: Answer) -> Answer:  # noqa: ARG002 - only the status changes
+    def after(self, exchange: Exchange, answer: Reply) -> Reply:  # noqa: ARG002 - only the status changes
         """Give the answer with the other status."""
         return replace(answer, status=self.status)
 
@@ -95,7 +95,7 @@ class Reset(Effect):
 
     count: int = 0
 
-    def before(self, exchange: Exchange) -> Answer | None:  # noqa: ARG002 - needs nothing of it
+    def before(self, exchange: Exchange) -> Reply | None:  # noqa: ARG002 - needs nothing of it
         """Break at once where no byte shall be read."""
         if not self.count:
             raise Cut("reset before the body", breaks=True)
@@ -111,12 +111,12 @@ class Reset(Effect):
 class Early(Effect):
     """An answer while the body is still coming."""
 
-    answer: Answer
+    answer: Reply
     reads_on: bool
     count: int = 0
     _sent: bool = False
 
-    def before(self, exchange: Exchange) -> Answer | None:
+    def before(self, exchange: Exchange) -> Reply | None:
         """Answer at once where no byte shall be read."""
         if not self.count:
             self.reading(exchange, 0)
@@ -136,7 +136,7 @@ class Early(Effect):
 class Lost(Effect):
     """No answer after the work."""
 
-    def after(self, exchange: Exchange, answer: Answer) -> Answer:  # noqa: ARG002 - nobody gets it
+    def after(self, exchange: Exchange, answer: Reply) -> Reply:  # noqa: ARG002 - nobody gets it
         """Hang up."""
         raise Cut("the answer is lost")
 
@@ -147,7 +147,7 @@ class CutAnswer(Effect):
 
     size: int
 
-    def after(self, exchange: Exchange, answer: Answer) -> Answer:
+    def after(self, exchange: Exchange, answer: Reply) -> Reply:
         """Promise the whole, send a part, hang up."""
         body = answer.body if isinstance(answer.body, bytes) else answer.body.read_bytes()
         length = ("X-Content-Length", str(len(body)))
@@ -162,7 +162,7 @@ class Delayed(Effect):
     until: Event | None
     seconds: float
 
-    def after(self, exchange: Exchange, answer: Answer) -> Answer:
+    def after(self, exchange: Exchange, answer: Reply) -> Reply:
         """Wait, but no longer than the sandbox runs."""
         exchange.site.wait(self.until, self.seconds)
         return answer
@@ -175,7 +175,7 @@ class LateEffect(Effect):
     until: Event | None
     seconds: float
 
-    def before(self, exchange: Exchange) -> Answer | None:
+    def before(self, exchange: Exchange) -> Reply | None:
         """Keep the body, hang up, and go on later."""
         request = exchange.request
         with TemporaryFile() as kept:
@@ -207,7 +207,7 @@ class Meanwhile(Effect):
 
     happen: Callable[[], object]
 
-    def before(self, exchange: Exchange) -> Answer | None:  # noqa: ARG002 - it has nothing to do with it
+    def before(self, exchange: Exchange) -> Reply | None:  # noqa: ARG002 - it has nothing to do with it
         """Let it happen."""
         self.happen()
         return None
@@ -216,7 +216,7 @@ class Meanwhile(Effect):
 class AsGuest(Effect):
     """A login session that has silently become a guest's."""
 
-    def before(self, exchange: Exchange) -> Answer | None:
+    def before(self, exchange: Exchange) -> Reply | None:
         """Answer in a new session of the guest."""
         exchange.application.logins.end(exchange.request.cookie("JSESSIONID"))
         return exchange.application.answer(exchange.request, as_guest=True)
@@ -237,7 +237,7 @@ class DiskFull(Effect):
                 raise Refused(500, "java.io.IOException: No space left on device")
             raise Refused(400, "unable to read DICOM object")
 
-    def after(self, exchange: Exchange, answer: Answer) -> Answer:  # noqa: ARG002 - nothing more is stored
+    def after(self, exchange: Exchange, answer: Reply) -> Reply:  # noqa: ARG002 - nothing more is stored
         """Let the rest of the body go, whatever it is."""
         self._is_said = True
         return answer

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from shutil import rmtree
 
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .effects import Cut, Effect, Exchange
 from .importing import destination
 from .prearchive import find
@@ -24,7 +24,7 @@ class DiesImporting(Effect):
 
     leaves: int | None
 
-    def before(self, exchange: Exchange) -> Answer | None:
+    def before(self, exchange: Exchange) -> Reply | None:
         """Keep what was written, for the next start."""
         site, request = exchange.site, exchange.request
         spool, folder = site.store.spool(), site.store.spool()
@@ -51,7 +51,7 @@ class DiesArchiving(Effect):
 
     done: bool
 
-    def before(self, exchange: Exchange) -> Answer | None:
+    def before(self, exchange: Exchange) -> Reply | None:
         """Lock the row."""
         site, src = exchange.site, exchange.request.query.get("src")
         row = None

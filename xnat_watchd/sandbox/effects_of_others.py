@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from io import BytesIO
 
-from .answers import Answer
+from .answers import Reply
 from .effects import Effect, Exchange
 from .request import Body, Parameters, Request
 
@@ -36,7 +36,7 @@ class Collision(Effect):
     way: str
     dest: str
 
-    def before(self, exchange: Exchange) -> Answer | None:
+    def before(self, exchange: Exchange) -> Reply | None:
         """Take the body, and import another in its place; the answer is that of an import where all went well."""
         request, application = exchange.request, exchange.application
         ours = b"".join(iter(lambda: request.body.read(1024 * 1024), b""))

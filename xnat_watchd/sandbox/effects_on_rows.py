@@ -7,7 +7,7 @@ from io import BytesIO
 from itertools import chain
 from urllib.parse import unquote
 
-from .answers import Answer
+from .answers import Reply
 from .building import build
 from .dicom import read_header
 from .effects import Effect, Exchange
@@ -15,7 +15,7 @@ from .placing import add_file
 from .prearchive_actions import remove
 from .request import Parameters
 from .site import Site
-from .store import Arrived, Row
+from .store import Arrived, StoredRow
 from .zipstream import entries
 
 
@@ -25,7 +25,7 @@ class Stuck(Effect):
 
     status: str
 
-    def before(self, exchange: Exchange) -> Answer | None:
+    def before(self, exchange: Exchange) -> Reply | None:
         """Put every row into the status while it is looked at."""
         with exchange.site.lock:
             rows = list(exchange.site.store.rows.values())
@@ -41,7 +41,7 @@ class Stuck(Effect):
 class LostRow(Effect):
     """An import whose rows vanish."""
 
-    def after(self, exchange: Exchange, answer: Answer) -> Answer:
+    def after(self, exchange: Exchange, answer: Reply) -> Reply:
         """Forget the rows that the answer names."""
         with exchange.site.lock:
             for row in _rows_of(exchange.site, answer):
@@ -55,7 +55,7 @@ class LostFiles(Effect):
 
     missing: int
 
-    def after(self, exchange: Exchange, answer: Answer) -> Answer:
+    def after(self, exchange: Exchange, answer: Reply) -> Reply:
         """Take the last files away and build again."""
         with exchange.site.lock:
             for row in _rows_of(exchange.site, answer):
@@ -71,7 +71,7 @@ class MixedIn(Effect):
 
     content: bytes
 
-    def after(self, exchange: Exchange, answer: Answer) -> Answer:
+    def after(self, exchange: Exchange, answer: Reply) -> Reply:
         """Put the other files into the first row of the answer; its UID stays that of the first study."""
         site = exchange.site
         with site.lock:
@@ -87,7 +87,7 @@ class MixedIn(Effect):
 class CrossTalk(Effect):
     """A header dump of somebody else's session."""
 
-    def before(self, exchange: Exchange) -> Answer | None:
+    def before(self, exchange: Exchange) -> Reply | None:
         """Ask for another session than the client did."""
         request, store = exchange.request, exchange.site.store
         rows = ((row.uri, row.uri) for row in store.rows.values())
@@ -99,7 +99,7 @@ class CrossTalk(Effect):
         return exchange.application.answer(replace(request, query=Parameters(pairs)))
 
 
-def _rows_of(site: Site, answer: Answer) -> list[Row]:
+def _rows_of(site: Site, answer: Reply) -> list[StoredRow]:
     lines = answer.body.decode("iso-8859-1").split() if isinstance(answer.body, bytes) else []
     found = (site.store.rows.get(tuple(unquote(line).split("/")[-3:])) for line in lines)  # type: ignore[arg-type]
     return [row for row in found if row]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .lists import Cells, chosen_cells, filtered, paged
 from .request import Request
 from .site import Site, from_path, sql_time
@@ -16,7 +16,7 @@ SCANS = "xnat:imageSessionData/scans/scan"
 TYPE = re.compile(r"xnat:\w+(?:Session|Assessor)Data")
 
 
-def experiments(site: Site, request: Request) -> Answer:
+def experiments(site: Site, request: Request) -> Reply:
     """GET the experiments of a project, of a subject, or of all (F257, F258)."""
     shown = list(_experiments(site, request))
     kinds = [kind for kind in request.query.get("xsiType").split(",") if kind]

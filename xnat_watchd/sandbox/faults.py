@@ -19,7 +19,7 @@ from threading import Event, Lock
 from typing import Any
 
 from . import effects, effects_of_death, effects_of_others, effects_on_rows
-from .answers import Answer, status_page
+from .answers import Reply, status_page
 from .effects import Effect
 
 
@@ -37,8 +37,8 @@ class Plan:
     def refuse(self, status: int = 503, words: str = "Service Unavailable", **headers: str) -> None:
         """Answer without doing anything."""
         page = status_page(status, words)
-        answer = Answer(status, page.body, page.media, tuple(headers.items()))
-        self._set("refuse", lambda: effects.Refusal(answer))
+        answer = Reply(status, page.body, page.media, tuple(headers.items()))
+        self._set("refuse", lambda: effects.RefusedRequest(answer))
 
     def fail(self, status: int = 504, words: str = "Gateway Timeout") -> None:
         """Do everything, then answer with an error, as a proxy that lost patience does."""
@@ -46,12 +46,12 @@ class Plan:
 
     def page(self) -> None:
         """Do everything, then answer 200 with an HTML page, as a login screen does."""
-        page = Answer(200, b"<!DOCTYPE html>\n<html><body>Welcome</body></html>", "text/html;charset=UTF-8")
+        page = Reply(200, b"<!DOCTYPE html>\n<html><body>Welcome</body></html>", "text/html;charset=UTF-8")
         self._set("page", lambda: effects.Instead(page))
 
     def say(self, words: str, status: int = 200) -> None:
         """Do everything, then answer something else."""
-        said = Answer(status, words.encode(), "text/uri-list")
+        said = Reply(status, words.encode(), "text/uri-list")
         self._set("say", lambda: effects.Instead(said))
 
     def restate(self, status: int) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from xml.sax.saxutils import quoteattr
 
 from . import answers
-from .answers import Answer
+from .answers import Reply
 from .request import Request
 
 BAD = 400
@@ -22,14 +22,14 @@ PAGE = (
 )
 
 
-def in_form(request: Request, answer: Answer) -> Answer:
+def in_form(request: Request, answer: Reply) -> Reply:
     """Give a JSON answer in the form asked for; the query wins over Accept, and things are pages by default."""
     if answer.media != answers.JSON or isinstance(answer.body, Path) or answer.status >= BAD:
         return answer
     form = request.query.get("format")
     if answer.body.startswith(b'{"items"'):
         wants_json = form == "json" or (not form and "json" in request.headers.get("Accept", ""))
-        return answer if wants_json else Answer(200, PAGE, answers.PAGE)
+        return answer if wants_json else Reply(200, PAGE, answers.PAGE)
     if form not in TABLE_FORMS:
         return answer
     found = json.loads(answer.body)["ResultSet"]
@@ -42,9 +42,9 @@ def in_form(request: Request, answer: Answer) -> Answer:
     return answers.xml_table(found["Result"], columns, "".join(f" {name}={quoteattr(value)}" for name, value in rest))
 
 
-def _csv(rows: list[Mapping[str, Any]], columns: list[str]) -> Answer:
+def _csv(rows: list[Mapping[str, Any]], columns: list[str]) -> Reply:
     text = StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return Answer(200, text.getvalue().encode(), "text/csv")
+    return Reply(200, text.getvalue().encode(), "text/csv")

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 
 from . import answers
-from .answers import Answer, Refused
-from .dicom import Header
+from .answers import Refused, Reply
+from .dicom import ObjectHeader
 from .request import Parameters
 from .site import Site, escaped
 from .store import UNASSIGNED
@@ -57,7 +57,7 @@ def destination(site: Site, query: Parameters) -> Destination:
     )
 
 
-def routed(header: Header, key: str) -> str:
+def routed(header: ObjectHeader, key: str) -> str:
     """Give what a comment in the header says about `Project`, `Subject`, `Session` or `AA` (F12, F142)."""
     for comment in (header.patient_comments, header.study_comments, header.history):
         for name, value in ROUTED.findall(comment):
@@ -66,13 +66,13 @@ def routed(header: Header, key: str) -> str:
     return ""
 
 
-def routed_project(site: Site, header: Header) -> str:
+def routed_project(site: Site, header: ObjectHeader) -> str:
     """Give the project that the header names, Unassigned where it names none (F141)."""
     candidates = (routed(header, "Project"), header.study_description, header.accession)
     return next((name for name in candidates if name in site.store.projects), UNASSIGNED)
 
 
-def landed(lines: list[str]) -> Answer:
+def landed(lines: list[str]) -> Reply:
     """Give the answer of an import: each place once, `/data` in front but of direct ones (F10, F138)."""
     return answers.uris(dict.fromkeys(line if line.startswith("/xapi/") else f"/data{line}" for line in lines))
 

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from . import answers, dicom_zip, session_importer
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .collisions import alone_in_session
 from .importing import NOTHING_PARSABLE, destination
 from .multipart import unwrap
@@ -23,7 +23,7 @@ UNSUPPORTED = "Unsupported format; upload must be a zip or tar archive"
 NO_BODY = "In-body File posts must include the file directly as the body of the message."
 
 
-def import_zip(site: Site, request: Request) -> Answer:
+def import_zip(site: Site, request: Request) -> Reply:
     """Take an upload and answer in the form asked for; `html` shows even a refusal as a page with 200 (F138)."""
     form = "" if site.is_old else request.query.get("format")
     try:
@@ -35,17 +35,17 @@ def import_zip(site: Site, request: Request) -> Answer:
     return _in_form(answer, form)
 
 
-def _in_form(answer: Answer, form: str) -> Answer:
+def _in_form(answer: Reply, form: str) -> Reply:
     lines = answer.body.decode("iso-8859-1") if isinstance(answer.body, bytes) else ""
     if form == "txt":
         one = lines.removesuffix("\r\n")
         return answers.text(lines if "\n" in one else one)
     if form == "html":
-        return Answer(200, f"<html><body>{escape(lines)}</body></html>".encode(), answers.PAGE)
+        return Reply(200, f"<html><body>{escape(lines)}</body></html>".encode(), answers.PAGE)
     return answer
 
 
-def _import_any(site: Site, request: Request) -> Answer:
+def _import_any(site: Site, request: Request) -> Reply:
     """Take an upload, as the bare body or in a multipart one."""
     if request.media != MULTIPART:
         return _import(site, request)
@@ -61,7 +61,7 @@ def _import_any(site: Site, request: Request) -> Answer:
         spool.unlink(missing_ok=True)
 
 
-def _import(site: Site, request: Request) -> Answer:
+def _import(site: Site, request: Request) -> Reply:
     """Choose the importer that the request names, or the site's own."""
     handler = request.query.get("import-handler") or ("SI" if site.is_old else site.options.default_importer)
     if request.body.is_empty:
@@ -72,7 +72,7 @@ def _import(site: Site, request: Request) -> Answer:
     return importer(site, request)
 
 
-def upload_whole(site: Site, request: Request) -> Answer:
+def upload_whole(site: Site, request: Request) -> Reply:
     """Spool the upload, then give it to the session importer."""
     _check_media(site, request)
     spool = site.store.spool()
@@ -84,7 +84,7 @@ def upload_whole(site: Site, request: Request) -> Answer:
         spool.unlink(missing_ok=True)
 
 
-def upload_streaming(site: Site, request: Request) -> Answer:
+def upload_streaming(site: Site, request: Request) -> Reply:
     """Give the upload to the streaming importer as it comes."""
     _check_media(site, request)
     return dicom_zip.take(site, request, destination(site, request.query))

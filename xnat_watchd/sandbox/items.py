@@ -7,12 +7,12 @@ from typing import Any
 from .answers import item
 from .parameters import as_fields, parameters
 from .session_xml import about, catalog_path
-from .store import Experiment, Scan, Subject
+from .store import Experiment, StoredScan, StoredSubject
 
 Node = dict[str, Any]
 
 
-def subject(one: Subject, experiments: list[Experiment]) -> Node:
+def subject(one: StoredSubject, experiments: list[Experiment]) -> Node:
     """Give the item form of a subject with its sessions (F125)."""
     fields = {"ID": one.id, "label": one.label, "project": one.project, **one.values}
     children = {
@@ -45,7 +45,7 @@ def experiment(one: Experiment) -> Node:
     return item(session.kind, kept, children, one.insert_date)
 
 
-def scan(experiment: Experiment, one: Scan) -> Node:
+def scan(experiment: Experiment, one: StoredScan) -> Node:
     """Give the item form of a scan; its file counts are numbers here (F260)."""
     header = one.header
     fields = {
@@ -63,7 +63,7 @@ def scan(experiment: Experiment, one: Scan) -> Node:
     return item(one.kind, kept, children, experiment.insert_date)
 
 
-def _catalogs(experiment: Experiment, scan: Scan) -> list[Node]:
+def _catalogs(experiment: Experiment, scan: StoredScan) -> list[Node]:
     home = about(experiment).home
     return [
         item(
@@ -80,7 +80,7 @@ def _catalogs(experiment: Experiment, scan: Scan) -> list[Node]:
     ]  # fmt: skip
 
 
-def _fields(kind: str, one: Subject | Experiment) -> list[Node]:
+def _fields(kind: str, one: StoredSubject | Experiment) -> list[Node]:
     own = f"{kind.replace(':', '_')}_id"
     return [
         item(kind, {"name": name, "field": value, own: number}, {}, one.insert_date)
@@ -88,7 +88,7 @@ def _fields(kind: str, one: Subject | Experiment) -> list[Node]:
     ]
 
 
-def _demographics(one: Subject) -> list[Node]:
+def _demographics(one: StoredSubject) -> list[Node]:
     if not one.demographics:
         return []
     number = int(one.id.rpartition("_S")[2])
@@ -96,7 +96,7 @@ def _demographics(one: Subject) -> list[Node]:
     return [item("xnat:demographicData", {**one.demographics, **numbers}, {}, one.insert_date)]
 
 
-def _shares(kind: str, one: Subject | Experiment, more: Node) -> list[Node]:
+def _shares(kind: str, one: StoredSubject | Experiment, more: Node) -> list[Node]:
     own = f"{kind.replace(':', '_')}_id"
     return [
         item(kind, {"project": project, "label": label, own: number, **more}, {}, one.insert_date)

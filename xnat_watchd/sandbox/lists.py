@@ -7,12 +7,12 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from . import answers
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .demographics import DEMOGRAPHICS, PLAIN
 from .request import Parameters, Request
 from .session_xml import project_xml
 from .site import Site, from_path, sql_time
-from .store import Experiment, Project, Resource, Scan, Subject
+from .store import Experiment, Resource, StoredProject, StoredScan, StoredSubject
 
 Cells = dict[str, Any]
 PROJECT_COLUMNS = ("ID", "secondary_ID", "name", "description", "pi_firstname", "pi_lastname", "URI")
@@ -23,7 +23,7 @@ NOT_COLUMNS = frozenset(
 )
 
 
-def projects(site: Site, request: Request) -> Answer:
+def projects(site: Site, request: Request) -> Reply:
     """GET /data/projects, with `accessible=true` or `data=writable|readable` (F249, F250)."""
     shown = [project for project in site.store.projects.values() if site.may_see(request.user, project.id)]
     access = request.query.get("data")
@@ -46,14 +46,14 @@ def projects(site: Site, request: Request) -> Answer:
     return paged([chosen_cells(_project(project), request, PROJECT_COLUMNS, more) for project in shown], request)
 
 
-def _creatable(site: Site, request: Request, shown: Sequence[Project]) -> Answer:
+def _creatable(site: Site, request: Request, shown: Sequence[StoredProject]) -> Reply:
     """Give the projects where subjects may be made; of images everybody is told all (F92)."""
     if request.query.get("dataType") == "xnat:subjectData":
         shown = [project for project in shown if site.may_edit(request.user, project.id)]
     return answers.table([{"id": project.id, "secondary_id": project.id} for project in shown])
 
 
-def _project(project: Project) -> Cells:
+def _project(project: StoredProject) -> Cells:
     return {
         "ID": project.id, "secondary_ID": project.id, "name": project.name, "description": project.description,
         "pi_firstname": "", "pi_lastname": "", "URI": f"/data/projects/{project.id}",
@@ -61,7 +61,7 @@ def _project(project: Project) -> Cells:
     }  # fmt: skip
 
 
-def _accessible(site: Site, user: str, project: Project) -> Cells:
+def _accessible(site: Site, user: str, project: StoredProject) -> Cells:
     """Give a project in the other shape that `accessible=true` has, ids in lower case (F249)."""
     role = {"owner": "Owners", "member": "Members", "collaborator": "Collaborators"}.get(site.role(user, project.id))
     number = _number(site, user)
@@ -79,7 +79,7 @@ def _number(site: Site, user: str) -> str:
     return str([*site.people, user].index(user) + 1)
 
 
-def people(site: Site, _: Request) -> Answer:
+def people(site: Site, _: Request) -> Reply:
     """GET /data/users (F246)."""
     rows = [
         {"xdat_user_id": _number(site, one), "login": one, "firstname": one, "lastname": "User",
@@ -89,7 +89,7 @@ def people(site: Site, _: Request) -> Answer:
     return answers.counted(rows, title="Projects")
 
 
-def project_item(site: Site, request: Request) -> Answer:
+def project_item(site: Site, request: Request) -> Reply:
     """GET /data/projects/P (F125)."""
     project = site.project(request.names["project"], request.user)
     if request.query.get("format") == "xml":
@@ -98,12 +98,12 @@ def project_item(site: Site, request: Request) -> Answer:
     return answers.items(answers.item("xnat:projectData", fields, {}, project.insert_date))
 
 
-def make_project(site: Site, request: Request) -> Answer:
+def make_project(site: Site, request: Request) -> Reply:
     """POST /data/projects: 409 where it exists (F226); nobody makes projects here but whoever runs the sandbox."""
     raise Refused(409 if request.query.get("ID") in site.store.projects else 403)
 
 
-def prearchive_code(site: Site, request: Request) -> Answer:
+def prearchive_code(site: Site, request: Request) -> Reply:
     """GET or PUT /data/projects/P/prearchive_code (F251: a page that holds the bare number)."""
     project = site.project(request.names["project"], request.user)
     code = request.names.get("code")
@@ -111,16 +111,16 @@ def prearchive_code(site: Site, request: Request) -> Answer:
         if not site.may_delete(request.user, project.id):
             raise Refused(403)
         project.prearchive_code = int(code) if code and code.isdigit() else project.prearchive_code
-        return Answer()
-    return Answer(200, str(project.prearchive_code).encode(), answers.PAGE)
+        return Reply()
+    return Reply(200, str(project.prearchive_code).encode(), answers.PAGE)
 
 
-def accessibility(site: Site, request: Request) -> Answer:
+def accessibility(site: Site, request: Request) -> Reply:
     """GET /data/projects/P/accessibility (F251)."""
     return answers.text(site.project(request.names["project"], request.user).accessibility)
 
 
-def subjects(site: Site, request: Request) -> Answer:
+def subjects(site: Site, request: Request) -> Reply:
     """GET the subjects of a project, or all that may be read (F44, F250, F256)."""
     default = ("ID", "project", "label", "insert_date", "insert_user", "URI")
     if "project" in request.names:
@@ -141,14 +141,14 @@ def subjects(site: Site, request: Request) -> Answer:
     return paged([chosen_cells(row, request, default, ("URI",)) for row in filtered(rows, request)], request)
 
 
-def _fields(subject: Subject, request: Request) -> list[Cells]:
+def _fields(subject: StoredSubject, request: Request) -> list[Cells]:
     """Give a row's cells for every custom field, where these columns are asked for (F92)."""
     if FIELDS not in request.query.get("columns"):
         return [{}]
     return [{f"{FIELDS}/name": name, f"{FIELDS}/field": value} for name, value in (subject.fields or {"": ""}).items()]
 
 
-def _subject(label: str, subject: Subject) -> Cells:
+def _subject(label: str, subject: StoredSubject) -> Cells:
     """Give a subject's cells; `label` is the one it has where it is shown."""
     return {
         **dict.fromkeys(DEMOGRAPHICS | PLAIN, ""), **subject.demographics, **subject.values,
@@ -158,14 +158,14 @@ def _subject(label: str, subject: Subject) -> Cells:
     }  # fmt: skip
 
 
-def scans(_: Site, experiment: Experiment, request: Request) -> Answer:
+def scans(_: Site, experiment: Experiment, request: Request) -> Reply:
     """GET .../scans: no file counts here (F53)."""
     default = ("xnat_imagescandata_id", "ID", "type", "quality", "xsiType", "note", "series_description", "URI")
     rows = [_scan(experiment, scan) for scan in experiment.session.scans.values()]
     return answers.counted([chosen_cells(row, request, default, ("URI", "xnat_imagescandata_id")) for row in rows])
 
 
-def _scan(experiment: Experiment, scan: Scan) -> Cells:
+def _scan(experiment: Experiment, scan: StoredScan) -> Cells:
     return {
         "xnat_imagescandata_id": scan.number, "ID": scan.id, "quality": "usable", "xsiType": scan.kind, "note": "",
         "type": scan.header.series_description or "unknown", "series_description": scan.header.series_description,
@@ -174,13 +174,13 @@ def _scan(experiment: Experiment, scan: Scan) -> Cells:
     }  # fmt: skip
 
 
-def resources(_: Site, experiment: Experiment, request: Request) -> Answer:
+def resources(_: Site, experiment: Experiment, request: Request) -> Reply:
     """GET .../resources: those of the session itself, which are none, or with `all=true` of all scans (F53)."""
     chosen = experiment.session.scans.values() if request.query.flag("all") else []
     return resource_table([(scan, resource) for scan in chosen for resource in scan.resources.values()])
 
 
-def resource_table(pairs: Sequence[tuple[Scan, Resource]]) -> Answer:
+def resource_table(pairs: Sequence[tuple[StoredScan, Resource]]) -> Reply:
     """Give resources with their counts (F53)."""
     rows = [
         {
@@ -195,7 +195,7 @@ def resource_table(pairs: Sequence[tuple[Scan, Resource]]) -> Answer:
     return answers.counted(rows, title="Resources")
 
 
-def file_table(pairs: Sequence[tuple[Scan, Resource]], base: str, *, with_digest: bool) -> Answer:
+def file_table(pairs: Sequence[tuple[StoredScan, Resource]], base: str, *, with_digest: bool) -> Reply:
     """Give files with their URIs (F53)."""
     digest = {"digest": ""} if with_digest else {}
     rows = [
@@ -226,7 +226,7 @@ def _value(name: str, row: Mapping[str, Any]) -> object:
     return row.get(name, row.get(name.rsplit("/", 1)[-1]))
 
 
-def paged(rows: list[Cells], request: Request, **extras: object) -> Answer:
+def paged(rows: list[Cells], request: Request, **extras: object) -> Reply:
     """Give rows with their number, or the page that is asked for without it (F255)."""
     query = request.query
     if not {"offset", "limit"} & {name for name, _ in query.pairs}:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from . import answers
-from .answers import Answer, Refused
-from .logins import Logins, Token
+from .answers import Refused, Reply
+from .logins import IssuedToken, Logins
 from .request import Request
 
 PROVIDER = "localdb"
 
 
-def sign_in(logins: Logins, request: Request) -> Answer:
+def sign_in(logins: Logins, request: Request) -> Reply:
     """PUT /data/services/auth (F5, F101); on 1.6 the cookie that comes is not logged in (F78)."""
     form = request.form()
     name, password = form.get("username", "j_username"), form.get("password", "j_password")
@@ -22,7 +22,7 @@ def sign_in(logins: Logins, request: Request) -> Answer:
     user = token.user if token else name
     if right and logins.site.is_old:
         logins.promise(request)
-        return Answer()
+        return Reply()
     if right:
         return answers.text(logins.begin(request, user))
     if logins.site.is_old:
@@ -37,27 +37,27 @@ def _check_form(method: str, name: str, provider: str) -> None:
         raise Refused(400)
 
 
-def jsession(logins: Logins, request: Request) -> Answer:
+def jsession(logins: Logins, request: Request) -> Reply:
     """GET or POST /data/JSESSION gives the session's id, DELETE ends it (F1)."""
     if request.method == "DELETE":
         logins.end(request.login)
-        return Answer()
+        return Reply()
     if request.query.get("CSRF") == "true":
         return answers.text(f"{request.login};XNAT_CSRF={logins.sessions[request.login].csrf}")
     return answers.text(request.login)
 
 
-def who(logins: Logins, request: Request) -> Answer:
+def who(logins: Logins, request: Request) -> Reply:
     """GET /data/auth (F1; the full stop is 1.6.5's, F118)."""
     return answers.text(f"User '{request.user}' is logged in" + ("." if logins.site.is_old else ""))
 
 
-def username(_: Logins, request: Request) -> Answer:
+def username(_: Logins, request: Request) -> Reply:
     """GET /xapi/users/username (F117)."""
     return answers.text(request.user)
 
 
-def issue_token(logins: Logins, request: Request) -> Answer:
+def issue_token(logins: Logins, request: Request) -> Reply:
     """GET /data/services/tokens/issue[/user/NAME] (F6, F109)."""
     user = request.names.get("user", request.user)
     if user != request.user and request.user not in logins.site.admins:
@@ -68,13 +68,13 @@ def issue_token(logins: Logins, request: Request) -> Answer:
     return _token_text(_told(logins, alias, token))
 
 
-def own_tokens(logins: Logins, request: Request) -> Answer:
+def own_tokens(logins: Logins, request: Request) -> Reply:
     """GET /data/services/tokens/show (F110)."""
     own = [_told(logins, alias, token) for alias, token in logins.tokens.items() if token.user == request.user]
     return _token_text(own)
 
 
-def _told(logins: Logins, alias: str, token: Token) -> dict[str, object]:
+def _told(logins: Logins, alias: str, token: IssuedToken) -> dict[str, object]:
     """Give what newer servers tell of a token (F109)."""
     created, expires = (int(moment.timestamp() * 1000) for moment in (token.created, token.expires))
     return {
@@ -84,7 +84,7 @@ def _told(logins: Logins, alias: str, token: Token) -> dict[str, object]:
     }  # fmt: skip
 
 
-def validate_token(logins: Logins, request: Request) -> Answer:
+def validate_token(logins: Logins, request: Request) -> Reply:
     """GET /data/services/tokens/validate/ALIAS/SECRET (F110)."""
     token = logins.tokens.get(request.names["alias"])
     if token is None and not logins.site.is_old:
@@ -97,7 +97,7 @@ def validate_token(logins: Logins, request: Request) -> Answer:
     return _token_text({"valid": None} if logins.site.is_old else {})
 
 
-def invalidate_token(logins: Logins, request: Request) -> Answer:
+def invalidate_token(logins: Logins, request: Request) -> Reply:
     """GET /data/services/tokens/invalidate/ALIAS/SECRET (F110)."""
     token = logins.tokens.get(request.names["alias"])
     if token is None:
@@ -106,5 +106,5 @@ def invalidate_token(logins: Logins, request: Request) -> Answer:
     return answers.text('{"result": "OK"}')
 
 
-def _token_text(value: object) -> Answer:
-    return Answer(200, answers.as_json(value).body, answers.TEXT)
+def _token_text(value: object) -> Reply:
+    return Reply(200, answers.as_json(value).body, answers.TEXT)

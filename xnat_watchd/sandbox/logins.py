@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from . import answers
-from .answers import Answer
+from .answers import Reply
 from .request import Request
 from .site import Site
 
@@ -32,7 +32,7 @@ class Account:
 
 
 @dataclass
-class Token:
+class IssuedToken:
     """An alias token: a stand-in for name and password."""
 
     user: str
@@ -62,7 +62,7 @@ class Logins:
     site: Site
     accounts: dict[str, Account] = field(default_factory=dict)
     sessions: dict[str, LoginSession] = field(default_factory=dict)
-    tokens: dict[str, Token] = field(default_factory=dict)
+    tokens: dict[str, IssuedToken] = field(default_factory=dict)
     promised: set[str] = field(default_factory=set)
     """Cookies of 1.6's form, which are nobody's."""
     tries: int = 0
@@ -130,7 +130,7 @@ class Logins:
     def _check_expiry(self, user: str) -> None:
         """Send whoever has an expired password to the screen for a new one, whatever was asked (F108)."""
         if user in self.accounts and self.accounts[user].expired == "password":
-            raise Turned(Answer(302, headers=(("Location", "/app/template/ChangePassword.vm"),)))
+            raise Turned(Reply(302, headers=(("Location", "/app/template/ChangePassword.vm"),)))
 
     def _fail(self, account: Account) -> None:
         """Count a failed login; too many lock the account."""
@@ -138,10 +138,10 @@ class Logins:
         if account.failures >= self.site.options.lock_after:
             account.locked_until = self.site.now() + self.site.options.lock_for
 
-    def issue(self, user: str) -> tuple[str, Token]:
+    def issue(self, user: str) -> tuple[str, IssuedToken]:
         """Make an alias token for somebody."""
         now = self.site.now()
-        alias, token = str(uuid.uuid4()), Token(user, self._secret(), now, now + self.site.options.token_life)
+        alias, token = str(uuid.uuid4()), IssuedToken(user, self._secret(), now, now + self.site.options.token_life)
         self.tokens[alias] = token
         return alias, token
 
@@ -199,26 +199,26 @@ class Logins:
             return request.path == "/data/version"
         return request.path in {"/data/JSESSION", "/xapi/siteConfig/buildInfo"} or request.path == "/data/version"
 
-    def _bad_password(self) -> Answer:
+    def _bad_password(self) -> Reply:
         page = answers.tomcat_page(401, "Login attempt failed. Please try again.")
-        return page if self.site.is_old else Answer(401, page.body, page.media, (("WWW-Authenticate", REALM),))
+        return page if self.site.is_old else Reply(401, page.body, page.media, (("WWW-Authenticate", REALM),))
 
-    def _unknown(self, request: Request) -> Answer:
+    def _unknown(self, request: Request) -> Reply:
         """Give the answer to somebody without any valid credentials (F2, F3, F102, F104)."""
         if request.agent_is_browser and not self.site.is_old:
-            return Answer(302, headers=(("Location", "/app/template/Login.vm"),))
+            return Reply(302, headers=(("Location", "/app/template/Login.vm"),))
         if request.cookie("JSESSIONID") in self.promised:
             return answers.tomcat_page(401)
         page = answers.status_page(401, answers.RESTLET_WORDS[401])
         if not self.site.is_old:
             page = answers.tomcat_page(401, "Full authentication is required to access this resource")
-        return Answer(401, page.body, page.media, (("WWW-Authenticate", REALM),))
+        return Reply(401, page.body, page.media, (("WWW-Authenticate", REALM),))
 
 
 class Turned(Exception):
     """Leaves with a ready answer."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Reply) -> None:
         super().__init__(answer.status)
         self.answer = answer
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from . import answers
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .request import Request
 from .site import Site
-from .store import Project
+from .store import StoredProject
 
 GROUPS = {"owner": "Owners", "member": "Members", "collaborator": "Collaborators"}
 DENIED = "Access Denied: Only project owners and site managers can access user resources."
 
 
-def users(site: Site, request: Request) -> Answer:
+def users(site: Site, request: Request) -> Reply:
     """GET /data/projects/P/users: for owners and site admins (F49)."""
     project = site.project(request.names["project"], request.user)
     if not site.may_delete(request.user, project.id):
@@ -20,13 +20,13 @@ def users(site: Site, request: Request) -> Answer:
     return _table(project)
 
 
-def change(site: Site, request: Request) -> Answer:
+def change(site: Site, request: Request) -> Reply:
     """PUT or DELETE .../users/GROUP/USER: an unknown user is invited by mail and the answer is 200 (F49)."""
     project = site.project(request.names["project"], request.user)
     role = _role(site, project, request.names["group"])
     if not site.may_delete(request.user, project.id):
         refused = _table(project)
-        return Answer(403, refused.body, refused.media)  # the table, not a page (F49)
+        return Reply(403, refused.body, refused.media)  # the table, not a page (F49)
     user = request.names["user"]
     if user == "guest":
         raise Refused(412)
@@ -38,7 +38,7 @@ def change(site: Site, request: Request) -> Answer:
     return _table(project)
 
 
-def _role(site: Site, project: Project, group: str) -> str:
+def _role(site: Site, project: StoredProject, group: str) -> str:
     """Find the role that a group stands for: its name on show or its id, and its suffix on newer servers (F245)."""
     for role, shown in GROUPS.items():
         if group in {shown, f"{project.id}_{role}"} or (group == role and not site.is_old):
@@ -46,7 +46,7 @@ def _role(site: Site, project: Project, group: str) -> str:
     raise Refused(404)
 
 
-def _table(project: Project) -> Answer:
+def _table(project: StoredProject) -> Reply:
     order = list(GROUPS)
     rows = [
         {

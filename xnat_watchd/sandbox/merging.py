@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from .site import Site
-from .store import Row
+from .store import StoredRow
 
 
-class Call(Enum):
+class ArchiveRoute(Enum):
     """By which way a session comes to be archived; each reads `overwrite` in its own manner (F196)."""
 
     SERVICE = auto()
@@ -29,7 +29,7 @@ class Wish:
     overwrite_files: bool = False
     pipelines: bool = True
     project: str = ""
-    call: Call = Call.SERVICE
+    call: ArchiveRoute = ArchiveRoute.SERVICE
 
 
 @dataclass(frozen=True)
@@ -41,20 +41,22 @@ class Switches:
     overwrites_files: bool
 
 
-def switches(site: Site, row: Row, wish: Wish) -> Switches:
+def switches(site: Site, row: StoredRow, wish: Wish) -> Switches:
     """Give what this request may do to an existing session; the dialects differ."""
     said, files = wish.overwrite, wish.overwrite_files
     by_policy = row.autoarchive == "AutoArchiveOverwrite"
     if site.is_old:
         return _by_word(said, files, merging={"append", "delete"}, overriding={"delete"})
-    if wish.call is Call.SERVICE:  # nothing said merges as `append` does, and `append` is as bold as `delete`
+    if wish.call is ArchiveRoute.SERVICE:  # nothing said merges as `append` does, and `append` is as bold as `delete`
         overrides = said in {"append", "delete"}
         return Switches(merges=True, overrides=overrides, overwrites_files=overrides or by_policy)
-    if wish.call is Call.SEVERAL:
+    if wish.call is ArchiveRoute.SEVERAL:
         return _by_word(said, files, merging={"append", "delete"}, overriding={"delete"})
-    if wish.call is Call.IMPORT:  # any word but none at all merges, even `none` (F137)
+    if wish.call is ArchiveRoute.IMPORT:  # any word but none at all merges, even `none` (F137)
         return _by_word(said, files, merging={said} - {""}, overriding={"delete", "override"})
-    return Switches(merges=wish.call is Call.COMMIT or row.archives_itself, overrides=False, overwrites_files=by_policy)
+    return Switches(
+        merges=wish.call is ArchiveRoute.COMMIT or row.archives_itself, overrides=False, overwrites_files=by_policy
+    )
 
 
 def _by_word(said: str, files: bool, *, merging: set[str], overriding: set[str]) -> Switches:  # noqa: FBT001 - of a wish

@@ -27,7 +27,7 @@ def unwrap(request: Request, spool: Path) -> str:
     mark = b"--" + boundary[1].encode("latin-1")
     fields: list[tuple[str, str]] = []
     names: list[str] = []
-    reader = _Lines(request.body)
+    reader = _PartLines(request.body)
     reader.upto(mark, None)
     while not reader.at_end():
         name, filename = reader.head()
@@ -43,7 +43,7 @@ def unwrap(request: Request, spool: Path) -> str:
     return names[0]
 
 
-class _Lines:
+class _PartLines:
     """The body as a stream in which marks are looked for."""
 
     def __init__(self, body: Body) -> None:

@@ -11,7 +11,7 @@ from itertools import groupby
 from xml.sax.saxutils import escape
 
 from .headers import UnreadableError, elements
-from .store import Scan
+from .store import StoredScan
 
 Value = str | int | float
 
@@ -33,7 +33,7 @@ AS_ATTRIBUTES = frozenset({"voxelRes", "fov"})
 PLANES = ("Sag", "Cor", "Tra")
 
 
-def parameters(scan: Scan) -> dict[str, Value]:
+def parameters(scan: StoredScan) -> dict[str, Value]:
     """Give what the first file of a CT scan says of its taking, in XNAT's order; absent and odd values are left out."""
     if scan.kind != "xnat:ctScanData" or not scan.files:
         return {}

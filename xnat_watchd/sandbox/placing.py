@@ -9,10 +9,10 @@ from .building import scan_id
 from .dicom import read_header
 from .rewriting import anonymise, remap
 from .site import Site
-from .store import Arrived, Row, StoredFile
+from .store import Arrived, StoredFile, StoredRow
 
 
-def add_file(site: Site, row: Row, file: Arrived) -> None:
+def add_file(site: Site, row: StoredRow, file: Arrived) -> None:
     """Move a file to its scan; the same name replaces the same object and makes way for another one."""
     file = _scripted(site, row, file)
     wanted = PurePosixPath(file.name.replace("\\", "/")).name or file.header.sop_uid
@@ -25,7 +25,7 @@ def add_file(site: Site, row: Row, file: Arrived) -> None:
     row.received[scan, name] = StoredFile(name, path, file.header, path.stat().st_size)
 
 
-def _scripted(site: Site, row: Row, file: Arrived) -> Arrived:
+def _scripted(site: Site, row: StoredRow, file: Arrived) -> Arrived:
     """Give the file as the newer dialect's site script leaves it at reception (F147)."""
     if site.is_old or not (site.options.remaps_uids or site.options.anonymises):
         return file

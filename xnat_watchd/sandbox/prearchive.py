@@ -6,12 +6,12 @@ import re
 from typing import Any
 
 from . import answers
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .downloads import zip_of
 from .request import Request
 from .session_xml import About, session_xml
 from .site import Site, sql_time
-from .store import UNASSIGNED, Row, Scan
+from .store import UNASSIGNED, StoredRow, StoredScan
 
 COLUMNS = (
     "project", "timestamp", "lastmod", "uploaded", "scan_date", "scan_time", "subject", "folderName", "name", "tag",
@@ -22,7 +22,7 @@ QUEUED_STATES = {"delete": "QUEUED_DELETING", "move": "QUEUED_MOVING", "rebuild"
 SETTABLE = frozenset({"READY", "CONFLICT", "ERROR", "RECEIVING", "BUILDING"})
 
 
-def cells(row: Row) -> dict[str, Any]:
+def cells(row: StoredRow) -> dict[str, Any]:
     """Give a row as the listing shows it (F21)."""
     return {
         "project": row.project, "timestamp": row.timestamp, "lastmod": sql_time(row.lastmod),
@@ -34,7 +34,7 @@ def cells(row: Row) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def list_rows(site: Site, request: Request) -> Answer:
+def list_rows(site: Site, request: Request) -> Reply:
     """GET /data/prearchive[/projects[/P]] (F21, F23, F171)."""
     rows = list(site.store.rows.values())
     tag = request.query.get("tag")
@@ -60,7 +60,7 @@ def _check_listing(site: Site, user: str, wanted: list[str], tag: str) -> None:
             raise Refused(404)
 
 
-def one_row(site: Site, request: Request) -> Answer:
+def one_row(site: Site, request: Request) -> Reply:
     """GET one session: its row as a table, or the XML that the last build wrote (F22, F176)."""
     form = request.query.get("format", default="xml")
     row = row_at(site, request)
@@ -75,7 +75,7 @@ def one_row(site: Site, request: Request) -> Answer:
     return answers.xml(session_xml(row.session, beside, located=not site.is_1_6_4))
 
 
-def scans(site: Site, request: Request) -> Answer:
+def scans(site: Site, request: Request) -> Reply:
     """GET .../scans: id, type and description only (F22)."""
     return answers.table(
         {"ID": scan.id, "xsiType": scan.kind, "series_description": scan.header.series_description}
@@ -83,13 +83,13 @@ def scans(site: Site, request: Request) -> Answer:
     )
 
 
-def scan(site: Site, request: Request) -> Answer:
+def scan(site: Site, request: Request) -> Reply:
     """GET .../scans/S: no JSON here (F22)."""
     _session_scans(site, request)
     raise Refused(400, "Requested type application/json is not supported")
 
 
-def resources(site: Site, request: Request) -> Answer:
+def resources(site: Site, request: Request) -> Reply:
     """GET .../resources: the file counts of all scans at once (F22, F176)."""
     return answers.table(
         {"category": "scans", "cat_id": one.id, **_counts(one, label)}
@@ -98,13 +98,13 @@ def resources(site: Site, request: Request) -> Answer:
     )
 
 
-def scan_resources(site: Site, request: Request) -> Answer:
+def scan_resources(site: Site, request: Request) -> Reply:
     """GET .../scans/S/resources (F22)."""
     one = _scan(site, request)
     return answers.table(_counts(one, label) for label in one.resources)
 
 
-def scan_files(site: Site, request: Request) -> Answer:
+def scan_files(site: Site, request: Request) -> Reply:
     """GET .../scans/S/resources/R/files (F22)."""
     one = _scan(site, request)
     resource = one.resources.get(request.names["resource"])
@@ -116,16 +116,16 @@ def scan_files(site: Site, request: Request) -> Answer:
     )
 
 
-def scan_file(site: Site, request: Request) -> Answer:
+def scan_file(site: Site, request: Request) -> Reply:
     """GET .../scans/S/resources/R/files/NAME: its bytes (F22)."""
     resource = _scan(site, request).resources.get(request.names["resource"])
     file = resource.files.get(request.names["file"]) if resource else None
     if file is None:
         raise Refused(404)
-    return Answer(200, file.path, "application/octet-stream")
+    return Reply(200, file.path, "application/octet-stream")
 
 
-def logs(site: Site, request: Request) -> Answer:
+def logs(site: Site, request: Request) -> Reply:
     """GET .../logs: what went wrong with a row, or the last of it as text (F184)."""
     row = row_at(site, request)
     entries = row.log if row else []
@@ -137,7 +137,7 @@ def logs(site: Site, request: Request) -> Answer:
     return answers.table([{"id": row["id"]} for row in rows] if brief else rows)
 
 
-def find(site: Site, src: str) -> Row | None:
+def find(site: Site, src: str) -> StoredRow | None:
     """Find the row that a `src` names, with or without `/data` in front."""
     found = SOURCE.fullmatch(src)
     if found is None:
@@ -145,7 +145,7 @@ def find(site: Site, src: str) -> Row | None:
     return site.store.rows.get((found["project"], found["stamp"], found["folder"]))
 
 
-def row_at(site: Site, request: Request) -> Row | None:
+def row_at(site: Site, request: Request) -> StoredRow | None:
     """Find the row that a path names; refuses who may not edit there (F23, F176)."""
     names = request.names
     if names["project"] not in site.store.projects and names["project"] != UNASSIGNED:
@@ -161,7 +161,7 @@ def _uri(request: Request) -> str:
     return f"/prearchive/projects/{names['project']}/{names['stamp']}/{names['folder']}"
 
 
-def _session_scans(site: Site, request: Request) -> list[Scan]:
+def _session_scans(site: Site, request: Request) -> list[StoredScan]:
     """Give the scans of the last build; 404 where there was none (F176)."""
     row = row_at(site, request)
     if row is None or row.session is None:
@@ -169,13 +169,13 @@ def _session_scans(site: Site, request: Request) -> list[Scan]:
     return list(row.session.scans.values())
 
 
-def _scan(site: Site, request: Request) -> Scan:
+def _scan(site: Site, request: Request) -> StoredScan:
     for one in _session_scans(site, request):
         if one.id == request.names["scan"]:
             return one
     raise Refused(404)
 
 
-def _counts(one: Scan, label: str) -> dict[str, Any]:
+def _counts(one: StoredScan, label: str) -> dict[str, Any]:
     resource = one.resources[label]
     return {"label": label, "file_count": len(resource.files), "file_size": resource.size}

@@ -6,36 +6,36 @@ from contextlib import suppress
 from shutil import rmtree
 
 from . import answers
-from .answers import Answer, Refused
-from .archiving import Conflict, archive_row
+from .answers import Refused, Reply
+from .archiving import ArchiveConflict, archive_row
 from .building import build
 from .direct_archive import finish
-from .merging import Call, Wish
+from .merging import ArchiveRoute, Wish
 from .prearchive import COLUMNS, cells, find, row_at
 from .request import Parameters, Request
 from .site import Site, touch
-from .store import LOCKED, UNASSIGNED, Queued, Row
+from .store import LOCKED, UNASSIGNED, Queued, StoredRow
 from .tracking import LISTENER, listen, places
 
 QUEUED_STATES = {"delete": "QUEUED_DELETING", "move": "QUEUED_MOVING", "rebuild": "QUEUED_BUILDING"}
 SETTABLE = frozenset({"READY", "CONFLICT", "ERROR", "RECEIVING", "BUILDING"})
 
 
-def delete(site: Site, request: Request) -> Answer:
+def delete(site: Site, request: Request) -> Reply:
     """DELETE one session: 200 also where there was none, and where it is locked (F25, F179)."""
     row = row_at(site, request)
     if row and not row.is_locked and row.status != "DELETING":
         remove(site, row)
-    return Answer()
+    return Reply()
 
 
-def remove(site: Site, row: Row) -> None:
+def remove(site: Site, row: StoredRow) -> None:
     """Take a row and its files away."""
     site.store.rows.pop(row.key, None)
     rmtree(site.store.place(row), ignore_errors=True)
 
 
-def act(site: Site, request: Request) -> Answer:
+def act(site: Site, request: Request) -> Reply:
     """POST one session with an `action` (F39, F181)."""
     action = (request.query + request.form()).get("action")
     row = row_at(site, request)
@@ -47,22 +47,22 @@ def act(site: Site, request: Request) -> Answer:
     return deeds[action](site, request, row)
 
 
-def _build(site: Site, _: Request, row: Row) -> Answer:
+def _build(site: Site, _: Request, row: StoredRow) -> Reply:
     if row.is_locked:
         raise Refused(409)
     build(site, row)
-    return Answer(200, f"/data{row.uri}".encode("iso-8859-1", "replace"), answers.URIS)
+    return Reply(200, f"/data{row.uri}".encode("iso-8859-1", "replace"), answers.URIS)
 
 
-def _commit(site: Site, request: Request, row: Row) -> Answer:
+def _commit(site: Site, request: Request, row: StoredRow) -> Reply:
     """Build, and archive where the row, the request or the policy says so: 301 with the URI as body (F39)."""
     built = _build(site, request, row)
     known = site.store.projects.get(row.project)
     if not (request.query.flag("AA") or row.archives_itself or (known and known.autoarchive != "Manual")):
         return built
     try:
-        uri = archive_row(site, row, request.user, Wish(call=Call.COMMIT))
-    except Conflict as conflict:
+        uri = archive_row(site, row, request.user, Wish(call=ArchiveRoute.COMMIT))
+    except ArchiveConflict as conflict:
         raise conflict if site.is_old else Refused(500, conflict.words) from conflict
     listener = listen(site, request, request.query)
     listener.end(places([uri]), succeeded=True)
@@ -71,9 +71,9 @@ def _commit(site: Site, request: Request, row: Row) -> Answer:
     return answers.text(f"/data{uri}", 301)
 
 
-def _move(site: Site, request: Request, row: Row) -> Answer:
+def _move(site: Site, request: Request, row: StoredRow) -> Reply:
     if row.is_locked:
-        return Answer()
+        return Reply()
     target = request.query.get("newProject")
     if not site.may_edit(request.user, target):
         raise Refused(403)
@@ -83,16 +83,16 @@ def _move(site: Site, request: Request, row: Row) -> Answer:
     return answers.text(f"/data{row.uri}", 301)
 
 
-def _set_status(site: Site, request: Request, row: Row) -> Answer:
+def _set_status(site: Site, request: Request, row: StoredRow) -> Reply:
     status = request.query.get("status")
     if status not in SETTABLE:
         raise Refused(400)
     row.status = status
     touch(site, row)
-    return Answer()
+    return Reply()
 
 
-def move(site: Site, row: Row, project: str) -> None:
+def move(site: Site, row: StoredRow, project: str) -> None:
     """Carry a row to another project, same timestamp and folder (F182)."""
     old = site.store.place(row)
     site.store.rows.pop(row.key)
@@ -106,7 +106,7 @@ def move(site: Site, row: Row, project: str) -> None:
     touch(site, row)
 
 
-def batch(site: Site, request: Request) -> Answer:
+def batch(site: Site, request: Request) -> Reply:
     """POST /data/services/prearchive/{delete,move,rebuild}: a table of the queued rows (F25, F183)."""
     query = request.query + request.form()
     verb = request.names["verb"]
@@ -121,14 +121,14 @@ def batch(site: Site, request: Request) -> Answer:
     return answers.xml_or_json(shown, COLUMNS, query.get("format"))
 
 
-def _source(site: Site, src: str) -> Row | None:
+def _source(site: Site, src: str) -> StoredRow | None:
     try:
         return find(site, src)
     except Refused as refusal:
         raise Refused(400 if site.is_old else 500) from refusal
 
 
-def _queue(site: Site, verb: str, row: Row | None, query: Parameters) -> Row:
+def _queue(site: Site, verb: str, row: StoredRow | None, query: Parameters) -> StoredRow:
     """Queue one row; a locked one is skipped in silence (F183)."""
     if row is None:
         raise Refused(404 if verb == "move" else 500)
@@ -140,7 +140,7 @@ def _queue(site: Site, verb: str, row: Row | None, query: Parameters) -> Row:
     return row
 
 
-def _work_off(site: Site, row: Row, queued: Queued) -> None:
+def _work_off(site: Site, row: StoredRow, queued: Queued) -> None:
     row.queued = None
     if queued.verb == "delete":
         remove(site, row)
@@ -150,7 +150,7 @@ def _work_off(site: Site, row: Row, queued: Queued) -> None:
             _move_if_free(site, row, queued.project)
 
 
-def _move_if_free(site: Site, row: Row, project: str) -> None:
+def _move_if_free(site: Site, row: StoredRow, project: str) -> None:
     """Carry a row to another project; a place that is taken there is found out only now (F183)."""
     if (project, row.timestamp, row.folder) in site.store.rows:
         row.status = "ERROR"
@@ -173,7 +173,7 @@ def settle(site: Site) -> None:
             _settle(site, row)
 
 
-def _settle(site: Site, row: Row) -> None:
+def _settle(site: Site, row: StoredRow) -> None:
     if build(site, row) and row.archives_itself and row.project != UNASSIGNED:
         with suppress(Refused):  # the row and its log say why
-            archive_row(site, row, "admin", Wish(call=Call.POLICY))
+            archive_row(site, row, "admin", Wish(call=ArchiveRoute.POLICY))

@@ -7,13 +7,13 @@ from shutil import rmtree
 from urllib.parse import quote
 
 from . import answers, demographics, items, lists, subject_form
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .downloads import zip_of
 from .prearchive_actions import remove
 from .request import Parameters, Request
 from .session_xml import about, session_xml, subject_xml
 from .site import Site, from_path
-from .store import Experiment, Resource, Scan, Subject
+from .store import Experiment, Resource, StoredScan, StoredSubject
 
 NO_SUBJECT = "Unable to find the specified subject."
 NO_EXPERIMENT = "Unable to find the specified experiment."
@@ -22,7 +22,7 @@ LABEL = re.compile(r"[A-Za-z0-9_-]+")
 EXPERIMENT_FIELD = re.compile(r"xnat:\w+/fields/field\[name=(?P<name>[^\]]+)\]/field")
 
 
-def subject_item(site: Site, request: Request) -> Answer:
+def subject_item(site: Site, request: Request) -> Reply:
     """GET .../subjects/S: demographics, custom fields, sessions (F125)."""
     subject = find_subject(site, request)
     own = sessions_of(site, subject)
@@ -31,7 +31,7 @@ def subject_item(site: Site, request: Request) -> Answer:
     return answers.items(items.subject(subject, own))
 
 
-def find_subject(site: Site, request: Request) -> Subject:
+def find_subject(site: Site, request: Request) -> StoredSubject:
     """Find the subject that a path names, by label or id, else 404 (F44)."""
     name, project = from_path(site, request.names["subject"]), request.names.get("project", "")
     subject = site.store.subject(project, name) if project else site.store.subjects.get(name)
@@ -51,7 +51,7 @@ def _shown(request: Request, name: str) -> str:
     return name if given.isascii() else quote(given, safe="")
 
 
-def put_subject(site: Site, request: Request) -> Answer:
+def put_subject(site: Site, request: Request) -> Reply:
     """PUT .../subjects/S: make, change or rename it; the body of the answer is its id (F40 to F44, F59, F215, F216)."""
     name, project = from_path(site, request.names["subject"]), request.names["project"]
     values = request.query + subject_form.values_of(request)
@@ -71,7 +71,7 @@ def put_subject(site: Site, request: Request) -> Answer:
     return answers.text(subject.id, 200 if known else 201)
 
 
-def make_subject(site: Site, request: Request) -> Answer:
+def make_subject(site: Site, request: Request) -> Reply:
     """POST /data/projects/P/subjects?label=L: 409 where that is there (F226)."""
     request.names["subject"] = request.query.get("label")
     if site.store.subject(request.names["project"], request.names["subject"]):
@@ -85,23 +85,23 @@ def _check_right(site: Site, user: str, project: str, verb: str) -> None:
         raise Refused(403, words)
 
 
-def _new_subject(site: Site, request: Request, project: str, name: str) -> Subject:
+def _new_subject(site: Site, request: Request, project: str, name: str) -> StoredSubject:
     if not LABEL.fullmatch(name):
         raise Refused(500)
-    return Subject(site.store.accession("S"), name, project, request.user, site.now())
+    return StoredSubject(site.store.accession("S"), name, project, request.user, site.now())
 
 
-def _check_identity(known: Subject, values: Parameters) -> None:
+def _check_identity(known: StoredSubject, values: Parameters) -> None:
     """Refuse another id or project for a subject that is known (F218)."""
     given = {"ID": known.id, "project": known.project}
     if any(values.get(name, default=own) != own for name, own in given.items()):
         raise Refused(400)
 
 
-def _rename(site: Site, subject: Subject, label: str) -> Answer:
+def _rename(site: Site, subject: StoredSubject, label: str) -> Reply:
     """Rename a subject; all other parameters of the request are dropped (F44, F216)."""
     if label == subject.label:
-        return Answer()
+        return Reply()
     if any(label == taken for taken, _ in site.store.subjects_in(subject.project)):
         raise Refused(409, "Specified label is already in use.")
     if not LABEL.fullmatch(label):
@@ -109,41 +109,41 @@ def _rename(site: Site, subject: Subject, label: str) -> Answer:
     if not site.is_old and any(one.is_in_the_making(site.now()) for one in sessions_of(site, subject)):
         raise Refused(409)
     subject.label = label
-    return Answer()
+    return Reply()
 
 
-def delete_subject(site: Site, request: Request) -> Answer:
+def delete_subject(site: Site, request: Request) -> Reply:
     """DELETE .../subjects/S with its sessions: owners only (F50, F56)."""
     subject, project = find_subject(site, request), request.names.get("project", "")
     if project in subject.shares and site.may_delete(request.user, project):
         unshare(site, subject, project)
-        return Answer()
+        return Reply()
     if not site.may_delete(request.user, subject.project):
         raise Refused(403, f"User cannot delete subjects for project {subject.project}")
     forget_subject(site, subject)
-    return Answer()
+    return Reply()
 
 
-def unshare(site: Site, subject: Subject, project: str) -> None:
+def unshare(site: Site, subject: StoredSubject, project: str) -> None:
     """Take a subject and its sessions out of a project that they are only shown in (F223, F236)."""
     subject.shares.pop(project)
     for experiment in sessions_of(site, subject):
         experiment.shares.pop(project, None)
 
 
-def sessions_of(site: Site, subject: Subject) -> list[Experiment]:
+def sessions_of(site: Site, subject: StoredSubject) -> list[Experiment]:
     """Give the sessions of a subject."""
     return [one for one in site.store.experiments.values() if one.subject_id == subject.id]
 
 
-def forget_subject(site: Site, subject: Subject) -> None:
+def forget_subject(site: Site, subject: StoredSubject) -> None:
     """Take a subject and its sessions away."""
     for experiment in sessions_of(site, subject):
         forget_experiment(site, experiment)
     site.store.subjects.pop(subject.id)
 
 
-def delete_project(site: Site, request: Request) -> Answer:
+def delete_project(site: Site, request: Request) -> Reply:
     """DELETE /data/projects/P with all it holds: owners only; 200 again and again (F56)."""
     name = request.names["project"]
     if name in site.store.projects and not site.may_delete(request.user, name):
@@ -155,10 +155,10 @@ def delete_project(site: Site, request: Request) -> Answer:
     for row in site.store.rows_of(name):
         remove(site, row)
     site.store.projects.pop(name, None)
-    return Answer()
+    return Reply()
 
 
-def experiment_item(site: Site, request: Request) -> Answer:
+def experiment_item(site: Site, request: Request) -> Reply:
     """GET an experiment by any of its paths (F125, F203)."""
     found = find_experiment(site, request)
     if request.query.get("format") == "xml":
@@ -179,7 +179,7 @@ def find_experiment(site: Site, request: Request) -> Experiment:
     return found
 
 
-def put_experiment(site: Site, request: Request) -> Answer:
+def put_experiment(site: Site, request: Request) -> Reply:
     """PUT values into an experiment; by its flat URI nothing is stored on newer servers (F227)."""
     experiment = find_experiment(site, request)
     if not site.may_edit(request.user, experiment.project):
@@ -189,7 +189,7 @@ def put_experiment(site: Site, request: Request) -> Answer:
         if any(one.label == label for one in site.store.experiments.values() if one.project == experiment.project):
             raise Refused(409, "Specified label is already in use.")
         experiment.label = label
-        return Answer()
+        return Reply()
     if "project" in request.names or site.is_old:
         _store_values(experiment, request.query)
     return answers.text(experiment.id)
@@ -203,13 +203,13 @@ def _store_values(experiment: Experiment, values: Parameters) -> None:
             experiment.values[name] = value
 
 
-def delete_experiment(site: Site, request: Request) -> Answer:
+def delete_experiment(site: Site, request: Request) -> Reply:
     """DELETE an experiment: owners only (F50)."""
     experiment = find_experiment(site, request)
     if not site.may_delete(request.user, experiment.project):
         raise Refused(403, f"User cannot delete experiments for project {experiment.project}")
     forget_experiment(site, experiment)
-    return Answer()
+    return Reply()
 
 
 def forget_experiment(site: Site, experiment: Experiment) -> None:
@@ -218,28 +218,28 @@ def forget_experiment(site: Site, experiment: Experiment) -> None:
     rmtree(site.store.home(experiment), ignore_errors=True)
 
 
-def scans(site: Site, request: Request) -> Answer:
+def scans(site: Site, request: Request) -> Reply:
     """GET .../scans."""
     return lists.scans(site, find_experiment(site, request), request)
 
 
-def scan_item(site: Site, request: Request) -> Answer:
+def scan_item(site: Site, request: Request) -> Reply:
     """GET .../scans/S (F125)."""
     experiment = find_experiment(site, request)
     return answers.items(items.scan(experiment, _scan(experiment, request)))
 
 
-def session_resources(site: Site, request: Request) -> Answer:
+def session_resources(site: Site, request: Request) -> Reply:
     """GET .../experiments/E/resources[?all=true] (F53)."""
     return lists.resources(site, find_experiment(site, request), request)
 
 
-def scan_resources(site: Site, request: Request) -> Answer:
+def scan_resources(site: Site, request: Request) -> Reply:
     """GET .../scans/S/resources (F53)."""
     return lists.resource_table(_resources(find_experiment(site, request), request))
 
 
-def files(site: Site, request: Request) -> Answer:
+def files(site: Site, request: Request) -> Reply:
     """GET .../scans/S/files and .../scans/S/resources/R/files (F53)."""
     experiment = find_experiment(site, request)
     if request.query.get("format") == "zip":
@@ -251,28 +251,28 @@ def files(site: Site, request: Request) -> Answer:
     return lists.file_table(_resources(experiment, request), base, with_digest=not site.is_old)
 
 
-def session_files(site: Site, request: Request) -> Answer:
+def session_files(site: Site, request: Request) -> Reply:
     """GET .../experiments/E/files: only those of the session itself, which are none (F53)."""
     find_experiment(site, request)
     return lists.file_table([], "", with_digest=False)
 
 
-def file(site: Site, request: Request) -> Answer:
+def file(site: Site, request: Request) -> Reply:
     """GET one file: its bytes (F53)."""
     for _, resource in _resources(find_experiment(site, request), request):
         if found := resource.files.get(request.names["file"]):
-            return Answer(200, found.path, "application/octet-stream")
+            return Reply(200, found.path, "application/octet-stream")
     raise Refused(404)
 
 
-def _scan(experiment: Experiment, request: Request) -> Scan:
+def _scan(experiment: Experiment, request: Request) -> StoredScan:
     found = experiment.session.scans.get(request.names["scan"])
     if found is None:
         raise Refused(404, NO_SCAN)
     return found
 
 
-def _resources(experiment: Experiment, request: Request) -> list[tuple[Scan, Resource]]:
+def _resources(experiment: Experiment, request: Request) -> list[tuple[StoredScan, Resource]]:
     """Find the resources that a path names: of one scan or `ALL`, by label or number, or all of them."""
     everything = request.names["scan"] == "ALL"
     chosen = list(experiment.session.scans.values()) if everything else [_scan(experiment, request)]

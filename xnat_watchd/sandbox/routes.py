@@ -23,7 +23,7 @@ from . import (
     tracking,
     versions,
 )
-from .answers import Answer
+from .answers import Reply
 from .imports import import_zip
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from .request import Request
     from .site import Site
 
-Handler = Callable[["Site", "Request"], Answer]
-LoginHandler = Callable[["Logins", "Request"], Answer]
+Handler = Callable[["Site", "Request"], Reply]
+LoginHandler = Callable[["Logins", "Request"], Reply]
 
 PREARCHIVED = "prearchive/projects/{project}/{stamp}/{folder}"
 SUBJECT = "projects/{project}/subjects/{subject}"

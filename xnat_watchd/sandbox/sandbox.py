@@ -18,7 +18,7 @@ from .faults import Faults
 from .options import Options
 from .server import Seen, Server
 from .site import DIALECTS, NEW, OLD, Site
-from .store import UNASSIGNED, Project, Resource, Store
+from .store import UNASSIGNED, Resource, Store, StoredProject
 
 ROLES = ("owner", "member", "collaborator")
 
@@ -175,7 +175,7 @@ class Sandbox:
     ) -> None:
         """Make a project; the code is 0 manual, 4 auto-archive, 5 auto-archive with overwriting."""
         with self._site.lock:
-            self._site.store.projects[project] = Project(
+            self._site.store.projects[project] = StoredProject(
                 project, name or project, self._site.now(), prearchive_code, accessibility, description, made_by
             )
 

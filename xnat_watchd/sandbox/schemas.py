@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from . import answers
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .dicom import SESSION_KINDS
 from .request import Request
 from .session_xml import SCHEMAS, namespace
@@ -79,7 +79,7 @@ TYPES: dict[str, Type] = {
 LISTED = ("projectData", "subjectData", *(f"{kind}SessionData" for kind in KINDS))
 
 
-def schema(site: Site, path: str) -> Answer:
+def schema(site: Site, path: str) -> Reply:
     """GET /schemas/...: the model under the name that 1.6 has for it, and nothing under its other names."""
     if path == SCHEMAS["xnat"]:
         return _document(site, _model())
@@ -89,12 +89,12 @@ def schema(site: Site, path: str) -> Answer:
     raise Refused(404)
 
 
-def names(_: Logins, __: Request) -> Answer:
+def names(_: Logins, __: Request) -> Reply:
     """GET /xapi/schemas (F115)."""
     return answers.as_json(["xdat", "xnat"])
 
 
-def by_name(logins: Logins, request: Request) -> Answer:
+def by_name(logins: Logins, request: Request) -> Reply:
     """GET /xapi/schemas/NAME (F115)."""
     wanted = {"xnat": SCHEMAS["xnat"], "xdat": SCHEMAS["security"]}.get(request.names["name"])
     if wanted is None:
@@ -102,7 +102,7 @@ def by_name(logins: Logins, request: Request) -> Answer:
     return schema(logins.site, wanted)
 
 
-def search_elements(_: Site, request: Request) -> Answer:
+def search_elements(_: Site, request: Request) -> Reply:
     """GET /data/search/elements[/TYPE]: what can be searched for, and by which fields (F115)."""
     wanted = request.names.get("element", "").removeprefix("xnat:")
     if not wanted:
@@ -121,8 +121,8 @@ def _all_fields(name: str) -> dict[str, str]:
     return {**(_all_fields(kind.base) if kind.base else {}), **kind.fields}
 
 
-def _document(site: Site, text: str) -> Answer:
-    return Answer(200, text.encode(), "text/xml" if site.is_old else "application/xml;charset=UTF-8")
+def _document(site: Site, text: str) -> Reply:
+    return Reply(200, text.encode(), "text/xml" if site.is_old else "application/xml;charset=UTF-8")
 
 
 def _model() -> str:

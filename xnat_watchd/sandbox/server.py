@@ -14,7 +14,7 @@ from threading import Condition, Lock, Thread
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
-from .answers import Answer
+from .answers import Reply
 from .application import Application
 from .effects import Cut, Exchange
 from .faults import Faults
@@ -25,7 +25,7 @@ PIECE = 1024 * 1024
 Seen = tuple[str, str, str, int]
 
 
-class Handler(BaseHTTPRequestHandler):
+class RequestHandler(BaseHTTPRequestHandler):
     """One connection; answers its requests one after the other."""
 
     protocol_version = "HTTP/1.1"
@@ -75,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
             raw_query=parts.query,
         )
 
-    def _send(self, request: Request, answer: Answer) -> None:
+    def _send(self, request: Request, answer: Reply) -> None:
         self.send_response(answer.status)
         for name, value in self._headers(request, answer):
             self.send_header(name, value)
@@ -90,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.wfile.write(answer.body)
 
-    def _headers(self, request: Request, answer: Answer) -> list[tuple[str, str]]:
+    def _headers(self, request: Request, answer: Reply) -> list[tuple[str, str]]:
         site = cast("Server", self.server).application.site
         seconds = int(site.options.session_timeout.total_seconds())
         expiry = f'"{int(site.now().timestamp() * 1000)},{seconds * 1000}"'
@@ -124,7 +124,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self, application: Application, faults: Faults, port: int, tls: ssl.SSLContext | None = None) -> None:
-        super().__init__((LOOPBACK, port), Handler)
+        super().__init__((LOOPBACK, port), RequestHandler)
         self._scheme = "https" if tls else "http"
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_side=True)

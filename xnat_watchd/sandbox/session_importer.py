@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from shutil import rmtree
 
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .archiving import archive_row, find_subject
 from .building import build, scan_id
 from .collisions import cache_of, give_away, mix
-from .dicom import Header, read_header
+from .dicom import ObjectHeader, read_header
 from .importing import Destination, landed, routed
-from .merging import Call, Wish
+from .merging import ArchiveRoute, Wish
 from .placing import add_file
 from .request import Request
 from .rewriting import anonymise
 from .site import Site, folder_name
-from .store import UNASSIGNED, Arrived, Row
+from .store import UNASSIGNED, Arrived, StoredRow
 from .unpacking import is_filtered, sessions_in, unpacked
 
 SEVERAL = "Upload included files for multiple imaging sessions."
@@ -24,7 +24,7 @@ MATCHING = "Session already exists with matching files."
 OTHER_STUDY = "Invalid modification of session UID via archive process."
 
 
-def take(site: Site, request: Request, spool: Path, dest: Destination) -> Answer:
+def take(site: Site, request: Request, spool: Path, dest: Destination) -> Reply:
     """Sort an upload that lies in the cache into sessions, and give their places."""
     folder = site.store.spool()
     folder.mkdir()
@@ -81,7 +81,7 @@ def _project(site: Site, user: str, dest: Destination) -> str:
     return dest.project
 
 
-def _register(site: Site, studies: list[list[Arrived]], project: str, dest: Destination) -> list[Row]:
+def _register(site: Site, studies: list[list[Arrived]], project: str, dest: Destination) -> list[StoredRow]:
     stamp = dest.stamp or site.stamp()
     rows = []
     for study in studies:
@@ -96,7 +96,7 @@ def _register(site: Site, studies: list[list[Arrived]], project: str, dest: Dest
     return rows
 
 
-def _free_folder(site: Site, project: str, stamp: str, header: Header) -> str:
+def _free_folder(site: Site, project: str, stamp: str, header: ObjectHeader) -> str:
     """Give the folder of a study: its PatientID, with `_1` where that is taken (F11, F12)."""
     name = folder_name(header.patient_id or header.study_uid)
     names = (name, *(f"{name}_{number}" for number in range(1, 1000)))
@@ -104,16 +104,16 @@ def _free_folder(site: Site, project: str, stamp: str, header: Header) -> str:
     return next(one for one in names if (project, stamp, one) not in taken)
 
 
-def _new_row(site: Site, key: tuple[str, str, str], header: Header, dest: Destination) -> Row:
+def _new_row(site: Site, key: tuple[str, str, str], header: ObjectHeader, dest: Destination) -> StoredRow:
     row = _a_row(site, key, header, dest)
     site.store.rows[row.key] = row
     return row
 
 
-def _a_row(site: Site, key: tuple[str, str, str], header: Header, dest: Destination) -> Row:
+def _a_row(site: Site, key: tuple[str, str, str], header: ObjectHeader, dest: Destination) -> StoredRow:
     project, stamp, folder = key
     known = site.store.projects.get(project)
-    return Row(
+    return StoredRow(
         project, stamp, folder,
         name=dest.session or routed(header, "Session") or header.patient_id,
         subject=dest.subject or routed(header, "Subject") or header.patient_name,
@@ -122,7 +122,7 @@ def _a_row(site: Site, key: tuple[str, str, str], header: Header, dest: Destinat
     )  # fmt: skip
 
 
-def _check_merge(site: Site, row: Row, study: list[Arrived], dest: Destination) -> None:
+def _check_merge(site: Site, row: StoredRow, study: list[Arrived], dest: Destination) -> None:
     """Refuse another study in a taken place, and the same files again unless told to overwrite (F66)."""
     if row.tag != study[0].header.study_uid:
         raise Refused(409 if site.is_old else 400, OTHER_STUDY)
@@ -132,14 +132,14 @@ def _check_merge(site: Site, row: Row, study: list[Arrived], dest: Destination) 
         raise Refused(409, MATCHING)
 
 
-def _store(site: Site, row: Row, study: list[Arrived]) -> None:
+def _store(site: Site, row: StoredRow, study: list[Arrived]) -> None:
     """Move the files to their scans and build the row."""
     for file in study:
         add_file(site, row, file)
     build(site, row)
 
 
-def _onward(site: Site, request: Request, row: Row, dest: Destination) -> str:
+def _onward(site: Site, request: Request, row: StoredRow, dest: Destination) -> str:
     """Leave a row where it is, or archive it where the request or the project's policy says so (F16)."""
     if dest.to_prearchive or not (dest.to_archive or row.archives_itself):
         return row.uri
@@ -147,7 +147,7 @@ def _onward(site: Site, request: Request, row: Row, dest: Destination) -> str:
         for file in row.files:
             anonymise(file.path, dest.subject or row.subject, dest.session or row.name)
             file.header, file.size = read_header(file.path), file.path.stat().st_size
-    wish = Wish(dest.subject, dest.session, dest.overwrite, overwrite_files=False, call=Call.IMPORT)
+    wish = Wish(dest.subject, dest.session, dest.overwrite, overwrite_files=False, call=ArchiveRoute.IMPORT)
     try:
         return archive_row(site, row, request.user, wish)
     except Refused:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from xml.sax import saxutils
 
-from .dicom import ELEMENTS, Header
+from .dicom import ELEMENTS, ObjectHeader
 from .parameters import as_xml, parameters
-from .store import Experiment, Project, Scan, Session, Subject
+from .store import Experiment, StoredProject, StoredScan, StoredSession, StoredSubject
 
 SCHEMAS = {
     "arc": "project/project.xsd", "ext": "ext/ext.xsd", "val": "validation/protocolValidation.xsd",
@@ -45,7 +45,7 @@ def about(experiment: Experiment) -> About:
     return About(one.id, one.project, one.label, one.subject_id, one.prearchive_path, home)
 
 
-def session_xml(session: Session, beside: About, site: str = "", *, located: bool = True) -> str:
+def session_xml(session: StoredSession, beside: About, site: str = "", *, located: bool = True) -> str:
     """Give the XML of a session; `site` is the address before the schemas of an archived one.
 
     `located`: it says where its schemas lie, which a row of 1.6.4 does not (F287).
@@ -55,7 +55,7 @@ def session_xml(session: Session, beside: About, site: str = "", *, located: boo
     return _document([*_session(name, session, beside, named), f"</xnat:{name}>"])
 
 
-def subject_xml(subject: Subject, experiments: list[Experiment], site: str) -> str:
+def subject_xml(subject: StoredSubject, experiments: list[Experiment], site: str) -> str:
     """Give the XML of a subject with its sessions (F123)."""
     head = f"<xnat:Subject ID={quoteattr(subject.id)} project={quoteattr(subject.project)}"
     lines = [f"{head} label={quoteattr(subject.label)} {spaces(site)}>"]
@@ -71,7 +71,7 @@ def subject_xml(subject: Subject, experiments: list[Experiment], site: str) -> s
     return _document([*lines, "</xnat:Subject>"])
 
 
-def project_xml(project: Project, site: str) -> str:
+def project_xml(project: StoredProject, site: str) -> str:
     """Give the XML of a project (F123)."""
     name = quoteattr(project.id)
     head = f"<xnat:Project ID={name} secondary_ID={name} {spaces(site)}>"
@@ -100,7 +100,7 @@ def namespace(name: str) -> str:
     return f"http://{'www.nbirn.net' if name == 'prov' else 'nrg.wustl.edu'}/{name}"
 
 
-def element_name(session: Session) -> str:
+def element_name(session: StoredSession) -> str:
     """Give the name of the outermost element: `CTSession`, `OtherDicomSession`, ..."""
     kind = session.kind.removeprefix("xnat:").removesuffix("SessionData")
     return f"{ELEMENTS.get(kind, kind.upper())}Session"
@@ -110,7 +110,7 @@ def _document(lines: list[str]) -> str:
     return "\n".join(line for line in [HEAD, *lines] if line) + "\n"
 
 
-def _session(name: str, session: Session, beside: About, more: str) -> list[str]:
+def _session(name: str, session: StoredSession, beside: About, more: str) -> list[str]:
     """Give a session but for its closing tag."""
     header = session.header
     kind = f"session_type={quoteattr(header.study_description)} " if header.study_description else ""
@@ -131,12 +131,12 @@ def _session(name: str, session: Session, beside: About, more: str) -> list[str]
     ]
 
 
-def _folder(session: Session, scan: Scan, beside: About) -> str:
+def _folder(session: StoredSession, scan: StoredScan, beside: About) -> str:
     """Give the scan in whose folder the files of this one lie: in a row, the first of its series (F81)."""
     return scan.id if beside.home else next(one.id for one in session.scans.values() if one.uid == scan.uid)
 
 
-def _scan(scan: Scan, beside: About, folder: str) -> list[str]:
+def _scan(scan: StoredScan, beside: About, folder: str) -> list[str]:
     archived = bool(beside.home)
     kind = f"type={quoteattr(scan.header.series_description)} " if archived else ""
     return [
@@ -152,7 +152,7 @@ def _scan(scan: Scan, beside: About, folder: str) -> list[str]:
     ]
 
 
-def _catalog(scan: Scan, label: str, home: str, folder: str) -> str:
+def _catalog(scan: StoredScan, label: str, home: str, folder: str) -> str:
     resource = scan.resources[label]
     counts = f' file_count="{len(resource.files)}" file_size="{resource.size}"' if home else ""
     return (
@@ -161,13 +161,13 @@ def _catalog(scan: Scan, label: str, home: str, folder: str) -> str:
     )
 
 
-def catalog_path(scan: Scan, label: str, home: str, folder: str = "") -> str:
+def catalog_path(scan: StoredScan, label: str, home: str, folder: str = "") -> str:
     """Give where the list of a scan's files lies; it keeps the number that the scan had before it was renamed."""
     name = f"SCANS/{folder or scan.id}/{label}/scan_{scan.header.series_number or scan.id}_catalog.xml"
     return f"{home}/{name}" if home else name
 
 
-def _scanner(header: Header) -> str:
+def _scanner(header: ObjectHeader) -> str:
     given = {"manufacturer": header.manufacturer, "model": header.model}
     values = "".join(f" {name}={quoteattr(value)}" for name, value in given.items() if value)
     content = saxutils.escape(UNWRITABLE.sub("", header.station))

@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from . import answers
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .records import find_experiment, find_subject, forget_experiment, forget_subject, unshare
 from .request import Request
 from .site import Site
-from .store import Experiment, Subject
+from .store import Experiment, StoredSubject
 
-Shared = Subject | Experiment
+Shared = StoredSubject | Experiment
 COLUMNS = ("label", "ID", "Secondary_ID", "Name")
 
 
-def share_subject(site: Site, request: Request) -> Answer:
+def share_subject(site: Site, request: Request) -> Reply:
     """PUT .../subjects/S/projects/DEST: the answer is a table of the state before (F46, F230)."""
     subject = _subject_to_share(site, request)
     target = _target(site, request)
@@ -38,7 +38,7 @@ def share_subject(site: Site, request: Request) -> Answer:
     return _table(request, before)
 
 
-def share_experiment(site: Site, request: Request) -> Answer:
+def share_experiment(site: Site, request: Request) -> Reply:
     """PUT an experiment's `projects/DEST` by any of its paths (F47, F234)."""
     experiment = _experiment_to_share(site, request)
     target = _target(site, request)
@@ -57,7 +57,7 @@ def share_experiment(site: Site, request: Request) -> Answer:
     return answers.text(experiment.id, 200 if "project" in request.names else 201)
 
 
-def _move_subject(site: Site, request: Request, subject: Subject, target: str) -> Answer:
+def _move_subject(site: Site, request: Request, subject: StoredSubject, target: str) -> Reply:
     """Make the target the subject's own project; 1.6.5 breaks after it has done so (F239)."""
     if not site.may_delete(request.user, subject.project):
         raise Refused(403)
@@ -69,7 +69,7 @@ def _move_subject(site: Site, request: Request, subject: Subject, target: str) -
     return _table(request, shares_of(site, subject))
 
 
-def _move_experiment(site: Site, request: Request, experiment: Experiment, target: str) -> Answer:
+def _move_experiment(site: Site, request: Request, experiment: Experiment, target: str) -> Reply:
     """Make the target the experiment's own project; a label that is taken is refused, but it moves (F239)."""
     if not site.may_delete(request.user, experiment.project):
         raise Refused(403)
@@ -93,30 +93,30 @@ def _carry(site: Site, experiment: Experiment, old: Path) -> None:
         file.path = new / file.path.relative_to(old)
 
 
-def subject_shares(site: Site, request: Request) -> Answer:
+def subject_shares(site: Site, request: Request) -> Reply:
     """GET .../subjects/S/projects: the primary project first (F235)."""
     return _table(request, shares_of(site, find_subject(site, request)), form="json")
 
 
-def experiment_shares(site: Site, request: Request) -> Answer:
+def experiment_shares(site: Site, request: Request) -> Reply:
     """GET .../experiments/E/projects."""
     return _table(request, shares_of(site, find_experiment(site, request)), form="json")
 
 
-def unshare_subject(site: Site, request: Request) -> Answer:
+def unshare_subject(site: Site, request: Request) -> Reply:
     """DELETE .../subjects/S/projects/DEST: its sessions leave too; from its own project it is deleted (F237)."""
     subject, target = find_subject(site, request), request.names["target"]
     _check_removal(site, request.user, target)
     if target == subject.project:
         forget_subject(site, subject)
-        return Answer()
+        return Reply()
     if target not in subject.shares:
         raise Refused(403, f"Subject is not assigned to specified project {target}")
     unshare(site, subject, target)
-    return Answer()
+    return Reply()
 
 
-def unshare_experiment(site: Site, request: Request) -> Answer:
+def unshare_experiment(site: Site, request: Request) -> Reply:
     """DELETE .../experiments/E/projects/DEST: what was never shared is 403 on 1.6.5, else 200 (F237, F238)."""
     experiment, target = find_experiment(site, request), request.names["target"]
     _check_removal(site, request.user, target)
@@ -125,7 +125,7 @@ def unshare_experiment(site: Site, request: Request) -> Answer:
     elif site.is_old and target not in experiment.shares:
         raise Refused(403, f"Experiment is not assigned to specified project {target}")
     experiment.shares.pop(target, None)
-    return Answer()
+    return Reply()
 
 
 def shares_of(site: Site, one: Shared) -> list[dict[str, Any]]:
@@ -137,7 +137,7 @@ def shares_of(site: Site, one: Shared) -> list[dict[str, Any]]:
     ]
 
 
-def _subject_to_share(site: Site, request: Request) -> Subject:
+def _subject_to_share(site: Site, request: Request) -> StoredSubject:
     try:
         return find_subject(site, request)
     except Refused as refusal:
@@ -161,7 +161,7 @@ def _target(site: Site, request: Request) -> str:
     return target
 
 
-def _check_target(site: Site, subject: Subject, target: str, label: str) -> None:
+def _check_target(site: Site, subject: StoredSubject, target: str, label: str) -> None:
     """Refuse a share into the subject's own project; without a label the newer dialect lets it through (F232)."""
     if target == subject.project and (label or site.is_old):
         raise Refused(409, f"Label already in use:{label}" if label else f"Already assigned to project:{target}")
@@ -197,6 +197,6 @@ def _share_label(site: Site, label: str, one: Shared) -> str:
     return label or (one.label if site.is_old else "")
 
 
-def _table(request: Request, rows: list[dict[str, Any]], form: str = "html") -> Answer:
+def _table(request: Request, rows: list[dict[str, Any]], form: str = "html") -> Reply:
     asked = request.query.get("format", default=form)
     return answers.html_table(rows, COLUMNS) if asked == "html" else answers.table(rows)

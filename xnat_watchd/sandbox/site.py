@@ -12,7 +12,7 @@ from time import monotonic
 from .answers import Refused
 from .listening import Listened
 from .options import Options
-from .store import UNASSIGNED, Cache, Project, Row, Store
+from .store import UNASSIGNED, Cache, Store, StoredProject, StoredRow
 
 OLD, NEW = "1.6", "1.8"
 DIALECTS = (NEW, OLD)
@@ -37,7 +37,7 @@ class Site:
     importing: list[str] = field(default_factory=list)
     creating: set[tuple[str, str]] = field(default_factory=set)
     listened: dict[tuple[str, str], Listened] = field(default_factory=dict)
-    left_behind: list[Row] = field(default_factory=list)  #: what appears when the server is started again (F87)
+    left_behind: list[StoredRow] = field(default_factory=list)  #: what appears when the server is started again (F87)
     _jobs: list[Thread] = field(default_factory=list)
     _last_stamp: datetime = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -91,7 +91,7 @@ class Site:
         while self._jobs:
             self._jobs.pop().join()
 
-    def project(self, name: str, user: str) -> Project:
+    def project(self, name: str, user: str) -> StoredProject:
         """Find a project that the user may know of, else 404 (F51)."""
         project = self.store.projects.get(name)
         if project is None or not self.may_see(user, name):
@@ -134,7 +134,7 @@ def sql_time(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}.{fraction}"
 
 
-def touch(site: Site, row: Row) -> None:
+def touch(site: Site, row: StoredRow) -> None:
     """Note that a row changed now."""
     row.lastmod = site.now()
 

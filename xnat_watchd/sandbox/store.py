@@ -10,7 +10,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from .dicom import Header
+from .dicom import ObjectHeader
 
 UNASSIGNED = "Unassigned"
 LOCKED = "_"
@@ -22,7 +22,7 @@ class StoredFile:
 
     name: str
     path: Path
-    header: Header
+    header: ObjectHeader
     size: int
 
 
@@ -32,7 +32,7 @@ class Arrived:
 
     name: str
     path: Path
-    header: Header
+    header: ObjectHeader
 
 
 @dataclass(slots=True)
@@ -50,13 +50,13 @@ class Resource:
 
 
 @dataclass(slots=True)
-class Scan:
+class StoredScan:
     """One series as XNAT keeps it; its id is the series number, with a suffix where that was taken."""
 
     id: str
     uid: str
     kind: str
-    header: Header
+    header: ObjectHeader
     number: int = 0
     resources: dict[str, Resource] = field(default_factory=dict)
 
@@ -77,7 +77,7 @@ class Scan:
 
 
 @dataclass(slots=True)
-class Session:
+class StoredSession:
     """What a build makes of the files of one study."""
 
     label: str
@@ -85,8 +85,8 @@ class Session:
     uid: str
     kind: str
     modality: str
-    header: Header
-    scans: dict[str, Scan] = field(default_factory=dict)
+    header: ObjectHeader
+    scans: dict[str, StoredScan] = field(default_factory=dict)
 
     @property
     def files(self) -> list[StoredFile]:
@@ -104,7 +104,7 @@ class Queued:
 
 
 @dataclass(slots=True)
-class Row:
+class StoredRow:
     """One session in the prearchive, keyed by project, timestamp and folder (F175)."""
 
     project: str
@@ -125,7 +125,7 @@ class Row:
     visit: str = ""
     timezone: str = ""
     received: dict[tuple[str, str], StoredFile] = field(default_factory=dict)  #: by the scan's number, and its name
-    session: Session | None = None
+    session: StoredSession | None = None
     log: list[str] = field(default_factory=list)
     queued: Queued | None = None
     is_direct: bool = False
@@ -159,7 +159,7 @@ class Row:
 
 
 @dataclass(slots=True)
-class Subject:
+class StoredSubject:
     """A subject: its demographics and custom fields as they were stored, escaped (F41)."""
 
     id: str
@@ -181,7 +181,7 @@ class Experiment:
     label: str
     project: str
     subject_id: str
-    session: Session
+    session: StoredSession
     prearchive_path: str
     insert_user: str
     insert_date: datetime
@@ -196,7 +196,7 @@ class Experiment:
 
 
 @dataclass(slots=True)
-class Project:
+class StoredProject:
     """A project: its policy for arriving data, who may see it, and who has which role."""
 
     id: str
@@ -226,7 +226,7 @@ class Cache:
     started: float
     folder: Path
     strays: list[Arrived] = field(default_factory=list)
-    row: Row | None = None
+    row: StoredRow | None = None
 
 
 class Store:
@@ -236,11 +236,11 @@ class Store:
         self.root = root
         self.cache = root / "cache"
         self.cache.mkdir(parents=True, exist_ok=True)
-        self.projects: dict[str, Project] = {}
-        self.subjects: dict[str, Subject] = {}
+        self.projects: dict[str, StoredProject] = {}
+        self.subjects: dict[str, StoredSubject] = {}
         self.experiments: dict[str, Experiment] = {}
-        self.rows: dict[tuple[str, str, str], Row] = {}
-        self.direct: dict[tuple[str, str, str], Row] = {}
+        self.rows: dict[tuple[str, str, str], StoredRow] = {}
+        self.direct: dict[tuple[str, str, str], StoredRow] = {}
         self._numbers = {kind: count(1) for kind in ("S", "E", "scan", "resource", "spool", "file")}
 
     def number(self, kind: str) -> int:
@@ -255,7 +255,7 @@ class Store:
         """Give a fresh path in the cache; nothing lies there yet."""
         return self.cache / f"{self.number('spool'):08d}"
 
-    def place(self, row: Row) -> Path:
+    def place(self, row: StoredRow) -> Path:
         """Give the folder of a prearchive row; what clients name may not lead anywhere else."""
         return self.place_of(row.key)
 
@@ -268,11 +268,11 @@ class Store:
         """Give the folder of an archived session."""
         return self.root / "archive" / experiment.project / "arc001" / experiment.id
 
-    def rows_of(self, project: str) -> list[Row]:
+    def rows_of(self, project: str) -> list[StoredRow]:
         """Give the prearchive rows of one project, oldest first."""
         return [row for row in self.rows.values() if row.project == project]
 
-    def subjects_in(self, project: str) -> Iterator[tuple[str, Subject]]:
+    def subjects_in(self, project: str) -> Iterator[tuple[str, StoredSubject]]:
         """Give the subjects of a project, shared ones too, each with its label there."""
         for subject in self.subjects.values():
             if subject.project == project:
@@ -288,7 +288,7 @@ class Store:
             elif project in experiment.shares:
                 yield experiment.shares[project] or experiment.id, experiment
 
-    def subject(self, project: str, name: str) -> Subject | None:
+    def subject(self, project: str, name: str) -> StoredSubject | None:
         """Find a subject of a project by its label there, else by its accession id (F221)."""
         found = list(self.subjects_in(project))
         by_label = (subject for label, subject in found if label == name)

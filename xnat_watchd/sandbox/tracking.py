@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from . import answers
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .listening import Listened
 from .request import Parameters, Request
 from .site import Site
@@ -33,7 +33,7 @@ def places(lines: Iterable[str]) -> str:
     return f"{'Archive' if archived else 'Prearchive'}:{';'.join(uris)}"
 
 
-def status_list(site: Site, request: Request) -> Answer:
+def status_list(site: Site, request: Request) -> Reply:
     """GET /data/status/NAME: the messages so far, for the login session that began it; others see null."""
     found = site.listened.get((request.user, request.names["listener"]))
     if found is None or found.login != request.login:
@@ -46,7 +46,7 @@ def status_list(site: Site, request: Request) -> Answer:
     return answers.as_json({"msgs": [told]})
 
 
-def tracked(logins: Logins, request: Request) -> Answer:
+def tracked(logins: Logins, request: Request) -> Reply:
     """GET /xapi/event_tracking/NAME: kept by user, so that it outlives the login session."""
     found = logins.site.listened.get((request.user, request.names["listener"]))
     if found is None:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile
 
 from .answers import Refused
-from .dicom import REPORTS, Header, leading, read_header
+from .dicom import REPORTS, ObjectHeader, leading, read_header
 from .headers import NoPreambleError, UnreadableError
 from .importing import NOTHING_PARSABLE
 from .site import Site
@@ -64,7 +64,7 @@ def sessions_in(site: Site, files: list[Arrived]) -> list[list[Arrived]]:
     return kept
 
 
-def is_filtered(site: Site, header: Header) -> bool:
+def is_filtered(site: Site, header: ObjectHeader) -> bool:
     """Whether the site's series filter drops it (F140)."""
     pattern = site.options.left_out_series
     return bool(pattern) and re.search(pattern, header.series_description) is not None

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from . import answers
-from .answers import Answer, Refused
+from .answers import Refused, Reply
 from .request import Request
 from .site import Site
 
 
-def version(site: Site, _: Request) -> Answer:
+def version(site: Site, _: Request) -> Reply:
     """GET /data/version: 1.6 only (F2, F112)."""
     if site.is_old:
         return answers.text(site.version)
     raise Refused(404)
 
 
-def settings(site: Site, request: Request) -> Answer:
+def settings(site: Site, request: Request) -> Reply:
     """GET /data/services/settings: a few of the sixty that 1.6 tells its admins (F247)."""
     if not site.is_old:
         raise Refused(404)
@@ -23,10 +23,10 @@ def settings(site: Site, request: Request) -> Answer:
         raise Refused(403, "Only site admins can retrieve the system settings.")
     known = {"siteId": "XNAT", "siteUrl": request.site_url, "requireLogin": True, "enableCsrfToken": True}
     table = answers.as_json({"ResultSet": {"Result": known, "title": "Settings"}})
-    return Answer(200, table.body, answers.TEXT)
+    return Reply(200, table.body, answers.TEXT)
 
 
-def build_info(site: Site, request: Request) -> Answer:
+def build_info(site: Site, request: Request) -> Reply:
     """GET /xapi/siteConfig/buildInfo: newer servers only (F8, F112)."""
     if site.is_old:
         words = request.path.replace("/", "&#47;")

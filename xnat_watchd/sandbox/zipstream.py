@@ -70,7 +70,7 @@ class Pieces:
             pass
 
 
-class Entry:
+class StreamEntry:
     """One member: its name as written, and its content in pieces, to be taken before the next member."""
 
     def __init__(self, name: str, flags: int, method: int, sizes: tuple[int, int, int], source: _Source) -> None:
@@ -135,7 +135,7 @@ class Entry:
             raise BrokenZipError("invalid entry CRC")
 
 
-def entries(read: Callable[[int], bytes]) -> Iterator[Entry]:
+def entries(read: Callable[[int], bytes]) -> Iterator[StreamEntry]:
     """Give the members in the order of the stream; each must be read to its end before the next.
 
     Ends without a word at the first thing that is no member. Raises BrokenZipError inside a header.
@@ -145,7 +145,7 @@ def entries(read: Callable[[int], bytes]) -> Iterator[Entry]:
         yield _entry(source)
 
 
-def _entry(source: _Source) -> Entry:
+def _entry(source: _Source) -> StreamEntry:
     head = source.exactly(HEAD.size)
     if len(head) < HEAD.size:
         raise BrokenZipError("unexpected end of header")
@@ -155,7 +155,7 @@ def _entry(source: _Source) -> Entry:
         raise BrokenZipError("unexpected end of header")
     name = raw.decode("utf-8" if flags & UTF8 else "cp437", "replace")
     packed, size = _zip64(extra, packed, size)
-    return Entry(name, flags, method, (crc, packed, size), source)
+    return StreamEntry(name, flags, method, (crc, packed, size), source)
 
 
 def _zip64(extra: bytes, packed: int, size: int) -> tuple[int, int]:

@@ -21,15 +21,15 @@ from xnat_watchd.core.sharing.plan import Action, RowPlan, SeenProject, ShareSub
 from xnat_watchd.core.sharing.state import (
     DESTINATION_IN_TROUBLE,
     RARELY,
-    Fate,
     Key,
     RowResult,
     Share,
+    ShareState,
     Shut,
     Wish,
     key_of,
 )
-from xnat_watchd.core.sharing.table import Row
+from xnat_watchd.core.sharing.table import ShareRow
 
 ROUND = 1000  #: so many shares are asked for between two looks
 BELIEVED = 2  #: so many refusals of one share are believed: the first may be the noise of a moment (F62)
@@ -42,7 +42,7 @@ Failed = list[tuple[Share, str]]  #: as it is to be remembered, with the server'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hands:
+class SharingContext:
     """What sharing works with. The gateway is its own."""
 
     gateway: SharingGateway
@@ -57,7 +57,7 @@ class Hands:
 class Sharer:
     """Applies rows. Belongs to one thread."""
 
-    def __init__(self, hands: Hands) -> None:
+    def __init__(self, hands: SharingContext) -> None:
         self._hands, self._shares, self._gateway = hands, hands.shares, hands.gateway
         self.retry = hands.retry
         self.trial: datetime | None = None  #: when a destination in trouble is to be tried by another share
@@ -65,7 +65,7 @@ class Sharer:
 
     def apply(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[ShareRow],
         lingering: Collection[str] = (),
         show: Callable[[Plans], None] | None = None,
         so_far: Told | None = None,
@@ -88,7 +88,7 @@ class Sharer:
                 so_far(self._results(picture))
             asked |= self._ask(chosen[:ROUND], picture)
 
-    def preview(self, rows: Sequence[Row], lingering: Collection[str] = ()) -> Plans:
+    def preview(self, rows: Sequence[ShareRow], lingering: Collection[str] = ()) -> Plans:
         """Say what would be done; do nothing, and write nothing."""
         return self._look(rows, lingering).plans_without_gone if rows else ()
 
@@ -103,7 +103,7 @@ class Sharer:
 
     # Looking.
 
-    def _look(self, rows: Sequence[Row], lingering: Collection[str]) -> Picture:
+    def _look(self, rows: Sequence[ShareRow], lingering: Collection[str]) -> Picture:
         """Ask for the projects that the rows name: each is found in a list before it is part of a path."""
         named = dict.fromkeys(name for row in rows if not row.fault for name in (row.source, row.destination))
         self._hands.beat()
@@ -120,7 +120,7 @@ class Sharer:
     def _settled(self, picture: Picture, asked: Collection[Key]) -> Picture:
         """Note what the look has shown: what we asked for and is there, and what was ours and is gone."""
         now, unshown = self._now(), _unshown(picture, asked)
-        made = [key for key in picture.remembered if picture.shares[key].fate is not Fate.MADE]
+        made = [key for key in picture.remembered if picture.shares[key].fate is not ShareState.MADE]
         removed = self._removed(picture)
         if not (made or unshown or removed):
             return picture
@@ -210,7 +210,7 @@ class Sharer:
         before = picture.shares.get(key_of(action))
         tries = 1 + (before.tries if before else 0)
         share = Share(
-            destination=action.destination, id=action.id, label=action.label, fate=Fate.INTENDED, rows=rows,
+            destination=action.destination, id=action.id, label=action.label, fate=ShareState.INTENDED, rows=rows,
             tries=tries, why=str(error), advice=error.advice, scope=error.scope,
         )  # fmt: skip
         doubtful = isinstance(error, OnceMore | Conflict) and tries < BELIEVED
@@ -229,7 +229,7 @@ class Sharer:
         return self._refused(share, basis) if delay is None else replace(share, due=self._now() + delay)
 
     def _refused(self, share: Share, basis: str) -> Share:
-        return replace(share, fate=Fate.REFUSED, basis=basis, due=self._now() + RARELY)
+        return replace(share, fate=ShareState.REFUSED, basis=basis, due=self._now() + RARELY)
 
     def _now(self) -> datetime:
         return self._hands.clock.now()
@@ -239,4 +239,4 @@ def _unshown(picture: Picture, asked: Collection[Key]) -> list[Share]:
     """Give what was asked for in this sweep, was not refused, is still wanted and is not there."""
     wanted = {key_of(action) for action in picture.wishes}
     shares = (picture.shares[key] for key in wanted.intersection(asked))
-    return [share for share in shares if share.fate is Fate.INTENDED and not share.why]
+    return [share for share in shares if share.fate is ShareState.INTENDED and not share.why]

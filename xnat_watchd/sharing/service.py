@@ -15,10 +15,10 @@ from xnat_watchd.core.errors import AuthRefused, Refusal, Stopped, Unavailable, 
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.retry import RetryPolicy, is_due
 from xnat_watchd.core.settling import Seen, Sighting, next_quiet, quiet, settle
-from xnat_watchd.core.sharing.plan import State
+from xnat_watchd.core.sharing.plan import RowState
 from xnat_watchd.core.sharing.report import refusal, report, report_name
 from xnat_watchd.core.sharing.state import RowResult
-from xnat_watchd.core.sharing.table import Row, Table, read
+from xnat_watchd.core.sharing.table import ShareRow, Table, read
 from xnat_watchd.sharing.rows import Sharer
 from xnat_watchd.studies.steps.gates import Door
 
@@ -217,7 +217,7 @@ class Sharing:
             return max(OFTEN, (trial - self._clock.now()).total_seconds())
         return self._habits.apply_every * (0.75 + self._habits.chance() / 4)
 
-    def _rows(self) -> list[Row]:
+    def _rows(self) -> list[ShareRow]:
         return [row for one in self._tables.values() if isinstance(one.table, Table) for row in one.table.rows]
 
     # Reports.
@@ -233,7 +233,7 @@ class Sharing:
         """Say in a first report why nothing has been done; one that says more is left as it is."""
         for name, table in tables.items():
             if name not in self._told and not self._shares.rows_of([name]):
-                waiting = [RowResult(row=row, state=State.WAITING, reason=str(error)) for row in table.rows]
+                waiting = [RowResult(row=row, state=RowState.WAITING, reason=str(error)) for row in table.rows]
                 self._write(name, report(table, waiting))
 
     def _write(self, name: str, text: str) -> None:

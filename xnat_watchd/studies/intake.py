@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xnat_watchd.adapters.files.disk import Disk, Odd, identity
-from xnat_watchd.adapters.files.folder_marks import Marks
+from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders, kind_of, put_away, resting_done, resting_failed, whose
 from xnat_watchd.adapters.files.stamps import Changed
 from xnat_watchd.adapters.ledger import Judged, Ledger
-from xnat_watchd.adapters.ledger.deliveries import Rest
+from xnat_watchd.adapters.ledger.deliveries import DeliveredZip
 from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Stopped, Unusable
 from xnat_watchd.core.loose_files import (
@@ -65,7 +65,7 @@ class Intake:
         ledger: Ledger,
         disk: Disk,
         folders: Folders,
-        marks: Marks,
+        marks: FolderMarks,
         clock: Clock,
         log: Log,
         habits: Habits,
@@ -384,7 +384,7 @@ class Intake:
         else:
             self._unrested.discard(delivery)
 
-    def _rest(self, delivery: int, known: Rest) -> None:
+    def _rest(self, delivery: int, known: DeliveredZip) -> None:
         path, lies = self._folders.rest(known.resting or ""), self._disk.lies(self._folders.zip_of(delivery))
         if lies and not is_judged(delivery, self._folders.zip_of(delivery), self._ledger.changes, self._disk):
             self._ledger.changes.unrest(delivery, self._clock.now())

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from xnat_watchd.adapters.ledger import Facts, Ledger, Retirement
+from xnat_watchd.adapters.ledger import Ledger, Retirement, StepFacts
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.disk_errors import is_failing
 from xnat_watchd.core.errors import (
@@ -32,7 +32,7 @@ from xnat_watchd.core.findings import stop_at
 from xnat_watchd.core.gate import OFTEN_ENOUGH, PROJECT_IN_TROUBLE
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.retry import RetryPolicy
-from xnat_watchd.core.states import LINE, Kind, Progress, Standing, reached
+from xnat_watchd.core.states import LINE, DeliveryKind, Progress, Standing, reached
 from xnat_watchd.studies.steps.archive import archive
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.demographics import describe
@@ -42,17 +42,21 @@ from xnat_watchd.studies.steps.withdraw import withdraw
 
 DISK_RESTS = timedelta(minutes=5)  #: until a disk that failed is tried again
 
-STEPS: dict[Progress, Callable[[Item, Tools], Facts]] = {
+STEPS: dict[Progress, Callable[[Item, Tools], StepFacts]] = {
     Progress.RECEIVED: upload,
     Progress.UPLOADED: archive,
     Progress.ARCHIVED: describe,
 }
 
-AT_LEAST = {Kind.ZIP: Progress.UPLOADED, Kind.PREARCHIVE: Progress.ARCHIVED, Kind.ARCHIVE: Progress.COMPLETE}
+AT_LEAST = {
+    DeliveryKind.ZIP: Progress.UPLOADED,
+    DeliveryKind.PREARCHIVE: Progress.ARCHIVED,
+    DeliveryKind.ARCHIVE: Progress.COMPLETE,
+}
 
 
 @dataclass(slots=True)
-class Rest:
+class FinishedDeliveries:
     """Putting ZIPs to rest, which the workers on one ledger do in turns."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -83,7 +87,9 @@ class Held:
 class Pipeline:
     """One worker. Several may share a ledger, a door's lock and a `rest`."""
 
-    def __init__(self, tools: Tools, retry: RetryPolicy, log: Log, rest: Rest, held: Held | None = None) -> None:
+    def __init__(
+        self, tools: Tools, retry: RetryPolicy, log: Log, rest: FinishedDeliveries, held: Held | None = None
+    ) -> None:
         self._held = held or Held(tools.ledger, log)
         self._tools, self.retry, self._log, self._rest = tools, retry, log, rest
         self._ledger, self._clock, self._door = tools.ledger, tools.clock, tools.door
@@ -183,7 +189,7 @@ class Pipeline:
 
     # Recording.
 
-    def _advance(self, item: Item, facts: Facts) -> None:
+    def _advance(self, item: Item, facts: StepFacts) -> None:
         if item.unwanted:
             self._skip(item, facts)
             return
@@ -192,7 +198,7 @@ class Pipeline:
         self._log.info("study.advanced", item=item.name, project=item.project, progress=progress)
         self._door.passed(item.project)
 
-    def _skip(self, item: Item, facts: Facts) -> None:
+    def _skip(self, item: Item, facts: StepFacts) -> None:
         if self._ledger.studies.skip(item, self._clock.now(), facts.note):
             self._log.info("study.skipped", item=item.name, project=item.project)
         self._door.passed()
@@ -324,5 +330,5 @@ def _nothing_is_undecided(item: Item) -> None:
         stop_at(item.findings)
 
 
-def _step(item: Item) -> Callable[[Item, Tools], Facts]:
+def _step(item: Item) -> Callable[[Item, Tools], StepFacts]:
     return withdraw if item.unwanted else STEPS[item.progress]

@@ -10,7 +10,7 @@ from datetime import datetime
 from xnat_watchd.adapters.ledger import Ledger
 from xnat_watchd.core.delivery import Instance, Item, Session
 from xnat_watchd.core.ports import Gateway
-from xnat_watchd.core.states import Kind
+from xnat_watchd.core.states import DeliveryKind
 from xnat_watchd.studies.steps.archive_proof import shown
 
 
@@ -44,7 +44,11 @@ def verify(item: Item, ledger: Ledger, gateway: Gateway, now: datetime) -> Verif
     Where others had put the study into XNAT only its counts are known, and only these are asked for.
     """
     session = gateway.session(item.session or "") or next(iter(gateway.sessions(item.project, item.uids)), None)
-    found = _counted(item, session, ledger) if item.kind is Kind.PREARCHIVE else _asked(item, session, ledger, gateway)
+    found = (
+        _counted(item, session, ledger)
+        if item.kind is DeliveryKind.PREARCHIVE
+        else _asked(item, session, ledger, gateway)
+    )
     expected, missing = found.expected.total(), found.missing.total()
     short = [
         f"{name} has {n - found.missing[name]} of {n}" for name, n in found.expected.items() if found.missing[name]

@@ -141,7 +141,7 @@ _program = begins(
 )
 
 
-class Row(NamedTuple):
+class ClutterRule(NamedTuple):
     """One kind of clutter: the names and extensions that it has, in lower case, and what its first bytes look like."""
 
     kind: str
@@ -149,8 +149,8 @@ class Row(NamedTuple):
     sign: Callable[[bytes], bool]
 
 
-def _row(kind: str, names: str, sign: Callable[[bytes], bool]) -> Row:
-    return Row(kind, frozenset(names.split()), sign)
+def _row(kind: str, names: str, sign: Callable[[bytes], bool]) -> ClutterRule:
+    return ClutterRule(kind, frozenset(names.split()), sign)
 
 
 TABLE = (
@@ -219,8 +219,8 @@ MARKERS = frozenset({
 })  # fmt: skip
 
 
-def _by_name() -> dict[str, tuple[Row, ...]]:
-    rows = defaultdict[str, tuple[Row, ...]](tuple)
+def _by_name() -> dict[str, tuple[ClutterRule, ...]]:
+    rows = defaultdict[str, tuple[ClutterRule, ...]](tuple)
     for row in TABLE:
         for name in row.names:
             rows[name] += (row,)

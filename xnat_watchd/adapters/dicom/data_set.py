@@ -60,7 +60,7 @@ Element = tuple[int, int, int]
 """Tag, length of the value, and where in the window the value begins."""
 
 
-class Kind(Enum):
+class FileKind(Enum):
     """What a file is to us."""
 
     INSTANCE = "instance"
@@ -73,7 +73,7 @@ class Kind(Enum):
 class Header:
     """What the walk found. `problem` says in a few words why it is damaged; values before the damage are kept."""
 
-    kind: Kind = Kind.INSTANCE
+    kind: FileKind = FileKind.INSTANCE
     values: dict[int, bytes] = field(default_factory=dict)
     problem: str = ""
     filled: bool = False  #: its data set ends without pixels, and is filled up with zeros or other blanks
@@ -136,7 +136,7 @@ def walk_file(source: Source, allowance: Allowance) -> Header:
     elif _is_naked(head):
         header.problem = "no DICOM file header"
     else:
-        header.kind = Kind.OTHER
+        header.kind = FileKind.OTHER
         return header
     try:
         _walk(source, header, allowance)
@@ -155,9 +155,9 @@ def _classify(header: Header) -> None:
         header.contradicts = True
         header.problem = header.problem or "two SOP classes"
     elif classes == {_DIRECTORY} and STUDY not in header.values:
-        header.kind = Kind.DIRECTORY
+        header.kind = FileKind.DIRECTORY
     elif classes & _STUDYLESS and not header.problem:
-        header.kind = Kind.STUDYLESS
+        header.kind = FileKind.STUDYLESS
 
 
 def _is_naked(head: bytes) -> bool:

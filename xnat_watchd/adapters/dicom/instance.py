@@ -43,7 +43,7 @@ _CLASSES_WITHOUT_IMAGE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class InstanceFacts:
     """One instance as its header has it; texts decoded, and empty where the header says nothing."""
 
     sop_uid: str
@@ -58,7 +58,7 @@ class Facts:
     problem: str  #: why it counts as damaged, in a few words
 
 
-def facts_of(header: Header) -> Facts:
+def facts_of(header: Header) -> InstanceFacts:
     """Give what a walked header says; nothing in it is trusted to be what it should be."""
     charset = header.values.get(dicom.CHARSET, b"")
 
@@ -69,7 +69,7 @@ def facts_of(header: Header) -> Facts:
     modality = text(dicom.MODALITY).strip()
     image = modality not in WITHOUT_IMAGE and not header.uid(dicom.SOP_CLASS).startswith(_CLASSES_WITHOUT_IMAGE)
     pixels = "zeros instead of its pixels" if header.filled and image else ""
-    return Facts(
+    return InstanceFacts(
         sop_uid=header.uid(dicom.SOP_INSTANCE),
         series_uid=header.uid(dicom.SERIES),
         study_uid=study if _UID.fullmatch(study) else "",

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from xnat_watchd.adapters.dicom.archives import Sealed, inside, is_archive
 from xnat_watchd.adapters.dicom.byte_source import Source
 from xnat_watchd.adapters.dicom.clutter import GLANCE, base_name, clutter_kind, is_text, name_key
-from xnat_watchd.adapters.dicom.data_set import Kind, walk_file
+from xnat_watchd.adapters.dicom.data_set import FileKind, walk_file
 from xnat_watchd.adapters.dicom.inflating import Allowance, Exhausted
 from xnat_watchd.adapters.dicom.program_folders import Folder, ProgramFolders, folder_of, may_be_a_programs
 from xnat_watchd.adapters.dicom.tally import Tally
@@ -31,7 +31,7 @@ _OFFICE = frozenset({".docx", ".dotx", ".xlsx", ".xltx", ".pptx", ".potx", ".vsd
 _ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz"})
 
 
-class Fate(NamedTuple):
+class MemberFate(NamedTuple):
     """Either what kind of clutter a member is, or why it is unexplained, if its place does not explain it."""
 
     clutter: str = ""
@@ -39,54 +39,54 @@ class Fate(NamedTuple):
     place: bool = False  #: it is clutter where it lies in the folder of a program
 
 
-def judged(name: bytes, source: Source, kind: Kind, allowance: Allowance, depth: int = 0) -> Fate:
+def judged(name: bytes, source: Source, kind: FileKind, allowance: Allowance, depth: int = 0) -> MemberFate:
     """Return the fate of a member that is no instance, by its name and its content."""
     head = source.peek(GLANCE)
-    if kind is Kind.DIRECTORY:
+    if kind is FileKind.DIRECTORY:
         named = base_name(name).startswith("dicomdir")
-        return Fate(clutter=DIRECTORY) if named else Fate(reason="a DICOMDIR under another name")
-    if kind is Kind.STUDYLESS:
-        return Fate(clutter="DICOM without a study")
+        return MemberFate(clutter=DIRECTORY) if named else MemberFate(reason="a DICOMDIR under another name")
+    if kind is FileKind.STUDYLESS:
+        return MemberFate(clutter="DICOM without a study")
     if is_archive(head):
         return _judged_archive(name, source, allowance, depth)
     if clutter := clutter_kind(name, head):
-        return Fate(clutter=clutter)
-    return Fate(reason=_described(head), place=may_be_a_programs(name, head))
+        return MemberFate(clutter=clutter)
+    return MemberFate(reason=_described(head), place=may_be_a_programs(name, head))
 
 
-def unreadable(name: bytes, reason: str, *, empty: bool) -> Fate:
+def unreadable(name: bytes, reason: str, *, empty: bool) -> MemberFate:
     """Return the fate of a member whose content cannot be had: its name alone may say that it is clutter.
 
     `empty`: the directory says that there is none.
     """
     clutter = clutter_kind(name, b"" if empty else None)
-    return Fate(clutter=clutter) if clutter else Fate(reason=reason)
+    return MemberFate(clutter=clutter) if clutter else MemberFate(reason=reason)
 
 
-def irregular(head: bytes, *, link: bool) -> Fate | None:
+def irregular(head: bytes, *, link: bool) -> MemberFate | None:
     """Return the fate of what is packed as no file: a link leads to what did not come, pipes and devices hold nothing.
 
     None where the content says otherwise: then it is a file like any other, and its mode is not to be believed.
     """
     if link:
-        return Fate(clutter="link") if head and is_text(head) else None
-    return None if head else Fate(clutter="pipe or device")
+        return MemberFate(clutter="link") if head and is_text(head) else None
+    return None if head else MemberFate(clutter="pipe or device")
 
 
-def _judged_archive(name: bytes, source: Source, allowance: Allowance, depth: int) -> Fate:
+def _judged_archive(name: bytes, source: Source, allowance: Allowance, depth: int) -> MemberFate:
     key, doubt = name_key(name), _NOT_LOOKED_INTO
     if depth < _DEEPEST:
         try:
             doubt = _doubt(name, source, allowance, depth)
         except (Sealed, Exhausted):
-            return Fate(reason=_NOT_LOOKED_INTO)
+            return MemberFate(reason=_NOT_LOOKED_INTO)
     if doubt == _UNKNOWN_INSIDE and key in _CONTAINERS | _OFFICE:
         doubt = ""
     if doubt:
-        return Fate(reason=doubt)
+        return MemberFate(reason=doubt)
     if key in _CONTAINERS | _OFFICE:
-        return Fate(clutter="program" if key in _CONTAINERS else "office file")
-    return Fate(clutter="archive without images") if key in _ARCHIVES else Fate(reason=_UNKNOWN_INSIDE)
+        return MemberFate(clutter="program" if key in _CONTAINERS else "office file")
+    return MemberFate(clutter="archive without images") if key in _ARCHIVES else MemberFate(reason=_UNKNOWN_INSIDE)
 
 
 def _doubt(name: bytes, source: Source, allowance: Allowance, depth: int) -> str:
@@ -94,7 +94,7 @@ def _doubt(name: bytes, source: Source, allowance: Allowance, depth: int) -> str
     doubt = ""
     for inner, content in inside(name, source, allowance):
         header = walk_file(content, allowance)
-        instance = header.kind is Kind.INSTANCE
+        instance = header.kind is FileKind.INSTANCE
         reason = _DICOM_INSIDE if instance else judged(inner, content, header.kind, allowance, depth + 1).reason
         if reason == _DICOM_INSIDE:
             return reason
@@ -109,7 +109,7 @@ def _described(head: bytes) -> str:
     return "only zeros at its beginning" if not head.strip(b"\0") else "no DICOM"
 
 
-class Fates:
+class MemberFates:
     """The fates of all members of one ZIP that are no instances."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class Fates:
         if len(self._image_keys) < _SHAPES:
             self._image_keys.add(name_key(name))
 
-    def add(self, name: bytes, number: int, fate: Fate) -> None:
+    def add(self, name: bytes, number: int, fate: MemberFate) -> None:
         """Take the fate of a member at this position of the directory."""
         place = (folder_of(name), name_key(name))
         if fate.place and (place in self._placed or len(self._placed) < _SHAPES):

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from xnat_watchd.adapters.dicom.instance import Facts
+from xnat_watchd.adapters.dicom.instance import InstanceFacts
 from xnat_watchd.adapters.dicom.instance_store import Instances
 from xnat_watchd.adapters.dicom.tally import NAMED, Tally, named
 from xnat_watchd.adapters.dicom.zip_limits import too_many
@@ -37,7 +37,7 @@ class Sorter:
         """How many instances came again with the same bytes, or with others under one UID: none of these is sent."""
         return sum(draft.copies for draft in self._drafts.values())
 
-    def sound(self, facts: Facts, instance: Instance) -> None:
+    def sound(self, facts: InstanceFacts, instance: Instance) -> None:
         """Take an instance that is whole."""
         self._series += self._draft(facts.study_uid).take(facts, instance)
         if self._series > self._limits.series:
@@ -145,7 +145,7 @@ class _Draft:
         self._others = Tally()  #: images of somebody else
         self._date = self._time = ""
 
-    def take(self, facts: Facts, instance: Instance) -> bool:
+    def take(self, facts: InstanceFacts, instance: Instance) -> bool:
         """Take an instance; returns whether it is the first one of its series."""
         self._date, self._time = self._date or facts.date, self._time or facts.time
         if may_be_one(self._all_said, facts.person):
@@ -191,7 +191,7 @@ class _Draft:
             findings=(*self._findings(names), *more),
         )
 
-    def _note_series(self, facts: Facts) -> bool:
+    def _note_series(self, facts: InstanceFacts) -> bool:
         series = self._series.get(facts.series_uid)
         if series is None or (facts.image and not series.image):
             first = series or Series(facts.series_uid, facts.series_number, facts.modality, image=False)

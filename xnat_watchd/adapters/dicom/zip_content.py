@@ -36,7 +36,7 @@ class Local(NamedTuple):
     data: int  #: where the packed bytes begin
 
 
-class Content:
+class MemberContent:
     """The content of one member, to be iterated once; `problem` then says in a few words what was wrong with it.
 
     Iteration stops where the damage begins, and never gives more than the directory declares, unless that is cut off.

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from xnat_watchd.adapters.dicom.inflating import DEFLATED, STORED
-from xnat_watchd.adapters.dicom.zip_content import Content
+from xnat_watchd.adapters.dicom.zip_content import MemberContent
 from xnat_watchd.adapters.dicom.zip_directory import FULL_32, WRAP, Member, find_directory, reads
 from xnat_watchd.adapters.dicom.zip_limits import refuse_unfit
 from xnat_watchd.adapters.dicom.zip_members import members
 from xnat_watchd.adapters.dicom.zip_opening import Opening
-from xnat_watchd.adapters.dicom.zip_writer import Entry, ZipWriter, deflated
+from xnat_watchd.adapters.dicom.zip_writer import ZipEntry, ZipWriter, deflated
 from xnat_watchd.core.delivery import Instance, ZipContents, file_name
 from xnat_watchd.core.errors import Undecided, Unusable
 from xnat_watchd.core.limits import Limits
@@ -96,8 +96,8 @@ def _copy_member(fd: int, member: Member, instance: Instance, writer: ZipWriter,
     kept = member.method in {STORED, DEFLATED}
     method = member.method if kept else DEFLATED
     name = file_name(instance.sop_uid).encode("ascii")
-    with writer.member(Entry(name, method, member.crc, instance.size, member.packed)) as put:
-        content = Content(fd, member, beat, tap=put if kept else None)
+    with writer.member(ZipEntry(name, method, member.crc, instance.size, member.packed)) as put:
+        content = MemberContent(fd, member, beat, tap=put if kept else None)
         for piece in iter(content) if kept else deflated(iter(content)):
             if not kept:
                 put(piece)

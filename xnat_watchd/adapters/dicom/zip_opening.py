@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 from xnat_watchd.adapters.dicom.byte_source import Source, stretch
 from xnat_watchd.adapters.dicom.clutter import GLANCE
-from xnat_watchd.adapters.dicom.data_set import Header, Kind, walk_file
+from xnat_watchd.adapters.dicom.data_set import FileKind, Header, walk_file
 from xnat_watchd.adapters.dicom.dicomdir import listed
 from xnat_watchd.adapters.dicom.inflating import Allowance, Exhausted
 from xnat_watchd.adapters.dicom.instance import facts_of
-from xnat_watchd.adapters.dicom.member_fates import DIRECTORY, Fate, Fates, irregular, judged, unreadable
+from xnat_watchd.adapters.dicom.member_fates import DIRECTORY, MemberFate, MemberFates, irregular, judged, unreadable
 from xnat_watchd.adapters.dicom.study_sorter import Sorter
-from xnat_watchd.adapters.dicom.zip_content import Content, Tidiness
+from xnat_watchd.adapters.dicom.zip_content import MemberContent, Tidiness
 from xnat_watchd.adapters.dicom.zip_directory import Directory, Member, shown
 from xnat_watchd.adapters.dicom.zip_limits import too_large
 from xnat_watchd.adapters.dicom.zip_members import members
@@ -35,7 +35,7 @@ class Opening:
         self._limits = limits
         self._images, self._archives, self._cut = (Allowance(limits, packed, beat) for _ in range(3))
         self._sorter = Sorter(limits)
-        self._fates = Fates()
+        self._fates = MemberFates()
         self._tidiness = Tidiness()
         self._directories: list[Member] = []
         self._notes: list[str] = []
@@ -47,12 +47,12 @@ class Opening:
             self._tidiness.add(self._fd, member, None)
             self._end(member, unreadable(member.name, member.sealed, empty=member.size == 0))
             return
-        content = Content(self._fd, member, self._beat)
+        content = MemberContent(self._fd, member, self._beat)
         source = Source(self._cut.counted(iter(content)) if member.cut else iter(content))
         fate = None
         try:
             header = walk_file(source, self._images)
-            if header.kind is not Kind.INSTANCE and not member.folder:
+            if header.kind is not FileKind.INSTANCE and not member.folder:
                 fate = self._fate(member, source, header.kind)
             source.drain()
         except Exhausted as error:
@@ -85,13 +85,13 @@ class Opening:
             as_it_is=tidy and len(studies) == 1 and not studies[0].findings,
         )
 
-    def _fate(self, member: Member, source: Source, kind: Kind) -> Fate:
+    def _fate(self, member: Member, source: Source, kind: FileKind) -> MemberFate:
         fate = None
-        if not member.regular and kind is Kind.OTHER:
+        if not member.regular and kind is FileKind.OTHER:
             fate = irregular(source.peek(GLANCE), link=member.kind == stat.S_IFLNK)
         return fate or judged(member.name, source, kind, self._archives)
 
-    def _end(self, member: Member, fate: Fate) -> None:
+    def _end(self, member: Member, fate: MemberFate) -> None:
         if fate.reason:
             self._note(member, fate.reason)
         elif fate.clutter == DIRECTORY and len(self._directories) < _DIRECTORIES:
@@ -102,7 +102,7 @@ class Opening:
         """Read each DICOMDIR once more, now that it is known which images came."""
         present = self._sorter.came() if self._directories else frozenset()
         for directory in self._directories:
-            for one in listed(Source(iter(Content(self._fd, directory, self._beat)))):
+            for one in listed(Source(iter(MemberContent(self._fd, directory, self._beat)))):
                 if hash(one.sop_uid) not in present:
                     self._sorter.absent(one.study_uid, shown(one.file))
 

@@ -34,7 +34,7 @@ _END_64_REST = END_64.size - 12  #: it counts itself without its first two field
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ZipEntry:
     """One member to be written, its content packed by `method`; `packed` is only expected until it is written."""
 
     name: bytes
@@ -57,7 +57,7 @@ class ZipWriter:
         self._count = 0
 
     @contextmanager
-    def member(self, entry: Entry) -> Iterator[Callable[[bytes], object]]:
+    def member(self, entry: ZipEntry) -> Iterator[Callable[[bytes], object]]:
         """Write one member; what is entered takes its packed bytes."""
         start = self._file.tell()
         wide = max(entry.packed, entry.size + entry.size // 1024 + 64) >= self._wide_from  # deflating may add to it
@@ -95,7 +95,7 @@ def deflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
     yield engine.flush()
 
 
-def _local(entry: Entry, *, wide: bool) -> bytes:
+def _local(entry: ZipEntry, *, wide: bool) -> bytes:
     extra = _LOCAL_WIDE.pack(1, _LOCAL_WIDE.size - 4, entry.size, entry.packed) if wide else b""
     packed, size = (FULL_32, FULL_32) if wide else (entry.packed, entry.size)
     head = LOCAL.pack(
@@ -114,7 +114,7 @@ def _local(entry: Entry, *, wide: bool) -> bytes:
     return head + entry.name + extra
 
 
-def _central(entry: Entry, start: int, *, wide: bool) -> bytes:
+def _central(entry: ZipEntry, start: int, *, wide: bool) -> bytes:
     extra = _CENTRAL_WIDE.pack(1, _CENTRAL_WIDE.size - 4, entry.size, entry.packed, start) if wide else b""
     packed, size, place = (FULL_32, FULL_32, FULL_32) if wide else (entry.packed, entry.size, start)
     version = _WIDE if wide else _PLAIN

@@ -31,7 +31,7 @@ class Unfamiliar(OSError):
     """The folder is not the one that we know: nothing is concluded from what lies in it, and nothing put there."""
 
 
-class Marks:
+class FolderMarks:
     """The marks of our folders, by name: drop, shares, work, done, failed."""
 
     def __init__(

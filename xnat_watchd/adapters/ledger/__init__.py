@@ -2,7 +2,7 @@
 
 from xnat_watchd.adapters.ledger.contents import Contents
 from xnat_watchd.adapters.ledger.database import Database, Older, open_database
-from xnat_watchd.adapters.ledger.decisions import Wishes
+from xnat_watchd.adapters.ledger.decisions import Decisions
 from xnat_watchd.adapters.ledger.deliveries import Arrival, Deliveries, Retirement
 from xnat_watchd.adapters.ledger.existing_sessions import Found
 from xnat_watchd.adapters.ledger.findings import Findings
@@ -13,7 +13,7 @@ from xnat_watchd.adapters.ledger.pauses import Of, Pause, Pauses
 from xnat_watchd.adapters.ledger.places import Places
 from xnat_watchd.adapters.ledger.retention import Keeping
 from xnat_watchd.adapters.ledger.shares import Shares
-from xnat_watchd.adapters.ledger.studies import Facts, Studies
+from xnat_watchd.adapters.ledger.studies import StepFacts, Studies
 from xnat_watchd.adapters.ledger.throughput import Courses
 from xnat_watchd.adapters.ledger.views import Views
 
@@ -23,8 +23,8 @@ __all__ = [
     "Contents",
     "Courses",
     "Database",
+    "Decisions",
     "Deliveries",
-    "Facts",
     "Findings",
     "Found",
     "Gates",
@@ -39,9 +39,9 @@ __all__ = [
     "Places",
     "Retirement",
     "Shares",
+    "StepFacts",
     "Studies",
     "Views",
-    "Wishes",
     "open_database",
 ]
 
@@ -62,7 +62,7 @@ class Ledger:
         self.keeping = Keeping(database)
         self.marks = Marks(database)
         self.pauses = Pauses(database)
-        self.wishes = Wishes(database)
+        self.wishes = Decisions(database)
         self.shares = Shares(database)
         self.views = Views(database)
         self.changed = database.changed

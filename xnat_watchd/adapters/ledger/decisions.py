@@ -14,7 +14,7 @@ from xnat_watchd.adapters.ledger.studies import NOTHING_TO_SEND, _leave_out
 from xnat_watchd.adapters.ledger.transitions import AFRESH, STUCK, let_go_on, move
 from xnat_watchd.core.errors import Impossible
 from xnat_watchd.core.findings import ACCEPTABLE, Finding, FindingKind, advice, holding, said
-from xnat_watchd.core.states import ENDED, DeliveryState, Event, Kind, Progress, Standing
+from xnat_watchd.core.states import ENDED, DeliveryKind, DeliveryState, Event, Progress, Standing
 
 ON_ITS_WAY = "it is on its way already"
 AT_WORK = "it is being worked on just now"
@@ -22,7 +22,7 @@ DROP_IT = "Drop its ZIP again; then decide about that one."
 IN_A_MOMENT = "Type it again in a moment."
 
 
-class Wishes:
+class Decisions:
     """Wishes are written here and carried out by the service: at once if it runs, else when it does.
 
     What a person writes as the reason is kept as `detail`: it may hold a name. `Impossible` where it cannot be done.
@@ -115,7 +115,7 @@ def _to_project(db: sqlite3.Connection, row: sqlite3.Row, project: str, now: dat
     """Forget what was decided about a study for its project; its delivery goes along with the last of its studies."""
     key, delivery = row["key"], row["delivery"]
     spoke = db.execute("SELECT 1 FROM places WHERE study = ? AND spoke IS NOT NULL", (key,)).fetchone()
-    if row["kind"] != Kind.ZIP or row["progress"] != Progress.RECEIVED or spoke:
+    if row["kind"] != DeliveryKind.ZIP or row["progress"] != Progress.RECEIVED or spoke:
         raise Impossible(
             "XNAT may hold something of it in its project",
             advice="`xnat-watchd skip ITEM --why TEXT`; then drop its ZIP into the folder of the right project.",
@@ -176,7 +176,7 @@ def _accept_findings(
         [(row["key"], uid) for one in found if one.kind is FindingKind.TWO_CONTENTS for uid in one.members],
     )
     db.execute("UPDATE deliveries SET as_it_is = 0 WHERE id = ?", (row["delivery"],))  # it holds what is not sent
-    if row["kind"] == Kind.ZIP and not _is_anything_left(db, row["key"]):
+    if row["kind"] == DeliveryKind.ZIP and not _is_anything_left(db, row["key"]):
         move(db, row["key"], Standing.HELD, Event.UNWANTED, now, unwanted=NOTHING_TO_SEND, attempts=0, recoveries=0,
              since=None, due=None, why=NOTHING_TO_SEND, detail=why, advice=None)  # fmt: skip
         return f"{said(found)}: nothing of it is sent"
@@ -227,7 +227,7 @@ def _missing_twice(db: sqlite3.Connection, key: int) -> frozenset[str]:
 
 def _take_again(db: sqlite3.Connection, row: sqlite3.Row, now: datetime) -> None:
     """Open the delivery again. Its ZIP stays where it rests until something of it has to be sent."""
-    if row["kind"] != Kind.ZIP:
+    if row["kind"] != DeliveryKind.ZIP:
         raise Impossible("it did not come in a ZIP: others had put it into XNAT")
     if row["deleted"]:
         raise Impossible(

@@ -44,7 +44,7 @@ class Retirement:
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class DeliveredZip:
     """A delivery as far as its ZIP is concerned."""
 
     name: str
@@ -83,7 +83,7 @@ class Deliveries:
         rows = self._db.rows("SELECT * FROM deliveries WHERE state = ? ORDER BY id", DeliveryState.ARRIVING)
         return [Arrival(r["id"], r["name"], r["project"], r["identity"], r["openings"]) for r in rows]
 
-    def rest(self, delivery: int) -> Rest | None:
+    def rest(self, delivery: int) -> DeliveredZip | None:
         """Give what a delivery's ZIP is to become, or None when there is no such delivery."""
         row = self._db.row(
             "SELECT d.*, (SELECT count(*) FROM studies s WHERE s.delivery = d.id) AS studies"
@@ -92,7 +92,7 @@ class Deliveries:
         )
         if row is None:
             return None
-        return Rest(
+        return DeliveredZip(
             row["name"], DeliveryState(row["state"]), row["resting"], row["sha256"], row["studies"],
             row["why"] or "", row["advice"] or "",
         )  # fmt: skip

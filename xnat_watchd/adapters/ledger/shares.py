@@ -11,8 +11,8 @@ from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.core.errors import Scope, Unusable
-from xnat_watchd.core.sharing.plan import State
-from xnat_watchd.core.sharing.state import Fate, Key, RowResult, Share, Wish, key_of
+from xnat_watchd.core.sharing.plan import RowState
+from xnat_watchd.core.sharing.state import Key, RowResult, Share, ShareState, Wish, key_of
 
 
 class Shares:
@@ -152,7 +152,7 @@ class Shares:
 
 def _share(row: sqlite3.Row) -> Share:
     return Share(
-        destination=row["destination"], id=row["id"], label=row["label"], fate=Fate(row["fate"]),
+        destination=row["destination"], id=row["id"], label=row["label"], fate=ShareState(row["fate"]),
         rows=frozenset(json.loads(row["asked_by"])), tries=row["tries"], due=moment(row["due"]), basis=row["basis"],
         seen=moment(row["seen"]), why=row["why"], advice=row["advice"],
         scope=Scope(row["scope"]), changed=moment(row["changed"]),
@@ -199,4 +199,4 @@ def _tell(db: sqlite3.Connection, name: str, results: Iterable[RowResult], now: 
 
 
 def _ordered(counts: Mapping[str, int]) -> dict[str, int]:
-    return {state: counts[state] for state in State if state in counts}
+    return {state: counts[state] for state in RowState if state in counts}

@@ -17,7 +17,7 @@ from xnat_watchd.adapters.ledger.transitions import move, set_columns, stand
 from xnat_watchd.core.delivery import CHANGED, Item, Person, Place, Stray
 from xnat_watchd.core.errors import InDoubt, NotYet, OnceMore, Scope, Stopped, WatchdError
 from xnat_watchd.core.retry import LONGEST_DELAY, MOST_UPLOADS, NIGHT
-from xnat_watchd.core.states import LINE, Event, Kind, Progress, Standing, beyond
+from xnat_watchd.core.states import LINE, DeliveryKind, Event, Progress, Standing, beyond
 
 CREATES = "creates subject"  #: an event in a study's story
 STILL_THE_SAME = timedelta(hours=1)  #: so long nothing more is told of a study for which XNAT is not ready
@@ -27,7 +27,7 @@ FATAL_RECOVERIES = 3  #: found busy at start-up so often, a study may be what ki
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class StepFacts:
     """What one step found out. What is None stays as it was; `note` is told in the study's story."""
 
     server_uid: str | None = None
@@ -105,7 +105,7 @@ class Studies:
             row = db.execute(_ITEM + "WHERE s.key = ?", (key,)).fetchone()
             return _item(db, row, row["attempts"], moment(row["since"]))
 
-    def advance(self, item: Item, now: datetime, facts: Facts, until: Progress) -> Progress:
+    def advance(self, item: Item, now: datetime, facts: StepFacts, until: Progress) -> Progress:
         """Record one fact more with what proves it; give the progress reached."""
         reached = beyond(item.progress)
         event = Event.ADVANCED
@@ -242,7 +242,7 @@ class Studies:
 
     # What is found out on the way.
 
-    def note(self, item: Item, facts: Facts, now: datetime) -> None:
+    def note(self, item: Item, facts: StepFacts, now: datetime) -> None:
         """Keep what was found out in the middle of a step, before the next request is made."""
         with self._db.change() as db:
             set_columns(db, item.key, now, _columns(facts))
@@ -350,7 +350,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
         place=Place(current["project"], current["timestamp"], current["folder"]) if current else None,
         spoke_at=moment(current["spoke"]) if current else None,
         missing_before=frozenset(json.loads(former["missing"])) if former else frozenset(),
-        subject=row["subject"], label=row["label"], session=row["session"], kind=Kind(row["kind"]),
+        subject=row["subject"], label=row["label"], session=row["session"], kind=DeliveryKind(row["kind"]),
         subject_id=row["subject_id"],
         generation=row["generation"], unwanted=row["unwanted"], joins=current["joins"] if current else None,
         named=bool(current and current["named"]), taken=bool(current and current["taken"]),
@@ -373,7 +373,7 @@ def _was_told(db: sqlite3.Connection, item: Item, error: WatchdError, now: datet
     return told is not None and abs(now - told) < STILL_THE_SAME
 
 
-def _columns(facts: Facts) -> dict[str, object]:
+def _columns(facts: StepFacts) -> dict[str, object]:
     named: dict[str, object] = {
         "server_uid": facts.server_uid, "subject": facts.subject, "label": facts.label, "session": facts.session,
         "subject_key": facts.subject.casefold() if facts.subject is not None else None, "subject_id": facts.subject_id,

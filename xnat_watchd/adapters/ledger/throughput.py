@@ -11,7 +11,7 @@ from xnat_watchd.adapters.ledger.database import Database
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class Throughput:
     """What was done of all that was to be done. Bytes are those of the ZIPs."""
 
     studies_done: int
@@ -42,10 +42,10 @@ class Courses:
         )
         return [dict(row) for row in rows]
 
-    def course(self, since: int, keys: Collection[int] | None = None) -> Course:
+    def course(self, since: int, keys: Collection[int] | None = None) -> Throughput:
         """Give how far it has come since that event: a study counts as done when it rests."""
         row = self._db.row(_COURSE, since, _listed(keys))
-        return Course(*(int(n or 0) for n in row)) if row else Course(0, 0, 0, 0)
+        return Throughput(*(int(n or 0) for n in row)) if row else Throughput(0, 0, 0, 0)
 
 
 def _listed(keys: Collection[int] | None) -> str:

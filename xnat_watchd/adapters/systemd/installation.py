@@ -23,9 +23,9 @@ from xnat_watchd.adapters.systemd.service_files import (
     SYSUSERS,
     TMPFILES,
     UNIT,
-    File,
     Link,
-    Site,
+    Machine,
+    ServiceFile,
     everything,
     is_seen_by_the_service,
     plan,
@@ -52,10 +52,10 @@ class Hand:
     prefix: Path | None = None
     dry: bool = False
 
-    def place(self, one: File | Link) -> None:
+    def place(self, one: ServiceFile | Link) -> None:
         """Put one thing where it belongs, unless it is there."""
         path, there = self.at(one.path), self.lies(one.path)
-        if there and isinstance(one, File) and one.theirs:
+        if there and isinstance(one, ServiceFile) and one.theirs:
             self.say(f"kept      {path}")
         elif there and self._is_right(one):
             self.say(f"unchanged {path}")
@@ -64,7 +64,7 @@ class Hand:
             if not self.dry:
                 _write(path, one)
 
-    def remove(self, one: File | Link) -> None:
+    def remove(self, one: ServiceFile | Link) -> None:
         """Take one thing away, and its folder where nothing else is in it."""
         path = self.at(one.path)
         somebody_elses = not self._is_right(one) if isinstance(one, Link) else one.theirs
@@ -97,7 +97,7 @@ class Hand:
         """Say whether there is anything at a path."""
         return os.path.lexists(self.at(path))
 
-    def _is_right(self, one: File | Link) -> bool:
+    def _is_right(self, one: ServiceFile | Link) -> bool:
         path = self.at(one.path)
         if isinstance(one, Link):
             return path.is_symlink() and path.readlink() == one.target
@@ -111,7 +111,7 @@ def install(hand: Hand) -> None:
     if hand.prefix is None:
         _check(program)
     settings = read_file(hand.at(CONFIGURATION)) if hand.lies(CONFIGURATION) else None
-    site = Site(program=program) if settings is None else Site.of(settings, program=program)
+    site = Machine(program=program) if settings is None else Machine.of(settings, program=program)
     for one in plan(site, shipped, systemd=_version() if hand.prefix is None else 0):
         hand.place(one)
     hand.run(AT_INSTALL)
@@ -121,7 +121,7 @@ def uninstall(hand: Hand) -> None:
     """Undo `install`, but leave what is the site's: settings, ledger, credentials, folders, user and group."""
     if hand.lies(UNIT):
         hand.run(BEFORE_UNINSTALL)
-    for one in everything(Site(program=_program()), shipped):
+    for one in everything(Machine(program=_program()), shipped):
         hand.remove(one)
     hand.remove_folder(RUNTIME)
     hand.run(AFTER_UNINSTALL)
@@ -129,7 +129,7 @@ def uninstall(hand: Hand) -> None:
 
 def folders(prefix: Path) -> list[Path]:
     """Return the folders below a prefix into which anything is placed."""
-    placed = {one.path.parent for one in everything(Site(program=_program()), shipped)}
+    placed = {one.path.parent for one in everything(Machine(program=_program()), shipped)}
     return sorted(prefix / folder.relative_to("/") for folder in placed)
 
 
@@ -195,7 +195,7 @@ def _done(command: Command) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603 - constants of this module
 
 
-def _write(path: Path, one: File | Link) -> None:
+def _write(path: Path, one: ServiceFile | Link) -> None:
     """Make a thing beside its place and move it there: nobody ever sees half of it."""
     _make_folder(path.parent)
     part = path.with_name(f".{path.name}.part")

@@ -37,7 +37,7 @@ Shipped = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class ServiceFile:
     """A file, root's. `theirs`: a person's from the moment it is there, so it is never replaced or removed."""
 
     path: Path
@@ -55,7 +55,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
+class Machine:
     """What differs between machines."""
 
     program: Path = PROGRAM
@@ -90,20 +90,20 @@ class Site:
         return tuple(sorted(one for one in all_ if not _is_below(one, {STATE, *all_} - {one}) and one != STATE))
 
 
-def plan(site: Site, shipped: Shipped, systemd: int) -> tuple[File | Link, ...]:
+def plan(site: Machine, shipped: Shipped, systemd: int) -> tuple[ServiceFile | Link, ...]:
     """Give everything that is to be placed for this version of systemd; 0 is for one that is not known."""
     newer = [name for since, name in DROP_INS.items() if since <= systemd]
     return (
-        File(CONFIGURATION, configuration(shipped(f"config/{NAME}.toml")), theirs=True),
-        File(SYSUSERS / f"{NAME}.conf", shipped(f"systemd/{NAME}.sysusers")),
-        File(TMPFILES / f"{NAME}.conf", folders(shipped(f"systemd/{NAME}.tmpfiles"), site)),
-        File(UNIT, service(shipped(f"systemd/{NAME}.service"), site)),
-        *(File(Path(f"{UNIT}.d", name), shipped(f"systemd/drop-ins/{name}")) for name in newer),
+        ServiceFile(CONFIGURATION, configuration(shipped(f"config/{NAME}.toml")), theirs=True),
+        ServiceFile(SYSUSERS / f"{NAME}.conf", shipped(f"systemd/{NAME}.sysusers")),
+        ServiceFile(TMPFILES / f"{NAME}.conf", folders(shipped(f"systemd/{NAME}.tmpfiles"), site)),
+        ServiceFile(UNIT, service(shipped(f"systemd/{NAME}.service"), site)),
+        *(ServiceFile(Path(f"{UNIT}.d", name), shipped(f"systemd/drop-ins/{name}")) for name in newer),
         Link(COMMAND, site.program),
     )
 
 
-def everything(site: Site, shipped: Shipped) -> tuple[File | Link, ...]:
+def everything(site: Machine, shipped: Shipped) -> tuple[ServiceFile | Link, ...]:
     """Give everything that was ever placed here, whatever the version of systemd is or was."""
     return plan(site, shipped, max(DROP_INS))
 
@@ -114,7 +114,7 @@ def configuration(text: str) -> str:
     return _exchanged(text, f'\n#path = "{ROOT}/ledger.sqlite"\n', f'\npath = "{STATE}/ledger.sqlite"\n')
 
 
-def service(text: str, site: Site) -> str:
+def service(text: str, site: Machine) -> str:
     """Give the unit with the site's program and folders."""
     writable = " ".join(f"-{folder}" for folder in site.writable)
     text = text.replace(f"={PROGRAM} ", f"={site.program} ")
@@ -123,12 +123,12 @@ def service(text: str, site: Site) -> str:
     return _exchanged(text, f"\nRequiresMountsFor={STATE}\n", f"\nRequiresMountsFor={site.ledger}\n")
 
 
-def folders(text: str, site: Site) -> str:
+def folders(text: str, site: Machine) -> str:
     """Give the folders to make: the site's root and what lies below it. Others are made by whoever chose them."""
     return "".join(_folder_line(line, site) for line in text.splitlines(keepends=True))
 
 
-def _folder_line(line: str, site: Site) -> str:
+def _folder_line(line: str, site: Machine) -> str:
     found = re.fullmatch(rf"(\S+ +){ROOT}(?:/(\w+))?( .*\n)", line)
     if not found:
         return line

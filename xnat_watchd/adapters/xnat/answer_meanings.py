@@ -75,7 +75,7 @@ A_PAGE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MeaningRule:
     """One row: for a status (or a range of them), words that the page holds, and deeds.
 
     `scope` is given where it may be the project's trouble. So it is of every 403 that is believed, whatever was asked:
@@ -98,11 +98,13 @@ def _row(
     advice: str = "",
     *,
     scope: Scope | None = None,
-) -> Row:
-    return Row(status if isinstance(status, range) else range(status, status + 1), words, deeds, kind, advice, scope)
+) -> MeaningRule:
+    return MeaningRule(
+        status if isinstance(status, range) else range(status, status + 1), words, deeds, kind, advice, scope
+    )
 
 
-VERDICTS: tuple[Row, ...] = (
+VERDICTS: tuple[MeaningRule, ...] = (
     # The server's trouble, or that of a proxy before it.
     _row(range(300, 400), "", ANY, Unavailable, A_PAGE),  # expired password, not set up (F108)
     _row(403, "security token has expired", ANY, AuthRefused),  # an alias token that was taken back (F6)

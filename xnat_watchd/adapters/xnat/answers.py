@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from xnat_watchd.adapters.xnat import documents
-from xnat_watchd.adapters.xnat.body import PIECE, Rest
+from xnat_watchd.adapters.xnat.body import PIECE, BodyRemainder
 from xnat_watchd.adapters.xnat.room import Full, Room
 from xnat_watchd.core.errors import NotYet, Transient
 from xnat_watchd.core.escapes import unescaped
@@ -42,7 +42,7 @@ class Answer:
     status: int
     body: bytes = b""  #: all of it, or what comes before the `rest`
     headers: Mapping[str, str] = field(default_factory=dict)  #: names in lower case
-    rest: Rest | None = None  #: what is too long to be kept in memory
+    rest: BodyRemainder | None = None  #: what is too long to be kept in memory
     beat: Callable[[], object] = bool  #: is called for each piece that is read; may raise `Stopped`
     room: Room = field(default_factory=Room)  #: for what is kept of it
 

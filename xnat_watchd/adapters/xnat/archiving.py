@@ -7,8 +7,8 @@ from collections.abc import Callable
 from xnat_watchd.adapters.xnat.answer_meanings import MERGE, OTHER_KIND, Deed
 from xnat_watchd.adapters.xnat.answers import Answer
 from xnat_watchd.adapters.xnat.client import Conversation
-from xnat_watchd.adapters.xnat.transport import Call
-from xnat_watchd.core.delivery import Place, Row
+from xnat_watchd.adapters.xnat.transport import XnatRequest
+from xnat_watchd.core.delivery import Place, PrearchiveRow
 from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, OnceMore, Scope, WatchdError
 from xnat_watchd.core.labels import as_stored_by_1_6, clean
 
@@ -17,7 +17,7 @@ BUSY = ("may already be in progress", "concurrent modification")  #: an open wor
 FAILED = 500
 ELSEWHERE = frozenset({301, 303})  #: a success that points at the session (F192)
 
-Look = Callable[[Place], Row | None]
+Look = Callable[[Place], PrearchiveRow | None]
 Labels = tuple[str | None, str]
 
 
@@ -39,7 +39,7 @@ def archive(talk: Conversation, look: Look, place: Place, labels: Labels, option
     elif "join" in options:
         query["overwrite"] = "append"
     talk.whoami(probing=False)  # a guest's 404 would look like "archived already"
-    call = Call(method="POST", path="/data/services/archive", deed=Deed.ARCHIVE, query=query)
+    call = XnatRequest(method="POST", path="/data/services/archive", deed=Deed.ARCHIVE, query=query)
     try:
         answer = talk.act(call, place.project, fine=ELSEWHERE | {FAILED})
     except Conflict as error:
@@ -53,7 +53,7 @@ def stored(talk: Conversation, label: str) -> str:
     return as_stored_by_1_6(label) if talk.dialect.is_old else label
 
 
-def _failure(row: Row | None, answer: Answer) -> WatchdError:
+def _failure(row: PrearchiveRow | None, answer: Answer) -> WatchdError:
     """Give what a 500 means by what has become of the row: newer servers say 500 to everything (F33, F34, F193)."""
     detail = answer.reason
     if row is None:

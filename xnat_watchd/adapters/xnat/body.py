@@ -14,7 +14,7 @@ IN_MEMORY = 1 << 20  #: bytes that are kept in memory
 PIECE = 1 << 16  #: bytes that are read at once
 
 
-class Rest:
+class BodyRemainder:
     """What of a body is beyond its beginning. The disk may be full: `OSError`."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Rest:
             yield piece
 
 
-def kept(pieces: Iterator[bytes], limit: int) -> tuple[bytes, Rest | None, bool]:
+def kept(pieces: Iterator[bytes], limit: int) -> tuple[bytes, BodyRemainder | None, bool]:
     """Return the beginning, the rest if there is any, and whether more came than `limit` bytes: that is left out."""
     beginning, rest, size = bytearray(), None, 0
     for piece in pieces:
@@ -44,7 +44,7 @@ def kept(pieces: Iterator[bytes], limit: int) -> tuple[bytes, Rest | None, bool]
         room = IN_MEMORY - len(beginning)
         beginning += wanted[:room]
         if len(wanted) > room:
-            rest = rest or Rest()
+            rest = rest or BodyRemainder()
             rest.add(wanted[room:])
         if size > limit:
             break

@@ -9,7 +9,7 @@ from xnat_watchd.adapters.xnat.answer_meanings import A_PAGE, Deed, verdict
 from xnat_watchd.adapters.xnat.answers import Answer
 from xnat_watchd.adapters.xnat.login import Dialect, who
 from xnat_watchd.adapters.xnat.server import Shared
-from xnat_watchd.adapters.xnat.transport import Call, Line, SessionLost
+from xnat_watchd.adapters.xnat.transport import SessionLost, Transport, XnatRequest
 from xnat_watchd.core.errors import AuthRefused, InDoubt, Transient, Unavailable, WatchdError
 
 PATIENCE = 300.0  #: seconds that the answer to a question may take to begin
@@ -23,7 +23,7 @@ class Conversation:
 
     def __init__(self, server: Shared) -> None:
         self._server = server
-        self._line: Line | None = None
+        self._line: Transport | None = None
         self._dialect: Dialect | None = None
         self._credential = -1
 
@@ -62,11 +62,11 @@ class Conversation:
             self.whoami(probing=False)
         return None
 
-    def act(self, call: Call, project: str, *, fine: frozenset[int] = frozenset()) -> Answer:
+    def act(self, call: XnatRequest, project: str, *, fine: frozenset[int] = frozenset()) -> Answer:
         """Ask for a deed that may be asked for again where the login was lost before it was done."""
         return self._judged(self._asked(call), call.deed, project, fine)
 
-    def act_once(self, call: Call, project: str) -> Answer:
+    def act_once(self, call: XnatRequest, project: str) -> Answer:
         """Ask for a deed that is never asked for twice. What a guest did says itself where it went."""
         try:
             return self._judged(self._logged_in(probing=False).ask(call), call.deed, project, frozenset())
@@ -94,12 +94,12 @@ class Conversation:
         if self._line is None:
             return
         self._line.last_word()
-        goodbye = Call(method="DELETE", path="/data/JSESSION", deed=Deed.READ, patience=GOODBYE)
+        goodbye = XnatRequest(method="DELETE", path="/data/JSESSION", deed=Deed.READ, patience=GOODBYE)
         with suppress(WatchdError, SessionLost):  # it dies by itself
             self._line.ask(goodbye)
         self.forget()
 
-    def _read(self, call: Call, project: str, fine: frozenset[int]) -> Answer:
+    def _read(self, call: XnatRequest, project: str, fine: frozenset[int]) -> Answer:
         try:
             return self._judged(self._asked(call), Deed.READ, project, fine)
         except Transient as error:
@@ -115,7 +115,7 @@ class Conversation:
             return worse
         return error
 
-    def _asked(self, call: Call) -> Answer:
+    def _asked(self, call: XnatRequest) -> Answer:
         try:
             return self._logged_in(probing=False).ask(call)
         except SessionLost:
@@ -135,7 +135,7 @@ class Conversation:
             raise Unavailable("a page came where XNAT should answer", advice=A_PAGE, spoke=deed.acts)
         return answer
 
-    def _logged_in(self, *, probing: bool) -> Line:
+    def _logged_in(self, *, probing: bool) -> Transport:
         if self._line is not None and self._credential == self._server.current and not self._line.is_over:
             return self._line
         self.forget()
@@ -143,9 +143,9 @@ class Conversation:
         return self._line
 
 
-def _question(path: str, query: Query | None, limit: int | None = None) -> Call:
+def _question(path: str, query: Query | None, limit: int | None = None) -> XnatRequest:
     given = dict(query or {})
-    call = Call(method="GET", path=path, deed=Deed.READ, query=given, patience=PATIENCE)
+    call = XnatRequest(method="GET", path=path, deed=Deed.READ, query=given, patience=PATIENCE)
     if limit is None:
         return call
-    return Call(method="GET", path=path, deed=Deed.READ, query=given, patience=PATIENCE, limit=limit, cut=True)
+    return XnatRequest(method="GET", path=path, deed=Deed.READ, query=given, patience=PATIENCE, limit=limit, cut=True)

@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 import ijson
 
-from xnat_watchd.adapters.xnat.room import Kept, Room
+from xnat_watchd.adapters.xnat.room import KeptBody, Room
 
 LARGEST_TABLE = 50 << 20  #: bytes of memory for the rows that are kept; those of 100,000 sessions take less
 LARGEST_DOCUMENT = 16 << 20  #: bytes of memory for another document; a session of 1,000 scans takes a tenth
@@ -41,7 +41,7 @@ class Members(dict[str, Any]):
 class Json:
     """The events of a JSON document, one after another. Every method raises `Unreadable`; `keep` also `Full`."""
 
-    def __init__(self, pieces: Iterator[bytes], largest: int, kept: Kept) -> None:
+    def __init__(self, pieces: Iterator[bytes], largest: int, kept: KeptBody) -> None:
         self._pieces, self._largest, self._room = pieces, largest, kept
         self._silent = 0  #: bytes since the last event
         self._deep = self._met = 0
@@ -153,9 +153,9 @@ def table(pieces: Iterator[bytes], columns: Collection[str] | None, room: Room) 
 
 
 @contextmanager
-def _kept(room: Room) -> Iterator[Kept]:
+def _kept(room: Room) -> Iterator[KeptBody]:
     """Give back at the end what nothing stands for."""
-    kept = Kept(room)
+    kept = KeptBody(room)
     try:
         yield kept
     finally:

@@ -13,7 +13,7 @@ from xnat_watchd.adapters.xnat.server import Shared
 from xnat_watchd.adapters.xnat.sessions import by_id
 from xnat_watchd.core.delivery import Person, Place, Scan, Series, Study
 from xnat_watchd.core.errors import NotYet
-from xnat_watchd.core.existing_sessions import Content, Imaged, Lying
+from xnat_watchd.core.existing_sessions import Imaged, Lying, SessionContent
 
 _HEADER = {
     **records.DUMPED,
@@ -38,7 +38,7 @@ def lying(talk: Conversation, project: str) -> list[Lying]:
     return [_lying(one) for one in rows if one.get("project") == project and one.get("folderName")]
 
 
-def content(talk: Conversation, server: Shared, place: Place) -> Content:
+def content(talk: Conversation, server: Shared, place: Place) -> SessionContent:
     """Give what a built row holds and what its header says. `NotYet` while XNAT has not built it."""
     xml = talk.find(place_path(place), {"format": "xml"}, project=place.project)
     resources = talk.find(place_path(place, "resources"), JSON, project=place.project)
@@ -50,7 +50,7 @@ def content(talk: Conversation, server: Shared, place: Place) -> Content:
     series = {scan.series_uid: _series(session, scan) for scan in holding.scans if scan.series_uid in files}
     header = dumped(talk, server, place.path, session.study_uid, _HEADER, lambda: [scan.id for scan in holding.scans])
     study = _study(header or {}, session.study_uid, tuple(series.values()))
-    return Content(study=study, files=files)
+    return SessionContent(study=study, files=files)
 
 
 def imaged(talk: Conversation, project: str, subject: str) -> list[Imaged]:

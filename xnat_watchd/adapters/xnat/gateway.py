@@ -31,14 +31,14 @@ from xnat_watchd.adapters.xnat.answer_meanings import Deed
 from xnat_watchd.adapters.xnat.answers import session_xml, table
 from xnat_watchd.adapters.xnat.client import Conversation
 from xnat_watchd.adapters.xnat.images import Images
-from xnat_watchd.adapters.xnat.login import Credential
+from xnat_watchd.adapters.xnat.login import NumberedCredential
 from xnat_watchd.adapters.xnat.records import JSON, path, place_path
 from xnat_watchd.adapters.xnat.server import Shared
-from xnat_watchd.adapters.xnat.transport import Access, Call
+from xnat_watchd.adapters.xnat.transport import Access, XnatRequest
 from xnat_watchd.adapters.xnat.zip_body import ZipBody, ZipUnreadable
-from xnat_watchd.core.delivery import Holding, Place, Row, Session, Subject
+from xnat_watchd.core.delivery import Holding, Place, PrearchiveRow, Session, Subject
 from xnat_watchd.core.errors import NotYet, OnceMore, Permanent, Transient
-from xnat_watchd.core.existing_sessions import Content, Imaged, Lying
+from xnat_watchd.core.existing_sessions import Imaged, Lying, SessionContent
 from xnat_watchd.core.ports import Clock, Progressed
 from xnat_watchd.core.sharing.plan import Action, SeenProject
 
@@ -120,7 +120,7 @@ class XnatServer(Shared):
             read_timeout=read_timeout,
             proxies=proxies or {},
         )
-        super().__init__(access, Credential(user, password), clock=clock, stop=stop)
+        super().__init__(access, NumberedCredential(user, password), clock=clock, stop=stop)
         self._gateways: list[XnatGateway] = []
 
     @classmethod
@@ -184,7 +184,7 @@ class XnatGateway:
         """Return the IDs of the projects that XNAT lists for us."""
         return [one.id for one in self.projects()]
 
-    def look(self, place: Place) -> Row | None:
+    def look(self, place: Place) -> PrearchiveRow | None:
         """Give the prearchive row at our place, or None: a missing one is an empty table (F22, F176)."""
         answer = self._talk.read(place_path(place), JSON, project=place.project)
         return records.row_at(place, table(answer))
@@ -207,14 +207,14 @@ class XnatGateway:
 
     def discard(self, place: Place) -> None:
         """Delete our own row. XNAT says 200 also where it did nothing, so we look (F25, F179)."""
-        call = Call(method="DELETE", path=place_path(place), deed=Deed.DISCARD)
+        call = XnatRequest(method="DELETE", path=place_path(place), deed=Deed.DISCARD)
         self._talk.act(call, place.project, fine=frozenset({404}))
         if self.look(place) is not None:
             raise NotYet("XNAT has not removed our prearchive row yet")
 
     def build(self, place: Place) -> None:
         """Have XNAT build the row's session XML again."""
-        call = Call(method="POST", path=place_path(place), deed=Deed.BUILD, query={"action": "build"})
+        call = XnatRequest(method="POST", path=place_path(place), deed=Deed.BUILD, query={"action": "build"})
         self._talk.act(call, place.project)
 
     def stored(self, label: str) -> str:
@@ -329,7 +329,7 @@ class XnatGateway:
         """Give the rows of a project's prearchive, whoever put them there."""
         return existing_sessions.lying(self._talk, project)
 
-    def content(self, place: Place) -> Content:
+    def content(self, place: Place) -> SessionContent:
         """Give what a built row of the prearchive holds and what its header says."""
         return existing_sessions.content(self._talk, self._server, place)
 

@@ -21,7 +21,7 @@ Images = Mapping[str, frozenset[str]]  #: SeriesInstanceUID -> SOPInstanceUIDs
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class ListedFile:
     """One file that XNAT lists, and its address."""
 
     series_uid: str
@@ -67,17 +67,17 @@ def names(talk: Conversation, session: Session) -> frozenset[str]:
     return frozenset(file.name for file in _listed_of(talk, session, None))
 
 
-def _listed_in(talk: Conversation, place: Place, holding: Holding) -> Iterator[File]:
+def _listed_in(talk: Conversation, place: Place, holding: Holding) -> Iterator[ListedFile]:
     """List a row's files; in the prearchive only scan by scan, and resource by resource (F22)."""
     for scan in holding.scans:
         for label in scan.labels:
             here = place_path(place, "scans", scan.id, "resources", label, "files")
             for one in table(talk.read(here, JSON, project=place.project)):
                 if name := one.get("Name", ""):
-                    yield File(scan.series_uid, name, f"{here}{path(*name.split('/')).removeprefix('/data')}")
+                    yield ListedFile(scan.series_uid, name, f"{here}{path(*name.split('/')).removeprefix('/data')}")
 
 
-def _listed_of(talk: Conversation, session: Session, series_uid: str | None) -> Iterator[File]:
+def _listed_of(talk: Conversation, session: Session, series_uid: str | None) -> Iterator[ListedFile]:
     for scan in session.holding.scans:
         if series_uid not in {None, scan.series_uid}:
             continue
@@ -85,10 +85,10 @@ def _listed_of(talk: Conversation, session: Session, series_uid: str | None) -> 
         for one in table(talk.read(path(*here, "files"), JSON)):
             if one.get("Name") and one.get("cat_ID") and records.is_dicom(one.get("collection", "")):
                 where = path(*here, "resources", one["cat_ID"], "files", *one["Name"].split("/"))
-                yield File(scan.series_uid, one["Name"], where)
+                yield ListedFile(scan.series_uid, one["Name"], where)
 
 
-def _once(talk: Conversation, files: Iterator[File]) -> Iterator[File]:
+def _once(talk: Conversation, files: Iterator[ListedFile]) -> Iterator[ListedFile]:
     """Leave out what 1.6 lists again: a series under several numbers has all its files under each of them (F81)."""
     seen = set()
     for file in files:

@@ -14,7 +14,7 @@ from xnat_watchd.adapters.xnat.login import PATIENCE, Dialect, find_dialect
 from xnat_watchd.adapters.xnat.records import JSON, path
 from xnat_watchd.adapters.xnat.server import Shared
 from xnat_watchd.adapters.xnat.sockets import Watch
-from xnat_watchd.adapters.xnat.transport import Call, Line
+from xnat_watchd.adapters.xnat.transport import Transport, XnatRequest
 from xnat_watchd.adapters.xnat.users import roles
 from xnat_watchd.core.errors import Transient, Unavailable, WatchdError
 
@@ -29,10 +29,10 @@ class Greeting:
 
 def greet(server: Shared) -> Greeting:
     """Ask which XNAT this is, without a login (F2, F8, F112). `Unavailable` if there is none."""
-    line = Line(server.access, Watch(server.stop), server.clock, server.room)
+    line = Transport(server.access, Watch(server.stop), server.clock, server.room)
     try:
         dialect = find_dialect(line, server.clock.now())
-        answer = line.ask(Call(method="GET", path="/data/version", deed=Deed.READ, patience=PATIENCE))
+        answer = line.ask(XnatRequest(method="GET", path="/data/version", deed=Deed.READ, patience=PATIENCE))
     except Transient as error:  # no answer; none of any study's requests either
         raise Unavailable(str(error), detail=error.detail) from None
     finally:

@@ -11,7 +11,7 @@ from typing import Literal
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat.answer_meanings import A_PAGE, Deed, verdict
 from xnat_watchd.adapters.xnat.answers import Answer, version
-from xnat_watchd.adapters.xnat.transport import Call, Line, SessionLost
+from xnat_watchd.adapters.xnat.transport import SessionLost, Transport, XnatRequest
 from xnat_watchd.core.errors import AuthRefused, Transient, Unavailable, WatchdError
 
 PATIENCE = 60.0  #: seconds for a login and for the cheap question
@@ -30,7 +30,7 @@ _REFUSALS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Credential:
+class NumberedCredential:
     """Who we are. `number` counts the credentials that this process has been given."""
 
     user: str
@@ -56,7 +56,7 @@ class Dialect:
         return self.name == "1.6"
 
 
-def log_in(line: Line, credential: Credential, now: datetime, before: Dialect | None = None) -> Dialect:
+def log_in(line: Transport, credential: NumberedCredential, now: datetime, before: Dialect | None = None) -> Dialect:
     """Begin a login session on a new line, see that it is ours, and ask which XNAT this is.
 
     `before`: which it was at the last login. Raises `AuthRefused` only when the credentials are refused; everything
@@ -74,7 +74,7 @@ def log_in(line: Line, credential: Credential, now: datetime, before: Dialect | 
     return dialect
 
 
-def _begin(line: Line, credential: Credential, now: datetime, before: Dialect | None) -> None:
+def _begin(line: Transport, credential: NumberedCredential, now: datetime, before: Dialect | None) -> None:
     """Begin a login session and prove it. The form keeps the password out of headers, which proxies may log.
 
     1.6 takes the form, and its cookie is not logged in (seen on 1.6.4 and 1.6.5): there only Basic begins a session.
@@ -90,7 +90,7 @@ def _begin(line: Line, credential: Credential, now: datetime, before: Dialect | 
     _prove(line, _by_basic(credential), now)
 
 
-def _prove(line: Line, call: Call, now: datetime) -> None:
+def _prove(line: Transport, call: XnatRequest, now: datetime) -> None:
     """Log in by this request, and ask who we are: nothing before that answer is a login."""
     answer = line.ask(call)
     _judge(answer, now)
@@ -98,7 +98,7 @@ def _prove(line: Line, call: Call, now: datetime) -> None:
     line.who = who(line, now)
 
 
-def who(line: Line, now: datetime) -> str:
+def who(line: Transport, now: datetime) -> str:
     """Ask who we are: cheap, and only a working server and a valid login answer it (F1, F103).
 
     Raises `SessionLost` where XNAT does not know us.
@@ -114,7 +114,7 @@ def who(line: Line, now: datetime) -> str:
     return found[1]
 
 
-def find_dialect(line: Line, now: datetime, before: Dialect | None = None) -> Dialect:
+def find_dialect(line: Transport, now: datetime, before: Dialect | None = None) -> Dialect:
     """Ask for the version: only 1.6 answers at /data/version, the others have buildInfo (F8, F112).
 
     A server that was new is asked for buildInfo first, and as a rule is new still. Else only a 404 says that it is a
@@ -158,20 +158,20 @@ def _as_unavailable(error: WatchdError) -> WatchdError:
     return Unavailable(str(error), detail=error.detail)
 
 
-def _by_form(credential: Credential) -> Call:
+def _by_form(credential: NumberedCredential) -> XnatRequest:
     form = {"username": credential.user, "password": credential.password.reveal()}
-    return Call(method="PUT", path="/data/services/auth", deed=Deed.READ, form=form, patience=PATIENCE)
+    return XnatRequest(method="PUT", path="/data/services/auth", deed=Deed.READ, form=form, patience=PATIENCE)
 
 
-def _by_basic(credential: Credential) -> Call:
+def _by_basic(credential: NumberedCredential) -> XnatRequest:
     """Log in by Basic: alias tokens (F6), and every credential on 1.6; afterwards the cookie counts."""
     coded = b64encode(f"{credential.user}:{credential.password.reveal()}".encode()).decode("ascii")
     headers = {"Authorization": f"Basic {coded}"}
-    return Call(method="GET", path="/data/JSESSION", deed=Deed.READ, headers=headers, patience=PATIENCE)
+    return XnatRequest(method="GET", path="/data/JSESSION", deed=Deed.READ, headers=headers, patience=PATIENCE)
 
 
-def _get(path: str) -> Call:
-    return Call(method="GET", path=path, deed=Deed.READ, patience=PATIENCE)
+def _get(path: str) -> XnatRequest:
+    return XnatRequest(method="GET", path=path, deed=Deed.READ, patience=PATIENCE)
 
 
 def _same(said: str, user: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from xnat_watchd.adapters.xnat.answers import Node, SessionXml, count
-from xnat_watchd.core.delivery import Holding, Place, Row, Scan, Subject
+from xnat_watchd.core.delivery import Holding, Place, PrearchiveRow, Scan, Subject
 from xnat_watchd.core.errors import NotYet, Permanent, Transient
 from xnat_watchd.core.escapes import unescaped
 
@@ -41,14 +41,14 @@ def is_dicom(resource: str) -> bool:
     return resource.lower() in {"dicom", "secondary"}
 
 
-def row_at(place: Place, rows: Sequence[Cells]) -> Row | None:
+def row_at(place: Place, rows: Sequence[Cells]) -> PrearchiveRow | None:
     """Find the row of a place in a table."""
     ours = (place.project, place.timestamp, place.folder)
     for one in rows:
         if (one.get("project"), one.get("timestamp"), one.get("folderName")) == ours:
             if not one.get("status"):
                 raise Transient("XNAT lists our prearchive row without a status")
-            return Row(place, one["status"], one.get("subject", ""), one.get("tag", ""))
+            return PrearchiveRow(place, one["status"], one.get("subject", ""), one.get("tag", ""))
     return None
 
 

@@ -37,7 +37,7 @@ class Room:
             self.left += size
 
 
-class Kept:
+class KeptBody:
     """What one answer takes of a room, from its beginning until nobody knows what was read from it any more."""
 
     def __init__(self, room: Room) -> None:

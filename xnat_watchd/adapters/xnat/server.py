@@ -6,10 +6,10 @@ import logging
 import threading
 
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.xnat.login import Credential, Dialect, log_in
+from xnat_watchd.adapters.xnat.login import Dialect, NumberedCredential, log_in
 from xnat_watchd.adapters.xnat.room import Room
 from xnat_watchd.adapters.xnat.sockets import Watch
-from xnat_watchd.adapters.xnat.transport import Access, Line
+from xnat_watchd.adapters.xnat.transport import Access, Transport
 from xnat_watchd.adapters.xnat.turns import Turns, held
 from xnat_watchd.core.errors import AuthRefused
 from xnat_watchd.core.ports import Clock
@@ -18,7 +18,7 @@ from xnat_watchd.core.ports import Clock
 class Shared:
     """The process's one view of the server. Every method may be called from any thread."""
 
-    def __init__(self, access: Access, credential: Credential, *, clock: Clock, stop: threading.Event) -> None:
+    def __init__(self, access: Access, credential: NumberedCredential, *, clock: Clock, stop: threading.Event) -> None:
         # urllib3 warns with whole URLs, and these hold labels and birth dates.
         logging.getLogger("urllib3").setLevel(logging.CRITICAL)
         self.access = access
@@ -37,7 +37,7 @@ class Shared:
     def credential(self, user: str, password: Secret) -> None:
         """Take another credential; it is tried at once, and sessions of the old one are left."""
         with self._lock:
-            self._credential = Credential(user, password, self._credential.number + 1)
+            self._credential = NumberedCredential(user, password, self._credential.number + 1)
             self._refused = None
 
     @property
@@ -46,7 +46,7 @@ class Shared:
         with self._lock:
             return self._credential.number
 
-    def log_in(self, *, probing: bool) -> tuple[Line, Dialect, int]:
+    def log_in(self, *, probing: bool) -> tuple[Transport, Dialect, int]:
         """Begin a login session, one at a time.
 
         Once XNAT has refused a credential, only a probe tries it again: accounts lock (F107).
@@ -59,8 +59,8 @@ class Shared:
                 self.logins += 1
             return *self._log_in(credential), credential.number
 
-    def _log_in(self, credential: Credential) -> tuple[Line, Dialect]:
-        line = Line(self.access, Watch(self.stop), self.clock, self.room)
+    def _log_in(self, credential: NumberedCredential) -> tuple[Transport, Dialect]:
+        line = Transport(self.access, Watch(self.stop), self.clock, self.room)
         with self._lock:
             before = self.dialect
         try:

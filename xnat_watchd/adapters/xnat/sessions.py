@@ -9,7 +9,7 @@ from xnat_watchd.adapters.xnat.answer_meanings import Deed
 from xnat_watchd.adapters.xnat.answers import Node, item, table
 from xnat_watchd.adapters.xnat.client import Conversation
 from xnat_watchd.adapters.xnat.records import JSON, path
-from xnat_watchd.adapters.xnat.transport import Call
+from xnat_watchd.adapters.xnat.transport import XnatRequest
 from xnat_watchd.core.delivery import Holding, Session
 from xnat_watchd.core.escapes import unescaped
 
@@ -63,7 +63,7 @@ def relabel(talk: Conversation, session: Session, label: str) -> Session | None:
     """
     where = path("projects", session.project, "subjects", session.subject_id, "experiments", session.id)
     query = {"label": label, "event_reason": "xnat-watchd"}
-    talk.act(Call(method="PUT", path=where, deed=Deed.WRITE, query=query), session.project)
+    talk.act(XnatRequest(method="PUT", path=where, deed=Deed.WRITE, query=query), session.project)
     return by_id(talk, session.id)
 
 

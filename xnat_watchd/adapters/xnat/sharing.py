@@ -8,7 +8,7 @@ from xnat_watchd.adapters.xnat.answer_meanings import Deed
 from xnat_watchd.adapters.xnat.answers import table
 from xnat_watchd.adapters.xnat.client import PATIENCE, Conversation
 from xnat_watchd.adapters.xnat.records import JSON, Cells, path
-from xnat_watchd.adapters.xnat.transport import Call
+from xnat_watchd.adapters.xnat.transport import XnatRequest
 from xnat_watchd.core.errors import OnceMore, Permanent, Transient
 from xnat_watchd.core.sharing.plan import Action, SeenProject, SeenSession, ShareSubject
 
@@ -63,7 +63,7 @@ def share(talk: Conversation, action: Action) -> None:
         if action.label != action.name:
             raise Permanent("XNAT 1.6 would spoil the label", advice="Give a label of plain letters in the table.")
         del query["label"]  # 1.6 takes the thing's own (F231)
-    talk.act(Call(method="PUT", path=here, deed=Deed.SHARE, query=query, patience=PATIENCE), action.destination)
+    talk.act(XnatRequest(method="PUT", path=here, deed=Deed.SHARE, query=query, patience=PATIENCE), action.destination)
 
 
 def is_shared(talk: Conversation, action: Action) -> bool:

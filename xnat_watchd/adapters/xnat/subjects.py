@@ -9,7 +9,7 @@ from xnat_watchd.adapters.xnat.answer_meanings import Deed
 from xnat_watchd.adapters.xnat.answers import item, table
 from xnat_watchd.adapters.xnat.client import PATIENCE, Conversation
 from xnat_watchd.adapters.xnat.records import JSON, path
-from xnat_watchd.adapters.xnat.transport import Call
+from xnat_watchd.adapters.xnat.transport import XnatRequest
 from xnat_watchd.core.delivery import Subject
 from xnat_watchd.core.errors import Conflict
 
@@ -54,7 +54,7 @@ def _put(talk: Conversation, project: str, subject: Subject, query: Values, form
     where = path("projects", project, "subjects", _name(talk, project, subject))
     # A site may demand a reason for every change (F222).
     named = {"xsiType": "xnat:subjectData", "event_reason": "xnat-watchd", **query}
-    call = Call(method="PUT", path=where, deed=Deed.WRITE, query=named, form=form, patience=PATIENCE)
+    call = XnatRequest(method="PUT", path=where, deed=Deed.WRITE, query=named, form=form, patience=PATIENCE)
     talk.act(call, project)
 
 

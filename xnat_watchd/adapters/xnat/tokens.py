@@ -15,7 +15,7 @@ from typing import Any, Self
 from xnat_watchd.adapters.secret import Secret
 from xnat_watchd.adapters.xnat.answers import Answer, document
 from xnat_watchd.adapters.xnat.client import Conversation
-from xnat_watchd.adapters.xnat.login import Credential
+from xnat_watchd.adapters.xnat.login import NumberedCredential
 from xnat_watchd.adapters.xnat.records import path
 from xnat_watchd.adapters.xnat.server import Shared
 from xnat_watchd.core.errors import OnceMore, Permanent, Transient
@@ -77,7 +77,7 @@ def _token(answer: Answer) -> Token:
     if not (isinstance(alias, str) and isinstance(secret, str) and _SECRET.fullmatch(secret)):
         raise _unreadable()
     token = Token(alias, Secret(secret), _life(said.get("created"), said.get("estimatedExpirationTime")))
-    if not Credential(token.alias, token.secret).is_alias:
+    if not NumberedCredential(token.alias, token.secret).is_alias:
         raise _unreadable()
     return token
 

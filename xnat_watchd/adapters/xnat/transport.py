@@ -27,7 +27,7 @@ from xnat.session import XNATSession
 
 from xnat_watchd.adapters.xnat.answer_meanings import Deed
 from xnat_watchd.adapters.xnat.answers import Answer
-from xnat_watchd.adapters.xnat.body import PIECE, Rest, kept
+from xnat_watchd.adapters.xnat.body import PIECE, BodyRemainder, kept
 from xnat_watchd.adapters.xnat.connection import WatchedAdapter
 from xnat_watchd.adapters.xnat.room import Room
 from xnat_watchd.adapters.xnat.sockets import Endless, Interrupted, Watch
@@ -62,7 +62,7 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class XnatRequest:
     """One request. `limit`: bytes of the answer that are wanted; `cut`: what is longer is cut, not refused."""
 
     method: str
@@ -113,7 +113,7 @@ class _Silent(logging.Logger):
         """Take a level that only xnatpy knows."""
 
 
-class Line:
+class Transport:
     """One login session: one connection, one cookie jar. Belongs to one thread."""
 
     def __init__(self, access: Access, watch: Watch, clock: Clock, room: Room) -> None:
@@ -124,8 +124,8 @@ class Line:
         self._clock = clock
         self._room = room
         self._ends = inf  #: when the login session dies if nothing more is asked in it (monotonic)
-        self._call: Call | None = None
-        self._body: tuple[bytes, Rest | None] = b"", None
+        self._call: XnatRequest | None = None
+        self._body: tuple[bytes, BodyRemainder | None] = b"", None
         self._http = _Http()
         self._http.trust_env = False
         self._http.verify = trusted(access.ca_file)
@@ -141,7 +141,7 @@ class Line:
         )
         self._xnat.skip_response_check = True  # it knows less of answers than `verdicts.py`
 
-    def ask(self, call: Call) -> Answer:
+    def ask(self, call: XnatRequest) -> Answer:
         """Make one request, once. Raises `SessionLost`, or what the line's failure means."""
         self._call, self._watch.spoke = call, False
         with _translated(call, self._watch):
@@ -182,7 +182,7 @@ class Line:
         """Close the connection, so that nothing of a broken exchange is met by the next one."""
         self._http.close()
 
-    def _send(self, call: Call) -> requests.Response:
+    def _send(self, call: XnatRequest) -> requests.Response:
         send = getattr(self._xnat, call.method.lower())
         data = call.form if call.body is None else call.body
         response: requests.Response = send(
@@ -194,7 +194,7 @@ class Line:
         )
         return response
 
-    def _timeout(self, call: Call) -> tuple[float, float]:
+    def _timeout(self, call: XnatRequest) -> tuple[float, float]:
         """Give the seconds for the connection and for the answer. Each piece of a body goes by the first one."""
         connect, read = self._access.connect_timeout, self._access.read_timeout
         if call.body is not None:
@@ -251,7 +251,7 @@ def _length(expiry: str) -> float:
 
 
 @contextmanager
-def _translated(call: Call, watch: Watch) -> Iterator[None]:
+def _translated(call: XnatRequest, watch: Watch) -> Iterator[None]:
     """Let only our own errors out, and `SessionLost`. URLs are in many foreign texts, and labels in these."""
     try:
         yield
@@ -278,7 +278,7 @@ def _translated(call: Call, watch: Watch) -> Iterator[None]:
         raise _unreached("XNAT cannot be asked", error, "", call, watch) from None
 
 
-def _broken(message: str, error: Exception, call: Call, watch: Watch) -> WatchdError:
+def _broken(message: str, error: Exception, call: XnatRequest, watch: Watch) -> WatchdError:
     """Say what a line that fails means: nothing was said, a question was lost, or perhaps a deed was done."""
     if not watch.spoke:
         return Unavailable("XNAT cannot be reached", detail=_cause(error))
@@ -287,14 +287,14 @@ def _broken(message: str, error: Exception, call: Call, watch: Watch) -> WatchdE
     return (InDoubt if call.deed.acts else Transient)(message, detail=_cause(error))
 
 
-def _torn(message: str, cause: str, call: Call, watch: Watch) -> WatchdError:
+def _torn(message: str, cause: str, call: XnatRequest, watch: Watch) -> WatchdError:
     """XNAT has not the whole ZIP. A newer server keeps what came (F158), so it must be asked all the same."""
     if not watch.spoke or call.body is None:
         return Transient(message, detail=cause)
     return InDoubt(message, detail=f"{cause}; {call.body.sent} of {call.body.size} bytes sent")
 
 
-def _unreached(message: str, error: Exception, advice: str, call: Call, watch: Watch) -> Unavailable:
+def _unreached(message: str, error: Exception, advice: str, call: XnatRequest, watch: Watch) -> Unavailable:
     spoke = call.deed.acts and watch.spoke
     return Unavailable(message, detail=_cause(error), advice=advice, spoke=spoke)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xnat_watchd.adapters.xnat.answer_meanings import Deed
 from xnat_watchd.adapters.xnat.answers import Answer, uris
 from xnat_watchd.adapters.xnat.client import Conversation
-from xnat_watchd.adapters.xnat.transport import Call
+from xnat_watchd.adapters.xnat.transport import XnatRequest
 from xnat_watchd.adapters.xnat.turns import Turns
 from xnat_watchd.adapters.xnat.zip_body import ZipBody
 from xnat_watchd.core.delivery import Place
@@ -33,7 +33,7 @@ def send(talk: Conversation, turns: Turns, place: Place, body: ZipBody, *, alone
     old = talk.dialect.is_old
     query = {"dest": place.path, "session": place.folder, **({} if old else NEWER)}
     path = "/data/services/import"
-    call = Call(method="POST", path=path, deed=Deed.IMPORT, query=query, body=body, headers=TYPE)
+    call = XnatRequest(method="POST", path=path, deed=Deed.IMPORT, query=query, body=body, headers=TYPE)
     with turns.importing(alone=alone or old, waiting=body.waiting):  # 1.6: never two at once (F61)
         talk.whoami(probing=False)  # on the same connection: an early answer is then seen (F282)
         turns.space()

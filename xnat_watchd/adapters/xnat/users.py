@@ -8,7 +8,7 @@ from xnat_watchd.adapters.xnat.answer_meanings import Deed
 from xnat_watchd.adapters.xnat.answers import Answer, document, table
 from xnat_watchd.adapters.xnat.client import PATIENCE, Conversation
 from xnat_watchd.adapters.xnat.records import JSON, Cells, path
-from xnat_watchd.adapters.xnat.transport import Call
+from xnat_watchd.adapters.xnat.transport import XnatRequest
 from xnat_watchd.core.errors import OnceMore, Transient
 
 
@@ -43,7 +43,7 @@ def grant(talk: Conversation, project: str, login: str, role: str) -> None:
     A user is in one group of a project at most, so this would move one who has a role there (F245).
     """
     where = path("projects", project, "users", f"{project}_{role}", login)
-    call = Call(method="PUT", path=where, deed=Deed.GRANT, query=JSON, patience=PATIENCE)
+    call = XnatRequest(method="PUT", path=where, deed=Deed.GRANT, query=JSON, patience=PATIENCE)
     talk.act(call, project)
 
 

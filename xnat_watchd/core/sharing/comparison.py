@@ -8,15 +8,15 @@ from functools import cached_property
 
 from xnat_watchd.core.sharing import state
 from xnat_watchd.core.sharing.plan import Action, Made, RowPlan, SeenProject, plan
-from xnat_watchd.core.sharing.state import Fate, Key, Share, key_of
-from xnat_watchd.core.sharing.table import Row
+from xnat_watchd.core.sharing.state import Key, Share, ShareState, key_of
+from xnat_watchd.core.sharing.table import ShareRow
 
 
 @dataclass(frozen=True)
 class Picture:
     """What the rows ask for, what the server shows, and what we remember. Nothing in it changes."""
 
-    rows: Sequence[Row]
+    rows: Sequence[ShareRow]
     lingering: Collection[str]  #: keys of rows that stand in other tables, or in tables that cannot be read just now
     seen: Mapping[str, SeenProject]
     shares: Mapping[Key, Share]
@@ -44,7 +44,7 @@ class Picture:
     def gone(self) -> list[Action]:
         """What was ours and is wanted, and is not there."""
         fates = {key: share.fate for key, share in self.shares.items()}
-        return [action for action in self.wishes if fates.get(key_of(action)) is Fate.MADE]
+        return [action for action in self.wishes if fates.get(key_of(action)) is ShareState.MADE]
 
     @property
     def plans_without_gone(self) -> tuple[RowPlan, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from xnat_watchd.core.labels import fill, is_label
-from xnat_watchd.core.sharing.table import Row
+from xnat_watchd.core.sharing.table import ShareRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class SeenProject:
 class Made:
     """A share that we made for a row, and saw on the server afterwards."""
 
-    row: str  #: `Row.key`
+    row: str  #: `ShareRow.key`
     destination: str
     id: str  #: accession ID of the subject or session
 
@@ -75,7 +75,7 @@ class ShareSession:
 Action = ShareSubject | ShareSession
 
 
-class State(StrEnum):
+class RowState(StrEnum):
     """What is true of a row, in the words of the report."""
 
     THERE = "already there"
@@ -92,14 +92,14 @@ class RowPlan:
     Two rows may ask for the same action; it is one action.
     """
 
-    row: Row
-    state: State
+    row: ShareRow
+    state: RowState
     reason: str = ""  #: one sentence with the next step, for the report
     actions: tuple[Action, ...] = ()
     sessions: int = 0  #: how many of its sessions are in the destination already
 
 
-def plan(rows: Sequence[Row], seen: Mapping[str, SeenProject], made: Collection[Made]) -> tuple[RowPlan, ...]:
+def plan(rows: Sequence[ShareRow], seen: Mapping[str, SeenProject], made: Collection[Made]) -> tuple[RowPlan, ...]:
     """Say for every row, in order, what is true and what is to be done.
 
     `seen` has every project that the rows name and that XNAT lists for us. What is in `made` and gone was
@@ -122,7 +122,7 @@ def plan(rows: Sequence[Row], seen: Mapping[str, SeenProject], made: Collection[
 class _Outcome:
     """What comes of one subject or session: its label in the destination, or why it has none."""
 
-    state: State
+    state: RowState
     label: str = ""
     reason: str = ""
 
@@ -143,21 +143,21 @@ class _Shelf:
         if there is not None:
             return self._found(there, label, explicit=explicit)
         if id_ in self.ours:
-            return _Outcome(State.REMOVED, reason="it is not shared again unless its row is changed")
+            return _Outcome(RowState.REMOVED, reason="it is not shared again unless its row is changed")
         why = self._objection(id_, label)
         if why:
-            return _Outcome(State.FAILED, reason=why)
+            return _Outcome(RowState.FAILED, reason=why)
         self.taken[label.casefold()] = id_
         self.promised[id_] = label
-        return _Outcome(State.SHARED, label)
+        return _Outcome(RowState.SHARED, label)
 
     def _found(self, there: str, label: str, *, explicit: bool) -> _Outcome:
         if explicit and there != label:
             return _Outcome(
-                State.FAILED,
+                RowState.FAILED,
                 reason="it is there under another label: correct the table, or rename it in XNAT",
             )
-        return _Outcome(State.THERE, there)
+        return _Outcome(RowState.THERE, there)
 
     def _objection(self, id_: str, label: str) -> str:
         if not self.writable:
@@ -200,9 +200,9 @@ class _Ground:
 # -- one row -------------------------------------------------------------------------------------------------
 
 
-def _planned(row: Row, grounds: Mapping[str, _Ground]) -> RowPlan:
+def _planned(row: ShareRow, grounds: Mapping[str, _Ground]) -> RowPlan:
     if row.fault:
-        return RowPlan(row=row, state=State.FAILED, reason=row.fault)
+        return RowPlan(row=row, state=RowState.FAILED, reason=row.fault)
     for role, project in (("source", row.source), ("destination", row.destination)):
         if project not in grounds:
             return _waiting(row, f"there is no {role} project of this name yet, or we may not see it")
@@ -212,18 +212,18 @@ def _planned(row: Row, grounds: Mapping[str, _Ground]) -> RowPlan:
         other = ", but one in other capitals" if row.subject.casefold() in source.folded else ""
         return _waiting(row, f"the source has no subject of this label yet{other}")
     outcome = destination.subjects.place(id_, row.label or row.subject, explicit=bool(row.label))
-    if outcome.state in (State.FAILED, State.REMOVED):
+    if outcome.state in (RowState.FAILED, RowState.REMOVED):
         return RowPlan(row=row, state=outcome.state, reason=outcome.reason)
     meant = [session for session in source.of_subject.get(id_, ()) if row.wants(session.label)]
     placed = [(session, _session(row, session, outcome.label, destination)) for session in meant]
     return _summed(row, id_, outcome, placed)
 
 
-def _waiting(row: Row, reason: str) -> RowPlan:
-    return RowPlan(row=row, state=State.WAITING, reason=reason)
+def _waiting(row: ShareRow, reason: str) -> RowPlan:
+    return RowPlan(row=row, state=RowState.WAITING, reason=reason)
 
 
-def _session(row: Row, session: SeenSession, subject: str, destination: _Ground) -> _Outcome:
+def _session(row: ShareRow, session: SeenSession, subject: str, destination: _Ground) -> _Outcome:
     values = {
         "subject": subject,
         "session": session.label,
@@ -231,22 +231,22 @@ def _session(row: Row, session: SeenSession, subject: str, destination: _Ground)
         "study_date": session.date[:10].replace("-", ""),
     }
     if "{study_date}" in row.session_label and not values["study_date"]:
-        return _Outcome(State.FAILED, reason="it has no date to make a label of")
+        return _Outcome(RowState.FAILED, reason="it has no date to make a label of")
     label = fill(row.session_label or "{session}", values)
     return destination.sessions.place(session.id, label, explicit=bool(row.session_label))
 
 
-def _summed(row: Row, id_: str, subject: _Outcome, placed: Sequence[tuple[SeenSession, _Outcome]]) -> RowPlan:
+def _summed(row: ShareRow, id_: str, subject: _Outcome, placed: Sequence[tuple[SeenSession, _Outcome]]) -> RowPlan:
     ends = {"source": row.source, "destination": row.destination}
     actions: list[Action] = []
-    if subject.state is State.SHARED:
+    if subject.state is RowState.SHARED:
         actions.append(ShareSubject(**ends, id=id_, name=row.subject, label=subject.label))
     actions += [
         ShareSession(
             **ends, id=session.id, name=session.label, label=outcome.label, subject=row.subject, subject_id=id_
         )
         for session, outcome in placed
-        if outcome.state is State.SHARED
+        if outcome.state is RowState.SHARED
     ]
     outcomes = [outcome for _, outcome in placed]
     return RowPlan(
@@ -254,12 +254,12 @@ def _summed(row: Row, id_: str, subject: _Outcome, placed: Sequence[tuple[SeenSe
         state=_gravest([subject, *outcomes]),
         reason=_reasons(outcomes),
         actions=tuple(actions),
-        sessions=sum(outcome.state is State.THERE for outcome in outcomes),
+        sessions=sum(outcome.state is RowState.THERE for outcome in outcomes),
     )
 
 
-def _gravest(outcomes: Iterable[_Outcome]) -> State:
-    return max((outcome.state for outcome in outcomes), key=list(State).index)
+def _gravest(outcomes: Iterable[_Outcome]) -> RowState:
+    return max((outcome.state for outcome in outcomes), key=list(RowState).index)
 
 
 def _reasons(outcomes: Sequence[_Outcome]) -> str:

@@ -15,8 +15,8 @@ from enum import StrEnum
 from hashlib import sha256
 
 from xnat_watchd.core.errors import Scope
-from xnat_watchd.core.sharing.plan import Action, Made, RowPlan, SeenProject, ShareSubject, State
-from xnat_watchd.core.sharing.table import Row
+from xnat_watchd.core.sharing.plan import Action, Made, RowPlan, RowState, SeenProject, ShareSubject
+from xnat_watchd.core.sharing.table import ShareRow
 
 RARELY = timedelta(days=1)  #: after so long a refusal is doubted, though neither table nor server have changed
 DESTINATION_IN_TROUBLE = 5  #: so many refusals that may be the destination's, and none shared since: others wait
@@ -26,7 +26,7 @@ Key = tuple[str, str]  #: destination and accession ID: what is shared where
 Wish = tuple[Action, frozenset[str]]  #: what is to be shared, and the keys of the rows that ask for it
 
 
-class Fate(StrEnum):
+class ShareState(StrEnum):
     """What became of a share that we asked for."""
 
     INTENDED = "intended"  #: about to be asked for, or asked for and not seen yet
@@ -42,7 +42,7 @@ class Share:
     destination: str
     id: str
     label: str
-    fate: Fate
+    fate: ShareState
     rows: frozenset[str]  #: keys of the rows for which it was asked for, or from which it was taken back
     tries: int = 0
     due: datetime | None = None  #: not to be asked for before
@@ -63,8 +63,8 @@ class Share:
 class RowResult:
     """What is true of a row now."""
 
-    row: Row
-    state: State
+    row: ShareRow
+    state: RowState
     sessions: int = 0  #: how many of its sessions are in the destination
     reason: str = ""
     at: datetime | None = None  #: since when, if known
@@ -94,7 +94,7 @@ def wishes(plans: Iterable[RowPlan]) -> dict[Action, frozenset[str]]:
     return {action: frozenset(rows) for action, rows in asked.items()}
 
 
-def taken_back(shares: Iterable[Share], rows: Sequence[Row], lingering: Collection[str]) -> list[Made]:
+def taken_back(shares: Iterable[Share], rows: Sequence[ShareRow], lingering: Collection[str]) -> list[Made]:
     """Give the shares that a person took back from rows that still stand, in the form that the plan takes.
 
     `lingering`: keys of rows in tables that cannot be read just now. They count as standing, or an unreadable
@@ -104,7 +104,7 @@ def taken_back(shares: Iterable[Share], rows: Sequence[Row], lingering: Collecti
     return [
         Made(rows[0].key, share.destination, share.id)
         for share in shares
-        if share.fate is Fate.REMOVED and rows and not standing.isdisjoint(share.rows)
+        if share.fate is ShareState.REMOVED and rows and not standing.isdisjoint(share.rows)
     ]
 
 
@@ -113,12 +113,12 @@ def may_ask(share: Share | None, action: Action, rows: frozenset[str], basis: Ca
 
     One that was made and is gone is never asked for: whether a person took it back is found out first.
     """
-    if share is None or share.fate is Fate.REMOVED:
+    if share is None or share.fate is ShareState.REMOVED:
         return True
-    if share.fate is Fate.MADE:
+    if share.fate is ShareState.MADE:
         return False
     rested = share.due is None or share.due <= now or share.due > now + 2 * RARELY  # or the clock jumped back
-    if share.fate is Fate.INTENDED:
+    if share.fate is ShareState.INTENDED:
         return rested
     return rested or share.label != action.label or not rows <= share.rows or share.basis != basis()
 
@@ -141,12 +141,12 @@ def refusing(shares: Iterable[Share], wanted: Collection[Key]) -> dict[str, Shut
         by_destination.setdefault(share.destination, []).append(share)
     shut = {}
     for destination, some in by_destination.items():
-        shared = max((one.seen for one in some if one.fate is Fate.MADE and one.seen), default=None)
+        shared = max((one.seen for one in some if one.fate is ShareState.MADE and one.seen), default=None)
         refused = sorted(
             (one.changed, one.why)
             for one in some
             if one.scope is Scope.PROJECT and one.why and one.key in wanted and one.changed is not None
-            and one.fate in (Fate.INTENDED, Fate.REFUSED) and (shared is None or one.changed > shared)
+            and one.fate in (ShareState.INTENDED, ShareState.REFUSED) and (shared is None or one.changed > shared)
         )  # fmt: skip
         if len(refused) >= DESTINATION_IN_TROUBLE:
             last, why = refused[-1]
@@ -186,7 +186,7 @@ def results(plans: Sequence[RowPlan], shares: Mapping[Key, Share], shut: Mapping
     """
     ours: dict[str, datetime] = {}
     for share in shares.values():
-        if share.fate is Fate.MADE and share.seen is not None:
+        if share.fate is ShareState.MADE and share.seen is not None:
             for row in share.rows:
                 ours[row] = max(share.seen, ours.get(row, share.seen))
     return [_result(one, shares, ours.get(one.row.key), shut) for one in plans]
@@ -197,11 +197,11 @@ def _result(
 ) -> RowResult:
     pending = [_pending(action, shares.get(key_of(action)), shut) for action in planned.actions]
     states = [state for state, _ in pending]
-    if planned.state is not State.SHARED:
+    if planned.state is not RowState.SHARED:
         states.append(planned.state)
-    state = max(states, key=list(State).index)
-    if state is State.THERE and made is not None:
-        state = State.SHARED
+    state = max(states, key=list(RowState).index)
+    if state is RowState.THERE and made is not None:
+        state = RowState.SHARED
     told = Counter(reason for _, reason in pending)
     missing = [f"{count} of {len(pending)} missing: {reason}" for reason, count in told.items()]
     reason = "; ".join([*([planned.reason] if planned.reason else []), *missing])
@@ -210,19 +210,19 @@ def _result(
         state=state,
         sessions=planned.sessions,
         reason=reason,
-        at=made if state is State.SHARED else None,
+        at=made if state is RowState.SHARED else None,
     )
 
 
-def _pending(action: Action, share: Share | None, shut: Mapping[str, Shut]) -> tuple[State, str]:
+def _pending(action: Action, share: Share | None, shut: Mapping[str, Shut]) -> tuple[RowState, str]:
     """Say why an action has not been done."""
     fate = share.fate if share is not None else None
-    if share is not None and fate is Fate.REFUSED:
-        return State.FAILED, f"{share.why}. {share.advice}"
-    if share is not None and fate is Fate.INTENDED and share.why:
-        return State.WAITING, share.why
-    if fate is Fate.MADE:
-        return State.WAITING, _GONE
+    if share is not None and fate is ShareState.REFUSED:
+        return RowState.FAILED, f"{share.why}. {share.advice}"
+    if share is not None and fate is ShareState.INTENDED and share.why:
+        return RowState.WAITING, share.why
+    if fate is ShareState.MADE:
+        return RowState.WAITING, _GONE
     trouble = shut.get(action.destination)
     why = f"nothing more is shared into the destination for now: {trouble.why}" if trouble else _TO_BE_DONE
-    return State.WAITING, why
+    return RowState.WAITING, why

@@ -41,7 +41,7 @@ _ADVICE = "Correct the table and save it again; the README shows how one looks."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ShareRow:
     """One line of a share table. Cells are stripped of blanks around them, else as given."""
 
     line: int  #: of the file, counted from 1: where the row begins
@@ -70,7 +70,7 @@ class Table:
     """A share table as it was read."""
 
     header: tuple[str, ...]  #: as given
-    rows: tuple[Row, ...]
+    rows: tuple[ShareRow, ...]
     ignored: tuple[str, ...] = ()  #: columns that mean nothing to us
     delimiter: str = ","
 
@@ -199,12 +199,12 @@ def _places(header: Sequence[str]) -> dict[str, int]:
     return places
 
 
-def _row(line: int, cells: Sequence[str], width: int, places: Mapping[str, int]) -> Row:
+def _row(line: int, cells: Sequence[str], width: int, places: Mapping[str, int]) -> ShareRow:
     found = {name: cells[place].strip() for name, place in places.items() if place < len(cells)}
     asked = dict.fromkeys(COLUMNS, "") | found
     extra = any(cell.strip() for cell in cells[width:])
     fault = "the line has more cells than the header: is a quote missing?" if extra else ""
-    return Row(
+    return ShareRow(
         line=line,
         subject=asked["subject"],
         source=asked["source"],
@@ -233,7 +233,7 @@ def _faults(asked: Mapping[str, str]) -> Iterator[str]:
         yield f"the session_label cannot be used: {error}"
 
 
-def _compared(rows: Sequence[Row]) -> tuple[Row, ...]:
+def _compared(rows: Sequence[ShareRow]) -> tuple[ShareRow, ...]:
     """Note which rows say the same again, and which contradict each other: one subject, two labels."""
     first: dict[str, int] = {}
     labels: dict[tuple[str, str, str], dict[str, int]] = {}
@@ -241,7 +241,7 @@ def _compared(rows: Sequence[Row]) -> tuple[Row, ...]:
         share = (row.subject, row.source, row.destination)
         labels.setdefault(share, {}).setdefault(row.label or row.subject, row.line)
 
-    def noted(row: Row) -> Row:
+    def noted(row: ShareRow) -> ShareRow:
         earlier = first.setdefault(row.key, row.line)
         given = labels[row.subject, row.source, row.destination]
         if earlier == row.line and len(given) == 1:

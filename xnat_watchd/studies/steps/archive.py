@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from xnat_watchd.adapters.ledger import Facts
+from xnat_watchd.adapters.ledger import StepFacts
 from xnat_watchd.core.comparison import Mixed
-from xnat_watchd.core.delivery import Item, Place, Row, Session
+from xnat_watchd.core.delivery import Item, Place, PrearchiveRow, Session
 from xnat_watchd.core.errors import Absent, AuthRefused, Conflict, InDoubt, NotYet, Stopped, Transient, Unavailable
 from xnat_watchd.core.findings import stop_at
-from xnat_watchd.core.states import Kind
+from xnat_watchd.core.states import DeliveryKind
 from xnat_watchd.studies.steps.archive_proof import (
     NOTHING,
     Before,
@@ -34,7 +34,7 @@ DIED = (
 MEANWHILE = "XNAT's archive has got this study from elsewhere meanwhile"
 
 
-def archive(item: Item, tools: Tools) -> Facts:
+def archive(item: Item, tools: Tools) -> StepFacts:
     """Archive our row, or find that it is done; give the session that proves it."""
     clear_old_places(item, tools)
     sessions = tools.gateway.sessions(item.project, item.uids)
@@ -52,7 +52,7 @@ def archive(item: Item, tools: Tools) -> Facts:
         return _row_gone(item, item.place, tools)
     _may_have_died(item, row, tools)
     row = finished_row(tools, row, item.since)
-    if item.kind is Kind.PREARCHIVE:
+    if item.kind is DeliveryKind.PREARCHIVE:
         _must_be_as_shown(item, row, sessions, tools)
     else:
         _must_still_be_ours(item, row.place, tools)
@@ -61,7 +61,7 @@ def archive(item: Item, tools: Tools) -> Facts:
     return _archive_anew(item, row, tools)
 
 
-def _done_already(item: Item, session: Session, tools: Tools) -> Facts:
+def _done_already(item: Item, session: Session, tools: Tools) -> StepFacts:
     adds = item.joins is not None
     facts = _proof(item, session, _before(item) if adds else NOTHING, tools, asked=adds)
     if item.place and (row := tools.gateway.look(item.place)) is not None:
@@ -69,7 +69,7 @@ def _done_already(item: Item, session: Session, tools: Tools) -> Facts:
     return _named(item, session, facts, tools)
 
 
-def _may_have_died(item: Item, row: Row, tools: Tools) -> None:
+def _may_have_died(item: Item, row: PrearchiveRow, tools: Tools) -> None:
     """Write that a row is archived although the answer to that was lost: a server that died at it never ends it.
 
     Neither a removal nor a build does anything to such a row, after any restart (seen on XNAT 1.6.4).
@@ -81,7 +81,7 @@ def _may_have_died(item: Item, row: Row, tools: Tools) -> None:
         tools.ledger.places.unlock(row.place)
 
 
-def _remove_unless_locked(item: Item, row: Row, tools: Tools) -> None:
+def _remove_unless_locked(item: Item, row: PrearchiveRow, tools: Tools) -> None:
     """Remove a row whose session is proved. One that stays locked is left, and told until it is gone."""
     waited = item.since is not None and tools.clock.now() - item.since >= BUILD_AFTER
     if row.status == LOCKED and waited:
@@ -95,7 +95,7 @@ def _before(item: Item) -> Before | None:
     return None if item.before is None else Before(item.before)
 
 
-def _named(item: Item, session: Session, facts: Facts, tools: Tools) -> Facts:
+def _named(item: Item, session: Session, facts: StepFacts, tools: Tools) -> StepFacts:
     """Give a session its label that the site archived by itself, under the name of our place (F99)."""
     if item.place is None or session.label != item.place.folder:
         return facts
@@ -111,7 +111,7 @@ def _named(item: Item, session: Session, facts: Facts, tools: Tools) -> Facts:
     )
 
 
-def _must_be_as_shown(item: Item, row: Row, sessions: Collection[Session], tools: Tools) -> None:
+def _must_be_as_shown(item: Item, row: PrearchiveRow, sessions: Collection[Session], tools: Tools) -> None:
     """Refuse what others put there if it is not what a person was shown when they told us to archive it."""
     if sessions:
         raise Conflict("XNAT's archive has this study already", advice="Compare the two, and join or delete in XNAT.")
@@ -135,7 +135,7 @@ def _must_still_be_ours(item: Item, place: Place, tools: Tools) -> None:
         )
 
 
-def _archive_anew(item: Item, row: Row, tools: Tools) -> Facts:
+def _archive_anew(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
     rules, labels = tools.rules(item.project), labels_of(item, tools)
     _must_be_our_study(item, row, tools)
     there = tools.gateway.subject(item.project, labels.subject)
@@ -150,7 +150,7 @@ def _archive_anew(item: Item, row: Row, tools: Tools) -> Facts:
             detail=labels.session,
             advice="Compare the two; then `xnat-watchd retry ITEM --label ANOTHER`.",
         )
-    facts = Facts(subject=labels.subject, label=labels.session, creates_subject=there is None)
+    facts = StepFacts(subject=labels.subject, label=labels.session, creates_subject=there is None)
     tools.ledger.studies.note(item, facts, tools.clock.now())
     tools.ledger.places.archive(item, None, {})
     try:
@@ -172,7 +172,7 @@ def _archive_anew(item: Item, row: Row, tools: Tools) -> Facts:
     return _proof(item, session, NOTHING, tools)
 
 
-def _must_be_our_study(item: Item, row: Row, tools: Tools) -> None:
+def _must_be_our_study(item: Item, row: PrearchiveRow, tools: Tools) -> None:
     """Refuse another study at our place, which an older version may have taken for ours (F96)."""
     if tools.gateway.collides() and row.study_uid not in {"", item.study_uid}:
         tools.ledger.places.flag(row.place)
@@ -183,7 +183,7 @@ def _must_be_our_study(item: Item, row: Row, tools: Tools) -> None:
         )
 
 
-def _join(item: Item, row: Row, session: Session, tools: Tools) -> Facts:
+def _join(item: Item, row: PrearchiveRow, session: Session, tools: Tools) -> StepFacts:
     """Add what is missing to our study, under the labels that it has there."""
     rules = tools.rules(item.project)
     if not rules.append:
@@ -207,7 +207,7 @@ def _join(item: Item, row: Row, session: Session, tools: Tools) -> Facts:
     return _proof(item, joined, Before(session.holding.counts), tools)
 
 
-def _there_already(item: Item, row: Row, accession: str, conflict: Conflict, tools: Tools) -> Facts:
+def _there_already(item: Item, row: PrearchiveRow, accession: str, conflict: Conflict, tools: Tools) -> StepFacts:
     """Return the facts where the session has all of it: another station has sent the same study (F97).
 
     XNAT refuses a row as soon as one of its files is there by name, so it is asked for every image. Raises `Conflict`
@@ -229,7 +229,7 @@ def _there_already(item: Item, row: Row, accession: str, conflict: Conflict, too
     return _facts(session)
 
 
-def _adopted(item: Item, session: Session | None, tools: Tools) -> Facts:
+def _adopted(item: Item, session: Session | None, tools: Tools) -> StepFacts:
     if session is None:
         raise Conflict(
             "XNAT's archive no longer has the study that was found there",
@@ -238,7 +238,7 @@ def _adopted(item: Item, session: Session | None, tools: Tools) -> Facts:
     return _proof(item, session, None, tools)
 
 
-def _row_gone(item: Item, place: Place, tools: Tools) -> Facts:
+def _row_gone(item: Item, place: Place, tools: Tools) -> StepFacts:
     """Look in the archive once more: XNAT may have got done with it between our two questions.
 
     A session to which another row was added since may name that row's place instead of ours.
@@ -269,7 +269,7 @@ def _from_our_place(item: Item, sessions: Collection[Session]) -> Session | None
     return next((one for one in sessions if item.place and one.came_from(item.place)), None)
 
 
-def _proof(item: Item, session: Session, before: Before | None, tools: Tools, *, asked: bool = False) -> Facts:
+def _proof(item: Item, session: Session, before: Before | None, tools: Tools, *, asked: bool = False) -> StepFacts:
     """Give the session once it is proved to hold all of this study; `NotYet` while XNAT's counts lag behind.
 
     `asked`: each image is asked for. After a lost answer a sum may be right by what others have added.
@@ -277,22 +277,22 @@ def _proof(item: Item, session: Session, before: Before | None, tools: Tools, *,
     tools.ledger.studies.stand_behind(item, session.subject)
     if not _holds(item, session, None if asked else before, tools):
         raise NotYet("XNAT's archive does not show every image yet")
-    found = foreign(item, session, before, tools) if before and item.kind is Kind.ZIP else None
+    found = foreign(item, session, before, tools) if before and item.kind is DeliveryKind.ZIP else None
     if found is not None:
         tools.ledger.findings.add(item, found, tools.clock.now())
         stop_at(tools.ledger.findings.open(item.key))
     return _facts(session)
 
 
-def _facts(session: Session) -> Facts:
-    return Facts(
+def _facts(session: Session) -> StepFacts:
+    return StepFacts(
         session=session.id, subject=session.subject, subject_id=session.subject_id or None, label=session.label,
         note=f"{session.subject} / {session.label}",
     )  # fmt: skip
 
 
 def _holds(item: Item, session: Session, before: Before | None, tools: Tools) -> bool:
-    if item.kind is Kind.PREARCHIVE:  # of which we know the counts only
+    if item.kind is DeliveryKind.PREARCHIVE:  # of which we know the counts only
         shown = tools.ledger.contents.series(item)
         return all(session.holding.counts.get(series, 0) >= one.count for series, one in shown.items())
     if item.place is None:  # nothing of it was sent: XNAT had it

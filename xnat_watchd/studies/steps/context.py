@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from xnat_watchd.adapters.files.disk import Disk
-from xnat_watchd.adapters.files.folder_marks import Marks
+from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.ledger import Ledger
-from xnat_watchd.core.delivery import Instance, Item, Row
+from xnat_watchd.core.delivery import Instance, Item, PrearchiveRow
 from xnat_watchd.core.errors import Absent, NotYet
-from xnat_watchd.core.labels import Facts, facts_of
+from xnat_watchd.core.labels import LabelFacts, facts_of
 from xnat_watchd.core.ports import Clock, Gateway, Progressed
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.studies.steps.gates import Door
@@ -35,18 +35,18 @@ class Tools:
     clock: Clock
     disk: Disk
     folders: Folders
-    marks: Marks
+    marks: FolderMarks
     rules: Callable[[str], ProjectRules]
     write_clean: WriteClean
     chance: Callable[[], float]  #: numbers in [0, 1)
     progressed: Progressed
 
-    def facts(self, item: Item) -> Facts:
+    def facts(self, item: Item) -> LabelFacts:
         """Give what labels are made of."""
         return facts_of(item, self.ledger.deliveries.file_name(item.delivery))
 
 
-def finished_row(tools: Tools, row: Row, since: datetime | None) -> Row:
+def finished_row(tools: Tools, row: PrearchiveRow, since: datetime | None) -> PrearchiveRow:
     """Give the row once XNAT is no longer at work on it; `NotYet` until then. `since`: when that was said first.
 
     A row that stays in RECEIVING has lost its sender: it is built as it is, and its images are counted.

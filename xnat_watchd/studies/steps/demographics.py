@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from xnat_watchd.adapters.ledger import Facts
+from xnat_watchd.adapters.ledger import StepFacts
 from xnat_watchd.core.delivery import Item, Session, Subject
 from xnat_watchd.core.demographics import header_of, plan, settled
 from xnat_watchd.core.errors import Conflict, Transient
-from xnat_watchd.core.states import Kind
+from xnat_watchd.core.states import DeliveryKind
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.place_proof import clear_old_places
 
@@ -18,22 +18,22 @@ LEFT_ALONE = "demographics: nothing written, since XNAT shows no header of these
 Header = Mapping[str, str]
 
 
-def describe(item: Item, tools: Tools) -> Facts:
+def describe(item: Item, tools: Tools) -> StepFacts:
     """Write demographics; the facts name what was written, never the values."""
     clear_old_places(item, tools)
     rules = tools.rules(item.project).demographics
     subject = _subject(item, tools)
     header, whence = _header(item, tools)
     if header is None:
-        return Facts(note=LEFT_ALONE)
+        return StepFacts(note=LEFT_ALONE)
     writes = plan(header, subject, rules)
     if not writes:
-        return Facts(note=f"demographics: {whence}nothing to write")
+        return StepFacts(note=f"demographics: {whence}nothing to write")
     shown = tools.gateway.write_subject(item.project, subject, fields=writes.fields, demographics=writes.demographics)
     lost = settled(writes, _there(shown))
     if lost:
         raise Transient(f"XNAT did not store {', '.join(lost)}")
-    return Facts(note=f"demographics: {whence}wrote {', '.join(sorted({*writes.fields, *writes.demographics}))}")
+    return StepFacts(note=f"demographics: {whence}wrote {', '.join(sorted({*writes.fields, *writes.demographics}))}")
 
 
 def _header(item: Item, tools: Tools) -> tuple[Header | None, str]:
@@ -42,7 +42,7 @@ def _header(item: Item, tools: Tools) -> tuple[Header | None, str]:
     They are as XNAT stores them, so that its anonymisation is honoured. A subject whose demographics a person asked for
     has what was put together of its sessions and shown.
     """
-    if tools.rules(item.project).demographics.from_zip or item.kind is Kind.ARCHIVE:
+    if tools.rules(item.project).demographics.from_zip or item.kind is DeliveryKind.ARCHIVE:
         return header_of(item.person), ""
     found = _dumped(item, tools)
     if found is not None:
@@ -74,7 +74,7 @@ def _may_tell(item: Item, tools: Tools) -> bool:
     """
     name, number = tools.gateway.patient(item.session or "")
     ours = item.person
-    return item.kind is Kind.ZIP and bool(
+    return item.kind is DeliveryKind.ZIP and bool(
         (name and _plain(name) == _plain(ours.name)) or (number and number == ours.id)
     )
 

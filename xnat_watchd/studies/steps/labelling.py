@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from xnat_watchd.core.delivery import Item, Row, Session, Subject
+from xnat_watchd.core.delivery import Item, PrearchiveRow, Session, Subject
 from xnat_watchd.core.errors import Conflict, Undecided
 from xnat_watchd.core.labels import clean, session_label
 from xnat_watchd.core.plain_labels import plain
@@ -31,7 +31,7 @@ def labels_of(item: Item, tools: Tools) -> Labels:
     )
 
 
-def sent_subject(item: Item, row: Row, there: Subject | None, tools: Tools) -> str | None:
+def sent_subject(item: Item, row: PrearchiveRow, there: Subject | None, tools: Tools) -> str | None:
     """Return the subject as a parameter, or None where XNAT would spoil it and derives the same by itself (F70).
 
     One that is `there` already is named by its accession ID (F27), unless that is another one's label, which XNAT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from xnat_watchd.core.delivery import Item, Place, Row, Stray
+from xnat_watchd.core.delivery import Item, Place, PrearchiveRow, Stray
 from xnat_watchd.core.errors import Elsewhere, OnceMore
 from xnat_watchd.studies.steps.context import Tools, finished_row
 from xnat_watchd.studies.steps.place_proof import is_ours_alone
@@ -27,7 +27,7 @@ def clear_strays(item: Item, tools: Tools) -> None:
         tools.ledger.places.strays_gone(item)
 
 
-def _seen(item: Item, place: Place, tools: Tools) -> Row | None:
+def _seen(item: Item, place: Place, tools: Tools) -> PrearchiveRow | None:
     try:
         return tools.gateway.look(place)
     except OnceMore as refused:  # no right there (F176), or the noise of a moment (F62)
@@ -36,13 +36,13 @@ def _seen(item: Item, place: Place, tools: Tools) -> Row | None:
         return None
 
 
-def _remove(item: Item, stray: Stray, row: Row, tools: Tools) -> None:
+def _remove(item: Item, stray: Stray, row: PrearchiveRow, tools: Tools) -> None:
     if not (row.place.folder == stray.folder and _is_ours_alone(item, finished_row(tools, row, item.since), tools)):
         raise Elsewhere("an upload of it still lies where XNAT was not asked to put it", [], detail=stray.path)
     tools.gateway.discard(row.place)
 
 
-def _is_ours_alone(item: Item, row: Row, tools: Tools) -> bool:
+def _is_ours_alone(item: Item, row: PrearchiveRow, tools: Tools) -> bool:
     """Say whether nothing but this study lies there, and no more of a series than was sent (F61)."""
     holding = tools.gateway.holding(row.place)
     sent = Counter(one.series_uid for one in tools.ledger.contents.instances(item))

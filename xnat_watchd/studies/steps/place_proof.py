@@ -20,7 +20,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from xnat_watchd.core.comparison import Mixed, Unproved, Verdict, judge, judge_images
-from xnat_watchd.core.delivery import Holding, Item, Place, Row
+from xnat_watchd.core.delivery import Holding, Item, Place, PrearchiveRow
 from xnat_watchd.core.errors import NotYet
 from xnat_watchd.studies.steps.context import Tools, finished_row
 from xnat_watchd.studies.steps.sending import is_chosen
@@ -42,7 +42,7 @@ def judged(item: Item, place: Place, tools: Tools) -> Verdict:
     return Mixed() if is_our_uid and isinstance(verdict, Unproved) else verdict  # those were read
 
 
-def remove(item: Item, row: Row, tools: Tools) -> bool:
+def remove(item: Item, row: PrearchiveRow, tools: Tools) -> bool:
     """Remove a row of ours in which nothing is foreign; any other stays, and a person is told. Return whether it went.
 
     `NotYet` while XNAT is at work on it.
@@ -55,7 +55,7 @@ def remove(item: Item, row: Row, tools: Tools) -> bool:
     return True
 
 
-def is_ours_alone(item: Item, row: Row, tools: Tools) -> bool:
+def is_ours_alone(item: Item, row: PrearchiveRow, tools: Tools) -> bool:
     """Return whether nothing but images of this study lies there, as far as the server may have mixed them.
 
     Under a UID that is not known to be ours, every image has to be proved by name on newer servers too.

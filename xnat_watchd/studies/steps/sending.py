@@ -17,14 +17,14 @@ ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  #: without letters that are mista
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class OutgoingZip:
     """A ZIP to send. `stamp`: of the one that came; empty where it is a clean one, which is ours."""
 
     path: Path
     stamp: str
 
 
-def zip_of(item: Item, missing: Collection[Instance], tools: Tools, *, anew: bool) -> Content:
+def zip_of(item: Item, missing: Collection[Instance], tools: Tools, *, anew: bool) -> OutgoingZip:
     """Return the ZIP to send: the one that came if it may go as it is, with its stamp; else a clean one, which is ours.
 
     Of both it is seen that they hold what was judged, of the first once more when it has been sent. What is added to a
@@ -36,12 +36,12 @@ def zip_of(item: Item, missing: Collection[Instance], tools: Tools, *, anew: boo
     whole = len(missing) == len(tools.ledger.contents.instances(item))
     named = not anew or tools.gateway.collides() or tools.ledger.places.must_name(item)
     if whole and not named and tools.ledger.deliveries.as_it_is(item.delivery, size):
-        return Content(source, stamp)
+        return OutgoingZip(source, stamp)
     with room_or_no_room():
         tools.write_clean(source, missing, clean)
     if tools.disk.stamp(source) != stamp:
         raise Transient("its ZIP was written to while it was read")
-    return Content(clean, "")
+    return OutgoingZip(clean, "")
 
 
 def new_place(item: Item, tools: Tools) -> Place:
@@ -65,7 +65,7 @@ def _stamp(moment: datetime) -> str:
     return f"{moment:%Y%m%d_%H%M%S}{moment.microsecond // 1000:03d}"
 
 
-def deliver(item: Item, place: Place, content: Content, tools: Tools) -> None:
+def deliver(item: Item, place: Place, content: OutgoingZip, tools: Tools) -> None:
     """Send it, and write what is known of the place where that fails. Raises what the gateway does, but for `Taken`."""
     places, now, spoken = tools.ledger.places, tools.clock.now, _Spoken(item, content.stamp, tools)
     try:

@@ -6,9 +6,9 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from xnat_watchd.adapters.ledger import Facts
+from xnat_watchd.adapters.ledger import StepFacts
 from xnat_watchd.core.comparison import LeftOut, Mixed, Short, Unproved, Verdict, Whole
-from xnat_watchd.core.delivery import Instance, Item, Place, Row, Session
+from xnat_watchd.core.delivery import Instance, Item, Place, PrearchiveRow, Session
 from xnat_watchd.core.errors import Conflict, NotYet, OnceMore, Permanent, Tomorrow, Transient, Undecided
 from xnat_watchd.core.findings import Finding, FindingKind, stop_at
 from xnat_watchd.core.labels import check_parts, subject_label
@@ -18,7 +18,7 @@ from xnat_watchd.studies.steps.context import Tools, absence_counts, finished_ro
 from xnat_watchd.studies.steps.misplaced import clear_strays
 from xnat_watchd.studies.steps.place_proof import clear_appeared, judged, reclaim, remove
 from xnat_watchd.studies.steps.projects import refusal
-from xnat_watchd.studies.steps.sending import Content, deliver, new_place, zip_of
+from xnat_watchd.studies.steps.sending import OutgoingZip, deliver, new_place, zip_of
 from xnat_watchd.studies.steps.source import judged_zip, must_hold_what_was_judged
 
 SENT_AGAIN_AFTER = timedelta(minutes=1)  #: XNAT 1.6 lists an import of 1,500 images within a second of its last byte
@@ -31,7 +31,7 @@ ANONYMISED = (
 )
 
 
-def upload(item: Item, tools: Tools) -> Facts:
+def upload(item: Item, tools: Tools) -> StepFacts:
     """Have XNAT hold the whole study; give the proof. In doubt, ask before sending again."""
     _must_name_a_study(item)
     _may_be_sent(item, tools)
@@ -46,7 +46,7 @@ def upload(item: Item, tools: Tools) -> Facts:
     missing, session = _not_in_the_archive(item, tools)
     if not missing:
         _something_is_there(session)
-        return Facts(subject=session.subject if session else None, note="XNAT's archive holds it already")
+        return StepFacts(subject=session.subject if session else None, note="XNAT's archive holds it already")
     return _send(item, missing, session, tools)
 
 
@@ -67,7 +67,7 @@ def _may_be_sent(item: Item, tools: Tools) -> None:
 # In doubt: is it there?
 
 
-def _at_our_place(item: Item, place: Place, tools: Tools) -> Facts | None:
+def _at_our_place(item: Item, place: Place, tools: Tools) -> StepFacts | None:
     """Give the proof from our place, or None when nothing of ours is there and it may be sent to another.
 
     Where XNAT takes the same files once for one place, they are sent to the very same place again: whatever became of
@@ -77,7 +77,7 @@ def _at_our_place(item: Item, place: Place, tools: Tools) -> Facts | None:
     if row is not None:
         return _judged(item, finished_row(tools, row, item.since), tools)
     if any(session.came_from(place) for session in tools.gateway.sessions(item.project, item.uids)):
-        return Facts(note="XNAT archived it by itself")
+        return StepFacts(note="XNAT archived it by itself")
     if item.spoke_at is None:
         tools.ledger.places.forget(item)
         return None
@@ -132,7 +132,7 @@ def _the_one(sessions: Collection[Session]) -> Session:
 # Sending.
 
 
-def _send(item: Item, missing: Collection[Instance], session: Session | None, tools: Tools) -> Facts:
+def _send(item: Item, missing: Collection[Instance], session: Session | None, tools: Tools) -> StepFacts:
     _not_in_vain_again(item, tools)
     content, place = zip_of(item, missing, tools, anew=session is None), new_place(item, tools)
     sending, joins = [i.sop_uid for i in missing], session.id if session else None
@@ -141,7 +141,7 @@ def _send(item: Item, missing: Collection[Instance], session: Session | None, to
     return _sent(replace(item, place=place, spoke_at=None, named=named), place, content, missing, tools)
 
 
-def _send_again(item: Item, place: Place, tools: Tools) -> Facts:
+def _send_again(item: Item, place: Place, tools: Tools) -> StepFacts:
     """Send the same files to the same place: XNAT refuses them where the first import has come, or comes, through."""
     _not_in_vain_again(item, tools)
     clear_appeared(item, tools)
@@ -150,7 +150,7 @@ def _send_again(item: Item, place: Place, tools: Tools) -> Facts:
     return _sent(item, place, zip_of(item, missing, tools, anew=False), missing, tools)
 
 
-def _sent(item: Item, place: Place, content: Content, missing: Collection[Instance], tools: Tools) -> Facts:
+def _sent(item: Item, place: Place, content: OutgoingZip, missing: Collection[Instance], tools: Tools) -> StepFacts:
     """Send to our place, look what lies there, and judge it."""
     try:
         deliver(item, place, content, tools)
@@ -205,7 +205,7 @@ def _something_is_there(session: Session | None) -> None:
         )
 
 
-def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tools: Tools) -> Facts | None:
+def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tools: Tools) -> StepFacts | None:
     """Give the facts when XNAT has all images already and twice refuses the rest, which are none (F64, F76)."""
     series = tools.ledger.contents.series(item)
     refused = frozenset(i.series_uid for i in missing)
@@ -215,13 +215,13 @@ def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tool
     sessions = tools.gateway.sessions(item.project, item.uids)
     if not sessions or any(series[uid].image for uid in refused) or not refused <= item.missing_before:
         return None
-    return Facts(left_out=refused, subject=_the_one(sessions).subject, note=_left_out_note(refused))
+    return StepFacts(left_out=refused, subject=_the_one(sessions).subject, note=_left_out_note(refused))
 
 
 # Is it whole?
 
 
-def _judged(item: Item, row: Row, tools: Tools) -> Facts:
+def _judged(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
     verdict = _verdict(item, row, tools)
     if isinstance(verdict, Whole):
         if verdict.uid != item.study_uid:
@@ -229,14 +229,14 @@ def _judged(item: Item, row: Row, tools: Tools) -> Facts:
         return _proof(item, row, verdict.uid, tools)
     if isinstance(verdict, LeftOut) and verdict.series <= item.missing_before:
         facts = _proof(item, row, verdict.uid, tools)
-        return Facts(
+        return StepFacts(
             server_uid=facts.server_uid, subject=facts.subject, left_out=verdict.series,
             note=_left_out_note(verdict.series),
         )  # fmt: skip
     raise _given_up(item, row, verdict, tools)
 
 
-def _verdict(item: Item, row: Row, tools: Tools) -> Verdict:
+def _verdict(item: Item, row: PrearchiveRow, tools: Tools) -> Verdict:
     """Compare, where XNAT has made a session of it; what it cannot build although it was asked to is not whole."""
     if row.status == "ERROR":
         tools.gateway.build(row.place)
@@ -249,12 +249,12 @@ def _verdict(item: Item, row: Row, tools: Tools) -> Verdict:
         raise
 
 
-def _proof(item: Item, row: Row, uid: str, tools: Tools) -> Facts:
+def _proof(item: Item, row: PrearchiveRow, uid: str, tools: Tools) -> StepFacts:
     subject = subject_label(tools.rules(item.project).labels.subject, tools.facts(item), row.subject)
-    return Facts(server_uid=uid if uid != item.study_uid else None, subject=subject, note="every image is there")
+    return StepFacts(server_uid=uid if uid != item.study_uid else None, subject=subject, note="every image is there")
 
 
-def _given_up(item: Item, row: Row, verdict: Verdict, tools: Tools) -> Transient | Permanent | Undecided:
+def _given_up(item: Item, row: PrearchiveRow, verdict: Verdict, tools: Tools) -> Transient | Permanent | Undecided:
     """Give up the place, and say why; what is whole nowhere is sent again to a new one."""
     now = tools.clock.now()
     if isinstance(verdict, Mixed | Unproved):

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from xnat_watchd.adapters.ledger import Facts
+from xnat_watchd.adapters.ledger import StepFacts
 from xnat_watchd.core.delivery import Item, Place
-from xnat_watchd.core.states import Kind
+from xnat_watchd.core.states import DeliveryKind
 from xnat_watchd.studies.steps.context import Tools, absence_counts
 from xnat_watchd.studies.steps.misplaced import clear_strays
 from xnat_watchd.studies.steps.place_proof import clear_old_places, remove
 
 
-def withdraw(item: Item, tools: Tools) -> Facts:
+def withdraw(item: Item, tools: Tools) -> StepFacts:
     """Remove our own rows, by our places, and see that they are gone. What the archive holds stays there."""
     clear_strays(item, tools)
-    if item.place is not None and item.kind is Kind.ZIP:  # else what lies there is others'
+    if item.place is not None and item.kind is DeliveryKind.ZIP:  # else what lies there is others'
         _clear(item, item.place, tools)
     clear_old_places(item, tools)
-    return Facts(note=item.unwanted or "")
+    return StepFacts(note=item.unwanted or "")
 
 
 def _clear(item: Item, place: Place, tools: Tools) -> None:
