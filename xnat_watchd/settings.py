@@ -124,7 +124,7 @@ class FolderSettings(_Section):
 
 
 def _is_reached(outer: Path, inner: Path) -> bool:
-    """Say whether a walk through `outer` comes to `inner`."""
+    """Return whether a walk through `outer` comes to `inner`."""
     return inner.is_relative_to(outer) and not any(one.startswith(".") for one in inner.relative_to(outer).parts)
 
 
@@ -215,7 +215,7 @@ class Bounds(_Section):
     keep_free: Size = 2 * 1024**3
 
     def as_limits(self) -> Limits:
-        """Give the bounds on one ZIP in the core's words; `keep_free` is the disk's matter."""
+        """Return the bounds on one ZIP in the core's words; `keep_free` is the disk's matter."""
         return Limits(
             members=self.members, studies=self.studies, series=self.series,
             total=self.inflated, member=self.one_member, ratio=self.ratio,
@@ -229,7 +229,7 @@ class RetentionSettings(_Section):
     keep_at_most: Annotated[int | None, BeforeValidator(_size_or_none)] = None
 
     def as_keep(self) -> Keep:
-        """Give it in the core's words."""
+        """Return it in the core's words."""
         return Keep(self.keep_for, self.keep_at_most)
 
 
@@ -276,7 +276,7 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     def rules(self, project: str) -> ProjectRules:
-        """Give what holds for one project: its own settings over those for all."""
+        """Return what holds for one project: its own settings over those for all."""
         own = self.projects.get(project, ProjectSettings())
         labels = _laid_over(self.labels, own.labels)
         pipeline = _laid_over(self.pipeline, own.pipeline)
@@ -296,7 +296,7 @@ class Settings(BaseSettings):
         )
 
     def retry(self) -> RetryPolicy:
-        """Give how a study's own trouble is tried again."""
+        """Return how a study's own trouble is tried again."""
         return RetryPolicy(
             first=self.pipeline.retry_first,
             ceiling=self.pipeline.retry_ceiling,
@@ -355,7 +355,7 @@ class _Variables(EnvSettingsSource):
 
 
 def _key_paths(model: type[BaseModel]) -> list[config.KeyPath]:
-    """Give the paths of all settings."""
+    """Return the paths of all settings."""
     found: list[config.KeyPath] = []
     inner: object
     head: config.KeyPath
@@ -369,7 +369,7 @@ def _key_paths(model: type[BaseModel]) -> list[config.KeyPath]:
 
 
 def _below_root(tree: dict[str, Any]) -> dict[str, Any]:
-    """Give the tree with the folders and the ledger below the root, where nothing else is said."""
+    """Return the tree with the folders and the ledger below the root, where nothing else is said."""
     folders = tree.get("folders")
     root = folders.get("root") if isinstance(folders, dict) else None
     places: dict[str, Any] = {"xnat": {}, "folders": {}, "ledger": {}}

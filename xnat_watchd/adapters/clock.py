@@ -10,9 +10,9 @@ class SystemClock:
     """What the machine says, behind `core.ports.Clock`."""
 
     def now(self) -> datetime:
-        """Give the time of day, aware, in UTC."""
+        """Return the time of day, aware, in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Give seconds that never jump when the clock is set. They stand still while the machine sleeps."""
+        """Return seconds that never jump when the clock is set. They stand still while the machine sleeps."""
         return time.monotonic()

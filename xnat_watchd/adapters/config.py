@@ -34,7 +34,7 @@ KeyPath = tuple[str, ...]
 
 
 def find_file(path: Path | None, environ: Mapping[str, str], system_file: Path = SYSTEM_FILE) -> Path | None:
-    """Give the file that counts, or None: the one asked for, else the system's, else the user's own."""
+    """Return the file that counts, or None: the one asked for, else the system's, else the user's own."""
     if path is not None:
         return path
     if environ.get(FILE_VARIABLE):
@@ -46,7 +46,7 @@ def find_file(path: Path | None, environ: Mapping[str, str], system_file: Path =
 
 
 def read_file(file: Path) -> dict[str, Any]:
-    """Give what the file says. `Refusal` if it cannot be read or is not TOML."""
+    """Return what the file says. `Refusal` if it cannot be read or is not TOML."""
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
@@ -76,7 +76,7 @@ class Names:
     known: Collection[KeyPath]
 
     def path(self, variable: str) -> KeyPath | None:
-        """Give what a variable sets, or None. A project's letters stand in it as they are, others are capitals."""
+        """Return what a variable sets, or None. A project's letters stand in it as they are, others are capitals."""
         parts = variable.removeprefix(PREFIX).split("__")
         path = tuple(part.lower() for part in parts)
         if path[0] == "projects" and len(path) > len(("projects", "P", "section")):
@@ -85,7 +85,7 @@ class Names:
         return path if known else None
 
     def strange_variables(self, environ: Iterable[str]) -> list[str]:
-        """Give a sentence for each variable that begins like ours and is none."""
+        """Return a sentence for each variable that begins like ours and is none."""
         reserved = (FILE_VARIABLE, USER_VARIABLE, PASSWORD_VARIABLE)
         ours = [name for name in environ if name.upper().startswith(PREFIX)]
         strange = [name for name in ours if name not in reserved and not self.path(name)]
@@ -97,7 +97,7 @@ class Names:
         ]
 
     def strange_key(self, path: KeyPath) -> str:
-        """Say that there is no such key or section, and which one is nearest, here or elsewhere."""
+        """Return that there is no such key or section, and which one is nearest, here or elsewhere."""
         if _LOGIN_KEY.search(path[-1]):
             return NO_LOGIN_HERE
         right = {*self.known, *(known[:size] for known in self.known for size in range(1, len(known)))}
@@ -119,13 +119,13 @@ class Written:
     names: Names
 
     def strange(self, environ: Iterable[str]) -> list[str]:
-        """Give a sentence for each section and each variable that does not exist."""
+        """Return a sentence for each section and each variable that does not exist."""
         sections = {known[0] for known in self.names.known}
         strange = [self.sentence((key,), "extra_forbidden", "") for key in self.tree if key not in sections]
         return strange + self.names.strange_variables(environ)
 
     def sentence(self, path: KeyPath, kind: str, message: str) -> str:
-        """Say what is wrong with a setting and where it was written. `kind` and `message` are pydantic's."""
+        """Return what is wrong with a setting and where it was written. `kind` and `message` are pydantic's."""
         path = tuple(part for part in path if part != "[key]")
         setting = path[: 4 if path[0] == "projects" else 2]
         if kind == "missing":
@@ -147,7 +147,7 @@ _PLAIN = {
 
 
 def read(path: Path | None, environ: Mapping[str, str], system_file: Path, known: Collection[KeyPath]) -> Written:
-    """Give what is written in the file that counts and in the environment, or raise `Refusal`."""
+    """Return what is written in the file that counts and in the environment, or raise `Refusal`."""
     file = find_file(path, environ, system_file)
     names = Names(known)
     variables = {found: name for name in environ if (found := names.path(name))}
@@ -164,12 +164,12 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def any_project(path: KeyPath) -> KeyPath:
-    """Give the path with `*` for a project's name."""
+    """Return the path with `*` for a project's name."""
     return (path[0], "*", *path[2:]) if path[0] == "projects" and len(path) > 1 else path
 
 
 def variable_of(path: KeyPath) -> str:
-    """Give the variable that sets this."""
+    """Return the variable that sets this."""
     parts = [part.upper() for part in path]
     if path[0] == "projects" and len(path) > 1:
         parts[1] = path[1].replace("*", "PROJECT")
@@ -177,7 +177,7 @@ def variable_of(path: KeyPath) -> str:
 
 
 def named(path: KeyPath) -> str:
-    """Give a path as one finds it in the file: `[labels] subject`."""
+    """Return a path as one finds it in the file: `[labels] subject`."""
     section = ".".join(path[:-1])
     return f"[{section}] {path[-1]}" if section else path[-1]
 
@@ -222,7 +222,7 @@ def simple_name(name: str) -> str:
 
 
 def server_address(url: str) -> str:
-    """Give the server's address without a slash at its end. No login, no query."""
+    """Return the server's address without a slash at its end. No login, no query."""
     try:
         parts = urlsplit(url.strip())
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -37,15 +37,15 @@ class Search:
     beside: Path | None = None
 
     def credential(self) -> Credential | None:
-        """Give the credential that counts, or None if no source knows one."""
+        """Return the credential that counts, or None if no source knows one."""
         return next((found for source in SOURCES if (found := source(self))), None)
 
     def logins(self) -> list[LoginFile]:
-        """Give the files that `login` may have written, first the one that it writes."""
+        """Return the files that `login` may have written, first the one that it writes."""
         return [LoginFile(folder) for folder in folders(self.environ, self.beside)]
 
     def files(self) -> list[Path]:
-        """Give the files that people change while the service runs."""
+        """Return the files that people change while the service runs."""
         named = _netrc(self.environ)
         return [*(login.path for login in self.logins()), *([named] if named else [])]
 
@@ -54,23 +54,23 @@ Source = Callable[[Search], Credential | None]
 
 
 def find(server: str, environ: Mapping[str, str], beside: Path | None = None) -> Credential | None:
-    """Give the credential for a server's address, or None if no source knows one. `beside`: the ledger's folder."""
+    """Return the credential for a server's address, or None if no source knows one. `beside`: the ledger's folder."""
     return Search(server, environ, beside).credential()
 
 
 def from_login(search: Search) -> Credential | None:
-    """Give what somebody typed into `login`."""
+    """Return what somebody typed into `login`."""
     return next((found for login in search.logins() if (found := login.find(search.server))), None)
 
 
 def from_environment(search: Search) -> Credential | None:
-    """Give what two variables say. They hold for the server of the settings, whichever it is."""
+    """Return what two variables say. They hold for the server of the settings, whichever it is."""
     user, password = search.environ.get(USER_VARIABLE), search.environ.get(PASSWORD_VARIABLE)
     return _both(user, password, f"the variables {USER_VARIABLE} and {PASSWORD_VARIABLE}")
 
 
 def from_systemd(search: Search) -> Credential | None:
-    """Give what systemd has put into the service's own folder (systemd.exec(5), CREDENTIALS).
+    """Return what systemd has put into the service's own folder (systemd.exec(5), CREDENTIALS).
 
     The mode of these files is not looked at: it differs between versions, and nobody else reaches the folder.
     """
@@ -82,7 +82,7 @@ def from_systemd(search: Search) -> Credential | None:
 
 
 def from_netrc(search: Search) -> Credential | None:
-    """Give the entry of $NETRC or ~/.netrc for `host:port`, else for `host`.
+    """Return the entry of $NETRC or ~/.netrc for `host:port`, else for `host`.
 
     The entry `default` is passed over: it is a password for whatever server somebody writes into the settings.
     """
@@ -119,7 +119,7 @@ def _both(user: str | None, password: str | None, source: str) -> Credential | N
 
 
 def _first_line(file: Path) -> str | None:
-    """Give a file's text without the line's end that an editor leaves, or None if there is no such file."""
+    """Return a file's text without the line's end that an editor leaves, or None if there is no such file."""
     try:
         with file.open("rb") as opened:
             text = opened.read(_LONGEST + 1).decode()
@@ -135,7 +135,7 @@ def _first_line(file: Path) -> str | None:
 
 
 def _hosts(file: Path) -> Mapping[str, tuple[str, str, str]]:
-    """Give login, account and password by machine."""
+    """Return login, account and password by machine."""
     try:
         return netrc(str(file)).hosts
     except (FileNotFoundError, NotADirectoryError):

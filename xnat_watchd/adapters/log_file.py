@@ -15,7 +15,7 @@ MODE = 0o640
 
 
 def opened(path: Path) -> TextIO:
-    """Give the file as `logs.configure` wants a stream. `Refusal` where it cannot be opened."""
+    """Return the file as `logs.configure` wants a stream. `Refusal` where it cannot be opened."""
     return cast("TextIO", LogFile(path))
 
 

@@ -32,7 +32,7 @@ Entry = Mapping[str, Any]
 
 
 def folders(environ: Mapping[str, str], beside: Path | None) -> list[Path]:
-    """Give where such a file may lie, first the one that counts: the state folder, else beside the ledger."""
+    """Return where such a file may lie, first the one that counts: the state folder, else beside the ledger."""
     state = environ.get("STATE_DIRECTORY", "").partition(":")[0]  # several are joined by a colon (systemd.exec(5))
     return list(dict.fromkeys([*([Path(state)] if state else []), *([beside] if beside else [])]))
 
@@ -49,7 +49,7 @@ class LoginFile:
         return self.folder / NAME
 
     def find(self, server: str) -> Credential | None:
-        """Give the login for a server, or None. `Refusal` where the file cannot be trusted."""
+        """Return the login for a server, or None. `Refusal` where the file cannot be trusted."""
         entry = self._read().get(_key(server))
         return None if entry is None else self._credential(entry)
 
@@ -175,7 +175,7 @@ NO_FOLDER = "It is made by `xnat-watchd install`, or by the first `xnat-watchd r
 
 
 def _key(server: str) -> str:
-    """Give a server's address as it stands in the file: a host's name is the same in every case (RFC 3986 6.2.2)."""
+    """Return a server's address as it stands in the file: a host's name is the same in every case (RFC 3986 6.2.2)."""
     parts = urlsplit(server)
     return f"{parts.scheme.lower()}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 

@@ -110,7 +110,7 @@ class UnknownFact(ValueError):
 def configure(
     style: Format = "auto", *, strict: bool = False, stream: TextIO | None = None, journal_socket: Path = journal.SOCKET
 ) -> Log:
-    """Give the log of this process, and send what libraries say the same way. Once, before threads begin.
+    """Return the log of this process, and send what libraries say the same way. Once, before threads begin.
 
     `auto`: fields in the journal where it reads `stream` (stderr), else lines for people on a terminal, else
     lines of `key=value`. `strict` raises `UnknownFact` for what is in no table, rather than to leave it out.
@@ -154,7 +154,7 @@ class _Guard:
 
 
 def _as_told(name: str, value: object) -> str | int | float:
-    """Give the value if it has the form of this fact, else `?`."""
+    """Return the value if it has the form of this fact, else `?`."""
     if FACTS[name] is _NUMBER and isinstance(value, int | float):
         return value if isinstance(value, int) else round(value, 3)
     text = value.isoformat() if isinstance(value, datetime) else str(value)
@@ -164,7 +164,7 @@ def _as_told(name: str, value: object) -> str | int | float:
 
 
 def _traceback(error: BaseException) -> str:
-    """Give where an exception and those behind it came from, without their texts: a text may hold a name."""
+    """Return where an exception and those behind it came from, without their texts: a text may hold a name."""
     parts: list[str] = []
     seen: set[int] = set()
     one: BaseException | None = error
@@ -216,7 +216,7 @@ class _Entries:
 
 
 def _way_out(style: Format, stream: TextIO, journal_socket: Path) -> tuple[object, list[Any]]:
-    """Give who writes, and the last steps of structlog before that."""
+    """Return who writes, and the last steps of structlog before that."""
     from structlog import dev, processors  # noqa: PLC0415 - as in `configure`
 
     lines = _LogLines(stream)
@@ -232,7 +232,7 @@ def _way_out(style: Format, stream: TextIO, journal_socket: Path) -> tuple[objec
 
 
 def _as_entry(logger: object, method: str, told: _Said) -> tuple[tuple[Mapping[str, str]], dict[str, Any]]:
-    """Give the fields of a journal entry: a line for people, and each fact under a name of our own."""
+    """Return the fields of a journal entry: a line for people, and each fact under a name of our own."""
     del logger, method
     level, event, error = told.pop("level"), told.pop("event"), told.pop("exception", "")
     line = " ".join([event, *(f"{name}={value}" for name, value in told.items())])

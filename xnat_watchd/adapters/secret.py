@@ -15,7 +15,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Give the text, to send it and for nothing else."""
+        """Return the text, to send it and for nothing else."""
         return self._text
 
     def __eq__(self, other: object) -> bool:

@@ -54,12 +54,12 @@ class _Commands(click.Group):
     """A group whose commands are imported one by one."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Give the names."""
+        """Return the names."""
         del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Give a command, or None if there is none of this name."""
+        """Return a command, or None if there is none of this name."""
         if cmd_name not in self.commands and cmd_name in COMMANDS:
             module, name = COMMANDS[cmd_name].split(":")
             self.add_command(getattr(import_module(f"{__name__}.{module}"), name))

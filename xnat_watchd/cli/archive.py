@@ -101,7 +101,7 @@ def _done(chosen: Chosen, settings: Settings, credential: Credential, to_do: Seq
 
 
 def _left(lines: Sequence[RowLine], names: tuple[str, ...]) -> Exit:
-    """Give what the rows that are not to be archived mean for the one who asked."""
+    """Return what the rows that are not to be archived mean for the one who asked."""
     from xnat_watchd.operator.prearchive import RowOutcome
     from xnat_watchd.operator.status import Exit
 

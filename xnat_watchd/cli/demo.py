@@ -213,7 +213,7 @@ def _picture(stage: Stage) -> dict[str, Any]:
 
 
 def _is_told(stage: Stage) -> bool:
-    """Say whether the report and the status, which is published a moment later, both say that all is shared."""
+    """Return whether the report and the status, which is published a moment later, both say that all is shared."""
     return _is_shared(stage.root) and [set(one["rows"]) for one in _picture(stage)["shares"]] == [{"shared"}]
 
 
@@ -232,7 +232,7 @@ def _is_shared(root: Path) -> bool:
 
 
 def _report_rows(root: Path) -> list[dict[str, str]]:
-    """Give the report that lies beside the share table, as a spreadsheet reads it."""
+    """Return the report that lies beside the share table, as a spreadsheet reads it."""
     import csv
 
     path = root / "shares" / REPORT

@@ -85,7 +85,7 @@ def _planned(
 
 
 def _what(line: SubjectLine) -> str:
-    """Say what becomes of a subject, by the names of what is known."""
+    """Return what becomes of a subject, by the names of what is known."""
     told = {
         "fills": line.fills,
         "replaces": line.replaces,
@@ -98,7 +98,7 @@ def _what(line: SubjectLine) -> str:
 
 
 def _read(file: Path) -> list[str]:
-    """Give the labels of a file: the JSON list that XNAT_CLI_Toolkit wrote, `list --json`, or lines."""
+    """Return the labels of a file: the JSON list that XNAT_CLI_Toolkit wrote, `list --json`, or lines."""
     import json
 
     with file.open("rb") as opened:

@@ -51,7 +51,7 @@ def see_through(
 
 
 def ourselves(chosen: Chosen) -> tuple[Settings, Credential]:
-    """Give what is needed to do the work here, with the rights of whoever has the ledger; `Refusal` if we lack it."""
+    """Return what is needed to do the work here, with the rights of whoever has the ledger; `Refusal` if we lack it."""
     settings = chosen.settings()
     return settings, chosen.credential(settings)
 
@@ -65,7 +65,7 @@ def _carry_ourselves(settings: Settings, credential: Credential, part: Part) -> 
 
 
 def _said(ledger: Ledger, studies: Sequence[Study]) -> Exit:
-    """Say what is not done, and why; give the exit code."""
+    """Return what is not done, and why; give the exit code."""
     from xnat_watchd.operator.status import Exit
 
     gate = ledger.gates.get()
@@ -130,7 +130,7 @@ def _watch(chosen: Chosen, path: Path, part: Part | None, is_over: Callable[[], 
 
 
 def _is_worked_off(chosen: Chosen, ledger: Ledger, drop: Path) -> bool:
-    """Say whether the service has taken all that it takes from the drop folder, and rests."""
+    """Return whether the service has taken all that it takes from the drop folder, and rests."""
     from xnat_watchd.adapters.files.disk import Disk
     from xnat_watchd.daemon.idle import at_rest
     from xnat_watchd.studies.intake import printable
@@ -147,7 +147,7 @@ def _is_worked_off(chosen: Chosen, ledger: Ledger, drop: Path) -> bool:
 
 
 def _is_told(path: str, ignored: set[str]) -> bool:
-    """Say whether a file is known not to be taken: by its name, by a folder above it, or with others like it."""
+    """Return whether a file is known not to be taken: by its name, by a folder above it, or with others like it."""
     parts = path.split("/")
     above = ["/".join(parts[:n]) for n in range(1, len(parts) + 1)]
     if not ignored.isdisjoint(above):
@@ -180,7 +180,7 @@ def must_be_sure(question: str, *, yes: bool) -> None:
 
 @contextmanager
 def asking(chosen: Chosen, settings: Settings, credential: Credential) -> Iterator[XnatGateway]:
-    """Give a gateway to look at XNAT with, unless this login was refused a short time ago: accounts lock."""
+    """Provide a gateway to look at XNAT with, unless this login was refused a short time ago: accounts lock."""
     from xnat_watchd.core.errors import AuthRefused
     from xnat_watchd.core.gate import shut_by
 
@@ -222,7 +222,7 @@ def _is_typed(credential: Credential) -> bool:
 
 @contextmanager
 def known(path: Path) -> Iterator[Ledger]:
-    """Give the ledger to look into; where there is none yet, an empty one that is gone afterwards."""
+    """Provide the ledger to look into; where there is none yet, an empty one that is gone afterwards."""
     from tempfile import TemporaryDirectory
 
     if is_there(path):
@@ -245,7 +245,7 @@ def _ledger(path: Path, *, read_only: bool) -> Iterator[Ledger]:
 
 
 def quiet() -> Any:
-    """Give a log that tells faults only: what goes on is shown in another way."""
+    """Return a log that tells faults only: what goes on is shown in another way."""
     from xnat_watchd.adapters import logs
 
     return _Quiet(logs.configure("auto"))

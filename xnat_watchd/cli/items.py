@@ -32,7 +32,7 @@ class ItemType(click.ParamType[Item]):
         return int(found[1]), int(found[2]) if found[2] else None
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Give the latest items that begin like this; a shell is told nothing when the ledger cannot be read."""
+        """Return the latest items that begin like this; a shell is told nothing when the ledger cannot be read."""
         import sqlite3
 
         from xnat_watchd.core.errors import Refusal
@@ -52,7 +52,7 @@ ITEM = ItemType()
 
 
 def studies(ledger: Ledger, items: Iterable[Item]) -> dict[str, int]:
-    """Give the studies that are meant: name -> the ledger's key. `BadParameter` where there is none of an item."""
+    """Return the studies that are meant: name -> the ledger's key. `BadParameter` where there is none of an item."""
     keys: dict[str, int] = {}
     for delivery, number in items:
         found = ledger.views.keys(delivery, number)

@@ -62,7 +62,7 @@ def login(chosen: Chosen, *, token: bool, user: str | None) -> None:
 
 
 def search_of(settings: Settings) -> Search:
-    """Give where logins of this service are looked for."""
+    """Return where logins of this service are looked for."""
     from xnat_watchd.adapters.credentials import Search
 
     return Search(settings.xnat.server, os.environ, settings.ledger.path.parent)

@@ -31,7 +31,7 @@ _BELOW = ("shares", "work", "done", "failed")
 
 
 def variables(*, config: Path | None, server: str | None, project: str | None, drop: Path | None) -> dict[str, str]:
-    """Give what was chosen, by `--config` and so on, as variables of the settings."""
+    """Return what was chosen, by `--config` and so on, as variables of the settings."""
     memo = remembered(drop) if drop else {}
     folders = _in_folder_of_zips(drop) if drop else _folders(config, server)
     said = {
@@ -41,7 +41,7 @@ def variables(*, config: Path | None, server: str | None, project: str | None, d
 
 
 def remembered(drop: Path) -> Mapping[str, str]:
-    """Give what was chosen for a folder of ZIPs before.
+    """Return what was chosen for a folder of ZIPs before.
 
     A memo that others may write is not believed: it could send us and our password to a server of theirs.
     """
@@ -98,7 +98,7 @@ def _folders(config: Path | None, server: str | None) -> dict[KeyPath, Path | st
 
 
 def _in_folder_of_zips(drop: Path) -> dict[KeyPath, Path | str | None]:
-    """Give all folders: what a configuration says of the service's own must not hold here.
+    """Return all folders: what a configuration says of the service's own must not hold here.
 
     The folder is looked into every few seconds: events in it would mostly be of our own making.
     """
@@ -114,7 +114,7 @@ def _in_folder_of_zips(drop: Path) -> dict[KeyPath, Path | str | None]:
 
 
 def _own_state() -> Path:
-    """Give the user's folder for what programs remember (XDG Base Directory Specification)."""
+    """Return the user's folder for what programs remember (XDG Base Directory Specification)."""
     state = os.environ.get("XDG_STATE_HOME", "")
     return (Path(state) if state.startswith("/") else Path.home() / ".local" / "state") / "xnat-watchd"
 

@@ -39,11 +39,11 @@ class Chosen:
     password_stdin: bool = False
 
     def but(self, **given: Any) -> Self:
-        """Give the same with some of it chosen otherwise."""
+        """Return the same with some of it chosen otherwise."""
         return replace(self, **given)
 
     def environ(self) -> Mapping[str, str]:
-        """Give the environment with what was chosen laid over it, as the variables that it stands for."""
+        """Return the environment with what was chosen laid over it, as the variables that it stands for."""
         from xnat_watchd.cli import one_off
 
         own = one_off.variables(config=self.config, server=self.server, project=self.project, drop=self.drop)
@@ -68,7 +68,7 @@ class Chosen:
         return found
 
     def its_project(self, settings: Settings) -> str:
-        """Give the project that a command is for, which must be said somewhere."""
+        """Return the project that a command is for, which must be said somewhere."""
         project = self.project or settings.xnat.project
         if not project:
             raise click.UsageError("name the project with --project")
@@ -94,14 +94,14 @@ class Chosen:
 
     @contextmanager
     def gateway(self) -> Iterator[XnatGateway]:
-        """Give a gateway of our own to the server."""
+        """Provide a gateway of our own to the server."""
         settings = self.settings()
         with self.gateway_to(settings, self.credential(settings)) as gateway:
             yield gateway
 
     @contextmanager
     def gateway_to(self, settings: Settings, credential: Credential) -> Iterator[XnatGateway]:
-        """Give a gateway to the server of these settings."""
+        """Provide a gateway to the server of these settings."""
         from xnat_watchd.adapters.clock import SystemClock
         from xnat_watchd.adapters.xnat.gateway import XnatServer
 
@@ -146,7 +146,7 @@ def opened(path: Path, *, read_only: bool) -> Ledger:
 
 
 def is_served(ledger: Path) -> bool:
-    """Say whether a service, or another command, works on this ledger now."""
+    """Return whether a service, or another command, works on this ledger now."""
     from xnat_watchd.adapters.files.layout import lock_of
     from xnat_watchd.adapters.files.lock import is_held
 
@@ -154,7 +154,7 @@ def is_served(ledger: Path) -> bool:
 
 
 def is_there(ledger: Path) -> bool:
-    """Say whether there is a ledger; `Unseen` where we may not look."""
+    """Return whether there is a ledger; `Unseen` where we may not look."""
     try:
         return ledger.exists()
     except PermissionError:

@@ -35,7 +35,7 @@ class Part:
 
 @contextmanager
 def shown(ledger: Path, part: Part | None = None) -> Iterator[Seen]:
-    """Give what is to be called several times a second while studies are worked on: these, or all."""
+    """Provide what is to be called several times a second while studies are worked on: these, or all."""
     course = _Course(ledger, part)
     try:
         if sys.stderr.isatty():
@@ -49,7 +49,7 @@ def shown(ledger: Path, part: Part | None = None) -> Iterator[Seen]:
 
 
 def told(event: Event) -> str:
-    """Give the line for an event of the ledger, or nothing."""
+    """Return the line for an event of the ledger, or nothing."""
     return plain(_said(event))
 
 
@@ -81,7 +81,7 @@ class _Course:
         return self._ledger
 
     def opened(self) -> Ledger | None:
-        """Give the ledger, or None while there is none."""
+        """Return the ledger, or None while there is none."""
         from xnat_watchd.adapters.ledger import Ledger, open_database
 
         if self._ledger is None and self._path.exists() and self._path.stat().st_size:
@@ -89,7 +89,7 @@ class _Course:
         return self._ledger
 
     def news(self) -> Sequence[Event]:
-        """Give the events that were not told yet."""
+        """Return the events that were not told yet."""
         if self.opened() is None:
             return []
         events: Sequence[Event] = self.ledger.courses.events(self._told, self._keys)
@@ -97,7 +97,7 @@ class _Course:
         return events
 
     def numbers(self) -> tuple[int, int, int, int]:
-        """Give studies done and in all, bytes sent and in all."""
+        """Return studies done and in all, bytes sent and in all."""
         if self.opened() is None:
             return 0, 0, 0, 0
         one = self.ledger.courses.course(self.began, self._keys)

@@ -49,7 +49,7 @@ def reload(chosen: Chosen) -> None:
 
 
 def _said(chosen: Chosen) -> dict[str, Any]:
-    """Give what a running service says of itself."""
+    """Return what a running service says of itself."""
     from xnat_watchd.cli.status import published
     from xnat_watchd.core.errors import Refusal
 

@@ -107,7 +107,7 @@ def _log(settings: Settings) -> Log:
 
 
 def _remains(picture: Snapshot) -> list[str]:
-    """Give what is not complete, and why, a sentence for each: the last words."""
+    """Return what is not complete, and why, a sentence for each: the last words."""
     from xnat_watchd.operator.status import waited_for
 
     gate, later = picture["gate"], waited_for(picture)
@@ -131,7 +131,7 @@ def _remains(picture: Snapshot) -> list[str]:
 
 
 def _as_far_as(settings: Settings, until: str | None) -> Settings:
-    """Give the settings with `until` laid over those of all and of each project."""
+    """Return the settings with `until` laid over those of all and of each project."""
     if until is None:
         return settings
     far = {"until": until}

@@ -149,7 +149,7 @@ def _remember(ledger: Ledger, name: str, results: Sequence[RowResult]) -> None:
 
 @contextmanager
 def _sharer(chosen: Chosen, *, dry: bool) -> Iterator[tuple[Sharer, Ledger]]:
-    """Give one who applies rows with the service's ledger, while nobody else does."""
+    """Provide one who applies rows with the service's ledger, while nobody else does."""
     import random
 
     from xnat_watchd.adapters.clock import SystemClock

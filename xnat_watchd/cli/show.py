@@ -74,7 +74,7 @@ def _delivery(story: dict[str, Any]) -> list[str]:
 
 
 def counted(clutter: Mapping[str, int]) -> str:
-    """Say how many members of a ZIP are clutter, by kind."""
+    """Return how many members of a ZIP are clutter, by kind."""
     return ", ".join(f"{count} {kind}" for kind, count in clutter.items())
 
 
@@ -98,7 +98,7 @@ def _study(delivery: int, study: dict[str, Any]) -> list[str]:
 
 
 def _images(study: dict[str, Any]) -> str:
-    """Say how many images it has, and how many of them stay in the ZIP."""
+    """Return how many images it has, and how many of them stay in the ZIP."""
     images, behind = study["images"], study["left_behind"]
     return f"{images - behind} of {images}; {behind} left behind in the ZIP" if behind else str(images)
 
@@ -122,7 +122,7 @@ LEAD = "  {:<13}"  #: before a fact, with its name
 
 
 def _facts(facts: Mapping[str, object]) -> list[str]:
-    """Give what is known, a line for each."""
+    """Return what is known, a line for each."""
     return [line for name, fact in facts.items() if fact for line in paragraph(fact, first=LEAD.format(name))]
 
 
@@ -144,7 +144,7 @@ def _place(place: dict[str, Any]) -> str:
 
 
 def _events(story: dict[str, Any]) -> Iterator[str]:
-    """Give what happened: a heading for each day, a line for each event, and below it what does not fit there."""
+    """Iterate over what happened: a heading for each day, a line for each event, its details below it."""
     yield from ("", "What happened")
     day = ""
     for event in story["events"]:

@@ -57,13 +57,13 @@ def status(chosen: Chosen, *, for_programs: bool, watch: bool) -> None:
 
 
 def screen(picture: Snapshot, *, of_folder: bool = False) -> str:
-    """Give the status as text. In a folder of ZIPs that are sent once, nothing has to run."""
+    """Return the status as text. In a folder of ZIPs that are sent once, nothing has to run."""
     parts = (_paused, _gate, _counts, _under_way, _attention)
     return "\n".join([*_head(picture, of_folder=of_folder), *(line for part in parts for line in part(picture))])
 
 
 def picture_of(chosen: Chosen) -> Snapshot:
-    """Give what a running service has published; else what the ledger says, where we may look into it."""
+    """Return what a running service has published; else what the ledger says, where we may look into it."""
     from xnat_watchd.core.errors import Unseen, WatchdError
 
     said = published(chosen)
@@ -100,7 +100,7 @@ def _of_this_machine(chosen: Chosen) -> bool:
 
 
 def published(chosen: Chosen) -> Snapshot | None:
-    """Give the service's own word, with its age. The service of this machine comes first, unless another is named."""
+    """Return the service's own word, with its age. The service of this machine comes first, unless another is named."""
     from xnat_watchd.adapters.files.status_file import NAME, RUNTIME, age, place, read
     from xnat_watchd.core.errors import Refusal
     from xnat_watchd.operator.status import SILENCE, worry
@@ -195,7 +195,7 @@ def _counts(picture: Snapshot) -> list[str]:
 
 
 def _counted(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
-    """Give counts in the order of the words: what needs somebody first."""
+    """Return counts in the order of the words: what needs somebody first."""
     known = [f"{counts[name]} {word}" for name, word in words.items() if counts.get(name)]
     return ", ".join(known) or "none yet"
 
@@ -207,7 +207,7 @@ def _left_behind(studies: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _tables(tables: list[dict[str, Any]]) -> list[str]:
-    """Give a line for each share table. Their names are for those who may see the folder."""
+    """Return a line for each share table. Their names are for those who may see the folder."""
     lines = [
         line
         for one, name in zip(tables[:MOST], ["shares", *[""] * MOST], strict=False)
@@ -232,7 +232,7 @@ def _under_way(picture: Snapshot) -> list[str]:
 
 
 def _led(rows: Iterable[Mapping[str, Any]], *columns: str) -> list[tuple[Mapping[str, Any], str]]:
-    """Give each row with its lead: the item and these columns, below each other."""
+    """Return each row with its lead: the item and these columns, below each other."""
     cells = [[plain(row[name]) for name in ("item", *columns)] for row in rows]
     widths = [max(width(line[n]) for line in cells) for n in range(len(columns) + 1)] if cells else []
     leads = ("  " + "".join(f"{padded(t, w)}  " for t, w in zip(line, widths, strict=True)) for line in cells)
@@ -250,7 +250,7 @@ def _attention(picture: Snapshot) -> list[str]:
 
 
 def _worry(lead: str, row: Mapping[str, Any]) -> list[str]:
-    """Give what is wrong, and below it what to do."""
+    """Return what is wrong, and below it what to do."""
     indent = " " * min(width(lead), 12)
     return [*paragraph(row["why"], first=lead, rest=indent),
             *paragraph(row["advice"], first=f"{indent}-> ")]  # fmt: skip

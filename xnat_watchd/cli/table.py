@@ -43,7 +43,7 @@ def form_options(command: click.decorators.FC) -> click.decorators.FC:
 
 
 def counted(things: Sized, what: str) -> str:
-    """Say how many things there are."""
+    """Return how many things there are."""
     return f"{len(things)} {what}{'' if len(things) == 1 else 's'}"
 
 

@@ -22,32 +22,32 @@ _JOINERS = "\u200c\u200d"  #: these do nothing but shape letters, in Persian, sa
 
 
 def plain(text: object) -> str:
-    """Give a text on one line, without what would order a terminal about."""
+    """Return a text on one line, without what would order a terminal about."""
     words = str(text)
     return words if words.isprintable() else "".join(" " if _is_order(c) else c for c in words)
 
 
 def width(text: str) -> int:
-    """Give how many columns of a terminal a text takes."""
+    """Return how many columns of a terminal a text takes."""
     if text.isascii():
         return len(text)
     return sum(0 if combining(c) or c in _JOINERS else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def padded(text: str, columns: int) -> str:
-    """Give a text with blanks behind it, as wide as this."""
+    """Return a text with blanks behind it, as wide as this."""
     return text + " " * (columns - width(text))
 
 
 def columns() -> int:
-    """Give how wide a line may be: as the terminal, and endless where there is none."""
+    """Return how wide a line may be: as the terminal, and endless where there is none."""
     if not sys.stdout.isatty():
         return ENDLESS
     return max(NARROWEST, min(shutil.get_terminal_size().columns, WIDEST))
 
 
 def paragraph(text: object, *, first: str = "", rest: str | None = None) -> list[str]:
-    """Give a text as lines that fit, the first one after `first` and the others after `rest`."""
+    """Return a text as lines that fit, the first one after `first` and the others after `rest`."""
     lead, indent = plain(first), " " * width(plain(first)) if rest is None else rest
     lines, line = [], ""
     for word in plain(text).split():
@@ -61,7 +61,7 @@ def paragraph(text: object, *, first: str = "", rest: str | None = None) -> list
 
 
 def local(moment: str | datetime, form: str = "%Y-%m-%d %H:%M:%S %Z") -> str:
-    """Give a time, in UTC where it does not say, as the clock on the wall shows it, with the zone's name or offset."""
+    """Return a time as the local clock shows it, with the zone's name or offset. A time without a zone is UTC."""
     then = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return (then if then.tzinfo else then.replace(tzinfo=UTC)).astimezone().strftime(form)
 

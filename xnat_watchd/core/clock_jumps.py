@@ -15,6 +15,6 @@ class Steady:
         self._offset = now.timestamp() - monotonic
 
     def set_by(self, now: datetime, monotonic: float) -> timedelta:
-        """Give by how much the time of day was set since this was asked last."""
+        """Return by how much the time of day was set since this was asked last."""
         before, self._offset = self._offset, now.timestamp() - monotonic
         return timedelta(seconds=self._offset - before)

@@ -102,7 +102,7 @@ class Place:
 
     @classmethod
     def at(cls, path: str) -> Place | None:
-        """Give the place of a path as XNAT writes it, `/data` in front or not; None where it is no place."""
+        """Return the place of a path as XNAT writes it, `/data` in front or not; None where it is no place."""
         found = re.fullmatch(r"(?:/data)?/prearchive/projects/([^/]+)/([^/]+)/([^/]+)", path)
         return cls(*found.groups()) if found and not {".", ".."} & {*found.groups()} else None
 
@@ -179,7 +179,7 @@ class Session:
         return f"/archive/experiments/{self.id}"
 
     def came_from(self, place: Place) -> bool:
-        """Say whether it was archived from our place (F71)."""
+        """Return whether it was archived from our place (F71)."""
         return self.prearchive_path.endswith(place.tail)
 
 

@@ -23,7 +23,7 @@ _ISO = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ T]00:00(?::00(?:\.0+)?)?)?"
 
 
 def age_years(raw: str | None) -> int | None:
-    """Give a PatientAge in whole years, or None if it is not one (VR AS, PS3.5 6.2: `030D`, `006M`, `042Y`)."""
+    """Return a PatientAge in whole years, or None if it is not one (VR AS, PS3.5 6.2: `030D`, `006M`, `042Y`)."""
     found = _AGE.fullmatch((raw or "").strip(" \0"))
     if found is None:
         return None
@@ -36,7 +36,7 @@ def age_years(raw: str | None) -> int | None:
 
 
 def birth_date(raw: str | None) -> str | None:
-    """Give a PatientBirthDate as YYYY-MM-DD, or None if there is no such day.
+    """Return a PatientBirthDate as YYYY-MM-DD, or None if there is no such day.
 
     XNAT reads dates leniently and rolls impossible ones over in silence (F43).
     """
@@ -45,7 +45,7 @@ def birth_date(raw: str | None) -> str | None:
 
 
 def sex(raw: str | None) -> str | None:
-    """Give a PatientSex as XNAT's `gender` wants it: male, female or other (F43); None for anything else."""
+    """Return a PatientSex as XNAT's `gender` wants it: male, female or other (F43); None for anything else."""
     return _SEXES.get((raw or "").strip(" \0"))
 
 
@@ -91,7 +91,7 @@ class Writes:
 
 
 def header_of(person: Person) -> Mapping[str, str]:
-    """Give the header of a ZIP's study in the form in which XNAT's header dump comes."""
+    """Return the header of a ZIP's study in the form in which XNAT's header dump comes."""
     return {
         "PatientAge": person.age,
         "PatientBirthDate": person.birth_date,
@@ -100,7 +100,7 @@ def header_of(person: Person) -> Mapping[str, str]:
 
 
 def plan(header: Mapping[str, str], subject: Subject, rules: DemographicRules) -> Writes:
-    """Say what is to be written: what is configured, known, and empty on the server or ours to overwrite.
+    """Return what is to be written: what is configured, known, and empty on the server or ours to overwrite.
 
     `header` has PatientAge, PatientBirthDate and PatientSex as they stand. Age, birth date and gender are
     written side by side: XNAT's schema offers a choice, but the server stores all of them (F220), and its
@@ -130,7 +130,7 @@ def plan(header: Mapping[str, str], subject: Subject, rules: DemographicRules) -
 
 
 def settled(writes: Writes, after: Subject) -> tuple[str, ...]:
-    """Give the names that the server did not store as they were written (F59); nothing when all is well."""
+    """Return the names that the server did not store as they were written (F59); nothing when all is well."""
     there = _lower(after.fields)
     return (
         *(name for name, value in writes.fields.items() if not _same(value, there.get(name, ""))),
@@ -154,7 +154,7 @@ def _disagreeing(ours: Mapping[str, str], there: Mapping[str, str]) -> tuple[str
 
 
 def _lower(fields: Mapping[str, str]) -> dict[str, str]:
-    """Give custom variables by their names in lower case, as XNAT stores them (F219)."""
+    """Return custom variables by their names in lower case, as XNAT stores them (F219)."""
     return {name.lower(): value for name, value in fields.items()}
 
 

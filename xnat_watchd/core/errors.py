@@ -241,5 +241,5 @@ class Unrecordable(Exception):
 
 
 def for_item(advice: str, item: str) -> str:
-    """Give an advice about an item as it is to be typed. A file's name is never made part of a command."""
+    """Return an advice about an item as it is to be typed. A file's name is never made part of a command."""
     return re.sub(r"\bITEM\b", item, advice) if re.fullmatch(r"[0-9.]+", item) else advice

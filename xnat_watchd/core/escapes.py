@@ -9,5 +9,5 @@ _ENDLESS = re.compile(r"&#(?=[xX]?[0-9a-fA-F]{10})")  #: a number of no characte
 
 
 def unescaped(text: str) -> str:
-    """Give a text without them. What stands for no character stays as it is."""
+    """Return a text without them. What stands for no character stays as it is."""
     return html.unescape(_ENDLESS.sub("&amp;#", text))

@@ -37,11 +37,11 @@ class Gate:
 
     @property
     def shut(self) -> bool:
-        """Say whether nothing may pass."""
+        """Return whether nothing may pass."""
         return self.until is not None
 
     def probe_due(self, now: datetime) -> bool:
-        """Say whether something cheap may be asked now. A clock that jumped back does not keep it shut."""
+        """Return whether something cheap may be asked now. A clock that jumped back does not keep it shut."""
         return self.until is not None and (self.until <= now or self.until > now + 2 * PROJECT_CEILING)
 
     def may_be_refused(self, now: datetime) -> bool:
@@ -59,11 +59,11 @@ class Gate:
         return replace(self, refusals=(*self._recent(now), now))
 
     def probed(self) -> Gate:
-        """Give the gate after a probe was answered: open for one study."""
+        """Return the gate after a probe was answered: open for one study."""
         return replace(self, until=None, trial=True)
 
     def passed(self) -> Gate:
-        """Give the gate after a study came through: open for all."""
+        """Return the gate after a study came through: open for all."""
         return Gate(refusals=self.refusals)
 
 
@@ -71,7 +71,7 @@ OPEN = Gate()
 
 
 def shut_by(gate: Gate, error: WatchdError, now: datetime, jitter: float) -> Gate:
-    """Give the gate after this error. `jitter` in [0, 1) keeps many machines from knocking at one moment."""
+    """Return the gate after this error. `jitter` in [0, 1) keeps many machines from knocking at one moment."""
     strikes = gate.strikes + 1
     refusals = gate.refused(now).refusals if isinstance(error, AuthRefused) else gate.refusals
     pause = _pause(error, strikes, refusals, now) * (1 + jitter / 4)

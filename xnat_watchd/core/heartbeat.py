@@ -29,7 +29,7 @@ class Heartbeats:
         self._set(name, inf)
 
     def broken(self, now: float) -> list[str]:
-        """Give the names of those who are late, the latest first."""
+        """Return the names of those who are late, the latest first."""
         late = sorted((until, name) for name, until in self._until.items() if until < now)
         return [name for _, name in late]
 

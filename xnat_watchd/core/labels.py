@@ -37,12 +37,12 @@ _CODE = re.compile(r"[A-Z0-9][A-Z0-9_ ]{0,15}")
 
 
 def clean(label: str) -> str:
-    """Give what XNAT makes of a label at archive time; the carets at a PatientName's end are cut (F70)."""
+    """Return what XNAT makes of a label at archive time; the carets at a PatientName's end are cut (F70)."""
     return "".join("_" if _is_replaced(c) else c for c in label.rstrip("^"))
 
 
 def is_label(text: str) -> bool:
-    """Say whether XNAT takes this as a label as it is: letters, digits, `-` and `_`, something to read in it.
+    """Return whether XNAT takes this as a label as it is: letters, digits, `-` and `_`, something to read in it.
 
     XNAT looks at UTF-16 units one by one, so letters beyond U+FFFF are not taken for letters.
     """
@@ -54,7 +54,7 @@ def is_label(text: str) -> bool:
 
 
 def as_stored_by_1_6(label: str) -> str:
-    """Give what XNAT 1.6 stores when this label is sent as a parameter: `Jörg` arrives as `J&#246;rg`.
+    """Return what XNAT 1.6 stores when this label is sent as a parameter: `Jörg` arrives as `J&#246;rg`.
 
     It escapes parameters, letters beyond ASCII too, before it cleans them (F278). A label that comes
     out changed must not be sent there: without `subject` XNAT takes the name from the header, and keeps it.
@@ -78,13 +78,13 @@ def real_date(raw: str | None) -> date | None:
 
 
 def study_date(raw: str | None) -> str | None:
-    """Give a StudyDate as YYYYMMDD, or None if it is missing or not a date."""
+    """Return a StudyDate as YYYYMMDD, or None if it is missing or not a date."""
     day = real_date(raw)
     return day.isoformat().replace("-", "") if day else None
 
 
 def study_time(raw: str | None) -> str | None:
-    """Give a StudyTime as HHMMSS, or None if it is missing or not a time.
+    """Return a StudyTime as HHMMSS, or None if it is missing or not a time.
 
     VR TM (PS3.5 6.2): minutes and seconds may be left out from the right, a fraction is cut, second 60 is a
     leap second. The old form is `HH:MM:SS`.
@@ -130,7 +130,7 @@ _RANKS: Mapping[str, int] = {
 
 
 def leading_modality(modalities: Iterable[str]) -> str | None:
-    """Give the modality that a study is named by, whatever scan comes first; None if no code is well formed.
+    """Return the modality that a study is named by, whatever scan comes first; None if no code is well formed.
 
     A code that is not in the standard's list leads after those that are, and before those that lead alone.
     """
@@ -157,7 +157,7 @@ class LabelFacts:
 
 
 def facts_of(item: Item, zip_name: str) -> LabelFacts:
-    """Give the facts of a study on its way."""
+    """Return the facts of a study on its way."""
     return LabelFacts(
         person=item.person,
         date=item.date,
@@ -219,7 +219,7 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
 
 def subject_label(template: str, facts: LabelFacts, listed: str) -> str:
-    """Give the subject's label: the one chosen, else from the template, else what XNAT makes of `listed`.
+    """Return the subject's label: the one chosen, else from the template, else what XNAT makes of `listed`.
 
     `listed` is the subject in the prearchive row: on 1.6 the PatientName as it stands (F12, F70), later with `_` for
     all but ASCII letters and digits (F144). Where that leaves nothing of the name, the name itself is cleaned as 1.6
@@ -247,7 +247,7 @@ def _why_unreadable(name: str) -> str:
 
 
 def session_label(template: str, facts: LabelFacts) -> str:
-    """Give the session's label, or raise `Undecided` for a part that is missing or invalid."""
+    """Return the session's label, or raise `Undecided` for a part that is missing or invalid."""
     return _made("session", template, facts, _GIVE_LABEL)
 
 
@@ -291,7 +291,7 @@ def _accepted(kind: str, label: str, advice: str) -> str:
 
 
 def _composed(text: str) -> str:
-    """Give letters and their marks as one character where there is one: some systems, as a Mac, write them apart."""
+    """Return letters and their marks as one character where there is one: some systems, as a Mac, write them apart."""
     return normalize("NFC", text)
 
 
@@ -304,7 +304,7 @@ def _is_letter_or_digit(char: str) -> bool:
 
 
 def _reduced(name: str) -> str:
-    """Give what an XNAT after 1.6 lists a PatientName as (F144)."""
+    """Return what an XNAT after 1.6 lists a PatientName as (F144)."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)
 
 

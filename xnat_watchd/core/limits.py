@@ -21,5 +21,5 @@ class Limits:
     ratio_from: int = 100 * MIB  #: below so much inflated the ratio is not judged: a blank image packs well
 
     def too_dense(self, packed: int, inflated: int) -> bool:
-        """Say whether so few bytes that inflate to so many must be a bomb."""
+        """Return whether so few bytes that inflate to so many must be a bomb."""
         return inflated > self.ratio_from and inflated > self.ratio * packed

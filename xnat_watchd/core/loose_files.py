@@ -37,23 +37,23 @@ _IMAGE_NAMES = (".dcm", ".dicom", ".ima")
 
 
 def is_bin(name: str) -> bool:
-    """Say whether a file or folder of this name is a recycle bin, a snapshot or a thumbnail: others' business."""
+    """Return whether a file or folder of this name is a recycle bin, a snapshot or a thumbnail: others' business."""
     return any(fnmatch(name.lower(), one) for one in _BINS)
 
 
 def matches(path: str, patterns: tuple[str, ...]) -> bool:
-    """Say whether a path below the drop folder, or any part of it, fits one of these patterns, in any capitals."""
+    """Return whether a path below the drop folder, or any part of it, fits one of these patterns, in any capitals."""
     names = (path.lower(), *path.lower().split("/"))
     return any(fnmatch(name, pattern.lower()) for name in names for pattern in patterns)
 
 
 def is_zip(name: str, head: bytes) -> bool:
-    """Say whether a file is a ZIP by its first bytes, and by its name no document that is one inside."""
+    """Return whether a file is a ZIP by its first bytes, and by its name no document that is one inside."""
     return head.startswith(_ZIP) and not name.lower().endswith(_ZIPS_OF_OTHERS)
 
 
 def is_dicom(name: str, head: bytes) -> bool:
-    """Say whether a file is DICOM: by its preamble, by its first group without one, or else by its name."""
+    """Return whether a file is DICOM: by its preamble, by its first group without one, or else by its name."""
     bare = head[:2] in (b"\x08\x00", b"\x02\x00") and head[3:4] == b"\x00" and head[4:6].isalpha()
     return head[128:132] == b"DICM" or bare or name.lower().endswith(_IMAGE_NAMES)
 

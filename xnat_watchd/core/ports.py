@@ -17,11 +17,11 @@ class Clock(Protocol):
     """What time it is."""
 
     def now(self) -> datetime:
-        """Give the time of day, aware, in UTC."""
+        """Return the time of day, aware, in UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Give seconds that never jump, from an unnamed beginning."""
+        """Return seconds that never jump, from an unnamed beginning."""
         ...
 
 
@@ -54,7 +54,7 @@ class Gateway(Protocol):
         ...
 
     def writable(self, project: str) -> bool:
-        """Say whether XNAT lists the project as writable for us. False: no such project, or no right."""
+        """Return whether XNAT lists the project as writable for us. False: no such project, or no right."""
         ...
 
     def listed(self) -> Sequence[str]:
@@ -62,11 +62,11 @@ class Gateway(Protocol):
         ...
 
     def look(self, place: Place) -> PrearchiveRow | None:
-        """Give the prearchive row at our place, or None. One request."""
+        """Return the prearchive row at our place, or None. One request."""
         ...
 
     def holding(self, place: Place) -> Holding:
-        """Give what the built row at our place holds. `NotYet` while XNAT has no session XML for it."""
+        """Return what the built row at our place holds. `NotYet` while XNAT has no session XML for it."""
         ...
 
     def upload(self, place: Place, zip_path: str, progressed: Progressed, *, alone: bool) -> None:
@@ -86,7 +86,7 @@ class Gateway(Protocol):
         ...
 
     def stored(self, label: str) -> str:
-        """Give what this server makes of a label that it is sent: 1.6 spoils letters beyond ASCII (F278)."""
+        """Return what this server makes of a label that it is sent: 1.6 spoils letters beyond ASCII (F278)."""
         ...
 
     def archive(self, place: Place, subject: str | None, label: str, *, join: bool, pipelines: bool) -> None:
@@ -99,15 +99,15 @@ class Gateway(Protocol):
         ...
 
     def sessions(self, project: str, uids: Sequence[str]) -> Sequence[Session]:
-        """Give the project's archived sessions with one of these StudyInstanceUIDs, with what they hold."""
+        """Return the project's archived sessions with one of these StudyInstanceUIDs, with what they hold."""
         ...
 
     def session_named(self, project: str, label: str) -> Session | None:
-        """Give the project's archived session of this label, whatever its subject and UID."""
+        """Return the project's archived session of this label, whatever its subject and UID."""
         ...
 
     def session(self, accession: str) -> Session | None:
-        """Give one archived session by its accession ID: the proof itself."""
+        """Return one archived session by its accession ID: the proof itself."""
         ...
 
     def takes_once(self) -> bool:
@@ -140,7 +140,7 @@ class Gateway(Protocol):
         ...
 
     def relabel(self, session: Session, label: str) -> Session | None:
-        """Give an archived session another label, and return it as XNAT shows it afterwards."""
+        """Return an archived session another label, and return it as XNAT shows it afterwards."""
         ...
 
     def sop_uids(self, session: Session, series_uid: str | None = None, named: Collection[str] = ()) -> frozenset[str]:
@@ -163,7 +163,7 @@ class Gateway(Protocol):
         ...
 
     def subject(self, project: str, label: str) -> Subject | None:
-        """Give a subject with its fields and demographics, unescaped (F41)."""
+        """Return a subject with its fields and demographics, unescaped (F41)."""
         ...
 
     def subject_by_id(self, project: str, accession: str) -> Subject | None:
@@ -181,35 +181,35 @@ class FindingGateway(Protocol):
     """What we need of XNAT to carry on what others put there. As `Gateway`: our own errors only."""
 
     def writable(self, project: str) -> bool:
-        """Say whether XNAT lists the project as writable for us."""
+        """Return whether XNAT lists the project as writable for us."""
         ...
 
     def lying(self, project: str) -> Sequence[Lying]:
-        """Give the rows of a project's prearchive, whoever put them there. One request."""
+        """Return the rows of a project's prearchive, whoever put them there. One request."""
         ...
 
     def content(self, place: Place) -> SessionContent:
-        """Give what a built row holds and what its header says. `NotYet` while XNAT has not built it."""
+        """Return what a built row holds and what its header says. `NotYet` while XNAT has not built it."""
         ...
 
     def stored(self, label: str) -> str:
-        """Give what this server makes of a label that it is sent."""
+        """Return what this server makes of a label that it is sent."""
         ...
 
     def sessions(self, project: str, uids: Sequence[str]) -> Sequence[Session]:
-        """Give the project's archived sessions with one of these StudyInstanceUIDs, with what they hold."""
+        """Return the project's archived sessions with one of these StudyInstanceUIDs, with what they hold."""
         ...
 
     def session_named(self, project: str, label: str) -> Session | None:
-        """Give the project's archived session of this label."""
+        """Return the project's archived session of this label."""
         ...
 
     def subject(self, project: str, label: str) -> Subject | None:
-        """Give a subject with its fields and demographics."""
+        """Return a subject with its fields and demographics."""
         ...
 
     def imaged(self, project: str, subject: str) -> Sequence[Imaged]:
-        """Give the archived imaging sessions of a subject, by its accession ID, the earliest first."""
+        """Return the archived imaging sessions of a subject, by its accession ID, the earliest first."""
         ...
 
     def header(self, project: str, accession: str, study_uid: str) -> Mapping[str, str] | None:
@@ -225,11 +225,11 @@ class SharingGateway(Protocol):
         ...
 
     def reachable(self, projects: Collection[str]) -> Mapping[str, bool]:
-        """Give those of these projects whose data we may read, and whether we may add to it. At most two requests."""
+        """Return those of these projects whose data we may read, and whether we may add to it. At most two requests."""
         ...
 
     def seen(self, project: str, *, writable: bool) -> SeenProject | None:
-        """Give all that a project's listings show. Two requests. None when it may not be read now."""
+        """Return all that a project's listings show. Two requests. None when it may not be read now."""
         ...
 
     def share(self, action: Action) -> None:
@@ -240,5 +240,5 @@ class SharingGateway(Protocol):
         ...
 
     def is_shared(self, action: Action) -> bool:
-        """Say whether this very thing is shown in the destination, by asking for it alone. One request."""
+        """Return whether this very thing is shown in the destination, by asking for it alone. One request."""
         ...

@@ -14,7 +14,7 @@ NO_PROJECT = ("no project", "Move it into a folder that is named after its XNAT 
 
 
 def refusal(error: OSError) -> Reason:
-    """Give the reason for which the system would not let us read or move a file."""
+    """Return the reason for which the system would not let us read or move a file."""
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "may not be read or moved by the service", "Give the service's group the right to write there."
     if error.errno in (errno.EBUSY, errno.ETXTBSY):

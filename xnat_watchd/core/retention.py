@@ -16,7 +16,7 @@ class Keep:
 
     @property
     def everything(self) -> bool:
-        """Say whether nothing is ever deleted."""
+        """Return whether nothing is ever deleted."""
         return self.span is None and self.size is None
 
 
@@ -35,7 +35,7 @@ class Kept:
 
 
 def beyond(kept: Sequence[Kept], keep: Keep, now: datetime) -> list[Kept]:
-    """Give what may be deleted of these, oldest first: what lies there for too long, and what is too much."""
+    """Return what may be deleted of these, oldest first: what lies there for too long, and what is too much."""
     excess = sum(one.size for one in kept) - keep.size if keep.size is not None else 0
     found = []
     for one in sorted(kept, key=lambda one: (one.since, one.delivery)):

@@ -39,5 +39,5 @@ class RetryPolicy:
 
 
 def is_due(due: datetime | None, now: datetime) -> bool:
-    """Say whether a waiting study may be taken: its time has come, or the clock has jumped back under it."""
+    """Return whether a waiting study may be taken: its time has come, or the clock has jumped back under it."""
     return due is not None and (due <= now or due > now + LONGEST_DELAY)

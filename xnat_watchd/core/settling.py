@@ -28,7 +28,7 @@ class Sighting:
 
 
 def settle(looked: Iterable[Seen], before: Mapping[str, Sighting], now: float) -> dict[str, Sighting]:
-    """Give what is known of each file that lies there now. What is gone is forgotten.
+    """Return what is known of each file that lies there now. What is gone is forgotten.
 
     A modification time is never compared with the clock: copies keep old ones, and clocks differ.
     """
@@ -36,13 +36,13 @@ def settle(looked: Iterable[Seen], before: Mapping[str, Sighting], now: float) -
 
 
 def quiet(sightings: Mapping[str, Sighting], now: float, quiet_for: float) -> list[Sighting]:
-    """Give the files that have stood still for `quiet_for` seconds, the longest first."""
+    """Return the files that have stood still for `quiet_for` seconds, the longest first."""
     still = [one for one in sightings.values() if now - one.same_since >= quiet_for]
     return sorted(still, key=lambda one: (one.same_since, one.seen.path))
 
 
 def next_quiet(sightings: Mapping[str, Sighting], now: float, quiet_for: float) -> float | None:
-    """Give the seconds until the next file may have stood still for long enough, or None."""
+    """Return the seconds until the next file may have stood still for long enough, or None."""
     waits = [one.same_since + quiet_for - now for one in sightings.values()]
     return min((wait for wait in waits if wait > 0), default=None)
 

@@ -125,7 +125,7 @@ DELIVERIES: dict[DeliveryState, frozenset[DeliveryState]] = {
 
 
 def after(standing: Standing, event: Event) -> Standing:
-    """Give the next standing, or raise `IllegalTransition`."""
+    """Return the next standing, or raise `IllegalTransition`."""
     try:
         return STANDINGS[standing][event]
     except KeyError:
@@ -133,14 +133,14 @@ def after(standing: Standing, event: Event) -> Standing:
 
 
 def beyond(progress: Progress) -> Progress:
-    """Give the next fact on the line, or raise `IllegalTransition` at its end."""
+    """Return the next fact on the line, or raise `IllegalTransition` at its end."""
     if progress is LINE[-1]:
         raise IllegalTransition(f"nothing lies beyond {progress}")
     return LINE[LINE.index(progress) + 1]
 
 
 def reached(progress: Progress, until: Progress) -> bool:
-    """Say whether `progress` is `until` or lies beyond it."""
+    """Return whether `progress` is `until` or lies beyond it."""
     return LINE.index(progress) >= LINE.index(until)
 
 

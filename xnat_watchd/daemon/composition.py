@@ -131,15 +131,15 @@ class Daemon:
             bell.ring()
 
     def rules(self, project: str) -> ProjectRules:
-        """Give what holds for a project by the settings of this moment."""
+        """Return what holds for a project by the settings of this moment."""
         return self.settings.rules(project)
 
     def keep(self) -> Keep:
-        """Give how long ZIPs are kept by the settings of this moment."""
+        """Return how long ZIPs are kept by the settings of this moment."""
         return self.settings.retention.as_keep()
 
     def resting(self) -> bool:
-        """Say whether nothing is to be done now, and nothing will be within a minute."""
+        """Return whether nothing is to be done now, and nothing will be within a minute."""
         now = self.clock.now()
         shut = {scope for scope, gate in self.ledger.gates.all().items() if is_shut_for_long(gate, now)}
         due = self.ledger.studies.next_due(now, shut)
@@ -153,7 +153,7 @@ class Daemon:
         return "shares" in self.missing or self.sharing.resting(ONCE_WAITS)
 
     def paused(self) -> bool:
-        """Say whether a person wants nothing to be sent."""
+        """Return whether a person wants nothing to be sent."""
         return self.ledger.pauses.lasts(Of.WORK)
 
     def _worries(self) -> list[dict[str, object]]:

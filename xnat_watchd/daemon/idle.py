@@ -13,7 +13,7 @@ from xnat_watchd.daemon.composition import ONCE_WAITS, is_shut_for_long
 
 
 def at_rest(ledger: Ledger, studies: Iterable[Mapping[str, Any]], now: datetime) -> bool:
-    """Say whether none of these studies, as `Found.standings` gives them, is worked on now or will be shortly."""
+    """Return whether none of these studies, as `Found.standings` gives them, is worked on now or will be shortly."""
     if ledger.pauses.lasts(Of.WORK):
         return not ledger.studies.busy()
     gates = ledger.gates.all()

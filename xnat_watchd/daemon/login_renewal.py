@@ -64,7 +64,7 @@ class Keeper:
             self._gate_lock.release()
 
     def worries(self) -> list[dict[str, object]]:
-        """Give what people must know: a login that cannot be read, a token that nobody could exchange in time."""
+        """Return what people must know: a login that cannot be read, a token that nobody could exchange in time."""
         unusable, current, now = self._unusable, self._current, self._site.clock.now()
         told = [worry("login", str(unusable), unusable.advice)] if unusable else []
         lease = current.lease if current else None
@@ -146,7 +146,7 @@ def _without_login(gate: Gate, now: datetime) -> Gate:
 
 
 def _look_at(files: Sequence[Path]) -> Seen:
-    """Give what tells a file from the one that lay there before."""
+    """Return what tells a file from the one that lay there before."""
     return tuple(_identity(file) for file in files)
 
 

@@ -20,7 +20,7 @@ IDLE = 30.0  #: seconds between looks at the ledger when nothing is due: the mos
 
 
 def loops(daemon: Daemon, watcher: Watcher, keeper: Keeper, nudge: Bell) -> dict[str, Loop]:
-    """Give all threads by name, none of them started. A thread that dies takes the others with it."""
+    """Return all threads by name, none of them started. A thread that dies takes the others with it."""
     made: dict[str, Loop] = {}
 
     def work(name: str) -> float:
@@ -115,7 +115,7 @@ def _recover(daemon: Daemon) -> bool:
 
 
 def _has_room(daemon: Daemon) -> bool:
-    """Say whether the disk keeps for others what it is to keep."""
+    """Return whether the disk keeps for others what it is to keep."""
     try:
         free = shutil.disk_usage(daemon.folders.work).free
     except OSError as error:

@@ -37,7 +37,7 @@ def plan(
     rules: DemographicRules,
     told: Callable[[SubjectLine], None] = lambda _: None,
 ) -> list[SubjectLine]:
-    """Say what would be written about each of these subjects. `told` is called as soon as one is known."""
+    """Return what would be written about each of these subjects. `told` is called as soon as one is known."""
     lines = []
     for label in dict.fromkeys(labels):
         lines.append(_line(project, label, gateway, rules))

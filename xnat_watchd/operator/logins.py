@@ -32,7 +32,7 @@ class LoginSite:
 
     @contextmanager
     def server(self, credential: Credential) -> Iterator[XnatServer]:
-        """Give the server for this login, and end its sessions afterwards."""
+        """Provide the server for this login, and end its sessions afterwards."""
         server = XnatServer.of(self.where, credential, self.clock, self.stop)
         try:
             yield server
@@ -40,12 +40,12 @@ class LoginSite:
             server.close()
 
     def prove(self, credential: Credential) -> str:
-        """Give the name by which XNAT knows this login; one try. `AuthRefused` or `Unavailable` if it does not."""
+        """Return the name by which XNAT knows this login; one try. `AuthRefused` or `Unavailable` if it does not."""
         with self.server(credential) as server:
             return server.gateway().whoami()
 
     def token(self, credential: Credential) -> Credential:
-        """Give a token that stands in for this login, proved. `Permanent` where XNAT makes none."""
+        """Return a token that stands in for this login, proved. `Permanent` where XNAT makes none."""
         with self.server(credential) as server, Tokens(server) as tokens:
             owner, token, now = server.gateway().whoami(), tokens.issue(), self.clock.now()
         lease = Lease(owner, now, now + token.life if token.life else None)
@@ -98,12 +98,12 @@ class Tries:
 
 
 def renew_at(lease: Lease) -> datetime:
-    """Give when a token is to be exchanged: well before half its life, so that a weekend off does not end it."""
+    """Return when a token is to be exchanged: well before half its life, so that a weekend off does not end it."""
     return lease.issued + _life(lease) * RENEWED_AFTER
 
 
 def warn_at(lease: Lease, expires: datetime) -> datetime:
-    """Give from when on people must be warned of a token that ends then: it should have been exchanged long ago."""
+    """Return from when on people must be warned of a token that ends then: it should have been exchanged long ago."""
     return lease.issued + (expires - lease.issued) * WARNED_AFTER
 
 

@@ -49,27 +49,27 @@ class Check:
 
 
 def ok(name: str, said: str) -> Check:
-    """Say that it is well."""
+    """Return that it is well."""
     return Check(name, CheckState.OK, said)
 
 
 def warning(name: str, said: str, advice: str) -> Check:
-    """Say that it works and may not always."""
+    """Return that it works and may not always."""
     return Check(name, CheckState.WARNING, said, advice)
 
 
 def unknown(name: str, said: str, advice: str) -> Check:
-    """Say that nobody can tell."""
+    """Return that nobody can tell."""
     return Check(name, CheckState.UNKNOWN, said, advice)
 
 
 def error(name: str, said: str, advice: str, code: Exit = Exit.CONFIGURATION) -> Check:
-    """Say that it does not work."""
+    """Return that it does not work."""
     return Check(name, CheckState.ERROR, said, advice, code)
 
 
 def verdict(checks: list[Check]) -> Exit:
-    """Give the exit code: that of the first error."""
+    """Return the exit code: that of the first error."""
     return next((one.exit for one in checks if one.state is CheckState.ERROR), Exit.FINE)
 
 
@@ -129,7 +129,7 @@ def _room(settings: Settings) -> Check:
 
 
 def _seen(look: Callable[[], bool]) -> bool:
-    """Say whether it is there; what may not be looked into is not, for us."""
+    """Return whether it is there; what may not be looked into is not, for us."""
     try:
         return look()
     except OSError:
@@ -137,7 +137,7 @@ def _seen(look: Callable[[], bool]) -> bool:
 
 
 def _marks(settings: Settings) -> Iterator[Check]:
-    """Say which folders are not those that the service knows, where its ledger can be read."""
+    """Yield which folders are not those that the service knows, where its ledger can be read."""
     if not _seen(settings.ledger.path.exists):
         return
     with suppress(WatchdError), closing(open_database(settings.ledger.path, read_only=True)) as database:
@@ -187,7 +187,7 @@ def _hints(settings: Settings) -> Check:
 
 
 def _no_hints(drop: Path) -> str:
-    """Say why the kernel gives no hints, or nothing where it does: tried, since its limits are for all of a user."""
+    """Return why the kernel gives no hints, or nothing where it does: tried, since its limits are for all of a user."""
     watcher = Watcher(drop, lambda: None, mode="events")
     watcher.start()
     watcher.stop()

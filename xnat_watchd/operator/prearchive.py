@@ -68,7 +68,7 @@ def must_be_writable(project: str, gateway: FindingGateway) -> None:
 
 
 def plan(project: str, names: Collection[str], hands: PrearchiveContext, label: str | None = None) -> list[RowLine]:
-    """Say what would become of each session of a project's prearchive, or of those with these names.
+    """Return what would become of each session of a project's prearchive, or of those with these names.
 
     `label` is what a person wants it to be called, where it is a single one.
     """
@@ -141,7 +141,7 @@ def _described(row: Lying, content: SessionContent, hands: PrearchiveContext, wa
 
 
 def _conflict(project: str, uid: str, line: RowLine, person: Person, hands: PrearchiveContext) -> str:
-    """Say what stands against it, as far as XNAT and the ledger show it beforehand; empty if nothing does."""
+    """Return what stands against it, as far as XNAT and the ledger show it beforehand; empty if nothing does."""
     if not line.images or not uid:
         return "it holds no images of one study"
     there = hands.gateway.sessions(project, [uid])

@@ -81,12 +81,12 @@ def snapshot(
 
 
 def pause_picture(pause: Any) -> dict[str, Any]:
-    """Give a pause as people and programs read it."""
+    """Return a pause as people and programs read it."""
     return {"of": str(pause.of), "since": pause.since[:19], "why": pause.why, "advice": pause.advice}
 
 
 def worry(item: str, why: str, advice: str) -> dict[str, Any]:
-    """Give a row of what needs attention that is about no study."""
+    """Return a row of what needs attention that is about no study."""
     return {"item": item, "project": "", "why": why, "advice": advice}
 
 
@@ -125,7 +125,7 @@ def gate_picture(gate: Any, item: str = "") -> dict[str, Any]:
 
 
 def verdict(picture: Snapshot, *, resting: bool) -> Exit:
-    """Give the exit code. `resting`: the work has come to an end, so that what is not done has to be said."""
+    """Return the exit code. `resting`: the work has come to an end, so that what is not done has to be said."""
     gate = picture["gate"]
     if not gate["open"]:
         return Exit.LOGIN if gate["login"] else Exit.UNAVAILABLE
@@ -145,12 +145,12 @@ def _of_what_remains(picture: Snapshot) -> Exit:
 
 
 def waited_for(picture: Snapshot) -> Rows:
-    """Give the ZIPs in the drop folder that are not taken, but may be later."""
+    """Return the ZIPs in the drop folder that are not taken, but may be later."""
     return [one for one in picture["ignored"] if (one["why"], one["advice"]) in WAITED_FOR]
 
 
 def sentence(picture: Snapshot) -> str:
-    """Say in one line what is going on, for `systemctl status`."""
+    """Return in one line what is going on, for `systemctl status`."""
     total: Counter[str] = Counter()
     for counts in picture["studies"].values():
         total.update(counts)
@@ -170,7 +170,7 @@ def _rows(picture: Snapshot) -> str:
 
 
 def _why(gate: dict[str, Any]) -> str:
-    """Say why a gate is shut, and what to type where only a person can open it."""
+    """Return why a gate is shut, and what to type where only a person can open it."""
     return f"{gate['why']}. {gate['advice']}" if gate["login"] else str(gate["why"])
 
 
@@ -178,7 +178,7 @@ def _why(gate: dict[str, Any]) -> str:
 
 
 def for_everybody(picture: Snapshot, is_project: Callable[[str], bool]) -> Snapshot:
-    """Give the picture without file names, and without what was taken for a project and may be a patient's name."""
+    """Return the picture without file names, and without what was taken for a project and may be a patient's name."""
     hidden = [one for one in _projects(picture) if one and not is_project(one)]
 
     def told(row: dict[str, Any]) -> dict[str, Any]:
@@ -202,12 +202,12 @@ def for_everybody(picture: Snapshot, is_project: Callable[[str], bool]) -> Snaps
 
 
 def _to_be_moved(ignored: Rows) -> Rows:
-    """Give the files in the drop folder about which somebody must do something."""
+    """Return the files in the drop folder about which somebody must do something."""
     return [worry(one["name"], one["why"], one["advice"]) for one in ignored if one["advice"]]
 
 
 def _to_be_corrected(tables: Rows) -> Rows:
-    """Give the share tables about which somebody must do something."""
+    """Return the share tables about which somebody must do something."""
     return [
         worry(one["name"], one["why"], one["advice"]) if one["why"] else worry(one["name"], *_failed(one["rows"]))
         for one in tables
@@ -221,7 +221,7 @@ def _failed(rows: dict[str, int]) -> tuple[str, str]:
 
 
 def _counted(ignored: Rows) -> Rows:
-    """Give them without their names, which people see in the folder itself."""
+    """Return them without their names, which people see in the folder itself."""
     counts = Counter((one["why"], one["advice"]) for one in ignored if one["advice"])
     return [
         worry("drop", f"{n} file{'s' if n > 1 else ''}: {why}", advice) for (why, advice), n in sorted(counts.items())
@@ -234,7 +234,7 @@ def _projects(picture: Snapshot) -> set[str]:
 
 
 def without(text: str, names: Iterable[str]) -> str:
-    """Give the text with a mark in the place of these names."""
+    """Return the text with a mark in the place of these names."""
     for name in names:
         text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", DISCREET, text)
     return text

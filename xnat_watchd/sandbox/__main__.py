@@ -70,7 +70,7 @@ CHECKS: dict[str, dict[str, Any]] = {
 
 
 def _with_habits(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command an option for each of the habits."""
+    """Return a command an option for each of the habits."""
     for one in reversed(fields(Options)):
         more: dict[str, Any] = {"default": one.default, "show_default": bool(one.default)}
         if isinstance(one.default, bool):
@@ -144,7 +144,7 @@ def _options(given: Mapping[str, Any]) -> Options:
 
 @contextmanager
 def _plainly() -> Iterator[None]:
-    """Say in one line, with exit code 1, that a port is taken, or that a fault was planned and never came to pass."""
+    """Report in one line, with exit code 1, that a port is taken or that a planned fault never happened."""
     try:
         yield
     except (AssertionError, OSError) as error:

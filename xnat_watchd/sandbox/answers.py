@@ -67,7 +67,7 @@ class Refused(Exception):
 
 
 def status_page(status: int, words: str) -> Reply:
-    """Give restlet's own error page, the reason in `<h3>` (F54)."""
+    """Return restlet's own error page, the reason in `<h3>` (F54)."""
     place = f"http://www.w3.org/Protocols/rfc2616/rfc2616-sec10.html#sec10.{status // 100}.{status % 100 + 1}"
     if status in WEBDAV:
         place = f"http://www.webdav.org/specs/rfc2518.html#STATUS_{status}"
@@ -80,7 +80,7 @@ def status_page(status: int, words: str) -> Reply:
 
 
 def tomcat_page(status: int, words: str = "") -> Reply:
-    """Give the page of the container below XNAT: bad passwords, and what lies outside /data (F2, F8)."""
+    """Return the page of the container below XNAT: bad passwords, and what lies outside /data (F2, F8)."""
     title = f"HTTP Status {status} \u2013 {HTTPStatus(status).phrase}"
     message = f"<p><b>Message</b> {html.escape(words)}</p>" if words else ""
     page = (
@@ -93,24 +93,24 @@ def tomcat_page(status: int, words: str = "") -> Reply:
 
 
 def text(words: str, status: int = 200) -> Reply:
-    """Give plain text; what is not Latin-1 becomes a question mark (F54)."""
+    """Return plain text; what is not Latin-1 becomes a question mark (F54)."""
     return Reply(status, words.encode("iso-8859-1", "replace"), TEXT)
 
 
 def uris(lines: Iterable[str], status: int = 200) -> Reply:
-    """Give a list of URIs, CRLF after each line; what is not Latin-1 becomes a question mark (F10, F74)."""
+    """Return a list of URIs, CRLF after each line; what is not Latin-1 becomes a question mark (F10, F74)."""
     return Reply(status, "".join(f"{line}\r\n" for line in lines).encode("iso-8859-1", "replace"), URIS)
 
 
 def cell(value: object) -> str:
-    """Give a table cell: always a string, NULL is empty, truth in lower case (F124)."""
+    """Return a table cell: always a string, NULL is empty, truth in lower case (F124)."""
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else str(value)
 
 
 def table(rows: Iterable[Mapping[str, object]], **extras: object) -> Reply:
-    """Give a JSON table; `extras` stand beside `Result`, as `totalRecords` and `title` do (F124)."""
+    """Return a JSON table; `extras` stand beside `Result`, as `totalRecords` and `title` do (F124)."""
     cells = [{key: cell(value) for key, value in row.items()} for row in rows]
     columns = extras.pop("columns", None)
     head = f'"Columns":{_compact(columns)},' if columns else ""
@@ -120,12 +120,12 @@ def table(rows: Iterable[Mapping[str, object]], **extras: object) -> Reply:
 
 
 def counted(rows: Sequence[Mapping[str, object]], **extras: object) -> Reply:
-    """Give a JSON table that says how many rows it has."""
+    """Return a JSON table that says how many rows it has."""
     return table(rows, totalRecords=str(len(rows)), **extras)
 
 
 def xml_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], about: str = "") -> Reply:
-    """Give a table as XML, the default form of the services that act on the prearchive (F123).
+    """Return a table as XML, the default form of the services that act on the prearchive (F123).
 
     `about` are the attributes of the outermost element, as they stand.
     """
@@ -139,17 +139,17 @@ def xml_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], abou
 
 
 def xml_or_json(rows: Sequence[Mapping[str, object]], columns: Sequence[str], form: str) -> Reply:
-    """Give a table in the form of the services that act on the prearchive: XML unless JSON is asked for (F183)."""
+    """Return a table in the form of the services that act on the prearchive: XML unless JSON is asked for (F183)."""
     return table(rows) if form == "json" else xml_table(rows, columns)
 
 
 def xml(document: str) -> Reply:
-    """Give one thing as XML."""
+    """Return one thing as XML."""
     return Reply(200, document.encode(), "text/xml")
 
 
 def html_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> Reply:
-    """Give a table as a page; it begins with `<html` and is a success (F46)."""
+    """Return a table as a page; it begins with `<html` and is a success (F46)."""
     head = "".join(f"<th>{name}</th>" for name in columns)
     lines = "".join(
         f'<tr class="x_rs_tr_data {"even" if number % 2 else "odd"}">\n'
@@ -169,7 +169,7 @@ def html_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> 
 def item(
     kind: str, fields: Mapping[str, Any], children: Mapping[str, Sequence[Any]], since: datetime
 ) -> dict[str, Any]:
-    """Give one node of the item form; children without members are left out (F125)."""
+    """Return one node of the item form; children without members are left out (F125)."""
     born = f"{since:%a %b %d %H:%M:%S} {since.tzname()} {since:%Y}"
     return {
         "children": [{"field": name, "items": list(nodes)} for name, nodes in children.items() if nodes],
@@ -179,12 +179,12 @@ def item(
 
 
 def items(node: Mapping[str, Any]) -> Reply:
-    """Give the item form of one thing."""
+    """Return the item form of one thing."""
     return Reply(200, _compact({"items": [node]}).encode(), JSON)
 
 
 def as_json(value: object) -> Reply:
-    """Give any JSON, as the services outside the archive do."""
+    """Return any JSON, as the services outside the archive do."""
     return Reply(200, _compact(value).encode(), JSON)
 
 

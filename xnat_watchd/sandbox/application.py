@@ -93,7 +93,7 @@ class Application:
 
 
 def _invalid_csrf(request: Request) -> str:
-    """Give the words of that refusal: the whole request, its cookies too (F7)."""
+    """Return the words of that refusal: the whole request, its cookies too (F7)."""
     headers = "".join(f"{name.lower()}: {value}\n" for name, value in request.headers.items())
     who = f"from {LOOPBACK} (0) user: {LOOPBACK}"
     words = f"{request.method} on URL: {request.site_url}{request.path} {who}\nHeaders:\n{headers}"

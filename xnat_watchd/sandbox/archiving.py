@@ -67,7 +67,7 @@ def archive_row(site: Site, row: StoredRow, user: str, wish: Wish) -> str:
 
 
 def conflicts(site: Site, row: StoredRow, subject: StoredSubject, existing: Experiment, may: Switches) -> list[Reason]:
-    """Give every reason against merging this row into that session, the weightiest first."""
+    """Return every reason against merging this row into that session, the weightiest first."""
     session = row.session
     found = []
     if existing.is_in_the_making(site.now()) and not may.overrides:
@@ -84,7 +84,7 @@ def conflicts(site: Site, row: StoredRow, subject: StoredSubject, existing: Expe
 
 
 def renamings(row: StoredRow, existing: Experiment) -> list[Reason]:
-    """Give what a preview also calls conflicts: scans that will be renamed (F202)."""
+    """Return what a preview also calls conflicts: scans that will be renamed (F202)."""
     there = existing.session.scans
     scans = row.session.scans.values() if row.session else []
     taken = [scan.id for scan in scans if scan.id in there and there[scan.id].uid != scan.uid]
@@ -136,7 +136,7 @@ def _subject(site: Site, row: StoredRow, user: str, wish: Wish) -> StoredSubject
 
 
 def _home(site: Site, row: StoredRow, user: str, wish: Wish) -> str:
-    """Give the project of the new session: `project` changes it, while subject and answer keep the row's own.
+    """Return the project of the new session: `project` changes it, while subject and answer keep the row's own.
 
     F190.
     """
@@ -160,7 +160,7 @@ def _created(
 
 
 def _scan_conflicts(site: Site, session: StoredSession, existing: StoredSession, may: Switches) -> list[Reason]:
-    """Give the conflicts of single scans: files by name within the scan (F73), and one series under two numbers."""
+    """Return the conflicts of single scans: files by name within the scan (F73), and one series under two numbers."""
     by_uid = {scan.uid: scan for scan in existing.scans.values()}
     for scan in session.scans.values():
         there = by_uid.get(scan.uid)

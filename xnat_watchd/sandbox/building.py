@@ -11,7 +11,7 @@ from .store import StoredFile, StoredRow, StoredScan, StoredSession
 
 
 def built(row: StoredRow, *, by_number: bool = False) -> StoredSession | None:
-    """Give the session that these files make; None where there are none. `by_number`: see `scans_of`.
+    """Return the session that these files make; None where there are none. `by_number`: see `scans_of`.
 
     The importer SI has left out what makes none (F69, F76); the streaming one keeps it, as a session of no kind.
     """
@@ -29,7 +29,7 @@ def built(row: StoredRow, *, by_number: bool = False) -> StoredSession | None:
 
 
 def _order(header: ObjectHeader, modality: str, study: str) -> tuple[bool, bool, str]:
-    """Give what decides which object speaks for the session: one of the row's own study that leads it."""
+    """Return what decides which object speaks for the session: one of the row's own study that leads it."""
     return header.study_uid != study, header.leads != modality, header.series_number
 
 
@@ -52,17 +52,17 @@ def scans_of(files: Iterable[StoredFile], *, by_number: bool = False) -> list[St
 
 
 def _numbered(members: Iterable[StoredFile]) -> Iterable[ObjectHeader]:
-    """Give a header for each number that the files of a series bear."""
+    """Return a header for each number that the files of a series bear."""
     return {scan_id(file.header): file.header for file in members}.values()
 
 
 def scan_id(header: ObjectHeader) -> str:
-    """Give the id a scan would like: its series number, else its UID (F143)."""
+    """Return the id a scan would like: its series number, else its UID (F143)."""
     return folder_name(header.series_number or header.series_uid)
 
 
 def free_id(wanted: str, modality: str, taken: Iterable[str]) -> str:
-    """Give the id, or the first free of `1-MR1`, `1-MR2`, ... (F31, F143)."""
+    """Return the id, or the first free of `1-MR1`, `1-MR2`, ... (F31, F143)."""
     used = set(taken)
     if wanted not in used:
         return wanted

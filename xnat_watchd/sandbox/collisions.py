@@ -21,7 +21,7 @@ from .store import Arrived, Cache, StoredRow
 
 
 def cache_of(site: Site, user: str, folder: Path) -> Cache:
-    """Give the cache folder of an import that starts now: its own, or that of another one just before."""
+    """Return the cache folder of an import that starts now: its own, or that of another one just before."""
     with site.lock:
         last, now = site.caches.get(user), monotonic()
         if last is None or now - last.started >= site.options.collides_within.total_seconds():

@@ -49,7 +49,7 @@ def apply(site: Site, subject: StoredSubject, pairs: list[tuple[str, str]]) -> N
 
 
 def lenient_date(value: str) -> str:
-    """Give a date in ISO form, rolling over what is too large, or empty where it is none (F43)."""
+    """Return a date in ISO form, rolling over what is too large, or empty where it is none (F43)."""
     for form, order in ((ISO, (0, 1, 2)), (COMPACT, (0, 1, 2)), (AMERICAN, (2, 0, 1))):
         if found := form.fullmatch(value):
             year, month, day = (int(found.groups()[place]) for place in order)
@@ -71,7 +71,7 @@ def _known(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _checked(name: str, value: str) -> str | int:
-    """Give the value as it is stored; the words of a refusal are XNAT's (F43)."""
+    """Return the value as it is stored; the words of a refusal are XNAT's (F43)."""
     if not value or value == CLEARING:
         return value
     if name == "dob":

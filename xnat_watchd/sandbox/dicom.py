@@ -131,7 +131,7 @@ class ObjectHeader:
 
 
 def clock_time(value: str) -> str:
-    """Give a DICOM time as `hh:mm:ss`, empty where it is none."""
+    """Return a DICOM time as `hh:mm:ss`, empty where it is none."""
     found = TIME.fullmatch(value)
     return ":".join(part or "00" for part in found.groups()) if found else ""
 
@@ -158,11 +158,11 @@ def header_of(found: dict[str, bytes]) -> ObjectHeader:
 
 
 def leading(headers: list[ObjectHeader]) -> str:
-    """Give the modality that names the session of these objects, empty where they make none."""
+    """Return the modality that names the session of these objects, empty where they make none."""
     present = {header.leads for header in headers}
     return next((modality for modality in LEADING if modality in present), "")
 
 
 def text_of(element: Element, charset: str) -> str:
-    """Give a value as a person would read it; used by the header dump."""
+    """Return a value as a person would read it; used by the header dump."""
     return decoded(element.value or b"", charset)

@@ -160,7 +160,7 @@ def _direct(upload: Upload, project: str, name: str, header: ObjectHeader) -> St
 
 
 def _project(upload: Upload, header: ObjectHeader) -> str:
-    """Give the project asked for; one that is not there or not ours falls back to routing (F141)."""
+    """Return the project asked for; one that is not there or not ours falls back to routing (F141)."""
     site, user = upload.site, upload.request.user
     wanted = upload.dest.project
     if wanted in site.store.projects and site.may_edit(user, wanted):
@@ -170,7 +170,7 @@ def _project(upload: Upload, header: ObjectHeader) -> str:
 
 
 def _free_folder(site: Site, key: tuple[str, str, str], header: ObjectHeader, *, asked: bool) -> str:
-    """Give the folder, with a suffix where the place is taken; a place asked for must be of this study (F150)."""
+    """Return the folder, with a suffix where the place is taken; a place asked for must be of this study (F150)."""
     project, stamp, folder = key
     taken = site.store.rows.get(key)
     if taken is None:
@@ -197,7 +197,7 @@ def _new_row(upload: Upload, key: tuple[str, str, str], name: str, header: Objec
 
 
 def _policy(site: Site, header: ObjectHeader, known: StoredProject | None) -> str:
-    """Give what a row shall do by itself: as the header says, else as the project does (F142, F166)."""
+    """Return what a row shall do by itself: as the header says, else as the project does (F142, F166)."""
     said = "" if site.is_old else routed(header, "AA").lower()
     by_project = known.autoarchive if known else ""
     return {"true": "AutoArchive", "false": "Manual"}.get(said, by_project)

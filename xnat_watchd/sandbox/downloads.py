@@ -11,7 +11,7 @@ from .store import StoredScan
 
 
 def zip_of(site: Site, scans: Iterable[StoredScan], folder: str) -> Reply:
-    """Give the files of these scans as one ZIP, each below `folder`, its scan and its resource."""
+    """Return the files of these scans as one ZIP, each below `folder`, its scan and its resource."""
     path = site.store.spool()
     with zipfile.ZipFile(path, "w") as archive:
         for scan in scans:

@@ -28,7 +28,7 @@ TEXTS = frozenset(
 
 
 def dump(site: Site, request: Request) -> Reply:
-    """Give the elements asked for, or all; a source it does not know gives none."""
+    """Return the elements asked for, or all; a source it does not know gives none."""
     src = request.query.get("src")
     if not src:
         raise Refused(400, "Please set the src parameter")

@@ -74,7 +74,7 @@ class Instead(Effect):
     answer: Reply
 
     def after(self, exchange: Exchange, answer: Reply) -> Reply:  # noqa: ARG002 - the other answer
-        """Give the other answer."""
+        """Return the other answer."""
         return self.answer
 
 
@@ -85,7 +85,7 @@ class Restated(Effect):
     status: int
 
     def after(self, exchange: Exchange, answer: Reply) -> Reply:  # noqa: ARG002 - only the status changes
-        """Give the answer with the other status."""
+        """Return the answer with the other status."""
         return replace(answer, status=self.status)
 
 

@@ -35,7 +35,7 @@ def experiments(site: Site, request: Request) -> Reply:
 
 
 def _scans(experiment: Experiment, request: Request) -> list[Cells]:
-    """Give a row's cells for every resource of every scan, where columns of scans are asked for (F91)."""
+    """Return a row's cells for every resource of every scan, where columns of scans are asked for (F91)."""
     if SCANS not in request.query.get("columns"):
         return [{}]
     return [
@@ -49,7 +49,7 @@ def _scans(experiment: Experiment, request: Request) -> list[Cells]:
 
 
 def _unasked(request: Request, *, old: bool) -> tuple[str, ...]:
-    """Give the key under which each row names its id once more, and the columns that come unasked (F257).
+    """Return the key under which each row names its id once more, and the columns that come unasked (F257).
 
     The key goes by the type that the query names; without one, the list of a project has one of its own and the flat
     list none. The general type of images has a key of its own on 1.6 (F257).
@@ -86,7 +86,7 @@ def _experiments(site: Site, request: Request) -> Iterable[tuple[str, str, Exper
 
 
 def _experiment(site: Site, project: str, label: str, experiment: Experiment) -> Cells:
-    """Give an experiment's cells; newer servers name the project it is shown in, 1.6.5 its own (F48)."""
+    """Return an experiment's cells; newer servers name the project it is shown in, 1.6.5 its own (F48)."""
     session = experiment.session
     subject = site.store.subjects[experiment.subject_id]
     return {

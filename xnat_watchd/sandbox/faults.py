@@ -156,7 +156,7 @@ class Faults:
         return plan
 
     def take(self, method: str, target: str) -> Effect:
-        """Give what shall happen to this request, and count it."""
+        """Return what shall happen to this request, and count it."""
         with self._lock:
             for plan in self.plans:
                 if not plan.times or not plan.fits(method, target):
@@ -169,7 +169,7 @@ class Faults:
         return Effect()
 
     def unused(self) -> list[Plan]:
-        """Give the plans that are not used up."""
+        """Return the plans that are not used up."""
         with self._lock:
             return [plan for plan in self.plans if plan.times]
 

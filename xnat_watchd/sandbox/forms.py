@@ -23,7 +23,7 @@ PAGE = (
 
 
 def in_form(request: Request, answer: Reply) -> Reply:
-    """Give a JSON answer in the form asked for; the query wins over Accept, and things are pages by default."""
+    """Return a JSON answer in the form asked for; the query wins over Accept, and things are pages by default."""
     if answer.media != answers.JSON or isinstance(answer.body, Path) or answer.status >= BAD:
         return answer
     form = request.query.get("format")

@@ -55,7 +55,7 @@ class _Syntax:
 
 
 def elements(path: Path) -> Iterator[Element]:
-    """Give the elements of a DICOM file in order, its meta header first, up to the pixels.
+    """Iterate over the elements of a DICOM file in order, its meta header first, up to the pixels.
 
     Raises UnreadableError where the file is no DICOM or breaks off.
     """
@@ -102,7 +102,7 @@ def _inflated(stream: BinaryIO) -> BinaryIO:
 
 
 def _element(stream: BinaryIO, syntax: _Syntax) -> Element | None:
-    """Give the next element, or None at the end of the file or at the pixels."""
+    """Return the next element, or None at the end of the file or at the pixels."""
     start = stream.tell()
     head = stream.read(4)
     if not head:
@@ -187,7 +187,7 @@ def _skip(stream: BinaryIO, length: int) -> None:
 
 
 def decoded(value: bytes, charset: str) -> str:
-    """Give a text value without its padding; what cannot be decoded becomes the replacement character."""
+    """Return a text value without its padding; what cannot be decoded becomes the replacement character."""
     names = [name.strip() for name in charset.split("\\")] or [""]
     codecs = [str(python_encoding.get(name, "iso8859")) for name in names]
     raw = value.rstrip(b"\0 ")

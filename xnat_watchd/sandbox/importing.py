@@ -58,7 +58,7 @@ def destination(site: Site, query: Parameters) -> Destination:
 
 
 def routed(header: ObjectHeader, key: str) -> str:
-    """Give what a comment in the header says about `Project`, `Subject`, `Session` or `AA` (F12, F142)."""
+    """Return what a comment in the header says about `Project`, `Subject`, `Session` or `AA` (F12, F142)."""
     for comment in (header.patient_comments, header.study_comments, header.history):
         for name, value in ROUTED.findall(comment):
             if name.lower() == key.lower():
@@ -67,13 +67,13 @@ def routed(header: ObjectHeader, key: str) -> str:
 
 
 def routed_project(site: Site, header: ObjectHeader) -> str:
-    """Give the project that the header names, Unassigned where it names none (F141)."""
+    """Return the project that the header names, Unassigned where it names none (F141)."""
     candidates = (routed(header, "Project"), header.study_description, header.accession)
     return next((name for name in candidates if name in site.store.projects), UNASSIGNED)
 
 
 def landed(lines: list[str]) -> Reply:
-    """Give the answer of an import: each place once, `/data` in front but of direct ones (F10, F138)."""
+    """Return the answer of an import: each place once, `/data` in front but of direct ones (F10, F138)."""
     return answers.uris(dict.fromkeys(line if line.startswith("/xapi/") else f"/data{line}" for line in lines))
 
 

@@ -85,7 +85,7 @@ def upload_whole(site: Site, request: Request) -> Reply:
 
 
 def upload_streaming(site: Site, request: Request) -> Reply:
-    """Give the upload to the streaming importer as it comes."""
+    """Return the upload to the streaming importer as it comes."""
     _check_media(site, request)
     return dicom_zip.take(site, request, destination(site, request.query))
 

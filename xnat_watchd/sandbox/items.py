@@ -13,7 +13,7 @@ Node = dict[str, Any]
 
 
 def subject(one: StoredSubject, experiments: list[Experiment]) -> Node:
-    """Give the item form of a subject with its sessions (F125)."""
+    """Return the item form of a subject with its sessions (F125)."""
     fields = {"ID": one.id, "label": one.label, "project": one.project, **one.values}
     children = {
         "fields/field": _fields("xnat:subjectData_field", one),
@@ -25,7 +25,7 @@ def subject(one: StoredSubject, experiments: list[Experiment]) -> Node:
 
 
 def experiment(one: Experiment) -> Node:
-    """Give the item form of an experiment with its scans (F125)."""
+    """Return the item form of an experiment with its scans (F125)."""
     session = one.session
     header = session.header
     fields = {
@@ -46,7 +46,7 @@ def experiment(one: Experiment) -> Node:
 
 
 def scan(experiment: Experiment, one: StoredScan) -> Node:
-    """Give the item form of a scan; its file counts are numbers here (F260)."""
+    """Return the item form of a scan; its file counts are numbers here (F260)."""
     header = one.header
     fields = {
         "ID": one.id, "UID": one.uid, "type": header.series_description, "frames": one.frames,

@@ -47,7 +47,7 @@ def projects(site: Site, request: Request) -> Reply:
 
 
 def _creatable(site: Site, request: Request, shown: Sequence[StoredProject]) -> Reply:
-    """Give the projects where subjects may be made; of images everybody is told all (F92)."""
+    """Return the projects where subjects may be made; of images everybody is told all (F92)."""
     if request.query.get("dataType") == "xnat:subjectData":
         shown = [project for project in shown if site.may_edit(request.user, project.id)]
     return answers.table([{"id": project.id, "secondary_id": project.id} for project in shown])
@@ -62,7 +62,7 @@ def _project(project: StoredProject) -> Cells:
 
 
 def _accessible(site: Site, user: str, project: StoredProject) -> Cells:
-    """Give a project in the other shape that `accessible=true` has, ids in lower case (F249)."""
+    """Return a project in the other shape that `accessible=true` has, ids in lower case (F249)."""
     role = {"owner": "Owners", "member": "Members", "collaborator": "Collaborators"}.get(site.role(user, project.id))
     number = _number(site, user)
     return {
@@ -75,7 +75,7 @@ def _accessible(site: Site, user: str, project: StoredProject) -> Cells:
 
 
 def _number(site: Site, user: str) -> str:
-    """Give the number of a user, which stands in the names of two columns (F249)."""
+    """Return the number of a user, which stands in the names of two columns (F249)."""
     return str([*site.people, user].index(user) + 1)
 
 
@@ -142,14 +142,14 @@ def subjects(site: Site, request: Request) -> Reply:
 
 
 def _fields(subject: StoredSubject, request: Request) -> list[Cells]:
-    """Give a row's cells for every custom field, where these columns are asked for (F92)."""
+    """Return a row's cells for every custom field, where these columns are asked for (F92)."""
     if FIELDS not in request.query.get("columns"):
         return [{}]
     return [{f"{FIELDS}/name": name, f"{FIELDS}/field": value} for name, value in (subject.fields or {"": ""}).items()]
 
 
 def _subject(label: str, subject: StoredSubject) -> Cells:
-    """Give a subject's cells; `label` is the one it has where it is shown."""
+    """Return a subject's cells; `label` is the one it has where it is shown."""
     return {
         **dict.fromkeys(DEMOGRAPHICS | PLAIN, ""), **subject.demographics, **subject.values,
         "ID": subject.id, "project": subject.project, "label": label, "own label": subject.label,
@@ -181,7 +181,7 @@ def resources(_: Site, experiment: Experiment, request: Request) -> Reply:
 
 
 def resource_table(pairs: Sequence[tuple[StoredScan, Resource]]) -> Reply:
-    """Give resources with their counts (F53)."""
+    """Return resources with their counts (F53)."""
     rows = [
         {
             "xnat_abstractresource_id": resource.number, "label": resource.label,
@@ -196,7 +196,7 @@ def resource_table(pairs: Sequence[tuple[StoredScan, Resource]]) -> Reply:
 
 
 def file_table(pairs: Sequence[tuple[StoredScan, Resource]], base: str, *, with_digest: bool) -> Reply:
-    """Give files with their URIs (F53)."""
+    """Return files with their URIs (F53)."""
     digest = {"digest": ""} if with_digest else {}
     rows = [
         {
@@ -211,14 +211,14 @@ def file_table(pairs: Sequence[tuple[StoredScan, Resource]], base: str, *, with_
 
 
 def chosen_cells(row: Cells, request: Request, default: Sequence[str] = (), extra: Sequence[str] = ()) -> Cells:
-    """Give the columns asked for, else the default ones; unknown names are dropped without a word (F252)."""
+    """Return the columns asked for, else the default ones; unknown names are dropped without a word (F252)."""
     asked = [name for name in request.query.get("columns").split(",") if name]
     names = [*asked, *extra] if asked else [*(default or row), *extra]
     return {_key(name, row): _value(name, row) for name in names if _value(name, row) is not None}
 
 
 def _key(name: str, row: Mapping[str, Any]) -> str:
-    """Give the key in the answer: shortcuts as they are, XPaths in lower case (F252)."""
+    """Return the key in the answer: shortcuts as they are, XPaths in lower case (F252)."""
     return name if name in row and "/" not in name else name.lower()
 
 
@@ -227,7 +227,7 @@ def _value(name: str, row: Mapping[str, Any]) -> object:
 
 
 def paged(rows: list[Cells], request: Request, **extras: object) -> Reply:
-    """Give rows with their number, or the page that is asked for without it (F255)."""
+    """Return rows with their number, or the page that is asked for without it (F255)."""
     query = request.query
     if not {"offset", "limit"} & {name for name, _ in query.pairs}:
         return answers.counted(rows, **extras)

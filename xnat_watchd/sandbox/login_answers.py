@@ -75,7 +75,7 @@ def own_tokens(logins: Logins, request: Request) -> Reply:
 
 
 def _told(logins: Logins, alias: str, token: IssuedToken) -> dict[str, object]:
-    """Give what newer servers tell of a token (F109)."""
+    """Return what newer servers tell of a token (F109)."""
     created, expires = (int(moment.timestamp() * 1000) for moment in (token.created, token.expires))
     return {
         "alias": alias, "secret": token.secret, "xdatUserId": token.user, "singleUse": False,

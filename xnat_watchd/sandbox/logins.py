@@ -171,7 +171,7 @@ class Logins:
         return name == session.user
 
     def _owner(self, name: str, password: str) -> str:
-        """Give the user of these credentials, or leave with the refusal of the dialect."""
+        """Return the user of these credentials, or leave with the refusal of the dialect."""
         token = self.tokens.get(name)
         if token and hmac.compare_digest(token.secret.encode(), password.encode()):
             self.tries += 1
@@ -204,7 +204,7 @@ class Logins:
         return page if self.site.is_old else Reply(401, page.body, page.media, (("WWW-Authenticate", REALM),))
 
     def _unknown(self, request: Request) -> Reply:
-        """Give the answer to somebody without any valid credentials (F2, F3, F102, F104)."""
+        """Return the answer to somebody without any valid credentials (F2, F3, F102, F104)."""
         if request.agent_is_browser and not self.site.is_old:
             return Reply(302, headers=(("Location", "/app/template/Login.vm"),))
         if request.cookie("JSESSIONID") in self.promised:
@@ -224,7 +224,7 @@ class Turned(Exception):
 
 
 def _basic(header: str) -> tuple[str, str] | None:
-    """Give name and password of an Authorization header."""
+    """Return name and password of an Authorization header."""
     kind, _, coded = header.partition(" ")
     if kind.lower() != "basic":
         return None

@@ -42,7 +42,7 @@ class Switches:
 
 
 def switches(site: Site, row: StoredRow, wish: Wish) -> Switches:
-    """Give what this request may do to an existing session; the dialects differ."""
+    """Return what this request may do to an existing session; the dialects differ."""
     said, files = wish.overwrite, wish.overwrite_files
     by_policy = row.autoarchive == "AutoArchiveOverwrite"
     if site.is_old:

@@ -69,7 +69,7 @@ class _PartLines:
         return self._kept.startswith(b"--")
 
     def head(self) -> tuple[str, str | None]:
-        """Give name and file name of the next part."""
+        """Return name and file name of the next part."""
         while b"\r\n\r\n" not in self._kept:
             if len(self._kept) > LONGEST_LINE:
                 raise Refused(400)
@@ -82,7 +82,7 @@ class _PartLines:
         return name, None if filename is None else filename.decode("utf-8", "replace")
 
     def field(self, mark: bytes) -> str:
-        """Give the value of a plain field."""
+        """Return the value of a plain field."""
         while b"\r\n" + mark not in self._kept:
             if len(self._kept) > LARGEST_FIELD:
                 raise Refused(400)

@@ -34,7 +34,7 @@ PLANES = ("Sag", "Cor", "Tra")
 
 
 def parameters(scan: StoredScan) -> dict[str, Value]:
-    """Give what the first file of a CT scan says of its taking, in XNAT's order; absent and odd values are left out."""
+    """Return the acquisition values of a CT scan's first file, in XNAT's order, without absent and odd ones."""
     if scan.kind != "xnat:ctScanData" or not scan.files:
         return {}
     wanted = {tag for _, tag, _, _ in CT}
@@ -68,7 +68,7 @@ def _plane(cosines: list[float]) -> str:
 
 
 def as_fields(found: dict[str, Value]) -> dict[str, Value]:
-    """Give the parameters as fields of an item: whole numbers without fraction, backslashes doubled (F261)."""
+    """Return the parameters as fields of an item: whole numbers without fraction, backslashes doubled (F261)."""
     return {
         f"parameters/{name}": int(value) if isinstance(value, float) and value.is_integer() else _doubled(value)
         for name, value in found.items()
@@ -77,7 +77,7 @@ def as_fields(found: dict[str, Value]) -> dict[str, Value]:
 
 
 def as_xml(found: dict[str, Value], *, archived: bool) -> list[str]:
-    """Give the parameters as lines of the session XML; the archive doubles backslashes (F261)."""
+    """Return the parameters as lines of the session XML; the archive doubles backslashes (F261)."""
     if not found:
         return []
     values = {name: escape(str(_doubled(value) if archived else value)) for name, value in found.items()}

@@ -26,7 +26,7 @@ def add_file(site: Site, row: StoredRow, file: Arrived) -> None:
 
 
 def _scripted(site: Site, row: StoredRow, file: Arrived) -> Arrived:
-    """Give the file as the newer dialect's site script leaves it at reception (F147)."""
+    """Return the file as the newer dialect's site script leaves it at reception (F147)."""
     if site.is_old or not (site.options.remaps_uids or site.options.anonymises):
         return file
     if site.options.remaps_uids:
@@ -43,7 +43,7 @@ def _free_name(wanted: str, sop_uid: str, holder: StoredFile | None) -> str:
 
 
 def _free_path(site: Site, path: Path) -> Path:
-    """Give the path, or one beside it where two names became one on disk; its folder is there then."""
+    """Return the path, or one beside it where two names became one on disk; its folder is there then."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.with_name(f"{site.store.number('file')}_{path.name}") if path.exists() else path
 

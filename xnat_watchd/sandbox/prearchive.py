@@ -23,7 +23,7 @@ SETTABLE = frozenset({"READY", "CONFLICT", "ERROR", "RECEIVING", "BUILDING"})
 
 
 def cells(row: StoredRow) -> dict[str, Any]:
-    """Give a row as the listing shows it (F21)."""
+    """Return a row as the listing shows it (F21)."""
     return {
         "project": row.project, "timestamp": row.timestamp, "lastmod": sql_time(row.lastmod),
         "uploaded": sql_time(row.uploaded), "scan_date": row.scan_date, "scan_time": row.scan_time,
@@ -162,7 +162,7 @@ def _uri(request: Request) -> str:
 
 
 def _session_scans(site: Site, request: Request) -> list[StoredScan]:
-    """Give the scans of the last build; 404 where there was none (F176)."""
+    """Return the scans of the last build; 404 where there was none (F176)."""
     row = row_at(site, request)
     if row is None or row.session is None:
         raise Refused(404)

@@ -46,7 +46,7 @@ def find_subject(site: Site, request: Request) -> StoredSubject:
 
 
 def _shown(request: Request, name: str) -> str:
-    """Give a name as the refusal has it: what is not ASCII as it stood in the path (F80)."""
+    """Return a name as the refusal has it: what is not ASCII as it stood in the path (F80)."""
     given = request.names["subject"]
     return name if given.isascii() else quote(given, safe="")
 
@@ -132,7 +132,7 @@ def unshare(site: Site, subject: StoredSubject, project: str) -> None:
 
 
 def sessions_of(site: Site, subject: StoredSubject) -> list[Experiment]:
-    """Give the sessions of a subject."""
+    """Return the sessions of a subject."""
     return [one for one in site.store.experiments.values() if one.subject_id == subject.id]
 
 

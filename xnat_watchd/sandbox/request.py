@@ -24,12 +24,12 @@ class Parameters:
         return cls(parse_qsl(encoded, keep_blank_values=True))
 
     def get(self, *names: str, default: str = "") -> str:
-        """Give the first value under any of these names."""
+        """Return the first value under any of these names."""
         found = dict(reversed(self.pairs))
         return next((found[name] for name in names if name in found), default)
 
     def all(self, name: str) -> list[str]:
-        """Give every value under a name."""
+        """Return every value under a name."""
         return [value for key, value in self.pairs if key == name]
 
     def flag(self, name: str, *, default: bool = False) -> bool:
@@ -140,7 +140,7 @@ class Request:
         return f"http://{self.headers.get('Host', '')}"
 
     def cookie(self, name: str) -> str:
-        """Give a cookie's value, empty where there is none."""
+        """Return a cookie's value, empty where there is none."""
         try:
             morsel = SimpleCookie(self.headers.get("Cookie", "")).get(name)
         except CookieError:
@@ -148,7 +148,7 @@ class Request:
         return morsel.value if morsel else ""
 
     def form(self) -> Parameters:
-        """Give the parameters of a form body; anything else gives none."""
+        """Return the parameters of a form body; anything else gives none."""
         if self.media != FORM:
             return Parameters([])
         parts = bytearray()

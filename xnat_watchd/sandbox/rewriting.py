@@ -17,7 +17,7 @@ FEWEST = 7
 
 
 def other_uid(uid: str) -> str:
-    """Give the UID that stands for another, always the same and of the same length (DICOM PS3.5 9)."""
+    """Return the UID that stands for another, always the same and of the same length (DICOM PS3.5 9)."""
     if len(uid) < FEWEST:
         return uid
     digits = str(int(hashlib.sha256(uid.encode()).hexdigest(), 16))
@@ -56,7 +56,7 @@ def _copy(source: BinaryIO, target: BinaryIO, count: int) -> None:
 
 
 def _written(source: BinaryIO, element: Element, value: str) -> bytes:
-    """Give an element with another value: its tag and VR as they stand, the new length in the old form."""
+    """Return an element with another value: its tag and VR as they stand, the new length in the old form."""
     raw = value.encode("iso-8859-1", "replace")
     raw += b" " * (len(raw) % 2)
     width = 2 if element.vr and element.size - len(element.value or b"") == 8 else 4  # noqa: PLR2004 - PS3.5 7.1.2

@@ -53,13 +53,13 @@ class Route:
     is_long: bool = False
 
     def handlers_on(self, site: Site) -> Mapping[str, Handler]:
-        """Give the handlers that this site has, by method."""
+        """Return the handlers that this site has, by method."""
         if not (site.is_old and self.methods_of_1_6):
             return self.handlers
         return {method: one for method, one in self.handlers.items() if method in self.methods_of_1_6.split()}
 
     def match(self, segments: tuple[str, ...]) -> dict[str, str] | None:
-        """Give the names in the path, None where the template does not fit."""
+        """Return the names in the path, None where the template does not fit."""
         parts = self.template.split("/")
         if len(segments) < len(parts) or (len(segments) > len(parts) and not self.is_prefix):
             return None
@@ -86,7 +86,7 @@ def _get(template: str, handler: Handler) -> Route:
 
 
 def _below(base: str) -> list[Route]:
-    """Give the routes below an experiment."""
+    """Return the routes below an experiment."""
     return [
         _get(f"{base}/scans", records.scans),
         _get(f"{base}/scans/{{scan}}", records.scan_item),
@@ -100,7 +100,7 @@ def _below(base: str) -> list[Route]:
 
 
 def _shared(base: str, shown: Handler, share: Handler, unshare: Handler, of_1_6: str = "") -> list[Route]:
-    """Give the routes of the projects that a thing is shown in."""
+    """Return the routes of the projects that a thing is shown in."""
     handlers = {"GET": shown, "PUT": share, "DELETE": unshare}
     return [_get(f"{base}/projects", shown), Route(f"{base}/projects/{{target}}", handlers, of_1_6)]
 
@@ -188,7 +188,7 @@ XAPI_ROUTES: tuple[LoginRoute, ...] = (
 
 
 def below_data(segments: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Give the path below /data or /REST; the archive's resources also stand below /data/archive (F120)."""
+    """Return the path below /data or /REST; the archive's resources also stand below /data/archive (F120)."""
     if segments[:1] not in (("data",), ("REST",)):
         return None
     rest = segments[1:]

@@ -80,7 +80,7 @@ _PACKED_AT = (2024, 2, 29, 12, 0, 0)
 
 
 def uid(seed: int, *place: int) -> str:
-    """Give the UID of a study (`uid(7)`), of its series 2 (`uid(7, 2)`) or of image 5 of that (`uid(7, 2, 5)`)."""
+    """Return the UID of a study (`uid(7)`), of its series 2 (`uid(7, 2)`) or of image 5 of that (`uid(7, 2, 5)`)."""
     return f"2.25.{uuid5(NAMESPACE_OID, f'{seed}/{place}').int}"
 
 
@@ -97,7 +97,7 @@ def study(  # noqa: PLR0913 - each is given by name and has its default
     names: str = "ST{seed}/S{series:02d}I{image:04d}.dcm",
     change: Callable[[Dataset], None] | None = None,
 ) -> list[Member]:
-    """Give the files of one study: one series for each of `modalities`, numbered from 1, each of `images` images.
+    """Return the files of one study: one series for each of `modalities`, numbered from 1, each of `images` images.
 
     `pixels` is rows and columns, of 16 bits. `names` may use `seed`, `series`, `image` and `modality`. `change` is
     let at every data set before it is written, for what has no parameter of its own.
@@ -117,7 +117,7 @@ def study(  # noqa: PLR0913 - each is given by name and has its default
 
 
 def clutter() -> list[Member]:
-    """Give what media exports carry beside images: a DICOMDIR, a viewer, what operating systems leave behind."""
+    """Return what media exports carry beside images: a DICOMDIR, a viewer, what operating systems leave behind."""
     return [
         ("DICOMDIR", dicomdir()),
         ("VIEWER/viewer.exe", b"MZ" + bytes(4000)),
@@ -128,7 +128,7 @@ def clutter() -> list[Member]:
 
 
 def dicomdir() -> bytes:
-    """Give a DICOMDIR, which is DICOM and yet no instance of a study."""
+    """Return a DICOMDIR, which is DICOM and yet no instance of a study."""
     from pydicom.dataset import Dataset  # noqa: PLC0415 - only who makes samples pays for pydicom
 
     data_set = Dataset()
@@ -139,7 +139,7 @@ def dicomdir() -> bytes:
 
 
 def as_file(data_set: Dataset, syntax: str = EXPLICIT) -> bytes:
-    """Give the bytes of a DICOM file: preamble, meta header, data set."""
+    """Return the bytes of a DICOM file: preamble, meta header, data set."""
     from pydicom.dataset import FileMetaDataset  # noqa: PLC0415 - only who makes samples pays for pydicom
     from pydicom.filewriter import dcmwrite  # noqa: PLC0415 - as above
     from pydicom.uid import UID  # noqa: PLC0415 - as above

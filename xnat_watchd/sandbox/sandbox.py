@@ -190,12 +190,12 @@ class Sandbox:
                 roles[user] = role
 
     def instances(self) -> list[StoredInstance]:
-        """Give every file that is held, each once, with its UIDs and digest read from the disk now."""
+        """Return every file that is held, each once, with its UIDs and digest read from the disk now."""
         with self._site.lock:
             return [*self._archived(), *self._prearchived()]
 
     def subject(self, project: str, label: str) -> dict[str, Any] | None:
-        """Give a subject's id, label, demographics and fields as they are stored; None where there is none."""
+        """Return a subject's id, label, demographics and fields as they are stored; None where there is none."""
         with self._site.lock:
             found = self._site.store.subject(project, label)
             if found is None:
@@ -206,7 +206,7 @@ class Sandbox:
             }  # fmt: skip
 
     def sessions(self, project: str) -> list[dict[str, Any]]:
-        """Give the archived sessions of a project: label, UID, subject, and scans with their file counts."""
+        """Return the archived sessions of a project: label, UID, subject, and scans with their file counts."""
         with self._site.lock:
             return [
                 {
@@ -222,7 +222,7 @@ class Sandbox:
             ]  # fmt: skip
 
     def rows(self, project: str) -> list[dict[str, Any]]:
-        """Give the prearchive rows of a project: timestamp, folder, name, subject, status, tag."""
+        """Return the prearchive rows of a project: timestamp, folder, name, subject, status, tag."""
         with self._site.lock:
             return [
                 {

@@ -97,7 +97,7 @@ def _register(site: Site, studies: list[list[Arrived]], project: str, dest: Dest
 
 
 def _free_folder(site: Site, project: str, stamp: str, header: ObjectHeader) -> str:
-    """Give the folder of a study: its PatientID, with `_1` where that is taken (F11, F12)."""
+    """Return the folder of a study: its PatientID, with `_1` where that is taken (F11, F12)."""
     name = folder_name(header.patient_id or header.study_uid)
     names = (name, *(f"{name}_{number}" for number in range(1, 1000)))
     taken = {*site.store.rows, *(row.key for row in site.left_behind)}

@@ -39,14 +39,14 @@ class About:
 
 
 def about(experiment: Experiment) -> About:
-    """Give what stands beside an archived session."""
+    """Return what stands beside an archived session."""
     one = experiment
     home = f"/data/xnat/archive/{one.project}/arc001/{one.label}"
     return About(one.id, one.project, one.label, one.subject_id, one.prearchive_path, home)
 
 
 def session_xml(session: StoredSession, beside: About, site: str = "", *, located: bool = True) -> str:
-    """Give the XML of a session; `site` is the address before the schemas of an archived one.
+    """Return the XML of a session; `site` is the address before the schemas of an archived one.
 
     `located`: it says where its schemas lie, which a row of 1.6.4 does not (F287).
     """
@@ -56,7 +56,7 @@ def session_xml(session: StoredSession, beside: About, site: str = "", *, locate
 
 
 def subject_xml(subject: StoredSubject, experiments: list[Experiment], site: str) -> str:
-    """Give the XML of a subject with its sessions (F123)."""
+    """Return the XML of a subject with its sessions (F123)."""
     head = f"<xnat:Subject ID={quoteattr(subject.id)} project={quoteattr(subject.project)}"
     lines = [f"{head} label={quoteattr(subject.label)} {spaces(site)}>"]
     if subject.demographics:
@@ -72,7 +72,7 @@ def subject_xml(subject: StoredSubject, experiments: list[Experiment], site: str
 
 
 def project_xml(project: StoredProject, site: str) -> str:
-    """Give the XML of a project (F123)."""
+    """Return the XML of a project (F123)."""
     name = quoteattr(project.id)
     head = f"<xnat:Project ID={name} secondary_ID={name} {spaces(site)}>"
     lines = [head, _element("name", project.name), _element("description", project.description), "</xnat:Project>"]
@@ -80,7 +80,7 @@ def project_xml(project: StoredProject, site: str) -> str:
 
 
 def spaces(site: str) -> str:
-    """Give the name spaces and where their schemas lie: below the site, or beside the file."""
+    """Return the name spaces and where their schemas lie: below the site, or beside the file."""
     base = f"{site}/schemas/" if site else ""
     places = " ".join(f"{namespace(name)} {base}{SCHEMAS[name]}" for name in LOCATED)
     return f'{_named(SCHEMAS)} xsi:schemaLocation="{places}"'
@@ -96,12 +96,12 @@ def _named(schemas: Iterable[str]) -> str:
 
 
 def namespace(name: str) -> str:
-    """Give the name space of a schema."""
+    """Return the name space of a schema."""
     return f"http://{'www.nbirn.net' if name == 'prov' else 'nrg.wustl.edu'}/{name}"
 
 
 def element_name(session: StoredSession) -> str:
-    """Give the name of the outermost element: `CTSession`, `OtherDicomSession`, ..."""
+    """Return the name of the outermost element: `CTSession`, `OtherDicomSession`, ..."""
     kind = session.kind.removeprefix("xnat:").removesuffix("SessionData")
     return f"{ELEMENTS.get(kind, kind.upper())}Session"
 
@@ -111,7 +111,7 @@ def _document(lines: list[str]) -> str:
 
 
 def _session(name: str, session: StoredSession, beside: About, more: str) -> list[str]:
-    """Give a session but for its closing tag."""
+    """Return a session but for its closing tag."""
     header = session.header
     kind = f"session_type={quoteattr(header.study_description)} " if header.study_description else ""
     labels = f"ID={quoteattr(beside.id)} project={quoteattr(beside.project)} label={quoteattr(beside.label)}"
@@ -132,7 +132,7 @@ def _session(name: str, session: StoredSession, beside: About, more: str) -> lis
 
 
 def _folder(session: StoredSession, scan: StoredScan, beside: About) -> str:
-    """Give the scan in whose folder the files of this one lie: in a row, the first of its series (F81)."""
+    """Return the scan in whose folder the files of this one lie: in a row, the first of its series (F81)."""
     return scan.id if beside.home else next(one.id for one in session.scans.values() if one.uid == scan.uid)
 
 
@@ -162,7 +162,7 @@ def _catalog(scan: StoredScan, label: str, home: str, folder: str) -> str:
 
 
 def catalog_path(scan: StoredScan, label: str, home: str, folder: str = "") -> str:
-    """Give where the list of a scan's files lies; it keeps the number that the scan had before it was renamed."""
+    """Return where the list of a scan's files lies; it keeps the number that the scan had before it was renamed."""
     name = f"SCANS/{folder or scan.id}/{label}/scan_{scan.header.series_number or scan.id}_catalog.xml"
     return f"{home}/{name}" if home else name
 

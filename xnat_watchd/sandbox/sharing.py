@@ -129,7 +129,7 @@ def unshare_experiment(site: Site, request: Request) -> Reply:
 
 
 def shares_of(site: Site, one: Shared) -> list[dict[str, Any]]:
-    """Give the projects of a subject or experiment, the primary one first."""
+    """Return the projects of a subject or experiment, the primary one first."""
     places = {one.project: one.label, **one.shares}
     return [
         {"label": label, "ID": name, "Secondary_ID": name, "Name": site.store.projects[name].name}
@@ -193,7 +193,7 @@ def _relabel(site: Site, experiment: Experiment, target: str, label: str) -> Non
 
 
 def _share_label(site: Site, label: str, one: Shared) -> str:
-    """Give the stored label: without one, 1.6.5 takes the thing's own, newer servers none (F231)."""
+    """Return the stored label: without one, 1.6.5 takes the thing's own, newer servers none (F231)."""
     return label or (one.label if site.is_old else "")
 
 

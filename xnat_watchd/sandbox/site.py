@@ -57,7 +57,7 @@ class Site:
         return self.is_old and self.version == "1.6.4"
 
     def stamp(self) -> str:
-        """Give a timestamp for a new place, `yyyyMMdd_HHmmssSSS`, never the same twice (F10; F61 is a fault)."""
+        """Return a timestamp for a new place, `yyyyMMdd_HHmmssSSS`, never the same twice (F10; F61 is a fault)."""
         now = self.now()
         now = now.replace(microsecond=now.microsecond // 1000 * 1000)
         self._last_stamp = max(now, self._last_stamp + timedelta(milliseconds=1))
@@ -99,7 +99,7 @@ class Site:
         return project
 
     def role(self, user: str, project: str) -> str:
-        """Give the user's role there; site admins are owners everywhere."""
+        """Return the user's role there; site admins are owners everywhere."""
         if user in self.admins:
             return "owner"
         known = self.store.projects.get(project)
@@ -127,7 +127,7 @@ class Site:
 
 
 def sql_time(moment: datetime | None) -> str:
-    """Give a moment as the database prints it: trailing zeros of the fraction cut, one digit kept (F21)."""
+    """Return a moment as the database prints it: trailing zeros of the fraction cut, one digit kept (F21)."""
     if moment is None:
         return ""
     fraction = f"{moment.microsecond // 1000:03d}".rstrip("0") or "0"
@@ -148,7 +148,7 @@ def clean_label(label: str) -> str:
 
 
 def from_path(site: Site, segment: str) -> str:
-    """Give what the archive looks a segment of a path up by: 1.6 escapes it first, letters beyond ASCII too (F80)."""
+    """Return what the archive looks a segment of a path up by: 1.6 escapes it first, letters beyond ASCII too (F80)."""
     return escaped(segment, letters_too=True) if site.is_old else segment
 
 

@@ -244,36 +244,36 @@ class Store:
         self._numbers = {kind: count(1) for kind in ("S", "E", "scan", "resource", "spool", "file")}
 
     def number(self, kind: str) -> int:
-        """Give the next number of a kind."""
+        """Return the next number of a kind."""
         return next(self._numbers[kind])
 
     def accession(self, letter: str) -> str:
-        """Give the next accession id: S for subjects, E for experiments."""
+        """Return the next accession id: S for subjects, E for experiments."""
         return f"XNAT_{letter}{self.number(letter):05d}"
 
     def spool(self) -> Path:
-        """Give a fresh path in the cache; nothing lies there yet."""
+        """Return a fresh path in the cache; nothing lies there yet."""
         return self.cache / f"{self.number('spool'):08d}"
 
     def place(self, row: StoredRow) -> Path:
-        """Give the folder of a prearchive row; what clients name may not lead anywhere else."""
+        """Return the folder of a prearchive row; what clients name may not lead anywhere else."""
         return self.place_of(row.key)
 
     def place_of(self, key: tuple[str, str, str]) -> Path:
-        """Give the folder of project, timestamp and folder."""
+        """Return the folder of project, timestamp and folder."""
         parts = (re.sub(r"[^\w. -]|^\.+", "_", part) for part in key)
         return self.root.joinpath("prearchive", *parts)
 
     def home(self, experiment: Experiment) -> Path:
-        """Give the folder of an archived session."""
+        """Return the folder of an archived session."""
         return self.root / "archive" / experiment.project / "arc001" / experiment.id
 
     def rows_of(self, project: str) -> list[StoredRow]:
-        """Give the prearchive rows of one project, oldest first."""
+        """Return the prearchive rows of one project, oldest first."""
         return [row for row in self.rows.values() if row.project == project]
 
     def subjects_in(self, project: str) -> Iterator[tuple[str, StoredSubject]]:
-        """Give the subjects of a project, shared ones too, each with its label there."""
+        """Iterate over the subjects of a project, shared ones too, each with its label there."""
         for subject in self.subjects.values():
             if subject.project == project:
                 yield subject.label, subject
@@ -281,7 +281,7 @@ class Store:
                 yield subject.shares[project] or subject.id, subject
 
     def experiments_in(self, project: str) -> Iterator[tuple[str, Experiment]]:
-        """Give the experiments of a project, shared ones too, each with its label there."""
+        """Iterate over the experiments of a project, shared ones too, each with its label there."""
         for experiment in self.experiments.values():
             if experiment.project == project:
                 yield experiment.label, experiment

@@ -12,7 +12,7 @@ LARGEST = 1024 * 1024
 
 
 def values_of(request: Request) -> Parameters:
-    """Give the demographics and fields of a body that is XML, none where it is something else.
+    """Return the demographics and fields of a body that is XML, none where it is something else.
 
     Refuses with 417 what is no XML, is too large or declares a document type, and with 422 any other kind of thing.
     """

@@ -27,7 +27,7 @@ def listen(site: Site, request: Request, query: Parameters) -> Listened:
 
 
 def places(lines: Iterable[str]) -> str:
-    """Give the final message: where the sessions are, without `/data`."""
+    """Return the final message: where the sessions are, without `/data`."""
     uris = [line.removeprefix("/data") for line in lines]
     archived = uris and all(uri.startswith("/archive/") for uri in uris)
     return f"{'Archive' if archived else 'Prearchive'}:{';'.join(uris)}"

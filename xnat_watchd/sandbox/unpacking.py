@@ -83,6 +83,6 @@ def is_left_out(file: Arrived) -> bool:
 
 
 def _nothing(files: list[Arrived]) -> Refused:
-    """Give the refusal of an upload of which no session comes: captures only (F69), or no images at all (F76)."""
+    """Return the refusal of an upload of which no session comes: captures only (F69), or no images at all (F76)."""
     others = [file for file in files if not file.header.is_primary and file.header.modality not in {"CT", "MR", "PT"}]
     return Refused(500, "Premature end of file.") if others else Refused(400, NOTHING_PARSABLE)

@@ -84,7 +84,7 @@ class StreamEntry:
         return self.name.endswith("/")
 
     def pieces(self) -> Iterator[bytes]:
-        """Give the content, checked against its CRC at the end; raises BrokenZipError."""
+        """Return the content, checked against its CRC at the end; raises BrokenZipError."""
         if self._flags & ENCRYPTED:
             raise BrokenZipError("encrypted ZIP entry not supported")
         if self._method == STORED:
@@ -121,7 +121,7 @@ class StreamEntry:
         self._check(crc, self._descriptor(size) if self._flags & TRAILING else self._crc)
 
     def _descriptor(self, size: int) -> int:
-        """Give the CRC that follows an entry of unknown size; its signature is optional."""
+        """Return the CRC that follows an entry of unknown size; its signature is optional."""
         start = self._source.exactly(4)
         crc = self._source.exactly(4) if start == DESCRIPTOR else start
         self._source.exactly(16 if size > FULL else 8)
@@ -136,7 +136,7 @@ class StreamEntry:
 
 
 def entries(read: Callable[[int], bytes]) -> Iterator[StreamEntry]:
-    """Give the members in the order of the stream; each must be read to its end before the next.
+    """Iterate over the members in the order of the stream; each must be read to its end before the next.
 
     Ends without a word at the first thing that is no member. Raises BrokenZipError inside a header.
     """
@@ -159,7 +159,7 @@ def _entry(source: _Source) -> StreamEntry:
 
 
 def _zip64(extra: bytes, packed: int, size: int) -> tuple[int, int]:
-    """Give the sizes, which ZIP64 moves into an extra field."""
+    """Return the sizes, which ZIP64 moves into an extra field."""
     while len(extra) >= EXTRA.size:
         kind, length = EXTRA.unpack_from(extra)
         field, extra = extra[EXTRA.size : EXTRA.size + length], extra[EXTRA.size + length :]

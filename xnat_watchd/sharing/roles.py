@@ -14,25 +14,25 @@ class GrantingGateway(Protocol):
     """What we need of XNAT for this."""
 
     def reachable(self, projects: Collection[str]) -> Mapping[str, bool]:
-        """Give those of these projects whose data we may read."""
+        """Return those of these projects whose data we may read."""
 
     def roles(self, project: str) -> Mapping[str, str] | None:
-        """Give the role of every user of a project by login, or None where we may not know."""
+        """Return the role of every user of a project by login, or None where we may not know."""
 
     def logins(self) -> Collection[str] | None:
-        """Give the login of every user of the site, or None where we may not know."""
+        """Return the login of every user of the site, or None where we may not know."""
 
     def grant(self, project: str, login: str, role: str) -> None:
         """Give a role in a project to a user who has none there."""
 
 
 def preview(gateway: GrantingGateway, rows: Sequence[UserRow]) -> list[UserResult]:
-    """Say what is true of every row, and what would be done; do nothing."""
+    """Return what is true of every row, and what would be done; do nothing."""
     return judge(rows, _look(gateway, rows))
 
 
 def grant(gateway: GrantingGateway, rows: Sequence[UserRow]) -> list[UserResult]:
-    """Give what is missing, and say what is true of every row afterwards."""
+    """Return what is missing, and say what is true of every row afterwards."""
     before = preview(gateway, rows)
     asked: dict[tuple[str, str], WatchdError | None] = {}
     for one in before:

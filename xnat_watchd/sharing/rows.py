@@ -89,7 +89,7 @@ class Sharer:
             asked |= self._ask(chosen[:ROUND], picture)
 
     def preview(self, rows: Sequence[ShareRow], lingering: Collection[str] = ()) -> Plans:
-        """Say what would be done; do nothing, and write nothing."""
+        """Return what would be done; do nothing, and write nothing."""
         return self._look(rows, lingering).plans_without_gone if rows else ()
 
     def _results(self, picture: Picture) -> list[RowResult]:
@@ -145,7 +145,7 @@ class Sharer:
         return [(key_of(action), picture.wishes[action]) for action in certain]
 
     def _is_gone(self, action: Action) -> bool | None:
-        """Say whether a thing is not shown in the destination; None if XNAT does not say."""
+        """Return whether a thing is not shown in the destination; None if XNAT does not say."""
         self._hands.beat()
         try:
             return not self._gateway.is_shared(action)
@@ -155,7 +155,7 @@ class Sharer:
     # Asking.
 
     def _permitted(self, picture: Picture, asked: Collection[Key]) -> list[Wish]:
-        """Give what may be asked for now, in order."""
+        """Return what may be asked for now, in order."""
         now, shares, tried = self._now(), picture.shares, set[str]()
         shut = self._shut(picture)
 
@@ -206,7 +206,7 @@ class Sharer:
         return None
 
     def _failure(self, action: Action, rows: frozenset[str], error: WatchdError, picture: Picture) -> Share:
-        """Give how a failed share is to be remembered: to be asked again soon, or as refused."""
+        """Return how a failed share is to be remembered: to be asked again soon, or as refused."""
         before = picture.shares.get(key_of(action))
         tries = 1 + (before.tries if before else 0)
         share = Share(
@@ -219,7 +219,7 @@ class Sharer:
         return self._refused(share, picture.basis(action))
 
     def _unseen(self, share: Share, picture: Picture) -> Share:
-        """Give how a share is to be remembered that XNAT said yes to and does not show."""
+        """Return how a share is to be remembered that XNAT said yes to and does not show."""
         named = replace(share, why=NOT_SHOWN, advice=NEVER_SHOWN)
         source = next(action for action in picture.wishes if key_of(action) == share.key)
         return self._postponed(named, picture.basis(source))
@@ -236,7 +236,7 @@ class Sharer:
 
 
 def _unshown(picture: Picture, asked: Collection[Key]) -> list[Share]:
-    """Give what was asked for in this sweep, was not refused, is still wanted and is not there."""
+    """Return what was asked for in this sweep, was not refused, is still wanted and is not there."""
     wanted = {key_of(action) for action in picture.wishes}
     shares = (picture.shares[key] for key in wanted.intersection(asked))
     return [share for share in shares if share.fate is ShareState.INTENDED and not share.why]

@@ -98,7 +98,7 @@ class Sharing:
         return self.looks if wait is None else max(0.0, began + min(wait, self.looks) - self._clock.monotonic())
 
     def resting(self, within: timedelta) -> bool:
-        """Say whether every table has been read and applied, as far as can be, and nothing is due within this time.
+        """Return whether every table has been read and applied, as far as can be, and nothing is due within this time.
 
         May be asked by any thread: what is new calls for a sweep before it is noted as seen.
         """

@@ -407,7 +407,7 @@ def _note_of(zip_: Path) -> Path:
 
 
 def printable(path: str) -> str:
-    """Give a name, which may be any bytes, as text that is shown and kept; two names never become one."""
+    """Return a name, which may be any bytes, as text that is shown and kept; two names never become one."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

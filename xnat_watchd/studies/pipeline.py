@@ -184,7 +184,7 @@ class Pipeline:
         return not item.unwanted and reached(item.progress, self._until(item))
 
     def _until(self, item: Item) -> Progress:
-        """Give how far it goes by the settings, but at least as far as whoever asked for this one meant."""
+        """Return how far it goes by the settings, but at least as far as whoever asked for this one meant."""
         return max(self._tools.rules(item.project).until, AT_LEAST[item.kind], key=LINE.index)
 
     # Recording.

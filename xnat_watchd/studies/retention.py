@@ -79,13 +79,13 @@ class Retention:
                 return
 
     def _kept(self) -> list[Kept]:
-        """Give all ZIPs at rest; those about which XNAT was asked a short time ago are not proved for now."""
+        """Return all ZIPs at rest; those about which XNAT was asked a short time ago are not proved for now."""
         now = self._tools.clock.monotonic()
         kept = self._tools.ledger.keeping.kept()
         return [replace(one, proved=one.proved and self._spared.get(one.delivery, now) <= now) for one in kept]
 
     def _is_wanted_elsewhere(self) -> bool:
-        """Say whether a study waits for this thread: then one ZIP at a time is enough."""
+        """Return whether a study waits for this thread: then one ZIP at a time is enough."""
         now = self._tools.clock.now()
         due = self._tools.ledger.studies.next_due(now)
         return due is not None and due <= now

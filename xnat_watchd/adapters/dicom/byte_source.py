@@ -9,7 +9,7 @@ PIECE = 120 * 1024  #: bytes asked of the disk at once; of 128 KiB and more the 
 
 
 def stretch(fd: int, start: int, size: int) -> Iterator[bytes]:
-    """Give `size` bytes of an open file from `start` in pieces; fewer where the file ends before."""
+    """Yield `size` bytes of an open file from `start` in pieces; fewer where the file ends before."""
     end = start + size
     while start < end and (piece := os.pread(fd, min(PIECE, end - start), start)):
         start += len(piece)
@@ -32,7 +32,7 @@ class Source:
         return self._piece[self._at : self._at + size]
 
     def read(self, size: int) -> bytes:
-        """Give the next `size` bytes, or what is left of them."""
+        """Return the next `size` bytes, or what is left of them."""
         at, end = self._at, self._at + size
         if end <= len(self._piece):
             self._at = end
@@ -80,7 +80,7 @@ class Source:
         self._piece, self._at = data + self._piece[self._at :], 0
 
     def rest(self) -> Iterator[bytes]:
-        """Give what is left, in pieces."""
+        """Iterate over what is left, in pieces."""
         piece, self._piece = self._piece[self._at :], b""
         self._at = 0
         if piece:

@@ -80,7 +80,7 @@ class Header:
     contradicts: bool = False  #: its meta header and its data set are of two objects: no UID of it is believed
 
     def uid(self, tag: int) -> str:
-        """Give a UID without its padding; what is no ASCII becomes what no UID holds."""
+        """Return a UID without its padding; what is no ASCII becomes what no UID holds."""
         return self.values.get(tag, b"").decode("ascii", "replace").strip("\0 ")
 
 
@@ -161,7 +161,7 @@ def _classify(header: Header) -> None:
 
 
 def _is_naked(head: bytes) -> bool:
-    """Say whether a data set begins here without preamble and meta header: XNAT cannot read such a file (F76)."""
+    """Return whether a data set begins here without preamble and meta header: XNAT cannot read such a file (F76)."""
     return head[:4] in _FIRST_TAGS and (head[4:6] in _SHORT_FORM or int.from_bytes(head[4:8], "little") < LONGEST)
 
 
@@ -277,7 +277,7 @@ def _is_blank(part: bytes) -> bool:
 
 
 def _at_end(left: bytes, outer: list[tuple[int, Syntax]]) -> bool:
-    """Say whether the data set ends here, but for a few blanks; raises `EOFError` when it breaks off."""
+    """Return whether the data set ends here, but for a few blanks; raises `EOFError` when it breaks off."""
     if len(left) >= _SHORTEST:
         return False
     if outer or not _is_blank(left):

@@ -78,7 +78,10 @@ class Allowance:
 
 
 def unpacked(method: int, packed: Iterator[bytes]) -> Iterator[bytes]:
-    """Give the content behind packed pieces; raises `Corrupt` at damage and where the stream does not end with them."""
+    """Iterate over the content of packed pieces.
+
+    Raises `Corrupt` where they are damaged, and where the stream does not end with them.
+    """
     if method == STORED:
         yield from packed
         return

@@ -59,7 +59,7 @@ class InstanceFacts:
 
 
 def facts_of(header: Header) -> InstanceFacts:
-    """Give what a walked header says; nothing in it is trusted to be what it should be."""
+    """Return what a walked header says; nothing in it is trusted to be what it should be."""
     charset = header.values.get(dicom.CHARSET, b"")
 
     def text(tag: int) -> str:

@@ -56,7 +56,7 @@ _DELIMITER = re.compile(rb"(?=[\^=\\\r\n\f\t])")
 
 
 def decoded(value: bytes, charset: bytes) -> str:
-    """Give a text value without the padding at its end. `charset` is the value of (0008,0005) as it stands."""
+    """Return a text value without the padding at its end. `charset` is the value of (0008,0005) as it stands."""
     value = value.rstrip(b"\0 ")
     if value.isascii() and b"\x1b" not in value:
         return value.decode("ascii")
@@ -67,7 +67,7 @@ def decoded(value: bytes, charset: bytes) -> str:
 
 
 def _codec(charset: bytes) -> str:
-    """Give the codec of the first value, which holds until an escape says otherwise."""
+    """Return the codec of the first value, which holds until an escape says otherwise."""
     term = charset.decode("ascii", "replace").split("\\")[0].strip("\0 ")
     number = _NUMBER.search(term)
     return _BY_NAME.get(term) or _BY_NUMBER.get(number[1] if number else "", "latin-1")

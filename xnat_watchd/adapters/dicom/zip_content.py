@@ -115,7 +115,7 @@ class Tidiness:
         return told and sizes and methods and harmless and self._is_plain(member)
 
     def _is_plain(self, member: Member) -> bool:
-        """Say whether a name is printable ASCII parted by `/`; its last part, in any case, has to be the only one."""
+        """Return whether a name is printable ASCII; its last part, whatever its case, must be unique in the ZIP."""
         parts = (member.name[:-1] if member.folder else member.name).split(b"/")
         last = parts[-1].lower()
         if not member.folder:
@@ -138,7 +138,7 @@ def _local(fd: int, member: Member) -> Local | None:
 
 
 def _descriptor(fd: int, start: int, member: Member) -> int:
-    """Give the length of the data descriptor if it says what the directory says, else 0. Its mark may be missing."""
+    """Return the length of the data descriptor if it says what the directory says, else 0. Its mark may be missing."""
     if max(member.packed, member.size) >= FULL_32:
         return 0
     said = _DESCRIPTOR.pack(member.crc, member.packed, member.size)

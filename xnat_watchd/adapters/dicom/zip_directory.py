@@ -146,7 +146,7 @@ def shown(name: bytes) -> str:
 
 
 def reads(fd: int) -> bool:
-    """Say whether the end record is there and the directory reads, as far as a glance goes, and names something.
+    """Return whether the end record is there and the directory reads, as far as a glance goes, and names something.
 
     An empty ZIP is one that people make first and fill a moment later.
     """
@@ -178,7 +178,7 @@ def _end_record(fd: int, length: int) -> int | None:
 
 
 def _lies(fd: int, end: int, count: int, size: int, offset: int) -> bool:
-    """Say whether a directory lies before an end record, in a ZIP that begins with the file."""
+    """Return whether a directory lies before an end record, in a ZIP that begins with the file."""
     try:
         wide = _end_record_64(fd, end)
     except Unusable:
@@ -189,7 +189,7 @@ def _lies(fd: int, end: int, count: int, size: int, offset: int) -> bool:
 
 
 def _end_record_64(fd: int, end: int) -> tuple[int, int, int, int, int] | None:
-    """Give place, disks, size and offset from the Zip64 end record, where there is one."""
+    """Return place, disks, size and offset from the Zip64 end record, where there is one."""
     locator = os.pread(fd, LOCATOR_64.size, max(0, end - LOCATOR_64.size))
     if len(locator) < LOCATOR_64.size or locator[:4] != LOCATOR_64_MARK:
         return None

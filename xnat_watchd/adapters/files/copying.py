@@ -44,7 +44,7 @@ def copy(source: Path, target: Path, beat: Beat) -> None:
 
 
 def same(one: Path, other: Path, beat: Beat) -> bool:
-    """Say whether two files hold the same bytes."""
+    """Return whether two files hold the same bytes."""
     with one.open("rb", buffering=0) as first, other.open("rb", buffering=0) as second:
         return _same(first.fileno(), second.fileno(), beat)
 

@@ -52,7 +52,7 @@ class Disk:
     beat: Beat = staticmethod(nobody)
 
     def look(self, folder: Path, leave: Leave = nothing) -> Iterator[Seen | Odd]:
-        """Give everything below a folder but its folders, links not followed. `OSError` when it cannot be read itself.
+        """Yield everything below a folder but its folders, links not followed. `OSError` when it cannot be read itself.
 
         One folder in it that cannot be read is told and hides nothing else. `leave` says of the path of a folder why
         it is not looked into, or nothing.
@@ -145,11 +145,11 @@ class Disk:
         path.unlink(missing_ok=True)
 
     def lies(self, path: Path) -> bool:
-        """Say whether there is such a file."""
+        """Return whether there is such a file."""
         return path.is_file()
 
     def names(self, folder: Path) -> list[str]:
-        """Give the names of the files in a folder of ours, sorted."""
+        """Return the names of the files in a folder of ours, sorted."""
         return sorted(entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))
 
     def digest(self, path: Path) -> str:
@@ -157,7 +157,7 @@ class Disk:
         return digest(path, self.beat)
 
     def size(self, path: Path) -> int | None:
-        """Give the size of a file in bytes, or None when there is none."""
+        """Return the size of a file in bytes, or None when there is none."""
         try:
             return path.stat().st_size
         except FileNotFoundError:
@@ -225,7 +225,7 @@ class Disk:
 
 
 def identity(seen: Seen) -> str:
-    """Give how a file is known again after a rename: device, inode, size, modification time."""
+    """Return how a file is known again after a rename: device, inode, size, modification time."""
     return f"{seen.device}:{seen.inode}:{seen.size}:{seen.mtime_ns}"
 
 
@@ -269,7 +269,7 @@ def _seen(entry: os.DirEntry[str], path: str) -> Seen | None:
 
 
 def _is_written_to(handle: int) -> bool:
-    """Say whether a process has the file open to write, by asking for a lease on it (fcntl(2)) and letting it go.
+    """Return whether a process has the file open to write, by asking for a lease on it (fcntl(2)) and letting it go.
 
     The kernel tells only root and the file's owner: False is no proof. Nor is True where other machines may write,
     since NFS and CIFS refuse a lease to whom the server has given no delegation.
@@ -292,7 +292,7 @@ def _must_be(path: Path, seen: Seen) -> None:
 
 
 def free_name(target: Path) -> Path:
-    """Give the path, or one with a number added to its name where something lies there."""
+    """Return the path, or one with a number added to its name where something lies there."""
     free, number = target, 1
     while os.path.lexists(free):
         number += 1

@@ -40,7 +40,7 @@ class FolderMarks:
         self._folders, self._known, self._token = folders, known, token
 
     def look(self, name: str, path: Path) -> Presence:
-        """Say whether a file lies in a folder of ours, where its folder can tell."""
+        """Return whether a file lies in a folder of ours, where its folder can tell."""
         try:
             if path.is_file():
                 return Presence.PRESENT
@@ -65,7 +65,7 @@ class FolderMarks:
             self._known.keep(name, Mark(self._put(folder), identity, str(folder)))
 
     def is_known(self, name: str) -> bool:
-        """Say whether a folder is the one that we know, as far as can be told without touching it."""
+        """Return whether a folder is the one that we know, as far as can be told without touching it."""
         folder: Path = getattr(self._folders, name)
         try:
             mark, written = self._known.mark(name), _written(folder)

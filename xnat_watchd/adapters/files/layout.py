@@ -24,20 +24,20 @@ class Folders:
     failed: Path
 
     def zip_of(self, delivery: int) -> Path:
-        """Give where a delivery's ZIP lies while it is ours."""
+        """Return where a delivery's ZIP lies while it is ours."""
         return self.work / f"{delivery}.zip"
 
     def clean_zip(self, item: str) -> Path:
-        """Give where the ZIP lies that we make of one study: a copy that can be made again."""
+        """Return where the ZIP lies that we make of one study: a copy that can be made again."""
         return self.work / f"{item}.zip"
 
     def rest(self, resting: str) -> Path:
-        """Give the path of a resting place as the ledger writes it: `done/2026-11/12_scan.zip`."""
+        """Return the path of a resting place as the ledger writes it: `done/2026-11/12_scan.zip`."""
         below = resting.partition("/")[2]
         return {"done": self.done, "failed": self.failed}[kind_of(resting)] / below
 
     def free(self, resting: str) -> str:
-        """Give a resting place where nothing lies, such as a ZIP of the same number from a ledger that was lost."""
+        """Return a resting place where nothing lies, such as a ZIP of the same number from a ledger that was lost."""
         path = self.rest(resting)
         return resting.removesuffix(path.name) + free_name(path).name
 
@@ -48,27 +48,27 @@ def kind_of(resting: str) -> str:
 
 
 def lock_of(ledger: Path) -> Path:
-    """Give the file whose lock says that a service works on this ledger."""
+    """Return the file whose lock says that a service works on this ledger."""
     return ledger.with_name(f"{ledger.name}.lock")
 
 
 def resting_done(delivery: int, name: str, now: datetime) -> str:
-    """Give where a finished ZIP is to lie: by month, by number, under the name that it came with."""
+    """Return where a finished ZIP is to lie: by month, by number, under the name that it came with."""
     return f"done/{now:%Y-%m}/{delivery}_{_plain(name)}"
 
 
 def resting_skipped(delivery: int, name: str) -> str:
-    """Give where a ZIP is to lie of which a person did not want every study: not all of it is on XNAT."""
+    """Return where a ZIP is to lie of which a person did not want every study: not all of it is on XNAT."""
     return f"done/skipped/{delivery}_{_plain(name)}"
 
 
 def resting_failed(delivery: int, name: str) -> str:
-    """Give where a rejected ZIP is to lie."""
+    """Return where a rejected ZIP is to lie."""
     return f"failed/{delivery}_{_plain(name)}"
 
 
 def whose(file_name: str) -> tuple[int, int | None] | None:
-    """Give delivery and study of a file in work, or None when it is none of ours."""
+    """Return delivery and study of a file in work, or None when it is none of ours."""
     found = _OURS.fullmatch(file_name)
     return (int(found[1]), int(found[2]) if found[2] else None) if found else None
 

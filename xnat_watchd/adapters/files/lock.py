@@ -119,7 +119,7 @@ def _file_of_ours(folder: Path) -> int:
 
 
 def is_held(path: Path) -> bool:
-    """Say whether a process holds the lock now."""
+    """Return whether a process holds the lock now."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:

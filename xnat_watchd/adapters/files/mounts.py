@@ -18,12 +18,12 @@ REMOTE = frozenset(
 
 
 def is_remote(kind: str) -> bool:
-    """Say whether others may write to such a file system unseen. `fuseblk` is a disk of this machine."""
+    """Return whether others may write to such a file system unseen. `fuseblk` is a disk of this machine."""
     return kind in REMOTE or kind == "fuse" or kind.startswith("fuse.")
 
 
 def file_system(folder: Path, mounts: Path = MOUNTS) -> str:
-    """Give the kind of file system that the folder lies on, such as `ext4` or `nfs4`; "" if nobody can say."""
+    """Return the kind of file system that the folder lies on, such as `ext4` or `nfs4`; "" if nobody can say."""
     try:
         lines = mounts.read_bytes().splitlines()
     except OSError:
@@ -38,7 +38,7 @@ _MOUNT = re.compile(rb"(?:\S+ ){4}(\S+) .*? - (\S+) ")  # 36 35 98:0 /root /poin
 
 
 def _mounts(lines: Iterable[bytes]) -> Iterator[tuple[Path, str]]:
-    """Give mount points and kinds. Blanks in them stand as octal escapes."""
+    """Yield mount points and kinds. Blanks in them stand as octal escapes."""
     for line in lines:
         if found := _MOUNT.match(line):
             point = re.sub(rb"\\([0-3][0-7]{2})", lambda octal: bytes([int(octal[1], 8)]), found[1])

@@ -31,7 +31,7 @@ class ShareFolder:
         return [seen for name in names if (seen := self._seen(name)) is not None]
 
     def read(self, seen: Seen) -> bytes:
-        """Give a settled table, or as much of it as shows that it is too large.
+        """Return a settled table, or as much of it as shows that it is too large.
 
         `Changed` when it is not what was seen any more; `OSError` when it may not be read.
         """
@@ -43,7 +43,7 @@ class ShareFolder:
         return data
 
     def has(self, name: str) -> bool:
-        """Say whether there is a file of this name."""
+        """Return whether there is a file of this name."""
         return (self._folder / name).is_file()
 
     def write(self, name: str, text: str, beside: str) -> None:
@@ -77,7 +77,7 @@ class ShareFolder:
 
 
 def lock_of_shares(ledger: Path) -> Path:
-    """Give the file whose lock says that somebody applies share tables with this ledger."""
+    """Return the file whose lock says that somebody applies share tables with this ledger."""
     return ledger.with_name(f"{ledger.name}.shares.lock")
 
 

@@ -55,7 +55,7 @@ def lasting_stamp(handle: int) -> str:
 
 
 def is_told_of(path: Path, seen: os.stat_result) -> bool:
-    """Say whether a write to this file of a folder of ours would show in its stamp, whoever has it open.
+    """Return whether a write to this file of a folder of ours would show in its stamp, whoever has it open.
 
     Where the file system does not tell, it must be ours, and nobody else may have been able to open it to write.
     """

@@ -24,7 +24,7 @@ Picture = dict[str, Any]
 
 
 def place(ledger: Path, environ: Mapping[str, str]) -> Path:
-    """Give where a service with this ledger and environment publishes."""
+    """Return where a service with this ledger and environment publishes."""
     runtime = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]  # several are joined by a colon (systemd.exec(5))
     return (Path(runtime) if runtime else ledger.parent) / NAME
 
@@ -50,7 +50,7 @@ class Publication:
 
 
 def read(path: Path) -> Picture | None:
-    """Give what is published at a place, or None where there is nothing or we may not look.
+    """Return what is published at a place, or None where there is nothing or we may not look.
 
     `daemon.running` says whether the one who published it still lives.
     """
@@ -66,7 +66,7 @@ def read(path: Path) -> Picture | None:
 
 
 def age(picture: Picture) -> timedelta:
-    """Give how long ago it was taken."""
+    """Return how long ago it was taken."""
     return max(datetime.now(UTC) - datetime.fromisoformat(picture["at"]), timedelta(0))
 
 

@@ -84,7 +84,7 @@ class Watcher:
             speaker.removeFilter(quiet)
 
     def alive(self) -> bool:
-        """Say whether hints can still come, or are not needed. If not, `start` again, and look.
+        """Return whether hints can still come, or are not needed. If not, `start` again, and look.
 
         A folder that was removed and made again, mounted, unmounted or mounted over is another folder, of
         which the kernel tells nothing.
@@ -168,7 +168,7 @@ class _Farewell(logging.Filter):
 
 
 def identity(folder: Path) -> tuple[int, int] | None:
-    """Give device and inode of the folder that lies at this path now, or None."""
+    """Return device and inode of the folder that lies at this path now, or None."""
     try:
         found = folder.stat()
     except OSError:

@@ -21,7 +21,7 @@ class Contents:
         return [_instance(row) for row in rows]
 
     def known(self, item: Item) -> dict[str, Instance]:
-        """Give the instances of this study that XNAT is proved to hold, whichever ZIP they came in."""
+        """Return the instances of this study that XNAT is proved to hold, whichever ZIP they came in."""
         rows = self._db.rows(
             "SELECT i.* FROM instances i JOIN studies s ON s.key = i.study WHERE s.project = ? AND s.study_uid = ?"
             " AND s.progress IN ('archived', 'complete') AND NOT i.left_behind",
@@ -33,7 +33,7 @@ class Contents:
         return {one.sop_uid: one for one in found if one.series_uid not in left_out}
 
     def series(self, item: Item, *, at_place: bool = False) -> dict[str, Sent]:
-        """Give the study's series by UID with their number of instances; `at_place`: only what was sent there."""
+        """Return the study's series by UID with their number of instances; `at_place`: only what was sent there."""
         rows = self._db.rows(
             "SELECT x.uid, x.image, coalesce(x.files, count(i.sop_uid)) AS n FROM series x LEFT JOIN instances i"
             " ON i.study = x.study AND i.series = x.uid AND NOT i.left_behind WHERE x.study = ? AND NOT x.left_out"
@@ -58,7 +58,7 @@ class Contents:
         return {series: frozenset(uids) for series, uids in found.items()}
 
     def series_named(self, item: Item) -> dict[str, str]:
-        """Give the study's series by UID as people call them, whichever ZIP they came in."""
+        """Return the study's series by UID as people call them, whichever ZIP they came in."""
         rows = self._db.rows(
             "SELECT x.uid, x.number, x.modality FROM series x JOIN studies s ON s.key = x.study"
             " WHERE s.project = ? AND s.study_uid = ?",
@@ -68,7 +68,7 @@ class Contents:
         return {row["uid"]: f"series {row['number']} ({row['modality']})" for row in rows}
 
     def left_out(self, item: Item) -> frozenset[str]:
-        """Give the series that the server leaves out, of this study or of the same study from an earlier ZIP."""
+        """Return the series that the server leaves out, of this study or of the same study from an earlier ZIP."""
         rows = self._db.rows(
             "SELECT x.uid FROM series x JOIN studies s ON s.key = x.study"
             " WHERE s.project = ? AND s.study_uid = ? AND x.left_out",

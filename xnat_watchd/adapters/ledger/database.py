@@ -79,7 +79,7 @@ class Database:
 
     @contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:
-        """Give a transaction that is written whole or not at all; `NoRoom` when the disk is too full for it."""
+        """Provide a transaction that is written whole or not at all; `NoRoom` when the disk is too full for it."""
         with self._lock, _told(self._path):
             try:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -100,7 +100,7 @@ class Database:
             db.execute(f"PRAGMA user_version = {VERSION}")
 
     def changed(self) -> bool:
-        """Say whether somebody else has written since this was asked last; the first time, no."""
+        """Return whether somebody else has written since this was asked last; the first time, no."""
         self.must_be_there()
         row = self.row("PRAGMA data_version")
         version = int(row[0]) if row else 0
@@ -108,12 +108,12 @@ class Database:
         return before not in (None, version)
 
     def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
-        """Give all rows of a question."""
+        """Return all rows of a question."""
         with self._lock, _told(self._path):
             return self._db.execute(sql, values).fetchall()
 
     def row(self, sql: str, *values: object) -> sqlite3.Row | None:
-        """Give the first row of a question, or None."""
+        """Return the first row of a question, or None."""
         with self._lock, _told(self._path):
             first: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
             return first
@@ -233,7 +233,7 @@ def _meaning(error: sqlite3.Error) -> tuple[type[Refusal], str, str]:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Say in our own words that the file cannot be used. What breaks a rule of the schema is a fault of ours."""
+    """Provide in our own words that the file cannot be used. What breaks a rule of the schema is a fault of ours."""
     try:
         yield
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
@@ -295,7 +295,7 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def text(moment: datetime) -> str:
-    """Give a time as the ledger writes it: UTC, microseconds, sortable as text."""
+    """Return a time as the ledger writes it: UTC, microseconds, sortable as text."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 

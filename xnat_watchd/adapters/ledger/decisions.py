@@ -215,7 +215,7 @@ def _accept_left_out(db: sqlite3.Connection, key: int, why: str, now: datetime) 
 
 
 def _missing_twice(db: sqlite3.Connection, key: int) -> frozenset[str]:
-    """Give the series of which nothing came at either of the last two places."""
+    """Return the series of which nothing came at either of the last two places."""
     rows = db.execute(
         "SELECT missing FROM places WHERE study = ? AND ended IS NOT NULL AND spoke IS NOT NULL AND NOT mixed"
         " AND appeared IS NULL ORDER BY id DESC LIMIT 2",

@@ -79,12 +79,12 @@ class Deliveries:
             return int(row["id"])
 
     def arrivals(self) -> list[Arrival]:
-        """Give the deliveries that have not been taken to their end: at start-up, what we died over."""
+        """Return the deliveries that have not been taken to their end: at start-up, what we died over."""
         rows = self._db.rows("SELECT * FROM deliveries WHERE state = ? ORDER BY id", DeliveryState.ARRIVING)
         return [Arrival(r["id"], r["name"], r["project"], r["identity"], r["openings"]) for r in rows]
 
     def rest(self, delivery: int) -> DeliveredZip | None:
-        """Give what a delivery's ZIP is to become, or None when there is no such delivery."""
+        """Return what a delivery's ZIP is to become, or None when there is no such delivery."""
         row = self._db.row(
             "SELECT d.*, (SELECT count(*) FROM studies s WHERE s.delivery = d.id) AS studies"
             " FROM deliveries d WHERE d.id = ?",
@@ -98,12 +98,12 @@ class Deliveries:
         )  # fmt: skip
 
     def file_name(self, delivery: int) -> str:
-        """Give the name that the ZIP was dropped under, without folders."""
+        """Return the name that the ZIP was dropped under, without folders."""
         row = self._db.row("SELECT name FROM deliveries WHERE id = ?", delivery)
         return str(row["name"]).rpartition("/")[2] if row else ""
 
     def as_it_is(self, delivery: int, size: int) -> bool:
-        """Say whether the ZIP may be sent unchanged, being so large now."""
+        """Return whether the ZIP may be sent unchanged, being so large now."""
         row = self._db.row("SELECT as_it_is, size FROM deliveries WHERE id = ?", delivery)
         return bool(row and row["as_it_is"] and row["size"] == size)
 

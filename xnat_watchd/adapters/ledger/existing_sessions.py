@@ -38,14 +38,14 @@ class Found:
         self._db = database
 
     def at(self, place: Place) -> UnderWay | None:
-        """Give the study that has this place in the prearchive, now or formerly, if it is one of ours."""
+        """Return the study that has this place in the prearchive, now or formerly, if it is one of ours."""
         return self._under_way(
             "JOIN places p ON p.study = s.key WHERE (p.project, p.timestamp, p.folder) = (?, ?, ?)",
             place.project, place.timestamp, place.folder,
         )  # fmt: skip
 
     def on_its_way(self, identity: str) -> UnderWay | None:
-        """Give the study that was taken from this address in XNAT and is not done."""
+        """Return the study that was taken from this address in XNAT and is not done."""
         return self._under_way("WHERE d.identity = ? AND d.kind <> 'zip' AND d.state = 'taken'", identity)
 
     def behind(self, project: str, subject: str) -> Person | None:
@@ -66,12 +66,12 @@ class Found:
         return self._under_way("WHERE s.key = ?", key) or _gone(key)
 
     def under_way(self) -> list[int]:
-        """Give every study that is not done and not held."""
+        """Return every study that is not done and not held."""
         rows = self._db.rows("SELECT key FROM studies WHERE standing IN ('ready', 'busy', 'waiting')")
         return [row["key"] for row in rows]
 
     def standings(self, keys: Collection[int]) -> list[dict[str, Any]]:
-        """Give how these studies stand.
+        """Return how these studies stand.
 
         `open`: found in XNAT, and the last is not written about it. `barred`: waits for the same study of another ZIP.
         """
@@ -79,7 +79,7 @@ class Found:
         return [{**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows]
 
     def new_subjects(self, since: datetime, project: str | None) -> list[dict[str, Any]]:
-        """Give the subjects that came to be by our hand since then, oldest first."""
+        """Return the subjects that came to be by our hand since then, oldest first."""
         rows = self._db.rows(
             "SELECT s.subject AS label, s.project, min(e.at) AS created, s.delivery || '.' || s.number AS item"
             " FROM events e JOIN studies s ON s.key = e.study AND s.subject = e.detail"

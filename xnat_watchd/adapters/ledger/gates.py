@@ -18,11 +18,11 @@ class Gates:
         self._db = database
 
     def get(self, scope: str = "") -> Gate:
-        """Give a gate; one that was never shut is open."""
+        """Return a gate; one that was never shut is open."""
         return self.all().get(scope, OPEN)
 
     def all(self) -> dict[str, Gate]:
-        """Give every gate that was ever shut, by scope."""
+        """Return every gate that was ever shut, by scope."""
         return {
             row["scope"]: Gate(
                 until=moment(row["until"]),

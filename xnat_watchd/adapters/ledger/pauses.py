@@ -33,12 +33,12 @@ class Pauses:
         self._db = database
 
     def open(self) -> list[Pause]:
-        """Give the pauses that last."""
+        """Return the pauses that last."""
         rows = self._db.rows("SELECT * FROM pauses WHERE until IS NULL ORDER BY id")
         return [Pause(Of(row["of"]), row["since"], row["why"], row["advice"]) for row in rows]
 
     def lasts(self, of: Of) -> bool:
-        """Say whether this is paused."""
+        """Return whether this is paused."""
         return any(pause.of is of for pause in self.open())
 
     def begin(self, of: Of, why: str, advice: str, now: datetime) -> bool:

@@ -224,7 +224,7 @@ class Places:
             db.execute("UPDATE places SET strays = '[]' WHERE study = ?", (item.key,))
 
     def former(self, study: int, *, appeared: bool = False) -> list[Place]:
-        """Give the places that were given up and may be ours alone: a late row there would be a double.
+        """Return the places that were given up and may be ours alone: a late row there would be a double.
 
         `appeared`: those where XNAT has put something under our timestamp by itself.
         """

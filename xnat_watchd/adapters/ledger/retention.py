@@ -19,7 +19,7 @@ class Keeping:
         self._db = database
 
     def kept(self) -> list[Kept]:
-        """Give every ZIP that was put to rest and is not deleted, with the studies whose images it holds."""
+        """Return every ZIP that was put to rest and is not deleted, with the studies whose images it holds."""
         return [
             Kept(
                 delivery=row["id"], project=row["project"], resting=row["resting"], sha256=row["sha256"],
@@ -70,7 +70,7 @@ class Keeping:
             )
 
     def archived_since(self, since: datetime) -> list[int]:
-        """Give the studies that XNAT's archive holds, of which something has happened since then."""
+        """Return the studies that XNAT's archive holds, of which something has happened since then."""
         rows = self._db.rows(
             "SELECT key FROM studies WHERE progress IN ('archived', 'complete') AND changed >= ? ORDER BY key",
             text(since),
@@ -78,7 +78,7 @@ class Keeping:
         return [row["key"] for row in rows]
 
     def latest(self) -> datetime | None:
-        """Give when the ledger was last written to by the service, or by a person who let it go on."""
+        """Return when the ledger was last written to by the service, or by a person who let it go on."""
         row = self._db.row(
             "SELECT max(at) AS at FROM (SELECT max(at) AS at FROM events UNION ALL SELECT max(until) FROM pauses)"
         )

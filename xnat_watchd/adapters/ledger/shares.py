@@ -24,7 +24,7 @@ class Shares:
     # What was asked for.
 
     def all(self, destinations: Collection[str]) -> dict[Key, Share]:
-        """Give every share into these projects that was ever asked for."""
+        """Return every share into these projects that was ever asked for."""
         rows = self._db.rows(
             "SELECT * FROM shares WHERE destination IN (SELECT value FROM json_each(?))", json.dumps(list(destinations))
         )
@@ -82,12 +82,12 @@ class Shares:
             )
 
     def next_due(self, after: datetime) -> datetime | None:
-        """Give when the first of the shares that failed for a while may be asked for again, if later than `after`."""
+        """Return when the first of the shares that failed for a while may be asked for again, if later than `after`."""
         row = self._db.row("SELECT min(due) AS due FROM shares WHERE fate = 'intended' AND due > ?", text(after))
         return moment(row["due"]) if row else None
 
     def archived(self, after: int, projects: Collection[str]) -> tuple[int, bool]:
-        """Give the number of the newest event, and whether one after `after` brought a study into these archives."""
+        """Return the number of the newest event, and whether one after `after` brought a study into these archives."""
         row = self._db.row(
             "SELECT coalesce(max(e.id), 0) AS newest, coalesce(max(e.progress = 'archived'"
             " AND e.event IN ('advanced', 'parked')"
@@ -134,7 +134,7 @@ class Shares:
             db.execute("DELETE FROM share_tables WHERE name NOT IN (SELECT value FROM json_each(?))", (names,))
 
     def rows_of(self, names: Collection[str]) -> frozenset[str]:
-        """Give the keys of the rows that these tables had when they were read last."""
+        """Return the keys of the rows that these tables had when they were read last."""
         rows = self._db.rows(
             "SELECT key FROM share_rows WHERE name IN (SELECT value FROM json_each(?))",
             _list([_shown(name) for name in names]),
@@ -142,7 +142,7 @@ class Shares:
         return frozenset(row["key"] for row in rows)
 
     def tables(self) -> list[dict[str, Any]]:
-        """Give a line for each table: its name, how many rows are in which state, and why it cannot be read."""
+        """Return a line for each table: its name, how many rows are in which state, and why it cannot be read."""
         counts: dict[str, dict[str, int]] = {}
         for row in self._db.rows("SELECT name, state, count(*) AS n FROM share_rows GROUP BY name, state"):
             counts.setdefault(row["name"], {})[row["state"]] = row["n"]
@@ -160,7 +160,7 @@ def _share(row: sqlite3.Row) -> Share:
 
 
 def _shown(name: str) -> str:
-    """Give the name of a file as text that can be kept and shown: names are bytes, and may be no UTF-8 or a trap."""
+    """Return the name of a file as text that can be kept and shown: names are bytes, and may be no UTF-8 or a trap."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 

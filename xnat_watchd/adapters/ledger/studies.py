@@ -49,7 +49,7 @@ class Studies:
     # How a study moves.
 
     def busy(self, project: str = "") -> bool:
-        """Say whether any study is being worked on, or any of this project."""
+        """Return whether any study is being worked on, or any of this project."""
         sql = "SELECT 1 FROM studies WHERE standing NOT IN ('done', 'skipped') AND standing = ? AND ? IN ('', project)"
         return bool(self._db.row(sql, Standing.BUSY, project))
 
@@ -100,7 +100,7 @@ class Studies:
             return _item(db, row, attempts, since)
 
     def look_at(self, key: int) -> Item:
-        """Give a study without taking it."""
+        """Return a study without taking it."""
         with self._db.change() as db:
             row = db.execute(_ITEM + "WHERE s.key = ?", (key,)).fetchone()
             return _item(db, row, row["attempts"], moment(row["since"]))
@@ -187,7 +187,7 @@ class Studies:
                     move(db, row["key"], Standing.WAITING, Event.RAISED, now, why=None)
 
     def projects(self) -> list[str]:
-        """Give every project that a study was ever for."""
+        """Return every project that a study was ever for."""
         return [row["project"] for row in self._db.rows("SELECT DISTINCT project FROM studies")]
 
     def next_due(self, now: datetime, closed: Collection[str] = ()) -> datetime | None:
@@ -328,7 +328,7 @@ AND (s.unwanted IS NOT NULL OR s.project NOT IN (SELECT value FROM json_each(?))
 
 
 def _since(row: sqlite3.Row, now: datetime) -> datetime | None:
-    """Give since when XNAT has said "not yet", if we were there to hear it: neither off nor under another clock."""
+    """Return since when XNAT has said "not yet", if we were there to hear it: neither off nor under another clock."""
     since, due = moment(row["since"]), moment(row["due"])
     if since is None or (due is not None and since <= now <= due + LONGEST_DELAY):
         return since
@@ -364,7 +364,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
 
 
 def _was_told(db: sqlite3.Connection, item: Item, error: WatchdError, now: datetime) -> bool:
-    """Say whether the last event of a study says that it waits for this very reason, and is no hour old."""
+    """Return whether the last event of a study says that it waits for this very reason, and is no hour old."""
     last = db.execute(
         "SELECT event, why, at FROM events WHERE delivery = ? AND study = ? ORDER BY id DESC LIMIT 1",
         (item.delivery, item.key),

@@ -27,12 +27,12 @@ class Courses:
         self._db = database
 
     def now(self) -> int:
-        """Give the number of the latest event, to tell what comes after it."""
+        """Return the number of the latest event, to tell what comes after it."""
         row = self._db.row("SELECT max(id) AS latest FROM events")
         return int(row["latest"] or 0) if row else 0
 
     def events(self, after: int, keys: Collection[int] | None = None) -> list[dict[str, Any]]:
-        """Give the events after that one, of these studies or of all: what happened to which item, and why."""
+        """Return the events after that one, of these studies or of all: what happened to which item, and why."""
         rows = self._db.rows(
             "SELECT e.id, e.event, e.progress, e.why, d.kind, e.delivery || coalesce('.' || s.number, '') AS item"
             " FROM events e JOIN deliveries d ON d.id = e.delivery LEFT JOIN studies s ON s.key = e.study"
@@ -43,7 +43,7 @@ class Courses:
         return [dict(row) for row in rows]
 
     def course(self, since: int, keys: Collection[int] | None = None) -> Throughput:
-        """Give how far it has come since that event: a study counts as done when it rests."""
+        """Return how far it has come since that event: a study counts as done when it rests."""
         row = self._db.row(_COURSE, since, _listed(keys))
         return Throughput(*(int(n or 0) for n in row)) if row else Throughput(0, 0, 0, 0)
 

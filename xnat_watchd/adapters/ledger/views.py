@@ -68,16 +68,16 @@ class Views:
         return counts
 
     def confirmed_projects(self) -> list[str]:
-        """Give the projects for which XNAT has taken a study: any other name was only a folder's."""
+        """Return the projects for which XNAT has taken a study: any other name was only a folder's."""
         rows = self._db.rows("SELECT DISTINCT project FROM studies WHERE progress <> 'received'")
         return [row["project"] for row in rows]
 
     def ignored(self) -> Rows:
-        """Give the files in the drop folder that are not taken, with why and what to do."""
+        """Return the files in the drop folder that are not taken, with why and what to do."""
         return self._give("SELECT name, why, advice FROM ignored ORDER BY advice = '', name")
 
     def attention(self) -> Rows:
-        """Give what a person must decide on: held studies and rejected deliveries, newest first.
+        """Return what a person must decide on: held studies and rejected deliveries, newest first.
 
         A rejected one stays until a person has settled it, or the same bytes have come again, which stand for it then:
         another ZIP of its name may be somebody else's.
@@ -115,7 +115,7 @@ class Views:
         return [self._with_findings(row) for row in rows]
 
     def _with_findings(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Give a row of what needs attention in the words of the open findings, where there are any."""
+        """Return a row of what needs attention in the words of the open findings, where there are any."""
         key = row.pop("key")
         found = holding(map(as_finding, self._db.rows(OPEN, key))) if key is not None else ()
         why, what_to_do = (said(found), advice(found)) if found else (row["why"], row["advice"] or "")
@@ -137,7 +137,7 @@ class Views:
         )
 
     def fates(self, most: int) -> Rows:
-        """Give what became of the members of the latest ZIPs, oldest of them first, in numbers without names.
+        """Return what became of the members of the latest ZIPs, oldest of them first, in numbers without names.
 
         `sent`: images that XNAT's archive holds; `under_way`: those that are to come there; `undecided`: those that a
         person must decide about; `left_behind`: those that stay in the ZIP; `absent`: those that a DICOMDIR names and
@@ -185,7 +185,7 @@ class Views:
         return {row["project"]: row["item"] for row in rows}
 
     def under_way(self) -> Rows:
-        """Give the studies that are not done and not held, furthest first; one may wait for another's ZIP."""
+        """Return the studies that are not done and not held, furthest first; one may wait for another's ZIP."""
         return self._give(
             f"""
             SELECT delivery || '.' || number AS item, project, progress, standing, due,
@@ -198,7 +198,7 @@ class Views:
         )
 
     def latest(self, most: int) -> Rows:
-        """Give the latest deliveries, oldest of them first, each with its studies' progress and standing."""
+        """Return the latest deliveries, oldest of them first, each with its studies' progress and standing."""
         deliveries = self._give("SELECT id, name, project, state, why FROM deliveries ORDER BY id DESC LIMIT ?", most)
         for delivery in deliveries:
             delivery["studies"] = self._give(
@@ -209,7 +209,7 @@ class Views:
         return deliveries[::-1]
 
     def delivery(self, number: int) -> dict[str, Any] | None:
-        """Give one delivery with its studies, its places and every event of it."""
+        """Return one delivery with its studies, its places and every event of it."""
         found = self._give("SELECT * FROM deliveries WHERE id = ?", number)
         if not found:
             return None
@@ -251,7 +251,7 @@ class Views:
         return [{**row, "members": json.loads(row["members"])} for row in rows]
 
     def held(self) -> dict[str, int]:
-        """Give the held studies: name -> key."""
+        """Return the held studies: name -> key."""
         return self._keys("standing NOT IN ('done', 'skipped') AND standing = 'held'")
 
     def stuck(self) -> dict[str, int]:
@@ -259,15 +259,15 @@ class Views:
         return self._keys(STUCK)
 
     def rejected(self, delivery: int) -> bool:
-        """Say whether no study came of this delivery."""
+        """Return whether no study came of this delivery."""
         return bool(self._db.row("SELECT 1 FROM deliveries WHERE id = ? AND state = 'rejected'", delivery))
 
     def keys(self, delivery: int, number: int | None) -> dict[str, int]:
-        """Give the studies of a delivery, or the one of this number: name -> key."""
+        """Return the studies of a delivery, or the one of this number: name -> key."""
         return self._keys("delivery = ? AND (? IS NULL OR number = ?)", delivery, number, number)
 
     def standing(self, key: int) -> str:
-        """Give a study's standing."""
+        """Return a study's standing."""
         row = self._db.row("SELECT standing FROM studies WHERE key = ?", key)
         return str(row["standing"]) if row else ""
 

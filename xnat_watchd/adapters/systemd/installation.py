@@ -90,11 +90,11 @@ class Hand:
                 _run(command)
 
     def at(self, path: Path) -> Path:
-        """Give where a path lies for us."""
+        """Return where a path lies for us."""
         return self.prefix / path.relative_to("/") if self.prefix else path
 
     def lies(self, path: Path) -> bool:
-        """Say whether there is anything at a path."""
+        """Return whether there is anything at a path."""
         return os.path.lexists(self.at(path))
 
     def _is_right(self, one: ServiceFile | Link) -> bool:
@@ -134,13 +134,13 @@ def folders(prefix: Path) -> list[Path]:
 
 
 def is_running() -> bool:
-    """Say whether the service runs here and now."""
+    """Return whether the service runs here and now."""
     systemctl = shutil.which("systemctl")
     return systemctl is not None and _done((systemctl, "is-active", "--quiet", NAME)).returncode == 0
 
 
 def shipped(name: str) -> str:
-    """Give the text of a shipped file, `systemd/...` or `config/...`: in the package, or in a checkout beside it."""
+    """Return the text of a shipped file, `systemd/...` or `config/...`: in the package, or in a checkout beside it."""
     kind, _, rest = name.partition("/")
     inside: Traversable = resources.files("xnat_watchd.adapters.systemd") / "shipped" / kind
     folder = inside if inside.is_dir() else Path(__file__).parents[3] / kind
@@ -148,7 +148,7 @@ def shipped(name: str) -> str:
 
 
 def _program() -> Path:
-    """Give the command that this interpreter's environment has."""
+    """Return the command that this interpreter's environment has."""
     return Path(sys.executable).parent / NAME
 
 
@@ -169,7 +169,7 @@ def _check(program: Path) -> None:
 
 
 def _version() -> int:
-    """Give the version of this machine's systemd."""
+    """Return the version of this machine's systemd."""
     systemctl = shutil.which("systemctl")
     found = systemctl and re.match(r"systemd (\d+)", _done((systemctl, "--version")).stdout)
     if not found:

@@ -21,7 +21,7 @@ PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}  #
 
 
 def is_behind(stream: TextIO, environ: Mapping[str, str]) -> bool:
-    """Say whether the journal reads this stream: $JOURNAL_STREAM names its device and inode (systemd.exec(5))."""
+    """Return whether the journal reads this stream: $JOURNAL_STREAM names its device and inode (systemd.exec(5))."""
     try:
         seen = os.fstat(stream.fileno())
     except (OSError, UnsupportedOperation, ValueError):  # no file of the system, or a closed one
@@ -30,7 +30,7 @@ def is_behind(stream: TextIO, environ: Mapping[str, str]) -> bool:
 
 
 def mark(level: str, stream: TextIO, environ: Mapping[str, str]) -> str:
-    """Give what a line to this stream must begin with for the journal to know its priority (sd-daemon(3))."""
+    """Return what a line to this stream must begin with for the journal to know its priority (sd-daemon(3))."""
     return f"<{PRIORITIES[level]}>" if is_behind(stream, environ) else ""
 
 
@@ -46,7 +46,7 @@ def send(fields: Mapping[str, str], path: Path = SOCKET) -> bool:
 
 
 def encode(fields: Mapping[str, str]) -> bytes:
-    """Give an entry: `KEY=value` lines, or key, length and value where a value has several lines."""
+    """Return an entry: `KEY=value` lines, or key, length and value where a value has several lines."""
     return b"".join(_field(name.encode("ascii"), _cut(text)) for name, text in fields.items())
 
 
@@ -57,7 +57,7 @@ def _field(name: bytes, value: bytes) -> bytes:
 
 
 def _cut(text: str) -> bytes:
-    """Give the text in UTF-8, its middle left out if it is too long: a traceback says most at its ends."""
+    """Return the text in UTF-8, its middle left out if it is too long: a traceback says most at its ends."""
     value = text.encode("utf-8", "replace")
     if len(value) <= LONGEST:
         return value

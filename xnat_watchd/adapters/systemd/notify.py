@@ -22,7 +22,7 @@ class Notifier:
 
     @classmethod
     def from_environment(cls) -> Notifier:
-        """Give the line that NOTIFY_SOCKET names, or one that ends nowhere."""
+        """Return the line that NOTIFY_SOCKET names, or one that ends nowhere."""
         if not os.environ.get("NOTIFY_SOCKET", "").startswith(("/", "@")):  # `vsock:` is for whole virtual machines
             return cls(None)
         try:
@@ -33,24 +33,24 @@ class Notifier:
         return cls(line)
 
     def ready(self) -> bool:
-        """Say that the start, or the reload, is done."""
+        """Return that the start, or the reload, is done."""
         return self._say("READY=1")
 
     def status(self, sentence: str) -> bool:
-        """Say in one line what is going on, for `systemctl status`. What is not ASCII becomes `?`."""
+        """Return in one line what is going on, for `systemctl status`. What is not ASCII becomes `?`."""
         line = " ".join(sentence.split()).encode("ascii", "replace").decode("ascii")
         return self._say(f"STATUS={line[:LONGEST_STATUS]}")
 
     def watchdog(self) -> bool:
-        """Say that we are well."""
+        """Return that we are well."""
         return self._say("WATCHDOG=1")
 
     def reloading(self, monotonic: float) -> bool:
-        """Say that a reload begins, at this time of the monotonic clock in seconds; `ready` ends it."""
+        """Return that a reload begins, at this time of the monotonic clock in seconds; `ready` ends it."""
         return self._say(f"RELOADING=1\nMONOTONIC_USEC={round(monotonic * 1_000_000)}")
 
     def stopping(self) -> bool:
-        """Say that we are about to end."""
+        """Return that we are about to end."""
         return self._say("STOPPING=1")
 
     def extend_timeout(self, span: timedelta) -> bool:

@@ -80,18 +80,18 @@ class Machine:
         return site
 
     def folder(self, name: str) -> Path:
-        """Give where one of the five folders lies."""
+        """Return where one of the five folders lies."""
         return self.folders.get(name, self.root / name)
 
     @property
     def writable(self) -> tuple[Path, ...]:
-        """Give what the service must be let write into, beside its own state: no folder twice, none in another."""
+        """Return what the service must be let write into, beside its own state: no folder twice, none in another."""
         all_ = {self.root, *self.folders.values(), self.ledger}
         return tuple(sorted(one for one in all_ if not _is_below(one, {STATE, *all_} - {one}) and one != STATE))
 
 
 def plan(site: Machine, shipped: Shipped, systemd: int) -> tuple[ServiceFile | Link, ...]:
-    """Give everything that is to be placed for this version of systemd; 0 is for one that is not known."""
+    """Return everything that is to be placed for this version of systemd; 0 is for one that is not known."""
     newer = [name for since, name in DROP_INS.items() if since <= systemd]
     return (
         ServiceFile(CONFIGURATION, configuration(shipped(f"config/{NAME}.toml")), theirs=True),
@@ -104,18 +104,18 @@ def plan(site: Machine, shipped: Shipped, systemd: int) -> tuple[ServiceFile | L
 
 
 def everything(site: Machine, shipped: Shipped) -> tuple[ServiceFile | Link, ...]:
-    """Give everything that was ever placed here, whatever the version of systemd is or was."""
+    """Return everything that was ever placed here, whatever the version of systemd is or was."""
     return plan(site, shipped, max(DROP_INS))
 
 
 def configuration(text: str) -> str:
-    """Give the settings as a new site finds them: with the ledger among the service's state, and without a server."""
+    """Return the settings as a new site finds them: with the ledger among the service's state, and without a server."""
     text = _exchanged(text, '\nserver = "https://xnat.example.org"\n', '\nserver = ""\n')
     return _exchanged(text, f'\n#path = "{ROOT}/ledger.sqlite"\n', f'\npath = "{STATE}/ledger.sqlite"\n')
 
 
 def service(text: str, site: Machine) -> str:
-    """Give the unit with the site's program and folders."""
+    """Return the unit with the site's program and folders."""
     writable = " ".join(f"-{folder}" for folder in site.writable)
     text = text.replace(f"={PROGRAM} ", f"={site.program} ")
     text = _exchanged(text, f"\nReadWritePaths=-{ROOT}\n", f"\nReadWritePaths={writable}\n")
@@ -124,7 +124,7 @@ def service(text: str, site: Machine) -> str:
 
 
 def folders(text: str, site: Machine) -> str:
-    """Give the folders to make: the site's root and what lies below it. Others are made by whoever chose them."""
+    """Return the folders to make: the site's root and what lies below it. Others are made by whoever chose them."""
     return "".join(_folder_line(line, site) for line in text.splitlines(keepends=True))
 
 
@@ -137,12 +137,12 @@ def _folder_line(line: str, site: Machine) -> str:
 
 
 def is_seen_by_the_service(path: Path) -> bool:
-    """Say whether a path means the same for the service as for others."""
+    """Return whether a path means the same for the service as for others."""
     return not _is_below(path, CLOSED)
 
 
 def _said(settings: Mapping[str, Any], section: str, key: str) -> str:
-    """Give what the file says, as far as it makes sense: the service itself refuses what does not."""
+    """Return what the file says, as far as it makes sense: the service itself refuses what does not."""
     written = settings.get(section)
     value = written.get(key) if isinstance(written, dict) else None
     return value if isinstance(value, str) else ""

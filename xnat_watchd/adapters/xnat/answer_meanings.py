@@ -161,7 +161,7 @@ VERDICTS: tuple[MeaningRule, ...] = (
 
 
 def verdict(answer: Answer, deed: Deed, project: str, now: datetime) -> WatchdError:
-    """Give what an answer that is no success means for the one who asked."""
+    """Return what an answer that is no success means for the one who asked."""
     words = answer.words
     row = next(row for row in VERDICTS if answer.status in row.status and deed in row.deeds and row.words in words)
     message = f"XNAT answered {answer.status} to {deed.value}{f' in project {project}' if project else ''}"

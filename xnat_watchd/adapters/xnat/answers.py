@@ -134,7 +134,7 @@ def document(answer: Answer) -> Any:
 
 
 def item(answer: Answer) -> Node:
-    """Give the first node of a JSON item (F125)."""
+    """Return the first node of a JSON item (F125)."""
     items = _get(document(answer), "items")
     if not isinstance(items, list) or not items or not isinstance(items[0], dict):
         raise _unreadable()
@@ -142,7 +142,7 @@ def item(answer: Answer) -> Node:
 
 
 def uris(answer: Answer) -> list[str]:
-    """Give the lines of a list of URIs, each beginning with /data, without host and context path (F138)."""
+    """Return the lines of a list of URIs, each beginning with /data, without host and context path (F138)."""
     lines = [line.strip() for line in answer.text.splitlines() if line.strip()]
     return [_below_data(line) for line in lines]
 
@@ -157,7 +157,7 @@ def date_of(text: str) -> datetime | None:
 
 
 def version(answer: Answer) -> str:
-    """Give the version that buildInfo names, or nothing."""
+    """Return the version that buildInfo names, or nothing."""
     try:
         named = _get(document(answer), "version")
     except Transient:
@@ -166,7 +166,7 @@ def version(answer: Answer) -> str:
 
 
 def count(text: str) -> int | None:
-    """Give a number of files, or None where XNAT has none: it may be empty (F259)."""
+    """Return a number of files, or None where XNAT has none: it may be empty (F259)."""
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
@@ -206,7 +206,7 @@ def _get(value: Any, name: str) -> Any:
 
 
 def _texts(values: Mapping[Any, Any]) -> Mapping[str, str]:
-    """Give texts and numbers as text; NULL is the empty string (F124), the rest is nothing of ours.
+    """Return texts and numbers as text; NULL is the empty string (F124), the rest is nothing of ours.
 
     JSON can say half a surrogate pair, which nothing can write down again: it becomes a question mark.
     """

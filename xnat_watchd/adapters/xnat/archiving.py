@@ -49,12 +49,12 @@ def archive(talk: Conversation, look: Look, place: Place, labels: Labels, option
 
 
 def stored(talk: Conversation, label: str) -> str:
-    """Give what the server makes of a cleaned label that it is sent (F37, F70)."""
+    """Return what the server makes of a cleaned label that it is sent (F37, F70)."""
     return as_stored_by_1_6(label) if talk.dialect.is_old else label
 
 
 def _failure(row: PrearchiveRow | None, answer: Answer) -> WatchdError:
-    """Give what a 500 means by what has become of the row: newer servers say 500 to everything (F33, F34, F193)."""
+    """Return what a 500 means by what has become of the row: newer servers say 500 to everything (F33, F34, F193)."""
     detail = answer.reason
     if row is None:
         return InDoubt("XNAT failed while archiving, and our row is gone", detail=detail)

@@ -35,7 +35,7 @@ class Conversation:
         return self._dialect
 
     def whoami(self, *, probing: bool) -> str:
-        """Give our user's name as XNAT says it now. Only `probing` tries a credential that was refused."""
+        """Return our user's name as XNAT says it now. Only `probing` tries a credential that was refused."""
         if self._line is not None and self._credential == self._server.current:
             try:
                 if who(self._line, self._server.clock.now()) == self._line.who:

@@ -33,13 +33,13 @@ _NO_IMAGES = frozenset({"", "SR", "SEG"})  #: modalities of scans that may hold 
 
 
 def lying(talk: Conversation, project: str) -> list[Lying]:
-    """Give the rows of a project's prearchive. For admins XNAT lists those of Unassigned with them (F170)."""
+    """Return the rows of a project's prearchive. For admins XNAT lists those of Unassigned with them (F170)."""
     rows = table(talk.read(path("prearchive", "projects", project), JSON, project=project))
     return [_lying(one) for one in rows if one.get("project") == project and one.get("folderName")]
 
 
 def content(talk: Conversation, server: Shared, place: Place) -> SessionContent:
-    """Give what a built row holds and what its header says. `NotYet` while XNAT has not built it."""
+    """Return what a built row holds and what its header says. `NotYet` while XNAT has not built it."""
     xml = talk.find(place_path(place), {"format": "xml"}, project=place.project)
     resources = talk.find(place_path(place, "resources"), JSON, project=place.project)
     if xml is None or resources is None:  # F176
@@ -54,7 +54,7 @@ def content(talk: Conversation, server: Shared, place: Place) -> SessionContent:
 
 
 def imaged(talk: Conversation, project: str, subject: str) -> list[Imaged]:
-    """Give the imaging sessions of a subject, by its accession ID, the earliest first.
+    """Return the imaging sessions of a subject, by its accession ID, the earliest first.
 
     Nobody has seen 1.6 filter such a list by type, and a column may be left out in silence (F252): what does not
     say its UID is asked itself.

@@ -125,7 +125,7 @@ class XnatServer(Shared):
 
     @classmethod
     def of(cls, where: Where, who: Found, clock: Clock, stop: Event) -> XnatServer:
-        """Give the server of the settings, for a credential that was found."""
+        """Return the server of the settings, for a credential that was found."""
         return cls(
             where.server,
             user=who.user,
@@ -140,7 +140,7 @@ class XnatServer(Shared):
         )
 
     def gateway(self) -> XnatGateway:
-        """Give a gateway with a login session of its own (F62). It logs in when it is first asked something."""
+        """Return a gateway with a login session of its own (F62). It logs in when it is first asked something."""
         self._gateways.append(XnatGateway(self))
         return self._gateways[-1]
 
@@ -174,7 +174,7 @@ class XnatGateway:
         return whole if dialect is None or dialect.is_old else min(whole, BUFFERED)
 
     def writable(self, project: str) -> bool:
-        """Say whether XNAT lists the project as writable for us."""
+        """Return whether XNAT lists the project as writable for us."""
         if self._talk.dialect.is_old:
             return self._writable_on_1_6(project)
         rows = table(self._talk.read("/data/projects", {"data": "writable", **JSON}))
@@ -185,12 +185,12 @@ class XnatGateway:
         return [one.id for one in self.projects()]
 
     def look(self, place: Place) -> PrearchiveRow | None:
-        """Give the prearchive row at our place, or None: a missing one is an empty table (F22, F176)."""
+        """Return the prearchive row at our place, or None: a missing one is an empty table (F22, F176)."""
         answer = self._talk.read(place_path(place), JSON, project=place.project)
         return records.row_at(place, table(answer))
 
     def holding(self, place: Place) -> Holding:
-        """Give what the built row holds: UIDs from its XML, counts from its resources."""
+        """Return what the built row holds: UIDs from its XML, counts from its resources."""
         xml = self._talk.find(place_path(place), {"format": "xml"}, project=place.project)
         counts = self._talk.find(place_path(place, "resources"), JSON, project=place.project)
         if xml is None or counts is None:  # F176
@@ -218,7 +218,7 @@ class XnatGateway:
         self._talk.act(call, place.project)
 
     def stored(self, label: str) -> str:
-        """Give what this server makes of a cleaned label that it is sent."""
+        """Return what this server makes of a cleaned label that it is sent."""
         return archiving.stored(self._talk, label)
 
     def archive(self, place: Place, subject: str | None, label: str, *, join: bool, pipelines: bool) -> None:
@@ -227,15 +227,15 @@ class XnatGateway:
         archiving.archive(self._talk, self.look, place, (subject, label), options)
 
     def sessions(self, project: str, uids: Sequence[str]) -> Sequence[Session]:
-        """Give the project's archived sessions with one of these StudyInstanceUIDs, with what they hold."""
+        """Return the project's archived sessions with one of these StudyInstanceUIDs, with what they hold."""
         return sessions.with_uids(self._talk, project, uids) if uids else []
 
     def session_named(self, project: str, label: str) -> Session | None:
-        """Give the project's archived session of this label."""
+        """Return the project's archived session of this label."""
         return sessions.named(self._talk, project, label)
 
     def session(self, accession: str) -> Session | None:
-        """Give one archived session by its accession ID."""
+        """Return one archived session by its accession ID."""
         return sessions.by_id(self._talk, accession)
 
     def takes_once(self) -> bool:
@@ -255,7 +255,7 @@ class XnatGateway:
         return images.in_place(self._talk, place, holding, ours, reads=reads)
 
     def relabel(self, session: Session, label: str) -> Session | None:
-        """Give an archived session another label, and return it as it is shown afterwards."""
+        """Return an archived session another label, and return it as it is shown afterwards."""
         return sessions.relabel(self._talk, session, label)
 
     def names(self, session: Session) -> frozenset[str]:
@@ -280,7 +280,7 @@ class XnatGateway:
         return sessions.patient(self._talk, accession)
 
     def subject(self, project: str, label: str) -> Subject | None:
-        """Give a subject with its fields and demographics, unescaped."""
+        """Return a subject with its fields and demographics, unescaped."""
         return subjects.read(self._talk, project, label)
 
     def subject_by_id(self, project: str, accession: str) -> Subject | None:
@@ -296,11 +296,11 @@ class XnatGateway:
     # -- sharing -----------------------------------------------------------------------------------------------
 
     def reachable(self, projects: Collection[str]) -> Mapping[str, bool]:
-        """Give those of these projects whose data we may read, and whether we may add to it."""
+        """Return those of these projects whose data we may read, and whether we may add to it."""
         return sharing.reachable(self._talk, projects)
 
     def seen(self, project: str, *, writable: bool) -> SeenProject | None:
-        """Give all that a project's listings show, or None when it may not be read now."""
+        """Return all that a project's listings show, or None when it may not be read now."""
         return sharing.seen(self._talk, project, writable=writable)
 
     def share(self, action: Action) -> None:
@@ -308,15 +308,15 @@ class XnatGateway:
         sharing.share(self._talk, action)
 
     def is_shared(self, action: Action) -> bool:
-        """Say whether this very thing is shown in the destination."""
+        """Return whether this very thing is shown in the destination."""
         return sharing.is_shared(self._talk, action)
 
     def roles(self, project: str) -> Mapping[str, str] | None:
-        """Give the role of every user of a project by login, or None where we may not know."""
+        """Return the role of every user of a project by login, or None where we may not know."""
         return users.roles(self._talk, project)
 
     def logins(self) -> frozenset[str] | None:
-        """Give the login of every user of the site, or None where we may not know."""
+        """Return the login of every user of the site, or None where we may not know."""
         return users.logins(self._talk)
 
     def grant(self, project: str, login: str, role: str) -> None:
@@ -326,34 +326,34 @@ class XnatGateway:
     # -- what others put there ---------------------------------------------------------------------------------
 
     def lying(self, project: str) -> Sequence[Lying]:
-        """Give the rows of a project's prearchive, whoever put them there."""
+        """Return the rows of a project's prearchive, whoever put them there."""
         return existing_sessions.lying(self._talk, project)
 
     def content(self, place: Place) -> SessionContent:
-        """Give what a built row of the prearchive holds and what its header says."""
+        """Return what a built row of the prearchive holds and what its header says."""
         return existing_sessions.content(self._talk, self._server, place)
 
     def imaged(self, project: str, subject: str) -> Sequence[Imaged]:
-        """Give the archived imaging sessions of a subject, the earliest first."""
+        """Return the archived imaging sessions of a subject, the earliest first."""
         return existing_sessions.imaged(self._talk, project, subject)
 
     # -- for people at the command line ------------------------------------------------------------------------
 
     def whoami(self) -> str:
-        """Give our user's name as XNAT says it."""
+        """Return our user's name as XNAT says it."""
         return self._talk.whoami(probing=True)
 
     def version(self) -> str:
-        """Give the server's version as it says it."""
+        """Return the server's version as it says it."""
         return self._talk.dialect.version or "newer than 1.6"
 
     def projects(self) -> list[ProjectRow]:
-        """Give the projects that XNAT lists for us."""
+        """Return the projects that XNAT lists for us."""
         rows = table(self._talk.read("/data/projects", JSON))
         return [ProjectRow(one["ID"], one.get("name", "")) for one in rows if one.get("ID")]
 
     def subjects(self, project: str) -> list[SubjectRow]:
-        """Give a project's subjects. `Permanent` if it is missing or may not be read (F44, F256)."""
+        """Return a project's subjects. `Permanent` if it is missing or may not be read (F44, F256)."""
         query = {"columns": "ID,label", **JSON}
         try:
             answer = self._talk.find(path("projects", project, "subjects"), query, project=project)

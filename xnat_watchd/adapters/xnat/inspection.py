@@ -55,7 +55,7 @@ class Inspection:
         self._talk.log_out()
 
     def role(self, project: str, user: str) -> str | None:
-        """Give our role in a project, as `member`: from its users where we may see them, else from its row (F49)."""
+        """Return our role in a project, as `member`: from its users where we may see them, else from its row (F49)."""
         known = roles(self._talk, project)
         if known is not None:
             return known.get(user)
@@ -67,13 +67,13 @@ class Inspection:
         return None
 
     def prearchive_code(self, project: str) -> int | None:
-        """Give how a project archives: 0 when it is asked to, 4 and 5 by itself (F251)."""
+        """Return how a project archives: 0 when it is asked to, 4 and 5 by itself (F251)."""
         answer = self._told(path("projects", project, "prearchive_code"))
         said = answer.text.strip() if answer is not None else ""
         return int(said) if said.isascii() and said.isdigit() and len(said) < len("100") else None
 
     def anonymises(self, project: str) -> bool | None:
-        """Say whether a script is in force that our route meets: the site's, or else the project's.
+        """Return whether a script is in force that our route meets: the site's, or else the project's.
 
         Both may be asked by whoever may read the project, from 1.7 on (`AnonymizeApi` of XNAT's source).
         """

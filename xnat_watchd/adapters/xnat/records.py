@@ -32,7 +32,7 @@ def path(*segments: str) -> str:
 
 
 def place_path(place: Place, *below: str) -> str:
-    """Give the path of a prearchive row, or of something below it."""
+    """Return the path of a prearchive row, or of something below it."""
     return path("prearchive", "projects", place.project, place.timestamp, place.folder, *below)
 
 
@@ -131,7 +131,7 @@ def _label_in(node: Node, project: str) -> str:
 
 
 def values_to_write(fields: Mapping[str, str], demographics: Mapping[str, str]) -> dict[str, str]:
-    """Give a subject's values by their paths. Empty ones change nothing at best (F42)."""
+    """Return a subject's values by their paths. Empty ones change nothing at best (F42)."""
     named = {f"xnat:subjectData/fields/field[name={name}]/field": value for name, value in fields.items()}
     person = "xnat:subjectData/demographics[@xsi:type=xnat:demographicData]"
     named |= {f"{person}/{name}": value for name, value in demographics.items()}
@@ -152,7 +152,7 @@ def _files(scan: Node) -> int | None:
 
 
 def _labels(resources: Sequence[Cells]) -> Mapping[str, tuple[str, ...]]:
-    """Give the labels of each scan's DICOM resources."""
+    """Return the labels of each scan's DICOM resources."""
     found: dict[str, dict[str, None]] = {}
     for one in resources:
         if one.get("category") == "scans" and is_dicom(one.get("label", "")):

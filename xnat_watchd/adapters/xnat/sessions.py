@@ -15,7 +15,7 @@ from xnat_watchd.core.escapes import unescaped
 
 
 def with_uids(talk: Conversation, project: str, uids: Sequence[str]) -> list[Session]:
-    """Give a project's sessions with one of these StudyInstanceUIDs."""
+    """Return a project's sessions with one of these StudyInstanceUIDs."""
     rows = _all_of(talk, project) if talk.dialect.is_old else _filtered(talk, project, uids)
     ids = dict.fromkeys(one["ID"] for one in rows if one.get("ID") and one.get("UID") in uids)
     found = (by_id(talk, one) for one in ids)
@@ -44,20 +44,20 @@ def _all_of(talk: Conversation, project: str) -> Iterable[Mapping[str, str]]:
 
 
 def named(talk: Conversation, project: str, label: str) -> Session | None:
-    """Give a project's session of this label."""
+    """Return a project's session of this label."""
     answer = talk.find(path("projects", project, "experiments", label), JSON, project=project)
     node = item(answer) if answer is not None else None
     return _session(talk, node) if node and records.is_known_as(node, project, label) else None
 
 
 def by_id(talk: Conversation, accession: str) -> Session | None:
-    """Give a session by its accession ID."""
+    """Return a session by its accession ID."""
     answer = talk.find(path("experiments", accession), JSON)
     return _session(talk, item(answer)) if answer is not None else None
 
 
 def relabel(talk: Conversation, session: Session, label: str) -> Session | None:
-    """Give a session another label by the path below its subject (F227), and return it as it is shown afterwards.
+    """Return a session another label by the path below its subject (F227), and return it as it is shown afterwards.
 
     Nobody has seen it: XNAT's source renames a session by `label` as it renames a subject (F44, F216).
     """
@@ -92,7 +92,7 @@ def _session(talk: Conversation, node: Node) -> Session:
 
 
 def _subject_label(talk: Conversation, session: Node) -> str:
-    """Give the label of a session's subject, of which the item has only the accession ID (F125)."""
+    """Return the label of a session's subject, of which the item has only the accession ID (F125)."""
     if not (accession := session.fields.get("subject_ID", "")):
         return session.fields.get("subject_label", "")
     answer = talk.find(path("subjects", accession), JSON)

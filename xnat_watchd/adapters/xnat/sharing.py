@@ -14,7 +14,7 @@ from xnat_watchd.core.sharing.plan import Action, SeenProject, SeenSession, Shar
 
 
 def reachable(talk: Conversation, projects: Collection[str]) -> dict[str, bool]:
-    """Give those of these projects whose data we may read, and whether we may add to it.
+    """Return those of these projects whose data we may read, and whether we may add to it.
 
     Newer servers say so themselves, with custom groups and all (F250); 1.6 lists our role (F249).
     """
@@ -27,7 +27,7 @@ def reachable(talk: Conversation, projects: Collection[str]) -> dict[str, bool]:
 
 
 def seen(talk: Conversation, project: str, *, writable: bool) -> SeenProject | None:
-    """Give what a project shows: its own subjects and sessions, and those that are shared into it.
+    """Return what a project shows: its own subjects and sessions, and those that are shared into it.
 
     Only the listings below the project have the labels of shares; `/data/experiments?project=` filters by the
     primary project and knows them not. They leave out sessions of types that nobody has registered on the site
@@ -106,7 +106,7 @@ def _is_admin(talk: Conversation) -> bool:
 
 
 def _by_label(rows: Collection[Cells]) -> dict[str, str]:
-    """Give accession IDs by label. What has no label of its own is put under one that no table can name."""
+    """Return accession IDs by label. What has no label of its own is put under one that no table can name."""
     ids: dict[str, set[str]] = {}
     for one in rows:
         if one.get("ID"):
@@ -125,14 +125,14 @@ def _session(row: Cells) -> SeenSession:
 
 
 def _owner(action: Action) -> tuple[str, ...]:
-    """Give the kind of path that leads to the thing: sessions have one of their own on both dialects (F234)."""
+    """Return the kind of path that leads to the thing: sessions have one of their own on both dialects (F234)."""
     if isinstance(action, ShareSubject):
         return "projects", action.source, "subjects"
     return ("experiments",)
 
 
 def _place(action: Action) -> tuple[str, ...]:
-    """Give the path to the thing in its source.
+    """Return the path to the thing in its source.
 
     A PUT looks for a label there before it takes an accession ID (F221), so it is the label that was listed.
     What is not ASCII does not survive a path on 1.6; the ID does. A session is shared below its subject: by any other
@@ -143,7 +143,7 @@ def _place(action: Action) -> tuple[str, ...]:
 
 
 def _parts(action: Action) -> list[tuple[str, str, str]]:
-    """Give kind, label and accession ID of what the path leads through."""
+    """Return kind, label and accession ID of what the path leads through."""
     own = (action.name, action.id)
     if isinstance(action, ShareSubject):
         return [("subjects", *own)]

@@ -75,7 +75,7 @@ def _name(talk: Conversation, project: str, subject: Subject) -> str:
 
 
 def _is_for_a_path(talk: Conversation, label: str) -> bool:
-    """Say whether XNAT finds a label in a path: 1.6 escapes letters beyond ASCII there first (seen on 1.6.4)."""
+    """Return whether XNAT finds a label in a path: 1.6 escapes letters beyond ASCII there first (seen on 1.6.4)."""
     return label.isascii() or not talk.dialect.is_old
 
 

@@ -154,7 +154,7 @@ class Transport:
         return answer
 
     def cookie(self, answer: Answer) -> str:
-        """Give the login session that XNAT has begun; some proxies lose the cookie, so the body will do (F101)."""
+        """Return the login session that XNAT has begun; some proxies lose the cookie, so the body will do (F101)."""
         found = [one.value for one in self._http.cookies if one.name == "JSESSIONID" and one.value]
         if found:
             return found[-1]
@@ -195,7 +195,7 @@ class Transport:
         return response
 
     def _timeout(self, call: XnatRequest) -> tuple[float, float]:
-        """Give the seconds for the connection and for the answer. Each piece of a body goes by the first one."""
+        """Return the seconds for the connection and for the answer. Each piece of a body goes by the first one."""
         connect, read = self._access.connect_timeout, self._access.read_timeout
         if call.body is not None:
             return max(connect, SLOWEST_PIECE), read
@@ -223,7 +223,7 @@ class Transport:
         return any(one.name == "JSESSIONID" and one.value != self.jsession for one in response.cookies)
 
     def _may_keep(self, cookie: Cookie) -> bool:
-        """Say whether a cookie is to be sent back: a server that sets ever more would have us send megabytes."""
+        """Return whether a cookie is to be sent back: a server that sets ever more would have us send megabytes."""
         known = [one.name for one in self._http.cookies]
         small = len(cookie.name) + len(cookie.value or "") <= LARGEST_COOKIE
         return small and (cookie.name in known or len(known) < MOST_COOKIES)
@@ -245,7 +245,7 @@ class Transport:
 
 
 def _length(expiry: str) -> float:
-    """Give the seconds that a login session lasts without a question, without end where nobody says."""
+    """Return the seconds that a login session lasts without a question, without end where nobody says."""
     found = _EXPIRY.fullmatch(expiry)
     return int(found[1]) / 1000 if found else inf
 
@@ -279,7 +279,7 @@ def _translated(call: XnatRequest, watch: Watch) -> Iterator[None]:
 
 
 def _broken(message: str, error: Exception, call: XnatRequest, watch: Watch) -> WatchdError:
-    """Say what a line that fails means: nothing was said, a question was lost, or perhaps a deed was done."""
+    """Return what a line that fails means: nothing was said, a question was lost, or perhaps a deed was done."""
     if not watch.spoke:
         return Unavailable("XNAT cannot be reached", detail=_cause(error))
     if call.body is not None and not call.body.is_sent:
@@ -300,7 +300,7 @@ def _unreached(message: str, error: Exception, advice: str, call: XnatRequest, w
 
 
 def _cause(error: BaseException) -> str:
-    """Give the kinds of a chain of errors, and the words of the system's own; texts of libraries hold URLs."""
+    """Return the kinds of a chain of errors, and the words of the system's own; texts of libraries hold URLs."""
     kinds, seen = list[str](), error
     for _ in range(8):
         words = seen.strerror if isinstance(seen, OSError) and isinstance(seen.strerror, str) else ""

@@ -12,7 +12,7 @@ CORRECT = "Correct `xnat.ca_file` in the settings, or let the service's user rea
 
 
 def trusted(ca_file: Path | None) -> str | bool:
-    """Give the file or folder of certificates to trust, as requests' `verify`.
+    """Return the file or folder of certificates to trust, as requests' `verify`.
 
     Left to itself, requests believes a list that it brought along, and not the authority that the site's
     administrators have added to every machine. That list is for machines that have none of their own.

@@ -16,7 +16,7 @@ GAP = timedelta(milliseconds=50)
 
 
 def stopping(*, spoke: bool = False) -> Stopped:
-    """Give the error of a call that the program's stop has cut short."""
+    """Return the error of a call that the program's stop has cut short."""
     error = Stopped("the program is stopping")
     error.spoke = spoke
     return error

@@ -13,7 +13,7 @@ from xnat_watchd.core.errors import OnceMore, Transient
 
 
 def roles(talk: Conversation, project: str) -> Mapping[str, str] | None:
-    """Give the role of every user of a project by login: owner, member, collaborator, or a custom group's ID.
+    """Return the role of every user of a project by login: owner, member, collaborator, or a custom group's ID.
 
     None where we may not know: the list is for owners and admins (F49).
     """
@@ -25,7 +25,7 @@ def roles(talk: Conversation, project: str) -> Mapping[str, str] | None:
 
 
 def logins(talk: Conversation) -> frozenset[str] | None:
-    """Give the login of every user of the site, or None where we may not know.
+    """Return the login of every user of the site, or None where we may not know.
 
     1.6 lists them to everybody (F246). Newer servers list profiles to admins, and may still have the
     former list where the site lets others see it.

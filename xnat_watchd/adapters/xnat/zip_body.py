@@ -63,7 +63,7 @@ class ZipBody:
         self._progressed(0, 0)
 
     def read(self, _: int = -1) -> memoryview:
-        """Give the next piece, whatever size was asked for. The last one is gone when this is called again."""
+        """Return the next piece, whatever size was asked for. The last one is gone when this is called again."""
         self.sent += self._given
         self._progressed(self.sent, self.size)
         try:

@@ -54,7 +54,7 @@ class Picture:
 
     @cached_property
     def remembered(self) -> list[Key]:
-        """Give what is there and was asked for by us: it is ours, whatever was answered.
+        """Return what is there and was asked for by us: it is ours, whatever was answered.
 
         Who else may have shared it in the meantime cannot be told, and it does no harm: what is ours is left away
         once it was taken back.
@@ -62,7 +62,7 @@ class Picture:
         return sorted(self.shares.keys() & self.there)
 
     def basis(self, action: Action) -> str:
-        """Give a digest of what the server shows of both ends of a share."""
+        """Return a digest of what the server shows of both ends of a share."""
         return state.basis_of(self.seen[action.source], self.seen[action.destination])
 
     @cached_property

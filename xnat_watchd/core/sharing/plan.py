@@ -138,7 +138,7 @@ class _Shelf:
     promised: dict[str, str] = field(default_factory=dict)  #: labels by accession ID, given by this plan
 
     def place(self, id_: str, label: str, *, explicit: bool) -> _Outcome:
-        """Say what comes of sharing it here under this label. `explicit`: the table names the label."""
+        """Return what comes of sharing it here under this label. `explicit`: the table names the label."""
         there = self.labels.get(id_)
         if there is not None:
             return self._found(there, label, explicit=explicit)

@@ -19,13 +19,13 @@ _SKIPPED = " \t\r\n\v\f\xa0"  #: what may stand before it
 
 
 def is_table(name: str) -> bool:
-    """Say whether a file of this name is a share table: no report, no lock or temporary file of a spreadsheet."""
+    """Return whether a file of this name is a share table: no report, no lock or temporary file of a spreadsheet."""
     lower = name.lower()
     return lower.endswith(ENDING) and not lower.endswith(REPORT_ENDING) and not name.startswith((".", "~"))
 
 
 def report_name(table: str) -> str:
-    """Give the name of a table's report."""
+    """Return the name of a table's report."""
     return table[: -len(ENDING)] + REPORT_ENDING
 
 

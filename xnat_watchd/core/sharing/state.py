@@ -71,12 +71,12 @@ class RowResult:
 
 
 def key_of(action: Action) -> Key:
-    """Give what an action shares, and where."""
+    """Return what an action shares, and where."""
     return action.destination, action.id
 
 
 def basis_of(source: SeenProject, destination: SeenProject) -> str:
-    """Give a digest of what the server shows of both projects: as long as it is the same, nothing has changed."""
+    """Return a digest of what the server shows of both projects: as long as it is the same, nothing has changed."""
     digest = sha256()
     for project in (source, destination):
         subjects = sorted(project.subjects.items())
@@ -86,7 +86,7 @@ def basis_of(source: SeenProject, destination: SeenProject) -> str:
 
 
 def wishes(plans: Iterable[RowPlan]) -> dict[Action, frozenset[str]]:
-    """Give every action once, in order, with the keys of the rows that ask for it."""
+    """Return every action once, in order, with the keys of the rows that ask for it."""
     asked: dict[Action, set[str]] = {}
     for one in plans:
         for action in one.actions:
@@ -95,7 +95,7 @@ def wishes(plans: Iterable[RowPlan]) -> dict[Action, frozenset[str]]:
 
 
 def taken_back(shares: Iterable[Share], rows: Sequence[ShareRow], lingering: Collection[str]) -> list[Made]:
-    """Give the shares that a person took back from rows that still stand, in the form that the plan takes.
+    """Return the shares that a person took back from rows that still stand, in the form that the plan takes.
 
     `lingering`: keys of rows in tables that cannot be read just now. They count as standing, or an unreadable
     table would let another row bring back what was taken back.
@@ -109,7 +109,7 @@ def taken_back(shares: Iterable[Share], rows: Sequence[ShareRow], lingering: Col
 
 
 def may_ask(share: Share | None, action: Action, rows: frozenset[str], basis: Callable[[], str], now: datetime) -> bool:
-    """Say whether XNAT may be asked for this share now, by what became of it before.
+    """Return whether XNAT may be asked for this share now, by what became of it before.
 
     One that was made and is gone is never asked for: whether a person took it back is found out first.
     """
@@ -156,7 +156,7 @@ def refusing(shares: Iterable[Share], wanted: Collection[Key]) -> dict[str, Shut
 
 
 def permitted(asked: Mapping[Action, frozenset[str]], may: Callable[[Action, frozenset[str]], bool]) -> list[Wish]:
-    """Give what may be asked for, in order. No session goes before its subject (F233)."""
+    """Return what may be asked for, in order. No session goes before its subject (F233)."""
     held: set[tuple[str, str, str]] = set()
     chosen: list[Wish] = []
     for action, rows in asked.items():
@@ -168,7 +168,7 @@ def permitted(asked: Mapping[Action, frozenset[str]], may: Callable[[Action, fro
 
 
 def subject_of(action: Action) -> tuple[str, str, str]:
-    """Give source, destination, and the subject's label in the source."""
+    """Return source, destination, and the subject's label in the source."""
     name = action.name if isinstance(action, ShareSubject) else action.subject
     return action.source, action.destination, name
 
@@ -180,7 +180,7 @@ _GONE = "it is gone from the destination, and XNAT could not be asked yet whethe
 
 
 def results(plans: Sequence[RowPlan], shares: Mapping[Key, Share], shut: Mapping[str, Shut]) -> list[RowResult]:
-    """Give what is true of every row, by the plan that is left and by what became of what was asked for.
+    """Return what is true of every row, by the plan that is left and by what became of what was asked for.
 
     `shut`: destinations for which nothing is asked now, with the reason.
     """
@@ -215,7 +215,7 @@ def _result(
 
 
 def _pending(action: Action, share: Share | None, shut: Mapping[str, Shut]) -> tuple[RowState, str]:
-    """Say why an action has not been done."""
+    """Return why an action has not been done."""
     fate = share.fate if share is not None else None
     if share is not None and fate is ShareState.REFUSED:
         return RowState.FAILED, f"{share.why}. {share.advice}"

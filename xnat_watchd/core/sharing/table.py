@@ -61,7 +61,7 @@ class ShareRow:
         return json.dumps([getattr(self, column) for column in COLUMNS], ensure_ascii=False)
 
     def wants(self, session: str) -> bool:
-        """Say whether a session of this label is meant. `*`, `?` and `[...]` as in a shell; case matters."""
+        """Return whether a session of this label is meant. `*`, `?` and `[...]` as in a shell; case matters."""
         return fnmatchcase(session, self.sessions or "*")
 
 
@@ -96,7 +96,7 @@ def read(data: bytes) -> Table:
 
 
 def records_of(data: bytes, columns: Collection[str]) -> tuple[str, Iterator[tuple[int, list[str]]]]:
-    """Give a table's delimiter, and every record that is not blank with the line on which it begins.
+    """Return a table's delimiter, and every record that is not blank with the line on which it begins.
 
     The first is the header, in which `columns` are looked for. Raises `Unusable`, also on the way.
     """
@@ -113,7 +113,7 @@ def records_of(data: bytes, columns: Collection[str]) -> tuple[str, Iterator[tup
 
 
 def column_name(cell: str) -> str:
-    """Give the name of a column as it is compared: case, blanks and `-` for `_` mean nothing."""
+    """Return the name of a column as it is compared: case, blanks and `-` for `_` mean nothing."""
     return re.sub(r"[\s_-]+", "_", cell.strip().casefold())
 
 
@@ -176,7 +176,7 @@ def _delimiter(text: str, columns: Collection[str], delimiters: Sequence[str]) -
 
 
 def _places(header: Sequence[str]) -> dict[str, int]:
-    """Say in which place each known column stands, or raise `Unusable`.
+    """Return in which place each known column stands, or raise `Unusable`.
 
     A column that is almost known is refused: passing over `sesions` would share more than was asked for.
     Others (notes, dates of consent) are nobody's business here.

@@ -96,7 +96,7 @@ def _before(item: Item) -> Before | None:
 
 
 def _named(item: Item, session: Session, facts: StepFacts, tools: Tools) -> StepFacts:
-    """Give a session its label that the site archived by itself, under the name of our place (F99)."""
+    """Return a session its label that the site archived by itself, under the name of our place (F99)."""
     if item.place is None or session.label != item.place.folder:
         return facts
     label = labels_of(replace(item, subject=session.subject), tools).session
@@ -270,7 +270,7 @@ def _from_our_place(item: Item, sessions: Collection[Session]) -> Session | None
 
 
 def _proof(item: Item, session: Session, before: Before | None, tools: Tools, *, asked: bool = False) -> StepFacts:
-    """Give the session once it is proved to hold all of this study; `NotYet` while XNAT's counts lag behind.
+    """Return the session once it is proved to hold all of this study; `NotYet` while XNAT's counts lag behind.
 
     `asked`: each image is asked for. After a lost answer a sum may be right by what others have added.
     """

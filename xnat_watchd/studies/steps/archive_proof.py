@@ -22,7 +22,7 @@ BySeries = Mapping[str, frozenset[str]]  #: SeriesInstanceUID -> SOPInstanceUIDs
 
 
 def held(item: Item, session: Session, tools: Tools) -> frozenset[str]:
-    """Give the instances of this study, whichever ZIP they came in, that the archived session is proved to hold."""
+    """Return the instances of this study, whichever ZIP they came in, that the archived session is proved to hold."""
     known = tools.ledger.contents.known(item)
     if session.holding.study_uid != item.study_uid:
         return _held_elsewise(item, session, frozenset(known), tools)
@@ -45,7 +45,7 @@ def shown(item: Item, session: Session, gateway: Gateway, ours: Iterable[Instanc
 
 
 def wanted(item: Item, tools: Tools) -> list[Instance]:
-    """Give what XNAT must hold of this study: all of it, but for the series that the server leaves out."""
+    """Return what XNAT must hold of this study: all of it, but for the series that the server leaves out."""
     left_out = tools.ledger.contents.left_out(item)
     return [one for one in tools.ledger.contents.instances(item) if one.series_uid not in left_out]
 
@@ -66,7 +66,7 @@ NOTHING = Before({})
 
 
 def is_whole(item: Item, session: Session, before: Before | None, tools: Tools) -> bool:
-    """Say whether the session is proved to hold all of this study after a row of ours went into it.
+    """Return whether the session is proved to hold all of this study after a row of ours went into it.
 
     The row was counted in our place, which is nobody else's: what the session held `before`, and that, is what it holds
     now, or we ask. `before` None: nobody knows any more.
@@ -120,7 +120,7 @@ def _scans(session: Session, series: str) -> str:
 
 
 def by_series(instances: Iterable[Instance]) -> BySeries:
-    """Give SOPInstanceUIDs by SeriesInstanceUID."""
+    """Return SOPInstanceUIDs by SeriesInstanceUID."""
     grouped: dict[str, set[str]] = {}
     for instance in instances:
         grouped.setdefault(instance.series_uid, set()).add(instance.sop_uid)

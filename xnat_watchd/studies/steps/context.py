@@ -42,12 +42,12 @@ class Tools:
     progressed: Progressed
 
     def facts(self, item: Item) -> LabelFacts:
-        """Give what labels are made of."""
+        """Return what labels are made of."""
         return facts_of(item, self.ledger.deliveries.file_name(item.delivery))
 
 
 def finished_row(tools: Tools, row: PrearchiveRow, since: datetime | None) -> PrearchiveRow:
-    """Give the row once XNAT is no longer at work on it; `NotYet` until then. `since`: when that was said first.
+    """Return the row once XNAT is no longer at work on it; `NotYet` until then. `since`: when that was said first.
 
     A row that stays in RECEIVING has lost its sender: it is built as it is, and its images are counted.
     """

@@ -68,7 +68,7 @@ def _dumped(item: Item, tools: Tools) -> Header | None:
 
 
 def _may_tell(item: Item, tools: Tools) -> bool:
-    """Say whether the ZIP may tell about the person what XNAT does not show: only where XNAT keeps who it is.
+    """Return whether the ZIP may tell about the person what XNAT does not show: only where XNAT keeps who it is.
 
     A site that takes the name out of the images does not want the birth date that stood beside it.
     """

@@ -43,7 +43,7 @@ def _remove(item: Item, stray: Stray, row: PrearchiveRow, tools: Tools) -> None:
 
 
 def _is_ours_alone(item: Item, row: PrearchiveRow, tools: Tools) -> bool:
-    """Say whether nothing but this study lies there, and no more of a series than was sent (F61)."""
+    """Return whether nothing but this study lies there, and no more of a series than was sent (F61)."""
     holding = tools.gateway.holding(row.place)
     sent = Counter(one.series_uid for one in tools.ledger.contents.instances(item))
     within = holding.study_uid in item.uids and Counter(holding.counts) <= sent

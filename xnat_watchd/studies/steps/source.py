@@ -18,7 +18,7 @@ from xnat_watchd.studies.steps.context import Tools, absence_counts, finished_ro
 
 
 def is_judged(delivery: int, path: Path, changes: Changes, disk: Disk) -> bool:
-    """Say whether this is the ZIP that was judged, and stamp it anew where its bytes had to tell.
+    """Return whether this is the ZIP that was judged, and stamp it anew where its bytes had to tell.
 
     Its stamp says so without reading it. It has another one after a rename of ours that a crash cut short, on another
     disk, or when somebody gave it other rights: then its digest is compared.
@@ -85,7 +85,7 @@ def must_hold_what_was_judged(item: Item, place: Place, tools: Tools) -> None:
 
 @contextmanager
 def room_or_no_room() -> Iterator[None]:
-    """Say of a full work folder that it is this machine's trouble, and of any other fault of it that it may pass."""
+    """Translate errors of the work folder: a full disk is this machine's trouble, any other fault may pass."""
     try:
         yield
     except OSError as error:

@@ -68,7 +68,7 @@ def _may_be_sent(item: Item, tools: Tools) -> None:
 
 
 def _at_our_place(item: Item, place: Place, tools: Tools) -> StepFacts | None:
-    """Give the proof from our place, or None when nothing of ours is there and it may be sent to another.
+    """Return the proof from our place, or None when nothing of ours is there and it may be sent to another.
 
     Where XNAT takes the same files once for one place, they are sent to the very same place again: whatever became of
     the first import, and whenever it comes through, they lie there once. Only names of our own make them the same.
@@ -94,7 +94,7 @@ def _at_our_place(item: Item, place: Place, tools: Tools) -> StepFacts | None:
 
 
 def _not_in_the_archive(item: Item, tools: Tools) -> tuple[list[Instance], Session | None]:
-    """Give what must be sent: all, unless the archive holds this study and we know which of it."""
+    """Return what must be sent: all, unless the archive holds this study and we know which of it."""
     instances = wanted(item, tools)
     _no_other_contents(item, instances, tools)
     sessions = tools.gateway.sessions(item.project, item.uids)
@@ -206,7 +206,7 @@ def _something_is_there(session: Session | None) -> None:
 
 
 def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tools: Tools) -> StepFacts | None:
-    """Give the facts when XNAT has all images already and twice refuses the rest, which are none (F64, F76)."""
+    """Return the facts when XNAT has all images already and twice refuses the rest, which are none (F64, F76)."""
     series = tools.ledger.contents.series(item)
     refused = frozenset(i.series_uid for i in missing)
     if (row := tools.gateway.look(place)) is not None:  # what came before the refused member (F151)
