@@ -10,7 +10,7 @@ import click
 import pytest
 
 from xnat_watchd.cli import commands
-from xnat_watchd.cli.options import STDIN, Chosen, project_option, server_options
+from xnat_watchd.cli.options import STDIN, CommandOptions, project_option, server_options
 from xnat_watchd.core.errors import Refusal
 
 SERVER = "https://xnat.example.org"
@@ -30,24 +30,24 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @server_options
 @project_option
 @click.pass_obj
-def probe(chosen: Chosen) -> Chosen:
+def probe(chosen: CommandOptions) -> CommandOptions:
     return chosen
 
 
-def chosen(*words: str) -> Chosen:
+def chosen(*words: str) -> CommandOptions:
     """Give what the words choose, those before `probe` and those behind it."""
     at = words.index("probe")
     context = commands.make_context("xnat-watchd", [*words[:at], "status"])
     with context:
         context.invoke(commands.callback)  # type: ignore[arg-type]
     inner = probe.make_context("probe", [*words[at + 1 :]], parent=context)
-    assert isinstance(inner.obj, Chosen)
+    assert isinstance(inner.obj, CommandOptions)
     return inner.obj
 
 
 def test_an_option_may_stand_before_the_command_or_behind_it() -> None:
-    assert chosen("--server", SERVER, "--project", "P1", "probe") == Chosen(server=SERVER, project="P1")
-    assert chosen("probe", "--server", SERVER, "--user", "me") == Chosen(server=SERVER, user="me")
+    assert chosen("--server", SERVER, "--project", "P1", "probe") == CommandOptions(server=SERVER, project="P1")
+    assert chosen("probe", "--server", SERVER, "--user", "me") == CommandOptions(server=SERVER, user="me")
 
 
 def test_what_stands_behind_the_command_wins() -> None:
@@ -64,35 +64,35 @@ def test_what_cannot_be_meant_is_a_usage_error(words: tuple[str, ...]) -> None:
 def test_an_option_is_laid_over_the_configuration(home: Path) -> None:
     file = home / "config.toml"
     file.write_text(f'[xnat]\nserver = "https://a.example.org"\nproject = "P1"\n[folders]\nroot = "{home}"\n', "utf-8")
-    settings = Chosen(config=file, server=SERVER, project="P2").settings()
+    settings = CommandOptions(config=file, server=SERVER, project="P2").settings()
     assert (settings.xnat.server, settings.xnat.project) == (SERVER, "P2")
 
 
 def test_a_password_is_read_from_the_input_for_a_named_user() -> None:
-    one = Chosen(server=SERVER, user="me", password_stdin=True)
+    one = CommandOptions(server=SERVER, user="me", password_stdin=True)
     found = one.credential(one.settings())
     assert (found.user, found.password.reveal(), found.source) == ("me", "typed", STDIN)
     with pytest.raises(click.UsageError):
-        Chosen(server=SERVER, password_stdin=True).credential(one.settings())
+        CommandOptions(server=SERVER, password_stdin=True).credential(one.settings())
 
 
 def test_one_user_never_gets_anothers_password(home: Path) -> None:
     netrc = home / ".netrc"
     netrc.write_text("machine xnat.example.org login stored password theirs\n", "utf-8")
     netrc.chmod(0o600)
-    one = Chosen(server=SERVER)
+    one = CommandOptions(server=SERVER)
     assert one.credential(one.settings()).user == "stored"
     with pytest.raises(Refusal, match="no password of that user"):
         one.but(user="me").credential(one.settings())
 
 
 def test_without_a_terminal_nobody_is_asked() -> None:
-    one = Chosen(server=SERVER)
+    one = CommandOptions(server=SERVER)
     with pytest.raises(Refusal, match="no user and password"):
         one.credential(one.settings())
 
 
 def test_a_command_that_needs_a_project_says_so() -> None:
-    one = Chosen(server=SERVER)
+    one = CommandOptions(server=SERVER)
     with pytest.raises(click.UsageError, match="--project"):
         one.its_project(one.settings())

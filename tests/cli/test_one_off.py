@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from xnat_watchd.cli import one_off
-from xnat_watchd.cli.options import Chosen
+from xnat_watchd.cli.options import CommandOptions
 from xnat_watchd.core.errors import Refusal
 
 SERVER = "https://xnat.example.org/xnat"
@@ -24,7 +24,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_folder_of_zips_has_its_ledger_inside(tmp_path: Path) -> None:
-    settings = Chosen(server=SERVER, drop=tmp_path).settings()
+    settings = CommandOptions(server=SERVER, drop=tmp_path).settings()
     assert settings.folders.drop == tmp_path
     assert settings.ledger.path == tmp_path / ".xnat-watchd" / "ledger.sqlite"
     assert settings.folders.done == tmp_path / ".xnat-watchd" / "done"
@@ -38,7 +38,7 @@ def test_nothing_of_the_services_own_folders_holds_there(tmp_path: Path) -> None
         '[ledger]\npath = "/srv/l"\n[labels]\nsubject = "{PatientID}"\n',
         "utf-8",
     )
-    settings = Chosen(config=config, drop=tmp_path).settings()
+    settings = CommandOptions(config=config, drop=tmp_path).settings()
     assert settings.folders.work == tmp_path / ".xnat-watchd" / "work"
     assert settings.ledger.path == tmp_path / ".xnat-watchd" / "ledger.sqlite"
     assert settings.labels.subject == "{PatientID}"
@@ -46,9 +46,9 @@ def test_nothing_of_the_services_own_folders_holds_there(tmp_path: Path) -> None
 
 def test_what_was_chosen_for_a_folder_is_remembered_and_an_option_wins(tmp_path: Path) -> None:
     one_off.remember(tmp_path, SERVER, "P1")
-    assert Chosen(drop=tmp_path).settings().xnat.server == SERVER
-    assert Chosen(drop=tmp_path).settings().xnat.project == "P1"
-    assert Chosen(drop=tmp_path, project="P2").settings().xnat.project == "P2"
+    assert CommandOptions(drop=tmp_path).settings().xnat.server == SERVER
+    assert CommandOptions(drop=tmp_path).settings().xnat.project == "P1"
+    assert CommandOptions(drop=tmp_path, project="P2").settings().xnat.project == "P2"
     assert (tmp_path / ".xnat-watchd").stat().st_mode & 0o077 == 0
 
 
@@ -73,16 +73,16 @@ def test_a_memo_that_cannot_be_understood_says_nothing(tmp_path: Path, text: str
 
 
 def test_a_command_without_zips_has_one_ledger_for_each_server_and_makes_nothing_yet(home: Path) -> None:
-    path = Chosen(server=SERVER).places().ledger
+    path = CommandOptions(server=SERVER).places().ledger
     assert path == home / ".local/state/xnat-watchd/xnat.example.org_xnat/ledger.sqlite"
-    assert Chosen(server="http://other:8080").places().ledger.parent.name == "other_8080"
+    assert CommandOptions(server="http://other:8080").places().ledger.parent.name == "other_8080"
     assert not home.exists()
 
 
 def test_a_configured_root_counts_also_for_another_server(home: Path) -> None:
     config = home.with_name("config.toml")
     config.write_text('[xnat]\nserver = "https://a.example.org"\n[folders]\nroot = "/srv/xnat"\n', "utf-8")
-    assert Chosen(config=config, server=SERVER).places().ledger == Path("/srv/xnat/ledger.sqlite")
+    assert CommandOptions(config=config, server=SERVER).places().ledger == Path("/srv/xnat/ledger.sqlite")
 
 
 def test_a_folder_where_nothing_may_be_written_is_refused(tmp_path: Path) -> None:

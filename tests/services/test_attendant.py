@@ -16,7 +16,7 @@ from xnat_watchd.adapters.files.status_file import Publication
 from xnat_watchd.adapters.systemd.notify import Notifier
 from xnat_watchd.core.errors import AuthRefused
 from xnat_watchd.core.heartbeat import Heartbeats
-from xnat_watchd.daemon.monitor import Attendant
+from xnat_watchd.daemon.monitor import Monitor
 
 EMPTY: dict[str, Any] = {
     "at": "2026-01-01T00:00:00+00:00", "daemon": {"running": True, "pid": 1}, "xnat": {"server": "https://x"},
@@ -29,7 +29,7 @@ EMPTY: dict[str, Any] = {
 class Stage:
     """An attendant and what it is told and tells."""
 
-    attendant: Attendant
+    attendant: Monitor
     systemd: socket.socket
     time: Time
     pulse: Heartbeats
@@ -76,7 +76,7 @@ def _staged(systemd: socket.socket, notifier: Notifier, said: TextIO, rest: tupl
         state["taken"] += 1
         return {**picture, "at": time.now().isoformat()}
 
-    attendant = Attendant(
+    attendant = Monitor(
         picture=take, is_ready=lambda: bool(state["ready"]), pulse=pulse, notifier=notifier,
         publication=Publication(status), clock=time, log=log, stderr=said,
     )  # fmt: skip

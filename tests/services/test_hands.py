@@ -14,7 +14,14 @@ from tests.station import Notes, Time
 from xnat_watchd.adapters.files.disk import Disk
 from xnat_watchd.core.errors import Stopped
 from xnat_watchd.core.settling import Seen
-from xnat_watchd.daemon.thread_context import SLOWEST_DISK, STEP_TAKES, Discreet, Heart, PatientDisk, Projects
+from xnat_watchd.daemon.thread_context import (
+    SLOWEST_DISK,
+    STEP_TAKES,
+    HeartbeatDisk,
+    KnownProjects,
+    Liveness,
+    ProjectHidingLog,
+)
 
 NAME = "worker-1"
 
@@ -25,8 +32,8 @@ def time() -> Time:
 
 
 @pytest.fixture
-def heart(time: Time) -> Heart:
-    return Heart([NAME], time)
+def heart(time: Time) -> Liveness:
+    return Liveness([NAME], time)
 
 
 def as_worker(act: Callable[[], object], name: str = NAME) -> None:
@@ -35,20 +42,20 @@ def as_worker(act: Callable[[], object], name: str = NAME) -> None:
     thread.join()
 
 
-def is_late(heart: Heart, time: Time, *, after: float) -> bool:
+def is_late(heart: Liveness, time: Time, *, after: float) -> bool:
     return heart.pulse.broken(time.since_start + after) == [NAME]
 
 
 # -- signs of life -----------------------------------------------------------------------------------------
 
 
-def test_a_beat_is_a_promise_to_be_back_soon(heart: Heart, time: Time) -> None:
+def test_a_beat_is_a_promise_to_be_back_soon(heart: Liveness, time: Time) -> None:
     as_worker(heart.beat)
     assert not is_late(heart, time, after=STEP_TAKES)
     assert is_late(heart, time, after=STEP_TAKES + 1)
 
 
-def test_each_look_whether_to_stop_is_a_sign_of_life(heart: Heart, time: Time) -> None:
+def test_each_look_whether_to_stop_is_a_sign_of_life(heart: Liveness, time: Time) -> None:
     as_worker(heart.beat)
     time.pass_(seconds=STEP_TAKES)
     as_worker(heart.stop.is_set)
@@ -58,21 +65,23 @@ def test_each_look_whether_to_stop_is_a_sign_of_life(heart: Heart, time: Time) -
     assert not is_late(heart, time, after=STEP_TAKES)
 
 
-def test_a_thread_that_promised_nothing_is_not_waited_for(heart: Heart, time: Time) -> None:
+def test_a_thread_that_promised_nothing_is_not_waited_for(heart: Liveness, time: Time) -> None:
     as_worker(heart.beat, "MainThread")
     assert not is_late(heart, time, after=1e9)
 
 
-def test_it_still_stops(heart: Heart) -> None:
+def test_it_still_stops(heart: Liveness) -> None:
     assert not heart.stop.is_set()
     heart.stop.set()
     assert heart.stop.is_set()
     assert heart.stop.wait(10)
 
 
-def test_who_wants_to_stop_is_heard_while_a_refused_file_is_digested(heart: Heart, time: Time, tmp_path: Path) -> None:
+def test_who_wants_to_stop_is_heard_while_a_refused_file_is_digested(
+    heart: Liveness, time: Time, tmp_path: Path
+) -> None:
     (tmp_path / "refused.zip").write_bytes(bytes(1000))
-    disk = PatientDisk(heart)
+    disk = HeartbeatDisk(heart)
     as_worker(heart.beat)
     time.pass_(seconds=STEP_TAKES)
     as_worker(lambda: disk.digest(tmp_path / "refused.zip"))
@@ -100,7 +109,7 @@ class Heard(Time):
 
 def test_an_answer_may_be_waited_for_without_end_and_the_one_who_waits_is_seen_to_live() -> None:
     clock = Heard()
-    heart, answered = Heart([NAME], clock), []
+    heart, answered = Liveness([NAME], clock), []
     with scripted_xnat() as xnat:
 
         def reply(asked: Asked) -> None:
@@ -122,7 +131,7 @@ def test_an_answer_may_be_waited_for_without_end_and_the_one_who_waits_is_seen_t
 class SlowDisk(Disk):
     """A disk on which a file lies for as long as a slow one takes to copy it."""
 
-    def __init__(self, heart: Heart, time: Time) -> None:
+    def __init__(self, heart: Liveness, time: Time) -> None:
         self.late: list[str] = []
         self._heart, self._time = heart, time
 
@@ -132,7 +141,7 @@ class SlowDisk(Disk):
 
 
 def test_a_copy_may_take_as_long_as_a_slow_disk_needs(
-    heart: Heart, time: Time, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    heart: Liveness, time: Time, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     big, slow = 20_000_000_000, SlowDisk(heart, time)
     with (tmp_path / "a.zip").open("wb") as file:
@@ -154,7 +163,7 @@ def test_a_copy_may_take_as_long_as_a_slow_disk_needs(
     monkeypatch.setattr(Disk, "ensure_free", ensure_free)
     monkeypatch.setattr(Disk, "move", move)
     monkeypatch.setattr(Disk, "take", take)
-    disk = PatientDisk(heart)
+    disk = HeartbeatDisk(heart)
     (seen,) = disk.look(tmp_path)
     assert isinstance(seen, Seen)
     as_worker(lambda: disk.ensure_free(tmp_path / "a.zip", seen))
@@ -175,20 +184,20 @@ def notes() -> Notes:
 
 
 @pytest.fixture
-def projects() -> Projects:
-    projects = Projects(["CONFIRMED"])
+def projects() -> KnownProjects:
+    projects = KnownProjects(["CONFIRMED"])
     projects.configured = frozenset({"CONFIGURED"})
     return projects
 
 
 @pytest.mark.parametrize("name", ["CONFIGURED", "CONFIRMED"])
-def test_a_project_that_is_one_is_told(notes: Notes, projects: Projects, name: str) -> None:
-    Discreet(notes, projects).info("delivery.taken", item="1", project=name)
+def test_a_project_that_is_one_is_told(notes: Notes, projects: KnownProjects, name: str) -> None:
+    ProjectHidingLog(notes, projects).info("delivery.taken", item="1", project=name)
     assert notes.lines == [("delivery.taken", {"item": "1", "project": name})]
 
 
-def test_a_folders_name_that_may_be_a_patients_is_not_told(notes: Notes, projects: Projects) -> None:
-    log = Discreet(notes, projects)
+def test_a_folders_name_that_may_be_a_patients_is_not_told(notes: Notes, projects: KnownProjects) -> None:
+    log = ProjectHidingLog(notes, projects)
     log.info("delivery.taken", item="1", project=CANARY)
     log.warning("study.held", item="1.1", project=CANARY, reason=f"XNAT lists no project {CANARY}")
     log.error("study.failed", item="1.1", project=CANARY)
@@ -197,22 +206,22 @@ def test_a_folders_name_that_may_be_a_patients_is_not_told(notes: Notes, project
     assert [facts["item"] for _, facts in notes.lines] == ["1", "1.1", "1.1"]
 
 
-def test_once_xnat_has_taken_a_study_for_it_it_is_a_project(notes: Notes, projects: Projects) -> None:
-    log = Discreet(notes, projects)
+def test_once_xnat_has_taken_a_study_for_it_it_is_a_project(notes: Notes, projects: KnownProjects) -> None:
+    log = ProjectHidingLog(notes, projects)
     log.info("delivery.taken", item="1", project="LATER")
     log.info("study.advanced", item="1.1", project="LATER", progress="uploaded")
     log.info("delivery.taken", item="2", project="LATER")
     assert [facts.get("project") for _, facts in notes.lines] == [None, "LATER", "LATER"]
 
 
-def test_what_names_no_project_passes(notes: Notes, projects: Projects) -> None:
-    Discreet(notes, projects).warning("gate.shut", project="", reason="XNAT cannot be reached")
+def test_what_names_no_project_passes(notes: Notes, projects: KnownProjects) -> None:
+    ProjectHidingLog(notes, projects).warning("gate.shut", project="", reason="XNAT cannot be reached")
     assert notes.lines == [("gate.shut", {"project": "", "reason": "XNAT cannot be reached"})]
 
 
 @pytest.mark.parametrize("event", ["shares.made", "shares.removed"])
-def test_a_project_into_which_something_was_shared_is_one(notes: Notes, projects: Projects, event: str) -> None:
-    log = Discreet(notes, projects)
+def test_a_project_into_which_something_was_shared_is_one(notes: Notes, projects: KnownProjects, event: str) -> None:
+    log = ProjectHidingLog(notes, projects)
     log.warning(event, project="LATER", count=3)
     log.info("delivery.taken", item="2", project="LATER")
     assert [facts.get("project") for _, facts in notes.lines] == ["LATER", "LATER"]

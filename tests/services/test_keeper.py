@@ -19,7 +19,7 @@ from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.core.errors import AuthRefused, WatchdError
 from xnat_watchd.core.gate import Gate, shut_by
-from xnat_watchd.daemon.login_renewal import Keeper
+from xnat_watchd.daemon.login_renewal import LoginRenewal
 from xnat_watchd.operator.logins import LoginSite, renew_at
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.settings import Xnat
@@ -38,7 +38,7 @@ class Stage:
     ledger: Ledger
     gate_lock: Lock
     log: Notes
-    keeper: Keeper
+    keeper: LoginRenewal
     site: LoginSite
 
     @property
@@ -84,7 +84,7 @@ def build(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
         assert credential is not None
         server = XnatServer.of(where, credential, time, stop)
         servers.append(server)
-        keeper = Keeper(
+        keeper = LoginRenewal(
             site=site, server=server, credential=credential, search=search, ledger=ledger, gate_lock=lock, log=log
         )
         return Stage(xnat, time, file, server, ledger, lock, log, keeper, site)

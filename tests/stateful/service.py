@@ -18,7 +18,7 @@ from xnat_watchd.core.limits import Limits
 from xnat_watchd.daemon import composition, threads
 from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.supervisor import supervised
-from xnat_watchd.daemon.thread_context import Heart, Projects
+from xnat_watchd.daemon.thread_context import KnownProjects, Liveness
 from xnat_watchd.settings import Settings, load
 from xnat_watchd.studies.late_rows import Late
 from xnat_watchd.studies.pipeline import Held, Pipeline
@@ -141,11 +141,11 @@ class Service:
         return load(self._config, {}, self._config.with_name("none"))
 
     def _built(self, settings: Settings, log: Notes) -> composition.Daemon:
-        station, heart = self.station, Heart([], cast("Any", self._time))
+        station, heart = self.station, Liveness([], cast("Any", self._time))
         daemon = composition.Daemon(
             settings=settings, folders=station.folders, marks=station.tools.marks, ledger=station.ledger,
             server=self._server, sharer=self._server.gateway(), clock=cast("Any", self._time), log=log, heart=heart,
-            stop=heart.stop, projects=Projects(()), door_lock=cast("Any", self.lock),
+            stop=heart.stop, projects=KnownProjects(()), door_lock=cast("Any", self.lock),
         )  # fmt: skip
         names = [f"worker-{number + 1}" for number in range(settings.pipeline.workers)]
         daemon.intake = station.intake

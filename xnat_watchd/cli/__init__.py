@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 
 from xnat_watchd import __version__
-from xnat_watchd.cli.options import Chosen, config_option, drop_option, project_option, server_options
+from xnat_watchd.cli.options import CommandOptions, config_option, drop_option, project_option, server_options
 
 COMMANDS = {
     "run": "run:run",
@@ -75,4 +75,4 @@ class _Commands(click.Group):
 @click.pass_context
 def commands(context: click.Context) -> None:
     """Carry ZIPs of DICOM from a folder into XNAT, and prove that they arrived."""
-    context.obj = context.obj or Chosen()
+    context.obj = context.obj or CommandOptions()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xnat_watchd.cli import table
-from xnat_watchd.cli.options import Chosen, project_option, server_options
+from xnat_watchd.cli.options import CommandOptions, project_option, server_options
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.credentials import Credential
@@ -36,7 +36,7 @@ COLUMNS = ("session", "subject", "date", "images", "status")
 @click.option("--yes", is_flag=True, help="Do it without a question.")
 @server_options
 @click.pass_obj
-def archive(chosen: Chosen, names: tuple[str, ...], label: str | None, *, dry_run: bool, yes: bool) -> None:
+def archive(chosen: CommandOptions, names: tuple[str, ...], label: str | None, *, dry_run: bool, yes: bool) -> None:
     """Archive the sessions that others put into a project's prearchive, by DICOM send, say.
 
     The plan is shown first. Only what XNAT calls READY is archived, only in this project, and only if it still is
@@ -68,7 +68,7 @@ def _check(label: str | None, names: tuple[str, ...]) -> None:
 
 
 def _planned(
-    chosen: Chosen, settings: Settings, credential: Credential, what: tuple[str, tuple[str, ...], str | None]
+    chosen: CommandOptions, settings: Settings, credential: Credential, what: tuple[str, tuple[str, ...], str | None]
 ) -> list[RowLine]:
     from xnat_watchd.cli.execution import asking, known
     from xnat_watchd.operator.prearchive import PrearchiveContext, plan
@@ -92,7 +92,7 @@ def _date(date: str) -> str:
     return f"{date[:4]}-{date[4:6]}-{date[6:]}" if len(date) == 8 and date.isdecimal() else date  # noqa: PLR2004 - DICOM's
 
 
-def _done(chosen: Chosen, settings: Settings, credential: Credential, to_do: Sequence[RowLine]) -> Exit:
+def _done(chosen: CommandOptions, settings: Settings, credential: Credential, to_do: Sequence[RowLine]) -> Exit:
     from xnat_watchd.cli.execution import carry
     from xnat_watchd.operator.status import Exit
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xnat_watchd.cli.options import Chosen
+from xnat_watchd.cli.options import CommandOptions
 from xnat_watchd.cli.rights import become_owner
 from xnat_watchd.cli.terminal import as_json, paragraph
 
@@ -28,7 +28,7 @@ Examples:
 @click.command(epilog=EXAMPLES, short_help="Say what is wrong, here or on the server.")
 @click.option("--json", "for_programs", is_flag=True, help="As JSON.")
 @click.pass_obj
-def check(chosen: Chosen, *, for_programs: bool) -> None:
+def check(chosen: CommandOptions, *, for_programs: bool) -> None:
     """Look at everything that the service needs, here and on the server, and say what is wrong and what to do.
 
     Nothing is changed; a login that is refused counts among the four of an hour. Done by root, it looks with the eyes
@@ -47,7 +47,7 @@ def check(chosen: Chosen, *, for_programs: bool) -> None:
     sys.exit(verdict(found))
 
 
-def _checks(chosen: Chosen) -> Iterator[Check]:
+def _checks(chosen: CommandOptions) -> Iterator[Check]:
     from xnat_watchd.adapters import config
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.cli.login import search_of

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xnat_watchd.cli.items import ITEM, Item, studies
-from xnat_watchd.cli.options import Chosen, is_served
+from xnat_watchd.cli.options import CommandOptions, is_served
 from xnat_watchd.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def _examples(*lines: str) -> str:
 @items_argument
 @why_option
 @click.pass_obj
-def skip(chosen: Chosen, items: tuple[Item, ...], why: str) -> None:
+def skip(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> None:
     """Give up studies that nobody wants any more, or settle a ZIP that was put aside.
 
     What lies of a study in XNAT's prearchive at a place of ours is removed; what the archive holds stays there. The ZIP
@@ -57,7 +57,7 @@ def skip(chosen: Chosen, items: tuple[Item, ...], why: str) -> None:
 @click.argument("item", type=ITEM, metavar="ITEM")
 @why_option
 @click.pass_obj
-def accept(chosen: Chosen, item: Item, why: str) -> None:
+def accept(chosen: CommandOptions, item: Item, why: str) -> None:
     """Let a held study go on without the images that are damaged, unexplained, of two contents or of no study.
 
     Or with images in XNAT that nobody here knows of; or without the series that the server left out twice. Of a study
@@ -93,7 +93,7 @@ def login_name() -> str:
 @items_argument
 @click.option("--why", default="", metavar="TEXT", help="The reason, for the record.")
 @click.pass_obj
-def resend(chosen: Chosen, items: tuple[Item, ...], why: str) -> None:
+def resend(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> None:
     """Carry studies into XNAT from the beginning, for a server that was restored from an old backup, say.
 
     XNAT is asked first, file by file, and only what it lacks is sent again. This needs their ZIP.
@@ -106,7 +106,7 @@ def resend(chosen: Chosen, items: tuple[Item, ...], why: str) -> None:
     _decide(chosen, items, decide)
 
 
-def _but_settled(chosen: Chosen, items: tuple[Item, ...], why: str) -> tuple[Item, ...]:
+def _but_settled(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> tuple[Item, ...]:
     """Settle what was put aside; give the other items."""
     from xnat_watchd.core.errors import Impossible
 
@@ -124,7 +124,7 @@ def _but_settled(chosen: Chosen, items: tuple[Item, ...], why: str) -> tuple[Ite
     return tuple(others)
 
 
-def _decide(chosen: Chosen, items: tuple[Item, ...], decide: Decide, *, most: int | None = None) -> None:
+def _decide(chosen: CommandOptions, items: tuple[Item, ...], decide: Decide, *, most: int | None = None) -> None:
     """Decide about each study, of which there are at `most` so many; say what becomes of it, or why it cannot be done.
 
     Exit code 1 if one could not.

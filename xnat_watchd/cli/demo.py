@@ -206,10 +206,10 @@ def _status(stage: Stage) -> str:
 
 
 def _picture(stage: Stage) -> dict[str, Any]:
-    from xnat_watchd.cli.options import Chosen
+    from xnat_watchd.cli.options import CommandOptions
     from xnat_watchd.cli.status import picture_of
 
-    return picture_of(Chosen(config=stage.config))
+    return picture_of(CommandOptions(config=stage.config))
 
 
 def _is_told(stage: Stage) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xnat_watchd.cli import table
-from xnat_watchd.cli.options import Chosen, project_option, server_options
+from xnat_watchd.cli.options import CommandOptions, project_option, server_options
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.credentials import Credential
@@ -37,7 +37,7 @@ LONGEST = 16 << 20  #: bytes of a file of labels
 @click.option("--dry-run", is_flag=True, help="Only show what would be written.")
 @server_options
 @click.pass_obj
-def demographics(chosen: Chosen, subjects: tuple[str, ...], file: Path | None, *, dry_run: bool) -> None:
+def demographics(chosen: CommandOptions, subjects: tuple[str, ...], file: Path | None, *, dry_run: bool) -> None:
     """Fill in what the archived images say of subjects: of those named, else of all of the project.
 
     What somebody entered is kept, unless the configuration says `overwrite`. Sessions that do not agree about a
@@ -57,7 +57,7 @@ def demographics(chosen: Chosen, subjects: tuple[str, ...], file: Path | None, *
 
 
 def _finish(
-    chosen: Chosen, settings: Settings, credential: Credential, lines: Sequence[SubjectLine], *, dry_run: bool
+    chosen: CommandOptions, settings: Settings, credential: Credential, lines: Sequence[SubjectLine], *, dry_run: bool
 ) -> None:
     from xnat_watchd.cli.execution import carry
     from xnat_watchd.operator.status import Exit
@@ -69,7 +69,7 @@ def _finish(
 
 
 def _planned(
-    chosen: Chosen, settings: Settings, credential: Credential, project: str, labels: Sequence[str] | None
+    chosen: CommandOptions, settings: Settings, credential: Credential, project: str, labels: Sequence[str] | None
 ) -> list[SubjectLine]:
     from xnat_watchd.cli.execution import asking
     from xnat_watchd.operator.demographics import plan

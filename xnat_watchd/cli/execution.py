@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xnat_watchd.cli.options import STDIN, TERMINAL, is_served, is_there, opened
-from xnat_watchd.cli.progress import Part, Uploads, shown
+from xnat_watchd.cli.progress import StudySelection, Uploads, shown
 from xnat_watchd.cli.terminal import say
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.credentials import Credential
     from xnat_watchd.adapters.ledger import Ledger
     from xnat_watchd.adapters.xnat.gateway import XnatGateway
-    from xnat_watchd.cli.options import Chosen
+    from xnat_watchd.cli.options import CommandOptions
     from xnat_watchd.core.existing_sessions import Find
     from xnat_watchd.operator.status import Exit, Snapshot
     from xnat_watchd.settings import Settings
@@ -31,17 +31,17 @@ LOOKS = 0.5  #: seconds between two looks at what a service does for us
 Study = Mapping[str, Any]
 
 
-def carry(chosen: Chosen, settings: Settings, credential: Credential, finds: Sequence[Find]) -> Exit:
+def carry(chosen: CommandOptions, settings: Settings, credential: Credential, finds: Sequence[Find]) -> Exit:
     """Put these studies into the ledger, see them through, say what remains, and give the exit code."""
     path = settings.ledger.path
     with _ledger(path, read_only=False) as ledger:
         since = ledger.courses.now()
         keys = [ledger.found.admit(find, datetime.now(UTC)).key for find in finds]
-        return see_through(chosen, ledger, path, Part(keys, since), (settings, credential))
+        return see_through(chosen, ledger, path, StudySelection(keys, since), (settings, credential))
 
 
 def see_through(
-    chosen: Chosen, ledger: Ledger, path: Path, part: Part, ours: tuple[Settings, Credential] | None
+    chosen: CommandOptions, ledger: Ledger, path: Path, part: StudySelection, ours: tuple[Settings, Credential] | None
 ) -> Exit:
     """Watch the service carry these studies, or carry them with what is `ours`; say what remains, give the code."""
     with suppress(KeyboardInterrupt):  # typed before the work has begun, which listens for it itself
@@ -50,13 +50,13 @@ def see_through(
     return _said(ledger, ledger.found.standings(part.keys))
 
 
-def ourselves(chosen: Chosen) -> tuple[Settings, Credential]:
+def ourselves(chosen: CommandOptions) -> tuple[Settings, Credential]:
     """Return what is needed to do the work here, with the rights of whoever has the ledger; `Refusal` if we lack it."""
     settings = chosen.settings()
     return settings, chosen.credential(settings)
 
 
-def _carry_ourselves(settings: Settings, credential: Credential, part: Part) -> None:
+def _carry_ourselves(settings: Settings, credential: Credential, part: StudySelection) -> None:
     from xnat_watchd.daemon import one_off_run
 
     knock_anew(settings, credential)
@@ -90,7 +90,7 @@ def _said(ledger: Ledger, studies: Sequence[Study]) -> Exit:
 # -- the service does it -----------------------------------------------------------------------------------
 
 
-def follow_all(chosen: Chosen, settings: Settings) -> tuple[Exit, Snapshot] | None:
+def follow_all(chosen: CommandOptions, settings: Settings) -> tuple[Exit, Snapshot] | None:
     """Watch the service work off what lies there; give how it stands then. None where there is no service."""
     from xnat_watchd.operator.status import snapshot, verdict
 
@@ -104,7 +104,7 @@ def follow_all(chosen: Chosen, settings: Settings) -> tuple[Exit, Snapshot] | No
     return verdict(picture, resting=True), picture
 
 
-def _follow(chosen: Chosen, ledger: Ledger, path: Path, part: Part) -> bool:
+def _follow(chosen: CommandOptions, ledger: Ledger, path: Path, part: StudySelection) -> bool:
     from xnat_watchd.daemon.idle import at_rest
 
     def is_over() -> bool:
@@ -113,7 +113,7 @@ def _follow(chosen: Chosen, ledger: Ledger, path: Path, part: Part) -> bool:
     return is_served(path) and _watch(chosen, path, part, is_over)
 
 
-def _watch(chosen: Chosen, path: Path, part: Part | None, is_over: Callable[[], bool]) -> bool:
+def _watch(chosen: CommandOptions, path: Path, part: StudySelection | None, is_over: Callable[[], bool]) -> bool:
     """Show what the service does until it is over or somebody types Ctrl-C. False where the service is gone before."""
     try:
         click.echo("the service that runs here does it; Ctrl-C ends the watching only", err=True)
@@ -129,7 +129,7 @@ def _watch(chosen: Chosen, path: Path, part: Part | None, is_over: Callable[[], 
     return is_over()
 
 
-def _is_worked_off(chosen: Chosen, ledger: Ledger, drop: Path) -> bool:
+def _is_worked_off(chosen: CommandOptions, ledger: Ledger, drop: Path) -> bool:
     """Return whether the service has taken all that it takes from the drop folder, and rests."""
     from xnat_watchd.adapters.files.disk import Disk
     from xnat_watchd.daemon.idle import at_rest
@@ -155,11 +155,11 @@ def _is_told(path: str, ignored: set[str]) -> bool:
     return not path.lower().endswith(".zip") and not ignored.isdisjoint({"./", *(f"{one}/" for one in above)})
 
 
-def _uploads(chosen: Chosen) -> Uploads:
+def _uploads(chosen: CommandOptions) -> Uploads:
     return {one["worker"]: (one["sent"], one["size"]) for one in _published(chosen).get("uploads", ())}
 
 
-def _published(chosen: Chosen) -> Mapping[str, Any]:
+def _published(chosen: CommandOptions) -> Mapping[str, Any]:
     from xnat_watchd.cli.status import published
 
     said = published(chosen)
@@ -179,7 +179,7 @@ def must_be_sure(question: str, *, yes: bool) -> None:
 
 
 @contextmanager
-def asking(chosen: Chosen, settings: Settings, credential: Credential) -> Iterator[XnatGateway]:
+def asking(chosen: CommandOptions, settings: Settings, credential: Credential) -> Iterator[XnatGateway]:
     """Provide a gateway to look at XNAT with, unless this login was refused a short time ago: accounts lock."""
     from xnat_watchd.core.errors import AuthRefused
     from xnat_watchd.core.gate import shut_by
@@ -248,10 +248,10 @@ def quiet() -> Any:
     """Return a log that tells faults only: what goes on is shown in another way."""
     from xnat_watchd.adapters import logs
 
-    return _Quiet(logs.configure("auto"))
+    return _FaultsOnlyLog(logs.configure("auto"))
 
 
-class _Quiet:
+class _FaultsOnlyLog:
     def __init__(self, log: Any) -> None:
         self.error = log.error
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from xnat_watchd.cli.options import Chosen
+from xnat_watchd.cli.options import CommandOptions
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger import Ledger
@@ -38,7 +38,7 @@ class ItemType(click.ParamType[Item]):
         from xnat_watchd.core.errors import Refusal
 
         del param
-        chosen = ctx.obj if isinstance(ctx.obj, Chosen) else Chosen()
+        chosen = ctx.obj if isinstance(ctx.obj, CommandOptions) else CommandOptions()
         try:
             with chosen.ledger(chosen.places().ledger) as ledger:
                 latest = ledger.views.latest(LATEST)

@@ -8,7 +8,7 @@ import click
 
 from xnat_watchd.cli import table
 from xnat_watchd.cli.durations import SPAN
-from xnat_watchd.cli.options import Chosen, project_option, server_options
+from xnat_watchd.cli.options import CommandOptions, project_option, server_options
 from xnat_watchd.cli.terminal import local
 
 MINUTE = "%Y-%m-%d %H:%M %Z"
@@ -29,7 +29,7 @@ Examples:
 @table.form_options
 @server_options
 @click.pass_obj
-def list_(chosen: Chosen, new_since: timedelta | None, form: str) -> None:
+def list_(chosen: CommandOptions, new_since: timedelta | None, form: str) -> None:
     """List the projects that XNAT shows to this account, or with --project the subjects of one."""
     if new_since is not None:
         _list_new(chosen, datetime.now(UTC) - new_since, form)
@@ -46,7 +46,7 @@ def list_(chosen: Chosen, new_since: timedelta | None, form: str) -> None:
     click.echo(table.counted(rows, what), err=True)
 
 
-def _list_new(chosen: Chosen, since: datetime, form: str) -> None:
+def _list_new(chosen: CommandOptions, since: datetime, form: str) -> None:
     with chosen.ledger(chosen.places().ledger) as ledger:
         rows = ledger.found.new_subjects(since, chosen.project)
     if form == "table":

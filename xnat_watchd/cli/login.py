@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xnat_watchd.cli.options import Chosen
+from xnat_watchd.cli.options import CommandOptions
 from xnat_watchd.cli.terminal import local, plain
 
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
@@ -34,7 +34,7 @@ Examples:
 )  # fmt: skip
 @click.option("--user", metavar="NAME", help="The user; else it is asked for, or read from the input's first line.")
 @click.pass_obj
-def login(chosen: Chosen, *, token: bool, user: str | None) -> None:
+def login(chosen: CommandOptions, *, token: bool, user: str | None) -> None:
     """Log the service in: ask for user and password, try them once, and keep them for the service alone.
 
     Without a terminal they are read from the input, a line each.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from xnat_watchd.cli.login import search_of, until
-from xnat_watchd.cli.options import Chosen
+from xnat_watchd.cli.options import CommandOptions
 
 EXAMPLES = """\
 \b
@@ -16,7 +16,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES, short_help="Forget them.")
 @click.pass_obj
-def logout(chosen: Chosen) -> None:
+def logout(chosen: CommandOptions) -> None:
     """Forget the login that `login` has kept, and have XNAT forget a token."""
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.core.errors import AuthRefused, WatchdError

@@ -28,7 +28,7 @@ STDIN, TERMINAL = "standard input", "the terminal"  #: sources of a password tha
 
 
 @dataclass(frozen=True)
-class Chosen:
+class CommandOptions:
     """What was chosen for one command. What was not is as the configuration says."""
 
     config: Path | None = None
@@ -172,7 +172,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     """Lay an option over what was chosen before the command's name."""
-    chosen = context.obj if isinstance(context.obj, Chosen) else Chosen()
+    chosen = context.obj if isinstance(context.obj, CommandOptions) else CommandOptions()
     given = value not in (None, False)
     context.obj = chosen.but(**{str(parameter.name): value}) if given else chosen
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from xnat_watchd.cli.options import Chosen
+from xnat_watchd.cli.options import CommandOptions
 
 EXAMPLES = """\
 \b
@@ -18,7 +18,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES, short_help="Send nothing to XNAT until `resume`.")
 @click.pass_obj
-def pause(chosen: Chosen) -> None:
+def pause(chosen: CommandOptions) -> None:
     """Send nothing to XNAT and ask it nothing, until `resume`: while it is maintained, say.
 
     The folder is watched and ZIPs are taken as ever. It holds across restarts. What is being sent just now comes to the
@@ -37,7 +37,7 @@ def pause(chosen: Chosen) -> None:
 
 @click.command(epilog=EXAMPLES, short_help="Go on after `pause`.")
 @click.pass_obj
-def resume(chosen: Chosen) -> None:
+def resume(chosen: CommandOptions) -> None:
     """Go on after `pause`; and delete ZIPs again as [retention] says, after the clock was found to have jumped.
 
     Projects that are shut because of their trouble are tried at once.

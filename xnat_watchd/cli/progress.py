@@ -26,7 +26,7 @@ _FOUND = {"prearchive": "found in XNAT's prearchive", "archive": "found in XNAT'
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class StudySelection:
     """Some studies, and the number of the event after which their story is told."""
 
     keys: Collection[int]
@@ -34,9 +34,9 @@ class Part:
 
 
 @contextmanager
-def shown(ledger: Path, part: Part | None = None) -> Iterator[Seen]:
+def shown(ledger: Path, part: StudySelection | None = None) -> Iterator[Seen]:
     """Provide what is to be called several times a second while studies are worked on: these, or all."""
-    course = _Course(ledger, part)
+    course = _EventFeed(ledger, part)
     try:
         if sys.stderr.isatty():
             with _bars(course) as seen:
@@ -64,10 +64,10 @@ def _said(event: Event) -> str:
     return {"received": f"{item} received", "found": f"{item} {_FOUND.get(event['kind'], 'found')}"}.get(what, "")
 
 
-class _Course:
+class _EventFeed:
     """The ledger, opened when there is one, and how far its events were told."""
 
-    def __init__(self, path: Path, part: Part | None) -> None:
+    def __init__(self, path: Path, part: StudySelection | None) -> None:
         self._path, self._keys = path, part.keys if part else None
         self._ledger: Ledger | None = None
         self._told = self.began = part.since if part else 0
@@ -108,13 +108,13 @@ class _Course:
             self._ledger.close()
 
 
-def _lines(course: _Course) -> None:
+def _lines(course: _EventFeed) -> None:
     for line in filter(None, map(told, course.news())):
         click.echo(line, err=True)
 
 
 @contextmanager
-def _bars(course: _Course) -> Iterator[Seen]:
+def _bars(course: _EventFeed) -> Iterator[Seen]:
     from rich.console import Console, Group
     from rich.live import Live
     from rich.progress import (

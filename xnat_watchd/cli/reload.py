@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from xnat_watchd.cli.options import Chosen
+from xnat_watchd.cli.options import CommandOptions
 
 PATIENCE = 60.0  #: seconds; a look into a large ledger may take some of them
 LOOK = 0.1  #: seconds between two looks at what the service says
@@ -26,7 +26,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES, short_help="Have the running service take over new settings.")
 @click.pass_obj
-def reload(chosen: Chosen) -> None:
+def reload(chosen: CommandOptions) -> None:
     """Have the running service take over changed settings. Wrong ones are refused, and the old ones stay in force."""
     from xnat_watchd.core.errors import Refusal
 
@@ -48,7 +48,7 @@ def reload(chosen: Chosen) -> None:
     )
 
 
-def _said(chosen: Chosen) -> dict[str, Any]:
+def _said(chosen: CommandOptions) -> dict[str, Any]:
     """Return what a running service says of itself."""
     from xnat_watchd.cli.status import published
     from xnat_watchd.core.errors import Refusal

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xnat_watchd.cli.items import ITEM, Item
-from xnat_watchd.cli.options import Chosen, is_served, server_options
+from xnat_watchd.cli.options import CommandOptions, is_served, server_options
 from xnat_watchd.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ While the service runs, it does the work and you watch; else it is done here.
 @server_options
 @click.pass_obj
 def retry(
-    chosen: Chosen,
+    chosen: CommandOptions,
     items: tuple[Item, ...],
     *,
     all_held: bool,
@@ -100,7 +100,7 @@ def _tell_of_others(going_on: Collection[str], named: Mapping[str, int], items: 
 
 
 def _let_go_on(
-    chosen: Chosen,
+    chosen: CommandOptions,
     studies: Mapping[str, int],
     *,
     subject: str | None,
@@ -113,7 +113,7 @@ def _let_go_on(
     What they need to be carried here is looked for before anything changes.
     """
     from xnat_watchd.cli import execution
-    from xnat_watchd.cli.progress import Part
+    from xnat_watchd.cli.progress import StudySelection
     from xnat_watchd.operator.status import Exit
 
     path = chosen.places().ledger
@@ -123,7 +123,7 @@ def _let_go_on(
         released = [key for name, key in studies.items() if _released(ledger, name, key, subject, label, project)]
         code = Exit.FINE
         if released and not later:
-            code = execution.see_through(chosen, ledger, path, Part(released, since), ours)
+            code = execution.see_through(chosen, ledger, path, StudySelection(released, since), ours)
     return Exit.ATTENTION if code is Exit.FINE and len(released) < len(studies) else code
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xnat_watchd.cli import one_off, table
-from xnat_watchd.cli.options import Chosen, drop_option, is_served, project_option, server_options
+from xnat_watchd.cli.options import CommandOptions, drop_option, is_served, project_option, server_options
 from xnat_watchd.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ NOT_TRUE = ("waiting", "removed by someone")  #: states of a share row that need
 )  # fmt: skip
 @server_options
 @click.pass_obj
-def run(chosen: Chosen, until: str | None, *, once: bool) -> None:
+def run(chosen: CommandOptions, until: str | None, *, once: bool) -> None:
     """Watch the drop folder and carry its ZIPs into XNAT until stopped."""
     if not once and (until or chosen.drop):
         raise click.UsageError("--drop and --until are for `run --once`")
@@ -63,7 +63,7 @@ def run(chosen: Chosen, until: str | None, *, once: bool) -> None:
     sys.exit(code)
 
 
-def _serve(chosen: Chosen, read: Callable[[], Settings]) -> Exit:
+def _serve(chosen: CommandOptions, read: Callable[[], Settings]) -> Exit:
     from xnat_watchd import daemon
     from xnat_watchd.adapters.systemd.notify import Notifier
     from xnat_watchd.core.errors import WatchdError
@@ -77,7 +77,7 @@ def _serve(chosen: Chosen, read: Callable[[], Settings]) -> Exit:
     return code
 
 
-def _once(chosen: Chosen, read: Callable[[], Settings], until: str | None) -> tuple[Exit, Snapshot]:
+def _once(chosen: CommandOptions, read: Callable[[], Settings], until: str | None) -> tuple[Exit, Snapshot]:
     from xnat_watchd import daemon
     from xnat_watchd.cli import execution
     from xnat_watchd.cli.progress import shown

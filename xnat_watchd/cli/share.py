@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from xnat_watchd.cli import table
-from xnat_watchd.cli.options import Chosen, opened, server_options
+from xnat_watchd.cli.options import CommandOptions, opened, server_options
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger import Ledger
@@ -45,14 +45,14 @@ LOOKS = 0.5  #: seconds between two looks whether the service has finished its o
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @server_options
 @click.pass_obj
-def share(chosen: Chosen, file: Path, *, users: bool, dry_run: bool, as_json: bool) -> None:
+def share(chosen: CommandOptions, file: Path, *, users: bool, dry_run: bool, as_json: bool) -> None:
     """Share subjects and their sessions with other projects, as TABLE.csv says. Nothing is ever unshared."""
     form = "json" if as_json else "table"
     run = _users if users else _shares
     sys.exit(run(chosen, _read(file), file.name, form, dry=dry_run))
 
 
-def _shares(chosen: Chosen, data: bytes, name: str, form: str, *, dry: bool) -> Exit:
+def _shares(chosen: CommandOptions, data: bytes, name: str, form: str, *, dry: bool) -> Exit:
     from xnat_watchd.core.sharing.table import read
 
     rows = read(data).rows
@@ -69,7 +69,7 @@ def _shares(chosen: Chosen, data: bytes, name: str, form: str, *, dry: bool) -> 
     return _code([one.state for one in results])
 
 
-def _users(chosen: Chosen, data: bytes, name: str, form: str, *, dry: bool) -> Exit:
+def _users(chosen: CommandOptions, data: bytes, name: str, form: str, *, dry: bool) -> Exit:
     from xnat_watchd.core.sharing.user_table import read
     from xnat_watchd.sharing import roles
 
@@ -148,7 +148,7 @@ def _remember(ledger: Ledger, name: str, results: Sequence[RowResult]) -> None:
 
 
 @contextmanager
-def _sharer(chosen: Chosen, *, dry: bool) -> Iterator[tuple[Sharer, Ledger]]:
+def _sharer(chosen: CommandOptions, *, dry: bool) -> Iterator[tuple[Sharer, Ledger]]:
     """Provide one who applies rows with the service's ledger, while nobody else does."""
     import random
 
@@ -167,7 +167,7 @@ def _sharer(chosen: Chosen, *, dry: bool) -> Iterator[tuple[Sharer, Ledger]]:
 
 
 @contextmanager
-def _asking(chosen: Chosen, settings: Settings) -> Iterator[XnatGateway]:
+def _asking(chosen: CommandOptions, settings: Settings) -> Iterator[XnatGateway]:
     from xnat_watchd.cli.execution import asking
 
     with asking(chosen, settings, chosen.credential(settings)) as gateway:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from xnat_watchd.cli.items import ITEM, Item
-from xnat_watchd.cli.options import Chosen
+from xnat_watchd.cli.options import CommandOptions
 from xnat_watchd.cli.status import ZIPS
 from xnat_watchd.cli.terminal import as_json, columns, local, paragraph, plain, width
 
@@ -28,7 +28,7 @@ It reads the ledger, which holds names of patients.
 @click.argument("item", type=ITEM)
 @click.option("--json", "for_programs", is_flag=True, help="As JSON.")
 @click.pass_obj
-def show(chosen: Chosen, item: Item, *, for_programs: bool) -> None:
+def show(chosen: CommandOptions, item: Item, *, for_programs: bool) -> None:
     """Tell the story of ITEM: a delivery (12) or one study of it (12.1), every event with its time."""
     delivery, number = item
     with chosen.ledger(chosen.places().ledger) as ledger:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xnat_watchd.cli.options import Chosen
+from xnat_watchd.cli.options import CommandOptions
 from xnat_watchd.cli.terminal import as_json, local, padded, paragraph, plain, width
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ NOT_FOR_YOU = "Ask to be put into the group that may drop files (`xnat-drop`), o
 @click.option("--json", "for_programs", is_flag=True, help="As JSON, for programs.")
 @click.option("--watch", is_flag=True, help="Show it anew every second until Ctrl-C.")
 @click.pass_obj
-def status(chosen: Chosen, *, for_programs: bool, watch: bool) -> None:
+def status(chosen: CommandOptions, *, for_programs: bool, watch: bool) -> None:
     """Show what is under way, what is done, and what needs somebody."""
     from xnat_watchd.operator.status import verdict
 
@@ -62,7 +62,7 @@ def screen(picture: Snapshot, *, of_folder: bool = False) -> str:
     return "\n".join([*_head(picture, of_folder=of_folder), *(line for part in parts for line in part(picture))])
 
 
-def picture_of(chosen: Chosen) -> Snapshot:
+def picture_of(chosen: CommandOptions) -> Snapshot:
     """Return what a running service has published; else what the ledger says, where we may look into it."""
     from xnat_watchd.core.errors import Unseen, WatchdError
 
@@ -92,14 +92,14 @@ def _unseen() -> WatchdError:
     return Refusal("the service does not run, and has not since this machine was started", advice=ASK)
 
 
-def _of_this_machine(chosen: Chosen) -> bool:
+def _of_this_machine(chosen: CommandOptions) -> bool:
     """Return whether the service of this machine is asked for: nothing names another."""
     from xnat_watchd.adapters import config
 
     return chosen.config is None and chosen.drop is None and config.FILE_VARIABLE not in os.environ
 
 
-def published(chosen: Chosen) -> Snapshot | None:
+def published(chosen: CommandOptions) -> Snapshot | None:
     """Return the service's own word, with its age. The service of this machine comes first, unless another is named."""
     from xnat_watchd.adapters.files.status_file import NAME, RUNTIME, age, place, read
     from xnat_watchd.core.errors import Refusal
@@ -119,7 +119,7 @@ def published(chosen: Chosen) -> Snapshot | None:
     return said
 
 
-def _of_ledger(chosen: Chosen) -> Snapshot:
+def _of_ledger(chosen: CommandOptions) -> Snapshot:
     from datetime import UTC, datetime
 
     from xnat_watchd.adapters.files.layout import lock_of
@@ -135,7 +135,7 @@ def _of_ledger(chosen: Chosen) -> Snapshot:
     return {**picture, "age": 0}
 
 
-def _watch(chosen: Chosen) -> None:
+def _watch(chosen: CommandOptions) -> None:
     from rich.live import Live
     from rich.text import Text
 

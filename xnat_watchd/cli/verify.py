@@ -10,7 +10,7 @@ import click
 
 from xnat_watchd.cli.durations import SPAN
 from xnat_watchd.cli.items import ITEM, Item, studies
-from xnat_watchd.cli.options import Chosen, server_options
+from xnat_watchd.cli.options import CommandOptions, server_options
 from xnat_watchd.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Examples:
 @click.option("--since", type=SPAN, metavar="TIME", help="Every study that was archived since then (30d, 12h).")
 @server_options
 @click.pass_obj
-def verify(chosen: Chosen, items: tuple[Item, ...], since: timedelta | None) -> None:
+def verify(chosen: CommandOptions, items: tuple[Item, ...], since: timedelta | None) -> None:
     """Ask XNAT again for every single image of studies that were archived, by its SOP Instance UID.
 
     Nothing is changed there; the story that `show` tells says that it was asked, and what was found. What is missing

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from xnat_watchd.cli.login import until
-from xnat_watchd.cli.options import Chosen
+from xnat_watchd.cli.options import CommandOptions
 from xnat_watchd.cli.terminal import say
 
 EXAMPLES = """\
@@ -18,7 +18,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES, short_help="Say as whom XNAT knows us.")
 @click.pass_obj
-def whoami(chosen: Chosen) -> None:
+def whoami(chosen: CommandOptions) -> None:
     """Say as whom XNAT knows us, where the login comes from, and until when it holds. Asks XNAT once."""
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.operator.logins import LoginSite

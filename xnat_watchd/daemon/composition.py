@@ -27,8 +27,8 @@ from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.retention import Keep
-from xnat_watchd.daemon.idle_check import Asking
-from xnat_watchd.daemon.thread_context import Discreet, Heart, PatientDisk, Projects
+from xnat_watchd.daemon.idle_check import IdleCheck
+from xnat_watchd.daemon.thread_context import HeartbeatDisk, KnownProjects, Liveness, ProjectHidingLog
 from xnat_watchd.operator.status import Snapshot, not_the_one, snapshot, worry
 from xnat_watchd.settings import Settings
 from xnat_watchd.sharing.rows import Sharer, SharingContext
@@ -61,9 +61,9 @@ class Daemon:
     server: XnatServer
     clock: SystemClock
     log: Log
-    heart: Heart
+    heart: Liveness
     stop: threading.Event
-    projects: Projects
+    projects: KnownProjects
     once: bool = False  #: to end when nothing is left to do: nobody is there to be told what an idle server says
     door_lock: threading.RLock = field(default_factory=threading.RLock)  #: see `steps.door`
     rest: FinishedDeliveries = field(default_factory=FinishedDeliveries)
@@ -71,7 +71,7 @@ class Daemon:
     intake: Intake = field(init=False)
     sharing: Sharing = field(init=False)
     retention: Retention = field(init=False)
-    asking: Asking = field(init=False)  #: belongs to the thread that applies share tables
+    asking: IdleCheck = field(init=False)  #: belongs to the thread that applies share tables
     late: Late = field(init=False)
     claims: Claims = field(default_factory=Claims)  #: the folders that are ours alone
     tools: dict[str, Tools] = field(default_factory=dict)  #: worker -> its hands
@@ -187,8 +187,8 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     ledger = Ledger(open_database(settings.ledger.path, whole=whole))
     ledger.must_take_writes()
     names = [f"worker-{n + 1}" for n in range(settings.pipeline.workers)]
-    heart = Heart(["intake", *names, "sharing"], clock)
-    projects = Projects(ledger.views.confirmed_projects())
+    heart = Liveness(["intake", *names, "sharing"], clock)
+    projects = KnownProjects(ledger.views.confirmed_projects())
     server = XnatServer.of(settings.xnat, credential, clock, heart.stop)
     folders = Folders(**{name: getattr(settings.folders, name) for name in FOLDERS})
     daemon = Daemon(
@@ -196,7 +196,7 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
         folders=folders, marks=FolderMarks(folders, ledger.marks),
         ledger=ledger,
         server=server, sharer=server.gateway(),
-        clock=clock, log=Discreet(log, projects), heart=heart, stop=heart.stop, projects=projects,
+        clock=clock, log=ProjectHidingLog(log, projects), heart=heart, stop=heart.stop, projects=projects,
     )  # fmt: skip
     daemon.tools = {name: _tools(daemon, name) for name in names}
     daemon.retention = Retention(daemon.tools[names[0]], daemon.keep, daemon.log)
@@ -248,7 +248,7 @@ def _intake(daemon: Daemon) -> Intake:
         return is_whole(path)
 
     return Intake(
-        ledger=daemon.ledger, disk=PatientDisk(daemon.heart), folders=daemon.folders, marks=daemon.marks,
+        ledger=daemon.ledger, disk=HeartbeatDisk(daemon.heart), folders=daemon.folders, marks=daemon.marks,
         clock=daemon.clock, log=daemon.log, habits=_habits(daemon.settings), is_whole=_is_whole,
         open_zip=lambda path: open_zip(path, daemon.settings.limits.as_limits(), go_on), recorded=daemon.wake,
     )  # fmt: skip
@@ -296,15 +296,15 @@ def _tools(daemon: Daemon, name: str) -> Tools:
     gateway = daemon.server.gateway()
     return Tools(
         ledger=daemon.ledger, gateway=gateway, door=_door(daemon, gateway, partial(refusal, gateway=gateway)),
-        clock=daemon.clock, disk=PatientDisk(daemon.heart), folders=daemon.folders, marks=daemon.marks,
+        clock=daemon.clock, disk=HeartbeatDisk(daemon.heart), folders=daemon.folders, marks=daemon.marks,
         rules=daemon.rules, chance=random.SystemRandom().random,
         write_clean=partial(write_clean, beat=partial(_beat, daemon)), progressed=progressed,
     )  # fmt: skip
 
 
-def _asking(daemon: Daemon) -> Asking:
+def _asking(daemon: Daemon) -> IdleCheck:
     gateway = daemon.sharer  # no study is kept waiting by an answer that does not come
-    return Asking(
+    return IdleCheck(
         door=_door(daemon, gateway), reachable=gateway.reachable, ledger=daemon.ledger, clock=daemon.clock
     )  # fmt: skip
 

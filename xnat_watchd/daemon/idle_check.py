@@ -15,7 +15,7 @@ EVERY = 300.0  #: seconds between two questions at most; chance takes up to a qu
 
 
 @dataclass(kw_only=True)
-class Asking:
+class IdleCheck:
     """Asks at the start, and from time to time while no study is carried. Belongs to one thread; others read."""
 
     door: Door

@@ -24,7 +24,7 @@ NO_LOGIN = timedelta(hours=1)  #: for so long at a time nothing is asked while n
 Seen = tuple[tuple[int, ...] | None, ...]
 
 
-class Keeper:
+class LoginRenewal:
     """Keeps the server's credential. `look` belongs to the main thread and never waits, `renew` to the workers."""
 
     def __init__(

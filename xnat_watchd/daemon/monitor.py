@@ -21,7 +21,7 @@ SHARE = 20  #: a look that costs more than this part of the time is taken more r
 MORE_TIME = timedelta(seconds=60)  #: that systemd is asked for, again and again, while we are at work on it
 
 
-class Attendant:
+class Monitor:
     """Looks after the threads. `look` is called every half second, by the main thread only."""
 
     def __init__(

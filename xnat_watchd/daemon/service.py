@@ -19,8 +19,8 @@ from xnat_watchd.adapters.threads import Bell, Loop
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.core.ports import Log
 from xnat_watchd.daemon.composition import FOLDERS, Daemon, build
-from xnat_watchd.daemon.login_renewal import Keeper
-from xnat_watchd.daemon.monitor import LOOKS, Attendant
+from xnat_watchd.daemon.login_renewal import LoginRenewal
+from xnat_watchd.daemon.monitor import LOOKS, Monitor
 from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.daemon.threads import loops
@@ -85,8 +85,8 @@ def run(
 
 def _attend(
     daemon: Daemon,
-    attendant: Attendant,
-    keeper: Keeper,
+    attendant: Monitor,
+    keeper: LoginRenewal,
     threads: Mapping[str, Loop],
     *,
     once: bool,
@@ -118,7 +118,7 @@ def _attend(
         _wake(threads)
 
 
-def _stop(daemon: Daemon, threads: Mapping[str, Loop], attendant: Attendant) -> None:
+def _stop(daemon: Daemon, threads: Mapping[str, Loop], attendant: Monitor) -> None:
     """Stop all threads: what is taken is recorded, what is being sent is broken off and given back."""
     attendant.stopping()
     daemon.stop.set()
@@ -140,8 +140,8 @@ def _wake(threads: Mapping[str, Loop]) -> None:
 # -- building ----------------------------------------------------------------------------------------------
 
 
-def _keeper(daemon: Daemon, credential: Credential, environ: Mapping[str, str]) -> Keeper:
-    return Keeper(
+def _keeper(daemon: Daemon, credential: Credential, environ: Mapping[str, str]) -> LoginRenewal:
+    return LoginRenewal(
         site=LoginSite(daemon.settings.xnat, daemon.clock, daemon.stop),
         server=daemon.server,
         credential=credential,
@@ -152,8 +152,8 @@ def _keeper(daemon: Daemon, credential: Credential, environ: Mapping[str, str]) 
     )
 
 
-def _attendant(daemon: Daemon, environ: Mapping[str, str]) -> Attendant:
-    return Attendant(
+def _attendant(daemon: Daemon, environ: Mapping[str, str]) -> Monitor:
+    return Monitor(
         picture=lambda: _for_everybody(daemon, daemon.picture()),
         is_ready=lambda: daemon.next_sweep != 0.0,
         pulse=daemon.heart.pulse,

@@ -17,7 +17,7 @@ STEP_TAKES = 600.0  #: seconds that a thread may be without a sign of life befor
 SLOWEST_DISK = 2_000_000  #: bytes a second that a disk copies at least, written, read again and compared
 
 
-class Heart:
+class Liveness:
     """Renews the promise of the thread that it beats for, and stops all of them.
 
     Whoever waits for XNAT looks at `stop` several times a second, and each look is a sign of life. So an answer may
@@ -28,7 +28,7 @@ class Heart:
         self._names = frozenset(names)
         self._clock = clock
         self.pulse = Heartbeats(self._names)
-        self.stop: threading.Event = _Looked(self)
+        self.stop: threading.Event = _SignOfLifeEvent(self)
 
     def beat(self, takes: float = STEP_TAKES) -> None:
         """Promise, for the thread that runs this, to be back within so many seconds. Others promise nothing."""
@@ -37,10 +37,10 @@ class Heart:
             self.pulse.promise(name, self._clock.monotonic() + takes)
 
 
-class _Looked(threading.Event):
+class _SignOfLifeEvent(threading.Event):
     """An event that knows when somebody looks at it."""
 
-    def __init__(self, heart: Heart) -> None:
+    def __init__(self, heart: Liveness) -> None:
         super().__init__()
         self._heart = heart
 
@@ -53,13 +53,13 @@ class _Looked(threading.Event):
         return super().wait(timeout)
 
 
-class PatientDisk(Disk):
+class HeartbeatDisk(Disk):
     """The disk of a thread that promises, before a file is copied over a border, as long as that may take.
 
     In the middle of a file it shows that it lives, and raises `Stopped` when it is not to.
     """
 
-    def __init__(self, heart: Heart) -> None:
+    def __init__(self, heart: Liveness) -> None:
         self._heart = heart
         self.beat = self._go_on
 
@@ -100,7 +100,7 @@ CONFIRMING = frozenset({"study.advanced", "shares.made", "shares.removed"})
 """Events whose project XNAT has confirmed: by taking a study, or by listing it before something was shared there."""
 
 
-class Projects:
+class KnownProjects:
     """Which names are projects: those of the settings, and those that XNAT has confirmed.
 
     Any other was the name of a folder that somebody made, and may be a patient's.
@@ -118,10 +118,10 @@ class Projects:
         return name in self.configured or name in self._confirmed
 
 
-class Discreet:
+class ProjectHidingLog:
     """A log that names a project only where it is one."""
 
-    def __init__(self, log: Log, projects: Projects) -> None:
+    def __init__(self, log: Log, projects: KnownProjects) -> None:
         self._inner, self._projects = log, projects
 
     def info(self, event: str, **facts: object) -> None:

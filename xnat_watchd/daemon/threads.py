@@ -12,14 +12,14 @@ from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.threads import Bell, Loop
 from xnat_watchd.core.errors import NoRoom, Occupied
 from xnat_watchd.daemon.composition import Daemon
-from xnat_watchd.daemon.login_renewal import Keeper
+from xnat_watchd.daemon.login_renewal import LoginRenewal
 from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.daemon.thread_context import STEP_TAKES
 
 IDLE = 30.0  #: seconds between looks at the ledger when nothing is due: the most that a lost wake-up can cost
 
 
-def loops(daemon: Daemon, watcher: Watcher, keeper: Keeper, nudge: Bell) -> dict[str, Loop]:
+def loops(daemon: Daemon, watcher: Watcher, keeper: LoginRenewal, nudge: Bell) -> dict[str, Loop]:
     """Return all threads by name, none of them started. A thread that dies takes the others with it."""
     made: dict[str, Loop] = {}
 
@@ -151,12 +151,12 @@ def _find(daemon: Daemon, name: str) -> None:
 # -- workers -----------------------------------------------------------------------------------------------
 
 
-def worker_turn(daemon: Daemon, name: str, keeper: Keeper) -> float:
+def worker_turn(daemon: Daemon, name: str, keeper: LoginRenewal) -> float:
     """Carry studies while there are any, put to rest what is finished; return the seconds until there may be more."""
     return supervised(daemon, partial(_work, daemon, name, keeper), again=IDLE)
 
 
-def _work(daemon: Daemon, name: str, keeper: Keeper) -> float:
+def _work(daemon: Daemon, name: str, keeper: LoginRenewal) -> float:
     if not daemon.recovered or "work" in daemon.missing:
         return IDLE  # the intake rings when it has found what we work on
     while not daemon.stop.is_set() and any((_carry_one(daemon, name, keeper), _retire(daemon, name))):
@@ -180,7 +180,7 @@ def _retire(daemon: Daemon, name: str) -> bool:
     return rested
 
 
-def _carry_one(daemon: Daemon, name: str, keeper: Keeper) -> bool:
+def _carry_one(daemon: Daemon, name: str, keeper: LoginRenewal) -> bool:
     keeper.renew()
     carried = daemon.pipelines[name].step()
     daemon.uploads.pop(name, None)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xnat_watchd.__main__ import main
 from xnat_watchd.daemon import threads
-from xnat_watchd.daemon.thread_context import Heart
+from xnat_watchd.daemon.thread_context import Liveness
 
 ONCE = Path("/var/lib/xnat-watchd/hung")
 _turn = threads.intake_turn
@@ -23,6 +23,6 @@ def hang_at_the_second_look(*parts: object) -> float:
     return _turn(*parts)  # type: ignore[arg-type]
 
 
-Heart.beat.__defaults__ = (2.0,)  # seconds, in the place of minutes
+Liveness.beat.__defaults__ = (2.0,)  # seconds, in the place of minutes
 threads.intake_turn = hang_at_the_second_look  # type: ignore[assignment]
 main()
