@@ -1,52 +1,44 @@
-"""A control address beside the practice XNAT: faults by JSON, and what it holds. It listens only when asked to.
+"""The control address of the practice XNAT: plan faults by JSON, and see what it holds. It is off unless asked for.
 
-GET /faults lists the plans that are not used up, POST /faults adds one, DELETE /faults forgets all;
-GET /instances lists what is held; GET /requests what was asked.
+GET /faults lists the plans that are not used up, POST /faults adds one, DELETE /faults deletes them all.
+GET /instances lists the instances that the practice XNAT holds. GET /requests lists the requests that it got.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-if TYPE_CHECKING:
-    from .sandbox import Sandbox
+from .faults import Faults
 
-LARGEST = 64 * 1024
+View = Callable[[], Iterable[Any]]
+LARGEST = 64 * 1024  # bytes of a plan
 
 
 class ControlHandler(BaseHTTPRequestHandler):
-    """One question or order; the connection ends with it."""
+    """Answer one request and close the connection."""
 
     def do_GET(self) -> None:
-        """Tell what there is."""
-        xnat = cast("Control", self.server).xnat
-        plans = xnat.faults.unused()
-        views: dict[str, Callable[[], list[Any]]] = {
-            "/faults": lambda: [f"{plan.method} {plan.pattern} {plan.name} {plan.times}" for plan in plans],
-            "/instances": lambda: [{**asdict(one), "path": str(one.path)} for one in xnat.instances()],
-            "/requests": lambda: list(xnat.requests),
-        }  # fmt: skip
-        view = views.get(self.path)
-        self._answer(200 if view else 404, view() if view else "no such view")
+        """Answer with the view that the path names."""
+        view = cast("Control", self.server).views.get(self.path)
+        self._answer(200 if view else 404, list(view()) if view else "no such view")
 
     def do_POST(self) -> None:
         """Plan a fault."""
         try:
             size = max(0, min(int(self.headers.get("Content-Length") or 0), LARGEST))
-            cast("Control", self.server).xnat.faults.plan_from(json.loads(self.rfile.read(size)))
+            cast("Control", self.server).faults.plan_from(json.loads(self.rfile.read(size)))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             self._answer(400, str(error))
             return
         self._answer(201, "planned")
 
     def do_DELETE(self) -> None:
-        """Forget all faults."""
-        cast("Control", self.server).xnat.faults.clear()
+        """Delete all plans."""
+        cast("Control", self.server).faults.clear()
         self._answer(200, "forgotten")
 
     def _answer(self, status: int, value: object) -> None:
@@ -58,27 +50,34 @@ class ControlHandler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Say nothing."""
+        """Write no log."""
 
 
 class Control(ThreadingHTTPServer):
-    """The control address of one sandbox, on loopback."""
+    """The control address of one sandbox, on loopback.
+
+    `views` maps a path to what a GET of it lists, beside the plans of `faults` at /faults.
+    """
 
     daemon_threads = False
 
-    def __init__(self, xnat: Sandbox, port: int = 0) -> None:
+    def __init__(self, faults: Faults, views: Mapping[str, View], port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), ControlHandler)
-        self.xnat = xnat
+        self.faults = faults
+        self.views: dict[str, View] = {"/faults": self._plans, **views}
         self._thread = Thread(target=self.serve_forever, args=(0.02,), name="sandbox-control")
         self._thread.start()
 
     @property
     def url(self) -> str:
-        """The address it listens at."""
+        """The address that it listens at."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def stop(self) -> None:
-        """End it."""
+        """Stop listening and wait for the thread."""
         self.shutdown()
         self._thread.join()
         self.server_close()
+
+    def _plans(self) -> list[str]:
+        return [f"{plan.method} {plan.pattern} {plan.name} {plan.times}" for plan in self.faults.unused()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import file_digest
 from pathlib import Path
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .application import Application
-from .control import Control
+from .control import Control, View
 from .dicom import read_header
 from .faults import Faults
 from .options import Options
@@ -117,8 +117,9 @@ class Sandbox:
             raise RuntimeError("the sandbox itself failed") from server.failures[0]
 
     def listen_for_faults(self, port: int = 0) -> str:
-        """Open a control address, where faults can be planned over HTTP; gives it."""
-        self._control = Control(self, port)
+        """Open the control address, where faults can be planned over HTTP, and return its URL."""
+        views: dict[str, View] = {"/instances": self._described_instances, "/requests": lambda: self.requests}
+        self._control = Control(self.faults, views, port)
         return self._control.url
 
     def wait_for_jobs(self) -> None:
@@ -231,6 +232,10 @@ class Sandbox:
                 }
                 for row in self._site.store.rows_of(project)
             ]  # fmt: skip
+
+    def _described_instances(self) -> list[dict[str, Any]]:
+        """Return the instances as the control address lists them."""
+        return [{**asdict(one), "path": str(one.path)} for one in self.instances()]
 
     def _archived(self) -> Iterable[StoredInstance]:
         store = self._site.store
