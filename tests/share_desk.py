@@ -18,8 +18,8 @@ from xnat_watchd.core.ports import SharingGateway
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.sharing.report import ADDED, report_name
 from xnat_watchd.sharing.rows import Sharer, SharingContext
-from xnat_watchd.sharing.service import ShareHabits, Sharing
-from xnat_watchd.studies.steps.gates import Door
+from xnat_watchd.sharing.service import Sharing, SharingRules
+from xnat_watchd.studies.steps.gates import XnatGates
 
 EVERY = 900.0  #: seconds between two regular sweeps, at most
 HEADER = "subject,source,destination\n"
@@ -51,8 +51,8 @@ class Desk:
         self.sharer = Sharer(hands)
         self.sharing = Sharing(
             folder=around("folder", ShareFolder(self.folder)), sharer=self.sharer, shares=shares,
-            door=Door(ledger=self.ledger, prober=gateway, clock=time, log=self.log, chance=chance, lock=RLock()),
-            clock=time, log=self.log, habits=ShareHabits(quiet_for=QUIET, apply_every=EVERY, chance=chance),
+            door=XnatGates(ledger=self.ledger, prober=gateway, clock=time, log=self.log, chance=chance, lock=RLock()),
+            clock=time, log=self.log, habits=SharingRules(quiet_for=QUIET, apply_every=EVERY, chance=chance),
             alone=alone,
         )  # fmt: skip
 

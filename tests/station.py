@@ -23,12 +23,12 @@ from xnat_watchd.core.ports import Gateway, Progressed
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.retention import Keep
 from xnat_watchd.core.retry import RetryPolicy
-from xnat_watchd.studies.intake import Habits, Intake
-from xnat_watchd.studies.late_rows import Late
-from xnat_watchd.studies.pipeline import FinishedDeliveries, Held, Pipeline
+from xnat_watchd.studies.intake import Intake, IntakeRules
+from xnat_watchd.studies.late_rows import LateRowCleaner
+from xnat_watchd.studies.pipeline import FinishedDeliveries, HeldReporter, Pipeline
 from xnat_watchd.studies.retention import Retention
 from xnat_watchd.studies.steps.context import Tools
-from xnat_watchd.studies.steps.gates import Door
+from xnat_watchd.studies.steps.gates import XnatGates
 from xnat_watchd.studies.steps.projects import refusal
 
 QUIET = 10.0
@@ -104,19 +104,19 @@ class Station:
         for folder in (self.folders.drop, self.folders.work, self.folders.done, self.folders.failed):
             folder.mkdir(parents=True, exist_ok=True)
         self.ledger = Ledger(open_database(root / "ledger.sqlite"))
-        held = Held(self.ledger, self.log)  # asks the ledger: nobody is killed before there is a service
+        held = HeldReporter(self.ledger, self.log)  # asks the ledger: nobody is killed before there is a service
         for part in ("deliveries", "studies", "findings", "wishes", "places", "gates"):
             setattr(self.ledger, part, around(f"ledger.{part}", getattr(self.ledger, part)))
         disk, marks = around("disk", Disk()), FolderMarks(self.folders, self.ledger.marks)
         self.intake = Intake(
             ledger=self.ledger, disk=disk, folders=self.folders, marks=marks, clock=time, log=self.log,
-            habits=Habits(
+            habits=IntakeRules(
                 quiet_for=QUIET, incomplete_after=1800, ignore=("*.part",), project=project, projects=projects
             ),
             open_zip=around("zip.open", lambda path: open_zip(path, limits())), is_whole=is_whole,
         )  # fmt: skip
         gateway = around("gateway", gateway)
-        door = Door(
+        door = XnatGates(
             ledger=self.ledger,
             prober=gateway,
             clock=time,
@@ -133,7 +133,7 @@ class Station:
         )  # fmt: skip
         self.pipeline = Pipeline(self.tools, retry, self.log, FinishedDeliveries(), held)
         self.retention = Retention(self.tools, keep, self.log)
-        self.late = Late(self.tools, self.log)
+        self.late = LateRowCleaner(self.tools, self.log)
         self._waited = set[Place]()  #: where nothing comes late any more
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from tests.station import Station, zipped
 from xnat_watchd.core.errors import Impossible, Undecided
 from xnat_watchd.core.findings import Finding, FindingKind, stop_at
 from xnat_watchd.core.retention import Keep
-from xnat_watchd.operator.status import Exit, for_everybody, snapshot, verdict
+from xnat_watchd.operator.status import Exit, take_snapshot, verdict, without_names
 
 
 @pytest.fixture
@@ -518,13 +518,13 @@ def a_zip(state: str, **images: int) -> dict[str, object]:
 
 def test_status_counts_what_became_of_the_members_of_a_zip_and_names_none(desk: Desk) -> None:
     station = held(desk, TROUBLES["damaged"])
-    picture = snapshot(station.ledger, "https://x", station.time.now(), running=True, daemon={})
+    picture = take_snapshot(station.ledger, "https://x", station.time.now(), running=True, daemon={})
     assert picture["zips"] == [a_zip("taken", sent=0, under_way=2, undecided=1, left_behind=0)]
     assert verdict(picture, resting=False) is Exit.ATTENTION
     accept(station)
     station.work()
-    picture = for_everybody(
-        snapshot(station.ledger, "https://x", station.time.now(), running=True, daemon={}), lambda _: True
+    picture = without_names(
+        take_snapshot(station.ledger, "https://x", station.time.now(), running=True, daemon={}), lambda _: True
     )
     assert picture["zips"] == [a_zip("finished", sent=2, under_way=0, undecided=0, left_behind=1)]
     assert [(one["item"], one["images"], one["of"]) for one in picture["left_behind"]] == [("1.1", 2, 3)]

@@ -20,7 +20,7 @@ from xnat_watchd.core.presence import Presence
 from xnat_watchd.core.retention import Keep
 from xnat_watchd.daemon import threads
 from xnat_watchd.daemon.composition import Daemon
-from xnat_watchd.operator.machine_checks import of_machine
+from xnat_watchd.operator.machine_checks import check_machine
 
 __all__ = ["daemon"]
 KEEP = Keep(span=timedelta(days=7))
@@ -281,7 +281,7 @@ def test_the_status_says_of_an_empty_mount_point_what_to_do_and_takes_it_back(da
     (row,) = daemon.picture()["attention"]
     assert row["why"] == f"the {name} folder is not the one that the service knows, so nothing is concluded from it"
     assert f"`touch {folder}/{MARK}`" in row["advice"]
-    told = [one.said for one in of_machine(daemon.settings) if one.exit and one.name == f"{name} folder"]
+    told = [one.said for one in check_machine(daemon.settings) if one.exit and one.name == f"{name} folder"]
     assert row["why"] in told
     mounted(folder)
     turn(daemon)

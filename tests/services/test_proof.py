@@ -21,7 +21,7 @@ from xnat_watchd.core.findings import FindingKind
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.retention import Keep
 from xnat_watchd.sandbox import Sandbox
-from xnat_watchd.studies.verification import Verified, verify
+from xnat_watchd.studies.verification import Verification, verify
 
 IMPORT, ARCHIVE = "/data/services/import", "/data/services/archive"
 KEEP = Keep(timedelta(days=30))
@@ -48,7 +48,7 @@ class Two:
             found.setdefault(one.where, Counter())[one.sop_uid] += 1
         return found
 
-    def verified(self, key: int = 1) -> Verified:
+    def verified(self, key: int = 1) -> Verification:
         studies, now = self.first.ledger.studies, self.first.time.now()
         return verify(studies.look_at(key), self.first.ledger, self.gateway, now)
 

@@ -13,7 +13,7 @@ from tests.adapters.gateway.scripted_xnat import ScriptedXnat, scripted_xnat
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Credential, Secret
 from xnat_watchd.operator.machine_checks import Check, CheckState
-from xnat_watchd.operator.server_checks import of_server
+from xnat_watchd.operator.server_checks import check_server
 from xnat_watchd.settings import load
 
 WHO = Credential("tech", Secret("secret"), "a test")
@@ -29,7 +29,7 @@ def found(server: ScriptedXnat, url: str = "") -> dict[str, Check]:
     }
     server.on("GET", "/data/projects[?]", content=P1)
     settings = load(None, environ, NOWHERE)
-    return {one.name: one for one in of_server(settings, lambda: WHO, SystemClock())}
+    return {one.name: one for one in check_server(settings, lambda: WHO, SystemClock())}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.sharing.plan import RowState
 from xnat_watchd.core.sharing.state import RowResult
 from xnat_watchd.core.sharing.table import ShareRow
-from xnat_watchd.operator.status import Exit, for_everybody, sentence, snapshot, verdict, worry
+from xnat_watchd.operator.status import Exit, attention_row, sentence, take_snapshot, verdict, without_names
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FOLDER = "Quokka_Zenobia"  #: the name of a folder that somebody made, and a patient's
@@ -40,9 +40,9 @@ def scan(study: int = 1) -> bytes:
 
 def pictures(station: Station) -> tuple[dict[str, Any], dict[str, Any]]:
     """Give the picture for the service's user, and the one for everybody."""
-    full = snapshot(station.ledger, "https://x", NOW, running=True, daemon={"pid": 1})
+    full = take_snapshot(station.ledger, "https://x", NOW, running=True, daemon={"pid": 1})
     known = set(station.ledger.views.confirmed_projects())
-    return full, for_everybody(full, known.__contains__)
+    return full, without_names(full, known.__contains__)
 
 
 def test_everybody_sees_items_and_projects_and_what_to_do(station: Station) -> None:
@@ -96,7 +96,7 @@ def test_a_projects_gate_is_shown_under_a_mark_where_its_name_is_a_secret(statio
 def test_a_name_within_a_longer_word_is_left_alone(station: Station) -> None:
     full, _ = pictures(station)
     full["under_way"] = [{"item": "1.1", "project": "of", "why": "half of it, offered of-late"}]
-    (row,) = for_everybody(full, lambda _: False)["under_way"]
+    (row,) = without_names(full, lambda _: False)["under_way"]
     assert row == {"item": "1.1", "project": "", "why": "half … it, offered of-late"}
 
 
@@ -105,13 +105,13 @@ def test_the_picture_for_the_services_user_is_left_as_it_is(station: Station) ->
     station.run()
     full, _ = pictures(station)
     before = json.dumps(full)
-    for_everybody(full, lambda _: False)
+    without_names(full, lambda _: False)
     assert json.dumps(full) == before
 
 
 def test_what_only_the_running_service_knows_needs_attention_first(station: Station) -> None:
-    full = worry("disk", "too little room is left", "Free some space.")
-    picture = snapshot(station.ledger, "https://x", NOW, running=True, daemon={}, worries=[full])
+    full = attention_row("disk", "too little room is left", "Free some space.")
+    picture = take_snapshot(station.ledger, "https://x", NOW, running=True, daemon={}, worries=[full])
     assert picture["attention"] == [full]
     assert verdict(picture, resting=False) is Exit.ATTENTION
     assert sentence(picture) == "0 under way, 0 held, 0 complete; too little room is left"
@@ -240,17 +240,17 @@ def test_a_project_that_is_shut_needs_attention_while_studies_wait_for_it(
     station = Station(tmp_path, FakeGateway(FakeXnat(time), time), time)
     gate = Gate(until=time.now() + timedelta(hours=1), why="no right", advice="Ask.", passes=passes)
     station.ledger.gates.set("P1", gate)
-    empty = snapshot(station.ledger, "https://x", time.now(), running=True, daemon={})
+    empty = take_snapshot(station.ledger, "https://x", time.now(), running=True, daemon={})
     assert empty["attention"] == []
     station.drop("a.zip", zipped([("1.dcm", instance())]))
     station.start()
     station.take_in()
-    picture = snapshot(station.ledger, "https://x", time.now(), running=True, daemon={})
+    picture = take_snapshot(station.ledger, "https://x", time.now(), running=True, daemon={})
     assert [(one["item"], one["why"], one["advice"]) for one in picture["attention"]] == [
         ("project", "project P1 waits: no right", "Ask.")
     ]
     assert (verdict(picture, resting=False), verdict(picture, resting=True)) == (Exit.ATTENTION, once)
-    assert "P1" not in str(for_everybody(picture, lambda _: False)["attention"])
+    assert "P1" not in str(without_names(picture, lambda _: False)["attention"])
     station.close()
 
 
@@ -263,8 +263,8 @@ def test_a_study_that_has_met_trouble_for_an_hour_needs_attention_by_name(tmp_pa
     station.start()
     station.take_in()
     station.work(hours=0.5)
-    assert snapshot(station.ledger, "https://x", time.now(), running=True, daemon={})["attention"] == []
+    assert take_snapshot(station.ledger, "https://x", time.now(), running=True, daemon={})["attention"] == []
     station.work(hours=1)
-    (row,) = snapshot(station.ledger, "https://x", time.now(), running=True, daemon={})["attention"]
+    (row,) = take_snapshot(station.ledger, "https://x", time.now(), running=True, daemon={})["attention"]
     assert (row["item"], "does not get on" in row["why"]) == ("1.1", True)
     station.close()

@@ -92,13 +92,13 @@ def test_an_exam_outside_any_project_is_told(desk: Desk) -> None:
 
 
 def test_what_is_told_needs_somebody_until_it_is_gone(station: Station) -> None:
-    from xnat_watchd.operator.status import Exit, snapshot, verdict
+    from xnat_watchd.operator.status import Exit, take_snapshot, verdict
 
     station.drop("EXAM/IM1", instance())
     told(station)
 
     def code() -> Exit:
-        return verdict(snapshot(station.ledger, "", station.time.now(), running=True, daemon={}), resting=False)
+        return verdict(take_snapshot(station.ledger, "", station.time.now(), running=True, daemon={}), resting=False)
 
     assert code() is Exit.ATTENTION
     (station.folders.drop / "EXAM" / "IM1").unlink()

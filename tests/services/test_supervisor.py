@@ -82,7 +82,7 @@ def test_a_full_ledger_with_a_share_table_in_the_folder_does_not_end_the_service
 ) -> None:
     table = {"keep": "subject,source,destination\nS1,P1,P2\n", "refuse": "nonsense\n"}[part]
     (daemon.folders.shares / "t.csv").write_text(table)
-    monkeypatch.setattr("xnat_watchd.studies.steps.gates.Door.is_open", lambda _: True)
+    monkeypatch.setattr("xnat_watchd.studies.steps.gates.XnatGates.is_open", lambda _: True)
     monkeypatch.setattr("xnat_watchd.adapters.xnat.gateway.XnatGateway.reachable", lambda *_: {})
     monkeypatch.setattr(daemon.ledger.shares, part, raising(NoRoom("the ledger's disk is full")))
     for _ in range(3):
@@ -100,11 +100,11 @@ def test_a_reload_keeps_what_could_not_be_given_back(daemon: Daemon, monkeypatch
         patch.setattr(
             "xnat_watchd.studies.pipeline.Pipeline._act", raising(NoRoom("no room is left in the work folder"))
         )
-        patch.setattr("xnat_watchd.studies.steps.gates.Door.closed", lambda _: [])
+        patch.setattr("xnat_watchd.studies.steps.gates.XnatGates.closed", lambda _: [])
         assert threads.worker_turn(daemon, WORKER, no_renewal()) == threads.IDLE
         assert daemon.ledger.studies.busy()
         reload(daemon, lambda: daemon.settings)
-    monkeypatch.setattr("xnat_watchd.studies.steps.gates.Door.closed", lambda _: None)
+    monkeypatch.setattr("xnat_watchd.studies.steps.gates.XnatGates.closed", lambda _: None)
     threads.worker_turn(daemon, WORKER, no_renewal())
     assert not daemon.ledger.studies.busy()
 

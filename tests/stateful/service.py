@@ -20,8 +20,8 @@ from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.daemon.thread_context import KnownProjects, Liveness
 from xnat_watchd.settings import Settings, load
-from xnat_watchd.studies.late_rows import Late
-from xnat_watchd.studies.pipeline import Held, Pipeline
+from xnat_watchd.studies.late_rows import LateRowCleaner
+from xnat_watchd.studies.pipeline import HeldReporter, Pipeline
 from xnat_watchd.studies.retention import Retention
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.projects import refusal
@@ -151,9 +151,9 @@ class Service:
         daemon.intake = station.intake
         daemon.tools = {name: self._tools(daemon) for name in names}
         daemon.retention = Retention(daemon.tools[names[0]], daemon.keep, log)
-        daemon.late = Late(daemon.tools[names[0]], log)
+        daemon.late = LateRowCleaner(daemon.tools[names[0]], log)
         daemon.asking, daemon.sharing = composition._asking(daemon), composition._sharing(daemon)
-        held = Held(station.ledger, log)
+        held = HeldReporter(station.ledger, log)
         daemon.pipelines = {
             name: Pipeline(tools, settings.retry(), log, daemon.rest, held) for name, tools in daemon.tools.items()
         }

@@ -14,7 +14,7 @@ import pytest
 from tests.whole.administered import Administered
 from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.core.gate import REFUSALS_AN_HOUR
-from xnat_watchd.operator.machine_checks import CheckState, of_machine
+from xnat_watchd.operator.machine_checks import CheckState, check_machine
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.settings import load
 
@@ -196,7 +196,7 @@ def test_a_kernel_that_has_no_watch_left_for_this_user_is_a_warning(
 
     program.once()
     monkeypatch.setattr(Watcher, "_observe", full)
-    found = {one.name: one for one in of_machine(load(program.config, {}))}
+    found = {one.name: one for one in check_machine(load(program.config, {}))}
     assert found["hints of the kernel"].state is CheckState.WARNING
     assert "max_user_instances" in found["hints of the kernel"].said
 
@@ -208,6 +208,6 @@ def test_a_folder_that_may_not_be_written_to_is_an_error(
     program.once()
     allowed = os.access
     monkeypatch.setattr(os, "access", lambda path, *how, **more: path.name != other and allowed(path, *how, **more))
-    found = {one.name: one for one in of_machine(load(program.config, {}))}
+    found = {one.name: one for one in check_machine(load(program.config, {}))}
     assert found[f"{other} folder"].state is CheckState.ERROR
     assert found[f"{other} folder"].advice

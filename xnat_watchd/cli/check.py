@@ -52,8 +52,8 @@ def _checks(chosen: CommandOptions) -> Iterator[Check]:
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.cli.login import search_of
     from xnat_watchd.core.errors import Refusal
-    from xnat_watchd.operator.machine_checks import error, of_machine, ok
-    from xnat_watchd.operator.server_checks import of_server
+    from xnat_watchd.operator.machine_checks import check_machine, error, ok
+    from xnat_watchd.operator.server_checks import check_server
 
     try:
         chosen.places()  # root becomes the service's user by this, who then reads the settings
@@ -64,8 +64,8 @@ def _checks(chosen: CommandOptions) -> Iterator[Check]:
         return
     file = config.find_file(chosen.config, os.environ) or "the environment alone"
     yield ok("configuration", f"{file}, looked at as the user {eyes}")
-    yield from of_machine(settings)
-    yield from of_server(settings, search_of(settings).credential, SystemClock())
+    yield from check_machine(settings)
+    yield from check_server(settings, search_of(settings).credential, SystemClock())
 
 
 def _lines(one: Check) -> list[str]:

@@ -92,7 +92,7 @@ def _said(ledger: Ledger, studies: Sequence[Study]) -> Exit:
 
 def follow_all(chosen: CommandOptions, settings: Settings) -> tuple[Exit, Snapshot] | None:
     """Watch the service work off what lies there; give how it stands then. None where there is no service."""
-    from xnat_watchd.operator.status import snapshot, verdict
+    from xnat_watchd.operator.status import take_snapshot, verdict
 
     path, drop = settings.ledger.path, settings.folders.drop
     if not is_served(path):
@@ -100,7 +100,7 @@ def follow_all(chosen: CommandOptions, settings: Settings) -> tuple[Exit, Snapsh
     with _ledger(path, read_only=True) as ledger:
         if not _watch(chosen, path, None, lambda: _is_worked_off(chosen, ledger, drop)):
             return None
-        picture = snapshot(ledger, settings.xnat.server, datetime.now(UTC), running=True, daemon={})
+        picture = take_snapshot(ledger, settings.xnat.server, datetime.now(UTC), running=True, daemon={})
     return verdict(picture, resting=True), picture
 
 

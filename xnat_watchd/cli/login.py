@@ -42,7 +42,7 @@ def login(chosen: CommandOptions, *, token: bool, user: str | None) -> None:
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.adapters.files.layout import lock_of
     from xnat_watchd.adapters.files.lock import is_held
-    from xnat_watchd.operator.logins import LoginSite, Tries
+    from xnat_watchd.operator.logins import LoginAttempts, LoginSite
 
     settings = chosen.settings()
     search = search_of(settings)
@@ -50,7 +50,7 @@ def login(chosen: CommandOptions, *, token: bool, user: str | None) -> None:
     file.prepare()  # before a password is typed in vain
     site, typed = LoginSite(settings.xnat, SystemClock()), _typed(user or chosen.user)
     who = site.prove(typed)
-    Tries(settings.ledger.path, site.clock).taken()
+    LoginAttempts(settings.ledger.path, site.clock).taken()
     kept = site.token(typed) if token else typed
     file.store(search.server, kept)
     click.echo(f"XNAT at {search.server} knows you as {plain(who)}. Kept in {file.path}, {until(kept)}.")

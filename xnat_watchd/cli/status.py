@@ -103,7 +103,7 @@ def published(chosen: CommandOptions) -> Snapshot | None:
     """Return the service's own word, with its age. The service of this machine comes first, unless another is named."""
     from xnat_watchd.adapters.files.status_file import NAME, RUNTIME, age, place, read
     from xnat_watchd.core.errors import Refusal
-    from xnat_watchd.operator.status import SILENCE, worry
+    from xnat_watchd.operator.status import SILENCE, attention_row
 
     said = read(RUNTIME / NAME) if _of_this_machine(chosen) else None
     if said is None:
@@ -115,7 +115,7 @@ def published(chosen: CommandOptions) -> Snapshot | None:
         said["age"] = round(age(said).total_seconds())
         if said["daemon"]["running"] and said["age"] > SILENCE:
             silent = f"the service has not said anything for {said['age']} seconds"
-            said["attention"].insert(0, worry("service", silent, "Look at `journalctl --unit xnat-watchd`."))
+            said["attention"].insert(0, attention_row("service", silent, "Look at `journalctl --unit xnat-watchd`."))
     return said
 
 
@@ -124,12 +124,12 @@ def _of_ledger(chosen: CommandOptions) -> Snapshot:
 
     from xnat_watchd.adapters.files.layout import lock_of
     from xnat_watchd.adapters.files.lock import is_held
-    from xnat_watchd.operator.status import snapshot
+    from xnat_watchd.operator.status import take_snapshot
 
     here = chosen.places()
     with chosen.ledger(here.ledger) as ledger:  # first: who may not read it is told that, not of its lock
         running = is_held(lock_of(here.ledger))
-        picture = snapshot(
+        picture = take_snapshot(
             ledger, here.server, datetime.now(UTC), running=running, daemon={"settling": 0, "uploads": []}
         )
     return {**picture, "age": 0}

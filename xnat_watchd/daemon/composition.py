@@ -29,16 +29,16 @@ from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.retention import Keep
 from xnat_watchd.daemon.idle_check import IdleCheck
 from xnat_watchd.daemon.thread_context import HeartbeatDisk, KnownProjects, Liveness, ProjectHidingLog
-from xnat_watchd.operator.status import Snapshot, not_the_one, snapshot, worry
+from xnat_watchd.operator.status import Snapshot, attention_row, take_snapshot, unknown_folder
 from xnat_watchd.settings import Settings
 from xnat_watchd.sharing.rows import Sharer, SharingContext
-from xnat_watchd.sharing.service import ShareHabits, Sharing
-from xnat_watchd.studies.intake import Habits, Intake
-from xnat_watchd.studies.late_rows import Late
-from xnat_watchd.studies.pipeline import FinishedDeliveries, Held, Pipeline
+from xnat_watchd.sharing.service import Sharing, SharingRules
+from xnat_watchd.studies.intake import Intake, IntakeRules
+from xnat_watchd.studies.late_rows import LateRowCleaner
+from xnat_watchd.studies.pipeline import FinishedDeliveries, HeldReporter, Pipeline
 from xnat_watchd.studies.retention import Retention
 from xnat_watchd.studies.steps.context import Tools
-from xnat_watchd.studies.steps.gates import Door
+from xnat_watchd.studies.steps.gates import XnatGates
 from xnat_watchd.studies.steps.projects import refusal
 
 FOLDERS = ("drop", "shares", "work", "done", "failed")
@@ -72,7 +72,7 @@ class Daemon:
     sharing: Sharing = field(init=False)
     retention: Retention = field(init=False)
     asking: IdleCheck = field(init=False)  #: belongs to the thread that applies share tables
-    late: Late = field(init=False)
+    late: LateRowCleaner = field(init=False)
     claims: Claims = field(default_factory=Claims)  #: the folders that are ours alone
     tools: dict[str, Tools] = field(default_factory=dict)  #: worker -> its hands
     pipelines: dict[str, Pipeline] = field(default_factory=dict)  #: worker -> what it does
@@ -115,7 +115,7 @@ class Daemon:
 
     def _taken(self) -> Snapshot:
         uploads = [{"worker": name, "sent": sent, "size": size} for name, (sent, size) in [*self.uploads.items()]]
-        return snapshot(
+        return take_snapshot(
             self.ledger, self.settings.xnat.server, self.clock.now(), running=True,
             daemon={
                 "pid": os.getpid(), "settling": self.intake.settling, "uploads": uploads,
@@ -157,16 +157,16 @@ class Daemon:
         return self.ledger.pauses.lasts(Of.WORK)
 
     def _worries(self) -> list[dict[str, object]]:
-        gone = [worry(name, *self._gone(name)) for name in sorted(self.missing)]
-        full = [worry("disk", "too little room is left, so nothing is taken", NO_ROOM)] if self.full else []
-        ledger = [worry("ledger", str(error), error.advice)] if (error := self.ledger_fails()) else []
+        gone = [attention_row(name, *self._gone(name)) for name in sorted(self.missing)]
+        full = [attention_row("disk", "too little room is left, so nothing is taken", NO_ROOM)] if self.full else []
+        ledger = [attention_row("ledger", str(error), error.advice)] if (error := self.ledger_fails()) else []
         fails = any(isinstance(error, OSError) for error in [*self.troubles.values()])
-        disk = [worry("disk", "a disk of this machine fails, so nothing is done", NO_DISK)] if fails else []
+        disk = [attention_row("disk", "a disk of this machine fails, so nothing is done", NO_DISK)] if fails else []
         return [*ledger, *disk, *gone, *full]
 
     def _gone(self, name: str) -> tuple[str, str]:
         if name in self.unfamiliar:
-            return not_the_one(name, getattr(self.folders, name))
+            return unknown_folder(name, getattr(self.folders, name))
         return f"the {name} folder cannot be reached", NO_FOLDER
 
 
@@ -201,10 +201,10 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     daemon.tools = {name: _tools(daemon, name) for name in names}
     daemon.retention = Retention(daemon.tools[names[0]], daemon.keep, daemon.log)
     daemon.asking = _asking(daemon)
-    daemon.late = Late(daemon.tools[names[0]], daemon.log)
+    daemon.late = LateRowCleaner(daemon.tools[names[0]], daemon.log)
     daemon.intake = _intake(daemon)
     daemon.sharing = _sharing(daemon)
-    held = Held(ledger, daemon.log)
+    held = HeldReporter(ledger, daemon.log)
     daemon.pipelines = {
         name: Pipeline(tools, settings.retry(), daemon.log, daemon.rest, held) for name, tools in daemon.tools.items()
     }
@@ -254,9 +254,9 @@ def _intake(daemon: Daemon) -> Intake:
     )  # fmt: skip
 
 
-def _habits(settings: Settings) -> Habits:
+def _habits(settings: Settings) -> IntakeRules:
     intake = settings.intake
-    return Habits(
+    return IntakeRules(
         quiet_for=intake.quiet_for.total_seconds(),
         incomplete_after=intake.incomplete_after.total_seconds(),
         ignore=intake.ignore,
@@ -280,8 +280,8 @@ def _sharing(daemon: Daemon) -> Sharing:
     )  # fmt: skip
 
 
-def _share_habits(settings: Settings) -> ShareHabits:
-    return ShareHabits(
+def _share_habits(settings: Settings) -> SharingRules:
+    return SharingRules(
         quiet_for=settings.intake.quiet_for.total_seconds(),
         apply_every=settings.shares.apply_every.total_seconds(),
         chance=random.SystemRandom().random,
@@ -309,8 +309,8 @@ def _asking(daemon: Daemon) -> IdleCheck:
     )  # fmt: skip
 
 
-def _door(daemon: Daemon, gateway: XnatGateway, asked: Callable[[str], WatchdError | None] | None = None) -> Door:
-    return Door(
+def _door(daemon: Daemon, gateway: XnatGateway, asked: Callable[[str], WatchdError | None] | None = None) -> XnatGates:
+    return XnatGates(
         ledger=daemon.ledger, prober=gateway, clock=daemon.clock, log=daemon.log,
         chance=random.SystemRandom().random, lock=daemon.door_lock, refusal=asked,
     )  # fmt: skip

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from xnat_watchd.adapters.ledger import Ledger
 from xnat_watchd.core.errors import unwritable
 from xnat_watchd.core.ports import Clock
-from xnat_watchd.operator.status import worry
-from xnat_watchd.studies.steps.gates import Door
+from xnat_watchd.operator.status import attention_row
+from xnat_watchd.studies.steps.gates import XnatGates
 
 EVERY = 300.0  #: seconds between two questions at most; chance takes up to a quarter off, since stations are many
 
@@ -18,7 +18,7 @@ EVERY = 300.0  #: seconds between two questions at most; chance takes up to a qu
 class IdleCheck:
     """Asks at the start, and from time to time while no study is carried. Belongs to one thread; others read."""
 
-    door: Door
+    door: XnatGates
     reachable: Callable[[Collection[str]], Mapping[str, bool]]  #: projects, and whether we may add to them
     ledger: Ledger
     clock: Clock
@@ -51,4 +51,4 @@ class IdleCheck:
 def _worry(project: str) -> dict[str, object]:
     error = unwritable(project)
     advice = "Check the project's ID in the settings, and that the account is a member or owner of it."
-    return {**worry("project", f"project {project}: {error}", advice), "project": project}
+    return {**attention_row("project", f"project {project}: {error}", advice), "project": project}

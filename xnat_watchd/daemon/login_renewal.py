@@ -16,7 +16,7 @@ from xnat_watchd.core.errors import NoRoom, Refusal, Stopped, WatchdError
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.ports import Log
 from xnat_watchd.operator.logins import TYPE_LOGIN, LoginSite, renew_at, warn_at
-from xnat_watchd.operator.status import worry
+from xnat_watchd.operator.status import attention_row
 
 TRY_AGAIN = timedelta(minutes=10)  #: after a token could not be exchanged
 NO_LOGIN = timedelta(hours=1)  #: for so long at a time nothing is asked while nobody has logged us in
@@ -66,11 +66,13 @@ class LoginRenewal:
     def worries(self) -> list[dict[str, object]]:
         """Return what people must know: a login that cannot be read, a token that nobody could exchange in time."""
         unusable, current, now = self._unusable, self._current, self._site.clock.now()
-        told = [worry("login", str(unusable), unusable.advice)] if unusable else []
+        told = [attention_row("login", str(unusable), unusable.advice)] if unusable else []
         lease = current.lease if current else None
         if lease is not None and lease.expires is not None and now >= warn_at(lease, lease.expires):
             ends = "ended" if lease.expires <= now else "ends"
-            told.append(worry("login", f"the stored token {ends} at {lease.expires:%Y-%m-%d %H:%M} UTC", TYPE_LOGIN))
+            told.append(
+                attention_row("login", f"the stored token {ends} at {lease.expires:%Y-%m-%d %H:%M} UTC", TYPE_LOGIN)
+            )
         return told
 
     def renew(self) -> None:

@@ -25,7 +25,7 @@ from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.daemon.threads import loops
 from xnat_watchd.operator.logins import LoginSite
-from xnat_watchd.operator.status import Exit, Snapshot, for_everybody, verdict
+from xnat_watchd.operator.status import Exit, Snapshot, verdict, without_names
 from xnat_watchd.settings import Settings
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -165,7 +165,7 @@ def _attendant(daemon: Daemon, environ: Mapping[str, str]) -> Monitor:
 
 
 def _for_everybody(daemon: Daemon, picture: Snapshot) -> Snapshot:
-    return for_everybody(picture, daemon.projects.__contains__)
+    return without_names(picture, daemon.projects.__contains__)
 
 
 def _make_folders(settings: Settings) -> None:

@@ -11,7 +11,7 @@ from xnat_watchd.core.errors import Stopped
 from xnat_watchd.core.heartbeat import Heartbeats
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.settling import Seen
-from xnat_watchd.operator.status import without
+from xnat_watchd.operator.status import conceal
 
 STEP_TAKES = 600.0  #: seconds that a thread may be without a sign of life before it is believed to hang
 SLOWEST_DISK = 2_000_000  #: bytes a second that a disk copies at least, written, read again and compared
@@ -144,5 +144,5 @@ class ProjectHidingLog:
             return facts
         hidden = {name: fact for name, fact in facts.items() if name != "project"}
         if isinstance(hidden.get("reason"), str):
-            hidden["reason"] = without(str(hidden["reason"]), [project])
+            hidden["reason"] = conceal(str(hidden["reason"]), [project])
         return hidden

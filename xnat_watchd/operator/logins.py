@@ -60,7 +60,7 @@ class LoginSite:
 
 
 @dataclass(frozen=True, slots=True)
-class Tries:
+class LoginAttempts:
     """The tries to log in that anybody makes on this machine by what is stored: XNAT locks accounts by their number.
 
     The service's ledger counts them. Where it cannot be read or written, as by somebody who is not the service's user,

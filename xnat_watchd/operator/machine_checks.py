@@ -20,7 +20,7 @@ from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.ledger import Marks as Known
 from xnat_watchd.adapters.ledger import open_database
 from xnat_watchd.core.errors import WatchdError
-from xnat_watchd.operator.status import Exit, not_the_one
+from xnat_watchd.operator.status import Exit, unknown_folder
 from xnat_watchd.settings import Settings
 
 FOLDERS = ("drop", "shares", "work", "done", "failed")
@@ -73,7 +73,7 @@ def verdict(checks: list[Check]) -> Exit:
     return next((one.exit for one in checks if one.state is CheckState.ERROR), Exit.FINE)
 
 
-def of_machine(settings: Settings) -> Iterator[Check]:
+def check_machine(settings: Settings) -> Iterator[Check]:
     """Look at this machine, as the user that we are now."""
     for name in FOLDERS:
         yield _folder(name, getattr(settings.folders, name))
@@ -89,8 +89,8 @@ def of_machine(settings: Settings) -> Iterator[Check]:
 
 def _folder(name: str, folder: Path) -> Check:
     what = f"{name} folder"
-    if not _seen(folder.is_dir):
-        above = next((one for one in folder.parents if _seen(one.is_dir)), Path("/"))
+    if not _exists(folder.is_dir):
+        above = next((one for one in folder.parents if _exists(one.is_dir)), Path("/"))
         if os.access(above, os.W_OK | os.X_OK, effective_ids=True):
             return warning(what, f"{folder} is not there yet", "Nothing to do: the service makes it.")
         return error(what, f"{folder} is not there", "Make it, or mount its disk, for the service's user to write to.")
@@ -106,7 +106,7 @@ def _folder(name: str, folder: Path) -> Check:
 def _one_file_system(settings: Settings) -> Check:
     what = "one file system"
     folders = {name: getattr(settings.folders, name) for name in MOVED}
-    devices = {name: folder.stat().st_dev for name, folder in folders.items() if _seen(folder.is_dir)}
+    devices = {name: folder.stat().st_dev for name, folder in folders.items() if _exists(folder.is_dir)}
     if len(devices) < len(MOVED):
         return unknown(what, "not all folders are there yet", "Ask again when the service has run.")
     others = [name for name in MOVED if devices[name] != devices["work"]]
@@ -118,7 +118,7 @@ def _one_file_system(settings: Settings) -> Check:
 
 def _room(settings: Settings) -> Check:
     folder, keep = settings.folders.work, settings.limits.keep_free
-    there = next((one for one in (folder, *folder.parents) if _seen(one.is_dir)), Path("/"))
+    there = next((one for one in (folder, *folder.parents) if _exists(one.is_dir)), Path("/"))
     free = shutil.disk_usage(there).free
     said = f"{free / 1e9:.1f} GB are free, and {keep / 1e9:.1f} GB are kept free"
     if free < keep:
@@ -128,7 +128,7 @@ def _room(settings: Settings) -> Check:
     return ok("free space", said)
 
 
-def _seen(look: Callable[[], bool]) -> bool:
+def _exists(look: Callable[[], bool]) -> bool:
     """Return whether it is there; what may not be looked into is not, for us."""
     try:
         return look()
@@ -138,14 +138,14 @@ def _seen(look: Callable[[], bool]) -> bool:
 
 def _marks(settings: Settings) -> Iterator[Check]:
     """Yield which folders are not those that the service knows, where its ledger can be read."""
-    if not _seen(settings.ledger.path.exists):
+    if not _exists(settings.ledger.path.exists):
         return
     with suppress(WatchdError), closing(open_database(settings.ledger.path, read_only=True)) as database:
         marks = FolderMarks(Folders(**{name: getattr(settings.folders, name) for name in FOLDERS}), Known(database))
         for name in FOLDERS:
             folder = getattr(settings.folders, name)
-            if _seen(folder.is_dir) and not marks.is_known(name):
-                yield error(f"{name} folder", *not_the_one(name, folder))
+            if _exists(folder.is_dir) and not marks.is_known(name):
+                yield error(f"{name} folder", *unknown_folder(name, folder))
 
 
 # -- ledger and hints --------------------------------------------------------------------------------------
@@ -155,8 +155,8 @@ def _ledger(path: Path) -> Check:
     if is_remote(kind := file_system(path.parent)):
         advice = "Set `path` in [ledger] to a disk of this machine."
         return error("ledger", f"{path} lies on {kind}, where a database is not safe", advice)
-    if not _seen(path.exists):
-        if _seen(path.parent.is_dir) and not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
+    if not _exists(path.exists):
+        if _exists(path.parent.is_dir) and not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
             return error("ledger", f"{path.parent} cannot be written to", "Give the service's user the right.")
         return ok("ledger", f"{path} will be made by the first run")
     try:

@@ -13,7 +13,7 @@ from xnat_watchd.adapters.xnat.inspection import Greeting, Inspection, greet
 from xnat_watchd.core.errors import AuthRefused, Refusal, WatchdError
 from xnat_watchd.core.ports import Clock
 from xnat_watchd.core.projects import nearest
-from xnat_watchd.operator.logins import TYPE_LOGIN, LoginSite, Tries, warn_at
+from xnat_watchd.operator.logins import TYPE_LOGIN, LoginAttempts, LoginSite, warn_at
 from xnat_watchd.operator.machine_checks import Check, CheckState, error, ok, unknown, warning
 from xnat_watchd.operator.status import Exit
 from xnat_watchd.settings import Settings
@@ -26,7 +26,7 @@ ASK = "Ask the XNAT administrator."
 NOBODY = Credential("", Secret(""), "nobody")
 
 
-def of_server(settings: Settings, find: Callable[[], Credential | None], clock: Clock) -> Iterator[Check]:
+def check_server(settings: Settings, find: Callable[[], Credential | None], clock: Clock) -> Iterator[Check]:
     """Look at the server: first without a login, then with one, tried once as long as that cannot lock the account."""
     where = settings.xnat
     try:
@@ -46,7 +46,7 @@ def of_server(settings: Settings, find: Callable[[], Credential | None], clock: 
         advice = "Type `xnat-watchd login`; or is it systemd that gives the service its login? Then look at `status`."
         yield unknown("login", "no user and password is found here", advice)
         return
-    if not Tries(settings.ledger.path, clock).are_left():
+    if not LoginAttempts(settings.ledger.path, clock).are_left():
         yield error("login", TOO_OFTEN, LATER, Exit.LOGIN)
         return
     with LoginSite(where, clock).server(credential) as server:
@@ -77,7 +77,7 @@ def _with_login(
     try:
         user = gateway.whoami()
     except AuthRefused as refused:
-        Tries(settings.ledger.path, clock).refused()
+        LoginAttempts(settings.ledger.path, clock).refused()
         yield error("login", f"{refused} of {credential.source}", TYPE_LOGIN, Exit.LOGIN)
         return
     except WatchdError as failed:

@@ -23,7 +23,7 @@ TOLD_AFTER = timedelta(seconds=30)  #: that XNAT archives what it may have died 
 LONG = timedelta(hours=1)  #: that a study meets trouble, and goes on by itself, before somebody should know of it
 SILENCE = 60.0  #: seconds without a word after which a service that is there is not believed to be well
 READ_REPORT = "Read the report beside the table: it says of each row why, and what to do."
-DISCREET = "…"  #: in the place of a project's name that may be no project's
+CONCEALED = "…"  #: in the place of a project's name that may be no project's
 
 
 class Exit(IntEnum):
@@ -39,7 +39,7 @@ class Exit(IntEnum):
     CONFIGURATION = 78
 
 
-def snapshot(
+def take_snapshot(
     ledger: Ledger,
     server: str,
     now: datetime,
@@ -56,10 +56,10 @@ def snapshot(
         "at": now.isoformat(timespec="seconds"),
         "daemon": {"running": running, **daemon},
         "xnat": {"server": server},
-        "paused": [pause_picture(pause) for pause in ledger.pauses.open()],
-        "gate": gate_picture(gates.get("")),
+        "paused": [pause_snapshot(pause) for pause in ledger.pauses.open()],
+        "gate": gate_snapshot(gates.get("")),
         "projects_shut": {
-            scope: gate_picture(gate, waiting.get(scope, "")) for scope, gate in gates.items() if scope and gate.shut
+            scope: gate_snapshot(gate, waiting.get(scope, "")) for scope, gate in gates.items() if scope and gate.shut
         },
         "deliveries": views.deliveries(),
         "studies": views.studies(),
@@ -80,12 +80,12 @@ def snapshot(
     }
 
 
-def pause_picture(pause: Any) -> dict[str, Any]:
+def pause_snapshot(pause: Any) -> dict[str, Any]:
     """Return a pause as people and programs read it."""
     return {"of": str(pause.of), "since": pause.since[:19], "why": pause.why, "advice": pause.advice}
 
 
-def worry(item: str, why: str, advice: str) -> dict[str, Any]:
+def attention_row(item: str, why: str, advice: str) -> dict[str, Any]:
     """Return a row of what needs attention that is about no study."""
     return {"item": item, "project": "", "why": why, "advice": advice}
 
@@ -103,7 +103,7 @@ def _projects_in_trouble(gates: dict[str, Any], waiting: Mapping[str, str]) -> R
     ]  # fmt: skip
 
 
-def not_the_one(name: str, folder: object) -> tuple[str, str]:
+def unknown_folder(name: str, folder: object) -> tuple[str, str]:
     """Say of a folder that it is not the one that the service knows, and what to do."""
     return (
         f"the {name} folder is not the one that the service knows, so nothing is concluded from it",
@@ -111,7 +111,7 @@ def not_the_one(name: str, folder: object) -> tuple[str, str]:
     )
 
 
-def gate_picture(gate: Any, item: str = "") -> dict[str, Any]:
+def gate_snapshot(gate: Any, item: str = "") -> dict[str, Any]:
     """Return a gate as people and programs read it. `item`: a study that waits for it, for what is to be typed."""
     if gate is None or not gate.shut:
         return {"open": True}
@@ -177,12 +177,12 @@ def _why(gate: dict[str, Any]) -> str:
 # -- for everybody -----------------------------------------------------------------------------------------
 
 
-def for_everybody(picture: Snapshot, is_project: Callable[[str], bool]) -> Snapshot:
+def without_names(picture: Snapshot, is_project: Callable[[str], bool]) -> Snapshot:
     """Return the picture without file names, and without what was taken for a project and may be a patient's name."""
     hidden = [one for one in _projects(picture) if one and not is_project(one)]
 
     def told(row: dict[str, Any]) -> dict[str, Any]:
-        texts = {name: without(value, hidden) for name, value in row.items() if isinstance(value, str)}
+        texts = {name: conceal(value, hidden) for name, value in row.items() if isinstance(value, str)}
         return {**row, **texts, **({"project": ""} if row.get("project") in hidden else {})}
 
     ignored = [told({**one, "name": ""}) for one in picture["ignored"]]
@@ -192,7 +192,7 @@ def for_everybody(picture: Snapshot, is_project: Callable[[str], bool]) -> Snaps
     return {
         **picture,
         "gate": told(picture["gate"]),
-        "projects_shut": {without(name, hidden): told(gate) for name, gate in picture["projects_shut"].items()},
+        "projects_shut": {conceal(name, hidden): told(gate) for name, gate in picture["projects_shut"].items()},
         "under_way": [told(one) for one in picture["under_way"]],
         "left_behind": [told(one) for one in picture["left_behind"]],
         "ignored": ignored,
@@ -203,13 +203,15 @@ def for_everybody(picture: Snapshot, is_project: Callable[[str], bool]) -> Snaps
 
 def _to_be_moved(ignored: Rows) -> Rows:
     """Return the files in the drop folder about which somebody must do something."""
-    return [worry(one["name"], one["why"], one["advice"]) for one in ignored if one["advice"]]
+    return [attention_row(one["name"], one["why"], one["advice"]) for one in ignored if one["advice"]]
 
 
 def _to_be_corrected(tables: Rows) -> Rows:
     """Return the share tables about which somebody must do something."""
     return [
-        worry(one["name"], one["why"], one["advice"]) if one["why"] else worry(one["name"], *_failed(one["rows"]))
+        attention_row(one["name"], one["why"], one["advice"])
+        if one["why"]
+        else attention_row(one["name"], *_failed(one["rows"]))
         for one in tables
         if one["why"] or "failed" in one["rows"]
     ]
@@ -224,7 +226,8 @@ def _counted(ignored: Rows) -> Rows:
     """Return them without their names, which people see in the folder itself."""
     counts = Counter((one["why"], one["advice"]) for one in ignored if one["advice"])
     return [
-        worry("drop", f"{n} file{'s' if n > 1 else ''}: {why}", advice) for (why, advice), n in sorted(counts.items())
+        attention_row("drop", f"{n} file{'s' if n > 1 else ''}: {why}", advice)
+        for (why, advice), n in sorted(counts.items())
     ]
 
 
@@ -233,8 +236,8 @@ def _projects(picture: Snapshot) -> set[str]:
     return {str(one["project"]) for one in rows} | set(picture["projects_shut"])
 
 
-def without(text: str, names: Iterable[str]) -> str:
+def conceal(text: str, names: Iterable[str]) -> str:
     """Return the text with a mark in the place of these names."""
     for name in names:
-        text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", DISCREET, text)
+        text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", CONCEALED, text)
     return text

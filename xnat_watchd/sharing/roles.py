@@ -38,11 +38,11 @@ def grant(gateway: GrantingGateway, rows: Sequence[UserRow]) -> list[UserResult]
     for one in before:
         key = (one.row.project, one.row.user)
         if one.state is UserState.MISSING and key not in asked:
-            asked[key] = _given(gateway, one.row)
+            asked[key] = _grant_error(gateway, one.row)
     if not asked:
         return before
     after = preview(gateway, rows)
-    return [_told(was, now, asked) for was, now in zip(before, after, strict=True)]
+    return [_compared(was, now, asked) for was, now in zip(before, after, strict=True)]
 
 
 def _look(gateway: GrantingGateway, rows: Sequence[UserRow]) -> Users:
@@ -50,7 +50,7 @@ def _look(gateway: GrantingGateway, rows: Sequence[UserRow]) -> Users:
     return Users(logins=gateway.logins(), roles={name: gateway.roles(name) for name in reachable})
 
 
-def _given(gateway: GrantingGateway, row: UserRow) -> WatchdError | None:
+def _grant_error(gateway: GrantingGateway, row: UserRow) -> WatchdError | None:
     try:
         gateway.grant(row.project, row.user, row.role)
     except (Transient, Permanent) as error:
@@ -58,7 +58,7 @@ def _given(gateway: GrantingGateway, row: UserRow) -> WatchdError | None:
     return None
 
 
-def _told(was: UserResult, now: UserResult, asked: Mapping[tuple[str, str], WatchdError | None]) -> UserResult:
+def _compared(was: UserResult, now: UserResult, asked: Mapping[tuple[str, str], WatchdError | None]) -> UserResult:
     if was.state is UserState.MISSING and now.state is UserState.THERE:
         return replace(now, state=UserState.GIVEN)
     if now.state is UserState.MISSING:

@@ -32,12 +32,12 @@ from xnat_watchd.core.sharing.state import (
 from xnat_watchd.core.sharing.table import ShareRow
 
 ROUND = 1000  #: so many shares are asked for between two looks
-BELIEVED = 2  #: so many refusals of one share are believed: the first may be the noise of a moment (F62)
+FINAL_REFUSALS = 2  #: so many refusals of one share are believed: the first may be the noise of a moment (F62)
 NOT_SHOWN = "XNAT said yes and does not show it yet; it is asked again by itself"
 NEVER_SHOWN = "Ask the XNAT administrator why it is not shown in the destination."
 
 Plans = Sequence[RowPlan]
-Told = Callable[[list[RowResult]], None]
+Reporter = Callable[[list[RowResult]], None]
 Failed = list[tuple[Share, str]]  #: as it is to be remembered, with the server's words
 
 
@@ -68,7 +68,7 @@ class Sharer:
         rows: Sequence[ShareRow],
         lingering: Collection[str] = (),
         show: Callable[[Plans], None] | None = None,
-        so_far: Told | None = None,
+        so_far: Reporter | None = None,
     ) -> list[RowResult]:
         """Do all that is missing and may be done now, and say what is true of every row.
 
@@ -213,7 +213,7 @@ class Sharer:
             destination=action.destination, id=action.id, label=action.label, fate=ShareState.INTENDED, rows=rows,
             tries=tries, why=str(error), advice=error.advice, scope=error.scope,
         )  # fmt: skip
-        doubtful = isinstance(error, OnceMore | Conflict) and tries < BELIEVED
+        doubtful = isinstance(error, OnceMore | Conflict) and tries < FINAL_REFUSALS
         if doubtful or not isinstance(error, OnceMore | Conflict | Permanent):
             return self._postponed(share, picture.basis(action))
         return self._refused(share, picture.basis(action))

@@ -20,18 +20,18 @@ from xnat_watchd.core.sharing.report import refusal, report, report_name
 from xnat_watchd.core.sharing.state import RowResult
 from xnat_watchd.core.sharing.table import ShareRow, Table, read
 from xnat_watchd.sharing.rows import Sharer
-from xnat_watchd.studies.steps.gates import Door
+from xnat_watchd.studies.steps.gates import XnatGates
 
-LOOK = 10.0  #: seconds between two looks into the folder and the ledger, at most: both cost next to nothing
-OFTEN = 1.0  #: and at least, where a table need not stand still for longer
-SHARE = (
+LOOK_AT_MOST = 10.0  #: seconds between two looks into the folder and the ledger, at most: both cost next to nothing
+LOOK_AT_LEAST = 1.0  #: and at least, where a table need not stand still for longer
+LOAD_FACTOR = (
     10  #: after a sweep it is rested for so many times as long as it took, and a minute at most, whatever was archived
 )
-AGAIN = 60.0  #: seconds until a sweep is repeated that did not see all, or was in somebody's way
+REPEAT_AFTER = 60.0  #: seconds until a sweep is repeated that did not see all, or was in somebody's way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShareHabits:
+class SharingRules:
     """How the folder is treated. Times in seconds."""
 
     quiet_for: float
@@ -40,7 +40,7 @@ class ShareHabits:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class TableRead:
     """A table as it was read: from this file, to this end."""
 
     seen: Seen
@@ -56,16 +56,16 @@ class Sharing:
         folder: ShareFolder,
         sharer: Sharer,
         shares: Shares,
-        door: Door,
+        door: XnatGates,
         clock: Clock,
         log: Log,
-        habits: ShareHabits,
+        habits: SharingRules,
         alone: Callable[[], AbstractContextManager[object]],
     ) -> None:
         self._folder, self._sharer, self._shares, self._door = folder, sharer, shares, door
         self._clock, self._log, self._habits, self._alone = clock, log, habits, alone
         self._sightings: Mapping[str, Sighting] = {}
-        self._tables: dict[str, Known] = {}
+        self._tables: dict[str, TableRead] = {}
         self._names: frozenset[str] | None = None  #: of the tables at the last look
         self._told: dict[str, str] = {}  #: reports as they were written last
         self._next = self._rested = clock.monotonic()  #: when the next sweep is due, and when one may be
@@ -73,7 +73,7 @@ class Sharing:
         self._swept = clock.now()  #: when the last one began
         self._heard = 0  #: the newest event of the ledger that we know of
 
-    def settle(self, habits: ShareHabits, retry: RetryPolicy) -> None:
+    def settle(self, habits: SharingRules, retry: RetryPolicy) -> None:
         """Let these habits hold from the next turn on. Tables are applied then; what is remembered of them stays."""
         self._habits, self._sharer.retry = habits, retry
         self._call(self._clock.monotonic())
@@ -81,7 +81,7 @@ class Sharing:
     @property
     def looks(self) -> float:
         """Seconds between two turns in which nothing is due."""
-        return min(LOOK, max(OFTEN, self._habits.quiet_for))
+        return min(LOOK_AT_MOST, max(LOOK_AT_LEAST, self._habits.quiet_for))
 
     def turn(self) -> float:
         """Do what is due, and give the seconds until there may be more.
@@ -133,10 +133,10 @@ class Sharing:
             self._told = {name: text for name, text in self._told.items() if name in self._names}
             self._shares.forget(self._names)
 
-    def _read(self, seen: Seen) -> Known | None:
+    def _read(self, seen: Seen) -> TableRead | None:
         """Read a table. None while somebody writes to it; what cannot be read gets its report."""
         try:
-            return Known(seen, read(self._folder.read(seen)))
+            return TableRead(seen, read(self._folder.read(seen)))
         except (Changed, FileNotFoundError):
             return None
         except OSError:
@@ -144,7 +144,7 @@ class Sharing:
         except Unusable as caught:
             error = caught
         self._refuse(seen, error)
-        return Known(seen, error)
+        return TableRead(seen, error)
 
     def _refuse(self, seen: Seen, error: Unusable) -> None:
         before = self._tables.get(seen.path)
@@ -199,7 +199,7 @@ class Sharing:
         except WatchdError as error:  # XNAT's list of projects makes no sense just now
             self._log.warning("shares.postponed", reason=str(error))
             self._wait(tables, error)
-            self._rest(began, AGAIN)
+            self._rest(began, REPEAT_AFTER)
         else:
             self._door.passed()
             self._report(tables, results)
@@ -207,14 +207,14 @@ class Sharing:
 
     def _rest(self, began: float, interval: float) -> None:
         now = self._clock.monotonic()
-        self._rested = now + min(AGAIN, SHARE * (now - began))
+        self._rested = now + min(REPEAT_AFTER, LOAD_FACTOR * (now - began))
         self._next, self._called = now + interval, False
 
     def _interval(self) -> float:
         if not self._sharer.saw_all:
-            return AGAIN
+            return REPEAT_AFTER
         if (trial := self._sharer.trial) is not None:
-            return max(OFTEN, (trial - self._clock.now()).total_seconds())
+            return max(LOOK_AT_LEAST, (trial - self._clock.now()).total_seconds())
         return self._habits.apply_every * (0.75 + self._habits.chance() / 4)
 
     def _rows(self) -> list[ShareRow]:

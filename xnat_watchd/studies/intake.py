@@ -42,7 +42,7 @@ FATAL_OPENINGS = 3  #: begun so often without an end, opening a ZIP may be what 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Habits:
+class IntakeRules:
     """How the folder is treated. Times in seconds."""
 
     quiet_for: float
@@ -68,7 +68,7 @@ class Intake:
         marks: FolderMarks,
         clock: Clock,
         log: Log,
-        habits: Habits,
+        habits: IntakeRules,
         open_zip: Callable[[Path], ZipContents],
         is_whole: Callable[[Path], bool],
         recorded: Callable[[], None] = lambda: None,
@@ -89,7 +89,7 @@ class Intake:
         """How many ZIPs in the folder stand still for not long enough yet."""
         return self._settling
 
-    def settle(self, habits: Habits, clock: Clock) -> None:
+    def settle(self, habits: IntakeRules, clock: Clock) -> None:
         """Go by these from the next sweep on. What was seen and what is unfinished stays known."""
         self._habits, self._clock = habits, clock
 

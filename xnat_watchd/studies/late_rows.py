@@ -19,7 +19,7 @@ from xnat_watchd.studies.steps.sending import is_chosen
 EVERY = 900.0  #: seconds between two looks
 
 
-class Late:
+class LateRowCleaner:
     """Removes such copies where nothing in them is another's, else has them told. `sweep` is for one thread only."""
 
     def __init__(self, tools: Tools, log: Log) -> None:

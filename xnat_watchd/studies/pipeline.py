@@ -36,11 +36,11 @@ from xnat_watchd.core.states import LINE, DeliveryKind, Progress, Standing, reac
 from xnat_watchd.studies.steps.archive import archive
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.demographics import describe
-from xnat_watchd.studies.steps.retire import put_to_rest, retire
+from xnat_watchd.studies.steps.retire import move_zip, retire
 from xnat_watchd.studies.steps.upload import upload
 from xnat_watchd.studies.steps.withdraw import withdraw
 
-DISK_RESTS = timedelta(minutes=5)  #: until a disk that failed is tried again
+DISK_RETRY = timedelta(minutes=5)  #: until a disk that failed is tried again
 
 STEPS: dict[Progress, Callable[[Item, Tools], StepFacts]] = {
     Progress.RECEIVED: upload,
@@ -65,7 +65,7 @@ class FinishedDeliveries:
 
 
 @dataclass(slots=True)
-class Held:
+class HeldReporter:
     """Tells of every study that becomes held, whoever or whatever has held it: once, from the ledger's events."""
 
     ledger: Ledger
@@ -88,9 +88,9 @@ class Pipeline:
     """One worker. Several may share a ledger, a door's lock and a `rest`."""
 
     def __init__(
-        self, tools: Tools, retry: RetryPolicy, log: Log, rest: FinishedDeliveries, held: Held | None = None
+        self, tools: Tools, retry: RetryPolicy, log: Log, rest: FinishedDeliveries, held: HeldReporter | None = None
     ) -> None:
-        self._held = held or Held(tools.ledger, log)
+        self._held = held or HeldReporter(tools.ledger, log)
         self._tools, self.retry, self._log, self._rest = tools, retry, log, rest
         self._ledger, self._clock, self._door = tools.ledger, tools.clock, tools.door
         self._owed: tuple[Item, WatchdError] | None = None  #: what could not be given back: the ledger takes nothing
@@ -109,7 +109,7 @@ class Pipeline:
         try:
             self._carry(item)
         except (NoRoom, Unrecordable) as error:
-            self._owed = item, _of_this_machine(error)
+            self._owed = item, _machine_error(error)
             with suppress(NoRoom, Unrecordable):  # at the next step, then
                 self._give_back_owed()
             raise
@@ -127,7 +127,7 @@ class Pipeline:
             self._end_all()
             rested = bool(ended := self._rest.ended)
             while ended:
-                put_to_rest(ended[0], self._tools)
+                move_zip(ended[0], self._tools)
                 del ended[0]
         finally:
             self._rest.lock.release()
@@ -146,7 +146,7 @@ class Pipeline:
 
     def _carry(self, item: Item) -> None:
         try:
-            _nothing_is_undecided(item)
+            _must_be_decided(item)
         except Undecided as error:  # whatever made it ready: no retry, resend or restart is a decision
             self._hold(item, error)
             return
@@ -250,9 +250,9 @@ class Pipeline:
 
     def _wait_for_the_disk(self, item: Item, error: OSError) -> None:
         """Try again when the disk may have recovered: it is this machine's trouble, so it is not charged."""
-        now, told = self._clock.now(), _of_this_machine(error)
+        now, told = self._clock.now(), _machine_error(error)
         self._log.error("disk.failing", error=type(error).__name__)
-        self._ledger.studies.postpone(item, now + DISK_RESTS, now, told, charged=False)
+        self._ledger.studies.postpone(item, now + DISK_RETRY, now, told, charged=False)
 
     def _give_back_owed(self) -> None:
         if self._owed is not None:
@@ -311,7 +311,7 @@ class Pipeline:
         return False
 
 
-def _of_this_machine(error: Exception) -> WatchdError:
+def _machine_error(error: Exception) -> WatchdError:
     """Return what is told of a study that this machine's own trouble has interrupted."""
     if isinstance(error, WatchdError):
         return error
@@ -324,7 +324,7 @@ def _of_this_machine(error: Exception) -> WatchdError:
     )  # fmt: skip
 
 
-def _nothing_is_undecided(item: Item) -> None:
+def _must_be_decided(item: Item) -> None:
     """Raise `Undecided` where a finding holds. What nobody wants is only withdrawn, whatever was found out about it."""
     if not item.unwanted:
         stop_at(item.findings)

@@ -15,7 +15,7 @@ from xnat_watchd.studies.steps.archive_proof import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
+class Verification:
     """What XNAT holds of a study, by the number of images in each series."""
 
     item: str
@@ -38,7 +38,7 @@ class Verified:
         return f"XNAT holds all {self.expected} images"
 
 
-def verify(item: Item, ledger: Ledger, gateway: Gateway, now: datetime) -> Verified:
+def verify(item: Item, ledger: Ledger, gateway: Gateway, now: datetime) -> Verification:
     """Ask for each image of one study that was archived, with all that came later to its session; write what is lost.
 
     Where others had put the study into XNAT only its counts are known, and only these are asked for.
@@ -54,40 +54,40 @@ def verify(item: Item, ledger: Ledger, gateway: Gateway, now: datetime) -> Verif
         f"{name} has {n - found.missing[name]} of {n}" for name, n in found.expected.items() if found.missing[name]
     ]
     ledger.keeping.lose(item, missing)
-    return Verified(
+    return Verification(
         item=item.name, expected=expected, missing=missing, short=tuple(short), there=session is not None,
-        lies=_lying(item, ledger, gateway, now),
+        lies=_foreign_places(item, ledger, gateway, now),
     )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _ImageCounts:
     """Numbers of images by the name of their series."""
 
     expected: Counter[str]
     missing: Counter[str]
 
 
-def _asked(item: Item, session: Session | None, ledger: Ledger, gateway: Gateway) -> _Found:
+def _asked(item: Item, session: Session | None, ledger: Ledger, gateway: Gateway) -> _ImageCounts:
     ours: Collection[Instance] = ledger.contents.known(item).values()
     there = shown(item, session, gateway, ours) if session else frozenset[str]()
     names = ledger.contents.series_named(item)
-    return _Found(
+    return _ImageCounts(
         Counter(names.get(one.series_uid, "in all") for one in ours),
         Counter(names.get(one.series_uid, "in all") for one in ours if one.sop_uid not in there),
     )
 
 
-def _counted(item: Item, session: Session | None, ledger: Ledger) -> _Found:
+def _counted(item: Item, session: Session | None, ledger: Ledger) -> _ImageCounts:
     names, counts = ledger.contents.series_named(item), session.holding.counts if session else {}
     sent = {series: one.count for series, one in ledger.contents.series(item).items()}
-    return _Found(
+    return _ImageCounts(
         Counter({names[series]: n for series, n in sent.items()}),
         Counter({names[series]: max(0, n - counts.get(series, 0)) for series, n in sent.items()}),
     )
 
 
-def _lying(item: Item, ledger: Ledger, gateway: Gateway, now: datetime) -> tuple[str, ...]:
+def _foreign_places(item: Item, ledger: Ledger, gateway: Gateway, now: datetime) -> tuple[str, ...]:
     """Return where something lies that is not ours; what is gone from there needs nobody's attention any more."""
     places = ledger.places.mixed(item.key)
     gone = [place for place in places if gateway.look(place) is None]

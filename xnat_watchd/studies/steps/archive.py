@@ -12,12 +12,12 @@ from xnat_watchd.core.errors import Absent, AuthRefused, Conflict, InDoubt, NotY
 from xnat_watchd.core.findings import stop_at
 from xnat_watchd.core.states import DeliveryKind
 from xnat_watchd.studies.steps.archive_proof import (
-    NOTHING,
-    Before,
+    NO_FILES,
+    EarlierCounts,
     foreign,
-    held,
     is_whole,
     must_be_its_patients,
+    proved,
     shown,
     wanted,
 )
@@ -31,7 +31,7 @@ DIED = (
     "database (table xdat_search.prearchive), or to remove the row; then it goes on by itself. To send the study to a "
     "new place without that: `xnat-watchd resend ITEM`."
 )
-MEANWHILE = "XNAT's archive has got this study from elsewhere meanwhile"
+ARCHIVED_BY_OTHERS = "XNAT's archive has got this study from elsewhere meanwhile"
 
 
 def archive(item: Item, tools: Tools) -> StepFacts:
@@ -46,7 +46,7 @@ def archive(item: Item, tools: Tools) -> StepFacts:
     if len(sessions) > 1:
         raise Conflict(f"XNAT has this study {len(sessions)} times in the project")
     if item.place is None:
-        return _adopted(item, sessions[0] if sessions else None, tools)
+        return _existing_session(item, sessions[0] if sessions else None, tools)
     row = tools.gateway.look(item.place)
     if row is None:
         return _row_gone(item, item.place, tools)
@@ -63,10 +63,10 @@ def archive(item: Item, tools: Tools) -> StepFacts:
 
 def _done_already(item: Item, session: Session, tools: Tools) -> StepFacts:
     adds = item.joins is not None
-    facts = _proof(item, session, _before(item) if adds else NOTHING, tools, asked=adds)
+    facts = _proof(item, session, _before(item) if adds else NO_FILES, tools, asked=adds)
     if item.place and (row := tools.gateway.look(item.place)) is not None:
         _remove_unless_locked(item, row, tools)
-    return _named(item, session, facts, tools)
+    return _relabelled(item, session, facts, tools)
 
 
 def _may_have_died(item: Item, row: PrearchiveRow, tools: Tools) -> None:
@@ -90,12 +90,12 @@ def _remove_unless_locked(item: Item, row: PrearchiveRow, tools: Tools) -> None:
         remove(item, row, tools)
 
 
-def _before(item: Item) -> Before | None:
+def _before(item: Item) -> EarlierCounts | None:
     """Return what the session held when it was told to take our row; None where an older version told it so."""
-    return None if item.before is None else Before(item.before)
+    return None if item.before is None else EarlierCounts(item.before)
 
 
-def _named(item: Item, session: Session, facts: StepFacts, tools: Tools) -> StepFacts:
+def _relabelled(item: Item, session: Session, facts: StepFacts, tools: Tools) -> StepFacts:
     """Return a session its label that the site archived by itself, under the name of our place (F99)."""
     if item.place is None or session.label != item.place.folder:
         return facts
@@ -143,7 +143,7 @@ def _archive_anew(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
     tools.ledger.studies.claim_subject(item, labels.subject)
     named = tools.gateway.session_named(item.project, labels.session)
     if named is not None and named.holding.study_uid in item.uids:
-        raise NotYet(MEANWHILE)
+        raise NotYet(ARCHIVED_BY_OTHERS)
     if named is not None:
         raise Conflict(
             "XNAT has another study under the label that this one would get",
@@ -158,7 +158,7 @@ def _archive_anew(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
     except Conflict:
         if not tools.gateway.sessions(item.project, item.uids):
             raise
-        raise NotYet(MEANWHILE) from None
+        raise NotYet(ARCHIVED_BY_OTHERS) from None
     except (Transient, Unavailable, AuthRefused, Stopped) as error:
         if error.spoke:
             tools.ledger.studies.stand_behind(item, labels.subject)
@@ -169,7 +169,7 @@ def _archive_anew(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
         raise InDoubt("XNAT said that it archived the study, and does not list it yet")
     if session.subject.casefold() != labels.subject.casefold():
         raise Conflict("XNAT filed the study under another subject than it was sent for", detail=session.subject)
-    return _proof(item, session, NOTHING, tools)
+    return _proof(item, session, NO_FILES, tools)
 
 
 def _must_be_our_study(item: Item, row: PrearchiveRow, tools: Tools) -> None:
@@ -191,8 +191,8 @@ def _join(item: Item, row: PrearchiveRow, session: Session, tools: Tools) -> Ste
     labels = joining_labels(session, tools)
     must_be_its_patients(item, session, tools)
     sent = frozenset[str]().union(*tools.ledger.contents.at_place(item).values())
-    if sent & held(item, session, tools):  # under other file names XNAT would take each of them once more
-        return _there_already(item, row, session.id, Conflict(MEANWHILE), tools)
+    if sent & proved(item, session, tools):  # under other file names XNAT would take each of them once more
+        return _there_already(item, row, session.id, Conflict(ARCHIVED_BY_OTHERS), tools)
     tools.ledger.studies.stand_behind(item, session.subject)
     tools.ledger.places.archive(item, session.id, session.holding.counts)
     try:
@@ -204,7 +204,7 @@ def _join(item: Item, row: PrearchiveRow, session: Session, tools: Tools) -> Ste
     joined = tools.gateway.session(session.id)
     if joined is None:
         raise InDoubt("XNAT does not show the session that it joined")
-    return _proof(item, joined, Before(session.holding.counts), tools)
+    return _proof(item, joined, EarlierCounts(session.holding.counts), tools)
 
 
 def _there_already(item: Item, row: PrearchiveRow, accession: str, conflict: Conflict, tools: Tools) -> StepFacts:
@@ -229,7 +229,7 @@ def _there_already(item: Item, row: PrearchiveRow, accession: str, conflict: Con
     return _facts(session)
 
 
-def _adopted(item: Item, session: Session | None, tools: Tools) -> StepFacts:
+def _existing_session(item: Item, session: Session | None, tools: Tools) -> StepFacts:
     if session is None:
         raise Conflict(
             "XNAT's archive no longer has the study that was found there",
@@ -269,7 +269,9 @@ def _from_our_place(item: Item, sessions: Collection[Session]) -> Session | None
     return next((one for one in sessions if item.place and one.came_from(item.place)), None)
 
 
-def _proof(item: Item, session: Session, before: Before | None, tools: Tools, *, asked: bool = False) -> StepFacts:
+def _proof(
+    item: Item, session: Session, before: EarlierCounts | None, tools: Tools, *, asked: bool = False
+) -> StepFacts:
     """Return the session once it is proved to hold all of this study; `NotYet` while XNAT's counts lag behind.
 
     `asked`: each image is asked for. After a lost answer a sum may be right by what others have added.
@@ -291,10 +293,10 @@ def _facts(session: Session) -> StepFacts:
     )  # fmt: skip
 
 
-def _holds(item: Item, session: Session, before: Before | None, tools: Tools) -> bool:
+def _holds(item: Item, session: Session, before: EarlierCounts | None, tools: Tools) -> bool:
     if item.kind is DeliveryKind.PREARCHIVE:  # of which we know the counts only
         shown = tools.ledger.contents.series(item)
         return all(session.holding.counts.get(series, 0) >= one.count for series, one in shown.items())
     if item.place is None:  # nothing of it was sent: XNAT had it
-        return {one.sop_uid for one in wanted(item, tools)} <= held(item, session, tools)
+        return {one.sop_uid for one in wanted(item, tools)} <= proved(item, session, tools)
     return is_whole(item, session, before, tools)

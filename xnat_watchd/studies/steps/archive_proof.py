@@ -21,15 +21,15 @@ SCAN = r"[0-9]{1,12}(-[A-Z]{2,16}[0-9]{1,3})?"  #: a scan's ID as XNAT makes it 
 BySeries = Mapping[str, frozenset[str]]  #: SeriesInstanceUID -> SOPInstanceUIDs
 
 
-def held(item: Item, session: Session, tools: Tools) -> frozenset[str]:
+def proved(item: Item, session: Session, tools: Tools) -> frozenset[str]:
     """Return the instances of this study, whichever ZIP they came in, that the archived session is proved to hold."""
     known = tools.ledger.contents.known(item)
     if session.holding.study_uid != item.study_uid:
-        return _held_elsewise(item, session, frozenset(known), tools)
+        return _proved_by_name(item, session, frozenset(known), tools)
     ours, remembered = by_series(wanted(item, tools)), by_series(known.values())
     # What an earlier generation has proved is what is in question now: the server may be an older copy of itself.
     trusted = remembered if item.generation == 1 else {}
-    return frozenset().union(*(_held_of(one, trusted.get(one, frozenset()), session, tools) for one in ours))
+    return frozenset().union(*(_proved_of_series(one, trusted.get(one, frozenset()), session, tools) for one in ours))
 
 
 def shown(item: Item, session: Session, gateway: Gateway, ours: Iterable[Instance]) -> frozenset[str]:
@@ -51,7 +51,7 @@ def wanted(item: Item, tools: Tools) -> list[Instance]:
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class EarlierCounts:
     """What a session held before a row of ours went into it: nothing, where it came to be by that."""
 
     counts: Mapping[str, int]
@@ -62,10 +62,10 @@ class Before:
         return sum(self.counts.values())
 
 
-NOTHING = Before({})
+NO_FILES = EarlierCounts({})
 
 
-def is_whole(item: Item, session: Session, before: Before | None, tools: Tools) -> bool:
+def is_whole(item: Item, session: Session, before: EarlierCounts | None, tools: Tools) -> bool:
     """Return whether the session is proved to hold all of this study after a row of ours went into it.
 
     The row was counted in our place, which is nobody else's: what the session held `before`, and that, is what it holds
@@ -74,7 +74,7 @@ def is_whole(item: Item, session: Session, before: Before | None, tools: Tools) 
     sent = {series: one.count for series, one in tools.ledger.contents.series(item, at_place=True).items()}
     counts = session.holding.counts
     if session.holding.study_uid != item.study_uid:
-        return _is_whole_elsewise(item, session, tools)
+        return _is_whole_by_name(item, session, tools)
     adds_up = {one for one in counts if before and counts[one] == before.counts.get(one, 0) + sent.get(one, 0)}
     ours = by_series(wanted(item, tools))
     if any(counts.get(series, 0) < len(uids) for series, uids in ours.items()):
@@ -84,7 +84,7 @@ def is_whole(item: Item, session: Session, before: Before | None, tools: Tools) 
     )
 
 
-def foreign(item: Item, session: Session, before: Before, tools: Tools) -> Finding | None:
+def foreign(item: Item, session: Session, before: EarlierCounts, tools: Tools) -> Finding | None:
     """Return what the session holds beside this study's images and what it held before; None where that is nothing."""
     counts = session.holding.counts
     sent = {series: one.count for series, one in tools.ledger.contents.series(item, at_place=True).items()}
@@ -106,7 +106,7 @@ def foreign(item: Item, session: Session, before: Before, tools: Tools) -> Findi
     )
 
 
-def _unknown(item: Item, session: Session, series: str, before: Before, tools: Tools) -> int:
+def _unknown(item: Item, session: Session, series: str, before: EarlierCounts, tools: Tools) -> int:
     """Count a series' images that neither we know nor were there before. Sums are none where 1.6 counts twice (F81)."""
     known, there = tools.ledger.contents.known(item), tools.gateway.sop_uids(session, series)
     others = before.counts.get(series, 0) - sum(one.series_uid == series for one in known.values())
@@ -127,7 +127,7 @@ def by_series(instances: Iterable[Instance]) -> BySeries:
     return {series: frozenset(uids) for series, uids in grouped.items()}
 
 
-def _held_of(series: str, known: frozenset[str], session: Session, tools: Tools) -> frozenset[str]:
+def _proved_of_series(series: str, known: frozenset[str], session: Session, tools: Tools) -> frozenset[str]:
     """Decide for one series: by its count against what we know to lie there, else by asking XNAT file by file."""
     count = session.holding.counts.get(series, 0)
     if not count:
@@ -140,7 +140,7 @@ def _held_of(series: str, known: frozenset[str], session: Session, tools: Tools)
 # Where the site gives UIDs of its own, images are known by the names that we gave their files.
 
 
-def _held_elsewise(item: Item, session: Session, known: frozenset[str], tools: Tools) -> frozenset[str]:
+def _proved_by_name(item: Item, session: Session, known: frozenset[str], tools: Tools) -> frozenset[str]:
     total = sum(session.holding.counts.values())
     if not total:
         return frozenset()
@@ -157,7 +157,7 @@ def _held_elsewise(item: Item, session: Session, known: frozenset[str], tools: T
     return known
 
 
-def _is_whole_elsewise(item: Item, session: Session, tools: Tools) -> bool:
+def _is_whole_by_name(item: Item, session: Session, tools: Tools) -> bool:
     ours = {file_name(one.sop_uid) for one in wanted(item, tools)}
     if ours <= tools.gateway.names(session):
         return True

@@ -16,7 +16,7 @@ from xnat_watchd.core.errors import Absent, NotYet
 from xnat_watchd.core.labels import LabelFacts, facts_of
 from xnat_watchd.core.ports import Clock, Gateway, Progressed
 from xnat_watchd.core.project_rules import ProjectRules
-from xnat_watchd.studies.steps.gates import Door
+from xnat_watchd.studies.steps.gates import XnatGates
 
 WriteClean = Callable[[Path, Iterable[Instance], Path], None]
 
@@ -31,7 +31,7 @@ class Tools:
 
     ledger: Ledger
     gateway: Gateway
-    door: Door
+    door: XnatGates
     clock: Clock
     disk: Disk
     folders: Folders
@@ -60,7 +60,7 @@ def finished_row(tools: Tools, row: PrearchiveRow, since: datetime | None) -> Pr
     return row
 
 
-def absence_counts(tools: Tools, item: Item, spoke_at: datetime, after: timedelta) -> None:
+def must_have_waited(tools: Tools, item: Item, spoke_at: datetime, after: timedelta) -> None:
     """Believe that nothing is there only `after` a time; a clock that was set back counts from our first look on."""
     now = tools.clock.now()
     if spoke_at > now:

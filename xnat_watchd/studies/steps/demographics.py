@@ -30,7 +30,7 @@ def describe(item: Item, tools: Tools) -> StepFacts:
     if not writes:
         return StepFacts(note=f"demographics: {whence}nothing to write")
     shown = tools.gateway.write_subject(item.project, subject, fields=writes.fields, demographics=writes.demographics)
-    lost = settled(writes, _there(shown))
+    lost = settled(writes, _must_exist(shown))
     if lost:
         raise Transient(f"XNAT did not store {', '.join(lost)}")
     return StepFacts(note=f"demographics: {whence}wrote {', '.join(sorted({*writes.fields, *writes.demographics}))}")
@@ -44,13 +44,13 @@ def _header(item: Item, tools: Tools) -> tuple[Header | None, str]:
     """
     if tools.rules(item.project).demographics.from_zip or item.kind is DeliveryKind.ARCHIVE:
         return header_of(item.person), ""
-    found = _dumped(item, tools)
+    found = _header_dump(item, tools)
     if found is not None:
         return found, ""
-    return (header_of(item.person), FROM_THE_ZIP) if _may_tell(item, tools) else (None, "")
+    return (header_of(item.person), FROM_THE_ZIP) if _may_use_zip(item, tools) else (None, "")
 
 
-def _dumped(item: Item, tools: Tools) -> Header | None:
+def _header_dump(item: Item, tools: Tools) -> Header | None:
     """Return what XNAT's header dump says: it is asked below the project, from which somebody may have taken it."""
     accession, trouble = item.session or "", None
     try:
@@ -67,7 +67,7 @@ def _dumped(item: Item, tools: Tools) -> Header | None:
     return tools.gateway.header(session.project, accession, session.holding.study_uid)
 
 
-def _may_tell(item: Item, tools: Tools) -> bool:
+def _may_use_zip(item: Item, tools: Tools) -> bool:
     """Return whether the ZIP may tell about the person what XNAT does not show: only where XNAT keeps who it is.
 
     A site that takes the name out of the images does not want the birth date that stood beside it.
@@ -93,11 +93,11 @@ def _session(item: Item, tools: Tools) -> Session:
 def _subject(item: Item, tools: Tools) -> Subject:
     """Return the subject, by its accession ID: once it is archived, neither a renaming nor its letters matter."""
     if item.subject_id:
-        return _there(tools.gateway.subject_by_id(item.project, item.subject_id))
-    return _there(tools.gateway.subject(item.project, item.subject or ""))
+        return _must_exist(tools.gateway.subject_by_id(item.project, item.subject_id))
+    return _must_exist(tools.gateway.subject(item.project, item.subject or ""))
 
 
-def _there(subject: Subject | None) -> Subject:
+def _must_exist(subject: Subject | None) -> Subject:
     if subject is None:
         raise Conflict("the subject is gone from XNAT", advice="Ask who removed it in XNAT.")
     return subject

@@ -24,7 +24,7 @@ class Prober(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class XnatGates:
     """The gates of the server and of its projects, as one worker meets them. All workers share the `lock`."""
 
     ledger: Ledger

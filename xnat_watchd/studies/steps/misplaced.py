@@ -10,7 +10,7 @@ from xnat_watchd.studies.steps.context import Tools, finished_row
 from xnat_watchd.studies.steps.place_proof import is_ours_alone
 
 
-def clear_strays(item: Item, tools: Tools) -> None:
+def clear_misplaced(item: Item, tools: Tools) -> None:
     """See that nothing of the study lies where XNAT said that it put an upload; remove what is certainly ours alone.
 
     `Elsewhere` as long as something lies there. What we may not see, Unassigned above all (F170), is gone by the word

@@ -36,7 +36,7 @@ def _resting(delivery: Retirement, now: datetime, tools: Tools) -> str | None:
     return tools.folders.free(resting_done(delivery.id, delivery.name, now))
 
 
-def put_to_rest(delivery: int, tools: Tools) -> None:
+def move_zip(delivery: int, tools: Tools) -> None:
     """Move the ZIP of a delivery that has ended to where the ledger says, if it does not lie there yet.
 
     One to which somebody has written since it was opened has no such place. It goes back to the drop folder: what is

@@ -10,7 +10,7 @@ from pathlib import Path
 from xnat_watchd.core.delivery import Instance, Item, Place
 from xnat_watchd.core.errors import Elsewhere, OnceMore, Taken, Transient, WatchdError
 from xnat_watchd.studies.steps.context import Tools
-from xnat_watchd.studies.steps.source import judged_zip, room_or_no_room
+from xnat_watchd.studies.steps.source import disk_errors_translated, judged_zip
 
 OURS = "watchd-"  #: begins the folder of every place that we choose
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  #: without letters that are mistaken for one another
@@ -37,7 +37,7 @@ def zip_of(item: Item, missing: Collection[Instance], tools: Tools, *, anew: boo
     named = not anew or tools.gateway.collides() or tools.ledger.places.must_name(item)
     if whole and not named and tools.ledger.deliveries.as_it_is(item.delivery, size):
         return OutgoingZip(source, stamp)
-    with room_or_no_room():
+    with disk_errors_translated():
         tools.write_clean(source, missing, clean)
     if tools.disk.stamp(source) != stamp:
         raise Transient("its ZIP was written to while it was read")
@@ -65,9 +65,9 @@ def _stamp(moment: datetime) -> str:
     return f"{moment:%Y%m%d_%H%M%S}{moment.microsecond // 1000:03d}"
 
 
-def deliver(item: Item, place: Place, content: OutgoingZip, tools: Tools) -> None:
+def send_zip(item: Item, place: Place, content: OutgoingZip, tools: Tools) -> None:
     """Send it, and write what is known of the place where that fails. Raises what the gateway does, but for `Taken`."""
-    places, now, spoken = tools.ledger.places, tools.clock.now, _Spoken(item, content.stamp, tools)
+    places, now, spoken = tools.ledger.places, tools.clock.now, _UploadRecorder(item, content.stamp, tools)
     try:
         tools.gateway.upload(place, str(content.path), spoken, alone=item.attempts > 1)
     except Taken:
@@ -85,7 +85,7 @@ def deliver(item: Item, place: Place, content: OutgoingZip, tools: Tools) -> Non
         raise
 
 
-class _Spoken:
+class _UploadRecorder:
     """Writes down when the bytes begin to go, not when we begin to wait for our turn, and that all of them went.
 
     All of them went once this machine has them on their way: a small body long before anybody looks at it. Where we are

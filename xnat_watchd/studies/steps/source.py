@@ -14,7 +14,7 @@ from xnat_watchd.adapters.ledger import Changes
 from xnat_watchd.core.delivery import CHANGED, Item, Place
 from xnat_watchd.core.errors import NoRoom, NotYet, Outdated, Permanent, Transient, Undecided
 from xnat_watchd.core.presence import Presence
-from xnat_watchd.studies.steps.context import Tools, absence_counts, finished_row
+from xnat_watchd.studies.steps.context import Tools, finished_row, must_have_waited
 
 
 def is_judged(delivery: int, path: Path, changes: Changes, disk: Disk) -> bool:
@@ -45,7 +45,7 @@ def judged_zip(item: Item, tools: Tools) -> tuple[Path, str]:
     `Outdated` where somebody has written to it since.
     """
     path = tools.folders.zip_of(item.delivery)
-    with room_or_no_room():
+    with disk_errors_translated():
         _bring_back(item, path, tools)
         if not tools.disk.lies(path):
             raise Transient(
@@ -58,7 +58,7 @@ def judged_zip(item: Item, tools: Tools) -> tuple[Path, str]:
     return path, judged.stamp if judged else ""
 
 
-def must_hold_what_was_judged(item: Item, place: Place, tools: Tools) -> None:
+def must_not_have_changed(item: Item, place: Place, tools: Tools) -> None:
     """Give up a place when the ZIP was written to since it was sent there: any of the bytes may have arrived.
 
     That holds where the bytes are those that were judged by now, too: while they were sent they may have been others.
@@ -77,14 +77,14 @@ def must_hold_what_was_judged(item: Item, place: Place, tools: Tools) -> None:
     elif item.spoke_at is None:
         raise NotYet("XNAT took it and does not list it yet")
     elif item.in_doubt:
-        absence_counts(tools, item, item.spoke_at, tools.gateway.lateness())
+        must_have_waited(tools, item, item.spoke_at, tools.gateway.lateness())
     tools.ledger.places.leave(item, tools.clock.now())
     judged_zip(item, tools)
     raise Transient("its ZIP was touched while it was sent; sent again to a new place")
 
 
 @contextmanager
-def room_or_no_room() -> Iterator[None]:
+def disk_errors_translated() -> Iterator[None]:
     """Translate errors of the work folder: a full disk is this machine's trouble, any other fault may pass."""
     try:
         yield

@@ -13,13 +13,13 @@ from xnat_watchd.core.errors import Conflict, NotYet, OnceMore, Permanent, Tomor
 from xnat_watchd.core.findings import Finding, FindingKind, stop_at
 from xnat_watchd.core.labels import check_parts, subject_label
 from xnat_watchd.core.retry import MOST_UPLOADS, NIGHT
-from xnat_watchd.studies.steps.archive_proof import held, must_be_its_patients, wanted
-from xnat_watchd.studies.steps.context import Tools, absence_counts, finished_row
-from xnat_watchd.studies.steps.misplaced import clear_strays
+from xnat_watchd.studies.steps.archive_proof import must_be_its_patients, proved, wanted
+from xnat_watchd.studies.steps.context import Tools, finished_row, must_have_waited
+from xnat_watchd.studies.steps.misplaced import clear_misplaced
 from xnat_watchd.studies.steps.place_proof import clear_appeared, judged, reclaim, remove
 from xnat_watchd.studies.steps.projects import refusal
-from xnat_watchd.studies.steps.sending import OutgoingZip, deliver, new_place, zip_of
-from xnat_watchd.studies.steps.source import judged_zip, must_hold_what_was_judged
+from xnat_watchd.studies.steps.sending import OutgoingZip, new_place, send_zip, zip_of
+from xnat_watchd.studies.steps.source import judged_zip, must_not_have_changed
 
 SENT_AGAIN_AFTER = timedelta(minutes=1)  #: XNAT 1.6 lists an import of 1,500 images within a second of its last byte
 FOREIGN = "files of another import lie at our place in the prearchive; sent again to a new place"
@@ -37,15 +37,15 @@ def upload(item: Item, tools: Tools) -> StepFacts:
     _may_be_sent(item, tools)
     if item.strays:
         judged_zip(item, tools)  # else what is removed might be the only copy
-        clear_strays(item, tools)
+        clear_misplaced(item, tools)
     if item.place is not None:
-        must_hold_what_was_judged(item, item.place, tools)
+        must_not_have_changed(item, item.place, tools)
         facts = _at_our_place(item, item.place, tools)
         if facts is not None:
             return facts
     missing, session = _not_in_the_archive(item, tools)
     if not missing:
-        _something_is_there(session)
+        _must_have_session(session)
         return StepFacts(subject=session.subject if session else None, note="XNAT's archive holds it already")
     return _send(item, missing, session, tools)
 
@@ -83,9 +83,9 @@ def _at_our_place(item: Item, place: Place, tools: Tools) -> StepFacts | None:
         return None
     tools.ledger.places.doubt(item, tools.clock.now())
     if item.named and not item.taken and tools.gateway.takes_once():
-        absence_counts(tools, item, item.spoke_at, SENT_AGAIN_AFTER)
+        must_have_waited(tools, item, item.spoke_at, SENT_AGAIN_AFTER)
         return _send_again(item, place, tools)
-    absence_counts(tools, item, item.spoke_at, tools.gateway.lateness())
+    must_have_waited(tools, item, item.spoke_at, tools.gateway.lateness())
     tools.ledger.places.leave(item, tools.clock.now())
     return None
 
@@ -100,8 +100,8 @@ def _not_in_the_archive(item: Item, tools: Tools) -> tuple[list[Instance], Sessi
     sessions = tools.gateway.sessions(item.project, item.uids)
     if not sessions:
         return instances, None
-    session = _the_one(sessions)
-    there = held(item, session, tools)
+    session = _only_session(sessions)
+    there = proved(item, session, tools)
     missing = [i for i in instances if i.sop_uid not in there]
     if missing:
         must_be_its_patients(item, session, tools)
@@ -123,7 +123,7 @@ def _no_other_contents(item: Item, instances: Collection[Instance], tools: Tools
         stop_at(tools.ledger.findings.open(item.key))
 
 
-def _the_one(sessions: Collection[Session]) -> Session:
+def _only_session(sessions: Collection[Session]) -> Session:
     if len(sessions) > 1:
         raise Conflict(f"XNAT has this study {len(sessions)} times in the project")
     return next(iter(sessions))
@@ -133,7 +133,7 @@ def _the_one(sessions: Collection[Session]) -> Session:
 
 
 def _send(item: Item, missing: Collection[Instance], session: Session | None, tools: Tools) -> StepFacts:
-    _not_in_vain_again(item, tools)
+    _must_not_be_sent_too_often(item, tools)
     content, place = zip_of(item, missing, tools, anew=session is None), new_place(item, tools)
     sending, joins = [i.sop_uid for i in missing], session.id if session else None
     named = content.path == tools.folders.clean_zip(item.name)
@@ -143,7 +143,7 @@ def _send(item: Item, missing: Collection[Instance], session: Session | None, to
 
 def _send_again(item: Item, place: Place, tools: Tools) -> StepFacts:
     """Send the same files to the same place: XNAT refuses them where the first import has come, or comes, through."""
-    _not_in_vain_again(item, tools)
+    _must_not_be_sent_too_often(item, tools)
     clear_appeared(item, tools)
     there = frozenset[str]().union(*tools.ledger.contents.at_place(item).values())
     missing = [one for one in tools.ledger.contents.instances(item) if one.sop_uid in there]
@@ -153,31 +153,31 @@ def _send_again(item: Item, place: Place, tools: Tools) -> StepFacts:
 def _sent(item: Item, place: Place, content: OutgoingZip, missing: Collection[Instance], tools: Tools) -> StepFacts:
     """Send to our place, look what lies there, and judge it."""
     try:
-        deliver(item, place, content, tools)
+        send_zip(item, place, content, tools)
     except OnceMore:
         facts = _refused_twice(item, place, missing, tools)
         if facts is None:
             raise
         return facts
-    must_hold_what_was_judged(item, place, tools)
+    must_not_have_changed(item, place, tools)
     row = tools.gateway.look(place)
     if row is None:
         raise NotYet("XNAT took it and does not list it yet")
     return _judged(item, finished_row(tools, row, item.since), tools)
 
 
-def _not_in_vain_again(item: Item, tools: Tools) -> None:
+def _must_not_be_sent_too_often(item: Item, tools: Tools) -> None:
     """Refuse to send all of a study once more that was sent so often in vain; the last time waits for the next day."""
-    if item.uploads == MOST_UPLOADS - 1 and (morning := _morning(item, tools)):
-        raise Tomorrow(f"it is sent once more after a night: {_in_vain(item)}", morning)
+    if item.uploads == MOST_UPLOADS - 1 and (morning := _next_attempt(item, tools)):
+        raise Tomorrow(f"it is sent once more after a night: {_failed_uploads(item)}", morning)
     if item.uploads >= MOST_UPLOADS:
         raise Permanent(
-            _in_vain(item),
+            _failed_uploads(item),
             advice="Ask the XNAT administrator why, then `xnat-watchd retry ITEM`.",
         )
 
 
-def _morning(item: Item, tools: Tools) -> datetime | None:
+def _next_attempt(item: Item, tools: Tools) -> datetime | None:
     """Return when it may be sent for the last time; None: now.
 
     What made XNAT lose it twice, as a full disk does, seldom passes before somebody comes to work. Where it may have
@@ -193,11 +193,11 @@ def _morning(item: Item, tools: Tools) -> datetime | None:
     return None if is_over else last + NIGHT
 
 
-def _in_vain(item: Item) -> str:
+def _failed_uploads(item: Item) -> str:
     return f"it was sent {item.uploads} times in vain{f': {item.why}' if item.why else ''}"
 
 
-def _something_is_there(session: Session | None) -> None:
+def _must_have_session(session: Session | None) -> None:
     if session is None:
         raise Permanent(
             "nothing of it is left to be sent, and XNAT has nothing of it",
@@ -215,7 +215,7 @@ def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tool
     sessions = tools.gateway.sessions(item.project, item.uids)
     if not sessions or any(series[uid].image for uid in refused) or not refused <= item.missing_before:
         return None
-    return StepFacts(left_out=refused, subject=_the_one(sessions).subject, note=_left_out_note(refused))
+    return StepFacts(left_out=refused, subject=_only_session(sessions).subject, note=_left_out_note(refused))
 
 
 # Is it whole?
@@ -233,7 +233,7 @@ def _judged(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
             server_uid=facts.server_uid, subject=facts.subject, left_out=verdict.series,
             note=_left_out_note(verdict.series),
         )  # fmt: skip
-    raise _given_up(item, row, verdict, tools)
+    raise _give_up_place(item, row, verdict, tools)
 
 
 def _verdict(item: Item, row: PrearchiveRow, tools: Tools) -> Verdict:
@@ -254,7 +254,7 @@ def _proof(item: Item, row: PrearchiveRow, uid: str, tools: Tools) -> StepFacts:
     return StepFacts(server_uid=uid if uid != item.study_uid else None, subject=subject, note="every image is there")
 
 
-def _given_up(item: Item, row: PrearchiveRow, verdict: Verdict, tools: Tools) -> Transient | Permanent | Undecided:
+def _give_up_place(item: Item, row: PrearchiveRow, verdict: Verdict, tools: Tools) -> Transient | Permanent | Undecided:
     """Give up the place, and say why; what is whole nowhere is sent again to a new one."""
     now = tools.clock.now()
     if isinstance(verdict, Mixed | Unproved):

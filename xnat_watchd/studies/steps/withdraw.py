@@ -5,14 +5,14 @@ from __future__ import annotations
 from xnat_watchd.adapters.ledger import StepFacts
 from xnat_watchd.core.delivery import Item, Place
 from xnat_watchd.core.states import DeliveryKind
-from xnat_watchd.studies.steps.context import Tools, absence_counts
-from xnat_watchd.studies.steps.misplaced import clear_strays
+from xnat_watchd.studies.steps.context import Tools, must_have_waited
+from xnat_watchd.studies.steps.misplaced import clear_misplaced
 from xnat_watchd.studies.steps.place_proof import clear_old_places, remove
 
 
 def withdraw(item: Item, tools: Tools) -> StepFacts:
     """Remove our own rows, by our places, and see that they are gone. What the archive holds stays there."""
-    clear_strays(item, tools)
+    clear_misplaced(item, tools)
     if item.place is not None and item.kind is DeliveryKind.ZIP:  # else what lies there is others'
         _clear(item, item.place, tools)
     clear_old_places(item, tools)
@@ -25,5 +25,5 @@ def _clear(item: Item, place: Place, tools: Tools) -> None:
         if row is not None:
             remove(item, row, tools)
         elif item.in_doubt:
-            absence_counts(tools, item, item.spoke_at, tools.gateway.lateness())
+            must_have_waited(tools, item, item.spoke_at, tools.gateway.lateness())
     tools.ledger.places.leave(item, tools.clock.now())
