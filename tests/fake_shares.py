@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from xnat_watchd.core.errors import Conflict, OnceMore, WatchdError
+from xnat_watchd.core.errors import Conflict, RepeatOnce, WatchdError
 from xnat_watchd.core.ports import Clock
 from xnat_watchd.core.sharing.plan import Action, SeenProject, SeenSession, ShareSubject
 
@@ -86,7 +86,7 @@ class FakeArchive:
         shelf = self.subjects if isinstance(action, ShareSubject) else self.sessions
         found = [one for one in shelf.values() if one.labels.get(action.source) == action.name]
         if not found or action.destination not in self.projects:
-            raise OnceMore("XNAT answered 403 to sharing")
+            raise RepeatOnce("XNAT answered 403 to sharing")
         thing, into = found[0], action.destination
         if into in thing.labels:
             if thing.labels[into] != action.label:
@@ -96,7 +96,7 @@ class FakeArchive:
         if any(one.labels.get(into) == action.label for one in shelf.values()):
             raise Conflict("XNAT answered 409 to sharing")
         if not self.projects[into]:
-            raise OnceMore("XNAT answered 403 to sharing")
+            raise RepeatOnce("XNAT answered 403 to sharing")
         if thing.subject and into not in self.subjects[thing.subject].labels:
             self.orphans.append((into, thing.id))
         thing.labels[into] = action.label

@@ -23,7 +23,16 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from xnat_watchd.core.delivery import Holding, Place, PrearchiveRow, Scan, Session, Subject
-from xnat_watchd.core.errors import Conflict, Elsewhere, InDoubt, NotYet, OnceMore, Permanent, Taken, WatchdError
+from xnat_watchd.core.errors import (
+    AlreadyImported,
+    Conflict,
+    InDoubt,
+    Misplaced,
+    NotYet,
+    Permanent,
+    RepeatOnce,
+    WatchdError,
+)
 from xnat_watchd.core.ports import Clock, Progressed
 
 Dialect = Literal["1.6", "1.8"]
@@ -271,7 +280,7 @@ class FakeGateway:
             if self.xnat.status(row).startswith(AT_WORK):
                 raise NotYet("XNAT is still at work on the row")
             if row.status == "ERROR" or not self.xnat.projects.get(place.project, False):
-                raise OnceMore("XNAT refused to archive")
+                raise RepeatOnce("XNAT refused to archive")
             plain = subject is not None and self.stored(subject) == subject
             owner = self.xnat.subject_of(place.project, _clean(subject if plain and subject else row.files[0].person))
             label = _clean(self.stored(label))
@@ -408,28 +417,28 @@ class FakeGateway:
 
     def _import(self, place: Place, files: Sequence[File]) -> None:
         if not files:
-            raise OnceMore("nothing that XNAT makes a session of")  # F69, F139
+            raise RepeatOnce("nothing that XNAT makes a session of")  # F69, F139
         if not self.xnat.projects.get(place.project, False):
             self._import_elsewhere(place, files)
         held = self.xnat.rows.get(place)
         if held is not None and self.xnat.dialect == "1.6":
             if {(one.scan, one.name) for one in files} & {(one.scan, one.name) for one in held.files}:
-                raise Taken("it has these files already")  # F66, F82
+                raise AlreadyImported("it has these files already")  # F66, F82
             raise InDoubt("something lies at our place already")
         if held is not None and held.files[0].study_uid != files[0].study_uid:
-            raise OnceMore("XNAT refused the import")  # F150
+            raise RepeatOnce("XNAT refused the import")  # F150
         first = [one for one in files if one.study_uid == files[0].study_uid]
         self.xnat.store(place, first)
         if len(first) < len(files):  # 409 for another study at the place (F66), or 400 (F150)
-            raise InDoubt("something else is there") if self.xnat.dialect == "1.6" else OnceMore("XNAT refused it")
+            raise InDoubt("something else is there") if self.xnat.dialect == "1.6" else RepeatOnce("XNAT refused it")
 
     def _import_elsewhere(self, place: Place, files: Sequence[File]) -> None:
         if self.xnat.dialect == "1.8":
             elsewhere = Place("Unassigned", place.timestamp, place.folder)
             self.xnat.store(elsewhere, files)
-            raise Elsewhere("XNAT put it into Unassigned", [elsewhere.path])  # F141
+            raise Misplaced("XNAT put it into Unassigned", [elsewhere.path])  # F141
         if place.project in self.xnat.projects:
-            raise OnceMore("XNAT says that we may not import into the project")  # F15, F62
+            raise RepeatOnce("XNAT says that we may not import into the project")  # F15, F62
         raise Permanent("XNAT has no such project")  # F15
 
     def _compare(self, row: FakeRow, owner: FakeSubject, label: str, *, join: bool) -> None:

@@ -16,12 +16,12 @@ from xnat_watchd.adapters.dicom.zip_file import is_whole, open_zip, write_clean
 from xnat_watchd.adapters.files.disk import MARK, Disk
 from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
-from xnat_watchd.adapters.ledger import Ledger, Of, open_database
+from xnat_watchd.adapters.ledger import Activity, Ledger, open_database
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.core.ports import Gateway, Progressed
 from xnat_watchd.core.project_rules import ProjectRules
-from xnat_watchd.core.retention import Keep
+from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.studies.intake import Intake, IntakeRules
 from xnat_watchd.studies.late_rows import LateRowCleaner
@@ -89,7 +89,7 @@ class Station:
         rules: Callable[[str], ProjectRules] = lambda _: ProjectRules(),
         around: Callable[[str, Any], Any] = as_is,
         limits: Callable[[], Limits] = Limits,
-        keep: Callable[[], Keep] = Keep,
+        keep: Callable[[], RetentionRules] = RetentionRules,
         project: str = "P1",
         projects: Collection[str] = (),
         seed: int = 0,
@@ -167,7 +167,7 @@ class Station:
                 self._waited.update(self.ledger.places.doubted(datetime.min.replace(tzinfo=UTC)))
                 self.time.pass_(hours=1)
                 continue
-            if self.idle() or self.time.now() > end or self.ledger.pauses.lasts(Of.WORK):
+            if self.idle() or self.time.now() > end or self.ledger.pauses.lasts(Activity.WORK):
                 return
             self._wait()
         raise AssertionError("it never came to rest")

@@ -11,12 +11,12 @@ from xnat_watchd.cli import commands
 from xnat_watchd.cli.terminal import plain
 from xnat_watchd.core.errors import (
     AuthRefused,
+    LedgerUnusable,
     NoRoom,
     Occupied,
     Refusal,
     Transient,
     Unavailable,
-    Unrecordable,
     WatchdError,
 )
 from xnat_watchd.operator.status import Exit
@@ -27,7 +27,7 @@ def main() -> None:
     sys.excepthook = _fault
     try:
         commands(prog_name="xnat-watchd")
-    except (WatchdError, Unrecordable) as error:
+    except (WatchdError, LedgerUnusable) as error:
         mark = journal.mark("error", sys.stderr, os.environ)
         sys.stderr.write(f"{mark}{plain(error)}\n{mark}{plain(error.advice)}\n")
         sys.exit(_code(error))
@@ -38,11 +38,11 @@ def _fault(kind: type[BaseException], error: BaseException, trace: TracebackType
     sys.exit(Exit.FAULT)
 
 
-def _code(error: WatchdError | Unrecordable) -> Exit:
+def _code(error: WatchdError | LedgerUnusable) -> Exit:
     match error:
-        case Occupied() | Unrecordable(passes=True):
+        case Occupied() | LedgerUnusable(passes=True):
             return Exit.WAITING
-        case Refusal() | Unrecordable():
+        case Refusal() | LedgerUnusable():
             return Exit.CONFIGURATION
         case AuthRefused():
             return Exit.LOGIN

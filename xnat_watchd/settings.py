@@ -30,7 +30,7 @@ from xnat_watchd.core import labels as naming
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.core.project_rules import DemographicRules, LabelRules, Letters, ProjectRules
-from xnat_watchd.core.retention import Keep
+from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.core.retry import LONGEST_DELAY, RetryPolicy
 from xnat_watchd.core.states import Progress
 
@@ -228,9 +228,9 @@ class RetentionSettings(_Section):
     keep_for: Annotated[timedelta | None, BeforeValidator(_duration_or_none)] = None
     keep_at_most: Annotated[int | None, BeforeValidator(_size_or_none)] = None
 
-    def as_keep(self) -> Keep:
+    def as_keep(self) -> RetentionRules:
         """Return it in the core's words."""
-        return Keep(self.keep_for, self.keep_at_most)
+        return RetentionRules(self.keep_for, self.keep_at_most)
 
 
 class Logs(_Section):

@@ -15,7 +15,7 @@ from tests.adapters.ledger.test_ledger_file import of_version_1
 from xnat_watchd.adapters import ledger
 from xnat_watchd.adapters.files.layout import lock_of
 from xnat_watchd.adapters.files.lock import Lock
-from xnat_watchd.adapters.ledger.database import VERSION, Older
+from xnat_watchd.adapters.ledger.database import VERSION, OlderSchema
 from xnat_watchd.cli import commands
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.sandbox import Sandbox
@@ -71,7 +71,7 @@ def test_an_older_service_that_begins_just_then_keeps_its_ledger(
         def watched(path: Path, **how: Any) -> Any:
             try:
                 return opened(path, **how)
-            except Older:
+            except OlderSchema:
                 service.enter_context(Lock(lock_of(path)))  # between the look and the upgrade
                 raise
 

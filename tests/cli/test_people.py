@@ -205,7 +205,7 @@ def test_items_or_a_time_must_be_named(desk: Desk) -> None:
 def test_a_ledger_that_another_program_holds_is_said_to_be_held(
     desk: Desk, command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from xnat_watchd.core.errors import Unrecordable
+    from xnat_watchd.core.errors import LedgerUnusable
 
     desk.carry(date="")
     path = desk.config.with_name("watchd") / "ledger.sqlite"
@@ -215,5 +215,5 @@ def test_a_ledger_that_another_program_holds_is_said_to_be_held(
     with holder.studies._db.change():
         done = CliRunner().invoke(commands, ["--config", str(desk.config), *command])
     holder.close()
-    assert isinstance(done.exception, Unrecordable)
+    assert isinstance(done.exception, LedgerUnusable)
     assert "is held by another program" in str(done.exception)

@@ -134,13 +134,13 @@ def test_one_day_written_in_two_ways_does_not_disagree(theirs: str) -> None:
 def test_what_the_server_stored_as_written_is_settled() -> None:
     writes = demographics.plan(HEADER, subject(), DemographicRules())
     after = subject(FIELDS, {**STANDARD, "dob": "1966-01-01 00:00:00.0", "gender": "Female"})
-    assert demographics.settled(writes, after) == ()
+    assert demographics.not_stored(writes, after) == ()
 
 
 def test_what_the_server_swallowed_or_rolled_over_is_named_without_its_value() -> None:
     writes = demographics.plan(HEADER, subject(), DemographicRules())
     after = subject({"subject_age": "42", "subject_dob": "1966-01-01"}, {**STANDARD, "dob": "1966-01-02"})
-    assert demographics.settled(writes, after) == ("subject_gender", "dob")
+    assert demographics.not_stored(writes, after) == ("subject_gender", "dob")
 
 
 def test_no_value_is_seen_when_writes_are_printed() -> None:
@@ -157,5 +157,5 @@ def test_whatever_a_header_says_every_write_is_sound_and_what_is_written_settles
     header = {"PatientAge": age, "PatientBirthDate": day, "PatientSex": code}
     writes = demographics.plan(header, subject(fields), DemographicRules())
     after = subject({**fields, **writes.fields}, dict(writes.demographics))
-    assert demographics.settled(writes, after) == ()
+    assert demographics.not_stored(writes, after) == ()
     assert not demographics.plan(header, after, DemographicRules())

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from xnat_watchd.core.existing_sessions import merged
+from xnat_watchd.core.existing_sessions import merge_headers
 
 FIRST = {"PatientAge": "042Y", "PatientBirthDate": "19820301", "PatientSex": "F"}
 
 
 def test_what_all_say_is_believed() -> None:
-    said = merged([FIRST, {**FIRST, "PatientAge": "043Y"}])
+    said = merge_headers([FIRST, {**FIRST, "PatientAge": "043Y"}])
     assert said.header == FIRST
     assert said.disagreeing == ()
 
 
 def test_what_one_leaves_out_another_may_say() -> None:
-    assert merged([{}, {"PatientSex": "", "PatientBirthDate": "nonsense"}, FIRST]).header == FIRST
+    assert merge_headers([{}, {"PatientSex": "", "PatientBirthDate": "nonsense"}, FIRST]).header == FIRST
 
 
 def test_what_they_do_not_agree_about_is_left_out_and_named() -> None:
-    said = merged([FIRST, {"PatientSex": "M", "PatientBirthDate": "19820301"}])
+    said = merge_headers([FIRST, {"PatientSex": "M", "PatientBirthDate": "19820301"}])
     assert "PatientSex" not in said.header
     assert said.disagreeing == ("PatientSex",)
 
 
 def test_one_day_in_two_forms_is_one_day() -> None:
-    assert merged([FIRST, {"PatientBirthDate": "1982.03.01"}]).disagreeing == ()
+    assert merge_headers([FIRST, {"PatientBirthDate": "1982.03.01"}]).disagreeing == ()
 
 
 def test_the_age_is_of_the_first_that_has_one() -> None:
-    said = merged([{"PatientAge": "old"}, {"PatientAge": "044Y"}, FIRST])
+    said = merge_headers([{"PatientAge": "old"}, {"PatientAge": "044Y"}, FIRST])
     assert (said.header["PatientAge"], said.first) == ("044Y", 1)
 
 
 def test_no_session_says_nothing() -> None:
-    assert (merged([]).header, merged([]).first) == ({}, 0)
+    assert (merge_headers([]).header, merge_headers([]).first) == ({}, 0)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xnat_watchd.core.errors import AuthRefused, Failing, Permanent, Scope, Unavailable
+from xnat_watchd.core.errors import AuthRefused, Permanent, Scope, ServerFailure, Unavailable
 from xnat_watchd.core.gate import CEILING, OPEN, PROJECT_CEILING, PROJECT_FIRST, REFUSALS_AN_HOUR, shut_by
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -97,4 +97,4 @@ def test_a_projects_trouble_is_looked_at_again_soon_and_then_ever_more_rarely() 
 
 def test_what_a_person_must_mend_is_told_from_what_passes() -> None:
     assert not shut_by(OPEN, Permanent("no right", scope=Scope.PROJECT), NOW, 0).passes
-    assert shut_by(OPEN, Failing("500"), NOW, 0).passes
+    assert shut_by(OPEN, ServerFailure("500"), NOW, 0).passes

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from xnat_watchd.core.settling import Seen, Sighting, next_quiet, quiet, settle
+from xnat_watchd.core.settling import FileStat, WatchedFile, next_quiet, quiet, settle
 
-SCAN = Seen("scan.zip", size=100, mtime_ns=1, inode=7, device=1, links=1)
+SCAN = FileStat("scan.zip", size=100, mtime_ns=1, inode=7, device=1, links=1)
 
 
 def test_a_file_is_quiet_only_after_it_stood_still_for_long_enough() -> None:
     sightings = settle([SCAN], {}, 0)
     assert quiet(sightings, 9.9, 10) == []
-    assert quiet(sightings, 10, 10) == [Sighting(SCAN, 0, 0)]
+    assert quiet(sightings, 10, 10) == [WatchedFile(SCAN, 0, 0)]
 
 
 @pytest.mark.parametrize("change", ["size", "mtime_ns", "inode", "device", "links"])
@@ -22,7 +22,7 @@ def test_any_change_starts_the_quiet_time_anew(change: str) -> None:
     changed = replace(SCAN, **{change: 99})  # type: ignore[arg-type]
     sightings = settle([changed], settle([SCAN], {}, 0), 8)
     assert quiet(sightings, 10, 10) == []
-    assert quiet(sightings, 18, 10) == [Sighting(changed, 8, 0)]
+    assert quiet(sightings, 18, 10) == [WatchedFile(changed, 8, 0)]
 
 
 def test_an_old_modification_time_says_nothing() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.sharing import table
 from xnat_watchd.core.sharing.plan import (
-    Made,
+    MadeShare,
     RowPlan,
     RowState,
     SeenProject,
@@ -308,7 +308,7 @@ def row(subject: str = "S1", destination: str = "P2", **more: str) -> ShareRow:
     return ShareRow(line=2, subject=subject, source="P1", destination=destination, **more)  # type: ignore[arg-type]  # the test's own names
 
 
-def planned(one: ShareRow, destination: SeenProject, *made: Made) -> RowPlan:
+def planned(one: ShareRow, destination: SeenProject, *made: MadeShare) -> RowPlan:
     (result,) = plan([one], {"P1": SOURCE, "P2": destination}, made)
     return result
 
@@ -437,38 +437,38 @@ def test_a_session_without_a_date_gets_no_label_made_of_one() -> None:
 
 
 def test_a_share_of_ours_that_vanished_is_not_made_again() -> None:
-    made = Made(row().key, "P2", "X_S1")
+    made = MadeShare(row().key, "P2", "X_S1")
     result = planned(row(), project(), made)
     assert (result.state, result.actions) == (RowState.REMOVED, ())
 
 
 def test_a_session_of_ours_that_vanished_stays_away_and_the_others_go_on() -> None:
-    result = planned(row(), project({"S1": "X_S1"}), Made(row().key, "P2", "X_E1"))
+    result = planned(row(), project({"S1": "X_S1"}), MadeShare(row().key, "P2", "X_E1"))
     assert [action.id for action in result.actions] == ["X_E2"]
     assert result.state is RowState.REMOVED
     assert result.reason.startswith("1 of 2 sessions: it is not shared again")
 
 
 def test_a_share_of_ours_that_is_still_there_is_simply_there() -> None:
-    made = [Made(row().key, "P2", "X_S1"), Made(row().key, "P2", "X_E1"), Made(row().key, "P2", "X_E2")]
+    made = [MadeShare(row().key, "P2", "X_S1"), MadeShare(row().key, "P2", "X_E1"), MadeShare(row().key, "P2", "X_E2")]
     there = project({"S1": "X_S1"}, ("X_E1", "S1_MR", "X_S1"), ("X_E2", "S1_CT", "X_S1"))
     assert planned(row(), there, *made).state is RowState.THERE
 
 
 def test_another_row_does_not_bring_back_what_was_taken_back() -> None:
-    made = [Made(row(sessions="*_MR").key, "P2", "X_S1")]
+    made = [MadeShare(row(sessions="*_MR").key, "P2", "X_S1")]
     rows = [row(sessions="*_CT"), row(sessions="*_MR")]
     seen = {"P1": SOURCE, "P2": project()}
     assert [one.state for one in plan(rows, seen, made)] == [RowState.REMOVED, RowState.REMOVED]
 
 
 def test_a_row_that_was_changed_shares_again() -> None:
-    made = Made(row().key, "P2", "X_S1")
+    made = MadeShare(row().key, "P2", "X_S1")
     assert planned(row(label="anon"), project(), made).state is RowState.SHARED
 
 
 def test_a_share_into_one_project_says_nothing_about_another() -> None:
-    assert planned(row(), project(), Made(row().key, "P3", "X_S1")).state is RowState.SHARED
+    assert planned(row(), project(), MadeShare(row().key, "P3", "X_S1")).state is RowState.SHARED
 
 
 GRAVITY = {state: rank for rank, state in enumerate(RowState)}

@@ -16,9 +16,9 @@ from xnat_watchd.core.states import (
     IllegalTransition,
     Progress,
     Standing,
-    after,
     as_mermaid,
-    beyond,
+    next_progress,
+    next_standing,
     reached,
 )
 
@@ -31,10 +31,10 @@ def test_every_standing_and_every_delivery_state_stands_in_its_table() -> None:
 @pytest.mark.parametrize(("standing", "event"), list(product(Standing, Event)))
 def test_an_event_leads_somewhere_or_is_refused(standing: Standing, event: Event) -> None:
     if event in STANDINGS[standing]:
-        assert after(standing, event) in Standing
+        assert next_standing(standing, event) in Standing
     else:
         with pytest.raises(IllegalTransition):
-            after(standing, event)
+            next_standing(standing, event)
 
 
 def test_every_event_can_happen_to_some_standing() -> None:
@@ -51,9 +51,9 @@ def test_whatever_stands_can_come_to_done_and_what_has_ended_goes_nowhere_but_in
 
 
 def test_progress_is_a_line_walked_one_fact_at_a_time() -> None:
-    assert [(a, beyond(a)) for a in LINE[:-1]] == list(pairwise(LINE))
+    assert [(a, next_progress(a)) for a in LINE[:-1]] == list(pairwise(LINE))
     with pytest.raises(IllegalTransition):
-        beyond(Progress.COMPLETE)
+        next_progress(Progress.COMPLETE)
 
 
 def test_a_fact_reaches_itself_and_all_before_it() -> None:

@@ -29,7 +29,7 @@ COMMANDS = {
 }
 
 SAID = (
-    errors.Transient, errors.InDoubt, errors.NotYet, errors.OnceMore, errors.Unavailable, errors.AuthRefused,
+    errors.Transient, errors.InDoubt, errors.NotYet, errors.RepeatOnce, errors.Unavailable, errors.AuthRefused,
     errors.Conflict, errors.Permanent, errors.Undecided, errors.NoRoom, errors.Unusable,
 )  # fmt: skip
 

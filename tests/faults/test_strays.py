@@ -40,7 +40,7 @@ def retry(scene: Scene) -> None:
     """Do as `retry` does."""
     ledger, now = scene.station.ledger, scene.time.now()
     for key in ledger.views.held().values():
-        ledger.wishes.retry(key, now)
+        ledger.decisions.retry(key, now)
     scene.station.work(steps=20_000)
 
 
@@ -179,7 +179,7 @@ def test_what_is_no_place_of_the_prearchive_does_not_keep_a_study_from_going_on(
 
 def test_of_a_study_that_nobody_wants_nothing_is_left_there_either(scene: Scene) -> None:
     filed_in_another_project(scene)
-    scene.station.ledger.wishes.skip(study(scene)["key"], "a phantom", scene.time.now())
+    scene.station.ledger.decisions.skip(study(scene)["key"], "a phantom", scene.time.now())
     scene.station.work()
     assert in_all(scene) == {}
     assert study(scene)["standing"] == "skipped"

@@ -30,7 +30,7 @@ def held(desk: Desk, data: bytes) -> Station:
 
 
 def moved(station: Station, key: int = 1, project: str = "P1") -> None:
-    station.ledger.wishes.retry(key, station.time.now(), project=project)
+    station.ledger.decisions.retry(key, station.time.now(), project=project)
 
 
 def test_a_held_study_goes_to_the_project_that_a_person_names(desk: Desk) -> None:
@@ -54,7 +54,7 @@ def test_a_delivery_goes_along_with_the_last_of_its_studies(desk: Desk) -> None:
 
 def test_what_was_decided_for_the_old_project_is_decided_anew(desk: Desk) -> None:
     station = held(desk, scan())
-    station.ledger.wishes.retry(1, station.time.now(), subject="OLD", label="OLD_MR")
+    station.ledger.decisions.retry(1, station.time.now(), subject="OLD", label="OLD_MR")
     station.work()
     moved(station)
     row = station.ledger.views._db.rows("SELECT subject, label, session, server_uid FROM studies")[0]

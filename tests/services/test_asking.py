@@ -14,7 +14,7 @@ import pytest
 from tests.services.desk import scan
 from tests.services.test_machine_faults import polling
 from tests.station import Notes, Time
-from xnat_watchd.adapters.ledger import Of
+from xnat_watchd.adapters.ledger import Activity
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.core.errors import AuthRefused
 from xnat_watchd.core.gate import REFUSALS_AN_HOUR
@@ -159,7 +159,7 @@ def test_a_project_that_does_not_exist_is_told_until_it_does(start: Start) -> No
 
 def test_nothing_is_asked_while_a_person_has_paused_the_work(start: Start) -> None:
     idle = start()
-    idle.daemon.ledger.pauses.begin(Of.WORK, "a test", "", idle.time.now())
+    idle.daemon.ledger.pauses.begin(Activity.WORK, "a test", "", idle.time.now())
     assert idle.turn() == 0
 
 

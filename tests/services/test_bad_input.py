@@ -243,11 +243,11 @@ def test_a_good_study_beside_a_damaged_one_in_one_zip_arrives(desk: Desk) -> Non
 
 
 def skips(station: Station, key: int) -> None:
-    station.ledger.wishes.skip(key, "nobody knows whose they are", station.time.now())
+    station.ledger.decisions.skip(key, "nobody knows whose they are", station.time.now())
 
 
 def accepts(station: Station, key: int) -> None:
-    station.ledger.wishes.accept(key, "nobody knows whose they are", "ada", station.time.now())
+    station.ledger.decisions.accept(key, "nobody knows whose they are", "ada", station.time.now())
 
 
 @pytest.mark.parametrize("end", [skips, accepts])
@@ -264,7 +264,7 @@ def test_what_is_of_no_study_is_held_by_itself_and_ends_only_when_a_person_decid
     assert desk.archived() == whole(1)
     (key,) = station.ledger.views.held().values()
     with pytest.raises(Impossible):
-        station.ledger.wishes.retry(key, station.time.now())
+        station.ledger.decisions.retry(key, station.time.now())
     station.work()
     (row,) = station.ledger.views.attention()
     assert (row["item"], row["why"]) == (

@@ -28,7 +28,7 @@ def station(tmp_path: Path) -> Iterator[Station]:
 
 
 def test_studies_and_bytes_are_counted_from_when_one_began_to_look(station: Station) -> None:
-    courses = station.ledger.courses
+    courses = station.ledger.throughput
     station.drop("before.zip", scan(1))
     station.run()
     began = courses.now()
@@ -49,25 +49,25 @@ def test_studies_and_bytes_are_counted_from_when_one_began_to_look(station: Stat
 def test_what_is_held_before_it_was_sent_is_no_longer_to_be_sent(station: Station) -> None:
     station.drop("a.zip", scan(1, date=""))
     station.run()
-    one = station.ledger.courses.course(0)
+    one = station.ledger.throughput.course(0)
     assert (one.studies_done, one.studies, one.bytes) == (1, 1, 0)
 
 
 def test_each_step_is_told_once_and_names_nobody(station: Station) -> None:
     station.drop("Quokka.zip", scan(1))
     station.run()
-    events = station.ledger.courses.events(0)
+    events = station.ledger.throughput.events(0)
     assert [line for line in map(told, events) if line] == [
         "1.1 received", "1.1 uploaded", "1.1 archived", "1.1 complete",
     ]  # fmt: skip
-    assert station.ledger.courses.events(events[-1]["id"]) == []
+    assert station.ledger.throughput.events(events[-1]["id"]) == []
 
 
 def test_what_goes_wrong_is_told_with_its_reason(station: Station) -> None:
     station.drop("a.zip", scan(1, date=""))
     station.drop("b.zip", zipped([("notes.txt", b"no image here")]))
     station.run()
-    lines = [told(event) for event in station.ledger.courses.events(0)]
+    lines = [told(event) for event in station.ledger.throughput.events(0)]
     assert "1.1 held: the study date is missing or not a date" in lines
     assert any(line.startswith("2 no study came of it: ") for line in lines)
 
@@ -78,5 +78,5 @@ def test_a_study_that_waits_for_until_rests(tmp_path: Path) -> None:
     station = Station(tmp_path, FakeGateway(FakeXnat(time), time), time, rules=lambda _: rules)
     station.drop("a.zip", scan(1))
     station.run()
-    assert station.ledger.courses.course(0).studies_done == 1
+    assert station.ledger.throughput.course(0).studies_done == 1
     station.close()

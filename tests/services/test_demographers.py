@@ -39,7 +39,7 @@ class Stand:
     def carry(self, *labels: str) -> None:
         for line in self.plan(*labels):
             assert line.find is not None
-            self.station.ledger.found.admit(line.find, self.station.time.now())
+            self.station.ledger.existing_sessions.admit(line.find, self.station.time.now())
         self.station.work()
 
     def about(self, subject: str) -> dict[str, object]:

@@ -14,8 +14,8 @@ from tests.dicom import instance, sop_uid
 from tests.services.desk import Desk, states
 from tests.station import Station, zipped
 from xnat_watchd.core.errors import Impossible, Undecided
-from xnat_watchd.core.findings import Finding, FindingKind, stop_at
-from xnat_watchd.core.retention import Keep
+from xnat_watchd.core.findings import Finding, FindingKind, must_not_hold
+from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.operator.status import Exit, take_snapshot, verdict, without_names
 
 
@@ -126,7 +126,7 @@ def test_a_restart_forgets_no_verdict(desk: Desk, trouble: bytes) -> None:
 
 def test_of_what_was_skipped_the_same_bytes_are_held_again(desk: Desk, trouble: bytes) -> None:
     station = held(desk, trouble)
-    station.ledger.wishes.skip(1, "no", station.time.now())
+    station.ledger.decisions.skip(1, "no", station.time.now())
     station.work()
     station.drop("again.zip", trouble)
     station.take_in()
@@ -137,7 +137,7 @@ def test_of_what_was_skipped_the_same_bytes_are_held_again(desk: Desk, trouble: 
 
 def test_dropped_again_while_it_is_being_skipped_it_is_wanted_and_held(desk: Desk, trouble: bytes) -> None:
     station = held(desk, trouble)
-    station.ledger.wishes.skip(1, "no", station.time.now())
+    station.ledger.decisions.skip(1, "no", station.time.now())
     item = station.ledger.studies.take(station.time.now())
     assert item is not None
     station.drop("again.zip", trouble)
@@ -152,7 +152,7 @@ def test_dropped_again_while_its_withdrawal_is_under_way_a_sound_one_is_sent(des
     station = desk.station()
     station.drop("a.zip", sound)
     station.take_in()
-    station.ledger.wishes.skip(1, "no", station.time.now())
+    station.ledger.decisions.skip(1, "no", station.time.now())
     item = station.ledger.studies.take(station.time.now())
     assert item is not None
     station.drop("b.zip", sound)
@@ -169,7 +169,7 @@ def test_sent_again_while_the_same_bytes_are_being_opened_they_are_its_duplicate
     def around(part: str, thing: Any) -> Any:
         def opened(path: Path) -> Any:
             contents = thing(path)
-            station.ledger.wishes.resend(1, "an old backup", station.time.now())  # typed by a person just now
+            station.ledger.decisions.resend(1, "an old backup", station.time.now())  # typed by a person just now
             return contents
 
         return opened if part == "zip.open" else thing
@@ -213,9 +213,9 @@ def test_the_same_finding_is_written_once(desk: Desk) -> None:
 
 def test_a_finding_stops_the_step_that_makes_it() -> None:
     with pytest.raises(Undecided, match="1 other image") as stopped:
-        stop_at([FOREIGN])
+        must_not_hold([FOREIGN])
     assert "`xnat-watchd accept ITEM --why TEXT`" in stopped.value.advice
-    stop_at([Finding(kind=FindingKind.ABSENT, count=2, why="2 images are listed and did not come")])
+    must_not_hold([Finding(kind=FindingKind.ABSENT, count=2, why="2 images are listed and did not come")])
 
 
 # -- what a person decides ---------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ WHY = "Zenobia's scanner has deleted it"  #: as people write it: with a name
 
 
 def accept(station: Station, key: int = 1) -> str:
-    return station.ledger.wishes.accept(key, WHY, "ada", station.time.now())
+    return station.ledger.decisions.accept(key, WHY, "ada", station.time.now())
 
 
 def told(station: Station, number: int = 1) -> dict[str, Any]:
@@ -236,7 +236,7 @@ def told(station: Station, number: int = 1) -> dict[str, Any]:
 def test_retry_settles_nothing_and_says_what_to_type(desk: Desk, trouble: bytes) -> None:
     station = held(desk, trouble)
     with pytest.raises(Impossible) as refused:
-        station.ledger.wishes.retry(1, station.time.now())
+        station.ledger.decisions.retry(1, station.time.now())
     assert "`xnat-watchd" in refused.value.advice
     assert station.standings() == [("1.1", "received", "held")]
 
@@ -244,11 +244,11 @@ def test_retry_settles_nothing_and_says_what_to_type(desk: Desk, trouble: bytes)
 def test_resend_goes_round_no_finding_of_what_is_held_or_skipped(desk: Desk, trouble: bytes) -> None:
     station = held(desk, trouble)
     with pytest.raises(Impossible, match=r"`|patients|image"):
-        station.ledger.wishes.resend(1, "", station.time.now())
-    station.ledger.wishes.skip(1, "no", station.time.now())
+        station.ledger.decisions.resend(1, "", station.time.now())
+    station.ledger.decisions.skip(1, "no", station.time.now())
     station.work()
     with pytest.raises(Impossible) as refused:
-        station.ledger.wishes.resend(1, "", station.time.now())
+        station.ledger.decisions.resend(1, "", station.time.now())
     assert "Drop its ZIP again" in refused.value.advice
     assert station.standings() == [("1.1", "received", "skipped")]
 
@@ -259,7 +259,7 @@ def test_two_people_in_one_study_are_accepted_by_nobody(desk: Desk) -> None:
         accept(station)
     assert "`xnat-watchd skip ITEM --why TEXT`" in refused.value.advice
     assert kinds(station) == ["two people"]
-    station.ledger.wishes.skip(1, "no", station.time.now())
+    station.ledger.decisions.skip(1, "no", station.time.now())
     station.work()
     assert station.files() == ["done/skipped/1_scan.zip"]
     assert desk.xnat.instances() == []
@@ -291,7 +291,7 @@ def test_what_was_accepted_holds_for_what_was_found_until_then_only(desk: Desk) 
 def test_what_is_not_held_any_more_cannot_be_accepted(desk: Desk) -> None:
     station = held(desk, TROUBLES["damaged"])
     accept(station)
-    for decide in (accept, lambda one: one.ledger.wishes.retry(1, one.time.now())):
+    for decide in (accept, lambda one: one.ledger.decisions.retry(1, one.time.now())):
         with pytest.raises(Impossible, match="it is not held"):
             decide(station)
 
@@ -395,9 +395,9 @@ def test_resend_does_not_send_what_a_sound_export_has_replaced(desk: Desk, bad: 
     carried(station, scan(1, 2, 3))
     desk.xnat.sessions.clear()
     with pytest.raises(Impossible) as refused:
-        station.ledger.wishes.resend(1, "XNAT has lost it", station.time.now())
+        station.ledger.decisions.resend(1, "XNAT has lost it", station.time.now())
     assert "Drop its ZIP again" in refused.value.advice
-    station.ledger.wishes.resend(2, "XNAT has lost it", station.time.now())
+    station.ledger.decisions.resend(2, "XNAT has lost it", station.time.now())
     station.work()
     assert station.standings() == [("1.1", "received", "skipped"), ("2.1", "complete", "done")]
     assert desk.archived() == Counter(sop_uid(1, 1, n) for n in (1, 2, 3))
@@ -484,7 +484,7 @@ def test_of_two_zips_of_a_study_the_one_that_xnat_has_part_of_goes_first(desk: D
 
 
 def test_a_zip_of_which_anything_was_left_behind_is_never_deleted_nor_a_copy_of_it(desk: Desk) -> None:
-    station = desk.station(keep=lambda: Keep(timedelta(days=10)))
+    station = desk.station(keep=lambda: RetentionRules(timedelta(days=10)))
     for name in ("scan.zip", "copy.zip"):
         station.drop(name, TROUBLES["damaged"])
     station.take_in()
@@ -499,7 +499,7 @@ def test_a_zip_of_which_anything_was_left_behind_is_never_deleted_nor_a_copy_of_
 
 
 def test_a_zip_whose_dicomdir_names_more_than_came_is_sent_and_never_deleted(desk: Desk) -> None:
-    station = desk.station(keep=lambda: Keep(timedelta(days=10)))
+    station = desk.station(keep=lambda: RetentionRules(timedelta(days=10)))
     station.drop("scan.zip", scan(1))
     station.take_in()
     absent = Finding(kind=FindingKind.ABSENT, count=2, why="2 images are listed and did not come")

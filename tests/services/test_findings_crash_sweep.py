@@ -45,7 +45,7 @@ class Story:
 def accepts(station: Station) -> None:
     """Accept, as a person does who types it again when it was not done."""
     with suppress(Impossible):
-        station.ledger.wishes.accept(1, "it is lost", "ada", station.time.now())
+        station.ledger.decisions.accept(1, "it is lost", "ada", station.time.now())
 
 
 STORIES = {

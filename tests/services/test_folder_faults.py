@@ -20,7 +20,7 @@ from tests.services.desk import Around, Desk, Small, scan, states, whole
 from tests.station import QUIET, Station, zipped
 from xnat_watchd.adapters.files import disk as real_disk
 from xnat_watchd.adapters.files.disk import MARK, Disk
-from xnat_watchd.core.settling import Seen
+from xnat_watchd.core.settling import FileStat
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ class Replacing(Disk):
     def __init__(self, new: bytes, third: bytes = b"") -> None:
         self._new, self._third = new, third
 
-    def _renamed(self, source: Path, target: Path, seen: Seen) -> bool:
+    def _renamed(self, source: Path, target: Path, seen: FileStat) -> bool:
         new, self._new = self._new, b""
         if new:
             source.with_name("new").write_bytes(new)
@@ -300,7 +300,7 @@ class Refusing(Disk):
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def take(self, source: Path, target: Path, seen: Seen) -> None:
+    def take(self, source: Path, target: Path, seen: FileStat) -> None:
         if self.number:
             raise OSError(self.number, os.strerror(self.number))
         super().take(source, target, seen)
@@ -359,7 +359,7 @@ class Faulty(Disk):
 
     broken = True
 
-    def _renamed(self, source: Path, target: Path, seen: Seen) -> bool:
+    def _renamed(self, source: Path, target: Path, seen: FileStat) -> bool:
         done = super()._renamed(source, target, seen)
         if self.broken:
             raise OSError(errno.EIO, "Input/output error")
@@ -450,7 +450,7 @@ class Swapping(Disk):
     def __init__(self, to: Path) -> None:
         self._to = to
 
-    def take(self, source: Path, target: Path, seen: Seen) -> None:
+    def take(self, source: Path, target: Path, seen: FileStat) -> None:
         source.unlink()
         source.symlink_to(self._to)
         super().take(source, target, seen)

@@ -13,10 +13,10 @@ from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.saboteur import Crash, Saboteur
 from tests.station import Station, Time, zipped
 from xnat_watchd.core.delivery import Person, Place, Series, Study
-from xnat_watchd.core.existing_sessions import Find
+from xnat_watchd.core.existing_sessions import ExistingSession
 
 PLACE = Place("P1", "20240131_101112001", "SENT")
-SHOWN = Find(
+SHOWN = ExistingSession(
     project="P1",
     name="SENT",
     identity=PLACE.path,
@@ -35,7 +35,7 @@ def lives(root: Path, xnat: FakeXnat, time: Time, saboteur: Saboteur, *, shown: 
     station = Station(root, FakeGateway(xnat, time), time, around=saboteur.around)
     try:
         if shown:
-            station.ledger.found.admit(SHOWN, time.now())
+            station.ledger.existing_sessions.admit(SHOWN, time.now())
         station.start()
         station.work()
         return station.standings()

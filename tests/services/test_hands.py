@@ -13,7 +13,7 @@ from tests.adapters.gateway.scripted_xnat import Asked, scripted_xnat
 from tests.station import Notes, Time
 from xnat_watchd.adapters.files.disk import Disk
 from xnat_watchd.core.errors import Stopped
-from xnat_watchd.core.settling import Seen
+from xnat_watchd.core.settling import FileStat
 from xnat_watchd.daemon.thread_context import (
     SLOWEST_DISK,
     STEP_TAKES,
@@ -165,7 +165,7 @@ def test_a_copy_may_take_as_long_as_a_slow_disk_needs(
     monkeypatch.setattr(Disk, "take", take)
     disk = HeartbeatDisk(heart)
     (seen,) = disk.look(tmp_path)
-    assert isinstance(seen, Seen)
+    assert isinstance(seen, FileStat)
     as_worker(lambda: disk.ensure_free(tmp_path / "a.zip", seen))
     as_worker(lambda: disk.take(tmp_path / "a.zip", tmp_path / "b.zip", seen))
     as_worker(lambda: disk.move(tmp_path / "a.zip", tmp_path / "b.zip"))

@@ -211,7 +211,7 @@ def test_what_can_be_proved_neither_by_uids_nor_by_names_is_held_and_not_archive
     assert station.standings() == [("1.1", "received", "held")]
     assert "nothing proves whose they are" in station.why("1.1")
     assert {where for where, *_ in xnat.instances()} == {"prearchive"}
-    station.ledger.wishes.retry(1, station.time.now())
+    station.ledger.decisions.retry(1, station.time.now())
     station.work()
     assert sum(one.startswith("upload") for one in xnat.requests) == 2  # and not a third row of it
     assert station.standings() == [("1.1", "received", "held")]
@@ -251,7 +251,7 @@ def test_of_a_site_that_shows_its_labels_for_patients_a_person_may_say_whose_the
     station = Station(tmp_path / "second", gateway, time)  # whose ledger knows nothing of the first
     carried(station, part(3, 4))
     assert [standing for _, _, standing in station.standings()] == ["held"]
-    station.ledger.wishes.retry(1, time.now(), subject=subject)
+    station.ledger.decisions.retry(1, time.now(), subject=subject)
     station.run()
     assert [standing for _, _, standing in station.standings()] == ["done" if goes_on else "held"]
     assert len(xnat.instances()) == (4 if goes_on else 2)

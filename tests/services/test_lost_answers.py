@@ -311,7 +311,7 @@ def test_once_the_administrator_has_released_such_a_row_its_study_goes_on_by_its
 def test_a_person_sends_such_a_study_to_a_new_place_and_the_locked_row_is_told_until_it_is_gone(site: Site) -> None:
     station = dead_in_mid_archive(site)
     until(station, lambda: bool(told(station)), timedelta(minutes=5))
-    station.ledger.wishes.resend(1, "the server had died", station.time.at)
+    station.ledger.decisions.resend(1, "the server had died", station.time.at)
     station.work()
     assert is_complete(station)
     assert site.where() == {"archive": ONCE, "prearchive": ONCE}
@@ -328,7 +328,7 @@ def test_a_person_sends_such_a_study_to_a_new_place_and_the_locked_row_is_told_u
 def test_a_locked_row_that_is_removed_after_many_weeks_is_told_no_more(site: Site) -> None:
     station = dead_in_mid_archive(site)
     until(station, lambda: bool(told(station)), timedelta(minutes=5))
-    station.ledger.wishes.resend(1, "the server had died", station.time.at)
+    station.ledger.decisions.resend(1, "the server had died", station.time.at)
     station.work()
     station.time.pass_(days=100)
     station.late.sweep()
@@ -346,4 +346,4 @@ def test_a_study_that_is_archived_is_on_its_way_as_long_as_its_server_lives(site
     station.take_in()
     station.pipeline.step()
     with pytest.raises(Impossible):
-        station.ledger.wishes.resend(1, "impatient", station.time.at)
+        station.ledger.decisions.resend(1, "impatient", station.time.at)

@@ -25,7 +25,7 @@ from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.adapters.threads import Bell
 from xnat_watchd.core.errors import InDoubt, NoRoom, NotYet, Occupied, Stopped
-from xnat_watchd.core.settling import Seen
+from xnat_watchd.core.settling import FileStat
 from xnat_watchd.daemon import threads
 from xnat_watchd.daemon.composition import Daemon, build, settle
 from xnat_watchd.settings import load
@@ -612,9 +612,9 @@ def folders(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def seen_in(folder: Path) -> Seen:
+def seen_in(folder: Path) -> FileStat:
     (seen,) = Disk().look(folder)
-    assert isinstance(seen, Seen)
+    assert isinstance(seen, FileStat)
     return seen
 
 

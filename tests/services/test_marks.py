@@ -17,13 +17,13 @@ from xnat_watchd.adapters.files.disk import MARK
 from xnat_watchd.adapters.files.folder_marks import FolderMarks, Unfamiliar
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.core.presence import Presence
-from xnat_watchd.core.retention import Keep
+from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.daemon import threads
 from xnat_watchd.daemon.composition import Daemon
 from xnat_watchd.operator.machine_checks import check_machine
 
 __all__ = ["daemon"]
-KEEP = Keep(span=timedelta(days=7))
+KEEP = RetentionRules(span=timedelta(days=7))
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_study_to_be_sent_again_waits_for_the_disk_of_its_zip(desk: Desk) -> N
     station = done(desk)
     desk.xnat.sessions.clear()
     unmounted(station.folders.done)
-    station.ledger.wishes.resend(1, "", station.time.now())
+    station.ledger.decisions.resend(1, "", station.time.now())
     station.pipeline.step()
     assert [standing for *_, standing in station.standings()] == ["waiting"]
     mounted(station.folders.done)

@@ -73,7 +73,7 @@ def without_a_name(station: Station, number: int, patient: str, chosen: str) -> 
     station.drop(f"{number}.zip", scan(number, name="", patient=patient, time="131415"))
     station.run()
     assert f"{number}.1" in station.ledger.views.held()
-    station.ledger.wishes.retry(station.ledger.views.held()[f"{number}.1"], station.time.now(), subject=chosen)
+    station.ledger.decisions.retry(station.ledger.views.held()[f"{number}.1"], station.time.now(), subject=chosen)
     station.run()
 
 
@@ -98,7 +98,9 @@ def test_a_chosen_subject_that_1_6_cannot_be_sent_is_held_with_advice_that_works
             assert row["why"] == "this XNAT cannot be sent such a label for a new subject"
             assert "A to Z, digits, - and _, or that of a subject which XNAT has" in row["advice"]
             assert not xnat._site.store.subjects
-            station.ledger.wishes.retry(station.ledger.views.held()["1.1"], station.time.now(), subject="Mueller_Joerg")
+            station.ledger.decisions.retry(
+                station.ledger.views.held()["1.1"], station.time.now(), subject="Mueller_Joerg"
+            )
             station.run()
         assert station.ledger.views.attention() == []
         assert {one.subject for one in xnat.instances()} == {CHOSEN if dialect == "1.8" else "Mueller_Joerg"}
@@ -135,7 +137,7 @@ def test_nothing_is_added_on_1_6_to_a_session_whose_label_it_would_spoil(tmp_pat
         assert len(xnat.sessions("P1")) == 1
         with xnat._site.lock:
             one.label = plain
-        station.ledger.wishes.retry(station.ledger.views.held()["2.1"], station.time.now())
+        station.ledger.decisions.retry(station.ledger.views.held()["2.1"], station.time.now())
         station.run()
         assert station.ledger.views.attention() == []
         assert [len(xnat.instances()), len(xnat.sessions("P1"))] == [3, 1]

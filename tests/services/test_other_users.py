@@ -22,7 +22,7 @@ from xnat_watchd.adapters.systemd import installation
 from xnat_watchd.adapters.systemd.service_files import UNIT
 from xnat_watchd.cli import commands, one_off, rights
 from xnat_watchd.core.errors import Occupied, Refusal
-from xnat_watchd.core.settling import Seen
+from xnat_watchd.core.settling import FileStat
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 SERVER = "https://xnat.example.org"
@@ -35,8 +35,8 @@ def drop(tmp_path: Path) -> Path:
     return tmp_path / "drop"
 
 
-def seen_at(drop: Path, name: str) -> Seen:
-    [one] = [one for one in Disk().look(drop) if isinstance(one, Seen) and one.path == name]
+def seen_at(drop: Path, name: str) -> FileStat:
+    [one] = [one for one in Disk().look(drop) if isinstance(one, FileStat) and one.path == name]
     return one
 
 

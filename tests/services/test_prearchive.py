@@ -49,7 +49,7 @@ class Stand:
     def carry(self, *lines: RowLine) -> None:
         for line in lines:
             assert line.find is not None
-            self.station.ledger.found.admit(line.find, self.station.time.now())
+            self.station.ledger.existing_sessions.admit(line.find, self.station.time.now())
         self.station.work()
 
     def archived(self) -> list[tuple[str, str]]:
@@ -242,11 +242,11 @@ def test_subjects_that_came_to_be_by_our_hand_are_told_from_the_others(stand: St
     sent_by_others(stand.xnat, "NEW_SUBJECT", scan(3, **OTHER))
     began = stand.station.time.now()
     stand.carry(*stand.plan())
-    rows = stand.station.ledger.found.new_subjects(began, None)
+    rows = stand.station.ledger.existing_sessions.new_subjects(began, None)
     assert [(row["label"], row["project"]) for row in rows] == [("Bilby_Theodora", "P1")]
-    assert stand.station.ledger.found.new_subjects(began, "P2") == []
+    assert stand.station.ledger.existing_sessions.new_subjects(began, "P2") == []
     stand.station.time.pass_(days=8)
-    assert stand.station.ledger.found.new_subjects(stand.station.time.now(), None) == []
+    assert stand.station.ledger.existing_sessions.new_subjects(stand.station.time.now(), None) == []
 
 
 def test_a_study_that_was_ready_when_until_was_set_back_goes_no_further(stand: Stand) -> None:

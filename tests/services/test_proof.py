@@ -19,12 +19,12 @@ from tests.sandbox.kit import Visitor
 from tests.station import Station, zipped
 from xnat_watchd.core.findings import FindingKind
 from xnat_watchd.core.project_rules import ProjectRules
-from xnat_watchd.core.retention import Keep
+from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.studies.verification import Verification, verify
 
 IMPORT, ARCHIVE = "/data/services/import", "/data/services/archive"
-KEEP = Keep(timedelta(days=30))
+KEEP = RetentionRules(timedelta(days=30))
 
 
 class Two:
@@ -111,7 +111,7 @@ def test_of_the_same_study_in_two_parts_that_overlap_the_rest_is_sent_at_a_perso
     (row,) = two.second.ledger.views.attention()
     assert row["why"].startswith("XNAT's archive has 1 of these 2 images already")
     assert "`xnat-watchd resend 1.1`" in row["advice"]
-    two.second.ledger.wishes.resend(1, "as it says", two.second.time.now())
+    two.second.ledger.decisions.resend(1, "as it says", two.second.time.now())
     two.second.work()
     assert two.second.standings() == [("1.1", "complete", "done")]
     assert two.held_there() == {"archive": once(1, 2, 3)}
@@ -152,7 +152,7 @@ def test_a_row_to_which_others_have_added_since_it_was_proved_is_not_archived(tw
     mixed = once(1, 2) + Counter([sop_uid(7, 1, 1)])
     assert two.held_there() == {"prearchive": mixed}
     assert two.first.standings() == [("1.1", "uploaded", "held")]
-    two.first.ledger.wishes.resend(1, "to a new place", two.first.time.now())
+    two.first.ledger.decisions.resend(1, "to a new place", two.first.time.now())
     two.first.work()
     assert two.held_there() == {"archive": once(1, 2), "prearchive": mixed}
     assert attention(two.first) == ["what lies at a place of ours in XNAT is not proved to be ours"]
@@ -223,7 +223,7 @@ def test_an_image_in_the_session_that_nobody_here_knows_of_is_told_by_its_series
     (finding,) = two.first.ledger.findings.open(1)
     assert (finding.kind, finding.count, finding.members) == (FindingKind.FOREIGN, 1, ("series 1: 1",))
     assert attention(two.first) == ["XNAT's session holds 1 image that nobody here knows of, in series 1"]
-    two.first.ledger.wishes.accept(1, "added by hand", "kim", two.first.time.now())
+    two.first.ledger.decisions.accept(1, "added by hand", "kim", two.first.time.now())
     two.first.work()
     assert two.first.standings() == [("1.1", "complete", "done")]
 
@@ -277,7 +277,7 @@ def test_the_only_copy_of_an_image_is_not_deleted_and_status_says_so_until_it_is
     two.first.retention.sweep()
     assert two.first.files() == ["done/2026-01/1_scan.zip"]
     assert attention(two.first) == ["XNAT lacks 1 of its images, which it was seen to hold"]
-    two.first.ledger.wishes.resend(1, "it was removed by mistake", two.first.time.now())
+    two.first.ledger.decisions.resend(1, "it was removed by mistake", two.first.time.now())
     assert attention(two.first) == []
     two.first.work()
     assert two.held_there()["archive"] == once(1, 2, 3) + Counter([sop_uid(1, 1, 9)])
@@ -307,7 +307,7 @@ def test_what_a_person_says_is_rightly_gone_needs_nobodys_attention_and_its_zip_
     two.verified()
     (row,) = two.first.ledger.views.attention()
     assert "`xnat-watchd accept 1.1 --why TEXT`" in row["advice"]
-    two.first.ledger.wishes.accept(1, "the patient has withdrawn", "kim", two.first.time.now())
+    two.first.ledger.decisions.accept(1, "the patient has withdrawn", "kim", two.first.time.now())
     two.first.time.pass_(days=31)
     two.first.retention.sweep()
     assert attention(two.first) == []

@@ -17,7 +17,7 @@ from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.xnat.answer_meanings import Deed, verdict
 from xnat_watchd.adapters.xnat.answers import Answer
-from xnat_watchd.core.errors import OnceMore
+from xnat_watchd.core.errors import RepeatOnce
 from xnat_watchd.core.gate import PROJECT_CEILING, PROJECT_IN_TROUBLE, Gate
 
 MANY = 200
@@ -182,7 +182,7 @@ def test_retry_of_a_held_study_has_its_project_tried_at_once(station: Station, g
     later = station.time.now() + timedelta(hours=2)
     station.ledger.gates.set("P1", Gate(until=later, why="no right", advice="Ask."))
     gateway.refuses.clear()
-    station.ledger.wishes.retry(station.ledger.views.held()["1.1"], station.time.now())
+    station.ledger.decisions.retry(station.ledger.views.held()["1.1"], station.time.now())
     while station.pipeline.step():  # no time passes
         pass
     assert station.standings() == [("1.1", "complete", "done")]
@@ -194,7 +194,7 @@ def test_what_is_skipped_in_a_project_that_is_shut_ends_although_it_is(station: 
         pass
     station.time.pass_(seconds=5)
     key = station.ledger.views.keys(1, 1)["1.1"]
-    station.ledger.wishes.skip(key, "nobody wants it", station.time.now())
+    station.ledger.decisions.skip(key, "nobody wants it", station.time.now())
     station.pipeline.step()
     assert ("1.1", "received", "skipped") in station.standings()
 
@@ -221,7 +221,7 @@ def test_a_refusal_is_believed_when_the_same_is_heard_again_however_it_is_worded
     station: Station, gateway: Refusing, again: str, ends: str
 ) -> None:
     words = "refused in other words" if ends == "held" else "refused"
-    gateway.xnat.before["upload"] = [OnceMore("refused", refusal="400 IMPORT"), OnceMore(words, refusal=again)]
+    gateway.xnat.before["upload"] = [RepeatOnce("refused", refusal="400 IMPORT"), RepeatOnce(words, refusal=again)]
     drop(station, gateway, [""])
     station.work()
     assert [standing for *_, standing in station.standings()] == [ends]

@@ -10,7 +10,7 @@ from tests.dicom import instance, sop_uid
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.others import beside_others
 from tests.station import Station, Time, zipped
-from xnat_watchd.core.errors import InDoubt, OnceMore, Transient, WatchdError
+from xnat_watchd.core.errors import InDoubt, RepeatOnce, Transient, WatchdError
 from xnat_watchd.core.project_rules import ProjectRules
 
 REFUSED = "XNAT answered 403 to archiving"
@@ -31,13 +31,15 @@ def carried(root: Path, *errors: WatchdError) -> list[tuple[str, str, str]]:
 
 
 def test_a_refusal_that_comes_twice_in_a_row_is_believed(quick_path: Path) -> None:
-    assert carried(quick_path, OnceMore(REFUSED), OnceMore(REFUSED)) == [("1.1", "uploaded", "held")]
+    assert carried(quick_path, RepeatOnce(REFUSED), RepeatOnce(REFUSED)) == [("1.1", "uploaded", "held")]
 
 
-@pytest.mark.parametrize("trouble", [InDoubt("the line died"), Transient("XNAT answered 500"), OnceMore("something")])
+@pytest.mark.parametrize("trouble", [InDoubt("the line died"), Transient("XNAT answered 500"), RepeatOnce("something")])
 def test_a_refusal_after_another_trouble_is_asked_about_once_more(quick_path: Path, trouble: WatchdError) -> None:
-    assert carried(quick_path, trouble, OnceMore(REFUSED)) == [("1.1", "complete", "done")]
-    assert carried(quick_path / "again", OnceMore(REFUSED), trouble, OnceMore(REFUSED)) == [("1.1", "complete", "done")]
+    assert carried(quick_path, trouble, RepeatOnce(REFUSED)) == [("1.1", "complete", "done")]
+    assert carried(quick_path / "again", RepeatOnce(REFUSED), trouble, RepeatOnce(REFUSED)) == [
+        ("1.1", "complete", "done")
+    ]
 
 
 @pytest.mark.parametrize("dialect", ["1.8", "1.6"])

@@ -15,13 +15,13 @@ from tests.dicom import instance, sop_uid
 from tests.others import archived_by_others, beside_others, restored_without, sent_by_others
 from tests.sandbox.kit import Visitor
 from tests.station import Station, Time, zipped
-from xnat_watchd.adapters.ledger import Of
+from xnat_watchd.adapters.ledger import Activity
 from xnat_watchd.core.errors import Stopped
 from xnat_watchd.core.project_rules import ProjectRules
-from xnat_watchd.core.retention import Keep
+from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.sandbox import Options, Sandbox
 
-MONTH = Keep(timedelta(days=30))
+MONTH = RetentionRules(timedelta(days=30))
 
 
 def scan(study: int = 1, images: int = 2, **about: Any) -> bytes:
@@ -36,7 +36,7 @@ class Stand:
     xnat: Sandbox
     gateway: Any
     station: Station
-    keep: Keep
+    keep: RetentionRules
 
     def carry(self, content: bytes, name: str = "scan.zip") -> None:
         self.station.drop(name, content)
@@ -91,7 +91,7 @@ def test_a_zip_goes_once_its_time_has_come_and_xnat_was_asked_once_more(stand: S
 
 
 def test_without_a_setting_nothing_is_ever_deleted_and_nothing_asked(stand: Stand) -> None:
-    stand.keep = Keep()
+    stand.keep = RetentionRules()
     stand.carry(scan())
     before = len(stand.xnat.requests)
     assert stand.after(days=4000) == ["done/2026-01/1_scan.zip"]
@@ -100,11 +100,11 @@ def test_without_a_setting_nothing_is_ever_deleted_and_nothing_asked(stand: Stan
 
 def test_when_there_is_too_much_the_oldest_goes(stand: Stand) -> None:
     first, second = scan(1), scan(2, date="20240301")
-    stand.keep = Keep(size=len(first) + len(second))
+    stand.keep = RetentionRules(size=len(first) + len(second))
     stand.carry(first, "a.zip")
     stand.carry(second, "b.zip")
     assert len(stand.after(hours=2)) == 2
-    stand.keep = Keep(size=len(first) + len(second) - 1)
+    stand.keep = RetentionRules(size=len(first) + len(second) - 1)
     assert stand.after(hours=2) == ["done/2026-01/2_b.zip"]
 
 
@@ -147,7 +147,7 @@ def test_a_zip_that_is_wanted_again_while_xnat_is_asked_about_it_stays(
     digest, (row,) = disk.digest, stand.station.ledger.views._db.rows("SELECT key FROM studies")
 
     def meanwhile(path: Path) -> str:
-        stand.station.ledger.wishes.resend(row["key"], "a test", stand.station.time.now())
+        stand.station.ledger.decisions.resend(row["key"], "a test", stand.station.time.now())
         return digest(path)
 
     monkeypatch.setattr(disk, "digest", meanwhile)
@@ -160,7 +160,7 @@ def test_what_is_deleted_cannot_be_sent_again_and_resend_says_why(stand: Stand) 
     stand.carry(scan())
     stand.after(days=31)
     with pytest.raises(Exception, match=r"its ZIP was deleted on 2026-02-01, as \[retention\] says"):
-        stand.station.ledger.wishes.resend(1, "", stand.station.time.now())
+        stand.station.ledger.decisions.resend(1, "", stand.station.time.now())
 
 
 # -- only what XNAT holds ----------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def test_a_zip_of_which_xnat_has_lost_an_image_stays_and_the_journal_says_so(sta
     assert len(stand.xnat.requests) > before
     assert stand.events() == [("kept", "XNAT does not hold all of it")]
     assert stand.station.log.lines[-1][0] == "zip.kept"
-    stand.station.ledger.wishes.resend(1, "", stand.station.time.now())
+    stand.station.ledger.decisions.resend(1, "", stand.station.time.now())
     stand.station.work()
     assert stand.after(days=31) == []
 
@@ -210,7 +210,7 @@ class TestWhereTheSiteLeavesOutScouts:
     def test_what_a_person_has_accepted_as_left_out_keeps_every_zip_of_it(self, stand: Stand) -> None:
         both = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 2, 1, description="scout"))])
         stand.carry(both)
-        stand.station.ledger.wishes.accept(1, "a scout", "ada", stand.station.time.now())
+        stand.station.ledger.decisions.accept(1, "a scout", "ada", stand.station.time.now())
         stand.station.work()
         stand.carry(both, "again.zip")
         before = len(stand.xnat.requests)
@@ -220,7 +220,7 @@ class TestWhereTheSiteLeavesOutScouts:
 
 def test_a_zip_of_which_a_study_was_skipped_stays(stand: Stand) -> None:
     stand.carry(zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(2, 1, 1, date=""))]))
-    stand.station.ledger.wishes.skip(2, "no date", stand.station.time.now())
+    stand.station.ledger.decisions.skip(2, "no date", stand.station.time.now())
     stand.station.work()
     assert stand.after(days=400) == ["done/skipped/1_scan.zip"]
 
@@ -277,7 +277,7 @@ def test_a_server_that_is_down_keeps_every_zip_and_is_asked_something_cheap_befo
 
 def test_while_it_is_paused_nothing_is_deleted(stand: Stand) -> None:
     stand.carry(scan())
-    stand.station.ledger.pauses.begin(Of.WORK, "a person", "", stand.station.time.now())
+    stand.station.ledger.pauses.begin(Activity.WORK, "a person", "", stand.station.time.now())
     assert len(stand.after(days=31)) == 1
     stand.station.ledger.pauses.end(stand.station.time.now())
     assert stand.after(hours=2) == []
@@ -297,7 +297,7 @@ def test_a_clock_that_is_set_by_days_stops_it_until_a_person_has_looked(stand: S
     ahead(stand.station.time, days=days)
     assert len(stand.after(hours=2)) == 1
     (pause,) = stand.station.ledger.pauses.open()
-    assert (pause.of, pause.why) == (Of.RETENTION, f"the clock was set by {abs(int(days))} days")
+    assert (pause.of, pause.why) == (Activity.RETENTION, f"the clock was set by {abs(int(days))} days")
     assert "`xnat-watchd resume`" in pause.advice
     assert stand.station.log.events()[-1] == "retention.stopped"
     stand.restarted()
@@ -316,7 +316,7 @@ def test_a_start_with_a_clock_that_is_years_ahead_stops_it(stand: Stand) -> None
     assert len(stand.after(hours=2)) == 1
     (pause,) = stand.station.ledger.pauses.open()
     assert pause.why == "the clock says that the last event was 3653 days ago"
-    assert stand.restarted().ledger.pauses.lasts(Of.RETENTION)
+    assert stand.restarted().ledger.pauses.lasts(Activity.RETENTION)
 
 
 def test_after_a_person_has_looked_a_long_silence_is_believed(stand: Stand) -> None:

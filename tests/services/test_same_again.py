@@ -55,7 +55,7 @@ class Desk:
 
     def release(self, item: str, **chosen: str) -> None:
         key = self.station.ledger.views.held()[item]
-        self.station.ledger.wishes.retry(key, self._time.now(), **chosen)
+        self.station.ledger.decisions.retry(key, self._time.now(), **chosen)
 
     def why(self, item: str) -> str:
         return self.station.why(item)
@@ -175,7 +175,7 @@ def test_two_people_in_one_study_are_never_sent_whoever_drops_and_retries_what(d
 
 def test_of_a_damaged_study_that_is_accepted_the_whole_images_come_to_xnat_and_nothing_else(desk: Desk) -> None:
     desk.carry(("scan.zip", cut_short(*FIRST, also=(1, 1, 3))))
-    desk.station.ledger.wishes.accept(1, "the scanner has deleted it", "ada", desk.station.time.now())
+    desk.station.ledger.decisions.accept(1, "the scanner has deleted it", "ada", desk.station.time.now())
     assert desk.carry() == {"finished": 1}
     assert desk.stored() == held_by_xnat(*FIRST)
     assert {one.sha256 for one in desk.xnat.instances()} == {sha256(instance(*one)).hexdigest() for one in FIRST}
@@ -191,7 +191,7 @@ def test_a_whole_export_comes_to_xnat_and_settles_the_damaged_one(desk: Desk) ->
 def test_another_content_that_is_accepted_stays_behind_and_the_rest_joins_the_study(desk: Desk) -> None:
     other = zipped([("1.dcm", instance(1, 1, 1, pixels=b"\x02" * 512)), ("3.dcm", instance(1, 1, 3))])
     desk.carry(("scan.zip", zip_of(*FIRST)), ("other.zip", other))
-    desk.station.ledger.wishes.accept(2, "the first is right", "ada", desk.station.time.now())
+    desk.station.ledger.decisions.accept(2, "the first is right", "ada", desk.station.time.now())
     desk.carry()
     assert desk.stored() == held_by_xnat(*FIRST, (1, 1, 3))
     assert sha256(instance(1, 1, 1)).hexdigest() in {one.sha256 for one in desk.xnat.instances()}
@@ -326,7 +326,7 @@ def test_a_slip_in_a_subject_label_is_forgotten_once_it_is_corrected(desk: Desk)
 def test_a_study_that_is_skipped_claims_no_subject_label_any_more(desk: Desk) -> None:
     a_namesake(desk)
     slip(desk, "2.1", "Wombat_Iris")
-    desk.station.ledger.wishes.skip(desk.station.ledger.views.held()["2.1"], "not wanted", desk.station.time.now())
+    desk.station.ledger.decisions.skip(desk.station.ledger.views.held()["2.1"], "not wanted", desk.station.time.now())
     desk.station.work()
     desk.carry(("third.zip", zip_of((3, 1, 1), name="Wombat^Iris", patient="W-1")))
     assert desk.station.ledger.views.deliveries() == {"finished": 3}
@@ -337,7 +337,7 @@ def test_a_subject_label_is_claimed_as_long_as_one_study_of_its_person_is_not_en
     slip(desk, "2.1", "Wombat_Iris")
     desk.carry(("more.zip", zip_of((4, 1, 1), patient="ANOTHER-1", date="20240302")))
     slip(desk, "3.1", "Wombat_Iris")  # the same person: they share it
-    desk.station.ledger.wishes.skip(desk.station.ledger.views.held()["2.1"], "not wanted", desk.station.time.now())
+    desk.station.ledger.decisions.skip(desk.station.ledger.views.held()["2.1"], "not wanted", desk.station.time.now())
     desk.station.work()
     desk.carry(("third.zip", zip_of((3, 1, 1), name="Wombat^Iris", patient="W-1")))
     assert desk.why("4.1") == "two people under one subject label"
@@ -367,7 +367,7 @@ def test_a_subject_under_which_xnat_may_have_something_stays_its_persons(desk: D
             station.pipeline.step()
     station = desk.anew()
     (row,) = station.ledger.views._db.rows("SELECT key FROM studies")
-    station.ledger.wishes.skip(row["key"], "not wanted", station.time.now())
+    station.ledger.decisions.skip(row["key"], "not wanted", station.time.now())
     station.work()
     assert station.standings() == [("1.1", "uploaded", "skipped")]
     desk.carry(("other.zip", zip_of((2, 1, 1), patient="ANOTHER-1", date="20240301")))

@@ -13,7 +13,7 @@ from tests.share_desk import HEADER
 from tests.share_site import ShareSite, a_share_site
 from tests.station import Notes
 from xnat_watchd.adapters.credentials import Credential, Secret
-from xnat_watchd.adapters.ledger import Of
+from xnat_watchd.adapters.ledger import Activity
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.daemon.composition import Daemon, build
 from xnat_watchd.daemon.reload import reload
@@ -125,7 +125,7 @@ def test_a_trouble_with_the_server_shuts_the_gate_for_the_workers_too(service: T
 
 def test_while_a_person_has_paused_the_work_no_table_is_compared(service: Turns, site: ShareSite) -> None:
     pauses, now = service.daemon.ledger.pauses, service.daemon.clock.now
-    pauses.begin(Of.WORK, "a person has paused it", "Type `xnat-watchd resume`.", now())
+    pauses.begin(Activity.WORK, "a person has paused it", "Type `xnat-watchd resume`.", now())
     asked = len(site.xnat.requests)
     save(service, "S1,P1,P2")
     service.apply()

@@ -19,15 +19,15 @@ from xnat_watchd.core.errors import (
     AuthRefused,
     Conflict,
     InDoubt,
-    OnceMore,
     Permanent,
     Refusal,
+    RepeatOnce,
     Scope,
     Stopped,
     Transient,
     Unavailable,
 )
-from xnat_watchd.core.settling import Seen
+from xnat_watchd.core.settling import FileStat
 from xnat_watchd.core.sharing.plan import SeenProject, ShareSubject
 
 LABELLED = "subject,source,destination,label\n"
@@ -466,7 +466,7 @@ def test_another_label_than_the_tables_is_reported_and_left(desk: Desk, xnat: Fa
 
 
 def test_a_refusal_is_doubted_once_then_believed_until_something_changes(desk: Desk, xnat: FakeArchive) -> None:
-    refusal = OnceMore("XNAT answered 403 to sharing", advice="Ask an owner.")
+    refusal = RepeatOnce("XNAT answered 403 to sharing", advice="Ask an owner.")
     xnat.before["share"] = [refusal] * 4
     desk.save("S2,P1,P2")
     desk.settle()
@@ -496,7 +496,7 @@ def test_what_is_wrong_for_ever_is_asked_once(desk: Desk, xnat: FakeArchive) -> 
 
 
 def test_no_session_goes_before_its_subject(desk: Desk, xnat: FakeArchive) -> None:
-    xnat.before["share"] = [OnceMore("XNAT answered 403 to sharing")]
+    xnat.before["share"] = [RepeatOnce("XNAT answered 403 to sharing")]
     desk.save("S1,P1,P2", "S2,P1,P2")
     desk.settle()
     assert xnat.labels("P2") == ["S2", "S2_MR"]
@@ -552,7 +552,7 @@ def test_what_is_never_shown_is_given_up_and_said(desk: Desk, xnat: FakeArchive)
     assert asked(xnat) == made
 
 
-NO_RIGHT = OnceMore("XNAT answered 403 to sharing", advice="Ask.", scope=Scope.PROJECT)
+NO_RIGHT = RepeatOnce("XNAT answered 403 to sharing", advice="Ask.", scope=Scope.PROJECT)
 
 
 def test_a_project_that_refuses_everything_is_not_asked_for_everything(desk: Desk, xnat: FakeArchive) -> None:
@@ -579,7 +579,7 @@ def test_what_is_refused_of_a_row_shuts_no_destination(desk: Desk, xnat: FakeArc
     for n in range(8):
         xnat.subject("P1", f"T{n}")
     desk.save(*(f"T{n},P1,P2" for n in range(7)))
-    xnat.before["share"] = [OnceMore("XNAT answered 404 to sharing", advice="Ask.")] * 7
+    xnat.before["share"] = [RepeatOnce("XNAT answered 404 to sharing", advice="Ask.")] * 7
     desk.settle()
     assert asked(xnat) == 7
     asks = [one.partition(" ")[0] for one in xnat.requests]
@@ -761,7 +761,7 @@ def test_a_table_that_may_not_be_read_is_read_once_the_right_is_given(
     locked = [True]
 
     class Locked(ShareFolder):
-        def read(self, seen: Seen) -> bytes:
+        def read(self, seen: FileStat) -> bytes:
             if locked:
                 raise PermissionError(13, "no right")
             return super().read(seen)
@@ -778,7 +778,7 @@ def test_a_table_that_may_not_be_read_is_read_once_the_right_is_given(
 
 def test_a_table_that_changes_while_it_is_read_is_waited_for(tmp_path: Path, xnat: FakeArchive, time: Time) -> None:
     class Hasty(ShareFolder):
-        def read(self, seen: Seen) -> bytes:
+        def read(self, seen: FileStat) -> bytes:
             with (tmp_path / "shares" / seen.path).open("a") as table:
                 table.write("S2,P1,P2\n")
             return super().read(seen)

@@ -157,20 +157,20 @@ def test_a_person_settles_what_was_put_aside_and_its_zip_stays_where_it_lies(sta
         station.drop(name, zipped([(f"{name}.txt", b"nothing")]))
     station.run()
     files = station.files()
-    station.ledger.wishes.settle(1, "exported again", NOW)
+    station.ledger.decisions.settle(1, "exported again", NOW)
     assert aside(station) == ["2"]
     assert station.files() == files
     story = station.ledger.views.delivery(1) or {}
     assert (story["state"], story["events"][-1]["event"]) == ("rejected", "settled")
     with pytest.raises(Impossible, match="it is settled already"):
-        station.ledger.wishes.settle(1, "exported again", NOW)
+        station.ledger.decisions.settle(1, "exported again", NOW)
 
 
 def test_what_was_not_put_aside_cannot_be_settled(station: Station) -> None:
     station.drop("P1/scan.zip", scan())
     station.run()
     with pytest.raises(Impossible, match="it was not put aside"):
-        station.ledger.wishes.settle(1, "no", NOW)
+        station.ledger.decisions.settle(1, "no", NOW)
 
 
 # -- share tables ------------------------------------------------------------------------------------------

@@ -18,14 +18,14 @@ from tests.services.test_machine_faults import at, daemon, turn
 from tests.station import Notes, Station, Time, zipped
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.adapters.threads import Loop
-from xnat_watchd.core.errors import InDoubt, NoRoom, Stopped, Unrecordable
+from xnat_watchd.core.errors import InDoubt, LedgerUnusable, NoRoom, Stopped
 from xnat_watchd.daemon import one_off_run, service, threads
 from xnat_watchd.daemon.composition import Daemon
 from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.supervisor import AGAIN, supervised
 from xnat_watchd.operator.status import Exit
 
-LEDGER = Unrecordable("the ledger cannot be used", advice="Look at its disk.", passes=True)
+LEDGER = LedgerUnusable("the ledger cannot be used", advice="Look at its disk.", passes=True)
 WORKER = "worker-1"
 
 __all__ = ["daemon"]
@@ -181,7 +181,7 @@ def test_a_ledger_that_takes_nothing_in_the_middle_of_a_step_leaves_no_study_bus
     with monkeypatch.context() as patch:
         patch.setattr(station.ledger.places, "speak", raising(LEDGER))
         patch.setattr(station.ledger.studies, "give_back", raising(LEDGER))
-        with pytest.raises(Unrecordable):
+        with pytest.raises(LedgerUnusable):
             station.work()
     station.work()
     assert (station.standings(), desk.archived()) == ([("1.1", "complete", "done")], whole())

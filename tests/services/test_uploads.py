@@ -90,7 +90,7 @@ def test_while_it_waits_for_the_morning_it_is_told_of_and_retry_sends_it_at_once
         f"received, and does not get on: {why}"
     ]
     assert why.endswith("it was sent 2 times in vain: XNAT did not keep every image; sent again")
-    station.ledger.wishes.retry(station.ledger.views.keys(1, 1)["1.1"], station.time.at)
+    station.ledger.decisions.retry(station.ledger.views.keys(1, 1)["1.1"], station.time.at)
     asked = station.time.at
     station.work(hours=1)
     assert is_complete(station)

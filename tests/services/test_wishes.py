@@ -16,7 +16,7 @@ import pytest
 from tests.dicom import instance, sop_uid
 from tests.others import archived_by_others, beside_others, restored_without, sent_by_others
 from tests.station import Station, zipped
-from xnat_watchd.adapters.ledger import Of
+from xnat_watchd.adapters.ledger import Activity
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import Impossible
 from xnat_watchd.core.project_rules import ProjectRules
@@ -61,15 +61,15 @@ class Stand:
 
     def skip(self, item: int = 1, number: int | None = None) -> None:
         for key in self.station.ledger.views.keys(item, number).values():
-            self.station.ledger.wishes.skip(key, WHY, self.station.time.now())
+            self.station.ledger.decisions.skip(key, WHY, self.station.time.now())
 
     def accept(self, item: int = 1) -> None:
         for key in self.station.ledger.views.keys(item, None).values():
-            self.station.ledger.wishes.accept(key, WHY, "ada", self.station.time.now())
+            self.station.ledger.decisions.accept(key, WHY, "ada", self.station.time.now())
 
     def resend(self, item: int = 1) -> None:
         for key in self.station.ledger.views.keys(item, None).values():
-            self.station.ledger.wishes.resend(key, WHY, self.station.time.now())
+            self.station.ledger.decisions.resend(key, WHY, self.station.time.now())
 
     def imports(self) -> int:
         return sum(method == "POST" and "services/import" in path for method, path, _, _ in self.xnat.requests)
@@ -288,12 +288,12 @@ def test_what_others_put_into_the_prearchive_stays_there_when_it_is_skipped_and_
         assert line.find is not None
         return line.find
 
-    stand.station.ledger.found.admit(find(), stand.station.time.now())
+    stand.station.ledger.existing_sessions.admit(find(), stand.station.time.now())
     stand.skip()
     stand.station.work()
     assert stand.standings() == {"1.1": "skipped"}
     assert stand.where() == {"prearchive"}
-    stand.station.ledger.found.admit(find(), stand.station.time.now())
+    stand.station.ledger.existing_sessions.admit(find(), stand.station.time.now())
     stand.station.work()
     assert stand.standings() == {"1.1": "skipped", "2.1": "done"}
     assert stand.where() == {"archive"}
@@ -468,7 +468,7 @@ def test_a_zip_that_lies_there_no_more_is_missed_before_anything_is_sent(stand: 
     assert stand.standings() == {"1.1": "held"}
     assert stand.station.why("1.1") == "its ZIP does not lie where it was put to rest"
     rest.write_bytes(scan())
-    stand.station.ledger.wishes.retry(1, stand.station.time.now())
+    stand.station.ledger.decisions.retry(1, stand.station.time.now())
     stand.station.work()
     assert stand.held() == Counter(sop_uid(1, 1, n) for n in (1, 2))
 
@@ -501,7 +501,7 @@ def test_what_is_on_its_way_or_came_in_no_zip_cannot_be_sent_again(stand: Stand)
 
 
 def paused(station: Station) -> bool:
-    return station.ledger.pauses.begin(Of.WORK, "a person has paused it", "Type `resume`.", station.time.now())
+    return station.ledger.pauses.begin(Activity.WORK, "a person has paused it", "Type `resume`.", station.time.now())
 
 
 def test_while_it_is_paused_zips_are_taken_and_nothing_is_asked_of_xnat_also_after_a_restart(stand: Stand) -> None:
@@ -514,7 +514,7 @@ def test_while_it_is_paused_zips_are_taken_and_nothing_is_asked_of_xnat_also_aft
     assert stand.standings() == {"1.1": "ready"}
     assert stand.station.files() == ["work/1.zip"]
     assert len(stand.xnat.requests) == before
-    assert stand.station.ledger.pauses.end(stand.station.time.now()) == [Of.WORK]
+    assert stand.station.ledger.pauses.end(stand.station.time.now()) == [Activity.WORK]
     stand.station.work()
     assert stand.standings() == {"1.1": "done"}
 

@@ -18,7 +18,7 @@ from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.saboteur import Crash, Saboteur
 from tests.station import Station, Time, zipped
 from xnat_watchd.core.project_rules import ProjectRules
-from xnat_watchd.core.retention import Keep
+from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.core.states import Progress
 
 SCAN = zipped([(f"{n}.dcm", instance(1, 1, n)) for n in (1, 2)])
@@ -32,12 +32,12 @@ def resent(station: Station, xnat: FakeXnat) -> None:
     """Take an image out of the archive, as an old backup does, and have the study sent again."""
     (session,) = xnat.sessions.values()
     session.batches[0][1].pop()
-    station.ledger.wishes.resend(1, "", station.time.now())
+    station.ledger.decisions.resend(1, "", station.time.now())
 
 
 def skipped(station: Station, xnat: FakeXnat) -> None:
     del xnat
-    station.ledger.wishes.skip(1, "nobody wants it", station.time.now())
+    station.ledger.decisions.skip(1, "nobody wants it", station.time.now())
 
 
 def deleted(station: Station, xnat: FakeXnat) -> None:
@@ -80,7 +80,7 @@ def life(root: Path, at: int, rules: ProjectRules, wish: Wish, proof: Wish) -> S
     time = Time()
     xnat = FakeXnat(time)  # effects that appear late are the crash sweep's matter
     gateway = FakeGateway(xnat, time)
-    keep = Keep(timedelta(days=10)) if wish is deleted else Keep()
+    keep = RetentionRules(timedelta(days=10)) if wish is deleted else RetentionRules()
     first = Station(root, gateway, time, rules=lambda _: rules)
     first.drop("scan.zip", SCAN)
     first.run()

@@ -171,9 +171,9 @@ def test_what_came_to_rest_is_not_read_again_and_only_for_an_hour_looked_at(
     monkeypatch.setattr(disk.Disk, "digest", lambda *_: pytest.fail("it was read again"))
     station.take_in()
 
-    assert [one.delivery for one in station.ledger.changes.watched(desk.time.now())] == [1]
+    assert [one.delivery for one in station.ledger.overwrites.watched(desk.time.now())] == [1]
     desk.time.pass_(hours=1, seconds=1)
-    assert station.ledger.changes.watched(desk.time.now()) == []
+    assert station.ledger.overwrites.watched(desk.time.now()) == []
 
 
 def test_a_clean_copy_is_made_of_what_was_judged_alone(desk: Desk) -> None:
@@ -215,11 +215,11 @@ def test_other_rights_other_owners_and_a_restored_backup_are_no_other_bytes(desk
 
 def test_a_zip_that_an_older_version_took_is_known_by_its_bytes(desk: Desk) -> None:
     station = taken(desk)
-    station.ledger.changes.stamp(1, "")
+    station.ledger.overwrites.stamp(1, "")
     assert settled(station) == ["done/2026-01/1_scan.zip"]
     station.drop("scan.zip", A)
     station.take_in()
-    station.ledger.changes.stamp(2, "")
+    station.ledger.overwrites.stamp(2, "")
     written(station.folders.work / "2.zip", B)
     assert settled(station)[-1] == "done/2026-01/3_scan.zip"
     assert desk.archived() == whole(1) + whole(2)
@@ -293,7 +293,7 @@ def test_one_that_went_back_cannot_be_sent_again_under_its_old_number(desk: Desk
     written(station.folders.work / "1.zip", B)
     settled(station)
     with pytest.raises(Exception, match="went back to the drop folder"):
-        station.ledger.wishes.resend(1, "", station.time.now())
+        station.ledger.decisions.resend(1, "", station.time.now())
 
 
 # -- where the file system does not tell -------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from tests.stateful.fuse import Depth, Fuse
 from tests.station import Notes, Station, Time
-from xnat_watchd.adapters.ledger import Of
+from xnat_watchd.adapters.ledger import Activity
 from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.daemon import composition, threads
@@ -115,7 +115,7 @@ class Service:
         for _ in range(turns):
             for name in self.workers:
                 self.turn(name)
-            if self.daemon.missing or not self._may_work() or station.ledger.pauses.lasts(Of.WORK):
+            if self.daemon.missing or not self._may_work() or station.ledger.pauses.lasts(Activity.WORK):
                 return
             if station._may_be_late():
                 station._waited.update(station.ledger.places.doubted(datetime.min.replace(tzinfo=UTC)))

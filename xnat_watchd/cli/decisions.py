@@ -42,7 +42,7 @@ def skip(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> None:
     """
 
     def decide(ledger: Ledger, key: int, now: datetime) -> str:
-        ledger.wishes.skip(key, why, now)
+        ledger.decisions.skip(key, why, now)
         return "is wanted no more; skipped, once nothing of ours lies in XNAT's prearchive"
 
     studies_of = _but_settled(chosen, items, why)
@@ -68,7 +68,7 @@ def accept(chosen: CommandOptions, item: Item, why: str) -> None:
     by = login_name()
 
     def decide(ledger: Ledger, key: int, now: datetime) -> str:
-        return f"accepted: {ledger.wishes.accept(key, why, by, now)}"
+        return f"accepted: {ledger.decisions.accept(key, why, by, now)}"
 
     _decide(chosen, (item,), decide, most=1)
 
@@ -100,7 +100,7 @@ def resend(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> None:
     """
 
     def decide(ledger: Ledger, key: int, now: datetime) -> str:
-        ledger.wishes.resend(key, why, now)
+        ledger.decisions.resend(key, why, now)
         return "begins anew: XNAT is asked, and what it lacks is sent"
 
     _decide(chosen, items, decide)
@@ -117,7 +117,7 @@ def _but_settled(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> t
                 others.append((delivery, number))
                 continue
             try:
-                ledger.wishes.settle(delivery, why, datetime.now(UTC))
+                ledger.decisions.settle(delivery, why, datetime.now(UTC))
                 say(f"{delivery} is settled; its ZIP stays in the folder for failed ones")
             except Impossible as error:
                 say(f"{delivery}: {error}", err=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger import Ledger
     from xnat_watchd.adapters.xnat.gateway import XnatGateway
     from xnat_watchd.cli.options import CommandOptions
-    from xnat_watchd.core.existing_sessions import Find
+    from xnat_watchd.core.existing_sessions import ExistingSession
     from xnat_watchd.operator.status import Exit, Snapshot
     from xnat_watchd.settings import Settings
 
@@ -31,12 +31,12 @@ LOOKS = 0.5  #: seconds between two looks at what a service does for us
 Study = Mapping[str, Any]
 
 
-def carry(chosen: CommandOptions, settings: Settings, credential: Credential, finds: Sequence[Find]) -> Exit:
+def carry(chosen: CommandOptions, settings: Settings, credential: Credential, finds: Sequence[ExistingSession]) -> Exit:
     """Put these studies into the ledger, see them through, say what remains, and give the exit code."""
     path = settings.ledger.path
     with _ledger(path, read_only=False) as ledger:
-        since = ledger.courses.now()
-        keys = [ledger.found.admit(find, datetime.now(UTC)).key for find in finds]
+        since = ledger.throughput.now()
+        keys = [ledger.existing_sessions.admit(find, datetime.now(UTC)).key for find in finds]
         return see_through(chosen, ledger, path, StudySelection(keys, since), (settings, credential))
 
 
@@ -47,7 +47,7 @@ def see_through(
     with suppress(KeyboardInterrupt):  # typed before the work has begun, which listens for it itself
         if not _follow(chosen, ledger, path, part) and ours is not None:
             _carry_ourselves(*ours, part)
-    return _said(ledger, ledger.found.standings(part.keys))
+    return _said(ledger, ledger.existing_sessions.standings(part.keys))
 
 
 def ourselves(chosen: CommandOptions) -> tuple[Settings, Credential]:
@@ -108,7 +108,7 @@ def _follow(chosen: CommandOptions, ledger: Ledger, path: Path, part: StudySelec
     from xnat_watchd.daemon.idle import at_rest
 
     def is_over() -> bool:
-        return at_rest(ledger, ledger.found.standings(part.keys), datetime.now(UTC))
+        return at_rest(ledger, ledger.existing_sessions.standings(part.keys), datetime.now(UTC))
 
     return is_served(path) and _watch(chosen, path, part, is_over)
 
@@ -142,7 +142,9 @@ def _is_worked_off(chosen: CommandOptions, ledger: Ledger, drop: Path) -> bool:
         waiting = False
     said = _published(chosen)
     settling = said.get("settling", 0) or said.get("sharing", False)
-    resting = at_rest(ledger, ledger.found.standings(ledger.found.under_way()), datetime.now(UTC))
+    resting = at_rest(
+        ledger, ledger.existing_sessions.standings(ledger.existing_sessions.under_way()), datetime.now(UTC)
+    )
     return not waiting and not settling and resting and not ledger.deliveries.arrivals()
 
 

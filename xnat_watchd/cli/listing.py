@@ -48,7 +48,7 @@ def list_(chosen: CommandOptions, new_since: timedelta | None, form: str) -> Non
 
 def _list_new(chosen: CommandOptions, since: datetime, form: str) -> None:
     with chosen.ledger(chosen.places().ledger) as ledger:
-        rows = ledger.found.new_subjects(since, chosen.project)
+        rows = ledger.existing_sessions.new_subjects(since, chosen.project)
     if form == "table":
         rows = [{**row, "created": local(row["created"], MINUTE)} for row in rows]
     table.show(rows, ("label", "project", "created", "item"), form)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
-from xnat_watchd.core.errors import Occupied, Refusal, Unseen
+from xnat_watchd.core.errors import NoReadAccess, Occupied, Refusal
 
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.adapters.credentials import Credential
@@ -130,11 +130,11 @@ def opened(path: Path, *, read_only: bool) -> Ledger:
     """
     from xnat_watchd.adapters.files.layout import lock_of
     from xnat_watchd.adapters.files.lock import Lock
-    from xnat_watchd.adapters.ledger import Ledger, Older, open_database
+    from xnat_watchd.adapters.ledger import Ledger, OlderSchema, open_database
 
     try:
         return Ledger(open_database(path, read_only=read_only, upgrade=False))
-    except Older as older:
+    except OlderSchema as older:
         if read_only:
             raise
         with ExitStack() as stack:
@@ -154,11 +154,11 @@ def is_served(ledger: Path) -> bool:
 
 
 def is_there(ledger: Path) -> bool:
-    """Return whether there is a ledger; `Unseen` where we may not look."""
+    """Return whether there is a ledger; `NoReadAccess` where we may not look."""
     try:
         return ledger.exists()
     except PermissionError:
-        raise Unseen(f"{ledger}: this user may not see it", advice=NOT_OURS) from None
+        raise NoReadAccess(f"{ledger}: this user may not see it", advice=NOT_OURS) from None
 
 
 def _first_line() -> str:

@@ -24,11 +24,11 @@ def pause(chosen: CommandOptions) -> None:
     The folder is watched and ZIPs are taken as ever. It holds across restarts. What is being sent just now comes to the
     end of its step.
     """
-    from xnat_watchd.adapters.ledger import Of
+    from xnat_watchd.adapters.ledger import Activity
 
     with chosen.ledger(chosen.places().ledger, read_only=False) as ledger:
         advice = "Type `xnat-watchd resume` to go on."
-        begun = ledger.pauses.begin(Of.WORK, "a person has paused it", advice, datetime.now(UTC))
+        begun = ledger.pauses.begin(Activity.WORK, "a person has paused it", advice, datetime.now(UTC))
         busy = ledger.studies.busy()
     click.echo("paused: nothing more is sent until `xnat-watchd resume`" if begun else "it was paused already")
     if busy:

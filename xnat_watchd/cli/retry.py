@@ -54,7 +54,7 @@ def retry(
     One that waits for its time, its project or XNAT is tried at once, and its project with it.
     What is wrong with the content of a study is not decided by it: such a one is passed over, and it says what to type.
     """
-    from xnat_watchd.core.findings import advice, holding, said
+    from xnat_watchd.core.findings import advice, holding, reason_of
 
     _check(label, subject, other)
     if bool(items) == all_held or (other and all_held):
@@ -67,7 +67,7 @@ def retry(
         raise click.UsageError("a label or subject is for one held study; name it, as in 12.1")
     _tell_of_others(going_on, named, items)
     for name, found in undecided.items():
-        _stays(name, said(found), advice(found))
+        _stays(name, reason_of(found), advice(found))
         del going_on[name]
     code = _let_go_on(chosen, going_on, subject=subject, label=label, project=other, later=later) if going_on else 0
     sys.exit(code or (1 if undecided else 0))
@@ -119,7 +119,7 @@ def _let_go_on(
     path = chosen.places().ledger
     ours = None if later or is_served(path) else execution.ourselves(chosen)
     with chosen.ledger(path, read_only=False) as ledger:
-        since = ledger.courses.now()
+        since = ledger.throughput.now()
         released = [key for name, key in studies.items() if _released(ledger, name, key, subject, label, project)]
         code = Exit.FINE
         if released and not later:
@@ -132,7 +132,7 @@ def _released(ledger: Ledger, name: str, key: int, subject: str | None, label: s
     from xnat_watchd.core.errors import Impossible
 
     try:
-        ledger.wishes.retry(key, datetime.now(UTC), subject=subject, label=label, project=project)
+        ledger.decisions.retry(key, datetime.now(UTC), subject=subject, label=label, project=project)
     except Impossible as error:
         _stays(name, str(error), error.advice)
         return False

@@ -64,7 +64,7 @@ def screen(picture: Snapshot, *, of_folder: bool = False) -> str:
 
 def picture_of(chosen: CommandOptions) -> Snapshot:
     """Return what a running service has published; else what the ledger says, where we may look into it."""
-    from xnat_watchd.core.errors import Unseen, WatchdError
+    from xnat_watchd.core.errors import NoReadAccess, WatchdError
 
     said = published(chosen)
     if said is not None and said["daemon"]["running"]:
@@ -75,7 +75,7 @@ def picture_of(chosen: CommandOptions) -> Snapshot:
         if said is None:
             raise _unseen() from None
     except WatchdError as error:
-        if said is None and isinstance(error, Unseen) and _of_this_machine(chosen):
+        if said is None and isinstance(error, NoReadAccess) and _of_this_machine(chosen):
             raise _unseen() from None
         if said is None:
             raise

@@ -53,7 +53,7 @@ def verify(chosen: CommandOptions, items: tuple[Item, ...], since: timedelta | N
 
 def _studies(ledger: Ledger, items: tuple[Item, ...], since: timedelta | None) -> dict[str, int]:
     if since is not None:
-        keys = ledger.keeping.archived_since(datetime.now(UTC) - since)
+        keys = ledger.kept_zips.archived_since(datetime.now(UTC) - since)
         return {ledger.studies.look_at(key).name: key for key in keys}
     return studies(ledger, items)
 
@@ -69,7 +69,7 @@ def _verify(ledger: Ledger, gateway: XnatGateway, name: str, key: int) -> bool:
         return False
     now = datetime.now(UTC)
     found = ask(item, ledger, gateway, now)
-    ledger.keeping.verify(item, found.said, now)
+    ledger.kept_zips.verify(item, found.said, now)
     say(f"{name} {found.said}{_left_behind(ledger, key)}{_clutter(ledger, item.delivery)}")
     return not found.missing
 

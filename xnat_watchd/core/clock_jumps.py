@@ -8,7 +8,7 @@ JUMP = timedelta(days=1)  #: by which a clock is not set for nothing
 SILENCE = timedelta(days=30)  #: without an event, after which a start asks whether the clock is right
 
 
-class Steady:
+class ClockOffset:
     """Sees by how much a clock was set. Two readings of one moment are its arguments."""
 
     def __init__(self, now: datetime, monotonic: float) -> None:

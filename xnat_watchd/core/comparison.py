@@ -11,7 +11,7 @@ Images = Mapping[str, frozenset[str]]  #: SeriesInstanceUID -> SOPInstanceUIDs
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentSeries:
     """One series as we sent it."""
 
     count: int
@@ -19,7 +19,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class AllPresent:
     """Every instance is there. `uid` is the study's UID on the server, ours or the site's."""
 
     uid: str
@@ -34,7 +34,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Short:
+class Incomplete:
     """Instances are missing. `whole_series`: those of which nothing arrived."""
 
     missing: int
@@ -51,10 +51,10 @@ class Unproved:
     """As many files as we sent, under UIDs and names that are none of ours: ours or another's, nobody can tell."""
 
 
-Verdict = Whole | LeftOut | Short | Mixed | Unproved
+Verdict = AllPresent | LeftOut | Incomplete | Mixed | Unproved
 
 
-def judge(sent: Mapping[str, Sent], seen: Holding, study_uid: str) -> Verdict:
+def judge(sent: Mapping[str, SentSeries], seen: Holding, study_uid: str) -> Verdict:
     """Compare by counts what was sent, by SeriesInstanceUID, with what XNAT holds at our place."""
     counts = {series: n for series, n in seen.counts.items() if n}
     if seen.study_uid != study_uid or any(n > (sent[one].count if one in sent else 0) for one, n in counts.items()):
@@ -62,7 +62,7 @@ def judge(sent: Mapping[str, Sent], seen: Holding, study_uid: str) -> Verdict:
     return _shortfall(sent, counts, seen.study_uid)
 
 
-def judge_images(sent: Mapping[str, Sent], ours: Images, seen: Images, uid: str) -> Verdict:
+def judge_images(sent: Mapping[str, SentSeries], ours: Images, seen: Images, uid: str) -> Verdict:
     """Compare image by image; the server's series may have other UIDs than ours. `uid`: the study's there."""
     there = frozenset[str]().union(*seen.values())
     wanted = frozenset[str]().union(*ours.values())
@@ -72,12 +72,12 @@ def judge_images(sent: Mapping[str, Sent], ours: Images, seen: Images, uid: str)
     return _shortfall(sent, counts, uid)
 
 
-def _shortfall(sent: Mapping[str, Sent], counts: Mapping[str, int], uid: str) -> Verdict:
+def _shortfall(sent: Mapping[str, SentSeries], counts: Mapping[str, int], uid: str) -> Verdict:
     absent = {series: max(0, one.count - counts.get(series, 0)) for series, one in sent.items()}
     short = {series for series, n in absent.items() if n}
     if not short:
-        return Whole(uid)
+        return AllPresent(uid)
     nothing_came = frozenset(series for series in short if series not in counts)
     if short == nothing_came and counts and not any(sent[series].image for series in short):
         return LeftOut(uid, nothing_came)
-    return Short(sum(absent.values()), nothing_came)
+    return Incomplete(sum(absent.values()), nothing_came)

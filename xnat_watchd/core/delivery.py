@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from xnat_watchd.core.findings import Finding, said
+from xnat_watchd.core.findings import Finding, reason_of
 from xnat_watchd.core.states import DeliveryKind, Progress
 
 CHANGED = "its ZIP was written to after it was opened, and is looked at anew"  #: why a study ends unsent
@@ -73,7 +73,7 @@ class Study:
     @property
     def trouble(self) -> str:
         """Why it must not be sent as it is, without names; empty where nothing holds it."""
-        return said(self.findings)
+        return reason_of(self.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +118,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
+class MisplacedUpload:
     """Where XNAT said that it put an upload instead of at our place."""
 
     path: str  #: as XNAT said it
@@ -229,7 +229,7 @@ class Item:
     doubted: bool = False  #: of some place of it the answer was lost, or a refusal left something on XNAT's disk
     before: Mapping[str, int] | None = None  #: what the session held by series, when it was asked to add the row
     why: str = ""  #: why it did not go on the last time
-    strays: tuple[Stray, ...] = ()  #: uploads of it that may still lie where they do not belong
+    strays: tuple[MisplacedUpload, ...] = ()  #: uploads of it that may still lie where they do not belong
     uploads: int = 0  #: times that all of it was sent, since a person said anything about it
     trials: int = 0  #: times that it met what may be its project's trouble, likewise
     refusal: str | None = None  #: what XNAT has refused last, where that is asked once more before it is believed

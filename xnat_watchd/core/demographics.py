@@ -78,7 +78,7 @@ KINDS = tuple(_KINDS)  #: the keys of `DemographicRules.fields`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Writes:
+class SubjectWrites:
     """What is to be written about a subject, and what was found there already."""
 
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)  #: custom variables
@@ -99,7 +99,7 @@ def header_of(person: Person) -> Mapping[str, str]:
     }
 
 
-def plan(header: Mapping[str, str], subject: Subject, rules: DemographicRules) -> Writes:
+def plan(header: Mapping[str, str], subject: Subject, rules: DemographicRules) -> SubjectWrites:
     """Return what is to be written: what is configured, known, and empty on the server or ours to overwrite.
 
     `header` has PatientAge, PatientBirthDate and PatientSex as they stand. Age, birth date and gender are
@@ -118,7 +118,7 @@ def plan(header: Mapping[str, str], subject: Subject, rules: DemographicRules) -
     }
     standard = {_KINDS[name].standard: value for name, value in known.items()} if rules.standard else {}
     there = _lower(subject.fields)
-    return Writes(
+    return SubjectWrites(
         fields=_to_write(fields, there, overwrite=rules.overwrite),
         demographics=_to_write(standard, subject.demographics, overwrite=rules.overwrite),
         kept=(
@@ -129,7 +129,7 @@ def plan(header: Mapping[str, str], subject: Subject, rules: DemographicRules) -
     )
 
 
-def settled(writes: Writes, after: Subject) -> tuple[str, ...]:
+def not_stored(writes: SubjectWrites, after: Subject) -> tuple[str, ...]:
     """Return the names that the server did not store as they were written (F59); nothing when all is well."""
     there = _lower(after.fields)
     return (

@@ -50,11 +50,11 @@ class InDoubt(Transient):
     spoke = True
 
 
-class Taken(InDoubt):
+class AlreadyImported(InDoubt):
     """XNAT refused an import since it has these files at that place already: an earlier one came through after all."""
 
 
-class Failing(InDoubt):
+class ServerFailure(InDoubt):
     """The server failed at it, and may at every other: many studies in a row that meet it are the project's trouble."""
 
     default_scope = Scope.PROJECT
@@ -68,7 +68,7 @@ class NotYet(Transient):
     spoke = True
 
 
-class Absent(NotYet):
+class NotSeenYet(NotYet):
     """What was asked for is not there, and may still come until a moment: look ever more rarely, and then."""
 
     default_advice = "Nothing to do: it is looked for until it can come no more, and asked for again then."
@@ -78,7 +78,7 @@ class Absent(NotYet):
         self.until = until
 
 
-class Tomorrow(Transient):
+class WaitUntil(Transient):
     """It is sent for the last time when somebody may have found out why it came to nothing: wait until then."""
 
     default_advice = (
@@ -91,7 +91,7 @@ class Tomorrow(Transient):
         self.due = due  #: when it may be sent
 
 
-class OnceMore(Transient):
+class RepeatOnce(Transient):
     """The noise of a moment or a refusal for ever: ask once more, alone, then believe it (F61, F62, F69)."""
 
     # Its scope is whose trouble it is once it is believed.
@@ -154,7 +154,7 @@ class Conflict(WatchdError):
     )
 
 
-class Elsewhere(Conflict):
+class Misplaced(Conflict):
     """XNAT put an upload where nobody asked it to: write down where before the study is held."""
 
     default_advice = (
@@ -191,7 +191,7 @@ class Undecided(WatchdError):
     default_advice = "Decide, then `xnat-watchd retry ITEM`."
 
 
-class Outdated(WatchdError):
+class ZipChanged(WatchdError):
     """The ZIP is not the one that was judged: send nothing of it, and have it judged anew."""
 
     default_advice = "Nothing to do: it is looked at anew."
@@ -224,11 +224,11 @@ class Occupied(Refusal):
     """Another program has what we need, or its disk is full: this passes, so a later start may do."""
 
 
-class Unseen(Refusal):
+class NoReadAccess(Refusal):
     """This user may not look: tell what can be known without."""
 
 
-class Unrecordable(Exception):
+class LedgerUnusable(Exception):
     """The ledger cannot be read or written in the middle of the work: end at once, since nothing can be believed.
 
     No `WatchdError`: nobody must take it for a study's trouble. The next start finds what was busy, and asks XNAT.

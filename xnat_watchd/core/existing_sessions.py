@@ -11,7 +11,7 @@ from xnat_watchd.core.states import DeliveryKind, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lying:
+class ListedRow:
     """One row of a project's prearchive, whoever put it there."""
 
     place: Place
@@ -30,7 +30,7 @@ class SessionContent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Find:
+class ExistingSession:
     """What is to go the rest of the route, as it was shown."""
 
     project: str
@@ -55,7 +55,7 @@ class Find:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Imaged:
+class ImagingSession:
     """One archived imaging session of a subject."""
 
     id: str
@@ -66,7 +66,7 @@ class Imaged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Merged:
+class MergedHeader:
     """What the sessions of one subject say about the person. Never in a log."""
 
     header: Mapping[str, str]  #: by DICOM keyword, without what they disagree about
@@ -78,7 +78,7 @@ _AGE = "PatientAge"
 _LASTING = {"PatientBirthDate": demographics.birth_date, "PatientSex": demographics.sex}
 
 
-def merged(headers: Sequence[Mapping[str, str]]) -> Merged:
+def merge_headers(headers: Sequence[Mapping[str, str]]) -> MergedHeader:
     """Put together what the sessions of a subject say, the earliest first.
 
     Birth date and sex must be the same in all that know them, else nothing is believed. An age is that of the
@@ -95,4 +95,4 @@ def merged(headers: Sequence[Mapping[str, str]]) -> Merged:
     aged = [n for n, one in enumerate(headers) if demographics.age_years(one.get(_AGE)) is not None]
     if aged:
         header[_AGE] = headers[aged[0]][_AGE]
-    return Merged(header=header, first=aged[0] if aged else 0, disagreeing=tuple(disagreeing))
+    return MergedHeader(header=header, first=aged[0] if aged else 0, disagreeing=tuple(disagreeing))

@@ -48,16 +48,16 @@ def holding(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(one for one in findings if one.kind in HOLDS)
 
 
-def said(findings: Iterable[Finding]) -> str:
+def reason_of(findings: Iterable[Finding]) -> str:
     """Return in one sentence why these findings stop a study; empty where none does."""
     return "; ".join(one.why for one in holding(findings))
 
 
-def stop_at(findings: Iterable[Finding]) -> None:
+def must_not_hold(findings: Iterable[Finding]) -> None:
     """Raise `Undecided` where one of these findings stops the study: only a named decision lets it go on."""
     stopping = holding(findings)
     if stopping:
-        raise Undecided(said(stopping), advice=advice(stopping))
+        raise Undecided(reason_of(stopping), advice=advice(stopping))
 
 
 def advice(findings: Iterable[Finding]) -> str:

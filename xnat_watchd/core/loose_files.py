@@ -58,7 +58,7 @@ def is_dicom(name: str, head: bytes) -> bool:
     return head[128:132] == b"DICM" or bare or name.lower().endswith(_IMAGE_NAMES)
 
 
-def archive(name: str, head: bytes) -> str:
+def archive_kind(name: str, head: bytes) -> str:
     """Return what kind of archive a file is that is no ZIP, or nothing where it is none."""
     for at, magic, kind in _ARCHIVES:
         if head[at : at + len(magic)] == magic:
@@ -66,11 +66,11 @@ def archive(name: str, head: bytes) -> str:
     return next((kind for ending, kind in _ARCHIVE_NAMES.items() if name.lower().endswith(ending)), "")
 
 
-def of_archive(kind: str) -> Reason:
+def archive_reason(kind: str) -> Reason:
     """Return why an archive is not taken that is no ZIP."""
     return f"an archive that is no ZIP ({kind})", REPACK_IT
 
 
-def of_images(count: int) -> Reason:
+def images_reason(count: int) -> Reason:
     """Return why DICOM files are not taken that lie there without a ZIP."""
     return f"DICOM without a ZIP ({count} file{'s' if count > 1 else ''})", PACK_IT

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from xnat_watchd.core.delivery import Holding, Place, PrearchiveRow, Session, Subject
-from xnat_watchd.core.existing_sessions import Imaged, Lying, SessionContent
+from xnat_watchd.core.existing_sessions import ImagingSession, ListedRow, SessionContent
 from xnat_watchd.core.sharing.plan import Action, SeenProject
 
 Progressed = Callable[[int, int], None]  #: bytes sent, bytes in all; of none while it is not our turn
@@ -177,14 +177,14 @@ class Gateway(Protocol):
         ...
 
 
-class FindingGateway(Protocol):
+class ExistingSessionsGateway(Protocol):
     """What we need of XNAT to carry on what others put there. As `Gateway`: our own errors only."""
 
     def writable(self, project: str) -> bool:
         """Return whether XNAT lists the project as writable for us."""
         ...
 
-    def lying(self, project: str) -> Sequence[Lying]:
+    def lying(self, project: str) -> Sequence[ListedRow]:
         """Return the rows of a project's prearchive, whoever put them there. One request."""
         ...
 
@@ -208,7 +208,7 @@ class FindingGateway(Protocol):
         """Return a subject with its fields and demographics."""
         ...
 
-    def imaged(self, project: str, subject: str) -> Sequence[Imaged]:
+    def imaged(self, project: str, subject: str) -> Sequence[ImagingSession]:
         """Return the archived imaging sessions of a subject, by its accession ID, the earliest first."""
         ...
 

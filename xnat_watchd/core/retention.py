@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class RetentionRules:
     """What is to be kept. None: without a bound."""
 
     span: timedelta | None = None
@@ -21,7 +21,7 @@ class Keep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class KeptZip:
     """A ZIP that was put to rest."""
 
     delivery: int
@@ -34,7 +34,7 @@ class Kept:
     proved: bool  #: by the ledger all of it is on XNAT: nothing of it is skipped, left out or in dispute
 
 
-def beyond(kept: Sequence[Kept], keep: Keep, now: datetime) -> list[Kept]:
+def deletable(kept: Sequence[KeptZip], keep: RetentionRules, now: datetime) -> list[KeptZip]:
     """Return what may be deleted of these, oldest first: what lies there for too long, and what is too much."""
     excess = sum(one.size for one in kept) - keep.size if keep.size is not None else 0
     found = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class FileStat:
     """One file as a look into the folder shows it. Two looks that differ in anything saw a change."""
 
     path: str  #: below the drop folder
@@ -19,15 +19,15 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class WatchedFile:
     """A file with the seconds (monotonic) since when it has looked the same, and since when it is known."""
 
-    seen: Seen
+    seen: FileStat
     same_since: float
     known_since: float
 
 
-def settle(looked: Iterable[Seen], before: Mapping[str, Sighting], now: float) -> dict[str, Sighting]:
+def settle(looked: Iterable[FileStat], before: Mapping[str, WatchedFile], now: float) -> dict[str, WatchedFile]:
     """Return what is known of each file that lies there now. What is gone is forgotten.
 
     A modification time is never compared with the clock: copies keep old ones, and clocks differ.
@@ -35,21 +35,21 @@ def settle(looked: Iterable[Seen], before: Mapping[str, Sighting], now: float) -
     return {seen.path: _sighting(seen, before.get(seen.path), now) for seen in looked}
 
 
-def quiet(sightings: Mapping[str, Sighting], now: float, quiet_for: float) -> list[Sighting]:
+def quiet(sightings: Mapping[str, WatchedFile], now: float, quiet_for: float) -> list[WatchedFile]:
     """Return the files that have stood still for `quiet_for` seconds, the longest first."""
     still = [one for one in sightings.values() if now - one.same_since >= quiet_for]
     return sorted(still, key=lambda one: (one.same_since, one.seen.path))
 
 
-def next_quiet(sightings: Mapping[str, Sighting], now: float, quiet_for: float) -> float | None:
+def next_quiet(sightings: Mapping[str, WatchedFile], now: float, quiet_for: float) -> float | None:
     """Return the seconds until the next file may have stood still for long enough, or None."""
     waits = [one.same_since + quiet_for - now for one in sightings.values()]
     return min((wait for wait in waits if wait > 0), default=None)
 
 
-def _sighting(seen: Seen, last: Sighting | None, now: float) -> Sighting:
+def _sighting(seen: FileStat, last: WatchedFile | None, now: float) -> WatchedFile:
     if last is None:
-        return Sighting(seen, now, now)
+        return WatchedFile(seen, now, now)
     if last.seen != seen:
-        return Sighting(seen, now, last.known_since)
+        return WatchedFile(seen, now, last.known_since)
     return last

@@ -124,7 +124,7 @@ DELIVERIES: dict[DeliveryState, frozenset[DeliveryState]] = {
 }
 
 
-def after(standing: Standing, event: Event) -> Standing:
+def next_standing(standing: Standing, event: Event) -> Standing:
     """Return the next standing, or raise `IllegalTransition`."""
     try:
         return STANDINGS[standing][event]
@@ -132,7 +132,7 @@ def after(standing: Standing, event: Event) -> Standing:
         raise IllegalTransition(f"{event} cannot happen to a study that is {standing}") from None
 
 
-def beyond(progress: Progress) -> Progress:
+def next_progress(progress: Progress) -> Progress:
     """Return the next fact on the line, or raise `IllegalTransition` at its end."""
     if progress is LINE[-1]:
         raise IllegalTransition(f"nothing lies beyond {progress}")

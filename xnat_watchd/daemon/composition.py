@@ -19,14 +19,14 @@ from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.files.lock import Claims, Lock
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
 from xnat_watchd.adapters.files.share_folder import ShareFolder, lock_of_shares
-from xnat_watchd.adapters.ledger import Ledger, Of, open_database
+from xnat_watchd.adapters.ledger import Activity, Ledger, open_database
 from xnat_watchd.adapters.threads import Bell
 from xnat_watchd.adapters.xnat.gateway import XnatGateway, XnatServer
-from xnat_watchd.core.errors import Refusal, Stopped, Unrecordable, WatchdError
+from xnat_watchd.core.errors import LedgerUnusable, Refusal, Stopped, WatchdError
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.project_rules import ProjectRules
-from xnat_watchd.core.retention import Keep
+from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.daemon.idle_check import IdleCheck
 from xnat_watchd.daemon.thread_context import HeartbeatDisk, KnownProjects, Liveness, ProjectHidingLog
 from xnat_watchd.operator.status import Snapshot, attention_row, take_snapshot, unknown_folder
@@ -100,7 +100,7 @@ class Daemon:
         """Return the status as of now; where the ledger cannot be read, as it was, with what is in the way."""
         try:
             self.last = self._taken()
-        except Unrecordable as error:
+        except LedgerUnusable as error:
             self.troubles["picture"] = error
             if self.last is None:
                 raise
@@ -109,9 +109,9 @@ class Daemon:
         self.troubles.pop("picture", None)
         return self.last
 
-    def ledger_fails(self) -> Unrecordable | None:
+    def ledger_fails(self) -> LedgerUnusable | None:
         """Return why the ledger cannot be used now."""
-        return next((error for error in [*self.troubles.values()] if isinstance(error, Unrecordable)), None)
+        return next((error for error in [*self.troubles.values()] if isinstance(error, LedgerUnusable)), None)
 
     def _taken(self) -> Snapshot:
         uploads = [{"worker": name, "sent": sent, "size": size} for name, (sent, size) in [*self.uploads.items()]]
@@ -134,7 +134,7 @@ class Daemon:
         """Return what holds for a project by the settings of this moment."""
         return self.settings.rules(project)
 
-    def keep(self) -> Keep:
+    def keep(self) -> RetentionRules:
         """Return how long ZIPs are kept by the settings of this moment."""
         return self.settings.retention.as_keep()
 
@@ -154,7 +154,7 @@ class Daemon:
 
     def paused(self) -> bool:
         """Return whether a person wants nothing to be sent."""
-        return self.ledger.pauses.lasts(Of.WORK)
+        return self.ledger.pauses.lasts(Activity.WORK)
 
     def _worries(self) -> list[dict[str, object]]:
         gone = [attention_row(name, *self._gone(name)) for name in sorted(self.missing)]

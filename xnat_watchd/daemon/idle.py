@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from xnat_watchd.adapters.ledger import Ledger, Of
+from xnat_watchd.adapters.ledger import Activity, Ledger
 from xnat_watchd.adapters.ledger.database import text
 from xnat_watchd.core.states import Standing
 from xnat_watchd.daemon.composition import ONCE_WAITS, is_shut_for_long
@@ -14,7 +14,7 @@ from xnat_watchd.daemon.composition import ONCE_WAITS, is_shut_for_long
 
 def at_rest(ledger: Ledger, studies: Iterable[Mapping[str, Any]], now: datetime) -> bool:
     """Return whether none of these studies, as `Found.standings` gives them, is worked on now or will be shortly."""
-    if ledger.pauses.lasts(Of.WORK):
+    if ledger.pauses.lasts(Activity.WORK):
         return not ledger.studies.busy()
     gates = ledger.gates.all()
     shut = {scope for scope, gate in gates.items() if is_shut_for_long(gate, now)}

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from xnat_watchd.adapters.files.status_file import Publication
 from xnat_watchd.adapters.systemd.notify import Notifier
-from xnat_watchd.core.clock_jumps import JUMP, Steady
+from xnat_watchd.core.clock_jumps import JUMP, ClockOffset
 from xnat_watchd.core.heartbeat import Heartbeats
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.operator.status import Snapshot, sentence
@@ -44,7 +44,7 @@ class Monitor:
         self._to_tell = False  #: systemd has to hear that we are ready
         self._next_picture = clock.monotonic()
         self._hanging: frozenset[str] = frozenset()
-        self._steady = Steady(clock.now(), clock.monotonic())
+        self._steady = ClockOffset(clock.now(), clock.monotonic())
 
     def look(self) -> None:
         """Do what is due."""

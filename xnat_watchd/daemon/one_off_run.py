@@ -49,7 +49,7 @@ def carry(settings: Settings, credential: Credential, log: Log, keys: Collection
             seen(daemon.uploads)
             if error := daemon.ledger_fails():
                 raise error
-            if at_rest(daemon.ledger, daemon.ledger.found.standings(keys), daemon.clock.now()):
+            if at_rest(daemon.ledger, daemon.ledger.existing_sessions.standings(keys), daemon.clock.now()):
                 break
             if signal.sigtimedwait(STOPPING, LOOKS) is not None:
                 break

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from xnat_watchd.core.disk_errors import is_failing
-from xnat_watchd.core.errors import NoRoom, Refusal, Stopped, Unrecordable
+from xnat_watchd.core.errors import LedgerUnusable, NoRoom, Refusal, Stopped
 from xnat_watchd.daemon.composition import Daemon
 
 AGAIN = 30.0  #: seconds until a turn is taken again that this machine has ended
@@ -28,7 +28,7 @@ class TurnOutcome(Enum):
 
 FATES: tuple[tuple[type[Exception], TurnOutcome], ...] = (
     (NoRoom, TurnOutcome.WAITS_FOR_ROOM),
-    (Unrecordable, TurnOutcome.WAITS_FOR_THE_LEDGER),
+    (LedgerUnusable, TurnOutcome.WAITS_FOR_THE_LEDGER),
     (Stopped, TurnOutcome.IS_TAKEN_AGAIN),
     (Refusal, TurnOutcome.IS_TAKEN_AGAIN),
     (OSError, TurnOutcome.WAITS_FOR_THE_DISK),

@@ -10,7 +10,7 @@ from xnat_watchd.adapters.files.disk import Disk
 from xnat_watchd.core.errors import Stopped
 from xnat_watchd.core.heartbeat import Heartbeats
 from xnat_watchd.core.ports import Clock, Log
-from xnat_watchd.core.settling import Seen
+from xnat_watchd.core.settling import FileStat
 from xnat_watchd.operator.status import conceal
 
 STEP_TAKES = 600.0  #: seconds that a thread may be without a sign of life before it is believed to hang
@@ -63,12 +63,12 @@ class HeartbeatDisk(Disk):
         self._heart = heart
         self.beat = self._go_on
 
-    def ensure_free(self, source: Path, seen: Seen) -> None:
+    def ensure_free(self, source: Path, seen: FileStat) -> None:
         """See that a file may be taken, all of it on the disk. `take` does so first, and its promise holds on."""
         self._promise(seen.size)
         super().ensure_free(source, seen)
 
-    def take(self, source: Path, target: Path, seen: Seen) -> None:
+    def take(self, source: Path, target: Path, seen: FileStat) -> None:
         """Take a settled file."""
         self._promise(seen.size)
         super().take(source, target, seen)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from xnat_watchd.core import demographics
 from xnat_watchd.core.delivery import Person, Study, Subject
 from xnat_watchd.core.errors import AuthRefused, NotYet, Stopped, Unavailable, WatchdError
-from xnat_watchd.core.existing_sessions import Find, Imaged, Merged, merged
-from xnat_watchd.core.ports import FindingGateway
+from xnat_watchd.core.existing_sessions import ExistingSession, ImagingSession, MergedHeader, merge_headers
+from xnat_watchd.core.ports import ExistingSessionsGateway
 from xnat_watchd.core.project_rules import DemographicRules
 
 ASKS = 3  #: times that a header dump is asked for: another one at the same moment answers in its place (F210)
@@ -27,13 +27,13 @@ class SubjectLine:
     has: tuple[str, ...] = ()  #: what stands there already
     disagrees: tuple[str, ...] = ()  #: about what its sessions do not say the same
     why: str = ""  #: why nothing can be said about it
-    find: Find | None = None  #: what is to be carried on
+    find: ExistingSession | None = None  #: what is to be carried on
 
 
 def plan(
     project: str,
     labels: Sequence[str],
-    gateway: FindingGateway,
+    gateway: ExistingSessionsGateway,
     rules: DemographicRules,
     told: Callable[[SubjectLine], None] = lambda _: None,
 ) -> list[SubjectLine]:
@@ -45,7 +45,7 @@ def plan(
     return lines
 
 
-def _line(project: str, label: str, gateway: FindingGateway, rules: DemographicRules) -> SubjectLine:
+def _line(project: str, label: str, gateway: ExistingSessionsGateway, rules: DemographicRules) -> SubjectLine:
     try:
         subject = gateway.subject(project, label)
         if subject is None:
@@ -53,7 +53,7 @@ def _line(project: str, label: str, gateway: FindingGateway, rules: DemographicR
         sessions = [one for one in gateway.imaged(project, subject.id) if one.project == project]
         if not sessions:
             return SubjectLine(subject=label, why="it has no imaging session of this project")
-        said = merged([_header(gateway, one) for one in sessions])
+        said = merge_headers([_header(gateway, one) for one in sessions])
     except (Unavailable, AuthRefused, Stopped):
         raise
     except WatchdError as error:
@@ -62,7 +62,7 @@ def _line(project: str, label: str, gateway: FindingGateway, rules: DemographicR
     return _compared(line, subject, sessions[said.first], said, rules)
 
 
-def _header(gateway: FindingGateway, session: Imaged) -> Mapping[str, str]:
+def _header(gateway: ExistingSessionsGateway, session: ImagingSession) -> Mapping[str, str]:
     asked = session.project, session.id, session.study_uid
     for _ in range(ASKS - 1):
         try:
@@ -73,7 +73,7 @@ def _header(gateway: FindingGateway, session: Imaged) -> Mapping[str, str]:
 
 
 def _compared(
-    line: SubjectLine, subject: Subject, session: Imaged, said: Merged, rules: DemographicRules
+    line: SubjectLine, subject: Subject, session: ImagingSession, said: MergedHeader, rules: DemographicRules
 ) -> SubjectLine:
     writes = demographics.plan(said.header, subject, rules)
     ours, theirs = {*writes.fields, *writes.demographics}, {*writes.disagreeing}
@@ -87,14 +87,14 @@ def _compared(
     )
 
 
-def _find(subject: str, accession: str, session: Imaged, said: Merged) -> Find:
+def _find(subject: str, accession: str, session: ImagingSession, said: MergedHeader) -> ExistingSession:
     person = Person(
         birth_date=said.header.get("PatientBirthDate", ""),
         age=said.header.get("PatientAge", ""),
         sex=said.header.get("PatientSex", ""),
     )
     study = Study(uid=session.study_uid, person=person, date="", time="", series=(), instances=())
-    return Find(
+    return ExistingSession(
         project=session.project, name=subject, identity=f"/archive/projects/{session.project}/subjects/{accession}",
         study=study, files={}, subject=subject, label=session.label, session=session.id,
     )  # fmt: skip

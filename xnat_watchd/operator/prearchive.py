@@ -11,11 +11,11 @@ from enum import StrEnum
 from xnat_watchd.adapters.ledger import Ledger
 from xnat_watchd.core.delivery import Person
 from xnat_watchd.core.errors import AuthRefused, NotYet, Permanent, Stopped, Unavailable, Undecided, WatchdError
-from xnat_watchd.core.existing_sessions import Find, Lying, SessionContent
+from xnat_watchd.core.existing_sessions import ExistingSession, ListedRow, SessionContent
 from xnat_watchd.core.labels import LabelFacts, session_label, study_date, subject_label
 from xnat_watchd.core.persons import is_one
 from xnat_watchd.core.plain_labels import plain
-from xnat_watchd.core.ports import FindingGateway
+from xnat_watchd.core.ports import ExistingSessionsGateway
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.states import Standing
 
@@ -38,7 +38,7 @@ class RowOutcome(StrEnum):
 class RowLine:
     """One row as a person is shown it. Names and labels: never in a log."""
 
-    row: Lying
+    row: ListedRow
     fate: RowOutcome
     why: str = ""  #: why it is not archived, or which study it is
     advice: str = ""  #: what a person can do about it here
@@ -46,19 +46,19 @@ class RowLine:
     subject: str = ""
     label: str = ""
     images: int = 0
-    find: Find | None = None  #: what is to be carried on
+    find: ExistingSession | None = None  #: what is to be carried on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrearchiveContext:
     """What a plan is made with."""
 
-    gateway: FindingGateway
+    gateway: ExistingSessionsGateway
     ledger: Ledger
     rules: Callable[[str], ProjectRules]
 
 
-def must_be_writable(project: str, gateway: FindingGateway) -> None:
+def must_be_writable(project: str, gateway: ExistingSessionsGateway) -> None:
     """Raise `Permanent` unless XNAT lets us change this project."""
     if not gateway.writable(project):
         raise Permanent(
@@ -80,9 +80,9 @@ def plan(project: str, names: Collection[str], hands: PrearchiveContext, label: 
     )
 
 
-def _line(row: Lying, hands: PrearchiveContext, label: str | None, *, named: bool) -> RowLine:
-    known = hands.ledger.found.on_its_way(row.place.path)
-    ours = known or hands.ledger.found.at(row.place)
+def _line(row: ListedRow, hands: PrearchiveContext, label: str | None, *, named: bool) -> RowLine:
+    known = hands.ledger.existing_sessions.on_its_way(row.place.path)
+    ours = known or hands.ledger.existing_sessions.at(row.place)
     if ours and not (known and known.standing is Standing.HELD):
         return RowLine(row=row, fate=RowOutcome.OURS, why=f"it is study {ours.item} of this service")
     if row.status != READY:
@@ -99,7 +99,7 @@ def _line(row: Lying, hands: PrearchiveContext, label: str | None, *, named: boo
         return RowLine(row=row, fate=RowOutcome.CONFLICT, why=str(error))
 
 
-def _content(row: Lying, hands: PrearchiveContext) -> SessionContent:
+def _content(row: ListedRow, hands: PrearchiveContext) -> SessionContent:
     for _ in range(ASKS - 1):
         try:
             return hands.gateway.content(row.place)
@@ -108,7 +108,7 @@ def _content(row: Lying, hands: PrearchiveContext) -> SessionContent:
     return hands.gateway.content(row.place)
 
 
-def _described(row: Lying, content: SessionContent, hands: PrearchiveContext, wanted: str | None) -> RowLine:
+def _described(row: ListedRow, content: SessionContent, hands: PrearchiveContext, wanted: str | None) -> RowLine:
     project, study, rules = row.place.project, content.study, hands.rules(row.place.project).labels
     line = RowLine(
         row=row, fate=RowOutcome.CONFLICT, date=study_date(study.date) or "", images=sum(content.files.values()),
@@ -133,7 +133,7 @@ def _described(row: Lying, content: SessionContent, hands: PrearchiveContext, wa
     why = _conflict(project, study.uid, line, study.person, hands)
     if why:
         return replace(line, why=why)
-    find = Find(
+    find = ExistingSession(
         project=project, name=row.name, identity=row.place.path, study=study, files=content.files,
         subject=line.subject, label=label, place=row.place,
     )  # fmt: skip
@@ -149,7 +149,7 @@ def _conflict(project: str, uid: str, line: RowLine, person: Person, hands: Prea
         return f"the archive has this study already, as {there[0].label}"
     if hands.gateway.session_named(project, line.label) is not None:
         return "the archive has another session of this label"
-    known = hands.ledger.found.behind(project, line.subject)
+    known = hands.ledger.existing_sessions.behind(project, line.subject)
     if known is not None and not is_one(known, person):
         return "another person stands behind this subject"
     return ""

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from xnat_watchd.adapters.ledger.shares import Shares
-from xnat_watchd.core.errors import Conflict, OnceMore, Permanent, Scope, Transient, WatchdError
+from xnat_watchd.core.errors import Conflict, Permanent, RepeatOnce, Scope, Transient, WatchdError
 from xnat_watchd.core.ports import Clock, Log, SharingGateway
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.sharing import state
-from xnat_watchd.core.sharing.comparison import Picture
+from xnat_watchd.core.sharing.comparison import ShareComparison
 from xnat_watchd.core.sharing.plan import Action, RowPlan, SeenProject, ShareSubject
 from xnat_watchd.core.sharing.state import (
     DESTINATION_IN_TROUBLE,
@@ -25,8 +25,8 @@ from xnat_watchd.core.sharing.state import (
     RowResult,
     Share,
     ShareState,
-    Shut,
-    Wish,
+    ShutDestination,
+    WantedShare,
     key_of,
 )
 from xnat_watchd.core.sharing.table import ShareRow
@@ -92,18 +92,18 @@ class Sharer:
         """Return what would be done; do nothing, and write nothing."""
         return self._look(rows, lingering).plans_without_gone if rows else ()
 
-    def _results(self, picture: Picture) -> list[RowResult]:
+    def _results(self, picture: ShareComparison) -> list[RowResult]:
         return state.results(picture.plans, picture.shares, self._shut(picture))
 
-    def _shut(self, picture: Picture) -> dict[str, Shut]:
+    def _shut(self, picture: ShareComparison) -> dict[str, ShutDestination]:
         """Return the destinations that are thought to be in trouble; remember when the first of them is to be tried."""
-        shut = state.refusing(picture.shares.values(), {key_of(action) for action in picture.wishes})
+        shut = state.refusing(picture.shares.values(), {key_of(action) for action in picture.wanted})
         self.trial = min((one.until for one in shut.values()), default=None)
         return shut
 
     # Looking.
 
-    def _look(self, rows: Sequence[ShareRow], lingering: Collection[str]) -> Picture:
+    def _look(self, rows: Sequence[ShareRow], lingering: Collection[str]) -> ShareComparison:
         """Ask for the projects that the rows name: each is found in a list before it is part of a path."""
         named = dict.fromkeys(name for row in rows if not row.fault for name in (row.source, row.destination))
         self._hands.beat()
@@ -115,9 +115,9 @@ class Sharer:
             if project is not None:
                 seen[name] = project
         self.saw_all = len(seen) == len(reachable)
-        return Picture(rows, lingering, seen, self._shares.all(list(seen)))
+        return ShareComparison(rows, lingering, seen, self._shares.all(list(seen)))
 
-    def _settled(self, picture: Picture, asked: Collection[Key]) -> Picture:
+    def _settled(self, picture: ShareComparison, asked: Collection[Key]) -> ShareComparison:
         """Note what the look has shown: what we asked for and is there, and what was ours and is gone."""
         now, unshown = self._now(), _unshown(picture, asked)
         made = [key for key in picture.remembered if picture.shares[key].fate is not ShareState.MADE]
@@ -131,7 +131,7 @@ class Sharer:
             self._hands.log.info("shares.made", project=project, count=count)
         return replace(picture, shares=self._shares.all(list(picture.seen)))
 
-    def _removed(self, picture: Picture) -> list[tuple[Key, frozenset[str]]]:
+    def _removed(self, picture: ShareComparison) -> list[tuple[Key, frozenset[str]]]:
         """Find out which of the shares that are gone a person took back, and the rows that ask for them.
 
         A listing may be short, so each is asked for by itself. A subject and its sessions are believed together:
@@ -142,7 +142,7 @@ class Sharer:
         certain = [action for action, gone in is_gone.items() if gone and state.subject_of(action) not in doubtful]
         for project, count in sorted(Counter(action.destination for action in certain).items()):
             self._hands.log.warning("shares.removed", project=project, count=count)
-        return [(key_of(action), picture.wishes[action]) for action in certain]
+        return [(key_of(action), picture.wanted[action]) for action in certain]
 
     def _is_gone(self, action: Action) -> bool | None:
         """Return whether a thing is not shown in the destination; None if XNAT does not say."""
@@ -154,7 +154,7 @@ class Sharer:
 
     # Asking.
 
-    def _permitted(self, picture: Picture, asked: Collection[Key]) -> list[Wish]:
+    def _permitted(self, picture: ShareComparison, asked: Collection[Key]) -> list[WantedShare]:
         """Return what may be asked for now, in order."""
         now, shares, tried = self._now(), picture.shares, set[str]()
         shut = self._shut(picture)
@@ -171,9 +171,9 @@ class Sharer:
             tried.add(action.destination)  # one at a time finds out
             return True
 
-        return state.permitted(picture.wishes, may)
+        return state.permitted(picture.wanted, may)
 
-    def _ask(self, chosen: Sequence[Wish], picture: Picture) -> set[Key]:
+    def _ask(self, chosen: Sequence[WantedShare], picture: ShareComparison) -> set[Key]:
         """Ask for one share after another, and remember what failed. Gives what was asked for."""
         self._shares.intend(chosen, self._now())
         asked: set[Key] = set()
@@ -205,7 +205,7 @@ class Sharer:
             return error
         return None
 
-    def _failure(self, action: Action, rows: frozenset[str], error: WatchdError, picture: Picture) -> Share:
+    def _failure(self, action: Action, rows: frozenset[str], error: WatchdError, picture: ShareComparison) -> Share:
         """Return how a failed share is to be remembered: to be asked again soon, or as refused."""
         before = picture.shares.get(key_of(action))
         tries = 1 + (before.tries if before else 0)
@@ -213,15 +213,15 @@ class Sharer:
             destination=action.destination, id=action.id, label=action.label, fate=ShareState.INTENDED, rows=rows,
             tries=tries, why=str(error), advice=error.advice, scope=error.scope,
         )  # fmt: skip
-        doubtful = isinstance(error, OnceMore | Conflict) and tries < FINAL_REFUSALS
-        if doubtful or not isinstance(error, OnceMore | Conflict | Permanent):
+        doubtful = isinstance(error, RepeatOnce | Conflict) and tries < FINAL_REFUSALS
+        if doubtful or not isinstance(error, RepeatOnce | Conflict | Permanent):
             return self._postponed(share, picture.basis(action))
         return self._refused(share, picture.basis(action))
 
-    def _unseen(self, share: Share, picture: Picture) -> Share:
+    def _unseen(self, share: Share, picture: ShareComparison) -> Share:
         """Return how a share is to be remembered that XNAT said yes to and does not show."""
         named = replace(share, why=NOT_SHOWN, advice=NEVER_SHOWN)
-        source = next(action for action in picture.wishes if key_of(action) == share.key)
+        source = next(action for action in picture.wanted if key_of(action) == share.key)
         return self._postponed(named, picture.basis(source))
 
     def _postponed(self, share: Share, basis: str) -> Share:
@@ -235,8 +235,8 @@ class Sharer:
         return self._hands.clock.now()
 
 
-def _unshown(picture: Picture, asked: Collection[Key]) -> list[Share]:
+def _unshown(picture: ShareComparison, asked: Collection[Key]) -> list[Share]:
     """Return what was asked for in this sweep, was not refused, is still wanted and is not there."""
-    wanted = {key_of(action) for action in picture.wishes}
+    wanted = {key_of(action) for action in picture.wanted}
     shares = (picture.shares[key] for key in wanted.intersection(asked))
     return [share for share in shares if share.fate is ShareState.INTENDED and not share.why]

@@ -14,7 +14,7 @@ from xnat_watchd.adapters.ledger.shares import Shares
 from xnat_watchd.core.errors import AuthRefused, Refusal, Stopped, Unavailable, Unusable, WatchdError
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.retry import RetryPolicy, is_due
-from xnat_watchd.core.settling import Seen, Sighting, next_quiet, quiet, settle
+from xnat_watchd.core.settling import FileStat, WatchedFile, next_quiet, quiet, settle
 from xnat_watchd.core.sharing.plan import RowState
 from xnat_watchd.core.sharing.report import refusal, report, report_name
 from xnat_watchd.core.sharing.state import RowResult
@@ -43,7 +43,7 @@ class SharingRules:
 class TableRead:
     """A table as it was read: from this file, to this end."""
 
-    seen: Seen
+    seen: FileStat
     table: Table | Unusable
 
 
@@ -64,7 +64,7 @@ class Sharing:
     ) -> None:
         self._folder, self._sharer, self._shares, self._door = folder, sharer, shares, door
         self._clock, self._log, self._habits, self._alone = clock, log, habits, alone
-        self._sightings: Mapping[str, Sighting] = {}
+        self._sightings: Mapping[str, WatchedFile] = {}
         self._tables: dict[str, TableRead] = {}
         self._names: frozenset[str] | None = None  #: of the tables at the last look
         self._told: dict[str, str] = {}  #: reports as they were written last
@@ -133,7 +133,7 @@ class Sharing:
             self._told = {name: text for name, text in self._told.items() if name in self._names}
             self._shares.forget(self._names)
 
-    def _read(self, seen: Seen) -> TableRead | None:
+    def _read(self, seen: FileStat) -> TableRead | None:
         """Read a table. None while somebody writes to it; what cannot be read gets its report."""
         try:
             return TableRead(seen, read(self._folder.read(seen)))
@@ -146,7 +146,7 @@ class Sharing:
         self._refuse(seen, error)
         return TableRead(seen, error)
 
-    def _refuse(self, seen: Seen, error: Unusable) -> None:
+    def _refuse(self, seen: FileStat, error: Unusable) -> None:
         before = self._tables.get(seen.path)
         if before is None or before.seen != seen or str(before.table) != str(error):
             self._shares.refuse(seen.path, error, self._clock.now())

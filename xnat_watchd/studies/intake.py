@@ -12,7 +12,7 @@ from xnat_watchd.adapters.files.disk import Disk, Odd, identity
 from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders, kind_of, put_away, resting_done, resting_failed, whose
 from xnat_watchd.adapters.files.stamps import Changed
-from xnat_watchd.adapters.ledger import Judged, Ledger
+from xnat_watchd.adapters.ledger import JudgedZip, Ledger
 from xnat_watchd.adapters.ledger.deliveries import DeliveredZip
 from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Stopped, Unusable
@@ -22,17 +22,17 @@ from xnat_watchd.core.loose_files import (
     LEFT_ALONE,
     NO_ZIP,
     WAITS,
-    archive,
+    archive_kind,
+    archive_reason,
+    images_reason,
     is_bin,
     is_dicom,
     is_zip,
     matches,
-    of_archive,
-    of_images,
 )
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.refusals import NO_PROJECT, NOT_COMPLETE, STILL_WRITTEN, Reason, refusal
-from xnat_watchd.core.settling import Seen, Sighting, next_quiet, quiet, settle
+from xnat_watchd.core.settling import FileStat, WatchedFile, next_quiet, quiet, settle
 from xnat_watchd.core.states import DeliveryState
 from xnat_watchd.studies.steps.source import is_judged
 
@@ -76,8 +76,8 @@ class Intake:
         self._ledger, self._disk, self._folders, self._clock, self._log = ledger, disk, folders, clock, log
         self._marks = marks
         self._habits, self._open_zip, self._is_whole, self._recorded = habits, open_zip, is_whole, recorded
-        self._sightings: Mapping[str, Sighting] = {}
-        self._heads: Mapping[Seen, bytes] = {}  #: the first bytes of what is no ZIP by its name
+        self._sightings: Mapping[str, WatchedFile] = {}
+        self._heads: Mapping[FileStat, bytes] = {}  #: the first bytes of what is no ZIP by its name
         self._settling = 0
         self._ignored: dict[str, Reason] = {}  #: name -> why it is not taken, as of this look
         self._told: set[str] = set()  #: names that the system would not give us, and that was said
@@ -128,10 +128,10 @@ class Intake:
 
     # List and settle.
 
-    def _sorted_out(self) -> list[Seen]:
-        files: list[Seen] = []
+    def _sorted_out(self) -> list[FileStat]:
+        files: list[FileStat] = []
         images: Counter[str] = Counter()  #: exam, or loose file -> files that are DICOM without a ZIP
-        heads: dict[Seen, bytes] = {}
+        heads: dict[FileStat, bytes] = {}
         for seen in self._disk.look(self._folders.drop, self._leave):
             if isinstance(seen, Odd):
                 self._pass_over(seen)
@@ -152,7 +152,7 @@ class Intake:
             return LEFT_ALONE[0]
         return AS_SET[0] if matches(path, self._habits.ignore) and not path.rpartition("/")[2].startswith(".") else ""
 
-    def _head(self, seen: Seen) -> bytes:
+    def _head(self, seen: FileStat) -> bytes:
         """Return what tells what a file is; read once, while it stays as it is."""
         if seen.path.lower().endswith(".zip"):
             return b""
@@ -170,7 +170,7 @@ class Intake:
         told = {**images} if len(loose) <= SINGLY else {"./": len(loose), **images}
         for name, count in told.items():
             if name not in loose or len(loose) <= SINGLY:
-                self._ignored[printable(name)] = of_images(count)
+                self._ignored[printable(name)] = images_reason(count)
 
     def _drop_is_known(self) -> bool:
         try:
@@ -184,7 +184,7 @@ class Intake:
             self._refused(odd.path, odd.error)
         self._ignored[printable(odd.path)] = odd.what, refusal(odd.error)[1] if odd.error else ""
 
-    def _why_not(self, seen: Seen, head: bytes) -> Reason | None:
+    def _why_not(self, seen: FileStat, head: bytes) -> Reason | None:
         """Return why a file is not taken; None of a ZIP that may be, and of DICOM, which is told by the exam."""
         name = seen.path.rpartition("/")[2]
         if is_bin(name):
@@ -195,8 +195,8 @@ class Intake:
             return "a temporary name", ""
         if _is_zip(name, head):
             return NO_PROJECT if self._project_of(seen.path) is None else None
-        if kind := archive(name, head):
-            return of_archive(kind)
+        if kind := archive_kind(name, head):
+            return archive_reason(kind)
         return None if is_dicom(name, head) else NO_ZIP
 
     def _project_of(self, path: str) -> str | None:
@@ -207,7 +207,7 @@ class Intake:
 
     # Take.
 
-    def _consider(self, sighting: Sighting, now: float) -> None:
+    def _consider(self, sighting: WatchedFile, now: float) -> None:
         path = sighting.seen.path
         try:
             whole = self._is_whole(self._folders.drop / path)
@@ -222,7 +222,7 @@ class Intake:
         except OSError as error:
             self._refused(path, error)
 
-    def _take(self, seen: Seen) -> None:
+    def _take(self, seen: FileStat) -> None:
         project, name = self._project_of(seen.path) or "", printable(seen.path)
         self._disk.ensure_free(self._folders.drop / seen.path, seen)  # before a number is given to it
         delivery = self._ledger.deliveries.expect(name, project, identity(seen), self._clock.now())
@@ -285,28 +285,28 @@ class Intake:
 
     def _look_again(self) -> None:
         """Have judged anew what was written to since it was judged: no verdict outlasts the bytes that it is about."""
-        for judged in self._ledger.changes.watched(self._clock.now()):
+        for judged in self._ledger.overwrites.watched(self._clock.now()):
             path = self._folders.rest(judged.resting or "") if judged.resting else self._folders.zip_of(judged.delivery)
             try:
                 if self._disk.stamp(path) in {None, judged.stamp}:
                     continue
-                if not is_judged(judged.delivery, path, self._ledger.changes, self._disk):
+                if not is_judged(judged.delivery, path, self._ledger.overwrites, self._disk):
                     self._judge_anew(judged, path)
             except OSError as error:
                 self._refused(judged.name, error)
 
-    def _judge_anew(self, judged: Judged, path: Path) -> None:
+    def _judge_anew(self, judged: JudgedZip, path: Path) -> None:
         now = self._clock.now()
         if judged.resting is not None:
             self._marks.must_be_known("drop")
             self._disk.put_back(path, self._folders.drop, judged.name)
         if judged.state is DeliveryState.REJECTED:
             self._disk.remove(_note_of(path))
-            self._ledger.changes.supersede(judged.delivery, now)
+            self._ledger.overwrites.supersede(judged.delivery, now)
         elif judged.resting is not None:
-            self._ledger.changes.unrest(judged.delivery, now)
+            self._ledger.overwrites.unrest(judged.delivery, now)
         else:  # it goes back once its studies have ended
-            self._ledger.changes.outdate(judged.delivery, now)
+            self._ledger.overwrites.outdate(judged.delivery, now)
             self._recorded()
         self._log.warning("delivery.changed", item=str(judged.delivery))
 
@@ -331,7 +331,7 @@ class Intake:
         except (OSError, Stopped):
             self._ledger.deliveries.opened(delivery)
             raise
-        self._ledger.changes.stamp(delivery, stamp)
+        self._ledger.overwrites.stamp(delivery, stamp)
         if isinstance(found, Unusable):
             self._reject(delivery, name, found)
         else:
@@ -386,15 +386,15 @@ class Intake:
 
     def _rest(self, delivery: int, known: DeliveredZip) -> None:
         path, lies = self._folders.rest(known.resting or ""), self._disk.lies(self._folders.zip_of(delivery))
-        if lies and not is_judged(delivery, self._folders.zip_of(delivery), self._ledger.changes, self._disk):
-            self._ledger.changes.unrest(delivery, self._clock.now())
+        if lies and not is_judged(delivery, self._folders.zip_of(delivery), self._ledger.overwrites, self._disk):
+            self._ledger.overwrites.unrest(delivery, self._clock.now())
             self._put_back(delivery, known.name)
             return
         self._marks.must_be_known(kind_of(known.resting or ""))
         if known.state is DeliveryState.REJECTED:
             self._disk.write(_note_of(path), _note(delivery, known.why, known.advice))
         put_away(self._folders, self._disk, delivery, path, known.studies)
-        self._ledger.changes.stamp(delivery, self._disk.stamp(path) or "")
+        self._ledger.overwrites.stamp(delivery, self._disk.stamp(path) or "")
 
 
 def _is_zip(path: str, head: bytes) -> bool:

@@ -8,27 +8,27 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from xnat_watchd.adapters.ledger import Ledger, Retirement, StepFacts
+from xnat_watchd.adapters.ledger import EndedDelivery, Ledger, StepFacts
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.disk_errors import is_failing
 from xnat_watchd.core.errors import (
-    Absent,
     AuthRefused,
+    LedgerUnusable,
     NoRoom,
+    NotSeenYet,
     NotYet,
-    OnceMore,
-    Outdated,
     Permanent,
+    RepeatOnce,
     Scope,
     Stopped,
-    Tomorrow,
     Transient,
     Unavailable,
     Undecided,
-    Unrecordable,
+    WaitUntil,
     WatchdError,
+    ZipChanged,
 )
-from xnat_watchd.core.findings import stop_at
+from xnat_watchd.core.findings import must_not_hold
 from xnat_watchd.core.gate import OFTEN_ENOUGH, PROJECT_IN_TROUBLE
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.retry import RetryPolicy
@@ -98,7 +98,7 @@ class Pipeline:
     def step(self, only: Collection[int] | None = None) -> bool:
         """Do one piece of work, on one of `only` these studies. False when there is none now, or the gate is shut.
 
-        `NoRoom` and `Unrecordable` where a disk of this machine is full or the ledger cannot be used: what was begun is
+        `NoRoom` or `LedgerUnusable` if a disk of this machine is full or the ledger cannot be used: what was begun is
         given back, uncharged and in doubt.
         """
         self._give_back_owed()
@@ -108,9 +108,9 @@ class Pipeline:
             return False
         try:
             self._carry(item)
-        except (NoRoom, Unrecordable) as error:
+        except (NoRoom, LedgerUnusable) as error:
             self._owed = item, _machine_error(error)
-            with suppress(NoRoom, Unrecordable):  # at the next step, then
+            with suppress(NoRoom, LedgerUnusable):  # at the next step, then
                 self._give_back_owed()
             raise
         self._held.tell()
@@ -158,7 +158,7 @@ class Pipeline:
     def _act(self, item: Item) -> None:
         try:
             facts = _step(item)(item, self._tools)
-        except (NoRoom, Unrecordable):
+        except (NoRoom, LedgerUnusable):
             raise  # this machine's trouble, not the study's
         except Transient as error:
             self._later(item, error)
@@ -166,8 +166,8 @@ class Pipeline:
             self._give_back(item, error)
         except Stopped as error:
             self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=error.spoke)
-        except Outdated:
-            self._ledger.changes.outdate(item.delivery, self._clock.now(), item)
+        except ZipChanged:
+            self._ledger.overwrites.outdate(item.delivery, self._clock.now(), item)
             self._log.warning("delivery.changed", item=str(item.delivery))
         except WatchdError as error:
             self._hold(item, error)
@@ -206,16 +206,16 @@ class Pipeline:
     def _later(self, item: Item, error: Transient) -> None:
         if isinstance(error, NotYet):
             self._look_again(item, error)
-        elif isinstance(error, Tomorrow):
+        elif isinstance(error, WaitUntil):
             self._ledger.studies.postpone(item, error.due, self._clock.now(), error, charged=False)
             self._door.passed()
-        elif isinstance(error, OnceMore):
+        elif isinstance(error, RepeatOnce):
             self._once_more(item, error)
         else:
             self._try_again(item, error)
 
     def _look_again(self, item: Item, error: NotYet) -> None:
-        now, absent = self._clock.now(), isinstance(error, Absent)
+        now, absent = self._clock.now(), isinstance(error, NotSeenYet)
         delay = self.retry.look_delay(item.since or now, now, self._tools.chance(), absent=absent)
         if delay is None:
             self._hold(item, Permanent(
@@ -223,11 +223,11 @@ class Pipeline:
                 advice="Ask the XNAT administrator to look at this session, then `xnat-watchd retry ITEM`.",
             ))  # fmt: skip
             return
-        due = min(now + delay, error.until) if isinstance(error, Absent) else now + delay
+        due = min(now + delay, error.until) if isinstance(error, NotSeenYet) else now + delay
         self._ledger.studies.postpone(item, due, now, error, charged=False)
         self._door.passed()
 
-    def _once_more(self, item: Item, error: OnceMore) -> None:
+    def _once_more(self, item: Item, error: RepeatOnce) -> None:
         others_asked = error.scope is Scope.PROJECT and self._door.is_on_trial(item.project)
         if others_asked or item.refusal == error.refusal:  # an attempt that failed otherwise has not asked
             self._hold(item, Permanent(str(error), detail=error.detail, advice=error.advice, scope=error.scope))
@@ -245,7 +245,7 @@ class Pipeline:
         self._ledger.studies.postpone(item, now + delay, now, error, charged=True)
         self._log.warning("study.postponed", item=item.name, project=item.project, reason=str(error))
         self._door.passed()
-        if not isinstance(error, OnceMore):
+        if not isinstance(error, RepeatOnce):
             self._blame_the_project(item, error)
 
     def _wait_for_the_disk(self, item: Item, error: OSError) -> None:
@@ -295,7 +295,7 @@ class Pipeline:
         ended = [self._end(one) for one in self._ledger.deliveries.retirable(asked)]
         self._rest.asked = newest if all(ended) else None
 
-    def _end(self, delivery: Retirement) -> bool:
+    def _end(self, delivery: EndedDelivery) -> bool:
         """End a delivery; False where XNAT must be asked about it once more."""
         try:
             ended = retire(delivery, self._tools)
@@ -315,7 +315,7 @@ def _machine_error(error: Exception) -> WatchdError:
     """Return what is told of a study that this machine's own trouble has interrupted."""
     if isinstance(error, WatchdError):
         return error
-    if isinstance(error, Unrecordable):
+    if isinstance(error, LedgerUnusable):
         return NoRoom("the ledger could not be written to", detail=str(error), advice=error.advice)
     return WatchdError(
         f"a disk of this machine fails ({type(error).__name__})", detail=str(error),
@@ -327,7 +327,7 @@ def _machine_error(error: Exception) -> WatchdError:
 def _must_be_decided(item: Item) -> None:
     """Raise `Undecided` where a finding holds. What nobody wants is only withdrawn, whatever was found out about it."""
     if not item.unwanted:
-        stop_at(item.findings)
+        must_not_hold(item.findings)
 
 
 def _step(item: Item) -> Callable[[Item, Tools], StepFacts]:

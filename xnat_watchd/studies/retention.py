@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from xnat_watchd.adapters.files.layout import kind_of
-from xnat_watchd.adapters.ledger import Of
-from xnat_watchd.core.clock_jumps import JUMP, SILENCE, Steady
+from xnat_watchd.adapters.ledger import Activity
+from xnat_watchd.core.clock_jumps import JUMP, SILENCE, ClockOffset
 from xnat_watchd.core.errors import AuthRefused, Stopped, Unavailable, WatchdError
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.presence import Presence
-from xnat_watchd.core.retention import Keep, Kept, beyond
+from xnat_watchd.core.retention import KeptZip, RetentionRules, deletable
 from xnat_watchd.studies.steps.archive_proof import shown
 from xnat_watchd.studies.steps.context import Tools
 
@@ -28,10 +28,10 @@ class Retention:
     Made before anything else is written into the ledger: its last event tells whether the clock can be right.
     """
 
-    def __init__(self, tools: Tools, keep: Callable[[], Keep], log: Log) -> None:
+    def __init__(self, tools: Tools, keep: Callable[[], RetentionRules], log: Log) -> None:
         self._tools, self._keep, self._log = tools, keep, log
-        clock, latest = tools.clock, tools.ledger.keeping.latest()
-        self._steady = Steady(clock.now(), clock.monotonic())
+        clock, latest = tools.clock, tools.ledger.kept_zips.latest()
+        self._steady = ClockOffset(clock.now(), clock.monotonic())
         self._silent = clock.now() - latest if latest else timedelta(0)
         self._next = clock.monotonic()
         self._spared: dict[int, float] = {}  #: delivery -> when it may be asked about again
@@ -57,14 +57,14 @@ class Retention:
             self._stop(f"the clock says that the last event was {silent.days} days ago")
 
     def _stop(self, why: str) -> None:
-        if self._tools.ledger.pauses.begin(Of.RETENTION, why, RESUME, self._tools.clock.now()):
+        if self._tools.ledger.pauses.begin(Activity.RETENTION, why, RESUME, self._tools.clock.now()):
             self._log.warning("retention.stopped", reason=why)
 
     def _may_delete(self) -> bool:
-        return not self._tools.ledger.pauses.lasts(Of.RETENTION) and self._tools.door.is_open()
+        return not self._tools.ledger.pauses.lasts(Activity.RETENTION) and self._tools.door.is_open()
 
     def _sweep(self) -> None:
-        for one in beyond(self._kept(), self._keep(), self._tools.clock.now()):
+        for one in deletable(self._kept(), self._keep(), self._tools.clock.now()):
             try:
                 self._consider(one)
             except (Unavailable, AuthRefused) as error:
@@ -78,10 +78,10 @@ class Retention:
                 self._next = self._tools.clock.monotonic()
                 return
 
-    def _kept(self) -> list[Kept]:
+    def _kept(self) -> list[KeptZip]:
         """Return all ZIPs at rest; those about which XNAT was asked a short time ago are not proved for now."""
         now = self._tools.clock.monotonic()
-        kept = self._tools.ledger.keeping.kept()
+        kept = self._tools.ledger.kept_zips.kept()
         return [replace(one, proved=one.proved and self._spared.get(one.delivery, now) <= now) for one in kept]
 
     def _is_wanted_elsewhere(self) -> bool:
@@ -90,21 +90,21 @@ class Retention:
         due = self._tools.ledger.studies.next_due(now)
         return due is not None and due <= now
 
-    def _consider(self, kept: Kept) -> None:
+    def _consider(self, kept: KeptZip) -> None:
         ledger, now = self._tools.ledger, self._tools.clock.now()
         path = self._tools.folders.rest(kept.resting)
         there = self._tools.marks.look(kind_of(kept.resting), path)
         if there is Presence.UNKNOWN:  # its disk is not mounted: nothing is concluded
             return
         if there is Presence.ABSENT:  # deleted before we died, or taken away by somebody
-            ledger.keeping.delete(kept, now, lambda: None)
+            ledger.kept_zips.delete(kept, now, lambda: None)
         elif sum(self._lost(study) for study in kept.studies):
             self._spare(kept, "XNAT does not hold all of it")
         elif self._tools.disk.digest(path) != kept.sha256:
             self._spare(kept, "another file lies in its place")
         else:
-            ledger.keeping.prove(kept, "XNAT holds all of it", now)
-            if not ledger.keeping.delete(kept, now, lambda: self._tools.disk.remove(path)):
+            ledger.kept_zips.prove(kept, "XNAT holds all of it", now)
+            if not ledger.kept_zips.delete(kept, now, lambda: self._tools.disk.remove(path)):
                 return
             self._log.info("zip.deleted", item=str(kept.delivery), project=kept.project)
 
@@ -115,10 +115,10 @@ class Retention:
         session = self._tools.gateway.session(item.session or "")
         there = shown(item, session, self._tools.gateway, instances) if session else frozenset[str]()
         lost = len({one.sop_uid for one in instances} - there)
-        ledger.keeping.lose(item, lost)
+        ledger.kept_zips.lose(item, lost)
         return lost
 
-    def _spare(self, kept: Kept, why: str) -> None:
+    def _spare(self, kept: KeptZip, why: str) -> None:
         self._spared[kept.delivery] = self._tools.clock.monotonic() + ASKS_AGAIN.total_seconds()
-        self._tools.ledger.keeping.spare(kept, why, self._tools.clock.now())
+        self._tools.ledger.kept_zips.spare(kept, why, self._tools.clock.now())
         self._log.warning("zip.kept", item=str(kept.delivery), project=kept.project, reason=why)

@@ -22,7 +22,7 @@ from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.core.delivery import Place, Session, Subject
-from xnat_watchd.core.errors import Conflict, Elsewhere, InDoubt, NotYet, OnceMore, Permanent, WatchdError
+from xnat_watchd.core.errors import Conflict, InDoubt, Misplaced, NotYet, Permanent, RepeatOnce, WatchdError
 from xnat_watchd.core.labels import clean
 from xnat_watchd.core.ports import Gateway
 from xnat_watchd.sandbox import Sandbox
@@ -219,19 +219,19 @@ def test_the_same_zip_at_the_same_place_doubles_nothing(stand: Stand) -> None:  
 
 def test_a_zip_without_dicom_is_refused_as_something_to_ask_once_more(stand: Stand) -> None:
     place = stand.place()
-    with pytest.raises(OnceMore):
+    with pytest.raises(RepeatOnce):
         stand.send([("README.TXT", b"nothing to see here")], place)
     assert stand.gateway.look(place) is None
 
 
 def test_two_studies_in_one_zip_are_no_success(stand: Stand) -> None:
-    with pytest.raises((Conflict, InDoubt, OnceMore)):
+    with pytest.raises((Conflict, InDoubt, RepeatOnce)):
         stand.send([*stand.study(), *study(stand.seed + 1)])
 
 
 def test_an_upload_without_the_right_is_no_success(stand: Stand) -> None:
     stand.lock_out()
-    with pytest.raises(Elsewhere if stand.dialect == "1.8" else OnceMore):  # Unassigned (F141), or 403 (F15)
+    with pytest.raises(Misplaced if stand.dialect == "1.8" else RepeatOnce):  # Unassigned (F141), or 403 (F15)
         stand.send()
 
 

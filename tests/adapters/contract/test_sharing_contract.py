@@ -13,7 +13,7 @@ from tests.adapters.gateway.scripted_xnat import Asked, scripted_xnat
 from tests.fake_shares import FakeArchive, FakeSharing
 from tests.share_site import ShareSite, a_share_site
 from tests.station import Time
-from xnat_watchd.core.errors import Conflict, OnceMore, Permanent
+from xnat_watchd.core.errors import Conflict, Permanent, RepeatOnce
 from xnat_watchd.core.ports import SharingGateway
 from xnat_watchd.core.sharing.plan import SeenProject, ShareSession, ShareSubject
 
@@ -134,20 +134,20 @@ def test_a_label_in_use_is_a_conflict(stand: Stand) -> None:
 
 def test_a_missing_right_is_asked_about_once_more(stand: Stand) -> None:
     subject = stand.subject("P1", "S1", ["E1"])
-    with pytest.raises(OnceMore):
+    with pytest.raises(RepeatOnce):
         stand.share_subject("S1", subject, destination="P3")
-    with pytest.raises(OnceMore):
+    with pytest.raises(RepeatOnce):
         stand.share_session("E1", destination="P3")
     assert stand.labels("P3") == []
 
 
 def test_what_is_not_there_any_more_is_asked_about_once_more(stand: Stand) -> None:
     subject = stand.subject("P1", "S1", ["E1"])
-    with pytest.raises(OnceMore):
+    with pytest.raises(RepeatOnce):
         stand.share_subject("S1", subject, destination="P9")
-    with pytest.raises(OnceMore):
+    with pytest.raises(RepeatOnce):
         stand.share_subject("S9", "XNAT_S99999", name="S9")
-    with pytest.raises(OnceMore):
+    with pytest.raises(RepeatOnce):
         stand.share_session("E9", "E9")
     assert stand.labels("P2") == []
 

@@ -28,15 +28,15 @@ from tests.sandbox.kit import Visitor
 from xnat_watchd.adapters.xnat.gateway import ProjectRow, SubjectRow, XnatGateway
 from xnat_watchd.core.delivery import Holding, Place, Session, Subject
 from xnat_watchd.core.errors import (
+    AlreadyImported,
     Conflict,
-    Elsewhere,
-    Failing,
     InDoubt,
+    Misplaced,
     NotYet,
-    OnceMore,
     Permanent,
+    RepeatOnce,
+    ServerFailure,
     Stopped,
-    Taken,
     Transient,
     Unavailable,
     WatchdError,
@@ -202,14 +202,14 @@ def test_our_place_is_known_in_every_form(scripted: ScriptedXnat, gateway: XnatG
 @pytest.mark.parametrize(
     ("body", "kind"),
     [
-        ("", OnceMore),
-        ("\r\n", OnceMore),
-        (ELSEWHERE, Elsewhere),
-        (UNASSIGNED, Elsewhere),
-        (f"{HERE}\r\n{ELSEWHERE}\r\n", Elsewhere),
-        (f"{HERE}x", Elsewhere),
-        (f"{HERE}/..", Elsewhere),
-        ("/xapi/direct-archive/P1/1.2/xw-1", Elsewhere),
+        ("", RepeatOnce),
+        ("\r\n", RepeatOnce),
+        (ELSEWHERE, Misplaced),
+        (UNASSIGNED, Misplaced),
+        (f"{HERE}\r\n{ELSEWHERE}\r\n", Misplaced),
+        (f"{HERE}x", Misplaced),
+        (f"{HERE}/..", Misplaced),
+        ("/xapi/direct-archive/P1/1.2/xw-1", Misplaced),
         ("/data/archive/projects/P1/subjects/S/experiments/E", InDoubt),
         ("Submitted for prearchival", InDoubt),
         ("\0\xff" * 100, InDoubt),
@@ -236,7 +236,7 @@ def test_a_project_that_archives_by_itself_leaves_a_doubt_and_a_session(tmp_path
 
 
 def test_a_failed_import_of_a_newer_server_is_asked_once_more(new: Site) -> None:
-    failure(OnceMore, lambda: new.upload(members=[*study(1), ("README", b"no DICOM")]))
+    failure(RepeatOnce, lambda: new.upload(members=[*study(1), ("README", b"no DICOM")]))
     new.gateway.discard(PLACE)
     assert new.where() == []
 
@@ -268,7 +268,7 @@ def test_a_proxy_that_gives_up_leaves_a_doubt_and_shuts_the_gate(either: Site, s
 
 def test_a_500_after_the_work_was_done_is_a_doubt(either: Site) -> None:
     either.xnat.faults.on("POST", IMPORT).fail(500, "null")
-    assert isinstance(failure(Failing, either.upload), InDoubt)
+    assert isinstance(failure(ServerFailure, either.upload), InDoubt)
 
 
 def test_a_page_instead_of_an_answer_is_no_success(either: Site) -> None:
@@ -304,14 +304,14 @@ def test_a_read_timeout_is_a_doubt_while_the_server_goes_on(tmp_path: Path) -> N
 
 def test_the_same_files_are_said_to_be_at_our_place_already_on_1_6(old: Site) -> None:  # F66, F82
     old.upload()
-    failure(Taken, old.upload)
+    failure(AlreadyImported, old.upload)
     assert len(old.where()) == 3
 
 
 def test_a_spurious_refusal_is_asked_once_more(either: Site) -> None:
     for status in (400, 403):
         either.xnat.faults.on("POST", IMPORT).refuse(status, "user tech does not have create permissions")
-        failure(OnceMore, either.upload)
+        failure(RepeatOnce, either.upload)
     either.upload()
 
 
@@ -380,7 +380,7 @@ def test_a_500_whose_row_is_gone_may_be_a_success(either: Site) -> None:
         ("_ARCHIVING", NotYet),
         ("QUEUED_ARCHIVING", NotYet),
         ("RECEIVING", NotYet),
-        ("ERROR", OnceMore),
+        ("ERROR", RepeatOnce),
         ("CONFLICT", Conflict),
         ("READY", InDoubt),
         ("BRAND_NEW", InDoubt),

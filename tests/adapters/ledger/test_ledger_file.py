@@ -22,7 +22,7 @@ from xnat_watchd import __main__ as program
 from xnat_watchd.adapters.credentials import Credential, Secret
 from xnat_watchd.adapters.ledger import Ledger, database, open_database
 from xnat_watchd.adapters.ledger.database import APPLICATION, VERSION
-from xnat_watchd.core.errors import Occupied, Refusal, Unrecordable
+from xnat_watchd.core.errors import LedgerUnusable, Occupied, Refusal
 from xnat_watchd.daemon import composition
 from xnat_watchd.operator.status import Exit
 from xnat_watchd.settings import load
@@ -388,7 +388,7 @@ def test_one_that_another_program_holds_is_waited_for(path: Path) -> None:
 def test_one_that_is_held_for_too_long_ends_the_work_and_a_start_may_be_tried_again(path: Path) -> None:
     with closing(open_database(path, patience=0.05)) as db, raw(path) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(Unrecordable, match="held by another program") as ended, db.change():
+        with pytest.raises(LedgerUnusable, match="held by another program") as ended, db.change():
             pass
         assert ended.value.passes
         assert db.row("SELECT count(*) FROM studies")[0] == 0  # type: ignore[index]
@@ -419,7 +419,7 @@ def test_no_study_is_held_because_the_ledger_was(tmp_path: Path) -> None:
                 other.execute("COMMIT")
 
         station.ledger.places.speak = held_meanwhile  # type: ignore[assignment,method-assign]
-        with pytest.raises(Unrecordable):
+        with pytest.raises(LedgerUnusable):
             station.pipeline.step()
     station.close()
     again = Station(tmp_path, FakeGateway(FakeXnat(time), time), time)
@@ -454,8 +454,8 @@ def test_on_a_network_file_system_the_service_refuses_to_keep_one(
     ("error", "code"),
     [
         (Occupied("held"), Exit.WAITING),  # systemd tries again
-        (Unrecordable("held", advice="Wait.", passes=True), Exit.WAITING),
-        (Unrecordable("damaged", advice="Restore it.", passes=False), Exit.CONFIGURATION),  # only a person can help
+        (LedgerUnusable("held", advice="Wait.", passes=True), Exit.WAITING),
+        (LedgerUnusable("damaged", advice="Restore it.", passes=False), Exit.CONFIGURATION),  # only a person can help
         (Refusal("damaged"), Exit.CONFIGURATION),
     ],
 )

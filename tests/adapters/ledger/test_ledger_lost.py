@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from xnat_watchd.adapters.ledger import Ledger, Of, open_database
-from xnat_watchd.core.errors import Refusal, Unrecordable
+from xnat_watchd.adapters.ledger import Activity, Ledger, open_database
+from xnat_watchd.core.errors import LedgerUnusable, Refusal
 
 NOW = datetime(2026, 11, 28, 9, 0, tzinfo=UTC)
 
@@ -37,13 +37,13 @@ def without_its_log(path: Path) -> None:
 def test_nothing_is_written_to_a_ledger_that_is_lost(tmp_path: Path, harm: Callable[[Path], None]) -> None:
     path = tmp_path / "ledger.sqlite"
     ledger = Ledger(open_database(path))
-    ledger.pauses.begin(Of.WORK, "why", "advice", NOW)
+    ledger.pauses.begin(Activity.WORK, "why", "advice", NOW)
     ledger.changed()
     harm(path)
-    with pytest.raises(Unrecordable) as caught:
+    with pytest.raises(LedgerUnusable) as caught:
         ledger.pauses.end(NOW)
     assert not caught.value.passes
-    with pytest.raises(Unrecordable):
+    with pytest.raises(LedgerUnusable):
         ledger.changed()
     ledger.close()
 
@@ -53,7 +53,7 @@ def test_a_ledger_that_others_open_and_close_meanwhile_is_not_lost(tmp_path: Pat
     ledger = Ledger(open_database(path))
     for _ in range(3):
         other = Ledger(open_database(path))
-        other.pauses.begin(Of.WORK, "why", "advice", NOW)
+        other.pauses.begin(Activity.WORK, "why", "advice", NOW)
         other.close()
         Ledger(open_database(path, read_only=True)).close()
         ledger.changed()
@@ -64,7 +64,7 @@ def test_a_ledger_that_others_open_and_close_meanwhile_is_not_lost(tmp_path: Pat
 def test_a_ledger_is_read_whole_only_where_that_is_asked(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     ledger = Ledger(open_database(path))
-    ledger.pauses.begin(Of.WORK, "why", "advice", NOW)
+    ledger.pauses.begin(Activity.WORK, "why", "advice", NOW)
     ledger.close()
     with path.open("r+b") as file:  # the last page is an index that the opening does not need
         file.seek(-4096, 2)

@@ -16,7 +16,7 @@ from xnat_watchd.adapters.files.folder_handles import pinned
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
 from xnat_watchd.adapters.files.new_files import fresh
 from xnat_watchd.adapters.files.stamps import Changed, is_told_of, lasting_stamp, stamp_of
-from xnat_watchd.core.settling import Seen
+from xnat_watchd.core.settling import FileStat
 
 READABLE = 0o666  #: mode of what is made: as the umask allows
 Leave = Callable[[str], str]  #: why a folder is not looked into; empty: it is
@@ -51,7 +51,7 @@ class Disk:
 
     beat: Beat = staticmethod(nobody)
 
-    def look(self, folder: Path, leave: Leave = nothing) -> Iterator[Seen | Odd]:
+    def look(self, folder: Path, leave: Leave = nothing) -> Iterator[FileStat | Odd]:
         """Yield everything below a folder but its folders, links not followed. `OSError` when it cannot be read itself.
 
         One folder in it that cannot be read is told and hides nothing else. `leave` says of the path of a folder why
@@ -72,7 +72,7 @@ class Disk:
         finally:
             os.close(handle)
 
-    def ensure_free(self, source: Path, seen: Seen) -> None:
+    def ensure_free(self, source: Path, seen: FileStat) -> None:
         """Raise as `take` would, as far as it can be told without moving anything. Its content is durable then."""
         if not os.access(source.parent, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "nothing may be taken out of its folder")
@@ -85,7 +85,7 @@ class Disk:
         finally:
             os.close(handle)
 
-    def take(self, source: Path, target: Path, seen: Seen) -> None:
+    def take(self, source: Path, target: Path, seen: FileStat) -> None:
         """Move a settled file to `target`, or raise with nothing done; `Changed` when it is not what was seen any more.
 
         Within one file system it is a rename. A file that has another name elsewhere is copied, since whoever holds
@@ -196,7 +196,7 @@ class Disk:
             target.unlink()
             raise
 
-    def _renamed(self, source: Path, target: Path, seen: Seen) -> bool:
+    def _renamed(self, source: Path, target: Path, seen: FileStat) -> bool:
         """Rename; False where a border lies between. Devices are not compared: overlays give a file another one."""
         try:
             source.rename(target)
@@ -212,7 +212,7 @@ class Disk:
         sync_folder(target.parent)
         return True
 
-    def _carried_over(self, source: Path, target: Path, seen: Seen) -> None:
+    def _carried_over(self, source: Path, target: Path, seen: FileStat) -> None:
         if shutil.disk_usage(target.parent).free < seen.size:
             raise OSError(errno.ENOSPC, "no room for a copy")
         copy(source, target, self.beat)
@@ -224,12 +224,12 @@ class Disk:
             raise
 
 
-def identity(seen: Seen) -> str:
+def identity(seen: FileStat) -> str:
     """Return how a file is known again after a rename: device, inode, size, modification time."""
     return f"{seen.device}:{seen.inode}:{seen.size}:{seen.mtime_ns}"
 
 
-def _walk(folder: Path, below: str, deep: int, leave: Leave) -> Iterator[Seen | Odd]:
+def _walk(folder: Path, below: str, deep: int, leave: Leave) -> Iterator[FileStat | Odd]:
     with os.scandir(folder) as listed:
         entries = sorted((one for one in listed if one.name not in (LOCK, MARK)), key=lambda one: one.name)
     for entry in entries:
@@ -244,7 +244,7 @@ def _walk(folder: Path, below: str, deep: int, leave: Leave) -> Iterator[Seen | 
             yield Odd(path, "a link" if entry.is_symlink() else "no file")
 
 
-def _inside(folder: Path, path: str, deep: int, leave: Leave) -> Iterator[Seen | Odd]:
+def _inside(folder: Path, path: str, deep: int, leave: Leave) -> Iterator[FileStat | Odd]:
     if why := leave(path):
         yield Odd(path, why)
     elif folder.name.startswith("."):
@@ -260,12 +260,12 @@ def _inside(folder: Path, path: str, deep: int, leave: Leave) -> Iterator[Seen |
             yield Odd(path, "a folder that cannot be read", error)
 
 
-def _seen(entry: os.DirEntry[str], path: str) -> Seen | None:
+def _seen(entry: os.DirEntry[str], path: str) -> FileStat | None:
     try:
         stat = entry.stat(follow_symlinks=False)
     except FileNotFoundError:  # gone between listing and looking
         return None
-    return Seen(path, stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev, stat.st_nlink)
+    return FileStat(path, stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev, stat.st_nlink)
 
 
 def _is_written_to(handle: int) -> bool:
@@ -285,7 +285,7 @@ def _is_written_to(handle: int) -> bool:
     return False
 
 
-def _must_be(path: Path, seen: Seen) -> None:
+def _must_be(path: Path, seen: FileStat) -> None:
     stat = path.stat(follow_symlinks=False)
     if (stat.st_size, stat.st_mtime_ns, stat.st_ino) != (seen.size, seen.mtime_ns, seen.inode):
         raise Changed(errno.EBUSY, "the file is still being written to")

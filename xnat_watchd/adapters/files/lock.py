@@ -14,7 +14,7 @@ from typing import Self
 
 from xnat_watchd.adapters.files.disk import LOCK
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
-from xnat_watchd.core.errors import Occupied, Refusal, Unseen
+from xnat_watchd.core.errors import NoReadAccess, Occupied, Refusal
 
 PRIVATE = 0o600  #: whoever may open a file may lock it, and so keep us from it
 OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -125,7 +125,7 @@ def is_held(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except PermissionError:
-        raise Unseen(f"{path}: this user may not look whether a service runs here", advice=AS_SERVICE) from None
+        raise NoReadAccess(f"{path}: this user may not look whether a service runs here", advice=AS_SERVICE) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

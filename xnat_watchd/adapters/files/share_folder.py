@@ -10,7 +10,7 @@ from pathlib import Path
 
 from xnat_watchd.adapters.files.new_files import fresh
 from xnat_watchd.adapters.files.stamps import Changed
-from xnat_watchd.core.settling import Seen
+from xnat_watchd.core.settling import FileStat
 from xnat_watchd.core.sharing.report import is_table
 from xnat_watchd.core.sharing.table import MOST_BYTES
 
@@ -23,14 +23,14 @@ class ShareFolder:
     def __init__(self, folder: Path, must_be_known: Callable[[], None] = lambda: None) -> None:
         self._folder, self._must_be_known = folder, must_be_known
 
-    def tables(self) -> list[Seen]:
+    def tables(self) -> list[FileStat]:
         """Return the tables that lie there. `OSError` when the folder cannot be read or is not the one that we know."""
         self._must_be_known()
         with os.scandir(self._folder) as entries:
             names = sorted(entry.name for entry in entries if is_table(entry.name) and _is_file(entry))
         return [seen for name in names if (seen := self._seen(name)) is not None]
 
-    def read(self, seen: Seen) -> bytes:
+    def read(self, seen: FileStat) -> bytes:
         """Return a settled table, or as much of it as shows that it is too large.
 
         `Changed` when it is not what was seen any more; `OSError` when it may not be read.
@@ -69,7 +69,7 @@ class ShareFolder:
             os.fchown(handle, -1, table.st_gid)
         os.fchmod(handle, table.st_mode & READ_WRITE | 0o600)
 
-    def _seen(self, name: str) -> Seen | None:
+    def _seen(self, name: str) -> FileStat | None:
         try:
             return _as_seen(name, (self._folder / name).stat(follow_symlinks=False))
         except FileNotFoundError:  # gone between listing and looking
@@ -85,5 +85,5 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
     return entry.is_file(follow_symlinks=False)
 
 
-def _as_seen(name: str, stat: os.stat_result) -> Seen:
-    return Seen(name, stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev, stat.st_nlink)
+def _as_seen(name: str, stat: os.stat_result) -> FileStat:
+    return FileStat(name, stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev, stat.st_nlink)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from xnat_watchd.adapters.ledger.database import Database
-from xnat_watchd.core.comparison import Sent
+from xnat_watchd.core.comparison import SentSeries
 from xnat_watchd.core.delivery import Instance, Item
 
 
@@ -32,7 +32,7 @@ class Contents:
         found = map(_instance, rows)
         return {one.sop_uid: one for one in found if one.series_uid not in left_out}
 
-    def series(self, item: Item, *, at_place: bool = False) -> dict[str, Sent]:
+    def series(self, item: Item, *, at_place: bool = False) -> dict[str, SentSeries]:
         """Return the study's series by UID with their number of instances; `at_place`: only what was sent there."""
         rows = self._db.rows(
             "SELECT x.uid, x.image, coalesce(x.files, count(i.sop_uid)) AS n FROM series x LEFT JOIN instances i"
@@ -42,7 +42,7 @@ class Contents:
             item.key,
             at_place,
         )
-        return {row["uid"]: Sent(row["n"], bool(row["image"])) for row in rows}
+        return {row["uid"]: SentSeries(row["n"], bool(row["image"])) for row in rows}
 
     def at_place(self, item: Item) -> dict[str, frozenset[str]]:
         """Return the SOPInstanceUIDs that were sent to the study's current place, by SeriesInstanceUID."""

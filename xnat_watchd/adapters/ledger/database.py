@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from xnat_watchd.adapters.files.copying import sync_folder
-from xnat_watchd.core.errors import NoRoom, Occupied, Refusal, Unrecordable
+from xnat_watchd.core.errors import LedgerUnusable, NoRoom, Occupied, Refusal
 
 UPGRADES = ("upgrade-2.sql", "upgrade-3.sql")  #: the first leads from version 1 of the schema to 2, and so on
 VERSION = 1 + len(UPGRADES)  #: of the schema, kept in the file as `user_version`
@@ -39,14 +39,14 @@ NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.
 """How SQLite says that the disk is full: when it writes, when it makes room for its index, when the system says so."""
 
 
-class Older(Refusal):
+class OlderSchema(Refusal):
     """The ledger is of an older version: whoever has it alone may bring it up to date."""
 
 
 class Database:
     """One connection, shared by all threads behind a lock; every change is durable before it is believed.
 
-    `Unrecordable` when the file cannot be read or written just now: then nothing can be done in order.
+    `LedgerUnusable` when the file cannot be read or written just now: then nothing can be done in order.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
@@ -58,7 +58,7 @@ class Database:
         self.must_be_there()
 
     def must_be_there(self) -> None:
-        """Raise `Unrecordable` where the files were removed, replaced or cut since they were opened.
+        """Raise `LedgerUnusable` where the files were removed, replaced or cut since they were opened.
 
         SQLite goes on with a file that has no name any more: what is written there, the next start knows nothing of.
         """
@@ -70,7 +70,7 @@ class Database:
             except FileNotFoundError:
                 now = None
             if before not in (None, now):
-                raise Unrecordable(
+                raise LedgerUnusable(
                     f"the ledger {self._path} was removed, replaced or cut while we worked with it",
                     advice=_DAMAGED, passes=False,
                 )  # fmt: skip
@@ -95,7 +95,7 @@ class Database:
                     self._db.execute("ROLLBACK")
 
     def must_take_writes(self) -> None:
-        """Raise `Unrecordable` where the file may only be read: SQLite tells so at the first write, and not before."""
+        """Raise `LedgerUnusable` if the file may only be read. SQLite reports that at the first write, not earlier."""
         with suppress(NoRoom), self.change() as db:
             db.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -240,14 +240,14 @@ def _told(path: Path) -> Iterator[None]:
         raise
     except sqlite3.Error as error:
         kind, what, advice = _meaning(error)
-        raise Unrecordable(f"the ledger {path} {what}", advice=advice, passes=kind is Occupied) from error
+        raise LedgerUnusable(f"the ledger {path} {what}", advice=advice, passes=kind is Occupied) from error
 
 
 # -- upgrading ---------------------------------------------------------------------------------------------
 
 
-def _older(path: Path, version: int) -> Older:
-    return Older(
+def _older(path: Path, version: int) -> OlderSchema:
+    return OlderSchema(
         f"the ledger {path} is of an older xnat-watchd (schema {version}, this one knows {VERSION})",
         advice="Start the service anew: it brings the ledger up to date.",
     )

@@ -11,9 +11,9 @@ from xnat_watchd.adapters.ledger.deliveries import move_delivery, tell_delivery
 from xnat_watchd.adapters.ledger.findings import open_findings, settle_findings, undecided
 from xnat_watchd.adapters.ledger.restarts import begin_anew
 from xnat_watchd.adapters.ledger.studies import NOTHING_TO_SEND, _leave_out
-from xnat_watchd.adapters.ledger.transitions import AFRESH, STUCK, let_go_on, move
+from xnat_watchd.adapters.ledger.transitions import RESET, STUCK, let_go_on, move
 from xnat_watchd.core.errors import Impossible
-from xnat_watchd.core.findings import ACCEPTABLE, Finding, FindingKind, advice, holding, said
+from xnat_watchd.core.findings import ACCEPTABLE, Finding, FindingKind, advice, holding, reason_of
 from xnat_watchd.core.states import ENDED, DeliveryKind, DeliveryState, Event, Progress, Standing
 
 ON_ITS_WAY = "it is on its way already"
@@ -40,7 +40,7 @@ class Decisions:
             if standing is Standing.BUSY:
                 raise Impossible(AT_WORK, advice=IN_A_MOMENT)
             move(db, key, standing, Event.UNWANTED, now, unwanted=why, due=None,
-                 why="a person wants it no more", detail=why, advice=None, **AFRESH)  # fmt: skip
+                 why="a person wants it no more", detail=why, advice=None, **RESET)  # fmt: skip
 
     def settle(self, delivery: int, why: str, now: datetime) -> None:
         """Note that nothing more is to come of a delivery that was put aside: its ZIP stays where it lies."""
@@ -73,7 +73,7 @@ class Decisions:
             row = _row(db, key)
             _must_be_stuck(db, key)
             if found := holding(open_findings(db, key)):
-                raise Impossible(said(found), advice=advice(found))
+                raise Impossible(reason_of(found), advice=advice(found))
             if project and project != row["project"]:
                 _to_project(db, row, project, now)
                 chosen = {"project": project, "subject": None, "subject_key": None, "label": None, "server_uid": None,
@@ -106,7 +106,7 @@ class Decisions:
                 raise Impossible(ON_ITS_WAY)
             if found := holding(undecided(db, key)):
                 ended = standing in ENDED or row["unwanted"] is not None
-                raise Impossible(said(found), advice=DROP_IT if ended else advice(found))
+                raise Impossible(reason_of(found), advice=DROP_IT if ended else advice(found))
             _take_again(db, row, now)
             begin_anew(db, row, now, why)
 
@@ -169,7 +169,7 @@ def _accept_findings(
     db: sqlite3.Connection, row: sqlite3.Row, found: tuple[Finding, ...], why: str, by: str, now: datetime
 ) -> str:
     if any(one.kind not in ACCEPTABLE for one in found):
-        raise Impossible(said(found), advice=advice(found))
+        raise Impossible(reason_of(found), advice=advice(found))
     settle_findings(db, row["key"], by, why, now)
     db.executemany(
         "UPDATE instances SET left_behind = 1 WHERE study = ? AND sop_uid = ?",
@@ -179,9 +179,9 @@ def _accept_findings(
     if row["kind"] == DeliveryKind.ZIP and not _is_anything_left(db, row["key"]):
         move(db, row["key"], Standing.HELD, Event.UNWANTED, now, unwanted=NOTHING_TO_SEND, attempts=0, recoveries=0,
              since=None, due=None, why=NOTHING_TO_SEND, detail=why, advice=None)  # fmt: skip
-        return f"{said(found)}: nothing of it is sent"
-    let_go_on(db, row, now, why=f"accepted: {said(found)}", detail=why)
-    return said(found)
+        return f"{reason_of(found)}: nothing of it is sent"
+    let_go_on(db, row, now, why=f"accepted: {reason_of(found)}", detail=why)
+    return reason_of(found)
 
 
 def _accept_loss(db: sqlite3.Connection, row: sqlite3.Row, why: str, now: datetime) -> str:

@@ -14,7 +14,7 @@ from xnat_watchd.adapters.ledger.gates import try_soon
 from xnat_watchd.adapters.ledger.restarts import come_again
 from xnat_watchd.core.delivery import Study, ZipContents
 from xnat_watchd.core.errors import WatchdError
-from xnat_watchd.core.findings import advice, said
+from xnat_watchd.core.findings import advice, reason_of
 from xnat_watchd.core.states import DELIVERIES, DeliveryState, IllegalTransition, Progress, Standing
 
 
@@ -30,7 +30,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Retirement:
+class EndedDelivery:
     """A delivery whose studies are all done or skipped."""
 
     id: int
@@ -152,7 +152,7 @@ class Deliveries:
         with self._db.change() as db:
             move_delivery(db, delivery, DeliveryState.WITHDRAWN, now, ended=text(now))
 
-    def retirable(self, after: int | None = None) -> list[Retirement]:
+    def retirable(self, after: int | None = None) -> list[EndedDelivery]:
         """Return the deliveries whose studies are all done or skipped; of those with one that ended `after` an event.
 
         Among thousands that are under way, only these are looked at then.
@@ -170,7 +170,7 @@ class Deliveries:
             *([] if after is None else [after]),
         )
         return [
-            Retirement(
+            EndedDelivery(
                 r["id"],
                 r["name"],
                 tuple(json.loads(r["studies"])),
@@ -183,7 +183,7 @@ class Deliveries:
             for r in rows
         ]
 
-    def retire(self, delivery: Retirement, resting: str | None, now: datetime) -> bool:
+    def retire(self, delivery: EndedDelivery, resting: str | None, now: datetime) -> bool:
         """End a delivery that has come to its end. `resting`: where its ZIP is to be put, below the root.
 
         Return False where it goes on: a person had a study of it sent again while XNAT was asked.
@@ -279,7 +279,7 @@ def _enter_all(db: sqlite3.Connection, delivery: int, project: str, contents: Zi
 
 def _enter(db: sqlite3.Connection, delivery: int, number: int, project: str, study: Study, now: datetime) -> None:
     findings = study.findings
-    why = said(findings) or None
+    why = reason_of(findings) or None
     standing = Standing.HELD if why else Standing.READY
     key = db.execute(
         """

@@ -13,10 +13,10 @@ from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.people import BEHIND, person
 from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
 from xnat_watchd.adapters.ledger.studies import CREATES
-from xnat_watchd.adapters.ledger.transitions import AFRESH, move
+from xnat_watchd.adapters.ledger.transitions import RESET, move
 from xnat_watchd.core.delivery import Person, Place
 from xnat_watchd.core.errors import for_item
-from xnat_watchd.core.existing_sessions import Find
+from xnat_watchd.core.existing_sessions import ExistingSession
 from xnat_watchd.core.states import DeliveryState, Event, Standing
 
 FOUND = "found"  #: an event in a study's story
@@ -31,7 +31,7 @@ class UnderWay:
     standing: Standing
 
 
-class Found:
+class ExistingSessions:
     """Studies that others put into XNAT."""
 
     def __init__(self, database: Database) -> None:
@@ -53,7 +53,7 @@ class Found:
         row = self._db.row(BEHIND, project, subject.casefold(), 0)
         return person(row) if row else None
 
-    def admit(self, find: Find, now: datetime) -> UnderWay:
+    def admit(self, find: ExistingSession, now: datetime) -> UnderWay:
         """Take a study to carry it on, as it was shown. Shown and taken again while it is held: it is tried anew."""
         known = self.on_its_way(find.identity)
         with self._db.change() as db:
@@ -107,7 +107,7 @@ WHERE s.key IN (SELECT value FROM json_each(?)) ORDER BY s.key
 """  # noqa: S608 - words of our own
 
 
-def _enter(db: sqlite3.Connection, find: Find, now: datetime) -> int:
+def _enter(db: sqlite3.Connection, find: ExistingSession, now: datetime) -> int:
     delivery = db.execute(
         "INSERT INTO deliveries (kind, name, project, identity, state, arrived) VALUES (?,?,?,?,?,?) RETURNING id",
         (find.kind, find.name, find.project, find.identity, DeliveryState.TAKEN, text(now)),
@@ -136,21 +136,21 @@ def _enter(db: sqlite3.Connection, find: Find, now: datetime) -> int:
     return key
 
 
-def _renew(db: sqlite3.Connection, key: int, find: Find, now: datetime) -> None:
+def _renew(db: sqlite3.Connection, key: int, find: ExistingSession, now: datetime) -> None:
     db.execute("DELETE FROM series WHERE study = ?", (key,))
     _enter_series(db, key, find)
     move(db, key, Standing.HELD, Event.RELEASED, now, in_doubt=1, due=None, why=None, detail=None, advice=None,
-         **AFRESH, **_columns(find))  # fmt: skip
+         **RESET, **_columns(find))  # fmt: skip
 
 
-def _enter_series(db: sqlite3.Connection, key: int, find: Find) -> None:
+def _enter_series(db: sqlite3.Connection, key: int, find: ExistingSession) -> None:
     db.executemany(
         "INSERT INTO series (study, uid, number, modality, image, files) VALUES (?,?,?,?,?,?)",
         [(key, s.uid, s.number, s.modality, int(s.image), find.files[s.uid]) for s in find.study.series],
     )
 
 
-def _columns(find: Find) -> dict[str, object]:
+def _columns(find: ExistingSession) -> dict[str, object]:
     study, person = find.study, find.study.person
     return {
         "patient_name": person.name, "patient_id": person.id, "birth_date": person.birth_date, "age": person.age,

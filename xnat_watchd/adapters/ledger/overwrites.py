@@ -18,7 +18,7 @@ _NO_MORE = " changed"  #: behind the digest of a ZIP that holds other bytes by n
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedZip:
     """A ZIP of which the content was judged, and how it is known to be that one still."""
 
     delivery: int
@@ -30,7 +30,7 @@ class Judged:
     sha256: str | None
 
 
-class Changes:
+class Overwrites:
     """Stamps of ZIPs, and what becomes of a delivery whose ZIP was written to after it was judged."""
 
     def __init__(self, database: Database) -> None:
@@ -41,12 +41,12 @@ class Changes:
         with self._db.change() as db:
             db.execute("UPDATE deliveries SET stamp = ? WHERE id = ?", (stamp, delivery))
 
-    def judged(self, delivery: int) -> Judged | None:
+    def judged(self, delivery: int) -> JudgedZip | None:
         """Return what was judged of a delivery, or None where its ZIP is known to have changed, or there is none."""
         row = self._db.row("SELECT * FROM deliveries WHERE id = ? AND kind = 'zip'", delivery)
         return None if row is None or str(row["sha256"]).endswith(_NO_MORE) else _judged(row)
 
-    def watched(self, now: datetime) -> list[Judged]:
+    def watched(self, now: datetime) -> list[JudgedZip]:
         """Return what is judged anew when it changes: ZIPs of which something may be sent, or no study has come.
 
         And the last ones that were put to rest: whoever had one of them open then may write to it still.
@@ -106,7 +106,7 @@ class Changes:
             )
             tell_delivery(db, delivery, "changed", now, why=CHANGED)
 
-    def copies(self, delivery: int) -> list[Judged]:
+    def copies(self, delivery: int) -> list[JudgedZip]:
         """Return the deliveries of the bytes that a ZIP held before it changed, which ended as the same as this one."""
         rows = self._db.rows(
             "SELECT c.* FROM deliveries d JOIN deliveries c ON c.project = d.project"
@@ -123,7 +123,7 @@ def _end(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: dat
          advice=None)  # fmt: skip
 
 
-def _judged(row: sqlite3.Row) -> Judged:
-    return Judged(
+def _judged(row: sqlite3.Row) -> JudgedZip:
+    return JudgedZip(
         row["id"], row["name"], DeliveryState(row["state"]), row["resting"], row["stamp"], row["size"], row["sha256"]
     )

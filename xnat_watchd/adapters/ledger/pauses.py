@@ -9,7 +9,7 @@ from enum import StrEnum
 from xnat_watchd.adapters.ledger.database import Database, text
 
 
-class Of(StrEnum):
+class Activity(StrEnum):
     """What is paused."""
 
     WORK = "work"  #: all that is sent to XNAT or asked of it for a study; ZIPs are still taken
@@ -20,7 +20,7 @@ class Of(StrEnum):
 class Pause:
     """A pause that lasts."""
 
-    of: Of
+    of: Activity
     since: str
     why: str
     advice: str
@@ -35,13 +35,13 @@ class Pauses:
     def open(self) -> list[Pause]:
         """Return the pauses that last."""
         rows = self._db.rows("SELECT * FROM pauses WHERE until IS NULL ORDER BY id")
-        return [Pause(Of(row["of"]), row["since"], row["why"], row["advice"]) for row in rows]
+        return [Pause(Activity(row["of"]), row["since"], row["why"], row["advice"]) for row in rows]
 
-    def lasts(self, of: Of) -> bool:
+    def lasts(self, of: Activity) -> bool:
         """Return whether this is paused."""
         return any(pause.of is of for pause in self.open())
 
-    def begin(self, of: Of, why: str, advice: str, now: datetime) -> bool:
+    def begin(self, of: Activity, why: str, advice: str, now: datetime) -> bool:
         """Pause; False where it is paused already."""
         with self._db.change() as db:
             done = db.execute(
@@ -50,8 +50,8 @@ class Pauses:
             )
             return done.rowcount > 0
 
-    def end(self, now: datetime) -> list[Of]:
+    def end(self, now: datetime) -> list[Activity]:
         """Let everything go on; give what was paused."""
         with self._db.change() as db:
             rows = db.execute("UPDATE pauses SET until = ? WHERE until IS NULL RETURNING of", (text(now),)).fetchall()
-        return [Of(row["of"]) for row in rows]
+        return [Activity(row["of"]) for row in rows]

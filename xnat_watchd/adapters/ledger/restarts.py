@@ -8,7 +8,7 @@ from datetime import datetime
 from xnat_watchd.adapters.ledger.database import text
 from xnat_watchd.adapters.ledger.findings import open_findings, undecided
 from xnat_watchd.adapters.ledger.gates import try_now
-from xnat_watchd.adapters.ledger.transitions import AFRESH, let_go_on, move
+from xnat_watchd.adapters.ledger.transitions import RESET, let_go_on, move
 from xnat_watchd.core.findings import holding
 from xnat_watchd.core.states import Event, Progress, Standing
 
@@ -18,7 +18,7 @@ def begin_anew(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, why: str
     db.execute("UPDATE places SET ended = ? WHERE study = ? AND ended IS NULL", (text(now), row["key"]))
     move(db, row["key"], Standing(row["standing"]), Event.RESENT, now, generation=row["generation"] + 1,
          progress=Progress.RECEIVED, session=None, unwanted=None, claimed=None, in_doubt=1, due=None, why=None,
-         detail=why, advice=None, lost=0, loss_accepted=0, **AFRESH)  # fmt: skip
+         detail=why, advice=None, lost=0, loss_accepted=0, **RESET)  # fmt: skip
     try_now(db, now, row["project"])
 
 

@@ -9,19 +9,19 @@ from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.core.delivery import Item
-from xnat_watchd.core.retention import Kept
+from xnat_watchd.core.retention import KeptZip
 
 
-class Keeping:
+class KeptZips:
     """ZIPs at rest."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def kept(self) -> list[Kept]:
+    def kept(self) -> list[KeptZip]:
         """Return every ZIP that was put to rest and is not deleted, with the studies whose images it holds."""
         return [
-            Kept(
+            KeptZip(
                 delivery=row["id"], project=row["project"], resting=row["resting"], sha256=row["sha256"],
                 size=row["size"], since=datetime.fromisoformat(row["ended"]),
                 studies=tuple(json.loads(row["studies"])), proved=bool(row["proved"]),
@@ -29,12 +29,12 @@ class Keeping:
             for row in self._db.rows(_KEPT)
         ]  # fmt: skip
 
-    def prove(self, kept: Kept, why: str, now: datetime) -> None:
+    def prove(self, kept: KeptZip, why: str, now: datetime) -> None:
         """Write that XNAT was seen to hold all of a ZIP, before it is deleted."""
         with self._db.change() as db:
             _tell(db, kept.delivery, "proved", why, now)
 
-    def spare(self, kept: Kept, why: str, now: datetime) -> None:
+    def spare(self, kept: KeptZip, why: str, now: datetime) -> None:
         """Write why a ZIP is not deleted although its time has come; once, while the reason is the same."""
         with self._db.change() as db:
             last = db.execute(
@@ -43,7 +43,7 @@ class Keeping:
             if tuple(last) != ("kept", why):
                 _tell(db, kept.delivery, "kept", why, now)
 
-    def delete(self, kept: Kept, now: datetime, remove: Callable[[], None]) -> bool:
+    def delete(self, kept: KeptZip, now: datetime, remove: Callable[[], None]) -> bool:
         """Delete a ZIP and write it down, where it still rests and nothing of it is on its way again.
 
         Both in one transaction: a person's `resend` comes before it, and the ZIP stays, or after it and is told.

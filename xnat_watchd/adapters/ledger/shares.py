@@ -12,7 +12,7 @@ from typing import Any
 from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.core.errors import Scope, Unusable
 from xnat_watchd.core.sharing.plan import RowState
-from xnat_watchd.core.sharing.state import Key, RowResult, Share, ShareState, Wish, key_of
+from xnat_watchd.core.sharing.state import Key, RowResult, Share, ShareState, WantedShare, key_of
 
 
 class Shares:
@@ -30,7 +30,7 @@ class Shares:
         )
         return {(row["destination"], row["id"]): _share(row) for row in rows}
 
-    def intend(self, wishes: Iterable[Wish], now: datetime) -> None:
+    def intend(self, wishes: Iterable[WantedShare], now: datetime) -> None:
         """Write what is about to be asked for, before it is."""
         at = text(now)
         with self._db.change() as db:

@@ -14,10 +14,10 @@ from xnat_watchd.adapters.ledger.healing import REPLACED, settle_healed
 from xnat_watchd.adapters.ledger.people import claim, stand_behind
 from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
 from xnat_watchd.adapters.ledger.transitions import move, set_columns, stand
-from xnat_watchd.core.delivery import CHANGED, Item, Person, Place, Stray
-from xnat_watchd.core.errors import InDoubt, NotYet, OnceMore, Scope, Stopped, WatchdError
+from xnat_watchd.core.delivery import CHANGED, Item, MisplacedUpload, Person, Place
+from xnat_watchd.core.errors import InDoubt, NotYet, RepeatOnce, Scope, Stopped, WatchdError
 from xnat_watchd.core.retry import LONGEST_DELAY, MOST_UPLOADS, NIGHT
-from xnat_watchd.core.states import LINE, DeliveryKind, Event, Progress, Standing, beyond
+from xnat_watchd.core.states import LINE, DeliveryKind, Event, Progress, Standing, next_progress
 
 CREATES = "creates subject"  #: an event in a study's story
 STILL_THE_SAME = timedelta(hours=1)  #: so long nothing more is told of a study for which XNAT is not ready
@@ -107,7 +107,7 @@ class Studies:
 
     def advance(self, item: Item, now: datetime, facts: StepFacts, until: Progress) -> Progress:
         """Record one fact more with what proves it; give the progress reached."""
-        reached = beyond(item.progress)
+        reached = next_progress(item.progress)
         event = Event.ADVANCED
         if reached is LINE[-1]:
             event = Event.FINISHED
@@ -236,7 +236,7 @@ class Studies:
             " AND EXISTS (SELECT 1 FROM events e WHERE e.study = s.key AND e.scope = 'project' AND e.progress = ?2"
             " AND e.id > coalesce((SELECT max(x.id) FROM events x JOIN studies y ON y.key = x.study"
             " WHERE y.project = ?1 AND x.progress = ?3 AND x.event IN ('advanced', 'finished', 'parked')), 0))",
-            item.project, item.progress, beyond(item.progress),
+            item.project, item.progress, next_progress(item.progress),
         )  # fmt: skip
         return {row["key"]: (Standing(row["standing"]), row["trials"]) for row in rows}
 
@@ -359,7 +359,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
         before=json.loads(current["before"]) if current and current["before"] else None,
         why=row["why"] or "", findings=open_findings(db, row["key"]),
         uploads=row["uploads"], trials=row["trials"], refusal=row["refusal"], delayed=moment(row["delayed"]),
-        strays=tuple(Stray(path, one["folder"]) for one in places for path in json.loads(one["strays"])),
+        strays=tuple(MisplacedUpload(path, one["folder"]) for one in places for path in json.loads(one["strays"])),
     )  # fmt: skip
 
 
@@ -387,9 +387,9 @@ def _reason(error: WatchdError) -> dict[str, object]:
 
 def _trouble(item: Item, error: WatchdError, now: datetime) -> dict[str, object]:
     """Return whose trouble it is, and since when the study meets any. What is asked once more is nobody's yet."""
-    scope = None if isinstance(error, OnceMore) else error.scope
+    scope = None if isinstance(error, RepeatOnce) else error.scope
     delayed = None if isinstance(error, NotYet | Stopped) else text(item.delayed or now)
-    refusal = error.refusal if isinstance(error, OnceMore) else None
+    refusal = error.refusal if isinstance(error, RepeatOnce) else None
     return {
         "scope": scope, "trials": item.trials + (scope is Scope.PROJECT), "refusal": refusal, "delayed": delayed,
     }  # fmt: skip

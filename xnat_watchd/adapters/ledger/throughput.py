@@ -20,7 +20,7 @@ class Throughput:
     bytes: int
 
 
-class Courses:
+class ThroughputView:
     """Questions of those who show progress. What had come to its end before they began is left out."""
 
     def __init__(self, database: Database) -> None:

@@ -8,9 +8,9 @@ from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import text
 from xnat_watchd.adapters.ledger.gates import try_now
-from xnat_watchd.core.states import Event, Standing, after
+from xnat_watchd.core.states import Event, Standing, next_standing
 
-AFRESH = {"attempts": 0, "recoveries": 0, "uploads": 0, "trials": 0, "refusal": None, "delayed": None, "since": None}
+RESET = {"attempts": 0, "recoveries": 0, "uploads": 0, "trials": 0, "refusal": None, "delayed": None, "since": None}
 """What is counted of a study and forgotten at a person's word."""
 
 STUCK = """standing NOT IN ('done', 'skipped') AND (
@@ -31,7 +31,7 @@ def move(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: dat
             key,
             event,
             row["progress"],
-            after(was, event),
+            next_standing(was, event),
             columns.get("why"),
             columns.get("detail"),
             columns.get("scope"),
@@ -48,7 +48,7 @@ def stand(
     are a hundred an hour.
     """
     of_study = {name: value for name, value in columns.items() if name != "scope"}
-    row = set_columns(db, key, now, {"standing": after(was, event), **of_study}, was)
+    row = set_columns(db, key, now, {"standing": next_standing(was, event), **of_study}, was)
     if row is None:
         raise LookupError(f"study {key} is no longer {was}")
     return row
@@ -72,6 +72,6 @@ def let_go_on(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, **chosen:
 
     That is a person's word for its project too, where it is shut: it is tried at once.
     """
-    settled = {"in_doubt": 1, "due": None, "why": None, "detail": None, "advice": None, **AFRESH}
+    settled = {"in_doubt": 1, "due": None, "why": None, "detail": None, "advice": None, **RESET}
     move(db, row["key"], Standing(row["standing"]), Event.RELEASED, now, **{**settled, **chosen})
     try_now(db, now, row["project"])

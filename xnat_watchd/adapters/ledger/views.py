@@ -11,7 +11,7 @@ from xnat_watchd.adapters.ledger.findings import KINDS_BEHIND, OPEN, as_finding,
 from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
 from xnat_watchd.adapters.ledger.transitions import STUCK
 from xnat_watchd.core.errors import for_item
-from xnat_watchd.core.findings import BEHIND, advice, holding, said
+from xnat_watchd.core.findings import BEHIND, advice, holding, reason_of
 
 Rows = list[dict[str, Any]]
 
@@ -118,7 +118,7 @@ class Views:
         """Return a row of what needs attention in the words of the open findings, where there are any."""
         key = row.pop("key")
         found = holding(map(as_finding, self._db.rows(OPEN, key))) if key is not None else ()
-        why, what_to_do = (said(found), advice(found)) if found else (row["why"], row["advice"] or "")
+        why, what_to_do = (reason_of(found), advice(found)) if found else (row["why"], row["advice"] or "")
         return {**row, "why": why, "advice": for_item(what_to_do, row["item"])}
 
     def left_behind(self, key: int | None = None) -> Rows:

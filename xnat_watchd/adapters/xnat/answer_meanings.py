@@ -8,15 +8,15 @@ from enum import Enum
 
 from xnat_watchd.adapters.xnat.answers import Answer, date_of
 from xnat_watchd.core.errors import (
+    AlreadyImported,
     AuthRefused,
     Conflict,
-    Failing,
     InDoubt,
     NotYet,
-    OnceMore,
     Permanent,
+    RepeatOnce,
     Scope,
-    Taken,
+    ServerFailure,
     Transient,
     Unavailable,
     WatchdError,
@@ -119,16 +119,16 @@ VERDICTS: tuple[MeaningRule, ...] = (
     _row(413, "", IMPORT, Permanent, TOO_LARGE),  # the proxy's limit (F271)
     _row(404, "unknown importer", IMPORT, Permanent, NO_IMPORTER, scope=Scope.PROJECT),  # F15, F134
     _row(404, "", IMPORT, Transient),  # a moment ago it knew us
-    _row(409, "with matching files", IMPORT, Taken),  # what was sent before, by its file names (F66, F82)
+    _row(409, "with matching files", IMPORT, AlreadyImported),  # what was sent before, by its file names (F66, F82)
     _row(409, "", IMPORT, InDoubt),  # something lies at our place: ours, from a lost answer? (F66)
     _row(423, "", IMPORT, InDoubt),  # somebody is at work at our place (F178)
     _row(500, "no project named", IMPORT, Permanent, NO_PROJECT, scope=Scope.PROJECT),  # F15
-    _row(500, "premature end of file", IMPORT, OnceMore),  # a collision (F61) or nothing to show (F76)
-    _row(500, "transfer syntax", IMPORT, OnceMore),  # DICOM without a meta header (F76)
-    _row(500, ".xml", IMPORT, OnceMore),  # the session XML is missing: a collision (F61)
-    _row(range(500, 508), "", IMPORT, Failing),  # a full disk on 1.6 (F154); perhaps said after the work was done
-    _row(range(400, 500), "no space left", IMPORT, Failing),  # Java's words for a full disk, where a 400 passes them on
-    _row(range(400, 500), "", IMPORT, OnceMore),  # 400, 403: noise of a moment, or for ever (F61, F62, F69)
+    _row(500, "premature end of file", IMPORT, RepeatOnce),  # a collision (F61) or nothing to show (F76)
+    _row(500, "transfer syntax", IMPORT, RepeatOnce),  # DICOM without a meta header (F76)
+    _row(500, ".xml", IMPORT, RepeatOnce),  # the session XML is missing: a collision (F61)
+    _row(range(500, 508), "", IMPORT, ServerFailure),  # a full disk on 1.6 (F154); perhaps after the work was done
+    _row(range(400, 500), "no space left", IMPORT, ServerFailure),  # what Java says of a full disk, passed on in a 400
+    _row(range(400, 500), "", IMPORT, RepeatOnce),  # 400, 403: noise of a moment, or for ever (F61, F62, F69)
     # Archive.
     _row(403, "in progress", ARCHIVE, InDoubt),  # the row is locked: perhaps by ourselves (F197)
     _row(404, "", ARCHIVE, InDoubt),  # the row is gone: perhaps it is archived (F28, F197)
@@ -137,22 +137,22 @@ VERDICTS: tuple[MeaningRule, ...] = (
     _row(409, OTHER_KIND, ARCHIVE, Conflict, MERGE),  # an MR into a CT session (F32)
     _row(409, "", ARCHIVE, Conflict),  # the label is another's, or the files are there (F30 to F32, F73)
     _row(423, "", ARCHIVE, InDoubt),  # "Duplicate archive attempt": the first was perhaps ours (F38)
-    _row(range(400, 500), "", ARCHIVE, OnceMore),  # no right (F28), no label (F75): ask once more
+    _row(range(400, 500), "", ARCHIVE, RepeatOnce),  # no right (F28), no label (F75): ask once more
     # Our row.
     _row(404, "", ROW, InDoubt),  # the row is gone (F180)
     _row(409, "", ROW, NotYet),  # the row is locked (F180)
     _row(423, "", ROW, NotYet),  # the same, by its other name
-    _row(range(400, 500), "", ROW, OnceMore),  # no right (F28), or the noise of a moment (F62)
+    _row(range(400, 500), "", ROW, RepeatOnce),  # no right (F28), or the noise of a moment (F62)
     # Subject.
     _row(409, "", WRITE, Conflict),  # the label is another project's (F218)
     _row(400, " must ", WRITE, Permanent),  # a value that XNAT does not take (F43)
-    _row(range(400, 500), "", WRITE, OnceMore, NO_VALUE),  # no right (F218), no project (F44), or noise (F62)
+    _row(range(400, 500), "", WRITE, RepeatOnce, NO_VALUE),  # no right (F218), no project (F44), or noise (F62)
     # Shares and roles.
     _row(409, "", SHARE, Conflict, LOOK_THERE),  # there already, or the label is taken (F46, F47)
-    _row(range(400, 500), "", SHARE, OnceMore, NO_SHARE),  # no right or not there: 403, 404, 417 (F46, F47)
+    _row(range(400, 500), "", SHARE, RepeatOnce, NO_SHARE),  # no right or not there: 403, 404, 417 (F46, F47)
     _row(range(400, 500), "", GRANT, Permanent, NO_GRANT),  # no owner, no such group or user (F49, F245)
     # Questions.
-    _row(403, "", READ, OnceMore),  # no right (F176), or the noise of a moment (F62)
+    _row(403, "", READ, RepeatOnce),  # no right (F176), or the noise of a moment (F62)
     # What nobody has seen yet: the careful side.
     _row(range(400, 500), "", ANY, Transient),
     _row(range(1000), "", ACTS, InDoubt),  # a 5xx above all: perhaps it was said after the work was done (design 5)
@@ -170,9 +170,9 @@ def verdict(answer: Answer, deed: Deed, project: str, now: datetime) -> WatchdEr
         spoke = deed.acts and answer.status != TOO_MANY
         return Unavailable(message, detail=answer.reason, advice=row.advice, spoke=spoke, after=after)
     error = row.kind(message, detail=answer.reason, advice=row.advice)
-    if isinstance(error, OnceMore):
+    if isinstance(error, RepeatOnce):
         error.refusal = f"{answer.status} {deed.name}"
-    if row.kind is OnceMore and answer.status == FORBIDDEN:
+    if row.kind is RepeatOnce and answer.status == FORBIDDEN:
         error.scope, error.advice = Scope.PROJECT, row.advice or NO_RIGHT
     error.scope = row.scope or error.scope
     if row.kind is AuthRefused or (row.kind is Permanent and deed is Deed.IMPORT):

@@ -9,7 +9,7 @@ from xnat_watchd.adapters.xnat.answers import Answer
 from xnat_watchd.adapters.xnat.client import Conversation
 from xnat_watchd.adapters.xnat.transport import XnatRequest
 from xnat_watchd.core.delivery import Place, PrearchiveRow
-from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, OnceMore, Scope, WatchdError
+from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, RepeatOnce, Scope, WatchdError
 from xnat_watchd.core.labels import as_stored_by_1_6, clean
 
 AT_WORK = ("_", "QUEUED_", "ARCHIVING", "RECEIVING", "BUILDING", "MOVING", "DELETING", "SEPARATING")
@@ -63,7 +63,7 @@ def _failure(row: PrearchiveRow | None, answer: Answer) -> WatchdError:
     if row.status == "CONFLICT":
         return _conflict(detail)
     if row.status == "ERROR":
-        return OnceMore("XNAT cannot archive the session", detail=detail, scope=Scope.PROJECT)  # perhaps no room
+        return RepeatOnce("XNAT cannot archive the session", detail=detail, scope=Scope.PROJECT)  # perhaps no room
     return InDoubt("XNAT failed while archiving", detail=detail)
 
 

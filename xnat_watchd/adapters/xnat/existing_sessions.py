@@ -13,7 +13,7 @@ from xnat_watchd.adapters.xnat.server import Shared
 from xnat_watchd.adapters.xnat.sessions import by_id
 from xnat_watchd.core.delivery import Person, Place, Scan, Series, Study
 from xnat_watchd.core.errors import NotYet
-from xnat_watchd.core.existing_sessions import Imaged, Lying, SessionContent
+from xnat_watchd.core.existing_sessions import ImagingSession, ListedRow, SessionContent
 
 _HEADER = {
     **records.DUMPED,
@@ -32,7 +32,7 @@ _MODALITIES = {
 _NO_IMAGES = frozenset({"", "SR", "SEG"})  #: modalities of scans that may hold no image; "" is `otherDicomScanData`
 
 
-def lying(talk: Conversation, project: str) -> list[Lying]:
+def lying(talk: Conversation, project: str) -> list[ListedRow]:
     """Return the rows of a project's prearchive. For admins XNAT lists those of Unassigned with them (F170)."""
     rows = table(talk.read(path("prearchive", "projects", project), JSON, project=project))
     return [_lying(one) for one in rows if one.get("project") == project and one.get("folderName")]
@@ -53,7 +53,7 @@ def content(talk: Conversation, server: Shared, place: Place) -> SessionContent:
     return SessionContent(study=study, files=files)
 
 
-def imaged(talk: Conversation, project: str, subject: str) -> list[Imaged]:
+def imaged(talk: Conversation, project: str, subject: str) -> list[ImagingSession]:
     """Return the imaging sessions of a subject, by its accession ID, the earliest first.
 
     Nobody has seen 1.6 filter such a list by type, and a column may be left out in silence (F252): what does not
@@ -68,9 +68,9 @@ def imaged(talk: Conversation, project: str, subject: str) -> list[Imaged]:
     return sorted((one for one in found if one.study_uid), key=lambda one: (one.date or "9999", one.id))
 
 
-def _imaged(talk: Conversation, row: Cells) -> Imaged:
+def _imaged(talk: Conversation, row: Cells) -> ImagingSession:
     session = None if row.get("UID") and row.get("project") else by_id(talk, row["ID"])
-    return Imaged(
+    return ImagingSession(
         id=row["ID"],
         project=session.project if session else row.get("project", ""),
         label=row.get("label", ""),
@@ -79,8 +79,8 @@ def _imaged(talk: Conversation, row: Cells) -> Imaged:
     )
 
 
-def _lying(row: Cells) -> Lying:
-    return Lying(
+def _lying(row: Cells) -> ListedRow:
+    return ListedRow(
         place=Place(row["project"], row.get("timestamp", ""), row["folderName"]),
         name=row.get("name") or row["folderName"],
         subject=row.get("subject", ""),

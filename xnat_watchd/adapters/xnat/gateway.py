@@ -37,8 +37,8 @@ from xnat_watchd.adapters.xnat.server import Shared
 from xnat_watchd.adapters.xnat.transport import Access, XnatRequest
 from xnat_watchd.adapters.xnat.zip_body import ZipBody, ZipUnreadable
 from xnat_watchd.core.delivery import Holding, Place, PrearchiveRow, Session, Subject
-from xnat_watchd.core.errors import NotYet, OnceMore, Permanent, Transient
-from xnat_watchd.core.existing_sessions import Imaged, Lying, SessionContent
+from xnat_watchd.core.errors import NotYet, Permanent, RepeatOnce, Transient
+from xnat_watchd.core.existing_sessions import ImagingSession, ListedRow, SessionContent
 from xnat_watchd.core.ports import Clock, Progressed
 from xnat_watchd.core.sharing.plan import Action, SeenProject
 
@@ -325,7 +325,7 @@ class XnatGateway:
 
     # -- what others put there ---------------------------------------------------------------------------------
 
-    def lying(self, project: str) -> Sequence[Lying]:
+    def lying(self, project: str) -> Sequence[ListedRow]:
         """Return the rows of a project's prearchive, whoever put them there."""
         return existing_sessions.lying(self._talk, project)
 
@@ -333,7 +333,7 @@ class XnatGateway:
         """Return what a built row of the prearchive holds and what its header says."""
         return existing_sessions.content(self._talk, self._server, place)
 
-    def imaged(self, project: str, subject: str) -> Sequence[Imaged]:
+    def imaged(self, project: str, subject: str) -> Sequence[ImagingSession]:
         """Return the archived imaging sessions of a subject, the earliest first."""
         return existing_sessions.imaged(self._talk, project, subject)
 
@@ -357,7 +357,7 @@ class XnatGateway:
         query = {"columns": "ID,label", **JSON}
         try:
             answer = self._talk.find(path("projects", project, "subjects"), query, project=project)
-        except (Transient, OnceMore) as error:  # 403; 1.6 says 500 to who has no role there
+        except (Transient, RepeatOnce) as error:  # 403; 1.6 says 500 to who has no role there
             raise Permanent(f"project {project} cannot be read", detail=error.detail, advice=NO_PROJECT) from None
         if answer is None:
             raise Permanent(f"XNAT has no project {project} for us", advice=NO_PROJECT)
@@ -377,5 +377,5 @@ class XnatGateway:
         """Ask for the settings, which only site admins may read (F247); they need no role to write."""
         try:
             return self._talk.find("/data/services/settings", JSON) is not None
-        except OnceMore:  # 403
+        except RepeatOnce:  # 403
             return False

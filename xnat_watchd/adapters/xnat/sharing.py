@@ -9,7 +9,7 @@ from xnat_watchd.adapters.xnat.answers import table
 from xnat_watchd.adapters.xnat.client import PATIENCE, Conversation
 from xnat_watchd.adapters.xnat.records import JSON, Cells, path
 from xnat_watchd.adapters.xnat.transport import XnatRequest
-from xnat_watchd.core.errors import OnceMore, Permanent, Transient
+from xnat_watchd.core.errors import Permanent, RepeatOnce, Transient
 from xnat_watchd.core.sharing.plan import Action, SeenProject, SeenSession, ShareSubject
 
 
@@ -37,7 +37,7 @@ def seen(talk: Conversation, project: str, *, writable: bool) -> SeenProject | N
     try:
         subjects = talk.find(f"{here}/subjects", {"columns": "ID,label", **JSON}, project=project)
         sessions = talk.find(f"{here}/experiments", {**_SESSIONS, **JSON}, project=project)
-    except (OnceMore, Transient):  # 403; 1.6 says 500 to who has no role there (F44)
+    except (RepeatOnce, Transient):  # 403; 1.6 says 500 to who has no role there (F44)
         return None
     if subjects is None or sessions is None:
         return None
@@ -101,7 +101,7 @@ def _is_admin(talk: Conversation) -> bool:
     """Ask for the settings, which only site admins may read (F247)."""
     try:
         return talk.find("/data/services/settings", JSON) is not None
-    except OnceMore:  # 403
+    except RepeatOnce:  # 403
         return False
 
 

@@ -18,7 +18,7 @@ from xnat_watchd.adapters.xnat.client import Conversation
 from xnat_watchd.adapters.xnat.login import NumberedCredential
 from xnat_watchd.adapters.xnat.records import path
 from xnat_watchd.adapters.xnat.server import Shared
-from xnat_watchd.core.errors import OnceMore, Permanent, Transient
+from xnat_watchd.core.errors import Permanent, RepeatOnce, Transient
 
 LONGEST_LIFE = timedelta(days=3660)  #: what says that it lives longer says nothing
 _SECRET = re.compile(r"[!-~]{8,256}")
@@ -53,7 +53,7 @@ class Tokens:
         """Have XNAT make a token for us. `Permanent` where it makes none."""
         try:
             answer = self._talk.find("/data/services/tokens/issue")
-        except OnceMore as error:  # 403
+        except RepeatOnce as error:  # 403
             raise Permanent("XNAT makes no token for this account", detail=error.detail, advice=WITHOUT_ONE) from None
         if answer is None:
             raise Permanent("this XNAT knows no tokens", advice=WITHOUT_ONE)

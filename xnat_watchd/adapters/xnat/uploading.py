@@ -9,7 +9,7 @@ from xnat_watchd.adapters.xnat.transport import XnatRequest
 from xnat_watchd.adapters.xnat.turns import Turns
 from xnat_watchd.adapters.xnat.zip_body import ZipBody
 from xnat_watchd.core.delivery import Place
-from xnat_watchd.core.errors import Elsewhere, InDoubt, OnceMore, Transient
+from xnat_watchd.core.errors import InDoubt, Misplaced, RepeatOnce, Transient
 
 TYPE = {"Content-Type": "application/zip"}  #: any other is taken for something else (F9, F131)
 NEWER = {
@@ -51,13 +51,13 @@ def _check(place: Place, answer: Answer) -> None:
     if lines == [f"/data{place.path}"]:
         return
     if not lines:  # not a ZIP for XNAT, or everything filtered (F139)
-        raise OnceMore("XNAT took the upload and made nothing of it")
+        raise RepeatOnce("XNAT took the upload and made nothing of it")
     if len(lines) == 1 and lines[0].startswith("/data/archive/"):  # the project archives by itself (F160)
         raise InDoubt("XNAT has archived the upload by itself", detail=answer.reason)
     if not all(one.startswith(("/data/prearchive/", "/data/archive/", "/xapi/")) for one in lines):
         raise InDoubt("XNAT took the upload and does not say where it is", detail=answer.reason)
     if any(one.startswith("/data/prearchive/projects/Unassigned/") for one in lines):
-        raise Elsewhere(
+        raise Misplaced(
             "XNAT put the upload into Unassigned", lines[:MOST_STRAYS], detail=answer.reason, advice=UNASSIGNED
         )
-    raise Elsewhere("XNAT put the upload elsewhere than we asked", lines[:MOST_STRAYS], detail=answer.reason)
+    raise Misplaced("XNAT put the upload elsewhere than we asked", lines[:MOST_STRAYS], detail=answer.reason)

@@ -9,7 +9,7 @@ from xnat_watchd.adapters.xnat.answers import Answer, document, table
 from xnat_watchd.adapters.xnat.client import PATIENCE, Conversation
 from xnat_watchd.adapters.xnat.records import JSON, Cells, path
 from xnat_watchd.adapters.xnat.transport import XnatRequest
-from xnat_watchd.core.errors import OnceMore, Transient
+from xnat_watchd.core.errors import RepeatOnce, Transient
 
 
 def roles(talk: Conversation, project: str) -> Mapping[str, str] | None:
@@ -19,7 +19,7 @@ def roles(talk: Conversation, project: str) -> Mapping[str, str] | None:
     """
     try:
         answer = talk.find(path("projects", project, "users"), JSON, project=project)
-    except OnceMore:  # 403
+    except RepeatOnce:  # 403
         return None
     return None if answer is None else {one["login"]: _role(one, project) for one in table(answer) if one.get("login")}
 

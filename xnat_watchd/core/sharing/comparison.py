@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from xnat_watchd.core.sharing import state
-from xnat_watchd.core.sharing.plan import Action, Made, RowPlan, SeenProject, plan
+from xnat_watchd.core.sharing.plan import Action, MadeShare, RowPlan, SeenProject, plan
 from xnat_watchd.core.sharing.state import Key, Share, ShareState, key_of
 from xnat_watchd.core.sharing.table import ShareRow
 
 
 @dataclass(frozen=True)
-class Picture:
+class ShareComparison:
     """What the rows ask for, what the server shows, and what we remember. Nothing in it changes."""
 
     rows: Sequence[ShareRow]
@@ -36,20 +36,20 @@ class Picture:
         return plan(self.rows, self.seen, self._taken_back)
 
     @cached_property
-    def wishes(self) -> dict[Action, frozenset[str]]:
+    def wanted(self) -> dict[Action, frozenset[str]]:
         """What is to be asked for, and by which rows."""
-        return state.wishes(self.plans)
+        return state.wanted_shares(self.plans)
 
     @cached_property
     def gone(self) -> list[Action]:
         """What was ours and is wanted, and is not there."""
         fates = {key: share.fate for key, share in self.shares.items()}
-        return [action for action in self.wishes if fates.get(key_of(action)) is ShareState.MADE]
+        return [action for action in self.wanted if fates.get(key_of(action)) is ShareState.MADE]
 
     @property
     def plans_without_gone(self) -> tuple[RowPlan, ...]:
         """What each row lacks if all that is gone was taken back by people."""
-        gone = [Made(self.rows[0].key, *key_of(action)) for action in self.gone]
+        gone = [MadeShare(self.rows[0].key, *key_of(action)) for action in self.gone]
         return plan(self.rows, self.seen, [*self._taken_back, *gone])
 
     @cached_property
@@ -66,5 +66,5 @@ class Picture:
         return state.basis_of(self.seen[action.source], self.seen[action.destination])
 
     @cached_property
-    def _taken_back(self) -> list[Made]:
+    def _taken_back(self) -> list[MadeShare]:
         return state.taken_back(self.shares.values(), self.rows, self.lingering)

@@ -40,7 +40,7 @@ class SeenProject:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class MadeShare:
     """A share that we made for a row, and saw on the server afterwards."""
 
     row: str  #: `ShareRow.key`
@@ -99,7 +99,7 @@ class RowPlan:
     sessions: int = 0  #: how many of its sessions are in the destination already
 
 
-def plan(rows: Sequence[ShareRow], seen: Mapping[str, SeenProject], made: Collection[Made]) -> tuple[RowPlan, ...]:
+def plan(rows: Sequence[ShareRow], seen: Mapping[str, SeenProject], made: Collection[MadeShare]) -> tuple[RowPlan, ...]:
     """Say for every row, in order, what is true and what is to be done.
 
     `seen` has every project that the rows name and that XNAT lists for us. What is in `made` and gone was
@@ -111,8 +111,8 @@ def plan(rows: Sequence[ShareRow], seen: Mapping[str, SeenProject], made: Collec
     for one in made:
         if one.row in standing:
             ours.setdefault(one.destination, set()).add(one.id)
-    grounds = {name: _Ground.of(project, ours.get(name, set())) for name, project in seen.items()}
-    return tuple(_planned(row, grounds) for row in rows)
+    projects = {name: _ProjectIndex.of(project, ours.get(name, set())) for name, project in seen.items()}
+    return tuple(_planned(row, projects) for row in rows)
 
 
 # -- one thing, one destination ------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ class _Outcome:
 
 
 @dataclass(slots=True)
-class _Shelf:
+class _Labels:
     """The subjects of a project, or its sessions, with what this plan adds to them."""
 
     writable: bool
@@ -173,40 +173,40 @@ class _Shelf:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ground:
+class _ProjectIndex:
     """A project as both ends of a share need it."""
 
     ids: Mapping[str, str]
     folded: Collection[str]  #: the labels of its subjects without regard to case
     of_subject: Mapping[str, Sequence[SeenSession]]
-    subjects: _Shelf
-    sessions: _Shelf
+    subjects: _Labels
+    sessions: _Labels
 
     @classmethod
-    def of(cls, project: SeenProject, ours: Collection[str]) -> _Ground:
+    def of(cls, project: SeenProject, ours: Collection[str]) -> _ProjectIndex:
         of_subject: dict[str, list[SeenSession]] = {}
         for session in sorted(project.sessions, key=lambda one: (one.label, one.id)):
             of_subject.setdefault(session.subject, []).append(session)
         subjects = {id_: label for label, id_ in project.subjects.items()}
         sessions = {session.id: session.label for session in project.sessions}
-        shelves = [
-            _Shelf(project.writable, labels, ours, {label.casefold(): id_ for id_, label in labels.items()})
+        labels_of = [
+            _Labels(project.writable, labels, ours, {label.casefold(): id_ for id_, label in labels.items()})
             for labels in (subjects, sessions)
         ]
         folded = {label.casefold() for label in project.subjects}
-        return cls(project.subjects, folded, of_subject, *shelves)
+        return cls(project.subjects, folded, of_subject, *labels_of)
 
 
 # -- one row -------------------------------------------------------------------------------------------------
 
 
-def _planned(row: ShareRow, grounds: Mapping[str, _Ground]) -> RowPlan:
+def _planned(row: ShareRow, projects: Mapping[str, _ProjectIndex]) -> RowPlan:
     if row.fault:
         return RowPlan(row=row, state=RowState.FAILED, reason=row.fault)
     for role, project in (("source", row.source), ("destination", row.destination)):
-        if project not in grounds:
+        if project not in projects:
             return _waiting(row, f"there is no {role} project of this name yet, or we may not see it")
-    source, destination = grounds[row.source], grounds[row.destination]
+    source, destination = projects[row.source], projects[row.destination]
     id_ = source.ids.get(row.subject)
     if id_ is None:
         other = ", but one in other capitals" if row.subject.casefold() in source.folded else ""
@@ -223,7 +223,7 @@ def _waiting(row: ShareRow, reason: str) -> RowPlan:
     return RowPlan(row=row, state=RowState.WAITING, reason=reason)
 
 
-def _session(row: ShareRow, session: SeenSession, subject: str, destination: _Ground) -> _Outcome:
+def _session(row: ShareRow, session: SeenSession, subject: str, destination: _ProjectIndex) -> _Outcome:
     values = {
         "subject": subject,
         "session": session.label,

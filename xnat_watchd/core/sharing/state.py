@@ -15,7 +15,7 @@ from enum import StrEnum
 from hashlib import sha256
 
 from xnat_watchd.core.errors import Scope
-from xnat_watchd.core.sharing.plan import Action, Made, RowPlan, RowState, SeenProject, ShareSubject
+from xnat_watchd.core.sharing.plan import Action, MadeShare, RowPlan, RowState, SeenProject, ShareSubject
 from xnat_watchd.core.sharing.table import ShareRow
 
 RARELY = timedelta(days=1)  #: after so long a refusal is doubted, though neither table nor server have changed
@@ -23,7 +23,7 @@ DESTINATION_IN_TROUBLE = 5  #: so many refusals that may be the destination's, a
 TRIAL, RARE_TRIAL = timedelta(minutes=1), timedelta(minutes=30)  #: until another one finds out, doubling
 
 Key = tuple[str, str]  #: destination and accession ID: what is shared where
-Wish = tuple[Action, frozenset[str]]  #: what is to be shared, and the keys of the rows that ask for it
+WantedShare = tuple[Action, frozenset[str]]  #: what is to be shared, and the keys of the rows that ask for it
 
 
 class ShareState(StrEnum):
@@ -85,7 +85,7 @@ def basis_of(source: SeenProject, destination: SeenProject) -> str:
     return digest.hexdigest()
 
 
-def wishes(plans: Iterable[RowPlan]) -> dict[Action, frozenset[str]]:
+def wanted_shares(plans: Iterable[RowPlan]) -> dict[Action, frozenset[str]]:
     """Return every action once, in order, with the keys of the rows that ask for it."""
     asked: dict[Action, set[str]] = {}
     for one in plans:
@@ -94,7 +94,7 @@ def wishes(plans: Iterable[RowPlan]) -> dict[Action, frozenset[str]]:
     return {action: frozenset(rows) for action, rows in asked.items()}
 
 
-def taken_back(shares: Iterable[Share], rows: Sequence[ShareRow], lingering: Collection[str]) -> list[Made]:
+def taken_back(shares: Iterable[Share], rows: Sequence[ShareRow], lingering: Collection[str]) -> list[MadeShare]:
     """Return the shares that a person took back from rows that still stand, in the form that the plan takes.
 
     `lingering`: keys of rows in tables that cannot be read just now. They count as standing, or an unreadable
@@ -102,7 +102,7 @@ def taken_back(shares: Iterable[Share], rows: Sequence[ShareRow], lingering: Col
     """
     standing = {row.key for row in rows} | set(lingering)
     return [
-        Made(rows[0].key, share.destination, share.id)
+        MadeShare(rows[0].key, share.destination, share.id)
         for share in shares
         if share.fate is ShareState.REMOVED and rows and not standing.isdisjoint(share.rows)
     ]
@@ -124,14 +124,14 @@ def may_ask(share: Share | None, action: Action, rows: frozenset[str], basis: Ca
 
 
 @dataclass(frozen=True, slots=True)
-class Shut:
+class ShutDestination:
     """A destination that is thought to be in trouble."""
 
     why: str
     until: datetime  #: then another share, a different one each time, finds out
 
 
-def refusing(shares: Iterable[Share], wanted: Collection[Key]) -> dict[str, Shut]:
+def refusing(shares: Iterable[Share], wanted: Collection[Key]) -> dict[str, ShutDestination]:
     """Return the destinations that are thought to be in trouble: refusals that may be theirs, and nothing shared since.
 
     What a refusal says of its own row counts nothing, and neither does one that no row asks for any more.
@@ -151,14 +151,16 @@ def refusing(shares: Iterable[Share], wanted: Collection[Key]) -> dict[str, Shut
         if len(refused) >= DESTINATION_IN_TROUBLE:
             last, why = refused[-1]
             pause = min(TRIAL * (1 << min(len(refused) - DESTINATION_IN_TROUBLE, 20)), RARE_TRIAL)
-            shut[destination] = Shut(why, last + pause)
+            shut[destination] = ShutDestination(why, last + pause)
     return shut
 
 
-def permitted(asked: Mapping[Action, frozenset[str]], may: Callable[[Action, frozenset[str]], bool]) -> list[Wish]:
+def permitted(
+    asked: Mapping[Action, frozenset[str]], may: Callable[[Action, frozenset[str]], bool]
+) -> list[WantedShare]:
     """Return what may be asked for, in order. No session goes before its subject (F233)."""
     held: set[tuple[str, str, str]] = set()
-    chosen: list[Wish] = []
+    chosen: list[WantedShare] = []
     for action, rows in asked.items():
         if may(action, rows) and subject_of(action) not in held:
             chosen.append((action, rows))
@@ -179,7 +181,9 @@ _TO_BE_DONE = "it is still to be done, by itself"
 _GONE = "it is gone from the destination, and XNAT could not be asked yet whether somebody took it back"
 
 
-def results(plans: Sequence[RowPlan], shares: Mapping[Key, Share], shut: Mapping[str, Shut]) -> list[RowResult]:
+def results(
+    plans: Sequence[RowPlan], shares: Mapping[Key, Share], shut: Mapping[str, ShutDestination]
+) -> list[RowResult]:
     """Return what is true of every row, by the plan that is left and by what became of what was asked for.
 
     `shut`: destinations for which nothing is asked now, with the reason.
@@ -193,7 +197,7 @@ def results(plans: Sequence[RowPlan], shares: Mapping[Key, Share], shut: Mapping
 
 
 def _result(
-    planned: RowPlan, shares: Mapping[Key, Share], made: datetime | None, shut: Mapping[str, Shut]
+    planned: RowPlan, shares: Mapping[Key, Share], made: datetime | None, shut: Mapping[str, ShutDestination]
 ) -> RowResult:
     pending = [_pending(action, shares.get(key_of(action)), shut) for action in planned.actions]
     states = [state for state, _ in pending]
@@ -214,7 +218,7 @@ def _result(
     )
 
 
-def _pending(action: Action, share: Share | None, shut: Mapping[str, Shut]) -> tuple[RowState, str]:
+def _pending(action: Action, share: Share | None, shut: Mapping[str, ShutDestination]) -> tuple[RowState, str]:
     """Return why an action has not been done."""
     fate = share.fate if share is not None else None
     if share is not None and fate is ShareState.REFUSED:

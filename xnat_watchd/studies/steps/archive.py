@@ -8,8 +8,8 @@ from dataclasses import replace
 from xnat_watchd.adapters.ledger import StepFacts
 from xnat_watchd.core.comparison import Mixed
 from xnat_watchd.core.delivery import Item, Place, PrearchiveRow, Session
-from xnat_watchd.core.errors import Absent, AuthRefused, Conflict, InDoubt, NotYet, Stopped, Transient, Unavailable
-from xnat_watchd.core.findings import stop_at
+from xnat_watchd.core.errors import AuthRefused, Conflict, InDoubt, NotSeenYet, NotYet, Stopped, Transient, Unavailable
+from xnat_watchd.core.findings import must_not_hold
 from xnat_watchd.core.states import DeliveryKind
 from xnat_watchd.studies.steps.archive_proof import (
     NO_FILES,
@@ -251,7 +251,7 @@ def _row_gone(item: Item, place: Place, tools: Tools) -> StepFacts:
         return _done_already(item, ours, tools)
     now, lateness = tools.clock.now(), tools.gateway.lateness()
     if item.in_doubt and (item.since is None or now - item.since < lateness):
-        raise Absent("the answer was lost, and XNAT may still be archiving it", (item.since or now) + lateness)
+        raise NotSeenYet("the answer was lost, and XNAT may still be archiving it", (item.since or now) + lateness)
     raise Conflict(
         "the study is gone from XNAT's prearchive, and the archive does not have it",
         detail=place.path,
@@ -282,7 +282,7 @@ def _proof(
     found = foreign(item, session, before, tools) if before and item.kind is DeliveryKind.ZIP else None
     if found is not None:
         tools.ledger.findings.add(item, found, tools.clock.now())
-        stop_at(tools.ledger.findings.open(item.key))
+        must_not_hold(tools.ledger.findings.open(item.key))
     return _facts(session)
 
 

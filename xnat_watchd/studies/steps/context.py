@@ -12,7 +12,7 @@ from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.ledger import Ledger
 from xnat_watchd.core.delivery import Instance, Item, PrearchiveRow
-from xnat_watchd.core.errors import Absent, NotYet
+from xnat_watchd.core.errors import NotSeenYet, NotYet
 from xnat_watchd.core.labels import LabelFacts, facts_of
 from xnat_watchd.core.ports import Clock, Gateway, Progressed
 from xnat_watchd.core.project_rules import ProjectRules
@@ -66,4 +66,4 @@ def must_have_waited(tools: Tools, item: Item, spoke_at: datetime, after: timede
     if spoke_at > now:
         spoke_at = item.since or now
     if now - spoke_at < after:
-        raise Absent("the answer was lost, and what was sent may still appear", spoke_at + after)
+        raise NotSeenYet("the answer was lost, and what was sent may still appear", spoke_at + after)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from xnat_watchd.adapters.ledger import StepFacts
 from xnat_watchd.core.delivery import Item, Session, Subject
-from xnat_watchd.core.demographics import header_of, plan, settled
+from xnat_watchd.core.demographics import header_of, not_stored, plan
 from xnat_watchd.core.errors import Conflict, Transient
 from xnat_watchd.core.states import DeliveryKind
 from xnat_watchd.studies.steps.context import Tools
@@ -30,7 +30,7 @@ def describe(item: Item, tools: Tools) -> StepFacts:
     if not writes:
         return StepFacts(note=f"demographics: {whence}nothing to write")
     shown = tools.gateway.write_subject(item.project, subject, fields=writes.fields, demographics=writes.demographics)
-    lost = settled(writes, _must_exist(shown))
+    lost = not_stored(writes, _must_exist(shown))
     if lost:
         raise Transient(f"XNAT did not store {', '.join(lost)}")
     return StepFacts(note=f"demographics: {whence}wrote {', '.join(sorted({*writes.fields, *writes.demographics}))}")

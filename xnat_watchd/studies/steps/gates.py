@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Protocol, TypeVar
 
-from xnat_watchd.adapters.ledger import Ledger, Of
+from xnat_watchd.adapters.ledger import Activity, Ledger
 from xnat_watchd.core.errors import AuthRefused, NoRoom, Transient, Unavailable, WatchdError
 from xnat_watchd.core.gate import Gate, shut_by
 from xnat_watchd.core.ports import Clock, Log
@@ -38,7 +38,7 @@ class XnatGates:
     def is_open(self) -> bool:
         """Return whether we may ask something now."""
         with self.lock:
-            if self.ledger.pauses.lasts(Of.WORK):
+            if self.ledger.pauses.lasts(Activity.WORK):
                 return False
             gate = self._probed()
             return not gate.shut and not (gate.trial and self.ledger.studies.busy())
@@ -60,7 +60,7 @@ class XnatGates:
         Return the answer to a further question; None where it is not known. A gate that is shut has a probe of its own,
         and nothing is asked while a person has paused the work.
         """
-        if self.ledger.pauses.lasts(Of.WORK) or self.ledger.gates.get().shut:
+        if self.ledger.pauses.lasts(Activity.WORK) or self.ledger.gates.get().shut:
             return None
         try:
             self.prober.probe()

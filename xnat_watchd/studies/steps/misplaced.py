@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from xnat_watchd.core.delivery import Item, Place, PrearchiveRow, Stray
-from xnat_watchd.core.errors import Elsewhere, OnceMore
+from xnat_watchd.core.delivery import Item, MisplacedUpload, Place, PrearchiveRow
+from xnat_watchd.core.errors import Misplaced, RepeatOnce
 from xnat_watchd.studies.steps.context import Tools, finished_row
 from xnat_watchd.studies.steps.place_proof import is_ours_alone
 
@@ -13,7 +13,7 @@ from xnat_watchd.studies.steps.place_proof import is_ours_alone
 def clear_misplaced(item: Item, tools: Tools) -> None:
     """See that nothing of the study lies where XNAT said that it put an upload; remove what is certainly ours alone.
 
-    `Elsewhere` as long as something lies there. What we may not see, Unassigned above all (F170), is gone by the word
+    `Misplaced` as long as something lies there. What we may not see, Unassigned above all (F170), is gone by the word
     of the person who typed `retry`.
     """
     for stray in item.strays:
@@ -30,15 +30,15 @@ def clear_misplaced(item: Item, tools: Tools) -> None:
 def _seen(item: Item, place: Place, tools: Tools) -> PrearchiveRow | None:
     try:
         return tools.gateway.look(place)
-    except OnceMore as refused:  # no right there (F176), or the noise of a moment (F62)
+    except RepeatOnce as refused:  # no right there (F176), or the noise of a moment (F62)
         if item.why != str(refused):
             raise
         return None
 
 
-def _remove(item: Item, stray: Stray, row: PrearchiveRow, tools: Tools) -> None:
+def _remove(item: Item, stray: MisplacedUpload, row: PrearchiveRow, tools: Tools) -> None:
     if not (row.place.folder == stray.folder and _is_ours_alone(item, finished_row(tools, row, item.since), tools)):
-        raise Elsewhere("an upload of it still lies where XNAT was not asked to put it", [], detail=stray.path)
+        raise Misplaced("an upload of it still lies where XNAT was not asked to put it", [], detail=stray.path)
     tools.gateway.discard(row.place)
 
 

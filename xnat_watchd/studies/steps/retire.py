@@ -6,13 +6,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from xnat_watchd.adapters.files.layout import kind_of, put_away, resting_done, resting_skipped
-from xnat_watchd.adapters.ledger import Retirement
+from xnat_watchd.adapters.ledger import EndedDelivery
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.place_proof import clear_old_places
 from xnat_watchd.studies.steps.source import is_judged
 
 
-def retire(delivery: Retirement, tools: Tools) -> bool:
+def retire(delivery: EndedDelivery, tools: Tools) -> bool:
     """End a delivery that has come to its end: the ledger says where its ZIP is to lie, before it is moved there.
 
     Return False where it goes on after all.
@@ -23,13 +23,13 @@ def retire(delivery: Retirement, tools: Tools) -> bool:
     return tools.ledger.deliveries.retire(delivery, _resting(delivery, now, tools), now)
 
 
-def _resting(delivery: Retirement, now: datetime, tools: Tools) -> str | None:
+def _resting(delivery: EndedDelivery, now: datetime, tools: Tools) -> str | None:
     """Return where the ZIP is to lie; None for one to which somebody has written. What was not needed lies there."""
     path = tools.folders.zip_of(delivery.id)
     is_there = tools.disk.lies(path)
     if not is_there and delivery.rested:
         return delivery.rested
-    if not delivery.has_zip or (is_there and not is_judged(delivery.id, path, tools.ledger.changes, tools.disk)):
+    if not delivery.has_zip or (is_there and not is_judged(delivery.id, path, tools.ledger.overwrites, tools.disk)):
         return None
     if delivery.skipped:
         return tools.folders.free(resting_skipped(delivery.id, delivery.name))
@@ -46,8 +46,8 @@ def move_zip(delivery: int, tools: Tools) -> None:
     if known is None:
         return
     path = tools.folders.zip_of(delivery)
-    if known.resting and tools.disk.lies(path) and not is_judged(delivery, path, tools.ledger.changes, tools.disk):
-        tools.ledger.changes.unrest(delivery, tools.clock.now())
+    if known.resting and tools.disk.lies(path) and not is_judged(delivery, path, tools.ledger.overwrites, tools.disk):
+        tools.ledger.overwrites.unrest(delivery, tools.clock.now())
         known = replace(known, resting=None)
     if known.resting is None:
         _give_back_copies(delivery, tools)
@@ -55,14 +55,14 @@ def move_zip(delivery: int, tools: Tools) -> None:
     target = tools.folders.rest(known.resting) if known.resting else None
     put_away(tools.folders, tools.disk, delivery, target or known.name, known.studies)
     if target is not None:  # the move has changed what the file system says of it
-        tools.ledger.changes.stamp(delivery, tools.disk.stamp(target) or "")
+        tools.ledger.overwrites.stamp(delivery, tools.disk.stamp(target) or "")
 
 
 def _give_back_copies(delivery: int, tools: Tools) -> None:
     """Put back what was taken for the same as a ZIP that holds other bytes by now: it is the only one of its kind."""
-    for copy in tools.ledger.changes.copies(delivery):
+    for copy in tools.ledger.overwrites.copies(delivery):
         tools.marks.must_be_known("done")
         path = tools.folders.rest(copy.resting or "")
         if tools.disk.lies(path):
             tools.disk.put_back(path, tools.folders.drop, copy.name)
-        tools.ledger.changes.unrest(copy.delivery, tools.clock.now())
+        tools.ledger.overwrites.unrest(copy.delivery, tools.clock.now())

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from xnat_watchd.core.delivery import Instance, Item, Place
-from xnat_watchd.core.errors import Elsewhere, OnceMore, Taken, Transient, WatchdError
+from xnat_watchd.core.errors import AlreadyImported, Misplaced, RepeatOnce, Transient, WatchdError
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.source import disk_errors_translated, judged_zip
 
@@ -66,17 +66,17 @@ def _stamp(moment: datetime) -> str:
 
 
 def send_zip(item: Item, place: Place, content: OutgoingZip, tools: Tools) -> None:
-    """Send it, and write what is known of the place where that fails. Raises what the gateway does, but for `Taken`."""
+    """Send it; on failure record what is known of the place. Raises what the gateway does, but `AlreadyImported`."""
     places, now, spoken = tools.ledger.places, tools.clock.now, _UploadRecorder(item, content.stamp, tools)
     try:
         tools.gateway.upload(place, str(content.path), spoken, alone=item.attempts > 1)
-    except Taken:
+    except AlreadyImported:
         places.take(item, now())
-    except Elsewhere as error:
+    except Misplaced as error:
         places.went_astray(item, error.paths)
         raise
     except WatchdError as error:
-        if error.spoke or isinstance(error, OnceMore):  # what it refuses it may have kept (seen on XNAT 1.6.4)
+        if error.spoke or isinstance(error, RepeatOnce):  # what it refuses it may have kept (seen on XNAT 1.6.4)
             places.doubt(item, now())
         else:
             spoken.refused_unseen()

@@ -10,14 +10,14 @@ from pathlib import Path
 from xnat_watchd.adapters.files.disk import Disk
 from xnat_watchd.adapters.files.layout import kind_of
 from xnat_watchd.adapters.files.stamps import Changed
-from xnat_watchd.adapters.ledger import Changes
+from xnat_watchd.adapters.ledger import Overwrites
 from xnat_watchd.core.delivery import CHANGED, Item, Place
-from xnat_watchd.core.errors import NoRoom, NotYet, Outdated, Permanent, Transient, Undecided
+from xnat_watchd.core.errors import NoRoom, NotYet, Permanent, Transient, Undecided, ZipChanged
 from xnat_watchd.core.presence import Presence
 from xnat_watchd.studies.steps.context import Tools, finished_row, must_have_waited
 
 
-def is_judged(delivery: int, path: Path, changes: Changes, disk: Disk) -> bool:
+def is_judged(delivery: int, path: Path, changes: Overwrites, disk: Disk) -> bool:
     """Return whether this is the ZIP that was judged, and stamp it anew where its bytes had to tell.
 
     Its stamp says so without reading it. It has another one after a rename of ours that a crash cut short, on another
@@ -42,7 +42,7 @@ def is_judged(delivery: int, path: Path, changes: Changes, disk: Disk) -> bool:
 def judged_zip(item: Item, tools: Tools) -> tuple[Path, str]:
     """Return the ZIP that came, as it lies in the work folder, and its stamp: it is the one that was judged.
 
-    `Outdated` where somebody has written to it since.
+    `ZipChanged` where somebody has written to it since.
     """
     path = tools.folders.zip_of(item.delivery)
     with disk_errors_translated():
@@ -52,9 +52,9 @@ def judged_zip(item: Item, tools: Tools) -> tuple[Path, str]:
                 "the study's ZIP is not in the work folder",
                 advice="Check that the work folder's disk is mounted. If the ZIP is lost, export the study again.",
             )
-        if not is_judged(item.delivery, path, tools.ledger.changes, tools.disk):
-            raise Outdated(CHANGED)
-    judged = tools.ledger.changes.judged(item.delivery)
+        if not is_judged(item.delivery, path, tools.ledger.overwrites, tools.disk):
+            raise ZipChanged(CHANGED)
+    judged = tools.ledger.overwrites.judged(item.delivery)
     return path, judged.stamp if judged else ""
 
 
@@ -104,7 +104,7 @@ def _bring_back(item: Item, path: Path, tools: Tools) -> None:
     rest = tools.folders.rest(known.resting)
     if tools.disk.lies(rest):
         tools.disk.move(rest, path)
-        if is_judged(item.delivery, path, tools.ledger.changes, tools.disk):
+        if is_judged(item.delivery, path, tools.ledger.overwrites, tools.disk):
             return
         tools.disk.move(path, rest)
     elif tools.marks.look(kind_of(known.resting), rest) is Presence.UNKNOWN:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger import StepFacts
-from xnat_watchd.core.comparison import LeftOut, Mixed, Short, Unproved, Verdict, Whole
+from xnat_watchd.core.comparison import AllPresent, Incomplete, LeftOut, Mixed, Unproved, Verdict
 from xnat_watchd.core.delivery import Instance, Item, Place, PrearchiveRow, Session
-from xnat_watchd.core.errors import Conflict, NotYet, OnceMore, Permanent, Tomorrow, Transient, Undecided
-from xnat_watchd.core.findings import Finding, FindingKind, stop_at
+from xnat_watchd.core.errors import Conflict, NotYet, Permanent, RepeatOnce, Transient, Undecided, WaitUntil
+from xnat_watchd.core.findings import Finding, FindingKind, must_not_hold
 from xnat_watchd.core.labels import check_parts, subject_label
 from xnat_watchd.core.retry import MOST_UPLOADS, NIGHT
 from xnat_watchd.studies.steps.archive_proof import must_be_its_patients, proved, wanted
@@ -120,7 +120,7 @@ def _no_other_contents(item: Item, instances: Collection[Instance], tools: Tools
             kind=FindingKind.TWO_CONTENTS, count=len(others), members=others,
             why=f"{len(others)} of its images came before under the same UID with other contents",
         ), tools.clock.now())  # fmt: skip
-        stop_at(tools.ledger.findings.open(item.key))
+        must_not_hold(tools.ledger.findings.open(item.key))
 
 
 def _only_session(sessions: Collection[Session]) -> Session:
@@ -154,7 +154,7 @@ def _sent(item: Item, place: Place, content: OutgoingZip, missing: Collection[In
     """Send to our place, look what lies there, and judge it."""
     try:
         send_zip(item, place, content, tools)
-    except OnceMore:
+    except RepeatOnce:
         facts = _refused_twice(item, place, missing, tools)
         if facts is None:
             raise
@@ -169,7 +169,7 @@ def _sent(item: Item, place: Place, content: OutgoingZip, missing: Collection[In
 def _must_not_be_sent_too_often(item: Item, tools: Tools) -> None:
     """Refuse to send all of a study once more that was sent so often in vain; the last time waits for the next day."""
     if item.uploads == MOST_UPLOADS - 1 and (morning := _next_attempt(item, tools)):
-        raise Tomorrow(f"it is sent once more after a night: {_failed_uploads(item)}", morning)
+        raise WaitUntil(f"it is sent once more after a night: {_failed_uploads(item)}", morning)
     if item.uploads >= MOST_UPLOADS:
         raise Permanent(
             _failed_uploads(item),
@@ -223,7 +223,7 @@ def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tool
 
 def _judged(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
     verdict = _verdict(item, row, tools)
-    if isinstance(verdict, Whole):
+    if isinstance(verdict, AllPresent):
         if verdict.uid != item.study_uid:
             reclaim(item, verdict.uid, tools)
         return _proof(item, row, verdict.uid, tools)
@@ -245,7 +245,7 @@ def _verdict(item: Item, row: PrearchiveRow, tools: Tools) -> Verdict:
     except NotYet:
         sent = tools.ledger.contents.series(item, at_place=True)
         if row.status == "ERROR" and (built := tools.gateway.look(row.place)) and built.status == "ERROR":
-            return Short(sum(one.count for one in sent.values()), frozenset())
+            return Incomplete(sum(one.count for one in sent.values()), frozenset())
         raise
 
 
@@ -267,7 +267,7 @@ def _give_up_place(item: Item, row: PrearchiveRow, verdict: Verdict, tools: Tool
         tools.ledger.places.leave(item, now, mixed=True)
         return Transient(FOREIGN, detail=row.place.path)
     tools.ledger.places.leave(item, now, missing=missing)
-    if isinstance(verdict, Short) and missing and missing <= item.missing_before:
+    if isinstance(verdict, Incomplete) and missing and missing <= item.missing_before:
         return Permanent(
             f"XNAT leaves out {len(missing)} series of images every time",
             advice="Ask the XNAT administrator about series filters of this project, then `xnat-watchd retry ITEM`; "
