@@ -18,7 +18,7 @@ from xnat_watchd.sandbox import Options, Sandbox
 from xnat_watchd.sandbox.building import build
 from xnat_watchd.sandbox.dicom import read_header
 from xnat_watchd.sandbox.placing import add_file
-from xnat_watchd.sandbox.store import Arrived, StoredFile
+from xnat_watchd.sandbox.store import ReceivedFile, StoredFile
 
 STAMP = "20240131_101112001"
 
@@ -51,7 +51,7 @@ def mixed_by_others(xnat: Sandbox, row: tuple[str, str, str], content: bytes) ->
         rows = xnat._site.store.rows
         theirs, target = rows.pop(("P1", STAMP, "theirs")), rows[row]
         for file in theirs.files:
-            add_file(xnat._site, target, Arrived(f"theirs_{file.name}", file.path, file.header))
+            add_file(xnat._site, target, ReceivedFile(f"theirs_{file.name}", file.path, file.header))
         build(xnat._site, target)
 
 
@@ -80,7 +80,7 @@ def restored_without(xnat: Sandbox, *sop_uids: str) -> None:
                     for name, file in [*resource.files.items()]:
                         if file.header.sop_uid in sop_uids:
                             del resource.files[name]
-            for path in [path for path in store.home(one).rglob("*") if path.is_file()]:
+            for path in [path for path in store.session_folder(one).rglob("*") if path.is_file()]:
                 if read_header(path).sop_uid in sop_uids:
                     path.unlink()
             one.session.scans = {name: scan for name, scan in one.session.scans.items() if scan.files}

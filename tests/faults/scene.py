@@ -23,7 +23,7 @@ from xnat_watchd.adapters.xnat import connection, sockets, transport
 from xnat_watchd.adapters.xnat.answers import Answer
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.sandbox import Options, Sandbox
-from xnat_watchd.sandbox.faults import Plan
+from xnat_watchd.sandbox.faults import PlannedFault
 from xnat_watchd.sandbox.samples import Member, write_zip
 
 Certificates = Sequence[tuple[Path, Path]]  #: each with its key
@@ -79,7 +79,7 @@ class Scene:
         self.resolves = True  #: this machine's resolver works
         self._moments: dict[int, Callable[[], object]] = {}
         self._occasions: list[tuple[str, Callable[[], object]]] = []
-        self._endless: list[Plan] = []
+        self._endless: list[PlannedFault] = []
         self._expected: Counter[str] = Counter()
         self.xnat = Sandbox(
             root / "xnat", dialect, users={"tech": "secret"}, port=port, clock=lambda: self.time.at,
@@ -136,11 +136,11 @@ class Scene:
 
     # What goes wrong.
 
-    def on(self, number: int, *, times: int = 1) -> Plan:
+    def on(self, number: int, *, times: int = 1) -> PlannedFault:
         """Plan a fault for this request; `times` counts what comes next, whatever it is."""
         return self.xnat.faults.on("*", "", times=times, skip=number)
 
-    def always(self, method: str, pattern: str) -> Plan:
+    def always(self, method: str, pattern: str) -> PlannedFault:
         """Plan a fault for all such requests, until it is lifted."""
         self._endless.append(self.xnat.faults.on(method, pattern, times=ENDLESS))
         return self._endless[-1]
@@ -171,7 +171,7 @@ class Scene:
             self.xnat.tls = _context(*self.certificates[certificate])
         self.xnat.start()
 
-    def later(self, plan: Plan, **span: float) -> None:
+    def later(self, plan: PlannedFault, **span: float) -> None:
         """Have the request of this plan done a while after the client has gone."""
         until = threading.Event()
         plan.late_effect(until)

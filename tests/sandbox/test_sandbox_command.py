@@ -19,7 +19,7 @@ import requests
 from click.testing import CliRunner
 
 from xnat_watchd.sandbox import Options
-from xnat_watchd.sandbox.__main__ import HABITS, _built, _options, main
+from xnat_watchd.sandbox.__main__ import OPTION_HELP, _build_sandbox, _options, main
 from xnat_watchd.sandbox.faults import Faults
 
 COMMAND = [sys.executable, "-m", "xnat_watchd.sandbox", "--port", "0"]
@@ -95,7 +95,7 @@ def _given(*words: str) -> dict[str, object]:
 
 
 def test_every_habit_has_its_option_and_is_gentle_without_it() -> None:
-    assert HABITS.keys() == {one.name for one in fields(Options)}
+    assert OPTION_HELP.keys() == {one.name for one in fields(Options)}
     assert _options(_given()) == Options()
 
 
@@ -109,7 +109,7 @@ def test_the_options_give_it_its_habits() -> None:
 
 def test_the_options_say_who_may_do_what_and_what_projects_do(tmp_path: Path) -> None:
     words = ("--admin", "root:pw", "--role", "owner", "--auto-archive", "4", "--project", "A", "--project", "B")
-    site = _built(tmp_path, _given(*words))._site
+    site = _build_sandbox(tmp_path, _given(*words))._site
     assert (site.admins, site.role("tech", "B")) == ({"root"}, "owner")
     assert [one.prearchive_code for one in site.store.projects.values()] == [4, 4]
 

@@ -17,7 +17,7 @@ from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.sandbox.building import build
 from xnat_watchd.sandbox.placing import add_file
 from xnat_watchd.sandbox.rewriting import other_uid
-from xnat_watchd.sandbox.store import Arrived, StoredRow
+from xnat_watchd.sandbox.store import ReceivedFile, StoredRow
 
 EXCHANGED = ("received", "session", "tag", "name", "subject", "scan_date", "scan_time")
 COLLISIONS = ("exchanged", "his alone", "mixed")
@@ -96,7 +96,7 @@ class Stranger:
     def delete_row(self, which: int) -> None:
         """Delete a row of the service's by hand."""
         for row in self._ours(which):
-            self._given_up(self._xnat._site.store.place(row))
+            self._given_up(self._xnat._site.store.row_folder(row))
             self._forget(row)
 
     def add_to_row(self, which: int) -> None:
@@ -120,8 +120,8 @@ class Stranger:
             if not store.experiments:
                 return None
             one = list(store.experiments.values())[which % len(store.experiments)]
-            self._given_up(store.home(one))
-            for path in _files(store.home(one)):
+            self._given_up(store.session_folder(one))
+            for path in _files(store.session_folder(one)):
                 path.unlink()
             del store.experiments[one.id]
             return one.session.uid
@@ -151,7 +151,7 @@ class Stranger:
 
     def _exchange(self, one: StoredRow, other: StoredRow) -> None:
         store = self._xnat._site.store
-        here, there, between = store.place(one), store.place(other), store.spool()
+        here, there, between = store.row_folder(one), store.row_folder(other), store.spool()
         here.rename(between)
         there.rename(here)
         between.rename(there)
@@ -161,20 +161,20 @@ class Stranger:
             setattr(other, name, mine)
         for row, was in ((one, there), (other, here)):
             for file in row.received.values():
-                file.path = store.place(row) / file.path.relative_to(was)
+                file.path = store.row_folder(row) / file.path.relative_to(was)
 
     def _mix(self, row: StoredRow, his: StoredRow) -> None:
         site = self._xnat._site
         with self._unscripted():
             for file in his.files:
-                add_file(site, row, Arrived(f"his_{file.name}", file.path, file.header))
+                add_file(site, row, ReceivedFile(f"his_{file.name}", file.path, file.header))
         if row.session is not None:
             build(site, row)
         self._forget(his)
 
     def _forget(self, row: StoredRow) -> None:
         self._xnat._site.store.rows.pop(row.key)
-        rmtree(self._xnat._site.store.place(row))
+        rmtree(self._xnat._site.store.row_folder(row))
 
     def _row(self, address: str) -> StoredRow | None:
         _, _, _, project, stamp, folder = address.split("/")

@@ -467,10 +467,10 @@ class World:
         with self.xnat._site.lock:
             for one in store.experiments.values():
                 subject = store.subjects[one.subject_id].label
-                for path in _files(store.home(one)):
+                for path in _files(store.session_folder(one)):
                     found.append(Lying("archive", one.project, subject, one.id, self._as_sent(path)))
             for row in store.rows.values():
-                for path in _files(store.place(row)):
+                for path in _files(store.row_folder(row)):
                     found.append(Lying("prearchive", row.project, row.subject, "/".join(row.key), self._as_sent(path)))
         return found
 

@@ -20,7 +20,7 @@ from .options import Options
 from .sandbox import ROLES, Sandbox
 from .site import DIALECTS, NEW
 
-HABITS = {  # what each of `Options` is on the command line; spans of time are seconds
+OPTION_HELP = {  # the help of each of `Options` on the command line; durations are in seconds
     "version": "What it calls itself; 1.6.4 on --dialect 1.6 also does what only that did. Else 1.8.10 or 1.6.5.",
     "session_timeout": "Idle time after which a login ends.",
     "session_limit": "Logins that an account may have open; the next is refused.",
@@ -69,8 +69,8 @@ CHECKS: dict[str, dict[str, Any]] = {
 }
 
 
-def _with_habits(command: Callable[..., None]) -> Callable[..., None]:
-    """Return a command an option for each of the habits."""
+def _with_site_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add a command-line option for each of `Options`."""
     for one in reversed(fields(Options)):
         more: dict[str, Any] = {"default": one.default, "show_default": bool(one.default)}
         if isinstance(one.default, bool):
@@ -79,7 +79,7 @@ def _with_habits(command: Callable[..., None]) -> Callable[..., None]:
             more |= {"default": one.default.total_seconds(), "type": click.FloatRange(min=0), "metavar": "SECONDS"}
         more |= CHECKS.get(one.name, {})
         flag = "--xnat-version" if one.name == "version" else f"--{one.name.replace('_', '-')}"
-        command = click.option(flag, one.name, help=HABITS[one.name], **more)(command)
+        command = click.option(flag, one.name, help=OPTION_HELP[one.name], **more)(command)
     return command
 
 
@@ -100,18 +100,18 @@ def _with_habits(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Where files go; else a folder that "
               "is removed at the end.")  # fmt: skip
 @click.option("--control", type=int, help="Port on loopback at which faults can be planned; 0 takes a free one.")
-@_with_habits
+@_with_site_options
 def main(data: Path | None, control: int | None, **given: Any) -> None:
     """Run a practice XNAT on this machine, to try scripts against. Nothing in it is safe or lasts.
 
-    By itself it is gentle. The options from --xnat-version on give it limits and bad habits of real servers; what goes
-    wrong at a single request is planned at the control address.
+    By default it is well-behaved. The options from --xnat-version on give it the limits and faults of real servers.
+    Faults of single requests are planned at the control address.
     """
-    with _plainly(), ExitStack() as stack:
+    with _errors_in_one_line(), ExitStack() as stack:
         folder = data or Path(stack.enter_context(TemporaryDirectory(prefix="sandbox-xnat-")))
         ended = threading.Event()
         _end_on_signals(ended)
-        xnat = stack.enter_context(_built(folder, given))
+        xnat = stack.enter_context(_build_sandbox(folder, given))
         click.echo(f"A practice XNAT {given['dialect']} listens at {xnat.url}")
         click.echo(f"users:    {', '.join(map(':'.join, (given['users'] | given['admins']).items()))}")
         click.echo(f"projects: {', '.join(given['projects'])}")
@@ -122,7 +122,7 @@ def main(data: Path | None, control: int | None, **given: Any) -> None:
         ended.wait()
 
 
-def _built(folder: Path, given: Mapping[str, Any]) -> Sandbox:
+def _build_sandbox(folder: Path, given: Mapping[str, Any]) -> Sandbox:
     """Build what the options ask for."""
     xnat = Sandbox(folder, given["dialect"], port=given["port"], options=_options(given))
     for project in given["projects"]:
@@ -135,15 +135,15 @@ def _built(folder: Path, given: Mapping[str, Any]) -> Sandbox:
 
 
 def _options(given: Mapping[str, Any]) -> Options:
-    habits: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for one in fields(Options):
         value = given[one.name]
-        habits[one.name] = timedelta(seconds=value) if isinstance(one.default, timedelta) else value
-    return Options(**habits)
+        options[one.name] = timedelta(seconds=value) if isinstance(one.default, timedelta) else value
+    return Options(**options)
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
+def _errors_in_one_line() -> Iterator[None]:
     """Report in one line, with exit code 1, that a port is taken or that a planned fault never happened."""
     try:
         yield

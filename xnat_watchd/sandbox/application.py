@@ -9,7 +9,7 @@ from typing import Any
 from . import answers, prearchive_actions, schemas, versions
 from .answers import Refused, Reply
 from .forms import in_form
-from .logins import GUEST, Logins, Turned
+from .logins import GUEST, LoginRefused, Logins
 from .request import Request
 from .routes import LOGIN_ROUTES, ROUTES, XAPI_ROUTES, Handler, LoginRoute, Route, below_data, login_route
 from .site import Site
@@ -32,11 +32,11 @@ class Application:
                 if as_guest:
                     self.logins.begin(request, GUEST)
                 else:
-                    self.logins.admit(request)
-                prearchive_actions.settle(self.site)
+                    self.logins.authenticate(request)
+                prearchive_actions.run_due_work(self.site)
             return self._answered(request)
-        except Turned as turned:
-            return turned.answer
+        except LoginRefused as refused:
+            return refused.answer
         except Refused as refused:
             return refused.answer
 

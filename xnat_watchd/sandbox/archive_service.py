@@ -11,13 +11,13 @@ from urllib.parse import quote
 from . import answers
 from .answers import Refused, Reply
 from .archiving import ArchiveConflict, archive_row, conflicts, find_subject, renamings
-from .listening import Listened
-from .merging import ArchiveRoute, Wish, switches
+from .merging import ArchiveRequest, ArchiveRoute, merge_rules
 from .prearchive import COLUMNS, cells, find
 from .request import Parameters, Request
 from .site import Site, clean_label, escaped
 from .store import UNASSIGNED, StoredRow
-from .tracking import LISTENER, listen, places
+from .tracked_request import TrackedRequest
+from .tracking import LISTENER, final_message, track
 
 DUPLICATE = "Duplicate archive attempt.  Preachive session already archiving."
 IN_PROGRESS = "Operation already in progress on this prearchive entry."
@@ -27,15 +27,15 @@ CR_AND_LF = "Description of the status must not contain CR and LF characters."
 
 
 @dataclass(frozen=True)
-class Job:
+class ArchiveJob:
     """The archiving of one row, from its start on; `redirect` is the site's address where the answer is a 303."""
 
     row: StoredRow
     user: str
-    wish: Wish
+    wanted: ArchiveRequest
     subject: tuple[str, str]
     races: bool
-    heard: Listened
+    tracked: TrackedRequest
     redirect: str
 
 
@@ -51,41 +51,41 @@ def archive(site: Site, request: Request) -> Reply:
             return _archive_several(site, request, rows)
         job = _begin(site, request, rows[0], query)
     if LISTENER in query and not site.is_old:
-        return _while_nobody_waits(site, job, request)
-    return _while_the_client_waits(site, job)
+        return _archive_in_background(site, job, request)
+    return _archive_in_foreground(site, job)
 
 
-def _begin(site: Site, request: Request, row: StoredRow, query: Parameters) -> Job:
+def _begin(site: Site, request: Request, row: StoredRow, query: Parameters) -> ArchiveJob:
     """Lock the row, and see whether the same new subject is being made at this moment (F38)."""
-    wish = _wish(site, query)
+    wanted = _archive_request(site, query)
     by_policy = site.store.projects[row.project].archives_itself if row.project in site.store.projects else False
     asked = query.get("auto-archive", default="true" if by_policy else "") == "true"
     redirects = query.flag("redirect") or asked or row.archives_itself
     row.status = "_ARCHIVING"
-    name = wish.subject or row.subject
+    name = wanted.subject or row.subject
     subject = (row.project, clean_label(name))
     is_new = find_subject(site, row.project, name) is None
     races = is_new and subject in site.creating
     if is_new:
         site.creating.add(subject)
     redirect = request.site_url if redirects and not site.is_old else ""
-    return Job(row, request.user, wish, subject, races, listen(site, request, query), redirect)
+    return ArchiveJob(row, request.user, wanted, subject, races, track(site, request, query), redirect)
 
 
-def _while_nobody_waits(site: Site, job: Job, request: Request) -> Reply:
+def _archive_in_background(site: Site, job: ArchiveJob, request: Request) -> Reply:
     """Answer at once with the way to a screen; what becomes of it is told to the listener (F191)."""
     if site.options.archiving_takes:
-        site.in_background(Thread(target=_later, args=(site, job), name="archiving"))
+        site.in_background(Thread(target=_finish_later, args=(site, job), name="archiving"))
     else:
-        _later(site, job)
+        _finish_later(site, job)
     return Reply(303, headers=(("Location", f"{request.site_url}/app/template/XDATScreen_uploaded_xnat.vm"),))
 
 
-def _while_the_client_waits(site: Site, job: Job) -> Reply:
+def _archive_in_foreground(site: Site, job: ArchiveJob) -> Reply:
     """Wait for the job; the newer dialect loses patience at a time, and the job goes on (F194)."""
     takes, patience = site.options.archiving_takes, site.options.archive_timeout
     if takes > patience and not site.is_old:
-        site.in_background(Thread(target=_later, args=(site, job), name="archiving"))
+        site.in_background(Thread(target=_finish_later, args=(site, job), name="archiving"))
         site.wait(None, patience.total_seconds())
         raise Refused(500, OUT_OF_TIME)
     site.wait(None, takes.total_seconds())
@@ -93,7 +93,7 @@ def _while_the_client_waits(site: Site, job: Job) -> Reply:
         return _finish(site, job)
 
 
-def _later(site: Site, job: Job) -> None:
+def _finish_later(site: Site, job: ArchiveJob) -> None:
     site.wait(None, site.options.archiving_takes.total_seconds())
     if site.stopped.is_set():
         return
@@ -101,27 +101,27 @@ def _later(site: Site, job: Job) -> None:
         _finish(site, job)
 
 
-def _finish(site: Site, job: Job) -> Reply:
+def _finish(site: Site, job: ArchiveJob) -> Reply:
     """Do the work; conflicts are 409 on 1.6.5, and any failure 500 on newer servers (F30, F193)."""
     row, folder, was_built = job.row, job.row.folder, job.row.session is not None
     site.creating.discard(job.subject)
     try:
         _check_race(site, job)
-        uri = archive_row(site, row, job.user, job.wish)
+        uri = archive_row(site, row, job.user, job.wanted)
     except Refused as refusal:
-        job.heard.end(refusal.words, succeeded=False)
+        job.tracked.end(refusal.words, succeeded=False)
         if site.is_old:
             if not was_built and not isinstance(refusal, ArchiveConflict):
                 row.status = "ARCHIVING"  # F33: stuck until it is built
             raise
         raise Refused(500, f"FAILED: Unable to archive {folder}: Operation Failed: {refusal.words}") from refusal
-    job.heard.end(places([uri]), succeeded=True)
+    job.tracked.end(final_message([uri]), succeeded=True)
     if job.redirect:
         return Reply(303, headers=(("Location", f"{job.redirect}/data{quote(uri)}"),))
     return answers.uris([f"/data{uri}"])
 
 
-def _check_race(site: Site, job: Job) -> None:
+def _check_race(site: Site, job: ArchiveJob) -> None:
     """Fail where another session was making the same subject (F38); newer servers wait and retry (F200)."""
     if job.races and site.is_old:
         job.row.status = "ERROR"
@@ -150,16 +150,16 @@ def _source(site: Site, request: Request, src: str, *, checks: bool = True) -> S
     if checks and not site.may_edit(request.user, project):
         raise Refused(403, bare)
     if row is None:
-        is_there = site.store.place_of((project, stamp, folder)).exists()
+        is_there = site.store.row_folder_at((project, stamp, folder)).exists()
         raise Refused(500) if is_there and not site.is_old else Refused(404, f"{bare} not found.")
     if row.is_locked:
         raise Refused(423, DUPLICATE) if site.is_old else Refused(403, IN_PROGRESS)
     return row
 
 
-def _wish(site: Site, query: Parameters) -> Wish:
+def _archive_request(site: Site, query: Parameters) -> ArchiveRequest:
     typed = [name for name, _ in query.pairs if TYPED_LABEL.fullmatch(name)]
-    return Wish(
+    return ArchiveRequest(
         escaped(query.get("subject"), letters_too=site.is_old),
         escaped(query.get("session", *typed, "EXPT_LABEL", "label"), letters_too=site.is_old),
         query.get("overwrite"),
@@ -174,10 +174,10 @@ def _archive_several(site: Site, request: Request, rows: list[StoredRow]) -> Rep
     shown = [{**cells(row), "status": "ARCHIVING"} for row in rows]
     query = request.query + request.form()
     files = query.flag("overwrite_files")
-    wish = Wish(overwrite=query.get("overwrite"), overwrite_files=files, call=ArchiveRoute.SEVERAL)
+    wanted = ArchiveRequest(overwrite=query.get("overwrite"), overwrite_files=files, route=ArchiveRoute.SEVERAL)
     for row in rows:
         with suppress(Refused):  # the row and its log say why
-            archive_row(site, row, request.user, wish)
+            archive_row(site, row, request.user, wanted)
     return answers.xml_or_json(shown, COLUMNS, query.get("format"))
 
 
@@ -185,11 +185,11 @@ def validate(site: Site, request: Request) -> Reply:
     """POST /data/services/validate-archive: the conflicts that archiving would meet (F202)."""
     query = request.query + request.form()
     row = _source(site, request, query.get("src"))
-    wish = _wish(site, query)
-    subject = find_subject(site, row.project, wish.subject or row.subject)
-    existing = site.store.experiment(row.project, clean_label(wish.session or row.name))
+    wanted = _archive_request(site, query)
+    subject = find_subject(site, row.project, wanted.subject or row.subject)
+    existing = site.store.experiment(row.project, clean_label(wanted.session or row.name))
     found = []
     if subject and existing:
-        found = conflicts(site, row, subject, existing, switches(site, row, wish)) + renamings(row, existing)
+        found = conflicts(site, row, subject, existing, merge_rules(site, row, wanted)) + renamings(row, existing)
     rows = [{"code": one.code, "type": one.kind, "message": one.words} for one in found]
     return answers.xml_or_json(rows, ("code", "type", "message"), query.get("format"))

@@ -7,7 +7,7 @@ from shutil import rmtree
 
 from .answers import Refused
 from .building import free_id
-from .merging import Switches, Wish, switches
+from .merging import ArchiveRequest, MergeRules, merge_rules
 from .site import Site, clean_label, touch
 from .store import UNASSIGNED, Experiment, StoredFile, StoredRow, StoredScan, StoredSession, StoredSubject
 
@@ -15,7 +15,7 @@ CODE_NOT_RECORDED = 0
 
 
 @dataclass(frozen=True)
-class Reason:
+class ConflictReason:
     """What stands in the way of archiving: XNAT's code, its kind and its words (F202)."""
 
     code: int
@@ -23,16 +23,16 @@ class Reason:
     kind: str = "CONFLICT"
 
 
-EXISTS = Reason(1, "Session already exists, retry with overwrite enabled")
-MATCHING = Reason(14, "Session already exists with matching files.")
-OTHER_UID = Reason(5, "Invalid modification of session UID via archive process.")
+EXISTS = ConflictReason(1, "Session already exists, retry with overwrite enabled")
+MATCHING = ConflictReason(14, "Session already exists with matching files.")
+OTHER_UID = ConflictReason(5, "Invalid modification of session UID via archive process.")
 OTHER_SUBJECT = "Invalid modification of session subject via archive process.: {} Already Exists for another Subject"
-OTHER_MODALITY = Reason(
+OTHER_MODALITY = ConflictReason(
     CODE_NOT_RECORDED,
     "Invalid modification of session modality via archive process.  Data may require a manual merge.",
     "FAIL",
 )
-IN_PROGRESS = Reason(
+IN_PROGRESS = ConflictReason(
     CODE_NOT_RECORDED,
     "Session processing may already be in progress: AutoRun.  Concurrent modification is discouraged.",
 )
@@ -51,13 +51,13 @@ class ArchiveConflict(Refused):
         super().__init__(409, words)
 
 
-def archive_row(site: Site, row: StoredRow, user: str, wish: Wish) -> str:
+def archive_row(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> str:
     """Archive a row and give the URI of the session, without the `/data` in front.
 
     Raises Conflict and leaves the row CONFLICT, or another refusal and leaves it ERROR.
     """
     try:
-        experiment, subject = _archive(site, row, user, wish)
+        experiment, subject = _archive(site, row, user, wanted)
     except Refused as refusal:
         row.status = "CONFLICT" if isinstance(refusal, ArchiveConflict) else "ERROR"
         row.log.append(refusal.words)
@@ -66,29 +66,31 @@ def archive_row(site: Site, row: StoredRow, user: str, wish: Wish) -> str:
     return f"/archive/projects/{row.project}/subjects/{subject.label}/experiments/{experiment.label}"
 
 
-def conflicts(site: Site, row: StoredRow, subject: StoredSubject, existing: Experiment, may: Switches) -> list[Reason]:
+def conflicts(
+    site: Site, row: StoredRow, subject: StoredSubject, existing: Experiment, rules: MergeRules
+) -> list[ConflictReason]:
     """Return every reason against merging this row into that session, the weightiest first."""
     session = row.session
     found = []
-    if existing.is_in_the_making(site.now()) and not may.overrides:
+    if existing.is_in_the_making(site.now()) and not rules.overrides:
         found.append(IN_PROGRESS)
-    if not may.merges:
+    if not rules.merges:
         found.append(EXISTS)
     if existing.subject_id != subject.id:
-        found.append(Reason(4, OTHER_SUBJECT.format(existing.label), "FAIL"))
+        found.append(ConflictReason(4, OTHER_SUBJECT.format(existing.label), "FAIL"))
     if session and existing.session.kind != session.kind:
         found.append(OTHER_MODALITY)
-    if session and existing.session.uid != session.uid and not may.overrides:
+    if session and existing.session.uid != session.uid and not rules.overrides:
         found.append(OTHER_UID)
-    return found + (_scan_conflicts(site, session, existing.session, may) if session else [])
+    return found + (_scan_conflicts(site, session, existing.session, rules) if session else [])
 
 
-def renamings(row: StoredRow, existing: Experiment) -> list[Reason]:
+def renamings(row: StoredRow, existing: Experiment) -> list[ConflictReason]:
     """Return what a preview also calls conflicts: scans that will be renamed (F202)."""
     there = existing.session.scans
     scans = row.session.scans.values() if row.session else []
     taken = [scan.id for scan in scans if scan.id in there and there[scan.id].uid != scan.uid]
-    return [Reason(17, OTHER_SERIES.format(number, number)) for number in taken]
+    return [ConflictReason(17, OTHER_SERIES.format(number, number)) for number in taken]
 
 
 def find_subject(site: Site, project: str, name: str) -> StoredSubject | None:
@@ -100,31 +102,31 @@ def find_subject(site: Site, project: str, name: str) -> StoredSubject | None:
     return site.store.subjects.get(name)
 
 
-def _archive(site: Site, row: StoredRow, user: str, wish: Wish) -> tuple[Experiment, StoredSubject]:
+def _archive(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> tuple[Experiment, StoredSubject]:
     session = row.session
     if row.project == UNASSIGNED:
         raise Refused(500, CR_AND_LF)  # F34: "Unable to save new subject" behind it
     if session is None:
         path = f"/data/xnat/prearchive/{row.project}/{row.timestamp}/{row.folder}.xml"
         raise Refused(500, f"java.io.FileNotFoundException: {path} (No such file or directory)")
-    subject = _subject(site, row, user, wish)  # made before any conflict is looked for, and it stays (F32)
-    label = clean_label(wish.session or row.name)
+    subject = _subject(site, row, user, wanted)  # made before any conflict is looked for, and it stays (F32)
+    label = clean_label(wanted.session or row.name)
     existing = site.store.experiment(row.project, label)
     if existing is None:
-        existing = _created(site, session, user, subject, (_home(site, row, user, wish), label))
+        existing = _created(site, session, user, subject, (_home(site, row, user, wanted), label))
     else:
-        may = switches(site, row, wish)
-        if reasons := conflicts(site, row, subject, existing, may):
+        rules = merge_rules(site, row, wanted)
+        if reasons := conflicts(site, row, subject, existing, rules):
             raise ArchiveConflict(reasons[0].words)
         _merge(site, session, existing)
     existing.prearchive_path = f"/data/xnat/prearchive/{row.project}/{row.timestamp}/{row.folder}"
-    existing.workflow_ends = site.now() + site.options.pipelines_take if wish.pipelines else None
+    existing.workflow_ends = site.now() + site.options.pipelines_take if wanted.pipelines else None
     _forget(site, row)
     return existing, subject
 
 
-def _subject(site: Site, row: StoredRow, user: str, wish: Wish) -> StoredSubject:
-    name = wish.subject or row.subject
+def _subject(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> StoredSubject:
+    name = wanted.subject or row.subject
     if not name:
         raise Refused(400 if site.is_old else 500, "Unable to identify subject.")  # F75
     found = find_subject(site, row.project, name)
@@ -135,16 +137,16 @@ def _subject(site: Site, row: StoredRow, user: str, wish: Wish) -> StoredSubject
     return subject
 
 
-def _home(site: Site, row: StoredRow, user: str, wish: Wish) -> str:
+def _home(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> str:
     """Return the project of the new session: `project` changes it, while subject and answer keep the row's own.
 
     F190.
     """
-    if wish.project and wish.project not in site.store.projects:
+    if wanted.project and wanted.project not in site.store.projects:
         raise Refused(500)
-    if wish.project and not site.may_edit(user, wish.project):
+    if wanted.project and not site.may_edit(user, wanted.project):
         raise Refused(403)
-    return wish.project or row.project
+    return wanted.project or row.project
 
 
 def _created(
@@ -159,16 +161,18 @@ def _created(
     return experiment
 
 
-def _scan_conflicts(site: Site, session: StoredSession, existing: StoredSession, may: Switches) -> list[Reason]:
+def _scan_conflicts(
+    site: Site, session: StoredSession, existing: StoredSession, rules: MergeRules
+) -> list[ConflictReason]:
     """Return the conflicts of single scans: files by name within the scan (F73), and one series under two numbers."""
     by_uid = {scan.uid: scan for scan in existing.scans.values()}
     for scan in session.scans.values():
         there = by_uid.get(scan.uid)
-        if there and there.id != scan.id and not may.overrides and not site.is_old:
-            return [Reason(CODE_NOT_RECORDED, OTHER_NUMBER.format(there.id))]
+        if there and there.id != scan.id and not rules.overrides and not site.is_old:
+            return [ConflictReason(CODE_NOT_RECORDED, OTHER_NUMBER.format(there.id))]
         there = there or (existing.scans.get(scan.id) if site.is_old else None)
         names = {file.name for file in scan.files}
-        if there and not may.overwrites_files and names & {file.name for file in there.files}:
+        if there and not rules.overwrites_files and names & {file.name for file in there.files}:
             return [MATCHING]
     return []
 
@@ -200,7 +204,7 @@ def _scan_of(scans: list[StoredScan], wanted: StoredScan) -> StoredScan | None:
 
 
 def _moved(site: Site, experiment: Experiment, scan: StoredScan, file: StoredFile) -> StoredFile:
-    path = site.store.home(experiment) / "SCANS" / scan.id / file.header.resource / file.path.name
+    path = site.store.session_folder(experiment) / "SCANS" / scan.id / file.header.resource / file.path.name
     path.parent.mkdir(parents=True, exist_ok=True)
     known = scan.resources.get(file.header.resource)
     if known and file.name in known.files:
@@ -214,4 +218,4 @@ def _moved(site: Site, experiment: Experiment, scan: StoredScan, file: StoredFil
 def _forget(site: Site, row: StoredRow) -> None:
     """Take a row and its folder away."""
     site.store.rows.pop(row.key, None)
-    rmtree(site.store.place(row), ignore_errors=True)
+    rmtree(site.store.row_folder(row), ignore_errors=True)

@@ -10,7 +10,7 @@ from .site import Site, folder_name, touch
 from .store import StoredFile, StoredRow, StoredScan, StoredSession
 
 
-def built(row: StoredRow, *, by_number: bool = False) -> StoredSession | None:
+def session_of(row: StoredRow, *, by_number: bool = False) -> StoredSession | None:
     """Return the session that these files make; None where there are none. `by_number`: see `scans_of`.
 
     The importer SI has left out what makes none (F69, F76); the streaming one keeps it, as a session of no kind.
@@ -71,7 +71,7 @@ def free_id(wanted: str, modality: str, taken: Iterable[str]) -> str:
 
 def build(site: Site, row: StoredRow) -> bool:
     """Build a row: READY with a session, or ERROR with a reason; says which."""
-    session = built(row, by_number=site.is_old)
+    session = session_of(row, by_number=site.is_old)
     touch(site, row)
     if session is None:
         row.status, row.session = "ERROR", None

@@ -17,23 +17,23 @@ from .importing import NOTHING_PARSABLE
 from .placing import add_file
 from .request import Request
 from .site import Site
-from .store import Arrived, Cache, StoredRow
+from .store import ReceivedFile, StoredRow, UploadCache
 
 
-def cache_of(site: Site, user: str, folder: Path) -> Cache:
+def cache_of(site: Site, user: str, folder: Path) -> UploadCache:
     """Return the cache folder of an import that starts now: its own, or that of another one just before."""
     with site.lock:
         last, now = site.caches.get(user), monotonic()
         if last is None or now - last.started >= site.options.collides_within.total_seconds():
-            site.caches[user] = last = Cache(now, folder)
+            site.caches[user] = last = UploadCache(now, folder)
         return last
 
 
-def give_away(site: Site, cache: Cache, files: list[Arrived]) -> NoReturn:
+def lose_to_other_import(site: Site, cache: UploadCache, files: list[ReceivedFile]) -> NoReturn:
     """Lose these files to the import whose folder it is; nothing remains to be parsed."""
     with site.lock:
         if cache.row is None:
-            cache.strays.extend(_moved(cache.folder, file) for file in files)
+            cache.foreign_files.extend(_moved(cache.folder, file) for file in files)
         elif cache.row.key in site.store.rows:
             for file in files:
                 add_file(site, cache.row, file)
@@ -41,17 +41,17 @@ def give_away(site: Site, cache: Cache, files: list[Arrived]) -> NoReturn:
     raise Refused(400, NOTHING_PARSABLE)
 
 
-def mix(site: Site, cache: Cache, row: StoredRow) -> None:
-    """Let the strays of a shared folder fall into a row."""
+def add_foreign_files(site: Site, cache: UploadCache, row: StoredRow) -> None:
+    """Add the other import's files in a shared folder to a row."""
     cache.row = row
-    for file in cache.strays:
+    for file in cache.foreign_files:
         add_file(site, row, file)
-    if cache.strays:
+    if cache.foreign_files:
         build(site, row)
 
 
 @contextmanager
-def alone_in_session(site: Site, request: Request) -> Iterator[None]:
+def only_import_in_login(site: Site, request: Request) -> Iterator[None]:
     """Refuse an import beside another one in the same login session, where the site is so confused (F62)."""
     with site.lock:
         confused = site.is_old and site.options.confuses_sessions and request.user not in site.admins
@@ -66,7 +66,7 @@ def alone_in_session(site: Site, request: Request) -> Iterator[None]:
             site.importing.remove(request.login)
 
 
-def _moved(folder: Path, file: Arrived) -> Arrived:
+def _moved(folder: Path, file: ReceivedFile) -> ReceivedFile:
     path = folder / f"stray-{file.path.name}"
     file.path.replace(path)
-    return Arrived(file.name, path, file.header)
+    return ReceivedFile(file.name, path, file.header)

@@ -10,15 +10,15 @@ from .archiving import archive_row
 from .building import build
 from .dicom import ObjectHeader, read_header
 from .headers import UnreadableError
-from .importing import Destination, landed, routed, routed_project
-from .merging import ArchiveRoute, Wish
+from .importing import Destination, places_reply, routed, routed_project
+from .merging import ArchiveRequest, ArchiveRoute
 from .placing import add_file
 from .request import Request
 from .site import Site, folder_name, touch
-from .store import UNASSIGNED, Arrived, StoredProject, StoredRow
-from .tracking import listen, places
+from .store import UNASSIGNED, ReceivedFile, StoredProject, StoredRow
+from .tracking import final_message, track
 from .unpacking import is_filtered
-from .zipstream import BrokenZipError, Pieces, StreamEntry, entries
+from .zipstream import BrokenZipError, PieceReader, StreamEntry, entries
 
 OTHER_STUDY = "A session for another study exists in the requested prearchive location"
 FAILED_PARTWAY = (
@@ -63,14 +63,14 @@ def take(site: Site, request: Request, dest: Destination) -> Reply:
         raise
     if upload.last_fault and not upload.rows:
         raise Refused(400, upload.last_fault)
-    return landed(_heard(upload, _finish(upload)))
+    return places_reply(_report_places(upload, _finish(upload)))
 
 
-def _heard(upload: Upload, lines: list[str]) -> list[str]:
+def _report_places(upload: Upload, lines: list[str]) -> list[str]:
     """Tell whoever listens; without commit it never comes to success or failure (F145)."""
     if not upload.site.is_old:
-        heard = listen(upload.site, upload.request, upload.request.query)
-        heard.end(places(lines), succeeded=True if upload.commits else None)
+        tracked = track(upload.site, upload.request, upload.request.query)
+        tracked.end(final_message(lines), succeeded=True if upload.commits else None)
     return lines
 
 
@@ -80,7 +80,7 @@ def _take_all(upload: Upload, read: Callable[[int], bytes], depth: int) -> None:
         if entry.is_folder:
             continue
         if depth and entry.name.endswith(".zip"):
-            inner = Pieces(entry.pieces())
+            inner = PieceReader(entry.pieces())
             _take_all(upload, inner.read, depth - 1)
             inner.drain()
         else:
@@ -89,7 +89,7 @@ def _take_all(upload: Upload, read: Callable[[int], bytes], depth: int) -> None:
 
 def _mark(upload: Upload, words: str) -> None:
     """Mark the rows of a failed upload, where the site does that (F159), and tell whoever listens."""
-    listen(upload.site, upload.request, upload.request.query).end(words, succeeded=False)
+    track(upload.site, upload.request, upload.request.query).end(words, succeeded=False)
     if upload.site.options.marks_failed_imports:
         with upload.site.lock:
             for row in upload.rows:
@@ -106,7 +106,7 @@ def _take_entry(upload: Upload, entry: StreamEntry) -> None:
         header = read_header(path)
         if not is_filtered(upload.site, header):
             with upload.site.lock:
-                _store(upload, Arrived(entry.name, path, header))
+                _store(upload, ReceivedFile(entry.name, path, header))
     except UnreadableError as error:
         upload.last_fault = f"unable to read DICOM object {entry.name}: {error}"
         if not upload.skips_unreadable:
@@ -115,7 +115,7 @@ def _take_entry(upload: Upload, entry: StreamEntry) -> None:
         path.unlink(missing_ok=True)
 
 
-def _store(upload: Upload, file: Arrived) -> None:
+def _store(upload: Upload, file: ReceivedFile) -> None:
     row = _row_for(upload, file.header)
     row.status = "RECEIVING_INTERRUPT" if row.status in {"BUILDING", "RECEIVING_INTERRUPT"} else "RECEIVING"
     touch(upload.site, row)
@@ -219,8 +219,10 @@ def _commit(upload: Upload, row: StoredRow) -> str:
     stays = dest.to_prearchive and not (site.options.archives_anyway and row.archives_itself)
     if stays or not asked or row.project == UNASSIGNED:
         return row.uri
-    wish = Wish(dest.subject, dest.session, dest.overwrite, query.flag("overwrite_files"), call=ArchiveRoute.IMPORT)
+    wanted = ArchiveRequest(
+        dest.subject, dest.session, dest.overwrite, query.flag("overwrite_files"), route=ArchiveRoute.IMPORT
+    )
     try:
-        return archive_row(site, row, upload.request.user, wish)
+        return archive_row(site, row, upload.request.user, wanted)
     except Refused as refusal:
         raise Refused(400, f"unable to archive {row.uri}: {refusal.words}") from refusal

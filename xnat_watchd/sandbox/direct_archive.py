@@ -9,7 +9,7 @@ from . import answers
 from .answers import Refused, Reply
 from .archiving import archive_row
 from .building import build
-from .merging import ArchiveRoute, Wish
+from .merging import ArchiveRequest, ArchiveRoute
 from .request import Request
 from .site import Site, sql_time
 from .store import StoredRow
@@ -45,4 +45,4 @@ def finish(site: Site, row: StoredRow) -> None:
     site.store.rows[row.key] = row
     if build(site, row):
         with suppress(Refused):
-            archive_row(site, row, SERVER, Wish(call=ArchiveRoute.POLICY))
+            archive_row(site, row, SERVER, ArchiveRequest(route=ArchiveRoute.POLICY))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .application import Application
 
 
-class Cut(ConnectionError):
+class ConnectionCut(ConnectionError):
     """The connection ends here: it breaks, or the server hangs up without a further word."""
 
     def __init__(self, words: str, *, breaks: bool = False) -> None:
@@ -68,7 +68,7 @@ class RefusedRequest(Effect):
 
 
 @dataclass
-class Instead(Effect):
+class ReplacedAnswer(Effect):
     """Another answer after the work."""
 
     answer: Reply
@@ -79,7 +79,7 @@ class Instead(Effect):
 
 
 @dataclass
-class Restated(Effect):
+class ReplacedStatus(Effect):
     """Another status."""
 
     status: int
@@ -90,7 +90,7 @@ class Restated(Effect):
 
 
 @dataclass
-class Reset(Effect):
+class ResetConnection(Effect):
     """A connection that breaks in mid-body."""
 
     count: int = 0
@@ -98,17 +98,17 @@ class Reset(Effect):
     def before(self, exchange: Exchange) -> Reply | None:  # noqa: ARG002 - needs nothing of it
         """Break at once where no byte shall be read."""
         if not self.count:
-            raise Cut("reset before the body", breaks=True)
+            raise ConnectionCut("reset before the body", breaks=True)
         return None
 
     def reading(self, exchange: Exchange, taken: int) -> None:  # noqa: ARG002 - counts only
         """Break when enough has come."""
         if taken >= self.count:
-            raise Cut("reset in mid-body", breaks=True)
+            raise ConnectionCut("reset in mid-body", breaks=True)
 
 
 @dataclass
-class Early(Effect):
+class EarlyAnswer(Effect):
     """An answer while the body is still coming."""
 
     answer: Reply
@@ -130,15 +130,15 @@ class Early(Effect):
         exchange.send(self.answer)
         if self.reads_on:
             exchange.request.body.drain()
-        raise Cut("answered early")
+        raise ConnectionCut("answered early")
 
 
-class Lost(Effect):
+class LostAnswer(Effect):
     """No answer after the work."""
 
     def after(self, exchange: Exchange, answer: Reply) -> Reply:  # noqa: ARG002 - nobody gets it
         """Hang up."""
-        raise Cut("the answer is lost")
+        raise ConnectionCut("the answer is lost")
 
 
 @dataclass
@@ -152,11 +152,11 @@ class CutAnswer(Effect):
         body = answer.body if isinstance(answer.body, bytes) else answer.body.read_bytes()
         length = ("X-Content-Length", str(len(body)))
         exchange.send(replace(answer, body=body[: self.size], headers=(*answer.headers, length)))
-        raise Cut("the answer broke off")
+        raise ConnectionCut("the answer broke off")
 
 
 @dataclass
-class Delayed(Effect):
+class DelayedAnswer(Effect):
     """An answer that comes late."""
 
     until: Event | None
@@ -169,7 +169,7 @@ class Delayed(Effect):
 
 
 @dataclass
-class LateEffect(Effect):
+class DelayedWork(Effect):
     """Work that is done when the client has long gone."""
 
     until: Event | None
@@ -187,7 +187,7 @@ class LateEffect(Effect):
             exchange.site.wait(self.until, self.seconds)
             request.body = Body(kept, size, lambda _: None)
             exchange.application.answer(request)
-        raise Cut("the client has long gone")
+        raise ConnectionCut("the client has long gone")
 
 
 @dataclass
@@ -202,14 +202,14 @@ class SlowReader(Effect):
 
 
 @dataclass
-class Meanwhile(Effect):
-    """Something else happens first."""
+class ConcurrentEvent(Effect):
+    """Something else happens in XNAT before the request is handled."""
 
-    happen: Callable[[], object]
+    event: Callable[[], object]
 
     def before(self, exchange: Exchange) -> Reply | None:  # noqa: ARG002 - it has nothing to do with it
-        """Let it happen."""
-        self.happen()
+        """Run the other event."""
+        self.event()
         return None
 
 

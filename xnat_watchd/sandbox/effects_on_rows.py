@@ -15,12 +15,12 @@ from .placing import add_file
 from .prearchive_actions import remove
 from .request import Parameters
 from .site import Site
-from .store import Arrived, StoredRow
+from .store import ReceivedFile, StoredRow
 from .zipstream import entries
 
 
 @dataclass
-class Stuck(Effect):
+class StuckStatus(Effect):
     """Rows that seem to stay in a status."""
 
     status: str
@@ -66,7 +66,7 @@ class LostFiles(Effect):
 
 
 @dataclass
-class MixedIn(Effect):
+class MixedFiles(Effect):
     """An import into which another one's files fall (F61)."""
 
     content: bytes
@@ -79,7 +79,7 @@ class MixedIn(Effect):
                 for entry in entries(BytesIO(self.content).read):
                     path = site.store.spool()
                     path.write_bytes(b"".join(entry.pieces()))
-                    add_file(site, row, Arrived(entry.name, path, read_header(path)))
+                    add_file(site, row, ReceivedFile(entry.name, path, read_header(path)))
                 build(site, row)
         return answer
 

@@ -27,10 +27,10 @@ def experiments(site: Site, request: Request) -> Reply:
         for cells in _scans(experiment, request)
     ]
     default = ("ID", "project", "date", "xsiType", "label", "insert_date", "URI")
-    unasked = _unasked(request, old=site.is_old)
+    extra = _extra_columns(request, old=site.is_old)
     if not (site.is_old and "project" in request.names):  # that list does not filter (F90)
         rows = filtered(rows, request)
-    chosen = [{**chosen_cells(row, request, default, unasked[1:]), **_own_id(row, unasked[0])} for row in rows]
+    chosen = [{**chosen_cells(row, request, default, extra[1:]), **_own_id(row, extra[0])} for row in rows]
     return paged(chosen, request, **({} if "project" in request.names else {"title": "Matching experiments"}))
 
 
@@ -48,11 +48,11 @@ def _scans(experiment: Experiment, request: Request) -> list[Cells]:
     ] or [{}]  # fmt: skip
 
 
-def _unasked(request: Request, *, old: bool) -> tuple[str, ...]:
-    """Return the key under which each row names its id once more, and the columns that come unasked (F257).
+def _extra_columns(request: Request, *, old: bool) -> tuple[str, ...]:
+    """Return the key under which each row repeats its ID, and the columns that every row has (F257).
 
-    The key goes by the type that the query names; without one, the list of a project has one of its own and the flat
-    list none. The general type of images has a key of its own on 1.6 (F257).
+    The key depends on the type that the query names. Without a type, the list of a project has a key of its own and
+    the flat list has none. On 1.6, the general type of images has a key of its own.
     """
     if old and request.query.get("xsiType") == "xnat:imageSessionData":
         return ("session_ID", "URI", "xsiType", "project")

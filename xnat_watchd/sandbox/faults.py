@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Any
 
-from . import effects, effects_of_death, effects_of_others, effects_on_rows
+from . import effects, effects_of_crashes, effects_of_others, effects_on_rows
 from .answers import Reply, status_page
 from .effects import Effect
 
 
 @dataclass
-class Plan:
+class PlannedFault:
     """Faults for the requests that fit a method and a pattern: `skip` of them go well, then `times` go wrong."""
 
     method: str
@@ -42,34 +42,34 @@ class Plan:
 
     def fail(self, status: int = 504, words: str = "Gateway Timeout") -> None:
         """Do everything, then answer with an error, as a proxy that lost patience does."""
-        self._set("fail", lambda: effects.Instead(status_page(status, words)))
+        self._set("fail", lambda: effects.ReplacedAnswer(status_page(status, words)))
 
     def page(self) -> None:
         """Do everything, then answer 200 with an HTML page, as a login screen does."""
         page = Reply(200, b"<!DOCTYPE html>\n<html><body>Welcome</body></html>", "text/html;charset=UTF-8")
-        self._set("page", lambda: effects.Instead(page))
+        self._set("page", lambda: effects.ReplacedAnswer(page))
 
     def say(self, words: str, status: int = 200) -> None:
         """Do everything, then answer something else."""
         said = Reply(status, words.encode(), "text/uri-list")
-        self._set("say", lambda: effects.Instead(said))
+        self._set("say", lambda: effects.ReplacedAnswer(said))
 
     def restate(self, status: int) -> None:
         """Do everything and answer as ever, but with another status."""
-        self._set("restate", lambda: effects.Restated(status))
+        self._set("restate", lambda: effects.ReplacedStatus(status))
 
     def reset(self, after: int = 0) -> None:
         """Break the connection when so many bytes of the body have come."""
-        self._set("reset", lambda: effects.Reset(after))
+        self._set("reset", lambda: effects.ResetConnection(after))
 
     def answer_early(self, status: int = 413, after: int = 0, *, reads_on: bool = False) -> None:
         """Answer while the body is still being sent, and hang up or read on."""
         page = status_page(status, "Request Entity Too Large")
-        self._set("answer_early", lambda: effects.Early(page, reads_on, after))
+        self._set("answer_early", lambda: effects.EarlyAnswer(page, reads_on, after))
 
     def lose_answer(self) -> None:
         """Do everything, then hang up without a word."""
-        self._set("lose_answer", effects.Lost)
+        self._set("lose_answer", effects.LostAnswer)
 
     def cut_answer(self, after: int = 20) -> None:
         """Do everything, then send so many bytes of the answer's body and hang up."""
@@ -77,19 +77,19 @@ class Plan:
 
     def delay(self, until: Event | None = None, seconds: float = 0.0) -> None:
         """Do everything at once, but answer late."""
-        self._set("delay", lambda: effects.Delayed(until, seconds))
+        self._set("delay", lambda: effects.DelayedAnswer(until, seconds))
 
     def late_effect(self, until: Event | None = None, seconds: float = 0.0) -> None:
         """Take the whole body and hang up; do everything only later (F67: a whole body is imported all the same)."""
-        self._set("late_effect", lambda: effects.LateEffect(until, seconds))
+        self._set("late_effect", lambda: effects.DelayedWork(until, seconds))
 
     def read_slowly(self, seconds: float) -> None:
         """Pause before each piece of the body."""
         self._set("read_slowly", lambda: effects.SlowReader(seconds))
 
-    def meanwhile(self, happen: Callable[[], object]) -> None:
-        """Let something else happen just before the request is looked at."""
-        self._set("meanwhile", lambda: effects.Meanwhile(happen))
+    def meanwhile(self, event: Callable[[], object]) -> None:
+        """Run `event` just before the request is handled."""
+        self._set("meanwhile", lambda: effects.ConcurrentEvent(event))
 
     def as_guest(self) -> None:
         """Take whoever asks for a guest with a session of his own, as a site does where guests may come in."""
@@ -101,7 +101,7 @@ class Plan:
 
     def stick(self, status: str) -> None:
         """Show every prearchive row in this status (F178); `times` counts the looks."""
-        self._set("stick", lambda: effects_on_rows.Stuck(status))
+        self._set("stick", lambda: effects_on_rows.StuckStatus(status))
 
     def lose_row(self) -> None:
         """Answer an import as ever, but forget its rows."""
@@ -113,7 +113,7 @@ class Plan:
 
     def mix_in(self, content: bytes) -> None:
         """Answer an import as ever, but mix the objects of another ZIP into its row (F61)."""
-        self._set("mix_in", lambda: effects_on_rows.MixedIn(content))
+        self._set("mix_in", lambda: effects_on_rows.MixedFiles(content))
 
     def collide(self, content: bytes, way: str = "replace", dest: str = "") -> None:
         """Let another client's import of the same account begin in the same millisecond (F96)."""
@@ -123,11 +123,11 @@ class Plan:
 
     def die_importing(self, leaves: int | None = None) -> None:
         """Die when an upload has come: so many files of it, or all, appear elsewhere at the next start (F87)."""
-        self._set("die_importing", lambda: effects_of_death.DiesImporting(leaves))
+        self._set("die_importing", lambda: effects_of_crashes.CrashWhileImporting(leaves))
 
     def die_archiving(self, *, done: bool = False) -> None:
         """Die while a row is archived, or when its session is stored: it stays `_ARCHIVING` for ever (F88)."""
-        self._set("die_archiving", lambda: effects_of_death.DiesArchiving(done))
+        self._set("die_archiving", lambda: effects_of_crashes.CrashWhileArchiving(done))
 
     def cross_talk(self) -> None:
         """Answer a header dump with that of another session (F210)."""
@@ -145,18 +145,18 @@ class Plan:
 class Faults:
     """The script of faults of one sandbox."""
 
-    plans: list[Plan] = field(default_factory=list)
+    plans: list[PlannedFault] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
-    def on(self, method: str, pattern: str, *, times: int = 1, skip: int = 0) -> Plan:
+    def on(self, method: str, pattern: str, *, times: int = 1, skip: int = 0) -> PlannedFault:
         """Plan a fault for the requests that fit; its verb comes next."""
-        plan = Plan(method, pattern, times, skip)
+        plan = PlannedFault(method, pattern, times, skip)
         with self._lock:
             self.plans.append(plan)
         return plan
 
     def take(self, method: str, target: str) -> Effect:
-        """Return what shall happen to this request, and count it."""
+        """Return the effect on this request, and count it."""
         with self._lock:
             for plan in self.plans:
                 if not plan.times or not plan.fits(method, target):
@@ -168,7 +168,7 @@ class Faults:
                 return plan.effect()
         return Effect()
 
-    def unused(self) -> list[Plan]:
+    def unused(self) -> list[PlannedFault]:
         """Return the plans that are not used up."""
         with self._lock:
             return [plan for plan in self.plans if plan.times]
@@ -184,17 +184,22 @@ class Faults:
         if left:
             raise AssertionError("faults that never came to pass: " + "; ".join(left))
 
-    def plan_from(self, wish: Mapping[str, Any]) -> None:
-        """Plan what a JSON object says: `method`, `path`, `fault`, and perhaps `times`, `skip`, `with`.
+    def plan_from(self, described: Mapping[str, Any]) -> None:
+        """Plan the fault that a JSON object describes: `method`, `path`, `fault`; optionally `times`, `skip`, `with`.
 
-        `with` holds what the verb of that name takes; ZIPs are in base64. Raises KeyError, ValueError or
-        TypeError where it is no such wish.
+        `with` holds the arguments of the method that `fault` names; a ZIP is in base64. Raise KeyError, ValueError or
+        TypeError where the object does not describe a fault.
         """
-        name = str(wish.get("fault"))
+        name = str(described.get("fault"))
         if name not in FAULTS:
             raise ValueError(f"no such fault: {name} (there are {', '.join(sorted(FAULTS))})")
-        plan = Plan(str(wish["method"]), str(wish["path"]), int(wish.get("times", 1)), int(wish.get("skip", 0)))
-        given = dict(wish.get("with", {}))
+        plan = PlannedFault(
+            str(described["method"]),
+            str(described["path"]),
+            int(described.get("times", 1)),
+            int(described.get("skip", 0)),
+        )
+        given = dict(described.get("with", {}))
         if "content" in given:
             given["content"] = b64decode(given["content"], validate=True)
         getattr(plan, name)(**given)

@@ -72,7 +72,7 @@ def routed_project(site: Site, header: ObjectHeader) -> str:
     return next((name for name in candidates if name in site.store.projects), UNASSIGNED)
 
 
-def landed(lines: list[str]) -> Reply:
+def places_reply(lines: list[str]) -> Reply:
     """Return the answer of an import: each place once, `/data` in front but of direct ones (F10, F138)."""
     return answers.uris(dict.fromkeys(line if line.startswith("/xapi/") else f"/data{line}" for line in lines))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import answers, dicom_zip, session_importer
 from .answers import Refused, Reply
-from .collisions import alone_in_session
+from .collisions import only_import_in_login
 from .importing import NOTHING_PARSABLE, destination
 from .multipart import unwrap
 from .request import Body, Request
@@ -77,7 +77,7 @@ def upload_whole(site: Site, request: Request) -> Reply:
     _check_media(site, request)
     spool = site.store.spool()
     try:
-        with alone_in_session(site, request):
+        with only_import_in_login(site, request):
             _spool(request, spool)
             return session_importer.take(site, request, spool, destination(site, request.query))
     finally:

@@ -6,7 +6,7 @@ from typing import Any
 
 from .answers import item
 from .parameters import as_fields, parameters
-from .session_xml import about, catalog_path
+from .session_xml import catalog_path, context_of
 from .store import Experiment, StoredScan, StoredSubject
 
 Node = dict[str, Any]
@@ -64,7 +64,7 @@ def scan(experiment: Experiment, one: StoredScan) -> Node:
 
 
 def _catalogs(experiment: Experiment, scan: StoredScan) -> list[Node]:
-    home = about(experiment).home
+    home = context_of(experiment).home
     return [
         item(
             "xnat:resourceCatalog",

@@ -76,15 +76,15 @@ def _accessible(site: Site, user: str, project: StoredProject) -> Cells:
 
 def _number(site: Site, user: str) -> str:
     """Return the number of a user, which stands in the names of two columns (F249)."""
-    return str([*site.people, user].index(user) + 1)
+    return str([*site.user_names, user].index(user) + 1)
 
 
-def people(site: Site, _: Request) -> Reply:
+def user_table(site: Site, _: Request) -> Reply:
     """GET /data/users (F246)."""
     rows = [
         {"xdat_user_id": _number(site, one), "login": one, "firstname": one, "lastname": "User",
          "email": f"{one}@localhost.localdomain"}
-        for one in site.people
+        for one in site.user_names
     ]  # fmt: skip
     return answers.counted(rows, title="Projects")
 

@@ -17,11 +17,11 @@ def sign_in(logins: Logins, request: Request) -> Reply:
     if not logins.site.is_old:
         _check_form(request.method, name, form.get("provider", "login_method", "authenticatorId"))
     token = logins.tokens.get(name)
-    opens = token is not None and token.opens(logins.site.now()) and token.secret == password
+    opens = token is not None and token.is_usable(logins.site.now()) and token.secret == password
     right = opens or logins.check(name, password)
     user = token.user if token else name
     if right and logins.site.is_old:
-        logins.promise(request)
+        logins.issue_anonymous_cookie(request)
         return Reply()
     if right:
         return answers.text(logins.begin(request, user))
@@ -47,7 +47,7 @@ def jsession(logins: Logins, request: Request) -> Reply:
     return answers.text(request.login)
 
 
-def who(logins: Logins, request: Request) -> Reply:
+def current_user(logins: Logins, request: Request) -> Reply:
     """GET /data/auth (F1; the full stop is 1.6.5's, F118)."""
     return answers.text(f"User '{request.user}' is logged in" + ("." if logins.site.is_old else ""))
 
@@ -65,16 +65,18 @@ def issue_token(logins: Logins, request: Request) -> Reply:
     alias, token = logins.issue(user)
     if logins.site.is_old:
         return _token_text({"alias": alias, "secret": token.secret})
-    return _token_text(_told(logins, alias, token))
+    return _token_text(_token_description(logins, alias, token))
 
 
 def own_tokens(logins: Logins, request: Request) -> Reply:
     """GET /data/services/tokens/show (F110)."""
-    own = [_told(logins, alias, token) for alias, token in logins.tokens.items() if token.user == request.user]
+    own = [
+        _token_description(logins, alias, token) for alias, token in logins.tokens.items() if token.user == request.user
+    ]
     return _token_text(own)
 
 
-def _told(logins: Logins, alias: str, token: IssuedToken) -> dict[str, object]:
+def _token_description(logins: Logins, alias: str, token: IssuedToken) -> dict[str, object]:
     """Return what newer servers tell of a token (F109)."""
     created, expires = (int(moment.timestamp() * 1000) for moment in (token.created, token.expires))
     return {

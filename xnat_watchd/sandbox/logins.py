@@ -41,7 +41,7 @@ class IssuedToken:
     expires: datetime
     is_valid: bool = True
 
-    def opens(self, now: datetime) -> bool:
+    def is_usable(self, now: datetime) -> bool:
         """Whether one may come in with it."""
         return self.is_valid and now < self.expires
 
@@ -63,18 +63,18 @@ class Logins:
     accounts: dict[str, Account] = field(default_factory=dict)
     sessions: dict[str, LoginSession] = field(default_factory=dict)
     tokens: dict[str, IssuedToken] = field(default_factory=dict)
-    promised: set[str] = field(default_factory=set)
+    anonymous_cookies: set[str] = field(default_factory=set)
     """Cookies of 1.6's form, which are nobody's."""
     tries: int = 0
     """How often somebody has come with a name and a password or token."""
 
-    def admit(self, request: Request) -> None:
+    def authenticate(self, request: Request) -> None:
         """Find out who asks and note it on the request; leaves with a refusal where nobody may."""
         cookie = request.cookie("JSESSIONID")
-        session = self._alive(cookie)
+        session = self._live_session(cookie)
         basic = _basic(request.headers.get("Authorization", ""))
-        if basic and not (session and self._keeps(session, *basic)):
-            self._change(request, cookie, self._owner(*basic))
+        if basic and not (session and self._keeps_session(session, *basic)):
+            self._switch_session(request, cookie, self._authenticated_user(*basic))
         elif session and (session.user != GUEST or self._is_open(request)):
             request.user, request.login, session.used = session.user, cookie, self.site.now()
             self._check_expiry(session.user)
@@ -83,7 +83,7 @@ class Logins:
             if request.path == "/data/JSESSION":
                 self.begin(request, GUEST)
         else:
-            raise Turned(self._unknown(request))
+            raise LoginRefused(self._unknown(request))
 
     def begin(self, request: Request, user: str) -> str:
         """Start a login session for this request; gives its id."""
@@ -99,15 +99,15 @@ class Logins:
         """Refuse a login beyond the limit; it counts like a wrong password (F105)."""
         if user != GUEST and sum(one.user == user for one in self.sessions.values()) >= self.site.options.session_limit:
             for cookie in list(self.sessions):
-                self._alive(cookie)
+                self._live_session(cookie)
             if sum(one.user == user for one in self.sessions.values()) >= self.site.options.session_limit:
                 self._fail(self.accounts[user])
-                raise Turned(self._bad_password())
+                raise LoginRefused(self._bad_password())
 
-    def promise(self, request: Request) -> None:
+    def issue_anonymous_cookie(self, request: Request) -> None:
         """Give a cookie that is not logged in, as the form of 1.6 does (F78)."""
         request.new_cookie = secrets.token_hex(16).upper()
-        self.promised.add(request.new_cookie)
+        self.anonymous_cookies.add(request.new_cookie)
 
     def end(self, login: str) -> None:
         """End a login session."""
@@ -130,7 +130,7 @@ class Logins:
     def _check_expiry(self, user: str) -> None:
         """Send whoever has an expired password to the screen for a new one, whatever was asked (F108)."""
         if user in self.accounts and self.accounts[user].expired == "password":
-            raise Turned(Reply(302, headers=(("Location", "/app/template/ChangePassword.vm"),)))
+            raise LoginRefused(Reply(302, headers=(("Location", "/app/template/ChangePassword.vm"),)))
 
     def _fail(self, account: Account) -> None:
         """Count a failed login; too many lock the account."""
@@ -155,14 +155,14 @@ class Logins:
         """Make a secret: digits on 1.6.5, 64 characters later (F6, F109)."""
         return str(10**12 + secrets.randbelow(10**12)) if self.site.is_old else secrets.token_hex(32)
 
-    def _alive(self, cookie: str) -> LoginSession | None:
+    def _live_session(self, cookie: str) -> LoginSession | None:
         session = self.sessions.get(cookie)
         if session and self.site.now() - session.used > self.site.options.session_timeout:
             self.end(cookie)
             return None
         return session
 
-    def _keeps(self, session: LoginSession, name: str, password: str) -> bool:
+    def _keeps_session(self, session: LoginSession, name: str, password: str) -> bool:
         """Whether a living session is used although basic credentials came too (F3, Spring on 1.8)."""
         if self.site.is_old:
             token = self.tokens.get(name)
@@ -170,23 +170,23 @@ class Logins:
             return stands_for == session.user or not self.check(name, password)
         return name == session.user
 
-    def _owner(self, name: str, password: str) -> str:
+    def _authenticated_user(self, name: str, password: str) -> str:
         """Return the user of these credentials, or leave with the refusal of the dialect."""
         token = self.tokens.get(name)
         if token and hmac.compare_digest(token.secret.encode(), password.encode()):
             self.tries += 1
-            if token.opens(self.site.now()):
+            if token.is_usable(self.site.now()):
                 return token.user
             if self.site.is_old:
                 words = "Your security token has expired. Please try again after updating your session."
-                raise Turned(answers.tomcat_page(403, words))
+                raise LoginRefused(answers.tomcat_page(403, words))
         elif self.check(name, password):
             if self.accounts[name].expired:
-                raise Turned(answers.tomcat_page(403, "Your password has expired."))
+                raise LoginRefused(answers.tomcat_page(403, "Your password has expired."))
             return name
-        raise Turned(self._bad_password())
+        raise LoginRefused(self._bad_password())
 
-    def _change(self, request: Request, cookie: str, user: str) -> None:
+    def _switch_session(self, request: Request, cookie: str, user: str) -> None:
         """Begin a session for somebody who came with basic credentials; the old cookie dies (F3)."""
         if cookie in self.sessions:
             self.end(cookie)
@@ -207,7 +207,7 @@ class Logins:
         """Return the answer to somebody without any valid credentials (F2, F3, F102, F104)."""
         if request.agent_is_browser and not self.site.is_old:
             return Reply(302, headers=(("Location", "/app/template/Login.vm"),))
-        if request.cookie("JSESSIONID") in self.promised:
+        if request.cookie("JSESSIONID") in self.anonymous_cookies:
             return answers.tomcat_page(401)
         page = answers.status_page(401, answers.RESTLET_WORDS[401])
         if not self.site.is_old:
@@ -215,7 +215,7 @@ class Logins:
         return Reply(401, page.body, page.media, (("WWW-Authenticate", REALM),))
 
 
-class Turned(Exception):
+class LoginRefused(Exception):
     """Leaves with a ready answer."""
 
     def __init__(self, answer: Reply) -> None:

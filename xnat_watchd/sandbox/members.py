@@ -33,7 +33,7 @@ def change(site: Site, request: Request) -> Reply:
     if request.method == "DELETE":
         if project.roles.get(user) == role:
             project.roles.pop(user)
-    elif user in site.people:
+    elif user in site.user_names:
         project.roles[user] = role
     return _table(project)
 

@@ -20,7 +20,7 @@ class ArchiveRoute(Enum):
 
 
 @dataclass(frozen=True)
-class Wish:
+class ArchiveRequest:
     """What a request to archive asks for."""
 
     subject: str = ""
@@ -29,11 +29,11 @@ class Wish:
     overwrite_files: bool = False
     pipelines: bool = True
     project: str = ""
-    call: ArchiveRoute = ArchiveRoute.SERVICE
+    route: ArchiveRoute = ArchiveRoute.SERVICE
 
 
 @dataclass(frozen=True)
-class Switches:
+class MergeRules:
     """What a merge may do."""
 
     merges: bool
@@ -41,24 +41,24 @@ class Switches:
     overwrites_files: bool
 
 
-def switches(site: Site, row: StoredRow, wish: Wish) -> Switches:
+def merge_rules(site: Site, row: StoredRow, wanted: ArchiveRequest) -> MergeRules:
     """Return what this request may do to an existing session; the dialects differ."""
-    said, files = wish.overwrite, wish.overwrite_files
+    said, files = wanted.overwrite, wanted.overwrite_files
     by_policy = row.autoarchive == "AutoArchiveOverwrite"
     if site.is_old:
         return _by_word(said, files, merging={"append", "delete"}, overriding={"delete"})
-    if wish.call is ArchiveRoute.SERVICE:  # nothing said merges as `append` does, and `append` is as bold as `delete`
+    if wanted.route is ArchiveRoute.SERVICE:  # without a word it merges as `append`, which overrides as `delete` does
         overrides = said in {"append", "delete"}
-        return Switches(merges=True, overrides=overrides, overwrites_files=overrides or by_policy)
-    if wish.call is ArchiveRoute.SEVERAL:
+        return MergeRules(merges=True, overrides=overrides, overwrites_files=overrides or by_policy)
+    if wanted.route is ArchiveRoute.SEVERAL:
         return _by_word(said, files, merging={"append", "delete"}, overriding={"delete"})
-    if wish.call is ArchiveRoute.IMPORT:  # any word but none at all merges, even `none` (F137)
+    if wanted.route is ArchiveRoute.IMPORT:  # any word but none at all merges, even `none` (F137)
         return _by_word(said, files, merging={said} - {""}, overriding={"delete", "override"})
-    return Switches(
-        merges=wish.call is ArchiveRoute.COMMIT or row.archives_itself, overrides=False, overwrites_files=by_policy
+    return MergeRules(
+        merges=wanted.route is ArchiveRoute.COMMIT or row.archives_itself, overrides=False, overwrites_files=by_policy
     )
 
 
-def _by_word(said: str, files: bool, *, merging: set[str], overriding: set[str]) -> Switches:  # noqa: FBT001 - of a wish
+def _by_word(said: str, files: bool, *, merging: set[str], overriding: set[str]) -> MergeRules:  # noqa: FBT001 - from the request
     overrides = said in overriding
-    return Switches(said in merging, overrides, overrides or files)
+    return MergeRules(said in merging, overrides, overrides or files)

@@ -27,53 +27,53 @@ def unwrap(request: Request, spool: Path) -> str:
     mark = b"--" + boundary[1].encode("latin-1")
     fields: list[tuple[str, str]] = []
     names: list[str] = []
-    reader = _PartLines(request.body)
-    reader.upto(mark, None)
-    while not reader.at_end():
-        name, filename = reader.head()
+    reader = _PartReader(request.body)
+    reader.copy_up_to(mark, None)
+    while not reader.is_at_end():
+        name, filename = reader.read_head()
         if filename is None:
-            fields.append((name, reader.field(mark)))
+            fields.append((name, reader.read_field(mark)))
             continue
         names.append(filename)
         with spool.open("wb") as target:
-            reader.upto(b"\r\n" + mark, target)
+            reader.copy_up_to(b"\r\n" + mark, target)
     if len(names) != 1:
         raise Refused(400, MORE_THAN_ONE)
     request.query += Parameters(fields)
     return names[0]
 
 
-class _PartLines:
+class _PartReader:
     """The body as a stream in which marks are looked for."""
 
     def __init__(self, body: Body) -> None:
         self._body = body
         self._kept = b""
 
-    def upto(self, mark: bytes, target: BinaryIO | None) -> None:
+    def copy_up_to(self, mark: bytes, target: BinaryIO | None) -> None:
         """Copy everything before a mark, and pass it."""
         while (place := self._kept.find(mark)) < 0:
             safe = max(len(self._kept) - len(mark), 0)
             if target:
                 target.write(self._kept[:safe])
             self._kept = self._kept[safe:]
-            self._more()
+            self._read_more()
         if target:
             target.write(self._kept[:place])
         self._kept = self._kept[place + len(mark) :]
 
-    def at_end(self) -> bool:
+    def is_at_end(self) -> bool:
         """Whether the mark just passed was the last one."""
         while len(self._kept) < len(b"--"):
-            self._more()
+            self._read_more()
         return self._kept.startswith(b"--")
 
-    def head(self) -> tuple[str, str | None]:
+    def read_head(self) -> tuple[str, str | None]:
         """Return name and file name of the next part."""
         while b"\r\n\r\n" not in self._kept:
             if len(self._kept) > LONGEST_LINE:
                 raise Refused(400)
-            self._more()
+            self._read_more()
         head, self._kept = self._kept.split(b"\r\n\r\n", 1)
         found = DISPOSITION.search(head)
         if found is None:
@@ -81,16 +81,16 @@ class _PartLines:
         name, filename = found["name"].decode("utf-8", "replace"), found["file"]
         return name, None if filename is None else filename.decode("utf-8", "replace")
 
-    def field(self, mark: bytes) -> str:
+    def read_field(self, mark: bytes) -> str:
         """Return the value of a plain field."""
         while b"\r\n" + mark not in self._kept:
             if len(self._kept) > LARGEST_FIELD:
                 raise Refused(400)
-            self._more()
+            self._read_more()
         value, self._kept = self._kept.split(b"\r\n" + mark, 1)
         return value.decode("utf-8", "replace")
 
-    def _more(self) -> None:
+    def _read_more(self) -> None:
         piece = self._body.read(PIECE)
         if not piece:
             raise Refused(400, "Stream ended unexpectedly")

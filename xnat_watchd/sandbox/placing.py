@@ -9,10 +9,10 @@ from .building import scan_id
 from .dicom import read_header
 from .rewriting import anonymise, remap
 from .site import Site
-from .store import Arrived, StoredFile, StoredRow
+from .store import ReceivedFile, StoredFile, StoredRow
 
 
-def add_file(site: Site, row: StoredRow, file: Arrived) -> None:
+def add_file(site: Site, row: StoredRow, file: ReceivedFile) -> None:
     """Move a file to its scan; the same name replaces the same object and makes way for another one."""
     file = _scripted(site, row, file)
     wanted = PurePosixPath(file.name.replace("\\", "/")).name or file.header.sop_uid
@@ -20,12 +20,12 @@ def add_file(site: Site, row: StoredRow, file: Arrived) -> None:
     name = _free_name(wanted, file.header.sop_uid, row.received.get((scan, wanted)))
     if replaced := row.received.pop((scan, name), None):
         replaced.path.unlink()
-    path = _free_path(site, site.store.place(row) / "SCANS" / scan / file.header.resource / safe_name(name))
+    path = _free_path(site, site.store.row_folder(row) / "SCANS" / scan / file.header.resource / safe_name(name))
     file.path.replace(path)
     row.received[scan, name] = StoredFile(name, path, file.header, path.stat().st_size)
 
 
-def _scripted(site: Site, row: StoredRow, file: Arrived) -> Arrived:
+def _scripted(site: Site, row: StoredRow, file: ReceivedFile) -> ReceivedFile:
     """Return the file as the newer dialect's site script leaves it at reception (F147)."""
     if site.is_old or not (site.options.remaps_uids or site.options.anonymises):
         return file

@@ -9,7 +9,7 @@ from . import answers
 from .answers import Refused, Reply
 from .downloads import zip_of
 from .request import Request
-from .session_xml import About, session_xml
+from .session_xml import SessionContext, session_xml
 from .site import Site, sql_time
 from .store import UNASSIGNED, StoredRow, StoredScan
 
@@ -71,8 +71,8 @@ def one_row(site: Site, request: Request) -> Reply:
     if form == "zip":
         return zip_of(site, row.session.scans.values(), row.folder)
     path = f"/data/xnat/prearchive/{row.project}/{row.timestamp}/{row.folder}"
-    beside = About("", row.project, row.name, row.subject, path)
-    return answers.xml(session_xml(row.session, beside, located=not site.is_1_6_4))
+    context = SessionContext("", row.project, row.name, row.subject, path)
+    return answers.xml(session_xml(row.session, context, located=not site.is_1_6_4))
 
 
 def scans(site: Site, request: Request) -> Reply:

@@ -10,12 +10,12 @@ from .answers import Refused, Reply
 from .archiving import ArchiveConflict, archive_row
 from .building import build
 from .direct_archive import finish
-from .merging import ArchiveRoute, Wish
+from .merging import ArchiveRequest, ArchiveRoute
 from .prearchive import COLUMNS, cells, find, row_at
 from .request import Parameters, Request
 from .site import Site, touch
-from .store import LOCKED, UNASSIGNED, Queued, StoredRow
-from .tracking import LISTENER, listen, places
+from .store import LOCKED, UNASSIGNED, QueuedAction, StoredRow
+from .tracking import LISTENER, final_message, track
 
 QUEUED_STATES = {"delete": "QUEUED_DELETING", "move": "QUEUED_MOVING", "rebuild": "QUEUED_BUILDING"}
 SETTABLE = frozenset({"READY", "CONFLICT", "ERROR", "RECEIVING", "BUILDING"})
@@ -32,19 +32,19 @@ def delete(site: Site, request: Request) -> Reply:
 def remove(site: Site, row: StoredRow) -> None:
     """Take a row and its files away."""
     site.store.rows.pop(row.key, None)
-    rmtree(site.store.place(row), ignore_errors=True)
+    rmtree(site.store.row_folder(row), ignore_errors=True)
 
 
 def act(site: Site, request: Request) -> Reply:
     """POST one session with an `action` (F39, F181)."""
     action = (request.query + request.form()).get("action")
     row = row_at(site, request)
-    deeds = {"build": _build, "commit": _commit, "move": _move, "set-status": _set_status, "reset-status": _build}
-    if action not in deeds:
+    actions = {"build": _build, "commit": _commit, "move": _move, "set-status": _set_status, "reset-status": _build}
+    if action not in actions:
         raise Refused(400, f"unsupported action on prearchive session: {action}")
     if row is None:
         raise Refused({"build": 500, "set-status": 400, "reset-status": 500}.get(action, 404))
-    return deeds[action](site, request, row)
+    return actions[action](site, request, row)
 
 
 def _build(site: Site, _: Request, row: StoredRow) -> Reply:
@@ -61,11 +61,11 @@ def _commit(site: Site, request: Request, row: StoredRow) -> Reply:
     if not (request.query.flag("AA") or row.archives_itself or (known and known.autoarchive != "Manual")):
         return built
     try:
-        uri = archive_row(site, row, request.user, Wish(call=ArchiveRoute.COMMIT))
+        uri = archive_row(site, row, request.user, ArchiveRequest(route=ArchiveRoute.COMMIT))
     except ArchiveConflict as conflict:
         raise conflict if site.is_old else Refused(500, conflict.words) from conflict
-    listener = listen(site, request, request.query)
-    listener.end(places([uri]), succeeded=True)
+    listener = track(site, request, request.query)
+    listener.end(final_message([uri]), succeeded=True)
     if LISTENER in request.query and not site.is_old:
         return answers.text("Archival initiated")
     return answers.text(f"/data{uri}", 301)
@@ -94,10 +94,10 @@ def _set_status(site: Site, request: Request, row: StoredRow) -> Reply:
 
 def move(site: Site, row: StoredRow, project: str) -> None:
     """Carry a row to another project, same timestamp and folder (F182)."""
-    old = site.store.place(row)
+    old = site.store.row_folder(row)
     site.store.rows.pop(row.key)
     row.project = project
-    new = site.store.place(row)
+    new = site.store.row_folder(row)
     new.parent.mkdir(parents=True, exist_ok=True)
     old.replace(new)
     for file in row.files:
@@ -117,7 +117,7 @@ def batch(site: Site, request: Request) -> Reply:
         raise Refused(403)
     rows = [_queue(site, verb, row, query) for row in found]
     shown = [cells(row) for row in rows]
-    settle(site)
+    run_due_work(site)
     return answers.xml_or_json(shown, COLUMNS, query.get("format"))
 
 
@@ -136,11 +136,11 @@ def _queue(site: Site, verb: str, row: StoredRow | None, query: Parameters) -> S
         row.status = row.status.removeprefix(LOCKED)
     if not row.is_locked:
         row.status = QUEUED_STATES[verb]
-        row.queued = Queued(verb, query.get("newProject"), site.now() + site.options.queue_takes)
+        row.queued = QueuedAction(verb, query.get("newProject"), site.now() + site.options.queue_takes)
     return row
 
 
-def _work_off(site: Site, row: StoredRow, queued: Queued) -> None:
+def _run_queued(site: Site, row: StoredRow, queued: QueuedAction) -> None:
     row.queued = None
     if queued.verb == "delete":
         remove(site, row)
@@ -159,7 +159,7 @@ def _move_if_free(site: Site, row: StoredRow, project: str) -> None:
         move(site, row, project)
 
 
-def settle(site: Site) -> None:
+def run_due_work(site: Site) -> None:
     """Work off what is queued, and build what has been receiving for too long without news (F17, F146)."""
     idle = site.now() - site.options.rebuild_after
     for entry in list(site.store.direct.values()):
@@ -167,13 +167,13 @@ def settle(site: Site) -> None:
             finish(site, entry)
     for row in list(site.store.rows.values()):
         if row.queued and row.queued.due <= site.now():
-            _work_off(site, row, row.queued)
+            _run_queued(site, row, row.queued)
         left_alone = row.prevent_auto_commit or row.source == "uploader"
         if row.status == "RECEIVING" and row.lastmod <= idle and not left_alone:
-            _settle(site, row)
+            _build_idle_row(site, row)
 
 
-def _settle(site: Site, row: StoredRow) -> None:
+def _build_idle_row(site: Site, row: StoredRow) -> None:
     if build(site, row) and row.archives_itself and row.project != UNASSIGNED:
         with suppress(Refused):  # the row and its log say why
-            archive_row(site, row, "admin", Wish(call=ArchiveRoute.POLICY))
+            archive_row(site, row, "admin", ArchiveRequest(route=ArchiveRoute.POLICY))

@@ -11,7 +11,7 @@ from .answers import Refused, Reply
 from .downloads import zip_of
 from .prearchive_actions import remove
 from .request import Parameters, Request
-from .session_xml import about, session_xml, subject_xml
+from .session_xml import context_of, session_xml, subject_xml
 from .site import Site, from_path
 from .store import Experiment, Resource, StoredScan, StoredSubject
 
@@ -162,7 +162,7 @@ def experiment_item(site: Site, request: Request) -> Reply:
     """GET an experiment by any of its paths (F125, F203)."""
     found = find_experiment(site, request)
     if request.query.get("format") == "xml":
-        return answers.xml(session_xml(found.session, about(found), request.site_url))
+        return answers.xml(session_xml(found.session, context_of(found), request.site_url))
     return answers.items(items.experiment(found))
 
 
@@ -215,7 +215,7 @@ def delete_experiment(site: Site, request: Request) -> Reply:
 def forget_experiment(site: Site, experiment: Experiment) -> None:
     """Take an archived session and its files away."""
     site.store.experiments.pop(experiment.id)
-    rmtree(site.store.home(experiment), ignore_errors=True)
+    rmtree(site.store.session_folder(experiment), ignore_errors=True)
 
 
 def scans(site: Site, request: Request) -> Reply:

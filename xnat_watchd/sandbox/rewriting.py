@@ -13,12 +13,12 @@ from .headers import Element, elements
 
 UIDS = frozenset({0x00020003, 0x00080018, 0x0020000D, 0x0020000E})
 PATIENT_NAME, PATIENT_ID, STUDY_DESCRIPTION = 0x00100010, 0x00100020, 0x00081030
-FEWEST = 7
+SHORTEST_UID = 7
 
 
 def other_uid(uid: str) -> str:
     """Return the UID that stands for another, always the same and of the same length (DICOM PS3.5 9)."""
-    if len(uid) < FEWEST:
+    if len(uid) < SHORTEST_UID:
         return uid
     digits = str(int(hashlib.sha256(uid.encode()).hexdigest(), 16))
     return f"2.25.{digits}"[: len(uid)]

@@ -158,7 +158,7 @@ ROUTES: tuple[Route, ...] = (
     *_shared("subjects/{subject}", sharing.subject_shares, sharing.share_subject, sharing.unshare_subject),
     _get("subjects", lists.subjects),
     _get("subjects/{subject}", records.subject_item),
-    _get("users", lists.people),
+    _get("users", lists.user_table),
     _get("experiments", experiment_list.experiments),
     Route(FLAT, EXPERIMENT_HANDLERS),
     *_below(FLAT),
@@ -169,7 +169,7 @@ ROUTES: tuple[Route, ...] = (
 LOGIN_ROUTES: tuple[LoginRoute, ...] = (
     LoginRoute("/data/services/auth", "GET PUT POST", login_answers.sign_in),
     LoginRoute("/data/JSESSION", "GET POST DELETE", login_answers.jsession),
-    LoginRoute("/data/auth", "GET", login_answers.who),
+    LoginRoute("/data/auth", "GET", login_answers.current_user),
     LoginRoute("/data/services/tokens/issue", "GET", login_answers.issue_token),
     LoginRoute("/data/services/tokens/issue/user/{user}", "GET", login_answers.issue_token),
     LoginRoute("/data/services/tokens/show", "GET", login_answers.own_tokens),

@@ -16,7 +16,7 @@ from .control import Control, View
 from .dicom import read_header
 from .faults import Faults
 from .options import Options
-from .server import Seen, Server
+from .server import RecordedRequest, Server
 from .site import DIALECTS, NEW, OLD, Site
 from .store import UNASSIGNED, Resource, Store, StoredProject
 
@@ -66,7 +66,7 @@ class Sandbox:
         self._port = port
         self._server: Server | None = None
         self._control: Control | None = None
-        self._seen: list[Seen] = []
+        self._seen: list[RecordedRequest] = []
         self.tls: SSLContext | None = None
         self.faults = Faults()
         for project in projects:
@@ -84,7 +84,7 @@ class Sandbox:
         return self._server.url
 
     @property
-    def requests(self) -> list[Seen]:
+    def requests(self) -> list[RecordedRequest]:
         """Every request answered so far, in order: method, path, query, status."""
         return self._server.requests if self._server else self._seen
 
@@ -141,8 +141,8 @@ class Sandbox:
         """Make an account, a site admin's where asked; or give one another password."""
         with self._site.lock:
             self._application.logins.change_password(name, password)
-            if name not in self._site.people:
-                self._site.people.append(name)
+            if name not in self._site.user_names:
+                self._site.user_names.append(name)
             if admin:
                 self._site.admins.add(name)
 
@@ -241,14 +241,14 @@ class Sandbox:
         store = self._site.store
         for one in store.experiments.values():
             subject = store.subjects[one.subject_id].label
-            for path in _files(store.home(one)):
+            for path in _files(store.session_folder(one)):
                 yield _instance("archive", one.project, subject, one.label, path)
 
     def _prearchived(self) -> Iterable[StoredInstance]:
         store = self._site.store
         for row in store.rows.values():
             where = "unassigned" if row.project == UNASSIGNED else "prearchive"
-            for path in _files(store.place(row)):
+            for path in _files(store.row_folder(row)):
                 yield _instance(where, row.project, row.subject, row.folder, path)
 
 

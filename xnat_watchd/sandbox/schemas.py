@@ -28,7 +28,7 @@ TAIL = "</xs:sequence>"
 
 
 @dataclass(frozen=True)
-class Type:
+class XsdType:
     """One type: what it extends, its fields, and the one by which people know it.
 
     A field is of a plain type (`string`), of another type (`xnat:...`), a list of such (`scan*xnat:...`), or the
@@ -47,34 +47,34 @@ def _strings(names: str) -> dict[str, str]:
 SHARES = "share*xnat:experimentShareData"
 FILES = "file*xnat:abstractResource"
 KINDS = sorted(set(SESSION_KINDS.values()))
-TYPES: dict[str, Type] = {
-    "investigatorData": Type("", _strings("title firstname lastname institution department email")),
-    "projectData": Type("", {**_strings("ID secondary_ID name description keywords"),
+TYPES: dict[str, XsdType] = {
+    "investigatorData": XsdType("", _strings("title firstname lastname institution department email")),
+    "projectData": XsdType("", {**_strings("ID secondary_ID name description keywords"),
         "pi": "xnat:investigatorData", "fields": FIELDS}, "name"),
-    "abstractDemographicData": Type(),
-    "demographicData": Type("abstractDemographicData", {
+    "abstractDemographicData": XsdType(),
+    "demographicData": XsdType("abstractDemographicData", {
         "dob": "date", "yob": "integer", "age": "integer", **_strings("gender handedness"), "ses": "integer",
         "education": "integer", **_strings("educationDesc race ethnicity"), "weight": "float", "height": "float",
         "gestational_age": "float", "post_menstrual_age": "float", "birth_weight": "float"}),
-    "participantShareData": Type("", _strings("label project")),
-    "subjectData": Type("", {**_strings("ID group src label project"), "fields": FIELDS,
+    "participantShareData": XsdType("", _strings("label project")),
+    "subjectData": XsdType("", {**_strings("ID group src label project"), "fields": FIELDS,
         "demographics": "xnat:abstractDemographicData", "sharing": "share*xnat:participantShareData",
         "experiments": "experiment*xnat:subjectAssessorData"}, "label"),
-    "experimentShareData": Type("", _strings("label project")),
-    "experimentData": Type("", {**_strings("ID label project note acquisition_site"), "date": "date", "time": "time",
+    "experimentShareData": XsdType("", _strings("label project")),
+    "experimentData": XsdType("", {**_strings("ID label project note acquisition_site"), "date": "date", "time": "time",
         "sharing": SHARES, "fields": FIELDS, "resources": "resource*xnat:abstractResource"}, "label"),
-    "subjectAssessorData": Type("experimentData", {"subject_ID": "string", "age": "float"}),
-    "imageSessionData": Type("subjectAssessorData", {**_strings("UID modality session_type scanner dcmPatientId "
+    "subjectAssessorData": XsdType("experimentData", {"subject_ID": "string", "age": "float"}),
+    "imageSessionData": XsdType("subjectAssessorData", {**_strings("UID modality session_type scanner dcmPatientId "
         "dcmPatientName dcmAccessionNumber prearchivePath"), "scans": "scan*xnat:imageScanData"}),
-    "imageScanData": Type("", {**_strings("ID UID type quality note series_description scanner modality "
+    "imageScanData": XsdType("", {**_strings("ID UID type quality note series_description scanner modality "
         "image_session_ID"), "startTime": "time", "frames": "integer", "file": FILES}, "type"),
-    "abstractResource": Type("", {"label": "string", "file_count": "integer", "file_size": "integer", "note": "string"},
-        "label"),
-    "resource": Type("abstractResource", _strings("URI format description content")),
-    "resourceCatalog": Type("resource"),
-    "scScanData": Type("imageScanData"),
-    **{f"{kind}SessionData": Type("imageSessionData") for kind in KINDS},
-    **{f"{kind}ScanData": Type("imageScanData") for kind in KINDS},
+    "abstractResource": XsdType("", {"label": "string", "file_count": "integer", "file_size": "integer",
+        "note": "string"}, "label"),
+    "resource": XsdType("abstractResource", _strings("URI format description content")),
+    "resourceCatalog": XsdType("resource"),
+    "scScanData": XsdType("imageScanData"),
+    **{f"{kind}SessionData": XsdType("imageSessionData") for kind in KINDS},
+    **{f"{kind}ScanData": XsdType("imageScanData") for kind in KINDS},
 }  # fmt: skip
 LISTED = ("projectData", "subjectData", *(f"{kind}SessionData" for kind in KINDS))
 
@@ -131,7 +131,7 @@ def _model() -> str:
     return "\n".join([f'{HEAD}targetNamespace="{namespace("xnat")}">', *roots, *types, "</xs:schema>", ""])
 
 
-def _type(name: str, kind: Type) -> str:
+def _type(name: str, kind: XsdType) -> str:
     note = f'<xdat:element displayIdentifiers="{kind.shown}"/>' if kind.shown else ""
     parts = ["<xs:sequence>", *(_field(one, what) for one, what in kind.fields.items()), TAIL]
     if kind.base:

@@ -16,13 +16,13 @@ from urllib.parse import unquote, urlsplit
 
 from .answers import Reply
 from .application import Application
-from .effects import Cut, Exchange
+from .effects import ConnectionCut, Exchange
 from .faults import Faults
 from .request import Body, Parameters, Request
 
 LOOPBACK = "127.0.0.1"
 PIECE = 1024 * 1024
-Seen = tuple[str, str, str, int]
+RecordedRequest = tuple[str, str, str, int]
 
 
 class RequestHandler(BaseHTTPRequestHandler):
@@ -38,7 +38,7 @@ class RequestHandler(BaseHTTPRequestHandler):
         """Read one request and answer it; a connection that breaks is nobody's fault here."""
         try:
             super().handle_one_request()
-        except Cut as cut:
+        except ConnectionCut as cut:
             self._end(breaks=cut.breaks)
         except ConnectionError:
             self.close_connection = True
@@ -129,7 +129,7 @@ class Server(ThreadingHTTPServer):
         if tls is not None:
             self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.application, self.faults = application, faults
-        self.requests: list[Seen] = []
+        self.requests: list[RecordedRequest] = []
         self.failures: list[BaseException] = []
         self._connections: set[socket.socket] = set()
         self._lock = Condition(Lock())

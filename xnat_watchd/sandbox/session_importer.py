@@ -8,15 +8,15 @@ from shutil import rmtree
 from .answers import Refused, Reply
 from .archiving import archive_row, find_subject
 from .building import build, scan_id
-from .collisions import cache_of, give_away, mix
+from .collisions import add_foreign_files, cache_of, lose_to_other_import
 from .dicom import ObjectHeader, read_header
-from .importing import Destination, landed, routed
-from .merging import ArchiveRoute, Wish
+from .importing import Destination, places_reply, routed
+from .merging import ArchiveRequest, ArchiveRoute
 from .placing import add_file
 from .request import Request
 from .rewriting import anonymise
 from .site import Site, folder_name
-from .store import UNASSIGNED, Arrived, StoredRow
+from .store import UNASSIGNED, ReceivedFile, StoredRow
 from .unpacking import is_filtered, sessions_in, unpacked
 
 SEVERAL = "Upload included files for multiple imaging sessions."
@@ -32,7 +32,7 @@ def take(site: Site, request: Request, spool: Path, dest: Destination) -> Reply:
     try:
         files = [file for file in unpacked(site, spool, folder) if not is_filtered(site, file.header)]
         if cache.folder != folder:
-            give_away(site, cache, files)
+            lose_to_other_import(site, cache, files)
         studies = sessions_in(site, files)
         too_many = len(studies) > 1 and not dest.to_prearchive
         if too_many and site.is_old:
@@ -44,15 +44,15 @@ def take(site: Site, request: Request, spool: Path, dest: Destination) -> Reply:
             except Refused:
                 leave_behind(site, dest, [file for file in files if file.path.exists()], "ERROR")
                 raise
-            mix(site, cache, rows[0])
+            add_foreign_files(site, cache, rows[0])
             if too_many:
                 raise Refused(400, SEVERAL)  # and the sessions stay in the prearchive (F162)
-            return landed([_onward(site, request, row, dest) for row in rows])
+            return places_reply([_archive_if_asked(site, request, row, dest) for row in rows])
     finally:
         rmtree(folder, ignore_errors=True)
 
 
-def leave_behind(site: Site, dest: Destination, files: list[Arrived], status: str) -> None:
+def leave_behind(site: Site, dest: Destination, files: list[ReceivedFile], status: str) -> None:
     """Keep what 1.6 has written below a timestamp that it was given and not carried to its place (F87).
 
     It writes to a folder named by PatientID first. A row of that folder appears when the server is started again.
@@ -60,7 +60,7 @@ def leave_behind(site: Site, dest: Destination, files: list[Arrived], status: st
     if not (site.is_old and dest.stamp and files):
         return
     folder = _free_folder(site, dest.project, dest.stamp, files[0].header)
-    row = _a_row(site, (dest.project, dest.stamp, folder), files[0].header, Destination())
+    row = _make_row(site, (dest.project, dest.stamp, folder), files[0].header, Destination())
     row.status = status
     for file in files:
         add_file(site, row, file)
@@ -81,14 +81,14 @@ def _project(site: Site, user: str, dest: Destination) -> str:
     return dest.project
 
 
-def _register(site: Site, studies: list[list[Arrived]], project: str, dest: Destination) -> list[StoredRow]:
+def _register(site: Site, studies: list[list[ReceivedFile]], project: str, dest: Destination) -> list[StoredRow]:
     stamp = dest.stamp or site.stamp()
     rows = []
     for study in studies:
         folder = dest.folder or _free_folder(site, project, stamp, study[0].header)
         row = site.store.rows.get((project, stamp, folder))
         if row is None:
-            row = _new_row(site, (project, stamp, folder), study[0].header, dest)
+            row = _add_row(site, (project, stamp, folder), study[0].header, dest)
         else:
             _check_merge(site, row, study, dest)
         _store(site, row, study)
@@ -104,13 +104,13 @@ def _free_folder(site: Site, project: str, stamp: str, header: ObjectHeader) -> 
     return next(one for one in names if (project, stamp, one) not in taken)
 
 
-def _new_row(site: Site, key: tuple[str, str, str], header: ObjectHeader, dest: Destination) -> StoredRow:
-    row = _a_row(site, key, header, dest)
+def _add_row(site: Site, key: tuple[str, str, str], header: ObjectHeader, dest: Destination) -> StoredRow:
+    row = _make_row(site, key, header, dest)
     site.store.rows[row.key] = row
     return row
 
 
-def _a_row(site: Site, key: tuple[str, str, str], header: ObjectHeader, dest: Destination) -> StoredRow:
+def _make_row(site: Site, key: tuple[str, str, str], header: ObjectHeader, dest: Destination) -> StoredRow:
     project, stamp, folder = key
     known = site.store.projects.get(project)
     return StoredRow(
@@ -122,7 +122,7 @@ def _a_row(site: Site, key: tuple[str, str, str], header: ObjectHeader, dest: De
     )  # fmt: skip
 
 
-def _check_merge(site: Site, row: StoredRow, study: list[Arrived], dest: Destination) -> None:
+def _check_merge(site: Site, row: StoredRow, study: list[ReceivedFile], dest: Destination) -> None:
     """Refuse another study in a taken place, and the same files again unless told to overwrite (F66)."""
     if row.tag != study[0].header.study_uid:
         raise Refused(409 if site.is_old else 400, OTHER_STUDY)
@@ -132,14 +132,14 @@ def _check_merge(site: Site, row: StoredRow, study: list[Arrived], dest: Destina
         raise Refused(409, MATCHING)
 
 
-def _store(site: Site, row: StoredRow, study: list[Arrived]) -> None:
+def _store(site: Site, row: StoredRow, study: list[ReceivedFile]) -> None:
     """Move the files to their scans and build the row."""
     for file in study:
         add_file(site, row, file)
     build(site, row)
 
 
-def _onward(site: Site, request: Request, row: StoredRow, dest: Destination) -> str:
+def _archive_if_asked(site: Site, request: Request, row: StoredRow, dest: Destination) -> str:
     """Leave a row where it is, or archive it where the request or the project's policy says so (F16)."""
     if dest.to_prearchive or not (dest.to_archive or row.archives_itself):
         return row.uri
@@ -147,9 +147,11 @@ def _onward(site: Site, request: Request, row: StoredRow, dest: Destination) -> 
         for file in row.files:
             anonymise(file.path, dest.subject or row.subject, dest.session or row.name)
             file.header, file.size = read_header(file.path), file.path.stat().st_size
-    wish = Wish(dest.subject, dest.session, dest.overwrite, overwrite_files=False, call=ArchiveRoute.IMPORT)
+    wanted = ArchiveRequest(
+        dest.subject, dest.session, dest.overwrite, overwrite_files=False, route=ArchiveRoute.IMPORT
+    )
     try:
-        return archive_row(site, row, request.user, wish)
+        return archive_row(site, row, request.user, wanted)
     except Refused:
         if subject := find_subject(site, row.project, dest.subject or row.subject):
             row.subject = subject.id  # what stays behind names its subject by id (F167)

@@ -24,10 +24,10 @@ HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
 
 
 @dataclass(frozen=True)
-class About:
-    """What stands in the XML beside the session: id, project, label, subject, the path it came by, where it lies.
+class SessionContext:
+    """What the XML says of a session beside its content: ID, project, label, subject, the prearchive path, its folder.
 
-    `home` is the folder of an archived session, empty for one in the prearchive.
+    `home` is the folder of an archived session, empty for a session in the prearchive.
     """
 
     id: str
@@ -38,21 +38,21 @@ class About:
     home: str = ""
 
 
-def about(experiment: Experiment) -> About:
-    """Return what stands beside an archived session."""
+def context_of(experiment: Experiment) -> SessionContext:
+    """Return the context of an archived session."""
     one = experiment
     home = f"/data/xnat/archive/{one.project}/arc001/{one.label}"
-    return About(one.id, one.project, one.label, one.subject_id, one.prearchive_path, home)
+    return SessionContext(one.id, one.project, one.label, one.subject_id, one.prearchive_path, home)
 
 
-def session_xml(session: StoredSession, beside: About, site: str = "", *, located: bool = True) -> str:
+def session_xml(session: StoredSession, context: SessionContext, site: str = "", *, located: bool = True) -> str:
     """Return the XML of a session; `site` is the address before the schemas of an archived one.
 
     `located`: it says where its schemas lie, which a row of 1.6.4 does not (F287).
     """
     name = element_name(session)
     named = spaces(site) if located else _unlocated()
-    return _document([*_session(name, session, beside, named), f"</xnat:{name}>"])
+    return _document([*_session(name, session, context, named), f"</xnat:{name}>"])
 
 
 def subject_xml(subject: StoredSubject, experiments: list[Experiment], site: str) -> str:
@@ -66,7 +66,7 @@ def subject_xml(subject: StoredSubject, experiments: list[Experiment], site: str
         lines.append("<xnat:experiments>")
         for one in experiments:
             kind = f"xsi:type={quoteattr(one.session.kind)}"
-            lines += [*_session("experiment", one.session, about(one), kind), "</xnat:experiment>"]
+            lines += [*_session("experiment", one.session, context_of(one), kind), "</xnat:experiment>"]
         lines.append("</xnat:experiments>")
     return _document([*lines, "</xnat:Subject>"])
 
@@ -80,7 +80,7 @@ def project_xml(project: StoredProject, site: str) -> str:
 
 
 def spaces(site: str) -> str:
-    """Return the name spaces and where their schemas lie: below the site, or beside the file."""
+    """Return the namespaces and the locations of their schemas: below the site, or beside the file."""
     base = f"{site}/schemas/" if site else ""
     places = " ".join(f"{namespace(name)} {base}{SCHEMAS[name]}" for name in LOCATED)
     return f'{_named(SCHEMAS)} xsi:schemaLocation="{places}"'
@@ -110,42 +110,42 @@ def _document(lines: list[str]) -> str:
     return "\n".join(line for line in [HEAD, *lines] if line) + "\n"
 
 
-def _session(name: str, session: StoredSession, beside: About, more: str) -> list[str]:
+def _session(name: str, session: StoredSession, context: SessionContext, more: str) -> list[str]:
     """Return a session but for its closing tag."""
     header = session.header
     kind = f"session_type={quoteattr(header.study_description)} " if header.study_description else ""
-    labels = f"ID={quoteattr(beside.id)} project={quoteattr(beside.project)} label={quoteattr(beside.label)}"
+    labels = f"ID={quoteattr(context.id)} project={quoteattr(context.project)} label={quoteattr(context.label)}"
     return [
         f"<xnat:{name} {labels} {kind}modality={quoteattr(session.modality)} UID={quoteattr(session.uid)} {more}>",
         _element("date", header.date),
         _element("time", header.time),
         _element("acquisition_site", header.institution),
-        _element("subject_ID", beside.subject),
+        _element("subject_ID", context.subject),
         _scanner(header),
-        _element("prearchivePath", beside.path),
+        _element("prearchivePath", context.path),
         "<xnat:scans>",
-        *(line for scan in session.scans.values() for line in _scan(scan, beside, _folder(session, scan, beside))),
+        *(line for scan in session.scans.values() for line in _scan(scan, context, _folder(session, scan, context))),
         "</xnat:scans>",
         _element("dcmPatientId", header.patient_id),
         _element("dcmPatientName", header.patient_name),
     ]
 
 
-def _folder(session: StoredSession, scan: StoredScan, beside: About) -> str:
+def _folder(session: StoredSession, scan: StoredScan, context: SessionContext) -> str:
     """Return the scan in whose folder the files of this one lie: in a row, the first of its series (F81)."""
-    return scan.id if beside.home else next(one.id for one in session.scans.values() if one.uid == scan.uid)
+    return scan.id if context.home else next(one.id for one in session.scans.values() if one.uid == scan.uid)
 
 
-def _scan(scan: StoredScan, beside: About, folder: str) -> list[str]:
-    archived = bool(beside.home)
+def _scan(scan: StoredScan, context: SessionContext, folder: str) -> list[str]:
+    archived = bool(context.home)
     kind = f"type={quoteattr(scan.header.series_description)} " if archived else ""
     return [
         f"<xnat:scan ID={quoteattr(scan.id)} {kind}UID={quoteattr(scan.uid)} xsi:type={quoteattr(scan.kind)}>",
-        *([_element("image_session_ID", beside.id), _element("quality", "usable")] if archived else []),
+        *([_element("image_session_ID", context.id), _element("quality", "usable")] if archived else []),
         _element("series_description", scan.header.series_description),
         _scanner(scan.header),
         _element("frames", str(scan.frames)),
-        *(_catalog(scan, label, beside.home, folder) for label in scan.resources),
+        *(_catalog(scan, label, context.home, folder) for label in scan.resources),
         _element("startTime", scan.header.clock),
         *as_xml(parameters(scan), archived=archived),
         "</xnat:scan>",

@@ -75,18 +75,18 @@ def _move_experiment(site: Site, request: Request, experiment: Experiment, targe
         raise Refused(403)
     label = request.query.get("label", default=experiment.label)
     taken = label in {name for name, _ in site.store.experiments_in(target)}
-    home = site.store.home(experiment)
+    home = site.store.session_folder(experiment)
     experiment.shares.pop(target, None)
     experiment.project, experiment.label = target, label
-    _carry(site, experiment, home)
+    _move_files(site, experiment, home)
     if taken:
         raise Refused(409, f"Label already in use:{label}")
     return answers.text(experiment.id)
 
 
-def _carry(site: Site, experiment: Experiment, old: Path) -> None:
+def _move_files(site: Site, experiment: Experiment, old: Path) -> None:
     """Move the files of an experiment to where they now belong."""
-    new = site.store.home(experiment)
+    new = site.store.session_folder(experiment)
     new.parent.mkdir(parents=True, exist_ok=True)
     old.replace(new)
     for file in experiment.session.files:

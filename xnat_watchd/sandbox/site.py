@@ -10,14 +10,14 @@ from threading import Event, RLock, Thread
 from time import monotonic
 
 from .answers import Refused
-from .listening import Listened
 from .options import Options
-from .store import UNASSIGNED, Cache, Store, StoredProject, StoredRow
+from .store import UNASSIGNED, Store, StoredProject, StoredRow, UploadCache
+from .tracked_request import TrackedRequest
 
 OLD, NEW = "1.6", "1.8"
 DIALECTS = (NEW, OLD)
 READERS = frozenset({"owner", "member", "collaborator"})
-LOOK, PATIENCE = 0.02, 600.0
+POLL_SECONDS, LONGEST_WAIT_SECONDS = 0.02, 600.0
 EDITORS = frozenset({"owner", "member"})
 
 
@@ -31,12 +31,12 @@ class Site:
     now: Callable[[], datetime]
     lock: RLock = field(default_factory=RLock)
     stopped: Event = field(default_factory=Event)
-    people: list[str] = field(default_factory=lambda: ["admin", "guest"])  # as every XNAT has them
+    user_names: list[str] = field(default_factory=lambda: ["admin", "guest"])  # as every XNAT has them
     admins: set[str] = field(default_factory=set)
-    caches: dict[str, Cache] = field(default_factory=dict)
+    caches: dict[str, UploadCache] = field(default_factory=dict)
     importing: list[str] = field(default_factory=list)
     creating: set[tuple[str, str]] = field(default_factory=set)
-    listened: dict[tuple[str, str], Listened] = field(default_factory=dict)
+    tracked_requests: dict[tuple[str, str], TrackedRequest] = field(default_factory=dict)
     left_behind: list[StoredRow] = field(default_factory=list)  #: what appears when the server is started again (F87)
     _jobs: list[Thread] = field(default_factory=list)
     _last_stamp: datetime = datetime(1, 1, 1, tzinfo=UTC)
@@ -69,8 +69,8 @@ class Site:
         if event is None:
             self.stopped.wait(seconds)
             return
-        end = monotonic() + (seconds or PATIENCE)
-        while not (event.wait(LOOK) or self.stopped.is_set() or monotonic() > end):
+        end = monotonic() + (seconds or LONGEST_WAIT_SECONDS)
+        while not (event.wait(POLL_SECONDS) or self.stopped.is_set() or monotonic() > end):
             pass
 
     def find_left_behind(self) -> None:

@@ -27,7 +27,7 @@ class StoredFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class ReceivedFile:
     """A file that has come but has no place yet: its name in the upload, where it lies, and its header."""
 
     name: str
@@ -95,7 +95,7 @@ class StoredSession:
 
 
 @dataclass(frozen=True, slots=True)
-class Queued:
+class QueuedAction:
     """What a batch service will do to a row, and when (F183)."""
 
     verb: str
@@ -127,7 +127,7 @@ class StoredRow:
     received: dict[tuple[str, str], StoredFile] = field(default_factory=dict)  #: by the scan's number, and its name
     session: StoredSession | None = None
     log: list[str] = field(default_factory=list)
-    queued: Queued | None = None
+    queued: QueuedAction | None = None
     is_direct: bool = False
 
     @property
@@ -220,12 +220,12 @@ class StoredProject:
 
 
 @dataclass(slots=True)
-class Cache:
+class UploadCache:
     """The cache folder of one upload, and what of others fell into it (F61)."""
 
     started: float
     folder: Path
-    strays: list[Arrived] = field(default_factory=list)
+    foreign_files: list[ReceivedFile] = field(default_factory=list)
     row: StoredRow | None = None
 
 
@@ -255,16 +255,16 @@ class Store:
         """Return a fresh path in the cache; nothing lies there yet."""
         return self.cache / f"{self.number('spool'):08d}"
 
-    def place(self, row: StoredRow) -> Path:
+    def row_folder(self, row: StoredRow) -> Path:
         """Return the folder of a prearchive row; what clients name may not lead anywhere else."""
-        return self.place_of(row.key)
+        return self.row_folder_at(row.key)
 
-    def place_of(self, key: tuple[str, str, str]) -> Path:
+    def row_folder_at(self, key: tuple[str, str, str]) -> Path:
         """Return the folder of project, timestamp and folder."""
         parts = (re.sub(r"[^\w. -]|^\.+", "_", part) for part in key)
         return self.root.joinpath("prearchive", *parts)
 
-    def home(self, experiment: Experiment) -> Path:
+    def session_folder(self, experiment: Experiment) -> Path:
         """Return the folder of an archived session."""
         return self.root / "archive" / experiment.project / "arc001" / experiment.id
 

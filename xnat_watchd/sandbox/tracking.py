@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from . import answers
 from .answers import Refused, Reply
-from .listening import Listened
 from .request import Parameters, Request
 from .site import Site
+from .tracked_request import TrackedRequest
 
 if TYPE_CHECKING:
     from .logins import Logins
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 LISTENER = "http-session-listener"
 
 
-def listen(site: Site, request: Request, query: Parameters) -> Listened:
+def track(site: Site, request: Request, query: Parameters) -> TrackedRequest:
     """Begin to note what becomes of a request; without a listener nobody ever hears of it."""
-    found = Listened(request.login)
+    found = TrackedRequest(request.login)
     if name := query.get(LISTENER):
-        site.listened[request.user, name] = found
+        site.tracked_requests[request.user, name] = found
     found.tell("PROCESSING", "Request accepted")
     return found
 
 
-def places(lines: Iterable[str]) -> str:
+def final_message(lines: Iterable[str]) -> str:
     """Return the final message: where the sessions are, without `/data`."""
     uris = [line.removeprefix("/data") for line in lines]
     archived = uris and all(uri.startswith("/archive/") for uri in uris)
@@ -35,7 +35,7 @@ def places(lines: Iterable[str]) -> str:
 
 def status_list(site: Site, request: Request) -> Reply:
     """GET /data/status/NAME: the messages so far, for the login session that began it; others see null."""
-    found = site.listened.get((request.user, request.names["listener"]))
+    found = site.tracked_requests.get((request.user, request.names["listener"]))
     if found is None or found.login != request.login:
         return answers.as_json({"msgs": [None]})
     last = len(found.messages) - 1
@@ -48,7 +48,7 @@ def status_list(site: Site, request: Request) -> Reply:
 
 def tracked(logins: Logins, request: Request) -> Reply:
     """GET /xapi/event_tracking/NAME: kept by user, so that it outlives the login session."""
-    found = logins.site.listened.get((request.user, request.names["listener"]))
+    found = logins.site.tracked_requests.get((request.user, request.names["listener"]))
     if found is None:
         raise Refused(404)
     final = found.messages[-1][1] if found.is_over else None

@@ -12,7 +12,7 @@ from .dicom import REPORTS, ObjectHeader, leading, read_header
 from .headers import NoPreambleError, UnreadableError
 from .importing import NOTHING_PARSABLE
 from .site import Site
-from .store import Arrived
+from .store import ReceivedFile
 from .zipstream import BrokenZipError, entries
 
 NO_SYNTAX = 'Cannot invoke "String.equals(Object)" because the transfer syntax is null'
@@ -29,11 +29,11 @@ def is_whole(spool: Path) -> bool:
         return False
 
 
-def unpacked(site: Site, spool: Path, folder: Path) -> list[Arrived]:
+def unpacked(site: Site, spool: Path, folder: Path) -> list[ReceivedFile]:
     """Unpack every DICOM file of a ZIP; what follows a break in the ZIP is not there (F14)."""
     if not (site.is_old or is_whole(spool)):
         raise Refused(400, NOTHING_PARSABLE)
-    found: list[Arrived] = []
+    found: list[ReceivedFile] = []
     lacks_preamble = False
     with spool.open("rb") as stream, suppress(BrokenZipError):
         for number, entry in enumerate(entries(stream.read)):
@@ -42,7 +42,7 @@ def unpacked(site: Site, spool: Path, folder: Path) -> list[Arrived]:
                 for piece in entry.pieces():
                     file.write(piece)
             try:
-                found.append(Arrived(entry.name, path, read_header(path)))
+                found.append(ReceivedFile(entry.name, path, read_header(path)))
             except NoPreambleError:
                 lacks_preamble = True
             except UnreadableError:
@@ -52,9 +52,9 @@ def unpacked(site: Site, spool: Path, folder: Path) -> list[Arrived]:
     return found
 
 
-def sessions_in(site: Site, files: list[Arrived]) -> list[list[Arrived]]:
+def sessions_in(site: Site, files: list[ReceivedFile]) -> list[list[ReceivedFile]]:
     """Group files by study and leave out what 1.6.5 leaves out and 1.6.4 keeps; refuses where nothing remains."""
-    studies: dict[str, list[Arrived]] = {}
+    studies: dict[str, list[ReceivedFile]] = {}
     for file in files:
         if site.is_1_6_4 or not is_left_out(file):
             studies.setdefault(file.header.study_uid, []).append(file)
@@ -70,7 +70,7 @@ def is_filtered(site: Site, header: ObjectHeader) -> bool:
     return bool(pattern) and re.search(pattern, header.series_description) is not None
 
 
-def is_left_out(file: Arrived) -> bool:
+def is_left_out(file: ReceivedFile) -> bool:
     """Whether the object is dropped without a word: a structured report of a Siemens XA, or one without extension.
 
     The reports of an XA60 without extensions were dropped, those of an E11 that end in `.SR` kept, and those of an
@@ -82,7 +82,7 @@ def is_left_out(file: Arrived) -> bool:
     return file.header.sop_class.startswith(REPORTS) and (of_xa or not any(one.isalpha() for one in suffix))
 
 
-def _nothing(files: list[Arrived]) -> Refused:
+def _nothing(files: list[ReceivedFile]) -> Refused:
     """Return the refusal of an upload of which no session comes: captures only (F69), or no images at all (F76)."""
     others = [file for file in files if not file.header.is_primary and file.header.modality not in {"CT", "MR", "PT"}]
     return Refused(500, "Premature end of file.") if others else Refused(400, NOTHING_PARSABLE)

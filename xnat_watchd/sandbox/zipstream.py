@@ -22,33 +22,33 @@ class BrokenZipError(ValueError):
     """The stream stops being a ZIP in the middle of an entry."""
 
 
-class _Source:
+class _ByteSource:
     """Bytes from a reader, with room to give some back."""
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read
         self._kept = b""
 
-    def some(self, limit: int) -> bytes:
+    def read_some(self, limit: int) -> bytes:
         if self._kept:
             piece, self._kept = self._kept[:limit], self._kept[limit:]
             return piece
         return self._read(limit)
 
-    def exactly(self, size: int) -> bytes:
+    def read_exactly(self, size: int) -> bytes:
         parts = bytearray()
         while len(parts) < size:
-            piece = self.some(size - len(parts))
+            piece = self.read_some(size - len(parts))
             if not piece:
                 break
             parts += piece
         return bytes(parts)
 
-    def give_back(self, data: bytes) -> None:
+    def push_back(self, data: bytes) -> None:
         self._kept = data + self._kept
 
 
-class Pieces:
+class PieceReader:
     """Bytes that come in pieces of any size, to be read as a stream; an archive in an archive is read so."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
@@ -73,7 +73,7 @@ class Pieces:
 class StreamEntry:
     """One member: its name as written, and its content in pieces, to be taken before the next member."""
 
-    def __init__(self, name: str, flags: int, method: int, sizes: tuple[int, int, int], source: _Source) -> None:
+    def __init__(self, name: str, flags: int, method: int, sizes: tuple[int, int, int], source: _ByteSource) -> None:
         self.name = name
         self._flags, self._method, self._source = flags, method, source
         self._crc, self._packed, self._size = sizes
@@ -98,7 +98,7 @@ class StreamEntry:
             raise BrokenZipError("only DEFLATED entries can have EXT descriptor")
         crc, left = 0, self._packed
         while left:
-            piece = self._source.some(min(left, PIECE))
+            piece = self._source.read_some(min(left, PIECE))
             if not piece:
                 raise BrokenZipError("unexpected end of ZLIB input stream")
             crc, left = zlib.crc32(piece, crc), left - len(piece)
@@ -108,7 +108,7 @@ class StreamEntry:
     def _inflated(self) -> Iterator[bytes]:
         engine, crc, size = zlib.decompressobj(-15), 0, 0
         while not engine.eof:
-            packed = engine.unconsumed_tail or self._source.some(PIECE)
+            packed = engine.unconsumed_tail or self._source.read_some(PIECE)
             if not packed:
                 raise BrokenZipError("unexpected end of ZLIB input stream")
             try:
@@ -117,14 +117,14 @@ class StreamEntry:
                 raise BrokenZipError(str(error)) from error
             crc, size = zlib.crc32(piece, crc), size + len(piece)
             yield piece
-        self._source.give_back(engine.unused_data)
+        self._source.push_back(engine.unused_data)
         self._check(crc, self._descriptor(size) if self._flags & TRAILING else self._crc)
 
     def _descriptor(self, size: int) -> int:
         """Return the CRC that follows an entry of unknown size; its signature is optional."""
-        start = self._source.exactly(4)
-        crc = self._source.exactly(4) if start == DESCRIPTOR else start
-        self._source.exactly(16 if size > FULL else 8)
+        start = self._source.read_exactly(4)
+        crc = self._source.read_exactly(4) if start == DESCRIPTOR else start
+        self._source.read_exactly(16 if size > FULL else 8)
         if len(crc) < CRC.size:
             raise BrokenZipError("unexpected end of ZLIB input stream")
         return int(CRC.unpack(crc)[0])
@@ -140,17 +140,17 @@ def entries(read: Callable[[int], bytes]) -> Iterator[StreamEntry]:
 
     Ends without a word at the first thing that is no member. Raises BrokenZipError inside a header.
     """
-    source = _Source(read)
-    while source.exactly(4) == LOCAL:
+    source = _ByteSource(read)
+    while source.read_exactly(4) == LOCAL:
         yield _entry(source)
 
 
-def _entry(source: _Source) -> StreamEntry:
-    head = source.exactly(HEAD.size)
+def _entry(source: _ByteSource) -> StreamEntry:
+    head = source.read_exactly(HEAD.size)
     if len(head) < HEAD.size:
         raise BrokenZipError("unexpected end of header")
     _, flags, method, _, _, crc, packed, size, name_size, extra_size = HEAD.unpack(head)
-    raw, extra = source.exactly(name_size), source.exactly(extra_size)
+    raw, extra = source.read_exactly(name_size), source.read_exactly(extra_size)
     if len(extra) < extra_size:
         raise BrokenZipError("unexpected end of header")
     name = raw.decode("utf-8" if flags & UTF8 else "cp437", "replace")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from shutil import rmtree
 
 from .answers import Refused, Reply
-from .effects import Cut, Effect, Exchange
+from .effects import ConnectionCut, Effect, Exchange
 from .importing import destination
 from .prearchive import find
 from .session_importer import leave_behind
@@ -15,7 +15,7 @@ from .unpacking import unpacked
 
 
 @dataclass
-class DiesImporting(Effect):
+class CrashWhileImporting(Effect):
     """The server dies when the whole body has come, and `leaves` so many files of it, or all.
 
     1.6 writes to a folder named by PatientID below the timestamp of the place first. What lies there after a restart is
@@ -39,11 +39,11 @@ class DiesImporting(Effect):
         finally:
             spool.unlink(missing_ok=True)
             rmtree(folder, ignore_errors=True)
-        raise Cut("the server dies in mid-import")
+        raise ConnectionCut("the server dies in mid-import")
 
 
 @dataclass
-class DiesArchiving(Effect):
+class CrashWhileArchiving(Effect):
     """The server dies while it archives a row, which stays as it is then, for ever.
 
     `done`: the session was stored by then, and the row is all that is left, without a file.
@@ -64,4 +64,4 @@ class DiesArchiving(Effect):
                 left = replace(row, received={}, session=None) if self.done else row
                 left.status = "_ARCHIVING"
                 site.store.rows[left.key] = left
-        raise Cut("the server dies in mid-archive")
+        raise ConnectionCut("the server dies in mid-archive")

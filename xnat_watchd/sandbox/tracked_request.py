@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Listened:
+class TrackedRequest:
     """What a client that listens is told of its request: messages, and at the end whether it succeeded.
 
     `is_over` without success or failure is what an import without commit comes to (F145).
