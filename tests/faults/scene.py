@@ -241,8 +241,8 @@ def a_scene(
         scene = Scene(root, dialect, reserved.getsockname()[1], setting, certificates)
         _listen(scene, patch)
         patch.setattr(transport, "SLOWEST_PIECE", setting.slowest_piece)
-        patch.setattr(connection, "GLANCE", GLANCE)
-        patch.setattr(sockets, "GLANCE", GLANCE)
+        patch.setattr(connection, "POLL_INTERVAL", GLANCE)
+        patch.setattr(sockets, "POLL_INTERVAL", GLANCE)
         try:
             yield scene
             scene.lift()

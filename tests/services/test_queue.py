@@ -15,7 +15,7 @@ import pytest
 from tests.dicom import instance, study_uid
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
-from xnat_watchd.adapters.xnat.answer_meanings import Deed, verdict
+from xnat_watchd.adapters.xnat.answer_meanings import Purpose, error_for
 from xnat_watchd.adapters.xnat.answers import Answer
 from xnat_watchd.core.errors import RepeatOnce
 from xnat_watchd.core.gate import PROJECT_CEILING, PROJECT_IN_TROUBLE, Gate
@@ -42,7 +42,7 @@ class Refusing(FakeGateway):
             self.xnat.requests.append("upload")
             progressed(0, size)
             progressed(size, size)
-            raise verdict(Answer(self.refuses[study]), Deed.IMPORT, place.project, self.clock.now())
+            raise error_for(Answer(self.refuses[study]), Purpose.IMPORT, place.project, self.clock.now())
         super().upload(place, zip_path, progressed, alone=alone)
 
 

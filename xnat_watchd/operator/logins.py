@@ -11,7 +11,7 @@ from threading import Event
 
 from xnat_watchd.adapters.ledger import Ledger, open_database
 from xnat_watchd.adapters.secret import Credential, Lease
-from xnat_watchd.adapters.xnat.gateway import Where, XnatServer
+from xnat_watchd.adapters.xnat.gateway import ServerSettings, XnatServer
 from xnat_watchd.adapters.xnat.tokens import Tokens
 from xnat_watchd.core.errors import AuthRefused, Refusal, WatchdError
 from xnat_watchd.core.ports import Clock
@@ -26,7 +26,7 @@ TYPE_LOGIN = AuthRefused.default_advice
 class LoginSite:
     """The server of the settings, for whoever has a login to try there."""
 
-    where: Where
+    where: ServerSettings
     clock: Clock
     stop: Event = field(default_factory=Event)
 

@@ -9,7 +9,7 @@ from threading import Event
 from xnat_watchd.adapters.credentials import Credential
 from xnat_watchd.adapters.secret import Secret
 from xnat_watchd.adapters.xnat.gateway import XnatGateway, XnatServer
-from xnat_watchd.adapters.xnat.inspection import Greeting, Inspection, greet
+from xnat_watchd.adapters.xnat.inspection import Inspection, ServerIdentity, identify_server
 from xnat_watchd.core.errors import AuthRefused, Refusal, WatchdError
 from xnat_watchd.core.ports import Clock
 from xnat_watchd.core.projects import nearest
@@ -30,7 +30,7 @@ def check_server(settings: Settings, find: Callable[[], Credential | None], cloc
     """Look at the server: first without a login, then with one, tried once as long as that cannot lock the account."""
     where = settings.xnat
     try:
-        hello = greet(XnatServer.of(where, NOBODY, clock, Event()))
+        hello = identify_server(XnatServer.of(where, NOBODY, clock, Event()))
     except WatchdError as failed:
         detail = f" ({failed.detail})" if failed.detail else ""
         yield error("server", f"{where.server}: {failed}{detail}", failed.advice, Exit.UNAVAILABLE)
@@ -53,14 +53,14 @@ def check_server(settings: Settings, find: Callable[[], Credential | None], cloc
         yield from _with_login(settings, credential, server, hello, clock)
 
 
-def _greeted(address: str, hello: Greeting) -> Check:
+def _greeted(address: str, hello: ServerIdentity) -> Check:
     if not hello.dialect.version:
         advice = "Check the address in the settings: XNAT may lie deeper, as in https://host/xnat."
         return warning("server", f"{address} answers, but does not say that it is an XNAT", advice)
     return ok("server", f"{address} answers, XNAT {hello.dialect.version}")
 
 
-def _clock(hello: Greeting, clock: Clock) -> Check:
+def _clock(hello: ServerIdentity, clock: Clock) -> Check:
     if hello.at is None:
         return unknown("clock", "the server does not tell its time", "Compare the clocks yourself.")
     apart = abs(hello.at - clock.now())
@@ -71,7 +71,7 @@ def _clock(hello: Greeting, clock: Clock) -> Check:
 
 
 def _with_login(
-    settings: Settings, credential: Credential, server: XnatServer, hello: Greeting, clock: Clock
+    settings: Settings, credential: Credential, server: XnatServer, hello: ServerIdentity, clock: Clock
 ) -> Iterator[Check]:
     gateway = server.gateway()
     try:
@@ -128,7 +128,7 @@ def _rights(project: str, user: str, gateway: XnatGateway, inspection: Inspectio
     return ok(what, f"the account is {role} there and may write")
 
 
-def _archiving(project: str, inspection: Inspection, hello: Greeting) -> Check:
+def _archiving(project: str, inspection: Inspection, hello: ServerIdentity) -> Check:
     what = f"project {project}, auto-archive"
     code = inspection.prearchive_code(project)
     if code is None:
@@ -139,7 +139,7 @@ def _archiving(project: str, inspection: Inspection, hello: Greeting) -> Check:
     return warning(what, "XNAT is set to archive by itself, under labels of its own", advice)
 
 
-def _anonymisation(project: str, inspection: Inspection, hello: Greeting) -> Check:
+def _anonymisation(project: str, inspection: Inspection, hello: ServerIdentity) -> Check:
     what = f"project {project}, anonymisation"
     if hello.dialect.is_old:
         advice = "Know that names stay in the files, or anonymise them before they are dropped."

@@ -14,8 +14,8 @@ import pytest
 from tests.adapters.gateway.gateway_kit import failure, server_at
 from tests.adapters.gateway.scripted_xnat import scripted_xnat
 from tests.authorities import FAULTY, IDS, LEAF, SOUND, Authorities
-from xnat_watchd.adapters.xnat.connection import WatchedAdapter
-from xnat_watchd.adapters.xnat.sockets import Watch
+from xnat_watchd.adapters.xnat.connection import StoppableAdapter
+from xnat_watchd.adapters.xnat.sockets import ConnectionState
 from xnat_watchd.core.errors import Unavailable
 
 
@@ -88,6 +88,6 @@ def test_the_flags_are_ours_whatever_python_sets(monkeypatch: pytest.MonkeyPatch
         return context
 
     monkeypatch.setattr("xnat_watchd.adapters.xnat.connection.create_urllib3_context", of_3_13)
-    flags = WatchedAdapter(Watch(Event()), strict=strict)._context.verify_flags
+    flags = StoppableAdapter(ConnectionState(Event()), strict=strict)._context.verify_flags
     assert bool(flags & ssl.VERIFY_X509_STRICT) == strict
     assert bool(flags & ssl.VERIFY_X509_PARTIAL_CHAIN) != strict

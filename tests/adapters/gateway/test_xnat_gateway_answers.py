@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from xnat_watchd.adapters.xnat.answer_meanings import VERDICTS, Deed, retry_after, verdict
+from xnat_watchd.adapters.xnat.answer_meanings import MEANINGS, Purpose, error_for, retry_after
 from xnat_watchd.adapters.xnat.answers import Answer, count, item, session_xml, table, uris
-from xnat_watchd.adapters.xnat.records import archived, built, dumped, path, row_at, subject
+from xnat_watchd.adapters.xnat.records import header_values, path, row_at, row_holding, session_holding, subject
 from xnat_watchd.adapters.xnat.sop_uid import sop_uid
 from xnat_watchd.core.delivery import Place, Scan
 from xnat_watchd.core.errors import (
@@ -51,67 +51,67 @@ def rows(*cells: object) -> Answer:
 
 # -- verdicts: each row of the table has a case ----------------------------------------------------------------
 
-CASES: list[tuple[int, str, Deed, type[WatchdError]]] = [
-    (302, "", Deed.READ, Unavailable),
-    (403, "Your security token has expired. Please try again", Deed.READ, AuthRefused),
-    (407, "", Deed.ARCHIVE, Unavailable),
-    (408, "", Deed.IMPORT, InDoubt),
-    (429, "", Deed.IMPORT, Unavailable),
-    (502, "", Deed.READ, Unavailable),
-    (503, "", Deed.IMPORT, Unavailable),
-    (504, "", Deed.ARCHIVE, Unavailable),
-    (401, "", Deed.IMPORT, Transient),
-    (413, "", Deed.IMPORT, Permanent),
-    (405, "The method specified in the request is not allowed", Deed.SHARE, Permanent),
-    (404, "Unknown importer implementation specified: DICOM-zip", Deed.IMPORT, Permanent),
-    (404, "", Deed.IMPORT, Transient),
-    (409, "Session already exists with matching files.", Deed.IMPORT, AlreadyImported),
-    (409, "", Deed.IMPORT, InDoubt),
-    (400, "unable to read DICOM object 1.dcm: No space left on device", Deed.IMPORT, ServerFailure),
-    (423, "", Deed.IMPORT, InDoubt),
-    (500, "java.io.IOException: No project named NOPE", Deed.IMPORT, Permanent),
-    (500, "Premature end of file.", Deed.IMPORT, RepeatOnce),
-    (500, "Transfer Syntax UID is null", Deed.IMPORT, RepeatOnce),
-    (500, "/data/xnat/prearchive/P1/T/F.xml (No such file or directory)", Deed.IMPORT, RepeatOnce),
-    (400, "Upload did not include parseable files for session generation.", Deed.IMPORT, RepeatOnce),
-    (403, "user tech does not have create permissions for project P1", Deed.IMPORT, RepeatOnce),
-    (500, "something else", Deed.IMPORT, ServerFailure),
-    (403, "Operation already in progress on this prearchive entry.", Deed.ARCHIVE, InDoubt),
-    (403, "/prearchive/projects/P1/T/F", Deed.ARCHIVE, RepeatOnce),
-    (404, "/prearchive/projects/P1/T/F not found.", Deed.ARCHIVE, InDoubt),
-    (409, "Session processing may already be in progress: AutoRun. Concurrent ...", Deed.ARCHIVE, NotYet),
-    (409, "Concurrent modification is discouraged.", Deed.ARCHIVE, NotYet),
-    (409, "Session already exists, retry with overwrite enabled", Deed.ARCHIVE, Conflict),
-    (409, "Invalid modification of session modality via archive process.", Deed.ARCHIVE, Conflict),
-    (423, "Duplicate archive attempt.", Deed.ARCHIVE, InDoubt),
-    (400, "unable to identify subject", Deed.ARCHIVE, RepeatOnce),
-    (404, "", Deed.DISCARD, InDoubt),
-    (404, "", Deed.BUILD, InDoubt),
-    (409, "", Deed.BUILD, NotYet),
-    (423, "", Deed.DISCARD, NotYet),
-    (403, "no create permissions", Deed.DISCARD, RepeatOnce),
-    (403, "insufficient edit privileges", Deed.WRITE, RepeatOnce),
-    (408, "", Deed.WRITE, InDoubt),
-    (409, "", Deed.WRITE, Conflict),
-    (400, "Must Be A Valid Date", Deed.WRITE, Permanent),
-    (409, "Already assigned to project:P2", Deed.SHARE, Conflict),
-    (403, "Sharing is not allowed.", Deed.SHARE, RepeatOnce),
-    (403, "only project owners", Deed.GRANT, Permanent),
-    (403, "", Deed.READ, RepeatOnce),
-    (400, "", Deed.READ, Transient),
-    (418, "", Deed.READ, Transient),
-    (507, "", Deed.BUILD, InDoubt),
-    (500, "", Deed.READ, Transient),
-    (100, "", Deed.ARCHIVE, InDoubt),
-    (100, "", Deed.READ, Transient),
-    (600, "", Deed.ARCHIVE, InDoubt),
-    (600, "", Deed.READ, Transient),
+CASES: list[tuple[int, str, Purpose, type[WatchdError]]] = [
+    (302, "", Purpose.READ, Unavailable),
+    (403, "Your security token has expired. Please try again", Purpose.READ, AuthRefused),
+    (407, "", Purpose.ARCHIVE, Unavailable),
+    (408, "", Purpose.IMPORT, InDoubt),
+    (429, "", Purpose.IMPORT, Unavailable),
+    (502, "", Purpose.READ, Unavailable),
+    (503, "", Purpose.IMPORT, Unavailable),
+    (504, "", Purpose.ARCHIVE, Unavailable),
+    (401, "", Purpose.IMPORT, Transient),
+    (413, "", Purpose.IMPORT, Permanent),
+    (405, "The method specified in the request is not allowed", Purpose.SHARE, Permanent),
+    (404, "Unknown importer implementation specified: DICOM-zip", Purpose.IMPORT, Permanent),
+    (404, "", Purpose.IMPORT, Transient),
+    (409, "Session already exists with matching files.", Purpose.IMPORT, AlreadyImported),
+    (409, "", Purpose.IMPORT, InDoubt),
+    (400, "unable to read DICOM object 1.dcm: No space left on device", Purpose.IMPORT, ServerFailure),
+    (423, "", Purpose.IMPORT, InDoubt),
+    (500, "java.io.IOException: No project named NOPE", Purpose.IMPORT, Permanent),
+    (500, "Premature end of file.", Purpose.IMPORT, RepeatOnce),
+    (500, "Transfer Syntax UID is null", Purpose.IMPORT, RepeatOnce),
+    (500, "/data/xnat/prearchive/P1/T/F.xml (No such file or directory)", Purpose.IMPORT, RepeatOnce),
+    (400, "Upload did not include parseable files for session generation.", Purpose.IMPORT, RepeatOnce),
+    (403, "user tech does not have create permissions for project P1", Purpose.IMPORT, RepeatOnce),
+    (500, "something else", Purpose.IMPORT, ServerFailure),
+    (403, "Operation already in progress on this prearchive entry.", Purpose.ARCHIVE, InDoubt),
+    (403, "/prearchive/projects/P1/T/F", Purpose.ARCHIVE, RepeatOnce),
+    (404, "/prearchive/projects/P1/T/F not found.", Purpose.ARCHIVE, InDoubt),
+    (409, "Session processing may already be in progress: AutoRun. Concurrent ...", Purpose.ARCHIVE, NotYet),
+    (409, "Concurrent modification is discouraged.", Purpose.ARCHIVE, NotYet),
+    (409, "Session already exists, retry with overwrite enabled", Purpose.ARCHIVE, Conflict),
+    (409, "Invalid modification of session modality via archive process.", Purpose.ARCHIVE, Conflict),
+    (423, "Duplicate archive attempt.", Purpose.ARCHIVE, InDoubt),
+    (400, "unable to identify subject", Purpose.ARCHIVE, RepeatOnce),
+    (404, "", Purpose.DISCARD, InDoubt),
+    (404, "", Purpose.BUILD, InDoubt),
+    (409, "", Purpose.BUILD, NotYet),
+    (423, "", Purpose.DISCARD, NotYet),
+    (403, "no create permissions", Purpose.DISCARD, RepeatOnce),
+    (403, "insufficient edit privileges", Purpose.WRITE, RepeatOnce),
+    (408, "", Purpose.WRITE, InDoubt),
+    (409, "", Purpose.WRITE, Conflict),
+    (400, "Must Be A Valid Date", Purpose.WRITE, Permanent),
+    (409, "Already assigned to project:P2", Purpose.SHARE, Conflict),
+    (403, "Sharing is not allowed.", Purpose.SHARE, RepeatOnce),
+    (403, "only project owners", Purpose.GRANT, Permanent),
+    (403, "", Purpose.READ, RepeatOnce),
+    (400, "", Purpose.READ, Transient),
+    (418, "", Purpose.READ, Transient),
+    (507, "", Purpose.BUILD, InDoubt),
+    (500, "", Purpose.READ, Transient),
+    (100, "", Purpose.ARCHIVE, InDoubt),
+    (100, "", Purpose.READ, Transient),
+    (600, "", Purpose.ARCHIVE, InDoubt),
+    (600, "", Purpose.READ, Transient),
 ]
 
 
 @pytest.mark.parametrize(("status", "words", "deed", "kind"), CASES, ids=str)
-def test_an_answer_means_what_the_table_says(status: int, words: str, deed: Deed, kind: type[WatchdError]) -> None:
-    error = verdict(page(words, status), deed, "P1", NOW)
+def test_an_answer_means_what_the_table_says(status: int, words: str, deed: Purpose, kind: type[WatchdError]) -> None:
+    error = error_for(page(words, status), deed, "P1", NOW)
     assert type(error) is kind
     assert "P1" in str(error)
     assert error.advice
@@ -121,57 +121,57 @@ def test_an_answer_means_what_the_table_says(status: int, words: str, deed: Deed
 @pytest.mark.parametrize(
     ("status", "words", "deed", "scope"),
     [
-        (400, "unable to read DICOM object", Deed.IMPORT, Scope.STUDY),
-        (400, "unable to read DICOM object 1.dcm: No space left on device", Deed.IMPORT, Scope.PROJECT),
-        (413, "", Deed.IMPORT, Scope.STUDY),
-        (409, "", Deed.IMPORT, Scope.STUDY),
-        (400, "Must Be A Valid Date", Deed.WRITE, Scope.STUDY),
-        (409, "Session already exists, retry with overwrite enabled", Deed.ARCHIVE, Scope.STUDY),
-        (404, "", Deed.SHARE, Scope.STUDY),
-        (403, "user tech does not have create permissions for project P1", Deed.IMPORT, Scope.PROJECT),
-        (403, "/prearchive/projects/P1/T/F", Deed.ARCHIVE, Scope.PROJECT),
-        (403, "Sharing is not allowed.", Deed.SHARE, Scope.PROJECT),
-        (500, "No space left on device", Deed.IMPORT, Scope.PROJECT),
-        (507, "", Deed.IMPORT, Scope.PROJECT),
-        (503, "", Deed.IMPORT, Scope.SERVER),
-        (429, "", Deed.READ, Scope.SERVER),
+        (400, "unable to read DICOM object", Purpose.IMPORT, Scope.STUDY),
+        (400, "unable to read DICOM object 1.dcm: No space left on device", Purpose.IMPORT, Scope.PROJECT),
+        (413, "", Purpose.IMPORT, Scope.STUDY),
+        (409, "", Purpose.IMPORT, Scope.STUDY),
+        (400, "Must Be A Valid Date", Purpose.WRITE, Scope.STUDY),
+        (409, "Session already exists, retry with overwrite enabled", Purpose.ARCHIVE, Scope.STUDY),
+        (404, "", Purpose.SHARE, Scope.STUDY),
+        (403, "user tech does not have create permissions for project P1", Purpose.IMPORT, Scope.PROJECT),
+        (403, "/prearchive/projects/P1/T/F", Purpose.ARCHIVE, Scope.PROJECT),
+        (403, "Sharing is not allowed.", Purpose.SHARE, Scope.PROJECT),
+        (500, "No space left on device", Purpose.IMPORT, Scope.PROJECT),
+        (507, "", Purpose.IMPORT, Scope.PROJECT),
+        (503, "", Purpose.IMPORT, Scope.SERVER),
+        (429, "", Purpose.READ, Scope.SERVER),
     ],
     ids=str,
 )
-def test_an_answer_says_whose_trouble_it_may_be(status: int, words: str, deed: Deed, scope: Scope) -> None:
-    assert verdict(page(words, status), deed, "P1", NOW).scope is scope
+def test_an_answer_says_whose_trouble_it_may_be(status: int, words: str, deed: Purpose, scope: Scope) -> None:
+    assert error_for(page(words, status), deed, "P1", NOW).scope is scope
 
 
 def test_tomcat_without_xnat_is_not_there() -> None:  # F270
-    error = verdict(TOMCAT, Deed.READ, "", NOW)
+    error = error_for(TOMCAT, Purpose.READ, "", NOW)
     assert type(error) is Unavailable
 
 
 def test_every_row_of_the_table_has_a_case() -> None:
     cases = [(page(words, status), deed) for status, words, deed, _ in CASES]
-    cases.append((TOMCAT, Deed.READ))
+    cases.append((TOMCAT, Purpose.READ))
     met = {
         next(
             n
-            for n, row in enumerate(VERDICTS)
+            for n, row in enumerate(MEANINGS)
             if answer.status in row.status and deed in row.deeds and row.words in answer.words
         )
         for answer, deed in cases
     }
-    assert sorted(set(range(len(VERDICTS))) - met) == []
+    assert sorted(set(range(len(MEANINGS))) - met) == []
 
 
-@pytest.mark.parametrize("deed", Deed)
-def test_no_status_is_without_a_verdict(deed: Deed) -> None:
+@pytest.mark.parametrize("deed", Purpose)
+def test_no_status_is_without_a_verdict(deed: Purpose) -> None:
     for status in range(600):
-        assert isinstance(verdict(page("?", status), deed, "P1", NOW), WatchdError)
+        assert isinstance(error_for(page("?", status), deed, "P1", NOW), WatchdError)
 
 
 def test_only_a_deed_leaves_a_doubt_behind() -> None:
-    assert verdict(page("", 503), Deed.IMPORT, "P1", NOW).spoke
-    assert not verdict(page("", 503), Deed.READ, "P1", NOW).spoke
-    assert not verdict(page("", 429), Deed.IMPORT, "P1", NOW).spoke
-    assert not verdict(page("", 413), Deed.IMPORT, "P1", NOW).spoke
+    assert error_for(page("", 503), Purpose.IMPORT, "P1", NOW).spoke
+    assert not error_for(page("", 503), Purpose.READ, "P1", NOW).spoke
+    assert not error_for(page("", 429), Purpose.IMPORT, "P1", NOW).spoke
+    assert not error_for(page("", 413), Purpose.IMPORT, "P1", NOW).spoke
 
 
 @pytest.mark.parametrize(
@@ -330,11 +330,11 @@ def resource(scan: str, files: str, label: str = "DICOM") -> dict[str, str]:
 def test_a_built_row_counts_dicom_and_secondary_of_every_scan() -> None:
     xml = session_xml(Answer(200, b'<a UID="1"><scans><scan ID="1" UID="1.1"/><scan ID="2" UID="1.2"/></scans></a>'))
     seen = [resource("1", "3"), resource("1", "2", "secondary"), resource("1", "9", "SNAPSHOTS"), resource("7", "1")]
-    assert built(xml, seen).scans == (
+    assert row_holding(xml, seen).scans == (
         Scan("1", "1.1", 5, ("DICOM", "secondary")), Scan("2", "1.2", 0), Scan("7", "", 1, ("DICOM",)),
     )  # fmt: skip
     with pytest.raises(NotYet):
-        built(xml, [resource("1", "")])
+        row_holding(xml, [resource("1", "")])
 
 
 def scan_node(files: object, label: str = "DICOM") -> dict[str, object]:
@@ -348,16 +348,16 @@ def test_a_session_without_counts_is_counted_by_its_resources() -> None:
             {"items": [{"data_fields": {"UID": "1"}, "children": [{"field": "scans/scan", "items": list(scans)}]}]}
         )
 
-    whole = archived(item(session(scan_node(3))), None)
+    whole = session_holding(item(session(scan_node(3))), None)
     assert whole is not None
     assert whole.scans == (Scan("1", "1.1", 3),)
     for unknown in ("", None):
         node = item(session(scan_node(unknown)))
-        assert archived(node, None) is None
-        again = archived(node, [resource("1", "4")])
+        assert session_holding(node, None) is None
+        again = session_holding(node, [resource("1", "4")])
         assert again is not None
         assert again.scans == (Scan("1", "1.1", 4),)
-    assert archived(item(session({"data_fields": {"ID": "1"}})), None) is None
+    assert session_holding(item(session({"data_fields": {"ID": "1"}})), None) is None
 
 
 def test_a_dump_is_believed_only_with_the_studys_own_uid() -> None:
@@ -370,12 +370,12 @@ def test_a_dump_is_believed_only_with_the_studys_own_uid() -> None:
         row("(0010,1010)", "0&lt;1"),
         row("(0010,0030)", "x", "y"),
     ]
-    assert dumped(dump, "1.2") == {"PatientSex": "F", "PatientAge": "0<1"}
+    assert header_values(dump, "1.2") == {"PatientSex": "F", "PatientAge": "0<1"}
     for wrong in ("1.3", ""):
         with pytest.raises(NotYet):
-            dumped(dump, wrong)
+            header_values(dump, wrong)
     for names_none in ([], [row("(0010,0040)", "F")], [row("(0020,000D)", "")], [row("(0020,000D)", "31\\2E\\32")]):
-        assert dumped(names_none, "1.2") is None
+        assert header_values(names_none, "1.2") is None
 
 
 def test_a_subject_is_unescaped() -> None:

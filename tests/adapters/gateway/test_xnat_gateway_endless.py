@@ -70,8 +70,8 @@ def send(scripted: ScriptedXnat, pattern: str, name: str) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a minute take half a second."""
-    monkeypatch.setattr(sockets, "TRICKLE", 0.5)
-    monkeypatch.setattr(sockets, "LONGEST", 2.0)
+    monkeypatch.setattr(sockets, "LONGEST_PAUSE", 0.5)
+    monkeypatch.setattr(sockets, "LONGEST_ANSWER", 2.0)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -11,10 +11,10 @@ import pytest
 
 from tests.adapters.gateway.gateway_kit import PLACE, failure
 from tests.adapters.gateway.scripted_xnat import Asked, ScriptedXnat
-from xnat_watchd.adapters.xnat.answer_meanings import Deed, retry_after, verdict
+from xnat_watchd.adapters.xnat.answer_meanings import Purpose, error_for, retry_after
 from xnat_watchd.adapters.xnat.answers import Answer, date_of, session_xml, uris
 from xnat_watchd.adapters.xnat.gateway import XnatGateway
-from xnat_watchd.adapters.xnat.records import dumped
+from xnat_watchd.adapters.xnat.records import header_values
 from xnat_watchd.adapters.xnat.transport import LARGEST_ANSWER
 from xnat_watchd.core.errors import Transient, Unavailable
 
@@ -43,7 +43,7 @@ STRANGE = ("undefined", "idna", "punycode", "unicode_escape", "hex", "utf-7", "n
 def test_no_page_keeps_us_busy(text: str) -> None:
     answer = Answer(500, text.encode())
     begun = time.thread_time()
-    verdict(answer, Deed.IMPORT, "P1", NOW)
+    error_for(answer, Purpose.IMPORT, "P1", NOW)
     assert not answer.is_page
     assert time.thread_time() - begun < SOON
 
@@ -67,7 +67,7 @@ def test_a_character_with_an_endless_number_stays_as_it_is() -> None:
     endless = f"&#{'9' * 5000};"
     assert Answer(500, f"<h3>a &amp; b {endless}</h3>".encode()).reason.startswith("a & b &#999")
     rows = [{"tag1": "(0020,000D)", "value": "1.2"}, {"tag1": "(0010,1010)", "value": endless}]
-    assert dumped(rows, "1.2") == {"PatientAge": endless}
+    assert header_values(rows, "1.2") == {"PatientAge": endless}
 
 
 @pytest.mark.parametrize("encoding", STRANGE)

@@ -8,14 +8,14 @@ import pytest
 
 from tests.adapters.gateway.gateway_kit import Site, failure, server_at
 from tests.adapters.gateway.scripted_xnat import ScriptedXnat
-from xnat_watchd.adapters.xnat.inspection import Inspection, greet
+from xnat_watchd.adapters.xnat.inspection import Inspection, identify_server
 from xnat_watchd.core.errors import Unavailable
 
 ANON = "/xapi/anonymize"
 
 
 def test_a_server_says_which_it_is_and_what_time_without_a_login(either: Site) -> None:
-    hello = greet(server_at(either.xnat.url, user="nobody"))
+    hello = identify_server(server_at(either.xnat.url, user="nobody"))
     assert hello.dialect.version in ("1.6.5", "1.8.10")
     assert hello.at is not None
     assert abs((datetime.now(UTC) - hello.at).total_seconds()) < 60
@@ -24,13 +24,13 @@ def test_a_server_says_which_it_is_and_what_time_without_a_login(either: Site) -
 
 def test_a_server_that_is_not_there_is_unavailable(either: Site) -> None:
     either.xnat.stop()
-    failure(Unavailable, lambda: greet(server_at("http://127.0.0.1:9")))
+    failure(Unavailable, lambda: identify_server(server_at("http://127.0.0.1:9")))
 
 
 @pytest.mark.parametrize("said", ["", "yesterday", "Sun, 22 Nov 2026 09:00:00"])
 def test_a_time_that_is_none_is_not_known(scripted: ScriptedXnat, said: str) -> None:
     scripted.on("GET", "/data/version$", lambda asked: asked.answer(404, "", Date=said))
-    assert greet(server_at(scripted.url)).at is None
+    assert identify_server(server_at(scripted.url)).at is None
 
 
 @pytest.mark.parametrize("role", ["owner", "member", "collaborator"])

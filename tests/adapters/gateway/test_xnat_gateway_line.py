@@ -20,7 +20,7 @@ from tests.adapters.gateway.scripted_xnat import Asked, ScriptedXnat, scripted_x
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.xnat import transport
 from xnat_watchd.adapters.xnat.gateway import XnatGateway
-from xnat_watchd.adapters.xnat.turns import GAP, Turns, held
+from xnat_watchd.adapters.xnat.turns import IMPORT_GAP, Turns, locked
 from xnat_watchd.core.errors import InDoubt, Permanent, Stopped, Transient, Unavailable, WatchdError
 
 MIB = 1 << 20
@@ -196,9 +196,9 @@ def test_a_stop_ends_the_wait_for_our_turn(scripted: ScriptedXnat, a_zip: str) -
 
 def test_a_stop_ends_the_wait_for_a_lock() -> None:
     lock, stop = threading.Lock(), threading.Event()
-    with held(lock, stop):
+    with locked(lock, stop):
         stop.set()
-        assert not failure(Stopped, lambda: held(lock, stop).__enter__()).spoke
+        assert not failure(Stopped, lambda: locked(lock, stop).__enter__()).spoke
     assert not lock.locked()
 
 
@@ -292,7 +292,7 @@ def test_starts_are_fifty_milliseconds_apart() -> None:  # F61, F68
     for _ in range(4):
         turns.space()
     assert stop.waits == [0.0, 0.05, 0.1, 0.15]
-    assert GAP.total_seconds() == 0.05
+    assert IMPORT_GAP.total_seconds() == 0.05
 
 
 def test_who_wants_to_be_alone_is_not_passed_by() -> None:

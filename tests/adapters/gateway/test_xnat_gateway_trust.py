@@ -18,7 +18,7 @@ from tests.adapters.gateway.scripted_xnat import ScriptedXnat, scripted_xnat
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Credential, Secret
 from xnat_watchd.adapters.xnat.gateway import XnatServer
-from xnat_watchd.adapters.xnat.trust import trusted
+from xnat_watchd.adapters.xnat.trust import trusted_certificates
 from xnat_watchd.core.errors import Unavailable
 from xnat_watchd.settings import Xnat
 
@@ -114,7 +114,7 @@ def test_a_machine_with_no_store_believes_the_list_that_the_library_brings(
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
-    assert trusted(None) is True
+    assert trusted_certificates(None) is True
 
 
 def test_no_login_follows_a_redirect_out_of_tls(

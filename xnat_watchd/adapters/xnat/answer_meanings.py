@@ -25,7 +25,7 @@ from xnat_watchd.core.errors import (
 LONGEST_AFTER = timedelta(hours=1)  #: no server makes us wait longer by its `Retry-After`
 
 
-class Deed(Enum):
+class Purpose(Enum):
     """What a request is for, in words for a message."""
 
     READ = "a question"
@@ -40,15 +40,15 @@ class Deed(Enum):
     @property
     def acts(self) -> bool:
         """Whether XNAT may have changed something although the answer never came."""
-        return self is not Deed.READ
+        return self is not Purpose.READ
 
 
 FORBIDDEN = 403
 TOO_MANY = 429
-OTHER_KIND = "modification of session modality"
+OTHER_MODALITY = "modification of session modality"
 
-READ, WRITE, IMPORT, ARCHIVE, BUILD, DISCARD, SHARE, GRANT = ({deed} for deed in Deed)
-ANY = set(Deed)
+READ, WRITE, IMPORT, ARCHIVE, BUILD, DISCARD, SHARE, GRANT = ({deed} for deed in Purpose)
+ANY = set(Purpose)
 ACTS = ANY - READ
 ROW = BUILD | DISCARD
 
@@ -84,7 +84,7 @@ class MeaningRule:
 
     status: range
     words: str
-    deeds: set[Deed]
+    deeds: set[Purpose]
     kind: type[WatchdError]
     advice: str = ""
     scope: Scope | None = None
@@ -93,7 +93,7 @@ class MeaningRule:
 def _row(
     status: int | range,
     words: str,
-    deeds: set[Deed],
+    deeds: set[Purpose],
     kind: type[WatchdError],
     advice: str = "",
     *,
@@ -104,7 +104,7 @@ def _row(
     )
 
 
-VERDICTS: tuple[MeaningRule, ...] = (
+MEANINGS: tuple[MeaningRule, ...] = (
     # The server's trouble, or that of a proxy before it.
     _row(range(300, 400), "", ANY, Unavailable, A_PAGE),  # expired password, not set up (F108)
     _row(403, "security token has expired", ANY, AuthRefused),  # an alias token that was taken back (F6)
@@ -134,7 +134,7 @@ VERDICTS: tuple[MeaningRule, ...] = (
     _row(404, "", ARCHIVE, InDoubt),  # the row is gone: perhaps it is archived (F28, F197)
     _row(409, "may already be in progress", ARCHIVE, NotYet),  # an unfinished AutoRun (F29)
     _row(409, "concurrent modification", ARCHIVE, NotYet),  # the same on newer servers (F29)
-    _row(409, OTHER_KIND, ARCHIVE, Conflict, MERGE),  # an MR into a CT session (F32)
+    _row(409, OTHER_MODALITY, ARCHIVE, Conflict, MERGE),  # an MR into a CT session (F32)
     _row(409, "", ARCHIVE, Conflict),  # the label is another's, or the files are there (F30 to F32, F73)
     _row(423, "", ARCHIVE, InDoubt),  # "Duplicate archive attempt": the first was perhaps ours (F38)
     _row(range(400, 500), "", ARCHIVE, RepeatOnce),  # no right (F28), no label (F75): ask once more
@@ -160,10 +160,10 @@ VERDICTS: tuple[MeaningRule, ...] = (
 )
 
 
-def verdict(answer: Answer, deed: Deed, project: str, now: datetime) -> WatchdError:
+def error_for(answer: Answer, deed: Purpose, project: str, now: datetime) -> WatchdError:
     """Return what an answer that is no success means for the one who asked."""
     words = answer.words
-    row = next(row for row in VERDICTS if answer.status in row.status and deed in row.deeds and row.words in words)
+    row = next(row for row in MEANINGS if answer.status in row.status and deed in row.deeds and row.words in words)
     message = f"XNAT answered {answer.status} to {deed.value}{f' in project {project}' if project else ''}"
     if row.kind is Unavailable:
         after = retry_after(answer.headers.get("retry-after", ""), now)
@@ -175,7 +175,7 @@ def verdict(answer: Answer, deed: Deed, project: str, now: datetime) -> WatchdEr
     if row.kind is RepeatOnce and answer.status == FORBIDDEN:
         error.scope, error.advice = Scope.PROJECT, row.advice or NO_RIGHT
     error.scope = row.scope or error.scope
-    if row.kind is AuthRefused or (row.kind is Permanent and deed is Deed.IMPORT):
+    if row.kind is AuthRefused or (row.kind is Permanent and deed is Purpose.IMPORT):
         error.spoke = False  # refused before anything was kept
     return error
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from xnat_watchd.adapters.xnat import documents
 from xnat_watchd.adapters.xnat.body import PIECE, BodyRemainder
-from xnat_watchd.adapters.xnat.room import Full, Room
+from xnat_watchd.adapters.xnat.room import BudgetSpent, MemoryBudget
 from xnat_watchd.core.errors import NotYet, Transient
 from xnat_watchd.core.escapes import unescaped
 
@@ -44,7 +44,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)  #: names in lower case
     rest: BodyRemainder | None = None  #: what is too long to be kept in memory
     beat: Callable[[], object] = bool  #: is called for each piece that is read; may raise `Stopped`
-    room: Room = field(default_factory=Room)  #: for what is kept of it
+    room: MemoryBudget = field(default_factory=MemoryBudget)  #: for what is kept of it
 
     @property
     def is_success(self) -> bool:
@@ -119,7 +119,7 @@ def table(answer: Answer, columns: Collection[str] | None = None) -> Sequence[Ma
         return documents.table(answer.in_utf_8(), columns, answer.room)
     except documents.Unreadable as error:
         raise _unreadable() from error
-    except Full:
+    except BudgetSpent:
         raise _no_room() from None
 
 
@@ -129,7 +129,7 @@ def document(answer: Answer) -> Any:
         return documents.document(answer.in_utf_8(), answer.room)
     except documents.Unreadable as error:
         raise _unreadable() from error
-    except Full:
+    except BudgetSpent:
         raise _no_room() from None
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from xnat_watchd.adapters.xnat.answer_meanings import MERGE, OTHER_KIND, Deed
+from xnat_watchd.adapters.xnat.answer_meanings import MERGE, OTHER_MODALITY, Purpose
 from xnat_watchd.adapters.xnat.answers import Answer
-from xnat_watchd.adapters.xnat.client import Conversation
+from xnat_watchd.adapters.xnat.client import XnatClient
 from xnat_watchd.adapters.xnat.transport import XnatRequest
 from xnat_watchd.core.delivery import Place, PrearchiveRow
 from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, RepeatOnce, Scope, WatchdError
@@ -15,13 +15,13 @@ from xnat_watchd.core.labels import as_stored_by_1_6, clean
 AT_WORK = ("_", "QUEUED_", "ARCHIVING", "RECEIVING", "BUILDING", "MOVING", "DELETING", "SEPARATING")
 BUSY = ("may already be in progress", "concurrent modification")  #: an open workflow (F29)
 FAILED = 500
-ELSEWHERE = frozenset({301, 303})  #: a success that points at the session (F192)
+REDIRECTS = frozenset({301, 303})  #: a success that points at the session (F192)
 
-Look = Callable[[Place], PrearchiveRow | None]
-Labels = tuple[str | None, str]
+RowLookup = Callable[[Place], PrearchiveRow | None]
+LabelPair = tuple[str | None, str]
 
 
-def archive(talk: Conversation, look: Look, place: Place, labels: Labels, options: set[str]) -> None:
+def archive(talk: XnatClient, look: RowLookup, place: Place, labels: LabelPair, options: set[str]) -> None:
     """Archive a row under these labels of subject and session. Options: `join`, `pipelines`.
 
     A subject that 1.6 would spoil is not sent: it has its name from the row, unspoilt (F70, F278).
@@ -39,16 +39,16 @@ def archive(talk: Conversation, look: Look, place: Place, labels: Labels, option
     elif "join" in options:
         query["overwrite"] = "append"
     talk.whoami(probing=False)  # a guest's 404 would look like "archived already"
-    call = XnatRequest(method="POST", path="/data/services/archive", deed=Deed.ARCHIVE, query=query)
+    call = XnatRequest(method="POST", path="/data/services/archive", deed=Purpose.ARCHIVE, query=query)
     try:
-        answer = talk.act(call, place.project, fine=ELSEWHERE | {FAILED})
+        answer = talk.act(call, place.project, fine=REDIRECTS | {FAILED})
     except Conflict as error:
         raise _conflict(error.detail) from None
     if answer.status == FAILED:
         raise _failure(look(place), answer)
 
 
-def stored(talk: Conversation, label: str) -> str:
+def stored(talk: XnatClient, label: str) -> str:
     """Return what the server makes of a cleaned label that it is sent (F37, F70)."""
     return as_stored_by_1_6(label) if talk.dialect.is_old else label
 
@@ -71,6 +71,6 @@ def _conflict(detail: str) -> WatchdError:
     words = detail.lower()
     if any(busy in words for busy in BUSY):
         return NotYet("XNAT is still at work on the session of this label", detail=detail)
-    if OTHER_KIND in words:
+    if OTHER_MODALITY in words:
         return Conflict("XNAT holds this study as another kind of session", detail=detail, advice=MERGE)
     return Conflict("XNAT holds something else under this label", detail=detail)

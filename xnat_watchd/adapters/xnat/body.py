@@ -35,7 +35,7 @@ class BodyRemainder:
             yield piece
 
 
-def kept(pieces: Iterator[bytes], limit: int) -> tuple[bytes, BodyRemainder | None, bool]:
+def split_body(pieces: Iterator[bytes], limit: int) -> tuple[bytes, BodyRemainder | None, bool]:
     """Return the beginning, the rest if there is any, and whether more came than `limit` bytes: that is left out."""
     beginning, rest, size = bytearray(), None, 0
     for piece in pieces:

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from xnat_watchd.adapters.xnat.answer_meanings import A_PAGE, Deed, verdict
+from xnat_watchd.adapters.xnat.answer_meanings import A_PAGE, Purpose, error_for
 from xnat_watchd.adapters.xnat.answers import Answer
-from xnat_watchd.adapters.xnat.login import Dialect, who
-from xnat_watchd.adapters.xnat.server import Shared
+from xnat_watchd.adapters.xnat.login import Dialect, ask_user
+from xnat_watchd.adapters.xnat.server import ServerState
 from xnat_watchd.adapters.xnat.transport import SessionLost, Transport, XnatRequest
 from xnat_watchd.core.errors import AuthRefused, InDoubt, Transient, Unavailable, WatchdError
 
-PATIENCE = 300.0  #: seconds that the answer to a question may take to begin
-GOODBYE = 2.0  #: seconds for logging out: the program is to stop soon, also when the server is gone
+QUESTION_TIMEOUT = 300.0  #: seconds that the answer to a question may take to begin
+LOGOUT_TIMEOUT = 2.0  #: seconds for logging out: the program is to stop soon, also when the server is gone
 
 Query = Mapping[str, str | Sequence[str]]
 
 
-class Conversation:
+class XnatClient:
     """A login session and what is asked in it. Belongs to one thread."""
 
-    def __init__(self, server: Shared) -> None:
+    def __init__(self, server: ServerState) -> None:
         self._server = server
         self._line: Transport | None = None
         self._dialect: Dialect | None = None
@@ -38,7 +38,7 @@ class Conversation:
         """Return our user's name as XNAT says it now. Only `probing` tries a credential that was refused."""
         if self._line is not None and self._credential == self._server.current:
             try:
-                if who(self._line, self._server.clock.now()) == self._line.who:
+                if ask_user(self._line, self._server.clock.now()) == self._line.who:
                     return self._line.who
             except SessionLost:  # expired, or evicted by another login (F105)
                 pass
@@ -49,13 +49,13 @@ class Conversation:
 
     def read(self, path: str, query: Query | None = None, *, project: str = "", limit: int | None = None) -> Answer:
         """Ask a question that must have an answer."""
-        return self._read(_question(path, query, limit), project, frozenset())
+        return self._read(_get_request(path, query, limit), project, frozenset())
 
     def find(
         self, path: str, query: Query | None = None, *, project: str = "", limit: int | None = None
     ) -> Answer | None:
         """Ask for a thing. None if XNAT says itself that there is none; the 404 of a stranger says nothing."""
-        answer = self._read(_question(path, query, limit), project, frozenset({404}))
+        answer = self._read(_get_request(path, query, limit), project, frozenset({404}))
         if answer.status != 404:  # noqa: PLR2004
             return answer
         if not answer.is_of_xnat:  # a later version's page, or a proxy's: does XNAT answer at all?
@@ -94,14 +94,14 @@ class Conversation:
         if self._line is None:
             return
         self._line.last_word()
-        goodbye = XnatRequest(method="DELETE", path="/data/JSESSION", deed=Deed.READ, patience=GOODBYE)
+        goodbye = XnatRequest(method="DELETE", path="/data/JSESSION", deed=Purpose.READ, patience=LOGOUT_TIMEOUT)
         with suppress(WatchdError, SessionLost):  # it dies by itself
             self._line.ask(goodbye)
         self.forget()
 
     def _read(self, call: XnatRequest, project: str, fine: frozenset[int]) -> Answer:
         try:
-            return self._judged(self._asked(call), Deed.READ, project, fine)
+            return self._judged(self._asked(call), Purpose.READ, project, fine)
         except Transient as error:
             if type(error) is not Transient:
                 raise
@@ -126,11 +126,11 @@ class Conversation:
             self.forget()
             raise Unavailable("XNAT forgets our login at once", advice=A_PAGE) from None
 
-    def _judged(self, answer: Answer, deed: Deed, project: str, fine: frozenset[int]) -> Answer:
+    def _judged(self, answer: Answer, deed: Purpose, project: str, fine: frozenset[int]) -> Answer:
         if answer.status in fine:
             return answer
         if not answer.is_success:
-            raise verdict(answer, deed, project, self._server.clock.now())
+            raise error_for(answer, deed, project, self._server.clock.now())
         if answer.is_page:  # a login page, a set-up page, a proxy's: nothing that we ask has pages (F108)
             raise Unavailable("a page came where XNAT should answer", advice=A_PAGE, spoke=deed.acts)
         return answer
@@ -143,9 +143,11 @@ class Conversation:
         return self._line
 
 
-def _question(path: str, query: Query | None, limit: int | None = None) -> XnatRequest:
+def _get_request(path: str, query: Query | None, limit: int | None = None) -> XnatRequest:
     given = dict(query or {})
-    call = XnatRequest(method="GET", path=path, deed=Deed.READ, query=given, patience=PATIENCE)
+    call = XnatRequest(method="GET", path=path, deed=Purpose.READ, query=given, patience=QUESTION_TIMEOUT)
     if limit is None:
         return call
-    return XnatRequest(method="GET", path=path, deed=Deed.READ, query=given, patience=PATIENCE, limit=limit, cut=True)
+    return XnatRequest(
+        method="GET", path=path, deed=Purpose.READ, query=given, patience=QUESTION_TIMEOUT, limit=limit, cut=True
+    )

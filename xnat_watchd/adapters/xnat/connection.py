@@ -17,8 +17,16 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from urllib3.util.retry import Retry
 from urllib3.util.ssl_ import create_urllib3_context
 
-from xnat_watchd.adapters.xnat.sockets import GLANCE, TRICKLE, Option, Response, Watch, WatchedTls, connected
-from xnat_watchd.adapters.xnat.trust import judge_certificates
+from xnat_watchd.adapters.xnat.sockets import (
+    LONGEST_PAUSE,
+    POLL_INTERVAL,
+    ConnectionState,
+    Option,
+    StoppableResponse,
+    StoppableTlsSocket,
+    connected,
+)
+from xnat_watchd.adapters.xnat.trust import set_certificate_checks
 from xnat_watchd.adapters.xnat.zip_body import PIECE
 
 TLS_RECORDS = 1 << 16  #: bytes handed to TLS at once: it cannot say how much of a larger piece went out
@@ -32,17 +40,19 @@ KEEPALIVE: list[Option] = [
 ]
 
 
-class _Watched(HTTPConnection):
+class _StoppableConnection(HTTPConnection):
     """A connection that looks at the stop event while it waits, and for an answer while it sends a body."""
 
-    watch: ClassVar[Watch]
+    watch: ClassVar[ConnectionState]
     _connecting = False
     _in_body = False
     _has_answered = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.response_class = cast("type[Response]", partial(Response, self.watch))  # it is called, and nothing else
+        self.response_class = cast(
+            "type[StoppableResponse]", partial(StoppableResponse, self.watch)
+        )  # it is called, and nothing else
 
     def _new_conn(self) -> socket.socket:
         """Connect as urllib3 does, under watch and with its errors."""
@@ -59,7 +69,7 @@ class _Watched(HTTPConnection):
 
     @property
     def _patience(self) -> float:
-        return float(self.timeout) if isinstance(self.timeout, int | float) else TRICKLE
+        return float(self.timeout) if isinstance(self.timeout, int | float) else LONGEST_PAUSE
 
     def connect(self) -> None:
         self._has_answered = False
@@ -79,7 +89,7 @@ class _Watched(HTTPConnection):
         if self.sock is None:
             self.connect()
         sock = self.sock
-        patience = sock.gettimeout() or TRICKLE
+        patience = sock.gettimeout() or LONGEST_PAUSE
         rest = memoryview(data).cast("B")
         sock.settimeout(0)
         try:
@@ -95,9 +105,9 @@ class _Watched(HTTPConnection):
         if self.sock is not None:
             patience = self.sock.gettimeout() if self.timeout is None else float(self.timeout)
             if not (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()):
-                self._wait(select.POLLIN, patience or TRICKLE)
+                self._wait(select.POLLIN, patience or LONGEST_PAUSE)
             if self._is_quiet:
-                self.timeout = min(patience or TRICKLE, TRICKLE)
+                self.timeout = min(patience or LONGEST_PAUSE, LONGEST_PAUSE)
         response = super().getresponse()
         self._has_answered = True
         return response
@@ -125,30 +135,30 @@ class _Watched(HTTPConnection):
         poll.register(self.sock, event | (select.POLLIN if listens else 0))
         waited = 0.0
         while True:
-            ready = poll.poll(GLANCE * 1000)
+            ready = poll.poll(POLL_INTERVAL * 1000)
             self.watch.look()
             if ready and listens and ready[0][1] & ~select.POLLOUT:
                 raise BrokenPipeError(errno.EPIPE, "the server answered before the body was sent")
             if ready:
                 return
-            waited += GLANCE
+            waited += POLL_INTERVAL
             if waited >= patience:
                 raise TimeoutError("timed out")
 
 
-class _WatchedTls(_Watched, HTTPSConnection):
+class _StoppableTlsConnection(_StoppableConnection, HTTPSConnection):
     """The same over TLS."""
 
 
-class WatchedAdapter(HTTPAdapter):
+class StoppableAdapter(HTTPAdapter):
     """One connection at a time, large pieces, no retries of any kind."""
 
-    def __init__(self, watch: Watch, *, strict: bool = False) -> None:
+    def __init__(self, watch: ConnectionState, *, strict: bool = False) -> None:
         self._context = create_urllib3_context()
-        judge_certificates(self._context, strict=strict)
-        self._context.sslsocket_class = type("Tls", (WatchedTls,), {"watch": watch})
-        plain = type("Plain", (_Watched,), {"watch": watch})
-        over_tls = type("OverTls", (_WatchedTls,), {"watch": watch})
+        set_certificate_checks(self._context, strict=strict)
+        self._context.sslsocket_class = type("Tls", (StoppableTlsSocket,), {"watch": watch})
+        plain = type("Plain", (_StoppableConnection,), {"watch": watch})
+        over_tls = type("OverTls", (_StoppableTlsConnection,), {"watch": watch})
         self._pools = {
             "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
             "https": type("TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": over_tls}),

@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 import ijson
 
-from xnat_watchd.adapters.xnat.room import KeptBody, Room
+from xnat_watchd.adapters.xnat.room import MemoryBudget, MemoryUse
 
 LARGEST_TABLE = 50 << 20  #: bytes of memory for the rows that are kept; those of 100,000 sessions take less
 LARGEST_DOCUMENT = 16 << 20  #: bytes of memory for another document; a session of 1,000 scans takes a tenth
@@ -38,10 +38,10 @@ class Members(dict[str, Any]):
     """The members of a document, for the same reason."""
 
 
-class Json:
+class JsonReader:
     """The events of a JSON document, one after another. Every method raises `Unreadable`; `keep` also `Full`."""
 
-    def __init__(self, pieces: Iterator[bytes], largest: int, kept: KeptBody) -> None:
+    def __init__(self, pieces: Iterator[bytes], largest: int, kept: MemoryUse) -> None:
         self._pieces, self._largest, self._room = pieces, largest, kept
         self._silent = 0  #: bytes since the last event
         self._deep = self._met = 0
@@ -118,10 +118,10 @@ class Json:
         return value
 
 
-def document(pieces: Iterator[bytes], room: Room) -> Any:
+def document(pieces: Iterator[bytes], room: MemoryBudget) -> Any:
     """Return a whole JSON document. `Full` where there is no room for it just now."""
     with _kept(room) as kept:
-        json = Json(pieces, LARGEST_DOCUMENT, kept)
+        json = JsonReader(pieces, LARGEST_DOCUMENT, kept)
         found = json.value(*json.next())
         json.end()
         if isinstance(found, dict):
@@ -130,10 +130,10 @@ def document(pieces: Iterator[bytes], room: Room) -> Any:
     return found
 
 
-def table(pieces: Iterator[bytes], columns: Collection[str] | None, room: Room) -> list[Cells]:
+def table(pieces: Iterator[bytes], columns: Collection[str] | None, room: MemoryBudget) -> list[Cells]:
     """Return the rows of XNAT's JSON table: of these columns what is text or number, as text. `Full` as above."""
     with _kept(room) as kept:
-        json, rows = Json(pieces, LARGEST_TABLE, kept), None
+        json, rows = JsonReader(pieces, LARGEST_TABLE, kept), None
         for name in _object(json):
             kind, _ = json.next()
             if name != "ResultSet" or kind != "start_map":
@@ -153,9 +153,9 @@ def table(pieces: Iterator[bytes], columns: Collection[str] | None, room: Room) 
 
 
 @contextmanager
-def _kept(room: Room) -> Iterator[KeptBody]:
+def _kept(room: MemoryBudget) -> Iterator[MemoryUse]:
     """Give back at the end what nothing stands for."""
-    kept = KeptBody(room)
+    kept = MemoryUse(room)
     try:
         yield kept
     finally:
@@ -196,13 +196,13 @@ def xml(pieces: Iterator[bytes], begin: Callable[[str, dict[str, str]], None], e
         raise Unreadable from error
 
 
-def _object(json: Json) -> Iterator[str]:
+def _object(json: JsonReader) -> Iterator[str]:
     if json.next()[0] != "start_map":
         raise Unreadable
     return json.members()
 
 
-def _rows(json: Json, columns: Collection[str] | None) -> Iterator[Cells]:
+def _rows(json: JsonReader, columns: Collection[str] | None) -> Iterator[Cells]:
     while (kind := json.next()[0]) != "end_array":
         if kind != "start_map":
             json.skip(kind)

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 
 from xnat_watchd.adapters.xnat import records
 from xnat_watchd.adapters.xnat.answers import SessionXml, session_xml, table
-from xnat_watchd.adapters.xnat.client import Conversation
-from xnat_watchd.adapters.xnat.header_dumps import dumped
+from xnat_watchd.adapters.xnat.client import XnatClient
+from xnat_watchd.adapters.xnat.header_dumps import read_header
 from xnat_watchd.adapters.xnat.records import JSON, Cells, path, place_path
-from xnat_watchd.adapters.xnat.server import Shared
+from xnat_watchd.adapters.xnat.server import ServerState
 from xnat_watchd.adapters.xnat.sessions import by_id
 from xnat_watchd.core.delivery import Person, Place, Scan, Series, Study
 from xnat_watchd.core.errors import NotYet
 from xnat_watchd.core.existing_sessions import ImagingSession, ListedRow, SessionContent
 
 _HEADER = {
-    **records.DUMPED,
+    **records.DEMOGRAPHIC_TAGS,
     "(0008,0020)": "StudyDate",
     "(0008,0030)": "StudyTime",
     "(0010,0010)": "PatientName",
@@ -32,28 +32,30 @@ _MODALITIES = {
 _NO_IMAGES = frozenset({"", "SR", "SEG"})  #: modalities of scans that may hold no image; "" is `otherDicomScanData`
 
 
-def lying(talk: Conversation, project: str) -> list[ListedRow]:
+def prearchive_rows(talk: XnatClient, project: str) -> list[ListedRow]:
     """Return the rows of a project's prearchive. For admins XNAT lists those of Unassigned with them (F170)."""
     rows = table(talk.read(path("prearchive", "projects", project), JSON, project=project))
     return [_lying(one) for one in rows if one.get("project") == project and one.get("folderName")]
 
 
-def content(talk: Conversation, server: Shared, place: Place) -> SessionContent:
+def content(talk: XnatClient, server: ServerState, place: Place) -> SessionContent:
     """Return what a built row holds and what its header says. `NotYet` while XNAT has not built it."""
     xml = talk.find(place_path(place), {"format": "xml"}, project=place.project)
     resources = talk.find(place_path(place, "resources"), JSON, project=place.project)
     if xml is None or resources is None:  # F176
         raise NotYet("XNAT has not built the session yet")
     session = session_xml(xml)
-    holding = records.built(session, table(resources))
+    holding = records.row_holding(session, table(resources))
     files = {uid: n for uid, n in holding.counts.items() if n}
     series = {scan.series_uid: _series(session, scan) for scan in holding.scans if scan.series_uid in files}
-    header = dumped(talk, server, place.path, session.study_uid, _HEADER, lambda: [scan.id for scan in holding.scans])
+    header = read_header(
+        talk, server, place.path, session.study_uid, _HEADER, lambda: [scan.id for scan in holding.scans]
+    )
     study = _study(header or {}, session.study_uid, tuple(series.values()))
     return SessionContent(study=study, files=files)
 
 
-def imaged(talk: Conversation, project: str, subject: str) -> list[ImagingSession]:
+def imaging_sessions(talk: XnatClient, project: str, subject: str) -> list[ImagingSession]:
     """Return the imaging sessions of a subject, by its accession ID, the earliest first.
 
     Nobody has seen 1.6 filter such a list by type, and a column may be left out in silence (F252): what does not
@@ -68,7 +70,7 @@ def imaged(talk: Conversation, project: str, subject: str) -> list[ImagingSessio
     return sorted((one for one in found if one.study_uid), key=lambda one: (one.date or "9999", one.id))
 
 
-def _imaged(talk: Conversation, row: Cells) -> ImagingSession:
+def _imaged(talk: XnatClient, row: Cells) -> ImagingSession:
     session = None if row.get("UID") and row.get("project") else by_id(talk, row["ID"])
     return ImagingSession(
         id=row["ID"],

@@ -27,13 +27,13 @@ from xnat_watchd.adapters.xnat import (
     uploading,
     users,
 )
-from xnat_watchd.adapters.xnat.answer_meanings import Deed
+from xnat_watchd.adapters.xnat.answer_meanings import Purpose
 from xnat_watchd.adapters.xnat.answers import session_xml, table
-from xnat_watchd.adapters.xnat.client import Conversation
+from xnat_watchd.adapters.xnat.client import XnatClient
 from xnat_watchd.adapters.xnat.images import Images
 from xnat_watchd.adapters.xnat.login import NumberedCredential
 from xnat_watchd.adapters.xnat.records import JSON, path, place_path
-from xnat_watchd.adapters.xnat.server import Shared
+from xnat_watchd.adapters.xnat.server import ServerState
 from xnat_watchd.adapters.xnat.transport import Access, XnatRequest
 from xnat_watchd.adapters.xnat.zip_body import ZipBody, ZipUnreadable
 from xnat_watchd.core.delivery import Holding, Place, PrearchiveRow, Session, Subject
@@ -64,7 +64,7 @@ class SubjectRow:
     label: str
 
 
-class Where(Protocol):
+class ServerSettings(Protocol):
     """What the settings say about the server."""
 
     @property
@@ -92,7 +92,7 @@ class Where(Protocol):
         """How long XNAT may work on an import or on archiving."""
 
 
-class XnatServer(Shared):
+class XnatServer(ServerState):
     """A server, as all gateways of a process share it: pacing, dialect, and the guard of the login.
 
     Time-outs are in seconds. Proxies are by scheme, and only those given here are used.
@@ -124,7 +124,7 @@ class XnatServer(Shared):
         self._gateways: list[XnatGateway] = []
 
     @classmethod
-    def of(cls, where: Where, who: Found, clock: Clock, stop: Event) -> XnatServer:
+    def of(cls, where: ServerSettings, who: Found, clock: Clock, stop: Event) -> XnatServer:
         """Return the server of the settings, for a credential that was found."""
         return cls(
             where.server,
@@ -155,7 +155,7 @@ class XnatGateway:
 
     def __init__(self, server: XnatServer) -> None:
         self._server = server
-        self._talk = Conversation(server)
+        self._talk = XnatClient(server)
 
     def close(self) -> None:
         """End the login session. Never fails."""
@@ -195,7 +195,7 @@ class XnatGateway:
         counts = self._talk.find(place_path(place, "resources"), JSON, project=place.project)
         if xml is None or counts is None:  # F176
             raise NotYet("XNAT has not built the session yet")
-        return records.built(session_xml(xml), table(counts))
+        return records.row_holding(session_xml(xml), table(counts))
 
     def upload(self, place: Place, zip_path: str, progressed: Progressed, *, alone: bool) -> None:
         """Send one ZIP to our place, once, when it is our turn. `progressed` is called while we wait for that too."""
@@ -207,14 +207,14 @@ class XnatGateway:
 
     def discard(self, place: Place) -> None:
         """Delete our own row. XNAT says 200 also where it did nothing, so we look (F25, F179)."""
-        call = XnatRequest(method="DELETE", path=place_path(place), deed=Deed.DISCARD)
+        call = XnatRequest(method="DELETE", path=place_path(place), deed=Purpose.DISCARD)
         self._talk.act(call, place.project, fine=frozenset({404}))
         if self.look(place) is not None:
             raise NotYet("XNAT has not removed our prearchive row yet")
 
     def build(self, place: Place) -> None:
         """Have XNAT build the row's session XML again."""
-        call = XnatRequest(method="POST", path=place_path(place), deed=Deed.BUILD, query={"action": "build"})
+        call = XnatRequest(method="POST", path=place_path(place), deed=Purpose.BUILD, query={"action": "build"})
         self._talk.act(call, place.project)
 
     def stored(self, label: str) -> str:
@@ -244,7 +244,11 @@ class XnatGateway:
 
     def under(self, project: str, timestamps: Collection[str]) -> Sequence[Place]:
         """Return the places of a project's prearchive rows with one of these timestamps."""
-        return [one.place for one in existing_sessions.lying(self._talk, project) if one.place.timestamp in timestamps]
+        return [
+            one.place
+            for one in existing_sessions.prearchive_rows(self._talk, project)
+            if one.place.timestamp in timestamps
+        ]
 
     def collides(self) -> bool:
         """Return whether imports of one account may fall into each other's places: those of 1.6 do (F61, F96)."""
@@ -273,7 +277,7 @@ class XnatGateway:
         """
         src = f"/archive/projects/{project}/experiments/{accession}"
         scans = partial(header_dumps.scans_of, self._talk, accession)
-        return header_dumps.dumped(self._talk, self._server, src, study_uid, records.DUMPED, scans)
+        return header_dumps.read_header(self._talk, self._server, src, study_uid, records.DEMOGRAPHIC_TAGS, scans)
 
     def patient(self, accession: str) -> tuple[str, str]:
         """Return PatientName and PatientID as XNAT read them from the images that it keeps."""
@@ -327,7 +331,7 @@ class XnatGateway:
 
     def lying(self, project: str) -> Sequence[ListedRow]:
         """Return the rows of a project's prearchive, whoever put them there."""
-        return existing_sessions.lying(self._talk, project)
+        return existing_sessions.prearchive_rows(self._talk, project)
 
     def content(self, place: Place) -> SessionContent:
         """Return what a built row of the prearchive holds and what its header says."""
@@ -335,7 +339,7 @@ class XnatGateway:
 
     def imaged(self, project: str, subject: str) -> Sequence[ImagingSession]:
         """Return the archived imaging sessions of a subject, the earliest first."""
-        return existing_sessions.imaged(self._talk, project, subject)
+        return existing_sessions.imaging_sessions(self._talk, project, subject)
 
     # -- for people at the command line ------------------------------------------------------------------------
 

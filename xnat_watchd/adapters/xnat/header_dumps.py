@@ -7,25 +7,25 @@ from itertools import islice
 
 from xnat_watchd.adapters.xnat import records
 from xnat_watchd.adapters.xnat.answers import table
-from xnat_watchd.adapters.xnat.client import Conversation
+from xnat_watchd.adapters.xnat.client import XnatClient
 from xnat_watchd.adapters.xnat.records import JSON, path
-from xnat_watchd.adapters.xnat.server import Shared
-from xnat_watchd.adapters.xnat.turns import held
+from xnat_watchd.adapters.xnat.server import ServerState
+from xnat_watchd.adapters.xnat.turns import locked
 
 SCANS_ASKED = 50  #: scans that are asked for a header where their session shows none
 
 Values = Mapping[str, str]
 
 
-def dumped(
-    talk: Conversation, server: Shared, src: str, study_uid: str, wanted: Values, scans: Callable[[], Iterable[str]]
+def read_header(
+    talk: XnatClient, server: ServerState, src: str, study_uid: str, wanted: Values, scans: Callable[[], Iterable[str]]
 ) -> Values | None:
     """Return what the header of a session says, or of the first of its scans that says anything; None where none does.
 
     XNAT reads the resource `DICOM` alone: a session of Secondary Captures, whose resource is `secondary`, has an empty
     dump for ever (seen on 1.6.4). `src` is the path of the session. Raises `NotYet` where it was another study's.
     """
-    with held(server.dump_lock, server.stop):
+    with locked(server.dump_lock, server.stop):
         found = _asked(talk, src, study_uid, wanted)
         if found is None:
             for scan in islice(scans(), SCANS_ASKED):
@@ -34,13 +34,13 @@ def dumped(
         return found
 
 
-def scans_of(talk: Conversation, accession: str) -> list[str]:
+def scans_of(talk: XnatClient, accession: str) -> list[str]:
     """Return the IDs of an archived session's scans."""
     answer = talk.find(path("experiments", accession, "scans"), JSON)
     return [one["ID"] for one in table(answer) if one.get("ID")] if answer is not None else []
 
 
-def _asked(talk: Conversation, src: str, study_uid: str, wanted: Values) -> Values | None:
+def _asked(talk: XnatClient, src: str, study_uid: str, wanted: Values) -> Values | None:
     query = {"src": src, "field": ["StudyInstanceUID", *wanted.values()], **JSON}
     answer = talk.find("/data/services/dicomdump", query)
-    return records.dumped(table(answer) if answer is not None else [], study_uid, wanted)
+    return records.header_values(table(answer) if answer is not None else [], study_uid, wanted)

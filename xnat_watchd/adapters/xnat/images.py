@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from xnat_watchd.adapters.xnat import records
 from xnat_watchd.adapters.xnat.answers import table
-from xnat_watchd.adapters.xnat.client import Conversation
+from xnat_watchd.adapters.xnat.client import XnatClient
 from xnat_watchd.adapters.xnat.records import JSON, path, place_path
 from xnat_watchd.adapters.xnat.sop_uid import BEGINNING, sop_uid
 from xnat_watchd.core.delivery import Holding, Place, Session, file_name
@@ -29,7 +29,7 @@ class ListedFile:
     path: str
 
 
-def in_place(talk: Conversation, place: Place, holding: Holding, ours: Collection[str], *, reads: bool) -> Images:
+def in_place(talk: XnatClient, place: Place, holding: Holding, ours: Collection[str], *, reads: bool) -> Images:
     """Return the images of a built row. Files with names of ours are believed, others are read, or else stand by name.
 
     `ours`: the SOPInstanceUIDs that were sent there, and which named the files.
@@ -45,7 +45,7 @@ def in_place(talk: Conversation, place: Place, holding: Holding, ours: Collectio
 
 
 def in_session(
-    talk: Conversation, session: Session, series_uid: str | None, named: Collection[str] = ()
+    talk: XnatClient, session: Session, series_uid: str | None, named: Collection[str] = ()
 ) -> frozenset[str]:
     """Return the images of an archived session, or of one series of it, that XNAT hands out: each file is asked for.
 
@@ -62,12 +62,12 @@ def in_session(
     return frozenset(found)
 
 
-def names(talk: Conversation, session: Session) -> frozenset[str]:
+def names(talk: XnatClient, session: Session) -> frozenset[str]:
     """Return the names of all DICOM files that an archived session lists."""
     return frozenset(file.name for file in _listed_of(talk, session, None))
 
 
-def _listed_in(talk: Conversation, place: Place, holding: Holding) -> Iterator[ListedFile]:
+def _listed_in(talk: XnatClient, place: Place, holding: Holding) -> Iterator[ListedFile]:
     """List a row's files; in the prearchive only scan by scan, and resource by resource (F22)."""
     for scan in holding.scans:
         for label in scan.labels:
@@ -77,7 +77,7 @@ def _listed_in(talk: Conversation, place: Place, holding: Holding) -> Iterator[L
                     yield ListedFile(scan.series_uid, name, f"{here}{path(*name.split('/')).removeprefix('/data')}")
 
 
-def _listed_of(talk: Conversation, session: Session, series_uid: str | None) -> Iterator[ListedFile]:
+def _listed_of(talk: XnatClient, session: Session, series_uid: str | None) -> Iterator[ListedFile]:
     for scan in session.holding.scans:
         if series_uid not in {None, scan.series_uid}:
             continue
@@ -88,7 +88,7 @@ def _listed_of(talk: Conversation, session: Session, series_uid: str | None) -> 
                 yield ListedFile(scan.series_uid, one["Name"], where)
 
 
-def _once(talk: Conversation, files: Iterator[ListedFile]) -> Iterator[ListedFile]:
+def _once(talk: XnatClient, files: Iterator[ListedFile]) -> Iterator[ListedFile]:
     """Leave out what 1.6 lists again: a series under several numbers has all its files under each of them (F81)."""
     seen = set()
     for file in files:

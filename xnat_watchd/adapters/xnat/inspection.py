@@ -7,44 +7,44 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from xnat_watchd.adapters.xnat.answer_meanings import Deed
+from xnat_watchd.adapters.xnat.answer_meanings import Purpose
 from xnat_watchd.adapters.xnat.answers import Answer, date_of, document, table
-from xnat_watchd.adapters.xnat.client import Conversation, Query
-from xnat_watchd.adapters.xnat.login import PATIENCE, Dialect, find_dialect
+from xnat_watchd.adapters.xnat.client import Query, XnatClient
+from xnat_watchd.adapters.xnat.login import LOGIN_TIMEOUT, Dialect, find_dialect
 from xnat_watchd.adapters.xnat.records import JSON, path
-from xnat_watchd.adapters.xnat.server import Shared
-from xnat_watchd.adapters.xnat.sockets import Watch
+from xnat_watchd.adapters.xnat.server import ServerState
+from xnat_watchd.adapters.xnat.sockets import ConnectionState
 from xnat_watchd.adapters.xnat.transport import Transport, XnatRequest
 from xnat_watchd.adapters.xnat.users import roles
 from xnat_watchd.core.errors import Transient, Unavailable, WatchdError
 
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class ServerIdentity:
     """What a server says to somebody whom it does not know."""
 
     dialect: Dialect
     at: datetime | None  #: its time of day, to the second
 
 
-def greet(server: Shared) -> Greeting:
+def identify_server(server: ServerState) -> ServerIdentity:
     """Ask which XNAT this is, without a login (F2, F8, F112). `Unavailable` if there is none."""
-    line = Transport(server.access, Watch(server.stop), server.clock, server.room)
+    line = Transport(server.access, ConnectionState(server.stop), server.clock, server.room)
     try:
         dialect = find_dialect(line, server.clock.now())
-        answer = line.ask(XnatRequest(method="GET", path="/data/version", deed=Deed.READ, patience=PATIENCE))
+        answer = line.ask(XnatRequest(method="GET", path="/data/version", deed=Purpose.READ, patience=LOGIN_TIMEOUT))
     except Transient as error:  # no answer; none of any study's requests either
         raise Unavailable(str(error), detail=error.detail) from None
     finally:
         line.drop()
-    return Greeting(dialect, date_of(answer.headers.get("date", "")))
+    return ServerIdentity(dialect, date_of(answer.headers.get("date", "")))
 
 
 class Inspection:
     """Questions about projects and the account, in a login session of its own, which ends with the `with` block."""
 
-    def __init__(self, server: Shared) -> None:
-        self._talk = Conversation(server)
+    def __init__(self, server: ServerState) -> None:
+        self._talk = XnatClient(server)
 
     def __enter__(self) -> Self:
         return self

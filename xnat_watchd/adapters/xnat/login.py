@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Literal
 
 from xnat_watchd.adapters.credentials import Secret
-from xnat_watchd.adapters.xnat.answer_meanings import A_PAGE, Deed, verdict
+from xnat_watchd.adapters.xnat.answer_meanings import A_PAGE, Purpose, error_for
 from xnat_watchd.adapters.xnat.answers import Answer, version
 from xnat_watchd.adapters.xnat.transport import SessionLost, Transport, XnatRequest
 from xnat_watchd.core.errors import AuthRefused, Transient, Unavailable, WatchdError
 
-PATIENCE = 60.0  #: seconds for a login and for the cheap question
+LOGIN_TIMEOUT = 60.0  #: seconds for a login and for the cheap question
 
 _ALIAS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _LOGGED_IN = re.compile(r"User '([^']{1,200})' is logged in")
@@ -69,7 +69,7 @@ def log_in(line: Transport, credential: NumberedCredential, now: datetime, befor
         raise Unavailable("XNAT forgets our login at once", advice=A_PAGE) from None
     except Transient as error:  # no answer: nothing of any study's has been done
         raise Unavailable(str(error), detail=error.detail) from None
-    if not credential.is_alias and not _same(line.who, credential.user):
+    if not credential.is_alias and not _is_same_user(line.who, credential.user):
         raise Unavailable("XNAT takes us for somebody else after the login", advice=A_PAGE)
     return dialect
 
@@ -82,23 +82,23 @@ def _begin(line: Transport, credential: NumberedCredential, now: datetime, befor
     """
     if not (credential.is_alias or (before is not None and before.is_old)):
         try:
-            _prove(line, _by_form(credential), now)
+            _log_in_by(line, _by_form(credential), now)
         except SessionLost:
             line.forget()
         else:
             return
-    _prove(line, _by_basic(credential), now)
+    _log_in_by(line, _by_basic(credential), now)
 
 
-def _prove(line: Transport, call: XnatRequest, now: datetime) -> None:
+def _log_in_by(line: Transport, call: XnatRequest, now: datetime) -> None:
     """Log in by this request, and ask who we are: nothing before that answer is a login."""
     answer = line.ask(call)
-    _judge(answer, now)
+    _check_login(answer, now)
     line.jsession = line.cookie(answer)
-    line.who = who(line, now)
+    line.who = ask_user(line, now)
 
 
-def who(line: Transport, now: datetime) -> str:
+def ask_user(line: Transport, now: datetime) -> str:
     """Ask who we are: cheap, and only a working server and a valid login answer it (F1, F103).
 
     Raises `SessionLost` where XNAT does not know us.
@@ -108,7 +108,7 @@ def who(line: Transport, now: datetime) -> str:
         raise SessionLost(refused=True)
     found = _LOGGED_IN.match(answer.text.strip())
     if answer.status != 200:  # noqa: PLR2004
-        raise _as_unavailable(verdict(answer, Deed.READ, "", now))
+        raise _as_unavailable(error_for(answer, Purpose.READ, "", now))
     if found is None or found[1] == "guest":
         raise Unavailable("XNAT does not say who we are", advice=A_PAGE)
     return found[1]
@@ -128,7 +128,7 @@ def find_dialect(line: Transport, now: datetime, before: Dialect | None = None) 
     if answer.status == 404:  # noqa: PLR2004 - nothing else says newer: the newer importer ignores our place on 1.6 (F17)
         return Dialect("1.8", version(line.ask(_get("/xapi/siteConfig/buildInfo"))))
     if not answer.is_success:
-        raise _as_unavailable(verdict(answer, Deed.READ, "", now))
+        raise _as_unavailable(error_for(answer, Purpose.READ, "", now))
     said = answer.text.strip()
     if not _NUMBERS.match(said):
         raise Unavailable("XNAT does not say its version", advice=A_PAGE)
@@ -141,14 +141,14 @@ def _is_old(said: str) -> bool:
     return found is not None and (int(found[1]), int(found[2])) <= (1, 6)
 
 
-def _judge(answer: Answer, now: datetime) -> None:
+def _check_login(answer: Answer, now: datetime) -> None:
     if answer.status in {200, 201, 204} and not answer.is_page:
         return
     if any(answer.status == status and words in answer.words for status, words in _REFUSALS):
         raise AuthRefused("XNAT refuses the user or the password", detail=answer.reason)
     if answer.is_page and answer.status < 300:  # noqa: PLR2004
         raise Unavailable("a page came where XNAT should answer the login", advice=A_PAGE)
-    raise _as_unavailable(verdict(answer, Deed.READ, "", now))
+    raise _as_unavailable(error_for(answer, Purpose.READ, "", now))
 
 
 def _as_unavailable(error: WatchdError) -> WatchdError:
@@ -160,20 +160,20 @@ def _as_unavailable(error: WatchdError) -> WatchdError:
 
 def _by_form(credential: NumberedCredential) -> XnatRequest:
     form = {"username": credential.user, "password": credential.password.reveal()}
-    return XnatRequest(method="PUT", path="/data/services/auth", deed=Deed.READ, form=form, patience=PATIENCE)
+    return XnatRequest(method="PUT", path="/data/services/auth", deed=Purpose.READ, form=form, patience=LOGIN_TIMEOUT)
 
 
 def _by_basic(credential: NumberedCredential) -> XnatRequest:
     """Log in by Basic: alias tokens (F6), and every credential on 1.6; afterwards the cookie counts."""
     coded = b64encode(f"{credential.user}:{credential.password.reveal()}".encode()).decode("ascii")
     headers = {"Authorization": f"Basic {coded}"}
-    return XnatRequest(method="GET", path="/data/JSESSION", deed=Deed.READ, headers=headers, patience=PATIENCE)
+    return XnatRequest(method="GET", path="/data/JSESSION", deed=Purpose.READ, headers=headers, patience=LOGIN_TIMEOUT)
 
 
 def _get(path: str) -> XnatRequest:
-    return XnatRequest(method="GET", path=path, deed=Deed.READ, patience=PATIENCE)
+    return XnatRequest(method="GET", path=path, deed=Purpose.READ, patience=LOGIN_TIMEOUT)
 
 
-def _same(said: str, user: str) -> bool:
+def _is_same_user(said: str, user: str) -> bool:
     """Compare names: a directory may spell ours otherwise, and `provider/name` is a name too (F113)."""
     return said.casefold() == user.rpartition("/")[2].casefold()

@@ -15,7 +15,7 @@ from xnat_watchd.core.escapes import unescaped
 Cells = Mapping[str, str]
 
 JSON = {"format": "json"}  #: without it some answers are pages (F123)
-DUMPED = {"(0010,1010)": "PatientAge", "(0010,0030)": "PatientBirthDate", "(0010,0040)": "PatientSex"}
+DEMOGRAPHIC_TAGS = {"(0010,1010)": "PatientAge", "(0010,0030)": "PatientBirthDate", "(0010,0040)": "PatientSex"}
 STUDY_UID = "(0020,000D)"
 
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
@@ -52,7 +52,7 @@ def row_at(place: Place, rows: Sequence[Cells]) -> PrearchiveRow | None:
     return None
 
 
-def built(session: SessionXml, resources: Sequence[Cells]) -> Holding:
+def row_holding(session: SessionXml, resources: Sequence[Cells]) -> Holding:
     """Put together what a prearchive row holds: UIDs from its XML, counts from its resources (F176)."""
     counts, labels = _counted(resources), _labels(resources)
     scans = [Scan(one, uid, counts.pop(one, 0), labels.get(one, ())) for one, uid in session.scans.items()]
@@ -61,7 +61,7 @@ def built(session: SessionXml, resources: Sequence[Cells]) -> Holding:
     return Holding(session.study_uid, tuple(scans))
 
 
-def archived(session: Node, resources: Sequence[Cells] | None) -> Holding | None:
+def session_holding(session: Node, resources: Sequence[Cells] | None) -> Holding | None:
     """Put together what a session holds. None if the item has no counts and there is no table of resources."""
     if resources is None:
         files = [_files(scan) for scan in _scans(session)]
@@ -78,7 +78,9 @@ def archived(session: Node, resources: Sequence[Cells] | None) -> Holding | None
     return Holding(session.fields.get("UID", ""), scans)
 
 
-def dumped(rows: Sequence[Cells], study_uid: str, wanted: Mapping[str, str] = DUMPED) -> dict[str, str] | None:
+def header_values(
+    rows: Sequence[Cells], study_uid: str, wanted: Mapping[str, str] = DEMOGRAPHIC_TAGS
+) -> dict[str, str] | None:
     """Read a header dump, None where it names no study. `NotYet` where it names another one (F210).
 
     It names none where XNAT has no file to read, or one whose elements are all of unknown type.

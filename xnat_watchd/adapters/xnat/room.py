@@ -8,27 +8,27 @@ from __future__ import annotations
 import threading
 import weakref
 
-MOST = 64 << 20  #: bytes; the longest table alone may take 50 MiB
-FREE = 1 << 20  #: bytes of each answer that no room is asked for: what is usual is never refused for what is not
+BUDGET = 64 << 20  #: bytes; the longest table alone may take 50 MiB
+FREE = 1 << 20  #: bytes of each answer that are not counted: usual answers are never refused because of long ones
 STEP = 1 << 20  #: bytes that are taken at once
 
 
-class Full(Exception):
+class BudgetSpent(Exception):
     """Other answers take the room just now."""
 
 
-class Room:
+class MemoryBudget:
     """What is left of it. Every method may be called from any thread."""
 
-    def __init__(self, size: int = MOST) -> None:
+    def __init__(self, size: int = BUDGET) -> None:
         self.left = size
         self._lock = threading.RLock()  # what is given back may be found to be garbage while something is taken
 
     def take(self, size: int) -> None:
-        """Take so many bytes, or raise `Full`."""
+        """Take so many bytes, or raise `BudgetSpent`."""
         with self._lock:
             if size > self.left:
-                raise Full
+                raise BudgetSpent
             self.left -= size
 
     def give_back(self, size: int) -> None:
@@ -37,14 +37,14 @@ class Room:
             self.left += size
 
 
-class KeptBody:
+class MemoryUse:
     """What one answer takes of a room, from its beginning until nobody knows what was read from it any more."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: MemoryBudget) -> None:
         self._room, self._taken = room, 0
 
     def grow(self, size: int) -> None:
-        """See that there is room for `size` bytes in all. Raises `Full`."""
+        """See that there is room for `size` bytes in all. Raises `BudgetSpent`."""
         while size > FREE + self._taken:
             self._room.take(STEP)
             self._taken += STEP

@@ -7,15 +7,15 @@ import threading
 
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat.login import Dialect, NumberedCredential, log_in
-from xnat_watchd.adapters.xnat.room import Room
-from xnat_watchd.adapters.xnat.sockets import Watch
+from xnat_watchd.adapters.xnat.room import MemoryBudget
+from xnat_watchd.adapters.xnat.sockets import ConnectionState
 from xnat_watchd.adapters.xnat.transport import Access, Transport
-from xnat_watchd.adapters.xnat.turns import Turns, held
+from xnat_watchd.adapters.xnat.turns import Turns, locked
 from xnat_watchd.core.errors import AuthRefused
 from xnat_watchd.core.ports import Clock
 
 
-class Shared:
+class ServerState:
     """The process's one view of the server. Every method may be called from any thread."""
 
     def __init__(self, access: Access, credential: NumberedCredential, *, clock: Clock, stop: threading.Event) -> None:
@@ -27,7 +27,7 @@ class Shared:
         self.turns = Turns(clock, stop)
         self.dump_lock = threading.Lock()  #: header dumps answer with each other's session (F210)
         self.dialect: Dialect | None = None  #: as of the last login
-        self.room = Room()  #: for what is kept of answers, by all gateways
+        self.room = MemoryBudget()  #: for what is kept of answers, by all gateways
         self.logins = 0  #: how often we have asked to be let in
         self._credential = credential
         self._refused: AuthRefused | None = None
@@ -51,7 +51,7 @@ class Shared:
 
         Once XNAT has refused a credential, only a probe tries it again: accounts lock (F107).
         """
-        with held(self._login_lock, self.stop):
+        with locked(self._login_lock, self.stop):
             with self._lock:
                 credential, refused = self._credential, self._refused
                 if refused is not None and not probing:
@@ -60,7 +60,7 @@ class Shared:
             return *self._log_in(credential), credential.number
 
     def _log_in(self, credential: NumberedCredential) -> tuple[Transport, Dialect]:
-        line = Transport(self.access, Watch(self.stop), self.clock, self.room)
+        line = Transport(self.access, ConnectionState(self.stop), self.clock, self.room)
         with self._lock:
             before = self.dialect
         try:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from xnat_watchd.adapters.xnat import records
-from xnat_watchd.adapters.xnat.answer_meanings import Deed
+from xnat_watchd.adapters.xnat.answer_meanings import Purpose
 from xnat_watchd.adapters.xnat.answers import Node, item, table
-from xnat_watchd.adapters.xnat.client import Conversation
+from xnat_watchd.adapters.xnat.client import XnatClient
 from xnat_watchd.adapters.xnat.records import JSON, path
 from xnat_watchd.adapters.xnat.transport import XnatRequest
 from xnat_watchd.core.delivery import Holding, Session
 from xnat_watchd.core.escapes import unescaped
 
 
-def with_uids(talk: Conversation, project: str, uids: Sequence[str]) -> list[Session]:
+def with_uids(talk: XnatClient, project: str, uids: Sequence[str]) -> list[Session]:
     """Return a project's sessions with one of these StudyInstanceUIDs."""
     rows = _all_of(talk, project) if talk.dialect.is_old else _filtered(talk, project, uids)
     ids = dict.fromkeys(one["ID"] for one in rows if one.get("ID") and one.get("UID") in uids)
@@ -22,7 +22,7 @@ def with_uids(talk: Conversation, project: str, uids: Sequence[str]) -> list[Ses
     return [one for one in found if one and one.project == project and one.holding.study_uid in uids]
 
 
-def _filtered(talk: Conversation, project: str, uids: Sequence[str]) -> Iterable[Mapping[str, str]]:
+def _filtered(talk: XnatClient, project: str, uids: Sequence[str]) -> Iterable[Mapping[str, str]]:
     query = {
         "project": project,
         "xsiType": "xnat:imageSessionData",  # else no column of images (F253)
@@ -34,7 +34,7 @@ def _filtered(talk: Conversation, project: str, uids: Sequence[str]) -> Iterable
     return ({**one, "UID": one.get("UID") or uids[0]} for one in rows)  # what does not say is asked itself
 
 
-def _all_of(talk: Conversation, project: str) -> Iterable[Mapping[str, str]]:
+def _all_of(talk: XnatClient, project: str) -> Iterable[Mapping[str, str]]:
     """List without a filter: nobody has seen 1.6 filter by UID, and a list that is wrongly empty would double a study.
 
     The columns were seen there (F257).
@@ -43,43 +43,43 @@ def _all_of(talk: Conversation, project: str) -> Iterable[Mapping[str, str]]:
     return table(talk.read(path("projects", project, "experiments"), query, project=project), ("ID", "label", "UID"))
 
 
-def named(talk: Conversation, project: str, label: str) -> Session | None:
+def named(talk: XnatClient, project: str, label: str) -> Session | None:
     """Return a project's session of this label."""
     answer = talk.find(path("projects", project, "experiments", label), JSON, project=project)
     node = item(answer) if answer is not None else None
     return _session(talk, node) if node and records.is_known_as(node, project, label) else None
 
 
-def by_id(talk: Conversation, accession: str) -> Session | None:
+def by_id(talk: XnatClient, accession: str) -> Session | None:
     """Return a session by its accession ID."""
     answer = talk.find(path("experiments", accession), JSON)
     return _session(talk, item(answer)) if answer is not None else None
 
 
-def relabel(talk: Conversation, session: Session, label: str) -> Session | None:
+def relabel(talk: XnatClient, session: Session, label: str) -> Session | None:
     """Return a session another label by the path below its subject (F227), and return it as it is shown afterwards.
 
     Nobody has seen it: XNAT's source renames a session by `label` as it renames a subject (F44, F216).
     """
     where = path("projects", session.project, "subjects", session.subject_id, "experiments", session.id)
     query = {"label": label, "event_reason": "xnat-watchd"}
-    talk.act(XnatRequest(method="PUT", path=where, deed=Deed.WRITE, query=query), session.project)
+    talk.act(XnatRequest(method="PUT", path=where, deed=Purpose.WRITE, query=query), session.project)
     return by_id(talk, session.id)
 
 
-def patient(talk: Conversation, accession: str) -> tuple[str, str]:
+def patient(talk: XnatClient, accession: str) -> tuple[str, str]:
     """Return PatientName and PatientID as XNAT read them from the images that it keeps of a session."""
     answer = talk.find(path("experiments", accession), JSON)
     fields = item(answer).fields if answer is not None else {}
     return unescaped(fields.get("dcmPatientName", "")), unescaped(fields.get("dcmPatientId", ""))
 
 
-def _session(talk: Conversation, node: Node) -> Session:
+def _session(talk: XnatClient, node: Node) -> Session:
     accession = node.fields.get("ID", "")
-    holding = records.archived(node, None)
+    holding = records.session_holding(node, None)
     if holding is None:
         rows = table(talk.read(path("experiments", accession, "resources"), {"all": "true", **JSON}))
-        holding = records.archived(node, rows)
+        holding = records.session_holding(node, rows)
     return Session(
         id=accession,
         project=node.fields.get("project", ""),
@@ -91,7 +91,7 @@ def _session(talk: Conversation, node: Node) -> Session:
     )
 
 
-def _subject_label(talk: Conversation, session: Node) -> str:
+def _subject_label(talk: XnatClient, session: Node) -> str:
     """Return the label of a session's subject, of which the item has only the accession ID (F125)."""
     if not (accession := session.fields.get("subject_ID", "")):
         return session.fields.get("subject_label", "")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from xnat_watchd.adapters.xnat.answer_meanings import Deed
+from xnat_watchd.adapters.xnat.answer_meanings import Purpose
 from xnat_watchd.adapters.xnat.answers import table
-from xnat_watchd.adapters.xnat.client import PATIENCE, Conversation
+from xnat_watchd.adapters.xnat.client import QUESTION_TIMEOUT, XnatClient
 from xnat_watchd.adapters.xnat.records import JSON, Cells, path
 from xnat_watchd.adapters.xnat.transport import XnatRequest
 from xnat_watchd.core.errors import Permanent, RepeatOnce, Transient
 from xnat_watchd.core.sharing.plan import Action, SeenProject, SeenSession, ShareSubject
 
 
-def reachable(talk: Conversation, projects: Collection[str]) -> dict[str, bool]:
+def reachable(talk: XnatClient, projects: Collection[str]) -> dict[str, bool]:
     """Return those of these projects whose data we may read, and whether we may add to it.
 
     Newer servers say so themselves, with custom groups and all (F250); 1.6 lists our role (F249).
@@ -26,7 +26,7 @@ def reachable(talk: Conversation, projects: Collection[str]) -> dict[str, bool]:
     return {name: name in writable for name in projects if name in writable or name in readable}
 
 
-def seen(talk: Conversation, project: str, *, writable: bool) -> SeenProject | None:
+def seen(talk: XnatClient, project: str, *, writable: bool) -> SeenProject | None:
     """Return what a project shows: its own subjects and sessions, and those that are shared into it.
 
     Only the listings below the project have the labels of shares; `/data/experiments?project=` filters by the
@@ -51,22 +51,25 @@ def seen(talk: Conversation, project: str, *, writable: bool) -> SeenProject | N
     )
 
 
-def share(talk: Conversation, action: Action) -> None:
+def share(talk: XnatClient, action: Action) -> None:
     """Ask for one share. Never `primary`, always a label: without one newer servers show the accession ID (F231).
 
     Without `format=json` the answer about a subject is a page (F46).
     """
-    _must_be_meant(talk, action)
+    _refuse_ambiguous_id(talk, action)
     here = path(*_place(action), "projects", action.destination)
     query = {"label": action.label, "event_reason": "xnat-watchd", **JSON}  # a site may demand a reason (F222)
     if talk.dialect.is_old and not action.label.isascii():  # it would be stored as `J&#246;rg` (F278)
         if action.label != action.name:
             raise Permanent("XNAT 1.6 would spoil the label", advice="Give a label of plain letters in the table.")
         del query["label"]  # 1.6 takes the thing's own (F231)
-    talk.act(XnatRequest(method="PUT", path=here, deed=Deed.SHARE, query=query, patience=PATIENCE), action.destination)
+    talk.act(
+        XnatRequest(method="PUT", path=here, deed=Purpose.SHARE, query=query, patience=QUESTION_TIMEOUT),
+        action.destination,
+    )
 
 
-def is_shared(talk: Conversation, action: Action) -> bool:
+def is_shared(talk: XnatClient, action: Action) -> bool:
     """Ask the thing itself where it is shown, by its accession ID, which a GET looks for first (F221, F235)."""
     answer = talk.find(path(*_owner(action), action.id, "projects"), JSON, project=action.source)
     return answer is not None and any(one.get("ID") == action.destination for one in table(answer))
@@ -76,15 +79,15 @@ _COLUMNS = ("ID", "label", "subject_ID", "date", "xsiType")
 _SESSIONS = {"columns": ",".join(_COLUMNS)}
 
 
-def _ids(talk: Conversation, access: str) -> frozenset[str]:
+def _ids(talk: XnatClient, access: str) -> frozenset[str]:
     return frozenset(one.get("ID", "") or one.get("id", "") for one in _listed(talk, data=access))
 
 
-def _listed(talk: Conversation, **query: str) -> Sequence[Cells]:
+def _listed(talk: XnatClient, **query: str) -> Sequence[Cells]:
     return table(talk.read("/data/projects", {**query, **JSON}))
 
 
-def _reachable_on_1_6(talk: Conversation, projects: Collection[str]) -> dict[str, bool]:
+def _reachable_on_1_6(talk: XnatClient, projects: Collection[str]) -> dict[str, bool]:
     rows = {one.get("id", ""): one for one in _listed(talk, accessible="true")}
     known = {name: _role(rows[name]) for name in projects if name in rows}
     if all(known.values()) or _is_admin(talk):  # admins need no role
@@ -97,7 +100,7 @@ def _role(row: Cells) -> str:
     return next((value for name, value in row.items() if name.startswith("user_role")), "")
 
 
-def _is_admin(talk: Conversation) -> bool:
+def _is_admin(talk: XnatClient) -> bool:
     """Ask for the settings, which only site admins may read (F247)."""
     try:
         return talk.find("/data/services/settings", JSON) is not None
@@ -150,7 +153,7 @@ def _parts(action: Action) -> list[tuple[str, str, str]]:
     return [("subjects", action.subject, action.subject_id), ("experiments", *own)]
 
 
-def _must_be_meant(talk: Conversation, action: Action) -> None:
+def _refuse_ambiguous_id(talk: XnatClient, action: Action) -> None:
     """Refuse to name a thing by its ID where another thing has that ID for its label: XNAT would share that one.
 
     Labels come out of DICOM headers, and whoever writes these could choose one so.

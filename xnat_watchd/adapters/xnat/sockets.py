@@ -21,10 +21,11 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, ClassVar
 
-GLANCE = 0.25  #: seconds of waiting between two looks at the stop event
-TRICKLE = 20.0  #: seconds that an answer may pause once it has begun, and that its head may take: a worker waits for it
-SLOWEST = 32 << 10  #: bytes a second that the rest of an answer takes at least
-LONGEST = 600.0  #: seconds from an answer's first byte to its last, however long it is
+POLL_INTERVAL = 0.25  #: seconds of waiting between two looks at the stop event
+#: seconds that an answer may pause once it has begun, and that its head may take: a worker waits for it
+LONGEST_PAUSE = 20.0
+LOWEST_RATE = 32 << 10  #: bytes a second that the rest of an answer takes at least
+LONGEST_ANSWER = 600.0  #: seconds from an answer's first byte to its last, however long it is
 LARGEST_HEAD = 256 << 10  #: bytes of status and headers, of all that come before the last ones too
 
 Option = tuple[int, int, int | bytes]
@@ -34,12 +35,12 @@ class Interrupted(Exception):
     """The program stops. No OSError on purpose: urllib3 lets other errors through, and closes the connection."""
 
 
-class Endless(Exception):
+class AnswerTooLong(Exception):
     """The answer goes on beyond all that an answer may be. No OSError, for the same reason."""
 
 
 @dataclass(slots=True)
-class Watch:
+class ConnectionState:
     """What the connections of one line and their user tell each other."""
 
     stop: threading.Event
@@ -51,7 +52,9 @@ class Watch:
             raise Interrupted
 
 
-def connected(host: str, port: int, patience: float, options: Sequence[Option], watch: Watch) -> socket.socket:
+def connected(
+    host: str, port: int, patience: float, options: Sequence[Option], watch: ConnectionState
+) -> socket.socket:
     """Return a connection to the first of the host's addresses that takes one. `OSError` as `create_connection`."""
     until = monotonic() + patience
     failed: OSError = OSError("the name has no address")
@@ -73,7 +76,7 @@ def connected(host: str, port: int, patience: float, options: Sequence[Option], 
     raise failed
 
 
-def _addresses(host: str, port: int, until: float, watch: Watch) -> list[Any]:
+def _addresses(host: str, port: int, until: float, watch: ConnectionState) -> list[Any]:
     """Resolve a name. No resolver can be interrupted, so a thread asks it, and is left where it takes too long."""
     found: SimpleQueue[list[Any] | Exception] = SimpleQueue()
 
@@ -86,7 +89,7 @@ def _addresses(host: str, port: int, until: float, watch: Watch) -> list[Any]:
     threading.Thread(target=ask, name="resolver", daemon=True).start()
     while True:
         with suppress(Empty):
-            said = found.get(timeout=GLANCE)
+            said = found.get(timeout=POLL_INTERVAL)
             if isinstance(said, Exception):
                 raise said
             return said
@@ -95,13 +98,13 @@ def _addresses(host: str, port: int, until: float, watch: Watch) -> list[Any]:
             raise TimeoutError("the name was not resolved in time")
 
 
-def _connect(sock: socket.socket, address: Any, until: float, watch: Watch) -> None:
+def _connect(sock: socket.socket, address: Any, until: float, watch: ConnectionState) -> None:
     sock.setblocking(False)  # noqa: FBT003 - the method's own argument
     failed = sock.connect_ex(address)
     waiting = select.poll()
     waiting.register(sock, select.POLLOUT)
     while failed == errno.EINPROGRESS:
-        if waiting.poll(GLANCE * 1000):
+        if waiting.poll(POLL_INTERVAL * 1000):
             failed = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             break
         watch.look()
@@ -111,16 +114,16 @@ def _connect(sock: socket.socket, address: Any, until: float, watch: Watch) -> N
         raise OSError(failed, os.strerror(failed))
 
 
-class WatchedTls(ssl.SSLSocket):
+class StoppableTlsSocket(ssl.SSLSocket):
     """A TLS connection whose handshake a stop ends, and which takes no longer than the socket's timeout."""
 
-    watch: ClassVar[Watch]
+    watch: ClassVar[ConnectionState]
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the base class's argument
         """Shake hands."""
-        patience = self.gettimeout() or TRICKLE
+        patience = self.gettimeout() or LONGEST_PAUSE
         until = monotonic() + patience
-        self.settimeout(GLANCE)
+        self.settimeout(POLL_INTERVAL)
         while True:
             try:
                 super().do_handshake(block)
@@ -134,12 +137,12 @@ class WatchedTls(ssl.SSLSocket):
         self.settimeout(patience)
 
 
-class Response(HTTPResponse):
+class StoppableResponse(HTTPResponse):
     """An answer that is read under watch from its first byte on."""
 
-    def __init__(self, watch: Watch, sock: Any, **how: Any) -> None:
+    def __init__(self, watch: ConnectionState, sock: Any, **how: Any) -> None:
         super().__init__(sock, **how)
-        self._came = Coming(self.fp.detach(), sock, watch)  # `makefile` gives a buffered reader
+        self._came = LimitedStream(self.fp.detach(), sock, watch)  # `makefile` gives a buffered reader
         self.fp = io.BufferedReader(self._came)
 
     def begin(self) -> None:
@@ -149,10 +152,10 @@ class Response(HTTPResponse):
         self._came.in_head = False
 
 
-class Coming(io.RawIOBase):
-    """What comes from a server, as long as it keeps to the measures above. Else `Endless`."""
+class LimitedStream(io.RawIOBase):
+    """What comes from a server, as long as it keeps to the measures above. Else `AnswerTooLong`."""
 
-    def __init__(self, raw: io.RawIOBase, sock: Any, watch: Watch) -> None:
+    def __init__(self, raw: io.RawIOBase, sock: Any, watch: ConnectionState) -> None:
         self._raw, self._sock, self._watch = raw, sock, watch
         self._size = 0
         self._begun: float | None = None
@@ -164,9 +167,9 @@ class Coming(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Wait for the next bytes. `TimeoutError` where none come within the socket's timeout."""
-        patience = self._sock.gettimeout() or TRICKLE
+        patience = self._sock.gettimeout() or LONGEST_PAUSE
         until = monotonic() + patience
-        self._sock.settimeout(GLANCE)
+        self._sock.settimeout(POLL_INTERVAL)
         try:
             while True:
                 self._watch.look()
@@ -191,5 +194,7 @@ class Coming(io.RawIOBase):
 
     def _measure(self) -> None:
         takes = 0.0 if self._begun is None else monotonic() - self._begun
-        if takes > min(TRICKLE + self._size / SLOWEST, LONGEST) or (self.in_head and self._size > LARGEST_HEAD):
-            raise Endless
+        if takes > min(LONGEST_PAUSE + self._size / LOWEST_RATE, LONGEST_ANSWER):
+            raise AnswerTooLong
+        if self.in_head and self._size > LARGEST_HEAD:
+            raise AnswerTooLong

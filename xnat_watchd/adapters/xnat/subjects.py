@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from xnat_watchd.adapters.xnat import records
-from xnat_watchd.adapters.xnat.answer_meanings import Deed
+from xnat_watchd.adapters.xnat.answer_meanings import Purpose
 from xnat_watchd.adapters.xnat.answers import item, table
-from xnat_watchd.adapters.xnat.client import PATIENCE, Conversation
+from xnat_watchd.adapters.xnat.client import QUESTION_TIMEOUT, XnatClient
 from xnat_watchd.adapters.xnat.records import JSON, path
 from xnat_watchd.adapters.xnat.transport import XnatRequest
 from xnat_watchd.core.delivery import Subject
@@ -16,7 +16,7 @@ from xnat_watchd.core.errors import Conflict
 Values = Mapping[str, str]
 
 
-def read(talk: Conversation, project: str, label: str) -> Subject | None:
+def read(talk: XnatClient, project: str, label: str) -> Subject | None:
     """Return a subject by its label in this project, None where there is none."""
     if not _is_for_a_path(talk, label):
         found = _ids(talk, project, label)
@@ -26,14 +26,14 @@ def read(talk: Conversation, project: str, label: str) -> Subject | None:
     return records.subject(node, project) if node and records.is_known_as(node, project, label) else None
 
 
-def by_id(talk: Conversation, project: str, accession: str) -> Subject | None:
+def by_id(talk: XnatClient, project: str, accession: str) -> Subject | None:
     """Return a subject by its accession ID, which no renaming changes; None where there is none."""
     answer = talk.find(path("subjects", accession), JSON, project=project)
     node = item(answer) if answer is not None else None
     return records.subject(node, project) if node and node.fields.get("ID") == accession else None
 
 
-def write(talk: Conversation, project: str, subject: Subject, fields: Values, demographics: Values) -> Subject | None:
+def write(talk: XnatClient, project: str, subject: Subject, fields: Values, demographics: Values) -> Subject | None:
     """Write values of a subject, and give it as it is shown afterwards: an answer says nothing of what was stored.
 
     What stands in a URL stands in the server's access logs, so newer servers get a form. 1.6 ignores forms,
@@ -50,15 +50,15 @@ def write(talk: Conversation, project: str, subject: Subject, fields: Values, de
     return by_id(talk, project, subject.id)
 
 
-def _put(talk: Conversation, project: str, subject: Subject, query: Values, form: Values | None) -> None:
+def _put(talk: XnatClient, project: str, subject: Subject, query: Values, form: Values | None) -> None:
     where = path("projects", project, "subjects", _name(talk, project, subject))
     # A site may demand a reason for every change (F222).
     named = {"xsiType": "xnat:subjectData", "event_reason": "xnat-watchd", **query}
-    call = XnatRequest(method="PUT", path=where, deed=Deed.WRITE, query=named, form=form, patience=PATIENCE)
+    call = XnatRequest(method="PUT", path=where, deed=Purpose.WRITE, query=named, form=form, patience=QUESTION_TIMEOUT)
     talk.act(call, project)
 
 
-def _name(talk: Conversation, project: str, subject: Subject) -> str:
+def _name(talk: XnatClient, project: str, subject: Subject) -> str:
     """Return what a PUT finds this very subject by. It looks for a label before it takes an accession ID (F221).
 
     Raises `Conflict` where another subject has that ID for its label: whoever writes a PatientName could choose it so.
@@ -74,12 +74,12 @@ def _name(talk: Conversation, project: str, subject: Subject) -> str:
     return subject.id
 
 
-def _is_for_a_path(talk: Conversation, label: str) -> bool:
+def _is_for_a_path(talk: XnatClient, label: str) -> bool:
     """Return whether XNAT finds a label in a path: 1.6 escapes letters beyond ASCII there first (seen on 1.6.4)."""
     return label.isascii() or not talk.dialect.is_old
 
 
-def _ids(talk: Conversation, project: str, label: str) -> list[str]:
+def _ids(talk: XnatClient, project: str, label: str) -> list[str]:
     """Return the accession IDs of the subjects that a project lists under a label."""
     listed = talk.find(path("projects", project, "subjects"), {"columns": "ID,label", **JSON}, project=project)
     rows = table(listed) if listed is not None else []

@@ -14,10 +14,10 @@ from typing import Any, Self
 
 from xnat_watchd.adapters.secret import Secret
 from xnat_watchd.adapters.xnat.answers import Answer, document
-from xnat_watchd.adapters.xnat.client import Conversation
+from xnat_watchd.adapters.xnat.client import XnatClient
 from xnat_watchd.adapters.xnat.login import NumberedCredential
 from xnat_watchd.adapters.xnat.records import path
-from xnat_watchd.adapters.xnat.server import Shared
+from xnat_watchd.adapters.xnat.server import ServerState
 from xnat_watchd.core.errors import Permanent, RepeatOnce, Transient
 
 LONGEST_LIFE = timedelta(days=3660)  #: what says that it lives longer says nothing
@@ -38,8 +38,8 @@ class Token:
 class Tokens:
     """The tokens of the account, asked for in a login session of its own, which ends with the `with` block."""
 
-    def __init__(self, server: Shared) -> None:
-        self._talk = Conversation(server)
+    def __init__(self, server: ServerState) -> None:
+        self._talk = XnatClient(server)
 
     def __enter__(self) -> Self:
         return self

@@ -25,13 +25,13 @@ import urllib3.exceptions as line_errors
 from xnat.exceptions import XNATError
 from xnat.session import XNATSession
 
-from xnat_watchd.adapters.xnat.answer_meanings import Deed
+from xnat_watchd.adapters.xnat.answer_meanings import Purpose
 from xnat_watchd.adapters.xnat.answers import Answer
-from xnat_watchd.adapters.xnat.body import PIECE, BodyRemainder, kept
-from xnat_watchd.adapters.xnat.connection import WatchedAdapter
-from xnat_watchd.adapters.xnat.room import Room
-from xnat_watchd.adapters.xnat.sockets import Endless, Interrupted, Watch
-from xnat_watchd.adapters.xnat.trust import sentence, trusted
+from xnat_watchd.adapters.xnat.body import PIECE, BodyRemainder, split_body
+from xnat_watchd.adapters.xnat.connection import StoppableAdapter
+from xnat_watchd.adapters.xnat.room import MemoryBudget
+from xnat_watchd.adapters.xnat.sockets import AnswerTooLong, ConnectionState, Interrupted
+from xnat_watchd.adapters.xnat.trust import openssl_message, trusted_certificates
 from xnat_watchd.adapters.xnat.turns import stopping
 from xnat_watchd.adapters.xnat.zip_body import ZipBody, ZipUnreadable
 from xnat_watchd.core.errors import InDoubt, Transient, Unavailable, WatchdError
@@ -67,7 +67,7 @@ class XnatRequest:
 
     method: str
     path: str
-    deed: Deed
+    deed: Purpose
     query: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     form: Mapping[str, str] | None = None
     body: ZipBody | None = None
@@ -86,14 +86,14 @@ class SessionLost(Exception):
         self.answer = answer  #: what a guest was told
 
 
-class _Http(requests.Session):
+class _NoRedirectSession(requests.Session):
     """Follows no redirect: neither our credentials nor a body go where an answer points."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Say that no answer is a redirect."""
 
 
-class _Xnat(XNATSession):  # type: ignore[misc]  # xnatpy has no types
+class _PassiveXnatSession(XNATSession):  # type: ignore[misc]  # xnatpy has no types
     """xnatpy's session without its heartbeat and without surprises at its end."""
 
     def connect(self, server: object = None, user: object = None, password: object = None) -> None:
@@ -103,7 +103,7 @@ class _Xnat(XNATSession):  # type: ignore[misc]  # xnatpy has no types
         """Send nothing when the memory is tidied up (F284)."""
 
 
-class _Silent(logging.Logger):
+class _SilentLogger(logging.Logger):
     """xnatpy logs whole URLs, and these hold labels and birth dates."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class _Silent(logging.Logger):
 class Transport:
     """One login session: one connection, one cookie jar. Belongs to one thread."""
 
-    def __init__(self, access: Access, watch: Watch, clock: Clock, room: Room) -> None:
+    def __init__(self, access: Access, watch: ConnectionState, clock: Clock, room: MemoryBudget) -> None:
         self.jsession = ""  #: once set, an answer that begins another session is not believed
         self.who = ""  #: the user's name as XNAT says it
         self._access = access
@@ -126,18 +126,18 @@ class Transport:
         self._ends = inf  #: when the login session dies if nothing more is asked in it (monotonic)
         self._call: XnatRequest | None = None
         self._body: tuple[bytes, BodyRemainder | None] = b"", None
-        self._http = _Http()
+        self._http = _NoRedirectSession()
         self._http.trust_env = False
-        self._http.verify = trusted(access.ca_file)
+        self._http.verify = trusted_certificates(access.ca_file)
         self._http.proxies.update(access.proxies)
         self._http.stream = True  # so that the hook can read with a limit
         self._http.headers.update({"User-Agent": AGENT, "Accept-Encoding": "identity"})
         self._http.hooks["response"].append(self._receive)
-        adapter = WatchedAdapter(watch, strict=access.strict_certificates)
+        adapter = StoppableAdapter(watch, strict=access.strict_certificates)
         self._http.mount("http://", adapter)
         self._http.mount("https://", adapter)
-        self._xnat = _Xnat(
-            access.address, _Silent(), interface=self._http, original_uri=access.address, keepalive=False
+        self._xnat = _PassiveXnatSession(
+            access.address, _SilentLogger(), interface=self._http, original_uri=access.address, keepalive=False
         )
         self._xnat.skip_response_check = True  # it knows less of answers than `verdicts.py`
 
@@ -231,7 +231,7 @@ class Transport:
     def _take_body(self, response: requests.Response) -> None:
         call = self._call
         assert call is not None  # noqa: S101 - no answer without a question
-        beginning, rest, longer = kept(response.raw.stream(PIECE, decode_content=True), call.limit)
+        beginning, rest, longer = split_body(response.raw.stream(PIECE, decode_content=True), call.limit)
         if longer:
             response.raw.close()
             if not call.cut:
@@ -251,50 +251,53 @@ def _length(expiry: str) -> float:
 
 
 @contextmanager
-def _translated(call: XnatRequest, watch: Watch) -> Iterator[None]:
+def _translated(call: XnatRequest, watch: ConnectionState) -> Iterator[None]:
     """Let only our own errors out, and `SessionLost`. URLs are in many foreign texts, and labels in these."""
     try:
         yield
     except Interrupted:  # SIGTERM while we were waiting for the line
         raise stopping(spoke=call.deed.acts and watch.spoke) from None
     except ZipUnreadable as error:  # the disk, or somebody changed the ZIP under our hands
-        raise _torn("the ZIP could not be read to its end", str(error), call, watch) from None
+        raise _upload_broken("the ZIP could not be read to its end", str(error), call, watch) from None
     except http_errors.SSLError as error:  # certificate, protocol; XNATSSLError is one of them (F285)
-        said = sentence(error)
+        said = openssl_message(error)
         message = f"no trusted connection to XNAT: OpenSSL says {said!r}" if said else "no trusted connection to XNAT"
-        raise _unreached(message, error, CHECK_CA, call, watch) from None
+        raise _unreachable(message, error, CHECK_CA, call, watch) from None
     except http_errors.ProxyError as error:  # the proxy is down, or refuses to connect us
-        raise _unreached("the proxy before XNAT does not connect us", error, "", call, watch) from None
+        raise _unreachable("the proxy before XNAT does not connect us", error, "", call, watch) from None
     except http_errors.ReadTimeout as error:  # the request was sent, the answer never began
-        raise _broken("XNAT did not answer in time", error, call, watch) from None
+        raise _connection_broken("XNAT did not answer in time", error, call, watch) from None
     except http_errors.ConnectionError as error:  # DNS, refused, unreachable; reset, stalled, hung up
-        raise _broken("the connection to XNAT broke", error, call, watch) from None
-    except (line_errors.HTTPError, Endless) as error:  # it began and broke off, cannot be decoded, or goes on and on
-        said = TOO_LONG if isinstance(error, Endless) else "the answer of XNAT broke off"
-        raise _broken(said, error, call, watch) from None
+        raise _connection_broken("the connection to XNAT broke", error, call, watch) from None
+    except (
+        line_errors.HTTPError,
+        AnswerTooLong,
+    ) as error:  # it began and broke off, cannot be decoded, or goes on and on
+        said = TOO_LONG if isinstance(error, AnswerTooLong) else "the answer of XNAT broke off"
+        raise _connection_broken(said, error, call, watch) from None
     except http_errors.RequestException as error:  # an address that is none, a header that may not be
-        raise _unreached("XNAT cannot be asked", error, "", call, watch) from None
+        raise _unreachable("XNAT cannot be asked", error, "", call, watch) from None
     except XNATError as error:  # xnatpy's own: a path without its slash, a session that is closed
-        raise _unreached("XNAT cannot be asked", error, "", call, watch) from None
+        raise _unreachable("XNAT cannot be asked", error, "", call, watch) from None
 
 
-def _broken(message: str, error: Exception, call: XnatRequest, watch: Watch) -> WatchdError:
+def _connection_broken(message: str, error: Exception, call: XnatRequest, watch: ConnectionState) -> WatchdError:
     """Return what a line that fails means: nothing was said, a question was lost, or perhaps a deed was done."""
     if not watch.spoke:
         return Unavailable("XNAT cannot be reached", detail=_cause(error))
     if call.body is not None and not call.body.is_sent:
-        return _torn("the connection to XNAT broke in the middle of the upload", _cause(error), call, watch)
+        return _upload_broken("the connection to XNAT broke in the middle of the upload", _cause(error), call, watch)
     return (InDoubt if call.deed.acts else Transient)(message, detail=_cause(error))
 
 
-def _torn(message: str, cause: str, call: XnatRequest, watch: Watch) -> WatchdError:
+def _upload_broken(message: str, cause: str, call: XnatRequest, watch: ConnectionState) -> WatchdError:
     """XNAT has not the whole ZIP. A newer server keeps what came (F158), so it must be asked all the same."""
     if not watch.spoke or call.body is None:
         return Transient(message, detail=cause)
     return InDoubt(message, detail=f"{cause}; {call.body.sent} of {call.body.size} bytes sent")
 
 
-def _unreached(message: str, error: Exception, advice: str, call: XnatRequest, watch: Watch) -> Unavailable:
+def _unreachable(message: str, error: Exception, advice: str, call: XnatRequest, watch: ConnectionState) -> Unavailable:
     spoke = call.deed.acts and watch.spoke
     return Unavailable(message, detail=_cause(error), advice=advice, spoke=spoke)
 

@@ -11,7 +11,7 @@ from xnat_watchd.core.errors import Unavailable
 CORRECT = "Correct `xnat.ca_file` in the settings, or let the service's user read the file."
 
 
-def trusted(ca_file: Path | None) -> str | bool:
+def trusted_certificates(ca_file: Path | None) -> str | bool:
     """Return the file or folder of certificates to trust, as requests' `verify`.
 
     Left to itself, requests believes a list that it brought along, and not the authority that the site's
@@ -27,7 +27,7 @@ def trusted(ca_file: Path | None) -> str | bool:
     return system.cafile or (system.capath if _holds_any(system.capath) else None) or True
 
 
-def judge_certificates(context: ssl.SSLContext, *, strict: bool) -> None:
+def set_certificate_checks(context: ssl.SSLContext, *, strict: bool) -> None:
     """Judge certificates alike on every Python: chain, dates and names always, the letter of RFC 5280 when `strict`.
 
     Python 3.13 refuses authorities without a key usage or key identifiers, those of version 1, and those whose basic
@@ -38,7 +38,7 @@ def judge_certificates(context: ssl.SSLContext, *, strict: bool) -> None:
     context.verify_flags = flags | (ssl.VERIFY_X509_STRICT if strict else ssl.VERIFY_X509_PARTIAL_CHAIN)
 
 
-def sentence(error: BaseException) -> str:
+def openssl_message(error: BaseException) -> str:
     """Return OpenSSL's own sentence about a certificate that it refuses, which holds no address; else nothing."""
     seen: BaseException | None = error
     for _ in range(8):

@@ -10,8 +10,8 @@ from datetime import timedelta
 from xnat_watchd.core.errors import Stopped
 from xnat_watchd.core.ports import Clock
 
-LOOK = 0.05  #: seconds between two looks at whether it is our turn
-GAP = timedelta(milliseconds=50)
+POLL_INTERVAL = 0.05  #: seconds between two looks at whether it is our turn
+IMPORT_GAP = timedelta(milliseconds=50)
 """Between the starts of two imports: those of one millisecond get one upload cache, and mix (F61, F68, F149)."""
 
 
@@ -23,10 +23,10 @@ def stopping(*, spoke: bool = False) -> Stopped:
 
 
 @contextmanager
-def held(lock: threading.Lock, stop: threading.Event) -> Iterator[None]:
+def locked(lock: threading.Lock, stop: threading.Event) -> Iterator[None]:
     """Hold a lock, unless the program stops while we wait for it."""
     while not lock.acquire(blocking=False):
-        if stop.wait(LOOK):
+        if stop.wait(POLL_INTERVAL):
             raise stopping()
     try:
         yield
@@ -51,7 +51,7 @@ class Turns:
         with self._queued(alone=alone):
             while not self._entered(alone=alone):
                 waiting()
-                if self._stop.wait(LOOK):
+                if self._stop.wait(POLL_INTERVAL):
                     raise stopping()
         try:
             yield
@@ -63,7 +63,7 @@ class Turns:
         """Take the next free moment to start, and wait for it."""
         with self._lock:
             now = self._clock.monotonic()
-            start = now if self._last_start is None else max(now, self._last_start + GAP.total_seconds())
+            start = now if self._last_start is None else max(now, self._last_start + IMPORT_GAP.total_seconds())
             self._last_start = start
         if self._stop.wait(start - now):
             raise stopping()

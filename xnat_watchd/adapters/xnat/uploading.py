@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from xnat_watchd.adapters.xnat.answer_meanings import Deed
+from xnat_watchd.adapters.xnat.answer_meanings import Purpose
 from xnat_watchd.adapters.xnat.answers import Answer, uris
-from xnat_watchd.adapters.xnat.client import Conversation
+from xnat_watchd.adapters.xnat.client import XnatClient
 from xnat_watchd.adapters.xnat.transport import XnatRequest
 from xnat_watchd.adapters.xnat.turns import Turns
 from xnat_watchd.adapters.xnat.zip_body import ZipBody
@@ -12,28 +12,28 @@ from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import InDoubt, Misplaced, RepeatOnce, Transient
 
 TYPE = {"Content-Type": "application/zip"}  #: any other is taken for something else (F9, F131)
-NEWER = {
+NEWER_OPTIONS = {
     "import-handler": "DICOM-zip",  # streams, and has no cache that mixes (F149)
     "inbody": "true",
     "prevent_auto_commit": "true",  # the server's own timer leaves a torso alone (F146)
     "Ignore-Unparsable": "false",  # else a full disk is a success (F152)
     "event_reason": "xnat-watchd",
 }
-MOST_STRAYS = 10  #: places that are remembered of one answer, which should name one
+MOST_MISPLACED = 10  #: places that are remembered of one answer, which should name one
 UNASSIGNED = (
     "Ask an XNAT administrator to delete the upload in Unassigned, and whether the program's user may "
     "create data in the project; then `xnat-watchd retry ITEM`."
 )
 
 
-def send(talk: Conversation, turns: Turns, place: Place, body: ZipBody, *, alone: bool) -> None:
+def send(talk: XnatClient, turns: Turns, place: Place, body: ZipBody, *, alone: bool) -> None:
     """Send a ZIP when it is our turn, and return when XNAT says that it is at that very place."""
     if not body.size:
         raise Transient("the ZIP to send is empty")
     old = talk.dialect.is_old
-    query = {"dest": place.path, "session": place.folder, **({} if old else NEWER)}
+    query = {"dest": place.path, "session": place.folder, **({} if old else NEWER_OPTIONS)}
     path = "/data/services/import"
-    call = XnatRequest(method="POST", path=path, deed=Deed.IMPORT, query=query, body=body, headers=TYPE)
+    call = XnatRequest(method="POST", path=path, deed=Purpose.IMPORT, query=query, body=body, headers=TYPE)
     with turns.importing(alone=alone or old, waiting=body.waiting):  # 1.6: never two at once (F61)
         talk.whoami(probing=False)  # on the same connection: an early answer is then seen (F282)
         turns.space()
@@ -58,6 +58,6 @@ def _check(place: Place, answer: Answer) -> None:
         raise InDoubt("XNAT took the upload and does not say where it is", detail=answer.reason)
     if any(one.startswith("/data/prearchive/projects/Unassigned/") for one in lines):
         raise Misplaced(
-            "XNAT put the upload into Unassigned", lines[:MOST_STRAYS], detail=answer.reason, advice=UNASSIGNED
+            "XNAT put the upload into Unassigned", lines[:MOST_MISPLACED], detail=answer.reason, advice=UNASSIGNED
         )
-    raise Misplaced("XNAT put the upload elsewhere than we asked", lines[:MOST_STRAYS], detail=answer.reason)
+    raise Misplaced("XNAT put the upload elsewhere than we asked", lines[:MOST_MISPLACED], detail=answer.reason)

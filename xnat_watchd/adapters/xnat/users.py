@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from xnat_watchd.adapters.xnat.answer_meanings import Deed
+from xnat_watchd.adapters.xnat.answer_meanings import Purpose
 from xnat_watchd.adapters.xnat.answers import Answer, document, table
-from xnat_watchd.adapters.xnat.client import PATIENCE, Conversation
+from xnat_watchd.adapters.xnat.client import QUESTION_TIMEOUT, XnatClient
 from xnat_watchd.adapters.xnat.records import JSON, Cells, path
 from xnat_watchd.adapters.xnat.transport import XnatRequest
 from xnat_watchd.core.errors import RepeatOnce, Transient
 
 
-def roles(talk: Conversation, project: str) -> Mapping[str, str] | None:
+def roles(talk: XnatClient, project: str) -> Mapping[str, str] | None:
     """Return the role of every user of a project by login: owner, member, collaborator, or a custom group's ID.
 
     None where we may not know: the list is for owners and admins (F49).
@@ -24,7 +24,7 @@ def roles(talk: Conversation, project: str) -> Mapping[str, str] | None:
     return None if answer is None else {one["login"]: _role(one, project) for one in table(answer) if one.get("login")}
 
 
-def logins(talk: Conversation) -> frozenset[str] | None:
+def logins(talk: XnatClient) -> frozenset[str] | None:
     """Return the login of every user of the site, or None where we may not know.
 
     1.6 lists them to everybody (F246). Newer servers list profiles to admins, and may still have the
@@ -37,17 +37,17 @@ def logins(talk: Conversation) -> frozenset[str] | None:
     return None if listed is None else frozenset(one["login"] for one in table(listed) if one.get("login"))
 
 
-def grant(talk: Conversation, project: str, login: str, role: str) -> None:
+def grant(talk: XnatClient, project: str, login: str, role: str) -> None:
     """Give a role in a project to a user that is known to exist: anybody else gets an invitation (F49).
 
     A user is in one group of a project at most, so this would move one who has a role there (F245).
     """
     where = path("projects", project, "users", f"{project}_{role}", login)
-    call = XnatRequest(method="PUT", path=where, deed=Deed.GRANT, query=JSON, patience=PATIENCE)
+    call = XnatRequest(method="PUT", path=where, deed=Purpose.GRANT, query=JSON, patience=QUESTION_TIMEOUT)
     talk.act(call, project)
 
 
-def _asked(talk: Conversation, where: str) -> Answer | None:
+def _asked(talk: XnatClient, where: str) -> Answer | None:
     try:
         return talk.find(where, JSON)
     except Transient:  # 403
