@@ -51,9 +51,9 @@ class Desk:
         self.sharer = Sharer(hands)
         self.sharing = Sharing(
             folder=around("folder", ShareFolder(self.folder)), sharer=self.sharer, shares=shares,
-            door=XnatGates(ledger=self.ledger, prober=gateway, clock=time, log=self.log, chance=chance, lock=RLock()),
-            clock=time, log=self.log, habits=SharingRules(quiet_for=QUIET, apply_every=EVERY, chance=chance),
-            alone=alone,
+            gates=XnatGates(ledger=self.ledger, prober=gateway, clock=time, log=self.log, chance=chance, lock=RLock()),
+            clock=time, log=self.log, rules=SharingRules(quiet_for=QUIET, apply_every=EVERY, chance=chance),
+            exclusive=alone,
         )  # fmt: skip
 
     def close(self) -> None:

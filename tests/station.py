@@ -110,7 +110,7 @@ class Station:
         disk, marks = around("disk", Disk()), FolderMarks(self.folders, self.ledger.marks)
         self.intake = Intake(
             ledger=self.ledger, disk=disk, folders=self.folders, marks=marks, clock=time, log=self.log,
-            habits=IntakeRules(
+            rules=IntakeRules(
                 quiet_for=QUIET, incomplete_after=1800, ignore=("*.part",), project=project, projects=projects
             ),
             open_zip=around("zip.open", lambda path: open_zip(path, limits())), is_whole=is_whole,
@@ -126,7 +126,7 @@ class Station:
             refusal=partial(refusal, gateway=gateway),
         )
         self.tools = Tools(
-            ledger=self.ledger, gateway=gateway, door=door, clock=time, disk=disk, folders=self.folders, marks=marks,
+            ledger=self.ledger, gateway=gateway, gates=door, clock=time, disk=disk, folders=self.folders, marks=marks,
             rules=rules,
             write_clean=around("zip.write", write_clean), chance=Random(seed).random,
             progressed=progressed,

@@ -61,7 +61,7 @@ class Idle:
     def tells(self) -> tuple[Exit, list[str]]:
         picture = self.daemon.picture()
         gate = [] if picture["gate"]["open"] else [picture["gate"]["why"]]
-        return verdict(picture, resting=False), [*gate, *(one["why"] for one in picture["attention"])]
+        return verdict(picture, finished=False), [*gate, *(one["why"] for one in picture["attention"])]
 
 
 class NoRenewal:
@@ -165,7 +165,7 @@ def test_nothing_is_asked_while_a_person_has_paused_the_work(start: Start) -> No
 
 def test_nothing_is_asked_while_the_gate_is_shut_but_by_its_own_probe(start: Start) -> None:
     idle = start()
-    idle.daemon.tools["worker-1"].door.shut(AuthRefused("refused"))
+    idle.daemon.tools["worker-1"].gates.shut(AuthRefused("refused"))
     assert idle.turn() == 0
     until = idle.daemon.ledger.gates.get().until
     assert until is not None

@@ -520,7 +520,7 @@ def test_status_counts_what_became_of_the_members_of_a_zip_and_names_none(desk: 
     station = held(desk, TROUBLES["damaged"])
     picture = take_snapshot(station.ledger, "https://x", station.time.now(), running=True, daemon={})
     assert picture["zips"] == [a_zip("taken", sent=0, under_way=2, undecided=1, left_behind=0)]
-    assert verdict(picture, resting=False) is Exit.ATTENTION
+    assert verdict(picture, finished=False) is Exit.ATTENTION
     accept(station)
     station.work()
     picture = without_names(

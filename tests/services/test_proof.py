@@ -134,10 +134,12 @@ def test_a_foreign_study_at_our_place_is_neither_archived_nor_removed_and_told_u
     place = collided(two)
     assert two.held_there() == {"archive": once(1, 2), "prearchive": Counter(sop_uid(7, 1, n) for n in (1, 2))}
     assert attention(two.first) == ["what lies at a place of ours in XNAT is not proved to be ours"]
-    assert two.verified().said == f"XNAT holds all 2 images; not ours, and still there: {place.removeprefix('/data')}"
+    assert (
+        two.verified().summary == f"XNAT holds all 2 images; not ours, and still there: {place.removeprefix('/data')}"
+    )
     with Visitor(two.xnat, "tech", "secret") as other:
         assert other.ask("DELETE", place).ok
-    assert two.verified().said == "XNAT holds all 2 images"
+    assert two.verified().summary == "XNAT holds all 2 images"
     assert attention(two.first) == []
 
 
@@ -255,7 +257,7 @@ def test_a_series_of_three_numbers_is_foreign_to_nobody(two: Two) -> None:
     carried(two.first, zipped([(f"{n}.dcm", numbered(n)) for n in (1, 2, 3)]))
     assert two.first.standings() == [("1.1", "complete", "done")]
     assert two.held_there() == {"archive": once(1, 2, 3)}
-    assert two.verified().said == "XNAT holds all 3 images"
+    assert two.verified().summary == "XNAT holds all 3 images"
 
 
 # -- long afterwards ---------------------------------------------------------------------------------------
@@ -268,7 +270,7 @@ def exchanged(two: Two) -> None:
 
 def test_a_count_is_no_proof_where_one_image_was_exchanged_for_another(two: Two) -> None:
     exchanged(two)
-    assert two.verified().said == "XNAT lacks 1 of 3 images: series 1 (MR) has 2 of 3"
+    assert two.verified().summary == "XNAT lacks 1 of 3 images: series 1 (MR) has 2 of 3"
 
 
 def test_the_only_copy_of_an_image_is_not_deleted_and_status_says_so_until_it_is_there_again(two: Two) -> None:
@@ -292,7 +294,7 @@ def test_verify_tells_status_what_is_lost_and_takes_it_back(two: Two) -> None:
     two.verified()
     assert attention(two.first) == ["XNAT lacks 1 of its images, which it was seen to hold"]
     exchanged_by_others(two.xnat, sop_uid(1, 1, 9), instance(1, 1, 2))
-    assert two.verified().said == "XNAT holds all 3 images"
+    assert two.verified().summary == "XNAT holds all 3 images"
     assert attention(two.first) == []
 
 

@@ -350,7 +350,7 @@ def verified(stand: Stand) -> Verify:
     def ask(key: int) -> str:
         return verify(
             stand.station.ledger.studies.look_at(key), stand.station.ledger, stand.gateway, stand.station.time.now()
-        ).said
+        ).summary
 
     return ask
 

@@ -143,7 +143,7 @@ def test_after_a_reload_tables_are_compared_as_often_as_the_new_settings_say(ser
     reload(service.daemon, lambda: service.settings('[shares]\napply_every = "1m"\n'))
     assert service.daemon.sharing is before
     assert service.daemon.sharing._tables == known  # nothing that holds a state is built anew
-    assert service.daemon.sharing._habits.apply_every == 60
+    assert service.daemon.sharing._rules.apply_every == 60
     asked = len(site.xnat.requests)
     service.apply()
     assert len(site.xnat.requests) > asked

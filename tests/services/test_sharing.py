@@ -232,13 +232,13 @@ def test_a_study_that_a_sweep_has_seen_is_not_swept_for_again(desk: Desk, xnat: 
 def test_it_does_not_rest_while_a_study_that_was_archived_has_not_been_looked_for(desk: Desk) -> None:
     desk.save("S1,P1,P2")
     desk.settle()
-    assert desk.sharing.resting(timedelta(0))
+    assert desk.sharing.is_idle(timedelta(0))
     archived_in(desk, "P7", delivery=1)
-    assert desk.sharing.resting(timedelta(0))
+    assert desk.sharing.is_idle(timedelta(0))
     archived_in(desk, "P1", delivery=2)
-    assert not desk.sharing.resting(timedelta(0))
+    assert not desk.sharing.is_idle(timedelta(0))
     desk.later(seconds=1)
-    assert desk.sharing.resting(timedelta(0))
+    assert desk.sharing.is_idle(timedelta(0))
 
 
 def test_a_server_that_lists_slowly_is_left_in_peace_between_two_studies(
@@ -256,10 +256,10 @@ def test_a_server_that_lists_slowly_is_left_in_peace_between_two_studies(
     archived_in(desk, "P1", delivery=1)
     desk.later(seconds=30)
     assert "S1_PT" not in xnat.labels("P2")
-    assert not desk.sharing.resting(timedelta(0))
+    assert not desk.sharing.is_idle(timedelta(0))
     desk.later(seconds=30)
     assert "S1_PT" in xnat.labels("P2")
-    assert desk.sharing.resting(timedelta(0))
+    assert desk.sharing.is_idle(timedelta(0))
     desk.close()
 
 
@@ -647,7 +647,7 @@ def test_a_server_that_fails_in_the_middle_is_taken_up_where_it_was_left(desk: D
 
 
 def test_a_gate_that_the_pipeline_shut_is_shut_for_us(desk: Desk, xnat: FakeArchive) -> None:
-    desk.sharing._door.shut(Unavailable("XNAT cannot be reached"))
+    desk.sharing._gates.shut(Unavailable("XNAT cannot be reached"))
     desk.save("S1,P1,P2")
     desk.sharing.turn()
     desk.time.since_start += QUIET
@@ -659,7 +659,7 @@ def test_a_gate_that_the_pipeline_shut_is_shut_for_us(desk: Desk, xnat: FakeArch
 
 def test_a_trouble_that_another_met_a_moment_ago_is_not_counted_twice(desk: Desk) -> None:
     for _ in range(3):
-        desk.sharing._door.shut(Unavailable("XNAT cannot be reached"))
+        desk.sharing._gates.shut(Unavailable("XNAT cannot be reached"))
     assert desk.ledger.gates.get().strikes == 1
 
 
@@ -707,7 +707,7 @@ def test_two_never_apply_tables_at_once(tmp_path: Path, xnat: FakeArchive, time:
     desk.save("S1,P1,P2")
     desk.settle()
     assert not xnat.requests
-    assert not desk.sharing.resting(timedelta(0))
+    assert not desk.sharing.is_idle(timedelta(0))
     busy.clear()
     desk.later(seconds=10)
     assert desk.states() == ["shared"]
@@ -787,7 +787,7 @@ def test_a_table_that_changes_while_it_is_read_is_waited_for(tmp_path: Path, xna
     desk.save("S1,P1,P2")
     desk.settle()
     assert not xnat.requests
-    assert not desk.sharing.resting(timedelta(0))
+    assert not desk.sharing.is_idle(timedelta(0))
     desk.close()
 
 
@@ -914,15 +914,15 @@ def test_labels_and_table_names_are_not_in_the_log(desk: Desk, xnat: FakeArchive
 
 def test_it_rests_once_every_table_was_applied_and_nothing_is_due(desk: Desk, xnat: FakeArchive) -> None:
     minute = timedelta(minutes=1)
-    assert not desk.sharing.resting(minute)
+    assert not desk.sharing.is_idle(minute)
     desk.save("S2,P1,P2")
     desk.sharing.turn()
-    assert not desk.sharing.resting(minute)
+    assert not desk.sharing.is_idle(minute)
     xnat.before["share"] = [InDoubt("the connection to XNAT broke")]
     desk.later(seconds=QUIET)
-    assert not desk.sharing.resting(minute)
+    assert not desk.sharing.is_idle(minute)
     desk.later(seconds=15)
-    assert desk.sharing.resting(minute)
+    assert desk.sharing.is_idle(minute)
 
 
 def test_the_status_has_a_line_for_each_table(desk: Desk) -> None:

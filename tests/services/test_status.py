@@ -68,7 +68,7 @@ def test_file_names_are_for_the_services_user_alone(station: Station) -> None:
     (row,) = told["attention"]
     assert (row["item"], row["why"]) == ("drop", "2 files: no project")
     assert "folder" in row["advice"]
-    assert verdict(told, resting=False) is verdict(full, resting=False) is Exit.ATTENTION
+    assert verdict(told, finished=False) is verdict(full, finished=False) is Exit.ATTENTION
 
 
 def test_a_folder_that_is_no_project_is_not_named_to_everybody(station: Station) -> None:
@@ -111,9 +111,9 @@ def test_the_picture_for_the_services_user_is_left_as_it_is(station: Station) ->
 
 def test_what_only_the_running_service_knows_needs_attention_first(station: Station) -> None:
     full = attention_row("disk", "too little room is left", "Free some space.")
-    picture = take_snapshot(station.ledger, "https://x", NOW, running=True, daemon={}, worries=[full])
+    picture = take_snapshot(station.ledger, "https://x", NOW, running=True, daemon={}, attention=[full])
     assert picture["attention"] == [full]
-    assert verdict(picture, resting=False) is Exit.ATTENTION
+    assert verdict(picture, finished=False) is Exit.ATTENTION
     assert sentence(picture) == "0 under way, 0 held, 0 complete; too little room is left"
 
 
@@ -123,7 +123,7 @@ def test_a_shut_gate_says_until_when(station: Station) -> None:
     assert told["gate"] == {
         "open": False, "login": True, "why": "refused", "advice": "Log in.", "until": "2026-01-01T00:05:00+00:00",
     }  # fmt: skip
-    assert verdict(told, resting=False) is Exit.LOGIN
+    assert verdict(told, finished=False) is Exit.LOGIN
 
 
 # -- what was put aside ------------------------------------------------------------------------------------
@@ -228,8 +228,8 @@ def test_rows_that_are_not_true_are_told_by_the_exit_code(
 ) -> None:
     keep(station, "table.csv", *states)
     full, told = pictures(station)
-    assert verdict(full, resting=True) is verdict(told, resting=True) is once
-    assert verdict(full, resting=False) is verdict(told, resting=False) is meanwhile
+    assert verdict(full, finished=True) is verdict(told, finished=True) is once
+    assert verdict(full, finished=False) is verdict(told, finished=False) is meanwhile
 
 
 @pytest.mark.parametrize(("passes", "once"), [(True, Exit.WAITING), (False, Exit.ATTENTION)])
@@ -249,7 +249,7 @@ def test_a_project_that_is_shut_needs_attention_while_studies_wait_for_it(
     assert [(one["item"], one["why"], one["advice"]) for one in picture["attention"]] == [
         ("project", "project P1 waits: no right", "Ask.")
     ]
-    assert (verdict(picture, resting=False), verdict(picture, resting=True)) == (Exit.ATTENTION, once)
+    assert (verdict(picture, finished=False), verdict(picture, finished=True)) == (Exit.ATTENTION, once)
     assert "P1" not in str(without_names(picture, lambda _: False)["attention"])
     station.close()
 

@@ -98,7 +98,7 @@ def test_what_is_told_needs_somebody_until_it_is_gone(station: Station) -> None:
     told(station)
 
     def code() -> Exit:
-        return verdict(take_snapshot(station.ledger, "", station.time.now(), running=True, daemon={}), resting=False)
+        return verdict(take_snapshot(station.ledger, "", station.time.now(), running=True, daemon={}), finished=False)
 
     assert code() is Exit.ATTENTION
     (station.folders.drop / "EXAM" / "IM1").unlink()
@@ -169,7 +169,7 @@ def test_the_setting_may_name_a_folder(pattern: str) -> None:
 def test_a_folder_that_the_setting_names_is_not_looked_into(desk: Desk, station: Station) -> None:
     from dataclasses import replace
 
-    station.intake._habits = replace(station.intake._habits, ignore=("archive-of-*",))
+    station.intake._rules = replace(station.intake._rules, ignore=("archive-of-*",))
     station.drop("archive-of-anna/deep/scan.zip", scan(1))
     station.drop("scan.zip", scan(2))
     station.take_in()

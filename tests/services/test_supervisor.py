@@ -229,7 +229,7 @@ def test_told_to_stop_while_the_server_is_probed_no_thread_fails(
     (daemon.folders.drop / "scan.zip").write_bytes(scan())
     turn(daemon)
     turn(daemon)
-    daemon.pipelines[WORKER]._door.shut(InDoubt("down"))
+    daemon.pipelines[WORKER]._gates.shut(InDoubt("down"))
     cast("Time", daemon.clock).pass_(hours=3)
     monkeypatch.setattr("xnat_watchd.adapters.xnat.gateway.XnatGateway.probe", raising(Stopped("told to stop")))
     threads.worker_turn(daemon, WORKER, no_renewal())

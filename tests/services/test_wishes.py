@@ -528,7 +528,7 @@ def test_status_says_that_it_is_paused_and_that_something_waits(stand: Stand) ->
     (one,) = without_names(picture, lambda _: True)["paused"]
     assert (one["of"], one["why"], one["advice"]) == ("work", "a person has paused it", "Type `resume`.")
     assert sentence(picture) == "1 under way, 0 held, 0 complete; work paused"
-    assert verdict(picture, resting=True) is Exit.WAITING
+    assert verdict(picture, finished=True) is Exit.WAITING
 
 
 def test_a_finished_zip_rests_only_when_it_goes_on(stand: Stand) -> None:

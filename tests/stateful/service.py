@@ -163,5 +163,5 @@ class Service:
     def _tools(self, daemon: composition.Daemon) -> Tools:
         tools, gateway = self.station.tools, self._around("gateway", self._server.gateway())
         asked = partial(refusal, gateway=gateway)
-        door = replace(tools.door, lock=cast("Any", self.lock), prober=gateway, refusal=asked)
-        return replace(tools, gateway=gateway, door=door, rules=daemon.rules)
+        door = replace(tools.gates, lock=cast("Any", self.lock), prober=gateway, refusal=asked)
+        return replace(tools, gateway=gateway, gates=door, rules=daemon.rules)

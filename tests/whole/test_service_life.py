@@ -325,7 +325,7 @@ def test_a_ledger_that_is_lost_while_it_runs_is_told_and_nothing_more_is_conclud
         assert len(xnat.instances()) == 2
         assert [one["item"] for one in told["attention"]] == ["ledger"]
         assert "Restore it from a backup" in told["attention"][0]["advice"]
-        assert verdict(told, resting=False) is Exit.ATTENTION
+        assert verdict(told, finished=False) is Exit.ATTENTION
         assert service.stop() == Exit.FINE
     assert second.exists()
 

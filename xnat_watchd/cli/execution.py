@@ -101,7 +101,7 @@ def follow_all(chosen: CommandOptions, settings: Settings) -> tuple[Exit, Snapsh
         if not _watch(chosen, path, None, lambda: _is_worked_off(chosen, ledger, drop)):
             return None
         picture = take_snapshot(ledger, settings.xnat.server, datetime.now(UTC), running=True, daemon={})
-    return verdict(picture, resting=True), picture
+    return verdict(picture, finished=True), picture
 
 
 def _follow(chosen: CommandOptions, ledger: Ledger, path: Path, part: StudySelection) -> bool:

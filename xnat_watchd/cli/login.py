@@ -50,7 +50,7 @@ def login(chosen: CommandOptions, *, token: bool, user: str | None) -> None:
     file.prepare()  # before a password is typed in vain
     site, typed = LoginSite(settings.xnat, SystemClock()), _typed(user or chosen.user)
     who = site.prove(typed)
-    LoginAttempts(settings.ledger.path, site.clock).taken()
+    LoginAttempts(settings.ledger.path, site.clock).succeeded()
     kept = site.token(typed) if token else typed
     file.store(search.server, kept)
     click.echo(f"XNAT at {search.server} knows you as {plain(who)}. Kept in {file.path}, {until(kept)}.")

@@ -53,7 +53,7 @@ def status(chosen: CommandOptions, *, for_programs: bool, watch: bool) -> None:
         _watch(chosen)
     else:
         click.echo(screen(picture, of_folder=chosen.drop is not None))
-    sys.exit(verdict(picture, resting=False))
+    sys.exit(verdict(picture, finished=False))
 
 
 def screen(picture: Snapshot, *, of_folder: bool = False) -> str:

@@ -69,8 +69,8 @@ def _verify(ledger: Ledger, gateway: XnatGateway, name: str, key: int) -> bool:
         return False
     now = datetime.now(UTC)
     found = ask(item, ledger, gateway, now)
-    ledger.kept_zips.verify(item, found.said, now)
-    say(f"{name} {found.said}{_left_behind(ledger, key)}{_clutter(ledger, item.delivery)}")
+    ledger.kept_zips.verify(item, found.summary, now)
+    say(f"{name} {found.summary}{_left_behind(ledger, key)}{_clutter(ledger, item.delivery)}")
     return not found.missing
 
 

@@ -122,7 +122,7 @@ class Daemon:
                 "sharing": not self._shared(),
                 "reloads": self.reloads, **self.refused,
             },
-            worries=[*self._worries(), *self.worries, *self.asking.worries()],
+            attention=[*self._worries(), *self.worries, *self.asking.worries()],
         )  # fmt: skip
 
     def wake(self) -> None:
@@ -150,7 +150,7 @@ class Daemon:
         return settled and nothing_due and shared and not self.ledger.studies.busy()
 
     def _shared(self) -> bool:
-        return "shares" in self.missing or self.sharing.resting(ONCE_WAITS)
+        return "shares" in self.missing or self.sharing.is_idle(ONCE_WAITS)
 
     def paused(self) -> bool:
         """Return whether a person wants nothing to be sent."""
@@ -226,8 +226,8 @@ def settle(daemon: Daemon, settings: Settings) -> None:
     daemon.settings = settings
     daemon.projects.configured = frozenset({settings.xnat.project, *settings.projects} - {""})
     daemon.asking.due = 0.0  # other projects are asked about at once
-    daemon.intake.settle(_habits(settings), daemon.clock)
-    daemon.sharing.settle(_share_habits(settings), settings.retry())
+    daemon.intake.configure(_habits(settings), daemon.clock)
+    daemon.sharing.configure(_share_habits(settings), settings.retry())
     for pipeline in daemon.pipelines.values():
         pipeline.retry = settings.retry()
     goes_on = {project: settings.rules(project).until for project in daemon.ledger.studies.projects()}
@@ -249,7 +249,7 @@ def _intake(daemon: Daemon) -> Intake:
 
     return Intake(
         ledger=daemon.ledger, disk=HeartbeatDisk(daemon.heart), folders=daemon.folders, marks=daemon.marks,
-        clock=daemon.clock, log=daemon.log, habits=_habits(daemon.settings), is_whole=_is_whole,
+        clock=daemon.clock, log=daemon.log, rules=_habits(daemon.settings), is_whole=_is_whole,
         open_zip=lambda path: open_zip(path, daemon.settings.limits.as_limits(), go_on), recorded=daemon.wake,
     )  # fmt: skip
 
@@ -275,8 +275,9 @@ def _sharing(daemon: Daemon) -> Sharing:
     return Sharing(
         folder=ShareFolder(daemon.folders.shares, partial(daemon.marks.must_be_known, "shares")),
         sharer=Sharer(hands), shares=ledger.shares,
-        door=_door(daemon, gateway),
-        clock=clock, log=log, habits=_share_habits(settings), alone=lambda: Lock(lock_of_shares(settings.ledger.path)),
+        gates=_door(daemon, gateway),
+        clock=clock, log=log, rules=_share_habits(settings),
+        exclusive=lambda: Lock(lock_of_shares(settings.ledger.path)),
     )  # fmt: skip
 
 
@@ -295,7 +296,7 @@ def _tools(daemon: Daemon, name: str) -> Tools:
 
     gateway = daemon.server.gateway()
     return Tools(
-        ledger=daemon.ledger, gateway=gateway, door=_door(daemon, gateway, partial(refusal, gateway=gateway)),
+        ledger=daemon.ledger, gateway=gateway, gates=_door(daemon, gateway, partial(refusal, gateway=gateway)),
         clock=daemon.clock, disk=HeartbeatDisk(daemon.heart), folders=daemon.folders, marks=daemon.marks,
         rules=daemon.rules, chance=random.SystemRandom().random,
         write_clean=partial(write_clean, beat=partial(_beat, daemon)), progressed=progressed,

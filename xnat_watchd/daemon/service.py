@@ -80,7 +80,7 @@ def run(
     if once and (error := daemon.ledger_fails()):
         raise error
     log.info("daemon.stopped")
-    return verdict(last[0], resting=True) if once else Exit.FINE, last[0]
+    return verdict(last[0], finished=True) if once else Exit.FINE, last[0]
 
 
 def _attend(

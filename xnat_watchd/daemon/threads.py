@@ -215,6 +215,6 @@ def _share(daemon: Daemon) -> float:
         wait = daemon.sharing.turn()
     except OSError as error:
         _miss(daemon, "shares", error)
-        return daemon.sharing.looks
+        return daemon.sharing.poll_interval
     _find(daemon, "shares")
     return wait

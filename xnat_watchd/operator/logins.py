@@ -81,7 +81,7 @@ class LoginAttempts:
         with suppress(WatchdError), self._opened(read_only=False) as ledger:
             ledger.gates.count_refusal(self.clock.now())
 
-    def taken(self) -> None:
+    def succeeded(self) -> None:
         """Begin to count anew: XNAT has taken a login."""
         with suppress(WatchdError), self._opened(read_only=False) as ledger:
             ledger.gates.forget_refusals()

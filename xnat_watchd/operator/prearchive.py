@@ -67,22 +67,22 @@ def must_be_writable(project: str, gateway: ExistingSessionsGateway) -> None:
         )
 
 
-def plan(project: str, names: Collection[str], hands: PrearchiveContext, label: str | None = None) -> list[RowLine]:
+def plan(project: str, names: Collection[str], context: PrearchiveContext, label: str | None = None) -> list[RowLine]:
     """Return what would become of each session of a project's prearchive, or of those with these names.
 
     `label` is what a person wants it to be called, where it is a single one.
     """
-    must_be_writable(project, hands.gateway)
-    rows = sorted(hands.gateway.lying(project), key=lambda one: (one.place.timestamp, one.name))
+    must_be_writable(project, context.gateway)
+    rows = sorted(context.gateway.lying(project), key=lambda one: (one.place.timestamp, one.name))
     chosen = [one for one in rows if not names or {one.name, one.place.folder} & set(names)]
     return _without_clashes(
-        [_line(one, hands, label if len(chosen) == 1 else None, named=bool(names)) for one in chosen]
+        [_line(one, context, label if len(chosen) == 1 else None, named=bool(names)) for one in chosen]
     )
 
 
-def _line(row: ListedRow, hands: PrearchiveContext, label: str | None, *, named: bool) -> RowLine:
-    known = hands.ledger.existing_sessions.on_its_way(row.place.path)
-    ours = known or hands.ledger.existing_sessions.at(row.place)
+def _line(row: ListedRow, context: PrearchiveContext, label: str | None, *, named: bool) -> RowLine:
+    known = context.ledger.existing_sessions.on_its_way(row.place.path)
+    ours = known or context.ledger.existing_sessions.at(row.place)
     if ours and not (known and known.standing is Standing.HELD):
         return RowLine(row=row, fate=RowOutcome.OURS, why=f"it is study {ours.item} of this service")
     if row.status != READY:
@@ -92,24 +92,24 @@ def _line(row: ListedRow, hands: PrearchiveContext, label: str | None, *, named:
             row=row, fate=RowOutcome.CONFLICT, why="another xnat-watchd sent it; name it if that one is gone"
         )
     try:
-        return _described(row, _content(row, hands), hands, label)
+        return _described(row, _content(row, context), context, label)
     except (Unavailable, AuthRefused, Stopped):
         raise
     except WatchdError as error:
         return RowLine(row=row, fate=RowOutcome.CONFLICT, why=str(error))
 
 
-def _content(row: ListedRow, hands: PrearchiveContext) -> SessionContent:
+def _content(row: ListedRow, context: PrearchiveContext) -> SessionContent:
     for _ in range(ASKS - 1):
         try:
-            return hands.gateway.content(row.place)
+            return context.gateway.content(row.place)
         except NotYet:
             continue
-    return hands.gateway.content(row.place)
+    return context.gateway.content(row.place)
 
 
-def _described(row: ListedRow, content: SessionContent, hands: PrearchiveContext, wanted: str | None) -> RowLine:
-    project, study, rules = row.place.project, content.study, hands.rules(row.place.project).labels
+def _described(row: ListedRow, content: SessionContent, context: PrearchiveContext, wanted: str | None) -> RowLine:
+    project, study, rules = row.place.project, content.study, context.rules(row.place.project).labels
     line = RowLine(
         row=row, fate=RowOutcome.CONFLICT, date=study_date(study.date) or "", images=sum(content.files.values()),
         subject=row.subject,
@@ -125,12 +125,12 @@ def _described(row: ListedRow, content: SessionContent, hands: PrearchiveContext
         advice = LABEL_IT
         facts = replace(facts, subject=line.subject)
         label = wanted or session_label(rules.session, facts)
-        if (stored := hands.gateway.stored(label)) != label:
+        if (stored := context.gateway.stored(label)) != label:
             label = plain(label, stored, rules, None if wanted else facts)
     except Undecided as error:
         return replace(line, why=str(error), advice=advice)
     line = replace(line, label=label)
-    why = _conflict(project, study.uid, line, study.person, hands)
+    why = _conflict(project, study.uid, line, study.person, context)
     if why:
         return replace(line, why=why)
     find = ExistingSession(
@@ -140,16 +140,16 @@ def _described(row: ListedRow, content: SessionContent, hands: PrearchiveContext
     return replace(line, fate=RowOutcome.ARCHIVE, find=find)
 
 
-def _conflict(project: str, uid: str, line: RowLine, person: Person, hands: PrearchiveContext) -> str:
+def _conflict(project: str, uid: str, line: RowLine, person: Person, context: PrearchiveContext) -> str:
     """Return what stands against it, as far as XNAT and the ledger show it beforehand; empty if nothing does."""
     if not line.images or not uid:
         return "it holds no images of one study"
-    there = hands.gateway.sessions(project, [uid])
+    there = context.gateway.sessions(project, [uid])
     if there:
         return f"the archive has this study already, as {there[0].label}"
-    if hands.gateway.session_named(project, line.label) is not None:
+    if context.gateway.session_named(project, line.label) is not None:
         return "the archive has another session of this label"
-    known = hands.ledger.existing_sessions.behind(project, line.subject)
+    known = context.ledger.existing_sessions.behind(project, line.subject)
     if known is not None and not is_one(known, person):
         return "another person stands behind this subject"
     return ""

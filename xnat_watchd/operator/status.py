@@ -46,9 +46,9 @@ def take_snapshot(
     *,
     running: bool,
     daemon: dict[str, Any],
-    worries: Sequence[dict[str, Any]] = (),
+    attention: Sequence[dict[str, Any]] = (),
 ) -> Snapshot:
-    """Take the picture. `daemon` and `worries` are what only the running daemon knows: uploads, a full disk."""
+    """Take the picture. `daemon` and `attention` are what only the running daemon knows: uploads, a full disk."""
     views, gates = ledger.views, ledger.gates.all()
     waiting = views.waiting_projects()
     ignored, tables = views.ignored(), ledger.shares.tables()
@@ -69,7 +69,7 @@ def take_snapshot(
         "ignored": ignored,
         "shares": tables,
         "attention": [
-            *worries,
+            *attention,
             *_projects_in_trouble(gates, waiting),
             *views.attention(),
             *views.delayed(now - LONG),
@@ -124,46 +124,48 @@ def gate_snapshot(gate: Any, item: str = "") -> dict[str, Any]:
     }
 
 
-def verdict(picture: Snapshot, *, resting: bool) -> Exit:
-    """Return the exit code. `resting`: the work has come to an end, so that what is not done has to be said."""
-    gate = picture["gate"]
+def verdict(snapshot: Snapshot, *, finished: bool) -> Exit:
+    """Return the exit code. `finished`: the work has come to an end, so that what is not done has to be said."""
+    gate = snapshot["gate"]
     if not gate["open"]:
         return Exit.LOGIN if gate["login"] else Exit.UNAVAILABLE
-    if not resting:
-        return Exit.ATTENTION if picture["attention"] else Exit.FINE
-    needs_somebody = any(not one.get("passes") for one in picture["attention"])
-    return Exit.ATTENTION if needs_somebody else _of_what_remains(picture)
+    if not finished:
+        return Exit.ATTENTION if snapshot["attention"] else Exit.FINE
+    needs_somebody = any(not one.get("passes") for one in snapshot["attention"])
+    return Exit.ATTENTION if needs_somebody else _of_what_remains(snapshot)
 
 
-def _of_what_remains(picture: Snapshot) -> Exit:
-    rows = {state for one in picture["shares"] for state in one["rows"]}
+def _of_what_remains(snapshot: Snapshot) -> Exit:
+    rows = {state for one in snapshot["shares"] for state in one["rows"]}
     if "removed by someone" in rows:
         return Exit.ATTENTION
     # What waits for the setting `until` has come as far as was asked for.
-    under_way = any(one["due"] or one["standing"] != "waiting" for one in picture["under_way"])
-    return Exit.WAITING if under_way or "waiting" in rows or waited_for(picture) else Exit.FINE
+    under_way = any(one["due"] or one["standing"] != "waiting" for one in snapshot["under_way"])
+    return Exit.WAITING if under_way or "waiting" in rows or waited_for(snapshot) else Exit.FINE
 
 
-def waited_for(picture: Snapshot) -> Rows:
+def waited_for(snapshot: Snapshot) -> Rows:
     """Return the ZIPs in the drop folder that are not taken, but may be later."""
-    return [one for one in picture["ignored"] if (one["why"], one["advice"]) in WAITED_FOR]
+    return [one for one in snapshot["ignored"] if (one["why"], one["advice"]) in WAITED_FOR]
 
 
-def sentence(picture: Snapshot) -> str:
+def sentence(snapshot: Snapshot) -> str:
     """Return in one line what is going on, for `systemctl status`."""
     total: Counter[str] = Counter()
-    for counts in picture["studies"].values():
+    for counts in snapshot["studies"].values():
         total.update(counts)
     under_way = sum(total[name] for name in ("ready", "busy", "waiting"))
-    gate = "" if picture["gate"]["open"] else f"; waiting for XNAT: {_why(picture['gate'])}"
-    paused = "".join(f"; {one['of']} paused" for one in picture.get("paused", ()))
-    first = "".join(f"; {one['why']}" for one in picture["attention"] if not one["item"][:1].isdigit())
-    return f"{under_way} under way, {total['held']} held, {total['done']} complete{_rows(picture)}{paused}{gate}{first}"
+    gate = "" if snapshot["gate"]["open"] else f"; waiting for XNAT: {_why(snapshot['gate'])}"
+    paused = "".join(f"; {one['of']} paused" for one in snapshot.get("paused", ()))
+    first = "".join(f"; {one['why']}" for one in snapshot["attention"] if not one["item"][:1].isdigit())
+    return (
+        f"{under_way} under way, {total['held']} held, {total['done']} complete{_rows(snapshot)}{paused}{gate}{first}"
+    )
 
 
-def _rows(picture: Snapshot) -> str:
+def _rows(snapshot: Snapshot) -> str:
     total: Counter[str] = Counter()
-    for one in picture["shares"]:
+    for one in snapshot["shares"]:
         total.update(one["rows"])
     told = ", ".join(f"{count} {state}" for state, count in total.items())
     return f"; share rows: {told}" if told else ""
@@ -177,24 +179,24 @@ def _why(gate: dict[str, Any]) -> str:
 # -- for everybody -----------------------------------------------------------------------------------------
 
 
-def without_names(picture: Snapshot, is_project: Callable[[str], bool]) -> Snapshot:
+def without_names(snapshot: Snapshot, is_project: Callable[[str], bool]) -> Snapshot:
     """Return the picture without file names, and without what was taken for a project and may be a patient's name."""
-    hidden = [one for one in _projects(picture) if one and not is_project(one)]
+    hidden = [one for one in _projects(snapshot) if one and not is_project(one)]
 
     def told(row: dict[str, Any]) -> dict[str, Any]:
         texts = {name: conceal(value, hidden) for name, value in row.items() if isinstance(value, str)}
         return {**row, **texts, **({"project": ""} if row.get("project") in hidden else {})}
 
-    ignored = [told({**one, "name": ""}) for one in picture["ignored"]]
-    tables = [{**one, "name": f"table {n}"} for n, one in enumerate(picture["shares"], 1)]
-    named = {one["name"] for one in (*picture["ignored"], *picture["shares"])}
-    attention = [one for one in picture["attention"] if one["item"] not in named]
+    ignored = [told({**one, "name": ""}) for one in snapshot["ignored"]]
+    tables = [{**one, "name": f"table {n}"} for n, one in enumerate(snapshot["shares"], 1)]
+    named = {one["name"] for one in (*snapshot["ignored"], *snapshot["shares"])}
+    attention = [one for one in snapshot["attention"] if one["item"] not in named]
     return {
-        **picture,
-        "gate": told(picture["gate"]),
-        "projects_shut": {conceal(name, hidden): told(gate) for name, gate in picture["projects_shut"].items()},
-        "under_way": [told(one) for one in picture["under_way"]],
-        "left_behind": [told(one) for one in picture["left_behind"]],
+        **snapshot,
+        "gate": told(snapshot["gate"]),
+        "projects_shut": {conceal(name, hidden): told(gate) for name, gate in snapshot["projects_shut"].items()},
+        "under_way": [told(one) for one in snapshot["under_way"]],
+        "left_behind": [told(one) for one in snapshot["left_behind"]],
         "ignored": ignored,
         "shares": tables,
         "attention": [*map(told, attention), *_counted(ignored), *_to_be_corrected(tables)],
@@ -231,9 +233,9 @@ def _counted(ignored: Rows) -> Rows:
     ]
 
 
-def _projects(picture: Snapshot) -> set[str]:
-    rows = (*picture["under_way"], *picture["attention"], *picture["left_behind"])
-    return {str(one["project"]) for one in rows} | set(picture["projects_shut"])
+def _projects(snapshot: Snapshot) -> set[str]:
+    rows = (*snapshot["under_way"], *snapshot["attention"], *snapshot["left_behind"])
+    return {str(one["project"]) for one in rows} | set(snapshot["projects_shut"])
 
 
 def conceal(text: str, names: Iterable[str]) -> str:

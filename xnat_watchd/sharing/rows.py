@@ -57,9 +57,9 @@ class SharingContext:
 class Sharer:
     """Applies rows. Belongs to one thread."""
 
-    def __init__(self, hands: SharingContext) -> None:
-        self._hands, self._shares, self._gateway = hands, hands.shares, hands.gateway
-        self.retry = hands.retry
+    def __init__(self, context: SharingContext) -> None:
+        self._context, self._shares, self._gateway = context, context.shares, context.gateway
+        self.retry = context.retry
         self.trial: datetime | None = None  #: when a destination in trouble is to be tried by another share
         self.saw_all = True  #: at the last look every project that is listed could be looked into
 
@@ -106,11 +106,11 @@ class Sharer:
     def _look(self, rows: Sequence[ShareRow], lingering: Collection[str]) -> ShareComparison:
         """Ask for the projects that the rows name: each is found in a list before it is part of a path."""
         named = dict.fromkeys(name for row in rows if not row.fault for name in (row.source, row.destination))
-        self._hands.beat()
+        self._context.beat()
         reachable = self._gateway.reachable(list(named)) if named else {}
         seen: dict[str, SeenProject] = {}
         for name, writable in reachable.items():
-            self._hands.beat()
+            self._context.beat()
             project = self._gateway.seen(name, writable=writable)
             if project is not None:
                 seen[name] = project
@@ -128,7 +128,7 @@ class Sharer:
         self._shares.fail([(self._unseen(share, picture), "") for share in unshown], now)
         self._shares.remove(removed, now)
         for project, count in sorted(Counter(destination for destination, _ in made).items()):
-            self._hands.log.info("shares.made", project=project, count=count)
+            self._context.log.info("shares.made", project=project, count=count)
         return replace(picture, shares=self._shares.all(list(picture.seen)))
 
     def _removed(self, picture: ShareComparison) -> list[tuple[Key, frozenset[str]]]:
@@ -141,12 +141,12 @@ class Sharer:
         doubtful = {state.subject_of(action) for action, gone in is_gone.items() if gone is None}
         certain = [action for action, gone in is_gone.items() if gone and state.subject_of(action) not in doubtful]
         for project, count in sorted(Counter(action.destination for action in certain).items()):
-            self._hands.log.warning("shares.removed", project=project, count=count)
+            self._context.log.warning("shares.removed", project=project, count=count)
         return [(key_of(action), picture.wanted[action]) for action in certain]
 
     def _is_gone(self, action: Action) -> bool | None:
         """Return whether a thing is not shown in the destination; None if XNAT does not say."""
-        self._hands.beat()
+        self._context.beat()
         try:
             return not self._gateway.is_shared(action)
         except Transient:
@@ -198,7 +198,7 @@ class Sharer:
         return asked
 
     def _error_of(self, action: Action) -> WatchdError | None:
-        self._hands.beat()
+        self._context.beat()
         try:
             self._gateway.share(action)
         except (Transient, Conflict, Permanent) as error:
@@ -225,14 +225,14 @@ class Sharer:
         return self._postponed(named, picture.basis(source))
 
     def _postponed(self, share: Share, basis: str) -> Share:
-        delay = self.retry.delay(share.tries, self._hands.chance())
+        delay = self.retry.delay(share.tries, self._context.chance())
         return self._refused(share, basis) if delay is None else replace(share, due=self._now() + delay)
 
     def _refused(self, share: Share, basis: str) -> Share:
         return replace(share, fate=ShareState.REFUSED, basis=basis, due=self._now() + RARELY)
 
     def _now(self) -> datetime:
-        return self._hands.clock.now()
+        return self._context.clock.now()
 
 
 def _unshown(picture: ShareComparison, asked: Collection[Key]) -> list[Share]:

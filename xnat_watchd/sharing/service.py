@@ -56,32 +56,32 @@ class Sharing:
         folder: ShareFolder,
         sharer: Sharer,
         shares: Shares,
-        door: XnatGates,
+        gates: XnatGates,
         clock: Clock,
         log: Log,
-        habits: SharingRules,
-        alone: Callable[[], AbstractContextManager[object]],
+        rules: SharingRules,
+        exclusive: Callable[[], AbstractContextManager[object]],
     ) -> None:
-        self._folder, self._sharer, self._shares, self._door = folder, sharer, shares, door
-        self._clock, self._log, self._habits, self._alone = clock, log, habits, alone
+        self._folder, self._sharer, self._shares, self._gates = folder, sharer, shares, gates
+        self._clock, self._log, self._rules, self._exclusive = clock, log, rules, exclusive
         self._sightings: Mapping[str, WatchedFile] = {}
         self._tables: dict[str, TableRead] = {}
         self._names: frozenset[str] | None = None  #: of the tables at the last look
-        self._told: dict[str, str] = {}  #: reports as they were written last
-        self._next = self._rested = clock.monotonic()  #: when the next sweep is due, and when one may be
-        self._called = False  #: something new calls for a sweep
+        self._reported: dict[str, str] = {}  #: reports as they were written last
+        self._next = self._earliest = clock.monotonic()  #: when the next sweep is due, and when one may be
+        self._requested = False  #: something new calls for a sweep
         self._swept = clock.now()  #: when the last one began
-        self._heard = 0  #: the newest event of the ledger that we know of
+        self._newest_event = 0  #: the newest event of the ledger that we know of
 
-    def settle(self, habits: SharingRules, retry: RetryPolicy) -> None:
+    def configure(self, rules: SharingRules, retry: RetryPolicy) -> None:
         """Let these habits hold from the next turn on. Tables are applied then; what is remembered of them stays."""
-        self._habits, self._sharer.retry = habits, retry
-        self._call(self._clock.monotonic())
+        self._rules, self._sharer.retry = rules, retry
+        self._request(self._clock.monotonic())
 
     @property
-    def looks(self) -> float:
+    def poll_interval(self) -> float:
         """Seconds between two turns in which nothing is due."""
-        return min(LOOK_AT_MOST, max(LOOK_AT_LEAST, self._habits.quiet_for))
+        return min(LOOK_AT_MOST, max(LOOK_AT_LEAST, self._rules.quiet_for))
 
     def turn(self) -> float:
         """Do what is due, and give the seconds until there may be more.
@@ -90,14 +90,16 @@ class Sharing:
         """
         began = self._clock.monotonic()
         self._look(again=self._is_due())
-        self._listen()
+        self._note_archived()
         if self._tables and self._is_due():
             self._next = self._clock.monotonic()
             self._sweep()
-        wait = next_quiet(self._sightings, began, self._habits.quiet_for)
-        return self.looks if wait is None else max(0.0, began + min(wait, self.looks) - self._clock.monotonic())
+        wait = next_quiet(self._sightings, began, self._rules.quiet_for)
+        if wait is None:
+            return self.poll_interval
+        return max(0.0, began + min(wait, self.poll_interval) - self._clock.monotonic())
 
-    def resting(self, within: timedelta) -> bool:
+    def is_idle(self, within: timedelta) -> bool:
         """Return whether every table has been read and applied, as far as can be, and nothing is due within this time.
 
         May be asked by any thread: what is new calls for a sweep before it is noted as seen.
@@ -106,7 +108,7 @@ class Sharing:
             return False
         due = self._shares.next_due(self._swept)
         soon = due is not None and due <= self._clock.now() + within
-        due_now = self._called or self._news()[1] or self._next <= self._clock.monotonic()
+        due_now = self._requested or self._news()[1] or self._next <= self._clock.monotonic()
         return not self._tables or not (soon or due_now)
 
     # The folder.
@@ -118,7 +120,7 @@ class Sharing:
         """
         now = self._clock.monotonic()
         self._sightings = settle(self._folder.tables(), self._sightings, now)
-        still = {one.seen.path: one.seen for one in quiet(self._sightings, now, self._habits.quiet_for)}
+        still = {one.seen.path: one.seen for one in quiet(self._sightings, now, self._rules.quiet_for)}
         kept = {
             name: known
             for name, known in self._tables.items()
@@ -126,11 +128,11 @@ class Sharing:
         }
         fresh = {name: known for name, seen in still.items() if name not in kept and (known := self._read(seen))}
         if fresh:
-            self._call(now)
+            self._request(now)
         self._tables = dict(sorted((kept | fresh).items()))
         if self._names != self._sightings.keys():
             self._names = frozenset(self._sightings)
-            self._told = {name: text for name, text in self._told.items() if name in self._names}
+            self._reported = {name: text for name, text in self._reported.items() if name in self._names}
             self._shares.forget(self._names)
 
     def _read(self, seen: FileStat) -> TableRead | None:
@@ -159,26 +161,26 @@ class Sharing:
         due = self._shares.next_due(self._swept)
         return self._next <= self._clock.monotonic() or (due is not None and is_due(due, self._clock.now()))
 
-    def _call(self, when: float) -> None:
+    def _request(self, when: float) -> None:
         """Have a sweep made then, if not before."""
-        self._next, self._called = min(self._next, when), True
+        self._next, self._requested = min(self._next, when), True
 
-    def _listen(self) -> None:
+    def _note_archived(self) -> None:
         """Have a sweep made soon after a study has come into the archive of a project that a table names as source."""
         newest, has_come = self._news()
         if has_come:
-            self._call(self._rested)
-        self._heard = newest
+            self._request(self._earliest)
+        self._newest_event = newest
 
     def _news(self) -> tuple[int, bool]:
-        return self._shares.archived(self._heard, {row.source for row in self._rows()})
+        return self._shares.archived(self._newest_event, {row.source for row in self._rows()})
 
     # A sweep.
 
     def _sweep(self) -> None:
         try:
-            with self._alone():
-                if self._door.is_open():
+            with self._exclusive():
+                if self._gates.is_open():
                     self._apply()
         except Refusal:  # somebody applies a table by hand just now
             return
@@ -194,28 +196,28 @@ class Sharing:
         except Stopped:
             return
         except (Unavailable, AuthRefused) as error:
-            self._door.shut(error)
+            self._gates.shut(error)
             self._wait(tables, error)
         except WatchdError as error:  # XNAT's list of projects makes no sense just now
             self._log.warning("shares.postponed", reason=str(error))
             self._wait(tables, error)
-            self._rest(began, REPEAT_AFTER)
+            self._schedule(began, REPEAT_AFTER)
         else:
-            self._door.passed()
+            self._gates.passed()
             self._report(tables, results)
-            self._rest(began, self._interval())
+            self._schedule(began, self._interval())
 
-    def _rest(self, began: float, interval: float) -> None:
+    def _schedule(self, began: float, interval: float) -> None:
         now = self._clock.monotonic()
-        self._rested = now + min(REPEAT_AFTER, LOAD_FACTOR * (now - began))
-        self._next, self._called = now + interval, False
+        self._earliest = now + min(REPEAT_AFTER, LOAD_FACTOR * (now - began))
+        self._next, self._requested = now + interval, False
 
     def _interval(self) -> float:
         if not self._sharer.saw_all:
             return REPEAT_AFTER
         if (trial := self._sharer.trial) is not None:
             return max(LOOK_AT_LEAST, (trial - self._clock.now()).total_seconds())
-        return self._habits.apply_every * (0.75 + self._habits.chance() / 4)
+        return self._rules.apply_every * (0.75 + self._rules.chance() / 4)
 
     def _rows(self) -> list[ShareRow]:
         return [row for one in self._tables.values() if isinstance(one.table, Table) for row in one.table.rows]
@@ -232,17 +234,17 @@ class Sharing:
     def _wait(self, tables: Mapping[str, Table], error: WatchdError) -> None:
         """Say in a first report why nothing has been done; one that says more is left as it is."""
         for name, table in tables.items():
-            if name not in self._told and not self._shares.rows_of([name]):
+            if name not in self._reported and not self._shares.rows_of([name]):
                 waiting = [RowResult(row=row, state=RowState.WAITING, reason=str(error)) for row in table.rows]
                 self._write(name, report(table, waiting))
 
     def _write(self, name: str, text: str) -> None:
         """Write a report where it says anything new, or is not there."""
-        if self._told.get(name) == text and self._folder.has(report_name(name)):
+        if self._reported.get(name) == text and self._folder.has(report_name(name)):
             return
         try:
             self._folder.write(report_name(name), text, name)
         except OSError as error:  # no right to write there, no room: the tables come true all the same
             self._log.warning("shares.unreported", error=type(error).__name__)
         else:
-            self._told[name] = text
+            self._reported[name] = text

@@ -36,8 +36,8 @@ from xnat_watchd.core.settling import FileStat, WatchedFile, next_quiet, quiet, 
 from xnat_watchd.core.states import DeliveryState
 from xnat_watchd.studies.steps.source import is_judged
 
-SINGLY = 20  #: loose images that are told by name; more of them are told as one
-DIGESTED = 256 * 1024**2  #: bytes of a refused file up to which its digest is worth reading it
+NAMED_IMAGES = 20  #: loose images that are told by name; more of them are told as one
+DIGEST_LIMIT = 256 * 1024**2  #: bytes of a refused file up to which its digest is worth reading it
 FATAL_OPENINGS = 3  #: begun so often without an end, opening a ZIP may be what kills us
 
 
@@ -68,30 +68,30 @@ class Intake:
         marks: FolderMarks,
         clock: Clock,
         log: Log,
-        habits: IntakeRules,
+        rules: IntakeRules,
         open_zip: Callable[[Path], ZipContents],
         is_whole: Callable[[Path], bool],
         recorded: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger, self._disk, self._folders, self._clock, self._log = ledger, disk, folders, clock, log
         self._marks = marks
-        self._habits, self._open_zip, self._is_whole, self._recorded = habits, open_zip, is_whole, recorded
+        self._rules, self._open_zip, self._is_whole, self._recorded = rules, open_zip, is_whole, recorded
         self._sightings: Mapping[str, WatchedFile] = {}
         self._heads: Mapping[FileStat, bytes] = {}  #: the first bytes of what is no ZIP by its name
         self._settling = 0
         self._ignored: dict[str, Reason] = {}  #: name -> why it is not taken, as of this look
-        self._told: set[str] = set()  #: names that the system would not give us, and that was said
+        self._reported: set[str] = set()  #: names that the system would not give us, and that was said
         self._unfinished = False  #: a fault left something half-done
-        self._unrested: set[int] = set()  #: deliveries that have ended and whose ZIP could not be moved away
+        self._unmoved: set[int] = set()  #: deliveries that have ended and whose ZIP could not be moved away
 
     @property
     def settling(self) -> int:
         """How many ZIPs in the folder stand still for not long enough yet."""
         return self._settling
 
-    def settle(self, habits: IntakeRules, clock: Clock) -> None:
+    def configure(self, rules: IntakeRules, clock: Clock) -> None:
         """Go by these from the next sweep on. What was seen and what is unfinished stays known."""
-        self._habits, self._clock = habits, clock
+        self._rules, self._clock = rules, clock
 
     def sweep(self) -> float | None:
         """Look into the folder and take what is whole. Gives the seconds until another look may take more."""
@@ -99,58 +99,58 @@ class Intake:
         self._marks.must_be_known("work")
         if self._unfinished:
             self._finish()
-        self._look_again()
-        files = self._sorted_out()
+        self._check_changes()
+        files = self._find_zips()
         now = self._clock.monotonic()
         self._sightings = settle(files, self._sightings, now)
-        still = quiet(self._sightings, now, self._habits.quiet_for)
+        still = quiet(self._sightings, now, self._rules.quiet_for)
         for sighting in still:
             self._consider(sighting, now)
         self._settling = len(self._sightings) - len(still)
         if self._drop_is_known():  # else what is not there now may lie on a disk that is not mounted
-            self._ledger.deliveries.ignore(self._ignored, self._clock.now(), self._habits.incomplete_after, WAITS)
-        self._told.intersection_update(self._ignored)
-        return next_quiet(self._sightings, now, self._habits.quiet_for)
+            self._ledger.deliveries.ignore(self._ignored, self._clock.now(), self._rules.incomplete_after, WAITS)
+        self._reported.intersection_update(self._ignored)
+        return next_quiet(self._sightings, now, self._rules.quiet_for)
 
     def recover(self) -> None:
         """Finish or undo what was under way when the service stopped. `OSError` where work is no folder of ours."""
         self._marks.must_be_known("work")
         for name in self._disk.names(self._folders.work):
-            mine = whose(name)
-            if mine is not None and mine[1] is None:
+            owner = whose(name)
+            if owner is not None and owner[1] is None:
                 try:
-                    self._recover_zip(mine[0])
+                    self._recover_zip(owner[0])
                 except OSError as error:  # it lies there until the next start, and hinders nobody
-                    self._refused(name, error)
-            elif mine is not None or (name.startswith(".") and name.endswith(".part")):
+                    self._report_refusal(name, error)
+            elif owner is not None or (name.startswith(".") and name.endswith(".part")):
                 self._disk.remove(self._folders.work / name)  # a copy, which can be made again
         self._finish()
 
     # List and settle.
 
-    def _sorted_out(self) -> list[FileStat]:
+    def _find_zips(self) -> list[FileStat]:
         files: list[FileStat] = []
         images: Counter[str] = Counter()  #: exam, or loose file -> files that are DICOM without a ZIP
         heads: dict[FileStat, bytes] = {}
-        for seen in self._disk.look(self._folders.drop, self._leave):
+        for seen in self._disk.look(self._folders.drop, self._why_skipped):
             if isinstance(seen, Odd):
-                self._pass_over(seen)
+                self._ignore_odd(seen)
                 continue
             head = heads[seen] = self._head(seen)
-            if (why := self._why_not(seen, head)) is not None:
+            if (why := self._why_ignored(seen, head)) is not None:
                 self._ignored[printable(seen.path)] = why
             elif _is_zip(seen.path, head):
                 files.append(seen)
             else:
                 images[self._exam_of(seen.path)] += 1
         self._heads = heads
-        self._name_images(images)
+        self._ignore_images(images)
         return files
 
-    def _leave(self, path: str) -> str:
+    def _why_skipped(self, path: str) -> str:
         if is_bin(path.rpartition("/")[2]):
             return LEFT_ALONE[0]
-        return AS_SET[0] if matches(path, self._habits.ignore) and not path.rpartition("/")[2].startswith(".") else ""
+        return AS_SET[0] if matches(path, self._rules.ignore) and not path.rpartition("/")[2].startswith(".") else ""
 
     def _head(self, seen: FileStat) -> bytes:
         """Return what tells what a file is; read once, while it stays as it is."""
@@ -162,14 +162,14 @@ class Intake:
     def _exam_of(self, path: str) -> str:
         """Return the folder, with a slash, that stands for an exam without a ZIP; of a loose image, its own path."""
         parts = path.split("/")
-        outer = 2 if parts[0] in self._habits.projects or not self._habits.project else 1
+        outer = 2 if parts[0] in self._rules.projects or not self._rules.project else 1
         return "/".join(parts[:outer]) + "/" if len(parts) > outer else path
 
-    def _name_images(self, images: Mapping[str, int]) -> None:
+    def _ignore_images(self, images: Mapping[str, int]) -> None:
         loose = [name for name in images if not name.endswith("/")]
-        told = {**images} if len(loose) <= SINGLY else {"./": len(loose), **images}
-        for name, count in told.items():
-            if name not in loose or len(loose) <= SINGLY:
+        named = {**images} if len(loose) <= NAMED_IMAGES else {"./": len(loose), **images}
+        for name, count in named.items():
+            if name not in loose or len(loose) <= NAMED_IMAGES:
                 self._ignored[printable(name)] = images_reason(count)
 
     def _drop_is_known(self) -> bool:
@@ -179,19 +179,19 @@ class Intake:
             return False
         return True
 
-    def _pass_over(self, odd: Odd) -> None:
+    def _ignore_odd(self, odd: Odd) -> None:
         if odd.error is not None:
-            self._refused(odd.path, odd.error)
+            self._report_refusal(odd.path, odd.error)
         self._ignored[printable(odd.path)] = odd.what, refusal(odd.error)[1] if odd.error else ""
 
-    def _why_not(self, seen: FileStat, head: bytes) -> Reason | None:
+    def _why_ignored(self, seen: FileStat, head: bytes) -> Reason | None:
         """Return why a file is not taken; None of a ZIP that may be, and of DICOM, which is told by the exam."""
         name = seen.path.rpartition("/")[2]
         if is_bin(name):
             return LEFT_ALONE
         if name.startswith("."):
             return "hidden", ""
-        if matches(seen.path, self._habits.ignore):
+        if matches(seen.path, self._rules.ignore):
             return "a temporary name", ""
         if _is_zip(name, head):
             return NO_PROJECT if self._project_of(seen.path) is None else None
@@ -201,9 +201,9 @@ class Intake:
 
     def _project_of(self, path: str) -> str | None:
         first = path.partition("/")[0] if "/" in path else None
-        if first is not None and (first in self._habits.projects or not self._habits.project):
+        if first is not None and (first in self._rules.projects or not self._rules.project):
             return printable(first)
-        return self._habits.project or None
+        return self._rules.project or None
 
     # Take.
 
@@ -211,7 +211,7 @@ class Intake:
         path = sighting.seen.path
         try:
             whole = self._is_whole(self._folders.drop / path)
-            if not whole and now - sighting.same_since < self._habits.incomplete_after:
+            if not whole and now - sighting.same_since < self._rules.incomplete_after:
                 self._ignored[printable(path)] = NOT_COMPLETE
                 return
             self._take(sighting.seen)  # opened, it says why it is none
@@ -220,7 +220,7 @@ class Intake:
         except FileNotFoundError:
             return
         except OSError as error:
-            self._refused(path, error)
+            self._report_refusal(path, error)
 
     def _take(self, seen: FileStat) -> None:
         project, name = self._project_of(seen.path) or "", printable(seen.path)
@@ -232,25 +232,25 @@ class Intake:
         except (OSError, Stopped) as error:
             if isinstance(error, FileExistsError) or not self._disk.lies(self._folders.zip_of(delivery)):
                 self._ledger.deliveries.withdraw(delivery, self._clock.now())
-                self._unfinished = bool(self._unrested)
+                self._unfinished = bool(self._unmoved)
             raise
         self._log.info("delivery.taken", item=str(delivery), project=project)
         self._open(delivery, name, project)
-        self._unfinished = bool(self._unrested)
+        self._unfinished = bool(self._unmoved)
 
-    def _refused(self, path: str, error: OSError) -> None:
+    def _report_refusal(self, path: str, error: OSError) -> None:
         """Show that the system does not give us a file, and say it in the journal: once, and without its name."""
         name, reason = printable(path), refusal(error)
         self._ignored[name] = reason
-        if name not in self._told:
-            self._told.add(name)
+        if name not in self._reported:
+            self._reported.add(name)
             self._log.warning("file.refused", reason=reason[0])
 
     # Finish.
 
     def _finish(self) -> None:
         """Bring to its end what a crash or a fault of the disk has interrupted; what still resists is tried again."""
-        self._unfinished, resists = True, False
+        self._unfinished, failed = True, False
         for arrival in self._ledger.deliveries.arrivals():
             if not self._disk.lies(self._folders.zip_of(arrival.id)):
                 self._ledger.deliveries.withdraw(arrival.id, self._clock.now())
@@ -258,11 +258,11 @@ class Intake:
             try:
                 self._open(arrival.id, arrival.name, arrival.project)
             except OSError as error:
-                resists = True
-                self._refused(arrival.name, error)
-        for delivery in sorted(self._unrested):
-            self._put_away(delivery)
-        self._unfinished = resists or bool(self._unrested)
+                failed = True
+                self._report_refusal(arrival.name, error)
+        for delivery in sorted(self._unmoved):
+            self._try_move_away(delivery)
+        self._unfinished = failed or bool(self._unmoved)
 
     def _recover_zip(self, delivery: int) -> None:
         known = self._ledger.deliveries.rest(delivery)
@@ -271,7 +271,7 @@ class Intake:
         elif known.state is DeliveryState.TAKEN:
             return
         elif known.resting is not None:
-            self._put_away(delivery)
+            self._try_move_away(delivery)
         elif known.state is not DeliveryState.ARRIVING:
             self._put_back(delivery, known.name)
 
@@ -283,7 +283,7 @@ class Intake:
 
     # Look again.
 
-    def _look_again(self) -> None:
+    def _check_changes(self) -> None:
         """Have judged anew what was written to since it was judged: no verdict outlasts the bytes that it is about."""
         for judged in self._ledger.overwrites.watched(self._clock.now()):
             path = self._folders.rest(judged.resting or "") if judged.resting else self._folders.zip_of(judged.delivery)
@@ -293,7 +293,7 @@ class Intake:
                 if not is_judged(judged.delivery, path, self._ledger.overwrites, self._disk):
                     self._judge_anew(judged, path)
             except OSError as error:
-                self._refused(judged.name, error)
+                self._report_refusal(judged.name, error)
 
     def _judge_anew(self, judged: JudgedZip, path: Path) -> None:
         now = self._clock.now()
@@ -322,7 +322,7 @@ class Intake:
         path = self._folders.zip_of(delivery)
         try:
             stamp = self._disk.secure(path)
-            found = self._looked_into(path)
+            found = self._opened(path)
             self._disk.must_have(path, stamp)
         except Changed:
             self._put_back(delivery, name)
@@ -337,7 +337,7 @@ class Intake:
         else:
             self._record(delivery, name, project, found)
 
-    def _looked_into(self, path: Path) -> ZipContents | Unusable:
+    def _opened(self, path: Path) -> ZipContents | Unusable:
         try:
             return self._open_zip(path)
         except Unusable as error:
@@ -351,7 +351,7 @@ class Intake:
             self._log.info("delivery.recorded", item=str(delivery), project=project, studies=len(contents.studies))
         else:
             self._log.info("delivery.duplicate", item=str(delivery))
-            self._put_away(delivery)
+            self._try_move_away(delivery)
         self._recorded()
 
     def _reject(self, delivery: int, name: str, error: Unusable) -> None:
@@ -359,7 +359,7 @@ class Intake:
         sha256 = self._digest(self._folders.zip_of(delivery))
         self._ledger.deliveries.reject(delivery, error, resting, self._clock.now(), sha256)
         self._log.warning("delivery.rejected", item=str(delivery), reason=str(error))
-        self._put_away(delivery)
+        self._try_move_away(delivery)
 
     def _digest(self, path: Path) -> str | None:
         """Return what tells whether the same bytes come again; none of a file that cannot be read, or is large.
@@ -367,24 +367,24 @@ class Intake:
         A refused file may be a hole of terabytes, and its digest is no more than a convenience.
         """
         try:
-            return self._disk.digest(path) if path.stat().st_size <= DIGESTED else None
+            return self._disk.digest(path) if path.stat().st_size <= DIGEST_LIMIT else None
         except OSError:
             return None
 
-    def _put_away(self, delivery: int) -> None:
+    def _try_move_away(self, delivery: int) -> None:
         """Move the ZIP of a delivery that has ended to where the ledger says, the reason beside it; else try later."""
         known = self._ledger.deliveries.rest(delivery)
         if known is None or known.resting is None:
             return
         try:
-            self._rest(delivery, known)
+            self._move_away(delivery, known)
         except OSError as error:
-            self._unrested.add(delivery)
-            self._refused(known.name, error)
+            self._unmoved.add(delivery)
+            self._report_refusal(known.name, error)
         else:
-            self._unrested.discard(delivery)
+            self._unmoved.discard(delivery)
 
-    def _rest(self, delivery: int, known: DeliveredZip) -> None:
+    def _move_away(self, delivery: int, known: DeliveredZip) -> None:
         path, lies = self._folders.rest(known.resting or ""), self._disk.lies(self._folders.zip_of(delivery))
         if lies and not is_judged(delivery, self._folders.zip_of(delivery), self._ledger.overwrites, self._disk):
             self._ledger.overwrites.unrest(delivery, self._clock.now())

@@ -29,7 +29,7 @@ class LateRowCleaner:
     def sweep(self) -> None:
         """Look at the places of all studies that are done or skipped, if it is time to and XNAT may be asked."""
         now = self._tools.clock.monotonic()
-        if now < self._next or not self._tools.door.is_open():
+        if now < self._next or not self._tools.gates.is_open():
             return
         self._next = now + EVERY
         places = self._tools.ledger.places.doubted(self._tools.clock.now() - DOUBT_LASTS)
@@ -37,7 +37,7 @@ class LateRowCleaner:
             try:
                 self._look(project, [place for place in places if place.project == project])
             except (Unavailable, AuthRefused) as error:
-                self._tools.door.shut(error)
+                self._tools.gates.shut(error)
                 return
             except Stopped:
                 return

@@ -61,7 +61,7 @@ class FinishedDeliveries:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     ended: list[int] = field(default_factory=list)  #: deliveries whose ZIP is to be put to rest, by who has the lock
-    asked: int | None = None  #: the newest event when no delivery was left whose studies have ended
+    newest_event: int | None = None  #: the newest event when no delivery was left whose studies have ended
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ class HeldReporter:
     def __post_init__(self) -> None:
         self.newest = self.ledger.studies.newest_event()
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Tell of those that were not told of."""
         with self.lock:
             self.newest, held = self.ledger.studies.held_after(self.newest)
@@ -85,15 +85,15 @@ class HeldReporter:
 
 
 class Pipeline:
-    """One worker. Several may share a ledger, a door's lock and a `rest`."""
+    """One worker. Several may share a ledger, a door's lock and a `finished`."""
 
     def __init__(
-        self, tools: Tools, retry: RetryPolicy, log: Log, rest: FinishedDeliveries, held: HeldReporter | None = None
+        self, tools: Tools, retry: RetryPolicy, log: Log, finished: FinishedDeliveries, held: HeldReporter | None = None
     ) -> None:
         self._held = held or HeldReporter(tools.ledger, log)
-        self._tools, self.retry, self._log, self._rest = tools, retry, log, rest
-        self._ledger, self._clock, self._door = tools.ledger, tools.clock, tools.door
-        self._owed: tuple[Item, WatchdError] | None = None  #: what could not be given back: the ledger takes nothing
+        self._tools, self.retry, self._log, self._finished = tools, retry, log, finished
+        self._ledger, self._clock, self._gates = tools.ledger, tools.clock, tools.gates
+        self._pending: tuple[Item, WatchdError] | None = None  #: what could not be given back: the ledger takes nothing
 
     def step(self, only: Collection[int] | None = None) -> bool:
         """Do one piece of work, on one of `only` these studies. False when there is none now, or the gate is shut.
@@ -101,19 +101,19 @@ class Pipeline:
         `NoRoom` or `LedgerUnusable` if a disk of this machine is full or the ledger cannot be used: what was begun is
         given back, uncharged and in doubt.
         """
-        self._give_back_owed()
-        self._held.tell()
+        self._give_back_pending()
+        self._held.report()
         item = self._take(only)
         if item is None:
             return False
         try:
             self._carry(item)
         except (NoRoom, LedgerUnusable) as error:
-            self._owed = item, _machine_error(error)
+            self._pending = item, _machine_error(error)
             with suppress(NoRoom, LedgerUnusable):  # at the next step, then
-                self._give_back_owed()
+                self._give_back_pending()
             raise
-        self._held.tell()
+        self._held.report()
         return True
 
     def retire(self) -> bool:
@@ -121,26 +121,26 @@ class Pipeline:
 
         `OSError` when one cannot be moved now; that is tried again the next time.
         """
-        if not self._door.is_open() or not self._rest.lock.acquire(blocking=False):
+        if not self._gates.is_open() or not self._finished.lock.acquire(blocking=False):
             return False
         try:
-            self._end_all()
-            rested = bool(ended := self._rest.ended)
+            self._retire_all()
+            moved = bool(ended := self._finished.ended)
             while ended:
                 move_zip(ended[0], self._tools)
                 del ended[0]
         finally:
-            self._rest.lock.release()
-        return rested
+            self._finished.lock.release()
+        return moved
 
     # Taking.
 
     def _take(self, only: Collection[int] | None) -> Item | None:
-        with self._door.lock:
-            closed = self._door.closed()
+        with self._gates.lock:
+            closed = self._gates.closed()
             if closed is None:
                 return None
-            return self._ledger.studies.take(self._clock.now(), closed, only, self._door.trials())
+            return self._ledger.studies.take(self._clock.now(), closed, only, self._gates.trials())
 
     # Acting.
 
@@ -161,7 +161,7 @@ class Pipeline:
         except (NoRoom, LedgerUnusable):
             raise  # this machine's trouble, not the study's
         except Transient as error:
-            self._later(item, error)
+            self._postpone(item, error)
         except (Unavailable, AuthRefused) as error:
             self._give_back(item, error)
         except Stopped as error:
@@ -196,21 +196,21 @@ class Pipeline:
         until = self._until(item)
         progress = self._ledger.studies.advance(item, self._clock.now(), facts, until)
         self._log.info("study.advanced", item=item.name, project=item.project, progress=progress)
-        self._door.passed(item.project)
+        self._gates.passed(item.project)
 
     def _skip(self, item: Item, facts: StepFacts) -> None:
         if self._ledger.studies.skip(item, self._clock.now(), facts.note):
             self._log.info("study.skipped", item=item.name, project=item.project)
-        self._door.passed()
+        self._gates.passed()
 
-    def _later(self, item: Item, error: Transient) -> None:
+    def _postpone(self, item: Item, error: Transient) -> None:
         if isinstance(error, NotYet):
             self._look_again(item, error)
         elif isinstance(error, WaitUntil):
             self._ledger.studies.postpone(item, error.due, self._clock.now(), error, charged=False)
-            self._door.passed()
+            self._gates.passed()
         elif isinstance(error, RepeatOnce):
-            self._once_more(item, error)
+            self._retry_refused(item, error)
         else:
             self._try_again(item, error)
 
@@ -225,10 +225,10 @@ class Pipeline:
             return
         due = min(now + delay, error.until) if isinstance(error, NotSeenYet) else now + delay
         self._ledger.studies.postpone(item, due, now, error, charged=False)
-        self._door.passed()
+        self._gates.passed()
 
-    def _once_more(self, item: Item, error: RepeatOnce) -> None:
-        others_asked = error.scope is Scope.PROJECT and self._door.is_on_trial(item.project)
+    def _retry_refused(self, item: Item, error: RepeatOnce) -> None:
+        others_asked = error.scope is Scope.PROJECT and self._gates.is_on_trial(item.project)
         if others_asked or item.refusal == error.refusal:  # an attempt that failed otherwise has not asked
             self._hold(item, Permanent(str(error), detail=error.detail, advice=error.advice, scope=error.scope))
         else:
@@ -244,31 +244,31 @@ class Pipeline:
             return
         self._ledger.studies.postpone(item, now + delay, now, error, charged=True)
         self._log.warning("study.postponed", item=item.name, project=item.project, reason=str(error))
-        self._door.passed()
+        self._gates.passed()
         if not isinstance(error, RepeatOnce):
             self._blame_the_project(item, error)
 
     def _wait_for_the_disk(self, item: Item, error: OSError) -> None:
         """Try again when the disk may have recovered: it is this machine's trouble, so it is not charged."""
-        now, told = self._clock.now(), _machine_error(error)
+        now, problem = self._clock.now(), _machine_error(error)
         self._log.error("disk.failing", error=type(error).__name__)
-        self._ledger.studies.postpone(item, now + DISK_RETRY, now, told, charged=False)
+        self._ledger.studies.postpone(item, now + DISK_RETRY, now, problem, charged=False)
 
-    def _give_back_owed(self) -> None:
-        if self._owed is not None:
-            item, error = self._owed
+    def _give_back_pending(self) -> None:
+        if self._pending is not None:
+            item, error = self._pending
             self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=True)
-            self._owed = None
+            self._pending = None
 
     def _give_back(self, item: Item, error: Unavailable | AuthRefused) -> None:
-        with self._door.lock:  # or another worker would take it before the gate is shut
+        with self._gates.lock:  # or another worker would take it before the gate is shut
             self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=error.spoke)
-            self._door.shut(error)
+            self._gates.shut(error)
 
     def _hold(self, item: Item, error: WatchdError) -> None:
         now = self._clock.now()
         self._ledger.studies.hold(item, now, error)
-        self._door.passed()
+        self._gates.passed()
         self._blame_the_project(item, error)
 
     def _blame_the_project(self, item: Item, error: WatchdError) -> None:
@@ -279,34 +279,34 @@ class Pipeline:
         if error.scope is not Scope.PROJECT or item.unwanted:
             return
         met = self._ledger.studies.in_trouble(item)
-        if len(met) < PROJECT_IN_TROUBLE and not self._door.is_on_trial(item.project):
+        if len(met) < PROJECT_IN_TROUBLE and not self._gates.is_on_trial(item.project):
             return
         waits = [key for key, (standing, times) in met.items() if standing is Standing.HELD and times < OFTEN_ENOUGH]
         with suppress(NoRoom):  # they stay held then, as others are
             self._ledger.studies.let_wait(waits, self._clock.now())
-        self._door.shut(error, item.project)
+        self._gates.shut(error, item.project)
 
     # Rest.
 
-    def _end_all(self) -> None:
+    def _retire_all(self) -> None:
         """End every delivery that has come to its end: at first of all, then of those with a study that ended since."""
-        asked, newest = self._rest.asked, self._ledger.studies.newest_event()
-        self._rest.asked = None  # and all are looked at once more, should this fail
-        ended = [self._end(one) for one in self._ledger.deliveries.retirable(asked)]
-        self._rest.asked = newest if all(ended) else None
+        asked, newest = self._finished.newest_event, self._ledger.studies.newest_event()
+        self._finished.newest_event = None  # and all are looked at once more, should this fail
+        ended = [self._retire_one(one) for one in self._ledger.deliveries.retirable(asked)]
+        self._finished.newest_event = newest if all(ended) else None
 
-    def _end(self, delivery: EndedDelivery) -> bool:
+    def _retire_one(self, delivery: EndedDelivery) -> bool:
         """End a delivery; False where XNAT must be asked about it once more."""
         try:
             ended = retire(delivery, self._tools)
         except (Unavailable, AuthRefused) as error:
-            self._door.shut(error)
+            self._gates.shut(error)
         except WatchdError as error:
             self._log.warning("delivery.unfinished", item=str(delivery.id), reason=str(error))
         else:
             if ended:
                 self._log.info("delivery.finished", item=str(delivery.id))
-                self._rest.ended.append(delivery.id)
+                self._finished.ended.append(delivery.id)
             return True
         return False
 

@@ -31,10 +31,10 @@ class Retention:
     def __init__(self, tools: Tools, keep: Callable[[], RetentionRules], log: Log) -> None:
         self._tools, self._keep, self._log = tools, keep, log
         clock, latest = tools.clock, tools.ledger.kept_zips.latest()
-        self._steady = ClockOffset(clock.now(), clock.monotonic())
-        self._silent = clock.now() - latest if latest else timedelta(0)
+        self._clock_jumps = ClockOffset(clock.now(), clock.monotonic())
+        self._silence = clock.now() - latest if latest else timedelta(0)
         self._next = clock.monotonic()
-        self._spared: dict[int, float] = {}  #: delivery -> when it may be asked about again
+        self._asked_again_at: dict[int, float] = {}  #: delivery -> when it may be asked about again
 
     def sweep(self) -> None:
         """Delete what was kept for long enough, if it is time to look and nothing speaks against it."""
@@ -42,15 +42,15 @@ class Retention:
         if self._keep().everything or now < self._next:
             return
         self._next = now + EVERY
-        self._see_clock()
+        self._check_clock()
         if self._may_delete():
             self._sweep()
 
-    def _see_clock(self) -> None:
+    def _check_clock(self) -> None:
         """Stop, until a person has looked, where the clock was set by days, or nothing was heard of for a month."""
         clock = self._tools.clock
-        jump = self._steady.set_by(clock.now(), clock.monotonic())
-        silent, self._silent = self._silent, timedelta(0)
+        jump = self._clock_jumps.set_by(clock.now(), clock.monotonic())
+        silent, self._silence = self._silence, timedelta(0)
         if abs(jump) > JUMP:
             self._stop(f"the clock was set by {abs(jump).days} days")
         elif silent > SILENCE:
@@ -61,20 +61,20 @@ class Retention:
             self._log.warning("retention.stopped", reason=why)
 
     def _may_delete(self) -> bool:
-        return not self._tools.ledger.pauses.lasts(Activity.RETENTION) and self._tools.door.is_open()
+        return not self._tools.ledger.pauses.lasts(Activity.RETENTION) and self._tools.gates.is_open()
 
     def _sweep(self) -> None:
         for one in deletable(self._kept(), self._keep(), self._tools.clock.now()):
             try:
                 self._consider(one)
             except (Unavailable, AuthRefused) as error:
-                self._tools.door.shut(error)
+                self._tools.gates.shut(error)
                 return
             except Stopped:
                 return
             except WatchdError as error:
-                self._spare(one, str(error))
-            if self._is_wanted_elsewhere():
+                self._keep_for_now(one, str(error))
+            if self._study_is_due():
                 self._next = self._tools.clock.monotonic()
                 return
 
@@ -82,9 +82,9 @@ class Retention:
         """Return all ZIPs at rest; those about which XNAT was asked a short time ago are not proved for now."""
         now = self._tools.clock.monotonic()
         kept = self._tools.ledger.kept_zips.kept()
-        return [replace(one, proved=one.proved and self._spared.get(one.delivery, now) <= now) for one in kept]
+        return [replace(one, proved=one.proved and self._asked_again_at.get(one.delivery, now) <= now) for one in kept]
 
-    def _is_wanted_elsewhere(self) -> bool:
+    def _study_is_due(self) -> bool:
         """Return whether a study waits for this thread: then one ZIP at a time is enough."""
         now = self._tools.clock.now()
         due = self._tools.ledger.studies.next_due(now)
@@ -98,17 +98,17 @@ class Retention:
             return
         if there is Presence.ABSENT:  # deleted before we died, or taken away by somebody
             ledger.kept_zips.delete(kept, now, lambda: None)
-        elif sum(self._lost(study) for study in kept.studies):
-            self._spare(kept, "XNAT does not hold all of it")
+        elif sum(self._count_lost(study) for study in kept.studies):
+            self._keep_for_now(kept, "XNAT does not hold all of it")
         elif self._tools.disk.digest(path) != kept.sha256:
-            self._spare(kept, "another file lies in its place")
+            self._keep_for_now(kept, "another file lies in its place")
         else:
             ledger.kept_zips.prove(kept, "XNAT holds all of it", now)
             if not ledger.kept_zips.delete(kept, now, lambda: self._tools.disk.remove(path)):
                 return
             self._log.info("zip.deleted", item=str(kept.delivery), project=kept.project)
 
-    def _lost(self, key: int) -> int:
+    def _count_lost(self, key: int) -> int:
         """Return how many instances of a study XNAT lacks, each asked for: from now on they need attention."""
         ledger = self._tools.ledger
         item, instances = ledger.studies.look_at(key), ledger.contents.instances(ledger.studies.look_at(key))
@@ -118,7 +118,7 @@ class Retention:
         ledger.kept_zips.lose(item, lost)
         return lost
 
-    def _spare(self, kept: KeptZip, why: str) -> None:
-        self._spared[kept.delivery] = self._tools.clock.monotonic() + ASKS_AGAIN.total_seconds()
+    def _keep_for_now(self, kept: KeptZip, why: str) -> None:
+        self._asked_again_at[kept.delivery] = self._tools.clock.monotonic() + ASKS_AGAIN.total_seconds()
         self._tools.ledger.kept_zips.spare(kept, why, self._tools.clock.now())
         self._log.warning("zip.kept", item=str(kept.delivery), project=kept.project, reason=why)

@@ -22,16 +22,16 @@ class Verification:
     expected: int
     missing: int
     short: tuple[str, ...]  #: what is missing, series by series
-    there: bool  #: XNAT has the session at all
-    lies: tuple[str, ...] = ()  #: places of ours at which something lies in the prearchive that is not ours
+    has_session: bool  #: XNAT has the session at all
+    foreign_places: tuple[str, ...] = ()  #: places of ours at which something lies in the prearchive that is not ours
 
     @property
-    def said(self) -> str:
+    def summary(self) -> str:
         """Say it in one line."""
-        return "; ".join([self._held(), *(f"not ours, and still there: {path}" for path in self.lies)])
+        return "; ".join([self._images(), *(f"not ours, and still there: {path}" for path in self.foreign_places)])
 
-    def _held(self) -> str:
-        if not self.there:
+    def _images(self) -> str:
+        if not self.has_session:
             return f"XNAT has no session of it: all {self.expected} images are missing"
         if self.missing:
             return f"XNAT lacks {self.missing} of {self.expected} images: {'; '.join(self.short)}"
@@ -45,9 +45,9 @@ def verify(item: Item, ledger: Ledger, gateway: Gateway, now: datetime) -> Verif
     """
     session = gateway.session(item.session or "") or next(iter(gateway.sessions(item.project, item.uids)), None)
     found = (
-        _counted(item, session, ledger)
+        _compare_counts(item, session, ledger)
         if item.kind is DeliveryKind.PREARCHIVE
-        else _asked(item, session, ledger, gateway)
+        else _ask_for_each(item, session, ledger, gateway)
     )
     expected, missing = found.expected.total(), found.missing.total()
     short = [
@@ -55,8 +55,8 @@ def verify(item: Item, ledger: Ledger, gateway: Gateway, now: datetime) -> Verif
     ]
     ledger.kept_zips.lose(item, missing)
     return Verification(
-        item=item.name, expected=expected, missing=missing, short=tuple(short), there=session is not None,
-        lies=_foreign_places(item, ledger, gateway, now),
+        item=item.name, expected=expected, missing=missing, short=tuple(short), has_session=session is not None,
+        foreign_places=_foreign_places(item, ledger, gateway, now),
     )  # fmt: skip
 
 
@@ -68,17 +68,17 @@ class _ImageCounts:
     missing: Counter[str]
 
 
-def _asked(item: Item, session: Session | None, ledger: Ledger, gateway: Gateway) -> _ImageCounts:
+def _ask_for_each(item: Item, session: Session | None, ledger: Ledger, gateway: Gateway) -> _ImageCounts:
     ours: Collection[Instance] = ledger.contents.known(item).values()
-    there = shown(item, session, gateway, ours) if session else frozenset[str]()
+    has_session = shown(item, session, gateway, ours) if session else frozenset[str]()
     names = ledger.contents.series_named(item)
     return _ImageCounts(
         Counter(names.get(one.series_uid, "in all") for one in ours),
-        Counter(names.get(one.series_uid, "in all") for one in ours if one.sop_uid not in there),
+        Counter(names.get(one.series_uid, "in all") for one in ours if one.sop_uid not in has_session),
     )
 
 
-def _counted(item: Item, session: Session | None, ledger: Ledger) -> _ImageCounts:
+def _compare_counts(item: Item, session: Session | None, ledger: Ledger) -> _ImageCounts:
     names, counts = ledger.contents.series_named(item), session.holding.counts if session else {}
     sent = {series: one.count for series, one in ledger.contents.series(item).items()}
     return _ImageCounts(

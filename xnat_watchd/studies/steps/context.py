@@ -31,7 +31,7 @@ class Tools:
 
     ledger: Ledger
     gateway: Gateway
-    door: XnatGates
+    gates: XnatGates
     clock: Clock
     disk: Disk
     folders: Folders

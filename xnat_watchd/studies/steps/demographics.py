@@ -23,17 +23,17 @@ def describe(item: Item, tools: Tools) -> StepFacts:
     clear_old_places(item, tools)
     rules = tools.rules(item.project).demographics
     subject = _subject(item, tools)
-    header, whence = _header(item, tools)
+    header, origin = _header(item, tools)
     if header is None:
         return StepFacts(note=LEFT_ALONE)
     writes = plan(header, subject, rules)
     if not writes:
-        return StepFacts(note=f"demographics: {whence}nothing to write")
+        return StepFacts(note=f"demographics: {origin}nothing to write")
     shown = tools.gateway.write_subject(item.project, subject, fields=writes.fields, demographics=writes.demographics)
     lost = not_stored(writes, _must_exist(shown))
     if lost:
         raise Transient(f"XNAT did not store {', '.join(lost)}")
-    return StepFacts(note=f"demographics: {whence}wrote {', '.join(sorted({*writes.fields, *writes.demographics}))}")
+    return StepFacts(note=f"demographics: {origin}wrote {', '.join(sorted({*writes.fields, *writes.demographics}))}")
 
 
 def _header(item: Item, tools: Tools) -> tuple[Header | None, str]:

@@ -48,7 +48,7 @@ class XnatGates:
         with self.lock:
             if not self.is_open():
                 return None
-            gates = {scope: self._asked_about(scope, one) for scope, one in self.ledger.gates.all().items() if scope}
+            gates = {scope: self._asked_project(scope, one) for scope, one in self.ledger.gates.all().items() if scope}
             if self.ledger.gates.get().shut:  # a question about a project has found the server in trouble
                 return None
             busy = self.ledger.studies.busy
@@ -85,7 +85,7 @@ class XnatGates:
             gate = self.ledger.gates.get(project)
             if gate.shut and not gate.probe_due(self.clock.now()):
                 return
-            self._keep(project, shut_by(gate, error, self.clock.now(), self.chance()))
+            self._store(project, shut_by(gate, error, self.clock.now(), self.chance()))
             self.log.warning("gate.shut", project=project, reason=str(error))
 
     def passed(self, project: str = "") -> None:
@@ -94,7 +94,7 @@ class XnatGates:
             for scope in {"", project}:
                 gate = self.ledger.gates.get(scope)
                 if gate.trial:
-                    self._keep(scope, gate.passed())
+                    self._store(scope, gate.passed())
                     if scope:
                         self.log.info("gate.open", project=scope)
 
@@ -112,10 +112,10 @@ class XnatGates:
         else:
             gate = gate.probed()
             self.log.info("gate.open")
-        self._keep("", gate)
+        self._store("", gate)
         return gate
 
-    def _asked_about(self, project: str, gate: Gate) -> Gate:
+    def _asked_project(self, project: str, gate: Gate) -> Gate:
         """Return a project's gate, after a cheap question where its time has come: it may tell already."""
         now = self.clock.now()
         if self.refusal is None or not gate.probe_due(now):
@@ -128,9 +128,9 @@ class XnatGates:
             return gate
         except WatchdError:  # asked again the next time
             return gate
-        self._keep(project, gate)
+        self._store(project, gate)
         return gate
 
-    def _keep(self, scope: str, gate: Gate) -> None:
+    def _store(self, scope: str, gate: Gate) -> None:
         with suppress(NoRoom):  # whoever comes next finds out again
             self.ledger.gates.set(scope, gate)

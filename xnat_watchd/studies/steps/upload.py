@@ -188,7 +188,7 @@ def _next_attempt(item: Item, tools: Tools) -> datetime | None:
     if last is None or not last <= now < last + NIGHT:  # or the clock was set back
         return None
     is_over = tools.ledger.places.mixed(item.key) or (
-        item.trials and (tools.door.is_on_trial(item.project) or tools.ledger.studies.came_through(item.project, last))
+        item.trials and (tools.gates.is_on_trial(item.project) or tools.ledger.studies.came_through(item.project, last))
     )
     return None if is_over else last + NIGHT
 
