@@ -105,7 +105,7 @@ class Station:
             folder.mkdir(parents=True, exist_ok=True)
         self.ledger = Ledger(open_database(root / "ledger.sqlite"))
         held = HeldReporter(self.ledger, self.log)  # asks the ledger: nobody is killed before there is a service
-        for part in ("deliveries", "studies", "findings", "wishes", "places", "gates"):
+        for part in ("deliveries", "studies", "findings", "decisions", "places", "gates"):
             setattr(self.ledger, part, around(f"ledger.{part}", getattr(self.ledger, part)))
         disk, marks = around("disk", Disk()), FolderMarks(self.folders, self.ledger.marks)
         self.intake = Intake(
