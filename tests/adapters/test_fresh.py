@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from xnat_watchd.adapters.files.disk import Disk
-from xnat_watchd.adapters.files.new_files import fresh
+from xnat_watchd.adapters.files.new_files import create_new
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def theirs(tmp_path: Path) -> Path:
 def test_a_file_takes_the_place_of_a_link(tmp_path: Path, theirs: Path) -> None:
     made = tmp_path / "made"
     made.symlink_to(theirs)
-    with os.fdopen(fresh(made, 0o600), "w") as file:
+    with os.fdopen(create_new(made, 0o600), "w") as file:
         file.write("ours")
     assert (theirs.read_text(), made.read_text(), made.is_symlink()) == ("precious", "ours", False)
     assert made.stat().st_mode & 0o777 == 0o600

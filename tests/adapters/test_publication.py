@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from xnat_watchd.adapters.files.status_file import NAME, Publication, age, place, read
+from xnat_watchd.adapters.files.status_file import NAME, StatusPublisher, age, read, status_path
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -30,17 +30,17 @@ def a_process_that_is_gone() -> int:
 
 def test_it_lies_in_the_runtime_folder_else_beside_the_ledger(tmp_path: Path) -> None:
     ledger = tmp_path / "ledger.sqlite"
-    assert place(ledger, {}) == tmp_path / NAME
-    assert place(ledger, {"RUNTIME_DIRECTORY": "/run/xnat-watchd:/run/other"}) == Path("/run/xnat-watchd", NAME)
+    assert status_path(ledger, {}) == tmp_path / NAME
+    assert status_path(ledger, {"RUNTIME_DIRECTORY": "/run/xnat-watchd:/run/other"}) == Path("/run/xnat-watchd", NAME)
 
 
 def test_what_is_published_is_read(tmp_path: Path) -> None:
-    Publication(tmp_path / NAME).publish(picture(), NOW)
+    StatusPublisher(tmp_path / NAME).publish(picture(), NOW)
     assert read(tmp_path / NAME) == picture()
 
 
 def test_a_reader_never_sees_half_of_it(tmp_path: Path) -> None:
-    publication, over = Publication(tmp_path / NAME), threading.Event()
+    publication, over = StatusPublisher(tmp_path / NAME), threading.Event()
     publication.publish(picture(turn=0), NOW)
 
     def publish() -> None:
@@ -63,14 +63,14 @@ def test_a_reader_never_sees_half_of_it(tmp_path: Path) -> None:
 def test_who_may_read_it_is_as_the_services_mask_says(tmp_path: Path, mask: int, mode: int) -> None:
     before = os.umask(mask)
     try:
-        Publication(tmp_path / NAME).publish(picture(), NOW)
+        StatusPublisher(tmp_path / NAME).publish(picture(), NOW)
     finally:
         os.umask(before)
     assert (tmp_path / NAME).stat().st_mode & 0o777 == mode
 
 
 def test_a_service_that_was_killed_does_not_run(tmp_path: Path) -> None:
-    Publication(tmp_path / NAME).publish(picture(a_process_that_is_gone()), NOW)
+    StatusPublisher(tmp_path / NAME).publish(picture(a_process_that_is_gone()), NOW)
     found = read(tmp_path / NAME)
     assert found is not None
     assert found["daemon"]["running"] is False
@@ -80,7 +80,7 @@ def test_a_service_of_another_user_runs(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     path = tmp_path / NAME
-    Publication(path).publish(picture(), NOW)
+    StatusPublisher(path).publish(picture(), NOW)
     for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(folder.stat().st_mode | 0o055)
     code = (
@@ -123,7 +123,7 @@ def test_nothing_is_published_through_somebody_elses_link(tmp_path: Path) -> Non
     theirs = tmp_path / "theirs"
     theirs.write_text("precious")
     (tmp_path / ".status.json.part").symlink_to(theirs)
-    Publication(tmp_path / "status.json").publish({"daemon": {}}, datetime.now(UTC))
+    StatusPublisher(tmp_path / "status.json").publish({"daemon": {}}, datetime.now(UTC))
     assert theirs.read_text() == "precious"
     assert json.loads((tmp_path / "status.json").read_text()) == {"daemon": {}}
 

@@ -11,12 +11,19 @@ import pytest
 
 from xnat_watchd.adapters.files import stamps
 from xnat_watchd.adapters.files.mounts import file_system
-from xnat_watchd.adapters.files.stamps import TELLING, Changed, is_told_of, lasting_stamp, stamp, stamp_of
+from xnat_watchd.adapters.files.stamps import (
+    TIMES_SET_BY_MAPPED_WRITES,
+    Changed,
+    lasting_stamp,
+    shows_every_write,
+    stamp,
+    stamp_of,
+)
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    if file_system(tmp_path) not in TELLING:
+    if file_system(tmp_path) not in TIMES_SET_BY_MAPPED_WRITES:
         pytest.skip("the temporary folder lies on a file system that does not tell")
     path = tmp_path / "a.zip"
     path.write_bytes(b"a" * 10_000)
@@ -96,4 +103,4 @@ def test_whether_a_write_would_be_told_follows_from_file_system_owner_and_rights
     monkeypatch.setattr(stamps, "file_system", lambda _: kind)
     monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + (not ours))
     file.chmod(mode)
-    assert is_told_of(file, file.stat()) is told
+    assert shows_every_write(file, file.stat()) is told

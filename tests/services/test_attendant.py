@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import pytest
 
 from tests.station import Notes, Time
-from xnat_watchd.adapters.files.status_file import Publication
+from xnat_watchd.adapters.files.status_file import StatusPublisher
 from xnat_watchd.adapters.systemd.notify import Notifier
 from xnat_watchd.core.errors import AuthRefused
 from xnat_watchd.core.heartbeat import Heartbeats
@@ -78,7 +78,7 @@ def _staged(systemd: socket.socket, notifier: Notifier, said: TextIO, rest: tupl
 
     attendant = Monitor(
         picture=take, is_ready=lambda: bool(state["ready"]), pulse=pulse, notifier=notifier,
-        publication=Publication(status), clock=time, log=log, stderr=said,
+        publication=StatusPublisher(status), clock=time, log=log, stderr=said,
     )  # fmt: skip
     return Stage(attendant, systemd, time, pulse, log, status, stderr, picture, state)
 
@@ -234,7 +234,7 @@ def test_a_look_that_is_costly_is_taken_more_rarely_and_everything_else_goes_on(
 
 
 def test_a_folder_that_takes_nothing_stops_nobody(stage: Stage) -> None:
-    stage.attendant._publication = Publication(stage.status.parent / "gone" / "status.json")
+    stage.attendant._publication = StatusPublisher(stage.status.parent / "gone" / "status.json")
     stage.state["ready"] = True
     assert "READY=1" in stage.look()
     assert "WATCHDOG=1" in stage.look()

@@ -164,7 +164,7 @@ def test_a_copy_may_take_as_long_as_a_slow_disk_needs(
     monkeypatch.setattr(Disk, "move", move)
     monkeypatch.setattr(Disk, "take", take)
     disk = HeartbeatDisk(heart)
-    (seen,) = disk.look(tmp_path)
+    (seen,) = disk.scan(tmp_path)
     assert isinstance(seen, FileStat)
     as_worker(lambda: disk.ensure_free(tmp_path / "a.zip", seen))
     as_worker(lambda: disk.take(tmp_path / "a.zip", tmp_path / "b.zip", seen))

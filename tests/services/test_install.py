@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from xnat_watchd.adapters.systemd import installation
-from xnat_watchd.adapters.systemd.installation import Hand, install, shipped, uninstall
+from xnat_watchd.adapters.systemd.installation import Installer, install, shipped, uninstall
 from xnat_watchd.adapters.systemd.service_files import CONFIGURATION, UNIT, Link, Machine, ServiceFile, plan
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.settings import load
@@ -47,9 +47,9 @@ class Below:
         self.prefix = prefix
         self.said: list[str] = []
 
-    def hand(self, *, dry: bool = False) -> Hand:
+    def hand(self, *, dry: bool = False) -> Installer:
         self.said.clear()
-        return Hand(self.said.append, self.prefix, dry)
+        return Installer(self.said.append, self.prefix, dry)
 
     def verbs(self) -> set[str]:
         return {line.split()[0] for line in self.said}
@@ -204,7 +204,7 @@ def test_a_program_in_a_home_is_refused_before_anything_is_placed(monkeypatch: p
     monkeypatch.setattr("sys.executable", "/home/admin/venv/bin/python")
     said: list[str] = []
     with pytest.raises(Refusal, match="could not see the program"):
-        install(Hand(said.append, dry=True))
+        install(Installer(said.append, dry=True))
     assert said == []
 
 
@@ -217,7 +217,7 @@ def test_a_program_that_is_closed_to_others_is_refused(monkeypatch: pytest.Monke
     (tmp_path / "venv").chmod(0o700)
     monkeypatch.setattr("sys.executable", str(program.parent / "python"))
     with pytest.raises(Refusal, match="closed to other users") as refusal:
-        install(Hand(print, dry=True))
+        install(Installer(print, dry=True))
     assert "chmod -R go+rX" in refusal.value.advice
 
 
@@ -225,12 +225,12 @@ def test_what_install_runs_is_not_told_a_login(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("XNAT_WATCHD_XNAT__PASSWORD", "secret")
     monkeypatch.setenv("OTHER", "kept")
     seen = tmp_path / "environment"
-    Hand(print).run([("sh", "-c", f"env >{seen}")])
+    Installer(print).run([("sh", "-c", f"env >{seen}")])
     assert "OTHER=kept" in seen.read_text()
     assert "secret" not in seen.read_text()
 
 
 def test_a_machine_without_what_install_runs_is_refused_in_one_sentence() -> None:
     with pytest.raises(Refusal, match="has no systemd-nothing") as refusal:
-        Hand(print).run([("systemd-nothing", "--create")])
+        Installer(print).run([("systemd-nothing", "--create")])
     assert refusal.value.advice

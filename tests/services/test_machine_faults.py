@@ -23,7 +23,7 @@ from xnat_watchd.adapters.files.disk import MARK, Disk
 from xnat_watchd.adapters.files.lock import Lock, is_held
 from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.secret import Credential, Secret
-from xnat_watchd.adapters.threads import Bell
+from xnat_watchd.adapters.threads import WakeUp
 from xnat_watchd.core.errors import InDoubt, NoRoom, NotYet, Occupied, Stopped
 from xnat_watchd.core.settling import FileStat
 from xnat_watchd.daemon import threads
@@ -413,9 +413,9 @@ def turn(daemon: Daemon) -> float:
 
 def test_the_first_zip_of_many_is_carried_while_the_others_are_still_opened(daemon: Daemon) -> None:
     rung: list[int] = []
-    bell = Bell()
-    bell.ring = lambda: rung.append(daemon.ledger.views.deliveries().get("taken", 0))  # type: ignore[method-assign]
-    daemon.bells = [bell]
+    wake_up = WakeUp()
+    wake_up.set = lambda: rung.append(daemon.ledger.views.deliveries().get("taken", 0))  # type: ignore[method-assign]
+    daemon.wake_ups = [wake_up]
     for number in range(3):
         (daemon.folders.drop / f"{number}.zip").write_bytes(scan(number))
     turn(daemon)
@@ -613,7 +613,7 @@ def folders(tmp_path: Path) -> Path:
 
 
 def seen_in(folder: Path) -> FileStat:
-    (seen,) = Disk().look(folder)
+    (seen,) = Disk().scan(folder)
     assert isinstance(seen, FileStat)
     return seen
 

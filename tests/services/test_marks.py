@@ -14,7 +14,7 @@ from tests.services.desk import Desk, Small, scan, states, whole
 from tests.services.test_machine_faults import daemon, turn
 from tests.station import Station, zipped
 from xnat_watchd.adapters.files.disk import MARK
-from xnat_watchd.adapters.files.folder_marks import FolderMarks, Unfamiliar
+from xnat_watchd.adapters.files.folder_marks import FolderMarks, UnknownFolder
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.core.presence import Presence
 from xnat_watchd.core.retention import RetentionRules
@@ -88,7 +88,7 @@ def test_no_zip_is_put_to_rest_in_an_empty_mount_point(desk: Desk) -> None:
     unmounted(station.folders.done)
     station.drop("b.zip", scan(2))
     station.take_in()
-    with pytest.raises(Unfamiliar):
+    with pytest.raises(UnknownFolder):
         station.work()
     assert [name for name in station.files() if name.startswith(("work", "done/"))] == ["work/2.zip"]
     mounted(station.folders.done)
@@ -155,7 +155,7 @@ def test_an_empty_mount_point_of_work_loses_no_delivery(desk: Desk) -> None:
     work.joinpath("2.zip").write_bytes(scan(2))
     unmounted(work)
     for _ in range(2):
-        with pytest.raises(Unfamiliar):
+        with pytest.raises(UnknownFolder):
             desk.station()
     mounted(work)
     station = desk.station()
@@ -183,7 +183,7 @@ def test_a_zip_that_goes_back_does_not_go_into_an_empty_mount_point(desk: Desk) 
     station.take_in()
     unmounted(station.folders.drop)
     (station.folders.work / "1.zip").write_bytes(scan(2))
-    with pytest.raises(Unfamiliar):
+    with pytest.raises(UnknownFolder):
         station.work()
     assert "work/1.zip" in station.files()
     mounted(station.folders.drop)
@@ -263,8 +263,8 @@ def test_a_folder_that_takes_no_mark_is_known_by_itself(desk: Desk) -> None:
         assert small._mount("remount,ro")
         marks = FolderMarks(folders, station.ledger.marks)
         for _ in range(2):
-            assert marks.look("shares", small.path / "table.csv") is Presence.PRESENT
-            assert marks.look("shares", small.path / "other.csv") is Presence.ABSENT
+            assert marks.presence("shares", small.path / "table.csv") is Presence.PRESENT
+            assert marks.presence("shares", small.path / "other.csv") is Presence.ABSENT
     finally:
         small.unmount()
 

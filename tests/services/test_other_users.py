@@ -36,7 +36,7 @@ def drop(tmp_path: Path) -> Path:
 
 
 def seen_at(drop: Path, name: str) -> FileStat:
-    [one] = [one for one in Disk().look(drop) if isinstance(one, FileStat) and one.path == name]
+    [one] = [one for one in Disk().scan(drop) if isinstance(one, FileStat) and one.path == name]
     return one
 
 
@@ -298,7 +298,7 @@ def test_a_file_is_installed_through_no_link(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious", "utf-8")
     said: list[str] = []
-    hand = installation.Hand(said.append, tmp_path / "image")
+    hand = installation.Installer(said.append, tmp_path / "image")
     where = hand.at(UNIT)
     where.parent.mkdir(parents=True)
     where.with_name(f".{where.name}.part").symlink_to(victim)

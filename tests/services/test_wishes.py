@@ -390,13 +390,13 @@ def test_a_session_that_the_server_has_lost_whole_is_made_again_under_its_label(
 
 def test_where_nothing_is_lost_nothing_is_sent_and_the_zip_is_not_touched(stand: Stand) -> None:
     stand.carry(scan())
-    before = stand.station.folders.rest(stand.state()[2] or "").stat()
+    before = stand.station.folders.kept_path(stand.state()[2] or "").stat()
     stand.station.time.pass_(days=40)
     stand.resend()
     stand.station.work()
     assert stand.standings() == {"1.1": "done"}
     assert stand.imports() == 1
-    assert stand.station.folders.rest(stand.state()[2] or "").stat() == before
+    assert stand.station.folders.kept_path(stand.state()[2] or "").stat() == before
 
 
 def test_what_is_sent_again_while_its_zip_is_put_to_rest_is_not_put_to_rest(
@@ -461,7 +461,7 @@ def test_an_old_row_of_ours_that_came_back_with_the_backup_is_no_double(stand: S
 def test_a_zip_that_lies_there_no_more_is_missed_before_anything_is_sent(stand: Stand) -> None:
     stand.carry(scan())
     restored_without(stand.xnat, sop_uid(1, 1, 1))
-    rest = stand.station.folders.rest(stand.state()[2] or "")
+    rest = stand.station.folders.kept_path(stand.state()[2] or "")
     rest.write_bytes(scan(2))
     stand.resend()
     stand.station.work()

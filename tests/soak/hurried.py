@@ -1,6 +1,6 @@
 """The real program on a clock that runs faster, so that hours of waiting for XNAT pass in minutes.
 
-Time is an argument everywhere but at two spots: what the machine says, and how long a thread waits for its bell.
+Time is an argument everywhere but at two spots: what the machine says, and how long a thread waits to be woken.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 from xnat_watchd.__main__ import main
 from xnat_watchd.adapters.clock import SystemClock
-from xnat_watchd.adapters.threads import Bell
+from xnat_watchd.adapters.threads import WakeUp
 
 
 def live(config: Path, journal: Path, environment: Mapping[str, str], speed: float, began: float) -> None:
@@ -31,14 +31,14 @@ def live(config: Path, journal: Path, environment: Mapping[str, str], speed: flo
 
 def hurry(speed: float, began: float) -> None:
     """Let time run `speed` times as fast since `began`, for every life of the program alike."""
-    patiently = Bell.wait
+    patiently = WakeUp.wait
 
     def now(_: SystemClock) -> datetime:
         return datetime.fromtimestamp(began, UTC) + timedelta(seconds=(time.time() - began) * speed)
 
-    def wait(bell: Bell, seconds: float | None) -> bool:
-        return patiently(bell, None if seconds is None else seconds / speed)
+    def wait(wake_up: WakeUp, seconds: float | None) -> bool:
+        return patiently(wake_up, None if seconds is None else seconds / speed)
 
     patch.object(SystemClock, "now", now).start()
     patch.object(SystemClock, "monotonic", lambda _: time.monotonic() * speed).start()
-    patch.object(Bell, "wait", wait).start()
+    patch.object(WakeUp, "wait", wait).start()

@@ -70,7 +70,7 @@ def _exists(file: Path) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class SettingNames:
     """The settings that there are, and what to say of those that there are not."""
 
     known: Collection[KeyPath]
@@ -110,13 +110,13 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenSettings:
     """What was written, and where."""
 
     file: Path | None
     tree: Mapping[str, Any]
     variables: Mapping[KeyPath, str]  #: which variable sets what
-    names: Names
+    names: SettingNames
 
     def strange(self, environ: Iterable[str]) -> list[str]:
         """Return a sentence for each section and each variable that does not exist."""
@@ -146,12 +146,14 @@ _PLAIN = {
 }
 
 
-def read(path: Path | None, environ: Mapping[str, str], system_file: Path, known: Collection[KeyPath]) -> Written:
+def read(
+    path: Path | None, environ: Mapping[str, str], system_file: Path, known: Collection[KeyPath]
+) -> WrittenSettings:
     """Return what is written in the file that counts and in the environment, or raise `Refusal`."""
     file = find_file(path, environ, system_file)
-    names = Names(known)
+    names = SettingNames(known)
     variables = {found: name for name in environ if (found := names.path(name))}
-    return Written(file, read_file(file) if file else {}, variables, names)
+    return WrittenSettings(file, read_file(file) if file else {}, variables, names)
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

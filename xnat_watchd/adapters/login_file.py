@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from xnat_watchd.adapters.files.folder_handles import make_folder
-from xnat_watchd.adapters.files.new_files import fresh
+from xnat_watchd.adapters.files.new_files import create_new
 from xnat_watchd.adapters.secret import Credential, Lease, Secret
 from xnat_watchd.core.errors import Refusal
 
@@ -137,7 +137,7 @@ class LoginFile:
     def _write(self, entries: Mapping[str, Entry]) -> None:
         """Write it beside its place and move it there: nobody ever reads half of it, or reads it who may not."""
         part = self.folder / f".{NAME}.part"
-        handle = fresh(part, MODE)
+        handle = create_new(part, MODE)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 owner = self.folder.stat()

@@ -1,4 +1,4 @@
-"""Threads that are woken, never polled: a bell to ring, and loops that stop together."""
+"""Threads that are woken and never poll: a wake-up call, and loops that stop together."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import threading
 from collections.abc import Callable
 
 
-class Bell:
-    """Wakes whoever waits on it; what rang before the wait is heard too."""
+class WakeUp:
+    """Wakes the thread that waits on it. A call that comes before the wait counts too."""
 
     def __init__(self) -> None:
-        self._rung = threading.Event()
+        self._called = threading.Event()
 
-    def ring(self) -> None:
-        """Wake the one who waits, or who will wait next."""
-        self._rung.set()
+    def set(self) -> None:
+        """Wake the thread that waits, or the next one that will wait."""
+        self._called.set()
 
     def wait(self, seconds: float | None) -> bool:
-        """Wait until it rings or the time has passed; say whether it rang."""
-        rung = self._rung.wait(seconds)
-        self._rung.clear()
-        return rung
+        """Wait until the call comes or the time has passed. Return whether the call came."""
+        called = self._called.wait(seconds)
+        self._called.clear()
+        return called
 
 
 class Loop(threading.Thread):
-    """Calls `turn` again and again, waiting in between for as long as `turn` says, or until its bell rings.
+    """Calls `turn` again and again. Waits in between for as many seconds as `turn` returns, or until it is woken.
 
     A turn that raises ends the loop and stops the whole process: a service with a dead thread must not look alive.
     """
@@ -35,19 +35,19 @@ class Loop(threading.Thread):
         turn: Callable[[], float | None],
         stop: threading.Event,
         on_end: Callable[[], None],
-        bell: Bell | None = None,
+        wake_up: WakeUp | None = None,
     ) -> None:
         super().__init__(name=name)
-        self.bell = bell or Bell()
+        self.wake_up = wake_up or WakeUp()
         self.failed = False
         self._turn, self._stop_all, self._on_end = turn, stop, on_end
 
     def run(self) -> None:
-        """Turn until all is to stop."""
+        """Take turns until everything is told to stop."""
         self.failed = True
         try:
             while not self._stop_all.is_set():
-                self.bell.wait(self._turn())
+                self.wake_up.wait(self._turn())
             self.failed = False
         finally:
             self._on_end()

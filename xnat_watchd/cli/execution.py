@@ -137,7 +137,7 @@ def _is_worked_off(chosen: CommandOptions, ledger: Ledger, drop: Path) -> bool:
 
     ignored = {one["name"] for one in ledger.views.ignored()}
     try:
-        waiting = any(not _is_told(printable(seen.path), ignored) for seen in Disk().look(drop))
+        waiting = any(not _is_told(printable(seen.path), ignored) for seen in Disk().scan(drop))
     except OSError:  # not ours to look into, or gone: the service says so itself
         waiting = False
     said = _published(chosen)

@@ -43,7 +43,7 @@ def install(*, dry_run: bool, prefix: Path | None) -> None:
 
     _check_rights(dry=dry_run, prefix=prefix)
     _announce(dry=dry_run)
-    installation.install(installation.Hand(click.echo, prefix, dry_run))
+    installation.install(installation.Installer(click.echo, prefix, dry_run))
     if prefix is None:
         click.echo(RESTART if installation.is_running() else NEXT)
 
@@ -65,7 +65,7 @@ def uninstall(*, dry_run: bool, prefix: Path | None) -> None:
 
     _check_rights(dry=dry_run, prefix=prefix)
     _announce(dry=dry_run)
-    installation.uninstall(installation.Hand(click.echo, prefix, dry_run))
+    installation.uninstall(installation.Installer(click.echo, prefix, dry_run))
     click.echo(LEFT)
 
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from xnat_watchd.adapters.config import KeyPath, find_file, variable_of
 from xnat_watchd.adapters.files.folder_handles import pinned
-from xnat_watchd.adapters.files.new_files import fresh
+from xnat_watchd.adapters.files.new_files import create_new
 from xnat_watchd.core.errors import Refusal
 
 FOLDER = ".xnat-watchd"  #: in a folder of ZIPs; a hidden folder is never looked into for ZIPs
@@ -71,7 +71,7 @@ def remember(drop: Path, server: str, project: str) -> None:
         _must_be_ours(folder)
         with pinned(drop, f"{FOLDER}/{MEMO}") as memo:
             part = memo.with_name(f".{MEMO}.part")
-            with os.fdopen(fresh(part, 0o600), "w", encoding="utf-8") as file:
+            with os.fdopen(create_new(part, 0o600), "w", encoding="utf-8") as file:
                 json.dump({"server": server, "project": project}, file)
             part.replace(memo)
     except OSError as error:

@@ -101,14 +101,14 @@ def _of_this_machine(chosen: CommandOptions) -> bool:
 
 def published(chosen: CommandOptions) -> Snapshot | None:
     """Return the service's own word, with its age. The service of this machine comes first, unless another is named."""
-    from xnat_watchd.adapters.files.status_file import NAME, RUNTIME, age, place, read
+    from xnat_watchd.adapters.files.status_file import NAME, RUNTIME, age, read, status_path
     from xnat_watchd.core.errors import Refusal
     from xnat_watchd.operator.status import SILENCE, attention_row
 
     said = read(RUNTIME / NAME) if _of_this_machine(chosen) else None
     if said is None:
         try:
-            said = read(place(chosen.places().ledger, os.environ))
+            said = read(status_path(chosen.places().ledger, os.environ))
         except Refusal:
             return None
     if said is not None:

@@ -20,7 +20,7 @@ from xnat_watchd.adapters.files.lock import Claims, Lock
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
 from xnat_watchd.adapters.files.share_folder import ShareFolder, lock_of_shares
 from xnat_watchd.adapters.ledger import Activity, Ledger, open_database
-from xnat_watchd.adapters.threads import Bell
+from xnat_watchd.adapters.threads import WakeUp
 from xnat_watchd.adapters.xnat.gateway import XnatGateway, XnatServer
 from xnat_watchd.core.errors import LedgerUnusable, Refusal, Stopped, WatchdError
 from xnat_watchd.core.gate import Gate
@@ -77,7 +77,7 @@ class Daemon:
     tools: dict[str, Tools] = field(default_factory=dict)  #: worker -> its hands
     pipelines: dict[str, Pipeline] = field(default_factory=dict)  #: worker -> what it does
     uploads: dict[str, tuple[int, int]] = field(default_factory=dict)  #: worker -> bytes sent, bytes in all
-    bells: list[Bell] = field(default_factory=list)  #: of the workers
+    wake_ups: list[WakeUp] = field(default_factory=list)  #: of the workers
     next_sweep: float | None = 0.0  #: seconds until the next sweep may take more; 0: not swept yet
     recovered: bool = False  #: the work folder has been seen, and what was under way there is in order
     missing: set[str] = field(default_factory=set)  #: folders that cannot be reached
@@ -127,8 +127,8 @@ class Daemon:
 
     def wake(self) -> None:
         """Have the workers look for what there is to carry."""
-        for bell in self.bells:
-            bell.ring()
+        for wake_up in self.wake_ups:
+            wake_up.set()
 
     def rules(self, project: str) -> ProjectRules:
         """Return what holds for a project by the settings of this moment."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TextIO
 
-from xnat_watchd.adapters.files.status_file import Publication
+from xnat_watchd.adapters.files.status_file import StatusPublisher
 from xnat_watchd.adapters.systemd.notify import Notifier
 from xnat_watchd.core.clock_jumps import JUMP, ClockOffset
 from xnat_watchd.core.heartbeat import Heartbeats
@@ -31,7 +31,7 @@ class Monitor:
         is_ready: Callable[[], bool],
         pulse: Heartbeats,
         notifier: Notifier,
-        publication: Publication,
+        publication: StatusPublisher,
         clock: Clock,
         log: Log,
         stderr: TextIO | None = None,

@@ -75,7 +75,7 @@ def _work(daemon: Daemon, name: str, keys: frozenset[int]) -> float:
 def _stop(daemon: Daemon, workers: Collection[Loop]) -> None:
     daemon.stop.set()
     for worker in workers:
-        worker.bell.ring()
+        worker.wake_up.set()
     for worker in workers:
         if worker.ident is not None:
             worker.join()

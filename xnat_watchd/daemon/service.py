@@ -12,10 +12,10 @@ from xnat_watchd.adapters.credentials import Credential, Search
 from xnat_watchd.adapters.files.folder_handles import make_folder
 from xnat_watchd.adapters.files.layout import lock_of
 from xnat_watchd.adapters.files.lock import Lock
-from xnat_watchd.adapters.files.status_file import Publication, place
+from xnat_watchd.adapters.files.status_file import StatusPublisher, status_path
 from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.systemd.notify import Notifier
-from xnat_watchd.adapters.threads import Bell, Loop
+from xnat_watchd.adapters.threads import Loop, WakeUp
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.core.ports import Log
 from xnat_watchd.daemon.composition import FOLDERS, Daemon, build
@@ -65,8 +65,8 @@ def run(
             daemon.log.warning("study.recovered", item=item)
         keeper = _keeper(daemon, credential, environ)
         attendant = _attendant(daemon, environ)
-        nudge = Bell()
-        watcher = Watcher(daemon.folders.drop, nudge.ring, mode=settings.intake.watch)
+        nudge = WakeUp()
+        watcher = Watcher(daemon.folders.drop, nudge.set, mode=settings.intake.watch)
         threads = loops(daemon, watcher, keeper, nudge)
         stack.callback(watcher.stop)
         stack.callback(_stop, daemon, threads, attendant)
@@ -134,7 +134,7 @@ def _stop(daemon: Daemon, threads: Mapping[str, Loop], attendant: Monitor) -> No
 
 def _wake(threads: Mapping[str, Loop]) -> None:
     for thread in threads.values():
-        thread.bell.ring()
+        thread.wake_up.set()
 
 
 # -- building ----------------------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ def _attendant(daemon: Daemon, environ: Mapping[str, str]) -> Monitor:
         is_ready=lambda: daemon.next_sweep != 0.0,
         pulse=daemon.heart.pulse,
         notifier=Notifier.from_environment(),
-        publication=Publication(place(daemon.settings.ledger.path, environ)),
+        publication=StatusPublisher(status_path(daemon.settings.ledger.path, environ)),
         clock=daemon.clock,
         log=daemon.log,
     )

@@ -7,9 +7,9 @@ import shutil
 from collections.abc import Callable
 from functools import partial
 
-from xnat_watchd.adapters.files.folder_marks import Unfamiliar
+from xnat_watchd.adapters.files.folder_marks import UnknownFolder
 from xnat_watchd.adapters.files.watcher import Watcher
-from xnat_watchd.adapters.threads import Bell, Loop
+from xnat_watchd.adapters.threads import Loop, WakeUp
 from xnat_watchd.core.errors import NoRoom, Occupied
 from xnat_watchd.daemon.composition import Daemon
 from xnat_watchd.daemon.login_renewal import LoginRenewal
@@ -19,19 +19,19 @@ from xnat_watchd.daemon.thread_context import STEP_TAKES
 IDLE = 30.0  #: seconds between looks at the ledger when nothing is due: the most that a lost wake-up can cost
 
 
-def loops(daemon: Daemon, watcher: Watcher, keeper: LoginRenewal, nudge: Bell) -> dict[str, Loop]:
+def loops(daemon: Daemon, watcher: Watcher, keeper: LoginRenewal, nudge: WakeUp) -> dict[str, Loop]:
     """Return all threads by name, none of them started. A thread that dies takes the others with it."""
     made: dict[str, Loop] = {}
 
     def work(name: str) -> float:
         wait = worker_turn(daemon, name, keeper)
-        made["sharing"].bell.ring()  # what has been archived may be asked for by a share table
+        made["sharing"].wake_up.set()  # what has been archived may be asked for by a share table
         return wait
 
     def all_stop() -> None:
         daemon.stop.set()
         for loop in made.values():
-            loop.bell.ring()
+            loop.wake_up.set()
 
     turns: dict[str, Callable[[], float]] = {
         "intake": partial(intake_turn, daemon, watcher),
@@ -42,7 +42,7 @@ def loops(daemon: Daemon, watcher: Watcher, keeper: LoginRenewal, nudge: Bell) -
         made[name] = Loop(
             name, partial(_kept, daemon, turn), daemon.stop, all_stop, nudge if name == "intake" else None
         )
-    daemon.bells = [made[name].bell for name in daemon.tools]
+    daemon.wake_ups = [made[name].wake_up for name in daemon.tools]
     return made
 
 
@@ -136,7 +136,7 @@ def _is_there(daemon: Daemon, name: str) -> bool:
 
 
 def _miss(daemon: Daemon, name: str, error: OSError | Occupied) -> None:
-    (daemon.unfamiliar.add if isinstance(error, Unfamiliar) else daemon.unfamiliar.discard)(name)
+    (daemon.unfamiliar.add if isinstance(error, UnknownFolder) else daemon.unfamiliar.discard)(name)
     if name not in daemon.missing:
         daemon.missing.add(name)
         daemon.log.warning("folder.missing", folder=name, error=type(error).__name__)

@@ -8,9 +8,16 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from xnat_watchd.adapters.files.disk import Disk, Odd, identity
+from xnat_watchd.adapters.files.disk import Disk, OddEntry, identity
 from xnat_watchd.adapters.files.folder_marks import FolderMarks
-from xnat_watchd.adapters.files.layout import Folders, kind_of, put_away, resting_done, resting_failed, whose
+from xnat_watchd.adapters.files.layout import (
+    Folders,
+    folder_name_of,
+    kept_in_done,
+    kept_in_failed,
+    move_out_of_work,
+    owner_of,
+)
 from xnat_watchd.adapters.files.stamps import Changed
 from xnat_watchd.adapters.ledger import JudgedZip, Ledger
 from xnat_watchd.adapters.ledger.deliveries import DeliveredZip
@@ -116,7 +123,7 @@ class Intake:
         """Finish or undo what was under way when the service stopped. `OSError` where work is no folder of ours."""
         self._marks.must_be_known("work")
         for name in self._disk.names(self._folders.work):
-            owner = whose(name)
+            owner = owner_of(name)
             if owner is not None and owner[1] is None:
                 try:
                     self._recover_zip(owner[0])
@@ -132,8 +139,8 @@ class Intake:
         files: list[FileStat] = []
         images: Counter[str] = Counter()  #: exam, or loose file -> files that are DICOM without a ZIP
         heads: dict[FileStat, bytes] = {}
-        for seen in self._disk.look(self._folders.drop, self._why_skipped):
-            if isinstance(seen, Odd):
+        for seen in self._disk.scan(self._folders.drop, self._why_skipped):
+            if isinstance(seen, OddEntry):
                 self._ignore_odd(seen)
                 continue
             head = heads[seen] = self._head(seen)
@@ -179,7 +186,7 @@ class Intake:
             return False
         return True
 
-    def _ignore_odd(self, odd: Odd) -> None:
+    def _ignore_odd(self, odd: OddEntry) -> None:
         if odd.error is not None:
             self._report_refusal(odd.path, odd.error)
         self._ignored[printable(odd.path)] = odd.what, refusal(odd.error)[1] if odd.error else ""
@@ -230,7 +237,7 @@ class Intake:
         try:
             self._disk.take(self._folders.drop / seen.path, self._folders.zip_of(delivery), seen)
         except (OSError, Stopped) as error:
-            if isinstance(error, FileExistsError) or not self._disk.lies(self._folders.zip_of(delivery)):
+            if isinstance(error, FileExistsError) or not self._disk.exists(self._folders.zip_of(delivery)):
                 self._ledger.deliveries.withdraw(delivery, self._clock.now())
                 self._unfinished = bool(self._unmoved)
             raise
@@ -252,7 +259,7 @@ class Intake:
         """Bring to its end what a crash or a fault of the disk has interrupted; what still resists is tried again."""
         self._unfinished, failed = True, False
         for arrival in self._ledger.deliveries.arrivals():
-            if not self._disk.lies(self._folders.zip_of(arrival.id)):
+            if not self._disk.exists(self._folders.zip_of(arrival.id)):
                 self._ledger.deliveries.withdraw(arrival.id, self._clock.now())
                 continue
             try:
@@ -286,7 +293,8 @@ class Intake:
     def _check_changes(self) -> None:
         """Have judged anew what was written to since it was judged: no verdict outlasts the bytes that it is about."""
         for judged in self._ledger.overwrites.watched(self._clock.now()):
-            path = self._folders.rest(judged.resting or "") if judged.resting else self._folders.zip_of(judged.delivery)
+            kept, ours = judged.resting, self._folders.zip_of(judged.delivery)
+            path = self._folders.kept_path(kept) if kept else ours
             try:
                 if self._disk.stamp(path) in {None, judged.stamp}:
                     continue
@@ -323,7 +331,7 @@ class Intake:
         try:
             stamp = self._disk.secure(path)
             found = self._opened(path)
-            self._disk.must_have(path, stamp)
+            self._disk.require_stamp(path, stamp)
         except Changed:
             self._put_back(delivery, name)
             self._ledger.deliveries.withdraw(delivery, self._clock.now())
@@ -345,7 +353,7 @@ class Intake:
 
     def _record(self, delivery: int, name: str, project: str, contents: ZipContents) -> None:
         now = self._clock.now()
-        resting = self._folders.free(resting_done(delivery, name, now))
+        resting = self._folders.free(kept_in_done(delivery, name, now))
         other = self._ledger.deliveries.record(delivery, contents, resting, now)
         if other is None:
             self._log.info("delivery.recorded", item=str(delivery), project=project, studies=len(contents.studies))
@@ -355,7 +363,7 @@ class Intake:
         self._recorded()
 
     def _reject(self, delivery: int, name: str, error: Unusable) -> None:
-        resting = self._folders.free(resting_failed(delivery, name))
+        resting = self._folders.free(kept_in_failed(delivery, name))
         sha256 = self._digest(self._folders.zip_of(delivery))
         self._ledger.deliveries.reject(delivery, error, resting, self._clock.now(), sha256)
         self._log.warning("delivery.rejected", item=str(delivery), reason=str(error))
@@ -385,15 +393,15 @@ class Intake:
             self._unmoved.discard(delivery)
 
     def _move_away(self, delivery: int, known: DeliveredZip) -> None:
-        path, lies = self._folders.rest(known.resting or ""), self._disk.lies(self._folders.zip_of(delivery))
+        path, lies = self._folders.kept_path(known.resting or ""), self._disk.exists(self._folders.zip_of(delivery))
         if lies and not is_judged(delivery, self._folders.zip_of(delivery), self._ledger.overwrites, self._disk):
             self._ledger.overwrites.unrest(delivery, self._clock.now())
             self._put_back(delivery, known.name)
             return
-        self._marks.must_be_known(kind_of(known.resting or ""))
+        self._marks.must_be_known(folder_name_of(known.resting or ""))
         if known.state is DeliveryState.REJECTED:
             self._disk.write(_note_of(path), _note(delivery, known.why, known.advice))
-        put_away(self._folders, self._disk, delivery, path, known.studies)
+        move_out_of_work(self._folders, self._disk, delivery, path, known.studies)
         self._ledger.overwrites.stamp(delivery, self._disk.stamp(path) or "")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from xnat_watchd.adapters.files.layout import kind_of
+from xnat_watchd.adapters.files.layout import folder_name_of
 from xnat_watchd.adapters.ledger import Activity
 from xnat_watchd.core.clock_jumps import JUMP, SILENCE, ClockOffset
 from xnat_watchd.core.errors import AuthRefused, Stopped, Unavailable, WatchdError
@@ -92,8 +92,8 @@ class Retention:
 
     def _consider(self, kept: KeptZip) -> None:
         ledger, now = self._tools.ledger, self._tools.clock.now()
-        path = self._tools.folders.rest(kept.resting)
-        there = self._tools.marks.look(kind_of(kept.resting), path)
+        path = self._tools.folders.kept_path(kept.resting)
+        there = self._tools.marks.presence(folder_name_of(kept.resting), path)
         if there is Presence.UNKNOWN:  # its disk is not mounted: nothing is concluded
             return
         if there is Presence.ABSENT:  # deleted before we died, or taken away by somebody

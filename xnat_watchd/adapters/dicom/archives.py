@@ -17,7 +17,7 @@ from xnat_watchd.adapters.dicom.inflating import (
     STORED,
     Allowance,
     Corrupt,
-    Engine,
+    Decompressor,
     Exhausted,
     Inflater,
     inflated,
@@ -46,7 +46,7 @@ Member = tuple[bytes, Source]
 """The name of a member and its content, which is to be read before the next one is asked for."""
 
 
-class Sealed(Exception):
+class OpaqueArchive(Exception):
     """It cannot be said what the archive holds."""
 
 
@@ -55,8 +55,8 @@ def is_archive(head: bytes) -> bool:
     return head.startswith((LOCAL_MARK, END_MARK, *_PACKED, *_SEALED)) or _is_tar(head)
 
 
-def inside(name: bytes, source: Source, allowance: Allowance) -> Iterator[Member]:
-    """Iterate over what an archive holds; raises `Sealed` where that cannot be said to the last byte."""
+def archive_members(name: bytes, source: Source, allowance: Allowance) -> Iterator[Member]:
+    """Iterate over what an archive holds; raises `OpaqueArchive` where that cannot be said to the last byte."""
     head = source.peek(_BLOCK)
     try:
         if head.startswith((LOCAL_MARK, END_MARK)):
@@ -66,9 +66,9 @@ def inside(name: bytes, source: Source, allowance: Allowance) -> Iterator[Member
         elif (mark := next((mark for mark in _PACKED if head.startswith(mark)), None)) is not None:
             yield _without_suffix(name), Source(_unpacked(_PACKED[mark], source, allowance))
         else:
-            raise Sealed
+            raise OpaqueArchive
     except (Corrupt, EOFError, Exhausted) as error:
-        raise Sealed from error
+        raise OpaqueArchive from error
 
 
 def _zip(source: Source, allowance: Allowance) -> Iterator[Member]:
@@ -76,13 +76,13 @@ def _zip(source: Source, allowance: Allowance) -> Iterator[Member]:
     while source.peek(4) == LOCAL_MARK:
         head = source.read(LOCAL.size)
         if len(head) < LOCAL.size:
-            raise Sealed
+            raise OpaqueArchive
         _, _, flags, method, _, _, _, packed, size, name_length, extra_length = LOCAL.unpack(head)
         described = bool(flags & _HAS_DESCRIPTOR)
         if flags & ENCRYPTED or method not in {STORED, DEFLATED} or FULL_32 in (packed, size):
-            raise Sealed
+            raise OpaqueArchive
         if method == STORED and described:
-            raise Sealed  # where it ends is not told
+            raise OpaqueArchive  # where it ends is not told
         name = source.read(name_length)
         source.skip(extra_length)
         pieces = _stretch(source, packed) if method == STORED else _deflated(source, allowance)
@@ -100,19 +100,19 @@ def _end_zip(source: Source, count: int) -> None:
     while source.peek(4) == CENTRAL_MARK:
         head = source.read(CENTRAL.size)
         if len(head) < CENTRAL.size or not source.skip(sum(CENTRAL.unpack(head)[10:13])):
-            raise Sealed
+            raise OpaqueArchive
         count -= 1
     end = source.read(END.size)
     if count or len(end) < END.size or end[:4] != END_MARK:
-        raise Sealed  # as where it is a Zip64
+        raise OpaqueArchive  # as where it is a Zip64
     if not source.skip(END.unpack(end)[7]) or not _is_blank(source):
-        raise Sealed
+        raise OpaqueArchive
 
 
 def _tar(source: Source) -> Iterator[Member]:
     while (head := source.read(_BLOCK)).strip(b"\0"):
         if not _is_tar(head):
-            raise Sealed
+            raise OpaqueArchive
         size, kind = _octal(head[124:136]), head[156:157]
         if kind in _FILES:
             content = Source(_stretch(source, size))
@@ -121,13 +121,13 @@ def _tar(source: Source) -> Iterator[Member]:
         elif kind in _NOTES and size <= _LONGEST_NOTE:
             note = source.read(size)
             if b"size=" in note or b"GNU.sparse" in note:
-                raise Sealed
+                raise OpaqueArchive
         elif kind not in _FOLDER or size:
-            raise Sealed  # a link, or what nobody knows
+            raise OpaqueArchive  # a link, or what nobody knows
         if not source.skip(-size % _BLOCK):
-            raise Sealed
+            raise OpaqueArchive
     if not head or not _is_blank(source):
-        raise Sealed  # it breaks off, or goes on behind its end
+        raise OpaqueArchive  # it breaks off, or goes on behind its end
 
 
 def _is_tar(head: bytes) -> bool:
@@ -136,7 +136,7 @@ def _is_tar(head: bytes) -> bool:
         return False
     try:
         return _octal(head[148:156]) == sum(head[:148]) + 8 * ord(" ") + sum(head[156:_BLOCK])
-    except Sealed:
+    except OpaqueArchive:
         return False
 
 
@@ -144,7 +144,7 @@ def _octal(field: bytes) -> int:
     try:
         return int(field.strip(b"\0 ") or b"0", 8)
     except ValueError as error:
-        raise Sealed from error
+        raise OpaqueArchive from error
 
 
 def _stretch(source: Source, size: int) -> Iterator[bytes]:
@@ -152,7 +152,7 @@ def _stretch(source: Source, size: int) -> Iterator[bytes]:
     while size:
         piece = source.some(size)
         if not piece:
-            raise Sealed
+            raise OpaqueArchive
         size -= len(piece)
         yield piece
 
@@ -161,7 +161,7 @@ def _deflated(source: Source, allowance: Allowance) -> Iterator[bytes]:
     engine = Inflater()
     yield from allowance.counted(inflated(engine, source.pieces()))
     if not engine.eof:
-        raise Sealed
+        raise OpaqueArchive
     source.unread(engine.unused_data)
 
 
@@ -171,19 +171,19 @@ def _unpacked(kind: str, source: Source, allowance: Allowance) -> Iterator[bytes
         engine = _engine(kind)
         yield from allowance.counted(inflated(engine, source.pieces()))
         if not engine.eof:
-            raise Sealed
+            raise OpaqueArchive
         source.unread(engine.unused_data)
         if not any(source.peek(6).startswith(mark) for mark in _PACKED):
             break
     if not _is_blank(source):
-        raise Sealed
+        raise OpaqueArchive
 
 
 def _is_blank(source: Source) -> bool:
     return not any(piece.strip(b"\0") for piece in source.rest())
 
 
-def _engine(kind: str) -> Engine:
+def _engine(kind: str) -> Decompressor:
     if kind == "gz":
         return Inflater(_GZIP)
     return bz2.BZ2Decompressor() if kind == "bz2" else lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY)

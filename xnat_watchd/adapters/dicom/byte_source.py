@@ -8,7 +8,7 @@ from collections.abc import Iterator
 PIECE = 120 * 1024  #: bytes asked of the disk at once; of 128 KiB and more the C library maps memory anew each time
 
 
-def stretch(fd: int, start: int, size: int) -> Iterator[bytes]:
+def read_range(fd: int, start: int, size: int) -> Iterator[bytes]:
     """Yield `size` bytes of an open file from `start` in pieces; fewer where the file ends before."""
     end = start + size
     while start < end and (piece := os.pread(fd, min(PIECE, end - start), start)):

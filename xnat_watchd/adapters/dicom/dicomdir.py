@@ -26,7 +26,7 @@ _ITEM, _DELIMITERS = 0xFFFEE000, 0xFFFE
 _WANTED = frozenset({_IN_USE, _FILE, _SOP_INSTANCE, STUDY})
 
 
-class Listed(NamedTuple):
+class ListedImage(NamedTuple):
     """One image that a DICOMDIR lists."""
 
     study_uid: str  #: of the last study record before it
@@ -34,7 +34,7 @@ class Listed(NamedTuple):
     file: bytes  #: where it is said to lie, its parts joined by `/`
 
 
-def listed(source: Source) -> Iterator[Listed]:
+def listed_images(source: Source) -> Iterator[ListedImage]:
     """Iterate over the images that are listed, as far as the DICOMDIR can be read."""
     study, file, in_use = "", b"", True
     for tag, value in _elements(source):
@@ -47,7 +47,7 @@ def listed(source: Source) -> Iterator[Listed]:
         elif tag == STUDY:
             study = _uid(value)
         elif tag == _SOP_INSTANCE and in_use:
-            yield Listed(study, _uid(value), file)
+            yield ListedImage(study, _uid(value), file)
 
 
 def _elements(source: Source) -> Iterator[tuple[int, bytes]]:

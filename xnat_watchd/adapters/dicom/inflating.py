@@ -41,7 +41,7 @@ class Corrupt(Exception):
     """The packed bytes cannot be inflated."""
 
 
-class Engine(Protocol):
+class Decompressor(Protocol):
     """How `bz2` and `lzma` inflate; the others are fitted to it."""
 
     @property
@@ -92,7 +92,7 @@ def unpacked(method: int, packed: Iterator[bytes]) -> Iterator[bytes]:
         raise Corrupt
 
 
-def inflated(engine: Engine, packed: Iterator[bytes]) -> Iterator[bytes]:
+def inflated(engine: Decompressor, packed: Iterator[bytes]) -> Iterator[bytes]:
     """Inflate up to the end of the pieces or of the stream, whichever comes first; raises `Corrupt`."""
     for chunk in packed:
         piece = _decompress(engine, chunk)
@@ -103,14 +103,14 @@ def inflated(engine: Engine, packed: Iterator[bytes]) -> Iterator[bytes]:
             return
 
 
-def _decompress(engine: Engine, chunk: bytes) -> bytes:
+def _decompress(engine: Decompressor, chunk: bytes) -> bytes:
     try:
         return engine.decompress(chunk, PIECE)
     except (deflate.error, lzma.LZMAError, OSError, EOFError) as error:  # OSError is what bz2 calls bad data
         raise Corrupt from error
 
 
-def _engine(method: int) -> Engine:
+def _engine(method: int) -> Decompressor:
     if method == DEFLATED:
         return Inflater()
     return bz2.BZ2Decompressor() if method == BZIP2 else LzmaInflater()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from xnat_watchd.adapters.dicom.archives import Sealed, inside, is_archive
+from xnat_watchd.adapters.dicom.archives import OpaqueArchive, archive_members, is_archive
 from xnat_watchd.adapters.dicom.byte_source import Source
 from xnat_watchd.adapters.dicom.clutter import GLANCE, base_name, clutter_kind, is_text, name_key
 from xnat_watchd.adapters.dicom.data_set import FileKind, walk_file
@@ -39,7 +39,7 @@ class MemberFate(NamedTuple):
     place: bool = False  #: it is clutter where it lies in the folder of a program
 
 
-def judged(name: bytes, source: Source, kind: FileKind, allowance: Allowance, depth: int = 0) -> MemberFate:
+def fate_of(name: bytes, source: Source, kind: FileKind, allowance: Allowance, depth: int = 0) -> MemberFate:
     """Return the fate of a member that is no instance, by its name and its content."""
     head = source.peek(GLANCE)
     if kind is FileKind.DIRECTORY:
@@ -48,10 +48,10 @@ def judged(name: bytes, source: Source, kind: FileKind, allowance: Allowance, de
     if kind is FileKind.STUDYLESS:
         return MemberFate(clutter="DICOM without a study")
     if is_archive(head):
-        return _judged_archive(name, source, allowance, depth)
+        return _fate_of_archive(name, source, allowance, depth)
     if clutter := clutter_kind(name, head):
         return MemberFate(clutter=clutter)
-    return MemberFate(reason=_described(head), place=may_be_a_programs(name, head))
+    return MemberFate(reason=_why_no_image(head), place=may_be_a_programs(name, head))
 
 
 def unreadable(name: bytes, reason: str, *, empty: bool) -> MemberFate:
@@ -73,12 +73,12 @@ def irregular(head: bytes, *, link: bool) -> MemberFate | None:
     return None if head else MemberFate(clutter="pipe or device")
 
 
-def _judged_archive(name: bytes, source: Source, allowance: Allowance, depth: int) -> MemberFate:
+def _fate_of_archive(name: bytes, source: Source, allowance: Allowance, depth: int) -> MemberFate:
     key, doubt = name_key(name), _NOT_LOOKED_INTO
     if depth < _DEEPEST:
         try:
             doubt = _doubt(name, source, allowance, depth)
-        except (Sealed, Exhausted):
+        except (OpaqueArchive, Exhausted):
             return MemberFate(reason=_NOT_LOOKED_INTO)
     if doubt == _UNKNOWN_INSIDE and key in _CONTAINERS | _OFFICE:
         doubt = ""
@@ -90,19 +90,19 @@ def _judged_archive(name: bytes, source: Source, allowance: Allowance, depth: in
 
 
 def _doubt(name: bytes, source: Source, allowance: Allowance, depth: int) -> str:
-    """Return why an archive is no clutter; empty where each of its members is. Raises `Sealed` and `Exhausted`."""
+    """Return why an archive is not clutter, or nothing if it is. Raise `OpaqueArchive` or `Exhausted`."""
     doubt = ""
-    for inner, content in inside(name, source, allowance):
+    for inner, content in archive_members(name, source, allowance):
         header = walk_file(content, allowance)
         instance = header.kind is FileKind.INSTANCE
-        reason = _DICOM_INSIDE if instance else judged(inner, content, header.kind, allowance, depth + 1).reason
+        reason = _DICOM_INSIDE if instance else fate_of(inner, content, header.kind, allowance, depth + 1).reason
         if reason == _DICOM_INSIDE:
             return reason
         doubt = doubt or (reason and _UNKNOWN_INSIDE)
     return doubt
 
 
-def _described(head: bytes) -> str:
+def _why_no_image(head: bytes) -> str:
     """Return in a few words what stands there instead of an image."""
     if not head:
         return "empty"

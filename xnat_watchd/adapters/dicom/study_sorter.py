@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from xnat_watchd.adapters.dicom.instance import InstanceFacts
 from xnat_watchd.adapters.dicom.instance_store import Instances
-from xnat_watchd.adapters.dicom.tally import NAMED, Tally, named
+from xnat_watchd.adapters.dicom.tally import NAMED, Tally, names_of
 from xnat_watchd.adapters.dicom.zip_limits import too_many
 from xnat_watchd.core.delivery import Instance, Person, Series, Study
 from xnat_watchd.core.findings import Finding, FindingKind
@@ -20,13 +20,13 @@ REMEMBERED = 10_000  #: UIDs of damaged images: a bound of memory, which no expo
 _NOTHING: Mapping[int, str] = {}
 
 
-class Sorter:
+class StudySorter:
     """Takes members one by one in the directory's order, then gives the studies in the order of their first one."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._series = 0
-        self._drafts: dict[str, _Draft] = {}
+        self._drafts: dict[str, _StudyDraft] = {}
         self._doubtful: defaultdict[str, Tally] = defaultdict(Tally)
         self._stray = Tally()
         self._nameless = Tally()
@@ -104,7 +104,7 @@ class Sorter:
         alone = len(self._drafts) == 1
         found = [draft.study(names, stray if alone else []) for draft in self._drafts.values()]
         if rest := [*nameless, *([] if alone else stray)]:
-            found.append(_Draft("").study(names, rest))
+            found.append(_StudyDraft("").study(names, rest))
         return tuple(found)
 
     def problems(self) -> str:
@@ -114,11 +114,11 @@ class Sorter:
             everything.update(tally)
         return everything.said()
 
-    def _draft(self, study_uid: str) -> _Draft:
+    def _draft(self, study_uid: str) -> _StudyDraft:
         draft = self._drafts.get(study_uid)
         if draft is None:
             self._expect_study(study_uid)
-            draft = self._drafts[study_uid] = _Draft(study_uid)
+            draft = self._drafts[study_uid] = _StudyDraft(study_uid)
         return draft
 
     def _expect_study(self, study_uid: str) -> None:
@@ -128,7 +128,7 @@ class Sorter:
             raise too_many(self._limits.studies, "studies")
 
 
-class _Draft:
+class _StudyDraft:
     """One study while its instances come in."""
 
     def __init__(self, uid: str) -> None:
@@ -204,13 +204,13 @@ class _Draft:
         damage = self.damage.finding(FindingKind.DAMAGED, "damaged", names, of=total)
         found = [replace(one, uids=tuple(self.damaged_uids)) for one in damage]
         if count := len(self._others):
-            members = named(self._others.members, names)
+            members = names_of(self._others.members, names)
             found.append(
                 Finding(kind=FindingKind.TWO_PEOPLE, count=count, why="two patients in one study", members=members)
             )
         if count := len(self.torn):
             why = f"{count} image UID{'s' if count > 1 else ''} with two different contents"
-            members = named(self._torn_members(), names)
+            members = names_of(self._torn_members(), names)
             found.append(
                 Finding(kind=FindingKind.TWO_CONTENTS, count=count, why=why, members=members, uids=tuple(self.torn))
             )

@@ -40,7 +40,7 @@ class Tally:
         number = f"{count} of {of}" if of else f"{count}"
         images = "images" if (of or count) > 1 else "image"
         why = f"{number} {images} {'are' if count > 1 else 'is'} {what} ({self.said()})"
-        return [Finding(kind=kind, count=count, why=why, members=named(self.members, names))]
+        return [Finding(kind=kind, count=count, why=why, members=names_of(self.members, names))]
 
     def unexplained(self, names: Mapping[int, str]) -> list[Finding]:
         """Return the one finding that members make which may be images, or none."""
@@ -49,13 +49,13 @@ class Tally:
         count = len(self)
         files = f"{count} files may be images that cannot" if count > 1 else "1 file may be an image that cannot"
         why = f"{files} be read ({self.said()})"
-        return [Finding(kind=FindingKind.UNEXPLAINED, count=count, why=why, members=named(self.members, names))]
+        return [Finding(kind=FindingKind.UNEXPLAINED, count=count, why=why, members=names_of(self.members, names))]
 
     def said(self) -> str:
         """Return the reasons, the most frequent first."""
         return ", ".join(reason for reason, _ in self.reasons.most_common())
 
 
-def named(members: list[int], names: Mapping[int, str]) -> tuple[str, ...]:
+def names_of(members: list[int], names: Mapping[int, str]) -> tuple[str, ...]:
     """Return the names of members as far as they are known."""
     return tuple(names[member] for member in members if member in names)

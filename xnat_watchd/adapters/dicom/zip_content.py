@@ -11,7 +11,7 @@ from itertools import pairwise
 from struct import Struct
 from typing import NamedTuple
 
-from xnat_watchd.adapters.dicom.byte_source import stretch
+from xnat_watchd.adapters.dicom.byte_source import read_range
 from xnat_watchd.adapters.dicom.inflating import DEFLATED, STORED, Corrupt, crc32, unpacked
 from xnat_watchd.adapters.dicom.zip_directory import FULL_32, LOCAL, LOCAL_MARK, WRAP, Directory, Member
 
@@ -79,14 +79,14 @@ class MemberContent:
         self.digest = digest.digest()
 
     def _packed(self, start: int) -> Iterator[bytes]:
-        for piece in stretch(self._fd, start, self._member.packed):
+        for piece in read_range(self._fd, start, self._member.packed):
             self._beat()
             if self._tap is not None:
                 self._tap(piece)
             yield piece
 
 
-class Tidiness:
+class StreamCheck:
     """Whether the local headers alone tell what the directory tells: XNAT reads a ZIP as a stream (F153)."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import NamedTuple
 
-from xnat_watchd.adapters.dicom.byte_source import Source, stretch
+from xnat_watchd.adapters.dicom.byte_source import Source, read_range
 from xnat_watchd.adapters.dicom.inflating import METHODS
 from xnat_watchd.core.errors import Unusable
 
@@ -114,12 +114,12 @@ def find_directory(fd: int) -> Directory:
     return Directory(end - size, size, shift, tail)
 
 
-def listed(fd: int, directory: Directory, upto: int | None = None) -> Iterator[Member]:
+def directory_members(fd: int, directory: Directory, upto: int | None = None) -> Iterator[Member]:
     """Iterate over the members as the directory tells of them, in its order; raises `Unusable` where it is damaged.
 
     `upto` bounds the bytes of the directory that are read.
     """
-    source = Source(stretch(fd, directory.start, directory.size))
+    source = Source(read_range(fd, directory.start, directory.size))
     bound = directory.size if upto is None else min(directory.size, upto)
     window, at = source.window()
     read = number = 0
@@ -139,19 +139,19 @@ def listed(fd: int, directory: Directory, upto: int | None = None) -> Iterator[M
         number, read, at = number + 1, read + end - at, end
 
 
-def shown(name: bytes) -> str:
+def printable_name(name: bytes) -> str:
     """Return the end of a member's name as text that may be printed; it may be any bytes."""
     text = name[-_SHOWN:].decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def reads(fd: int) -> bool:
+def is_readable(fd: int) -> bool:
     """Return whether the end record is there and the directory reads, as far as a glance goes, and names something.
 
     An empty ZIP is one that people make first and fill a moment later.
     """
     try:
-        return sum(1 for _ in listed(fd, find_directory(fd), _GLANCE)) > 0
+        return sum(1 for _ in directory_members(fd, find_directory(fd), _GLANCE)) > 0
     except Unusable:
         return False
 
@@ -171,13 +171,13 @@ def _end_record(fd: int, length: int) -> int | None:
             behind = len(tail) - at - END.size - comment
             if not behind:
                 return first + at
-            if meant is None and 0 < behind <= _LONGEST_TAIL and _lies(fd, first + at, count, size, offset):
+            if meant is None and 0 < behind <= _LONGEST_TAIL and _has_directory(fd, first + at, count, size, offset):
                 meant = first + at
         at = tail.rfind(END_MARK, 0, at)
     return meant
 
 
-def _lies(fd: int, end: int, count: int, size: int, offset: int) -> bool:
+def _has_directory(fd: int, end: int, count: int, size: int, offset: int) -> bool:
     """Return whether a directory lies before an end record, in a ZIP that begins with the file."""
     try:
         wide = _end_record_64(fd, end)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from xnat_watchd.adapters.dicom.inflating import DEFLATED, STORED
 from xnat_watchd.adapters.dicom.zip_content import MemberContent
-from xnat_watchd.adapters.dicom.zip_directory import FULL_32, WRAP, Member, find_directory, reads
+from xnat_watchd.adapters.dicom.zip_directory import FULL_32, WRAP, Member, find_directory, is_readable
 from xnat_watchd.adapters.dicom.zip_limits import refuse_unfit
 from xnat_watchd.adapters.dicom.zip_members import members
-from xnat_watchd.adapters.dicom.zip_opening import Opening
+from xnat_watchd.adapters.dicom.zip_opening import ZipReading
 from xnat_watchd.adapters.dicom.zip_writer import ZipEntry, ZipWriter, deflated
 from xnat_watchd.core.delivery import Instance, ZipContents, file_name
 from xnat_watchd.core.errors import Undecided, Unusable
@@ -28,14 +28,14 @@ def is_whole(path: Path) -> bool:
     and nothing for what it holds.
     """
     with path.open("rb", buffering=0) as file:
-        return reads(file.fileno())
+        return is_readable(file.fileno())
 
 
-def nobody() -> None:
+def no_beat() -> None:
     """Listen to no beat."""
 
 
-def open_zip(path: Path, limits: Limits, beat: Callable[[], None] = nobody) -> ZipContents:
+def open_zip(path: Path, limits: Limits, beat: Callable[[], None] = no_beat) -> ZipContents:
     """Inflate, check and walk every member once, in constant memory, and say what the ZIP holds.
 
     `beat` is called every few MiB, so that a watchdog sees life. Raises `Unusable` when no study can come of it.
@@ -44,7 +44,7 @@ def open_zip(path: Path, limits: Limits, beat: Callable[[], None] = nobody) -> Z
         fd = file.fileno()
         directory = find_directory(fd)
         packed = refuse_unfit(fd, directory, limits, beat)
-        opening = Opening(fd, directory, packed, limits, beat)
+        opening = ZipReading(fd, directory, packed, limits, beat)
         for member in members(fd, directory):
             opening.take(member)
         return opening.contents()
@@ -54,7 +54,7 @@ def write_clean(
     source: Path,
     instances: Iterable[Instance],
     target: Path,
-    beat: Callable[[], None] = nobody,
+    beat: Callable[[], None] = no_beat,
     wide_from: int = FULL_32,
 ) -> None:
     """Write a ZIP of just these members of `source`, named by their SOP Instance UID (F73), and nothing else in it.

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from struct import Struct
 
 from xnat_watchd.adapters.dicom.inflating import DEFLATED, STORED
-from xnat_watchd.adapters.dicom.zip_directory import LOCAL, LOCAL_MARK, WRAP, Directory, Member, listed
+from xnat_watchd.adapters.dicom.zip_directory import LOCAL, LOCAL_MARK, WRAP, Directory, Member, directory_members
 from xnat_watchd.core.errors import Unusable
 
 _LARGEST = 256 * WRAP  #: more of them are not looked at: each may ask for another look at the disk
@@ -27,7 +27,7 @@ _OTHERWISE = (
 
 def members(fd: int, directory: Directory) -> Iterator[Member]:
     """Iterate over the members in the directory's order; raises `Unusable` where that is damaged or not settled."""
-    told = listed(fd, directory)
+    told = directory_members(fd, directory)
     return _settled(fd, directory, told) if directory.wrapped else told
 
 

@@ -7,16 +7,16 @@ import os
 import stat
 from collections.abc import Callable
 
-from xnat_watchd.adapters.dicom.byte_source import Source, stretch
+from xnat_watchd.adapters.dicom.byte_source import Source, read_range
 from xnat_watchd.adapters.dicom.clutter import GLANCE
 from xnat_watchd.adapters.dicom.data_set import FileKind, Header, walk_file
-from xnat_watchd.adapters.dicom.dicomdir import listed
+from xnat_watchd.adapters.dicom.dicomdir import listed_images
 from xnat_watchd.adapters.dicom.inflating import Allowance, Exhausted
 from xnat_watchd.adapters.dicom.instance import facts_of
-from xnat_watchd.adapters.dicom.member_fates import DIRECTORY, MemberFate, MemberFates, irregular, judged, unreadable
-from xnat_watchd.adapters.dicom.study_sorter import Sorter
-from xnat_watchd.adapters.dicom.zip_content import MemberContent, Tidiness
-from xnat_watchd.adapters.dicom.zip_directory import Directory, Member, shown
+from xnat_watchd.adapters.dicom.member_fates import DIRECTORY, MemberFate, MemberFates, fate_of, irregular, unreadable
+from xnat_watchd.adapters.dicom.study_sorter import StudySorter
+from xnat_watchd.adapters.dicom.zip_content import MemberContent, StreamCheck
+from xnat_watchd.adapters.dicom.zip_directory import Directory, Member, printable_name
 from xnat_watchd.adapters.dicom.zip_limits import too_large
 from xnat_watchd.adapters.dicom.zip_members import members
 from xnat_watchd.core.delivery import Instance, ZipContents
@@ -27,16 +27,16 @@ _DIRECTORIES = 8  #: DICOMDIRs that are read: media have one
 _NOTES = 20  #: members that are named in `detail`
 
 
-class Opening:
+class ZipReading:
     """One ZIP while its members are looked at. `packed`: how many bytes of it they take."""
 
     def __init__(self, fd: int, directory: Directory, packed: int, limits: Limits, beat: Callable[[], None]) -> None:
         self._fd, self._directory, self._beat = fd, directory, beat
         self._limits = limits
         self._images, self._archives, self._cut = (Allowance(limits, packed, beat) for _ in range(3))
-        self._sorter = Sorter(limits)
+        self._sorter = StudySorter(limits)
         self._fates = MemberFates()
-        self._tidiness = Tidiness()
+        self._tidiness = StreamCheck()
         self._directories: list[Member] = []
         self._notes: list[str] = []
 
@@ -89,7 +89,7 @@ class Opening:
         fate = None
         if not member.regular and kind is FileKind.OTHER:
             fate = irregular(source.peek(GLANCE), link=member.kind == stat.S_IFLNK)
-        return fate or judged(member.name, source, kind, self._archives)
+        return fate or fate_of(member.name, source, kind, self._archives)
 
     def _end(self, member: Member, fate: MemberFate) -> None:
         if fate.reason:
@@ -102,9 +102,9 @@ class Opening:
         """Read each DICOMDIR once more, now that it is known which images came."""
         present = self._sorter.came() if self._directories else frozenset()
         for directory in self._directories:
-            for one in listed(Source(iter(MemberContent(self._fd, directory, self._beat)))):
+            for one in listed_images(Source(iter(MemberContent(self._fd, directory, self._beat)))):
                 if hash(one.sop_uid) not in present:
-                    self._sorter.absent(one.study_uid, shown(one.file))
+                    self._sorter.absent(one.study_uid, printable_name(one.file))
 
     def _sort(self, member: Member, header: Header, digest: bytes, size: int) -> None:
         self._fates.image(member.name)
@@ -130,7 +130,7 @@ class Opening:
             if not one.number % 1024:
                 self._beat()
             if one.number in wanted:
-                found[one.number] = shown(one.name)
+                found[one.number] = printable_name(one.name)
         return found
 
     def _note(self, member: Member, problem: str) -> None:
@@ -166,7 +166,7 @@ _REFUSALS = (  # by a part of why a member is unexplained, where no image at all
 
 def _sha256(fd: int, beat: Callable[[], None]) -> str:
     digest = hashlib.sha256()
-    for piece in stretch(fd, 0, os.fstat(fd).st_size):
+    for piece in read_range(fd, 0, os.fstat(fd).st_size):
         digest.update(piece)
         beat()
     return digest.hexdigest()

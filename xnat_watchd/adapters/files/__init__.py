@@ -1,1 +1,1 @@
-"""The disk: our folders and the files in them, opened so that nobody else can lead us elsewhere."""
+"""The disk: our folders and their files, opened in a way that nobody else can redirect."""

@@ -1,4 +1,4 @@
-"""Copies of files, and comparisons: durable, never over a link, with a beat at every piece."""
+"""Copying and comparing files: durably, never through a link, with a call of `beat` for every piece."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from xnat_watchd.adapters.files.new_files import fresh
+from xnat_watchd.adapters.files.new_files import create_new
 from xnat_watchd.adapters.files.stamps import OTHERS_MAY_WRITE, Changed
 
-PRIVATE = 0o600  #: mode of a copy before it is one
+PRIVATE = 0o600  #: mode of a copy until it is finished
 PIECE = 1 << 20  #: bytes copied or compared at once
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_FICLONE = 0x40049409  #: ioctl_ficlonerange(2): let two files share their blocks until one of them is written to
+_FICLONE = 0x40049409  #: ioctl_ficlonerange(2): two files share their blocks until one of them is written to
 
-Beat = Callable[[], None]  #: shows that we live; raises `Stopped` when we are not to
+Beat = Callable[[], None]  #: renews the heartbeat; raises `Stopped` when the work is to end
 
 
 def copy(source: Path, target: Path, beat: Beat) -> None:
-    """Copy under a temporary name, make it durable, compare, and only then give it its name, durably too.
+    """Copy under a temporary name, make the copy durable, compare it, and only then rename it, durably too.
 
-    It is ours alone: others may read what they may read of the source, and write to nothing of it. `source` and
-    `target` may be one path: then the copy takes its place.
+    The copy belongs to us alone. Others may read it if they may read the source, and may not write to it. `source`
+    and `target` may be the same path: then the copy replaces the file.
     """
     part = target.with_name(f".{target.name}.part")
     given = os.open(source, READ)
     try:
-        with os.fdopen(fresh(part, PRIVATE), "wb", buffering=0) as written:
+        with os.fdopen(create_new(part, PRIVATE), "wb", buffering=0) as written:
             _fill(given, written.fileno(), beat)
-            _dress_as(os.fstat(given), written.fileno())
+            _set_mode_and_times(os.fstat(given), written.fileno())
             os.fsync(written.fileno())
         with part.open("rb", buffering=0) as written:
             if not _same(given, written.fileno(), beat):
@@ -59,19 +59,19 @@ def digest(path: Path, beat: Beat) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder durable: POSIX leaves open when it is, otherwise. Some file systems cannot."""
+    """Make a rename in this folder durable, which POSIX does not promise otherwise. Some file systems cannot."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # fsync(2): not made for this
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # fsync(2): not supported for a folder
             raise
     finally:
         os.close(handle)
 
 
 def _fill(source: int, target: int, beat: Beat) -> None:
-    """Write the bytes of one open file into another, or let them share them where the file system can."""
+    """Write the bytes of one open file into another, or let both share the blocks where the file system can."""
     try:
         fcntl.ioctl(target, _FICLONE, source)
     except OSError:  # another file system, or one that cannot
@@ -95,7 +95,7 @@ def _pieces(handle: int, beat: Beat) -> Iterator[bytes]:
         at += len(piece)
 
 
-def _dress_as(seen: os.stat_result, handle: int) -> None:
-    """Give a copy the times of what it was made from, and its rights but that of others to write."""
+def _set_mode_and_times(seen: os.stat_result, handle: int) -> None:
+    """Give a copy the times and the mode of its source, without the right of others to write."""
     os.fchmod(handle, seen.st_mode & 0o777 & ~OTHERS_MAY_WRITE)
     os.utime(handle, ns=(seen.st_atime_ns, seen.st_mtime_ns))

@@ -1,4 +1,4 @@
-"""The disk: what lies in the drop folder, and moving files so that a crash or a full disk loses nothing."""
+"""The disk: listing the drop folder, and moving files so that neither a crash nor a full disk loses anything."""
 
 from __future__ import annotations
 
@@ -14,53 +14,53 @@ from pathlib import Path
 from xnat_watchd.adapters.files.copying import READ, Beat, copy, digest, same, sync_folder
 from xnat_watchd.adapters.files.folder_handles import pinned
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
-from xnat_watchd.adapters.files.new_files import fresh
-from xnat_watchd.adapters.files.stamps import Changed, is_told_of, lasting_stamp, stamp_of
+from xnat_watchd.adapters.files.new_files import create_new
+from xnat_watchd.adapters.files.stamps import Changed, lasting_stamp, shows_every_write, stamp_of
 from xnat_watchd.core.settling import FileStat
 
-READABLE = 0o666  #: mode of what is made: as the umask allows
-Leave = Callable[[str], str]  #: why a folder is not looked into; empty: it is
-MARK = ".xnat-watchd-mark"  #: by which a folder is known again (`adapters.marks`); never listed
-LOCK = ".xnat-watchd.lock"  #: of a folder that a service has claimed (`adapters.lock`); never listed
-DEEPEST = 64  #: folders in folders that are looked into; whoever nests more wants us to fall
+READABLE = 0o666  #: mode of new files, reduced by the umask
+FolderFilter = Callable[[str], str]  #: returns why a folder is left out, or nothing if it is not
+MARK = ".xnat-watchd-mark"  #: the folder mark (`adapters.files.folder_marks`); never listed
+LOCK = ".xnat-watchd.lock"  #: in a folder that a service has claimed (`adapters.files.lock`); never listed
+DEEPEST = 64  #: levels of nested folders that are listed; deeper nesting is an attack
 
 
 @dataclass(frozen=True, slots=True)
-class Odd:
-    """Something in the drop folder that is no file, or a folder that nobody can look into."""
+class OddEntry:
+    """An entry of the drop folder that is not a file, or a folder that cannot be listed."""
 
     path: str  #: below the drop folder
     what: str
     error: OSError | None = None  #: why a folder cannot be read
 
 
-def nothing(_: str) -> str:
-    """Leave no folder out."""
+def look_everywhere(_: str) -> str:
+    """Leave out no folder."""
     return ""
 
 
-def nobody() -> None:
-    """Listen to no beat."""
+def no_beat() -> None:
+    """Do nothing: there is no heartbeat to renew."""
 
 
 class Disk:
-    """All that is done to files. What is moved is durable before the call returns.
+    """Everything that is done with files. A move is durable before the call returns.
 
-    `beat` is called at every piece of a file that is read to be copied, compared or digested: it may raise `Stopped`.
+    `beat` is called for every piece of a file that is copied, compared or digested. It may raise `Stopped`.
     """
 
-    beat: Beat = staticmethod(nobody)
+    beat: Beat = staticmethod(no_beat)
 
-    def look(self, folder: Path, leave: Leave = nothing) -> Iterator[FileStat | Odd]:
-        """Yield everything below a folder but its folders, links not followed. `OSError` when it cannot be read itself.
+    def scan(self, folder: Path, leave: FolderFilter = look_everywhere) -> Iterator[FileStat | OddEntry]:
+        """Yield everything below a folder except its folders. Links are not followed.
 
-        One folder in it that cannot be read is told and hides nothing else. `leave` says of the path of a folder why
-        it is not looked into, or nothing.
+        Raise `OSError` if the folder itself cannot be read. A folder in it that cannot be read is yielded as an
+        `OddEntry`, and the others are still listed. `leave` returns why a folder is left out, given its path.
         """
         yield from _walk(folder, "", DEEPEST, leave)
 
     def head(self, path: Path, size: int) -> bytes:
-        """Return the first bytes of a file, links not followed; nothing of one that may not be read."""
+        """Return the first bytes of a file, or nothing if it cannot be read. Links are not followed."""
         try:
             handle = os.open(path, READ)
         except OSError:
@@ -73,7 +73,7 @@ class Disk:
             os.close(handle)
 
     def ensure_free(self, source: Path, seen: FileStat) -> None:
-        """Raise as `take` would, as far as it can be told without moving anything. Its content is durable then."""
+        """Raise what `take` would raise, as far as that is known without a move. Make the content durable."""
         if not os.access(source.parent, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "nothing may be taken out of its folder")
         handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -86,11 +86,12 @@ class Disk:
             os.close(handle)
 
     def take(self, source: Path, target: Path, seen: FileStat) -> None:
-        """Move a settled file to `target`, or raise with nothing done; `Changed` when it is not what was seen any more.
+        """Move a settled file to `target`, or raise and do nothing. Raise `Changed` if it is not what was seen.
 
-        Within one file system it is a rename. A file that has another name elsewhere is copied, since whoever holds
-        that name may still write to it; so is one from another file system. `OSError` with ETXTBSY while somebody has
-        it open to write, where the kernel tells us. Only when a disk fails may the file lie at `target` after an error.
+        Within one file system this is a rename. A file with a second hard link is copied, since somebody may still
+        write to it under the other name. A file on another file system is copied too. Raise `OSError` with ETXTBSY
+        while somebody has it open to write, where the kernel tells us. After an error the file lies at `target` only
+        if a disk failed.
         """
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, "there is such a file of ours already")
@@ -98,21 +99,21 @@ class Disk:
         with pinned(drop, seen.path) as held:
             self.ensure_free(held, seen)
             if seen.links > 1 or not self._renamed(held, target, seen):
-                self._carried_over(held, target, seen)
+                self._move_by_copy(held, target, seen)
             sync_folder(held.parent)
 
     def put_back(self, source: Path, drop: Path, name: str, stamp: str = "") -> None:
-        """Move one of our own files back to where it was dropped, or beside what lies there now; through no link."""
+        """Move one of our files back to where it was dropped, or beside what lies there now. Follow no link."""
         with pinned(drop, name, make=True) as held:
             self.move(source, held, stamp)
 
     def move(self, source: Path, target: Path, stamp: str = "") -> Path:
-        """Move one of our own files, never over another: a number is added to the name. Returns where it lies now.
+        """Move one of our files and return its new path. If the name is taken, a number is added to it.
 
-        What a crash left behind under both names is one file again afterwards. With a `stamp`, `Changed` and nothing
-        is moved where the file is not the one that has it, or was written to while it was copied over a border.
+        If a crash left the file under both names, only one remains afterwards. With a `stamp`, raise `Changed` and
+        move nothing if the file has another one, or was written to while it was copied to another file system.
         """
-        self.must_have(source, stamp)
+        self.require_stamp(source, stamp)
         target.parent.mkdir(parents=True, exist_ok=True)
         free = free_name(target)
         try:
@@ -124,16 +125,16 @@ class Disk:
             if free != target and same(source, target, self.beat):
                 free = target
             else:
-                self._copied(source, free, stamp)
+                self._copy_unchanged(source, free, stamp)
             source.unlink()
         sync_folder(source.parent)
         return free
 
     def write(self, path: Path, text: str) -> None:
-        """Write a small file so that it is there whole or not at all."""
+        """Write a small file so that it is there completely or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
-        with os.fdopen(fresh(part, READABLE), "w", encoding="utf-8") as file:
+        with os.fdopen(create_new(part, READABLE), "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -141,10 +142,10 @@ class Disk:
         sync_folder(path.parent)
 
     def remove(self, path: Path) -> None:
-        """Remove a file that we made ourselves and can make again."""
+        """Remove a file that we made and can make again."""
         path.unlink(missing_ok=True)
 
-    def lies(self, path: Path) -> bool:
+    def exists(self, path: Path) -> bool:
         """Return whether there is such a file."""
         return path.is_file()
 
@@ -164,12 +165,11 @@ class Disk:
             return None
 
     def secure(self, path: Path) -> str:
-        """Return the stamp of a file in a folder of ours, once no write to it can go unseen; `Changed` if one does.
+        """Return the stamp of a file in a folder of ours once every later write changes it. May raise `Changed`.
 
-        Where the file system would not tell of a write, and somebody else may have the file open, a copy that is ours
-        alone takes its place.
+        If a write might not show and somebody else may have the file open, a copy of our own replaces it first.
         """
-        if not is_told_of(path, path.stat(follow_symlinks=False)):
+        if not shows_every_write(path, path.stat(follow_symlinks=False)):
             if shutil.disk_usage(path.parent).free < path.stat().st_size:
                 raise OSError(errno.ENOSPC, "no room for a copy")
             copy(path, path, self.beat)
@@ -180,24 +180,27 @@ class Disk:
             os.close(handle)
 
     def stamp(self, path: Path) -> str | None:
-        """Return what changes when somebody writes to a file (`adapters.stamps`), or None when there is none."""
+        """Return what changes when somebody writes to a file (`stamps`), or None if there is no file."""
         return stamp_of(path)
 
-    def must_have(self, path: Path, stamp: str) -> None:
-        """Raise `Changed` where a file has another stamp than this, if it is one."""
+    def require_stamp(self, path: Path, stamp: str) -> None:
+        """Raise `Changed` if a file has another stamp than this. An empty stamp allows every file."""
         if stamp and self.stamp(path) != stamp:
             raise Changed(errno.EBUSY, "the file is not the one that was looked at")
 
-    def _copied(self, source: Path, target: Path, stamp: str) -> None:
+    def _copy_unchanged(self, source: Path, target: Path, stamp: str) -> None:
         copy(source, target, self.beat)
         try:
-            self.must_have(source, stamp)
+            self.require_stamp(source, stamp)
         except Changed:
             target.unlink()
             raise
 
     def _renamed(self, source: Path, target: Path, seen: FileStat) -> bool:
-        """Rename; False where a border lies between. Devices are not compared: overlays give a file another one."""
+        """Rename, or return False if the target is on another file system.
+
+        Device numbers are not compared, since an overlay gives a file a number of its own.
+        """
         try:
             source.rename(target)
         except OSError as error:
@@ -207,12 +210,12 @@ class Disk:
         try:
             _must_be(target, seen)
         except Changed:
-            self.move(target, source)  # never over what was put there meanwhile
+            self.move(target, source)  # never over a file that was put there in the meantime
             raise
         sync_folder(target.parent)
         return True
 
-    def _carried_over(self, source: Path, target: Path, seen: FileStat) -> None:
+    def _move_by_copy(self, source: Path, target: Path, seen: FileStat) -> None:
         if shutil.disk_usage(target.parent).free < seen.size:
             raise OSError(errno.ENOSPC, "no room for a copy")
         copy(source, target, self.beat)
@@ -220,16 +223,16 @@ class Disk:
             _must_be(source, seen)
             source.unlink()
         except OSError:
-            target.unlink()  # or there would be two of it
+            target.unlink()  # otherwise there would be two copies
             raise
 
 
 def identity(seen: FileStat) -> str:
-    """Return how a file is known again after a rename: device, inode, size, modification time."""
+    """Return what identifies a file after a rename: device, inode, size, modification time."""
     return f"{seen.device}:{seen.inode}:{seen.size}:{seen.mtime_ns}"
 
 
-def _walk(folder: Path, below: str, deep: int, leave: Leave) -> Iterator[FileStat | Odd]:
+def _walk(folder: Path, below: str, deep: int, leave: FolderFilter) -> Iterator[FileStat | OddEntry]:
     with os.scandir(folder) as listed:
         entries = sorted((one for one in listed if one.name not in (LOCK, MARK)), key=lambda one: one.name)
     for entry in entries:
@@ -241,23 +244,23 @@ def _walk(folder: Path, below: str, deep: int, leave: Leave) -> Iterator[FileSta
             if seen is not None:
                 yield seen
         else:
-            yield Odd(path, "a link" if entry.is_symlink() else "no file")
+            yield OddEntry(path, "a link" if entry.is_symlink() else "no file")
 
 
-def _inside(folder: Path, path: str, deep: int, leave: Leave) -> Iterator[FileStat | Odd]:
+def _inside(folder: Path, path: str, deep: int, leave: FolderFilter) -> Iterator[FileStat | OddEntry]:
     if why := leave(path):
-        yield Odd(path, why)
+        yield OddEntry(path, why)
     elif folder.name.startswith("."):
-        yield Odd(path, "a hidden folder")
+        yield OddEntry(path, "a hidden folder")
     elif not deep:
-        yield Odd(path, "nested too deeply")
+        yield OddEntry(path, "nested too deeply")
     else:
         try:
             yield from _walk(folder, f"{path}/", deep, leave)
         except (FileNotFoundError, NotADirectoryError):  # gone between listing and looking
             return
         except OSError as error:
-            yield Odd(path, "a folder that cannot be read", error)
+            yield OddEntry(path, "a folder that cannot be read", error)
 
 
 def _seen(entry: os.DirEntry[str], path: str) -> FileStat | None:
@@ -269,12 +272,12 @@ def _seen(entry: os.DirEntry[str], path: str) -> FileStat | None:
 
 
 def _is_written_to(handle: int) -> bool:
-    """Return whether a process has the file open to write, by asking for a lease on it (fcntl(2)) and letting it go.
+    """Return whether a process has the file open to write. Ask the kernel for a lease (fcntl(2)) and give it back.
 
-    The kernel tells only root and the file's owner: False is no proof. Nor is True where other machines may write,
-    since NFS and CIFS refuse a lease to whom the server has given no delegation.
+    The kernel grants leases only to root and the file's owner, so False proves nothing. Neither does True where other
+    machines may write: NFS and CIFS refuse a lease to a client without a delegation from the server.
     """
-    fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)  # who opens it just now must not end us, as SIGIO would
+    fcntl.fcntl(handle, fcntl.F_SETSIG, signal.SIGURG)  # SIGIO would end us if somebody opened the file just now
     try:
         fcntl.fcntl(handle, fcntl.F_SETLEASE, fcntl.F_RDLCK)
     except BlockingIOError:
@@ -292,7 +295,7 @@ def _must_be(path: Path, seen: FileStat) -> None:
 
 
 def free_name(target: Path) -> Path:
-    """Return the path, or one with a number added to its name where something lies there."""
+    """Return the path, or one with a number added to its name if the path is taken."""
     free, number = target, 1
     while os.path.lexists(free):
         number += 1

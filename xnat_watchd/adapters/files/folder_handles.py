@@ -1,7 +1,7 @@
-"""Folders that are held by a handle: what somebody does to their names meanwhile leads nobody elsewhere.
+"""Folders that are used through a handle, so that renaming them in the meantime cannot redirect us.
 
-Whoever may drop files may rename the folders in the drop folder, and put links in their places. So such a folder is
-opened once, without following a link, and all that is done in it is done by way of the handle.
+Whoever may drop files may also rename the folders in the drop folder and put links in their places. So such a folder
+is opened once, without following a link, and everything in it is done through the handle.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-OURS = 0o750  #: mode of a folder that we make, whatever the umask
+OURS = 0o750  #: mode of a folder that we make, regardless of the umask
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _IN_THE_WAY = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM})
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, unless they are there: for us and our group, whatever the umask."""
+    """Make a folder and its missing parents, for us and our group regardless of the umask."""
     if folder.is_dir():
         return
     if folder.parent != folder:
         make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    folder.chmod(OURS | (folder.stat().st_mode & 0o2000))  # the group of what is made in it, where that was passed on
+    folder.chmod(OURS | (folder.stat().st_mode & 0o2000))  # keep the setgid bit that the parent passed on
 
 
 @contextmanager
 def pinned(folder: Path, below: str, *, make: bool = False) -> Iterator[Path]:
-    """Return a path to a file below a folder that leads there by way of a handle, for as long as the block lasts.
+    """Yield a path to a file below `folder` that goes through a handle. It is valid inside the `with` block.
 
-    No link below `folder` is followed: `OSError`. With `make`, missing folders are made, and a link or a folder that
-    is closed to us is set aside under another name.
+    Raise `OSError` if there is a link below `folder`. With `make`, missing folders are made, and a link or a folder
+    that is closed to us is renamed out of the way.
     """
     path = PurePosixPath(below)
     try:

@@ -1,9 +1,9 @@
-"""Is this the folder that we know? By a mark that the service has put into it, and that its ledger remembers.
+"""Whether a folder is the one that we know: the service puts a mark into it, and the ledger remembers the mark.
 
-A folder whose disk is not mounted is an empty folder, and what is read in it is no fact about our files. So a folder
-without its mark is not believed, unless it is the same directory as before (somebody has deleted the mark), or holds
-files that must lie there (it was copied without what is hidden). A person says that it is the right one by an empty
-file in the mark's place.
+A folder whose disk is not mounted looks empty, and what is read there says nothing about our files. So a folder
+without its mark is not trusted, with two exceptions: it is the same directory as before (somebody deleted the mark),
+or it holds files that must lie there (it was copied without hidden files). A person confirms that it is the right one
+with an empty file in place of the mark.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from xnat_watchd.adapters.files.copying import READ, sync_folder
 from xnat_watchd.adapters.files.disk import MARK
 from xnat_watchd.adapters.files.layout import Folders
-from xnat_watchd.adapters.files.new_files import fresh
+from xnat_watchd.adapters.files.new_files import create_new
 from xnat_watchd.adapters.ledger.marks import Mark
 from xnat_watchd.adapters.ledger.marks import Marks as Known
 from xnat_watchd.core.presence import Presence
@@ -27,8 +27,8 @@ READABLE = 0o644
 LONGEST = 64  #: bytes of a mark that are read
 
 
-class Unfamiliar(OSError):
-    """The folder is not the one that we know: nothing is concluded from what lies in it, and nothing put there."""
+class UnknownFolder(OSError):
+    """The folder is not the one that we know: conclude nothing from its content, and put nothing into it."""
 
 
 class FolderMarks:
@@ -39,8 +39,8 @@ class FolderMarks:
     ) -> None:
         self._folders, self._known, self._token = folders, known, token
 
-    def look(self, name: str, path: Path) -> Presence:
-        """Return whether a file lies in a folder of ours, where its folder can tell."""
+    def presence(self, name: str, path: Path) -> Presence:
+        """Return whether a file lies in a folder of ours, as far as that folder can be trusted."""
         try:
             if path.is_file():
                 return Presence.PRESENT
@@ -50,9 +50,9 @@ class FolderMarks:
             return Presence.UNKNOWN
 
     def must_be_known(self, name: str) -> None:
-        """Raise `Unfamiliar` where a folder is not the one that we know, `OSError` where it cannot be read.
+        """Raise `UnknownFolder` if a folder is not the one that we know, and `OSError` if it cannot be read.
 
-        One that we see for the first time gets its mark, if all that must lie there may.
+        A folder that is seen for the first time gets its mark, provided that no file is missing there.
         """
         folder: Path = getattr(self._folders, name)
         mark, identity = self._known.mark(name), _identity(folder)
@@ -60,12 +60,12 @@ class FolderMarks:
         if mark is not None and mark.id and written == mark.id:
             return
         if not self._is_familiar(name, folder, mark, identity, written):
-            raise Unfamiliar(errno.ENODEV, f"the {name} folder is not the one that is known")
+            raise UnknownFolder(errno.ENODEV, f"the {name} folder is not the one that is known")
         if mark is None or written is not None or (mark.identity, mark.path) != (identity, str(folder)) or mark.id:
             self._known.keep(name, Mark(self._put(folder), identity, str(folder)))
 
     def is_known(self, name: str) -> bool:
-        """Return whether a folder is the one that we know, as far as can be told without touching it."""
+        """Return whether a folder is the one that we know. Change nothing in it."""
         folder: Path = getattr(self._folders, name)
         try:
             mark, written = self._known.mark(name), _written(folder)
@@ -85,15 +85,15 @@ class FolderMarks:
         return name == "drop" and any(one.name != MARK for one in folder.iterdir())
 
     def _put(self, folder: Path) -> str:
-        """Put a mark into a folder and return it; nothing where the folder takes none."""
+        """Put a mark into a folder and return it, or nothing if that is not possible."""
         token, path = self._token(), folder / MARK
         try:
-            with os.fdopen(fresh(path, READABLE), "w", encoding="ascii") as file:
+            with os.fdopen(create_new(path, READABLE), "w", encoding="ascii") as file:
                 file.write(token)
                 file.flush()
                 os.fsync(file.fileno())
             sync_folder(folder)
-        except OSError:  # it may only be read, or somebody has put a folder of that name there
+        except OSError:  # the folder is read-only, or somebody put a folder of that name there
             return ""
         return token
 
@@ -107,7 +107,7 @@ def _identity(folder: Path) -> str:
 
 
 def _written(folder: Path) -> str | None:
-    """Return what stands in a folder's mark; None where there is none, or it is no file."""
+    """Return the content of a folder's mark, or None if there is no mark or it is not a file."""
     with suppress(OSError):
         handle = os.open(folder / MARK, READ)
         try:

@@ -1,4 +1,4 @@
-"""One service for a root and its folders: locks that the kernel lets go of when their holder dies, however it dies."""
+"""One service for a root and its folders: locks that the kernel releases when their process ends, however it ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xnat_watchd.adapters.files.disk import LOCK
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
 from xnat_watchd.core.errors import NoReadAccess, Occupied, Refusal
 
-PRIVATE = 0o600  #: whoever may open a file may lock it, and so keep us from it
+PRIVATE = 0o600  #: whoever may open a file may lock it, and so keep us out
 OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 AS_SERVICE = "It is for the service's own user: put `sudo -u xnat-watchd` in front, or choose a root of your own."
 
@@ -24,7 +24,7 @@ AS_SERVICE = "It is for the service's own user: put `sudo -u xnat-watchd` in fro
 class Lock:
     """Hold the root's lock for as long as the `with` block lasts.
 
-    `Occupied` while another process has it: a service that comes up meanwhile is started again by systemd.
+    Raise `Occupied` while another process has it. systemd then starts the service again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,7 +41,7 @@ class Lock:
                 raise Refusal(f"{self._path}: a link lies in its place", advice="Remove the link.") from None
             raise Refusal(
                 f"{self._path} cannot be opened: {error.strerror}",
-                advice="See that the disk of the ledger's folder takes writes, then start it again.",
+                advice="Make the disk of the ledger's folder writable. Then start the service again.",
             ) from None
         os.fchmod(handle, PRIVATE)  # an earlier version let everybody open it, and so lock it
         try:
@@ -64,21 +64,21 @@ class Lock:
 
 
 class Claims:
-    """Folders that are ours alone, whichever ledger another service has: each from when it is claimed until `close`.
+    """Folders that no other service may use, whichever ledger it has, from `claim` until `close`.
 
-    The lock is a hidden file in it, which holds under every path that leads there. It is for us alone to open: were it
-    on the folder itself, everybody who may look into it could lock us out. Until `close` the file system cannot be
-    unmounted but lazily.
+    The lock is on a hidden file in the folder, so it holds under every path that leads there. Only we may open that
+    file. If the folder itself were locked, everybody who may list it could lock us out. Until `close` the file system
+    can only be unmounted lazily.
     """
 
     def __init__(self) -> None:
         self._claimed: dict[Path, int] = {}
 
     def claim(self, folder: Path) -> None:
-        """Claim a folder, unless it is ours already, not there, or on a network, where such a lock says little.
+        """Claim a folder unless it is claimed already, missing, or on a network, where a lock is not reliable.
 
-        One on a disk that is full or read-only, or fails, is claimed at a later call: it must not end the service.
-        `Occupied` while another process has it.
+        A folder on a disk that is full, read-only or failing is claimed at a later call: it must not end the service.
+        Raise `Occupied` while another process has it.
         """
         if folder in self._claimed or is_remote(file_system(folder)):
             return
@@ -95,13 +95,13 @@ class Claims:
             self._claimed[folder] = handle
 
     def close(self) -> None:
-        """Let go of all of them."""
+        """Release all of them."""
         while self._claimed:
             os.close(self._claimed.popitem()[1])
 
 
 def _file_of_ours(folder: Path) -> int:
-    """Open the lock of a folder. What somebody else has put in its place keeps nobody out, so it is set aside."""
+    """Open the lock file of a folder. What somebody else put in its place locks nobody out, so it is renamed."""
     path = folder / LOCK
     for _ in range(3):
         try:

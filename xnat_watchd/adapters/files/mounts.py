@@ -18,19 +18,19 @@ REMOTE = frozenset(
 
 
 def is_remote(kind: str) -> bool:
-    """Return whether others may write to such a file system unseen. `fuseblk` is a disk of this machine."""
+    """Return whether other machines may write to this kind of file system unseen. `fuseblk` is a local disk."""
     return kind in REMOTE or kind == "fuse" or kind.startswith("fuse.")
 
 
 def file_system(folder: Path, mounts: Path = MOUNTS) -> str:
-    """Return the kind of file system that the folder lies on, such as `ext4` or `nfs4`; "" if nobody can say."""
+    """Return the kind of file system that holds the folder, such as `ext4` or `nfs4`, or "" if it is not known."""
     try:
         lines = mounts.read_bytes().splitlines()
     except OSError:
         return ""
     real = Path(os.path.realpath(folder))
     above = [(len(point.parts), kind) for point, kind in _mounts(lines) if real.is_relative_to(point)]
-    # Of two mounts on one point the later one is seen.
+    # Of two mounts on one point, the later one hides the earlier one.
     return max(reversed(above), key=lambda mount: mount[0], default=(0, ""))[1]
 
 
@@ -38,7 +38,7 @@ _MOUNT = re.compile(rb"(?:\S+ ){4}(\S+) .*? - (\S+) ")  # 36 35 98:0 /root /poin
 
 
 def _mounts(lines: Iterable[bytes]) -> Iterator[tuple[Path, str]]:
-    """Yield mount points and kinds. Blanks in them stand as octal escapes."""
+    """Yield mount points and kinds. Blanks in them are written as octal escapes."""
     for line in lines:
         if found := _MOUNT.match(line):
             point = re.sub(rb"\\([0-3][0-7]{2})", lambda octal: bytes([int(octal[1], 8)]), found[1])

@@ -1,4 +1,4 @@
-"""The folder of share tables, in which others write too: nothing there is followed, and nothing of theirs touched."""
+"""The folder of share tables. Others write there too: no link is followed, and none of their files is changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from xnat_watchd.adapters.files.new_files import fresh
+from xnat_watchd.adapters.files.new_files import create_new
 from xnat_watchd.adapters.files.stamps import Changed
 from xnat_watchd.core.settling import FileStat
 from xnat_watchd.core.sharing.report import is_table
@@ -18,22 +18,22 @@ READ_WRITE = 0o666
 
 
 class ShareFolder:
-    """Tables and their reports. Names are without folders: what lies deeper is nobody's rule."""
+    """Share tables and their reports. Names have no folder part: tables in folders below are not applied."""
 
     def __init__(self, folder: Path, must_be_known: Callable[[], None] = lambda: None) -> None:
         self._folder, self._must_be_known = folder, must_be_known
 
     def tables(self) -> list[FileStat]:
-        """Return the tables that lie there. `OSError` when the folder cannot be read or is not the one that we know."""
+        """Return the tables. Raise `OSError` if the folder cannot be read or is not the one that we know."""
         self._must_be_known()
         with os.scandir(self._folder) as entries:
             names = sorted(entry.name for entry in entries if is_table(entry.name) and _is_file(entry))
         return [seen for name in names if (seen := self._seen(name)) is not None]
 
     def read(self, seen: FileStat) -> bytes:
-        """Return a settled table, or as much of it as shows that it is too large.
+        """Return the content of a settled table, cut off where it is too large.
 
-        `Changed` when it is not what was seen any more; `OSError` when it may not be read.
+        Raise `Changed` if it is no longer what was seen, and `OSError` if it may not be read.
         """
         handle = os.open(self._folder / seen.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as file:
@@ -47,13 +47,13 @@ class ShareFolder:
         return (self._folder / name).is_file()
 
     def write(self, name: str, text: str, beside: str) -> None:
-        """Replace a report whole, readable for those who may read the table `beside` it.
+        """Replace a report as a whole, readable for everybody who may read the table `beside` it.
 
         The byte order mark tells spreadsheets that it is UTF-8.
         """
         part = self._folder / f".{name}.part"
         try:
-            handle = fresh(part, 0o600)
+            handle = create_new(part, 0o600)
             with os.fdopen(handle, "w", encoding="utf-8-sig", newline="") as file:
                 self._let_read(handle, beside)
                 file.write(text)
@@ -77,7 +77,7 @@ class ShareFolder:
 
 
 def lock_of_shares(ledger: Path) -> Path:
-    """Return the file whose lock says that somebody applies share tables with this ledger."""
+    """Return the lock file of whoever applies share tables with this ledger."""
     return ledger.with_name(f"{ledger.name}.shares.lock")
 
 

@@ -1,10 +1,10 @@
-"""What the file system says of a file: by its stamp a later write is known without reading the file again.
+"""What the file system says about a file. A later write changes this stamp, so the file need not be read again.
 
-Whoever writes to a file changes its size or its times, and nobody can set the change time back. Two things hide a
-write. A program that has the file mapped writes into memory: on the file systems of `TELLING` the first store to a page
-that is clean sets the times, and a later one to the same page does not, so a file is cleaned (fsync) before it is
-stamped. And times move on in ticks: two writes within one tick leave one time, so a stamp is taken only of a file whose
-last change is older than that.
+A write changes the size or the times of a file, and nobody can set the change time back. Two things can hide a write.
+First, a program that has mapped the file writes into memory. On the file systems of `TIMES_SET_BY_MAPPED_WRITES` the
+first store to a clean page sets the times, and a later store to the same page does not. So the pages are cleaned
+(fsync) before the stamp is taken. Second, times advance in ticks, and two writes within one tick leave the same time.
+So a stamp is taken only of a file whose last change is older than a tick.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
 
-TELLING = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs"})
+TIMES_SET_BY_MAPPED_WRITES = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs"})
 """File systems that set a file's times at the first store through a mapping (their `page_mkwrite`). tmpfs does not."""
 
-TICKS = 2  #: so many ticks of the kernel's clock ago, a change has a time that the next one cannot have
+TICKS = 2  #: ticks of the kernel's clock after which a further change gets another time
 SECOND = 10**9  #: nanoseconds; the tick of file systems that keep whole seconds
 TRIES = 5
 OTHERS_MAY_WRITE = 0o022
@@ -44,9 +44,9 @@ def stamp_of(path: Path) -> str | None:
 
 
 def lasting_stamp(handle: int) -> str:
-    """Return a stamp that every write from now on changes; `Changed` where somebody writes all the time."""
+    """Return a stamp that every later write changes. Raise `Changed` if the file is written to all the time."""
     for _ in range(TRIES):
-        _let_age(handle)
+        _wait_for_next_tick(handle)
         before = stamp(handle)
         os.fsync(handle)
         if stamp(handle) == before:
@@ -54,25 +54,25 @@ def lasting_stamp(handle: int) -> str:
     raise Changed(errno.EBUSY, "the file is still being written to")
 
 
-def is_told_of(path: Path, seen: os.stat_result) -> bool:
-    """Return whether a write to this file of a folder of ours would show in its stamp, whoever has it open.
+def shows_every_write(path: Path, seen: os.stat_result) -> bool:
+    """Return whether every write to this file, which lies in a folder of ours, changes its stamp.
 
-    Where the file system does not tell, it must be ours, and nobody else may have been able to open it to write.
+    Where the file system does not ensure that, the file must be ours, and nobody else may be able to open it to write.
     """
     kind = file_system(path)
     private = seen.st_uid == os.geteuid() and not seen.st_mode & OTHERS_MAY_WRITE
-    return kind in TELLING or (private and not is_remote(kind))
+    return kind in TIMES_SET_BY_MAPPED_WRITES or (private and not is_remote(kind))
 
 
 def _written(seen: os.stat_result) -> str:
-    """Write what changes with the file, without the device, whose number another boot may change."""
+    """Return the stamp as text. It omits the device, whose number may change at the next boot."""
     return f"{seen.st_ino}:{seen.st_size}:{seen.st_mtime_ns}:{seen.st_ctime_ns}"
 
 
-def _let_age(handle: int) -> None:
-    """Wait, some milliseconds at most, until a further change gets another time than the last one has."""
+def _wait_for_next_tick(handle: int) -> None:
+    """Wait, a few milliseconds at most, until a further change gets another time than the last one."""
     changed = os.fstat(handle).st_ctime_ns
     tick = SECOND if not changed % SECOND else int(time.clock_getres(_COARSE) * SECOND)
     left = changed + TICKS * tick - time.time_ns()
-    if 0 < left <= TICKS * tick:  # else the clock was set back meanwhile, and no change will have that time
+    if 0 < left <= TICKS * tick:  # otherwise the clock was set back, and no later change gets that time
         time.sleep(left / SECOND)

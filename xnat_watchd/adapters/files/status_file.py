@@ -1,6 +1,6 @@
-"""The status file that the service publishes, where everybody finds it who may drop files.
+"""The status file that the service publishes where everybody who may drop files can read it.
 
-systemd gives the service a folder for it that its group may look into. Without systemd it lies beside the ledger.
+systemd gives the service a folder for it that its group may read. Without systemd it lies beside the ledger.
 """
 
 from __future__ import annotations
@@ -12,62 +12,62 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from xnat_watchd.adapters.files.new_files import fresh
+from xnat_watchd.adapters.files.new_files import create_new
 
-RUNTIME = Path("/run/xnat-watchd")  #: the folder that the unit names (`RuntimeDirectory=`), for whoever asks later
+RUNTIME = Path("/run/xnat-watchd")  #: the folder that the unit names (`RuntimeDirectory=`), for commands that read it
 NAME = "status.json"
-AT_LEAST_EVERY = timedelta(seconds=10)  #: so often it is said anew that the service lives
-READABLE = 0o666  #: as the umask of the service allows
-LONGEST = 64 << 20  #: bytes that are read of one
+AT_LEAST_EVERY = timedelta(seconds=10)  #: after this time it is written again, even if nothing changed
+READABLE = 0o666  #: reduced by the umask of the service
+LONGEST = 64 << 20  #: bytes of the file that are read
 
-Picture = dict[str, Any]
+StatusSnapshot = dict[str, Any]
 
 
-def place(ledger: Path, environ: Mapping[str, str]) -> Path:
-    """Return where a service with this ledger and environment publishes."""
+def status_path(ledger: Path, environ: Mapping[str, str]) -> Path:
+    """Return where a service with this ledger and environment publishes its status."""
     runtime = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]  # several are joined by a colon (systemd.exec(5))
     return (Path(runtime) if runtime else ledger.parent) / NAME
 
 
-class Publication:
-    """What is published at one place. A reader sees the old status or the new one, never a part."""
+class StatusPublisher:
+    """Publishes the status in one file. A reader sees the old status or the new one, never a part."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._told = ""
+        self._published = ""
         self._at: datetime | None = None
 
-    def publish(self, picture: Picture, now: datetime) -> None:
-        """Replace the published status where it has changed, or the last word is some time ago."""
-        told = json.dumps({**picture, "at": ""})
-        if told == self._told and self._at is not None and abs(now - self._at) < AT_LEAST_EVERY:
+    def publish(self, snapshot: StatusSnapshot, now: datetime) -> None:
+        """Replace the published status if it has changed or is older than `AT_LEAST_EVERY`."""
+        text = json.dumps({**snapshot, "at": ""})
+        if text == self._published and self._at is not None and abs(now - self._at) < AT_LEAST_EVERY:
             return
         part = self._path.with_name(f".{self._path.name}.part")
-        with os.fdopen(fresh(part, READABLE), "w", encoding="utf-8") as file:
-            json.dump(picture, file)
+        with os.fdopen(create_new(part, READABLE), "w", encoding="utf-8") as file:
+            json.dump(snapshot, file)
         part.replace(self._path)
-        self._told, self._at = told, now
+        self._published, self._at = text, now
 
 
-def read(path: Path) -> Picture | None:
-    """Return what is published at a place, or None where there is nothing or we may not look.
+def read(path: Path) -> StatusSnapshot | None:
+    """Return the published status, or None if there is none or it cannot be read.
 
-    `daemon.running` says whether the one who published it still lives.
+    `daemon.running` is whether the service that published it still runs.
     """
     try:
         with path.open("rb") as file:
-            picture: Picture = json.loads(file.read(LONGEST))
-        daemon = picture["daemon"]
-        datetime.fromisoformat(picture["at"])
+            snapshot: StatusSnapshot = json.loads(file.read(LONGEST))
+        daemon = snapshot["daemon"]
+        datetime.fromisoformat(snapshot["at"])
         daemon["running"] = bool(daemon["running"]) and _lives(int(daemon["pid"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # not there, not for us, or none of ours
         return None
-    return picture
+    return snapshot
 
 
-def age(picture: Picture) -> timedelta:
-    """Return how long ago it was taken."""
-    return max(datetime.now(UTC) - datetime.fromisoformat(picture["at"]), timedelta(0))
+def age(snapshot: StatusSnapshot) -> timedelta:
+    """Return how long ago the snapshot was taken."""
+    return max(datetime.now(UTC) - datetime.fromisoformat(snapshot["at"]), timedelta(0))
 
 
 def _lives(pid: int) -> bool:

@@ -1,8 +1,8 @@
-"""Hints that something happened in a folder. They may be late, doubled or missing: a look into it is the truth.
+"""Hints that something happened in a folder. They may be late, doubled or missing: only a sweep shows the truth.
 
-The one thing done with an event is to set a flag; whoever waits on the flag looks. Where the kernel tells only
-half of what happens (file systems on a network), or has no room for another watch, there are no hints at all,
-and the one who waits looks every few seconds (`polling`).
+An event only sets a flag, and the thread that waits on the flag sweeps the folder. Where the kernel reports only half
+of what happens (network file systems), or cannot add another watch, there are no hints at all, and that thread sweeps
+every few seconds (`polling`).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from watchdog.observers.api import BaseObserver
 from xnat_watchd.adapters.files.mounts import MOUNTS, file_system, is_remote
 
 Mode = Literal["auto", "events", "poll"]
-Nudge = Callable[[], None]  #: sets a flag. It must never raise: that would end all hints
+Hint = Callable[[], None]  #: sets a flag. It must never raise: that would end all hints
 
 _LIMITS_REACHED = frozenset({errno.ENOSPC, errno.EMFILE})  # inotify_add_watch(2), inotify_init(2)
 
-# A closed file is complete, and what is moved in comes as created or moved. A new folder must be watched in its
-# turn, and a filter without the folder events would not do that. Reading is left out: we read ourselves.
+# A closed file is complete. A file that is moved in is reported as created or moved. The folder events are needed,
+# since without them a new folder would not be watched. Reading is left out: we read the files ourselves.
 _EVENTS: tuple[type[FileSystemEvent], ...] = (
     FileClosedEvent,
     FileCreatedEvent,
@@ -47,54 +47,54 @@ _EVENTS: tuple[type[FileSystemEvent], ...] = (
 
 
 class Watcher:
-    """Calls `nudge` when something happens in `folder` or below, from `start` until `stop`."""
+    """Calls `hint` when something happens in `folder` or below, from `start` until `stop`."""
 
-    def __init__(self, folder: Path, nudge: Nudge, *, mode: Mode = "auto", mounts: Path = MOUNTS) -> None:
+    def __init__(self, folder: Path, hint: Hint, *, mode: Mode = "auto", mounts: Path = MOUNTS) -> None:
         self._folder = folder
-        self._nudge = nudge
+        self._hint = hint
         self._mode = mode
         self._mounts = mounts
         self._observer: BaseObserver | None = None
         self._identity: tuple[int, int] | None = None
-        self._overflow = _Overflow(nudge)
-        self.polling = False  #: there will be no hints: look every few seconds
-        self.why = ""  #: one sentence: why there will be no hints
+        self._overflow = _Overflow(hint)
+        self.polling = False  #: whether there will be no hints, so that sweeps come every few seconds
+        self.why = ""  #: why there will be no hints, in one sentence
 
     def start(self) -> None:
-        """Begin, or begin anew with the folder that lies there now. Look into it after this, not before.
+        """Start, or start again with the folder that lies there now. Sweep the folder after this, not before.
 
-        A folder that is not there is no error: `alive` says False then, and `start` may be tried again.
+        A missing folder is no error: `alive` then returns False, and `start` may be called again.
         """
         self.stop()
         self.why = self._reason_to_poll()
         self.polling = bool(self.why)
         if not self.polling:
-            logging.getLogger(_Overflow.SPEAKER).addHandler(self._overflow)
+            logging.getLogger(_Overflow.LOGGER).addHandler(self._overflow)
             self._watch()
 
     def stop(self) -> None:
-        """End, and wait until the last hint is out."""
-        logging.getLogger(_Overflow.SPEAKER).removeHandler(self._overflow)
+        """Stop, and wait until the last hint has been given."""
+        logging.getLogger(_Overflow.LOGGER).removeHandler(self._overflow)
         observer, self._observer = self._observer, None
         if observer is not None:
-            speaker, quiet = logging.getLogger(_Farewell.SPEAKER), _Farewell()
-            speaker.addFilter(quiet)
+            logger, filter_ = logging.getLogger(_StopNoiseFilter.LOGGER), _StopNoiseFilter()
+            logger.addFilter(filter_)
             observer.stop()
             observer.join()
-            speaker.removeFilter(quiet)
+            logger.removeFilter(filter_)
 
     def alive(self) -> bool:
-        """Return whether hints can still come, or are not needed. If not, `start` again, and look.
+        """Return whether hints can still come or are not needed. If not, call `start` again and sweep.
 
-        A folder that was removed and made again, mounted, unmounted or mounted over is another folder, of
-        which the kernel tells nothing.
+        A folder that was removed and made again, mounted, unmounted or mounted over is another folder, about which
+        the kernel reports nothing.
         """
         if self.polling:
             return True
         if self._observer is None or self._identity != identity(self._folder):
             return False
         threads = [self._observer, *self._observer.emitters]
-        # Reads from the kernel for all emitters since watchdog 7; nothing public says that it died.
+        # Since watchdog 7 it reads from the kernel for all emitters. No public attribute tells whether it died.
         reader = getattr(self._observer, "_inotify_fd", None)
         return all(thread.is_alive() for thread in (*threads, *([reader] if reader is not None else [])))
 
@@ -105,62 +105,62 @@ class Watcher:
         return f"the folder lies on {kind}, where other machines write unseen" if is_remote(kind) else ""
 
     def _watch(self) -> None:
-        # It comes with the paths of nested new folders, of which no journal may tell (watchdog 7.1).
+        # This warning holds the paths of nested new folders, which must not go into a log (watchdog 7.1).
         warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
         self._identity = identity(self._folder)
         try:
             self._observer = self._observe()
         except OSError as error:
-            # Anything else is a folder that is not there just now, and `alive` says so.
+            # Any other error means that the folder is missing just now, and `alive` reports that.
             if error.errno in _LIMITS_REACHED:
                 self.polling = True
                 self.why = f"{error.strerror}: raise fs.inotify.max_user_watches or max_user_instances"
 
     def _observe(self) -> BaseObserver:
         observer = Observer()
-        observer.schedule(_Nudger(self._nudge), str(self._folder), recursive=True, event_filter=list(_EVENTS))
+        observer.schedule(_HintHandler(self._hint), str(self._folder), recursive=True, event_filter=list(_EVENTS))
         try:
             observer.start()
         except OSError:
-            observer.stop()  # its reader runs already
+            observer.stop()  # its reader thread runs already
             raise
         return observer
 
 
-class _Nudger(FileSystemEventHandler):
-    """Does for every event the one thing that cannot fail."""
+class _HintHandler(FileSystemEventHandler):
+    """Gives a hint for every event and does nothing else, so it cannot fail."""
 
-    def __init__(self, nudge: Nudge) -> None:
-        self._nudge = nudge
+    def __init__(self, hint: Hint) -> None:
+        self._hint = hint
 
     def dispatch(self, event: FileSystemEvent) -> None:
         """Give a hint, whatever the event."""
         del event
-        self._nudge()
+        self._hint()
 
 
 class _Overflow(logging.Handler):
     """Turns the only sign of lost events, a warning in the log, into a hint that something happened."""
 
-    SPEAKER = "watchdog.observers.inotify_c"
+    LOGGER = "watchdog.observers.inotify_c"
 
-    def __init__(self, nudge: Nudge) -> None:
+    def __init__(self, hint: Hint) -> None:
         super().__init__(logging.WARNING)
-        self._nudge = nudge
+        self._hint = hint
 
     def emit(self, record: logging.LogRecord) -> None:
         """Give a hint."""
         del record
-        self._nudge()
+        self._hint()
 
 
-class _Farewell(logging.Filter):
-    """Leaves out what an emitter calls an error when it is stopped with an event in its hands (watchdog 6 and 7).
+class _StopNoiseFilter(logging.Filter):
+    """Drops the error that an emitter logs when it is stopped while it handles an event (watchdog 6 and 7).
 
-    No order of stopping prevents it, since the emitter reads without a lock; and whoever stops wants no more hints.
+    No order of stopping prevents it, since the emitter reads without a lock. After `stop` the event does not matter.
     """
 
-    SPEAKER = "watchdog.observers.inotify"
+    LOGGER = "watchdog.observers.inotify"
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let everything else pass."""

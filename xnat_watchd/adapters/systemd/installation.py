@@ -15,7 +15,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from xnat_watchd.adapters.config import PREFIX, read_file
-from xnat_watchd.adapters.files.new_files import fresh
+from xnat_watchd.adapters.files.new_files import create_new
 from xnat_watchd.adapters.systemd.service_files import (
     CONFIGURATION,
     NAME,
@@ -33,7 +33,7 @@ from xnat_watchd.adapters.systemd.service_files import (
 from xnat_watchd.core.errors import Refusal
 
 Command = Sequence[str]
-BY_HAND = "Put right what is named, then install again: what is right already stays as it is."
+CORRECT_AND_REPEAT = "Put right what is named, then install again: what is right already stays as it is."
 
 AT_INSTALL: tuple[Command, ...] = (
     ("systemd-sysusers", str(SYSUSERS / f"{NAME}.conf")),
@@ -45,7 +45,7 @@ AFTER_UNINSTALL: tuple[Command, ...] = (("systemctl", "daemon-reload"),)
 
 
 @dataclass(frozen=True, slots=True)
-class Hand:
+class Installer:
     """What does the work: on this machine, or below `prefix`. A `dry` one only says what it would do."""
 
     say: Callable[[str], None]
@@ -54,7 +54,7 @@ class Hand:
 
     def place(self, one: ServiceFile | Link) -> None:
         """Put one thing where it belongs, unless it is there."""
-        path, there = self.at(one.path), self.lies(one.path)
+        path, there = self.at(one.path), self.exists(one.path)
         if there and isinstance(one, ServiceFile) and one.theirs:
             self.say(f"kept      {path}")
         elif there and self._is_right(one):
@@ -68,7 +68,7 @@ class Hand:
         """Take one thing away, and its folder where nothing else is in it."""
         path = self.at(one.path)
         somebody_elses = not self._is_right(one) if isinstance(one, Link) else one.theirs
-        if self.lies(one.path) and not somebody_elses:
+        if self.exists(one.path) and not somebody_elses:
             self.say(f"removed   {path}")
             if not self.dry:
                 path.unlink()
@@ -77,7 +77,7 @@ class Hand:
 
     def remove_folder(self, folder: Path) -> None:
         """Take a folder away with what is in it."""
-        if self.lies(folder):
+        if self.exists(folder):
             self.say(f"removed   {self.at(folder)}")
             if not self.dry:
                 shutil.rmtree(self.at(folder))
@@ -93,7 +93,7 @@ class Hand:
         """Return where a path lies for us."""
         return self.prefix / path.relative_to("/") if self.prefix else path
 
-    def lies(self, path: Path) -> bool:
+    def exists(self, path: Path) -> bool:
         """Return whether there is anything at a path."""
         return os.path.lexists(self.at(path))
 
@@ -105,26 +105,26 @@ class Hand:
         return plain and stat.S_IMODE(path.stat().st_mode) == one.mode and path.read_text("utf-8") == one.content
 
 
-def install(hand: Hand) -> None:
+def install(installer: Installer) -> None:
     """Make the program a service of this machine. Doing it again changes nothing that is right already."""
     program = _program()
-    if hand.prefix is None:
+    if installer.prefix is None:
         _check(program)
-    settings = read_file(hand.at(CONFIGURATION)) if hand.lies(CONFIGURATION) else None
+    settings = read_file(installer.at(CONFIGURATION)) if installer.exists(CONFIGURATION) else None
     site = Machine(program=program) if settings is None else Machine.of(settings, program=program)
-    for one in plan(site, shipped, systemd=_version() if hand.prefix is None else 0):
-        hand.place(one)
-    hand.run(AT_INSTALL)
+    for one in plan(site, shipped, systemd=_version() if installer.prefix is None else 0):
+        installer.place(one)
+    installer.run(AT_INSTALL)
 
 
-def uninstall(hand: Hand) -> None:
+def uninstall(installer: Installer) -> None:
     """Undo `install`, but leave what is the site's: settings, ledger, credentials, folders, user and group."""
-    if hand.lies(UNIT):
-        hand.run(BEFORE_UNINSTALL)
+    if installer.exists(UNIT):
+        installer.run(BEFORE_UNINSTALL)
     for one in everything(Machine(program=_program()), shipped):
-        hand.remove(one)
-    hand.remove_folder(RUNTIME)
-    hand.run(AFTER_UNINSTALL)
+        installer.remove(one)
+    installer.remove_folder(RUNTIME)
+    installer.run(AFTER_UNINSTALL)
 
 
 def folders(prefix: Path) -> list[Path]:
@@ -184,9 +184,9 @@ def _run(command: Command) -> None:
     try:
         done = _done(command)
     except FileNotFoundError:
-        raise Refusal(f"this machine has no {command[0]}", advice=BY_HAND) from None
+        raise Refusal(f"this machine has no {command[0]}", advice=CORRECT_AND_REPEAT) from None
     if done.returncode != 0:
-        raise Refusal(f"{' '.join(command)} failed: {done.stderr.strip()}", advice=BY_HAND)
+        raise Refusal(f"{' '.join(command)} failed: {done.stderr.strip()}", advice=CORRECT_AND_REPEAT)
 
 
 def _done(command: Command) -> subprocess.CompletedProcess[str]:
@@ -203,7 +203,7 @@ def _write(path: Path, one: ServiceFile | Link) -> None:
         part.unlink(missing_ok=True)
         part.symlink_to(one.target)
     else:
-        with os.fdopen(fresh(part, one.mode), "w", encoding="utf-8") as file:
+        with os.fdopen(create_new(part, one.mode), "w", encoding="utf-8") as file:
             file.write(one.content)
             os.fchmod(file.fileno(), one.mode)
     part.replace(path)

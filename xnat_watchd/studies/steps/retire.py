@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from xnat_watchd.adapters.files.layout import kind_of, put_away, resting_done, resting_skipped
+from xnat_watchd.adapters.files.layout import folder_name_of, kept_in_done, kept_in_skipped, move_out_of_work
 from xnat_watchd.adapters.ledger import EndedDelivery
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.place_proof import clear_old_places
@@ -26,14 +26,14 @@ def retire(delivery: EndedDelivery, tools: Tools) -> bool:
 def _resting(delivery: EndedDelivery, now: datetime, tools: Tools) -> str | None:
     """Return where the ZIP is to lie; None for one to which somebody has written. What was not needed lies there."""
     path = tools.folders.zip_of(delivery.id)
-    is_there = tools.disk.lies(path)
+    is_there = tools.disk.exists(path)
     if not is_there and delivery.rested:
         return delivery.rested
     if not delivery.has_zip or (is_there and not is_judged(delivery.id, path, tools.ledger.overwrites, tools.disk)):
         return None
     if delivery.skipped:
-        return tools.folders.free(resting_skipped(delivery.id, delivery.name))
-    return tools.folders.free(resting_done(delivery.id, delivery.name, now))
+        return tools.folders.free(kept_in_skipped(delivery.id, delivery.name))
+    return tools.folders.free(kept_in_done(delivery.id, delivery.name, now))
 
 
 def move_zip(delivery: int, tools: Tools) -> None:
@@ -46,14 +46,14 @@ def move_zip(delivery: int, tools: Tools) -> None:
     if known is None:
         return
     path = tools.folders.zip_of(delivery)
-    if known.resting and tools.disk.lies(path) and not is_judged(delivery, path, tools.ledger.overwrites, tools.disk):
+    if known.resting and tools.disk.exists(path) and not is_judged(delivery, path, tools.ledger.overwrites, tools.disk):
         tools.ledger.overwrites.unrest(delivery, tools.clock.now())
         known = replace(known, resting=None)
     if known.resting is None:
         _give_back_copies(delivery, tools)
-    tools.marks.must_be_known(kind_of(known.resting) if known.resting else "drop")
-    target = tools.folders.rest(known.resting) if known.resting else None
-    put_away(tools.folders, tools.disk, delivery, target or known.name, known.studies)
+    tools.marks.must_be_known(folder_name_of(known.resting) if known.resting else "drop")
+    target = tools.folders.kept_path(known.resting) if known.resting else None
+    move_out_of_work(tools.folders, tools.disk, delivery, target or known.name, known.studies)
     if target is not None:  # the move has changed what the file system says of it
         tools.ledger.overwrites.stamp(delivery, tools.disk.stamp(target) or "")
 
@@ -62,7 +62,7 @@ def _give_back_copies(delivery: int, tools: Tools) -> None:
     """Put back what was taken for the same as a ZIP that holds other bytes by now: it is the only one of its kind."""
     for copy in tools.ledger.overwrites.copies(delivery):
         tools.marks.must_be_known("done")
-        path = tools.folders.rest(copy.resting or "")
-        if tools.disk.lies(path):
+        path = tools.folders.kept_path(copy.resting or "")
+        if tools.disk.exists(path):
             tools.disk.put_back(path, tools.folders.drop, copy.name)
         tools.ledger.overwrites.unrest(copy.delivery, tools.clock.now())

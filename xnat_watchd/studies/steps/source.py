@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from xnat_watchd.adapters.files.disk import Disk
-from xnat_watchd.adapters.files.layout import kind_of
+from xnat_watchd.adapters.files.layout import folder_name_of
 from xnat_watchd.adapters.files.stamps import Changed
 from xnat_watchd.adapters.ledger import Overwrites
 from xnat_watchd.core.delivery import CHANGED, Item, Place
@@ -47,7 +47,7 @@ def judged_zip(item: Item, tools: Tools) -> tuple[Path, str]:
     path = tools.folders.zip_of(item.delivery)
     with disk_errors_translated():
         _bring_back(item, path, tools)
-        if not tools.disk.lies(path):
+        if not tools.disk.exists(path):
             raise Transient(
                 "the study's ZIP is not in the work folder",
                 advice="Check that the work folder's disk is mounted. If the ZIP is lost, export the study again.",
@@ -99,15 +99,15 @@ def disk_errors_translated() -> Iterator[None]:
 def _bring_back(item: Item, path: Path, tools: Tools) -> None:
     """Move a ZIP that was put to rest back into the work folder, if it is that ZIP still."""
     known = tools.ledger.deliveries.rest(item.delivery)
-    if known is None or known.resting is None or tools.disk.lies(path):
+    if known is None or known.resting is None or tools.disk.exists(path):
         return
-    rest = tools.folders.rest(known.resting)
-    if tools.disk.lies(rest):
+    rest = tools.folders.kept_path(known.resting)
+    if tools.disk.exists(rest):
         tools.disk.move(rest, path)
         if is_judged(item.delivery, path, tools.ledger.overwrites, tools.disk):
             return
         tools.disk.move(path, rest)
-    elif tools.marks.look(kind_of(known.resting), rest) is Presence.UNKNOWN:
+    elif tools.marks.presence(folder_name_of(known.resting), rest) is Presence.UNKNOWN:
         raise Transient("the folder where its ZIP rests is not there", advice="Check that its disk is mounted.")
     raise Permanent(
         "its ZIP does not lie where it was put to rest",
