@@ -19,7 +19,7 @@ from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.core.errors import AuthRefused
 from xnat_watchd.core.gate import REFUSALS_AN_HOUR
 from xnat_watchd.daemon import composition, threads
-from xnat_watchd.daemon.composition import Daemon, build, settle
+from xnat_watchd.daemon.composition import Daemon, apply_settings, build
 from xnat_watchd.daemon.idle_check import EVERY
 from xnat_watchd.operator.status import Exit, verdict
 from xnat_watchd.sandbox import Sandbox
@@ -59,7 +59,7 @@ class Idle:
         return len(self.xnat.requests) - before
 
     def tells(self) -> tuple[Exit, list[str]]:
-        picture = self.daemon.picture()
+        picture = self.daemon.take_snapshot()
         gate = [] if picture["gate"]["open"] else [picture["gate"]["why"]]
         return verdict(picture, finished=False), [*gate, *(one["why"] for one in picture["attention"])]
 
@@ -113,8 +113,8 @@ def test_many_stations_do_not_ask_at_one_moment(start: Start, monkeypatch: pytes
     idle, due = start(), set()
     for chance in (0.0, 0.5, 0.99):
         monkeypatch.setattr(random.SystemRandom, "random", lambda _, chance=chance: chance)
-        idle.daemon.asking.put_off()
-        due.add(idle.daemon.asking.due - idle.time.monotonic())
+        idle.daemon.idle_check.put_off()
+        due.add(idle.daemon.idle_check.due - idle.time.monotonic())
     assert len(due) == 3
     assert all(EVERY * 0.75 <= one <= EVERY for one in due)
 
@@ -152,7 +152,7 @@ def test_a_project_that_does_not_exist_is_told_until_it_does(start: Start) -> No
     said = "project TYPO: XNAT lists no such project that this account may write to"
     assert idle.tells() == (Exit.ATTENTION, [said])
     idle.write()
-    settle(idle.daemon, idle.read())
+    apply_settings(idle.daemon, idle.read())
     idle.turn()  # at once
     assert idle.tells() == (Exit.FINE, [])
 

@@ -27,12 +27,12 @@ EMPTY: dict[str, Any] = {
 
 @dataclass
 class Stage:
-    """An attendant and what it is told and tells."""
+    """A monitor and what it is told and tells."""
 
-    attendant: Monitor
+    monitor: Monitor
     systemd: socket.socket
     time: Time
-    pulse: Heartbeats
+    heartbeats: Heartbeats
     log: Notes
     status: Path
     stderr: Path
@@ -50,7 +50,7 @@ class Stage:
 
     def look(self, **pass_: float) -> list[str]:
         self.time.pass_(**(pass_ or {"seconds": 0.5}))
-        self.attendant.look()
+        self.monitor.check()
         return self.told()
 
 
@@ -76,11 +76,11 @@ def _staged(systemd: socket.socket, notifier: Notifier, said: TextIO, rest: tupl
         state["taken"] += 1
         return {**picture, "at": time.now().isoformat()}
 
-    attendant = Monitor(
-        picture=take, is_ready=lambda: bool(state["ready"]), pulse=pulse, notifier=notifier,
+    monitor = Monitor(
+        take_snapshot=take, is_ready=lambda: bool(state["ready"]), heartbeats=pulse, notifier=notifier,
         publication=StatusPublisher(status), clock=time, log=log, stderr=said,
     )  # fmt: skip
-    return Stage(attendant, systemd, time, pulse, log, status, stderr, picture, state)
+    return Stage(monitor, systemd, time, pulse, log, status, stderr, picture, state)
 
 
 # -- ready -------------------------------------------------------------------------------------------------
@@ -102,8 +102,8 @@ def test_systemd_is_asked_for_time_until_everything_stands_and_then_told_once(st
 def test_what_systemd_was_too_busy_to_hear_is_said_again(stage: Stage) -> None:
     stage.state["ready"] = True
     for _ in range(50):  # nobody reads, so the kernel soon takes no more
-        stage.attendant._notifier.watchdog()
-    stage.attendant.look()
+        stage.monitor._notifier.watchdog()
+    stage.monitor.check()
     assert "READY=1" not in stage.told()
     assert "READY=1" in stage.look()
     assert stage.log.events() == ["daemon.ready"]
@@ -112,19 +112,19 @@ def test_what_systemd_was_too_busy_to_hear_is_said_again(stage: Stage) -> None:
 def test_a_reload_begins_and_ends(stage: Stage) -> None:
     stage.state["ready"] = True
     stage.look()
-    stage.attendant.reloading()
+    stage.monitor.reloading()
     (told,) = stage.told()
     assert told == f"RELOADING=1\nMONOTONIC_USEC={round(stage.time.since_start * 1_000_000)}"
     assert "READY=1" in stage.look()
 
 
 def test_a_stop_may_take_as_long_as_the_threads_keep_their_promises(stage: Stage) -> None:
-    stage.attendant.stopping()
-    stage.pulse.promise("worker-1", stage.time.since_start + 100)
-    stage.attendant.wait()
+    stage.monitor.stopping()
+    stage.heartbeats.promise("worker-1", stage.time.since_start + 100)
+    stage.monitor.wait()
     assert stage.told() == ["STOPPING=1", "WATCHDOG=1", "EXTEND_TIMEOUT_USEC=60000000"]
     stage.time.pass_(seconds=101)
-    stage.attendant.wait()
+    stage.monitor.wait()
     assert stage.told() == []
 
 
@@ -156,13 +156,13 @@ def test_the_line_says_what_else_is_wrong(stage: Stage) -> None:
 
 
 def test_while_every_thread_keeps_its_promise_systemd_is_told_at_every_look(stage: Stage) -> None:
-    stage.pulse.promise("worker-1", stage.time.since_start + 7200)  # an upload
+    stage.heartbeats.promise("worker-1", stage.time.since_start + 7200)  # an upload
     for _ in range(100):
         assert "WATCHDOG=1" in stage.look(minutes=1)
 
 
 def test_of_a_thread_that_is_late_systemd_hears_by_silence_and_the_journal_gets_every_stack_once(stage: Stage) -> None:
-    stage.pulse.promise("worker-1", stage.time.since_start + 10)
+    stage.heartbeats.promise("worker-1", stage.time.since_start + 10)
     stage.look(seconds=9)
     for _ in range(5):
         assert "WATCHDOG=1" not in stage.look(seconds=2)
@@ -170,13 +170,13 @@ def test_of_a_thread_that_is_late_systemd_hears_by_silence_and_the_journal_gets_
     stacks = stage.stderr.read_text()
     assert "(most recent call first)" in stacks
     assert stacks.count("in test_of_a_thread_that_is_late") == 1
-    stage.pulse.promise("worker-1", stage.time.since_start + 10)
+    stage.heartbeats.promise("worker-1", stage.time.since_start + 10)
     assert "WATCHDOG=1" in stage.look()
 
 
 def test_the_stacks_show_no_values(stage: Stage) -> None:
     canary = "Zyx9" + "canary7Qw"
-    stage.pulse.promise("intake", stage.time.since_start)
+    stage.heartbeats.promise("intake", stage.time.since_start)
     stage.look()
     assert stage.stderr.stat().st_size
     assert canary not in stage.stderr.read_text()
@@ -184,9 +184,9 @@ def test_the_stacks_show_no_values(stage: Stage) -> None:
 
 def test_the_next_hang_is_told_too(stage: Stage) -> None:
     for _ in range(2):
-        stage.pulse.promise("intake", stage.time.since_start)
+        stage.heartbeats.promise("intake", stage.time.since_start)
         stage.look()
-        stage.pulse.rest("intake")
+        stage.heartbeats.rest("intake")
         stage.look()
     assert stage.log.events() == ["daemon.hangs", "daemon.hangs"]
 
@@ -234,7 +234,7 @@ def test_a_look_that_is_costly_is_taken_more_rarely_and_everything_else_goes_on(
 
 
 def test_a_folder_that_takes_nothing_stops_nobody(stage: Stage) -> None:
-    stage.attendant._publication = StatusPublisher(stage.status.parent / "gone" / "status.json")
+    stage.monitor._publication = StatusPublisher(stage.status.parent / "gone" / "status.json")
     stage.state["ready"] = True
     assert "READY=1" in stage.look()
     assert "WATCHDOG=1" in stage.look()

@@ -43,7 +43,7 @@ def as_worker(act: Callable[[], object], name: str = NAME) -> None:
 
 
 def is_late(heart: Liveness, time: Time, *, after: float) -> bool:
-    return heart.pulse.broken(time.since_start + after) == [NAME]
+    return heart.heartbeats.broken(time.since_start + after) == [NAME]
 
 
 # -- signs of life -----------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class SlowDisk(Disk):
 
     def pass_time(self, size: int) -> None:
         self._time.pass_(seconds=size / SLOWEST_DISK)
-        self.late += self._heart.pulse.broken(self._time.since_start)
+        self.late += self._heart.heartbeats.broken(self._time.since_start)
 
 
 def test_a_copy_may_take_as_long_as_a_slow_disk_needs(

@@ -35,9 +35,9 @@ class Carrying:
 def test_a_finished_zip_is_put_to_rest_although_others_wait_to_be_carried() -> None:
     carrying = Carrying(5)
     daemon: Any = SimpleNamespace(
-        recovered=True, missing=set(), troubles={}, stop=threading.Event(), pipelines={WORKER: carrying}, uploads={},
-        clock=Time(), tools={}, wake=lambda: None,  # nobody deletes
-        asking=SimpleNamespace(put_off=lambda: None), once=False,
+        recovered=True, missing=set(), machine_errors={}, stop=threading.Event(), pipelines={WORKER: carrying},
+        uploads={}, clock=Time(), tools={}, wake=lambda: None,  # nobody deletes
+        idle_check=SimpleNamespace(put_off=lambda: None), once=False,
         ledger=SimpleNamespace(
             studies=SimpleNamespace(next_due=lambda *_: None), gates=SimpleNamespace(all=dict)
         ),

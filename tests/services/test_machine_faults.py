@@ -27,7 +27,7 @@ from xnat_watchd.adapters.threads import WakeUp
 from xnat_watchd.core.errors import InDoubt, NoRoom, NotYet, Occupied, Stopped
 from xnat_watchd.core.settling import FileStat
 from xnat_watchd.daemon import threads
-from xnat_watchd.daemon.composition import Daemon, build, settle
+from xnat_watchd.daemon.composition import Daemon, apply_settings, build
 from xnat_watchd.settings import load
 
 TEN_YEARS = timedelta(days=3653)
@@ -396,7 +396,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
         (tmp_path / name).mkdir()
     one = build(settings, Credential("tech", Secret("secret"), "typed"), Notes())
     one.clock = cast("Any", Time())  # it stands still until a turn is taken
-    settle(one, settings)
+    apply_settings(one, settings)
     yield one
     one.server.close()
     one.ledger.close()
@@ -431,7 +431,7 @@ def test_a_full_ledger_is_said_and_the_service_goes_on(daemon: Daemon, monkeypat
     monkeypatch.setattr(daemon.ledger.deliveries, "expect", full)
     turn(daemon)
     turn(daemon)
-    assert [one["item"] for one in daemon.picture()["attention"]] == ["disk"]
+    assert [one["item"] for one in daemon.take_snapshot()["attention"]] == ["disk"]
     monkeypatch.undo()
     turn(daemon)
     assert (daemon.full, daemon.ledger.views.deliveries()) == (False, {"taken": 1})

@@ -278,14 +278,14 @@ def test_the_status_says_of_an_empty_mount_point_what_to_do_and_takes_it_back(da
     folder: Path = getattr(daemon.folders, name)
     unmounted(folder)
     turn(daemon)
-    (row,) = daemon.picture()["attention"]
+    (row,) = daemon.take_snapshot()["attention"]
     assert row["why"] == f"the {name} folder is not the one that the service knows, so nothing is concluded from it"
     assert f"`touch {folder}/{MARK}`" in row["advice"]
     told = [one.said for one in check_machine(daemon.settings) if one.exit and one.name == f"{name} folder"]
     assert row["why"] in told
     mounted(folder)
     turn(daemon)
-    assert daemon.picture()["attention"] == []
+    assert daemon.take_snapshot()["attention"] == []
 
 
 def test_an_empty_mount_point_of_shares_removes_no_table(daemon: Daemon) -> None:

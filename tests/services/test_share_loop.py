@@ -74,12 +74,12 @@ def save(service: Turns, *rows: str) -> None:
 
 def test_it_rests_once_the_tables_are_true_and_looks_again_by_itself(service: Turns, site: ShareSite) -> None:
     save(service, "S1,P1,P2")
-    assert not service.daemon.resting()
-    assert service.daemon.picture()["daemon"]["sharing"]
+    assert not service.daemon.is_idle()
+    assert service.daemon.take_snapshot()["daemon"]["sharing"]
     assert service.apply() == LOOK_AT_LEAST
     assert site.labels("P2") == ["S1", "S1_MR"]
-    assert service.daemon.resting()
-    assert not service.daemon.picture()["daemon"]["sharing"]
+    assert service.daemon.is_idle()
+    assert not service.daemon.take_snapshot()["daemon"]["sharing"]
 
 
 def test_a_server_that_is_down_for_long_is_not_waited_for(service: Turns, site: ShareSite) -> None:
@@ -88,7 +88,7 @@ def test_a_server_that_is_down_for_long_is_not_waited_for(service: Turns, site: 
     save(service, "S1,P1,P2")
     service.apply()
     assert site.xnat.requests == []
-    assert service.daemon.resting()
+    assert service.daemon.is_idle()
 
 
 def test_a_folder_that_is_gone_is_said_once_and_not_waited_for(service: Turns, site: ShareSite) -> None:
@@ -98,20 +98,22 @@ def test_a_folder_that_is_gone_is_said_once_and_not_waited_for(service: Turns, s
     for _ in range(3):
         assert sharing_turn(service.daemon) == LOOK_AT_LEAST
     assert service.log.events().count("folder.missing") == 1
-    assert service.daemon.resting()
-    assert [one["why"] for one in service.daemon.picture()["attention"]] == ["the shares folder cannot be reached"]
+    assert service.daemon.is_idle()
+    assert [one["why"] for one in service.daemon.take_snapshot()["attention"]] == [
+        "the shares folder cannot be reached"
+    ]
     away.rename(service.folder)
     sharing_turn(service.daemon)
     assert service.log.events().count("folder.found") == 1
-    assert service.daemon.picture()["attention"] == []
+    assert service.daemon.take_snapshot()["attention"] == []
     assert site.labels("P2") == ["S1", "S1_MR"]
 
 
 def test_a_folder_that_was_never_there_is_not_waited_for(service: Turns) -> None:
     service.folder.rmdir()
-    assert not service.daemon.resting()
+    assert not service.daemon.is_idle()
     sharing_turn(service.daemon)
-    assert service.daemon.resting()
+    assert service.daemon.is_idle()
 
 
 def test_a_trouble_with_the_server_shuts_the_gate_for_the_workers_too(service: Turns, site: ShareSite) -> None:
@@ -130,7 +132,7 @@ def test_while_a_person_has_paused_the_work_no_table_is_compared(service: Turns,
     save(service, "S1,P1,P2")
     service.apply()
     assert len(site.xnat.requests) == asked
-    assert service.daemon.resting()
+    assert service.daemon.is_idle()
     pauses.end(now())
     service.apply()
     assert site.labels("P2") == ["S1", "S1_MR"]
@@ -147,7 +149,7 @@ def test_after_a_reload_tables_are_compared_as_often_as_the_new_settings_say(ser
     asked = len(site.xnat.requests)
     service.apply()
     assert len(site.xnat.requests) > asked
-    assert service.daemon.resting()
+    assert service.daemon.is_idle()
 
 
 def test_what_was_shared_names_its_project_in_the_journal(service: Turns) -> None:

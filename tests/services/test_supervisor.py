@@ -63,11 +63,11 @@ def test_what_this_machine_refuses_ends_no_loop_and_is_in_the_status_until_it_is
     daemon: Daemon, error: Exception
 ) -> None:
     assert supervised(daemon, raising(error)) == AGAIN
-    told = {one["item"] for one in daemon.picture()["attention"]}
+    told = {one["item"] for one in daemon.take_snapshot()["attention"]}
     assert told == (set() if isinstance(error, Stopped) else {"ledger" if error is LEDGER else "disk"})
     supervised(daemon, lambda: 1.0)
-    daemon.fill(full=False)
-    assert daemon.picture()["attention"] == []
+    daemon.note_full(full=False)
+    assert daemon.take_snapshot()["attention"] == []
 
 
 def test_a_fault_of_ours_ends_the_loop(daemon: Daemon) -> None:

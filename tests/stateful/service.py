@@ -28,7 +28,7 @@ from xnat_watchd.studies.steps.projects import refusal
 
 INTAKE = "intake"
 ALWAYS = cast("Any", SimpleNamespace(alive=lambda: True, polling=False, renew=lambda: None))
-"""A watcher that is well, and a keeper whose login holds."""
+"""A watcher that is well, and a login that needs no renewal."""
 
 
 class Service:
@@ -141,23 +141,23 @@ class Service:
         return load(self._config, {}, self._config.with_name("none"))
 
     def _built(self, settings: Settings, log: Notes) -> composition.Daemon:
-        station, heart = self.station, Liveness([], cast("Any", self._time))
+        station, liveness = self.station, Liveness([], cast("Any", self._time))
         daemon = composition.Daemon(
             settings=settings, folders=station.folders, marks=station.tools.marks, ledger=station.ledger,
-            server=self._server, sharer=self._server.gateway(), clock=cast("Any", self._time), log=log, heart=heart,
-            stop=heart.stop, projects=KnownProjects(()), door_lock=cast("Any", self.lock),
+            server=self._server, sharer=self._server.gateway(), clock=cast("Any", self._time), log=log,
+            liveness=liveness, stop=liveness.stop, projects=KnownProjects(()), gate_lock=cast("Any", self.lock),
         )  # fmt: skip
         names = [f"worker-{number + 1}" for number in range(settings.pipeline.workers)]
         daemon.intake = station.intake
         daemon.tools = {name: self._tools(daemon) for name in names}
-        daemon.retention = Retention(daemon.tools[names[0]], daemon.keep, log)
-        daemon.late = LateRowCleaner(daemon.tools[names[0]], log)
-        daemon.asking, daemon.sharing = composition._asking(daemon), composition._sharing(daemon)
+        daemon.retention = Retention(daemon.tools[names[0]], daemon.retention_rules, log)
+        daemon.late_rows = LateRowCleaner(daemon.tools[names[0]], log)
+        daemon.idle_check, daemon.sharing = composition._idle_check(daemon), composition._sharing(daemon)
         held = HeldReporter(station.ledger, log)
         daemon.pipelines = {
-            name: Pipeline(tools, settings.retry(), log, daemon.rest, held) for name, tools in daemon.tools.items()
+            name: Pipeline(tools, settings.retry(), log, daemon.finished, held) for name, tools in daemon.tools.items()
         }
-        composition.settle(daemon, settings)
+        composition.apply_settings(daemon, settings)
         return daemon
 
     def _tools(self, daemon: composition.Daemon) -> Tools:

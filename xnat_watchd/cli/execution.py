@@ -105,10 +105,10 @@ def follow_all(chosen: CommandOptions, settings: Settings) -> tuple[Exit, Snapsh
 
 
 def _follow(chosen: CommandOptions, ledger: Ledger, path: Path, part: StudySelection) -> bool:
-    from xnat_watchd.daemon.idle import at_rest
+    from xnat_watchd.daemon.idle import are_idle
 
     def is_over() -> bool:
-        return at_rest(ledger, ledger.existing_sessions.standings(part.keys), datetime.now(UTC))
+        return are_idle(ledger, ledger.existing_sessions.standings(part.keys), datetime.now(UTC))
 
     return is_served(path) and _watch(chosen, path, part, is_over)
 
@@ -132,7 +132,7 @@ def _watch(chosen: CommandOptions, path: Path, part: StudySelection | None, is_o
 def _is_worked_off(chosen: CommandOptions, ledger: Ledger, drop: Path) -> bool:
     """Return whether the service has taken all that it takes from the drop folder, and rests."""
     from xnat_watchd.adapters.files.disk import Disk
-    from xnat_watchd.daemon.idle import at_rest
+    from xnat_watchd.daemon.idle import are_idle
     from xnat_watchd.studies.intake import printable
 
     ignored = {one["name"] for one in ledger.views.ignored()}
@@ -142,7 +142,7 @@ def _is_worked_off(chosen: CommandOptions, ledger: Ledger, drop: Path) -> bool:
         waiting = False
     said = _published(chosen)
     settling = said.get("settling", 0) or said.get("sharing", False)
-    resting = at_rest(
+    resting = are_idle(
         ledger, ledger.existing_sessions.standings(ledger.existing_sessions.under_way()), datetime.now(UTC)
     )
     return not waiting and not settling and resting and not ledger.deliveries.arrivals()

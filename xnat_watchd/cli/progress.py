@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger import Ledger
 
 Uploads = Mapping[str, tuple[int, int]]  #: worker -> bytes sent, bytes in all
-Seen = Callable[[Uploads], None]
+ShowUploads = Callable[[Uploads], None]
 Event = Mapping[str, Any]
 
 _STEPS = {"advanced", "finished", "parked", "raised"}
@@ -34,7 +34,7 @@ class StudySelection:
 
 
 @contextmanager
-def shown(ledger: Path, part: StudySelection | None = None) -> Iterator[Seen]:
+def shown(ledger: Path, part: StudySelection | None = None) -> Iterator[ShowUploads]:
     """Provide what is to be called several times a second while studies are worked on: these, or all."""
     course = _EventFeed(ledger, part)
     try:
@@ -114,7 +114,7 @@ def _lines(course: _EventFeed) -> None:
 
 
 @contextmanager
-def _bars(course: _EventFeed) -> Iterator[Seen]:
+def _bars(course: _EventFeed) -> Iterator[ShowUploads]:
     from rich.console import Console, Group
     from rich.live import Live
     from rich.progress import (

@@ -95,7 +95,7 @@ def _once(chosen: CommandOptions, read: Callable[[], Settings], until: str | Non
     with_bars = sys.stderr.isatty()
     log = execution.quiet() if with_bars and settings.logs.file is None else _log(settings)
     with shown(settings.ledger.path) if with_bars else nullcontext() as seen:
-        return daemon.run(settings, credential, log, once=True, reread=read, seen=seen)
+        return daemon.run(settings, credential, log, once=True, reread=read, show=seen)
 
 
 def _log(settings: Settings) -> Log:

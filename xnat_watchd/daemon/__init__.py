@@ -1,7 +1,8 @@
-"""The service itself: what it is built of, its threads, and the main thread that looks after them.
+"""The service itself: its parts, its threads, and the main thread that monitors them.
 
-`parts` builds everything once, `loops` are the threads that work, `attendant` is the main thread's watch,
-`keeper` keeps the login fresh, `reload` exchanges the settings, `service` starts and stops all of it in order.
+`composition` builds every part once. `threads` holds the threads that work, `monitor` what the main thread checks.
+`login_renewal` renews the login, `reload` applies new settings, `service` starts and stops everything in order.
+`one_off_run` and `idle` are for commands that carry studies themselves.
 """
 
 from xnat_watchd.daemon.service import run

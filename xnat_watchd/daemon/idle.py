@@ -12,16 +12,19 @@ from xnat_watchd.core.states import Standing
 from xnat_watchd.daemon.composition import ONCE_WAITS, is_shut_for_long
 
 
-def at_rest(ledger: Ledger, studies: Iterable[Mapping[str, Any]], now: datetime) -> bool:
-    """Return whether none of these studies, as `Found.standings` gives them, is worked on now or will be shortly."""
+def are_idle(ledger: Ledger, studies: Iterable[Mapping[str, Any]], now: datetime) -> bool:
+    """Return whether none of these studies is worked on now, nor will be within a minute.
+
+    `studies` are rows of the ledger's `found.standings`.
+    """
     if ledger.pauses.lasts(Activity.WORK):
         return not ledger.studies.busy()
     gates = ledger.gates.all()
     shut = {scope for scope, gate in gates.items() if is_shut_for_long(gate, now)}
-    return all(_rests(study, shut, text(now + ONCE_WAITS)) for study in studies)
+    return all(_is_idle(study, shut, text(now + ONCE_WAITS)) for study in studies)
 
 
-def _rests(study: Mapping[str, Any], shut: set[str], soon: str) -> bool:
+def _is_idle(study: Mapping[str, Any], shut: set[str], soon: str) -> bool:
     match study["standing"]:
         case Standing.BUSY:
             return False

@@ -1,4 +1,4 @@
-"""What XNAT is asked while there is nothing else to ask: what is wrong with it is known before the first ZIP comes."""
+"""The idle check: XNAT is asked while there is nothing to do, so that a problem is known before the next ZIP comes."""
 
 from __future__ import annotations
 
@@ -11,26 +11,29 @@ from xnat_watchd.core.ports import Clock
 from xnat_watchd.operator.status import attention_row
 from xnat_watchd.studies.steps.gates import XnatGates
 
-EVERY = 300.0  #: seconds between two questions at most; chance takes up to a quarter off, since stations are many
+EVERY = 300.0  #: seconds between two checks; up to a quarter less by chance, so that many stations do not ask at once
 
 
 @dataclass(kw_only=True)
 class IdleCheck:
-    """Asks at the start, and from time to time while no study is carried. Belongs to one thread; others read."""
+    """Checks XNAT at the start, and from time to time while no study is carried.
+
+    One thread runs the check; other threads only read `problems`.
+    """
 
     door: XnatGates
     reachable: Callable[[Collection[str]], Mapping[str, bool]]  #: projects, and whether we may add to them
     ledger: Ledger
     clock: Clock
     unwritable: Sequence[str] = ()  #: projects of the settings that XNAT did not list as writable for us
-    due: float = 0.0  #: when it is asked next (monotonic)
+    due: float = 0.0  #: when the next check is due (monotonic seconds)
 
     def put_off(self) -> None:
-        """Note that XNAT was asked: the work itself has found out how it is."""
+        """Postpone the check: the work itself has just talked to XNAT."""
         self.due = self.clock.monotonic() + EVERY * (1 - self.door.chance() / 4)
 
-    def look(self, projects: Collection[str]) -> None:
-        """Ask where it is time and nothing is under way: about the server, our login and these projects."""
+    def ask_if_due(self, projects: Collection[str]) -> None:
+        """Check the server, our login and these projects, if that is due and nothing is under way."""
         if self.clock.monotonic() < self.due or self._is_at_work():
             return
         self.put_off()
@@ -38,9 +41,9 @@ class IdleCheck:
         if seen is not None:
             self.unwritable = [name for name in projects if not seen.get(name)]
 
-    def worries(self) -> list[dict[str, object]]:
+    def problems(self) -> list[dict[str, object]]:
         """Return a row for each project of the settings that XNAT does not list as writable."""
-        return [_worry(name) for name in self.unwritable]
+        return [_problem(name) for name in self.unwritable]
 
     def _is_at_work(self) -> bool:
         now, gates = self.clock.now(), self.ledger.gates.all()
@@ -48,7 +51,7 @@ class IdleCheck:
         return self.ledger.studies.busy() or (due is not None and due <= now)
 
 
-def _worry(project: str) -> dict[str, object]:
+def _problem(project: str) -> dict[str, object]:
     error = unwritable(project)
     advice = "Check the project's ID in the settings, and that the account is a member or owner of it."
     return {**attention_row("project", f"project {project}: {error}", advice), "project": project}

@@ -19,13 +19,13 @@ from xnat_watchd.operator.logins import TYPE_LOGIN, LoginSite, renew_at, warn_at
 from xnat_watchd.operator.status import attention_row
 
 TRY_AGAIN = timedelta(minutes=10)  #: after a token could not be exchanged
-NO_LOGIN = timedelta(hours=1)  #: for so long at a time nothing is asked while nobody has logged us in
+NO_LOGIN = timedelta(hours=1)  #: how long the gate is shut at a time while there is no login
 
-Seen = tuple[tuple[int, ...] | None, ...]
+Stamps = tuple[tuple[int, ...] | None, ...]
 
 
 class LoginRenewal:
-    """Keeps the server's credential. `look` belongs to the main thread and never waits, `renew` to the workers."""
+    """Holds the server's credential. `check` is for the main thread and never waits; `renew` is for the workers."""
 
     def __init__(
         self,
@@ -42,29 +42,32 @@ class LoginRenewal:
         self._ledger, self._gate_lock, self._log = ledger, gate_lock, log
         self._current: Credential | None = credential
         self._files, self._logins = search.files(), search.logins()
-        self._seen = _look_at(self._files)
-        self._unusable: Refusal | None = None  #: why what lies there cannot be taken over
-        self._knock = False  #: the gate is to try the new login at once
-        self._keeping, self._renewing = Lock(), Lock()
+        self._stamps = _stamps_of(self._files)
+        self._unusable: Refusal | None = None  #: why the stored login cannot be used
+        self._try_at_once = False  #: the gate is to try the new login at once
+        self._store_lock, self._renewal_lock = Lock(), Lock()
         self._next_try = site.clock.now()
 
-    def look(self) -> bool:
-        """Take over what was stored or removed since the last look. Says whether workers may go on at once."""
-        seen = _look_at(self._files)
-        if seen != self._seen:
-            self._seen = seen
+    def check(self) -> bool:
+        """Use a login that was stored, or drop one that was removed, since the last check.
+
+        Return whether the workers may go on at once.
+        """
+        seen = _stamps_of(self._files)
+        if seen != self._stamps:
+            self._stamps = seen
             self._take_over()
-        if not (self._knock or self._current is None) or not self._gate_lock.acquire(blocking=False):
-            return False  # a worker decides about the gate just now: at the next look
+        if not (self._try_at_once or self._current is None) or not self._gate_lock.acquire(blocking=False):
+            return False  # a worker decides about the gate just now: try again at the next check
         try:
             return self._set_gate()
-        except NoRoom:  # at the next look
+        except NoRoom:  # try again at the next check
             return False
         finally:
             self._gate_lock.release()
 
-    def worries(self) -> list[dict[str, object]]:
-        """Return what people must know: a login that cannot be read, a token that nobody could exchange in time."""
+    def problems(self) -> list[dict[str, object]]:
+        """Return the rows that need attention: a login that cannot be read, a token that was not exchanged in time."""
         unusable, current, now = self._unusable, self._current, self._site.clock.now()
         told = [attention_row("login", str(unusable), unusable.advice)] if unusable else []
         lease = current.lease if current else None
@@ -76,16 +79,16 @@ class LoginRenewal:
         return told
 
     def renew(self) -> None:
-        """Exchange a token that has lived for a while. Asks XNAT, so it is for a thread that may wait."""
+        """Exchange a token that is due for it. This asks XNAT, so it is for a thread that may wait."""
         current, now = self._current, self._site.clock.now()
         if current is None or current.lease is None or now < max(renew_at(current.lease), self._next_try):
             return
-        if self._ledger.gates.get().shut or not self._renewing.acquire(blocking=False):
+        if self._ledger.gates.get().shut or not self._renewal_lock.acquire(blocking=False):
             return
         try:
             self._exchange(current, now)
         finally:
-            self._renewing.release()
+            self._renewal_lock.release()
 
     def _exchange(self, current: Credential, now: datetime) -> None:
         self._next_try = now + TRY_AGAIN
@@ -103,9 +106,9 @@ class LoginRenewal:
             self._site.give_back(current if replaced else fresh)
 
     def _replace(self, current: Credential, fresh: Credential) -> bool:
-        """Put the new token where the old one is. False where somebody has logged in or out meanwhile."""
+        """Store the new token in place of the old one. Return False if somebody has logged in or out meanwhile."""
         server = self._site.where.server
-        with self._keeping:
+        with self._store_lock:
             if not any(file.store(server, fresh, instead_of=current) for file in self._logins):
                 return False
             self._server.credential(fresh.user, fresh.password)
@@ -113,7 +116,7 @@ class LoginRenewal:
         return True
 
     def _take_over(self) -> None:
-        with self._keeping:
+        with self._store_lock:
             try:
                 found = self._search.credential()
             except Refusal as error:
@@ -126,17 +129,17 @@ class LoginRenewal:
                 self._log.warning("login.gone")
             elif before is None or (found.user, found.password) != (before.user, before.password):
                 self._server.credential(found.user, found.password)
-                self._knock = True
+                self._try_at_once = True
                 self._log.info("login.changed")
 
     def _set_gate(self) -> bool:
-        """Let a new login be tried at once; keep the gate shut while there is none."""
+        """Let a new login be tried at once; keep the gate shut while there is no login."""
         gate, now = self._ledger.gates.get(), self._site.clock.now()
         if self._current is None:
             if gate.until is None or not gate.login or gate.probe_due(now + timedelta(minutes=1)):
                 self._ledger.gates.set("", _without_login(gate, now))
             return False
-        self._knock = False
+        self._try_at_once = False
         if gate.login and gate.shut:
             self._ledger.gates.set("", replace(gate, until=now))
         return True
@@ -147,12 +150,12 @@ def _without_login(gate: Gate, now: datetime) -> Gate:
     return replace(gate, until=now + NO_LOGIN, trial=False, login=True, why=why, advice=TYPE_LOGIN)
 
 
-def _look_at(files: Sequence[Path]) -> Seen:
-    """Return what tells a file from the one that lay there before."""
-    return tuple(_identity(file) for file in files)
+def _stamps_of(files: Sequence[Path]) -> Stamps:
+    """Return a stamp for each file, by which a later change is seen; None where there is no file."""
+    return tuple(_stamp(file) for file in files)
 
 
-def _identity(file: Path) -> tuple[int, ...] | None:
+def _stamp(file: Path) -> tuple[int, ...] | None:
     try:
         seen = file.stat()
     except OSError:

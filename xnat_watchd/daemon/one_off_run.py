@@ -1,4 +1,4 @@
-"""Some studies carried by a command itself, while no service runs: under the same lock, by the same steps."""
+"""A one-off run: a command carries studies itself while no service runs, under the same lock, by the same steps."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from xnat_watchd.adapters.files.lock import Lock
 from xnat_watchd.adapters.threads import Loop
 from xnat_watchd.core.ports import Log
 from xnat_watchd.daemon.composition import Daemon, build
-from xnat_watchd.daemon.idle import at_rest
-from xnat_watchd.daemon.service import STOPPING, Seen, signals_waited_for
+from xnat_watchd.daemon.idle import are_idle
+from xnat_watchd.daemon.service import STOPPING, ShowUploads, blocked_signals
 from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.operator.status import Exit
 from xnat_watchd.settings import Settings
 
-LOOKS = 0.2  #: seconds between two looks
+LOOKS = 0.2  #: seconds between two checks
 SHORTLY = 1.0  #: seconds after which a worker that found nothing to do looks again
 
 
-def carry(settings: Settings, credential: Credential, log: Log, keys: Collection[int], seen: Seen) -> None:
-    """Carry these studies and no others until they rest or we are told to stop. `Occupied` where a service runs.
+def carry(settings: Settings, credential: Credential, log: Log, keys: Collection[int], show: ShowUploads) -> None:
+    """Carry these studies and no others, until nothing more is to be done for them soon or we are told to stop.
 
-    A fault of ours ends the program with its code; a ledger that cannot be used any more is told as such.
+    Raise `Occupied` if a service runs, and the ledger's own error if it can no longer be used. A fault of the program
+    ends it with exit code 70.
     """
     workers: list[Loop] = []
     with ExitStack() as stack:
         stack.enter_context(Lock(lock_of(settings.ledger.path)))
-        stack.enter_context(signals_waited_for())
+        stack.enter_context(blocked_signals())
         daemon = build(settings, credential, log)
         stack.callback(daemon.ledger.close)
         stack.callback(daemon.claims.close)
@@ -46,10 +47,10 @@ def carry(settings: Settings, credential: Credential, log: Log, keys: Collection
         for worker in workers:
             worker.start()
         while not daemon.stop.is_set():
-            seen(daemon.uploads)
+            show(daemon.uploads)
             if error := daemon.ledger_fails():
                 raise error
-            if at_rest(daemon.ledger, daemon.ledger.existing_sessions.standings(keys), daemon.clock.now()):
+            if are_idle(daemon.ledger, daemon.ledger.existing_sessions.standings(keys), daemon.clock.now()):
                 break
             if signal.sigtimedwait(STOPPING, LOOKS) is not None:
                 break

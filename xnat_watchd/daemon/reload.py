@@ -1,4 +1,4 @@
-"""Other settings for a running service: all of them hold, or none."""
+"""New settings for a running service: all of them take effect, or none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from xnat_watchd.adapters.config import named
 from xnat_watchd.core.errors import Refusal
-from xnat_watchd.daemon.composition import Daemon, settle
+from xnat_watchd.daemon.composition import Daemon, apply_settings
 from xnat_watchd.settings import Settings
 
 AT_START_ONLY = (
@@ -23,13 +23,13 @@ AT_START_ONLY = (
     ("logs", "format"),
     ("logs", "file"),
 )
-"""What was built upon these stands until the end: threads, connections, open files."""
+"""Settings that need a restart: threads, connections and open files are built from them once."""
 
 
 def reload(daemon: Daemon, read: Callable[[], Settings]) -> None:
-    """Read the settings anew. Wrong ones change nothing, and neither do those that only a start can bring about.
+    """Read the settings again and apply them. Nothing changes if they are wrong, or if one of them needs a restart.
 
-    Half of them would be worse than either: a new project, for example, on the old server.
+    Applying only some of them would be worse than either: a new project, for example, on the old server.
     """
     try:
         settings = read()
@@ -38,7 +38,7 @@ def reload(daemon: Daemon, read: Callable[[], Settings]) -> None:
         daemon.refused = {"refused": str(error), "advice": error.advice}
         daemon.log.warning("daemon.reload_refused", reason=str(error))
     else:
-        settle(daemon, settings)
+        apply_settings(daemon, settings)
         daemon.refused = {"refused": "", "advice": ""}
         daemon.log.info("daemon.reloaded")
     daemon.reloads += 1

@@ -1,4 +1,4 @@
-"""The life of the service: everything is started in order, attended to, and stopped in the opposite order."""
+"""The life of the service: every part is started in order, monitored, and stopped in the opposite order."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from xnat_watchd.daemon.login_renewal import LoginRenewal
 from xnat_watchd.daemon.monitor import LOOKS, Monitor
 from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.supervisor import supervised
-from xnat_watchd.daemon.threads import loops
+from xnat_watchd.daemon.threads import make_threads
 from xnat_watchd.operator.logins import LoginSite
 from xnat_watchd.operator.status import Exit, Snapshot, verdict, without_names
 from xnat_watchd.settings import Settings
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 RELOADING = signal.SIGHUP
-Seen = Callable[[Mapping[str, tuple[int, int]]], None]  #: is told what each worker sends: bytes sent, bytes in all
-JOINING = 1.0  #: seconds of waiting for a thread between two words to systemd
+ShowUploads = Callable[[Mapping[str, tuple[int, int]]], None]  #: gets, for each worker, the bytes sent and in all
+JOINING = 1.0  #: seconds of waiting for a thread between two messages to systemd
 
 
 def run(
@@ -42,11 +42,11 @@ def run(
     once: bool,
     reread: Callable[[], Settings] | None = None,
     environ: Mapping[str, str] = os.environ,
-    seen: Seen | None = None,
+    show: ShowUploads | None = None,
 ) -> tuple[Exit, Snapshot]:
     """Run until we are told to stop, or with `once` until everything that can be done is done.
 
-    `reread` reads the settings anew when we are told to reload; `seen` is called again and again while we work.
+    `reread` reads the settings again for a reload. `show` is called again and again while the service works.
     """
     log.info("daemon.started", version=__version__, server=settings.xnat.server)
     _make_folders(settings)
@@ -59,23 +59,23 @@ def run(
         for folder in (daemon.folders.work, daemon.folders.drop):
             daemon.claims.claim(folder)
         last: list[Snapshot] = []
-        stack.callback(lambda: last.append(daemon.picture()))  # once all threads have given back what they held
-        stack.enter_context(signals_waited_for())
+        stack.callback(lambda: last.append(daemon.take_snapshot()))  # after all threads have given their studies back
+        stack.enter_context(blocked_signals())
         for item in daemon.ledger.studies.recover(daemon.clock.now()):
             daemon.log.warning("study.recovered", item=item)
-        keeper = _keeper(daemon, credential, environ)
-        attendant = _attendant(daemon, environ)
-        nudge = WakeUp()
-        watcher = Watcher(daemon.folders.drop, nudge.set, mode=settings.intake.watch)
-        threads = loops(daemon, watcher, keeper, nudge)
+        login = _login_renewal(daemon, credential, environ)
+        monitor = _monitor(daemon, environ)
+        intake_wake_up = WakeUp()
+        watcher = Watcher(daemon.folders.drop, intake_wake_up.set, mode=settings.intake.watch)
+        threads = make_threads(daemon, watcher, login, intake_wake_up)
         stack.callback(watcher.stop)
-        stack.callback(_stop, daemon, threads, attendant)
+        stack.callback(_stop, daemon, threads, monitor)
         watcher.start()
         for thread in threads.values():
             thread.start()
-        seen = seen or (lambda _: None)
-        _attend(daemon, attendant, keeper, threads, once=once, reread=reread or (lambda: settings), seen=seen)
-    if any(thread.failed for thread in threads.values()):  # asked after the join: a thread that dies is alive a while
+        show = show or (lambda _: None)
+        _main_loop(daemon, monitor, login, threads, once=once, reread=reread or (lambda: settings), show=show)
+    if any(thread.failed for thread in threads.values()):  # asked after the join: a dying thread is alive for a while
         return Exit.FAULT, last[0]
     if once and (error := daemon.ledger_fails()):
         raise error
@@ -83,29 +83,29 @@ def run(
     return verdict(last[0], finished=True) if once else Exit.FINE, last[0]
 
 
-def _attend(
+def _main_loop(
     daemon: Daemon,
-    attendant: Monitor,
-    keeper: LoginRenewal,
+    monitor: Monitor,
+    login: LoginRenewal,
     threads: Mapping[str, Loop],
     *,
     once: bool,
     reread: Callable[[], Settings],
-    seen: Seen,
+    show: ShowUploads,
 ) -> None:
-    """Look after everything until it is time to end."""
+    """Check everything and take signals, until it is time to end."""
 
-    def look() -> float:
-        daemon.worries = keeper.worries()
-        seen(daemon.uploads)
-        attendant.look()  # first of all: it tells too of what has ended the look before
-        if keeper.look() or daemon.ledger.changed():  # a new login, or a command that has put work into the ledger
+    def check() -> float:
+        daemon.login_problems = login.problems()
+        show(daemon.uploads)
+        monitor.check()  # first: it also tells of the error that ended the check before
+        if login.check() or daemon.ledger.changed():  # a new login, or a command has put work into the ledger
             _wake(threads)
-        resting = once and daemon.resting() and (daemon.paused() or not daemon.ledger.deliveries.retirable())
-        return 0 if resting else LOOKS
+        idle = once and daemon.is_idle() and (daemon.paused() or not daemon.ledger.deliveries.retirable())
+        return 0 if idle else LOOKS
 
     while not daemon.stop.is_set():
-        if not supervised(daemon, look, again=LOOKS) or (once and daemon.ledger_fails()):
+        if not supervised(daemon, check, again=LOOKS) or (once and daemon.ledger_fails()):
             return
         told = signal.sigtimedwait((*STOPPING, RELOADING), LOOKS)
         if told is None:
@@ -113,23 +113,23 @@ def _attend(
         if told.si_signo in STOPPING:
             daemon.log.info("daemon.stopping", signal=signal.Signals(told.si_signo).name.lower())
             return
-        attendant.reloading()
+        monitor.reloading()
         reload(daemon, reread)
         _wake(threads)
 
 
-def _stop(daemon: Daemon, threads: Mapping[str, Loop], attendant: Monitor) -> None:
-    """Stop all threads: what is taken is recorded, what is being sent is broken off and given back."""
-    attendant.stopping()
+def _stop(daemon: Daemon, threads: Mapping[str, Loop], monitor: Monitor) -> None:
+    """Stop all threads: what was taken in is recorded, what is being sent is broken off and given back."""
+    monitor.stopping()
     daemon.stop.set()
     _wake(threads)
     for thread in threads.values():
         while thread.ident is not None and thread.is_alive():
-            attendant.wait()
+            monitor.wait()
             thread.join(JOINING)
     daemon.server.close()
-    picture = daemon.picture()
-    attendant.last_picture(_for_everybody(daemon, {**picture, "daemon": {**picture["daemon"], "running": False}}))
+    snapshot = daemon.take_snapshot()
+    monitor.publish_last(_for_everybody(daemon, {**snapshot, "daemon": {**snapshot["daemon"], "running": False}}))
 
 
 def _wake(threads: Mapping[str, Loop]) -> None:
@@ -140,23 +140,23 @@ def _wake(threads: Mapping[str, Loop]) -> None:
 # -- building ----------------------------------------------------------------------------------------------
 
 
-def _keeper(daemon: Daemon, credential: Credential, environ: Mapping[str, str]) -> LoginRenewal:
+def _login_renewal(daemon: Daemon, credential: Credential, environ: Mapping[str, str]) -> LoginRenewal:
     return LoginRenewal(
         site=LoginSite(daemon.settings.xnat, daemon.clock, daemon.stop),
         server=daemon.server,
         credential=credential,
         search=Search(daemon.settings.xnat.server, environ, daemon.settings.ledger.path.parent),
         ledger=daemon.ledger,
-        gate_lock=daemon.door_lock,
+        gate_lock=daemon.gate_lock,
         log=daemon.log,
     )
 
 
-def _attendant(daemon: Daemon, environ: Mapping[str, str]) -> Monitor:
+def _monitor(daemon: Daemon, environ: Mapping[str, str]) -> Monitor:
     return Monitor(
-        picture=lambda: _for_everybody(daemon, daemon.picture()),
+        take_snapshot=lambda: _for_everybody(daemon, daemon.take_snapshot()),
         is_ready=lambda: daemon.next_sweep != 0.0,
-        pulse=daemon.heart.pulse,
+        heartbeats=daemon.liveness.heartbeats,
         notifier=Notifier.from_environment(),
         publication=StatusPublisher(status_path(daemon.settings.ledger.path, environ)),
         clock=daemon.clock,
@@ -164,14 +164,14 @@ def _attendant(daemon: Daemon, environ: Mapping[str, str]) -> Monitor:
     )
 
 
-def _for_everybody(daemon: Daemon, picture: Snapshot) -> Snapshot:
-    return without_names(picture, daemon.projects.__contains__)
+def _for_everybody(daemon: Daemon, snapshot: Snapshot) -> Snapshot:
+    return without_names(snapshot, daemon.projects.__contains__)
 
 
 def _make_folders(settings: Settings) -> None:
-    """Make the folders that there are not. Without one of them we wait for it; without the ledger's we cannot be."""
+    """Make the folders that are missing. Only the one of the ledger must be there: the service waits for the others."""
     for name in FOLDERS:
-        with suppress(OSError):  # below a mount that is late, or on a disk that is broken: whoever needs it will say so
+        with suppress(OSError):  # a late mount or a broken disk: reported when the folder is needed
             make_folder(getattr(settings.folders, name))
     folder = settings.ledger.path.parent
     try:
@@ -184,8 +184,8 @@ def _make_folders(settings: Settings) -> None:
 
 
 @contextmanager
-def signals_waited_for() -> Iterator[None]:
-    """Keep our signals for the main thread to fetch: a handler could run inside any lock."""
+def blocked_signals() -> Iterator[None]:
+    """Block our signals, so that the main thread fetches them: a handler could run inside any lock."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (*STOPPING, RELOADING))
     try:
         yield

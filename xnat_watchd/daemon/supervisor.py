@@ -1,7 +1,7 @@
-"""One policy for whatever ends a turn of a thread, or of a command's worker: what becomes of the loop.
+"""One policy for an error that ends a turn of a thread, or of a command's worker: what happens to the loop.
 
-Only a fault of ours ends the program. What this machine or its ledger refuses is told once, stands in the status, and
-is tried again; nothing is concluded meanwhile.
+Only a fault of the program ends it. An error of this machine or of its ledger is logged once, is shown in the status,
+and the turn is tried again; nothing is concluded meanwhile.
 """
 
 from __future__ import annotations
@@ -14,52 +14,52 @@ from xnat_watchd.core.disk_errors import is_failing
 from xnat_watchd.core.errors import LedgerUnusable, NoRoom, Refusal, Stopped
 from xnat_watchd.daemon.composition import Daemon
 
-AGAIN = 30.0  #: seconds until a turn is taken again that this machine has ended
+AGAIN = 30.0  #: seconds until a turn that an error has ended is tried again
 
 
 class TurnOutcome(Enum):
-    """What becomes of a loop whose turn was ended by an error."""
+    """What happens to a loop after an error has ended its turn."""
 
     WAITS_FOR_ROOM = "waits for room"
     WAITS_FOR_THE_DISK = "waits for the disk"
     WAITS_FOR_THE_LEDGER = "waits for the ledger"
-    IS_TAKEN_AGAIN = "is taken again"  #: we are to stop, or another program is at it
+    IS_TAKEN_AGAIN = "is taken again"  #: the service is to stop, or another program uses what we need
 
 
-FATES: tuple[tuple[type[Exception], TurnOutcome], ...] = (
+OUTCOMES: tuple[tuple[type[Exception], TurnOutcome], ...] = (
     (NoRoom, TurnOutcome.WAITS_FOR_ROOM),
     (LedgerUnusable, TurnOutcome.WAITS_FOR_THE_LEDGER),
     (Stopped, TurnOutcome.IS_TAKEN_AGAIN),
     (Refusal, TurnOutcome.IS_TAKEN_AGAIN),
     (OSError, TurnOutcome.WAITS_FOR_THE_DISK),
 )
-"""First match wins. Whatever is not here, and an `OSError` that says nothing of a disk, is a fault of ours."""
+"""The first match counts. Any other error, and an `OSError` that is not about a disk, is a fault of the program."""
 
-CAUGHT = tuple(kind for kind, _ in FATES)
+CAUGHT = tuple(kind for kind, _ in OUTCOMES)
 
 
 def supervised(daemon: Daemon, turn: Callable[[], float], *, again: float = AGAIN) -> float:
-    """Take a turn, and return the seconds until the next one; raise only what is a fault of ours."""
+    """Take a turn and return the seconds until the next one. Raise only what is a fault of the program."""
     name = threading.current_thread().name
     try:
         wait = turn()
     except CAUGHT as error:
         if isinstance(error, OSError) and not is_failing(error):
             raise
-        _note(daemon, name, next(fate for kind, fate in FATES if isinstance(error, kind)), error)
+        _note(daemon, name, next(outcome for kind, outcome in OUTCOMES if isinstance(error, kind)), error)
         return again
-    daemon.troubles.pop(name, None)
+    daemon.machine_errors.pop(name, None)
     return wait
 
 
-def _note(daemon: Daemon, name: str, fate: TurnOutcome, error: Exception) -> None:
-    match fate:
+def _note(daemon: Daemon, name: str, outcome: TurnOutcome, error: Exception) -> None:
+    match outcome:
         case TurnOutcome.WAITS_FOR_ROOM:
-            daemon.fill(full=True)
+            daemon.note_full(full=True)
         case TurnOutcome.WAITS_FOR_THE_LEDGER | TurnOutcome.WAITS_FOR_THE_DISK:
-            told = type(daemon.troubles.get(name)) is type(error)
-            daemon.troubles[name] = error
-            if not told and fate is TurnOutcome.WAITS_FOR_THE_LEDGER:
+            told = type(daemon.machine_errors.get(name)) is type(error)
+            daemon.machine_errors[name] = error
+            if not told and outcome is TurnOutcome.WAITS_FOR_THE_LEDGER:
                 daemon.log.error("ledger.failing", error=type(error).__name__)
             elif not told:
                 daemon.log.error("disk.failing", error=type(error).__name__)

@@ -1,4 +1,4 @@
-"""What the threads of the service are handed so that they keep their promises and our secrets."""
+"""The thread context: heartbeats for the threads, a disk that renews them, and a log that hides names."""
 
 from __future__ import annotations
 
@@ -13,58 +13,58 @@ from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.settling import FileStat
 from xnat_watchd.operator.status import conceal
 
-STEP_TAKES = 600.0  #: seconds that a thread may be without a sign of life before it is believed to hang
-SLOWEST_DISK = 2_000_000  #: bytes a second that a disk copies at least, written, read again and compared
+STEP_TAKES = 600.0  #: seconds without a heartbeat after which a thread counts as hung
+SLOWEST_DISK = 2_000_000  #: bytes a second that any disk copies, with writing, reading back and comparing
 
 
 class Liveness:
-    """Renews the promise of the thread that it beats for, and stops all of them.
+    """Renews the heartbeat of the thread that calls it, and holds the event that stops all threads.
 
-    Whoever waits for XNAT looks at `stop` several times a second, and each look is a sign of life. So an answer may
-    take the hour that `read_timeout` grants, and a thread that hangs anywhere else is still seen after minutes.
+    A thread that waits for XNAT asks `stop` several times a second, and each time renews its heartbeat. So an answer
+    may take the hour that `read_timeout` allows, and a thread that hangs anywhere else is still seen after minutes.
     """
 
     def __init__(self, names: Iterable[str], clock: Clock) -> None:
         self._names = frozenset(names)
         self._clock = clock
-        self.pulse = Heartbeats(self._names)
+        self.heartbeats = Heartbeats(self._names)
         self.stop: threading.Event = _SignOfLifeEvent(self)
 
     def beat(self, takes: float = STEP_TAKES) -> None:
-        """Promise, for the thread that runs this, to be back within so many seconds. Others promise nothing."""
+        """Promise that the calling thread is back within `takes` seconds. Only the threads in `names` promise."""
         name = threading.current_thread().name
         if name in self._names:
-            self.pulse.promise(name, self._clock.monotonic() + takes)
+            self.heartbeats.promise(name, self._clock.monotonic() + takes)
 
 
 class _SignOfLifeEvent(threading.Event):
-    """An event that knows when somebody looks at it."""
+    """An event that renews the heartbeat of every thread that asks it."""
 
-    def __init__(self, heart: Liveness) -> None:
+    def __init__(self, liveness: Liveness) -> None:
         super().__init__()
-        self._heart = heart
+        self._liveness = liveness
 
     def is_set(self) -> bool:
-        self._heart.beat()
+        self._liveness.beat()
         return super().is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        self._heart.beat()
+        self._liveness.beat()
         return super().wait(timeout)
 
 
 class HeartbeatDisk(Disk):
-    """The disk of a thread that promises, before a file is copied over a border, as long as that may take.
+    """A disk whose thread promises, before a file is copied to another file system, as much time as that may take.
 
-    In the middle of a file it shows that it lives, and raises `Stopped` when it is not to.
+    In the middle of a file it renews the heartbeat, and raises `Stopped` if the service is to stop.
     """
 
-    def __init__(self, heart: Liveness) -> None:
-        self._heart = heart
+    def __init__(self, liveness: Liveness) -> None:
+        self._liveness = liveness
         self.beat = self._go_on
 
     def ensure_free(self, source: Path, seen: FileStat) -> None:
-        """See that a file may be taken, all of it on the disk. `take` does so first, and its promise holds on."""
+        """Check that a file may be taken, with all of it on the disk. `take` does so first, under the same promise."""
         self._promise(seen.size)
         super().ensure_free(source, seen)
 
@@ -72,38 +72,38 @@ class HeartbeatDisk(Disk):
         """Take a settled file."""
         self._promise(seen.size)
         super().take(source, target, seen)
-        self._heart.beat()
+        self._liveness.beat()
 
     def secure(self, path: Path) -> str:
-        """Stamp a file, all of it on the disk, so that no later write goes unseen."""
+        """Write a file through to the disk and return its stamp, so that a later write is seen."""
         self._promise(path.stat().st_size)
         stamp = super().secure(path)
-        self._heart.beat()
+        self._liveness.beat()
         return stamp
 
     def move(self, source: Path, target: Path, stamp: str = "") -> Path:
-        """Move one of our own files."""
+        """Move one of our own files and return its new path."""
         self._promise(source.stat().st_size)
         free = super().move(source, target, stamp)
-        self._heart.beat()
+        self._liveness.beat()
         return free
 
     def _promise(self, size: int) -> None:
-        self._heart.beat(STEP_TAKES + size / SLOWEST_DISK)
+        self._liveness.beat(STEP_TAKES + size / SLOWEST_DISK)
 
     def _go_on(self) -> None:
-        if self._heart.stop.is_set():  # each look is a sign of life
+        if self._liveness.stop.is_set():  # asking renews the heartbeat
             raise Stopped("told to stop in the middle of a file")
 
 
 CONFIRMING = frozenset({"study.advanced", "shares.made", "shares.removed"})
-"""Events whose project XNAT has confirmed: by taking a study, or by listing it before something was shared there."""
+"""Events that confirm a project: XNAT has archived a study in it, or listed it before something was shared there."""
 
 
 class KnownProjects:
-    """Which names are projects: those of the settings, and those that XNAT has confirmed.
+    """The names that are known to be projects: those in the settings, and those that XNAT has confirmed.
 
-    Any other was the name of a folder that somebody made, and may be a patient's.
+    Any other name comes from a folder that somebody made, and may be a patient's.
     """
 
     def __init__(self, confirmed: Iterable[str]) -> None:
@@ -111,7 +111,7 @@ class KnownProjects:
         self.configured: frozenset[str] = frozenset()
 
     def confirm(self, name: str) -> None:
-        """Note that XNAT knows it."""
+        """Note that XNAT knows this project."""
         self._confirmed.add(name)
 
     def __contains__(self, name: str) -> bool:
@@ -119,24 +119,24 @@ class KnownProjects:
 
 
 class ProjectHidingLog:
-    """A log that names a project only where it is one."""
+    """A log that leaves out a project's name unless it is known to be a project."""
 
     def __init__(self, log: Log, projects: KnownProjects) -> None:
         self._inner, self._projects = log, projects
 
     def info(self, event: str, **facts: object) -> None:
-        """Tell what happened."""
-        self._inner.info(event, **self._told(event, facts))
+        """Log what happened."""
+        self._inner.info(event, **self._safe(event, facts))
 
     def warning(self, event: str, **facts: object) -> None:
-        """Tell what somebody may want to look at."""
-        self._inner.warning(event, **self._told(event, facts))
+        """Log what somebody may want to look at."""
+        self._inner.warning(event, **self._safe(event, facts))
 
     def error(self, event: str, **facts: object) -> None:
-        """Tell what is broken."""
-        self._inner.error(event, **self._told(event, facts))
+        """Log what is broken."""
+        self._inner.error(event, **self._safe(event, facts))
 
-    def _told(self, event: str, facts: dict[str, object]) -> dict[str, object]:
+    def _safe(self, event: str, facts: dict[str, object]) -> dict[str, object]:
         project = facts.get("project")
         if event in CONFIRMING and isinstance(project, str):
             self._projects.confirm(project)

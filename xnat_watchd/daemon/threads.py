@@ -1,4 +1,4 @@
-"""The threads that work: one that takes ZIPs in, workers that carry studies, and one that applies share tables."""
+"""The threads that work: one takes ZIPs in, workers carry studies, and one applies share tables."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from xnat_watchd.daemon.login_renewal import LoginRenewal
 from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.daemon.thread_context import STEP_TAKES
 
-IDLE = 30.0  #: seconds between looks at the ledger when nothing is due: the most that a lost wake-up can cost
+IDLE = 30.0  #: seconds between two looks at the ledger when nothing is due: the most that a lost wake-up costs
 
 
-def loops(daemon: Daemon, watcher: Watcher, keeper: LoginRenewal, nudge: WakeUp) -> dict[str, Loop]:
-    """Return all threads by name, none of them started. A thread that dies takes the others with it."""
+def make_threads(daemon: Daemon, watcher: Watcher, login: LoginRenewal, intake_wake_up: WakeUp) -> dict[str, Loop]:
+    """Return all threads by name, none of them started. A thread that ends stops all others."""
     made: dict[str, Loop] = {}
 
     def work(name: str) -> float:
-        wait = worker_turn(daemon, name, keeper)
-        made["sharing"].wake_up.set()  # what has been archived may be asked for by a share table
+        wait = worker_turn(daemon, name, login)
+        made["sharing"].wake_up.set()  # a share table may ask for what has just been archived
         return wait
 
     def all_stop() -> None:
@@ -40,17 +40,21 @@ def loops(daemon: Daemon, watcher: Watcher, keeper: LoginRenewal, nudge: WakeUp)
     }
     for name, turn in turns.items():
         made[name] = Loop(
-            name, partial(_kept, daemon, turn), daemon.stop, all_stop, nudge if name == "intake" else None
+            name,
+            partial(_with_heartbeat, daemon, turn),
+            daemon.stop,
+            all_stop,
+            intake_wake_up if name == "intake" else None,
         )
     daemon.wake_ups = [made[name].wake_up for name in daemon.tools]
     return made
 
 
-def _kept(daemon: Daemon, turn: Callable[[], float]) -> float:
-    """Take a turn, and promise to be back for the next one."""
-    daemon.heart.beat()
+def _with_heartbeat(daemon: Daemon, turn: Callable[[], float]) -> float:
+    """Take a turn, with a heartbeat before it and one that lasts until the next."""
+    daemon.liveness.beat()
     wait = turn()
-    daemon.heart.beat(wait + STEP_TAKES)
+    daemon.liveness.beat(wait + STEP_TAKES)
     return wait
 
 
@@ -58,27 +62,27 @@ def _kept(daemon: Daemon, turn: Callable[[], float]) -> float:
 
 
 def intake_turn(daemon: Daemon, watcher: Watcher) -> float:
-    """Look into the drop folder once; return the seconds until the next look."""
-    return supervised(daemon, partial(_look_around, daemon, watcher))
+    """Sweep the drop folder once and return the seconds until the next sweep."""
+    return supervised(daemon, partial(_take_in, daemon, watcher))
 
 
-def _look_around(daemon: Daemon, watcher: Watcher) -> float:
+def _take_in(daemon: Daemon, watcher: Watcher) -> float:
     daemon.next_sweep = 0.0
-    _see_to_watch(daemon, watcher)
+    _restart_watcher(daemon, watcher)
     try:
         daemon.next_sweep = _sweep(daemon)
     except NoRoom:
-        daemon.next_sweep = None  # there is nothing to wait for shortly, and the service stands
+        daemon.next_sweep = None  # nothing will change shortly, and the service counts as started
         raise
     daemon.wake()
     intake, hurried = daemon.settings.intake, watcher.polling or daemon.missing or daemon.full
     regular = intake.poll_every if hurried else intake.rescan_every
-    # With jitter, so that many machines do not look at once into one folder on a network.
+    # With jitter, so that many machines do not read one network folder at the same moment.
     wait = regular.total_seconds() * random.uniform(0.75, 1.0)  # noqa: S311 - jitter
     return wait if daemon.next_sweep is None else min(wait, daemon.next_sweep)
 
 
-def _see_to_watch(daemon: Daemon, watcher: Watcher) -> None:
+def _restart_watcher(daemon: Daemon, watcher: Watcher) -> None:
     if not watcher.alive():
         watcher.start()
         if watcher.alive():
@@ -89,39 +93,39 @@ def _see_to_watch(daemon: Daemon, watcher: Watcher) -> None:
 
 
 def _sweep(daemon: Daemon) -> float | None:
-    """Take what is whole, where all that this needs is there: nothing is concluded from what is not (design 7)."""
+    """Take in what has settled, if every folder that this needs is there: a missing folder proves nothing."""
     try:
         if not (_is_there(daemon, "work") and _has_room(daemon) and _recover(daemon)):
             return None
         wait = daemon.intake.sweep()
-    except OSError as error:  # of this folder alone; whatever else ends a turn is the supervisor's
-        _miss(daemon, "drop", error)
+    except OSError as error:  # of this folder alone; the supervisor handles every other error
+        _note_missing(daemon, "drop", error)
         return None
     _is_there(daemon, "drop")
     return wait
 
 
 def _recover(daemon: Daemon) -> bool:
-    """Set right, once, what was under way in the work folder when the service stopped."""
+    """Put in order, once, what an earlier run left in the work folder. Return whether that is done."""
     try:
-        daemon.claims.claim(daemon.folders.work)  # it may have come late, or its disk be well only now
+        daemon.claims.claim(daemon.folders.work)  # the folder or its disk may not have been there before
         if not daemon.recovered:
             daemon.intake.recover()
     except (OSError, Occupied) as error:
-        _miss(daemon, "work", error)
+        _note_missing(daemon, "work", error)
         return False
     daemon.recovered = True
     return True
 
 
 def _has_room(daemon: Daemon) -> bool:
-    """Return whether the disk keeps for others what it is to keep."""
+    """Return whether the work folder's disk has more room than `limits.keep_free`."""
     try:
         free = shutil.disk_usage(daemon.folders.work).free
     except OSError as error:
-        _miss(daemon, "work", error)
+        _note_missing(daemon, "work", error)
         return False
-    daemon.fill(full=free < daemon.settings.limits.keep_free)
+    daemon.note_full(full=free < daemon.settings.limits.keep_free)
     return not daemon.full
 
 
@@ -129,20 +133,20 @@ def _is_there(daemon: Daemon, name: str) -> bool:
     try:
         daemon.marks.must_be_known(name)
     except OSError as error:
-        _miss(daemon, name, error)
+        _note_missing(daemon, name, error)
         return False
-    _find(daemon, name)
+    _note_found(daemon, name)
     return True
 
 
-def _miss(daemon: Daemon, name: str, error: OSError | Occupied) -> None:
+def _note_missing(daemon: Daemon, name: str, error: OSError | Occupied) -> None:
     (daemon.unfamiliar.add if isinstance(error, UnknownFolder) else daemon.unfamiliar.discard)(name)
     if name not in daemon.missing:
         daemon.missing.add(name)
         daemon.log.warning("folder.missing", folder=name, error=type(error).__name__)
 
 
-def _find(daemon: Daemon, name: str) -> None:
+def _note_found(daemon: Daemon, name: str) -> None:
     if name in daemon.missing:
         daemon.missing.discard(name)
         daemon.log.info("folder.found", folder=name)
@@ -151,44 +155,44 @@ def _find(daemon: Daemon, name: str) -> None:
 # -- workers -----------------------------------------------------------------------------------------------
 
 
-def worker_turn(daemon: Daemon, name: str, keeper: LoginRenewal) -> float:
-    """Carry studies while there are any, put to rest what is finished; return the seconds until there may be more."""
-    return supervised(daemon, partial(_work, daemon, name, keeper), again=IDLE)
+def worker_turn(daemon: Daemon, name: str, login: LoginRenewal) -> float:
+    """Carry studies while there are any, move finished ZIPs away, and return the seconds until there may be more."""
+    return supervised(daemon, partial(_work, daemon, name, login), again=IDLE)
 
 
-def _work(daemon: Daemon, name: str, keeper: LoginRenewal) -> float:
+def _work(daemon: Daemon, name: str, login: LoginRenewal) -> float:
     if not daemon.recovered or "work" in daemon.missing:
-        return IDLE  # the intake rings when it has found what we work on
-    while not daemon.stop.is_set() and any((_carry_one(daemon, name, keeper), _retire(daemon, name))):
-        daemon.asking.put_off()
+        return IDLE  # the intake wakes the workers when it has found the work folder
+    while not daemon.stop.is_set() and any((_carry_one(daemon, name, login), _retire(daemon, name))):
+        daemon.idle_check.put_off()
         daemon.wake()
     if not daemon.stop.is_set() and name == next(iter(daemon.tools), None):
         daemon.retention.sweep()
-        daemon.late.sweep()
-    return _until_due(daemon)
+        daemon.late_rows.sweep()
+    return _seconds_until_due(daemon)
 
 
 def _retire(daemon: Daemon, name: str) -> bool:
-    """Put finished ZIPs to rest. One that cannot be moved now lies in the work folder until it can."""
+    """Move a finished ZIP out of the work folder, and return whether there was one. One that cannot be moved stays."""
     try:
-        rested = daemon.pipelines[name].retire()
-    except OSError as error:  # of this folder alone, and studies go on: the folder is gone, or its disk is full
-        _miss(daemon, "done", error)
+        moved = daemon.pipelines[name].retire()
+    except OSError as error:  # of this folder alone: it is gone, or its disk is full; the studies go on
+        _note_missing(daemon, "done", error)
         return False
-    if rested:
-        _find(daemon, "done")
-    return rested
+    if moved:
+        _note_found(daemon, "done")
+    return moved
 
 
-def _carry_one(daemon: Daemon, name: str, keeper: LoginRenewal) -> bool:
-    keeper.renew()
+def _carry_one(daemon: Daemon, name: str, login: LoginRenewal) -> bool:
+    login.renew()
     carried = daemon.pipelines[name].step()
     daemon.uploads.pop(name, None)
     return carried
 
 
-def _until_due(daemon: Daemon) -> float:
-    """Seconds until something may be done; at least one, since what is ready may be barred by what is busy."""
+def _seconds_until_due(daemon: Daemon) -> float:
+    """Return the seconds until something may be due: at least 1, since a busy study may bar one that is ready."""
     now = daemon.clock.now()
     gates = daemon.ledger.gates.all()
     due = daemon.ledger.studies.next_due(now, [scope for scope, gate in gates.items() if gate.shut])
@@ -201,20 +205,20 @@ def _until_due(daemon: Daemon) -> float:
 
 
 def sharing_turn(daemon: Daemon) -> float:
-    """Look at the share tables and make true what is due; return the seconds until the next look.
+    """Apply the share tables that are due, and return the seconds until the next turn.
 
-    While nothing is under way this is who asks XNAT how it is: no study is kept waiting by an answer that never comes.
+    This thread also runs the idle check, so that no study waits for an answer that never comes.
     """
     return supervised(daemon, partial(_share, daemon))
 
 
 def _share(daemon: Daemon) -> float:
     if not daemon.once:
-        daemon.asking.look(sorted(daemon.projects.configured))
+        daemon.idle_check.ask_if_due(sorted(daemon.projects.configured))
     try:
         wait = daemon.sharing.turn()
     except OSError as error:
-        _miss(daemon, "shares", error)
+        _note_missing(daemon, "shares", error)
         return daemon.sharing.poll_interval
-    _find(daemon, "shares")
+    _note_found(daemon, "shares")
     return wait
