@@ -1,4 +1,7 @@
-"""A practice XNAT for the demo and for tests. It imports nothing of ours, so that it can witness against us."""
+"""A practice XNAT for the demo and for tests.
+
+It imports nothing from the rest of the program. So an error of the program cannot hide by being made here as well.
+"""
 
 from .options import Options
 from .sandbox import Sandbox, StoredInstance

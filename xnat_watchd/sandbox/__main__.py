@@ -1,4 +1,4 @@
-"""`python -m xnat_watchd.sandbox`: a practice XNAT in the foreground, until Ctrl-C."""
+"""`python -m xnat_watchd.sandbox`: run a practice XNAT in the foreground, until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from .sandbox import ROLES, Sandbox
 from .site import DIALECTS, NEW
 
 OPTION_HELP = {  # the help of each of `Options` on the command line; durations are in seconds
-    "version": "What it calls itself; 1.6.4 on --dialect 1.6 also does what only that did. Else 1.8.10 or 1.6.5.",
-    "session_timeout": "Idle time after which a login ends.",
-    "session_limit": "Logins that an account may have open; the next is refused.",
-    "token_life": "How long an alias token lives.",
-    "lock_after": "Wrong passwords that lock an account.",
-    "lock_for": "How long it stays locked.",
-    "default_importer": "Importer where a request names none, on 1.8.",
+    "version": "Version that it reports; by default 1.8.10 or 1.6.5. With 1.6.4 it also behaves as a 1.6.4 does.",
+    "session_timeout": "Idle time after which a login session ends.",
+    "session_limit": "Login sessions that an account may have open; the next login is refused.",
+    "token_life": "How long an alias token is valid.",
+    "lock_after": "Number of wrong passwords that locks an account.",
+    "lock_for": "How long an account stays locked.",
+    "default_importer": "Importer of a request that names none, on 1.8.",
     "rebuild_after": "Idle time after which a row that is still RECEIVING is built.",
-    "left_out_series": "Drop series whose description fits this regular expression.",
+    "left_out_series": "Drop series whose description matches this regular expression.",
     "archives_anyway": "Let --auto-archive win over a destination in the prearchive.",
-    "marks_failed_imports": "Leave the row of a broken upload ERROR, as the newest servers do.",
-    "collides_within": "Mix imports of the importer SI that start so close together.",
-    "confuses_sessions": "Refuse one of two imports in one login with 403, on 1.6.",
-    "remaps_uids": "Give every object other UIDs, on 1.8.",
-    "anonymises": "Replace names, as a site's script does.",
+    "marks_failed_imports": "Set the row of a failed upload to ERROR, as the newest servers do.",
+    "collides_within": "Mix imports of the importer SI that start within this time.",
+    "confuses_sessions": "Refuse the second of two imports in one login session with 403, on 1.6.",
+    "remaps_uids": "Replace the UIDs of every object, on 1.8.",
+    "anonymises": "Replace names, as the anonymisation script of a site does.",
     "archiving_takes": "How long archiving takes.",
-    "archive_timeout": "After how long an archive request is answered 500 while the work goes on, on 1.8.",
+    "archive_timeout": "Time after which an archive request is answered 500 while the work goes on, on 1.8.",
     "queue_takes": "How long queued moves, builds and deletions wait.",
-    "pipelines_take": "How long a workflow stays open on what was archived.",
+    "pipelines_take": "How long the workflow of an archived session stays open.",
 }
 
 
@@ -55,7 +55,7 @@ def _accounts(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> 
 
 
 def _pattern(_: click.Context, __: click.Parameter, given: str) -> str:
-    """Refuse what is no regular expression."""
+    """Return the pattern, or refuse it where it is not a regular expression."""
     try:
         re.compile(given)
     except re.error as error:
@@ -85,24 +85,24 @@ def _with_site_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @click.option("--port", default=8080, show_default=True, help="Port on loopback; 0 takes a free one.")
-@click.option("--dialect", type=click.Choice(DIALECTS), default=NEW, show_default=True, help="Which XNAT to be.")
+@click.option("--dialect", type=click.Choice(DIALECTS), default=NEW, show_default=True, help="XNAT version to act as.")
 @click.option("--user", "users", multiple=True, default=("tech:secret",), callback=_accounts, metavar="NAME:PASSWORD",
               show_default=True, help="An account; may be repeated.")  # fmt: skip
 @click.option("--role", type=click.Choice(ROLES), default="member", show_default=True,
-              help="What each account is in every project.")  # fmt: skip
+              help="Role of each account in every project.")  # fmt: skip
 @click.option("--admin", "admins", multiple=True, callback=_accounts, metavar="NAME:PASSWORD",
               help="An account that may do everything; may be repeated.")  # fmt: skip
 @click.option("--project", "projects", multiple=True, default=("P1",), show_default=True, metavar="ID",
               help="A project; may be repeated.")  # fmt: skip
 @click.option("--auto-archive", type=click.Choice(("0", "4", "5")), default="0", show_default=True,
-              help="Policy of every project: 0 keeps what comes in the prearchive, 4 archives it, 5 also over what is "
-              "there.")  # fmt: skip
-@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Where files go; else a folder that "
-              "is removed at the end.")  # fmt: skip
+              help="Policy of every project: 0 leaves uploads in the prearchive, 4 archives them, 5 archives them "
+              "and overwrites.")  # fmt: skip
+@click.option("--data", type=click.Path(path_type=Path, file_okay=False), help="Folder for the files; by default "
+              "one that is removed at the end.")  # fmt: skip
 @click.option("--control", type=int, help="Port on loopback at which faults can be planned; 0 takes a free one.")
 @_with_site_options
 def main(data: Path | None, control: int | None, **given: Any) -> None:
-    """Run a practice XNAT on this machine, to try scripts against. Nothing in it is safe or lasts.
+    """Run a practice XNAT on this machine, to try scripts against. It is not secure and keeps nothing.
 
     By default it is well-behaved. The options from --xnat-version on give it the limits and faults of real servers.
     Faults of single requests are planned at the control address.
@@ -123,7 +123,7 @@ def main(data: Path | None, control: int | None, **given: Any) -> None:
 
 
 def _build_sandbox(folder: Path, given: Mapping[str, Any]) -> Sandbox:
-    """Build what the options ask for."""
+    """Return the practice XNAT that the options describe."""
     xnat = Sandbox(folder, given["dialect"], port=given["port"], options=_options(given))
     for project in given["projects"]:
         xnat.add_project(project, int(given["auto_archive"]))

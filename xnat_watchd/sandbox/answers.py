@@ -1,4 +1,4 @@
-"""The forms an XNAT answers in: JSON tables and items, text, URIs, and HTML pages for errors (F54, F123 to F125)."""
+"""The formats of XNAT's answers: JSON tables and items, text, URIs, and HTML error pages (F54, F123 to F125)."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ WEBDAV = frozenset({422, 423, 424, 507})
 
 @dataclass(frozen=True)
 class Reply:
-    """What goes back: a status, a body in memory or a file on disk, its media type, and further headers."""
+    """An answer: its status, its body in memory or as a file on disk, its media type, and further headers."""
 
     status: int = 200
     body: bytes | Path = b""
     media: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     passes: bool = False
-    """Whether the file on disk was made for this answer only, and goes with it."""
+    """Whether the file on disk was made for this answer only and is deleted with it."""
 
     @property
     def size(self) -> int:
@@ -53,7 +53,7 @@ class Reply:
 
 
 class Refused(Exception):
-    """Leaves a handler with an error page: the status and the words of its `<h3>`."""
+    """The request is refused with an error page: its status and the text of its `<h3>`."""
 
     def __init__(self, status: int, words: str = "") -> None:
         super().__init__(status, words)
@@ -62,12 +62,12 @@ class Refused(Exception):
 
     @property
     def answer(self) -> Reply:
-        """This refusal as a page."""
+        """The refusal as an error page."""
         return status_page(self.status, self.words)
 
 
 def status_page(status: int, words: str) -> Reply:
-    """Return restlet's own error page, the reason in `<h3>` (F54)."""
+    """Return Restlet's error page, with the reason in `<h3>` (F54)."""
     place = f"http://www.w3.org/Protocols/rfc2616/rfc2616-sec10.html#sec10.{status // 100}.{status % 100 + 1}"
     if status in WEBDAV:
         place = f"http://www.webdav.org/specs/rfc2518.html#STATUS_{status}"
@@ -80,7 +80,7 @@ def status_page(status: int, words: str) -> Reply:
 
 
 def tomcat_page(status: int, words: str = "") -> Reply:
-    """Return the page of the container below XNAT: bad passwords, and what lies outside /data (F2, F8)."""
+    """Return Tomcat's error page: for bad passwords and for paths outside /data (F2, F8)."""
     title = f"HTTP Status {status} \u2013 {HTTPStatus(status).phrase}"
     message = f"<p><b>Message</b> {html.escape(words)}</p>" if words else ""
     page = (
@@ -93,24 +93,24 @@ def tomcat_page(status: int, words: str = "") -> Reply:
 
 
 def text(words: str, status: int = 200) -> Reply:
-    """Return plain text; what is not Latin-1 becomes a question mark (F54)."""
+    """Return plain text; a character outside Latin-1 becomes a question mark (F54)."""
     return Reply(status, words.encode("iso-8859-1", "replace"), TEXT)
 
 
 def uris(lines: Iterable[str], status: int = 200) -> Reply:
-    """Return a list of URIs, CRLF after each line; what is not Latin-1 becomes a question mark (F10, F74)."""
+    """Return a list of URIs, CRLF after each; a character outside Latin-1 becomes a question mark (F10, F74)."""
     return Reply(status, "".join(f"{line}\r\n" for line in lines).encode("iso-8859-1", "replace"), URIS)
 
 
 def cell(value: object) -> str:
-    """Return a table cell: always a string, NULL is empty, truth in lower case (F124)."""
+    """Return the text of a table cell: NULL is empty, a Boolean is in lower case (F124)."""
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else str(value)
 
 
 def table(rows: Iterable[Mapping[str, object]], **extras: object) -> Reply:
-    """Return a JSON table; `extras` stand beside `Result`, as `totalRecords` and `title` do (F124)."""
+    """Return a JSON table with `extras`, such as `totalRecords` and `title`, beside `Result` (F124)."""
     cells = [{key: cell(value) for key, value in row.items()} for row in rows]
     columns = extras.pop("columns", None)
     head = f'"Columns":{_compact(columns)},' if columns else ""
@@ -120,14 +120,14 @@ def table(rows: Iterable[Mapping[str, object]], **extras: object) -> Reply:
 
 
 def counted(rows: Sequence[Mapping[str, object]], **extras: object) -> Reply:
-    """Return a JSON table that says how many rows it has."""
+    """Return a JSON table with the number of its rows."""
     return table(rows, totalRecords=str(len(rows)), **extras)
 
 
 def xml_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], about: str = "") -> Reply:
-    """Return a table as XML, the default form of the services that act on the prearchive (F123).
+    """Return a table as XML, the default format of the services that act on the prearchive (F123).
 
-    `about` are the attributes of the outermost element, as they stand.
+    `about` holds the attributes of the outermost element, already escaped.
     """
     head = "".join(f"<column>{escape(name)}</column>" for name in columns)
     lines = "".join(
@@ -139,17 +139,17 @@ def xml_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], abou
 
 
 def xml_or_json(rows: Sequence[Mapping[str, object]], columns: Sequence[str], form: str) -> Reply:
-    """Return a table in the form of the services that act on the prearchive: XML unless JSON is asked for (F183)."""
+    """Return a table as the services that act on the prearchive do: as XML unless JSON is asked for (F183)."""
     return table(rows) if form == "json" else xml_table(rows, columns)
 
 
 def xml(document: str) -> Reply:
-    """Return one thing as XML."""
+    """Return an XML document."""
     return Reply(200, document.encode(), "text/xml")
 
 
 def html_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> Reply:
-    """Return a table as a page; it begins with `<html` and is a success (F46)."""
+    """Return a table as an HTML page, which begins with `<html` although it is a success (F46)."""
     head = "".join(f"<th>{name}</th>" for name in columns)
     lines = "".join(
         f'<tr class="x_rs_tr_data {"even" if number % 2 else "odd"}">\n'
@@ -169,7 +169,7 @@ def html_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> 
 def item(
     kind: str, fields: Mapping[str, Any], children: Mapping[str, Sequence[Any]], since: datetime
 ) -> dict[str, Any]:
-    """Return one node of the item form; children without members are left out (F125)."""
+    """Return one node of XNAT's item format; children without members are left out (F125)."""
     born = f"{since:%a %b %d %H:%M:%S} {since.tzname()} {since:%Y}"
     return {
         "children": [{"field": name, "items": list(nodes)} for name, nodes in children.items() if nodes],
@@ -179,12 +179,12 @@ def item(
 
 
 def items(node: Mapping[str, Any]) -> Reply:
-    """Return the item form of one thing."""
+    """Return one node as an answer in XNAT's item format."""
     return Reply(200, _compact({"items": [node]}).encode(), JSON)
 
 
 def as_json(value: object) -> Reply:
-    """Return any JSON, as the services outside the archive do."""
+    """Return plain JSON, as the services outside the archive do."""
     return Reply(200, _compact(value).encode(), JSON)
 
 

@@ -1,4 +1,4 @@
-"""From a request to its answer: who asks, which route, under which lock."""
+"""Answer a request: authenticate it, find its route, and call the handler under the site's lock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Application:
         self.logins = Logins(site)
 
     def answer(self, request: Request, *, as_guest: bool = False) -> Reply:
-        """Answer a request, whatever it is, to whoever it is from, or as if it were from a guest."""
+        """Return the answer to any request from anybody; `as_guest` answers it as if a guest had sent it."""
         try:
             with self.site.lock:
                 if as_guest:
@@ -58,7 +58,7 @@ class Application:
         return self._by_login(request, XAPI_ROUTES)
 
     def _by_login(self, request: Request, routes: tuple[LoginRoute, ...]) -> Reply:
-        """Answer by one of these routes, 404 where none is meant."""
+        """Answer by the one of these routes that matches; refuse with 404 where none does."""
         found = login_route(request.path, routes)
         if found is None:
             raise Refused(404)
@@ -82,7 +82,7 @@ class Application:
             return in_form(request, handler(self.site, request))
 
     def _check_token(self, request: Request) -> None:
-        """Refuse a change by a browser that does not send the token of XNAT's own pages (F7)."""
+        """Refuse a change by a browser that does not send the CSRF token of XNAT's pages (F7)."""
         by_cookie = request.login and not request.new_cookie
         if request.agent_is_browser and by_cookie and request.method in ALTERING and not self._has_token(request):
             raise Refused(500, _invalid_csrf(request))
@@ -93,7 +93,7 @@ class Application:
 
 
 def _invalid_csrf(request: Request) -> str:
-    """Return the words of that refusal: the whole request, its cookies too (F7)."""
+    """Return the text of that refusal: the whole request, including its cookies (F7)."""
     headers = "".join(f"{name.lower()}: {value}\n" for name, value in request.headers.items())
     who = f"from {LOOPBACK} (0) user: {LOOPBACK}"
     words = f"{request.method} on URL: {request.site_url}{request.path} {who}\nHeaders:\n{headers}"
@@ -101,7 +101,7 @@ def _invalid_csrf(request: Request) -> str:
 
 
 def _other_method(request: Request, handlers: Mapping[str, Handler]) -> Reply:
-    """Answer OPTIONS, and refuse what the route does not know; both name what it does (F129)."""
+    """Answer OPTIONS, and refuse a method that the route lacks; both answers list the allowed methods (F129)."""
     allowed = [*handlers, *(["HEAD"] if "GET" in handlers else []), "OPTIONS"]
     page = Reply() if request.method == "OPTIONS" else Refused(405).answer
     return Reply(200 if request.method == "OPTIONS" else 405, page.body, page.media, (("Allow", ", ".join(allowed)),))

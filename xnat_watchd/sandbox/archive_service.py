@@ -28,7 +28,7 @@ CR_AND_LF = "Description of the status must not contain CR and LF characters."
 
 @dataclass(frozen=True)
 class ArchiveJob:
-    """The archiving of one row, from its start on; `redirect` is the site's address where the answer is a 303."""
+    """The archiving of one row. `redirect` is the site's address where the answer is a 303, else empty."""
 
     row: StoredRow
     user: str
@@ -40,7 +40,7 @@ class ArchiveJob:
 
 
 def archive(site: Site, request: Request) -> Reply:
-    """Archive what `src` names (F27, F28, F190, F192)."""
+    """Archive the rows that `src` names (F27, F28, F190, F192)."""
     query = request.query + request.form()
     if "dest" in query and not site.is_old:
         raise Refused(500)
@@ -56,7 +56,7 @@ def archive(site: Site, request: Request) -> Reply:
 
 
 def _begin(site: Site, request: Request, row: StoredRow, query: Parameters) -> ArchiveJob:
-    """Lock the row, and see whether the same new subject is being made at this moment (F38)."""
+    """Lock the row, and note whether another job is creating the same new subject (F38)."""
     wanted = _archive_request(site, query)
     by_policy = site.store.projects[row.project].archives_itself if row.project in site.store.projects else False
     asked = query.get("auto-archive", default="true" if by_policy else "") == "true"
@@ -73,7 +73,7 @@ def _begin(site: Site, request: Request, row: StoredRow, query: Parameters) -> A
 
 
 def _archive_in_background(site: Site, job: ArchiveJob, request: Request) -> Reply:
-    """Answer at once with the way to a screen; what becomes of it is told to the listener (F191)."""
+    """Answer at once with a redirect to a page; the client tracks the result by its listener (F191)."""
     if site.options.archiving_takes:
         site.in_background(Thread(target=_finish_later, args=(site, job), name="archiving"))
     else:
@@ -82,7 +82,7 @@ def _archive_in_background(site: Site, job: ArchiveJob, request: Request) -> Rep
 
 
 def _archive_in_foreground(site: Site, job: ArchiveJob) -> Reply:
-    """Wait for the job; the newer dialect loses patience at a time, and the job goes on (F194)."""
+    """Wait for the job; the newer dialect answers 500 after a timeout while the job goes on (F194)."""
     takes, patience = site.options.archiving_takes, site.options.archive_timeout
     if takes > patience and not site.is_old:
         site.in_background(Thread(target=_finish_later, args=(site, job), name="archiving"))
@@ -102,7 +102,7 @@ def _finish_later(site: Site, job: ArchiveJob) -> None:
 
 
 def _finish(site: Site, job: ArchiveJob) -> Reply:
-    """Do the work; conflicts are 409 on 1.6.5, and any failure 500 on newer servers (F30, F193)."""
+    """Archive the row; a conflict is 409 on 1.6.5, and any failure is 500 on newer servers (F30, F193)."""
     row, folder, was_built = job.row, job.row.folder, job.row.session is not None
     site.creating.discard(job.subject)
     try:
@@ -122,7 +122,7 @@ def _finish(site: Site, job: ArchiveJob) -> Reply:
 
 
 def _check_race(site: Site, job: ArchiveJob) -> None:
-    """Fail where another session was making the same subject (F38); newer servers wait and retry (F200)."""
+    """Fail where another job was creating the same subject (F38); newer servers wait and retry (F200)."""
     if job.races and site.is_old:
         job.row.status = "ERROR"
         raise Refused(500, CR_AND_LF)
@@ -139,7 +139,7 @@ def _sources(site: Site, query: Parameters) -> list[str]:
 
 
 def _source(site: Site, request: Request, src: str, *, checks: bool = True) -> StoredRow:
-    """Find the row of a source, with the refusals that come before the job (F28, F197)."""
+    """Return the row of a source, or refuse as XNAT does before the job begins (F28, F197)."""
     if src.removeprefix("/data").startswith("/archive/"):
         raise Refused(400, f"Invalid src URI ({src})")
     row = find(site, src)
@@ -170,7 +170,7 @@ def _archive_request(site: Site, query: Parameters) -> ArchiveRequest:
 
 
 def _archive_several(site: Site, request: Request, rows: list[StoredRow]) -> Reply:
-    """Archive several rows: the answer is a table of how they looked when it began (F28, F195)."""
+    """Archive several rows; the answer is a table of their state before it began (F28, F195)."""
     shown = [{**cells(row), "status": "ARCHIVING"} for row in rows]
     query = request.query + request.form()
     files = query.flag("overwrite_files")
@@ -182,7 +182,7 @@ def _archive_several(site: Site, request: Request, rows: list[StoredRow]) -> Rep
 
 
 def validate(site: Site, request: Request) -> Reply:
-    """POST /data/services/validate-archive: the conflicts that archiving would meet (F202)."""
+    """POST /data/services/validate-archive: list the conflicts that archiving would meet (F202)."""
     query = request.query + request.form()
     row = _source(site, request, query.get("src"))
     wanted = _archive_request(site, query)

@@ -1,4 +1,4 @@
-"""Carrying a prearchive row into the archive: labels, conflicts, merging (F27 to F38, F70 to F74)."""
+"""Moving a prearchive row into the archive: labels, conflicts, merging (F27 to F38, F70 to F74)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CODE_NOT_RECORDED = 0
 
 @dataclass(frozen=True)
 class ConflictReason:
-    """What stands in the way of archiving: XNAT's code, its kind and its words (F202)."""
+    """One reason why a row cannot be archived: XNAT's code, text and kind (F202)."""
 
     code: int
     words: str
@@ -45,16 +45,16 @@ CR_AND_LF = "Description of the status must not contain CR and LF characters."
 
 
 class ArchiveConflict(Refused):
-    """XNAT holds something that stands in the way: 409 on 1.6.5, and the row becomes CONFLICT."""
+    """What the archive already holds prevents the archiving: 409 on 1.6.5, and the row becomes CONFLICT."""
 
     def __init__(self, words: str) -> None:
         super().__init__(409, words)
 
 
 def archive_row(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> str:
-    """Archive a row and give the URI of the session, without the `/data` in front.
+    """Archive a row and return the URI of the session, without the leading `/data`.
 
-    Raises Conflict and leaves the row CONFLICT, or another refusal and leaves it ERROR.
+    Raise ArchiveConflict and set the row to CONFLICT, or raise another refusal and set the row to ERROR.
     """
     try:
         experiment, subject = _archive(site, row, user, wanted)
@@ -69,7 +69,7 @@ def archive_row(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -
 def conflicts(
     site: Site, row: StoredRow, subject: StoredSubject, existing: Experiment, rules: MergeRules
 ) -> list[ConflictReason]:
-    """Return every reason against merging this row into that session, the weightiest first."""
+    """Return every reason why this row cannot be merged into that session, the one that XNAT reports first."""
     session = row.session
     found = []
     if existing.is_in_the_making(site.now()) and not rules.overrides:
@@ -86,7 +86,7 @@ def conflicts(
 
 
 def renamings(row: StoredRow, existing: Experiment) -> list[ConflictReason]:
-    """Return what a preview also calls conflicts: scans that will be renamed (F202)."""
+    """Return the scans that would be renamed, which the preview lists as conflicts too (F202)."""
     there = existing.session.scans
     scans = row.session.scans.values() if row.session else []
     taken = [scan.id for scan in scans if scan.id in there and there[scan.id].uid != scan.uid]
@@ -94,7 +94,7 @@ def renamings(row: StoredRow, existing: Experiment) -> list[ConflictReason]:
 
 
 def find_subject(site: Site, project: str, name: str) -> StoredSubject | None:
-    """Find a subject by its label, ignoring case on the newer dialect, else by its id anywhere (F27, F199)."""
+    """Find a subject by its label, ignoring case on the newer dialect, or by its ID in any project (F27, F199)."""
     wanted = clean_label(name)
     for label, subject in site.store.subjects_in(project):
         if label == wanted or (not site.is_old and label.lower() == wanted.lower()):
@@ -109,7 +109,7 @@ def _archive(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> t
     if session is None:
         path = f"/data/xnat/prearchive/{row.project}/{row.timestamp}/{row.folder}.xml"
         raise Refused(500, f"java.io.FileNotFoundException: {path} (No such file or directory)")
-    subject = _subject(site, row, user, wanted)  # made before any conflict is looked for, and it stays (F32)
+    subject = _subject(site, row, user, wanted)  # created before the conflicts, and kept in spite of them (F32)
     label = clean_label(wanted.session or row.name)
     existing = site.store.experiment(row.project, label)
     if existing is None:
@@ -138,9 +138,9 @@ def _subject(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> S
 
 
 def _home(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> str:
-    """Return the project of the new session: `project` changes it, while subject and answer keep the row's own.
+    """Return the project of the new session: the one in the request, or the row's (F190).
 
-    F190.
+    The subject and the URI in the answer stay with the project of the row.
     """
     if wanted.project and wanted.project not in site.store.projects:
         raise Refused(500)
@@ -152,7 +152,7 @@ def _home(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> str:
 def _created(
     site: Site, session: StoredSession, user: str, subject: StoredSubject, place: tuple[str, str]
 ) -> Experiment:
-    """Make an archived session in a place: project and label."""
+    """Create an archived session; `place` is its project and label."""
     project, label = place
     empty = StoredSession(label, subject.id, session.uid, session.kind, session.modality, session.header)
     experiment = Experiment(site.store.accession("E"), label, project, subject.id, empty, "", user, site.now())
@@ -164,7 +164,7 @@ def _created(
 def _scan_conflicts(
     site: Site, session: StoredSession, existing: StoredSession, rules: MergeRules
 ) -> list[ConflictReason]:
-    """Return the conflicts of single scans: files by name within the scan (F73), and one series under two numbers."""
+    """Return the conflicts of scans: files of the same name in a scan (F73), and one series under two numbers."""
     by_uid = {scan.uid: scan for scan in existing.scans.values()}
     for scan in session.scans.values():
         there = by_uid.get(scan.uid)
@@ -178,7 +178,7 @@ def _scan_conflicts(
 
 
 def _merge(site: Site, session: StoredSession, experiment: Experiment) -> None:
-    """Move the files of a built session into an archived one, whose UID becomes theirs (F31)."""
+    """Move the files of a built session into an archived one, which takes over its UID (F31)."""
     target = experiment.session
     target.uid, target.header = session.uid, session.header
     before = list(target.scans.values())
@@ -198,7 +198,7 @@ def _merge(site: Site, session: StoredSession, experiment: Experiment) -> None:
 
 
 def _scan_of(scans: list[StoredScan], wanted: StoredScan) -> StoredScan | None:
-    """Find the scan of this series among those that were there before: that of its number, where there are several."""
+    """Return the existing scan of the same series; where there are several, the one with the same number."""
     found = [one for one in scans if one.uid == wanted.uid]
     return next((one for one in found if one.id == wanted.id), next(iter(found), None))
 
@@ -216,6 +216,6 @@ def _moved(site: Site, experiment: Experiment, scan: StoredScan, file: StoredFil
 
 
 def _forget(site: Site, row: StoredRow) -> None:
-    """Take a row and its folder away."""
+    """Delete a row and its folder."""
     site.store.rows.pop(row.key, None)
     rmtree(site.store.row_folder(row), ignore_errors=True)

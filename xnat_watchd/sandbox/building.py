@@ -1,4 +1,4 @@
-"""Making a session of received files: one scan per series, as the build in the prearchive does (F143, F177)."""
+"""Building a session from received files: one scan per series, as the prearchive does it (F143, F177)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from .store import StoredFile, StoredRow, StoredScan, StoredSession
 
 
 def session_of(row: StoredRow, *, by_number: bool = False) -> StoredSession | None:
-    """Return the session that these files make; None where there are none. `by_number`: see `scans_of`.
+    """Return the session that the files of a row form, None where it has no files. `by_number`: see `scans_of`.
 
-    The importer SI has left out what makes none (F69, F76); the streaming one keeps it, as a session of no kind.
+    Files that form no session of a known kind become a session of no kind. Only the streaming importer lets them
+    come here; the importer SI drops them before (F69, F76).
     """
     files = row.files
     if not files:
@@ -29,14 +30,14 @@ def session_of(row: StoredRow, *, by_number: bool = False) -> StoredSession | No
 
 
 def _order(header: ObjectHeader, modality: str, study: str) -> tuple[bool, bool, str]:
-    """Return what decides which object speaks for the session: one of the row's own study that leads it."""
+    """Return the sort key that chooses the header of a session: an object of the row's study and leading modality."""
     return header.study_uid != study, header.leads != modality, header.series_number
 
 
 def scans_of(files: Iterable[StoredFile], *, by_number: bool = False) -> list[StoredScan]:
-    """Group files by series; a number that two series share gets a suffix for the second (F143).
+    """Return the files as scans, one for each series; where two series share a number, the second has a suffix (F143).
 
-    `by_number`: a series under several numbers is a scan for each, and each holds all its files, as on 1.6 (F81).
+    `by_number`: a series with several numbers becomes a scan for each, and each has all its files, as on 1.6 (F81).
     """
     series: dict[str, list[StoredFile]] = {}
     for file in files:
@@ -52,17 +53,17 @@ def scans_of(files: Iterable[StoredFile], *, by_number: bool = False) -> list[St
 
 
 def _numbered(members: Iterable[StoredFile]) -> Iterable[ObjectHeader]:
-    """Return a header for each number that the files of a series bear."""
+    """Return a header for each number that occurs in the files of a series."""
     return {scan_id(file.header): file.header for file in members}.values()
 
 
 def scan_id(header: ObjectHeader) -> str:
-    """Return the id a scan would like: its series number, else its UID (F143)."""
+    """Return the preferred ID of a scan: its series number, or its UID where it has none (F143)."""
     return folder_name(header.series_number or header.series_uid)
 
 
 def free_id(wanted: str, modality: str, taken: Iterable[str]) -> str:
-    """Return the id, or the first free of `1-MR1`, `1-MR2`, ... (F31, F143)."""
+    """Return the ID, or where it is taken the first free one of `1-MR1`, `1-MR2`, ... (F31, F143)."""
     used = set(taken)
     if wanted not in used:
         return wanted
@@ -70,7 +71,7 @@ def free_id(wanted: str, modality: str, taken: Iterable[str]) -> str:
 
 
 def build(site: Site, row: StoredRow) -> bool:
-    """Build a row: READY with a session, or ERROR with a reason; says which."""
+    """Build a row, and return whether it is READY with a session; else it is ERROR with a reason in its log."""
     session = session_of(row, by_number=site.is_old)
     touch(site, row)
     if session is None:

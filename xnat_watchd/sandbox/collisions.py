@@ -1,6 +1,6 @@
-"""Imports that start too close together share the server's cache folder, and damage each other (F61, F62, F68).
+"""Imports that start almost at once share the server's cache folder and damage each other (F61, F62, F68).
 
-Off unless the options say within which time two starts are one.
+The option `collides_within` says within which time imports collide. By default they never do.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .store import ReceivedFile, StoredRow, UploadCache
 
 
 def cache_of(site: Site, user: str, folder: Path) -> UploadCache:
-    """Return the cache folder of an import that starts now: its own, or that of another one just before."""
+    """Return the cache folder of an import that starts now: its own, or that of an import just before."""
     with site.lock:
         last, now = site.caches.get(user), monotonic()
         if last is None or now - last.started >= site.options.collides_within.total_seconds():
@@ -30,7 +30,7 @@ def cache_of(site: Site, user: str, folder: Path) -> UploadCache:
 
 
 def lose_to_other_import(site: Site, cache: UploadCache, files: list[ReceivedFile]) -> NoReturn:
-    """Lose these files to the import whose folder it is; nothing remains to be parsed."""
+    """Give these files to the import that owns the folder, and refuse this import, which has none left."""
     with site.lock:
         if cache.row is None:
             cache.foreign_files.extend(_moved(cache.folder, file) for file in files)
@@ -52,10 +52,10 @@ def add_foreign_files(site: Site, cache: UploadCache, row: StoredRow) -> None:
 
 @contextmanager
 def only_import_in_login(site: Site, request: Request) -> Iterator[None]:
-    """Refuse an import beside another one in the same login session, where the site is so confused (F62)."""
+    """Refuse an import while another runs in the same login session, where the options ask for it (F62)."""
     with site.lock:
-        confused = site.is_old and site.options.confuses_sessions and request.user not in site.admins
-        if confused and request.login in site.importing:
+        is_confused = site.is_old and site.options.confuses_sessions and request.user not in site.admins
+        if is_confused and request.login in site.importing:
             words = f"user {request.user} does not have create permissions for project {request.query.get('project')}"
             raise Refused(403, f"This user has insufficient privileges for the data type '{words}'.")
         site.importing.append(request.login)

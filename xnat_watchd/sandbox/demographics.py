@@ -1,4 +1,4 @@
-"""What a subject may be told: custom fields, demographics, and how values are checked and kept (F40 to F43, F217)."""
+"""Demographics and custom fields of a subject: how values are checked and stored (F40 to F43, F217)."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ CLEARING = "NULL"
 
 
 def apply(site: Site, subject: StoredSubject, pairs: list[tuple[str, str]]) -> None:
-    """Store values in a subject; unknown paths are dropped without a word, an invalid value stores nothing.
+    """Store values in a subject. Unknown names are ignored in silence.
 
-    Raises Refused with 400 for the first value that is not valid.
+    Raise Refused with 400 for the first value that is not valid; then nothing is stored.
     """
     changes = [(name, value, _checked(name, value)) for name, value in _known(pairs)]
     for name, raw, value in changes:
@@ -49,7 +49,7 @@ def apply(site: Site, subject: StoredSubject, pairs: list[tuple[str, str]]) -> N
 
 
 def lenient_date(value: str) -> str:
-    """Return a date in ISO form, rolling over what is too large, or empty where it is none (F43)."""
+    """Return a date in ISO form, empty where the value is no date; the 31st of April is the 1st of May (F43)."""
     for form, order in ((ISO, (0, 1, 2)), (COMPACT, (0, 1, 2)), (AMERICAN, (2, 0, 1))):
         if found := form.fullmatch(value):
             year, month, day = (int(found.groups()[place]) for place in order)
@@ -71,7 +71,7 @@ def _known(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def _checked(name: str, value: str) -> str | int:
-    """Return the value as it is stored; the words of a refusal are XNAT's (F43)."""
+    """Return the value as it is stored, or refuse it in XNAT's words (F43)."""
     if not value or value == CLEARING:
         return value
     if name == "dob":
@@ -94,7 +94,7 @@ def _kept(site: Site, value: str | int) -> str | int:
 
 
 def _set_field(site: Site, subject: StoredSubject, name: str, value: str) -> None:
-    """Store a custom field under its name in lower case; an empty value changes nothing on 1.6.5 (F42)."""
+    """Store a custom field under its name in lower case; on 1.6.5 an empty value changes nothing (F42)."""
     if value == CLEARING:
         subject.fields.pop(name.lower(), None)
     elif value or not site.is_old:

@@ -1,4 +1,4 @@
-"""What a practice XNAT wants to know of one DICOM object, and the kinds it sorts objects and studies into."""
+"""The DICOM header of one object, and the kinds of scan and session that XNAT derives from it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TAGS = {
 
 @dataclass(frozen=True, slots=True)
 class ObjectHeader:
-    """The values of one object that XNAT sorts by; texts are decoded, absent ones are empty."""
+    """The header values of one object that XNAT uses; texts are decoded, a missing value is empty."""
 
     sop_class: str
     sop_uid: str
@@ -75,17 +75,17 @@ class ObjectHeader:
 
     @property
     def is_primary(self) -> bool:
-        """Whether it is an image of its own kind; all else goes into the resource `secondary` (F64)."""
+        """Whether it is an original image; every other object goes into the resource `secondary` (F64)."""
         return not self.sop_class.startswith(NOT_PRIMARY)
 
     @property
     def resource(self) -> str:
-        """The resource of the scan that the file goes into."""
+        """The resource of the scan to which the file belongs."""
         return "DICOM" if self.is_primary else "secondary"
 
     @property
     def scan_kind(self) -> str:
-        """The XNAT type of the scan (F64: what is no image is `otherDicomScanData`)."""
+        """The XNAT type of the scan; an object that is not an image is `otherDicomScanData` (F64)."""
         if self.sop_class.startswith(SECONDARY_CAPTURE):
             return "xnat:scScanData"
         kind = SESSION_KINDS.get(self.modality, "otherDicom") if self.is_primary else "otherDicom"
@@ -93,10 +93,10 @@ class ObjectHeader:
 
     @property
     def leads(self) -> str:
-        """The modality by which this object makes a session, or empty where it makes none.
+        """The modality of the session that this object can form, empty where it can form none.
 
-        CT, MR and PET sessions are recognised by their SOP classes, the others by the modality too. Hence the
-        CT that is a Secondary Capture makes no session (F69) while the NM that is one does.
+        XNAT recognises CT, MR and PET sessions by the SOP class only, and the others by the modality too. So a
+        Secondary Capture with modality CT forms no session (F69), but one with modality NM does.
         """
         if self.sop_class.startswith(SECONDARY_CAPTURE) and self.modality in BY_CLASS_ONLY:
             return ""
@@ -104,40 +104,40 @@ class ObjectHeader:
 
     @property
     def date(self) -> str:
-        """The study date as XNAT writes it, empty where it is no date."""
+        """The study date as XNAT writes it, empty where the header has no valid date."""
         found = DATE.fullmatch(self.study_date)
         return "-".join(found.groups()) if found else ""
 
     @property
     def birth_day(self) -> str:
-        """The birth date in the same way."""
+        """The birth date as XNAT writes it, empty where the header has no valid date."""
         found = DATE.fullmatch(self.birth_date)
         return "-".join(found.groups()) if found else ""
 
     @property
     def time(self) -> str:
-        """The study time as XNAT writes it, without a fraction."""
+        """The study time as XNAT writes it, without a fraction of a second."""
         return clock_time(self.study_time)
 
     @property
     def clock(self) -> str:
-        """The series time in the same way."""
+        """The series time as XNAT writes it, without a fraction of a second."""
         return clock_time(self.series_time)
 
     @property
     def image_count(self) -> int:
-        """The images in this object: its frames, at least one (F53)."""
+        """The number of images in this object: its frames, at least one (F53)."""
         return int(self.frames) if self.frames.isascii() and self.frames.isdigit() else 1
 
 
 def clock_time(value: str) -> str:
-    """Return a DICOM time as `hh:mm:ss`, empty where it is none."""
+    """Return a DICOM time as `hh:mm:ss`, empty where the value is no time."""
     found = TIME.fullmatch(value)
     return ":".join(part or "00" for part in found.groups()) if found else ""
 
 
 def read_header(path: Path) -> ObjectHeader:
-    """Read one file. Raises UnreadableError where it is no DICOM or lacks one of its UIDs."""
+    """Return the header of a file. Raise UnreadableError where it is not DICOM or lacks one of its UIDs."""
     found: dict[str, bytes] = {}
     for element in elements(path):
         name = TAGS.get(element.tag)
@@ -147,7 +147,7 @@ def read_header(path: Path) -> ObjectHeader:
 
 
 def header_of(found: dict[str, bytes]) -> ObjectHeader:
-    """Make the header of raw values. Raises UnreadableError where a UID is missing."""
+    """Return the header for raw values. Raise UnreadableError where a UID is missing."""
     charset = found.get("charset", b"").decode("ascii", "replace").strip("\0 ")
     values = {name: decoded(value, charset) for name, value in found.items()}
     for name in ("sop_class", "sop_uid", "study_uid", "series_uid"):
@@ -158,11 +158,11 @@ def header_of(found: dict[str, bytes]) -> ObjectHeader:
 
 
 def leading(headers: list[ObjectHeader]) -> str:
-    """Return the modality that names the session of these objects, empty where they make none."""
+    """Return the modality of the session that these objects form, empty where they form none."""
     present = {header.leads for header in headers}
     return next((modality for modality in LEADING if modality in present), "")
 
 
 def text_of(element: Element, charset: str) -> str:
-    """Return a value as a person would read it; used by the header dump."""
+    """Return a value as decoded text, as the header dump shows it."""
     return decoded(element.value or b"", charset)

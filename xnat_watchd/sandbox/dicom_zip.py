@@ -1,4 +1,4 @@
-"""The importer DICOM-zip: every object is stored as it streams by; there is no transaction (F17, F148, F151, F153)."""
+"""The importer DICOM-zip: it stores each object as it arrives, without a transaction (F17, F148, F151, F153)."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ FAILED_PARTWAY = (
     "An import into this session failed partway, so it may be missing files. "
     "Importing the study again adds them. The import failed with:"
 )
-DEEPEST = 4  # how many archives may lie in each other
+MAX_DEPTH = 4  # of ZIPs inside ZIPs
 UNREADABLE_ZIP = "unable to read data from file"
 
 
 @dataclass
 class Upload:
-    """One upload in progress: who sends it, where to, and which rows it has touched."""
+    """One upload in progress: its request, its destination, and the rows to which it has added files."""
 
     site: Site
     request: Request
@@ -43,9 +43,9 @@ class Upload:
 
 
 def take(site: Site, request: Request, dest: Destination) -> Reply:
-    """Store each object of the stream, commit where that was asked for, and give the places.
+    """Store each object of the stream, commit where the request asks for it, and return the places.
 
-    What came before a fault stays, in rows that are still receiving.
+    Objects that came before an error stay, in rows that are still RECEIVING.
     """
     asked = request.query.get("action") == "commit"
     upload = Upload(
@@ -54,7 +54,7 @@ def take(site: Site, request: Request, dest: Destination) -> Reply:
         commits=not site.is_old and (asked or dest.to_prearchive or dest.to_archive),
     )  # fmt: skip
     try:
-        _take_all(upload, request.body.read, DEEPEST)
+        _take_all(upload, request.body.read, MAX_DEPTH)
     except BrokenZipError as error:
         _mark(upload, str(error))
         raise Refused(400, f"{UNREADABLE_ZIP}: {error}") from error
@@ -67,7 +67,7 @@ def take(site: Site, request: Request, dest: Destination) -> Reply:
 
 
 def _report_places(upload: Upload, lines: list[str]) -> list[str]:
-    """Tell whoever listens; without commit it never comes to success or failure (F145)."""
+    """Tell the listener where the sessions are; without commit it gets neither success nor failure (F145)."""
     if not upload.site.is_old:
         tracked = track(upload.site, upload.request, upload.request.query)
         tracked.end(final_message(lines), succeeded=True if upload.commits else None)
@@ -75,7 +75,7 @@ def _report_places(upload: Upload, lines: list[str]) -> list[str]:
 
 
 def _take_all(upload: Upload, read: Callable[[int], bytes], depth: int) -> None:
-    """Take every object of an archive, and of the archives in it (F133)."""
+    """Store every object of a ZIP and of the ZIPs inside it (F133)."""
     for entry in entries(read):
         if entry.is_folder:
             continue
@@ -88,7 +88,7 @@ def _take_all(upload: Upload, read: Callable[[int], bytes], depth: int) -> None:
 
 
 def _mark(upload: Upload, words: str) -> None:
-    """Mark the rows of a failed upload, where the site does that (F159), and tell whoever listens."""
+    """Tell the listener that the upload failed, and mark its rows where the options ask for it (F159)."""
     track(upload.site, upload.request, upload.request.query).end(words, succeeded=False)
     if upload.site.options.marks_failed_imports:
         with upload.site.lock:
@@ -125,7 +125,7 @@ def _store(upload: Upload, file: ReceivedFile) -> None:
 
 
 def _row_for(upload: Upload, header: ObjectHeader) -> StoredRow:
-    """Find the row of (project, study, session name), whatever its status, or make one (F168)."""
+    """Return the row of this project, study and session name, whatever its status, or a new one (F168)."""
     site, dest = upload.site, upload.dest
     project = _project(upload, header)
     name = dest.session or folder_name(routed(header, "Session") or header.patient_id) or "dicom_upload"
@@ -136,7 +136,7 @@ def _row_for(upload: Upload, header: ObjectHeader) -> StoredRow:
             return row
     for row in upload.rows:
         if (row.project, row.tag) == (project, header.study_uid) and row.name.startswith(f"{name}_"):
-            return row  # its name has got a suffix when it was made
+            return row  # its name was given a suffix when it was created
     stamp = dest.stamp or next((row.timestamp for row in upload.rows), "") or site.stamp()
     wanted = dest.folder or name.replace("/", "_")
     folder = _free_folder(site, (project, stamp, wanted), header, asked=bool(dest.stamp and dest.folder))
@@ -146,7 +146,7 @@ def _row_for(upload: Upload, header: ObjectHeader) -> StoredRow:
 
 
 def _direct(upload: Upload, project: str, name: str, header: ObjectHeader) -> StoredRow | None:
-    """Find or make the entry of an upload that goes straight into the archive, where that can be (F161)."""
+    """Return the entry of an upload that goes straight into the archive, None where that is impossible (F161)."""
     site = upload.site
     asked = upload.request.query.flag("Direct-Archive") and not site.is_old
     if not asked or project == UNASSIGNED or site.store.experiment(project, name):
@@ -160,7 +160,7 @@ def _direct(upload: Upload, project: str, name: str, header: ObjectHeader) -> St
 
 
 def _project(upload: Upload, header: ObjectHeader) -> str:
-    """Return the project asked for; one that is not there or not ours falls back to routing (F141)."""
+    """Return the project in the request, or by routing where it is missing or the user may not edit it (F141)."""
     site, user = upload.site, upload.request.user
     wanted = upload.dest.project
     if wanted in site.store.projects and site.may_edit(user, wanted):
@@ -170,7 +170,7 @@ def _project(upload: Upload, header: ObjectHeader) -> str:
 
 
 def _free_folder(site: Site, key: tuple[str, str, str], header: ObjectHeader, *, asked: bool) -> str:
-    """Return the folder, with a suffix where the place is taken; a place asked for must be of this study (F150)."""
+    """Return the folder, with a suffix where it is taken; refuse a requested place of another study (F150)."""
     project, stamp, folder = key
     taken = site.store.rows.get(key)
     if taken is None:
@@ -197,14 +197,14 @@ def _new_row(upload: Upload, key: tuple[str, str, str], name: str, header: Objec
 
 
 def _policy(site: Site, header: ObjectHeader, known: StoredProject | None) -> str:
-    """Return what a row shall do by itself: as the header says, else as the project does (F142, F166)."""
+    """Return whether a row archives itself: as the header says, or as the project's policy does (F142, F166)."""
     said = "" if site.is_old else routed(header, "AA").lower()
     by_project = known.autoarchive if known else ""
     return {"true": "AutoArchive", "false": "Manual"}.get(said, by_project)
 
 
 def _finish(upload: Upload) -> list[str]:
-    """Build and perhaps archive what came, where the request commits; give the places."""
+    """Build the rows, and archive them if asked for, where the request commits; return the places."""
     if not upload.commits:
         return [row.uri for row in upload.rows]
     with upload.site.lock:

@@ -17,11 +17,11 @@ from .store import StoredRow
 if TYPE_CHECKING:
     from .logins import Logins
 
-SERVER = "admin"  # as whom the server itself works
+SERVER = "admin"  # the user as which the server itself acts
 
 
 def entry(logins: Logins, request: Request) -> Reply:
-    """GET or POST /xapi/direct-archive/P/UID/NAME: show an entry, or build and archive it now."""
+    """GET or POST /xapi/direct-archive/P/UID/NAME: show an entry, or build and archive it."""
     site, names = logins.site, request.names
     row = site.store.direct.get((names["project"], names["uid"], names["name"]))
     if row is None or not site.may_read(request.user, row.project):
@@ -39,7 +39,7 @@ def entry(logins: Logins, request: Request) -> Reply:
 
 
 def finish(site: Site, row: StoredRow) -> None:
-    """Archive an entry; where that fails it becomes a row of the prearchive, whose status and log say why."""
+    """Archive an entry; where that fails, it becomes a prearchive row whose status and log say why."""
     site.store.direct.pop((row.project, row.tag, row.name))
     row.is_direct = False
     site.store.rows[row.key] = row

@@ -28,7 +28,7 @@ TEXTS = frozenset(
 
 
 def dump(site: Site, request: Request) -> Reply:
-    """Return the elements asked for, or all; a source it does not know gives none."""
+    """Return the requested elements, or all; none for an unknown source."""
     src = request.query.get("src")
     if not src:
         raise Refused(400, "Please set the src parameter")
@@ -49,7 +49,7 @@ def _tag(name: str) -> int:
 
 
 def _file_at(site: Site, request: Request, src: str) -> StoredFile | None:
-    """Find the first file below a source; a source that begins with `/data` gives nothing (F24)."""
+    """Return the first file below a source; None for a source that begins with `/data` (F24)."""
     if found := PREARCHIVED.fullmatch(src):
         files = _prearchived(site, request, found["project"], found["stamp"], found["folder"])
     elif found := ARCHIVED.fullmatch(src):
