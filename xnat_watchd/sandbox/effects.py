@@ -1,4 +1,4 @@
-"""What the faults do to one exchange: before the work, while the body comes, after the work, and to the answer."""
+"""Effects of faults on one exchange: before the request is handled, while its body is read, and on the answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ConnectionCut(ConnectionError):
-    """The connection ends here: it breaks, or the server hangs up without a further word."""
+    """The connection ends here: it is reset where `breaks`, else the server closes it without an answer."""
 
     def __init__(self, words: str, *, breaks: bool = False) -> None:
         super().__init__(words)
@@ -26,7 +26,7 @@ class ConnectionCut(ConnectionError):
 
 @dataclass
 class Exchange:
-    """One request, and what may be done to its connection."""
+    """One request, and the means to answer it early or to close its connection."""
 
     request: Request
     application: Application
@@ -35,52 +35,52 @@ class Exchange:
 
     @property
     def site(self) -> Site:
-        """The site that is asked."""
+        """The site to which the request was sent."""
         return self.application.site
 
 
 class Effect:
-    """What happens to one exchange; by itself nothing does."""
+    """The effect of a fault on one exchange; this base class has none."""
 
-    count: int | None = None  # the byte of the body at which it happens
+    count: int | None = None  # the number of bytes of the body after which it happens
 
     def before(self, exchange: Exchange) -> Reply | None:
-        """Act before anything is done; an answer is given in the server's place."""
+        """Act before the request is handled; a returned answer is sent instead of handling it."""
 
     def reading(self, exchange: Exchange, taken: int) -> None:
-        """See, before each piece of the body, how many bytes have been taken; may raise Cut."""
+        """Act before each piece of the body, after `taken` bytes; may raise ConnectionCut."""
 
     def after(self, exchange: Exchange, answer: Reply) -> Reply:  # noqa: ARG002 - for those that need it
-        """Act after everything was done, and change the answer; may raise Cut."""
+        """Act after the request was handled, and return the answer to send; may raise ConnectionCut."""
         return answer
 
 
 @dataclass
 class RefusedRequest(Effect):
-    """An answer without any work."""
+    """The request is refused without being handled."""
 
     answer: Reply
 
     def before(self, exchange: Exchange) -> Reply | None:
-        """Read the body, as a proxy does, and refuse."""
+        """Read the body, as a proxy does, and return the refusal."""
         exchange.request.body.drain()
         return self.answer
 
 
 @dataclass
 class ReplacedAnswer(Effect):
-    """Another answer after the work."""
+    """The request is handled, but another answer is sent."""
 
     answer: Reply
 
     def after(self, exchange: Exchange, answer: Reply) -> Reply:  # noqa: ARG002 - the other answer
-        """Return the other answer."""
+        """Return the replacement."""
         return self.answer
 
 
 @dataclass
 class ReplacedStatus(Effect):
-    """Another status."""
+    """The request is handled, but the answer has another status."""
 
     status: int
 
@@ -91,25 +91,25 @@ class ReplacedStatus(Effect):
 
 @dataclass
 class ResetConnection(Effect):
-    """A connection that breaks in mid-body."""
+    """The connection is reset after `count` bytes of the body."""
 
     count: int = 0
 
     def before(self, exchange: Exchange) -> Reply | None:  # noqa: ARG002 - needs nothing of it
-        """Break at once where no byte shall be read."""
+        """Reset at once where no byte of the body is to be read."""
         if not self.count:
             raise ConnectionCut("reset before the body", breaks=True)
         return None
 
     def reading(self, exchange: Exchange, taken: int) -> None:  # noqa: ARG002 - counts only
-        """Break when enough has come."""
+        """Reset after `count` bytes."""
         if taken >= self.count:
             raise ConnectionCut("reset in mid-body", breaks=True)
 
 
 @dataclass
 class EarlyAnswer(Effect):
-    """An answer while the body is still coming."""
+    """The request is answered while its body is still being sent; where `reads_on`, the body is read to its end."""
 
     answer: Reply
     reads_on: bool
@@ -117,13 +117,13 @@ class EarlyAnswer(Effect):
     _sent: bool = False
 
     def before(self, exchange: Exchange) -> Reply | None:
-        """Answer at once where no byte shall be read."""
+        """Answer at once where no byte of the body is to be read."""
         if not self.count:
             self.reading(exchange, 0)
         return None
 
     def reading(self, exchange: Exchange, taken: int) -> None:
-        """Answer when enough has come."""
+        """Answer after `count` bytes."""
         if taken < self.count or self._sent:
             return
         self._sent = True
@@ -134,21 +134,21 @@ class EarlyAnswer(Effect):
 
 
 class LostAnswer(Effect):
-    """No answer after the work."""
+    """The request is handled, but no answer is sent."""
 
     def after(self, exchange: Exchange, answer: Reply) -> Reply:  # noqa: ARG002 - nobody gets it
-        """Hang up."""
+        """Close the connection."""
         raise ConnectionCut("the answer is lost")
 
 
 @dataclass
 class CutAnswer(Effect):
-    """An answer that breaks off."""
+    """The answer breaks off after `size` bytes of its body."""
 
     size: int
 
     def after(self, exchange: Exchange, answer: Reply) -> Reply:
-        """Promise the whole, send a part, hang up."""
+        """Send the length of the whole body, but only a part of it, and close the connection."""
         body = answer.body if isinstance(answer.body, bytes) else answer.body.read_bytes()
         length = ("X-Content-Length", str(len(body)))
         exchange.send(replace(answer, body=body[: self.size], headers=(*answer.headers, length)))
@@ -157,26 +157,26 @@ class CutAnswer(Effect):
 
 @dataclass
 class DelayedAnswer(Effect):
-    """An answer that comes late."""
+    """The request is handled at once, but answered late."""
 
     until: Event | None
     seconds: float
 
     def after(self, exchange: Exchange, answer: Reply) -> Reply:
-        """Wait, but no longer than the sandbox runs."""
+        """Wait, at most until the sandbox stops."""
         exchange.site.wait(self.until, self.seconds)
         return answer
 
 
 @dataclass
 class DelayedWork(Effect):
-    """Work that is done when the client has long gone."""
+    """The body is read and the connection closed; the request is handled only later."""
 
     until: Event | None
     seconds: float
 
     def before(self, exchange: Exchange) -> Reply | None:
-        """Keep the body, hang up, and go on later."""
+        """Store the body, close the connection, wait, and handle the request."""
         request = exchange.request
         with TemporaryFile() as kept:
             while piece := request.body.read(1024 * 1024):
@@ -187,17 +187,17 @@ class DelayedWork(Effect):
             exchange.site.wait(self.until, self.seconds)
             request.body = Body(kept, size, lambda _: None)
             exchange.application.answer(request)
-        raise ConnectionCut("the client has long gone")
+        raise ConnectionCut("the connection was closed before the work")
 
 
 @dataclass
 class SlowReader(Effect):
-    """A body that is read slowly."""
+    """The body is read slowly, with a pause of `seconds` before each piece."""
 
     seconds: float
 
     def reading(self, exchange: Exchange, taken: int) -> None:  # noqa: ARG002 - however much
-        """Pause before a piece."""
+        """Pause before a piece of the body."""
         exchange.site.wait(None, self.seconds)
 
 
@@ -214,23 +214,23 @@ class ConcurrentEvent(Effect):
 
 
 class AsGuest(Effect):
-    """A login session that has silently become a guest's."""
+    """The login session of the client is replaced by a guest's without notice."""
 
     def before(self, exchange: Exchange) -> Reply | None:
-        """Answer in a new session of the guest."""
+        """End the client's login session and answer in a new one of the guest."""
         exchange.application.logins.end(exchange.request.cookie("JSESSIONID"))
         return exchange.application.answer(exchange.request, as_guest=True)
 
 
 @dataclass
 class DiskFull(Effect):
-    """An upload for which there is no room."""
+    """The server's disk is full after `count` bytes of an upload."""
 
     count: int = 0
     _is_said: bool = False
 
     def reading(self, exchange: Exchange, taken: int) -> None:
-        """Have no more room: 1.6 fails, newer servers cannot read the object (F154)."""
+        """Refuse after `count` bytes: 1.6 fails, newer servers cannot read the object (F154)."""
         if taken >= self.count and not self._is_said:
             self._is_said = True
             if exchange.site.is_old:
@@ -238,6 +238,6 @@ class DiskFull(Effect):
             raise Refused(400, "unable to read DICOM object")
 
     def after(self, exchange: Exchange, answer: Reply) -> Reply:  # noqa: ARG002 - nothing more is stored
-        """Let the rest of the body go, whatever it is."""
+        """Return the answer, and let the rest of the body be read without another refusal."""
         self._is_said = True
         return answer

@@ -1,4 +1,4 @@
-"""What remains of a server that dies at its work, and shows itself when it is started again (F87, F88)."""
+"""Effects of a server that crashes during a request: what it leaves behind for its next start (F87, F88)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .unpacking import unpacked
 
 @dataclass
 class CrashWhileImporting(Effect):
-    """The server dies when the whole body has come, and `leaves` so many files of it, or all.
+    """The server crashes when it has the whole body, and leaves `leaves` files of it behind, or all.
 
-    1.6 writes to a folder named by PatientID below the timestamp of the place first. What lies there after a restart is
-    a row of its own, RECEIVING.
+    1.6 first writes to a folder that is named by the PatientID, below the timestamp of the place. After a restart,
+    what lies there is a row of its own with status RECEIVING.
     """
 
     leaves: int | None
 
     def before(self, exchange: Exchange) -> Reply | None:
-        """Keep what was written, for the next start."""
+        """Store what the server had written, for its next start."""
         site, request = exchange.site, exchange.request
         spool, folder = site.store.spool(), site.store.spool()
         folder.mkdir()
@@ -33,7 +33,7 @@ class CrashWhileImporting(Effect):
             with spool.open("wb") as file:
                 while piece := request.body.read(1024 * 1024):
                     file.write(piece)
-            with site.lock, suppress(Refused):  # nothing that it could have written
+            with site.lock, suppress(Refused):  # the body holds nothing that the server could have written
                 files = list(unpacked(site, spool, folder))[: self.leaves]
                 leave_behind(site, destination(site, request.query), files, "RECEIVING")
         finally:
@@ -44,18 +44,18 @@ class CrashWhileImporting(Effect):
 
 @dataclass
 class CrashWhileArchiving(Effect):
-    """The server dies while it archives a row, which stays as it is then, for ever.
+    """The server crashes while it archives a row, which stays `_ARCHIVING` for ever.
 
-    `done`: the session was stored by then, and the row is all that is left, without a file.
+    `done`: the session was already stored; only the row is left, without files.
     """
 
     done: bool
 
     def before(self, exchange: Exchange) -> Reply | None:
-        """Lock the row."""
+        """Leave the row locked, after archiving it where `done`."""
         site, src = exchange.site, exchange.request.query.get("src")
         row = None
-        with site.lock, suppress(Refused):  # a place that is none
+        with site.lock, suppress(Refused):  # `src` names no place
             row = find(site, src)
         if self.done:
             exchange.application.answer(exchange.request)

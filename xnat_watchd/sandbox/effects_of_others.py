@@ -1,15 +1,15 @@
-"""What another client of the same account does to an import of ours: it begins in the same millisecond (F61, F96).
+"""Effects of another client of the same account whose import starts in the same millisecond (F61, F96).
 
-XNAT 1.6 unpacks an upload into a cache folder that it names by account and millisecond. Two imports that share one
-exchange their files or lose them, whatever project, station or client they come from; both may be answered with 200.
+XNAT 1.6 unpacks an upload into a cache folder that it names by account and millisecond. Two imports in one folder
+exchange or lose their files, whatever their projects or clients are. Both may be answered with 200.
 
-Tests, the soak and people plan it as any other fault, with the ZIP of the other client:
+The fault is planned as any other, with the ZIP of the other client:
 
     xnat.faults.on("POST", "/data/services/import").collide(content, "swap", "/prearchive/projects/P2/TS/FOLDER")
 
 or by the control address, `{"method": "POST", "path": "/data/services/import", "fault": "collide", "with": {"content":
-BASE64, "way": "swap", "dest": "/prearchive/projects/P2/TS/FOLDER"}}`. Who wants it by chance plans one by chance. Two
-clients that truly import at once are mixed by the option `collides_within` (`collisions.py`).
+BASE64, "way": "swap", "dest": "/prearchive/projects/P2/TS/FOLDER"}}`. The option `collides_within` mixes two imports
+that really run at once (`collisions.py`).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ WAYS = ("replace", "swap")
 
 @dataclass
 class Collision(Effect):
-    """An import in whose place the files of another client's import come to lie.
+    """The files of another client's import are stored at the place of this import.
 
-    `replace`: instead of ours, which are nowhere. `swap`: instead of ours, which come to lie at the other's `dest`.
-    Both in one place is the fault `mix_in`.
+    `replace`: the files of this import are lost. `swap`: they are stored at the other import's `dest`. Another fault,
+    `mix_in`, stores the files of both at one place.
     """
 
     content: bytes
@@ -37,7 +37,7 @@ class Collision(Effect):
     dest: str
 
     def before(self, exchange: Exchange) -> Reply | None:
-        """Take the body, and import another in its place; the answer is that of an import where all went well."""
+        """Import the other ZIP in place of the body, and return the answer of a successful import."""
         request, application = exchange.request, exchange.application
         ours = b"".join(iter(lambda: request.body.read(1024 * 1024), b""))
         answer = application.answer(_with(request, self.content))

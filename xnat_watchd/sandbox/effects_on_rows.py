@@ -1,4 +1,4 @@
-"""What the faults do to what the site holds: rows that stick, vanish, miss files or are mixed, headers of others."""
+"""Effects of faults on the prearchive: rows that keep a status, vanish, miss files or are mixed; wrong header dumps."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .zipstream import entries
 
 @dataclass
 class StuckStatus(Effect):
-    """Rows that seem to stay in a status."""
+    """All rows are shown with one status."""
 
     status: str
 
     def before(self, exchange: Exchange) -> Reply | None:
-        """Put every row into the status while it is looked at."""
+        """Answer while every row has the status, and restore the true ones."""
         with exchange.site.lock:
             rows = list(exchange.site.store.rows.values())
             true = [row.status for row in rows]
@@ -39,10 +39,10 @@ class StuckStatus(Effect):
 
 
 class LostRow(Effect):
-    """An import whose rows vanish."""
+    """The rows of an import vanish."""
 
     def after(self, exchange: Exchange, answer: Reply) -> Reply:
-        """Forget the rows that the answer names."""
+        """Delete the rows that the answer names."""
         with exchange.site.lock:
             for row in _rows_of(exchange.site, answer):
                 remove(exchange.site, row)
@@ -51,12 +51,12 @@ class LostRow(Effect):
 
 @dataclass
 class LostFiles(Effect):
-    """An import whose rows miss files."""
+    """The rows of an import lack their last `missing` files."""
 
     missing: int
 
     def after(self, exchange: Exchange, answer: Reply) -> Reply:
-        """Take the last files away and build again."""
+        """Delete the last files of each row and build it again."""
         with exchange.site.lock:
             for row in _rows_of(exchange.site, answer):
                 for key in list(row.received)[-self.missing :]:
@@ -67,12 +67,12 @@ class LostFiles(Effect):
 
 @dataclass
 class MixedFiles(Effect):
-    """An import into which another one's files fall (F61)."""
+    """The files of another import are added to the row of this one (F61)."""
 
     content: bytes
 
     def after(self, exchange: Exchange, answer: Reply) -> Reply:
-        """Put the other files into the first row of the answer; its UID stays that of the first study."""
+        """Add the other files to the first row of the answer; the row keeps the UID of its first study."""
         site = exchange.site
         with site.lock:
             for row in _rows_of(site, answer)[:1]:
@@ -85,10 +85,10 @@ class MixedFiles(Effect):
 
 
 class CrossTalk(Effect):
-    """A header dump of somebody else's session."""
+    """A header dump shows another session."""
 
     def before(self, exchange: Exchange) -> Reply | None:
-        """Ask for another session than the client did."""
+        """Answer for another session than the client asked for."""
         request, store = exchange.request, exchange.site.store
         rows = ((row.uri, row.uri) for row in store.rows.values())
         archived = ((f"/archive/projects/{one.project}/experiments/", one) for one in store.experiments.values())
