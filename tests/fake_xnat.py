@@ -306,11 +306,11 @@ class FakeGateway:
             found = self.xnat.sessions.get(accession)
             return self._seen(found) if found else None
 
-    def takes_once(self) -> bool:
+    def refuses_second_import(self) -> bool:
         return self.xnat.dialect == "1.6"
 
-    def under(self, project: str, timestamps: Collection[str]) -> Sequence[Place]:
-        with self._request("under"):
+    def rows_with(self, project: str, timestamps: Collection[str]) -> Sequence[Place]:
+        with self._request("rows_with"):
             places = [place for place in self.xnat.rows if self.xnat.row(place) is not None]
             return [one for one in places if one.project == project and one.timestamp in timestamps]
 

@@ -63,7 +63,7 @@ def test_what_came_to_rest_in_the_future_is_not_old() -> None:
 
 def test_a_clock_is_set_when_it_does_not_agree_with_the_time_that_passes() -> None:
     steady = ClockOffset(NOW, 100.0)
-    assert steady.set_by(NOW + timedelta(days=3), 100.0 + 3 * 86400) == timedelta(0)
-    assert steady.set_by(NOW + timedelta(days=13), 100.0 + 3 * 86400) == timedelta(days=10)
-    assert steady.set_by(NOW + timedelta(days=13), 100.0 + 3 * 86400) == timedelta(0)
-    assert steady.set_by(NOW, 100.0 + 3 * 86400) == timedelta(days=-13)
+    assert steady.jump(NOW + timedelta(days=3), 100.0 + 3 * 86400) == timedelta(0)
+    assert steady.jump(NOW + timedelta(days=13), 100.0 + 3 * 86400) == timedelta(days=10)
+    assert steady.jump(NOW + timedelta(days=13), 100.0 + 3 * 86400) == timedelta(0)
+    assert steady.jump(NOW, 100.0 + 3 * 86400) == timedelta(days=-13)

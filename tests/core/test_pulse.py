@@ -33,7 +33,7 @@ def test_a_shorter_promise_replaces_a_longer_one() -> None:
 def test_who_rests_is_never_late() -> None:
     pulse = Heartbeats(["worker 1"])
     pulse.promise("worker 1", 100.0)
-    pulse.rest("worker 1")
+    pulse.idle("worker 1")
     assert pulse.broken(1e9) == []
 
 
@@ -50,4 +50,4 @@ def test_a_name_that_was_not_given_is_a_mistake_and_not_a_new_thread() -> None:
     with pytest.raises(KeyError):
         pulse.promise("intkae", 100.0)
     with pytest.raises(KeyError):
-        pulse.rest("intkae")
+        pulse.idle("intkae")

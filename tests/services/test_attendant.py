@@ -186,7 +186,7 @@ def test_the_next_hang_is_told_too(stage: Stage) -> None:
     for _ in range(2):
         stage.heartbeats.promise("intake", stage.time.since_start)
         stage.look()
-        stage.heartbeats.rest("intake")
+        stage.heartbeats.idle("intake")
         stage.look()
     assert stage.log.events() == ["daemon.hangs", "daemon.hangs"]
 

@@ -28,28 +28,28 @@ def station(tmp_path: Path) -> Iterator[Station]:
 
 
 def test_studies_and_bytes_are_counted_from_when_one_began_to_look(station: Station) -> None:
-    courses = station.ledger.throughput
+    throughput = station.ledger.throughput
     station.drop("before.zip", scan(1))
     station.run()
-    began = courses.now()
-    assert courses.course(began).studies == 0
+    began = throughput.latest_event()
+    assert throughput.since(began).studies == 0
     first, second = scan(2, date="20240301"), scan(3, date="20240302")
     station.drop("a.zip", first)
     station.drop("b.zip", second)
     station.take_in()
-    one = courses.course(began)
+    one = throughput.since(began)
     assert (one.studies_done, one.studies, one.bytes_sent, one.bytes) == (0, 2, 0, len(first) + len(second))
     assert station.pipeline.step()
-    assert courses.course(began).bytes_sent == len(first)
+    assert throughput.since(began).bytes_sent == len(first)
     station.work()
-    one = courses.course(began)
+    one = throughput.since(began)
     assert (one.studies_done, one.studies, one.bytes_sent, one.bytes) == (2, 2, one.bytes, len(first) + len(second))
 
 
 def test_what_is_held_before_it_was_sent_is_no_longer_to_be_sent(station: Station) -> None:
     station.drop("a.zip", scan(1, date=""))
     station.run()
-    one = station.ledger.throughput.course(0)
+    one = station.ledger.throughput.since(0)
     assert (one.studies_done, one.studies, one.bytes) == (1, 1, 0)
 
 
@@ -78,5 +78,5 @@ def test_a_study_that_waits_for_until_rests(tmp_path: Path) -> None:
     station = Station(tmp_path, FakeGateway(FakeXnat(time), time), time, rules=lambda _: rules)
     station.drop("a.zip", scan(1))
     station.run()
-    assert station.ledger.throughput.course(0).studies_done == 1
+    assert station.ledger.throughput.since(0).studies_done == 1
     station.close()

@@ -76,7 +76,7 @@ def test_what_was_found_when_the_zip_was_opened_stands_beside_the_study(desk: De
         station.drop(f"{number}.zip", content)
         station.take_in()
         assert kinds(station, number) == [kind]
-        assert station.ledger.studies.look_at(number).findings == station.ledger.findings.open(number)
+        assert station.ledger.studies.get(number).findings == station.ledger.findings.open(number)
 
 
 @pytest.mark.parametrize("copies", [1, 3])
@@ -201,7 +201,7 @@ FOREIGN = Finding(kind=FindingKind.FOREIGN, count=1, why="XNAT's session holds 1
 
 def test_the_same_finding_is_written_once(desk: Desk) -> None:
     station = held(desk, TROUBLES["damaged"])
-    item, now = station.ledger.studies.look_at(1), station.time.now()
+    item, now = station.ledger.studies.get(1), station.time.now()
     for members in (("b", "a"), ("a", "b")):
         station.ledger.findings.add(item, Finding(kind=FOREIGN.kind, count=1, why="x", members=members), now)
     assert kinds(station) == ["damaged", "foreign images"]
@@ -282,7 +282,7 @@ def test_what_is_accepted_goes_on_without_the_damaged_and_this_is_told_for_good(
 def test_what_was_accepted_holds_for_what_was_found_until_then_only(desk: Desk) -> None:
     station = held(desk, TROUBLES["damaged"])
     accept(station)
-    station.ledger.findings.add(station.ledger.studies.look_at(1), FOREIGN, station.time.now())
+    station.ledger.findings.add(station.ledger.studies.get(1), FOREIGN, station.time.now())
     station.work()
     assert station.standings() == [("1.1", "received", "held")]
     assert desk.xnat.instances() == []
@@ -407,7 +407,7 @@ def test_the_same_zip_dropped_again_while_it_is_replaced_does_not_begin_anew(des
     station = held(desk, TROUBLES["two people"])
     station.drop("sound.zip", scan(1, 2, 3))
     station.take_in()
-    while station.ledger.studies.look_at(1).unwanted is None:
+    while station.ledger.studies.get(1).unwanted is None:
         assert station.pipeline.step()
     station.drop("again.zip", TROUBLES["two people"])
     station.take_in()
@@ -503,7 +503,7 @@ def test_a_zip_whose_dicomdir_names_more_than_came_is_sent_and_never_deleted(des
     station.drop("scan.zip", scan(1))
     station.take_in()
     absent = Finding(kind=FindingKind.ABSENT, count=2, why="2 images are listed and did not come")
-    station.ledger.findings.add(station.ledger.studies.look_at(1), absent, station.time.now())
+    station.ledger.findings.add(station.ledger.studies.get(1), absent, station.time.now())
     station.work()
     assert station.standings() == [("1.1", "complete", "done")]
     assert station.ledger.views.fates(1)[0]["absent"] == 2

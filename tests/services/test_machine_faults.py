@@ -270,9 +270,9 @@ def test_whatever_cannot_be_written_down_is_asked_for_before_it_is_done_again(qu
 class Full:
     """A ledger whose disk is full at one moment, and for the two writes after it."""
 
-    WRITES = ("expect", "withdraw", "opening", "record", "take", "advance", "hold", "postpone", "give_back",
-              "note", "choose", "speak", "leave", "join", "claim_subject", "stand_behind", "retire", "set",
-              "ignore")  # fmt: skip
+    WRITES = ("expect", "withdraw", "begin_opening", "record", "take", "mark_taken", "advance", "hold", "postpone",
+              "give_back", "note", "choose", "begin_import", "give_up", "join", "claim_subject", "record_person",
+              "retire", "set", "ignore")  # fmt: skip
 
     def __init__(self, moment: int) -> None:
         self._left, self.fired = moment, 0
@@ -674,8 +674,8 @@ def test_the_intent_is_written_before_a_file_is_touched(desk: Desk) -> None:
     station = desk.station(around)
     station.drop("scan.zip", scan())
     station.take_in()
-    assert [one for one in told if one in ("expect", "take", "opening", "record")] == [
-        *("expect", "take", "opening", "record")
+    assert [one for one in told if one in ("expect", "take", "begin_opening", "record")] == [
+        *("expect", "take", "begin_opening", "record")
     ]
     told.clear()
     station.work()

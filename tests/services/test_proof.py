@@ -50,7 +50,7 @@ class Two:
 
     def verified(self, key: int = 1) -> Verification:
         studies, now = self.first.ledger.studies, self.first.time.now()
-        return verify(studies.look_at(key), self.first.ledger, self.gateway, now)
+        return verify(studies.get(key), self.first.ledger, self.gateway, now)
 
 
 @pytest.fixture(params=["1.8", "1.6"])

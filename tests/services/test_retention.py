@@ -349,7 +349,7 @@ def verified(stand: Stand) -> Verify:
 
     def ask(key: int) -> str:
         return verify(
-            stand.station.ledger.studies.look_at(key), stand.station.ledger, stand.gateway, stand.station.time.now()
+            stand.station.ledger.studies.get(key), stand.station.ledger, stand.gateway, stand.station.time.now()
         ).summary
 
     return ask

@@ -102,11 +102,11 @@ def test_a_reload_keeps_what_could_not_be_given_back(daemon: Daemon, monkeypatch
         )
         patch.setattr("xnat_watchd.studies.steps.gates.XnatGates.closed", lambda _: [])
         assert threads.worker_turn(daemon, WORKER, no_renewal()) == threads.IDLE
-        assert daemon.ledger.studies.busy()
+        assert daemon.ledger.studies.any_busy()
         reload(daemon, lambda: daemon.settings)
     monkeypatch.setattr("xnat_watchd.studies.steps.gates.XnatGates.closed", lambda _: None)
     threads.worker_turn(daemon, WORKER, no_renewal())
-    assert not daemon.ledger.studies.busy()
+    assert not daemon.ledger.studies.any_busy()
 
 
 def test_a_reload_keeps_an_unfinished_arrival(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +179,7 @@ def test_a_ledger_that_takes_nothing_in_the_middle_of_a_step_leaves_no_study_bus
     station.drop("a.zip", scan())
     station.take_in()
     with monkeypatch.context() as patch:
-        patch.setattr(station.ledger.places, "speak", raising(LEDGER))
+        patch.setattr(station.ledger.places, "begin_import", raising(LEDGER))
         patch.setattr(station.ledger.studies, "give_back", raising(LEDGER))
         with pytest.raises(LedgerUnusable):
             station.work()
@@ -233,7 +233,7 @@ def test_told_to_stop_while_the_server_is_probed_no_thread_fails(
     cast("Time", daemon.clock).pass_(hours=3)
     monkeypatch.setattr("xnat_watchd.adapters.xnat.gateway.XnatGateway.probe", raising(Stopped("told to stop")))
     threads.worker_turn(daemon, WORKER, no_renewal())
-    assert daemon.ledger.studies.busy() is False
+    assert daemon.ledger.studies.any_busy() is False
 
 
 def test_every_study_that_becomes_held_is_told_of_also_one_that_is_held_as_it_comes(desk: Desk) -> None:

@@ -256,7 +256,7 @@ def test_what_appears_after_it_was_sent_again_to_another_place_is_no_double(stan
     while not stand.where():
         assert stand.station.pipeline.step()
     happen()
-    times = 1 if stand.station.tools.gateway.takes_once() else 2  # there it was sent to the same place again
+    times = 1 if stand.station.tools.gateway.refuses_second_import() else 2  # there it was sent to the same place again
     assert stand.held() == Counter({sop_uid(1, 1, n): times for n in (1, 2)})
     stand.station.work()
     assert stand.standings() == {"1.1": "done"}

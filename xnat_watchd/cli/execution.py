@@ -35,7 +35,7 @@ def carry(chosen: CommandOptions, settings: Settings, credential: Credential, fi
     """Put these studies into the ledger, see them through, say what remains, and give the exit code."""
     path = settings.ledger.path
     with _ledger(path, read_only=False) as ledger:
-        since = ledger.throughput.now()
+        since = ledger.throughput.latest_event()
         keys = [ledger.existing_sessions.admit(find, datetime.now(UTC)).key for find in finds]
         return see_through(chosen, ledger, path, StudySelection(keys, since), (settings, credential))
 

@@ -29,7 +29,7 @@ def pause(chosen: CommandOptions) -> None:
     with chosen.ledger(chosen.places().ledger, read_only=False) as ledger:
         advice = "Type `xnat-watchd resume` to go on."
         begun = ledger.pauses.begin(Activity.WORK, "a person has paused it", advice, datetime.now(UTC))
-        busy = ledger.studies.busy()
+        busy = ledger.studies.any_busy()
     click.echo("paused: nothing more is sent until `xnat-watchd resume`" if begun else "it was paused already")
     if busy:
         click.echo("a step is still under way; `xnat-watchd status` shows when it has ended", err=True)

@@ -72,7 +72,7 @@ class _EventFeed:
         self._ledger: Ledger | None = None
         self._told = self.began = part.since if part else 0
         if part is None and self.opened() is not None:
-            self._told = self.began = self.ledger.throughput.now()
+            self._told = self.began = self.ledger.throughput.latest_event()
 
     @property
     def ledger(self) -> Ledger:
@@ -100,7 +100,7 @@ class _EventFeed:
         """Return studies done and in all, bytes sent and in all."""
         if self.opened() is None:
             return 0, 0, 0, 0
-        one = self.ledger.throughput.course(self.began, self._keys)
+        one = self.ledger.throughput.since(self.began, self._keys)
         return one.studies_done, one.studies, one.bytes_sent, one.bytes
 
     def close(self) -> None:

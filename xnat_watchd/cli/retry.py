@@ -119,7 +119,7 @@ def _let_go_on(
     path = chosen.places().ledger
     ours = None if later or is_served(path) else execution.ourselves(chosen)
     with chosen.ledger(path, read_only=False) as ledger:
-        since = ledger.throughput.now()
+        since = ledger.throughput.latest_event()
         released = [key for name, key in studies.items() if _released(ledger, name, key, subject, label, project)]
         code = Exit.FINE
         if released and not later:

@@ -54,7 +54,7 @@ def verify(chosen: CommandOptions, items: tuple[Item, ...], since: timedelta | N
 def _studies(ledger: Ledger, items: tuple[Item, ...], since: timedelta | None) -> dict[str, int]:
     if since is not None:
         keys = ledger.kept_zips.archived_since(datetime.now(UTC) - since)
-        return {ledger.studies.look_at(key).name: key for key in keys}
+        return {ledger.studies.get(key).name: key for key in keys}
     return studies(ledger, items)
 
 
@@ -63,13 +63,13 @@ def _verify(ledger: Ledger, gateway: XnatGateway, name: str, key: int) -> bool:
     from xnat_watchd.core.states import Progress, reached
     from xnat_watchd.studies.verification import verify as ask
 
-    item = ledger.studies.look_at(key)
+    item = ledger.studies.get(key)
     if not reached(item.progress, Progress.ARCHIVED):
         click.echo(f"{name} is not archived: it is {item.progress}")
         return False
     now = datetime.now(UTC)
     found = ask(item, ledger, gateway, now)
-    ledger.kept_zips.verify(item, found.summary, now)
+    ledger.kept_zips.record_verified(item, found.summary, now)
     say(f"{name} {found.summary}{_left_behind(ledger, key)}{_clutter(ledger, item.delivery)}")
     return not found.missing
 

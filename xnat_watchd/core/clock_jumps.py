@@ -14,7 +14,7 @@ class ClockOffset:
     def __init__(self, now: datetime, monotonic: float) -> None:
         self._offset = now.timestamp() - monotonic
 
-    def set_by(self, now: datetime, monotonic: float) -> timedelta:
+    def jump(self, now: datetime, monotonic: float) -> timedelta:
         """Return by how much the time of day was set since this was asked last."""
         before, self._offset = self._offset, now.timestamp() - monotonic
         return timedelta(seconds=self._offset - before)

@@ -212,7 +212,7 @@ class Item:
     in_doubt: bool
     since: datetime | None  #: since when XNAT has said "not yet" at this step
     place: Place | None
-    spoke_at: datetime | None  #: when the import to `place` was begun
+    import_began: datetime | None  #: when the import to `place` was begun
     missing_before: frozenset[str]  #: series that XNAT left out at the place before this one
     subject: str | None  #: subject label, chosen by a person or fixed at archive time
     label: str | None  #: session label, chosen by a person or fixed at archive time
@@ -229,7 +229,7 @@ class Item:
     doubted: bool = False  #: of some place of it the answer was lost, or a refusal left something on XNAT's disk
     before: Mapping[str, int] | None = None  #: what the session held by series, when it was asked to add the row
     why: str = ""  #: why it did not go on the last time
-    strays: tuple[MisplacedUpload, ...] = ()  #: uploads of it that may still lie where they do not belong
+    misplaced: tuple[MisplacedUpload, ...] = ()  #: uploads of it that may still lie where they do not belong
     uploads: int = 0  #: times that all of it was sent, since a person said anything about it
     trials: int = 0  #: times that it met what may be its project's trouble, likewise
     refusal: str | None = None  #: what XNAT has refused last, where that is asked once more before it is believed

@@ -25,11 +25,11 @@ class FindingKind(StrEnum):
     ABSENT = "listed and absent"  #: a DICOMDIR names images that did not come
 
 
-PACKED = "archive"  #: stands in the `why` of a finding about images that are packed once more
+ARCHIVE_WORD = "archive"  #: stands in the `why` of a finding about images that are packed once more
 
-HOLDS = frozenset(FindingKind) - {FindingKind.ABSENT}  #: kinds that stop a study until a person has decided
-BEHIND = HOLDS - {FindingKind.TWO_PEOPLE, FindingKind.FOREIGN}  #: kinds about images that do not come to XNAT
-ACCEPTABLE = HOLDS - {FindingKind.TWO_PEOPLE}  #: kinds that a person may accept; the others end by `skip` alone
+HOLDING = frozenset(FindingKind) - {FindingKind.ABSENT}  #: kinds that stop a study until a person has decided
+LEFT_BEHIND = HOLDING - {FindingKind.TWO_PEOPLE, FindingKind.FOREIGN}  #: kinds about images that do not come to XNAT
+ACCEPTABLE = HOLDING - {FindingKind.TWO_PEOPLE}  #: kinds that a person may accept; the others end by `skip` alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class Finding:
 
 def holding(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return those of these findings that stop a study."""
-    return tuple(one for one in findings if one.kind in HOLDS)
+    return tuple(one for one in findings if one.kind in HOLDING)
 
 
 def reason_of(findings: Iterable[Finding]) -> str:
@@ -76,7 +76,7 @@ def advice(findings: Iterable[Finding]) -> str:
             "Nobody can tell which study they are of. If another export can name it, drop that one. "
             "To let them stay in the ZIP: `xnat-watchd accept ITEM --why TEXT`."
         )
-    packed = any(PACKED in one.why for one in findings if one.kind is FindingKind.UNEXPLAINED)
+    packed = any(ARCHIVE_WORD in one.why for one in findings if one.kind is FindingKind.UNEXPLAINED)
     unpacked = "Unpack what is an archive, and drop its images as a ZIP of their own. " if packed else ""
     return unpacked + (
         "If a new export can be whole, drop it: it settles what is held of the same study. "

@@ -24,7 +24,7 @@ class Heartbeats:
         """Be back by then: promise again, or rest, before `until` has passed."""
         self._set(name, until)
 
-    def rest(self, name: str) -> None:
+    def idle(self, name: str) -> None:
         """Promise nothing: the thread waits for something that may take for ever, or has ended as it should."""
         self._set(name, inf)
 

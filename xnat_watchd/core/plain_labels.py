@@ -19,13 +19,13 @@ from xnat_watchd.core.errors import Undecided
 from xnat_watchd.core.labels import LONGEST_LABEL, LabelFacts, clean, session_label
 from xnat_watchd.core.project_rules import LabelRules, Letters
 
-MARK = 6  #: characters of base 32 that tell apart what reads alike: one in a thousand million
-GIVE = "Give the session a label of plain letters: `xnat-watchd retry ITEM --label LABEL`."
+DIGEST_CHARACTERS = 6  #: characters of base 32 that tell apart what reads alike: one in a thousand million
+ADVICE = "Give the session a label of plain letters: `xnat-watchd retry ITEM --label LABEL`."
 
 
 def romanised(label: str) -> str:
     """Return a label in Latin letters, with a mark that only this very label has."""
-    mark = b32encode(sha256(label.encode()).digest())[:MARK].decode("ascii").lower()
+    mark = b32encode(sha256(label.encode()).digest())[:DIGEST_CHARACTERS].decode("ascii").lower()
     return f"{re.sub('_{2,}', '_', clean(anyascii(label)))}-{mark}"
 
 
@@ -44,4 +44,4 @@ def plain(label: str, stored: str, rules: LabelRules, facts: LabelFacts | None) 
         found = session_label(rules.session, replace(facts, subject=clean(facts.person.id.strip())))
         if found.isascii():
             return found
-    raise Undecided("this XNAT would spoil the letters of the session label", advice=GIVE)
+    raise Undecided("this XNAT would spoil the letters of the session label", advice=ADVICE)

@@ -72,7 +72,7 @@ class Gateway(Protocol):
     def upload(self, place: Place, zip_path: str, progressed: Progressed, *, alone: bool) -> None:
         """Send one ZIP to our place, once. `alone`: no other import of ours at the same time.
 
-        Returns when XNAT says that it is at that very place. `Elsewhere` when it is in Unassigned
+        Returns when XNAT says that it is at that very place. `Misplaced` when it is in Unassigned
         or at another place.
         """
         ...
@@ -110,14 +110,14 @@ class Gateway(Protocol):
         """Return one archived session by its accession ID: the proof itself."""
         ...
 
-    def takes_once(self) -> bool:
+    def refuses_second_import(self) -> bool:
         """Return whether a second import of the same files to one place is refused, also while the first is under way.
 
-        `Taken` says so then. Seen on XNAT 1.6.4: after a lost answer the same may be sent again to the same place.
+        It raises `AlreadyImported` then. Seen on XNAT 1.6.4: after a lost answer the files may be sent again there.
         """
         ...
 
-    def under(self, project: str, timestamps: Collection[str]) -> Sequence[Place]:
+    def rows_with(self, project: str, timestamps: Collection[str]) -> Sequence[Place]:
         """Return the places of a project's prearchive rows with one of these timestamps. One request."""
         ...
 
@@ -184,7 +184,7 @@ class ExistingSessionsGateway(Protocol):
         """Return whether XNAT lists the project as writable for us."""
         ...
 
-    def lying(self, project: str) -> Sequence[ListedRow]:
+    def prearchive_rows(self, project: str) -> Sequence[ListedRow]:
         """Return the rows of a project's prearchive, whoever put them there. One request."""
         ...
 
@@ -208,7 +208,7 @@ class ExistingSessionsGateway(Protocol):
         """Return a subject with its fields and demographics."""
         ...
 
-    def imaged(self, project: str, subject: str) -> Sequence[ImagingSession]:
+    def imaging_sessions(self, project: str, subject: str) -> Sequence[ImagingSession]:
         """Return the archived imaging sessions of a subject, by its accession ID, the earliest first."""
         ...
 
@@ -235,7 +235,7 @@ class SharingGateway(Protocol):
     def share(self, action: Action) -> None:
         """Ask for one share, once. What the server says is no proof (F46, F47): look at its listings afterwards.
 
-        `Conflict`: it is there already, or its label is taken. `OnceMore`: refused.
+        `Conflict`: it is there already, or its label is taken. `RepeatOnce`: refused.
         """
         ...
 

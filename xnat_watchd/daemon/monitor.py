@@ -106,6 +106,6 @@ class Monitor:
                 self._notifier.extend_timeout(MORE_TIME)
 
     def _check_clock(self) -> None:
-        jump = self._steady.set_by(self._clock.now(), self._clock.monotonic())
+        jump = self._steady.jump(self._clock.now(), self._clock.monotonic())
         if abs(jump) > JUMP:
             self._log.warning("clock.jumped", seconds=round(jump.total_seconds()))

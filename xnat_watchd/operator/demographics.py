@@ -50,7 +50,7 @@ def _line(project: str, label: str, gateway: ExistingSessionsGateway, rules: Dem
         subject = gateway.subject(project, label)
         if subject is None:
             return SubjectLine(subject=label, why="XNAT has no such subject in the project")
-        sessions = [one for one in gateway.imaged(project, subject.id) if one.project == project]
+        sessions = [one for one in gateway.imaging_sessions(project, subject.id) if one.project == project]
         if not sessions:
             return SubjectLine(subject=label, why="it has no imaging session of this project")
         said = merge_headers([_header(gateway, one) for one in sessions])

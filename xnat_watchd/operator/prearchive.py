@@ -73,7 +73,7 @@ def plan(project: str, names: Collection[str], context: PrearchiveContext, label
     `label` is what a person wants it to be called, where it is a single one.
     """
     must_be_writable(project, context.gateway)
-    rows = sorted(context.gateway.lying(project), key=lambda one: (one.place.timestamp, one.name))
+    rows = sorted(context.gateway.prearchive_rows(project), key=lambda one: (one.place.timestamp, one.name))
     chosen = [one for one in rows if not names or {one.name, one.place.folder} & set(names)]
     return _without_clashes(
         [_line(one, context, label if len(chosen) == 1 else None, named=bool(names)) for one in chosen]
@@ -149,7 +149,7 @@ def _conflict(project: str, uid: str, line: RowLine, person: Person, context: Pr
         return f"the archive has this study already, as {there[0].label}"
     if context.gateway.session_named(project, line.label) is not None:
         return "the archive has another session of this label"
-    known = context.ledger.existing_sessions.behind(project, line.subject)
+    known = context.ledger.existing_sessions.person_of(project, line.subject)
     if known is not None and not is_one(known, person):
         return "another person stands behind this subject"
     return ""

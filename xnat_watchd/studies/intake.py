@@ -272,7 +272,7 @@ class Intake:
         self._unfinished = failed or bool(self._unmoved)
 
     def _recover_zip(self, delivery: int) -> None:
-        known = self._ledger.deliveries.rest(delivery)
+        known = self._ledger.deliveries.delivered_zip(delivery)
         if known is None:  # the ledger is another one
             self._put_back(delivery, f"recovered-{delivery}.zip")
         elif known.state is DeliveryState.TAKEN:
@@ -312,16 +312,16 @@ class Intake:
             self._disk.remove(_note_of(path))
             self._ledger.overwrites.supersede(judged.delivery, now)
         elif judged.resting is not None:
-            self._ledger.overwrites.unrest(judged.delivery, now)
+            self._ledger.overwrites.release(judged.delivery, now)
         else:  # it goes back once its studies have ended
-            self._ledger.overwrites.outdate(judged.delivery, now)
+            self._ledger.overwrites.mark_changed(judged.delivery, now)
             self._recorded()
         self._log.warning("delivery.changed", item=str(judged.delivery))
 
     # Open and record.
 
     def _open(self, delivery: int, name: str, project: str) -> None:
-        if self._ledger.deliveries.opening(delivery) > FATAL_OPENINGS:
+        if self._ledger.deliveries.begin_opening(delivery) > FATAL_OPENINGS:
             self._reject(delivery, name, Unusable(
                 f"the service died {FATAL_OPENINGS} times while it opened this ZIP",
                 advice="Keep the ZIP and report it; export the study again and drop the new one.",
@@ -337,7 +337,7 @@ class Intake:
             self._ledger.deliveries.withdraw(delivery, self._clock.now())
             raise
         except (OSError, Stopped):
-            self._ledger.deliveries.opened(delivery)
+            self._ledger.deliveries.end_opening(delivery)
             raise
         self._ledger.overwrites.stamp(delivery, stamp)
         if isinstance(found, Unusable):
@@ -381,7 +381,7 @@ class Intake:
 
     def _try_move_away(self, delivery: int) -> None:
         """Move the ZIP of a delivery that has ended to where the ledger says, the reason beside it; else try later."""
-        known = self._ledger.deliveries.rest(delivery)
+        known = self._ledger.deliveries.delivered_zip(delivery)
         if known is None or known.resting is None:
             return
         try:
@@ -395,7 +395,7 @@ class Intake:
     def _move_away(self, delivery: int, known: DeliveredZip) -> None:
         path, lies = self._folders.kept_path(known.resting or ""), self._disk.exists(self._folders.zip_of(delivery))
         if lies and not is_judged(delivery, self._folders.zip_of(delivery), self._ledger.overwrites, self._disk):
-            self._ledger.overwrites.unrest(delivery, self._clock.now())
+            self._ledger.overwrites.release(delivery, self._clock.now())
             self._put_back(delivery, known.name)
             return
         self._marks.must_be_known(folder_name_of(known.resting or ""))

@@ -45,9 +45,9 @@ class LateRowCleaner:
                 self._log.warning("place.unfinished", project=project, reason=str(error))
 
     def _look(self, project: str, doubted: Sequence[Place]) -> None:
-        there = self._tools.gateway.under(project, {place.timestamp for place in doubted})
+        there = self._tools.gateway.rows_with(project, {place.timestamp for place in doubted})
         for gone in set(doubted).difference(there):
-            self._tools.ledger.places.unlock(gone)
+            self._tools.ledger.places.clear_locked(gone)
         for place in there:
             study = self._tools.ledger.places.study_at(project, place.timestamp)
             if study is not None:
@@ -55,10 +55,10 @@ class LateRowCleaner:
                     self._clear(study, place)
 
     def _clear(self, study: int, place: Place) -> None:
-        places, item = self._tools.ledger.places, self._tools.ledger.studies.look_at(study)
+        places, item = self._tools.ledger.places, self._tools.ledger.studies.get(study)
         if is_chosen(place) and not places.knows(study, place):
             return  # another station's
-        places.appear(study, place, self._tools.clock.now())
+        places.add_appeared(study, place, self._tools.clock.now())
         if place not in places.mixed(study):
             self._log.info("place.late", item=item.name, project=item.project)
             clear(item, place, self._tools)

@@ -167,7 +167,7 @@ class Pipeline:
         except Stopped as error:
             self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=error.spoke)
         except ZipChanged:
-            self._ledger.overwrites.outdate(item.delivery, self._clock.now(), item)
+            self._ledger.overwrites.mark_changed(item.delivery, self._clock.now(), item)
             self._log.warning("delivery.changed", item=str(item.delivery))
         except WatchdError as error:
             self._hold(item, error)

@@ -30,7 +30,7 @@ class Retention:
 
     def __init__(self, tools: Tools, keep: Callable[[], RetentionRules], log: Log) -> None:
         self._tools, self._keep, self._log = tools, keep, log
-        clock, latest = tools.clock, tools.ledger.kept_zips.latest()
+        clock, latest = tools.clock, tools.ledger.kept_zips.last_event()
         self._clock_jumps = ClockOffset(clock.now(), clock.monotonic())
         self._silence = clock.now() - latest if latest else timedelta(0)
         self._next = clock.monotonic()
@@ -49,7 +49,7 @@ class Retention:
     def _check_clock(self) -> None:
         """Stop, until a person has looked, where the clock was set by days, or nothing was heard of for a month."""
         clock = self._tools.clock
-        jump = self._clock_jumps.set_by(clock.now(), clock.monotonic())
+        jump = self._clock_jumps.jump(clock.now(), clock.monotonic())
         silent, self._silence = self._silence, timedelta(0)
         if abs(jump) > JUMP:
             self._stop(f"the clock was set by {abs(jump).days} days")
@@ -103,7 +103,7 @@ class Retention:
         elif self._tools.disk.digest(path) != kept.sha256:
             self._keep_for_now(kept, "another file lies in its place")
         else:
-            ledger.kept_zips.prove(kept, "XNAT holds all of it", now)
+            ledger.kept_zips.record_proof(kept, "XNAT holds all of it", now)
             if not ledger.kept_zips.delete(kept, now, lambda: self._tools.disk.remove(path)):
                 return
             self._log.info("zip.deleted", item=str(kept.delivery), project=kept.project)
@@ -111,14 +111,14 @@ class Retention:
     def _count_lost(self, key: int) -> int:
         """Return how many instances of a study XNAT lacks, each asked for: from now on they need attention."""
         ledger = self._tools.ledger
-        item, instances = ledger.studies.look_at(key), ledger.contents.instances(ledger.studies.look_at(key))
+        item, instances = ledger.studies.get(key), ledger.contents.instances(ledger.studies.get(key))
         session = self._tools.gateway.session(item.session or "")
         there = shown(item, session, self._tools.gateway, instances) if session else frozenset[str]()
         lost = len({one.sop_uid for one in instances} - there)
-        ledger.kept_zips.lose(item, lost)
+        ledger.kept_zips.record_lost(item, lost)
         return lost
 
     def _keep_for_now(self, kept: KeptZip, why: str) -> None:
         self._asked_again_at[kept.delivery] = self._tools.clock.monotonic() + ASKS_AGAIN.total_seconds()
-        self._tools.ledger.kept_zips.spare(kept, why, self._tools.clock.now())
+        self._tools.ledger.kept_zips.record_kept(kept, why, self._tools.clock.now())
         self._log.warning("zip.kept", item=str(kept.delivery), project=kept.project, reason=why)

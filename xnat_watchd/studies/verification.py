@@ -53,7 +53,7 @@ def verify(item: Item, ledger: Ledger, gateway: Gateway, now: datetime) -> Verif
     short = [
         f"{name} has {n - found.missing[name]} of {n}" for name, n in found.expected.items() if found.missing[name]
     ]
-    ledger.kept_zips.lose(item, missing)
+    ledger.kept_zips.record_lost(item, missing)
     return Verification(
         item=item.name, expected=expected, missing=missing, short=tuple(short), has_session=session is not None,
         foreign_places=_foreign_places(item, ledger, gateway, now),

@@ -355,10 +355,10 @@ def test_ones_own_that_may_only_be_read_is_refused_at_the_start_and_not_in_the_m
     code = (
         "import os, sys, pathlib\n"
         "from xnat_watchd.adapters.ledger import open_database\n"
-        "from xnat_watchd.core.errors import Unrecordable\n"
+        "from xnat_watchd.core.errors import LedgerUnusable\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try: open_database(pathlib.Path(sys.argv[1])).must_take_writes()\n"
-        "except Unrecordable as error: print(error, error.passes)\n"
+        "except LedgerUnusable as error: print(error, error.passes)\n"
     )
     with tempfile.TemporaryDirectory() as place:
         path = made(Path(place) / "ledger.sqlite")
@@ -407,7 +407,7 @@ def test_no_study_is_held_because_the_ledger_was(tmp_path: Path) -> None:
     station.drop("a.zip", zipped([("1.dcm", instance())]))
     station.start()
     station.take_in()
-    speak = station.ledger.places.speak
+    speak = station.ledger.places.begin_import
     station.ledger.studies._db._db.execute("PRAGMA busy_timeout = 20")
     with raw(tmp_path / "ledger.sqlite") as other:
 
@@ -418,7 +418,7 @@ def test_no_study_is_held_because_the_ledger_was(tmp_path: Path) -> None:
             finally:
                 other.execute("COMMIT")
 
-        station.ledger.places.speak = held_meanwhile  # type: ignore[assignment,method-assign]
+        station.ledger.places.begin_import = held_meanwhile  # type: ignore[assignment,method-assign]
         with pytest.raises(LedgerUnusable):
             station.pipeline.step()
     station.close()

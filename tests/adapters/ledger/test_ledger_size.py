@@ -18,7 +18,7 @@ WAITING = 50
 QUESTIONS: dict[str, Callable[[Ledger], object]] = {
     "take": lambda ledger: ledger.studies.take(NOW),
     "next_due": lambda ledger: ledger.studies.next_due(NOW),
-    "busy": lambda ledger: ledger.studies.busy(),
+    "busy": lambda ledger: ledger.studies.any_busy(),
     "under_way": lambda ledger: ledger.views.under_way(),
     "attention": lambda ledger: ledger.views.attention(),
     "left_behind": lambda ledger: ledger.views.left_behind(),

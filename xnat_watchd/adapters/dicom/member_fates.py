@@ -15,12 +15,12 @@ from xnat_watchd.adapters.dicom.data_set import FileKind, walk_file
 from xnat_watchd.adapters.dicom.inflating import Allowance, Exhausted
 from xnat_watchd.adapters.dicom.program_folders import Folder, ProgramFolders, folder_of, may_be_a_programs
 from xnat_watchd.adapters.dicom.tally import Tally
-from xnat_watchd.core.findings import PACKED
+from xnat_watchd.core.findings import ARCHIVE_WORD
 
 DIRECTORY = "DICOMDIR"
-_DICOM_INSIDE = f"DICOM in an {PACKED}"
-_UNKNOWN_INSIDE = f"an {PACKED} of unknown content"
-_NOT_LOOKED_INTO = f"an {PACKED} that is not looked into"
+_DICOM_INSIDE = f"DICOM in an {ARCHIVE_WORD}"
+_UNKNOWN_INSIDE = f"an {ARCHIVE_WORD} of unknown content"
+_NOT_LOOKED_INTO = f"an {ARCHIVE_WORD} that is not looked into"
 _BY_CONTENT = frozenset({DIRECTORY, "DICOM without a study", "pipe or device"})  # no name makes an image of these
 _IMAGE_KEYS = (".dcm", ".ima", ".dicom", ".dicm")
 _DEEPEST = 3  #: archives inside archives that are looked into

@@ -9,9 +9,9 @@ from datetime import datetime
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.deliveries import move_delivery, tell_delivery
 from xnat_watchd.adapters.ledger.findings import open_findings, settle_findings, undecided
-from xnat_watchd.adapters.ledger.restarts import begin_anew
+from xnat_watchd.adapters.ledger.restarts import restart
 from xnat_watchd.adapters.ledger.studies import NOTHING_TO_SEND, _leave_out
-from xnat_watchd.adapters.ledger.transitions import RESET, STUCK, let_go_on, move
+from xnat_watchd.adapters.ledger.transitions import RESET, STUCK, move, resume
 from xnat_watchd.core.errors import Impossible
 from xnat_watchd.core.findings import ACCEPTABLE, Finding, FindingKind, advice, holding, reason_of
 from xnat_watchd.core.states import ENDED, DeliveryKind, DeliveryState, Event, Progress, Standing
@@ -78,7 +78,7 @@ class Decisions:
                 _to_project(db, row, project, now)
                 chosen = {"project": project, "subject": None, "subject_key": None, "label": None, "server_uid": None,
                           "claimed": None, **chosen}  # fmt: skip
-            let_go_on(db, row, now, **chosen)
+            resume(db, row, now, **chosen)
 
     def accept(self, key: int, why: str, by: str, now: datetime) -> str:
         """Accept what was found out about a held study, or that XNAT leaves out series; return what was accepted.
@@ -108,7 +108,7 @@ class Decisions:
                 ended = standing in ENDED or row["unwanted"] is not None
                 raise Impossible(reason_of(found), advice=DROP_IT if ended else advice(found))
             _take_again(db, row, now)
-            begin_anew(db, row, now, why)
+            restart(db, row, now, why)
 
 
 def _to_project(db: sqlite3.Connection, row: sqlite3.Row, project: str, now: datetime) -> None:
@@ -180,7 +180,7 @@ def _accept_findings(
         move(db, row["key"], Standing.HELD, Event.UNWANTED, now, unwanted=NOTHING_TO_SEND, attempts=0, recoveries=0,
              since=None, due=None, why=NOTHING_TO_SEND, detail=why, advice=None)  # fmt: skip
         return f"{reason_of(found)}: nothing of it is sent"
-    let_go_on(db, row, now, why=f"accepted: {reason_of(found)}", detail=why)
+    resume(db, row, now, why=f"accepted: {reason_of(found)}", detail=why)
     return reason_of(found)
 
 
@@ -210,7 +210,7 @@ def _accept_left_out(db: sqlite3.Connection, key: int, why: str, now: datetime) 
     db.executemany("UPDATE series SET accepted = 1 WHERE study = ? AND uid = ?", [(key, s) for s in series])
     _leave_out(db, key, series)
     accepted = f"XNAT leaves out {len(series)} series"
-    let_go_on(db, _row(db, key), now, why=f"accepted: {accepted}", detail=why)
+    resume(db, _row(db, key), now, why=f"accepted: {accepted}", detail=why)
     return accepted
 
 

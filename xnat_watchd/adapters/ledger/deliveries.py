@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.findings import add_findings
 from xnat_watchd.adapters.ledger.gates import try_soon
-from xnat_watchd.adapters.ledger.restarts import come_again
+from xnat_watchd.adapters.ledger.restarts import try_dropped_again
 from xnat_watchd.core.delivery import Study, ZipContents
 from xnat_watchd.core.errors import WatchdError
 from xnat_watchd.core.findings import advice, reason_of
@@ -83,7 +83,7 @@ class Deliveries:
         rows = self._db.rows("SELECT * FROM deliveries WHERE state = ? ORDER BY id", DeliveryState.ARRIVING)
         return [Arrival(r["id"], r["name"], r["project"], r["identity"], r["openings"]) for r in rows]
 
-    def rest(self, delivery: int) -> DeliveredZip | None:
+    def delivered_zip(self, delivery: int) -> DeliveredZip | None:
         """Return what a delivery's ZIP is to become, or None when there is no such delivery."""
         row = self._db.row(
             "SELECT d.*, (SELECT count(*) FROM studies s WHERE s.delivery = d.id) AS studies"
@@ -107,7 +107,7 @@ class Deliveries:
         row = self._db.row("SELECT as_it_is, size FROM deliveries WHERE id = ?", delivery)
         return bool(row and row["as_it_is"] and row["size"] == size)
 
-    def opening(self, delivery: int) -> int:
+    def begin_opening(self, delivery: int) -> int:
         """Count one more opening of the ZIP before it is begun: three without an end, and it kills us."""
         with self._db.change() as db:
             row = db.execute(
@@ -115,7 +115,7 @@ class Deliveries:
             ).fetchone()
             return int(row["openings"])
 
-    def opened(self, delivery: int) -> None:
+    def end_opening(self, delivery: int) -> None:
         """Note that an opening has ended without an outcome, but not our life."""
         with self._db.change() as db:
             db.execute("UPDATE deliveries SET openings = 0 WHERE id = ?", (delivery,))
@@ -256,7 +256,7 @@ def tell_delivery(
 def _end_as_duplicate(
     db: sqlite3.Connection, delivery: int, other: int, contents: ZipContents, resting: str, now: datetime
 ) -> None:
-    still_held = come_again(db, other, now)
+    still_held = try_dropped_again(db, other, now)
     move_delivery(
         db, delivery, DeliveryState.DUPLICATE, now,
         ended=text(now), resting=resting, sha256=contents.sha256, size=contents.size,

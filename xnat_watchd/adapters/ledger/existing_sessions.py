@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, text
-from xnat_watchd.adapters.ledger.people import BEHIND, person
+from xnat_watchd.adapters.ledger.people import PEOPLE_OF_LABEL, person
 from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
 from xnat_watchd.adapters.ledger.studies import CREATES
 from xnat_watchd.adapters.ledger.transitions import RESET, move
@@ -48,9 +48,9 @@ class ExistingSessions:
         """Return the study that was taken from this address in XNAT and is not done."""
         return self._under_way("WHERE d.identity = ? AND d.kind <> 'zip' AND d.state = 'taken'", identity)
 
-    def behind(self, project: str, subject: str) -> Person | None:
+    def person_of(self, project: str, subject: str) -> Person | None:
         """Return who stands behind a subject label, if we know: name, ID and birth date."""
-        row = self._db.row(BEHIND, project, subject.casefold(), 0)
+        row = self._db.row(PEOPLE_OF_LABEL, project, subject.casefold(), 0)
         return person(row) if row else None
 
     def admit(self, find: ExistingSession, now: datetime) -> UnderWay:

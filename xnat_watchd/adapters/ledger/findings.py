@@ -9,7 +9,7 @@ from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.core.delivery import Item
-from xnat_watchd.core.findings import BEHIND, Finding, FindingKind
+from xnat_watchd.core.findings import LEFT_BEHIND, Finding, FindingKind
 
 FOUND = "finding"  #: an event in a study's story
 
@@ -28,7 +28,7 @@ class Findings:
         """Write a finding that was made on the way.
 
         The same kind about the same members is one finding: what was written before, and what a person has settled,
-        stays as it is. After it, `stop_at(findings.open(item.key))` ends the step unless it was settled before.
+        stays as it is. After it, `must_not_hold(findings.open(item.key))` ends the step unless it was settled before.
         """
         with self._db.change() as db:
             if add_findings(db, item.key, (finding,), now):
@@ -81,7 +81,7 @@ def unsent(study: str) -> str:
       FROM findings f WHERE f.study = {study}.key AND f.kind IN ({KINDS_BEHIND})), 0)"""  # noqa: S608 - words of our own
 
 
-KINDS_BEHIND = ", ".join(f"'{kind}'" for kind in sorted(BEHIND))
+KINDS_BEHIND = ", ".join(f"'{kind}'" for kind in sorted(LEFT_BEHIND))
 
 
 def _is_known(db: sqlite3.Connection, key: int, finding: Finding) -> bool:

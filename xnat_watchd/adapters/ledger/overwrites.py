@@ -67,7 +67,7 @@ class Overwrites:
         )
         return [_judged(row) for row in rows]
 
-    def outdate(self, delivery: int, now: datetime, busy: Item | None = None) -> None:
+    def mark_changed(self, delivery: int, now: datetime, busy: Item | None = None) -> None:
         """Note that a ZIP has changed: nothing more of it is sent, and what was not sent yet ends unsent.
 
         What XNAT holds of it stays, since what was sent was judged. `busy`: the study at whose step this was found out.
@@ -96,7 +96,7 @@ class Overwrites:
             )
             tell_delivery(db, delivery, "settled", now, why=CHANGED)
 
-    def unrest(self, delivery: int, now: datetime) -> None:
+    def release(self, delivery: int, now: datetime) -> None:
         """Note that the ZIP of a delivery that has ended rests nowhere: it goes back, and is looked at anew."""
         with self._db.change() as db:
             db.execute(

@@ -8,7 +8,7 @@ from xnat_watchd.core.delivery import Item, Person
 from xnat_watchd.core.errors import Undecided
 from xnat_watchd.core.persons import is_one, joined
 
-BEHIND = """
+PEOPLE_OF_LABEL = """
 SELECT name, id, birth_date FROM people WHERE project = ?1 AND subject_key = ?2
 UNION ALL
 SELECT patient_name, patient_id, birth_date FROM studies WHERE project = ?1 AND claimed = ?2
@@ -19,7 +19,7 @@ AND key <> ?3 AND standing NOT IN ('done', 'skipped')
 
 def claim(db: sqlite3.Connection, item: Item, subject: str) -> None:
     """Let a study's person have a subject label, and no other by this study; `Undecided` where somebody else has it."""
-    for row in db.execute(BEHIND, (item.project, subject.casefold(), item.key)):
+    for row in db.execute(PEOPLE_OF_LABEL, (item.project, subject.casefold(), item.key)):
         other = person(row)
         if not is_one(other, item.person):
             raise Undecided(
@@ -31,7 +31,7 @@ def claim(db: sqlite3.Connection, item: Item, subject: str) -> None:
     db.execute("UPDATE studies SET claimed = ? WHERE key = ?", (subject.casefold(), item.key))
 
 
-def stand_behind(db: sqlite3.Connection, study: int) -> None:
+def record_person(db: sqlite3.Connection, study: int) -> None:
     """Let the person of a study have for good what the study claims; nothing where it claims nothing.
 
     What a later spelling adds to the name is held against the next one, too.

@@ -42,7 +42,7 @@ class Places:
                 [(row["id"], item.key, sop_uid) for sop_uid in sending],
             )
 
-    def speak(self, item: Item, now: datetime, stamp: str = "") -> None:
+    def begin_import(self, item: Item, now: datetime, stamp: str = "") -> None:
         """Write that the import to the current place begins, of a ZIP with this stamp; empty: of a copy of ours."""
         with self._db.change() as db:
             db.execute(
@@ -60,23 +60,23 @@ class Places:
         )
         return str(row["stamp"]) if row else ""
 
-    def spoken(self, item: Item, now: datetime) -> None:
+    def end_import(self, item: Item, now: datetime) -> None:
         """Write that all of it has been sent to the current place: what becomes of it is late from now on."""
         with self._db.change() as db:
             db.execute("UPDATE places SET spoke = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
             db.execute("UPDATE studies SET uploads = uploads + 1 WHERE key = ?", (item.key,))
 
-    def unspoken(self, item: Item) -> None:
+    def discount_upload(self, item: Item) -> None:
         """Write that what was sent whole last was refused before anything looked at it: that is no upload."""
         with self._db.change() as db:
             db.execute("UPDATE studies SET uploads = max(uploads - 1, 0) WHERE key = ?", (item.key,))
 
-    def last_spoken(self, item: Item) -> datetime | None:
+    def last_import(self, item: Item) -> datetime | None:
         """Return when something of this study was sent last, to whatever place."""
         row = self._db.row("SELECT max(spoke) AS last FROM places WHERE study = ? AND appeared IS NULL", item.key)
         return moment(row["last"]) if row else None
 
-    def leave(self, item: Item, now: datetime, *, missing: Collection[str] = (), mixed: bool = False) -> None:
+    def give_up(self, item: Item, now: datetime, *, missing: Collection[str] = (), mixed: bool = False) -> None:
         """Give the current place up: nothing of ours is to be there any more, or it is mixed with another's."""
         with self._db.change() as db:
             db.execute(
@@ -130,7 +130,7 @@ class Places:
                 (*values, *where),
             )
 
-    def archive(self, item: Item, session: str | None, before: Mapping[str, int]) -> None:
+    def begin_archiving(self, item: Item, session: str | None, before: Mapping[str, int]) -> None:
         """Write, before XNAT is told to archive the row at the current place, what will have been there before.
 
         `session`: the accession ID of the one that the row is added to; None where there is none. `before`: the files
@@ -142,7 +142,7 @@ class Places:
                 (session, json.dumps(dict(before)), item.key),
             )
 
-    def doubt(self, item: Item, now: datetime) -> None:
+    def mark_doubted(self, item: Item, now: datetime) -> None:
         """Write that nobody knows what became of an import to the current place: something may appear late."""
         with self._db.change() as db:
             db.execute(
@@ -150,16 +150,16 @@ class Places:
                 (text(now), item.key),
             )
 
-    def lock(self, place: Place, now: datetime) -> None:
+    def mark_locked(self, place: Place, now: datetime) -> None:
         """Write that XNAT archives what lies at a place since that answer was lost: it may stay there, and is told."""
         at = text(now)
         self._set(place, "locked = ifnull(locked, ?), doubted = ifnull(doubted, ?)", at, at)
 
-    def unlock(self, place: Place) -> None:
+    def clear_locked(self, place: Place) -> None:
         """Write that XNAT archives nothing at a place any more."""
         self._set(place, "locked = NULL", only=" AND locked IS NOT NULL")
 
-    def take(self, item: Item, now: datetime) -> None:
+    def mark_taken(self, item: Item, now: datetime) -> None:
         """Write that XNAT has what was sent to the current place: it has refused a second import."""
         with self._db.change() as db:
             db.execute("UPDATE places SET taken = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
@@ -191,7 +191,7 @@ class Places:
         sql = "SELECT 1 FROM places WHERE (study, project, timestamp, folder) = (?, ?, ?, ?)"
         return self._db.row(sql, *where) is not None
 
-    def appear(self, study: int, place: Place, now: datetime) -> None:
+    def add_appeared(self, study: int, place: Place, now: datetime) -> None:
         """Write that XNAT shows something under a study's timestamp at another folder, if that is not known yet."""
         with self._db.change() as db:
             db.execute(
@@ -200,7 +200,7 @@ class Places:
                 (study, place.project, place.timestamp, place.folder, text(now)),
             )
 
-    def build(self, place: Place, now: datetime, again: timedelta) -> bool:
+    def begin_build(self, place: Place, now: datetime, again: timedelta) -> bool:
         """Write that XNAT is told to build what lies at a place; False where it was told so less than `again` ago."""
         where = (place.project, place.timestamp, place.folder)
         with self._db.change() as db:
@@ -211,14 +211,14 @@ class Places:
             ).fetchone()
         return row is not None
 
-    def went_astray(self, item: Item, paths: Collection[str]) -> None:
+    def add_misplaced(self, item: Item, paths: Collection[str]) -> None:
         """Write where XNAT said that it put the upload instead of at the current place."""
         with self._db.change() as db:
             db.execute(
                 "UPDATE places SET strays = ? WHERE study = ? AND ended IS NULL", (json.dumps([*paths]), item.key)
             )
 
-    def strays_gone(self, item: Item) -> None:
+    def clear_misplaced(self, item: Item) -> None:
         """Write that no upload of this study lies where it does not belong any more."""
         with self._db.change() as db:
             db.execute("UPDATE places SET strays = '[]' WHERE study = ?", (item.key,))

@@ -8,12 +8,12 @@ from datetime import datetime
 from xnat_watchd.adapters.ledger.database import text
 from xnat_watchd.adapters.ledger.findings import open_findings, undecided
 from xnat_watchd.adapters.ledger.gates import try_now
-from xnat_watchd.adapters.ledger.transitions import RESET, let_go_on, move
+from xnat_watchd.adapters.ledger.transitions import RESET, move, resume
 from xnat_watchd.core.findings import holding
 from xnat_watchd.core.states import Event, Progress, Standing
 
 
-def begin_anew(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, why: str) -> None:
+def restart(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, why: str) -> None:
     """Have a study begin from the beginning in a new generation, wanted again if nobody wanted it."""
     db.execute("UPDATE places SET ended = ? WHERE study = ? AND ended IS NULL", (text(now), row["key"]))
     move(db, row["key"], Standing(row["standing"]), Event.RESENT, now, generation=row["generation"] + 1,
@@ -22,7 +22,7 @@ def begin_anew(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, why: str
     try_now(db, now, row["project"])
 
 
-def come_again(db: sqlite3.Connection, delivery: int, now: datetime) -> bool:
+def try_dropped_again(db: sqlite3.Connection, delivery: int, now: datetime) -> bool:
     """Take the same bytes, dropped again, for what people mean by it: try again what is held, want what was unwanted.
 
     What a finding holds stays held: the same bytes are the same verdict. Return whether anything is. What a later
@@ -34,7 +34,7 @@ def come_again(db: sqlite3.Connection, delivery: int, now: datetime) -> bool:
         if row["key"] not in stays_held and holding(undecided(db, row["key"])):
             continue
         if row["unwanted"] is not None and row["standing"] != Standing.SKIPPED:
-            begin_anew(db, row, now, "its ZIP was dropped again")
+            restart(db, row, now, "its ZIP was dropped again")
         elif row["standing"] == Standing.HELD and row["key"] not in stays_held:
-            let_go_on(db, row, now)
+            resume(db, row, now)
     return bool(stays_held)

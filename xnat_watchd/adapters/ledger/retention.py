@@ -29,12 +29,12 @@ class KeptZips:
             for row in self._db.rows(_KEPT)
         ]  # fmt: skip
 
-    def prove(self, kept: KeptZip, why: str, now: datetime) -> None:
+    def record_proof(self, kept: KeptZip, why: str, now: datetime) -> None:
         """Write that XNAT was seen to hold all of a ZIP, before it is deleted."""
         with self._db.change() as db:
             _tell(db, kept.delivery, "proved", why, now)
 
-    def spare(self, kept: KeptZip, why: str, now: datetime) -> None:
+    def record_kept(self, kept: KeptZip, why: str, now: datetime) -> None:
         """Write why a ZIP is not deleted although its time has come; once, while the reason is the same."""
         with self._db.change() as db:
             last = db.execute(
@@ -56,12 +56,12 @@ class KeptZips:
             _tell(db, kept.delivery, "deleted", "by the rules of [retention]", now)
             return True
 
-    def lose(self, item: Item, images: int) -> None:
+    def record_lost(self, item: Item, images: int) -> None:
         """Write how many of a study's images XNAT lacks now, which it was seen to hold: none, and all is well again."""
         with self._db.change() as db:
             db.execute("UPDATE studies SET lost = ? WHERE key = ? AND lost <> ?", (images, item.key, images))
 
-    def verify(self, item: Item, why: str, now: datetime) -> None:
+    def record_verified(self, item: Item, why: str, now: datetime) -> None:
         """Write what XNAT was seen to hold of a study."""
         with self._db.change() as db:
             db.execute(
@@ -77,7 +77,7 @@ class KeptZips:
         )
         return [row["key"] for row in rows]
 
-    def latest(self) -> datetime | None:
+    def last_event(self) -> datetime | None:
         """Return when the ledger was last written to by the service, or by a person who let it go on."""
         row = self._db.row(
             "SELECT max(at) AS at FROM (SELECT max(at) AS at FROM events UNION ALL SELECT max(until) FROM pauses)"

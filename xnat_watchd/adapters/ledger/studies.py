@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.adapters.ledger.findings import open_findings
 from xnat_watchd.adapters.ledger.healing import REPLACED, settle_healed
-from xnat_watchd.adapters.ledger.people import claim, stand_behind
+from xnat_watchd.adapters.ledger.people import claim, record_person
 from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
 from xnat_watchd.adapters.ledger.transitions import move, set_columns, stand
 from xnat_watchd.core.delivery import CHANGED, Item, MisplacedUpload, Person, Place
@@ -48,7 +48,7 @@ class Studies:
 
     # How a study moves.
 
-    def busy(self, project: str = "") -> bool:
+    def any_busy(self, project: str = "") -> bool:
         """Return whether any study is being worked on, or any of this project."""
         sql = "SELECT 1 FROM studies WHERE standing NOT IN ('done', 'skipped') AND standing = ? AND ? IN ('', project)"
         return bool(self._db.row(sql, Standing.BUSY, project))
@@ -59,7 +59,7 @@ class Studies:
             rows = db.execute("SELECT * FROM studies WHERE standing = ?", (Standing.BUSY,)).fetchall()
             for row in rows:
                 if row["progress"] == Progress.UPLOADED:  # it may have been archived, and nobody has heard the answer
-                    stand_behind(db, row["key"])
+                    record_person(db, row["key"])
                 times = row["recoveries"] + 1
                 if times >= FATAL_RECOVERIES:
                     why = f"the service died {times} times while it worked on this study"
@@ -99,7 +99,7 @@ class Studies:
             put(db, row["key"], Standing(row["standing"]), Event.TAKEN, now, attempts=attempts, due=None)
             return _item(db, row, attempts, since)
 
-    def look_at(self, key: int) -> Item:
+    def get(self, key: int) -> Item:
         """Return a study without taking it."""
         with self._db.change() as db:
             row = db.execute(_ITEM + "WHERE s.key = ?", (key,)).fetchone()
@@ -217,7 +217,7 @@ class Studies:
         )
         return newest, [{**row, "reason": row["reason"] or ""} for row in rows]
 
-    def came_through(self, project: str, since: datetime) -> bool:
+    def has_uploaded(self, project: str, since: datetime) -> bool:
         """Return whether XNAT has proved since then to hold an upload to this project."""
         sql = (
             "SELECT 1 FROM events e JOIN studies s ON s.key = e.study WHERE s.project = ? AND e.progress = ?"
@@ -265,14 +265,14 @@ class Studies:
         with self._db.change() as db:
             claim(db, item, subject)
 
-    def stand_behind(self, item: Item, subject: str) -> None:
+    def record_person(self, item: Item, subject: str) -> None:
         """Note that XNAT has, or may have, something of this study's person under a subject label: for good.
 
         `Undecided` where another person has it.
         """
         with self._db.change() as db:
             claim(db, item, subject)
-            stand_behind(db, item.key)
+            record_person(db, item.key)
 
 
 _MORNING = """UPDATE studies SET due = ? WHERE project = ? AND standing = 'waiting' AND progress = 'received'
@@ -348,7 +348,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
         progress=Progress(row["progress"]), attempts=attempts, in_doubt=bool(row["in_doubt"]),
         since=since,
         place=Place(current["project"], current["timestamp"], current["folder"]) if current else None,
-        spoke_at=moment(current["spoke"]) if current else None,
+        import_began=moment(current["spoke"]) if current else None,
         missing_before=frozenset(json.loads(former["missing"])) if former else frozenset(),
         subject=row["subject"], label=row["label"], session=row["session"], kind=DeliveryKind(row["kind"]),
         subject_id=row["subject_id"],
@@ -359,7 +359,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
         before=json.loads(current["before"]) if current and current["before"] else None,
         why=row["why"] or "", findings=open_findings(db, row["key"]),
         uploads=row["uploads"], trials=row["trials"], refusal=row["refusal"], delayed=moment(row["delayed"]),
-        strays=tuple(MisplacedUpload(path, one["folder"]) for one in places for path in json.loads(one["strays"])),
+        misplaced=tuple(MisplacedUpload(path, one["folder"]) for one in places for path in json.loads(one["strays"])),
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ class ThroughputView:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def now(self) -> int:
+    def latest_event(self) -> int:
         """Return the number of the latest event, to tell what comes after it."""
         row = self._db.row("SELECT max(id) AS latest FROM events")
         return int(row["latest"] or 0) if row else 0
@@ -42,9 +42,9 @@ class ThroughputView:
         )
         return [dict(row) for row in rows]
 
-    def course(self, since: int, keys: Collection[int] | None = None) -> Throughput:
+    def since(self, event: int, keys: Collection[int] | None = None) -> Throughput:
         """Return how far it has come since that event: a study counts as done when it rests."""
-        row = self._db.row(_COURSE, since, _listed(keys))
+        row = self._db.row(_SINCE, event, _listed(keys))
         return Throughput(*(int(n or 0) for n in row)) if row else Throughput(0, 0, 0, 0)
 
 
@@ -52,7 +52,7 @@ def _listed(keys: Collection[int] | None) -> str:
     return json.dumps(None if keys is None else sorted(keys))
 
 
-_COURSE = """
+_SINCE = """
 WITH ours AS (
   SELECT key FROM studies WHERE standing IN ('ready', 'busy') OR (standing = 'waiting' AND due IS NOT NULL)
   UNION SELECT study FROM events WHERE id > ?1 AND study IS NOT NULL

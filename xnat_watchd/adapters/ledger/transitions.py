@@ -67,7 +67,7 @@ def set_columns(
     return row
 
 
-def let_go_on(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, **chosen: object) -> None:
+def resume(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, **chosen: object) -> None:
     """Let a study go on from where it stopped, asking first, perhaps under other labels.
 
     That is a person's word for its project too, where it is shut: it is tried at once.

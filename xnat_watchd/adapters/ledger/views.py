@@ -11,7 +11,7 @@ from xnat_watchd.adapters.ledger.findings import KINDS_BEHIND, OPEN, as_finding,
 from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
 from xnat_watchd.adapters.ledger.transitions import STUCK
 from xnat_watchd.core.errors import for_item
-from xnat_watchd.core.findings import BEHIND, advice, holding, reason_of
+from xnat_watchd.core.findings import LEFT_BEHIND, advice, holding, reason_of
 
 Rows = list[dict[str, Any]]
 
@@ -222,7 +222,7 @@ class Views:
             study["advice"] = for_item(study["advice"] or "", f"{number}.{study['number']}")
             study["left_behind"] = sum(
                 one["count"] for one in study["findings"]
-                if one["settled"] and one["kind"] in BEHIND and not one["by"].startswith("delivery ")
+                if one["settled"] and one["kind"] in LEFT_BEHIND and not one["by"].startswith("delivery ")
             )  # fmt: skip
             study["series"] = self._give(
                 "SELECT x.number, x.modality, x.left_out, x.accepted, coalesce(x.files, count(i.sop_uid)) AS instances"

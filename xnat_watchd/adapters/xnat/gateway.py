@@ -238,11 +238,11 @@ class XnatGateway:
         """Return one archived session by its accession ID."""
         return sessions.by_id(self._talk, accession)
 
-    def takes_once(self) -> bool:
+    def refuses_second_import(self) -> bool:
         """Return whether a second import to a place is refused: by 1.6, also while the first goes on (F82, F83)."""
         return self._talk.dialect.is_old
 
-    def under(self, project: str, timestamps: Collection[str]) -> Sequence[Place]:
+    def rows_with(self, project: str, timestamps: Collection[str]) -> Sequence[Place]:
         """Return the places of a project's prearchive rows with one of these timestamps."""
         return [
             one.place
@@ -329,7 +329,7 @@ class XnatGateway:
 
     # -- what others put there ---------------------------------------------------------------------------------
 
-    def lying(self, project: str) -> Sequence[ListedRow]:
+    def prearchive_rows(self, project: str) -> Sequence[ListedRow]:
         """Return the rows of a project's prearchive, whoever put them there."""
         return existing_sessions.prearchive_rows(self._talk, project)
 
@@ -337,7 +337,7 @@ class XnatGateway:
         """Return what a built row of the prearchive holds and what its header says."""
         return existing_sessions.content(self._talk, self._server, place)
 
-    def imaged(self, project: str, subject: str) -> Sequence[ImagingSession]:
+    def imaging_sessions(self, project: str, subject: str) -> Sequence[ImagingSession]:
         """Return the archived imaging sessions of a subject, the earliest first."""
         return existing_sessions.imaging_sessions(self._talk, project, subject)
 

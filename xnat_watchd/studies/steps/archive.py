@@ -75,17 +75,17 @@ def _may_have_died(item: Item, row: PrearchiveRow, tools: Tools) -> None:
     Neither a removal nor a build does anything to such a row, after any restart (seen on XNAT 1.6.4).
     """
     if row.status == LOCKED and item.in_doubt and item.before is not None:
-        tools.ledger.places.lock(row.place, tools.clock.now())
+        tools.ledger.places.mark_locked(row.place, tools.clock.now())
         raise NotYet("XNAT archives it since that answer was lost, and may have died at it", advice=DIED)
     if item.locked is not None:
-        tools.ledger.places.unlock(row.place)
+        tools.ledger.places.clear_locked(row.place)
 
 
 def _remove_unless_locked(item: Item, row: PrearchiveRow, tools: Tools) -> None:
     """Remove a row whose session is proved. One that stays locked is left, and told until it is gone."""
     waited = item.since is not None and tools.clock.now() - item.since >= BUILD_AFTER
     if row.status == LOCKED and waited:
-        tools.ledger.places.lock(row.place, tools.clock.now())
+        tools.ledger.places.mark_locked(row.place, tools.clock.now())
     else:
         remove(item, row, tools)
 
@@ -126,7 +126,7 @@ def _must_be_as_shown(item: Item, row: PrearchiveRow, sessions: Collection[Sessi
 def _must_still_be_ours(item: Item, place: Place, tools: Tools) -> None:
     """Refuse to archive a row to which others have added since its images were proved: it may have lain for days."""
     if isinstance(judged(item, place, tools), Mixed):
-        tools.ledger.places.leave(item, tools.clock.now(), mixed=True)
+        tools.ledger.places.give_up(item, tools.clock.now(), mixed=True)
         raise Conflict(
             "files of another import lie among ours in the prearchive",
             detail=place.path,
@@ -152,7 +152,7 @@ def _archive_anew(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
         )
     facts = StepFacts(subject=labels.subject, label=labels.session, creates_subject=there is None)
     tools.ledger.studies.note(item, facts, tools.clock.now())
-    tools.ledger.places.archive(item, None, {})
+    tools.ledger.places.begin_archiving(item, None, {})
     try:
         tools.gateway.archive(row.place, subject, labels.session, join=False, pipelines=rules.trigger_pipelines)
     except Conflict:
@@ -161,9 +161,9 @@ def _archive_anew(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
         raise NotYet(ARCHIVED_BY_OTHERS) from None
     except (Transient, Unavailable, AuthRefused, Stopped) as error:
         if error.spoke:
-            tools.ledger.studies.stand_behind(item, labels.subject)
+            tools.ledger.studies.record_person(item, labels.subject)
         raise
-    tools.ledger.studies.stand_behind(item, labels.subject)
+    tools.ledger.studies.record_person(item, labels.subject)
     session = _from_our_place(item, tools.gateway.sessions(item.project, item.uids))
     if session is None:
         raise InDoubt("XNAT said that it archived the study, and does not list it yet")
@@ -193,8 +193,8 @@ def _join(item: Item, row: PrearchiveRow, session: Session, tools: Tools) -> Ste
     sent = frozenset[str]().union(*tools.ledger.contents.at_place(item).values())
     if sent & proved(item, session, tools):  # under other file names XNAT would take each of them once more
         return _there_already(item, row, session.id, Conflict(ARCHIVED_BY_OTHERS), tools)
-    tools.ledger.studies.stand_behind(item, session.subject)
-    tools.ledger.places.archive(item, session.id, session.holding.counts)
+    tools.ledger.studies.record_person(item, session.subject)
+    tools.ledger.places.begin_archiving(item, session.id, session.holding.counts)
     try:
         tools.gateway.archive(row.place, labels.subject, labels.session, join=True, pipelines=rules.trigger_pipelines)
     except Conflict as conflict:
@@ -276,7 +276,7 @@ def _proof(
 
     `asked`: each image is asked for. After a lost answer a sum may be right by what others have added.
     """
-    tools.ledger.studies.stand_behind(item, session.subject)
+    tools.ledger.studies.record_person(item, session.subject)
     if not _holds(item, session, None if asked else before, tools):
         raise NotYet("XNAT's archive does not show every image yet")
     found = foreign(item, session, before, tools) if before and item.kind is DeliveryKind.ZIP else None

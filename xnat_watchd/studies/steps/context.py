@@ -53,17 +53,17 @@ def finished_row(tools: Tools, row: PrearchiveRow, since: datetime | None) -> Pr
     """
     waited = tools.clock.now() - since if since else timedelta(0)
     is_stuck = row.status.startswith("RECEIVING") and waited >= BUILD_AFTER
-    if is_stuck and tools.ledger.places.build(row.place, tools.clock.now(), BUILD_AGAIN):
+    if is_stuck and tools.ledger.places.begin_build(row.place, tools.clock.now(), BUILD_AGAIN):
         tools.gateway.build(row.place)
     if row.status.removeprefix("_").startswith(AT_WORK) or row.status.startswith("_"):
         raise NotYet(f"XNAT is at work on it ({row.status})")
     return row
 
 
-def must_have_waited(tools: Tools, item: Item, spoke_at: datetime, after: timedelta) -> None:
+def must_have_waited(tools: Tools, item: Item, import_began: datetime, after: timedelta) -> None:
     """Believe that nothing is there only `after` a time; a clock that was set back counts from our first look on."""
     now = tools.clock.now()
-    if spoke_at > now:
-        spoke_at = item.since or now
-    if now - spoke_at < after:
-        raise NotSeenYet("the answer was lost, and what was sent may still appear", spoke_at + after)
+    if import_began > now:
+        import_began = item.since or now
+    if now - import_began < after:
+        raise NotSeenYet("the answer was lost, and what was sent may still appear", import_began + after)

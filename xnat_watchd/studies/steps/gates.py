@@ -41,7 +41,7 @@ class XnatGates:
             if self.ledger.pauses.lasts(Activity.WORK):
                 return False
             gate = self._probed()
-            return not gate.shut and not (gate.trial and self.ledger.studies.busy())
+            return not gate.shut and not (gate.trial and self.ledger.studies.any_busy())
 
     def closed(self) -> Collection[str] | None:
         """Return the projects about which nothing may be asked now; None where nothing may be asked at all."""
@@ -51,7 +51,7 @@ class XnatGates:
             gates = {scope: self._asked_project(scope, one) for scope, one in self.ledger.gates.all().items() if scope}
             if self.ledger.gates.get().shut:  # a question about a project has found the server in trouble
                 return None
-            busy = self.ledger.studies.busy
+            busy = self.ledger.studies.any_busy
             return [scope for scope, gate in gates.items() if gate.shut or (gate.trial and busy(scope))]
 
     def ask(self, question: Callable[[], T]) -> T | None:

@@ -16,15 +16,15 @@ def clear_misplaced(item: Item, tools: Tools) -> None:
     `Misplaced` as long as something lies there. What we may not see, Unassigned above all (F170), is gone by the word
     of the person who typed `retry`.
     """
-    for stray in item.strays:
+    for stray in item.misplaced:
         place = Place.at(stray.path)
         if place is None or place == item.place:  # in an archive, where studies are looked for by their UID; or at home
             continue
         row = _seen(item, place, tools)
         if row is not None:
             _remove(item, stray, row, tools)
-    if item.strays:
-        tools.ledger.places.strays_gone(item)
+    if item.misplaced:
+        tools.ledger.places.clear_misplaced(item)
 
 
 def _seen(item: Item, place: Place, tools: Tools) -> PrearchiveRow | None:

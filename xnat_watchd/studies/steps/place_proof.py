@@ -94,9 +94,9 @@ def clear_appeared(item: Item, tools: Tools) -> None:
         return
     now = tools.clock.now()
     times = {place.timestamp for place in tools.ledger.places.doubted(now - DOUBT_LASTS, item.key)}
-    for place in tools.gateway.under(item.project, times) if times else ():
+    for place in tools.gateway.rows_with(item.project, times) if times else ():
         if not is_chosen(place):
-            tools.ledger.places.appear(item.key, place, now)
+            tools.ledger.places.add_appeared(item.key, place, now)
     for place in tools.ledger.places.former(item.key, appeared=True):
         clear(item, place, tools)
 

@@ -18,7 +18,7 @@ def retire(delivery: EndedDelivery, tools: Tools) -> bool:
     Return False where it goes on after all.
     """
     for study in delivery.studies:
-        clear_old_places(tools.ledger.studies.look_at(study), tools)
+        clear_old_places(tools.ledger.studies.get(study), tools)
     now = tools.clock.now()
     return tools.ledger.deliveries.retire(delivery, _resting(delivery, now, tools), now)
 
@@ -42,12 +42,12 @@ def move_zip(delivery: int, tools: Tools) -> None:
     One to which somebody has written since it was opened has no such place. It goes back to the drop folder: what is
     new in it is sent.
     """
-    known = tools.ledger.deliveries.rest(delivery)
+    known = tools.ledger.deliveries.delivered_zip(delivery)
     if known is None:
         return
     path = tools.folders.zip_of(delivery)
     if known.resting and tools.disk.exists(path) and not is_judged(delivery, path, tools.ledger.overwrites, tools.disk):
-        tools.ledger.overwrites.unrest(delivery, tools.clock.now())
+        tools.ledger.overwrites.release(delivery, tools.clock.now())
         known = replace(known, resting=None)
     if known.resting is None:
         _give_back_copies(delivery, tools)
@@ -65,4 +65,4 @@ def _give_back_copies(delivery: int, tools: Tools) -> None:
         path = tools.folders.kept_path(copy.resting or "")
         if tools.disk.exists(path):
             tools.disk.put_back(path, tools.folders.drop, copy.name)
-        tools.ledger.overwrites.unrest(copy.delivery, tools.clock.now())
+        tools.ledger.overwrites.release(copy.delivery, tools.clock.now())

@@ -71,17 +71,17 @@ def send_zip(item: Item, place: Place, content: OutgoingZip, tools: Tools) -> No
     try:
         tools.gateway.upload(place, str(content.path), spoken, alone=item.attempts > 1)
     except AlreadyImported:
-        places.take(item, now())
+        places.mark_taken(item, now())
     except Misplaced as error:
-        places.went_astray(item, error.paths)
+        places.add_misplaced(item, error.paths)
         raise
     except WatchdError as error:
         if error.spoke or isinstance(error, RepeatOnce):  # what it refuses it may have kept (seen on XNAT 1.6.4)
-            places.doubt(item, now())
+            places.mark_doubted(item, now())
         else:
             spoken.refused_unseen()
-            if item.spoke_at is None:
-                places.leave(item, now())
+            if item.import_began is None:
+                places.give_up(item, now())
         raise
 
 
@@ -101,14 +101,14 @@ class _UploadRecorder:
         """Be told of `sent` of `size` bytes; size 0: it is not our turn yet."""
         places, now = self._tools.ledger.places, self._tools.clock.now
         if size and not self._begun:
-            places.speak(self._item, now(), self._stamp)
+            places.begin_import(self._item, now(), self._stamp)
             self._begun = True
         if self._begun and sent >= size and not self._whole:
-            places.spoken(self._item, now())
+            places.end_import(self._item, now())
             self._whole = True
         self._tools.progressed(sent, size)
 
     def refused_unseen(self) -> None:
         """Be told that it was refused before anything looked at it."""
         if self._whole:
-            self._tools.ledger.places.unspoken(self._item)
+            self._tools.ledger.places.discount_upload(self._item)

@@ -74,11 +74,11 @@ def must_not_have_changed(item: Item, place: Place, tools: Tools) -> None:
             "its ZIP was written to while it was sent, and XNAT has archived what came by itself",
             advice="Compare the session in XNAT with the ZIP and delete it there; then `xnat-watchd resend ITEM`.",
         )
-    elif item.spoke_at is None:
+    elif item.import_began is None:
         raise NotYet("XNAT took it and does not list it yet")
     elif item.in_doubt:
-        must_have_waited(tools, item, item.spoke_at, tools.gateway.lateness())
-    tools.ledger.places.leave(item, tools.clock.now())
+        must_have_waited(tools, item, item.import_began, tools.gateway.lateness())
+    tools.ledger.places.give_up(item, tools.clock.now())
     judged_zip(item, tools)
     raise Transient("its ZIP was touched while it was sent; sent again to a new place")
 
@@ -98,7 +98,7 @@ def disk_errors_translated() -> Iterator[None]:
 
 def _bring_back(item: Item, path: Path, tools: Tools) -> None:
     """Move a ZIP that was put to rest back into the work folder, if it is that ZIP still."""
-    known = tools.ledger.deliveries.rest(item.delivery)
+    known = tools.ledger.deliveries.delivered_zip(item.delivery)
     if known is None or known.resting is None or tools.disk.exists(path):
         return
     rest = tools.folders.kept_path(known.resting)

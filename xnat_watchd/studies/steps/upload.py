@@ -35,7 +35,7 @@ def upload(item: Item, tools: Tools) -> StepFacts:
     """Have XNAT hold the whole study; give the proof. In doubt, ask before sending again."""
     _must_name_a_study(item)
     _may_be_sent(item, tools)
-    if item.strays:
+    if item.misplaced:
         judged_zip(item, tools)  # else what is removed might be the only copy
         clear_misplaced(item, tools)
     if item.place is not None:
@@ -78,15 +78,15 @@ def _at_our_place(item: Item, place: Place, tools: Tools) -> StepFacts | None:
         return _judged(item, finished_row(tools, row, item.since), tools)
     if any(session.came_from(place) for session in tools.gateway.sessions(item.project, item.uids)):
         return StepFacts(note="XNAT archived it by itself")
-    if item.spoke_at is None:
+    if item.import_began is None:
         tools.ledger.places.forget(item)
         return None
-    tools.ledger.places.doubt(item, tools.clock.now())
-    if item.named and not item.taken and tools.gateway.takes_once():
-        must_have_waited(tools, item, item.spoke_at, SENT_AGAIN_AFTER)
+    tools.ledger.places.mark_doubted(item, tools.clock.now())
+    if item.named and not item.taken and tools.gateway.refuses_second_import():
+        must_have_waited(tools, item, item.import_began, SENT_AGAIN_AFTER)
         return _send_again(item, place, tools)
-    must_have_waited(tools, item, item.spoke_at, tools.gateway.lateness())
-    tools.ledger.places.leave(item, tools.clock.now())
+    must_have_waited(tools, item, item.import_began, tools.gateway.lateness())
+    tools.ledger.places.give_up(item, tools.clock.now())
     return None
 
 
@@ -105,7 +105,7 @@ def _not_in_the_archive(item: Item, tools: Tools) -> tuple[list[Instance], Sessi
     missing = [i for i in instances if i.sop_uid not in there]
     if missing:
         must_be_its_patients(item, session, tools)
-    tools.ledger.studies.stand_behind(item, session.subject)  # before anything of another person is sent
+    tools.ledger.studies.record_person(item, session.subject)  # before anything of another person is sent
     if missing and not tools.rules(item.project).append:
         raise Conflict("XNAT has part of this study, and `on_existing` says hold")
     return missing, session
@@ -138,7 +138,7 @@ def _send(item: Item, missing: Collection[Instance], session: Session | None, to
     sending, joins = [i.sop_uid for i in missing], session.id if session else None
     named = content.path == tools.folders.clean_zip(item.name)
     tools.ledger.places.choose(item, place, sending, tools.clock.now(), joins, named=named)
-    return _sent(replace(item, place=place, spoke_at=None, named=named), place, content, missing, tools)
+    return _sent(replace(item, place=place, import_began=None, named=named), place, content, missing, tools)
 
 
 def _send_again(item: Item, place: Place, tools: Tools) -> StepFacts:
@@ -184,11 +184,11 @@ def _next_attempt(item: Item, tools: Tools) -> datetime | None:
     been the project's trouble, the project tells: one study at a time finds out whether it is over. What the import of
     another client has spoilt, XNAT has not lost.
     """
-    last, now = tools.ledger.places.last_spoken(item), tools.clock.now()
+    last, now = tools.ledger.places.last_import(item), tools.clock.now()
     if last is None or not last <= now < last + NIGHT:  # or the clock was set back
         return None
     is_over = tools.ledger.places.mixed(item.key) or (
-        item.trials and (tools.gates.is_on_trial(item.project) or tools.ledger.studies.came_through(item.project, last))
+        item.trials and (tools.gates.is_on_trial(item.project) or tools.ledger.studies.has_uploaded(item.project, last))
     )
     return None if is_over else last + NIGHT
 
@@ -211,7 +211,7 @@ def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tool
     refused = frozenset(i.series_uid for i in missing)
     if (row := tools.gateway.look(place)) is not None:  # what came before the refused member (F151)
         remove(item, row, tools)
-    tools.ledger.places.leave(item, tools.clock.now(), missing=refused)
+    tools.ledger.places.give_up(item, tools.clock.now(), missing=refused)
     sessions = tools.gateway.sessions(item.project, item.uids)
     if not sessions or any(series[uid].image for uid in refused) or not refused <= item.missing_before:
         return None
@@ -260,13 +260,13 @@ def _give_up_place(item: Item, row: PrearchiveRow, verdict: Verdict, tools: Tool
     if isinstance(verdict, Mixed | Unproved):
         if isinstance(verdict, Unproved) and item.named:  # and it would be so at any other place
             return Undecided(UNPROVED, detail=row.place.path, advice=ANONYMISED)
-        tools.ledger.places.leave(item, now, mixed=True)
+        tools.ledger.places.give_up(item, now, mixed=True)
         return Transient(FOREIGN if isinstance(verdict, Mixed) else REMAPPED, detail=row.place.path)
     missing = verdict.series if isinstance(verdict, LeftOut) else verdict.whole_series  # type: ignore[union-attr]
     if not remove(item, row, tools):
-        tools.ledger.places.leave(item, now, mixed=True)
+        tools.ledger.places.give_up(item, now, mixed=True)
         return Transient(FOREIGN, detail=row.place.path)
-    tools.ledger.places.leave(item, now, missing=missing)
+    tools.ledger.places.give_up(item, now, missing=missing)
     if isinstance(verdict, Incomplete) and missing and missing <= item.missing_before:
         return Permanent(
             f"XNAT leaves out {len(missing)} series of images every time",

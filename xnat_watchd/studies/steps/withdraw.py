@@ -20,10 +20,10 @@ def withdraw(item: Item, tools: Tools) -> StepFacts:
 
 
 def _clear(item: Item, place: Place, tools: Tools) -> None:
-    if item.spoke_at is not None:  # else nothing was sent there
+    if item.import_began is not None:  # else nothing was sent there
         row = tools.gateway.look(place)
         if row is not None:
             remove(item, row, tools)
         elif item.in_doubt:
-            must_have_waited(tools, item, item.spoke_at, tools.gateway.lateness())
-    tools.ledger.places.leave(item, tools.clock.now())
+            must_have_waited(tools, item, item.import_began, tools.gateway.lateness())
+    tools.ledger.places.give_up(item, tools.clock.now())
