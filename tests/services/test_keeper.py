@@ -82,7 +82,7 @@ def build(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
         search = Search(xnat.url, {}, tmp_path)
         credential = search.credential()
         assert credential is not None
-        server = XnatServer.of(where, credential, time, stop)
+        server = XnatServer.from_settings(where, credential, time, stop)
         servers.append(server)
         login = LoginRenewal(
             site=site, server=server, credential=credential, search=search, ledger=ledger, gate_lock=lock, log=log

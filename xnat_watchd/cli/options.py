@@ -105,7 +105,7 @@ class CommandOptions:
         from xnat_watchd.adapters.clock import SystemClock
         from xnat_watchd.adapters.xnat.gateway import XnatServer
 
-        server = XnatServer.of(settings.xnat, credential, SystemClock(), Event())
+        server = XnatServer.from_settings(settings.xnat, credential, SystemClock(), Event())
         try:
             yield server.gateway()
         finally:

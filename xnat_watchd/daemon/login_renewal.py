@@ -111,7 +111,7 @@ class LoginRenewal:
         with self._store_lock:
             if not any(file.store(server, fresh, instead_of=current) for file in self._logins):
                 return False
-            self._server.credential(fresh.user, fresh.password)
+            self._server.use_credential(fresh.user, fresh.password)
             self._current = fresh
         return True
 
@@ -128,7 +128,7 @@ class LoginRenewal:
             if found is None:
                 self._log.warning("login.gone")
             elif before is None or (found.user, found.password) != (before.user, before.password):
-                self._server.credential(found.user, found.password)
+                self._server.use_credential(found.user, found.password)
                 self._try_at_once = True
                 self._log.info("login.changed")
 

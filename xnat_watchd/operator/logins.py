@@ -33,7 +33,7 @@ class LoginSite:
     @contextmanager
     def server(self, credential: Credential) -> Iterator[XnatServer]:
         """Provide the server for this login, and end its sessions afterwards."""
-        server = XnatServer.of(self.where, credential, self.clock, self.stop)
+        server = XnatServer.from_settings(self.where, credential, self.clock, self.stop)
         try:
             yield server
         finally:

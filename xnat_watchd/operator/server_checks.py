@@ -30,7 +30,7 @@ def check_server(settings: Settings, find: Callable[[], Credential | None], cloc
     """Look at the server: first without a login, then with one, tried once as long as that cannot lock the account."""
     where = settings.xnat
     try:
-        hello = identify_server(XnatServer.of(where, NOBODY, clock, Event()))
+        hello = identify_server(XnatServer.from_settings(where, NOBODY, clock, Event()))
     except WatchdError as failed:
         detail = f" ({failed.detail})" if failed.detail else ""
         yield error("server", f"{where.server}: {failed}{detail}", failed.advice, Exit.UNAVAILABLE)

@@ -132,7 +132,7 @@ def test_an_import_says_its_type_and_length(scripted: ScriptedXnat, gateway: Xna
 
 def test_no_request_looks_like_a_browsers(new: Site) -> None:
     assert new.gateway.whoami() == "tech"
-    agent = new.gateway._talk._logged_in(probing=False)._http.headers["User-Agent"]
+    agent = new.gateway._client._logged_in(probing=False)._http.headers["User-Agent"]
     assert re.search("Mozilla|AppleWebKit|MSIE|Opera", str(agent)) is None
 
 

@@ -109,9 +109,11 @@ CASES: list[tuple[int, str, Purpose, type[WatchdError]]] = [
 ]
 
 
-@pytest.mark.parametrize(("status", "words", "deed", "kind"), CASES, ids=str)
-def test_an_answer_means_what_the_table_says(status: int, words: str, deed: Purpose, kind: type[WatchdError]) -> None:
-    error = error_for(page(words, status), deed, "P1", NOW)
+@pytest.mark.parametrize(("status", "words", "purpose", "kind"), CASES, ids=str)
+def test_an_answer_means_what_the_table_says(
+    status: int, words: str, purpose: Purpose, kind: type[WatchdError]
+) -> None:
+    error = error_for(page(words, status), purpose, "P1", NOW)
     assert type(error) is kind
     assert "P1" in str(error)
     assert error.advice
@@ -119,7 +121,7 @@ def test_an_answer_means_what_the_table_says(status: int, words: str, deed: Purp
 
 
 @pytest.mark.parametrize(
-    ("status", "words", "deed", "scope"),
+    ("status", "words", "purpose", "scope"),
     [
         (400, "unable to read DICOM object", Purpose.IMPORT, Scope.STUDY),
         (400, "unable to read DICOM object 1.dcm: No space left on device", Purpose.IMPORT, Scope.PROJECT),
@@ -138,8 +140,8 @@ def test_an_answer_means_what_the_table_says(status: int, words: str, deed: Purp
     ],
     ids=str,
 )
-def test_an_answer_says_whose_trouble_it_may_be(status: int, words: str, deed: Purpose, scope: Scope) -> None:
-    assert error_for(page(words, status), deed, "P1", NOW).scope is scope
+def test_an_answer_says_whose_trouble_it_may_be(status: int, words: str, purpose: Purpose, scope: Scope) -> None:
+    assert error_for(page(words, status), purpose, "P1", NOW).scope is scope
 
 
 def test_tomcat_without_xnat_is_not_there() -> None:  # F270
@@ -148,23 +150,23 @@ def test_tomcat_without_xnat_is_not_there() -> None:  # F270
 
 
 def test_every_row_of_the_table_has_a_case() -> None:
-    cases = [(page(words, status), deed) for status, words, deed, _ in CASES]
+    cases = [(page(words, status), purpose) for status, words, purpose, _ in CASES]
     cases.append((TOMCAT, Purpose.READ))
     met = {
         next(
             n
             for n, row in enumerate(MEANINGS)
-            if answer.status in row.status and deed in row.deeds and row.words in answer.words
+            if answer.status in row.status and purpose in row.purposes and row.words in answer.words
         )
-        for answer, deed in cases
+        for answer, purpose in cases
     }
     assert sorted(set(range(len(MEANINGS))) - met) == []
 
 
-@pytest.mark.parametrize("deed", Purpose)
-def test_no_status_is_without_a_verdict(deed: Purpose) -> None:
+@pytest.mark.parametrize("purpose", Purpose)
+def test_no_status_is_without_a_verdict(purpose: Purpose) -> None:
     for status in range(600):
-        assert isinstance(error_for(page("?", status), deed, "P1", NOW), WatchdError)
+        assert isinstance(error_for(page("?", status), purpose, "P1", NOW), WatchdError)
 
 
 def test_only_a_deed_leaves_a_doubt_behind() -> None:

@@ -290,7 +290,7 @@ def test_starts_are_fifty_milliseconds_apart() -> None:  # F61, F68
     stop = Told()
     turns = Turns(Still(), stop)
     for _ in range(4):
-        turns.space()
+        turns.wait_for_gap()
     assert stop.waits == [0.0, 0.05, 0.1, 0.15]
     assert IMPORT_GAP.total_seconds() == 0.05
 

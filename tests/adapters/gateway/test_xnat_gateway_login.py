@@ -70,14 +70,14 @@ def test_a_new_credential_is_tried_at_once(either: Site) -> None:
     server = server_at(either.xnat.url, password="wrong")
     gateway = server.gateway()
     failure(AuthRefused, gateway.probe)
-    server.credential("tech", Secret("secret"))
+    server.use_credential("tech", Secret("secret"))
     assert gateway.look(PLACE) is None
     server.close()
 
 
 def test_a_session_of_the_old_credential_is_left(either: Site) -> None:
     either.gateway.probe()
-    either.server.credential("tech", Secret("wrong"))
+    either.server.use_credential("tech", Secret("wrong"))
     failure(AuthRefused, lambda: either.gateway.look(PLACE))
 
 
@@ -305,7 +305,7 @@ def test_no_credential_and_no_body_follow_a_redirect(scripted: ScriptedXnat, a_z
         assert error.spoke
         error = failure(Unavailable, lambda: gateway.look(PLACE))
         assert "browser" in error.advice
-        server.credential("tech", Secret("secret"))
+        server.use_credential("tech", Secret("secret"))
         scripted.on(*LOGIN, status=307, Location=f"{elsewhere.url}/data/services/auth")
         scripted.replies.insert(0, scripted.replies.pop())
         failure(Unavailable, gateway.probe)

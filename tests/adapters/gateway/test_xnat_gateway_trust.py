@@ -165,7 +165,7 @@ def test_the_proxy_of_the_settings_is_used_and_sees_nothing_of_a_login_over_tls(
 ) -> None:
     with tunnel(over_tls.url) as (proxy, asked):
         where = Xnat(server=over_tls.url, ca_file=authority / "ca.pem", proxy=proxy)
-        server = XnatServer.of(where, Credential("tech", Secret("secret"), "a test"), SystemClock(), Event())
+        server = XnatServer.from_settings(where, Credential("tech", Secret("secret"), "a test"), SystemClock(), Event())
         assert server.gateway().whoami() == "tech"
         server.close()
     assert len(asked) == 1
@@ -176,7 +176,7 @@ def test_the_proxy_of_the_settings_is_used_and_sees_nothing_of_a_login_over_tls(
 def test_without_a_proxy_in_the_settings_there_is_none(scripted: ScriptedXnat, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    server = XnatServer.of(
+    server = XnatServer.from_settings(
         Xnat(server=scripted.url), Credential("tech", Secret("secret"), "a test"), SystemClock(), Event()
     )
     assert server.gateway().whoami() == "tech"

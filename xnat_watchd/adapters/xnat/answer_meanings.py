@@ -38,7 +38,7 @@ class Purpose(Enum):
     GRANT = "giving a role"
 
     @property
-    def acts(self) -> bool:
+    def changes_xnat(self) -> bool:
         """Whether XNAT may have changed something although the answer never came."""
         return self is not Purpose.READ
 
@@ -47,7 +47,7 @@ FORBIDDEN = 403
 TOO_MANY = 429
 OTHER_MODALITY = "modification of session modality"
 
-READ, WRITE, IMPORT, ARCHIVE, BUILD, DISCARD, SHARE, GRANT = ({deed} for deed in Purpose)
+READ, WRITE, IMPORT, ARCHIVE, BUILD, DISCARD, SHARE, GRANT = ({purpose} for purpose in Purpose)
 ANY = set(Purpose)
 ACTS = ANY - READ
 ROW = BUILD | DISCARD
@@ -84,7 +84,7 @@ class MeaningRule:
 
     status: range
     words: str
-    deeds: set[Purpose]
+    purposes: set[Purpose]
     kind: type[WatchdError]
     advice: str = ""
     scope: Scope | None = None
@@ -93,14 +93,14 @@ class MeaningRule:
 def _row(
     status: int | range,
     words: str,
-    deeds: set[Purpose],
+    purposes: set[Purpose],
     kind: type[WatchdError],
     advice: str = "",
     *,
     scope: Scope | None = None,
 ) -> MeaningRule:
     return MeaningRule(
-        status if isinstance(status, range) else range(status, status + 1), words, deeds, kind, advice, scope
+        status if isinstance(status, range) else range(status, status + 1), words, purposes, kind, advice, scope
     )
 
 
@@ -160,22 +160,24 @@ MEANINGS: tuple[MeaningRule, ...] = (
 )
 
 
-def error_for(answer: Answer, deed: Purpose, project: str, now: datetime) -> WatchdError:
+def error_for(answer: Answer, purpose: Purpose, project: str, now: datetime) -> WatchdError:
     """Return what an answer that is no success means for the one who asked."""
     words = answer.words
-    row = next(row for row in MEANINGS if answer.status in row.status and deed in row.deeds and row.words in words)
-    message = f"XNAT answered {answer.status} to {deed.value}{f' in project {project}' if project else ''}"
+    row = next(
+        row for row in MEANINGS if answer.status in row.status and purpose in row.purposes and row.words in words
+    )
+    message = f"XNAT answered {answer.status} to {purpose.value}{f' in project {project}' if project else ''}"
     if row.kind is Unavailable:
         after = retry_after(answer.headers.get("retry-after", ""), now)
-        spoke = deed.acts and answer.status != TOO_MANY
+        spoke = purpose.changes_xnat and answer.status != TOO_MANY
         return Unavailable(message, detail=answer.reason, advice=row.advice, spoke=spoke, after=after)
     error = row.kind(message, detail=answer.reason, advice=row.advice)
     if isinstance(error, RepeatOnce):
-        error.refusal = f"{answer.status} {deed.name}"
+        error.refusal = f"{answer.status} {purpose.name}"
     if row.kind is RepeatOnce and answer.status == FORBIDDEN:
         error.scope, error.advice = Scope.PROJECT, row.advice or NO_RIGHT
     error.scope = row.scope or error.scope
-    if row.kind is AuthRefused or (row.kind is Permanent and deed is Purpose.IMPORT):
+    if row.kind is AuthRefused or (row.kind is Permanent and purpose is Purpose.IMPORT):
         error.spoke = False  # refused before anything was kept
     return error
 

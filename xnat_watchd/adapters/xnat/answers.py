@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 from xnat_watchd.adapters.xnat import documents
 from xnat_watchd.adapters.xnat.body import PIECE, BodyRemainder
-from xnat_watchd.adapters.xnat.room import BudgetSpent, MemoryBudget
+from xnat_watchd.adapters.xnat.memory import BudgetSpent, MemoryBudget
 from xnat_watchd.core.errors import NotYet, Transient
 from xnat_watchd.core.escapes import unescaped
 
@@ -43,8 +43,8 @@ class Answer:
     body: bytes = b""  #: all of it, or what comes before the `rest`
     headers: Mapping[str, str] = field(default_factory=dict)  #: names in lower case
     rest: BodyRemainder | None = None  #: what is too long to be kept in memory
-    beat: Callable[[], object] = bool  #: is called for each piece that is read; may raise `Stopped`
-    room: MemoryBudget = field(default_factory=MemoryBudget)  #: for what is kept of it
+    check_stop: Callable[[], object] = bool  #: is called for each piece that is read; may raise `Stopped`
+    memory: MemoryBudget = field(default_factory=MemoryBudget)  #: for what is kept of it
 
     @property
     def is_success(self) -> bool:
@@ -62,7 +62,7 @@ class Answer:
         """Return the body piece by piece."""
         beginning = (self.body[start : start + PIECE] for start in range(0, len(self.body), PIECE))
         for piece in chain(beginning, self.rest.pieces() if self.rest is not None else ()):
-            self.beat()
+            self.check_stop()
             yield piece
 
     def in_utf_8(self) -> Iterator[bytes]:
@@ -88,7 +88,7 @@ class Answer:
         return f"{title[1] if title else ''} {self.reason}".lower()
 
     @property
-    def is_of_xnat(self) -> bool:
+    def is_from_xnat(self) -> bool:
         """Whether this is restlet's own error page and not one of Tomcat or of a proxy before it (F54, F270)."""
         return "<title>status page</title>" in self._beginning.lower()
 
@@ -116,7 +116,7 @@ def table(answer: Answer, columns: Collection[str] | None = None) -> Sequence[Ma
     Cells that are neither text nor number are left out.
     """
     try:
-        return documents.table(answer.in_utf_8(), columns, answer.room)
+        return documents.table(answer.in_utf_8(), columns, answer.memory)
     except documents.Unreadable as error:
         raise _unreadable() from error
     except BudgetSpent:
@@ -126,7 +126,7 @@ def table(answer: Answer, columns: Collection[str] | None = None) -> Sequence[Ma
 def document(answer: Answer) -> Any:
     """Return a JSON document of another form. Nothing in it is believed yet."""
     try:
-        return documents.document(answer.in_utf_8(), answer.room)
+        return documents.document(answer.in_utf_8(), answer.memory)
     except documents.Unreadable as error:
         raise _unreadable() from error
     except BudgetSpent:

@@ -21,7 +21,7 @@ RowLookup = Callable[[Place], PrearchiveRow | None]
 LabelPair = tuple[str | None, str]
 
 
-def archive(talk: XnatClient, look: RowLookup, place: Place, labels: LabelPair, options: set[str]) -> None:
+def archive(client: XnatClient, look: RowLookup, place: Place, labels: LabelPair, options: set[str]) -> None:
     """Archive a row under these labels of subject and session. Options: `join`, `pipelines`.
 
     A subject that 1.6 would spoil is not sent: it has its name from the row, unspoilt (F70, F278).
@@ -30,27 +30,27 @@ def archive(talk: XnatClient, look: RowLookup, place: Place, labels: LabelPair, 
     """
     subject, label = labels
     query = {"src": place.path, "session": label}
-    if subject is not None and stored(talk, subject) == clean(subject):
+    if subject is not None and stored(client, subject) == clean(subject):
         query["subject"] = subject
     if "pipelines" not in options:
         query["triggerPipelines"] = "false"
-    if not talk.dialect.is_old:
+    if not client.dialect.is_old:
         query["event_reason"] = "xnat-watchd"  # a site may demand one (F222)
     elif "join" in options:
         query["overwrite"] = "append"
-    talk.whoami(probing=False)  # a guest's 404 would look like "archived already"
-    call = XnatRequest(method="POST", path="/data/services/archive", deed=Purpose.ARCHIVE, query=query)
+    client.whoami(probing=False)  # a guest's 404 would look like "archived already"
+    request = XnatRequest(method="POST", path="/data/services/archive", purpose=Purpose.ARCHIVE, query=query)
     try:
-        answer = talk.act(call, place.project, fine=REDIRECTS | {FAILED})
+        answer = client.act(request, place.project, expected=REDIRECTS | {FAILED})
     except Conflict as error:
         raise _conflict(error.detail) from None
     if answer.status == FAILED:
         raise _failure(look(place), answer)
 
 
-def stored(talk: XnatClient, label: str) -> str:
+def stored(client: XnatClient, label: str) -> str:
     """Return what the server makes of a cleaned label that it is sent (F37, F70)."""
-    return as_stored_by_1_6(label) if talk.dialect.is_old else label
+    return as_stored_by_1_6(label) if client.dialect.is_old else label
 
 
 def _failure(row: PrearchiveRow | None, answer: Answer) -> WatchdError:

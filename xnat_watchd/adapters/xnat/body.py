@@ -41,11 +41,11 @@ def split_body(pieces: Iterator[bytes], limit: int) -> tuple[bytes, BodyRemainde
     for piece in pieces:
         size += len(piece)
         wanted = piece[: len(piece) - max(size - limit, 0)]
-        room = IN_MEMORY - len(beginning)
-        beginning += wanted[:room]
-        if len(wanted) > room:
+        space = IN_MEMORY - len(beginning)
+        beginning += wanted[:space]
+        if len(wanted) > space:
             rest = rest or BodyRemainder()
-            rest.add(wanted[room:])
+            rest.add(wanted[space:])
         if size > limit:
             break
     return bytes(beginning), rest, size > limit

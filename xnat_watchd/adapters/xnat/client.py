@@ -23,7 +23,7 @@ class XnatClient:
 
     def __init__(self, server: ServerState) -> None:
         self._server = server
-        self._line: Transport | None = None
+        self._transport: Transport | None = None
         self._dialect: Dialect | None = None
         self._credential = -1
 
@@ -36,15 +36,15 @@ class XnatClient:
 
     def whoami(self, *, probing: bool) -> str:
         """Return our user's name as XNAT says it now. Only `probing` tries a credential that was refused."""
-        if self._line is not None and self._credential == self._server.current:
+        if self._transport is not None and self._credential == self._server.credential_number:
             try:
-                if ask_user(self._line, self._server.clock.now()) == self._line.who:
-                    return self._line.who
+                if ask_user(self._transport, self._server.clock.now()) == self._transport.who:
+                    return self._transport.who
             except SessionLost:  # expired, or evicted by another login (F105)
                 pass
             except Transient as error:
                 raise Unavailable(str(error), detail=error.detail) from None
-        self.forget()
+        self.drop_session()
         return self._logged_in(probing=probing).who
 
     def read(self, path: str, query: Query | None = None, *, project: str = "", limit: int | None = None) -> Answer:
@@ -58,56 +58,56 @@ class XnatClient:
         answer = self._read(_get_request(path, query, limit), project, frozenset({404}))
         if answer.status != 404:  # noqa: PLR2004
             return answer
-        if not answer.is_of_xnat:  # a later version's page, or a proxy's: does XNAT answer at all?
+        if not answer.is_from_xnat:  # a later version's page, or a proxy's: does XNAT answer at all?
             self.whoami(probing=False)
         return None
 
-    def act(self, call: XnatRequest, project: str, *, fine: frozenset[int] = frozenset()) -> Answer:
+    def act(self, request: XnatRequest, project: str, *, expected: frozenset[int] = frozenset()) -> Answer:
         """Ask for a deed that may be asked for again where the login was lost before it was done."""
-        return self._judged(self._asked(call), call.deed, project, fine)
+        return self._judged(self._asked(request), request.purpose, project, expected)
 
-    def act_once(self, call: XnatRequest, project: str) -> Answer:
+    def act_once(self, request: XnatRequest, project: str) -> Answer:
         """Ask for a deed that is never asked for twice. What a guest did says itself where it went."""
         try:
-            return self._judged(self._logged_in(probing=False).ask(call), call.deed, project, frozenset())
+            return self._judged(self._logged_in(probing=False).ask(request), request.purpose, project, frozenset())
         except SessionLost as lost:
-            self.forget()
+            self.drop_session()
             if lost.refused:  # by the filter before XNAT's services: nothing was done (F106)
-                raise Transient(f"the login was lost during {call.deed.value}") from None
+                raise Transient(f"the login was lost during {request.purpose.value}") from None
             if lost.answer is not None and lost.answer.is_success:
                 return lost.answer
-            raise InDoubt(f"the login was lost during {call.deed.value}") from None
+            raise InDoubt(f"the login was lost during {request.purpose.value}") from None
 
     def drop_connection(self) -> None:
         """Leave the connection, not the login session."""
-        if self._line is not None:
-            self._line.drop()
+        if self._transport is not None:
+            self._transport.drop()
 
-    def forget(self) -> None:
+    def drop_session(self) -> None:
         """Leave a login session that is lost."""
-        line, self._line = self._line, None
-        if line is not None:
-            line.drop()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.drop()
 
     def log_out(self) -> None:
         """End the login session as far as XNAT can be reached: sessions are counted there (F105)."""
-        if self._line is None:
+        if self._transport is None:
             return
-        self._line.last_word()
-        goodbye = XnatRequest(method="DELETE", path="/data/JSESSION", deed=Purpose.READ, patience=LOGOUT_TIMEOUT)
+        self._transport.ignore_stop()
+        logout = XnatRequest(method="DELETE", path="/data/JSESSION", purpose=Purpose.READ, timeout=LOGOUT_TIMEOUT)
         with suppress(WatchdError, SessionLost):  # it dies by itself
-            self._line.ask(goodbye)
-        self.forget()
+            self._transport.ask(logout)
+        self.drop_session()
 
-    def _read(self, call: XnatRequest, project: str, fine: frozenset[int]) -> Answer:
+    def _read(self, request: XnatRequest, project: str, expected: frozenset[int]) -> Answer:
         try:
-            return self._judged(self._asked(call), Purpose.READ, project, fine)
+            return self._judged(self._asked(request), Purpose.READ, project, expected)
         except Transient as error:
             if type(error) is not Transient:
                 raise
-            raise self._whose(error) from None
+            raise self._attributed(error) from None
 
-    def _whose(self, error: Transient) -> WatchdError:
+    def _attributed(self, error: Transient) -> WatchdError:
         """Find out whether a question that failed is this study's trouble or the server's."""
         try:
             self.whoami(probing=False)
@@ -115,39 +115,43 @@ class XnatClient:
             return worse
         return error
 
-    def _asked(self, call: XnatRequest) -> Answer:
+    def _asked(self, request: XnatRequest) -> Answer:
         try:
-            return self._logged_in(probing=False).ask(call)
+            return self._logged_in(probing=False).ask(request)
         except SessionLost:
-            self.forget()
+            self.drop_session()
         try:
-            return self._logged_in(probing=False).ask(call)
+            return self._logged_in(probing=False).ask(request)
         except SessionLost:
-            self.forget()
+            self.drop_session()
             raise Unavailable("XNAT forgets our login at once", advice=A_PAGE) from None
 
-    def _judged(self, answer: Answer, deed: Purpose, project: str, fine: frozenset[int]) -> Answer:
-        if answer.status in fine:
+    def _judged(self, answer: Answer, purpose: Purpose, project: str, expected: frozenset[int]) -> Answer:
+        if answer.status in expected:
             return answer
         if not answer.is_success:
-            raise error_for(answer, deed, project, self._server.clock.now())
+            raise error_for(answer, purpose, project, self._server.clock.now())
         if answer.is_page:  # a login page, a set-up page, a proxy's: nothing that we ask has pages (F108)
-            raise Unavailable("a page came where XNAT should answer", advice=A_PAGE, spoke=deed.acts)
+            raise Unavailable("a page came where XNAT should answer", advice=A_PAGE, spoke=purpose.changes_xnat)
         return answer
 
     def _logged_in(self, *, probing: bool) -> Transport:
-        if self._line is not None and self._credential == self._server.current and not self._line.is_over:
-            return self._line
-        self.forget()
-        self._line, self._dialect, self._credential = self._server.log_in(probing=probing)
-        return self._line
+        if (
+            self._transport is not None
+            and self._credential == self._server.credential_number
+            and not self._transport.has_expired
+        ):
+            return self._transport
+        self.drop_session()
+        self._transport, self._dialect, self._credential = self._server.log_in(probing=probing)
+        return self._transport
 
 
 def _get_request(path: str, query: Query | None, limit: int | None = None) -> XnatRequest:
     given = dict(query or {})
-    call = XnatRequest(method="GET", path=path, deed=Purpose.READ, query=given, patience=QUESTION_TIMEOUT)
+    request = XnatRequest(method="GET", path=path, purpose=Purpose.READ, query=given, timeout=QUESTION_TIMEOUT)
     if limit is None:
-        return call
+        return request
     return XnatRequest(
-        method="GET", path=path, deed=Purpose.READ, query=given, patience=QUESTION_TIMEOUT, limit=limit, cut=True
+        method="GET", path=path, purpose=Purpose.READ, query=given, timeout=QUESTION_TIMEOUT, limit=limit, cut=True
     )

@@ -43,7 +43,7 @@ KEEPALIVE: list[Option] = [
 class _StoppableConnection(HTTPConnection):
     """A connection that looks at the stop event while it waits, and for an answer while it sends a body."""
 
-    watch: ClassVar[ConnectionState]
+    state: ClassVar[ConnectionState]
     _connecting = False
     _in_body = False
     _has_answered = False
@@ -51,13 +51,13 @@ class _StoppableConnection(HTTPConnection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.response_class = cast(
-            "type[StoppableResponse]", partial(StoppableResponse, self.watch)
+            "type[StoppableResponse]", partial(StoppableResponse, self.state)
         )  # it is called, and nothing else
 
     def _new_conn(self) -> socket.socket:
         """Connect as urllib3 does, under watch and with its errors."""
         try:
-            sock = connected(self._dns_host, self.port, self._patience, self.socket_options or (), self.watch)
+            sock = connected(self._dns_host, self.port, self._connect_timeout, self.socket_options or (), self.state)
         except (socket.gaierror, UnicodeError) as error:
             raise NameResolutionError(self.host, self, error) from error  # type: ignore[arg-type]
         except TimeoutError as error:
@@ -68,7 +68,7 @@ class _StoppableConnection(HTTPConnection):
         return sock
 
     @property
-    def _patience(self) -> float:
+    def _connect_timeout(self) -> float:
         return float(self.timeout) if isinstance(self.timeout, int | float) else LONGEST_PAUSE
 
     def connect(self) -> None:
@@ -89,60 +89,60 @@ class _StoppableConnection(HTTPConnection):
         if self.sock is None:
             self.connect()
         sock = self.sock
-        patience = sock.gettimeout() or LONGEST_PAUSE
+        timeout = sock.gettimeout() or LONGEST_PAUSE
         rest = memoryview(data).cast("B")
         sock.settimeout(0)
         try:
             while rest:
-                self._wait(select.POLLOUT, patience)
-                rest = rest[self._sent(sock, rest) :]
+                self._wait(select.POLLOUT, timeout)
+                rest = rest[self._send_some(sock, rest) :]
         finally:
-            sock.settimeout(patience)
+            sock.settimeout(timeout)
 
     def getresponse(self) -> Any:
         """Wait for the answer, which may take an hour, but for the rest of one that has begun only a minute."""
         self._in_body = False
         if self.sock is not None:
-            patience = self.sock.gettimeout() if self.timeout is None else float(self.timeout)
+            timeout = self.sock.gettimeout() if self.timeout is None else float(self.timeout)
             if not (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending()):
-                self._wait(select.POLLIN, patience or LONGEST_PAUSE)
-            if self._is_quiet:
-                self.timeout = min(patience or LONGEST_PAUSE, LONGEST_PAUSE)
+                self._wait(select.POLLIN, timeout or LONGEST_PAUSE)
+            if self._input_is_answer:
+                self.timeout = min(timeout or LONGEST_PAUSE, LONGEST_PAUSE)
         response = super().getresponse()
         self._has_answered = True
         return response
 
     @property
-    def _is_quiet(self) -> bool:
+    def _input_is_answer(self) -> bool:
         """Whether something to read is an answer: TLS 1.3 sends its tickets unasked before the first one."""
         return self._has_answered or not isinstance(self.sock, ssl.SSLSocket)
 
-    def _sent(self, sock: socket.socket, rest: memoryview) -> int:
+    def _send_some(self, sock: socket.socket, rest: memoryview) -> int:
         try:
             gone = sock.send(rest[:TLS_RECORDS] if isinstance(sock, ssl.SSLSocket) else rest)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0  # the kernel's buffer is full, or TLS has something to settle first
-        self.watch.spoke = self.watch.spoke or not self._connecting
+        self.state.spoke = self.state.spoke or not self._connecting
         return gone
 
-    def _wait(self, event: int, patience: float) -> None:
+    def _wait(self, event: int, timeout: float) -> None:
         """Wait until the socket is ready. Raises `TimeoutError`, or `Interrupted` when the program stops.
 
         An early answer raises `BrokenPipeError`: urllib3 swallows that and reads the answer (F282).
         """
         poll = select.poll()
-        listens = self._in_body and self._is_quiet
+        listens = self._in_body and self._input_is_answer
         poll.register(self.sock, event | (select.POLLIN if listens else 0))
         waited = 0.0
         while True:
             ready = poll.poll(POLL_INTERVAL * 1000)
-            self.watch.look()
+            self.state.raise_if_stopped()
             if ready and listens and ready[0][1] & ~select.POLLOUT:
                 raise BrokenPipeError(errno.EPIPE, "the server answered before the body was sent")
             if ready:
                 return
             waited += POLL_INTERVAL
-            if waited >= patience:
+            if waited >= timeout:
                 raise TimeoutError("timed out")
 
 
@@ -153,12 +153,12 @@ class _StoppableTlsConnection(_StoppableConnection, HTTPSConnection):
 class StoppableAdapter(HTTPAdapter):
     """One connection at a time, large pieces, no retries of any kind."""
 
-    def __init__(self, watch: ConnectionState, *, strict: bool = False) -> None:
+    def __init__(self, state: ConnectionState, *, strict: bool = False) -> None:
         self._context = create_urllib3_context()
         set_certificate_checks(self._context, strict=strict)
-        self._context.sslsocket_class = type("Tls", (StoppableTlsSocket,), {"watch": watch})
-        plain = type("Plain", (_StoppableConnection,), {"watch": watch})
-        over_tls = type("OverTls", (_StoppableTlsConnection,), {"watch": watch})
+        self._context.sslsocket_class = type("Tls", (StoppableTlsSocket,), {"state": state})
+        plain = type("Plain", (_StoppableConnection,), {"state": state})
+        over_tls = type("OverTls", (_StoppableTlsConnection,), {"state": state})
         self._pools = {
             "http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
             "https": type("TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": over_tls}),

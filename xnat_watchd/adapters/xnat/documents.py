@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 import ijson
 
-from xnat_watchd.adapters.xnat.room import MemoryBudget, MemoryUse
+from xnat_watchd.adapters.xnat.memory import MemoryBudget, MemoryUse
 
 LARGEST_TABLE = 50 << 20  #: bytes of memory for the rows that are kept; those of 100,000 sessions take less
 LARGEST_DOCUMENT = 16 << 20  #: bytes of memory for another document; a session of 1,000 scans takes a tenth
@@ -42,9 +42,9 @@ class JsonReader:
     """The events of a JSON document, one after another. Every method raises `Unreadable`; `keep` also `Full`."""
 
     def __init__(self, pieces: Iterator[bytes], largest: int, kept: MemoryUse) -> None:
-        self._pieces, self._largest, self._room = pieces, largest, kept
-        self._silent = 0  #: bytes since the last event
-        self._deep = self._met = 0
+        self._pieces, self._largest, self._memory = pieces, largest, kept
+        self._bytes_since_event = 0  #: bytes since the last event
+        self._depth = self._event_count = 0
         self._kept = 0  #: bytes of memory
         self._names: dict[str, str] = {}
         self._events = ijson.basic_parse(self)
@@ -54,8 +54,8 @@ class JsonReader:
         if not size:
             return b""
         piece = next(self._pieces, b"")
-        self._silent += len(piece)
-        if self._silent > LONGEST_TOKEN:
+        self._bytes_since_event += len(piece)
+        if self._bytes_since_event > LONGEST_TOKEN:
             raise Unreadable
         return piece
 
@@ -65,10 +65,10 @@ class JsonReader:
             kind, value = next(self._events)
         except (ijson.JSONError, StopIteration, ValueError, OverflowError) as error:
             raise Unreadable from error
-        self._silent = 0
-        self._met += 1
-        self._deep += kind.startswith("start_") - kind.startswith("end_")
-        if self._deep > DEEPEST or self._met > MOST_EVENTS:
+        self._bytes_since_event = 0
+        self._event_count += 1
+        self._depth += kind.startswith("start_") - kind.startswith("end_")
+        if self._depth > DEEPEST or self._event_count > MOST_EVENTS:
             raise Unreadable
         return kind, float(value) if isinstance(value, Decimal) else value
 
@@ -85,13 +85,13 @@ class JsonReader:
         self._kept += sum(map(sys.getsizeof, values))
         if self._kept > self._largest:
             raise Unreadable
-        self._room.grow(self._kept)
+        self._memory.grow(self._kept)
 
     def skip(self, kind: str) -> None:
         """Leave out the value that began with this event."""
         if kind.startswith("start_"):
-            outside = self._deep - 1
-            while self._deep > outside:
+            outside = self._depth - 1
+            while self._depth > outside:
                 self.next()
 
     def members(self) -> Iterator[str]:
@@ -118,21 +118,21 @@ class JsonReader:
         return value
 
 
-def document(pieces: Iterator[bytes], room: MemoryBudget) -> Any:
+def document(pieces: Iterator[bytes], memory: MemoryBudget) -> Any:
     """Return a whole JSON document. `Full` where there is no room for it just now."""
-    with _kept(room) as kept:
+    with _kept(memory) as kept:
         json = JsonReader(pieces, LARGEST_DOCUMENT, kept)
         found = json.value(*json.next())
         json.end()
         if isinstance(found, dict):
             found = Members(found)
-            kept.last_as_long_as(found)
+            kept.release_with(found)
     return found
 
 
-def table(pieces: Iterator[bytes], columns: Collection[str] | None, room: MemoryBudget) -> list[Cells]:
+def table(pieces: Iterator[bytes], columns: Collection[str] | None, memory: MemoryBudget) -> list[Cells]:
     """Return the rows of XNAT's JSON table: of these columns what is text or number, as text. `Full` as above."""
-    with _kept(room) as kept:
+    with _kept(memory) as kept:
         json, rows = JsonReader(pieces, LARGEST_TABLE, kept), None
         for name in _object(json):
             kind, _ = json.next()
@@ -148,42 +148,42 @@ def table(pieces: Iterator[bytes], columns: Collection[str] | None, room: Memory
         json.end()
         if rows is None:
             raise Unreadable
-        kept.last_as_long_as(rows)
+        kept.release_with(rows)
     return rows
 
 
 @contextmanager
-def _kept(room: MemoryBudget) -> Iterator[MemoryUse]:
+def _kept(memory: MemoryBudget) -> Iterator[MemoryUse]:
     """Give back at the end what nothing stands for."""
-    kept = MemoryUse(room)
+    kept = MemoryUse(memory)
     try:
         yield kept
     finally:
-        kept.leave()
+        kept.release()
 
 
 def xml(pieces: Iterator[bytes], begin: Callable[[str, dict[str, str]], None], end: Callable[[], object]) -> None:
     """Read an XML document in UTF-8. One with a DOCTYPE is refused: nothing may be expanded."""
     silent = 0
 
-    def heard(*_: object) -> None:
+    def met_event(*_: object) -> None:
         nonlocal silent
         silent = 0
 
-    def begun(name: str, attributes: dict[str, str]) -> None:
-        heard()
+    def on_start(name: str, attributes: dict[str, str]) -> None:
+        met_event()
         begin(name, attributes)
 
-    def ended(_: str) -> None:
-        heard()
+    def on_end(_: str) -> None:
+        met_event()
         end()
 
     def refuse(*_: object) -> None:
         raise Unreadable
 
     reader = expat.ParserCreate("utf-8", namespace_separator=" ")  # whatever the document says of itself
-    reader.StartElementHandler, reader.EndElementHandler = begun, ended
-    reader.CharacterDataHandler = reader.CommentHandler = heard
+    reader.StartElementHandler, reader.EndElementHandler = on_start, on_end
+    reader.CharacterDataHandler = reader.CommentHandler = met_event
     reader.StartDoctypeDeclHandler = refuse
     try:
         for piece in pieces:

@@ -32,16 +32,16 @@ _MODALITIES = {
 _NO_IMAGES = frozenset({"", "SR", "SEG"})  #: modalities of scans that may hold no image; "" is `otherDicomScanData`
 
 
-def prearchive_rows(talk: XnatClient, project: str) -> list[ListedRow]:
+def prearchive_rows(client: XnatClient, project: str) -> list[ListedRow]:
     """Return the rows of a project's prearchive. For admins XNAT lists those of Unassigned with them (F170)."""
-    rows = table(talk.read(path("prearchive", "projects", project), JSON, project=project))
-    return [_lying(one) for one in rows if one.get("project") == project and one.get("folderName")]
+    rows = table(client.read(path("prearchive", "projects", project), JSON, project=project))
+    return [_listed_row(one) for one in rows if one.get("project") == project and one.get("folderName")]
 
 
-def content(talk: XnatClient, server: ServerState, place: Place) -> SessionContent:
+def content(client: XnatClient, server: ServerState, place: Place) -> SessionContent:
     """Return what a built row holds and what its header says. `NotYet` while XNAT has not built it."""
-    xml = talk.find(place_path(place), {"format": "xml"}, project=place.project)
-    resources = talk.find(place_path(place, "resources"), JSON, project=place.project)
+    xml = client.find(place_path(place), {"format": "xml"}, project=place.project)
+    resources = client.find(place_path(place, "resources"), JSON, project=place.project)
     if xml is None or resources is None:  # F176
         raise NotYet("XNAT has not built the session yet")
     session = session_xml(xml)
@@ -49,29 +49,29 @@ def content(talk: XnatClient, server: ServerState, place: Place) -> SessionConte
     files = {uid: n for uid, n in holding.counts.items() if n}
     series = {scan.series_uid: _series(session, scan) for scan in holding.scans if scan.series_uid in files}
     header = read_header(
-        talk, server, place.path, session.study_uid, _HEADER, lambda: [scan.id for scan in holding.scans]
+        client, server, place.path, session.study_uid, _HEADER, lambda: [scan.id for scan in holding.scans]
     )
     study = _study(header or {}, session.study_uid, tuple(series.values()))
     return SessionContent(study=study, files=files)
 
 
-def imaging_sessions(talk: XnatClient, project: str, subject: str) -> list[ImagingSession]:
+def imaging_sessions(client: XnatClient, project: str, subject: str) -> list[ImagingSession]:
     """Return the imaging sessions of a subject, by its accession ID, the earliest first.
 
     Nobody has seen 1.6 filter such a list by type, and a column may be left out in silence (F252): what does not
     say its UID is asked itself.
     """
     query = {"columns": "ID,project,label,UID,date", **JSON}
-    if not talk.dialect.is_old:
+    if not client.dialect.is_old:
         query["xsiType"] = "xnat:imageSessionData"
-    answer = talk.find(path("projects", project, "subjects", subject, "experiments"), query, project=project)
+    answer = client.find(path("projects", project, "subjects", subject, "experiments"), query, project=project)
     rows = table(answer) if answer is not None else []
-    found = (_imaged(talk, one) for one in rows if one.get("ID"))
+    found = (_imaging_session(client, one) for one in rows if one.get("ID"))
     return sorted((one for one in found if one.study_uid), key=lambda one: (one.date or "9999", one.id))
 
 
-def _imaged(talk: XnatClient, row: Cells) -> ImagingSession:
-    session = None if row.get("UID") and row.get("project") else by_id(talk, row["ID"])
+def _imaging_session(client: XnatClient, row: Cells) -> ImagingSession:
+    session = None if row.get("UID") and row.get("project") else by_id(client, row["ID"])
     return ImagingSession(
         id=row["ID"],
         project=session.project if session else row.get("project", ""),
@@ -81,7 +81,7 @@ def _imaged(talk: XnatClient, row: Cells) -> ImagingSession:
     )
 
 
-def _lying(row: Cells) -> ListedRow:
+def _listed_row(row: Cells) -> ListedRow:
     return ListedRow(
         place=Place(row["project"], row.get("timestamp", ""), row["folderName"]),
         name=row.get("name") or row["folderName"],

@@ -13,8 +13,7 @@ from pathlib import Path
 from threading import Event
 from typing import Protocol
 
-from xnat_watchd.adapters.credentials import Credential as Found
-from xnat_watchd.adapters.credentials import Secret
+from xnat_watchd.adapters.credentials import Credential, Secret
 from xnat_watchd.adapters.xnat import (
     archiving,
     existing_sessions,
@@ -124,19 +123,19 @@ class XnatServer(ServerState):
         self._gateways: list[XnatGateway] = []
 
     @classmethod
-    def of(cls, where: ServerSettings, who: Found, clock: Clock, stop: Event) -> XnatServer:
+    def from_settings(cls, settings: ServerSettings, credential: Credential, clock: Clock, stop: Event) -> XnatServer:
         """Return the server of the settings, for a credential that was found."""
         return cls(
-            where.server,
-            user=who.user,
-            password=who.password,
+            settings.server,
+            user=credential.user,
+            password=credential.password,
             clock=clock,
             stop=stop,
-            ca_file=where.ca_file,
-            strict_certificates=where.strict_certificates,
-            connect_timeout=where.connect_timeout.total_seconds(),
-            read_timeout=where.read_timeout.total_seconds(),
-            proxies=dict.fromkeys(("http", "https"), where.proxy) if where.proxy else None,
+            ca_file=settings.ca_file,
+            strict_certificates=settings.strict_certificates,
+            connect_timeout=settings.connect_timeout.total_seconds(),
+            read_timeout=settings.read_timeout.total_seconds(),
+            proxies=dict.fromkeys(("http", "https"), settings.proxy) if settings.proxy else None,
         )
 
     def gateway(self) -> XnatGateway:
@@ -155,15 +154,15 @@ class XnatGateway:
 
     def __init__(self, server: XnatServer) -> None:
         self._server = server
-        self._talk = XnatClient(server)
+        self._client = XnatClient(server)
 
     def close(self) -> None:
         """End the login session. Never fails."""
-        self._talk.log_out()
+        self._client.log_out()
 
     def probe(self) -> None:
         """Ask who we are. Only this tries a refused credential again."""
-        self._talk.whoami(probing=True)
+        self._client.whoami(probing=True)
 
     def lateness(self) -> timedelta:
         """How long after a lost answer its effect may still appear.
@@ -175,9 +174,9 @@ class XnatGateway:
 
     def writable(self, project: str) -> bool:
         """Return whether XNAT lists the project as writable for us."""
-        if self._talk.dialect.is_old:
+        if self._client.dialect.is_old:
             return self._writable_on_1_6(project)
-        rows = table(self._talk.read("/data/projects", {"data": "writable", **JSON}))
+        rows = table(self._client.read("/data/projects", {"data": "writable", **JSON}))
         return any(project in {one.get("ID"), one.get("id")} for one in rows)
 
     def listed(self) -> list[str]:
@@ -186,13 +185,13 @@ class XnatGateway:
 
     def look(self, place: Place) -> PrearchiveRow | None:
         """Return the prearchive row at our place, or None: a missing one is an empty table (F22, F176)."""
-        answer = self._talk.read(place_path(place), JSON, project=place.project)
+        answer = self._client.read(place_path(place), JSON, project=place.project)
         return records.row_at(place, table(answer))
 
     def holding(self, place: Place) -> Holding:
         """Return what the built row holds: UIDs from its XML, counts from its resources."""
-        xml = self._talk.find(place_path(place), {"format": "xml"}, project=place.project)
-        counts = self._talk.find(place_path(place, "resources"), JSON, project=place.project)
+        xml = self._client.find(place_path(place), {"format": "xml"}, project=place.project)
+        counts = self._client.find(place_path(place, "resources"), JSON, project=place.project)
         if xml is None or counts is None:  # F176
             raise NotYet("XNAT has not built the session yet")
         return records.row_holding(session_xml(xml), table(counts))
@@ -201,74 +200,74 @@ class XnatGateway:
         """Send one ZIP to our place, once, when it is our turn. `progressed` is called while we wait for that too."""
         try:
             with ZipBody(zip_path, progressed) as body:
-                uploading.send(self._talk, self._server.turns, place, body, alone=alone)
+                uploading.send(self._client, self._server.turns, place, body, alone=alone)
         except ZipUnreadable as error:  # gone, or the disk fails, before anything was sent
             raise Transient("the ZIP to send cannot be opened", detail=str(error)) from None
 
     def discard(self, place: Place) -> None:
         """Delete our own row. XNAT says 200 also where it did nothing, so we look (F25, F179)."""
-        call = XnatRequest(method="DELETE", path=place_path(place), deed=Purpose.DISCARD)
-        self._talk.act(call, place.project, fine=frozenset({404}))
+        request = XnatRequest(method="DELETE", path=place_path(place), purpose=Purpose.DISCARD)
+        self._client.act(request, place.project, expected=frozenset({404}))
         if self.look(place) is not None:
             raise NotYet("XNAT has not removed our prearchive row yet")
 
     def build(self, place: Place) -> None:
         """Have XNAT build the row's session XML again."""
-        call = XnatRequest(method="POST", path=place_path(place), deed=Purpose.BUILD, query={"action": "build"})
-        self._talk.act(call, place.project)
+        request = XnatRequest(method="POST", path=place_path(place), purpose=Purpose.BUILD, query={"action": "build"})
+        self._client.act(request, place.project)
 
     def stored(self, label: str) -> str:
         """Return what this server makes of a cleaned label that it is sent."""
-        return archiving.stored(self._talk, label)
+        return archiving.stored(self._client, label)
 
     def archive(self, place: Place, subject: str | None, label: str, *, join: bool, pipelines: bool) -> None:
         """Archive our row under these labels; `subject` None: as XNAT derives it."""
         options = {name for name, wanted in (("join", join), ("pipelines", pipelines)) if wanted}
-        archiving.archive(self._talk, self.look, place, (subject, label), options)
+        archiving.archive(self._client, self.look, place, (subject, label), options)
 
     def sessions(self, project: str, uids: Sequence[str]) -> Sequence[Session]:
         """Return the project's archived sessions with one of these StudyInstanceUIDs, with what they hold."""
-        return sessions.with_uids(self._talk, project, uids) if uids else []
+        return sessions.with_uids(self._client, project, uids) if uids else []
 
     def session_named(self, project: str, label: str) -> Session | None:
         """Return the project's archived session of this label."""
-        return sessions.named(self._talk, project, label)
+        return sessions.named(self._client, project, label)
 
     def session(self, accession: str) -> Session | None:
         """Return one archived session by its accession ID."""
-        return sessions.by_id(self._talk, accession)
+        return sessions.by_id(self._client, accession)
 
     def refuses_second_import(self) -> bool:
         """Return whether a second import to a place is refused: by 1.6, also while the first goes on (F82, F83)."""
-        return self._talk.dialect.is_old
+        return self._client.dialect.is_old
 
     def rows_with(self, project: str, timestamps: Collection[str]) -> Sequence[Place]:
         """Return the places of a project's prearchive rows with one of these timestamps."""
         return [
             one.place
-            for one in existing_sessions.prearchive_rows(self._talk, project)
+            for one in existing_sessions.prearchive_rows(self._client, project)
             if one.place.timestamp in timestamps
         ]
 
     def collides(self) -> bool:
         """Return whether imports of one account may fall into each other's places: those of 1.6 do (F61, F96)."""
-        return self._talk.dialect.is_old
+        return self._client.dialect.is_old
 
     def images(self, place: Place, holding: Holding, ours: Collection[str], *, reads: bool) -> Images:
         """Return the images of a built row by series: by the names that we gave them, else read or left by name."""
-        return images.in_place(self._talk, place, holding, ours, reads=reads)
+        return images.in_place(self._client, place, holding, ours, reads=reads)
 
     def relabel(self, session: Session, label: str) -> Session | None:
         """Return an archived session another label, and return it as it is shown afterwards."""
-        return sessions.relabel(self._talk, session, label)
+        return sessions.relabel(self._client, session, label)
 
     def names(self, session: Session) -> frozenset[str]:
         """Return the names of all DICOM files that an archived session lists."""
-        return images.names(self._talk, session)
+        return images.names(self._client, session)
 
     def sop_uids(self, session: Session, series_uid: str | None = None, named: Collection[str] = ()) -> frozenset[str]:
         """Return the SOPInstanceUIDs of an archived session or of one series of it, file by file."""
-        return images.in_session(self._talk, session, series_uid, named)
+        return images.in_session(self._client, session, series_uid, named)
 
     def header(self, project: str, accession: str, study_uid: str) -> Mapping[str, str] | None:
         """Return age, birth date and sex from the header dump, checked by its UID (F210); None where there is none.
@@ -276,91 +275,91 @@ class XnatGateway:
         XNAT takes an accession ID below the project, where no session there has it for its label (F288).
         """
         src = f"/archive/projects/{project}/experiments/{accession}"
-        scans = partial(header_dumps.scans_of, self._talk, accession)
-        return header_dumps.read_header(self._talk, self._server, src, study_uid, records.DEMOGRAPHIC_TAGS, scans)
+        scans = partial(header_dumps.scans_of, self._client, accession)
+        return header_dumps.read_header(self._client, self._server, src, study_uid, records.DEMOGRAPHIC_TAGS, scans)
 
     def patient(self, accession: str) -> tuple[str, str]:
         """Return PatientName and PatientID as XNAT read them from the images that it keeps."""
-        return sessions.patient(self._talk, accession)
+        return sessions.patient(self._client, accession)
 
     def subject(self, project: str, label: str) -> Subject | None:
         """Return a subject with its fields and demographics, unescaped."""
-        return subjects.read(self._talk, project, label)
+        return subjects.read(self._client, project, label)
 
     def subject_by_id(self, project: str, accession: str) -> Subject | None:
         """Return the same by its accession ID."""
-        return subjects.by_id(self._talk, project, accession)
+        return subjects.by_id(self._client, project, accession)
 
     def write_subject(
         self, project: str, subject: Subject, *, fields: Mapping[str, str], demographics: Mapping[str, str]
     ) -> Subject | None:
         """Write values of an existing subject, and give it as it is shown afterwards (F59)."""
-        return subjects.write(self._talk, project, subject, fields, demographics)
+        return subjects.write(self._client, project, subject, fields, demographics)
 
     # -- sharing -----------------------------------------------------------------------------------------------
 
     def reachable(self, projects: Collection[str]) -> Mapping[str, bool]:
         """Return those of these projects whose data we may read, and whether we may add to it."""
-        return sharing.reachable(self._talk, projects)
+        return sharing.reachable(self._client, projects)
 
     def seen(self, project: str, *, writable: bool) -> SeenProject | None:
         """Return all that a project's listings show, or None when it may not be read now."""
-        return sharing.seen(self._talk, project, writable=writable)
+        return sharing.seen(self._client, project, writable=writable)
 
     def share(self, action: Action) -> None:
         """Ask for one share, once. What XNAT says is no proof: look at its listings afterwards."""
-        sharing.share(self._talk, action)
+        sharing.share(self._client, action)
 
     def is_shared(self, action: Action) -> bool:
         """Return whether this very thing is shown in the destination."""
-        return sharing.is_shared(self._talk, action)
+        return sharing.is_shared(self._client, action)
 
     def roles(self, project: str) -> Mapping[str, str] | None:
         """Return the role of every user of a project by login, or None where we may not know."""
-        return users.roles(self._talk, project)
+        return users.roles(self._client, project)
 
     def logins(self) -> frozenset[str] | None:
         """Return the login of every user of the site, or None where we may not know."""
-        return users.logins(self._talk)
+        return users.logins(self._client)
 
     def grant(self, project: str, login: str, role: str) -> None:
         """Give a role in a project to a user who has none there. Read back afterwards."""
-        users.grant(self._talk, project, login, role)
+        users.grant(self._client, project, login, role)
 
     # -- what others put there ---------------------------------------------------------------------------------
 
     def prearchive_rows(self, project: str) -> Sequence[ListedRow]:
         """Return the rows of a project's prearchive, whoever put them there."""
-        return existing_sessions.prearchive_rows(self._talk, project)
+        return existing_sessions.prearchive_rows(self._client, project)
 
     def content(self, place: Place) -> SessionContent:
         """Return what a built row of the prearchive holds and what its header says."""
-        return existing_sessions.content(self._talk, self._server, place)
+        return existing_sessions.content(self._client, self._server, place)
 
     def imaging_sessions(self, project: str, subject: str) -> Sequence[ImagingSession]:
         """Return the archived imaging sessions of a subject, the earliest first."""
-        return existing_sessions.imaging_sessions(self._talk, project, subject)
+        return existing_sessions.imaging_sessions(self._client, project, subject)
 
     # -- for people at the command line ------------------------------------------------------------------------
 
     def whoami(self) -> str:
         """Return our user's name as XNAT says it."""
-        return self._talk.whoami(probing=True)
+        return self._client.whoami(probing=True)
 
     def version(self) -> str:
         """Return the server's version as it says it."""
-        return self._talk.dialect.version or "newer than 1.6"
+        return self._client.dialect.version or "newer than 1.6"
 
     def projects(self) -> list[ProjectRow]:
         """Return the projects that XNAT lists for us."""
-        rows = table(self._talk.read("/data/projects", JSON))
+        rows = table(self._client.read("/data/projects", JSON))
         return [ProjectRow(one["ID"], one.get("name", "")) for one in rows if one.get("ID")]
 
     def subjects(self, project: str) -> list[SubjectRow]:
         """Return a project's subjects. `Permanent` if it is missing or may not be read (F44, F256)."""
         query = {"columns": "ID,label", **JSON}
         try:
-            answer = self._talk.find(path("projects", project, "subjects"), query, project=project)
+            answer = self._client.find(path("projects", project, "subjects"), query, project=project)
         except (Transient, RepeatOnce) as error:  # 403; 1.6 says 500 to who has no role there
             raise Permanent(f"project {project} cannot be read", detail=error.detail, advice=NO_PROJECT) from None
         if answer is None:
@@ -371,7 +370,7 @@ class XnatGateway:
 
     def _writable_on_1_6(self, project: str) -> bool:
         """Go by our role there: 1.6 lists what may be read, and has no other question for it (F249)."""
-        for one in table(self._talk.read("/data/projects", {"accessible": "true", **JSON})):
+        for one in table(self._client.read("/data/projects", {"accessible": "true", **JSON})):
             if one.get("id") == project:
                 role = next((value for name, value in one.items() if name.startswith("user_role")), "")
                 return role != "Collaborators" and (role != "" or self._is_admin())
@@ -380,6 +379,6 @@ class XnatGateway:
     def _is_admin(self) -> bool:
         """Ask for the settings, which only site admins may read (F247); they need no role to write."""
         try:
-            return self._talk.find("/data/services/settings", JSON) is not None
+            return self._client.find("/data/services/settings", JSON) is not None
         except RepeatOnce:  # 403
             return False

@@ -18,7 +18,12 @@ Values = Mapping[str, str]
 
 
 def read_header(
-    talk: XnatClient, server: ServerState, src: str, study_uid: str, wanted: Values, scans: Callable[[], Iterable[str]]
+    client: XnatClient,
+    server: ServerState,
+    src: str,
+    study_uid: str,
+    wanted: Values,
+    scans: Callable[[], Iterable[str]],
 ) -> Values | None:
     """Return what the header of a session says, or of the first of its scans that says anything; None where none does.
 
@@ -26,21 +31,21 @@ def read_header(
     dump for ever (seen on 1.6.4). `src` is the path of the session. Raises `NotYet` where it was another study's.
     """
     with locked(server.dump_lock, server.stop):
-        found = _asked(talk, src, study_uid, wanted)
+        found = _asked(client, src, study_uid, wanted)
         if found is None:
             for scan in islice(scans(), SCANS_ASKED):
-                if (found := _asked(talk, f"{src}/scans/{scan}", study_uid, wanted)) is not None:
+                if (found := _asked(client, f"{src}/scans/{scan}", study_uid, wanted)) is not None:
                     break
         return found
 
 
-def scans_of(talk: XnatClient, accession: str) -> list[str]:
+def scans_of(client: XnatClient, accession: str) -> list[str]:
     """Return the IDs of an archived session's scans."""
-    answer = talk.find(path("experiments", accession, "scans"), JSON)
+    answer = client.find(path("experiments", accession, "scans"), JSON)
     return [one["ID"] for one in table(answer) if one.get("ID")] if answer is not None else []
 
 
-def _asked(talk: XnatClient, src: str, study_uid: str, wanted: Values) -> Values | None:
+def _asked(client: XnatClient, src: str, study_uid: str, wanted: Values) -> Values | None:
     query = {"src": src, "field": ["StudyInstanceUID", *wanted.values()], **JSON}
-    answer = talk.find("/data/services/dicomdump", query)
+    answer = client.find("/data/services/dicomdump", query)
     return records.header_values(table(answer) if answer is not None else [], study_uid, wanted)

@@ -29,23 +29,23 @@ class ListedFile:
     path: str
 
 
-def in_place(talk: XnatClient, place: Place, holding: Holding, ours: Collection[str], *, reads: bool) -> Images:
+def in_place(client: XnatClient, place: Place, holding: Holding, ours: Collection[str], *, reads: bool) -> Images:
     """Return the images of a built row. Files with names of ours are believed, others are read, or else stand by name.
 
     `ours`: the SOPInstanceUIDs that were sent there, and which named the files.
     """
     named = {file_name(uid): uid for uid in ours}
     found: dict[str, set[str]] = {}
-    for file in _once(talk, _listed_in(talk, place, holding)):
+    for file in _without_repeats(client, _listed_in(client, place, holding)):
         uid = named.get(file.name)
         if uid is None:
-            uid = sop_uid(talk.read(file.path, limit=BEGINNING).body) if reads else file.name
+            uid = sop_uid(client.read(file.path, limit=BEGINNING).body) if reads else file.name
         found.setdefault(file.series_uid, set()).add(uid)
     return {series: frozenset(uids) for series, uids in found.items()}
 
 
 def in_session(
-    talk: XnatClient, session: Session, series_uid: str | None, named: Collection[str] = ()
+    client: XnatClient, session: Session, series_uid: str | None, named: Collection[str] = ()
 ) -> frozenset[str]:
     """Return the images of an archived session, or of one series of it, that XNAT hands out: each file is asked for.
 
@@ -54,45 +54,45 @@ def in_session(
     """
     by_name = {file_name(uid): uid for uid in named}
     found = set()
-    for file in _once(talk, _listed_of(talk, session, series_uid)):
-        beginning = talk.find(file.path, limit=BEGINNING)
+    for file in _without_repeats(client, _listed_of(client, session, series_uid)):
+        beginning = client.find(file.path, limit=BEGINNING)
         if beginning is not None:
             uid = sop_uid(beginning.body)
             found.add(by_name.get(file.name, uid))
     return frozenset(found)
 
 
-def names(talk: XnatClient, session: Session) -> frozenset[str]:
+def names(client: XnatClient, session: Session) -> frozenset[str]:
     """Return the names of all DICOM files that an archived session lists."""
-    return frozenset(file.name for file in _listed_of(talk, session, None))
+    return frozenset(file.name for file in _listed_of(client, session, None))
 
 
-def _listed_in(talk: XnatClient, place: Place, holding: Holding) -> Iterator[ListedFile]:
+def _listed_in(client: XnatClient, place: Place, holding: Holding) -> Iterator[ListedFile]:
     """List a row's files; in the prearchive only scan by scan, and resource by resource (F22)."""
     for scan in holding.scans:
         for label in scan.labels:
             here = place_path(place, "scans", scan.id, "resources", label, "files")
-            for one in table(talk.read(here, JSON, project=place.project)):
+            for one in table(client.read(here, JSON, project=place.project)):
                 if name := one.get("Name", ""):
                     yield ListedFile(scan.series_uid, name, f"{here}{path(*name.split('/')).removeprefix('/data')}")
 
 
-def _listed_of(talk: XnatClient, session: Session, series_uid: str | None) -> Iterator[ListedFile]:
+def _listed_of(client: XnatClient, session: Session, series_uid: str | None) -> Iterator[ListedFile]:
     for scan in session.holding.scans:
         if series_uid not in {None, scan.series_uid}:
             continue
         here = ("experiments", session.id, "scans", scan.id)
-        for one in table(talk.read(path(*here, "files"), JSON)):
+        for one in table(client.read(path(*here, "files"), JSON)):
             if one.get("Name") and one.get("cat_ID") and records.is_dicom(one.get("collection", "")):
                 where = path(*here, "resources", one["cat_ID"], "files", *one["Name"].split("/"))
                 yield ListedFile(scan.series_uid, one["Name"], where)
 
 
-def _once(talk: XnatClient, files: Iterator[ListedFile]) -> Iterator[ListedFile]:
+def _without_repeats(client: XnatClient, files: Iterator[ListedFile]) -> Iterator[ListedFile]:
     """Leave out what 1.6 lists again: a series under several numbers has all its files under each of them (F81)."""
     seen = set()
     for file in files:
-        key = (file.series_uid, file.name) if talk.dialect.is_old else (file.series_uid, file.path)
+        key = (file.series_uid, file.name) if client.dialect.is_old else (file.series_uid, file.path)
         if key not in seen:
             seen.add(key)
             yield file

@@ -29,14 +29,16 @@ class ServerIdentity:
 
 def identify_server(server: ServerState) -> ServerIdentity:
     """Ask which XNAT this is, without a login (F2, F8, F112). `Unavailable` if there is none."""
-    line = Transport(server.access, ConnectionState(server.stop), server.clock, server.room)
+    transport = Transport(server.access, ConnectionState(server.stop), server.clock, server.memory)
     try:
-        dialect = find_dialect(line, server.clock.now())
-        answer = line.ask(XnatRequest(method="GET", path="/data/version", deed=Purpose.READ, patience=LOGIN_TIMEOUT))
+        dialect = find_dialect(transport, server.clock.now())
+        answer = transport.ask(
+            XnatRequest(method="GET", path="/data/version", purpose=Purpose.READ, timeout=LOGIN_TIMEOUT)
+        )
     except Transient as error:  # no answer; none of any study's requests either
         raise Unavailable(str(error), detail=error.detail) from None
     finally:
-        line.drop()
+        transport.drop()
     return ServerIdentity(dialect, date_of(answer.headers.get("date", "")))
 
 
@@ -44,7 +46,7 @@ class Inspection:
     """Questions about projects and the account, in a login session of its own, which ends with the `with` block."""
 
     def __init__(self, server: ServerState) -> None:
-        self._talk = XnatClient(server)
+        self._client = XnatClient(server)
 
     def __enter__(self) -> Self:
         return self
@@ -52,14 +54,14 @@ class Inspection:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._talk.log_out()
+        self._client.log_out()
 
     def role(self, project: str, user: str) -> str | None:
         """Return our role in a project, as `member`: from its users where we may see them, else from its row (F49)."""
-        known = roles(self._talk, project)
+        known = roles(self._client, project)
         if known is not None:
             return known.get(user)
-        answer = self._told("/data/projects", {"accessible": "true", **JSON})
+        answer = self._find_or_none("/data/projects", {"accessible": "true", **JSON})
         for row in table(answer) if answer is not None else []:
             if project in {row.get("id"), row.get("ID")}:  # in lower case there (F249)
                 shown = next((value for name, value in row.items() if name.startswith("user_role")), "")
@@ -68,7 +70,7 @@ class Inspection:
 
     def prearchive_code(self, project: str) -> int | None:
         """Return how a project archives: 0 when it is asked to, 4 and 5 by itself (F251)."""
-        answer = self._told(path("projects", project, "prearchive_code"))
+        answer = self._find_or_none(path("projects", project, "prearchive_code"))
         said = answer.text.strip() if answer is not None else ""
         return int(said) if said.isascii() and said.isdigit() and len(said) < len("100") else None
 
@@ -93,15 +95,15 @@ class Inspection:
         return said if isinstance(said, bool) else None
 
     def _json(self, where: str) -> Any:
-        answer = self._told(where)
+        answer = self._find_or_none(where)
         try:
             return None if answer is None else document(answer)
         except Transient:
             return None
 
-    def _told(self, where: str, query: Query | None = None) -> Answer | None:
+    def _find_or_none(self, where: str, query: Query | None = None) -> Answer | None:
         """Ask, and take every kind of "not for you" and "not now" for no answer."""
         try:
-            return self._talk.find(where, query)
+            return self._client.find(where, query)
         except WatchdError:
             return None

@@ -56,54 +56,58 @@ class Dialect:
         return self.name == "1.6"
 
 
-def log_in(line: Transport, credential: NumberedCredential, now: datetime, before: Dialect | None = None) -> Dialect:
+def log_in(
+    transport: Transport, credential: NumberedCredential, now: datetime, previous: Dialect | None = None
+) -> Dialect:
     """Begin a login session on a new line, see that it is ours, and ask which XNAT this is.
 
     `before`: which it was at the last login. Raises `AuthRefused` only when the credentials are refused; everything
     else is `Unavailable`.
     """
     try:
-        _begin(line, credential, now, before)
-        dialect = find_dialect(line, now, before)
+        _begin_session(transport, credential, now, previous)
+        dialect = find_dialect(transport, now, previous)
     except SessionLost:  # 401 or another session at once: the cookie does not hold (F103)
         raise Unavailable("XNAT forgets our login at once", advice=A_PAGE) from None
     except Transient as error:  # no answer: nothing of any study's has been done
         raise Unavailable(str(error), detail=error.detail) from None
-    if not credential.is_alias and not _is_same_user(line.who, credential.user):
+    if not credential.is_alias and not _is_same_user(transport.who, credential.user):
         raise Unavailable("XNAT takes us for somebody else after the login", advice=A_PAGE)
     return dialect
 
 
-def _begin(line: Transport, credential: NumberedCredential, now: datetime, before: Dialect | None) -> None:
+def _begin_session(
+    transport: Transport, credential: NumberedCredential, now: datetime, previous: Dialect | None
+) -> None:
     """Begin a login session and prove it. The form keeps the password out of headers, which proxies may log.
 
     1.6 takes the form, and its cookie is not logged in (seen on 1.6.4 and 1.6.5): there only Basic begins a session.
     A server that was a 1.6 at the last login is not asked by the form again.
     """
-    if not (credential.is_alias or (before is not None and before.is_old)):
+    if not (credential.is_alias or (previous is not None and previous.is_old)):
         try:
-            _log_in_by(line, _by_form(credential), now)
+            _log_in_by(transport, _by_form(credential), now)
         except SessionLost:
-            line.forget()
+            transport.reset_session()
         else:
             return
-    _log_in_by(line, _by_basic(credential), now)
+    _log_in_by(transport, _by_basic(credential), now)
 
 
-def _log_in_by(line: Transport, call: XnatRequest, now: datetime) -> None:
+def _log_in_by(transport: Transport, request: XnatRequest, now: datetime) -> None:
     """Log in by this request, and ask who we are: nothing before that answer is a login."""
-    answer = line.ask(call)
+    answer = transport.ask(request)
     _check_login(answer, now)
-    line.jsession = line.cookie(answer)
-    line.who = ask_user(line, now)
+    transport.jsession = transport.cookie(answer)
+    transport.who = ask_user(transport, now)
 
 
-def ask_user(line: Transport, now: datetime) -> str:
+def ask_user(transport: Transport, now: datetime) -> str:
     """Ask who we are: cheap, and only a working server and a valid login answer it (F1, F103).
 
     Raises `SessionLost` where XNAT does not know us.
     """
-    answer = line.ask(_get("/data/auth"))
+    answer = transport.ask(_get("/data/auth"))
     if answer.status == 401:  # noqa: PLR2004 - also where no cookie came that could be lost
         raise SessionLost(refused=True)
     found = _LOGGED_IN.match(answer.text.strip())
@@ -114,19 +118,19 @@ def ask_user(line: Transport, now: datetime) -> str:
     return found[1]
 
 
-def find_dialect(line: Transport, now: datetime, before: Dialect | None = None) -> Dialect:
+def find_dialect(transport: Transport, now: datetime, previous: Dialect | None = None) -> Dialect:
     """Ask for the version: only 1.6 answers at /data/version, the others have buildInfo (F8, F112).
 
     A server that was new is asked for buildInfo first, and as a rule is new still. Else only a 404 says that it is a
     newer one: a 1.6 that is taken for one is sent what it files elsewhere.
     """
-    if before is not None and not before.is_old:
-        said = version(line.ask(_get("/xapi/siteConfig/buildInfo")))
+    if previous is not None and not previous.is_old:
+        said = version(transport.ask(_get("/xapi/siteConfig/buildInfo")))
         if _NUMBERS.match(said) and not _is_old(said):
             return Dialect("1.8", said)
-    answer = line.ask(_get("/data/version"))
+    answer = transport.ask(_get("/data/version"))
     if answer.status == 404:  # noqa: PLR2004 - nothing else says newer: the newer importer ignores our place on 1.6 (F17)
-        return Dialect("1.8", version(line.ask(_get("/xapi/siteConfig/buildInfo"))))
+        return Dialect("1.8", version(transport.ask(_get("/xapi/siteConfig/buildInfo"))))
     if not answer.is_success:
         raise _as_unavailable(error_for(answer, Purpose.READ, "", now))
     said = answer.text.strip()
@@ -160,18 +164,20 @@ def _as_unavailable(error: WatchdError) -> WatchdError:
 
 def _by_form(credential: NumberedCredential) -> XnatRequest:
     form = {"username": credential.user, "password": credential.password.reveal()}
-    return XnatRequest(method="PUT", path="/data/services/auth", deed=Purpose.READ, form=form, patience=LOGIN_TIMEOUT)
+    return XnatRequest(method="PUT", path="/data/services/auth", purpose=Purpose.READ, form=form, timeout=LOGIN_TIMEOUT)
 
 
 def _by_basic(credential: NumberedCredential) -> XnatRequest:
     """Log in by Basic: alias tokens (F6), and every credential on 1.6; afterwards the cookie counts."""
-    coded = b64encode(f"{credential.user}:{credential.password.reveal()}".encode()).decode("ascii")
-    headers = {"Authorization": f"Basic {coded}"}
-    return XnatRequest(method="GET", path="/data/JSESSION", deed=Purpose.READ, headers=headers, patience=LOGIN_TIMEOUT)
+    encoded = b64encode(f"{credential.user}:{credential.password.reveal()}".encode()).decode("ascii")
+    headers = {"Authorization": f"Basic {encoded}"}
+    return XnatRequest(
+        method="GET", path="/data/JSESSION", purpose=Purpose.READ, headers=headers, timeout=LOGIN_TIMEOUT
+    )
 
 
 def _get(path: str) -> XnatRequest:
-    return XnatRequest(method="GET", path=path, deed=Purpose.READ, patience=LOGIN_TIMEOUT)
+    return XnatRequest(method="GET", path=path, purpose=Purpose.READ, timeout=LOGIN_TIMEOUT)
 
 
 def _is_same_user(said: str, user: str) -> bool:

@@ -20,7 +20,7 @@ STUDY_UID = "(0020,000D)"
 
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 _CUSTOM = "fields/field"
-_OF_THE_TABLE = "xnat_abstractdemographicdata_id"  #: a key of XNAT's database among the demographics
+_DATABASE_KEY = "xnat_abstractdemographicdata_id"  #: a key of XNAT's database among the demographics
 
 
 def path(*segments: str) -> str:
@@ -105,7 +105,7 @@ def subject(node: Node, project: str) -> Subject:
         name: unescaped(value)
         for one in node.children.get("demographics", ())
         for name, value in one.fields.items()
-        if name.lower() != _OF_THE_TABLE
+        if name.lower() != _DATABASE_KEY
     }
     return Subject(
         id=node.fields.get("ID", ""),

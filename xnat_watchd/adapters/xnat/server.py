@@ -7,7 +7,7 @@ import threading
 
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat.login import Dialect, NumberedCredential, log_in
-from xnat_watchd.adapters.xnat.room import MemoryBudget
+from xnat_watchd.adapters.xnat.memory import MemoryBudget
 from xnat_watchd.adapters.xnat.sockets import ConnectionState
 from xnat_watchd.adapters.xnat.transport import Access, Transport
 from xnat_watchd.adapters.xnat.turns import Turns, locked
@@ -27,21 +27,21 @@ class ServerState:
         self.turns = Turns(clock, stop)
         self.dump_lock = threading.Lock()  #: header dumps answer with each other's session (F210)
         self.dialect: Dialect | None = None  #: as of the last login
-        self.room = MemoryBudget()  #: for what is kept of answers, by all gateways
+        self.memory = MemoryBudget()  #: for what is kept of answers, by all gateways
         self.logins = 0  #: how often we have asked to be let in
         self._credential = credential
         self._refused: AuthRefused | None = None
         self._lock = threading.Lock()
         self._login_lock = threading.Lock()
 
-    def credential(self, user: str, password: Secret) -> None:
+    def use_credential(self, user: str, password: Secret) -> None:
         """Take another credential; it is tried at once, and sessions of the old one are left."""
         with self._lock:
             self._credential = NumberedCredential(user, password, self._credential.number + 1)
             self._refused = None
 
     @property
-    def current(self) -> int:
+    def credential_number(self) -> int:
         """The number of the credential in use."""
         with self._lock:
             return self._credential.number
@@ -60,11 +60,11 @@ class ServerState:
             return *self._log_in(credential), credential.number
 
     def _log_in(self, credential: NumberedCredential) -> tuple[Transport, Dialect]:
-        line = Transport(self.access, ConnectionState(self.stop), self.clock, self.room)
+        transport = Transport(self.access, ConnectionState(self.stop), self.clock, self.memory)
         with self._lock:
-            before = self.dialect
+            previous = self.dialect
         try:
-            dialect = log_in(line, credential, self.clock.now(), before)
+            dialect = log_in(transport, credential, self.clock.now(), previous)
         except AuthRefused as error:
             with self._lock:
                 if credential is self._credential:
@@ -74,4 +74,4 @@ class ServerState:
             self.dialect = dialect
             if credential is self._credential:
                 self._refused = None
-        return line, dialect
+        return transport, dialect

@@ -14,15 +14,15 @@ from xnat_watchd.core.delivery import Holding, Session
 from xnat_watchd.core.escapes import unescaped
 
 
-def with_uids(talk: XnatClient, project: str, uids: Sequence[str]) -> list[Session]:
+def with_uids(client: XnatClient, project: str, uids: Sequence[str]) -> list[Session]:
     """Return a project's sessions with one of these StudyInstanceUIDs."""
-    rows = _all_of(talk, project) if talk.dialect.is_old else _filtered(talk, project, uids)
+    rows = _all_of(client, project) if client.dialect.is_old else _filtered(client, project, uids)
     ids = dict.fromkeys(one["ID"] for one in rows if one.get("ID") and one.get("UID") in uids)
-    found = (by_id(talk, one) for one in ids)
+    found = (by_id(client, one) for one in ids)
     return [one for one in found if one and one.project == project and one.holding.study_uid in uids]
 
 
-def _filtered(talk: XnatClient, project: str, uids: Sequence[str]) -> Iterable[Mapping[str, str]]:
+def _filtered(client: XnatClient, project: str, uids: Sequence[str]) -> Iterable[Mapping[str, str]]:
     query = {
         "project": project,
         "xsiType": "xnat:imageSessionData",  # else no column of images (F253)
@@ -30,60 +30,60 @@ def _filtered(talk: XnatClient, project: str, uids: Sequence[str]) -> Iterable[M
         "UID": ",".join(uids),
         **JSON,
     }
-    rows = table(talk.read("/data/experiments", query, project=project), ("ID", "project", "label", "UID"))
+    rows = table(client.read("/data/experiments", query, project=project), ("ID", "project", "label", "UID"))
     return ({**one, "UID": one.get("UID") or uids[0]} for one in rows)  # what does not say is asked itself
 
 
-def _all_of(talk: XnatClient, project: str) -> Iterable[Mapping[str, str]]:
+def _all_of(client: XnatClient, project: str) -> Iterable[Mapping[str, str]]:
     """List without a filter: nobody has seen 1.6 filter by UID, and a list that is wrongly empty would double a study.
 
     The columns were seen there (F257).
     """
     query = {"columns": "ID,label,UID", **JSON}
-    return table(talk.read(path("projects", project, "experiments"), query, project=project), ("ID", "label", "UID"))
+    return table(client.read(path("projects", project, "experiments"), query, project=project), ("ID", "label", "UID"))
 
 
-def named(talk: XnatClient, project: str, label: str) -> Session | None:
+def named(client: XnatClient, project: str, label: str) -> Session | None:
     """Return a project's session of this label."""
-    answer = talk.find(path("projects", project, "experiments", label), JSON, project=project)
+    answer = client.find(path("projects", project, "experiments", label), JSON, project=project)
     node = item(answer) if answer is not None else None
-    return _session(talk, node) if node and records.is_known_as(node, project, label) else None
+    return _session(client, node) if node and records.is_known_as(node, project, label) else None
 
 
-def by_id(talk: XnatClient, accession: str) -> Session | None:
+def by_id(client: XnatClient, accession: str) -> Session | None:
     """Return a session by its accession ID."""
-    answer = talk.find(path("experiments", accession), JSON)
-    return _session(talk, item(answer)) if answer is not None else None
+    answer = client.find(path("experiments", accession), JSON)
+    return _session(client, item(answer)) if answer is not None else None
 
 
-def relabel(talk: XnatClient, session: Session, label: str) -> Session | None:
+def relabel(client: XnatClient, session: Session, label: str) -> Session | None:
     """Return a session another label by the path below its subject (F227), and return it as it is shown afterwards.
 
     Nobody has seen it: XNAT's source renames a session by `label` as it renames a subject (F44, F216).
     """
     where = path("projects", session.project, "subjects", session.subject_id, "experiments", session.id)
     query = {"label": label, "event_reason": "xnat-watchd"}
-    talk.act(XnatRequest(method="PUT", path=where, deed=Purpose.WRITE, query=query), session.project)
-    return by_id(talk, session.id)
+    client.act(XnatRequest(method="PUT", path=where, purpose=Purpose.WRITE, query=query), session.project)
+    return by_id(client, session.id)
 
 
-def patient(talk: XnatClient, accession: str) -> tuple[str, str]:
+def patient(client: XnatClient, accession: str) -> tuple[str, str]:
     """Return PatientName and PatientID as XNAT read them from the images that it keeps of a session."""
-    answer = talk.find(path("experiments", accession), JSON)
+    answer = client.find(path("experiments", accession), JSON)
     fields = item(answer).fields if answer is not None else {}
     return unescaped(fields.get("dcmPatientName", "")), unescaped(fields.get("dcmPatientId", ""))
 
 
-def _session(talk: XnatClient, node: Node) -> Session:
+def _session(client: XnatClient, node: Node) -> Session:
     accession = node.fields.get("ID", "")
     holding = records.session_holding(node, None)
     if holding is None:
-        rows = table(talk.read(path("experiments", accession, "resources"), {"all": "true", **JSON}))
+        rows = table(client.read(path("experiments", accession, "resources"), {"all": "true", **JSON}))
         holding = records.session_holding(node, rows)
     return Session(
         id=accession,
         project=node.fields.get("project", ""),
-        subject=_subject_label(talk, node),
+        subject=_subject_label(client, node),
         subject_id=node.fields.get("subject_ID", ""),
         label=node.fields.get("label", ""),
         prearchive_path=node.fields.get("prearchivePath", ""),
@@ -91,9 +91,9 @@ def _session(talk: XnatClient, node: Node) -> Session:
     )
 
 
-def _subject_label(talk: XnatClient, session: Node) -> str:
+def _subject_label(client: XnatClient, session: Node) -> str:
     """Return the label of a session's subject, of which the item has only the accession ID (F125)."""
     if not (accession := session.fields.get("subject_ID", "")):
         return session.fields.get("subject_label", "")
-    answer = talk.find(path("subjects", accession), JSON)
+    answer = client.find(path("subjects", accession), JSON)
     return item(answer).fields.get("label", "") if answer is not None else ""

@@ -13,20 +13,20 @@ from xnat_watchd.core.errors import Permanent, RepeatOnce, Transient
 from xnat_watchd.core.sharing.plan import Action, SeenProject, SeenSession, ShareSubject
 
 
-def reachable(talk: XnatClient, projects: Collection[str]) -> dict[str, bool]:
+def reachable(client: XnatClient, projects: Collection[str]) -> dict[str, bool]:
     """Return those of these projects whose data we may read, and whether we may add to it.
 
     Newer servers say so themselves, with custom groups and all (F250); 1.6 lists our role (F249).
     """
-    if talk.dialect.is_old:
-        return _reachable_on_1_6(talk, projects)
-    writable = _ids(talk, "writable")
+    if client.dialect.is_old:
+        return _reachable_on_1_6(client, projects)
+    writable = _ids(client, "writable")
     rest = [name for name in projects if name not in writable]
-    readable = _ids(talk, "readable").intersection(rest) if rest else frozenset[str]()
+    readable = _ids(client, "readable").intersection(rest) if rest else frozenset[str]()
     return {name: name in writable for name in projects if name in writable or name in readable}
 
 
-def seen(talk: XnatClient, project: str, *, writable: bool) -> SeenProject | None:
+def seen(client: XnatClient, project: str, *, writable: bool) -> SeenProject | None:
     """Return what a project shows: its own subjects and sessions, and those that are shared into it.
 
     Only the listings below the project have the labels of shares; `/data/experiments?project=` filters by the
@@ -35,8 +35,8 @@ def seen(talk: XnatClient, project: str, *, writable: bool) -> SeenProject | Non
     """
     here = path("projects", project)
     try:
-        subjects = talk.find(f"{here}/subjects", {"columns": "ID,label", **JSON}, project=project)
-        sessions = talk.find(f"{here}/experiments", {**_SESSIONS, **JSON}, project=project)
+        subjects = client.find(f"{here}/subjects", {"columns": "ID,label", **JSON}, project=project)
+        sessions = client.find(f"{here}/experiments", {**_SESSIONS, **JSON}, project=project)
     except (RepeatOnce, Transient):  # 403; 1.6 says 500 to who has no role there (F44)
         return None
     if subjects is None or sessions is None:
@@ -51,27 +51,27 @@ def seen(talk: XnatClient, project: str, *, writable: bool) -> SeenProject | Non
     )
 
 
-def share(talk: XnatClient, action: Action) -> None:
+def share(client: XnatClient, action: Action) -> None:
     """Ask for one share. Never `primary`, always a label: without one newer servers show the accession ID (F231).
 
     Without `format=json` the answer about a subject is a page (F46).
     """
-    _refuse_ambiguous_id(talk, action)
+    _refuse_ambiguous_id(client, action)
     here = path(*_place(action), "projects", action.destination)
     query = {"label": action.label, "event_reason": "xnat-watchd", **JSON}  # a site may demand a reason (F222)
-    if talk.dialect.is_old and not action.label.isascii():  # it would be stored as `J&#246;rg` (F278)
+    if client.dialect.is_old and not action.label.isascii():  # it would be stored as `J&#246;rg` (F278)
         if action.label != action.name:
             raise Permanent("XNAT 1.6 would spoil the label", advice="Give a label of plain letters in the table.")
         del query["label"]  # 1.6 takes the thing's own (F231)
-    talk.act(
-        XnatRequest(method="PUT", path=here, deed=Purpose.SHARE, query=query, patience=QUESTION_TIMEOUT),
+    client.act(
+        XnatRequest(method="PUT", path=here, purpose=Purpose.SHARE, query=query, timeout=QUESTION_TIMEOUT),
         action.destination,
     )
 
 
-def is_shared(talk: XnatClient, action: Action) -> bool:
+def is_shared(client: XnatClient, action: Action) -> bool:
     """Ask the thing itself where it is shown, by its accession ID, which a GET looks for first (F221, F235)."""
-    answer = talk.find(path(*_owner(action), action.id, "projects"), JSON, project=action.source)
+    answer = client.find(path(*_owner(action), action.id, "projects"), JSON, project=action.source)
     return answer is not None and any(one.get("ID") == action.destination for one in table(answer))
 
 
@@ -79,18 +79,18 @@ _COLUMNS = ("ID", "label", "subject_ID", "date", "xsiType")
 _SESSIONS = {"columns": ",".join(_COLUMNS)}
 
 
-def _ids(talk: XnatClient, access: str) -> frozenset[str]:
-    return frozenset(one.get("ID", "") or one.get("id", "") for one in _listed(talk, data=access))
+def _ids(client: XnatClient, access: str) -> frozenset[str]:
+    return frozenset(one.get("ID", "") or one.get("id", "") for one in _listed(client, data=access))
 
 
-def _listed(talk: XnatClient, **query: str) -> Sequence[Cells]:
-    return table(talk.read("/data/projects", {**query, **JSON}))
+def _listed(client: XnatClient, **query: str) -> Sequence[Cells]:
+    return table(client.read("/data/projects", {**query, **JSON}))
 
 
-def _reachable_on_1_6(talk: XnatClient, projects: Collection[str]) -> dict[str, bool]:
-    rows = {one.get("id", ""): one for one in _listed(talk, accessible="true")}
+def _reachable_on_1_6(client: XnatClient, projects: Collection[str]) -> dict[str, bool]:
+    rows = {one.get("id", ""): one for one in _listed(client, accessible="true")}
     known = {name: _role(rows[name]) for name in projects if name in rows}
-    if all(known.values()) or _is_admin(talk):  # admins need no role
+    if all(known.values()) or _is_admin(client):  # admins need no role
         return {name: role != "Collaborators" for name, role in known.items()}
     public = {name for name in known if rows[name].get("project_access") == "public"}
     return {name: role not in {"", "Collaborators"} for name, role in known.items() if role or name in public}
@@ -100,10 +100,10 @@ def _role(row: Cells) -> str:
     return next((value for name, value in row.items() if name.startswith("user_role")), "")
 
 
-def _is_admin(talk: XnatClient) -> bool:
+def _is_admin(client: XnatClient) -> bool:
     """Ask for the settings, which only site admins may read (F247)."""
     try:
-        return talk.find("/data/services/settings", JSON) is not None
+        return client.find("/data/services/settings", JSON) is not None
     except RepeatOnce:  # 403
         return False
 
@@ -153,7 +153,7 @@ def _parts(action: Action) -> list[tuple[str, str, str]]:
     return [("subjects", action.subject, action.subject_id), ("experiments", *own)]
 
 
-def _refuse_ambiguous_id(talk: XnatClient, action: Action) -> None:
+def _refuse_ambiguous_id(client: XnatClient, action: Action) -> None:
     """Refuse to name a thing by its ID where another thing has that ID for its label: XNAT would share that one.
 
     Labels come out of DICOM headers, and whoever writes these could choose one so.
@@ -161,7 +161,7 @@ def _refuse_ambiguous_id(talk: XnatClient, action: Action) -> None:
     for kind, label, accession in _parts(action):
         if label.isascii():
             continue
-        listed = talk.read(path("projects", action.source, kind), {"columns": "ID,label", **JSON})
+        listed = client.read(path("projects", action.source, kind), {"columns": "ID,label", **JSON})
         if any(one.get("label") == accession for one in table(listed)):
             raise Permanent(
                 "another thing in the source has the accession ID of this one for its label",

@@ -46,24 +46,22 @@ class ConnectionState:
     stop: threading.Event
     spoke: bool = False  #: something of the request went out
 
-    def look(self) -> None:
+    def raise_if_stopped(self) -> None:
         """Raise `Interrupted` when the program stops."""
         if self.stop.is_set():
             raise Interrupted
 
 
-def connected(
-    host: str, port: int, patience: float, options: Sequence[Option], watch: ConnectionState
-) -> socket.socket:
+def connected(host: str, port: int, timeout: float, options: Sequence[Option], state: ConnectionState) -> socket.socket:
     """Return a connection to the first of the host's addresses that takes one. `OSError` as `create_connection`."""
-    until = monotonic() + patience
+    deadline = monotonic() + timeout
     failed: OSError = OSError("the name has no address")
-    for family, kind, protocol, _, address in _addresses(host, port, until, watch):
+    for family, kind, protocol, _, address in _addresses(host, port, deadline, state):
         sock = socket.socket(family, kind, protocol)
         try:
             for option in options:
                 sock.setsockopt(*option)
-            _connect(sock, address, until, watch)
+            _connect(sock, address, deadline, state)
         except OSError as error:
             sock.close()
             failed = error
@@ -71,12 +69,12 @@ def connected(
             sock.close()
             raise
         else:
-            sock.settimeout(patience)
+            sock.settimeout(timeout)
             return sock
     raise failed
 
 
-def _addresses(host: str, port: int, until: float, watch: ConnectionState) -> list[Any]:
+def _addresses(host: str, port: int, deadline: float, state: ConnectionState) -> list[Any]:
     """Resolve a name. No resolver can be interrupted, so a thread asks it, and is left where it takes too long."""
     found: SimpleQueue[list[Any] | Exception] = SimpleQueue()
 
@@ -93,12 +91,12 @@ def _addresses(host: str, port: int, until: float, watch: ConnectionState) -> li
             if isinstance(said, Exception):
                 raise said
             return said
-        watch.look()
-        if monotonic() >= until:
+        state.raise_if_stopped()
+        if monotonic() >= deadline:
             raise TimeoutError("the name was not resolved in time")
 
 
-def _connect(sock: socket.socket, address: Any, until: float, watch: ConnectionState) -> None:
+def _connect(sock: socket.socket, address: Any, deadline: float, state: ConnectionState) -> None:
     sock.setblocking(False)  # noqa: FBT003 - the method's own argument
     failed = sock.connect_ex(address)
     waiting = select.poll()
@@ -107,8 +105,8 @@ def _connect(sock: socket.socket, address: Any, until: float, watch: ConnectionS
         if waiting.poll(POLL_INTERVAL * 1000):
             failed = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             break
-        watch.look()
-        if monotonic() >= until:
+        state.raise_if_stopped()
+        if monotonic() >= deadline:
             raise TimeoutError("timed out")
     if failed:
         raise OSError(failed, os.strerror(failed))
@@ -117,48 +115,48 @@ def _connect(sock: socket.socket, address: Any, until: float, watch: ConnectionS
 class StoppableTlsSocket(ssl.SSLSocket):
     """A TLS connection whose handshake a stop ends, and which takes no longer than the socket's timeout."""
 
-    watch: ClassVar[ConnectionState]
+    state: ClassVar[ConnectionState]
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the base class's argument
         """Shake hands."""
-        patience = self.gettimeout() or LONGEST_PAUSE
-        until = monotonic() + patience
+        timeout = self.gettimeout() or LONGEST_PAUSE
+        deadline = monotonic() + timeout
         self.settimeout(POLL_INTERVAL)
         while True:
             try:
                 super().do_handshake(block)
                 break
             except TimeoutError:  # OpenSSL goes on where it was
-                if self.watch.stop.is_set():
+                if self.state.stop.is_set():
                     self.close()
                     raise Interrupted from None
-                if monotonic() >= until:
+                if monotonic() >= deadline:
                     raise
-        self.settimeout(patience)
+        self.settimeout(timeout)
 
 
 class StoppableResponse(HTTPResponse):
     """An answer that is read under watch from its first byte on."""
 
-    def __init__(self, watch: ConnectionState, sock: Any, **how: Any) -> None:
+    def __init__(self, state: ConnectionState, sock: Any, **how: Any) -> None:
         super().__init__(sock, **how)
-        self._came = LimitedStream(self.fp.detach(), sock, watch)  # `makefile` gives a buffered reader
-        self.fp = io.BufferedReader(self._came)
+        self._stream = LimitedStream(self.fp.detach(), sock, state)  # `makefile` gives a buffered reader
+        self.fp = io.BufferedReader(self._stream)
 
     def begin(self) -> None:
         """Read status and headers, and all the preliminary ones before them."""
-        self._came.in_head = True
+        self._stream.in_head = True
         super().begin()
-        self._came.in_head = False
+        self._stream.in_head = False
 
 
 class LimitedStream(io.RawIOBase):
     """What comes from a server, as long as it keeps to the measures above. Else `AnswerTooLong`."""
 
-    def __init__(self, raw: io.RawIOBase, sock: Any, watch: ConnectionState) -> None:
-        self._raw, self._sock, self._watch = raw, sock, watch
+    def __init__(self, raw: io.RawIOBase, sock: Any, state: ConnectionState) -> None:
+        self._raw, self._sock, self._state = raw, sock, state
         self._size = 0
-        self._begun: float | None = None
+        self._first_byte_at: float | None = None
         self.in_head = False
 
     def readable(self) -> bool:
@@ -167,24 +165,24 @@ class LimitedStream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Wait for the next bytes. `TimeoutError` where none come within the socket's timeout."""
-        patience = self._sock.gettimeout() or LONGEST_PAUSE
-        until = monotonic() + patience
+        timeout = self._sock.gettimeout() or LONGEST_PAUSE
+        deadline = monotonic() + timeout
         self._sock.settimeout(POLL_INTERVAL)
         try:
             while True:
-                self._watch.look()
-                self._measure()
+                self._state.raise_if_stopped()
+                self._check_limits()
                 try:
                     size: int = self._sock.recv_into(buffer)
                 except TimeoutError:
-                    if monotonic() >= until:
+                    if monotonic() >= deadline:
                         raise
                 else:
                     self._size += size
-                    self._begun = self._begun or monotonic()
+                    self._first_byte_at = self._first_byte_at or monotonic()
                     return size
         finally:
-            self._sock.settimeout(patience)
+            self._sock.settimeout(timeout)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -192,8 +190,8 @@ class LimitedStream(io.RawIOBase):
             self._raw.close()
         super().close()
 
-    def _measure(self) -> None:
-        takes = 0.0 if self._begun is None else monotonic() - self._begun
+    def _check_limits(self) -> None:
+        takes = 0.0 if self._first_byte_at is None else monotonic() - self._first_byte_at
         if takes > min(LONGEST_PAUSE + self._size / LOWEST_RATE, LONGEST_ANSWER):
             raise AnswerTooLong
         if self.in_head and self._size > LARGEST_HEAD:

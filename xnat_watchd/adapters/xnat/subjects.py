@@ -16,56 +16,58 @@ from xnat_watchd.core.errors import Conflict
 Values = Mapping[str, str]
 
 
-def read(talk: XnatClient, project: str, label: str) -> Subject | None:
+def read(client: XnatClient, project: str, label: str) -> Subject | None:
     """Return a subject by its label in this project, None where there is none."""
-    if not _is_for_a_path(talk, label):
-        found = _ids(talk, project, label)
-        return by_id(talk, project, found[0]) if len(found) == 1 else None
-    answer = talk.find(path("projects", project, "subjects", label), JSON, project=project)
+    if not _is_for_a_path(client, label):
+        found = _ids(client, project, label)
+        return by_id(client, project, found[0]) if len(found) == 1 else None
+    answer = client.find(path("projects", project, "subjects", label), JSON, project=project)
     node = item(answer) if answer is not None else None
     return records.subject(node, project) if node and records.is_known_as(node, project, label) else None
 
 
-def by_id(talk: XnatClient, project: str, accession: str) -> Subject | None:
+def by_id(client: XnatClient, project: str, accession: str) -> Subject | None:
     """Return a subject by its accession ID, which no renaming changes; None where there is none."""
-    answer = talk.find(path("subjects", accession), JSON, project=project)
+    answer = client.find(path("subjects", accession), JSON, project=project)
     node = item(answer) if answer is not None else None
     return records.subject(node, project) if node and node.fields.get("ID") == accession else None
 
 
-def write(talk: XnatClient, project: str, subject: Subject, fields: Values, demographics: Values) -> Subject | None:
+def write(client: XnatClient, project: str, subject: Subject, fields: Values, demographics: Values) -> Subject | None:
     """Write values of a subject, and give it as it is shown afterwards: an answer says nothing of what was stored.
 
     What stands in a URL stands in the server's access logs, so newer servers get a form. 1.6 ignores forms,
     and so do newer ones at places (F59): what is not there afterwards goes in the query.
     """
     values = records.values_to_write(fields, demographics)
-    if values and not talk.dialect.is_old:
-        _put(talk, project, subject, {"req_format": "form"}, values)
-        shown = by_id(talk, project, subject.id)
+    if values and not client.dialect.is_old:
+        _put(client, project, subject, {"req_format": "form"}, values)
+        shown = by_id(client, project, subject.id)
         if _has(shown, fields, demographics):
             return shown
     if values:
-        _put(talk, project, subject, values, None)
-    return by_id(talk, project, subject.id)
+        _put(client, project, subject, values, None)
+    return by_id(client, project, subject.id)
 
 
-def _put(talk: XnatClient, project: str, subject: Subject, query: Values, form: Values | None) -> None:
-    where = path("projects", project, "subjects", _name(talk, project, subject))
+def _put(client: XnatClient, project: str, subject: Subject, query: Values, form: Values | None) -> None:
+    where = path("projects", project, "subjects", _name(client, project, subject))
     # A site may demand a reason for every change (F222).
     named = {"xsiType": "xnat:subjectData", "event_reason": "xnat-watchd", **query}
-    call = XnatRequest(method="PUT", path=where, deed=Purpose.WRITE, query=named, form=form, patience=QUESTION_TIMEOUT)
-    talk.act(call, project)
+    request = XnatRequest(
+        method="PUT", path=where, purpose=Purpose.WRITE, query=named, form=form, timeout=QUESTION_TIMEOUT
+    )
+    client.act(request, project)
 
 
-def _name(talk: XnatClient, project: str, subject: Subject) -> str:
+def _name(client: XnatClient, project: str, subject: Subject) -> str:
     """Return what a PUT finds this very subject by. It looks for a label before it takes an accession ID (F221).
 
     Raises `Conflict` where another subject has that ID for its label: whoever writes a PatientName could choose it so.
     """
-    if _is_for_a_path(talk, subject.label):
+    if _is_for_a_path(client, subject.label):
         return subject.label
-    if any(one != subject.id for one in _ids(talk, project, subject.id)):
+    if any(one != subject.id for one in _ids(client, project, subject.id)):
         raise Conflict(
             "another subject has the accession ID of this one for its label",
             detail=subject.id,
@@ -74,14 +76,14 @@ def _name(talk: XnatClient, project: str, subject: Subject) -> str:
     return subject.id
 
 
-def _is_for_a_path(talk: XnatClient, label: str) -> bool:
+def _is_for_a_path(client: XnatClient, label: str) -> bool:
     """Return whether XNAT finds a label in a path: 1.6 escapes letters beyond ASCII there first (seen on 1.6.4)."""
-    return label.isascii() or not talk.dialect.is_old
+    return label.isascii() or not client.dialect.is_old
 
 
-def _ids(talk: XnatClient, project: str, label: str) -> list[str]:
+def _ids(client: XnatClient, project: str, label: str) -> list[str]:
     """Return the accession IDs of the subjects that a project lists under a label."""
-    listed = talk.find(path("projects", project, "subjects"), {"columns": "ID,label", **JSON}, project=project)
+    listed = client.find(path("projects", project, "subjects"), {"columns": "ID,label", **JSON}, project=project)
     rows = table(listed) if listed is not None else []
     return [one["ID"] for one in rows if one.get("label") == label and one.get("ID")]
 

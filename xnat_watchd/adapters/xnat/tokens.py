@@ -39,7 +39,7 @@ class Tokens:
     """The tokens of the account, asked for in a login session of its own, which ends with the `with` block."""
 
     def __init__(self, server: ServerState) -> None:
-        self._talk = XnatClient(server)
+        self._client = XnatClient(server)
 
     def __enter__(self) -> Self:
         return self
@@ -47,12 +47,12 @@ class Tokens:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._talk.log_out()
+        self._client.log_out()
 
     def issue(self) -> Token:
         """Have XNAT make a token for us. `Permanent` where it makes none."""
         try:
-            answer = self._talk.find("/data/services/tokens/issue")
+            answer = self._client.find("/data/services/tokens/issue")
         except RepeatOnce as error:  # 403
             raise Permanent("XNAT makes no token for this account", detail=error.detail, advice=WITHOUT_ONE) from None
         if answer is None:
@@ -62,9 +62,9 @@ class Tokens:
     def invalidate(self, alias: str, secret: Secret) -> None:
         """Take a token back; one that XNAT does not know any more is no matter. Who has it may do so."""
         segments = ["services", "tokens", "invalidate", alias]
-        if self._talk.dialect.is_old:  # newer ones do without, and the secret stays out of their logs (F110)
+        if self._client.dialect.is_old:  # newer ones do without, and the secret stays out of their logs (F110)
             segments.append(secret.reveal())
-        self._talk.find(path(*segments))
+        self._client.find(path(*segments))
 
 
 def _token(answer: Answer) -> Token:

@@ -29,7 +29,7 @@ from xnat_watchd.adapters.xnat.answer_meanings import Purpose
 from xnat_watchd.adapters.xnat.answers import Answer
 from xnat_watchd.adapters.xnat.body import PIECE, BodyRemainder, split_body
 from xnat_watchd.adapters.xnat.connection import StoppableAdapter
-from xnat_watchd.adapters.xnat.room import MemoryBudget
+from xnat_watchd.adapters.xnat.memory import MemoryBudget
 from xnat_watchd.adapters.xnat.sockets import AnswerTooLong, ConnectionState, Interrupted
 from xnat_watchd.adapters.xnat.trust import openssl_message, trusted_certificates
 from xnat_watchd.adapters.xnat.turns import stopping
@@ -67,12 +67,12 @@ class XnatRequest:
 
     method: str
     path: str
-    deed: Purpose
+    purpose: Purpose
     query: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     form: Mapping[str, str] | None = None
     body: ZipBody | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    patience: float | None = None  #: seconds for the answer to begin, if not as long as XNAT may work on it
+    timeout: float | None = None  #: seconds for the answer to begin, if not as long as XNAT may work on it
     limit: int = LARGEST_ANSWER
     cut: bool = False
 
@@ -116,15 +116,15 @@ class _SilentLogger(logging.Logger):
 class Transport:
     """One login session: one connection, one cookie jar. Belongs to one thread."""
 
-    def __init__(self, access: Access, watch: ConnectionState, clock: Clock, room: MemoryBudget) -> None:
+    def __init__(self, access: Access, state: ConnectionState, clock: Clock, memory: MemoryBudget) -> None:
         self.jsession = ""  #: once set, an answer that begins another session is not believed
         self.who = ""  #: the user's name as XNAT says it
         self._access = access
-        self._watch = watch
+        self._state = state
         self._clock = clock
-        self._room = room
-        self._ends = inf  #: when the login session dies if nothing more is asked in it (monotonic)
-        self._call: XnatRequest | None = None
+        self._memory = memory
+        self._expires_at = inf  #: when the login session dies if nothing more is asked in it (monotonic)
+        self._request: XnatRequest | None = None
         self._body: tuple[bytes, BodyRemainder | None] = b"", None
         self._http = _NoRedirectSession()
         self._http.trust_env = False
@@ -133,7 +133,7 @@ class Transport:
         self._http.stream = True  # so that the hook can read with a limit
         self._http.headers.update({"User-Agent": AGENT, "Accept-Encoding": "identity"})
         self._http.hooks["response"].append(self._receive)
-        adapter = StoppableAdapter(watch, strict=access.strict_certificates)
+        adapter = StoppableAdapter(state, strict=access.strict_certificates)
         self._http.mount("http://", adapter)
         self._http.mount("https://", adapter)
         self._xnat = _PassiveXnatSession(
@@ -141,14 +141,14 @@ class Transport:
         )
         self._xnat.skip_response_check = True  # it knows less of answers than `verdicts.py`
 
-    def ask(self, call: XnatRequest) -> Answer:
+    def ask(self, request: XnatRequest) -> Answer:
         """Make one request, once. Raises `SessionLost`, or what the line's failure means."""
-        self._call, self._watch.spoke = call, False
-        with _translated(call, self._watch):
-            response = self._send(call)
+        self._request, self._state.spoke = request, False
+        with _translated(request, self._state):
+            response = self._send(request)
         headers = {name.lower(): value for name, value in response.headers.items()}
         body, rest = self._body
-        answer = Answer(response.status_code, body, headers, rest, self._beat, self._room)
+        answer = Answer(response.status_code, body, headers, rest, self._check_stop, self._memory)
         if self.jsession and self._began_another(response):
             raise SessionLost(refused=False, answer=answer)
         return answer
@@ -164,42 +164,44 @@ class Transport:
             return named
         return ""
 
-    def forget(self) -> None:
+    def reset_session(self) -> None:
         """Forget a login session that did not hold, so that another one can begin."""
         self.jsession = ""
         self._http.cookies.clear()
 
     @property
-    def is_over(self) -> bool:
+    def has_expired(self) -> bool:
         """Whether nothing has been asked for longer than XNAT keeps a login session (F4): it need not be tried."""
-        return self._clock.monotonic() > self._ends
+        return self._clock.monotonic() > self._expires_at
 
-    def last_word(self) -> None:
+    def ignore_stop(self) -> None:
         """Go on although the program stops, for the little that is left to say."""
-        self._watch.stop = Event()
+        self._state.stop = Event()
 
     def drop(self) -> None:
         """Close the connection, so that nothing of a broken exchange is met by the next one."""
         self._http.close()
 
-    def _send(self, call: XnatRequest) -> requests.Response:
-        send = getattr(self._xnat, call.method.lower())
-        data = call.form if call.body is None else call.body
+    def _send(self, request: XnatRequest) -> requests.Response:
+        send = getattr(self._xnat, request.method.lower())
+        data = request.form if request.body is None else request.body
         response: requests.Response = send(
-            call.path,
-            query=dict(call.query),
-            headers=dict(call.headers),
-            timeout=self._timeout(call),
+            request.path,
+            query=dict(request.query),
+            headers=dict(request.headers),
+            timeout=self._timeout(request),
             **({} if data is None else {"data": data}),
         )
         return response
 
-    def _timeout(self, call: XnatRequest) -> tuple[float, float]:
+    def _timeout(self, request: XnatRequest) -> tuple[float, float]:
         """Return the seconds for the connection and for the answer. Each piece of a body goes by the first one."""
         connect, read = self._access.connect_timeout, self._access.read_timeout
-        if call.body is not None:
+        if request.body is not None:
             return max(connect, SLOWEST_PIECE), read
-        return (connect, read) if call.patience is None else (min(connect, call.patience), min(read, call.patience))
+        return (
+            (connect, read) if request.timeout is None else (min(connect, request.timeout), min(read, request.timeout))
+        )
 
     def _receive(self, response: requests.Response, **_: Any) -> requests.Response:
         """Look at every answer before anybody else does."""
@@ -213,7 +215,7 @@ class Transport:
     def _check_session(self, response: requests.Response) -> None:
         for one in response.cookies:
             if one.name == EXPIRY:
-                self._ends = self._clock.monotonic() + _length(one.value or "")
+                self._expires_at = self._clock.monotonic() + _length(one.value or "")
             elif self._may_keep(one):
                 self._http.cookies.set_cookie(one)
         if self.jsession and response.status_code == requests.codes.unauthorized:
@@ -229,18 +231,18 @@ class Transport:
         return small and (cookie.name in known or len(known) < MOST_COOKIES)
 
     def _take_body(self, response: requests.Response) -> None:
-        call = self._call
-        assert call is not None  # noqa: S101 - no answer without a question
-        beginning, rest, longer = split_body(response.raw.stream(PIECE, decode_content=True), call.limit)
+        request = self._request
+        assert request is not None  # noqa: S101 - no answer without a question
+        beginning, rest, longer = split_body(response.raw.stream(PIECE, decode_content=True), request.limit)
         if longer:
             response.raw.close()
-            if not call.cut:
+            if not request.cut:
                 raise Transient(TOO_LONG)
         self._body = beginning, rest
         response.raw = BytesIO()  # nobody else is to read it
 
-    def _beat(self) -> None:
-        if self._watch.stop.is_set():
+    def _check_stop(self) -> None:
+        if self._state.stop.is_set():
             raise stopping()
 
 
@@ -251,54 +253,56 @@ def _length(expiry: str) -> float:
 
 
 @contextmanager
-def _translated(call: XnatRequest, watch: ConnectionState) -> Iterator[None]:
+def _translated(request: XnatRequest, state: ConnectionState) -> Iterator[None]:
     """Let only our own errors out, and `SessionLost`. URLs are in many foreign texts, and labels in these."""
     try:
         yield
     except Interrupted:  # SIGTERM while we were waiting for the line
-        raise stopping(spoke=call.deed.acts and watch.spoke) from None
+        raise stopping(spoke=request.purpose.changes_xnat and state.spoke) from None
     except ZipUnreadable as error:  # the disk, or somebody changed the ZIP under our hands
-        raise _upload_broken("the ZIP could not be read to its end", str(error), call, watch) from None
+        raise _upload_broken("the ZIP could not be read to its end", str(error), request, state) from None
     except http_errors.SSLError as error:  # certificate, protocol; XNATSSLError is one of them (F285)
         said = openssl_message(error)
         message = f"no trusted connection to XNAT: OpenSSL says {said!r}" if said else "no trusted connection to XNAT"
-        raise _unreachable(message, error, CHECK_CA, call, watch) from None
+        raise _unreachable(message, error, CHECK_CA, request, state) from None
     except http_errors.ProxyError as error:  # the proxy is down, or refuses to connect us
-        raise _unreachable("the proxy before XNAT does not connect us", error, "", call, watch) from None
+        raise _unreachable("the proxy before XNAT does not connect us", error, "", request, state) from None
     except http_errors.ReadTimeout as error:  # the request was sent, the answer never began
-        raise _connection_broken("XNAT did not answer in time", error, call, watch) from None
+        raise _connection_broken("XNAT did not answer in time", error, request, state) from None
     except http_errors.ConnectionError as error:  # DNS, refused, unreachable; reset, stalled, hung up
-        raise _connection_broken("the connection to XNAT broke", error, call, watch) from None
+        raise _connection_broken("the connection to XNAT broke", error, request, state) from None
     except (
         line_errors.HTTPError,
         AnswerTooLong,
     ) as error:  # it began and broke off, cannot be decoded, or goes on and on
         said = TOO_LONG if isinstance(error, AnswerTooLong) else "the answer of XNAT broke off"
-        raise _connection_broken(said, error, call, watch) from None
+        raise _connection_broken(said, error, request, state) from None
     except http_errors.RequestException as error:  # an address that is none, a header that may not be
-        raise _unreachable("XNAT cannot be asked", error, "", call, watch) from None
+        raise _unreachable("XNAT cannot be asked", error, "", request, state) from None
     except XNATError as error:  # xnatpy's own: a path without its slash, a session that is closed
-        raise _unreachable("XNAT cannot be asked", error, "", call, watch) from None
+        raise _unreachable("XNAT cannot be asked", error, "", request, state) from None
 
 
-def _connection_broken(message: str, error: Exception, call: XnatRequest, watch: ConnectionState) -> WatchdError:
+def _connection_broken(message: str, error: Exception, request: XnatRequest, state: ConnectionState) -> WatchdError:
     """Return what a line that fails means: nothing was said, a question was lost, or perhaps a deed was done."""
-    if not watch.spoke:
+    if not state.spoke:
         return Unavailable("XNAT cannot be reached", detail=_cause(error))
-    if call.body is not None and not call.body.is_sent:
-        return _upload_broken("the connection to XNAT broke in the middle of the upload", _cause(error), call, watch)
-    return (InDoubt if call.deed.acts else Transient)(message, detail=_cause(error))
+    if request.body is not None and not request.body.is_sent:
+        return _upload_broken("the connection to XNAT broke in the middle of the upload", _cause(error), request, state)
+    return (InDoubt if request.purpose.changes_xnat else Transient)(message, detail=_cause(error))
 
 
-def _upload_broken(message: str, cause: str, call: XnatRequest, watch: ConnectionState) -> WatchdError:
+def _upload_broken(message: str, cause: str, request: XnatRequest, state: ConnectionState) -> WatchdError:
     """XNAT has not the whole ZIP. A newer server keeps what came (F158), so it must be asked all the same."""
-    if not watch.spoke or call.body is None:
+    if not state.spoke or request.body is None:
         return Transient(message, detail=cause)
-    return InDoubt(message, detail=f"{cause}; {call.body.sent} of {call.body.size} bytes sent")
+    return InDoubt(message, detail=f"{cause}; {request.body.sent} of {request.body.size} bytes sent")
 
 
-def _unreachable(message: str, error: Exception, advice: str, call: XnatRequest, watch: ConnectionState) -> Unavailable:
-    spoke = call.deed.acts and watch.spoke
+def _unreachable(
+    message: str, error: Exception, advice: str, request: XnatRequest, state: ConnectionState
+) -> Unavailable:
+    spoke = request.purpose.changes_xnat and state.spoke
     return Unavailable(message, detail=_cause(error), advice=advice, spoke=spoke)
 
 

@@ -42,14 +42,14 @@ class Turns:
         self._stop = stop
         self._lock = threading.Lock()
         self._running = 0
-        self._wants_alone = 0
+        self._waiting_alone = 0
         self._last_start: float | None = None
 
     @contextmanager
     def importing(self, *, alone: bool, waiting: Callable[[], None]) -> Iterator[None]:
         """Wait for our turn, then be one of those that import. `waiting` is called again and again meanwhile."""
         with self._queued(alone=alone):
-            while not self._entered(alone=alone):
+            while not self._try_to_enter(alone=alone):
                 waiting()
                 if self._stop.wait(POLL_INTERVAL):
                     raise stopping()
@@ -59,7 +59,7 @@ class Turns:
             with self._lock:
                 self._running = self._running - 1 if self._running > 0 else 0
 
-    def space(self) -> None:
+    def wait_for_gap(self) -> None:
         """Take the next free moment to start, and wait for it."""
         with self._lock:
             now = self._clock.monotonic()
@@ -72,16 +72,16 @@ class Turns:
     def _queued(self, *, alone: bool) -> Iterator[None]:
         """While somebody waits to be alone, nobody else enters: else he would wait for ever."""
         with self._lock:
-            self._wants_alone += alone
+            self._waiting_alone += alone
         try:
             yield
         finally:
             with self._lock:
-                self._wants_alone -= alone
+                self._waiting_alone -= alone
 
-    def _entered(self, *, alone: bool) -> bool:
+    def _try_to_enter(self, *, alone: bool) -> bool:
         with self._lock:
-            free = self._running == 0 if alone else self._running >= 0 and not self._wants_alone
+            free = self._running == 0 if alone else self._running >= 0 and not self._waiting_alone
             if free:
                 self._running = -1 if alone else self._running + 1
             return free

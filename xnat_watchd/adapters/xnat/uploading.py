@@ -26,22 +26,22 @@ UNASSIGNED = (
 )
 
 
-def send(talk: XnatClient, turns: Turns, place: Place, body: ZipBody, *, alone: bool) -> None:
+def send(client: XnatClient, turns: Turns, place: Place, body: ZipBody, *, alone: bool) -> None:
     """Send a ZIP when it is our turn, and return when XNAT says that it is at that very place."""
     if not body.size:
         raise Transient("the ZIP to send is empty")
-    old = talk.dialect.is_old
+    old = client.dialect.is_old
     query = {"dest": place.path, "session": place.folder, **({} if old else NEWER_OPTIONS)}
     path = "/data/services/import"
-    call = XnatRequest(method="POST", path=path, deed=Purpose.IMPORT, query=query, body=body, headers=TYPE)
+    request = XnatRequest(method="POST", path=path, purpose=Purpose.IMPORT, query=query, body=body, headers=TYPE)
     with turns.importing(alone=alone or old, waiting=body.waiting):  # 1.6: never two at once (F61)
-        talk.whoami(probing=False)  # on the same connection: an early answer is then seen (F282)
-        turns.space()
+        client.whoami(probing=False)  # on the same connection: an early answer is then seen (F282)
+        turns.wait_for_gap()
         try:
-            answer = talk.act_once(call, place.project)
+            answer = client.act_once(request, place.project)
         finally:
             if not body.is_sent:
-                talk.drop_connection()
+                client.drop_connection()
     _check(place, answer)
 
 

@@ -12,44 +12,44 @@ from xnat_watchd.adapters.xnat.transport import XnatRequest
 from xnat_watchd.core.errors import RepeatOnce, Transient
 
 
-def roles(talk: XnatClient, project: str) -> Mapping[str, str] | None:
+def roles(client: XnatClient, project: str) -> Mapping[str, str] | None:
     """Return the role of every user of a project by login: owner, member, collaborator, or a custom group's ID.
 
     None where we may not know: the list is for owners and admins (F49).
     """
     try:
-        answer = talk.find(path("projects", project, "users"), JSON, project=project)
+        answer = client.find(path("projects", project, "users"), JSON, project=project)
     except RepeatOnce:  # 403
         return None
     return None if answer is None else {one["login"]: _role(one, project) for one in table(answer) if one.get("login")}
 
 
-def logins(talk: XnatClient) -> frozenset[str] | None:
+def logins(client: XnatClient) -> frozenset[str] | None:
     """Return the login of every user of the site, or None where we may not know.
 
     1.6 lists them to everybody (F246). Newer servers list profiles to admins, and may still have the
     former list where the site lets others see it.
     """
-    profiles = None if talk.dialect.is_old else _asked(talk, "/xapi/users/profiles")
+    profiles = None if client.dialect.is_old else _asked(client, "/xapi/users/profiles")
     if profiles is not None:
         return _profiles(profiles)
-    listed = _asked(talk, "/data/users")
+    listed = _asked(client, "/data/users")
     return None if listed is None else frozenset(one["login"] for one in table(listed) if one.get("login"))
 
 
-def grant(talk: XnatClient, project: str, login: str, role: str) -> None:
+def grant(client: XnatClient, project: str, login: str, role: str) -> None:
     """Give a role in a project to a user that is known to exist: anybody else gets an invitation (F49).
 
     A user is in one group of a project at most, so this would move one who has a role there (F245).
     """
     where = path("projects", project, "users", f"{project}_{role}", login)
-    call = XnatRequest(method="PUT", path=where, deed=Purpose.GRANT, query=JSON, patience=QUESTION_TIMEOUT)
-    talk.act(call, project)
+    request = XnatRequest(method="PUT", path=where, purpose=Purpose.GRANT, query=JSON, timeout=QUESTION_TIMEOUT)
+    client.act(request, project)
 
 
-def _asked(talk: XnatClient, where: str) -> Answer | None:
+def _asked(client: XnatClient, where: str) -> Answer | None:
     try:
-        return talk.find(where, JSON)
+        return client.find(where, JSON)
     except Transient:  # 403
         return None
 

@@ -30,7 +30,7 @@ class ZipBody:
 
     def __init__(self, path: str, progressed: Progressed) -> None:
         self.sent = 0
-        self._given = 0
+        self._last_piece = 0
         self._progressed = progressed
         self._buffer = memoryview(bytearray(PIECE))
         try:
@@ -64,12 +64,12 @@ class ZipBody:
 
     def read(self, _: int = -1) -> memoryview:
         """Return the next piece, whatever size was asked for. The last one is gone when this is called again."""
-        self.sent += self._given
+        self.sent += self._last_piece
         self._progressed(self.sent, self.size)
         try:
-            self._given = self._file.readinto(self._buffer)
+            self._last_piece = self._file.readinto(self._buffer)
         except OSError as error:
             raise ZipUnreadable(f"{type(error).__name__}: {error.strerror}") from None
-        if self.sent + self._given > self.size or (not self._given and not self.is_sent):
+        if self.sent + self._last_piece > self.size or (not self._last_piece and not self.is_sent):
             raise ZipUnreadable("it changed while it was sent")
-        return self._buffer[: self._given]
+        return self._buffer[: self._last_piece]

@@ -8,7 +8,7 @@ import pytest
 
 from tests.adapters.gateway.gateway_kit import failure
 from xnat_watchd.adapters.xnat.answers import Answer, document, table
-from xnat_watchd.adapters.xnat.room import MemoryBudget
+from xnat_watchd.adapters.xnat.memory import MemoryBudget
 from xnat_watchd.core.errors import NotYet, Transient
 
 MIB = 1 << 20
@@ -21,18 +21,18 @@ SHORT = json.dumps({"ResultSet": {"Result": [ROW] * 100}}).encode()
 @pytest.mark.parametrize(("read", "body"), [(table, LONG), (document, ITEM)])
 def test_what_finds_no_room_is_asked_again_once_another_is_read(read: object, body: bytes) -> None:
     assert callable(read)
-    room = MemoryBudget(6 * MIB)
-    first = read(Answer(200, body, room=room))
-    failure(NotYet, lambda: read(Answer(200, body, room=room)))
-    assert len(table(Answer(200, SHORT, room=room))) == 100  # what is short needs none
+    memory = MemoryBudget(6 * MIB)
+    first = read(Answer(200, body, memory=memory))
+    failure(NotYet, lambda: read(Answer(200, body, memory=memory)))
+    assert len(table(Answer(200, SHORT, memory=memory))) == 100  # what is short needs none
     del first
-    assert room.left == 6 * MIB
-    assert read(Answer(200, body, room=room))
+    assert memory.free == 6 * MIB
+    assert read(Answer(200, body, memory=memory))
 
 
 @pytest.mark.parametrize("body", [LONG[:-1], LONG + b"{}", LONG.replace(b'"Result"', b'"R"')])
 def test_what_cannot_be_read_takes_no_room(body: bytes) -> None:
-    room = MemoryBudget()
-    before = room.left
-    failure(Transient, lambda: table(Answer(200, body, room=room)))
-    assert room.left == before
+    memory = MemoryBudget()
+    before = memory.free
+    failure(Transient, lambda: table(Answer(200, body, memory=memory)))
+    assert memory.free == before

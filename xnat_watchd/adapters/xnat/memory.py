@@ -21,41 +21,41 @@ class MemoryBudget:
     """What is left of it. Every method may be called from any thread."""
 
     def __init__(self, size: int = BUDGET) -> None:
-        self.left = size
+        self.free = size
         self._lock = threading.RLock()  # what is given back may be found to be garbage while something is taken
 
     def take(self, size: int) -> None:
         """Take so many bytes, or raise `BudgetSpent`."""
         with self._lock:
-            if size > self.left:
+            if size > self.free:
                 raise BudgetSpent
-            self.left -= size
+            self.free -= size
 
     def give_back(self, size: int) -> None:
         """Have so many bytes free again."""
         with self._lock:
-            self.left += size
+            self.free += size
 
 
 class MemoryUse:
     """What one answer takes of a room, from its beginning until nobody knows what was read from it any more."""
 
-    def __init__(self, room: MemoryBudget) -> None:
-        self._room, self._taken = room, 0
+    def __init__(self, memory: MemoryBudget) -> None:
+        self._memory, self._taken = memory, 0
 
     def grow(self, size: int) -> None:
         """See that there is room for `size` bytes in all. Raises `BudgetSpent`."""
         while size > FREE + self._taken:
-            self._room.take(STEP)
+            self._memory.take(STEP)
             self._taken += STEP
 
-    def last_as_long_as(self, found: object) -> None:
+    def release_with(self, found: object) -> None:
         """Give the room back when this is gone, which must be an object that allows weak references."""
         if self._taken:
-            weakref.finalize(found, self._room.give_back, self._taken).atexit = False
+            weakref.finalize(found, self._memory.give_back, self._taken).atexit = False
             self._taken = 0
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give the room back now: nothing was kept."""
-        self._room.give_back(self._taken)
+        self._memory.give_back(self._taken)
         self._taken = 0
