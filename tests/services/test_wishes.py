@@ -466,7 +466,7 @@ def test_a_zip_that_lies_there_no_more_is_missed_before_anything_is_sent(stand: 
     stand.resend()
     stand.station.work()
     assert stand.standings() == {"1.1": "held"}
-    assert stand.station.why("1.1") == "its ZIP does not lie where it was put to rest"
+    assert stand.station.why("1.1") == "its ZIP is no longer in the folder where it was kept"
     rest.write_bytes(scan())
     stand.station.ledger.decisions.retry(1, stand.station.time.now())
     stand.station.work()

@@ -1,1 +1,1 @@
-"""The way of a study: from the drop folder through upload, archive and demographics to the deletion of its ZIP."""
+"""What happens to a study, from the drop folder through upload, archive and demographics to deleting its ZIP."""

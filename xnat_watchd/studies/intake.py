@@ -1,4 +1,7 @@
-"""From the drop folder into the ledger: list, settle, take, open, record. The folder is the truth, events are hints."""
+"""Take ZIPs from the drop folder into the ledger: list, wait until they stand still, take, open, record.
+
+The folder is the truth; events of the file system are hints.
+"""
 
 from __future__ import annotations
 
@@ -43,26 +46,26 @@ from xnat_watchd.core.settling import FileStat, WatchedFile, next_quiet, quiet, 
 from xnat_watchd.core.states import DeliveryState
 from xnat_watchd.studies.steps.source import is_judged
 
-NAMED_IMAGES = 20  #: loose images that are told by name; more of them are told as one
-DIGEST_LIMIT = 256 * 1024**2  #: bytes of a refused file up to which its digest is worth reading it
-FATAL_OPENINGS = 3  #: begun so often without an end, opening a ZIP may be what kills us
+NAMED_IMAGES = 20  #: loose images that are listed by name; more of them are listed as one line
+DIGEST_LIMIT = 256 * 1024**2  #: bytes up to which a refused file is read for its digest
+FATAL_OPENINGS = 3  #: after so many openings that never ended, opening this ZIP may be what kills the service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeRules:
-    """How the folder is treated. Times in seconds."""
+    """Rules for the drop folder. Times in seconds."""
 
     quiet_for: float
     incomplete_after: float
     ignore: tuple[str, ...]  #: patterns of names of files and folders, and of paths
-    project: str  #: for all but the named ones; empty: the first folder names the project
-    projects: Collection[str]  #: folders below drop that are projects of their own
+    project: str  #: for all ZIPs outside the folders in `projects`; empty: the first folder names the project
+    projects: Collection[str]  #: folders below drop that name a project
 
 
 class Intake:
-    """The one who takes ZIPs. `sweep` may be called at any time, and by one thread only.
+    """Takes ZIPs. Call `sweep` at any time, but from one thread only.
 
-    `recorded` is called when there is something to carry, which need not wait for the rest of a sweep.
+    `recorded` is called as soon as a study can be carried, so that it need not wait for the end of the sweep.
     `is_whole` and `open_zip` may raise `Stopped`, which ends a sweep between two ZIPs or in the middle of one.
     """
 
@@ -84,24 +87,24 @@ class Intake:
         self._marks = marks
         self._rules, self._open_zip, self._is_whole, self._recorded = rules, open_zip, is_whole, recorded
         self._sightings: Mapping[str, WatchedFile] = {}
-        self._heads: Mapping[FileStat, bytes] = {}  #: the first bytes of what is no ZIP by its name
+        self._heads: Mapping[FileStat, bytes] = {}  #: the first bytes of every file whose name is not that of a ZIP
         self._settling = 0
-        self._ignored: dict[str, Reason] = {}  #: name -> why it is not taken, as of this look
-        self._reported: set[str] = set()  #: names that the system would not give us, and that was said
-        self._unfinished = False  #: a fault left something half-done
-        self._unmoved: set[int] = set()  #: deliveries that have ended and whose ZIP could not be moved away
+        self._ignored: dict[str, Reason] = {}  #: name -> why it is not taken, as of this sweep
+        self._reported: set[str] = set()  #: names of files that the system refused, and that were logged
+        self._unfinished = False  #: a fault left a delivery half-done
+        self._unmoved: set[int] = set()  #: deliveries that have ended, but whose ZIP could not be moved yet
 
     @property
     def settling(self) -> int:
-        """How many ZIPs in the folder stand still for not long enough yet."""
+        """Number of ZIPs in the folder that have not stood still for long enough yet."""
         return self._settling
 
     def configure(self, rules: IntakeRules, clock: Clock) -> None:
-        """Go by these from the next sweep on. What was seen and what is unfinished stays known."""
+        """Use these rules and this clock from the next sweep on. What was seen and what is unfinished stays known."""
         self._rules, self._clock = rules, clock
 
     def sweep(self) -> float | None:
-        """Look into the folder and take what is whole. Gives the seconds until another look may take more."""
+        """Look into the folder and take every whole ZIP. Return the seconds until the next sweep may take more."""
         self._ignored = {}
         self._marks.must_be_known("work")
         if self._unfinished:
@@ -114,30 +117,30 @@ class Intake:
         for sighting in still:
             self._consider(sighting, now)
         self._settling = len(self._sightings) - len(still)
-        if self._drop_is_known():  # else what is not there now may lie on a disk that is not mounted
+        if self._drop_is_known():  # else a missing file may lie on a disk that is not mounted
             self._ledger.deliveries.ignore(self._ignored, self._clock.now(), self._rules.incomplete_after, WAITS)
         self._reported.intersection_update(self._ignored)
         return next_quiet(self._sightings, now, self._rules.quiet_for)
 
     def recover(self) -> None:
-        """Finish or undo what was under way when the service stopped. `OSError` where work is no folder of ours."""
+        """Finish or undo what was under way when the service stopped. `OSError` if the work folder is not ours."""
         self._marks.must_be_known("work")
         for name in self._disk.names(self._folders.work):
             owner = owner_of(name)
             if owner is not None and owner[1] is None:
                 try:
                     self._recover_zip(owner[0])
-                except OSError as error:  # it lies there until the next start, and hinders nobody
+                except OSError as error:  # it stays there until the next start and disturbs nothing
                     self._report_refusal(name, error)
             elif owner is not None or (name.startswith(".") and name.endswith(".part")):
-                self._disk.remove(self._folders.work / name)  # a copy, which can be made again
+                self._disk.remove(self._folders.work / name)  # a copy that can be made again
         self._finish()
 
-    # List and settle.
+    # List, and wait until files stand still.
 
     def _find_zips(self) -> list[FileStat]:
         files: list[FileStat] = []
-        images: Counter[str] = Counter()  #: exam, or loose file -> files that are DICOM without a ZIP
+        images: Counter[str] = Counter()  #: exam or loose file -> number of DICOM files without a ZIP
         heads: dict[FileStat, bytes] = {}
         for seen in self._disk.scan(self._folders.drop, self._why_skipped):
             if isinstance(seen, OddEntry):
@@ -160,14 +163,14 @@ class Intake:
         return AS_SET[0] if matches(path, self._rules.ignore) and not path.rpartition("/")[2].startswith(".") else ""
 
     def _head(self, seen: FileStat) -> bytes:
-        """Return what tells what a file is; read once, while it stays as it is."""
+        """Return the first bytes, which show what kind of file it is. They are read once, until the file changes."""
         if seen.path.lower().endswith(".zip"):
             return b""
         known = self._heads.get(seen)
         return self._disk.head(self._folders.drop / seen.path, HEAD) if known is None else known
 
     def _exam_of(self, path: str) -> str:
-        """Return the folder, with a slash, that stands for an exam without a ZIP; of a loose image, its own path."""
+        """Return the folder, with a slash, of an exam without a ZIP; for a loose image, its own path."""
         parts = path.split("/")
         outer = 2 if parts[0] in self._rules.projects or not self._rules.project else 1
         return "/".join(parts[:outer]) + "/" if len(parts) > outer else path
@@ -192,7 +195,7 @@ class Intake:
         self._ignored[printable(odd.path)] = odd.what, refusal(odd.error)[1] if odd.error else ""
 
     def _why_ignored(self, seen: FileStat, head: bytes) -> Reason | None:
-        """Return why a file is not taken; None of a ZIP that may be, and of DICOM, which is told by the exam."""
+        """Return why a file is not taken; None for a ZIP that may be taken, and for DICOM, which is listed by exam."""
         name = seen.path.rpartition("/")[2]
         if is_bin(name):
             return LEFT_ALONE
@@ -221,7 +224,7 @@ class Intake:
             if not whole and now - sighting.same_since < self._rules.incomplete_after:
                 self._ignored[printable(path)] = NOT_COMPLETE
                 return
-            self._take(sighting.seen)  # opened, it says why it is none
+            self._take(sighting.seen)  # if it is not whole, opening it shows why
         except Changed:
             self._ignored[printable(path)] = STILL_WRITTEN
         except FileNotFoundError:
@@ -231,9 +234,9 @@ class Intake:
 
     def _take(self, seen: FileStat) -> None:
         project, name = self._project_of(seen.path) or "", printable(seen.path)
-        self._disk.ensure_free(self._folders.drop / seen.path, seen)  # before a number is given to it
+        self._disk.ensure_free(self._folders.drop / seen.path, seen)  # before it gets a number
         delivery = self._ledger.deliveries.expect(name, project, identity(seen), self._clock.now())
-        self._unfinished = True  # until it is done, whatever comes between
+        self._unfinished = True  # until it is done, whatever goes wrong
         try:
             self._disk.take(self._folders.drop / seen.path, self._folders.zip_of(delivery), seen)
         except (OSError, Stopped) as error:
@@ -246,7 +249,7 @@ class Intake:
         self._unfinished = bool(self._unmoved)
 
     def _report_refusal(self, path: str, error: OSError) -> None:
-        """Show that the system does not give us a file, and say it in the journal: once, and without its name."""
+        """List a file that the system refuses, and log it: once, and without its name."""
         name, reason = printable(path), refusal(error)
         self._ignored[name] = reason
         if name not in self._reported:
@@ -256,7 +259,7 @@ class Intake:
     # Finish.
 
     def _finish(self) -> None:
-        """Bring to its end what a crash or a fault of the disk has interrupted; what still resists is tried again."""
+        """Finish what a crash or a fault of the disk has interrupted. What fails again is tried at the next sweep."""
         self._unfinished, failed = True, False
         for arrival in self._ledger.deliveries.arrivals():
             if not self._disk.exists(self._folders.zip_of(arrival.id)):
@@ -273,7 +276,7 @@ class Intake:
 
     def _recover_zip(self, delivery: int) -> None:
         known = self._ledger.deliveries.delivered_zip(delivery)
-        if known is None:  # the ledger is another one
+        if known is None:  # this ledger does not know it
             self._put_back(delivery, f"recovered-{delivery}.zip")
         elif known.state is DeliveryState.TAKEN:
             return
@@ -283,15 +286,15 @@ class Intake:
             self._put_back(delivery, known.name)
 
     def _put_back(self, delivery: int, name: str) -> None:
-        """Put a ZIP back into the drop folder, where it settles and arrives anew."""
+        """Put a ZIP back into the drop folder, where it arrives as a new one."""
         self._marks.must_be_known("drop")
         self._disk.put_back(self._folders.zip_of(delivery), self._folders.drop, name)
         self._log.warning("delivery.recovered", item=str(delivery), reason="put back into the drop folder")
 
-    # Look again.
+    # What was written to.
 
     def _check_changes(self) -> None:
-        """Have judged anew what was written to since it was judged: no verdict outlasts the bytes that it is about."""
+        """Have every ZIP judged again that was written to: a verdict holds only for the bytes that were judged."""
         for judged in self._ledger.overwrites.watched(self._clock.now()):
             kept, ours = judged.resting, self._folders.zip_of(judged.delivery)
             path = self._folders.kept_path(kept) if kept else ours
@@ -313,7 +316,7 @@ class Intake:
             self._ledger.overwrites.supersede(judged.delivery, now)
         elif judged.resting is not None:
             self._ledger.overwrites.release(judged.delivery, now)
-        else:  # it goes back once its studies have ended
+        else:  # it goes back to the drop folder once its studies have ended
             self._ledger.overwrites.mark_changed(judged.delivery, now)
             self._recorded()
         self._log.warning("delivery.changed", item=str(judged.delivery))
@@ -370,9 +373,9 @@ class Intake:
         self._try_move_away(delivery)
 
     def _digest(self, path: Path) -> str | None:
-        """Return what tells whether the same bytes come again; none of a file that cannot be read, or is large.
+        """Return the digest, by which the same bytes are known again; None if the file is large or cannot be read.
 
-        A refused file may be a hole of terabytes, and its digest is no more than a convenience.
+        A refused file may be sparse and terabytes long, and its digest is only a convenience.
         """
         try:
             return self._disk.digest(path) if path.stat().st_size <= DIGEST_LIMIT else None
@@ -380,7 +383,7 @@ class Intake:
             return None
 
     def _try_move_away(self, delivery: int) -> None:
-        """Move the ZIP of a delivery that has ended to where the ledger says, the reason beside it; else try later."""
+        """Move the ZIP of a delivery that has ended to where the ledger says, a note beside it; or try later."""
         known = self._ledger.deliveries.delivered_zip(delivery)
         if known is None or known.resting is None:
             return
@@ -410,12 +413,12 @@ def _is_zip(path: str, head: bytes) -> bool:
 
 
 def _note_of(zip_: Path) -> Path:
-    """Return where the reason stands for which no study came of a ZIP."""
+    """Return the path of the note that says why no study came out of a ZIP."""
     return zip_.with_name(f"{zip_.name}.txt")
 
 
 def printable(path: str) -> str:
-    """Return a name, which may be any bytes, as text that is shown and kept; two names never become one."""
+    """Return a file name, which may be any bytes, as text. Different names stay different."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 

@@ -1,7 +1,7 @@
-"""What XNAT shows late at places of ours: of an import whose answer was lost, or after it was started anew.
+"""Remove prearchive rows that appear late at our places: after a lost answer, or after XNAT was restarted.
 
-The study has long been sent again and is done; what comes now is a second copy. So the places of which anything was
-ever in doubt are looked after for a month: one request for each project that has any, every quarter of an hour.
+By then the study has been sent again and is done, so such a row is a second copy. Every place that was ever in doubt
+is therefore checked for a month: one request every quarter of an hour for each project that has such a place.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ EVERY = 900.0  #: seconds between two looks
 
 
 class LateRowCleaner:
-    """Removes such copies where nothing in them is another's, else has them told. `sweep` is for one thread only."""
+    """Removes late copies that hold only our images, and reports the others. Call `sweep` from one thread only."""
 
     def __init__(self, tools: Tools, log: Log) -> None:
         self._tools, self._log = tools, log
         self._next = tools.clock.monotonic()
 
     def sweep(self) -> None:
-        """Look at the places of all studies that are done or skipped, if it is time to and XNAT may be asked."""
+        """Check the places of all studies that are done or skipped, if it is time and XNAT may be asked."""
         now = self._tools.clock.monotonic()
         if now < self._next or not self._tools.gates.is_open():
             return
@@ -51,13 +51,13 @@ class LateRowCleaner:
         for place in there:
             study = self._tools.ledger.places.study_at(project, place.timestamp)
             if study is not None:
-                with suppress(NotYet):  # XNAT is at work on it, or never gets done: at the next look
+                with suppress(NotYet):  # XNAT is at work on it, perhaps for ever: checked again at the next sweep
                     self._clear(study, place)
 
     def _clear(self, study: int, place: Place) -> None:
         places, item = self._tools.ledger.places, self._tools.ledger.studies.get(study)
         if is_chosen(place) and not places.knows(study, place):
-            return  # another station's
+            return  # the place of another station
         places.add_appeared(study, place, self._tools.clock.now())
         if place not in places.mixed(study):
             self._log.info("place.late", item=item.name, project=item.project)

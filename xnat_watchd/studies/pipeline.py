@@ -1,4 +1,4 @@
-"""Carry studies into XNAT, one fact at a time: take, act, record. What goes wrong is judged here and nowhere else."""
+"""Carry studies into XNAT, one step at a time: take, act, record. Only this module decides what an error means."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from xnat_watchd.studies.steps.retire import move_zip, retire
 from xnat_watchd.studies.steps.upload import upload
 from xnat_watchd.studies.steps.withdraw import withdraw
 
-DISK_RETRY = timedelta(minutes=5)  #: until a disk that failed is tried again
+DISK_RETRY = timedelta(minutes=5)  #: after which a disk that failed is tried again
 
 STEPS: dict[Progress, Callable[[Item, Tools], StepFacts]] = {
     Progress.RECEIVED: upload,
@@ -57,27 +57,27 @@ AT_LEAST = {
 
 @dataclass(slots=True)
 class FinishedDeliveries:
-    """Putting ZIPs to rest, which the workers on one ledger do in turns."""
+    """Deliveries that have ended and whose ZIPs must be moved away. The workers on one ledger take turns at it."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    ended: list[int] = field(default_factory=list)  #: deliveries whose ZIP is to be put to rest, by who has the lock
-    newest_event: int | None = None  #: the newest event when no delivery was left whose studies have ended
+    ended: list[int] = field(default_factory=list)  #: deliveries whose ZIP must be moved; guarded by `lock`
+    newest_event: int | None = None  #: the newest event at the last moment when every ended delivery was retired
 
 
 @dataclass(slots=True)
 class HeldReporter:
-    """Tells of every study that becomes held, whoever or whatever has held it: once, from the ledger's events."""
+    """Logs every study that becomes held, whatever has held it: once, from the events of the ledger."""
 
     ledger: Ledger
     log: Log
     lock: threading.Lock = field(default_factory=threading.Lock)
-    newest: int = field(init=False)  #: event that was looked at
+    newest: int = field(init=False)  #: event that was read
 
     def __post_init__(self) -> None:
         self.newest = self.ledger.studies.newest_event()
 
     def report(self) -> None:
-        """Tell of those that were not told of."""
+        """Log the studies that became held since the last call."""
         with self.lock:
             self.newest, held = self.ledger.studies.held_after(self.newest)
             for one in held:
@@ -85,7 +85,7 @@ class HeldReporter:
 
 
 class Pipeline:
-    """One worker. Several may share a ledger, a door's lock and a `finished`."""
+    """One worker. Several workers may share a ledger, the lock of the gates and a `finished`."""
 
     def __init__(
         self, tools: Tools, retry: RetryPolicy, log: Log, finished: FinishedDeliveries, held: HeldReporter | None = None
@@ -93,13 +93,13 @@ class Pipeline:
         self._held = held or HeldReporter(tools.ledger, log)
         self._tools, self.retry, self._log, self._finished = tools, retry, log, finished
         self._ledger, self._clock, self._gates = tools.ledger, tools.clock, tools.gates
-        self._pending: tuple[Item, WatchdError] | None = None  #: what could not be given back: the ledger takes nothing
+        self._pending: tuple[Item, WatchdError] | None = None  #: to be given back once the ledger takes writes
 
     def step(self, only: Collection[int] | None = None) -> bool:
-        """Do one piece of work, on one of `only` these studies. False when there is none now, or the gate is shut.
+        """Do one piece of work; with `only`, on one of these studies. Return False if there is none or a gate is shut.
 
-        `NoRoom` or `LedgerUnusable` if a disk of this machine is full or the ledger cannot be used: what was begun is
-        given back, uncharged and in doubt.
+        Raise `NoRoom` or `LedgerUnusable` if a disk of this machine is full or the ledger cannot be used. The study is
+        then given back: in doubt, and the attempt does not count.
         """
         self._give_back_pending()
         self._held.report()
@@ -110,16 +110,16 @@ class Pipeline:
             self._carry(item)
         except (NoRoom, LedgerUnusable) as error:
             self._pending = item, _machine_error(error)
-            with suppress(NoRoom, LedgerUnusable):  # at the next step, then
+            with suppress(NoRoom, LedgerUnusable):  # tried again at the next step
                 self._give_back_pending()
             raise
         self._held.report()
         return True
 
     def retire(self) -> bool:
-        """Put the ZIPs of finished deliveries to rest. False when there was none, or XNAT must be asked later.
+        """Move the ZIPs of finished deliveries away. Return False if there was none, or if XNAT must be asked later.
 
-        `OSError` when one cannot be moved now; that is tried again the next time.
+        Raise `OSError` if a ZIP cannot be moved now. It is tried again the next time.
         """
         if not self._gates.is_open() or not self._finished.lock.acquire(blocking=False):
             return False
@@ -147,10 +147,10 @@ class Pipeline:
     def _carry(self, item: Item) -> None:
         try:
             _must_be_decided(item)
-        except Undecided as error:  # whatever made it ready: no retry, resend or restart is a decision
+        except Undecided as error:  # even if it is ready: a retry, resend or restart is no decision about a finding
             self._hold(item, error)
             return
-        if self._is_far_enough(item):  # it was ready before `until` was set back
+        if self._is_far_enough(item):  # it became ready before the setting `until` was lowered
             self._ledger.studies.park(item, self._clock.now(), self._until(item))
         else:
             self._act(item)
@@ -184,7 +184,7 @@ class Pipeline:
         return not item.unwanted and reached(item.progress, self._until(item))
 
     def _until(self, item: Item) -> Progress:
-        """Return how far it goes by the settings, but at least as far as whoever asked for this one meant."""
+        """Return how far the study goes: as the settings say, but at least as far as its kind of delivery asks for."""
         return max(self._tools.rules(item.project).until, AT_LEAST[item.kind], key=LINE.index)
 
     # Recording.
@@ -229,7 +229,7 @@ class Pipeline:
 
     def _retry_refused(self, item: Item, error: RepeatOnce) -> None:
         others_asked = error.scope is Scope.PROJECT and self._gates.is_on_trial(item.project)
-        if others_asked or item.refusal == error.refusal:  # an attempt that failed otherwise has not asked
+        if others_asked or item.refusal == error.refusal:  # a different failure in between does not count as a refusal
             self._hold(item, Permanent(str(error), detail=error.detail, advice=error.advice, scope=error.scope))
         else:
             self._try_again(item, error)
@@ -249,7 +249,7 @@ class Pipeline:
             self._blame_the_project(item, error)
 
     def _wait_for_the_disk(self, item: Item, error: OSError) -> None:
-        """Try again when the disk may have recovered: it is this machine's trouble, so it is not charged."""
+        """Try again when the disk may have recovered. The attempt does not count: the trouble is this machine's."""
         now, problem = self._clock.now(), _machine_error(error)
         self._log.error("disk.failing", error=type(error).__name__)
         self._ledger.studies.postpone(item, now + DISK_RETRY, now, problem, charged=False)
@@ -261,7 +261,7 @@ class Pipeline:
             self._pending = None
 
     def _give_back(self, item: Item, error: Unavailable | AuthRefused) -> None:
-        with self._gates.lock:  # or another worker would take it before the gate is shut
+        with self._gates.lock:  # otherwise another worker takes it before the gate is shut
             self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=error.spoke)
             self._gates.shut(error)
 
@@ -272,9 +272,9 @@ class Pipeline:
         self._blame_the_project(item, error)
 
     def _blame_the_project(self, item: Item, error: WatchdError) -> None:
-        """Shut a project where study after study met what may be its trouble, and none came through.
+        """Shut the gate of a project in which several studies in a row failed for what may be the project's fault.
 
-        They wait for it then, but those that met it often enough: it may be their own after all.
+        These studies then wait for the gate. A study that failed so too often stays held: the fault may be its own.
         """
         if error.scope is not Scope.PROJECT or item.unwanted:
             return
@@ -282,21 +282,21 @@ class Pipeline:
         if len(met) < PROJECT_IN_TROUBLE and not self._gates.is_on_trial(item.project):
             return
         waits = [key for key, (standing, times) in met.items() if standing is Standing.HELD and times < OFTEN_ENOUGH]
-        with suppress(NoRoom):  # they stay held then, as others are
+        with suppress(NoRoom):  # then they stay held, as others do
             self._ledger.studies.let_wait(waits, self._clock.now())
         self._gates.shut(error, item.project)
 
-    # Rest.
+    # Retiring.
 
     def _retire_all(self) -> None:
-        """End every delivery that has come to its end: at first of all, then of those with a study that ended since."""
+        """End every delivery whose studies have ended. After the first time, check only those with newer events."""
         asked, newest = self._finished.newest_event, self._ledger.studies.newest_event()
-        self._finished.newest_event = None  # and all are looked at once more, should this fail
+        self._finished.newest_event = None  # if this fails, all are checked again
         ended = [self._retire_one(one) for one in self._ledger.deliveries.retirable(asked)]
         self._finished.newest_event = newest if all(ended) else None
 
     def _retire_one(self, delivery: EndedDelivery) -> bool:
-        """End a delivery; False where XNAT must be asked about it once more."""
+        """End a delivery. Return False if XNAT must be asked about it again."""
         try:
             ended = retire(delivery, self._tools)
         except (Unavailable, AuthRefused) as error:
@@ -312,20 +312,20 @@ class Pipeline:
 
 
 def _machine_error(error: Exception) -> WatchdError:
-    """Return what is told of a study that this machine's own trouble has interrupted."""
+    """Return the error that is recorded for a study which trouble of this machine has interrupted."""
     if isinstance(error, WatchdError):
         return error
     if isinstance(error, LedgerUnusable):
         return NoRoom("the ledger could not be written to", detail=str(error), advice=error.advice)
     return WatchdError(
         f"a disk of this machine fails ({type(error).__name__})", detail=str(error),
-        advice="Look at the journal of the system (`dmesg`) and at the disk; work goes on by itself.",
+        advice="Look at the journal of the system (`dmesg`) and at the disk. Work goes on by itself.",
         scope=Scope.MACHINE,
     )  # fmt: skip
 
 
 def _must_be_decided(item: Item) -> None:
-    """Raise `Undecided` where a finding holds. What nobody wants is only withdrawn, whatever was found out about it."""
+    """Raise `Undecided` if a finding holds the study. One that is to be skipped may pass: it is withdrawn."""
     if not item.unwanted:
         must_not_hold(item.findings)
 

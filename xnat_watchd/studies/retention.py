@@ -1,4 +1,4 @@
-"""Deleting ZIPs that were kept for long enough: each after XNAT was asked once more, and never by a wrong clock."""
+"""Delete ZIPs that were kept for long enough: each after XNAT was asked once more, and never by a wrong clock."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from xnat_watchd.studies.steps.archive_proof import shown
 from xnat_watchd.studies.steps.context import Tools
 
 EVERY = 3600.0  #: seconds between two sweeps
-ASKS_AGAIN = timedelta(days=1)  #: after XNAT did not hold all of a ZIP
+ASKS_AGAIN = timedelta(days=1)  #: until XNAT is asked again about a ZIP of which it did not hold all
 
 RESUME = "If the time is right, type `xnat-watchd resume`; else set the clock first."
 
 
 class Retention:
-    """The one who deletes. `sweep` may be called at any time, by one thread only.
+    """Deletes kept ZIPs. Call `sweep` at any time, but from one thread only.
 
-    Made before anything else is written into the ledger: its last event tells whether the clock can be right.
+    Make it before anything else is written to the ledger: the last event shows whether the clock can be right.
     """
 
     def __init__(self, tools: Tools, keep: Callable[[], RetentionRules], log: Log) -> None:
@@ -34,10 +34,10 @@ class Retention:
         self._clock_jumps = ClockOffset(clock.now(), clock.monotonic())
         self._silence = clock.now() - latest if latest else timedelta(0)
         self._next = clock.monotonic()
-        self._asked_again_at: dict[int, float] = {}  #: delivery -> when it may be asked about again
+        self._asked_again_at: dict[int, float] = {}  #: delivery -> when XNAT may be asked about it again
 
     def sweep(self) -> None:
-        """Delete what was kept for long enough, if it is time to look and nothing speaks against it."""
+        """Delete what was kept for long enough, if it is time, the clock can be trusted and XNAT may be asked."""
         now = self._tools.clock.monotonic()
         if self._keep().everything or now < self._next:
             return
@@ -47,7 +47,7 @@ class Retention:
             self._sweep()
 
     def _check_clock(self) -> None:
-        """Stop, until a person has looked, where the clock was set by days, or nothing was heard of for a month."""
+        """Pause retention until a person resumes it, if the clock was set by days or the last event is a month old."""
         clock = self._tools.clock
         jump = self._clock_jumps.jump(clock.now(), clock.monotonic())
         silent, self._silence = self._silence, timedelta(0)
@@ -79,13 +79,13 @@ class Retention:
                 return
 
     def _kept(self) -> list[KeptZip]:
-        """Return all ZIPs at rest; those about which XNAT was asked a short time ago are not proved for now."""
+        """Return all kept ZIPs. One about which XNAT was asked a short time ago counts as not proved for now."""
         now = self._tools.clock.monotonic()
         kept = self._tools.ledger.kept_zips.kept()
         return [replace(one, proved=one.proved and self._asked_again_at.get(one.delivery, now) <= now) for one in kept]
 
     def _study_is_due(self) -> bool:
-        """Return whether a study waits for this thread: then one ZIP at a time is enough."""
+        """Return whether a study waits for this thread. If so, the sweep ends after one ZIP."""
         now = self._tools.clock.now()
         due = self._tools.ledger.studies.next_due(now)
         return due is not None and due <= now
@@ -94,9 +94,9 @@ class Retention:
         ledger, now = self._tools.ledger, self._tools.clock.now()
         path = self._tools.folders.kept_path(kept.resting)
         there = self._tools.marks.presence(folder_name_of(kept.resting), path)
-        if there is Presence.UNKNOWN:  # its disk is not mounted: nothing is concluded
+        if there is Presence.UNKNOWN:  # its disk is not mounted, so nothing can be concluded
             return
-        if there is Presence.ABSENT:  # deleted before we died, or taken away by somebody
+        if there is Presence.ABSENT:  # we deleted it before a crash, or somebody took it away
             ledger.kept_zips.delete(kept, now, lambda: None)
         elif sum(self._count_lost(study) for study in kept.studies):
             self._keep_for_now(kept, "XNAT does not hold all of it")
@@ -109,7 +109,7 @@ class Retention:
             self._log.info("zip.deleted", item=str(kept.delivery), project=kept.project)
 
     def _count_lost(self, key: int) -> int:
-        """Return how many instances of a study XNAT lacks, each asked for: from now on they need attention."""
+        """Return how many instances of a study XNAT lacks, asking for each. Missing ones need attention from now on."""
         ledger = self._tools.ledger
         item, instances = ledger.studies.get(key), ledger.contents.instances(ledger.studies.get(key))
         session = self._tools.gateway.session(item.session or "")

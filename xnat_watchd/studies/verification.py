@@ -1,4 +1,4 @@
-"""Asking XNAT again, long afterwards, whether it holds what it was seen to hold. Nothing is changed there."""
+"""Ask XNAT again, long afterwards, whether it still holds every image of a study. Nothing is changed there."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Verification:
     item: str
     expected: int
     missing: int
-    short: tuple[str, ...]  #: what is missing, series by series
-    has_session: bool  #: XNAT has the session at all
-    foreign_places: tuple[str, ...] = ()  #: places of ours at which something lies in the prearchive that is not ours
+    short: tuple[str, ...]  #: which series lack images, one text for each
+    has_session: bool  #: whether XNAT has a session of the study
+    foreign_places: tuple[str, ...] = ()  #: our places in the prearchive that hold something of others
 
     @property
     def summary(self) -> str:
-        """Say it in one line."""
+        """The result in one line."""
         return "; ".join([self._images(), *(f"not ours, and still there: {path}" for path in self.foreign_places)])
 
     def _images(self) -> str:
@@ -39,9 +39,9 @@ class Verification:
 
 
 def verify(item: Item, ledger: Ledger, gateway: Gateway, now: datetime) -> Verification:
-    """Ask for each image of one study that was archived, with all that came later to its session; write what is lost.
+    """Ask XNAT for each image of an archived study, later additions included. Write to the ledger what is missing.
 
-    Where others had put the study into XNAT only its counts are known, and only these are asked for.
+    If others put the study into XNAT, only its counts are known, and only these are compared.
     """
     session = gateway.session(item.session or "") or next(iter(gateway.sessions(item.project, item.uids)), None)
     found = (
@@ -62,7 +62,7 @@ def verify(item: Item, ledger: Ledger, gateway: Gateway, now: datetime) -> Verif
 
 @dataclass(frozen=True, slots=True)
 class _ImageCounts:
-    """Numbers of images by the name of their series."""
+    """Numbers of images, by the name of their series."""
 
     expected: Counter[str]
     missing: Counter[str]
@@ -88,7 +88,7 @@ def _compare_counts(item: Item, session: Session | None, ledger: Ledger) -> _Ima
 
 
 def _foreign_places(item: Item, ledger: Ledger, gateway: Gateway, now: datetime) -> tuple[str, ...]:
-    """Return where something lies that is not ours; what is gone from there needs nobody's attention any more."""
+    """Return our places that still hold something of others. Settle those from which it is gone."""
     places = ledger.places.mixed(item.key)
     gone = [place for place in places if gateway.look(place) is None]
     for place in gone:

@@ -1,1 +1,1 @@
-"""The three steps of a study. Each finds out what is true, does what is missing, and gives the facts that prove it."""
+"""The three steps of a study. Each finds out what is true, does what is missing and returns the facts that prove it."""

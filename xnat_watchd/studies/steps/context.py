@@ -1,4 +1,4 @@
-"""What every step works with, and the looks at the prearchive that more than one of them takes."""
+"""What every step works with, and the questions about the prearchive that more than one step asks."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from xnat_watchd.studies.steps.gates import XnatGates
 WriteClean = Callable[[Path, Iterable[Instance], Path], None]
 
 AT_WORK = ("RECEIVING", "BUILDING", "QUEUED", "ARCHIVING", "MOVING", "DELETING", "SEPARATING")  #: F178
-BUILD_AFTER = timedelta(minutes=2)  #: XNAT refreshes a receiving row every 15 s; so long still, nobody sends any more
-BUILD_AGAIN = timedelta(minutes=10)  #: a server that is at work on it needs no second word sooner
+BUILD_AFTER = timedelta(minutes=2)  #: XNAT refreshes a receiving row every 15 s; if not for so long, nobody sends
+BUILD_AGAIN = timedelta(minutes=10)  #: a server that is at work on it must not be told again sooner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """One worker's hands. The gateway is the worker's own, the rest is shared."""
+    """What the steps of one worker use. The gateway belongs to the worker, everything else is shared."""
 
     ledger: Ledger
     gateway: Gateway
@@ -42,14 +42,15 @@ class Tools:
     progressed: Progressed
 
     def facts(self, item: Item) -> LabelFacts:
-        """Return what labels are made of."""
+        """Return the facts from which labels are made."""
         return facts_of(item, self.ledger.deliveries.file_name(item.delivery))
 
 
 def finished_row(tools: Tools, row: PrearchiveRow, since: datetime | None) -> PrearchiveRow:
-    """Return the row once XNAT is no longer at work on it; `NotYet` until then. `since`: when that was said first.
+    """Return the row once XNAT has finished its work on it; raise `NotYet` until then.
 
-    A row that stays in RECEIVING has lost its sender: it is built as it is, and its images are counted.
+    `since`: when `NotYet` was raised first. A row that stays in RECEIVING has lost its sender. It is built as it is,
+    and its images are counted.
     """
     waited = tools.clock.now() - since if since else timedelta(0)
     is_stuck = row.status.startswith("RECEIVING") and waited >= BUILD_AFTER
@@ -61,7 +62,10 @@ def finished_row(tools: Tools, row: PrearchiveRow, since: datetime | None) -> Pr
 
 
 def must_have_waited(tools: Tools, item: Item, import_began: datetime, after: timedelta) -> None:
-    """Believe that nothing is there only `after` a time; a clock that was set back counts from our first look on."""
+    """Raise `Absent` until this time `after` the upload has passed: only then does it mean something to find nothing.
+
+    If the clock was set back meanwhile, the time is counted from our first look.
+    """
     now = tools.clock.now()
     if import_began > now:
         import_began = item.since or now

@@ -1,4 +1,4 @@
-"""May we talk to XNAT now, and about which projects? Decided in one place for all who would ask it something."""
+"""Decide in one place whether XNAT may be asked now, and about which projects."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Prober(Protocol):
-    """Who can ask something cheap."""
+    """What can send a cheap question to XNAT."""
 
     def probe(self) -> None:
         """Ask something cheap that only a working server and a valid login answer."""
@@ -25,18 +25,20 @@ class Prober(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class XnatGates:
-    """The gates of the server and of its projects, as one worker meets them. All workers share the `lock`."""
+    """The gates of the server and of its projects, as one worker uses them. All workers share the `lock`."""
 
     ledger: Ledger
     prober: Prober
     clock: Clock
     log: Log
     chance: Callable[[], float]  #: numbers in [0, 1)
-    lock: RLock  #: whoever takes a study holds it until the study is busy: on trial one may pass, not two
-    refusal: Callable[[str], WatchdError | None] | None = None  #: a cheap question about a project, for who asks that
+    lock: RLock  #: held while a study is taken, so that only one passes on trial
+    refusal: Callable[[str], WatchdError | None] | None = (
+        None  #: a cheap question about a project, if this worker asks it
+    )
 
     def is_open(self) -> bool:
-        """Return whether we may ask something now."""
+        """Return whether XNAT may be asked now."""
         with self.lock:
             if self.ledger.pauses.lasts(Activity.WORK):
                 return False
@@ -44,21 +46,21 @@ class XnatGates:
             return not gate.shut and not (gate.trial and self.ledger.studies.any_busy())
 
     def closed(self) -> Collection[str] | None:
-        """Return the projects about which nothing may be asked now; None where nothing may be asked at all."""
+        """Return the projects about which XNAT may not be asked now; None if it may not be asked at all."""
         with self.lock:
             if not self.is_open():
                 return None
             gates = {scope: self._asked_project(scope, one) for scope, one in self.ledger.gates.all().items() if scope}
-            if self.ledger.gates.get().shut:  # a question about a project has found the server in trouble
+            if self.ledger.gates.get().shut:  # the question about a project has shown that the server is in trouble
                 return None
             busy = self.ledger.studies.any_busy
             return [scope for scope, gate in gates.items() if gate.shut or (gate.trial and busy(scope))]
 
     def ask(self, question: Callable[[], T]) -> T | None:
-        """Ask, while nothing else does, whether XNAT would answer: the server's gate is shut where it does not.
+        """Ask XNAT something cheap while nothing else is under way, and shut the server's gate if it does not answer.
 
-        Return the answer to a further question; None where it is not known. A gate that is shut has a probe of its own,
-        and nothing is asked while a person has paused the work.
+        Return the answer to the further `question`; None if there is none. Nothing is asked while the gate is shut,
+        which is probed elsewhere, or while a person has paused the work.
         """
         if self.ledger.pauses.lasts(Activity.WORK) or self.ledger.gates.get().shut:
             return None
@@ -72,15 +74,15 @@ class XnatGates:
         return None
 
     def trials(self) -> Collection[str]:
-        """Return the projects that were shut and in which one study may find out now."""
+        """Return the projects on trial: they were shut, and one study may now find out whether they are open again."""
         return [scope for scope, gate in self.ledger.gates.all().items() if scope and gate.trial]
 
     def is_on_trial(self, project: str) -> bool:
-        """Return whether a study finds out now whether a project that was shut is open again."""
+        """Return whether a project is on trial: one study finds out whether it is open again."""
         return self.ledger.gates.get(project).trial
 
     def shut(self, error: WatchdError, project: str = "") -> None:
-        """Shut the server's gate or a project's, unless somebody met the same trouble a moment ago."""
+        """Shut the gate of the server or of a project, unless another worker did so a moment ago."""
         with self.lock:
             gate = self.ledger.gates.get(project)
             if gate.shut and not gate.probe_due(self.clock.now()):
@@ -89,7 +91,7 @@ class XnatGates:
             self.log.warning("gate.shut", project=project, reason=str(error))
 
     def passed(self, project: str = "") -> None:
-        """Note that XNAT answered, and did what was asked in this project: what was on trial is open for all."""
+        """Record that XNAT did what was asked in this project: a gate on trial is now open for every study."""
         with self.lock:
             for scope in {"", project}:
                 gate = self.ledger.gates.get(scope)
@@ -99,7 +101,7 @@ class XnatGates:
                         self.log.info("gate.open", project=scope)
 
     def _probed(self) -> Gate:
-        """Return the server's gate, after a probe where one is due: a study is never what finds out."""
+        """Return the server's gate, after a probe if one is due. No study is used to find out."""
         gate, now = self.ledger.gates.get(), self.clock.now()
         if not gate.probe_due(now):
             return gate
@@ -116,7 +118,7 @@ class XnatGates:
         return gate
 
     def _asked_project(self, project: str, gate: Gate) -> Gate:
-        """Return a project's gate, after a cheap question where its time has come: it may tell already."""
+        """Return a project's gate, after the cheap question about the project if it is due."""
         now = self.clock.now()
         if self.refusal is None or not gate.probe_due(now):
             return gate
@@ -132,5 +134,5 @@ class XnatGates:
         return gate
 
     def _store(self, scope: str, gate: Gate) -> None:
-        with suppress(NoRoom):  # whoever comes next finds out again
+        with suppress(NoRoom):  # the next worker finds out again
             self.ledger.gates.set(scope, gate)

@@ -1,4 +1,4 @@
-"""The end of a delivery: after one more look at XNAT it has ended, and then its ZIP is put to rest."""
+"""End a delivery: XNAT is checked once more, the end is recorded, and then the ZIP is moved away."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from xnat_watchd.studies.steps.source import is_judged
 
 
 def retire(delivery: EndedDelivery, tools: Tools) -> bool:
-    """End a delivery that has come to its end: the ledger says where its ZIP is to lie, before it is moved there.
+    """Record that a delivery has ended, and where its ZIP is to lie. The ZIP is moved there afterwards.
 
-    Return False where it goes on after all.
+    Return False if the delivery goes on after all.
     """
     for study in delivery.studies:
         clear_old_places(tools.ledger.studies.get(study), tools)
@@ -24,7 +24,7 @@ def retire(delivery: EndedDelivery, tools: Tools) -> bool:
 
 
 def _resting(delivery: EndedDelivery, now: datetime, tools: Tools) -> str | None:
-    """Return where the ZIP is to lie; None for one to which somebody has written. What was not needed lies there."""
+    """Return where the ZIP is to lie: where it lies already, if it was not brought back; None if it was written to."""
     path = tools.folders.zip_of(delivery.id)
     is_there = tools.disk.exists(path)
     if not is_there and delivery.rested:
@@ -39,8 +39,8 @@ def _resting(delivery: EndedDelivery, now: datetime, tools: Tools) -> str | None
 def move_zip(delivery: int, tools: Tools) -> None:
     """Move the ZIP of a delivery that has ended to where the ledger says, if it does not lie there yet.
 
-    One to which somebody has written since it was opened has no such place. It goes back to the drop folder: what is
-    new in it is sent.
+    A ZIP to which somebody has written since it was opened goes back to the drop folder, so that what is new in it is
+    sent.
     """
     known = tools.ledger.deliveries.delivered_zip(delivery)
     if known is None:
@@ -54,12 +54,12 @@ def move_zip(delivery: int, tools: Tools) -> None:
     tools.marks.must_be_known(folder_name_of(known.resting) if known.resting else "drop")
     target = tools.folders.kept_path(known.resting) if known.resting else None
     move_out_of_work(tools.folders, tools.disk, delivery, target or known.name, known.studies)
-    if target is not None:  # the move has changed what the file system says of it
+    if target is not None:  # the move has changed its stamp
         tools.ledger.overwrites.stamp(delivery, tools.disk.stamp(target) or "")
 
 
 def _give_back_copies(delivery: int, tools: Tools) -> None:
-    """Put back what was taken for the same as a ZIP that holds other bytes by now: it is the only one of its kind."""
+    """Put duplicates of a ZIP that was written to back into the drop folder: only they hold the original bytes now."""
     for copy in tools.ledger.overwrites.copies(delivery):
         tools.marks.must_be_known("done")
         path = tools.folders.kept_path(copy.resting or "")

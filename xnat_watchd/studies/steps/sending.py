@@ -1,4 +1,4 @@
-"""Sending one ZIP to a place of ours: what is sent, and what is written down before it goes, while and afterwards."""
+"""Send one ZIP to a place of ours, and record in the ledger what is known before, during and after the upload."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from xnat_watchd.core.errors import AlreadyImported, Misplaced, RepeatOnce, Tran
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.source import disk_errors_translated, judged_zip
 
-OURS = "watchd-"  #: begins the folder of every place that we choose
+OURS = "watchd-"  #: prefix of the folder of every place that we choose
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  #: without letters that are mistaken for one another
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingZip:
-    """A ZIP to send. `stamp`: of the one that came; empty where it is a clean one, which is ours."""
+    """A ZIP to send. `stamp`: the stamp of the ZIP that came; empty if this is a clean one that we wrote."""
 
     path: Path
     stamp: str
 
 
 def zip_of(item: Item, missing: Collection[Instance], tools: Tools, *, anew: bool) -> OutgoingZip:
-    """Return the ZIP to send: the one that came if it may go as it is, with its stamp; else a clean one, which is ours.
+    """Return the ZIP to send: the one that came, with its stamp, if it may go as it is; else a clean one that we write.
 
-    Of both it is seen that they hold what was judged, of the first once more when it has been sent. What is added to a
-    session is named by its SOP Instance UIDs: a scanner's export names its files anew each time, and XNAT refuses a
-    file whose name the session has already, whatever is in it (seen on XNAT 1.6.5, F73).
+    Both are checked to hold what was judged; the one that came is checked once more after it was sent. Images that are
+    added to a session are named by their SOPInstanceUIDs: a scanner gives its files new names at each export, and XNAT
+    refuses a file whose name the session has already, whatever is in it (seen on XNAT 1.6.5, F73).
     """
     source, stamp = judged_zip(item, tools)
     size, clean = tools.disk.size(source) or 0, tools.folders.clean_zip(item.name)
@@ -45,9 +45,9 @@ def zip_of(item: Item, missing: Collection[Instance], tools: Tools, *, anew: boo
 
 
 def new_place(item: Item, tools: Tools) -> Place:
-    """Choose a place that nobody else has: a time in XNAT's own format and a folder with a random part (F66).
+    """Choose a place that nobody else uses: a time in XNAT's own format and a folder with a random part (F66).
 
-    No other study of ours has the time: by it what XNAT brings back elsewhere is known for this study's.
+    No other study of ours has this time. If XNAT brings the upload back in another folder, the time shows whose it is.
     """
     now = tools.clock.now()
     while tools.ledger.places.study_at(item.project, _stamp(now)) is not None:
@@ -66,7 +66,7 @@ def _stamp(moment: datetime) -> str:
 
 
 def send_zip(item: Item, place: Place, content: OutgoingZip, tools: Tools) -> None:
-    """Send it; on failure record what is known of the place. Raises what the gateway does, but `AlreadyImported`."""
+    """Send a ZIP. On failure record what is known of the place. Raise the gateway's errors but `AlreadyImported`."""
     places, now, spoken = tools.ledger.places, tools.clock.now, _UploadRecorder(item, content.stamp, tools)
     try:
         tools.gateway.upload(place, str(content.path), spoken, alone=item.attempts > 1)
@@ -76,7 +76,7 @@ def send_zip(item: Item, place: Place, content: OutgoingZip, tools: Tools) -> No
         places.add_misplaced(item, error.paths)
         raise
     except WatchdError as error:
-        if error.spoke or isinstance(error, RepeatOnce):  # what it refuses it may have kept (seen on XNAT 1.6.4)
+        if error.spoke or isinstance(error, RepeatOnce):  # XNAT may keep what it refuses (seen on 1.6.4)
             places.mark_doubted(item, now())
         else:
             spoken.refused_unseen()
@@ -86,11 +86,11 @@ def send_zip(item: Item, place: Place, content: OutgoingZip, tools: Tools) -> No
 
 
 class _UploadRecorder:
-    """Writes down when the bytes begin to go, not when we begin to wait for our turn, and that all of them went.
+    """Records when the first byte is sent, which may be long after we began to wait for our turn, and when the last is.
 
-    All of them went once this machine has them on their way: a small body long before anybody looks at it. Where we are
-    killed then, XNAT has it all, as far as anybody can tell. Where the answer says that nothing has looked at it (a
-    login that was lost, a proxy that asks to come back later), it was no upload.
+    The last byte counts as sent once this machine has handed it to the network. A small body is sent long before XNAT
+    reads it. If the service is killed then, XNAT may hold everything. If the answer shows that nothing has read the
+    body (a lost login, a proxy that asks to come back later), it was no upload.
     """
 
     def __init__(self, item: Item, stamp: str, tools: Tools) -> None:
@@ -98,7 +98,7 @@ class _UploadRecorder:
         self._begun = self._whole = False
 
     def __call__(self, sent: int, size: int) -> None:
-        """Be told of `sent` of `size` bytes; size 0: it is not our turn yet."""
+        """Note that `sent` of `size` bytes were sent. Size 0: it is not our turn yet."""
         places, now = self._tools.ledger.places, self._tools.clock.now
         if size and not self._begun:
             places.begin_import(self._item, now(), self._stamp)
@@ -109,6 +109,6 @@ class _UploadRecorder:
         self._tools.progressed(sent, size)
 
     def refused_unseen(self) -> None:
-        """Be told that it was refused before anything looked at it."""
+        """Note that the upload was refused before anything read it."""
         if self._whole:
             self._tools.ledger.places.discount_upload(self._item)

@@ -1,4 +1,4 @@
-"""The ZIP that a study came in: what was judged is what is sent, and what is kept."""
+"""The ZIP that a study came in. Only the bytes that were judged are sent and kept."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from xnat_watchd.studies.steps.context import Tools, finished_row, must_have_wai
 
 
 def is_judged(delivery: int, path: Path, changes: Overwrites, disk: Disk) -> bool:
-    """Return whether this is the ZIP that was judged, and stamp it anew where its bytes had to tell.
+    """Return whether this is the ZIP that was judged. Record its new stamp if the bytes had to be compared.
 
-    Its stamp says so without reading it. It has another one after a rename of ours that a crash cut short, on another
-    disk, or when somebody gave it other rights: then its digest is compared.
+    An equal stamp proves it without reading the file. The stamp differs after a move that a crash interrupted, on
+    another disk, or when somebody changed the file's rights. Then the digests are compared.
     """
     judged = changes.judged(delivery)
     if judged is None:
@@ -40,9 +40,9 @@ def is_judged(delivery: int, path: Path, changes: Overwrites, disk: Disk) -> boo
 
 
 def judged_zip(item: Item, tools: Tools) -> tuple[Path, str]:
-    """Return the ZIP that came, as it lies in the work folder, and its stamp: it is the one that was judged.
+    """Return the path of the ZIP in the work folder, and its stamp. It is the ZIP that was judged.
 
-    `ZipChanged` where somebody has written to it since.
+    Raise `ZipChanged` if somebody has written to it since.
     """
     path = tools.folders.zip_of(item.delivery)
     with disk_errors_translated():
@@ -59,9 +59,9 @@ def judged_zip(item: Item, tools: Tools) -> tuple[Path, str]:
 
 
 def must_not_have_changed(item: Item, place: Place, tools: Tools) -> None:
-    """Give up a place when the ZIP was written to since it was sent there: any of the bytes may have arrived.
+    """Give up a place if the ZIP was written to since it was sent there: nobody knows which bytes arrived.
 
-    That holds where the bytes are those that were judged by now, too: while they were sent they may have been others.
+    That is so even if the bytes are now those that were judged: while they were sent they may have been others.
     """
     sent, stamp = tools.ledger.places.stamp(place), tools.disk.stamp(tools.folders.zip_of(item.delivery))
     if not sent or stamp in {None, sent}:
@@ -85,7 +85,7 @@ def must_not_have_changed(item: Item, place: Place, tools: Tools) -> None:
 
 @contextmanager
 def disk_errors_translated() -> Iterator[None]:
-    """Translate errors of the work folder: a full disk is this machine's trouble, any other fault may pass."""
+    """Translate errors of the work folder: `NoRoom` for a full disk, `Transient` for any other fault."""
     try:
         yield
     except OSError as error:
@@ -97,7 +97,7 @@ def disk_errors_translated() -> Iterator[None]:
 
 
 def _bring_back(item: Item, path: Path, tools: Tools) -> None:
-    """Move a ZIP that was put to rest back into the work folder, if it is that ZIP still."""
+    """Move a kept ZIP back into the work folder, if it is still the ZIP that was judged."""
     known = tools.ledger.deliveries.delivered_zip(item.delivery)
     if known is None or known.resting is None or tools.disk.exists(path):
         return
@@ -108,9 +108,9 @@ def _bring_back(item: Item, path: Path, tools: Tools) -> None:
             return
         tools.disk.move(path, rest)
     elif tools.marks.presence(folder_name_of(known.resting), rest) is Presence.UNKNOWN:
-        raise Transient("the folder where its ZIP rests is not there", advice="Check that its disk is mounted.")
+        raise Transient("the folder where its ZIP is kept is not there", advice="Check that its disk is mounted.")
     raise Permanent(
-        "its ZIP does not lie where it was put to rest",
+        "its ZIP is no longer in the folder where it was kept",
         detail=known.resting,
-        advice="Put it back there and type `xnat-watchd retry ITEM`; or export the study again and drop it.",
+        advice="Put it back there and type `xnat-watchd retry ITEM`. Or export the study again and drop the new ZIP.",
     )
