@@ -321,7 +321,7 @@ def load(path: Path | None, environ: Mapping[str, str], system_file: Path = conf
     Raises `Refusal` with one line for each problem, all of them, naming file or variable and key.
     """
     written = config.read(path, environ, system_file, frozenset(_key_paths(Settings)))
-    problems = written.strange(environ)
+    problems = written.unknown(environ)
     variables = _Variables({setting: environ[name] for setting, name in written.variables.items()})
     ours = {name: section for name, section in written.tree.items() if name in Settings.model_fields}
     try:

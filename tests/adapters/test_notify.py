@@ -62,7 +62,7 @@ def test_a_long_status_is_cut(systemd: socket.socket, notifier: Notifier) -> Non
 
 
 def test_a_letter_beyond_latin_1_loses_nothing(systemd: socket.socket, notifier: Notifier) -> None:
-    assert notifier._say("STATUS=→ é")
+    assert notifier._send("STATUS=→ é")
     assert systemd.recv(4096) == "STATUS=→ é".encode()
 
 

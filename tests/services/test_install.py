@@ -216,7 +216,7 @@ def test_a_program_that_is_closed_to_others_is_refused(monkeypatch: pytest.Monke
         (program.parent / name).touch(0o755)
     (tmp_path / "venv").chmod(0o700)
     monkeypatch.setattr("sys.executable", str(program.parent / "python"))
-    with pytest.raises(Refusal, match="closed to other users") as refusal:
+    with pytest.raises(Refusal, match="other users may not enter it") as refusal:
         install(Installer(print, dry=True))
     assert "chmod -R go+rX" in refusal.value.advice
 

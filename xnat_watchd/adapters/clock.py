@@ -1,4 +1,4 @@
-"""The real time."""
+"""The clock of the machine."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
-    """What the machine says, behind `core.ports.Clock`."""
+    """The clock of the machine, as `core.ports.Clock`."""
 
     def now(self) -> datetime:
-        """Return the time of day, aware, in UTC."""
+        """Return the time of day as an aware datetime in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Return seconds that never jump when the clock is set. They stand still while the machine sleeps."""
+        """Return seconds that do not jump when the clock is set. They do not advance while the machine sleeps."""
         return time.monotonic()

@@ -1,7 +1,7 @@
-"""How settings are written: one TOML file, variables of the environment, and the forms that values have.
+"""How settings are written: one TOML file, environment variables, and the forms of values.
 
-A path is the way to a setting, `("labels", "subject")`; in a known path `*` stands for any project. No
-sentence repeats a value, so none can show a secret that was written in the wrong place.
+A key path leads to a setting, `("labels", "subject")`. In a known path, `*` stands for any project. No error text
+repeats a value, so none can show a secret that was written in the wrong place.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ KeyPath = tuple[str, ...]
 
 
 def find_file(path: Path | None, environ: Mapping[str, str], system_file: Path = SYSTEM_FILE) -> Path | None:
-    """Return the file that counts, or None: the one asked for, else the system's, else the user's own."""
+    """Return the settings file to read, or None: the one asked for, else the system's, else the user's own."""
     if path is not None:
         return path
     if environ.get(FILE_VARIABLE):
@@ -46,7 +46,7 @@ def find_file(path: Path | None, environ: Mapping[str, str], system_file: Path =
 
 
 def read_file(file: Path) -> dict[str, Any]:
-    """Return what the file says. `Refusal` if it cannot be read or is not TOML."""
+    """Return the content of the file. Raise `Refusal` if it cannot be read or is not TOML."""
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except OSError as error:
@@ -54,7 +54,7 @@ def read_file(file: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise Refusal(f"{file}: is not a text in UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        # The parser's own words may hold a piece of the line; the place of it is enough.
+        # The parser's message may hold a part of the line. Its position is enough.
         place = re.search(r"\(at (line [0-9]+, column [0-9]+|end of document)\)", str(error))
         raise Refusal(f"{file}: is not valid TOML" + (f" at {place[1]}" if place else "")) from None
 
@@ -63,7 +63,7 @@ def _exists(file: Path) -> bool:
     try:
         file.stat()
     except PermissionError:
-        return True  # it may be there: reading it will say so, where passing over it would surprise
+        return True  # it may exist: reading it will show that, while ignoring it would surprise people
     except OSError:
         return False
     return True
@@ -71,12 +71,12 @@ def _exists(file: Path) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SettingNames:
-    """The settings that there are, and what to say of those that there are not."""
+    """The settings that exist, and error texts for those that do not."""
 
     known: Collection[KeyPath]
 
     def path(self, variable: str) -> KeyPath | None:
-        """Return what a variable sets, or None. A project's letters stand in it as they are, others are capitals."""
+        """Return the setting of a variable, or None. Its letters are capitals, except those of a project's name."""
         parts = variable.removeprefix(PREFIX).split("__")
         path = tuple(part.lower() for part in parts)
         if path[0] == "projects" and len(path) > len(("projects", "P", "section")):
@@ -84,20 +84,20 @@ class SettingNames:
         known = any_project(path) in self.known and variable == variable_of(path)
         return path if known else None
 
-    def strange_variables(self, environ: Iterable[str]) -> list[str]:
-        """Return a sentence for each variable that begins like ours and is none."""
+    def unknown_variables(self, environ: Iterable[str]) -> list[str]:
+        """Return an error text for each variable that begins like ours and does not exist."""
         reserved = (FILE_VARIABLE, USER_VARIABLE, PASSWORD_VARIABLE)
         ours = [name for name in environ if name.upper().startswith(PREFIX)]
-        strange = [name for name in ours if name not in reserved and not self.path(name)]
+        unknown = [name for name in ours if name not in reserved and not self.path(name)]
         right = [*reserved, *(variable_of(path) for path in self.known)]
         return [
             f"{name}: there is no such variable; the nearest is {_close(name.upper(), right)[0]}"
-            for name in sorted(strange)
+            for name in sorted(unknown)
             if not name.startswith(LIVE_PREFIX)
         ]
 
-    def strange_key(self, path: KeyPath) -> str:
-        """Return that there is no such key or section, and which one is nearest, here or elsewhere."""
+    def unknown_key(self, path: KeyPath) -> str:
+        """Return the error text for an unknown key or section. It names the nearest one, here or elsewhere."""
         if _LOGIN_KEY.search(path[-1]):
             return NO_LOGIN_HERE
         right = {*self.known, *(known[:size] for known in self.known for size in range(1, len(known)))}
@@ -111,21 +111,21 @@ class SettingNames:
 
 @dataclass(frozen=True, slots=True)
 class WrittenSettings:
-    """What was written, and where."""
+    """The settings as they were written, and where each was written."""
 
     file: Path | None
     tree: Mapping[str, Any]
-    variables: Mapping[KeyPath, str]  #: which variable sets what
+    variables: Mapping[KeyPath, str]  #: the variable of each setting that a variable sets
     names: SettingNames
 
-    def strange(self, environ: Iterable[str]) -> list[str]:
-        """Return a sentence for each section and each variable that does not exist."""
+    def unknown(self, environ: Iterable[str]) -> list[str]:
+        """Return an error text for each section and each variable that does not exist."""
         sections = {known[0] for known in self.names.known}
-        strange = [self.sentence((key,), "extra_forbidden", "") for key in self.tree if key not in sections]
-        return strange + self.names.strange_variables(environ)
+        unknown = [self.sentence((key,), "extra_forbidden", "") for key in self.tree if key not in sections]
+        return unknown + self.names.unknown_variables(environ)
 
     def sentence(self, path: KeyPath, kind: str, message: str) -> str:
-        """Return what is wrong with a setting and where it was written. `kind` and `message` are pydantic's."""
+        """Return an error text with the fault of a setting and its place. `kind` and `message` come from pydantic."""
         path = tuple(part for part in path if part != "[key]")
         setting = path[: 4 if path[0] == "projects" else 2]
         if kind == "missing":
@@ -134,7 +134,7 @@ class WrittenSettings:
         said = next((name for given, name in self.variables.items() if given[: len(setting)] == setting), None)
         where = said or f"{self.file}: {named(setting)}"
         if kind == "extra_forbidden":
-            return f"{where}: {self.names.strange_key(path)}"
+            return f"{where}: {self.names.unknown_key(path)}"
         plain = _PLAIN.get(kind) or message.removeprefix("Value error, ").replace("Input should", "it should")
         return f"{where}: {plain}"
 
@@ -149,7 +149,7 @@ _PLAIN = {
 def read(
     path: Path | None, environ: Mapping[str, str], system_file: Path, known: Collection[KeyPath]
 ) -> WrittenSettings:
-    """Return what is written in the file that counts and in the environment, or raise `Refusal`."""
+    """Return what the settings file and the environment say, or raise `Refusal`."""
     file = find_file(path, environ, system_file)
     names = SettingNames(known)
     variables = {found: name for name in environ if (found := names.path(name))}
@@ -157,7 +157,7 @@ def read(
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay one tree over another, key by key."""
+    """Return one tree with another laid over it, key by key."""
     both = {
         key: merged(under[key], value) if isinstance(under.get(key), dict) and isinstance(value, dict) else value
         for key, value in over.items()
@@ -171,7 +171,7 @@ def any_project(path: KeyPath) -> KeyPath:
 
 
 def variable_of(path: KeyPath) -> str:
-    """Return the variable that sets this."""
+    """Return the variable that sets a setting."""
     parts = [part.upper() for part in path]
     if path[0] == "projects" and len(path) > 1:
         parts[1] = path[1].replace("*", "PROJECT")
@@ -179,7 +179,7 @@ def variable_of(path: KeyPath) -> str:
 
 
 def named(path: KeyPath) -> str:
-    """Return a path as one finds it in the file: `[labels] subject`."""
+    """Return a path as it is written in the file: `[labels] subject`."""
     section = ".".join(path[:-1])
     return f"[{section}] {path[-1]}" if section else path[-1]
 
@@ -192,7 +192,7 @@ def _close(name: str, right: Collection[str], cutoff: float = 0) -> list[str]:
 
 
 def duration(value: object) -> timedelta:
-    """Read `10s` or `1h30m`; not `10`, which says no unit."""
+    """Return the duration written as `10s` or `1h30m`. `10` is refused, since it has no unit."""
     span = value if isinstance(value, timedelta) else quantities.duration(value if isinstance(value, str) else "")
     if not span:
         raise ValueError("a duration must be longer than nothing")
@@ -200,35 +200,35 @@ def duration(value: object) -> timedelta:
 
 
 def size(value: object) -> int:
-    """Read `2GiB` in bytes."""
+    """Return the bytes of a size written as `2GiB`."""
     return quantities.size(value if isinstance(value, str) else "")
 
 
 def or_none(value: object) -> object:
-    """Read an empty text as "none"."""
+    """Return None for an empty text, else the value."""
     return None if value == "" else value
 
 
 def absolute(path: Path | None) -> Path | None:
-    """Refuse a path that depends on where the program was started."""
+    """Return the path. Raise `ValueError` if it depends on where the program was started."""
     if path is not None and (not path.is_absolute() or ".." in path.parts):
         raise ValueError("a path must be absolute: it begins with / and has no .. in it")
     return path
 
 
 def simple_name(name: str) -> str:
-    """Refuse what cannot be a project's ID or a custom variable's name in XNAT."""
+    """Return the name. Raise `ValueError` if XNAT takes no such project ID or name of a custom variable."""
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
         raise ValueError("such a name has only letters, digits, - and _, at most 64")
     return name
 
 
 def server_address(url: str) -> str:
-    """Return the server's address without a slash at its end. No login, no query."""
+    """Return the server's address without a slash at its end. Raise `ValueError` if it has a login or a query."""
     try:
         parts = urlsplit(url.strip())
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, an IPv6 address without its end
+    except ValueError:  # a port that is not a number, or an IPv6 address without its closing bracket
         raise ValueError(_LIKE_THIS) from None
     if "@" in parts.netloc:
         raise ValueError(NO_LOGIN_HERE)

@@ -1,8 +1,8 @@
-"""Who we are on XNAT: the first source that knows a user and a password for the server.
+"""The login for XNAT: the first source that knows a user and a password for the server.
 
-A source is a function of the server's address and of where to look. It gives None when it knows nothing, and
-raises `Refusal` when it knows half of it or would be careless with it: then the next source is not asked,
-since its user would be another. No sentence holds a user or a password.
+A source is a function of a `Search`. It returns None if it knows nothing. It raises `Refusal` if it knows only half of
+a login, or if other users could read it. Then the next source is not asked, since it might name another user. No error
+text holds a user or a password.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from xnat_watchd.core.errors import Refusal
 __all__ = ["SOURCES", "Credential", "Search", "Secret", "find"]
 
 USER_FILE, PASSWORD_FILE = "xnat_user", "xnat_password"
-"""Below $CREDENTIALS_DIRECTORY, as `LoadCredential=xnat_user:...` gives them, or a folder by the name `xnat`."""
+"""In $CREDENTIALS_DIRECTORY, from `LoadCredential=xnat_user:...`, or from a folder that is loaded as `xnat`."""
 
 _LONGEST = 4096  #: bytes of a credential file that are read
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """For which server, and where sources may look: in the environment, and in the folder of the ledger."""
+    """The server, and where sources may look: in the environment, and in the folder of the ledger (`beside`)."""
 
     server: str
     environ: Mapping[str, str]
     beside: Path | None = None
 
     def credential(self) -> Credential | None:
-        """Return the credential that counts, or None if no source knows one."""
+        """Return the credential of the first source that has one, or None."""
         return next((found for source in SOURCES if (found := source(self))), None)
 
     def logins(self) -> list[LoginFile]:
-        """Return the files that `login` may have written, first the one that it writes."""
+        """Return the files that `login` may have written, first the one that it writes now."""
         return [LoginFile(folder) for folder in folders(self.environ, self.beside)]
 
     def files(self) -> list[Path]:
@@ -59,20 +59,20 @@ def find(server: str, environ: Mapping[str, str], beside: Path | None = None) ->
 
 
 def from_login(search: Search) -> Credential | None:
-    """Return what somebody typed into `login`."""
+    """Return the login that `xnat-watchd login` stored."""
     return next((found for login in search.logins() if (found := login.find(search.server))), None)
 
 
 def from_environment(search: Search) -> Credential | None:
-    """Return what two variables say. They hold for the server of the settings, whichever it is."""
+    """Return the login of the two variables. They apply to the server of the settings, whichever it is."""
     user, password = search.environ.get(USER_VARIABLE), search.environ.get(PASSWORD_VARIABLE)
     return _both(user, password, f"the variables {USER_VARIABLE} and {PASSWORD_VARIABLE}")
 
 
 def from_systemd(search: Search) -> Credential | None:
-    """Return what systemd has put into the service's own folder (systemd.exec(5), CREDENTIALS).
+    """Return the login that systemd put into the service's own folder (systemd.exec(5), CREDENTIALS).
 
-    The mode of these files is not looked at: it differs between versions, and nobody else reaches the folder.
+    The mode of these files is not checked: it differs between versions, and nobody else can enter the folder.
     """
     if not search.environ.get("CREDENTIALS_DIRECTORY"):
         return None
@@ -84,7 +84,7 @@ def from_systemd(search: Search) -> Credential | None:
 def from_netrc(search: Search) -> Credential | None:
     """Return the entry of $NETRC or ~/.netrc for `host:port`, else for `host`.
 
-    The entry `default` is passed over: it is a password for whatever server somebody writes into the settings.
+    The entry `default` is ignored: it would send its password to any server that somebody writes into the settings.
     """
     file = _netrc(search.environ)
     if file is None:
@@ -99,7 +99,7 @@ def from_netrc(search: Search) -> Credential | None:
 
 
 SOURCES: tuple[Source, ...] = (from_login, from_environment, from_systemd, from_netrc)
-"""In this order: what somebody typed last comes before what was set up once."""
+"""In order of precedence: what somebody typed last comes before what was set up once."""
 
 
 def _netrc(environ: Mapping[str, str]) -> Path | None:
@@ -113,13 +113,13 @@ def _both(user: str | None, password: str | None, source: str) -> Credential | N
     if not user or not password:
         raise Refusal(
             f"{source} give only half of a login: the {'password' if user else 'user'} is missing",
-            advice="Give both, or neither.",
+            advice="Set both, or remove both.",
         )
     return Credential(user, Secret(password), source)
 
 
 def _first_line(file: Path) -> str | None:
-    """Return a file's text without the line's end that an editor leaves, or None if there is no such file."""
+    """Return a file's text without the line end that an editor adds, or None if there is no such file."""
     try:
         with file.open("rb") as opened:
             text = opened.read(_LONGEST + 1).decode()
@@ -135,7 +135,7 @@ def _first_line(file: Path) -> str | None:
 
 
 def _hosts(file: Path) -> Mapping[str, tuple[str, str, str]]:
-    """Return login, account and password by machine."""
+    """Return login, account and password by host."""
     try:
         return netrc(str(file)).hosts
     except (FileNotFoundError, NotADirectoryError):
@@ -145,7 +145,7 @@ def _hosts(file: Path) -> Mapping[str, tuple[str, str, str]]:
     except UnicodeDecodeError:
         raise Refusal(f"{file}: is not a text in UTF-8") from None
     except NetrcParseError as error:
-        # The parser's own words hold the word that it did not expect, which may be a password.
+        # The parser's message holds the word that it did not expect, which may be a password.
         raise Refusal(f"{file}: cannot be understood near line {error.lineno}") from None
 
 

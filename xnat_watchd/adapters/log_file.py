@@ -1,4 +1,4 @@
-"""A file for the log where there is no journal: it never grows beyond a size, and a few older ones are kept."""
+"""A log file for machines without a journal. It never exceeds a size, and a few older files are kept."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TextIO, cast
 
 from xnat_watchd.core.errors import Refusal
 
-LARGEST = 10 * 1024**2  #: bytes after which a new file is begun
-KEPT = 5  #: older files: `NAME.1` is the latest of them
+LARGEST = 10 * 1024**2  #: bytes after which a new file is started
+KEPT = 5  #: older files; `NAME.1` is the latest of them
 MODE = 0o640
 
 
 def opened(path: Path) -> TextIO:
-    """Return the file as `logs.configure` wants a stream. `Refusal` where it cannot be opened."""
+    """Return the file as a stream for `logs.configure`. Raise `Refusal` if it cannot be opened."""
     return cast("TextIO", LogFile(path))
 
 
 class LogFile(io.TextIOBase):
-    """Lines appended to a file. For one thread at a time, as `logs` writes. `Refusal` where it cannot be opened."""
+    """A file to which lines are appended, by one thread at a time. Raises `Refusal` if it cannot be opened."""
 
     def __init__(self, path: Path, *, largest: int = LARGEST, kept: int = KEPT) -> None:
         self._path, self._largest, self._kept = path, largest, kept
@@ -30,7 +30,7 @@ class LogFile(io.TextIOBase):
             raise Refusal(f"{path}: cannot be written: {error.strerror}", advice="Correct `file` in [logs].") from None
 
     def write(self, text: str) -> int:
-        """Append a line. What another program has moved away is begun anew."""
+        """Append a line. If another program has moved the file away, start a new one."""
         data = text.encode("utf-8", "replace")
         seen = os.fstat(self._handle)
         if not self._is_there(seen):

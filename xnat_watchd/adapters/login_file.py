@@ -1,7 +1,7 @@
 """The file that `login` writes: one login for each server, for the service's user and nobody else.
 
-It lies in the service's state folder, and is replaced as a whole. Whoever may read it may be us on XNAT, so it is
-refused when others can, and no sentence holds anything of what stands in it.
+It lies in the service's state folder and is replaced as a whole. Whoever can read it can act as the service on XNAT.
+So the file is refused if others can read it, and no error text holds any of its content.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from xnat_watchd.adapters.secret import Credential, Lease, Secret
 from xnat_watchd.core.errors import Refusal
 
 NAME = "credentials.json"
-LONGEST = 1 << 20  #: bytes that are read; a login has some 300
+LONGEST = 1 << 20  #: bytes that are read; one login takes about 300
 MODE = 0o600
 
 Entry = Mapping[str, Any]
 
 
 def folders(environ: Mapping[str, str], beside: Path | None) -> list[Path]:
-    """Return where such a file may lie, first the one that counts: the state folder, else beside the ledger."""
+    """Return where the file may lie, in order of precedence: in the state folder, then beside the ledger."""
     state = environ.get("STATE_DIRECTORY", "").partition(":")[0]  # several are joined by a colon (systemd.exec(5))
     return list(dict.fromkeys([*([Path(state)] if state else []), *([beside] if beside else [])]))
 
 
 @dataclass(frozen=True, slots=True)
 class LoginFile:
-    """The file of one folder."""
+    """The login file of one folder."""
 
     folder: Path
 
@@ -49,12 +49,12 @@ class LoginFile:
         return self.folder / NAME
 
     def find(self, server: str) -> Credential | None:
-        """Return the login for a server, or None. `Refusal` where the file cannot be trusted."""
+        """Return the login for a server, or None. Raise `Refusal` if the file cannot be trusted."""
         entry = self._read().get(_key(server))
         return None if entry is None else self._credential(entry)
 
     def prepare(self) -> None:
-        """Make the folder unless it is there. Raise `Refusal` where nothing can be stored, before anybody types it."""
+        """Make the folder if it is missing. Raise `Refusal` if no login can be stored, before anybody types one."""
         try:
             make_folder(self.folder)
         except OSError as error:
@@ -65,7 +65,7 @@ class LoginFile:
                 raise Refusal(f"{self.folder}: cannot be written to", advice=AS_SERVICE)
 
     def store(self, server: str, credential: Credential, instead_of: Credential | None = None) -> bool:
-        """Put a login in the place of the one that there was. `instead_of`: only if it is still that one."""
+        """Store a login and return whether it was stored. With `instead_of`, replace only that login."""
         with self._held():
             entries = self._read()
             before = entries.get(_key(server))
@@ -75,7 +75,7 @@ class LoginFile:
         return True
 
     def remove(self, server: str) -> Credential | None:
-        """Take the login for a server out and give it, or None if there was none."""
+        """Remove the login for a server. Return it, or None if there was none."""
         with self._held():
             entries = self._read()
             before = entries.pop(_key(server), None)
@@ -91,7 +91,7 @@ class LoginFile:
             return {}
         except OSError as error:
             if error.errno == errno.EACCES and not self._is_ours():
-                return {}  # the service's, and we are somebody else, with a login of our own or none
+                return {}  # it belongs to the service, and we are another user with a login of our own or none
             raise Refusal(f"{self.path}: cannot be read: {error.strerror}", advice=AS_SERVICE) from None
         with os.fdopen(handle, "rb") as file:
             self._refuse_what_others_can_read(os.fstat(handle))
@@ -102,7 +102,7 @@ class LoginFile:
             entries = json.loads(text)["servers"]
             return {str(server): dict(entry) for server, entry in entries.items()}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            # Not chained: the reader's own error holds the text.
+            # Not chained: the parser's error holds the text.
             raise Refusal(f"{self.path}: cannot be understood", advice=f"Remove it, then {LOG_IN}.") from None
 
     def _credential(self, entry: Entry) -> Credential:
@@ -135,13 +135,13 @@ class LoginFile:
             )
 
     def _write(self, entries: Mapping[str, Entry]) -> None:
-        """Write it beside its place and move it there: nobody ever reads half of it, or reads it who may not."""
+        """Write a temporary file and rename it: nobody reads half of it, and only its owner may read it."""
         part = self.folder / f".{NAME}.part"
         handle = create_new(part, MODE)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 owner = self.folder.stat()
-                if os.geteuid() == 0:  # root logs the service in: its user is the one who has the folder
+                if os.geteuid() == 0:  # root logs the service in: the service's user owns the folder
                     os.fchown(handle, owner.st_uid, owner.st_gid)
                 os.fchmod(handle, MODE)
                 json.dump({"servers": entries}, file, indent=1)
@@ -153,7 +153,7 @@ class LoginFile:
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        """Keep others from changing it meanwhile: the service renews a token while somebody logs in."""
+        """Hold a lock against other writers: the service may renew a token while somebody logs in."""
         try:
             handle = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -175,7 +175,7 @@ NO_FOLDER = "It is made by `xnat-watchd install`, or by the first `xnat-watchd r
 
 
 def _key(server: str) -> str:
-    """Return a server's address as it stands in the file: a host's name is the same in every case (RFC 3986 6.2.2)."""
+    """Return a server's address as the file writes it: host names do not depend on case (RFC 3986 6.2.2)."""
     parts = urlsplit(server)
     return f"{parts.scheme.lower()}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 

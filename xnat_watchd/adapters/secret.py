@@ -1,4 +1,4 @@
-"""Who we are on XNAT, as the program carries it about: a text that hides itself, and a login that holds one."""
+"""A login for XNAT as the program holds it: a text that hides itself, and a credential that contains one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 
 
 class Secret:
-    """A text that shows itself only when it is asked to. No dataclass: `asdict` would show it."""
+    """A text that is shown only by `reveal`. It is not a dataclass, since `asdict` would show it."""
 
     __slots__ = ("_text",)
 
@@ -30,16 +30,16 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """What is known of an alias token that stands in for somebody's password."""
+    """How long an alias token, which stands in for a password, is valid, and for whom."""
 
-    owner: str  #: whose it is
+    owner: str  #: the user that the token acts for
     issued: datetime
     expires: datetime | None  #: None where the server does not tell: 1.6 (F6)
 
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A user and a password, and where they were found, in words for people.
+    """A user and a password, and where they were found, described for people.
 
     An alias token is one too (F6, F109); `lease` is there where it was `login` that stored it.
     """

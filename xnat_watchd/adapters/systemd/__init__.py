@@ -1,1 +1,1 @@
-"""systemd: what it is told, its journal, and the files that make a service of the program."""
+"""systemd: notifications to it, its journal, and the files that make the program a service."""

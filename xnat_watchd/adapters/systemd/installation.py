@@ -1,4 +1,4 @@
-"""Puts the service's files into their places, or takes them away, and has systemd act upon it."""
+"""Installs the files of the service or removes them, and has systemd apply the change."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from xnat_watchd.adapters.systemd.service_files import (
 from xnat_watchd.core.errors import Refusal
 
 Command = Sequence[str]
-CORRECT_AND_REPEAT = "Put right what is named, then install again: what is right already stays as it is."
+CORRECT_AND_REPEAT = "Correct what is named. Then install again: what is already right stays as it is."
 
 AT_INSTALL: tuple[Command, ...] = (
     ("systemd-sysusers", str(SYSUSERS / f"{NAME}.conf")),
@@ -46,51 +46,51 @@ AFTER_UNINSTALL: tuple[Command, ...] = (("systemctl", "daemon-reload"),)
 
 @dataclass(frozen=True, slots=True)
 class Installer:
-    """What does the work: on this machine, or below `prefix`. A `dry` one only says what it would do."""
+    """Installs on this machine, or below `prefix`. A `dry` installer only reports what it would do."""
 
-    say: Callable[[str], None]
+    report: Callable[[str], None]
     prefix: Path | None = None
     dry: bool = False
 
     def place(self, one: ServiceFile | Link) -> None:
-        """Put one thing where it belongs, unless it is there."""
+        """Install one file or link unless it is already right."""
         path, there = self.at(one.path), self.exists(one.path)
         if there and isinstance(one, ServiceFile) and one.theirs:
-            self.say(f"kept      {path}")
+            self.report(f"kept      {path}")
         elif there and self._is_right(one):
-            self.say(f"unchanged {path}")
+            self.report(f"unchanged {path}")
         else:
-            self.say(f"{'replaced ' if there else 'placed   '} {path}")
+            self.report(f"{'replaced ' if there else 'placed   '} {path}")
             if not self.dry:
                 _write(path, one)
 
     def remove(self, one: ServiceFile | Link) -> None:
-        """Take one thing away, and its folder where nothing else is in it."""
+        """Remove one file or link, and its folder if that is then empty."""
         path = self.at(one.path)
-        somebody_elses = not self._is_right(one) if isinstance(one, Link) else one.theirs
-        if self.exists(one.path) and not somebody_elses:
-            self.say(f"removed   {path}")
+        belongs_to_others = not self._is_right(one) if isinstance(one, Link) else one.theirs
+        if self.exists(one.path) and not belongs_to_others:
+            self.report(f"removed   {path}")
             if not self.dry:
                 path.unlink()
                 if not any(path.parent.iterdir()):
                     path.parent.rmdir()
 
     def remove_folder(self, folder: Path) -> None:
-        """Take a folder away with what is in it."""
+        """Remove a folder with its content."""
         if self.exists(folder):
-            self.say(f"removed   {self.at(folder)}")
+            self.report(f"removed   {self.at(folder)}")
             if not self.dry:
                 shutil.rmtree(self.at(folder))
 
     def run(self, commands: Iterable[Command]) -> None:
-        """Have systemd act on this machine. `Refusal` where it will not."""
+        """Run commands of systemd, on this machine only. Raise `Refusal` if one fails."""
         for command in commands if self.prefix is None else ():
-            self.say(f"ran       {' '.join(command)}")
+            self.report(f"ran       {' '.join(command)}")
             if not self.dry:
                 _run(command)
 
     def at(self, path: Path) -> Path:
-        """Return where a path lies for us."""
+        """Return where a path lies, below the prefix if there is one."""
         return self.prefix / path.relative_to("/") if self.prefix else path
 
     def exists(self, path: Path) -> bool:
@@ -106,7 +106,7 @@ class Installer:
 
 
 def install(installer: Installer) -> None:
-    """Make the program a service of this machine. Doing it again changes nothing that is right already."""
+    """Make the program a service of this machine. A second call changes nothing that is already right."""
     program = _program()
     if installer.prefix is None:
         _check(program)
@@ -118,7 +118,7 @@ def install(installer: Installer) -> None:
 
 
 def uninstall(installer: Installer) -> None:
-    """Undo `install`, but leave what is the site's: settings, ledger, credentials, folders, user and group."""
+    """Undo `install`, but leave what belongs to the site: settings, ledger, credentials, folders, user and group."""
     if installer.exists(UNIT):
         installer.run(BEFORE_UNINSTALL)
     for one in everything(Machine(program=_program()), shipped):
@@ -128,19 +128,19 @@ def uninstall(installer: Installer) -> None:
 
 
 def folders(prefix: Path) -> list[Path]:
-    """Return the folders below a prefix into which anything is placed."""
+    """Return the folders below a prefix into which files are installed."""
     placed = {one.path.parent for one in everything(Machine(program=_program()), shipped)}
     return sorted(prefix / folder.relative_to("/") for folder in placed)
 
 
 def is_running() -> bool:
-    """Return whether the service runs here and now."""
+    """Return whether the service runs on this machine now."""
     systemctl = shutil.which("systemctl")
-    return systemctl is not None and _done((systemctl, "is-active", "--quiet", NAME)).returncode == 0
+    return systemctl is not None and _completed((systemctl, "is-active", "--quiet", NAME)).returncode == 0
 
 
 def shipped(name: str) -> str:
-    """Return the text of a shipped file, `systemd/...` or `config/...`: in the package, or in a checkout beside it."""
+    """Return the text of a shipped file, `systemd/...` or `config/...`, from the package or from a checkout."""
     kind, _, rest = name.partition("/")
     inside: Traversable = resources.files("xnat_watchd.adapters.systemd") / "shipped" / kind
     folder = inside if inside.is_dir() else Path(__file__).parents[3] / kind
@@ -148,12 +148,12 @@ def shipped(name: str) -> str:
 
 
 def _program() -> Path:
-    """Return the command that this interpreter's environment has."""
+    """Return the path of the command in this interpreter's environment."""
     return Path(sys.executable).parent / NAME
 
 
 def _check(program: Path) -> None:
-    """Refuse a program that the service's user could not start."""
+    """Raise `Refusal` if the service's user could not start the program."""
     for file in (program, program.resolve(), Path(sys.executable).resolve()):
         if not is_seen_by_the_service(file):
             raise Refusal(
@@ -163,7 +163,7 @@ def _check(program: Path) -> None:
         closed = [str(one) for one in (file, *file.parents) if not one.stat().st_mode & stat.S_IXOTH]
         if closed:
             raise Refusal(
-                f"{closed[-1]}: is closed to other users, and the service is one",
+                f"{closed[-1]}: other users may not enter it, and the service runs as another user",
                 advice=f"Type `chmod -R go+rX {closed[-1]}`.",
             )
 
@@ -171,32 +171,32 @@ def _check(program: Path) -> None:
 def _version() -> int:
     """Return the version of this machine's systemd."""
     systemctl = shutil.which("systemctl")
-    found = systemctl and re.match(r"systemd (\d+)", _done((systemctl, "--version")).stdout)
+    found = systemctl and re.match(r"systemd (\d+)", _completed((systemctl, "--version")).stdout)
     if not found:
         raise Refusal(
             "this machine has no systemd",
-            advice="Have `xnat-watchd run` started by whatever starts services here.",
+            advice="Have `xnat-watchd run` started by the program that starts services here.",
         )
     return int(found[1])
 
 
 def _run(command: Command) -> None:
     try:
-        done = _done(command)
+        done = _completed(command)
     except FileNotFoundError:
         raise Refusal(f"this machine has no {command[0]}", advice=CORRECT_AND_REPEAT) from None
     if done.returncode != 0:
         raise Refusal(f"{' '.join(command)} failed: {done.stderr.strip()}", advice=CORRECT_AND_REPEAT)
 
 
-def _done(command: Command) -> subprocess.CompletedProcess[str]:
-    """Run a command without our own variables, one of which may hold a password."""
+def _completed(command: Command) -> subprocess.CompletedProcess[str]:
+    """Run a command without our own environment variables: one of them may hold a password."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)  # noqa: S603 - constants of this module
 
 
 def _write(path: Path, one: ServiceFile | Link) -> None:
-    """Make a thing beside its place and move it there: nobody ever sees half of it."""
+    """Write a file or link beside its path and move it there, so that nobody ever sees half of it."""
     _make_folder(path.parent)
     part = path.with_name(f".{path.name}.part")
     if isinstance(one, Link):
@@ -210,7 +210,7 @@ def _write(path: Path, one: ServiceFile | Link) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder for everybody to read, whatever the umask."""
+    """Make a folder that everybody may read, regardless of the umask."""
     if not folder.exists():
         _make_folder(folder.parent)
         folder.mkdir()

@@ -1,7 +1,7 @@
-"""What systemd is told, by sd_notify(3). Without systemd nothing is told to anybody.
+"""Notifications to systemd, by sd_notify(3). Without systemd nothing is sent.
 
-Each verb says whether it was taken: False without systemd, and when systemd is too busy just now. None of them
-waits and none raises. Only READY matters so much that it should be said again.
+Each method returns whether the notification was accepted: False without systemd, and while systemd is too busy. None
+of them waits and none raises. Only READY is important enough to be sent again.
 """
 
 from __future__ import annotations
@@ -15,60 +15,60 @@ LONGEST_STATUS = 200  #: characters: what `systemctl status` shows in one line o
 
 
 class Notifier:
-    """The line to systemd. One datagram for each thing that is said, so that none is lost with another."""
+    """The connection to systemd. Each notification is one datagram, so that none is lost together with another."""
 
-    def __init__(self, line: SystemdNotifier | None) -> None:
-        self._line = line
+    def __init__(self, connection: SystemdNotifier | None) -> None:
+        self._connection = connection
 
     @classmethod
     def from_environment(cls) -> Notifier:
-        """Return the line that NOTIFY_SOCKET names, or one that ends nowhere."""
-        if not os.environ.get("NOTIFY_SOCKET", "").startswith(("/", "@")):  # `vsock:` is for whole virtual machines
+        """Return a notifier for the socket that NOTIFY_SOCKET names, or one that sends nothing."""
+        if not os.environ.get("NOTIFY_SOCKET", "").startswith(("/", "@")):  # `vsock:` is for virtual machines
             return cls(None)
         try:
-            line = SystemdNotifier(debug=True)  # else it hides every error
+            connection = SystemdNotifier(debug=True)  # otherwise it hides every error
         except OSError:
             return cls(None)
-        line.socket.settimeout(0)
-        return cls(line)
+        connection.socket.settimeout(0)
+        return cls(connection)
 
     def ready(self) -> bool:
-        """Return that the start, or the reload, is done."""
-        return self._say("READY=1")
+        """Tell systemd that the start, or the reload, is done."""
+        return self._send("READY=1")
 
     def status(self, sentence: str) -> bool:
-        """Return in one line what is going on, for `systemctl status`. What is not ASCII becomes `?`."""
+        """Tell systemd in one line what is going on, for `systemctl status`. A character outside ASCII becomes `?`."""
         line = " ".join(sentence.split()).encode("ascii", "replace").decode("ascii")
-        return self._say(f"STATUS={line[:LONGEST_STATUS]}")
+        return self._send(f"STATUS={line[:LONGEST_STATUS]}")
 
     def watchdog(self) -> bool:
-        """Return that we are well."""
-        return self._say("WATCHDOG=1")
+        """Tell systemd that the service is well."""
+        return self._send("WATCHDOG=1")
 
     def reloading(self, monotonic: float) -> bool:
-        """Return that a reload begins, at this time of the monotonic clock in seconds; `ready` ends it."""
-        return self._say(f"RELOADING=1\nMONOTONIC_USEC={round(monotonic * 1_000_000)}")
+        """Tell systemd that a reload begins, at this monotonic time in seconds. `ready` ends the reload."""
+        return self._send(f"RELOADING=1\nMONOTONIC_USEC={round(monotonic * 1_000_000)}")
 
     def stopping(self) -> bool:
-        """Return that we are about to end."""
-        return self._say("STOPPING=1")
+        """Tell systemd that the service is about to end."""
+        return self._send("STOPPING=1")
 
     def extend_timeout(self, span: timedelta) -> bool:
         """Ask for more time to start, reload or stop, counted from now."""
-        return self._say(f"EXTEND_TIMEOUT_USEC={span // timedelta(microseconds=1)}")
+        return self._send(f"EXTEND_TIMEOUT_USEC={span // timedelta(microseconds=1)}")
 
     def close(self) -> None:
-        """Hang up."""
-        if self._line is not None:
-            self._line.socket.close()
-            self._line = None
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.socket.close()
+            self._connection = None
 
-    def _say(self, text: str) -> bool:
-        if self._line is None:
+    def _send(self, text: str) -> bool:
+        if self._connection is None:
             return False
         try:
-            # It encodes as Latin-1 and would lose a text with any other letter, so it is given bytes of UTF-8.
-            self._line.notify(text.encode().decode("latin-1"))
-        except OSError:  # most likely systemd has not read what was said before
+            # It encodes as Latin-1 and would lose a text with any other letter, so it gets the bytes of UTF-8.
+            self._connection.notify(text.encode().decode("latin-1"))
+        except OSError:  # most likely systemd has not read the previous notifications yet
             return False
         return True

@@ -1,7 +1,7 @@
-"""Which files make a service of the program, and what stands in them. Nothing here touches the machine.
+"""Which files make the program a service, and their content. Nothing here touches the machine.
 
-The shipped files are written for the usual folders and can be put in place by hand. A site that has its folders
-elsewhere gets the same files with its own: the service may write nowhere else, so they have to be named.
+The shipped files are written for the usual folders and can be installed by hand. A site with other folders gets the
+same files with its own folders in them: the service may write nowhere else, so the files have to name them.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ UNITS, SYSUSERS, TMPFILES = (Path("/usr/local/lib", kind) for kind in ("systemd/
 UNIT = UNITS / f"{NAME}.service"
 
 DROP_INS = {254: "254-restart-slower.conf"}
-"""What newer versions of systemd can do in addition. An older one would complain."""
+"""Drop-ins by the version of systemd that first understands them. An older version would log a warning."""
 
 CLOSED = tuple(Path(path) for path in ("/home", "/root", "/run", "/tmp", "/var/tmp", "/proc", "/sys", "/dev"))  # noqa: S108 - refused, not used
-"""What the service does not see as others do (ProtectHome=, PrivateTmp=), or what does not last."""
+"""Folders that the service does not see as others do (ProtectHome=, PrivateTmp=), or that do not outlast a reboot."""
 
 Shipped = Callable[[str], str]
-"""Gives the text of a shipped file, by `systemd/...` or `config/...`."""
+"""Returns the text of a shipped file, given `systemd/...` or `config/...`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceFile:
-    """A file, root's. `theirs`: a person's from the moment it is there, so it is never replaced or removed."""
+    """A file that root owns. `theirs`: people edit it once it is installed, so it is never replaced or removed."""
 
     path: Path
     content: str
@@ -65,10 +65,10 @@ class Machine:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], *, program: Path) -> Self:
-        """Read from the settings file's tree where things lie; `Refusal` where the service cannot have them."""
-        root = Path(_said(settings, "folders", "root") or ROOT)
-        ledger = _said(settings, "ledger", "path")
-        said = {name: _said(settings, "folders", name) for name in FOLDERS}
+        """Return where things lie by the tree of the settings file. Raise `Refusal` if the service cannot use it."""
+        root = Path(_setting(settings, "folders", "root") or ROOT)
+        ledger = _setting(settings, "ledger", "path")
+        said = {name: _setting(settings, "folders", name) for name in FOLDERS}
         site = cls(
             program=program,
             root=root,
@@ -85,13 +85,13 @@ class Machine:
 
     @property
     def writable(self) -> tuple[Path, ...]:
-        """Return what the service must be let write into, beside its own state: no folder twice, none in another."""
+        """The folders that the service must be allowed to write, beside its own state; none lies in another."""
         all_ = {self.root, *self.folders.values(), self.ledger}
         return tuple(sorted(one for one in all_ if not _is_below(one, {STATE, *all_} - {one}) and one != STATE))
 
 
 def plan(site: Machine, shipped: Shipped, systemd: int) -> tuple[ServiceFile | Link, ...]:
-    """Return everything that is to be placed for this version of systemd; 0 is for one that is not known."""
+    """Return everything to install for this version of systemd. 0 means that the version is not known."""
     newer = [name for since, name in DROP_INS.items() if since <= systemd]
     return (
         ServiceFile(CONFIGURATION, configuration(shipped(f"config/{NAME}.toml")), theirs=True),
@@ -104,27 +104,27 @@ def plan(site: Machine, shipped: Shipped, systemd: int) -> tuple[ServiceFile | L
 
 
 def everything(site: Machine, shipped: Shipped) -> tuple[ServiceFile | Link, ...]:
-    """Return everything that was ever placed here, whatever the version of systemd is or was."""
+    """Return everything that any version of systemd may have caused to be installed."""
     return plan(site, shipped, max(DROP_INS))
 
 
 def configuration(text: str) -> str:
-    """Return the settings as a new site finds them: with the ledger among the service's state, and without a server."""
-    text = _exchanged(text, '\nserver = "https://xnat.example.org"\n', '\nserver = ""\n')
-    return _exchanged(text, f'\n#path = "{ROOT}/ledger.sqlite"\n', f'\npath = "{STATE}/ledger.sqlite"\n')
+    """Return the settings file of a new site: with the ledger in the service's state folder, and without a server."""
+    text = _replaced_once(text, '\nserver = "https://xnat.example.org"\n', '\nserver = ""\n')
+    return _replaced_once(text, f'\n#path = "{ROOT}/ledger.sqlite"\n', f'\npath = "{STATE}/ledger.sqlite"\n')
 
 
 def service(text: str, site: Machine) -> str:
     """Return the unit with the site's program and folders."""
     writable = " ".join(f"-{folder}" for folder in site.writable)
     text = text.replace(f"={PROGRAM} ", f"={site.program} ")
-    text = _exchanged(text, f"\nReadWritePaths=-{ROOT}\n", f"\nReadWritePaths={writable}\n")
-    text = _exchanged(text, f"\nNoExecPaths=-{ROOT} ", f"\nNoExecPaths={writable} ")
-    return _exchanged(text, f"\nRequiresMountsFor={STATE}\n", f"\nRequiresMountsFor={site.ledger}\n")
+    text = _replaced_once(text, f"\nReadWritePaths=-{ROOT}\n", f"\nReadWritePaths={writable}\n")
+    text = _replaced_once(text, f"\nNoExecPaths=-{ROOT} ", f"\nNoExecPaths={writable} ")
+    return _replaced_once(text, f"\nRequiresMountsFor={STATE}\n", f"\nRequiresMountsFor={site.ledger}\n")
 
 
 def folders(text: str, site: Machine) -> str:
-    """Return the folders to make: the site's root and what lies below it. Others are made by whoever chose them."""
+    """Return the list of folders to make: the site's root and those below it. Others are made by the administrator."""
     return "".join(_folder_line(line, site) for line in text.splitlines(keepends=True))
 
 
@@ -141,25 +141,25 @@ def is_seen_by_the_service(path: Path) -> bool:
     return not _is_below(path, CLOSED)
 
 
-def _said(settings: Mapping[str, Any], section: str, key: str) -> str:
-    """Return what the file says, as far as it makes sense: the service itself refuses what does not."""
+def _setting(settings: Mapping[str, Any], section: str, key: str) -> str:
+    """Return a value of the settings file if it is a text. The service itself refuses any other value."""
     written = settings.get(section)
     value = written.get(key) if isinstance(written, dict) else None
     return value if isinstance(value, str) else ""
 
 
-def _exchanged(text: str, old: str, new: str) -> str:
+def _replaced_once(text: str, old: str, new: str) -> str:
     if text.count(old) != 1:
         raise ValueError(f"a shipped file no longer has just one {old.strip()!r}")
     return text.replace(old, new)
 
 
 def _check(folder: Path) -> None:
-    """Refuse a folder that the unit cannot name or that the service would not see."""
+    """Raise `Refusal` if the unit cannot name the folder or the service would not see it."""
     if not re.fullmatch(r"(/[\w.,:@+-]+)+", str(folder)) or ".." in folder.parts:
         raise Refusal(
             f"{folder}: the service cannot have its files there",
-            advice="Name a folder by its full path, of letters, digits and . , : @ + - only.",
+            advice="Give the full path of a folder. Use only letters, digits and . , : @ + - in it.",
         )
     if not is_seen_by_the_service(folder):
         raise Refusal(
