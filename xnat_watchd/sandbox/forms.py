@@ -1,4 +1,4 @@
-"""The other forms of an answer: a table as XML, CSV or page, a thing as a page (F54, F123)."""
+"""Other formats of an answer: a table as XML, CSV or an HTML page, an item as an HTML page (F54, F123)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAGE = (
 
 
 def in_form(request: Request, answer: Reply) -> Reply:
-    """Return a JSON answer in the form asked for; the query wins over Accept, and things are pages by default."""
+    """Return a JSON answer in the requested format; `format` wins over Accept, and an item is a page by default."""
     if answer.media != answers.JSON or isinstance(answer.body, Path) or answer.status >= BAD:
         return answer
     form = request.query.get("format")

@@ -1,7 +1,7 @@
-"""Reading DICOM headers: a small walker of its own, so that the sandbox can witness against other readers.
+"""A small reader of DICOM headers, independent of the program's, so that each can be checked against the other.
 
-It follows DICOM PS3.10 (the file) and PS3.5 (the elements), reads no value longer than `LONGEST` and stops
-at the pixels.
+It follows DICOM PS3.10 (the file) and PS3.5 (the elements). It reads no value longer than `MAX_VALUE_BYTES` and
+stops at the pixels.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import BinaryIO
 
 from pydicom.charset import decode_bytes, python_encoding
 
-LONGEST = 64 * 1024
-DEEPEST = 16
+MAX_VALUE_BYTES = 64 * 1024
+MAX_DEPTH = 16  # of sequences inside sequences
 UNDEFINED = 0xFFFFFFFF
 TRANSFER_SYNTAX, PIXELS = 0x00020010, 0x7FE00008
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -27,18 +27,19 @@ PERSON_DELIMITERS = {0x5E, 0x3D, 0x5C}
 
 
 class UnreadableError(ValueError):
-    """These bytes are no DICOM object that this reader can follow."""
+    """The file is not a DICOM object, or not one that this reader understands."""
 
 
 class NoPreambleError(UnreadableError):
-    """It looks like a data set that lacks preamble and meta header (F76)."""
+    """The file looks like a data set without preamble and meta header (F76)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One element of the outermost level; `value` is None for sequences and for what is too long to read.
+    """One element of the outermost level; `value` is None for a sequence and for a value that is too long to read.
 
-    `start` and `size` say where the whole element lies in the file, -1 where it lies in no place of its own.
+    `start` and `size` are the position and length of the whole element in the file, in bytes. `start` is -1 where the
+    element is in no fixed position, as in a deflated data set.
     """
 
     tag: int
@@ -55,9 +56,9 @@ class _Syntax:
 
 
 def elements(path: Path) -> Iterator[Element]:
-    """Iterate over the elements of a DICOM file in order, its meta header first, up to the pixels.
+    """Yield the elements of a DICOM file in order, first the meta header, up to the pixels.
 
-    Raises UnreadableError where the file is no DICOM or breaks off.
+    Raise UnreadableError where the file is not DICOM or is cut off.
     """
     with path.open("rb") as stream:
         _begin(stream)
@@ -114,7 +115,7 @@ def _element(stream: BinaryIO, syntax: _Syntax) -> Element | None:
     if length == UNDEFINED:
         _skip_items(stream, _Syntax(explicit=False, order="<") if vr == "UN" else syntax, 0)
         return Element(tag, "SQ", None)
-    if length > LONGEST or vr == "SQ":
+    if length > MAX_VALUE_BYTES or vr == "SQ":
         _skip(stream, length)
         return Element(tag, vr, None)
     value = _exactly(stream, length)
@@ -142,7 +143,7 @@ def _vr_and_length(stream: BinaryIO, syntax: _Syntax) -> tuple[str, int]:
 
 
 def _skip_items(stream: BinaryIO, syntax: _Syntax, depth: int) -> None:
-    if depth > DEEPEST:
+    if depth > MAX_DEPTH:
         raise UnreadableError("sequences too deep")
     while True:
         tag = _tag(stream.read(4), syntax)
@@ -187,7 +188,7 @@ def _skip(stream: BinaryIO, length: int) -> None:
 
 
 def decoded(value: bytes, charset: str) -> str:
-    """Return a text value without its padding; what cannot be decoded becomes the replacement character."""
+    """Return a text value without its padding; bytes that cannot be decoded become the replacement character."""
     names = [name.strip() for name in charset.split("\\")] or [""]
     codecs = [str(python_encoding.get(name, "iso8859")) for name in names]
     raw = value.rstrip(b"\0 ")

@@ -1,4 +1,4 @@
-"""Where an upload shall go, by its request and by its headers (F11, F12, F16, F66, F135, F142)."""
+"""The destination of an upload, by its request and by its headers (F11, F12, F16, F66, F135, F142)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROUTED = re.compile(r"\b(Project|Subject|Session|AA):\s*([^\s,;]+)", re.IGNORECA
 
 @dataclass(frozen=True)
 class Destination:
-    """Where an upload shall go, and under which labels; empty where the request leaves it to XNAT."""
+    """The destination and the labels of an upload; a value is empty where the request leaves it to XNAT."""
 
     project: str = ""
     subject: str = ""
@@ -37,13 +37,14 @@ class Destination:
 
 
 def destination(site: Site, query: Parameters) -> Destination:
-    """Read where an upload shall go from `dest` and the label parameters (F135)."""
+    """Return the destination that `dest` and the label parameters name (F135)."""
     dest = query.get("dest")
-    place = PREARCHIVE.fullmatch(dest)
-    home = ARCHIVE.fullmatch(dest)
-    if dest and not place and not home:
+    in_prearchive = PREARCHIVE.fullmatch(dest)
+    in_archive = ARCHIVE.fullmatch(dest)
+    named = in_prearchive or in_archive
+    if dest and not named:
         raise Refused(500 if site.is_old else 400)
-    found = (place or home).groupdict() if (place or home) else {}  # type: ignore[union-attr]
+    found = named.groupdict() if named else {}
     only_ids = site.is_old and query.get("import-handler") == "DICOM-zip"
     return Destination(
         project=found.get("project") or query.get("PROJECT_ID", *([] if only_ids else ["project"])),
@@ -51,14 +52,14 @@ def destination(site: Site, query: Parameters) -> Destination:
         session=_label(site, found.get("session") or query.get("EXPT_LABEL", *([] if only_ids else ["session"]))),
         stamp="" if only_ids else found.get("stamp") or query.get("PREARC_TIMESTAMP"),
         folder="" if only_ids else found.get("folder") or query.get("PREARC_SESSION_FOLDER"),
-        to_prearchive=bool(place),
-        to_archive=bool(home),
+        to_prearchive=bool(in_prearchive),
+        to_archive=bool(in_archive),
         overwrite=query.get("overwrite"),
     )
 
 
 def routed(header: ObjectHeader, key: str) -> str:
-    """Return what a comment in the header says about `Project`, `Subject`, `Session` or `AA` (F12, F142)."""
+    """Return the value of `Project`, `Subject`, `Session` or `AA` in a comment of the header, or "" (F12, F142)."""
     for comment in (header.patient_comments, header.study_comments, header.history):
         for name, value in ROUTED.findall(comment):
             if name.lower() == key.lower():
@@ -67,13 +68,13 @@ def routed(header: ObjectHeader, key: str) -> str:
 
 
 def routed_project(site: Site, header: ObjectHeader) -> str:
-    """Return the project that the header names, Unassigned where it names none (F141)."""
+    """Return the project that the header names, or Unassigned (F141)."""
     candidates = (routed(header, "Project"), header.study_description, header.accession)
     return next((name for name in candidates if name in site.store.projects), UNASSIGNED)
 
 
 def places_reply(lines: list[str]) -> Reply:
-    """Return the answer of an import: each place once, `/data` in front but of direct ones (F10, F138)."""
+    """Return the answer to an import: each place once, after `/data` unless it is a direct one (F10, F138)."""
     return answers.uris(dict.fromkeys(line if line.startswith("/xapi/") else f"/data{line}" for line in lines))
 
 

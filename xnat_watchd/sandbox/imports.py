@@ -1,4 +1,4 @@
-"""POST /data/services/import: what the body may be, and which importer takes it (F9, F15, F131, F134)."""
+"""POST /data/services/import: which bodies are allowed, and which importer gets them (F9, F15, F131, F134)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_BODY = "In-body File posts must include the file directly as the body of the 
 
 
 def import_zip(site: Site, request: Request) -> Reply:
-    """Take an upload and answer in the form asked for; `html` shows even a refusal as a page with 200 (F138)."""
+    """Import an upload and answer in the requested format; with `html` even a refusal is a page with 200 (F138)."""
     form = "" if site.is_old else request.query.get("format")
     try:
         answer = _import_any(site, request)
@@ -46,7 +46,7 @@ def _in_form(answer: Reply, form: str) -> Reply:
 
 
 def _import_any(site: Site, request: Request) -> Reply:
-    """Take an upload, as the bare body or in a multipart one."""
+    """Import an upload, which is the body itself or in a multipart body."""
     if request.media != MULTIPART:
         return _import(site, request)
     spool = site.store.spool()
@@ -62,7 +62,7 @@ def _import_any(site: Site, request: Request) -> Reply:
 
 
 def _import(site: Site, request: Request) -> Reply:
-    """Choose the importer that the request names, or the site's own."""
+    """Import by the importer that the request names, or by the site's default."""
     handler = request.query.get("import-handler") or ("SI" if site.is_old else site.options.default_importer)
     if request.body.is_empty:
         raise Refused(400, NO_BODY)
@@ -73,7 +73,7 @@ def _import(site: Site, request: Request) -> Reply:
 
 
 def upload_whole(site: Site, request: Request) -> Reply:
-    """Spool the upload, then give it to the session importer."""
+    """Write the whole upload to a file, then import it by the session importer."""
     _check_media(site, request)
     spool = site.store.spool()
     try:
@@ -85,13 +85,13 @@ def upload_whole(site: Site, request: Request) -> Reply:
 
 
 def upload_streaming(site: Site, request: Request) -> Reply:
-    """Return the upload to the streaming importer as it comes."""
+    """Import the upload by the streaming importer while it arrives."""
     _check_media(site, request)
     return dicom_zip.take(site, request, destination(site, request.query))
 
 
 def _check_media(site: Site, request: Request) -> None:
-    """Refuse what the importers cannot read by its type (F9, F131)."""
+    """Refuse a body whose media type the importers do not accept (F9, F131)."""
     if request.media in {"application/zip", MULTIPART}:
         return
     if site.is_old:

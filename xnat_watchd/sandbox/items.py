@@ -1,4 +1,4 @@
-"""Things in the item form: fields, children, and what is known of each of them (F125)."""
+"""Subjects, experiments and scans in XNAT's item format: fields and children (F125)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Node = dict[str, Any]
 
 
 def subject(one: StoredSubject, experiments: list[Experiment]) -> Node:
-    """Return the item form of a subject with its sessions (F125)."""
+    """Return a subject with its sessions in the item format (F125)."""
     fields = {"ID": one.id, "label": one.label, "project": one.project, **one.values}
     children = {
         "fields/field": _fields("xnat:subjectData_field", one),
@@ -25,7 +25,7 @@ def subject(one: StoredSubject, experiments: list[Experiment]) -> Node:
 
 
 def experiment(one: Experiment) -> Node:
-    """Return the item form of an experiment with its scans (F125)."""
+    """Return an experiment with its scans in the item format (F125)."""
     session = one.session
     header = session.header
     fields = {
@@ -46,7 +46,7 @@ def experiment(one: Experiment) -> Node:
 
 
 def scan(experiment: Experiment, one: StoredScan) -> Node:
-    """Return the item form of a scan; its file counts are numbers here (F260)."""
+    """Return a scan in the item format, where its file counts are numbers (F260)."""
     header = one.header
     fields = {
         "ID": one.id, "UID": one.uid, "type": header.series_description, "frames": one.frames,

@@ -47,7 +47,7 @@ def projects(site: Site, request: Request) -> Reply:
 
 
 def _creatable(site: Site, request: Request, shown: Sequence[StoredProject]) -> Reply:
-    """Return the projects where subjects may be made; of images everybody is told all (F92)."""
+    """Return the projects where the user may create subjects; for images, all projects that the user sees (F92)."""
     if request.query.get("dataType") == "xnat:subjectData":
         shown = [project for project in shown if site.may_edit(request.user, project.id)]
     return answers.table([{"id": project.id, "secondary_id": project.id} for project in shown])
@@ -62,7 +62,7 @@ def _project(project: StoredProject) -> Cells:
 
 
 def _accessible(site: Site, user: str, project: StoredProject) -> Cells:
-    """Return a project in the other shape that `accessible=true` has, ids in lower case (F249)."""
+    """Return a project as `accessible=true` lists it, with other columns in lower case (F249)."""
     role = {"owner": "Owners", "member": "Members", "collaborator": "Collaborators"}.get(site.role(user, project.id))
     number = _number(site, user)
     return {
@@ -75,7 +75,7 @@ def _accessible(site: Site, user: str, project: StoredProject) -> Cells:
 
 
 def _number(site: Site, user: str) -> str:
-    """Return the number of a user, which stands in the names of two columns (F249)."""
+    """Return the number of a user, which is part of the names of two columns (F249)."""
     return str([*site.user_names, user].index(user) + 1)
 
 
@@ -99,12 +99,12 @@ def project_item(site: Site, request: Request) -> Reply:
 
 
 def make_project(site: Site, request: Request) -> Reply:
-    """POST /data/projects: 409 where it exists (F226); nobody makes projects here but whoever runs the sandbox."""
+    """POST /data/projects: 409 where it exists (F226), else 403; only `Sandbox.add_project` creates projects."""
     raise Refused(409 if request.query.get("ID") in site.store.projects else 403)
 
 
 def prearchive_code(site: Site, request: Request) -> Reply:
-    """GET or PUT /data/projects/P/prearchive_code (F251: a page that holds the bare number)."""
+    """GET or PUT /data/projects/P/prearchive_code; the answer is a page with the bare number (F251)."""
     project = site.project(request.names["project"], request.user)
     code = request.names.get("code")
     if request.method == "PUT":
@@ -121,7 +121,7 @@ def accessibility(site: Site, request: Request) -> Reply:
 
 
 def subjects(site: Site, request: Request) -> Reply:
-    """GET the subjects of a project, or all that may be read (F44, F250, F256)."""
+    """GET the subjects of a project, or all subjects that the user may read (F44, F250, F256)."""
     default = ("ID", "project", "label", "insert_date", "insert_user", "URI")
     if "project" in request.names:
         project = site.project(request.names["project"], request.user)
@@ -134,7 +134,7 @@ def subjects(site: Site, request: Request) -> Reply:
             found = [(label, one) for label, one in found if one.project in request.query.get("project").split(",")]
     rows = [{**_subject(label, subject), **cells} for label, subject in found for cells in _fields(subject, request)]
     if "label" in request.query and not (site.is_old and "project" in request.names):
-        # The filter knows own labels only (F235), on 1.6 those in ASCII (F92).
+        # The filter compares the label in the subject's own project only (F235), on 1.6 only labels in ASCII (F92).
         wanted = from_path(site, request.query.get("label"))
         rows = [row for row in rows if _matches(row["own label"], wanted)]
         request.query = Parameters([pair for pair in request.query.pairs if pair[0] != "label"])
@@ -142,14 +142,14 @@ def subjects(site: Site, request: Request) -> Reply:
 
 
 def _fields(subject: StoredSubject, request: Request) -> list[Cells]:
-    """Return a row's cells for every custom field, where these columns are asked for (F92)."""
+    """Return the cells of each custom field, for a row each; one empty entry where they are not asked for (F92)."""
     if FIELDS not in request.query.get("columns"):
         return [{}]
     return [{f"{FIELDS}/name": name, f"{FIELDS}/field": value} for name, value in (subject.fields or {"": ""}).items()]
 
 
 def _subject(label: str, subject: StoredSubject) -> Cells:
-    """Return a subject's cells; `label` is the one it has where it is shown."""
+    """Return the cells of a subject; `label` is its label in the listed project."""
     return {
         **dict.fromkeys(DEMOGRAPHICS | PLAIN, ""), **subject.demographics, **subject.values,
         "ID": subject.id, "project": subject.project, "label": label, "own label": subject.label,
@@ -159,7 +159,7 @@ def _subject(label: str, subject: StoredSubject) -> Cells:
 
 
 def scans(_: Site, experiment: Experiment, request: Request) -> Reply:
-    """GET .../scans: no file counts here (F53)."""
+    """GET .../scans, which has no file counts (F53)."""
     default = ("xnat_imagescandata_id", "ID", "type", "quality", "xsiType", "note", "series_description", "URI")
     rows = [_scan(experiment, scan) for scan in experiment.session.scans.values()]
     return answers.counted([chosen_cells(row, request, default, ("URI", "xnat_imagescandata_id")) for row in rows])
@@ -175,13 +175,13 @@ def _scan(experiment: Experiment, scan: StoredScan) -> Cells:
 
 
 def resources(_: Site, experiment: Experiment, request: Request) -> Reply:
-    """GET .../resources: those of the session itself, which are none, or with `all=true` of all scans (F53)."""
+    """GET .../resources: with `all=true` those of all scans, else those of the session itself, i.e. none (F53)."""
     chosen = experiment.session.scans.values() if request.query.flag("all") else []
     return resource_table([(scan, resource) for scan in chosen for resource in scan.resources.values()])
 
 
 def resource_table(pairs: Sequence[tuple[StoredScan, Resource]]) -> Reply:
-    """Return resources with their counts (F53)."""
+    """Return the table of these resources with their file counts (F53)."""
     rows = [
         {
             "xnat_abstractresource_id": resource.number, "label": resource.label,
@@ -196,7 +196,7 @@ def resource_table(pairs: Sequence[tuple[StoredScan, Resource]]) -> Reply:
 
 
 def file_table(pairs: Sequence[tuple[StoredScan, Resource]], base: str, *, with_digest: bool) -> Reply:
-    """Return files with their URIs (F53)."""
+    """Return the table of the files of these resources with their URIs (F53)."""
     digest = {"digest": ""} if with_digest else {}
     rows = [
         {
@@ -211,14 +211,14 @@ def file_table(pairs: Sequence[tuple[StoredScan, Resource]], base: str, *, with_
 
 
 def chosen_cells(row: Cells, request: Request, default: Sequence[str] = (), extra: Sequence[str] = ()) -> Cells:
-    """Return the columns asked for, else the default ones; unknown names are dropped without a word (F252)."""
+    """Return the requested columns, or the default ones; unknown names are ignored in silence (F252)."""
     asked = [name for name in request.query.get("columns").split(",") if name]
     names = [*asked, *extra] if asked else [*(default or row), *extra]
     return {_key(name, row): _value(name, row) for name in names if _value(name, row) is not None}
 
 
 def _key(name: str, row: Mapping[str, Any]) -> str:
-    """Return the key in the answer: shortcuts as they are, XPaths in lower case (F252)."""
+    """Return the key of a column in the answer: a short name as it is, an XPath in lower case (F252)."""
     return name if name in row and "/" not in name else name.lower()
 
 
@@ -227,7 +227,7 @@ def _value(name: str, row: Mapping[str, Any]) -> object:
 
 
 def paged(rows: list[Cells], request: Request, **extras: object) -> Reply:
-    """Return rows with their number, or the page that is asked for without it (F255)."""
+    """Return all rows with their number, or the requested page without it (F255)."""
     query = request.query
     if not {"offset", "limit"} & {name for name, _ in query.pairs}:
         return answers.counted(rows, **extras)
@@ -237,7 +237,7 @@ def paged(rows: list[Cells], request: Request, **extras: object) -> Reply:
 
 
 def filtered(rows: list[Cells], request: Request) -> list[Cells]:
-    """Keep the rows that match the columns named in the query: `,` is or, `*` and `%` are wild (F254)."""
+    """Return the rows that match the columns in the query: `,` means or, `*` and `%` are wildcards (F254)."""
     for name, wanted in request.query.pairs:
         if name not in NOT_COLUMNS | {"xsiType"} and rows and _value(name, rows[0]) is not None:
             rows = [row for row in rows if _matches(str(_value(name, row)), wanted)]

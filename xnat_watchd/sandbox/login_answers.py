@@ -1,4 +1,4 @@
-"""The requests about logging in: sessions, who one is, alias tokens (F1, F5, F6, F109, F110)."""
+"""Requests about logins: sessions, the current user, alias tokens (F1, F5, F6, F109, F110)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PROVIDER = "localdb"
 
 
 def sign_in(logins: Logins, request: Request) -> Reply:
-    """PUT /data/services/auth (F5, F101); on 1.6 the cookie that comes is not logged in (F78)."""
+    """PUT /data/services/auth (F5, F101); on 1.6 the cookie in the answer is not logged in (F78)."""
     form = request.form()
     name, password = form.get("username", "j_username"), form.get("password", "j_password")
     if not logins.site.is_old:
@@ -38,7 +38,7 @@ def _check_form(method: str, name: str, provider: str) -> None:
 
 
 def jsession(logins: Logins, request: Request) -> Reply:
-    """GET or POST /data/JSESSION gives the session's id, DELETE ends it (F1)."""
+    """GET or POST /data/JSESSION: return the ID of the login session; DELETE ends it (F1)."""
     if request.method == "DELETE":
         logins.end(request.login)
         return Reply()
@@ -77,7 +77,7 @@ def own_tokens(logins: Logins, request: Request) -> Reply:
 
 
 def _token_description(logins: Logins, alias: str, token: IssuedToken) -> dict[str, object]:
-    """Return what newer servers tell of a token (F109)."""
+    """Return a token as newer servers describe it (F109)."""
     created, expires = (int(moment.timestamp() * 1000) for moment in (token.created, token.expires))
     return {
         "alias": alias, "secret": token.secret, "xdatUserId": token.user, "singleUse": False,

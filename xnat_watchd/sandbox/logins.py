@@ -1,4 +1,4 @@
-"""Who may come in: accounts, login sessions, alias tokens, expiry and lockout (F1 to F6)."""
+"""Authentication: accounts, login sessions, alias tokens, expiry and lockout (F1 to F6)."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ REALM = 'Basic realm="XNAT Protected Area"'
 
 @dataclass
 class Account:
-    """One account; the counter is of failed logins in a row."""
+    """One account; `failures` counts failed logins in a row."""
 
     password: str
     failures: int = 0
     locked_until: datetime | None = None
     expired: str = ""
-    """What has expired: the `password`, or the `account` by long idleness (F108)."""
+    """What has expired: the `password`, or the `account` because it was idle for long (F108)."""
 
 
 @dataclass
 class IssuedToken:
-    """An alias token: a stand-in for name and password."""
+    """An alias token, which replaces a user's name and password."""
 
     user: str
     secret: str
@@ -42,13 +42,13 @@ class IssuedToken:
     is_valid: bool = True
 
     def is_usable(self, now: datetime) -> bool:
-        """Whether one may come in with it."""
+        """Return whether the token is accepted now."""
         return self.is_valid and now < self.expires
 
 
 @dataclass
 class LoginSession:
-    """What a JSESSIONID cookie stands for."""
+    """The login session that a JSESSIONID cookie names."""
 
     user: str
     used: datetime
@@ -57,19 +57,19 @@ class LoginSession:
 
 @dataclass
 class Logins:
-    """All accounts and sessions of one site."""
+    """All accounts, login sessions and tokens of one site."""
 
     site: Site
     accounts: dict[str, Account] = field(default_factory=dict)
     sessions: dict[str, LoginSession] = field(default_factory=dict)
     tokens: dict[str, IssuedToken] = field(default_factory=dict)
     anonymous_cookies: set[str] = field(default_factory=set)
-    """Cookies of 1.6's form, which are nobody's."""
+    """Cookies that the login form of 1.6 set, which are not logged in."""
     tries: int = 0
-    """How often somebody has come with a name and a password or token."""
+    """How often a name and a password or token were sent."""
 
     def authenticate(self, request: Request) -> None:
-        """Find out who asks and note it on the request; leaves with a refusal where nobody may."""
+        """Set the user of a request, or raise LoginRefused."""
         cookie = request.cookie("JSESSIONID")
         session = self._live_session(cookie)
         basic = _basic(request.headers.get("Authorization", ""))
@@ -86,7 +86,7 @@ class Logins:
             raise LoginRefused(self._unknown(request))
 
     def begin(self, request: Request, user: str) -> str:
-        """Start a login session for this request; gives its id."""
+        """Start a login session for this request and return its ID."""
         self._check_limit(user)
         if user in self.accounts:
             self.accounts[user].failures = 0
@@ -96,7 +96,7 @@ class Logins:
         return request.login
 
     def _check_limit(self, user: str) -> None:
-        """Refuse a login beyond the limit; it counts like a wrong password (F105)."""
+        """Refuse a login beyond the limit of sessions; it counts as a wrong password (F105)."""
         if user != GUEST and sum(one.user == user for one in self.sessions.values()) >= self.site.options.session_limit:
             for cookie in list(self.sessions):
                 self._live_session(cookie)
@@ -105,7 +105,7 @@ class Logins:
                 raise LoginRefused(self._bad_password())
 
     def issue_anonymous_cookie(self, request: Request) -> None:
-        """Give a cookie that is not logged in, as the form of 1.6 does (F78)."""
+        """Set a cookie that is not logged in, as the login form of 1.6 does (F78)."""
         request.new_cookie = secrets.token_hex(16).upper()
         self.anonymous_cookies.add(request.new_cookie)
 
@@ -114,7 +114,7 @@ class Logins:
         self.sessions.pop(login, None)
 
     def check(self, user: str, password: str) -> bool:
-        """Whether this password opens this account; wrong ones are counted and lock it for a while."""
+        """Return whether the password is accepted; too many wrong ones lock the account for a while."""
         self.tries += 1
         account = self.accounts.get(user)
         if account is None:
@@ -128,7 +128,7 @@ class Logins:
         return False
 
     def _check_expiry(self, user: str) -> None:
-        """Send whoever has an expired password to the screen for a new one, whatever was asked (F108)."""
+        """Redirect a user with an expired password to the page for a new one, whatever was asked (F108)."""
         if user in self.accounts and self.accounts[user].expired == "password":
             raise LoginRefused(Reply(302, headers=(("Location", "/app/template/ChangePassword.vm"),)))
 
@@ -139,20 +139,20 @@ class Logins:
             account.locked_until = self.site.now() + self.site.options.lock_for
 
     def issue(self, user: str) -> tuple[str, IssuedToken]:
-        """Make an alias token for somebody."""
+        """Return a new alias token for a user, as its alias and the token."""
         now = self.site.now()
         alias, token = str(uuid.uuid4()), IssuedToken(user, self._secret(), now, now + self.site.options.token_life)
         self.tokens[alias] = token
         return alias, token
 
     def change_password(self, user: str, password: str) -> None:
-        """Make an account, or give one another password; newer servers then forget its tokens (F114)."""
+        """Create an account or change its password; newer servers then delete its tokens (F114)."""
         if user in self.accounts and not self.site.is_old:
             self.tokens = {alias: token for alias, token in self.tokens.items() if token.user != user}
         self.accounts[user] = Account(password)
 
     def _secret(self) -> str:
-        """Make a secret: digits on 1.6.5, 64 characters later (F6, F109)."""
+        """Return a new secret: digits on 1.6.5, 64 characters on newer servers (F6, F109)."""
         return str(10**12 + secrets.randbelow(10**12)) if self.site.is_old else secrets.token_hex(32)
 
     def _live_session(self, cookie: str) -> LoginSession | None:
@@ -163,7 +163,7 @@ class Logins:
         return session
 
     def _keeps_session(self, session: LoginSession, name: str, password: str) -> bool:
-        """Whether a living session is used although basic credentials came too (F3, Spring on 1.8)."""
+        """Return whether a valid session is used although basic credentials came too (F3, Spring on 1.8)."""
         if self.site.is_old:
             token = self.tokens.get(name)
             stands_for = token.user if token else name
@@ -171,7 +171,7 @@ class Logins:
         return name == session.user
 
     def _authenticated_user(self, name: str, password: str) -> str:
-        """Return the user of these credentials, or leave with the refusal of the dialect."""
+        """Return the user of these credentials, or raise LoginRefused as the dialect answers."""
         token = self.tokens.get(name)
         if token and hmac.compare_digest(token.secret.encode(), password.encode()):
             self.tries += 1
@@ -187,7 +187,7 @@ class Logins:
         raise LoginRefused(self._bad_password())
 
     def _switch_session(self, request: Request, cookie: str, user: str) -> None:
-        """Begin a session for somebody who came with basic credentials; the old cookie dies (F3)."""
+        """Start a session for a user with basic credentials, and end the one of the old cookie (F3)."""
         if cookie in self.sessions:
             self.end(cookie)
         self.begin(request, user)
@@ -204,7 +204,7 @@ class Logins:
         return page if self.site.is_old else Reply(401, page.body, page.media, (("WWW-Authenticate", REALM),))
 
     def _unknown(self, request: Request) -> Reply:
-        """Return the answer to somebody without any valid credentials (F2, F3, F102, F104)."""
+        """Return the answer to a request without valid credentials (F2, F3, F102, F104)."""
         if request.agent_is_browser and not self.site.is_old:
             return Reply(302, headers=(("Location", "/app/template/Login.vm"),))
         if request.cookie("JSESSIONID") in self.anonymous_cookies:
@@ -216,7 +216,7 @@ class Logins:
 
 
 class LoginRefused(Exception):
-    """Leaves with a ready answer."""
+    """The request ends at the login, with this answer: a refusal or a redirect."""
 
     def __init__(self, answer: Reply) -> None:
         super().__init__(answer.status)
@@ -224,7 +224,7 @@ class LoginRefused(Exception):
 
 
 def _basic(header: str) -> tuple[str, str] | None:
-    """Return name and password of an Authorization header."""
+    """Return the name and password of an Authorization header, None where it has none."""
     kind, _, coded = header.partition(" ")
     if kind.lower() != "basic":
         return None

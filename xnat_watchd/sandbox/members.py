@@ -1,4 +1,4 @@
-"""The users of a project: listing, adding, moving, removing (F49, F245)."""
+"""The users of a project: list them, add them, change their role, remove them (F49, F245)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DENIED = "Access Denied: Only project owners and site managers can access user r
 
 
 def users(site: Site, request: Request) -> Reply:
-    """GET /data/projects/P/users: for owners and site admins (F49)."""
+    """GET /data/projects/P/users, for owners and site admins only (F49)."""
     project = site.project(request.names["project"], request.user)
     if not site.may_delete(request.user, project.id):
         raise Refused(403, DENIED)
@@ -21,7 +21,7 @@ def users(site: Site, request: Request) -> Reply:
 
 
 def change(site: Site, request: Request) -> Reply:
-    """PUT or DELETE .../users/GROUP/USER: an unknown user is invited by mail and the answer is 200 (F49)."""
+    """PUT or DELETE .../users/GROUP/USER; an unknown user is invited by mail, so the answer is 200 (F49)."""
     project = site.project(request.names["project"], request.user)
     role = _role(site, project, request.names["group"])
     if not site.may_delete(request.user, project.id):
@@ -39,7 +39,7 @@ def change(site: Site, request: Request) -> Reply:
 
 
 def _role(site: Site, project: StoredProject, group: str) -> str:
-    """Find the role that a group stands for: its name on show or its id, and its suffix on newer servers (F245)."""
+    """Return the role of a group, named by its display name or ID, on newer servers also by its suffix (F245)."""
     for role, shown in GROUPS.items():
         if group in {shown, f"{project.id}_{role}"} or (group == role and not site.is_old):
             return role

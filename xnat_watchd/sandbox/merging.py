@@ -1,4 +1,4 @@
-"""What a request to archive asks for, and what it may do to a session that exists (F30, F137, F196)."""
+"""What a request to archive asks for, and what it may do to an existing session (F30, F137, F196)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .store import StoredRow
 
 
 class ArchiveRoute(Enum):
-    """By which way a session comes to be archived; each reads `overwrite` in its own manner (F196)."""
+    """How an archiving was started; each route interprets `overwrite` in its own way (F196)."""
 
     SERVICE = auto()
     SEVERAL = auto()
@@ -34,7 +34,7 @@ class ArchiveRequest:
 
 @dataclass(frozen=True)
 class MergeRules:
-    """What a merge may do."""
+    """What a merge into an existing session may do."""
 
     merges: bool
     overrides: bool
@@ -42,7 +42,7 @@ class MergeRules:
 
 
 def merge_rules(site: Site, row: StoredRow, wanted: ArchiveRequest) -> MergeRules:
-    """Return what this request may do to an existing session; the dialects differ."""
+    """Return what the request may do to an existing session, which differs between the dialects."""
     said, files = wanted.overwrite, wanted.overwrite_files
     by_policy = row.autoarchive == "AutoArchiveOverwrite"
     if site.is_old:
@@ -52,7 +52,7 @@ def merge_rules(site: Site, row: StoredRow, wanted: ArchiveRequest) -> MergeRule
         return MergeRules(merges=True, overrides=overrides, overwrites_files=overrides or by_policy)
     if wanted.route is ArchiveRoute.SEVERAL:
         return _by_word(said, files, merging={"append", "delete"}, overriding={"delete"})
-    if wanted.route is ArchiveRoute.IMPORT:  # any word but none at all merges, even `none` (F137)
+    if wanted.route is ArchiveRoute.IMPORT:  # any value merges, even the word `none`; only an empty one does not (F137)
         return _by_word(said, files, merging={said} - {""}, overriding={"delete", "override"})
     return MergeRules(
         merges=wanted.route is ArchiveRoute.COMMIT or row.archives_itself, overrides=False, overwrites_files=by_policy

@@ -1,4 +1,4 @@
-"""A multipart upload: spooled whole, as the servers do it, then its one file and its other fields (F9, F131)."""
+"""Multipart uploads: the one file is written to disk before it is imported, as XNAT does it (F9, F131)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MORE_THAN_ONE = "Importer is limited to one uploaded resource at a time."
 
 
 def unwrap(request: Request, spool: Path) -> str:
-    """Write the one file of a multipart body to `spool`, put its fields beside the query, and give the file's name.
+    """Write the one file of a multipart body to `spool`, add its fields to the query, and return the file's name.
 
-    Refuses with 400 what holds no file, several, or no boundary.
+    Refuse with 400 a body without a boundary, without a file, or with several files.
     """
     boundary = re.search(r'boundary="?([^";]+)"?', request.headers.get("Content-Type", ""))
     if boundary is None:
@@ -44,14 +44,14 @@ def unwrap(request: Request, spool: Path) -> str:
 
 
 class _PartReader:
-    """The body as a stream in which marks are looked for."""
+    """Reads the parts of a multipart body; `mark` is the boundary between them."""
 
     def __init__(self, body: Body) -> None:
         self._body = body
         self._kept = b""
 
     def copy_up_to(self, mark: bytes, target: BinaryIO | None) -> None:
-        """Copy everything before a mark, and pass it."""
+        """Copy everything before a mark to `target`, if there is one, and skip the mark."""
         while (place := self._kept.find(mark)) < 0:
             safe = max(len(self._kept) - len(mark), 0)
             if target:
@@ -63,13 +63,13 @@ class _PartReader:
         self._kept = self._kept[place + len(mark) :]
 
     def is_at_end(self) -> bool:
-        """Whether the mark just passed was the last one."""
+        """Return whether the mark that was skipped last ends the body."""
         while len(self._kept) < len(b"--"):
             self._read_more()
         return self._kept.startswith(b"--")
 
     def read_head(self) -> tuple[str, str | None]:
-        """Return name and file name of the next part."""
+        """Return the name and the file name of the next part; the file name of a plain field is None."""
         while b"\r\n\r\n" not in self._kept:
             if len(self._kept) > LONGEST_LINE:
                 raise Refused(400)

@@ -1,6 +1,6 @@
-"""How a CT was taken, as XNAT notes it with each scan: read from the scan's first file when somebody asks.
+"""Acquisition parameters of a CT scan, as XNAT shows them: read from the scan's first file for each request.
 
-Only CT was recorded (F261), so other scans have none here.
+A real server was only seen with those of CT (F261), so other scans have none here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .store import StoredScan
 Value = str | int | float
 
 TEXT, WHOLE, NUMBER, PLANE = "text", "whole", "number", "plane"
-CT: tuple[tuple[str, int, str, int], ...] = (  # name, DICOM tag, kind of value, which of several
+CT: tuple[tuple[str, int, str, int], ...] = (  # name, DICOM tag, kind of value, index among several values
     ("voxelRes/x", 0x00280030, NUMBER, 1), ("voxelRes/y", 0x00280030, NUMBER, 0), ("voxelRes/z", 0x00180050, NUMBER, 0),
     ("orientation", 0x00200037, PLANE, 0), ("fov/x", 0x00280011, WHOLE, 0), ("fov/y", 0x00280010, WHOLE, 0),
     ("rescale/intercept", 0x00281052, TEXT, 0), ("rescale/slope", 0x00281053, TEXT, 0),
@@ -34,7 +34,7 @@ PLANES = ("Sag", "Cor", "Tra")
 
 
 def parameters(scan: StoredScan) -> dict[str, Value]:
-    """Return the acquisition values of a CT scan's first file, in XNAT's order, without absent and odd ones."""
+    """Return the parameters of a CT scan's first file in XNAT's order, without missing and invalid values."""
     if scan.kind != "xnat:ctScanData" or not scan.files:
         return {}
     wanted = {tag for _, tag, _, _ in CT}
@@ -61,14 +61,14 @@ def _value(raw: bytes, tag: int, kind: str, place: int) -> Value:
 
 
 def _plane(cosines: list[float]) -> str:
-    """Name the plane whose normal is longest along one axis (DICOM PS3.3 C.7.6.2.1.1)."""
+    """Return the plane whose normal is nearest to the image's (DICOM PS3.3 C.7.6.2.1.1)."""
     (a, b, c), (d, e, f) = cosines[:3], cosines[3:6]
     normal = [abs(b * f - c * e), abs(c * d - a * f), abs(a * e - b * d)]
     return PLANES[normal.index(max(normal))]
 
 
 def as_fields(found: dict[str, Value]) -> dict[str, Value]:
-    """Return the parameters as fields of an item: whole numbers without fraction, backslashes doubled (F261)."""
+    """Return the parameters as fields of an item: whole numbers without a fraction, backslashes doubled (F261)."""
     return {
         f"parameters/{name}": int(value) if isinstance(value, float) and value.is_integer() else _doubled(value)
         for name, value in found.items()
@@ -77,7 +77,7 @@ def as_fields(found: dict[str, Value]) -> dict[str, Value]:
 
 
 def as_xml(found: dict[str, Value], *, archived: bool) -> list[str]:
-    """Return the parameters as lines of the session XML; the archive doubles backslashes (F261)."""
+    """Return the parameters as lines of the session XML; backslashes are doubled in the archive only (F261)."""
     if not found:
         return []
     values = {name: escape(str(_doubled(value) if archived else value)) for name, value in found.items()}

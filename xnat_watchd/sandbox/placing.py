@@ -1,4 +1,4 @@
-"""Putting an object that has arrived into its scan's folder, under a name that is free there (F73, F163)."""
+"""Moving a received file into its scan's folder, under a name that is free there (F73, F163)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from .store import ReceivedFile, StoredFile, StoredRow
 
 
 def add_file(site: Site, row: StoredRow, file: ReceivedFile) -> None:
-    """Move a file to its scan; the same name replaces the same object and makes way for another one."""
+    """Move a file to its scan.
+
+    It replaces a file of the same name and SOP instance UID. Where the UIDs differ, the new file gets another name.
+    """
     file = _scripted(site, row, file)
     wanted = PurePosixPath(file.name.replace("\\", "/")).name or file.header.sop_uid
     scan = scan_id(file.header)
@@ -26,7 +29,7 @@ def add_file(site: Site, row: StoredRow, file: ReceivedFile) -> None:
 
 
 def _scripted(site: Site, row: StoredRow, file: ReceivedFile) -> ReceivedFile:
-    """Return the file as the newer dialect's site script leaves it at reception (F147)."""
+    """Return the file after the site's script, which the newer dialect runs at reception (F147)."""
     if site.is_old or not (site.options.remaps_uids or site.options.anonymises):
         return file
     if site.options.remaps_uids:
@@ -43,12 +46,12 @@ def _free_name(wanted: str, sop_uid: str, holder: StoredFile | None) -> str:
 
 
 def _free_path(site: Site, path: Path) -> Path:
-    """Return the path, or one beside it where two names became one on disk; its folder is there then."""
+    """Return the path, or another name in its folder where it is taken; create the folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.with_name(f"{site.store.number('file')}_{path.name}") if path.exists() else path
 
 
 def safe_name(name: str) -> str:
-    """Make a name that is safe on this disk; what XNAT lists is the name as it came."""
+    """Return a file name that is safe on this disk; XNAT lists the name as it was received."""
     kept = "".join(one if one.isalnum() or one in "._- " else "_" for one in name)[:120]
     return kept if kept.strip(". ") else f"_{kept}"

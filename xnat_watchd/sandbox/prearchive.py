@@ -1,4 +1,4 @@
-"""The prearchive as clients see it: listings, one session, its files, and what may be done to it (F21 to F26)."""
+"""The prearchive as clients see it: lists of rows, one session, its scans, files and logs (F21 to F26)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SETTABLE = frozenset({"READY", "CONFLICT", "ERROR", "RECEIVING", "BUILDING"})
 
 
 def cells(row: StoredRow) -> dict[str, Any]:
-    """Return a row as the listing shows it (F21)."""
+    """Return the cells of a row in the listing (F21)."""
     return {
         "project": row.project, "timestamp": row.timestamp, "lastmod": sql_time(row.lastmod),
         "uploaded": sql_time(row.uploaded), "scan_date": row.scan_date, "scan_time": row.scan_time,
@@ -51,7 +51,7 @@ def list_rows(site: Site, request: Request) -> Reply:
 
 
 def _check_listing(site: Site, user: str, wanted: list[str], tag: str) -> None:
-    """Refuse what the newer dialect answers 404 (F171)."""
+    """Refuse a listing as the newer dialect does, with 404 (F171)."""
     if tag and user not in site.admins:
         raise Refused(404)
     for name in wanted:
@@ -61,7 +61,7 @@ def _check_listing(site: Site, user: str, wanted: list[str], tag: str) -> None:
 
 
 def one_row(site: Site, request: Request) -> Reply:
-    """GET one session: its row as a table, or the XML that the last build wrote (F22, F176)."""
+    """GET one session: its row as a table, or the XML of the last build (F22, F176)."""
     form = request.query.get("format", default="xml")
     row = row_at(site, request)
     if form == "json":
@@ -76,7 +76,7 @@ def one_row(site: Site, request: Request) -> Reply:
 
 
 def scans(site: Site, request: Request) -> Reply:
-    """GET .../scans: id, type and description only (F22)."""
+    """GET .../scans: ID, type and description only (F22)."""
     return answers.table(
         {"ID": scan.id, "xsiType": scan.kind, "series_description": scan.header.series_description}
         for scan in _session_scans(site, request)
@@ -84,13 +84,13 @@ def scans(site: Site, request: Request) -> Reply:
 
 
 def scan(site: Site, request: Request) -> Reply:
-    """GET .../scans/S: no JSON here (F22)."""
+    """GET .../scans/S, which cannot answer in JSON (F22)."""
     _session_scans(site, request)
     raise Refused(400, "Requested type application/json is not supported")
 
 
 def resources(site: Site, request: Request) -> Reply:
-    """GET .../resources: the file counts of all scans at once (F22, F176)."""
+    """GET .../resources: the file counts of all scans (F22, F176)."""
     return answers.table(
         {"category": "scans", "cat_id": one.id, **_counts(one, label)}
         for one in _session_scans(site, request)
@@ -126,7 +126,7 @@ def scan_file(site: Site, request: Request) -> Reply:
 
 
 def logs(site: Site, request: Request) -> Reply:
-    """GET .../logs: what went wrong with a row, or the last of it as text (F184)."""
+    """GET .../logs: the log entries of a row, or one of them as text (F184)."""
     row = row_at(site, request)
     entries = row.log if row else []
     if wanted := request.names.get("log"):
@@ -138,7 +138,7 @@ def logs(site: Site, request: Request) -> Reply:
 
 
 def find(site: Site, src: str) -> StoredRow | None:
-    """Find the row that a `src` names, with or without `/data` in front."""
+    """Return the row that `src` names, with or without a leading `/data`; None where there is none."""
     found = SOURCE.fullmatch(src)
     if found is None:
         raise Refused(400)
@@ -146,7 +146,7 @@ def find(site: Site, src: str) -> StoredRow | None:
 
 
 def row_at(site: Site, request: Request) -> StoredRow | None:
-    """Find the row that a path names; refuses who may not edit there (F23, F176)."""
+    """Return the row that a path names, None where there is none; refuse a user who may not edit it (F23, F176)."""
     names = request.names
     if names["project"] not in site.store.projects and names["project"] != UNASSIGNED:
         raise Refused(500)
@@ -162,7 +162,7 @@ def _uri(request: Request) -> str:
 
 
 def _session_scans(site: Site, request: Request) -> list[StoredScan]:
-    """Return the scans of the last build; 404 where there was none (F176)."""
+    """Return the scans of the last build, or refuse with 404 where there was none (F176)."""
     row = row_at(site, request)
     if row is None or row.session is None:
         raise Refused(404)

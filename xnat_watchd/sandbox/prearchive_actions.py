@@ -1,4 +1,4 @@
-"""What may be done to prearchive rows: delete, build, commit, move, and the queued services (F179 to F183)."""
+"""Actions on prearchive rows: delete, build, commit, move, and the services that queue them (F179 to F183)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SETTABLE = frozenset({"READY", "CONFLICT", "ERROR", "RECEIVING", "BUILDING"})
 
 
 def delete(site: Site, request: Request) -> Reply:
-    """DELETE one session: 200 also where there was none, and where it is locked (F25, F179)."""
+    """DELETE one session; 200 also where there is none, and where it is locked and stays (F25, F179)."""
     row = row_at(site, request)
     if row and not row.is_locked and row.status != "DELETING":
         remove(site, row)
@@ -30,13 +30,13 @@ def delete(site: Site, request: Request) -> Reply:
 
 
 def remove(site: Site, row: StoredRow) -> None:
-    """Take a row and its files away."""
+    """Delete a row and its files."""
     site.store.rows.pop(row.key, None)
     rmtree(site.store.row_folder(row), ignore_errors=True)
 
 
 def act(site: Site, request: Request) -> Reply:
-    """POST one session with an `action` (F39, F181)."""
+    """POST an `action` to one session (F39, F181)."""
     action = (request.query + request.form()).get("action")
     row = row_at(site, request)
     actions = {"build": _build, "commit": _commit, "move": _move, "set-status": _set_status, "reset-status": _build}
@@ -55,7 +55,7 @@ def _build(site: Site, _: Request, row: StoredRow) -> Reply:
 
 
 def _commit(site: Site, request: Request, row: StoredRow) -> Reply:
-    """Build, and archive where the row, the request or the policy says so: 301 with the URI as body (F39)."""
+    """Build a row, and archive it where the row, request or policy says so: 301 with the URI as body (F39)."""
     built = _build(site, request, row)
     known = site.store.projects.get(row.project)
     if not (request.query.flag("AA") or row.archives_itself or (known and known.autoarchive != "Manual")):
@@ -93,7 +93,7 @@ def _set_status(site: Site, request: Request, row: StoredRow) -> Reply:
 
 
 def move(site: Site, row: StoredRow, project: str) -> None:
-    """Carry a row to another project, same timestamp and folder (F182)."""
+    """Move a row to another project; timestamp and folder stay the same (F182)."""
     old = site.store.row_folder(row)
     site.store.rows.pop(row.key)
     row.project = project
@@ -107,7 +107,7 @@ def move(site: Site, row: StoredRow, project: str) -> None:
 
 
 def batch(site: Site, request: Request) -> Reply:
-    """POST /data/services/prearchive/{delete,move,rebuild}: a table of the queued rows (F25, F183)."""
+    """POST /data/services/prearchive/{delete,move,rebuild}: queue rows and return their table (F25, F183)."""
     query = request.query + request.form()
     verb = request.names["verb"]
     if verb not in QUEUED_STATES:
@@ -129,7 +129,7 @@ def _source(site: Site, src: str) -> StoredRow | None:
 
 
 def _queue(site: Site, verb: str, row: StoredRow | None, query: Parameters) -> StoredRow:
-    """Queue one row; a locked one is skipped in silence (F183)."""
+    """Queue an action on one row; a locked row is skipped in silence (F183)."""
     if row is None:
         raise Refused(404 if verb == "move" else 500)
     if verb == "rebuild" and query.flag("overrideLock"):
@@ -151,7 +151,7 @@ def _run_queued(site: Site, row: StoredRow, queued: QueuedAction) -> None:
 
 
 def _move_if_free(site: Site, row: StoredRow, project: str) -> None:
-    """Carry a row to another project; a place that is taken there is found out only now (F183)."""
+    """Move a queued row; only now is it noticed that its place in the other project is taken (F183)."""
     if (project, row.timestamp, row.folder) in site.store.rows:
         row.status = "ERROR"
         row.log.append(f"Session {row.folder} already exists in {project}")
@@ -160,7 +160,7 @@ def _move_if_free(site: Site, row: StoredRow, project: str) -> None:
 
 
 def run_due_work(site: Site) -> None:
-    """Work off what is queued, and build what has been receiving for too long without news (F17, F146)."""
+    """Run the queued actions that are due, and build rows that are RECEIVING but idle for too long (F17, F146)."""
     idle = site.now() - site.options.rebuild_after
     for entry in list(site.store.direct.values()):
         if entry.lastmod <= idle:

@@ -1,4 +1,4 @@
-"""Single things of the archive: subjects, experiments, scans and files, read, written and deleted."""
+"""Read, write and delete single subjects, experiments, scans and files of the archive."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def subject_item(site: Site, request: Request) -> Reply:
 
 
 def find_subject(site: Site, request: Request) -> StoredSubject:
-    """Find the subject that a path names, by label or id, else 404 (F44)."""
+    """Return the subject that a path names by label or ID, or refuse with 404 (F44)."""
     name, project = from_path(site, request.names["subject"]), request.names.get("project", "")
     subject = site.store.subject(project, name) if project else site.store.subjects.get(name)
-    if subject is None and not site.is_old:  # by its id through any project (F221)
+    if subject is None and not site.is_old:  # by its ID below any project (F221)
         subject, project = site.store.subjects.get(name), ""
     if subject is None or not site.may_read(request.user, project or subject.project):
         project = request.names.get("project", "")
@@ -46,13 +46,13 @@ def find_subject(site: Site, request: Request) -> StoredSubject:
 
 
 def _shown(request: Request, name: str) -> str:
-    """Return a name as the refusal has it: what is not ASCII as it stood in the path (F80)."""
+    """Return a name as the refusal shows it; a name beyond ASCII stays encoded as in the path (F80)."""
     given = request.names["subject"]
     return name if given.isascii() else quote(given, safe="")
 
 
 def put_subject(site: Site, request: Request) -> Reply:
-    """PUT .../subjects/S: make, change or rename it; the body of the answer is its id (F40 to F44, F59, F215, F216)."""
+    """PUT .../subjects/S: create, change or rename it; the answer is its ID (F40 to F44, F59, F215, F216)."""
     name, project = from_path(site, request.names["subject"]), request.names["project"]
     values = request.query + subject_form.values_of(request)
     if not site.is_old:
@@ -72,7 +72,7 @@ def put_subject(site: Site, request: Request) -> Reply:
 
 
 def make_subject(site: Site, request: Request) -> Reply:
-    """POST /data/projects/P/subjects?label=L: 409 where that is there (F226)."""
+    """POST /data/projects/P/subjects?label=L; 409 where the label exists (F226)."""
     request.names["subject"] = request.query.get("label")
     if site.store.subject(request.names["project"], request.names["subject"]):
         raise Refused(409)
@@ -92,14 +92,14 @@ def _new_subject(site: Site, request: Request, project: str, name: str) -> Store
 
 
 def _check_identity(known: StoredSubject, values: Parameters) -> None:
-    """Refuse another id or project for a subject that is known (F218)."""
+    """Refuse another ID or project for an existing subject (F218)."""
     given = {"ID": known.id, "project": known.project}
     if any(values.get(name, default=own) != own for name, own in given.items()):
         raise Refused(400)
 
 
 def _rename(site: Site, subject: StoredSubject, label: str) -> Reply:
-    """Rename a subject; all other parameters of the request are dropped (F44, F216)."""
+    """Rename a subject; all other parameters of the request are ignored (F44, F216)."""
     if label == subject.label:
         return Reply()
     if any(label == taken for taken, _ in site.store.subjects_in(subject.project)):
@@ -113,7 +113,7 @@ def _rename(site: Site, subject: StoredSubject, label: str) -> Reply:
 
 
 def delete_subject(site: Site, request: Request) -> Reply:
-    """DELETE .../subjects/S with its sessions: owners only (F50, F56)."""
+    """DELETE .../subjects/S with its sessions, for owners only (F50, F56)."""
     subject, project = find_subject(site, request), request.names.get("project", "")
     if project in subject.shares and site.may_delete(request.user, project):
         unshare(site, subject, project)
@@ -125,7 +125,7 @@ def delete_subject(site: Site, request: Request) -> Reply:
 
 
 def unshare(site: Site, subject: StoredSubject, project: str) -> None:
-    """Take a subject and its sessions out of a project that they are only shown in (F223, F236)."""
+    """Remove a subject and its sessions from a project into which they are shared (F223, F236)."""
     subject.shares.pop(project)
     for experiment in sessions_of(site, subject):
         experiment.shares.pop(project, None)
@@ -137,14 +137,14 @@ def sessions_of(site: Site, subject: StoredSubject) -> list[Experiment]:
 
 
 def forget_subject(site: Site, subject: StoredSubject) -> None:
-    """Take a subject and its sessions away."""
+    """Delete a subject and its sessions."""
     for experiment in sessions_of(site, subject):
         forget_experiment(site, experiment)
     site.store.subjects.pop(subject.id)
 
 
 def delete_project(site: Site, request: Request) -> Reply:
-    """DELETE /data/projects/P with all it holds: owners only; 200 again and again (F56)."""
+    """DELETE /data/projects/P with its content, for owners only; 200 also where it is gone already (F56)."""
     name = request.names["project"]
     if name in site.store.projects and not site.may_delete(request.user, name):
         raise Refused(403)
@@ -167,7 +167,7 @@ def experiment_item(site: Site, request: Request) -> Reply:
 
 
 def find_experiment(site: Site, request: Request) -> Experiment:
-    """Find the experiment that a path names; without a project only its id will do."""
+    """Return the experiment that a path names: by label or ID below a project, else by ID only."""
     name, project = from_path(site, request.names["experiment"]), request.names.get("project", "")
     found = site.store.experiment(project, name) if project else site.store.experiments.get(name)
     if found is None or not site.may_read(request.user, project or found.project):
@@ -180,12 +180,12 @@ def find_experiment(site: Site, request: Request) -> Experiment:
 
 
 def put_experiment(site: Site, request: Request) -> Reply:
-    """PUT values into an experiment; by its flat URI nothing is stored on newer servers (F227)."""
+    """PUT values into an experiment; by its URI without a project, newer servers store nothing (F227)."""
     experiment = find_experiment(site, request)
     if not site.may_edit(request.user, experiment.project):
         raise Refused(403)
     label = request.query.get("label")
-    if label and label != experiment.label and "subject" in request.names:  # renames, as of a subject (F44)
+    if label and label != experiment.label and "subject" in request.names:  # a rename, as for a subject (F44)
         if any(one.label == label for one in site.store.experiments.values() if one.project == experiment.project):
             raise Refused(409, "Specified label is already in use.")
         experiment.label = label
@@ -204,7 +204,7 @@ def _store_values(experiment: Experiment, values: Parameters) -> None:
 
 
 def delete_experiment(site: Site, request: Request) -> Reply:
-    """DELETE an experiment: owners only (F50)."""
+    """DELETE an experiment, for owners only (F50)."""
     experiment = find_experiment(site, request)
     if not site.may_delete(request.user, experiment.project):
         raise Refused(403, f"User cannot delete experiments for project {experiment.project}")
@@ -213,7 +213,7 @@ def delete_experiment(site: Site, request: Request) -> Reply:
 
 
 def forget_experiment(site: Site, experiment: Experiment) -> None:
-    """Take an archived session and its files away."""
+    """Delete an archived session and its files."""
     site.store.experiments.pop(experiment.id)
     rmtree(site.store.session_folder(experiment), ignore_errors=True)
 
@@ -252,7 +252,7 @@ def files(site: Site, request: Request) -> Reply:
 
 
 def session_files(site: Site, request: Request) -> Reply:
-    """GET .../experiments/E/files: only those of the session itself, which are none (F53)."""
+    """GET .../experiments/E/files: the files of the session itself, not of its scans, i.e. none (F53)."""
     find_experiment(site, request)
     return lists.file_table([], "", with_digest=False)
 
@@ -273,7 +273,7 @@ def _scan(experiment: Experiment, request: Request) -> StoredScan:
 
 
 def _resources(experiment: Experiment, request: Request) -> list[tuple[StoredScan, Resource]]:
-    """Find the resources that a path names: of one scan or `ALL`, by label or number, or all of them."""
+    """Return the resources that a path names, by label, by number or all, of one scan or of `ALL`."""
     everything = request.names["scan"] == "ALL"
     chosen = list(experiment.session.scans.values()) if everything else [_scan(experiment, request)]
     wanted = request.names.get("resource")

@@ -1,4 +1,4 @@
-"""One request as the handlers see it: path, parameters, and a body that streams."""
+"""One request as the handlers see it: path, parameters, and a body that is read as it arrives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Parameters:
 
     @classmethod
     def of(cls, encoded: str) -> Parameters:
-        """Read what stands behind the question mark, or in a form."""
+        """Return the parameters of a query string or of an encoded form."""
         return cls(parse_qsl(encoded, keep_blank_values=True))
 
     def get(self, *names: str, default: str = "") -> str:
@@ -33,7 +33,7 @@ class Parameters:
         return [value for key, value in self.pairs if key == name]
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """Whether a flag is set: anything but `false` and `0` counts as set (F126)."""
+        """Return whether a flag is set; any value except `false` and `0` sets it (F126)."""
         return self.get(name) not in {"false", "0"} if name in self else default
 
     def __contains__(self, name: str) -> bool:
@@ -44,7 +44,7 @@ class Parameters:
 
 
 class Body:
-    """The request's body: read in pieces, never whole; counts what came."""
+    """The body of a request, read in pieces and never whole; `taken` counts the bytes that were read."""
 
     def __init__(
         self, stream: BinaryIO, length: int | None, watch: Callable[[int], None], stop_at: int | None = None
@@ -59,16 +59,16 @@ class Body:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no body at all."""
+        """Whether the request has no body."""
         return self.length == 0
 
     @property
     def is_cut(self) -> bool:
-        """Whether the sender went away before the body was whole."""
+        """Whether the client went away before it had sent the whole body."""
         return self._ended and (self._left > 0 or (self._chunked and self.length is None))
 
     def read(self, limit: int) -> bytes:
-        """Give up to so many bytes, nothing at the end or where the sender has gone; `stop_at` ends a piece."""
+        """Return up to `limit` bytes, none at the end or where the client has gone; a piece ends at `stop_at`."""
         self._watch(self.taken)
         if self._stop_at is not None and self._stop_at > self.taken:
             limit = min(limit, self._stop_at - self.taken)
@@ -79,7 +79,7 @@ class Body:
         return piece
 
     def drain(self) -> None:
-        """Read and forget the rest, so that the connection can be used again."""
+        """Read and drop the remaining bytes, so that the connection can be used again."""
         while self.read(1024 * 1024):
             pass
 
@@ -109,7 +109,7 @@ class Body:
 
 @dataclass
 class Request:
-    """What a handler gets: who asks, for what, and with which body."""
+    """One request: its user, its path and parameters, its headers and its body."""
 
     method: str
     path: str
@@ -130,17 +130,17 @@ class Request:
 
     @property
     def agent_is_browser(self) -> bool:
-        """Whether the client says it is a browser (F104)."""
+        """Whether the client says that it is a browser (F104)."""
         agent = self.headers.get("User-Agent", "")
         return any(word in agent for word in ("Mozilla", "MSIE", "AppleWebKit", "Opera"))
 
     @property
     def site_url(self) -> str:
-        """The address of this site as the client knows it."""
+        """The URL of this site as the client used it."""
         return f"http://{self.headers.get('Host', '')}"
 
     def cookie(self, name: str) -> str:
-        """Return a cookie's value, empty where there is none."""
+        """Return the value of a cookie, empty where there is none."""
         try:
             morsel = SimpleCookie(self.headers.get("Cookie", "")).get(name)
         except CookieError:
@@ -148,7 +148,7 @@ class Request:
         return morsel.value if morsel else ""
 
     def form(self) -> Parameters:
-        """Return the parameters of a form body; anything else gives none."""
+        """Return the parameters of a form in the body, none where the body is not a form."""
         if self.media != FORM:
             return Parameters([])
         parts = bytearray()

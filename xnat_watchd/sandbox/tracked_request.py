@@ -1,4 +1,4 @@
-"""What a client is told that listens to its request under a name of its own (F145)."""
+"""The progress of a request that its client tracks under a name of its own (F145)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class TrackedRequest:
-    """What a client that listens is told of its request: messages, and at the end whether it succeeded.
+    """The messages about one request, and at its end whether it succeeded.
 
-    `is_over` without success or failure is what an import without commit comes to (F145).
+    An import without commit ends with neither success nor failure (F145): `is_over` is set, `succeeded` is None.
     """
 
     login: str
@@ -22,6 +22,6 @@ class TrackedRequest:
         self.messages.append((status, words))
 
     def end(self, words: str, *, succeeded: bool | None) -> None:
-        """Add the last message."""
+        """Add the last message and record the result."""
         self.tell("FAILED" if succeeded is False else "COMPLETED", words)
         self.succeeded, self.is_over = succeeded, True
