@@ -31,11 +31,11 @@ DIED = (
     "database (table xdat_search.prearchive), or to remove the row; then it goes on by itself. To send the study to a "
     "new place without that: `xnat-watchd resend ITEM`."
 )
-ARCHIVED_BY_OTHERS = "XNAT's archive has got this study from elsewhere meanwhile"
+ARCHIVED_BY_OTHERS = "somebody else has put this study into XNAT's archive meanwhile"
 
 
 def archive(item: Item, tools: Tools) -> StepFacts:
-    """Archive our row, or find that it is done; give the session that proves it."""
+    """Archive our row, or find that it is archived already. Return the facts of the session that proves it."""
     clear_old_places(item, tools)
     sessions = tools.gateway.sessions(item.project, item.uids)
     if (ours := _from_our_place(item, sessions)) is not None:
@@ -70,9 +70,9 @@ def _done_already(item: Item, session: Session, tools: Tools) -> StepFacts:
 
 
 def _may_have_died(item: Item, row: PrearchiveRow, tools: Tools) -> None:
-    """Write that a row is archived although the answer to that was lost: a server that died at it never ends it.
+    """Record a row that XNAT still archives after the answer was lost: a server that died meanwhile never ends it.
 
-    Neither a removal nor a build does anything to such a row, after any restart (seen on XNAT 1.6.4).
+    Neither removing nor building such a row has any effect, even after a restart (seen on XNAT 1.6.4).
     """
     if row.status == LOCKED and item.in_doubt and item.before is not None:
         tools.ledger.places.mark_locked(row.place, tools.clock.now())
@@ -82,7 +82,7 @@ def _may_have_died(item: Item, row: PrearchiveRow, tools: Tools) -> None:
 
 
 def _remove_unless_locked(item: Item, row: PrearchiveRow, tools: Tools) -> None:
-    """Remove a row whose session is proved. One that stays locked is left, and told until it is gone."""
+    """Remove a row whose session is proved. A row that stays locked is left, and reported until it is gone."""
     waited = item.since is not None and tools.clock.now() - item.since >= BUILD_AFTER
     if row.status == LOCKED and waited:
         tools.ledger.places.mark_locked(row.place, tools.clock.now())
@@ -91,12 +91,12 @@ def _remove_unless_locked(item: Item, row: PrearchiveRow, tools: Tools) -> None:
 
 
 def _before(item: Item) -> EarlierCounts | None:
-    """Return what the session held when it was told to take our row; None where an older version told it so."""
+    """Return what the session held before our row was merged into it; None if an older version merged it."""
     return None if item.before is None else EarlierCounts(item.before)
 
 
 def _relabelled(item: Item, session: Session, facts: StepFacts, tools: Tools) -> StepFacts:
-    """Return a session its label that the site archived by itself, under the name of our place (F99)."""
+    """Rename a session that the site archived by itself, under the name of our place (F99)."""
     if item.place is None or session.label != item.place.folder:
         return facts
     label = labels_of(replace(item, subject=session.subject), tools).session
@@ -112,9 +112,11 @@ def _relabelled(item: Item, session: Session, facts: StepFacts, tools: Tools) ->
 
 
 def _must_be_as_shown(item: Item, row: PrearchiveRow, sessions: Collection[Session], tools: Tools) -> None:
-    """Refuse what others put there if it is not what a person was shown when they told us to archive it."""
+    """Raise `Conflict` if what others put there is no longer what the person saw who asked us to archive it."""
     if sessions:
-        raise Conflict("XNAT's archive has this study already", advice="Compare the two, and join or delete in XNAT.")
+        raise Conflict(
+            "XNAT's archive has this study already", advice="Compare the two in XNAT. Merge them there, or delete one."
+        )
     shown = {series: one.count for series, one in tools.ledger.contents.series(item).items()}
     if {series: n for series, n in tools.gateway.holding(row.place).counts.items() if n} != shown:
         raise Conflict(
@@ -124,7 +126,7 @@ def _must_be_as_shown(item: Item, row: PrearchiveRow, sessions: Collection[Sessi
 
 
 def _must_still_be_ours(item: Item, place: Place, tools: Tools) -> None:
-    """Refuse to archive a row to which others have added since its images were proved: it may have lain for days."""
+    """Raise `Conflict` if others have added to the row since its images were proved, which may be days ago."""
     if isinstance(judged(item, place, tools), Mixed):
         tools.ledger.places.give_up(item, tools.clock.now(), mixed=True)
         raise Conflict(
@@ -173,7 +175,7 @@ def _archive_anew(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
 
 
 def _must_be_our_study(item: Item, row: PrearchiveRow, tools: Tools) -> None:
-    """Refuse another study at our place, which an older version may have taken for ours (F96)."""
+    """Raise `Conflict` if another study lies at our place: an older version may have taken it for ours (F96)."""
     if tools.gateway.collides() and row.study_uid not in {"", item.study_uid}:
         tools.ledger.places.flag(row.place)
         raise Conflict(
@@ -184,14 +186,14 @@ def _must_be_our_study(item: Item, row: PrearchiveRow, tools: Tools) -> None:
 
 
 def _join(item: Item, row: PrearchiveRow, session: Session, tools: Tools) -> StepFacts:
-    """Add what is missing to our study, under the labels that it has there."""
+    """Merge our row into the session that XNAT has of this study, under the labels that it has there."""
     rules = tools.rules(item.project)
     if not rules.append:
         raise Conflict("XNAT has part of this study, and `on_existing` says hold")
     labels = joining_labels(session, tools)
     must_be_its_patients(item, session, tools)
     sent = frozenset[str]().union(*tools.ledger.contents.at_place(item).values())
-    if sent & proved(item, session, tools):  # under other file names XNAT would take each of them once more
+    if sent & proved(item, session, tools):  # XNAT would add them a second time if the file names differ
         return _there_already(item, row, session.id, Conflict(ARCHIVED_BY_OTHERS), tools)
     tools.ledger.studies.record_person(item, session.subject)
     tools.ledger.places.begin_archiving(item, session.id, session.holding.counts)
@@ -200,15 +202,15 @@ def _join(item: Item, row: PrearchiveRow, session: Session, tools: Tools) -> Ste
     except Conflict as conflict:
         return _there_already(item, row, session.id, conflict, tools)
     if tools.gateway.look(row.place) is not None:
-        raise InDoubt("XNAT said that it joined them, and the row is still in the prearchive")
+        raise InDoubt("XNAT said that it merged the row, but the row is still in the prearchive")
     joined = tools.gateway.session(session.id)
     if joined is None:
-        raise InDoubt("XNAT does not show the session that it joined")
+        raise InDoubt("XNAT does not show the session that it merged the row into")
     return _proof(item, joined, EarlierCounts(session.holding.counts), tools)
 
 
 def _there_already(item: Item, row: PrearchiveRow, accession: str, conflict: Conflict, tools: Tools) -> StepFacts:
-    """Return the facts where the session has all of it: another station has sent the same study (F97).
+    """Return the facts if the session has every image already: another station has sent the same study (F97).
 
     XNAT refuses a row as soon as one of its files is there by name, so it is asked for every image. Raises `Conflict`
     where it has a part of them, and the given one where it has none.
@@ -239,9 +241,9 @@ def _existing_session(item: Item, session: Session | None, tools: Tools) -> Step
 
 
 def _row_gone(item: Item, place: Place, tools: Tools) -> StepFacts:
-    """Look in the archive once more: XNAT may have got done with it between our two questions.
+    """Look in the archive once more: XNAT may have archived the row between our two questions.
 
-    A session to which another row was added since may name that row's place instead of ours.
+    A session into which another row was merged since may name the place of that row instead of ours.
     """
     sessions = tools.gateway.sessions(item.project, item.uids)
     ours = _from_our_place(item, sessions)
@@ -265,14 +267,14 @@ def _shows_all(item: Item, session: Session, tools: Tools) -> bool:
 
 
 def _from_our_place(item: Item, sessions: Collection[Session]) -> Session | None:
-    """Find the session by the place that it came from: an answer cannot carry every label (F71, F74)."""
+    """Return the session that came from our place, or None. An answer cannot carry every label (F71, F74)."""
     return next((one for one in sessions if item.place and one.came_from(item.place)), None)
 
 
 def _proof(
     item: Item, session: Session, before: EarlierCounts | None, tools: Tools, *, asked: bool = False
 ) -> StepFacts:
-    """Return the session once it is proved to hold all of this study; `NotYet` while XNAT's counts lag behind.
+    """Return the facts of a session that is proved to hold all of this study. Raise `NotYet` while its counts lag.
 
     `asked`: each image is asked for. After a lost answer a sum may be right by what others have added.
     """
@@ -294,7 +296,7 @@ def _facts(session: Session) -> StepFacts:
 
 
 def _holds(item: Item, session: Session, before: EarlierCounts | None, tools: Tools) -> bool:
-    if item.kind is DeliveryKind.PREARCHIVE:  # of which we know the counts only
+    if item.kind is DeliveryKind.PREARCHIVE:  # only its counts are known
         shown = tools.ledger.contents.series(item)
         return all(session.holding.counts.get(series, 0) >= one.count for series, one in shown.items())
     if item.place is None:  # nothing of it was sent: XNAT had it

@@ -1,4 +1,4 @@
-"""What XNAT's archive is proved to hold of a study: by counting where that is proof, else by asking file by file.
+"""Prove what XNAT's archive holds of a study: by counting where a count is proof, else by asking file by file.
 
 A count proves something only against what is known to lie there. As many files as we hold ourselves prove nothing: they
 may be the other half of the series.
@@ -27,13 +27,13 @@ def proved(item: Item, session: Session, tools: Tools) -> frozenset[str]:
     if session.holding.study_uid != item.study_uid:
         return _proved_by_name(item, session, frozenset(known), tools)
     ours, remembered = by_series(wanted(item, tools)), by_series(known.values())
-    # What an earlier generation has proved is what is in question now: the server may be an older copy of itself.
+    # A later generation doubts what the first one proved: the server may have been restored from a backup.
     trusted = remembered if item.generation == 1 else {}
     return frozenset().union(*(_proved_of_series(one, trusted.get(one, frozenset()), session, tools) for one in ours))
 
 
 def shown(item: Item, session: Session, gateway: Gateway, ours: Iterable[Instance]) -> frozenset[str]:
-    """Return those of `ours` that XNAT hands out, each asked for by itself: for what cannot be undone, or was long ago.
+    """Return those of `ours` that XNAT lists, file by file: before what cannot be undone, and a long time afterwards.
 
     A count proves nothing here: somebody may have removed one image and added another.
     """
@@ -45,20 +45,20 @@ def shown(item: Item, session: Session, gateway: Gateway, ours: Iterable[Instanc
 
 
 def wanted(item: Item, tools: Tools) -> list[Instance]:
-    """Return what XNAT must hold of this study: all of it, but for the series that the server leaves out."""
+    """Return the instances that XNAT must hold of this study: all except the series that the server leaves out."""
     left_out = tools.ledger.contents.left_out(item)
     return [one for one in tools.ledger.contents.instances(item) if one.series_uid not in left_out]
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierCounts:
-    """What a session held before a row of ours went into it: nothing, where it came to be by that."""
+    """What a session held, by series, before a row of ours was merged into it. A new session held nothing."""
 
     counts: Mapping[str, int]
 
     @property
     def total(self) -> int:
-        """Files in all."""
+        """Number of files in all."""
         return sum(self.counts.values())
 
 
@@ -66,10 +66,10 @@ NO_FILES = EarlierCounts({})
 
 
 def is_whole(item: Item, session: Session, before: EarlierCounts | None, tools: Tools) -> bool:
-    """Return whether the session is proved to hold all of this study after a row of ours went into it.
+    """Return whether the session is proved to hold all of this study after a row of ours was archived into it.
 
-    The row was counted in our place, which is nobody else's: what the session held `before`, and that, is what it holds
-    now, or we ask. `before` None: nobody knows any more.
+    The row was counted in our place, which nobody else uses. If the session now holds the sum of that count and what it
+    held `before`, that is proof; else each file is asked for. `before` None: what it held is not known.
     """
     sent = {series: one.count for series, one in tools.ledger.contents.series(item, at_place=True).items()}
     counts = session.holding.counts
@@ -85,7 +85,7 @@ def is_whole(item: Item, session: Session, before: EarlierCounts | None, tools: 
 
 
 def foreign(item: Item, session: Session, before: EarlierCounts, tools: Tools) -> Finding | None:
-    """Return what the session holds beside this study's images and what it held before; None where that is nothing."""
+    """Return what the session holds beyond this study's images and what it held before; None if there is nothing."""
     counts = session.holding.counts
     sent = {series: one.count for series, one in tools.ledger.contents.series(item, at_place=True).items()}
     if session.holding.study_uid != item.study_uid:
@@ -107,14 +107,14 @@ def foreign(item: Item, session: Session, before: EarlierCounts, tools: Tools) -
 
 
 def _unknown(item: Item, session: Session, series: str, before: EarlierCounts, tools: Tools) -> int:
-    """Count a series' images that neither we know nor were there before. Sums are none where 1.6 counts twice (F81)."""
+    """Count the images of a series that are neither ours nor were there before. XNAT 1.6 may count twice (F81)."""
     known, there = tools.ledger.contents.known(item), tools.gateway.sop_uids(session, series)
     others = before.counts.get(series, 0) - sum(one.series_uid == series for one in known.values())
     return len(there - known.keys() - {one.sop_uid for one in wanted(item, tools)}) - max(0, others)
 
 
 def _scans(session: Session, series: str) -> str:
-    """Name a series by the numbers of its scans; what the server says of itself is for no journal unseen."""
+    """Return the series' name by its scan numbers, which are checked: text from the server may not enter the log."""
     ids = [scan.id for scan in session.holding.scans if scan.series_uid == series and re.fullmatch(SCAN, scan.id)]
     return f"series {' and '.join(ids)}" if ids else "some series"
 
@@ -128,7 +128,7 @@ def by_series(instances: Iterable[Instance]) -> BySeries:
 
 
 def _proved_of_series(series: str, known: frozenset[str], session: Session, tools: Tools) -> frozenset[str]:
-    """Decide for one series: by its count against what we know to lie there, else by asking XNAT file by file."""
+    """Return what is proved of one series: by its count if that equals what is known to be there, else file by file."""
     count = session.holding.counts.get(series, 0)
     if not count:
         return frozenset()
@@ -137,7 +137,7 @@ def _proved_of_series(series: str, known: frozenset[str], session: Session, tool
     return tools.gateway.sop_uids(session, series)
 
 
-# Where the site gives UIDs of its own, images are known by the names that we gave their files.
+# If the site gives images new UIDs, they are known by the names that we gave their files.
 
 
 def _proved_by_name(item: Item, session: Session, known: frozenset[str], tools: Tools) -> frozenset[str]:
@@ -162,12 +162,12 @@ def _is_whole_by_name(item: Item, session: Session, tools: Tools) -> bool:
     if ours <= tools.gateway.names(session):
         return True
     known = {*tools.ledger.contents.known(item), *(one.sop_uid for one in wanted(item, tools))}
-    # An older version proved such a place by its counts, and sent ZIPs as they were.
+    # An older version sent ZIPs as they were, and proved such a place by its counts.
     return not item.named and sum(session.holding.counts.values()) >= len(known)
 
 
 def must_be_its_patients(item: Item, session: Session, tools: Tools) -> None:
-    """Refuse to add to a session that others archived under this study's UID, with another patient's images in it.
+    """Raise `Undecided` if others archived a session under this study's UID, with images of another patient in it.
 
     What we archived ourselves is known by its subject, whose person the ledger remembers. A site that anonymises shows
     its own labels instead of a patient: there the subject decides, once it is known or a person has named it.

@@ -1,4 +1,4 @@
-"""archived → complete: what the settings ask about the subject is written where it was empty, and read back."""
+"""archived → complete: write what the settings ask for into the empty fields of the subject, and read it back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Header = Mapping[str, str]
 
 
 def describe(item: Item, tools: Tools) -> StepFacts:
-    """Write demographics; the facts name what was written, never the values."""
+    """Write demographics. The facts that are returned name what was written, never the values."""
     clear_old_places(item, tools)
     rules = tools.rules(item.project).demographics
     subject = _subject(item, tools)
@@ -37,7 +37,7 @@ def describe(item: Item, tools: Tools) -> StepFacts:
 
 
 def _header(item: Item, tools: Tools) -> tuple[Header | None, str]:
-    """Return age, birth date and sex by DICOM keyword, and in words where they were read if not where they should be.
+    """Return age, birth date and sex by DICOM keyword, and a remark if they come from the ZIP instead of from XNAT.
 
     They are as XNAT stores them, so that its anonymisation is honoured. A subject whose demographics a person asked for
     has what was put together of its sessions and shown.
@@ -51,7 +51,7 @@ def _header(item: Item, tools: Tools) -> tuple[Header | None, str]:
 
 
 def _header_dump(item: Item, tools: Tools) -> Header | None:
-    """Return what XNAT's header dump says: it is asked below the project, from which somebody may have taken it."""
+    """Return what XNAT's header dump says. If the session was moved out of the project, ask where it is now."""
     accession, trouble = item.session or "", None
     try:
         found = tools.gateway.header(item.project, accession, item.server_uid or item.study_uid)
@@ -68,9 +68,9 @@ def _header_dump(item: Item, tools: Tools) -> Header | None:
 
 
 def _may_use_zip(item: Item, tools: Tools) -> bool:
-    """Return whether the ZIP may tell about the person what XNAT does not show: only where XNAT keeps who it is.
+    """Return whether demographics may come from the ZIP: only if XNAT keeps the name or the ID of the patient.
 
-    A site that takes the name out of the images does not want the birth date that stood beside it.
+    A site that removes the name from the images does not want the birth date either.
     """
     name, number = tools.gateway.patient(item.session or "")
     ours = item.person
@@ -91,7 +91,7 @@ def _session(item: Item, tools: Tools) -> Session:
 
 
 def _subject(item: Item, tools: Tools) -> Subject:
-    """Return the subject, by its accession ID: once it is archived, neither a renaming nor its letters matter."""
+    """Return the subject, by accession ID if it is known: then neither its label nor a renaming matters."""
     if item.subject_id:
         return _must_exist(tools.gateway.subject_by_id(item.project, item.subject_id))
     return _must_exist(tools.gateway.subject(item.project, item.subject or ""))

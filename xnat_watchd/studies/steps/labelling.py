@@ -1,4 +1,4 @@
-"""The labels under which a row is archived, as they have to be sent: 1.6 spoils letters beyond ASCII in parameters."""
+"""Labels under which a row is archived, in the form that can be sent: XNAT 1.6 spoils non-ASCII parameters."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from xnat_watchd.studies.steps.context import Tools
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What a session and its subject are to be called."""
+    """The labels of a session and of its subject."""
 
     subject: str
     session: str
 
 
 def labels_of(item: Item, tools: Tools) -> Labels:
-    """Return the labels as this server will store them; plain ones where it would spoil the session's letters."""
+    """Return the labels as this server will store them; a plain session label if it would spoil the letters."""
     if item.subject is None:
         raise Undecided("the subject is not known", advice="`xnat-watchd retry ITEM --subject SUBJECT`")
     rules, facts = tools.rules(item.project).labels, replace(tools.facts(item), subject=item.subject)
@@ -32,7 +32,7 @@ def labels_of(item: Item, tools: Tools) -> Labels:
 
 
 def sent_subject(item: Item, row: PrearchiveRow, there: Subject | None, tools: Tools) -> str | None:
-    """Return the subject as a parameter, or None where XNAT would spoil it and derives the same by itself (F70).
+    """Return the subject as a parameter; None if XNAT would spoil it, but derives the same by itself (F70).
 
     One that is `there` already is named by its accession ID (F27), unless that is another one's label, which XNAT
     looks for first. Nobody but XNAT itself can make a new one of such letters.
@@ -52,7 +52,7 @@ def sent_subject(item: Item, row: PrearchiveRow, there: Subject | None, tools: T
 
 
 def joining_labels(session: Session, tools: Tools) -> Labels:
-    """Return the parameters under which a row is added to this session: under others XNAT would make a second one."""
+    """Return the labels for merging a row into this session: under others XNAT would make a second session."""
     if tools.gateway.stored(session.label) != session.label:
         raise Conflict(
             "this XNAT cannot be sent the label of its session of this study",

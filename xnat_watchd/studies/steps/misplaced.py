@@ -1,4 +1,4 @@
-"""An upload that XNAT put elsewhere than we asked: before anything else is sent, it must be gone from there."""
+"""Remove uploads that XNAT put elsewhere than we asked. They must be gone before anything else is sent."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from xnat_watchd.studies.steps.place_proof import is_ours_alone
 
 
 def clear_misplaced(item: Item, tools: Tools) -> None:
-    """See that nothing of the study lies where XNAT said that it put an upload; remove what is certainly ours alone.
+    """Make sure that nothing of the study lies where XNAT misplaced an upload. Remove what is certainly ours alone.
 
     `Misplaced` as long as something lies there. What we may not see, Unassigned above all (F170), is gone by the word
     of the person who typed `retry`.
     """
     for stray in item.misplaced:
         place = Place.at(stray.path)
-        if place is None or place == item.place:  # in an archive, where studies are looked for by their UID; or at home
+        if place is None or place == item.place:  # in the archive, where studies are found by UID; or at its own place
             continue
         row = _seen(item, place, tools)
         if row is not None:
@@ -30,7 +30,7 @@ def clear_misplaced(item: Item, tools: Tools) -> None:
 def _seen(item: Item, place: Place, tools: Tools) -> PrearchiveRow | None:
     try:
         return tools.gateway.look(place)
-    except RepeatOnce as refused:  # no right there (F176), or the noise of a moment (F62)
+    except RepeatOnce as refused:  # no right there (F176), or a passing fault (F62)
         if item.why != str(refused):
             raise
         return None

@@ -1,18 +1,18 @@
-"""Whether what lies in our place is ours; and removing it only where it is.
+"""Prove whether what lies in our place is ours, and remove it only if it is.
 
-A place is ours, and yet another's files may lie there. On 1.6 two imports of one account that begin in the same
+The place is ours, but files of others may lie there. On 1.6 two imports of one account that begin in the same
 millisecond exchange their files, whatever their projects, clients and stations (seen on 1.6.4); both are answered with
-200, and their counts may be equal. What is asked, and why no more and no less:
+200, and their counts may be equal. What is asked, and why that is enough:
 
-- On 1.6 a study keeps its UID, so another one is never ours. Under our UID every image is proved by name: members are
-  sent under their SOPInstanceUIDs there, in a ZIP that we write, and 1.6 keeps names. That is one listing for each
-  scan of every study, 4 ms each on a real 1.6.4: another station may send the other half of a series in the same
-  millisecond, in the same number. A file with another name is read for its UID.
-- Newer servers stream each import into a row of its own, which they find by study and by our place's name: nothing of
-  another import can come there. Under our UIDs the counts by series are proof, and no file is asked for.
-- Where a newer site gives UIDs of its own, the study's images are proved by name. A ZIP that went as it came has names
-  that prove nothing: it is sent once more under names that do, and from then on so is every other of that project.
-  What can be proved neither by UID nor by name is held.
+- On 1.6 a study keeps its UID, so a study with another UID is never ours. Under our UID every image is proved by name:
+  we write the ZIP and name each member by its SOPInstanceUID, and 1.6 keeps names. That costs one listing for each scan
+  of every study (4 ms each on a real 1.6.4). A count would not do: another station may send the other half of a series,
+  with as many images, in the same millisecond. A file with another name is read for its UID.
+- Newer servers put each import into a row of its own, found by study and by the name of our place, so that nothing of
+  another import can get there. Under our UIDs the counts by series are proof, and no file is asked for.
+- If a newer site remaps studies (gives them UIDs of its own), the images are proved by name. A ZIP that was sent as it
+  came has names that prove nothing. It is sent again under names that do, and so is every later ZIP of that project.
+  A study that can be proved neither by UID nor by name is held.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from xnat_watchd.core.errors import NotYet
 from xnat_watchd.studies.steps.context import Tools, finished_row
 from xnat_watchd.studies.steps.sending import is_chosen
 
-DOUBT_LASTS = timedelta(days=30)  #: a server that has not been started anew since is an exception
+DOUBT_LASTS = timedelta(days=30)  #: within which nearly every server is restarted
 
 
 def judged(item: Item, place: Place, tools: Tools) -> Verdict:
@@ -39,11 +39,11 @@ def judged(item: Item, place: Place, tools: Tools) -> Verdict:
     ours = tools.ledger.contents.at_place(item)
     images = tools.gateway.images(place, seen, frozenset[str]().union(*ours.values()), reads=is_our_uid)
     verdict = judge_images(sent, ours, images, seen.study_uid)
-    return Mixed() if is_our_uid and isinstance(verdict, Unproved) else verdict  # those were read
+    return Mixed() if is_our_uid and isinstance(verdict, Unproved) else verdict  # files with other names were read
 
 
 def remove(item: Item, row: PrearchiveRow, tools: Tools) -> bool:
-    """Remove a row of ours in which nothing is foreign; any other stays, and a person is told. Return whether it went.
+    """Remove a row of ours that holds nothing of others, and return True. Any other row stays, and is reported.
 
     `NotYet` while XNAT is at work on it.
     """
@@ -56,16 +56,16 @@ def remove(item: Item, row: PrearchiveRow, tools: Tools) -> bool:
 
 
 def is_ours_alone(item: Item, row: PrearchiveRow, tools: Tools) -> bool:
-    """Return whether nothing but images of this study lies there, as far as the server may have mixed them.
+    """Return whether the row holds only images of this study, checked as far as this server may mix imports.
 
-    Under a UID that is not known to be ours, every image has to be proved by name on newer servers too.
+    Under a UID that is not known to be ours, every image must be proved by name, on newer servers too.
     """
     try:
         seen = tools.gateway.holding(row.place)
     except NotYet:
         if row.status != "ERROR":
             raise
-        return not tools.gateway.collides()  # of which XNAT makes no session; on a newer server nobody else's is there
+        return not tools.gateway.collides()  # XNAT built no session; only 1.6 may mix others into it
     if not tools.gateway.collides() and seen.study_uid in item.uids:
         return _holds_no_more(item, seen, tools)
     ours = frozenset(one.sop_uid for one in tools.ledger.contents.instances(item))
@@ -74,9 +74,9 @@ def is_ours_alone(item: Item, row: PrearchiveRow, tools: Tools) -> bool:
 
 
 def _holds_no_more(item: Item, seen: Holding, tools: Tools) -> bool:
-    """Return whether a row under a UID of ours has no more files than the study: by series, or all where it has others.
+    """Return whether a row under a UID of ours has no more files than the study; if it was remapped, in all.
 
-    A person may have moved something into it meanwhile.
+    A person may have moved something into the row meanwhile.
     """
     sent = tools.ledger.contents.series(item)
     if seen.study_uid == item.study_uid:
@@ -85,7 +85,7 @@ def _holds_no_more(item: Item, seen: Holding, tools: Tools) -> bool:
 
 
 def clear_appeared(item: Item, tools: Tools) -> None:
-    """Remove what a server that died brings back: 1.6 writes an import to another folder of our timestamp first.
+    """Remove what a restarted server brings back: 1.6 first writes an import to another folder of our timestamp.
 
     After its restart a row appears there, with all images or a part of them, and so it does of an import that it had
     refused (seen on XNAT 1.6.4). It is written down as a place of the study's, so that it is told and judged as any.
@@ -102,14 +102,14 @@ def clear_appeared(item: Item, tools: Tools) -> None:
 
 
 def clear_old_places(item: Item, tools: Tools) -> None:
-    """Remove what appeared late at places that a study has given up: it would be a double."""
+    """Remove what appeared late at places that a study has given up: it is a second copy."""
     clear_appeared(item, tools)
-    for place in tools.ledger.places.former(item.key):  # but for those that a server which died has locked
+    for place in tools.ledger.places.former(item.key):  # except those that a server locked when it died
         clear(item, place, tools)
 
 
 def clear(item: Item, place: Place, tools: Tools) -> None:
-    """Remove what lies at a place where nothing of ours is to be any more, as `remove` does."""
+    """Remove what lies at a place that is no longer used, under the conditions of `remove`."""
     row = tools.gateway.look(place)
     if row is not None and row.status == "ERROR" and not is_chosen(place):  # only what is built can be judged
         tools.gateway.build(place)
@@ -119,7 +119,7 @@ def clear(item: Item, place: Place, tools: Tools) -> None:
 
 
 def reclaim(item: Item, uid: str, tools: Tools) -> None:
-    """Take back what was not proved to be ours at earlier places, now that we know what the site makes of our UID."""
+    """Claim what lies at earlier places and is ours, now that we know which UID the site gives the study."""
     for place in tools.ledger.places.mixed(item.key):
         row = tools.gateway.look(place)
         if row is None:

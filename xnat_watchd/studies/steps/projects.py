@@ -1,4 +1,4 @@
-"""Whether XNAT takes something for a project, and which one may be meant where it does not."""
+"""Ask whether XNAT takes data for a project, and if not, which project may be meant."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xnat_watchd.core.projects import nearest
 
 
 def refusal(project: str, gateway: Gateway) -> Permanent | None:
-    """Return why nothing may be sent to a project; None where XNAT lists it as writable for us."""
+    """Return why nothing may be sent to a project; None if XNAT lists it as writable for us."""
     if gateway.writable(project):
         return None
     return unwritable(project, nearest(project, gateway.listed()))

@@ -21,7 +21,7 @@ from xnat_watchd.studies.steps.projects import refusal
 from xnat_watchd.studies.steps.sending import OutgoingZip, new_place, send_zip, zip_of
 from xnat_watchd.studies.steps.source import judged_zip, must_not_have_changed
 
-SENT_AGAIN_AFTER = timedelta(minutes=1)  #: XNAT 1.6 lists an import of 1,500 images within a second of its last byte
+SENT_AGAIN_AFTER = timedelta(minutes=1)  #: XNAT 1.6 lists 1,500 images within a second of the last byte
 FOREIGN = "files of another import lie at our place in the prearchive; sent again to a new place"
 REMAPPED = "XNAT shows other UIDs than were sent; sent again under names that prove which images they are"
 UNPROVED = "XNAT gives images UIDs and names of its own, so that nothing proves whose they are"
@@ -32,11 +32,11 @@ ANONYMISED = (
 
 
 def upload(item: Item, tools: Tools) -> StepFacts:
-    """Have XNAT hold the whole study; give the proof. In doubt, ask before sending again."""
+    """Make XNAT hold the whole study, and return the facts that prove it. In doubt, ask before sending again."""
     _must_name_a_study(item)
     _may_be_sent(item, tools)
     if item.misplaced:
-        judged_zip(item, tools)  # else what is removed might be the only copy
+        judged_zip(item, tools)  # otherwise the only copy might be removed
         clear_misplaced(item, tools)
     if item.place is not None:
         must_not_have_changed(item, item.place, tools)
@@ -68,10 +68,10 @@ def _may_be_sent(item: Item, tools: Tools) -> None:
 
 
 def _at_our_place(item: Item, place: Place, tools: Tools) -> StepFacts | None:
-    """Return the proof from our place, or None when nothing of ours is there and it may be sent to another.
+    """Return the facts from our place; None if nothing of ours is there and the study may be sent to another place.
 
-    Where XNAT takes the same files once for one place, they are sent to the very same place again: whatever became of
-    the first import, and whenever it comes through, they lie there once. Only names of our own make them the same.
+    If XNAT refuses files that a place has already, they are sent to the same place again. Whatever became of the first
+    import, and however late it arrives, each file then lies there once. Only names that we gave make files the same.
     """
     row = tools.gateway.look(place)
     if row is not None:
@@ -94,7 +94,7 @@ def _at_our_place(item: Item, place: Place, tools: Tools) -> StepFacts | None:
 
 
 def _not_in_the_archive(item: Item, tools: Tools) -> tuple[list[Instance], Session | None]:
-    """Return what must be sent: all, unless the archive holds this study and we know which of it."""
+    """Return the instances to send and the session that has the others: all and None, unless XNAT has the study."""
     instances = wanted(item, tools)
     _no_other_contents(item, instances, tools)
     sessions = tools.gateway.sessions(item.project, item.uids)
@@ -105,14 +105,14 @@ def _not_in_the_archive(item: Item, tools: Tools) -> tuple[list[Instance], Sessi
     missing = [i for i in instances if i.sop_uid not in there]
     if missing:
         must_be_its_patients(item, session, tools)
-    tools.ledger.studies.record_person(item, session.subject)  # before anything of another person is sent
+    tools.ledger.studies.record_person(item, session.subject)  # stops before anything of another person is sent
     if missing and not tools.rules(item.project).append:
         raise Conflict("XNAT has part of this study, and `on_existing` says hold")
     return missing, session
 
 
 def _no_other_contents(item: Item, instances: Collection[Instance], tools: Tools) -> None:
-    """Write a finding, and stop, where XNAT has other bytes under the UIDs of some of these instances."""
+    """Record a finding and raise `Undecided` if instances came before under the same UID with other contents."""
     known = tools.ledger.contents.known(item)
     others = tuple(i.sop_uid for i in instances if i.sop_uid in known and not i.is_same_as(known[i.sop_uid]))
     if others:
@@ -142,7 +142,7 @@ def _send(item: Item, missing: Collection[Instance], session: Session | None, to
 
 
 def _send_again(item: Item, place: Place, tools: Tools) -> StepFacts:
-    """Send the same files to the same place: XNAT refuses them where the first import has come, or comes, through."""
+    """Send the same files to the same place. XNAT refuses them if the first import has arrived or still arrives."""
     _must_not_be_sent_too_often(item, tools)
     clear_appeared(item, tools)
     there = frozenset[str]().union(*tools.ledger.contents.at_place(item).values())
@@ -151,7 +151,7 @@ def _send_again(item: Item, place: Place, tools: Tools) -> StepFacts:
 
 
 def _sent(item: Item, place: Place, content: OutgoingZip, missing: Collection[Instance], tools: Tools) -> StepFacts:
-    """Send to our place, look what lies there, and judge it."""
+    """Send a ZIP to our place, and compare what lies there with what was sent."""
     try:
         send_zip(item, place, content, tools)
     except RepeatOnce:
@@ -167,7 +167,7 @@ def _sent(item: Item, place: Place, content: OutgoingZip, missing: Collection[In
 
 
 def _must_not_be_sent_too_often(item: Item, tools: Tools) -> None:
-    """Refuse to send all of a study once more that was sent so often in vain; the last time waits for the next day."""
+    """Raise an error if the study was sent in vain too often. The last attempt waits for the next day."""
     if item.uploads == MOST_UPLOADS - 1 and (morning := _next_attempt(item, tools)):
         raise WaitUntil(f"it is sent once more after a night: {_failed_uploads(item)}", morning)
     if item.uploads >= MOST_UPLOADS:
@@ -178,14 +178,14 @@ def _must_not_be_sent_too_often(item: Item, tools: Tools) -> None:
 
 
 def _next_attempt(item: Item, tools: Tools) -> datetime | None:
-    """Return when it may be sent for the last time; None: now.
+    """Return when the study may be sent for the last time; None if now.
 
-    What made XNAT lose it twice, as a full disk does, seldom passes before somebody comes to work. Where it may have
-    been the project's trouble, the project tells: one study at a time finds out whether it is over. What the import of
-    another client has spoilt, XNAT has not lost.
+    What made XNAT lose it twice, such as a full disk, is seldom repaired before people come to work. There are two
+    exceptions. If the project was in trouble, a study on trial, or one that came through since, shows that it is over.
+    And what the import of another client has spoilt was not lost by XNAT.
     """
     last, now = tools.ledger.places.last_import(item), tools.clock.now()
-    if last is None or not last <= now < last + NIGHT:  # or the clock was set back
+    if last is None or not last <= now < last + NIGHT:  # later, or the clock was set back
         return None
     is_over = tools.ledger.places.mixed(item.key) or (
         item.trials and (tools.gates.is_on_trial(item.project) or tools.ledger.studies.has_uploaded(item.project, last))
@@ -206,10 +206,10 @@ def _must_have_session(session: Session | None) -> None:
 
 
 def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tools: Tools) -> StepFacts | None:
-    """Return the facts when XNAT has all images already and twice refuses the rest, which are none (F64, F76)."""
+    """Return the facts if XNAT has all images and has refused only the rest, which are none, twice (F64, F76)."""
     series = tools.ledger.contents.series(item)
     refused = frozenset(i.series_uid for i in missing)
-    if (row := tools.gateway.look(place)) is not None:  # what came before the refused member (F151)
+    if (row := tools.gateway.look(place)) is not None:  # the members before the refused one (F151)
         remove(item, row, tools)
     tools.ledger.places.give_up(item, tools.clock.now(), missing=refused)
     sessions = tools.gateway.sessions(item.project, item.uids)
@@ -237,7 +237,7 @@ def _judged(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
 
 
 def _verdict(item: Item, row: PrearchiveRow, tools: Tools) -> Verdict:
-    """Compare, where XNAT has made a session of it; what it cannot build although it was asked to is not whole."""
+    """Compare the row with what was sent. A row that XNAT cannot build, even when asked, counts as short."""
     if row.status == "ERROR":
         tools.gateway.build(row.place)
     try:
@@ -255,10 +255,10 @@ def _proof(item: Item, row: PrearchiveRow, uid: str, tools: Tools) -> StepFacts:
 
 
 def _give_up_place(item: Item, row: PrearchiveRow, verdict: Verdict, tools: Tools) -> Transient | Permanent | Undecided:
-    """Give up the place, and say why; what is whole nowhere is sent again to a new one."""
+    """Give up the place and return the reason. A study that XNAT does not hold whole is sent again to a new place."""
     now = tools.clock.now()
     if isinstance(verdict, Mixed | Unproved):
-        if isinstance(verdict, Unproved) and item.named:  # and it would be so at any other place
+        if isinstance(verdict, Unproved) and item.named:  # it would be the same at any other place
             return Undecided(UNPROVED, detail=row.place.path, advice=ANONYMISED)
         tools.ledger.places.give_up(item, now, mixed=True)
         return Transient(FOREIGN if isinstance(verdict, Mixed) else REMAPPED, detail=row.place.path)

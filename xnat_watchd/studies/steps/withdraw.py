@@ -1,4 +1,4 @@
-"""A study that nobody wants any more: what we have put of it into the prearchive is removed, and nothing else is."""
+"""Withdraw a study that is to be skipped: remove what we put of it into the prearchive, and nothing else."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from xnat_watchd.studies.steps.place_proof import clear_old_places, remove
 
 
 def withdraw(item: Item, tools: Tools) -> StepFacts:
-    """Remove our own rows, by our places, and see that they are gone. What the archive holds stays there."""
+    """Remove our rows, by our places, and check that they are gone. What the archive holds stays there."""
     clear_misplaced(item, tools)
-    if item.place is not None and item.kind is DeliveryKind.ZIP:  # else what lies there is others'
+    if item.place is not None and item.kind is DeliveryKind.ZIP:  # else the row belongs to others
         _clear(item, item.place, tools)
     clear_old_places(item, tools)
     return StepFacts(note=item.unwanted or "")
