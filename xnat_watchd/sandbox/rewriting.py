@@ -1,4 +1,4 @@
-"""What a site's scripts do to files: other UIDs, other names (F18, F147, F174). Off unless the options say so."""
+"""Rewriting files as a site's scripts do: other UIDs, other names (F18, F147, F174). It is off by default."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHORTEST_UID = 7
 
 
 def other_uid(uid: str) -> str:
-    """Return the UID that stands for another, always the same and of the same length (DICOM PS3.5 9)."""
+    """Return the UID that replaces a UID: always the same one, of the same length (DICOM PS3.5 9)."""
     if len(uid) < SHORTEST_UID:
         return uid
     digits = str(int(hashlib.sha256(uid.encode()).hexdigest(), 16))
@@ -32,12 +32,12 @@ def remap(path: Path) -> None:
 
 
 def anonymise(path: Path, subject: str, session: str) -> None:
-    """Do what the standard script does: the labels stand in for name and ID, the description goes (F18)."""
+    """Replace name and ID by the labels and delete the description, as XNAT's standard script does (F18)."""
     rewrite(path, {PATIENT_NAME: subject, PATIENT_ID: session, STUDY_DESCRIPTION: ""})
 
 
 def rewrite(path: Path, values: Mapping[int, str]) -> None:
-    """Write other values into elements that are there; a deflated file is left as it is."""
+    """Write other values into existing elements; a deflated file stays as it is."""
     changes = [one for one in elements(path) if one.tag in values and one.value is not None and one.start >= 0]
     beside = path.with_name(f"{path.name}.new")
     with path.open("rb") as source, beside.open("wb") as target:
@@ -56,7 +56,7 @@ def _copy(source: BinaryIO, target: BinaryIO, count: int) -> None:
 
 
 def _written(source: BinaryIO, element: Element, value: str) -> bytes:
-    """Return an element with another value: its tag and VR as they stand, the new length in the old form."""
+    """Return the bytes of an element with another value: the same tag and VR, the length in the same format."""
     raw = value.encode("iso-8859-1", "replace")
     raw += b" " * (len(raw) % 2)
     width = 2 if element.vr and element.size - len(element.value or b"") == 8 else 4  # noqa: PLR2004 - PS3.5 7.1.2

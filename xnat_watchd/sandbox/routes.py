@@ -1,4 +1,4 @@
-"""Which handler answers which path: the first template that fits, as restlet's router does it (F52, F120)."""
+"""Which handler answers which path: the first template that matches, as in Restlet's router (F52, F120)."""
 
 from __future__ import annotations
 
@@ -43,23 +43,26 @@ IN_PROJECT = "projects/{project}/experiments/{experiment}"
 
 @dataclass(frozen=True)
 class Route:
-    """One template of a path below /data, with what answers each method."""
+    """One template of a path below /data, with a handler for each method.
+
+    A template with `is_prefix` also matches longer paths. A handler with `is_long` takes the site's lock itself.
+    """
 
     template: str
     handlers: Mapping[str, Handler]
     methods_of_1_6: str = ""
-    """What 1.6 knows of them, where it knows fewer."""
+    """The methods that 1.6 knows, where they are fewer."""
     is_prefix: bool = False
     is_long: bool = False
 
     def handlers_on(self, site: Site) -> Mapping[str, Handler]:
-        """Return the handlers that this site has, by method."""
+        """Return the handlers of this site by method."""
         if not (site.is_old and self.methods_of_1_6):
             return self.handlers
         return {method: one for method, one in self.handlers.items() if method in self.methods_of_1_6.split()}
 
     def match(self, segments: tuple[str, ...]) -> dict[str, str] | None:
-        """Return the names in the path, None where the template does not fit."""
+        """Return the values of the names in the template, None where the path does not match."""
         parts = self.template.split("/")
         if len(segments) < len(parts) or (len(segments) > len(parts) and not self.is_prefix):
             return None
@@ -74,7 +77,7 @@ class Route:
 
 @dataclass(frozen=True)
 class LoginRoute:
-    """One path about logging in."""
+    """One template of a whole path whose handler gets the logins instead of the site only."""
 
     template: str
     methods: str
@@ -100,7 +103,7 @@ def _below(base: str) -> list[Route]:
 
 
 def _shared(base: str, shown: Handler, share: Handler, unshare: Handler, of_1_6: str = "") -> list[Route]:
-    """Return the routes of the projects that a thing is shown in."""
+    """Return the routes to the projects into which a subject or session is shared."""
     handlers = {"GET": shown, "PUT": share, "DELETE": unshare}
     return [_get(f"{base}/projects", shown), Route(f"{base}/projects/{{target}}", handlers, of_1_6)]
 
@@ -188,7 +191,7 @@ XAPI_ROUTES: tuple[LoginRoute, ...] = (
 
 
 def below_data(segments: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Return the path below /data or /REST; the archive's resources also stand below /data/archive (F120)."""
+    """Return the path below /data or /REST, None for another; /data/archive is the same as /data (F120)."""
     if segments[:1] not in (("data",), ("REST",)):
         return None
     rest = segments[1:]
@@ -196,7 +199,7 @@ def below_data(segments: tuple[str, ...]) -> tuple[str, ...] | None:
 
 
 def login_route(path: str, routes: tuple[LoginRoute, ...]) -> tuple[LoginRoute, dict[str, str]] | None:
-    """Find the route of a path among those that are matched whole."""
+    """Return the route that matches a whole path, with the values of its names; None where none does."""
     for route in routes:
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.template)
         if found := re.fullmatch(pattern, path):

@@ -1,7 +1,7 @@
-"""Practice exports: small synthetic DICOM, packed as scanners and media export pack it.
+"""Practice exports: ZIPs of small synthetic DICOM files, packed as scanners and media exports pack them.
 
-All of it follows from a seed: the same call gives the same UIDs and pixels. The people are invented, and their names,
-IDs and birth dates occur nowhere else (`CANARIES`), so that a log that shows one of them has leaked it.
+Everything is derived from a seed: the same call returns the same UIDs and pixels. The people are invented. Their names,
+IDs and birth dates (`CANARIES`) occur nowhere else, so a log that shows one of them has leaked it.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ Member = tuple[str, bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """Somebody who does not exist, as a header shows him or her."""
+    """An invented patient, as a DICOM header describes one."""
 
     name: str
     id: str
     birth_date: str
     age: str
     sex: str
-    charset: str = ""  #: SpecificCharacterSet, which every text of the study is then written in
+    charset: str = ""  #: SpecificCharacterSet, in which every text of the study is written
 
     @property
     def canaries(self) -> tuple[str, ...]:
-        """What nobody must read outside of XNAT: the parts of the name, the ID, the birth date in both forms."""
+        """What must never appear outside XNAT: the parts of the name, the ID, the birth date in two formats."""
         date = self.birth_date
         parts = self.name.replace("=", "^").strip("^").split("^")
         return (*parts, self.id, date, f"{date[:4]}-{date[4:6]}-{date[6:]}")
@@ -54,7 +54,7 @@ XANTHIPPI = Patient(
 PIPPILOTTO = Patient(name="Drosselhuber^Pippilotto^^^", id="NEO30661", birth_date="20110203", age="030D", sex="O")
 PATIENTS = (INGEBORG, THADDAEUS, AURELE, XANTHIPPI, PIPPILOTTO)
 CANARIES: tuple[str, ...] = tuple(text for patient in PATIENTS for text in patient.canaries)
-"""Every string that must not appear in a log, a report or a status; look for each of them, case ignored."""
+"""Every string that must not appear in a log, a report or a status. Search for each of them and ignore case."""
 
 IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED = (
     "1.2.840.10008.1.2",
@@ -80,7 +80,7 @@ _PACKED_AT = (2024, 2, 29, 12, 0, 0)
 
 
 def uid(seed: int, *place: int) -> str:
-    """Return the UID of a study (`uid(7)`), of its series 2 (`uid(7, 2)`) or of image 5 of that (`uid(7, 2, 5)`)."""
+    """Return the UID of a study (`uid(7)`), of its series 2 (`uid(7, 2)`), or of its image 5 (`uid(7, 2, 5)`)."""
     return f"2.25.{uuid5(NAMESPACE_OID, f'{seed}/{place}').int}"
 
 
@@ -99,8 +99,8 @@ def study(  # noqa: PLR0913 - each is given by name and has its default
 ) -> list[Member]:
     """Return the files of one study: one series for each of `modalities`, numbered from 1, each of `images` images.
 
-    `pixels` is rows and columns, of 16 bits. `names` may use `seed`, `series`, `image` and `modality`. `change` is
-    let at every data set before it is written, for what has no parameter of its own.
+    `pixels` is the number of rows and columns, at 16 bits. `names` may use `seed`, `series`, `image` and `modality`.
+    `change` is called with every data set before it is written, for what has no parameter of its own.
     """
     members = []
     for series, modality in enumerate(modalities, 1):
@@ -117,7 +117,7 @@ def study(  # noqa: PLR0913 - each is given by name and has its default
 
 
 def clutter() -> list[Member]:
-    """Return what media exports carry beside images: a DICOMDIR, a viewer, what operating systems leave behind."""
+    """Return what media exports hold beside images: a DICOMDIR, a viewer, files of operating systems."""
     return [
         ("DICOMDIR", dicomdir()),
         ("VIEWER/viewer.exe", b"MZ" + bytes(4000)),
@@ -128,7 +128,7 @@ def clutter() -> list[Member]:
 
 
 def dicomdir() -> bytes:
-    """Return a DICOMDIR, which is DICOM and yet no instance of a study."""
+    """Return a DICOMDIR, which is a DICOM file but not an instance of a study."""
     from pydicom.dataset import Dataset  # noqa: PLC0415 - only who makes samples pays for pydicom
 
     data_set = Dataset()
@@ -154,7 +154,7 @@ def as_file(data_set: Dataset, syntax: str = EXPLICIT) -> bytes:
 
 
 def write_zip(path: Path, members: Iterable[Member], method: int = zipfile.ZIP_DEFLATED) -> Path:
-    """Pack members in their order, the same bytes each time; gives `path`."""
+    """Write members in their order to a ZIP, with the same bytes each time, and return `path`."""
     with zipfile.ZipFile(path, "w") as target:
         for name, content in members:
             info = zipfile.ZipInfo(name, _PACKED_AT)
@@ -164,7 +164,7 @@ def write_zip(path: Path, members: Iterable[Member], method: int = zipfile.ZIP_D
 
 
 def write_samples(folder: Path) -> list[Path]:
-    """Write the exports of the demo: several people and modalities, two studies in one ZIP, a CD, a damaged one."""
+    """Write the ZIPs of the demo: several patients and modalities, two studies in one ZIP, a CD, a damaged ZIP."""
     brain = study(1, images=20, modalities=("MR", "MR", "MR"), pixels=(64, 64))
     thorax = study(2, patient=THADDAEUS, modalities=("CT", "SEG"), images=12, date="20240305", pixels=(64, 64))
     whole_body = study(3, patient=AURELE, modalities=("PT", "CT"), images=15, time="083000", pixels=(48, 48))
@@ -183,7 +183,7 @@ def write_samples(folder: Path) -> list[Path]:
 
 
 def damage(path: Path) -> Path:
-    """Turn one bit in the middle of a ZIP, among stored pixels; gives `path`."""
+    """Flip one bit in the middle of a ZIP, in stored pixels, and return `path`."""
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)

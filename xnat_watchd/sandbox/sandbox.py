@@ -1,4 +1,4 @@
-"""The practice XNAT as tests, the demo and people use it."""
+"""The practice XNAT: start it, fill it with projects and users, and see what it holds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROLES = ("owner", "member", "collaborator")
 
 @dataclass(frozen=True)
 class StoredInstance:
-    """One file that the practice XNAT holds, as it lies on its disk."""
+    """One DICOM file that the practice XNAT holds, as it is on its disk."""
 
     where: str
     project: str
@@ -39,10 +39,10 @@ class StoredInstance:
 
 
 class Sandbox:
-    """A practice XNAT that keeps what it is given below `data` and listens on loopback.
+    """A practice XNAT that stores its files below `data` and listens on loopback.
 
-    `users` maps names to passwords; each is a member of each of `projects`. `clock` gives the time as the server sees
-    it, with its zone; without one it is the time of this machine. `tls` may be set before each start.
+    `users` maps names to passwords; each user is a member of each of `projects`. `clock` returns the server's time with
+    its time zone; by default it is the time of this machine. `tls` may be set before each start.
     """
 
     def __init__(
@@ -78,23 +78,23 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """The address it listens at."""
+        """The URL at which it listens."""
         if self._server is None:
             raise RuntimeError("the sandbox is not running")
         return self._server.url
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """Every request answered so far, in order: method, path, query, status."""
+        """Every request so far, in order: method, path, query, status; the status is 0 where none was sent."""
         return self._server.requests if self._server else self._seen
 
     def wait_for_requests(self, count: int, seconds: float = 10.0) -> None:
-        """Wait until so many requests have been answered or broken off since the start; raises TimeoutError."""
+        """Wait until `count` requests since the start have been answered or broken off, or raise TimeoutError."""
         if self._server is None or not self._server.wait_for_requests(count, seconds):
             raise TimeoutError(f"no {count} requests in {seconds} s")
 
     def start(self) -> Self:
-        """Begin to listen."""
+        """Start to listen, and return the sandbox itself."""
         self._site.stopped.clear()
         self._site.find_left_behind()
         self._server = Server(self._application, self.faults, self._port, self.tls)
@@ -102,7 +102,7 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """End every connection and thread; raises the sandbox's own first failure, if it had one."""
+        """End every connection and thread, and raise RuntimeError where the sandbox itself has failed."""
         if self._server is None:
             return
         server, self._server = self._server, None
@@ -123,7 +123,7 @@ class Sandbox:
         return self._control.url
 
     def wait_for_jobs(self) -> None:
-        """Wait until what goes on in the background is done."""
+        """Wait until the jobs in the background are done."""
         self._site.finish()
 
     def __enter__(self) -> Self:
@@ -132,13 +132,13 @@ class Sandbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop; raises AssertionError where all went well and yet a fault that was planned never came to pass."""
+        """Stop; raise AssertionError where a planned fault did not happen, unless another error is on its way."""
         self.stop()
         if error is None:
             self.faults.check()
 
     def add_user(self, name: str, password: str, *, admin: bool = False) -> None:
-        """Make an account, a site admin's where asked; or give one another password."""
+        """Create an account, or change its password; `admin` makes it a site admin."""
         with self._site.lock:
             self._application.logins.change_password(name, password)
             if name not in self._site.user_names:
@@ -148,17 +148,17 @@ class Sandbox:
 
     @property
     def login_tries(self) -> int:
-        """How often somebody has come with a name and a password or token, whether they were right or not."""
+        """How often a name and a password or token were sent, right or wrong."""
         with self._site.lock:
             return self._application.logins.tries
 
     def forget_logins(self) -> None:
-        """End every login session, as a restart does."""
+        """End every login session, as a restart of the server does."""
         with self._site.lock:
             self._application.logins.sessions.clear()
 
     def expire(self, name: str, what: str = "password") -> None:
-        """Let somebody's `password` expire, or the whole `account` for having been idle too long."""
+        """Let a user's `password` expire, or the `account`, as XNAT does after a long idle time."""
         if what not in {"password", "account"}:
             raise ValueError(f"neither password nor account: {what}")
         with self._site.lock:
@@ -174,14 +174,14 @@ class Sandbox:
         description: str = "",
         made_by: str = "admin",
     ) -> None:
-        """Make a project; the code is 0 manual, 4 auto-archive, 5 auto-archive with overwriting."""
+        """Create a project. The code is 0 for manual, 4 for auto-archive, 5 for auto-archive with overwriting."""
         with self._site.lock:
             self._site.store.projects[project] = StoredProject(
                 project, name or project, self._site.now(), prearchive_code, accessibility, description, made_by
             )
 
     def grant(self, user: str, project: str, role: str | None) -> None:
-        """Give a user a role in a project, or take it away."""
+        """Give a user a role in a project, or take it away with None."""
         if role is not None and role not in ROLES:
             raise ValueError(f"no such role: {role}")
         with self._site.lock:
@@ -191,12 +191,12 @@ class Sandbox:
                 roles[user] = role
 
     def instances(self) -> list[StoredInstance]:
-        """Return every file that is held, each once, with its UIDs and digest read from the disk now."""
+        """Return every file that it holds, each once, with the UIDs and the digest read from disk now."""
         with self._site.lock:
             return [*self._archived(), *self._prearchived()]
 
     def subject(self, project: str, label: str) -> dict[str, Any] | None:
-        """Return a subject's id, label, demographics and fields as they are stored; None where there is none."""
+        """Return a subject's ID, label, demographics and fields as stored; None where there is no such subject."""
         with self._site.lock:
             found = self._site.store.subject(project, label)
             if found is None:
@@ -207,7 +207,7 @@ class Sandbox:
             }  # fmt: skip
 
     def sessions(self, project: str) -> list[dict[str, Any]]:
-        """Return the archived sessions of a project: label, UID, subject, and scans with their file counts."""
+        """Return the archived sessions of a project with label, UID, subject, and scans with their file counts."""
         with self._site.lock:
             return [
                 {
@@ -223,7 +223,7 @@ class Sandbox:
             ]  # fmt: skip
 
     def rows(self, project: str) -> list[dict[str, Any]]:
-        """Return the prearchive rows of a project: timestamp, folder, name, subject, status, tag."""
+        """Return the prearchive rows of a project with timestamp, folder, name, subject, status and tag."""
         with self._site.lock:
             return [
                 {

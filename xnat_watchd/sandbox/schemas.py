@@ -1,6 +1,6 @@
-"""The data model that client libraries ask for: a small `xnat.xsd` with just the types that are kept here (F57, F115).
+"""The data model that client libraries ask for: a small `xnat.xsd` with only the types that exist here (F57, F115).
 
-Names of types and fields are XNAT's, so that clients find what they know; the document is our own.
+The names of types and fields are XNAT's, because clients look for them. The document is our own.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ TAIL = "</xs:sequence>"
 
 @dataclass(frozen=True)
 class XsdType:
-    """One type: what it extends, its fields, and the one by which people know it.
+    """One type: the type that it extends, its fields, and the field that is shown as its name.
 
-    A field is of a plain type (`string`), of another type (`xnat:...`), a list of such (`scan*xnat:...`), or the
+    A field has a plain type (`string`) or another type (`xnat:...`), or is a list of a type (`scan*xnat:...`) or the
     list of custom fields (`field*`).
     """
 
@@ -80,7 +80,7 @@ LISTED = ("projectData", "subjectData", *(f"{kind}SessionData" for kind in KINDS
 
 
 def schema(site: Site, path: str) -> Reply:
-    """GET /schemas/...: the model under the name that 1.6 has for it, and nothing under its other names."""
+    """GET /schemas/...: the model under its name on 1.6, and empty schemas under the other names."""
     if path == SCHEMAS["xnat"]:
         return _document(site, _model())
     for name, place in SCHEMAS.items():
@@ -103,7 +103,7 @@ def by_name(logins: Logins, request: Request) -> Reply:
 
 
 def search_elements(_: Site, request: Request) -> Reply:
-    """GET /data/search/elements[/TYPE]: what can be searched for, and by which fields (F115)."""
+    """GET /data/search/elements[/TYPE]: the types that can be searched, or the fields of one (F115)."""
     wanted = request.names.get("element", "").removeprefix("xnat:")
     if not wanted:
         return answers.counted([{"ELEMENT_NAME": f"xnat:{name}", "SECURED": "true", "COUNT": "0"} for name in LISTED])

@@ -1,4 +1,4 @@
-"""The plumbing below the practice XNAT: HTTP/1.1 with kept connections, on loopback only."""
+"""The HTTP server of the practice XNAT: HTTP/1.1 with persistent connections, on loopback only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RecordedRequest = tuple[str, str, str, int]
 
 
 class RequestHandler(BaseHTTPRequestHandler):
-    """One connection; answers its requests one after the other."""
+    """Answers the requests of one connection, one after the other."""
 
     protocol_version = "HTTP/1.1"
     server_version = "Noelios-Restlet-Engine/1.1.6"
@@ -35,7 +35,7 @@ class RequestHandler(BaseHTTPRequestHandler):
     rbufsize = 256 * 1024
 
     def handle_one_request(self) -> None:
-        """Read one request and answer it; a connection that breaks is nobody's fault here."""
+        """Read one request and answer it; a broken connection is not an error of the sandbox."""
         try:
             super().handle_one_request()
         except ConnectionCut as cut:
@@ -44,7 +44,7 @@ class RequestHandler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def answer_request(self) -> None:
-        """Answer whatever the method."""
+        """Answer a request with any method."""
         server = cast("Server", self.server)
         effect = server.faults.take(self.command, self.path)
         request = self._request(lambda taken: effect.reading(exchange, taken), effect.count)
@@ -100,25 +100,25 @@ class RequestHandler(BaseHTTPRequestHandler):
         if answer.media:
             found.append(("Content-Type", answer.media))
         given = dict(answer.headers)
-        length = given.pop("X-Content-Length", str(answer.size))  # a cut answer promises more than it holds
+        length = given.pop("X-Content-Length", str(answer.size))  # a cut answer states more than it has
         return [*found, *given.items(), ("Content-Length", length)]
 
     def _hang_up(self) -> None:
-        """Leave the client alone, though the work goes on."""
+        """Close the connection while the work goes on."""
         _hang_up(self.connection)
 
     def _end(self, *, breaks: bool) -> None:
-        """End the connection; where it breaks, the other side sees a reset."""
+        """End the connection, where `breaks` with a reset."""
         if breaks:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Say nothing: the tests and the demo read the list of requests instead."""
+        """Write no log: the tests and the demo read the list of requests instead."""
 
 
 class Server(ThreadingHTTPServer):
-    """Listens on loopback and knows its connections, so that it can end them all."""
+    """Listens on loopback, and keeps a list of its connections so that it can end them all."""
 
     daemon_threads = False
     request_queue_size = 128
@@ -137,11 +137,11 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """The address it listens at."""
+        """The URL at which it listens."""
         return f"{self._scheme}://{LOOPBACK}:{self.server_address[1]}"
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start to listen."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -154,41 +154,41 @@ class Server(ThreadingHTTPServer):
         self.server_close()
 
     def _accept(self) -> None:
-        """Take connections until `stop`; `serve_forever` would look for that by the clock, in every single test."""
+        """Accept connections until `stop`; `serve_forever` would poll for it, which costs time in every test."""
         while True:
             try:
                 connection, address = self.get_request()
             except OSError as error:
-                if error.errno == EINVAL:  # what Linux says once the listening socket is shut down
+                if error.errno == EINVAL:  # Linux, after the listening socket was shut down
                     return
-                continue  # somebody who went away at the door
+                continue  # the client went away before it was accepted
             self.process_request(connection, address)
 
     def note(self, request: Request, status: int) -> None:
-        """Remember a request and how it was answered; 0 where it was not."""
+        """Record a request and the status of its answer, 0 where it was not answered."""
         with self._lock:
             self.requests.append((request.method, request.path, request.raw_query, status))
             self._lock.notify_all()
 
     def wait_for_requests(self, count: int, seconds: float) -> bool:
-        """Wait until so many requests have been answered or broken off; says whether they were."""
+        """Wait until `count` requests were answered or broken off, and return whether they were in time."""
         with self._lock:
             return self._lock.wait_for(lambda: len(self.requests) >= count, seconds)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Remember a connection while it lives."""
+        """Record a connection until it ends, and serve it."""
         with self._lock:
             self._connections.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Forget a connection that ends."""
+        """Remove a connection that ends from the list."""
         with self._lock:
             self._connections.discard(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - the base class's names
-        """Keep what went wrong in the sandbox itself; whoever stops it is told."""
+        """Record an error of the sandbox itself, which `Sandbox.stop` raises."""
         error = sys.exc_info()[1]
         if error and not isinstance(error, ConnectionError):
             self.failures.append(error)
@@ -202,4 +202,4 @@ def _hang_up(connection: socket.socket) -> None:
     try:
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
-        return  # the other side was faster
+        return  # the client has closed it already

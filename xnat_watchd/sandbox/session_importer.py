@@ -1,4 +1,4 @@
-"""The importer SI: the upload is unpacked whole, then sorted into sessions (F9 to F20, F64 to F76, F162)."""
+"""The importer SI: it unpacks the whole upload, then sorts it into sessions (F9 to F20, F64 to F76, F162)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHER_STUDY = "Invalid modification of session UID via archive process."
 
 
 def take(site: Site, request: Request, spool: Path, dest: Destination) -> Reply:
-    """Sort an upload that lies in the cache into sessions, and give their places."""
+    """Sort an upload in the cache into sessions, and return their places."""
     folder = site.store.spool()
     folder.mkdir()
     cache = cache_of(site, request.user, folder)
@@ -46,16 +46,16 @@ def take(site: Site, request: Request, spool: Path, dest: Destination) -> Reply:
                 raise
             add_foreign_files(site, cache, rows[0])
             if too_many:
-                raise Refused(400, SEVERAL)  # and the sessions stay in the prearchive (F162)
+                raise Refused(400, SEVERAL)  # but the sessions stay in the prearchive (F162)
             return places_reply([_archive_if_asked(site, request, row, dest) for row in rows])
     finally:
         rmtree(folder, ignore_errors=True)
 
 
 def leave_behind(site: Site, dest: Destination, files: list[ReceivedFile], status: str) -> None:
-    """Keep what 1.6 has written below a timestamp that it was given and not carried to its place (F87).
+    """Keep the files that 1.6 wrote below a requested timestamp and did not move to their place (F87).
 
-    It writes to a folder named by PatientID first. A row of that folder appears when the server is started again.
+    1.6 first writes to a folder that is named by the PatientID. At the next start of the server, that folder is a row.
     """
     if not (site.is_old and dest.stamp and files):
         return
@@ -97,7 +97,7 @@ def _register(site: Site, studies: list[list[ReceivedFile]], project: str, dest:
 
 
 def _free_folder(site: Site, project: str, stamp: str, header: ObjectHeader) -> str:
-    """Return the folder of a study: its PatientID, with `_1` where that is taken (F11, F12)."""
+    """Return the folder of a study: its PatientID, with a suffix such as `_1` where it is taken (F11, F12)."""
     name = folder_name(header.patient_id or header.study_uid)
     names = (name, *(f"{name}_{number}" for number in range(1, 1000)))
     taken = {*site.store.rows, *(row.key for row in site.left_behind)}
@@ -123,7 +123,7 @@ def _make_row(site: Site, key: tuple[str, str, str], header: ObjectHeader, dest:
 
 
 def _check_merge(site: Site, row: StoredRow, study: list[ReceivedFile], dest: Destination) -> None:
-    """Refuse another study in a taken place, and the same files again unless told to overwrite (F66)."""
+    """Refuse another study at a place that is taken, and the same files again unless `overwrite` is set (F66)."""
     if row.tag != study[0].header.study_uid:
         raise Refused(409 if site.is_old else 400, OTHER_STUDY)
     there = row.received.keys()
@@ -140,10 +140,10 @@ def _store(site: Site, row: StoredRow, study: list[ReceivedFile]) -> None:
 
 
 def _archive_if_asked(site: Site, request: Request, row: StoredRow, dest: Destination) -> str:
-    """Leave a row where it is, or archive it where the request or the project's policy says so (F16)."""
+    """Archive a row where the request or the project's policy says so (F16), and return its URI."""
     if dest.to_prearchive or not (dest.to_archive or row.archives_itself):
         return row.uri
-    if site.is_old and site.options.anonymises:  # only on this way, not by way of the prearchive (F18)
+    if site.is_old and site.options.anonymises:  # not when it is archived from the prearchive later (F18)
         for file in row.files:
             anonymise(file.path, dest.subject or row.subject, dest.session or row.name)
             file.header, file.size = read_header(file.path), file.path.stat().st_size
@@ -154,5 +154,5 @@ def _archive_if_asked(site: Site, request: Request, row: StoredRow, dest: Destin
         return archive_row(site, row, request.user, wanted)
     except Refused:
         if subject := find_subject(site, row.project, dest.subject or row.subject):
-            row.subject = subject.id  # what stays behind names its subject by id (F167)
+            row.subject = subject.id  # the row that stays names its subject by ID (F167)
         raise

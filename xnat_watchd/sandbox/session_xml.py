@@ -1,4 +1,4 @@
-"""Things of the archive and of the prearchive as XML (F22, F123)."""
+"""Sessions, subjects and projects as XML (F22, F123)."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def context_of(experiment: Experiment) -> SessionContext:
 
 
 def session_xml(session: StoredSession, context: SessionContext, site: str = "", *, located: bool = True) -> str:
-    """Return the XML of a session; `site` is the address before the schemas of an archived one.
+    """Return the XML of a session; `site` is the URL of the schemas' site, for an archived session.
 
-    `located`: it says where its schemas lie, which a row of 1.6.4 does not (F287).
+    `located`: the XML names the locations of its schemas, which a row on 1.6.4 does not (F287).
     """
     name = element_name(session)
     named = spaces(site) if located else _unlocated()
@@ -96,7 +96,7 @@ def _named(schemas: Iterable[str]) -> str:
 
 
 def namespace(name: str) -> str:
-    """Return the name space of a schema."""
+    """Return the namespace of a schema."""
     return f"http://{'www.nbirn.net' if name == 'prov' else 'nrg.wustl.edu'}/{name}"
 
 
@@ -111,7 +111,7 @@ def _document(lines: list[str]) -> str:
 
 
 def _session(name: str, session: StoredSession, context: SessionContext, more: str) -> list[str]:
-    """Return a session but for its closing tag."""
+    """Return the lines of a session without its closing tag."""
     header = session.header
     kind = f"session_type={quoteattr(header.study_description)} " if header.study_description else ""
     labels = f"ID={quoteattr(context.id)} project={quoteattr(context.project)} label={quoteattr(context.label)}"
@@ -132,7 +132,7 @@ def _session(name: str, session: StoredSession, context: SessionContext, more: s
 
 
 def _folder(session: StoredSession, scan: StoredScan, context: SessionContext) -> str:
-    """Return the scan in whose folder the files of this one lie: in a row, the first of its series (F81)."""
+    """Return the scan whose folder holds the files of this one: in a row, the first scan of its series (F81)."""
     return scan.id if context.home else next(one.id for one in session.scans.values() if one.uid == scan.uid)
 
 
@@ -162,7 +162,7 @@ def _catalog(scan: StoredScan, label: str, home: str, folder: str) -> str:
 
 
 def catalog_path(scan: StoredScan, label: str, home: str, folder: str = "") -> str:
-    """Return where the list of a scan's files lies; it keeps the number that the scan had before it was renamed."""
+    """Return the path of a scan's catalog; it keeps the number that the scan had before it was renamed."""
     name = f"SCANS/{folder or scan.id}/{label}/scan_{scan.header.series_number or scan.id}_catalog.xml"
     return f"{home}/{name}" if home else name
 
@@ -175,7 +175,7 @@ def _scanner(header: ObjectHeader) -> str:
 
 
 def quoteattr(value: str) -> str:
-    """Quote an attribute; what XML cannot hold is left out."""
+    """Return a quoted attribute value without the characters that XML does not allow."""
     return saxutils.quoteattr(UNWRITABLE.sub("", value))
 
 

@@ -1,4 +1,4 @@
-"""Showing a subject or a session in another project, under a label of its own there (F46 to F48)."""
+"""Sharing a subject or a session into another project, under a label of its own there (F46 to F48)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLUMNS = ("label", "ID", "Secondary_ID", "Name")
 
 
 def share_subject(site: Site, request: Request) -> Reply:
-    """PUT .../subjects/S/projects/DEST: the answer is a table of the state before (F46, F230)."""
+    """PUT .../subjects/S/projects/DEST; the answer is a table of the shares before (F46, F230)."""
     subject = _subject_to_share(site, request)
     target = _target(site, request)
     label = request.query.get("label")
@@ -58,7 +58,7 @@ def share_experiment(site: Site, request: Request) -> Reply:
 
 
 def _move_subject(site: Site, request: Request, subject: StoredSubject, target: str) -> Reply:
-    """Make the target the subject's own project; 1.6.5 breaks after it has done so (F239)."""
+    """Make the target the subject's own project; 1.6.5 does so, but answers 500 (F239)."""
     if not site.may_delete(request.user, subject.project):
         raise Refused(403)
     label = request.query.get("label") or subject.shares.get(target) or subject.label
@@ -70,7 +70,7 @@ def _move_subject(site: Site, request: Request, subject: StoredSubject, target: 
 
 
 def _move_experiment(site: Site, request: Request, experiment: Experiment, target: str) -> Reply:
-    """Make the target the experiment's own project; a label that is taken is refused, but it moves (F239)."""
+    """Make the target the experiment's own project; where the label is taken it moves, but is answered 409 (F239)."""
     if not site.may_delete(request.user, experiment.project):
         raise Refused(403)
     label = request.query.get("label", default=experiment.label)
@@ -85,7 +85,7 @@ def _move_experiment(site: Site, request: Request, experiment: Experiment, targe
 
 
 def _move_files(site: Site, experiment: Experiment, old: Path) -> None:
-    """Move the files of an experiment to where they now belong."""
+    """Move the files of an experiment to the folder of its new project."""
     new = site.store.session_folder(experiment)
     new.parent.mkdir(parents=True, exist_ok=True)
     old.replace(new)
@@ -94,7 +94,7 @@ def _move_files(site: Site, experiment: Experiment, old: Path) -> None:
 
 
 def subject_shares(site: Site, request: Request) -> Reply:
-    """GET .../subjects/S/projects: the primary project first (F235)."""
+    """GET .../subjects/S/projects, the primary project first (F235)."""
     return _table(request, shares_of(site, find_subject(site, request)), form="json")
 
 
@@ -104,7 +104,7 @@ def experiment_shares(site: Site, request: Request) -> Reply:
 
 
 def unshare_subject(site: Site, request: Request) -> Reply:
-    """DELETE .../subjects/S/projects/DEST: its sessions leave too; from its own project it is deleted (F237)."""
+    """DELETE .../subjects/S/projects/DEST with its sessions; in its own project this deletes the subject (F237)."""
     subject, target = find_subject(site, request), request.names["target"]
     _check_removal(site, request.user, target)
     if target == subject.project:
@@ -117,7 +117,7 @@ def unshare_subject(site: Site, request: Request) -> Reply:
 
 
 def unshare_experiment(site: Site, request: Request) -> Reply:
-    """DELETE .../experiments/E/projects/DEST: what was never shared is 403 on 1.6.5, else 200 (F237, F238)."""
+    """DELETE .../experiments/E/projects/DEST; without such a share 1.6.5 answers 403, others 200 (F237, F238)."""
     experiment, target = find_experiment(site, request), request.names["target"]
     _check_removal(site, request.user, target)
     if target == experiment.project:
@@ -162,7 +162,7 @@ def _target(site: Site, request: Request) -> str:
 
 
 def _check_target(site: Site, subject: StoredSubject, target: str, label: str) -> None:
-    """Refuse a share into the subject's own project; without a label the newer dialect lets it through (F232)."""
+    """Refuse a share into the subject's own project; the newer dialect accepts it without a label (F232)."""
     if target == subject.project and (label or site.is_old):
         raise Refused(409, f"Label already in use:{label}" if label else f"Already assigned to project:{target}")
 
@@ -179,13 +179,13 @@ def _check_right(site: Site, user: str, target: str, what: str) -> None:
 
 
 def _check_removal(site: Site, user: str, target: str) -> None:
-    """Refuse where the right to delete is missing in the target; members lack it (F236)."""
+    """Refuse a user who may not delete in the target project, as members may not (F236)."""
     if not site.may_delete(user, target):
         raise Refused(403)
 
 
 def _relabel(site: Site, experiment: Experiment, target: str, label: str) -> None:
-    """Change a share's label, although the answer will be a refusal (F47)."""
+    """Change the label of a share, although the answer is a refusal (F47)."""
     if label and not experiment.shares[target]:
         raise Refused(500)
     if label and label not in {name for name, _ in site.store.experiments_in(target)}:
@@ -193,7 +193,7 @@ def _relabel(site: Site, experiment: Experiment, target: str, label: str) -> Non
 
 
 def _share_label(site: Site, label: str, one: Shared) -> str:
-    """Return the stored label: without one, 1.6.5 takes the thing's own, newer servers none (F231)."""
+    """Return the label to store; without one, 1.6.5 stores the original label, newer servers none (F231)."""
     return label or (one.label if site.is_old else "")
 
 

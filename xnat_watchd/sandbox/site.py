@@ -1,4 +1,4 @@
-"""One practice site: its dialect, settings, clock, people and store, behind one lock."""
+"""One practice site: its dialect, settings, clock, users and store, behind one lock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EDITORS = frozenset({"owner", "member"})
 
 @dataclass
 class Site:
-    """What every handler is given."""
+    """The state of one site, which every handler gets."""
 
     dialect: str
     options: Options
@@ -37,23 +37,25 @@ class Site:
     importing: list[str] = field(default_factory=list)
     creating: set[tuple[str, str]] = field(default_factory=set)
     tracked_requests: dict[tuple[str, str], TrackedRequest] = field(default_factory=dict)
-    left_behind: list[StoredRow] = field(default_factory=list)  #: what appears when the server is started again (F87)
+    left_behind: list[StoredRow] = field(
+        default_factory=list
+    )  #: rows that appear at the next start of the server (F87)
     _jobs: list[Thread] = field(default_factory=list)
     _last_stamp: datetime = datetime(1, 1, 1, tzinfo=UTC)
 
     @property
     def is_old(self) -> bool:
-        """Whether it speaks as 1.6 does."""
+        """Whether it acts as 1.6 does."""
         return self.dialect == OLD
 
     @property
     def version(self) -> str:
-        """The version that it says it has."""
+        """The version that it reports."""
         return self.options.version or ("1.6.5" if self.is_old else "1.8.10")
 
     @property
     def is_1_6_4(self) -> bool:
-        """Whether it also does what a 1.6.4 was seen to do otherwise than a 1.6.5 (F64, F287)."""
+        """Whether it acts as 1.6.4 does where that differs from 1.6.5 (F64, F287)."""
         return self.is_old and self.version == "1.6.4"
 
     def stamp(self) -> str:
@@ -65,7 +67,7 @@ class Site:
         return f"{moment:%Y%m%d_%H%M%S}{moment.microsecond // 1000:03d}"
 
     def wait(self, event: Event | None, seconds: float = 0.0) -> None:
-        """Wait for an event, or so many seconds, but never longer than the site runs."""
+        """Wait for an event, or for so many seconds, but at most until the site stops."""
         if event is None:
             self.stopped.wait(seconds)
             return
@@ -74,7 +76,7 @@ class Site:
             pass
 
     def find_left_behind(self) -> None:
-        """List what lies in the prearchive's folders and was no row, as a server does when it starts (F87)."""
+        """Add rows for folders in the prearchive that have none, as a server does when it starts (F87)."""
         with self.lock:
             for row in self.left_behind:
                 touch(self, row)
@@ -82,47 +84,47 @@ class Site:
             self.left_behind.clear()
 
     def in_background(self, job: Thread) -> None:
-        """Start work that goes on after the answer."""
+        """Start a job that goes on after the answer."""
         self._jobs.append(job)
         job.start()
 
     def finish(self) -> None:
-        """Wait for the work in the background; it ends soon after `stopped` is set."""
+        """Wait for the jobs in the background, which end soon after `stopped` is set."""
         while self._jobs:
             self._jobs.pop().join()
 
     def project(self, name: str, user: str) -> StoredProject:
-        """Find a project that the user may know of, else 404 (F51)."""
+        """Return a project that the user may see, or refuse with 404 (F51)."""
         project = self.store.projects.get(name)
         if project is None or not self.may_see(user, name):
             raise Refused(404)
         return project
 
     def role(self, user: str, project: str) -> str:
-        """Return the user's role there; site admins are owners everywhere."""
+        """Return the user's role in a project, empty where there is none; site admins are owners everywhere."""
         if user in self.admins:
             return "owner"
         known = self.store.projects.get(project)
         return known.roles.get(user, "") if known else ""
 
     def may_see(self, user: str, project: str) -> bool:
-        """Whether the project's record may be seen: all but private ones (F51)."""
+        """Return whether the user may see the project itself: every project that is not private (F51)."""
         known = self.store.projects.get(project)
         return known is not None and (known.accessibility != "private" or bool(self.role(user, project)))
 
     def may_read(self, user: str, project: str) -> bool:
-        """Whether the project's data may be read."""
+        """Return whether the user may read the project's data."""
         known = self.store.projects.get(project)
         return known is not None and (known.accessibility == "public" or self.role(user, project) in READERS)
 
     def may_edit(self, user: str, project: str) -> bool:
-        """Whether data may be created and edited there; Unassigned belongs to admins (F50, F170)."""
+        """Return whether the user may create and edit data there; in Unassigned only admins may (F50, F170)."""
         if project == UNASSIGNED:
             return user in self.admins
         return self.role(user, project) in EDITORS
 
     def may_delete(self, user: str, project: str) -> bool:
-        """Whether archived data may be deleted there: owners only (F50)."""
+        """Return whether the user may delete archived data there: only owners may (F50)."""
         return self.role(user, project) == "owner"
 
 
@@ -135,29 +137,29 @@ def sql_time(moment: datetime | None) -> str:
 
 
 def touch(site: Site, row: StoredRow) -> None:
-    """Note that a row changed now."""
+    """Set the time of a row's last change to now."""
     row.lastmod = site.now()
 
 
 def clean_label(label: str) -> str:
-    """Clean a label as the archive does: ASCII blanks and punctuation become `_`, letters of every script stay.
+    """Return a label as the archive stores it (F37, F70, F144).
 
-    F37, F70, F144.
+    ASCII blanks and punctuation become `_`; letters of every script stay.
     """
     return re.sub(r"[\x00-\x7f]", lambda match: match[0] if match[0].isalnum() or match[0] in "_-" else "_", label)
 
 
 def from_path(site: Site, segment: str) -> str:
-    """Return what the archive looks a segment of a path up by: 1.6 escapes it first, letters beyond ASCII too (F80)."""
+    """Return a segment of a path as the archive looks it up: 1.6 escapes it first, also beyond ASCII (F80)."""
     return escaped(segment, letters_too=True) if site.is_old else segment
 
 
 def folder_name(label: str) -> str:
-    """Make a folder name of a label: all but `[A-Za-z0-9_-]` becomes `_` (F12)."""
+    """Return a label as a folder name: every character except `[A-Za-z0-9_-]` becomes `_` (F12)."""
     return re.sub(r"[^A-Za-z0-9_-]", "_", label)
 
 
 def escaped(value: str, *, letters_too: bool) -> str:
-    """Escape a parameter as XNAT does on the way in (F122); 1.6.5 escapes letters beyond ASCII too (F37, F41)."""
+    """Return a parameter as XNAT escapes it on receipt (F122); 1.6.5 also escapes letters beyond ASCII (F37, F41)."""
     table = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;"}
     return "".join(table.get(one) or (f"&#{ord(one)};" if letters_too and not one.isascii() else one) for one in value)

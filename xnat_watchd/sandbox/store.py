@@ -1,4 +1,4 @@
-"""What an XNAT holds: projects, subjects, experiments, prearchive rows, and the files below all of them."""
+"""What an XNAT stores: projects, subjects, experiments, prearchive rows, and their files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOCKED = "_"
 
 @dataclass(slots=True)
 class StoredFile:
-    """One file on disk: its name within its scan, where it lies, and its header as it was received."""
+    """One file on disk: its name in its scan, its path, its header as it was received, and its size in bytes."""
 
     name: str
     path: Path
@@ -28,7 +28,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedFile:
-    """A file that has come but has no place yet: its name in the upload, where it lies, and its header."""
+    """A received file that is not yet in a row: its name in the upload, its path, and its header."""
 
     name: str
     path: Path
@@ -37,7 +37,7 @@ class ReceivedFile:
 
 @dataclass(slots=True)
 class Resource:
-    """The files of a scan under one label, by name."""
+    """The files of a scan below one label, by name."""
 
     label: str
     number: int = 0
@@ -45,13 +45,13 @@ class Resource:
 
     @property
     def size(self) -> int:
-        """The bytes of all its files."""
+        """The size of all its files in bytes."""
         return sum(file.size for file in self.files.values())
 
 
 @dataclass(slots=True)
 class StoredScan:
-    """One series as XNAT keeps it; its id is the series number, with a suffix where that was taken."""
+    """One series in XNAT; its ID is the series number, with a suffix where the number was taken."""
 
     id: str
     uid: str
@@ -71,14 +71,14 @@ class StoredScan:
         return sum(file.header.image_count for file in self.files)
 
     def add(self, file: StoredFile) -> None:
-        """Take a file into the resource it belongs to."""
+        """Add a file to the resource to which it belongs."""
         label = file.header.resource
         self.resources.setdefault(label, Resource(label)).files[file.name] = file
 
 
 @dataclass(slots=True)
 class StoredSession:
-    """What a build makes of the files of one study."""
+    """The session that a build forms from the files of one study."""
 
     label: str
     subject: str
@@ -96,7 +96,7 @@ class StoredSession:
 
 @dataclass(frozen=True, slots=True)
 class QueuedAction:
-    """What a batch service will do to a row, and when (F183)."""
+    """An action on a row that a batch service has queued, and when it is due (F183)."""
 
     verb: str
     project: str
@@ -105,7 +105,7 @@ class QueuedAction:
 
 @dataclass(slots=True)
 class StoredRow:
-    """One session in the prearchive, keyed by project, timestamp and folder (F175)."""
+    """One session in the prearchive, identified by project, timestamp and folder (F175)."""
 
     project: str
     timestamp: str
@@ -124,7 +124,7 @@ class StoredRow:
     source: str = ""
     visit: str = ""
     timezone: str = ""
-    received: dict[tuple[str, str], StoredFile] = field(default_factory=dict)  #: by the scan's number, and its name
+    received: dict[tuple[str, str], StoredFile] = field(default_factory=dict)  #: by scan number and name
     session: StoredSession | None = None
     log: list[str] = field(default_factory=list)
     queued: QueuedAction | None = None
@@ -142,25 +142,25 @@ class StoredRow:
 
     @property
     def uri(self) -> str:
-        """Its URI, without the `/data` in front, as the listing has it (F21); of an upload to the archive its own."""
+        """Its URI without the leading `/data`, as listed (F21); a direct upload to the archive has its own form."""
         if self.is_direct:
             return f"/xapi/direct-archive/{self.project}/{self.tag}/{self.name}"
         return f"/prearchive/projects/{self.project}/{self.timestamp}/{self.folder}"
 
     @property
     def archives_itself(self) -> bool:
-        """Whether it goes on into the archive without being told to; an empty word says no, as `Manual` does."""
+        """Whether the site archives it without a request; an empty value means no, as `Manual` does."""
         return self.autoarchive in {"AutoArchive", "AutoArchiveOverwrite"}
 
     @property
     def is_locked(self) -> bool:
-        """Only the underscore forms of a status are locks (F178)."""
+        """Whether the row is locked: only a status that begins with an underscore is a lock (F178)."""
         return self.status.startswith(LOCKED)
 
 
 @dataclass(slots=True)
 class StoredSubject:
-    """A subject: its demographics and custom fields as they were stored, escaped (F41)."""
+    """A subject: its demographics and custom fields as stored, escaped (F41)."""
 
     id: str
     label: str
@@ -191,13 +191,13 @@ class Experiment:
     workflow_ends: datetime | None = None
 
     def is_in_the_making(self, now: datetime) -> bool:
-        """Whether its AutoRun workflow is still open (F29)."""
+        """Return whether its AutoRun workflow is still open (F29)."""
         return self.workflow_ends is not None and self.workflow_ends > now
 
 
 @dataclass(slots=True)
 class StoredProject:
-    """A project: its policy for arriving data, who may see it, and who has which role."""
+    """A project: its policy for new uploads, its accessibility, and the roles of its users."""
 
     id: str
     name: str
@@ -210,18 +210,18 @@ class StoredProject:
 
     @property
     def autoarchive(self) -> str:
-        """The policy in the words of a prearchive row."""
+        """The policy, in the form of a prearchive row."""
         return {4: "AutoArchive", 5: "AutoArchiveOverwrite"}.get(self.prearchive_code, "Manual")
 
     @property
     def archives_itself(self) -> bool:
-        """Whether arriving sessions go on into the archive."""
+        """Whether the site archives new sessions without a request."""
         return self.autoarchive != "Manual"
 
 
 @dataclass(slots=True)
 class UploadCache:
-    """The cache folder of one upload, and what of others fell into it (F61)."""
+    """The cache folder of one upload, and the files of other uploads that came into it (F61)."""
 
     started: float
     folder: Path
@@ -230,7 +230,7 @@ class UploadCache:
 
 
 class Store:
-    """Everything that is held. Not thread-safe by itself: the site's lock guards it."""
+    """Everything that the site stores. It is not thread-safe; hold the site's lock."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -248,19 +248,19 @@ class Store:
         return next(self._numbers[kind])
 
     def accession(self, letter: str) -> str:
-        """Return the next accession id: S for subjects, E for experiments."""
+        """Return the next accession ID: `letter` is S for a subject, E for an experiment."""
         return f"XNAT_{letter}{self.number(letter):05d}"
 
     def spool(self) -> Path:
-        """Return a fresh path in the cache; nothing lies there yet."""
+        """Return a new path in the cache, where nothing exists yet."""
         return self.cache / f"{self.number('spool'):08d}"
 
     def row_folder(self, row: StoredRow) -> Path:
-        """Return the folder of a prearchive row; what clients name may not lead anywhere else."""
+        """Return the folder of a prearchive row, which no name from a client can lead outside the prearchive."""
         return self.row_folder_at(row.key)
 
     def row_folder_at(self, key: tuple[str, str, str]) -> Path:
-        """Return the folder of project, timestamp and folder."""
+        """Return the folder of a prearchive row by its project, timestamp and folder."""
         parts = (re.sub(r"[^\w. -]|^\.+", "_", part) for part in key)
         return self.root.joinpath("prearchive", *parts)
 
@@ -273,7 +273,7 @@ class Store:
         return [row for row in self.rows.values() if row.project == project]
 
     def subjects_in(self, project: str) -> Iterator[tuple[str, StoredSubject]]:
-        """Iterate over the subjects of a project, shared ones too, each with its label there."""
+        """Yield the subjects of a project, including shared ones, each with its label there."""
         for subject in self.subjects.values():
             if subject.project == project:
                 yield subject.label, subject
@@ -281,7 +281,7 @@ class Store:
                 yield subject.shares[project] or subject.id, subject
 
     def experiments_in(self, project: str) -> Iterator[tuple[str, Experiment]]:
-        """Iterate over the experiments of a project, shared ones too, each with its label there."""
+        """Yield the experiments of a project, including shared ones, each with its label there."""
         for experiment in self.experiments.values():
             if experiment.project == project:
                 yield experiment.label, experiment
@@ -289,13 +289,13 @@ class Store:
                 yield experiment.shares[project] or experiment.id, experiment
 
     def subject(self, project: str, name: str) -> StoredSubject | None:
-        """Find a subject of a project by its label there, else by its accession id (F221)."""
+        """Return a subject of a project by its label there, else by its accession ID (F221)."""
         found = list(self.subjects_in(project))
         by_label = (subject for label, subject in found if label == name)
         return next(by_label, next((subject for _, subject in found if subject.id == name), None))
 
     def experiment(self, project: str, name: str) -> Experiment | None:
-        """Find an experiment of a project by its label there, else by its accession id."""
+        """Return an experiment of a project by its label there, else by its accession ID."""
         found = list(self.experiments_in(project))
         by_label = (experiment for label, experiment in found if label == name)
         return next(by_label, next((one for _, one in found if one.id == name), None))

@@ -12,9 +12,10 @@ LARGEST = 1024 * 1024
 
 
 def values_of(request: Request) -> Parameters:
-    """Return the demographics and fields of a body that is XML, none where it is something else.
+    """Return the demographics and fields of an XML body, none for a body of another type.
 
-    Refuses with 417 what is no XML, is too large or declares a document type, and with 422 any other kind of thing.
+    Refuse with 417 a body that is not valid XML, is too large or declares a document type. Refuse with 422 a
+    document that is not a subject.
     """
     if request.media not in XML:
         return Parameters([])

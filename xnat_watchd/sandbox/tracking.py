@@ -1,4 +1,4 @@
-"""What becomes of work that a client listens to under a name of its own choosing (F145, F191)."""
+"""Requests that a client tracks under a name of its own choice, its listener (F145, F191)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LISTENER = "http-session-listener"
 
 
 def track(site: Site, request: Request, query: Parameters) -> TrackedRequest:
-    """Begin to note what becomes of a request; without a listener nobody ever hears of it."""
+    """Start to track a request; without a listener in the query nobody can ask for the result."""
     found = TrackedRequest(request.login)
     if name := query.get(LISTENER):
         site.tracked_requests[request.user, name] = found
@@ -27,14 +27,14 @@ def track(site: Site, request: Request, query: Parameters) -> TrackedRequest:
 
 
 def final_message(lines: Iterable[str]) -> str:
-    """Return the final message: where the sessions are, without `/data`."""
+    """Return the last message of a success: the URIs of the sessions without `/data`."""
     uris = [line.removeprefix("/data") for line in lines]
     archived = uris and all(uri.startswith("/archive/") for uri in uris)
     return f"{'Archive' if archived else 'Prearchive'}:{';'.join(uris)}"
 
 
 def status_list(site: Site, request: Request) -> Reply:
-    """GET /data/status/NAME: the messages so far, for the login session that began it; others see null."""
+    """GET /data/status/NAME: the messages so far; a login session that did not start the request sees null."""
     found = site.tracked_requests.get((request.user, request.names["listener"]))
     if found is None or found.login != request.login:
         return answers.as_json({"msgs": [None]})
@@ -47,7 +47,7 @@ def status_list(site: Site, request: Request) -> Reply:
 
 
 def tracked(logins: Logins, request: Request) -> Reply:
-    """GET /xapi/event_tracking/NAME: kept by user, so that it outlives the login session."""
+    """GET /xapi/event_tracking/NAME: the messages so far, stored by user and so not lost with the login session."""
     found = logins.site.tracked_requests.get((request.user, request.names["listener"]))
     if found is None:
         raise Refused(404)

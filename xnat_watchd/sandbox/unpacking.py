@@ -1,4 +1,4 @@
-"""From an uploaded ZIP to the objects of its studies: what is read, skipped and left out (F14, F64 to F77)."""
+"""Unpacking an uploaded ZIP into the objects of its studies: what is read, skipped and left out (F14, F64 to F77)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ XA_MAKERS = frozenset({"Siemens", "Siemens Healthineers", "Siemens Healthcare Gm
 
 
 def is_whole(spool: Path) -> bool:
-    """Whether a ZIP has its directory and can be unpacked; the SI of newer servers wants both (F162)."""
+    """Return whether a ZIP has a directory and is not encrypted, which the SI of newer servers requires (F162)."""
     try:
         with ZipFile(spool) as archive:
             return not any(member.flag_bits & 0x1 for member in archive.infolist())
@@ -30,7 +30,7 @@ def is_whole(spool: Path) -> bool:
 
 
 def unpacked(site: Site, spool: Path, folder: Path) -> list[ReceivedFile]:
-    """Unpack every DICOM file of a ZIP; what follows a break in the ZIP is not there (F14)."""
+    """Unpack every DICOM file of a ZIP and return them; a damaged ZIP is read up to the damage (F14)."""
     if not (site.is_old or is_whole(spool)):
         raise Refused(400, NOTHING_PARSABLE)
     found: list[ReceivedFile] = []
@@ -46,14 +46,14 @@ def unpacked(site: Site, spool: Path, folder: Path) -> list[ReceivedFile]:
             except NoPreambleError:
                 lacks_preamble = True
             except UnreadableError:
-                path.unlink()  # clutter is skipped without a word
+                path.unlink()  # clutter is skipped in silence
     if lacks_preamble and not found:
         raise Refused(500, NO_SYNTAX)  # F76
     return found
 
 
 def sessions_in(site: Site, files: list[ReceivedFile]) -> list[list[ReceivedFile]]:
-    """Group files by study and leave out what 1.6.5 leaves out and 1.6.4 keeps; refuses where nothing remains."""
+    """Return the files by study, without those that 1.6.5 leaves out and 1.6.4 keeps; refuse where none remains."""
     studies: dict[str, list[ReceivedFile]] = {}
     for file in files:
         if site.is_1_6_4 or not is_left_out(file):
@@ -65,17 +65,17 @@ def sessions_in(site: Site, files: list[ReceivedFile]) -> list[list[ReceivedFile
 
 
 def is_filtered(site: Site, header: ObjectHeader) -> bool:
-    """Whether the site's series filter drops it (F140)."""
+    """Return whether the site's series filter drops an object (F140)."""
     pattern = site.options.left_out_series
     return bool(pattern) and re.search(pattern, header.series_description) is not None
 
 
 def is_left_out(file: ReceivedFile) -> bool:
-    """Whether the object is dropped without a word: a structured report of a Siemens XA, or one without extension.
+    """Return whether 1.6.5 drops a file in silence: a structured report of a Siemens XA, or one without extension.
 
-    The reports of an XA60 without extensions were dropped, those of an E11 that end in `.SR` kept, and those of an
-    XA61 dropped (F64, F65, F77). Which of the two it is nobody has tried, so it is both here: no client may be misled
-    into believing that a name saves a report. An extension holds a letter; a UID's end is none.
+    A real server dropped the reports of an XA60 without extensions and those of an XA61, and kept those of an E11 that
+    end in `.SR` (F64, F65, F77). Whether the maker or the name decides is not known, so here either is enough: no
+    client may rely on a name to save a report. An extension contains a letter; the last part of a UID is not one.
     """
     suffix = PurePosixPath(file.name).suffix
     of_xa = file.header.manufacturer in XA_MAKERS
@@ -83,6 +83,6 @@ def is_left_out(file: ReceivedFile) -> bool:
 
 
 def _nothing(files: list[ReceivedFile]) -> Refused:
-    """Return the refusal of an upload of which no session comes: captures only (F69), or no images at all (F76)."""
+    """Return the refusal of an upload that forms no session: captures only (F69), or no images at all (F76)."""
     others = [file for file in files if not file.header.is_primary and file.header.modality not in {"CT", "MR", "PT"}]
     return Refused(500, "Premature end of file.") if others else Refused(400, NOTHING_PARSABLE)

@@ -1,4 +1,4 @@
-"""Which version this is, as the two dialects say it (F2, F8, F112)."""
+"""The version of the server, as the two dialects report it (F2, F8, F112)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from .site import Site
 
 
 def version(site: Site, _: Request) -> Reply:
-    """GET /data/version: 1.6 only (F2, F112)."""
+    """GET /data/version, on 1.6 only (F2, F112)."""
     if site.is_old:
         return answers.text(site.version)
     raise Refused(404)
 
 
 def settings(site: Site, request: Request) -> Reply:
-    """GET /data/services/settings: a few of the sixty that 1.6 tells its admins (F247)."""
+    """GET /data/services/settings, on 1.6 only: four of the sixty settings that admins see (F247)."""
     if not site.is_old:
         raise Refused(404)
     if request.user not in site.admins:
@@ -27,7 +27,7 @@ def settings(site: Site, request: Request) -> Reply:
 
 
 def build_info(site: Site, request: Request) -> Reply:
-    """GET /xapi/siteConfig/buildInfo: newer servers only (F8, F112)."""
+    """GET /xapi/siteConfig/buildInfo, on newer servers only (F8, F112)."""
     if site.is_old:
         words = request.path.replace("/", "&#47;")
         return answers.tomcat_page(404, f"The requested resource [{words}] is not available")

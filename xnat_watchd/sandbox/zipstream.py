@@ -1,6 +1,7 @@
-"""A ZIP read as it streams by, by its local headers alone, as the Java reader below XNAT does (F153).
+"""Reading a ZIP as a stream by its local headers only, as the Java reader in XNAT does (F153).
 
-So a ZIP without central directory is whole, one that breaks off gives what came before, and other bytes give nothing.
+So a ZIP without a central directory is complete, a ZIP that breaks off yields its members up to there, and other bytes
+yield none.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ HEAD, CRC, EXTRA = struct.Struct("<HHHHHIIIHH"), struct.Struct("<I"), struct.Str
 
 
 class BrokenZipError(ValueError):
-    """The stream stops being a ZIP in the middle of an entry."""
+    """The stream is not a valid ZIP from the middle of an entry on."""
 
 
 class _ByteSource:
-    """Bytes from a reader, with room to give some back."""
+    """Bytes from a reader, some of which can be pushed back to be read again."""
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self._read = read
@@ -49,14 +50,14 @@ class _ByteSource:
 
 
 class PieceReader:
-    """Bytes that come in pieces of any size, to be read as a stream; an archive in an archive is read so."""
+    """A stream over pieces of any size, by which a ZIP inside a ZIP is read."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
         self._kept = b""
 
     def read(self, limit: int) -> bytes:
-        """Give up to so many bytes, nothing at the end."""
+        """Return up to `limit` bytes, none at the end."""
         while not self._kept:
             self._kept = next(self._pieces, b"")
             if not self._kept:
@@ -65,13 +66,13 @@ class PieceReader:
         return piece
 
     def drain(self) -> None:
-        """Read and forget the rest."""
+        """Read and drop the remaining bytes."""
         while self.read(PIECE):
             pass
 
 
 class StreamEntry:
-    """One member: its name as written, and its content in pieces, to be taken before the next member."""
+    """One member: its name as written, and its content in pieces, which must be read before the next member."""
 
     def __init__(self, name: str, flags: int, method: int, sizes: tuple[int, int, int], source: _ByteSource) -> None:
         self.name = name
@@ -84,7 +85,7 @@ class StreamEntry:
         return self.name.endswith("/")
 
     def pieces(self) -> Iterator[bytes]:
-        """Return the content, checked against its CRC at the end; raises BrokenZipError."""
+        """Return the content in pieces; raise BrokenZipError where it is damaged or its CRC is wrong."""
         if self._flags & ENCRYPTED:
             raise BrokenZipError("encrypted ZIP entry not supported")
         if self._method == STORED:
@@ -136,9 +137,9 @@ class StreamEntry:
 
 
 def entries(read: Callable[[int], bytes]) -> Iterator[StreamEntry]:
-    """Iterate over the members in the order of the stream; each must be read to its end before the next.
+    """Yield the members in the order of the stream; each must be read to its end before the next.
 
-    Ends without a word at the first thing that is no member. Raises BrokenZipError inside a header.
+    End in silence at the first bytes that are not a member. Raise BrokenZipError where a header is cut off.
     """
     source = _ByteSource(read)
     while source.read_exactly(4) == LOCAL:
@@ -159,7 +160,7 @@ def _entry(source: _ByteSource) -> StreamEntry:
 
 
 def _zip64(extra: bytes, packed: int, size: int) -> tuple[int, int]:
-    """Return the sizes, which ZIP64 moves into an extra field."""
+    """Return the packed and the full size, which ZIP64 stores in an extra field."""
     while len(extra) >= EXTRA.size:
         kind, length = EXTRA.unpack_from(extra)
         field, extra = extra[EXTRA.size : EXTRA.size + length], extra[EXTRA.size + length :]
