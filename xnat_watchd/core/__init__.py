@@ -1,1 +1,1 @@
-"""What is true without touching anything: no clock, no disk, no network, no log."""
+"""The pure core: rules and values. Nothing here touches a clock, a disk, the network or a log."""

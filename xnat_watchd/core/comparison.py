@@ -12,7 +12,7 @@ Images = Mapping[str, frozenset[str]]  #: SeriesInstanceUID -> SOPInstanceUIDs
 
 @dataclass(frozen=True, slots=True)
 class SentSeries:
-    """One series as we sent it."""
+    """What we sent of one series."""
 
     count: int
     image: bool
@@ -20,14 +20,14 @@ class SentSeries:
 
 @dataclass(frozen=True, slots=True)
 class AllPresent:
-    """Every instance is there. `uid` is the study's UID on the server, ours or the site's."""
+    """Every instance is there. `uid` is the study's UID on the server: ours, or the one that the site gave it."""
 
     uid: str
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """All is there but whole series that are no images: the server may leave these out (F64)."""
+    """Only series without images are missing, each completely: the server may leave these out (F64)."""
 
     uid: str
     series: frozenset[str]
@@ -35,7 +35,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Incomplete:
-    """Instances are missing. `whole_series`: those of which nothing arrived."""
+    """Instances are missing. `whole_series`: the series of which nothing arrived."""
 
     missing: int
     whole_series: frozenset[str]
@@ -43,19 +43,19 @@ class Incomplete:
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """More, or something else, than we sent lies there: another's files, among ours or instead of them (F61, F96)."""
+    """There are more files than we sent, or other ones: somebody else's, among ours or instead of them (F61, F96)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unproved:
-    """As many files as we sent, under UIDs and names that are none of ours: ours or another's, nobody can tell."""
+    """There are as many files as we sent, but none has our UID or name. Nobody can tell whose they are."""
 
 
 Verdict = AllPresent | LeftOut | Incomplete | Mixed | Unproved
 
 
 def judge(sent: Mapping[str, SentSeries], seen: Holding, study_uid: str) -> Verdict:
-    """Compare by counts what was sent, by SeriesInstanceUID, with what XNAT holds at our place."""
+    """Compare file counts: what was sent, by SeriesInstanceUID, with what XNAT holds at our place."""
     counts = {series: n for series, n in seen.counts.items() if n}
     if seen.study_uid != study_uid or any(n > (sent[one].count if one in sent else 0) for one, n in counts.items()):
         return Mixed()
@@ -63,7 +63,7 @@ def judge(sent: Mapping[str, SentSeries], seen: Holding, study_uid: str) -> Verd
 
 
 def judge_images(sent: Mapping[str, SentSeries], ours: Images, seen: Images, uid: str) -> Verdict:
-    """Compare image by image; the server's series may have other UIDs than ours. `uid`: the study's there."""
+    """Compare image by image. The server's series may have other UIDs than ours. `uid`: the study's UID there."""
     there = frozenset[str]().union(*seen.values())
     wanted = frozenset[str]().union(*ours.values())
     if there - wanted:

@@ -1,4 +1,4 @@
-"""The things that travel: what a ZIP holds, what the ledger knows of a study, and what XNAT holds of it."""
+"""The values that the program works with: the content of a ZIP, a study in the ledger, what XNAT holds of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import datetime
 from xnat_watchd.core.findings import Finding, reason_of
 from xnat_watchd.core.states import DeliveryKind, Progress
 
-CHANGED = "its ZIP was written to after it was opened, and is looked at anew"  #: why a study ends unsent
+CHANGED = "its ZIP was written to after it was opened, and is looked at anew"  #: why a study ends without being sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,14 @@ class Instance:
     digest: bytes = b""  #: SHA-256 of the inflated member; empty where an older version recorded it
 
     def is_same_as(self, other: Instance) -> bool:
-        """Return whether both have the same bytes: by digest, else by the size and CRC-32 that are known of both."""
+        """Return whether both have the same bytes. Compare the digests; if one is missing, the size and CRC-32."""
         if self.digest and other.digest:
             return self.digest == other.digest
         return (self.size, self.crc) == (other.size, other.crc)
 
 
 def file_name(sop_uid: str) -> str:
-    """Return the name that we give an image's file: by it the image is known again where XNAT keeps names (F73)."""
+    """Return the name that we give an image's file. Where XNAT keeps file names, it identifies the image (F73)."""
     return f"{sop_uid}.dcm"
 
 
@@ -49,7 +49,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Who a study is of, by the attributes of its first instance. Never in a log."""
+    """The patient of a study, by the attributes of its first instance. Never in a log."""
 
     name: str = ""  #: PatientName, decoded by the instance's character set, trailing blanks cut
     id: str = ""  #: PatientID
@@ -62,39 +62,39 @@ class Person:
 class Study:
     """One DICOM study inside a ZIP."""
 
-    uid: str  #: empty for what belongs to none of the ZIP's studies: it is held, and has no instances
+    uid: str  #: empty for members that belong to no study: they are held, and this has no instances
     person: Person
     date: str  #: StudyDate as it stands
     time: str  #: StudyTime as it stands
     series: tuple[Series, ...]
     instances: Sequence[Instance]
-    findings: tuple[Finding, ...] = ()  #: what a person must know of it, or decide
+    findings: tuple[Finding, ...] = ()  #: what a person must know or decide about it
 
     @property
     def trouble(self) -> str:
-        """Why it must not be sent as it is, without names; empty where nothing holds it."""
+        """Why it must not be sent as it is, without names; empty if no finding holds it."""
         return reason_of(self.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ZipContents:
-    """What a ZIP holds, after every member has been inflated, checked and walked once."""
+    """What a ZIP holds, known after every member was inflated, checked and read to its end once."""
 
     sha256: str
     size: int
     studies: tuple[Study, ...]
     clutter_kinds: Mapping[str, int]  #: members that are certainly no images, counted by what they are
-    as_it_is: bool  #: one study and nothing that XNAT would choke on: may be sent unchanged
+    as_it_is: bool  #: it holds one study and nothing that XNAT would fail on: it may be sent unchanged
 
     @property
     def clutter(self) -> int:
-        """How many members are certainly no images."""
+        """The number of members that are certainly no images."""
         return sum(self.clutter_kinds.values())
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A spot in the prearchive that we chose: our idempotency key (F66)."""
+    """A timestamp and folder in the prearchive that we chose for one upload: our idempotency key (F66)."""
 
     project: str
     timestamp: str  #: yyyyMMdd_HHmmssSSS
@@ -102,27 +102,27 @@ class Place:
 
     @classmethod
     def at(cls, path: str) -> Place | None:
-        """Return the place of a path as XNAT writes it, `/data` in front or not; None where it is no place."""
+        """Return the place that a path of XNAT's names, with or without `/data` in front; None if it names none."""
         found = re.fullmatch(r"(?:/data)?/prearchive/projects/([^/]+)/([^/]+)/([^/]+)", path)
         return cls(*found.groups()) if found and not {".", ".."} & {*found.groups()} else None
 
     @property
     def path(self) -> str:
-        """As XNAT writes it, without a `/data` in front."""
+        """The path as XNAT writes it, without `/data` in front."""
         return f"/prearchive/projects/{self.project}/{self.timestamp}/{self.folder}"
 
     @property
     def tail(self) -> str:
-        """What an archived session's `prearchivePath` ends with when it came from here (F71)."""
+        """The end of the `prearchivePath` of a session that was archived from here (F71)."""
         return f"/{self.project}/{self.timestamp}/{self.folder}"
 
 
 @dataclass(frozen=True, slots=True)
 class MisplacedUpload:
-    """Where XNAT said that it put an upload instead of at our place."""
+    """An upload that XNAT put elsewhere than into our place, by its own answer."""
 
-    path: str  #: as XNAT said it
-    folder: str  #: of the place that we had asked for: nobody else has that name
+    path: str  #: as XNAT wrote it
+    folder: str  #: of the place that we had asked for: nobody else uses that name
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class Session:
 
     @property
     def uri(self) -> str:
-        """Its own address, without a `/data` in front."""
+        """Its address on the server, without `/data` in front."""
         return f"/archive/experiments/{self.id}"
 
     def came_from(self, place: Place) -> bool:
@@ -185,7 +185,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """A subject with what is written about it. Never in a log."""
+    """A subject and the values that XNAT stores for it. Never in a log."""
 
     id: str
     label: str
@@ -195,49 +195,49 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One study on its way, as the ledger hands it to the one who acts on it."""
+    """One study that is under way, as the ledger shows it to the step that acts on it."""
 
     key: int  #: the ledger's row
     delivery: int
     number: int
     project: str
     study_uid: str
-    server_uid: str | None  #: what the site made of the UID, once seen
+    server_uid: str | None  #: the UID that the site gave it instead, once seen
     person: Person
     date: str
     time: str
     modalities: tuple[str, ...]
     progress: Progress
-    attempts: int  #: charged attempts at the present step, this one included
+    attempts: int  #: attempts at the present step that count, this one included
     in_doubt: bool
     since: datetime | None  #: since when XNAT has said "not yet" at this step
     place: Place | None
-    import_began: datetime | None  #: when the import to `place` was begun
-    missing_before: frozenset[str]  #: series that XNAT left out at the place before this one
+    import_began: datetime | None  #: when the import to `place` began
+    missing_before: frozenset[str]  #: series that XNAT left out at the previous place
     subject: str | None  #: subject label, chosen by a person or fixed at archive time
     label: str | None  #: session label, chosen by a person or fixed at archive time
     session: str | None  #: accession ID of the archived session
     subject_id: str | None = None  #: accession ID of its subject
-    findings: tuple[Finding, ...] = ()  #: the open ones
+    findings: tuple[Finding, ...] = ()  #: only those that nobody has settled
     kind: DeliveryKind = DeliveryKind.ZIP  #: how it came
-    generation: int = 1  #: one more each time that a person had it sent again
-    unwanted: str | None = None  #: why a person wants it no more
-    named: bool = False  #: what was sent to `place` has its SOPInstanceUID for a name
+    generation: int = 1  #: counts how often a person had it sent from its beginning
+    unwanted: str | None = None  #: why it is to be skipped; None: it is not
+    named: bool = False  #: each file that was sent to `place` is named by its SOPInstanceUID
     joins: str | None = None  #: accession ID of the session that the row at `place` is to be added to
     taken: bool = False  #: XNAT has refused a second import to `place`, since it has the files
     locked: datetime | None = None  #: since when XNAT archives the row at `place`, although that answer was lost
-    doubted: bool = False  #: of some place of it the answer was lost, or a refusal left something on XNAT's disk
-    before: Mapping[str, int] | None = None  #: what the session held by series, when it was asked to add the row
+    doubted: bool = False  #: an answer about one of its places was lost, or a refusal left something on XNAT's disk
+    before: Mapping[str, int] | None = None  #: files by series in the session when XNAT was asked to add the row
     why: str = ""  #: why it did not go on the last time
-    misplaced: tuple[MisplacedUpload, ...] = ()  #: uploads of it that may still lie where they do not belong
-    uploads: int = 0  #: times that all of it was sent, since a person said anything about it
-    trials: int = 0  #: times that it met what may be its project's trouble, likewise
-    refusal: str | None = None  #: what XNAT has refused last, where that is asked once more before it is believed
-    delayed: datetime | None = None  #: since when it meets trouble
+    misplaced: tuple[MisplacedUpload, ...] = ()  #: uploads of it that may still be in the wrong place
+    uploads: int = 0  #: how often all of it was sent since the last decision of a person
+    trials: int = 0  #: how often it met what may be its project's trouble, since the same moment
+    refusal: str | None = None  #: what XNAT refused last, if the request is repeated once before that is believed
+    delayed: datetime | None = None  #: since when it has met trouble
 
     @property
     def name(self) -> str:
-        """As people say it: 12.1."""
+        """The item as people type it: 12.1."""
         return f"{self.delivery}.{self.number}"
 
     @property

@@ -1,6 +1,6 @@
-"""What is written about a subject: read from the DICOM header, compared with what people entered.
+"""A subject's demographics: read from the DICOM header and compared with what people entered in XNAT.
 
-Everything is plain comparison. Values are patient data: they are in no message and in no `repr`.
+Values are patient data: they stand in no message and in no `repr`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ISO = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ T]00:00(?::00(?:\.0+)?)?)?"
 
 
 def age_years(raw: str | None) -> int | None:
-    """Return a PatientAge in whole years, or None if it is not one (VR AS, PS3.5 6.2: `030D`, `006M`, `042Y`)."""
+    """Return a PatientAge in whole years, or None if it is no age (VR AS, PS3.5 6.2: `030D`, `006M`, `042Y`)."""
     found = _AGE.fullmatch((raw or "").strip(" \0"))
     if found is None:
         return None
@@ -38,7 +38,7 @@ def age_years(raw: str | None) -> int | None:
 def birth_date(raw: str | None) -> str | None:
     """Return a PatientBirthDate as YYYY-MM-DD, or None if there is no such day.
 
-    XNAT reads dates leniently and rolls impossible ones over in silence (F43).
+    XNAT does not refuse an impossible date: it stores a later, possible one without a word (F43).
     """
     day = real_date(raw)
     return day.isoformat() if day else None
@@ -51,12 +51,12 @@ def sex(raw: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """One thing that is known about a subject, in its two forms."""
+    """One attribute of a subject in its two forms: XNAT's own demographics and a custom variable."""
 
     attribute: str  #: its DICOM keyword
     standard: str  #: its name in XNAT's demographics
     read: Callable[[str | None], str | None]
-    as_field: Callable[[str], str]  #: what stands in the custom variable
+    as_field: Callable[[str], str]  #: the value's form in the custom variable
 
 
 def _as_it_is(value: str) -> str:
@@ -79,19 +79,19 @@ KINDS = tuple(_KINDS)  #: the keys of `DemographicRules.fields`
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubjectWrites:
-    """What is to be written about a subject, and what was found there already."""
+    """What is to be written about a subject, and which values XNAT had already."""
 
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)  #: custom variables
     demographics: Mapping[str, str] = field(default_factory=dict, repr=False)  #: dob, age, gender
-    kept: tuple[str, ...] = ()  #: names that had a value, which stays
-    disagreeing: tuple[str, ...] = ()  #: names whose value was another than ours, whichever stays
+    kept: tuple[str, ...] = ()  #: names that have a value already, which stays
+    disagreeing: tuple[str, ...] = ()  #: names whose value differs from ours, whichever of the two stays
 
     def __bool__(self) -> bool:
         return bool(self.fields or self.demographics)
 
 
 def header_of(person: Person) -> Mapping[str, str]:
-    """Return the header of a ZIP's study in the form in which XNAT's header dump comes."""
+    """Return the header of a study of a ZIP in the form of XNAT's header dump."""
     return {
         "PatientAge": person.age,
         "PatientBirthDate": person.birth_date,
@@ -100,11 +100,11 @@ def header_of(person: Person) -> Mapping[str, str]:
 
 
 def plan(header: Mapping[str, str], subject: Subject, rules: DemographicRules) -> SubjectWrites:
-    """Return what is to be written: what is configured, known, and empty on the server or ours to overwrite.
+    """Return what is to be written: what is configured and known, and on the server is empty or may be overwritten.
 
-    `header` has PatientAge, PatientBirthDate and PatientSex as they stand. Age, birth date and gender are
-    written side by side: XNAT's schema offers a choice, but the server stores all of them (F220), and its
-    pages and searches ask for one or the other.
+    `header` holds PatientAge, PatientBirthDate and PatientSex as they stand. Age, birth date and gender are all
+    written: XNAT's schema offers a choice, but the server stores all of them (F220), and its pages and searches
+    ask for one or the other.
     """
     known = {
         name: value
@@ -130,7 +130,7 @@ def plan(header: Mapping[str, str], subject: Subject, rules: DemographicRules) -
 
 
 def not_stored(writes: SubjectWrites, after: Subject) -> tuple[str, ...]:
-    """Return the names that the server did not store as they were written (F59); nothing when all is well."""
+    """Return the names whose values the server did not store as they were written (F59); empty if it stored all."""
     there = _lower(after.fields)
     return (
         *(name for name, value in writes.fields.items() if not _same(value, there.get(name, ""))),
@@ -163,7 +163,7 @@ def _same(ours: str, theirs: str) -> bool:
 
 
 def _plain(value: str) -> str:
-    """Bring the ways to write one value down to one: 19660101 and 1966-01-01, M and Male, 042 and 42."""
+    """Return one spelling for all ways to write one value: 19660101 and 1966-01-01, M and Male, 042 and 42."""
     text = unescaped(value).strip()
     iso = _ISO.fullmatch(text)
     if iso:

@@ -1,4 +1,4 @@
-"""What the system says of a disk of this machine that fails: nobody's trouble but the machine's."""
+"""Which system errors mean that a disk of this machine fails: that is the machine's trouble, not a study's."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ FAILING = frozenset({
 
 
 def is_failing(error: OSError) -> bool:
-    """Return whether a disk or a mount fails, is full or takes no writes."""
+    """Return whether a disk or a mount fails, is full or is read-only."""
     return error.errno in FAILING

@@ -1,7 +1,7 @@
 """Everything that can go wrong, named by what the one who catches it must do.
 
-The message is for the journal: it names items and projects, never a patient, a label, a file or the
-server's own words. Those stand in `detail`, which goes into the ledger and nowhere else.
+The message is for the journal: it names items and projects, never a patient, a label, a file or a text of the
+server. These stand in `detail`, which goes into the ledger and nowhere else.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import ClassVar
 
 
 class Scope(StrEnum):
-    """Whose trouble an error is, as far as the one who raises it can tell: others of this scope may meet it too."""
+    """How far an error may reach, as far as the code that raises it can tell: others of this scope may meet it too."""
 
-    STUDY = "study"  #: or the row of a share table: a property of what is sent, whatever became of others
-    PROJECT = "project"  #: it may be the project's: a right, a quota, a full disk. Many studies in a row show it
+    STUDY = "study"  #: or one row of a share table: the cause is in what is sent; other studies do not matter
+    PROJECT = "project"  #: perhaps a right, a quota or a full disk of the project: many studies in a row will show it
     SERVER = "server"
     MACHINE = "machine"  #: this one
 
@@ -27,7 +27,7 @@ class WatchdError(Exception):
 
     default_advice: ClassVar[str] = "Look at `xnat-watchd show ITEM` for what happened."
     default_scope: ClassVar[Scope] = Scope.STUDY
-    spoke = True  #: XNAT may have acted upon what we asked; False only where it is known that it has not
+    spoke = True  #: XNAT may have acted on our request; False only if it is known that it has not
 
     def __init__(self, message: str, *, detail: str = "", advice: str = "", scope: Scope | None = None) -> None:
         super().__init__(message)
@@ -37,25 +37,25 @@ class WatchdError(Exception):
 
 
 class Transient(WatchdError):
-    """This study's request may succeed later: wait, with growing delays; hold when patience is spent."""
+    """This study's request may succeed later: wait, with growing delays; hold it after the last attempt."""
 
     default_advice = "Nothing to do: it is tried again by itself."
     spoke = False
 
 
 class InDoubt(Transient):
-    """The line died or the server failed after we spoke: XNAT may have acted. Ask before repeating."""
+    """The connection or the server failed after the request went out: XNAT may have acted. Ask before repeating."""
 
     default_advice = "Nothing to do: XNAT is asked first whether it has the study."
     spoke = True
 
 
 class AlreadyImported(InDoubt):
-    """XNAT refused an import since it has these files at that place already: an earlier one came through after all."""
+    """XNAT refused an import because it has these files at that place already: an earlier import did succeed."""
 
 
 class ServerFailure(InDoubt):
-    """The server failed at it, and may at every other: many studies in a row that meet it are the project's trouble."""
+    """The server failed at this study and may fail at any other: if many in a row fail, it is the project's trouble."""
 
     default_scope = Scope.PROJECT
     default_advice = "Ask the XNAT administrator to look at the server's disk and log; it is tried again by itself."
@@ -69,9 +69,9 @@ class NotYet(Transient):
 
 
 class NotSeenYet(NotYet):
-    """What was asked for is not there, and may still come until a moment: look ever more rarely, and then."""
+    """The result is not there, and may still appear until a known time: look less and less often, and once after it."""
 
-    default_advice = "Nothing to do: it is looked for until it can come no more, and asked for again then."
+    default_advice = "Nothing to do: the service looks for it as long as it may still appear, and then asks again."
 
     def __init__(self, message: str, until: datetime) -> None:
         super().__init__(message)
@@ -79,7 +79,7 @@ class NotSeenYet(NotYet):
 
 
 class WaitUntil(Transient):
-    """It is sent for the last time when somebody may have found out why it came to nothing: wait until then."""
+    """Only one automatic upload is left: wait with it until somebody may have found out why the others failed."""
 
     default_advice = (
         "Ask the XNAT administrator to look at the server's disk and log. It is sent once more by itself; "
@@ -92,9 +92,9 @@ class WaitUntil(Transient):
 
 
 class RepeatOnce(Transient):
-    """The noise of a moment or a refusal for ever: ask once more, alone, then believe it (F61, F62, F69)."""
+    """A refusal that may pass or be final: repeat the request once, alone, and then believe it (F61, F62, F69)."""
 
-    # Its scope is whose trouble it is once it is believed.
+    # Its scope counts once the refusal is believed.
 
     default_advice = (
         "Open the ZIP with a DICOM viewer; if it is sound, ask the XNAT administrator why it is refused: a full disk "
@@ -105,11 +105,11 @@ class RepeatOnce(Transient):
         self, message: str, *, detail: str = "", advice: str = "", scope: Scope | None = None, refusal: str = ""
     ) -> None:
         super().__init__(message, detail=detail, advice=advice, scope=scope)
-        self.refusal = refusal or message  #: what was refused and how, for a program: the same once more is believed
+        self.refusal = refusal or message  #: what was refused and how, to compare: the same refusal twice is believed
 
 
 class Unavailable(WatchdError):
-    """The server's trouble, not the study's: shut the gate, ask something cheap from time to time."""
+    """The server's trouble, not the study's: shut the gate, and probe the server from time to time."""
 
     default_scope = Scope.SERVER
     default_advice = "Check that the XNAT server is up and reachable from this machine; work goes on by itself."
@@ -124,12 +124,12 @@ class Unavailable(WatchdError):
         after: timedelta | None = None,
     ) -> None:
         super().__init__(message, detail=detail, advice=advice)
-        self.spoke = spoke  #: part of a request that acts had been sent, so the outcome is in doubt
+        self.spoke = spoke  #: part of a request that changes something went out, so its outcome is in doubt
         self.after = after  #: what the server asked for in `Retry-After`
 
 
 class AuthRefused(WatchdError):
-    """The credentials are refused: shut the gate and ask rarely, since accounts lock."""
+    """XNAT refused the credentials: shut the gate and try rarely, since XNAT locks accounts."""
 
     default_scope = Scope.SERVER
     default_advice = "Type `xnat-watchd login`; once the user and password are right, work goes on by itself."
@@ -140,14 +140,14 @@ class AuthRefused(WatchdError):
 
 
 class Stopped(WatchdError):
-    """We are asked to stop in the middle of a request: give the study back, uncharged and in doubt."""
+    """The service is stopped in the middle of a request: return the study, in doubt, without counting the attempt."""
 
     default_scope = Scope.MACHINE
     default_advice = "Nothing to do: it goes on when the service runs again."
 
 
 class Conflict(WatchdError):
-    """XNAT holds something else under this name: a person must compare, so hold the study."""
+    """XNAT has something else under this name: hold the study, since a person must compare."""
 
     default_advice = (
         "Compare with the session in XNAT, then `xnat-watchd retry ITEM`, with `--label` for another label."
@@ -155,7 +155,7 @@ class Conflict(WatchdError):
 
 
 class Misplaced(Conflict):
-    """XNAT put an upload where nobody asked it to: write down where before the study is held."""
+    """XNAT put an upload elsewhere than into our place: record where, then hold the study."""
 
     default_advice = (
         "Archive or delete in XNAT what lies at the place that `xnat-watchd show ITEM` names; "
@@ -164,17 +164,17 @@ class Misplaced(Conflict):
 
     def __init__(self, message: str, paths: Sequence[str], *, detail: str = "", advice: str = "") -> None:
         super().__init__(message, detail=detail, advice=advice)
-        self.paths = tuple(paths)  #: as XNAT says them
+        self.paths = tuple(paths)  #: as XNAT wrote them
 
 
 class Permanent(WatchdError):
-    """Wrong today and tomorrow: hold. Where many studies in a row meet what may be the project's trouble, it waits."""
+    """Waiting does not help: hold. Many studies in a row that meet what may be the project's trouble wait instead."""
 
     default_advice = "Correct what the reason names, then `xnat-watchd retry ITEM`."
 
 
 def unwritable(project: str, near: str | None = None) -> Permanent:
-    """Return what is told of a project that XNAT does not list as writable for us. `near`: one that may be meant."""
+    """Return the error for a project that XNAT does not list as writable for us. `near`: one that may be meant."""
     meant = f"If you meant {near}, type `xnat-watchd retry ITEM --project {near}`. Else check" if near else "Check"
     return Permanent(
         "XNAT lists no such project that this account may write to",
@@ -186,60 +186,61 @@ def unwritable(project: str, near: str | None = None) -> Permanent:
 
 
 class Undecided(WatchdError):
-    """Only a person can know what is right: hold the study before anything is sent."""
+    """Only a person knows what is right: hold the study before anything is sent."""
 
     default_advice = "Decide, then `xnat-watchd retry ITEM`."
 
 
 class ZipChanged(WatchdError):
-    """The ZIP is not the one that was judged: send nothing of it, and have it judged anew."""
+    """The ZIP has changed since it was opened: send nothing of it, and open it again."""
 
     default_advice = "Nothing to do: it is looked at anew."
 
 
 class NoRoom(WatchdError):
-    """This machine's disk is full: take nothing, send nothing, keep what is held, and look again soon."""
+    """A disk of this machine is full: take nothing, send nothing, keep what is there, and look again soon."""
 
     default_scope = Scope.MACHINE
     default_advice = "Free some space on the disk of the ledger and the work folder; work goes on by itself."
 
 
 class Unusable(WatchdError):
-    """No study can come of this ZIP: put it aside with the reason beside it."""
+    """No study can be read from this ZIP: move it to `failed`, with the reason beside it."""
 
     default_advice = "Export the study again and drop the new ZIP."
 
 
 class Impossible(WatchdError):
-    """What a person asks for cannot be done as things stand: say why, and change nothing."""
+    """A person's request cannot be carried out now: tell why, and change nothing."""
 
 
 class Refusal(WatchdError):
-    """The program will not start like this: wrong configuration, ledger or folder. Say why and stop."""
+    """The program cannot start: a wrong configuration, ledger or folder. Tell why and stop."""
 
     default_advice = "Correct what is named, then start again."
 
 
 class Occupied(Refusal):
-    """Another program has what we need, or its disk is full: this passes, so a later start may do."""
+    """Another program holds what we need, or a disk is full: this passes, so a later start may succeed."""
 
 
 class NoReadAccess(Refusal):
-    """This user may not look: tell what can be known without."""
+    """This user may not read the ledger: tell what can be known without it."""
 
 
 class LedgerUnusable(Exception):
-    """The ledger cannot be read or written in the middle of the work: end at once, since nothing can be believed.
+    """The ledger cannot be read or written in the middle of the work: end at once, since nothing is certain any more.
 
-    No `WatchdError`: nobody must take it for a study's trouble. The next start finds what was busy, and asks XNAT.
+    This is no `WatchdError`, so that no handler takes it for a study's trouble. The next start finds the studies that
+    were busy and asks XNAT about them.
     """
 
     def __init__(self, message: str, *, advice: str, passes: bool) -> None:
         super().__init__(message)
         self.advice = advice
-        self.passes = passes  #: it may be better soon, without anybody's help
+        self.passes = passes  #: it may pass soon without anybody's help
 
 
 def for_item(advice: str, item: str) -> str:
-    """Return an advice about an item as it is to be typed. A file's name is never made part of a command."""
+    """Return an advice with the item put in, ready to copy. A file's name never becomes part of a command."""
     return re.sub(r"\bITEM\b", item, advice) if re.fullmatch(r"[0-9.]+", item) else advice

@@ -1,4 +1,4 @@
-"""The escapes of HTML, in which XNAT keeps what it is given (F122) and in which its pages speak."""
+"""HTML escapes: XNAT stores values with them (F122), and its pages are written with them."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ _ENDLESS = re.compile(r"&#(?=[xX]?[0-9a-fA-F]{10})")  #: a number of no characte
 
 
 def unescaped(text: str) -> str:
-    """Return a text without them. What stands for no character stays as it is."""
+    """Return a text with its HTML escapes resolved. An escape that stands for no character stays as it is."""
     return html.unescape(_ENDLESS.sub("&amp;#", text))

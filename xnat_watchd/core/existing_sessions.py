@@ -1,4 +1,4 @@
-"""Sessions that others put into XNAT: as a person is shown them, and as the ledger takes them to carry them on."""
+"""Sessions that others put into XNAT: as a person sees them, and as the ledger takes them to carry them on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ListedRow:
     """One row of a project's prearchive, whoever put it there."""
 
     place: Place
-    name: str  #: as XNAT calls it; its folder may have another name
+    name: str  #: XNAT's name for it; its folder may have another name
     subject: str
     status: str
     date: str  #: as XNAT lists it, YYYY-MM-DD; empty where it lists none
@@ -31,26 +31,26 @@ class SessionContent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExistingSession:
-    """What is to go the rest of the route, as it was shown."""
+    """A session that the service is to carry on, as it was shown to the person who decided that."""
 
     project: str
     name: str  #: what people call it
-    identity: str  #: where it lies in XNAT, which tells whether it is on its way already
+    identity: str  #: its path in XNAT, by which the ledger knows whether it is under way already
     study: Study
     files: Mapping[str, int]
     subject: str
     label: str
-    place: Place | None = None  #: in the prearchive; none: it is archived, as `session`
+    place: Place | None = None  #: in the prearchive; None: it is archived as `session`
     session: str | None = None
 
     @property
     def kind(self) -> DeliveryKind:
-        """What kind of delivery it becomes."""
+        """The kind of delivery that it becomes."""
         return DeliveryKind.PREARCHIVE if self.place else DeliveryKind.ARCHIVE
 
     @property
     def progress(self) -> Progress:
-        """What XNAT has of it already."""
+        """The progress that it has in XNAT already."""
         return Progress.UPLOADED if self.place else Progress.ARCHIVED
 
 
@@ -59,7 +59,7 @@ class ImagingSession:
     """One archived imaging session of a subject."""
 
     id: str
-    project: str  #: to which it belongs; it may be shared with others
+    project: str  #: the project that owns it; it may be shared into others
     label: str
     study_uid: str
     date: str  #: YYYY-MM-DD, or empty
@@ -67,11 +67,11 @@ class ImagingSession:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergedHeader:
-    """What the sessions of one subject say about the person. Never in a log."""
+    """What the headers of all sessions of one subject say about the person. Never in a log."""
 
-    header: Mapping[str, str]  #: by DICOM keyword, without what they disagree about
-    first: int  #: index of the session that the age is of
-    disagreeing: tuple[str, ...]  #: DICOM keywords
+    header: Mapping[str, str]  #: by DICOM keyword, without the attributes on which the sessions disagree
+    first: int  #: index of the session that the age is from
+    disagreeing: tuple[str, ...]  #: DICOM keywords of the attributes on which the sessions disagree
 
 
 _AGE = "PatientAge"
@@ -79,10 +79,10 @@ _LASTING = {"PatientBirthDate": demographics.birth_date, "PatientSex": demograph
 
 
 def merge_headers(headers: Sequence[Mapping[str, str]]) -> MergedHeader:
-    """Put together what the sessions of a subject say, the earliest first.
+    """Merge the headers of a subject's sessions, the earliest first.
 
-    Birth date and sex must be the same in all that know them, else nothing is believed. An age is that of the
-    earliest session that has one: it grows from visit to visit.
+    Birth date and sex must be the same in all headers that have them, else none of them is used. The age is from
+    the earliest session that has one, since it grows from visit to visit.
     """
     header: dict[str, str] = {}
     disagreeing: list[str] = []

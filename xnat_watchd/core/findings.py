@@ -1,7 +1,7 @@
-"""Findings: what was found out about the content of a study that only a named decision of a person settles.
+"""Findings: facts about the content of a study that only a person's decision, with a name, settles.
 
-A finding is a fact in the ledger beside the study. Standing says whether we act now; findings say what may be sent at
-all. No retry, no second copy of the ZIP and no restart settles one.
+A finding stands in the ledger beside the study. The standing says whether the service acts now; findings say what may
+be sent at all. No retry, no second copy of the ZIP and no restart settles one.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ class FindingKind(StrEnum):
     """What was found. The values are written into the ledger and never change."""
 
     TWO_PEOPLE = "two people"  #: images of two people in one study
-    DAMAGED = "damaged"  #: images whose bytes are not a whole instance
+    DAMAGED = "damaged"  #: images whose bytes are no complete instance
     TWO_CONTENTS = "two contents"  #: one SOP Instance UID with two contents, in one ZIP or in two
-    UNEXPLAINED = "unexplained"  #: members that may be images and that nobody can read as one
-    NO_STUDY = "no study"  #: whole instances that name no study
-    FOREIGN = "foreign images"  #: XNAT's session holds images that nobody here knows of
-    ABSENT = "listed and absent"  #: a DICOMDIR names images that did not come
+    UNEXPLAINED = "unexplained"  #: members that may be images but cannot be read
+    NO_STUDY = "no study"  #: complete instances without a StudyInstanceUID
+    FOREIGN = "foreign images"  #: XNAT's session holds images that we do not know
+    ABSENT = "listed and absent"  #: a DICOMDIR lists images that the ZIP lacks
 
 
-ARCHIVE_WORD = "archive"  #: stands in the `why` of a finding about images that are packed once more
+ARCHIVE_WORD = "archive"  #: stands in the `why` of a finding about an archive inside the ZIP
 
 HOLDING = frozenset(FindingKind) - {FindingKind.ABSENT}  #: kinds that stop a study until a person has decided
-LEFT_BEHIND = HOLDING - {FindingKind.TWO_PEOPLE, FindingKind.FOREIGN}  #: kinds about images that do not come to XNAT
-ACCEPTABLE = HOLDING - {FindingKind.TWO_PEOPLE}  #: kinds that a person may accept; the others end by `skip` alone
+LEFT_BEHIND = HOLDING - {FindingKind.TWO_PEOPLE, FindingKind.FOREIGN}  #: kinds about images that will not be in XNAT
+ACCEPTABLE = HOLDING - {FindingKind.TWO_PEOPLE}  #: kinds that a person may accept; the others only end by `skip`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,31 +37,31 @@ class Finding:
     """One finding about one study."""
 
     kind: FindingKind
-    count: int  #: images or members that it is about
+    count: int  #: number of images or members concerned
     why: str  #: one sentence without names, fit for the journal
-    members: tuple[str, ...] = ()  #: some of the members by name, printable; for `show` alone
-    uids: tuple[str, ...] = ()  #: SOP Instance UIDs of the images that it is about, where they can be read
+    members: tuple[str, ...] = ()  #: names of some of these members, printable; only for `show`
+    uids: tuple[str, ...] = ()  #: SOP Instance UIDs of the images concerned, as far as they can be read
 
 
 def holding(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return those of these findings that stop a study."""
+    """Return the findings that stop a study."""
     return tuple(one for one in findings if one.kind in HOLDING)
 
 
 def reason_of(findings: Iterable[Finding]) -> str:
-    """Return in one sentence why these findings stop a study; empty where none does."""
+    """Return in one sentence why these findings stop a study; empty if none does."""
     return "; ".join(one.why for one in holding(findings))
 
 
 def must_not_hold(findings: Iterable[Finding]) -> None:
-    """Raise `Undecided` where one of these findings stops the study: only a named decision lets it go on."""
+    """Raise `Undecided` if one of these findings stops the study: only a person's decision lets it go on."""
     stopping = holding(findings)
     if stopping:
         raise Undecided(reason_of(stopping), advice=advice(stopping))
 
 
 def advice(findings: Iterable[Finding]) -> str:
-    """Return what a person can do about these findings: one instruction a sentence, ITEM for the item."""
+    """Return what a person can do about these findings: one instruction a sentence, with ITEM in place of the item."""
     findings = holding(findings)
     kinds = {one.kind for one in findings}
     if kinds - ACCEPTABLE:

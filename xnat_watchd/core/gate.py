@@ -1,7 +1,8 @@
-"""May we talk to XNAT now? One gate for the server, one for each project. Time and chance are arguments.
+"""Whether XNAT may be asked now: one gate for the server, one for each project. Time and chance are arguments.
 
-A project's gate is shut by what may be the project's trouble, never by what is a study's own. When its time has come, a
-cheap question is asked first; then one study passes at a time, a different one each time, until one comes through.
+A project's gate is shut by an error that may be the project's trouble, never by one that is a study's own. When the
+time of a shut gate has come, XNAT is probed first. Then one study passes at a time, each time a different one, until
+one succeeds.
 """
 
 from __future__ import annotations
@@ -11,29 +12,29 @@ from datetime import datetime, timedelta
 
 from xnat_watchd.core.errors import AuthRefused, Transient, Unavailable, WatchdError
 
-#: A refused credential is tried again this long afterwards, the last of these from then on: accounts lock.
+#: Refused credentials are tried again after these times, and after the last of them from then on: accounts lock.
 AUTH_LADDER = (timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1))
-REFUSALS_AN_HOUR = 4  #: never more, whatever else happens (XNAT's lock comes at 20, sites choose less)
+REFUSALS_AN_HOUR = 4  #: never more, whatever else happens (XNAT locks an account at 20, sites choose less)
 FIRST, CEILING = timedelta(seconds=10), timedelta(minutes=5)  #: for a server in trouble, doubling with jitter
-PROJECT_FIRST = timedelta(seconds=30)  #: for a project in trouble, at first: nearly always one study finds it sound
+PROJECT_FIRST = timedelta(seconds=30)  #: for a project in trouble, the first time: nearly always the trial succeeds
 PROJECT_AGAIN = timedelta(minutes=5)  #: and after that, doubling with jitter
 PROJECT_CEILING = timedelta(hours=2)
-PROJECT_IN_TROUBLE = 5  #: so many different studies in a row that met what may be the project's: it is thought to be so
-OFTEN_ENOUGH = 3  #: times that one study may meet it before it is held by name, since it may be its own after all
+PROJECT_IN_TROUBLE = 5  #: so many different studies in a row with trouble that may be the project's: then it is
+OFTEN_ENOUGH = 3  #: times that one study may meet it before it is held: then the trouble may be its own after all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """Open, or shut until a time because of a reason; then open for one study before all."""
+    """Open; or shut until a time, for a reason, and then open for one study first and for all after it."""
 
-    until: datetime | None = None  #: shut, and to be probed then
+    until: datetime | None = None  #: shut until then; then XNAT is probed
     trial: bool = False  #: a probe was answered: one study may pass
-    login: bool = False  #: it was the credentials that shut it
-    passes: bool = True  #: what shut it may pass without anybody's help
+    login: bool = False  #: refused credentials shut it
+    passes: bool = True  #: the trouble that shut it may pass without anybody's help
     why: str = ""
     advice: str = ""
-    strikes: int = 0  #: times in a row that it was shut
-    refusals: tuple[datetime, ...] = ()  #: credentials refused within the last hour
+    strikes: int = 0  #: how often in a row it was shut
+    refusals: tuple[datetime, ...] = ()  #: when credentials were refused within the last hour
 
     @property
     def shut(self) -> bool:
@@ -41,20 +42,20 @@ class Gate:
         return self.until is not None
 
     def probe_due(self, now: datetime) -> bool:
-        """Return whether something cheap may be asked now. A clock that jumped back does not keep it shut."""
+        """Return whether XNAT may be probed now. A clock that jumped back does not keep the gate shut."""
         return self.until is not None and (self.until <= now or self.until > now + 2 * PROJECT_CEILING)
 
     def may_be_refused(self, now: datetime) -> bool:
-        """Return whether credentials may be tried at a person's word: refused once more, they lock no account."""
+        """Return whether a person may try credentials: one more refusal locks no account."""
         return len(self._recent(now)) < REFUSALS_AN_HOUR
 
     def _recent(self, now: datetime) -> tuple[datetime, ...]:
         return tuple(at for at in self.refusals if timedelta(0) <= now - at < timedelta(hours=1))
 
     def refused(self, now: datetime) -> Gate:
-        """Return the gate after credentials were refused to somebody else on this machine, who tried them once.
+        """Return the gate after XNAT refused credentials once to another program on this machine.
 
-        It counts among those of this hour; whether we may speak to XNAT is for our own tries to find out.
+        The refusal counts for this hour. It does not shut the gate: only the service's own requests do.
         """
         return replace(self, refusals=(*self._recent(now), now))
 
@@ -63,7 +64,7 @@ class Gate:
         return replace(self, until=None, trial=True)
 
     def passed(self) -> Gate:
-        """Return the gate after a study came through: open for all."""
+        """Return the gate after a study succeeded: open for all."""
         return Gate(refusals=self.refusals)
 
 
@@ -71,7 +72,7 @@ OPEN = Gate()
 
 
 def shut_by(gate: Gate, error: WatchdError, now: datetime, jitter: float) -> Gate:
-    """Return the gate after this error. `jitter` in [0, 1) keeps many machines from knocking at one moment."""
+    """Return the gate after this error. `jitter` in [0, 1) keeps many machines from asking at the same moment."""
     strikes = gate.strikes + 1
     refusals = gate.refused(now).refusals if isinstance(error, AuthRefused) else gate.refusals
     pause = _pause(error, strikes, refusals, now) * (1 + jitter / 4)

@@ -1,4 +1,4 @@
-"""How much of a ZIP is believed: bounds that no export of a scanner reaches."""
+"""Bounds on what a ZIP may hold. No export of a scanner reaches them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Limits:
     total: int = 200 * GIB  #: all members, inflated
     member: int = 20 * GIB  #: one member, inflated
     ratio: int = 200  #: inflated to packed; deflate reaches 1032, sound images seldom 20
-    ratio_from: int = 100 * MIB  #: below so much inflated the ratio is not judged: a blank image packs well
+    ratio_from: int = 100 * MIB  #: a smaller inflated size is allowed any ratio: a blank image packs well
 
     def too_dense(self, packed: int, inflated: int) -> bool:
-        """Return whether so few bytes that inflate to so many must be a bomb."""
+        """Return whether the ratio of inflated to packed bytes shows a ZIP bomb."""
         return inflated > self.ratio_from and inflated > self.ratio * packed

@@ -1,4 +1,4 @@
-"""Who is one person, and who is two: DICOM names one patient in more than one spelling, and two patients alike."""
+"""Whether two headers mean one person: DICOM spells one patient in several ways, and may name two patients alike."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _SEPARATORS = re.compile(r"[\^,\s]+")
 
 
 def may_be_one(one: Person, other: Person) -> bool:
-    """Return whether nothing speaks against one person; for instances of one study, of which some say less.
+    """Return whether nothing contradicts that both are one person. For instances of one study, some of which say less.
 
-    Who bears neither name nor ID is nobody else. Birth dates count where there is no PatientID to compare.
+    A header without name and ID contradicts nobody. Birth dates count if there is no PatientID to compare.
     """
     if one == other:
         return True
@@ -30,9 +30,9 @@ def may_be_one(one: Person, other: Person) -> bool:
 
 
 def is_one(one: Person, other: Person) -> bool:
-    """Return whether two studies are surely of one person: what one of them does not say is not taken for granted.
+    """Return whether two studies are surely of one person. A value that one of them lacks is not assumed.
 
-    One PatientID and one name; without a PatientID, one name and one birth date.
+    PatientID and name must be the same; without a PatientID, name and birth date.
     """
     ids, names = (_id(one), _id(other)), (_groups(one.name), _groups(other.name))
     if ids[0] != ids[1] or bool(names[0]) != bool(names[1]) or (all(names) and _contradict(*names)):
@@ -41,7 +41,7 @@ def is_one(one: Person, other: Person) -> bool:
 
 
 def merged(one: Person, other: Person) -> Person:
-    """Return what both say of one person; the first has the word where both say something."""
+    """Return the values of both for one person; where both have a value, the first one's."""
     return Person(
         name=one.name or other.name,
         id=one.id or other.id,
@@ -52,22 +52,23 @@ def merged(one: Person, other: Person) -> Person:
 
 
 def joined(one: Person, other: Person) -> Person:
-    """Return all that both say of one person: the first word on each group of the name, so that a third is asked all.
+    """Return the values of both for one person, with each group of the name that either has.
 
-    Of three spellings the shortest may agree with each of two that contradict each other.
+    A third name is then compared with all groups: the shortest of three spellings may agree with each of two that
+    contradict each other.
     """
     names = zip_longest(one.name.split("="), other.name.split("="), fillvalue="")
     return replace(merged(one, other), name="=".join(mine if _groups(mine) else theirs for mine, theirs in names))
 
 
 def _contradict(one: list[str], other: list[str]) -> bool:
-    """Return whether a group that both names have (alphabetic, ideographic, phonetic) differs, or they share none."""
+    """Return whether a group of both names (alphabetic, ideographic, phonetic) differs, or they have none in common."""
     shared = [(a, b) for a, b in zip(one, other, strict=False) if a and b]
     return not shared or any(a != b for a, b in shared)
 
 
 def _groups(name: str) -> list[str]:
-    """Return the groups of a PatientName without what is written differently (PS3.5 6.2.1); none of an empty name."""
+    """Return the groups of a PatientName in a form to compare (PS3.5 6.2.1); an empty list for an empty name."""
     folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
     groups = [_SEPARATORS.sub(" ", group).strip() for group in folded.split("=")]
     return groups if any(groups) else []

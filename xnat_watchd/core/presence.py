@@ -1,4 +1,4 @@
-"""What a folder answers when it is asked for a file: nothing is concluded from a folder that may be another one."""
+"""Whether a file is in a folder. From a folder that may be the wrong one nothing is concluded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Presence(StrEnum):
-    """Whether a file lies where it is to lie."""
+    """Whether a file lies where it should."""
 
     PRESENT = "present"
     ABSENT = "absent"  #: the folder is the one that we know, and the file does not lie in it

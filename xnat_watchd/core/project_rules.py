@@ -1,4 +1,4 @@
-"""What the settings ask for one project, in the core's own words."""
+"""What the settings say about one project, in the types of the core."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from xnat_watchd.core.states import Progress
 
 
 class Letters(StrEnum):
-    """What becomes of a session label whose letters the server would spoil."""
+    """What is sent instead of a session label whose letters the server would spoil."""
 
-    ROMANISED = "romanised"  #: in Latin letters, with a mark of its own
+    ROMANISED = "romanised"  #: the label in Latin letters, with characters of its digest
     PATIENT_ID = "patient_id"  #: with the PatientID in place of the subject
     HOLD = "hold"  #: a person chooses
-    AS_STORED = "as_stored"  #: whatever the server makes of it
+    AS_STORED = "as_stored"  #: the form that the server makes of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +29,12 @@ class LabelRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemographicRules:
-    """What is written about a subject, and where it is read."""
+    """Which demographics are written to a subject, and where they are read from."""
 
     from_zip: bool = False  #: else from XNAT's header dump of the archived session
     fields: Mapping[str, str] = field(
         default_factory=lambda: {"age": "subject_age", "birth_date": "subject_dob", "sex": "subject_gender"}
-    )  #: custom variables, by what they hold
+    )  #: names of the custom variables, by what they hold
     standard: bool = True  #: XNAT's own demographics too
     birth_date: bool = True
     overwrite: bool = False
@@ -42,10 +42,10 @@ class DemographicRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectRules:
-    """All that may differ between projects."""
+    """Everything that may differ between projects."""
 
     labels: LabelRules = LabelRules()
     demographics: DemographicRules = DemographicRules()
     until: Progress = Progress.COMPLETE
-    append: bool = True  #: add to our study when XNAT has part of it; else hold
+    append: bool = True  #: if XNAT has part of a study of ours, add to it; False: hold the study
     trigger_pipelines: bool = True

@@ -1,4 +1,4 @@
-"""A wrong project's ID, and the one that was meant."""
+"""Find the project that a wrong project ID may mean."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from difflib import get_close_matches
 
 from xnat_watchd.core.labels import is_label
 
-ALIKE = 0.7  #: as `difflib` rates it, from 0 to 1: `BRIAN` and `BRAIN` are 0.8, `P1` and `P2` are 0.5
+ALIKE = 0.7  #: least similarity as `difflib` computes it, 0 to 1: `BRIAN` and `BRAIN` have 0.8, `P1` and `P2` 0.5
 
 
 def nearest(project: str, known: Iterable[str]) -> str | None:
-    """Return the ID to which another one is nearest, in any capitals; None where none is near, or it is one itself.
+    """Return the known ID that is most like `project`, in any case; None if none is alike or `project` is known.
 
-    It goes into a command that a person types, so nothing is named that a shell could take for more than a word.
+    It goes into a command that a person types, so only IDs are returned that are one plain word to a shell.
     """
     by_case = {one.casefold(): one for one in sorted(known) if is_label(one)}
     if project in by_case.values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-LONGEST = timedelta(days=3650)  #: what is longer is a slip of the finger, and far below what timedelta holds
+LONGEST = timedelta(days=3650)  #: a longer one is a typing error; this is far below the limit of timedelta
 
 _UNITS = {
     "d": timedelta(days=1),
@@ -22,9 +22,9 @@ _SIZE = re.compile(rf"([0-9]{{1,12}}(?:\.[0-9]{{1,3}})?)\s*(?:([{_PREFIXES}])(i)
 
 
 def duration(text: str) -> timedelta:
-    """Read `500ms`, `10s`, `5m`, `1h30m`, `1.5h` or `2d`. `ValueError` says in one sentence how it is written.
+    """Read `500ms`, `10s`, `5m`, `1h30m`, `1.5h` or `2d`. The `ValueError` tells in one sentence how to write one.
 
-    A bare number is refused: in the programs around us it means seconds here and minutes there.
+    A bare number is refused: some programs read it as seconds, others as minutes.
     """
     if not _DURATION.fullmatch(text.strip()):
         raise ValueError("a duration is a number and a unit (ms, s, m, h, d), such as 10s, 5m or 1h30m")
@@ -36,7 +36,7 @@ def duration(text: str) -> timedelta:
 
 
 def size(text: str) -> int:
-    """Read `500MB` (thousands) or `2GiB` (1024) in bytes. `ValueError` says in one sentence how it is written."""
+    """Read `500MB` (thousands) or `2GiB` (1024) in bytes. The `ValueError` tells in one sentence how to write one."""
     found = _SIZE.fullmatch(text.strip())
     if found is None:
         raise ValueError("a size is a number and a unit (B, kB, MB, GB, TB, KiB, MiB, GiB, TiB), such as 2GiB")

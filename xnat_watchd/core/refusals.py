@@ -1,4 +1,4 @@
-"""Why a file in the drop folder is not taken, as people read it in `status`, and what they may do about it."""
+"""Why a file in the drop folder is not taken, as `status` shows it, and what people can do about it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ Reason = tuple[str, str]  #: why it is not taken, and what to do (empty: nothing
 STILL_WRITTEN = ("still being written to", "")
 NOT_COMPLETE = ("not complete yet: its directory does not read", "")
 IN_USE = ("in use by another program", "")
-WAITED_FOR = frozenset({STILL_WRITTEN, NOT_COMPLETE, IN_USE})  #: of a ZIP that may be taken later
+WAITED_FOR = frozenset({STILL_WRITTEN, NOT_COMPLETE, IN_USE})  #: the ZIP may be taken later
 NO_PROJECT = ("no project", "Move it into a folder that is named after its XNAT project.")
 
 
 def refusal(error: OSError) -> Reason:
-    """Return the reason for which the system would not let us read or move a file."""
+    """Return why the system did not let us read or move a file, and what to do."""
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "may not be read or moved by the service", "Give the service's group the right to write there."
     if error.errno in (errno.EBUSY, errno.ETXTBSY):

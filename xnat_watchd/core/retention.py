@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class RetentionRules:
-    """What is to be kept. None: without a bound."""
+    """How long and how much is kept. None: without a bound."""
 
     span: timedelta | None = None
     size: int | None = None  #: bytes in all
@@ -22,20 +22,20 @@ class RetentionRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptZip:
-    """A ZIP that was put to rest."""
+    """A ZIP that is kept in `done` or `duplicates`."""
 
     delivery: int
     project: str
-    resting: str  #: where, below the root
+    resting: str  #: its path below the root
     sha256: str
     size: int
     since: datetime
     studies: tuple[int, ...]
-    proved: bool  #: by the ledger all of it is on XNAT: nothing of it is skipped, left out or in dispute
+    proved: bool  #: the ledger has all of it on XNAT: nothing is skipped, left out or the subject of a finding
 
 
 def deletable(kept: Sequence[KeptZip], keep: RetentionRules, now: datetime) -> list[KeptZip]:
-    """Return what may be deleted of these, oldest first: what lies there for too long, and what is too much."""
+    """Return the ZIPs that may be deleted, oldest first: those kept for too long, and those beyond the size."""
     excess = sum(one.size for one in kept) - keep.size if keep.size is not None else 0
     found = []
     for one in sorted(kept, key=lambda one: (one.since, one.delivery)):

@@ -1,4 +1,4 @@
-"""When is a file in the drop folder whole? When nobody has changed it for long enough."""
+"""Whether a file in the drop folder is complete: it is when nobody has changed it for long enough."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class FileStat:
-    """One file as a look into the folder shows it. Two looks that differ in anything saw a change."""
+    """One file as a sweep of the folder shows it. If anything differs between two sweeps, the file has changed."""
 
     path: str  #: below the drop folder
     size: int
@@ -20,7 +20,7 @@ class FileStat:
 
 @dataclass(frozen=True, slots=True)
 class WatchedFile:
-    """A file with the seconds (monotonic) since when it has looked the same, and since when it is known."""
+    """A file, since when it has not changed and since when it is known, in monotonic seconds."""
 
     seen: FileStat
     same_since: float
@@ -28,21 +28,21 @@ class WatchedFile:
 
 
 def settle(looked: Iterable[FileStat], before: Mapping[str, WatchedFile], now: float) -> dict[str, WatchedFile]:
-    """Return what is known of each file that lies there now. What is gone is forgotten.
+    """Return what is known of each file that is there now. A file that is gone is forgotten.
 
-    A modification time is never compared with the clock: copies keep old ones, and clocks differ.
+    A modification time is never compared with the clock: copies keep old times, and clocks differ.
     """
     return {seen.path: _sighting(seen, before.get(seen.path), now) for seen in looked}
 
 
 def quiet(sightings: Mapping[str, WatchedFile], now: float, quiet_for: float) -> list[WatchedFile]:
-    """Return the files that have stood still for `quiet_for` seconds, the longest first."""
+    """Return the files that have not changed for `quiet_for` seconds, the longest first."""
     still = [one for one in sightings.values() if now - one.same_since >= quiet_for]
     return sorted(still, key=lambda one: (one.same_since, one.seen.path))
 
 
 def next_quiet(sightings: Mapping[str, WatchedFile], now: float, quiet_for: float) -> float | None:
-    """Return the seconds until the next file may have stood still for long enough, or None."""
+    """Return the seconds until the next file may have been unchanged for long enough, or None."""
     waits = [one.same_since + quiet_for - now for one in sightings.values()]
     return min((wait for wait in waits if wait > 0), default=None)
 

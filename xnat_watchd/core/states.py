@@ -1,9 +1,9 @@
-"""The life of a study and of a delivery, as small tables. Nothing is done here; they say what may happen.
+"""The states of a study and of a delivery, as small tables of what may happen. Nothing is done here.
 
-*Progress* is what has been achieved for a study. It is a line, walked in one direction, one fact at a time; a person
-may have it walked anew, from its beginning, as another *generation*.
-*Standing* is whether we may act on the study now. Holding a study never loses its progress.
-A study that is found busy at start-up is in doubt: we died while acting, so XNAT is asked before we repeat.
+*Progress* is what has been achieved for a study. It moves forward only, one fact at a time; a person may have the
+study sent from its beginning again, as another *generation*.
+*Standing* is whether the service may act on the study now. Holding a study never loses its progress.
+A study that is found busy at start-up is in doubt: the service stopped while it acted, so XNAT is asked first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import pairwise
 
 
 class Progress(StrEnum):
-    """Facts about the world, never activities of ours."""
+    """Facts about the world, never actions of the service."""
 
     RECEIVED = "received"  #: its ZIP is in work, opened and recorded
     UPLOADED = "uploaded"  #: XNAT holds every image, in our place of the prearchive or in the archive already
@@ -25,33 +25,33 @@ class Standing(StrEnum):
     """Whether we may act on a study now."""
 
     READY = "ready"  #: may be taken
-    BUSY = "busy"  #: taken; found like this at start-up it is in doubt
+    BUSY = "busy"  #: taken; if it is found busy at start-up it is in doubt
     WAITING = "waiting"  #: may be taken once it is due, or once the setting `until` is raised
     HELD = "held"  #: a person must decide
     DONE = "done"  #: nothing is left to do
-    SKIPPED = "skipped"  #: nothing is left to do, since nobody wants it any more
+    SKIPPED = "skipped"  #: nothing is left to do, since a person or a change of its ZIP ended it
 
 
 class Event(StrEnum):
-    """What moves a study's standing."""
+    """What changes a study's standing."""
 
     TAKEN = "taken"
-    ADVANCED = "advanced"  #: one fact more
-    PARKED = "parked"  #: one fact more, and `until` asks for no further one
-    FINISHED = "finished"  #: the last fact
+    ADVANCED = "advanced"  #: the next progress is reached
+    PARKED = "parked"  #: the next progress is reached, and `until` asks for no further one
+    FINISHED = "finished"  #: the last progress is reached
     POSTPONED = "postponed"
-    RETURNED = "returned"  #: the server's trouble, not the study's
+    RETURNED = "returned"  #: made ready again: the trouble was the server's, not the study's
     HELD = "held"
     RECOVERED = "recovered"  #: found busy at start-up
-    RELEASED = "released"  #: a person said: try again
-    RAISED = "raised"  #: `until` was raised
-    UNWANTED = "unwanted"  #: a person said: no more of this one
-    SKIPPED = "skipped"  #: nothing of an unwanted one lies in the prearchive any more
-    RESENT = "resent"  #: a person said: from the beginning, in a new generation
+    RELEASED = "released"  #: a person decided: try again
+    RAISED = "raised"  #: the setting `until` was raised
+    UNWANTED = "unwanted"  #: a person decided: skip it
+    SKIPPED = "skipped"  #: nothing of an unwanted one is left in the prearchive
+    RESENT = "resent"  #: a person decided: from the beginning, in a new generation
 
 
 class IllegalTransition(Exception):
-    """A bug in us, never in the data."""
+    """A bug in this program, never a fault of the data."""
 
 
 LINE = tuple(Progress)
@@ -102,14 +102,14 @@ class DeliveryKind(StrEnum):
 
 
 class DeliveryState(StrEnum):
-    """Where one ZIP stands."""
+    """How far one delivery is."""
 
-    ARRIVING = "arriving"  #: the intent is written, the file is being taken
+    ARRIVING = "arriving"  #: the intent is recorded, the file is being taken
     TAKEN = "taken"  #: it lies in work and its studies are recorded
-    REJECTED = "rejected"  #: no study came of it: it lies in failed, with the reason beside it
+    REJECTED = "rejected"  #: no study could be read from it: it lies in failed, with the reason beside it
     DUPLICATE = "duplicate"  #: XNAT had all of it already, or the same ZIP is under way
     FINISHED = "finished"  #: every study is complete or skipped: it lies in done
-    WITHDRAWN = "withdrawn"  #: it was gone before it was taken: nothing of it is ours
+    WITHDRAWN = "withdrawn"  #: its file was gone before it was taken
 
 
 DELIVERIES: dict[DeliveryState, frozenset[DeliveryState]] = {
@@ -125,7 +125,7 @@ DELIVERIES: dict[DeliveryState, frozenset[DeliveryState]] = {
 
 
 def next_standing(standing: Standing, event: Event) -> Standing:
-    """Return the next standing, or raise `IllegalTransition`."""
+    """Return the standing after an event, or raise `IllegalTransition`."""
     try:
         return STANDINGS[standing][event]
     except KeyError:
@@ -133,19 +133,19 @@ def next_standing(standing: Standing, event: Event) -> Standing:
 
 
 def next_progress(progress: Progress) -> Progress:
-    """Return the next fact on the line, or raise `IllegalTransition` at its end."""
+    """Return the progress after this one, or raise `IllegalTransition` if it is the last."""
     if progress is LINE[-1]:
         raise IllegalTransition(f"nothing lies beyond {progress}")
     return LINE[LINE.index(progress) + 1]
 
 
 def reached(progress: Progress, until: Progress) -> bool:
-    """Return whether `progress` is `until` or lies beyond it."""
+    """Return whether `progress` is `until` or further."""
     return LINE.index(progress) >= LINE.index(until)
 
 
 def as_mermaid() -> str:
-    """Draw the tables, so that the README cannot disagree with the code."""
+    """Return the tables as a Mermaid diagram, so that the README cannot disagree with the code."""
     line = [f"    {a} --> {b}" for a, b in pairwise(LINE)]
     arrows = [f"    {s} --> {t}: {e}" for s, moves in STANDINGS.items() for e, t in moves.items()]
     files = [f"    {s} --> {t}" for s, targets in DELIVERIES.items() for t in sorted(targets)]
