@@ -40,7 +40,7 @@ class Authorities:
         return self.folder / f"{name}.pem"
 
     def context(self, name: str, *chain: str) -> ssl.SSLContext:
-        """Give what a server shows: its certificate, and those that signed it."""
+        """Return the TLS context of a server that sends its certificate and those that signed it."""
         shown = self.folder / "shown.pem"
         shown.write_text("".join((self.folder / f"{one}.pem").read_text() for one in (name, *chain)))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

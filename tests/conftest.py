@@ -13,7 +13,7 @@ SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory
 
 @pytest.fixture
 def quick_path(tmp_path: Path) -> Iterator[Path]:
-    """Give a folder on a file system in memory, where there is one: for tests that start and stop a thousand times."""
+    """Yield a folder on a file system in memory, if there is one, for tests that start and stop a thousand times."""
     if not SHARED_MEMORY.is_dir():
         yield tmp_path
         return

@@ -26,7 +26,7 @@ def instance(
     description: str = "",
     sop_class: str = "1.2.840.10008.5.1.4.1.1.4",
 ) -> bytes:
-    """Give one DICOM file. Equal arguments give equal bytes."""
+    """Return one DICOM file. Equal arguments return equal bytes."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import UID, ExplicitVRLittleEndian
 
@@ -57,7 +57,7 @@ def instance(
 
 
 def nested(data: bytes, depth: int) -> bytes:
-    """Give an object without pixels with sequences in sequences added: sound, and more than some readers follow."""
+    """Return an object without pixels but with nested sequences: valid, but too deep for some readers."""
     opened = bytes.fromhex("400030a7") + b"SQ\0\0" + b"\xff" * 4 + bytes.fromhex("feff00e0") + b"\xff" * 4
     return data + opened * depth + bytes.fromhex("feff0de000000000feffdde000000000") * depth
 

@@ -70,7 +70,7 @@ class FakeArchive:
         return one
 
     def labels(self, project: str) -> list[str]:
-        """Give every label in a project, of subjects and sessions."""
+        """Return every label in a project, of subjects and sessions."""
         return sorted(one.labels[project] for one in self.all() if project in one.labels)
 
     def take_back(self, thing: Thing, project: str) -> None:

@@ -80,7 +80,7 @@ class FakeSession:
     batches: list[tuple[datetime, list[File]]]
 
     def files(self, now: datetime) -> list[File]:
-        """Give what is seen of it now."""
+        """Return the files that are visible now."""
         return [one for since, files in self.batches if since <= now for one in files]
 
 
@@ -130,7 +130,7 @@ class FakeXnat:
         self._numbers = count(1)
 
     def instances(self) -> list[Stored]:
-        """Give every instance once per place, also where the effect is still to be seen."""
+        """Return every instance once for each place, even where the effect is not visible yet."""
         with self.lock:
             rows = [
                 ("prearchive", row.place.project, row.place.folder, one.sop_uid)
@@ -154,13 +154,13 @@ class FakeXnat:
             del self.rows[place]
 
     def row(self, place: Place) -> FakeRow | None:
-        """Give the row as far as it is listed."""
+        """Return the row if it is listed."""
         row = self.rows.get(place)
         late = row is not None and row.visible_at > self.clock.now() and row.status != "ARCHIVING"
         return None if late and self.meanwhile is None else row
 
     def status(self, row: FakeRow) -> str:
-        """Give the status that is listed now."""
+        """Return the status that is listed now."""
         late = row.visible_at > self.clock.now() and row.status != "ARCHIVING"
         return self.meanwhile if late and self.meanwhile else row.status
 
@@ -173,7 +173,7 @@ class FakeXnat:
         row.files += [one for one in files if (one.scan, one.sop_uid) not in known]
 
     def subject_of(self, project: str, label: str) -> FakeSubject:
-        """Give the subject of this label, created if there is none; archiving ignores case (F199)."""
+        """Return the subject with this label, and create it if there is none; archiving ignores case (F199)."""
         known = self.subjects[project]
         found = next((one for one in known if one.label.casefold() == label.casefold()), None)
         if found is None:
@@ -201,7 +201,7 @@ class FakeXnat:
         self.settle()
 
     def session_named(self, project: str, label: str) -> FakeSession | None:
-        """Give the archived session of this label, also where it is still to be seen."""
+        """Return the archived session with this label, even where it is not visible yet."""
         mine = (one for one in self.sessions.values() if one.project == project)
         return next((one for one in mine if one.label == label), None)
 

@@ -33,7 +33,7 @@ def sent_by_others(
     ready: bool = True,
     who: tuple[str, str] = ("tech", "secret"),
 ) -> str:
-    """Put a study into a project's prearchive as a DICOM sender does; give its address there."""
+    """Put a study into a project's prearchive as a DICOM sender does; return its address there."""
     address = f"/prearchive/projects/{project}/{stamp}/{folder}"
     with Visitor(xnat, *who) as other:
         other.sent(content, dest=address, session=folder)
@@ -117,7 +117,7 @@ def beside_others(
     options: Options | None = None,
     **station_options: Any,
 ) -> Iterator[tuple[Sandbox, XnatGateway, Station]]:
-    """Give an XNAT with two projects, a gateway to it, and a workstation that works through this gateway."""
+    """Yield an XNAT with two projects, a gateway to it, and a workstation that works through this gateway."""
     with Sandbox(folder / "xnat", dialect, users={"tech": "secret"}, projects=["P1", "P2"], options=options) as xnat:
         server = XnatServer(xnat.url, user="tech", password=Secret("secret"), clock=SystemClock(), stop=Event())
         gateway = server.gateway()

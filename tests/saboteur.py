@@ -64,9 +64,9 @@ class Laid:
 
 
 def left_on_disk(root: Path) -> bytes:
-    """Give a digest of every file below a folder, as a process that was killed leaves them.
+    """Return a digest of every file below a folder, as a killed process leaves them.
 
-    SQLite's shared memory is left out: whoever opens the ledger next makes it anew.
+    SQLite's shared memory is left out: the next process that opens the ledger creates it again.
     """
     digest = hashlib.blake2b()
     for path in sorted(root.rglob("*")):

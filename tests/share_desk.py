@@ -77,7 +77,7 @@ class Desk:
         self.sharing.turn()
 
     def report(self, name: str = "table.csv") -> list[dict[str, str]]:
-        """Give the report as a spreadsheet reads it."""
+        """Return the report as a spreadsheet reads it."""
         text = (self.folder / report_name(name)).read_text(encoding="utf-8-sig")
         return list(csv.DictReader(io.StringIO(text, newline="")))
 

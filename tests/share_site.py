@@ -51,7 +51,7 @@ class ShareSite:
         return one.id
 
     def labels(self, project: str) -> list[str]:
-        """Give every label in a project, of subjects and sessions."""
+        """Return every label in a project, of subjects and sessions."""
         store = self.xnat._site.store
         with self.xnat._site.lock:
             shown = [*store.subjects_in(project), *store.experiments_in(project)]
@@ -68,13 +68,13 @@ class ShareSite:
                     session.shares.pop(project, None)
 
     def asked(self, method: str) -> list[tuple[str, str]]:
-        """Give path and query of every request of a method."""
+        """Return path and query of every request with a method."""
         return [(path, query) for one, path, query, _ in self.xnat.requests if one == method]
 
 
 @contextmanager
 def a_share_site(folder: Path, dialect: str, clock: Clock | None = None) -> Iterator[ShareSite]:
-    """Give a practice XNAT with P1 and P2, of which `tech` is a member. With a `clock`, both sides go by it."""
+    """Yield a practice XNAT with P1 and P2, of which `tech` is a member. With a `clock`, both sides use it."""
     now = clock.now if clock else None
     with Sandbox(folder / "xnat", dialect, users={"tech": "secret"}, projects=["P1", "P2"], clock=now) as xnat:
         server = XnatServer(

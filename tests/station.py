@@ -173,7 +173,7 @@ class Station:
         raise AssertionError("it never came to rest")
 
     def _may_be_late(self) -> bool:
-        """Say whether all is done, and something may still appear in XNAT of what was in doubt during this hour."""
+        """Return whether all is done, but a result that was in doubt in this hour may still appear in XNAT."""
         doubted = self.ledger.places.doubted(self.time.now() - timedelta(hours=1))
         return self.idle() and not self._waited.issuperset(doubted)
 
@@ -194,7 +194,7 @@ class Station:
         self.work()
 
     def standings(self) -> list[tuple[str, str, str]]:
-        """Give every study with its progress and standing."""
+        """Return every study with its progress and standing."""
         rows = self.ledger.views._db.rows("SELECT * FROM studies ORDER BY delivery, number")
         return [(f"{row['delivery']}.{row['number']}", row["progress"], row["standing"]) for row in rows]
 
@@ -202,7 +202,7 @@ class Station:
         return next(str(row["why"]) for row in self.ledger.views.attention() if row["item"] == item)
 
     def files(self) -> list[str]:
-        """Give every file below the root's folders, but for the ledger's own."""
+        """Return every file below the root's folders except those of the ledger."""
         root = self.folders.drop.parent
         return sorted(
             str(p.relative_to(root))

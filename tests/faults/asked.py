@@ -45,7 +45,7 @@ class Asked:
 
     @classmethod
     def after(cls, before: Asked | None, at: datetime, line: str) -> Asked:
-        """Give a request; what it is for may depend on the one before."""
+        """Return a request; its purpose may depend on the request before."""
         kind = next(kind for pattern, kind in _KINDS if re.match(pattern, line))
         if kind is Kind.WHO and before is not None and before.kind is Kind.LOGIN:
             kind = Kind.FORM_PROOF if before.line.startswith("PUT") else Kind.PROOF

@@ -13,7 +13,7 @@ from tests.faults.scene import Certificates
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Give two certificates for localhost, each signing itself, with their keys; none where there is no openssl."""
+    """Return two self-signed certificates for localhost with their keys; none where there is no openssl."""
     openssl = shutil.which("openssl")
     folder = tmp_path_factory.mktemp("tls")
     return [_certificate(openssl, folder / name) for name in ("first", "second")] if openssl else []

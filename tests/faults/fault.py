@@ -22,13 +22,13 @@ Told = Sequence[str]
 
 @cache
 def a_study(seed: int = 1, images: int = 2, modalities: tuple[str, ...] = ("MR",)) -> list[Member]:
-    """Give a small study; each has its own day, and all are of one person."""
+    """Return a small study; each has its own date, and all are of one person."""
     return study(seed, images=images, modalities=modalities, pixels=(4, 4), date=f"202403{seed:02}")
 
 
 @cache
 def a_large_study() -> list[Member]:
-    """Give a study of which no kernel takes more than a part at once."""
+    """Return a study that is too large for the socket buffers of any kernel."""
     return study(1, images=4, pixels=(1600, 1600))
 
 
@@ -77,13 +77,13 @@ class Fault:
     look: Callable[[Scene], object] = seen  #: what else must be true
 
     def expected(self, kind: Kind | None) -> Told:
-        """Give the events of trouble for a strike at a request of this kind."""
+        """Return the events of trouble that are expected after a strike at a request of this kind."""
         if isinstance(self.told, Mapping):
             return self.told[kind] if kind else ()
         return self.told
 
     def ends_well(self, scene: Scene) -> bool:
-        """Say whether each instance is where it should be, and no instance is there twice."""
+        """Return whether each instance is where it should be, and no instance is there twice."""
         where = scene.where()
         if self.leaves is None:
             return where == {"archive": scene.whole(), "prearchive": Counter(), "unassigned": Counter()}

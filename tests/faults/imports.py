@@ -72,20 +72,20 @@ def mixed(scene: Scene, number: int) -> None:
 
 @cache
 def of_the_same_name() -> list[Member]:
-    """Give another study of our patient, with the names and numbers of ours."""
+    """Return another study of our patient, with the file names and numbers of ours."""
     return [(ours[0], theirs[1]) for ours, theirs in zip(a_study(1), a_study(9), strict=True)]
 
 
 @cache
 def of_the_same_series() -> list[Member]:
-    """Give as many other images of our series, as another station has them, under the names of ours."""
+    """Return as many other images of our series, as another station has them, under the names of ours."""
     more = a_study(1, images=4)[2:]
     return [(ours[0], theirs[1]) for ours, theirs in zip(a_study(1), more, strict=True)]
 
 
 @cache
 def under_three_numbers() -> list[Member]:
-    """Give a series of three images, each under a SeriesNumber of its own (F81)."""
+    """Return a series of three images, each with a SeriesNumber of its own (F81)."""
 
     def numbered(data_set: Dataset) -> None:
         data_set.SeriesNumber = data_set.InstanceNumber

@@ -30,13 +30,13 @@ LIKE = {
 
 
 def told(everywhere: str, elsewhere: Mapping[Kind, Told] | None = None) -> dict[Kind, Told]:
-    """Give what the ledger says, by the kind of the request that was struck."""
+    """Return what the ledger says, by the kind of the request that was struck."""
     own = elsewhere or {}
     return {kind: own.get(kind, own.get(LIKE.get(kind, kind), [everywhere])) for kind in Kind}
 
 
 def returned(words: str) -> dict[Kind, Told]:
-    """Give the same of all that belongs to the login."""
+    """Return the same for every request that belongs to the login."""
     return {kind: [f"returned: {words}"] for kind in (Kind.LOGIN, Kind.BUILD, Kind.WHO)}
 
 

@@ -205,23 +205,23 @@ class Scene:
     # What became of it.
 
     def told(self, item: str = "1.1") -> list[str]:
-        """Give a study's troubles from the ledger: event and why, each once, in the order in which they began."""
+        """Return a study's troubles from the ledger: event and reason, each once, in the order in which they began."""
         delivery, _, number = item.partition(".")
         found = self.station.ledger.views.delivery(int(delivery)) or {"events": []}
         story = [row for row in found["events"] if row["number"] == int(number) and row["standing"]]
         return list(dict.fromkeys(f"{row['event']}: {row['why']}" for row in story if row["event"] not in CALM))
 
     def where(self) -> Mapping[str, Counter[str]]:
-        """Give how often each instance lies in archive, prearchive and Unassigned."""
+        """Return how often each instance is in the archive, in the prearchive and in Unassigned."""
         found = [(one.where, one.sop_uid) for one in self.xnat.instances()]
         return {place: Counter(sop for where, sop in found if where == place) for place in PLACES}
 
     def whole(self) -> Counter[str]:
-        """Give what the archive must hold in the end."""
+        """Return what the archive must hold in the end."""
         return self._expected
 
     def twice(self) -> set[str]:
-        """Give the instances that lie there more than once, wherever."""
+        """Return the instances that XNAT holds more than once, in whichever places."""
         total = sum(self.where().values(), Counter[str]())
         return {sop for sop, n in total.items() if n > 1}
 
@@ -234,7 +234,7 @@ class Scene:
 def a_scene(
     root: Path, dialect: str, setting: Setting, certificates: Certificates, patch: pytest.MonkeyPatch
 ) -> Iterator[Scene]:
-    """Give a scene, and look at its end whether each fault came to pass."""
+    """Yield a scene, and check at its end that each fault happened."""
     with socket.socket() as reserved:  # nobody else gets the port while the server is down
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reserved.bind(("127.0.0.1", 0))
@@ -269,7 +269,7 @@ def _listen(scene: Scene, patch: pytest.MonkeyPatch) -> None:
 
 
 def _as_option(value: Any) -> Any:
-    """Give seconds as the span that an option is."""
+    """Return a value as an option takes it: a float is a number of seconds and becomes a timedelta."""
     return timedelta(seconds=value) if isinstance(value, float) else value
 
 

@@ -26,17 +26,17 @@ def _visit(data: Path, dialect: str, clock: Clock) -> Iterator[Visitor]:
 
 @pytest.fixture
 def old(tmp_path: Path, clock: Clock) -> Iterator[Visitor]:
-    """Give a member's view of an XNAT 1.6."""
+    """Yield a member's client of an XNAT 1.6."""
     yield from _visit(tmp_path / "old", "1.6", clock)
 
 
 @pytest.fixture
 def new(tmp_path: Path, clock: Clock) -> Iterator[Visitor]:
-    """Give a member's view of an XNAT 1.8."""
+    """Yield a member's client of an XNAT 1.8."""
     yield from _visit(tmp_path / "new", "1.8", clock)
 
 
 @pytest.fixture(params=["1.6", "1.8"])
 def either(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Visitor]:
-    """Give a member's view of each of the two, one after the other."""
+    """Yield a member's client of each of the two, one after the other."""
     yield from _visit(tmp_path / "either", request.param, clock)

@@ -12,7 +12,7 @@ NEEDED = "XNAT_WATCHD_NEED_FOREIGN"
 
 
 def client(package: str) -> Any:
-    """Give the package, or leave the tests of the asking file out where it is missing; an error where it is needed."""
+    """Return the package; where it is missing, skip the calling module's tests, or fail where it is required."""
     if os.environ.get(NEEDED):
         return importlib.import_module(package)
     return pytest.importorskip(package, reason=f"{package} is not installed: pip install '.[foreign]'")

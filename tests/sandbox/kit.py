@@ -33,7 +33,7 @@ Members = Mapping[str, bytes]
 
 
 def dicom(instance: int = 1, *, study: str = STUDY, series: int = 1, kind: str = MR, **values: Any) -> bytes:
-    """Give one small object; `values` replace or add elements by keyword, None leaves one out."""
+    """Return one small object; `values` replace or add elements by keyword, None leaves one out."""
     sop_uid = f"{study}.{series}.{instance}"
     elements: dict[str, Any] = {
         "SOPClassUID": kind, "SOPInstanceUID": sop_uid, "StudyInstanceUID": study,
@@ -58,13 +58,13 @@ def dicom(instance: int = 1, *, study: str = STUDY, series: int = 1, kind: str =
 
 
 def series_of(count: int, **values: Any) -> dict[str, bytes]:
-    """Give so many objects of one series as members of a ZIP."""
+    """Return `count` objects of one series as members of a ZIP."""
     number = values.get("series", 1)
     return {f"s{number}_{one}.dcm": dicom(one, **values) for one in range(1, count + 1)}
 
 
 def zipped(members: Members, method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """Give a ZIP of these members, in this order."""
+    """Return a ZIP of these members, in this order."""
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as archive:
         for name, content in members.items():
@@ -73,7 +73,7 @@ def zipped(members: Members, method: int = zipfile.ZIP_DEFLATED) -> bytes:
 
 
 def reason(answer: requests.Response) -> str:
-    """Give the words of an error page."""
+    """Return the reason on an error page."""
     found = re.search(r"<h3>(.*?)</h3>", answer.text, re.DOTALL)
     return html.unescape(found[1]) if found else ""
 
@@ -150,7 +150,7 @@ class Visitor:
         return self.ask("POST", "/data/services/import", params=query, data=content, headers=headers)
 
     def sent(self, content: bytes, **params: str) -> str:
-        """Import and give the one place of the answer, without `/data`."""
+        """Import and return the one place in the answer, without `/data`."""
         answer = self.send(content, **params)
         assert answer.status_code == 200, reason(answer)
         place = answer.text.removesuffix("\r\n")
@@ -168,17 +168,17 @@ class Visitor:
         return self.ask("POST", "/data/services/archive", params={"src": src, **params})
 
     def archived(self, src: str, **params: str) -> str:
-        """Archive and give the URI of the session."""
+        """Archive and return the URI of the session."""
         answer = self.archive(src, **params)
         assert answer.status_code == 200, reason(answer)
         return answer.text.removesuffix("\r\n")
 
 
 def place(folder: str = "xw_1", stamp: str = "20240131_101112001", project: str = "P1") -> str:
-    """Give a place of one's own in the prearchive."""
+    """Return a place in the prearchive that nobody else uses."""
     return f"/prearchive/projects/{project}/{stamp}/{folder}"
 
 
 def child(item: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    """Give the data fields of the children of an item under one name."""
+    """Return the data fields of an item's children below one name."""
     return [node["data_fields"] for group in item["children"] if group["field"] == name for node in group["items"]]

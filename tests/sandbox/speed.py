@@ -125,7 +125,7 @@ def _ask(url: str, count: int) -> None:
 
 
 def _logged_in(url: str) -> tuple[HTTPConnection, dict[str, str]]:
-    """Give a connection and the cookie of a login session."""
+    """Return a connection and the cookie of a login session."""
     session = requests.post(f"{url}/data/JSESSION", auth=LOGIN, timeout=60).text
     return HTTPConnection(url.removeprefix("http://")), {"Cookie": f"JSESSIONID={session}"}
 
@@ -158,7 +158,7 @@ def _import_large(url: str, images: int) -> tuple[int, float]:
 
 
 def _head(number: int) -> bytes:
-    """Give all of a member of a ZIP that comes before its pixels: it is stored, so its size and sum are known."""
+    """Return the part of a ZIP member before its pixels; it is stored, so its size and checksum are known."""
     header = dicom(number, study=f"{ROOT}.8")[: -64 - 4] + struct.pack("<I", len(PIXELS))
     member = zipfile.ZipInfo(f"{number:06d}.dcm")
     member.CRC = zlib.crc32(PIXELS, zlib.crc32(header))

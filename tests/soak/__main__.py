@@ -13,12 +13,12 @@ from tests.soak.run import Soak, Wish
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]
-    """Some of a hundred: `5%`."""
+    """A percentage, such as `5%`."""
 
     name = "percent"
 
     def convert(self, value: object, _: click.Parameter | None, __: click.Context | None) -> float:
-        """Give the part of one."""
+        """Return a percentage as a fraction of one."""
         text = str(value).removesuffix("%")
         try:
             return float(text) / 100

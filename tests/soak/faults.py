@@ -57,7 +57,7 @@ class Script:
         self._chance, self._share = Random(seed), share
 
     def next(self) -> dict[str, Any]:
-        """Give the next plan, as the control address takes it."""
+        """Return the next plan, as the control address takes it."""
         where_we_act = self._chance.random() < 0.4
         method, path, fault, how = self._chance.choice(WHERE_WE_ACT if where_we_act else EVERYWHERE)
         go_well = int(self._chance.expovariate(self._share)) if not where_we_act else self._chance.randint(0, 2)

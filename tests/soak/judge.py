@@ -18,7 +18,7 @@ CLEAN = re.compile(r"[0-9]+\.[0-9]+\.zip")  #: what is sent of one study, made o
 
 
 def complaints(truth: Truth, drops: Iterable[Drop], stored: Iterable[Stored], root: Path) -> list[str]:
-    """Give everything that is wrong, in words."""
+    """Return everything that is wrong, in words."""
     held = list(stored)
     return [*_lost_or_doubled(truth, held), *_mixed(truth, held), *_misplaced(list(drops), root)]
 

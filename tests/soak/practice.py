@@ -38,7 +38,7 @@ class Practice:
             return json.load(answer)
 
     def rows(self) -> list[str]:
-        """Give the prearchive as XNAT lists it: a row may be there without a file."""
+        """Return the prearchive as XNAT lists it; a row may have no files."""
         request = urllib.request.Request(  # noqa: S310 - loopback
             f"{self.url}/data/prearchive/projects/P1?format=json", headers={"Authorization": f"Basic {_login()}"}
         )

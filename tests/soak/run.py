@@ -96,7 +96,7 @@ class Figures:
     wrong: list[str] = field(default_factory=list)
 
     def told(self) -> str:
-        """Give all of it as lines."""
+        """Return all of it as lines."""
         zips = sum(self.dropped.values())
         lines = [
             f"ZIPs       {zips} ({', '.join(f'{n} {kind}' for kind, n in self.dropped.most_common())})",
@@ -310,7 +310,7 @@ class Soak:
             self.figures.wrong.append(f"{len(late)} kills in mid-upload cost more than {recovery.MOST}")
 
     def _rests(self, status: dict[str, Any]) -> bool:
-        """Say whether all that lies in work belongs to what people must decide, and nothing more is to be taken."""
+        """Return whether every file in work belongs to a study that people must decide, and nothing is left to take."""
         to_take = any((self._root / "drop").glob("*.zip"))  # first: what is taken meanwhile is seen in work
         lying = {path.name.partition(".")[0] for path in (self._root / "work").glob("*.zip")}
         held = {one["item"].partition(".")[0] for one in (*_held(status), *_nights(status))}
@@ -363,7 +363,7 @@ class Soak:
 
 
 def _held(status: dict[str, Any]) -> list[dict[str, str]]:
-    """Give what a person must decide on; what waits for long needs attention too, and goes on by itself."""
+    """Return what a person must decide; a study that waits for long needs attention too, but goes on by itself."""
     waiting = {one["item"] for one in status["under_way"]}
     return [one for one in status["attention"] if one["item"] not in waiting]
 

@@ -30,7 +30,7 @@ class Stranger:
         self._xnat.import_zip(content, dest)
 
     def collides(self) -> dict[str, Any]:
-        """Give the plan of an import of his that falls together with one of ours."""
+        """Return the plan of an import of his that collides with one of ours."""
         content, dest = self._study()
         way = self._chance.choice(("replace", "swap"))
         how = {"content": b64encode(content).decode(), "way": way, "dest": dest if way == "swap" else ""}
@@ -41,12 +41,12 @@ class Stranger:
         self.seen.update(one["sop_uid"] for one in stored if one["sop_uid"] in self.images)
 
     def places(self, stored: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
-        """Give project and folder of what is his in the prearchive, or holds anything of his: none of it is ours."""
+        """Return project and folder of each row that is his or holds anything of his; none of them is ours."""
         lying = [one for one in stored if one["where"] != "archive"]
         return {(o["project"], o["session"]) for o in lying if o["sop_uid"] in self.images or o["project"] == PROJECT}
 
     def complaints(self, stored: Iterable[Mapping[str, Any]]) -> Iterable[str]:
-        """Give what is wrong with his images."""
+        """Return what is wrong with his images."""
         held = {one["sop_uid"]: one for one in stored if one["sop_uid"] in self.images}
         for uid in sorted(self.seen - held.keys()):
             yield f"another client's image is gone: {uid}"

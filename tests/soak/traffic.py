@@ -43,27 +43,27 @@ class Truth:
 
 
 def person(study: int) -> int:
-    """Give whose study it is: somebody has several of them."""
+    """Return whose study it is; one person has several."""
     return study * 7 % PEOPLE
 
 
 def date(study: int) -> str:
-    """Give its StudyDate: with its time of day, no two studies have the same."""
+    """Return its StudyDate; no two studies have the same date and time."""
     return f"2024{study // 1440 + 101:04}"
 
 
 def time(study: int) -> str:
-    """Give its StudyTime: a minute for each."""
+    """Return its StudyTime, a minute for each study."""
     return f"{study // 60 % 24:02}{study % 60:02}30"
 
 
 def modality(study: int) -> str:
-    """Give what kind it is: a session of one kind cannot become another's (F198)."""
+    """Return its modality; a session of one kind cannot become a session of another (F198)."""
     return ("MR", "CT")[study % 2]
 
 
 def made(image: Image, *, other_pixels: bool = False) -> bytes:
-    """Give the DICOM file of one image; some studies have large ones, so that a kill finds them half sent."""
+    """Return the DICOM file of one image; some are large, so that a kill interrupts them half sent."""
     study, series, number = image
     who = person(study)
     return instance(
@@ -84,7 +84,7 @@ class Traffic:
         self._bytes: list[bytes] = []
 
     def next(self) -> Drop:
-        """Give the next ZIP to drop."""
+        """Return the next ZIP to drop."""
         kinds: list[tuple[Callable[[], Drop], int]] = [
             (self._new, 45), (self._several, 10), (self._growing, 6), (self._again, 8), (self._part, 5),
             (self._more, 6), (self._half, 3), (self._without_images, 3), (self._damaged, 4), (self._two_people, 3),
@@ -154,7 +154,7 @@ class Traffic:
         return self._held(images, "two contents", made(images[0], other_pixels=True))
 
     def _held(self, images: list[Image], kind: str, odd: bytes) -> Drop:
-        """Give a ZIP of which nothing may be sent until a person has decided."""
+        """Return a ZIP from which nothing may be sent until a person has decided."""
         return Drop(self._name(), self._packed(images, odd=odd), "work", kind=kind)
 
     def _good(self, images: list[Image], kind: str, pieces: int = 1) -> Drop:

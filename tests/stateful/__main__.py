@@ -15,7 +15,7 @@ from tests.stateful.machine import run
 @click.option("--dialect", "dialects", type=click.Choice(["1.8", "1.6"]), multiple=True, default=("1.8", "1.6"),
               show_default=True, help="Which XNAT; may be repeated.")  # fmt: skip
 def main(*, steps: int, seed: int, dialects: tuple[str, ...]) -> None:
-    """Say how many things were done. What breaks a promise is told as the shortest sequence that does."""
+    """Print how many actions were run. A broken promise is shown by the shortest sequence that breaks it."""
     for dialect in dialects:
         began = time.monotonic()
         told, came = run(dialect, steps, seed)

@@ -91,15 +91,15 @@ class Truth:
         self.precious.difference_update((project, one) for one in digests)
 
     def sound(self) -> set[tuple[str, Image]]:
-        """Give every sound image that came, with its project."""
+        """Return every sound image that came, with its project."""
         return self.moved | {(project, image) for project, one in self.came for image in self.parcels[one].sound}
 
     def people(self, project: str, label: str) -> set[str]:
-        """Give who came to a project under one name."""
+        """Return the people who came to a project under one name."""
         return {image.person for where, image in self.sound() if (where, image.label) == (project, label)}
 
     def healed(self) -> set[tuple[str, str]]:
-        """Give what lies in ZIPs whose studies came in other ZIPs too: a sound one settles what is wrong with them."""
+        """Return the members of ZIPs whose troubled studies came in other ZIPs too: a sound ZIP settles the trouble."""
         found = set[tuple[str, str]]()
         for project, one in self.came:
             parcel = self.parcels[one]
@@ -243,7 +243,7 @@ class Digests:
         self._known: dict[tuple[int, int, int, int], str] = {}
 
     def of(self, path: Path) -> str:
-        """Give the digest of a file."""
+        """Return the digest of a file."""
         stat = path.stat()
         key = stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
         if key not in self._known:

@@ -52,18 +52,18 @@ class Image:
 
 
 def person(study: int) -> str:
-    """Give the PatientID of the one whose study it is."""
+    """Return the PatientID of a study."""
     return f"ZQ-{study % PEOPLE}"
 
 
 def images(study: int, size: int) -> list[Image]:
-    """Give the first so many images of a study as they ought to be."""
+    """Return the first `size` images of a study as they should be."""
     return [Image(person(study), study, number) for number in range(1, size + 1)]
 
 
 @cache
 def remapped(image: Image) -> bytes:
-    """Give the file of an image as a site leaves it that gives UIDs of its own: by the practice XNAT's own means."""
+    """Return the file of an image with the UIDs that a remapping site gives it, by the practice XNAT's own code."""
     with TemporaryDirectory() as folder:
         path = Path(folder, "image")
         path.write_bytes(image.data)
@@ -72,7 +72,7 @@ def remapped(image: Image) -> bytes:
 
 
 def digest(data: bytes) -> str:
-    """Give the SHA-256 of bytes: by it they are known wherever they lie."""
+    """Return the SHA-256 of bytes, by which they are recognised in every place."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -122,18 +122,18 @@ class Packing:
         self.held.add(study)
 
     def packed(self, kind: str, method: int = zipfile.ZIP_DEFLATED) -> Parcel:
-        """Give the ZIP."""
+        """Return the ZIP."""
         return self.given(kind, zipped(self.members, method))
 
     def given(self, kind: str, data: bytes) -> Parcel:
-        """Give these bytes as the ZIP."""
+        """Return these bytes as the ZIP."""
         never, held = frozenset(self.never), frozenset(self.held)
         sound, precious = frozenset(self.sound), frozenset(self.precious)
         return Parcel(kind, data, sound, precious, held, never, plain=kind in PLAIN)
 
 
 def zipped(members: Iterable[tuple[str, bytes]], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """Give a ZIP; equal members give equal bytes."""
+    """Return a ZIP; equal members make equal bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", method) as archive:
         for name, data in members:
@@ -295,12 +295,12 @@ ALL_KINDS = (*KINDS, *SPOILT)
 
 @cache
 def parcel(kind: str, study: int, size: int) -> Parcel:
-    """Give the ZIP of a kind. Equal arguments give equal bytes."""
+    """Return the ZIP of a kind. Equal arguments return equal bytes."""
     if kind in SPOILT:
         return SPOILT[kind](study, size).packed(kind)
     return KINDS[kind](study, size)
 
 
 def uid_of(study: int) -> str:
-    """Give a study's UID."""
+    """Return a study's UID."""
     return study_uid(study)

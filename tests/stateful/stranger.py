@@ -108,7 +108,7 @@ class Stranger:
                     self._mix(row, his)
 
     def _ours(self, which: int) -> list[StoredRow]:
-        """Give one row of the service's, if there is any that holds nothing of his."""
+        """Return one row of the service that holds nothing of his, if there is one."""
         rows = [row for row in self._xnat._site.store.rows.values() if row.folder.startswith("watchd-")]
         rows = [row for row in rows if not any(digest(f.path.read_bytes()) in self.images for f in row.files)]
         return [rows[which % len(rows)]] if rows else []
@@ -136,7 +136,7 @@ class Stranger:
         return exchanged_by_others(self._xnat, sop_uid, content, project)
 
     def rename_session(self, which: int) -> None:
-        """Give an archived session another label."""
+        """Change the label of an archived session."""
         sessions = [*self._xnat._site.store.experiments.values()]
         if not sessions:
             return

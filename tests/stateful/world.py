@@ -208,7 +208,7 @@ class World:
     # What people type.
 
     def type(self, *words: str) -> int:
-        """Type a command; give its exit code."""
+        """Type a command and return its exit code."""
         self.told[words[0]] += 1
         with patch_clock(self.time):
             done = CliRunner().invoke(commands, ["--config", str(self.config), *words])
@@ -392,7 +392,7 @@ class World:
             judge_status(self.truth, self._stored(), self.type("status"))
 
     def archived(self) -> list[Lying]:
-        """Give what XNAT's archive holds."""
+        """Return what XNAT's archive holds."""
         return [one for one in self._stored() if one.where == "archive"]
 
     # How it is done.
@@ -446,7 +446,7 @@ class World:
         path.write_bytes(data)
 
     def _studies(self, where: str = "") -> list[tuple[str, str, str, str]]:
-        """Give item, project, digest of the ZIP and UID of the studies in the ledger."""
+        """Return item, project, digest of the ZIP and UID of the studies in the ledger."""
         assert self._service is not None
         rows = self._service.station.ledger.views._db.rows(
             "SELECT s.delivery || '.' || s.number AS item, s.project, d.sha256, s.study_uid FROM studies s"  # noqa: S608
@@ -475,7 +475,7 @@ class World:
         return found
 
     def _as_sent(self, path: Path) -> str:
-        """Give the digest of an image as it was sent, whatever the site has made of its UIDs."""
+        """Return the digest of an image as it was sent, even where the site has remapped its UIDs."""
         lies = self.digests.of(path)
         return self.truth.remapped.get(lies, lies)
 
@@ -526,7 +526,7 @@ class Colliding:
 
 
 def _away(folder: Path) -> Path:
-    """Give where a folder's disk is while it is not mounted."""
+    """Return the path of a folder's disk while it is not mounted."""
     return folder.with_name(f"{folder.name}-unmounted")
 
 
