@@ -77,7 +77,7 @@ def test_what_is_lost_is_sent_again_by_resend(desk: Desk) -> None:
     desk.carry()
     restored_without(desk.xnat, sop_uid(1, 1, 2))
     said = desk.type("resend", "1.1", "--why", "an old backup")
-    assert "1.1 begins anew: XNAT is asked, and what it lacks is sent" in said
+    assert "1.1 starts again: XNAT is asked what it has, and what it lacks is sent" in said
     assert "no service runs here" in said
     desk.station.work()
     desk.type("verify", "1.1")
@@ -87,12 +87,12 @@ def test_a_held_study_is_skipped_with_a_reason_and_only_once(desk: Desk) -> None
     desk.carry(date="")
     desk.type("skip", "1.1", code=2)
     desk.type("skip", "2", "--why", "no such", code=2)
-    assert "1.1 is wanted no more" in desk.type("skip", "1.1", "--why", "Zenobia came again")
+    assert "1.1 will be skipped" in desk.type("skip", "1.1", "--why", "Zenobia came again")
     desk.station.work()
     assert "1.1: it is skipped already" in desk.type("skip", "1", "--why", "twice", code=1)
     assert "Zenobia came again" in desk.type("show", "1.1")
     assert "1.1 is not archived: it is received" in desk.type("verify", "1.1", code=1)
-    assert "1.1 begins anew" in desk.type("resend", "1.1")
+    assert "1.1 starts again" in desk.type("resend", "1.1")
 
 
 def test_what_cannot_be_accepted_is_said_with_what_to_type(desk: Desk) -> None:

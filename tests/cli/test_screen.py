@@ -83,7 +83,7 @@ def test_the_status_is_one_screen_of_plain_words() -> None:
     for line in ("  ZIPs        1 under way, 12 finished; 1 still arriving", "  studies     1 held, 30 complete"):
         assert line in said.splitlines()
     assert "-> Type `xnat-watchd retry 1.1`." in said
-    assert "`xnat-watchd show 1.1` tells more" in said
+    assert "type `xnat-watchd show 1.1`" in said
 
 
 @pytest.mark.usefixtures("narrow")

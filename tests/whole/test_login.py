@@ -131,7 +131,7 @@ def test_after_a_logout_nothing_is_known_and_another_one_is_an_error(program: Ad
     program.login()
     assert "no longer" in program.type("logout")
     program.type("whoami", expect=78)
-    assert "no login is kept" in program.type("logout", expect=1)
+    assert "no login is stored" in program.type("logout", expect=1)
 
 
 def test_after_a_logout_the_next_source_is_used_and_named(program: Administered) -> None:
@@ -156,7 +156,7 @@ def test_a_token_is_kept_instead_of_the_password(program: Administered, xnat: Sa
 def test_a_logout_has_xnat_forget_the_token(program: Administered) -> None:
     program.login("", "--token")
     kept = program.stored().read_text()
-    assert "XNAT has forgotten the token" in program.type("logout")
+    assert "XNAT has deleted the token" in program.type("logout")
     program.stored().write_text(kept)
     program.type("whoami", expect=77)
     assert "forgotten the token already" in program.type("logout")
@@ -222,7 +222,7 @@ def test_a_rotated_password_shuts_the_gate_and_a_login_opens_it_without_a_restar
         assert picture["gate"]["login"] is True
         assert "xnat-watchd login" in picture["gate"]["advice"]
         assert xnat.login_tries == before + 1
-        assert "takes it over" in program.login(ROTATED)
+        assert "uses it from now on" in program.login(ROTATED)
         service.wait_for("1 complete")
         assert service.stop() == 0
     assert {one.where for one in xnat.instances()} == {"archive"}

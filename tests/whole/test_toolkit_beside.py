@@ -35,12 +35,12 @@ def test_a_running_service_does_it_and_the_commands_watch(program: Program, xnat
         service.wait_for("READY=1")
         program.run("archive", "--project", "P1", "--yes")
         assert program.said[-1].splitlines()[1:] == [
-            f"{WATCHED}; Ctrl-C ends the watching only",
+            f"{WATCHED}; Ctrl-C only ends the watching",
             "1.1 found in XNAT's prearchive", "1.1 archived", "1.1 complete", "1 of 1 complete",
         ]  # fmt: skip
         program.run("demographics", "--project", "P1", "--subject", "S3")
         assert program.said[-1].splitlines()[1:] == [
-            f"{WATCHED}; Ctrl-C ends the watching only",
+            f"{WATCHED}; Ctrl-C only ends the watching",
             "2.1 found in XNAT's archive", "2.1 complete", "1 of 1 complete",
         ]  # fmt: skip
         program.said.clear()  # the plan names the patient, for people

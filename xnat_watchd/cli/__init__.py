@@ -1,4 +1,4 @@
-"""The command line: one short file for each command. Data goes to stdout, talk to stderr."""
+"""The command line: one short file for each command. Data goes to stdout, messages to stderr."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ COMMANDS = {
     "completion": "completion:completion",
     "demo": "demo:demo",
 }
-"""In the order of the help. A command's file is read when it is asked for: `status` must be quick."""
+"""The commands in the order of the help. A module is imported only when its command is used: `status` must be quick."""
 
 EXAMPLES = """\
 \b
 Examples:
-  xnat-watchd demo                              all of it on this machine, in half a minute
+  xnat-watchd demo                              try it on this machine, in half a minute
   xnat-watchd run --once --drop scans --project P --server https://xnat.example.org --user me
   xnat-watchd status                            is everything on XNAT?
   xnat-watchd show 12.1                         what happened to one study
@@ -51,15 +51,15 @@ Exit codes: 0 fine, 1 something is held or failed, 2 usage, 69 server unavailabl
 
 
 class _Commands(click.Group):
-    """A group whose commands are imported one by one."""
+    """A group that imports each command when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names."""
+        """Return the names of all commands."""
         del ctx
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return a command, or None if there is none of this name."""
+        """Return the command of this name, or None."""
         if cmd_name not in self.commands and cmd_name in COMMANDS:
             module, name = COMMANDS[cmd_name].split(":")
             self.add_command(getattr(import_module(f"{__name__}.{module}"), name))

@@ -1,4 +1,4 @@
-"""`archive`: what others put into a project's prearchive, archived by the same steps as what came in a ZIP."""
+"""`archive`: archive what others put into a project's prearchive, by the same steps as a study from a ZIP."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 \b
 Examples:
-  xnat-watchd archive --project P --dry-run     what lies there, and what would become of it
-  xnat-watchd archive --project P               the same, and after a question it is archived
+  xnat-watchd archive --project P --dry-run     what is there, and what would be done with it
+  xnat-watchd archive --project P               show the same, ask, and archive it
   xnat-watchd archive --project P --session S1 --session S2 --yes
   xnat-watchd archive --project P --session S3 --label VISIT_1
 """
@@ -31,16 +31,16 @@ COLUMNS = ("session", "subject", "date", "images", "status")
 @click.command(epilog=EXAMPLES, short_help="Archive what others put into the prearchive.")
 @project_option
 @click.option("--session", "names", multiple=True, metavar="NAME", help="Only this session; may be repeated.")
-@click.option("--label", help="What the one session is to be called, where its files do not say it.")
+@click.option("--label", help="The label for the one session, if its files do not give one.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
-@click.option("--yes", is_flag=True, help="Do it without a question.")
+@click.option("--yes", is_flag=True, help="Do it without asking.")
 @server_options
 @click.pass_obj
 def archive(chosen: CommandOptions, names: tuple[str, ...], label: str | None, *, dry_run: bool, yes: bool) -> None:
-    """Archive the sessions that others put into a project's prearchive, by DICOM send, say.
+    """Archive the sessions that others put into a project's prearchive, for example by DICOM send.
 
-    The plan is shown first. Only what XNAT calls READY is archived, only in this project, and only if it still is
-    what was shown; then it gets demographics like any other study.
+    The plan is shown first. A session is archived only if XNAT calls it READY, if it is in this project, and if it has
+    not changed since it was shown. Then its demographics are written, as for any other study.
     """
     from xnat_watchd.cli.execution import must_be_sure, ourselves
 
@@ -101,7 +101,7 @@ def _done(chosen: CommandOptions, settings: Settings, credential: Credential, to
 
 
 def _left(lines: Sequence[RowLine], names: tuple[str, ...]) -> Exit:
-    """Return what the rows that are not to be archived mean for the one who asked."""
+    """Return the exit code for the rows that are not to be archived, and name the sessions that are not there."""
     from xnat_watchd.operator.prearchive import RowOutcome
     from xnat_watchd.operator.status import Exit
 

@@ -1,4 +1,4 @@
-"""`check`: whether everything is as it should be, here and on the server."""
+"""`check`: check that everything is as it should be, on this machine and on the server."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Say what is wrong, here or on the server.")
+@click.command(epilog=EXAMPLES, short_help="Check this machine and the server.")
 @click.option("--json", "for_programs", is_flag=True, help="As JSON.")
 @click.pass_obj
 def check(chosen: CommandOptions, *, for_programs: bool) -> None:
-    """Look at everything that the service needs, here and on the server, and say what is wrong and what to do.
+    """Check everything that the service needs, here and on the server. Say what is wrong and what to do.
 
-    Nothing is changed; a login that is refused counts among the four of an hour. Done by root, it looks with the eyes
-    of the service's user.
+    Nothing is changed. If the login is refused, that counts: XNAT is asked with a refused login at most four times an
+    hour. If root types it, the checks have the rights of the service's user.
     """
     from xnat_watchd.operator.machine_checks import verdict
 
@@ -56,14 +56,14 @@ def _checks(chosen: CommandOptions) -> Iterator[Check]:
     from xnat_watchd.operator.server_checks import check_server
 
     try:
-        chosen.places()  # root becomes the service's user by this, who then reads the settings
+        chosen.places()  # by this, root becomes the service's user, who then reads the settings
         settings = chosen.settings()
-        eyes = become_owner(settings.ledger.path.parent)
+        user = become_owner(settings.ledger.path.parent)
     except Refusal as refused:
         yield error("configuration", str(refused), refused.advice)
         return
     file = config.find_file(chosen.config, os.environ) or "the environment alone"
-    yield ok("configuration", f"{file}, looked at as the user {eyes}")
+    yield ok("configuration", f"{file}, looked at as the user {user}")
     yield from check_machine(settings)
     yield from check_server(settings, search_of(settings).credential, SystemClock())
 

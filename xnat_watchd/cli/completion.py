@@ -1,4 +1,4 @@
-"""`completion`: what a shell needs to complete commands, options and items."""
+"""`completion`: print the script with which a shell completes commands, options and items."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import click
 
 EXAMPLES = """\
 \b
-Put one of these lines where your shell reads it at its start:
+Put one of these lines into the start file of your shell:
   eval "$(xnat-watchd completion bash)"         ~/.bashrc
   eval "$(xnat-watchd completion zsh)"          ~/.zshrc
   xnat-watchd completion fish | source          ~/.config/fish/config.fish

@@ -1,4 +1,4 @@
-"""`skip`, `accept` and `resend`: what a person decides about studies. The service carries it out."""
+"""`skip`, `accept` and `resend`: decisions of a person about studies. The service carries them out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xnat_watchd.cli.terminal import say
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger import Ledger
 
-Decide = Callable[["Ledger", int, datetime], str]  #: writes the wish down and says what becomes of the study
+Decide = Callable[["Ledger", int, datetime], str]  #: records the decision and returns what will happen
 
 why_option = click.option("--why", required=True, metavar="TEXT", help="The reason, for the record.")
 items_argument = click.argument("items", type=ITEM, nargs=-1, required=True, metavar="ITEM...")
@@ -29,21 +29,21 @@ def _examples(*lines: str) -> str:
 
 @click.command(
     epilog=_examples('skip 12.1 --why "sent twice by the scanner"', 'skip 12 13 --why "test scans"'),
-    short_help="Give up studies and ZIPs that nobody wants any more.",
+    short_help="Give up studies and ZIPs that are not wanted.",
 )
 @items_argument
 @why_option
 @click.pass_obj
 def skip(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> None:
-    """Give up studies that nobody wants any more, or settle a ZIP that was put aside.
+    """Give up studies that are not wanted, or settle a ZIP that was put aside.
 
-    What lies of a study in XNAT's prearchive at a place of ours is removed; what the archive holds stays there. The ZIP
-    is kept, in done/skipped. Dropped again, it is taken anew. A ZIP that was put aside stays in failed.
+    What this service put into XNAT's prearchive for the study is removed. What is in the archive stays there. The ZIP
+    is kept in done/skipped. If it is dropped again, it is taken in again. A ZIP that was put aside stays in failed.
     """
 
     def decide(ledger: Ledger, key: int, now: datetime) -> str:
         ledger.decisions.skip(key, why, now)
-        return "is wanted no more; skipped, once nothing of ours lies in XNAT's prearchive"
+        return "will be skipped. First, what this service put into XNAT's prearchive for it is removed."
 
     studies_of = _but_settled(chosen, items, why)
     if studies_of:
@@ -58,12 +58,14 @@ def skip(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> None:
 @why_option
 @click.pass_obj
 def accept(chosen: CommandOptions, item: Item, why: str) -> None:
-    """Let a held study go on without the images that are damaged, unexplained, of two contents or of no study.
+    """Accept what is wrong with a held study, and let it go on.
 
-    Or with images in XNAT that nobody here knows of; or without the series that the server left out twice. Of a study
-    that is complete it accepts that XNAT lacks images which it was seen to hold. It holds for
-    what was found until now, one study at a time. What is left behind is told by `show` for good, and the ZIP is never
-    deleted. Two people in one study are never sent.
+    It goes on without images that are damaged, unexplained, of two contents or of no study, and without series that the
+    server left out twice. Or it goes on although XNAT has images that are unknown here. For a complete study, it is
+    accepted that XNAT has lost images.
+
+    The decision is for one study, and for what was found until now. `show` always tells what was left behind, and the
+    ZIP is never deleted. A study with images of two people is never sent.
     """
     by = login_name()
 
@@ -74,7 +76,7 @@ def accept(chosen: CommandOptions, item: Item, why: str) -> None:
 
 
 def login_name() -> str:
-    """Return the name of the person who types: behind `sudo` theirs, not root's."""
+    """Return the name of the person who types the command: with `sudo` their own name, not root's."""
     import pwd
 
     uid = os.getuid()
@@ -88,26 +90,26 @@ def login_name() -> str:
 
 @click.command(
     epilog=_examples("resend 12.1", 'resend 12 --why "the server was restored from Monday"'),
-    short_help="Send again what XNAT has lost of studies.",
+    short_help="Send again what XNAT has lost.",
 )
 @items_argument
 @click.option("--why", default="", metavar="TEXT", help="The reason, for the record.")
 @click.pass_obj
 def resend(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> None:
-    """Carry studies into XNAT from the beginning, for a server that was restored from an old backup, say.
+    """Send studies again from the beginning, for example after XNAT was restored from an old backup.
 
-    XNAT is asked first, file by file, and only what it lacks is sent again. This needs their ZIP.
+    XNAT is asked first, file by file, and only what it lacks is sent again. This needs the ZIP.
     """
 
     def decide(ledger: Ledger, key: int, now: datetime) -> str:
         ledger.decisions.resend(key, why, now)
-        return "begins anew: XNAT is asked, and what it lacks is sent"
+        return "starts again: XNAT is asked what it has, and what it lacks is sent"
 
     _decide(chosen, items, decide)
 
 
 def _but_settled(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> tuple[Item, ...]:
-    """Settle what was put aside; give the other items."""
+    """Settle the deliveries that were put aside, and return the other items."""
     from xnat_watchd.core.errors import Impossible
 
     others = []
@@ -118,16 +120,16 @@ def _but_settled(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> t
                 continue
             try:
                 ledger.decisions.settle(delivery, why, datetime.now(UTC))
-                say(f"{delivery} is settled; its ZIP stays in the folder for failed ones")
+                say(f"{delivery} is settled; its ZIP stays in the failed folder")
             except Impossible as error:
                 say(f"{delivery}: {error}", err=True)
     return tuple(others)
 
 
 def _decide(chosen: CommandOptions, items: tuple[Item, ...], decide: Decide, *, most: int | None = None) -> None:
-    """Decide about each study, of which there are at `most` so many; say what becomes of it, or why it cannot be done.
+    """Record the decision about each study, and print what will happen, or why the decision is not possible.
 
-    Exit code 1 if one could not.
+    Refuse more than `most` studies. Exit with 1 if a decision was not possible.
     """
     from xnat_watchd.core.errors import Impossible, for_item
 
@@ -145,5 +147,5 @@ def _decide(chosen: CommandOptions, items: tuple[Item, ...], decide: Decide, *, 
         for pause in ledger.pauses.open():
             say(f"paused: {pause.why}. {pause.advice}", err=True)
     if decided and not is_served(path):
-        click.echo("no service runs here: it is done when one does, or by `xnat-watchd run --once`", err=True)
+        click.echo("no service runs here: start it, or type `xnat-watchd run --once`, to have this done", err=True)
     sys.exit(1 if decided < len(named) else 0)

@@ -1,4 +1,4 @@
-"""`demo`: all of it on this machine, with a practice XNAT and made-up patients."""
+"""`demo`: run the service on this machine, with a practice XNAT and made-up patients."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ Zwickelbeyn_Thaddaeusz,{PROJECT},{READERS},R002,{{subject}}_{{study_date}}
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="All of it on this machine, in half a minute.")
+@click.command(epilog=EXAMPLES, short_help="Try it on this machine, in half a minute.")
 @click.option("--keep", is_flag=True, help="Stay up afterwards, so that you can drop ZIPs of your own.")
 def demo(*, keep: bool) -> None:
-    """Show ZIPs travel into a practice XNAT, in half a minute. Needs nothing and leaves nothing behind."""
+    """Show how ZIPs come into a practice XNAT, in half a minute. It needs no settings and leaves nothing behind."""
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -73,7 +73,7 @@ def demo(*, keep: bool) -> None:
 
 @dataclass(frozen=True)
 class Stage:
-    """Where the demo plays."""
+    """The folders, the practice XNAT and the service of the demo."""
 
     root: Path
     config: Path
@@ -83,7 +83,7 @@ class Stage:
 
 @contextmanager
 def _stage() -> Iterator[Stage]:
-    """Set up folders, practice XNAT and the real service, and take all of it down again."""
+    """Start a practice XNAT and the real service in a temporary folder, and remove all of it at the end."""
     from tempfile import TemporaryDirectory
 
     from xnat_watchd.sandbox import Sandbox
@@ -116,7 +116,7 @@ def _service(config: Path, journal: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _drop_samples(root: Path) -> int:
-    """Make the ZIPs beside the drop folder and move them in, as an export program should."""
+    """Make the ZIPs beside the drop folder and move them in, as an export program should. Return how many."""
     from xnat_watchd.sandbox.samples import write_samples
 
     made = root / "made"
@@ -129,7 +129,7 @@ def _drop_samples(root: Path) -> int:
 
 
 def _watch(stage: Stage, console: Console, dropped: int) -> None:
-    """Show how far each ZIP has come until nothing moves any more."""
+    """Show how far each ZIP has come, until nothing changes any more."""
     import time
 
     from rich.live import Live

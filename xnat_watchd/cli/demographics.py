@@ -1,4 +1,4 @@
-"""`demographics`: age, birth date and sex of subjects that XNAT has already."""
+"""`demographics`: write age, birth date and sex of subjects that XNAT has already."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ LONGEST = 16 << 20  #: bytes of a file of labels
 @server_options
 @click.pass_obj
 def demographics(chosen: CommandOptions, subjects: tuple[str, ...], file: Path | None, *, dry_run: bool) -> None:
-    """Fill in what the archived images say of subjects: of those named, else of all of the project.
+    """Fill in age, birth date and sex from the archived images, for the named subjects or for all of the project.
 
-    What somebody entered is kept, unless the configuration says `overwrite`. Sessions that do not agree about a
-    person settle nothing. Only names of what is known are shown, never the values.
+    What somebody entered is kept, unless the configuration says `overwrite`. If the sessions of a subject disagree,
+    nothing is written. Only the names of fields are shown, never the values.
     """
     from xnat_watchd.cli.execution import ourselves
 
@@ -85,7 +85,7 @@ def _planned(
 
 
 def _what(line: SubjectLine) -> str:
-    """Return what becomes of a subject, by the names of what is known."""
+    """Return what is done for a subject, by the names of the fields."""
     told = {
         "fills": line.fills,
         "replaces": line.replaces,

@@ -1,4 +1,4 @@
-"""How long ago, as people type it."""
+"""The option type for a length of time, as people type it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import click
 
 
 class SpanType(click.ParamType[timedelta]):
-    """How long ago, as people write it."""
+    """A length of time, such as `7d` or `12h`."""
 
     name = "time"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """Read `7d` or `12h`."""
+        """Return the time that `7d` or `12h` means."""
         from xnat_watchd.core.quantities import duration
 
         try:

@@ -1,4 +1,4 @@
-"""Carrying on what a command put into the ledger: by the service that runs on it, else by the command itself."""
+"""Carry what a command put into the ledger: the running service does it, or else the command itself."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from xnat_watchd.operator.status import Exit, Snapshot
     from xnat_watchd.settings import Settings
 
-LOOKS = 0.5  #: seconds between two looks at what a service does for us
+LOOKS = 0.5  #: seconds between two looks at the work of a running service
 
 Study = Mapping[str, Any]
 
 
 def carry(chosen: CommandOptions, settings: Settings, credential: Credential, finds: Sequence[ExistingSession]) -> Exit:
-    """Put these studies into the ledger, see them through, say what remains, and give the exit code."""
+    """Put these studies into the ledger, carry or watch them, print what remains, and return the exit code."""
     path = settings.ledger.path
     with _ledger(path, read_only=False) as ledger:
         since = ledger.throughput.latest_event()
@@ -43,15 +43,15 @@ def carry(chosen: CommandOptions, settings: Settings, credential: Credential, fi
 def see_through(
     chosen: CommandOptions, ledger: Ledger, path: Path, part: StudySelection, ours: tuple[Settings, Credential] | None
 ) -> Exit:
-    """Watch the service carry these studies, or carry them with what is `ours`; say what remains, give the code."""
-    with suppress(KeyboardInterrupt):  # typed before the work has begun, which listens for it itself
+    """Watch the service carry these studies, or carry them with `ours`; print what remains, return the exit code."""
+    with suppress(KeyboardInterrupt):  # typed before the work has begun; the work handles it itself
         if not _follow(chosen, ledger, path, part) and ours is not None:
             _carry_ourselves(*ours, part)
     return _said(ledger, ledger.existing_sessions.standings(part.keys))
 
 
 def ourselves(chosen: CommandOptions) -> tuple[Settings, Credential]:
-    """Return what is needed to do the work here, with the rights of whoever has the ledger; `Refusal` if we lack it."""
+    """Return what is needed to do the work here, with the rights of the ledger's owner. Raise `Refusal` without it."""
     settings = chosen.settings()
     return settings, chosen.credential(settings)
 
@@ -65,7 +65,7 @@ def _carry_ourselves(settings: Settings, credential: Credential, part: StudySele
 
 
 def _said(ledger: Ledger, studies: Sequence[Study]) -> Exit:
-    """Return what is not done, and why; give the exit code."""
+    """Print what is not done, and why; return the exit code."""
     from xnat_watchd.operator.status import Exit
 
     gate = ledger.gates.get()
@@ -91,7 +91,7 @@ def _said(ledger: Ledger, studies: Sequence[Study]) -> Exit:
 
 
 def follow_all(chosen: CommandOptions, settings: Settings) -> tuple[Exit, Snapshot] | None:
-    """Watch the service work off what lies there; give how it stands then. None where there is no service."""
+    """Watch the service until all is done, and return the exit code and the status. None if no service runs."""
     from xnat_watchd.operator.status import take_snapshot, verdict
 
     path, drop = settings.ledger.path, settings.folders.drop
@@ -114,9 +114,9 @@ def _follow(chosen: CommandOptions, ledger: Ledger, path: Path, part: StudySelec
 
 
 def _watch(chosen: CommandOptions, path: Path, part: StudySelection | None, is_over: Callable[[], bool]) -> bool:
-    """Show what the service does until it is over or somebody types Ctrl-C. False where the service is gone before."""
+    """Show what the service does until it is over or somebody types Ctrl-C. Return False if the service ends before."""
     try:
-        click.echo("the service that runs here does it; Ctrl-C ends the watching only", err=True)
+        click.echo("the service that runs here does it; Ctrl-C only ends the watching", err=True)
         with shown(path, part) as seen:
             while is_served(path):
                 seen(_uploads(chosen))
@@ -130,7 +130,7 @@ def _watch(chosen: CommandOptions, path: Path, part: StudySelection | None, is_o
 
 
 def _is_worked_off(chosen: CommandOptions, ledger: Ledger, drop: Path) -> bool:
-    """Return whether the service has taken all that it takes from the drop folder, and rests."""
+    """Return whether the service has taken in all that it takes from the drop folder, and is idle."""
     from xnat_watchd.adapters.files.disk import Disk
     from xnat_watchd.daemon.idle import are_idle
     from xnat_watchd.studies.intake import printable
@@ -138,7 +138,7 @@ def _is_worked_off(chosen: CommandOptions, ledger: Ledger, drop: Path) -> bool:
     ignored = {one["name"] for one in ledger.views.ignored()}
     try:
         waiting = any(not _is_told(printable(seen.path), ignored) for seen in Disk().scan(drop))
-    except OSError:  # not ours to look into, or gone: the service says so itself
+    except OSError:  # we may not look into it, or it is gone: the service reports that
         waiting = False
     said = _published(chosen)
     settling = said.get("settling", 0) or said.get("sharing", False)
@@ -149,7 +149,7 @@ def _is_worked_off(chosen: CommandOptions, ledger: Ledger, drop: Path) -> bool:
 
 
 def _is_told(path: str, ignored: set[str]) -> bool:
-    """Return whether a file is known not to be taken: by its name, by a folder above it, or with others like it."""
+    """Return whether a file is listed as not taken: by itself, by a folder above it, or with others like it."""
     parts = path.split("/")
     above = ["/".join(parts[:n]) for n in range(1, len(parts) + 1)]
     if not ignored.isdisjoint(above):
@@ -172,17 +172,17 @@ def _published(chosen: CommandOptions) -> Mapping[str, Any]:
 
 
 def must_be_sure(question: str, *, yes: bool) -> None:
-    """Ask before something is done; without a terminal it must have been said beforehand."""
+    """Ask before something is done. Without a terminal, `--yes` must have been given."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("say --yes to do it, or --dry-run to see only what would be done")
+        raise click.UsageError("add --yes to do it, or --dry-run to see what would be done")
     click.confirm(question, abort=True, err=True)
 
 
 @contextmanager
 def asking(chosen: CommandOptions, settings: Settings, credential: Credential) -> Iterator[XnatGateway]:
-    """Provide a gateway to look at XNAT with, unless this login was refused a short time ago: accounts lock."""
+    """Provide a gateway for reading from XNAT, unless this login was refused a short time ago: accounts lock."""
     from xnat_watchd.core.errors import AuthRefused
     from xnat_watchd.core.gate import shut_by
 
@@ -205,9 +205,9 @@ def asking(chosen: CommandOptions, settings: Settings, credential: Credential) -
 
 
 def knock_anew(settings: Settings, credential: Credential) -> None:
-    """Have XNAT asked at once where a person wants it, whatever an earlier run has met.
+    """Let the gate be tried at once, because a person asks for it, whatever happened in an earlier run.
 
-    A password that was refused is tried again as long as that cannot lock the account; one that was just typed always.
+    A refused password is tried again as long as that cannot lock the account; a password just typed is always tried.
     """
     path, now = settings.ledger.path, datetime.now(UTC)
     if not is_there(path):
@@ -224,7 +224,7 @@ def _is_typed(credential: Credential) -> bool:
 
 @contextmanager
 def known(path: Path) -> Iterator[Ledger]:
-    """Provide the ledger to look into; where there is none yet, an empty one that is gone afterwards."""
+    """Open the ledger for reading, or if there is none yet, an empty one that is removed afterwards."""
     from tempfile import TemporaryDirectory
 
     if is_there(path):
@@ -247,7 +247,7 @@ def _ledger(path: Path, *, read_only: bool) -> Iterator[Ledger]:
 
 
 def quiet() -> Any:
-    """Return a log that tells faults only: what goes on is shown in another way."""
+    """Return a log that writes only errors: the progress is shown in another way."""
     from xnat_watchd.adapters import logs
 
     return _FaultsOnlyLog(logs.configure("auto"))
@@ -258,6 +258,6 @@ class _FaultsOnlyLog:
         self.error = log.error
 
     def info(self, event: str, **facts: object) -> None:
-        """Tell nothing."""
+        """Write nothing."""
 
     warning = info

@@ -1,4 +1,4 @@
-"""`install` and `uninstall`: make the program a service of this machine, or no longer."""
+"""`install` and `uninstall`: make the program a service of this machine, or remove the service."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Next: set `server` and `project` in /etc/xnat-watchd/config.toml, then
   systemctl enable --now xnat-watchd             start it, now and with the machine
   usermod --append --groups xnat-drop NAME       for each person who drops ZIPs into /srv/xnat/drop"""
 RESTART = """
-The service runs what it was started with. To run what is installed now:
+The running service is still the version from before. To start the new one:
   systemctl restart xnat-watchd"""
 LEFT = """
-Left as they are: /etc/xnat-watchd, /var/lib/xnat-watchd, the folders with what is in them, the user xnat-watchd
+Not removed: /etc/xnat-watchd, /var/lib/xnat-watchd, the folders with what is in them, the user xnat-watchd
 and the group xnat-drop."""
 
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 _prefix = click.option(
     "--prefix", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-    help="Below this folder instead of /, to build an image or a package; nothing is run.",
+    help="Install below this folder instead of /, to build an image or a package. Nothing is run.",
 )  # fmt: skip
 
 EXAMPLES = """\
@@ -34,11 +34,11 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Make it a service of this machine.")
+@click.command(epilog=EXAMPLES, short_help="Install the service on this machine.")
 @_dry_run
 @_prefix
 def install(*, dry_run: bool, prefix: Path | None) -> None:
-    """Make it a service: place unit, user, folders and a configuration. An edited configuration stays."""
+    """Install the service: make its unit, user, folders and a configuration. An edited configuration stays."""
     from xnat_watchd.adapters.systemd import installation
 
     _check_rights(dry=dry_run, prefix=prefix)
@@ -56,11 +56,11 @@ Examples:
 """
 
 
-@click.command(epilog=UNINSTALL, short_help="Take the service away, and leave what is yours.")
+@click.command(epilog=UNINSTALL, short_help="Remove the service, and leave your data.")
 @_dry_run
 @_prefix
 def uninstall(*, dry_run: bool, prefix: Path | None) -> None:
-    """Stop the service and remove what `install` placed, but never the configuration, the ledger or a ZIP."""
+    """Stop the service and remove what `install` made, but never the configuration, the ledger or a ZIP."""
     from xnat_watchd.adapters.systemd import installation
 
     _check_rights(dry=dry_run, prefix=prefix)
@@ -71,11 +71,11 @@ def uninstall(*, dry_run: bool, prefix: Path | None) -> None:
 
 def _announce(*, dry: bool) -> None:
     if dry:
-        click.echo("Nothing is done. This is what would be:")
+        click.echo("Nothing is done. This would be done:")
 
 
 def _check_rights(*, dry: bool, prefix: Path | None) -> None:
-    """Let root place files everywhere, and others below a folder; below another user's, root is that user."""
+    """Refuse to write outside `prefix` unless root types it. Below another user's folder, root becomes that user."""
     if prefix is not None:
         from xnat_watchd.adapters.systemd.installation import folders
         from xnat_watchd.cli.rights import become_owner

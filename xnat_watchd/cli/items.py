@@ -1,4 +1,4 @@
-"""Items as people type them: 12 is a delivery, 12.1 a study of it."""
+"""Items as people type them: 12 is a delivery, 12.1 is a study of it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 Item = tuple[int, int | None]
 
-LATEST = 50  #: deliveries whose studies a shell is offered
+LATEST = 50  #: the number of deliveries whose studies a shell offers
 
 
 class ItemType(click.ParamType[Item]):
-    """A delivery's number, with a study's number behind a dot or without."""
+    """The number of a delivery, or the numbers of a delivery and a study with a dot between them."""
 
     name = "item"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Item:
-        """Read `12` as (12, None) and `12.1` as (12, 1)."""
+        """Return (12, None) for `12` and (12, 1) for `12.1`."""
         found = re.fullmatch(r"(\d{1,15})(?:\.(\d{1,9}))?", str(value))
         if found is None:
             self.fail(f"{value!r} is no item: a delivery is 12, a study of it 12.1", param, ctx)
         return int(found[1]), int(found[2]) if found[2] else None
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Return the latest items that begin like this; a shell is told nothing when the ledger cannot be read."""
+        """Return the latest items that begin like this, or nothing if the ledger cannot be read."""
         import sqlite3
 
         from xnat_watchd.core.errors import Refusal
@@ -52,7 +52,7 @@ ITEM = ItemType()
 
 
 def studies(ledger: Ledger, items: Iterable[Item]) -> dict[str, int]:
-    """Return the studies that are meant: name -> the ledger's key. `BadParameter` where there is none of an item."""
+    """Return the studies of these items: name -> key in the ledger. Raise `BadParameter` if an item has none."""
     keys: dict[str, int] = {}
     for delivery, number in items:
         found = ledger.views.keys(delivery, number)

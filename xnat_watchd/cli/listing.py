@@ -1,4 +1,4 @@
-"""`list`: the projects, the subjects of one, or the subjects that came to be by our hand."""
+"""`list`: list the projects, the subjects of one, or the subjects that this service created."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ EXAMPLES = """\
 Examples:
   xnat-watchd list                              the projects that XNAT shows to this account
   xnat-watchd list --project P --csv > subjects.csv
-  xnat-watchd list --new-since 7d               the subjects that came to be by this service in the last week
+  xnat-watchd list --new-since 7d               the subjects that this service created in the last 7 days
 """
 
 
 @click.command("list", epilog=EXAMPLES, short_help="List projects, or the subjects of one.")
 @project_option
 @click.option("--new-since", type=SPAN, metavar="TIME",
-              help="The subjects that this service has created since then (7d, 12h), by its ledger.")  # fmt: skip
+              help="List the subjects that this service created in this time (7d, 12h), by its ledger.")  # fmt: skip
 @table.form_options
 @server_options
 @click.pass_obj
 def list_(chosen: CommandOptions, new_since: timedelta | None, form: str) -> None:
-    """List the projects that XNAT shows to this account, or with --project the subjects of one."""
+    """List the projects that XNAT shows to this account, or with --project the subjects of one project."""
     if new_since is not None:
         _list_new(chosen, datetime.now(UTC) - new_since, form)
         return

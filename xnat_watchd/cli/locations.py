@@ -1,4 +1,4 @@
-"""Where a service keeps its things, read without the settings' machinery: `status` must be quick."""
+"""Where the ledger is, read without loading all settings: `status` must be quick."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from xnat_watchd.core.errors import Refusal
 
 @dataclass(frozen=True)
 class Locations:
-    """The ledger's file, and the server for which it is kept."""
+    """The ledger's file, and the server that it belongs to."""
 
     ledger: Path
     server: str
 
 
 def places(named: Path | None, environ: Mapping[str, str] = os.environ) -> Locations:
-    """Find out; `Refusal` when no configuration says it."""
+    """Return the locations by the configuration. Raise `Refusal` if it does not say them."""
     file = config.find_file(named, environ)
     tree = config.read_file(file) if file else {}
     ledger, root = _said(tree, environ, "ledger", "path"), _said(tree, environ, "folders", "root")

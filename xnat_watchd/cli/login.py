@@ -1,4 +1,4 @@
-"""`login`: give the service a user and password for XNAT, proved before they are kept."""
+"""`login`: store a user and password for the service, after XNAT has accepted them."""
 
 from __future__ import annotations
 
@@ -22,22 +22,24 @@ EXAMPLES = """\
 \b
 Examples:
   xnat-watchd login                             asks for user and password
-  xnat-watchd login --token                     keeps a token of XNAT instead of the password
+  xnat-watchd login --token                     stores a token of XNAT instead of the password
   printf '%s\\n' me "$PASSWORD" | xnat-watchd login
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Keep user and password for the service.")
+@click.command(epilog=EXAMPLES, short_help="Store user and password for the service.")
 @click.option(
-    "--token", is_flag=True, help="Keep a token of XNAT instead of the password. It ends after some days: the service "
-    "exchanges it while it runs, and one that was off for too long has to be logged in again.",
+    "--token", is_flag=True, help="Store a token of XNAT instead of the password. A token ends after some days. The "
+    "service renews it while it runs. After a long stop, log in again.",
 )  # fmt: skip
-@click.option("--user", metavar="NAME", help="The user; else it is asked for, or read from the input's first line.")
+@click.option(
+    "--user", metavar="NAME", help="The user. Without it, you are asked, or the first line of the input is read."
+)
 @click.pass_obj
 def login(chosen: CommandOptions, *, token: bool, user: str | None) -> None:
-    """Log the service in: ask for user and password, try them once, and keep them for the service alone.
+    """Log the service in: ask for user and password, try them once, and store them for the service only.
 
-    Without a terminal they are read from the input, a line each.
+    Without a terminal, they are read from the input, each on a line of its own.
     """
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.adapters.files.layout import lock_of
@@ -47,39 +49,39 @@ def login(chosen: CommandOptions, *, token: bool, user: str | None) -> None:
     settings = chosen.settings()
     search = search_of(settings)
     file = search.logins()[0]
-    file.prepare()  # before a password is typed in vain
+    file.prepare()  # first, so that nobody types a password that cannot be stored
     site, typed = LoginSite(settings.xnat, SystemClock()), _typed(user or chosen.user)
     who = site.prove(typed)
     LoginAttempts(settings.ledger.path, site.clock).succeeded()
     kept = site.token(typed) if token else typed
     file.store(search.server, kept)
-    click.echo(f"XNAT at {search.server} knows you as {plain(who)}. Kept in {file.path}, {until(kept)}.")
+    click.echo(f"XNAT at {search.server} knows you as {plain(who)}. Stored in {file.path}, {until(kept)}.")
     if is_held(lock_of(settings.ledger.path)):
-        click.echo("The running service takes it over by itself.")
+        click.echo("The running service uses it from now on.")
     winner = search.credential()
     if winner is not None and (winner.user, winner.password) != (kept.user, kept.password):
-        click.echo(f"But {winner.source} comes first, and is what the service uses.", err=True)
+        click.echo(f"But the service uses {winner.source}, which comes first.", err=True)
 
 
 def search_of(settings: Settings) -> Search:
-    """Return where logins of this service are looked for."""
+    """Return the places where a login for this service is looked for."""
     from xnat_watchd.adapters.credentials import Search
 
     return Search(settings.xnat.server, os.environ, settings.ledger.path.parent)
 
 
 def until(credential: Credential) -> str:
-    """Say for how long a login holds, as far as that is known."""
+    """Return, in words, how long a login is valid, as far as that is known."""
     lease = credential.lease
     if lease is None:
         return "until the password is changed"
     if lease.expires is None:
-        return "as a token, whose end this XNAT does not tell"
+        return "as a token, but this XNAT does not say until when"
     return f"as a token until {local(lease.expires, '%Y-%m-%d %H:%M %Z')}, and longer while the service runs"
 
 
 def _typed(user: str | None) -> Credential:
-    """Ask for user and password, or read them: never from the command line, which everybody on the machine sees."""
+    """Ask for user and password, or read them. The command line is not used: everybody on the machine can see it."""
     from xnat_watchd.adapters.secret import Credential, Secret
 
     if sys.stdin.isatty():

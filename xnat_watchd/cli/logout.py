@@ -1,4 +1,4 @@
-"""`logout`: take the login away that `login` has kept."""
+"""`logout`: remove the login that `login` has stored."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Forget them.")
+@click.command(epilog=EXAMPLES, short_help="Remove the stored user and password.")
 @click.pass_obj
 def logout(chosen: CommandOptions) -> None:
-    """Forget the login that `login` has kept, and have XNAT forget a token."""
+    """Remove the login that `login` has stored. If it is a token, XNAT deletes it."""
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.core.errors import AuthRefused, WatchdError
     from xnat_watchd.operator.logins import LoginSite
@@ -26,7 +26,7 @@ def logout(chosen: CommandOptions) -> None:
     search = search_of(settings)
     forgotten = [found for file in search.logins() if (found := file.remove(search.server))]
     if not forgotten:
-        raise click.ClickException(f"no login is kept for {search.server}")
+        raise click.ClickException(f"no login is stored for {search.server}")
     for one in forgotten:
         click.echo(f"The login for {search.server} is no longer in {one.source.removeprefix('the file ')}.")
         if one.lease is None:
@@ -34,11 +34,11 @@ def logout(chosen: CommandOptions) -> None:
         try:
             LoginSite(settings.xnat, SystemClock()).give_back(one)
         except AuthRefused:
-            click.echo("XNAT had forgotten the token already.")
+            click.echo("XNAT did not know the token any more.")
         except WatchdError as error:
-            click.echo(f"XNAT could not be told to forget the token ({error}): it holds {until(one)}.", err=True)
+            click.echo(f"XNAT could not be asked to delete the token ({error}): it is valid {until(one)}.", err=True)
         else:
-            click.echo("XNAT has forgotten the token.")
+            click.echo("XNAT has deleted the token.")
     left = search.credential()
     if left is not None:
-        click.echo(f"From now on {left.source} is used.")
+        click.echo(f"From now on, the service uses {left.source}.")

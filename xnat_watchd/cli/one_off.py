@@ -1,8 +1,8 @@
-"""Where a one-off command keeps what it remembers, when no configuration says it.
+"""Where a one-off command has its ledger when no configuration says it.
 
 A folder of ZIPs has its ledger inside, in `DIR/.xnat-watchd`: whoever may take ZIPs out of the folder may write
-there, moving a ZIP into it copies nothing, and the folder's memory goes where the folder goes. A command without
-ZIPs has one ledger for each server among the user's own files.
+there, moving a ZIP into it copies nothing, and the ledger moves with the folder. A command without ZIPs uses one
+ledger for each server, among the user's own files.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from xnat_watchd.adapters.files.folder_handles import pinned
 from xnat_watchd.adapters.files.new_files import create_new
 from xnat_watchd.core.errors import Refusal
 
-FOLDER = ".xnat-watchd"  #: in a folder of ZIPs; a hidden folder is never looked into for ZIPs
+FOLDER = ".xnat-watchd"  #: in a folder of ZIPs; a hidden folder is never searched for ZIPs
 MEMO = "chosen.json"
 LONGEST = 64 * 1024  #: bytes of the memo that are read
 
-YOUR_OWN = "Use a folder of your own, or have whoever may write there remove it."
+YOUR_OWN = "Use a folder of your own, or ask somebody who may write there to remove it."
 
 _BELOW = ("shares", "work", "done", "failed")
 
 
 def variables(*, config: Path | None, server: str | None, project: str | None, drop: Path | None) -> dict[str, str]:
-    """Return what was chosen, by `--config` and so on, as variables of the settings."""
+    """Return the options, such as `--config`, as variables of the settings."""
     memo = remembered(drop) if drop else {}
     folders = _in_folder_of_zips(drop) if drop else _folders(config, server)
     said = {
@@ -41,9 +41,9 @@ def variables(*, config: Path | None, server: str | None, project: str | None, d
 
 
 def remembered(drop: Path) -> Mapping[str, str]:
-    """Return what was chosen for a folder of ZIPs before.
+    """Return the options that were used for a folder of ZIPs before.
 
-    A memo that others may write is not believed: it could send us and our password to a server of theirs.
+    A memo that others may write is not believed: it could send our password to a server of theirs.
     """
     folder = drop / FOLDER
     try:
@@ -57,7 +57,7 @@ def remembered(drop: Path) -> Mapping[str, str]:
 
 
 def remember(drop: Path, server: str, project: str) -> None:
-    """Keep what was chosen for a folder of ZIPs. `Refusal` where its ledger is of another server."""
+    """Store the options for a folder of ZIPs. Raise `Refusal` if its ledger belongs to another server."""
     before = remembered(drop).get("server", server)
     if before != server:
         raise Refusal(
@@ -85,7 +85,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _must_be_ours(folder: Path) -> None:
-    """Refuse to work where others may put a link for us to write through, or a ledger of theirs."""
+    """Refuse a folder where others may put a ledger of theirs, or a link that we would write through."""
     if os.path.lexists(folder) and not _is_ours(folder):
         raise Refusal(f"{folder}: cannot be written safely: it is not ours alone", advice=YOUR_OWN)
 
@@ -98,9 +98,9 @@ def _folders(config: Path | None, server: str | None) -> dict[KeyPath, Path | st
 
 
 def _in_folder_of_zips(drop: Path) -> dict[KeyPath, Path | str | None]:
-    """Return all folders: what a configuration says of the service's own must not hold here.
+    """Return all folders, so that none of the service's own, from a configuration, is used.
 
-    The folder is looked into every few seconds: events in it would mostly be of our own making.
+    The folder is polled every few seconds: most file events in it would come from ourselves.
     """
     root = drop / FOLDER
     _must_be_ours(root)
@@ -114,7 +114,7 @@ def _in_folder_of_zips(drop: Path) -> dict[KeyPath, Path | str | None]:
 
 
 def _own_state() -> Path:
-    """Return the user's folder for what programs remember (XDG Base Directory Specification)."""
+    """Return the user's folder for the state of programs (XDG Base Directory Specification)."""
     state = os.environ.get("XDG_STATE_HOME", "")
     return (Path(state) if state.startswith("/") else Path.home() / ".local" / "state") / "xnat-watchd"
 

@@ -1,4 +1,4 @@
-"""What the options of a command chose, read only when it asks: `--help` must cost nothing."""
+"""The options that commands share. What they lead to is read only when a command asks: `--help` must cost nothing."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.settings import Settings
 
 NO_LOGIN = "Type `xnat-watchd login`, or give the login as the README says under Credentials."
-NOT_OURS = "It is for the service's own user and for root: put `sudo` in front."
+NOT_OURS = "Only the service's user and root may see it: put `sudo` in front."
 STDIN, TERMINAL = "standard input", "the terminal"  #: sources of a password that was just typed
 
 
 @dataclass(frozen=True)
 class CommandOptions:
-    """What was chosen for one command. What was not is as the configuration says."""
+    """The options that were given to one command. The configuration says the rest."""
 
     config: Path | None = None
     server: str | None = None
@@ -39,18 +39,18 @@ class CommandOptions:
     password_stdin: bool = False
 
     def but(self, **given: Any) -> Self:
-        """Return the same with some of it chosen otherwise."""
+        """Return a copy with these options replaced."""
         return replace(self, **given)
 
     def environ(self) -> Mapping[str, str]:
-        """Return the environment with what was chosen laid over it, as the variables that it stands for."""
+        """Return the environment, with the given options in it as the variables of their settings."""
         from xnat_watchd.cli import one_off
 
         own = one_off.variables(config=self.config, server=self.server, project=self.project, drop=self.drop)
         return {**os.environ, **own}
 
     def settings(self) -> Settings:
-        """Read the settings, or raise `Refusal`. Root becomes the user whose folder the ledger's is."""
+        """Return the settings, or raise `Refusal`. Root becomes the user who owns the ledger's folder."""
         from xnat_watchd.cli.rights import become_owner
         from xnat_watchd.settings import load
 
@@ -59,7 +59,7 @@ class CommandOptions:
         return settings
 
     def places(self) -> Locations:
-        """Return where the ledger lies and for which server it is kept, or raise `Refusal`. Root becomes its owner."""
+        """Return where the ledger is and its server, or raise `Refusal`. Root becomes the owner of its folder."""
         from xnat_watchd.cli.locations import places
         from xnat_watchd.cli.rights import become_owner
 
@@ -68,14 +68,14 @@ class CommandOptions:
         return found
 
     def its_project(self, settings: Settings) -> str:
-        """Return the project that a command is for, which must be said somewhere."""
+        """Return the project that a command is for. Raise `UsageError` if nothing names one."""
         project = self.project or settings.xnat.project
         if not project:
             raise click.UsageError("name the project with --project")
         return project
 
     def credential(self, settings: Settings) -> Credential:
-        """Find user and password for the server, or ask for them on a terminal; else raise `Refusal`."""
+        """Return user and password for the server: found, or asked for on a terminal. Else raise `Refusal`."""
         from xnat_watchd.adapters.credentials import Credential, Secret, find
 
         server = settings.xnat.server
@@ -94,14 +94,14 @@ class CommandOptions:
 
     @contextmanager
     def gateway(self) -> Iterator[XnatGateway]:
-        """Provide a gateway of our own to the server."""
+        """Open a gateway to the server of the settings."""
         settings = self.settings()
         with self.gateway_to(settings, self.credential(settings)) as gateway:
             yield gateway
 
     @contextmanager
     def gateway_to(self, settings: Settings, credential: Credential) -> Iterator[XnatGateway]:
-        """Provide a gateway to the server of these settings."""
+        """Open a gateway to the server of these settings."""
         from xnat_watchd.adapters.clock import SystemClock
         from xnat_watchd.adapters.xnat.gateway import XnatServer
 
@@ -113,7 +113,7 @@ class CommandOptions:
 
     @contextmanager
     def ledger(self, path: Path, *, read_only: bool = True) -> Iterator[Ledger]:
-        """Open the ledger; `Refusal` when there is none yet."""
+        """Open the ledger. Raise `Refusal` if there is none yet."""
         if not is_there(path):
             raise Refusal(f"there is no ledger at {path} yet", advice="It is made by `xnat-watchd run`.")
         ledger = opened(path, read_only=read_only)
@@ -124,9 +124,9 @@ class CommandOptions:
 
 
 def opened(path: Path, *, read_only: bool) -> Ledger:
-    """Open the ledger. To write to it, one of an older version is brought up to date while we have it alone.
+    """Open the ledger. A ledger of an older version is upgraded before it is written to, if no service uses it.
 
-    Beside a service it is left as it is: that may be an older one, which knows the older ledger only. `Refusal` then.
+    Raise `Refusal` if a service uses it: that service may be of the older version too, and know only its own ledger.
     """
     from xnat_watchd.adapters.files.layout import lock_of
     from xnat_watchd.adapters.files.lock import Lock
@@ -154,7 +154,7 @@ def is_served(ledger: Path) -> bool:
 
 
 def is_there(ledger: Path) -> bool:
-    """Return whether there is a ledger; `NoReadAccess` where we may not look."""
+    """Return whether there is a ledger. Raise `NoReadAccess` if this user may not look."""
     try:
         return ledger.exists()
     except PermissionError:
@@ -171,7 +171,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
-    """Lay an option over what was chosen before the command's name."""
+    """Keep an option. It replaces the one that was given before the command's name."""
     chosen = context.obj if isinstance(context.obj, CommandOptions) else CommandOptions()
     given = value not in (None, False)
     context.obj = chosen.but(**{str(parameter.name): value}) if given else chosen
@@ -200,25 +200,25 @@ def config_option(command: _Command) -> _Command:
     """Add `--config`."""
     return click.option(
         "--config", type=click.Path(path_type=Path, dir_okay=False), expose_value=False, callback=_keep,
-        help="The settings file; else $XNAT_WATCHD_CONFIG, /etc/xnat-watchd/config.toml, or the one in your "
+        help="The settings file. Without it: $XNAT_WATCHD_CONFIG, /etc/xnat-watchd/config.toml, or the one in your "
         "configuration folder.",
     )(command)  # fmt: skip
 
 
 def project_option(command: _Command) -> _Command:
-    """Add `--project`, before the command's name or behind it."""
+    """Add `--project`, which may stand before or after the command's name."""
     return click.option(
         "--project", metavar="ID", expose_value=False, callback=_project_id, help="The project."
     )(command)  # fmt: skip
 
 
 def server_options(command: _Command) -> _Command:
-    """Add `--server`, `--user` and `--password-stdin`, before the command's name or behind it."""
+    """Add `--server`, `--user` and `--password-stdin`, which may stand before or after the command's name."""
     for option in (
         click.option("--password-stdin", is_flag=True, expose_value=False, callback=_keep,
                      help="Read the password from standard input."),
         click.option("--user", metavar="NAME", expose_value=False, callback=_keep,
-                     help="Who to be there; the password is looked for, else asked for."),
+                     help="Your user there. The password is looked for first, then you are asked."),
         click.option("--server", metavar="URL", expose_value=False, callback=_address,
                      help="The XNAT server, instead of the one in the configuration."),
     ):  # fmt: skip
@@ -227,10 +227,10 @@ def server_options(command: _Command) -> _Command:
 
 
 def drop_option(command: _Command) -> _Command:
-    """Add `--drop`, before the command's name or behind it."""
+    """Add `--drop`, which may stand before or after the command's name."""
     return click.option(
         "--drop", type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True), metavar="DIR",
         expose_value=False, callback=_keep,
-        help="A folder of ZIPs to send once. Its ledger, the ZIPs under way and those that are done lie in "
+        help="A folder of ZIPs to send once. The ledger, the ZIPs under way and the finished ZIPs are in "
         "DIR/.xnat-watchd.",
     )(command)  # fmt: skip

@@ -1,4 +1,4 @@
-"""`pause` and `resume`: nothing is sent to XNAT for a while; the folder is watched all the same."""
+"""`pause` and `resume`: send nothing to XNAT for a while. The drop folder is still watched."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Examples:
 @click.command(epilog=EXAMPLES, short_help="Send nothing to XNAT until `resume`.")
 @click.pass_obj
 def pause(chosen: CommandOptions) -> None:
-    """Send nothing to XNAT and ask it nothing, until `resume`: while it is maintained, say.
+    """Send nothing to XNAT and ask it nothing until `resume`, for example during its maintenance.
 
-    The folder is watched and ZIPs are taken as ever. It holds across restarts. What is being sent just now comes to the
-    end of its step.
+    The drop folder is still watched, and ZIPs are taken in. The pause lasts after a restart, too. A step that is under
+    way is finished first.
     """
     from xnat_watchd.adapters.ledger import Activity
 
@@ -38,9 +38,9 @@ def pause(chosen: CommandOptions) -> None:
 @click.command(epilog=EXAMPLES, short_help="Go on after `pause`.")
 @click.pass_obj
 def resume(chosen: CommandOptions) -> None:
-    """Go on after `pause`; and delete ZIPs again as [retention] says, after the clock was found to have jumped.
+    """Go on after `pause`. If ZIPs were no longer deleted because the clock had jumped, delete them again.
 
-    Projects that are shut because of their trouble are tried at once.
+    Projects that are shut after a problem are tried at once.
     """
     with chosen.ledger(chosen.places().ledger, read_only=False) as ledger:
         now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""How the work goes, as it goes: bars on a terminal, else a line for each step. On stderr, without names or labels."""
+"""Show progress on stderr: bars on a terminal, else a line for each step. No patient's name or label is shown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FOUND = {"prearchive": "found in XNAT's prearchive", "archive": "found in XNAT'
 
 @dataclass(frozen=True, slots=True)
 class StudySelection:
-    """Some studies, and the number of the event after which their story is told."""
+    """Some studies, and the number of the event after which their events are shown."""
 
     keys: Collection[int]
     since: int
@@ -35,7 +35,7 @@ class StudySelection:
 
 @contextmanager
 def shown(ledger: Path, part: StudySelection | None = None) -> Iterator[ShowUploads]:
-    """Provide what is to be called several times a second while studies are worked on: these, or all."""
+    """Provide a function to be called several times a second, which shows the progress of these studies or of all."""
     course = _EventFeed(ledger, part)
     try:
         if sys.stderr.isatty():
@@ -49,7 +49,7 @@ def shown(ledger: Path, part: StudySelection | None = None) -> Iterator[ShowUplo
 
 
 def told(event: Event) -> str:
-    """Return the line for an event of the ledger, or nothing."""
+    """Return the line for an event of the ledger, or an empty text."""
     return plain(_said(event))
 
 
@@ -65,7 +65,7 @@ def _said(event: Event) -> str:
 
 
 class _EventFeed:
-    """The ledger, opened when there is one, and how far its events were told."""
+    """The new events of the ledger, which is opened as soon as there is one."""
 
     def __init__(self, path: Path, part: StudySelection | None) -> None:
         self._path, self._keys = path, part.keys if part else None
@@ -89,7 +89,7 @@ class _EventFeed:
         return self._ledger
 
     def news(self) -> Sequence[Event]:
-        """Return the events that were not told yet."""
+        """Return the events since the last call."""
         if self.opened() is None:
             return []
         events: Sequence[Event] = self.ledger.throughput.events(self._told, self._keys)
@@ -97,7 +97,7 @@ class _EventFeed:
         return events
 
     def numbers(self) -> tuple[int, int, int, int]:
-        """Return studies done and in all, bytes sent and in all."""
+        """Return the studies done and in all, and the bytes sent and in all."""
         if self.opened() is None:
             return 0, 0, 0, 0
         one = self.ledger.throughput.since(self.began, self._keys)
@@ -134,7 +134,7 @@ def _bars(course: _EventFeed) -> Iterator[ShowUploads]:
                     console=console)  # fmt: skip
     of_bytes, of_studies = sent.add_task("sent", total=None, visible=False), done.add_task("done", total=None)
 
-    # It is drawn when it is called: a thread of its own would take the Ctrl-C that the main thread waits for.
+    # Drawn only when called: a thread of its own would take the Ctrl-C that the main thread waits for.
     with Live(Group(sent, done), console=console, auto_refresh=False) as live:
 
         def seen(uploads: Uploads) -> None:

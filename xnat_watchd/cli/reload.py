@@ -1,4 +1,4 @@
-"""`reload`: have the running service read its settings anew, and wait until they hold."""
+"""`reload`: have the running service read its settings again, and wait until it uses them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import click
 
 from xnat_watchd.cli.options import CommandOptions
 
-PATIENCE = 60.0  #: seconds; a look into a large ledger may take some of them
-LOOK = 0.1  #: seconds between two looks at what the service says
+PATIENCE = 60.0  #: seconds to wait; reading a large ledger may take some of them
+LOOK = 0.1  #: seconds between two looks at the published status
 NO_SERVICE, START = "no service runs here", "Start it: `systemctl start xnat-watchd`, or `xnat-watchd run`."
 
 EXAMPLES = """\
@@ -24,13 +24,13 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Have the running service take over new settings.")
+@click.command(epilog=EXAMPLES, short_help="Have the running service use new settings.")
 @click.pass_obj
 def reload(chosen: CommandOptions) -> None:
-    """Have the running service take over changed settings. Wrong ones are refused, and the old ones stay in force."""
+    """Have the running service use changed settings. If they are wrong, it goes on with the old ones."""
     from xnat_watchd.core.errors import Refusal
 
-    settings = chosen.settings()  # wrong ones need not be shown to the service, and are told in full here
+    settings = chosen.settings()  # wrong settings are refused here already, with all their problems
     before = _said(chosen)
     _signal(int(before["pid"]), settings.ledger.path)
     end = time.monotonic() + PATIENCE
@@ -49,7 +49,7 @@ def reload(chosen: CommandOptions) -> None:
 
 
 def _said(chosen: CommandOptions) -> dict[str, Any]:
-    """Return what a running service says of itself."""
+    """Return what a running service has published about itself."""
     from xnat_watchd.cli.status import published
     from xnat_watchd.core.errors import Refusal
 
@@ -61,7 +61,7 @@ def _said(chosen: CommandOptions) -> dict[str, Any]:
 
 
 def _signal(pid: int, ledger: Path) -> None:
-    """Tell the service, and nobody else: what was published may be old, and its number another process's by now."""
+    """Signal the service and no other process: the published number may be old, and belong to another by now."""
     from xnat_watchd.adapters.files.layout import lock_of
     from xnat_watchd.adapters.files.lock import is_held
     from xnat_watchd.core.errors import Refusal

@@ -1,4 +1,4 @@
-"""`retry`: a person says that a held study may go on."""
+"""`retry`: let held studies go on."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ Examples:
   xnat-watchd retry 12.1 --label VISIT_1        under a label of your choice
   xnat-watchd retry 12 --project BRAIN          it was dropped into the wrong folder
   xnat-watchd retry --all-held
-  xnat-watchd retry 12 --later                  all of delivery 12, and do not wait for it
+  xnat-watchd retry 12 --later                  all of delivery 12, without waiting for it
   xnat-watchd --drop scans retry 1.1            of a folder that was sent with `run --once --drop`
 
-While the service runs, it does the work and you watch; else it is done here.
+If the service runs, it does the work, and this command shows it. Otherwise this command does the work.
 """
 
 
@@ -49,10 +49,10 @@ def retry(
     other: str | None,
     later: bool,
 ) -> None:
-    """Let held studies go on: from where they stopped, and XNAT is asked before anything is repeated.
+    """Let held studies go on from where they stopped. XNAT is asked before anything is repeated.
 
-    One that waits for its time, its project or XNAT is tried at once, and its project with it.
-    What is wrong with the content of a study is not decided by it: such a one is passed over, and it says what to type.
+    A study that waits for its time, its project or XNAT is tried at once, and so is its project. A study that is held
+    because of its content stays held: it needs another decision, and the command says what to type.
     """
     from xnat_watchd.core.findings import advice, holding, reason_of
 
@@ -82,7 +82,7 @@ def _check(label: str | None, subject: str | None, project: str | None) -> None:
 
 
 def _asked_for(ledger: Ledger, items: Sequence[Item], *, all_held: bool) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the studies that are meant and can go on, and all that were named: name -> key."""
+    """Return the named studies that can go on, and all that were named: name -> key."""
     stuck = ledger.views.stuck()
     named = ledger.views.held() if all_held else {}
     for delivery, number in items:
@@ -92,7 +92,7 @@ def _asked_for(ledger: Ledger, items: Sequence[Item], *, all_held: bool) -> tupl
 
 def _tell_of_others(going_on: Collection[str], named: Mapping[str, int], items: Sequence[Item]) -> None:
     if items and not named:
-        raise click.ClickException("there is no such study; `xnat-watchd status` names those that need somebody")
+        raise click.ClickException("there is no such study; `xnat-watchd status` lists the studies that need attention")
     for name in named.keys() - set(going_on):
         click.echo(f"{name} is not held, and does not wait", err=True)
     if not going_on and not items:
@@ -108,9 +108,9 @@ def _let_go_on(
     project: str | None,
     later: bool,
 ) -> int:
-    """Release them and see them through; give the exit code.
+    """Release these studies, watch or carry them to their end, and return the exit code.
 
-    What they need to be carried here is looked for before anything changes.
+    The login for carrying them here is looked for first, before anything changes.
     """
     from xnat_watchd.cli import execution
     from xnat_watchd.cli.progress import StudySelection
@@ -128,7 +128,7 @@ def _let_go_on(
 
 
 def _released(ledger: Ledger, name: str, key: int, subject: str | None, label: str | None, project: str | None) -> bool:
-    """Release one and say so; or say why it cannot be: it has moved, or something was found out, since we looked."""
+    """Release one study and return whether that was possible: it may have changed since we looked."""
     from xnat_watchd.core.errors import Impossible
 
     try:

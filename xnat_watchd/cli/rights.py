@@ -1,4 +1,4 @@
-"""Whose rights a command works with."""
+"""Give up root's rights where a command works in another user's folder."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from pathlib import Path
 
 from xnat_watchd.core.errors import Refusal
 
-LINKS = 40  #: links in links that are followed, as the kernel does (path_resolution(7))
+LINKS = 40  #: how many links in a row are followed, as the kernel does (path_resolution(7))
 
 
 def become_owner(folder: Path) -> str:
-    """Leave root's rights where this folder, or one on the way to it, is another user's; return our name.
+    """Become the owner of this folder, or of the first folder on the way to it that is not root's; return our name.
 
-    He could lead root elsewhere by a link, and could not work with what root made there. What is not there yet belongs
-    to the last folder that is. `Refusal` where root would work in a folder whose content others may exchange.
+    That user could lead root elsewhere by a link, and could not use files that root made there. If the folder does not
+    exist yet, the last one on the way that does exist counts. Raise `Refusal` if root would work in a folder whose
+    content others may exchange.
     """
     if os.geteuid() == 0:
         for path, seen in _way(folder.absolute(), LINKS):
@@ -32,7 +33,7 @@ def become_owner(folder: Path) -> str:
 
 
 def _way(path: Path, links: int) -> Iterator[tuple[Path, os.stat_result]]:
-    """Return all that is met on the way to a path, from the root on: links, and where they lead, too."""
+    """Yield every folder and link on the way to a path, from the root on, with what the links lead to."""
     for one in [*reversed(path.parents), path]:
         try:
             seen = one.lstat()

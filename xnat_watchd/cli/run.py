@@ -1,4 +1,4 @@
-"""`run`: the service itself, in the foreground; with `--once` until nothing is left to do."""
+"""`run`: run the service in the foreground, or with `--once` until nothing is left to do."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ EXAMPLES = """\
 \b
 Examples:
   xnat-watchd run                               the service; systemd keeps it running
-  xnat-watchd run --once                        work off what lies in the drop folder, say what remains
+  xnat-watchd run --once                        send what is in the drop folder, and say what remains
   xnat-watchd run --once --drop scans --project P --server https://xnat.example.org --user me
   xnat-watchd run --once --drop scans --until uploaded
-  xnat-watchd --drop scans status               how it stands there; likewise show and retry
+  xnat-watchd --drop scans status               the status of that folder; also with show and retry
 
 With --drop no configuration is needed. ZIPs are moved into DIR/.xnat-watchd while they are under way, and to
-DIR/.xnat-watchd/done when XNAT has them; its ledger lies there too, so that they are never sent twice.
+DIR/.xnat-watchd/done when XNAT has them. The ledger is there too, so that no ZIP is sent twice.
 """
 
-NOT_TRUE = ("waiting", "removed by someone")  #: states of a share row that need nobody at once, and are not as asked
+NOT_TRUE = ("waiting", "removed by someone")  #: states of a share row that is not shared, but needs no attention now
 
 
 @click.command(epilog=EXAMPLES, short_help="Carry ZIPs into XNAT: the service, or --once.")
-@click.option("--once", is_flag=True, help="Work off what lies in the drop folder, then stop and say what remains.")
+@click.option("--once", is_flag=True, help="Send what is in the drop folder, then stop and say what remains.")
 @drop_option
 @project_option
 @click.option(
     "--until", type=click.Choice(["uploaded", "archived", "complete"]),
-    help="How far studies go, with --once. Run again with a later one, they are carried on.",
+    help="How far studies go, with --once. Run it again with a later step, and they go on.",
 )  # fmt: skip
 @server_options
 @click.pass_obj
@@ -86,7 +86,7 @@ def _once(chosen: CommandOptions, read: Callable[[], Settings], until: str | Non
     if chosen.drop:
         one_off.remember(chosen.drop, settings.xnat.server, settings.xnat.project)
     if until and is_served(settings.ledger.path):
-        raise click.UsageError("a service works there already, and goes by its own settings")
+        raise click.UsageError("a service runs there already, and uses its own settings")
     followed = execution.follow_all(chosen, settings)
     if followed is not None:
         return followed
@@ -107,7 +107,7 @@ def _log(settings: Settings) -> Log:
 
 
 def _remains(picture: Snapshot) -> list[str]:
-    """Return what is not complete, and why, a sentence for each: the last words."""
+    """Return what is not complete, and why, a sentence for each. It is printed at the end."""
     from xnat_watchd.operator.status import waited_for
 
     gate, later = picture["gate"], waited_for(picture)
@@ -123,7 +123,7 @@ def _remains(picture: Snapshot) -> list[str]:
         for state, count in one["rows"].items()
         if state in NOT_TRUE
     ]
-    coming = [f"{table.counted(later, 'ZIP')} in the folder not taken: not whole yet, or in use. `status` names them."]
+    coming = [f"{table.counted(later, 'ZIP')} in the folder not taken: incomplete, or in use. `status` names them."]
     done = picture["deliveries"] or picture["shares"]
     nothing = ["everything is complete" if done else "no ZIP lies in the folder"]
     paused = [f"paused: {one['why']}. {one['advice']}" for one in picture["paused"] if one["of"] == "work"]
@@ -131,7 +131,7 @@ def _remains(picture: Snapshot) -> list[str]:
 
 
 def _as_far_as(settings: Settings, until: str | None) -> Settings:
-    """Return the settings with `until` laid over those of all and of each project."""
+    """Return the settings with `until` set for all projects."""
     if until is None:
         return settings
     far = {"until": until}

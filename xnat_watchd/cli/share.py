@@ -1,4 +1,4 @@
-"""`share`: make one share table true, or one table of users, once and by hand."""
+"""`share`: apply one share table, or one table of users, once and by hand."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ Examples:
   xnat-watchd share table.csv                   share it, once
   xnat-watchd share --users users.csv           give roles, from the columns project, user and role
 
-A table that lies in the shares folder is applied by the service, again and again. Exit code: 0 when all rows are
-true, 75 when some wait, 1 when some failed or were taken back by somebody.
+The service applies the tables in the shares folder, again and again. Exit code: 0 when all rows are shared,
+75 when some wait, 1 when some failed or were removed by somebody.
 """
 COLUMNS = ("line", "subject", "source", "destination", "state", "sessions", "reason")
 USER_COLUMNS = ("line", "project", "user", "role", "state", "reason")
@@ -101,7 +101,7 @@ def _code(states: Sequence[str], *, waiting: bool = False) -> Exit:
 
 
 def _say(planned: Sequence[RowPlan]) -> None:
-    """Say the plan, on stderr: how much is to be shared into which project."""
+    """Print the plan on stderr: how much is to be shared into which project."""
     actions = dict.fromkeys(action for one in planned for action in one.actions)
     into = Counter((action.destination, type(action).__name__ == "ShareSubject") for action in actions)
     for project in sorted({name for name, _ in into}):
@@ -149,7 +149,7 @@ def _remember(ledger: Ledger, name: str, results: Sequence[RowResult]) -> None:
 
 @contextmanager
 def _sharer(chosen: CommandOptions, *, dry: bool) -> Iterator[tuple[Sharer, Ledger]]:
-    """Provide one who applies rows with the service's ledger, while nobody else does."""
+    """Provide a sharer with the service's ledger, while no other process applies share tables."""
     import random
 
     from xnat_watchd.adapters.clock import SystemClock
@@ -176,7 +176,7 @@ def _asking(chosen: CommandOptions, settings: Settings) -> Iterator[XnatGateway]
 
 @contextmanager
 def _alone(path: Path) -> Iterator[Ledger]:
-    """Open the ledger while nobody else applies tables with it."""
+    """Open the ledger while no other process applies share tables with it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ledger = opened(path, read_only=False)
     try:
@@ -188,7 +188,7 @@ def _alone(path: Path) -> Iterator[Ledger]:
 
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Wait for our turn: the service, or another command, finishes what it does."""
+    """Hold the lock of the share tables, and wait until the service or another command has released it."""
     import time
 
     from xnat_watchd.adapters.files.lock import Lock

@@ -1,4 +1,4 @@
-"""`show`: the story of one delivery or study."""
+"""`show`: show what happened to one delivery or study."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xnat_watchd.cli.options import CommandOptions
 from xnat_watchd.cli.status import ZIPS
 from xnat_watchd.cli.terminal import as_json, columns, local, paragraph, plain, width
 
-MEMBERS = 20  #: of a finding that are named on the screen; `--json` has them all
+MEMBERS = 20  #: how many members of a finding the screen names; `--json` has them all
 EXAMPLES = """\
 \b
 Examples:
@@ -24,12 +24,12 @@ It reads the ledger, which holds names of patients.
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Tell the story of one delivery or study.")
+@click.command(epilog=EXAMPLES, short_help="Show what happened to one delivery or study.")
 @click.argument("item", type=ITEM)
 @click.option("--json", "for_programs", is_flag=True, help="As JSON.")
 @click.pass_obj
 def show(chosen: CommandOptions, item: Item, *, for_programs: bool) -> None:
-    """Tell the story of ITEM: a delivery (12) or one study of it (12.1), every event with its time."""
+    """Show what happened to ITEM, a delivery (12) or one study of it (12.1): every event with its time."""
     delivery, number = item
     with chosen.ledger(chosen.places().ledger) as ledger:
         found = ledger.views.delivery(delivery)
@@ -98,13 +98,13 @@ def _study(delivery: int, study: dict[str, Any]) -> list[str]:
 
 
 def _images(study: dict[str, Any]) -> str:
-    """Return how many images it has, and how many of them stay in the ZIP."""
+    """Return how many images a study has, and how many of them stay in the ZIP."""
     images, behind = study["images"], study["left_behind"]
     return f"{images - behind} of {images}; {behind} left behind in the ZIP" if behind else str(images)
 
 
 def _finding(finding: dict[str, Any]) -> list[str]:
-    """Tell of one finding, of who has settled it, and of the members that it is about."""
+    """Return the lines for one finding: what was found, who has settled it, and its members."""
     facts = {
         "found": finding["why"],
         "settled": finding["settled"] and f"{local(finding['settled'])} by {finding['by']}: {finding['reason']}",
@@ -122,7 +122,7 @@ LEAD = "  {:<13}"  #: before a fact, with its name
 
 
 def _facts(facts: Mapping[str, object]) -> list[str]:
-    """Return what is known, a line for each."""
+    """Return a line for each fact that is known."""
     return [line for name, fact in facts.items() if fact for line in paragraph(fact, first=LEAD.format(name))]
 
 
@@ -144,7 +144,7 @@ def _place(place: dict[str, Any]) -> str:
 
 
 def _events(story: dict[str, Any]) -> Iterator[str]:
-    """Iterate over what happened: a heading for each day, a line for each event, its details below it."""
+    """Yield what happened: a heading for each day, a line for each event, and its details below it."""
     yield from ("", "What happened")
     day = ""
     for event in story["events"]:

@@ -1,4 +1,4 @@
-"""`status`: is everything on XNAT? One screen."""
+"""`status`: show on one screen whether everything is on XNAT."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Examples:
   xnat-watchd status --json                     for programs
   xnat-watchd --drop scans status               of a folder that was sent with `run --once --drop`
 
-Exit code: 0 when nothing needs anybody, 1 when something does, 69 or 77 when XNAT is down or refuses the login.
+Exit code: 0 when nothing needs attention, 1 when something does, 69 when XNAT is down, 77 when it refuses the login.
 """
 MOST = 20  #: rows of a list that fit on a screen
 ZIPS = {
@@ -38,12 +38,12 @@ ASK = "Ask the administrator to look at `systemctl status xnat-watchd`. What you
 NOT_FOR_YOU = "Ask to be put into the group that may drop files (`xnat-drop`), or put `sudo` in front."
 
 
-@click.command(epilog=EXAMPLES, short_help="Show how it stands, and what needs somebody.")
+@click.command(epilog=EXAMPLES, short_help="Show what is under way, and what needs attention.")
 @click.option("--json", "for_programs", is_flag=True, help="As JSON, for programs.")
-@click.option("--watch", is_flag=True, help="Show it anew every second until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
 @click.pass_obj
 def status(chosen: CommandOptions, *, for_programs: bool, watch: bool) -> None:
-    """Show what is under way, what is done, and what needs somebody."""
+    """Show what is under way, what is complete, and what needs attention."""
     from xnat_watchd.operator.status import verdict
 
     picture = picture_of(chosen)
@@ -63,7 +63,7 @@ def screen(picture: Snapshot, *, of_folder: bool = False) -> str:
 
 
 def picture_of(chosen: CommandOptions) -> Snapshot:
-    """Return what a running service has published; else what the ledger says, where we may look into it."""
+    """Return what a running service has published; else read the ledger, if this user may."""
     from xnat_watchd.core.errors import NoReadAccess, WatchdError
 
     said = published(chosen)
@@ -83,24 +83,24 @@ def picture_of(chosen: CommandOptions) -> Snapshot:
 
 
 def _unseen() -> WatchdError:
-    """Tell somebody who is not to be shown the status from a service that has none to show."""
+    """Return the error that fits: this user may not see the status, or the service has published none."""
     from xnat_watchd.adapters.files.status_file import RUNTIME
     from xnat_watchd.core.errors import Refusal
 
     if RUNTIME.is_dir() and not os.access(RUNTIME, os.R_OK | os.X_OK):
-        return Refusal("how it stands is not shown to this user", advice=NOT_FOR_YOU)
+        return Refusal("this user may not see the status", advice=NOT_FOR_YOU)
     return Refusal("the service does not run, and has not since this machine was started", advice=ASK)
 
 
 def _of_this_machine(chosen: CommandOptions) -> bool:
-    """Return whether the service of this machine is asked for: nothing names another."""
+    """Return whether the service of this machine is meant: no option or variable names another."""
     from xnat_watchd.adapters import config
 
     return chosen.config is None and chosen.drop is None and config.FILE_VARIABLE not in os.environ
 
 
 def published(chosen: CommandOptions) -> Snapshot | None:
-    """Return the service's own word, with its age. The service of this machine comes first, unless another is named."""
+    """Return what the service has published, with its age; or None. The service of this machine comes first."""
     from xnat_watchd.adapters.files.status_file import NAME, RUNTIME, age, read, status_path
     from xnat_watchd.core.errors import Refusal
     from xnat_watchd.operator.status import SILENCE, attention_row
@@ -127,7 +127,7 @@ def _of_ledger(chosen: CommandOptions) -> Snapshot:
     from xnat_watchd.operator.status import take_snapshot
 
     here = chosen.places()
-    with chosen.ledger(here.ledger) as ledger:  # first: who may not read it is told that, not of its lock
+    with chosen.ledger(here.ledger) as ledger:  # first: a user who may not read it is told that, not of its lock
         running = is_held(lock_of(here.ledger))
         picture = take_snapshot(
             ledger, here.server, datetime.now(UTC), running=running, daemon={"settling": 0, "uploads": []}
@@ -159,7 +159,7 @@ def _head(picture: Snapshot, *, of_folder: bool) -> list[str]:
 
 
 def _gate(picture: Snapshot) -> list[str]:
-    """Tell of XNAT's own gate; a project that is shut needs attention while studies wait for it."""
+    """Return the lines about the server's gate. A shut project is shown under what needs attention."""
     return [] if picture["gate"]["open"] else ["", *_worry("Waiting for XNAT: ", picture["gate"])]
 
 
@@ -195,7 +195,7 @@ def _counts(picture: Snapshot) -> list[str]:
 
 
 def _counted(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
-    """Return counts in the order of the words: what needs somebody first."""
+    """Return counts in the order of the words: what needs attention comes first."""
     known = [f"{counts[name]} {word}" for name, word in words.items() if counts.get(name)]
     return ", ".join(known) or "none yet"
 
@@ -207,7 +207,7 @@ def _left_behind(studies: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _tables(tables: list[dict[str, Any]]) -> list[str]:
-    """Return a line for each share table. Their names are for those who may see the folder."""
+    """Return a line for each share table, under its name."""
     lines = [
         line
         for one, name in zip(tables[:MOST], ["shares", *[""] * MOST], strict=False)
@@ -232,7 +232,7 @@ def _under_way(picture: Snapshot) -> list[str]:
 
 
 def _led(rows: Iterable[Mapping[str, Any]], *columns: str) -> list[tuple[Mapping[str, Any], str]]:
-    """Return each row with its lead: the item and these columns, below each other."""
+    """Return each row with its lead: the item and these columns, aligned."""
     cells = [[plain(row[name]) for name in ("item", *columns)] for row in rows]
     widths = [max(width(line[n]) for line in cells) for n in range(len(columns) + 1)] if cells else []
     leads = ("  " + "".join(f"{padded(t, w)}  " for t, w in zip(line, widths, strict=True)) for line in cells)
@@ -245,7 +245,7 @@ def _attention(picture: Snapshot) -> list[str]:
         return ["", "Nothing needs attention."] if picture["gate"]["open"] else []
     lines = [line for row, lead in _led(rows[:MOST]) for line in _worry(lead, row)]
     told = next((row["item"] for row in rows if row["item"][:1].isdigit()), None)
-    more = ["", f"`xnat-watchd show {told}` tells more; any other item likewise."] if told else []
+    more = ["", f"For more about an item, type `xnat-watchd show {told}`."] if told else []
     return ["", "Needs attention", *lines, *_more(rows), *more]
 
 

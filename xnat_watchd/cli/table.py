@@ -1,4 +1,4 @@
-"""Rows for people, for programs and for spreadsheets. Quick with thousands of them, and safe with any text."""
+"""Print rows for people, for programs and for spreadsheets, quickly with thousands of rows and safely with any text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FORMULA = re.compile("(^|;)(?=\\s*[=+@\uff1d\uff0b\uff0d\uff20-])")
 def show(rows: Sequence[Row], columns: Sequence[str], form: str = "table", note: str = "") -> None:
     """Print rows on stdout, `form` being `table`, `json` or `csv`.
 
-    People read what a row says under `note` below the row, as a sentence of its own.
+    In a table, the value of a row under `note` is printed below the row, as a sentence of its own.
     """
     if form == "json":
         as_json([{name: row[name] for name in columns} for row in rows])
@@ -43,7 +43,7 @@ def form_options(command: click.decorators.FC) -> click.decorators.FC:
 
 
 def counted(things: Sized, what: str) -> str:
-    """Return how many things there are."""
+    """Return the number of things with their name, in the plural where that is right."""
     return f"{len(things)} {what}{'' if len(things) == 1 else 's'}"
 
 
@@ -63,5 +63,5 @@ def _as_csv(rows: Sequence[Row], columns: Sequence[str]) -> None:
 
 
 def _guarded(cell: str) -> str:
-    """Put an apostrophe before what a spreadsheet would compute: it shows the cell as text then."""
+    """Put an apostrophe before a formula, so that a spreadsheet shows the cell as text."""
     return _FORMULA.sub(r"\1'", cell)

@@ -1,6 +1,6 @@
-"""What is printed for people: no wider than their terminal, and nothing in it that a terminal would obey.
+"""Print text for people: no wider than their terminal, and without characters that the terminal would obey.
 
-Names of files, labels and the server's words are anybody's, so all of it goes through `plain` or `as_json`.
+Anybody can choose the names of files, labels and a server's answers, so all text goes through `plain` or `as_json`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from unicodedata import category, combining, east_asian_width
 import click
 
 NARROWEST, WIDEST = 40, 120  #: columns of a terminal between which text is fitted to it
-ENDLESS = 1 << 30  #: columns where nobody looks: a line that goes into a file or a program is not broken
+ENDLESS = 1 << 30  #: columns where there is no terminal: a line for a file or a program is not broken
 
-_ORDERS = {"Cc", "Cf", "Cs", "Zl", "Zp"}  #: categories of what is no letter but does something
-_JOINERS = "\u200c\u200d"  #: these do nothing but shape letters, in Persian, say
+_ORDERS = {"Cc", "Cf", "Cs", "Zl", "Zp"}  #: categories of characters that have an effect on a terminal
+_JOINERS = "\u200c\u200d"  #: these only shape letters, for example in Persian
 
 
 def plain(text: object) -> str:
-    """Return a text on one line, without what would order a terminal about."""
+    """Return a text on one line, without characters that control a terminal."""
     words = str(text)
     return words if words.isprintable() else "".join(" " if _is_order(c) else c for c in words)
 
@@ -35,12 +35,12 @@ def width(text: str) -> int:
 
 
 def padded(text: str, columns: int) -> str:
-    """Return a text with blanks behind it, as wide as this."""
+    """Return a text with spaces after it, up to this width."""
     return text + " " * (columns - width(text))
 
 
 def columns() -> int:
-    """Return how wide a line may be: as the terminal, and endless where there is none."""
+    """Return how wide a line may be: as wide as the terminal, or endless where there is none."""
     if not sys.stdout.isatty():
         return ENDLESS
     return max(NARROWEST, min(shutil.get_terminal_size().columns, WIDEST))
@@ -72,7 +72,7 @@ def say(text: object, *, err: bool = False) -> None:
 
 
 def as_json(thing: object) -> None:
-    """Print JSON: every letter as it is, and what a terminal would obey as escapes, which mean the same."""
+    """Print JSON: letters as they are, and characters that control a terminal as escapes, which mean the same."""
     text = json.dumps(thing, indent=2, ensure_ascii=False)
     click.echo("\n".join(line if line.isprintable() else "".join(_escaped(line)) for line in text.split("\n")))
 

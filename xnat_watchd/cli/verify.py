@@ -1,4 +1,4 @@
-"""`verify`: whether XNAT still holds what it was seen to hold."""
+"""`verify`: ask whether XNAT still has every image that it was seen to have."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Ask XNAT whether it still holds studies.")
+@click.command(epilog=EXAMPLES, short_help="Ask XNAT whether it still has the images of studies.")
 @click.argument("items", type=ITEM, nargs=-1, metavar="ITEM...")
 @click.option("--since", type=SPAN, metavar="TIME", help="Every study that was archived since then (30d, 12h).")
 @server_options
 @click.pass_obj
 def verify(chosen: CommandOptions, items: tuple[Item, ...], since: timedelta | None) -> None:
-    """Ask XNAT again for every single image of studies that were archived, by its SOP Instance UID.
+    """Ask XNAT for every single image of archived studies, by its SOP Instance UID.
 
-    Nothing is changed there; the story that `show` tells says that it was asked, and what was found. What is missing
-    needs attention in `status` until it is seen again or resent. Exit code 1 if anything is: `xnat-watchd resend ITEM`
-    sends that again. Each image is one request, so many studies take their time.
+    Nothing is changed in XNAT. `show` tells what was asked and found. If images are missing, the exit code is 1, and
+    `status` shows the study until they are found or sent again. To send them again, type `xnat-watchd resend ITEM`.
+    Each image is one request, so many studies take a long time.
     """
     from xnat_watchd.cli.execution import asking
 
@@ -59,7 +59,7 @@ def _studies(ledger: Ledger, items: tuple[Item, ...], since: timedelta | None) -
 
 
 def _verify(ledger: Ledger, gateway: XnatGateway, name: str, key: int) -> bool:
-    """Ask about one study; say and write down what was found. True if nothing is missing."""
+    """Ask about one study, print and record what was found, and return whether nothing is missing."""
     from xnat_watchd.core.states import Progress, reached
     from xnat_watchd.studies.verification import verify as ask
 
@@ -75,7 +75,7 @@ def _verify(ledger: Ledger, gateway: XnatGateway, name: str, key: int) -> bool:
 
 
 def _clutter(ledger: Ledger, delivery: int) -> str:
-    """Tell of what is in the ZIP and is certainly no image."""
+    """Return the words about clutter in the ZIP: members that are certainly no images."""
     from xnat_watchd.cli.show import counted
 
     clutter = ledger.views.clutter(delivery)
@@ -83,7 +83,7 @@ def _clutter(ledger: Ledger, delivery: int) -> str:
 
 
 def _left_behind(ledger: Ledger, key: int) -> str:
-    """Tell of what is in the ZIP and does not come to XNAT, as a person has accepted."""
+    """Return the words about images that stay in the ZIP because a person has accepted that."""
     return "".join(
         f"; {one['of'] - one['images']} of {one['of']} were left behind in its ZIP, as a person has accepted"
         for one in ledger.views.left_behind(key)

@@ -1,4 +1,4 @@
-"""`whoami`: who we are on XNAT, and by which login."""
+"""`whoami`: show our user on XNAT, and the login in use."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Say as whom XNAT knows us.")
+@click.command(epilog=EXAMPLES, short_help="Show your user on XNAT.")
 @click.pass_obj
 def whoami(chosen: CommandOptions) -> None:
-    """Say as whom XNAT knows us, where the login comes from, and until when it holds. Asks XNAT once."""
+    """Show your user on XNAT, where the login comes from, and until when it is valid. XNAT is asked once."""
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.operator.logins import LoginSite
 

@@ -72,7 +72,7 @@ def test_a_password_that_was_changed_is_cured_by_a_login_without_a_restart(servi
     service.drop("scan.zip", study(1))
     wait_until_refused(service)
     assert service.held() == []
-    assert "takes it over" in service.log_in(ROTATED)
+    assert "uses it from now on" in service.log_in(ROTATED)
     service.wait_for("scan.zip")
     assert "login.changed" in service.journal()
     assert service.is_(MainPID=process, NRestarts="0")
@@ -99,7 +99,7 @@ def test_a_logout_leaves_nothing_behind_and_the_service_waits(service: Service) 
     service.take_login_away()
     service.log_in("", "--token")
     service.start()
-    assert "XNAT has forgotten the token" in service.says("logout")
+    assert "XNAT has deleted the token" in service.says("logout")
     assert json.loads(service.machine.path(KEPT).read_text()) == {"servers": {}}
     until(lambda: TYPE in service.shows("StatusText"), 10, "the line that says what to type")
     service.drop("scan.zip", study(1))
