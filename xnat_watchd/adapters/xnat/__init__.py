@@ -1,1 +1,4 @@
-"""XNAT over HTTP. `gateway` is the face of this package; only `transport` and `connection` import requests."""
+"""XNAT over HTTP. `gateway` is what the rest of the program uses; commands also use `inspection` and `tokens`.
+
+Only `transport` and `connection` import requests.
+"""

@@ -1,4 +1,4 @@
-"""What an answer of XNAT's means and whose trouble it may be, in one table: the status alone lies."""
+"""What an answer of XNAT means and whose fault it may be, in one table. The status alone is not reliable."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from xnat_watchd.core.errors import (
     WatchdError,
 )
 
-LONGEST_AFTER = timedelta(hours=1)  #: no server makes us wait longer by its `Retry-After`
+LONGEST_AFTER = timedelta(hours=1)  #: the longest `Retry-After` of a server that we obey
 
 
 class Purpose(Enum):
-    """What a request is for, in words for a message."""
+    """What a request is for. The value is the wording in messages."""
 
     READ = "a question"
     WRITE = "writing a subject"
@@ -39,7 +39,7 @@ class Purpose(Enum):
 
     @property
     def changes_xnat(self) -> bool:
-        """Whether XNAT may have changed something although the answer never came."""
+        """Whether XNAT may have changed something even if its answer was lost."""
         return self is not Purpose.READ
 
 
@@ -76,10 +76,10 @@ A_PAGE = (
 
 @dataclass(frozen=True, slots=True)
 class MeaningRule:
-    """One row: for a status (or a range of them), words that the page holds, and deeds.
+    """One row of the table: it applies to a status or a range, to words in the answer, and to purposes.
 
-    `scope` is given where it may be the project's trouble. So it is of every 403 that is believed, whatever was asked:
-    a right may have been lost. What a server says of the bytes that it was sent is the study's: 400, 413.
+    `scope` is set where the whole project may be affected. That is also true of every 403 that was repeated, whatever
+    was asked: the account may have lost a right. A 400 or 413 concerns the uploaded bytes, so it is the study's fault.
     """
 
     status: range
@@ -105,63 +105,63 @@ def _row(
 
 
 MEANINGS: tuple[MeaningRule, ...] = (
-    # The server's trouble, or that of a proxy before it.
+    # The fault of the server, or of a proxy before it.
     _row(range(300, 400), "", ANY, Unavailable, A_PAGE),  # expired password, not set up (F108)
-    _row(403, "security token has expired", ANY, AuthRefused),  # an alias token that was taken back (F6)
+    _row(403, "security token has expired", ANY, AuthRefused),  # an alias token that was revoked (F6)
     _row(404, "http status 404", ANY, Unavailable),  # Tomcat's own page: XNAT is still starting (F270)
     _row(405, "", ANY, Permanent, NOT_KNOWN),  # a proxy that forbids PUT, or a path that this version lacks (F93)
     _row(407, "", ANY, Unavailable),  # a proxy on the way asks who we are (RFC 9110)
-    _row(408, "", ACTS, InDoubt),  # a slow line: XNAT saw a body that ends early (F272)
+    _row(408, "", ACTS, InDoubt),  # a slow connection: XNAT received an incomplete body (F272)
     _row(TOO_MANY, "", ANY, Unavailable),  # a proxy: come back later (RFC 6585)
-    _row(range(502, 505), "", ANY, Unavailable),  # a proxy: XNAT is down, or still at work on it (F273)
+    _row(range(502, 505), "", ANY, Unavailable),  # a proxy: XNAT is down, or still busy with the request (F273)
     # Import.
-    _row(401, "", IMPORT, Transient),  # refused before XNAT looked at it: the login went meanwhile (F274)
+    _row(401, "", IMPORT, Transient),  # refused before XNAT read it: the login was lost meanwhile (F274)
     _row(413, "", IMPORT, Permanent, TOO_LARGE),  # the proxy's limit (F271)
     _row(404, "unknown importer", IMPORT, Permanent, NO_IMPORTER, scope=Scope.PROJECT),  # F15, F134
-    _row(404, "", IMPORT, Transient),  # a moment ago it knew us
-    _row(409, "with matching files", IMPORT, AlreadyImported),  # what was sent before, by its file names (F66, F82)
-    _row(409, "", IMPORT, InDoubt),  # something lies at our place: ours, from a lost answer? (F66)
-    _row(423, "", IMPORT, InDoubt),  # somebody is at work at our place (F178)
+    _row(404, "", IMPORT, Transient),  # the login was valid a moment ago
+    _row(409, "with matching files", IMPORT, AlreadyImported),  # an earlier upload, by its file names (F66, F82)
+    _row(409, "", IMPORT, InDoubt),  # our place is not empty: perhaps an earlier upload whose answer was lost (F66)
+    _row(423, "", IMPORT, InDoubt),  # our place is locked (F178)
     _row(500, "no project named", IMPORT, Permanent, NO_PROJECT, scope=Scope.PROJECT),  # F15
-    _row(500, "premature end of file", IMPORT, RepeatOnce),  # a collision (F61) or nothing to show (F76)
+    _row(500, "premature end of file", IMPORT, RepeatOnce),  # a collision (F61), or no readable DICOM (F76)
     _row(500, "transfer syntax", IMPORT, RepeatOnce),  # DICOM without a meta header (F76)
     _row(500, ".xml", IMPORT, RepeatOnce),  # the session XML is missing: a collision (F61)
     _row(range(500, 508), "", IMPORT, ServerFailure),  # a full disk on 1.6 (F154); perhaps after the work was done
     _row(range(400, 500), "no space left", IMPORT, ServerFailure),  # what Java says of a full disk, passed on in a 400
-    _row(range(400, 500), "", IMPORT, RepeatOnce),  # 400, 403: noise of a moment, or for ever (F61, F62, F69)
+    _row(range(400, 500), "", IMPORT, RepeatOnce),  # 400, 403: a passing failure or a permanent one (F61, F62, F69)
     # Archive.
-    _row(403, "in progress", ARCHIVE, InDoubt),  # the row is locked: perhaps by ourselves (F197)
-    _row(404, "", ARCHIVE, InDoubt),  # the row is gone: perhaps it is archived (F28, F197)
+    _row(403, "in progress", ARCHIVE, InDoubt),  # the row is locked, perhaps by our own request (F197)
+    _row(404, "", ARCHIVE, InDoubt),  # the row is gone, perhaps it is archived (F28, F197)
     _row(409, "may already be in progress", ARCHIVE, NotYet),  # an unfinished AutoRun (F29)
     _row(409, "concurrent modification", ARCHIVE, NotYet),  # the same on newer servers (F29)
     _row(409, OTHER_MODALITY, ARCHIVE, Conflict, MERGE),  # an MR into a CT session (F32)
-    _row(409, "", ARCHIVE, Conflict),  # the label is another's, or the files are there (F30 to F32, F73)
-    _row(423, "", ARCHIVE, InDoubt),  # "Duplicate archive attempt": the first was perhaps ours (F38)
-    _row(range(400, 500), "", ARCHIVE, RepeatOnce),  # no right (F28), no label (F75): ask once more
+    _row(409, "", ARCHIVE, Conflict),  # another session has the label, or the files are there (F30 to F32, F73)
+    _row(423, "", ARCHIVE, InDoubt),  # "Duplicate archive attempt": perhaps the first was ours (F38)
+    _row(range(400, 500), "", ARCHIVE, RepeatOnce),  # no right (F28), no label (F75): ask one more time
     # Our row.
     _row(404, "", ROW, InDoubt),  # the row is gone (F180)
     _row(409, "", ROW, NotYet),  # the row is locked (F180)
     _row(423, "", ROW, NotYet),  # the same, by its other name
-    _row(range(400, 500), "", ROW, RepeatOnce),  # no right (F28), or the noise of a moment (F62)
+    _row(range(400, 500), "", ROW, RepeatOnce),  # no right (F28), or a passing failure (F62)
     # Subject.
-    _row(409, "", WRITE, Conflict),  # the label is another project's (F218)
-    _row(400, " must ", WRITE, Permanent),  # a value that XNAT does not take (F43)
-    _row(range(400, 500), "", WRITE, RepeatOnce, NO_VALUE),  # no right (F218), no project (F44), or noise (F62)
+    _row(409, "", WRITE, Conflict),  # the label belongs to another project (F218)
+    _row(400, " must ", WRITE, Permanent),  # a value that XNAT does not accept (F43)
+    _row(range(400, 500), "", WRITE, RepeatOnce, NO_VALUE),  # no right (F218), no project (F44), or it passes (F62)
     # Shares and roles.
-    _row(409, "", SHARE, Conflict, LOOK_THERE),  # there already, or the label is taken (F46, F47)
-    _row(range(400, 500), "", SHARE, RepeatOnce, NO_SHARE),  # no right or not there: 403, 404, 417 (F46, F47)
-    _row(range(400, 500), "", GRANT, Permanent, NO_GRANT),  # no owner, no such group or user (F49, F245)
+    _row(409, "", SHARE, Conflict, LOOK_THERE),  # it is shared already, or the label is in use (F46, F47)
+    _row(range(400, 500), "", SHARE, RepeatOnce, NO_SHARE),  # no right, or not found: 403, 404, 417 (F46, F47)
+    _row(range(400, 500), "", GRANT, Permanent, NO_GRANT),  # we are no owner; no such group or user (F49, F245)
     # Questions.
-    _row(403, "", READ, RepeatOnce),  # no right (F176), or the noise of a moment (F62)
-    # What nobody has seen yet: the careful side.
+    _row(403, "", READ, RepeatOnce),  # no right (F176), or a passing failure (F62)
+    # Not seen yet: take the careful meaning.
     _row(range(400, 500), "", ANY, Transient),
-    _row(range(1000), "", ACTS, InDoubt),  # a 5xx above all: perhaps it was said after the work was done (design 5)
+    _row(range(1000), "", ACTS, InDoubt),  # above all a 5xx, which may come after the work was done
     _row(range(1000), "", ANY, Transient),
 )
 
 
 def error_for(answer: Answer, purpose: Purpose, project: str, now: datetime) -> WatchdError:
-    """Return what an answer that is no success means for the one who asked."""
+    """Return the error that an unsuccessful answer to a request means."""
     words = answer.words
     row = next(
         row for row in MEANINGS if answer.status in row.status and purpose in row.purposes and row.words in words
@@ -178,12 +178,12 @@ def error_for(answer: Answer, purpose: Purpose, project: str, now: datetime) -> 
         error.scope, error.advice = Scope.PROJECT, row.advice or NO_RIGHT
     error.scope = row.scope or error.scope
     if row.kind is AuthRefused or (row.kind is Permanent and purpose is Purpose.IMPORT):
-        error.spoke = False  # refused before anything was kept
+        error.spoke = False  # refused before XNAT stored anything
     return error
 
 
 def retry_after(value: str, now: datetime) -> timedelta | None:
-    """Read `Retry-After`, seconds or a date (RFC 9110 10.2.3); None if it says nothing usable."""
+    """Return the wait that `Retry-After` asks for, in seconds or as a date (RFC 9110 10.2.3). None if unusable."""
     text = value.strip()
     if text.isascii() and text.isdigit() and len(text) <= len("99999999"):
         return min(timedelta(seconds=int(text)), LONGEST_AFTER)

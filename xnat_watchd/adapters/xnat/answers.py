@@ -1,4 +1,4 @@
-"""What XNAT's answers say, read with care: nothing that a server sends is believed before its shape is checked."""
+"""Parsing of XNAT's answers. Nothing that a server sends is believed before its form is checked."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from xnat_watchd.adapters.xnat.memory import BudgetSpent, MemoryBudget
 from xnat_watchd.core.errors import NotYet, Transient
 from xnat_watchd.core.escapes import unescaped
 
-LONGEST_REASON = 500  #: characters of a server's own words that are kept
-MOST_SCANS = 20_000  #: scans in a session
-_PAGE_READ = 20_000  #: bytes of an error page that are looked at
+LONGEST_REASON = 500  #: characters kept of a server's own words
+MOST_SCANS = 20_000  #: scans accepted in one session
+_PAGE_READ = 20_000  #: bytes of an error page that are examined
 
-# Whoever controls an answer controls its length too: no pattern may try a place twice, hence `(?>...)`.
+# A hostile server chooses how long an answer is. No pattern may backtrack over it, hence `(?>...)`.
 _IS_PAGE = re.compile(r"\s*+(?>(?:<!--.*?-->\s*+)*+)<(?:!doctype\s+html|html[\s>])", re.IGNORECASE | re.DOTALL)
 _TITLE = re.compile(r"<title>(.{0,200}?)</title>", re.IGNORECASE | re.DOTALL)
 _REASONS = (
@@ -32,64 +32,64 @@ _REASONS = (
 _XSI_TYPE = "http://www.w3.org/2001/XMLSchema-instance type"
 _TAG = re.compile(r"<[^<>]*>")
 _CHARSET = re.compile(r"charset=\"?([\w.:-]{1,40})", re.IGNORECASE)
-_CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "windows-1252"})  #: Python has others that run or raise
+_CHARSETS = frozenset({"utf-8", "us-ascii", "iso-8859-1", "windows-1252"})  #: other codecs of Python run code or raise
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer, whole and of bounded length."""
+    """One complete answer of bounded length."""
 
     status: int
-    body: bytes = b""  #: all of it, or what comes before the `rest`
+    body: bytes = b""  #: the whole body, or its beginning if there is a `rest`
     headers: Mapping[str, str] = field(default_factory=dict)  #: names in lower case
-    rest: BodyRemainder | None = None  #: what is too long to be kept in memory
-    check_stop: Callable[[], object] = bool  #: is called for each piece that is read; may raise `Stopped`
-    memory: MemoryBudget = field(default_factory=MemoryBudget)  #: for what is kept of it
+    rest: BodyRemainder | None = None  #: the part that is too long for memory
+    check_stop: Callable[[], object] = bool  #: called for each piece that is read; may raise `Stopped`
+    memory: MemoryBudget = field(default_factory=MemoryBudget)  #: what the parsed document may take
 
     @property
     def is_success(self) -> bool:
-        """Whether the status says so; later servers say 204 too (F128)."""
+        """Whether the status means success. Newer servers also use 204 (F128)."""
         return 200 <= self.status < 300  # noqa: PLR2004
 
     @property
     def text(self) -> str:
-        """The body as text, which is never long. `Transient` where it is."""
+        """The body as text. Raise `Transient` if it is too long for memory."""
         if self.rest is not None:
             raise _unreadable()
         return self.body.decode(self._charset, "replace")
 
     def pieces(self) -> Iterator[bytes]:
-        """Return the body piece by piece."""
+        """Yield the body piece by piece."""
         beginning = (self.body[start : start + PIECE] for start in range(0, len(self.body), PIECE))
         for piece in chain(beginning, self.rest.pieces() if self.rest is not None else ()):
             self.check_stop()
             yield piece
 
     def in_utf_8(self) -> Iterator[bytes]:
-        """Return the body's text piece by piece; JSON comes without a charset and is UTF-8 (F54)."""
+        """Return the body piece by piece, recoded in UTF-8. JSON names no charset and is UTF-8 (F54)."""
         return (piece.encode() for piece in iterdecode(self.pieces(), self._charset, "replace"))
 
     @property
     def is_page(self) -> bool:
-        """Whether this is a page for people, whatever its media type says (F281)."""
+        """Whether this is an HTML page for people, whatever its media type says (F281)."""
         return _IS_PAGE.match(self._beginning) is not None
 
     @property
     def reason(self) -> str:
-        """The server's own words. They may hold names: for the ledger only."""
+        """The server's own words. They may contain patient names, so they go into the ledger only."""
         text = self._beginning
         found = next((match[1] for pattern in _REASONS if (match := pattern.match(text))), text)
         return " ".join(unescaped(_TAG.sub(" ", found)).split())[:LONGEST_REASON]
 
     @property
     def words(self) -> str:
-        """Title and reason in lower case, to look for known words in."""
+        """Title and reason in lower case, for a search for known words."""
         title = _TITLE.search(self._beginning)
         return f"{title[1] if title else ''} {self.reason}".lower()
 
     @property
     def is_from_xnat(self) -> bool:
-        """Whether this is restlet's own error page and not one of Tomcat or of a proxy before it (F54, F270)."""
+        """Whether this is an error page of XNAT's restlet, not one of Tomcat or of a proxy (F54, F270)."""
         return "<title>status page</title>" in self._beginning.lower()
 
     @property
@@ -104,14 +104,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node of XNAT's item form: its fields as text, and its children by the name of their field (F125)."""
+    """One node of an XNAT item: its fields as text, and its children by field name (F125)."""
 
     fields: Mapping[str, str]
     children: Mapping[str, tuple[Node, ...]]
 
 
 def table(answer: Answer, columns: Collection[str] | None = None) -> Sequence[Mapping[str, str]]:
-    """Return the rows of a JSON table (F124); of long ones only the columns that are wanted.
+    """Return the rows of a JSON table (F124), with these columns only if some are given.
 
     Cells that are neither text nor number are left out.
     """
@@ -124,7 +124,7 @@ def table(answer: Answer, columns: Collection[str] | None = None) -> Sequence[Ma
 
 
 def document(answer: Answer) -> Any:
-    """Return a JSON document of another form. Nothing in it is believed yet."""
+    """Return a JSON document that is no table. The caller checks its form."""
     try:
         return documents.document(answer.in_utf_8(), answer.memory)
     except documents.Unreadable as error:
@@ -142,13 +142,13 @@ def item(answer: Answer) -> Node:
 
 
 def uris(answer: Answer) -> list[str]:
-    """Return the lines of a list of URIs, each beginning with /data, without host and context path (F138)."""
+    """Return the URIs that an answer lists, without host and context path. Each begins with /data (F138)."""
     lines = [line.strip() for line in answer.text.splitlines() if line.strip()]
     return [_below_data(line) for line in lines]
 
 
 def date_of(text: str) -> datetime | None:
-    """Read a date of a header (RFC 9110 5.6.7). None for what is none, has no zone, or is beyond all calendars."""
+    """Return the date in a header (RFC 9110 5.6.7), or None if it is no date, has no zone or is out of range."""
     try:
         said = parsedate_to_datetime(text)
     except (TypeError, ValueError, OverflowError):
@@ -157,7 +157,7 @@ def date_of(text: str) -> datetime | None:
 
 
 def version(answer: Answer) -> str:
-    """Return the version that buildInfo names, or nothing."""
+    """Return the version that buildInfo names, or an empty string."""
     try:
         named = _get(document(answer), "version")
     except Transient:
@@ -166,13 +166,13 @@ def version(answer: Answer) -> str:
 
 
 def count(text: str) -> int | None:
-    """Return a number of files, or None where XNAT has none: it may be empty (F259)."""
+    """Return a number of files, or None if XNAT has not counted them: the text may be empty (F259)."""
     return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
 
 
 @dataclass(slots=True)
 class SessionXml:
-    """What a prearchive session's XML says: its StudyInstanceUID, and UID and type by ID of its scans (F71)."""
+    """The content of a prearchive session's XML: its StudyInstanceUID, and each scan's UID and type by ID (F71)."""
 
     study_uid: str = ""
     modality: str = ""
@@ -181,7 +181,7 @@ class SessionXml:
 
 
 def session_xml(answer: Answer) -> SessionXml:
-    """Read a session's XML, which is UTF-8 (F71)."""
+    """Parse a session's XML, which is UTF-8 (F71)."""
     found, path = SessionXml(), list[str]()
 
     def begin(name: str, attributes: dict[str, str]) -> None:
@@ -206,9 +206,9 @@ def _get(value: Any, name: str) -> Any:
 
 
 def _texts(values: Mapping[Any, Any]) -> Mapping[str, str]:
-    """Return texts and numbers as text; NULL is the empty string (F124), the rest is nothing of ours.
+    """Return the texts and numbers among these values, as text. XNAT writes NULL as the empty string (F124).
 
-    JSON can say half a surrogate pair, which nothing can write down again: it becomes a question mark.
+    JSON can contain half a surrogate pair, which no encoding can write. It becomes a question mark.
     """
     return {
         str(name): str(value).encode("utf-8", "replace").decode()
@@ -234,10 +234,10 @@ def _listed(value: Any) -> Sequence[Mapping[str, Any]]:
 
 
 def _below_data(uri: str) -> str:
-    """Cut host and context path; some importers leave the /data out (F138)."""
+    """Return a URI without host and context path, below /data, which some importers omit (F138)."""
     try:
         path = unquote(urlsplit(uri).path) if "://" in uri[:10] else uri
-    except ValueError as error:  # brackets in the host's place
+    except ValueError as error:  # brackets instead of a host
         raise _unreadable() from error
     for root in ("/data/prearchive/", "/data/archive/", "/prearchive/", "/archive/"):
         _, found, rest = path.partition(root)

@@ -1,4 +1,4 @@
-"""Having XNAT archive our row, and finding out what its failures mean (F27 to F38)."""
+"""Archive our prearchive row, and find out what a failure means (F27 to F38)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xnat_watchd.core.labels import as_stored_by_1_6, clean
 AT_WORK = ("_", "QUEUED_", "ARCHIVING", "RECEIVING", "BUILDING", "MOVING", "DELETING", "SEPARATING")
 BUSY = ("may already be in progress", "concurrent modification")  #: an open workflow (F29)
 FAILED = 500
-REDIRECTS = frozenset({301, 303})  #: a success that points at the session (F192)
+REDIRECTS = frozenset({301, 303})  #: redirects to the archived session, which mean success (F192)
 
 RowLookup = Callable[[Place], PrearchiveRow | None]
 LabelPair = tuple[str | None, str]
@@ -24,9 +24,9 @@ LabelPair = tuple[str | None, str]
 def archive(client: XnatClient, look: RowLookup, place: Place, labels: LabelPair, options: set[str]) -> None:
     """Archive a row under these labels of subject and session. Options: `join`, `pipelines`.
 
-    A subject that 1.6 would spoil is not sent: it has its name from the row, unspoilt (F70, F278).
-    `overwrite` goes to 1.6 only: a newer server joins sessions of one study without it, and overrides
-    conflicts with it (F196).
+    A subject label that 1.6 would garble is not sent: 1.6 then takes the correct one from the row (F70, F278).
+    `overwrite` is sent to 1.6 only. A newer server merges sessions of one study without it; with it, the server
+    ignores conflicts (F196).
     """
     subject, label = labels
     query = {"src": place.path, "session": label}
@@ -35,10 +35,10 @@ def archive(client: XnatClient, look: RowLookup, place: Place, labels: LabelPair
     if "pipelines" not in options:
         query["triggerPipelines"] = "false"
     if not client.dialect.is_old:
-        query["event_reason"] = "xnat-watchd"  # a site may demand one (F222)
+        query["event_reason"] = "xnat-watchd"  # a site may require a reason (F222)
     elif "join" in options:
         query["overwrite"] = "append"
-    client.whoami(probing=False)  # a guest's 404 would look like "archived already"
+    client.whoami(probing=False)  # the 404 that a guest gets would look like "archived already"
     request = XnatRequest(method="POST", path="/data/services/archive", purpose=Purpose.ARCHIVE, query=query)
     try:
         answer = client.act(request, place.project, expected=REDIRECTS | {FAILED})
@@ -49,21 +49,21 @@ def archive(client: XnatClient, look: RowLookup, place: Place, labels: LabelPair
 
 
 def stored(client: XnatClient, label: str) -> str:
-    """Return what the server makes of a cleaned label that it is sent (F37, F70)."""
+    """Return a cleaned label as the server stores it (F37, F70)."""
     return as_stored_by_1_6(label) if client.dialect.is_old else label
 
 
 def _failure(row: PrearchiveRow | None, answer: Answer) -> WatchdError:
-    """Return what a 500 means by what has become of the row: newer servers say 500 to everything (F33, F34, F193)."""
+    """Return what a 500 means, by the state of the row: newer servers answer 500 to everything (F33, F34, F193)."""
     detail = answer.reason
     if row is None:
         return InDoubt("XNAT failed while archiving, and our row is gone", detail=detail)
-    if row.status.startswith(AT_WORK):  # its own time-out, while the job goes on (F194)
+    if row.status.startswith(AT_WORK):  # XNAT's own time-out, while the job goes on (F194)
         return NotYet("XNAT is still archiving", detail=detail)
     if row.status == "CONFLICT":
         return _conflict(detail)
     if row.status == "ERROR":
-        return RepeatOnce("XNAT cannot archive the session", detail=detail, scope=Scope.PROJECT)  # perhaps no room
+        return RepeatOnce("XNAT cannot archive the session", detail=detail, scope=Scope.PROJECT)  # a full disk?
     return InDoubt("XNAT failed while archiving", detail=detail)
 
 

@@ -1,6 +1,6 @@
-"""The body of an answer, whatever its length: its beginning in memory, the rest in a file without a name.
+"""The body of an answer of any length: its beginning in memory, the rest in a temporary file without a name.
 
-A server chooses how much it answers. So an answer costs memory only for what is looked at at once.
+The server chooses how long an answer is, so the memory that an answer takes must not depend on its length.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ PIECE = 1 << 16  #: bytes that are read at once
 
 
 class BodyRemainder:
-    """What of a body is beyond its beginning. The disk may be full: `OSError`."""
+    """The part of a body that is not in memory. Raises `OSError` if the disk is full."""
 
     def __init__(self) -> None:
-        with tempfile.TemporaryFile() as file:  # without a name, for us alone
+        with tempfile.TemporaryFile() as file:  # no name: nobody else can open it
             self._handle = os.dup(file.fileno())
         self._close = weakref.finalize(self, os.close, self._handle)
 
@@ -28,7 +28,7 @@ class BodyRemainder:
             piece = piece[os.write(self._handle, piece) :]
 
     def pieces(self) -> Iterator[bytes]:
-        """Return all of it from its beginning, a piece at a time."""
+        """Yield all of it from its beginning, piece by piece."""
         place = 0
         while piece := os.pread(self._handle, PIECE, place):
             place += len(piece)
@@ -36,7 +36,7 @@ class BodyRemainder:
 
 
 def split_body(pieces: Iterator[bytes], limit: int) -> tuple[bytes, BodyRemainder | None, bool]:
-    """Return the beginning, the rest if there is any, and whether more came than `limit` bytes: that is left out."""
+    """Return the beginning, the rest if there is one, and whether the body was cut after `limit` bytes."""
     beginning, rest, size = bytearray(), None, 0
     for piece in pieces:
         size += len(piece)

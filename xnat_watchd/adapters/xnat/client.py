@@ -1,4 +1,4 @@
-"""One worker's talk with XNAT: logged in when it must be, asked again once when the login was lost, judged."""
+"""A client that logs in when it needs to, repeats a request once after a lost login, and interprets the answers."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from xnat_watchd.adapters.xnat.server import ServerState
 from xnat_watchd.adapters.xnat.transport import SessionLost, Transport, XnatRequest
 from xnat_watchd.core.errors import AuthRefused, InDoubt, Transient, Unavailable, WatchdError
 
-QUESTION_TIMEOUT = 300.0  #: seconds that the answer to a question may take to begin
-LOGOUT_TIMEOUT = 2.0  #: seconds for logging out: the program is to stop soon, also when the server is gone
+QUESTION_TIMEOUT = 300.0  #: seconds until the answer to a GET must begin
+LOGOUT_TIMEOUT = 2.0  #: seconds for logging out: the program must stop soon even if the server is gone
 
 Query = Mapping[str, str | Sequence[str]]
 
 
 class XnatClient:
-    """A login session and what is asked in it. Belongs to one thread."""
+    """A login session and the requests in it. Belongs to one thread."""
 
     def __init__(self, server: ServerState) -> None:
         self._server = server
@@ -29,13 +29,13 @@ class XnatClient:
 
     @property
     def dialect(self) -> Dialect:
-        """Which XNAT this is; asked at every login, since servers are upgraded."""
+        """Which XNAT this is. Every login asks again, because servers are upgraded."""
         self._logged_in(probing=False)
         assert self._dialect is not None  # noqa: S101 - the login has found it
         return self._dialect
 
     def whoami(self, *, probing: bool) -> str:
-        """Return our user's name as XNAT says it now. Only `probing` tries a credential that was refused."""
+        """Ask XNAT for our user name and return it. Only with `probing` is a refused credential tried again."""
         if self._transport is not None and self._credential == self._server.credential_number:
             try:
                 if ask_user(self._transport, self._server.clock.now()) == self._transport.who:
@@ -48,54 +48,54 @@ class XnatClient:
         return self._logged_in(probing=probing).who
 
     def read(self, path: str, query: Query | None = None, *, project: str = "", limit: int | None = None) -> Answer:
-        """Ask a question that must have an answer."""
+        """Send a GET request and return its successful answer."""
         return self._read(_get_request(path, query, limit), project, frozenset())
 
     def find(
         self, path: str, query: Query | None = None, *, project: str = "", limit: int | None = None
     ) -> Answer | None:
-        """Ask for a thing. None if XNAT says itself that there is none; the 404 of a stranger says nothing."""
+        """Send a GET request. Return None on a 404 of XNAT itself; the 404 of a proxy proves nothing."""
         answer = self._read(_get_request(path, query, limit), project, frozenset({404}))
         if answer.status != 404:  # noqa: PLR2004
             return answer
-        if not answer.is_from_xnat:  # a later version's page, or a proxy's: does XNAT answer at all?
+        if not answer.is_from_xnat:  # the page of a newer version or of a proxy: check that XNAT answers at all
             self.whoami(probing=False)
         return None
 
     def act(self, request: XnatRequest, project: str, *, expected: frozenset[int] = frozenset()) -> Answer:
-        """Ask for a deed that may be asked for again where the login was lost before it was done."""
+        """Send a request that may be repeated if the login was lost before XNAT acted on it."""
         return self._judged(self._asked(request), request.purpose, project, expected)
 
     def act_once(self, request: XnatRequest, project: str) -> Answer:
-        """Ask for a deed that is never asked for twice. What a guest did says itself where it went."""
+        """Send a request that is never repeated. If a guest session executed it, its answer says where it went."""
         try:
             return self._judged(self._logged_in(probing=False).ask(request), request.purpose, project, frozenset())
         except SessionLost as lost:
             self.drop_session()
-            if lost.refused:  # by the filter before XNAT's services: nothing was done (F106)
+            if lost.refused:  # the security filter refused it: XNAT did nothing (F106)
                 raise Transient(f"the login was lost during {request.purpose.value}") from None
             if lost.answer is not None and lost.answer.is_success:
                 return lost.answer
             raise InDoubt(f"the login was lost during {request.purpose.value}") from None
 
     def drop_connection(self) -> None:
-        """Leave the connection, not the login session."""
+        """Close the connection and keep the login session."""
         if self._transport is not None:
             self._transport.drop()
 
     def drop_session(self) -> None:
-        """Leave a login session that is lost."""
+        """Forget a login session that is lost."""
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.drop()
 
     def log_out(self) -> None:
-        """End the login session as far as XNAT can be reached: sessions are counted there (F105)."""
+        """End the login session if XNAT can be reached: XNAT limits their number (F105)."""
         if self._transport is None:
             return
         self._transport.ignore_stop()
         logout = XnatRequest(method="DELETE", path="/data/JSESSION", purpose=Purpose.READ, timeout=LOGOUT_TIMEOUT)
-        with suppress(WatchdError, SessionLost):  # it dies by itself
+        with suppress(WatchdError, SessionLost):  # the session expires by itself
             self._transport.ask(logout)
         self.drop_session()
 
@@ -108,7 +108,7 @@ class XnatClient:
             raise self._attributed(error) from None
 
     def _attributed(self, error: Transient) -> WatchdError:
-        """Find out whether a question that failed is this study's trouble or the server's."""
+        """Return the error itself, or that of the server if the server fails at a cheap request too."""
         try:
             self.whoami(probing=False)
         except (Unavailable, AuthRefused) as worse:
@@ -131,7 +131,7 @@ class XnatClient:
             return answer
         if not answer.is_success:
             raise error_for(answer, purpose, project, self._server.clock.now())
-        if answer.is_page:  # a login page, a set-up page, a proxy's: nothing that we ask has pages (F108)
+        if answer.is_page:  # a page for login or set-up, or of a proxy: no request of ours is answered by a page (F108)
             raise Unavailable("a page came where XNAT should answer", advice=A_PAGE, spoke=purpose.changes_xnat)
         return answer
 

@@ -1,4 +1,4 @@
-"""HTTP connections that stop at once: when the program stops, and when the server answers before we have sent all."""
+"""HTTP connections that stop at once when the program stops, or when the server answers before the body is sent."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from xnat_watchd.adapters.xnat.sockets import (
 from xnat_watchd.adapters.xnat.trust import set_certificate_checks
 from xnat_watchd.adapters.xnat.zip_body import PIECE
 
-TLS_RECORDS = 1 << 16  #: bytes handed to TLS at once: it cannot say how much of a larger piece went out
+TLS_RECORDS = 1 << 16  #: bytes passed to TLS at once: it does not tell how much of a larger piece was sent
 KEEPALIVE: list[Option] = [
     *HTTPConnection.default_socket_options,
-    # An import's answer comes minutes after its last byte: a firewall must not forget the connection.
+    # The answer to an import comes minutes after its last byte. A firewall must not drop the connection meanwhile.
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
@@ -41,7 +41,7 @@ KEEPALIVE: list[Option] = [
 
 
 class _StoppableConnection(HTTPConnection):
-    """A connection that looks at the stop event while it waits, and for an answer while it sends a body."""
+    """A connection that checks the stop event while it waits, and checks for an answer while it sends a body."""
 
     state: ClassVar[ConnectionState]
     _connecting = False
@@ -50,12 +50,11 @@ class _StoppableConnection(HTTPConnection):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.response_class = cast(
-            "type[StoppableResponse]", partial(StoppableResponse, self.state)
-        )  # it is called, and nothing else
+        # urllib3 only calls it.
+        self.response_class = cast("type[StoppableResponse]", partial(StoppableResponse, self.state))
 
     def _new_conn(self) -> socket.socket:
-        """Connect as urllib3 does, under watch and with its errors."""
+        """Connect as urllib3 does and with its errors, but obey the stop event."""
         try:
             sock = connected(self._dns_host, self.port, self._connect_timeout, self.socket_options or (), self.state)
         except (socket.gaierror, UnicodeError) as error:
@@ -73,7 +72,7 @@ class _StoppableConnection(HTTPConnection):
 
     def connect(self) -> None:
         self._has_answered = False
-        self._connecting = True  # what is said to a proxy on the way is not yet said to XNAT
+        self._connecting = True  # bytes sent to a proxy have not reached XNAT yet
         try:
             super().connect()
         finally:
@@ -85,7 +84,7 @@ class _StoppableConnection(HTTPConnection):
         self._in_body = True
 
     def send(self, data: Any) -> None:
-        """Send all of it, as much at a time as the kernel takes without waiting."""
+        """Send all the data, each time as much as the kernel accepts without blocking."""
         if self.sock is None:
             self.connect()
         sock = self.sock
@@ -100,7 +99,7 @@ class _StoppableConnection(HTTPConnection):
             sock.settimeout(timeout)
 
     def getresponse(self) -> Any:
-        """Wait for the answer, which may take an hour, but for the rest of one that has begun only a minute."""
+        """Wait for the answer, which may take an hour. Once it has begun, it may pause for `LONGEST_PAUSE` at most."""
         self._in_body = False
         if self.sock is not None:
             timeout = self.sock.gettimeout() if self.timeout is None else float(self.timeout)
@@ -114,21 +113,21 @@ class _StoppableConnection(HTTPConnection):
 
     @property
     def _input_is_answer(self) -> bool:
-        """Whether something to read is an answer: TLS 1.3 sends its tickets unasked before the first one."""
+        """Whether readable data is an answer: TLS 1.3 sends session tickets unasked before the first answer."""
         return self._has_answered or not isinstance(self.sock, ssl.SSLSocket)
 
     def _send_some(self, sock: socket.socket, rest: memoryview) -> int:
         try:
             gone = sock.send(rest[:TLS_RECORDS] if isinstance(sock, ssl.SSLSocket) else rest)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return 0  # the kernel's buffer is full, or TLS has something to settle first
+            return 0  # the kernel's buffer is full, or TLS must exchange something first
         self.state.spoke = self.state.spoke or not self._connecting
         return gone
 
     def _wait(self, event: int, timeout: float) -> None:
-        """Wait until the socket is ready. Raises `TimeoutError`, or `Interrupted` when the program stops.
+        """Wait until the socket is ready. Raise `TimeoutError`, or `Interrupted` when the program stops.
 
-        An early answer raises `BrokenPipeError`: urllib3 swallows that and reads the answer (F282).
+        Raise `BrokenPipeError` for an early answer: urllib3 catches it and reads the answer (F282).
         """
         poll = select.poll()
         listens = self._in_body and self._input_is_answer
@@ -147,11 +146,11 @@ class _StoppableConnection(HTTPConnection):
 
 
 class _StoppableTlsConnection(_StoppableConnection, HTTPSConnection):
-    """The same over TLS."""
+    """A stoppable connection over TLS."""
 
 
 class StoppableAdapter(HTTPAdapter):
-    """One connection at a time, large pieces, no retries of any kind."""
+    """An adapter with one connection at a time, large pieces, and no retries of any kind."""
 
     def __init__(self, state: ConnectionState, *, strict: bool = False) -> None:
         self._context = create_urllib3_context()
@@ -166,12 +165,12 @@ class StoppableAdapter(HTTPAdapter):
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=Retry(0, read=False))
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Have the library make connections of ours."""
+        """Make the library use our connection classes."""
         super().init_poolmanager(*args, **kwargs, blocksize=PIECE, socket_options=KEEPALIVE, ssl_context=self._context)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Have the library make connections of ours behind a proxy too."""
+        """Make the library use our connection classes behind a proxy too."""
         manager = super().proxy_manager_for(
             proxy, **kwargs, blocksize=PIECE, socket_options=KEEPALIVE, ssl_context=self._context
         )

@@ -1,7 +1,7 @@
-"""JSON and XML read piece by piece: however long, deep or crowded a document is, it costs bounded memory.
+"""JSON and XML parsed piece by piece, in bounded memory however long or deeply nested a document is.
 
-A document in memory takes ten and more times its length, and the server chooses the length. So of a table only the
-columns that are wanted are kept, and what would take more than the measures below is refused.
+A document in memory takes ten or more times its length, and the server chooses the length. So only the requested
+columns of a table are kept, and a document that exceeds the limits below is refused.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ import ijson
 
 from xnat_watchd.adapters.xnat.memory import MemoryBudget, MemoryUse
 
-LARGEST_TABLE = 50 << 20  #: bytes of memory for the rows that are kept; those of 100,000 sessions take less
-LARGEST_DOCUMENT = 16 << 20  #: bytes of memory for another document; a session of 1,000 scans takes a tenth
-LONGEST_TOKEN = 1 << 20  #: bytes without a name, a value or a tag that ends
-MOST_EVENTS = 3_000_000  #: names, values, beginnings and ends in one document
-DEEPEST = 64  #: containers in containers; XNAT's own have about ten
+LARGEST_TABLE = 50 << 20  #: bytes of memory for the kept rows; those of 100,000 sessions take less
+LARGEST_DOCUMENT = 16 << 20  #: bytes of memory for any other document; a session of 1,000 scans takes a tenth
+LONGEST_TOKEN = 1 << 20  #: bytes before the parser must have seen the end of a name, value or tag
+MOST_EVENTS = 3_000_000  #: names, values, starts and ends in one document
+DEEPEST = 64  #: levels of nesting; XNAT's own documents have about ten
 
 Cells = dict[str, str]
 
 
 class Unreadable(Exception):
-    """It is no such document, or goes beyond what one may be."""
+    """The text is no document of this form, or it exceeds a limit."""
 
 
 class Rows(list[Cells]):
-    """The rows of a table. A list of Python's own cannot be watched until nobody knows it any more."""
+    """The rows of a table. A plain list allows no weak reference, by which its memory is released."""
 
 
 class Members(dict[str, Any]):
-    """The members of a document, for the same reason."""
+    """The members of a document, in a class that allows weak references."""
 
 
 class JsonReader:
-    """The events of a JSON document, one after another. Every method raises `Unreadable`; `keep` also `Full`."""
+    """The events of a JSON document, one by one. Every method may raise `Unreadable`, and `keep` also `BudgetSpent`."""
 
     def __init__(self, pieces: Iterator[bytes], largest: int, kept: MemoryUse) -> None:
         self._pieces, self._largest, self._memory = pieces, largest, kept
@@ -50,7 +50,7 @@ class JsonReader:
         self._events = ijson.basic_parse(self)
 
     def read(self, size: int) -> bytes:
-        """Return the next piece, for the parser. It asks once for nothing, to see what it is given."""
+        """Return the next piece for the parser. It first asks for 0 bytes, to see which type it gets."""
         if not size:
             return b""
         piece = next(self._pieces, b"")
@@ -73,7 +73,7 @@ class JsonReader:
         return kind, float(value) if isinstance(value, Decimal) else value
 
     def end(self) -> None:
-        """See that nothing follows."""
+        """Check that nothing follows."""
         try:
             if next(self._events, None) is not None:
                 raise Unreadable
@@ -81,26 +81,26 @@ class JsonReader:
             raise Unreadable from error
 
     def keep(self, *values: object) -> None:
-        """Count what is kept of it."""
+        """Count the memory of values that are kept."""
         self._kept += sum(map(sys.getsizeof, values))
         if self._kept > self._largest:
             raise Unreadable
         self._memory.grow(self._kept)
 
     def skip(self, kind: str) -> None:
-        """Leave out the value that began with this event."""
+        """Skip the value that began with this event."""
         if kind.startswith("start_"):
             outside = self._depth - 1
             while self._depth > outside:
                 self.next()
 
     def members(self) -> Iterator[str]:
-        """Return the names in an object that has begun. Whoever asks for the next one has taken the value."""
+        """Yield the names in an object that has begun. The caller reads each value before it asks for the next name."""
         while (event := self.next())[0] != "end_map":
             yield self._names.setdefault(event[1], event[1]) if len(self._names) < DEEPEST else event[1]
 
     def value(self, kind: str, value: Any) -> Any:
-        """Return the whole value that began with this event."""
+        """Return the complete value that began with this event."""
         if kind == "start_map":
             found = {}
             for name in self.members():
@@ -119,7 +119,7 @@ class JsonReader:
 
 
 def document(pieces: Iterator[bytes], memory: MemoryBudget) -> Any:
-    """Return a whole JSON document. `Full` where there is no room for it just now."""
+    """Return a complete JSON document. Raise `BudgetSpent` if there is no memory for it now."""
     with _kept(memory) as kept:
         json = JsonReader(pieces, LARGEST_DOCUMENT, kept)
         found = json.value(*json.next())
@@ -131,7 +131,7 @@ def document(pieces: Iterator[bytes], memory: MemoryBudget) -> Any:
 
 
 def table(pieces: Iterator[bytes], columns: Collection[str] | None, memory: MemoryBudget) -> list[Cells]:
-    """Return the rows of XNAT's JSON table: of these columns what is text or number, as text. `Full` as above."""
+    """Return the rows of XNAT's JSON table, with texts and numbers of these columns as text. Raise as `document`."""
     with _kept(memory) as kept:
         json, rows = JsonReader(pieces, LARGEST_TABLE, kept), None
         for name in _object(json):
@@ -154,7 +154,7 @@ def table(pieces: Iterator[bytes], columns: Collection[str] | None, memory: Memo
 
 @contextmanager
 def _kept(memory: MemoryBudget) -> Iterator[MemoryUse]:
-    """Give back at the end what nothing stands for."""
+    """Release memory at the end that no document took over."""
     kept = MemoryUse(memory)
     try:
         yield kept
@@ -163,7 +163,7 @@ def _kept(memory: MemoryBudget) -> Iterator[MemoryUse]:
 
 
 def xml(pieces: Iterator[bytes], begin: Callable[[str, dict[str, str]], None], end: Callable[[], object]) -> None:
-    """Read an XML document in UTF-8. One with a DOCTYPE is refused: nothing may be expanded."""
+    """Parse an XML document in UTF-8. One with a DOCTYPE is refused, so that no entity is expanded."""
     silent = 0
 
     def met_event(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""Looking at what others put into a project: the rows of its prearchive, and the sessions of its subjects."""
+"""Read what others put into a project: the rows of its prearchive, and the sessions of its subjects."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _MODALITIES = {
     **{code.lower(): code for code in ("OPT", "RF", "SEG", "SM", "SR", "US", "XA", "XC")},
     "pet": "PT", "mrs": "MR", "esv": "ES", "gmv": "GM", "xcv": "XC", "xa3D": "XA", "rtImage": "RTIMAGE",
 }  # fmt: skip
-"""Modality by XNAT's name for a scan's type, `xnat:<name>ScanData` (xnat.xsd). Others say nothing about it."""
+"""Modality by XNAT's name for a scan's type, `xnat:<name>ScanData` (xnat.xsd). Other names say nothing about it."""
 
 _NO_IMAGES = frozenset({"", "SR", "SEG"})  #: modalities of scans that may hold no image; "" is `otherDicomScanData`
 
 
 def prearchive_rows(client: XnatClient, project: str) -> list[ListedRow]:
-    """Return the rows of a project's prearchive. For admins XNAT lists those of Unassigned with them (F170)."""
+    """Return the rows of a project's prearchive. To admins XNAT also lists those of Unassigned (F170)."""
     rows = table(client.read(path("prearchive", "projects", project), JSON, project=project))
     return [_listed_row(one) for one in rows if one.get("project") == project and one.get("folderName")]
 
 
 def content(client: XnatClient, server: ServerState, place: Place) -> SessionContent:
-    """Return what a built row holds and what its header says. `NotYet` while XNAT has not built it."""
+    """Return what a built row holds and what its header says. Raise `NotYet` while XNAT has not built it."""
     xml = client.find(place_path(place), {"format": "xml"}, project=place.project)
     resources = client.find(place_path(place, "resources"), JSON, project=place.project)
     if xml is None or resources is None:  # F176
@@ -58,8 +58,8 @@ def content(client: XnatClient, server: ServerState, place: Place) -> SessionCon
 def imaging_sessions(client: XnatClient, project: str, subject: str) -> list[ImagingSession]:
     """Return the imaging sessions of a subject, by its accession ID, the earliest first.
 
-    Nobody has seen 1.6 filter such a list by type, and a column may be left out in silence (F252): what does not
-    say its UID is asked itself.
+    It is not known whether 1.6 filters this list by type, and a server may omit a column without notice (F252). A
+    session that is listed without its UID is read by itself.
     """
     query = {"columns": "ID,project,label,UID,date", **JSON}
     if not client.dialect.is_old:

@@ -1,4 +1,4 @@
-"""Reading header dumps: one at a time, since XNAT answers with each other's session (F210)."""
+"""Read header dumps, one at a time: two at once may get each other's answer from XNAT (F210)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xnat_watchd.adapters.xnat.records import JSON, path
 from xnat_watchd.adapters.xnat.server import ServerState
 from xnat_watchd.adapters.xnat.turns import locked
 
-SCANS_ASKED = 50  #: scans that are asked for a header where their session shows none
+SCANS_ASKED = 50  #: scans that are asked for a header if their session shows none
 
 Values = Mapping[str, str]
 
@@ -25,10 +25,10 @@ def read_header(
     wanted: Values,
     scans: Callable[[], Iterable[str]],
 ) -> Values | None:
-    """Return what the header of a session says, or of the first of its scans that says anything; None where none does.
+    """Return the header of a session, or of the first of its scans that has one, or None if none has.
 
-    XNAT reads the resource `DICOM` alone: a session of Secondary Captures, whose resource is `secondary`, has an empty
-    dump for ever (seen on 1.6.4). `src` is the path of the session. Raises `NotYet` where it was another study's.
+    XNAT reads only the resource `DICOM`. A session of Secondary Captures, whose resource is `secondary`, never has a
+    header (seen on 1.6.4). `src` is the path of the session. Raise `NotYet` if the answer was another study's.
     """
     with locked(server.dump_lock, server.stop):
         found = _asked(client, src, study_uid, wanted)

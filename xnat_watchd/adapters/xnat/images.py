@@ -1,8 +1,8 @@
-"""Which images XNAT holds, one by one: by the names of files where those are ours, else by what is in the files.
+"""Find out which images XNAT holds: by file name if the name is ours, else by the content of the file.
 
-A listing of files costs a request for each scan and comes from a catalogue, which still lists a file that is lost and
-does not list one that strayed there (F259). A file that is asked for is there. So a listing is enough to tell ours
-from others' after an import, and every file is asked for before anything is done that cannot be undone.
+A listing of files costs a request for each scan. It comes from a catalog, which still lists a file that is lost and
+does not list a file that was put there by mistake (F259). A file that XNAT delivers does exist. So a listing is enough
+to tell our files from others after an import, and every file is requested before anything that cannot be undone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Images = Mapping[str, frozenset[str]]  #: SeriesInstanceUID -> SOPInstanceUIDs
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
-    """One file that XNAT lists, and its address."""
+    """One file that XNAT lists, and its path."""
 
     series_uid: str
     name: str
@@ -30,9 +30,10 @@ class ListedFile:
 
 
 def in_place(client: XnatClient, place: Place, holding: Holding, ours: Collection[str], *, reads: bool) -> Images:
-    """Return the images of a built row. Files with names of ours are believed, others are read, or else stand by name.
+    """Return the images of a built row. Files with our names are believed; others are read, or stay known by name.
 
-    `ours`: the SOPInstanceUIDs that were sent there, and which named the files.
+    `ours`: the SOPInstanceUIDs that were sent there, from which the file names were made.
+    `reads`: whether other files are read for their UIDs.
     """
     named = {file_name(uid): uid for uid in ours}
     found: dict[str, set[str]] = {}
@@ -47,10 +48,10 @@ def in_place(client: XnatClient, place: Place, holding: Holding, ours: Collectio
 def in_session(
     client: XnatClient, session: Session, series_uid: str | None, named: Collection[str] = ()
 ) -> frozenset[str]:
-    """Return the images of an archived session, or of one series of it, that XNAT hands out: each file is asked for.
+    """Return the images of an archived session, or of one series of it, that XNAT delivers: each file is requested.
 
-    `named`: SOPInstanceUIDs whose files are known by their names, since the site gives images UIDs of its own. What is
-    listed and cannot be had is not there.
+    `named`: SOPInstanceUIDs whose files are known by name, because the site gives images UIDs of its own. A file that
+    is listed but not delivered does not count.
     """
     by_name = {file_name(uid): uid for uid in named}
     found = set()
@@ -68,7 +69,7 @@ def names(client: XnatClient, session: Session) -> frozenset[str]:
 
 
 def _listed_in(client: XnatClient, place: Place, holding: Holding) -> Iterator[ListedFile]:
-    """List a row's files; in the prearchive only scan by scan, and resource by resource (F22)."""
+    """Yield a row's files. The prearchive lists them only scan by scan and resource by resource (F22)."""
     for scan in holding.scans:
         for label in scan.labels:
             here = place_path(place, "scans", scan.id, "resources", label, "files")
@@ -89,7 +90,7 @@ def _listed_of(client: XnatClient, session: Session, series_uid: str | None) -> 
 
 
 def _without_repeats(client: XnatClient, files: Iterator[ListedFile]) -> Iterator[ListedFile]:
-    """Leave out what 1.6 lists again: a series under several numbers has all its files under each of them (F81)."""
+    """Leave out repeated files: 1.6 lists all files of a series under each of its numbers (F81)."""
     seen = set()
     for file in files:
         key = (file.series_uid, file.name) if client.dialect.is_old else (file.series_uid, file.path)

@@ -1,4 +1,4 @@
-"""What `check` asks a server. Nothing here changes anything, and what XNAT does not tell is None."""
+"""What the command `check` asks a server. Nothing here changes anything. None means that XNAT does not tell."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from xnat_watchd.core.errors import Transient, Unavailable, WatchdError
 
 @dataclass(frozen=True, slots=True)
 class ServerIdentity:
-    """What a server says to somebody whom it does not know."""
+    """What a server tells about itself without a login."""
 
     dialect: Dialect
     at: datetime | None  #: its time of day, to the second
 
 
 def identify_server(server: ServerState) -> ServerIdentity:
-    """Ask which XNAT this is, without a login (F2, F8, F112). `Unavailable` if there is none."""
+    """Ask which XNAT this is, without a login (F2, F8, F112). Raise `Unavailable` if none answers."""
     transport = Transport(server.access, ConnectionState(server.stop), server.clock, server.memory)
     try:
         dialect = find_dialect(transport, server.clock.now())
         answer = transport.ask(
             XnatRequest(method="GET", path="/data/version", purpose=Purpose.READ, timeout=LOGIN_TIMEOUT)
         )
-    except Transient as error:  # no answer; none of any study's requests either
+    except Transient as error:  # no answer: the server's fault, not a study's
         raise Unavailable(str(error), detail=error.detail) from None
     finally:
         transport.drop()
@@ -43,7 +43,7 @@ def identify_server(server: ServerState) -> ServerIdentity:
 
 
 class Inspection:
-    """Questions about projects and the account, in a login session of its own, which ends with the `with` block."""
+    """Questions about projects and the account. The login session ends with the `with` block."""
 
     def __init__(self, server: ServerState) -> None:
         self._client = XnatClient(server)
@@ -57,7 +57,7 @@ class Inspection:
         self._client.log_out()
 
     def role(self, project: str, user: str) -> str | None:
-        """Return our role in a project, as `member`: from its users where we may see them, else from its row (F49)."""
+        """Return our role in a project, as `member`: from its users if we may list them, else from its row (F49)."""
         known = roles(self._client, project)
         if known is not None:
             return known.get(user)
@@ -69,24 +69,24 @@ class Inspection:
         return None
 
     def prearchive_code(self, project: str) -> int | None:
-        """Return how a project archives: 0 when it is asked to, 4 and 5 by itself (F251)."""
+        """Return how a project archives: 0 on request, 4 and 5 automatically (F251)."""
         answer = self._find_or_none(path("projects", project, "prearchive_code"))
         said = answer.text.strip() if answer is not None else ""
         return int(said) if said.isascii() and said.isdigit() and len(said) < len("100") else None
 
     def anonymises(self, project: str) -> bool | None:
-        """Return whether a script is in force that our route meets: the site's, or else the project's.
+        """Return whether an anonymization script of the site or the project applies to our uploads.
 
-        Both may be asked by whoever may read the project, from 1.7 on (`AnonymizeApi` of XNAT's source).
+        From 1.7 on, whoever may read the project may ask for both (`AnonymizeApi` in XNAT's source).
         """
         site = self._flag("/xapi/anonymize/site/enabled")
         own = self._flag(path("projects", project, "enabled").replace("/data/", "/xapi/anonymize/", 1))
         return True if site or own else None if None in (site, own) else False
 
     def open_sessions(self, user: str) -> int | None:
-        """Count the login sessions that the account has open, ours among them (`UsersApi` of XNAT's source)."""
+        """Return how many login sessions the account has open, ours included (`UsersApi` in XNAT's source)."""
         said = self._json(path("users", "active", user).replace("/data/", "/xapi/", 1))
-        if isinstance(said, dict):  # older ones: by name, with the IDs below it
+        if isinstance(said, dict):  # older servers: by name, with the IDs below it
             said = said.get("sessions")
         return len(said) if isinstance(said, list) else None
 
@@ -102,7 +102,7 @@ class Inspection:
             return None
 
     def _find_or_none(self, where: str, query: Query | None = None) -> Answer | None:
-        """Ask, and take every kind of "not for you" and "not now" for no answer."""
+        """Send a GET request. Return None on any error: refused, absent and out of order mean the same here."""
         try:
             return self._client.find(where, query)
         except WatchdError:

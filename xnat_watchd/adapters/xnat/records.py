@@ -1,4 +1,4 @@
-"""XNAT's records in our words: rows, sessions, scans with their counts, subjects."""
+"""Convert XNAT's records to ours: rows, sessions, scans with their counts, subjects."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from xnat_watchd.core.escapes import unescaped
 
 Cells = Mapping[str, str]
 
-JSON = {"format": "json"}  #: without it some answers are pages (F123)
+JSON = {"format": "json"}  #: without it some answers are HTML pages (F123)
 DEMOGRAPHIC_TAGS = {"(0010,1010)": "PatientAge", "(0010,0030)": "PatientBirthDate", "(0010,0040)": "PatientSex"}
 STUDY_UID = "(0020,000D)"
 
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
 _CUSTOM = "fields/field"
-_DATABASE_KEY = "xnat_abstractdemographicdata_id"  #: a key of XNAT's database among the demographics
+_DATABASE_KEY = "xnat_abstractdemographicdata_id"  #: a database key that XNAT lists among the demographics
 
 
 def path(*segments: str) -> str:
-    """Build a path whose segments stay segments, whatever stands in them."""
+    """Return a URL path. Each segment is quoted, so it stays one segment whatever it contains."""
     for one in segments:
-        if one in {"", ".", ".."}:  # XNAT would be asked for something else
+        if one in {"", ".", ".."}:  # it would change what the path points to
             raise Permanent("a name is empty or only dots, and XNAT cannot be asked for it")
     return "/data/" + "/".join(quote(one, safe="") for one in segments)
 
 
 def place_path(place: Place, *below: str) -> str:
-    """Return the path of a prearchive row, or of something below it."""
+    """Return the URL path of a prearchive row, or of something below it."""
     return path("prearchive", "projects", place.project, place.timestamp, place.folder, *below)
 
 
 def is_dicom(resource: str) -> bool:
-    """Whether XNAT keeps DICOM files under this label (F64)."""
+    """Return whether XNAT keeps DICOM files under this resource label (F64)."""
     return resource.lower() in {"dicom", "secondary"}
 
 
 def row_at(place: Place, rows: Sequence[Cells]) -> PrearchiveRow | None:
-    """Find the row of a place in a table."""
+    """Return the row of a place in a table, or None."""
     ours = (place.project, place.timestamp, place.folder)
     for one in rows:
         if (one.get("project"), one.get("timestamp"), one.get("folderName")) == ours:
@@ -53,16 +53,16 @@ def row_at(place: Place, rows: Sequence[Cells]) -> PrearchiveRow | None:
 
 
 def row_holding(session: SessionXml, resources: Sequence[Cells]) -> Holding:
-    """Put together what a prearchive row holds: UIDs from its XML, counts from its resources (F176)."""
+    """Return what a prearchive row holds: UIDs from its XML, counts from its resources (F176)."""
     counts, labels = _counted(resources), _labels(resources)
     scans = [Scan(one, uid, counts.pop(one, 0), labels.get(one, ())) for one, uid in session.scans.items()]
-    # Nothing that lies there is overlooked.
+    # Files of a scan that the XML does not list are counted too.
     scans += [Scan(one, "", files, labels.get(one, ())) for one, files in counts.items()]
     return Holding(session.study_uid, tuple(scans))
 
 
 def session_holding(session: Node, resources: Sequence[Cells] | None) -> Holding | None:
-    """Put together what a session holds. None if the item has no counts and there is no table of resources."""
+    """Return what a session holds, or None if the item has no counts and there is no table of resources."""
     if resources is None:
         files = [_files(scan) for scan in _scans(session)]
         if None in files:
@@ -81,9 +81,9 @@ def session_holding(session: Node, resources: Sequence[Cells] | None) -> Holding
 def header_values(
     rows: Sequence[Cells], study_uid: str, wanted: Mapping[str, str] = DEMOGRAPHIC_TAGS
 ) -> dict[str, str] | None:
-    """Read a header dump, None where it names no study. `NotYet` where it names another one (F210).
+    """Return the values of a header dump, or None if it names no study. Raise `NotYet` if it names another (F210).
 
-    It names none where XNAT has no file to read, or one whose elements are all of unknown type.
+    It names none if XNAT has no file to read, or one whose elements are all of unknown type.
     """
     top = {one.get("tag1", ""): unescaped(one.get("value", "")) for one in rows if not one.get("tag2")}
     said = top.get(STUDY_UID, "").strip("\0 ")
@@ -95,7 +95,7 @@ def header_values(
 
 
 def subject(node: Node, project: str) -> Subject:
-    """Read a subject's item; its label is the one in this project. XNAT escapes values on the way in (F41, F122)."""
+    """Return a subject, with its label in this project. XNAT escapes values when it stores them (F41, F122)."""
     fields = {
         one.fields["name"].lower(): unescaped(one.fields.get("field", ""))
         for one in node.children.get(_CUSTOM, ())
@@ -116,15 +116,15 @@ def subject(node: Node, project: str) -> Subject:
 
 
 def is_known_as(node: Node, project: str, label: str) -> bool:
-    """Whether an item has this label in this project, as its own or as a shared one (F235).
+    """Return whether an item has this label in this project, as its own or as a shared one (F235).
 
-    A GET takes accession IDs too, of any project (F221).
+    This must be checked, because a GET also accepts accession IDs of any project (F221).
     """
     return label in {node.fields.get("label"), _label_in(node, project)}
 
 
 def _label_in(node: Node, project: str) -> str:
-    """Return the label of a thing in a project: its own, or the one that it is shared there under (F235)."""
+    """Return the label of an item in a project: its own, or the label of its share there (F235)."""
     own = node.fields.get("label", "")
     if node.fields.get("project", project) == project:
         return own
@@ -133,7 +133,7 @@ def _label_in(node: Node, project: str) -> str:
 
 
 def values_to_write(fields: Mapping[str, str], demographics: Mapping[str, str]) -> dict[str, str]:
-    """Return a subject's values by their paths. Empty ones change nothing at best (F42)."""
+    """Return a subject's values by their XNAT paths, without empty ones, which at best change nothing (F42)."""
     named = {f"xnat:subjectData/fields/field[name={name}]/field": value for name, value in fields.items()}
     person = "xnat:subjectData/demographics[@xsi:type=xnat:demographicData]"
     named |= {f"{person}/{name}": value for name, value in demographics.items()}
@@ -145,7 +145,7 @@ def _scans(session: Node) -> tuple[Node, ...]:
 
 
 def _files(scan: Node) -> int | None:
-    """Count a scan's DICOM files; None where XNAT has not counted them (F259)."""
+    """Return the number of a scan's DICOM files, or None if XNAT has not counted them (F259)."""
     listed = scan.children.get("file", ())
     counts = [count(one.fields.get("file_count", "")) for one in listed if is_dicom(one.fields.get("label", ""))]
     if not listed or None in counts:
@@ -163,7 +163,7 @@ def _labels(resources: Sequence[Cells]) -> Mapping[str, tuple[str, ...]]:
 
 
 def _counted(resources: Sequence[Cells]) -> Counter[str]:
-    """Add up DICOM files by scan ID. `NotYet` where XNAT has not counted them (F259)."""
+    """Return the number of DICOM files by scan ID. Raise `NotYet` if XNAT has not counted them (F259)."""
     total: Counter[str] = Counter()
     for one in resources:
         if one.get("category") != "scans" or not is_dicom(one.get("label", "")):

@@ -1,4 +1,4 @@
-"""What all gateways of one process share: where XNAT is, who we are, which dialect it speaks, whose turn it is."""
+"""What all gateways of one process share: address, credential, dialect, and whose turn it is to import."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from xnat_watchd.core.ports import Clock
 
 
 class ServerState:
-    """The process's one view of the server. Every method may be called from any thread."""
+    """The state of the server that all gateways share. Every method may be called from any thread."""
 
     def __init__(self, access: Access, credential: NumberedCredential, *, clock: Clock, stop: threading.Event) -> None:
-        # urllib3 warns with whole URLs, and these hold labels and birth dates.
+        # urllib3 logs whole URLs, which contain labels and birth dates.
         logging.getLogger("urllib3").setLevel(logging.CRITICAL)
         self.access = access
         self.clock = clock
         self.stop = stop
         self.turns = Turns(clock, stop)
-        self.dump_lock = threading.Lock()  #: header dumps answer with each other's session (F210)
+        self.dump_lock = threading.Lock()  #: two header dumps at once may get each other's answer (F210)
         self.dialect: Dialect | None = None  #: as of the last login
-        self.memory = MemoryBudget()  #: for what is kept of answers, by all gateways
-        self.logins = 0  #: how often we have asked to be let in
+        self.memory = MemoryBudget()  #: for the answers to all gateways
+        self.logins = 0  #: how many logins were tried
         self._credential = credential
         self._refused: AuthRefused | None = None
         self._lock = threading.Lock()
         self._login_lock = threading.Lock()
 
     def use_credential(self, user: str, password: Secret) -> None:
-        """Take another credential; it is tried at once, and sessions of the old one are left."""
+        """Use another credential from now on. Login sessions of the old one are left at the next request."""
         with self._lock:
             self._credential = NumberedCredential(user, password, self._credential.number + 1)
             self._refused = None
@@ -47,9 +47,9 @@ class ServerState:
             return self._credential.number
 
     def log_in(self, *, probing: bool) -> tuple[Transport, Dialect, int]:
-        """Begin a login session, one at a time.
+        """Begin a login session. Logins happen one at a time.
 
-        Once XNAT has refused a credential, only a probe tries it again: accounts lock (F107).
+        Once XNAT has refused a credential, only `probing` tries it again, because XNAT locks accounts (F107).
         """
         with locked(self._login_lock, self.stop):
             with self._lock:

@@ -1,4 +1,4 @@
-"""Reading archived sessions: one by one by their own address, lists only to find them (F203, F258)."""
+"""Read archived sessions, each by its own path. Lists only serve to find them (F203, F258)."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ def with_uids(client: XnatClient, project: str, uids: Sequence[str]) -> list[Ses
 def _filtered(client: XnatClient, project: str, uids: Sequence[str]) -> Iterable[Mapping[str, str]]:
     query = {
         "project": project,
-        "xsiType": "xnat:imageSessionData",  # else no column of images (F253)
+        "xsiType": "xnat:imageSessionData",  # without it there are no columns of imaging sessions (F253)
         "columns": "ID,project,label,UID",
         "UID": ",".join(uids),
         **JSON,
     }
     rows = table(client.read("/data/experiments", query, project=project), ("ID", "project", "label", "UID"))
-    return ({**one, "UID": one.get("UID") or uids[0]} for one in rows)  # what does not say is asked itself
+    return ({**one, "UID": one.get("UID") or uids[0]} for one in rows)  # a session listed without UID is read by itself
 
 
 def _all_of(client: XnatClient, project: str) -> Iterable[Mapping[str, str]]:
-    """List without a filter: nobody has seen 1.6 filter by UID, and a list that is wrongly empty would double a study.
+    """List all sessions of a project, without a filter by UID.
 
-    The columns were seen there (F257).
+    It is not known whether 1.6 can filter by UID, and a wrongly empty list would double a study. 1.6 does have these
+    columns (F257).
     """
     query = {"columns": "ID,label,UID", **JSON}
     return table(client.read(path("projects", project, "experiments"), query, project=project), ("ID", "label", "UID"))
@@ -57,9 +58,9 @@ def by_id(client: XnatClient, accession: str) -> Session | None:
 
 
 def relabel(client: XnatClient, session: Session, label: str) -> Session | None:
-    """Return a session another label by the path below its subject (F227), and return it as it is shown afterwards.
+    """Set another label for a session by the path below its subject (F227). Return it as XNAT then shows it.
 
-    Nobody has seen it: XNAT's source renames a session by `label` as it renames a subject (F44, F216).
+    Known from XNAT's source only: `label` renames a session as it renames a subject (F44, F216).
     """
     where = path("projects", session.project, "subjects", session.subject_id, "experiments", session.id)
     query = {"label": label, "event_reason": "xnat-watchd"}
@@ -68,7 +69,7 @@ def relabel(client: XnatClient, session: Session, label: str) -> Session | None:
 
 
 def patient(client: XnatClient, accession: str) -> tuple[str, str]:
-    """Return PatientName and PatientID as XNAT read them from the images that it keeps of a session."""
+    """Return PatientName and PatientID as XNAT read them from the images of a session."""
     answer = client.find(path("experiments", accession), JSON)
     fields = item(answer).fields if answer is not None else {}
     return unescaped(fields.get("dcmPatientName", "")), unescaped(fields.get("dcmPatientId", ""))
@@ -92,7 +93,7 @@ def _session(client: XnatClient, node: Node) -> Session:
 
 
 def _subject_label(client: XnatClient, session: Node) -> str:
-    """Return the label of a session's subject, of which the item has only the accession ID (F125)."""
+    """Return the label of a session's subject. The item has only the subject's accession ID (F125)."""
     if not (accession := session.fields.get("subject_ID", "")):
         return session.fields.get("subject_label", "")
     answer = client.find(path("subjects", accession), JSON)

@@ -1,4 +1,4 @@
-"""Reading what is shared where, and sharing (F46 to F48)."""
+"""Read what is shared where, and share (F46 to F48)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xnat_watchd.core.sharing.plan import Action, SeenProject, SeenSession, Shar
 def reachable(client: XnatClient, projects: Collection[str]) -> dict[str, bool]:
     """Return those of these projects whose data we may read, and whether we may add to it.
 
-    Newer servers say so themselves, with custom groups and all (F250); 1.6 lists our role (F249).
+    Newer servers tell this themselves, custom groups included (F250). 1.6 lists our role (F249).
     """
     if client.dialect.is_old:
         return _reachable_on_1_6(client, projects)
@@ -29,20 +29,20 @@ def reachable(client: XnatClient, projects: Collection[str]) -> dict[str, bool]:
 def seen(client: XnatClient, project: str, *, writable: bool) -> SeenProject | None:
     """Return what a project shows: its own subjects and sessions, and those that are shared into it.
 
-    Only the listings below the project have the labels of shares; `/data/experiments?project=` filters by the
-    primary project and knows them not. They leave out sessions of types that nobody has registered on the site
-    (F258), which cannot be shared by a member either: the right to create is given by type.
+    Only the listings below the project have the labels of shares: `/data/experiments?project=` filters by the primary
+    project. The listings omit sessions of types that are not registered on the site (F258). A member cannot share
+    these anyway, because the right to create is granted by type.
     """
     here = path("projects", project)
     try:
         subjects = client.find(f"{here}/subjects", {"columns": "ID,label", **JSON}, project=project)
         sessions = client.find(f"{here}/experiments", {**_SESSIONS, **JSON}, project=project)
-    except (RepeatOnce, Transient):  # 403; 1.6 says 500 to who has no role there (F44)
+    except (RepeatOnce, Transient):  # 403; 1.6 answers 500 to a user without a role there (F44)
         return None
     if subjects is None or sessions is None:
         return None
     rows = table(sessions, _COLUMNS)
-    if not all({"subject_ID", "xsiType"} <= one.keys() for one in rows):  # an unknown column is left out (F252)
+    if not all({"subject_ID", "xsiType"} <= one.keys() for one in rows):  # unknown columns are omitted (F252)
         return None
     return SeenProject(
         writable=writable,
@@ -52,17 +52,17 @@ def seen(client: XnatClient, project: str, *, writable: bool) -> SeenProject | N
 
 
 def share(client: XnatClient, action: Action) -> None:
-    """Ask for one share. Never `primary`, always a label: without one newer servers show the accession ID (F231).
+    """Ask for one share. A label is always sent: without one, newer servers show the accession ID (F231).
 
-    Without `format=json` the answer about a subject is a page (F46).
+    `primary` is never sent. Without `format=json` the answer about a subject is an HTML page (F46).
     """
     _refuse_ambiguous_id(client, action)
     here = path(*_place(action), "projects", action.destination)
-    query = {"label": action.label, "event_reason": "xnat-watchd", **JSON}  # a site may demand a reason (F222)
+    query = {"label": action.label, "event_reason": "xnat-watchd", **JSON}  # a site may require a reason (F222)
     if client.dialect.is_old and not action.label.isascii():  # it would be stored as `J&#246;rg` (F278)
         if action.label != action.name:
             raise Permanent("XNAT 1.6 would spoil the label", advice="Give a label of plain letters in the table.")
-        del query["label"]  # 1.6 takes the thing's own (F231)
+        del query["label"]  # 1.6 then uses the item's own label (F231)
     client.act(
         XnatRequest(method="PUT", path=here, purpose=Purpose.SHARE, query=query, timeout=QUESTION_TIMEOUT),
         action.destination,
@@ -70,7 +70,7 @@ def share(client: XnatClient, action: Action) -> None:
 
 
 def is_shared(client: XnatClient, action: Action) -> bool:
-    """Ask the thing itself where it is shown, by its accession ID, which a GET looks for first (F221, F235)."""
+    """Return whether the item itself lists the destination. A GET looks for accession IDs first (F221, F235)."""
     answer = client.find(path(*_owner(action), action.id, "projects"), JSON, project=action.source)
     return answer is not None and any(one.get("ID") == action.destination for one in table(answer))
 
@@ -101,7 +101,7 @@ def _role(row: Cells) -> str:
 
 
 def _is_admin(client: XnatClient) -> bool:
-    """Ask for the settings, which only site admins may read (F247)."""
+    """Return whether we may read the site's settings, which only site admins may (F247)."""
     try:
         return client.find("/data/services/settings", JSON) is not None
     except RepeatOnce:  # 403
@@ -109,7 +109,7 @@ def _is_admin(client: XnatClient) -> bool:
 
 
 def _by_label(rows: Collection[Cells]) -> dict[str, str]:
-    """Return accession IDs by label. What has no label of its own is put under one that no table can name."""
+    """Return accession IDs by label. An item without a unique label gets one that no share table can contain."""
     ids: dict[str, set[str]] = {}
     for one in rows:
         if one.get("ID"):
@@ -118,7 +118,7 @@ def _by_label(rows: Collection[Cells]) -> dict[str, str]:
 
 
 def _is_session(row: Cells) -> bool:
-    """Leave out forms and assessments, which nobody asked for. XNAT is not asked to: nobody has seen 1.6 do it."""
+    """Return whether this is a session, not a form or an assessment. It is not known whether 1.6 can filter by type."""
     return row["xsiType"].lower().endswith("sessiondata")
 
 
@@ -128,25 +128,25 @@ def _session(row: Cells) -> SeenSession:
 
 
 def _owner(action: Action) -> tuple[str, ...]:
-    """Return the kind of path that leads to the thing: sessions have one of their own on both dialects (F234)."""
+    """Return the path segments before an item's ID. Both dialects have a path of their own for sessions (F234)."""
     if isinstance(action, ShareSubject):
         return "projects", action.source, "subjects"
     return ("experiments",)
 
 
 def _place(action: Action) -> tuple[str, ...]:
-    """Return the path to the thing in its source.
+    """Return the path segments that name an item in its source.
 
-    A PUT looks for a label there before it takes an accession ID (F221), so it is the label that was listed.
-    What is not ASCII does not survive a path on 1.6; the ID does. A session is shared below its subject: by any other
-    path 1.6 answers 405 (seen on 1.6.4).
+    In a PUT, XNAT looks for a label before it looks for an accession ID (F221), so the path has the label as listed.
+    1.6 garbles a label beyond ASCII in a path, so the path then has the ID. A session is shared below its subject: 1.6
+    answers 405 to any other path (seen on 1.6.4).
     """
     named = ((kind, label if label.isascii() else accession) for kind, label, accession in _parts(action))
     return "projects", action.source, *(segment for pair in named for segment in pair)
 
 
 def _parts(action: Action) -> list[tuple[str, str, str]]:
-    """Return kind, label and accession ID of what the path leads through."""
+    """Return kind, label and accession ID of each item on the path."""
     own = (action.name, action.id)
     if isinstance(action, ShareSubject):
         return [("subjects", *own)]
@@ -154,9 +154,9 @@ def _parts(action: Action) -> list[tuple[str, str, str]]:
 
 
 def _refuse_ambiguous_id(client: XnatClient, action: Action) -> None:
-    """Refuse to name a thing by its ID where another thing has that ID for its label: XNAT would share that one.
+    """Raise `Permanent` if an item must be named by its ID and another item has that ID as its label.
 
-    Labels come out of DICOM headers, and whoever writes these could choose one so.
+    XNAT would share the other one. Labels come from DICOM headers, so an attacker could choose such a label.
     """
     for kind, label, accession in _parts(action):
         if label.isascii():

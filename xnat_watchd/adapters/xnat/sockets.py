@@ -1,7 +1,7 @@
-"""Connecting and reading so that a stop is obeyed at once, and that no server keeps us longer than it may.
+"""Connect and read so that a stop is obeyed at once, and no server keeps a worker longer than the limits below.
 
-The system's own calls wait as long as they like for a name, for a connection, for the next byte. Here every wait is a
-row of short ones, with a look at the stop event between two, and every answer has an end by the clock.
+The system's own calls may wait for any time for a name, a connection or the next byte. Here every wait is a sequence of
+short waits, with a check of the stop event after each, and every answer has a deadline.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, ClassVar
 
-POLL_INTERVAL = 0.25  #: seconds of waiting between two looks at the stop event
-#: seconds that an answer may pause once it has begun, and that its head may take: a worker waits for it
+POLL_INTERVAL = 0.25  #: seconds between two checks of the stop event
+#: Seconds that an answer may pause once it has begun, and that its head may take. A worker waits for it.
 LONGEST_PAUSE = 20.0
-LOWEST_RATE = 32 << 10  #: bytes a second that the rest of an answer takes at least
-LONGEST_ANSWER = 600.0  #: seconds from an answer's first byte to its last, however long it is
-LARGEST_HEAD = 256 << 10  #: bytes of status and headers, of all that come before the last ones too
+LOWEST_RATE = 32 << 10  #: bytes a second that an answer must bring at least
+LONGEST_ANSWER = 600.0  #: seconds from an answer's first byte to its last, whatever its length
+LARGEST_HEAD = 256 << 10  #: bytes of status and headers, preliminary answers included
 
 Option = tuple[int, int, int | bytes]
 
 
 class Interrupted(Exception):
-    """The program stops. No OSError on purpose: urllib3 lets other errors through, and closes the connection."""
+    """The program stops. This is no OSError on purpose: urllib3 passes other errors on and closes the connection."""
 
 
 class AnswerTooLong(Exception):
-    """The answer goes on beyond all that an answer may be. No OSError, for the same reason."""
+    """The answer exceeds a limit of size or time. This is no OSError, for the same reason."""
 
 
 @dataclass(slots=True)
 class ConnectionState:
-    """What the connections of one line and their user tell each other."""
+    """What the connections of one `Transport` share with it."""
 
     stop: threading.Event
-    spoke: bool = False  #: something of the request went out
+    spoke: bool = False  #: whether any byte of the request was sent
 
     def raise_if_stopped(self) -> None:
         """Raise `Interrupted` when the program stops."""
@@ -53,7 +53,7 @@ class ConnectionState:
 
 
 def connected(host: str, port: int, timeout: float, options: Sequence[Option], state: ConnectionState) -> socket.socket:
-    """Return a connection to the first of the host's addresses that takes one. `OSError` as `create_connection`."""
+    """Return a connection to the first address of the host that accepts one. Raise `OSError` as `create_connection`."""
     deadline = monotonic() + timeout
     failed: OSError = OSError("the name has no address")
     for family, kind, protocol, _, address in _addresses(host, port, deadline, state):
@@ -75,13 +75,13 @@ def connected(host: str, port: int, timeout: float, options: Sequence[Option], s
 
 
 def _addresses(host: str, port: int, deadline: float, state: ConnectionState) -> list[Any]:
-    """Resolve a name. No resolver can be interrupted, so a thread asks it, and is left where it takes too long."""
+    """Resolve a name in a thread, which is abandoned if it takes too long: no resolver can be interrupted."""
     found: SimpleQueue[list[Any] | Exception] = SimpleQueue()
 
     def ask() -> None:
         try:
             found.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-        except (OSError, UnicodeError) as error:  # no such name; or one that is none
+        except (OSError, UnicodeError) as error:  # no such name, or an invalid one
             found.put(error)
 
     threading.Thread(target=ask, name="resolver", daemon=True).start()
@@ -113,12 +113,12 @@ def _connect(sock: socket.socket, address: Any, deadline: float, state: Connecti
 
 
 class StoppableTlsSocket(ssl.SSLSocket):
-    """A TLS connection whose handshake a stop ends, and which takes no longer than the socket's timeout."""
+    """A TLS socket whose handshake ends at a stop and at the socket's timeout."""
 
     state: ClassVar[ConnectionState]
 
     def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the base class's argument
-        """Shake hands."""
+        """Do the TLS handshake."""
         timeout = self.gettimeout() or LONGEST_PAUSE
         deadline = monotonic() + timeout
         self.settimeout(POLL_INTERVAL)
@@ -126,7 +126,7 @@ class StoppableTlsSocket(ssl.SSLSocket):
             try:
                 super().do_handshake(block)
                 break
-            except TimeoutError:  # OpenSSL goes on where it was
+            except TimeoutError:  # OpenSSL continues where it was
                 if self.state.stop.is_set():
                     self.close()
                     raise Interrupted from None
@@ -136,22 +136,22 @@ class StoppableTlsSocket(ssl.SSLSocket):
 
 
 class StoppableResponse(HTTPResponse):
-    """An answer that is read under watch from its first byte on."""
+    """An answer that obeys the stop event and the limits from its first byte on."""
 
     def __init__(self, state: ConnectionState, sock: Any, **how: Any) -> None:
         super().__init__(sock, **how)
-        self._stream = LimitedStream(self.fp.detach(), sock, state)  # `makefile` gives a buffered reader
+        self._stream = LimitedStream(self.fp.detach(), sock, state)  # `makefile` returns a buffered reader
         self.fp = io.BufferedReader(self._stream)
 
     def begin(self) -> None:
-        """Read status and headers, and all the preliminary ones before them."""
+        """Read status and headers, and all preliminary answers before them."""
         self._stream.in_head = True
         super().begin()
         self._stream.in_head = False
 
 
 class LimitedStream(io.RawIOBase):
-    """What comes from a server, as long as it keeps to the measures above. Else `AnswerTooLong`."""
+    """The bytes that a server sends. Reading raises `AnswerTooLong` beyond the limits above."""
 
     def __init__(self, raw: io.RawIOBase, sock: Any, state: ConnectionState) -> None:
         self._raw, self._sock, self._state = raw, sock, state
@@ -160,11 +160,11 @@ class LimitedStream(io.RawIOBase):
         self.in_head = False
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Wait for the next bytes. `TimeoutError` where none come within the socket's timeout."""
+        """Wait for the next bytes. Raise `TimeoutError` if none come within the socket's timeout."""
         timeout = self._sock.gettimeout() or LONGEST_PAUSE
         deadline = monotonic() + timeout
         self._sock.settimeout(POLL_INTERVAL)
@@ -185,7 +185,7 @@ class LimitedStream(io.RawIOBase):
             self._sock.settimeout(timeout)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if not self.closed:
             self._raw.close()
         super().close()

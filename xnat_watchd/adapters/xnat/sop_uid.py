@@ -1,4 +1,4 @@
-"""The SOPInstanceUID at the beginning of a DICOM file that XNAT hands out."""
+"""Read the SOPInstanceUID from the beginning of a DICOM file that XNAT delivers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ BEGINNING = 1 << 16  #: bytes of a file that are enough: the UID is among its fi
 
 
 def sop_uid(beginning: bytes) -> str:
-    """Read it from the first bytes of a file, without the file's rest. What lies behind it shows that it is whole."""
+    """Return the UID from the first bytes of a file. An attribute after it shows that the UID is not cut off."""
     try:
         header = walk_file(Source(iter([beginning] if beginning else [])), Allowance(Limits(), len(beginning)))
-    except Exhausted:  # deflated beyond all measure
+    except Exhausted:  # it inflates beyond the limits
         raise _unreadable() from None
     found = header.uid(SOP_INSTANCE)
     if not found or max(header.values) == SOP_INSTANCE:

@@ -1,4 +1,4 @@
-"""Reading and writing what is known about a subject (F40 to F44, F59)."""
+"""Read and write what XNAT knows about a subject (F40 to F44, F59)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Values = Mapping[str, str]
 
 
 def read(client: XnatClient, project: str, label: str) -> Subject | None:
-    """Return a subject by its label in this project, None where there is none."""
+    """Return a subject by its label in this project, or None if there is none."""
     if not _is_for_a_path(client, label):
         found = _ids(client, project, label)
         return by_id(client, project, found[0]) if len(found) == 1 else None
@@ -27,17 +27,17 @@ def read(client: XnatClient, project: str, label: str) -> Subject | None:
 
 
 def by_id(client: XnatClient, project: str, accession: str) -> Subject | None:
-    """Return a subject by its accession ID, which no renaming changes; None where there is none."""
+    """Return a subject by its accession ID, which no renaming changes, or None if there is none."""
     answer = client.find(path("subjects", accession), JSON, project=project)
     node = item(answer) if answer is not None else None
     return records.subject(node, project) if node and node.fields.get("ID") == accession else None
 
 
 def write(client: XnatClient, project: str, subject: Subject, fields: Values, demographics: Values) -> Subject | None:
-    """Write values of a subject, and give it as it is shown afterwards: an answer says nothing of what was stored.
+    """Write values of a subject. Return it as XNAT then shows it, because an answer does not tell what was stored.
 
-    What stands in a URL stands in the server's access logs, so newer servers get a form. 1.6 ignores forms,
-    and so do newer ones at places (F59): what is not there afterwards goes in the query.
+    A URL is kept in the server's access logs, so newer servers get the values in a form. 1.6 ignores forms, and newer
+    servers ignore some of them (F59). If a value is missing afterwards, all are sent in the query.
     """
     values = records.values_to_write(fields, demographics)
     if values and not client.dialect.is_old:
@@ -52,7 +52,7 @@ def write(client: XnatClient, project: str, subject: Subject, fields: Values, de
 
 def _put(client: XnatClient, project: str, subject: Subject, query: Values, form: Values | None) -> None:
     where = path("projects", project, "subjects", _name(client, project, subject))
-    # A site may demand a reason for every change (F222).
+    # A site may require a reason for every change (F222).
     named = {"xsiType": "xnat:subjectData", "event_reason": "xnat-watchd", **query}
     request = XnatRequest(
         method="PUT", path=where, purpose=Purpose.WRITE, query=named, form=form, timeout=QUESTION_TIMEOUT
@@ -61,9 +61,9 @@ def _put(client: XnatClient, project: str, subject: Subject, query: Values, form
 
 
 def _name(client: XnatClient, project: str, subject: Subject) -> str:
-    """Return what a PUT finds this very subject by. It looks for a label before it takes an accession ID (F221).
+    """Return the name by which a PUT finds this subject. It looks for a label before an accession ID (F221).
 
-    Raises `Conflict` where another subject has that ID for its label: whoever writes a PatientName could choose it so.
+    Raise `Conflict` if another subject has that ID as its label: an attacker could choose such a PatientName.
     """
     if _is_for_a_path(client, subject.label):
         return subject.label
@@ -77,7 +77,7 @@ def _name(client: XnatClient, project: str, subject: Subject) -> str:
 
 
 def _is_for_a_path(client: XnatClient, label: str) -> bool:
-    """Return whether XNAT finds a label in a path: 1.6 escapes letters beyond ASCII there first (seen on 1.6.4)."""
+    """Return whether XNAT finds a label in a path. 1.6 escapes letters beyond ASCII there (seen on 1.6.4)."""
     return label.isascii() or not client.dialect.is_old
 
 

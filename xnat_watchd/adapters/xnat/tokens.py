@@ -1,7 +1,7 @@
-"""Alias tokens: what stands in for a password for some days, and can be taken back (F6, F109).
+"""Alias tokens, which replace a password for some days and can be revoked (F6, F109).
 
-There is no question here whether a token is still good. XNAT's own, `validate`, wants the secret in its path,
-where every log on the way keeps it, and passes over the time (F109): a login is the proof.
+Nothing here asks whether a token is still valid. XNAT's `validate` needs the secret in its path, where every log on
+the way keeps it, and it ignores the expiry (F109). Only a login proves a token.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xnat_watchd.adapters.xnat.records import path
 from xnat_watchd.adapters.xnat.server import ServerState
 from xnat_watchd.core.errors import Permanent, RepeatOnce, Transient
 
-LONGEST_LIFE = timedelta(days=3660)  #: what says that it lives longer says nothing
+LONGEST_LIFE = timedelta(days=3660)  #: a longer lifetime is not believed
 _SECRET = re.compile(r"[!-~]{8,256}")
 
 WITHOUT_ONE = "Log in with the password: `xnat-watchd login`, without --token."
@@ -32,11 +32,11 @@ class Token:
 
     alias: str
     secret: Secret
-    life: timedelta | None  #: by the server's own clock; None where it does not tell (F6)
+    life: timedelta | None  #: by the server's own clock; None if it does not tell (F6)
 
 
 class Tokens:
-    """The tokens of the account, asked for in a login session of its own, which ends with the `with` block."""
+    """The tokens of the account. The login session ends with the `with` block."""
 
     def __init__(self, server: ServerState) -> None:
         self._client = XnatClient(server)
@@ -50,7 +50,7 @@ class Tokens:
         self._client.log_out()
 
     def issue(self) -> Token:
-        """Have XNAT make a token for us. `Permanent` where it makes none."""
+        """Return a new token from XNAT. Raise `Permanent` if it issues none."""
         try:
             answer = self._client.find("/data/services/tokens/issue")
         except RepeatOnce as error:  # 403
@@ -60,18 +60,18 @@ class Tokens:
         return _token(answer)
 
     def invalidate(self, alias: str, secret: Secret) -> None:
-        """Take a token back; one that XNAT does not know any more is no matter. Who has it may do so."""
+        """Revoke a token, if XNAT still knows it. Whoever has a token may revoke it."""
         segments = ["services", "tokens", "invalidate", alias]
-        if self._client.dialect.is_old:  # newer ones do without, and the secret stays out of their logs (F110)
+        if self._client.dialect.is_old:  # newer servers need no secret, which keeps it out of their logs (F110)
             segments.append(secret.reveal())
         self._client.find(path(*segments))
 
 
 def _token(answer: Answer) -> Token:
-    """Read a token. Its life is told by two times of the server's, so that its clock is no matter (F109)."""
+    """Return a token. Its lifetime is the difference of two server times, so no clock need be right (F109)."""
     try:
         said: dict[str, Any] = dict(document(answer))
-    except (Transient, ValueError, TypeError):  # not chained: the text holds the secret
+    except (Transient, ValueError, TypeError):  # not chained: the text contains the secret
         raise _unreadable() from None
     alias, secret = said.get("alias"), said.get("secret")
     if not (isinstance(alias, str) and isinstance(secret, str) and _SECRET.fullmatch(secret)):
