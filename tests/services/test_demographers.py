@@ -38,8 +38,8 @@ class Stand:
 
     def carry(self, *labels: str) -> None:
         for line in self.plan(*labels):
-            assert line.find is not None
-            self.station.ledger.existing_sessions.admit(line.find, self.station.time.now())
+            assert line.existing is not None
+            self.station.ledger.existing_sessions.admit(line.existing, self.station.time.now())
         self.station.work()
 
     def about(self, subject: str) -> dict[str, object]:
@@ -119,7 +119,7 @@ def test_a_subject_that_is_not_there_does_not_stop_the_others(stand: Stand) -> N
     missing, empty, sound = stand.plan("NOBODY", "EMPTY", "S1")
     assert missing.why == "XNAT has no such subject in the project"
     assert empty.why == "it has no imaging session of this project"
-    assert sound.find is not None
+    assert sound.existing is not None
 
 
 def test_asking_for_it_goes_to_the_end_whatever_is_set(stand: Stand) -> None:

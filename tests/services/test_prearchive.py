@@ -44,12 +44,12 @@ class Stand:
         return plan("P1", names, hands, label)
 
     def fates(self, *names: str) -> dict[str, tuple[RowOutcome, str]]:
-        return {line.row.place.folder: (line.fate, line.why) for line in self.plan(*names)}
+        return {line.row.place.folder: (line.outcome, line.why) for line in self.plan(*names)}
 
     def carry(self, *lines: RowLine) -> None:
         for line in lines:
-            assert line.find is not None
-            self.station.ledger.existing_sessions.admit(line.find, self.station.time.now())
+            assert line.existing is not None
+            self.station.ledger.existing_sessions.admit(line.existing, self.station.time.now())
         self.station.work()
 
     def archived(self) -> list[tuple[str, str]]:
@@ -71,7 +71,7 @@ def stand(tmp_path: Path, dialect: str) -> Iterator[Stand]:
 def test_the_plan_names_everything_that_a_person_must_know(stand: Stand) -> None:
     sent_by_others(stand.xnat, "SENT", scan())
     (line,) = stand.plan()
-    assert (line.fate, line.why) == (RowOutcome.ARCHIVE, "")
+    assert (line.outcome, line.why) == (RowOutcome.ARCHIVE, "")
     assert (line.row.name, line.row.status, line.date, line.images) == ("SENT", "READY", "20240229", 2)
     assert (line.subject, line.label) == ("Quokka_Zenobia", LABEL)
     assert stand.archived() == []

@@ -19,7 +19,7 @@ from xnat_watchd.daemon.composition import Daemon, build
 from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.threads import sharing_turn
 from xnat_watchd.settings import Settings, load
-from xnat_watchd.sharing.service import LOOK_AT_LEAST
+from xnat_watchd.sharing.service import POLL_AT_LEAST
 
 LATER = timedelta(hours=1)
 
@@ -38,7 +38,7 @@ class Turns:
 
     def apply(self) -> float:
         """Let the thread see a table and apply it, which stands still for a millisecond; gives its next wait."""
-        while (wait := sharing_turn(self.daemon)) < LOOK_AT_LEAST:
+        while (wait := sharing_turn(self.daemon)) < POLL_AT_LEAST:
             pass
         return wait
 
@@ -76,7 +76,7 @@ def test_it_rests_once_the_tables_are_true_and_looks_again_by_itself(service: Tu
     save(service, "S1,P1,P2")
     assert not service.daemon.is_idle()
     assert service.daemon.take_snapshot()["daemon"]["sharing"]
-    assert service.apply() == LOOK_AT_LEAST
+    assert service.apply() == POLL_AT_LEAST
     assert site.labels("P2") == ["S1", "S1_MR"]
     assert service.daemon.is_idle()
     assert not service.daemon.take_snapshot()["daemon"]["sharing"]
@@ -96,7 +96,7 @@ def test_a_folder_that_is_gone_is_said_once_and_not_waited_for(service: Turns, s
     service.apply()
     away = service.folder.rename(service.folder.with_name("away"))
     for _ in range(3):
-        assert sharing_turn(service.daemon) == LOOK_AT_LEAST
+        assert sharing_turn(service.daemon) == POLL_AT_LEAST
     assert service.log.events().count("folder.missing") == 1
     assert service.daemon.is_idle()
     assert [one["why"] for one in service.daemon.take_snapshot()["attention"]] == [

@@ -285,8 +285,8 @@ def test_what_others_put_into_the_prearchive_stays_there_when_it_is_skipped_and_
     def find() -> Any:
         hands = PrearchiveContext(gateway=stand.gateway, ledger=stand.station.ledger, rules=lambda _: stand.rules)
         (line,) = plan("P1", (), hands)
-        assert line.find is not None
-        return line.find
+        assert line.existing is not None
+        return line.existing
 
     stand.station.ledger.existing_sessions.admit(find(), stand.station.time.now())
     stand.skip()

@@ -48,7 +48,7 @@ def archive(chosen: CommandOptions, names: tuple[str, ...], label: str | None, *
     settings, credential = ourselves(chosen)
     project = chosen.its_project(settings)
     lines = _planned(chosen, settings, credential, (project, names, label))
-    to_do = [line for line in lines if line.find]
+    to_do = [line for line in lines if line.existing]
     if lines:
         table.show([_row(line) for line in lines], COLUMNS, note="what")
     click.echo(f"{len(to_do)} of {table.counted(lines, 'session')} to be archived in {project}", err=True)
@@ -80,7 +80,7 @@ def _planned(
 
 def _row(line: RowLine) -> table.Row:
     why = "; ".join(filter(None, (line.why, line.advice)))
-    becomes = f"{line.fate}: {why}" if why else f"{line.fate} as {line.label}"
+    becomes = f"{line.outcome}: {why}" if why else f"{line.outcome} as {line.label}"
     return {
         "session": line.row.name, "subject": line.subject or line.row.subject,
         "date": _date(line.date or line.row.date), "images": line.images or "", "status": line.row.status,
@@ -96,7 +96,7 @@ def _done(chosen: CommandOptions, settings: Settings, credential: Credential, to
     from xnat_watchd.cli.execution import carry
     from xnat_watchd.operator.status import Exit
 
-    finds = [line.find for line in to_do if line.find]
+    finds = [line.existing for line in to_do if line.existing]
     return carry(chosen, settings, credential, finds) if finds else Exit.FINE
 
 
@@ -108,7 +108,7 @@ def _left(lines: Sequence[RowLine], names: tuple[str, ...]) -> Exit:
     there = {name for line in lines for name in (line.row.name, line.row.place.folder)}
     for name in sorted(set(names) - there):
         click.echo(f"there is no session {name} in the prearchive of this project", err=True)
-    fates = {line.fate for line in lines}
+    fates = {line.outcome for line in lines}
     if set(names) - there or RowOutcome.CONFLICT in fates:
         return Exit.ATTENTION
     return Exit.WAITING if RowOutcome.NOT_READY in fates else Exit.FINE

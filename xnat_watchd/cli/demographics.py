@@ -51,7 +51,7 @@ def demographics(chosen: CommandOptions, subjects: tuple[str, ...], file: Path |
     lines = _planned(chosen, settings, credential, project, labels if file or subjects else None)
     if lines:
         table.show([{"subject": line.subject, "what": _what(line)} for line in lines], ["subject"], note="what")
-    to_do = sum(line.find is not None for line in lines)
+    to_do = sum(line.existing is not None for line in lines)
     click.echo(f"{to_do} of {table.counted(lines, 'subject')} to be written in {project}", err=True)
     _finish(chosen, settings, credential, lines, dry_run=dry_run)
 
@@ -62,7 +62,7 @@ def _finish(
     from xnat_watchd.cli.execution import carry
     from xnat_watchd.operator.status import Exit
 
-    to_do = [line.find for line in lines if line.find]
+    to_do = [line.existing for line in lines if line.existing]
     code = Exit.FINE if dry_run or not to_do else carry(chosen, settings, credential, to_do)
     unclear = any(line.why or line.disagrees for line in lines)
     sys.exit(code or (Exit.ATTENTION if unclear else Exit.FINE))

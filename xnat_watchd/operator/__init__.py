@@ -1,1 +1,1 @@
-"""What a person asks for by hand, beside the commands' own output: checks, logins, status, the prearchive of others."""
+"""What people ask for by hand: checks, logins, the status, and what others put into the prearchive."""

@@ -1,4 +1,4 @@
-"""The demographics of subjects that XNAT has already: shown, then carried like the last step of any study."""
+"""Plan demographics for subjects that XNAT has already. They are then written as in the last step of a study."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from xnat_watchd.core.existing_sessions import ExistingSession, ImagingSession, 
 from xnat_watchd.core.ports import ExistingSessionsGateway
 from xnat_watchd.core.project_rules import DemographicRules
 
-ASKS = 3  #: times that a header dump is asked for: another one at the same moment answers in its place (F210)
+ASKS = 3  #: times that a header dump is asked for: XNAT may answer with another one (F210)
 _WORDS = {"PatientBirthDate": "birth date", "PatientSex": "sex"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubjectLine:
-    """One subject as a person is shown it: names of what is known, never the values."""
+    """One subject in the plan that a person is shown: names of values, never the values."""
 
     subject: str  #: its label
     fills: tuple[str, ...] = ()
-    replaces: tuple[str, ...] = ()  #: what somebody entered, where the settings say `overwrite`
-    keeps: tuple[str, ...] = ()  #: what somebody entered, and the images say otherwise
-    has: tuple[str, ...] = ()  #: what stands there already
-    disagrees: tuple[str, ...] = ()  #: about what its sessions do not say the same
-    why: str = ""  #: why nothing can be said about it
-    find: ExistingSession | None = None  #: what is to be carried on
+    replaces: tuple[str, ...] = ()  #: what somebody entered, if the settings say `overwrite`
+    keeps: tuple[str, ...] = ()  #: what somebody entered, although the images differ
+    has: tuple[str, ...] = ()  #: what is there already
+    disagrees: tuple[str, ...] = ()  #: what differs between its sessions
+    why: str = ""  #: why there is no plan for it
+    existing: ExistingSession | None = None  #: the session to write demographics from
 
 
 def plan(
@@ -37,7 +37,7 @@ def plan(
     rules: DemographicRules,
     told: Callable[[SubjectLine], None] = lambda _: None,
 ) -> list[SubjectLine]:
-    """Return what would be written about each of these subjects. `told` is called as soon as one is known."""
+    """Return what would be written to each of these subjects. Call `told` with each as soon as it is known."""
     lines = []
     for label in dict.fromkeys(labels):
         lines.append(_line(project, label, gateway, rules))
@@ -83,11 +83,11 @@ def _compared(
         replaces=tuple(sorted(ours & theirs)),
         keeps=tuple(sorted({*writes.kept} & theirs)),
         has=tuple(sorted({*writes.kept} - theirs)),
-        find=_find(line.subject, subject.id, session, said) if ours else None,
+        existing=_existing(line.subject, subject.id, session, said) if ours else None,
     )
 
 
-def _find(subject: str, accession: str, session: ImagingSession, said: MergedHeader) -> ExistingSession:
+def _existing(subject: str, accession: str, session: ImagingSession, said: MergedHeader) -> ExistingSession:
     person = Person(
         birth_date=said.header.get("PatientBirthDate", ""),
         age=said.header.get("PatientAge", ""),

@@ -1,4 +1,4 @@
-"""Logins as people and the service deal with them: proved before they are kept, tokens taken and given back."""
+"""Try logins, issue tokens and give them back, and count the logins that XNAT refused."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from xnat_watchd.adapters.xnat.tokens import Tokens
 from xnat_watchd.core.errors import AuthRefused, Refusal, WatchdError
 from xnat_watchd.core.ports import Clock
 
-USUAL_LIFE = timedelta(days=2)  #: of a token where the server does not tell (F107, F109)
-RENEWED_AFTER, WARNED_AFTER = 0.4, 0.75  #: shares of a token's life
+USUAL_LIFE = timedelta(days=2)  #: of a token, if the server does not say (F107, F109)
+RENEWED_AFTER, WARNED_AFTER = 0.4, 0.75  #: parts of a token's life
 
 TYPE_LOGIN = AuthRefused.default_advice
 
 
 @dataclass(frozen=True, slots=True)
 class LoginSite:
-    """The server of the settings, for whoever has a login to try there."""
+    """The server of the settings, to try a login there."""
 
     where: ServerSettings
     clock: Clock
@@ -32,7 +32,7 @@ class LoginSite:
 
     @contextmanager
     def server(self, credential: Credential) -> Iterator[XnatServer]:
-        """Provide the server for this login, and end its sessions afterwards."""
+        """Yield the server for this login, and end its login sessions afterwards."""
         server = XnatServer.from_settings(self.where, credential, self.clock, self.stop)
         try:
             yield server
@@ -40,12 +40,12 @@ class LoginSite:
             server.close()
 
     def prove(self, credential: Credential) -> str:
-        """Return the name by which XNAT knows this login; one try. `AuthRefused` or `Unavailable` if it does not."""
+        """Return the user name of this login, in one try. Raise `AuthRefused` or `Unavailable` if it fails."""
         with self.server(credential) as server:
             return server.gateway().whoami()
 
     def token(self, credential: Credential) -> Credential:
-        """Return a token that stands in for this login, proved. `Permanent` where XNAT makes none."""
+        """Return a new token for this login, after trying it. Raise `Permanent` if XNAT issues none."""
         with self.server(credential) as server, Tokens(server) as tokens:
             owner, token, now = server.gateway().whoami(), tokens.issue(), self.clock.now()
         lease = Lease(owner, now, now + token.life if token.life else None)
@@ -54,35 +54,34 @@ class LoginSite:
         return fresh
 
     def give_back(self, token: Credential) -> None:
-        """Have XNAT forget a token. `AuthRefused` where it is dead already."""
+        """Make a token invalid. Raise `AuthRefused` if it is invalid already."""
         with self.server(token) as server, Tokens(server) as tokens:
             tokens.invalidate(token.user, token.password)
 
 
 @dataclass(frozen=True, slots=True)
 class LoginAttempts:
-    """The tries to log in that anybody makes on this machine by what is stored: XNAT locks accounts by their number.
+    """The refused logins of this machine, which the service's ledger counts: XNAT locks an account after too many.
 
-    The service's ledger counts them. Where it cannot be read or written, as by somebody who is not the service's user,
-    nothing is counted.
+    If the ledger cannot be read or written, for example by a user other than the service's, nothing is counted.
     """
 
     ledger: Path
     clock: Clock
 
     def are_left(self) -> bool:
-        """Return whether a login may be tried although it may be refused."""
+        """Return whether a login that may be refused may be tried now."""
         with suppress(WatchdError), self._opened(read_only=True) as ledger:
             return ledger.gates.get().may_be_refused(self.clock.now())
         return True
 
     def refused(self) -> None:
-        """Count one that was refused."""
+        """Count a refused login."""
         with suppress(WatchdError), self._opened(read_only=False) as ledger:
             ledger.gates.count_refusal(self.clock.now())
 
     def succeeded(self) -> None:
-        """Begin to count anew: XNAT has taken a login."""
+        """Start counting from zero: XNAT has accepted a login."""
         with suppress(WatchdError), self._opened(read_only=False) as ledger:
             ledger.gates.forget_refusals()
 
@@ -98,12 +97,12 @@ class LoginAttempts:
 
 
 def renew_at(lease: Lease) -> datetime:
-    """Return when a token is to be exchanged: well before half its life, so that a weekend off does not end it."""
+    """Return when to exchange a token: well before half its life, so that a machine may be off for a weekend."""
     return lease.issued + _life(lease) * RENEWED_AFTER
 
 
 def warn_at(lease: Lease, expires: datetime) -> datetime:
-    """Return from when on people must be warned of a token that ends then: it should have been exchanged long ago."""
+    """Return when to warn people of a token that ends at `expires`: by then it should have been exchanged."""
     return lease.issued + (expires - lease.issued) * WARNED_AFTER
 
 

@@ -1,6 +1,6 @@
-"""Is everything as it should be? Questions about this machine and about the server, each with its next step.
+"""Check this machine: folders, free space, the ledger and the hints of the kernel, each with what to do next.
 
-Nothing is changed, here or there. What nobody can tell is `unknown` and not an error.
+Nothing is changed. What cannot be found out is `unknown` and not an error.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from xnat_watchd.operator.status import Exit, unknown_folder
 from xnat_watchd.settings import Settings
 
 FOLDERS = ("drop", "shares", "work", "done", "failed")
-MOVED = ("drop", "work", "done", "failed")  #: between these a ZIP is moved
+MOVED = ("drop", "work", "done", "failed")  #: folders between which a ZIP is moved
 WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
 
 
 class CheckState(StrEnum):
-    """How it stands with one thing."""
+    """The result of one check."""
 
     OK = "ok"
     WARNING = "warning"
@@ -39,7 +39,7 @@ class CheckState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was found about one thing. `exit` is the code for an error of this kind."""
+    """One check and what it found. `exit` is the exit code for an error of this kind."""
 
     name: str
     state: CheckState
@@ -49,32 +49,32 @@ class Check:
 
 
 def ok(name: str, said: str) -> Check:
-    """Return that it is well."""
+    """Return a check that passed."""
     return Check(name, CheckState.OK, said)
 
 
 def warning(name: str, said: str, advice: str) -> Check:
-    """Return that it works and may not always."""
+    """Return a check that found something which works now, but may not always."""
     return Check(name, CheckState.WARNING, said, advice)
 
 
 def unknown(name: str, said: str, advice: str) -> Check:
-    """Return that nobody can tell."""
+    """Return a check that could find out nothing."""
     return Check(name, CheckState.UNKNOWN, said, advice)
 
 
 def error(name: str, said: str, advice: str, code: Exit = Exit.CONFIGURATION) -> Check:
-    """Return that it does not work."""
+    """Return a check that failed."""
     return Check(name, CheckState.ERROR, said, advice, code)
 
 
 def verdict(checks: list[Check]) -> Exit:
-    """Return the exit code: that of the first error."""
+    """Return the exit code of the first error."""
     return next((one.exit for one in checks if one.state is CheckState.ERROR), Exit.FINE)
 
 
 def check_machine(settings: Settings) -> Iterator[Check]:
-    """Look at this machine, as the user that we are now."""
+    """Yield the checks of this machine, made as the current user."""
     for name in FOLDERS:
         yield _folder(name, getattr(settings.folders, name))
     yield _one_file_system(settings)
@@ -129,7 +129,7 @@ def _room(settings: Settings) -> Check:
 
 
 def _exists(look: Callable[[], bool]) -> bool:
-    """Return whether it is there; what may not be looked into is not, for us."""
+    """Return whether something is there. What may not be read counts as missing."""
     try:
         return look()
     except OSError:
@@ -137,7 +137,7 @@ def _exists(look: Callable[[], bool]) -> bool:
 
 
 def _marks(settings: Settings) -> Iterator[Check]:
-    """Yield which folders are not those that the service knows, where its ledger can be read."""
+    """Yield an error for each folder that the service does not know, if its ledger can be read."""
     if not _exists(settings.ledger.path.exists):
         return
     with suppress(WatchdError), closing(open_database(settings.ledger.path, read_only=True)) as database:
@@ -187,7 +187,7 @@ def _hints(settings: Settings) -> Check:
 
 
 def _no_hints(drop: Path) -> str:
-    """Return why the kernel gives no hints, or nothing where it does: tried, since its limits are for all of a user."""
+    """Return why the kernel gives no hints; empty if it does. It is tried: limits count for all programs of a user."""
     watcher = Watcher(drop, lambda: None, mode="events")
     watcher.start()
     watcher.stop()

@@ -1,4 +1,4 @@
-"""What others put into a project's prearchive: shown as it is, and carried on only as it was shown."""
+"""Plan to archive what others put into a project's prearchive. A row is archived only as the plan showed it."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ from xnat_watchd.core.states import Standing
 
 READY = "READY"
 LABEL_IT = "give it one: --session NAME --label LABEL"
-ASKS = 3  #: times that a header dump is asked for: another one at the same moment answers in its place (F210)
-_ANOTHER_SERVICE = re.compile(r"watchd-[0-9]+-[0-9]+-[a-z0-9]{10}")  #: a place that a service like this one chose
+ASKS = 3  #: times that a header dump is asked for: XNAT may answer with another one (F210)
+_ANOTHER_SERVICE = re.compile(r"watchd-[0-9]+-[0-9]+-[a-z0-9]{10}")  #: a place that another xnat-watchd chose
 
 
 class RowOutcome(StrEnum):
-    """What is to become of a row."""
+    """What the plan does with a row."""
 
     ARCHIVE = "archive"
-    CONFLICT = "conflict"  #: a person must settle something first
+    CONFLICT = "conflict"  #: a person must decide something first
     NOT_READY = "not ready"
-    OURS = "on its way"  #: this ledger carries it already
+    OURS = "on its way"  #: it is a study of this ledger already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowLine:
-    """One row as a person is shown it. Names and labels: never in a log."""
+    """One row in the plan that a person is shown. Its names and labels must not enter a log."""
 
     row: ListedRow
-    fate: RowOutcome
+    outcome: RowOutcome
     why: str = ""  #: why it is not archived, or which study it is
     advice: str = ""  #: what a person can do about it here
     date: str = ""  #: YYYYMMDD
     subject: str = ""
     label: str = ""
     images: int = 0
-    find: ExistingSession | None = None  #: what is to be carried on
+    existing: ExistingSession | None = None  #: the session to archive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrearchiveContext:
-    """What a plan is made with."""
+    """What making a plan needs."""
 
     gateway: ExistingSessionsGateway
     ledger: Ledger
@@ -68,9 +68,9 @@ def must_be_writable(project: str, gateway: ExistingSessionsGateway) -> None:
 
 
 def plan(project: str, names: Collection[str], context: PrearchiveContext, label: str | None = None) -> list[RowLine]:
-    """Return what would become of each session of a project's prearchive, or of those with these names.
+    """Return the plan for each session of a project's prearchive, or for those with these names.
 
-    `label` is what a person wants it to be called, where it is a single one.
+    `label`: the label that a person wants, if there is only one session.
     """
     must_be_writable(project, context.gateway)
     rows = sorted(context.gateway.prearchive_rows(project), key=lambda one: (one.place.timestamp, one.name))
@@ -84,19 +84,19 @@ def _line(row: ListedRow, context: PrearchiveContext, label: str | None, *, name
     known = context.ledger.existing_sessions.on_its_way(row.place.path)
     ours = known or context.ledger.existing_sessions.at(row.place)
     if ours and not (known and known.standing is Standing.HELD):
-        return RowLine(row=row, fate=RowOutcome.OURS, why=f"it is study {ours.item} of this service")
+        return RowLine(row=row, outcome=RowOutcome.OURS, why=f"it is study {ours.item} of this service")
     if row.status != READY:
-        return RowLine(row=row, fate=RowOutcome.NOT_READY, why=f"XNAT says {row.status or 'nothing'} of it")
+        return RowLine(row=row, outcome=RowOutcome.NOT_READY, why=f"XNAT says {row.status or 'nothing'} of it")
     if _ANOTHER_SERVICE.fullmatch(row.place.folder) and not named:
         return RowLine(
-            row=row, fate=RowOutcome.CONFLICT, why="another xnat-watchd sent it; name it if that one is gone"
+            row=row, outcome=RowOutcome.CONFLICT, why="another xnat-watchd sent it; name it if that one is gone"
         )
     try:
         return _described(row, _content(row, context), context, label)
     except (Unavailable, AuthRefused, Stopped):
         raise
     except WatchdError as error:
-        return RowLine(row=row, fate=RowOutcome.CONFLICT, why=str(error))
+        return RowLine(row=row, outcome=RowOutcome.CONFLICT, why=str(error))
 
 
 def _content(row: ListedRow, context: PrearchiveContext) -> SessionContent:
@@ -111,7 +111,7 @@ def _content(row: ListedRow, context: PrearchiveContext) -> SessionContent:
 def _described(row: ListedRow, content: SessionContent, context: PrearchiveContext, wanted: str | None) -> RowLine:
     project, study, rules = row.place.project, content.study, context.rules(row.place.project).labels
     line = RowLine(
-        row=row, fate=RowOutcome.CONFLICT, date=study_date(study.date) or "", images=sum(content.files.values()),
+        row=row, outcome=RowOutcome.CONFLICT, date=study_date(study.date) or "", images=sum(content.files.values()),
         subject=row.subject,
     )  # fmt: skip
     modalities = tuple(one.modality for one in study.series)
@@ -133,15 +133,15 @@ def _described(row: ListedRow, content: SessionContent, context: PrearchiveConte
     why = _conflict(project, study.uid, line, study.person, context)
     if why:
         return replace(line, why=why)
-    find = ExistingSession(
+    existing = ExistingSession(
         project=project, name=row.name, identity=row.place.path, study=study, files=content.files,
         subject=line.subject, label=label, place=row.place,
     )  # fmt: skip
-    return replace(line, fate=RowOutcome.ARCHIVE, find=find)
+    return replace(line, outcome=RowOutcome.ARCHIVE, existing=existing)
 
 
 def _conflict(project: str, uid: str, line: RowLine, person: Person, context: PrearchiveContext) -> str:
-    """Return what stands against it, as far as XNAT and the ledger show it beforehand; empty if nothing does."""
+    """Return why a row cannot be archived, as far as XNAT and the ledger show it beforehand; empty if it can."""
     if not line.images or not uid:
         return "it holds no images of one study"
     there = context.gateway.sessions(project, [uid])
@@ -156,21 +156,23 @@ def _conflict(project: str, uid: str, line: RowLine, person: Person, context: Pr
 
 
 def _without_clashes(lines: Iterable[RowLine]) -> list[RowLine]:
-    """Take out of the plan what would get the label, or is the study, of another row of it."""
+    """Return the plan without rows that have the same label or study as another row: they become conflicts."""
     lines = list(lines)
-    to_do = [line for line in lines if line.find]
+    to_do = [line for line in lines if line.existing]
     labels = Counter(line.label.casefold() for line in to_do)
-    uids = Counter(line.find.study.uid for line in to_do if line.find)
+    uids = Counter(line.existing.study.uid for line in to_do if line.existing)
     return [_clashing(line, labels, uids) for line in lines]
 
 
 def _clashing(line: RowLine, labels: Counter[str], uids: Counter[str]) -> RowLine:
-    if line.find is None:
+    if line.existing is None:
         return line
-    if uids[line.find.study.uid] > 1:
+    if uids[line.existing.study.uid] > 1:
         return replace(
-            line, fate=RowOutcome.CONFLICT, find=None, why="this study lies in the prearchive more than once"
+            line, outcome=RowOutcome.CONFLICT, existing=None, why="this study lies in the prearchive more than once"
         )
     if labels[line.label.casefold()] > 1:
-        return replace(line, fate=RowOutcome.CONFLICT, find=None, why="another session here would get the same label")
+        return replace(
+            line, outcome=RowOutcome.CONFLICT, existing=None, why="another session here would get the same label"
+        )
     return line

@@ -1,4 +1,4 @@
-"""Is the server as it should be, for us and for the route that our studies take? Nothing is changed there."""
+"""Check the server: login, clock, and for each project what its studies will meet. Nothing is changed there."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from xnat_watchd.operator.machine_checks import Check, CheckState, error, ok, un
 from xnat_watchd.operator.status import Exit
 from xnat_watchd.settings import Settings
 
-CLOCKS_DIFFER = timedelta(minutes=2)  #: from which on a clock is wrong; the header tells whole seconds
-OUR_SESSIONS = 4  #: login sessions beside the workers' that this machine may have open: shares, tokens, commands
+CLOCKS_DIFFER = timedelta(minutes=2)  #: difference from which a clock is wrong; the HTTP header has whole seconds
+OUR_SESSIONS = 4  #: login sessions that this machine may have open besides the workers': shares, tokens, commands
 TOO_OFTEN = "XNAT has refused a login of this machine four times within an hour, so it is not tried now: accounts lock"
 LATER = f"{TYPE_LOGIN} Or ask again in an hour."
 ASK = "Ask the XNAT administrator."
@@ -27,7 +27,7 @@ NOBODY = Credential("", Secret(""), "nobody")
 
 
 def check_server(settings: Settings, find: Callable[[], Credential | None], clock: Clock) -> Iterator[Check]:
-    """Look at the server: first without a login, then with one, tried once as long as that cannot lock the account."""
+    """Yield the checks of the server, without a login and then with one. Do not try it if that may lock the account."""
     where = settings.xnat
     try:
         hello = identify_server(XnatServer.from_settings(where, NOBODY, clock, Event()))
@@ -43,7 +43,7 @@ def check_server(settings: Settings, find: Callable[[], Credential | None], cloc
         yield error("login", str(refused), refused.advice)
         return
     if credential is None:
-        advice = "Type `xnat-watchd login`; or is it systemd that gives the service its login? Then look at `status`."
+        advice = "Type `xnat-watchd login`. If systemd gives the service its login, type `xnat-watchd status` instead."
         yield unknown("login", "no user and password is found here", advice)
         return
     if not LoginAttempts(settings.ledger.path, clock).are_left():
@@ -65,7 +65,7 @@ def _clock(hello: ServerIdentity, clock: Clock) -> Check:
         return unknown("clock", "the server does not tell its time", "Compare the clocks yourself.")
     apart = abs(hello.at - clock.now())
     if apart > CLOCKS_DIFFER:
-        advice = "Have both machines set their clocks by NTP."
+        advice = "Set the clocks of both machines by NTP."
         return warning("clock", f"the server's clock and ours are {round(apart.total_seconds())} seconds apart", advice)
     return ok("clock", "the server's clock and ours agree")
 
@@ -142,13 +142,13 @@ def _archiving(project: str, inspection: Inspection, hello: ServerIdentity) -> C
 def _anonymisation(project: str, inspection: Inspection, hello: ServerIdentity) -> Check:
     what = f"project {project}, anonymisation"
     if hello.dialect.is_old:
-        advice = "Know that names stay in the files, or anonymise them before they are dropped."
+        advice = "Names stay in the files. If they must not, anonymise the images before you drop them."
         return warning(what, "XNAT 1.6 applies no script to what comes by the prearchive", advice)  # F18
     applies = inspection.anonymises(project)
     if applies is None:
         return unknown(what, "XNAT does not tell whether a script is in force", ASK)
     if applies:
-        return ok(what, "a script is in force, and our route meets it")
+        return ok(what, "a script is in force, and it is applied to what we send")
     advice = "If names must not be in the files, have a script enabled for the site or the project."
     return warning(what, "no script is in force: files are stored as they were dropped", advice)
 

@@ -1,4 +1,4 @@
-"""How it stands, as one picture that `status` prints and the service publishes; and what that makes of an exit."""
+"""The snapshot that `status` prints and the service publishes, and the exit code that follows from it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:  # a third of the time that `--help` may take, which asks for 
 Snapshot = dict[str, Any]
 Rows = list[dict[str, Any]]
 
-LATEST = 20  #: ZIPs of which it is said what became of their members; of any other `show` says it
-TOLD_AFTER = timedelta(seconds=30)  #: that XNAT archives what it may have died at
-LONG = timedelta(hours=1)  #: that a study meets trouble, and goes on by itself, before somebody should know of it
-SILENCE = 60.0  #: seconds without a word after which a service that is there is not believed to be well
+LATEST = 20  #: newest ZIPs whose members are accounted for in the snapshot; `show` does it for any other
+TOLD_AFTER = timedelta(seconds=30)  #: after which a row that XNAT still archives is reported: it may have died
+LONG = timedelta(hours=1)  #: after which a study that is retried by itself is reported
+SILENCE = 60.0  #: seconds after which a service that runs but reports nothing counts as unwell
 READ_REPORT = "Read the report beside the table: it says of each row why, and what to do."
-CONCEALED = "…"  #: in the place of a project's name that may be no project's
+CONCEALED = "…"  #: stands for a project's name that may be a patient's
 
 
 class Exit(IntEnum):
@@ -48,7 +48,7 @@ def take_snapshot(
     daemon: dict[str, Any],
     attention: Sequence[dict[str, Any]] = (),
 ) -> Snapshot:
-    """Take the picture. `daemon` and `attention` are what only the running daemon knows: uploads, a full disk."""
+    """Return the snapshot. `daemon` and `attention` are what only the running service knows: uploads, a full disk."""
     views, gates = ledger.views, ledger.gates.all()
     waiting = views.waiting_projects()
     ignored, tables = views.ignored(), ledger.shares.tables()
@@ -81,19 +81,19 @@ def take_snapshot(
 
 
 def pause_snapshot(pause: Any) -> dict[str, Any]:
-    """Return a pause as people and programs read it."""
+    """Return a pause as it stands in the snapshot."""
     return {"of": str(pause.of), "since": pause.since[:19], "why": pause.why, "advice": pause.advice}
 
 
 def attention_row(item: str, why: str, advice: str) -> dict[str, Any]:
-    """Return a row of what needs attention that is about no study."""
+    """Return a row for the list of what needs attention, about something that is no study."""
     return {"item": item, "project": "", "why": why, "advice": advice}
 
 
 def _projects_in_trouble(gates: dict[str, Any], waiting: Mapping[str, str]) -> Rows:
-    """Return a row for each project that is shut, or on trial after that, and in which studies wait for it.
+    """Return a row for each project whose gate is shut or on trial, and for which studies wait.
 
-    `waiting`: project -> one of these studies, for what is to be typed.
+    `waiting`: project -> one of these studies, which is put into the command to type.
     """
     return [
         {"item": "project", "project": name, "why": f"project {name} waits: {gate.why}",
@@ -104,7 +104,7 @@ def _projects_in_trouble(gates: dict[str, Any], waiting: Mapping[str, str]) -> R
 
 
 def unknown_folder(name: str, folder: object) -> tuple[str, str]:
-    """Say of a folder that it is not the one that the service knows, and what to do."""
+    """Return why nothing is concluded from a folder that is not the one that the service knows, and what to do."""
     return (
         f"the {name} folder is not the one that the service knows, so nothing is concluded from it",
         f"Mount its disk. If this is the right folder all the same, type `touch {folder}/.xnat-watchd-mark`.",
@@ -112,7 +112,7 @@ def unknown_folder(name: str, folder: object) -> tuple[str, str]:
 
 
 def gate_snapshot(gate: Any, item: str = "") -> dict[str, Any]:
-    """Return a gate as people and programs read it. `item`: a study that waits for it, for what is to be typed."""
+    """Return a gate as it stands in the snapshot. `item`: a study that waits for it, for the command to type."""
     if gate is None or not gate.shut:
         return {"open": True}
     return {
@@ -125,7 +125,7 @@ def gate_snapshot(gate: Any, item: str = "") -> dict[str, Any]:
 
 
 def verdict(snapshot: Snapshot, *, finished: bool) -> Exit:
-    """Return the exit code. `finished`: the work has come to an end, so that what is not done has to be said."""
+    """Return the exit code. `finished`: the work has ended, so that the code tells what is not done."""
     gate = snapshot["gate"]
     if not gate["open"]:
         return Exit.LOGIN if gate["login"] else Exit.UNAVAILABLE
@@ -139,18 +139,18 @@ def _of_what_remains(snapshot: Snapshot) -> Exit:
     rows = {state for one in snapshot["shares"] for state in one["rows"]}
     if "removed by someone" in rows:
         return Exit.ATTENTION
-    # What waits for the setting `until` has come as far as was asked for.
+    # A study that waits because of the setting `until` is as far as was asked for.
     under_way = any(one["due"] or one["standing"] != "waiting" for one in snapshot["under_way"])
     return Exit.WAITING if under_way or "waiting" in rows or waited_for(snapshot) else Exit.FINE
 
 
 def waited_for(snapshot: Snapshot) -> Rows:
-    """Return the ZIPs in the drop folder that are not taken, but may be later."""
+    """Return the ZIPs in the drop folder that are not taken now, but may be taken later."""
     return [one for one in snapshot["ignored"] if (one["why"], one["advice"]) in WAITED_FOR]
 
 
 def sentence(snapshot: Snapshot) -> str:
-    """Return in one line what is going on, for `systemctl status`."""
+    """Return one line about what is going on, for `systemctl status`."""
     total: Counter[str] = Counter()
     for counts in snapshot["studies"].values():
         total.update(counts)
@@ -172,7 +172,7 @@ def _rows(snapshot: Snapshot) -> str:
 
 
 def _why(gate: dict[str, Any]) -> str:
-    """Return why a gate is shut, and what to type where only a person can open it."""
+    """Return why a gate is shut, and what to type if only a person can open it."""
     return f"{gate['why']}. {gate['advice']}" if gate["login"] else str(gate["why"])
 
 
@@ -180,7 +180,7 @@ def _why(gate: dict[str, Any]) -> str:
 
 
 def without_names(snapshot: Snapshot, is_project: Callable[[str], bool]) -> Snapshot:
-    """Return the picture without file names, and without what was taken for a project and may be a patient's name."""
+    """Return the snapshot without file names, and without project names that may in fact be patients' names."""
     hidden = [one for one in _projects(snapshot) if one and not is_project(one)]
 
     def told(row: dict[str, Any]) -> dict[str, Any]:
@@ -204,12 +204,12 @@ def without_names(snapshot: Snapshot, is_project: Callable[[str], bool]) -> Snap
 
 
 def _to_be_moved(ignored: Rows) -> Rows:
-    """Return the files in the drop folder about which somebody must do something."""
+    """Return a row for each file in the drop folder about which somebody must do something."""
     return [attention_row(one["name"], one["why"], one["advice"]) for one in ignored if one["advice"]]
 
 
 def _to_be_corrected(tables: Rows) -> Rows:
-    """Return the share tables about which somebody must do something."""
+    """Return a row for each share table about which somebody must do something."""
     return [
         attention_row(one["name"], one["why"], one["advice"])
         if one["why"]
@@ -225,7 +225,7 @@ def _failed(rows: dict[str, int]) -> tuple[str, str]:
 
 
 def _counted(ignored: Rows) -> Rows:
-    """Return them without their names, which people see in the folder itself."""
+    """Return the number of ignored files for each reason, without their names, which people see in the folder."""
     counts = Counter((one["why"], one["advice"]) for one in ignored if one["advice"])
     return [
         attention_row("drop", f"{n} file{'s' if n > 1 else ''}: {why}", advice)
@@ -239,7 +239,7 @@ def _projects(snapshot: Snapshot) -> set[str]:
 
 
 def conceal(text: str, names: Iterable[str]) -> str:
-    """Return the text with a mark in the place of these names."""
+    """Return the text with these names replaced by `CONCEALED`."""
     for name in names:
         text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", CONCEALED, text)
     return text

@@ -1,1 +1,1 @@
-"""Share tables made true on the server: the sweep over the folder, the rows of a table, the roles of users."""
+"""Share tables: the sweep over their folder, applying their rows on XNAT, and tables of user roles."""

@@ -1,4 +1,4 @@
-"""Give the roles of a table of users: look, give what is missing, look again."""
+"""Apply a table of users: read the roles that they have, grant the missing ones, and read the roles again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xnat_watchd.core.sharing.user_table import UserResult, UserRow, Users, User
 
 
 class GrantingGateway(Protocol):
-    """What we need of XNAT for this."""
+    """What granting roles needs of XNAT."""
 
     def reachable(self, projects: Collection[str]) -> Mapping[str, bool]:
         """Return those of these projects whose data we may read."""
@@ -23,16 +23,16 @@ class GrantingGateway(Protocol):
         """Return the login of every user of the site, or None where we may not know."""
 
     def grant(self, project: str, login: str, role: str) -> None:
-        """Give a role in a project to a user who has none there."""
+        """Grant a role in a project to a user who has none there."""
 
 
 def preview(gateway: GrantingGateway, rows: Sequence[UserRow]) -> list[UserResult]:
-    """Return what is true of every row, and what would be done; do nothing."""
+    """Return the state of every row and what would be done, and change nothing."""
     return judge(rows, _look(gateway, rows))
 
 
 def grant(gateway: GrantingGateway, rows: Sequence[UserRow]) -> list[UserResult]:
-    """Return what is missing, and say what is true of every row afterwards."""
+    """Grant the roles that are missing. Return the state of every row afterwards."""
     before = preview(gateway, rows)
     asked: dict[tuple[str, str], WatchdError | None] = {}
     for one in before:

@@ -1,6 +1,6 @@
-"""Make the rows of share tables true: look, compare, ask for what is missing, look again.
+"""Apply the rows of share tables: look at the projects, compare, ask for what is missing, look again.
 
-The look is what proves a share. It is no step of its own: every round begins with it, and so does the next life
+Only a look proves a share. It is no step of its own: every round begins with a look, and so does the first round
 after a crash.
 """
 
@@ -31,19 +31,19 @@ from xnat_watchd.core.sharing.state import (
 )
 from xnat_watchd.core.sharing.table import ShareRow
 
-ROUND = 1000  #: so many shares are asked for between two looks
-FINAL_REFUSALS = 2  #: so many refusals of one share are believed: the first may be the noise of a moment (F62)
+ROUND = 1000  #: shares that are asked for between two looks
+FINAL_REFUSALS = 2  #: refusals of one share after which they count: the first may be a passing fault (F62)
 NOT_SHOWN = "XNAT said yes and does not show it yet; it is asked again by itself"
 NEVER_SHOWN = "Ask the XNAT administrator why it is not shown in the destination."
 
 Plans = Sequence[RowPlan]
 Reporter = Callable[[list[RowResult]], None]
-Failed = list[tuple[Share, str]]  #: as it is to be remembered, with the server's words
+Failed = list[tuple[Share, str]]  #: as the ledger shall record them, with the server's words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharingContext:
-    """What sharing works with. The gateway is its own."""
+    """What a `Sharer` uses. It has a gateway of its own."""
 
     gateway: SharingGateway
     shares: Shares
@@ -51,17 +51,17 @@ class SharingContext:
     log: Log
     retry: RetryPolicy
     chance: Callable[[], float]  #: numbers in [0, 1)
-    beat: Callable[[], None]  #: called before each request, so that nobody believes in a hang
+    beat: Callable[[], None]  #: called before each request, so that the thread is not taken for one that hangs
 
 
 class Sharer:
-    """Applies rows. Belongs to one thread."""
+    """Applies the rows of share tables. Use it from one thread only."""
 
     def __init__(self, context: SharingContext) -> None:
         self._context, self._shares, self._gateway = context, context.shares, context.gateway
         self.retry = context.retry
-        self.trial: datetime | None = None  #: when a destination in trouble is to be tried by another share
-        self.saw_all = True  #: at the last look every project that is listed could be looked into
+        self.trial: datetime | None = None  #: when a destination in trouble is to be tried with another share
+        self.saw_all = True  #: whether the last look could read every project that is listed
 
     def apply(
         self,
@@ -70,41 +70,41 @@ class Sharer:
         show: Callable[[Plans], None] | None = None,
         so_far: Reporter | None = None,
     ) -> list[RowResult]:
-        """Do all that is missing and may be done now, and say what is true of every row.
+        """Ask for every share that is missing and may be asked for now. Return the state of every row.
 
-        `lingering`: keys of rows in other tables that still stand. `show` is told the plan before anything is done,
-        `so_far` what is true already where there is more to do than a round.
-        Raises what shuts the gate, and `Stopped`; what was asked for until then is remembered.
+        `lingering`: keys of rows in other tables that still count. `show` is called with the plan before anything is
+        done, `so_far` with the results up to now if there is more to do than one round.
+        Raise what shuts a gate, and `Stopped`. The ledger keeps what was asked for until then.
         """
         asked: set[Key] = set()
         while True:
-            picture = self._settled(self._look(rows, lingering), asked)
+            comparison = self._settled(self._look(rows, lingering), asked)
             if show is not None and not asked:
-                show(picture.plans)
-            chosen = self._permitted(picture, asked)
+                show(comparison.plans)
+            chosen = self._permitted(comparison, asked)
             if not chosen:
-                return self._results(picture)
+                return self._results(comparison)
             if len(chosen) > ROUND and so_far is not None:
-                so_far(self._results(picture))
-            asked |= self._ask(chosen[:ROUND], picture)
+                so_far(self._results(comparison))
+            asked |= self._ask(chosen[:ROUND], comparison)
 
     def preview(self, rows: Sequence[ShareRow], lingering: Collection[str] = ()) -> Plans:
-        """Return what would be done; do nothing, and write nothing."""
+        """Return what would be done. Change nothing, here or on XNAT."""
         return self._look(rows, lingering).plans_without_gone if rows else ()
 
-    def _results(self, picture: ShareComparison) -> list[RowResult]:
-        return state.results(picture.plans, picture.shares, self._shut(picture))
+    def _results(self, comparison: ShareComparison) -> list[RowResult]:
+        return state.results(comparison.plans, comparison.shares, self._shut(comparison))
 
-    def _shut(self, picture: ShareComparison) -> dict[str, ShutDestination]:
-        """Return the destinations that are thought to be in trouble; remember when the first of them is to be tried."""
-        shut = state.refusing(picture.shares.values(), {key_of(action) for action in picture.wanted})
+    def _shut(self, comparison: ShareComparison) -> dict[str, ShutDestination]:
+        """Return the destinations that seem to be in trouble, and note when the first of them is to be tried again."""
+        shut = state.refusing(comparison.shares.values(), {key_of(action) for action in comparison.wanted})
         self.trial = min((one.until for one in shut.values()), default=None)
         return shut
 
-    # Looking.
+    # Look.
 
     def _look(self, rows: Sequence[ShareRow], lingering: Collection[str]) -> ShareComparison:
-        """Ask for the projects that the rows name: each is found in a list before it is part of a path."""
+        """Read the projects that the rows name. Each name must be in XNAT's list before it is used in a path."""
         named = dict.fromkeys(name for row in rows if not row.fault for name in (row.source, row.destination))
         self._context.beat()
         reachable = self._gateway.reachable(list(named)) if named else {}
@@ -117,68 +117,68 @@ class Sharer:
         self.saw_all = len(seen) == len(reachable)
         return ShareComparison(rows, lingering, seen, self._shares.all(list(seen)))
 
-    def _settled(self, picture: ShareComparison, asked: Collection[Key]) -> ShareComparison:
-        """Note what the look has shown: what we asked for and is there, and what was ours and is gone."""
-        now, unshown = self._now(), _unshown(picture, asked)
-        made = [key for key in picture.remembered if picture.shares[key].fate is not ShareState.MADE]
-        removed = self._removed(picture)
+    def _settled(self, comparison: ShareComparison, asked: Collection[Key]) -> ShareComparison:
+        """Record what the look has shown: which shares that we asked for are there, and which of ours are gone."""
+        now, unshown = self._now(), _unshown(comparison, asked)
+        made = [key for key in comparison.remembered if comparison.shares[key].fate is not ShareState.MADE]
+        removed = self._removed(comparison)
         if not (made or unshown or removed):
-            return picture
+            return comparison
         self._shares.settle(made, now)
-        self._shares.fail([(self._unseen(share, picture), "") for share in unshown], now)
+        self._shares.fail([(self._unseen(share, comparison), "") for share in unshown], now)
         self._shares.remove(removed, now)
         for project, count in sorted(Counter(destination for destination, _ in made).items()):
             self._context.log.info("shares.made", project=project, count=count)
-        return replace(picture, shares=self._shares.all(list(picture.seen)))
+        return replace(comparison, shares=self._shares.all(list(comparison.seen)))
 
-    def _removed(self, picture: ShareComparison) -> list[tuple[Key, frozenset[str]]]:
-        """Find out which of the shares that are gone a person took back, and the rows that ask for them.
+    def _removed(self, comparison: ShareComparison) -> list[tuple[Key, frozenset[str]]]:
+        """Return the shares that a person has taken back, each with the rows that ask for it.
 
-        A listing may be short, so each is asked for by itself. A subject and its sessions are believed together:
-        a session that is remembered as ours beyond its subject would count as taken back from a later row.
+        A listing may be incomplete, so each share is asked for by itself. A subject and its sessions are recorded
+        together: a session that is recorded longer than its subject would count as taken back from a later row.
         """
-        is_gone = {action: self._is_gone(action) for action in picture.gone}
+        is_gone = {action: self._is_gone(action) for action in comparison.gone}
         doubtful = {state.subject_of(action) for action, gone in is_gone.items() if gone is None}
         certain = [action for action, gone in is_gone.items() if gone and state.subject_of(action) not in doubtful]
         for project, count in sorted(Counter(action.destination for action in certain).items()):
             self._context.log.warning("shares.removed", project=project, count=count)
-        return [(key_of(action), picture.wanted[action]) for action in certain]
+        return [(key_of(action), comparison.wanted[action]) for action in certain]
 
     def _is_gone(self, action: Action) -> bool | None:
-        """Return whether a thing is not shown in the destination; None if XNAT does not say."""
+        """Return whether the destination no longer shows a share; None if XNAT does not say."""
         self._context.beat()
         try:
             return not self._gateway.is_shared(action)
         except Transient:
             return None
 
-    # Asking.
+    # Ask.
 
-    def _permitted(self, picture: ShareComparison, asked: Collection[Key]) -> list[WantedShare]:
-        """Return what may be asked for now, in order."""
-        now, shares, tried = self._now(), picture.shares, set[str]()
-        shut = self._shut(picture)
+    def _permitted(self, comparison: ShareComparison, asked: Collection[Key]) -> list[WantedShare]:
+        """Return the shares that may be asked for now, in order."""
+        now, shares, tried = self._now(), comparison.shares, set[str]()
+        shut = self._shut(comparison)
 
         def may(action: Action, rows: frozenset[str]) -> bool:
             share, trouble = shares.get(key_of(action)), shut.get(action.destination)
             if key_of(action) in asked:
                 return False
-            permitted = state.may_ask(share, action, rows, lambda: picture.basis(action), now)
+            permitted = state.may_ask(share, action, rows, lambda: comparison.basis(action), now)
             if trouble is None or not permitted or (share and share.why):
                 return permitted
             if now < trouble.until or action.destination in tried:
                 return False
-            tried.add(action.destination)  # one at a time finds out
+            tried.add(action.destination)  # one share at a time finds out whether it is open again
             return True
 
-        return state.permitted(picture.wanted, may)
+        return state.permitted(comparison.wanted, may)
 
-    def _ask(self, chosen: Sequence[WantedShare], picture: ShareComparison) -> set[Key]:
-        """Ask for one share after another, and remember what failed. Gives what was asked for."""
+    def _ask(self, chosen: Sequence[WantedShare], comparison: ShareComparison) -> set[Key]:
+        """Ask for one share after another, and record those that failed. Return the keys of all that were asked for."""
         self._shares.intend(chosen, self._now())
         asked: set[Key] = set()
         failed: Failed = []
-        in_vain: Counter[str] = Counter()  # refusals in a row that may be the destination's, by destination
+        in_vain: Counter[str] = Counter()  # destination -> refusals in a row that it may be the cause of
         absent: set[tuple[str, str, str]] = set()  # subjects that failed: their sessions must wait
         try:
             for action, rows in chosen:
@@ -189,7 +189,7 @@ class Sharer:
                 if error is None:
                     in_vain[action.destination] = 0
                     continue
-                failed.append((self._failure(action, rows, error, picture), error.detail))
+                failed.append((self._failure(action, rows, error, comparison), error.detail))
                 in_vain[action.destination] += error.scope is Scope.PROJECT
                 if isinstance(action, ShareSubject):
                     absent.add(state.subject_of(action))
@@ -205,9 +205,9 @@ class Sharer:
             return error
         return None
 
-    def _failure(self, action: Action, rows: frozenset[str], error: WatchdError, picture: ShareComparison) -> Share:
-        """Return how a failed share is to be remembered: to be asked again soon, or as refused."""
-        before = picture.shares.get(key_of(action))
+    def _failure(self, action: Action, rows: frozenset[str], error: WatchdError, comparison: ShareComparison) -> Share:
+        """Return a failed share as it is to be recorded: postponed, or refused."""
+        before = comparison.shares.get(key_of(action))
         tries = 1 + (before.tries if before else 0)
         share = Share(
             destination=action.destination, id=action.id, label=action.label, fate=ShareState.INTENDED, rows=rows,
@@ -215,14 +215,14 @@ class Sharer:
         )  # fmt: skip
         doubtful = isinstance(error, RepeatOnce | Conflict) and tries < FINAL_REFUSALS
         if doubtful or not isinstance(error, RepeatOnce | Conflict | Permanent):
-            return self._postponed(share, picture.basis(action))
-        return self._refused(share, picture.basis(action))
+            return self._postponed(share, comparison.basis(action))
+        return self._refused(share, comparison.basis(action))
 
-    def _unseen(self, share: Share, picture: ShareComparison) -> Share:
-        """Return how a share is to be remembered that XNAT said yes to and does not show."""
+    def _unseen(self, share: Share, comparison: ShareComparison) -> Share:
+        """Return a share that XNAT accepted but does not show, as it is to be recorded."""
         named = replace(share, why=NOT_SHOWN, advice=NEVER_SHOWN)
-        source = next(action for action in picture.wanted if key_of(action) == share.key)
-        return self._postponed(named, picture.basis(source))
+        source = next(action for action in comparison.wanted if key_of(action) == share.key)
+        return self._postponed(named, comparison.basis(source))
 
     def _postponed(self, share: Share, basis: str) -> Share:
         delay = self.retry.delay(share.tries, self._context.chance())
@@ -235,8 +235,8 @@ class Sharer:
         return self._context.clock.now()
 
 
-def _unshown(picture: ShareComparison, asked: Collection[Key]) -> list[Share]:
-    """Return what was asked for in this sweep, was not refused, is still wanted and is not there."""
-    wanted = {key_of(action) for action in picture.wanted}
-    shares = (picture.shares[key] for key in wanted.intersection(asked))
+def _unshown(comparison: ShareComparison, asked: Collection[Key]) -> list[Share]:
+    """Return the wanted shares that XNAT accepted in this sweep and does not show."""
+    wanted = {key_of(action) for action in comparison.wanted}
+    shares = (comparison.shares[key] for key in wanted.intersection(asked))
     return [share for share in shares if share.fate is ShareState.INTENDED and not share.why]

@@ -1,4 +1,4 @@
-"""Share tables: read what lies in the folder, make it true on the server, and report beside each table, row by row."""
+"""Read the share tables of a folder, apply them on XNAT, and write a report beside each table, row by row."""
 
 from __future__ import annotations
 
@@ -22,33 +22,31 @@ from xnat_watchd.core.sharing.table import ShareRow, Table, read
 from xnat_watchd.sharing.rows import Sharer
 from xnat_watchd.studies.steps.gates import XnatGates
 
-LOOK_AT_MOST = 10.0  #: seconds between two looks into the folder and the ledger, at most: both cost next to nothing
-LOOK_AT_LEAST = 1.0  #: and at least, where a table need not stand still for longer
-LOAD_FACTOR = (
-    10  #: after a sweep it is rested for so many times as long as it took, and a minute at most, whatever was archived
-)
-REPEAT_AFTER = 60.0  #: seconds until a sweep is repeated that did not see all, or was in somebody's way
+POLL_AT_MOST = 10.0  #: seconds between two looks into the folder and the ledger, at most: both are cheap
+POLL_AT_LEAST = 1.0  #: and at least, unless a table must stand still for longer
+LOAD_FACTOR = 10  #: after a sweep the next waits for so many times as long as it took, at most a minute
+REPEAT_AFTER = 60.0  #: seconds until a sweep is repeated that could not see everything
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharingRules:
-    """How the folder is treated. Times in seconds."""
+    """Rules for the folder of share tables. Times in seconds."""
 
     quiet_for: float
     apply_every: float
-    chance: Callable[[], float]  #: numbers in [0, 1), so that many machines do not ask at one moment
+    chance: Callable[[], float]  #: numbers in [0, 1), so that many machines do not ask at the same moment
 
 
 @dataclass(frozen=True, slots=True)
 class TableRead:
-    """A table as it was read: from this file, to this end."""
+    """A file that was read, and the table in it or the error."""
 
     seen: FileStat
     table: Table | Unusable
 
 
 class Sharing:
-    """The one who applies share tables. `turn` may be called at any time, and by one thread only."""
+    """Applies share tables. Call `turn` at any time, but from one thread only."""
 
     def __init__(
         self,
@@ -66,27 +64,27 @@ class Sharing:
         self._clock, self._log, self._rules, self._exclusive = clock, log, rules, exclusive
         self._sightings: Mapping[str, WatchedFile] = {}
         self._tables: dict[str, TableRead] = {}
-        self._names: frozenset[str] | None = None  #: of the tables at the last look
-        self._reported: dict[str, str] = {}  #: reports as they were written last
-        self._next = self._earliest = clock.monotonic()  #: when the next sweep is due, and when one may be
-        self._requested = False  #: something new calls for a sweep
-        self._swept = clock.now()  #: when the last one began
-        self._newest_event = 0  #: the newest event of the ledger that we know of
+        self._names: frozenset[str] | None = None  #: names of the tables at the last look
+        self._reported: dict[str, str] = {}  #: table -> its report as it was written last
+        self._next = self._earliest = clock.monotonic()  #: when the next sweep is due, and may be at the earliest
+        self._requested = False  #: whether something new needs a sweep
+        self._swept = clock.now()  #: when the last sweep began
+        self._newest_event = 0  #: the newest event of the ledger that was read
 
     def configure(self, rules: SharingRules, retry: RetryPolicy) -> None:
-        """Let these habits hold from the next turn on. Tables are applied then; what is remembered of them stays."""
+        """Use these rules from the next turn on, which applies all tables. What the ledger knows of them stays."""
         self._rules, self._sharer.retry = rules, retry
         self._request(self._clock.monotonic())
 
     @property
     def poll_interval(self) -> float:
         """Seconds between two turns in which nothing is due."""
-        return min(LOOK_AT_MOST, max(LOOK_AT_LEAST, self._rules.quiet_for))
+        return min(POLL_AT_MOST, max(POLL_AT_LEAST, self._rules.quiet_for))
 
     def turn(self) -> float:
-        """Do what is due, and give the seconds until there may be more.
+        """Do what is due. Return the seconds until more may be due.
 
-        Raises `OSError` when the folder is gone, or its disk: nothing is concluded from that (design 7).
+        Raise `OSError` when the folder is gone, or its disk: nothing is concluded from that (design 7).
         """
         began = self._clock.monotonic()
         self._look(again=self._is_due())
@@ -100,9 +98,9 @@ class Sharing:
         return max(0.0, began + min(wait, self.poll_interval) - self._clock.monotonic())
 
     def is_idle(self, within: timedelta) -> bool:
-        """Return whether every table has been read and applied, as far as can be, and nothing is due within this time.
+        """Return whether every table has been read and applied as far as possible, and nothing is due within this time.
 
-        May be asked by any thread: what is new calls for a sweep before it is noted as seen.
+        Any thread may call it: something new requests a sweep before it is recorded as seen.
         """
         if self._names is None or self._sightings.keys() != self._tables.keys():
             return False
@@ -114,9 +112,9 @@ class Sharing:
     # The folder.
 
     def _look(self, *, again: bool) -> None:
-        """Read what stands still, forget what is gone. What is new is applied at once.
+        """Read the tables that stand still, and forget those that are gone. A new table is applied at once.
 
-        `again`: what could not be read is tried once more, since a right may have been given.
+        `again`: try to read unreadable tables once more, since somebody may have changed their rights.
         """
         now = self._clock.monotonic()
         self._sightings = settle(self._folder.tables(), self._sightings, now)
@@ -136,7 +134,7 @@ class Sharing:
             self._shares.forget(self._names)
 
     def _read(self, seen: FileStat) -> TableRead | None:
-        """Read a table. None while somebody writes to it; what cannot be read gets its report."""
+        """Return a table that was read; None while somebody writes to it. Write a report if it cannot be read."""
         try:
             return TableRead(seen, read(self._folder.read(seen)))
         except (Changed, FileNotFoundError):
@@ -162,11 +160,11 @@ class Sharing:
         return self._next <= self._clock.monotonic() or (due is not None and is_due(due, self._clock.now()))
 
     def _request(self, when: float) -> None:
-        """Have a sweep made then, if not before."""
+        """Request a sweep at this time at the latest."""
         self._next, self._requested = min(self._next, when), True
 
     def _note_archived(self) -> None:
-        """Have a sweep made soon after a study has come into the archive of a project that a table names as source."""
+        """Request a sweep soon if a study was archived in a project that a table names as source."""
         newest, has_come = self._news()
         if has_come:
             self._request(self._earliest)
@@ -182,7 +180,7 @@ class Sharing:
             with self._exclusive():
                 if self._gates.is_open():
                     self._apply()
-        except Refusal:  # somebody applies a table by hand just now
+        except Refusal:  # somebody is applying a table by hand
             return
 
     def _apply(self) -> None:
@@ -198,7 +196,7 @@ class Sharing:
         except (Unavailable, AuthRefused) as error:
             self._gates.shut(error)
             self._wait(tables, error)
-        except WatchdError as error:  # XNAT's list of projects makes no sense just now
+        except WatchdError as error:  # XNAT's list of projects is not usable now
             self._log.warning("shares.postponed", reason=str(error))
             self._wait(tables, error)
             self._schedule(began, REPEAT_AFTER)
@@ -216,7 +214,7 @@ class Sharing:
         if not self._sharer.saw_all:
             return REPEAT_AFTER
         if (trial := self._sharer.trial) is not None:
-            return max(LOOK_AT_LEAST, (trial - self._clock.now()).total_seconds())
+            return max(POLL_AT_LEAST, (trial - self._clock.now()).total_seconds())
         return self._rules.apply_every * (0.75 + self._rules.chance() / 4)
 
     def _rows(self) -> list[ShareRow]:
@@ -232,19 +230,19 @@ class Sharing:
             self._write(name, report(table, self._shares.keep(name, mine, now)))
 
     def _wait(self, tables: Mapping[str, Table], error: WatchdError) -> None:
-        """Say in a first report why nothing has been done; one that says more is left as it is."""
+        """Write a first report that says why nothing has been done. A report that says more is left as it is."""
         for name, table in tables.items():
             if name not in self._reported and not self._shares.rows_of([name]):
                 waiting = [RowResult(row=row, state=RowState.WAITING, reason=str(error)) for row in table.rows]
                 self._write(name, report(table, waiting))
 
     def _write(self, name: str, text: str) -> None:
-        """Write a report where it says anything new, or is not there."""
+        """Write a report if its text is new or its file is missing."""
         if self._reported.get(name) == text and self._folder.has(report_name(name)):
             return
         try:
             self._folder.write(report_name(name), text, name)
-        except OSError as error:  # no right to write there, no room: the tables come true all the same
+        except OSError as error:  # no right to write, or no room: the tables are applied all the same
             self._log.warning("shares.unreported", error=type(error).__name__)
         else:
             self._reported[name] = text
