@@ -1,7 +1,7 @@
-"""Archives inside a ZIP, as they stream by: what lies in a ZIP, a tar or a packed file, one member after the other.
+"""Archives inside a ZIP, read as a stream: the members of a ZIP, a tar or a packed file, one after the other.
 
-Read from the first byte on, without the directory at an end: only where each member follows on the one before it, and
-nothing is hidden, can be said what an archive does not hold.
+They are read from the first byte on, without the directory at the end. Only if each member follows directly on the
+previous one, and nothing is hidden in between, is it certain what an archive does not hold.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ from xnat_watchd.adapters.dicom.zip_directory import (
 )
 
 _DESCRIPTOR_MARK, _HAS_DESCRIPTOR = b"PK\7\x08", 0x0008
-_BLOCK = 512  #: of a tar
-_FILES, _FOLDER, _NOTES = b"0\0007", b"5", b"xgLKV"  #: types of a tar's members; the last stand before a member
+_BLOCK = 512  #: bytes of a block of a tar
+_FILES, _FOLDER, _NOTES = b"0\0007", b"5", b"xgLKV"  #: types of a tar's members; notes precede a member
 _LONGEST_NOTE = 64 * 1024
 _GZIP = 16 + zlib.MAX_WBITS
-_MEMORY = 32 * 1024 * 1024  #: that an xz may ask for
+_MEMORY = 32 * 1024 * 1024  #: bytes of memory that an xz may ask for
 _PACKED = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ": "xz"}
-_SEALED = (b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x1f\x9d", b"\x1f\xa0", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
+_UNSUPPORTED = (b"7z\xbc\xaf\x27\x1c", b"Rar!", b"\x1f\x9d", b"\x1f\xa0", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
 
 Member = tuple[bytes, Source]
-"""The name of a member and its content, which is to be read before the next one is asked for."""
+"""The name of a member and its content. Read the content before you ask for the next member."""
 
 
 class OpaqueArchive(Exception):
-    """It cannot be said what the archive holds."""
+    """It cannot be known what the archive holds."""
 
 
 def is_archive(head: bytes) -> bool:
-    """Return whether the first bytes of a file are those of an archive or of something packed."""
-    return head.startswith((LOCAL_MARK, END_MARK, *_PACKED, *_SEALED)) or _is_tar(head)
+    """Return whether the first bytes of a file are those of an archive or a compressed file."""
+    return head.startswith((LOCAL_MARK, END_MARK, *_PACKED, *_UNSUPPORTED)) or _is_tar(head)
 
 
 def archive_members(name: bytes, source: Source, allowance: Allowance) -> Iterator[Member]:
-    """Iterate over what an archive holds; raises `OpaqueArchive` where that cannot be said to the last byte."""
+    """Yield the members of an archive. Raise `OpaqueArchive` if any byte of it cannot be explained."""
     head = source.peek(_BLOCK)
     try:
         if head.startswith((LOCAL_MARK, END_MARK)):
@@ -82,10 +82,10 @@ def _zip(source: Source, allowance: Allowance) -> Iterator[Member]:
         if flags & ENCRYPTED or method not in {STORED, DEFLATED} or FULL_32 in (packed, size):
             raise OpaqueArchive
         if method == STORED and described:
-            raise OpaqueArchive  # where it ends is not told
+            raise OpaqueArchive  # nothing tells where it ends
         name = source.read(name_length)
         source.skip(extra_length)
-        pieces = _stretch(source, packed) if method == STORED else _deflated(source, allowance)
+        pieces = _exactly(source, packed) if method == STORED else _deflated(source, allowance)
         content = Source(pieces)
         yield name, content
         content.drain()
@@ -96,7 +96,7 @@ def _zip(source: Source, allowance: Allowance) -> Iterator[Member]:
 
 
 def _end_zip(source: Source, count: int) -> None:
-    """See that the directory names so many members, and that nothing stands behind its end."""
+    """Raise `OpaqueArchive` unless the directory names `count` members and nothing follows its end."""
     while source.peek(4) == CENTRAL_MARK:
         head = source.read(CENTRAL.size)
         if len(head) < CENTRAL.size or not source.skip(sum(CENTRAL.unpack(head)[10:13])):
@@ -104,7 +104,7 @@ def _end_zip(source: Source, count: int) -> None:
         count -= 1
     end = source.read(END.size)
     if count or len(end) < END.size or end[:4] != END_MARK:
-        raise OpaqueArchive  # as where it is a Zip64
+        raise OpaqueArchive  # a Zip64, for example
     if not source.skip(END.unpack(end)[7]) or not _is_blank(source):
         raise OpaqueArchive
 
@@ -115,7 +115,7 @@ def _tar(source: Source) -> Iterator[Member]:
             raise OpaqueArchive
         size, kind = _octal(head[124:136]), head[156:157]
         if kind in _FILES:
-            content = Source(_stretch(source, size))
+            content = Source(_exactly(source, size))
             yield head[:100].rstrip(b"\0"), content
             content.drain()
         elif kind in _NOTES and size <= _LONGEST_NOTE:
@@ -123,15 +123,15 @@ def _tar(source: Source) -> Iterator[Member]:
             if b"size=" in note or b"GNU.sparse" in note:
                 raise OpaqueArchive
         elif kind not in _FOLDER or size:
-            raise OpaqueArchive  # a link, or what nobody knows
+            raise OpaqueArchive  # a link, or an unknown type
         if not source.skip(-size % _BLOCK):
             raise OpaqueArchive
     if not head or not _is_blank(source):
-        raise OpaqueArchive  # it breaks off, or goes on behind its end
+        raise OpaqueArchive  # it is cut off, or goes on after its end
 
 
 def _is_tar(head: bytes) -> bool:
-    """Return whether a block is a tar's header: its checksum is right."""
+    """Return whether a block is the header of a tar member, by its checksum."""
     if len(head) < _BLOCK or not head[0]:
         return False
     try:
@@ -147,10 +147,10 @@ def _octal(field: bytes) -> int:
         raise OpaqueArchive from error
 
 
-def _stretch(source: Source, size: int) -> Iterator[bytes]:
-    """Iterate over the next bytes, which must be so many."""
+def _exactly(source: Source, size: int) -> Iterator[bytes]:
+    """Yield the next `size` bytes. Raise `OpaqueArchive` if there are fewer."""
     while size:
-        piece = source.some(size)
+        piece = source.read_available(size)
         if not piece:
             raise OpaqueArchive
         size -= len(piece)
@@ -166,7 +166,7 @@ def _deflated(source: Source, allowance: Allowance) -> Iterator[bytes]:
 
 
 def _unpacked(kind: str, source: Source, allowance: Allowance) -> Iterator[bytes]:
-    """Iterate over what a packed file holds, which may be several streams, one behind the other."""
+    """Yield the content of a compressed file, which may be several streams in a row."""
     while source.peek(1):
         engine = _engine(kind)
         yield from allowance.counted(inflated(engine, source.pieces()))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-PIECE = 120 * 1024  #: bytes asked of the disk at once; of 128 KiB and more the C library maps memory anew each time
+PIECE = 120 * 1024  #: bytes read from the disk at once; from 128 KiB on the C library maps new memory each time
 
 
 def read_range(fd: int, start: int, size: int) -> Iterator[bytes]:
-    """Yield `size` bytes of an open file from `start` in pieces; fewer where the file ends before."""
+    """Yield `size` bytes of an open file from `start` in pieces, or fewer if the file ends before."""
     end = start + size
     while start < end and (piece := os.pread(fd, min(PIECE, end - start), start)):
         start += len(piece)
@@ -27,7 +27,7 @@ class Source:
         self._at = 0
 
     def peek(self, size: int) -> bytes:
-        """Return the next `size` bytes, or what is left of them, and stay where we are."""
+        """Return the next `size` bytes, or what is left of them, without moving on."""
         self._fill(size)
         return self._piece[self._at : self._at + size]
 
@@ -42,7 +42,7 @@ class Source:
         return found
 
     def skip(self, size: int) -> bool:
-        """Pass over `size` bytes without keeping them; say whether there were so many."""
+        """Skip `size` bytes. Return whether there were so many."""
         left = size - (len(self._piece) - self._at)
         if left <= 0:
             self._at += size
@@ -56,31 +56,31 @@ class Source:
         return False
 
     def window(self, at: int | None = None, reach: int = 0) -> tuple[bytes, int]:
-        """Move on to `at` of the window given before; give one with `reach` bytes from there on, or what is left.
+        """Move to `at` in the previous window. Return a window with `reach` bytes from there, or what is left.
 
-        Raises `EOFError` when `at` lies beyond the end. This is for loops that cannot afford a call for each read;
-        the first one is asked for without `at`.
+        The result is the window and the position in it. The first window is asked for without `at`. Raise `EOFError`
+        if `at` lies beyond the end. This is for loops that cannot afford a call for each read.
         """
         if at is not None and not self.skip(at - self._at):
             raise EOFError
         self._fill(reach)
         return self._piece, self._at
 
-    def some(self, size: int) -> bytes:
-        """Return what is at hand of the next `size` bytes, at least one of them unless there is none."""
+    def read_available(self, size: int) -> bytes:
+        """Return what is in memory of the next `size` bytes: at least one byte, unless the source has ended."""
         return self.read(min(size, max(1, len(self._piece) - self._at)))
 
     def pieces(self) -> Iterator[bytes]:
-        """Iterate over what is left, piece by piece as they are asked for; what was not asked for stays."""
-        while piece := self.some(PIECE):
+        """Yield what is left, piece by piece. What is not asked for stays in the source."""
+        while piece := self.read_available(PIECE):
             yield piece
 
     def unread(self, data: bytes) -> None:
-        """Put bytes back that were read last."""
+        """Put back the bytes that were read last."""
         self._piece, self._at = data + self._piece[self._at :], 0
 
     def rest(self) -> Iterator[bytes]:
-        """Iterate over what is left, in pieces."""
+        """Yield everything that is left, in pieces."""
         piece, self._piece = self._piece[self._at :], b""
         self._at = 0
         if piece:
@@ -88,7 +88,7 @@ class Source:
         yield from self._pieces
 
     def drain(self) -> None:
-        """Let what is left pass by."""
+        """Read what is left and drop it."""
         self._piece, self._at = b"", 0
         for _ in self._pieces:
             pass

@@ -1,7 +1,7 @@
-"""What stands in a ZIP beside images and is certainly none: by its name and its first bytes, which have to agree.
+"""Files in a ZIP that are certainly no images, by their name and their first bytes, which have to agree.
 
-Exports for CD carry viewers, reports and what operating systems leave behind. One literal table; what is not in it may
-be an image that was lost, and a person must look at it.
+Exports for CD contain viewers, reports and files of operating systems. They are listed in one literal table. A file
+that is not in the table may be a lost image, and a person must look at it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-GLANCE = 4096  #: first bytes of a member that are looked at
+GLANCE = 4096  #: first bytes of a member that are examined
 
-_EXTENSION = re.compile(r"(?=.*[a-z])[a-z0-9_~-]{1,12}")  # that of "1.2.840.4" is none
+_EXTENSION = re.compile(r"(?=.*[a-z])[a-z0-9_~-]{1,12}")  # needs a letter: "1.2.840.4" has no extension
 _DIGITS, _LETTERS = re.compile(r"\d+"), re.compile(r"[^\W\d_]+")
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\x1a\x1b")
 _TEXT = bytes(set(range(256)) - _CONTROL - {127})
@@ -25,9 +25,9 @@ def base_name(name: bytes) -> str:
     return name.replace(b"\\", b"/").rpartition(b"/")[2].decode("utf-8", "replace").lower()
 
 
-@lru_cache(maxsize=64)  # each member's is asked for several times in turn
+@lru_cache(maxsize=64)  # each member's key is asked for several times in a row
 def name_key(name: bytes) -> str:
-    """Return what names of one kind of file have in common: the extension; without any, how digits and letters lie."""
+    """Return what the names of one kind of file share: the extension, or else the pattern of digits and letters."""
     base = base_name(name)
     if base.startswith("._"):
         return "._"
@@ -38,10 +38,10 @@ def name_key(name: bytes) -> str:
 
 
 def clutter_kind(name: bytes, head: bytes | None) -> str:
-    """Return what a member certainly is, or nothing. `head`: its first bytes, empty of an empty member.
+    """Return what kind of clutter a member certainly is, or nothing. `head` holds its first bytes.
 
-    None for the head: its content cannot be read. Where it was not looked at, a name tells by its extension alone: what
-    is called README may be an image as well. Of an empty one nothing was lost only where its kind holds nothing.
+    `head` is None if the content cannot be read. Then only an extension counts: a file called README may be an image
+    as well. `head` is empty for an empty member. It is clutter only if files of its kind are empty on purpose.
     """
     base, key = base_name(name), name_key(name)
     if head is not None and not head:
@@ -53,7 +53,7 @@ def clutter_kind(name: bytes, head: bytes | None) -> str:
 
 
 def is_text(head: bytes) -> bool:
-    """Return whether bytes are text in any of the usual encodings: no control character that text does not have."""
+    """Return whether bytes are text in a usual encoding: they hold no control character that text never has."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         codec = "utf-16-le" if head[0] == 0xFF else "utf-16-be"  # noqa: PLR2004 - the byte order mark
         head = head[2:].decode(codec, "replace").encode("utf-8", "replace")
@@ -61,7 +61,7 @@ def is_text(head: bytes) -> bool:
 
 
 def begins(*marks: bytes, at: int = 0) -> Callable[[bytes], bool]:
-    """Return a test for any of these marks at a place."""
+    """Return a test whether any of these marks stands at the position `at`."""
     return lambda head: head[at:].startswith(marks)
 
 
@@ -142,7 +142,7 @@ _program = begins(
 
 
 class ClutterRule(NamedTuple):
-    """One kind of clutter: the names and extensions that it has, in lower case, and what its first bytes look like."""
+    """One kind of clutter: its names and extensions in lower case, and a test of its first bytes."""
 
     kind: str
     names: frozenset[str]
@@ -205,9 +205,9 @@ TABLE = (
 )
 
 MARKER = "empty marker"
-# Files of which the name is all: empty on sound media, too, and no program calls an image so. An extension would not
-# do: a copy that failed leaves zero bytes under whatever name the image had, and `.txt` or `.jpg` is one that it may
-# have. Only the whole name counts.
+# Files that matter by their name alone: they are empty on intact media too, and no program gives an image such a name.
+# An extension is not enough: a failed copy leaves zero bytes under the name of the image, which may end in `.txt` or
+# `.jpg`. Only the complete name counts.
 MARKERS = frozenset({
     ".nomedia",  # Android: no thumbnails here
     ".localized",  # macOS: the folder's name is translated

@@ -1,7 +1,7 @@
-"""Walking a DICOM file as it streams by, from its first byte to its pixels or its end, keeping a few short values.
+"""Walking a DICOM file as a stream, from its first byte to its pixels or its end, and keeping a few short values.
 
-DICOM PS3.10 section 7 (the file) and PS3.5 section 7 (elements, VRs, sequences). Nothing is trusted: lengths lead
-forwards only, values are cut, depth is bounded, and a data set that ends before its elements do is damaged.
+DICOM PS3.10 section 7 (the file) and PS3.5 section 7 (elements, VRs, sequences). Nothing is trusted: lengths only lead
+forwards, values are cut, depth is bounded, and a data set that ends before its elements do is damaged.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _WANTED = frozenset(
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})  # of floats, of doubles, and the usual ones
 _DELIMITERS, _ITEM, _SEQUENCE_END = 0xFFFE, 0xFFFEE000, 0xFFFEE0DD
 _SEQUENCE_END_BYTES = b"\xfe\xff\xdd\xe0\0\0\0\0"
-_BLANKS = b"\0\r\n\x1a "  #: what fills a file up, or what a transfer as text adds to it
+_BLANKS = b"\0\r\n\x1a "  #: bytes that pad a file, or that a transfer in text mode adds to it
 UNDEFINED = 0xFFFFFFFF
-_DEEPEST = 100  #: sequences in sequences; structured reports come to about 20, and other readers recurse
+_DEEPEST = 100  #: nested sequences; structured reports reach about 20, and other readers recurse
 _SHORT_FORM = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
-_SHORTEST = 8  #: bytes of the shortest element, and of every head but the long form's
-REACH = 12 + LONGEST  #: bytes from the first of a head to the last of a value that is kept
+_SHORTEST = 8  #: bytes of the shortest element, and of every element head except the long form
+REACH = 12 + LONGEST  #: bytes from the first byte of a head to the last byte of a value that is kept
 PREAMBLE = 132
 
-IMPLICIT = frozenset({"1.2.840.10008.1.2", "1.2.840.113619.5.2"})  # the second is GE's own, its pixels big endian
+IMPLICIT = frozenset({"1.2.840.10008.1.2", "1.2.840.113619.5.2"})  # the second is GE's own, with big endian pixels
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _DEFLATED = frozenset({"1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 _DIRECTORY = "1.2.840.10008.1.3.10"
@@ -51,7 +51,7 @@ _STUDYLESS = frozenset(  # SOP classes that belong to no study (PS3.4 annexes I 
         "1.2.840.10008.5.1.4.45.1",
     }
 )
-_FIRST_TAGS = frozenset(  # with which a data set begins that lacks its preamble, of group 8 or of the meta header
+_FIRST_TAGS = frozenset(  # first tags of a data set without preamble: of group 8 or of the meta header
     {bytes((8, 0, number, 0)) for number in (0x00, 0x01, 0x05, 0x08, 0x12, 0x16, 0x18)} | {b"\2\0\0\0", b"\2\0\1\0"}
 )
 
@@ -61,7 +61,7 @@ Element = tuple[int, int, int]
 
 
 class FileKind(Enum):
-    """What a file is to us."""
+    """What kind of file it is for the service."""
 
     INSTANCE = "instance"
     DIRECTORY = "directory"  #: a DICOMDIR
@@ -71,21 +71,21 @@ class FileKind(Enum):
 
 @dataclass(slots=True)
 class Header:
-    """What the walk found. `problem` says in a few words why it is damaged; values before the damage are kept."""
+    """What the walk found. `problem` tells in a few words why it is damaged. Values before the damage are kept."""
 
     kind: FileKind = FileKind.INSTANCE
     values: dict[int, bytes] = field(default_factory=dict)
     problem: str = ""
-    filled: bool = False  #: its data set ends without pixels, and is filled up with zeros or other blanks
-    contradicts: bool = False  #: its meta header and its data set are of two objects: no UID of it is believed
+    filled: bool = False  #: its data set ends without pixels and is padded with zeros or other blanks
+    contradicts: bool = False  #: its meta header and its data set describe two objects: none of its UIDs is trusted
 
     def uid(self, tag: int) -> str:
-        """Return a UID without its padding; what is no ASCII becomes what no UID holds."""
+        """Return a UID without its padding. A byte outside ASCII becomes a character that no UID may hold."""
         return self.values.get(tag, b"").decode("ascii", "replace").strip("\0 ")
 
 
 class Syntax(NamedTuple):
-    """How elements are written: what reads the head of one that begins at a place of a window."""
+    """How elements are written: `read` returns the element whose head begins at a position of a window."""
 
     read: Callable[[bytes, int], Element]
     explicit: bool
@@ -101,7 +101,7 @@ def _implicit(order: str) -> Syntax:
     def read(window: bytes, at: int) -> Element:
         group, number, length = head(window, at)
         if group == _DELIMITERS and length == UNDEFINED:
-            length = 0  # an item whose length is not told ends by a delimiter of its own: its elements just follow
+            length = 0  # an item of undefined length ends with its own delimiter, and its elements simply follow
         return group << 16 | number, length, at + 8
 
     return Syntax(read, explicit=False)
@@ -117,9 +117,9 @@ def _explicit(order: str) -> Syntax:
             return without_vr(window, at)
         if vr in _SHORT_FORM:
             return group << 16 | number, length, at + 8
-        if vr.isalpha() and vr.isupper():  # every other VR, those to come too, has the long form (PS3.5 7.1.2)
+        if vr.isalpha() and vr.isupper():  # every other VR, future ones too, has the long form (PS3.5 7.1.2)
             return group << 16 | number, long_form(window, at + 8)[0], at + 12
-        return without_vr(window, at)  # some writers slip an implicit element in
+        return without_vr(window, at)  # some writers mix in an implicit element
 
     return Syntax(read, explicit=True)
 
@@ -128,7 +128,7 @@ EXPLICIT_LITTLE, EXPLICIT_BIG, IMPLICIT_LITTLE = _explicit("<"), _explicit(">"),
 
 
 def walk_file(source: Source, allowance: Allowance) -> Header:
-    """Walk one file, which need not be DICOM. Raises `Exhausted` where a deflated data set is too much."""
+    """Walk one file, which need not be DICOM. Raise `Exhausted` if a deflated data set inflates to too much."""
     header = Header()
     head = source.peek(PREAMBLE)
     if head[128:] == b"DICM":
@@ -149,7 +149,7 @@ def walk_file(source: Source, allowance: Allowance) -> Header:
 
 
 def _classify(header: Header) -> None:
-    """Say what it is by its SOP classes; where the meta header and the data set contradict each other, nobody knows."""
+    """Set the kind of file by its SOP classes. If meta header and data set differ in them, the file is damaged."""
     classes = {header.uid(MEDIA_SOP_CLASS), header.uid(SOP_CLASS)} - {""}
     if len(classes) > 1:
         header.contradicts = True
@@ -161,7 +161,7 @@ def _classify(header: Header) -> None:
 
 
 def _is_naked(head: bytes) -> bool:
-    """Return whether a data set begins here without preamble and meta header: XNAT cannot read such a file (F76)."""
+    """Return whether a data set begins here without preamble and meta header. XNAT cannot read such a file (F76)."""
     return head[:4] in _FIRST_TAGS and (head[4:6] in _SHORT_FORM or int.from_bytes(head[4:8], "little") < LONGEST)
 
 
@@ -181,11 +181,11 @@ def _walk(source: Source, header: Header, allowance: Allowance) -> None:
         header.problem = header.problem or f"its transfer syntax says {said} and its data is {found}"
     header.filled = _walk_data_set(body, actual, header.values)
     if body is not source:
-        body.drain()  # a stream may be damaged behind the pixels
+        body.drain()  # a stream may be damaged after the pixels
 
 
 def _as_written(head: bytes, syntax: Syntax) -> Syntax:
-    """Return how a data set is written that begins so; XNAT believes the transfer syntax, right or wrong."""
+    """Return how a data set with these first bytes is written. XNAT trusts the transfer syntax, right or wrong."""
     if syntax is EXPLICIT_BIG or head[:2] != b"\x08\0" or len(head) < _SHORTEST:
         return syntax
     has_vr = head[4:6] in _SHORT_FORM
@@ -207,11 +207,11 @@ def walk_meta(source: Source, values: dict[int, bytes]) -> None:
 
 
 def _walk_data_set(source: Source, syntax: Syntax, values: dict[int, bytes]) -> bool:  # noqa: C901 - one loop is fast
-    """Walk to the end of the pixels, or of the data set where it has none; what follows the pixels is not judged.
+    """Walk to the end of the pixels, or of the data set if it has none. What follows the pixels is not checked.
 
-    Returns whether there are blanks instead of pixels.
+    Return whether there are blanks instead of pixels.
     """
-    outer: list[tuple[int, Syntax]] = []  # the sequences around us whose length is not told
+    outer: list[tuple[int, Syntax]] = []  # the enclosing sequences of undefined length
     window, at = source.window()
     while True:
         if len(window) - at < REACH:
@@ -231,7 +231,7 @@ def _walk_data_set(source: Source, syntax: Syntax, values: dict[int, bytes]) -> 
                 tag, syntax = outer.pop()
         elif tag in _WANTED:
             value = window[at : at + min(length, LONGEST)]
-            if len(value) == min(length, LONGEST):  # a UID that breaks off is another one
+            if len(value) == min(length, LONGEST):  # a UID that is cut off is another UID
                 values[tag] = value
         elif window[head + 4] in _BLANKS and _is_blank(window[head : head + _SHORTEST]):
             _expect_blanks(source, head)
@@ -243,7 +243,7 @@ def _walk_data_set(source: Source, syntax: Syntax, values: dict[int, bytes]) -> 
 
 
 def _walk_fragments(source: Source, at: int, syntax: Syntax, values: dict[int, bytes]) -> None:
-    """Walk pixels that are packed in fragments (PS3.5 A.4), to their delimiter or, as some write, to the file's end."""
+    """Walk pixels that are stored in fragments (PS3.5 A.4), to their delimiter or, with some writers, to the end."""
     found = 0
     while True:
         window, at = source.window(at, _SHORTEST)
@@ -259,7 +259,7 @@ def _walk_fragments(source: Source, at: int, syntax: Syntax, values: dict[int, b
             raise BadDataSet("not readable")
         found += 1
         at += length
-    if found <= max(1, _frames(values)):  # the first one is the table of offsets
+    if found <= max(1, _frames(values)):  # the first fragment is the table of offsets
         raise EOFError
     if len(left) == _SHORTEST:
         _expect_blanks(source, at)
@@ -277,7 +277,7 @@ def _is_blank(part: bytes) -> bool:
 
 
 def _at_end(left: bytes, outer: list[tuple[int, Syntax]]) -> bool:
-    """Return whether the data set ends here, but for a few blanks; raises `EOFError` when it breaks off."""
+    """Return whether the data set ends here, except for a few blanks. Raise `EOFError` if it is cut off."""
     if len(left) >= _SHORTEST:
         return False
     if outer or not _is_blank(left):
@@ -286,7 +286,7 @@ def _at_end(left: bytes, outer: list[tuple[int, Syntax]]) -> bool:
 
 
 def _enter(outer: list[tuple[int, Syntax]], tag: int, syntax: Syntax, vr: bytes) -> Syntax:
-    """Go into a sequence whose length is not told; gives how it is written. `vr` is only right where there are VRs."""
+    """Enter a sequence of undefined length. Return how it is written. `vr` is only valid if the syntax has VRs."""
     if len(outer) == _DEEPEST:
         raise BadDataSet("nested too deeply")
     outer.append((tag, syntax))
@@ -294,14 +294,14 @@ def _enter(outer: list[tuple[int, Syntax]], tag: int, syntax: Syntax, vr: bytes)
 
 
 def _expect_blanks(source: Source, at: int) -> None:
-    """See that nothing follows but what some writers fill a file up with."""
+    """Raise `BadDataSet` if anything follows except the blanks with which some writers pad a file."""
     source.window(at)
     if not all(_is_blank(piece) for piece in source.rest()):
         raise BadDataSet("not readable")
 
 
 def _inflated(source: Source, allowance: Allowance) -> Iterator[bytes]:
-    """Inflate a data set that is deflated inside its file (PS3.5 A.5)."""
+    """Yield a data set that is deflated inside its file (PS3.5 A.5)."""
     engine = Inflater()
     try:
         yield from allowance.counted(inflated(engine, source.rest()))

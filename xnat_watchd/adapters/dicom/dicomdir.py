@@ -1,4 +1,4 @@
-"""The images that a DICOMDIR lists (PS3.3 annex F), read as it streams by and without trust in its offsets."""
+"""The images that a DICOMDIR lists (PS3.3 annex F), read as a stream and without trust in its offsets."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _WANTED = frozenset({_IN_USE, _FILE, _SOP_INSTANCE, STUDY})
 class ListedImage(NamedTuple):
     """One image that a DICOMDIR lists."""
 
-    study_uid: str  #: of the last study record before it
+    study_uid: str  #: from the last study record before it
     sop_uid: str
-    file: bytes  #: where it is said to lie, its parts joined by `/`
+    file: bytes  #: its path by the DICOMDIR, with the parts joined by `/`
 
 
 def listed_images(source: Source) -> Iterator[ListedImage]:
-    """Iterate over the images that are listed, as far as the DICOMDIR can be read."""
+    """Yield the listed images, as far as the DICOMDIR can be read."""
     study, file, in_use = "", b"", True
     for tag, value in _elements(source):
         if tag == _ITEM:
@@ -51,7 +51,7 @@ def listed_images(source: Source) -> Iterator[ListedImage]:
 
 
 def _elements(source: Source) -> Iterator[tuple[int, bytes]]:
-    """Iterate over items and wanted elements, those in sequences too: their heads alone are passed over."""
+    """Yield items and wanted elements, also those inside sequences: only the heads of sequences are skipped."""
     source.skip(PREAMBLE)
     values: dict[int, bytes] = {}
     try:

@@ -1,4 +1,4 @@
-"""Inflating in constant memory: packed pieces in, bounded pieces out, for every method that a ZIP of images has."""
+"""Inflating in constant memory: packed pieces in, bounded pieces out, for every method that ZIPs of images use."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from typing import Protocol
 
 from xnat_watchd.core.limits import Limits
 
-STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14  #: as ZIP numbers them (APPNOTE 4.4.5)
+STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14  #: the numbers of the methods in ZIP (APPNOTE 4.4.5)
 METHODS = frozenset({STORED, DEFLATED, BZIP2, LZMA})
-PIECE = 1024 * 1024  #: at most so many inflated bytes at once
+PIECE = 1024 * 1024  #: the largest number of inflated bytes at once
 
-_LARGEST_DICTIONARY = 64 * 1024 * 1024  #: of LZMA; it is taken from memory before the first byte comes
+_LARGEST_DICTIONARY = 64 * 1024 * 1024  #: of LZMA; its memory is allocated before the first byte comes
 _LZMA_HEAD = Struct("<HHBL")  #: version, length of what follows, properties, dictionary size (APPNOTE 5.8.8)
-_LZMA_PROPERTIES = 5  #: what that length must be
+_LZMA_PROPERTIES = 5  #: the only valid value of that length
 
 
 def _quickest() -> ModuleType:
-    """Return what inflates two to three times as fast as zlib, or zlib itself where there is no such wheel."""
+    """Return isal, which inflates two to three times as fast as zlib, or zlib if isal is not installed."""
     return import_module("isal.isal_zlib") if find_spec("isal") else zlib
 
 
@@ -32,7 +32,7 @@ deflate = _quickest()
 
 
 def crc32(data: bytes, value: int) -> int:
-    """Return the CRC-32 of what has this one, continued by more bytes."""
+    """Return the CRC-32 of bytes with the CRC-32 `value` followed by `data`."""
     checksum: int = deflate.crc32(data, value)
     return checksum
 
@@ -42,33 +42,33 @@ class Corrupt(Exception):
 
 
 class Decompressor(Protocol):
-    """How `bz2` and `lzma` inflate; the others are fitted to it."""
+    """The interface by which `bz2` and `lzma` inflate. The other methods are adapted to it."""
 
     @property
     def eof(self) -> bool:
-        """Whether the stream has come to its own end."""
+        """Whether the stream has ended."""
 
     @property
     def unused_data(self) -> bytes:
-        """What came after that end."""
+        """The bytes after the end of the stream."""
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        """Take packed bytes, give inflated ones; what exceeds `max_length` comes at the next call with no bytes."""
+        """Return inflated bytes. What exceeds `max_length` is returned by the next call, made with no bytes."""
 
 
 class Exhausted(Exception):
-    """More would be inflated than a ZIP of such a size is good for."""
+    """More would be inflated than a ZIP of this size may contain."""
 
 
 class Allowance:
-    """How much one ZIP may make us inflate in all, whatever lies inside of what; it beats as it counts."""
+    """How many bytes one ZIP may make us inflate in all, however deeply nested. It calls `beat` as it counts."""
 
     def __init__(self, limits: Limits, packed: int, beat: Callable[[], object] = bool) -> None:
         self._limits, self._packed, self._beat = limits, packed, beat
         self._spent = 0
 
     def counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """Pass pieces on; raises `Exhausted` when it is too much."""
+        """Yield the pieces. Raise `Exhausted` if they are too much."""
         for piece in pieces:
             self._beat()
             self._spent += len(piece)
@@ -78,22 +78,22 @@ class Allowance:
 
 
 def unpacked(method: int, packed: Iterator[bytes]) -> Iterator[bytes]:
-    """Iterate over the content of packed pieces.
+    """Yield the content of packed pieces.
 
-    Raises `Corrupt` where they are damaged, and where the stream does not end with them.
+    Raise `Corrupt` if they are damaged, or if the stream does not end with them.
     """
     if method == STORED:
         yield from packed
         return
     engine = _engine(method)
     yield from inflated(engine, packed)
-    marked = method != LZMA  # how an LZMA stream ends is told by size and checksum alone
+    marked = method != LZMA  # only size and checksum tell where an LZMA stream ends
     if engine.unused_data or next(packed, b"") or (marked and not engine.eof):
         raise Corrupt
 
 
 def inflated(engine: Decompressor, packed: Iterator[bytes]) -> Iterator[bytes]:
-    """Inflate up to the end of the pieces or of the stream, whichever comes first; raises `Corrupt`."""
+    """Inflate up to the end of the pieces or of the stream, whichever comes first. Raise `Corrupt` if it fails."""
     for chunk in packed:
         piece = _decompress(engine, chunk)
         while piece:
@@ -117,28 +117,28 @@ def _engine(method: int) -> Decompressor:
 
 
 class Inflater:
-    """Deflate with the manners of `bz2`: what did not fit is kept inside. `bits`: raw, or as gzip wraps it."""
+    """Deflate with the interface of `bz2`: it keeps what did not fit. `bits`: for raw Deflate, or for gzip."""
 
     def __init__(self, bits: int = -zlib.MAX_WBITS) -> None:
         self._engine: zlib._Decompress = deflate.decompressobj(bits)
 
     @property
     def eof(self) -> bool:
-        """Whether the stream has come to its own end."""
+        """Whether the stream has ended."""
         return self._engine.eof
 
     @property
     def unused_data(self) -> bytes:
-        """What came after that end."""
+        """The bytes after the end of the stream."""
         return self._engine.unused_data
 
     def decompress(self, data: bytes, max_length: int = 0) -> bytes:
-        """Take packed bytes, give inflated ones; what exceeds `max_length` comes at the next call with no bytes."""
+        """Return inflated bytes. What exceeds `max_length` is returned by the next call, made with no bytes."""
         return self._engine.decompress(data or self._engine.unconsumed_tail, max_length)
 
 
 class LzmaInflater:
-    """LZMA as ZIP has it: with a head of its own."""
+    """LZMA as ZIP stores it: with a header of its own."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -146,16 +146,16 @@ class LzmaInflater:
 
     @property
     def eof(self) -> bool:
-        """Whether the stream has come to its own end, if it has a mark there."""
+        """Whether the stream has reached its end mark, if it has one."""
         return self._engine is not None and self._engine.eof
 
     @property
     def unused_data(self) -> bytes:
-        """What came after that end."""
+        """The bytes after the end of the stream."""
         return self._engine.unused_data if self._engine else b""
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        """Take packed bytes, give inflated ones; what exceeds `max_length` comes at the next call with no bytes."""
+        """Return inflated bytes. What exceeds `max_length` is returned by the next call, made with no bytes."""
         if self._engine is None:
             self._head += data
             if len(self._head) < _LZMA_HEAD.size:

@@ -1,4 +1,4 @@
-"""What one DICOM instance says of itself, and whether that is enough for XNAT to place it."""
+"""What the header of one DICOM instance says, and whether that is enough for XNAT to place the instance."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from xnat_watchd.adapters.dicom.data_set import Header
 from xnat_watchd.adapters.dicom.text import decoded
 from xnat_watchd.core.delivery import Person
 
-# PS3.5 9.1 has 64 digits and dots. Printers make longer ones, and who makes UIDs of digests uses letters: XNAT keeps
-# them as texts of up to 255 characters, and files by names that hold them.
+# PS3.5 9.1 allows 64 digits and dots. Film printers make longer UIDs, and programs that make UIDs from digests use
+# letters. XNAT keeps them as texts of up to 255 characters, and stores files under names that contain them.
 _UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
 _LONGEST_UID = 128
-_LONGEST_CODE = 64  #: characters that are kept of a series number and a modality, which have 12 and 16 at most
+_LONGEST_CODE = 64  #: characters that are kept of a series number and a modality (the standard allows 12 and 16)
 _IDENTITY = (  # without these XNAT cannot place an instance (F76, F156)
     (dicom.SOP_CLASS, "SOP class"),
     (dicom.SOP_INSTANCE, "instance UID"),
@@ -44,7 +44,7 @@ _CLASSES_WITHOUT_IMAGE = (
 
 @dataclass(frozen=True, slots=True)
 class InstanceFacts:
-    """One instance as its header has it; texts decoded, and empty where the header says nothing."""
+    """One instance as its header describes it. Texts are decoded, and empty if the header has no value."""
 
     sop_uid: str
     series_uid: str
@@ -55,11 +55,11 @@ class InstanceFacts:
     person: Person
     date: str
     time: str
-    problem: str  #: why it counts as damaged, in a few words
+    problem: str  #: why it counts as damaged, in a few words; else empty
 
 
 def facts_of(header: Header) -> InstanceFacts:
-    """Return what a walked header says; nothing in it is trusted to be what it should be."""
+    """Return the facts of a walked header. None of its values is trusted to be valid."""
     charset = header.values.get(dicom.CHARSET, b"")
 
     def text(tag: int) -> str:

@@ -1,4 +1,4 @@
-"""The instances of a study in a hundred bytes or two each: a ZIP may hold half a million of them."""
+"""The instances of a study in one or two hundred bytes each, since a ZIP may hold half a million of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DIGEST = 32  #: bytes of a SHA-256
 
 
 class Instances(Sequence[Instance]):
-    """A sequence of instances, which are made as they are asked for. It grows at its end alone."""
+    """A sequence of instances that makes each instance when it is asked for. It only grows at its end."""
 
     def __init__(self, instances: Iterable[Instance] = ()) -> None:
         self._uids, self._ends = bytearray(), array("Q")
@@ -27,7 +27,7 @@ class Instances(Sequence[Instance]):
             self.append(one)
 
     def append(self, one: Instance) -> None:
-        """Add an instance, which has a digest."""
+        """Add an instance with its digest."""
         self._uids += one.sop_uid.encode("ascii")
         self._ends.append(len(self._uids))
         self._sizes.append(one.size)
@@ -40,7 +40,7 @@ class Instances(Sequence[Instance]):
         self._series_of.append(number)
 
     def repeated(self) -> list[list[int]]:
-        """Return the positions of those whose UIDs stand here more than once, UID by UID."""
+        """Return the positions of the instances whose UID occurs more than once, grouped by UID."""
         hashes = array("q", (hash(self._uid(at)) for at in range(len(self))))
         order = sorted(range(len(self)), key=hashes.__getitem__)
         alike = [pair for pair in pairwise(order) if hashes[pair[0]] == hashes[pair[1]]]
@@ -50,7 +50,7 @@ class Instances(Sequence[Instance]):
         return [found for found in uids.values() if len(found) > 1]
 
     def counts(self) -> Counter[str]:
-        """Return how many there are of each series."""
+        """Return the number of instances of each series."""
         return Counter({self._series_uids[number]: count for number, count in Counter(self._series_of).items()})
 
     def __len__(self) -> int:

@@ -1,6 +1,6 @@
-"""The fate of a member that is no instance: certainly clutter, or unexplained, which is to say an image that was lost.
+"""The fate of a member that is not an instance: certainly clutter, or unexplained, as a lost image would be.
 
-Whether a name is one that an image of this ZIP could have is known only when all of its images have been seen.
+Whether an image of this ZIP could have such a name is known only after all of its images have been seen.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ _UNKNOWN_INSIDE = f"an {ARCHIVE_WORD} of unknown content"
 _NOT_LOOKED_INTO = f"an {ARCHIVE_WORD} that is not looked into"
 _BY_CONTENT = frozenset({DIRECTORY, "DICOM without a study", "pipe or device"})  # no name makes an image of these
 _IMAGE_KEYS = (".dcm", ".ima", ".dicom", ".dicm")
-_DEEPEST = 3  #: archives inside archives that are looked into
-_SHAPES = 10_000  #: kinds of names that are told apart; with more of them any name may be an image's
-# ZIPs that are one file of a program: whatever lies in them, it is no export of images
+_DEEPEST = 3  #: levels of nested archives that are examined
+_SHAPES = 10_000  #: kinds of names that are distinguished; beyond that, any name may be that of an image
+# ZIPs that are one file of a program: whatever they hold, they are no export of images
 _CONTAINERS = frozenset({".jar", ".war", ".ear", ".apk", ".xpi", ".crx", ".nupkg", ".vsix", ".epub"})
 _OFFICE = frozenset({".docx", ".dotx", ".xlsx", ".xltx", ".pptx", ".potx", ".vsdx", ".odt", ".ods", ".odp", ".odg"})
 _ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".tbz", ".tbz2", ".xz", ".txz"})
 
 
 class MemberFate(NamedTuple):
-    """Either what kind of clutter a member is, or why it is unexplained, if its place does not explain it."""
+    """Either the kind of clutter, or the reason why a member is unexplained unless its folder explains it."""
 
     clutter: str = ""
     reason: str = ""
-    place: bool = False  #: it is clutter where it lies in the folder of a program
+    place: bool = False  #: whether it is clutter if it lies in the folder of a program
 
 
 def fate_of(name: bytes, source: Source, kind: FileKind, allowance: Allowance, depth: int = 0) -> MemberFate:
-    """Return the fate of a member that is no instance, by its name and its content."""
+    """Return the fate of a member that is not an instance, by its name and its content."""
     head = source.peek(GLANCE)
     if kind is FileKind.DIRECTORY:
         named = base_name(name).startswith("dicomdir")
@@ -55,18 +55,18 @@ def fate_of(name: bytes, source: Source, kind: FileKind, allowance: Allowance, d
 
 
 def unreadable(name: bytes, reason: str, *, empty: bool) -> MemberFate:
-    """Return the fate of a member whose content cannot be had: its name alone may say that it is clutter.
+    """Return the fate of a member whose content cannot be read: only its name can show that it is clutter.
 
-    `empty`: the directory says that there is none.
+    `empty`: whether the directory says that it has no content.
     """
     clutter = clutter_kind(name, b"" if empty else None)
     return MemberFate(clutter=clutter) if clutter else MemberFate(reason=reason)
 
 
 def irregular(head: bytes, *, link: bool) -> MemberFate | None:
-    """Return the fate of what is packed as no file: a link leads to what did not come, pipes and devices hold nothing.
+    """Return the fate of a member that is packed as a link, a pipe or a device: none of these holds data of its own.
 
-    None where the content says otherwise: then it is a file like any other, and its mode is not to be believed.
+    Return None if the content shows that it is an ordinary file. Then its mode is wrong.
     """
     if link:
         return MemberFate(clutter="link") if head and is_text(head) else None
@@ -103,14 +103,14 @@ def _doubt(name: bytes, source: Source, allowance: Allowance, depth: int) -> str
 
 
 def _why_no_image(head: bytes) -> str:
-    """Return in a few words what stands there instead of an image."""
+    """Return in a few words what the content is instead of an image."""
     if not head:
         return "empty"
     return "only zeros at its beginning" if not head.strip(b"\0") else "no DICOM"
 
 
 class MemberFates:
-    """The fates of all members of one ZIP that are no instances."""
+    """The fates of all members of one ZIP that are not instances."""
 
     def __init__(self) -> None:
         self.clutter: Counter[str] = Counter()
@@ -120,14 +120,14 @@ class MemberFates:
         self._folders = ProgramFolders()
         self._placed: dict[tuple[Folder, str], Tally] = {}  #: by folder and kind of name
 
-    def image(self, name: bytes) -> None:
+    def add_image(self, name: bytes) -> None:
         """Note the name of an image."""
-        self._folders.image(name)
+        self._folders.add_image(name)
         if len(self._image_keys) < _SHAPES:
             self._image_keys.add(name_key(name))
 
     def add(self, name: bytes, number: int, fate: MemberFate) -> None:
-        """Take the fate of a member at this position of the directory."""
+        """Add the fate of the member at position `number` of the directory."""
         place = (folder_of(name), name_key(name))
         if fate.place and (place in self._placed or len(self._placed) < _SHAPES):
             self._placed.setdefault(place, Tally()).add(fate.reason, number)
@@ -136,11 +136,11 @@ class MemberFates:
         elif fate.clutter in _BY_CONTENT:
             self.clutter[fate.clutter] += 1
         else:
-            self._folders.clutter(name)
+            self._folders.add_clutter(name)
             self._candidates.setdefault((fate.clutter, name_key(name)), Tally()).add("named like an image", number)
 
-    def settle(self) -> None:
-        """Decide which clutter has a name that an image of this ZIP could have; nothing is taken any more."""
+    def finish(self) -> None:
+        """Decide which clutter has a name that an image of this ZIP could have. Nothing may be added after this."""
         many = len(self._image_keys) >= _SHAPES
         for (kind, key), tally in self._candidates.items():
             if key in self._image_keys or (many and not key.startswith(".")):
@@ -148,7 +148,7 @@ class MemberFates:
             else:
                 self.clutter[kind] += len(tally)
         for (folder, key), tally in self._placed.items():
-            if many or key in self._image_keys or not self._folders.hold(folder):
+            if many or key in self._image_keys or not self._folders.is_of_a_program(folder):
                 self.unexplained.update(tally)
             else:
                 self.clutter["program"] += len(tally)

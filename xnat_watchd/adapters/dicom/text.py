@@ -1,13 +1,13 @@
 """Text values of DICOM, decoded by their Specific Character Set (PS3.3 C.12.1.1.2, PS3.5 6.1.2).
 
-What cannot be decoded becomes U+FFFD: nothing that a header holds raises anything here.
+What cannot be decoded becomes U+FFFD: no content of a header raises an error here.
 """
 
 from __future__ import annotations
 
 import re
 
-_BY_NUMBER = {  # the ISO-IR registration, which all spellings of a defined term have in common
+_BY_NUMBER = {  # by the number of the ISO-IR registration, which all spellings of a defined term contain
     "6": "latin-1",
     "13": "shift_jis",
     "58": "gb2312",
@@ -56,7 +56,7 @@ _DELIMITER = re.compile(rb"(?=[\^=\\\r\n\f\t])")
 
 
 def decoded(value: bytes, charset: bytes) -> str:
-    """Return a text value without the padding at its end. `charset` is the value of (0008,0005) as it stands."""
+    """Return a text value without the padding at its end. `charset` is the raw value of (0008,0005)."""
     value = value.rstrip(b"\0 ")
     if value.isascii() and b"\x1b" not in value:
         return value.decode("ascii")
@@ -67,14 +67,14 @@ def decoded(value: bytes, charset: bytes) -> str:
 
 
 def _codec(charset: bytes) -> str:
-    """Return the codec of the first value, which holds until an escape says otherwise."""
+    """Return the codec of the first value, which applies until an escape selects another one."""
     term = charset.decode("ascii", "replace").split("\\")[0].strip("\0 ")
     number = _NUMBER.search(term)
     return _BY_NAME.get(term) or _BY_NUMBER.get(number[1] if number else "", "latin-1")
 
 
 def _fragment(part: bytes, codec: str) -> str:
-    """Decode up to the next escape; a delimiter ends what an escape said (PS3.5 6.1.2.5.3)."""
+    """Decode up to the next escape. A delimiter resets the codec that an escape selected (PS3.5 6.1.2.5.3)."""
     escape = _ESCAPE.match(part)
     said = _BY_ESCAPE.get(escape[0]) if escape else None
     if escape is None or said is None:

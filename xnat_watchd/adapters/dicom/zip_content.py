@@ -1,4 +1,4 @@
-"""What the members of a ZIP inflate to: bounded pieces, checked against size and CRC-32 at their end."""
+"""The content of the members of a ZIP: inflated in bounded pieces, then checked against size and CRC-32."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _DESCRIPTOR_MARK = b"PK\7\x08"
 _HAS_DESCRIPTOR = 0x0008
 _HARMLESS_FLAGS = _HAS_DESCRIPTOR | 0x0800 | 0x0006  #: UTF-8 name, effort of the deflater
 _PRINTABLE = re.compile(rb"[ -\[\]-~]+")  #: ASCII, without the backslash that some readers take for a slash
-_LONGEST_NAME = 200  #: of a last path component as XNAT's file system surely takes it
+_LONGEST_NAME = 200  #: bytes of a file name that XNAT's file system certainly accepts
 _ARCHIVES = (b".zip", b".zar", b".tar", b".xar", b".tgz", b".gz")  #: XNAT looks inside them (F133)
 
 
 class Local(NamedTuple):
-    """A member's local header, which the directory has to agree with."""
+    """A member's local header, which has to agree with the directory."""
 
     name: bytes
     flags: int
@@ -37,10 +37,10 @@ class Local(NamedTuple):
 
 
 class MemberContent:
-    """The content of one member, to be iterated once; `problem` then says in a few words what was wrong with it.
+    """The content of one member. Iterate over it once; after that, `problem` tells in a few words what is wrong.
 
-    Iteration stops where the damage begins, and never gives more than the directory declares, unless that is cut off.
-    `digest` is then the SHA-256 of what was given. `tap` is handed the packed bytes as they are read.
+    Iteration stops where the damage begins. It yields no more bytes than the directory declares, unless the member is
+    `cut`. After it, `digest` is the SHA-256 of what was yielded. `tap` gets the packed bytes as they are read.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class MemberContent:
     ) -> None:
         self.problem = ""
         self.digest = b""
-        self.size = 0  #: of what was given
+        self.size = 0  #: bytes that were yielded
         self.local = _local(fd, member)
         self._fd, self._member, self._beat, self._tap = fd, member, beat, tap
 
@@ -56,7 +56,7 @@ class MemberContent:
         if self.local is None:
             self.problem = "not where the ZIP says"
             return
-        method = self._member.method if self._member.packed else STORED  # some writers pack nothing into no byte at all
+        method = self._member.method if self._member.packed else STORED  # some writers pack an empty file into no bytes
         crc = 0
         digest = hashlib.sha256()
         try:
@@ -87,19 +87,19 @@ class MemberContent:
 
 
 class StreamCheck:
-    """Whether the local headers alone tell what the directory tells: XNAT reads a ZIP as a stream (F153)."""
+    """Checks that the local headers tell the same as the directory, since XNAT reads a ZIP as a stream (F153)."""
 
     def __init__(self) -> None:
         self._tidy = True
         self._end = 0
-        self._names = array("q")  #: hashes: of half a million names, the names themselves would be too much
+        self._names = array("q")  #: hashes, since half a million names would take too much memory
 
     def add(self, fd: int, member: Member, local: Local | None) -> None:
-        """Look at the next member."""
+        """Check the next member."""
         self._tidy = self._tidy and local is not None and member.start == self._end and self._fits(fd, member, local)
 
-    def whole(self, directory: Directory) -> bool:
-        """Return whether all members fitted, one after the other from the first byte to the directory, and no more."""
+    def passed(self, directory: Directory) -> bool:
+        """Return whether the members fill the file from its first byte to the directory, with nothing else in it."""
         fits = self._tidy and self._end == directory.start and not directory.tail and not directory.wrapped
         names = sorted(self._names) if fits else []
         return fits and all(one != other for one, other in pairwise(names))

@@ -1,7 +1,8 @@
-"""The directory at the end of a ZIP: finding it, reading it, and refusing what no study can come of.
+"""The directory at the end of a ZIP: finding it, reading it, and refusing a file that can hold no study.
 
-A reader of our own, since `zipfile` decodes names (and dies of one that is not what it says), keeps every member in
-memory and does not see members that overlap. Structures as in PKWARE's APPNOTE 6.3.10, sections 4.3 to 4.5.
+This is a reader of our own, since `zipfile` decodes names (and fails on a wrongly encoded one), keeps every member in
+memory and does not notice overlapping members. The structures are those of PKWARE's APPNOTE 6.3.10, sections 4.3 to
+4.5.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ CENTRAL = Struct("<4s6H3L5H2L")
 LOCAL = Struct("<4s5H3L2H")
 END_MARK, END_64_MARK, LOCATOR_64_MARK = b"PK\5\6", b"PK\6\6", b"PK\6\7"
 CENTRAL_MARK, LOCAL_MARK, SPLIT_MARK = b"PK\1\2", b"PK\3\4", b"PK\7\x08"
-FULL_16, FULL_32 = 0xFFFF, 0xFFFFFFFF  #: "the value stands in the Zip64 field"
-WRAP = FULL_32 + 1  #: modulo which places and sizes are told by who does not write Zip64
+FULL_16, FULL_32 = 0xFFFF, 0xFFFFFFFF  #: "the value is in the Zip64 field"
+WRAP = FULL_32 + 1  #: writers without Zip64 give offsets and sizes modulo this
 
-AES = 99  #: the method of what WinZip has encrypted
+AES = 99  #: the method of members that WinZip has encrypted
 ENCRYPTED = 0x0001 | 0x0040 | 0x2000  #: general purpose bits: member, strong, directory
 UNIX = 3
 
 _LONGEST_COMMENT = 0xFFFF
-_LONGEST_TAIL = 64 * 1024  #: of what stands behind the end: zeros up to the next block, a line end, a web page
+_LONGEST_TAIL = 64 * 1024  #: bytes after the end: zeros up to the next block, a line end, a web page
 _LONGEST_ENTRY = CENTRAL.size + 3 * FULL_16  #: with its name, extra fields and comment
 _SHOWN = 200  #: bytes of a name that are shown
-_GLANCE = 4 * 1024 * 1024  #: how much of a directory tells that a copy is whole
+_GLANCE = 4 * 1024 * 1024  #: bytes of a directory that are read to see that a copy is complete
 ONE_ZIP = "Export the study again as one ZIP that is not split."
-_FOREIGN = (  # what files are that somebody renamed, by their first bytes
+_FOREIGN = (  # files that somebody renamed to `.zip`, by their first bytes
     (b"Rar!", "a RAR archive"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (b"\x1f\x8b", "a gzip archive"),
@@ -48,7 +49,7 @@ _FOREIGN = (  # what files are that somebody renamed, by their first bytes
 
 
 class Member(NamedTuple):
-    """One member as the directory describes it; sizes in bytes. Its name is never a path."""
+    """One member as the directory describes it, with sizes in bytes. Its name is never used as a path."""
 
     number: int  #: position in the directory, counted from 0
     name: bytes
@@ -57,14 +58,14 @@ class Member(NamedTuple):
     crc: int  #: CRC-32 of the inflated bytes
     packed: int
     size: int  #: inflated
-    start: int  #: of its local header in the file
+    start: int  #: offset of its local header in the file
     disk: int
-    kind: int  #: what Unix says that it is, as `stat.S_IFMT` has it; 0 where nothing is said
-    cut: bool = False  #: `size` is told modulo 4 GiB, and nothing tells the rest
+    kind: int  #: its Unix file type, as `stat.S_IFMT` returns it; 0 if it has none
+    cut: bool = False  #: whether `size` is given modulo 4 GiB and the true size is unknown
 
     @property
     def folder(self) -> bool:
-        """Whether it is a folder and nothing else, whichever slash it is written with."""
+        """Whether it is a folder without content, written with a slash or a backslash."""
         return self.size == 0 and self.name.endswith((b"/", b"\\"))
 
     @property
@@ -73,8 +74,8 @@ class Member(NamedTuple):
         return self.kind in (0, stat.S_IFREG)
 
     @property
-    def sealed(self) -> str:
-        """Why its content cannot be had; empty where it can."""
+    def unreadable(self) -> str:
+        """Why its content cannot be read, or nothing if it can."""
         if self.flags & ENCRYPTED or self.method == AES:
             return "encrypted"
         return "" if self.method in METHODS else "compressed in a way that is not supported"
@@ -82,21 +83,21 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """Where the directory lies, in bytes."""
+    """The position of the directory, in bytes."""
 
     start: int
     size: int
-    shift: int  #: what stands before the ZIP in the file: a self-extracting export's program
-    tail: bool  #: whether something stands behind it
+    shift: int  #: bytes before the ZIP in the file, such as the program of a self-extracting export
+    tail: bool  #: whether anything follows the ZIP in the file
 
     @property
     def wrapped(self) -> bool:
-        """Whether it is of a ZIP over 4 GiB whose places and sizes are told modulo 4 GiB, as a Mac's Finder does."""
+        """Whether the ZIP is over 4 GiB and gives offsets and sizes modulo 4 GiB, as the Finder of a Mac does."""
         return self.shift > 0 and self.shift % WRAP == 0
 
 
 def find_directory(fd: int) -> Directory:
-    """Find the directory of an open file, or raise `Unusable` with a sentence about what the file is instead."""
+    """Return the directory of an open file. Raise `Unusable`, saying what the file is instead, if it has none."""
     length = os.fstat(fd).st_size
     end = _end_record(fd, length)
     if end is None:
@@ -115,9 +116,9 @@ def find_directory(fd: int) -> Directory:
 
 
 def directory_members(fd: int, directory: Directory, upto: int | None = None) -> Iterator[Member]:
-    """Iterate over the members as the directory tells of them, in its order; raises `Unusable` where it is damaged.
+    """Yield the members as the directory describes them, in its order. Raise `Unusable` if it is damaged.
 
-    `upto` bounds the bytes of the directory that are read.
+    At most `upto` bytes of the directory are read.
     """
     source = Source(read_range(fd, directory.start, directory.size))
     bound = directory.size if upto is None else min(directory.size, upto)
@@ -140,15 +141,15 @@ def directory_members(fd: int, directory: Directory, upto: int | None = None) ->
 
 
 def printable_name(name: bytes) -> str:
-    """Return the end of a member's name as text that may be printed; it may be any bytes."""
+    """Return the end of a member's name as printable text. The name may be any bytes."""
     text = name[-_SHOWN:].decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def is_readable(fd: int) -> bool:
-    """Return whether the end record is there and the directory reads, as far as a glance goes, and names something.
+    """Return whether there is an end record and the first part of the directory can be read and names a member.
 
-    An empty ZIP is one that people make first and fill a moment later.
+    An empty ZIP is not finished: people make it first and fill it a moment later.
     """
     try:
         return sum(1 for _ in directory_members(fd, find_directory(fd), _GLANCE)) > 0
@@ -157,10 +158,10 @@ def is_readable(fd: int) -> bool:
 
 
 def _end_record(fd: int, length: int) -> int | None:
-    """Find the end record. Its comment reaches the end of the file, or it is the last one that could be meant.
+    """Return the offset of the end record: the one whose comment ends the file, or else the last plausible one.
 
-    What stands behind it is passed over, as unzip and `zipfile` do. Yet the directory must then lie just where the
-    record says: in a copy that is not finished, the end of a ZIP inside lies elsewhere.
+    Bytes after the record are ignored, as unzip and `zipfile` do. But then the directory must lie exactly where the
+    record says. In an unfinished copy, the end record of an inner ZIP does not fulfil that.
     """
     first = max(0, length - END.size - _LONGEST_COMMENT - _LONGEST_TAIL)
     tail = os.pread(fd, length - first, first)
@@ -178,7 +179,7 @@ def _end_record(fd: int, length: int) -> int | None:
 
 
 def _has_directory(fd: int, end: int, count: int, size: int, offset: int) -> bool:
-    """Return whether a directory lies before an end record, in a ZIP that begins with the file."""
+    """Return whether a directory lies directly before an end record, in a ZIP that begins with the file."""
     try:
         wide = _end_record_64(fd, end)
     except Unusable:
@@ -189,7 +190,7 @@ def _has_directory(fd: int, end: int, count: int, size: int, offset: int) -> boo
 
 
 def _end_record_64(fd: int, end: int) -> tuple[int, int, int, int, int] | None:
-    """Return place, disks, size and offset from the Zip64 end record, where there is one."""
+    """Return its position, disks, size and offset from the Zip64 end record, or None if there is none."""
     locator = os.pread(fd, LOCATOR_64.size, max(0, end - LOCATOR_64.size))
     if len(locator) < LOCATOR_64.size or locator[:4] != LOCATOR_64_MARK:
         return None
@@ -212,7 +213,7 @@ def _member(number: int, fields: tuple[int, ...], name: bytes, extra: bytes, shi
 
 
 def _wide(extra: bytes, values: tuple[int, int, int, int]) -> list[int]:
-    """Replace the values that did not fit by those of the Zip64 field, which holds them in this order."""
+    """Replace the values that did not fit with those of the Zip64 field, which holds them in this order."""
     field = _extra_field(extra, 1)
     found = []
     for value, full, width in zip(values, (FULL_32, FULL_32, FULL_32, FULL_16), (8, 8, 8, 4), strict=True):

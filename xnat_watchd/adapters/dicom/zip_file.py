@@ -1,6 +1,6 @@
-"""A ZIP of DICOM: whether it is whole, what it holds, and a clean one of what is to be sent.
+"""A ZIP of DICOM: whether it is complete, what it holds, and a clean ZIP of what is sent.
 
-Names in it are never paths, and nothing of it is held in memory but what identifies an instance.
+Names in it are never used as paths. Only what identifies an instance is kept in memory.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from xnat_watchd.core.limits import Limits
 
 
 def is_whole(path: Path) -> bool:
-    """Tell a finished copy from an unfinished one: the end record is there and the directory reads.
+    """Return whether a copy is finished: the end record is there and the directory can be read.
 
-    Cheap: at most a few MiB of the directory are read, no member. Raises `OSError` when the file cannot be read,
-    and nothing for what it holds.
+    This is cheap: it reads at most a few MiB of the directory and no member. Raise `OSError` if the file cannot be
+    read. No content of the file raises an error.
     """
     with path.open("rb", buffering=0) as file:
         return is_readable(file.fileno())
 
 
 def no_beat() -> None:
-    """Listen to no beat."""
+    """Do nothing: there is no heartbeat to renew."""
 
 
 def open_zip(path: Path, limits: Limits, beat: Callable[[], None] = no_beat) -> ZipContents:
-    """Inflate, check and walk every member once, in constant memory, and say what the ZIP holds.
+    """Inflate, check and walk every member once, in constant memory. Return what the ZIP holds.
 
-    `beat` is called every few MiB, so that a watchdog sees life. Raises `Unusable` when no study can come of it.
+    `beat` is called every few MiB to renew the heartbeat. Raise `Unusable` if the ZIP holds no usable study.
     """
     with path.open("rb", buffering=0) as file:
         fd = file.fileno()
         directory = find_directory(fd)
         packed = refuse_unfit(fd, directory, limits, beat)
-        opening = ZipReading(fd, directory, packed, limits, beat)
+        reading = ZipReading(fd, directory, packed, limits, beat)
         for member in members(fd, directory):
-            opening.take(member)
-        return opening.contents()
+            reading.read(member)
+        return reading.contents()
 
 
 def write_clean(
@@ -57,11 +57,12 @@ def write_clean(
     beat: Callable[[], None] = no_beat,
     wide_from: int = FULL_32,
 ) -> None:
-    """Write a ZIP of just these members of `source`, named by their SOP Instance UID (F73), and nothing else in it.
+    """Write a ZIP that holds only these members of `source`, named by their SOP Instance UID (F73).
 
-    What is stored or deflated is copied as it is packed, and inflated beside to see that it is still what was recorded;
-    anything else is deflated. `target` is there whole and durable or not at all, and the same each time. Raises
-    `Undecided` when the source is not what it was, `OSError` when the disk is full. `wide_from`: see `ZipWriter`.
+    A stored or deflated member is copied as it is packed, and also inflated to check that it is still what was
+    recorded. Any other member is deflated. `target` is written completely and durably or not at all, with the same
+    bytes each time. Raise `Undecided` if the source has changed, and `OSError` if the disk is full. `wide_from`: see
+    `ZipWriter`.
     """
     temporary = target.with_name(f".{target.name}.part")
     try:

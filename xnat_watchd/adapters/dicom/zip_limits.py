@@ -1,4 +1,4 @@
-"""What a ZIP is refused for by its directory alone, before anything is inflated: its size, its shape, its holes."""
+"""Refusing a ZIP by its directory alone, before anything is inflated: for its size, its structure, its gaps."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from xnat_watchd.adapters.dicom.zip_members import members
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.limits import GIB, Limits
 
-_LARGEST_STUB = GIB  #: of what stands before and between the members; the program of an export has some MiB
-_LIMITS = "If it is what you meant to send, raise the limit in the settings, then drop the ZIP again."
+_LARGEST_STUB = GIB  #: bytes before and between the members; the program of a self-extracting export has some MiB
+_LIMITS = "If you did mean to send it, raise the limit in the settings. Then drop the ZIP again."
 
 
 def refuse_unfit(fd: int, directory: Directory, limits: Limits, beat: Callable[[], None]) -> int:
-    """Raise `Unusable` for all that the directory alone shows; nothing is inflated for it. Returns the packed bytes.
+    """Raise `Unusable` for every fault that the directory shows. Return the number of packed bytes.
 
-    What is inflated later is bounded by what the directory declares, so bombs are refused here, too.
+    Nothing is inflated here. What is inflated later is bounded by the sizes in the directory, so this refuses
+    bombs too.
     """
     spans: list[tuple[int, int]] = []
     inflated = packed = 0
@@ -71,6 +72,6 @@ def _refuse_overlap(spans: list[tuple[int, int]], directory: Directory) -> None:
 
 
 def _refuse_hollow(members: int, directory: Directory) -> None:
-    """Refuse a file of which most is no part of the ZIP: it would be read for nothing, be it a hole of terabytes."""
+    """Refuse a file that is mostly not part of the ZIP. It may be a hole of terabytes, read for nothing."""
     if directory.start - members > max(_LARGEST_STUB, members):
         raise Unusable("most of the file is no part of the ZIP", detail=f"{directory.start - members} bytes")

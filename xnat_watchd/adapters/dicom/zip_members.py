@@ -1,8 +1,8 @@
-"""The members of a ZIP with their true places, also of one over 4 GiB that was packed without Zip64.
+"""The members of a ZIP with their true offsets, even in a ZIP over 4 GiB that was packed without Zip64.
 
-A Mac's Finder packs so: every place and size is told modulo 4 GiB, in the directory and behind each member. Its members
-follow one another without a gap, so that each begins where a local header of its name stands, behind what the one
-before it says at its end. What inflates by that and has the right checksum is what was packed.
+The Finder of a Mac writes such ZIPs: every offset and size is given modulo 4 GiB, in the directory and after each
+member. The members follow one another without a gap. So a member begins at a local header with its name, directly
+after the end of the previous member, as that one's data descriptor confirms. The checksum proves the result.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from xnat_watchd.adapters.dicom.inflating import DEFLATED, STORED
 from xnat_watchd.adapters.dicom.zip_directory import LOCAL, LOCAL_MARK, WRAP, Directory, Member, directory_members
 from xnat_watchd.core.errors import Unusable
 
-_LARGEST = 256 * WRAP  #: more of them are not looked at: each may ask for another look at the disk
-_MOST_DENSE = 1032  #: bytes that Deflate makes of one at most
+_LARGEST = 256 * WRAP  #: the largest directory offset: each further 4 GiB may cost another read for each member
+_MOST_DENSE = 1032  #: the most bytes that Deflate makes of one byte
 _DESCRIPTOR = Struct("<4s3L")
 _DESCRIPTOR_MARK = b"PK\7\x08"
 _HAS_DESCRIPTOR = 0x0008
@@ -26,13 +26,13 @@ _OTHERWISE = (
 
 
 def members(fd: int, directory: Directory) -> Iterator[Member]:
-    """Iterate over the members in the directory's order; raises `Unusable` where that is damaged or not settled."""
+    """Yield the members in the directory's order. Raise `Unusable` if it is damaged or offsets are ambiguous."""
     told = directory_members(fd, directory)
     return _settled(fd, directory, told) if directory.wrapped else told
 
 
 def _settled(fd: int, directory: Directory, told: Iterator[Member]) -> Iterator[Member]:
-    """Iterate over members whose places are told modulo 4 GiB, each ending where the next one begins."""
+    """Yield members whose offsets are given modulo 4 GiB. Each ends where the next one begins."""
     if directory.start > _LARGEST:
         raise _unsettled("its places are too many")
     one = next(told, None)
@@ -47,7 +47,7 @@ def _settled(fd: int, directory: Directory, told: Iterator[Member]) -> Iterator[
 
 
 def _place(fd: int, member: Member, before: Member | None, least: int, bound: int) -> tuple[int, int]:
-    """Return where a member begins and where its data do: the first place at which both neighbours agree."""
+    """Return where a member and its data begin: the first offset that its header and the previous member confirm."""
     place = least + (member.start - least) % WRAP
     while place < bound:
         head = os.pread(fd, LOCAL.size + len(member.name), place)
@@ -70,14 +70,14 @@ def _between(fd: int, member: Member, start: int, data: int, end: int) -> Member
 
 
 def _packed(fd: int, member: Member, data: int, end: int) -> int | None:
-    """Return how many packed bytes lie between the two places, if what stands at their end is this member's."""
+    """Return how many packed bytes lie between two offsets, or None if the end does not fit this member."""
     size = end - data - _descriptor(fd, member, end)
     fits = size >= 0 and size % WRAP == member.packed % WRAP
     return size if fits else None
 
 
 def _descriptor(fd: int, member: Member, end: int) -> int:
-    """Return the length of the data descriptor that ends at a place; its mark may be missing."""
+    """Return the length of the data descriptor that ends at an offset. Its mark may be missing."""
     if not member.flags & _HAS_DESCRIPTOR:
         return 0
     said = _DESCRIPTOR.pack(_DESCRIPTOR_MARK, member.crc, member.packed, member.size)

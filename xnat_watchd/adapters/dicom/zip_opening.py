@@ -1,4 +1,4 @@
-"""One ZIP while it is opened: each of its members comes to exactly one end, and what that is of the studies."""
+"""Reading one ZIP: each member ends in exactly one way, and the instances are sorted into studies."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.limits import Limits
 
 _DIRECTORIES = 8  #: DICOMDIRs that are read: media have one
-_NOTES = 20  #: members that are named in `detail`
+_NOTES = 20  #: members that `detail` names
 
 
 class ZipReading:
-    """One ZIP while its members are looked at. `packed`: how many bytes of it they take."""
+    """One ZIP while its members are read. `packed`: the number of bytes that they take in the file."""
 
     def __init__(self, fd: int, directory: Directory, packed: int, limits: Limits, beat: Callable[[], None]) -> None:
         self._fd, self._directory, self._beat = fd, directory, beat
@@ -36,16 +36,16 @@ class ZipReading:
         self._images, self._archives, self._cut = (Allowance(limits, packed, beat) for _ in range(3))
         self._sorter = StudySorter(limits)
         self._fates = MemberFates()
-        self._tidiness = StreamCheck()
+        self._stream_check = StreamCheck()
         self._directories: list[Member] = []
         self._notes: list[str] = []
 
-    def take(self, member: Member) -> None:
-        """Look at the next member of the directory. Raises `Unusable` where an image is a bomb."""
+    def read(self, member: Member) -> None:
+        """Read the next member of the directory. Raise `Unusable` if an image inflates to too much."""
         self._beat()
-        if member.sealed:
-            self._tidiness.add(self._fd, member, None)
-            self._end(member, unreadable(member.name, member.sealed, empty=member.size == 0))
+        if member.unreadable:
+            self._stream_check.add(self._fd, member, None)
+            self._record_fate(member, unreadable(member.name, member.unreadable, empty=member.size == 0))
             return
         content = MemberContent(self._fd, member, self._beat)
         source = Source(self._cut.counted(iter(content)) if member.cut else iter(content))
@@ -59,24 +59,24 @@ class ZipReading:
             raise Unusable("an image in the ZIP unpacks to far more than an image would") from error
         if content.size > self._limits.member:
             raise too_large(self._limits, f"member {member.number}")
-        self._tidiness.add(self._fd, member, content.local if fate is None else None)
+        self._stream_check.add(self._fd, member, content.local if fate is None else None)
         if content.problem:
             self._note(member, content.problem)
-            self._sorter.doubtful(facts_of(header).study_uid, content.problem, member.number)
+            self._sorter.add_doubtful(facts_of(header).study_uid, content.problem, member.number)
         elif fate is not None:
-            self._end(member, fate)
+            self._record_fate(member, fate)
         elif not member.folder:
             self._sort(member, header, content.digest, content.size)
 
     def contents(self) -> ZipContents:
-        """Return what was found, or raise `Unusable`."""
-        self._fates.settle()
-        named = self._sorter.settle(self._fates.unexplained)
+        """Return what the ZIP contains. Raise `Unusable` if it holds no usable study."""
+        self._fates.finish()
+        named = self._sorter.finish(self._fates.unexplained)
         self._find_absent()
         studies = self._sorter.studies(self._names(named))
         if not studies:
             raise self._unusable()
-        tidy = self._tidiness.whole(self._directory) and not self._fates.clutter and not self._sorter.copies
+        tidy = self._stream_check.passed(self._directory) and not self._fates.clutter and not self._sorter.copies
         return ZipContents(
             sha256=_sha256(self._fd, self._beat),
             size=os.fstat(self._fd).st_size,
@@ -91,7 +91,7 @@ class ZipReading:
             fate = irregular(source.peek(GLANCE), link=member.kind == stat.S_IFLNK)
         return fate or fate_of(member.name, source, kind, self._archives)
 
-    def _end(self, member: Member, fate: MemberFate) -> None:
+    def _record_fate(self, member: Member, fate: MemberFate) -> None:
         if fate.reason:
             self._note(member, fate.reason)
         elif fate.clutter == DIRECTORY and len(self._directories) < _DIRECTORIES:
@@ -99,30 +99,30 @@ class ZipReading:
         self._fates.add(member.name, member.number, fate)
 
     def _find_absent(self) -> None:
-        """Read each DICOMDIR once more, now that it is known which images came."""
-        present = self._sorter.came() if self._directories else frozenset()
+        """Read each DICOMDIR again, now that all images of the ZIP are known."""
+        present = self._sorter.received() if self._directories else frozenset()
         for directory in self._directories:
             for one in listed_images(Source(iter(MemberContent(self._fd, directory, self._beat)))):
                 if hash(one.sop_uid) not in present:
-                    self._sorter.absent(one.study_uid, printable_name(one.file))
+                    self._sorter.add_absent(one.study_uid, printable_name(one.file))
 
     def _sort(self, member: Member, header: Header, digest: bytes, size: int) -> None:
-        self._fates.image(member.name)
+        self._fates.add_image(member.name)
         facts = facts_of(header)
         if not facts.problem:
             found = Instance(facts.sop_uid, facts.series_uid, size, member.crc, member.number, digest)
-            self._sorter.sound(facts, found)
+            self._sorter.add(facts, found)
             return
         self._note(member, facts.problem)
         if header.contradicts:
-            self._sorter.doubtful(facts.study_uid, facts.problem, member.number)
+            self._sorter.add_doubtful(facts.study_uid, facts.problem, member.number)
         elif header.problem or facts.study_uid:
-            self._sorter.damaged(facts.study_uid, facts.problem, member.number, facts.sop_uid)
+            self._sorter.add_damaged(facts.study_uid, facts.problem, member.number, facts.sop_uid)
         else:
-            self._sorter.nameless(facts.problem, member.number)
+            self._sorter.add_without_study(facts.problem, member.number)
 
     def _names(self, wanted: set[int]) -> dict[int, str]:
-        """Return the names of these members, fit to be shown: they are looked up rather than kept in memory."""
+        """Return the printable names of these members. They are looked up again, to save memory."""
         if not wanted:
             return {}
         found = {}
@@ -149,7 +149,7 @@ class ZipReading:
         return Unusable("there are only empty folders in the ZIP")
 
 
-_REFUSALS = (  # by a part of why a member is unexplained, where no image at all was found
+_REFUSALS = (  # if no image was found: by a part of the reason why a member is unexplained
     ("encrypted", "the ZIP is encrypted", "Export the study again without a password."),
     (
         "not supported",
@@ -159,7 +159,7 @@ _REFUSALS = (  # by a part of why a member is unexplained, where no image at all
     (
         "archive",
         "there are only archives in the ZIP, and no image beside them",
-        "If one is a ZIP, drop that itself. Else unpack them, pack the images into one ZIP and drop that.",
+        "If one of them is a ZIP, drop that ZIP. Otherwise unpack them, pack the images into one ZIP and drop it.",
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Writing a ZIP that every reader understands: sizes before the data, plain names, the same bytes each time."""
+"""Writing a ZIP that every reader understands: sizes before the data, simple names, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from xnat_watchd.adapters.dicom.zip_directory import (
     UNIX,
 )
 
-_PLAIN, _WIDE = 20, 45  #: the versions of the format that a reader must know
-_MIDNIGHT, _NEW_YEAR_1980 = 0, 0x21  #: in DOS form: when something was packed says nothing about it
+_PLAIN, _WIDE = 20, 45  #: the versions of the format that a reader needs, without and with Zip64
+_MIDNIGHT, _NEW_YEAR_1980 = 0, 0x21  #: a fixed time in DOS form, since the time of packing must not change the bytes
 _READABLE = 0o100644 << 16
 _LOCAL_WIDE = Struct("<HHQQ")
 _CENTRAL_WIDE = Struct("<HHQQQ")
-_END_64_REST = END_64.size - 12  #: it counts itself without its first two fields
+_END_64_REST = END_64.size - 12  #: the size that the record states: itself without its first two fields
 
 
 @dataclass(frozen=True, slots=True)
 class ZipEntry:
-    """One member to be written, its content packed by `method`; `packed` is only expected until it is written."""
+    """One member to write, with its content packed by `method`. `packed` is an estimate until it is written."""
 
     name: bytes
     method: int
@@ -45,9 +45,9 @@ class ZipEntry:
 
 
 class ZipWriter:
-    """Writes members one after the other and then the directory, into a file that can seek.
+    """Writes members one after the other and then the directory, into a seekable file.
 
-    `wide_from` is the size or place from which on Zip64 is used.
+    Zip64 is used from the size or offset `wide_from` on.
     """
 
     def __init__(self, file: BinaryIO, wide_from: int = FULL_32) -> None:
@@ -58,7 +58,7 @@ class ZipWriter:
 
     @contextmanager
     def member(self, entry: ZipEntry) -> Iterator[Callable[[bytes], object]]:
-        """Write one member; what is entered takes its packed bytes."""
+        """Write one member. The context yields the function that writes its packed bytes."""
         start = self._file.tell()
         wide = max(entry.packed, entry.size + entry.size // 1024 + 64) >= self._wide_from  # deflating may add to it
         self._file.write(_local(entry, wide=wide))
@@ -88,7 +88,7 @@ class ZipWriter:
 
 
 def deflated(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Pack pieces as `DEFLATED` has it, for speed rather than size."""
+    """Pack pieces with `DEFLATED`, for speed rather than size."""
     engine = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
     for piece in pieces:
         yield engine.compress(piece)
