@@ -47,7 +47,7 @@ __all__ = [
 
 
 class Ledger:
-    """Everything that is remembered, by subject. Safe to share between threads."""
+    """Everything that is remembered, in one part for each topic. Threads may share it."""
 
     def __init__(self, database: Database) -> None:
         self.deliveries = Deliveries(database)

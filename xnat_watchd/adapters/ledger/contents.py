@@ -1,4 +1,4 @@
-"""What the ledger knows of what a study holds: its instances and series, and which of them XNAT has."""
+"""The content of studies: their instances and series, and which of them XNAT has."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Contents:
         self._db = database
 
     def instances(self, item: Item) -> list[Instance]:
-        """Return what of the study is to be on XNAT, in the order of the ZIP: all but what a person leaves behind."""
+        """Return the instances that XNAT is to have, in the order of the ZIP: all that no person has left behind."""
         rows = self._db.rows("SELECT * FROM instances WHERE study = ? AND NOT left_behind ORDER BY member", item.key)
         return [_instance(row) for row in rows]
 
     def known(self, item: Item) -> dict[str, Instance]:
-        """Return the instances of this study that XNAT is proved to hold, whichever ZIP they came in."""
+        """Return the instances of this study that XNAT is proved to hold, from any ZIP."""
         rows = self._db.rows(
             "SELECT i.* FROM instances i JOIN studies s ON s.key = i.study WHERE s.project = ? AND s.study_uid = ?"
             " AND s.progress IN ('archived', 'complete') AND NOT i.left_behind",
@@ -33,7 +33,7 @@ class Contents:
         return {one.sop_uid: one for one in found if one.series_uid not in left_out}
 
     def series(self, item: Item, *, at_place: bool = False) -> dict[str, SentSeries]:
-        """Return the study's series by UID with their number of instances; `at_place`: only what was sent there."""
+        """Return the study's series by UID with their number of instances. `at_place`: only those sent to its place."""
         rows = self._db.rows(
             "SELECT x.uid, x.image, coalesce(x.files, count(i.sop_uid)) AS n FROM series x LEFT JOIN instances i"
             " ON i.study = x.study AND i.series = x.uid AND NOT i.left_behind WHERE x.study = ? AND NOT x.left_out"
@@ -58,7 +58,7 @@ class Contents:
         return {series: frozenset(uids) for series, uids in found.items()}
 
     def series_named(self, item: Item) -> dict[str, str]:
-        """Return the study's series by UID as people call them, whichever ZIP they came in."""
+        """Return the study's series, from any ZIP, by UID as people call them."""
         rows = self._db.rows(
             "SELECT x.uid, x.number, x.modality FROM series x JOIN studies s ON s.key = x.study"
             " WHERE s.project = ? AND s.study_uid = ?",
@@ -68,7 +68,7 @@ class Contents:
         return {row["uid"]: f"series {row['number']} ({row['modality']})" for row in rows}
 
     def left_out(self, item: Item) -> frozenset[str]:
-        """Return the series that the server leaves out, of this study or of the same study from an earlier ZIP."""
+        """Return the series of this study, from any ZIP, that the server leaves out."""
         rows = self._db.rows(
             "SELECT x.uid FROM series x JOIN studies s ON s.key = x.study"
             " WHERE s.project = ? AND s.study_uid = ? AND x.left_out",

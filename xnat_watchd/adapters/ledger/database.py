@@ -1,4 +1,4 @@
-"""The SQLite file under the ledger: how it is made, opened, upgraded and written to."""
+"""The SQLite file of the ledger: it is made, opened, upgraded and written to here."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pathlib import Path
 from xnat_watchd.adapters.files.copying import sync_folder
 from xnat_watchd.core.errors import LedgerUnusable, NoRoom, Occupied, Refusal
 
-UPGRADES = ("upgrade-2.sql", "upgrade-3.sql")  #: the first leads from version 1 of the schema to 2, and so on
+UPGRADES = ("upgrade-2.sql", "upgrade-3.sql")  #: the first upgrades version 1 of the schema to 2, and so on
 VERSION = 1 + len(UPGRADES)  #: of the schema, kept in the file as `user_version`
 APPLICATION = 0x584E5744  #: "XNWD", kept in the file as `application_id`
-PATIENCE = 30.0  #: seconds to wait for another program that holds the ledger; systemd gives us more
+PATIENCE = 30.0  #: seconds to wait for another program that holds the ledger; systemd allows more for a start
 
 _DAMAGED = "Restore it from a backup; see 'When the ledger is damaged' in the README. Do not delete it."
 _NOT_OURS = "Give the service's user the right to read and write it and its folder, on a disk that takes writes."
@@ -33,20 +33,20 @@ _TROUBLE: dict[int, tuple[type[Refusal], str, str]] = {
     sqlite3.SQLITE_CANTOPEN: (Refusal, "cannot be opened", _NOT_OURS),
     sqlite3.SQLITE_PERM: (Refusal, "cannot be opened", _NOT_OURS),
 }
-"""What SQLite's primary result codes mean for us (rescode.html). Of any other the file is not to be trusted."""
+"""What SQLite's primary result codes mean for us (rescode.html). After any other the file cannot be trusted."""
 
 NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE})
-"""How SQLite says that the disk is full: when it writes, when it makes room for its index, when the system says so."""
+"""SQLite's codes for a full disk: when it writes, when it extends its shared index, when the system reports it."""
 
 
 class OlderSchema(Refusal):
-    """The ledger is of an older version: whoever has it alone may bring it up to date."""
+    """The ledger has an older schema: only the program that uses it alone may upgrade it."""
 
 
 class Database:
-    """One connection, shared by all threads behind a lock; every change is durable before it is believed.
+    """One connection that all threads share behind a lock. Every change is on the disk before it counts.
 
-    `LedgerUnusable` when the file cannot be read or written just now: then nothing can be done in order.
+    Raises `LedgerUnusable` when the file cannot be read or written: then nothing can be done safely.
     """
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
@@ -58,9 +58,9 @@ class Database:
         self.must_be_there()
 
     def must_be_there(self) -> None:
-        """Raise `LedgerUnusable` where the files were removed, replaced or cut since they were opened.
+        """Raise `LedgerUnusable` if the files were removed, replaced or cut since they were opened.
 
-        SQLite goes on with a file that has no name any more: what is written there, the next start knows nothing of.
+        SQLite goes on writing to a file that has no name any more. The next start would know nothing of that.
         """
         for file in (self._path, self._path.with_name(f"{self._path.name}-wal")):
             before = self._files.get(file)
@@ -79,7 +79,7 @@ class Database:
 
     @contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:
-        """Provide a transaction that is written whole or not at all; `NoRoom` when the disk is too full for it."""
+        """Open a transaction that is written completely or not at all. Raises `NoRoom` when the disk is full."""
         with self._lock, _told(self._path):
             try:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -100,7 +100,7 @@ class Database:
             db.execute(f"PRAGMA user_version = {VERSION}")
 
     def changed(self) -> bool:
-        """Return whether somebody else has written since this was asked last; the first time, no."""
+        """Return whether another program has written since the last call; False at the first call."""
         self.must_be_there()
         row = self.row("PRAGMA data_version")
         version = int(row[0]) if row else 0
@@ -108,12 +108,12 @@ class Database:
         return before not in (None, version)
 
     def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
-        """Return all rows of a question."""
+        """Return all rows of a query."""
         with self._lock, _told(self._path):
             return self._db.execute(sql, values).fetchall()
 
     def row(self, sql: str, *values: object) -> sqlite3.Row | None:
-        """Return the first row of a question, or None."""
+        """Return the first row of a query, or None."""
         with self._lock, _told(self._path):
             first: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
             return first
@@ -122,10 +122,10 @@ class Database:
 def open_database(
     path: Path, *, read_only: bool = False, upgrade: bool = True, patience: float = PATIENCE, whole: bool = False
 ) -> Database:
-    """Open the ledger, make it if there is none, upgrade it if it is older; `Refusal` when it cannot be trusted.
+    """Open the ledger; make it if there is none, upgrade it if it is older. Raises `Refusal` if it cannot be trusted.
 
-    `upgrade` False is for whoever comes beside a service: it may be an older one, which knows the older ledger only.
-    `whole` reads all of it, which takes as long as that takes: at the service's start, and where a person asks.
+    `upgrade` is False in a command that runs beside a service: that may be an older one, which knows only the older
+    schema. `whole` checks the complete file, however long that takes: at the service's start, and if a person asks.
     """
     with ExitStack() as stack:
         try:
@@ -154,24 +154,24 @@ def open_database(
 
 
 def _make(path: Path) -> None:
-    """Make a ledger where none is. It gets its name when it is whole: one that is empty is a damaged one."""
-    path = path.resolve()  # a link may lead to where it is to be
+    """Make a ledger if there is none. It gets its name when it is complete, so an empty file is a damaged ledger."""
+    path = path.resolve()  # the path may be a link to a file that is still to be made
     begun = f".{path.name}.new-"
     if not path.exists():
         handle, name = tempfile.mkstemp(prefix=begun, dir=path.parent)  # for us alone from the first byte
         os.close(handle)
         with closing(_connect(Path(name), "rw", PATIENCE)) as db:
             _run(db, "schema.sql", VERSION)
-        with suppress(FileExistsError, FileNotFoundError):  # somebody else was quicker, and theirs counts
+        with suppress(FileExistsError, FileNotFoundError):  # another program was quicker: its ledger counts
             os.link(name, path)
         sync_folder(path.parent)
-    for left in path.parent.iterdir():  # by us, or by one that was killed over it
+    for left in path.parent.iterdir():  # left by us, or by a program that was killed here
         if left.name.startswith(begun):
             left.unlink(missing_ok=True)
 
 
 def _keep_private(path: Path) -> None:
-    """Take a ledger away from others that an earlier version made. What SQLite lays beside it gets its mode."""
+    """Make a ledger of an earlier version private. The files that SQLite makes beside it get the same mode."""
     for part in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
         with suppress(FileNotFoundError, PermissionError):
             if part.stat().st_mode & 0o077:
@@ -202,12 +202,12 @@ def _connect(path: Path, mode: str, patience: float) -> sqlite3.Connection:
 
 
 def _prepare(db: sqlite3.Connection) -> None:
-    db.execute("PRAGMA journal_mode = WAL")  # those who look do not wait for those who write
-    db.execute("PRAGMA synchronous = FULL")  # a fact that was believed must survive a power cut
+    db.execute("PRAGMA journal_mode = WAL")  # readers do not wait for writers
+    db.execute("PRAGMA synchronous = FULL")  # a recorded fact must survive a power cut
 
 
 def _check(db: sqlite3.Connection, path: Path, *, whole: bool) -> int:
-    """Return the version of a ledger that is ours, and whole as far as that is asked."""
+    """Return the schema version; raise if the file is no ledger of ours, is newer or (`whole`) is damaged."""
     if path.stat().st_size == 0:
         raise sqlite3.DatabaseError("it is empty")
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
@@ -224,7 +224,7 @@ def _check(db: sqlite3.Connection, path: Path, *, whole: bool) -> int:
 
 
 def _meaning(error: sqlite3.Error) -> tuple[type[Refusal], str, str]:
-    code = getattr(error, "sqlite_errorcode", None)  # none where it is our own
+    code = getattr(error, "sqlite_errorcode", None)  # None if we raised it ourselves
     if code in NO_ROOM:
         return Occupied, "has no room left on its disk", _FULL
     damaged = (Refusal, f"cannot be used ({error})", _DAMAGED)
@@ -233,7 +233,7 @@ def _meaning(error: sqlite3.Error) -> tuple[type[Refusal], str, str]:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Provide in our own words that the file cannot be used. What breaks a rule of the schema is a fault of ours."""
+    """Raise `LedgerUnusable` for an error of SQLite. What violates the schema is a bug of ours and passes as it is."""
     try:
         yield
     except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
@@ -254,17 +254,17 @@ def _older(path: Path, version: int) -> OlderSchema:
 
 
 def _upgrade(db: sqlite3.Connection, version: int) -> None:
-    """Bring it up to date, one version after another, each whole or not at all."""
-    db.execute("PRAGMA foreign_keys = OFF")  # tables are made anew under the references to them
+    """Upgrade the schema, one version after another, each completely or not at all."""
+    db.execute("PRAGMA foreign_keys = OFF")  # tables are replaced while others refer to them
     for number in range(version, VERSION):
         _run(db, UPGRADES[number - 1], number + 1)
     db.execute("PRAGMA foreign_keys = ON")
 
 
 def _run(db: sqlite3.Connection, script: str, version: int) -> None:
-    """Run a script of ours in one transaction, with the version that it leads to.
+    """Run a script in one transaction, and write the version that it leads to.
 
-    Somebody else may have run it while we waited for our turn.
+    Another program may have run it while we waited for the lock: then nothing is left to do.
     """
     db.execute("BEGIN IMMEDIATE")
     try:
@@ -282,7 +282,7 @@ def _run(db: sqlite3.Connection, script: str, version: int) -> None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """`executescript` would commit half a schema; one statement at a time stays inside the transaction."""
+    """Yield the statements one by one: they stay inside the transaction, which `executescript` would commit first."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
@@ -295,10 +295,10 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def text(moment: datetime) -> str:
-    """Return a time as the ledger writes it: UTC, microseconds, sortable as text."""
+    """Return a time in the ledger's form: UTC, with microseconds, sortable as text."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def moment(written: str | None) -> datetime | None:
-    """Read a time as the ledger writes it."""
+    """Read a time in the ledger's form; None stays None."""
     return datetime.fromisoformat(written) if written else None

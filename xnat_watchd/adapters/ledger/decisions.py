@@ -1,4 +1,4 @@
-"""What people decide about studies: that nobody wants one, that it is sent again, that something of it stays behind."""
+"""The decisions of people about studies: skip, settle, retry, accept, resend."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ IN_A_MOMENT = "Type it again in a moment."
 
 
 class Decisions:
-    """Wishes are written here and carried out by the service: at once if it runs, else when it does.
+    """Decisions are recorded here and carried out by the service: at once if it runs, else after its next start.
 
-    What a person writes as the reason is kept as `detail`: it may hold a name. `Impossible` where it cannot be done.
+    The reason that a person types is kept as `detail`, since it may hold a name. What cannot be done raises
+    `Impossible`.
     """
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def skip(self, key: int, why: str, now: datetime) -> None:
-        """Want a study no more: what lies of it in the prearchive goes, and then it is skipped."""
+        """Have a study skipped: first the service removes what is left of it in the prearchive."""
         with self._db.change() as db:
             standing = _standing(_row(db, key))
             if standing in ENDED:
@@ -43,7 +44,7 @@ class Decisions:
                  why="a person wants it no more", detail=why, advice=None, **RESET)  # fmt: skip
 
     def settle(self, delivery: int, why: str, now: datetime) -> None:
-        """Note that nothing more is to come of a delivery that was put aside: its ZIP stays where it lies."""
+        """Record that nothing more is to be done about a rejected delivery. Its ZIP stays where it is."""
         with self._db.change() as db:
             row = db.execute("SELECT state, settled FROM deliveries WHERE id = ?", (delivery,)).fetchone()
             if row["state"] != DeliveryState.REJECTED or row["settled"]:
@@ -62,9 +63,8 @@ class Decisions:
     ) -> None:
         """Let a study that is held or waits go on from where it stopped, perhaps under other labels.
 
-        No finding is settled by it. It counts for its project too, where that is shut: it is tried at once. For
-        another `project` everything that was decided for the old one is decided anew; `Impossible` where the old one
-        may hold something of it.
+        It settles no finding. If the project's gate is shut, the project is tried at once too. With another `project`
+        all that was decided for the old one is decided again; `Impossible` if the old one may hold something of it.
         """
         chosen: dict[str, object] = {"label": label} if label else {}
         if subject:
@@ -81,9 +81,9 @@ class Decisions:
             resume(db, row, now, **chosen)
 
     def accept(self, key: int, why: str, by: str, now: datetime) -> str:
-        """Accept what was found out about a held study, or that XNAT leaves out series; return what was accepted.
+        """Accept the open findings of a held study, or that XNAT leaves out series; return what was accepted.
 
-        `by`: the login name of the person. What is found out later, or left out later, holds the study again.
+        `by`: the login name of the person. A later finding, or another series left out, holds the study again.
         """
         with self._db.change() as db:
             row = _row(db, key)
@@ -95,7 +95,7 @@ class Decisions:
             return _accept_left_out(db, key, why, now)
 
     def resend(self, key: int, why: str, now: datetime) -> None:
-        """Have a study begin anew, in a new generation: XNAT is asked, and what it lacks is sent."""
+        """Start a study from its beginning, in a new generation: XNAT is asked, and what it lacks is sent."""
         with self._db.change() as db:
             row = _row(db, key)
             standing = _standing(row)
@@ -112,7 +112,7 @@ class Decisions:
 
 
 def _to_project(db: sqlite3.Connection, row: sqlite3.Row, project: str, now: datetime) -> None:
-    """Forget what was decided about a study for its project; its delivery goes along with the last of its studies."""
+    """Forget what was decided for a study's old project. The delivery changes its project with its last study."""
     key, delivery = row["key"], row["delivery"]
     spoke = db.execute("SELECT 1 FROM places WHERE study = ? AND spoke IS NOT NULL", (key,)).fetchone()
     if row["kind"] != DeliveryKind.ZIP or row["progress"] != Progress.RECEIVED or spoke:
@@ -175,7 +175,9 @@ def _accept_findings(
         "UPDATE instances SET left_behind = 1 WHERE study = ? AND sop_uid = ?",
         [(row["key"], uid) for one in found if one.kind is FindingKind.TWO_CONTENTS for uid in one.members],
     )
-    db.execute("UPDATE deliveries SET as_it_is = 0 WHERE id = ?", (row["delivery"],))  # it holds what is not sent
+    db.execute(
+        "UPDATE deliveries SET as_it_is = 0 WHERE id = ?", (row["delivery"],)
+    )  # the ZIP holds images that are not sent
     if row["kind"] == DeliveryKind.ZIP and not _is_anything_left(db, row["key"]):
         move(db, row["key"], Standing.HELD, Event.UNWANTED, now, unwanted=NOTHING_TO_SEND, attempts=0, recoveries=0,
              since=None, due=None, why=NOTHING_TO_SEND, detail=why, advice=None)  # fmt: skip
@@ -185,7 +187,7 @@ def _accept_findings(
 
 
 def _accept_loss(db: sqlite3.Connection, row: sqlite3.Row, why: str, now: datetime) -> str:
-    """Accept that XNAT lacks what it held; one image more is another matter. Its ZIP is never deleted."""
+    """Accept that XNAT lacks images that it held. One more missing image needs a new decision. The ZIP is kept."""
     accepted = f"XNAT lacks {row['lost']} of its images, which it was seen to hold"
     db.execute("UPDATE studies SET loss_accepted = lost WHERE key = ?", (row["key"],))
     db.execute(
@@ -215,7 +217,7 @@ def _accept_left_out(db: sqlite3.Connection, key: int, why: str, now: datetime) 
 
 
 def _missing_twice(db: sqlite3.Connection, key: int) -> frozenset[str]:
-    """Return the series of which nothing came at either of the last two places."""
+    """Return the series of which nothing arrived at either of the last two places."""
     rows = db.execute(
         "SELECT missing FROM places WHERE study = ? AND ended IS NOT NULL AND spoke IS NOT NULL AND NOT mixed"
         " AND appeared IS NULL ORDER BY id DESC LIMIT 2",
@@ -226,7 +228,7 @@ def _missing_twice(db: sqlite3.Connection, key: int) -> frozenset[str]:
 
 
 def _take_again(db: sqlite3.Connection, row: sqlite3.Row, now: datetime) -> None:
-    """Open the delivery again. Its ZIP stays where it rests until something of it has to be sent."""
+    """Take an ended delivery again. Its ZIP stays where it is kept until something of it has to be sent."""
     if row["kind"] != DeliveryKind.ZIP:
         raise Impossible("it did not come in a ZIP: others had put it into XNAT")
     if row["deleted"]:

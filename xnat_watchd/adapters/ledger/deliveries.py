@@ -1,4 +1,4 @@
-"""What the ledger knows of the ZIPs: their arrival, what they hold, where they rest."""
+"""Deliveries: their arrival, what they hold, where their ZIPs are kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xnat_watchd.core.states import DELIVERIES, DeliveryState, IllegalTransition
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A ZIP that is being taken. `identity` is how the file is known again: device, inode, size, mtime."""
+    """A ZIP that is being taken. `identity` tells the file from others: device, inode, size, mtime."""
 
     id: int
     name: str
@@ -36,20 +36,20 @@ class EndedDelivery:
     id: int
     name: str
     studies: tuple[int, ...]
-    sent: bool  #: something of it was sent; else XNAT had all of it already
-    has_zip: bool = True  #: else others had put its study into XNAT
+    sent: bool  #: something of it was sent; False: XNAT had all of it already
+    has_zip: bool = True  #: False: others had put its study into XNAT
     size: int | None = None  #: bytes of its ZIP when it was opened
-    skipped: int = 0  #: how many of its studies nobody wanted
-    rested: str | None = None  #: where its ZIP rested before something of it was to be sent again
+    skipped: int = 0  #: number of its studies that were skipped
+    rested: str | None = None  #: where its ZIP was kept before something of it was to be sent again
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveredZip:
-    """A delivery as far as its ZIP is concerned."""
+    """What the ledger knows of a delivery's ZIP."""
 
     name: str
     state: DeliveryState
-    resting: str | None  #: where the ZIP is to lie in the end
+    resting: str | None  #: where the ZIP is to be kept in the end
     sha256: str | None  #: of the ZIP, once it was opened
     studies: int
     why: str
@@ -69,7 +69,7 @@ class Deliveries:
         self._db = database
 
     def expect(self, name: str, project: str, identity: str, now: datetime) -> int:
-        """Write the intent to take a file, before it is touched; give the delivery's number."""
+        """Record the intent to take a file, before it is touched. Return the delivery's number."""
         with self._db.change() as db:
             row = db.execute(
                 "INSERT INTO deliveries (name, project, identity, state, arrived) VALUES (?,?,?,?,?) RETURNING id",
@@ -79,12 +79,12 @@ class Deliveries:
             return int(row["id"])
 
     def arrivals(self) -> list[Arrival]:
-        """Return the deliveries that have not been taken to their end: at start-up, what we died over."""
+        """Return the deliveries that are being taken. At start-up: those at which the service stopped."""
         rows = self._db.rows("SELECT * FROM deliveries WHERE state = ? ORDER BY id", DeliveryState.ARRIVING)
         return [Arrival(r["id"], r["name"], r["project"], r["identity"], r["openings"]) for r in rows]
 
     def delivered_zip(self, delivery: int) -> DeliveredZip | None:
-        """Return what a delivery's ZIP is to become, or None when there is no such delivery."""
+        """Return what is to become of a delivery's ZIP, or None if there is no such delivery."""
         row = self._db.row(
             "SELECT d.*, (SELECT count(*) FROM studies s WHERE s.delivery = d.id) AS studies"
             " FROM deliveries d WHERE d.id = ?",
@@ -98,17 +98,17 @@ class Deliveries:
         )  # fmt: skip
 
     def file_name(self, delivery: int) -> str:
-        """Return the name that the ZIP was dropped under, without folders."""
+        """Return the name under which the ZIP was dropped, without folders."""
         row = self._db.row("SELECT name FROM deliveries WHERE id = ?", delivery)
         return str(row["name"]).rpartition("/")[2] if row else ""
 
     def as_it_is(self, delivery: int, size: int) -> bool:
-        """Return whether the ZIP may be sent unchanged, being so large now."""
+        """Return whether the ZIP may be sent unchanged. `size`: its bytes now, which must be the same as before."""
         row = self._db.row("SELECT as_it_is, size FROM deliveries WHERE id = ?", delivery)
         return bool(row and row["as_it_is"] and row["size"] == size)
 
     def begin_opening(self, delivery: int) -> int:
-        """Count one more opening of the ZIP before it is begun: three without an end, and it kills us."""
+        """Count one more opening of the ZIP before it begins: a ZIP that ends the service three times is rejected."""
         with self._db.change() as db:
             row = db.execute(
                 "UPDATE deliveries SET openings = openings + 1 WHERE id = ? RETURNING openings", (delivery,)
@@ -116,12 +116,12 @@ class Deliveries:
             return int(row["openings"])
 
     def end_opening(self, delivery: int) -> None:
-        """Note that an opening has ended without an outcome, but not our life."""
+        """Record that an opening ended without an outcome, and did not end the service."""
         with self._db.change() as db:
             db.execute("UPDATE deliveries SET openings = 0 WHERE id = ?", (delivery,))
 
     def record(self, delivery: int, contents: ZipContents, resting: str, now: datetime) -> int | None:
-        """Enter what a ZIP holds. Studies with a finding that holds are held from the start.
+        """Record what a ZIP holds. Studies with a finding that holds them are held from the start.
 
         Where the same bytes for the same project are on their way, this delivery ends as their duplicate and its ZIP
         is to lie in `resting`; return the other one then, else None.
@@ -148,14 +148,15 @@ class Deliveries:
             )  # fmt: skip
 
     def withdraw(self, delivery: int, now: datetime) -> None:
-        """End a delivery whose file was not there any more: whoever took it away has it."""
+        """End a delivery whose file was gone before it was taken."""
         with self._db.change() as db:
             move_delivery(db, delivery, DeliveryState.WITHDRAWN, now, ended=text(now))
 
     def retirable(self, after: int | None = None) -> list[EndedDelivery]:
-        """Return the deliveries whose studies are all done or skipped; of those with one that ended `after` an event.
+        """Return the deliveries whose studies are all done or skipped.
 
-        Among thousands that are under way, only these are looked at then.
+        `after`: the number of an event. Then only deliveries with a study that ended after it are looked at, since
+        thousands may be under way.
         """
         rows = self._db.rows(
             f"""
@@ -184,9 +185,9 @@ class Deliveries:
         ]
 
     def retire(self, delivery: EndedDelivery, resting: str | None, now: datetime) -> bool:
-        """End a delivery that has come to its end. `resting`: where its ZIP is to be put, below the root.
+        """End a delivery whose studies have all ended. `resting`: where its ZIP is to be kept, below the root.
 
-        Return False where it goes on: a person had a study of it sent again while XNAT was asked.
+        Return False if it goes on: a person had a study of it sent again while XNAT was asked.
         """
         state, why = DeliveryState.FINISHED, None
         if delivery.skipped:
@@ -208,7 +209,7 @@ class Deliveries:
     ) -> None:
         """Replace what is known of the files in the drop folder that are not taken: name -> (why, advice).
 
-        Advice that is one of `waits` is kept only for what has lain there for `patience` seconds.
+        An advice in `waits` is kept only for a file that has been there for `patience` seconds.
         """
         known = {r["name"]: r for r in self._db.rows("SELECT * FROM ignored")}
         since = {name: known[name]["since"] if name in known else "" for name in ignored}
@@ -225,7 +226,7 @@ class Deliveries:
 
 
 def move_delivery(db: sqlite3.Connection, delivery: int, state: DeliveryState, now: datetime, **columns: object) -> str:
-    """Change a delivery's state, the only place that does, with its event; give its project."""
+    """Change a delivery's state together with its event, and return its project. No other code changes it."""
     row = db.execute("SELECT state, project FROM deliveries WHERE id = ?", (delivery,)).fetchone()
     if state not in DELIVERIES[DeliveryState(row["state"])]:
         raise IllegalTransition(f"delivery {delivery} cannot become {state}: it is {row['state']}")
@@ -246,7 +247,7 @@ def tell_delivery(
     why: object = None,
     detail: object = None,
 ) -> None:
-    """Write an event of a delivery as a whole into its story."""
+    """Record an event of a delivery as a whole."""
     db.execute(
         "INSERT INTO events (at, delivery, event, why, detail) VALUES (?,?,?,?,?)",
         (text(now), delivery, event, why, detail),

@@ -1,4 +1,4 @@
-"""What the ledger knows of studies that did not come in a ZIP, and of the subjects that came to be by our hand."""
+"""Studies that others put into XNAT and that we carry on, and the subjects that our archiving created."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FOUND = "found"  #: an event in a study's story
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """A study that is on its way already."""
+    """A study that is under way already."""
 
     key: int
     item: str
@@ -38,23 +38,23 @@ class ExistingSessions:
         self._db = database
 
     def at(self, place: Place) -> UnderWay | None:
-        """Return the study that has this place in the prearchive, now or formerly, if it is one of ours."""
+        """Return the study of ours that has, or had, this place in the prearchive; None if there is none."""
         return self._under_way(
             "JOIN places p ON p.study = s.key WHERE (p.project, p.timestamp, p.folder) = (?, ?, ?)",
             place.project, place.timestamp, place.folder,
         )  # fmt: skip
 
     def on_its_way(self, identity: str) -> UnderWay | None:
-        """Return the study that was taken from this address in XNAT and is not done."""
+        """Return the study that was taken from this path in XNAT and is not done."""
         return self._under_way("WHERE d.identity = ? AND d.kind <> 'zip' AND d.state = 'taken'", identity)
 
     def person_of(self, project: str, subject: str) -> Person | None:
-        """Return who stands behind a subject label, if we know: name, ID and birth date."""
+        """Return the person of a subject label, with name, ID and birth date; None if we know none."""
         row = self._db.row(PEOPLE_OF_LABEL, project, subject.casefold(), 0)
         return person(row) if row else None
 
     def admit(self, find: ExistingSession, now: datetime) -> UnderWay:
-        """Take a study to carry it on, as it was shown. Shown and taken again while it is held: it is tried anew."""
+        """Take a study to carry it on, as it was shown. If it is known and held, it is tried again as shown now."""
         known = self.on_its_way(find.identity)
         with self._db.change() as db:
             if known is None:
@@ -71,15 +71,15 @@ class ExistingSessions:
         return [row["key"] for row in rows]
 
     def standings(self, keys: Collection[int]) -> list[dict[str, Any]]:
-        """Return how these studies stand.
+        """Return the standings of these studies.
 
-        `open`: found in XNAT, and the last is not written about it. `barred`: waits for the same study of another ZIP.
+        `open`: taken from XNAT, and its delivery has not ended. `barred`: it waits for the same study of another ZIP.
         """
         rows = self._db.rows(_STANDINGS, json.dumps(sorted(keys)))
         return [{**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows]
 
     def new_subjects(self, since: datetime, project: str | None) -> list[dict[str, Any]]:
-        """Return the subjects that came to be by our hand since then, oldest first."""
+        """Return the subjects that our archiving has created since then, oldest first."""
         rows = self._db.rows(
             "SELECT s.subject AS label, s.project, min(e.at) AS created, s.delivery || '.' || s.number AS item"
             " FROM events e JOIN studies s ON s.key = e.study AND s.subject = e.detail"

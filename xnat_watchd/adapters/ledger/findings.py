@@ -1,4 +1,4 @@
-"""What was found out about the content of studies: facts beside them that only a named decision settles."""
+"""Findings about the content of studies: facts that only a person's decision settles."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ FOUND = "finding"  #: an event in a study's story
 
 
 class Findings:
-    """Findings about studies. What a person decides about them is written by `Wishes`."""
+    """Findings about studies. `Decisions` records what a person decides about them."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def open(self, key: int) -> tuple[Finding, ...]:
-        """Return the findings about a study that nobody has settled, in the order in which they were made."""
+        """Return the findings about a study that nobody has settled, oldest first."""
         return tuple(map(as_finding, self._db.rows(OPEN, key)))
 
     def add(self, item: Item, finding: Finding, now: datetime) -> None:
-        """Write a finding that was made on the way.
+        """Record a finding that a step made.
 
-        The same kind about the same members is one finding: what was written before, and what a person has settled,
-        stays as it is. After it, `must_not_hold(findings.open(item.key))` ends the step unless it was settled before.
+        The same kind about the same members is one finding: a recorded one stays as it is, settled or not. Call
+        `must_not_hold(findings.open(item.key))` afterwards: it ends the step unless the finding was settled before.
         """
         with self._db.change() as db:
             if add_findings(db, item.key, (finding,), now):
@@ -43,20 +43,21 @@ UNDECIDED = "SELECT * FROM findings WHERE study = ? AND (settled IS NULL OR by L
 
 
 def open_findings(db: sqlite3.Connection, key: int) -> tuple[Finding, ...]:
-    """Return the same as `Findings.open`, inside a transaction of the caller."""
+    """Return the same as `Findings.open`, inside the caller's transaction."""
     return tuple(map(as_finding, db.execute(OPEN, (key,)).fetchall()))
 
 
 def undecided(db: sqlite3.Connection, key: int) -> tuple[Finding, ...]:
-    """Return the findings about a study that no person has settled: what a later delivery makes good holds there only.
+    """Return the findings about a study that no person has settled, those that a later delivery settled included.
 
-    So nothing of the earlier one is sent for it, not even where XNAT has lost the later one since.
+    A later delivery settles nothing for the earlier ZIP: of that, nothing is sent, not even if XNAT has lost the later
+    one since.
     """
     return tuple(map(as_finding, db.execute(UNDECIDED, (key,)).fetchall()))
 
 
 def add_findings(db: sqlite3.Connection, key: int, findings: Iterable[Finding], now: datetime) -> int:
-    """Write findings about a study, but those that are written already; return how many were."""
+    """Record the findings about a study that are not recorded yet; return their number."""
     new = [one for one in findings if not _is_known(db, key, one)]
     db.executemany(
         "INSERT INTO findings (study, kind, count, why, members, uids, found) VALUES (?,?,?,?,?,?,?)",
@@ -66,7 +67,7 @@ def add_findings(db: sqlite3.Connection, key: int, findings: Iterable[Finding], 
 
 
 def settle_findings(db: sqlite3.Connection, key: int, by: str, reason: str, now: datetime) -> None:
-    """Settle what is open about a study: one that comes later holds it again."""
+    """Settle the open findings about a study. A later finding holds it again."""
     db.execute(
         "UPDATE findings SET settled = ?, by = ?, reason = ? WHERE study = ? AND settled IS NULL",
         (text(now), by, reason, key),
@@ -74,7 +75,7 @@ def settle_findings(db: sqlite3.Connection, key: int, by: str, reason: str, now:
 
 
 def unsent(study: str) -> str:
-    """Return SQL that counts the images of a study that findings are about and that are none of its instances."""
+    """Return SQL that counts the images in a study's findings that are not among its instances."""
     return f"""coalesce((
       SELECT sum(f.count - (SELECT count(*) FROM json_each(f.members) m JOIN instances i
                             ON i.study = f.study AND i.sop_uid = m.value))
@@ -90,7 +91,7 @@ def _is_known(db: sqlite3.Connection, key: int, finding: Finding) -> bool:
 
 
 def as_finding(row: sqlite3.Row) -> Finding:
-    """Return a row as what it says."""
+    """Return the finding of a row."""
     return Finding(
         kind=FindingKind(row["kind"]), count=row["count"], why=row["why"],
         members=tuple(json.loads(row["members"])), uids=tuple(json.loads(row["uids"])),

@@ -1,4 +1,4 @@
-"""The gates, kept so that a restart does not knock at a locked account again."""
+"""The gates. They are kept so that a restart does not try a locked account again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Gates:
         self._db = database
 
     def get(self, scope: str = "") -> Gate:
-        """Return a gate; one that was never shut is open."""
+        """Return the gate of a scope; one that was never shut is open."""
         return self.all().get(scope, OPEN)
 
     def all(self) -> dict[str, Gate]:
@@ -38,22 +38,22 @@ class Gates:
         }
 
     def count_refusal(self, now: datetime) -> None:
-        """Note that XNAT has refused credentials to somebody else on this machine; the server's gate stays as it is."""
+        """Record that XNAT refused credentials to another program on this machine. The server's gate stays as it is."""
         with self._db.change() as db:
             _set(db, "", self.get().refused(now))
 
     def forget_refusals(self) -> None:
-        """Note that XNAT has taken credentials of this machine: what it refused before counts no more there."""
+        """Record that XNAT accepted credentials of this machine: earlier refusals do not count any more."""
         with self._db.change() as db:
             _set(db, "", replace(self.get(), refusals=()))
 
     def set(self, scope: str, gate: Gate) -> None:
-        """Keep a gate."""
+        """Store a gate."""
         with self._db.change() as db:
             _set(db, scope, gate)
 
     def try_now(self, now: datetime, project: str = "") -> list[str]:
-        """Let what is shut be tried at once, in a project or, without one, in all; return these projects."""
+        """Have the shut gate of a project, or without one of all projects, tried at once; return these projects."""
         with self._db.change() as db:
             return try_now(db, now, project)
 
@@ -70,13 +70,13 @@ def _set(db: sqlite3.Connection, scope: str, gate: Gate) -> None:
 
 
 def try_soon(db: sqlite3.Connection, now: datetime, project: str) -> None:
-    """Let a project that is shut be tried soon: something has come that may be sound."""
+    """Have the shut gate of a project tried soon: a new study has come, which may succeed."""
     soon = text(now + PROJECT_AGAIN)
     db.execute("UPDATE gates SET until = min(until, ?) WHERE scope = ? AND until IS NOT NULL", (soon, project))
 
 
 def try_now(db: sqlite3.Connection, now: datetime, project: str = "") -> list[str]:
-    """Let a project that is shut, or without one all of them, be tried at once, in a transaction that is under way."""
+    """Do what `Gates.try_now` does inside the caller's transaction."""
     rows = db.execute(
         "UPDATE gates SET until = ? WHERE scope <> '' AND ? IN ('', scope) AND until IS NOT NULL RETURNING scope",
         (text(now), project),

@@ -1,4 +1,4 @@
-"""A study that lies aside for a finding, and the later ZIP that makes it good: then nobody needs to decide any more."""
+"""A study that a finding holds, and a later ZIP that has all of it: then nobody needs to decide any more."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from xnat_watchd.core.delivery import Person
 from xnat_watchd.core.persons import may_be_one
 from xnat_watchd.core.states import Event, Standing
 
-REPLACED = "replaced by delivery "  #: and its number: why nobody wants a study that a later ZIP has healed
+REPLACED = "replaced by delivery "  #: followed by its number: why a study that a later ZIP replaces is skipped
 
 
 def settle_healed(db: sqlite3.Connection, key: int, now: datetime) -> None:
-    """End what this study heals, now that XNAT's archive holds it: its findings are settled, and nobody wants it.
+    """End the studies that this one replaces, now that XNAT's archive holds it: settle their findings, skip them.
 
-    It heals what an earlier ZIP of the same study holds, of which nothing was sent, if nothing was found out about it,
-    XNAT leaves out nothing of it, it has every image of the other one whose UID is known, and as many images as the
-    other one had with those that were damaged or could not be read. And it may be of the same person; where two people
-    were found, who of them is right is what the new export says.
+    It replaces a held study of the same UID from an earlier ZIP if all of this is true:
+
+    - Nothing of the earlier one was sent.
+    - This one has no finding, and XNAT leaves out no series of it.
+    - It has every image of the earlier one whose UID is known.
+    - It has at least as many images as the earlier one, counting those that were damaged or could not be read.
+    - It may be of the same person. If two people were found in the earlier one, the new export tells who is right.
     """
     for row in db.execute(_HEALED, {"key": key}).fetchall():
         if not (row["two_people"] or may_be_one(_person(row, "old"), _person(row, "new"))):

@@ -1,4 +1,4 @@
-"""What the ledger knows of the folders: the mark that was put into each, and what must lie in it."""
+"""The folders of the service: the mark that was put into each, and the files that must be in it."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ _EXPECTED = {
     " AND state = 'rejected' AND settled IS NULL ORDER BY id DESC LIMIT 1000",
     "shares": "SELECT 0 AS id, name AS path FROM share_tables",
 }
-"""What lies in a folder as far as the ledger knows, the newest of it. Of the drop folder it knows nothing."""
+"""Queries for the newest files that the ledger expects in a folder. It expects none in the drop folder."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """How a folder is known again."""
+    """The folder mark by which a folder is recognised."""
 
-    id: str  #: what stands in its mark; empty where none could be written
+    id: str  #: the content of its mark; empty if none could be written
     identity: str  #: device and inode of the folder when it was marked
     path: str
 
 
 class Marks:
-    """Marks of folders, by the names that the folders have in the settings."""
+    """The marks of folders, by the folders' names in the settings."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def mark(self, folder: str) -> Mark | None:
-        """Return the mark that the service has put into a folder, or None where it has put none yet."""
+        """Return the mark that the service has put into a folder, or None if it has not put one yet."""
         row = self._db.row("SELECT * FROM marks WHERE folder = ?", folder)
         return Mark(row["id"], row["identity"], row["path"]) if row else None
 
     def keep(self, folder: str, mark: Mark) -> None:
-        """Keep the mark that a folder has from now on."""
+        """Store the mark that a folder has from now on."""
         with self._db.change() as db:
             db.execute(
                 "INSERT OR REPLACE INTO marks (folder, id, identity, path) VALUES (?,?,?,?)",
@@ -47,8 +47,8 @@ class Marks:
             )
 
     def expected(self, folder: str) -> list[tuple[int, str]]:
-        """Return paths in a folder where a file must lie, some of many, with the delivery that is put to rest there.
+        """Return some paths in a folder where a file must be, each with the delivery whose ZIP is kept there.
 
-        Its ZIP may lie in work still: where it is to rest is written before it is moved.
+        The ZIP may still be in work: where it is to be kept is recorded before it is moved.
         """
         return [(row["id"], row["path"]) for row in self._db.rows(_EXPECTED[folder])] if folder in _EXPECTED else []

@@ -1,4 +1,4 @@
-"""What the ledger knows of ZIPs that others may still write to: what was judged, by its stamp, and that it changed."""
+"""ZIPs that others may still write to: the stamp of what was opened, and what follows when the ZIP has changed."""
 
 from __future__ import annotations
 
@@ -12,44 +12,45 @@ from xnat_watchd.adapters.ledger.transitions import move
 from xnat_watchd.core.delivery import CHANGED, Item
 from xnat_watchd.core.states import DeliveryState, Event, Progress, Standing
 
-RESTS_WATCHED = timedelta(hours=1)  #: for so long a ZIP at rest is seen to stay as it is
-MOST_WATCHED = 100  #: the last ones of them: a look into the folder costs the same however many there are
-_NO_MORE = " changed"  #: behind the digest of a ZIP that holds other bytes by now: no ZIP is the same as that one
+RESTS_WATCHED = timedelta(hours=1)  #: how long a kept ZIP is checked for changes
+MOST_WATCHED = 100  #: at most so many of them, the latest: the cost does not grow with the folder
+_NO_MORE = " changed"  #: appended to the digest of a ZIP that holds other bytes now, so that no ZIP equals it
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedZip:
-    """A ZIP of which the content was judged, and how it is known to be that one still."""
+    """A ZIP whose content was judged, with the stamp that tells whether it is still the same."""
 
     delivery: int
     name: str
     state: DeliveryState
     resting: str | None
-    stamp: str  #: of `adapters.stamps`; empty: no proof
-    size: int | None  #: in bytes; None where no study came of it
+    stamp: str  #: of `adapters.files.stamps`; empty: no proof
+    size: int | None  #: in bytes; None if no study could be read from it
     sha256: str | None
 
 
 class Overwrites:
-    """Stamps of ZIPs, and what becomes of a delivery whose ZIP was written to after it was judged."""
+    """Stamps of ZIPs, and the deliveries whose ZIP was written to after it was judged."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def stamp(self, delivery: int, stamp: str) -> None:
-        """Keep what the file system says of a delivery's ZIP, where it lies now."""
+        """Store the stamp of a delivery's ZIP, as it is now."""
         with self._db.change() as db:
             db.execute("UPDATE deliveries SET stamp = ? WHERE id = ?", (stamp, delivery))
 
     def judged(self, delivery: int) -> JudgedZip | None:
-        """Return what was judged of a delivery, or None where its ZIP is known to have changed, or there is none."""
+        """Return the judged ZIP of a delivery, or None if it is known to have changed, or if there is none."""
         row = self._db.row("SELECT * FROM deliveries WHERE id = ? AND kind = 'zip'", delivery)
         return None if row is None or str(row["sha256"]).endswith(_NO_MORE) else _judged(row)
 
     def watched(self, now: datetime) -> list[JudgedZip]:
-        """Return what is judged anew when it changes: ZIPs of which something may be sent, or no study has come.
+        """Return the ZIPs that are opened again when they change.
 
-        And the last ones that were put to rest: whoever had one of them open then may write to it still.
+        They are those of which something may still be sent, those from which no study could be read, and the latest
+        kept ones: a program that had one of these open when it was moved may still write to it.
         """
         rows = self._db.rows(
             """
@@ -68,9 +69,9 @@ class Overwrites:
         return [_judged(row) for row in rows]
 
     def mark_changed(self, delivery: int, now: datetime, busy: Item | None = None) -> None:
-        """Note that a ZIP has changed: nothing more of it is sent, and what was not sent yet ends unsent.
+        """Record that a ZIP has changed: nothing more of it is sent, and its studies that were not sent end.
 
-        What XNAT holds of it stays, since what was sent was judged. `busy`: the study at whose step this was found out.
+        What XNAT holds of it stays, since it was judged before it was sent. `busy`: the study whose step found this.
         """
         with self._db.change() as db:
             db.execute(
@@ -88,7 +89,7 @@ class Overwrites:
                     _end(db, busy.key, Standing.BUSY, Event.RETURNED, now)
 
     def supersede(self, delivery: int, now: datetime) -> None:
-        """Note that the ZIP of a delivery of which no study came has changed, and is looked at under another number."""
+        """Record that the ZIP of a rejected delivery has changed and is opened again as another delivery."""
         with self._db.change() as db:
             db.execute(
                 "UPDATE deliveries SET settled = ?, stamp = '' WHERE id = ? AND state = ?",
@@ -97,7 +98,7 @@ class Overwrites:
             tell_delivery(db, delivery, "settled", now, why=CHANGED)
 
     def release(self, delivery: int, now: datetime) -> None:
-        """Note that the ZIP of a delivery that has ended rests nowhere: it goes back, and is looked at anew."""
+        """Record that the ZIP of an ended delivery is kept no longer: it goes back to be opened again."""
         with self._db.change() as db:
             db.execute(
                 "UPDATE deliveries SET resting = NULL, stamp = '',"
@@ -107,7 +108,7 @@ class Overwrites:
             tell_delivery(db, delivery, "changed", now, why=CHANGED)
 
     def copies(self, delivery: int) -> list[JudgedZip]:
-        """Return the deliveries of the bytes that a ZIP held before it changed, which ended as the same as this one."""
+        """Return the deliveries that ended as duplicates of this one's bytes, as they were before its ZIP changed."""
         rows = self._db.rows(
             "SELECT c.* FROM deliveries d JOIN deliveries c ON c.project = d.project"
             " AND c.sha256 || ? = d.sha256 WHERE d.id = ? AND c.sha256 = substr(d.sha256, 1, 64)"

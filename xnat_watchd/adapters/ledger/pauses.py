@@ -1,4 +1,4 @@
-"""When nothing is done although it could be: because a person said so, or because the clock cannot be trusted."""
+"""Pauses of the work: because a person asked for one, or because the clock cannot be trusted."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from xnat_watchd.adapters.ledger.database import Database, text
 
 
 class Activity(StrEnum):
-    """What is paused."""
+    """An activity that can be paused."""
 
-    WORK = "work"  #: all that is sent to XNAT or asked of it for a study; ZIPs are still taken
-    RETENTION = "retention"  #: the deleting of ZIPs
+    WORK = "work"  #: all requests to XNAT for studies; ZIPs are still taken
+    RETENTION = "retention"  #: the deletion of kept ZIPs
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A pause that lasts."""
+    """A pause that has not ended."""
 
     of: Activity
     since: str
@@ -27,22 +27,22 @@ class Pause:
 
 
 class Pauses:
-    """Pauses survive restarts, and all that ever were stay on record."""
+    """Pauses. They survive restarts, and ended ones stay on record."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def open(self) -> list[Pause]:
-        """Return the pauses that last."""
+        """Return the pauses that have not ended."""
         rows = self._db.rows("SELECT * FROM pauses WHERE until IS NULL ORDER BY id")
         return [Pause(Activity(row["of"]), row["since"], row["why"], row["advice"]) for row in rows]
 
     def lasts(self, of: Activity) -> bool:
-        """Return whether this is paused."""
+        """Return whether this activity is paused."""
         return any(pause.of is of for pause in self.open())
 
     def begin(self, of: Activity, why: str, advice: str, now: datetime) -> bool:
-        """Pause; False where it is paused already."""
+        """Pause an activity; return False if it is paused already."""
         with self._db.change() as db:
             done = db.execute(
                 "INSERT INTO pauses (of, since, why, advice) VALUES (?,?,?,?) ON CONFLICT DO NOTHING",
@@ -51,7 +51,7 @@ class Pauses:
             return done.rowcount > 0
 
     def end(self, now: datetime) -> list[Activity]:
-        """Let everything go on; give what was paused."""
+        """End all pauses; return the activities that were paused."""
         with self._db.change() as db:
             rows = db.execute("UPDATE pauses SET until = ? WHERE until IS NULL RETURNING of", (text(now),)).fetchall()
         return [Activity(row["of"]) for row in rows]

@@ -1,4 +1,4 @@
-"""The people behind subject labels: two of them never share one."""
+"""The people of the subject labels: two people never share a label."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ UNION ALL
 SELECT patient_name, patient_id, birth_date FROM studies WHERE project = ?1 AND claimed = ?2
 AND key <> ?3 AND standing NOT IN ('done', 'skipped')
 """
-"""Of whom XNAT has something under a label; then who claims it, since a study of theirs is on its way there."""
+"""The person of whom XNAT has something under a label; then those who claim it by a study that is under way."""
 
 
 def claim(db: sqlite3.Connection, item: Item, subject: str) -> None:
-    """Let a study's person have a subject label, and no other by this study; `Undecided` where somebody else has it."""
+    """Claim a subject label, and only this one, for the person of a study. `Undecided` if another person has it."""
     for row in db.execute(PEOPLE_OF_LABEL, (item.project, subject.casefold(), item.key)):
         other = person(row)
         if not is_one(other, item.person):
@@ -32,9 +32,9 @@ def claim(db: sqlite3.Connection, item: Item, subject: str) -> None:
 
 
 def record_person(db: sqlite3.Connection, study: int) -> None:
-    """Let the person of a study have for good what the study claims; nothing where it claims nothing.
+    """Record for good that the label which a study claims belongs to its person. Without a claim, do nothing.
 
-    What a later spelling adds to the name is held against the next one, too.
+    Groups of the name that a later study adds are recorded too, so that the next study is compared with them.
     """
     db.execute(
         "INSERT OR IGNORE INTO people (project, subject_key, name, id, birth_date)"

@@ -1,4 +1,4 @@
-"""The places in XNAT's prearchive that were chosen for studies: written before anything is sent to them."""
+"""The places in XNAT's prearchive that were chosen for studies. Each is recorded before anything is sent there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xnat_watchd.core.delivery import Item, Place
 
 
 class Places:
-    """A study has one current place; older ones stay on record."""
+    """The places of studies. A study has one current place; older ones stay on record."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -26,10 +26,10 @@ class Places:
         *,
         named: bool = False,
     ) -> None:
-        """Write the place that these instances will be sent to, before anything is sent.
+        """Record the place to which these instances will be sent, before anything is sent.
 
-        `joins`: the accession ID of a session that has some of this study already. `named`: each instance is sent under
-        its SOPInstanceUID as its file's name.
+        `joins`: the accession ID of a session that has part of this study already. `named`: each file that is sent is
+        named by its SOPInstanceUID.
         """
         with self._db.change() as db:
             row = db.execute(
@@ -43,7 +43,7 @@ class Places:
             )
 
     def begin_import(self, item: Item, now: datetime, stamp: str = "") -> None:
-        """Write that the import to the current place begins, of a ZIP with this stamp; empty: of a copy of ours."""
+        """Record that the import to the current place begins. `stamp`: of the ZIP; empty if a copy of ours is sent."""
         with self._db.change() as db:
             db.execute(
                 "UPDATE places SET spoke = ?, stamp = ? WHERE study = ? AND ended IS NULL",
@@ -51,7 +51,7 @@ class Places:
             )
 
     def stamp(self, place: Place) -> str:
-        """Return the stamp of the ZIP that was sent to a place; empty: nothing was, or a copy of ours."""
+        """Return the stamp of the ZIP that was sent to a place; empty if nothing was, or a copy of ours."""
         row = self._db.row(
             "SELECT stamp FROM places WHERE (project, timestamp, folder) = (?, ?, ?)",
             place.project,
@@ -61,23 +61,23 @@ class Places:
         return str(row["stamp"]) if row else ""
 
     def end_import(self, item: Item, now: datetime) -> None:
-        """Write that all of it has been sent to the current place: what becomes of it is late from now on."""
+        """Record that everything was sent to the current place: the wait for a late effect begins now."""
         with self._db.change() as db:
             db.execute("UPDATE places SET spoke = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
             db.execute("UPDATE studies SET uploads = uploads + 1 WHERE key = ?", (item.key,))
 
     def discount_upload(self, item: Item) -> None:
-        """Write that what was sent whole last was refused before anything looked at it: that is no upload."""
+        """Record that XNAT refused the last complete upload without reading it: it does not count as one."""
         with self._db.change() as db:
             db.execute("UPDATE studies SET uploads = max(uploads - 1, 0) WHERE key = ?", (item.key,))
 
     def last_import(self, item: Item) -> datetime | None:
-        """Return when something of this study was sent last, to whatever place."""
+        """Return when something of this study was last sent to any place."""
         row = self._db.row("SELECT max(spoke) AS last FROM places WHERE study = ? AND appeared IS NULL", item.key)
         return moment(row["last"]) if row else None
 
     def give_up(self, item: Item, now: datetime, *, missing: Collection[str] = (), mixed: bool = False) -> None:
-        """Give the current place up: nothing of ours is to be there any more, or it is mixed with another's."""
+        """Give up the current place: nothing of ours is to be there any more, or it is mixed with others' files."""
         with self._db.change() as db:
             db.execute(
                 "UPDATE places SET ended = ?, missing = ?, mixed = ? WHERE study = ? AND ended IS NULL",
@@ -92,10 +92,10 @@ class Places:
             db.execute("DELETE FROM places WHERE study = ? AND ended IS NULL AND spoke IS NULL", (item.key,))
 
     def must_name(self, item: Item) -> bool:
-        """Return whether only names prove what is sent: the site is known to give images UIDs of its own, or may do so.
+        """Return whether only file names can prove what is sent, because the site may give images UIDs of its own.
 
-        It is known by a study of the project that was proved under another UID; it may where something else than this
-        study was found at an earlier place of it.
+        It does if a study of the project was proved under another UID. It may if something else than this study was
+        found at an earlier place of it.
         """
         row = self._db.row(
             "SELECT EXISTS (SELECT 1 FROM places WHERE study = ? AND mixed AND appeared IS NULL)"
@@ -106,7 +106,7 @@ class Places:
         return bool(row and row["must"])
 
     def mixed(self, study: int) -> list[Place]:
-        """Return the places of a study at which something lies that is not proved to be ours."""
+        """Return the places of a study where XNAT has something that is not proved to be ours."""
         rows = self._db.rows("SELECT * FROM places WHERE study = ? AND mixed = 1 AND settled IS NULL", study)
         return [Place(r["project"], r["timestamp"], r["folder"]) for r in rows]
 
@@ -131,10 +131,10 @@ class Places:
             )
 
     def begin_archiving(self, item: Item, session: str | None, before: Mapping[str, int]) -> None:
-        """Write, before XNAT is told to archive the row at the current place, what will have been there before.
+        """Record what the session holds before XNAT is told to archive the row at the current place.
 
-        `session`: the accession ID of the one that the row is added to; None where there is none. `before`: the files
-        by series that it holds.
+        `session`: the accession ID of the session that the row is added to; None if there is none. `before`: its files
+        by series.
         """
         with self._db.change() as db:
             db.execute(
@@ -143,7 +143,7 @@ class Places:
             )
 
     def mark_doubted(self, item: Item, now: datetime) -> None:
-        """Write that nobody knows what became of an import to the current place: something may appear late."""
+        """Record that the outcome of an import to the current place is unknown: something may appear there late."""
         with self._db.change() as db:
             db.execute(
                 "UPDATE places SET doubted = ifnull(doubted, ?) WHERE study = ? AND ended IS NULL",
@@ -151,23 +151,23 @@ class Places:
             )
 
     def mark_locked(self, place: Place, now: datetime) -> None:
-        """Write that XNAT archives what lies at a place since that answer was lost: it may stay there, and is told."""
+        """Record that XNAT archives the row at a place, and the answer was lost. The row may stay: people are told."""
         at = text(now)
         self._set(place, "locked = ifnull(locked, ?), doubted = ifnull(doubted, ?)", at, at)
 
     def clear_locked(self, place: Place) -> None:
-        """Write that XNAT archives nothing at a place any more."""
+        """Record that XNAT archives nothing at a place any more."""
         self._set(place, "locked = NULL", only=" AND locked IS NOT NULL")
 
     def mark_taken(self, item: Item, now: datetime) -> None:
-        """Write that XNAT has what was sent to the current place: it has refused a second import."""
+        """Record that XNAT has what was sent to the current place: it has refused a second import."""
         with self._db.change() as db:
             db.execute("UPDATE places SET taken = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
 
     def doubted(self, since: datetime, study: int | None = None) -> list[Place]:
-        """Return the places, of all studies at rest or of one, at which something may appear late; doubted `since`.
+        """Return the places, of all ended studies or of one, where something may appear late: those doubted `since`.
 
-        A row that a dead server has locked is told until it is gone, and that may be any time.
+        A place that XNAT has locked counts until its row is gone, which may take any time.
         """
         rows = self._db.rows(
             "SELECT p.* FROM places p JOIN studies s ON s.key = p.study"
@@ -179,20 +179,20 @@ class Places:
         return [Place(r["project"], r["timestamp"], r["folder"]) for r in rows]
 
     def study_at(self, project: str, timestamp: str) -> int | None:
-        """Return the study that was given a place of this timestamp, if any."""
+        """Return the study that has a place with this timestamp, if any."""
         row = self._db.row(
             "SELECT study FROM places WHERE project = ? AND timestamp = ? ORDER BY id LIMIT 1", project, timestamp
         )
         return int(row["study"]) if row else None
 
     def knows(self, study: int, place: Place) -> bool:
-        """Return whether this place was given to a study."""
+        """Return whether this is, or was, a place of a study."""
         where = (study, place.project, place.timestamp, place.folder)
         sql = "SELECT 1 FROM places WHERE (study, project, timestamp, folder) = (?, ?, ?, ?)"
         return self._db.row(sql, *where) is not None
 
     def add_appeared(self, study: int, place: Place, now: datetime) -> None:
-        """Write that XNAT shows something under a study's timestamp at another folder, if that is not known yet."""
+        """Record that XNAT shows something under a study's timestamp in another folder, if that is not known yet."""
         with self._db.change() as db:
             db.execute(
                 "INSERT OR IGNORE INTO places (study, project, timestamp, folder, chosen, spoke, ended, appeared)"
@@ -201,7 +201,7 @@ class Places:
             )
 
     def begin_build(self, place: Place, now: datetime, again: timedelta) -> bool:
-        """Write that XNAT is told to build what lies at a place; False where it was told so less than `again` ago."""
+        """Record that XNAT is told to build the row at a place; False if it was told so less than `again` ago."""
         where = (place.project, place.timestamp, place.folder)
         with self._db.change() as db:
             row = db.execute(
@@ -212,21 +212,21 @@ class Places:
         return row is not None
 
     def add_misplaced(self, item: Item, paths: Collection[str]) -> None:
-        """Write where XNAT said that it put the upload instead of at the current place."""
+        """Record where XNAT put the upload, by its own answer, instead of into the current place."""
         with self._db.change() as db:
             db.execute(
                 "UPDATE places SET strays = ? WHERE study = ? AND ended IS NULL", (json.dumps([*paths]), item.key)
             )
 
     def clear_misplaced(self, item: Item) -> None:
-        """Write that no upload of this study lies where it does not belong any more."""
+        """Record that no upload of this study is misplaced any more."""
         with self._db.change() as db:
             db.execute("UPDATE places SET strays = '[]' WHERE study = ?", (item.key,))
 
     def former(self, study: int, *, appeared: bool = False) -> list[Place]:
-        """Return the places that were given up and may be ours alone: a late row there would be a double.
+        """Return the places that were given up and may hold only our files: a late row there would be a double.
 
-        `appeared`: those where XNAT has put something under our timestamp by itself.
+        `appeared`: only the folders in which XNAT itself put something under our timestamp.
         """
         rows = self._db.rows(
             "SELECT * FROM places WHERE study = ? AND ended IS NOT NULL AND spoke IS NOT NULL AND NOT mixed"

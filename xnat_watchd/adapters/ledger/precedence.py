@@ -1,4 +1,4 @@
-"""Which of two studies goes first, where the same study came in more than one ZIP."""
+"""Precedence: which delivery goes first if the same study came in more than one ZIP."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ AND NOT (o.standing = 'held' AND NOT {_is_sent("o")} AND EXISTS (
 """  # noqa: S608 - words of our own
 """Whether study `o` must end before the same study `s` of another ZIP is worked on.
 
-What XNAT has part of goes first, else what came first. What lies aside for a finding, with nothing of it sent, stops no
-other ZIP: that one may be the export that heals it.
+The study of which XNAT has a part goes first, else the one that came first. A study that a finding holds, and of which
+nothing was sent, stops no other ZIP: that one may be the complete export that replaces it.
 """

@@ -1,4 +1,4 @@
-"""A study once more: sent again from the beginning, or tried again since its bytes were dropped again."""
+"""Send a study again from its beginning, or try it again because its ZIP was dropped again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xnat_watchd.core.states import Event, Progress, Standing
 
 
 def restart(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, why: str) -> None:
-    """Have a study begin from the beginning in a new generation, wanted again if nobody wanted it."""
+    """Start a study from its beginning in a new generation. If it was to be skipped, it is not any more."""
     db.execute("UPDATE places SET ended = ? WHERE study = ? AND ended IS NULL", (text(now), row["key"]))
     move(db, row["key"], Standing(row["standing"]), Event.RESENT, now, generation=row["generation"] + 1,
          progress=Progress.RECEIVED, session=None, unwanted=None, claimed=None, in_doubt=1, due=None, why=None,
@@ -23,10 +23,10 @@ def restart(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, why: str) -
 
 
 def try_dropped_again(db: sqlite3.Connection, delivery: int, now: datetime) -> bool:
-    """Take the same bytes, dropped again, for what people mean by it: try again what is held, want what was unwanted.
+    """Do what people mean who drop the same ZIP again: try held studies again, and start skipped ones again.
 
-    What a finding holds stays held: the same bytes are the same verdict. Return whether anything is. What a later
-    delivery has replaced stays replaced.
+    A study that a finding holds stays held, since the same bytes have the same finding. Return whether there is one.
+    A study that a later delivery has replaced stays replaced.
     """
     rows = db.execute("SELECT * FROM studies WHERE delivery = ? ORDER BY key", (delivery,)).fetchall()
     stays_held = {row["key"] for row in rows if holding(open_findings(db, row["key"]))}

@@ -1,4 +1,4 @@
-"""What the ledger knows of the ZIPs that were put to rest, and of when XNAT was last seen to hold what was in them."""
+"""The ZIPs that are kept, and what XNAT was last seen to hold of them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from xnat_watchd.core.retention import KeptZip
 
 
 class KeptZips:
-    """ZIPs at rest."""
+    """ZIPs that are kept until the rules of retention allow their deletion."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def kept(self) -> list[KeptZip]:
-        """Return every ZIP that was put to rest and is not deleted, with the studies whose images it holds."""
+        """Return every kept ZIP, with the studies whose images it holds."""
         return [
             KeptZip(
                 delivery=row["id"], project=row["project"], resting=row["resting"], sha256=row["sha256"],
@@ -30,12 +30,12 @@ class KeptZips:
         ]  # fmt: skip
 
     def record_proof(self, kept: KeptZip, why: str, now: datetime) -> None:
-        """Write that XNAT was seen to hold all of a ZIP, before it is deleted."""
+        """Record that XNAT was seen to hold all of a ZIP, before it is deleted."""
         with self._db.change() as db:
             _tell(db, kept.delivery, "proved", why, now)
 
     def record_kept(self, kept: KeptZip, why: str, now: datetime) -> None:
-        """Write why a ZIP is not deleted although its time has come; once, while the reason is the same."""
+        """Record why a ZIP is not deleted although its time has come; only once while the reason is the same."""
         with self._db.change() as db:
             last = db.execute(
                 "SELECT event, why FROM events WHERE delivery = ? ORDER BY id DESC LIMIT 1", (kept.delivery,)
@@ -44,9 +44,10 @@ class KeptZips:
                 _tell(db, kept.delivery, "kept", why, now)
 
     def delete(self, kept: KeptZip, now: datetime, remove: Callable[[], None]) -> bool:
-        """Delete a ZIP and write it down, where it still rests and nothing of it is on its way again.
+        """Delete a ZIP and record that, if it is still kept and nothing of it is under way again.
 
-        Both in one transaction: a person's `resend` comes before it, and the ZIP stays, or after it and is told.
+        Both happen in one transaction. A person's `resend` comes before it, and the ZIP stays; or it comes after it,
+        and the person is told that the ZIP was deleted.
         """
         with self._db.change() as db:
             if db.execute(_STILL_RESTS, (kept.delivery, kept.resting, json.dumps(kept.studies))).fetchone() is None:
@@ -57,12 +58,12 @@ class KeptZips:
             return True
 
     def record_lost(self, item: Item, images: int) -> None:
-        """Write how many of a study's images XNAT lacks now, which it was seen to hold: none, and all is well again."""
+        """Record how many images of a study XNAT lacks that it was seen to hold before; 0 when it has all of them."""
         with self._db.change() as db:
             db.execute("UPDATE studies SET lost = ? WHERE key = ? AND lost <> ?", (images, item.key, images))
 
     def record_verified(self, item: Item, why: str, now: datetime) -> None:
-        """Write what XNAT was seen to hold of a study."""
+        """Record what XNAT was seen to hold of a study."""
         with self._db.change() as db:
             db.execute(
                 "INSERT INTO events (at, delivery, study, event, progress, why) VALUES (?,?,?,?,?,?)",
@@ -70,7 +71,7 @@ class KeptZips:
             )
 
     def archived_since(self, since: datetime) -> list[int]:
-        """Return the studies that XNAT's archive holds, of which something has happened since then."""
+        """Return the studies in XNAT's archive that have changed in the ledger since then."""
         rows = self._db.rows(
             "SELECT key FROM studies WHERE progress IN ('archived', 'complete') AND changed >= ? ORDER BY key",
             text(since),
@@ -78,7 +79,7 @@ class KeptZips:
         return [row["key"] for row in rows]
 
     def last_event(self) -> datetime | None:
-        """Return when the ledger was last written to by the service, or by a person who let it go on."""
+        """Return the time of the last event, or of the end of the last pause if that is later."""
         row = self._db.row(
             "SELECT max(at) AS at FROM (SELECT max(at) AS at FROM events UNION ALL SELECT max(until) FROM pauses)"
         )

@@ -1,4 +1,4 @@
-"""How the work goes: what was reached since we began to look, how much is left, and how many bytes."""
+"""Throughput: what was done since an event, how much is left, and how many bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xnat_watchd.adapters.ledger.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """What was done of all that was to be done. Bytes are those of the ZIPs."""
+    """What was done, and all that was to be done. Bytes are those of the ZIPs."""
 
     studies_done: int
     studies: int
@@ -21,18 +21,18 @@ class Throughput:
 
 
 class ThroughputView:
-    """Questions of those who show progress. What had come to its end before they began is left out."""
+    """Queries for showing how far the work is. What had ended before the first query is left out."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
     def latest_event(self) -> int:
-        """Return the number of the latest event, to tell what comes after it."""
+        """Return the number of the latest event, from which to count."""
         row = self._db.row("SELECT max(id) AS latest FROM events")
         return int(row["latest"] or 0) if row else 0
 
     def events(self, after: int, keys: Collection[int] | None = None) -> list[dict[str, Any]]:
-        """Return the events after that one, of these studies or of all: what happened to which item, and why."""
+        """Return the events after this number, of these studies or of all: what happened to which item, and why."""
         rows = self._db.rows(
             "SELECT e.id, e.event, e.progress, e.why, d.kind, e.delivery || coalesce('.' || s.number, '') AS item"
             " FROM events e JOIN deliveries d ON d.id = e.delivery LEFT JOIN studies s ON s.key = e.study"
@@ -43,7 +43,7 @@ class ThroughputView:
         return [dict(row) for row in rows]
 
     def since(self, event: int, keys: Collection[int] | None = None) -> Throughput:
-        """Return how far it has come since that event: a study counts as done when it rests."""
+        """Return what was done since that event. A study counts as done if it is done, held or waits for a setting."""
         row = self._db.row(_SINCE, event, _listed(keys))
         return Throughput(*(int(n or 0) for n in row)) if row else Throughput(0, 0, 0, 0)
 

@@ -1,4 +1,4 @@
-"""How a study moves in the ledger: its standing is changed here and nowhere else, each time with its event."""
+"""Transitions: a study's standing is changed here and nowhere else, each time with its event."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from xnat_watchd.adapters.ledger.gates import try_now
 from xnat_watchd.core.states import Event, Standing, next_standing
 
 RESET = {"attempts": 0, "recoveries": 0, "uploads": 0, "trials": 0, "refusal": None, "delayed": None, "since": None}
-"""What is counted of a study and forgotten at a person's word."""
+"""The counters of a study, as a person's decision resets them."""
 
 STUCK = """standing NOT IN ('done', 'skipped') AND (
   standing = 'held' OR (standing = 'waiting' AND due IS NOT NULL) OR (standing = 'ready' AND EXISTS (
     SELECT 1 FROM gates WHERE scope IN ('', project) AND (until IS NOT NULL OR trial))))"""
-"""The studies that a person's word moves: held ones, and those that wait for their time, their project or XNAT."""
+"""The studies that `retry` moves: held ones, and those that wait for their time, their project or XNAT."""
 
 
 def move(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime, **columns: object) -> None:
-    """Change a study's standing, with its event, which alone says whose trouble it is (`scope`)."""
+    """Change a study's standing together with its event. The column `scope` is only in the event."""
     row = stand(db, key, was, event, now, **columns)
     db.execute(
         "INSERT INTO events (at, delivery, study, event, progress, standing, why, detail, scope)"
@@ -42,10 +42,10 @@ def move(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: dat
 def stand(
     db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime, **columns: object
 ) -> sqlite3.Row:
-    """Change a study's standing, the only place in the program that does.
+    """Change a study's standing without an event. No other code in the program changes it.
 
-    Without an event of its own this is for looks alone which find XNAT still at work, as the last event says: there
-    are a hundred an hour.
+    Call it directly only after a look that found XNAT still at work, as the last event says already: there are a
+    hundred such looks an hour.
     """
     of_study = {name: value for name, value in columns.items() if name != "scope"}
     row = set_columns(db, key, now, {"standing": next_standing(was, event), **of_study}, was)
@@ -57,7 +57,7 @@ def stand(
 def set_columns(
     db: sqlite3.Connection, key: int, now: datetime, columns: Mapping[str, object], was: Standing | None = None
 ) -> sqlite3.Row | None:
-    """Change columns of a study, where it stands as it `was`; return None where it does not."""
+    """Change columns of a study if its standing is still `was` (None: any). Return None if it is not."""
     sets = "".join(f", {name} = ?" for name in columns)
     guard = "" if was is None else " AND standing = ?"
     row: sqlite3.Row | None = db.execute(
@@ -68,9 +68,9 @@ def set_columns(
 
 
 def resume(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, **chosen: object) -> None:
-    """Let a study go on from where it stopped, asking first, perhaps under other labels.
+    """Let a study go on from where it stopped, perhaps under other labels. XNAT is asked before anything is repeated.
 
-    That is a person's word for its project too, where it is shut: it is tried at once.
+    A person decided this, so if the project's gate is shut, the project is tried at once too.
     """
     settled = {"in_doubt": 1, "due": None, "why": None, "detail": None, "advice": None, **RESET}
     move(db, row["key"], Standing(row["standing"]), Event.RELEASED, now, **{**settled, **chosen})
