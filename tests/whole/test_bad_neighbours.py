@@ -188,6 +188,7 @@ from xnat_watchd.__main__ import main
 def fails(*what, **more):
     raise {error}
 
+assert module.{name}
 module.{name} = fails
 main()
 """
@@ -209,10 +210,10 @@ def broken(program: Program, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("daemon.loops", "sharing_turn"),
-        ("daemon.loops", "worker_turn"),
-        ("daemon.loops", "intake_turn"),
-        ("daemon.attendant", "Attendant.look"),
+        ("daemon.threads", "sharing_turn"),
+        ("daemon.threads", "worker_turn"),
+        ("daemon.threads", "intake_turn"),
+        ("daemon.monitor", "Monitor.check"),
     ],
 )
 def test_a_fault_in_any_thread_ends_the_service_with_70(
@@ -228,8 +229,7 @@ def test_a_fault_in_any_thread_ends_the_service_with_70(
 def test_a_disk_that_fails_ends_no_service_and_is_told(
     program: Program, broken: Callable[[str, str, str], None], error: str
 ) -> None:
-    broken("sharing", "Sharing.turn", error)
-    broken("daemon.loops", "_work", error)
+    broken("daemon.threads", "_work", error)
     with program.start() as service:
         service.wait_for("a disk of this machine fails")
         assert "a disk of this machine fails" in program.run("status", expect=1)
