@@ -1,6 +1,6 @@
-"""The gateway to XNAT. This module and the package `gateway` beside it are all that speaks to a server.
+"""The gateway to XNAT. Only this package speaks to a server.
 
-Two dialects: 1.6 by what a 1.6.5 was seen to do, everything newer by the source of 1.8 (docs/xnat-facts.md).
+It knows two dialects: 1.6 as observed on a 1.6.5, and everything newer by the source of 1.8 (docs/xnat-facts.md).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from xnat_watchd.core.sharing.plan import Action, SeenProject
 
 __all__ = ["ProjectRow", "SubjectRow", "XnatGateway", "XnatServer"]
 
-BUFFERED = timedelta(minutes=5)  #: how long a proxy may sit on a body that it has taken whole
+BUFFERED = timedelta(minutes=5)  #: how long a proxy may hold back a body that it has received completely
 NO_PROJECT = "Check the project's ID, upper and lower case too, and that the program's user is its member."
 
 
@@ -64,11 +64,11 @@ class SubjectRow:
 
 
 class ServerSettings(Protocol):
-    """What the settings say about the server."""
+    """The settings of the server that the gateway needs."""
 
     @property
     def server(self) -> str:
-        """Its address."""
+        """The URL of the server."""
 
     @property
     def ca_file(self) -> Path | None:
@@ -76,11 +76,11 @@ class ServerSettings(Protocol):
 
     @property
     def strict_certificates(self) -> bool:
-        """Whether certificates are judged by the letter of RFC 5280."""
+        """Whether certificates must obey RFC 5280 strictly."""
 
     @property
     def proxy(self) -> str:
-        """The address of the proxy on the way there, or nothing."""
+        """The address of the proxy before the server, or an empty string."""
 
     @property
     def connect_timeout(self) -> timedelta:
@@ -92,9 +92,9 @@ class ServerSettings(Protocol):
 
 
 class XnatServer(ServerState):
-    """A server, as all gateways of a process share it: pacing, dialect, and the guard of the login.
+    """A server, shared by all gateways of a process: import turns, dialect, and the protection of the login.
 
-    Time-outs are in seconds. Proxies are by scheme, and only those given here are used.
+    Time-outs are in seconds. Proxies are by scheme; the environment's proxies are not used.
     """
 
     def __init__(  # noqa: PLR0913 - each is given by name
@@ -124,7 +124,7 @@ class XnatServer(ServerState):
 
     @classmethod
     def from_settings(cls, settings: ServerSettings, credential: Credential, clock: Clock, stop: Event) -> XnatServer:
-        """Return the server of the settings, for a credential that was found."""
+        """Return the server of these settings, with this credential."""
         return cls(
             settings.server,
             user=credential.user,
@@ -139,18 +139,18 @@ class XnatServer(ServerState):
         )
 
     def gateway(self) -> XnatGateway:
-        """Return a gateway with a login session of its own (F62). It logs in when it is first asked something."""
+        """Return a gateway with a login session of its own (F62). It logs in at its first request."""
         self._gateways.append(XnatGateway(self))
         return self._gateways[-1]
 
     def close(self) -> None:
-        """Log all gateways out, once the threads that they belong to have ended. Never fails."""
+        """Log all gateways out, after their threads have ended. Never fails."""
         while self._gateways:
             self._gateways.pop().close()
 
 
 class XnatGateway:
-    """`core.ports.Gateway` upon a server. Belongs to one thread; `close` logs out."""
+    """Implement `core.ports.Gateway` for a server. Belongs to one thread; `close` logs out."""
 
     def __init__(self, server: XnatServer) -> None:
         self._server = server
@@ -161,13 +161,13 @@ class XnatGateway:
         self._client.log_out()
 
     def probe(self) -> None:
-        """Ask who we are. Only this tries a refused credential again."""
+        """Ask who we are. This and `whoami` alone try a refused credential again."""
         self._client.whoami(probing=True)
 
     def lateness(self) -> timedelta:
-        """How long after a lost answer its effect may still appear.
+        """Return how long after a lost answer its effect may still appear.
 
-        1.6 lists an import when it is done with it (F20, F67); newer servers at its first file (F168).
+        1.6 lists an import when it is complete (F20, F67), newer servers at its first file (F168).
         """
         dialect, whole = self._server.dialect, timedelta(seconds=self._server.access.read_timeout)
         return whole if dialect is None or dialect.is_old else min(whole, BUFFERED)
@@ -184,7 +184,7 @@ class XnatGateway:
         return [one.id for one in self.projects()]
 
     def look(self, place: Place) -> PrearchiveRow | None:
-        """Return the prearchive row at our place, or None: a missing one is an empty table (F22, F176)."""
+        """Return the prearchive row at our place, or None: for a missing row XNAT lists nothing (F22, F176)."""
         answer = self._client.read(place_path(place), JSON, project=place.project)
         return records.row_at(place, table(answer))
 
@@ -197,31 +197,31 @@ class XnatGateway:
         return records.row_holding(session_xml(xml), table(counts))
 
     def upload(self, place: Place, zip_path: str, progressed: Progressed, *, alone: bool) -> None:
-        """Send one ZIP to our place, once, when it is our turn. `progressed` is called while we wait for that too."""
+        """Send one ZIP to our place, once, when it is our turn. `progressed` is called during that wait too."""
         try:
             with ZipBody(zip_path, progressed) as body:
                 uploading.send(self._client, self._server.turns, place, body, alone=alone)
-        except ZipUnreadable as error:  # gone, or the disk fails, before anything was sent
+        except ZipUnreadable as error:  # the ZIP is gone or the disk fails; nothing was sent yet
             raise Transient("the ZIP to send cannot be opened", detail=str(error)) from None
 
     def discard(self, place: Place) -> None:
-        """Delete our own row. XNAT says 200 also where it did nothing, so we look (F25, F179)."""
+        """Delete our own row and check that it is gone: XNAT answers 200 even if it did nothing (F25, F179)."""
         request = XnatRequest(method="DELETE", path=place_path(place), purpose=Purpose.DISCARD)
         self._client.act(request, place.project, expected=frozenset({404}))
         if self.look(place) is not None:
             raise NotYet("XNAT has not removed our prearchive row yet")
 
     def build(self, place: Place) -> None:
-        """Have XNAT build the row's session XML again."""
+        """Make XNAT build the row's session XML again."""
         request = XnatRequest(method="POST", path=place_path(place), purpose=Purpose.BUILD, query={"action": "build"})
         self._client.act(request, place.project)
 
     def stored(self, label: str) -> str:
-        """Return what this server makes of a cleaned label that it is sent."""
+        """Return a cleaned label as this server stores it."""
         return archiving.stored(self._client, label)
 
     def archive(self, place: Place, subject: str | None, label: str, *, join: bool, pipelines: bool) -> None:
-        """Archive our row under these labels; `subject` None: as XNAT derives it."""
+        """Archive our row under these labels. If `subject` is None, XNAT derives it."""
         options = {name for name, wanted in (("join", join), ("pipelines", pipelines)) if wanted}
         archiving.archive(self._client, self.look, place, (subject, label), options)
 
@@ -230,7 +230,7 @@ class XnatGateway:
         return sessions.with_uids(self._client, project, uids) if uids else []
 
     def session_named(self, project: str, label: str) -> Session | None:
-        """Return the project's archived session of this label."""
+        """Return the project's archived session with this label."""
         return sessions.named(self._client, project, label)
 
     def session(self, accession: str) -> Session | None:
@@ -238,7 +238,7 @@ class XnatGateway:
         return sessions.by_id(self._client, accession)
 
     def refuses_second_import(self) -> bool:
-        """Return whether a second import to a place is refused: by 1.6, also while the first goes on (F82, F83)."""
+        """Return whether a second import to a place is refused, even during the first: 1.6 does so (F82, F83)."""
         return self._client.dialect.is_old
 
     def rows_with(self, project: str, timestamps: Collection[str]) -> Sequence[Place]:
@@ -250,15 +250,15 @@ class XnatGateway:
         ]
 
     def collides(self) -> bool:
-        """Return whether imports of one account may fall into each other's places: those of 1.6 do (F61, F96)."""
+        """Return whether imports of one account may get into each other's places, as on 1.6 (F61, F96)."""
         return self._client.dialect.is_old
 
     def images(self, place: Place, holding: Holding, ours: Collection[str], *, reads: bool) -> Images:
-        """Return the images of a built row by series: by the names that we gave them, else read or left by name."""
+        """Return the images of a built row by series. Files without a name of ours are read, or stay known by name."""
         return images.in_place(self._client, place, holding, ours, reads=reads)
 
     def relabel(self, session: Session, label: str) -> Session | None:
-        """Return an archived session another label, and return it as it is shown afterwards."""
+        """Set another label for an archived session. Return it as XNAT then shows it."""
         return sessions.relabel(self._client, session, label)
 
     def names(self, session: Session) -> frozenset[str]:
@@ -266,20 +266,20 @@ class XnatGateway:
         return images.names(self._client, session)
 
     def sop_uids(self, session: Session, series_uid: str | None = None, named: Collection[str] = ()) -> frozenset[str]:
-        """Return the SOPInstanceUIDs of an archived session or of one series of it, file by file."""
+        """Return the SOPInstanceUIDs of an archived session or of one series of it. Each file is requested."""
         return images.in_session(self._client, session, series_uid, named)
 
     def header(self, project: str, accession: str, study_uid: str) -> Mapping[str, str] | None:
-        """Return age, birth date and sex from the header dump, checked by its UID (F210); None where there is none.
+        """Return age, birth date and sex from the header dump, or None if there is none. Its UID is checked (F210).
 
-        XNAT takes an accession ID below the project, where no session there has it for its label (F288).
+        Below the project XNAT accepts an accession ID, unless a session there has it as its label (F288).
         """
         src = f"/archive/projects/{project}/experiments/{accession}"
         scans = partial(header_dumps.scans_of, self._client, accession)
         return header_dumps.read_header(self._client, self._server, src, study_uid, records.DEMOGRAPHIC_TAGS, scans)
 
     def patient(self, accession: str) -> tuple[str, str]:
-        """Return PatientName and PatientID as XNAT read them from the images that it keeps."""
+        """Return PatientName and PatientID as XNAT read them from the images."""
         return sessions.patient(self._client, accession)
 
     def subject(self, project: str, label: str) -> Subject | None:
@@ -287,13 +287,13 @@ class XnatGateway:
         return subjects.read(self._client, project, label)
 
     def subject_by_id(self, project: str, accession: str) -> Subject | None:
-        """Return the same by its accession ID."""
+        """Return a subject by its accession ID, with its fields and demographics, unescaped."""
         return subjects.by_id(self._client, project, accession)
 
     def write_subject(
         self, project: str, subject: Subject, *, fields: Mapping[str, str], demographics: Mapping[str, str]
     ) -> Subject | None:
-        """Write values of an existing subject, and give it as it is shown afterwards (F59)."""
+        """Write values of an existing subject. Return it as XNAT then shows it (F59)."""
         return subjects.write(self._client, project, subject, fields, demographics)
 
     # -- sharing -----------------------------------------------------------------------------------------------
@@ -303,30 +303,30 @@ class XnatGateway:
         return sharing.reachable(self._client, projects)
 
     def seen(self, project: str, *, writable: bool) -> SeenProject | None:
-        """Return all that a project's listings show, or None when it may not be read now."""
+        """Return all that a project's listings show, or None if we cannot read it now."""
         return sharing.seen(self._client, project, writable=writable)
 
     def share(self, action: Action) -> None:
-        """Ask for one share, once. What XNAT says is no proof: look at its listings afterwards."""
+        """Ask for one share, once. XNAT's answer proves nothing: read its listings afterwards."""
         sharing.share(self._client, action)
 
     def is_shared(self, action: Action) -> bool:
-        """Return whether this very thing is shown in the destination."""
+        """Return whether this item is shown in the destination."""
         return sharing.is_shared(self._client, action)
 
     def roles(self, project: str) -> Mapping[str, str] | None:
-        """Return the role of every user of a project by login, or None where we may not know."""
+        """Return the role of every user of a project by login, or None if we may not read it."""
         return users.roles(self._client, project)
 
     def logins(self) -> frozenset[str] | None:
-        """Return the login of every user of the site, or None where we may not know."""
+        """Return the login of every user of the site, or None if we may not read them."""
         return users.logins(self._client)
 
     def grant(self, project: str, login: str, role: str) -> None:
-        """Give a role in a project to a user who has none there. Read back afterwards."""
+        """Grant a role in a project to a user who has none there. Read the roles afterwards to check."""
         users.grant(self._client, project, login, role)
 
-    # -- what others put there ---------------------------------------------------------------------------------
+    # -- what others uploaded -----------------------------------------------------------------------------------
 
     def prearchive_rows(self, project: str) -> Sequence[ListedRow]:
         """Return the rows of a project's prearchive, whoever put them there."""
@@ -343,11 +343,11 @@ class XnatGateway:
     # -- for people at the command line ------------------------------------------------------------------------
 
     def whoami(self) -> str:
-        """Return our user's name as XNAT says it."""
+        """Return our user name as XNAT tells it."""
         return self._client.whoami(probing=True)
 
     def version(self) -> str:
-        """Return the server's version as it says it."""
+        """Return the version that the server tells."""
         return self._client.dialect.version or "newer than 1.6"
 
     def projects(self) -> list[ProjectRow]:
@@ -356,20 +356,20 @@ class XnatGateway:
         return [ProjectRow(one["ID"], one.get("name", "")) for one in rows if one.get("ID")]
 
     def subjects(self, project: str) -> list[SubjectRow]:
-        """Return a project's subjects. `Permanent` if it is missing or may not be read (F44, F256)."""
+        """Return a project's subjects. Raise `Permanent` if it is missing or may not be read (F44, F256)."""
         query = {"columns": "ID,label", **JSON}
         try:
             answer = self._client.find(path("projects", project, "subjects"), query, project=project)
-        except (Transient, RepeatOnce) as error:  # 403; 1.6 says 500 to who has no role there
+        except (Transient, RepeatOnce) as error:  # 403; 1.6 answers 500 to a user without a role there
             raise Permanent(f"project {project} cannot be read", detail=error.detail, advice=NO_PROJECT) from None
         if answer is None:
             raise Permanent(f"XNAT has no project {project} for us", advice=NO_PROJECT)
         return [SubjectRow(one["ID"], one.get("label", "")) for one in table(answer) if one.get("ID")]
 
-    # -- what 1.6 makes necessary ------------------------------------------------------------------------------
+    # -- for XNAT 1.6 ------------------------------------------------------------------------------------------
 
     def _writable_on_1_6(self, project: str) -> bool:
-        """Go by our role there: 1.6 lists what may be read, and has no other question for it (F249)."""
+        """Return whether our role there may write: 1.6 lists what may be read, and tells nothing else (F249)."""
         for one in table(self._client.read("/data/projects", {"accessible": "true", **JSON})):
             if one.get("id") == project:
                 role = next((value for name, value in one.items() if name.startswith("user_role")), "")
@@ -377,7 +377,7 @@ class XnatGateway:
         return False
 
     def _is_admin(self) -> bool:
-        """Ask for the settings, which only site admins may read (F247); they need no role to write."""
+        """Return whether we may read the site's settings: only site admins may (F247), who need no role to write."""
         try:
             return self._client.find("/data/services/settings", JSON) is not None
         except RepeatOnce:  # 403

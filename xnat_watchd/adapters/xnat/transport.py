@@ -1,8 +1,8 @@
-"""The line to XNAT: xnatpy's session on an HTTP session of ours, and every foreign error in our own words.
+"""The transport to XNAT: xnatpy's session on our own HTTP session. Every foreign error becomes one of ours.
 
-What xnatpy does by itself and a daemon cannot use is left out: it sends the password to wherever `GET /` leads
-to, keeps a thread that dies at the first error, takes a login page for a success, and has no time-out for
-uploads (F280, F281, F286).
+Some of xnatpy does not suit a daemon and is not used: it sends the password to wherever `GET /` redirects, keeps a
+thread that dies at the first error, takes a login page for a success, and has no time-out for uploads (F280, F281,
+F286).
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from xnat_watchd.core.errors import InDoubt, Transient, Unavailable, WatchdError
 from xnat_watchd.core.ports import Clock
 
 AGENT = "xnat-watchd (python-requests)"
-"""Never with the name of a browser: XNAT then sends a login page instead of a 401, and asks for a token (F7)."""
+"""It must not look like a browser: XNAT then sends a login page instead of a 401 and requires a token (F7)."""
 
-LARGEST_ANSWER = 64 << 20  #: bytes; a listing of a project with 100,000 sessions has about a third of it
-MOST_COOKIES, LARGEST_COOKIE = 20, 4096  #: cookies, and bytes of one, that are sent back; XNAT and proxies set three
-EXPIRY = "SESSION_EXPIRATION_TIME"  #: a cookie of "now,length" in milliseconds (F4), which is read and not kept
-SLOWEST_PIECE = 60.0  #: seconds for one piece of an upload: 17 kB/s are enough
+LARGEST_ANSWER = 64 << 20  #: bytes; a listing of 100,000 sessions takes about a third
+MOST_COOKIES, LARGEST_COOKIE = 20, 4096  #: number and bytes of cookies that are sent back; XNAT and proxies set three
+EXPIRY = "SESSION_EXPIRATION_TIME"  #: a cookie with "now,length" in milliseconds (F4); it is not sent back
+SLOWEST_PIECE = 60.0  #: seconds for one piece of an upload, which is 17 kB/s
 _EXPIRY = re.compile(r'"?[0-9]{1,20},([0-9]{1,12})"?')
 TOO_LONG = "XNAT's answer is longer, or takes longer, than any answer should"
 CHECK_CA = "If the site has its own certificate authority, name its file as `xnat.ca_file`."
@@ -51,19 +51,19 @@ CHECK_CA = "If the site has its own certificate authority, name its file as `xna
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How the server is reached; the same for all gateways of a process. Time-outs in seconds."""
+    """How the server is reached, for all gateways of a process. Time-outs are in seconds."""
 
     address: str
     ca_file: Path | None = None
     strict_certificates: bool = False
     connect_timeout: float = 10.0
-    read_timeout: float = 3600.0  #: for what XNAT may work on for long: imports, archiving
-    proxies: Mapping[str, str] = field(default_factory=dict)  #: by scheme; the environment is not asked
+    read_timeout: float = 3600.0  #: for requests that take XNAT long: imports, archiving
+    proxies: Mapping[str, str] = field(default_factory=dict)  #: by scheme; the environment's are not used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class XnatRequest:
-    """One request. `limit`: bytes of the answer that are wanted; `cut`: what is longer is cut, not refused."""
+    """One request. `limit`: bytes of the answer to read; `cut`: whether a longer answer is cut instead of refused."""
 
     method: str
     path: str
@@ -72,65 +72,65 @@ class XnatRequest:
     form: Mapping[str, str] | None = None
     body: ZipBody | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    timeout: float | None = None  #: seconds for the answer to begin, if not as long as XNAT may work on it
+    timeout: float | None = None  #: seconds until the answer must begin, if less than `read_timeout`
     limit: int = LARGEST_ANSWER
     cut: bool = False
 
 
 class SessionLost(Exception):
-    """XNAT does not know our login session any more (401), or has begun another for a guest (F116)."""
+    """XNAT no longer knows our login session (401), or has begun a guest session instead (F116)."""
 
     def __init__(self, *, refused: bool, answer: Answer | None = None) -> None:
         super().__init__()
-        self.refused = refused  #: answered with 401, before anything was done
-        self.answer = answer  #: what a guest was told
+        self.refused = refused  #: XNAT answered 401 and did nothing
+        self.answer = answer  #: the answer to the guest
 
 
 class _NoRedirectSession(requests.Session):
-    """Follows no redirect: neither our credentials nor a body go where an answer points."""
+    """An HTTP session that follows no redirect, so that no credential or body goes to another address."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Say that no answer is a redirect."""
+        """Return None: no answer counts as a redirect."""
 
 
 class _PassiveXnatSession(XNATSession):  # type: ignore[misc]  # xnatpy has no types
-    """xnatpy's session without its heartbeat and without surprises at its end."""
+    """xnatpy's session without its keep-alive thread and without a request at its end."""
 
     def connect(self, server: object = None, user: object = None, password: object = None) -> None:
-        """Begin nothing: we have logged in, and no thread keeps the session alive (F280)."""
+        """Do nothing: we log in ourselves, and no thread keeps the session alive (F280)."""
 
     def __del__(self) -> None:
-        """Send nothing when the memory is tidied up (F284)."""
+        """Send nothing at garbage collection (F284)."""
 
 
 class _SilentLogger(logging.Logger):
-    """xnatpy logs whole URLs, and these hold labels and birth dates."""
+    """A logger that drops everything: xnatpy logs whole URLs, which contain labels and birth dates."""
 
     def __init__(self) -> None:
         super().__init__("xnat", logging.CRITICAL)
 
     def verbose(self, *_: object) -> None:
-        """Take a level that only xnatpy knows."""
+        """Drop a message of a level that only xnatpy has."""
 
 
 class Transport:
-    """One login session: one connection, one cookie jar. Belongs to one thread."""
+    """The transport of one login session: one connection, one cookie jar. Belongs to one thread."""
 
     def __init__(self, access: Access, state: ConnectionState, clock: Clock, memory: MemoryBudget) -> None:
-        self.jsession = ""  #: once set, an answer that begins another session is not believed
-        self.who = ""  #: the user's name as XNAT says it
+        self.jsession = ""  #: once set, an answer that begins another session raises `SessionLost`
+        self.who = ""  #: the user name as XNAT tells it
         self._access = access
         self._state = state
         self._clock = clock
         self._memory = memory
-        self._expires_at = inf  #: when the login session dies if nothing more is asked in it (monotonic)
+        self._expires_at = inf  #: when the login session expires without another request (monotonic)
         self._request: XnatRequest | None = None
         self._body: tuple[bytes, BodyRemainder | None] = b"", None
         self._http = _NoRedirectSession()
         self._http.trust_env = False
         self._http.verify = trusted_certificates(access.ca_file)
         self._http.proxies.update(access.proxies)
-        self._http.stream = True  # so that the hook can read with a limit
+        self._http.stream = True  # lets the hook read with a limit
         self._http.headers.update({"User-Agent": AGENT, "Accept-Encoding": "identity"})
         self._http.hooks["response"].append(self._receive)
         adapter = StoppableAdapter(state, strict=access.strict_certificates)
@@ -139,10 +139,10 @@ class Transport:
         self._xnat = _PassiveXnatSession(
             access.address, _SilentLogger(), interface=self._http, original_uri=access.address, keepalive=False
         )
-        self._xnat.skip_response_check = True  # it knows less of answers than `verdicts.py`
+        self._xnat.skip_response_check = True  # `answer_meanings` knows more about answers
 
     def ask(self, request: XnatRequest) -> Answer:
-        """Make one request, once. Raises `SessionLost`, or what the line's failure means."""
+        """Send one request, once. Raise `SessionLost`, or the error that a failure of the connection means."""
         self._request, self._state.spoke = request, False
         with _translated(request, self._state):
             response = self._send(request)
@@ -154,7 +154,7 @@ class Transport:
         return answer
 
     def cookie(self, answer: Answer) -> str:
-        """Return the login session that XNAT has begun; some proxies lose the cookie, so the body will do (F101)."""
+        """Return the ID of the login session that XNAT has begun, from the body if a proxy lost the cookie (F101)."""
         found = [one.value for one in self._http.cookies if one.name == "JSESSIONID" and one.value]
         if found:
             return found[-1]
@@ -165,21 +165,21 @@ class Transport:
         return ""
 
     def reset_session(self) -> None:
-        """Forget a login session that did not hold, so that another one can begin."""
+        """Forget a login session that XNAT did not accept, so that another one can begin."""
         self.jsession = ""
         self._http.cookies.clear()
 
     @property
     def has_expired(self) -> bool:
-        """Whether nothing has been asked for longer than XNAT keeps a login session (F4): it need not be tried."""
+        """Whether the last request is longer ago than XNAT keeps a login session (F4), so that it need not be tried."""
         return self._clock.monotonic() > self._expires_at
 
     def ignore_stop(self) -> None:
-        """Go on although the program stops, for the little that is left to say."""
+        """Go on although the program stops, so that we can still log out."""
         self._state.stop = Event()
 
     def drop(self) -> None:
-        """Close the connection, so that nothing of a broken exchange is met by the next one."""
+        """Close the connection, so that remains of a broken exchange cannot disturb the next one."""
         self._http.close()
 
     def _send(self, request: XnatRequest) -> requests.Response:
@@ -195,7 +195,7 @@ class Transport:
         return response
 
     def _timeout(self, request: XnatRequest) -> tuple[float, float]:
-        """Return the seconds for the connection and for the answer. Each piece of a body goes by the first one."""
+        """Return the seconds for the connection and for the answer. The first also applies to each piece of a body."""
         connect, read = self._access.connect_timeout, self._access.read_timeout
         if request.body is not None:
             return max(connect, SLOWEST_PIECE), read
@@ -204,9 +204,9 @@ class Transport:
         )
 
     def _receive(self, response: requests.Response, **_: Any) -> requests.Response:
-        """Look at every answer before anybody else does."""
+        """Read every answer before requests or xnatpy do."""
         with ExitStack() as failing:
-            failing.callback(response.close)  # else an error here would leak the connection
+            failing.callback(response.close)  # otherwise an error here would leak the connection
             self._check_session(response)
             self._take_body(response)
             failing.pop_all()
@@ -225,21 +225,21 @@ class Transport:
         return any(one.name == "JSESSIONID" and one.value != self.jsession for one in response.cookies)
 
     def _may_keep(self, cookie: Cookie) -> bool:
-        """Return whether a cookie is to be sent back: a server that sets ever more would have us send megabytes."""
+        """Return whether to send a cookie back. Without a limit, a server could make us send megabytes."""
         known = [one.name for one in self._http.cookies]
         small = len(cookie.name) + len(cookie.value or "") <= LARGEST_COOKIE
         return small and (cookie.name in known or len(known) < MOST_COOKIES)
 
     def _take_body(self, response: requests.Response) -> None:
         request = self._request
-        assert request is not None  # noqa: S101 - no answer without a question
+        assert request is not None  # noqa: S101 - no answer without a request
         beginning, rest, longer = split_body(response.raw.stream(PIECE, decode_content=True), request.limit)
         if longer:
             response.raw.close()
             if not request.cut:
                 raise Transient(TOO_LONG)
         self._body = beginning, rest
-        response.raw = BytesIO()  # nobody else is to read it
+        response.raw = BytesIO()  # nobody else may read it
 
     def _check_stop(self) -> None:
         if self._state.stop.is_set():
@@ -247,19 +247,19 @@ class Transport:
 
 
 def _length(expiry: str) -> float:
-    """Return the seconds that a login session lasts without a question, without end where nobody says."""
+    """Return the seconds that a login session lasts without a request; infinity if XNAT does not tell."""
     found = _EXPIRY.fullmatch(expiry)
     return int(found[1]) / 1000 if found else inf
 
 
 @contextmanager
 def _translated(request: XnatRequest, state: ConnectionState) -> Iterator[None]:
-    """Let only our own errors out, and `SessionLost`. URLs are in many foreign texts, and labels in these."""
+    """Let only our own errors and `SessionLost` out. Foreign error texts may contain URLs, and these contain labels."""
     try:
         yield
-    except Interrupted:  # SIGTERM while we were waiting for the line
+    except Interrupted:  # SIGTERM while we waited for the connection
         raise stopping(spoke=request.purpose.changes_xnat and state.spoke) from None
-    except ZipUnreadable as error:  # the disk, or somebody changed the ZIP under our hands
+    except ZipUnreadable as error:  # the disk failed, or the ZIP was changed meanwhile
         raise _upload_broken("the ZIP could not be read to its end", str(error), request, state) from None
     except http_errors.SSLError as error:  # certificate, protocol; XNATSSLError is one of them (F285)
         said = openssl_message(error)
@@ -271,20 +271,17 @@ def _translated(request: XnatRequest, state: ConnectionState) -> Iterator[None]:
         raise _connection_broken("XNAT did not answer in time", error, request, state) from None
     except http_errors.ConnectionError as error:  # DNS, refused, unreachable; reset, stalled, hung up
         raise _connection_broken("the connection to XNAT broke", error, request, state) from None
-    except (
-        line_errors.HTTPError,
-        AnswerTooLong,
-    ) as error:  # it began and broke off, cannot be decoded, or goes on and on
+    except (line_errors.HTTPError, AnswerTooLong) as error:  # broken off, undecodable, or too long
         said = TOO_LONG if isinstance(error, AnswerTooLong) else "the answer of XNAT broke off"
         raise _connection_broken(said, error, request, state) from None
-    except http_errors.RequestException as error:  # an address that is none, a header that may not be
+    except http_errors.RequestException as error:  # an invalid address or header
         raise _unreachable("XNAT cannot be asked", error, "", request, state) from None
-    except XNATError as error:  # xnatpy's own: a path without its slash, a session that is closed
+    except XNATError as error:  # xnatpy's own: a path without a slash, a closed session
         raise _unreachable("XNAT cannot be asked", error, "", request, state) from None
 
 
 def _connection_broken(message: str, error: Exception, request: XnatRequest, state: ConnectionState) -> WatchdError:
-    """Return what a line that fails means: nothing was said, a question was lost, or perhaps a deed was done."""
+    """Return what a broken connection means: XNAT was not reached, a read failed, or XNAT may have acted."""
     if not state.spoke:
         return Unavailable("XNAT cannot be reached", detail=_cause(error))
     if request.body is not None and not request.body.is_sent:
@@ -293,7 +290,7 @@ def _connection_broken(message: str, error: Exception, request: XnatRequest, sta
 
 
 def _upload_broken(message: str, cause: str, request: XnatRequest, state: ConnectionState) -> WatchdError:
-    """XNAT has not the whole ZIP. A newer server keeps what came (F158), so it must be asked all the same."""
+    """Return what an incomplete upload means. A newer server keeps what it received (F158), so it must be asked."""
     if not state.spoke or request.body is None:
         return Transient(message, detail=cause)
     return InDoubt(message, detail=f"{cause}; {request.body.sent} of {request.body.size} bytes sent")
@@ -307,7 +304,7 @@ def _unreachable(
 
 
 def _cause(error: BaseException) -> str:
-    """Return the kinds of a chain of errors, and the words of the system's own; texts of libraries hold URLs."""
+    """Return the types of a chain of errors, with the system's own texts only: texts of libraries contain URLs."""
     kinds, seen = list[str](), error
     for _ in range(8):
         words = seen.strerror if isinstance(seen, OSError) and isinstance(seen.strerror, str) else ""

@@ -1,4 +1,4 @@
-"""Who may speak to XNAT when, among the gateways of one process. Every wait is a wait on the stop event."""
+"""When each gateway of a process may import. Every wait is a wait on the stop event."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from datetime import timedelta
 from xnat_watchd.core.errors import Stopped
 from xnat_watchd.core.ports import Clock
 
-POLL_INTERVAL = 0.05  #: seconds between two looks at whether it is our turn
+POLL_INTERVAL = 0.05  #: seconds between two checks whether it is our turn
 IMPORT_GAP = timedelta(milliseconds=50)
-"""Between the starts of two imports: those of one millisecond get one upload cache, and mix (F61, F68, F149)."""
+"""Time between the starts of two imports: two in one millisecond share an upload cache and mix (F61, F68, F149)."""
 
 
 def stopping(*, spoke: bool = False) -> Stopped:
-    """Return the error of a call that the program's stop has cut short."""
+    """Return the error of a request that is ended because the program stops."""
     error = Stopped("the program is stopping")
     error.spoke = spoke
     return error
@@ -24,7 +24,7 @@ def stopping(*, spoke: bool = False) -> Stopped:
 
 @contextmanager
 def locked(lock: threading.Lock, stop: threading.Event) -> Iterator[None]:
-    """Hold a lock, unless the program stops while we wait for it."""
+    """Hold a lock. Raise `Stopped` if the program stops while we wait for it."""
     while not lock.acquire(blocking=False):
         if stop.wait(POLL_INTERVAL):
             raise stopping()
@@ -35,7 +35,7 @@ def locked(lock: threading.Lock, stop: threading.Event) -> Iterator[None]:
 
 
 class Turns:
-    """Whose turn it is to import: side by side with 50 ms between the starts, or one alone."""
+    """Whose turn it is to import: several side by side, 50 ms between their starts, or one alone."""
 
     def __init__(self, clock: Clock, stop: threading.Event) -> None:
         self._clock = clock
@@ -47,7 +47,7 @@ class Turns:
 
     @contextmanager
     def importing(self, *, alone: bool, waiting: Callable[[], None]) -> Iterator[None]:
-        """Wait for our turn, then be one of those that import. `waiting` is called again and again meanwhile."""
+        """Wait for our turn, and hold it for the block. `waiting` is called repeatedly during the wait."""
         with self._queued(alone=alone):
             while not self._try_to_enter(alone=alone):
                 waiting()
@@ -60,7 +60,7 @@ class Turns:
                 self._running = self._running - 1 if self._running > 0 else 0
 
     def wait_for_gap(self) -> None:
-        """Take the next free moment to start, and wait for it."""
+        """Reserve the next free start time, and wait for it."""
         with self._lock:
             now = self._clock.monotonic()
             start = now if self._last_start is None else max(now, self._last_start + IMPORT_GAP.total_seconds())
@@ -70,7 +70,7 @@ class Turns:
 
     @contextmanager
     def _queued(self, *, alone: bool) -> Iterator[None]:
-        """While somebody waits to be alone, nobody else enters: else he would wait for ever."""
+        """Count one that waits to be alone. Meanwhile nobody else enters, or it would wait for ever."""
         with self._lock:
             self._waiting_alone += alone
         try:

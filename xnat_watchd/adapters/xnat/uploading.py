@@ -1,4 +1,4 @@
-"""Sending one ZIP to a place of our own, and believing only an answer that names it (F66, F138, F141)."""
+"""Send one ZIP to a place of our own, and accept only an answer that names that place (F66, F138, F141)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from xnat_watchd.adapters.xnat.zip_body import ZipBody
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import InDoubt, Misplaced, RepeatOnce, Transient
 
-TYPE = {"Content-Type": "application/zip"}  #: any other is taken for something else (F9, F131)
+TYPE = {"Content-Type": "application/zip"}  #: XNAT treats any other type differently (F9, F131)
 NEWER_OPTIONS = {
-    "import-handler": "DICOM-zip",  # streams, and has no cache that mixes (F149)
+    "import-handler": "DICOM-zip",  # it streams, and has no shared cache that mixes uploads (F149)
     "inbody": "true",
-    "prevent_auto_commit": "true",  # the server's own timer leaves a torso alone (F146)
-    "Ignore-Unparsable": "false",  # else a full disk is a success (F152)
+    "prevent_auto_commit": "true",  # the server's timer must not archive an incomplete upload (F146)
+    "Ignore-Unparsable": "false",  # otherwise a full disk looks like a success (F152)
     "event_reason": "xnat-watchd",
 }
-MOST_MISPLACED = 10  #: places that are remembered of one answer, which should name one
+MOST_MISPLACED = 10  #: places that are recorded from one answer, which should name one
 UNASSIGNED = (
     "Ask an XNAT administrator to delete the upload in Unassigned, and whether the program's user may "
     "create data in the project; then `xnat-watchd retry ITEM`."
@@ -27,15 +27,15 @@ UNASSIGNED = (
 
 
 def send(client: XnatClient, turns: Turns, place: Place, body: ZipBody, *, alone: bool) -> None:
-    """Send a ZIP when it is our turn, and return when XNAT says that it is at that very place."""
+    """Send a ZIP when it is our turn. Return once XNAT confirms that it is at this place."""
     if not body.size:
         raise Transient("the ZIP to send is empty")
     old = client.dialect.is_old
     query = {"dest": place.path, "session": place.folder, **({} if old else NEWER_OPTIONS)}
     path = "/data/services/import"
     request = XnatRequest(method="POST", path=path, purpose=Purpose.IMPORT, query=query, body=body, headers=TYPE)
-    with turns.importing(alone=alone or old, waiting=body.waiting):  # 1.6: never two at once (F61)
-        client.whoami(probing=False)  # on the same connection: an early answer is then seen (F282)
+    with turns.importing(alone=alone or old, waiting=body.waiting):  # on 1.6 never two at once (F61)
+        client.whoami(probing=False)  # opens the connection, so that an early answer is seen (F282)
         turns.wait_for_gap()
         try:
             answer = client.act_once(request, place.project)
@@ -50,7 +50,7 @@ def _check(place: Place, answer: Answer) -> None:
     lines = uris(answer)
     if lines == [f"/data{place.path}"]:
         return
-    if not lines:  # not a ZIP for XNAT, or everything filtered (F139)
+    if not lines:  # XNAT saw no ZIP in it, or filtered out everything (F139)
         raise RepeatOnce("XNAT took the upload and made nothing of it")
     if len(lines) == 1 and lines[0].startswith("/data/archive/"):  # the project archives by itself (F160)
         raise InDoubt("XNAT has archived the upload by itself", detail=answer.reason)

@@ -1,4 +1,4 @@
-"""The users of a project, and of the site (F49, F245)."""
+"""Read the users of a project and of the site, and grant roles (F49, F245)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xnat_watchd.core.errors import RepeatOnce, Transient
 def roles(client: XnatClient, project: str) -> Mapping[str, str] | None:
     """Return the role of every user of a project by login: owner, member, collaborator, or a custom group's ID.
 
-    None where we may not know: the list is for owners and admins (F49).
+    None if we may not read the list, which is for owners and admins (F49).
     """
     try:
         answer = client.find(path("projects", project, "users"), JSON, project=project)
@@ -25,10 +25,10 @@ def roles(client: XnatClient, project: str) -> Mapping[str, str] | None:
 
 
 def logins(client: XnatClient) -> frozenset[str] | None:
-    """Return the login of every user of the site, or None where we may not know.
+    """Return the login of every user of the site, or None if we may not read them.
 
-    1.6 lists them to everybody (F246). Newer servers list profiles to admins, and may still have the
-    former list where the site lets others see it.
+    1.6 lists them to everybody (F246). Newer servers list profiles to admins, and keep the older list for others if the
+    site allows it.
     """
     profiles = None if client.dialect.is_old else _asked(client, "/xapi/users/profiles")
     if profiles is not None:
@@ -38,9 +38,9 @@ def logins(client: XnatClient) -> frozenset[str] | None:
 
 
 def grant(client: XnatClient, project: str, login: str, role: str) -> None:
-    """Give a role in a project to a user that is known to exist: anybody else gets an invitation (F49).
+    """Grant a role in a project to a user who exists. For an unknown user, XNAT would send an invitation (F49).
 
-    A user is in one group of a project at most, so this would move one who has a role there (F245).
+    A user is in one group of a project at most, so this would replace an earlier role (F245).
     """
     where = path("projects", project, "users", f"{project}_{role}", login)
     request = XnatRequest(method="PUT", path=where, purpose=Purpose.GRANT, query=JSON, timeout=QUESTION_TIMEOUT)

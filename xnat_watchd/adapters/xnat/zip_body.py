@@ -11,21 +11,21 @@ from typing import Self
 from xnat_watchd.core.ports import Progressed
 
 PIECE = 1 << 20
-"""Bytes in one go. From 128 KiB on the speed is flat; the library's own 16 KiB cost twice the CPU (F283)."""
+"""Bytes sent at once. Above 128 KiB the speed no longer rises; the library's 16 KiB cost twice the CPU (F283)."""
 
 
 class ZipUnreadable(Exception):
-    """The disk fails us, or the ZIP changes while it is sent.
+    """The disk fails, or the ZIP changes while it is sent.
 
-    No OSError on purpose: urllib3 takes every OSError for one of the line, and passes other errors through.
+    This is no OSError on purpose: urllib3 takes every OSError for a connection error, and passes other errors on.
     """
 
 
 class ZipBody:
-    """Sized, read once through one buffer, never rewound, so that no library can send it again by itself.
+    """A request body of known size that is read once and never rewound, so that no library can send it again.
 
-    `sent` counts the pieces that the kernel has taken, in whole pieces: while it is less than `size`, XNAT
-    cannot have the whole ZIP.
+    `sent` counts the bytes that the kernel has taken, in whole pieces. While it is less than `size`, XNAT cannot have
+    the complete ZIP.
     """
 
     def __init__(self, path: str, progressed: Progressed) -> None:
@@ -55,15 +55,15 @@ class ZipBody:
 
     @property
     def is_sent(self) -> bool:
-        """Whether all of it has left us."""
+        """Whether all of it was sent."""
         return self.sent == self.size
 
     def waiting(self) -> None:
-        """Say that nothing goes out yet: it is not our turn."""
+        """Report that nothing is sent yet, because it is not our turn."""
         self._progressed(0, 0)
 
     def read(self, _: int = -1) -> memoryview:
-        """Return the next piece, whatever size was asked for. The last one is gone when this is called again."""
+        """Return the next piece, whatever size was requested. The next call shows that the last piece was sent."""
         self.sent += self._last_piece
         self._progressed(self.sent, self.size)
         try:
