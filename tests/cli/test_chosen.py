@@ -83,7 +83,7 @@ def test_one_user_never_gets_anothers_password(home: Path) -> None:
     one = CommandOptions(server=SERVER)
     assert one.credential(one.settings()).user == "stored"
     with pytest.raises(Refusal, match="no password of that user"):
-        one.but(user="me").credential(one.settings())
+        one.replaced_by(user="me").credential(one.settings())
 
 
 def test_without_a_terminal_nobody_is_asked() -> None:
@@ -95,4 +95,4 @@ def test_without_a_terminal_nobody_is_asked() -> None:
 def test_a_command_that_needs_a_project_says_so() -> None:
     one = CommandOptions(server=SERVER)
     with pytest.raises(click.UsageError, match="--project"):
-        one.its_project(one.settings())
+        one.project_of(one.settings())

@@ -10,7 +10,7 @@ import pytest
 from tests.dicom import instance
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
-from xnat_watchd.cli.progress import told
+from xnat_watchd.cli.progress import event_line
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.states import Progress
 
@@ -57,7 +57,7 @@ def test_each_step_is_told_once_and_names_nobody(station: Station) -> None:
     station.drop("Quokka.zip", scan(1))
     station.run()
     events = station.ledger.throughput.events(0)
-    assert [line for line in map(told, events) if line] == [
+    assert [line for line in map(event_line, events) if line] == [
         "1.1 received", "1.1 uploaded", "1.1 archived", "1.1 complete",
     ]  # fmt: skip
     assert station.ledger.throughput.events(events[-1]["id"]) == []
@@ -67,7 +67,7 @@ def test_what_goes_wrong_is_told_with_its_reason(station: Station) -> None:
     station.drop("a.zip", scan(1, date=""))
     station.drop("b.zip", zipped([("notes.txt", b"no image here")]))
     station.run()
-    lines = [told(event) for event in station.ledger.throughput.events(0)]
+    lines = [event_line(event) for event in station.ledger.throughput.events(0)]
     assert "1.1 held: the study date is missing or not a date" in lines
     assert any(line.startswith("2 no study came of it: ") for line in lines)
 

@@ -36,25 +36,25 @@ COLUMNS = ("session", "subject", "date", "images", "status")
 @click.option("--yes", is_flag=True, help="Do it without asking.")
 @server_options
 @click.pass_obj
-def archive(chosen: CommandOptions, names: tuple[str, ...], label: str | None, *, dry_run: bool, yes: bool) -> None:
+def archive(options: CommandOptions, names: tuple[str, ...], label: str | None, *, dry_run: bool, yes: bool) -> None:
     """Archive the sessions that others put into a project's prearchive, for example by DICOM send.
 
     The plan is shown first. A session is archived only if XNAT calls it READY, if it is in this project, and if it has
     not changed since it was shown. Then its demographics are written, as for any other study.
     """
-    from xnat_watchd.cli.execution import must_be_sure, ourselves
+    from xnat_watchd.cli.execution import confirm, settings_and_login
 
     _check(label, names)
-    settings, credential = ourselves(chosen)
-    project = chosen.its_project(settings)
-    lines = _planned(chosen, settings, credential, (project, names, label))
+    settings, credential = settings_and_login(options)
+    project = options.project_of(settings)
+    lines = _planned(options, settings, credential, (project, names, label))
     to_do = [line for line in lines if line.existing]
     if lines:
         table.show([_row(line) for line in lines], COLUMNS, note="what")
     click.echo(f"{len(to_do)} of {table.counted(lines, 'session')} to be archived in {project}", err=True)
     if not dry_run and to_do:
-        must_be_sure(f"Archive {'these' if len(to_do) > 1 else 'this'} {len(to_do)}?", yes=yes)
-    code = _done(chosen, settings, credential, [] if dry_run else to_do)
+        confirm(f"Archive {'these' if len(to_do) > 1 else 'this'} {len(to_do)}?", yes=yes)
+    code = _done(options, settings, credential, [] if dry_run else to_do)
     sys.exit(code or _left(lines, names))
 
 
@@ -68,12 +68,12 @@ def _check(label: str | None, names: tuple[str, ...]) -> None:
 
 
 def _planned(
-    chosen: CommandOptions, settings: Settings, credential: Credential, what: tuple[str, tuple[str, ...], str | None]
+    options: CommandOptions, settings: Settings, credential: Credential, what: tuple[str, tuple[str, ...], str | None]
 ) -> list[RowLine]:
-    from xnat_watchd.cli.execution import asking, known
+    from xnat_watchd.cli.execution import ledger_or_empty, reading_gateway
     from xnat_watchd.operator.prearchive import PrearchiveContext, plan
 
-    with known(settings.ledger.path) as ledger, asking(chosen, settings, credential) as gateway:
+    with ledger_or_empty(settings.ledger.path) as ledger, reading_gateway(options, settings, credential) as gateway:
         project, names, label = what
         return plan(project, names, PrearchiveContext(gateway=gateway, ledger=ledger, rules=settings.rules), label)
 
@@ -92,12 +92,12 @@ def _date(date: str) -> str:
     return f"{date[:4]}-{date[4:6]}-{date[6:]}" if len(date) == 8 and date.isdecimal() else date  # noqa: PLR2004 - DICOM's
 
 
-def _done(chosen: CommandOptions, settings: Settings, credential: Credential, to_do: Sequence[RowLine]) -> Exit:
+def _done(options: CommandOptions, settings: Settings, credential: Credential, to_do: Sequence[RowLine]) -> Exit:
     from xnat_watchd.cli.execution import carry
     from xnat_watchd.operator.status import Exit
 
     finds = [line.existing for line in to_do if line.existing]
-    return carry(chosen, settings, credential, finds) if finds else Exit.FINE
+    return carry(options, settings, credential, finds) if finds else Exit.FINE
 
 
 def _left(lines: Sequence[RowLine], names: tuple[str, ...]) -> Exit:

@@ -28,7 +28,7 @@ Examples:
 @click.command(epilog=EXAMPLES, short_help="Check this machine and the server.")
 @click.option("--json", "for_programs", is_flag=True, help="As JSON.")
 @click.pass_obj
-def check(chosen: CommandOptions, *, for_programs: bool) -> None:
+def check(options: CommandOptions, *, for_programs: bool) -> None:
     """Check everything that the service needs, here and on the server. Say what is wrong and what to do.
 
     Nothing is changed. If the login is refused, that counts: XNAT is asked with a refused login at most four times an
@@ -37,7 +37,7 @@ def check(chosen: CommandOptions, *, for_programs: bool) -> None:
     from xnat_watchd.operator.machine_checks import verdict
 
     found = []
-    for one in _checks(chosen):
+    for one in _checks(options):
         found.append(one)
         if not for_programs:
             click.echo("\n".join(_lines(one)))
@@ -47,7 +47,7 @@ def check(chosen: CommandOptions, *, for_programs: bool) -> None:
     sys.exit(verdict(found))
 
 
-def _checks(chosen: CommandOptions) -> Iterator[Check]:
+def _checks(options: CommandOptions) -> Iterator[Check]:
     from xnat_watchd.adapters import config
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.cli.login import search_of
@@ -56,13 +56,13 @@ def _checks(chosen: CommandOptions) -> Iterator[Check]:
     from xnat_watchd.operator.server_checks import check_server
 
     try:
-        chosen.places()  # by this, root becomes the service's user, who then reads the settings
-        settings = chosen.settings()
+        options.locations()  # by this, root becomes the service's user, who then reads the settings
+        settings = options.settings()
         user = become_owner(settings.ledger.path.parent)
     except Refusal as refused:
         yield error("configuration", str(refused), refused.advice)
         return
-    file = config.find_file(chosen.config, os.environ) or "the environment alone"
+    file = config.find_file(options.config, os.environ) or "the environment alone"
     yield ok("configuration", f"{file}, looked at as the user {user}")
     yield from check_machine(settings)
     yield from check_server(settings, search_of(settings).credential, SystemClock())

@@ -34,7 +34,7 @@ def _examples(*lines: str) -> str:
 @items_argument
 @why_option
 @click.pass_obj
-def skip(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> None:
+def skip(options: CommandOptions, items: tuple[Item, ...], why: str) -> None:
     """Give up studies that are not wanted, or settle a ZIP that was put aside.
 
     What this service put into XNAT's prearchive for the study is removed. What is in the archive stays there. The ZIP
@@ -45,9 +45,9 @@ def skip(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> None:
         ledger.decisions.skip(key, why, now)
         return "will be skipped. First, what this service put into XNAT's prearchive for it is removed."
 
-    studies_of = _but_settled(chosen, items, why)
+    studies_of = _settle_rejected(options, items, why)
     if studies_of:
-        _decide(chosen, studies_of, decide)
+        _decide(options, studies_of, decide)
 
 
 @click.command(
@@ -57,7 +57,7 @@ def skip(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> None:
 @click.argument("item", type=ITEM, metavar="ITEM")
 @why_option
 @click.pass_obj
-def accept(chosen: CommandOptions, item: Item, why: str) -> None:
+def accept(options: CommandOptions, item: Item, why: str) -> None:
     """Accept what is wrong with a held study, and let it go on.
 
     It goes on without images that are damaged, unexplained, of two contents or of no study, and without series that the
@@ -72,7 +72,7 @@ def accept(chosen: CommandOptions, item: Item, why: str) -> None:
     def decide(ledger: Ledger, key: int, now: datetime) -> str:
         return f"accepted: {ledger.decisions.accept(key, why, by, now)}"
 
-    _decide(chosen, (item,), decide, most=1)
+    _decide(options, (item,), decide, most=1)
 
 
 def login_name() -> str:
@@ -95,7 +95,7 @@ def login_name() -> str:
 @items_argument
 @click.option("--why", default="", metavar="TEXT", help="The reason, for the record.")
 @click.pass_obj
-def resend(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> None:
+def resend(options: CommandOptions, items: tuple[Item, ...], why: str) -> None:
     """Send studies again from the beginning, for example after XNAT was restored from an old backup.
 
     XNAT is asked first, file by file, and only what it lacks is sent again. This needs the ZIP.
@@ -105,15 +105,15 @@ def resend(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> None:
         ledger.decisions.resend(key, why, now)
         return "starts again: XNAT is asked what it has, and what it lacks is sent"
 
-    _decide(chosen, items, decide)
+    _decide(options, items, decide)
 
 
-def _but_settled(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> tuple[Item, ...]:
+def _settle_rejected(options: CommandOptions, items: tuple[Item, ...], why: str) -> tuple[Item, ...]:
     """Settle the deliveries that were put aside, and return the other items."""
     from xnat_watchd.core.errors import Impossible
 
     others = []
-    with chosen.ledger(chosen.places().ledger, read_only=False) as ledger:
+    with options.ledger(options.locations().ledger, read_only=False) as ledger:
         for delivery, number in items:
             if number is not None or not ledger.views.rejected(delivery):
                 others.append((delivery, number))
@@ -126,15 +126,15 @@ def _but_settled(chosen: CommandOptions, items: tuple[Item, ...], why: str) -> t
     return tuple(others)
 
 
-def _decide(chosen: CommandOptions, items: tuple[Item, ...], decide: Decide, *, most: int | None = None) -> None:
+def _decide(options: CommandOptions, items: tuple[Item, ...], decide: Decide, *, most: int | None = None) -> None:
     """Record the decision about each study, and print what will happen, or why the decision is not possible.
 
     Refuse more than `most` studies. Exit with 1 if a decision was not possible.
     """
     from xnat_watchd.core.errors import Impossible, for_item
 
-    path, decided = chosen.places().ledger, 0
-    with chosen.ledger(path, read_only=False) as ledger:
+    path, decided = options.locations().ledger, 0
+    with options.ledger(path, read_only=False) as ledger:
         named = studies(ledger, items)
         if most is not None and len(named) > most:
             raise click.UsageError(f"one study at a time; name one of {', '.join(named)}")

@@ -139,7 +139,7 @@ def _watch(stage: Stage, console: Console, dropped: int) -> None:
         while time.monotonic() < end and stage.service.poll() is None:
             rows = _deliveries(stage.root, dropped)
             live.update(_table(rows), refresh=True)
-            if len(rows) == dropped and all(_at_rest(row) for row in rows) and _is_told(stage):
+            if len(rows) == dropped and all(_at_rest(row) for row in rows) and _is_listed(stage):
                 return
             time.sleep(LOOK)
     raise click.ClickException(f"the service did not get done; its journal:\n{_journal(stage)}")
@@ -202,19 +202,19 @@ def _held_by_xnat(xnat: Sandbox) -> RenderableType:
 def _status(stage: Stage) -> str:
     from xnat_watchd.cli.status import screen
 
-    return screen(_picture(stage))
+    return screen(_snapshot(stage))
 
 
-def _picture(stage: Stage) -> dict[str, Any]:
+def _snapshot(stage: Stage) -> dict[str, Any]:
     from xnat_watchd.cli.options import CommandOptions
-    from xnat_watchd.cli.status import picture_of
+    from xnat_watchd.cli.status import snapshot_of
 
-    return picture_of(CommandOptions(config=stage.config))
+    return snapshot_of(CommandOptions(config=stage.config))
 
 
-def _is_told(stage: Stage) -> bool:
+def _is_listed(stage: Stage) -> bool:
     """Return whether the report and the status, which is published a moment later, both say that all is shared."""
-    return _is_shared(stage.root) and [set(one["rows"]) for one in _picture(stage)["shares"]] == [{"shared"}]
+    return _is_shared(stage.root) and [set(one["rows"]) for one in _snapshot(stage)["shares"]] == [{"shared"}]
 
 
 def _report(root: Path) -> RenderableType:

@@ -37,45 +37,45 @@ LONGEST = 16 << 20  #: bytes of a file of labels
 @click.option("--dry-run", is_flag=True, help="Only show what would be written.")
 @server_options
 @click.pass_obj
-def demographics(chosen: CommandOptions, subjects: tuple[str, ...], file: Path | None, *, dry_run: bool) -> None:
+def demographics(options: CommandOptions, subjects: tuple[str, ...], file: Path | None, *, dry_run: bool) -> None:
     """Fill in age, birth date and sex from the archived images, for the named subjects or for all of the project.
 
     What somebody entered is kept, unless the configuration says `overwrite`. If the sessions of a subject disagree,
     nothing is written. Only the names of fields are shown, never the values.
     """
-    from xnat_watchd.cli.execution import ourselves
+    from xnat_watchd.cli.execution import settings_and_login
 
     labels = _read(file) if file else list(subjects)
-    settings, credential = ourselves(chosen)
-    project = chosen.its_project(settings)
-    lines = _planned(chosen, settings, credential, project, labels if file or subjects else None)
+    settings, credential = settings_and_login(options)
+    project = options.project_of(settings)
+    lines = _planned(options, settings, credential, project, labels if file or subjects else None)
     if lines:
         table.show([{"subject": line.subject, "what": _what(line)} for line in lines], ["subject"], note="what")
     to_do = sum(line.existing is not None for line in lines)
     click.echo(f"{to_do} of {table.counted(lines, 'subject')} to be written in {project}", err=True)
-    _finish(chosen, settings, credential, lines, dry_run=dry_run)
+    _finish(options, settings, credential, lines, dry_run=dry_run)
 
 
 def _finish(
-    chosen: CommandOptions, settings: Settings, credential: Credential, lines: Sequence[SubjectLine], *, dry_run: bool
+    options: CommandOptions, settings: Settings, credential: Credential, lines: Sequence[SubjectLine], *, dry_run: bool
 ) -> None:
     from xnat_watchd.cli.execution import carry
     from xnat_watchd.operator.status import Exit
 
     to_do = [line.existing for line in lines if line.existing]
-    code = Exit.FINE if dry_run or not to_do else carry(chosen, settings, credential, to_do)
+    code = Exit.FINE if dry_run or not to_do else carry(options, settings, credential, to_do)
     unclear = any(line.why or line.disagrees for line in lines)
     sys.exit(code or (Exit.ATTENTION if unclear else Exit.FINE))
 
 
 def _planned(
-    chosen: CommandOptions, settings: Settings, credential: Credential, project: str, labels: Sequence[str] | None
+    options: CommandOptions, settings: Settings, credential: Credential, project: str, labels: Sequence[str] | None
 ) -> list[SubjectLine]:
-    from xnat_watchd.cli.execution import asking
+    from xnat_watchd.cli.execution import reading_gateway
     from xnat_watchd.operator.demographics import plan
     from xnat_watchd.operator.prearchive import must_be_writable
 
-    with asking(chosen, settings, credential) as gateway:
+    with reading_gateway(options, settings, credential) as gateway:
         must_be_writable(project, gateway)
         if labels is None:
             labels = sorted(one.label for one in gateway.subjects(project))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xnat_watchd.cli.options import STDIN, TERMINAL, is_served, is_there, opened
-from xnat_watchd.cli.progress import StudySelection, Uploads, shown
+from xnat_watchd.cli.progress import StudySelection, Uploads, show_progress
 from xnat_watchd.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -31,37 +31,39 @@ LOOKS = 0.5  #: seconds between two looks at the work of a running service
 Study = Mapping[str, Any]
 
 
-def carry(chosen: CommandOptions, settings: Settings, credential: Credential, finds: Sequence[ExistingSession]) -> Exit:
+def carry(
+    options: CommandOptions, settings: Settings, credential: Credential, finds: Sequence[ExistingSession]
+) -> Exit:
     """Put these studies into the ledger, carry or watch them, print what remains, and return the exit code."""
     path = settings.ledger.path
     with _ledger(path, read_only=False) as ledger:
         since = ledger.throughput.latest_event()
         keys = [ledger.existing_sessions.admit(find, datetime.now(UTC)).key for find in finds]
-        return see_through(chosen, ledger, path, StudySelection(keys, since), (settings, credential))
+        return watch_or_carry(options, ledger, path, StudySelection(keys, since), (settings, credential))
 
 
-def see_through(
-    chosen: CommandOptions, ledger: Ledger, path: Path, part: StudySelection, ours: tuple[Settings, Credential] | None
+def watch_or_carry(
+    options: CommandOptions, ledger: Ledger, path: Path, part: StudySelection, ours: tuple[Settings, Credential] | None
 ) -> Exit:
     """Watch the service carry these studies, or carry them with `ours`; print what remains, return the exit code."""
     with suppress(KeyboardInterrupt):  # typed before the work has begun; the work handles it itself
-        if not _follow(chosen, ledger, path, part) and ours is not None:
-            _carry_ourselves(*ours, part)
+        if not _follow(options, ledger, path, part) and ours is not None:
+            _carry_here(*ours, part)
     return _said(ledger, ledger.existing_sessions.standings(part.keys))
 
 
-def ourselves(chosen: CommandOptions) -> tuple[Settings, Credential]:
+def settings_and_login(options: CommandOptions) -> tuple[Settings, Credential]:
     """Return what is needed to do the work here, with the rights of the ledger's owner. Raise `Refusal` without it."""
-    settings = chosen.settings()
-    return settings, chosen.credential(settings)
+    settings = options.settings()
+    return settings, options.credential(settings)
 
 
-def _carry_ourselves(settings: Settings, credential: Credential, part: StudySelection) -> None:
+def _carry_here(settings: Settings, credential: Credential, part: StudySelection) -> None:
     from xnat_watchd.daemon import one_off_run
 
-    knock_anew(settings, credential)
-    with shown(settings.ledger.path, part) as seen:
-        one_off_run.carry(settings, credential, quiet(), part.keys, seen)
+    allow_trial_now(settings, credential)
+    with show_progress(settings.ledger.path, part) as seen:
+        one_off_run.carry(settings, credential, errors_only_log(), part.keys, seen)
 
 
 def _said(ledger: Ledger, studies: Sequence[Study]) -> Exit:
@@ -90,7 +92,7 @@ def _said(ledger: Ledger, studies: Sequence[Study]) -> Exit:
 # -- the service does it -----------------------------------------------------------------------------------
 
 
-def follow_all(chosen: CommandOptions, settings: Settings) -> tuple[Exit, Snapshot] | None:
+def follow_all(options: CommandOptions, settings: Settings) -> tuple[Exit, Snapshot] | None:
     """Watch the service until all is done, and return the exit code and the status. None if no service runs."""
     from xnat_watchd.operator.status import take_snapshot, verdict
 
@@ -98,28 +100,28 @@ def follow_all(chosen: CommandOptions, settings: Settings) -> tuple[Exit, Snapsh
     if not is_served(path):
         return None
     with _ledger(path, read_only=True) as ledger:
-        if not _watch(chosen, path, None, lambda: _is_worked_off(chosen, ledger, drop)):
+        if not _watch(options, path, None, lambda: _is_all_done(options, ledger, drop)):
             return None
-        picture = take_snapshot(ledger, settings.xnat.server, datetime.now(UTC), running=True, daemon={})
-    return verdict(picture, finished=True), picture
+        snapshot = take_snapshot(ledger, settings.xnat.server, datetime.now(UTC), running=True, daemon={})
+    return verdict(snapshot, finished=True), snapshot
 
 
-def _follow(chosen: CommandOptions, ledger: Ledger, path: Path, part: StudySelection) -> bool:
+def _follow(options: CommandOptions, ledger: Ledger, path: Path, part: StudySelection) -> bool:
     from xnat_watchd.daemon.idle import are_idle
 
     def is_over() -> bool:
         return are_idle(ledger, ledger.existing_sessions.standings(part.keys), datetime.now(UTC))
 
-    return is_served(path) and _watch(chosen, path, part, is_over)
+    return is_served(path) and _watch(options, path, part, is_over)
 
 
-def _watch(chosen: CommandOptions, path: Path, part: StudySelection | None, is_over: Callable[[], bool]) -> bool:
+def _watch(options: CommandOptions, path: Path, part: StudySelection | None, is_over: Callable[[], bool]) -> bool:
     """Show what the service does until it is over or somebody types Ctrl-C. Return False if the service ends before."""
     try:
         click.echo("the service that runs here does it; Ctrl-C only ends the watching", err=True)
-        with shown(path, part) as seen:
+        with show_progress(path, part) as seen:
             while is_served(path):
-                seen(_uploads(chosen))
+                seen(_uploads(options))
                 if is_over():
                     return True
                 time.sleep(LOOKS)
@@ -129,7 +131,7 @@ def _watch(chosen: CommandOptions, path: Path, part: StudySelection | None, is_o
     return is_over()
 
 
-def _is_worked_off(chosen: CommandOptions, ledger: Ledger, drop: Path) -> bool:
+def _is_all_done(options: CommandOptions, ledger: Ledger, drop: Path) -> bool:
     """Return whether the service has taken in all that it takes from the drop folder, and is idle."""
     from xnat_watchd.adapters.files.disk import Disk
     from xnat_watchd.daemon.idle import are_idle
@@ -137,10 +139,10 @@ def _is_worked_off(chosen: CommandOptions, ledger: Ledger, drop: Path) -> bool:
 
     ignored = {one["name"] for one in ledger.views.ignored()}
     try:
-        waiting = any(not _is_told(printable(seen.path), ignored) for seen in Disk().scan(drop))
+        waiting = any(not _is_listed(printable(seen.path), ignored) for seen in Disk().scan(drop))
     except OSError:  # we may not look into it, or it is gone: the service reports that
         waiting = False
-    said = _published(chosen)
+    said = _published(options)
     settling = said.get("settling", 0) or said.get("sharing", False)
     resting = are_idle(
         ledger, ledger.existing_sessions.standings(ledger.existing_sessions.under_way()), datetime.now(UTC)
@@ -148,7 +150,7 @@ def _is_worked_off(chosen: CommandOptions, ledger: Ledger, drop: Path) -> bool:
     return not waiting and not settling and resting and not ledger.deliveries.arrivals()
 
 
-def _is_told(path: str, ignored: set[str]) -> bool:
+def _is_listed(path: str, ignored: set[str]) -> bool:
     """Return whether a file is listed as not taken: by itself, by a folder above it, or with others like it."""
     parts = path.split("/")
     above = ["/".join(parts[:n]) for n in range(1, len(parts) + 1)]
@@ -157,21 +159,21 @@ def _is_told(path: str, ignored: set[str]) -> bool:
     return not path.lower().endswith(".zip") and not ignored.isdisjoint({"./", *(f"{one}/" for one in above)})
 
 
-def _uploads(chosen: CommandOptions) -> Uploads:
-    return {one["worker"]: (one["sent"], one["size"]) for one in _published(chosen).get("uploads", ())}
+def _uploads(options: CommandOptions) -> Uploads:
+    return {one["worker"]: (one["sent"], one["size"]) for one in _published(options).get("uploads", ())}
 
 
-def _published(chosen: CommandOptions) -> Mapping[str, Any]:
+def _published(options: CommandOptions) -> Mapping[str, Any]:
     from xnat_watchd.cli.status import published
 
-    said = published(chosen)
+    said = published(options)
     return said["daemon"] if said else {}
 
 
 # -- before it is done -------------------------------------------------------------------------------------
 
 
-def must_be_sure(question: str, *, yes: bool) -> None:
+def confirm(question: str, *, yes: bool) -> None:
     """Ask before something is done. Without a terminal, `--yes` must have been given."""
     if yes:
         return
@@ -181,7 +183,7 @@ def must_be_sure(question: str, *, yes: bool) -> None:
 
 
 @contextmanager
-def asking(chosen: CommandOptions, settings: Settings, credential: Credential) -> Iterator[XnatGateway]:
+def reading_gateway(options: CommandOptions, settings: Settings, credential: Credential) -> Iterator[XnatGateway]:
     """Provide a gateway for reading from XNAT, unless this login was refused a short time ago: accounts lock."""
     from xnat_watchd.core.errors import AuthRefused
     from xnat_watchd.core.gate import shut_by
@@ -195,7 +197,7 @@ def asking(chosen: CommandOptions, settings: Settings, credential: Credential) -
         if gate.login and gate.shut and not gate.probe_due(now) and not gate.may_be_refused(now):
             raise AuthRefused(gate.why, advice=gate.advice)
     try:
-        with chosen.gateway_to(settings, credential) as gateway:
+        with options.open_gateway(settings, credential) as gateway:
             yield gateway
     except AuthRefused as error:
         if remembered:
@@ -204,7 +206,7 @@ def asking(chosen: CommandOptions, settings: Settings, credential: Credential) -
         raise
 
 
-def knock_anew(settings: Settings, credential: Credential) -> None:
+def allow_trial_now(settings: Settings, credential: Credential) -> None:
     """Let the gate be tried at once, because a person asks for it, whatever happened in an earlier run.
 
     A refused password is tried again as long as that cannot lock the account; a password just typed is always tried.
@@ -223,7 +225,7 @@ def _is_typed(credential: Credential) -> bool:
 
 
 @contextmanager
-def known(path: Path) -> Iterator[Ledger]:
+def ledger_or_empty(path: Path) -> Iterator[Ledger]:
     """Open the ledger for reading, or if there is none yet, an empty one that is removed afterwards."""
     from tempfile import TemporaryDirectory
 
@@ -246,14 +248,14 @@ def _ledger(path: Path, *, read_only: bool) -> Iterator[Ledger]:
         ledger.close()
 
 
-def quiet() -> Any:
+def errors_only_log() -> Any:
     """Return a log that writes only errors: the progress is shown in another way."""
     from xnat_watchd.adapters import logs
 
-    return _FaultsOnlyLog(logs.configure("auto"))
+    return _ErrorsOnlyLog(logs.configure("auto"))
 
 
-class _FaultsOnlyLog:
+class _ErrorsOnlyLog:
     def __init__(self, log: Any) -> None:
         self.error = log.error
 

@@ -38,9 +38,9 @@ class ItemType(click.ParamType[Item]):
         from xnat_watchd.core.errors import Refusal
 
         del param
-        chosen = ctx.obj if isinstance(ctx.obj, CommandOptions) else CommandOptions()
+        options = ctx.obj if isinstance(ctx.obj, CommandOptions) else CommandOptions()
         try:
-            with chosen.ledger(chosen.places().ledger) as ledger:
+            with options.ledger(options.locations().ledger) as ledger:
                 latest = ledger.views.latest(LATEST)
         except (Refusal, OSError, sqlite3.Error):
             return []

@@ -29,14 +29,14 @@ Examples:
 @table.form_options
 @server_options
 @click.pass_obj
-def list_(chosen: CommandOptions, new_since: timedelta | None, form: str) -> None:
+def list_(options: CommandOptions, new_since: timedelta | None, form: str) -> None:
     """List the projects that XNAT shows to this account, or with --project the subjects of one project."""
     if new_since is not None:
-        _list_new(chosen, datetime.now(UTC) - new_since, form)
+        _list_new(options, datetime.now(UTC) - new_since, form)
         return
-    with chosen.gateway() as gateway:
-        if chosen.project:
-            rows = [{"label": one.label, "id": one.id} for one in gateway.subjects(chosen.project)]
+    with options.gateway() as gateway:
+        if options.project:
+            rows = [{"label": one.label, "id": one.id} for one in gateway.subjects(options.project)]
             what, columns = "subject", ("label", "id")
         else:
             rows = [{"id": one.id, "name": one.name} for one in gateway.projects()]
@@ -46,9 +46,9 @@ def list_(chosen: CommandOptions, new_since: timedelta | None, form: str) -> Non
     click.echo(table.counted(rows, what), err=True)
 
 
-def _list_new(chosen: CommandOptions, since: datetime, form: str) -> None:
-    with chosen.ledger(chosen.places().ledger) as ledger:
-        rows = ledger.existing_sessions.new_subjects(since, chosen.project)
+def _list_new(options: CommandOptions, since: datetime, form: str) -> None:
+    with options.ledger(options.locations().ledger) as ledger:
+        rows = ledger.existing_sessions.new_subjects(since, options.project)
     if form == "table":
         rows = [{**row, "created": local(row["created"], MINUTE)} for row in rows]
     table.show(rows, ("label", "project", "created", "item"), form)

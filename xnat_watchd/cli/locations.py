@@ -20,7 +20,7 @@ class Locations:
     server: str
 
 
-def places(named: Path | None, environ: Mapping[str, str] = os.environ) -> Locations:
+def find_locations(named: Path | None, environ: Mapping[str, str] = os.environ) -> Locations:
     """Return the locations by the configuration. Raise `Refusal` if it does not say them."""
     file = config.find_file(named, environ)
     tree = config.read_file(file) if file else {}

@@ -36,7 +36,7 @@ Examples:
     "--user", metavar="NAME", help="The user. Without it, you are asked, or the first line of the input is read."
 )
 @click.pass_obj
-def login(chosen: CommandOptions, *, token: bool, user: str | None) -> None:
+def login(options: CommandOptions, *, token: bool, user: str | None) -> None:
     """Log the service in: ask for user and password, try them once, and store them for the service only.
 
     Without a terminal, they are read from the input, each on a line of its own.
@@ -46,11 +46,11 @@ def login(chosen: CommandOptions, *, token: bool, user: str | None) -> None:
     from xnat_watchd.adapters.files.lock import is_held
     from xnat_watchd.operator.logins import LoginAttempts, LoginSite
 
-    settings = chosen.settings()
+    settings = options.settings()
     search = search_of(settings)
     file = search.logins()[0]
     file.prepare()  # first, so that nobody types a password that cannot be stored
-    site, typed = LoginSite(settings.xnat, SystemClock()), _typed(user or chosen.user)
+    site, typed = LoginSite(settings.xnat, SystemClock()), _typed(user or options.user)
     who = site.prove(typed)
     LoginAttempts(settings.ledger.path, site.clock).succeeded()
     kept = site.token(typed) if token else typed

@@ -16,13 +16,13 @@ Examples:
 
 @click.command(epilog=EXAMPLES, short_help="Remove the stored user and password.")
 @click.pass_obj
-def logout(chosen: CommandOptions) -> None:
+def logout(options: CommandOptions) -> None:
     """Remove the login that `login` has stored. If it is a token, XNAT deletes it."""
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.core.errors import AuthRefused, WatchdError
     from xnat_watchd.operator.logins import LoginSite
 
-    settings = chosen.settings()
+    settings = options.settings()
     search = search_of(settings)
     forgotten = [found for file in search.logins() if (found := file.remove(search.server))]
     if not forgotten:

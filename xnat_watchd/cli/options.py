@@ -38,7 +38,7 @@ class CommandOptions:
     drop: Path | None = None  #: a folder whose ZIPs are sent once, with a ledger of its own inside
     password_stdin: bool = False
 
-    def but(self, **given: Any) -> Self:
+    def replaced_by(self, **given: Any) -> Self:
         """Return a copy with these options replaced."""
         return replace(self, **given)
 
@@ -58,16 +58,16 @@ class CommandOptions:
         become_owner(settings.ledger.path.parent)
         return settings
 
-    def places(self) -> Locations:
+    def locations(self) -> Locations:
         """Return where the ledger is and its server, or raise `Refusal`. Root becomes the owner of its folder."""
-        from xnat_watchd.cli.locations import places
+        from xnat_watchd.cli.locations import find_locations
         from xnat_watchd.cli.rights import become_owner
 
-        found = places(self.config, self.environ())
+        found = find_locations(self.config, self.environ())
         become_owner(found.ledger.parent)
         return found
 
-    def its_project(self, settings: Settings) -> str:
+    def project_of(self, settings: Settings) -> str:
         """Return the project that a command is for. Raise `UsageError` if nothing names one."""
         project = self.project or settings.xnat.project
         if not project:
@@ -96,11 +96,11 @@ class CommandOptions:
     def gateway(self) -> Iterator[XnatGateway]:
         """Open a gateway to the server of the settings."""
         settings = self.settings()
-        with self.gateway_to(settings, self.credential(settings)) as gateway:
+        with self.open_gateway(settings, self.credential(settings)) as gateway:
             yield gateway
 
     @contextmanager
-    def gateway_to(self, settings: Settings, credential: Credential) -> Iterator[XnatGateway]:
+    def open_gateway(self, settings: Settings, credential: Credential) -> Iterator[XnatGateway]:
         """Open a gateway to the server of these settings."""
         from xnat_watchd.adapters.clock import SystemClock
         from xnat_watchd.adapters.xnat.gateway import XnatServer
@@ -172,9 +172,9 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     """Keep an option. It replaces the one that was given before the command's name."""
-    chosen = context.obj if isinstance(context.obj, CommandOptions) else CommandOptions()
+    options = context.obj if isinstance(context.obj, CommandOptions) else CommandOptions()
     given = value not in (None, False)
-    context.obj = chosen.but(**{str(parameter.name): value}) if given else chosen
+    context.obj = options.replaced_by(**{str(parameter.name): value}) if given else options
 
 
 def _address(context: click.Context, parameter: click.Parameter, value: str | None) -> None:

@@ -18,7 +18,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES, short_help="Send nothing to XNAT until `resume`.")
 @click.pass_obj
-def pause(chosen: CommandOptions) -> None:
+def pause(options: CommandOptions) -> None:
     """Send nothing to XNAT and ask it nothing until `resume`, for example during its maintenance.
 
     The drop folder is still watched, and ZIPs are taken in. The pause lasts after a restart, too. A step that is under
@@ -26,7 +26,7 @@ def pause(chosen: CommandOptions) -> None:
     """
     from xnat_watchd.adapters.ledger import Activity
 
-    with chosen.ledger(chosen.places().ledger, read_only=False) as ledger:
+    with options.ledger(options.locations().ledger, read_only=False) as ledger:
         advice = "Type `xnat-watchd resume` to go on."
         begun = ledger.pauses.begin(Activity.WORK, "a person has paused it", advice, datetime.now(UTC))
         busy = ledger.studies.any_busy()
@@ -37,12 +37,12 @@ def pause(chosen: CommandOptions) -> None:
 
 @click.command(epilog=EXAMPLES, short_help="Go on after `pause`.")
 @click.pass_obj
-def resume(chosen: CommandOptions) -> None:
+def resume(options: CommandOptions) -> None:
     """Go on after `pause`. If ZIPs were no longer deleted because the clock had jumped, delete them again.
 
     Projects that are shut after a problem are tried at once.
     """
-    with chosen.ledger(chosen.places().ledger, read_only=False) as ledger:
+    with options.ledger(options.locations().ledger, read_only=False) as ledger:
         now = datetime.now(UTC)
         ended, tried = ledger.pauses.end(now), ledger.gates.try_now(now)
     if ended or not tried:

@@ -34,21 +34,21 @@ class StudySelection:
 
 
 @contextmanager
-def shown(ledger: Path, part: StudySelection | None = None) -> Iterator[ShowUploads]:
+def show_progress(ledger: Path, part: StudySelection | None = None) -> Iterator[ShowUploads]:
     """Provide a function to be called several times a second, which shows the progress of these studies or of all."""
-    course = _EventFeed(ledger, part)
+    feed = _EventFeed(ledger, part)
     try:
         if sys.stderr.isatty():
-            with _bars(course) as seen:
+            with _bars(feed) as seen:
                 yield seen
         else:
-            yield lambda _: _lines(course)
-            _lines(course)
+            yield lambda _: _lines(feed)
+            _lines(feed)
     finally:
-        course.close()
+        feed.close()
 
 
-def told(event: Event) -> str:
+def event_line(event: Event) -> str:
     """Return the line for an event of the ledger, or an empty text."""
     return plain(_said(event))
 
@@ -88,7 +88,7 @@ class _EventFeed:
             self._ledger = Ledger(open_database(self._path, read_only=True))
         return self._ledger
 
-    def news(self) -> Sequence[Event]:
+    def new_events(self) -> Sequence[Event]:
         """Return the events since the last call."""
         if self.opened() is None:
             return []
@@ -108,13 +108,13 @@ class _EventFeed:
             self._ledger.close()
 
 
-def _lines(course: _EventFeed) -> None:
-    for line in filter(None, map(told, course.news())):
+def _lines(feed: _EventFeed) -> None:
+    for line in filter(None, map(event_line, feed.new_events())):
         click.echo(line, err=True)
 
 
 @contextmanager
-def _bars(course: _EventFeed) -> Iterator[ShowUploads]:
+def _bars(feed: _EventFeed) -> Iterator[ShowUploads]:
     from rich.console import Console, Group
     from rich.live import Live
     from rich.progress import (
@@ -138,10 +138,10 @@ def _bars(course: _EventFeed) -> Iterator[ShowUploads]:
     with Live(Group(sent, done), console=console, auto_refresh=False) as live:
 
         def seen(uploads: Uploads) -> None:
-            for event in course.news():
+            for event in feed.new_events():
                 if event["event"] in _TROUBLE:
-                    live.console.print(told(event), markup=False)
-            studies, in_all, size_sent, size = course.numbers()
+                    live.console.print(event_line(event), markup=False)
+            studies, in_all, size_sent, size = feed.numbers()
             under_way = sum(part for part, _ in [*uploads.values()])
             sent.update(of_bytes, completed=min(size_sent + under_way, size), total=size or None, visible=size > 0)
             done.update(of_studies, completed=studies, total=in_all or None)

@@ -26,16 +26,16 @@ Examples:
 
 @click.command(epilog=EXAMPLES, short_help="Have the running service use new settings.")
 @click.pass_obj
-def reload(chosen: CommandOptions) -> None:
+def reload(options: CommandOptions) -> None:
     """Have the running service use changed settings. If they are wrong, it goes on with the old ones."""
     from xnat_watchd.core.errors import Refusal
 
-    settings = chosen.settings()  # wrong settings are refused here already, with all their problems
-    before = _said(chosen)
+    settings = options.settings()  # wrong settings are refused here already, with all their problems
+    before = _said(options)
     _signal(int(before["pid"]), settings.ledger.path)
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        said = _said(chosen)
+        said = _said(options)
         if said["reloads"] != before["reloads"]:
             if said["refused"]:
                 raise Refusal(str(said["refused"]), advice=str(said["advice"]))
@@ -48,15 +48,15 @@ def reload(chosen: CommandOptions) -> None:
     )
 
 
-def _said(chosen: CommandOptions) -> dict[str, Any]:
+def _said(options: CommandOptions) -> dict[str, Any]:
     """Return what a running service has published about itself."""
     from xnat_watchd.cli.status import published
     from xnat_watchd.core.errors import Refusal
 
-    picture = published(chosen)
-    if picture is None or not picture["daemon"]["running"]:
+    snapshot = published(options)
+    if snapshot is None or not snapshot["daemon"]["running"]:
         raise Refusal(NO_SERVICE, advice=START)
-    said: dict[str, Any] = picture["daemon"]
+    said: dict[str, Any] = snapshot["daemon"]
     return said
 
 

@@ -40,7 +40,7 @@ If the service runs, it does the work, and this command shows it. Otherwise this
 @server_options
 @click.pass_obj
 def retry(
-    chosen: CommandOptions,
+    options: CommandOptions,
     items: tuple[Item, ...],
     *,
     all_held: bool,
@@ -59,17 +59,17 @@ def retry(
     _check(label, subject, other)
     if bool(items) == all_held or (other and all_held):
         raise click.UsageError("name the items, or say --all-held" if not other else "name what goes to the project")
-    path = chosen.places().ledger
-    with chosen.ledger(path) as ledger:
+    path = options.locations().ledger
+    with options.ledger(path) as ledger:
         going_on, named = _asked_for(ledger, items, all_held=all_held)
         undecided = {name: found for name, key in going_on.items() if (found := holding(ledger.findings.open(key)))}
     if (label or subject) and len(going_on) != 1:
         raise click.UsageError("a label or subject is for one held study; name it, as in 12.1")
-    _tell_of_others(going_on, named, items)
+    _report_others(going_on, named, items)
     for name, found in undecided.items():
-        _stays(name, reason_of(found), advice(found))
+        _report_unchanged(name, reason_of(found), advice(found))
         del going_on[name]
-    code = _let_go_on(chosen, going_on, subject=subject, label=label, project=other, later=later) if going_on else 0
+    code = _release_all(options, going_on, subject=subject, label=label, project=other, later=later) if going_on else 0
     sys.exit(code or (1 if undecided else 0))
 
 
@@ -90,7 +90,7 @@ def _asked_for(ledger: Ledger, items: Sequence[Item], *, all_held: bool) -> tupl
     return {name: key for name, key in named.items() if name in stuck}, named
 
 
-def _tell_of_others(going_on: Collection[str], named: Mapping[str, int], items: Sequence[Item]) -> None:
+def _report_others(going_on: Collection[str], named: Mapping[str, int], items: Sequence[Item]) -> None:
     if items and not named:
         raise click.ClickException("there is no such study; `xnat-watchd status` lists the studies that need attention")
     for name in named.keys() - set(going_on):
@@ -99,8 +99,8 @@ def _tell_of_others(going_on: Collection[str], named: Mapping[str, int], items: 
         click.echo("nothing is held", err=True)
 
 
-def _let_go_on(
-    chosen: CommandOptions,
+def _release_all(
+    options: CommandOptions,
     studies: Mapping[str, int],
     *,
     subject: str | None,
@@ -116,31 +116,31 @@ def _let_go_on(
     from xnat_watchd.cli.progress import StudySelection
     from xnat_watchd.operator.status import Exit
 
-    path = chosen.places().ledger
-    ours = None if later or is_served(path) else execution.ourselves(chosen)
-    with chosen.ledger(path, read_only=False) as ledger:
+    path = options.locations().ledger
+    ours = None if later or is_served(path) else execution.settings_and_login(options)
+    with options.ledger(path, read_only=False) as ledger:
         since = ledger.throughput.latest_event()
-        released = [key for name, key in studies.items() if _released(ledger, name, key, subject, label, project)]
+        released = [key for name, key in studies.items() if _release(ledger, name, key, subject, label, project)]
         code = Exit.FINE
         if released and not later:
-            code = execution.see_through(chosen, ledger, path, StudySelection(released, since), ours)
+            code = execution.watch_or_carry(options, ledger, path, StudySelection(released, since), ours)
     return Exit.ATTENTION if code is Exit.FINE and len(released) < len(studies) else code
 
 
-def _released(ledger: Ledger, name: str, key: int, subject: str | None, label: str | None, project: str | None) -> bool:
+def _release(ledger: Ledger, name: str, key: int, subject: str | None, label: str | None, project: str | None) -> bool:
     """Release one study and return whether that was possible: it may have changed since we looked."""
     from xnat_watchd.core.errors import Impossible
 
     try:
         ledger.decisions.retry(key, datetime.now(UTC), subject=subject, label=label, project=project)
     except Impossible as error:
-        _stays(name, str(error), error.advice)
+        _report_unchanged(name, str(error), error.advice)
         return False
     click.echo(f"{name} goes on")
     return True
 
 
-def _stays(name: str, why: str, what_to_do: str) -> None:
+def _report_unchanged(name: str, why: str, what_to_do: str) -> None:
     from xnat_watchd.core.errors import for_item
 
     say(f"{name} stays as it is: {why}. {for_item(what_to_do, name)}", err=True)

@@ -20,7 +20,7 @@ def become_owner(folder: Path) -> str:
     content others may exchange.
     """
     if os.geteuid() == 0:
-        for path, seen in _way(folder.absolute(), LINKS):
+        for path, seen in _folders_on_the_way(folder.absolute(), LINKS):
             if seen.st_uid != 0:
                 _become(seen.st_uid, seen.st_gid)
                 break
@@ -32,7 +32,7 @@ def become_owner(folder: Path) -> str:
     return _name(os.geteuid())
 
 
-def _way(path: Path, links: int) -> Iterator[tuple[Path, os.stat_result]]:
+def _folders_on_the_way(path: Path, links: int) -> Iterator[tuple[Path, os.stat_result]]:
     """Yield every folder and link on the way to a path, from the root on, with what the links lead to."""
     for one in [*reversed(path.parents), path]:
         try:
@@ -41,7 +41,7 @@ def _way(path: Path, links: int) -> Iterator[tuple[Path, os.stat_result]]:
             return
         yield one, seen
         if stat.S_ISLNK(seen.st_mode) and links:
-            yield from _way(Path(os.path.normpath(one.parent / one.readlink())), links - 1)
+            yield from _folders_on_the_way(Path(os.path.normpath(one.parent / one.readlink())), links - 1)
 
 
 def _is_open(seen: os.stat_result) -> bool:

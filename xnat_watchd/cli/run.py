@@ -31,7 +31,7 @@ With --drop no configuration is needed. ZIPs are moved into DIR/.xnat-watchd whi
 DIR/.xnat-watchd/done when XNAT has them. The ledger is there too, so that no ZIP is sent twice.
 """
 
-NOT_TRUE = ("waiting", "removed by someone")  #: states of a share row that is not shared, but needs no attention now
+OPEN_STATES = ("waiting", "removed by someone")  #: states of a share row that is not shared, but needs no attention now
 
 
 @click.command(epilog=EXAMPLES, short_help="Carry ZIPs into XNAT: the service, or --once.")
@@ -44,57 +44,57 @@ NOT_TRUE = ("waiting", "removed by someone")  #: states of a share row that is n
 )  # fmt: skip
 @server_options
 @click.pass_obj
-def run(chosen: CommandOptions, until: str | None, *, once: bool) -> None:
+def run(options: CommandOptions, until: str | None, *, once: bool) -> None:
     """Watch the drop folder and carry its ZIPs into XNAT until stopped."""
-    if not once and (until or chosen.drop):
+    if not once and (until or options.drop):
         raise click.UsageError("--drop and --until are for `run --once`")
 
     def settings() -> Settings:
-        return _as_far_as(chosen.settings(), until)
+        return _with_until(options.settings(), until)
 
     if not once:
-        sys.exit(_serve(chosen, settings))
-    code, picture = _once(chosen, settings, until)
-    for line in _remains(picture):
+        sys.exit(_serve(options, settings))
+    code, snapshot = _once(options, settings, until)
+    for line in _remaining(snapshot):
         say(line)
-    if chosen.drop and picture["deliveries"]:
-        say(f"The ZIPs lie below {chosen.drop / one_off.FOLDER}; `xnat-watchd --drop DIR status` and `show ITEM` "
+    if options.drop and snapshot["deliveries"]:
+        say(f"The ZIPs lie below {options.drop / one_off.FOLDER}; `xnat-watchd --drop DIR status` and `show ITEM` "
             "tell about them.", err=True)  # fmt: skip
     sys.exit(code)
 
 
-def _serve(chosen: CommandOptions, read: Callable[[], Settings]) -> Exit:
+def _serve(options: CommandOptions, read: Callable[[], Settings]) -> Exit:
     from xnat_watchd import daemon
     from xnat_watchd.adapters.systemd.notify import Notifier
     from xnat_watchd.core.errors import WatchdError
 
     try:
         settings = read()
-        code, _ = daemon.run(settings, chosen.credential(settings), _log(settings), once=False, reread=read)
+        code, _ = daemon.run(settings, options.credential(settings), _log(settings), once=False, reread=read)
     except WatchdError as error:  # `systemctl status` shows the last line to people who may not read the journal
         Notifier.from_environment().status(f"{error}. {error.advice}")
         raise
     return code
 
 
-def _once(chosen: CommandOptions, read: Callable[[], Settings], until: str | None) -> tuple[Exit, Snapshot]:
+def _once(options: CommandOptions, read: Callable[[], Settings], until: str | None) -> tuple[Exit, Snapshot]:
     from xnat_watchd import daemon
     from xnat_watchd.cli import execution
-    from xnat_watchd.cli.progress import shown
+    from xnat_watchd.cli.progress import show_progress
 
     settings = read()
-    if chosen.drop:
-        one_off.remember(chosen.drop, settings.xnat.server, settings.xnat.project)
+    if options.drop:
+        one_off.remember(options.drop, settings.xnat.server, settings.xnat.project)
     if until and is_served(settings.ledger.path):
         raise click.UsageError("a service runs there already, and uses its own settings")
-    followed = execution.follow_all(chosen, settings)
+    followed = execution.follow_all(options, settings)
     if followed is not None:
         return followed
-    credential = chosen.credential(settings)
-    execution.knock_anew(settings, credential)
+    credential = options.credential(settings)
+    execution.allow_trial_now(settings, credential)
     with_bars = sys.stderr.isatty()
-    log = execution.quiet() if with_bars and settings.logs.file is None else _log(settings)
-    with shown(settings.ledger.path) if with_bars else nullcontext() as seen:
+    log = execution.errors_only_log() if with_bars and settings.logs.file is None else _log(settings)
+    with show_progress(settings.ledger.path) if with_bars else nullcontext() as seen:
         return daemon.run(settings, credential, log, once=True, reread=read, show=seen)
 
 
@@ -106,31 +106,31 @@ def _log(settings: Settings) -> Log:
     return logs.configure(settings.logs.format, stream=opened(file) if file else None)
 
 
-def _remains(picture: Snapshot) -> list[str]:
+def _remaining(snapshot: Snapshot) -> list[str]:
     """Return what is not complete, and why, a sentence for each. It is printed at the end."""
     from xnat_watchd.operator.status import waited_for
 
-    gate, later = picture["gate"], waited_for(picture)
+    gate, later = snapshot["gate"], waited_for(snapshot)
     shut = [] if gate["open"] else [f"XNAT: {gate['why']}. {gate['advice']}"]
-    held = [f"{one['item']} needs attention: {one['why']}. {one['advice']}" for one in picture["attention"]]
+    held = [f"{one['item']} needs attention: {one['why']}. {one['advice']}" for one in snapshot["attention"]]
     waiting = [
         f"{one['item']} {one['progress']}, {one['standing']}: {one['why'] or 'not done'}"
-        for one in picture["under_way"]
+        for one in snapshot["under_way"]
     ]
     rows = [
         f"{one['name']}: {count} row{'s' if count > 1 else ''} {state}"
-        for one in picture["shares"]
+        for one in snapshot["shares"]
         for state, count in one["rows"].items()
-        if state in NOT_TRUE
+        if state in OPEN_STATES
     ]
     coming = [f"{table.counted(later, 'ZIP')} in the folder not taken: incomplete, or in use. `status` names them."]
-    done = picture["deliveries"] or picture["shares"]
+    done = snapshot["deliveries"] or snapshot["shares"]
     nothing = ["everything is complete" if done else "no ZIP lies in the folder"]
-    paused = [f"paused: {one['why']}. {one['advice']}" for one in picture["paused"] if one["of"] == "work"]
+    paused = [f"paused: {one['why']}. {one['advice']}" for one in snapshot["paused"] if one["of"] == "work"]
     return [*paused, *shut, *held, *waiting, *rows, *(coming if later else [])] or nothing
 
 
-def _as_far_as(settings: Settings, until: str | None) -> Settings:
+def _with_until(settings: Settings, until: str | None) -> Settings:
     """Return the settings with `until` set for all projects."""
     if until is None:
         return settings

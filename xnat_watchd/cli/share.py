@@ -45,18 +45,18 @@ LOOKS = 0.5  #: seconds between two looks whether the service has finished its o
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 @server_options
 @click.pass_obj
-def share(chosen: CommandOptions, file: Path, *, users: bool, dry_run: bool, as_json: bool) -> None:
+def share(options: CommandOptions, file: Path, *, users: bool, dry_run: bool, as_json: bool) -> None:
     """Share subjects and their sessions with other projects, as TABLE.csv says. Nothing is ever unshared."""
     form = "json" if as_json else "table"
     run = _users if users else _shares
-    sys.exit(run(chosen, _read(file), file.name, form, dry=dry_run))
+    sys.exit(run(options, _read(file), file.name, form, dry=dry_run))
 
 
-def _shares(chosen: CommandOptions, data: bytes, name: str, form: str, *, dry: bool) -> Exit:
+def _shares(options: CommandOptions, data: bytes, name: str, form: str, *, dry: bool) -> Exit:
     from xnat_watchd.core.sharing.table import read
 
     rows = read(data).rows
-    with _sharer(chosen, dry=dry) as (sharer, ledger):
+    with _sharer(options, dry=dry) as (sharer, ledger):
         others = ledger.shares.rows_of([one["name"] for one in ledger.shares.tables()])
         if dry:
             planned = sharer.preview(rows, others)
@@ -69,14 +69,14 @@ def _shares(chosen: CommandOptions, data: bytes, name: str, form: str, *, dry: b
     return _code([one.state for one in results])
 
 
-def _users(chosen: CommandOptions, data: bytes, name: str, form: str, *, dry: bool) -> Exit:
+def _users(options: CommandOptions, data: bytes, name: str, form: str, *, dry: bool) -> Exit:
     from xnat_watchd.core.sharing.user_table import read
     from xnat_watchd.sharing import roles
 
     del name
     rows = read(data)
-    settings = chosen.settings()
-    with _asking(chosen, settings) as gateway:
+    settings = options.settings()
+    with _asking(options, settings) as gateway:
         results = (roles.preview if dry else roles.grant)(gateway, rows)
     shown = [
         {
@@ -148,34 +148,34 @@ def _remember(ledger: Ledger, name: str, results: Sequence[RowResult]) -> None:
 
 
 @contextmanager
-def _sharer(chosen: CommandOptions, *, dry: bool) -> Iterator[tuple[Sharer, Ledger]]:
+def _sharer(options: CommandOptions, *, dry: bool) -> Iterator[tuple[Sharer, Ledger]]:
     """Provide a sharer with the service's ledger, while no other process applies share tables."""
     import random
 
     from xnat_watchd.adapters.clock import SystemClock
-    from xnat_watchd.cli.execution import known, quiet
+    from xnat_watchd.cli.execution import errors_only_log, ledger_or_empty
     from xnat_watchd.sharing.rows import Sharer, SharingContext
 
-    settings = chosen.settings()
+    settings = options.settings()
     path = settings.ledger.path
-    with known(path) if dry else _alone(path) as ledger, _asking(chosen, settings) as gateway:
-        hands = SharingContext(
-            gateway=gateway, shares=ledger.shares, clock=SystemClock(), log=quiet(), retry=settings.retry(),
+    with ledger_or_empty(path) if dry else _exclusive_ledger(path) as ledger, _asking(options, settings) as gateway:
+        context = SharingContext(
+            gateway=gateway, shares=ledger.shares, clock=SystemClock(), log=errors_only_log(), retry=settings.retry(),
             chance=random.SystemRandom().random, beat=lambda: None,
         )  # fmt: skip
-        yield Sharer(hands), ledger
+        yield Sharer(context), ledger
 
 
 @contextmanager
-def _asking(chosen: CommandOptions, settings: Settings) -> Iterator[XnatGateway]:
-    from xnat_watchd.cli.execution import asking
+def _asking(options: CommandOptions, settings: Settings) -> Iterator[XnatGateway]:
+    from xnat_watchd.cli.execution import reading_gateway
 
-    with asking(chosen, settings, chosen.credential(settings)) as gateway:
+    with reading_gateway(options, settings, options.credential(settings)) as gateway:
         yield gateway
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[Ledger]:
+def _exclusive_ledger(path: Path) -> Iterator[Ledger]:
     """Open the ledger while no other process applies share tables with it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ledger = opened(path, read_only=False)

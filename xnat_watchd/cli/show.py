@@ -28,10 +28,10 @@ It reads the ledger, which holds names of patients.
 @click.argument("item", type=ITEM)
 @click.option("--json", "for_programs", is_flag=True, help="As JSON.")
 @click.pass_obj
-def show(chosen: CommandOptions, item: Item, *, for_programs: bool) -> None:
+def show(options: CommandOptions, item: Item, *, for_programs: bool) -> None:
     """Show what happened to ITEM, a delivery (12) or one study of it (12.1): every event with its time."""
     delivery, number = item
-    with chosen.ledger(chosen.places().ledger) as ledger:
+    with options.ledger(options.locations().ledger) as ledger:
         found = ledger.views.delivery(delivery)
     if found is None or (number is not None and not any(s["number"] == number for s in found["studies"])):
         raise click.BadParameter(f"there is no {delivery}{f'.{number}' if number else ''} in the ledger")

@@ -42,47 +42,47 @@ NOT_FOR_YOU = "Ask to be put into the group that may drop files (`xnat-drop`), o
 @click.option("--json", "for_programs", is_flag=True, help="As JSON, for programs.")
 @click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
 @click.pass_obj
-def status(chosen: CommandOptions, *, for_programs: bool, watch: bool) -> None:
+def status(options: CommandOptions, *, for_programs: bool, watch: bool) -> None:
     """Show what is under way, what is complete, and what needs attention."""
     from xnat_watchd.operator.status import verdict
 
-    picture = picture_of(chosen)
+    snapshot = snapshot_of(options)
     if for_programs:
-        as_json(picture)
+        as_json(snapshot)
     elif watch:
-        _watch(chosen)
+        _watch(options)
     else:
-        click.echo(screen(picture, of_folder=chosen.drop is not None))
-    sys.exit(verdict(picture, finished=False))
+        click.echo(screen(snapshot, of_folder=options.drop is not None))
+    sys.exit(verdict(snapshot, finished=False))
 
 
-def screen(picture: Snapshot, *, of_folder: bool = False) -> str:
+def screen(snapshot: Snapshot, *, of_folder: bool = False) -> str:
     """Return the status as text. In a folder of ZIPs that are sent once, nothing has to run."""
     parts = (_paused, _gate, _counts, _under_way, _attention)
-    return "\n".join([*_head(picture, of_folder=of_folder), *(line for part in parts for line in part(picture))])
+    return "\n".join([*_head(snapshot, of_folder=of_folder), *(line for part in parts for line in part(snapshot))])
 
 
-def picture_of(chosen: CommandOptions) -> Snapshot:
+def snapshot_of(options: CommandOptions) -> Snapshot:
     """Return what a running service has published; else read the ledger, if this user may."""
     from xnat_watchd.core.errors import NoReadAccess, WatchdError
 
-    said = published(chosen)
+    said = published(options)
     if said is not None and said["daemon"]["running"]:
         return said
     try:
-        return _of_ledger(chosen)
+        return _of_ledger(options)
     except PermissionError:
         if said is None:
-            raise _unseen() from None
+            raise _no_status() from None
     except WatchdError as error:
-        if said is None and isinstance(error, NoReadAccess) and _of_this_machine(chosen):
-            raise _unseen() from None
+        if said is None and isinstance(error, NoReadAccess) and _of_this_machine(options):
+            raise _no_status() from None
         if said is None:
             raise
     return said
 
 
-def _unseen() -> WatchdError:
+def _no_status() -> WatchdError:
     """Return the error that fits: this user may not see the status, or the service has published none."""
     from xnat_watchd.adapters.files.status_file import RUNTIME
     from xnat_watchd.core.errors import Refusal
@@ -92,23 +92,23 @@ def _unseen() -> WatchdError:
     return Refusal("the service does not run, and has not since this machine was started", advice=ASK)
 
 
-def _of_this_machine(chosen: CommandOptions) -> bool:
+def _of_this_machine(options: CommandOptions) -> bool:
     """Return whether the service of this machine is meant: no option or variable names another."""
     from xnat_watchd.adapters import config
 
-    return chosen.config is None and chosen.drop is None and config.FILE_VARIABLE not in os.environ
+    return options.config is None and options.drop is None and config.FILE_VARIABLE not in os.environ
 
 
-def published(chosen: CommandOptions) -> Snapshot | None:
+def published(options: CommandOptions) -> Snapshot | None:
     """Return what the service has published, with its age; or None. The service of this machine comes first."""
     from xnat_watchd.adapters.files.status_file import NAME, RUNTIME, age, read, status_path
     from xnat_watchd.core.errors import Refusal
     from xnat_watchd.operator.status import SILENCE, attention_row
 
-    said = read(RUNTIME / NAME) if _of_this_machine(chosen) else None
+    said = read(RUNTIME / NAME) if _of_this_machine(options) else None
     if said is None:
         try:
-            said = read(status_path(chosen.places().ledger, os.environ))
+            said = read(status_path(options.locations().ledger, os.environ))
         except Refusal:
             return None
     if said is not None:
@@ -119,79 +119,79 @@ def published(chosen: CommandOptions) -> Snapshot | None:
     return said
 
 
-def _of_ledger(chosen: CommandOptions) -> Snapshot:
+def _of_ledger(options: CommandOptions) -> Snapshot:
     from datetime import UTC, datetime
 
     from xnat_watchd.adapters.files.layout import lock_of
     from xnat_watchd.adapters.files.lock import is_held
     from xnat_watchd.operator.status import take_snapshot
 
-    here = chosen.places()
-    with chosen.ledger(here.ledger) as ledger:  # first: a user who may not read it is told that, not of its lock
+    here = options.locations()
+    with options.ledger(here.ledger) as ledger:  # first: a user who may not read it is told that, not of its lock
         running = is_held(lock_of(here.ledger))
-        picture = take_snapshot(
+        snapshot = take_snapshot(
             ledger, here.server, datetime.now(UTC), running=running, daemon={"settling": 0, "uploads": []}
         )
-    return {**picture, "age": 0}
+    return {**snapshot, "age": 0}
 
 
-def _watch(chosen: CommandOptions) -> None:
+def _watch(options: CommandOptions) -> None:
     from rich.live import Live
     from rich.text import Text
 
     with Live(refresh_per_second=4, screen=True) as live:
         try:
             while True:
-                live.update(Text(screen(picture_of(chosen), of_folder=chosen.drop is not None)))
+                live.update(Text(screen(snapshot_of(options), of_folder=options.drop is not None)))
                 time.sleep(1)
         except KeyboardInterrupt:
             return
 
 
-def _head(picture: Snapshot, *, of_folder: bool) -> list[str]:
-    server, running = picture["xnat"]["server"], "running" if picture["daemon"]["running"] else "NOT RUNNING"
+def _head(snapshot: Snapshot, *, of_folder: bool) -> list[str]:
+    server, running = snapshot["xnat"]["server"], "running" if snapshot["daemon"]["running"] else "NOT RUNNING"
     said = f"xnat-watchd is {running}, for {server}"
     if of_folder and running == "NOT RUNNING":
         said = f"A folder of ZIPs for {server}, where nothing runs now"
-    age = picture["age"]
+    age = snapshot["age"]
     ago = f" ({age} second{'s' if age > 1 else ''} ago)" if age else ""
-    return [*paragraph(said), f"as of {local(picture['at'])}{ago}"]
+    return [*paragraph(said), f"as of {local(snapshot['at'])}{ago}"]
 
 
-def _gate(picture: Snapshot) -> list[str]:
+def _gate(snapshot: Snapshot) -> list[str]:
     """Return the lines about the server's gate. A shut project is shown under what needs attention."""
-    return [] if picture["gate"]["open"] else ["", *_worry("Waiting for XNAT: ", picture["gate"])]
+    return [] if snapshot["gate"]["open"] else ["", *_problem("Waiting for XNAT: ", snapshot["gate"])]
 
 
-def _paused(picture: Snapshot) -> list[str]:
+def _paused(snapshot: Snapshot) -> list[str]:
     return [
         line
-        for one in picture.get("paused", ())
-        for line in ("", *_worry(f"PAUSED: {one['of']}, since {local(one['since'])}: ", one))
+        for one in snapshot.get("paused", ())
+        for line in ("", *_problem(f"PAUSED: {one['of']}, since {local(one['since'])}: ", one))
     ]
 
 
-def _counts(picture: Snapshot) -> list[str]:
+def _counts(snapshot: Snapshot) -> list[str]:
     from xnat_watchd.core.loose_files import LEFT_ALONE
     from xnat_watchd.operator.status import waited_for
 
     standings: dict[str, int] = {}
-    for counts in picture["studies"].values():
+    for counts in snapshot["studies"].values():
         for standing, n in counts.items():
             standings[standing] = standings.get(standing, 0) + n
-    bins = sum(one["why"] == LEFT_ALONE[0] for one in picture["ignored"])
-    ignored, settling = len(picture["ignored"]) - bins, picture["daemon"].get("settling", 0)
+    bins = sum(one["why"] == LEFT_ALONE[0] for one in snapshot["ignored"])
+    ignored, settling = len(snapshot["ignored"]) - bins, snapshot["daemon"].get("settling", 0)
     told = {
-        "ZIPs": _counted(picture["deliveries"], ZIPS) + (f"; {settling} still arriving" if settling else ""),
+        "ZIPs": _counted(snapshot["deliveries"], ZIPS) + (f"; {settling} still arriving" if settling else ""),
         "studies": _counted(standings, STUDIES),
-        "left behind": _left_behind(picture.get("left_behind", ())),
+        "left behind": _left_behind(snapshot.get("left_behind", ())),
         "left alone": f"{ignored} file{'s' if ignored > 1 else ''} in the drop folder, not taken" if ignored else "",
         "not ours": f"{bins} recycle bin{'s' if bins > 1 else ''}, snapshots or thumbnails" if bins else "",
     }
-    names = [line for one in waited_for(picture)[:MOST] if one["name"]
+    names = [line for one in waited_for(snapshot)[:MOST] if one["name"]
              for line in paragraph(f"{one['name']}: {one['why']}", first=" " * 14, rest=" " * 16)]  # fmt: skip
     counts = (f"  {padded(name, 12)}{said}" for name, said in told.items() if said)
-    return ["", *counts, *names, *_tables(picture["shares"])]
+    return ["", *counts, *names, *_tables(snapshot["shares"])]
 
 
 def _counted(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
@@ -211,27 +211,27 @@ def _tables(tables: list[dict[str, Any]]) -> list[str]:
     lines = [
         line
         for one, name in zip(tables[:MOST], ["shares", *[""] * MOST], strict=False)
-        for line in paragraph(f"{one['name']}: {_how_it_stands(one)}", first=f"  {padded(name, 12)}", rest=" " * 16)
+        for line in paragraph(f"{one['name']}: {_table_state(one)}", first=f"  {padded(name, 12)}", rest=" " * 16)
     ]
     return [*lines, *_more(tables)]
 
 
-def _how_it_stands(table: dict[str, Any]) -> str:
+def _table_state(table: dict[str, Any]) -> str:
     rows = ", ".join(f"{n} {state}" for state, n in table["rows"].items())
     return f"{table['why']}; before: {rows}" if table["why"] and rows else table["why"] or rows or "0 rows"
 
 
-def _under_way(picture: Snapshot) -> list[str]:
-    rows = picture["under_way"]
-    lines = [line for row, lead in _led(rows[:MOST], "project", "progress", "standing")
+def _under_way(snapshot: Snapshot) -> list[str]:
+    rows = snapshot["under_way"]
+    lines = [line for row, lead in _with_leads(rows[:MOST], "project", "progress", "standing")
              for line in paragraph(row["why"] or "", first=lead, rest=" " * 8)]  # fmt: skip
     sending = [
-        f"  sending {one['sent'] / 1e6:.1f} of {one['size'] / 1e6:.1f} MB" for one in picture["daemon"]["uploads"]
+        f"  sending {one['sent'] / 1e6:.1f} of {one['size'] / 1e6:.1f} MB" for one in snapshot["daemon"]["uploads"]
     ]
     return ["", "Under way", *lines, *sending, *_more(rows)] if rows else []
 
 
-def _led(rows: Iterable[Mapping[str, Any]], *columns: str) -> list[tuple[Mapping[str, Any], str]]:
+def _with_leads(rows: Iterable[Mapping[str, Any]], *columns: str) -> list[tuple[Mapping[str, Any], str]]:
     """Return each row with its lead: the item and these columns, aligned."""
     cells = [[plain(row[name]) for name in ("item", *columns)] for row in rows]
     widths = [max(width(line[n]) for line in cells) for n in range(len(columns) + 1)] if cells else []
@@ -239,17 +239,17 @@ def _led(rows: Iterable[Mapping[str, Any]], *columns: str) -> list[tuple[Mapping
     return list(zip(rows, leads, strict=True))
 
 
-def _attention(picture: Snapshot) -> list[str]:
-    rows = picture["attention"]
+def _attention(snapshot: Snapshot) -> list[str]:
+    rows = snapshot["attention"]
     if not rows:
-        return ["", "Nothing needs attention."] if picture["gate"]["open"] else []
-    lines = [line for row, lead in _led(rows[:MOST]) for line in _worry(lead, row)]
+        return ["", "Nothing needs attention."] if snapshot["gate"]["open"] else []
+    lines = [line for row, lead in _with_leads(rows[:MOST]) for line in _problem(lead, row)]
     told = next((row["item"] for row in rows if row["item"][:1].isdigit()), None)
     more = ["", f"For more about an item, type `xnat-watchd show {told}`."] if told else []
     return ["", "Needs attention", *lines, *_more(rows), *more]
 
 
-def _worry(lead: str, row: Mapping[str, Any]) -> list[str]:
+def _problem(lead: str, row: Mapping[str, Any]) -> list[str]:
     """Return what is wrong, and below it what to do."""
     indent = " " * min(width(lead), 12)
     return [*paragraph(row["why"], first=lead, rest=indent),

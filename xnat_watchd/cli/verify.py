@@ -30,21 +30,21 @@ Examples:
 @click.option("--since", type=SPAN, metavar="TIME", help="Every study that was archived since then (30d, 12h).")
 @server_options
 @click.pass_obj
-def verify(chosen: CommandOptions, items: tuple[Item, ...], since: timedelta | None) -> None:
+def verify(options: CommandOptions, items: tuple[Item, ...], since: timedelta | None) -> None:
     """Ask XNAT for every single image of archived studies, by its SOP Instance UID.
 
     Nothing is changed in XNAT. `show` tells what was asked and found. If images are missing, the exit code is 1, and
     `status` shows the study until they are found or sent again. To send them again, type `xnat-watchd resend ITEM`.
     Each image is one request, so many studies take a long time.
     """
-    from xnat_watchd.cli.execution import asking
+    from xnat_watchd.cli.execution import reading_gateway
 
     if bool(items) == (since is not None):
         raise click.UsageError("name the items, or say --since")
-    settings = chosen.settings()
+    settings = options.settings()
     with (
-        chosen.ledger(settings.ledger.path, read_only=False) as ledger,
-        asking(chosen, settings, chosen.credential(settings)) as gateway,
+        options.ledger(settings.ledger.path, read_only=False) as ledger,
+        reading_gateway(options, settings, options.credential(settings)) as gateway,
     ):
         whole = [_verify(ledger, gateway, name, key) for name, key in _studies(ledger, items, since).items()]
     click.echo(f"{sum(whole)} of {len(whole)} whole", err=True)

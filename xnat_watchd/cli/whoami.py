@@ -18,12 +18,12 @@ Examples:
 
 @click.command(epilog=EXAMPLES, short_help="Show your user on XNAT.")
 @click.pass_obj
-def whoami(chosen: CommandOptions) -> None:
+def whoami(options: CommandOptions) -> None:
     """Show your user on XNAT, where the login comes from, and until when it is valid. XNAT is asked once."""
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.operator.logins import LoginSite
 
-    settings = chosen.settings()
-    credential = chosen.credential(settings)
+    settings = options.settings()
+    credential = options.credential(settings)
     who = LoginSite(settings.xnat, SystemClock()).prove(credential)
     say(f"{who} on {settings.xnat.server}, by {credential.source}, {until(credential)}")
