@@ -1,4 +1,4 @@
-"""What the ledger knows of shares: what was asked for, what became of it, and how the share tables stand."""
+"""Shares: what was asked for, what became of it, and the state of the share tables."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Shares:
         )
         return {(row["destination"], row["id"]): _share(row) for row in rows}
 
-    def intend(self, wishes: Iterable[WantedShare], now: datetime) -> None:
-        """Write what is about to be asked for, before it is."""
+    def intend(self, wanted: Iterable[WantedShare], now: datetime) -> None:
+        """Record the shares that XNAT is about to be asked for."""
         at = text(now)
         with self._db.change() as db:
             db.executemany(
@@ -42,11 +42,11 @@ class Shares:
                   asked_by = excluded.asked_by, tries = tries + 1, due = NULL, seen = NULL, basis = '', why = '',
                   detail = '', advice = '', changed = excluded.changed WHERE fate <> 'made'
                 """,
-                [(*key_of(action), action.label, _list(rows), at, at) for action, rows in wishes],
+                [(*key_of(action), action.label, _list(rows), at, at) for action, rows in wanted],
             )
 
     def settle(self, made: Collection[Key], now: datetime) -> None:
-        """Note what we asked for and have seen on the server."""
+        """Record the shares that we asked for and have seen on the server."""
         if not made:
             return
         with self._db.change() as db:
@@ -57,7 +57,7 @@ class Shares:
             )
 
     def remove(self, removed: Collection[tuple[Key, frozenset[str]]], now: datetime) -> None:
-        """Note that people took shares of ours back, each with the rows that asked for it then."""
+        """Record that people removed shares of ours, each with the rows that asked for it then."""
         if not removed:
             return
         with self._db.change() as db:
@@ -68,7 +68,7 @@ class Shares:
             )
 
     def fail(self, failed: Sequence[tuple[Share, str]], now: datetime) -> None:
-        """Note what became of what was asked for in vain: each as it is to be remembered, with the server's words."""
+        """Record the shares that failed, each as it is to be remembered and with the server's text."""
         if not failed:
             return
         with self._db.change() as db:
@@ -82,12 +82,12 @@ class Shares:
             )
 
     def next_due(self, after: datetime) -> datetime | None:
-        """Return when the first of the shares that failed for a while may be asked for again, if later than `after`."""
+        """Return when the first of the shares that wait after a failure is due again, if later than `after`."""
         row = self._db.row("SELECT min(due) AS due FROM shares WHERE fate = 'intended' AND due > ?", text(after))
         return moment(row["due"]) if row else None
 
     def archived(self, after: int, projects: Collection[str]) -> tuple[int, bool]:
-        """Return the number of the newest event, and whether one after `after` brought a study into these archives."""
+        """Return the newest event's number, and whether an event after `after` archived a study in these projects."""
         row = self._db.row(
             "SELECT coalesce(max(e.id), 0) AS newest, coalesce(max(e.progress = 'archived'"
             " AND e.event IN ('advanced', 'parked')"
@@ -101,7 +101,7 @@ class Shares:
     # How the tables stand.
 
     def keep(self, name: str, results: Sequence[RowResult], now: datetime) -> list[RowResult]:
-        """Note what is true of a table's rows, an event for every row that changed; give it with its times."""
+        """Record the results of a table's rows, with an event for every row that changed. Return them with times."""
         name = _shown(name)
         with self._db.change() as db:
             before = {row["key"]: row for row in db.execute("SELECT * FROM share_rows WHERE name = ?", (name,))}
@@ -118,23 +118,23 @@ class Shares:
         return dated
 
     def tell(self, name: str, results: Sequence[RowResult], now: datetime) -> None:
-        """Note what became of the rows of a table that was applied by hand."""
+        """Record the results of a table that was applied by hand."""
         with self._db.change() as db:
             _tell(db, _shown(name), results, now)
 
     def refuse(self, name: str, error: Unusable, now: datetime) -> None:
-        """Note why a table cannot be read. What it said before is kept."""
+        """Record why a table cannot be read. The rows that it had before are kept."""
         with self._db.change() as db:
             _enter(db, _shown(name), now, str(error), error.advice)
 
     def forget(self, present: Collection[str]) -> None:
-        """Forget the tables that are not in the folder any more. What they have shared stays known."""
+        """Forget the tables that are not in the folder any more. Their shares stay on record."""
         names = _list([_shown(name) for name in present])
         with self._db.change() as db:
             db.execute("DELETE FROM share_tables WHERE name NOT IN (SELECT value FROM json_each(?))", (names,))
 
     def rows_of(self, names: Collection[str]) -> frozenset[str]:
-        """Return the keys of the rows that these tables had when they were read last."""
+        """Return the keys of the rows that these tables had when they were last read."""
         rows = self._db.rows(
             "SELECT key FROM share_rows WHERE name IN (SELECT value FROM json_each(?))",
             _list([_shown(name) for name in names]),
@@ -142,7 +142,7 @@ class Shares:
         return frozenset(row["key"] for row in rows)
 
     def tables(self) -> list[dict[str, Any]]:
-        """Return a line for each table: its name, how many rows are in which state, and why it cannot be read."""
+        """Return each table: its name, the number of rows in each state, and why it cannot be read."""
         counts: dict[str, dict[str, int]] = {}
         for row in self._db.rows("SELECT name, state, count(*) AS n FROM share_rows GROUP BY name, state"):
             counts.setdefault(row["name"], {})[row["state"]] = row["n"]
@@ -160,7 +160,7 @@ def _share(row: sqlite3.Row) -> Share:
 
 
 def _shown(name: str) -> str:
-    """Return the name of a file as text that can be kept and shown: names are bytes, and may be no UTF-8 or a trap."""
+    """Return a file's name as text that is safe to store and show: it may be no UTF-8 or hold control characters."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 

@@ -1,4 +1,4 @@
-"""What the ledger knows of the studies: how far each has come, and whether we may act on it."""
+"""Studies: the progress of each, and whether the service may act on it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from xnat_watchd.core.retry import LONGEST_DELAY, MOST_UPLOADS, NIGHT
 from xnat_watchd.core.states import LINE, DeliveryKind, Event, Progress, Standing, next_progress
 
 CREATES = "creates subject"  #: an event in a study's story
-STILL_THE_SAME = timedelta(hours=1)  #: so long nothing more is told of a study for which XNAT is not ready
+STILL_THE_SAME = timedelta(hours=1)  #: how long the same reason to wait for XNAT makes no new event
 NOTHING_TO_SEND = "nothing of it is sent, as a person has accepted"
 UNWANTED = "a person wanted it no more"
-FATAL_RECOVERIES = 3  #: found busy at start-up so often, a study may be what kills us
+FATAL_RECOVERIES = 3  #: a study that was busy at so many starts may be what ends the service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFacts:
-    """What one step found out. What is None stays as it was; `note` is told in the study's story."""
+    """What one step found out. A value that is None stays as it was in the ledger; `note` goes into the event."""
 
     server_uid: str | None = None
     subject: str | None = None
@@ -36,12 +36,12 @@ class StepFacts:
     session: str | None = None
     subject_id: str | None = None  #: accession ID of the subject
     left_out: frozenset[str] = frozenset()
-    creates_subject: bool = False  #: XNAT has no such subject before we archive: it comes to be by our hand
+    creates_subject: bool = False  #: XNAT has no such subject yet: our archiving will create it
     note: str = ""
 
 
 class Studies:
-    """Studies, and the people behind their subjects."""
+    """Studies, and the people of their subject labels."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -49,16 +49,16 @@ class Studies:
     # How a study moves.
 
     def any_busy(self, project: str = "") -> bool:
-        """Return whether any study is being worked on, or any of this project."""
+        """Return whether any study, or any of this project, is being worked on."""
         sql = "SELECT 1 FROM studies WHERE standing NOT IN ('done', 'skipped') AND standing = ? AND ? IN ('', project)"
         return bool(self._db.row(sql, Standing.BUSY, project))
 
     def recover(self, now: datetime) -> list[str]:
-        """Put what is found busy at start-up in doubt; hold what was found so too often. Gives their names."""
+        """Put the studies that are busy at start-up in doubt; hold those that were so too often. Return their names."""
         with self._db.change() as db:
             rows = db.execute("SELECT * FROM studies WHERE standing = ?", (Standing.BUSY,)).fetchall()
             for row in rows:
-                if row["progress"] == Progress.UPLOADED:  # it may have been archived, and nobody has heard the answer
+                if row["progress"] == Progress.UPLOADED:  # it may be archived already: the answer may be lost
                     record_person(db, row["key"])
                 times = row["recoveries"] + 1
                 if times >= FATAL_RECOVERIES:
@@ -76,14 +76,14 @@ class Studies:
         only: Collection[int] | None = None,
         trials: Collection[str] = (),
     ) -> Item | None:
-        """Take the next study that may be worked on, and write down that we are about to act.
+        """Take the next study that may be worked on, and record that we are about to act.
 
-        That is no event where it is only to look whether XNAT has got done: what it finds there may be one.
+        Taking is no event if it is only to look whether XNAT is ready: what is found then may be one.
 
-        Furthest first, so that studies get done. Never two of one subject in the archive (F38), never one whose
-        StudyInstanceUID is still under way from an earlier ZIP, none of the `closed` projects but what nobody wants any
-        more, and one of `only` these keys where they are given. In a project on `trials`, first of all, the one that
-        was tried there least.
+        The study that has come furthest is first, so that studies get done. Never two of one subject are in the archive
+        step (F38), and never a study whose StudyInstanceUID is under way from an earlier ZIP. Of the `closed` projects
+        only studies to be skipped are taken. With `only`, one of these keys is taken. In a project on `trials` the
+        study that was tried least there goes first of all.
         """
         with self._db.change() as db:
             row = _next(db, bool(trials), {
@@ -106,7 +106,7 @@ class Studies:
             return _item(db, row, row["attempts"], moment(row["since"]))
 
     def advance(self, item: Item, now: datetime, facts: StepFacts, until: Progress) -> Progress:
-        """Record one fact more with what proves it; give the progress reached."""
+        """Record the next progress with the facts that prove it. Return the progress reached."""
         reached = next_progress(item.progress)
         event = Event.ADVANCED
         if reached is LINE[-1]:
@@ -127,9 +127,9 @@ class Studies:
         return reached
 
     def skip(self, item: Item, now: datetime, note: str) -> bool:
-        """End a study that nobody wants: nothing of ours lies in the prearchive, and others' rows are theirs.
+        """End a study that is to be skipped: nothing of ours is left in the prearchive; rows of others stay.
 
-        Return False where it is wanted again since it was taken: then it begins anew.
+        Return False if a person had it sent again since it was taken: then it starts from its beginning.
         """
         with self._db.change() as db:
             row = db.execute("SELECT generation FROM studies WHERE key = ?", (item.key,)).fetchone()
@@ -142,14 +142,14 @@ class Studies:
             return True
 
     def park(self, item: Item, now: datetime, until: Progress) -> None:
-        """Put a study back that was taken although it has come as far as `until` asks for."""
+        """Put back a study that was taken although it has come as far as `until` asks for."""
         with self._db.change() as db:
             move(db, item.key, Standing.BUSY, Event.PARKED, now, attempts=item.attempts - 1, why=_waits_for(until))
 
     def postpone(self, item: Item, due: datetime, now: datetime, error: WatchdError, *, charged: bool) -> None:
-        """Wait until `due`. What is not charged leaves the attempts as they were before it was taken.
+        """Let a study wait until `due`. If it is not `charged`, the attempt does not count.
 
-        Then it is no event either while the reason is the one that was told last, within the hour.
+        Then it makes no event either if the last one has the same reason and is less than an hour old.
         """
         with self._db.change() as db:
             put = stand if not charged and _was_told(db, item, error, now) else move
@@ -159,25 +159,25 @@ class Studies:
                 **_trouble(item, error, now))  # fmt: skip
 
     def give_back(self, item: Item, now: datetime, error: WatchdError, *, in_doubt: bool) -> None:
-        """Make it ready again, uncharged: the trouble was the server's."""
+        """Make a study ready again without counting the attempt: the trouble was the server's."""
         with self._db.change() as db:
             move(db, item.key, Standing.BUSY, Event.RETURNED, now, attempts=item.attempts - 1,
                  in_doubt=int(item.in_doubt or in_doubt), **_reason(error), **_trouble(item, error, now))  # fmt: skip
 
     def hold(self, item: Item, now: datetime, error: WatchdError) -> None:
-        """Stop until a person has decided; keep the progress."""
+        """Hold a study until a person has decided. It keeps its progress."""
         with self._db.change() as db:
             move(db, item.key, Standing.BUSY, Event.HELD, now, in_doubt=1, due=None, **_reason(error),
                  **_trouble(item, error, now))  # fmt: skip
 
     def let_wait(self, keys: Collection[int], now: datetime) -> None:
-        """Have held studies wait for their project instead, whose trouble it is. What was tried is not forgotten."""
+        """Let held studies wait for their project instead, since the trouble is the project's. Their trials stay."""
         with self._db.change() as db:
             for key in keys:
                 move(db, key, Standing.HELD, Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1)
 
     def raise_until(self, goes_on: Mapping[str, Progress], now: datetime) -> None:
-        """Release what waits for `until`, where the setting of its project now lies further along."""
+        """Release the studies that wait for `until` if the setting of their project is further along now."""
         with self._db.change() as db:
             for row in db.execute(
                 "SELECT key, project, progress FROM studies WHERE standing = ? AND due IS NULL",
@@ -187,13 +187,13 @@ class Studies:
                     move(db, row["key"], Standing.WAITING, Event.RAISED, now, why=None)
 
     def projects(self) -> list[str]:
-        """Return every project that a study was ever for."""
+        """Return every project that a study was ever sent to or meant for."""
         return [row["project"] for row in self._db.rows("SELECT DISTINCT project FROM studies")]
 
     def next_due(self, now: datetime, closed: Collection[str] = ()) -> datetime | None:
-        """Return when the next waiting study may be taken, `now` if one may be at once, None if nothing waits.
+        """Return when the next waiting study may be taken: `now` if one is ready, None if nothing waits.
 
-        One that is behind the same study of another ZIP waits for that one; one of the `closed` projects waits too.
+        A study that waits for the same study of another ZIP does not count, and none of the `closed` projects does.
         """
         shut = json.dumps(sorted(closed))
         if self._db.row(_ONE_DUE, Standing.READY, shut):
@@ -207,7 +207,7 @@ class Studies:
         return int(row["newest"]) if row else 0
 
     def held_after(self, event: int) -> tuple[int, list[dict[str, str]]]:
-        """Return the number of the newest event, and for each study that came to be held after `event` what to tell."""
+        """Return the number of the newest event, and item, project and reason of each study held after `event`."""
         newest = self.newest_event()
         rows = self._db.rows(
             "SELECT e.delivery || '.' || s.number AS item, s.project AS project, e.why AS reason FROM events e"
@@ -218,7 +218,7 @@ class Studies:
         return newest, [{**row, "reason": row["reason"] or ""} for row in rows]
 
     def has_uploaded(self, project: str, since: datetime) -> bool:
-        """Return whether XNAT has proved since then to hold an upload to this project."""
+        """Return whether an upload to this project was proved since then."""
         sql = (
             "SELECT 1 FROM events e JOIN studies s ON s.key = e.study WHERE s.project = ? AND e.progress = ?"
             " AND e.event IN ('advanced', 'parked') AND e.at > ? LIMIT 1"
@@ -226,9 +226,9 @@ class Studies:
         return self._db.row(sql, project, Progress.UPLOADED, text(since)) is not None
 
     def in_trouble(self, item: Item) -> dict[int, tuple[Standing, int]]:
-        """Return the studies that met what may be the project's trouble since one came through this very step there.
+        """Return the studies that met what may be the project's trouble since one last succeeded at this step there.
 
-        With each goes how it stands and how often it met it. Those that ended otherwise since are not among them.
+        Each comes with its standing and with how often it met the trouble. Studies that have ended are left out.
         """
         rows = self._db.rows(
             "SELECT key, standing, trials FROM studies s WHERE project = ?1 AND progress = ?2"
@@ -243,7 +243,7 @@ class Studies:
     # What is found out on the way.
 
     def note(self, item: Item, facts: StepFacts, now: datetime) -> None:
-        """Keep what was found out in the middle of a step, before the next request is made."""
+        """Record what a step found out before it makes its next request."""
         with self._db.change() as db:
             set_columns(db, item.key, now, _columns(facts))
             if facts.creates_subject:
@@ -253,22 +253,22 @@ class Studies:
                 )
 
     def archived_as(self, item: Item, accession: str) -> bool:
-        """Return whether a study of ours with this UID was archived as that session."""
+        """Return whether a study of ours with this UID was archived as this session."""
         sql = "SELECT 1 FROM studies WHERE project = ? AND study_uid = ? AND session = ?"
         return self._db.row(sql, item.project, item.study_uid, accession) is not None
 
     def claim_subject(self, item: Item, subject: str) -> None:
-        """Let this study's person have a subject label while the study is not ended and claims no other one.
+        """Claim a subject label for this study's person, until the study ends or claims another one.
 
-        `Undecided` where another person has it.
+        Raises `Undecided` if another person has it.
         """
         with self._db.change() as db:
             claim(db, item, subject)
 
     def record_person(self, item: Item, subject: str) -> None:
-        """Note that XNAT has, or may have, something of this study's person under a subject label: for good.
+        """Record for good that XNAT has, or may have, something of this study's person under a subject label.
 
-        `Undecided` where another person has it.
+        Raises `Undecided` if another person has it.
         """
         with self._db.change() as db:
             claim(db, item, subject)
@@ -276,7 +276,7 @@ class Studies:
 
 
 _MORNING = """UPDATE studies SET due = ? WHERE project = ? AND standing = 'waiting' AND progress = 'received'
-  AND uploads = ? AND trials > 0 AND due > ?"""  #: another came through: the project's trouble, if it was that, is over
+  AND uploads = ? AND trials > 0 AND due > ?"""  #: another study succeeded: if it was the project's trouble, it is over
 
 _ITEM = """
 SELECT s.*, (SELECT kind FROM deliveries d WHERE d.id = s.delivery) AS kind,
@@ -306,13 +306,13 @@ ORDER BY s.trials, (SELECT max(e.id) FROM events e WHERE e.delivery = s.delivery
 """  # noqa: S608 - words of our own
 
 _NEXT = f"{_MAY_BE_TAKEN} AND s.progress = :progress ORDER BY s.due, s.key LIMIT 1"
-"""One progress at a time, in the order of the index `to_take`: the first that may be taken ends the search. However
-many thousands are ready, it costs the same.
+"""One progress at a time, in the order of the index `to_take`: the first study that may be taken ends the search, so
+the cost does not grow with the number of ready studies.
 """
 
 
 def _next(db: sqlite3.Connection, trials: bool, asked: Mapping[str, object]) -> sqlite3.Row | None:  # noqa: FBT001 - named there
-    """Return what comes first of what may be taken: of projects on trial, else what has come furthest."""
+    """Return the next study that may be taken: one of a project on trial, else one that has come furthest."""
     row: sqlite3.Row | None = db.execute(_ON_TRIAL, asked).fetchone() if trials else None
     for progress in reversed(LINE[:-1]):
         if row is None:
@@ -328,7 +328,7 @@ AND (s.unwanted IS NOT NULL OR s.project NOT IN (SELECT value FROM json_each(?))
 
 
 def _since(row: sqlite3.Row, now: datetime) -> datetime | None:
-    """Return since when XNAT has said "not yet", if we were there to hear it: neither off nor under another clock."""
+    """Return since when XNAT has said "not yet"; now if the service was off, or the clock was set, in between."""
     since, due = moment(row["since"]), moment(row["due"])
     if since is None or (due is not None and since <= now <= due + LONGEST_DELAY):
         return since
@@ -364,7 +364,7 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
 
 
 def _was_told(db: sqlite3.Connection, item: Item, error: WatchdError, now: datetime) -> bool:
-    """Return whether the last event of a study says that it waits for this very reason, and is no hour old."""
+    """Return whether the last event of a study has this reason to wait and is less than an hour old."""
     last = db.execute(
         "SELECT event, why, at FROM events WHERE delivery = ? AND study = ? ORDER BY id DESC LIMIT 1",
         (item.delivery, item.key),
@@ -386,7 +386,7 @@ def _reason(error: WatchdError) -> dict[str, object]:
 
 
 def _trouble(item: Item, error: WatchdError, now: datetime) -> dict[str, object]:
-    """Return whose trouble it is, and since when the study meets any. What is asked once more is nobody's yet."""
+    """Return the columns about trouble: its scope, and since when it lasts. An unconfirmed refusal has no scope yet."""
     scope = None if isinstance(error, RepeatOnce) else error.scope
     delayed = None if isinstance(error, NotYet | Stopped) else text(item.delayed or now)
     refusal = error.refusal if isinstance(error, RepeatOnce) else None
@@ -400,7 +400,7 @@ def _waits_for(until: Progress) -> str:
 
 
 def _unwanted(reason: str) -> str:
-    """Return why a study was skipped, without what a person wrote: that may hold a name."""
+    """Return why a study was skipped, without a person's own words: they may hold a name."""
     is_replaced = reason.startswith(REPLACED) and reason.removeprefix(REPLACED).isdecimal()
     return reason if is_replaced or reason in (CHANGED, NOTHING_TO_SEND) else UNWANTED
 

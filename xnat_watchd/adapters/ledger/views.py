@@ -1,4 +1,4 @@
-"""What people may see of the ledger: counts, what needs attention, and the story of one item."""
+"""Views of the ledger for people: counts, what needs attention, and the events of one item."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ coalesce((SELECT sum(files) FROM series x WHERE x.study = s.key),
 """
 
 IMAGES = f"({unsent('s')} + {_INSTANCES.replace(' AS instances', '')})"
-"""How many images a study has with those that nobody could read."""
+"""The number of a study's images, those that could not be read included."""
 
 _FATES = f"""
 WITH latest AS (SELECT id, state, project, sha256 FROM deliveries WHERE kind = 'zip' ORDER BY id DESC LIMIT ?)
@@ -47,10 +47,10 @@ FROM latest d ORDER BY d.id DESC
 
 
 class Views:
-    """Questions only: nothing here changes anything.
+    """Queries only: nothing here changes the ledger.
 
-    `NOT IN ('done', 'skipped')`, said beside what follows from it, lets SQLite use the small index of what is not done
-    (partialindex.html, 2): the history grows for years, and what is under way does not.
+    `NOT IN ('done', 'skipped')` also stands beside conditions that imply it. It lets SQLite use the small index of the
+    studies that are not done (partialindex.html, 2): the history grows for years, what is under way does not.
     """
 
     def __init__(self, database: Database) -> None:
@@ -68,21 +68,21 @@ class Views:
         return counts
 
     def confirmed_projects(self) -> list[str]:
-        """Return the projects for which XNAT has taken a study: any other name was only a folder's."""
+        """Return the projects into which XNAT has taken a study. Any other name is only that of a folder."""
         rows = self._db.rows("SELECT DISTINCT project FROM studies WHERE progress <> 'received'")
         return [row["project"] for row in rows]
 
     def ignored(self) -> Rows:
-        """Return the files in the drop folder that are not taken, with why and what to do."""
-        return self._give("SELECT name, why, advice FROM ignored ORDER BY advice = '', name")
+        """Return the files in the drop folder that are not taken, with the reason and what to do."""
+        return self._rows("SELECT name, why, advice FROM ignored ORDER BY advice = '', name")
 
     def attention(self) -> Rows:
-        """Return what a person must decide on: held studies and rejected deliveries, newest first.
+        """Return what a person must decide: held studies, rejected deliveries and the like, newest first.
 
-        A rejected one stays until a person has settled it, or the same bytes have come again, which stand for it then:
-        another ZIP of its name may be somebody else's.
+        A rejected delivery stays until a person has settled it, or until the same bytes come again, which replace it.
+        Another ZIP of the same name does not: it may be somebody else's.
         """
-        rows = self._give(
+        rows = self._rows(
             """
             SELECT delivery || '.' || number AS item, project, why, advice, changed AS at, key FROM studies
             WHERE standing NOT IN ('done', 'skipped') AND standing = 'held'
@@ -115,18 +115,18 @@ class Views:
         return [self._with_findings(row) for row in rows]
 
     def _with_findings(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return a row of what needs attention in the words of the open findings, where there are any."""
+        """Return a row of `attention` with the reason and advice of the study's open findings, if it has any."""
         key = row.pop("key")
         found = holding(map(as_finding, self._db.rows(OPEN, key))) if key is not None else ()
         why, what_to_do = (reason_of(found), advice(found)) if found else (row["why"], row["advice"] or "")
         return {**row, "why": why, "advice": for_item(what_to_do, row["item"])}
 
     def left_behind(self, key: int | None = None) -> Rows:
-        """Return the studies of which a person has decided that some images do not come to XNAT; or this one, if it is.
+        """Return the studies, or this one, of which a person has decided that some images are not sent to XNAT.
 
-        `images` of it come to XNAT, `of` so many.
+        `images`: the number that is sent; `of`: the number of all.
         """
-        return self._give(
+        return self._rows(
             f"""
             SELECT s.delivery || '.' || s.number AS item, s.project, {IMAGES} - behind AS images, {IMAGES} AS of, f.why
             FROM (SELECT f.study, sum(f.count) AS behind, group_concat(f.why, '; ') AS why FROM findings f
@@ -137,18 +137,18 @@ class Views:
         )
 
     def fates(self, most: int) -> Rows:
-        """Return what became of the members of the latest ZIPs, oldest of them first, in numbers without names.
+        """Return what became of the members of the latest ZIPs, the oldest first, in numbers without names.
 
-        `sent`: images that XNAT's archive holds; `under_way`: those that are to come there; `undecided`: those that a
-        person must decide about; `left_behind`: those that stay in the ZIP; `absent`: those that a DICOMDIR names and
-        that did not come; `clutter`: what is no image, by kind; `same_as`: the delivery that holds the same bytes.
+        `sent`: images in XNAT's archive; `under_way`: images on their way there; `undecided`: images about which a
+        person must decide; `left_behind`: images that stay in the ZIP; `absent`: images that a DICOMDIR lists and the
+        ZIP lacks; `clutter`: members that are no images, by kind; `same_as`: the delivery that holds the same bytes.
         """
-        rows = self._give(_FATES, most)
+        rows = self._rows(_FATES, most)
         return [{**row, "clutter": json.loads(row["clutter"])} for row in reversed(rows)]
 
     def delayed(self, since: datetime) -> Rows:
-        """Return the studies that go on by themselves and have met trouble since before then."""
-        rows = self._give(
+        """Return the studies that are not held and have met trouble since before then."""
+        rows = self._rows(
             """
             SELECT delivery || '.' || number AS item, project, progress || ', and does not get on: ' || why AS why,
                    advice, delayed AS at, 1 AS passes
@@ -160,11 +160,11 @@ class Views:
         return [{**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows]
 
     def locked(self, since: datetime) -> Rows:
-        """Return the studies whose row XNAT archives since before then, although that answer was lost.
+        """Return the studies whose row XNAT has been archiving since before then, and whose answer was lost.
 
-        Such a row may stay when the study has gone on at another place: then only it is left to be removed.
+        The row may stay after the study has gone on at another place: then only the row is left to be removed.
         """
-        rows = self._give(
+        rows = self._rows(
             """
             SELECT s.delivery || '.' || s.number AS item, s.project, s.why, s.advice, p.locked AS at, 1 AS passes,
                    p.ended IS NOT NULL OR s.standing = 'done' AS is_left,
@@ -177,7 +177,7 @@ class Views:
         return [_locked(row) for row in rows]
 
     def waiting_projects(self) -> dict[str, str]:
-        """Return the projects that have studies which wait or are ready, each with the name of the first of these."""
+        """Return the projects with studies that are ready, busy or waiting, each with the name of the first."""
         rows = self._db.rows(
             "SELECT project, delivery || '.' || number AS item, min(key) FROM studies"
             " WHERE standing NOT IN ('done', 'skipped') AND standing IN ('ready', 'waiting', 'busy') GROUP BY project"
@@ -185,8 +185,8 @@ class Views:
         return {row["project"]: row["item"] for row in rows}
 
     def under_way(self) -> Rows:
-        """Return the studies that are not done and not held, furthest first; one may wait for another's ZIP."""
-        return self._give(
+        """Return the studies that are not done and not held, busy ones first; one may wait for another delivery."""
+        return self._rows(
             f"""
             SELECT delivery || '.' || number AS item, project, progress, standing, due,
                    coalesce((SELECT 'waits for ' || o.delivery || '.' || o.number
@@ -198,10 +198,10 @@ class Views:
         )
 
     def latest(self, most: int) -> Rows:
-        """Return the latest deliveries, oldest of them first, each with its studies' progress and standing."""
-        deliveries = self._give("SELECT id, name, project, state, why FROM deliveries ORDER BY id DESC LIMIT ?", most)
+        """Return the latest deliveries, the oldest first, each with its studies' progress and standing."""
+        deliveries = self._rows("SELECT id, name, project, state, why FROM deliveries ORDER BY id DESC LIMIT ?", most)
         for delivery in deliveries:
-            delivery["studies"] = self._give(
+            delivery["studies"] = self._rows(
                 f"SELECT number, progress, standing, subject, label, why, {_INSTANCES} FROM studies s"  # noqa: S608 - words of our own
                 " WHERE delivery = ? ORDER BY number",
                 delivery["id"],
@@ -210,10 +210,10 @@ class Views:
 
     def delivery(self, number: int) -> dict[str, Any] | None:
         """Return one delivery with its studies, its places and every event of it."""
-        found = self._give("SELECT * FROM deliveries WHERE id = ?", number)
+        found = self._rows("SELECT * FROM deliveries WHERE id = ?", number)
         if not found:
             return None
-        studies = self._give(
+        studies = self._rows(
             f"SELECT s.*, {_INSTANCES}, {IMAGES} AS images FROM studies s WHERE delivery = ? ORDER BY number",  # noqa: S608 - words of our own
             number,
         )
@@ -224,14 +224,14 @@ class Views:
                 one["count"] for one in study["findings"]
                 if one["settled"] and one["kind"] in LEFT_BEHIND and not one["by"].startswith("delivery ")
             )  # fmt: skip
-            study["series"] = self._give(
+            study["series"] = self._rows(
                 "SELECT x.number, x.modality, x.left_out, x.accepted, coalesce(x.files, count(i.sop_uid)) AS instances"
                 " FROM series x LEFT JOIN instances i ON i.study = x.study AND i.series = x.uid WHERE x.study = ?"
                 " GROUP BY x.uid",
                 study["key"],
             )
-            study["places"] = self._give("SELECT * FROM places WHERE study = ? ORDER BY id", study["key"])
-        events = self._give(
+            study["places"] = self._rows("SELECT * FROM places WHERE study = ? ORDER BY id", study["key"])
+        events = self._rows(
             "SELECT e.at, s.number, e.event, e.progress, e.standing, e.why, e.detail FROM events e"
             " LEFT JOIN studies s ON s.key = e.study WHERE e.delivery = ? ORDER BY e.id",
             number,
@@ -244,7 +244,7 @@ class Views:
         return {row["kind"]: row["count"] for row in rows}
 
     def _findings(self, key: int) -> Rows:
-        rows = self._give(
+        rows = self._rows(
             "SELECT kind, count, why, members, found, settled, by, reason FROM findings WHERE study = ? ORDER BY id",
             key,
         )
@@ -255,11 +255,11 @@ class Views:
         return self._keys("standing NOT IN ('done', 'skipped') AND standing = 'held'")
 
     def stuck(self) -> dict[str, int]:
-        """Return the studies that `retry` moves, those that are held or wait: name -> key."""
+        """Return the studies that `retry` moves, which are held or wait: name -> key."""
         return self._keys(STUCK)
 
     def rejected(self, delivery: int) -> bool:
-        """Return whether no study came of this delivery."""
+        """Return whether this delivery was rejected."""
         return bool(self._db.row("SELECT 1 FROM deliveries WHERE id = ? AND state = 'rejected'", delivery))
 
     def keys(self, delivery: int, number: int | None) -> dict[str, int]:
@@ -276,12 +276,12 @@ class Views:
         rows = self._db.rows(sql, *values)
         return {f"{r['delivery']}.{r['number']}": r["key"] for r in rows}
 
-    def _give(self, sql: str, *values: object) -> Rows:
+    def _rows(self, sql: str, *values: object) -> Rows:
         return [dict(row) for row in self._db.rows(sql, *values)]
 
 
 def _locked(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of what XNAT may have died at, in the study's words or, where the study has gone on, in its own."""
+    """Return a row of `locked` with the study's reason and advice, or with its own if the study has gone on."""
     is_left, place = row.pop("is_left"), row.pop("place")
     if is_left:
         row |= {
