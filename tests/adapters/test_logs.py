@@ -23,7 +23,8 @@ from typing import TextIO
 import pytest
 
 import xnat_watchd
-from xnat_watchd.adapters.logs import EVENTS, FACTS, Format, UnknownFact, configure
+from xnat_watchd.adapters.log_tables import EVENTS, FACTS
+from xnat_watchd.adapters.logs import Format, UnknownFact, configure
 from xnat_watchd.adapters.systemd import journal
 from xnat_watchd.adapters.systemd.journal import mark
 from xnat_watchd.core.errors import Conflict

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from xnat_watchd.adapters.logs import EVENTS
+from xnat_watchd.adapters.log_tables import EVENTS
 from xnat_watchd.cli import commands
 from xnat_watchd.core import errors
 from xnat_watchd.core.labels import SESSION_FIELDS

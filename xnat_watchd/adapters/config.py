@@ -40,7 +40,7 @@ def find_file(path: Path | None, environ: Mapping[str, str], system_file: Path =
     if environ.get(FILE_VARIABLE):
         return Path(environ[FILE_VARIABLE])
     home = environ.get("XDG_CONFIG_HOME") or environ.get("HOME", "") + "/.config"
-    # A relative $XDG_CONFIG_HOME is to be ignored, says the XDG Base Directory Specification.
+    # The XDG Base Directory Specification requires that a relative $XDG_CONFIG_HOME is ignored.
     own = [Path(home, "xnat-watchd", "config.toml")] if home.startswith("/") else []
     return next((file for file in (system_file, *own) if _exists(file)), None)
 

@@ -45,7 +45,7 @@ class LoginFile:
 
     @property
     def path(self) -> Path:
-        """Where it lies."""
+        """The path of the file."""
         return self.folder / NAME
 
     def find(self, server: str) -> Credential | None:
@@ -120,7 +120,7 @@ class LoginFile:
     def _is_ours(self) -> bool:
         try:
             return self.folder.stat().st_uid == os.geteuid()
-        except PermissionError:  # it lies below a folder of somebody else's
+        except PermissionError:  # it lies below a folder of another user
             return False
 
     def _refuse_what_others_can_read(self, seen: os.stat_result) -> None:

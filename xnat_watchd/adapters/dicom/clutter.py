@@ -61,7 +61,7 @@ def is_text(head: bytes) -> bool:
 
 
 def begins(*marks: bytes, at: int = 0) -> Callable[[bytes], bool]:
-    """Return a test whether any of these marks stands at the position `at`."""
+    """Return a test for any of these marks at the position `at`."""
     return lambda head: head[at:].startswith(marks)
 
 
@@ -215,7 +215,7 @@ MARKERS = frozenset({
     "icon\r",  # macOS: the folder has an icon, which lies beside it as AppleDouble
     "autorun.inf", "desktop.ini", "thumbs.db", ".ds_store",  # made empty by hand, so that no system makes its own
     "__init__.py",  # Python: the folder is a package
-    ".keep", ".gitkeep",  # the folder is to be kept although nothing lies in it
+    ".keep", ".gitkeep",  # version control: keep the folder although it is empty
 })  # fmt: skip
 
 

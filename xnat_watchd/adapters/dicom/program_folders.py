@@ -27,8 +27,8 @@ Folder = tuple[bytes, ...]
 
 def may_be_a_programs(name: bytes, head: bytes) -> bool:
     """Return whether an unexplained file may belong to a program. Its folder has to confirm that."""
-    told = _EXTENSIONS.fullmatch(name_key(name)) is not None and bool(head.strip(b"\0"))
-    return told and not any(trace in head for trace in _TRACES)
+    plausible = _EXTENSIONS.fullmatch(name_key(name)) is not None and bool(head.strip(b"\0"))
+    return plausible and not any(trace in head for trace in _TRACES)
 
 
 def folder_of(name: bytes) -> Folder:

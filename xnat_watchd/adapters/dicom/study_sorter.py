@@ -142,7 +142,7 @@ class _StudyDraft:
         self.absent_files: list[str] = []
         self._series: dict[str, Series] = {}
         self._person = self._all_spellings = Person()
-        self._others = Tally()  #: images of somebody else
+        self._others = Tally()  #: images of another patient
         self._date = self._time = ""
 
     def add(self, facts: InstanceFacts, instance: Instance) -> bool:

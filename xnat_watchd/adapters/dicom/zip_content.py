@@ -99,7 +99,7 @@ class StreamCheck:
         self._tidy = self._tidy and local is not None and member.start == self._end and self._fits(fd, member, local)
 
     def passed(self, directory: Directory) -> bool:
-        """Return whether the members fill the file from its first byte to the directory, with nothing else in it."""
+        """Return whether all members passed, with unique names, and nothing else precedes the directory."""
         fits = self._tidy and self._end == directory.start and not directory.tail and not directory.wrapped
         names = sorted(self._names) if fits else []
         return fits and all(one != other for one, other in pairwise(names))
@@ -108,14 +108,14 @@ class StreamCheck:
         after = local.data + member.packed
         described = bool(local.flags & _HAS_DESCRIPTOR)
         self._end = after + (_descriptor(fd, after, member) if described else 0)
-        told = (local.name, local.method) == (member.name, member.method)
+        same = (local.name, local.method) == (member.name, member.method)
         sizes = self._end > after if described else local[3:6] == (member.crc, member.packed, member.size)
         methods = member.method == DEFLATED or (member.method == STORED and not described)
         harmless = not local.flags & ~_HARMLESS_FLAGS and FULL_32 not in local[4:6]
-        return told and sizes and methods and harmless and self._is_plain(member)
+        return same and sizes and methods and harmless and self._is_plain(member)
 
     def _is_plain(self, member: Member) -> bool:
-        """Return whether a name is printable ASCII; its last part, whatever its case, must be unique in the ZIP."""
+        """Return whether a name is plain ASCII. `passed` checks that its last part is unique, whatever its case."""
         parts = (member.name[:-1] if member.folder else member.name).split(b"/")
         last = parts[-1].lower()
         if not member.folder:

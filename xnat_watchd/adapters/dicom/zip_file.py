@@ -91,8 +91,8 @@ def _copy(fd: int, wanted: dict[int, Instance], writer: ZipWriter, beat: Callabl
 
 
 def _copy_member(fd: int, member: Member, instance: Instance, writer: ZipWriter, beat: Callable[[], None]) -> None:
-    told = instance.size % WRAP if member.cut else instance.size
-    if (member.size, member.crc) != (told, instance.crc):
+    size = instance.size % WRAP if member.cut else instance.size
+    if (member.size, member.crc) != (size, instance.crc):
         raise _changed(f"member {member.number} is another one")
     kept = member.method in {STORED, DEFLATED}
     method = member.method if kept else DEFLATED

@@ -27,19 +27,19 @@ _OTHERWISE = (
 
 def members(fd: int, directory: Directory) -> Iterator[Member]:
     """Yield the members in the directory's order. Raise `Unusable` if it is damaged or offsets are ambiguous."""
-    told = directory_members(fd, directory)
-    return _settled(fd, directory, told) if directory.wrapped else told
+    given = directory_members(fd, directory)
+    return _settled(fd, directory, given) if directory.wrapped else given
 
 
-def _settled(fd: int, directory: Directory, told: Iterator[Member]) -> Iterator[Member]:
+def _settled(fd: int, directory: Directory, given: Iterator[Member]) -> Iterator[Member]:
     """Yield members whose offsets are given modulo 4 GiB. Each ends where the next one begins."""
     if directory.start > _LARGEST:
         raise _unsettled("its places are too many")
-    one = next(told, None)
+    one = next(given, None)
     if one is None:
         return
     start, data = _place(fd, one, None, 0, directory.start)
-    for following in told:
+    for following in given:
         next_start, next_data = _place(fd, following, one, data, directory.start)
         yield _between(fd, one, start, data, next_start)
         one, start, data = following, next_start, next_data

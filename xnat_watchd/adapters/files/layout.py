@@ -24,7 +24,7 @@ class Folders:
     failed: Path
 
     def zip_of(self, delivery: int) -> Path:
-        """Return where a delivery's ZIP lies while it is ours."""
+        """Return where a delivery's ZIP lies while the service works on it."""
         return self.work / f"{delivery}.zip"
 
     def clean_zip(self, item: str) -> Path:
@@ -48,7 +48,7 @@ def folder_name_of(kept: str) -> str:
 
 
 def lock_of(ledger: Path) -> Path:
-    """Return the file whose lock says that a service works on this ledger."""
+    """Return the lock file of the service that works on this ledger."""
     return ledger.with_name(f"{ledger.name}.lock")
 
 

@@ -60,7 +60,7 @@ def read(path: Path) -> StatusSnapshot | None:
         daemon = snapshot["daemon"]
         datetime.fromisoformat(snapshot["at"])
         daemon["running"] = bool(daemon["running"]) and _lives(int(daemon["pid"]))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # not there, not for us, or none of ours
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # missing, not readable, or not a status file
         return None
     return snapshot
 

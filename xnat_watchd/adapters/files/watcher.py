@@ -134,7 +134,7 @@ class _HintHandler(FileSystemEventHandler):
         self._hint = hint
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        """Give a hint, whatever the event."""
+        """Give a hint for any event."""
         del event
         self._hint()
 
