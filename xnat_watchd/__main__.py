@@ -1,4 +1,4 @@
-"""The command line's outermost layer: what is refused becomes one sentence and an exit code."""
+"""The outermost layer of the command line: an error becomes a sentence, advice and an exit code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xnat_watchd.operator.status import Exit
 
 
 def main() -> None:
-    """Run a command and exit with its code; a fault of ours is 70, whatever the command was about to say."""
+    """Run a command and exit with its code. A fault of the program is 70, whatever the command's code would be."""
     sys.excepthook = _fault
     try:
         commands(prog_name="xnat-watchd")

@@ -1,8 +1,7 @@
-"""What a site can set: one TOML file, and every key of it also as a variable of the environment.
+"""The settings of a site: one TOML file, and every key of it also as an environment variable.
 
-The sections are handed out one by one to whoever needs one; nobody gets the whole. A login is no setting: it
-is found by `adapters.credentials` and never stands here. No sentence of a refusal repeats a value, so none
-can show a secret that was written in the wrong place.
+Each part of the program gets only the sections that it needs. A login is not a setting: `adapters.credentials` finds
+it. No refusal repeats a value, so none can show a secret that was written in the wrong place.
 """
 
 from __future__ import annotations
@@ -93,16 +92,16 @@ class Xnat(_Section):
     """The server, and how long to wait for it."""
 
     server: Annotated[str, AfterValidator(config.server_address)]
-    project: Annotated[str, AfterValidator(_name_or_nothing)] = ""  #: nothing: a ZIP's folder below drop says it
+    project: Annotated[str, AfterValidator(_name_or_nothing)] = ""  #: empty: a ZIP's folder below drop names it
     ca_file: Annotated[Path | None, BeforeValidator(config.or_none), AfterValidator(config.absolute)] = None
     strict_certificates: bool = False
-    proxy: Annotated[str, AfterValidator(_address_or_nothing)] = ""  #: nothing: none, whatever the environment says
+    proxy: Annotated[str, AfterValidator(_address_or_nothing)] = ""  #: empty: no proxy, whatever the environment says
     connect_timeout: Duration = timedelta(seconds=10)
     read_timeout: Duration = timedelta(hours=1)
 
 
 class FolderSettings(_Section):
-    """Where the files are. All but `root` lie below it unless they are given."""
+    """Where the files are. Every folder that is not set is below `root`."""
 
     root: AbsolutePath | None = None
     drop: AbsolutePath
@@ -113,9 +112,9 @@ class FolderSettings(_Section):
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
-        """Refuse folders in each other: what lies in drop is taken, what lies in work is ours.
+        """Refuse a folder inside another: files in drop are taken, files in work are ours.
 
-        What lies in a hidden folder of drop is never taken: a folder of ZIPs may hold the others there.
+        A hidden folder in drop is never searched, so the other folders may be there.
         """
         for outer, inner in permutations(_BELOW_ROOT, 2):
             if _is_reached(getattr(self, outer), getattr(self, inner)):
@@ -124,7 +123,7 @@ class FolderSettings(_Section):
 
 
 def _is_reached(outer: Path, inner: Path) -> bool:
-    """Return whether a walk through `outer` comes to `inner`."""
+    """Return whether a search through `outer` reaches `inner`."""
     return inner.is_relative_to(outer) and not any(one.startswith(".") for one in inner.relative_to(outer).parts)
 
 
@@ -132,7 +131,7 @@ _BELOW_ROOT = tuple(name for name in FolderSettings.model_fields if name != "roo
 
 
 class IntakeSettings(_Section):
-    """When a file counts as whole, and how the drop folder is watched."""
+    """When a file counts as complete, and how the drop folder is watched."""
 
     quiet_for: Duration = timedelta(seconds=10)
     incomplete_after: Duration = timedelta(minutes=30)
@@ -142,7 +141,7 @@ class IntakeSettings(_Section):
     ignore: tuple[str, ...] = (
         *(".*", "~*", "*~", "*.tmp", "*.temp", "*.part", "*.partial", "*.filepart"),
         *("*.crdownload", "*.download", "*.swp"),
-    )  #: names of files that are somebody's unfinished work
+    )  #: names of files that another program is still writing, or keeps for itself
 
 
 class LabelSettings(_Section):
@@ -154,7 +153,7 @@ class LabelSettings(_Section):
 
 
 class ProjectPipeline(_Section):
-    """How far a study goes. A project may have its own."""
+    """How far a study goes. A project may have settings of its own."""
 
     until: Literal["complete", "archived", "uploaded"] = "complete"
     on_existing: Literal["append", "hold"] = "append"
@@ -162,7 +161,7 @@ class ProjectPipeline(_Section):
 
 
 class PipelineSettings(ProjectPipeline):
-    """How many work at once, and how they try again. For all projects alike."""
+    """How many workers there are, and how they try again. The same for all projects."""
 
     workers: int = Field(default=2, ge=1, le=16)
     retry_first: Duration = RetryPolicy().first
@@ -184,7 +183,7 @@ class Demographics(_Section):
 
 
 class ProjectSettings(_Section):
-    """What differs in one project. Only what is written here counts; the rest is as for all."""
+    """What differs in one project. What is not set here is as for all projects."""
 
     labels: LabelSettings = LabelSettings()
     pipeline: ProjectPipeline = ProjectPipeline()
@@ -198,13 +197,13 @@ class ShareSettings(_Section):
 
 
 class LedgerSettings(_Section):
-    """The memory of the program."""
+    """Where the ledger is."""
 
     path: AbsolutePath
 
 
 class Bounds(_Section):
-    """How much of a ZIP is believed, and what the disk keeps for others."""
+    """The limits of a ZIP, and how much room is left free on the disk."""
 
     members: int = Field(default=Limits().members, ge=1)
     studies: int = Field(default=Limits().studies, ge=1)
@@ -215,7 +214,7 @@ class Bounds(_Section):
     keep_free: Size = 2 * 1024**3
 
     def as_limits(self) -> Limits:
-        """Return the bounds on one ZIP in the core's words; `keep_free` is the disk's matter."""
+        """Return the limits of one ZIP for the core. `keep_free` is not one of them: it is about the disk."""
         return Limits(
             members=self.members, studies=self.studies, series=self.series,
             total=self.inflated, member=self.one_member, ratio=self.ratio,
@@ -223,25 +222,25 @@ class Bounds(_Section):
 
 
 class RetentionSettings(_Section):
-    """How long ZIPs are kept once XNAT has them. None: for ever."""
+    """How long ZIPs are kept after XNAT has them. None means for ever."""
 
     keep_for: Annotated[timedelta | None, BeforeValidator(_duration_or_none)] = None
     keep_at_most: Annotated[int | None, BeforeValidator(_size_or_none)] = None
 
     def as_keep(self) -> RetentionRules:
-        """Return it in the core's words."""
+        """Return the rules of retention for the core."""
         return RetentionRules(self.keep_for, self.keep_at_most)
 
 
 class Logs(_Section):
-    """How the daemon speaks: `auto` is the journal where there is one, else lines for people or programs."""
+    """The form of the log: `auto` is the journal where there is one, else lines for people or programs."""
 
     format: Literal["auto", "text", "json"] = "auto"
     file: Annotated[Path | None, BeforeValidator(config.or_none), AfterValidator(config.absolute)] = None
 
 
 class Settings(BaseSettings):
-    """All sections. `load` makes it; `rules`, `retry` and the sections are what others get."""
+    """All sections. `load` reads them; other parts use `rules`, `retry` and single sections."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -271,16 +270,16 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take what `load` has read and nothing else: file and environment are arguments there."""
+        """Return only the values that `load` has read: file and environment are arguments there."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
     def rules(self, project: str) -> ProjectRules:
-        """Return what holds for one project: its own settings over those for all."""
+        """Return the rules for one project: its own settings, and for the rest those for all."""
         own = self.projects.get(project, ProjectSettings())
-        labels = _laid_over(self.labels, own.labels)
-        pipeline = _laid_over(self.pipeline, own.pipeline)
-        written = _laid_over(self.demographics, own.demographics)
+        labels = _overridden(self.labels, own.labels)
+        pipeline = _overridden(self.pipeline, own.pipeline)
+        written = _overridden(self.demographics, own.demographics)
         return ProjectRules(
             labels=LabelRules(subject=labels.subject, session=labels.session, letters=labels.letters),
             demographics=DemographicRules(
@@ -296,7 +295,7 @@ class Settings(BaseSettings):
         )
 
     def retry(self) -> RetryPolicy:
-        """Return how a study's own trouble is tried again."""
+        """Return how a study is tried again after a failure of its own."""
         return RetryPolicy(
             first=self.pipeline.retry_first,
             ceiling=self.pipeline.retry_ceiling,
@@ -305,10 +304,10 @@ class Settings(BaseSettings):
         )
 
 
-_Laid = TypeVar("_Laid", bound=_Section)
+_AnySection = TypeVar("_AnySection", bound=_Section)
 
 
-def _laid_over(base: _Laid, own: _Section) -> _Laid:
+def _overridden(base: _AnySection, own: _Section) -> _AnySection:
     return base.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
 
 
@@ -316,9 +315,9 @@ def _laid_over(base: _Laid, own: _Section) -> _Laid:
 
 
 def load(path: Path | None, environ: Mapping[str, str], system_file: Path = config.SYSTEM_FILE) -> Settings:
-    """Read the settings; a variable wins over the file. `path` is what `--config` named.
+    """Read the settings. A variable wins over the file. `path` is the value of `--config`.
 
-    Raises `Refusal` with one line for each problem, all of them, naming file or variable and key.
+    Raise `Refusal` with a line for each problem, which names the file or variable and the key.
     """
     written = config.read(path, environ, system_file, frozenset(_key_paths(Settings)))
     problems = written.unknown(environ)
@@ -339,15 +338,15 @@ def load(path: Path | None, environ: Mapping[str, str], system_file: Path = conf
 
 
 class _Variables(EnvSettingsSource):
-    """The variables that were handed in, rather than those of the process."""
+    """Reads the variables that `load` was given, and not those of the process."""
 
     def __init__(self, given: Mapping[config.KeyPath, str]) -> None:
-        # A project's name may hold "__", so the paths are joined by what no name holds.
+        # A project's name may contain "__", so the paths are joined by "/", which no name contains.
         super().__init__(Settings, env_prefix="", env_nested_delimiter="/")
         self.env_vars = {"/".join(path): text for path, text in given.items()}
 
     def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """Read a list or table, written as JSON. What is not JSON the section refuses, under its right name."""
+        """Return a list or table, read as JSON. Return other text as it is: the section refuses it, under its name."""
         try:
             return super().decode_complex_value(field_name, field, value)
         except ValueError:
@@ -369,7 +368,7 @@ def _key_paths(model: type[BaseModel]) -> list[config.KeyPath]:
 
 
 def _below_root(tree: dict[str, Any]) -> dict[str, Any]:
-    """Return the tree with the folders and the ledger below the root, where nothing else is said."""
+    """Return the tree, with each folder and the ledger below the root unless it is set."""
     folders = tree.get("folders")
     root = folders.get("root") if isinstance(folders, dict) else None
     places: dict[str, Any] = {"xnat": {}, "folders": {}, "ledger": {}}

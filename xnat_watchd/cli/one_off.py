@@ -62,7 +62,7 @@ def remember(drop: Path, server: str, project: str) -> None:
     if before != server:
         raise Refusal(
             f"what was sent from {drop} went to {before}, and its ledger knows nothing of another server",
-            advice=f"Put the ZIPs into another folder, or remove {drop / FOLDER} if they may all be sent anew.",
+            advice=f"Put the ZIPs into another folder, or remove {drop / FOLDER} if all of them may be sent again.",
         )
     folder = drop / FOLDER
     try:

@@ -307,7 +307,7 @@ def _tools(daemon: Daemon, name: str) -> Tools:
 def _idle_check(daemon: Daemon) -> IdleCheck:
     gateway = daemon.sharer  # so no study waits for an answer that does not come
     return IdleCheck(
-        door=_gates(daemon, gateway), reachable=gateway.reachable, ledger=daemon.ledger, clock=daemon.clock
+        gates=_gates(daemon, gateway), reachable=gateway.reachable, ledger=daemon.ledger, clock=daemon.clock
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ class IdleCheck:
     One thread runs the check; other threads only read `problems`.
     """
 
-    door: XnatGates
+    gates: XnatGates
     reachable: Callable[[Collection[str]], Mapping[str, bool]]  #: projects, and whether we may add to them
     ledger: Ledger
     clock: Clock
@@ -30,14 +30,14 @@ class IdleCheck:
 
     def put_off(self) -> None:
         """Postpone the check: the work itself has just talked to XNAT."""
-        self.due = self.clock.monotonic() + EVERY * (1 - self.door.chance() / 4)
+        self.due = self.clock.monotonic() + EVERY * (1 - self.gates.chance() / 4)
 
     def ask_if_due(self, projects: Collection[str]) -> None:
         """Check the server, our login and these projects, if that is due and nothing is under way."""
         if self.clock.monotonic() < self.due or self._is_at_work():
             return
         self.put_off()
-        seen = self.door.ask(lambda: self.reachable(projects) if projects else {})
+        seen = self.gates.ask(lambda: self.reachable(projects) if projects else {})
         if seen is not None:
             self.unwritable = [name for name in projects if not seen.get(name)]
 
