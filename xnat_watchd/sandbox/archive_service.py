@@ -28,7 +28,11 @@ CR_AND_LF = "Description of the status must not contain CR and LF characters."
 
 @dataclass(frozen=True)
 class ArchiveJob:
-    """The archiving of one row. `redirect` is the site's address where the answer is a 303, else empty."""
+    """The archiving of one row.
+
+    `subject` is the project and label of its subject, `races` whether another job is creating that subject too.
+    `redirect` is the site's URL where the answer is a 303, else empty.
+    """
 
     row: StoredRow
     user: str

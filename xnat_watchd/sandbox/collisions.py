@@ -30,7 +30,7 @@ def cache_of(site: Site, user: str, folder: Path) -> UploadCache:
 
 
 def lose_to_other_import(site: Site, cache: UploadCache, files: list[ReceivedFile]) -> NoReturn:
-    """Give these files to the import that owns the folder, and refuse this import, which has none left."""
+    """Add these files to the import that owns the folder, and refuse this import, which has none left."""
     with site.lock:
         if cache.row is None:
             cache.foreign_files.extend(_moved(cache.folder, file) for file in files)

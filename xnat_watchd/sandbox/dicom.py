@@ -75,7 +75,7 @@ class ObjectHeader:
 
     @property
     def is_primary(self) -> bool:
-        """Whether it is an original image; every other object goes into the resource `secondary` (F64)."""
+        """Whether it is an image of its modality; captures, reports and others go into `secondary` (F64)."""
         return not self.sop_class.startswith(NOT_PRIMARY)
 
     @property

@@ -34,7 +34,11 @@ class ArchiveRequest:
 
 @dataclass(frozen=True)
 class MergeRules:
-    """What a merge into an existing session may do."""
+    """What a merge into an existing session may do.
+
+    `merges`: add to the session at all. `overrides`: ignore another study UID or an open workflow. `overwrites_files`:
+    replace files of the same name.
+    """
 
     merges: bool
     overrides: bool
@@ -47,7 +51,7 @@ def merge_rules(site: Site, row: StoredRow, wanted: ArchiveRequest) -> MergeRule
     by_policy = row.autoarchive == "AutoArchiveOverwrite"
     if site.is_old:
         return _by_word(said, files, merging={"append", "delete"}, overriding={"delete"})
-    if wanted.route is ArchiveRoute.SERVICE:  # without a word it merges as `append`, which overrides as `delete` does
+    if wanted.route is ArchiveRoute.SERVICE:  # no `overwrite` merges too, and `append` overrides as `delete` does
         overrides = said in {"append", "delete"}
         return MergeRules(merges=True, overrides=overrides, overwrites_files=overrides or by_policy)
     if wanted.route is ArchiveRoute.SEVERAL:

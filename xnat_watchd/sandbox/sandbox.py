@@ -181,7 +181,7 @@ class Sandbox:
             )
 
     def grant(self, user: str, project: str, role: str | None) -> None:
-        """Give a user a role in a project, or take it away with None."""
+        """Set the role of a user in a project; None removes the user from it."""
         if role is not None and role not in ROLES:
             raise ValueError(f"no such role: {role}")
         with self._site.lock:

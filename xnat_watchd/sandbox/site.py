@@ -33,10 +33,10 @@ class Site:
     stopped: Event = field(default_factory=Event)
     user_names: list[str] = field(default_factory=lambda: ["admin", "guest"])  # as every XNAT has them
     admins: set[str] = field(default_factory=set)
-    caches: dict[str, UploadCache] = field(default_factory=dict)
-    importing: list[str] = field(default_factory=list)
-    creating: set[tuple[str, str]] = field(default_factory=set)
-    tracked_requests: dict[tuple[str, str], TrackedRequest] = field(default_factory=dict)
+    caches: dict[str, UploadCache] = field(default_factory=dict)  #: by user, the last one
+    importing: list[str] = field(default_factory=list)  #: login sessions with an import under way
+    creating: set[tuple[str, str]] = field(default_factory=set)  #: project and label of new subjects
+    tracked_requests: dict[tuple[str, str], TrackedRequest] = field(default_factory=dict)  #: by user and listener
     left_behind: list[StoredRow] = field(
         default_factory=list
     )  #: rows that appear at the next start of the server (F87)

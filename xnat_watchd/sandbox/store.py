@@ -105,7 +105,7 @@ class QueuedAction:
 
 @dataclass(slots=True)
 class StoredRow:
-    """One session in the prearchive, identified by project, timestamp and folder (F175)."""
+    """One session in the prearchive, identified by project, timestamp and folder (F175); `tag` is its study UID."""
 
     project: str
     timestamp: str
