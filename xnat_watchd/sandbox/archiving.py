@@ -109,11 +109,12 @@ def _archive(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> t
     if session is None:
         path = f"/data/xnat/prearchive/{row.project}/{row.timestamp}/{row.folder}.xml"
         raise Refused(500, f"java.io.FileNotFoundException: {path} (No such file or directory)")
-    subject = _subject(site, row, user, wanted)  # created before the conflicts, and kept in spite of them (F32)
+    # The subject is created before the conflicts are looked for, and kept in spite of them (F32).
+    subject = _find_or_create_subject(site, row, user, wanted)
     label = clean_label(wanted.session or row.name)
     existing = site.store.experiment(row.project, label)
     if existing is None:
-        existing = _created(site, session, user, subject, (_home(site, row, user, wanted), label))
+        existing = _create_session(site, session, user, subject, (_target_project(site, row, user, wanted), label))
     else:
         rules = merge_rules(site, row, wanted)
         if reasons := conflicts(site, row, subject, existing, rules):
@@ -121,11 +122,11 @@ def _archive(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> t
         _merge(site, session, existing)
     existing.prearchive_path = f"/data/xnat/prearchive/{row.project}/{row.timestamp}/{row.folder}"
     existing.workflow_ends = site.now() + site.options.pipelines_take if wanted.pipelines else None
-    _forget(site, row)
+    _delete_row(site, row)
     return existing, subject
 
 
-def _subject(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> StoredSubject:
+def _find_or_create_subject(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> StoredSubject:
     name = wanted.subject or row.subject
     if not name:
         raise Refused(400 if site.is_old else 500, "Unable to identify subject.")  # F75
@@ -137,7 +138,7 @@ def _subject(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> S
     return subject
 
 
-def _home(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> str:
+def _target_project(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> str:
     """Return the project of the new session: the one in the request, or the row's (F190).
 
     The subject and the URI in the answer stay with the project of the row.
@@ -149,7 +150,7 @@ def _home(site: Site, row: StoredRow, user: str, wanted: ArchiveRequest) -> str:
     return wanted.project or row.project
 
 
-def _created(
+def _create_session(
     site: Site, session: StoredSession, user: str, subject: StoredSubject, place: tuple[str, str]
 ) -> Experiment:
     """Create an archived session; `place` is its project and label."""
@@ -191,7 +192,7 @@ def _merge(site: Site, session: StoredSession, experiment: Experiment) -> None:
             target.scans[there.id] = there
         for file in scan.files:
             if id(file) not in moved:
-                moved[id(file)] = _moved(site, experiment, there, file)
+                moved[id(file)] = _move_file(site, experiment, there, file)
             there.add(moved[id(file)])
             resource = there.resources[file.header.resource]
             resource.number = resource.number or site.store.number("resource")
@@ -203,7 +204,7 @@ def _scan_of(scans: list[StoredScan], wanted: StoredScan) -> StoredScan | None:
     return next((one for one in found if one.id == wanted.id), next(iter(found), None))
 
 
-def _moved(site: Site, experiment: Experiment, scan: StoredScan, file: StoredFile) -> StoredFile:
+def _move_file(site: Site, experiment: Experiment, scan: StoredScan, file: StoredFile) -> StoredFile:
     path = site.store.session_folder(experiment) / "SCANS" / scan.id / file.header.resource / file.path.name
     path.parent.mkdir(parents=True, exist_ok=True)
     known = scan.resources.get(file.header.resource)
@@ -215,7 +216,7 @@ def _moved(site: Site, experiment: Experiment, scan: StoredScan, file: StoredFil
     return StoredFile(file.name, path, file.header, file.size)
 
 
-def _forget(site: Site, row: StoredRow) -> None:
+def _delete_row(site: Site, row: StoredRow) -> None:
     """Delete a row and its folder."""
     site.store.rows.pop(row.key, None)
     rmtree(site.store.row_folder(row), ignore_errors=True)

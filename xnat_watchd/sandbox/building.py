@@ -20,7 +20,7 @@ def session_of(row: StoredRow, *, by_number: bool = False) -> StoredSession | No
     if not files:
         return None
     modality = leading([file.header for file in files])
-    first = min(files, key=lambda file: (*_order(file.header, modality, row.tag), file.name))
+    first = min(files, key=lambda file: (*_header_sort_key(file.header, modality, row.tag), file.name))
     kind = f"xnat:{SESSION_KINDS.get(modality, 'otherDicom')}SessionData"
     modality = modality or first.header.modality
     session = StoredSession(row.name, row.subject, first.header.study_uid, kind, modality, first.header)
@@ -29,7 +29,7 @@ def session_of(row: StoredRow, *, by_number: bool = False) -> StoredSession | No
     return session
 
 
-def _order(header: ObjectHeader, modality: str, study: str) -> tuple[bool, bool, str]:
+def _header_sort_key(header: ObjectHeader, modality: str, study: str) -> tuple[bool, bool, str]:
     """Return the sort key that chooses the header of a session: an object of the row's study and leading modality."""
     return header.study_uid != study, header.leads != modality, header.series_number
 
@@ -44,7 +44,7 @@ def scans_of(files: Iterable[StoredFile], *, by_number: bool = False) -> list[St
         series.setdefault(file.header.series_uid, []).append(file)
     scans: dict[str, StoredScan] = {}
     for uid, members in series.items():
-        for header in _numbered(members) if by_number else [members[0].header]:
+        for header in _headers_by_number(members) if by_number else [members[0].header]:
             scan = StoredScan(free_id(scan_id(header), header.modality, scans), uid, header.scan_kind, header)
             scans[scan.id] = scan
             for file in members:
@@ -52,7 +52,7 @@ def scans_of(files: Iterable[StoredFile], *, by_number: bool = False) -> list[St
     return list(scans.values())
 
 
-def _numbered(members: Iterable[StoredFile]) -> Iterable[ObjectHeader]:
+def _headers_by_number(members: Iterable[StoredFile]) -> Iterable[ObjectHeader]:
     """Return a header for each number that occurs in the files of a series."""
     return {scan_id(file.header): file.header for file in members}.values()
 

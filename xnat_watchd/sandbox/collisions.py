@@ -33,7 +33,7 @@ def lose_to_other_import(site: Site, cache: UploadCache, files: list[ReceivedFil
     """Add these files to the import that owns the folder, and refuse this import, which has none left."""
     with site.lock:
         if cache.row is None:
-            cache.foreign_files.extend(_moved(cache.folder, file) for file in files)
+            cache.foreign_files.extend(_move_to_cache(cache.folder, file) for file in files)
         elif cache.row.key in site.store.rows:
             for file in files:
                 add_file(site, cache.row, file)
@@ -66,7 +66,7 @@ def only_import_in_login(site: Site, request: Request) -> Iterator[None]:
             site.importing.remove(request.login)
 
 
-def _moved(folder: Path, file: ReceivedFile) -> ReceivedFile:
+def _move_to_cache(folder: Path, file: ReceivedFile) -> ReceivedFile:
     path = folder / f"stray-{file.path.name}"
     file.path.replace(path)
     return ReceivedFile(file.name, path, file.header)

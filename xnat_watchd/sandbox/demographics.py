@@ -35,17 +35,17 @@ def apply(site: Site, subject: StoredSubject, pairs: list[tuple[str, str]]) -> N
 
     Raise Refused with 400 for the first value that is not valid; then nothing is stored.
     """
-    changes = [(name, value, _checked(name, value)) for name, value in _known(pairs)]
+    changes = [(name, value, _checked(name, value)) for name, value in _known_values(pairs)]
     for name, raw, value in changes:
         if raw == CLEARING or (not raw and name in NUMBERS and not site.is_old):
             subject.demographics.pop(name, None)
         elif raw or not (site.is_old or name == "dob"):
-            subject.demographics[name] = _kept(site, value)
+            subject.demographics[name] = _as_stored(site, value)
     for name, value in pairs:
         if field := FIELD.fullmatch(name):
             _set_field(site, subject, field["name"], value)
         elif name.removeprefix("xnat:subjectData/") in PLAIN:
-            subject.values[name.removeprefix("xnat:subjectData/")] = str(_kept(site, value))
+            subject.values[name.removeprefix("xnat:subjectData/")] = str(_as_stored(site, value))
 
 
 def lenient_date(value: str) -> str:
@@ -65,7 +65,7 @@ def _rolled(year: int, month: int, day: int) -> str:
         return ""
 
 
-def _known(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _known_values(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
     found = ((DEMOGRAPHIC.fullmatch(name), value) for name, value in pairs)
     return [(match["name"], value) for match, value in found if match and match["name"] in DEMOGRAPHICS]
 
@@ -89,7 +89,7 @@ def _invalid(name: str, words: str) -> NoReturn:
     raise Refused(400, f"{place} {words}\n")
 
 
-def _kept(site: Site, value: str | int) -> str | int:
+def _as_stored(site: Site, value: str | int) -> str | int:
     return escaped(value, letters_too=site.is_old) if isinstance(value, str) else value
 
 
@@ -98,4 +98,4 @@ def _set_field(site: Site, subject: StoredSubject, name: str, value: str) -> Non
     if value == CLEARING:
         subject.fields.pop(name.lower(), None)
     elif value or not site.is_old:
-        subject.fields[name.lower()] = str(_kept(site, value))
+        subject.fields[name.lower()] = str(_as_stored(site, value))

@@ -10,7 +10,7 @@ from .archiving import archive_row
 from .building import build
 from .dicom import ObjectHeader, read_header
 from .headers import UnreadableError
-from .importing import Destination, places_reply, routed, routed_project
+from .importing import Destination, places_reply, routed_project, value_in_comments
 from .merging import ArchiveRequest, ArchiveRoute
 from .placing import add_file
 from .request import Request
@@ -42,7 +42,7 @@ class Upload:
     last_fault: str = ""
 
 
-def take(site: Site, request: Request, dest: Destination) -> Reply:
+def import_stream(site: Site, request: Request, dest: Destination) -> Reply:
     """Store each object of the stream, commit where the request asks for it, and return the places.
 
     Objects that came before an error stay, in rows that are still RECEIVING.
@@ -54,12 +54,12 @@ def take(site: Site, request: Request, dest: Destination) -> Reply:
         commits=not site.is_old and (asked or dest.to_prearchive or dest.to_archive),
     )  # fmt: skip
     try:
-        _take_all(upload, request.body.read, MAX_DEPTH)
+        _store_all(upload, request.body.read, MAX_DEPTH)
     except BrokenZipError as error:
-        _mark(upload, str(error))
+        _mark_failed(upload, str(error))
         raise Refused(400, f"{UNREADABLE_ZIP}: {error}") from error
     except Refused as refusal:
-        _mark(upload, refusal.words)
+        _mark_failed(upload, refusal.words)
         raise
     if upload.last_fault and not upload.rows:
         raise Refused(400, upload.last_fault)
@@ -74,20 +74,20 @@ def _report_places(upload: Upload, lines: list[str]) -> list[str]:
     return lines
 
 
-def _take_all(upload: Upload, read: Callable[[int], bytes], depth: int) -> None:
+def _store_all(upload: Upload, read: Callable[[int], bytes], depth: int) -> None:
     """Store every object of a ZIP and of the ZIPs inside it (F133)."""
     for entry in entries(read):
         if entry.is_folder:
             continue
         if depth and entry.name.endswith(".zip"):
             inner = PieceReader(entry.pieces())
-            _take_all(upload, inner.read, depth - 1)
+            _store_all(upload, inner.read, depth - 1)
             inner.drain()
         else:
-            _take_entry(upload, entry)
+            _store_entry(upload, entry)
 
 
-def _mark(upload: Upload, words: str) -> None:
+def _mark_failed(upload: Upload, words: str) -> None:
     """Tell the listener that the upload failed, and mark its rows where the options ask for it (F159)."""
     track(upload.site, upload.request, upload.request.query).end(words, succeeded=False)
     if upload.site.options.marks_failed_imports:
@@ -97,7 +97,7 @@ def _mark(upload: Upload, words: str) -> None:
                 row.log.append(f"{FAILED_PARTWAY} {words}")
 
 
-def _take_entry(upload: Upload, entry: StreamEntry) -> None:
+def _store_entry(upload: Upload, entry: StreamEntry) -> None:
     path = upload.site.store.spool()
     try:
         with path.open("wb") as file:
@@ -128,8 +128,8 @@ def _row_for(upload: Upload, header: ObjectHeader) -> StoredRow:
     """Return the row of this project, study and session name, whatever its status, or a new one (F168)."""
     site, dest = upload.site, upload.dest
     project = _project(upload, header)
-    name = dest.session or folder_name(routed(header, "Session") or header.patient_id) or "dicom_upload"
-    if direct := _direct(upload, project, name, header):
+    name = dest.session or folder_name(value_in_comments(header, "Session") or header.patient_id) or "dicom_upload"
+    if direct := _direct_entry(upload, project, name, header):
         return direct
     for row in site.store.rows_of(project):
         if (row.tag, row.name) == (header.study_uid, name):
@@ -145,7 +145,7 @@ def _row_for(upload: Upload, header: ObjectHeader) -> StoredRow:
     return row
 
 
-def _direct(upload: Upload, project: str, name: str, header: ObjectHeader) -> StoredRow | None:
+def _direct_entry(upload: Upload, project: str, name: str, header: ObjectHeader) -> StoredRow | None:
     """Return the entry of an upload that goes straight into the archive, None where that is impossible (F161)."""
     site = upload.site
     asked = upload.request.query.flag("Direct-Archive") and not site.is_old
@@ -187,18 +187,18 @@ def _new_row(upload: Upload, key: tuple[str, str, str], name: str, header: Objec
     known = site.store.projects.get(key[0])
     person = header.patient_name if site.is_old else folder_name(header.patient_name)
     return StoredRow(
-        *key, name=name, subject=upload.dest.subject or routed(header, "Subject") or person,
+        *key, name=name, subject=upload.dest.subject or value_in_comments(header, "Subject") or person,
         tag=header.study_uid, status="RECEIVING", lastmod=site.now(),
-        autoarchive=_policy(site, header, known),
+        autoarchive=_autoarchive_of(site, header, known),
         scan_date=f"{header.date} 00:00:00.0" if header.date else "",
         prevent_anon=query.flag("prevent_anon"), prevent_auto_commit=query.flag("prevent_auto_commit"),
         source=query.get("SOURCE"), visit=query.get("VISIT"), timezone=query.get("TIMEZONE"),
     )  # fmt: skip
 
 
-def _policy(site: Site, header: ObjectHeader, known: StoredProject | None) -> str:
+def _autoarchive_of(site: Site, header: ObjectHeader, known: StoredProject | None) -> str:
     """Return whether a row archives itself: as the header says, or as the project's policy does (F142, F166)."""
-    said = "" if site.is_old else routed(header, "AA").lower()
+    said = "" if site.is_old else value_in_comments(header, "AA").lower()
     by_project = known.autoarchive if known else ""
     return {"true": "AutoArchive", "false": "Manual"}.get(said, by_project)
 

@@ -58,7 +58,7 @@ def destination(site: Site, query: Parameters) -> Destination:
     )
 
 
-def routed(header: ObjectHeader, key: str) -> str:
+def value_in_comments(header: ObjectHeader, key: str) -> str:
     """Return the value of `Project`, `Subject`, `Session` or `AA` in a comment of the header, or "" (F12, F142)."""
     for comment in (header.patient_comments, header.study_comments, header.history):
         for name, value in ROUTED.findall(comment):
@@ -69,7 +69,7 @@ def routed(header: ObjectHeader, key: str) -> str:
 
 def routed_project(site: Site, header: ObjectHeader) -> str:
     """Return the project that the header names, or Unassigned (F141)."""
-    candidates = (routed(header, "Project"), header.study_description, header.accession)
+    candidates = (value_in_comments(header, "Project"), header.study_description, header.accession)
     return next((name for name in candidates if name in site.store.projects), UNASSIGNED)
 
 

@@ -79,7 +79,7 @@ def upload_whole(site: Site, request: Request) -> Reply:
     try:
         with only_import_in_login(site, request):
             _spool(request, spool)
-            return session_importer.take(site, request, spool, destination(site, request.query))
+            return session_importer.import_file(site, request, spool, destination(site, request.query))
     finally:
         spool.unlink(missing_ok=True)
 
@@ -87,7 +87,7 @@ def upload_whole(site: Site, request: Request) -> Reply:
 def upload_streaming(site: Site, request: Request) -> Reply:
     """Import the upload by the streaming importer while it arrives."""
     _check_media(site, request)
-    return dicom_zip.take(site, request, destination(site, request.query))
+    return dicom_zip.import_stream(site, request, destination(site, request.query))
 
 
 def _check_media(site: Site, request: Request) -> None:

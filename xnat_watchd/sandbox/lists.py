@@ -28,7 +28,7 @@ def projects(site: Site, request: Request) -> Reply:
     shown = [project for project in site.store.projects.values() if site.may_see(request.user, project.id)]
     access = request.query.get("data")
     if request.query.get("permissions") == "create":
-        return _creatable(site, request, shown)
+        return _projects_for_new_data(site, request, shown)
     if access:
         allowed = {"writable": site.may_edit, "readable": site.may_read}.get(access)
         if allowed is None:
@@ -46,7 +46,7 @@ def projects(site: Site, request: Request) -> Reply:
     return paged([chosen_cells(_project(project), request, PROJECT_COLUMNS, more) for project in shown], request)
 
 
-def _creatable(site: Site, request: Request, shown: Sequence[StoredProject]) -> Reply:
+def _projects_for_new_data(site: Site, request: Request, shown: Sequence[StoredProject]) -> Reply:
     """Return the projects where the user may create subjects; for images, all projects that the user sees (F92)."""
     if request.query.get("dataType") == "xnat:subjectData":
         shown = [project for project in shown if site.may_edit(request.user, project.id)]

@@ -37,7 +37,7 @@ def _check_form(method: str, name: str, provider: str) -> None:
         raise Refused(400)
 
 
-def jsession(logins: Logins, request: Request) -> Reply:
+def login_session(logins: Logins, request: Request) -> Reply:
     """GET or POST /data/JSESSION: return the ID of the login session; DELETE ends it (F1)."""
     if request.method == "DELETE":
         logins.end(request.login)

@@ -83,7 +83,7 @@ class Logins:
             if request.path == "/data/JSESSION":
                 self.begin(request, GUEST)
         else:
-            raise LoginRefused(self._unknown(request))
+            raise LoginRefused(self._not_authenticated(request))
 
     def begin(self, request: Request, user: str) -> str:
         """Start a login session for this request and return its ID."""
@@ -101,7 +101,7 @@ class Logins:
             for cookie in list(self.sessions):
                 self._live_session(cookie)
             if sum(one.user == user for one in self.sessions.values()) >= self.site.options.session_limit:
-                self._fail(self.accounts[user])
+                self._count_failure(self.accounts[user])
                 raise LoginRefused(self._bad_password())
 
     def issue_anonymous_cookie(self, request: Request) -> None:
@@ -124,7 +124,7 @@ class Logins:
             return False
         if hmac.compare_digest(account.password.encode(), password.encode()):
             return account.expired != "account"
-        self._fail(account)
+        self._count_failure(account)
         return False
 
     def _check_expiry(self, user: str) -> None:
@@ -132,7 +132,7 @@ class Logins:
         if user in self.accounts and self.accounts[user].expired == "password":
             raise LoginRefused(Reply(302, headers=(("Location", "/app/template/ChangePassword.vm"),)))
 
-    def _fail(self, account: Account) -> None:
+    def _count_failure(self, account: Account) -> None:
         """Count a failed login; too many lock the account."""
         account.failures += 1
         if account.failures >= self.site.options.lock_after:
@@ -203,7 +203,7 @@ class Logins:
         page = answers.tomcat_page(401, "Login attempt failed. Please try again.")
         return page if self.site.is_old else Reply(401, page.body, page.media, (("WWW-Authenticate", REALM),))
 
-    def _unknown(self, request: Request) -> Reply:
+    def _not_authenticated(self, request: Request) -> Reply:
         """Return the answer to a request without valid credentials (F2, F3, F102, F104)."""
         if request.agent_is_browser and not self.site.is_old:
             return Reply(302, headers=(("Location", "/app/template/Login.vm"),))

@@ -17,7 +17,7 @@ def add_file(site: Site, row: StoredRow, file: ReceivedFile) -> None:
 
     It replaces a file of the same name and SOP instance UID. Where the UIDs differ, the new file gets another name.
     """
-    file = _scripted(site, row, file)
+    file = _run_site_script(site, row, file)
     wanted = PurePosixPath(file.name.replace("\\", "/")).name or file.header.sop_uid
     scan = scan_id(file.header)
     name = _free_name(wanted, file.header.sop_uid, row.received.get((scan, wanted)))
@@ -28,7 +28,7 @@ def add_file(site: Site, row: StoredRow, file: ReceivedFile) -> None:
     row.received[scan, name] = StoredFile(name, path, file.header, path.stat().st_size)
 
 
-def _scripted(site: Site, row: StoredRow, file: ReceivedFile) -> ReceivedFile:
+def _run_site_script(site: Site, row: StoredRow, file: ReceivedFile) -> ReceivedFile:
     """Return the file after the site's script, which the newer dialect runs at reception (F147)."""
     if site.is_old or not (site.options.remaps_uids or site.options.anonymises):
         return file

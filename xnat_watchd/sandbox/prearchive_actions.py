@@ -35,7 +35,7 @@ def remove(site: Site, row: StoredRow) -> None:
     rmtree(site.store.row_folder(row), ignore_errors=True)
 
 
-def act(site: Site, request: Request) -> Reply:
+def run_action(site: Site, request: Request) -> Reply:
     """POST an `action` to one session (F39, F181)."""
     action = (request.query + request.form()).get("action")
     row = row_at(site, request)

@@ -120,7 +120,7 @@ def delete_subject(site: Site, request: Request) -> Reply:
         return Reply()
     if not site.may_delete(request.user, subject.project):
         raise Refused(403, f"User cannot delete subjects for project {subject.project}")
-    forget_subject(site, subject)
+    remove_subject(site, subject)
     return Reply()
 
 
@@ -136,10 +136,10 @@ def sessions_of(site: Site, subject: StoredSubject) -> list[Experiment]:
     return [one for one in site.store.experiments.values() if one.subject_id == subject.id]
 
 
-def forget_subject(site: Site, subject: StoredSubject) -> None:
+def remove_subject(site: Site, subject: StoredSubject) -> None:
     """Delete a subject and its sessions."""
     for experiment in sessions_of(site, subject):
-        forget_experiment(site, experiment)
+        remove_experiment(site, experiment)
     site.store.subjects.pop(subject.id)
 
 
@@ -149,9 +149,9 @@ def delete_project(site: Site, request: Request) -> Reply:
     if name in site.store.projects and not site.may_delete(request.user, name):
         raise Refused(403)
     for experiment in [one for one in site.store.experiments.values() if one.project == name]:
-        forget_experiment(site, experiment)
+        remove_experiment(site, experiment)
     for subject in [one for one in site.store.subjects.values() if one.project == name]:
-        forget_subject(site, subject)
+        remove_subject(site, subject)
     for row in site.store.rows_of(name):
         remove(site, row)
     site.store.projects.pop(name, None)
@@ -208,11 +208,11 @@ def delete_experiment(site: Site, request: Request) -> Reply:
     experiment = find_experiment(site, request)
     if not site.may_delete(request.user, experiment.project):
         raise Refused(403, f"User cannot delete experiments for project {experiment.project}")
-    forget_experiment(site, experiment)
+    remove_experiment(site, experiment)
     return Reply()
 
 
-def forget_experiment(site: Site, experiment: Experiment) -> None:
+def remove_experiment(site: Site, experiment: Experiment) -> None:
     """Delete an archived session and its files."""
     site.store.experiments.pop(experiment.id)
     rmtree(site.store.session_folder(experiment), ignore_errors=True)

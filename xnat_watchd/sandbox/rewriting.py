@@ -43,7 +43,7 @@ def rewrite(path: Path, values: Mapping[int, str]) -> None:
     with path.open("rb") as source, beside.open("wb") as target:
         for change in changes:
             _copy(source, target, change.start - source.tell())
-            target.write(_written(source, change, values[change.tag]))
+            target.write(_rewritten_element(source, change, values[change.tag]))
             source.seek(change.start + change.size)
         copyfileobj(source, target)
     beside.replace(path)
@@ -55,7 +55,7 @@ def _copy(source: BinaryIO, target: BinaryIO, count: int) -> None:
         count -= len(piece)
 
 
-def _written(source: BinaryIO, element: Element, value: str) -> bytes:
+def _rewritten_element(source: BinaryIO, element: Element, value: str) -> bytes:
     """Return the bytes of an element with another value: the same tag and VR, the length in the same format."""
     raw = value.encode("iso-8859-1", "replace")
     raw += b" " * (len(raw) % 2)

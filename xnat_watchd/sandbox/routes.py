@@ -128,7 +128,8 @@ ROUTES: tuple[Route, ...] = (
     _get("prearchive/projects", prearchive.list_rows),
     _get("prearchive/projects/{project}", prearchive.list_rows),
     Route(
-        PREARCHIVED, {"GET": prearchive.one_row, "POST": prearchive_actions.act, "DELETE": prearchive_actions.delete}
+        PREARCHIVED,
+        {"GET": prearchive.one_row, "POST": prearchive_actions.run_action, "DELETE": prearchive_actions.delete},
     ),
     _get(f"{PREARCHIVED}/scans", prearchive.scans),
     _get(f"{PREARCHIVED}/scans/{{scan}}", prearchive.scan),
@@ -171,7 +172,7 @@ ROUTES: tuple[Route, ...] = (
 
 LOGIN_ROUTES: tuple[LoginRoute, ...] = (
     LoginRoute("/data/services/auth", "GET PUT POST", login_answers.sign_in),
-    LoginRoute("/data/JSESSION", "GET POST DELETE", login_answers.jsession),
+    LoginRoute("/data/JSESSION", "GET POST DELETE", login_answers.login_session),
     LoginRoute("/data/auth", "GET", login_answers.current_user),
     LoginRoute("/data/services/tokens/issue", "GET", login_answers.issue_token),
     LoginRoute("/data/services/tokens/issue/user/{user}", "GET", login_answers.issue_token),
@@ -185,7 +186,7 @@ XAPI_ROUTES: tuple[LoginRoute, ...] = (
     LoginRoute("/xapi/users/username", "GET", login_answers.username),
     LoginRoute("/xapi/schemas", "GET", schemas.names),
     LoginRoute("/xapi/schemas/{name}", "GET", schemas.by_name),
-    LoginRoute("/xapi/event_tracking/{listener}", "GET", tracking.tracked),
+    LoginRoute("/xapi/event_tracking/{listener}", "GET", tracking.event_tracking),
     LoginRoute("/xapi/direct-archive/{project}/{uid}/{name}", "GET POST", direct_archive.entry),
 )
 

@@ -10,7 +10,7 @@ from .archiving import archive_row, find_subject
 from .building import build, scan_id
 from .collisions import add_foreign_files, cache_of, lose_to_other_import
 from .dicom import ObjectHeader, read_header
-from .importing import Destination, places_reply, routed
+from .importing import Destination, places_reply, value_in_comments
 from .merging import ArchiveRequest, ArchiveRoute
 from .placing import add_file
 from .request import Request
@@ -24,7 +24,7 @@ MATCHING = "Session already exists with matching files."
 OTHER_STUDY = "Invalid modification of session UID via archive process."
 
 
-def take(site: Site, request: Request, spool: Path, dest: Destination) -> Reply:
+def import_file(site: Site, request: Request, spool: Path, dest: Destination) -> Reply:
     """Sort an upload in the cache into sessions, and return their places."""
     folder = site.store.spool()
     folder.mkdir()
@@ -115,8 +115,8 @@ def _make_row(site: Site, key: tuple[str, str, str], header: ObjectHeader, dest:
     known = site.store.projects.get(project)
     return StoredRow(
         project, stamp, folder,
-        name=dest.session or routed(header, "Session") or header.patient_id,
-        subject=dest.subject or routed(header, "Subject") or header.patient_name,
+        name=dest.session or value_in_comments(header, "Session") or header.patient_id,
+        subject=dest.subject or value_in_comments(header, "Subject") or header.patient_name,
         tag=header.study_uid, status="READY", lastmod=site.now(),
         autoarchive=known.autoarchive if known else "Manual",
     )  # fmt: skip

@@ -51,14 +51,14 @@ def session_xml(session: StoredSession, context: SessionContext, site: str = "",
     `located`: the XML names the locations of its schemas, which a row on 1.6.4 does not (F287).
     """
     name = element_name(session)
-    named = spaces(site) if located else _unlocated()
+    named = namespace_attributes(site) if located else _namespaces_without_locations()
     return _document([*_session(name, session, context, named), f"</xnat:{name}>"])
 
 
 def subject_xml(subject: StoredSubject, experiments: list[Experiment], site: str) -> str:
     """Return the XML of a subject with its sessions (F123)."""
     head = f"<xnat:Subject ID={quoteattr(subject.id)} project={quoteattr(subject.project)}"
-    lines = [f"{head} label={quoteattr(subject.label)} {spaces(site)}>"]
+    lines = [f"{head} label={quoteattr(subject.label)} {namespace_attributes(site)}>"]
     if subject.demographics:
         values = [_element(name, str(value)) for name, value in subject.demographics.items()]
         lines += ['<xnat:demographics xsi:type="xnat:demographicData">', *values, "</xnat:demographics>"]
@@ -74,23 +74,23 @@ def subject_xml(subject: StoredSubject, experiments: list[Experiment], site: str
 def project_xml(project: StoredProject, site: str) -> str:
     """Return the XML of a project (F123)."""
     name = quoteattr(project.id)
-    head = f"<xnat:Project ID={name} secondary_ID={name} {spaces(site)}>"
+    head = f"<xnat:Project ID={name} secondary_ID={name} {namespace_attributes(site)}>"
     lines = [head, _element("name", project.name), _element("description", project.description), "</xnat:Project>"]
     return _document(lines)
 
 
-def spaces(site: str) -> str:
+def namespace_attributes(site: str) -> str:
     """Return the namespaces and the locations of their schemas: below the site, or beside the file."""
     base = f"{site}/schemas/" if site else ""
     places = " ".join(f"{namespace(name)} {base}{SCHEMAS[name]}" for name in LOCATED)
-    return f'{_named(SCHEMAS)} xsi:schemaLocation="{places}"'
+    return f'{_declarations(SCHEMAS)} xsi:schemaLocation="{places}"'
 
 
-def _unlocated() -> str:
-    return _named(name for name in SCHEMAS if name != "ext")
+def _namespaces_without_locations() -> str:
+    return _declarations(name for name in SCHEMAS if name != "ext")
 
 
-def _named(schemas: Iterable[str]) -> str:
+def _declarations(schemas: Iterable[str]) -> str:
     known = " ".join(f'xmlns:{PREFIXES.get(name, name)}="{namespace(name)}"' for name in schemas)
     return f'{known} xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 

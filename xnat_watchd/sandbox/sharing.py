@@ -8,7 +8,7 @@ from typing import Any
 
 from . import answers
 from .answers import Refused, Reply
-from .records import find_experiment, find_subject, forget_experiment, forget_subject, unshare
+from .records import find_experiment, find_subject, remove_experiment, remove_subject, unshare
 from .request import Request
 from .site import Site
 from .store import Experiment, StoredSubject
@@ -108,7 +108,7 @@ def unshare_subject(site: Site, request: Request) -> Reply:
     subject, target = find_subject(site, request), request.names["target"]
     _check_removal(site, request.user, target)
     if target == subject.project:
-        forget_subject(site, subject)
+        remove_subject(site, subject)
         return Reply()
     if target not in subject.shares:
         raise Refused(403, f"Subject is not assigned to specified project {target}")
@@ -121,7 +121,7 @@ def unshare_experiment(site: Site, request: Request) -> Reply:
     experiment, target = find_experiment(site, request), request.names["target"]
     _check_removal(site, request.user, target)
     if target == experiment.project:
-        forget_experiment(site, experiment)
+        remove_experiment(site, experiment)
     elif site.is_old and target not in experiment.shares:
         raise Refused(403, f"Experiment is not assigned to specified project {target}")
     experiment.shares.pop(target, None)

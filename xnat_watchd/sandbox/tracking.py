@@ -46,7 +46,7 @@ def status_list(site: Site, request: Request) -> Reply:
     return answers.as_json({"msgs": [told]})
 
 
-def tracked(logins: Logins, request: Request) -> Reply:
+def event_tracking(logins: Logins, request: Request) -> Reply:
     """GET /xapi/event_tracking/NAME: the messages so far, stored by user and so not lost with the login session."""
     found = logins.site.tracked_requests.get((request.user, request.names["listener"]))
     if found is None:

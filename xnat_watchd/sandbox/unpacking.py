@@ -60,7 +60,7 @@ def sessions_in(site: Site, files: list[ReceivedFile]) -> list[list[ReceivedFile
             studies.setdefault(file.header.study_uid, []).append(file)
     kept = [study for study in studies.values() if leading([file.header for file in study])]
     if not kept:
-        raise _nothing(files)
+        raise _no_session(files)
     return kept
 
 
@@ -82,7 +82,7 @@ def is_left_out(file: ReceivedFile) -> bool:
     return file.header.sop_class.startswith(REPORTS) and (of_xa or not any(one.isalpha() for one in suffix))
 
 
-def _nothing(files: list[ReceivedFile]) -> Refused:
+def _no_session(files: list[ReceivedFile]) -> Refused:
     """Return the refusal of an upload that forms no session: captures only (F69), or no images at all (F76)."""
     others = [file for file in files if not file.header.is_primary and file.header.modality not in {"CT", "MR", "PT"}]
     return Refused(500, "Premature end of file.") if others else Refused(400, NOTHING_PARSABLE)
