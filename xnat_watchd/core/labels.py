@@ -1,8 +1,8 @@
-"""How subjects and sessions are named: what XNAT makes of a name, and what we make of a template.
+"""The labels of subjects and sessions: what XNAT makes of a name, and what we make of a template.
 
-XNAT cleans a label when it archives, and refuses what is then left of odd characters (F44). We clean in the
-same way and send the result, so that nothing happens to it on the way. Letters of every script stay: cut
-down to ASCII, nine Greek letters and nine others would become one subject (F70, F74).
+XNAT cleans a label when it archives, and refuses it if an odd character is left (F44). We clean it in the same way
+and send the result, so that XNAT changes nothing. Letters of every script stay: reduced to ASCII, nine Greek letters
+and nine others would become one subject (F70, F74).
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ _RANKS: Mapping[str, int] = {
 
 
 def leading_modality(modalities: Iterable[str]) -> str | None:
-    """Return the modality that a study is named by, whatever scan comes first; None if no code is well formed.
+    """Return the modality for a study's label, in any order of its scans; None if no code is well formed.
 
     A code that is not in the standard's list leads after those that are, and before those that lead alone.
     """
@@ -144,7 +144,7 @@ def leading_modality(modalities: Iterable[str]) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelFacts:
-    """What a label may be made of, as it stands in the ZIP. Never in a log."""
+    """The values of a study from which a label may be made, as they stand in the ZIP. Never in a log."""
 
     person: Person
     date: str
@@ -157,7 +157,7 @@ class LabelFacts:
 
 
 def facts_of(item: Item, zip_name: str) -> LabelFacts:
-    """Return the facts of a study on its way."""
+    """Return the values of a study that is under way."""
     return LabelFacts(
         person=item.person,
         date=item.date,
@@ -291,7 +291,7 @@ def _accepted(kind: str, label: str, advice: str) -> str:
 
 
 def _composed(text: str) -> str:
-    """Return letters and their marks as one character where there is one: some systems, as a Mac, write them apart."""
+    """Return letters and their marks as one character where one exists: a Mac, for example, writes two."""
     return normalize("NFC", text)
 
 

@@ -1,4 +1,4 @@
-"""What the services must not reach for themselves: XNAT, the clock, chance and the log."""
+"""The outside world as the services see it: XNAT, the clock and the log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xnat_watchd.core.delivery import Holding, Place, PrearchiveRow, Session, Su
 from xnat_watchd.core.existing_sessions import ImagingSession, ListedRow, SessionContent
 from xnat_watchd.core.sharing.plan import Action, SeenProject
 
-Progressed = Callable[[int, int], None]  #: bytes sent, bytes in all; of none while it is not our turn
+Progressed = Callable[[int, int], None]  #: gets bytes sent and bytes in all; (0, 0) while it is not our turn
 
 
 class Clock(Protocol):
@@ -39,10 +39,10 @@ class Log(Protocol):
 
 
 class Gateway(Protocol):
-    """What we need of XNAT. Raises nothing but `errors.WatchdError`; waits for nothing but its own time-outs.
+    """What we need of XNAT. It raises only `errors.WatchdError`, and waits no longer than its own time-outs.
 
-    One gateway belongs to one thread and has a login session of its own (F62). What must be paced between
-    them (imports, header dumps, logins) they settle among themselves.
+    One gateway belongs to one thread and has a login session of its own (F62). The gateways themselves pace the
+    requests that must not overlap (imports, header dumps, logins).
     """
 
     def probe(self) -> None:
@@ -50,7 +50,7 @@ class Gateway(Protocol):
         ...
 
     def lateness(self) -> timedelta:
-        """How long after a lost answer an effect may still appear: absence counts only afterwards (F67)."""
+        """Return how long after a lost answer an effect may still appear: absence counts only afterwards (F67)."""
         ...
 
     def writable(self, project: str) -> bool:
@@ -78,7 +78,7 @@ class Gateway(Protocol):
         ...
 
     def discard(self, place: Place) -> None:
-        """Delete our own row and see that it is gone; `NotYet` while it is still there (F179)."""
+        """Delete our own row and check that it is gone. `NotYet` while it is still there (F179)."""
         ...
 
     def build(self, place: Place) -> None:
@@ -140,7 +140,7 @@ class Gateway(Protocol):
         ...
 
     def relabel(self, session: Session, label: str) -> Session | None:
-        """Return an archived session another label, and return it as XNAT shows it afterwards."""
+        """Relabel an archived session; return it as XNAT shows it afterwards."""
         ...
 
     def sop_uids(self, session: Session, series_uid: str | None = None, named: Collection[str] = ()) -> frozenset[str]:
@@ -173,7 +173,7 @@ class Gateway(Protocol):
     def write_subject(
         self, project: str, subject: Subject, *, fields: Mapping[str, str], demographics: Mapping[str, str]
     ) -> Subject | None:
-        """Write values of an existing subject, and give it as XNAT shows it afterwards (F59)."""
+        """Write values of an existing subject; return it as XNAT shows it afterwards (F59)."""
         ...
 
 
@@ -225,7 +225,7 @@ class SharingGateway(Protocol):
         ...
 
     def reachable(self, projects: Collection[str]) -> Mapping[str, bool]:
-        """Return those of these projects whose data we may read, and whether we may add to it. At most two requests."""
+        """Return the projects whose data we may read, each with whether we may add to it. At most two requests."""
         ...
 
     def seen(self, project: str, *, writable: bool) -> SeenProject | None:

@@ -1,1 +1,1 @@
-"""Share tables without touching anything: what a table asks for, what is missing, and what became of each row."""
+"""Pure rules of share tables: what a table asks for, what is missing, and what became of each row."""

@@ -1,4 +1,4 @@
-"""One look at the server beside what is remembered, and what follows from the two."""
+"""Compare what the server shows with what the ledger remembers, and conclude what is to be shared."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from xnat_watchd.core.sharing.table import ShareRow
 
 @dataclass(frozen=True)
 class ShareComparison:
-    """What the rows ask for, what the server shows, and what we remember. Nothing in it changes."""
+    """What the rows ask for, what the server shows, and what the ledger remembers, all at one moment."""
 
     rows: Sequence[ShareRow]
-    lingering: Collection[str]  #: keys of rows that stand in other tables, or in tables that cannot be read just now
+    lingering: Collection[str]  #: keys of rows in other tables, or in tables that cannot be read now
     seen: Mapping[str, SeenProject]
     shares: Mapping[Key, Share]
 
     @cached_property
     def there(self) -> frozenset[Key]:
-        """Everything that is in a project."""
+        """All subjects and sessions that the server shows, each with the project where it shows them."""
         return frozenset(
             (name, id_)
             for name, project in self.seen.items()
@@ -32,32 +32,32 @@ class ShareComparison:
 
     @cached_property
     def plans(self) -> tuple[RowPlan, ...]:
-        """What each row still lacks, but for what people took back."""
+        """What each row still lacks, without the shares that people took back."""
         return plan(self.rows, self.seen, self._taken_back)
 
     @cached_property
     def wanted(self) -> dict[Action, frozenset[str]]:
-        """What is to be asked for, and by which rows."""
+        """The shares to ask for, each with the rows that ask for it."""
         return state.wanted_shares(self.plans)
 
     @cached_property
     def gone(self) -> list[Action]:
-        """What was ours and is wanted, and is not there."""
+        """The shares that we made, that are still wanted, and that the server does not show any more."""
         fates = {key: share.fate for key, share in self.shares.items()}
         return [action for action in self.wanted if fates.get(key_of(action)) is ShareState.MADE]
 
     @property
     def plans_without_gone(self) -> tuple[RowPlan, ...]:
-        """What each row lacks if all that is gone was taken back by people."""
+        """What each row lacks if people took back all that is gone."""
         gone = [MadeShare(self.rows[0].key, *key_of(action)) for action in self.gone]
         return plan(self.rows, self.seen, [*self._taken_back, *gone])
 
     @cached_property
     def remembered(self) -> list[Key]:
-        """Return what is there and was asked for by us: it is ours, whatever was answered.
+        """The shares that are there and that we asked for: they count as ours, whatever XNAT answered.
 
-        Who else may have shared it in the meantime cannot be told, and it does no harm: what is ours is left away
-        once it was taken back.
+        Somebody else may have made one of them in the meantime. That cannot be known and does no harm: the only
+        consequence is that a share of ours is not made again after somebody took it back.
         """
         return sorted(self.shares.keys() & self.there)
 

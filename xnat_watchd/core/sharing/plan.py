@@ -1,8 +1,8 @@
-"""What is missing on the server to make share tables true. Pure comparison of rows with a picture of it.
+"""What is missing on the server to make share tables true. A pure comparison of rows with the server's listings.
 
-The plan is made from listings alone, since XNAT's answers to a share deceive (F46 to F48, F234): 409 means two
-things, another label relabels and may answer 409 all the same, a missing subject is 403. What the listings
-show is never shared again and never relabelled.
+Only listings count, since XNAT's answers to a share mislead (F46 to F48, F234): 409 means two things; a share under
+another label relabels and may answer 409 all the same; a missing subject is 403. What the listings show is never
+shared again and never relabelled.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ class SeenSession:
     id: str  #: accession ID
     label: str  #: in that project
     subject: str  #: accession ID of its subject
-    date: str = ""  #: as the listing has it, YYYY-MM-DD
+    date: str = ""  #: YYYY-MM-DD, as the listing has it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenProject:
-    """All that a project's listings show, its own things and what is shared into it.
+    """All that a project's listings show: its own subjects and sessions and those shared into it.
 
     The listing of sessions must be complete: `/data/projects/P/experiments` leaves out some types
-    (F258), and what is missing in it would be taken for removed.
+    (F258), and a session that is missing there would seem removed.
     """
 
     writable: bool
@@ -41,7 +41,7 @@ class SeenProject:
 
 @dataclass(frozen=True, slots=True)
 class MadeShare:
-    """A share that we made for a row, and saw on the server afterwards."""
+    """A share that we made for a row and saw on the server afterwards."""
 
     row: str  #: `ShareRow.key`
     destination: str
@@ -61,7 +61,7 @@ class ShareSubject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareSession:
-    """One session to be shared, once its subject is. `subject` is the subject's label in the source, and its ID."""
+    """One session to be shared after its subject. `subject` is the subject's label in the source."""
 
     source: str
     destination: str
@@ -76,10 +76,10 @@ Action = ShareSubject | ShareSession
 
 
 class RowState(StrEnum):
-    """What is true of a row, in the words of the report."""
+    """The state of a row, in the words of the report."""
 
     THERE = "already there"
-    SHARED = "shared"  #: once its actions are done
+    SHARED = "shared"  #: in a plan: after its actions are done
     REMOVED = "removed by someone"
     WAITING = "waiting"
     FAILED = "failed"
@@ -87,7 +87,7 @@ class RowState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowPlan:
-    """What a row comes to. Actions are in order; those of a failed row are the part that can be done.
+    """The state of a row and its actions, in order. A failed row may have actions: the part that can be done.
 
     Two rows may ask for the same action; it is one action.
     """
@@ -100,11 +100,11 @@ class RowPlan:
 
 
 def plan(rows: Sequence[ShareRow], seen: Mapping[str, SeenProject], made: Collection[MadeShare]) -> tuple[RowPlan, ...]:
-    """Say for every row, in order, what is true and what is to be done.
+    """Return for every row, in order, its state and what is to be done.
 
-    `seen` has every project that the rows name and that XNAT lists for us. What is in `made` and gone was
-    taken back by a person: it is not made again as long as the row for which it was made stands unchanged,
-    whichever row asks for it.
+    `seen` has every project that the rows name and that XNAT lists for us. A share in `made` that is gone was
+    taken back by a person. It is not made again, whichever row asks for it, as long as the row for which it was
+    made is unchanged.
     """
     standing = {row.key for row in rows}
     ours: dict[str, set[str]] = {}
@@ -120,7 +120,7 @@ def plan(rows: Sequence[ShareRow], seen: Mapping[str, SeenProject], made: Collec
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What comes of one subject or session: its label in the destination, or why it has none."""
+    """The result for one subject or session: its label in the destination, or why it has none."""
 
     state: RowState
     label: str = ""
@@ -129,7 +129,7 @@ class _Outcome:
 
 @dataclass(slots=True)
 class _Labels:
-    """The subjects of a project, or its sessions, with what this plan adds to them."""
+    """The labels of a project's subjects, or of its sessions, with those that this plan adds."""
 
     writable: bool
     labels: Mapping[str, str]  #: by accession ID
@@ -138,7 +138,7 @@ class _Labels:
     promised: dict[str, str] = field(default_factory=dict)  #: labels by accession ID, given by this plan
 
     def place(self, id_: str, label: str, *, explicit: bool) -> _Outcome:
-        """Return what comes of sharing it here under this label. `explicit`: the table names the label."""
+        """Return the result of sharing it here under this label. `explicit`: the table names the label."""
         there = self.labels.get(id_)
         if there is not None:
             return self._found(there, label, explicit=explicit)
@@ -174,10 +174,10 @@ class _Labels:
 
 @dataclass(frozen=True, slots=True)
 class _ProjectIndex:
-    """A project as both ends of a share need it."""
+    """A project's listings, indexed for use as the source or the destination of shares."""
 
     ids: Mapping[str, str]
-    folded: Collection[str]  #: the labels of its subjects without regard to case
+    folded: Collection[str]  #: case-folded labels of its subjects
     of_subject: Mapping[str, Sequence[SeenSession]]
     subjects: _Labels
     sessions: _Labels

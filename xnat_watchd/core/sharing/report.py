@@ -1,4 +1,4 @@
-"""The report that lies beside a share table: its rows as given, and what became of each."""
+"""The report beside a share table: the table's rows as given, and what became of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SKIPPED = " \t\r\n\v\f\xa0"  #: what may stand before it
 
 
 def is_table(name: str) -> bool:
-    """Return whether a file of this name is a share table: no report, no lock or temporary file of a spreadsheet."""
+    """Return whether a file of this name is a share table, and no report and no temporary file of a spreadsheet."""
     lower = name.lower()
     return lower.endswith(ENDING) and not lower.endswith(REPORT_ENDING) and not name.startswith((".", "~"))
 
@@ -30,7 +30,7 @@ def report_name(table: str) -> str:
 
 
 def report(table: Table, results: Sequence[RowResult]) -> str:
-    """Write the report of a table, with its delimiter, every cell in quotes."""
+    """Return the report of a table, with the table's delimiter and every cell in quotes."""
     width = max([len(table.header), *(len(result.row.cells) for result in results)])
     rows = [_padded(table.header, width, ADDED)]
     rows += [_padded(one.row.cells, width, _added(one)) for one in results]
@@ -38,7 +38,7 @@ def report(table: Table, results: Sequence[RowResult]) -> str:
 
 
 def refusal(error: Unusable) -> str:
-    """Write the report of a table that cannot be read: one sentence."""
+    """Return the report of a table that cannot be read: one row with the reason."""
     return _written([["state", "reason"], ["failed", f"{error}. {error.advice}"]], ",")
 
 
@@ -55,7 +55,7 @@ def _padded(cells: Sequence[str], width: int, added: Iterable[str]) -> list[str]
 
 
 def _written(rows: Iterable[Iterable[str]], delimiter: str) -> str:
-    """Write rows as spreadsheets read them. No cell is taken for a formula."""
+    """Return rows as CSV for spreadsheets, in which no cell is a formula."""
     out = StringIO(newline="")
     writer = csv.writer(out, delimiter=delimiter, lineterminator="\r\n", quoting=csv.QUOTE_ALL)
     writer.writerows([_guarded(cell) for cell in row] for row in rows)
@@ -63,6 +63,6 @@ def _written(rows: Iterable[Iterable[str]], delimiter: str) -> str:
 
 
 def _guarded(cell: str) -> str:
-    """Put an apostrophe before what a spreadsheet would compute: it shows the cell as text then."""
+    """Return a cell with an apostrophe in front if a spreadsheet would compute it: then it is shown as text."""
     is_formula = cell.strip().startswith(_FORMULA) or cell.lstrip(_SKIPPED).startswith(_FORMULA)
     return f"'{cell}" if is_formula else cell

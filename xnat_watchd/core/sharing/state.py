@@ -1,8 +1,8 @@
-"""What we remember of every share that we asked for, and what a row of a share table comes to with it.
+"""What is remembered of every share that we asked for, and the state of a table's row that follows from it.
 
-A share is remembered before it is asked for. Seen on the server afterwards it is ours, and once it is ours and
-gone, a person has taken it back. So a crash at any moment leaves at worst a question, which the next look at
-the server answers.
+A share is recorded before XNAT is asked for it. If the server shows it afterwards, it is ours. If it is ours and then
+gone, a person has taken it back. So a crash at any moment leaves at worst a question, which the next look at the
+server answers.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from xnat_watchd.core.errors import Scope
 from xnat_watchd.core.sharing.plan import Action, MadeShare, RowPlan, RowState, SeenProject, ShareSubject
 from xnat_watchd.core.sharing.table import ShareRow
 
-RARELY = timedelta(days=1)  #: after so long a refusal is doubted, though neither table nor server have changed
-DESTINATION_IN_TROUBLE = 5  #: so many refusals that may be the destination's, and none shared since: others wait
-TRIAL, RARE_TRIAL = timedelta(minutes=1), timedelta(minutes=30)  #: until another one finds out, doubling
+RARELY = timedelta(days=1)  #: after so long a refused share is tried again, even if nothing has changed
+DESTINATION_IN_TROUBLE = 5  #: after so many refusals that may be the destination's trouble, its other shares wait
+TRIAL, RARE_TRIAL = timedelta(minutes=1), timedelta(minutes=30)  #: until the next trial there: first, longest; doubling
 
 Key = tuple[str, str]  #: destination and accession ID: what is shared where
 WantedShare = tuple[Action, frozenset[str]]  #: what is to be shared, and the keys of the rows that ask for it
 
 
 class ShareState(StrEnum):
-    """What became of a share that we asked for."""
+    """The state of a share that we asked for."""
 
     INTENDED = "intended"  #: about to be asked for, or asked for and not seen yet
     MADE = "made"  #: seen on the server afterwards
     REMOVED = "removed"  #: made, and taken back by a person
-    REFUSED = "refused"  #: XNAT will not
+    REFUSED = "refused"  #: XNAT refuses it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +43,7 @@ class Share:
     id: str
     label: str
     fate: ShareState
-    rows: frozenset[str]  #: keys of the rows for which it was asked for, or from which it was taken back
+    rows: frozenset[str]  #: keys of the rows that asked for it, or that did so when it was taken back
     tries: int = 0
     due: datetime | None = None  #: not to be asked for before
     basis: str = ""  #: what the server showed when it refused (`basis_of`)
@@ -55,13 +55,13 @@ class Share:
 
     @property
     def key(self) -> Key:
-        """What is shared where."""
+        """Its destination and the accession ID of what is shared."""
         return self.destination, self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowResult:
-    """What is true of a row now."""
+    """The state of a row now."""
 
     row: ShareRow
     state: RowState
@@ -76,7 +76,7 @@ def key_of(action: Action) -> Key:
 
 
 def basis_of(source: SeenProject, destination: SeenProject) -> str:
-    """Return a digest of what the server shows of both projects: as long as it is the same, nothing has changed."""
+    """Return a digest of what the server shows of both projects. It changes when anything there changes."""
     digest = sha256()
     for project in (source, destination):
         subjects = sorted(project.subjects.items())
@@ -95,10 +95,10 @@ def wanted_shares(plans: Iterable[RowPlan]) -> dict[Action, frozenset[str]]:
 
 
 def taken_back(shares: Iterable[Share], rows: Sequence[ShareRow], lingering: Collection[str]) -> list[MadeShare]:
-    """Return the shares that a person took back from rows that still stand, in the form that the plan takes.
+    """Return the shares that a person took back and whose rows still exist, in the form for `plan`.
 
-    `lingering`: keys of rows in tables that cannot be read just now. They count as standing, or an unreadable
-    table would let another row bring back what was taken back.
+    `lingering`: keys of rows in tables that cannot be read now. They count as existing: otherwise an unreadable
+    table would let another row make a share again that a person took back.
     """
     standing = {row.key for row in rows} | set(lingering)
     return [
@@ -109,9 +109,9 @@ def taken_back(shares: Iterable[Share], rows: Sequence[ShareRow], lingering: Col
 
 
 def may_ask(share: Share | None, action: Action, rows: frozenset[str], basis: Callable[[], str], now: datetime) -> bool:
-    """Return whether XNAT may be asked for this share now, by what became of it before.
+    """Return whether XNAT may be asked for this share now, after what became of it before.
 
-    One that was made and is gone is never asked for: whether a person took it back is found out first.
+    A share that was made and is gone is not asked for: first it must be known whether a person took it back.
     """
     if share is None or share.fate is ShareState.REMOVED:
         return True
@@ -125,16 +125,16 @@ def may_ask(share: Share | None, action: Action, rows: frozenset[str], basis: Ca
 
 @dataclass(frozen=True, slots=True)
 class ShutDestination:
-    """A destination that is thought to be in trouble."""
+    """A destination that seems to be in trouble."""
 
     why: str
-    until: datetime  #: then another share, a different one each time, finds out
+    until: datetime  #: then one share is tried there, each time another one
 
 
 def refusing(shares: Iterable[Share], wanted: Collection[Key]) -> dict[str, ShutDestination]:
-    """Return the destinations that are thought to be in trouble: refusals that may be theirs, and nothing shared since.
+    """Return the destinations that seem to be in trouble: they refused several shares, and none succeeded since.
 
-    What a refusal says of its own row counts nothing, and neither does one that no row asks for any more.
+    A refusal that is the row's own trouble does not count, nor does one that no row asks for any more.
     """
     by_destination: dict[str, list[Share]] = {}
     for share in shares:
@@ -158,7 +158,7 @@ def refusing(shares: Iterable[Share], wanted: Collection[Key]) -> dict[str, Shut
 def permitted(
     asked: Mapping[Action, frozenset[str]], may: Callable[[Action, frozenset[str]], bool]
 ) -> list[WantedShare]:
-    """Return what may be asked for, in order. No session goes before its subject (F233)."""
+    """Return the shares that may be asked for, in order. No session is shared before its subject (F233)."""
     held: set[tuple[str, str, str]] = set()
     chosen: list[WantedShare] = []
     for action, rows in asked.items():
@@ -184,9 +184,9 @@ _GONE = "it is gone from the destination, and XNAT could not be asked yet whethe
 def results(
     plans: Sequence[RowPlan], shares: Mapping[Key, Share], shut: Mapping[str, ShutDestination]
 ) -> list[RowResult]:
-    """Return what is true of every row, by the plan that is left and by what became of what was asked for.
+    """Return the state of every row, from the actions that are left and the state of the shares.
 
-    `shut`: destinations for which nothing is asked now, with the reason.
+    `shut`: destinations into which nothing is shared now, with the reason.
     """
     ours: dict[str, datetime] = {}
     for share in shares.values():

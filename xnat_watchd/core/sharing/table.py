@@ -1,7 +1,7 @@
-"""Share tables: a CSV as spreadsheets write it, read into rows. Nothing is asked of a server here.
+"""Read share tables: CSV files as spreadsheets write them.
 
-Every cell stays text, `001` and `042` too. A cell is only ever compared with what a server lists; it is never
-part of a request before it was found there.
+Every cell stays text, `001` and `042` too. A cell is only compared with what a server lists: it becomes part of a
+request only after it was found there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ accession ID, and its date as YYYYMMDD."""
 MOST_BYTES = 16 * 1024 * 1024
 MOST_ROWS = 100_000
 MOST_CELLS = 1000  #: of one row
-LONGEST_ROW = 1024 * 1024  #: characters; read whole, a row of 16 MiB may need more memory than a service is given
+LONGEST_ROW = 1024 * 1024  #: characters; a row of 16 MiB could need more memory than the service may use
 LONGEST_CELL = 500
 
 _DELIMITERS = (",", ";", "\t")
@@ -36,7 +36,7 @@ _NOT_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _END_OF_FILE = re.compile(r"\x1a[\x1a\0\s]*\Z")  #: control-Z, as programs for DOS write it
 _SEPARATOR_LINE = re.compile(r""" *"?sep=([^\w\s"]|\t)"?[,;\t]*(?=[\r\n]|\Z)""", re.ASCII | re.IGNORECASE)
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-_ALMOST = 0.8  #: how alike a column must be to a known one to be taken for a slip of the pen
+_ALMOST = 0.8  #: least similarity (`difflib`) to a known column's name that makes a column a typing error
 _ADVICE = "Correct the table and save it again; the README shows how one looks."
 
 
@@ -52,12 +52,12 @@ class ShareRow:
     sessions: str = ""  #: a pattern for labels of sessions (`*_MR`); empty: all
     session_label: str = ""  #: a template; empty: the session's own label
     cells: tuple[str, ...] = ()  #: all that stands in the line, for the report
-    fault: str = ""  #: why nothing can be done about it, one sentence
-    same_as: int | None = None  #: the line of an earlier row that says the same
+    fault: str = ""  #: why the row cannot be applied, one sentence
+    same_as: int | None = None  #: the line of an earlier row that asks for the same
 
     @property
     def key(self) -> str:
-        """What the row asks for, in one string: as long as it stays the same, the row has not changed."""
+        """All that the row asks for, in one string. A row with another key is another row."""
         return json.dumps([getattr(self, column) for column in COLUMNS], ensure_ascii=False)
 
     def wants(self, session: str) -> bool:
@@ -71,15 +71,14 @@ class Table:
 
     header: tuple[str, ...]  #: as given
     rows: tuple[ShareRow, ...]
-    ignored: tuple[str, ...] = ()  #: columns that mean nothing to us
+    ignored: tuple[str, ...] = ()  #: columns that have no meaning here
     delimiter: str = ","
 
 
 def read(data: bytes) -> Table:
     """Read a table, or raise `Unusable` with one sentence.
 
-    The sentence quotes nothing of the table, whose first line may hold names when it has no header;
-    `detail` does.
+    The sentence quotes nothing of the table: without a header its first line may hold names. `detail` may quote it.
     """
     delimiter, records = records_of(data, COLUMNS)
     header = next(records)[1]
@@ -96,9 +95,10 @@ def read(data: bytes) -> Table:
 
 
 def records_of(data: bytes, columns: Collection[str]) -> tuple[str, Iterator[tuple[int, list[str]]]]:
-    """Return a table's delimiter, and every record that is not blank with the line on which it begins.
+    """Return a table's delimiter and its records that are not blank, each with the line on which it begins.
 
-    The first is the header, in which `columns` are looked for. Raises `Unusable`, also on the way.
+    The first record is the header; the delimiter is the one that finds most of `columns` in it. Raises `Unusable`,
+    also while the records are read.
     """
     text = _END_OF_FILE.sub("", _decoded(data))
     told = _SEPARATOR_LINE.match(text)
@@ -113,7 +113,7 @@ def records_of(data: bytes, columns: Collection[str]) -> tuple[str, Iterator[tup
 
 
 def column_name(cell: str) -> str:
-    """Return the name of a column as it is compared: case, blanks and `-` for `_` mean nothing."""
+    """Return a column's name in the form to compare: case does not matter, blanks and `-` are `_`."""
     return re.sub(r"[\s_-]+", "_", cell.strip().casefold())
 
 
@@ -164,7 +164,7 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _delimiter(text: str, columns: Collection[str], delimiters: Sequence[str]) -> str:
-    """Find the delimiter that makes most sense of the header line."""
+    """Return the delimiter with which the header line has most known columns."""
     lines = (line for line in StringIO(text, newline="") if line.strip(' \t\r\n,;"'))
     header = next(lines, "")[:LONGEST_ROW]
 
@@ -176,10 +176,10 @@ def _delimiter(text: str, columns: Collection[str], delimiters: Sequence[str]) -
 
 
 def _places(header: Sequence[str]) -> dict[str, int]:
-    """Return in which place each known column stands, or raise `Unusable`.
+    """Return the position of each known column, or raise `Unusable`.
 
-    A column that is almost known is refused: passing over `sesions` would share more than was asked for.
-    Others (notes, dates of consent) are nobody's business here.
+    A column that is almost known is refused: to ignore `sesions` would share more than was asked for.
+    Other columns (notes, dates of consent) are ignored.
     """
     places: dict[str, int] = {}
     for place, cell in enumerate(header):
@@ -234,7 +234,7 @@ def _faults(asked: Mapping[str, str]) -> Iterator[str]:
 
 
 def _compared(rows: Sequence[ShareRow]) -> tuple[ShareRow, ...]:
-    """Note which rows say the same again, and which contradict each other: one subject, two labels."""
+    """Mark rows that repeat an earlier one, and rows that contradict each other: one subject, two labels."""
     first: dict[str, int] = {}
     labels: dict[tuple[str, str, str], dict[str, int]] = {}
     for row in rows:

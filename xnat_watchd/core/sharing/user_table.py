@@ -1,4 +1,4 @@
-"""Tables of users and their roles in projects, applied by hand only: a role is a right, not a rule."""
+"""Tables of users and their roles in projects. They are applied by hand only, since a role grants rights."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Roles = Mapping[str, str]  #: role by login
 
 
 class UserState(StrEnum):
-    """What is true of a row."""
+    """The state of a row."""
 
     THERE = "already there"
     GIVEN = "given"
@@ -29,7 +29,7 @@ class UserState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserRow:
-    """One line: who is to have which role in a project."""
+    """One line: which user is to have which role in which project."""
 
     line: int
     project: str
@@ -39,7 +39,7 @@ class UserRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserResult:
-    """What is true of a row, and why."""
+    """The state of a row, and the reason for it."""
 
     row: UserRow
     state: UserState
@@ -48,7 +48,7 @@ class UserResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Users:
-    """What the server shows. None: we may not know."""
+    """Users and roles as the server shows them. None: this account may not see them."""
 
     logins: Collection[str] | None
     roles: Mapping[str, Roles | None]  #: by project; one that is not listed for us is left out
@@ -66,7 +66,7 @@ def read(data: bytes) -> tuple[UserRow, ...]:
 
 
 def judge(rows: Sequence[UserRow], users: Users) -> list[UserResult]:
-    """Say of every row whether it is true, is to be made true, or why it cannot be."""
+    """Return for every row whether it is true, is to be made true, or why it cannot be."""
     wanted: dict[tuple[str, str], str] = {}
     return [_judged(row, users, wanted.setdefault((row.project, row.user), row.role)) for row in rows]
 
@@ -94,7 +94,7 @@ def _judged(row: UserRow, users: Users, first: str) -> UserResult:
 
 
 def _to_be_given(row: UserRow, logins: Collection[str] | None) -> UserResult:
-    """Never without looking: XNAT would invite whom it does not know, and takes a number for another's ID (F245)."""
+    """Return the result for a role that is missing. XNAT would invite unknown users and read digits as an ID (F245)."""
     if logins is None:
         return _failed(row, "we may not see who is a user of this site: an admin must do it")
     if row.user not in logins:
