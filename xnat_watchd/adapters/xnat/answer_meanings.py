@@ -52,25 +52,34 @@ ANY = set(Purpose)
 ACTS = ANY - READ
 ROW = BUILD | DISCARD
 
-TOO_LARGE = "Raise the largest body that the proxy before XNAT takes, then `xnat-watchd retry ITEM`."
+TOO_LARGE = (
+    "The proxy before XNAT refuses uploads of this size. Ask its administrator to allow larger ones. "
+    "Then `xnat-watchd retry ITEM`."
+)
 NO_IMPORTER = "Ask the XNAT administrator for the DICOM-zip importer, then `xnat-watchd retry ITEM`."
 NO_PROJECT = "Correct the project in the settings or create it in XNAT, then `xnat-watchd retry ITEM`."
 NO_RIGHT = (
-    "Ask the XNAT administrator why it is refused, and whether this account is still a member or owner of the project; "
-    "then `xnat-watchd retry ITEM`."
+    "Ask the XNAT administrator why XNAT refuses this, and whether this account is still a member or owner of the "
+    "project. Then `xnat-watchd retry ITEM`."
 )
-NO_VALUE = "Look in `xnat-watchd show ITEM` for what XNAT refuses, correct it there, then `xnat-watchd retry ITEM`."
-LOOK_THERE = "Look in the destination for what has this label; give another label in the table, or rename it there."
-MERGE = "XNAT makes no MR of a CT session. Ask its administrator to merge by hand what lies in the prearchive."
-NO_SHARE = "Ask an owner of the destination for the role of a member, and whether the source lets its data be shared."
-NO_GRANT = "Ask an owner of the project to do it."
+NO_VALUE = "`xnat-watchd show ITEM` tells what XNAT refuses. Correct that in XNAT. Then `xnat-watchd retry ITEM`."
+LOOK_THERE = "The destination has another entry with this label. Rename that entry, or use another label in the table."
+MERGE = (
+    "XNAT cannot change the kind of a session, for example from CT to MR. Ask its administrator to merge the upload in "
+    "the prearchive by hand."
+)
+NO_SHARE = (
+    "Ask an owner of the destination to make this account a member. Ask an owner of the source whether its data may be "
+    "shared."
+)
+NO_GRANT = "Ask an owner of the project to grant the role."
 NOT_KNOWN = (
-    "A proxy before XNAT may forbid PUT and DELETE: ask its administrator. Else this version of XNAT does not know the "
-    "request: tell the authors of xnat-watchd which version it is."
+    "A proxy before XNAT may forbid PUT and DELETE: ask its administrator. If it does not, this version of XNAT does "
+    "not know the request: tell the authors of xnat-watchd which version it is."
 )
 A_PAGE = (
-    "Log in to XNAT with a browser as the user of this program: a password may have expired, the server may "
-    "not be set up, or its address in the settings may be another (http or https)."
+    "Log in to XNAT with a browser as the user of this program. Perhaps the password has expired, the server is not "
+    "set up, or its address in the settings is wrong (http instead of https)."
 )
 
 

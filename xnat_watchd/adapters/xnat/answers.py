@@ -247,8 +247,8 @@ def _below_data(uri: str) -> str:
 
 
 def _no_room() -> NotYet:
-    advice = "Nothing to do: it is asked again when the others have been read."
-    return NotYet("other long answers of XNAT take the memory that there is for them", advice=advice)
+    advice = "Nothing to do: the program asks again by itself."
+    return NotYet("other long answers of XNAT use all the memory for answers", advice=advice)
 
 
 def _unreadable() -> Transient:

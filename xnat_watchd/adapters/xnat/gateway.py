@@ -6,7 +6,6 @@ It knows two dialects: 1.6 as observed on a 1.6.5, and everything newer by the s
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from xnat_watchd.adapters.xnat import (
     existing_sessions,
     header_dumps,
     images,
+    projects,
     records,
     sessions,
     sharing,
@@ -31,12 +31,13 @@ from xnat_watchd.adapters.xnat.answers import session_xml, table
 from xnat_watchd.adapters.xnat.client import XnatClient
 from xnat_watchd.adapters.xnat.images import Images
 from xnat_watchd.adapters.xnat.login import NumberedCredential
-from xnat_watchd.adapters.xnat.records import JSON, path, place_path
+from xnat_watchd.adapters.xnat.projects import ProjectRow, SubjectRow
+from xnat_watchd.adapters.xnat.records import JSON, place_path
 from xnat_watchd.adapters.xnat.server import ServerState
 from xnat_watchd.adapters.xnat.transport import Access, XnatRequest
 from xnat_watchd.adapters.xnat.zip_body import ZipBody, ZipUnreadable
 from xnat_watchd.core.delivery import Holding, Place, PrearchiveRow, Session, Subject
-from xnat_watchd.core.errors import NotYet, Permanent, RepeatOnce, Transient
+from xnat_watchd.core.errors import NotYet, Transient
 from xnat_watchd.core.existing_sessions import ImagingSession, ListedRow, SessionContent
 from xnat_watchd.core.ports import Clock, Progressed
 from xnat_watchd.core.sharing.plan import Action, SeenProject
@@ -44,23 +45,6 @@ from xnat_watchd.core.sharing.plan import Action, SeenProject
 __all__ = ["ProjectRow", "SubjectRow", "XnatGateway", "XnatServer"]
 
 BUFFERED = timedelta(minutes=5)  #: how long a proxy may hold back a body that it has received completely
-NO_PROJECT = "Check the project's ID, upper and lower case too, and that the program's user is its member."
-
-
-@dataclass(frozen=True, slots=True)
-class ProjectRow:
-    """One project that XNAT lists for us."""
-
-    id: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class SubjectRow:
-    """One subject of a project."""
-
-    id: str
-    label: str
 
 
 class ServerSettings(Protocol):
@@ -174,10 +158,7 @@ class XnatGateway:
 
     def writable(self, project: str) -> bool:
         """Return whether XNAT lists the project as writable for us."""
-        if self._client.dialect.is_old:
-            return self._writable_on_1_6(project)
-        rows = table(self._client.read("/data/projects", {"data": "writable", **JSON}))
-        return any(project in {one.get("ID"), one.get("id")} for one in rows)
+        return projects.writable(self._client, project)
 
     def listed(self) -> list[str]:
         """Return the IDs of the projects that XNAT lists for us."""
@@ -352,33 +333,8 @@ class XnatGateway:
 
     def projects(self) -> list[ProjectRow]:
         """Return the projects that XNAT lists for us."""
-        rows = table(self._client.read("/data/projects", JSON))
-        return [ProjectRow(one["ID"], one.get("name", "")) for one in rows if one.get("ID")]
+        return projects.listed(self._client)
 
     def subjects(self, project: str) -> list[SubjectRow]:
         """Return a project's subjects. Raise `Permanent` if it is missing or may not be read (F44, F256)."""
-        query = {"columns": "ID,label", **JSON}
-        try:
-            answer = self._client.find(path("projects", project, "subjects"), query, project=project)
-        except (Transient, RepeatOnce) as error:  # 403; 1.6 answers 500 to a user without a role there
-            raise Permanent(f"project {project} cannot be read", detail=error.detail, advice=NO_PROJECT) from None
-        if answer is None:
-            raise Permanent(f"XNAT has no project {project} for us", advice=NO_PROJECT)
-        return [SubjectRow(one["ID"], one.get("label", "")) for one in table(answer) if one.get("ID")]
-
-    # -- for XNAT 1.6 ------------------------------------------------------------------------------------------
-
-    def _writable_on_1_6(self, project: str) -> bool:
-        """Return whether our role there may write: 1.6 lists what may be read, and tells nothing else (F249)."""
-        for one in table(self._client.read("/data/projects", {"accessible": "true", **JSON})):
-            if one.get("id") == project:
-                role = next((value for name, value in one.items() if name.startswith("user_role")), "")
-                return role != "Collaborators" and (role != "" or self._is_admin())
-        return False
-
-    def _is_admin(self) -> bool:
-        """Return whether we may read the site's settings: only site admins may (F247), who need no role to write."""
-        try:
-            return self._client.find("/data/services/settings", JSON) is not None
-        except RepeatOnce:  # 403
-            return False
+        return projects.subjects(self._client, project)

@@ -15,7 +15,7 @@ from xnat_watchd.adapters.xnat.records import JSON, path
 from xnat_watchd.adapters.xnat.server import ServerState
 from xnat_watchd.adapters.xnat.sockets import ConnectionState
 from xnat_watchd.adapters.xnat.transport import Transport, XnatRequest
-from xnat_watchd.adapters.xnat.users import roles
+from xnat_watchd.adapters.xnat.users import listed_role, roles
 from xnat_watchd.core.errors import Transient, Unavailable, WatchdError
 
 
@@ -64,7 +64,7 @@ class Inspection:
         answer = self._find_or_none("/data/projects", {"accessible": "true", **JSON})
         for row in table(answer) if answer is not None else []:
             if project in {row.get("id"), row.get("ID")}:  # in lower case there (F249)
-                shown = next((value for name, value in row.items() if name.startswith("user_role")), "")
+                shown = listed_role(row)
                 return shown.lower().removesuffix("s") or None
         return None
 

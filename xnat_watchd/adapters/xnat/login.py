@@ -72,7 +72,7 @@ def log_in(
     except Transient as error:  # no answer: the server's fault, not a study's
         raise Unavailable(str(error), detail=error.detail) from None
     if not credential.is_alias and not _is_same_user(transport.who, credential.user):
-        raise Unavailable("XNAT takes us for somebody else after the login", advice=A_PAGE)
+        raise Unavailable("XNAT names another user than ours after the login", advice=A_PAGE)
     return dialect
 
 

@@ -9,6 +9,7 @@ from xnat_watchd.adapters.xnat.answers import table
 from xnat_watchd.adapters.xnat.client import QUESTION_TIMEOUT, XnatClient
 from xnat_watchd.adapters.xnat.records import JSON, Cells, path
 from xnat_watchd.adapters.xnat.transport import XnatRequest
+from xnat_watchd.adapters.xnat.users import is_admin, listed_role
 from xnat_watchd.core.errors import Permanent, RepeatOnce, Transient
 from xnat_watchd.core.sharing.plan import Action, SeenProject, SeenSession, ShareSubject
 
@@ -61,7 +62,7 @@ def share(client: XnatClient, action: Action) -> None:
     query = {"label": action.label, "event_reason": "xnat-watchd", **JSON}  # a site may require a reason (F222)
     if client.dialect.is_old and not action.label.isascii():  # it would be stored as `J&#246;rg` (F278)
         if action.label != action.name:
-            raise Permanent("XNAT 1.6 would spoil the label", advice="Give a label of plain letters in the table.")
+            raise Permanent("XNAT 1.6 would spoil the label", advice="Use a label of plain letters in the table.")
         del query["label"]  # 1.6 then uses the item's own label (F231)
     client.act(
         XnatRequest(method="PUT", path=here, purpose=Purpose.SHARE, query=query, timeout=QUESTION_TIMEOUT),
@@ -89,23 +90,11 @@ def _listed(client: XnatClient, **query: str) -> Sequence[Cells]:
 
 def _reachable_on_1_6(client: XnatClient, projects: Collection[str]) -> dict[str, bool]:
     rows = {one.get("id", ""): one for one in _listed(client, accessible="true")}
-    known = {name: _role(rows[name]) for name in projects if name in rows}
-    if all(known.values()) or _is_admin(client):  # admins need no role
+    known = {name: listed_role(rows[name]) for name in projects if name in rows}
+    if all(known.values()) or is_admin(client):  # admins need no role
         return {name: role != "Collaborators" for name, role in known.items()}
     public = {name for name in known if rows[name].get("project_access") == "public"}
     return {name: role not in {"", "Collaborators"} for name, role in known.items() if role or name in public}
-
-
-def _role(row: Cells) -> str:
-    return next((value for name, value in row.items() if name.startswith("user_role")), "")
-
-
-def _is_admin(client: XnatClient) -> bool:
-    """Return whether we may read the site's settings, which only site admins may (F247)."""
-    try:
-        return client.find("/data/services/settings", JSON) is not None
-    except RepeatOnce:  # 403
-        return False
 
 
 def _by_label(rows: Collection[Cells]) -> dict[str, str]:
@@ -164,7 +153,7 @@ def _refuse_ambiguous_id(client: XnatClient, action: Action) -> None:
         listed = client.read(path("projects", action.source, kind), {"columns": "ID,label", **JSON})
         if any(one.get("label") == accession for one in table(listed)):
             raise Permanent(
-                "another thing in the source has the accession ID of this one for its label",
+                "another entry in the source has the accession ID of this one as its label",
                 detail=accession,
-                advice="Rename that one in XNAT.",
+                advice="Rename the other entry in XNAT.",
             )

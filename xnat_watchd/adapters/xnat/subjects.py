@@ -69,9 +69,9 @@ def _name(client: XnatClient, project: str, subject: Subject) -> str:
         return subject.label
     if any(one != subject.id for one in _ids(client, project, subject.id)):
         raise Conflict(
-            "another subject has the accession ID of this one for its label",
+            "another subject has the accession ID of this one as its label",
             detail=subject.id,
-            advice="Rename that one in XNAT, then `xnat-watchd retry ITEM`.",
+            advice="Rename the other subject in XNAT. Then `xnat-watchd retry ITEM`.",
         )
     return subject.id
 

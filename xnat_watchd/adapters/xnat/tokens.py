@@ -54,9 +54,9 @@ class Tokens:
         try:
             answer = self._client.find("/data/services/tokens/issue")
         except RepeatOnce as error:  # 403
-            raise Permanent("XNAT makes no token for this account", detail=error.detail, advice=WITHOUT_ONE) from None
+            raise Permanent("XNAT issues no token for this account", detail=error.detail, advice=WITHOUT_ONE) from None
         if answer is None:
-            raise Permanent("this XNAT knows no tokens", advice=WITHOUT_ONE)
+            raise Permanent("this XNAT has no alias tokens", advice=WITHOUT_ONE)
         return _token(answer)
 
     def invalidate(self, alias: str, secret: Secret) -> None:
@@ -90,4 +90,4 @@ def _life(created: object, expires: object) -> timedelta | None:
 
 
 def _unreadable() -> Permanent:
-    return Permanent("XNAT gave a token in a form that cannot be read", advice=WITHOUT_ONE)
+    return Permanent("XNAT sent a token in a form that cannot be read", advice=WITHOUT_ONE)

@@ -21,8 +21,8 @@ NEWER_OPTIONS = {
 }
 MOST_MISPLACED = 10  #: places that are recorded from one answer, which should name one
 UNASSIGNED = (
-    "Ask an XNAT administrator to delete the upload in Unassigned, and whether the program's user may "
-    "create data in the project; then `xnat-watchd retry ITEM`."
+    "Ask an XNAT administrator to delete the upload in Unassigned, and whether the program's user may create data in "
+    "the project. Then `xnat-watchd retry ITEM`."
 )
 
 

@@ -47,6 +47,19 @@ def grant(client: XnatClient, project: str, login: str, role: str) -> None:
     client.act(request, project)
 
 
+def listed_role(row: Cells) -> str:
+    """Return our role as a row of the project list shows it, or an empty string if we have none (F249)."""
+    return next((value for name, value in row.items() if name.startswith("user_role")), "")
+
+
+def is_admin(client: XnatClient) -> bool:
+    """Return whether we may read the site's settings: only site admins may (F247), who need no role to write."""
+    try:
+        return client.find("/data/services/settings", JSON) is not None
+    except RepeatOnce:  # 403
+        return False
+
+
 def _asked(client: XnatClient, where: str) -> Answer | None:
     try:
         return client.find(where, JSON)
