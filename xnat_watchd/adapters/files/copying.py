@@ -96,6 +96,6 @@ def _pieces(handle: int, beat: Beat) -> Iterator[bytes]:
 
 
 def _set_mode_and_times(seen: os.stat_result, handle: int) -> None:
-    """Give a copy the times and the mode of its source, without the right of others to write."""
+    """Set the times and the mode of a copy to those of its source, without the right of others to write."""
     os.fchmod(handle, seen.st_mode & 0o777 & ~OTHERS_MAY_WRITE)
     os.utime(handle, ns=(seen.st_atime_ns, seen.st_mtime_ns))

@@ -134,7 +134,7 @@ class _HintHandler(FileSystemEventHandler):
         self._hint = hint
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        """Give a hint for any event."""
+        """Set off a hint for any event."""
         del event
         self._hint()
 
@@ -149,7 +149,7 @@ class _Overflow(logging.Handler):
         self._hint = hint
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Give a hint."""
+        """Set off a hint."""
         del record
         self._hint()
 
