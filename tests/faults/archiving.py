@@ -16,7 +16,7 @@ TAKEN = "held: XNAT holds (something else under this label|this study as another
 AT_WORK = "XNAT (answered 409 to archiving in project P1|is still at work on the session of this label)"
 BROKE = "postponed: the connection to XNAT broke"
 AWAY = "returned: XNAT cannot be reached"
-DIED_AT_IT = "postponed: XNAT archives it since that answer was lost, and may have died at it"
+DIED_AT_IT = "postponed: XNAT has been archiving it since the answer was lost, and may have died meanwhile"
 OTHER_HEADER = "the header dump was another session's"
 MEANINGS = {
     "the label is used": "Session already exists, retry with overwrite enabled",

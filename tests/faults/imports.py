@@ -22,7 +22,8 @@ TORN = f"{BROKE}( in the middle of the upload)?"
 STILL = "postponed: the answer was lost, and what was sent may still appear"
 AGAIN = "postponed: XNAT did not keep every image; sent again"
 A_NIGHT = (
-    "postponed: it is sent once more after a night: it was sent 2 times in vain: XNAT did not keep every image; .*"
+    "postponed: it is sent once more after a night: "
+    "it was sent 2 times without success: XNAT did not keep every image; .*"
 )
 FOREIGN = "postponed: files of another import lie at our place in the prearchive; sent again to a new place"
 REMAPPED = "postponed: XNAT shows other UIDs than were sent; sent again under names that prove which images they are"
@@ -251,7 +252,7 @@ IMPORTS = (
     Fault(
         name="fewer files than sent, for ever",
         strike=always_fewer,
-        told=[AGAIN, A_NIGHT, "held: it was sent 3 times in vain: XNAT did not keep every image; sent again"],
+        told=[AGAIN, A_NIGHT, "held: it was sent 3 times without success: XNAT did not keep every image; sent again"],
         held=True,
         leaves={},
     ),

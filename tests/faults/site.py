@@ -12,8 +12,8 @@ LOGIN = "PUT /data/services/auth"
 NO_RIGHT = "XNAT lists no such project that this account may write to"
 FULL = "XNAT answered 400 to the upload in project P1"
 STILL = "postponed: the answer was lost, and what was sent may still appear"
-A_NIGHT = "postponed: it is sent once more after a night: it was sent 2 times in vain: .*"
-IN_VAIN = "held: it was sent 3 times in vain: .*"
+A_NIGHT = "postponed: it is sent once more after a night: it was sent 2 times without success: .*"
+IN_VAIN = "held: it was sent 3 times without success: .*"
 HOURS = 4  #: that a disk is full or a right is lost
 TRIALS = 2 * HOURS + 1  #: of a project whose gate opens every half hour, at most
 AN_HOUR = timedelta(hours=1)

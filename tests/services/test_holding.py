@@ -227,7 +227,7 @@ def test_where_an_older_version_has_sent_it_under_other_names_another_number_is_
     session.batches[0][1][:] = [replace(session.batches[0][1][0], name="IM1")]
     carried(station, part(1, 2, 3))
     assert station.why("2.1") == (
-        "XNAT holds another number of images of this study than was sent, under UIDs and names of its own"
+        "XNAT holds a different number of images of this study than was sent, under UIDs and names of its own"
     )
     assert len(xnat.instances()) == 1
     station.close()

@@ -95,8 +95,8 @@ def test_a_chosen_subject_that_1_6_cannot_be_sent_is_held_with_advice_that_works
         without_a_name(station, 1, "ZQ-1", CHOSEN)
         if dialect == "1.6":
             (row,) = station.ledger.views.attention()
-            assert row["why"] == "this XNAT cannot be sent such a label for a new subject"
-            assert "A to Z, digits, - and _, or that of a subject which XNAT has" in row["advice"]
+            assert row["why"] == "this XNAT would spoil the letters of this label for a new subject"
+            assert "A to Z, digits, - and _, or the label of a subject that XNAT has" in row["advice"]
             assert not xnat._site.store.subjects
             station.ledger.decisions.retry(
                 station.ledger.views.held()["1.1"], station.time.now(), subject="Mueller_Joerg"
@@ -115,7 +115,7 @@ def test_a_subject_whose_accession_id_is_anothers_label_is_not_mistaken_for_it(t
         relabelled(xnat, "OTHER", accession)
         without_a_name(station, 1, "ZQ-1", CHOSEN)
         assert [one["why"] for one in station.ledger.views.attention()] == [
-            "this XNAT cannot be sent such a label for a new subject"
+            "this XNAT would spoil the letters of this label for a new subject"
         ]
 
 
@@ -133,7 +133,7 @@ def test_nothing_is_added_on_1_6_to_a_session_whose_label_it_would_spoil(tmp_pat
         station.drop("2.zip", scan(1, images=3, name="Müller^Jörg", patient="ZQ-1"))
         station.run()
         (row,) = station.ledger.views.attention()
-        assert row["why"] == "this XNAT cannot be sent the label of its session of this study"
+        assert row["why"] == "XNAT has a session of this study, and would spoil the letters of its label"
         assert len(xnat.sessions("P1")) == 1
         with xnat._site.lock:
             one.label = plain

@@ -151,7 +151,7 @@ def test_another_person_behind_the_subject_is_a_conflict(stand: Stand) -> None:
     stand.station.drop("scan.zip", scan(1))
     stand.station.run()
     sent_by_others(stand.xnat, "SENT", scan(2, patient="ZQ-9999", date="20240301"))
-    assert stand.fates()["SENT"] == (RowOutcome.CONFLICT, "another person stands behind this subject")
+    assert stand.fates()["SENT"] == (RowOutcome.CONFLICT, "this subject is known to be another person")
 
 
 def test_what_this_ledger_carries_itself_is_left_to_it(stand: Stand) -> None:

@@ -89,7 +89,7 @@ def test_while_it_waits_for_the_morning_it_is_told_of_and_retry_sends_it_at_once
     assert [one["why"] for one in station.ledger.views.delayed(station.time.at)] == [
         f"received, and does not get on: {why}"
     ]
-    assert why.endswith("it was sent 2 times in vain: XNAT did not keep every image; sent again")
+    assert why.endswith("it was sent 2 times without success: XNAT did not keep every image; sent again")
     station.ledger.decisions.retry(station.ledger.views.keys(1, 1)["1.1"], station.time.at)
     asked = station.time.at
     station.work(hours=1)
@@ -112,7 +112,7 @@ def test_what_is_lost_for_ever_is_sent_three_times_and_held_by_name(site: Site) 
     site.xnat.faults.on("POST", IMPORT, times=EVER).lose_files()
     station.work()
     assert imports(site) == MOST_UPLOADS
-    assert station.why("1.1") == "it was sent 3 times in vain: XNAT did not keep every image; sent again"
+    assert station.why("1.1") == "it was sent 3 times without success: XNAT did not keep every image; sent again"
 
 
 @pytest.mark.parametrize("site", ["1.6"], indirect=True)

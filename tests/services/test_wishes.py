@@ -402,7 +402,7 @@ def test_where_nothing_is_lost_nothing_is_sent_and_the_zip_is_not_touched(stand:
 def test_what_is_sent_again_while_its_zip_is_put_to_rest_is_not_put_to_rest(
     stand: Stand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resting, resent = retire._resting, list[object]()
+    resting, resent = retire._kept_path, list[object]()
 
     def meanwhile(*args: Any) -> Any:
         if not resent:
@@ -410,7 +410,7 @@ def test_what_is_sent_again_while_its_zip_is_put_to_rest_is_not_put_to_rest(
             resent.append(stand.state()[0])
         return resting(*args)
 
-    monkeypatch.setattr(retire, "_resting", meanwhile)
+    monkeypatch.setattr(retire, "_kept_path", meanwhile)
     stand.station.drop("scan.zip", scan())
     stand.station.start()
     stand.station.take_in()

@@ -98,9 +98,9 @@ def _folder(name: str, folder: Path) -> Check:
         return error(what, f"{folder} cannot be read and written to", "Give the service's user the right to both.")
     kind = file_system(folder)
     if is_remote(kind) and name == "drop":
-        advice = "Nothing to do: it is looked into every few seconds (`intake.poll_every`)."
+        advice = "Nothing to do: the service looks into it every few seconds (`intake.poll_every`)."
         return warning(what, f"{folder} lies on {kind}, where the kernel does not tell of new files", advice)
-    return ok(what, f"{folder}, on {kind or 'a file system that nobody names'}")
+    return ok(what, f"{folder}, on {kind or 'a file system of unknown type'}")
 
 
 def _one_file_system(settings: Settings) -> Check:
@@ -108,7 +108,7 @@ def _one_file_system(settings: Settings) -> Check:
     folders = {name: getattr(settings.folders, name) for name in MOVED}
     devices = {name: folder.stat().st_dev for name, folder in folders.items() if _exists(folder.is_dir)}
     if len(devices) < len(MOVED):
-        return unknown(what, "not all folders are there yet", "Ask again when the service has run.")
+        return unknown(what, "not all folders are there yet", "Check again when the service has run.")
     others = [name for name in MOVED if devices[name] != devices["work"]]
     if others:
         advice = "Nothing to do, unless large ZIPs take too long: put all folders on one disk."
@@ -169,15 +169,15 @@ def _ledger(path: Path) -> Check:
 def _hints(settings: Settings) -> Check:
     what, drop = "hints of the kernel", settings.folders.drop
     if settings.intake.watch == "poll" or is_remote(file_system(drop)):
-        return ok(what, "not needed: the drop folder is looked into every few seconds")
+        return ok(what, "not needed: the service looks into the drop folder every few seconds")
     try:
         watches = int(WATCHES.read_text())
     except (OSError, ValueError):
         return unknown(
-            what, "the kernel's limit cannot be read here", "Nothing to do: the service says if it has none."
+            what, "the kernel's limit cannot be read here", "Nothing to do: the service logs it if it gets none."
         )
     if why := _no_hints(drop):
-        advice = "Nothing to do for now: the folder is looked into every few seconds (`intake.poll_every`)."
+        advice = "Nothing to do for now: the service looks into the folder every few seconds (`intake.poll_every`)."
         return warning(what, f"the kernel gives none: {why}", advice)
     folders = 1 + sum(len(below) for _, below, _ in os.walk(drop))
     if folders > watches // 2:

@@ -151,7 +151,7 @@ def _conflict(project: str, uid: str, line: RowLine, person: Person, context: Pr
         return "the archive has another session of this label"
     known = context.ledger.existing_sessions.person_of(project, line.subject)
     if known is not None and not is_one(known, person):
-        return "another person stands behind this subject"
+        return "this subject is known to be another person"
     return ""
 
 

@@ -327,7 +327,7 @@ class Intake:
         if self._ledger.deliveries.begin_opening(delivery) > FATAL_OPENINGS:
             self._reject(delivery, name, Unusable(
                 f"the service died {FATAL_OPENINGS} times while it opened this ZIP",
-                advice="Keep the ZIP and report it; export the study again and drop the new one.",
+                advice="Keep the ZIP and report it. Export the study again and drop the new ZIP.",
             ))  # fmt: skip
             return
         path = self._folders.zip_of(delivery)
@@ -396,8 +396,8 @@ class Intake:
             self._unmoved.discard(delivery)
 
     def _move_away(self, delivery: int, known: DeliveredZip) -> None:
-        path, lies = self._folders.kept_path(known.resting or ""), self._disk.exists(self._folders.zip_of(delivery))
-        if lies and not is_judged(delivery, self._folders.zip_of(delivery), self._ledger.overwrites, self._disk):
+        path, in_work = self._folders.kept_path(known.resting or ""), self._disk.exists(self._folders.zip_of(delivery))
+        if in_work and not is_judged(delivery, self._folders.zip_of(delivery), self._ledger.overwrites, self._disk):
             self._ledger.overwrites.release(delivery, self._clock.now())
             self._put_back(delivery, known.name)
             return

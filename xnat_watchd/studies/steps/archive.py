@@ -28,8 +28,8 @@ from xnat_watchd.studies.steps.place_proof import clear_old_places, judged, remo
 LOCKED = "_ARCHIVING"
 DIED = (
     "If it stays so, XNAT died while it archived. Ask its administrator to set the row's status back to READY in the "
-    "database (table xdat_search.prearchive), or to remove the row; then it goes on by itself. To send the study to a "
-    "new place without that: `xnat-watchd resend ITEM`."
+    "database (table xdat_search.prearchive), or to remove the row. Then it goes on by itself. To send the study to a "
+    "new place instead, type `xnat-watchd resend ITEM`."
 )
 ARCHIVED_BY_OTHERS = "somebody else has put this study into XNAT's archive meanwhile"
 
@@ -76,7 +76,7 @@ def _may_have_died(item: Item, row: PrearchiveRow, tools: Tools) -> None:
     """
     if row.status == LOCKED and item.in_doubt and item.before is not None:
         tools.ledger.places.mark_locked(row.place, tools.clock.now())
-        raise NotYet("XNAT archives it since that answer was lost, and may have died at it", advice=DIED)
+        raise NotYet("XNAT has been archiving it since the answer was lost, and may have died meanwhile", advice=DIED)
     if item.locked is not None:
         tools.ledger.places.clear_locked(row.place)
 

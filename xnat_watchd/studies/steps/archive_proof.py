@@ -150,9 +150,9 @@ def _proved_by_name(item: Item, session: Session, known: frozenset[str], tools: 
         return frozenset(uids[name] for name in names)
     if total != len(known):
         raise Undecided(
-            "XNAT holds another number of images of this study than was sent, under UIDs and names of its own",
+            "XNAT holds a different number of images of this study than was sent, under UIDs and names of its own",
             detail=f"{total} there, {len(known)} sent",
-            advice="Compare them in XNAT; nothing more is sent, since nobody can tell which are missing.",
+            advice="Compare them in XNAT. Nothing more is sent, because it is not known which images are missing.",
         )
     return known
 
@@ -181,6 +181,6 @@ def must_be_its_patients(item: Item, session: Session, tools: Tools) -> None:
         raise Undecided(
             "XNAT has this study already, with another patient",
             detail=f"session {session.id}: {name} ({number})",
-            advice="Find out whose it is: two patients are never one session. `xnat-watchd skip ITEM --why TEXT`; "
-            "or have the other one removed in XNAT, then `xnat-watchd retry ITEM`.",
+            advice="Find out whose images they are: a session must not hold two patients. Then type "
+            "`xnat-watchd skip ITEM --why TEXT`; or have the session removed in XNAT, then `xnat-watchd retry ITEM`.",
         )

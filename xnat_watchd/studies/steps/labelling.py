@@ -45,8 +45,8 @@ def sent_subject(item: Item, row: PrearchiveRow, there: Subject | None, tools: T
     if there is not None and tools.gateway.subject(item.project, there.id) is None:
         return there.id
     raise Undecided(
-        "this XNAT cannot be sent such a label for a new subject",
-        advice="Give one of A to Z, digits, - and _, or that of a subject which XNAT has: "
+        "this XNAT would spoil the letters of this label for a new subject",
+        advice="Choose a label of A to Z, digits, - and _, or the label of a subject that XNAT has. Then type "
         "`xnat-watchd retry ITEM --subject SUBJECT`.",
     )
 
@@ -55,9 +55,9 @@ def joining_labels(session: Session, tools: Tools) -> Labels:
     """Return the labels for merging a row into this session: under others XNAT would make a second session."""
     if tools.gateway.stored(session.label) != session.label:
         raise Conflict(
-            "this XNAT cannot be sent the label of its session of this study",
+            "XNAT has a session of this study, and would spoil the letters of its label",
             detail=session.label,
-            advice="Rename that session in XNAT, to A to Z, digits, - and _; then `xnat-watchd retry ITEM`.",
+            advice="Rename that session in XNAT: A to Z, digits, - and _ only. Then type `xnat-watchd retry ITEM`.",
         )
     is_sent = tools.gateway.stored(session.subject) == session.subject
     return Labels(session.subject if is_sent else session.subject_id, session.label)

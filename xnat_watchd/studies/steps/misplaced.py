@@ -16,13 +16,13 @@ def clear_misplaced(item: Item, tools: Tools) -> None:
     `Misplaced` as long as something lies there. What we may not see, Unassigned above all (F170), is gone by the word
     of the person who typed `retry`.
     """
-    for stray in item.misplaced:
-        place = Place.at(stray.path)
+    for upload in item.misplaced:
+        place = Place.at(upload.path)
         if place is None or place == item.place:  # in the archive, where studies are found by UID; or at its own place
             continue
         row = _seen(item, place, tools)
         if row is not None:
-            _remove(item, stray, row, tools)
+            _remove(item, upload, row, tools)
     if item.misplaced:
         tools.ledger.places.clear_misplaced(item)
 
@@ -36,9 +36,9 @@ def _seen(item: Item, place: Place, tools: Tools) -> PrearchiveRow | None:
         return None
 
 
-def _remove(item: Item, stray: MisplacedUpload, row: PrearchiveRow, tools: Tools) -> None:
-    if not (row.place.folder == stray.folder and _is_ours_alone(item, finished_row(tools, row, item.since), tools)):
-        raise Misplaced("an upload of it still lies where XNAT was not asked to put it", [], detail=stray.path)
+def _remove(item: Item, upload: MisplacedUpload, row: PrearchiveRow, tools: Tools) -> None:
+    if not (row.place.folder == upload.folder and _is_ours_alone(item, finished_row(tools, row, item.since), tools)):
+        raise Misplaced("an upload of it still lies where XNAT was not asked to put it", [], detail=upload.path)
     tools.gateway.discard(row.place)
 
 

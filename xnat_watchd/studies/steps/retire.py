@@ -20,10 +20,10 @@ def retire(delivery: EndedDelivery, tools: Tools) -> bool:
     for study in delivery.studies:
         clear_old_places(tools.ledger.studies.get(study), tools)
     now = tools.clock.now()
-    return tools.ledger.deliveries.retire(delivery, _resting(delivery, now, tools), now)
+    return tools.ledger.deliveries.retire(delivery, _kept_path(delivery, now, tools), now)
 
 
-def _resting(delivery: EndedDelivery, now: datetime, tools: Tools) -> str | None:
+def _kept_path(delivery: EndedDelivery, now: datetime, tools: Tools) -> str | None:
     """Return where the ZIP is to lie: where it lies already, if it was not brought back; None if it was written to."""
     path = tools.folders.zip_of(delivery.id)
     is_there = tools.disk.exists(path)

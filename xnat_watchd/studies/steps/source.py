@@ -101,13 +101,13 @@ def _bring_back(item: Item, path: Path, tools: Tools) -> None:
     known = tools.ledger.deliveries.delivered_zip(item.delivery)
     if known is None or known.resting is None or tools.disk.exists(path):
         return
-    rest = tools.folders.kept_path(known.resting)
-    if tools.disk.exists(rest):
-        tools.disk.move(rest, path)
+    kept = tools.folders.kept_path(known.resting)
+    if tools.disk.exists(kept):
+        tools.disk.move(kept, path)
         if is_judged(item.delivery, path, tools.ledger.overwrites, tools.disk):
             return
-        tools.disk.move(path, rest)
-    elif tools.marks.presence(folder_name_of(known.resting), rest) is Presence.UNKNOWN:
+        tools.disk.move(path, kept)
+    elif tools.marks.presence(folder_name_of(known.resting), kept) is Presence.UNKNOWN:
         raise Transient("the folder where its ZIP is kept is not there", advice="Check that its disk is mounted.")
     raise Permanent(
         "its ZIP is no longer in the folder where it was kept",

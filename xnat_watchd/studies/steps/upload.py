@@ -194,14 +194,14 @@ def _next_attempt(item: Item, tools: Tools) -> datetime | None:
 
 
 def _failed_uploads(item: Item) -> str:
-    return f"it was sent {item.uploads} times in vain{f': {item.why}' if item.why else ''}"
+    return f"it was sent {item.uploads} times without success{f': {item.why}' if item.why else ''}"
 
 
 def _must_have_session(session: Session | None) -> None:
     if session is None:
         raise Permanent(
-            "nothing of it is left to be sent, and XNAT has nothing of it",
-            advice="`xnat-watchd skip ITEM --why TEXT`: nothing can come of it.",
+            "no image of it is left to be sent, and XNAT has none of it",
+            advice="There is nothing to send. Type `xnat-watchd skip ITEM --why TEXT`.",
         )
 
 
