@@ -125,6 +125,10 @@ class MisplacedUpload:
     folder: str  #: of the place that we had asked for: nobody else uses that name
 
 
+#: how the statuses of a row begin that XNAT is at work on; an underscore is a lock (F178)
+AT_WORK = ("_", "RECEIVING", "BUILDING", "QUEUED", "ARCHIVING", "MOVING", "DELETING", "SEPARATING")
+
+
 @dataclass(frozen=True, slots=True)
 class PrearchiveRow:
     """One row of the prearchive."""
@@ -133,6 +137,21 @@ class PrearchiveRow:
     status: str
     subject: str
     study_uid: str
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether XNAT works on the row or has locked it: what such a row holds may still change (F178)."""
+        return self.status.startswith(AT_WORK)
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether XNAT waits for more files."""
+        return self.status.startswith("RECEIVING")
+
+    @property
+    def is_locked_for_archiving(self) -> bool:
+        """Whether an archiving has locked the row. It stays so where the server died meanwhile."""
+        return self.status == "_ARCHIVING"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from xnat_watchd.core.delivery import Place, PrearchiveRow
 from xnat_watchd.core.errors import Conflict, InDoubt, NotYet, RepeatOnce, Scope, WatchdError
 from xnat_watchd.core.labels import as_stored_by_1_6, clean
 
-AT_WORK = ("_", "QUEUED_", "ARCHIVING", "RECEIVING", "BUILDING", "MOVING", "DELETING", "SEPARATING")
 BUSY = ("may already be in progress", "concurrent modification")  #: an open workflow (F29)
 FAILED = 500
 REDIRECTS = frozenset({301, 303})  #: redirects to the archived session, which mean success (F192)
@@ -58,7 +57,7 @@ def _failure(row: PrearchiveRow | None, answer: Answer) -> WatchdError:
     detail = answer.reason
     if row is None:
         return InDoubt("XNAT failed while archiving, and our row is gone", detail=detail)
-    if row.status.startswith(AT_WORK):  # XNAT's own time-out, while the job goes on (F194)
+    if row.is_at_work:  # XNAT's own time-out, while the job goes on (F194)
         return NotYet("XNAT is still archiving", detail=detail)
     if row.status == "CONFLICT":
         return _conflict(detail)

@@ -25,7 +25,6 @@ from xnat_watchd.studies.steps.context import BUILD_AFTER, Tools, finished_row
 from xnat_watchd.studies.steps.labelling import joining_labels, labels_of, sent_subject
 from xnat_watchd.studies.steps.place_proof import clear_old_places, judged, remove
 
-LOCKED = "_ARCHIVING"
 DIED = (
     "If it stays so, XNAT died while it archived. Ask its administrator to set the row's status back to READY in the "
     "database (table xdat_search.prearchive), or to remove the row. Then it goes on by itself. To send the study to a "
@@ -74,7 +73,7 @@ def _may_have_died(item: Item, row: PrearchiveRow, tools: Tools) -> None:
 
     Neither removing nor building such a row has any effect, even after a restart (seen on XNAT 1.6.4).
     """
-    if row.status == LOCKED and item.in_doubt and item.before is not None:
+    if row.is_locked_for_archiving and item.in_doubt and item.before is not None:
         tools.ledger.places.mark_locked(row.place, tools.clock.now())
         raise NotYet("XNAT has been archiving it since the answer was lost, and may have died meanwhile", advice=DIED)
     if item.locked is not None:
@@ -84,7 +83,7 @@ def _may_have_died(item: Item, row: PrearchiveRow, tools: Tools) -> None:
 def _remove_unless_locked(item: Item, row: PrearchiveRow, tools: Tools) -> None:
     """Remove a row whose session is proved. A row that stays locked is left, and reported until it is gone."""
     waited = item.since is not None and tools.clock.now() - item.since >= BUILD_AFTER
-    if row.status == LOCKED and waited:
+    if row.is_locked_for_archiving and waited:
         tools.ledger.places.mark_locked(row.place, tools.clock.now())
     else:
         remove(item, row, tools)

@@ -20,7 +20,6 @@ from xnat_watchd.studies.steps.gates import XnatGates
 
 WriteClean = Callable[[Path, Iterable[Instance], Path], None]
 
-AT_WORK = ("RECEIVING", "BUILDING", "QUEUED", "ARCHIVING", "MOVING", "DELETING", "SEPARATING")  #: F178
 BUILD_AFTER = timedelta(minutes=2)  #: XNAT refreshes a receiving row every 15 s; if not for so long, nobody sends
 BUILD_AGAIN = timedelta(minutes=10)  #: a server that is at work on it must not be told again sooner
 
@@ -53,10 +52,10 @@ def finished_row(tools: Tools, row: PrearchiveRow, since: datetime | None) -> Pr
     and its images are counted.
     """
     waited = tools.clock.now() - since if since else timedelta(0)
-    is_stuck = row.status.startswith("RECEIVING") and waited >= BUILD_AFTER
+    is_stuck = row.is_receiving and waited >= BUILD_AFTER
     if is_stuck and tools.ledger.places.begin_build(row.place, tools.clock.now(), BUILD_AGAIN):
         tools.gateway.build(row.place)
-    if row.status.removeprefix("_").startswith(AT_WORK) or row.status.startswith("_"):
+    if row.is_at_work:
         raise NotYet(f"XNAT is at work on it ({row.status})")
     return row
 
