@@ -159,7 +159,7 @@ def test_a_logout_has_xnat_forget_the_token(program: Administered) -> None:
     assert "XNAT has deleted the token" in program.type("logout")
     program.stored().write_text(kept)
     program.type("whoami", expect=77)
-    assert "forgotten the token already" in program.type("logout")
+    assert "did not know the token any more" in program.type("logout")
 
 
 def test_a_logout_from_a_server_that_is_down_forgets_here_and_says_what_holds_on(
@@ -167,7 +167,7 @@ def test_a_logout_from_a_server_that_is_down_forgets_here_and_says_what_holds_on
 ) -> None:
     program.login("", "--token")
     xnat.stop()
-    assert "could not be told" in program.type("logout")
+    assert "could not be asked to delete the token" in program.type("logout")
     assert json.loads(program.stored().read_text()) == {"servers": {}}
 
 
