@@ -77,7 +77,7 @@ class Places:
         return moment(row["last"]) if row else None
 
     def give_up(self, item: Item, now: datetime, *, missing: Collection[str] = (), mixed: bool = False) -> None:
-        """Give up the current place: nothing of ours is to be there any more, or it is mixed with others' files."""
+        """Abandon the current place: nothing of ours is to be there any more, or it is mixed with others' files."""
         with self._db.change() as db:
             db.execute(
                 "UPDATE places SET ended = ?, missing = ?, mixed = ? WHERE study = ? AND ended IS NULL",
