@@ -65,7 +65,7 @@ NO_RIGHT = (
 NO_VALUE = "`xnat-watchd show ITEM` tells what XNAT refuses. Correct that in XNAT. Then `xnat-watchd retry ITEM`."
 LOOK_THERE = "The destination has another entry with this label. Rename that entry, or use another label in the table."
 MERGE = (
-    "XNAT cannot change the kind of a session, for example from CT to MR. Its administrator must merge by hand: "
+    "XNAT cannot change the kind of a session, for example from CT to MR. Ask its administrator to merge by hand: "
     "the upload is in the prearchive."
 )
 NO_SHARE = (
