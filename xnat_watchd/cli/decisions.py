@@ -35,7 +35,7 @@ def _examples(*lines: str) -> str:
 @why_option
 @click.pass_obj
 def skip(options: CommandOptions, items: tuple[Item, ...], why: str) -> None:
-    """Give up studies that are not wanted, or settle a ZIP that was put aside.
+    """Skip studies that are not wanted, or settle a ZIP that was put aside.
 
     What this service put into XNAT's prearchive for the study is removed. What is in the archive stays there. The ZIP
     is kept in done/skipped. If it is dropped again, it is taken in again. A ZIP that was put aside stays in failed.

@@ -1,4 +1,4 @@
-"""Give up root's rights where a command works in another user's folder."""
+"""Drop root's rights where a command works in another user's folder."""
 
 from __future__ import annotations
 

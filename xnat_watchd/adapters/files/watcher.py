@@ -128,7 +128,7 @@ class Watcher:
 
 
 class _HintHandler(FileSystemEventHandler):
-    """Gives a hint for every event and does nothing else, so it cannot fail."""
+    """Report a hint for every event and does nothing else, so it cannot fail."""
 
     def __init__(self, hint: Hint) -> None:
         self._hint = hint

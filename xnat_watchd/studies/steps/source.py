@@ -59,7 +59,7 @@ def judged_zip(item: Item, tools: Tools) -> tuple[Path, str]:
 
 
 def must_not_have_changed(item: Item, place: Place, tools: Tools) -> None:
-    """Give up a place if the ZIP was written to since it was sent there: nobody knows which bytes arrived.
+    """Abandon a place if the ZIP was written to since it was sent there: nobody knows which bytes arrived.
 
     That is so even if the bytes are now those that were judged: while they were sent they may have been others.
     """

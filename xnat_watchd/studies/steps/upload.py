@@ -255,7 +255,7 @@ def _proof(item: Item, row: PrearchiveRow, uid: str, tools: Tools) -> StepFacts:
 
 
 def _give_up_place(item: Item, row: PrearchiveRow, verdict: Verdict, tools: Tools) -> Transient | Permanent | Undecided:
-    """Give up the place and return the reason. A study that XNAT does not hold whole is sent again to a new place."""
+    """Abandon the place and return the reason. A study that XNAT does not hold whole is sent again to a new place."""
     now = tools.clock.now()
     if isinstance(verdict, Mixed | Unproved):
         if isinstance(verdict, Unproved) and item.named:  # it would be the same at any other place

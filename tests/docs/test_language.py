@@ -1,0 +1,36 @@
+"""What keeps the program readable for strangers: each class name once, docstrings as PEP 257 has them, few rooms."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parents[2] / "xnat_watchd"
+DOCUMENTED = (ast.FunctionDef, ast.ClassDef, ast.Module)
+VERBS = {"Give", "Gives", "Say", "Says"}  #: with which too much of this program once began
+BESIDE = {"__init__.py", "__main__.py", "settings.py", "py.typed"}
+ROOMS = 8
+
+
+def nodes() -> Iterator[tuple[Path, ast.AST]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            yield path.relative_to(PACKAGE), node
+
+
+def test_each_class_name_is_defined_once() -> None:
+    names = Counter(node.name for _, node in nodes() if isinstance(node, ast.ClassDef))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_docstrings_say_what_is_returned_or_done() -> None:
+    documented = ((path, node) for path, node in nodes() if isinstance(node, DOCUMENTED))
+    first = ((path, (ast.get_docstring(node) or "-").split()[0]) for path, node in documented)
+    assert [path for path, word in first if word in VERBS] == []
+
+
+def test_the_root_of_the_package_shows_what_the_program_does() -> None:
+    entries = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
+    assert len(entries - BESIDE) <= ROOMS
