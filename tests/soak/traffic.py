@@ -142,9 +142,9 @@ class Traffic:
 
     def _unexplained(self) -> Drop:
         study, series, _ = (images := self._study())[0]
-        data = made((study, series, 9))
+        data = made((study, series, 9))  # cut in its pixels: between two elements no reader would see it
         odd = self._chance.choice(
-            [b"", bytes(len(data)), bytes(512) + data[512:], data[: len(data) // 2], gzip.compress(data, mtime=0),
+            [b"", bytes(len(data)), bytes(512) + data[512:], data[:-200], gzip.compress(data, mtime=0),
              b"<!DOCTYPE html>\n<html><body>502 Bad Gateway</body></html>\n"]
         )  # fmt: skip
         return self._held(images, "unexplained", odd)
