@@ -116,6 +116,6 @@ def test_retry_of_one_that_waits_for_xnat_is_no_refusal(desk: Desk) -> None:
 
 def test_retry_of_what_neither_is_held_nor_waits_says_so_and_changes_nothing(desk: Desk) -> None:
     desk.drop("P1", 1)
-    assert "1.1 is not held, and does not wait" in desk.type("retry", "1.1", "--project", "BRAIN")
+    assert "1.1 is not held, and does not wait" in desk.type("retry", "1.1", "--project", "BRAIN", code=1)
     desk.station.work()
     assert desk.archived() == {"P1": 1}

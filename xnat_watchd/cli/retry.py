@@ -66,11 +66,12 @@ def retry(
     if (label or subject) and len(going_on) != 1:
         raise click.UsageError("a label or subject is for one held study; name it, as in 12.1")
     _report_others(going_on, named, items)
+    unchanged = bool(undecided) or (other is not None and not going_on)
     for name, found in undecided.items():
         _report_unchanged(name, reason_of(found), advice(found))
         del going_on[name]
     code = _release_all(options, going_on, subject=subject, label=label, project=other, later=later) if going_on else 0
-    sys.exit(code or (1 if undecided else 0))
+    sys.exit(code or (1 if unchanged else 0))
 
 
 def _check(label: str | None, subject: str | None, project: str | None) -> None:
