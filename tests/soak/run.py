@@ -41,6 +41,8 @@ LAST_WORDS = 3000  #: characters of the journal that are told when the service e
 WITHOUT_A_LEDGER = (75, 78)  #: how it ends where a start cannot write to the ledger's disk
 PATIENCE = 5  #: times that somebody types `retry` for one study
 FOR_A_PERSON = re.compile(r"damaged|two patients|two different contents|cannot be read", re.IGNORECASE)
+NOT_OURS = re.compile("not proved to be ours")
+UNPROVED = re.compile("nothing proves whose they are")
 A_NIGHT = re.compile("it is sent once more after a night")
 
 CONFIG = """\
@@ -147,7 +149,7 @@ class Soak:
             self._flow()
             self._disks.end()
             self._settle()
-            stored, rows = self._xnat.ask("GET", "/instances"), self._xnat.rows()
+            stored, left = self._xnat.ask("GET", "/instances"), self._untold_rows(self._status())
             self.figures.requests = len(self._xnat.ask("GET", "/requests"))
             self._kill_apart()
         except BaseException:
@@ -162,7 +164,6 @@ class Soak:
         ours = [one for one in stored if (one["project"], one["session"]) not in theirs or one["where"] == "archive"]
         figures.wrong += complaints(self._traffic.truth, self._drops, ours, self._root)
         figures.wrong += self._stranger.complaints(stored)
-        left = [row for row in rows if ("P1", row.rpartition("/")[2]) not in theirs]
         for part in self._root.glob("ledger.sqlite*"):  # its disk is gone in a moment, and it tells why
             shutil.copy2(part, self._config.with_name(part.name))
         figures.amid = recovery.costs(self._config.with_name("ledger.sqlite"))
@@ -310,11 +311,23 @@ class Soak:
             self.figures.wrong.append(f"{len(late)} kills in mid-upload cost more than {recovery.MOST}")
 
     def _rests(self, status: dict[str, Any]) -> bool:
-        """Return whether every file in work belongs to a study that people must decide, and nothing is left to take."""
+        """Return whether every file in work belongs to a study that people must decide, and nothing is left to do.
+
+        Rows that appear late at places of ours are removed at the next look for them.
+        """
         to_take = any((self._root / "drop").glob("*.zip"))  # first: what is taken meanwhile is seen in work
         lying = {path.name.partition(".")[0] for path in (self._root / "work").glob("*.zip")}
         held = {one["item"].partition(".")[0] for one in (*_held(status), *_nights(status))}
-        return not to_take and lying <= held and not self._to_retry(status)
+        return not to_take and lying <= held and not self._to_retry(status) and not self._untold_rows(status)
+
+    def _untold_rows(self, status: dict[str, Any]) -> list[str]:
+        """Return the rows in our project that hold nothing of another client and that nobody was told of."""
+        theirs = {folder for _, folder in self._stranger.places(self._xnat.ask("GET", "/instances"))}
+        told = {
+            f"watchd-{one['item'].replace('.', '-')}-" for one in status["attention"] if NOT_OURS.search(one["why"])
+        }
+        folders = {row: row.rpartition("/")[2] for row in self._xnat.rows()}
+        return [row for row, name in folders.items() if name not in theirs and not name.startswith(tuple(told))]
 
     def _to_retry(self, status: dict[str, Any]) -> list[dict[str, str]]:
         held = [one for one in _held(status) if "." in one["item"] and not FOR_A_PERSON.search(one["why"])]
@@ -326,8 +339,11 @@ class Soak:
         items = self._to_retry(status)
         self.figures.held.update(one["why"] for one in items)
         self._retried.update(one["item"] for one in items)
-        if items:
-            self._type("retry", "--later", *(one["item"] for one in items))  # else by the clock of this machine
+        resent = [one["item"] for one in items if UNPROVED.search(one["why"])]
+        if resent:  # a collision looks so on 1.8; who has looked at the row sends the study to a new place
+            self._type("resend", *resent, "--why", "another client's row")
+        if retried := [one["item"] for one in items if one["item"] not in resent]:
+            self._type("retry", "--later", *retried)  # else by the clock of this machine
 
     def _status(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self._type("status", "--json"))
