@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
-from socketserver import StreamRequestHandler, ThreadingTCPServer
+from socketserver import StreamRequestHandler
 from threading import Lock, Thread
 from typing import Any, Self, cast
 from zlib import crc32
+
+from tests.proxies import ProxyServer, asked
 
 STATUSES = (200, 201, 204, 206, 301, 302, 304, 400, 401, 403, 404, 405, 409, 410, 413, 417, 422, 423, 429, 500, 502,
             503, 504, 505, 599, 999)  # fmt: skip
@@ -163,30 +164,20 @@ class MutatingProxy:
         return crc32(f"{self._seed} {kind}".encode()) % 1000 < 1000 * self._share
 
 
-class _Server(ThreadingTCPServer):
-    daemon_threads = True
-    block_on_close = False
+class _Server(ProxyServer):
     proxy: MutatingProxy
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: whoever is told nonsense hangs up."""
 
 
 class _Handler(StreamRequestHandler):
     def handle(self) -> None:
         proxy = cast("_Server", self.server).proxy
         with suppress(OSError):
-            first, headers = self.rfile.readline(), list(iter(self.rfile.readline, b"\r\n"))
-            if not first:
+            request = asked(self.rfile)
+            if request is None:
                 return
-            lengths = [int(one.split(b":")[1]) for one in headers if one.lower().startswith(b"content-length:")]
-            body = self.rfile.read(sum(lengths))
-            kept = [one for one in headers if not one.lower().startswith(b"connection:")]
-            with socket.create_connection(("127.0.0.1", proxy.upstream)) as xnat:
-                xnat.sendall(first + b"".join(kept) + b"Connection: close\r\n\r\n" + body)
-                with xnat.makefile("rb") as answer:
-                    whole = answer.read()
-            self.wfile.write(proxy.told(first.decode().rsplit(" ", 1)[0], _parsed(whole)))
+            with request.passed_on(proxy.upstream) as answer:
+                whole = answer.read()
+            self.wfile.write(proxy.told(request.first.decode().rsplit(" ", 1)[0], _parsed(whole)))
 
 
 def _parsed(whole: bytes) -> Reply:

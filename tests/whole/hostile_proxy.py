@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
-from socketserver import StreamRequestHandler, ThreadingTCPServer
+from socketserver import StreamRequestHandler
 from threading import Event, Thread
-from typing import Any, Self, cast
+from typing import Self, cast
+
+from tests.proxies import ProxyServer, asked
 
 SIZE = 63 << 20  #: bytes of a long answer
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -70,35 +71,25 @@ class HostileProxy:
         self._server.server_close()
 
 
-class _Server(ThreadingTCPServer):
-    daemon_threads = True
-    block_on_close = False
+class _Server(ProxyServer):
     proxy: HostileProxy
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: whoever is sent such answers hangs up."""
 
 
 class _Handler(StreamRequestHandler):
     def handle(self) -> None:
         proxy = cast("_Server", self.server).proxy
         with suppress(OSError):
-            first, headers = self.rfile.readline(), list(iter(self.rfile.readline, b"\r\n"))
-            if not first:
+            request = asked(self.rfile)
+            if request is None:
                 return
-            lengths = [int(one.split(b":")[1]) for one in headers if one.lower().startswith(b"content-length:")]
-            body = self.rfile.read(sum(lengths))
-            if proxy.kind and re.search(proxy.pattern, first.decode()):
+            if proxy.kind and re.search(proxy.pattern, request.first.decode()):
                 proxy.hits += 1
                 for piece, pause in KINDS[proxy.kind]():
                     self.wfile.write(piece)
                     if proxy.over.wait(pause):
                         return
                 return
-            kept = [one for one in headers if not one.lower().startswith(b"connection:")]
-            with socket.create_connection(("127.0.0.1", proxy.upstream)) as xnat:
-                xnat.sendall(first + b"".join(kept) + b"Connection: close\r\n\r\n" + body)
-                with xnat.makefile("rb") as answer:
-                    self.wfile.write(answer.readline() + b"Connection: close\r\n")
-                    while piece := answer.read1(1 << 16):
-                        self.wfile.write(piece)
+            with request.passed_on(proxy.upstream) as answer:
+                self.wfile.write(answer.readline() + b"Connection: close\r\n")
+                while piece := answer.read1(1 << 16):
+                    self.wfile.write(piece)
