@@ -278,6 +278,15 @@ def dead_in_mid_archive(site: Site) -> Station:
     return site.life()
 
 
+def sent_to_a_new_place(site: Site) -> Station:
+    """Return a station whose study a person has sent again, since the server had died while it archived."""
+    station = dead_in_mid_archive(site)
+    until(station, lambda: bool(told(station)), timedelta(minutes=5))
+    station.ledger.decisions.resend(1, "the server had died", station.time.at)
+    station.work()
+    return station
+
+
 def told(station: Station) -> list[dict[str, Any]]:
     return station.ledger.views.locked(station.time.at - TOLD_AFTER)
 
@@ -309,10 +318,7 @@ def test_once_the_administrator_has_released_such_a_row_its_study_goes_on_by_its
 
 
 def test_a_person_sends_such_a_study_to_a_new_place_and_the_locked_row_is_told_until_it_is_gone(site: Site) -> None:
-    station = dead_in_mid_archive(site)
-    until(station, lambda: bool(told(station)), timedelta(minutes=5))
-    station.ledger.decisions.resend(1, "the server had died", station.time.at)
-    station.work()
+    station = sent_to_a_new_place(site)
     assert is_complete(station)
     assert site.where() == {"archive": ONCE, "prearchive": ONCE}
     (row,) = told(station)
@@ -326,10 +332,7 @@ def test_a_person_sends_such_a_study_to_a_new_place_and_the_locked_row_is_told_u
 
 
 def test_a_locked_row_that_is_removed_after_many_weeks_is_told_no_more(site: Site) -> None:
-    station = dead_in_mid_archive(site)
-    until(station, lambda: bool(told(station)), timedelta(minutes=5))
-    station.ledger.decisions.resend(1, "the server had died", station.time.at)
-    station.work()
+    station = sent_to_a_new_place(site)
     station.time.pass_(days=100)
     station.late.sweep()
     assert len(told(station)) == 1
