@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ DOCUMENTED = (ast.FunctionDef, ast.ClassDef, ast.Module)
 VERBS = {"Give", "Gives", "Say", "Says"}  #: with which too much of this program once began
 BESIDE = {"__init__.py", "__main__.py", "settings.py", "py.typed"}
 ROOMS = 8
+README = PACKAGE.with_name("README.md")
 
 
 def nodes() -> Iterator[tuple[Path, ast.AST]]:
@@ -34,3 +36,10 @@ def test_docstrings_say_what_is_returned_or_done() -> None:
 def test_the_root_of_the_package_shows_what_the_program_does() -> None:
     entries = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
     assert len(entries - BESIDE) <= ROOMS
+
+
+def test_the_readme_names_every_room_and_none_that_is_not_there() -> None:
+    section = README.read_text("utf-8").partition("## How it is built")[2].partition("<!-- states -->")[0]
+    named = set(re.findall(r"`([a-z]+(?:/[a-z_]+)*(?:\.py)?)`", section))
+    assert {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"} <= named
+    assert [name for name in named if not (PACKAGE / name).exists()] == []

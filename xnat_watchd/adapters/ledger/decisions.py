@@ -41,7 +41,7 @@ class Decisions:
             if standing is Standing.BUSY:
                 raise Impossible(AT_WORK, advice=IN_A_MOMENT)
             move(db, key, standing, Event.UNWANTED, now, unwanted=why, due=None,
-                 why="a person wants it no more", detail=why, advice=None, **RESET)  # fmt: skip
+                 why="a person gave it up", detail=why, advice=None, **RESET)  # fmt: skip
 
     def settle(self, delivery: int, why: str, now: datetime) -> None:
         """Record that nothing more is to be done about a rejected delivery. Its ZIP stays where it is."""

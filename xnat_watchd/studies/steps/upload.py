@@ -167,7 +167,7 @@ def _sent(item: Item, place: Place, content: OutgoingZip, missing: Collection[In
 
 
 def _must_not_be_sent_too_often(item: Item, tools: Tools) -> None:
-    """Raise an error if the study was sent in vain too often. The last attempt waits for the next day."""
+    """Raise an error if the study was sent without success too often. The last attempt waits for the next day."""
     if item.uploads == MOST_UPLOADS - 1 and (morning := _next_attempt(item, tools)):
         raise WaitUntil(f"it is sent once more after a night: {_failed_uploads(item)}", morning)
     if item.uploads >= MOST_UPLOADS:
