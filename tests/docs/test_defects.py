@@ -49,7 +49,7 @@ class Impossible:
 
 
 ROUTE, TOOLKIT, REFUSALS, LOGIN = (f"whole/test_{one}.py" for one in ("route", "toolkit", "refusals", "login"))
-PREARCHIVE, DESCRIBED = "services/test_prearchive.py", "services/test_demographers.py"
+PREARCHIVE, DESCRIBED = "services/test_prearchive.py", "services/test_subject_demographics.py"
 LABELS, DEMOGRAPHICS = "core/test_labels.py", "core/test_demographics.py"
 GATEWAY, LINE, SHARES = (
     *("adapters/gateway/test_xnat_gateway.py", "adapters/gateway/test_xnat_gateway_line.py"),
@@ -125,7 +125,7 @@ DEFECTS: dict[int, tuple[str, Caught | Impossible]] = {
         f"{LOGIN}::test_after_a_logout_the_next_source_is_used_and_named")),
     25: ("a given user with a stored password", Caught(
         "adapters/test_credentials.py::test_half_a_login_is_refused_and_the_next_source_is_not_asked",
-        "cli/test_chosen.py::test_one_user_never_gets_anothers_password")),
+        "cli/test_options.py::test_one_user_never_gets_anothers_password")),
     # Upload.
     26: ("`a.zip.part` is taken for a ZIP", Caught(
         f"{TOOLKIT}::test_what_is_a_zip_by_its_content_is_taken_unless_its_name_says_that_it_is_not_for_us")),
@@ -193,7 +193,7 @@ DEFECTS: dict[int, tuple[str, Caught | Impossible]] = {
         f"{DESCRIBED}::test_a_subject_that_is_not_there_does_not_stop_the_others")),
     49: ("the last scan wins, and an empty tag takes a good value away", Caught(
         f"{DESCRIBED}::test_sessions_that_do_not_agree_about_a_person_settle_nothing",
-        "core/test_found.py::test_what_one_leaves_out_another_may_say")),
+        "core/test_existing_sessions.py::test_what_one_leaves_out_another_may_say")),
     50: ("the age of some visit, whichever comes first", Caught(
         f"{DESCRIBED}::test_the_age_is_that_of_the_first_visit")),
     51: ("XNAT's own demographics stay empty", Caught(
