@@ -38,7 +38,7 @@ def from_toml(folder: Path, text: str, environ: Mapping[str, str] | None = None)
 
 
 def refusal(folder: Path, text: str, environ: Mapping[str, str] | None = None) -> str:
-    """Give what is said of this file, with its path cut."""
+    """Return the refusal of this file, without its path."""
     with pytest.raises(Refusal) as refused:
         from_toml(folder, text, environ)
     assert not refused.value.detail

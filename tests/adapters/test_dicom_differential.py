@@ -61,13 +61,13 @@ PARTED = {
 
 
 def ours(content: bytes) -> str:
-    """Say what becomes of a member: sent, why it is damaged, or what it is if no instance."""
+    """Return what becomes of a member: sent, why it is damaged, or what it is if it is no instance."""
     header = walk_file(Source(iter([content])), Allowance(Limits(), len(content)))
     return (facts_of(header).problem or SENT) if header.kind is FileKind.INSTANCE else header.kind.value
 
 
 def pydicoms(content: bytes) -> str:
-    """Say whether pydicom reads a file to its end, with all its values as long as they say, else why not."""
+    """Return whether pydicom reads a file to its end with every value as long as declared; else why not."""
     try:
         data_set = dcmread(io.BytesIO(content))
         for one in list(data_set._dict.values()):
@@ -89,7 +89,7 @@ def dcmdumps(content: bytes, folder: Path) -> str:
 
 
 def whole() -> Iterator[tuple[str, bytes]]:
-    """Give files as they came: our samples in every transfer syntax, and the smallest and largest of each export."""
+    """Yield unchanged files: our samples in every transfer syntax, and the smallest and largest of each export."""
     for syntax in (EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED):
         yield syntax, study(1, images=1, syntax=syntax)[0][1]
     for path in sorted(PUBLIC.glob("*.[zZ][iI][pP]")):
@@ -115,7 +115,7 @@ def spoilt(chance: random.Random, content: bytes) -> bytes:
 
 
 def parted(said: str, theirs: str) -> bool:
-    """Say whether we part from a reader without a reason that stands in the table."""
+    """Return whether we differ from a reader without a reason that stands in the table."""
     if (said == SENT) == (theirs == READ):
         return False
     return not any(said.startswith(one) and theirs.startswith(other) for one, other in PARTED)

@@ -36,7 +36,7 @@ def refusal(path: Path, content: bytes, limits: Limits) -> str:
 
 
 def deflated_data_set(number: int, mebibytes: int) -> bytes:
-    """Give an image whose data set inflates to so much of elements without a value: they have to be walked."""
+    """Return an image whose data set inflates to so many bytes of elements without a value: each is walked."""
     engine = zlib.compressobj(9, zlib.DEFLATED, -15)
     packed = engine.compress(identity(sop=f"1.2.3.{number}"))
     empty = element(0x00291010, "LO", b"") * (2**20 // 8)

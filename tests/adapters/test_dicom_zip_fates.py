@@ -89,7 +89,7 @@ def inner_zip(*parts: tuple[bytes, bytes]) -> bytes:
 
 
 def streamed_zip(name: str, content: bytes) -> bytes:
-    """Give a ZIP that was written to a pipe: sizes stand behind the data."""
+    """Return a ZIP as it is written to a pipe: sizes follow the data."""
 
     class Pipe(io.BytesIO):
         def seekable(self) -> bool:
@@ -115,7 +115,7 @@ def opened(path: Path, *parts: Part) -> ZipContents:
 
 
 def beside(path: Path, name: bytes, content: bytes, images: bytes = b"IM%d.dcm") -> tuple[dict[str, int], str]:
-    """Give the kinds of clutter and the reason to hold, of a member beside two images."""
+    """Return the kinds of clutter and the reason to hold, for a member beside two images."""
     contents = opened(path, *(Part(images % n, instance(n)) for n in (1, 2)), Part(name, content))
     (study,) = contents.studies
     assert len(study.instances) == 2
@@ -454,7 +454,7 @@ def test_a_zip_of_which_nothing_can_be_read_is_refused(path: Path, name: bytes) 
 
 
 def directory(*images: tuple[str, int], syntax: str = EXPLICIT, undefined: bool = False) -> bytes:
-    """Give a DICOMDIR that lists these images: study UID and number."""
+    """Return a DICOMDIR that lists these images, each a study UID and a number."""
     records, last = [], ""
     for study, number in images:
         if study != last:

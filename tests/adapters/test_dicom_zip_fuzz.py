@@ -35,7 +35,7 @@ CHANGES = st.lists(
 
 @cache
 def seeds() -> tuple[bytes, ...]:
-    """Give sound ZIPs of every kind, small enough that a change often hits something that matters."""
+    """Return sound ZIPs of every kind, so small that a random change often hits something that matters."""
     found = [
         zip_of([Part(b"a/1.dcm", instance(1)), Part(b"a/2.dcm", instance(2), method=0)], comment=b"hello"),
         zip_of([Part(b"x", zip_of([Part(b"y", b"z")])), Part(b"1", instance(1))], before=b"MZ"),
@@ -51,7 +51,7 @@ def seeds() -> tuple[bytes, ...]:
 
 @cache
 def files() -> tuple[bytes, ...]:
-    """Give sound DICOM files in every transfer syntax, with sequences of undefined length."""
+    """Return sound DICOM files in every transfer syntax, with sequences of undefined length."""
 
     def change(data_set: Dataset) -> None:
         data_set.ReferencedStudySequence = Sequence([Dataset(), Dataset()])

@@ -39,7 +39,7 @@ def lzma_of(content: bytes, dictionary: int) -> bytes:
 
 
 def on_disk_two(content: bytes) -> bytes:
-    """Say of the first member that it lies on another disk."""
+    """Make the first member lie on another disk of a split ZIP."""
     at = content.index(b"PK\1\2") + 34
     return content[:at] + b"\2" + content[at + 1 :]
 

@@ -61,7 +61,7 @@ def walked(content: bytes, piece: int = 2**20, limits: Limits | None = None) -> 
 
 
 def nested(*items: bytes, syntax: str = EXPLICIT, tag: int = 0x00081140, vr: str = "SQ") -> bytes:
-    """Give a sequence of undefined length whose items have undefined length, too."""
+    """Return a sequence of undefined length with items of undefined length."""
     inside = IMPLICIT if vr == "UN" else syntax
     content = b"".join(
         element(ITEM, "", item, syntax=inside, length=UNDEFINED) + element(ITEM_END, "", b"", syntax=inside)
@@ -107,7 +107,7 @@ def test_what_stands_in_sequences_is_passed_over(syntax: str, *, defined: bool) 
 
 
 def frames(*contents: bytes, count: int | None = None) -> tuple[bytes, bytes]:
-    """Give what stands before the pixels and the pixels, packed frame by frame, without a delimiter at their end."""
+    """Return what stands before the pixels, and the pixels in one fragment per frame without a delimiter at the end."""
     said = b"" if count is None else element(FRAMES, "IS", b"%-2d" % count)
     return identity() + said, element(PIXELS, "OB", encapsulate(list(contents)), length=UNDEFINED)
 

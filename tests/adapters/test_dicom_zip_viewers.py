@@ -44,7 +44,7 @@ DAMAGED = {
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Callable[..., tuple[dict[str, int], int]]:
-    """Give the clutter by kind, and how many files a person must look at, of a ZIP with two images and these files."""
+    """Return the clutter by kind, and how many files a person must check, of a ZIP with two images and these files."""
 
     def open_one(files: dict[bytes, bytes], images: bytes = b"DICOM/IM%d") -> tuple[dict[str, int], int]:
         path = tmp_path / "cd.zip"

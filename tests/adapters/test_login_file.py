@@ -52,7 +52,7 @@ def file(tmp_path: Path) -> LoginFile:
 
 @pytest.fixture
 def nobody(tmp_path: Path) -> int:
-    """Give a user who has the folder, as the service's has its state folder; only root can make this so."""
+    """Return the ID of a user who owns the folder, as the service owns its state folder. Only root can do this."""
     if os.geteuid() != 0:
         pytest.skip("only root can give a folder away")
     os.chown(tmp_path, 65534, 65534)

@@ -149,7 +149,7 @@ def journald(tmp_path: Path) -> Iterator[socket.socket]:
 
 @pytest.fixture
 def stderr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TextIO]:
-    """Give a stream that the journal reads."""
+    """Yield a stream that the journal reads."""
     with (tmp_path / "stderr").open("w+", encoding="utf-8") as stream:
         seen = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{seen.st_dev}:{seen.st_ino}")
@@ -455,7 +455,7 @@ def test_what_nobody_catches_is_told_without_its_text() -> None:
 
 
 def calls() -> Iterator[tuple[str, ast.Call]]:
-    """Give every call of a log in the program."""
+    """Yield every call of a log in the program."""
     for source in SOURCES:
         for node in ast.walk(ast.parse(source.read_text("utf-8"))):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):

@@ -13,7 +13,7 @@ from xnat_watchd.adapters.files.new_files import create_new
 
 @pytest.fixture
 def theirs(tmp_path: Path) -> Path:
-    """Give a file that nobody may touch."""
+    """Return a file that must not be changed."""
     path = tmp_path / "theirs"
     path.write_text("precious")
     return path

@@ -96,7 +96,7 @@ class Beside(FileSystemEventHandler):
         self.told.put(str(event.src_path))
 
     def until(self, path: Path) -> list[str]:
-        """Give all paths up to this one, or fail when it does not come."""
+        """Return all paths up to this one; fail if it does not come."""
         paths: list[str] = []
         while str(path) not in paths:
             paths.append(self.told.get(timeout=SOON))

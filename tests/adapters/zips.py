@@ -17,7 +17,7 @@ MR = "1.2.840.10008.5.1.4.1.1.4"
 
 
 def element(tag: int, vr: str, value: bytes, *, syntax: str = EXPLICIT, length: int | None = None) -> bytes:
-    """Give one element; `length` is what it says of itself, when that is not the truth."""
+    """Return one element; `length` is the length that it declares, if that is to be wrong."""
     order = ">" if syntax == BIG_ENDIAN else "<"
     said = len(value) if length is None else length
     head = struct.pack(order + "HH", tag >> 16, tag & 0xFFFF)
@@ -29,7 +29,7 @@ def element(tag: int, vr: str, value: bytes, *, syntax: str = EXPLICIT, length: 
 
 
 def identity(*, sop: str = "1.2.3.4", study: str = "1.2", series: str = "1.2.3", syntax: str = EXPLICIT) -> bytes:
-    """Give the elements that every instance has, up to (0020,000E)."""
+    """Return the elements that every instance has, up to (0020,000E)."""
 
     def text(tag: int, vr: str, value: str) -> bytes:
         return element(tag, vr, (value + "\0" * (len(value) % 2)).encode(), syntax=syntax)
@@ -48,13 +48,13 @@ def pixels(size: int = 64, *, syntax: str = EXPLICIT, length: int | None = None)
 
 
 def file_of(data_set: bytes, *, syntax: str = EXPLICIT, preamble: bytes = bytes(128)) -> bytes:
-    """Give a file: preamble, meta header and the data set as it is."""
+    """Return a file: preamble, meta header, and the data set as it is."""
     uid = (syntax + "\0" * (len(syntax) % 2)).encode()
     return preamble + b"DICM" + element(0x00020010, "UI", uid) + data_set
 
 
 def instance(number: int = 1, *, study: str = "1.2", series: str = "1.2.3", more: bytes = b"", size: int = 64) -> bytes:
-    """Give a small sound instance with SOP Instance UID `1.2.3.<number>`."""
+    """Return a small sound instance with SOP Instance UID `1.2.3.<number>`."""
     return file_of(identity(sop=f"1.2.3.{number}", study=study, series=series) + more + pixels(size))
 
 
@@ -80,7 +80,7 @@ class Part:
 def zip_of(
     parts: Iterable[Part], *, before: bytes = b"", behind: bytes = b"", comment: bytes = b"", disk: int = 0
 ) -> bytes:
-    """Give a ZIP; offsets count from its own first byte, so `before` is a stub; `behind` follows the members."""
+    """Return a ZIP. Offsets count from its own first byte, so `before` is a stub; `behind` follows the members."""
     body, directory, count = bytearray(), bytearray(), 0
     for part in parts:
         packed = _packed(part)
@@ -107,7 +107,7 @@ def deflated(content: bytes) -> bytes:
 
 
 def descriptor(content: bytes, *, mark: bool = True, method: int = 8) -> bytes:
-    """Give the data descriptor of a member that is written as a stream."""
+    """Return the data descriptor of a member that is written as a stream."""
     packed = deflated(content) if method else content
     return b"PK\7\x08" * mark + struct.pack("<LLL", zlib.crc32(content), len(packed), len(content))
 

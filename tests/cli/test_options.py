@@ -35,7 +35,7 @@ def probe(chosen: CommandOptions) -> CommandOptions:
 
 
 def chosen(*words: str) -> CommandOptions:
-    """Give what the words choose, those before `probe` and those behind it."""
+    """Return the options from the words before `probe` and after it."""
     at = words.index("probe")
     context = commands.make_context("xnat-watchd", [*words[:at], "status"])
     with context:

@@ -33,7 +33,7 @@ class Desk:
         return done.output
 
     def changes(self) -> list[str]:
-        """Give what was asked of XNAT that may change something, but for logging in and out."""
+        """Return the requests that may change something on XNAT, except login and logout."""
         asked = [path for method, path, _, _ in self.xnat.requests if method not in ("GET", "HEAD")]
         return [path for path in asked if "/auth" not in path and "/JSESSION" not in path]
 

@@ -29,7 +29,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def obeyed(text: str) -> list[str]:
-    """Give what a terminal would obey."""
+    """Return the control characters that a terminal would obey."""
     return [c for c in text if not c.isprintable() and c != "\n"]
 
 

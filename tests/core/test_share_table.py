@@ -314,7 +314,7 @@ def planned(one: ShareRow, destination: SeenProject, *made: MadeShare) -> RowPla
 
 
 def done(seen: dict[str, SeenProject], plans: Sequence[RowPlan]) -> dict[str, SeenProject]:
-    """Give what the server would show once every action was done; refuse what it would refuse."""
+    """Return what the server would show after every action; raise what it would refuse."""
     seen = dict(seen)
     for action in dict.fromkeys(action for one in plans for action in one.actions):
         into = seen[action.destination]

@@ -26,7 +26,7 @@ LEFT_OUT = re.compile(r"^#(?=[a-z_]+ = )", re.MULTILINE)
 
 @pytest.fixture
 def nothing_left_out(tmp_path: Path) -> Path:
-    """Give the file with all its lines in force, also those that only show what holds without them."""
+    """Return the file with all its lines in force, also the commented ones that show the defaults."""
     file = tmp_path / "config.toml"
     file.write_text(LEFT_OUT.sub("", FILE.read_text("utf-8")), "utf-8")
     return file

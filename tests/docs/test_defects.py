@@ -270,7 +270,7 @@ def test_the_test_that_would_catch_it_exists(number: int) -> None:
 
 @cache
 def names_in(file: str) -> frozenset[str]:
-    """Give the tests of a file, without running it."""
+    """Return the names of the tests in a file, without running it."""
     tree = ast.parse((TESTS / file).read_text("utf-8"))
     return frozenset(one.name for one in tree.body if isinstance(one, ast.FunctionDef))
 

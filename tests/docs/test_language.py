@@ -8,7 +8,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).resolve().parents[2] / "xnat_watchd"
+TESTS = PACKAGE.with_name("tests")
 DOCUMENTED = (ast.FunctionDef, ast.ClassDef, ast.Module)
 VERBS = {"Give", "Gives", "Say", "Says"}  #: with which too much of this program once began
 BESIDE = {"__init__.py", "__main__.py", "settings.py", "py.typed"}
@@ -16,19 +19,20 @@ ROOMS = 8
 README = PACKAGE.with_name("README.md")
 
 
-def nodes() -> Iterator[tuple[Path, ast.AST]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
+def nodes(folder: Path) -> Iterator[tuple[Path, ast.AST]]:
+    for path in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            yield path.relative_to(PACKAGE), node
+            yield path.relative_to(folder), node
 
 
 def test_each_class_name_is_defined_once() -> None:
-    names = Counter(node.name for _, node in nodes() if isinstance(node, ast.ClassDef))
+    names = Counter(node.name for _, node in nodes(PACKAGE) if isinstance(node, ast.ClassDef))
     assert [name for name, count in names.items() if count > 1] == []
 
 
-def test_docstrings_say_what_is_returned_or_done() -> None:
-    documented = ((path, node) for path, node in nodes() if isinstance(node, DOCUMENTED))
+@pytest.mark.parametrize("folder", [PACKAGE, TESTS], ids=lambda folder: folder.name)
+def test_docstrings_say_what_is_returned_or_done(folder: Path) -> None:
+    documented = ((path, node) for path, node in nodes(folder) if isinstance(node, DOCUMENTED))
     first = ((path, (ast.get_docstring(node) or "-").split()[0]) for path, node in documented)
     assert [path for path, word in first if word in VERBS] == []
 

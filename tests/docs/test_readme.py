@@ -56,7 +56,7 @@ def events() -> str:
 
 
 def _meaning(kind: type[errors.WatchdError]) -> str:
-    """Give the class's first sentence, without the facts that it cites."""
+    """Return the class's first sentence, without the facts that it cites."""
     return re.sub(r" \(F\d[^)]*\)", "", " ".join((kind.__doc__ or "").split()))
 
 
@@ -149,12 +149,12 @@ def test_every_chapter_is_in_the_contents() -> None:
 
 
 def _place(title: str) -> str:
-    """Give where a link to a title leads, as GitHub makes it."""
+    """Return the target of a link to a title, as GitHub makes it."""
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 def section(title: str) -> str:
-    """Give a section of the README with those below it."""
+    """Return a section of the README and the sections inside it."""
     return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 

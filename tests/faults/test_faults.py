@@ -29,7 +29,7 @@ Routes = Mapping[str, Sequence[Asked]]
 
 @pytest.fixture(scope="session")
 def routes(tmp_path_factory: pytest.TempPathFactory) -> Routes:
-    """Give the requests of a study that meets no trouble, by dialect."""
+    """Return the requests of a study that meets no trouble, by dialect."""
     return {dialect: _calm(tmp_path_factory.mktemp("route"), dialect) for dialect in BOTH}
 
 
@@ -65,7 +65,7 @@ def test_every_row_has_a_name_of_its_own() -> None:
 
 
 def _strikes(fault: Fault, dialect: str, route: Sequence[Asked]) -> list[tuple[int, Asked | None]]:
-    """Give what to strike. What acts, and the login, are struck in each dialect.
+    """Return the requests to disturb. Those that change something, and the login, are disturbed in each dialect.
 
     Questions are asked by the same code in both: they are struck in one dialect and the other by turns, unless all
     are asked for.

@@ -21,7 +21,7 @@ STILL_THERE = "an upload of it still lies where XNAT was not asked to put it"
 
 @pytest.fixture(params=BOTH)
 def scene(request: pytest.FixtureRequest, quick_path: Path, certificates: Certificates) -> Iterator[Scene]:
-    """Give a scene with two projects into which we may write."""
+    """Yield a scene with two projects that we may write to."""
     setting = Setting(projects=("P1", "P2"))
     with (
         pytest.MonkeyPatch.context() as patch,

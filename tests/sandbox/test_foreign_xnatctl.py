@@ -27,7 +27,7 @@ def server(tmp_path: Path) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def run(server: Sandbox, tmp_path: Path) -> Run:
-    """Give somebody at a terminal, who has logged in."""
+    """Return a terminal at which somebody has logged in."""
     login = {"XNAT_URL": server.url, "XNAT_USER": "tech", "XNAT_PASS": "secret"}
     environment = {**os.environ, **login, "HOME": str(tmp_path), "NO_COLOR": "1"}
     command = str(Path(sys.executable).with_name("xnatctl"))

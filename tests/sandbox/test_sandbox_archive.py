@@ -246,7 +246,7 @@ def test_validating_lists_conflicts_without_archiving(either: Visitor) -> None: 
 
 @pytest.fixture
 def busy(tmp_path: Path, clock: Clock) -> Iterator[Visitor]:
-    """Give an XNAT 1.6 whose pipelines never end."""
+    """Yield an XNAT 1.6 whose pipelines never end."""
     options = Options(pipelines_take=timedelta(days=1))
     xnat = Sandbox(tmp_path, "1.6", users={"tech": "secret"}, projects=["P1"], clock=clock, options=options)
     with xnat, Visitor(xnat) as visitor:

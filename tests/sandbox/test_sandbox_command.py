@@ -29,7 +29,7 @@ Process = subprocess.Popen[str]
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., tuple[Process, list[str]]]]:
-    """Give a function that starts the command and gives it with the lines that it says at first."""
+    """Yield a function that starts the command and returns the process and the first lines that it prints."""
     with ExitStack() as stack:
 
         def started(*options: str, lines: int) -> tuple[Process, list[str]]:

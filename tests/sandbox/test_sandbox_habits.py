@@ -20,7 +20,7 @@ Opened = Callable[..., Visitor]
 
 @pytest.fixture
 def opened(tmp_path: Path, clock: Clock) -> Iterator[Opened]:
-    """Give a function that opens an XNAT of a dialect with these options."""
+    """Yield a function that opens an XNAT of a dialect with these options."""
     with ExitStack() as stack:
 
         def open_one(dialect: str = "1.8", **options: object) -> Visitor:

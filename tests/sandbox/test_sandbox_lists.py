@@ -24,7 +24,7 @@ DUMP = "/data/services/dicomdump"
 
 @pytest.fixture
 def archived(either: Visitor) -> Visitor:
-    """Give a member's view of an XNAT with one session: two images and a plan."""
+    """Return a member's client of an XNAT with one session: two images and a plan."""
     members = {**series_of(2), "plan.dcm": dicom(kind=RT_PLAN, Modality="RTPLAN", series=4)}
     either.sent(zipped(members), dest=place(), session="xw_1")
     either.archived(place(), subject="S1", session="E1")

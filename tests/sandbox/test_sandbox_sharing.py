@@ -12,7 +12,7 @@ SHORT, FLAT = "/data/projects/P1/experiments/E1", "/data/experiments/XNAT_E00001
 
 @pytest.fixture
 def sharing(either: Visitor) -> Visitor:
-    """Give a view of an XNAT with one session, and a second project that one owns."""
+    """Return a client of an XNAT with one session, who owns a second project."""
     either.xnat.add_project("P2")
     either.xnat.add_project("P3")
     either.xnat.grant("tech", "P2", "owner")

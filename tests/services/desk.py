@@ -51,13 +51,13 @@ class Desk:
 
 
 def scan(study: int = 1, images: int = 2, **about: Any) -> bytes:
-    """Give a ZIP of one study."""
+    """Return a ZIP of one study."""
     about = {"time": f"10{study:02}30", **about}  # or two studies of a person would have one label
     return zipped([(f"{n}.dcm", instance(study, 1, n, **about)) for n in range(1, images + 1)])
 
 
 def whole(study: int = 1, images: int = 2) -> Counter[str]:
-    """Give what XNAT must hold of it: each once."""
+    """Return what XNAT must hold of it: each instance once."""
     return Counter(sop_uid(study, 1, n) for n in range(1, images + 1))
 
 

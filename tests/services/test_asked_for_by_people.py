@@ -23,7 +23,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def after(settings: Settings, error: Unavailable | AuthRefused, times: int) -> Gate:
-    """Give the gate as a person's command leaves it, once XNAT has failed so often."""
+    """Return the gate as a person's command leaves it after XNAT has failed this often."""
     now, gate = datetime.now(UTC), Gate()
     for _ in range(times):
         gate = shut_by(gate, error, now, 0)

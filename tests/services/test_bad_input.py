@@ -284,7 +284,7 @@ FRAME = bytes.fromhex("feff00e000000000feff00e008000000") + b"\xff\xd8\1\2\3\4\x
 
 
 def in_frames(content: bytes, tail: bytes = b"") -> bytes:
-    """Give an image with its pixels in one fragment, and no delimiter behind it."""
+    """Return an image with its pixels in one fragment, without a delimiter after it."""
     head = content[: content.index(bytes.fromhex("e07f1000"))]
     said = b"1.2.840.10008.1.2.1\0"
     packed = head.replace(said, JPEG_LOSSLESS).replace(b"UI\x14\0" + JPEG_LOSSLESS, b"UI\x16\0" + JPEG_LOSSLESS)

@@ -93,7 +93,7 @@ class Sweep:
         return call
 
     def _remembered(self) -> str:
-        """Give all that XNAT knows now, and the time."""
+        """Return all that XNAT holds now, and the time."""
         known = {name: it for name, it in vars(self.xnat).items() if name not in {"lock", "clock", "requests"}}
         return repr((known, vars(self.time)))
 

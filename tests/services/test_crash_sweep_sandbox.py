@@ -42,7 +42,7 @@ class Lives:
         self.costs = list[timedelta]()  #: what kills cost the studies that they interrupted
 
     def drop(self, project: str) -> Path:
-        """Give a root for a new project, with two ZIPs of three studies in its drop folder."""
+        """Return the root of a new project, with two ZIPs of three studies in its drop folder."""
         self._xnat.add_project(project)
         self._xnat.grant("tech", project, "member")
         root = self._folder / project

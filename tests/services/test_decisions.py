@@ -35,7 +35,7 @@ def scan(study: int = 1, images: int = 2, **about: Any) -> bytes:
 
 
 def with_scout(study: int = 1, **about: Any) -> bytes:
-    """Give a ZIP of two series of images, of which a site's filter drops the second."""
+    """Return a ZIP of two series of images; a site's filter drops the second."""
     scout = instance(study, 2, 1, description="scout", **about)
     return zipped([("1.dcm", instance(study, 1, 1, **about)), ("2.dcm", scout)])
 
@@ -115,7 +115,7 @@ def stand(tmp_path: Path, dialect: str, options: Options) -> Iterator[Stand]:
 
 @pytest.fixture
 def stuck(stand: Stand) -> Stand:
-    """Give a stand whose first study lies in the prearchive and cannot go on; another's row lies beside it."""
+    """Return a stand whose first study cannot leave the prearchive. A row of somebody else lies beside it."""
     archived_by_others(stand.xnat, "THEIRS", scan(9), "Somebody", LABEL)
     sent_by_others(stand.xnat, "WAITING", scan(8))
     stand.carry(scan())

@@ -21,7 +21,7 @@ Archived = tuple[Sandbox, Visitor, Station]
 
 @pytest.fixture(params=["1.8", "1.6"])
 def archived(request: pytest.FixtureRequest, quick_path: Path) -> Iterator[Archived]:
-    """Give a study that is archived and not yet described."""
+    """Yield a study that is archived and whose demographics are not yet written."""
     with beside_others(quick_path, request.param, ProjectRules) as (xnat, _, station), Visitor(xnat) as other:
         station.drop("scan.zip", zipped([("1.dcm", instance())]))
         station.start()
@@ -92,7 +92,7 @@ SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 
 def lone_nm() -> bytes:
-    """Give a study that XNAT files as `xnat:scScanData` in the resource `secondary` alone."""
+    """Return a study that XNAT files only as `xnat:scScanData` in the resource `secondary`."""
     return zipped([("1.dcm", instance(modality="NM", sop_class=SECONDARY_CAPTURE))])
 
 

@@ -45,7 +45,7 @@ def trouble(request: pytest.FixtureRequest) -> bytes:
 
 
 def held(desk: Desk, content: bytes) -> Station:
-    """Give a station at which this ZIP was dropped, and is held."""
+    """Return a station at which this ZIP was dropped and is held."""
     station = desk.station()
     station.drop("scan.zip", content)
     station.take_in()
@@ -184,7 +184,7 @@ def test_sent_again_while_the_same_bytes_are_being_opened_they_are_its_duplicate
 
 
 def carried_one(desk: Desk, content: bytes) -> Station:
-    """Give a station that has carried a ZIP to its end."""
+    """Return a station that has carried a ZIP to its end."""
     station = desk.station()
     station.drop("scan.zip", content)
     station.take_in()

@@ -23,7 +23,7 @@ DONE = [("1.1", "complete", "done")]
 
 
 def part(*numbers: int) -> bytes:
-    """Give a ZIP with these instances of the one series."""
+    """Return a ZIP with these instances of the one series."""
     return zipped([(f"{n}.dcm", instance(1, 1, n)) for n in numbers])
 
 
@@ -37,7 +37,7 @@ class Stand:
     gateway: Any
 
     def another(self) -> Station:
-        """Give a workstation on the same XNAT whose ledger was lost."""
+        """Return a workstation on the same XNAT that has lost its ledger."""
         return Station(self.folder / "another", self.gateway, self.first.time)
 
     def archived(self) -> Counter[str]:
@@ -175,7 +175,7 @@ def test_an_xnat_that_says_that_it_added_them_and_has_not_is_not_believed(
 
 
 def remapping(tmp_path: Path, rename: str = "") -> tuple[FakeXnat, Station]:
-    """Give an XNAT that gives images UIDs of its own, and perhaps their files names of its own."""
+    """Return an XNAT that assigns its own UIDs to images, and on request its own names to their files."""
     time = Time()
     xnat = FakeXnat(time)
     xnat.remap = lambda uid: f"9.{uid}"

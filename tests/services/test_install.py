@@ -23,7 +23,7 @@ def files(site: Machine, systemd: int = 252) -> dict[Path, str]:
 
 
 def unit(site: Machine) -> dict[str, list[str]]:
-    """Give the settings of the unit that a site gets."""
+    """Return the settings of the unit that is installed at a site."""
     found: dict[str, list[str]] = {}
     for name, value in re.findall(r"^(\w+)=(.*)$", files(site)[UNIT], re.MULTILINE):
         found.setdefault(name, []).append(value)
@@ -31,7 +31,7 @@ def unit(site: Machine) -> dict[str, list[str]]:
 
 
 def folders(site: Machine) -> list[str]:
-    """Give the folders that a site gets made."""
+    """Return the folders that are made at a site."""
     text = next(content for path, content in files(site).items() if path.parent.name == "tmpfiles.d")
     return re.findall(r"^d +(\S+)", text, re.MULTILINE)
 

@@ -69,7 +69,7 @@ def password(text: str = "secret") -> Credential:
 
 @pytest.fixture(params=NEWER_AND_THOROUGHLY_OLDER)
 def build(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Stage]]:
-    """Give a maker of a service that was started with a stored password, or with a stored token."""
+    """Yield a function that starts a service with a stored password or with a stored token."""
     time = Time()
     xnat = Sandbox(tmp_path / "xnat", request.param, users={"tech": "secret"}, projects=["P1"], clock=lambda: time.at)
     ledger = Ledger(open_database(tmp_path / "ledger.sqlite"))

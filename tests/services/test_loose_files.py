@@ -29,7 +29,7 @@ def station(desk: Desk) -> Station:
 
 
 def told(station: Station) -> dict[str, tuple[str, str]]:
-    """Give what is told of what lies there, after it has lain for a while."""
+    """Return what is reported about the files there after they have lain for a while."""
     station.take_in()
     assert not any(one["advice"] for one in station.ledger.views.ignored())  # it may be on its way still
     station.time.pass_(minutes=31)

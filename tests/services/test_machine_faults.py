@@ -385,7 +385,7 @@ def test_a_full_failed_folder_keeps_the_zip_in_work_and_moves_it_when_there_is_r
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    """Give a service that is built and whose threads do not run: their turns are taken by the test."""
+    """Yield a service that is built and whose threads do not run: the test takes their turns."""
     file = tmp_path / "config.toml"
     file.write_text(
         f'[xnat]\nserver = "http://127.0.0.1:9"\nproject = "P1"\n[folders]\nroot = "{tmp_path}"\n'

@@ -40,7 +40,7 @@ class Stage:
     state: dict[str, Any] = field(default_factory=lambda: {"ready": False, "cost": 0.0, "taken": 0})
 
     def told(self) -> list[str]:
-        """Give what systemd was told since the last time."""
+        """Return what systemd was told since the last call."""
         found = []
         while True:
             try:

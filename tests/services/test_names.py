@@ -62,7 +62,7 @@ CHOSEN = "Müller_Jörg"
 
 
 def relabelled(xnat: Sandbox, label: str, new: str) -> None:
-    """Give a subject a label of any letters, as XNAT's own pages do."""
+    """Change a subject's label to any letters, as XNAT's own pages can."""
     with xnat._site.lock:
         (one,) = (one for one in xnat._site.store.subjects.values() if one.label == label)
         one.label = new

@@ -67,7 +67,7 @@ def part(*numbers: int, study: int = 1, **about: Any) -> bytes:
 
 
 def numbered(number: int) -> bytes:
-    """Give an image whose SeriesNumber is its own."""
+    """Return an image with a SeriesNumber of its own."""
     data_set = dcmread(BytesIO(instance(1, 1, number)))
     data_set.SeriesNumber = number
     buffer = BytesIO()
@@ -207,7 +207,7 @@ def added_by_others(two: Two, content: bytes) -> None:
 
 
 def beside_ours(two: Two, content: bytes) -> Callable[..., None]:
-    """Give an archiving after which somebody adds this to the session at once."""
+    """Return an archive function after which somebody at once adds this to the session."""
     archive = two.gateway.archive
 
     def archived(*args: Any, **named: Any) -> None:

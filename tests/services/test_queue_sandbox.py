@@ -42,7 +42,7 @@ def members(number: int, reason: str) -> list[tuple[str, bytes]]:
 
 
 def in_order(order: str, many: int) -> list[str]:
-    """Give a reason for each ZIP, each kind of bad ones in a row where they come first; empty for a sound one."""
+    """Return why each ZIP is bad, empty if it is sound; bad ones of one kind are neighbours if they come first."""
     bad = [REASONS[n % len(REASONS)] for n in range(many // 3)]
     good = [""] * (many - len(bad))
     if order == "bad first":

@@ -80,7 +80,7 @@ LABEL = "Quokka_Zenobia_20240229T101530_MR"
 
 
 def zip_of(*images: Image, comment: str = "", **about: Any) -> bytes:
-    """Give a ZIP of these images; a clutter file makes other bytes of the same content."""
+    """Return a ZIP of these images; with a clutter file it has other bytes and the same images."""
     members = [(f"{study}-{series}-{number}.dcm", instance(study, series, number, **about))
                for study, series, number in images]  # fmt: skip
     return zipped([*members, ("readme.txt", comment.encode())] if comment else members)
@@ -156,7 +156,7 @@ def test_the_same_bytes_for_another_project_are_another_delivery(desk: Desk) -> 
 
 
 def cut_short(*images: Image, also: Image) -> bytes:
-    """Give a ZIP of these images, and of one that is cut in its pixels."""
+    """Return a ZIP of these images and of one that ends in its pixels."""
     members = [(f"{one}.dcm", instance(*one)) for one in images]
     return zipped([*members, (f"{also}.dcm", instance(*also)[:-100])])
 

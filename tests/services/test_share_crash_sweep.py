@@ -35,7 +35,7 @@ def lives(root: Path, xnat: FakeArchive, time: Time, saboteur: Saboteur, turns: 
 
 
 def stage(root: Path, late: timedelta) -> tuple[Time, FakeArchive]:
-    """Give an XNAT where S2 was shared for the table and taken back, and S3 has just come."""
+    """Return an XNAT where S2 was shared by the table and is no longer, and S3 has just come."""
     time = Time()
     xnat = FakeArchive(time)
     xnat.subject("P1", "S1", ["S1_MR"])

@@ -40,7 +40,7 @@ def time() -> Time:
 
 @pytest.fixture
 def xnat(time: Time) -> FakeArchive:
-    """Give an XNAT with two subjects in P1, the first with two sessions, and an empty P2."""
+    """Return an XNAT with two subjects in P1, the first with two sessions, and an empty P2."""
     archive = FakeArchive(time)
     archive.subject("P1", "S1", ["S1_CT", "S1_MR"])
     archive.subject("P1", "S2", ["S2_MR"])

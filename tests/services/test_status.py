@@ -27,7 +27,7 @@ FOLDER = "Quokka_Zenobia"  #: the name of a folder that somebody made, and a pat
 
 @pytest.fixture
 def station(tmp_path: Path) -> Iterator[Station]:
-    """Give a workstation without a project of its own: the folder below drop says it. XNAT knows none but P1."""
+    """Yield a workstation without a project of its own: the folder below drop names it. XNAT has only P1."""
     time = Time()
     station = Station(tmp_path, FakeGateway(FakeXnat(time, projects=["P1"]), time), time, project="")
     yield station
@@ -39,7 +39,7 @@ def scan(study: int = 1) -> bytes:
 
 
 def pictures(station: Station) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give the picture for the service's user, and the one for everybody."""
+    """Return the snapshot for the service's user, and the one for everybody."""
     full = take_snapshot(station.ledger, "https://x", NOW, running=True, daemon={"pid": 1})
     known = set(station.ledger.views.confirmed_projects())
     return full, without_names(full, known.__contains__)

@@ -18,7 +18,7 @@ ROW = "/data/prearchive/projects/P1/[^/]*/[^/]*format=json"
 
 @pytest.fixture(params=["1.8", "1.6"])
 def beside(request: pytest.FixtureRequest, quick_path: Path) -> Iterator[tuple[Sandbox, Station]]:
-    """Give an XNAT and a workstation where one ZIP was taken."""
+    """Yield an XNAT and a workstation where one ZIP was taken."""
     with beside_others(quick_path, request.param, ProjectRules) as (xnat, _, station):
         station.drop("scan.zip", zipped([("1.dcm", instance())]))
         station.start()

@@ -301,7 +301,7 @@ def test_one_that_went_back_cannot_be_sent_again_under_its_old_number(desk: Desk
 
 @pytest.fixture
 def memory(tmp_path: Path) -> Iterator[Path]:
-    """Give a file system that does not set times when a program writes through a mapping."""
+    """Yield a folder on a file system that sets no times when a program writes through a memory mapping."""
     small = Small(tmp_path / "memory")
     yield small.path
     small.unmount()
@@ -365,7 +365,7 @@ def somebody() -> Iterator[Callable[[Path], Somebody]]:
 
 @pytest.fixture
 def open_root() -> Iterator[Path]:
-    """Give a folder that other users may look into."""
+    """Yield a folder that other users may search."""
     with tempfile.TemporaryDirectory(prefix="watchd-") as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)

@@ -28,14 +28,14 @@ class Administered(Program):
         return self.type("login", *words, typed=f"tech\n{password or self.password}\n", expect=expect)
 
     def logged(self) -> str:
-        """Give what the service has told its journal so far."""
+        """Return what the service has written to its journal so far."""
         return self.config.with_name("journal.txt").read_text("utf-8")
 
     def stored(self) -> Path:
         return self.root / "credentials.json"
 
     def use_runtime_folder(self, folder: Path) -> Path:
-        """Give the service a folder as `RuntimeDirectory=` does; gives the status file in it."""
+        """Let the service have a folder as `RuntimeDirectory=` does; return the path of the status file in it."""
         folder.mkdir()
         self.given["RUNTIME_DIRECTORY"] = str(folder)
         return folder / "status.json"
@@ -46,7 +46,7 @@ class Administered(Program):
         return {**kept, "HOME": str(self.root), **self.given}
 
     def secrets_told(self, *but: str) -> list[str]:
-        """Give every canary that was said where it must not be: the journal, the status, what commands print."""
+        """Return every canary that stands where it must not: in the journal, the status, the output of commands."""
         shown = [path.read_text("utf-8") for path in self._shown()]
         self.said += shown
         return super().secrets_told(*but)

@@ -70,7 +70,7 @@ class Program:
         return Service(self)
 
     def secrets_told(self, *but: str) -> list[str]:
-        """Give every canary that was said where it must not be."""
+        """Return every canary that stands where it must not."""
         notes = [path.read_text("utf-8") for path in (self.root / "failed").glob("*.txt")]
         everything = "\n".join([*self.said, *notes])
         return [canary for canary in (*SMALL, *SAMPLES, PASSWORD) if canary in everything and canary not in but]
@@ -138,7 +138,7 @@ def xnat(tmp_path: Path, dialect: str) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def program(tmp_path: Path, xnat: Sandbox) -> Iterator[Program]:
-    """Give a workstation, and look at the end whether a patient's name was told anywhere."""
+    """Yield a workstation; check at the end that no patient's name was written anywhere."""
     one = Program(tmp_path / "watchd", tmp_path / "config.toml", xnat.url)
     one.root.mkdir()
     one.write()
@@ -148,7 +148,7 @@ def program(tmp_path: Path, xnat: Sandbox) -> Iterator[Program]:
 
 @pytest.fixture
 def scan() -> Callable[..., bytes]:
-    """Give a maker of small ZIPs."""
+    """Return a function that makes small ZIPs."""
 
     def make(study: int = 1, images: int = 2, **about: Any) -> bytes:
         return zipped([(f"{n}.dcm", instance(study, 1, n, **about)) for n in range(1, images + 1)])
@@ -158,7 +158,7 @@ def scan() -> Callable[..., bytes]:
 
 @pytest.fixture
 def scans(tmp_path: Path, scan: Callable[..., bytes]) -> Path:
-    """Give a folder with one ZIP."""
+    """Return a folder with one ZIP."""
     folder = tmp_path / "scans"
     folder.mkdir()
     (folder / "scan.zip").write_bytes(scan())

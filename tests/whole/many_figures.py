@@ -27,7 +27,7 @@ WINDOW = 500  #: studies before a mark over which the throughput is taken
 
 
 def memory() -> int:
-    """Give the most memory that this process has had, in MiB."""
+    """Return the peak memory of this process, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
@@ -55,7 +55,7 @@ def tell(words: str) -> None:
 
 
 def study(number: int) -> bytes:
-    """Give the ZIP of one image of a person of its own."""
+    """Return a ZIP of one image of a person of its own."""
     time = f"{number // 3600 % 24:02}{number // 60 % 60:02}{number % 60:02}"
     who = {"name": f"Quokka^Zenobia{number}", "patient": f"ZQ-{number}"}
     return zipped([("1.dcm", instance(number, 1, 1, time=time, **who))])

@@ -20,7 +20,7 @@ class _Proxy(BaseHTTPRequestHandler):
     largest: int
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
     def _pass_on(self) -> None:
         size = int(self.headers.get("Content-Length") or 0)
@@ -54,7 +54,7 @@ class _Proxy(BaseHTTPRequestHandler):
 
 @contextmanager
 def narrow_proxy(server: str, largest: int) -> Iterator[str]:
-    """Give the address of a proxy that answers 413 to any body of more than `largest` bytes."""
+    """Yield the address of a proxy that answers 413 to a body of more than `largest` bytes."""
     where = urlsplit(server)
     kind = type("Proxy", (_Proxy,), {"behind": (where.hostname, where.port), "largest": largest})
     with ThreadingHTTPServer(("127.0.0.1", 0), kind) as proxy:

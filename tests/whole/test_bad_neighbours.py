@@ -39,7 +39,7 @@ def dialect(request: pytest.FixtureRequest) -> str:
 
 
 def unreadable_for_xnat(number: int) -> bytes:
-    """Give a ZIP whose sequences lie deeper in each other than the practice XNAT reads; it answers 400."""
+    """Return a ZIP with sequences nested deeper than the practice XNAT reads, so that it answers 400."""
     return zipped([("1.dcm", nested(instance(number, pixels=b""), 20))])
 
 
@@ -48,7 +48,7 @@ def large(number: int) -> bytes:
 
 
 def held(program: Program) -> list[str]:
-    """Give the items that need attention, where `status` says the same in its text and by its exit code."""
+    """Return the items that need attention; check that text and exit code of `status` agree with them."""
     rows: list[dict[str, Any]] = program.status()["attention"]
     screen = program.run("status", expect=1)
     for row in rows:
@@ -196,7 +196,7 @@ main()
 
 @pytest.fixture
 def broken(program: Program, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str, str], None]]:
-    """Give a way to have a function of the program fail in the processes that are started from then on."""
+    """Yield a function that makes a function of the program fail in all processes started later."""
 
     def break_(module: str, name: str, error: str) -> None:
         code = BROKEN.format(module=module, name=name, error=error)

@@ -27,7 +27,7 @@ REFUSED = {  # what the server shows, and which certificate `ca_file` names; in 
 
 @contextmanager
 def before(folder: Path, shown: tuple[str, str, int], named: str, root: str = SOUND) -> Iterator[Administered]:
-    """Give a workstation before a server over TLS. `shown`: its extensions, who signed it, how long."""
+    """Yield a workstation whose server uses TLS. `shown`: the certificate's extensions, issuer and duration."""
     made = Authorities(folder)
     extensions, signer, days = shown
     made.sign("root", root)

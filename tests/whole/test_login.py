@@ -21,7 +21,7 @@ AUTH = "/data/services/auth"
 
 @pytest.fixture
 def moment() -> list[datetime]:
-    """Give the time of the practice XNAT; the program's own is real."""
+    """Return the time of the practice XNAT; the program's time is real."""
     return [datetime.now().astimezone()]
 
 

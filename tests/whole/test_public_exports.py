@@ -33,7 +33,7 @@ def rows(name: str) -> Iterator[dict[str, str]]:
 
 
 def expected_series(dialect: str) -> dict[tuple[str, str], int]:
-    """Give the number of instances by study and series, as the server of this dialect keeps them."""
+    """Return the number of instances by study and series that a server of this dialect keeps."""
     kept = {
         (row["StudyInstanceUID"], row["SeriesInstanceUID"]): int(row["n_instances"])
         for row in rows("series.csv")
@@ -46,7 +46,7 @@ def expected_series(dialect: str) -> dict[tuple[str, str], int]:
 
 
 def expected_labels() -> dict[str, tuple[str, str]]:
-    """Give subject and session label by study: the subject as a real 1.6.5 cleaned it, the pattern of the manifest."""
+    """Return subject and session label by study: the subject as 1.6.5 cleaned it, the label from the manifest."""
     subjects = {
         row["StudyInstanceUID"]: row["archived_subject"] or row["listing_subject"].replace("^", "_")
         for row in rows("observed-1.6.5.csv")

@@ -78,7 +78,7 @@ def renamed(tmp_path_factory: pytest.TempPathFactory) -> Renamed:
 
 
 def subject_of(name: str, dialect: str) -> str:
-    """Give the subject's label: newer servers show ASCII alone, and what is left of a name is taken from there."""
+    """Return the subject's label. Newer servers show only the ASCII of a name, and the label is made of that."""
     shown = re.sub(r"[^A-Za-z0-9_-]", "_", name)
     return shown if dialect == "1.8" and re.search(r"[A-Za-z]", shown) else name.replace("^", "_")
 

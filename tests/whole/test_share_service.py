@@ -29,7 +29,7 @@ def dialect() -> str:
 
 @pytest.fixture
 def site(dialect: str, tmp_path: Path) -> Iterator[ShareSite]:
-    """Give a practice XNAT with S1 and S2 in P1, each with a session."""
+    """Yield a practice XNAT with S1 and S2 in P1, each with a session."""
     with a_share_site(tmp_path, dialect) as one:
         one.subject("P1", "S1", ["S1_MR"])
         one.subject("P1", "S2", ["S2_MR"])

@@ -27,7 +27,7 @@ PUT_SUBJECT, PUT_SESSION = r"/subjects/[^/]+/projects/P2", r"/experiments/[^/]+/
 
 @pytest.fixture(params=["1.6", "1.8"])
 def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ShareSite]:
-    """Give a practice XNAT with S1 and S2 in P1, the first with two sessions."""
+    """Yield a practice XNAT with S1 and S2 in P1, the first with two sessions."""
     with a_share_site(tmp_path, request.param) as one:
         one.subject("P1", "S1", ["S1_CT", "S1_MR"])
         one.subject("P1", "S2", ["S2_MR"])
@@ -409,7 +409,7 @@ def test_a_command_that_is_killed_in_the_middle_is_simply_typed_again(command: C
 
 @pytest.fixture
 def users(command: Command) -> Command:
-    """Give the command for a table of users, by an owner of P2 on a site with some more people."""
+    """Return the command for a table of users, run by an owner of P2 on a site with some more people."""
     site = command.site
     site.xnat.grant("tech", "P2", "owner")
     for name in ("cora", "otto", "12"):

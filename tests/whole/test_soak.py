@@ -48,12 +48,12 @@ IMAGE: Image = (1, 1, 1)
 
 
 def label(study: int) -> str:
-    """Give the session label of a study."""
+    """Return the session label of a study."""
     return f"Quokka_Zenobia{7 * study}_20240101T00{study:02}30_{'CT' if study % 2 else 'MR'}"
 
 
 def held(image: Image = IMAGE, **other: str) -> dict[str, Any]:
-    """Give one instance as XNAT holds it."""
+    """Return one instance as XNAT holds it."""
     study, series, _ = image
     return {
         "where": "archive", "project": "P1", "subject": f"Quokka_Zenobia{7 * study}", "session": label(study),
@@ -63,7 +63,7 @@ def held(image: Image = IMAGE, **other: str) -> dict[str, Any]:
 
 
 def judged(tmp_path: Path, *stored: dict[str, Any], drops: tuple[Drop, ...] = ()) -> str:
-    """Give what the judge says where the first image of study 1 and that of study 2 were sent."""
+    """Return the judge's verdict after the first image of study 1 and that of study 2 were sent."""
     truth = Truth()
     truth.expect(IMAGE)
     truth.expect((2, 1, 1))

@@ -26,7 +26,7 @@ NEWER = pytest.mark.parametrize("dialect", ["1.8"], indirect=True)
 
 @pytest.fixture
 def user(tmp_path: Path, xnat: Sandbox) -> Iterator[User]:
-    """Give somebody, and look at the end whether a patient's name was said where a mail of cron would show it."""
+    """Yield a user; check at the end that no patient's name stands in any output, which cron would mail."""
     one = User(tmp_path / "home", xnat.url)
     one.home.mkdir()
     yield one

@@ -117,7 +117,7 @@ def slow_xnat(tmp_path: Path) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def typing(tmp_path: Path, slow_xnat: Sandbox) -> Callable[..., Terminal]:
-    """Give a maker of commands on a terminal whose password is typed."""
+    """Return a function that starts a command on a terminal and types the password there."""
     user = User(tmp_path, slow_xnat.url)
 
     def start(*command: str) -> Terminal:

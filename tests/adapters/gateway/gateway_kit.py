@@ -29,7 +29,7 @@ LOGIN = ("PUT", "/data/services/auth")
 
 
 def server_at(address: str, **how: Any) -> XnatServer:
-    """Give a server; `how` replaces what is usual."""
+    """Return a server; `how` replaces default arguments."""
     password = Secret(how.pop("password", "secret"))
     usual = {"user": "tech", "clock": SystemClock(), "stop": threading.Event()}
     return XnatServer(address, password=password, **{**usual, **how})
@@ -65,13 +65,13 @@ class Site:
         self.gateway.archive(place, SUBJECT, label, join=join, pipelines=True)
 
     def where(self) -> list[str]:
-        """Give where each instance lies."""
+        """Return where each instance lies."""
         return sorted(one.where for one in self.xnat.instances())
 
 
 @contextmanager
 def a_site(folder: Path, dialect: str, **options: Any) -> Iterator[Site]:
-    """Give a practice XNAT with these habits and a gateway to it."""
+    """Yield a practice XNAT with these habits, and a gateway to it."""
     moment = [datetime(2026, 11, 22, 9, 0, tzinfo=UTC)]
     path = write_zip(folder / "study.zip", study(1))
     xnat = Sandbox(
@@ -89,7 +89,7 @@ def a_site(folder: Path, dialect: str, **options: Any) -> Iterator[Site]:
 
 
 def failure(kind: type[WatchdError], act: Callable[[], object]) -> WatchdError:
-    """Give the error, which must be of exactly this kind."""
+    """Return the error, which must be of exactly this class."""
     with pytest.raises(WatchdError) as caught:
         act()
     assert type(caught.value) is kind, repr(caught.value)

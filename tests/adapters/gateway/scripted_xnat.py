@@ -62,7 +62,7 @@ class Asked(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = handle_request  # noqa: N815 - the base class's names
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Say nothing."""
+        """Print nothing."""
 
 
 def _log_in(asked: Asked) -> None:
@@ -128,7 +128,7 @@ def _plain(asked: Asked, answer: dict[str, Any]) -> None:
 
 @contextmanager
 def scripted_xnat(context: ssl.SSLContext | None = None) -> Iterator[ScriptedXnat]:
-    """Give a running server; over TLS with a context."""
+    """Yield a running server, with TLS if a context is given."""
     scripted = ScriptedXnat()
     server = Server(("127.0.0.1", 0), Asked)
     server.scripted = scripted

@@ -425,7 +425,7 @@ def test_a_row_that_is_locked_is_built_later(either: Site) -> None:
 
 
 def dumped(session: Session) -> tuple[str, str, str]:
-    """Give what a header dump is asked by."""
+    """Return the parameters of the request for a header dump."""
     return session.project, session.id, session.holding.study_uid
 
 
@@ -567,7 +567,7 @@ NOBODY = Subject(id="XNAT_S1", label="S", fields={}, demographics={})
 
 
 def known(site: Site) -> Subject:
-    """Give the subject of the one study."""
+    """Return the subject of the one study."""
     found = site.gateway.subject("P1", SUBJECT)
     assert found is not None
     return found

@@ -29,7 +29,7 @@ QUICK = ("letters of four bytes", "lists in lists", "attributes")
 
 
 def again(piece: bytes, pause: float = 0.0) -> Callable[[], Iterator[tuple[bytes, float]]]:
-    """Give what sends a piece for ever."""
+    """Return a function whose generator sends one piece for ever."""
 
     def pieces() -> Iterator[tuple[bytes, float]]:
         while True:

@@ -29,7 +29,7 @@ NO_ROW = '{"ResultSet": {"Result": []}}'
 
 @pytest.fixture
 def large(tmp_path: Path) -> str:
-    """Give a ZIP, as far as the gateway can tell, of which no kernel takes more than a small part at once."""
+    """Return what the gateway takes for a ZIP, too long for a kernel to take more than a small part of it at once."""
     path = tmp_path / "large.zip"
     with path.open("wb") as file:
         file.truncate(256 * MIB)
@@ -392,7 +392,7 @@ def test_the_size_of_a_zip_costs_no_memory(scripted: ScriptedXnat, large: str) -
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Give a certificate for localhost that signs itself, and its key."""
+    """Return a self-signed certificate for localhost, and its key."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("no openssl to make a certificate with")

@@ -25,7 +25,7 @@ from xnat_watchd.settings import Xnat
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with an authority `ca.pem`, and a server's `cert.pem` and `key.pem` that it has signed.
+    """Return a folder with an authority `ca.pem`, and a server's `cert.pem` and `key.pem` that it has signed.
 
     OpenSSL finds the authority in the folder by its hash too, as in /etc/ssl/certs.
     """
@@ -130,7 +130,7 @@ def test_no_login_follows_a_redirect_out_of_tls(
 
 @contextmanager
 def tunnel(to: str) -> Iterator[tuple[str, list[bytes]]]:
-    """Give the address of a proxy that connects everybody to one server, and what it was asked."""
+    """Yield the address of a proxy that connects every client to one server, and the requests that it got."""
     asked: list[bytes] = []
     target = ("localhost", int(to.rpartition(":")[2]))
     with closing(socket.create_server(("127.0.0.1", 0))) as listens:

@@ -121,7 +121,7 @@ def test_one_that_could_not_be_made_is_made_later_and_nothing_is_left_of_the_fir
 
 
 def shape(path: Path) -> dict[str, str]:
-    """Give every table, index and trigger with its words, without comments and the way they are laid out."""
+    """Return the SQL of every table, index and trigger, without comments and layout."""
     with raw(path) as db:
         rows = db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     return {name: re.sub(r"[\s\"]+", "", re.sub(r"--[^\n]*", "", sql)) for name, sql in rows}

@@ -43,7 +43,7 @@ class World:
     listener: Visitor | None = None
 
     def visitor(self, who: str) -> Visitor:
-        """Give somebody who talks to it.
+        """Return a client of it.
 
         `nobody` has no name, `cookie` only a login session of tech's, `token` an alias token, `mistaken` a wrong
         password; `listener` is tech, always in the same login session.
@@ -77,7 +77,7 @@ class World:
         return self.visitor(row.who).ask(method, path, headers=headers, **body)
 
     def state(self) -> str:
-        """Say in lines what the XNAT holds: rows, sessions, subjects, shares."""
+        """Return what the XNAT holds, a line for each row, session, subject and share."""
         store = self.xnat._site.store
         rows = (
             f"row {one.project}/{one.folder} {one.status} name={one.name} subject={one.subject} files={len(one.files)}"
@@ -102,7 +102,7 @@ class World:
 
 @contextmanager
 def world(folder: Path, options: Options) -> Iterator[World]:
-    """Give the world in which every row begins."""
+    """Yield the situation in which every row begins."""
     clock = Clock()
     with ExitStack() as stack:
         xnat = stack.enter_context(Sandbox(folder, "1.8", clock=clock, options=options))
@@ -121,7 +121,7 @@ def world(folder: Path, options: Options) -> Iterator[World]:
 
 
 def upload(name: str) -> bytes:
-    """Give the ZIP that a row calls by this name."""
+    """Return the ZIP that a row calls by this name."""
     content = UPLOADS[name]()
     return content if isinstance(content, bytes) else zipped(content)
 

@@ -34,7 +34,7 @@ BY_NAME = {
 
 
 def comparable(media: str, body: str) -> dict[str, Any]:
-    """Give a body in the form in which it is compared, under the name of that form; nothing where it has none."""
+    """Return a body in the form in which it is compared, under the name of that form; empty if it has no such form."""
     if media == "application/json":
         return {"json": masked(json.loads(body))}
     if media == "text/xml":
@@ -65,13 +65,13 @@ def masked_text(text: str) -> str:
 
 
 def tree(element: ET.Element) -> list[Any]:
-    """Give an XML element as name, attributes, text and children; spaces and comments between them do not count."""
+    """Return an XML element as name, attributes, text and children, without the spaces and comments between them."""
     values = {_local(key): BY_NAME.get(key) or masked_text(one) for key, one in element.attrib.items()}
     return [_local(element.tag), values, masked_text((element.text or "").strip()), [tree(one) for one in element]]
 
 
 def differences(expected: Any, found: Any, where: str = "") -> list[str]:
-    """Say where two masked values differ."""
+    """Return where two masked values differ."""
     if isinstance(expected, dict) and isinstance(found, dict):
         names = sorted(expected.keys() | found.keys())
         return [

@@ -36,7 +36,7 @@ UID = re.compile(r"\b[12]\.\d+\.\d+\.[\d.]{12,}\b")
 
 
 def as_recorded(capture: dict[str, Any]) -> tuple[str, int, str, dict[str, Any]]:
-    """Give method, status, media type and answer in the form in which they are compared."""
+    """Return method, status, media type and answer in the form in which they are compared."""
     method, answer = capture["request"]["method"], capture["response"]
     media = answer["headers"].get("Content-Type", "").split(";")[0]
     if media in BINARY or method == "HEAD":
@@ -48,7 +48,7 @@ def as_recorded(capture: dict[str, Any]) -> tuple[str, int, str, dict[str, Any]]
 
 
 def as_asked(capture: dict[str, Any]) -> str:
-    """Give the path and query, with references in place of IDs and UIDs."""
+    """Return the path and query, with references in place of IDs and UIDs."""
     request = capture["request"]
     query = urlencode(list((request["params"] or {}).items()), doseq=True, safe="<>")
     path = quote(request["path"], safe="/%") + (f"?{query}" if query else "")

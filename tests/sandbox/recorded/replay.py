@@ -30,7 +30,7 @@ BINARY = ("application/zip", "application/octet-stream")
 
 
 def exchanges(numbers: range) -> Iterator[dict[str, Any]]:
-    """Give the recorded exchanges of these numbers, one after the other; tables are unfolded."""
+    """Yield the recorded exchanges of these numbers, one after the other; tables are unfolded."""
     with RECORDING.open(encoding="utf-8") as lines:
         for line in lines:
             exchange = json.loads(line)
@@ -39,7 +39,7 @@ def exchanges(numbers: range) -> Iterator[dict[str, Any]]:
 
 
 def folded(answer: dict[str, Any]) -> dict[str, Any]:
-    """Give the short form of an answer: a table names its columns once."""
+    """Return the short form of an answer: a table names its columns once."""
     rows = answer.get("json", {}).get("ResultSet", {}).get("Result", [])
     if len(rows) < 2 or any(row.keys() != rows[0].keys() for row in rows):
         return answer

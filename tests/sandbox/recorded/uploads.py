@@ -28,7 +28,7 @@ TUBE = {
 
 @cache
 def upload(name: str) -> bytes:
-    """Give the ZIP that the recording calls by this name."""
+    """Return the ZIP that the recording calls by this name."""
     if name in SPECIAL:
         content = SPECIAL[name]()
         return content if isinstance(content, bytes) else zipped(content)
@@ -39,12 +39,12 @@ def upload(name: str) -> bytes:
 
 
 def study_uid(name: str) -> str:
-    """Give the StudyInstanceUID of the CT of this name, or of a study of one kind."""
+    """Return the StudyInstanceUID of the CT of this name, or of a study of this kind."""
     return f"{ROOT}.{NUMBERS.get(name) or name.removeprefix('ct')}"
 
 
 def phantom(number: int, *, of_mr: bool = False, more: bool = False, **values: Any) -> Members:
-    """Give one study: series 1 with three objects and series 2 with two, or two more in a series 3."""
+    """Return one study: three objects in series 1 and two in series 2, or two more in a series 3."""
     kind = "MR" if of_mr else "CT"
     given = {"PatientID": f"SUBJ{number}", "PatientName": f"SESS_{number}", **DEVICE, **({} if of_mr else TUBE)}
     return {
@@ -74,13 +74,13 @@ def _corrupt() -> bytes:
 
 
 def _one(name: str, kind: str, modality: str, **values: Any) -> Members:
-    """Give a study of one object as the 1.6.4 of numbers 482 to 528 held it."""
+    """Return a study of one object, as the 1.6.4 of recordings 482 to 528 held it."""
     given = {"Modality": modality, "PatientID": name.upper(), "PatientName": name.upper(), **values}
     return {f"{name}.dcm": dicom(1, study=study_uid(name), kind=kind, **given)}
 
 
 def _numbers() -> Members:
-    """Give three images of one series under three numbers."""
+    """Return three images of one series, each with another SeriesNumber."""
     about: dict[str, Any] = {
         "PatientID": "NUM1", "PatientName": "Numbers^Test", "StudyDate": "20240229", "StudyTime": "101530",
         "SeriesDescription": None, "Manufacturer": "SIEMENS", "Rows": 8, "Columns": 8,

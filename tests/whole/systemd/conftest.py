@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Give a machine on which the program is installed as the README says, with two users."""
+    """Yield a machine with two users, where the program is installed as the README says."""
     why_not = obstacle() or ("runs by itself only: add -n0" if "PYTEST_XDIST_WORKER" in os.environ else "")
     if why_not:
         (pytest.fail if os.environ.get(NEEDED) else pytest.skip)(f"a real systemd {why_not}")
@@ -57,13 +57,13 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 
 @pytest.fixture(scope="session")
 def installed(machine: Machine) -> dict[str, str]:
-    """Give what `install` has placed and a test may change."""
+    """Return the files that `install` has placed and that a test may change."""
     return _installed(machine)
 
 
 @pytest.fixture
 def service(machine: Machine, installed: dict[str, str], tmp_path: Path) -> Iterator[Service]:
-    """Give a service without a past, for a practice XNAT of its own; it is configured and does not run yet."""
+    """Yield a new service for a practice XNAT of its own; it is configured and does not run yet."""
     cursor = machine.says("journalctl", "--lines=0", "--show-cursor", "--quiet").removeprefix("-- cursor: ")
     # The row of a broken upload says so, as on servers of 2026; with older ones we wait two minutes for more.
     options, users, later = Options(marks_failed_imports=True), {USER: PASSWORD}, [timedelta(0)]

@@ -42,7 +42,7 @@ exec systemd-nspawn "$@"
 
 
 def obstacle() -> str:
-    """Say why there can be no such machine here; nothing where there can."""
+    """Return why there can be no such machine here; empty if there can."""
     missing = sorted(package for tool, package in TOOLS.items() if shutil.which(tool) is None)
     if os.geteuid() != 0:
         return "needs root"
@@ -98,11 +98,11 @@ class Machine:
         return done
 
     def says(self, *command: str, user: str = "root") -> str:
-        """Give what a command writes, without the last end of line."""
+        """Return a command's output without the last end of line."""
         return self.run(*command, user=user).stdout.rstrip("\n")
 
     def path(self, inside: str) -> Path:
-        """Give where we see a path of the machine."""
+        """Return the path on this side of a path of the machine."""
         return Path(f"/proc/{self.leader}/root{inside}")
 
     def write(self, inside: str, content: str | bytes, owner: str = "root", mode: int = 0o644) -> None:
@@ -133,7 +133,7 @@ def booted(root: Path, work: Path, shows: Mapping[Path, str]) -> Iterator[Machin
 
 
 def built_root() -> Path:
-    """Give the root of a small Debian. It is built when there is none yet, which takes most of a minute."""
+    """Return the root of a small Debian. The first call builds it, which takes most of a minute."""
     key = hashlib.sha256(repr((SUITE, PACKAGES, _LEFT_OUT, 2)).encode()).hexdigest()[:12]
     return cached(f"root-{key}", _build_root)
 
@@ -149,7 +149,7 @@ def _build_root(root: Path) -> None:
 
 
 def cached(name: str, fill: Callable[[Path], None]) -> Path:
-    """Give a folder that stays for the next time, filled if it is new. Who comes second waits for the first."""
+    """Return a folder that later runs use again, filled if it is new. A second caller waits for the first."""
     cache = CACHE / "xnat-watchd-tests"
     cache.mkdir(mode=0o700, exist_ok=True)
     if cache.is_symlink() or cache.stat().st_uid != os.geteuid():
@@ -233,7 +233,7 @@ def _end(holder: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def _cgroups(name: str) -> Iterator[list[str]]:
-    """Give cgroups of our own for the machine to manage; none where a systemd of this machine does that."""
+    """Yield folders of cgroups that the machine manages; none if a systemd of this computer makes them."""
     parents = [] if _host_has_systemd() else [_mounted("cgroup2"), _mounted("cgroup", "name=systemd")]
     folders = [Path(parent, name) for parent in parents if parent]
     for folder in folders:
@@ -259,6 +259,6 @@ def _host_has_systemd() -> bool:
 
 
 def _mounted(kind: str, option: str = "") -> str:
-    """Give where a kind of file system is mounted, or nothing."""
+    """Return where a file system of this kind is mounted, or an empty text."""
     lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     return next((line[1] for line in lines if line[2] == kind and option in line[3]), "")

@@ -20,7 +20,7 @@ CLONE_NEWUSER = 0x10000000
 
 
 def attempt(act: Callable[[], object]) -> str:
-    """Give `done`, or the name of the error."""
+    """Return `done`, or the name of the error."""
     try:
         act()
     except OSError as error:

@@ -48,7 +48,7 @@ def wheels(folder: Path, version: str) -> None:
 
 
 def dependencies() -> Path:
-    """Give a folder with wheels of everything that the program needs."""
+    """Return a folder with the wheels of everything that the program needs."""
     needed = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
     name = f"wheels-{sha256(repr(needed).encode()).hexdigest()[:12]}"
     return cached(name, lambda folder: _pip("wheel", f"--wheel-dir={folder}", *needed))
@@ -115,7 +115,7 @@ class Service:
         self.xnat.grant(USER, "P1", "member")
 
     def of_process(self, what: str) -> str:
-        """Give a file of /proc about the daemon: its `environ` or `cmdline`."""
+        """Return the content of a file of /proc about the daemon: its `environ` or `cmdline`."""
         return self.machine.says("cat", f"/proc/{self.shows('MainPID')}/{what}")
 
     def drop_in(self, *lines: str) -> None:
@@ -124,7 +124,7 @@ class Service:
         self.machine.run("systemctl", "daemon-reload")
 
     def systemctl(self, verb: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Give systemd an order about the service."""
+        """Run `systemctl` for the service."""
         return self.machine.run("systemctl", verb, "xnat-watchd", check=check)
 
     def start(self) -> None:
@@ -133,11 +133,11 @@ class Service:
         assert done.returncode == 0, done.stderr + self.journal()
 
     def shows(self, name: str) -> str:
-        """Give a property of the unit."""
+        """Return a property of the unit."""
         return self.machine.says("systemctl", "show", "--property", name, "--value", UNIT)
 
     def is_(self, **properties: str) -> bool:
-        """Say whether the unit has these properties now."""
+        """Return whether the unit has these properties now."""
         return all(self.shows(name) == value for name, value in properties.items())
 
     def systemctl_kill(self, number: signal.Signals) -> None:
@@ -158,24 +158,24 @@ class Service:
         return done
 
     def picture(self, user: str = TECH) -> dict[str, Any]:
-        """Give the status for programs."""
+        """Return the status as programs get it."""
         done = self.status(user, "--json")
         assert done.stdout, done.stderr
         picture: dict[str, Any] = json.loads(done.stdout)
         return picture
 
     def uploads(self) -> list[dict[str, int]]:
-        """Give the uploads under way, each with bytes sent and bytes in all."""
+        """Return the uploads under way, each with bytes sent and bytes in all."""
         uploads: list[dict[str, int]] = self.picture()["daemon"]["uploads"]
         return uploads
 
     def journal(self, priority: int = 7) -> str:
-        """Give what this test's service, and systemd about it, have told the journal: up to a priority of syslog's."""
+        """Return what this test's service, and systemd about it, wrote to the journal, up to a syslog priority."""
         ours = [one for one in self.entries() if UNIT in (one.get("_SYSTEMD_UNIT"), one.get("UNIT"))]
         return "\n".join(_text(one["MESSAGE"]) for one in ours if int(str(one.get("PRIORITY", 6))) <= priority)
 
     def entries(self) -> list[dict[str, object]]:
-        """Give every entry of the machine's journal since this test began.
+        """Return every entry of the machine's journal since this test began.
 
         They are chosen here: after a cursor, systemd 252 passes over the first entry that matches.
         """
@@ -184,7 +184,7 @@ class Service:
         return [json.loads(line) for line in self.machine.says("journalctl", *words).splitlines()]
 
     def finished(self) -> list[str]:
-        """Give the names of the ZIPs that are done."""
+        """Return the names of the ZIPs that are done."""
         return sorted(path.name for path in self.machine.path("/srv/xnat/done").rglob("*.zip"))
 
     def wait_for(self, *names: str, seconds: float = 30) -> None:
@@ -195,7 +195,7 @@ class Service:
         return sorted(name.partition("_")[2] for name in self.finished())
 
     def held(self) -> list[tuple[str, str]]:
-        """Give each instance that XNAT holds, with where it is."""
+        """Return each instance that XNAT holds, and where it is."""
         return sorted((one.sop_uid, one.where) for one in self.xnat.instances())
 
     def check_privacy(self) -> None:
@@ -206,13 +206,13 @@ class Service:
         assert not [canary for canary in (*CANARIES, *secrets) if canary.lower() in everything]
 
     def _tokens(self) -> list[str]:
-        """Give the secrets that lie in the service's own file."""
+        """Return the secrets that lie in the service's own file."""
         kept = self.machine.path("/var/lib/xnat-watchd/credentials.json")
         return [one["password"] for one in json.loads(kept.read_text())["servers"].values()] if kept.exists() else []
 
 
 def _text(value: object) -> str:
-    """Give a field's text; one that is no text comes as its bytes, and several of one name as a list."""
+    """Return a field's text. A field that is not text comes as bytes, and several fields of one name as a list."""
     if isinstance(value, list) and all(isinstance(one, int) for one in value):
         return bytes(value).decode(errors="replace")
     return str(value)

@@ -16,7 +16,7 @@ IMPORT = "/data/services/import"
 
 
 def archived(seed: int, images: int) -> list[tuple[str, str]]:
-    """Give what XNAT holds of a study that has arrived once and whole."""
+    """Return what XNAT holds of a study that has arrived whole and once."""
     return sorted((uid(seed, 1, number), "archive") for number in range(1, images + 1))
 
 
