@@ -7,8 +7,8 @@ from xnat_watchd.adapters.ledger import Database
 AT = "2026-01-01T00:00:00.000000+00:00"
 
 
-def fill(database: Database, *, finished: int, waiting: int, aside: int = 0) -> None:
-    """Enter deliveries of one study each, all of P1: complete ones, then ones that may be taken; and ZIPs put aside."""
+def fill(database: Database, *, finished: int, waiting: int, rejected: int = 0) -> None:
+    """Enter deliveries of one study each, all of P1: complete ones, then ones that may be taken; and rejected ZIPs."""
     studies = range(1, finished + waiting + 1)
     states = ["finished" if number <= finished else "taken" for number in studies]
     with database.change() as db:
@@ -27,5 +27,5 @@ def fill(database: Database, *, finished: int, waiting: int, aside: int = 0) -> 
         db.executemany(
             "INSERT INTO deliveries (name, project, identity, state, arrived, ended, why, advice)"
             " VALUES ('bad.zip', 'P1', ?, 'rejected', ?2, ?2, 'cut', 'Export it again.')",
-            [(str(number), AT) for number in range(aside)],
+            [(str(number), AT) for number in range(rejected)],
         )

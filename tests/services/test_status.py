@@ -126,10 +126,10 @@ def test_a_shut_gate_says_until_when(station: Station) -> None:
     assert verdict(told, finished=False) is Exit.LOGIN
 
 
-# -- what was put aside ------------------------------------------------------------------------------------
+# -- what was rejected ------------------------------------------------------------------------------------
 
 
-def aside(station: Station) -> list[str]:
+def rejected(station: Station) -> list[str]:
     return [row["item"] for row in station.ledger.views.attention()]
 
 
@@ -149,7 +149,7 @@ def test_the_same_bytes_again_stand_for_what_was_put_aside_whatever_their_name(s
     for name in ("P1/a.zip", "P1/b.zip", "P2/a.zip"):
         station.drop(name, nothing)
         station.run()
-    assert aside(station) == ["3", "2"]
+    assert rejected(station) == ["3", "2"]
 
 
 def test_a_person_settles_what_was_put_aside_and_its_zip_stays_where_it_lies(station: Station) -> None:
@@ -158,7 +158,7 @@ def test_a_person_settles_what_was_put_aside_and_its_zip_stays_where_it_lies(sta
     station.run()
     files = station.files()
     station.ledger.decisions.settle(1, "exported again", NOW)
-    assert aside(station) == ["2"]
+    assert rejected(station) == ["2"]
     assert station.files() == files
     story = station.ledger.views.delivery(1) or {}
     assert (story["state"], story["events"][-1]["event"]) == ("rejected", "settled")
@@ -169,7 +169,7 @@ def test_a_person_settles_what_was_put_aside_and_its_zip_stays_where_it_lies(sta
 def test_what_was_not_put_aside_cannot_be_settled(station: Station) -> None:
     station.drop("P1/scan.zip", scan())
     station.run()
-    with pytest.raises(Impossible, match="it was not put aside"):
+    with pytest.raises(Impossible, match="it was not rejected"):
         station.ledger.decisions.settle(1, "no", NOW)
 
 

@@ -35,10 +35,10 @@ def _examples(*lines: str) -> str:
 @why_option
 @click.pass_obj
 def skip(options: CommandOptions, items: tuple[Item, ...], why: str) -> None:
-    """Skip studies that are not wanted, or settle a ZIP that was put aside.
+    """Skip studies that are not wanted, or settle a rejected ZIP.
 
     What this service put into XNAT's prearchive for the study is removed. What is in the archive stays there. The ZIP
-    is kept in done/skipped. If it is dropped again, it is taken in again. A ZIP that was put aside stays in failed.
+    is kept in done/skipped. If it is dropped again, it is taken in again. A rejected ZIP stays in failed.
     """
 
     def decide(ledger: Ledger, key: int, now: datetime) -> str:
@@ -109,7 +109,7 @@ def resend(options: CommandOptions, items: tuple[Item, ...], why: str) -> None:
 
 
 def _settle_rejected(options: CommandOptions, items: tuple[Item, ...], why: str) -> tuple[Item, ...]:
-    """Settle the deliveries that were put aside, and return the other items."""
+    """Settle the rejected deliveries, and return the other items."""
     from xnat_watchd.core.errors import Impossible
 
     others = []

@@ -30,7 +30,7 @@ Exit code: 0 when nothing needs attention, 1 when something does, 69 when XNAT i
 """
 MOST = 20  #: rows of a list that fit on a screen
 ZIPS = {
-    "arriving": "arriving", "taken": "under way", "rejected": "put aside", "duplicate": "known already",
+    "arriving": "arriving", "taken": "under way", "rejected": "rejected", "duplicate": "known already",
     "withdrawn": "withdrawn", "finished": "finished",
 }  # fmt: skip
 STUDIES = {"held": "held", "waiting": "waiting", "busy": "busy", "ready": "ready", "done": "complete"}

@@ -29,10 +29,12 @@ QUESTIONS: dict[str, Callable[[Ledger], object]] = {
 }
 
 
-def steps(path: Path, ask: Callable[[Ledger], object], *, finished: int, aside: int = 0, waiting: int = WAITING) -> int:
+def steps(
+    path: Path, ask: Callable[[Ledger], object], *, finished: int, rejected: int = 0, waiting: int = WAITING
+) -> int:
     """Count what one question costs in a ledger of this size."""
     database = open_database(path)
-    fill(database, finished=finished, waiting=waiting, aside=aside)
+    fill(database, finished=finished, waiting=waiting, rejected=rejected)
     ledger, counted = Ledger(database), 0
 
     def count() -> int:
@@ -71,6 +73,6 @@ def test_the_places_of_a_study_are_found_among_those_of_all(tmp_path: Path) -> N
 
 def test_each_zip_that_was_put_aside_costs_the_same_however_many_there_are(tmp_path: Path) -> None:
     ask = QUESTIONS["attention"]
-    few = steps(tmp_path / "few.sqlite", ask, finished=0, aside=200)
-    many = steps(tmp_path / "many.sqlite", ask, finished=0, aside=2000)
+    few = steps(tmp_path / "few.sqlite", ask, finished=0, rejected=200)
+    many = steps(tmp_path / "many.sqlite", ask, finished=0, rejected=2000)
     assert many < 15 * few

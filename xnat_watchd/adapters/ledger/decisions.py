@@ -48,7 +48,7 @@ class Decisions:
         with self._db.change() as db:
             row = db.execute("SELECT state, settled FROM deliveries WHERE id = ?", (delivery,)).fetchone()
             if row["state"] != DeliveryState.REJECTED or row["settled"]:
-                raise Impossible("it is settled already" if row["settled"] else "it was not put aside")
+                raise Impossible("it is settled already" if row["settled"] else "it was not rejected")
             db.execute("UPDATE deliveries SET settled = ? WHERE id = ?", (text(now), delivery))
             tell_delivery(db, delivery, "settled", now, why="a person has settled it", detail=why)
 
