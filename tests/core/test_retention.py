@@ -15,7 +15,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 def kept(number: int, days: float, size: int = 10, *, proved: bool = True) -> KeptZip:
     return KeptZip(
-        delivery=number, project="P1", resting=f"done/{number}", sha256="", size=size,
+        delivery=number, project="P1", kept_as=f"done/{number}", sha256="", size=size,
         since=NOW - timedelta(days=days), studies=(number,), proved=proved,
     )  # fmt: skip
 

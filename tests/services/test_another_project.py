@@ -68,7 +68,7 @@ def test_one_of_which_xnat_may_hold_something_stays_where_it_is(desk: Desk) -> N
     desk.xnat.before["upload"] = [InDoubt("the line died")]
     station.pipeline.step()
     with station.ledger.views._db.change() as db:
-        db.execute("UPDATE places SET spoke = chosen")
+        db.execute("UPDATE places SET last_sent = chosen")
         db.execute("UPDATE studies SET standing = 'held', why = 'a person looks at it', due = NULL")
     before = [tuple(row) for row in station.ledger.views._db.rows("SELECT * FROM studies")]
     with pytest.raises(Impossible, match="XNAT may hold something of it"):

@@ -407,7 +407,7 @@ def test_the_same_zip_dropped_again_while_it_is_replaced_does_not_begin_anew(des
     station = held(desk, TROUBLES["two people"])
     station.drop("sound.zip", scan(1, 2, 3))
     station.take_in()
-    while station.ledger.studies.get(1).unwanted is None:
+    while station.ledger.studies.get(1).skip_reason is None:
         assert station.pipeline.step()
     station.drop("again.zip", TROUBLES["two people"])
     station.take_in()

@@ -165,7 +165,7 @@ def test_a_place_whose_folder_may_be_a_patients_id_is_published_by_its_time_alon
     now = two.first.time.now().isoformat()
     with two.first.ledger.studies._db.change() as db:  # as a server brings it back that died in mid-import
         db.execute(
-            "INSERT INTO places (study, project, timestamp, folder, chosen, spoke, ended, mixed)"
+            "INSERT INTO places (study, project, timestamp, folder, chosen, last_sent, ended, mixed)"
             " VALUES (1, 'P1', '20240101_000000000', 'ZQ-7731', ?, ?, ?, 1)",
             (now, now, now),
         )

@@ -144,10 +144,8 @@ def _is_all_done(options: CommandOptions, ledger: Ledger, drop: Path) -> bool:
         waiting = False
     said = _published(options)
     settling = said.get("settling", 0) or said.get("sharing", False)
-    resting = are_idle(
-        ledger, ledger.existing_sessions.standings(ledger.existing_sessions.under_way()), datetime.now(UTC)
-    )
-    return not waiting and not settling and resting and not ledger.deliveries.arrivals()
+    idle = are_idle(ledger, ledger.existing_sessions.standings(ledger.existing_sessions.under_way()), datetime.now(UTC))
+    return not waiting and not settling and idle and not ledger.deliveries.arrivals()
 
 
 def _is_listed(path: str, ignored: set[str]) -> bool:

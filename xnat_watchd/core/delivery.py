@@ -240,9 +240,9 @@ class Item:
     findings: tuple[Finding, ...] = ()  #: only those that nobody has settled
     kind: DeliveryKind = DeliveryKind.ZIP  #: how it came
     generation: int = 1  #: counts how often a person had it sent from its beginning
-    unwanted: str | None = None  #: why it is to be skipped; None: it is not
+    skip_reason: str | None = None  #: why it is to be skipped; None: it is not
     named: bool = False  #: each file that was sent to `place` is named by its SOPInstanceUID
-    joins: str | None = None  #: accession ID of the session that the row at `place` is to be added to
+    merge_into: str | None = None  #: accession ID of the session that the row at `place` is to be added to
     taken: bool = False  #: XNAT has refused a second import to `place`, since it has the files
     locked: datetime | None = None  #: since when XNAT archives the row at `place`, although that answer was lost
     doubted: bool = False  #: an answer about one of its places was lost, or a refusal left something on XNAT's disk

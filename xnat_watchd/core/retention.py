@@ -26,7 +26,7 @@ class KeptZip:
 
     delivery: int
     project: str
-    resting: str  #: its path below the root
+    kept_as: str  #: its path below the root
     sha256: str
     size: int
     since: datetime

@@ -280,7 +280,7 @@ class Intake:
             self._put_back(delivery, f"recovered-{delivery}.zip")
         elif known.state is DeliveryState.TAKEN:
             return
-        elif known.resting is not None:
+        elif known.kept_as is not None:
             self._try_move_away(delivery)
         elif known.state is not DeliveryState.ARRIVING:
             self._put_back(delivery, known.name)
@@ -296,7 +296,7 @@ class Intake:
     def _check_changes(self) -> None:
         """Have every ZIP judged again that was written to: a verdict holds only for the bytes that were judged."""
         for judged in self._ledger.overwrites.watched(self._clock.now()):
-            kept, ours = judged.resting, self._folders.zip_of(judged.delivery)
+            kept, ours = judged.kept_as, self._folders.zip_of(judged.delivery)
             path = self._folders.kept_path(kept) if kept else ours
             try:
                 if self._disk.stamp(path) in {None, judged.stamp}:
@@ -308,13 +308,13 @@ class Intake:
 
     def _judge_anew(self, judged: JudgedZip, path: Path) -> None:
         now = self._clock.now()
-        if judged.resting is not None:
+        if judged.kept_as is not None:
             self._marks.must_be_known("drop")
             self._disk.put_back(path, self._folders.drop, judged.name)
         if judged.state is DeliveryState.REJECTED:
             self._disk.remove(_note_of(path))
             self._ledger.overwrites.supersede(judged.delivery, now)
-        elif judged.resting is not None:
+        elif judged.kept_as is not None:
             self._ledger.overwrites.release(judged.delivery, now)
         else:  # it goes back to the drop folder once its studies have ended
             self._ledger.overwrites.mark_changed(judged.delivery, now)
@@ -356,8 +356,8 @@ class Intake:
 
     def _record(self, delivery: int, name: str, project: str, contents: ZipContents) -> None:
         now = self._clock.now()
-        resting = self._folders.free(kept_in_done(delivery, name, now))
-        other = self._ledger.deliveries.record(delivery, contents, resting, now)
+        kept_as = self._folders.free(kept_in_done(delivery, name, now))
+        other = self._ledger.deliveries.record(delivery, contents, kept_as, now)
         if other is None:
             self._log.info("delivery.recorded", item=str(delivery), project=project, studies=len(contents.studies))
         else:
@@ -366,9 +366,9 @@ class Intake:
         self._recorded()
 
     def _reject(self, delivery: int, name: str, error: Unusable) -> None:
-        resting = self._folders.free(kept_in_failed(delivery, name))
+        kept_as = self._folders.free(kept_in_failed(delivery, name))
         sha256 = self._digest(self._folders.zip_of(delivery))
-        self._ledger.deliveries.reject(delivery, error, resting, self._clock.now(), sha256)
+        self._ledger.deliveries.reject(delivery, error, kept_as, self._clock.now(), sha256)
         self._log.warning("delivery.rejected", item=str(delivery), reason=str(error))
         self._try_move_away(delivery)
 
@@ -385,7 +385,7 @@ class Intake:
     def _try_move_away(self, delivery: int) -> None:
         """Move the ZIP of a delivery that has ended to where the ledger says, a note beside it; or try later."""
         known = self._ledger.deliveries.delivered_zip(delivery)
-        if known is None or known.resting is None:
+        if known is None or known.kept_as is None:
             return
         try:
             self._move_away(delivery, known)
@@ -396,12 +396,12 @@ class Intake:
             self._unmoved.discard(delivery)
 
     def _move_away(self, delivery: int, known: DeliveredZip) -> None:
-        path, in_work = self._folders.kept_path(known.resting or ""), self._disk.exists(self._folders.zip_of(delivery))
+        path, in_work = self._folders.kept_path(known.kept_as or ""), self._disk.exists(self._folders.zip_of(delivery))
         if in_work and not is_judged(delivery, self._folders.zip_of(delivery), self._ledger.overwrites, self._disk):
             self._ledger.overwrites.release(delivery, self._clock.now())
             self._put_back(delivery, known.name)
             return
-        self._marks.must_be_known(folder_name_of(known.resting or ""))
+        self._marks.must_be_known(folder_name_of(known.kept_as or ""))
         if known.state is DeliveryState.REJECTED:
             self._disk.write(_note_of(path), _note(delivery, known.why, known.advice))
         move_out_of_work(self._folders, self._disk, delivery, path, known.studies)

@@ -181,7 +181,7 @@ class Pipeline:
             self._advance(item, facts)
 
     def _is_far_enough(self, item: Item) -> bool:
-        return not item.unwanted and reached(item.progress, self._until(item))
+        return not item.skip_reason and reached(item.progress, self._until(item))
 
     def _until(self, item: Item) -> Progress:
         """Return how far the study goes: as the settings say, but at least as far as its kind of delivery asks for."""
@@ -190,7 +190,7 @@ class Pipeline:
     # Recording.
 
     def _advance(self, item: Item, facts: StepFacts) -> None:
-        if item.unwanted:
+        if item.skip_reason:
             self._skip(item, facts)
             return
         until = self._until(item)
@@ -276,7 +276,7 @@ class Pipeline:
 
         These studies then wait for the gate. A study that failed so too often stays held: the fault may be its own.
         """
-        if error.scope is not Scope.PROJECT or item.unwanted:
+        if error.scope is not Scope.PROJECT or item.skip_reason:
             return
         met = self._ledger.studies.in_trouble(item)
         if len(met) < PROJECT_IN_TROUBLE and not self._gates.is_on_trial(item.project):
@@ -326,9 +326,9 @@ def _machine_error(error: Exception) -> WatchdError:
 
 def _must_be_decided(item: Item) -> None:
     """Raise `Undecided` if a finding holds the study. One that is to be skipped may pass: it is withdrawn."""
-    if not item.unwanted:
+    if not item.skip_reason:
         must_not_hold(item.findings)
 
 
 def _step(item: Item) -> Callable[[Item, Tools], StepFacts]:
-    return withdraw if item.unwanted else STEPS[item.progress]
+    return withdraw if item.skip_reason else STEPS[item.progress]

@@ -92,8 +92,8 @@ class Retention:
 
     def _consider(self, kept: KeptZip) -> None:
         ledger, now = self._tools.ledger, self._tools.clock.now()
-        path = self._tools.folders.kept_path(kept.resting)
-        there = self._tools.marks.presence(folder_name_of(kept.resting), path)
+        path = self._tools.folders.kept_path(kept.kept_as)
+        there = self._tools.marks.presence(folder_name_of(kept.kept_as), path)
         if there is Presence.UNKNOWN:  # its disk is not mounted, so nothing can be concluded
             return
         if there is Presence.ABSENT:  # we deleted it before a crash, or somebody took it away

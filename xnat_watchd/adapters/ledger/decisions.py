@@ -40,7 +40,7 @@ class Decisions:
                 raise Impossible(f"it is {standing} already")
             if standing is Standing.BUSY:
                 raise Impossible(AT_WORK, advice=IN_A_MOMENT)
-            move(db, key, standing, Event.UNWANTED, now, unwanted=why, due=None,
+            move(db, key, standing, Event.UNWANTED, now, skip_reason=why, due=None,
                  why="a person gave it up", detail=why, advice=None, **RESET)  # fmt: skip
 
     def settle(self, delivery: int, why: str, now: datetime) -> None:
@@ -102,10 +102,10 @@ class Decisions:
             if standing is Standing.BUSY:
                 raise Impossible(AT_WORK, advice=IN_A_MOMENT)
             on_its_way = standing is Standing.READY or row["due"] is not None
-            if row["unwanted"] is None and on_its_way and not _is_locked(db, key):
+            if row["skip_reason"] is None and on_its_way and not _is_locked(db, key):
                 raise Impossible(ON_ITS_WAY)
             if found := holding(undecided(db, key)):
-                ended = standing in ENDED or row["unwanted"] is not None
+                ended = standing in ENDED or row["skip_reason"] is not None
                 raise Impossible(reason_of(found), advice=DROP_IT if ended else advice(found))
             _take_again(db, row, now)
             restart(db, row, now, why)
@@ -114,8 +114,8 @@ class Decisions:
 def _to_project(db: sqlite3.Connection, row: sqlite3.Row, project: str, now: datetime) -> None:
     """Forget what was decided for a study's old project. The delivery changes its project with its last study."""
     key, delivery = row["key"], row["delivery"]
-    spoke = db.execute("SELECT 1 FROM places WHERE study = ? AND spoke IS NOT NULL", (key,)).fetchone()
-    if row["kind"] != DeliveryKind.ZIP or row["progress"] != Progress.RECEIVED or spoke:
+    was_sent = db.execute("SELECT 1 FROM places WHERE study = ? AND last_sent IS NOT NULL", (key,)).fetchone()
+    if row["kind"] != DeliveryKind.ZIP or row["progress"] != Progress.RECEIVED or was_sent:
         raise Impossible(
             "XNAT may hold something of it in its project",
             advice="`xnat-watchd skip ITEM --why TEXT`; then drop its ZIP into the folder of the right project.",
@@ -144,7 +144,7 @@ def _is_locked(db: sqlite3.Connection, key: int) -> bool:
 
 def _row(db: sqlite3.Connection, key: int) -> sqlite3.Row:
     row: sqlite3.Row = db.execute(
-        "SELECT s.*, d.kind, d.state, d.sha256, d.resting, d.deleted FROM studies s"
+        "SELECT s.*, d.kind, d.state, d.sha256, d.kept_as, d.deleted FROM studies s"
         " JOIN deliveries d ON d.id = s.delivery WHERE s.key = ?",
         (key,),
     ).fetchone()
@@ -179,7 +179,7 @@ def _accept_findings(
         "UPDATE deliveries SET as_it_is = 0 WHERE id = ?", (row["delivery"],)
     )  # the ZIP holds images that are not sent
     if row["kind"] == DeliveryKind.ZIP and not _is_anything_left(db, row["key"]):
-        move(db, row["key"], Standing.HELD, Event.UNWANTED, now, unwanted=NOTHING_TO_SEND, attempts=0, recoveries=0,
+        move(db, row["key"], Standing.HELD, Event.UNWANTED, now, skip_reason=NOTHING_TO_SEND, attempts=0, recoveries=0,
              since=None, due=None, why=NOTHING_TO_SEND, detail=why, advice=None)  # fmt: skip
         return f"{reason_of(found)}: nothing of it is sent"
     resume(db, row, now, why=f"accepted: {reason_of(found)}", detail=why)
@@ -219,7 +219,7 @@ def _accept_left_out(db: sqlite3.Connection, key: int, why: str, now: datetime) 
 def _missing_twice(db: sqlite3.Connection, key: int) -> frozenset[str]:
     """Return the series of which nothing arrived at either of the last two places."""
     rows = db.execute(
-        "SELECT missing FROM places WHERE study = ? AND ended IS NOT NULL AND spoke IS NOT NULL AND NOT mixed"
+        "SELECT missing FROM places WHERE study = ? AND ended IS NOT NULL AND last_sent IS NOT NULL AND NOT mixed"
         " AND appeared IS NULL ORDER BY id DESC LIMIT 2",
         (key,),
     ).fetchall()
@@ -238,7 +238,7 @@ def _take_again(db: sqlite3.Connection, row: sqlite3.Row, now: datetime) -> None
         )
     if row["state"] == DeliveryState.TAKEN:
         return
-    if row["resting"] is None:
+    if row["kept_as"] is None:
         raise Impossible("its ZIP was written to after it was opened, and went back to the drop folder")
     other = db.execute(
         "SELECT id FROM deliveries WHERE project = ? AND sha256 = ? AND state = ?",

@@ -40,7 +40,7 @@ class EndedDelivery:
     has_zip: bool = True  #: False: others had put its study into XNAT
     size: int | None = None  #: bytes of its ZIP when it was opened
     skipped: int = 0  #: number of its studies that were skipped
-    rested: str | None = None  #: where its ZIP was kept before something of it was to be sent again
+    kept_before: str | None = None  #: where its ZIP was kept before something of it was to be sent again
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class DeliveredZip:
 
     name: str
     state: DeliveryState
-    resting: str | None  #: where the ZIP is to be kept in the end
+    kept_as: str | None  #: where the ZIP is to be kept in the end
     sha256: str | None  #: of the ZIP, once it was opened
     studies: int
     why: str
@@ -93,7 +93,7 @@ class Deliveries:
         if row is None:
             return None
         return DeliveredZip(
-            row["name"], DeliveryState(row["state"]), row["resting"], row["sha256"], row["studies"],
+            row["name"], DeliveryState(row["state"]), row["kept_as"], row["sha256"], row["studies"],
             row["why"] or "", row["advice"] or "",
         )  # fmt: skip
 
@@ -120,11 +120,11 @@ class Deliveries:
         with self._db.change() as db:
             db.execute("UPDATE deliveries SET openings = 0 WHERE id = ?", (delivery,))
 
-    def record(self, delivery: int, contents: ZipContents, resting: str, now: datetime) -> int | None:
+    def record(self, delivery: int, contents: ZipContents, kept_as: str, now: datetime) -> int | None:
         """Record what a ZIP holds. Studies with a finding that holds them are held from the start.
 
         Where the same bytes for the same project are on their way, this delivery ends as their duplicate and its ZIP
-        is to lie in `resting`; return the other one then, else None.
+        is to lie in `kept_as`; return the other one then, else None.
         """
         with self._db.change() as db:
             project = db.execute("SELECT project FROM deliveries WHERE id = ?", (delivery,)).fetchone()["project"]
@@ -133,17 +133,17 @@ class Deliveries:
                 (project, contents.sha256, DeliveryState.TAKEN),
             ).fetchone()
             if other is not None:
-                _end_as_duplicate(db, delivery, other["id"], contents, resting, now)
+                _end_as_duplicate(db, delivery, other["id"], contents, kept_as, now)
                 return int(other["id"])
             _enter_all(db, delivery, project, contents, now)
             return None
 
-    def reject(self, delivery: int, error: WatchdError, resting: str, now: datetime, sha256: str | None) -> None:
-        """End a delivery of which no study came. `resting`: where its ZIP, of this `sha256`, is to be put."""
+    def reject(self, delivery: int, error: WatchdError, kept_as: str, now: datetime, sha256: str | None) -> None:
+        """End a delivery of which no study came. `kept_as`: where its ZIP, of this `sha256`, is to be put."""
         with self._db.change() as db:
             move_delivery(
                 db, delivery, DeliveryState.REJECTED, now,
-                ended=text(now), resting=resting, why=str(error), detail=error.detail, advice=error.advice,
+                ended=text(now), kept_as=kept_as, why=str(error), detail=error.detail, advice=error.advice,
                 sha256=sha256,
             )  # fmt: skip
 
@@ -160,7 +160,7 @@ class Deliveries:
         """
         rows = self._db.rows(
             f"""
-            SELECT d.id, d.name, d.size, d.kind = 'zip' AS has_zip, json_group_array(s.key) AS studies, d.resting,
+            SELECT d.id, d.name, d.size, d.kind = 'zip' AS has_zip, json_group_array(s.key) AS studies, d.kept_as,
                    sum(s.standing = 'skipped') AS skipped,
                    d.kind <> 'zip' OR EXISTS (SELECT 1 FROM instances i JOIN studies t ON t.key = i.study
                                               WHERE t.delivery = d.id AND i.place IS NOT NULL) AS sent
@@ -179,13 +179,13 @@ class Deliveries:
                 bool(r["has_zip"]),
                 r["size"],
                 r["skipped"],
-                r["resting"],
+                r["kept_as"],
             )
             for r in rows
         ]
 
-    def retire(self, delivery: EndedDelivery, resting: str | None, now: datetime) -> bool:
-        """End a delivery whose studies have all ended. `resting`: where its ZIP is to be kept, below the root.
+    def retire(self, delivery: EndedDelivery, kept_as: str | None, now: datetime) -> bool:
+        """End a delivery whose studies have all ended. `kept_as`: where its ZIP is to be kept, below the root.
 
         Return False if it goes on: a person had a study of it sent again while XNAT was asked.
         """
@@ -197,7 +197,7 @@ class Deliveries:
         with self._db.change() as db:
             if db.execute(_GOES_ON, (delivery.id,)).fetchone() is not None:
                 return False
-            move_delivery(db, delivery.id, state, now, ended=text(now), resting=resting, why=why)
+            move_delivery(db, delivery.id, state, now, ended=text(now), kept_as=kept_as, why=why)
             return True
 
     def ignore(
@@ -255,12 +255,12 @@ def tell_delivery(
 
 
 def _end_as_duplicate(
-    db: sqlite3.Connection, delivery: int, other: int, contents: ZipContents, resting: str, now: datetime
+    db: sqlite3.Connection, delivery: int, other: int, contents: ZipContents, kept_as: str, now: datetime
 ) -> None:
     still_held = try_dropped_again(db, other, now)
     move_delivery(
         db, delivery, DeliveryState.DUPLICATE, now,
-        ended=text(now), resting=resting, sha256=contents.sha256, size=contents.size,
+        ended=text(now), kept_as=kept_as, sha256=contents.sha256, size=contents.size,
         why=f"the same as delivery {other}, which is {'still held' if still_held else 'under way'}",
     )  # fmt: skip
 

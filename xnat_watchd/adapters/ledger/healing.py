@@ -30,7 +30,7 @@ def settle_healed(db: sqlite3.Connection, key: int, now: datetime) -> None:
             continue
         why = f"{REPLACED}{row['by']}"
         settle_findings(db, row["key"], f"delivery {row['by']}", why, now)
-        move(db, row["key"], Standing.HELD, Event.UNWANTED, now, unwanted=why, attempts=0, recoveries=0, since=None,
+        move(db, row["key"], Standing.HELD, Event.UNWANTED, now, skip_reason=why, attempts=0, recoveries=0, since=None,
              due=None, why=why, detail=None, advice=None)  # fmt: skip
 
 
@@ -45,9 +45,9 @@ SELECT o.key, n.delivery AS by,
        EXISTS (SELECT 1 FROM findings f WHERE f.study = o.key AND f.kind = 'two people') AS two_people
 FROM studies n JOIN studies o ON o.project = n.project AND o.study_uid = n.study_uid
 WHERE n.key = :key AND o.delivery < n.delivery AND o.study_uid <> ''
-  AND o.standing = 'held' AND o.progress = 'received' AND o.unwanted IS NULL
+  AND o.standing = 'held' AND o.progress = 'received' AND o.skip_reason IS NULL
   AND EXISTS (SELECT 1 FROM findings f WHERE f.study = o.key AND f.settled IS NULL AND f.kind <> 'listed and absent')
-  AND NOT EXISTS (SELECT 1 FROM places p WHERE p.study = o.key AND p.spoke IS NOT NULL)
+  AND NOT EXISTS (SELECT 1 FROM places p WHERE p.study = o.key AND p.last_sent IS NOT NULL)
   AND NOT EXISTS (SELECT 1 FROM findings f WHERE f.study = n.key)
   AND NOT EXISTS (SELECT 1 FROM series x WHERE x.study = n.key AND x.left_out)
   AND NOT EXISTS (SELECT 1 FROM instances i WHERE i.study = o.key

@@ -8,10 +8,10 @@ from xnat_watchd.adapters.ledger.database import Database
 
 _EXPECTED = {
     "work": "SELECT 0 AS id, id || '.zip' AS path FROM deliveries WHERE kind = 'zip' AND state IN ('arriving', 'taken')"
-    " AND resting IS NULL",
-    "done": "SELECT id, substr(resting, 6) AS path FROM deliveries WHERE resting LIKE 'done/%' AND deleted IS NULL"
+    " AND kept_as IS NULL",
+    "done": "SELECT id, substr(kept_as, 6) AS path FROM deliveries WHERE kept_as LIKE 'done/%' AND deleted IS NULL"
     " AND state IN ('finished', 'duplicate') ORDER BY id DESC LIMIT 1000",
-    "failed": "SELECT id, substr(resting, 8) AS path FROM deliveries WHERE resting LIKE 'failed/%'"
+    "failed": "SELECT id, substr(kept_as, 8) AS path FROM deliveries WHERE kept_as LIKE 'failed/%'"
     " AND state = 'rejected' AND settled IS NULL ORDER BY id DESC LIMIT 1000",
     "shares": "SELECT 0 AS id, name AS path FROM share_tables",
 }

@@ -24,7 +24,7 @@ class JudgedZip:
     delivery: int
     name: str
     state: DeliveryState
-    resting: str | None
+    kept_as: str | None
     stamp: str  #: of `adapters.files.stamps`; empty: no proof
     size: int | None  #: in bytes; None if no study could be read from it
     sha256: str | None
@@ -56,10 +56,10 @@ class Overwrites:
             """
             SELECT * FROM deliveries d WHERE kind = 'zip' AND stamp <> '' AND (
               (state = 'taken' AND EXISTS (
-                SELECT 1 FROM studies s WHERE s.delivery = d.id AND s.progress = 'received' AND s.unwanted IS NULL))
+                SELECT 1 FROM studies s WHERE s.delivery = d.id AND s.progress = 'received' AND s.skip_reason IS NULL))
               OR (state = 'rejected' AND settled IS NULL)
               OR id IN (
-                SELECT r.id FROM deliveries r WHERE r.state IN ('finished', 'duplicate') AND r.resting IS NOT NULL
+                SELECT r.id FROM deliveries r WHERE r.state IN ('finished', 'duplicate') AND r.kept_as IS NOT NULL
                 AND r.deleted IS NULL AND r.ended >= ? ORDER BY r.id DESC LIMIT ?))
             ORDER BY id
             """,
@@ -79,7 +79,7 @@ class Overwrites:
                 (_NO_MORE, delivery, _NO_MORE),
             )
             rows = db.execute(
-                "SELECT key, standing FROM studies WHERE delivery = ? AND progress = ? AND unwanted IS NULL",
+                "SELECT key, standing FROM studies WHERE delivery = ? AND progress = ? AND skip_reason IS NULL",
                 (delivery, Progress.RECEIVED),
             ).fetchall()
             for row in rows:
@@ -101,7 +101,7 @@ class Overwrites:
         """Record that the ZIP of an ended delivery is kept no longer: it goes back to be opened again."""
         with self._db.change() as db:
             db.execute(
-                "UPDATE deliveries SET resting = NULL, stamp = '',"
+                "UPDATE deliveries SET kept_as = NULL, stamp = '',"
                 " settled = CASE state WHEN 'rejected' THEN ? ELSE settled END WHERE id = ?",
                 (text(now), delivery),
             )
@@ -112,7 +112,7 @@ class Overwrites:
         rows = self._db.rows(
             "SELECT c.* FROM deliveries d JOIN deliveries c ON c.project = d.project"
             " AND c.sha256 || ? = d.sha256 WHERE d.id = ? AND c.sha256 = substr(d.sha256, 1, 64)"
-            " AND c.state = 'duplicate' AND c.resting IS NOT NULL AND c.deleted IS NULL ORDER BY c.id",
+            " AND c.state = 'duplicate' AND c.kept_as IS NOT NULL AND c.deleted IS NULL ORDER BY c.id",
             _NO_MORE,
             delivery,
         )
@@ -120,11 +120,11 @@ class Overwrites:
 
 
 def _end(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime) -> None:
-    move(db, key, was, event, now, unwanted=CHANGED, attempts=0, recoveries=0, since=None, due=None, why=CHANGED,
+    move(db, key, was, event, now, skip_reason=CHANGED, attempts=0, recoveries=0, since=None, due=None, why=CHANGED,
          advice=None)  # fmt: skip
 
 
 def _judged(row: sqlite3.Row) -> JudgedZip:
     return JudgedZip(
-        row["id"], row["name"], DeliveryState(row["state"]), row["resting"], row["stamp"], row["size"], row["sha256"]
+        row["id"], row["name"], DeliveryState(row["state"]), row["kept_as"], row["stamp"], row["size"], row["sha256"]
     )

@@ -22,20 +22,20 @@ class Places:
         place: Place,
         sending: Iterable[str],
         now: datetime,
-        joins: str | None = None,
+        merge_into: str | None = None,
         *,
         named: bool = False,
     ) -> None:
         """Record the place to which these instances will be sent, before anything is sent.
 
-        `joins`: the accession ID of a session that has part of this study already. `named`: each file that is sent is
-        named by its SOPInstanceUID.
+        `merge_into`: the accession ID of a session that has part of this study already. `named`: each file that is sent
+        is named by its SOPInstanceUID.
         """
         with self._db.change() as db:
             row = db.execute(
-                "INSERT INTO places (study, project, timestamp, folder, chosen, joins, named) VALUES (?,?,?,?,?,?,?)"
-                " RETURNING id",
-                (item.key, place.project, place.timestamp, place.folder, text(now), joins, int(named)),
+                "INSERT INTO places (study, project, timestamp, folder, chosen, merge_into, named)"
+                " VALUES (?,?,?,?,?,?,?) RETURNING id",
+                (item.key, place.project, place.timestamp, place.folder, text(now), merge_into, int(named)),
             ).fetchone()
             db.executemany(
                 "UPDATE instances SET place = ? WHERE study = ? AND sop_uid = ?",
@@ -46,7 +46,7 @@ class Places:
         """Record that the import to the current place begins. `stamp`: of the ZIP; empty if a copy of ours is sent."""
         with self._db.change() as db:
             db.execute(
-                "UPDATE places SET spoke = ?, stamp = ? WHERE study = ? AND ended IS NULL",
+                "UPDATE places SET last_sent = ?, stamp = ? WHERE study = ? AND ended IS NULL",
                 (text(now), stamp, item.key),
             )
 
@@ -63,7 +63,7 @@ class Places:
     def end_import(self, item: Item, now: datetime) -> None:
         """Record that everything was sent to the current place: the wait for a late effect begins now."""
         with self._db.change() as db:
-            db.execute("UPDATE places SET spoke = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
+            db.execute("UPDATE places SET last_sent = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
             db.execute("UPDATE studies SET uploads = uploads + 1 WHERE key = ?", (item.key,))
 
     def discount_upload(self, item: Item) -> None:
@@ -73,7 +73,7 @@ class Places:
 
     def last_import(self, item: Item) -> datetime | None:
         """Return when something of this study was last sent to any place."""
-        row = self._db.row("SELECT max(spoke) AS last FROM places WHERE study = ? AND appeared IS NULL", item.key)
+        row = self._db.row("SELECT max(last_sent) AS last FROM places WHERE study = ? AND appeared IS NULL", item.key)
         return moment(row["last"]) if row else None
 
     def give_up(self, item: Item, now: datetime, *, missing: Collection[str] = (), mixed: bool = False) -> None:
@@ -87,9 +87,9 @@ class Places:
     def forget(self, item: Item) -> None:
         """Forget the current place, to which nothing was ever sent."""
         with self._db.change() as db:
-            unused = "SELECT id FROM places WHERE study = :study AND ended IS NULL AND spoke IS NULL"
+            unused = "SELECT id FROM places WHERE study = :study AND ended IS NULL AND last_sent IS NULL"
             db.execute(f"UPDATE instances SET place = NULL WHERE place IN ({unused})", {"study": item.key})  # noqa: S608 - words of our own
-            db.execute("DELETE FROM places WHERE study = ? AND ended IS NULL AND spoke IS NULL", (item.key,))
+            db.execute("DELETE FROM places WHERE study = ? AND ended IS NULL AND last_sent IS NULL", (item.key,))
 
     def must_name(self, item: Item) -> bool:
         """Return whether only file names can prove what is sent, because the site may give images UIDs of its own.
@@ -138,7 +138,7 @@ class Places:
         """
         with self._db.change() as db:
             db.execute(
-                "UPDATE places SET joins = ?, before = ? WHERE study = ? AND ended IS NULL",
+                "UPDATE places SET merge_into = ?, before = ? WHERE study = ? AND ended IS NULL",
                 (session, json.dumps(dict(before)), item.key),
             )
 
@@ -195,7 +195,7 @@ class Places:
         """Record that XNAT shows something under a study's timestamp in another folder, if that is not known yet."""
         with self._db.change() as db:
             db.execute(
-                "INSERT OR IGNORE INTO places (study, project, timestamp, folder, chosen, spoke, ended, appeared)"
+                "INSERT OR IGNORE INTO places (study, project, timestamp, folder, chosen, last_sent, ended, appeared)"
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?5, ?5)",
                 (study, place.project, place.timestamp, place.folder, text(now)),
             )
@@ -215,13 +215,13 @@ class Places:
         """Record where XNAT put the upload, by its own answer, instead of into the current place."""
         with self._db.change() as db:
             db.execute(
-                "UPDATE places SET strays = ? WHERE study = ? AND ended IS NULL", (json.dumps([*paths]), item.key)
+                "UPDATE places SET misplaced = ? WHERE study = ? AND ended IS NULL", (json.dumps([*paths]), item.key)
             )
 
     def clear_misplaced(self, item: Item) -> None:
         """Record that no upload of this study is misplaced any more."""
         with self._db.change() as db:
-            db.execute("UPDATE places SET strays = '[]' WHERE study = ?", (item.key,))
+            db.execute("UPDATE places SET misplaced = '[]' WHERE study = ?", (item.key,))
 
     def former(self, study: int, *, appeared: bool = False) -> list[Place]:
         """Return the places that were given up and may hold only our files: a late row there would be a double.
@@ -229,7 +229,7 @@ class Places:
         `appeared`: only the folders in which XNAT itself put something under our timestamp.
         """
         rows = self._db.rows(
-            "SELECT * FROM places WHERE study = ? AND ended IS NOT NULL AND spoke IS NOT NULL AND NOT mixed"
+            "SELECT * FROM places WHERE study = ? AND ended IS NOT NULL AND last_sent IS NOT NULL AND NOT mixed"
             " AND locked IS NULL AND (appeared IS NOT NULL) = ?",
             study,
             int(appeared),

@@ -6,12 +6,12 @@ from __future__ import annotations
 def _is_sent(study: str) -> str:
     return (
         f"({study}.progress <> 'received' OR EXISTS (SELECT 1 FROM places p WHERE p.study = {study}.key"  # noqa: S608 - words of our own
-        " AND p.ended IS NULL AND p.spoke IS NOT NULL))"
+        " AND p.ended IS NULL AND p.last_sent IS NOT NULL))"
     )
 
 
 GOES_FIRST = f"""
-o.project = s.project AND o.study_uid = s.study_uid AND o.key <> s.key AND s.unwanted IS NULL
+o.project = s.project AND o.study_uid = s.study_uid AND o.key <> s.key AND s.skip_reason IS NULL
 AND o.standing NOT IN ('done', 'skipped') AND ({_is_sent("s")}, o.key) < ({_is_sent("o")}, s.key)
 AND NOT (o.standing = 'held' AND NOT {_is_sent("o")} AND EXISTS (
          SELECT 1 FROM findings f WHERE f.study = o.key AND f.settled IS NULL AND f.kind <> 'listed and absent'))

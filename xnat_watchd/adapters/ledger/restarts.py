@@ -17,7 +17,7 @@ def restart(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, why: str) -
     """Start a study from its beginning in a new generation. If it was to be skipped, it is not any more."""
     db.execute("UPDATE places SET ended = ? WHERE study = ? AND ended IS NULL", (text(now), row["key"]))
     move(db, row["key"], Standing(row["standing"]), Event.RESENT, now, generation=row["generation"] + 1,
-         progress=Progress.RECEIVED, session=None, unwanted=None, claimed=None, in_doubt=1, due=None, why=None,
+         progress=Progress.RECEIVED, session=None, skip_reason=None, claimed=None, in_doubt=1, due=None, why=None,
          detail=why, advice=None, lost=0, loss_accepted=0, **RESET)  # fmt: skip
     try_now(db, now, row["project"])
 
@@ -33,7 +33,7 @@ def try_dropped_again(db: sqlite3.Connection, delivery: int, now: datetime) -> b
     for row in rows:
         if row["key"] not in stays_held and holding(undecided(db, row["key"])):
             continue
-        if row["unwanted"] is not None and row["standing"] != Standing.SKIPPED:
+        if row["skip_reason"] is not None and row["standing"] != Standing.SKIPPED:
             restart(db, row, now, "its ZIP was dropped again")
         elif row["standing"] == Standing.HELD and row["key"] not in stays_held:
             resume(db, row, now)

@@ -22,7 +22,7 @@ class KeptZips:
         """Return every kept ZIP, with the studies whose images it holds."""
         return [
             KeptZip(
-                delivery=row["id"], project=row["project"], resting=row["resting"], sha256=row["sha256"],
+                delivery=row["id"], project=row["project"], kept_as=row["kept_as"], sha256=row["sha256"],
                 size=row["size"], since=datetime.fromisoformat(row["ended"]),
                 studies=tuple(json.loads(row["studies"])), proved=bool(row["proved"]),
             )
@@ -50,7 +50,7 @@ class KeptZips:
         and the person is told that the ZIP was deleted.
         """
         with self._db.change() as db:
-            if db.execute(_STILL_RESTS, (kept.delivery, kept.resting, json.dumps(kept.studies))).fetchone() is None:
+            if db.execute(_STILL_KEPT, (kept.delivery, kept.kept_as, json.dumps(kept.studies))).fetchone() is None:
                 return False
             remove()
             db.execute("UPDATE deliveries SET deleted = ? WHERE id = ?", (text(now), kept.delivery))
@@ -91,15 +91,15 @@ def _tell(db: sqlite3.Connection, delivery: int, event: str, why: str, now: date
 
 
 _KEPT = """
-WITH resting AS (
+WITH kept AS (
   SELECT d.*, coalesce(
            (SELECT s.delivery FROM studies s WHERE s.delivery = d.id LIMIT 1),
            (SELECT max(o.id) FROM deliveries o JOIN studies s ON s.delivery = o.id
             WHERE o.project = d.project AND o.sha256 = d.sha256)) AS of  -- the same bytes were under way as another
   FROM deliveries d
-  WHERE d.kind = 'zip' AND d.state IN ('finished', 'duplicate') AND d.resting IS NOT NULL AND d.deleted IS NULL
+  WHERE d.kind = 'zip' AND d.state IN ('finished', 'duplicate') AND d.kept_as IS NOT NULL AND d.deleted IS NULL
 )
-SELECT d.id, d.project, d.resting, d.sha256, d.size, d.ended, json_group_array(s.key) AS studies,
+SELECT d.id, d.project, d.kept_as, d.sha256, d.size, d.ended, json_group_array(s.key) AS studies,
        min(s.standing = 'done')
        -- whatever was found out about it, some of it may lie here alone: also where a person has accepted that
        AND NOT max(EXISTS (SELECT 1 FROM findings f WHERE f.study = s.key))
@@ -108,12 +108,12 @@ SELECT d.id, d.project, d.resting, d.sha256, d.size, d.ended, json_group_array(s
        AND NOT max(EXISTS (SELECT 1 FROM series x JOIN studies o ON o.key = x.study JOIN series y ON y.uid = x.uid
                            WHERE o.project = s.project AND o.study_uid = s.study_uid AND x.left_out
                            AND y.study = s.key)) AS proved
-FROM resting d JOIN studies s ON s.delivery = d.of
+FROM kept d JOIN studies s ON s.delivery = d.of
 GROUP BY d.id ORDER BY d.id
 """
 
-_STILL_RESTS = """
-SELECT 1 FROM deliveries d WHERE d.id = ?1 AND d.resting = ?2 AND d.deleted IS NULL
+_STILL_KEPT = """
+SELECT 1 FROM deliveries d WHERE d.id = ?1 AND d.kept_as = ?2 AND d.deleted IS NULL
 AND d.state IN ('finished', 'duplicate') AND NOT EXISTS (
   SELECT 1 FROM studies s WHERE s.key IN (SELECT value FROM json_each(?3)) AND s.standing NOT IN ('done', 'skipped'))
 """

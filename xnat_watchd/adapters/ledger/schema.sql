@@ -15,7 +15,7 @@ CREATE TABLE deliveries (
   as_it_is INTEGER NOT NULL DEFAULT 0 CHECK (as_it_is IN (0, 1)),
   arrived  TEXT NOT NULL,
   ended    TEXT,
-  resting  TEXT,                               -- where its ZIP is to lie in the end, below the root
+  kept_as  TEXT,                               -- where its ZIP is to lie in the end, below the root
   why      TEXT,
   detail   TEXT,
   advice   TEXT,
@@ -27,7 +27,7 @@ CREATE TABLE deliveries (
   -- what has ended says when
   CHECK ((ended IS NOT NULL) = (state IN ('rejected', 'duplicate', 'finished', 'withdrawn'))),
   -- only what has come to rest is deleted
-  CHECK (deleted IS NULL OR (state IN ('duplicate', 'finished') AND resting IS NOT NULL)),
+  CHECK (deleted IS NULL OR (state IN ('duplicate', 'finished') AND kept_as IS NOT NULL)),
   -- only what was put aside is settled
   CHECK (settled IS NULL OR state = 'rejected')
 ) STRICT;
@@ -57,7 +57,7 @@ CREATE TABLE studies (
   progress    TEXT NOT NULL CHECK (progress IN ('received', 'uploaded', 'archived', 'complete')),
   standing    TEXT NOT NULL CHECK (standing IN ('ready', 'busy', 'waiting', 'held', 'done', 'skipped')),
   generation  INTEGER NOT NULL DEFAULT 1 CHECK (generation >= 1),  -- one more each time a person had it sent again
-  unwanted    TEXT,                            -- why a person wants it no more: nothing but its end is left to do
+  skip_reason TEXT,                            -- why a person wants it no more: nothing but its end is left to do
   attempts    INTEGER NOT NULL DEFAULT 0,
   recoveries  INTEGER NOT NULL DEFAULT 0,      -- times found busy at start-up
   in_doubt    INTEGER NOT NULL DEFAULT 0 CHECK (in_doubt IN (0, 1)),
@@ -85,7 +85,7 @@ CREATE TABLE studies (
   -- what is complete is done, and nothing else is
   CHECK ((progress = 'complete') = (standing = 'done')),
   -- what is skipped was not wanted
-  CHECK (standing <> 'skipped' OR unwanted IS NOT NULL),
+  CHECK (standing <> 'skipped' OR skip_reason IS NOT NULL),
   -- what is archived has a session that proves it
   CHECK (progress NOT IN ('archived', 'complete') OR session IS NOT NULL),
   -- what is held says why
@@ -147,13 +147,13 @@ CREATE TABLE places (
   timestamp TEXT NOT NULL,
   folder    TEXT NOT NULL,
   chosen    TEXT NOT NULL,
-  spoke     TEXT,                              -- when the import was begun
+  last_sent TEXT,                              -- when its import began; from its last byte on, when that was sent
   ended     TEXT,
   mixed     INTEGER NOT NULL DEFAULT 0 CHECK (mixed IN (0, 1)),
   missing   TEXT NOT NULL DEFAULT '[]',        -- JSON list of the whole series that did not arrive there
-  joins     TEXT,                              -- accession ID of the session that its row is added to, once asked for
+  merge_into TEXT,                             -- accession ID of the session that its row is added to, once asked for
   built     TEXT,                              -- when XNAT was last told to build what it has received there
-  strays    TEXT NOT NULL DEFAULT '[]',        -- JSON list of paths: where XNAT put the upload instead, till it is gone
+  misplaced TEXT NOT NULL DEFAULT '[]',        -- JSON list of paths: where XNAT put the upload instead, till it is gone
   stamp     TEXT NOT NULL DEFAULT '',          -- of the ZIP that was sent there; empty: it was a copy of ours
   named     INTEGER NOT NULL DEFAULT 0 CHECK (named IN (0, 1)),  -- what was sent has its SOPInstanceUID for a name
   settled   TEXT,                              -- when what is mixed was seen to be gone

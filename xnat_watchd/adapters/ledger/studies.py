@@ -136,7 +136,7 @@ class Studies:
             if row["generation"] != item.generation:
                 move(db, item.key, Standing.BUSY, Event.RETURNED, now, attempts=0)
                 return False
-            db.execute("DELETE FROM places WHERE study = ? AND ended IS NULL AND spoke IS NULL", (item.key,))
+            db.execute("DELETE FROM places WHERE study = ? AND ended IS NULL AND last_sent IS NULL", (item.key,))
             move(db, item.key, Standing.BUSY, Event.SKIPPED, now, in_doubt=0, since=None, due=None,
                  why=_unwanted(note), detail=note, advice=None)  # fmt: skip
             return True
@@ -232,7 +232,7 @@ class Studies:
         """
         rows = self._db.rows(
             "SELECT key, standing, trials FROM studies s WHERE project = ?1 AND progress = ?2"
-            " AND standing NOT IN ('done', 'skipped') AND unwanted IS NULL"
+            " AND standing NOT IN ('done', 'skipped') AND skip_reason IS NULL"
             " AND EXISTS (SELECT 1 FROM events e WHERE e.study = s.key AND e.scope = 'project' AND e.progress = ?2"
             " AND e.id > coalesce((SELECT max(x.id) FROM events x JOIN studies y ON y.key = x.study"
             " WHERE y.project = ?1 AND x.progress = ?3 AND x.event IN ('advanced', 'finished', 'parked')), 0))",
@@ -289,7 +289,7 @@ _MAY_BE_TAKEN = f"""
 {_ITEM}
 WHERE s.standing IN ('ready', 'waiting') AND (s.standing = 'ready' OR s.due <= :now
        OR s.due > CASE WHEN s.uploads = :last THEN :morning ELSE :horizon END)
-  AND (s.unwanted IS NOT NULL OR s.project NOT IN (SELECT value FROM json_each(:closed)))
+  AND (s.skip_reason IS NOT NULL OR s.project NOT IN (SELECT value FROM json_each(:closed)))
   AND (:only = 'null' OR s.key IN (SELECT value FROM json_each(:only)))
   AND NOT EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST})
   AND NOT EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
@@ -323,7 +323,7 @@ def _next(db: sqlite3.Connection, trials: bool, asked: Mapping[str, object]) -> 
 _ONE_DUE = f"""
 SELECT s.due FROM studies s WHERE s.standing NOT IN ('done', 'skipped') AND s.standing = ?
 AND (s.standing = 'ready' OR s.due IS NOT NULL) AND NOT EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST})
-AND (s.unwanted IS NOT NULL OR s.project NOT IN (SELECT value FROM json_each(?))) ORDER BY s.due LIMIT 1
+AND (s.skip_reason IS NOT NULL OR s.project NOT IN (SELECT value FROM json_each(?))) ORDER BY s.due LIMIT 1
 """  # noqa: S608 - words of our own
 
 
@@ -348,18 +348,20 @@ def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: dateti
         progress=Progress(row["progress"]), attempts=attempts, in_doubt=bool(row["in_doubt"]),
         since=since,
         place=Place(current["project"], current["timestamp"], current["folder"]) if current else None,
-        import_began=moment(current["spoke"]) if current else None,
+        import_began=moment(current["last_sent"]) if current else None,
         missing_before=frozenset(json.loads(former["missing"])) if former else frozenset(),
         subject=row["subject"], label=row["label"], session=row["session"], kind=DeliveryKind(row["kind"]),
         subject_id=row["subject_id"],
-        generation=row["generation"], unwanted=row["unwanted"], joins=current["joins"] if current else None,
-        named=bool(current and current["named"]), taken=bool(current and current["taken"]),
-        locked=moment(current["locked"]) if current else None,
+        generation=row["generation"], skip_reason=row["skip_reason"],
+        merge_into=current["merge_into"] if current else None, named=bool(current and current["named"]),
+        taken=bool(current and current["taken"]), locked=moment(current["locked"]) if current else None,
         doubted=any(place["doubted"] for place in places),
         before=json.loads(current["before"]) if current and current["before"] else None,
         why=row["why"] or "", findings=open_findings(db, row["key"]),
         uploads=row["uploads"], trials=row["trials"], refusal=row["refusal"], delayed=moment(row["delayed"]),
-        misplaced=tuple(MisplacedUpload(path, one["folder"]) for one in places for path in json.loads(one["strays"])),
+        misplaced=tuple(
+            MisplacedUpload(path, one["folder"]) for one in places for path in json.loads(one["misplaced"])
+        ),
     )  # fmt: skip
 
 

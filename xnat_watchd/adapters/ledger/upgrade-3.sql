@@ -1,5 +1,12 @@
 -- From version 2 to 3: findings, clutter by kind, digests of instances, the stamp of what was judged, whose trouble it is.
 
+-- the words of the glossary
+ALTER TABLE deliveries RENAME COLUMN resting TO kept_as;
+ALTER TABLE studies RENAME COLUMN unwanted TO skip_reason;
+ALTER TABLE places RENAME COLUMN spoke TO last_sent;
+ALTER TABLE places RENAME COLUMN joins TO merge_into;
+ALTER TABLE places RENAME COLUMN strays TO misplaced;
+
 ALTER TABLE studies ADD COLUMN subject_id TEXT;
 ALTER TABLE deliveries ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
 ALTER TABLE places ADD COLUMN stamp TEXT NOT NULL DEFAULT '';

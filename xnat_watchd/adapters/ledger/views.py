@@ -46,6 +46,12 @@ FROM latest d ORDER BY d.id DESC
 """  # noqa: S608 - words of our own
 
 
+_SHOWN_AS = {
+    "kept_as": "resting", "skip_reason": "unwanted", "last_sent": "spoke", "merge_into": "joins", "misplaced": "strays",
+}  # fmt: skip
+"""Column -> its key in what `show --json` prints: scripts rely on the names that these columns had first."""
+
+
 class Views:
     """Queries only: nothing here changes the ledger.
 
@@ -89,7 +95,7 @@ class Views:
             UNION ALL
             SELECT delivery || '.' || number, project, why, advice, changed, key FROM studies
             WHERE key IN (SELECT study FROM findings WHERE settled IS NULL AND kind <> 'listed and absent')
-            AND unwanted IS NULL AND standing <> 'held'
+            AND skip_reason IS NULL AND standing <> 'held'
             UNION ALL
             SELECT CAST(id AS TEXT), project, why, advice || ' Then `xnat-watchd skip ITEM --why TEXT`.', ended,
                    NULL
@@ -230,13 +236,19 @@ class Views:
                 " GROUP BY x.uid",
                 study["key"],
             )
-            study["places"] = self._rows("SELECT * FROM places WHERE study = ? ORDER BY id", study["key"])
+            places = self._rows("SELECT * FROM places WHERE study = ? ORDER BY id", study["key"])
+            study["places"] = [*map(_shown, places)]
         events = self._rows(
             "SELECT e.at, s.number, e.event, e.progress, e.standing, e.why, e.detail FROM events e"
             " LEFT JOIN studies s ON s.key = e.study WHERE e.delivery = ? ORDER BY e.id",
             number,
         )
-        return {**found[0], "clutter": self.clutter(number), "studies": studies, "events": events}
+        return {
+            **_shown(found[0]),
+            "clutter": self.clutter(number),
+            "studies": [*map(_shown, studies)],
+            "events": events,
+        }
 
     def clutter(self, delivery: int) -> dict[str, int]:
         """Return how many members of a ZIP are certainly no images, by kind."""
@@ -278,6 +290,10 @@ class Views:
 
     def _rows(self, sql: str, *values: object) -> Rows:
         return [dict(row) for row in self._db.rows(sql, *values)]
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    return {_SHOWN_AS.get(column, column): value for column, value in row.items()}
 
 
 def _locked(row: dict[str, Any]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def archive(item: Item, tools: Tools) -> StepFacts:
     sessions = tools.gateway.sessions(item.project, item.uids)
     if (ours := _from_our_place(item, sessions)) is not None:
         return _done_already(item, ours, tools)
-    joined = next((one for one in sessions if one.id == item.joins), None)
+    joined = next((one for one in sessions if one.id == item.merge_into), None)
     if item.place and joined is not None and tools.gateway.look(item.place) is None:
         return _proof(item, joined, _before(item), tools, asked=True)
     if len(sessions) > 1:
@@ -61,7 +61,7 @@ def archive(item: Item, tools: Tools) -> StepFacts:
 
 
 def _done_already(item: Item, session: Session, tools: Tools) -> StepFacts:
-    adds = item.joins is not None
+    adds = item.merge_into is not None
     facts = _proof(item, session, _before(item) if adds else NO_FILES, tools, asked=adds)
     if item.place and (row := tools.gateway.look(item.place)) is not None:
         _remove_unless_locked(item, row, tools)

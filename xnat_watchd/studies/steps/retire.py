@@ -27,8 +27,8 @@ def _kept_path(delivery: EndedDelivery, now: datetime, tools: Tools) -> str | No
     """Return where the ZIP is to lie: where it lies already, if it was not brought back; None if it was written to."""
     path = tools.folders.zip_of(delivery.id)
     is_there = tools.disk.exists(path)
-    if not is_there and delivery.rested:
-        return delivery.rested
+    if not is_there and delivery.kept_before:
+        return delivery.kept_before
     if not delivery.has_zip or (is_there and not is_judged(delivery.id, path, tools.ledger.overwrites, tools.disk)):
         return None
     if delivery.skipped:
@@ -46,13 +46,13 @@ def move_zip(delivery: int, tools: Tools) -> None:
     if known is None:
         return
     path = tools.folders.zip_of(delivery)
-    if known.resting and tools.disk.exists(path) and not is_judged(delivery, path, tools.ledger.overwrites, tools.disk):
+    if known.kept_as and tools.disk.exists(path) and not is_judged(delivery, path, tools.ledger.overwrites, tools.disk):
         tools.ledger.overwrites.release(delivery, tools.clock.now())
-        known = replace(known, resting=None)
-    if known.resting is None:
+        known = replace(known, kept_as=None)
+    if known.kept_as is None:
         _give_back_copies(delivery, tools)
-    tools.marks.must_be_known(folder_name_of(known.resting) if known.resting else "drop")
-    target = tools.folders.kept_path(known.resting) if known.resting else None
+    tools.marks.must_be_known(folder_name_of(known.kept_as) if known.kept_as else "drop")
+    target = tools.folders.kept_path(known.kept_as) if known.kept_as else None
     move_out_of_work(tools.folders, tools.disk, delivery, target or known.name, known.studies)
     if target is not None:  # the move has changed its stamp
         tools.ledger.overwrites.stamp(delivery, tools.disk.stamp(target) or "")
@@ -62,7 +62,7 @@ def _give_back_copies(delivery: int, tools: Tools) -> None:
     """Put duplicates of a ZIP that was written to back into the drop folder: only they hold the original bytes now."""
     for copy in tools.ledger.overwrites.copies(delivery):
         tools.marks.must_be_known("done")
-        path = tools.folders.kept_path(copy.resting or "")
+        path = tools.folders.kept_path(copy.kept_as or "")
         if tools.disk.exists(path):
             tools.disk.put_back(path, tools.folders.drop, copy.name)
         tools.ledger.overwrites.release(copy.delivery, tools.clock.now())

@@ -99,18 +99,18 @@ def disk_errors_translated() -> Iterator[None]:
 def _bring_back(item: Item, path: Path, tools: Tools) -> None:
     """Move a kept ZIP back into the work folder, if it is still the ZIP that was judged."""
     known = tools.ledger.deliveries.delivered_zip(item.delivery)
-    if known is None or known.resting is None or tools.disk.exists(path):
+    if known is None or known.kept_as is None or tools.disk.exists(path):
         return
-    kept = tools.folders.kept_path(known.resting)
+    kept = tools.folders.kept_path(known.kept_as)
     if tools.disk.exists(kept):
         tools.disk.move(kept, path)
         if is_judged(item.delivery, path, tools.ledger.overwrites, tools.disk):
             return
         tools.disk.move(path, kept)
-    elif tools.marks.presence(folder_name_of(known.resting), kept) is Presence.UNKNOWN:
+    elif tools.marks.presence(folder_name_of(known.kept_as), kept) is Presence.UNKNOWN:
         raise Transient("the folder where its ZIP is kept is not there", advice="Check that its disk is mounted.")
     raise Permanent(
         "its ZIP is no longer in the folder where it was kept",
-        detail=known.resting,
+        detail=known.kept_as,
         advice="Put it back there and type `xnat-watchd retry ITEM`. Or export the study again and drop the new ZIP.",
     )

@@ -135,9 +135,9 @@ def _only_session(sessions: Collection[Session]) -> Session:
 def _send(item: Item, missing: Collection[Instance], session: Session | None, tools: Tools) -> StepFacts:
     _must_not_be_sent_too_often(item, tools)
     content, place = zip_of(item, missing, tools, anew=session is None), new_place(item, tools)
-    sending, joins = [i.sop_uid for i in missing], session.id if session else None
+    sending, merge_into = [i.sop_uid for i in missing], session.id if session else None
     named = content.path == tools.folders.clean_zip(item.name)
-    tools.ledger.places.choose(item, place, sending, tools.clock.now(), joins, named=named)
+    tools.ledger.places.choose(item, place, sending, tools.clock.now(), merge_into, named=named)
     return _sent(replace(item, place=place, import_began=None, named=named), place, content, missing, tools)
 
 

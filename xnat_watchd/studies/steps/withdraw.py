@@ -16,7 +16,7 @@ def withdraw(item: Item, tools: Tools) -> StepFacts:
     if item.place is not None and item.kind is DeliveryKind.ZIP:  # else the row belongs to others
         _clear(item, item.place, tools)
     clear_old_places(item, tools)
-    return StepFacts(note=item.unwanted or "")
+    return StepFacts(note=item.skip_reason or "")
 
 
 def _clear(item: Item, place: Place, tools: Tools) -> None:
