@@ -228,7 +228,7 @@ def test_the_file_is_the_one_asked_for_else_the_variables_else_the_systems_else_
     system.unlink()
     assert load(None, environ, system).xnat.server == "https://own"
     own.unlink()
-    with pytest.raises(Refusal, match=r"a configuration file \(there is none\)"):
+    with pytest.raises(Refusal, match="there is no configuration yet"):
         load(None, environ, system)
 
 
@@ -302,6 +302,10 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         ("[pipeline]\nworkers = 0", "[pipeline] workers: it should be greater than or equal to 1"),
         ('[pipeline]\nretry_ceiling = "3h"', "[pipeline] retry_ceiling: the longest delay is 2h"),
         ('[labels]\nsession = "{subjct}"', "[labels] session: {subjct} is not a field of this template"),
+        (
+            '[labels]\nsession = "fixed"',
+            "[labels] session: it needs a field such as {date}: without one, every",
+        ),
         ('[labels]\nsubject = "{subject}"', "[labels] subject: {subject} is not a field of this template"),
         ('[projects."a b".labels]', "[projects] a b: such a name has only letters, digits, - and _"),
         ('[xnat]\nproject = "a/b"', "[xnat] project: such a name has only letters, digits, - and _"),
@@ -329,6 +333,10 @@ def test_all_problems_are_told_at_once_each_on_its_line(tmp_path: Path) -> None:
         "/config.toml",
         "/config.toml",
     ]
+
+
+def test_the_mark_that_editors_on_windows_put_before_a_file_does_no_harm(tmp_path: Path) -> None:
+    assert from_toml(tmp_path, "\ufeff" + LEAST) == from_toml(tmp_path, LEAST)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from xnat_watchd.core.errors import (
     Transient,
     Unavailable,
     WatchdError,
+    WrongSettings,
 )
 from xnat_watchd.operator.status import Exit
 
@@ -29,7 +30,8 @@ def main() -> None:
         commands(prog_name="xnat-watchd")
     except (WatchdError, LedgerUnusable) as error:
         mark = journal.mark("error", sys.stderr, os.environ)
-        sys.stderr.write(f"{mark}{plain(error)}\n{mark}{plain(error.advice)}\n")
+        problems = error.problems if isinstance(error, WrongSettings) else [str(error)]
+        sys.stderr.writelines(f"{mark}{plain(line)}\n" for line in [*problems, error.advice])
         sys.exit(_code(error))
 
 

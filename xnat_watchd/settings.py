@@ -26,7 +26,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from xnat_watchd.adapters import config
 from xnat_watchd.core import labels as naming
-from xnat_watchd.core.errors import Refusal
+from xnat_watchd.core.errors import WrongSettings
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.core.project_rules import DemographicRules, LabelRules, Letters, ProjectRules
 from xnat_watchd.core.retention import RetentionRules
@@ -72,6 +72,8 @@ def _subject_template(template: str) -> str:
 
 def _session_template(template: str) -> str:
     naming.check_template(template, naming.SESSION_FIELDS)
+    if not naming.has_field(template):
+        raise ValueError("it needs a field such as {date}: without one, every session has the same label")
     return template
 
 
@@ -317,9 +319,11 @@ def _overridden(base: _AnySection, own: _Section) -> _AnySection:
 def load(path: Path | None, environ: Mapping[str, str], system_file: Path = config.SYSTEM_FILE) -> Settings:
     """Read the settings. A variable wins over the file. `path` is the value of `--config`.
 
-    Raise `Refusal` with a line for each problem, which names the file or variable and the key.
+    Raise `WrongSettings` with a sentence for each problem, which names the file or variable and the key.
     """
     written = config.read(path, environ, system_file, frozenset(_key_paths(Settings)))
+    if written.file is None and not written.variables:
+        raise config.nothing_configured()
     problems = written.unknown(environ)
     variables = _Variables({setting: environ[name] for setting, name in written.variables.items()})
     ours = {name: section for name, section in written.tree.items() if name in Settings.model_fields}
@@ -334,7 +338,7 @@ def load(path: Path | None, environ: Mapping[str, str], system_file: Path = conf
     else:
         if not problems:
             return settings
-    raise Refusal("\n".join(dict.fromkeys(problems)))
+    raise WrongSettings(tuple(dict.fromkeys(problems)))
 
 
 class _Variables(EnvSettingsSource):

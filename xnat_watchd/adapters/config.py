@@ -39,16 +39,29 @@ def find_file(path: Path | None, environ: Mapping[str, str], system_file: Path =
         return path
     if environ.get(FILE_VARIABLE):
         return Path(environ[FILE_VARIABLE])
+    return next((file for file in (system_file, own_file(environ)) if file and _exists(file)), None)
+
+
+def own_file(environ: Mapping[str, str]) -> Path | None:
+    """Return where the user's own settings file is, or would be; None without a home."""
     home = environ.get("XDG_CONFIG_HOME") or environ.get("HOME", "") + "/.config"
     # The XDG Base Directory Specification requires that a relative $XDG_CONFIG_HOME is ignored.
-    own = [Path(home, "xnat-watchd", "config.toml")] if home.startswith("/") else []
-    return next((file for file in (system_file, *own) if _exists(file)), None)
+    return Path(home, "xnat-watchd", "config.toml") if home.startswith("/") else None
+
+
+def nothing_configured() -> Refusal:
+    """Return the error for a command that was typed before anything was configured."""
+    return Refusal(
+        "there is no configuration yet",
+        advice="For yourself: type `xnat-watchd login --server https://your.xnat.org`. For a service of this machine: "
+        f"`sudo xnat-watchd install`, then write the server into {SYSTEM_FILE}.",
+    )
 
 
 def read_file(file: Path) -> dict[str, Any]:
     """Return the content of the file. Raise `Refusal` if it cannot be read or is not TOML."""
     try:
-        return tomllib.loads(file.read_text("utf-8"))
+        return tomllib.loads(file.read_text("utf-8-sig"))  # editors on Windows begin a file with a BOM
     except OSError as error:
         raise Refusal(f"{file}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -51,7 +51,7 @@ def _checks(options: CommandOptions) -> Iterator[Check]:
     from xnat_watchd.adapters import config
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.cli.login import search_of
-    from xnat_watchd.core.errors import Refusal
+    from xnat_watchd.core.errors import Refusal, WrongSettings
     from xnat_watchd.operator.machine_checks import check_machine, error, ok
     from xnat_watchd.operator.server_checks import check_server
 
@@ -59,6 +59,11 @@ def _checks(options: CommandOptions) -> Iterator[Check]:
         options.locations()  # by this, root becomes the service's user, who then reads the settings
         settings = options.settings()
         user = become_owner(settings.ledger.path.parent)
+    except WrongSettings as wrong:
+        *others, last = wrong.problems
+        yield from (error("configuration", one, "") for one in others)
+        yield error("configuration", last, wrong.advice)
+        return
     except Refusal as refused:
         yield error("configuration", str(refused), refused.advice)
         return

@@ -55,7 +55,18 @@ def watch_or_carry(
 def settings_and_login(options: CommandOptions) -> tuple[Settings, Credential]:
     """Return what is needed to do the work here, with the rights of the ledger's owner. Raise `Refusal` without it."""
     settings = options.settings()
-    return settings, options.credential(settings)
+    return settings, proved_login(options, settings)
+
+
+def proved_login(options: CommandOptions, settings: Settings) -> Credential:
+    """Return the login for the server. One that was just typed on a terminal is tried once before any work begins."""
+    from xnat_watchd.adapters.clock import SystemClock
+    from xnat_watchd.operator.logins import LoginSite
+
+    credential = options.credential(settings)
+    if credential.source == TERMINAL:
+        LoginSite(settings.xnat, SystemClock()).prove(credential)
+    return credential
 
 
 def _carry_here(settings: Settings, credential: Credential, part: StudySelection) -> None:

@@ -26,8 +26,10 @@ def find_locations(named: Path | None, environ: Mapping[str, str] = os.environ) 
     tree = config.read_file(file) if file else {}
     ledger, root = _said(tree, environ, "ledger", "path"), _said(tree, environ, "folders", "root")
     if not ledger and not root:
+        if file is None:
+            raise config.nothing_configured()
         raise Refusal(
-            f"no folder is set, in {file or 'a configuration file (there is none)'}",
+            f"no folder is set, in {file}",
             advice="Set `root` in [folders], or name the configuration with --config.",
         )
     return Locations(Path(ledger) if ledger else Path(root) / "ledger.sqlite", _said(tree, environ, "xnat", "server"))

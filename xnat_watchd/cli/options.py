@@ -212,6 +212,12 @@ def project_option(command: _Command) -> _Command:
     )(command)  # fmt: skip
 
 
+def server_option(command: _Command) -> _Command:
+    """Add `--server`, which may stand before or after the command's name."""
+    return click.option("--server", metavar="URL", expose_value=False, callback=_address,
+                        help="The XNAT server, instead of the one in the configuration.")(command)  # fmt: skip
+
+
 def server_options(command: _Command) -> _Command:
     """Add `--server`, `--user` and `--password-stdin`, which may stand before or after the command's name."""
     for option in (
@@ -219,8 +225,7 @@ def server_options(command: _Command) -> _Command:
                      help="Read the password from standard input."),
         click.option("--user", metavar="NAME", expose_value=False, callback=_keep,
                      help="Your user there. The password is looked for first, then you are asked."),
-        click.option("--server", metavar="URL", expose_value=False, callback=_address,
-                     help="The XNAT server, instead of the one in the configuration."),
+        server_option,
     ):  # fmt: skip
         command = option(command)
     return command

@@ -66,11 +66,14 @@ def run(options: CommandOptions, until: str | None, *, once: bool) -> None:
 def _serve(options: CommandOptions, read: Callable[[], Settings]) -> Exit:
     from xnat_watchd import daemon
     from xnat_watchd.adapters.systemd.notify import Notifier
+    from xnat_watchd.cli import execution
     from xnat_watchd.core.errors import WatchdError
 
     try:
         settings = read()
-        code, _ = daemon.run(settings, options.credential(settings), _log(settings), once=False, reread=read)
+        code, _ = daemon.run(
+            settings, execution.proved_login(options, settings), _log(settings), once=False, reread=read
+        )
     except WatchdError as error:  # `systemctl status` shows the last line to people who may not read the journal
         Notifier.from_environment().status(f"{error}. {error.advice}")
         raise
@@ -90,7 +93,7 @@ def _once(options: CommandOptions, read: Callable[[], Settings], until: str | No
     followed = execution.follow_all(options, settings)
     if followed is not None:
         return followed
-    credential = options.credential(settings)
+    credential = execution.proved_login(options, settings)
     execution.allow_trial_now(settings, credential)
     with_bars = sys.stderr.isatty()
     log = execution.errors_only_log() if with_bars and settings.logs.file is None else _log(settings)

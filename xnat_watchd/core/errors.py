@@ -224,6 +224,14 @@ class Occupied(Refusal):
     """Another program holds what we need, or a disk is full: this passes, so a later start may succeed."""
 
 
+class WrongSettings(Refusal):
+    """The settings have problems: tell all of them, each on a line of its own."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
 class NoReadAccess(Refusal):
     """This user may not read the ledger: tell what can be known without it."""
 

@@ -213,6 +213,11 @@ def check_template(template: str, fields: Collection[str]) -> None:
         raise ValueError("between its {fields} a template may have letters, digits, - and _ only")
 
 
+def has_field(template: str) -> bool:
+    """Return whether a label from this template depends on the study."""
+    return _FIELD.search(template) is not None
+
+
 def fill(template: str, values: Mapping[str, str]) -> str:
     """Put values into a template's fields. Nothing else is interpreted, neither in it nor in them."""
     return _FIELD.sub(lambda field: values[field[1]], template)
