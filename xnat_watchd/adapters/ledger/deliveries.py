@@ -12,6 +12,7 @@ from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.findings import add_findings
 from xnat_watchd.adapters.ledger.gates import try_soon
 from xnat_watchd.adapters.ledger.restarts import try_dropped_again
+from xnat_watchd.adapters.ledger.standings import GOES_ON, HAS_ENDED
 from xnat_watchd.core.delivery import Study, ZipContents
 from xnat_watchd.core.errors import WatchdError
 from xnat_watchd.core.findings import advice, reason_of
@@ -56,10 +57,10 @@ class DeliveredZip:
     advice: str
 
 
-_ENDED_AFTER = "AND d.id IN (SELECT e.delivery FROM events e WHERE e.id > ? AND e.standing IN ('done', 'skipped'))"
+_ENDED_AFTER = f"AND d.id IN (SELECT e.delivery FROM events e WHERE e.id > ? AND e.standing {HAS_ENDED})"
 
 
-_GOES_ON = "SELECT 1 FROM studies WHERE delivery = ? AND standing NOT IN ('done', 'skipped')"
+_IS_UNDER_WAY = f"SELECT 1 FROM studies WHERE delivery = ? AND standing {GOES_ON}"
 
 
 class Deliveries:
@@ -166,8 +167,8 @@ class Deliveries:
                                               WHERE t.delivery = d.id AND i.place IS NOT NULL) AS sent
             FROM deliveries d JOIN studies s ON s.delivery = d.id
             WHERE d.state = 'taken' {"" if after is None else _ENDED_AFTER}
-            GROUP BY d.id HAVING min(s.standing IN ('done', 'skipped')) = 1 ORDER BY d.id
-            """,  # noqa: S608 - words of our own
+            GROUP BY d.id HAVING min(s.standing {HAS_ENDED}) = 1 ORDER BY d.id
+            """,
             *([] if after is None else [after]),
         )
         return [
@@ -195,7 +196,7 @@ class Deliveries:
         elif not delivery.sent:
             state, why = DeliveryState.DUPLICATE, "XNAT had every image already"
         with self._db.change() as db:
-            if db.execute(_GOES_ON, (delivery.id,)).fetchone() is not None:
+            if db.execute(_IS_UNDER_WAY, (delivery.id,)).fetchone() is not None:
                 return False
             move_delivery(db, delivery.id, state, now, ended=text(now), kept_as=kept_as, why=why)
             return True
@@ -232,7 +233,7 @@ def move_delivery(db: sqlite3.Connection, delivery: int, state: DeliveryState, n
         raise IllegalTransition(f"delivery {delivery} cannot become {state}: it is {row['state']}")
     sets = "".join(f", {name} = ?" for name in columns)
     db.execute(
-        f"UPDATE deliveries SET state = ?{sets} WHERE id = ?",  # noqa: S608 - names of our own
+        f"UPDATE deliveries SET state = ?{sets} WHERE id = ?",
         (state, *columns.values(), delivery),
     )
     tell_delivery(db, delivery, state, now, why=columns.get("why"), detail=columns.get("detail"))

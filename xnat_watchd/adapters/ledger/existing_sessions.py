@@ -91,7 +91,7 @@ class ExistingSessions:
 
     def _under_way(self, condition: str, *values: object) -> UnderWay | None:
         row = self._db.row(
-            "SELECT s.key, s.standing, s.delivery || '.' || s.number AS item"  # noqa: S608 - words of our own
+            "SELECT s.key, s.standing, s.delivery || '.' || s.number AS item"
             f" FROM studies s JOIN deliveries d ON d.id = s.delivery {condition} ORDER BY s.key DESC",
             *values,
         )
@@ -104,7 +104,7 @@ SELECT s.key, s.delivery || '.' || s.number AS item, s.project, s.progress, s.st
        EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST}) AS barred
 FROM studies s JOIN deliveries d ON d.id = s.delivery
 WHERE s.key IN (SELECT value FROM json_each(?)) ORDER BY s.key
-"""  # noqa: S608 - words of our own
+"""
 
 
 def _enter(db: sqlite3.Connection, find: ExistingSession, now: datetime) -> int:
@@ -118,7 +118,7 @@ def _enter(db: sqlite3.Connection, find: ExistingSession, now: datetime) -> int:
     }  # fmt: skip
     key = int(
         db.execute(
-            f"INSERT INTO studies ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) RETURNING key",  # noqa: S608 - names of our own
+            f"INSERT INTO studies ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) RETURNING key",
             tuple(columns.values()),
         ).fetchone()["key"]
     )

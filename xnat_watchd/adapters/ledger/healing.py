@@ -56,4 +56,4 @@ WHERE n.key = :key AND o.delivery < n.delivery AND o.study_uid <> ''
                   AND NOT EXISTS (SELECT 1 FROM instances j WHERE j.study = n.key AND j.sop_uid = u.value))
   AND (SELECT count(*) FROM instances j WHERE j.study = n.key)
       >= (SELECT count(*) FROM instances i WHERE i.study = o.key) + {unsent("o")}
-"""  # noqa: S608 - words of our own
+"""

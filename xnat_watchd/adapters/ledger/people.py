@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 
+from xnat_watchd.adapters.ledger.standings import GOES_ON
 from xnat_watchd.core.delivery import Item, Person
 from xnat_watchd.core.errors import Undecided
 from xnat_watchd.core.persons import is_one, joined
 
-PEOPLE_OF_LABEL = """
+PEOPLE_OF_LABEL = f"""
 SELECT name, id, birth_date FROM people WHERE project = ?1 AND subject_key = ?2
 UNION ALL
 SELECT patient_name, patient_id, birth_date FROM studies WHERE project = ?1 AND claimed = ?2
-AND key <> ?3 AND standing NOT IN ('done', 'skipped')
+AND key <> ?3 AND standing {GOES_ON}
 """
 """The person of whom XNAT has something under a label; then those who claim it by a study that is under way."""
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
+from xnat_watchd.adapters.ledger.standings import HAS_ENDED
 from xnat_watchd.core.delivery import Item, Place
 
 
@@ -88,7 +89,7 @@ class Places:
         """Forget the current place, to which nothing was ever sent."""
         with self._db.change() as db:
             unused = "SELECT id FROM places WHERE study = :study AND ended IS NULL AND last_sent IS NULL"
-            db.execute(f"UPDATE instances SET place = NULL WHERE place IN ({unused})", {"study": item.key})  # noqa: S608 - words of our own
+            db.execute(f"UPDATE instances SET place = NULL WHERE place IN ({unused})", {"study": item.key})
             db.execute("DELETE FROM places WHERE study = ? AND ended IS NULL AND last_sent IS NULL", (item.key,))
 
     def must_name(self, item: Item) -> bool:
@@ -126,7 +127,7 @@ class Places:
         where = (place.project, place.timestamp, place.folder)
         with self._db.change() as db:
             db.execute(
-                f"UPDATE places SET {columns} WHERE (project, timestamp, folder) = (?, ?, ?){only}",  # noqa: S608 - our words
+                f"UPDATE places SET {columns} WHERE (project, timestamp, folder) = (?, ?, ?){only}",
                 (*values, *where),
             )
 
@@ -172,7 +173,7 @@ class Places:
         rows = self._db.rows(
             "SELECT p.* FROM places p JOIN studies s ON s.key = p.study"
             " WHERE p.doubted IS NOT NULL AND (p.doubted >= ?1 OR p.locked IS NOT NULL)"
-            " AND CASE WHEN ?2 IS NULL THEN s.standing IN ('done', 'skipped') ELSE p.study = ?2 END ORDER BY p.id",
+            f" AND CASE WHEN ?2 IS NULL THEN s.standing {HAS_ENDED} ELSE p.study = ?2 END ORDER BY p.id",
             text(since),
             study,
         )

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from xnat_watchd.adapters.ledger.standings import GOES_ON
+
 
 def _is_sent(study: str) -> str:
     return (
-        f"({study}.progress <> 'received' OR EXISTS (SELECT 1 FROM places p WHERE p.study = {study}.key"  # noqa: S608 - words of our own
+        f"({study}.progress <> 'received' OR EXISTS (SELECT 1 FROM places p WHERE p.study = {study}.key"
         " AND p.ended IS NULL AND p.last_sent IS NOT NULL))"
     )
 
 
 GOES_FIRST = f"""
 o.project = s.project AND o.study_uid = s.study_uid AND o.key <> s.key AND s.skip_reason IS NULL
-AND o.standing NOT IN ('done', 'skipped') AND ({_is_sent("s")}, o.key) < ({_is_sent("o")}, s.key)
+AND o.standing {GOES_ON} AND ({_is_sent("s")}, o.key) < ({_is_sent("o")}, s.key)
 AND NOT (o.standing = 'held' AND NOT {_is_sent("o")} AND EXISTS (
          SELECT 1 FROM findings f WHERE f.study = o.key AND f.settled IS NULL AND f.kind <> 'listed and absent'))
-"""  # noqa: S608 - words of our own
+"""
 """Whether study `o` must end before the same study `s` of another ZIP is worked on.
 
 The study of which XNAT has a part goes first, else the one that came first. A study that a finding holds, and of which

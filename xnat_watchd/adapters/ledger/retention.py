@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
+from xnat_watchd.adapters.ledger.standings import GOES_ON
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.retention import KeptZip
 
@@ -112,8 +113,8 @@ FROM kept d JOIN studies s ON s.delivery = d.of
 GROUP BY d.id ORDER BY d.id
 """
 
-_STILL_KEPT = """
+_STILL_KEPT = f"""
 SELECT 1 FROM deliveries d WHERE d.id = ?1 AND d.kept_as = ?2 AND d.deleted IS NULL
 AND d.state IN ('finished', 'duplicate') AND NOT EXISTS (
-  SELECT 1 FROM studies s WHERE s.key IN (SELECT value FROM json_each(?3)) AND s.standing NOT IN ('done', 'skipped'))
+  SELECT 1 FROM studies s WHERE s.key IN (SELECT value FROM json_each(?3)) AND s.standing {GOES_ON})
 """

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
-from xnat_watchd.adapters.ledger.findings import open_findings
 from xnat_watchd.adapters.ledger.healing import REPLACED, settle_healed
+from xnat_watchd.adapters.ledger.items import ITEM, as_item
 from xnat_watchd.adapters.ledger.people import claim, record_person
-from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
+from xnat_watchd.adapters.ledger.queue import ONE_DUE, next_study, waiting_since
+from xnat_watchd.adapters.ledger.standings import GOES_ON
 from xnat_watchd.adapters.ledger.transitions import move, set_columns, stand
-from xnat_watchd.core.delivery import CHANGED, Item, MisplacedUpload, Person, Place
+from xnat_watchd.core.delivery import CHANGED, Item
 from xnat_watchd.core.errors import InDoubt, NotYet, RepeatOnce, Scope, Stopped, WatchdError
 from xnat_watchd.core.retry import LONGEST_DELAY, MOST_UPLOADS, NIGHT
-from xnat_watchd.core.states import LINE, DeliveryKind, Event, Progress, Standing, next_progress
+from xnat_watchd.core.states import LINE, Event, Progress, Standing, next_progress
 
 CREATES = "creates subject"  #: an event in a study's story
 STILL_THE_SAME = timedelta(hours=1)  #: how long the same reason to wait for XNAT makes no new event
@@ -50,7 +51,7 @@ class Studies:
 
     def any_busy(self, project: str = "") -> bool:
         """Return whether any study, or any of this project, is being worked on."""
-        sql = "SELECT 1 FROM studies WHERE standing NOT IN ('done', 'skipped') AND standing = ? AND ? IN ('', project)"
+        sql = f"SELECT 1 FROM studies WHERE standing {GOES_ON} AND standing = ? AND ? IN ('', project)"
         return bool(self._db.row(sql, Standing.BUSY, project))
 
     def recover(self, now: datetime) -> list[str]:
@@ -86,7 +87,7 @@ class Studies:
         study that was tried least there goes first of all.
         """
         with self._db.change() as db:
-            row = _next(db, bool(trials), {
+            row = next_study(db, bool(trials), {
                 "now": text(now), "horizon": text(now + LONGEST_DELAY), "closed": json.dumps(sorted(closed)),
                 "only": json.dumps(None if only is None else sorted(only)), "trials": json.dumps(sorted(trials)),
                 "last": MOST_UPLOADS - 1, "morning": text(now + NIGHT),
@@ -94,16 +95,16 @@ class Studies:
             if row is None:
                 return None
             attempts = row["attempts"] + 1
-            since = _since(row, now)
+            since = waiting_since(row, now)
             put = move if since is None else stand
             put(db, row["key"], Standing(row["standing"]), Event.TAKEN, now, attempts=attempts, due=None)
-            return _item(db, row, attempts, since)
+            return as_item(db, row, attempts, since)
 
     def get(self, key: int) -> Item:
         """Return a study without taking it."""
         with self._db.change() as db:
-            row = db.execute(_ITEM + "WHERE s.key = ?", (key,)).fetchone()
-            return _item(db, row, row["attempts"], moment(row["since"]))
+            row = db.execute(ITEM + "WHERE s.key = ?", (key,)).fetchone()
+            return as_item(db, row, row["attempts"], moment(row["since"]))
 
     def advance(self, item: Item, now: datetime, facts: StepFacts, until: Progress) -> Progress:
         """Record the next progress with the facts that prove it. Return the progress reached."""
@@ -196,9 +197,9 @@ class Studies:
         A study that waits for the same study of another ZIP does not count, and none of the `closed` projects does.
         """
         shut = json.dumps(sorted(closed))
-        if self._db.row(_ONE_DUE, Standing.READY, shut):
+        if self._db.row(ONE_DUE, Standing.READY, shut):
             return now
-        row = self._db.row(_ONE_DUE, Standing.WAITING, shut)
+        row = self._db.row(ONE_DUE, Standing.WAITING, shut)
         return moment(row["due"]) if row else None
 
     def newest_event(self) -> int:
@@ -232,7 +233,7 @@ class Studies:
         """
         rows = self._db.rows(
             "SELECT key, standing, trials FROM studies s WHERE project = ?1 AND progress = ?2"
-            " AND standing NOT IN ('done', 'skipped') AND skip_reason IS NULL"
+            f" AND standing {GOES_ON} AND skip_reason IS NULL"
             " AND EXISTS (SELECT 1 FROM events e WHERE e.study = s.key AND e.scope = 'project' AND e.progress = ?2"
             " AND e.id > coalesce((SELECT max(x.id) FROM events x JOIN studies y ON y.key = x.study"
             " WHERE y.project = ?1 AND x.progress = ?3 AND x.event IN ('advanced', 'finished', 'parked')), 0))",
@@ -277,92 +278,6 @@ class Studies:
 
 _MORNING = """UPDATE studies SET due = ? WHERE project = ? AND standing = 'waiting' AND progress = 'received'
   AND uploads = ? AND trials > 0 AND due > ?"""  #: another study succeeded: if it was the project's trouble, it is over
-
-_ITEM = """
-SELECT s.*, (SELECT kind FROM deliveries d WHERE d.id = s.delivery) AS kind,
-            (SELECT o.server_uid FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
-             AND o.server_uid IS NOT NULL ORDER BY o.key LIMIT 1) AS known_server_uid
-FROM studies s
-"""
-
-_MAY_BE_TAKEN = f"""
-{_ITEM}
-WHERE s.standing IN ('ready', 'waiting') AND (s.standing = 'ready' OR s.due <= :now
-       OR s.due > CASE WHEN s.uploads = :last THEN :morning ELSE :horizon END)
-  AND (s.skip_reason IS NOT NULL OR s.project NOT IN (SELECT value FROM json_each(:closed)))
-  AND (:only = 'null' OR s.key IN (SELECT value FROM json_each(:only)))
-  AND NOT EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST})
-  AND NOT EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
-                  AND o.standing = 'busy')
-  AND (s.progress NOT IN ('uploaded', 'archived') OR NOT EXISTS (
-       SELECT 1 FROM studies o WHERE o.project = s.project AND o.subject_key = s.subject_key
-       AND o.standing = 'busy' AND o.progress IN ('uploaded', 'archived')))
-"""  # noqa: S608 - words of our own
-
-_ON_TRIAL = f"""
-{_MAY_BE_TAKEN} AND s.project IN (SELECT value FROM json_each(:trials))
-ORDER BY s.trials, (SELECT max(e.id) FROM events e WHERE e.delivery = s.delivery AND e.study = s.key),
-  CASE s.progress WHEN 'archived' THEN 0 WHEN 'uploaded' THEN 1 ELSE 2 END, s.due, s.key LIMIT 1
-"""  # noqa: S608 - words of our own
-
-_NEXT = f"{_MAY_BE_TAKEN} AND s.progress = :progress ORDER BY s.due, s.key LIMIT 1"
-"""One progress at a time, in the order of the index `to_take`: the first study that may be taken ends the search, so
-the cost does not grow with the number of ready studies.
-"""
-
-
-def _next(db: sqlite3.Connection, trials: bool, asked: Mapping[str, object]) -> sqlite3.Row | None:  # noqa: FBT001 - named there
-    """Return the next study that may be taken: one of a project on trial, else one that has come furthest."""
-    row: sqlite3.Row | None = db.execute(_ON_TRIAL, asked).fetchone() if trials else None
-    for progress in reversed(LINE[:-1]):
-        if row is None:
-            row = db.execute(_NEXT, {**asked, "progress": progress}).fetchone()
-    return row
-
-
-_ONE_DUE = f"""
-SELECT s.due FROM studies s WHERE s.standing NOT IN ('done', 'skipped') AND s.standing = ?
-AND (s.standing = 'ready' OR s.due IS NOT NULL) AND NOT EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST})
-AND (s.skip_reason IS NOT NULL OR s.project NOT IN (SELECT value FROM json_each(?))) ORDER BY s.due LIMIT 1
-"""  # noqa: S608 - words of our own
-
-
-def _since(row: sqlite3.Row, now: datetime) -> datetime | None:
-    """Return since when XNAT has said "not yet"; now if the service was off, or the clock was set, in between."""
-    since, due = moment(row["since"]), moment(row["due"])
-    if since is None or (due is not None and since <= now <= due + LONGEST_DELAY):
-        return since
-    return now
-
-
-def _item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: datetime | None) -> Item:
-    places = db.execute("SELECT * FROM places WHERE study = ? ORDER BY id DESC", (row["key"],)).fetchall()
-    current = next((place for place in places if place["ended"] is None), None)
-    former = next((place for place in places if place["ended"] is not None and place["appeared"] is None), None)
-    return Item(
-        key=row["key"], delivery=row["delivery"], number=row["number"], project=row["project"],
-        study_uid=row["study_uid"], server_uid=row["known_server_uid"],
-        person=Person(name=row["patient_name"], id=row["patient_id"], birth_date=row["birth_date"],
-                      age=row["age"], sex=row["sex"]),
-        date=row["date"], time=row["time"], modalities=tuple(json.loads(row["modalities"])),
-        progress=Progress(row["progress"]), attempts=attempts, in_doubt=bool(row["in_doubt"]),
-        since=since,
-        place=Place(current["project"], current["timestamp"], current["folder"]) if current else None,
-        import_began=moment(current["last_sent"]) if current else None,
-        missing_before=frozenset(json.loads(former["missing"])) if former else frozenset(),
-        subject=row["subject"], label=row["label"], session=row["session"], kind=DeliveryKind(row["kind"]),
-        subject_id=row["subject_id"],
-        generation=row["generation"], skip_reason=row["skip_reason"],
-        merge_into=current["merge_into"] if current else None, named=bool(current and current["named"]),
-        taken=bool(current and current["taken"]), locked=moment(current["locked"]) if current else None,
-        doubted=any(place["doubted"] for place in places),
-        before=json.loads(current["before"]) if current and current["before"] else None,
-        why=row["why"] or "", findings=open_findings(db, row["key"]),
-        uploads=row["uploads"], trials=row["trials"], refusal=row["refusal"], delayed=moment(row["delayed"]),
-        misplaced=tuple(
-            MisplacedUpload(path, one["folder"]) for one in places for path in json.loads(one["misplaced"])
-        ),
-    )  # fmt: skip
 
 
 def _was_told(db: sqlite3.Connection, item: Item, error: WatchdError, now: datetime) -> bool:

@@ -8,12 +8,13 @@ from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import text
 from xnat_watchd.adapters.ledger.gates import try_now
+from xnat_watchd.adapters.ledger.standings import GOES_ON
 from xnat_watchd.core.states import Event, Standing, next_standing
 
 RESET = {"attempts": 0, "recoveries": 0, "uploads": 0, "trials": 0, "refusal": None, "delayed": None, "since": None}
 """The counters of a study, as a person's decision resets them."""
 
-STUCK = """standing NOT IN ('done', 'skipped') AND (
+STUCK = f"""standing {GOES_ON} AND (
   standing = 'held' OR (standing = 'waiting' AND due IS NOT NULL) OR (standing = 'ready' AND EXISTS (
     SELECT 1 FROM gates WHERE scope IN ('', project) AND (until IS NOT NULL OR trial))))"""
 """The studies that `retry` moves: held ones, and those that wait for their time, their project or XNAT."""
@@ -61,7 +62,7 @@ def set_columns(
     sets = "".join(f", {name} = ?" for name in columns)
     guard = "" if was is None else " AND standing = ?"
     row: sqlite3.Row | None = db.execute(
-        f"UPDATE studies SET changed = ?{sets} WHERE key = ?{guard} RETURNING delivery, progress",  # noqa: S608 - names of our own
+        f"UPDATE studies SET changed = ?{sets} WHERE key = ?{guard} RETURNING delivery, progress",
         (text(now), *columns.values(), key, *([] if was is None else [was])),
     ).fetchone()
     return row

@@ -9,6 +9,7 @@ from typing import Any
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.findings import KINDS_BEHIND, OPEN, as_finding, unsent
 from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
+from xnat_watchd.adapters.ledger.standings import GOES_ON
 from xnat_watchd.adapters.ledger.transitions import STUCK
 from xnat_watchd.core.errors import for_item
 from xnat_watchd.core.findings import LEFT_BEHIND, advice, holding, reason_of
@@ -43,7 +44,7 @@ SELECT CAST(d.id AS TEXT) AS item, d.state,
    WHERE s.delivery = d.id AND f.kind = 'listed and absent') AS absent,
   (SELECT json_group_object(c.kind, c.count) FROM clutter c WHERE c.delivery = d.id) AS clutter
 FROM latest d ORDER BY d.id DESC
-"""  # noqa: S608 - words of our own
+"""
 
 
 _SHOWN_AS = {
@@ -53,11 +54,7 @@ _SHOWN_AS = {
 
 
 class Views:
-    """Queries only: nothing here changes the ledger.
-
-    `NOT IN ('done', 'skipped')` also stands beside conditions that imply it. It lets SQLite use the small index of the
-    studies that are not done (partialindex.html, 2): the history grows for years, what is under way does not.
-    """
+    """Queries only: nothing here changes the ledger."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
@@ -89,9 +86,9 @@ class Views:
         Another ZIP of the same name does not: it may be somebody else's.
         """
         rows = self._rows(
-            """
+            f"""
             SELECT delivery || '.' || number AS item, project, why, advice, changed AS at, key FROM studies
-            WHERE standing NOT IN ('done', 'skipped') AND standing = 'held'
+            WHERE standing {GOES_ON} AND standing = 'held'
             UNION ALL
             SELECT delivery || '.' || number, project, why, advice, changed, key FROM studies
             WHERE key IN (SELECT study FROM findings WHERE settled IS NULL AND kind <> 'listed and absent')
@@ -138,7 +135,7 @@ class Views:
             FROM (SELECT f.study, sum(f.count) AS behind, group_concat(f.why, '; ') AS why FROM findings f
                   WHERE f.settled IS NOT NULL AND f.by NOT LIKE 'delivery %' AND f.kind IN ({KINDS_BEHIND})
                   AND (?1 IS NULL OR f.study = ?1) GROUP BY f.study) f JOIN studies s ON s.key = f.study ORDER BY s.key
-            """,  # noqa: S608 - words of our own
+            """,
             key,
         )
 
@@ -155,10 +152,10 @@ class Views:
     def delayed(self, since: datetime) -> Rows:
         """Return the studies that are not held and have met trouble since before then."""
         rows = self._rows(
-            """
+            f"""
             SELECT delivery || '.' || number AS item, project, progress || ', and does not get on: ' || why AS why,
                    advice, delayed AS at, 1 AS passes
-            FROM studies WHERE standing NOT IN ('done', 'skipped') AND standing <> 'held' AND delayed < ?
+            FROM studies WHERE standing {GOES_ON} AND standing <> 'held' AND delayed < ?
             AND why IS NOT NULL ORDER BY delayed
             """,
             text(since),
@@ -186,7 +183,7 @@ class Views:
         """Return the projects with studies that are ready, busy or waiting, each with the name of the first."""
         rows = self._db.rows(
             "SELECT project, delivery || '.' || number AS item, min(key) FROM studies"
-            " WHERE standing NOT IN ('done', 'skipped') AND standing IN ('ready', 'waiting', 'busy') GROUP BY project"
+            f" WHERE standing {GOES_ON} AND standing IN ('ready', 'waiting', 'busy') GROUP BY project"
         )
         return {row["project"]: row["item"] for row in rows}
 
@@ -198,9 +195,9 @@ class Views:
                    coalesce((SELECT 'waits for ' || o.delivery || '.' || o.number
                              || ', which has part of the same study and is ' || o.standing
                              FROM studies o WHERE {GOES_FIRST} ORDER BY o.key LIMIT 1), why) AS why, changed AS at
-            FROM studies s WHERE standing NOT IN ('done', 'skipped') AND standing <> 'held'
+            FROM studies s WHERE standing {GOES_ON} AND standing <> 'held'
             ORDER BY standing = 'busy' DESC, key
-            """  # noqa: S608 - words of our own
+            """
         )
 
     def latest(self, most: int) -> Rows:
@@ -208,7 +205,7 @@ class Views:
         deliveries = self._rows("SELECT id, name, project, state, why FROM deliveries ORDER BY id DESC LIMIT ?", most)
         for delivery in deliveries:
             delivery["studies"] = self._rows(
-                f"SELECT number, progress, standing, subject, label, why, {_INSTANCES} FROM studies s"  # noqa: S608 - words of our own
+                f"SELECT number, progress, standing, subject, label, why, {_INSTANCES} FROM studies s"
                 " WHERE delivery = ? ORDER BY number",
                 delivery["id"],
             )
@@ -220,7 +217,7 @@ class Views:
         if not found:
             return None
         studies = self._rows(
-            f"SELECT s.*, {_INSTANCES}, {IMAGES} AS images FROM studies s WHERE delivery = ? ORDER BY number",  # noqa: S608 - words of our own
+            f"SELECT s.*, {_INSTANCES}, {IMAGES} AS images FROM studies s WHERE delivery = ? ORDER BY number",
             number,
         )
         for study in studies:
@@ -264,7 +261,7 @@ class Views:
 
     def held(self) -> dict[str, int]:
         """Return the held studies: name -> key."""
-        return self._keys("standing NOT IN ('done', 'skipped') AND standing = 'held'")
+        return self._keys(f"standing {GOES_ON} AND standing = 'held'")
 
     def stuck(self) -> dict[str, int]:
         """Return the studies that `retry` moves, which are held or wait: name -> key."""
@@ -284,7 +281,7 @@ class Views:
         return str(row["standing"]) if row else ""
 
     def _keys(self, condition: str, *values: object) -> dict[str, int]:
-        sql = f"SELECT key, delivery, number FROM studies WHERE {condition} ORDER BY key"  # noqa: S608 - words of our own
+        sql = f"SELECT key, delivery, number FROM studies WHERE {condition} ORDER BY key"
         rows = self._db.rows(sql, *values)
         return {f"{r['delivery']}.{r['number']}": r["key"] for r in rows}
 
