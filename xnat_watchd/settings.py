@@ -26,6 +26,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from xnat_watchd.adapters import config
 from xnat_watchd.core import labels as naming
+from xnat_watchd.core.demographics import KINDS
 from xnat_watchd.core.errors import WrongSettings
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.core.project_rules import DemographicRules, LabelRules, Letters, ProjectRules
@@ -37,8 +38,8 @@ from xnat_watchd.core.states import Progress
 
 
 def _known_to_demographics(name: str) -> str:
-    if name not in DemographicRules().fields:
-        raise ValueError("what can be written is " + ", ".join(DemographicRules().fields))
+    if name not in KINDS:
+        raise ValueError("what can be written is " + ", ".join(KINDS))
     return name
 
 

@@ -24,8 +24,6 @@ from tests.adapters.zips import (
 from xnat_watchd.adapters.dicom.byte_source import Source
 from xnat_watchd.adapters.dicom.data_set import (
     FRAMES,
-    PATIENT_ID,
-    PATIENT_NAME,
     SERIES,
     SOP_INSTANCE,
     STUDY,
@@ -82,7 +80,7 @@ def test_what_a_library_writes_is_read_in_pieces_of_any_size(syntax: str, piece:
 
     assert (header.kind, header.problem) == (FileKind.INSTANCE, "")
     assert (header.uid(SOP_INSTANCE), header.uid(SERIES), header.uid(STUDY)) == (uid(1, 1, 1), uid(1, 1), uid(1))
-    assert header.values[PATIENT_NAME].decode().strip() == INGEBORG.name
+    assert facts_of(header).person.name == INGEBORG.name
 
 
 @pytest.mark.parametrize("defined", [True, False])
@@ -103,7 +101,7 @@ def test_what_stands_in_sequences_is_passed_over(syntax: str, *, defined: bool) 
     header = walked(content)
 
     assert (header.problem, header.uid(STUDY)) == ("", uid(1))
-    assert header.values[PATIENT_ID].decode().strip() == INGEBORG.id
+    assert facts_of(header).person.id == INGEBORG.id
 
 
 def frames(*contents: bytes, count: int | None = None) -> tuple[bytes, bytes]:

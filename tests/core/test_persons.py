@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import fields
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xnat_watchd.core.delivery import Person
+from xnat_watchd.core.delivery import PATIENT, Person
 from xnat_watchd.core.persons import is_one, joined, may_be_one, merged
 
 SAME_NAME = [
@@ -93,6 +94,13 @@ def test_all_that_is_said_of_a_person_is_held_against_the_next_and_the_first_wor
 
     assert known == Person(name="Yamada^T=山田=やまだ", id="1")
     assert not may_be_one(known, Person(name="Yamada^T=山本", id="1"))
+
+
+def test_every_attribute_that_is_kept_adds_up_and_has_a_column_and_a_tag_of_its_own() -> None:
+    whole = Person.read(lambda attribute: attribute.keyword)
+    assert merged(Person(), whole) == merged(whole, Person()) == whole
+    for distinct in ("keyword", "tag", "column", "name"):
+        assert len({getattr(attribute, distinct) for attribute in PATIENT}) == len(fields(Person))
 
 
 PEOPLE = st.builds(

@@ -193,7 +193,7 @@ DEFECTS: dict[int, tuple[str, Caught | Impossible]] = {
         f"{DESCRIBED}::test_a_subject_that_is_not_there_does_not_stop_the_others")),
     49: ("the last scan wins, and an empty tag takes a good value away", Caught(
         f"{DESCRIBED}::test_sessions_that_do_not_agree_about_a_person_settle_nothing",
-        "core/test_existing_sessions.py::test_what_one_leaves_out_another_may_say")),
+        "core/test_merged_headers.py::test_what_one_leaves_out_another_may_say")),
     50: ("the age of some visit, whichever comes first", Caught(
         f"{DESCRIBED}::test_the_age_is_that_of_the_first_visit")),
     51: ("XNAT's own demographics stay empty", Caught(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
+from typing import Any, Self
 
 from xnat_watchd.core.findings import Finding, reason_of
 from xnat_watchd.core.states import DeliveryKind, Progress
@@ -47,15 +48,58 @@ class Series:
     image: bool  #: False for SR, KO, PR, RAW and the like, which a server may leave out (F64)
 
 
+@dataclass(frozen=True, slots=True)
+class PatientAttribute:
+    """A DICOM attribute of a patient that is kept, as a field of `Person`."""
+
+    keyword: str
+    tag: int
+    column: str  #: of the ledger's table `studies`
+    name: str = ""  #: of the field in `Person`
+
+    @property
+    def written_tag(self) -> str:
+        """The tag in the form of XNAT's header dump: (0010,0030)."""
+        return f"({self.tag >> 16:04X},{self.tag & 0xFFFF:04X})"
+
+    @property
+    def words(self) -> str:
+        """What it is called on the screen."""
+        return self.name.replace("_", " ")
+
+
+def _kept(keyword: str, tag: int, column: str) -> Any:
+    return field(default="", metadata={"attribute": PatientAttribute(keyword, tag, column)})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """The patient of a study, by the attributes of its first instance. Never in a log."""
+    """The patient of a study, by the attributes of its first instance as they stand there. Never in a log.
 
-    name: str = ""  #: PatientName, decoded by the instance's character set, trailing blanks cut
-    id: str = ""  #: PatientID
-    birth_date: str = ""  #: PatientBirthDate as it stands
-    age: str = ""  #: PatientAge as it stands
-    sex: str = ""  #: PatientSex as it stands
+    This is the table of the patient's attributes that are kept: they are read from each instance and from XNAT's header
+    dump, and the ledger has a column for each. `core.demographics` says which of them are written to XNAT.
+    """
+
+    name: str = _kept("PatientName", 0x00100010, "patient_name")
+    id: str = _kept("PatientID", 0x00100020, "patient_id")
+    age: str = _kept("PatientAge", 0x00101010, "age")
+    birth_date: str = _kept("PatientBirthDate", 0x00100030, "birth_date")
+    sex: str = _kept("PatientSex", 0x00100040, "sex")
+
+    @classmethod
+    def read(cls, value: Callable[[PatientAttribute], str]) -> Self:
+        """Return the person whose attributes have the values that `value` returns."""
+        return cls(**{attribute.name: value(attribute) for attribute in PATIENT})
+
+    def value(self, attribute: PatientAttribute) -> str:
+        """Return the value of an attribute, empty if the header has none."""
+        return str(getattr(self, attribute.name))
+
+
+PATIENT: tuple[PatientAttribute, ...] = tuple(
+    replace(one.metadata["attribute"], name=one.name) for one in fields(Person)
+)
+"""The attributes of a patient that are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,11 @@ Values are patient data: they stand in no message and in no `repr`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from xnat_watchd.core.delivery import Person, Subject
+from xnat_watchd.core.delivery import PATIENT, PatientAttribute, Person, Subject
 from xnat_watchd.core.escapes import unescaped
 from xnat_watchd.core.labels import real_date
 from xnat_watchd.core.project_rules import DemographicRules
@@ -53,10 +53,10 @@ def sex(raw: str | None) -> str | None:
 class _Kind:
     """One attribute of a subject in its two forms: XNAT's own demographics and a custom variable."""
 
-    attribute: str  #: its DICOM keyword
     standard: str  #: its name in XNAT's demographics
     read: Callable[[str | None], str | None]
     as_field: Callable[[str], str]  #: the value's form in the custom variable
+    lasting: bool  #: it is the same in all sessions of a subject
 
 
 def _as_it_is(value: str) -> str:
@@ -69,12 +69,15 @@ def _age_text(raw: str | None) -> str | None:
 
 
 _KINDS: Mapping[str, _Kind] = {
-    "age": _Kind("PatientAge", "age", _age_text, _as_it_is),
-    "birth_date": _Kind("PatientBirthDate", "dob", birth_date, _as_it_is),
+    "age": _Kind("age", _age_text, _as_it_is, lasting=False),
+    "birth_date": _Kind("dob", birth_date, _as_it_is, lasting=True),
     # The tool that we replace wrote "Male" and "Female" there.
-    "sex": _Kind("PatientSex", "gender", sex, str.capitalize),
+    "sex": _Kind("gender", sex, str.capitalize, lasting=True),
 }
-KINDS = tuple(_KINDS)  #: the keys of `DemographicRules.fields`
+"""What is written to XNAT, by the field of `Person` that it is made of."""
+
+KINDS = tuple(_KINDS)  #: the keys that `DemographicRules.fields` may have
+WRITTEN = tuple(attribute for attribute in PATIENT if attribute.name in _KINDS)  #: attributes that are written to XNAT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +95,38 @@ class SubjectWrites:
 
 def header_of(person: Person) -> Mapping[str, str]:
     """Return the header of a study of a ZIP in the form of XNAT's header dump."""
-    return {
-        "PatientAge": person.age,
-        "PatientBirthDate": person.birth_date,
-        "PatientSex": person.sex,
-    }
+    return {attribute.keyword: person.value(attribute) for attribute in WRITTEN}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergedHeader:
+    """What the headers of all sessions of one subject say about the person. Never in a log."""
+
+    header: Mapping[str, str]  #: by DICOM keyword, without the attributes on which the sessions disagree
+    first: int  #: index of the earliest session that an attribute which changes, as the age does, is from
+    disagreeing: tuple[PatientAttribute, ...]  #: the attributes on which the sessions disagree
+
+
+def merge_headers(headers: Sequence[Mapping[str, str]]) -> MergedHeader:
+    """Merge the headers of a subject's sessions, the earliest first.
+
+    Birth date and sex must be the same in all headers that have them, else none of them is used. The age is from
+    the earliest session that has one, since it grows from visit to visit.
+    """
+    header: dict[str, str] = {}
+    disagreeing: list[PatientAttribute] = []
+    origins: list[int] = []
+    for attribute in WRITTEN:
+        kind, keyword = _KINDS[attribute.name], attribute.keyword
+        known = {n: value for n, one in enumerate(headers) if (value := kind.read(one.get(keyword)))}
+        if kind.lasting and len(set(known.values())) > 1:
+            disagreeing.append(attribute)
+        elif known:
+            earliest = min(known)
+            header[keyword] = headers[earliest][keyword]
+            if not kind.lasting:
+                origins.append(earliest)
+    return MergedHeader(header=header, first=min(origins, default=0), disagreeing=tuple(disagreeing))
 
 
 def plan(header: Mapping[str, str], subject: Subject, rules: DemographicRules) -> SubjectWrites:
@@ -107,9 +137,9 @@ def plan(header: Mapping[str, str], subject: Subject, rules: DemographicRules) -
     ask for one or the other.
     """
     known = {
-        name: value
-        for name, kind in _KINDS.items()
-        if (rules.birth_date or name != "birth_date") and (value := kind.read(header.get(kind.attribute)))
+        one.name: value
+        for one in WRITTEN
+        if (rules.birth_date or one.name != "birth_date") and (value := _KINDS[one.name].read(header.get(one.keyword)))
     }
     fields = {
         rules.fields[name].lower(): _KINDS[name].as_field(value)

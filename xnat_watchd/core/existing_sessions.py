@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from xnat_watchd.core import demographics
 from xnat_watchd.core.delivery import Place, Study
 from xnat_watchd.core.states import DeliveryKind, Progress
 
@@ -63,36 +62,3 @@ class ImagingSession:
     label: str
     study_uid: str
     date: str  #: YYYY-MM-DD, or empty
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MergedHeader:
-    """What the headers of all sessions of one subject say about the person. Never in a log."""
-
-    header: Mapping[str, str]  #: by DICOM keyword, without the attributes on which the sessions disagree
-    first: int  #: index of the session that the age is from
-    disagreeing: tuple[str, ...]  #: DICOM keywords of the attributes on which the sessions disagree
-
-
-_AGE = "PatientAge"
-_LASTING = {"PatientBirthDate": demographics.birth_date, "PatientSex": demographics.sex}
-
-
-def merge_headers(headers: Sequence[Mapping[str, str]]) -> MergedHeader:
-    """Merge the headers of a subject's sessions, the earliest first.
-
-    Birth date and sex must be the same in all headers that have them, else none of them is used. The age is from
-    the earliest session that has one, since it grows from visit to visit.
-    """
-    header: dict[str, str] = {}
-    disagreeing: list[str] = []
-    for keyword, read in _LASTING.items():
-        known = {value: one[keyword] for one in headers if (value := read(one.get(keyword)))}
-        if len(known) > 1:
-            disagreeing.append(keyword)
-        elif known:
-            header[keyword] = next(iter(known.values()))
-    aged = [n for n, one in enumerate(headers) if demographics.age_years(one.get(_AGE)) is not None]
-    if aged:
-        header[_AGE] = headers[aged[0]][_AGE]
-    return MergedHeader(header=header, first=aged[0] if aged else 0, disagreeing=tuple(disagreeing))

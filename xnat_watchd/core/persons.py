@@ -42,13 +42,7 @@ def is_one(one: Person, other: Person) -> bool:
 
 def merged(one: Person, other: Person) -> Person:
     """Return the values of both for one person; where both have a value, the first one's."""
-    return Person(
-        name=one.name or other.name,
-        id=one.id or other.id,
-        birth_date=one.birth_date or other.birth_date,
-        age=one.age or other.age,
-        sex=one.sex or other.sex,
-    )
+    return Person.read(lambda attribute: one.value(attribute) or other.value(attribute))
 
 
 def joined(one: Person, other: Person) -> Person:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from xnat_watchd.core import demographics
 from xnat_watchd.core.delivery import Person, Study, Subject
+from xnat_watchd.core.demographics import MergedHeader, merge_headers
 from xnat_watchd.core.errors import AuthRefused, NotYet, Stopped, Unavailable, WatchdError
-from xnat_watchd.core.existing_sessions import ExistingSession, ImagingSession, MergedHeader, merge_headers
+from xnat_watchd.core.existing_sessions import ExistingSession, ImagingSession
 from xnat_watchd.core.ports import ExistingSessionsGateway
 from xnat_watchd.core.project_rules import DemographicRules
 
 ASKS = 3  #: times that a header dump is asked for: XNAT may answer with another one (F210)
-_WORDS = {"PatientBirthDate": "birth date", "PatientSex": "sex"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ def _line(project: str, label: str, gateway: ExistingSessionsGateway, rules: Dem
         raise
     except WatchdError as error:
         return SubjectLine(subject=label, why=f"cannot be read now: {error}")
-    line = SubjectLine(subject=label, disagrees=tuple(_WORDS[keyword] for keyword in said.disagreeing))
+    line = SubjectLine(subject=label, disagrees=tuple(attribute.words for attribute in said.disagreeing))
     return _compared(line, subject, sessions[said.first], said, rules)
 
 
@@ -88,11 +88,7 @@ def _compared(
 
 
 def _existing(subject: str, accession: str, session: ImagingSession, said: MergedHeader) -> ExistingSession:
-    person = Person(
-        birth_date=said.header.get("PatientBirthDate", ""),
-        age=said.header.get("PatientAge", ""),
-        sex=said.header.get("PatientSex", ""),
-    )
+    person = Person.read(lambda attribute: said.header.get(attribute.keyword, ""))
     study = Study(uid=session.study_uid, person=person, date="", time="", series=(), instances=())
     return ExistingSession(
         project=session.project, name=subject, identity=f"/archive/projects/{session.project}/subjects/{accession}",

@@ -14,18 +14,19 @@ from typing import NamedTuple
 
 from xnat_watchd.adapters.dicom.byte_source import Source
 from xnat_watchd.adapters.dicom.inflating import Allowance, Corrupt, Inflater, inflated
+from xnat_watchd.core.delivery import PATIENT
 
 MEDIA_SOP_CLASS, TRANSFER_SYNTAX = 0x00020002, 0x00020010
 CHARSET, SOP_CLASS, SOP_INSTANCE = 0x00080005, 0x00080016, 0x00080018
 STUDY_DATE, STUDY_TIME, MODALITY = 0x00080020, 0x00080030, 0x00080060
-PATIENT_NAME, PATIENT_ID, BIRTH_DATE, SEX, AGE = 0x00100010, 0x00100020, 0x00100030, 0x00100040, 0x00101010
 STUDY, SERIES, SERIES_NUMBER = 0x0020000D, 0x0020000E, 0x00200011
 FRAMES = 0x00280008
 LONGEST = 1024  #: bytes of a value that are kept; legal ones are shorter
 
 _WANTED = frozenset(
     {MEDIA_SOP_CLASS, TRANSFER_SYNTAX, CHARSET, SOP_CLASS, SOP_INSTANCE, STUDY_DATE, STUDY_TIME, MODALITY}
-    | {PATIENT_NAME, PATIENT_ID, BIRTH_DATE, SEX, AGE, STUDY, SERIES, SERIES_NUMBER, FRAMES}
+    | {STUDY, SERIES, SERIES_NUMBER, FRAMES}
+    | {attribute.tag for attribute in PATIENT}
 )
 _PIXELS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})  # of floats, of doubles, and the usual ones
 _DELIMITERS, _ITEM, _SEQUENCE_END = 0xFFFE, 0xFFFEE000, 0xFFFEE0DD

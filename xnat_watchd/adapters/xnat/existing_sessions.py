@@ -11,16 +11,14 @@ from xnat_watchd.adapters.xnat.header_dumps import read_header
 from xnat_watchd.adapters.xnat.records import JSON, Cells, path, place_path
 from xnat_watchd.adapters.xnat.server import ServerState
 from xnat_watchd.adapters.xnat.sessions import by_id
-from xnat_watchd.core.delivery import Person, Place, Scan, Series, Study
+from xnat_watchd.core.delivery import PATIENT, Person, Place, Scan, Series, Study
 from xnat_watchd.core.errors import NotYet
 from xnat_watchd.core.existing_sessions import ImagingSession, ListedRow, SessionContent
 
 _HEADER = {
-    **records.DEMOGRAPHIC_TAGS,
+    **{attribute.written_tag: attribute.keyword for attribute in PATIENT},
     "(0008,0020)": "StudyDate",
     "(0008,0030)": "StudyTime",
-    "(0010,0010)": "PatientName",
-    "(0010,0020)": "PatientID",
 }
 _MODALITIES = {
     **{code.lower(): code for code in ("CR", "CT", "DX", "ECG", "EPS", "ES", "GM", "HD", "IO", "MG", "MR", "NM", "OP")},
@@ -98,12 +96,6 @@ def _series(session: SessionXml, scan: Scan) -> Series:
 
 
 def _study(header: Mapping[str, str], uid: str, series: tuple[Series, ...]) -> Study:
-    person = Person(
-        name=header.get("PatientName", "").rstrip(" \0"),
-        id=header.get("PatientID", "").rstrip(" \0"),
-        birth_date=header.get("PatientBirthDate", ""),
-        age=header.get("PatientAge", ""),
-        sex=header.get("PatientSex", ""),
-    )
+    person = Person.read(lambda attribute: header.get(attribute.keyword, "").rstrip(" \0"))
     date, time = header.get("StudyDate", ""), header.get("StudyTime", "")
     return Study(uid=uid, person=person, date=date, time=time, series=series, instances=())

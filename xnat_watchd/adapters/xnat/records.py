@@ -9,13 +9,14 @@ from urllib.parse import quote
 
 from xnat_watchd.adapters.xnat.answers import Node, SessionXml, count
 from xnat_watchd.core.delivery import Holding, Place, PrearchiveRow, Scan, Subject
+from xnat_watchd.core.demographics import WRITTEN
 from xnat_watchd.core.errors import NotYet, Permanent, Transient
 from xnat_watchd.core.escapes import unescaped
 
 Cells = Mapping[str, str]
 
 JSON = {"format": "json"}  #: without it some answers are HTML pages (F123)
-DEMOGRAPHIC_TAGS = {"(0010,1010)": "PatientAge", "(0010,0030)": "PatientBirthDate", "(0010,0040)": "PatientSex"}
+DEMOGRAPHIC_TAGS = {attribute.written_tag: attribute.keyword for attribute in WRITTEN}
 STUDY_UID = "(0020,000D)"
 
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)

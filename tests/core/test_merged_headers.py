@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xnat_watchd.core.existing_sessions import merge_headers
+from xnat_watchd.core.demographics import merge_headers
 
 FIRST = {"PatientAge": "042Y", "PatientBirthDate": "19820301", "PatientSex": "F"}
 
@@ -20,7 +20,7 @@ def test_what_one_leaves_out_another_may_say() -> None:
 def test_what_they_do_not_agree_about_is_left_out_and_named() -> None:
     said = merge_headers([FIRST, {"PatientSex": "M", "PatientBirthDate": "19820301"}])
     assert "PatientSex" not in said.header
-    assert said.disagreeing == ("PatientSex",)
+    assert [attribute.keyword for attribute in said.disagreeing] == ["PatientSex"]
 
 
 def test_one_day_in_two_forms_is_one_day() -> None:
