@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xnat_watchd.adapters.ledger import Database
+from xnat_watchd.adapters.ledger.database import Database
 
 AT = "2026-01-01T00:00:00.000000+00:00"
 

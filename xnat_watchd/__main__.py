@@ -6,7 +6,6 @@ import os
 import sys
 from types import TracebackType
 
-from xnat_watchd.adapters.systemd import journal
 from xnat_watchd.cli import commands
 from xnat_watchd.cli.terminal import plain
 from xnat_watchd.core.errors import (
@@ -29,6 +28,8 @@ def main() -> None:
     try:
         commands(prog_name="xnat-watchd")
     except (WatchdError, LedgerUnusable) as error:
+        from xnat_watchd.adapters.systemd import journal
+
         mark = journal.mark("error", sys.stderr, os.environ)
         problems = error.problems if isinstance(error, WrongSettings) else [str(error)]
         sys.stderr.writelines(f"{mark}{plain(line)}\n" for line in [*problems, error.advice])

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.ledgers import fill
-from xnat_watchd.adapters.ledger import Ledger, open_database
+from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.adapters.ledger.ledger import Ledger
 
 
 def run(where: Path, *command: str) -> float:
@@ -33,6 +34,38 @@ def config(tmp_path: Path) -> Path:
         f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{tmp_path}"\n', "utf-8"
     )
     return tmp_path / "config.toml"
+
+
+OTHERS = {"ijson", "pydantic", "pydicom", "requests", "rich", "structlog", "urllib3", "watchdog", "xnat"}
+
+
+def modules(where: Path, *command: str) -> set[str]:
+    """Return the modules that a command has imported when it ends."""
+    told = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-X", "importtime", "-m", "xnat_watchd", *command], cwd=where,
+        env={**os.environ, "HOME": str(where / "home")}, capture_output=True, check=False, text=True, timeout=60,
+    ).stderr  # fmt: skip
+    return {line.rpartition("|")[2].strip() for line in told.splitlines() if line.startswith("import time:")}
+
+
+def test_the_help_imports_no_command_and_nothing_of_the_world(tmp_path: Path) -> None:
+    imported = modules(tmp_path, "--help")
+    assert not imported & OTHERS
+    ours = {name for name in imported if name.startswith("xnat_watchd.")}
+    assert ours == {
+        "xnat_watchd.cli", "xnat_watchd.cli.options", "xnat_watchd.cli.terminal", "xnat_watchd.core",
+        "xnat_watchd.core.errors", "xnat_watchd.core.refusals", "xnat_watchd.operator", "xnat_watchd.operator.status",
+    }  # fmt: skip
+
+
+def test_the_status_imports_what_it_shows_of_the_ledger_and_no_more(tmp_path: Path, config: Path) -> None:
+    imported = modules(tmp_path, "--config", str(config), "status")
+    assert "xnat_watchd.adapters.ledger.views" in imported
+    assert not imported & OTHERS
+    assert not imported & {
+        "xnat_watchd.adapters.ledger.ledger", "xnat_watchd.core.delivery", "xnat_watchd.core.labels",
+        "xnat_watchd.core.sharing.plan", "xnat_watchd.settings",
+    }  # fmt: skip
 
 
 def test_help_and_status_cost_little(tmp_path: Path, config: Path) -> None:

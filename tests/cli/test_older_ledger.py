@@ -12,9 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from tests.adapters.ledger.test_ledger_file import of_version_1
-from xnat_watchd.adapters import ledger
-from xnat_watchd.adapters.files.layout import lock_of
-from xnat_watchd.adapters.files.lock import Lock
+from xnat_watchd.adapters.files.lock import Lock, lock_of
+from xnat_watchd.adapters.ledger import database
 from xnat_watchd.adapters.ledger.database import VERSION, OlderSchema
 from xnat_watchd.cli import commands
 from xnat_watchd.core.errors import Refusal
@@ -65,7 +64,7 @@ def test_beside_an_older_service_a_command_leaves_the_ledger_as_it_is(desk: Desk
 def test_an_older_service_that_begins_just_then_keeps_its_ledger(
     desk: Desk, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: Callable[..., Any] = ledger.open_database
+    opened: Callable[..., Any] = database.open_database
     with ExitStack() as service:
 
         def watched(path: Path, **how: Any) -> Any:
@@ -75,7 +74,7 @@ def test_an_older_service_that_begins_just_then_keeps_its_ledger(
                 service.enter_context(Lock(lock_of(path)))  # between the look and the upgrade
                 raise
 
-        monkeypatch.setattr(ledger, "open_database", watched)
+        monkeypatch.setattr(database, "open_database", watched)
         refused = desk.type(command).exception
     assert isinstance(refused, Refusal)
     assert "of an older xnat-watchd" in str(refused)

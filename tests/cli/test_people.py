@@ -13,7 +13,9 @@ from click.testing import CliRunner
 from tests.dicom import instance, sop_uid
 from tests.others import beside_others, restored_without
 from tests.station import Station, zipped
-from xnat_watchd.adapters.ledger import Ledger, open_database
+from xnat_watchd.adapters.ledger import database
+from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.cli import commands
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.sandbox import Sandbox
@@ -210,7 +212,7 @@ def test_a_ledger_that_another_program_holds_is_said_to_be_held(
     desk.carry(date="")
     path = desk.config.with_name("watchd") / "ledger.sqlite"
     opened: Callable[..., Any] = open_database
-    monkeypatch.setattr("xnat_watchd.adapters.ledger.open_database", lambda *a, **k: opened(*a, **k, patience=0.05))
+    monkeypatch.setattr(database, "open_database", lambda *a, **k: opened(*a, **k, patience=0.05))
     holder = Ledger(open_database(path))
     with holder.studies._db.change():
         done = CliRunner().invoke(commands, ["--config", str(desk.config), *command])

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xnat_watchd.core.errors import Unusable
-from xnat_watchd.core.sharing.plan import RowState
 from xnat_watchd.core.sharing.report import ADDED, is_table, refusal, report, report_name
+from xnat_watchd.core.sharing.row_state import RowState
 from xnat_watchd.core.sharing.state import RowResult
 from xnat_watchd.core.sharing.table import ShareRow, Table, read
 

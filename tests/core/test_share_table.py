@@ -13,13 +13,13 @@ from xnat_watchd.core.sharing import table
 from xnat_watchd.core.sharing.plan import (
     MadeShare,
     RowPlan,
-    RowState,
     SeenProject,
     SeenSession,
     ShareSession,
     ShareSubject,
     plan,
 )
+from xnat_watchd.core.sharing.row_state import RowState
 from xnat_watchd.core.sharing.table import COLUMNS, LONGEST_CELL, MOST_BYTES, ShareRow, read
 
 # -- reading

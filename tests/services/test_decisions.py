@@ -16,7 +16,7 @@ import pytest
 from tests.dicom import instance, sop_uid
 from tests.others import archived_by_others, beside_others, restored_without, sent_by_others
 from tests.station import Station, zipped
-from xnat_watchd.adapters.ledger import Activity
+from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import Impossible
 from xnat_watchd.core.project_rules import ProjectRules

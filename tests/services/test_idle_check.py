@@ -14,7 +14,7 @@ import pytest
 from tests.services.desk import scan
 from tests.services.test_machine_faults import polling
 from tests.station import Notes, Time
-from xnat_watchd.adapters.ledger import Activity
+from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.core.errors import AuthRefused
 from xnat_watchd.core.gate import REFUSALS_AN_HOUR

@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from xnat_watchd.adapters.files.disk import LOCK, Disk
+from xnat_watchd.adapters.files.disk import Disk
 from xnat_watchd.adapters.files.folder_handles import make_folder, pinned
-from xnat_watchd.adapters.files.layout import lock_of
-from xnat_watchd.adapters.files.lock import Claims, Lock, is_held
+from xnat_watchd.adapters.files.lock import LOCK, Claims, Lock, is_held, lock_of
 from xnat_watchd.adapters.files.stamps import Changed
 from xnat_watchd.adapters.systemd import installation
 from xnat_watchd.adapters.systemd.service_files import UNIT

@@ -15,7 +15,7 @@ from tests.dicom import instance, sop_uid
 from tests.others import archived_by_others, beside_others, restored_without, sent_by_others
 from tests.sandbox.kit import Visitor
 from tests.station import Station, Time, zipped
-from xnat_watchd.adapters.ledger import Activity
+from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.errors import Stopped
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.retention import RetentionRules

@@ -13,7 +13,7 @@ from tests.share_desk import HEADER
 from tests.share_site import ShareSite, a_share_site
 from tests.station import Notes
 from xnat_watchd.adapters.credentials import Credential, Secret
-from xnat_watchd.adapters.ledger import Activity
+from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.daemon.composition import Daemon, build
 from xnat_watchd.daemon.reload import reload

@@ -165,7 +165,7 @@ def test_a_report_says_how_far_a_long_sweep_has_come(
     desk.settle()
     assert desk.states() == ["shared", "shared", "waiting", "waiting"]
     assert desk.report()[-1][REASON] == "2 of 2 missing: it is still to be done, by itself"
-    assert desk.ledger.shares.tables()[0]["rows"] == {"shared": 2, "waiting": 2}
+    assert desk.ledger.views.share_tables()[0]["rows"] == {"shared": 2, "waiting": 2}
 
 
 def test_every_row_that_was_applied_is_an_event(desk: Desk) -> None:
@@ -293,7 +293,7 @@ def test_a_table_that_is_gone_asks_for_nothing_more(desk: Desk, xnat: FakeArchiv
     desk.later()
     assert "S1_PT" not in xnat.labels("P2")
     assert "S1" in xnat.labels("P2")
-    assert desk.ledger.shares.tables() == []
+    assert desk.ledger.views.share_tables() == []
 
 
 # -- what a person took back -----------------------------------------------------------------------------------
@@ -726,7 +726,7 @@ def test_a_table_that_cannot_be_read_says_so_in_one_sentence_and_stops_no_other(
     assert row["state"] == "failed"
     assert "no column subject" in row["reason"]
     assert "Mustermann" not in str(desk.log.lines)
-    assert [(one["name"], one["why"]) for one in desk.ledger.shares.tables()] == [
+    assert [(one["name"], one["why"]) for one in desk.ledger.views.share_tables()] == [
         ("bad.csv", "the header line has no column subject"),
         ("good.csv", ""),
     ]
@@ -820,7 +820,7 @@ def test_reports_and_what_spreadsheets_leave_behind_are_no_tables(desk: Desk, xn
     (desk.folder / "link.csv").symlink_to(desk.folder / "x.xlsx")
     desk.settle()
     assert not xnat.requests
-    assert desk.ledger.shares.tables() == []
+    assert desk.ledger.views.share_tables() == []
 
 
 @pytest.mark.parametrize(
@@ -832,7 +832,7 @@ def test_a_name_of_any_bytes_is_a_tables_and_does_no_harm(desk: Desk, name: byte
     desk.save(row, name=os.fsdecode(name))
     for _ in range(2):
         desk.settle()
-    assert [one["name"] for one in desk.ledger.shares.tables()] == [shown]
+    assert [one["name"] for one in desk.ledger.views.share_tables()] == [shown]
     report = os.fsdecode(name.replace(b".csv", b".report.csv"))
     assert report in {path.name for path in desk.folder.iterdir()}
 
@@ -893,7 +893,7 @@ def test_a_folder_that_is_gone_is_waited_for_and_nothing_is_concluded(desk: Desk
     away = desk.folder.rename(desk.folder.with_name("away"))
     with pytest.raises(FileNotFoundError):
         desk.later()
-    assert desk.ledger.shares.tables() != []
+    assert desk.ledger.views.share_tables() != []
     xnat.session(xnat.subjects["X_S1"], "S1_PT")
     away.rename(desk.folder)
     desk.later()
@@ -929,5 +929,5 @@ def test_the_status_has_a_line_for_each_table(desk: Desk) -> None:
     desk.save("S1,P1,P2", "S9,P1,P2", "S2,P1,P2", "S2,P1,P2", name="b.csv")
     desk.save("S2,P1,P2", name="a.csv")
     desk.settle()
-    tables = [(one["name"], one["rows"]) for one in desk.ledger.shares.tables()]
+    tables = [(one["name"], one["rows"]) for one in desk.ledger.views.share_tables()]
     assert tables == [("a.csv", {"shared": 1}), ("b.csv", {"shared": 2, "waiting": 1})]

@@ -16,7 +16,7 @@ from tests.station import Station, Time, zipped
 from xnat_watchd.cli.status import screen
 from xnat_watchd.core.errors import Impossible, Transient, Unusable
 from xnat_watchd.core.gate import Gate
-from xnat_watchd.core.sharing.plan import RowState
+from xnat_watchd.core.sharing.row_state import RowState
 from xnat_watchd.core.sharing.state import RowResult
 from xnat_watchd.core.sharing.table import ShareRow
 from xnat_watchd.operator.status import Exit, attention_row, sentence, take_snapshot, verdict, without_names

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.soak.traffic import Drop, Truth
-from xnat_watchd.adapters.files.disk import LOCK, MARK
+from xnat_watchd.adapters.files.disk import MARK
+from xnat_watchd.adapters.files.lock import LOCK
 
 Stored = Mapping[str, Any]  #: one instance as the practice XNAT's control address tells of it
 

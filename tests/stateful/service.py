@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from tests.stateful.fuse import Depth, Fuse
 from tests.station import Notes, Station, Time
-from xnat_watchd.adapters.ledger import Activity
+from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.daemon import composition, threads

@@ -15,7 +15,8 @@ from tests.others import archived_by_others, entered_by_others, sent_by_others
 from tests.station import zipped
 from tests.whole.conftest import PASSWORD
 from tests.whole.user import DOWN, TECH, User
-from xnat_watchd.adapters.files.disk import LOCK, MARK
+from xnat_watchd.adapters.files.disk import MARK
+from xnat_watchd.adapters.files.lock import LOCK
 from xnat_watchd.sandbox import Sandbox
 
 Scan = Callable[..., bytes]

@@ -10,31 +10,32 @@ from xnat_watchd import __version__
 from xnat_watchd.cli.options import CommandOptions, config_option, drop_option, project_option, server_options
 
 COMMANDS = {
-    "run": "run:run",
-    "reload": "reload:reload",
-    "login": "login:login",
-    "logout": "logout:logout",
-    "whoami": "whoami:whoami",
-    "check": "check:check",
-    "status": "status:status",
-    "show": "show:show",
-    "retry": "retry:retry",
-    "skip": "decisions:skip",
-    "accept": "decisions:accept",
-    "resend": "decisions:resend",
-    "verify": "verify:verify",
-    "pause": "pause:pause",
-    "resume": "pause:resume",
-    "list": "listing:list_",
-    "archive": "archive:archive",
-    "demographics": "demographics:demographics",
-    "share": "share:share",
-    "install": "install:install",
-    "uninstall": "install:uninstall",
-    "completion": "completion:completion",
-    "demo": "demo:demo",
+    "run": ("run:run", "Carry ZIPs into XNAT: the service, or --once."),
+    "reload": ("reload:reload", "Have the running service use new settings."),
+    "login": ("login:login", "Store user and password for the service."),
+    "logout": ("logout:logout", "Remove the stored user and password."),
+    "whoami": ("whoami:whoami", "Show your user on XNAT."),
+    "check": ("check:check", "Check this machine and the server."),
+    "status": ("status:status", "Show what is under way, and what needs attention."),
+    "show": ("show:show", "Show what happened to one delivery or study."),
+    "retry": ("retry:retry", "Let held studies go on."),
+    "skip": ("decisions:skip", "Give up studies and ZIPs that are not wanted."),
+    "accept": ("decisions:accept", "Accept what is wrong with a study, and let it go on."),
+    "resend": ("decisions:resend", "Send again what XNAT has lost."),
+    "verify": ("verify:verify", "Ask XNAT whether it still has the images of studies."),
+    "pause": ("pause:pause", "Send nothing to XNAT until `resume`."),
+    "resume": ("pause:resume", "Go on after `pause`."),
+    "list": ("listing:list_", "List projects, or the subjects of one."),
+    "archive": ("archive:archive", "Archive what others put into the prearchive."),
+    "demographics": ("demographics:demographics", "Fill in age, birth date and sex of subjects."),
+    "share": ("share:share", "Share subjects with other projects, by a table."),
+    "install": ("install:install", "Install the service on this machine."),
+    "uninstall": ("install:uninstall", "Remove the service, and leave your data."),
+    "completion": ("completion:completion", "Let your shell complete what you type."),
+    "demo": ("demo:demo", "Try it on this machine, in half a minute."),
 }
-"""The commands in the order of the help. A module is imported only when its command is used: `status` must be quick."""
+"""Where each command is, and its line in the help, in that order. Its module is imported only when it is used, so that
+`--help` and `status` are quick."""
 
 EXAMPLES = """\
 \b
@@ -61,9 +62,18 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of this name, or None."""
         if cmd_name not in self.commands and cmd_name in COMMANDS:
-            module, name = COMMANDS[cmd_name].split(":")
-            self.add_command(getattr(import_module(f"{__name__}.{module}"), name))
+            place, line = COMMANDS[cmd_name]
+            module, name = place.split(":")
+            command = getattr(import_module(f"{__name__}.{module}"), name)
+            command.short_help = line  # for the shell's completion
+            self.add_command(command)
         return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands in the help, without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
 
 @click.group(cls=_Commands, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})

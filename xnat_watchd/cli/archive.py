@@ -28,7 +28,7 @@ Examples:
 COLUMNS = ("session", "subject", "date", "images", "status")
 
 
-@click.command(epilog=EXAMPLES, short_help="Archive what others put into the prearchive.")
+@click.command(epilog=EXAMPLES)
 @project_option
 @click.option("--session", "names", multiple=True, metavar="NAME", help="Only this session; may be repeated.")
 @click.option("--label", help="The label for the one session, if its files do not give one.")

@@ -25,7 +25,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Check this machine and the server.")
+@click.command(epilog=EXAMPLES)
 @click.option("--json", "for_programs", is_flag=True, help="As JSON.")
 @click.pass_obj
 def check(options: CommandOptions, *, for_programs: bool) -> None:

@@ -13,7 +13,7 @@ Put one of these lines into the start file of your shell:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Let your shell complete what you type.")
+@click.command(epilog=EXAMPLES)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:

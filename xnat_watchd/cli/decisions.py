@@ -15,7 +15,7 @@ from xnat_watchd.cli.options import CommandOptions, is_served
 from xnat_watchd.cli.terminal import say
 
 if TYPE_CHECKING:
-    from xnat_watchd.adapters.ledger import Ledger
+    from xnat_watchd.adapters.ledger.ledger import Ledger
 
 Decide = Callable[["Ledger", int, datetime], str]  #: records the decision and returns what will happen
 
@@ -27,10 +27,7 @@ def _examples(*lines: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  xnat-watchd {line}" for line in lines)])
 
 
-@click.command(
-    epilog=_examples('skip 12.1 --why "sent twice by the scanner"', 'skip 12 13 --why "test scans"'),
-    short_help="Give up studies and ZIPs that are not wanted.",
-)
+@click.command(epilog=_examples('skip 12.1 --why "sent twice by the scanner"', 'skip 12 13 --why "test scans"'))
 @items_argument
 @why_option
 @click.pass_obj
@@ -50,10 +47,7 @@ def skip(options: CommandOptions, items: tuple[Item, ...], why: str) -> None:
         _decide(options, studies_of, decide)
 
 
-@click.command(
-    epilog=_examples('accept 12.1 --why "the scanner has deleted the third image"'),
-    short_help="Accept what is wrong with a study, and let it go on.",
-)
+@click.command(epilog=_examples('accept 12.1 --why "the scanner has deleted the third image"'))
 @click.argument("item", type=ITEM, metavar="ITEM")
 @why_option
 @click.pass_obj
@@ -88,10 +82,7 @@ def login_name() -> str:
         return f"number {uid}"
 
 
-@click.command(
-    epilog=_examples("resend 12.1", 'resend 12 --why "the server was restored from Monday"'),
-    short_help="Send again what XNAT has lost.",
-)
+@click.command(epilog=_examples("resend 12.1", 'resend 12 --why "the server was restored from Monday"'))
 @items_argument
 @click.option("--why", default="", metavar="TEXT", help="The reason, for the record.")
 @click.pass_obj

@@ -49,7 +49,7 @@ Zwickelbeyn_Thaddaeusz,{PROJECT},{READERS},R002,{{subject}}_{{study_date}}
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Try it on this machine, in half a minute.")
+@click.command(epilog=EXAMPLES)
 @click.option("--keep", is_flag=True, help="Stay up afterwards, so that you can drop ZIPs of your own.")
 def demo(*, keep: bool) -> None:
     """Show how ZIPs come into a practice XNAT, in half a minute. It needs no settings and leaves nothing behind."""
@@ -146,7 +146,8 @@ def _watch(stage: Stage, console: Console, dropped: int) -> None:
 
 
 def _deliveries(root: Path, most: int) -> list[dict[str, Any]]:
-    from xnat_watchd.adapters.ledger import Ledger, open_database
+    from xnat_watchd.adapters.ledger.database import open_database
+    from xnat_watchd.adapters.ledger.ledger import Ledger
 
     path = root / "ledger.sqlite"
     if not path.exists() or not path.stat().st_size:

@@ -27,7 +27,7 @@ Examples:
 LONGEST = 16 << 20  #: bytes of a file of labels
 
 
-@click.command(epilog=EXAMPLES, short_help="Fill in age, birth date and sex of subjects.")
+@click.command(epilog=EXAMPLES)
 @project_option
 @click.option("--subject", "subjects", multiple=True, metavar="LABEL", help="This subject; may be repeated.")
 @click.option(

@@ -19,7 +19,7 @@ from xnat_watchd.cli.terminal import say
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.credentials import Credential
-    from xnat_watchd.adapters.ledger import Ledger
+    from xnat_watchd.adapters.ledger.ledger import Ledger
     from xnat_watchd.adapters.xnat.gateway import XnatGateway
     from xnat_watchd.cli.options import CommandOptions
     from xnat_watchd.core.existing_sessions import ExistingSession

@@ -34,7 +34,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Install the service on this machine.")
+@click.command(epilog=EXAMPLES)
 @_dry_run
 @_prefix
 def install(*, dry_run: bool, prefix: Path | None) -> None:
@@ -56,7 +56,7 @@ Examples:
 """
 
 
-@click.command(epilog=UNINSTALL, short_help="Remove the service, and leave your data.")
+@click.command(epilog=UNINSTALL)
 @_dry_run
 @_prefix
 def uninstall(*, dry_run: bool, prefix: Path | None) -> None:

@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from xnat_watchd.cli.options import CommandOptions
 
 if TYPE_CHECKING:
-    from xnat_watchd.adapters.ledger import Ledger
+    from xnat_watchd.adapters.ledger.ledger import Ledger
 
 Item = tuple[int, int | None]
 

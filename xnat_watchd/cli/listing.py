@@ -22,7 +22,7 @@ Examples:
 """
 
 
-@click.command("list", epilog=EXAMPLES, short_help="List projects, or the subjects of one.")
+@click.command("list", epilog=EXAMPLES)
 @project_option
 @click.option("--new-since", type=SPAN, metavar="TIME",
               help="List the subjects that this service created in this time (7d, 12h), by its ledger.")  # fmt: skip

@@ -39,7 +39,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Store user and password for the service.")
+@click.command(epilog=EXAMPLES)
 @click.option(
     "--token", is_flag=True, help="Store a token of XNAT instead of the password. A token ends after some days. The "
     "service renews it while it runs. After a long stop, log in again.",
@@ -57,8 +57,7 @@ def login(options: CommandOptions, *, token: bool, user: str | None) -> None:
     """
     from xnat_watchd.adapters import config
     from xnat_watchd.adapters.clock import SystemClock
-    from xnat_watchd.adapters.files.layout import lock_of
-    from xnat_watchd.adapters.files.lock import is_held
+    from xnat_watchd.adapters.files.lock import is_held, lock_of
     from xnat_watchd.operator.logins import LoginAttempts, LoginSite
 
     settings = options.settings()

@@ -14,7 +14,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Remove the stored user and password.")
+@click.command(epilog=EXAMPLES)
 @click.pass_obj
 def logout(options: CommandOptions) -> None:
     """Remove the login that `login` has stored. If it is a token, XNAT deletes it."""

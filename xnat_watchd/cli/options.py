@@ -17,7 +17,8 @@ from xnat_watchd.core.errors import NoReadAccess, Occupied, Refusal
 
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.adapters.credentials import Credential
-    from xnat_watchd.adapters.ledger import Ledger
+    from xnat_watchd.adapters.ledger.ledger import Ledger
+    from xnat_watchd.adapters.ledger.status_parts import StatusParts
     from xnat_watchd.adapters.xnat.gateway import XnatGateway
     from xnat_watchd.cli.locations import Locations
     from xnat_watchd.settings import Settings
@@ -114,13 +115,25 @@ class CommandOptions:
     @contextmanager
     def ledger(self, path: Path, *, read_only: bool = True) -> Iterator[Ledger]:
         """Open the ledger. Raise `Refusal` if there is none yet."""
-        if not is_there(path):
-            raise Refusal(f"there is no ledger at {path} yet", advice="It is made by `xnat-watchd run`.")
+        _must_be_there(path)
         ledger = opened(path, read_only=read_only)
         try:
             yield ledger
         finally:
             ledger.close()
+
+    @contextmanager
+    def status_parts(self, path: Path) -> Iterator[StatusParts]:
+        """Open what the status shows of the ledger. Raise `Refusal` if there is no ledger yet."""
+        from xnat_watchd.adapters.ledger.database import open_database
+        from xnat_watchd.adapters.ledger.status_parts import StatusParts
+
+        _must_be_there(path)
+        parts = StatusParts(open_database(path, read_only=True, upgrade=False))
+        try:
+            yield parts
+        finally:
+            parts.close()
 
 
 def opened(path: Path, *, read_only: bool) -> Ledger:
@@ -128,9 +141,9 @@ def opened(path: Path, *, read_only: bool) -> Ledger:
 
     Raise `Refusal` if a service uses it: that service may be of the older version too, and know only its own ledger.
     """
-    from xnat_watchd.adapters.files.layout import lock_of
-    from xnat_watchd.adapters.files.lock import Lock
-    from xnat_watchd.adapters.ledger import Ledger, OlderSchema, open_database
+    from xnat_watchd.adapters.files.lock import Lock, lock_of
+    from xnat_watchd.adapters.ledger.database import OlderSchema, open_database
+    from xnat_watchd.adapters.ledger.ledger import Ledger
 
     try:
         return Ledger(open_database(path, read_only=read_only, upgrade=False))
@@ -147,8 +160,7 @@ def opened(path: Path, *, read_only: bool) -> Ledger:
 
 def is_served(ledger: Path) -> bool:
     """Return whether a service, or another command, works on this ledger now."""
-    from xnat_watchd.adapters.files.layout import lock_of
-    from xnat_watchd.adapters.files.lock import is_held
+    from xnat_watchd.adapters.files.lock import is_held, lock_of
 
     return is_there(ledger) and is_held(lock_of(ledger))
 
@@ -159,6 +171,11 @@ def is_there(ledger: Path) -> bool:
         return ledger.exists()
     except PermissionError:
         raise NoReadAccess(f"{ledger}: this user may not see it", advice=NOT_OURS) from None
+
+
+def _must_be_there(ledger: Path) -> None:
+    if not is_there(ledger):
+        raise Refusal(f"there is no ledger at {ledger} yet", advice="It is made by `xnat-watchd run`.")
 
 
 def _first_line() -> str:

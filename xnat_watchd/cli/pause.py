@@ -16,7 +16,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Send nothing to XNAT until `resume`.")
+@click.command(epilog=EXAMPLES)
 @click.pass_obj
 def pause(options: CommandOptions) -> None:
     """Send nothing to XNAT and ask it nothing until `resume`, for example during its maintenance.
@@ -24,7 +24,7 @@ def pause(options: CommandOptions) -> None:
     The drop folder is still watched, and ZIPs are taken in. The pause lasts after a restart, too. A step that is under
     way is finished first.
     """
-    from xnat_watchd.adapters.ledger import Activity
+    from xnat_watchd.adapters.ledger.pauses import Activity
 
     with options.ledger(options.locations().ledger, read_only=False) as ledger:
         advice = "Type `xnat-watchd resume` to go on."
@@ -35,7 +35,7 @@ def pause(options: CommandOptions) -> None:
         click.echo("a step is still under way; `xnat-watchd status` shows when it has ended", err=True)
 
 
-@click.command(epilog=EXAMPLES, short_help="Go on after `pause`.")
+@click.command(epilog=EXAMPLES)
 @click.pass_obj
 def resume(options: CommandOptions) -> None:
     """Go on after `pause`. If ZIPs were no longer deleted because the clock had jumped, delete them again.

@@ -14,7 +14,7 @@ import click
 from xnat_watchd.cli.terminal import plain
 
 if TYPE_CHECKING:
-    from xnat_watchd.adapters.ledger import Ledger
+    from xnat_watchd.adapters.ledger.ledger import Ledger
 
 Uploads = Mapping[str, tuple[int, int]]  #: worker -> bytes sent, bytes in all
 ShowUploads = Callable[[Uploads], None]
@@ -82,7 +82,8 @@ class _EventFeed:
 
     def opened(self) -> Ledger | None:
         """Return the ledger, or None while there is none."""
-        from xnat_watchd.adapters.ledger import Ledger, open_database
+        from xnat_watchd.adapters.ledger.database import open_database
+        from xnat_watchd.adapters.ledger.ledger import Ledger
 
         if self._ledger is None and self._path.exists() and self._path.stat().st_size:
             self._ledger = Ledger(open_database(self._path, read_only=True))

@@ -24,7 +24,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Have the running service use new settings.")
+@click.command(epilog=EXAMPLES)
 @click.pass_obj
 def reload(options: CommandOptions) -> None:
     """Have the running service use changed settings. If they are wrong, it goes on with the old ones."""
@@ -62,8 +62,7 @@ def _said(options: CommandOptions) -> dict[str, Any]:
 
 def _signal(pid: int, ledger: Path) -> None:
     """Signal the service and no other process: the published number may be old, and belong to another by now."""
-    from xnat_watchd.adapters.files.layout import lock_of
-    from xnat_watchd.adapters.files.lock import is_held
+    from xnat_watchd.adapters.files.lock import is_held, lock_of
     from xnat_watchd.core.errors import Refusal
 
     try:

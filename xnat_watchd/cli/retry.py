@@ -14,7 +14,7 @@ from xnat_watchd.cli.options import CommandOptions, is_served, server_options
 from xnat_watchd.cli.terminal import say
 
 if TYPE_CHECKING:
-    from xnat_watchd.adapters.ledger import Ledger
+    from xnat_watchd.adapters.ledger.ledger import Ledger
 
 EXAMPLES = """\
 \b
@@ -30,7 +30,7 @@ If the service runs, it does the work, and this command shows it. Otherwise this
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Let held studies go on.")
+@click.command(epilog=EXAMPLES)
 @click.argument("items", type=ITEM, nargs=-1, metavar="ITEM...")
 @click.option("--all-held", is_flag=True, help="Every held study.")
 @click.option("--label", help="The session label to use, for one study.")

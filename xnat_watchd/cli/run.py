@@ -34,7 +34,7 @@ DIR/.xnat-watchd/done when XNAT has them. The ledger is there too, so that no ZI
 OPEN_STATES = ("waiting", "removed by someone")  #: states of a share row that is not shared, but needs no attention now
 
 
-@click.command(epilog=EXAMPLES, short_help="Carry ZIPs into XNAT: the service, or --once.")
+@click.command(epilog=EXAMPLES)
 @click.option("--once", is_flag=True, help="Send what is in the drop folder, then stop and say what remains.")
 @drop_option
 @project_option

@@ -15,7 +15,7 @@ from xnat_watchd.cli import table
 from xnat_watchd.cli.options import CommandOptions, opened, server_options
 
 if TYPE_CHECKING:
-    from xnat_watchd.adapters.ledger import Ledger
+    from xnat_watchd.adapters.ledger.ledger import Ledger
     from xnat_watchd.adapters.xnat.gateway import XnatGateway
     from xnat_watchd.core.sharing.plan import RowPlan
     from xnat_watchd.core.sharing.state import RowResult
@@ -38,7 +38,7 @@ USER_COLUMNS = ("line", "project", "user", "role", "state", "reason")
 LOOKS = 0.5  #: seconds between two looks whether the service has finished its own sweep
 
 
-@click.command(epilog=EXAMPLES, short_help="Share subjects with other projects, by a table.")
+@click.command(epilog=EXAMPLES)
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="TABLE.csv")
 @click.option("--users", is_flag=True, help="The table gives users roles in projects.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
@@ -57,7 +57,7 @@ def _shares(options: CommandOptions, data: bytes, name: str, form: str, *, dry: 
 
     rows = read(data).rows
     with _sharer(options, dry=dry) as (sharer, ledger):
-        others = ledger.shares.rows_of([one["name"] for one in ledger.shares.tables()])
+        others = ledger.shares.rows_of([one["name"] for one in ledger.views.share_tables()])
         if dry:
             planned = sharer.preview(rows, others)
             _say(planned)

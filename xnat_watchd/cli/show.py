@@ -24,7 +24,7 @@ It reads the ledger, which holds names of patients.
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Show what happened to one delivery or study.")
+@click.command(epilog=EXAMPLES)
 @click.argument("item", type=ITEM)
 @click.option("--json", "for_programs", is_flag=True, help="As JSON.")
 @click.pass_obj

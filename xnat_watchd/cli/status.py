@@ -38,7 +38,7 @@ ASK = "Ask the administrator to look at `systemctl status xnat-watchd`. What you
 NOT_FOR_YOU = "Ask to be put into the group that may drop files (`xnat-drop`), or put `sudo` in front."
 
 
-@click.command(epilog=EXAMPLES, short_help="Show what is under way, and what needs attention.")
+@click.command(epilog=EXAMPLES)
 @click.option("--json", "for_programs", is_flag=True, help="As JSON, for programs.")
 @click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
 @click.pass_obj
@@ -122,12 +122,11 @@ def published(options: CommandOptions) -> Snapshot | None:
 def _of_ledger(options: CommandOptions) -> Snapshot:
     from datetime import UTC, datetime
 
-    from xnat_watchd.adapters.files.layout import lock_of
-    from xnat_watchd.adapters.files.lock import is_held
+    from xnat_watchd.adapters.files.lock import is_held, lock_of
     from xnat_watchd.operator.status import take_snapshot
 
     here = options.locations()
-    with options.ledger(here.ledger) as ledger:  # first: a user who may not read it is told that, not of its lock
+    with options.status_parts(here.ledger) as ledger:  # first: a user who may not read it is told that, not of its lock
         running = is_held(lock_of(here.ledger))
         snapshot = take_snapshot(
             ledger, here.server, datetime.now(UTC), running=running, daemon={"settling": 0, "uploads": []}

@@ -14,7 +14,7 @@ from xnat_watchd.cli.options import CommandOptions, server_options
 from xnat_watchd.cli.terminal import say
 
 if TYPE_CHECKING:
-    from xnat_watchd.adapters.ledger import Ledger
+    from xnat_watchd.adapters.ledger.ledger import Ledger
     from xnat_watchd.adapters.xnat.gateway import XnatGateway
 
 EXAMPLES = """\
@@ -25,7 +25,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Ask XNAT whether it still has the images of studies.")
+@click.command(epilog=EXAMPLES)
 @click.argument("items", type=ITEM, nargs=-1, metavar="ITEM...")
 @click.option("--since", type=SPAN, metavar="TIME", help="Every study that was archived since then (30d, 12h).")
 @server_options

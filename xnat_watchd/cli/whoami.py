@@ -16,7 +16,7 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Show your user on XNAT.")
+@click.command(epilog=EXAMPLES)
 @click.pass_obj
 def whoami(options: CommandOptions) -> None:
     """Show your user on XNAT, where the login comes from, and until when it is valid. XNAT is asked once."""

@@ -19,7 +19,9 @@ from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.files.lock import Claims, Lock
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
 from xnat_watchd.adapters.files.share_folder import ShareFolder, lock_of_shares
-from xnat_watchd.adapters.ledger import Activity, Ledger, open_database
+from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.adapters.threads import WakeUp
 from xnat_watchd.adapters.xnat.gateway import XnatGateway, XnatServer
 from xnat_watchd.core.errors import LedgerUnusable, Refusal, Stopped, WatchdError

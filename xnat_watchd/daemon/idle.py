@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from xnat_watchd.adapters.ledger import Activity, Ledger
 from xnat_watchd.adapters.ledger.database import text
+from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.states import Standing
 from xnat_watchd.daemon.composition import ONCE_WAITS, is_shut_for_long
 

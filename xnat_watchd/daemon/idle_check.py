@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from xnat_watchd.adapters.ledger import Ledger
+from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.core.errors import unwritable
 from xnat_watchd.core.ports import Clock
 from xnat_watchd.operator.status import attention_row

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock, RLock
 
 from xnat_watchd.adapters.credentials import Credential, Search
-from xnat_watchd.adapters.ledger import Ledger
+from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.core.errors import NoRoom, Refusal, Stopped, WatchdError
 from xnat_watchd.core.gate import Gate

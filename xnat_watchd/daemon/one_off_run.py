@@ -9,8 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from xnat_watchd.adapters.credentials import Credential
-from xnat_watchd.adapters.files.layout import lock_of
-from xnat_watchd.adapters.files.lock import Lock
+from xnat_watchd.adapters.files.lock import Lock, lock_of
 from xnat_watchd.adapters.threads import Loop
 from xnat_watchd.core.ports import Log
 from xnat_watchd.daemon.composition import Daemon, build

@@ -10,8 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from xnat_watchd import __version__
 from xnat_watchd.adapters.credentials import Credential, Search
 from xnat_watchd.adapters.files.folder_handles import make_folder
-from xnat_watchd.adapters.files.layout import lock_of
-from xnat_watchd.adapters.files.lock import Lock
+from xnat_watchd.adapters.files.lock import Lock, lock_of
 from xnat_watchd.adapters.files.status_file import StatusPublisher, status_path
 from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.systemd.notify import Notifier

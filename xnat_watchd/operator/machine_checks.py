@@ -17,8 +17,8 @@ from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
 from xnat_watchd.adapters.files.watcher import Watcher
-from xnat_watchd.adapters.ledger import Marks as Known
-from xnat_watchd.adapters.ledger import open_database
+from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.adapters.ledger.marks import Marks as Known
 from xnat_watchd.core.errors import WatchdError
 from xnat_watchd.operator.status import Exit, unknown_folder
 from xnat_watchd.settings import Settings

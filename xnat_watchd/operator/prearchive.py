@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from xnat_watchd.adapters.ledger import Ledger
+from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.core.delivery import Person
 from xnat_watchd.core.errors import AuthRefused, NotYet, Permanent, Stopped, Unavailable, Undecided, WatchdError
 from xnat_watchd.core.existing_sessions import ExistingSession, ListedRow, SessionContent

@@ -13,7 +13,7 @@ from xnat_watchd.core.errors import for_item
 from xnat_watchd.core.refusals import WAITED_FOR
 
 if TYPE_CHECKING:  # a third of the time that `--help` may take, which asks for the exit codes only
-    from xnat_watchd.adapters.ledger import Ledger
+    from xnat_watchd.adapters.ledger.status_parts import StatusParts
 
 Snapshot = dict[str, Any]
 Rows = list[dict[str, Any]]
@@ -40,7 +40,7 @@ class Exit(IntEnum):
 
 
 def take_snapshot(
-    ledger: Ledger,
+    ledger: StatusParts,
     server: str,
     now: datetime,
     *,
@@ -51,7 +51,7 @@ def take_snapshot(
     """Return the snapshot. `daemon` and `attention` are what only the running service knows: uploads, a full disk."""
     views, gates = ledger.views, ledger.gates.all()
     waiting = views.waiting_projects()
-    ignored, tables = views.ignored(), ledger.shares.tables()
+    ignored, tables = views.ignored(), views.share_tables()
     return {
         "at": now.isoformat(timespec="seconds"),
         "daemon": {"running": running, **daemon},

@@ -15,8 +15,8 @@ from xnat_watchd.core.errors import AuthRefused, Refusal, Stopped, Unavailable, 
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.retry import RetryPolicy, is_due
 from xnat_watchd.core.settling import FileStat, WatchedFile, next_quiet, quiet, settle
-from xnat_watchd.core.sharing.plan import RowState
 from xnat_watchd.core.sharing.report import refusal, report, report_name
+from xnat_watchd.core.sharing.row_state import RowState
 from xnat_watchd.core.sharing.state import RowResult
 from xnat_watchd.core.sharing.table import ShareRow, Table, read
 from xnat_watchd.sharing.rows import Sharer

@@ -22,8 +22,9 @@ from xnat_watchd.adapters.files.layout import (
     owner_of,
 )
 from xnat_watchd.adapters.files.stamps import Changed
-from xnat_watchd.adapters.ledger import JudgedZip, Ledger
 from xnat_watchd.adapters.ledger.deliveries import DeliveredZip
+from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.overwrites import JudgedZip
 from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Stopped, Unusable
 from xnat_watchd.core.loose_files import (

@@ -8,7 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from xnat_watchd.adapters.ledger import EndedDelivery, Ledger, StepFacts
+from xnat_watchd.adapters.ledger.deliveries import EndedDelivery
+from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.studies import StepFacts
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.disk_errors import is_failing
 from xnat_watchd.core.errors import (

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from xnat_watchd.adapters.files.layout import folder_name_of
-from xnat_watchd.adapters.ledger import Activity
+from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.clock_jumps import JUMP, SILENCE, ClockOffset
 from xnat_watchd.core.errors import AuthRefused, Stopped, Unavailable, WatchdError
 from xnat_watchd.core.ports import Log

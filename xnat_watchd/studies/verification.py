@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from xnat_watchd.adapters.ledger import Ledger
+from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.core.delivery import Instance, Item, Session
 from xnat_watchd.core.ports import Gateway
 from xnat_watchd.core.states import DeliveryKind

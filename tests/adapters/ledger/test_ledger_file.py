@@ -20,8 +20,9 @@ from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Notes, Station, Time, zipped
 from xnat_watchd import __main__ as program
 from xnat_watchd.adapters.credentials import Credential, Secret
-from xnat_watchd.adapters.ledger import Ledger, database, open_database
-from xnat_watchd.adapters.ledger.database import APPLICATION, VERSION
+from xnat_watchd.adapters.ledger import database
+from xnat_watchd.adapters.ledger.database import APPLICATION, VERSION, open_database
+from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.core.errors import LedgerUnusable, Occupied, Refusal
 from xnat_watchd.daemon import composition
 from xnat_watchd.operator.status import Exit
@@ -334,7 +335,7 @@ def test_another_programs_database_is_refused(path: Path) -> None:
 def test_one_that_may_not_be_written_is_refused_with_the_right_that_is_missing(file: int, folder: int) -> None:
     code = (
         "import os, sys, pathlib\n"
-        "from xnat_watchd.adapters.ledger import open_database\n"
+        "from xnat_watchd.adapters.ledger.database import open_database\n"
         "from xnat_watchd.core.errors import Refusal\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try: open_database(pathlib.Path(sys.argv[1]))\n"
@@ -355,7 +356,7 @@ def test_one_that_may_not_be_written_is_refused_with_the_right_that_is_missing(f
 def test_ones_own_that_may_only_be_read_is_refused_at_the_start_and_not_in_the_middle_of_the_work() -> None:
     code = (
         "import os, sys, pathlib\n"
-        "from xnat_watchd.adapters.ledger import open_database\n"
+        "from xnat_watchd.adapters.ledger.database import open_database\n"
         "from xnat_watchd.core.errors import LedgerUnusable\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try: open_database(pathlib.Path(sys.argv[1])).must_take_writes()\n"

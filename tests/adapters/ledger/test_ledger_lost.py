@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from xnat_watchd.adapters.ledger import Activity, Ledger, open_database
+from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.errors import LedgerUnusable, Refusal
 
 NOW = datetime(2026, 11, 28, 9, 0, tzinfo=UTC)

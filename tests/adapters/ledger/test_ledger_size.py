@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.ledgers import fill
-from xnat_watchd.adapters.ledger import Ledger, open_database
+from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.adapters.ledger.ledger import Ledger
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 EVERY = 20  #: steps between two counts

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from xnat_watchd.adapters.files.new_files import create_new
 from xnat_watchd.adapters.files.stamps import OTHERS_MAY_WRITE, Changed
+from xnat_watchd.adapters.files.syncing import sync_folder
 
 PRIVATE = 0o600  #: mode of a copy until it is finished
 PIECE = 1 << 20  #: bytes copied or compared at once
@@ -56,18 +57,6 @@ def digest(path: Path, beat: Beat) -> str:
         for piece in _pieces(file.fileno(), beat):
             sha256.update(piece)
     return sha256.hexdigest()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder durable, which POSIX does not promise otherwise. Some file systems cannot."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # fsync(2): not supported for a folder
-            raise
-    finally:
-        os.close(handle)
 
 
 def _fill(source: int, target: int, beat: Beat) -> None:

@@ -11,17 +11,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from xnat_watchd.adapters.files.copying import READ, Beat, copy, digest, same, sync_folder
+from xnat_watchd.adapters.files.copying import READ, Beat, copy, digest, same
 from xnat_watchd.adapters.files.folder_handles import pinned
+from xnat_watchd.adapters.files.lock import LOCK
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
 from xnat_watchd.adapters.files.new_files import create_new
 from xnat_watchd.adapters.files.stamps import Changed, lasting_stamp, shows_every_write, stamp_of
+from xnat_watchd.adapters.files.syncing import sync_folder
 from xnat_watchd.core.settling import FileStat
 
 READABLE = 0o666  #: mode of new files, reduced by the umask
 FolderFilter = Callable[[str], str]  #: returns why a folder is left out, or nothing if it is not
 MARK = ".xnat-watchd-mark"  #: the folder mark (`adapters.files.folder_marks`); never listed
-LOCK = ".xnat-watchd.lock"  #: in a folder that a service has claimed (`adapters.files.lock`); never listed
 DEEPEST = 64  #: levels of nested folders that are listed; deeper nesting is an attack
 
 

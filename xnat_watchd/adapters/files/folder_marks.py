@@ -15,10 +15,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from xnat_watchd.adapters.files.copying import READ, sync_folder
+from xnat_watchd.adapters.files.copying import READ
 from xnat_watchd.adapters.files.disk import MARK
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.files.new_files import create_new
+from xnat_watchd.adapters.files.syncing import sync_folder
 from xnat_watchd.adapters.ledger.marks import Mark
 from xnat_watchd.adapters.ledger.marks import Marks as Known
 from xnat_watchd.core.presence import Presence

@@ -47,11 +47,6 @@ def folder_name_of(kept: str) -> str:
     return kept.partition("/")[0]
 
 
-def lock_of(ledger: Path) -> Path:
-    """Return the lock file of the service that works on this ledger."""
-    return ledger.with_name(f"{ledger.name}.lock")
-
-
 def kept_in_done(delivery: int, name: str, now: datetime) -> str:
     """Return where a finished ZIP is kept: by month, by number, under its original name."""
     return f"done/{now:%Y-%m}/{delivery}_{_safe_name(name)}"

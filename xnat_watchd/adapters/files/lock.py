@@ -5,20 +5,24 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from xnat_watchd.adapters.files.disk import LOCK
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
 from xnat_watchd.core.errors import NoReadAccess, Occupied, Refusal
 
+LOCK = ".xnat-watchd.lock"  #: in a folder that a service has claimed; never listed
 PRIVATE = 0o600  #: whoever may open a file may lock it, and so keep us out
 OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 AS_SERVICE = "It is for the service's own user: put `sudo -u xnat-watchd` in front, or choose a root of your own."
+
+
+def lock_of(ledger: Path) -> Path:
+    """Return the lock file of the service that works on this ledger."""
+    return ledger.with_name(f"{ledger.name}.lock")
 
 
 class Lock:
@@ -114,7 +118,7 @@ def _file_of_ours(folder: Path) -> int:
             if stat.S_ISREG(seen.st_mode) and seen.st_uid == os.geteuid() and not stat.S_IMODE(seen.st_mode) & 0o077:
                 return handle
             os.close(handle)
-        path.rename(path.with_name(f"{LOCK}-{secrets.token_hex(8)}"))
+        path.rename(path.with_name(f"{LOCK}-{os.urandom(8).hex()}"))
     raise PermissionError(errno.EACCES, "somebody puts other things in the place of the lock")
 
 

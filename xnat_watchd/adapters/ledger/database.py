@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 
-from xnat_watchd.adapters.files.copying import sync_folder
+from xnat_watchd.adapters.files.syncing import sync_folder
 from xnat_watchd.core.errors import LedgerUnusable, NoRoom, Occupied, Refusal
 
 UPGRADES = ("upgrade-2.sql", "upgrade-3.sql")  #: the first upgrades version 1 of the schema to 2, and so on

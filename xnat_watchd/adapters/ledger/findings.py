@@ -6,10 +6,13 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from xnat_watchd.adapters.ledger.database import Database, text
-from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.findings import LEFT_BEHIND, Finding, FindingKind
+
+if TYPE_CHECKING:  # `status` needs findings and no deliveries, and must be quick
+    from xnat_watchd.core.delivery import Item
 
 FOUND = "finding"  #: an event in a study's story
 

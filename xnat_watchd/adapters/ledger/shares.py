@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.core.errors import Scope, Unusable
-from xnat_watchd.core.sharing.plan import RowState
 from xnat_watchd.core.sharing.state import Key, RowResult, Share, ShareState, WantedShare, key_of
 
 
@@ -141,14 +139,6 @@ class Shares:
         )
         return frozenset(row["key"] for row in rows)
 
-    def tables(self) -> list[dict[str, Any]]:
-        """Return each table: its name, the number of rows in each state, and why it cannot be read."""
-        counts: dict[str, dict[str, int]] = {}
-        for row in self._db.rows("SELECT name, state, count(*) AS n FROM share_rows GROUP BY name, state"):
-            counts.setdefault(row["name"], {})[row["state"]] = row["n"]
-        tables = self._db.rows("SELECT * FROM share_tables ORDER BY name")
-        return [{**dict(one), "rows": _ordered(counts.get(one["name"], {}))} for one in tables]
-
 
 def _share(row: sqlite3.Row) -> Share:
     return Share(
@@ -196,7 +186,3 @@ def _tell(db: sqlite3.Connection, name: str, results: Iterable[RowResult], now: 
         "INSERT INTO share_events (at, name, line, key, state, sessions, reason) VALUES (?,?,?,?,?,?,?)",
         [(text(now), name, one.row.line, one.row.key, one.state, one.sessions, one.reason) for one in results],
     )
-
-
-def _ordered(counts: Mapping[str, int]) -> dict[str, int]:
-    return {state: counts[state] for state in RowState if state in counts}

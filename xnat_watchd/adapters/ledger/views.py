@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from xnat_watchd.adapters.ledger.standings import GOES_ON
 from xnat_watchd.adapters.ledger.transitions import STUCK
 from xnat_watchd.core.errors import for_item
 from xnat_watchd.core.findings import LEFT_BEHIND, advice, holding, reason_of
+from xnat_watchd.core.sharing.row_state import RowState
 
 Rows = list[dict[str, Any]]
 
@@ -280,6 +282,14 @@ class Views:
         row = self._db.row("SELECT standing FROM studies WHERE key = ?", key)
         return str(row["standing"]) if row else ""
 
+    def share_tables(self) -> Rows:
+        """Return each share table: its name, the number of rows in each state, and why it cannot be read."""
+        counts: dict[str, dict[str, int]] = {}
+        for row in self._db.rows("SELECT name, state, count(*) AS n FROM share_rows GROUP BY name, state"):
+            counts.setdefault(row["name"], {})[row["state"]] = row["n"]
+        tables = self._db.rows("SELECT * FROM share_tables ORDER BY name")
+        return [{**dict(one), "rows": _ordered(counts.get(one["name"], {}))} for one in tables]
+
     def _keys(self, condition: str, *values: object) -> dict[str, int]:
         sql = f"SELECT key, delivery, number FROM studies WHERE {condition} ORDER BY key"
         rows = self._db.rows(sql, *values)
@@ -304,3 +314,7 @@ def _locked(row: dict[str, Any]) -> dict[str, Any]:
             "alone, it is removed by itself then.",
         }
     return {**row, "advice": for_item(row["advice"] or "", row["item"])}
+
+
+def _ordered(counts: Mapping[str, int]) -> dict[str, int]:
+    return {state: counts[state] for state in RowState if state in counts}

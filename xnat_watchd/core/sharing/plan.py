@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from xnat_watchd.core.labels import fill, is_label
+from xnat_watchd.core.sharing.row_state import RowState
 from xnat_watchd.core.sharing.table import ShareRow
 
 
@@ -73,16 +73,6 @@ class ShareSession:
 
 
 Action = ShareSubject | ShareSession
-
-
-class RowState(StrEnum):
-    """The state of a row, in the words of the report."""
-
-    THERE = "already there"
-    SHARED = "shared"  #: in a plan: after its actions are done
-    REMOVED = "removed by someone"
-    WAITING = "waiting"
-    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,8 @@ from enum import StrEnum
 from hashlib import sha256
 
 from xnat_watchd.core.errors import Scope
-from xnat_watchd.core.sharing.plan import Action, MadeShare, RowPlan, RowState, SeenProject, ShareSubject
+from xnat_watchd.core.sharing.plan import Action, MadeShare, RowPlan, SeenProject, ShareSubject
+from xnat_watchd.core.sharing.row_state import RowState
 from xnat_watchd.core.sharing.table import ShareRow
 
 RARELY = timedelta(days=1)  #: after so long a refused share is tried again, even if nothing has changed

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from xnat_watchd.adapters.ledger import StepFacts
+from xnat_watchd.adapters.ledger.studies import StepFacts
 from xnat_watchd.core.comparison import Mixed
 from xnat_watchd.core.delivery import Item, Place, PrearchiveRow, Session
 from xnat_watchd.core.errors import AuthRefused, Conflict, InDoubt, NotSeenYet, NotYet, Stopped, Transient, Unavailable

@@ -10,7 +10,7 @@ from pathlib import Path
 from xnat_watchd.adapters.files.disk import Disk
 from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
-from xnat_watchd.adapters.ledger import Ledger
+from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.core.delivery import Instance, Item, PrearchiveRow
 from xnat_watchd.core.errors import NotSeenYet, NotYet
 from xnat_watchd.core.labels import LabelFacts, facts_of

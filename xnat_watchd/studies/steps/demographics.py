@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from xnat_watchd.adapters.ledger import StepFacts
+from xnat_watchd.adapters.ledger.studies import StepFacts
 from xnat_watchd.core.delivery import Item, Session, Subject
 from xnat_watchd.core.demographics import header_of, not_stored, plan
 from xnat_watchd.core.errors import Conflict, Transient

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from threading import RLock
 from typing import Protocol, TypeVar
 
-from xnat_watchd.adapters.ledger import Activity, Ledger
+from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.errors import AuthRefused, NoRoom, Transient, Unavailable, WatchdError
 from xnat_watchd.core.gate import Gate, shut_by
 from xnat_watchd.core.ports import Clock, Log

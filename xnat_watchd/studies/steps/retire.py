@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from xnat_watchd.adapters.files.layout import folder_name_of, kept_in_done, kept_in_skipped, move_out_of_work
-from xnat_watchd.adapters.ledger import EndedDelivery
+from xnat_watchd.adapters.ledger.deliveries import EndedDelivery
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.place_proof import clear_old_places
 from xnat_watchd.studies.steps.source import is_judged

@@ -10,7 +10,7 @@ from pathlib import Path
 from xnat_watchd.adapters.files.disk import Disk
 from xnat_watchd.adapters.files.layout import folder_name_of
 from xnat_watchd.adapters.files.stamps import Changed
-from xnat_watchd.adapters.ledger import Overwrites
+from xnat_watchd.adapters.ledger.overwrites import Overwrites
 from xnat_watchd.core.delivery import CHANGED, Item, Place
 from xnat_watchd.core.errors import NoRoom, NotYet, Permanent, Transient, Undecided, ZipChanged
 from xnat_watchd.core.presence import Presence

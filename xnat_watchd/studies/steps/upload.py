@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from xnat_watchd.adapters.ledger import StepFacts
+from xnat_watchd.adapters.ledger.studies import StepFacts
 from xnat_watchd.core.comparison import AllPresent, Incomplete, LeftOut, Mixed, Unproved, Verdict
 from xnat_watchd.core.delivery import Instance, Item, Place, PrearchiveRow, Session
 from xnat_watchd.core.errors import Conflict, NotYet, Permanent, RepeatOnce, Transient, Undecided, WaitUntil

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xnat_watchd.adapters.ledger import StepFacts
+from xnat_watchd.adapters.ledger.studies import StepFacts
 from xnat_watchd.core.delivery import Item, Place
 from xnat_watchd.core.states import DeliveryKind
 from xnat_watchd.studies.steps.context import Tools, must_have_waited

@@ -1,0 +1,39 @@
+"""The ledger as one object, in one part for each topic."""
+
+from __future__ import annotations
+
+from xnat_watchd.adapters.ledger.contents import Contents
+from xnat_watchd.adapters.ledger.database import Database
+from xnat_watchd.adapters.ledger.decisions import Decisions
+from xnat_watchd.adapters.ledger.deliveries import Deliveries
+from xnat_watchd.adapters.ledger.existing_sessions import ExistingSessions
+from xnat_watchd.adapters.ledger.findings import Findings
+from xnat_watchd.adapters.ledger.marks import Marks
+from xnat_watchd.adapters.ledger.overwrites import Overwrites
+from xnat_watchd.adapters.ledger.places import Places
+from xnat_watchd.adapters.ledger.retention import KeptZips
+from xnat_watchd.adapters.ledger.shares import Shares
+from xnat_watchd.adapters.ledger.status_parts import StatusParts
+from xnat_watchd.adapters.ledger.studies import Studies
+from xnat_watchd.adapters.ledger.throughput import ThroughputView
+
+
+class Ledger(StatusParts):
+    """Everything that is remembered, in one part for each topic. Threads may share it."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.deliveries = Deliveries(database)
+        self.overwrites = Overwrites(database)
+        self.studies = Studies(database)
+        self.contents = Contents(database)
+        self.places = Places(database)
+        self.findings = Findings(database)
+        self.existing_sessions = ExistingSessions(database)
+        self.throughput = ThroughputView(database)
+        self.kept_zips = KeptZips(database)
+        self.marks = Marks(database)
+        self.decisions = Decisions(database)
+        self.shares = Shares(database)
+        self.changed = database.changed
+        self.must_take_writes = database.must_take_writes

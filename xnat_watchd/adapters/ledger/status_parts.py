@@ -1,0 +1,18 @@
+"""The parts of the ledger that the status shows, without all others: `status` must be quick."""
+
+from __future__ import annotations
+
+from xnat_watchd.adapters.ledger.database import Database
+from xnat_watchd.adapters.ledger.gates import Gates
+from xnat_watchd.adapters.ledger.pauses import Pauses
+from xnat_watchd.adapters.ledger.views import Views
+
+
+class StatusParts:
+    """What is remembered and shown in the status. Threads may share it."""
+
+    def __init__(self, database: Database) -> None:
+        self.views = Views(database)
+        self.gates = Gates(database)
+        self.pauses = Pauses(database)
+        self.close = database.close
