@@ -17,6 +17,7 @@ COMMANDS = {
     "whoami": ("whoami:whoami", "Show your user on XNAT."),
     "check": ("check:check", "Check this machine and the server."),
     "status": ("status:status", "Show what is under way, and what needs attention."),
+    "deliveries": ("deliveries:deliveries", "List what was dropped, and where it is."),
     "show": ("show:show", "Show what happened to one delivery or study."),
     "retry": ("retry:retry", "Let held studies go on."),
     "skip": ("decisions:skip", "Give up studies and ZIPs that are not wanted."),
@@ -43,6 +44,7 @@ Examples:
   xnat-watchd demo                              try it on this machine, in half a minute
   xnat-watchd run --once --drop scans --project P --server https://xnat.example.org --user me
   xnat-watchd status                            is everything on XNAT?
+  xnat-watchd deliveries mri_17                 did this one arrive?
   xnat-watchd show 12.1                         what happened to one study
   xnat-watchd list --project P --csv            the subjects of a project
 

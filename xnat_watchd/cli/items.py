@@ -48,7 +48,23 @@ class ItemType(click.ParamType[Item]):
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
+class ItemOrNameType(click.ParamType[Item | str]):
+    """An item, or else the name of a file or a part of it."""
+
+    name = "item or name"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Item | str:
+        """Return the item that the text is, else the text."""
+        text = str(value)
+        return ITEM.convert(text, param, ctx) if re.fullmatch(r"[0-9.]+", text) else text
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the latest items that begin like this."""
+        return ITEM.shell_complete(ctx, param, incomplete)
+
+
 ITEM = ItemType()
+ITEM_OR_NAME = ItemOrNameType()
 
 
 def studies(ledger: Ledger, items: Iterable[Item]) -> dict[str, int]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from xnat_watchd.cli.items import ITEM, Item
+from xnat_watchd.cli.items import ITEM_OR_NAME, Item
 from xnat_watchd.cli.options import CommandOptions
 from xnat_watchd.cli.status import ZIPS
 from xnat_watchd.cli.terminal import as_json, columns, local, paragraph, plain, width
+
+if TYPE_CHECKING:
+    from xnat_watchd.adapters.ledger.ledger import Ledger
 
 MEMBERS = 20  #: how many members of a finding the screen names; `--json` has them all
 EXAMPLES = """\
@@ -18,6 +21,7 @@ EXAMPLES = """\
 Examples:
   xnat-watchd show 12                           a delivery, all of its studies
   xnat-watchd show 12.1                         one study of it
+  xnat-watchd show mri_17.zip                   the delivery of this file
   xnat-watchd --drop scans show 1               of a folder that was sent with `run --once --drop`
 
 It reads the ledger, which holds names of patients.
@@ -25,13 +29,16 @@ It reads the ledger, which holds names of patients.
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("item", type=ITEM)
+@click.argument("item", metavar="ITEM|NAME", type=ITEM_OR_NAME)
 @click.option("--json", "for_programs", is_flag=True, help="As JSON.")
 @click.pass_obj
-def show(options: CommandOptions, item: Item, *, for_programs: bool) -> None:
-    """Show what happened to ITEM, a delivery (12) or one study of it (12.1): every event with its time."""
-    delivery, number = item
+def show(options: CommandOptions, item: Item | str, *, for_programs: bool) -> None:
+    """Show what happened to a delivery (12) or one study of it (12.1): every event with its time.
+
+    Instead of the number, give the file's name or a part of it.
+    """
     with options.ledger(options.locations().ledger) as ledger:
+        delivery, number = (_named_delivery(ledger, item), None) if isinstance(item, str) else item
         found = ledger.views.delivery(delivery)
     if found is None or (number is not None and not any(s["number"] == number for s in found["studies"])):
         raise click.BadParameter(f"there is no {delivery}{f'.{number}' if number else ''} in the ledger")
@@ -40,6 +47,22 @@ def show(options: CommandOptions, item: Item, *, for_programs: bool) -> None:
         as_json(story)
     else:
         _tell(story)
+
+
+def _named_delivery(ledger: Ledger, name: str) -> int:
+    """Return the delivery with this in its file's name or a label. If there are several, print them and exit."""
+    from xnat_watchd.adapters.ledger.listing import DeliveryQuery
+    from xnat_watchd.cli.deliveries import MOST, print_rows
+
+    rows = ledger.listing.rows(DeliveryQuery(words=(name,)), MOST)
+    if not any(row["item"] for row in rows):
+        print_rows(rows, "table")
+        raise click.BadParameter(f"no delivery has {name!r} in its name; `xnat-watchd deliveries` lists them")
+    exact = [row for row in rows if row["name"] == name]
+    if len(rows) > 1 and len(exact) != 1:
+        print_rows(rows, "table")
+        raise click.BadParameter(f"{len(rows)} deliveries have {name!r} in their names: give the number of one")
+    return int((exact or rows)[0]["item"])
 
 
 def _only(delivery: dict[str, Any], number: int | None) -> dict[str, Any]:

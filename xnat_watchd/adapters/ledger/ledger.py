@@ -8,6 +8,7 @@ from xnat_watchd.adapters.ledger.decisions import Decisions
 from xnat_watchd.adapters.ledger.deliveries import Deliveries
 from xnat_watchd.adapters.ledger.existing_sessions import ExistingSessions
 from xnat_watchd.adapters.ledger.findings import Findings
+from xnat_watchd.adapters.ledger.listing import DeliveryListing
 from xnat_watchd.adapters.ledger.marks import Marks
 from xnat_watchd.adapters.ledger.overwrites import Overwrites
 from xnat_watchd.adapters.ledger.places import Places
@@ -34,6 +35,7 @@ class Ledger(StatusParts):
         self.kept_zips = KeptZips(database)
         self.marks = Marks(database)
         self.decisions = Decisions(database)
+        self.listing = DeliveryListing(database)
         self.shares = Shares(database)
         self.changed = database.changed
         self.must_take_writes = database.must_take_writes

@@ -1,0 +1,119 @@
+"""`deliveries` and `show NAME` tell whether something arrived."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.dicom import instance
+from tests.fake_xnat import FakeGateway, FakeXnat
+from tests.station import Station, Time, zipped
+from xnat_watchd.adapters.ledger.listing import DeliveryOutcome
+from xnat_watchd.cli import commands
+from xnat_watchd.cli.deliveries import STATES
+
+SCAN = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2))])
+Type = Callable[..., Result]
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Iterator[Station]:
+    """Yield a workstation where one of each kind was dropped."""
+    time = Time()
+    station = Station(tmp_path, FakeGateway(FakeXnat(time), time), time)
+    station.drop("mri_17.zip", SCAN)
+    station.run()
+    station.drop("mri_17 (1).zip", SCAN)
+    station.drop("100%_half.zip", zipped([("notes.txt", b"nothing")]))
+    two_people = [("1.dcm", instance(2, 1, 1)), ("2.dcm", instance(2, 1, 2, name="Bilby^Theodora", patient="ZQ-9"))]
+    station.drop("both.zip", zipped(two_people))
+    station.run()
+    station.drop("growing.zip", SCAN[:-30])
+    station.drop("late.zip", zipped([("1.dcm", instance(3, 1, 1))]))
+    station.take_in()
+    yield station
+    station.close()
+
+
+@pytest.fixture
+def type_(station: Station, tmp_path: Path) -> Type:
+    config = tmp_path / "config.toml"
+    config.write_text(f'[folders]\nroot = "{station.folders.drop.parent}"\n', "utf-8")
+    return lambda *words: CliRunner().invoke(commands, ["--config", str(config), *words])
+
+
+def listed(type_: Type, *words: str) -> dict[str, str]:
+    rows = json.loads(type_("deliveries", "--json", *words).stdout)
+    assert not any("ITEM" in (row["advice"] or "") for row in rows)
+    return {row["name"]: row["state"] for row in rows}
+
+
+def test_every_delivery_is_listed_with_where_it_is_the_newest_first(type_: Type) -> None:
+    assert list(listed(type_).items()) == [
+        ("growing.zip", "not taken"), ("late.zip", "under way"), ("mri_17 (1).zip", "duplicate"),
+        ("both.zip", "held"), ("100%_half.zip", "failed"), ("mri_17.zip", "complete"),
+    ]  # fmt: skip
+
+
+def test_the_screen_says_below_each_what_keeps_it_and_what_it_repeats(type_: Type) -> None:
+    lines = type_("deliveries").stdout.splitlines()
+    assert lines[0].split() == ["ITEM", "STATE", "IMAGES", "PROJECT", "ARRIVED", "NAME"]
+    repeats = next(n for n, line in enumerate(lines) if line.endswith("mri_17 (1).zip"))
+    assert lines[repeats + 1].strip() == "the same as delivery 1"
+    held = next(n for n, line in enumerate(lines) if line.endswith("both.zip"))
+    assert "two patients" in lines[held + 1]
+    assert lines[held + 1].endswith(f"`xnat-watchd show {lines[held].split()[0]}` tells what to do.")
+    assert lines[-1].split()[:4] == ["1", "complete", "2", "P1"]
+    assert lines[1].split()[:3] == ["not", "taken", "0"]
+    assert "not complete yet" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["mri_17"], ["mri_17 (1).zip", "mri_17.zip"]),
+        (["MRI", "(1)"], ["mri_17 (1).zip"]),
+        (["%"], ["100%_half.zip"]),  # no sign has a meaning of its own
+        (["_h"], ["100%_half.zip"]),
+        (["Quokka_Zenobia", "T10"], ["mri_17 (1).zip", "mri_17.zip"]),  # by the label of the session
+        (["--state", "under-way"], ["late.zip"]),
+        (["grow"], ["growing.zip"]),
+        (["--project", "P2"], []),
+        (["--state", "complete", "half"], []),
+    ],
+)
+def test_the_list_is_narrowed_by_words_state_and_project(type_: Type, words: list[str], names: list[str]) -> None:
+    assert list(listed(type_, *words)) == names
+    assert type_("deliveries", *words).exit_code == (0 if names else 1)
+
+
+def test_only_what_came_lately_is_listed_on_demand(type_: Type, station: Station) -> None:
+    assert station.time.now().year < 2030  # the station's clock stands; the program's does not
+    assert listed(type_, "--since", "365d") != {}
+    assert type_("deliveries", "--since", "1s").exit_code == 1
+
+
+def test_a_spreadsheet_gets_the_same_rows(type_: Type) -> None:
+    rows = list(csv.DictReader(io.StringIO(type_("deliveries", "--csv").stdout)))
+    assert [row["state"] for row in rows] == ["not taken", "under way", "duplicate", "held", "failed", "complete"]
+
+
+def test_a_delivery_is_shown_by_the_name_of_its_file_or_a_part_of_it(type_: Type) -> None:
+    assert type_("show", "mri_17.zip").stdout.startswith("Delivery 1: mri_17.zip")
+    assert "both.zip" in type_("show", "both").stdout
+    several = type_("show", "mri")
+    assert several.exit_code == 2
+    assert "mri_17 (1).zip" in several.stdout
+    assert "give the number of one" in several.stderr
+    assert "`xnat-watchd deliveries` lists them" in type_("show", "nothing_like_it").stderr
+    assert "not complete yet" in type_("show", "growing").stdout
+
+
+def test_the_states_that_one_may_ask_for_are_those_that_there_are() -> None:
+    assert [*STATES] == [*DeliveryOutcome]

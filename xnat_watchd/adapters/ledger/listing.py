@@ -1,0 +1,115 @@
+"""The list of deliveries: what came, where each one is now, and why one did not arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.core.errors import for_item
+
+
+class DeliveryOutcome(StrEnum):
+    """Where a delivery is, as people ask for it: one word over its own state and those of its studies."""
+
+    NOT_TAKEN = "not taken"  #: it lies in the drop folder
+    ARRIVING = "arriving"
+    UNDER_WAY = "under way"
+    HELD = "held"  #: at least one of its studies is
+    FAILED = "failed"  #: no study came of it
+    COMPLETE = "complete"  #: XNAT has all of it
+    DUPLICATE = "duplicate"
+    SKIPPED = "skipped"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryQuery:
+    """Which deliveries are listed. What is empty does not restrict them."""
+
+    outcome: str = ""
+    project: str = ""
+    since: datetime | None = None
+    words: Sequence[str] = ()  #: each occurs in the name of the file, the subject's label or the session's
+
+
+class DeliveryListing:
+    """One query only: nothing here changes the ledger."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def rows(self, query: DeliveryQuery, most: int = -1) -> list[dict[str, Any]]:
+        """Return the deliveries that fit, the newest first, at most so many; -1 returns all.
+
+        What lies in the drop folder and is not taken comes before them, without a number. `state`: a `DeliveryOutcome`;
+        `images`: in all of its studies; `why` and `advice`: what keeps it, if anything; `same_as`: the first delivery
+        of the same bytes.
+        """
+        values = (query.outcome, query.project, text(query.since) if query.since else "")
+        patterns = [_contains(word) for word in query.words]
+        numbers = range(5, 5 + len(patterns))
+        untaken = self._db.rows(_UNTAKEN + "".join(map(_NAMED.format, numbers)), *values, most, *patterns)
+        sql = _ROWS.format(words="".join(map(_WORD.format, numbers)))
+        rows = [dict(row) for row in self._db.rows(sql, *values, most, *patterns)]
+        return [*map(dict, untaken), *map(_with_advice, rows)]
+
+
+def _with_advice(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row whose advice names the study that it is about."""
+    kept = row.pop("kept") or row["item"]
+    return {**row, "advice": row["advice"] and for_item(row["advice"], kept)}
+
+
+def _contains(word: str) -> str:
+    """Return the pattern of LIKE for texts that contain this word, whatever signs it has."""
+    for sign in ("\\", "%", "_"):
+        word = word.replace(sign, f"\\{sign}")
+    return f"%{word}%"
+
+
+_NAMED = " AND d.name LIKE ?{0} ESCAPE '\\'"
+_WORD = """
+AND (d.name LIKE ?{0} ESCAPE '\\' OR EXISTS (
+  SELECT 1 FROM studies s WHERE s.delivery = d.id
+  AND (s.subject LIKE ?{0} ESCAPE '\\' OR s.label LIKE ?{0} ESCAPE '\\')))
+"""
+
+_UNTAKEN = """
+SELECT '' AS item, 'not taken' AS state, d.name, '' AS project, NULL AS size, d.since AS arrived, NULL AS ended,
+  0 AS images, d.why, d.advice, NULL AS same_as
+FROM ignored d WHERE ?1 IN ('', 'not taken') AND ?2 = '' AND d.since >= ?3 AND ?4 <> 0
+"""
+
+_STATE = """
+CASE WHEN d.state = 'rejected' THEN 'failed'
+     WHEN d.state IN ('arriving', 'duplicate', 'withdrawn') THEN d.state
+     WHEN EXISTS (SELECT 1 FROM studies s WHERE s.delivery = d.id AND s.standing = 'held') THEN 'held'
+     WHEN EXISTS (SELECT 1 FROM studies s WHERE s.delivery = d.id AND s.standing IN ('ready', 'busy', 'waiting'))
+     THEN 'under way'
+     WHEN EXISTS (SELECT 1 FROM studies s WHERE s.delivery = d.id AND s.standing = 'done') THEN 'complete'
+     ELSE 'skipped' END
+"""
+
+_KEPT_BY = """
+(SELECT s.{column} FROM studies s WHERE s.delivery = d.id AND s.standing IN ('held', 'waiting') AND s.why IS NOT NULL
+ ORDER BY s.standing = 'held' DESC, s.number LIMIT 1)
+"""
+
+_ROWS = f"""
+SELECT CAST(d.id AS TEXT) AS item, {_STATE} AS state, d.name, d.project, d.size, d.arrived, d.ended,
+  coalesce((SELECT sum(coalesce(
+     (SELECT sum(x.files) FROM series x WHERE x.study = s.key),
+     (SELECT count(*) FROM instances i WHERE i.study = s.key))) FROM studies s WHERE s.delivery = d.id), 0) AS images,
+  coalesce(d.why, {_KEPT_BY.format(column="why")}) AS why,
+  coalesce(d.advice, {_KEPT_BY.format(column="advice")}) AS advice,
+  {_KEPT_BY.format(column="delivery || '.' || s.number")} AS kept,
+  (SELECT CAST(min(o.id) AS TEXT) FROM deliveries o WHERE d.state = 'duplicate' AND o.project = d.project
+   AND o.sha256 = d.sha256 AND o.id < d.id) AS same_as
+FROM deliveries d
+WHERE ?1 IN ('', {_STATE}) AND ?2 IN ('', d.project) AND d.arrived >= ?3 {{words}}
+ORDER BY d.id DESC LIMIT ?4
+"""
