@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.findings import add_findings
 from xnat_watchd.adapters.ledger.gates import try_soon
+from xnat_watchd.adapters.ledger.items import columns_of, insert_study
 from xnat_watchd.adapters.ledger.restarts import try_dropped_again
 from xnat_watchd.adapters.ledger.standings import GOES_ON, HAS_ENDED
 from xnat_watchd.core.delivery import Study, ZipContents
@@ -283,19 +284,11 @@ def _enter(db: sqlite3.Connection, delivery: int, number: int, project: str, stu
     findings = study.findings
     why = reason_of(findings) or None
     standing = Standing.HELD if why else Standing.READY
-    key = db.execute(
-        """
-        INSERT INTO studies (delivery, number, project, study_uid, patient_name, patient_id, birth_date, age, sex,
-                             date, time, modalities, progress, standing, why, advice, received, changed)
-        VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) RETURNING key
-        """,
-        (
-            delivery, number, project, study.uid,
-            study.person.name, study.person.id, study.person.birth_date, study.person.age, study.person.sex,
-            study.date, study.time, json.dumps([s.modality for s in study.series]),
-            Progress.RECEIVED, standing, why, advice(findings) if why else None, text(now), text(now),
-        ),
-    ).fetchone()["key"]  # fmt: skip
+    key = insert_study(db, {
+        "delivery": delivery, "number": number, "project": project, "study_uid": study.uid, **columns_of(study),
+        "progress": Progress.RECEIVED, "standing": standing, "why": why, "advice": advice(findings) if why else None,
+        "received": text(now), "changed": text(now),
+    })  # fmt: skip
     db.executemany(
         "INSERT INTO series (study, uid, number, modality, image) VALUES (?,?,?,?,?)",
         [(key, s.uid, s.number, s.modality, int(s.image)) for s in study.series],

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.adapters.ledger.items import columns_of, insert_study
 from xnat_watchd.adapters.ledger.people import PEOPLE_OF_LABEL, person
 from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
 from xnat_watchd.adapters.ledger.studies import CREATES
@@ -116,12 +117,7 @@ def _enter(db: sqlite3.Connection, find: ExistingSession, now: datetime) -> int:
         "delivery": delivery, "number": 1, "project": find.project, "study_uid": find.study.uid,
         "progress": find.progress, "standing": Standing.READY, "received": text(now), "changed": text(now),
     }  # fmt: skip
-    key = int(
-        db.execute(
-            f"INSERT INTO studies ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) RETURNING key",
-            tuple(columns.values()),
-        ).fetchone()["key"]
-    )
+    key = insert_study(db, columns)
     _enter_series(db, key, find)
     if find.place:
         place = find.place
@@ -151,12 +147,9 @@ def _enter_series(db: sqlite3.Connection, key: int, find: ExistingSession) -> No
 
 
 def _columns(find: ExistingSession) -> dict[str, object]:
-    study, person = find.study, find.study.person
     return {
-        "patient_name": person.name, "patient_id": person.id, "birth_date": person.birth_date, "age": person.age,
-        "sex": person.sex, "date": study.date, "time": study.time,
-        "modalities": json.dumps([s.modality for s in study.series]), "subject": find.subject,
-        "subject_key": find.subject.casefold(), "label": find.label, "session": find.session,
+        **columns_of(find.study), "subject": find.subject, "subject_key": find.subject.casefold(),
+        "label": find.label, "session": find.session,
     }  # fmt: skip
 
 

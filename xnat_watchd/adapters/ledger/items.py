@@ -1,14 +1,15 @@
-"""A study as the services get it: read from its row, with its places and open findings."""
+"""The row of a study: written from the headers of its images, read with its places and open findings."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import moment
 from xnat_watchd.adapters.ledger.findings import open_findings
-from xnat_watchd.core.delivery import Item, MisplacedUpload, Person, Place
+from xnat_watchd.core.delivery import PATIENT, Item, MisplacedUpload, Person, Place, Study
 from xnat_watchd.core.states import DeliveryKind, Progress
 
 ITEM = """
@@ -20,6 +21,23 @@ FROM studies s
 """The rows that `as_item` reads; a condition on `s` follows."""
 
 
+def columns_of(study: Study) -> dict[str, object]:
+    """Return the columns of a new row of `studies` that come from the headers of its images."""
+    return {
+        **{attribute.column: study.person.value(attribute) for attribute in PATIENT},
+        "date": study.date, "time": study.time, "modalities": json.dumps([one.modality for one in study.series]),
+    }  # fmt: skip
+
+
+def insert_study(db: sqlite3.Connection, columns: Mapping[str, object]) -> int:
+    """Insert a row into `studies`, and return its key."""
+    row = db.execute(
+        f"INSERT INTO studies ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) RETURNING key",
+        tuple(columns.values()),
+    ).fetchone()
+    return int(row["key"])
+
+
 def as_item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: datetime | None) -> Item:
     """Return the study of a row of `ITEM`."""
     places = db.execute("SELECT * FROM places WHERE study = ? ORDER BY id DESC", (row["key"],)).fetchall()
@@ -28,8 +46,7 @@ def as_item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: date
     return Item(
         key=row["key"], delivery=row["delivery"], number=row["number"], project=row["project"],
         study_uid=row["study_uid"], server_uid=row["known_server_uid"],
-        person=Person(name=row["patient_name"], id=row["patient_id"], birth_date=row["birth_date"],
-                      age=row["age"], sex=row["sex"]),
+        person=Person.read(lambda attribute: row[attribute.column]),
         date=row["date"], time=row["time"], modalities=tuple(json.loads(row["modalities"])),
         progress=Progress(row["progress"]), attempts=attempts, in_doubt=bool(row["in_doubt"]),
         since=since,
