@@ -17,6 +17,8 @@ from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.ledger.listing import DeliveryOutcome
 from xnat_watchd.cli import commands
 from xnat_watchd.cli.deliveries import STATES
+from xnat_watchd.cli.story import OF_DELIVERY, OF_STUDY, UNTOLD
+from xnat_watchd.core.states import DeliveryState, Event
 
 SCAN = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2))])
 Type = Callable[..., Result]
@@ -117,3 +119,18 @@ def test_a_delivery_is_shown_by_the_name_of_its_file_or_a_part_of_it(type_: Type
 
 def test_the_states_that_one_may_ask_for_are_those_that_there_are() -> None:
     assert [*STATES] == [*DeliveryOutcome]
+
+
+def test_a_story_is_told_in_sentences_and_says_what_a_duplicate_repeats(type_: Type) -> None:
+    told = [line.split("  ")[-1] for line in type_("show", "1").stdout.partition("What happened")[2].splitlines()]
+    assert "uploaded: every image is there" in told
+    assert "its subject is new on XNAT: Quokka_Zenobia" in told
+    assert "finished: nothing of it is left to do" in told
+    assert not any(line.startswith("taken") and line != "taken: it was read to its end" for line in told)
+    assert "  same as      delivery 1" in type_("show", "mri_17 (1).zip").stdout.splitlines()
+    assert json.loads(type_("show", "mri_17 (1).zip", "--json").stdout)["same_as"] == 1
+
+
+def test_each_event_of_a_study_that_people_see_has_its_words() -> None:
+    assert [event for event in Event if event not in OF_STUDY and event != UNTOLD] == []
+    assert [state for state in DeliveryState if state not in OF_DELIVERY] == []

@@ -25,7 +25,6 @@ CONTEXT = click.Context(commands)
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Print as on a terminal of 80 columns."""
     monkeypatch.setattr(terminal, "columns", lambda: 80)
-    monkeypatch.setattr("xnat_watchd.cli.show.columns", lambda: 80)
 
 
 def obeyed(text: str) -> list[str]:
@@ -110,8 +109,8 @@ def test_a_story_is_told_in_plain_words_whatever_the_server_said(capsys: pytest.
         "detail": HOSTILE,
     }  # fmt: skip
     _tell({"id": 12, "name": HOSTILE, "project": "P1", "kind": "zip", "state": "taken", "why": None, "detail": None,
-           "advice": None, "resting": None, "deleted": None, "clutter": {"text": 2}, "studies": [study],
-           "events": [event]})  # fmt: skip
+           "advice": None, "resting": None, "deleted": None, "clutter": {"text": 2}, "same_as": None,
+           "studies": [study], "events": [event]})  # fmt: skip
     said = capsys.readouterr().out
     assert obeyed(said) == []
     assert max(map(len, said.splitlines())) <= 80
@@ -167,7 +166,7 @@ def test_status_and_story_tell_local_times_and_a_story_its_local_days(capsys: py
     assert "PAUSED: work, since 2026-07-02 00:00:00 CEST: w" in told
     times = ("2026-10-24T22:30:00+00:00", "2026-10-25T00:30:00+00:00", "2026-10-25T01:30:00+00:00")
     event = {"number": None, "event": "taken", "progress": None, "why": None, "detail": None}
-    nothing = dict.fromkeys(("why", "detail", "advice", "resting", "deleted"))
+    nothing = dict.fromkeys(("why", "detail", "advice", "resting", "deleted", "same_as"))
     _tell({"id": 1, "name": "a.zip", "project": "P1", "kind": "zip", "state": "taken", **nothing, "clutter": {},
            "studies": [], "events": [{**event, "at": at} for at in times]})  # fmt: skip
     lines = capsys.readouterr().out.splitlines()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +10,8 @@ import click
 from xnat_watchd.cli.items import ITEM_OR_NAME, Item
 from xnat_watchd.cli.options import CommandOptions
 from xnat_watchd.cli.status import ZIPS
-from xnat_watchd.cli.terminal import as_json, columns, local, paragraph, plain, width
+from xnat_watchd.cli.story import lines as events
+from xnat_watchd.cli.terminal import as_json, local, paragraph
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger.ledger import Ledger
@@ -40,9 +41,10 @@ def show(options: CommandOptions, item: Item | str, *, for_programs: bool) -> No
     with options.ledger(options.locations().ledger) as ledger:
         delivery, number = (_named_delivery(ledger, item), None) if isinstance(item, str) else item
         found = ledger.views.delivery(delivery)
+        same = ledger.listing.same_as(delivery)
     if found is None or (number is not None and not any(s["number"] == number for s in found["studies"])):
         raise click.BadParameter(f"there is no {delivery}{f'.{number}' if number else ''} in the ledger")
-    story = _only(found, number)
+    story = {**_only(found, number), "same_as": same}
     if for_programs:
         as_json(story)
     else:
@@ -77,7 +79,7 @@ def _only(delivery: dict[str, Any], number: int | None) -> dict[str, Any]:
 
 def _tell(story: dict[str, Any]) -> None:
     lines = [*_delivery(story), *(line for one in story["studies"] for line in _study(story["id"], one))]
-    click.echo("\n".join([*lines, *_events(story)]))
+    click.echo("\n".join([*lines, "", "What happened", *events(story["id"], story["events"])]))
 
 
 def _delivery(story: dict[str, Any]) -> list[str]:
@@ -86,6 +88,7 @@ def _delivery(story: dict[str, Any]) -> list[str]:
         "project": story["project"],
         "found": came.get(story["kind"]),
         "state": ZIPS.get(story["state"], story["state"]),
+        "same as": f"delivery {story['same_as']}" if story["same_as"] else None,
         "why": story["why"],
         "details": story["detail"],
         "what to do": story["advice"],
@@ -164,21 +167,3 @@ def _place(place: dict[str, Any]) -> str:
         else ""
     )
     return f"{place['timestamp']}/{place['folder']}{f', {ended}' if ended else ''}"
-
-
-def _events(story: dict[str, Any]) -> Iterator[str]:
-    """Yield what happened: a heading for each day, a line for each event, and its details below it."""
-    yield from ("", "What happened")
-    day = ""
-    for event in story["events"]:
-        date, time = local(event["at"], "%Y-%m-%d, %Z|%H:%M:%S").split("|")
-        if date != day:
-            day = date
-            yield f"  {day}"
-        item = f"{story['id']}.{event['number']}" if event["number"] else str(story["id"])
-        lead = f"    {time}  {item:<7} {event['event']:<16} {event['progress'] or '':<9} "
-        said = "; ".join(text for text in dict.fromkeys((event["why"], event["detail"])) if text)
-        if width(lead) + width(plain(said)) <= columns():
-            yield plain(f"{lead}{said}").rstrip()
-        else:
-            yield from (plain(lead).rstrip(), *paragraph(said, first=" " * 22))

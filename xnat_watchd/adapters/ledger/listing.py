@@ -57,6 +57,11 @@ class DeliveryListing:
         rows = [dict(row) for row in self._db.rows(sql, *values, most, *patterns)]
         return [*map(dict, untaken), *map(_with_advice, rows)]
 
+    def same_as(self, delivery: int) -> int | None:
+        """Return the first delivery of the same bytes, if this one is a duplicate of it."""
+        row = self._db.row(f"SELECT {_SAME_AS} AS same_as FROM deliveries d WHERE d.id = ?", delivery)
+        return row["same_as"] if row else None
+
 
 def _with_advice(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row whose advice names the study that it is about."""
@@ -99,6 +104,11 @@ _KEPT_BY = """
  ORDER BY s.standing = 'held' DESC, s.number LIMIT 1)
 """
 
+_SAME_AS = """
+(SELECT min(o.id) FROM deliveries o
+ WHERE d.state = 'duplicate' AND o.project = d.project AND o.sha256 = d.sha256 AND o.id < d.id)
+"""
+
 _ROWS = f"""
 SELECT CAST(d.id AS TEXT) AS item, {_STATE} AS state, d.name, d.project, d.size, d.arrived, d.ended,
   coalesce((SELECT sum(coalesce(
@@ -107,8 +117,7 @@ SELECT CAST(d.id AS TEXT) AS item, {_STATE} AS state, d.name, d.project, d.size,
   coalesce(d.why, {_KEPT_BY.format(column="why")}) AS why,
   coalesce(d.advice, {_KEPT_BY.format(column="advice")}) AS advice,
   {_KEPT_BY.format(column="delivery || '.' || s.number")} AS kept,
-  (SELECT CAST(min(o.id) AS TEXT) FROM deliveries o WHERE d.state = 'duplicate' AND o.project = d.project
-   AND o.sha256 = d.sha256 AND o.id < d.id) AS same_as
+  CAST({_SAME_AS} AS TEXT) AS same_as
 FROM deliveries d
 WHERE ?1 IN ('', {_STATE}) AND ?2 IN ('', d.project) AND d.arrived >= ?3 {{words}}
 ORDER BY d.id DESC LIMIT ?4
