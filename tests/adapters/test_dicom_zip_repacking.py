@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 import zipfile
 from collections.abc import Sequence
@@ -196,3 +198,43 @@ def test_more_members_than_sixteen_bits_count_need_zip64() -> None:
     with zipfile.ZipFile(file) as archive:
         assert len(archive.namelist()) == 70_000
     assert file.getvalue()[-22:][8:12] == b"\xff" * 4
+
+
+def test_what_the_target_s_disk_refuses_names_the_target(source: Path, target: Path) -> None:
+    write_zip(source, study(1))
+    found = instances(source)
+    part = target.with_name(f".{target.name}.part")
+    part.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_clean(source, found, target)
+    assert caught.value.filename == str(part)
+
+
+def test_what_cannot_be_made_durable_names_the_target(
+    source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_zip(source, study(1))
+    found = instances(source)
+
+    def fails(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fails)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        write_clean(source, found, target)
+    assert caught.value.filename == str(target.with_name(f".{target.name}.part"))
+
+
+def test_what_the_source_s_disk_refuses_does_not_name_the_target(
+    source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_zip(source, study(1))
+    found = instances(source)
+
+    def fails(*_: int) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", fails)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        write_clean(source, found, target)
+    assert caught.value.filename is None

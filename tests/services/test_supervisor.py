@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -170,6 +170,43 @@ def test_a_disk_that_fails_while_a_clean_zip_is_written_holds_no_study(desk: Des
     assert station.standings() == [("1.1", "received", "waiting")]
     station.work()
     assert station.standings() == [("1.1", "complete", "done")]
+
+
+def failing_writes(broken: list[int], name: Callable[[Path, Path], Path | None]) -> Callable[[Any], Any]:
+    """Break the writing of clean ZIPs with these errors in turn. `name`: the path that an error names."""
+
+    def around(real: Any) -> Any:
+        def written(source: Path, instances: Any, target: Path) -> None:
+            if broken:
+                named = name(source, target)
+                raise OSError(broken.pop(), "", *([str(named)] if named else []))
+            real(source, instances, target)
+
+        return written
+
+    return around
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EROFS, errno.ENODEV])
+def test_a_work_disk_that_takes_no_clean_zip_for_long_charges_no_study(desk: Desk, number: int) -> None:
+    broken = [number] * 50  # more often than a study is tried
+    station = desk.station(at("zip.write", failing_writes(broken, lambda _, target: target)))
+    station.drop("cd.zip", zipped([("viewer.exe", b"MZ"), ("1.dcm", instance(time="100130"))]))
+    station.take_in()
+    station.work()
+    assert (broken, station.standings()) == ([], [("1.1", "complete", "done")])
+
+
+@pytest.mark.parametrize("named", [lambda *_: None, lambda source, _: source], ids=["read", "opened"])
+def test_a_zip_that_lies_on_a_bad_sector_is_held_after_enough_attempts(
+    desk: Desk, named: Callable[[Path, Path], Path | None]
+) -> None:
+    station = desk.station(at("zip.write", failing_writes([errno.EIO] * 500, named)))
+    station.drop("cd.zip", zipped([("viewer.exe", b"MZ"), ("1.dcm", instance(time="100130"))]))
+    station.take_in()
+    station.work()
+    assert station.standings() == [("1.1", "received", "held")]
+    assert "cannot be read" in station.ledger.views.attention()[0]["why"]
 
 
 def test_a_ledger_that_takes_nothing_in_the_middle_of_a_step_leaves_no_study_busy_when_it_does_again(

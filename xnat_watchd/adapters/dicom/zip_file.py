@@ -5,7 +5,6 @@ Names in it are never used as paths. Only what identifies an instance is kept in
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from xnat_watchd.adapters.dicom.zip_limits import refuse_unfit
 from xnat_watchd.adapters.dicom.zip_members import members
 from xnat_watchd.adapters.dicom.zip_opening import ZipReading
 from xnat_watchd.adapters.dicom.zip_writer import ZipEntry, ZipWriter, deflated
+from xnat_watchd.adapters.files.named_file import durably_written, naming
+from xnat_watchd.adapters.files.syncing import sync_folder
 from xnat_watchd.core.delivery import Instance, ZipContents, file_name
 from xnat_watchd.core.errors import Undecided, Unusable
 from xnat_watchd.core.limits import Limits
@@ -61,20 +62,19 @@ def write_clean(
 
     A stored or deflated member is copied as it is packed, and also inflated to check that it is still what was
     recorded. Any other member is deflated. `target` is written completely and durably or not at all, with the same
-    bytes each time. Raise `Undecided` if the source has changed, and `OSError` if the disk is full. `wide_from`: see
-    `ZipWriter`.
+    bytes each time. Raise `Undecided` if the source has changed, and `OSError` if a disk is full or fails: one that
+    is about the target names its path. `wide_from`: see `ZipWriter`.
     """
     temporary = target.with_name(f".{target.name}.part")
     try:
-        with source.open("rb", buffering=0) as packed, temporary.open("wb") as file:
+        with source.open("rb", buffering=0) as packed, durably_written(temporary) as file:
             writer = ZipWriter(file, wide_from)
             _copy(packed.fileno(), {instance.member: instance for instance in instances}, writer, beat)
-            file.flush()
-            os.fsync(file.fileno())
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(target.parent)
+    with naming(target.parent):
+        sync_folder(target.parent)
 
 
 def _copy(fd: int, wanted: dict[int, Instance], writer: ZipWriter, beat: Callable[[], None]) -> None:
@@ -110,11 +110,3 @@ def _copy_member(fd: int, member: Member, instance: Instance, writer: ZipWriter,
 
 def _changed(detail: str) -> Undecided:
     return Undecided("the ZIP changed while it was read", detail=detail, advice="Drop the ZIP again.")
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from xnat_watchd.adapters.files.named_file import naming
 from xnat_watchd.adapters.files.new_files import create_new
 from xnat_watchd.adapters.files.stamps import OTHERS_MAY_WRITE, Changed
 from xnat_watchd.adapters.files.syncing import sync_folder
@@ -25,15 +26,16 @@ def copy(source: Path, target: Path, beat: Beat) -> None:
     """Copy under a temporary name, make the copy durable, compare it, and only then rename it, durably too.
 
     The copy belongs to us alone. Others may read it if they may read the source, and may not write to it. `source`
-    and `target` may be the same path: then the copy replaces the file.
+    and `target` may be the same path: then the copy replaces the file. An `OSError` about the copy names it.
     """
     part = target.with_name(f".{target.name}.part")
     given = os.open(source, READ)
     try:
         with os.fdopen(create_new(part, PRIVATE), "wb", buffering=0) as written:
-            _fill(given, written.fileno(), beat)
-            _set_mode_and_times(os.fstat(given), written.fileno())
-            os.fsync(written.fileno())
+            _fill(given, written.fileno(), part, beat)
+            with naming(part):
+                _set_mode_and_times(os.fstat(given), written.fileno())
+                os.fsync(written.fileno())
         with part.open("rb", buffering=0) as written:
             if not _same(given, written.fileno(), beat):
                 raise Changed(errno.EBUSY, "the file changed while it was copied")
@@ -59,15 +61,16 @@ def digest(path: Path, beat: Beat) -> str:
     return sha256.hexdigest()
 
 
-def _fill(source: int, target: int, beat: Beat) -> None:
+def _fill(source: int, target: int, name: Path, beat: Beat) -> None:
     """Write the bytes of one open file into another, or let both share the blocks where the file system can."""
     try:
         fcntl.ioctl(target, _FICLONE, source)
     except OSError:  # another file system, or one that cannot
         for piece in _pieces(source, beat):
             left = memoryview(piece)
-            while left:
-                left = left[os.write(target, left) :]
+            with naming(name):
+                while left:
+                    left = left[os.write(target, left) :]
 
 
 def _same(one: int, other: int, beat: Beat) -> bool:

@@ -37,7 +37,7 @@ def zip_of(item: Item, missing: Collection[Instance], tools: Tools, *, anew: boo
     named = not anew or tools.gateway.collides() or tools.ledger.places.must_name(item)
     if whole and not named and tools.ledger.deliveries.as_it_is(item.delivery, size):
         return OutgoingZip(source, stamp)
-    with disk_errors_translated():
+    with disk_errors_translated(source):
         tools.write_clean(source, missing, clean)
     if tools.disk.stamp(source) != stamp:
         raise Transient("its ZIP was written to while it was read")

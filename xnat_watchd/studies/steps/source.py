@@ -12,6 +12,7 @@ from xnat_watchd.adapters.files.layout import folder_name_of
 from xnat_watchd.adapters.files.stamps import Changed
 from xnat_watchd.adapters.ledger.overwrites import Overwrites
 from xnat_watchd.core.delivery import CHANGED, Item, Place
+from xnat_watchd.core.disk_errors import is_failing
 from xnat_watchd.core.errors import NoRoom, NotYet, Permanent, Transient, Undecided, ZipChanged
 from xnat_watchd.core.presence import Presence
 from xnat_watchd.studies.steps.context import Tools, finished_row, must_have_waited
@@ -45,7 +46,7 @@ def judged_zip(item: Item, tools: Tools) -> tuple[Path, str]:
     Raise `ZipChanged` if somebody has written to it since.
     """
     path = tools.folders.zip_of(item.delivery)
-    with disk_errors_translated():
+    with disk_errors_translated(path):
         _bring_back(item, path, tools)
         if not tools.disk.exists(path):
             raise Transient(
@@ -84,13 +85,20 @@ def must_not_have_changed(item: Item, place: Place, tools: Tools) -> None:
 
 
 @contextmanager
-def disk_errors_translated() -> Iterator[None]:
-    """Translate errors of the work folder: `NoRoom` for a full disk, `Transient` for any other fault."""
+def disk_errors_translated(*read: Path) -> Iterator[None]:
+    """Translate errors of disks while these ZIPs are `read` and others are written.
+
+    A full disk is `NoRoom`. A disk that fails is this machine's trouble, and its `OSError` goes on to the pipeline.
+    Only a ZIP that cannot be read for a reason of its own, such as a bad sector, is the study's trouble: `Transient`.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise NoRoom("no room is left in the work folder", detail=str(error)) from error
+        reads = error.filename is None or Path(error.filename) in read  # an open file has no name in its errors
+        if is_failing(error) and not (reads and error.errno == errno.EIO):
+            raise
         raise Transient(
             "the study's ZIP cannot be read", detail=str(error), advice="Look at the disk of the work folder."
         ) from error
