@@ -170,7 +170,7 @@ DEFECTS: dict[int, tuple[str, Caught | Impossible]] = {
     40: ("the previous session is blamed", Caught(
         f"{PREARCHIVE}::test_one_session_that_cannot_be_read_does_not_stop_the_others")),
     41: ("fractions of seconds in a label, in one command and not in the other", Caught(
-        f"{LABELS}::test_a_study_time_is_padded_and_its_fraction_cut", ONE_LABEL,
+        "core/test_dicom_values.py::test_a_study_time_is_padded_and_its_fraction_cut", ONE_LABEL,
         f"{PREARCHIVE}::test_the_plan_names_everything_that_a_person_must_know")),
     42: ("a missing tag skips a session for ever, without a word", Caught(
         f"{PREARCHIVE}::test_a_session_without_a_date_is_no_unknown_one_and_a_label_settles_it",

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from xnat_watchd.core.delivery import PATIENT, PatientAttribute, Person, Subject
+from xnat_watchd.core.dicom_values import real_date
 from xnat_watchd.core.escapes import unescaped
-from xnat_watchd.core.labels import real_date
 from xnat_watchd.core.project_rules import DemographicRules
 
 _AGE = re.compile(r"([0-9]{3})([DWMY])")

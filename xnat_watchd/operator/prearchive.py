@@ -10,9 +10,10 @@ from enum import StrEnum
 
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.core.delivery import Person
+from xnat_watchd.core.dicom_values import study_date
 from xnat_watchd.core.errors import AuthRefused, NotYet, Permanent, Stopped, Unavailable, Undecided, WatchdError
 from xnat_watchd.core.existing_sessions import ExistingSession, ListedRow, SessionContent
-from xnat_watchd.core.labels import LabelFacts, session_label, study_date, subject_label
+from xnat_watchd.core.labels import LabelFacts, session_label, subject_label
 from xnat_watchd.core.persons import is_one
 from xnat_watchd.core.plain_labels import plain
 from xnat_watchd.core.ports import ExistingSessionsGateway
