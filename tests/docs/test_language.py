@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "xnat_watchd"
 TESTS = PACKAGE.with_name("tests")
 DOCUMENTED = (ast.FunctionDef, ast.ClassDef, ast.Module)
 VERBS = {"Give", "Gives", "Say", "Says"}  #: with which too much of this program once began
-BESIDE = {"__init__.py", "__main__.py", "settings.py", "py.typed"}
+BESIDE = {"__init__.py", "__main__.py", "settings", "py.typed"}
 ROOMS = 8
 README = PACKAGE.with_name("README.md")
 

@@ -23,7 +23,7 @@ from xnat_watchd.core.gate import Gate, shut_by
 from xnat_watchd.daemon.login_renewal import LoginRenewal
 from xnat_watchd.operator.logins import LoginSite, renew_at
 from xnat_watchd.sandbox import Sandbox
-from xnat_watchd.settings import Xnat
+from xnat_watchd.settings.sections import Xnat
 
 HOUR = timedelta(hours=1)
 

@@ -20,7 +20,7 @@ from xnat_watchd.adapters.credentials import Credential, Secret
 from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.adapters.xnat.trust import trusted_certificates
 from xnat_watchd.core.errors import Unavailable
-from xnat_watchd.settings import Xnat
+from xnat_watchd.settings.sections import Xnat
 
 
 @pytest.fixture(scope="module")

@@ -1,16 +1,11 @@
-"""The settings of a site: one TOML file, and every key of it also as an environment variable.
-
-Each part of the program gets only the sections that it needs. A login is not a setting: `adapters.credentials` finds
-it. No refusal repeats a value, so none can show a secret that was written in the wrong place.
-"""
+"""The sections of the settings, and how their values are written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -18,21 +13,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     model_validator,
 )
-from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from xnat_watchd.adapters import config
 from xnat_watchd.core import labels as naming
 from xnat_watchd.core.demographics import KINDS
-from xnat_watchd.core.errors import WrongSettings
 from xnat_watchd.core.limits import Limits
-from xnat_watchd.core.project_rules import DemographicRules, LabelRules, Letters, ProjectRules
+from xnat_watchd.core.project_rules import DemographicRules, LabelRules, Letters
 from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.core.retry import LONGEST_DELAY, RetryPolicy
-from xnat_watchd.core.states import Progress
 
 # -- how values are written --------------------------------------------------------------------------------
 
@@ -84,14 +74,16 @@ AbsolutePath = Annotated[Path, AfterValidator(config.absolute)]
 Name = Annotated[str, AfterValidator(config.simple_name)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """One table of the configuration file. A key that it does not have is refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 # -- the sections ------------------------------------------------------------------------------------------
 
 
-class Xnat(_Section):
+class Xnat(Section):
     """The server, and how long to wait for it."""
 
     server: Annotated[str, AfterValidator(config.server_address)]
@@ -103,7 +95,7 @@ class Xnat(_Section):
     read_timeout: Duration = timedelta(hours=1)
 
 
-class FolderSettings(_Section):
+class FolderSettings(Section):
     """Where the files are. Every folder that is not set is below `root`."""
 
     root: AbsolutePath | None = None
@@ -119,7 +111,7 @@ class FolderSettings(_Section):
 
         A hidden folder in drop is never searched, so the other folders may be there.
         """
-        for outer, inner in permutations(_BELOW_ROOT, 2):
+        for outer, inner in permutations(BELOW_ROOT, 2):
             if _is_reached(getattr(self, outer), getattr(self, inner)):
                 raise ValueError(f"{inner} must not lie in {outer}, and no two may be the same")
         return self
@@ -130,10 +122,10 @@ def _is_reached(outer: Path, inner: Path) -> bool:
     return inner.is_relative_to(outer) and not any(one.startswith(".") for one in inner.relative_to(outer).parts)
 
 
-_BELOW_ROOT = tuple(name for name in FolderSettings.model_fields if name != "root")
+BELOW_ROOT = tuple(name for name in FolderSettings.model_fields if name != "root")
 
 
-class IntakeSettings(_Section):
+class IntakeSettings(Section):
     """When a file counts as complete, and how the drop folder is watched."""
 
     quiet_for: Duration = timedelta(seconds=10)
@@ -147,7 +139,7 @@ class IntakeSettings(_Section):
     )  #: names of files that another program is still writing, or keeps for itself
 
 
-class LabelSettings(_Section):
+class LabelSettings(Section):
     """How subjects and sessions are named (`core.labels`)."""
 
     subject: Annotated[str, AfterValidator(_subject_template)] = LabelRules().subject
@@ -155,7 +147,7 @@ class LabelSettings(_Section):
     letters: Letters = LabelRules().letters
 
 
-class ProjectPipeline(_Section):
+class ProjectPipeline(Section):
     """How far a study goes. A project may have settings of its own."""
 
     until: Literal["complete", "archived", "uploaded"] = "complete"
@@ -173,7 +165,7 @@ class PipelineSettings(ProjectPipeline):
     deadline: Duration = RetryPolicy().deadline
 
 
-class Demographics(_Section):
+class Demographics(Section):
     """What is written about a subject."""
 
     source: Literal["xnat", "zip"] = "xnat"
@@ -185,7 +177,7 @@ class Demographics(_Section):
     overwrite: bool = False
 
 
-class ProjectSettings(_Section):
+class ProjectSettings(Section):
     """What differs in one project. What is not set here is as for all projects."""
 
     labels: LabelSettings = LabelSettings()
@@ -193,19 +185,19 @@ class ProjectSettings(_Section):
     demographics: Demographics = Demographics()
 
 
-class ShareSettings(_Section):
+class ShareSettings(Section):
     """How often the share tables are compared with the server."""
 
     apply_every: Duration = timedelta(minutes=15)
 
 
-class LedgerSettings(_Section):
+class LedgerSettings(Section):
     """Where the ledger is."""
 
     path: AbsolutePath
 
 
-class Bounds(_Section):
+class Bounds(Section):
     """The limits of a ZIP, and how much room is left free on the disk."""
 
     members: int = Field(default=Limits().members, ge=1)
@@ -224,7 +216,7 @@ class Bounds(_Section):
         )  # fmt: skip
 
 
-class RetentionSettings(_Section):
+class RetentionSettings(Section):
     """How long ZIPs are kept after XNAT has them. None means for ever."""
 
     keep_for: Annotated[timedelta | None, BeforeValidator(_duration_or_none)] = None
@@ -235,149 +227,8 @@ class RetentionSettings(_Section):
         return RetentionRules(self.keep_for, self.keep_at_most)
 
 
-class Logs(_Section):
+class Logs(Section):
     """The form of the log: `auto` is the journal where there is one, else lines for people or programs."""
 
     format: Literal["auto", "text", "json"] = "auto"
     file: Annotated[Path | None, BeforeValidator(config.or_none), AfterValidator(config.absolute)] = None
-
-
-class Settings(BaseSettings):
-    """All sections. `load` reads them; other parts use `rules`, `retry` and single sections."""
-
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-    )
-
-    xnat: Xnat
-    folders: FolderSettings
-    ledger: LedgerSettings
-    intake: IntakeSettings = IntakeSettings()
-    labels: LabelSettings = LabelSettings()
-    pipeline: PipelineSettings = PipelineSettings()
-    demographics: Demographics = Demographics()
-    shares: ShareSettings = ShareSettings()
-    projects: dict[Name, ProjectSettings] = Field(default_factory=dict)
-    retention: RetentionSettings = RetentionSettings()
-    limits: Bounds = Bounds()
-    logs: Logs = Logs()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return only the values that `load` has read: file and environment are arguments there."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
-
-    def rules(self, project: str) -> ProjectRules:
-        """Return the rules for one project: its own settings, and for the rest those for all."""
-        own = self.projects.get(project, ProjectSettings())
-        labels = _overridden(self.labels, own.labels)
-        pipeline = _overridden(self.pipeline, own.pipeline)
-        written = _overridden(self.demographics, own.demographics)
-        return ProjectRules(
-            labels=LabelRules(subject=labels.subject, session=labels.session, letters=labels.letters),
-            demographics=DemographicRules(
-                from_zip=written.source == "zip",
-                fields=written.fields,
-                standard=written.standard,
-                birth_date=written.birth_date,
-                overwrite=written.overwrite,
-            ),
-            until=Progress(pipeline.until),
-            append=pipeline.on_existing == "append",
-            trigger_pipelines=pipeline.trigger_pipelines,
-        )
-
-    def retry(self) -> RetryPolicy:
-        """Return how a study is tried again after a failure of its own."""
-        return RetryPolicy(
-            first=self.pipeline.retry_first,
-            ceiling=self.pipeline.retry_ceiling,
-            patience=self.pipeline.patience,
-            deadline=self.pipeline.deadline,
-        )
-
-
-_AnySection = TypeVar("_AnySection", bound=_Section)
-
-
-def _overridden(base: _AnySection, own: _Section) -> _AnySection:
-    return base.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
-
-
-# -- reading -----------------------------------------------------------------------------------------------
-
-
-def load(path: Path | None, environ: Mapping[str, str], system_file: Path = config.SYSTEM_FILE) -> Settings:
-    """Read the settings. A variable wins over the file. `path` is the value of `--config`.
-
-    Raise `WrongSettings` with a sentence for each problem, which names the file or variable and the key.
-    """
-    written = config.read(path, environ, system_file, frozenset(_key_paths(Settings)))
-    if written.file is None and not written.variables:
-        raise config.nothing_configured()
-    problems = written.unknown(environ)
-    variables = _Variables({setting: environ[name] for setting, name in written.variables.items()})
-    ours = {name: section for name, section in written.tree.items() if name in Settings.model_fields}
-    try:
-        settings = Settings(**_below_root(config.merged(ours, variables())))
-    except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=False):
-            where = tuple(str(part) for part in detail["loc"])
-            if detail["type"] == "missing" and where[0] in ("folders", "ledger"):
-                where = ("folders", "root")  # all of them follow from it
-            problems.append(written.sentence(where, detail["type"], detail["msg"]))
-    else:
-        if not problems:
-            return settings
-    raise WrongSettings(tuple(dict.fromkeys(problems)))
-
-
-class _Variables(EnvSettingsSource):
-    """Reads the variables that `load` was given, and not those of the process."""
-
-    def __init__(self, given: Mapping[config.KeyPath, str]) -> None:
-        # A project's name may contain "__", so the paths are joined by "/", which no name contains.
-        super().__init__(Settings, env_prefix="", env_nested_delimiter="/")
-        self.env_vars = {"/".join(path): text for path, text in given.items()}
-
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
-        """Return a list or table, read as JSON. Return other text as it is: the section refuses it, under its name."""
-        try:
-            return super().decode_complex_value(field_name, field, value)
-        except ValueError:
-            return value
-
-
-def _key_paths(model: type[BaseModel]) -> list[config.KeyPath]:
-    """Return the paths of all settings."""
-    found: list[config.KeyPath] = []
-    inner: object
-    head: config.KeyPath
-    for name, field in model.model_fields.items():
-        inner, head = (ProjectSettings, (name, "*")) if name == "projects" else (field.annotation, (name,))
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            found += [(*head, *rest) for rest in _key_paths(inner)]
-        else:
-            found.append(head)
-    return found
-
-
-def _below_root(tree: dict[str, Any]) -> dict[str, Any]:
-    """Return the tree, with each folder and the ledger below the root unless it is set."""
-    folders = tree.get("folders")
-    root = folders.get("root") if isinstance(folders, dict) else None
-    places: dict[str, Any] = {"xnat": {}, "folders": {}, "ledger": {}}
-    if isinstance(root, str) and root:
-        places["folders"] = {name: f"{root}/{name}" for name in _BELOW_ROOT}
-        places["ledger"] = {"path": f"{root}/ledger.sqlite"}
-    return config.merged(places, tree)
