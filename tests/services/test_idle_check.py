@@ -19,8 +19,9 @@ from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.core.errors import AuthRefused
 from xnat_watchd.core.gate import REFUSALS_AN_HOUR
 from xnat_watchd.daemon import composition, threads
-from xnat_watchd.daemon.composition import Daemon, apply_settings, build
+from xnat_watchd.daemon.composition import apply_settings, build
 from xnat_watchd.daemon.idle_check import EVERY
+from xnat_watchd.daemon.state import Daemon
 from xnat_watchd.operator.status import Exit, verdict
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.settings import Settings, load

@@ -27,7 +27,8 @@ from xnat_watchd.adapters.threads import WakeUp
 from xnat_watchd.core.errors import InDoubt, NoRoom, NotYet, Occupied, Stopped
 from xnat_watchd.core.settling import FileStat
 from xnat_watchd.daemon import threads
-from xnat_watchd.daemon.composition import Daemon, apply_settings, build
+from xnat_watchd.daemon.composition import apply_settings, build
+from xnat_watchd.daemon.state import Daemon
 from xnat_watchd.settings import load
 
 TEN_YEARS = timedelta(days=3653)

@@ -19,7 +19,7 @@ from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.core.presence import Presence
 from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.daemon import threads
-from xnat_watchd.daemon.composition import Daemon
+from xnat_watchd.daemon.state import Daemon
 from xnat_watchd.operator.machine_checks import check_machine
 
 __all__ = ["daemon"]

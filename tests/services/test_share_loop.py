@@ -15,8 +15,9 @@ from tests.station import Notes
 from xnat_watchd.adapters.credentials import Credential, Secret
 from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.gate import Gate
-from xnat_watchd.daemon.composition import Daemon, build
+from xnat_watchd.daemon.composition import build
 from xnat_watchd.daemon.reload import reload
+from xnat_watchd.daemon.state import Daemon
 from xnat_watchd.daemon.threads import sharing_turn
 from xnat_watchd.settings import Settings, load
 from xnat_watchd.sharing.service import POLL_AT_LEAST

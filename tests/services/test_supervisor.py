@@ -20,8 +20,8 @@ from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.adapters.threads import Loop
 from xnat_watchd.core.errors import InDoubt, LedgerUnusable, NoRoom, Stopped
 from xnat_watchd.daemon import one_off_run, service, threads
-from xnat_watchd.daemon.composition import Daemon
 from xnat_watchd.daemon.reload import reload
+from xnat_watchd.daemon.state import Daemon
 from xnat_watchd.daemon.supervisor import AGAIN, supervised
 from xnat_watchd.operator.status import Exit
 

@@ -17,6 +17,7 @@ from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.daemon import composition, threads
 from xnat_watchd.daemon.reload import reload
+from xnat_watchd.daemon.state import Daemon
 from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.daemon.thread_context import KnownProjects, Liveness
 from xnat_watchd.settings import Settings, load
@@ -140,9 +141,9 @@ class Service:
     def _read(self) -> Settings:
         return load(self._config, {}, self._config.with_name("none"))
 
-    def _built(self, settings: Settings, log: Notes) -> composition.Daemon:
+    def _built(self, settings: Settings, log: Notes) -> Daemon:
         station, liveness = self.station, Liveness([], cast("Any", self._time))
-        daemon = composition.Daemon(
+        daemon = Daemon(
             settings=settings, folders=station.folders, marks=station.tools.marks, ledger=station.ledger,
             server=self._server, sharer=self._server.gateway(), clock=cast("Any", self._time), log=log,
             liveness=liveness, stop=liveness.stop, projects=KnownProjects(()), gate_lock=cast("Any", self.lock),
@@ -160,7 +161,7 @@ class Service:
         composition.apply_settings(daemon, settings)
         return daemon
 
-    def _tools(self, daemon: composition.Daemon) -> Tools:
+    def _tools(self, daemon: Daemon) -> Tools:
         tools, gateway = self.station.tools, self._around("gateway", self._server.gateway())
         asked = partial(refusal, gateway=gateway)
         door = replace(tools.gates, lock=cast("Any", self.lock), prober=gateway, refusal=asked)

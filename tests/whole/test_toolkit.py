@@ -217,7 +217,7 @@ def test_what_cannot_be_sent_is_said_at_the_end_and_goes_on_when_it_can(
 def test_a_server_that_is_down_leaves_all_as_it_was(
     user: User, at_scans: Path, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xnat_watchd.daemon.composition.ONCE_ASKS", 1)  # the second time comes ten seconds later
+    monkeypatch.setattr("xnat_watchd.daemon.state.ONCE_ASKS", 1)  # the second time comes ten seconds later
     user.server = DOWN
     said = user.try_(*command, expect=69).splitlines()
     assert said[0].startswith("XNAT: ")

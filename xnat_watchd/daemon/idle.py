@@ -10,7 +10,7 @@ from xnat_watchd.adapters.ledger.database import text
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.states import Standing
-from xnat_watchd.daemon.composition import ONCE_WAITS, is_shut_for_long
+from xnat_watchd.daemon.state import ONCE_WAITS, is_shut_for_long
 
 
 def are_idle(ledger: Ledger, studies: Iterable[Mapping[str, Any]], now: datetime) -> bool:

@@ -12,9 +12,10 @@ from xnat_watchd.adapters.credentials import Credential
 from xnat_watchd.adapters.files.lock import Lock, lock_of
 from xnat_watchd.adapters.threads import Loop
 from xnat_watchd.core.ports import Log
-from xnat_watchd.daemon.composition import Daemon, build
+from xnat_watchd.daemon.composition import build
 from xnat_watchd.daemon.idle import are_idle
 from xnat_watchd.daemon.service import STOPPING, ShowUploads, blocked_signals
+from xnat_watchd.daemon.state import Daemon
 from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.operator.status import Exit
 from xnat_watchd.settings import Settings

@@ -8,7 +8,8 @@ from pydantic import BaseModel
 
 from xnat_watchd.adapters.config import named
 from xnat_watchd.core.errors import Refusal
-from xnat_watchd.daemon.composition import Daemon, apply_settings
+from xnat_watchd.daemon.composition import apply_settings
+from xnat_watchd.daemon.state import Daemon
 from xnat_watchd.settings import Settings
 
 AT_START_ONLY = (

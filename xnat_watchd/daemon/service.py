@@ -17,10 +17,11 @@ from xnat_watchd.adapters.systemd.notify import Notifier
 from xnat_watchd.adapters.threads import Loop, WakeUp
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.core.ports import Log
-from xnat_watchd.daemon.composition import FOLDERS, Daemon, build
+from xnat_watchd.daemon.composition import build
 from xnat_watchd.daemon.login_renewal import LoginRenewal
 from xnat_watchd.daemon.monitor import LOOKS, Monitor
 from xnat_watchd.daemon.reload import reload
+from xnat_watchd.daemon.state import FOLDERS, Daemon
 from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.daemon.threads import make_threads
 from xnat_watchd.operator.logins import LoginSite

@@ -12,7 +12,7 @@ from enum import Enum
 
 from xnat_watchd.core.disk_errors import is_failing
 from xnat_watchd.core.errors import LedgerUnusable, NoRoom, Refusal, Stopped
-from xnat_watchd.daemon.composition import Daemon
+from xnat_watchd.daemon.state import Daemon
 
 AGAIN = 30.0  #: seconds until a turn that an error has ended is tried again
 

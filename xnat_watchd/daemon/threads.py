@@ -11,8 +11,8 @@ from xnat_watchd.adapters.files.folder_marks import UnknownFolder
 from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.threads import Loop, WakeUp
 from xnat_watchd.core.errors import NoRoom, Occupied
-from xnat_watchd.daemon.composition import Daemon
 from xnat_watchd.daemon.login_renewal import LoginRenewal
+from xnat_watchd.daemon.state import Daemon
 from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.daemon.thread_context import STEP_TAKES
 
