@@ -1,0 +1,107 @@
+"""Measure the goals of speed, each beside a reference in the same run: `python -m benchmarks [GOAL ...]`.
+
+Prints a Markdown table. With `--short` it takes about a minute, and ends with 1 where a ratio is more than twice the
+one that is kept in `ratios.toml`, or a count differs. Seconds are compared with nothing but a reference of the same
+run, so that a verdict holds on every machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks import charts, kept
+from benchmarks.figures import FULL, LONG, SHORT, Bench, Figure, Goal, machine, table
+from benchmarks.goals import (
+    commands,
+    forty,
+    idle,
+    large,
+    ledger,
+    memory,
+    opening,
+    overlap,
+    requests,
+    shares,
+)
+
+GOALS = (
+    requests.GOAL, forty.GOAL, overlap.GOAL, large.GOAL, memory.GOAL, ledger.GOAL, ledger.COMMITS_GOAL, commands.GOAL,
+    idle.GOAL, shares.GOAL, opening.GOAL,
+)  # fmt: skip
+CHECKOUT = Path(__file__).parents[1]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print, and judge."""
+    told = _parser().parse_args(arguments)
+    if told.charts:
+        before, after = (kept.read_json(path) for path in told.charts[:2])
+        charts.write(Path(told.charts[2]), before, after)
+        return 0
+    sizes = SHORT if told.short else LONG if told.long else FULL
+    chosen = [goal for goal in GOALS if not told.goals or goal.number in told.goals]
+    toolkit = told.toolkit or shutil.which("xnat-upload")
+    _say(machine())
+    _say(f"the toolkit: {toolkit or 'not installed'}")
+    with tempfile.TemporaryDirectory(prefix="benchmarks-", dir=told.folder) as folder:
+        bench = Bench(
+            checkout=told.program.absolute(), folder=Path(folder), sizes=sizes,
+            toolkit=Path(toolkit).absolute() if toolkit else None,
+        )  # fmt: skip
+        figures = [figure for goal in chosen for figure in _measured(goal, bench)]
+    print("\n".join(["", f"{machine()}; {sizes.name}", "", *table(figures)]))
+    if told.json:
+        kept.write_json(told.json, figures)
+    if told.keep:
+        kept.write(figures)
+    if not told.short or told.keep:
+        return 0
+    worse = kept.worse(figures)
+    print("\n".join(["", *worse]) if worse else "\nno ratio has doubled")
+    return 1 if worse else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure the program beside references, and print a Markdown table.",
+        epilog="; ".join(f"{goal.number}: {goal.title}" for goal in GOALS),
+    )  # fmt: skip
+    parser.add_argument("goals", metavar="GOAL", nargs="*", choices=[[], *(goal.number for goal in GOALS)], default=[])
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--short", action="store_true", help="a minute, and a verdict")
+    size.add_argument("--long", action="store_true", help="10 GB, 10,000 studies, 20,000 ZIPs: hours")
+    parser.add_argument("--program", type=Path, default=CHECKOUT, metavar="FOLDER", help="another checkout to measure")
+    parser.add_argument("--toolkit", type=Path, metavar="FILE", help="xnat-upload of XNAT_CLI_Toolkit, if not on PATH")
+    parser.add_argument("--folder", type=Path, help="where files are written, on a disk like the service's")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    parser.add_argument("--keep", action="store_true", help="with --short: write ratios.toml anew")
+    parser.add_argument(
+        "--charts", nargs=3, metavar=("BEFORE", "AFTER", "FOLDER"), help="draw two JSON files, and measure nothing"
+    )
+    return parser
+
+
+def _measured(goal: Goal, bench: Bench) -> list[Figure]:
+    _say(f"{goal.number}: {goal.title} ...")
+    began, found = time.monotonic(), []
+    for figure in goal.measure(bench):
+        one = replace(figure, goal=goal.number)
+        found.append(one)
+        _say(f"   {one.name}: {one.ours:.4g} {one.unit}, {one.ratio:.3g} of {one.against}")
+    _say(f"   {time.monotonic() - began:.0f} s")
+    return found
+
+
+def _say(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

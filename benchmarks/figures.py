@@ -1,0 +1,155 @@
+"""What a goal is, what is measured for it, and the table that is printed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """One figure of the program and its reference, both in `unit`; less is better for every figure.
+
+    `at_most` bounds `ours`, `ratio_at_most` bounds the ratio; a figure without a bound is only watched. An `exact` one
+    is a count that is the same on every machine.
+    """
+
+    name: str
+    unit: str
+    ours: float
+    reference: float
+    against: str
+    at_most: float | None = None
+    ratio_at_most: float | None = None
+    exact: bool = False
+    goal: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """The program's figure in units of the reference."""
+        return self.ours / self.reference if self.reference else float(self.ours > 0)
+
+    @property
+    def met(self) -> bool | None:
+        """Whether it keeps its bound; None where it has none."""
+        if self.at_most is not None:
+            return self.ours <= self.at_most
+        return None if self.ratio_at_most is None else self.ratio <= self.ratio_at_most
+
+    @property
+    def key(self) -> str:
+        """The name by which it is kept from one run to the next."""
+        return f"{self.goal} {self.name}"
+
+    @property
+    def bound(self) -> str:
+        """The bound in words."""
+        if self.at_most is not None:
+            return f"≤ {number(self.at_most)} {self.unit}".rstrip()
+        return "" if self.ratio_at_most is None else f"≤ {number(self.ratio_at_most)} times"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How much is measured."""
+
+    name: str
+    dialects: tuple[str, ...]  #: of those measurements that take long
+    zips: int  #: that are dropped at once, of ten images each
+    repeats: int  #: of everything that is timed; the median counts
+    large: int  #: bytes of the large ZIP
+    studies: int  #: over which memory is watched
+    rows: int  #: of the large ledger
+    instances: int  #: of the ledger whose status is asked for
+    flood: int  #: ZIPs of one image that are dropped at once; 0: left out
+    share_rows: int
+    names: int  #: in the drop folder that are never taken
+    idle: float  #: seconds of watching an idle service
+
+
+MIB = 1024 * 1024
+SHORT = Sizes(
+    name="the short form", dialects=("1.6",),
+    zips=10, repeats=1, large=96 * MIB, studies=60, rows=10_000, instances=100_000, flood=0,
+    share_rows=100, names=10_000, idle=4.0,
+)  # fmt: skip
+FULL = Sizes(
+    name="the full form", dialects=("1.8", "1.6"),
+    zips=40, repeats=3, large=2048 * MIB, studies=400, rows=100_000, instances=1_000_000, flood=2_000,
+    share_rows=1_000, names=100_000, idle=20.0,
+)  # fmt: skip
+LONG = Sizes(
+    name="the long form", dialects=("1.8", "1.6"),
+    zips=40, repeats=5, large=10 * 1024 * MIB, studies=10_000, rows=100_000, instances=1_000_000, flood=20_000,
+    share_rows=1_000, names=100_000, idle=60.0,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What a goal measures with: the checkout of the program, a folder, how much, and the toolkit's command if any."""
+
+    checkout: Path
+    folder: Path
+    sizes: Sizes
+    toolkit: Path | None = None
+
+    def new_folder(self, name: str) -> Path:
+        """Make an empty folder."""
+        for attempt in range(1_000_000):
+            path = self.folder / f"{name}-{attempt}"
+            if not path.exists():
+                path.mkdir()
+                return path
+        raise OSError(f"no room for another folder {name}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """One goal: its number, what it is about, and how it is measured."""
+
+    number: str
+    title: str
+    measure: Callable[[Bench], Iterator[Figure]]
+
+
+def alternately(times: int, *measured: Callable[[], float]) -> list[float]:
+    """Measure each in turns, so that what disturbs the machine disturbs all of them, and return their medians."""
+    found = [[measure() for measure in measured] for _ in range(times)]
+    return [median(figures) for figures in zip(*found, strict=True)]
+
+
+def number(value: float) -> str:
+    """Return a number with three significant digits, and whole from 100 on."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def machine() -> str:
+    """Return what the figures were measured on."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"{os.cpu_count()} cores of {model}, Python {python}, {platform.system()} {platform.release()}"
+
+
+def table(figures: Iterable[Figure]) -> Iterator[str]:
+    """Yield the lines of a Markdown table."""
+    yield "| goal | figure | ours | reference | ratio | aim | met |"
+    yield "|---|---|---|---|---|---|---|"
+    for one in figures:
+        met = {True: "yes", False: "**no**", None: ""}[one.met]
+        ours, reference = f"{number(one.ours)} {one.unit}", f"{number(one.reference)} {one.unit}, {one.against}"
+        yield f"| {one.goal} | {one.name} | {ours} | {reference} | {number(one.ratio)} | {one.bound} | {met} |"
