@@ -8,9 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from xnat_watchd.adapters.operator_socket import SOCKET
 from xnat_watchd.adapters.systemd import installation
 from xnat_watchd.adapters.systemd.installation import Installer, install, shipped, uninstall
-from xnat_watchd.adapters.systemd.service_files import CONFIGURATION, UNIT, Link, Machine, ServiceFile, plan
+from xnat_watchd.adapters.systemd.service_files import (
+    CONFIGURATION,
+    OPERATOR_SOCKET,
+    OPERATOR_UNIT,
+    UNIT,
+    Link,
+    Machine,
+    ServiceFile,
+    plan,
+)
+from xnat_watchd.core.access import ADMIN_GROUP, DROP_GROUP
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.settings import load
 
@@ -22,10 +33,10 @@ def files(site: Machine, systemd: int = 252) -> dict[Path, str]:
     return {one.path: one.content for one in plan(site, shipped, systemd) if isinstance(one, ServiceFile)}
 
 
-def unit(site: Machine) -> dict[str, list[str]]:
+def unit(site: Machine, path: Path = UNIT) -> dict[str, list[str]]:
     """Return the settings of the unit that is installed at a site."""
     found: dict[str, list[str]] = {}
-    for name, value in re.findall(r"^(\w+)=(.*)$", files(site)[UNIT], re.MULTILINE):
+    for name, value in re.findall(r"^(\w+)=(.*)$", files(site)[path], re.MULTILINE):
         found.setdefault(name, []).append(value)
     return found
 
@@ -81,13 +92,49 @@ def test_a_new_site_has_its_ledger_with_the_service_and_must_name_its_server(tmp
     assert Machine.of(tomllib.loads(file.read_text()), program=ANY) == Machine()
 
 
-def test_every_line_of_the_unit_has_its_reason() -> None:
+@pytest.mark.parametrize("path", [UNIT, OPERATOR_UNIT, OPERATOR_SOCKET], ids=lambda path: path.name)
+def test_every_line_of_a_unit_has_its_reason(path: Path) -> None:
     reason = False
-    for line in files(Machine())[UNIT].splitlines():
+    for line in files(Machine())[path].splitlines():
         assert (
             reason or not re.match(r"\w+=", line) or line.startswith(("Description=", "SyslogIdentifier=", "WantedBy="))
         ), line
         reason = line.startswith("# ") or (reason and bool(re.match(r"\w+=", line)))
+
+
+SERVICE_ONLY = {
+    "Type", "NotifyAccess", "ExecReload", "WatchdogSec", "TimeoutStartSec", "TimeoutStopSec", "TimeoutAbortSec",
+    "KillMode", "Restart", "RestartSec", "RestartPreventExitStatus", "RuntimeDirectory", "RuntimeDirectoryMode",
+    "RuntimeDirectoryPreserve", "RemoveIPC", "After", "StartLimitIntervalSec", "WantedBy", "PrivateNetwork",
+}  # fmt: skip
+DIFFERENT = {"Description", "ExecStart", "Environment", "UMask", "ReadWritePaths", "NoExecPaths", "MemoryMax",
+             "TasksMax", "SyslogIdentifier"}  # fmt: skip
+
+
+def test_the_process_that_answers_users_is_as_confined_as_the_service() -> None:
+    service, operator = unit(Machine()), unit(Machine(), OPERATOR_UNIT)
+    same = {name: values for name, values in service.items() if name not in SERVICE_ONLY | DIFFERENT}
+    assert {name: operator.get(name) for name in same} == same
+    assert operator["ReadWritePaths"] == ["-/var/lib/xnat-watchd"]
+    assert operator["ExecStart"] == [f"{ANY} operator-request"]
+
+
+def test_the_process_that_answers_users_writes_into_the_ledgers_folder_alone() -> None:
+    there = unit(site(folders={"root": "/data/images"}, ledger={"path": "/data/ledger/l.sqlite"}), OPERATOR_UNIT)
+    assert there["ReadWritePaths"] == ["-/data/ledger"]
+    assert there["RequiresMountsFor"] == ["/data/ledger"]
+
+
+def test_the_socket_is_for_the_drop_group_and_the_kernel_keeps_others_out() -> None:
+    socket = unit(Machine(), OPERATOR_SOCKET)
+    assert socket["ListenStream"] == [str(SOCKET)]
+    assert (socket["SocketGroup"], socket["SocketMode"]) == ([DROP_GROUP], ["0660"])
+    assert (socket["Accept"], int(socket["MaxConnections"][0])) == (["yes"], 16)
+
+
+def test_the_groups_that_decide_who_may_do_what_are_made() -> None:
+    made = re.findall(r"^g +(\S+)", shipped("systemd/xnat-watchd.sysusers"), re.MULTILINE)
+    assert made == [DROP_GROUP, ADMIN_GROUP]
 
 
 def test_newer_versions_of_systemd_get_more() -> None:

@@ -38,6 +38,9 @@ COMMANDS = {
 """Where each command is, and its line in the help, in that order. Its module is imported only when it is used, so that
 `--help` and `status` are quick."""
 
+UNLISTED = {"operator-request": ("operator_request:operator_request", "Carry out a command for a user.")}
+"""A command that a unit of systemd runs, and no person."""
+
 EXAMPLES = """\
 \b
 Examples:
@@ -63,8 +66,9 @@ class _Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of this name, or None."""
-        if cmd_name not in self.commands and cmd_name in COMMANDS:
-            place, line = COMMANDS[cmd_name]
+        found = (COMMANDS | UNLISTED).get(cmd_name)
+        if cmd_name not in self.commands and found is not None:
+            place, line = found
             module, name = place.split(":")
             command = getattr(import_module(f"{__name__}.{module}"), name)
             command.short_help = line  # for the shell's completion

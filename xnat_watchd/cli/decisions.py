@@ -61,7 +61,7 @@ def accept(options: CommandOptions, item: Item, why: str) -> None:
     The decision is for one study, and for what was found until now. `show` always tells what was left behind, and the
     ZIP is never deleted. A study with images of two people is never sent.
     """
-    by = login_name()
+    by = options.requester.name if options.requester else login_name()
 
     def decide(ledger: Ledger, key: int, now: datetime) -> str:
         return f"accepted: {ledger.decisions.accept(key, why, by, now)}"

@@ -59,11 +59,16 @@ def deliveries(
     With WORDS, each must occur in the file's name, the subject's label or the session's label.
     """
     from xnat_watchd.adapters.ledger.listing import DeliveryQuery
+    from xnat_watchd.operator.nameless import row_without_names
 
     began = datetime.now(UTC) - since if since else None
     query = DeliveryQuery(state or "", options.project or "", began, words)
     with options.ledger(options.locations().ledger) as ledger:
         found = ledger.listing.rows(query, -1 if everything else MOST + 1)
+        if not options.sees_names:
+            projects = {*ledger.views.confirmed_projects()}
+            asked_for = query.project in ("", *projects)  # whether a folder has a name is not told either
+            found = [row_without_names(row, projects.__contains__) for row in found if asked_for]
     rows = found if everything else found[:MOST]
     print_rows(rows, form)
     if len(found) > len(rows):

@@ -12,13 +12,14 @@ Next: set `server` and `project` in /etc/xnat-watchd/config.toml, then
   xnat-watchd login                              user and password for XNAT
   xnat-watchd check                              is everything as it should be?
   systemctl enable --now xnat-watchd             start it, now and with the machine
-  usermod --append --groups xnat-drop NAME       for each person who drops ZIPs into /srv/xnat/drop"""
+  usermod --append --groups xnat-drop NAME       for each person who drops ZIPs into /srv/xnat/drop
+  usermod --append --groups xnat-drop,xnat-admin NAME    for each who also sees names and decides"""
 RESTART = """
 The running service is still the version from before. To start the new one:
   systemctl restart xnat-watchd"""
 LEFT = """
 Not removed: /etc/xnat-watchd, /var/lib/xnat-watchd, the folders with what is in them, the user xnat-watchd
-and the group xnat-drop."""
+and the groups xnat-drop and xnat-admin."""
 
 _dry_run = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 _prefix = click.option(

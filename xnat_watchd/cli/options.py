@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
+from xnat_watchd.core.access import UserAccess
 from xnat_watchd.core.errors import NoReadAccess, Occupied, Refusal
 
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.adapters.credentials import Credential
     from xnat_watchd.adapters.ledger.ledger import Ledger
     from xnat_watchd.adapters.ledger.status_parts import StatusParts
+    from xnat_watchd.adapters.operator_socket import Requester
     from xnat_watchd.adapters.xnat.gateway import XnatGateway
     from xnat_watchd.cli.locations import Locations
     from xnat_watchd.settings import Settings
@@ -38,6 +40,12 @@ class CommandOptions:
     project: str | None = None
     drop: Path | None = None  #: a folder whose ZIPs are sent once, with a ledger of its own inside
     password_stdin: bool = False
+    requester: Requester | None = None  #: the user for whom the service carries the command out; None: who runs it
+
+    @property
+    def sees_names(self) -> bool:
+        """Whether names of patients and files may be shown: to whoever can open the ledger, and to who may decide."""
+        return self.requester is None or self.requester.access >= UserAccess.DECIDE
 
     def replaced_by(self, **given: Any) -> Self:
         """Return a copy with these options replaced."""

@@ -11,7 +11,8 @@ from xnat_watchd.cli.items import ITEM_OR_NAME, Item
 from xnat_watchd.cli.options import CommandOptions
 from xnat_watchd.cli.status import ZIPS
 from xnat_watchd.cli.story import lines as events
-from xnat_watchd.cli.terminal import as_json, local, paragraph
+from xnat_watchd.cli.terminal import as_json, local, paragraph, say
+from xnat_watchd.core.access import WHO_DECIDES
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger.ledger import Ledger
@@ -25,7 +26,7 @@ Examples:
   xnat-watchd show mri_17.zip                   the delivery of this file
   xnat-watchd --drop scans show 1               of a folder that was sent with `run --once --drop`
 
-It reads the ledger, which holds names of patients.
+Names of patients and files are shown to root, the service's user and the group xnat-admin.
 """
 
 
@@ -38,17 +39,23 @@ def show(options: CommandOptions, item: Item | str, *, for_programs: bool) -> No
 
     Instead of the number, give the file's name or a part of it.
     """
+    from xnat_watchd.operator.nameless import story_without_names
+
     with options.ledger(options.locations().ledger) as ledger:
         delivery, number = (_named_delivery(ledger, item), None) if isinstance(item, str) else item
         found = ledger.views.delivery(delivery)
         same = ledger.listing.same_as(delivery)
+        if found is not None and not options.sees_names:
+            found = story_without_names(found, {*ledger.views.confirmed_projects()}.__contains__)
     if found is None or (number is not None and not any(s["number"] == number for s in found["studies"])):
         raise click.BadParameter(f"there is no {delivery}{f'.{number}' if number else ''} in the ledger")
     story = {**_only(found, number), "same_as": same}
     if for_programs:
         as_json(story)
-    else:
-        _tell(story)
+        return
+    _tell(story)
+    if not options.sees_names and any(one["advice"] for one in (story, *story["studies"])):
+        say(WHO_DECIDES)
 
 
 def _named_delivery(ledger: Ledger, name: str) -> int:
@@ -96,7 +103,8 @@ def _delivery(story: dict[str, Any]) -> list[str]:
         "lies in": None if story["deleted"] else story["resting"],
         "deleted": local(story["deleted"]) if story["deleted"] else None,
     }
-    return [*paragraph(f"Delivery {story['id']}: {story['name']}"), *_facts(facts)]
+    name = f": {story['name']}" if story["name"] else ""
+    return [*paragraph(f"Delivery {story['id']}{name}"), *_facts(facts)]
 
 
 def counted(clutter: Mapping[str, int]) -> str:
@@ -131,9 +139,10 @@ def _images(study: dict[str, Any]) -> str:
 
 def _finding(finding: dict[str, Any]) -> list[str]:
     """Return the lines for one finding: what was found, who has settled it, and its members."""
+    reason = f": {finding['reason']}" if finding["reason"] else ""
     facts = {
         "found": finding["why"],
-        "settled": finding["settled"] and f"{local(finding['settled'])} by {finding['by']}: {finding['reason']}",
+        "settled": finding["settled"] and f"{local(finding['settled'])} by {finding['by']}{reason}",
         "about": _named(finding["members"]),
     }
     return _facts(facts)

@@ -12,6 +12,7 @@ import click
 
 from xnat_watchd.cli.options import CommandOptions
 from xnat_watchd.cli.terminal import as_json, local, padded, paragraph, plain, width
+from xnat_watchd.core.access import HOW_TO_JOIN, WHO_DECIDES
 
 if TYPE_CHECKING:
     from xnat_watchd.core.errors import WatchdError
@@ -35,7 +36,7 @@ ZIPS = {
 }  # fmt: skip
 STUDIES = {"held": "held", "waiting": "waiting", "busy": "busy", "ready": "ready", "done": "complete"}
 ASK = "Ask the administrator to look at `systemctl status xnat-watchd`. What you drop waits until it runs."
-NOT_FOR_YOU = "Ask to be put into the group that may drop files (`xnat-drop`), or put `sudo` in front."
+NOT_FOR_YOU = f"{HOW_TO_JOIN} Or put `sudo` in front."
 
 
 @click.command(epilog=EXAMPLES)
@@ -52,14 +53,33 @@ def status(options: CommandOptions, *, for_programs: bool, watch: bool) -> None:
     elif watch:
         _watch(options)
     else:
-        click.echo(screen(snapshot, of_folder=options.drop is not None))
+        click.echo(_shown(snapshot, options))
     sys.exit(verdict(snapshot, finished=False))
 
 
-def screen(snapshot: Snapshot, *, of_folder: bool = False) -> str:
-    """Return the status as text. In a folder of ZIPs that are sent once, nothing has to run."""
+def _shown(snapshot: Snapshot, options: CommandOptions) -> str:
+    """Return the status as text for who asks: with the way to start the service, and whom to ask for a decision."""
+    told = screen(snapshot, of_folder=options.drop is not None, start=_how_to_start(options))
+    asks = snapshot["attention"] and not options.sees_names
+    return "\n".join([told, *(["", *paragraph(WHO_DECIDES)] if asks else [])])
+
+
+def _how_to_start(options: CommandOptions) -> str:
+    from xnat_watchd.adapters.systemd.service_files import UNIT
+
+    if not (_of_this_machine(options) and UNIT.exists()):
+        return "Start it: `xnat-watchd run`."
+    if os.geteuid() == 0:
+        return "Start it: `systemctl start xnat-watchd`."
+    return "Start it: `sudo systemctl start xnat-watchd`, or ask somebody who may. What you drop waits until it runs."
+
+
+def screen(snapshot: Snapshot, *, of_folder: bool = False, start: str = "") -> str:
+    """Return the status as text. `start` says how to start the service. Of ZIPs that are sent once, none has to run."""
+    running = snapshot["daemon"]["running"] or of_folder
     parts = (_paused, _gate, _counts, _under_way, _attention)
-    return "\n".join([*_head(snapshot, of_folder=of_folder), *(line for part in parts for line in part(snapshot))])
+    lines = [*_head(snapshot, of_folder=of_folder), *([] if running or not start else paragraph(start, first="-> "))]
+    return "\n".join([*lines, *(line for part in parts for line in part(snapshot))])
 
 
 def snapshot_of(options: CommandOptions) -> Snapshot:
@@ -123,7 +143,7 @@ def _of_ledger(options: CommandOptions) -> Snapshot:
     from datetime import UTC, datetime
 
     from xnat_watchd.adapters.files.lock import is_held, lock_of
-    from xnat_watchd.operator.status import take_snapshot
+    from xnat_watchd.operator.status import take_snapshot, without_names
 
     here = options.locations()
     with options.status_parts(here.ledger) as ledger:  # first: a user who may not read it is told that, not of its lock
@@ -131,6 +151,8 @@ def _of_ledger(options: CommandOptions) -> Snapshot:
         snapshot = take_snapshot(
             ledger, here.server, datetime.now(UTC), running=running, daemon={"settling": 0, "uploads": []}
         )
+        if not options.sees_names:
+            snapshot = without_names(snapshot, {*ledger.views.confirmed_projects()}.__contains__)
     return {**snapshot, "age": 0}
 
 
@@ -141,7 +163,7 @@ def _watch(options: CommandOptions) -> None:
     with Live(refresh_per_second=4, screen=True) as live:
         try:
             while True:
-                live.update(Text(screen(snapshot_of(options), of_folder=options.drop is not None)))
+                live.update(Text(_shown(snapshot_of(options), options)))
                 time.sleep(1)
         except KeyboardInterrupt:
             return

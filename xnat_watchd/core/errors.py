@@ -249,6 +249,9 @@ class LedgerUnusable(Exception):
         self.passes = passes  #: it may pass soon without anybody's help
 
 
+FAILURES = (WatchdError, LedgerUnusable)  #: what a command tells in a sentence; any other error is a fault of ours
+
+
 def for_item(advice: str, item: str) -> str:
     """Return an advice with the item put in, ready to copy. A file's name never becomes part of a command."""
     return re.sub(r"\bITEM\b", item, advice) if re.fullmatch(r"[0-9.]+", item) else advice

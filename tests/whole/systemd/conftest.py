@@ -14,7 +14,17 @@ import pytest
 
 from tests.whole.systemd import service as services
 from tests.whole.systemd.machine import Machine, booted, built_root, obstacle
-from tests.whole.systemd.service import CONFIGURATION, DROP_INS, OUTSIDER, PASSWORD, TECH, UNIT_FILE, USER, Service
+from tests.whole.systemd.service import (
+    CONFIGURATION,
+    COORDINATOR,
+    DROP_INS,
+    OUTSIDER,
+    PASSWORD,
+    TECH,
+    UNIT_FILE,
+    USER,
+    Service,
+)
 from xnat_watchd import __version__
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.sandbox.options import Options
@@ -36,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Yield a machine with two users, where the program is installed as the README says."""
+    """Yield a machine with three users, where the program is installed as the README says."""
     why_not = obstacle() or ("runs by itself only: add -n0" if "PYTEST_XDIST_WORKER" in os.environ else "")
     if why_not:
         (pytest.fail if os.environ.get(NEEDED) else pytest.skip)(f"a real systemd {why_not}")
@@ -52,6 +62,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         machine.run("/opt/xnat-watchd/bin/xnat-watchd", "install")
         machine.run("useradd", "--create-home", "--groups", "xnat-drop", TECH)
         machine.run("useradd", "--create-home", OUTSIDER)
+        machine.run("useradd", "--create-home", "--groups", "xnat-drop,xnat-admin", COORDINATOR)
         yield machine
 
 

@@ -19,6 +19,7 @@ from xnat_watchd.adapters.files.new_files import create_new
 from xnat_watchd.adapters.systemd.service_files import (
     CONFIGURATION,
     NAME,
+    OPERATOR_SOCKET,
     RUNTIME,
     SYSUSERS,
     TMPFILES,
@@ -39,8 +40,9 @@ AT_INSTALL: tuple[Command, ...] = (
     ("systemd-sysusers", str(SYSUSERS / f"{NAME}.conf")),
     ("systemd-tmpfiles", "--create", str(TMPFILES / f"{NAME}.conf")),
     ("systemctl", "daemon-reload"),
+    ("systemctl", "enable", "--quiet", OPERATOR_SOCKET.name),
+    ("systemctl", "restart", OPERATOR_SOCKET.name),  # so that a changed one counts
 )
-BEFORE_UNINSTALL: tuple[Command, ...] = (("systemctl", "disable", "--now", "--quiet", NAME),)
 AFTER_UNINSTALL: tuple[Command, ...] = (("systemctl", "daemon-reload"),)
 
 
@@ -119,8 +121,9 @@ def install(installer: Installer) -> None:
 
 def uninstall(installer: Installer) -> None:
     """Undo `install`, but leave what belongs to the site: settings, ledger, credentials, folders, user and group."""
-    if installer.exists(UNIT):
-        installer.run(BEFORE_UNINSTALL)
+    for unit in (OPERATOR_SOCKET, UNIT):
+        if installer.exists(unit):
+            installer.run([("systemctl", "disable", "--now", "--quiet", unit.name)])
     for one in everything(Machine(program=_program()), shipped):
         installer.remove(one)
     installer.remove_folder(RUNTIME)

@@ -25,6 +25,9 @@ COMMAND = Path("/usr/local/bin/xnat-watchd")
 UNITS, SYSUSERS, TMPFILES = (Path("/usr/local/lib", kind) for kind in ("systemd/system", "sysusers.d", "tmpfiles.d"))
 """Where systemd looks for what was installed without a package (systemd.unit(5)); /etc stays the administrator's."""
 UNIT = UNITS / f"{NAME}.service"
+OPERATOR = f"{NAME}-operator"
+OPERATOR_SOCKET, OPERATOR_UNIT = UNITS / f"{OPERATOR}.socket", UNITS / f"{OPERATOR}@.service"
+"""The socket on which users ask the service, and the unit of the process that answers one connection."""
 
 DROP_INS = {254: "254-restart-slower.conf"}
 """Drop-ins by the version of systemd that first understands them. An older version would log a warning."""
@@ -98,6 +101,8 @@ def plan(site: Machine, shipped: Shipped, systemd: int) -> tuple[ServiceFile | L
         ServiceFile(SYSUSERS / f"{NAME}.conf", shipped(f"systemd/{NAME}.sysusers")),
         ServiceFile(TMPFILES / f"{NAME}.conf", folders(shipped(f"systemd/{NAME}.tmpfiles"), site)),
         ServiceFile(UNIT, service(shipped(f"systemd/{NAME}.service"), site)),
+        ServiceFile(OPERATOR_SOCKET, shipped(f"systemd/{OPERATOR}.socket")),
+        ServiceFile(OPERATOR_UNIT, operator(shipped(f"systemd/{OPERATOR}@.service"), site)),
         *(ServiceFile(Path(f"{UNIT}.d", name), shipped(f"systemd/drop-ins/{name}")) for name in newer),
         Link(COMMAND, site.program),
     )
@@ -120,6 +125,13 @@ def service(text: str, site: Machine) -> str:
     text = text.replace(f"={PROGRAM} ", f"={site.program} ")
     text = _replaced_once(text, f"\nReadWritePaths=-{ROOT}\n", f"\nReadWritePaths={writable}\n")
     text = _replaced_once(text, f"\nNoExecPaths=-{ROOT} ", f"\nNoExecPaths={writable} ")
+    return _replaced_once(text, f"\nRequiresMountsFor={STATE}\n", f"\nRequiresMountsFor={site.ledger}\n")
+
+
+def operator(text: str, site: Machine) -> str:
+    """Return the unit of the process that answers users, with the site's program. Only the ledger's folder is its."""
+    text = text.replace(f"={PROGRAM} ", f"={site.program} ")
+    text = _replaced_once(text, f"\nReadWritePaths=-{STATE}\n", f"\nReadWritePaths=-{site.ledger}\n")
     return _replaced_once(text, f"\nRequiresMountsFor={STATE}\n", f"\nRequiresMountsFor={site.ledger}\n")
 
 

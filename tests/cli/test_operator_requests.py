@@ -1,0 +1,421 @@
+"""What users of this machine may have the service do, and what somebody gets who sends anything else."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from tests.cli.test_people import DAMAGED, Desk, bad, desk
+from tests.dicom import CANARIES, instance
+from tests.station import zipped
+from xnat_watchd.adapters import operator_socket
+from xnat_watchd.adapters.operator_socket import BadMessage, CommandOutput, Requester, UserRequest, receive_request
+from xnat_watchd.cli import commands, passing_on
+from xnat_watchd.cli.operator_request import output_for
+from xnat_watchd.cli.user_commands import PERMITTED, NotPermitted, UserCommand
+from xnat_watchd.core.access import UserAccess, access_of
+from xnat_watchd.core.errors import Occupied
+
+__all__ = ["desk"]
+
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="the kernel has to name root as the one who asks")
+LOOKS, DECIDES = (Requester(1000, "ada", access) for access in (UserAccess.LOOK, UserAccess.DECIDE))
+STRANGER = Requester(1001, "eve", UserAccess.NONE)
+
+
+# -- who may do what ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """Return a desk whose service is the one of this machine."""
+    monkeypatch.setenv("XNAT_WATCHD_CONFIG", str(desk.config))
+    monkeypatch.setenv("COLUMNS", "80")  # is set anew for each request: it is put back after the test
+    return desk
+
+
+def asks(requester: Requester, *words: str, code: int = 0, terminal: bool = False) -> str:
+    output = output_for(UserRequest(words, 60, terminal), requester)
+    assert output.code == code, output
+    return output.stdout + output.stderr
+
+
+def test_groups_decide_what_somebody_may_do() -> None:
+    assert access_of(0, ()) is UserAccess.DECIDE
+    assert access_of(1000, {"users", "xnat-drop"}) is UserAccess.LOOK
+    assert access_of(1000, {"xnat-admin"}) is UserAccess.DECIDE
+    assert access_of(1000, {"users", "root", "sudo"}) is UserAccess.NONE
+
+
+def test_who_may_look_sees_items_reasons_and_advice_and_no_name(served: Desk) -> None:
+    bad(served, zipped([("Quokka 1.dcm", instance(1, 1, 1)), ("Quokka 2.dcm", instance(1, 1, 2)[:-100])]))
+    status, show, programs = (asks(LOOKS, *words, code=code) for words, code in (
+        (("status",), 1), (("show", "1"), 0), (("show", "1.1", "--json"), 0)))  # fmt: skip
+    for said in (status, show):
+        assert "1.1" in said
+        assert DAMAGED in said
+        assert "xnat-watchd accept 1.1 --why TEXT" in said
+    told = json.loads(programs)
+    assert told["studies"][0]["findings"][0]["why"] == DAMAGED
+    assert told["studies"][0]["findings"][0]["members"] == []
+    for said in (status, show, programs):
+        assert not [name for name in (*CANARIES, "bad.zip", "Quokka") if name.lower() in said.lower()]
+
+
+def test_what_somebody_typed_as_a_reason_is_for_those_who_see_names(served: Desk) -> None:
+    bad(served)
+    said = asks(DECIDES, "accept", "1.1", "--why", "Zenobia came again")
+    assert f"1.1 accepted: {DAMAGED}" in said
+    served.station.work()
+    assert "by ada: Zenobia came again" in asks(DECIDES, "show", "1")
+    told = asks(LOOKS, "show", "1")
+    assert "by ada" in told
+    assert "Zenobia" not in told
+    assert "Zenobia" not in asks(LOOKS, "show", "1", "--json")
+
+
+def test_a_folder_that_is_no_project_is_not_named_to_who_may_only_look(served: Desk) -> None:
+    served.carry(date="")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xnat_watchd.adapters.ledger.views.Views.confirmed_projects", lambda _: [])
+        assert "P1" not in asks(LOOKS, "show", "1")
+        assert "P1" not in asks(LOOKS, "status", "--json", code=1)
+    assert "P1" in asks(DECIDES, "show", "1")
+
+
+def test_who_may_decide_sees_names_and_decides_under_the_own_name(served: Desk) -> None:
+    served.carry(date="")
+    assert "scan.zip" in asks(DECIDES, "show", "1")
+    assert "1.1 goes on" in asks(DECIDES, "retry", "1.1", "--label", "VISIT_1")
+    assert "paused" in asks(DECIDES, "pause")
+    assert "work goes on" in asks(DECIDES, "resume")
+    served.station.work()
+    assert "XNAT holds all 2 images" in asks(DECIDES, "verify", "1.1")
+    assert "starts again" in asks(DECIDES, "resend", "1.1")
+    assert "will be skipped" in asks(DECIDES, "skip", "1.1", "--why=no matter")
+
+
+@pytest.mark.parametrize(
+    "words", [("retry", "1.1"), ("accept", "1.1", "--why", "x"), ("skip", "1", "--why", "x"), ("resend", "1.1"),
+              ("verify", "1.1"), ("pause",), ("resume",)],
+)  # fmt: skip
+def test_who_may_only_look_is_told_whom_to_ask(served: Desk, words: tuple[str, ...]) -> None:
+    served.carry(date="")
+    before = served.station.standings()
+    said = asks(LOOKS, *words, code=78)
+    assert f"this user may not type `{words[0]}`" in said
+    assert "are for the group `xnat-admin`: ask somebody of it" in said
+    assert served.station.standings() == before
+    assert served.station.ledger.pauses.open() == []
+
+
+def test_a_stranger_is_told_nothing(served: Desk) -> None:
+    served.carry()
+    for words in (("status",), ("show", "1"), ("retry", "1.1")):
+        said = asks(STRANGER, *words, code=78)
+        assert "may not type" in said
+        assert "1.1" not in said
+
+
+def test_the_screen_is_as_wide_as_the_users(served: Desk) -> None:
+    served.carry(date="")
+    assert max(map(len, asks(DECIDES, "show", "1", terminal=True).splitlines())) <= 60
+    assert max(map(len, asks(DECIDES, "show", "1").splitlines())) > 60
+
+
+def test_an_error_is_told_as_on_the_command_line(served: Desk) -> None:
+    assert "there is no 7 in the ledger" in asks(LOOKS, "show", "7", code=2)
+    served.config.write_text("[xnat", "utf-8")
+    assert "is not valid TOML" in asks(LOOKS, "show", "7", code=78)
+
+
+# -- which words -------------------------------------------------------------------------------------------
+
+
+def not_permitted(words: list[str]) -> None:
+    with pytest.raises(NotPermitted):
+        UserCommand.of(words)
+    assert output_for(UserRequest(tuple(words), 80, terminal=False), DECIDES).code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [], [""], ["run"], ["login"], ["install"], ["reload"], ["demo"], ["operator-request"], ["completion", "bash"],
+        ["--config", "/etc/shadow", "status"], ["STATUS"], ["status "], ["-h"], ["--", "status"],
+    ],
+)  # fmt: skip
+def test_other_commands_are_carried_out_for_nobody(words: list[str]) -> None:
+    not_permitted(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status", "--watch"], ["retry", "1", "--server", "http://evil"], ["retry", "1", "--user=me"],
+        ["retry", "1", "--password-stdin"], ["verify", "1", "--server=http://evil"], ["skip", "--", "--config"],
+        ["skip", "1", "--why"], ["skip", "1", "--wh", "x"], ["pause", "--help"], ["status", "12"], ["pause", "1"],
+        ["retry", "\u0661\u0662"], ["skip", "1.1.1", "--why", "x"], ["retry", "scan.zip"],
+    ],
+)  # fmt: skip
+def test_other_words_are_carried_out_for_nobody(words: list[str]) -> None:
+    not_permitted(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["show", "--config", "/etc/shadow", "1"], ["show", "--config=/x", "1"], ["show", "--drop", "/", "1"],
+        ["show", "--", "--config"], ["show", "--help"], ["show", "-h"], ["deliveries", "--drop=/"],
+        ["deliveries", "-x"], ["deliveries", "--config=/x"],
+    ],
+)  # fmt: skip
+def test_an_option_is_not_taken_for_a_part_of_a_name(words: list[str]) -> None:
+    not_permitted(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["skip", "1", "--why", "a\nb"], ["show", "1\x00"], ["show", "1\u202e"], ["show", "\ud800"],
+        ["skip", "--why", "x" * 1001, "1"], ["show", *["1"] * 1000],
+    ],
+)  # fmt: skip
+def test_words_that_nobody_types_are_refused(words: list[str]) -> None:
+    not_permitted(words)
+
+
+def test_a_value_is_never_taken_for_an_option_and_an_option_never_for_an_item() -> None:
+    command = UserCommand.of(["skip", "--why", "--config=/etc/shadow", "1", "--why=--"])
+    assert command.words() == ["skip", "--why=--config=/etc/shadow", "--why=--", "--", "1"]
+
+
+def test_who_may_only_look_may_not_look_for_names(served: Desk) -> None:
+    served.carry("Quokka.zip")
+    for words in (("show", "Quokka"), ("deliveries", "Quokka"), ("deliveries", "none")):
+        said = asks(LOOKS, *words, code=78)
+        assert "may not look for names" in said
+        assert "Quokka" not in said
+    assert "Quokka.zip" in asks(DECIDES, "show", "Quokka")
+    assert "Quokka.zip" in asks(DECIDES, "deliveries", "Quokka")
+
+
+def test_the_list_of_deliveries_has_no_names_for_who_may_only_look(served: Desk) -> None:
+    served.carry("Quokka.zip", date="")
+    served.station.drop("Quokka too.zip", b"")
+    served.station.run()
+    for words in (("deliveries",), ("deliveries", "--json"), ("deliveries", "--csv", "--state=held")):
+        said = asks(LOOKS, *words)
+        assert "held" in said
+        assert "Quokka" not in said
+        assert "P1" not in said  # nothing of it is in XNAT yet: it may be the name of a folder that somebody made
+    assert "no delivery fits" in asks(LOOKS, "deliveries", "--project", "P1", code=1)
+    assert "Quokka.zip" in asks(DECIDES, "deliveries", "--project", "P1")
+
+
+def test_retry_does_not_keep_a_connection_to_watch() -> None:
+    assert UserCommand.of(["retry", "1.1"]).words() == ["retry", "--later", "--", "1.1"]
+
+
+def test_every_permitted_word_is_one_of_the_command() -> None:
+    context = commands.make_context("xnat-watchd", ["status"])
+    for name, permitted in PERMITTED.items():
+        command = commands.get_command(context, name)
+        assert command is not None
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {*permitted.flags, *permitted.values, *permitted.always} <= options, name
+
+
+# -- over a connection, by a process -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def answering(served: Desk) -> Iterator[tuple[socket.socket, subprocess.Popen[bytes]]]:
+    """Yield a connection to a process as systemd starts it, and the process."""
+    del served
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "xnat_watchd", "operator-request"], stdin=theirs.fileno(), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )  # fmt: skip
+        theirs.close()
+        ours.settimeout(20)
+        try:
+            yield ours, process
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def received(connection: socket.socket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+def exchanged(connection: socket.socket, content: bytes) -> bytes:
+    connection.sendall(content)
+    connection.shutdown(socket.SHUT_WR)
+    return received(connection)
+
+
+REQUEST = json.dumps({"words": ["status", "--json"], "columns": 80, "terminal": False}).encode()
+
+
+@ROOT_ONLY
+def test_a_question_over_a_connection_is_answered_and_written_down(
+    served: Desk, answering: tuple[socket.socket, subprocess.Popen[bytes]]
+) -> None:
+    served.carry()
+    connection, process = answering
+    output = json.loads(exchanged(connection, REQUEST))
+    assert output["code"] == 0
+    assert json.loads(output["stdout"])["deliveries"] == {"finished": 1}
+    _, journal = process.communicate(timeout=20)
+    assert journal.decode() == "operator.request user=root command=status items= exit=0\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x00" * 100, b"status", b"[]", b'{"words": "status", "columns": 80, "terminal": true}', b"\xff\xfe{}",
+     b'{"words": [1], "columns": 80, "terminal": true}', b'{"words": ["status"], "columns": 0, "terminal": true}',
+     b'{"words": ["status"], "columns": 1e9, "terminal": true}', b"[" * 16000, b'{"columns": ' + b"9" * 5000 + b"}"],
+)  # fmt: skip
+def test_what_is_no_request_gets_no_answer_and_no_trace(
+    answering: tuple[socket.socket, subprocess.Popen[bytes]], content: bytes
+) -> None:
+    connection, process = answering
+    assert exchanged(connection, content) == b""
+    assert process.communicate(timeout=20) == (b"", b"")
+    assert process.returncode == 0
+
+
+def test_bytes_without_end_are_read_no_further_than_a_request_is_long(
+    answering: tuple[socket.socket, subprocess.Popen[bytes]],
+) -> None:
+    connection, process = answering
+    with pytest.raises(OSError, match=r"Broken pipe|reset"):
+        connection.sendall(b"x" * 40_000_000)
+    assert process.wait(20) == 0
+
+
+def test_who_sends_nothing_or_only_trickles_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator_socket, "PATIENCE", 0.2)
+    ours, theirs = socket.socketpair()
+    stop = threading.Event()
+
+    def trickle() -> None:
+        while not stop.wait(0.05):
+            ours.send(b" ")
+
+    thread = threading.Thread(target=trickle)
+    with ours, theirs:
+        with pytest.raises(BadMessage, match="did not end in time"):
+            receive_request(theirs)
+        thread.start()
+        with pytest.raises(BadMessage, match="did not end in time"):
+            receive_request(theirs)
+        stop.set()
+        thread.join()
+
+
+def test_an_output_that_is_too_long_becomes_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operator_socket, "LONGEST_OUTPUT", 200)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        operator_socket.send_output(theirs, CommandOutput(0, "x" * 300, ""))
+        assert "too long" in json.loads(ours.recv(1000))["stderr"]
+
+
+# -- who passes a command on -------------------------------------------------------------------------------
+
+
+class Listener:
+    """The service's socket, and what comes there. It answers each question with the same output."""
+
+    def __init__(self, path: Path, output: bytes) -> None:
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(str(path))
+        self._server.listen()
+        self._output = output
+        self.asked: list[dict[str, object]] = []
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._server.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._server.accept()
+            except OSError:
+                return
+            with connection:
+                if self._output:
+                    self.asked.append(json.loads(received(connection)))
+                    connection.sendall(self._output)
+
+
+OUTPUT = json.dumps({"code": 1, "stdout": "said\n\x1b[2J", "stderr": "told\n"}).encode()
+
+
+@pytest.fixture
+def user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Return where the socket is for an ordinary user, whose ledger this is not."""
+    path = tmp_path / "socket"
+    monkeypatch.setattr(operator_socket.ask, "__defaults__", (path,))
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    return path
+
+
+def test_an_ordinary_users_command_is_passed_on(user: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Listener(user, OUTPUT) as listener:
+        assert passing_on.pass_on(["show", "12"], {}) == 1
+    assert [one["words"] for one in listener.asked] == [["show", "12"]]
+    assert capsys.readouterr() == ("said\n [2J", "told\n")
+
+
+def test_what_names_another_service_or_is_not_permitted_is_not_passed_on(user: Path) -> None:
+    with Listener(user, OUTPUT) as listener:
+        for words in (["--config", "x", "status"], ["status", "--watch"], ["show", "--help"], ["run"], []):
+            assert passing_on.pass_on(words, {}) is None
+        assert passing_on.pass_on(["status"], {"XNAT_WATCHD_FOLDERS__ROOT": "/mine"}) is None
+    assert listener.asked == []
+
+
+def test_root_and_the_ledgers_owner_need_nobody(user: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "home/xnat-watchd").mkdir(parents=True)
+    (tmp_path / "home/xnat-watchd/config.toml").write_text(f'[folders]\nroot = "{tmp_path}"\n', "utf-8")
+    monkeypatch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid)
+    with Listener(user, OUTPUT) as listener:
+        assert passing_on.pass_on(["status"], {"XDG_CONFIG_HOME": str(tmp_path / "home")}) is None
+        monkeypatch.setattr("os.geteuid", lambda: 0)
+        assert passing_on.pass_on(["status"], {}) is None
+    assert listener.asked == []
+
+
+def test_where_nobody_listens_the_command_does_what_it_can(user: Path) -> None:
+    assert passing_on.pass_on(["show", "12"], {}) is None
+    user.touch()
+    assert passing_on.pass_on(["show", "12"], {}) is None
+
+
+def test_a_socket_that_is_too_busy_is_told_and_the_published_status_is_shown(user: Path) -> None:
+    with Listener(user, b""):
+        with pytest.raises(Occupied, match="gives no answer"):
+            passing_on.pass_on(["show", "12"], {})
+        assert passing_on.pass_on(["status"], {}) is None
