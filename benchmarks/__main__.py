@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import charts, kept
-from benchmarks.figures import FULL, LONG, SHORT, Bench, Figure, Goal, machine, table
+from benchmarks.figures import FULL, LONG, SHORT, Bench, Figure, Goal, comparison, machine, table
 from benchmarks.goals import (
     commands,
     forty,
@@ -40,11 +40,14 @@ CHECKOUT = Path(__file__).parents[1]
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, print, and judge."""
-    told = _parser().parse_args(arguments)
-    if told.charts:
-        before, after = (kept.read_json(path) for path in told.charts[:2])
-        charts.write(Path(told.charts[2]), before, after)
-        return 0
+    parser = _parser()
+    told = parser.parse_args(arguments)
+    if told.keep and not told.short:
+        parser.error("--keep is for the short form")
+    if unknown := set(told.goals) - {goal.number for goal in GOALS}:
+        parser.error(f"no such goal: {', '.join(sorted(unknown))}")
+    if told.compare:
+        return _compare(told.compare, told.charts)
     sizes = SHORT if told.short else LONG if told.long else FULL
     chosen = [goal for goal in GOALS if not told.goals or goal.number in told.goals]
     toolkit = told.toolkit or shutil.which("xnat-upload")
@@ -55,10 +58,12 @@ def main(arguments: Sequence[str]) -> int:
             checkout=told.program.absolute(), folder=Path(folder), sizes=sizes,
             toolkit=Path(toolkit).absolute() if toolkit else None,
         )  # fmt: skip
-        figures = [figure for goal in chosen for figure in _measured(goal, bench)]
+        figures = []
+        for goal in chosen:
+            figures += _measured(goal, bench)
+            if told.json:
+                kept.write_json(told.json, figures)  # each time: a later goal may fail
     print("\n".join(["", f"{machine()}; {sizes.name}", "", *table(figures)]))
-    if told.json:
-        kept.write_json(told.json, figures)
     if told.keep:
         kept.write(figures)
     if not told.short or told.keep:
@@ -68,12 +73,21 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if worse else 0
 
 
+def _compare(files: Sequence[Path], folder: Path | None) -> int:
+    """Print a table of two runs, and draw it."""
+    before, after = map(kept.read_json, files)
+    print("\n".join(comparison(before, after)))
+    if folder:
+        charts.write(folder, before, after)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description="Measure the program beside references, and print a Markdown table.",
-        epilog="; ".join(f"{goal.number}: {goal.title}" for goal in GOALS),
+        epilog="Goals: " + "; ".join(f"{goal.number} {goal.title}" for goal in GOALS) + ".",
     )  # fmt: skip
-    parser.add_argument("goals", metavar="GOAL", nargs="*", choices=[[], *(goal.number for goal in GOALS)], default=[])
+    parser.add_argument("goals", metavar="GOAL", nargs="*", help="a number of those below; else all")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--short", action="store_true", help="a minute, and a verdict")
     size.add_argument("--long", action="store_true", help="10 GB, 10,000 studies, 20,000 ZIPs: hours")
@@ -83,8 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     parser.add_argument("--keep", action="store_true", help="with --short: write ratios.toml anew")
     parser.add_argument(
-        "--charts", nargs=3, metavar=("BEFORE", "AFTER", "FOLDER"), help="draw two JSON files, and measure nothing"
+        "--compare", nargs=2, type=Path, metavar=("BEFORE", "AFTER"), help="compare two JSON files; measure nothing"
     )
+    parser.add_argument("--charts", type=Path, metavar="FOLDER", help="with --compare: draw charts there, too")
     return parser
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure, number
 
-WIDTH, LEFT, BAR, ROW, TOP = 760, 290, 11, 38, 34
+WIDTH, LEFT, BAR, ROW, TOP = 900, 440, 11, 38, 34
 LONGEST = WIDTH - LEFT - 110
 BEFORE, AFTER, AIM = "#b0b7c3", "#2f6fb0", "#c0392b"
 
@@ -39,13 +39,13 @@ def _chart(pairs: Sequence[tuple[Figure, Figure]]) -> Iterator[str]:
 
 
 def _bars(top: int, old: Figure, new: Figure) -> Iterator[str]:
-    aim = _aim(new)
-    most = max(old.ours, new.ours, aim or 0.0) or 1.0
-    yield f'<text x="{LEFT - 8}" y="{top + 16}" text-anchor="end">{escape(new.name)}</text>'
+    aim = new.ratio_at_most if new.at_most is None else new.at_most
+    most = max(_drawn(old)[0], _drawn(new)[0], aim or 0.0) or 1.0
+    yield f'<text x="{LEFT - 8}" y="{top + 16}" text-anchor="end">{escape(_title(new))}</text>'
     for y, one, colour in ((top, old, BEFORE), (top + BAR + 1, new, AFTER)):
-        length = max(LONGEST * one.ours / most, 1)
+        value, words = _drawn(one)
+        length = max(LONGEST * value / most, 1)
         yield f'<rect x="{LEFT}" y="{y}" width="{length:.0f}" height="{BAR}" fill="{colour}"/>'
-        words = f"{number(one.ours)} {one.unit}"
         yield f'<text x="{LEFT + length + 6:.0f}" y="{y + BAR - 1}" font-size="11">{escape(words)}</text>'
     if aim is not None:
         x = LEFT + LONGEST * aim / most
@@ -53,8 +53,12 @@ def _bars(top: int, old: Figure, new: Figure) -> Iterator[str]:
         yield f'<line {ends} stroke="{AIM}" stroke-width="2"/>'
 
 
-def _aim(one: Figure) -> float | None:
-    """Return the bound in the figure's own unit."""
-    if one.at_most is not None:
-        return one.at_most
-    return None if one.ratio_at_most is None else one.ratio_at_most * one.reference
+def _title(one: Figure) -> str:
+    return one.name if one.at_most is not None or one.exact else f"{one.name} / {one.against}"
+
+
+def _drawn(one: Figure) -> tuple[float, str]:
+    """Return what is drawn: the figure where its own size matters, else its ratio, which outlives the machine."""
+    if one.at_most is not None or one.exact:
+        return one.ours, f"{number(one.ours)} {one.unit}"
+    return one.ratio, f"{number(one.ratio)} x"

@@ -75,7 +75,7 @@ class Sizes:
 MIB = 1024 * 1024
 SHORT = Sizes(
     name="the short form", dialects=("1.6",),
-    zips=10, repeats=1, large=96 * MIB, studies=60, rows=10_000, instances=100_000, flood=0,
+    zips=10, repeats=1, large=96 * MIB, studies=40, rows=10_000, instances=100_000, flood=0,
     share_rows=100, names=10_000, idle=4.0,
 )  # fmt: skip
 FULL = Sizes(
@@ -150,6 +150,23 @@ def table(figures: Iterable[Figure]) -> Iterator[str]:
     yield "| goal | figure | ours | reference | ratio | aim | met |"
     yield "|---|---|---|---|---|---|---|"
     for one in figures:
-        met = {True: "yes", False: "**no**", None: ""}[one.met]
         ours, reference = f"{number(one.ours)} {one.unit}", f"{number(one.reference)} {one.unit}, {one.against}"
-        yield f"| {one.goal} | {one.name} | {ours} | {reference} | {number(one.ratio)} | {one.bound} | {met} |"
+        yield f"| {one.goal} | {one.name} | {ours} | {reference} | {number(one.ratio)} | {one.bound} | {_met(one)} |"
+
+
+def comparison(before: Iterable[Figure], after: Iterable[Figure]) -> Iterator[str]:
+    """Yield the lines of a Markdown table of two runs: each figure and its ratio to the reference of its own run."""
+    known = {one.key: one for one in before}
+    yield "| goal | figure | before | after | reference | ratio before | after | aim | met |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for one in after:
+        old = known.get(one.key)
+        told, ratio = (f"{number(old.ours)} {old.unit}", number(old.ratio)) if old else ("", "")
+        yield (
+            f"| {one.goal} | {one.name} | {told} | {number(one.ours)} {one.unit} | {one.against} | {ratio} |"
+            f" {number(one.ratio)} | {one.bound} | {_met(one)} |"
+        )
+
+
+def _met(one: Figure) -> str:
+    return {True: "yes", False: "**no**", None: ""}[one.met]

@@ -23,9 +23,9 @@ def write_json(path: Path, figures: Iterable[Figure]) -> None:
     path.write_text(json.dumps([asdict(one) for one in figures], indent=1) + "\n", encoding="utf-8")
 
 
-def read_json(path: str | Path) -> list[Figure]:
+def read_json(path: Path) -> list[Figure]:
     """Read what `write_json` wrote."""
-    return [Figure(**one) for one in json.loads(Path(path).read_text("utf-8"))]
+    return [Figure(**one) for one in json.loads(path.read_text("utf-8"))]
 
 
 def write(figures: Iterable[Figure], path: Path = RATIOS) -> None:

@@ -33,6 +33,10 @@ def measure(bench: Bench) -> Iterator[Figure]:
         )  # fmt: skip
         slower, what = max((reading, "reading it all"), (sending, "sending it blindly"))
         yield Figure(name=f"total, {kind}", unit="s", ours=total, reference=slower, against=what, ratio_at_most=1.1)
+        yield Figure(
+            name=f"sending alone, {kind}", unit="s", ours=total - first, reference=sending,
+            against="sending it blindly",
+        )  # fmt: skip
         if curl:
             yield Figure(name=f"total, {kind}, curl", unit="s", ours=total, reference=curl, against="curl")
         yield Figure(

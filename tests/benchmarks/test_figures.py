@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import charts, kept
-from benchmarks.figures import Bench, Figure, Goal, alternately, machine, table
+from benchmarks.figures import Bench, Figure, Goal, alternately, comparison, machine, table
 
 
 def figure(ours: float = 3.0, reference: float = 2.0, **more: object) -> Figure:
@@ -38,6 +38,12 @@ def test_the_table_shows_each_figure_beside_its_reference() -> None:
     assert one == "| 2 | ZIPs | 3 s | 2 s, a loop | 1.5 | ≤ 2.9 s | **no** |"
     assert other == "| 2 | ZIPs | 1,234 s | 1,000 s, a loop | 1.23 |  |  |"
     assert "cores of" in machine()
+
+
+def test_two_runs_are_compared_figure_by_figure() -> None:
+    *_, one, other = comparison([figure(4.0), figure(name="gone")], [figure(at_most=2.9), figure(name="new")])
+    assert one == "| 2 | ZIPs | 4 s | 3 s | a loop | 2 | 1.5 | ≤ 2.9 s | **no** |"
+    assert other == "| 2 | new |  | 3 s | a loop |  | 1.5 |  |  |"
 
 
 def test_measurements_take_turns_and_the_median_counts() -> None:
@@ -109,6 +115,24 @@ def test_the_command_ends_with_1_where_a_ratio_has_doubled(
     assert "the ratio to a loop was 1.5 and is 3.5" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("words", [["--keep"], ["99", "--short"]])
+def test_what_makes_no_sense_is_refused_before_anything_is_measured(words: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command.main(words)
+
+
+def test_two_files_are_compared_and_drawn_without_a_measurement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "GOALS", ())
+    before, after = tmp_path / "before.json", tmp_path / "after.json"
+    kept.write_json(before, [figure(4.0)])
+    kept.write_json(after, [figure()])
+    assert command.main(["--compare", str(before), str(after), "--charts", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "| 2 | ZIPs | 4 s | 3 s | a loop | 2 | 1.5 |  |  |"
+    assert (tmp_path / "benchmark-2.svg").exists()
+
+
 def test_every_goal_has_a_number_of_its_own() -> None:
     numbers = [goal.number for goal in command.GOALS]
     assert len(set(numbers)) == len(numbers) == 11
@@ -118,8 +142,8 @@ def test_every_goal_has_a_number_of_its_own() -> None:
 
 
 def test_a_chart_has_two_bars_for_each_figure_and_a_line_at_its_aim(tmp_path: Path) -> None:
-    before = [figure(4.0), figure(10.0, name="<first> & next", ratio_at_most=2.0), figure(name="gone", goal="3")]
-    after = [figure(2.0), figure(5.0, name="<first> & next", ratio_at_most=2.0), figure(name="new", goal="4")]
+    before = [figure(4.0, 1.0), figure(10.0, name="<first> & next", ratio_at_most=2.0), figure(name="gone", goal="3")]
+    after = [figure(2.0, 1.0), figure(5.0, name="<first> & next", ratio_at_most=2.0), figure(name="new", goal="4")]
     (path,) = charts.write(tmp_path, before, after)
     assert path.name == "benchmark-2.svg"
     drawing = ET.fromstring(path.read_text("utf-8"))  # noqa: S314 - our own
@@ -128,4 +152,4 @@ def test_a_chart_has_two_bars_for_each_figure_and_a_line_at_its_aim(tmp_path: Pa
     assert widths == [charts.LONGEST, charts.LONGEST // 2] * 2
     (line,) = drawing.iter(f"{svg}line")
     assert int(line.attrib["x1"]) == charts.LEFT + round(charts.LONGEST * 0.4)
-    assert "<first> & next" in [text.text for text in drawing.iter(f"{svg}text")]
+    assert "<first> & next / a loop" in [text.text for text in drawing.iter(f"{svg}text")]
