@@ -14,7 +14,7 @@ import pytest
 
 from xnat_watchd.cli import commands, terminal
 from xnat_watchd.cli.show import _tell
-from xnat_watchd.cli.status import screen as status_screen
+from xnat_watchd.cli.status_screen import screen as status_screen
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\nfine\u202e\u2028"
 PERSIAN = "Müller 王 \u06a9\u062a\u0627\u0628\u200c\u0647\u0627"

@@ -13,7 +13,7 @@ import pytest
 from tests.dicom import CANARIES, instance
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
-from xnat_watchd.cli.status import screen
+from xnat_watchd.cli.status_screen import screen
 from xnat_watchd.core.errors import Impossible, Transient, Unusable
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.sharing.row_state import RowState
@@ -112,7 +112,7 @@ def test_the_picture_for_the_services_user_is_left_as_it_is(station: Station) ->
 def test_what_only_the_running_service_knows_needs_attention_first(station: Station) -> None:
     full = attention_row("disk", "too little room is left", "Free some space.")
     picture = take_snapshot(station.ledger, "https://x", NOW, running=True, daemon={}, attention=[full])
-    assert picture["attention"] == [full]
+    assert picture["attention"] == [{**full, "name": ""}]
     assert verdict(picture, finished=False) is Exit.ATTENTION
     assert sentence(picture) == "0 under way, 0 held, 0 complete; too little room is left"
 

@@ -201,7 +201,7 @@ def _held_by_xnat(xnat: Sandbox) -> RenderableType:
 
 
 def _status(stage: Stage) -> str:
-    from xnat_watchd.cli.status import screen
+    from xnat_watchd.cli.status_screen import screen
 
     return screen(_snapshot(stage))
 

@@ -9,7 +9,7 @@ import click
 
 from xnat_watchd.cli.items import ITEM_OR_NAME, Item
 from xnat_watchd.cli.options import CommandOptions
-from xnat_watchd.cli.status import ZIPS
+from xnat_watchd.cli.status_screen import ZIPS
 from xnat_watchd.cli.story import lines as events
 from xnat_watchd.cli.terminal import as_json, local, paragraph, say
 from xnat_watchd.core.access import WHO_DECIDES

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
 from xnat_watchd.cli.options import CommandOptions
-from xnat_watchd.cli.terminal import as_json, local, padded, paragraph, plain, width
+from xnat_watchd.cli.status_screen import Snapshot, screen
+from xnat_watchd.cli.terminal import as_json
 from xnat_watchd.core.access import HOW_TO_JOIN, WHO_DECIDES
 
 if TYPE_CHECKING:
     from xnat_watchd.core.errors import WatchdError
-
-Snapshot = dict[str, Any]
 
 EXAMPLES = """\
 \b
@@ -29,12 +29,7 @@ Examples:
 
 Exit code: 0 when nothing needs attention, 1 when something does, 69 when XNAT is down, 77 when it refuses the login.
 """
-MOST = 20  #: rows of a list that fit on a screen
-ZIPS = {
-    "arriving": "arriving", "taken": "under way", "rejected": "rejected", "duplicate": "known already",
-    "withdrawn": "withdrawn", "finished": "finished",
-}  # fmt: skip
-STUDIES = {"held": "held", "waiting": "waiting", "busy": "busy", "ready": "ready", "done": "complete"}
+PAGE = 5.0  #: seconds after which `--watch` shows other rows, if not all fit
 ASK = "Ask the administrator to look at `systemctl status xnat-watchd`. What you drop waits until it runs."
 NOT_FOR_YOU = f"{HOW_TO_JOIN} Or put `sudo` in front."
 
@@ -57,11 +52,10 @@ def status(options: CommandOptions, *, for_programs: bool, watch: bool) -> None:
     sys.exit(verdict(snapshot, finished=False))
 
 
-def _shown(snapshot: Snapshot, options: CommandOptions) -> str:
+def _shown(snapshot: Snapshot, options: CommandOptions, height: int | None = None, page: int = 0) -> str:
     """Return the status as text for who asks: with the way to start the service, and whom to ask for a decision."""
-    told = screen(snapshot, of_folder=options.drop is not None, start=_how_to_start(options))
-    asks = snapshot["attention"] and not options.sees_names
-    return "\n".join([told, *(["", *paragraph(WHO_DECIDES)] if asks else [])])
+    is_folder, ask = options.drop is not None, "" if options.sees_names else WHO_DECIDES
+    return screen(snapshot, of_folder=is_folder, start=_how_to_start(options), ask=ask, height=height, page=page)
 
 
 def _how_to_start(options: CommandOptions) -> str:
@@ -72,14 +66,6 @@ def _how_to_start(options: CommandOptions) -> str:
     if os.geteuid() == 0:
         return "Start it: `systemctl start xnat-watchd`."
     return "Start it: `sudo systemctl start xnat-watchd`, or ask somebody who may. What you drop waits until it runs."
-
-
-def screen(snapshot: Snapshot, *, of_folder: bool = False, start: str = "") -> str:
-    """Return the status as text. `start` says how to start the service. Of ZIPs that are sent once, none has to run."""
-    running = snapshot["daemon"]["running"] or of_folder
-    parts = (_paused, _gate, _counts, _under_way, _attention)
-    lines = [*_head(snapshot, of_folder=of_folder), *([] if running or not start else paragraph(start, first="-> "))]
-    return "\n".join([*lines, *(line for part in parts for line in part(snapshot))])
 
 
 def snapshot_of(options: CommandOptions) -> Snapshot:
@@ -157,125 +143,36 @@ def _of_ledger(options: CommandOptions) -> Snapshot:
 
 
 def _watch(options: CommandOptions) -> None:
+    """Show the status again and again: on a terminal in its place, else a new block whenever it has changed."""
+    with suppress(KeyboardInterrupt):
+        if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+            _redraw(options)
+        else:
+            _append(options)
+
+
+def _redraw(options: CommandOptions) -> None:
     from rich.live import Live
     from rich.text import Text
 
+    began = time.monotonic()
     with Live(refresh_per_second=4, screen=True) as live:
-        try:
-            while True:
-                live.update(Text(_shown(snapshot_of(options), options)))
-                time.sleep(1)
-        except KeyboardInterrupt:
-            return
+        while True:
+            page, height = int((time.monotonic() - began) / PAGE), shutil.get_terminal_size().lines
+            live.update(Text(_shown(snapshot_of(options), options, height, page)))
+            time.sleep(1)
 
 
-def _head(snapshot: Snapshot, *, of_folder: bool) -> list[str]:
-    server, running = snapshot["xnat"]["server"], "running" if snapshot["daemon"]["running"] else "NOT RUNNING"
-    said = f"xnat-watchd is {running}, for {server}"
-    if of_folder and running == "NOT RUNNING":
-        said = f"A folder of ZIPs for {server}, where nothing runs now"
-    age = snapshot["age"]
-    ago = f" ({age} second{'s' if age > 1 else ''} ago)" if age else ""
-    return [*paragraph(said), f"as of {local(snapshot['at'])}{ago}"]
+def _append(options: CommandOptions) -> None:
+    before: Snapshot = {}
+    while True:
+        snapshot = snapshot_of(options)
+        if _without_times(snapshot) != _without_times(before):
+            click.echo(_shown(snapshot, options) + "\n")
+            before = snapshot
+        time.sleep(1)
 
 
-def _gate(snapshot: Snapshot) -> list[str]:
-    """Return the lines about the server's gate. A shut project is shown under what needs attention."""
-    return [] if snapshot["gate"]["open"] else ["", *_problem("Waiting for XNAT: ", snapshot["gate"])]
-
-
-def _paused(snapshot: Snapshot) -> list[str]:
-    return [
-        line
-        for one in snapshot.get("paused", ())
-        for line in ("", *_problem(f"PAUSED: {one['of']}, since {local(one['since'])}: ", one))
-    ]
-
-
-def _counts(snapshot: Snapshot) -> list[str]:
-    from xnat_watchd.core.loose_files import LEFT_ALONE
-    from xnat_watchd.operator.status import waited_for
-
-    standings: dict[str, int] = {}
-    for counts in snapshot["studies"].values():
-        for standing, n in counts.items():
-            standings[standing] = standings.get(standing, 0) + n
-    bins = sum(one["why"] == LEFT_ALONE[0] for one in snapshot["ignored"])
-    ignored, settling = len(snapshot["ignored"]) - bins, snapshot["daemon"].get("settling", 0)
-    told = {
-        "ZIPs": _counted(snapshot["deliveries"], ZIPS) + (f"; {settling} still arriving" if settling else ""),
-        "studies": _counted(standings, STUDIES),
-        "left behind": _left_behind(snapshot.get("left_behind", ())),
-        "left alone": f"{ignored} file{'s' if ignored > 1 else ''} in the drop folder, not taken" if ignored else "",
-        "not ours": f"{bins} recycle bin{'s' if bins > 1 else ''}, snapshots or thumbnails" if bins else "",
-    }
-    names = [line for one in waited_for(snapshot)[:MOST] if one["name"]
-             for line in paragraph(f"{one['name']}: {one['why']}", first=" " * 14, rest=" " * 16)]  # fmt: skip
-    counts = (f"  {padded(name, 12)}{said}" for name, said in told.items() if said)
-    return ["", *counts, *names, *_tables(snapshot["shares"])]
-
-
-def _counted(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
-    """Return counts in the order of the words: what needs attention comes first."""
-    known = [f"{counts[name]} {word}" for name, word in words.items() if counts.get(name)]
-    return ", ".join(known) or "none yet"
-
-
-def _left_behind(studies: Sequence[Mapping[str, Any]]) -> str:
-    images = sum(one["of"] - one["images"] for one in studies)
-    plural, of = "s" if images > 1 else "", f"stud{'ies' if len(studies) > 1 else 'y'}"
-    return f"{images} image{plural} of {len(studies)} {of}, as a person has accepted" if studies else ""
-
-
-def _tables(tables: list[dict[str, Any]]) -> list[str]:
-    """Return a line for each share table, under its name."""
-    lines = [
-        line
-        for one, name in zip(tables[:MOST], ["shares", *[""] * MOST], strict=False)
-        for line in paragraph(f"{one['name']}: {_table_state(one)}", first=f"  {padded(name, 12)}", rest=" " * 16)
-    ]
-    return [*lines, *_more(tables)]
-
-
-def _table_state(table: dict[str, Any]) -> str:
-    rows = ", ".join(f"{n} {state}" for state, n in table["rows"].items())
-    return f"{table['why']}; before: {rows}" if table["why"] and rows else table["why"] or rows or "0 rows"
-
-
-def _under_way(snapshot: Snapshot) -> list[str]:
-    rows = snapshot["under_way"]
-    lines = [line for row, lead in _with_leads(rows[:MOST], "project", "progress", "standing")
-             for line in paragraph(row["why"] or "", first=lead, rest=" " * 8)]  # fmt: skip
-    sending = [
-        f"  sending {one['sent'] / 1e6:.1f} of {one['size'] / 1e6:.1f} MB" for one in snapshot["daemon"]["uploads"]
-    ]
-    return ["", "Under way", *lines, *sending, *_more(rows)] if rows else []
-
-
-def _with_leads(rows: Iterable[Mapping[str, Any]], *columns: str) -> list[tuple[Mapping[str, Any], str]]:
-    """Return each row with its lead: the item and these columns, aligned."""
-    cells = [[plain(row[name]) for name in ("item", *columns)] for row in rows]
-    widths = [max(width(line[n]) for line in cells) for n in range(len(columns) + 1)] if cells else []
-    leads = ("  " + "".join(f"{padded(t, w)}  " for t, w in zip(line, widths, strict=True)) for line in cells)
-    return list(zip(rows, leads, strict=True))
-
-
-def _attention(snapshot: Snapshot) -> list[str]:
-    rows = snapshot["attention"]
-    if not rows:
-        return ["", "Nothing needs attention."] if snapshot["gate"]["open"] else []
-    lines = [line for row, lead in _with_leads(rows[:MOST]) for line in _problem(lead, row)]
-    told = next((row["item"] for row in rows if row["item"][:1].isdigit()), None)
-    more = ["", f"For more about an item, type `xnat-watchd show {told}`."] if told else []
-    return ["", "Needs attention", *lines, *_more(rows), *more]
-
-
-def _problem(lead: str, row: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong, and below it what to do."""
-    indent = " " * min(width(lead), 12)
-    return [*paragraph(row["why"], first=lead, rest=indent),
-            *paragraph(row["advice"], first=f"{indent}-> ")]  # fmt: skip
-
-
-def _more(rows: list[Any]) -> list[str]:
-    return [f"  and {len(rows) - MOST} more"] if len(rows) > MOST else []
+def _without_times(snapshot: Snapshot) -> Snapshot:
+    daemon = {name: value for name, value in snapshot.get("daemon", {}).items() if name not in ("heard", "rate")}
+    return {**snapshot, "at": "", "age": 0, "daemon": daemon}

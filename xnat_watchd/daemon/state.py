@@ -19,6 +19,7 @@ from xnat_watchd.core.errors import LedgerUnusable
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.project_rules import ProjectRules
+from xnat_watchd.core.rate import Rate
 from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.daemon.idle_check import IdleCheck
 from xnat_watchd.daemon.thread_context import KnownProjects, Liveness
@@ -75,6 +76,7 @@ class Daemon:
     polling: bool = False  #: the kernel reports no file events, and this was logged
     full: bool = False  #: too little room is left to take anything
     machine_errors: dict[str, Exception] = field(default_factory=dict)  #: thread -> the error of its last turn
+    rate: Rate = field(default_factory=Rate)  #: bytes of ZIPs that are sent and finished
     last_snapshot: Snapshot | None = None
     login_problems: list[dict[str, object]] = field(default_factory=list)  #: rows that need attention
     reloads: int = 0  #: how often a reload was tried
@@ -105,15 +107,20 @@ class Daemon:
 
     def _current(self) -> Snapshot:
         uploads = [{"worker": name, "sent": sent, "size": size} for name, (sent, size) in [*self.uploads.items()]]
-        return take_snapshot(
+        sent = sum(one for one, _ in [*self.uploads.values()])
+        heard = self.server.heard
+        snapshot = take_snapshot(
             self.ledger, self.settings.xnat.server, self.clock.now(), running=True,
             daemon={
                 "pid": os.getpid(), "settling": self.intake.settling, "uploads": uploads,
-                "sharing": not self._sharing_is_idle(),
+                "sharing": not self._sharing_is_idle(), "heard": heard and heard.isoformat(timespec="seconds"),
                 "reloads": self.reloads, **self.refused,
             },
             attention=[*self._problems(), *self.login_problems, *self.idle_check.problems()],
         )  # fmt: skip
+        self.rate.add(self.clock.monotonic(), snapshot["today"]["bytes"] + sent)
+        rate = round(self.rate.per_second()) if snapshot["left"]["bytes"] else 0
+        return {**snapshot, "daemon": {**snapshot["daemon"], "rate": rate}}
 
     def wake(self) -> None:
         """Wake the workers, so that they look for studies to carry."""

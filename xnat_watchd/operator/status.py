@@ -14,6 +14,7 @@ from xnat_watchd.core.refusals import WAITED_FOR
 
 if TYPE_CHECKING:  # a third of the time that `--help` may take, which asks for the exit codes only
     from xnat_watchd.adapters.ledger.status_parts import StatusParts
+    from xnat_watchd.adapters.ledger.summary import Summary
 
 Snapshot = dict[str, Any]
 Rows = list[dict[str, Any]]
@@ -52,6 +53,16 @@ def take_snapshot(
     views, gates = ledger.views, ledger.gates.all()
     waiting = views.waiting_projects()
     ignored, tables = views.ignored(), views.share_tables()
+    midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    needs_attention = [
+        *attention,
+        *_projects_in_trouble(gates, waiting),
+        *views.attention(),
+        *views.delayed(now - LONG),
+        *views.locked(now - TOLD_AFTER),
+        *_to_be_moved(ignored),
+        *_to_be_corrected(tables),
+    ]
     return {
         "at": now.isoformat(timespec="seconds"),
         "daemon": {"running": running, **daemon},
@@ -68,16 +79,18 @@ def take_snapshot(
         "zips": views.fates(LATEST),
         "ignored": ignored,
         "shares": tables,
-        "attention": [
-            *attention,
-            *_projects_in_trouble(gates, waiting),
-            *views.attention(),
-            *views.delayed(now - LONG),
-            *views.locked(now - TOLD_AFTER),
-            *_to_be_moved(ignored),
-            *_to_be_corrected(tables),
-        ],
+        "left": ledger.summary.under_way(),
+        "today": ledger.summary.finished(midnight),
+        "settled": ledger.summary.settled(),
+        "attention": _with_names(needs_attention, ledger.summary),
     }
+
+
+def _with_names(rows: Sequence[dict[str, Any]], summary: Summary) -> Rows:
+    """Return rows that each have the `name` of the file that they are about; empty where it is none."""
+    deliveries = [int(row["item"].partition(".")[0]) if row["item"][:1].isdigit() else 0 for row in rows]
+    names = summary.names({number for number in deliveries if number})
+    return [{**row, "name": names.get(number, "")} for row, number in zip(rows, deliveries, strict=True)]
 
 
 def pause_snapshot(pause: Any) -> dict[str, Any]:
@@ -190,7 +203,7 @@ def without_names(snapshot: Snapshot, is_project: Callable[[str], bool]) -> Snap
     ignored = [told({**one, "name": ""}) for one in snapshot["ignored"]]
     tables = [{**one, "name": f"table {n}"} for n, one in enumerate(snapshot["shares"], 1)]
     named = {one["name"] for one in (*snapshot["ignored"], *snapshot["shares"])}
-    attention = [one for one in snapshot["attention"] if one["item"] not in named]
+    attention = [{**one, "name": ""} for one in snapshot["attention"] if one["item"] not in named]
     return {
         **snapshot,
         "gate": told(snapshot["gate"]),

@@ -22,6 +22,8 @@ QUESTIONS: dict[str, Callable[[Ledger], object]] = {
     "busy": lambda ledger: ledger.studies.any_busy(),
     "under_way": lambda ledger: ledger.views.under_way(),
     "attention": lambda ledger: ledger.views.attention(),
+    "left": lambda ledger: ledger.summary.under_way(),
+    "today": lambda ledger: ledger.summary.finished(NOW),
     "left_behind": lambda ledger: ledger.views.left_behind(),
     "fates": lambda ledger: ledger.views.fates(20),
     "held": lambda ledger: ledger.views.held(),

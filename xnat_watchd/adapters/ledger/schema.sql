@@ -36,7 +36,7 @@ CREATE TABLE deliveries (
 CREATE UNIQUE INDEX one_open_delivery ON deliveries (project, sha256) WHERE state = 'taken';
 -- and so is what lies in XNAT
 CREATE UNIQUE INDEX one_open_find ON deliveries (identity) WHERE state = 'taken' AND kind <> 'zip';
-CREATE INDEX deliveries_by_state ON deliveries (state);
+CREATE INDEX deliveries_by_state ON deliveries (state, settled, ended, size);
 CREATE INDEX deliveries_by_bytes ON deliveries (project, sha256);
 
 CREATE TABLE studies (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from xnat_watchd.adapters.ledger.database import Database
 from xnat_watchd.adapters.ledger.gates import Gates
 from xnat_watchd.adapters.ledger.pauses import Pauses
+from xnat_watchd.adapters.ledger.summary import Summary
 from xnat_watchd.adapters.ledger.views import Views
 
 
@@ -15,4 +16,5 @@ class StatusParts:
         self.views = Views(database)
         self.gates = Gates(database)
         self.pauses = Pauses(database)
+        self.summary = Summary(database)
         self.close = database.close

@@ -112,3 +112,6 @@ CREATE TABLE marks (
   identity TEXT NOT NULL,                      -- device:inode
   path     TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+DROP INDEX deliveries_by_state;
+CREATE INDEX deliveries_by_state ON deliveries (state, settled, ended, size);

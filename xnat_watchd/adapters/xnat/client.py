@@ -133,6 +133,7 @@ class XnatClient:
             raise error_for(answer, purpose, project, self._server.clock.now())
         if answer.is_page:  # a page for login or set-up, or of a proxy: no request of ours is answered by a page (F108)
             raise Unavailable("a page came where XNAT should answer", advice=A_PAGE, spoke=purpose.changes_xnat)
+        self._server.heard = self._server.clock.now()
         return answer
 
     def _logged_in(self, *, probing: bool) -> Transport:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from datetime import datetime
 
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat.login import Dialect, NumberedCredential, log_in
@@ -29,6 +30,7 @@ class ServerState:
         self.dialect: Dialect | None = None  #: as of the last login
         self.memory = MemoryBudget()  #: for the answers to all gateways
         self.logins = 0  #: how many logins were tried
+        self.heard: datetime | None = None  #: when XNAT last did what was asked
         self._credential = credential
         self._refused: AuthRefused | None = None
         self._lock = threading.Lock()
