@@ -120,7 +120,7 @@ class _Delayed(RequestHandler):
 
 
 def _fill(xnat: Sandbox, subjects: int, sessions: int) -> None:
-    """Put subjects with one session each into the archive, which were never uploaded."""
+    """Put subjects with so many sessions each into the archive, which were never uploaded."""
     site = xnat._site  # noqa: SLF001 - as the tests of sharing do
     header = ObjectHeader("1.2.840.10008.5.1.4.1.1.4", "1", "1.2", "1.2.1", modality="MR", study_date="20240229")
     for n in range(subjects):
@@ -128,40 +128,51 @@ def _fill(xnat: Sandbox, subjects: int, sessions: int) -> None:
         site.store.subjects[one.id] = one
         for m in range(sessions):
             held = StoredSession(f"S{n:05}_{m}", one.label, f"1.2.{n}.{m}", "xnat:mrSessionData", "MR", header)
-            session = Experiment(
-                site.store.accession("E"), held.label, PROJECT, one.id, held, "", "admin", site.now()
+            accession = site.store.accession("E")
+            site.store.experiments[accession] = Experiment(
+                accession, held.label, PROJECT, one.id, held, "", "admin", site.now()
             )  # fmt: skip
-            site.store.experiments[session.id] = session
+
+
+def _delay(xnat: Sandbox, answer_takes: float, import_takes: float) -> list[tuple[Any, ...]]:
+    """Let every answer take so many seconds, and return the list to which requests are added from now on."""
+    recorded: list[tuple[Any, ...]] = []
+    takes = {"answer_takes": answer_takes, "import_takes": answer_takes + import_takes, "recorded": recorded}
+    server = cast("Any", xnat)._server  # noqa: SLF001 - nobody has connected yet
+    server.RequestHandlerClass = type("Delayed", (_Delayed,), takes)
+    return recorded
+
+
+def _answer(word: str, xnat: Sandbox, recorded: list[tuple[Any, ...]]) -> object:
+    """Return what is asked for on stdin."""
+    if word == "archived":
+        return sum(one.where == "archive" for one in xnat.instances())
+    seen = recorded[:]
+    del recorded[: len(seen)]
+    return seen
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.practice")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("dialect")
+    parser.add_argument("--answer", type=float, default=0.0, help="seconds that each answer takes")
+    parser.add_argument("--import", type=float, default=0.0, dest="import_", help="and so many more for an import")
+    parser.add_argument("--subjects", type=int, default=0, help="that are in the archive already")
+    parser.add_argument("--sessions", type=int, default=0, help="of each of them")
+    return parser
 
 
 def main() -> None:
     """Serve until stdin ends."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.practice")
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("dialect")
-    parser.add_argument("--answer", type=float, default=0.0)
-    parser.add_argument("--import", type=float, default=0.0, dest="import_")
-    parser.add_argument("--sessions", type=int, default=0)
-    parser.add_argument("--subjects", type=int, default=0)
-    told = parser.parse_args()
+    told = _parser().parse_args()
     projects = [PROJECT, *DESTINATIONS]
     with Sandbox(told.folder, told.dialect, users={USER: PASSWORD}, projects=projects) as xnat:
         _fill(xnat, told.subjects, told.sessions)
-        recorded: list[tuple[Any, ...]] = []
-        takes = {"answer_takes": told.answer, "import_takes": told.answer + told.import_, "recorded": recorded}
-        server = cast("Any", xnat)._server  # noqa: SLF001 - nobody has connected yet
-        server.RequestHandlerClass = type("Delayed", (_Delayed,), takes)
+        recorded = _delay(xnat, told.answer, told.import_)
         print(xnat.url, flush=True)
         for line in sys.stdin:
-            seen = len(recorded)
-            answer = (
-                recorded[:seen]
-                if line.strip() == "requests"
-                else sum(one.where == "archive" for one in xnat.instances())
-            )
-            if line.strip() == "requests":
-                del recorded[:seen]
-            print(json.dumps(answer), flush=True)
+            print(json.dumps(_answer(line.strip(), xnat, recorded)), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Goal 4: how long after `quiet_for` the first byte of a large ZIP is on the wire, and the last one is answered."""
+"""Goal 4: how long after `quiet_for` the first byte of a large ZIP is on the wire, and when all of it is checked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -21,26 +22,39 @@ PIECE = 1024 * 1024
 DIALECT = "1.8"
 
 
+@dataclass(frozen=True)
+class _Ours:
+    """Seconds of the program, counted from `quiet_for` except `sending`, and its peak memory in MB."""
+
+    first_byte: float
+    sending: float
+    total: float  #: until it is told to be archived
+    peak: float
+
+
 def measure(bench: Bench) -> Iterator[Figure]:
     """Send a stored and a deflated ZIP, each beside reading it, and sending it blindly to the same server."""
     for deflated in (False, True):
         path = write_large(bench.folder / "large.zip", bench.sizes.large, deflated=deflated)
         reading, sending, curl = _reading(path), _sending(bench, path), _curl(bench, path)
-        first, total, peak = _ours(bench, path)
+        ours = _ours(bench, path)
         kind = f"{number(bench.sizes.large / 1e9)} GB {'deflated' if deflated else 'stored'}"
         yield Figure(
-            name=f"first byte, {kind}", unit="s", ours=first, reference=reading, against="reading it all", at_most=1.0
+            name=f"first byte, {kind}", unit="s", ours=ours.first_byte, reference=reading, against="reading it all",
+            at_most=1.0,
         )  # fmt: skip
         slower, what = max((reading, "reading it all"), (sending, "sending it blindly"))
-        yield Figure(name=f"total, {kind}", unit="s", ours=total, reference=slower, against=what, ratio_at_most=1.1)
         yield Figure(
-            name=f"sending alone, {kind}", unit="s", ours=total - first, reference=sending,
+            name=f"total, {kind}", unit="s", ours=ours.total, reference=slower, against=what, ratio_at_most=1.1
+        )
+        yield Figure(
+            name=f"sending alone, {kind}", unit="s", ours=ours.sending, reference=sending,
             against="sending it blindly",
         )  # fmt: skip
         if curl:
-            yield Figure(name=f"total, {kind}, curl", unit="s", ours=total, reference=curl, against="curl")
+            yield Figure(name=f"total, {kind}, curl", unit="s", ours=ours.total, reference=curl, against="curl")
         yield Figure(
-            name=f"peak memory, {kind}", unit="MB", ours=peak, reference=90.0, against="the aim", at_most=90.0
+            name=f"peak memory, {kind}", unit="MB", ours=ours.peak, reference=90.0, against="the aim", at_most=90.0
         )  # fmt: skip
 
 
@@ -88,8 +102,8 @@ def _curl(bench: Bench, path: Path) -> float:
     return took
 
 
-def _ours(bench: Bench, path: Path) -> tuple[float, float, float]:
-    """Return the seconds from `quiet_for` to the first byte and to the answer of the import, and the peak in MB."""
+def _ours(bench: Bench, path: Path) -> _Ours:
+    """Have the program carry it, in whose place nothing is archived before all of it was sent and checked."""
     folder = bench.new_folder("xnat")
     with Practice(folder, DIALECT) as xnat:
         program = Program(bench, xnat.url)
@@ -97,11 +111,13 @@ def _ours(bench: Bench, path: Path) -> tuple[float, float, float]:
             dropped = program.drop({"large.zip": path})
             service.wait_until_done(1)
             peak = service.memory()
-        sent = next(one for one in xnat.requests() if one.is_import)
+        asked = xnat.requests()
+    sent = next(one for one in asked if one.is_import)
+    archived = next(one for one in asked if one.path.endswith("/services/archive"))
     shutil.rmtree(folder)
     shutil.rmtree(program.root)
     quiet = dropped + QUIET
-    return sent.began - quiet, sent.ended - quiet, peak
+    return _Ours(sent.began - quiet, sent.ended - sent.began, archived.began - quiet, peak)
 
 
 def _target() -> str:
