@@ -2,8 +2,8 @@
 
     python -m benchmarks.practice FOLDER DIALECT [--answer SECONDS] [--import SECONDS] [--sessions N] [--subjects N]
 
-prints its URL. A line `requests` on stdin prints those since the last time as JSON, a line `archived` the number of
-archived images; it ends when stdin does.
+prints its URL. A line `requests` on stdin prints those since the last time as JSON, `archived` the number of archived
+images, `described` that of subjects with custom fields; it ends when stdin does.
 """
 
 from __future__ import annotations
@@ -87,6 +87,10 @@ class Practice:
         """Return how many images lie in the archive."""
         return int(self._ask("archived"))
 
+    def described(self) -> int:
+        """Return how many subjects have custom fields."""
+        return int(self._ask("described"))
+
     def _ask(self, word: str) -> str:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{word}\n")
@@ -147,6 +151,8 @@ def _answer(word: str, xnat: Sandbox, recorded: list[tuple[Any, ...]]) -> object
     """Return what is asked for on stdin."""
     if word == "archived":
         return sum(one.where == "archive" for one in xnat.instances())
+    if word == "described":
+        return sum(bool(one.fields) for one in xnat._site.store.subjects.values())  # noqa: SLF001 - as above
     seen = recorded[:]
     del recorded[: len(seen)]
     return seen

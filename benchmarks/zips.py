@@ -23,7 +23,10 @@ def _element(tag: int, vr: bytes, value: bytes) -> bytes:
 
 
 def head(study: str, image: int, pixels: int) -> bytes:
-    """Return a DICOM file up to its pixels, of which `pixels` bytes follow. `study` is a part of a UID."""
+    """Return a DICOM file up to its pixels, of which `pixels` bytes follow. `study` is a part of a UID.
+
+    The name is one that needs no other label on any XNAT: the toolkit finds no subject on 1.6 whose name has a caret.
+    """
     sop_class, sop = b"1.2.840.10008.5.1.4.1.1.4", f"{ROOT}.{study}.1.{image}".encode()
     meta = (
         _element(0x00020001, b"OB", b"\0\1") + _element(0x00020002, b"UI", sop_class) + _element(0x00020003, b"UI", sop)
@@ -32,7 +35,7 @@ def head(study: str, image: int, pixels: int) -> bytes:
     columns = pixels // 2 // 16
     values = (
         (0x00080016, b"UI", sop_class), (0x00080018, b"UI", sop), (0x00080020, b"DA", b"20240229"),
-        (0x00080030, b"TM", b"101530"), (0x00080060, b"CS", b"MR"), (0x00100010, b"PN", f"Bench^N{study}".encode()),
+        (0x00080030, b"TM", b"101530"), (0x00080060, b"CS", b"MR"), (0x00100010, b"PN", f"Bench_N{study}".encode()),
         (0x00100020, b"LO", f"B-{study}".encode()), (0x00100030, b"DA", b"19700101"), (0x00100040, b"CS", b"O"),
         (0x00101010, b"AS", b"054Y"), (0x0020000D, b"UI", f"{ROOT}.{study}".encode()),
         (0x0020000E, b"UI", f"{ROOT}.{study}.1".encode()), (0x00200011, b"IS", b"1"),

@@ -82,9 +82,10 @@ def toolkit_takes(
 
 
 def _must_hold(xnat: Practice, scans: Sequence[Scan]) -> None:
-    """Raise where not every image was archived: what is quick and wrong is no reference."""
-    if (held := xnat.archived()) != 10 * len(scans):
-        raise RuntimeError(f"{held} of {10 * len(scans)} images were archived")
+    """Raise where not everything was archived and described: what is quick and wrong is no reference."""
+    held = xnat.archived(), xnat.described()
+    if held != (10 * len(scans), len(scans)):
+        raise RuntimeError(f"of {len(scans)} studies of ten images, {held} images and subjects are in the archive")
 
 
 GOAL = Goal(number="2", title="many small ZIPs at once", measure=measure)
