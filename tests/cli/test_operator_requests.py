@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
+import click
 import pytest
 
 from tests.cli.test_people import DAMAGED, Desk, bad, desk
@@ -20,6 +21,7 @@ from tests.station import zipped
 from xnat_watchd.adapters import operator_socket
 from xnat_watchd.adapters.operator_socket import BadMessage, CommandOutput, Requester, UserRequest, receive_request
 from xnat_watchd.cli import commands, passing_on
+from xnat_watchd.cli.items import ITEM
 from xnat_watchd.cli.operator_request import output_for
 from xnat_watchd.cli.user_commands import PERMITTED, NotPermitted, UserCommand
 from xnat_watchd.core.access import UserAccess, access_of
@@ -64,6 +66,8 @@ def test_who_may_look_sees_items_reasons_and_advice_and_no_name(served: Desk) ->
         assert "1.1" in said
         assert DAMAGED in said
         assert "xnat-watchd accept 1.1 --why TEXT" in said
+        assert "Decisions and names are for the group `xnat-admin`: ask somebody of it" in said
+    assert "xnat-admin" not in asks(DECIDES, "status", code=1) + asks(DECIDES, "show", "1")
     told = json.loads(programs)
     assert told["studies"][0]["findings"][0]["why"] == DAMAGED
     assert told["studies"][0]["findings"][0]["members"] == []
@@ -276,9 +280,9 @@ def test_a_question_over_a_connection_is_answered_and_written_down(
 ) -> None:
     served.carry()
     connection, process = answering
-    output = json.loads(exchanged(connection, REQUEST))
-    assert output["code"] == 0
-    assert json.loads(output["stdout"])["deliveries"] == {"finished": 1}
+    told = json.loads(exchanged(connection, REQUEST))
+    assert told["code"] == 0
+    assert json.loads(told["stdout"])["deliveries"] == {"finished": 1}
     _, journal = process.communicate(timeout=20)
     assert journal.decode() == "operator.request user=root command=status items= exit=0\n"
 
@@ -370,7 +374,11 @@ class Listener:
                     connection.sendall(self._output)
 
 
-OUTPUT = json.dumps({"code": 1, "stdout": "said\n\x1b[2J", "stderr": "told\n"}).encode()
+def output(stdout: str, stderr: str = "", code: int = 0) -> bytes:
+    return json.dumps({"code": code, "stdout": stdout, "stderr": stderr}).encode()
+
+
+OUTPUT = output("said\n\x1b[2J", "told\n", 1)
 
 
 @pytest.fixture
@@ -387,6 +395,19 @@ def test_an_ordinary_users_command_is_passed_on(user: Path, capsys: pytest.Captu
         assert passing_on.pass_on(["show", "12"], {}) == 1
     assert [one["words"] for one in listener.asked] == [["show", "12"]]
     assert capsys.readouterr() == ("said\n [2J", "told\n")
+
+
+def test_a_shell_completes_items_for_an_ordinary_user(user: Path, served: Desk) -> None:
+    served.carry()
+    items = asks(LOOKS, "items")
+    assert items == "1.1\n"
+    with pytest.MonkeyPatch.context() as patch, Listener(user, output(items)):
+        patch.delenv("XNAT_WATCHD_CONFIG")
+        for name in [name for name in os.environ if name.startswith("XNAT_WATCHD_")]:
+            patch.delenv(name)
+        context = click.Context(commands)
+        assert [one.value for one in ITEM.shell_complete(context, click.Argument(["item"]), "1")] == ["1.1"]
+        assert ITEM.shell_complete(context, click.Argument(["item"]), "2") == []
 
 
 def test_what_names_another_service_or_is_not_permitted_is_not_passed_on(user: Path) -> None:

@@ -7,12 +7,14 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
-from xnat_watchd.cli import commands, terminal
+from xnat_watchd.cli import commands, status, terminal
+from xnat_watchd.cli.options import CommandOptions
 from xnat_watchd.cli.show import _tell
 from xnat_watchd.cli.status_screen import screen as status_screen
 
@@ -174,3 +176,25 @@ def test_status_and_story_tell_local_times_and_a_story_its_local_days(capsys: py
     assert days == [
         ["2026-10-25,", "CEST"], ["00:30:00", "1"], ["02:30:00", "1"], ["2026-10-25,", "CET"], ["02:30:00", "1"],
     ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_service_that_does_not_run_is_told_with_what_to_type() -> None:
+    stands = a_picture(daemon={"running": False, "uploads": []})
+    head = status_screen(stands, start="Start it: `systemctl start xnat-watchd`.").splitlines()
+    assert "NOT RUNNING" in head[0]
+    assert head[1] == "-> Start it: `systemctl start xnat-watchd`."
+    assert "-> Start it" not in status_screen(stands, start="Start it: `x`.", of_folder=True)
+    assert "-> Start it" not in status_screen(a_picture(), start="Start it: `x`.")
+
+
+def test_how_to_start_it_is_told_as_it_works_for_who_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    unit = tmp_path / "unit"
+    monkeypatch.setattr("xnat_watchd.adapters.systemd.service_files.UNIT", unit)
+    assert status._how_to_start(CommandOptions()) == "Start it: `xnat-watchd run`."
+    unit.touch()
+    assert status._how_to_start(CommandOptions(drop=tmp_path)) == "Start it: `xnat-watchd run`."
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    assert status._how_to_start(CommandOptions()) == "Start it: `systemctl start xnat-watchd`."
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert "`sudo systemctl start xnat-watchd`, or ask somebody who may" in status._how_to_start(CommandOptions())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from tests.whole.administered import Administered
 from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.core.gate import REFUSALS_AN_HOUR
-from xnat_watchd.operator.machine_checks import CheckState, check_machine
+from xnat_watchd.operator.machine_checks import CheckState, check_machine, check_operator_socket
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.settings import load
 
@@ -211,3 +212,18 @@ def test_a_folder_that_may_not_be_written_to_is_an_error(
     found = {one.name: one for one in check_machine(load(program.config, {}))}
     assert found[f"{other} folder"].state is CheckState.ERROR
     assert found[f"{other} folder"].advice
+
+
+def test_a_socket_that_is_missing_where_the_service_is_installed_is_a_warning(tmp_path: Path) -> None:
+    unit, path = tmp_path / "unit", tmp_path / "socket"
+    assert list(check_operator_socket(unit, path)) == []
+    unit.touch()
+    path.touch()
+    (missing,) = check_operator_socket(unit, path)
+    assert missing.state is CheckState.WARNING
+    assert "systemctl enable --now xnat-watchd-operator.socket" in missing.advice
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        (there,) = check_operator_socket(unit, path)
+    assert there.state is CheckState.OK

@@ -38,8 +38,11 @@ COMMANDS = {
 """Where each command is, and its line in the help, in that order. Its module is imported only when it is used, so that
 `--help` and `status` are quick."""
 
-UNLISTED = {"operator-request": ("operator_request:operator_request", "Carry out a command for a user.")}
-"""A command that a unit of systemd runs, and no person."""
+UNLISTED = {
+    "operator-request": ("operator_request:operator_request", "Carry out a command for a user."),
+    "items": ("items:items", "List the latest items."),
+}
+"""Commands that no person types: a unit of systemd runs one, a shell's completion the other."""
 
 EXAMPLES = """\
 \b

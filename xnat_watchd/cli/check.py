@@ -52,7 +52,7 @@ def _checks(options: CommandOptions) -> Iterator[Check]:
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.cli.login import search_of
     from xnat_watchd.core.errors import Refusal, WrongSettings
-    from xnat_watchd.operator.machine_checks import check_machine, error, ok
+    from xnat_watchd.operator.machine_checks import check_machine, check_operator_socket, error, ok
     from xnat_watchd.operator.server_checks import check_server
 
     try:
@@ -70,6 +70,8 @@ def _checks(options: CommandOptions) -> Iterator[Check]:
     file = config.find_file(options.config, os.environ) or "the environment alone"
     yield ok("configuration", f"{file}, looked at as the user {user}")
     yield from check_machine(settings)
+    if options.is_for_this_machine:
+        yield from check_operator_socket()
     yield from check_server(settings, search_of(settings).credential, SystemClock())
 
 

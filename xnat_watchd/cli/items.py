@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Item = tuple[int, int | None]
 
+ITEMS = "items"  #: the command that lists items for a shell
 LATEST = 50  #: the number of deliveries whose studies a shell offers
 
 
@@ -32,19 +33,19 @@ class ItemType(click.ParamType[Item]):
         return int(found[1]), int(found[2]) if found[2] else None
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Return the latest items that begin like this, or nothing if the ledger cannot be read."""
+        """Return the latest items that begin like this, or nothing if neither ledger nor service tells them."""
         import sqlite3
 
+        from xnat_watchd.cli.passing_on import output_of
         from xnat_watchd.core.errors import Refusal
 
         del param
         options = ctx.obj if isinstance(ctx.obj, CommandOptions) else CommandOptions()
         try:
-            with options.ledger(options.locations().ledger) as ledger:
-                latest = ledger.views.latest(LATEST)
+            told = output_of([ITEMS]) if options.is_for_this_machine else None
+            names = told.stdout.split() if told else _latest(options)
         except (Refusal, OSError, sqlite3.Error):
             return []
-        names = [f"{one['id']}.{study['number']}" for one in latest[::-1] for study in one["studies"]]
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
@@ -65,6 +66,19 @@ class ItemOrNameType(click.ParamType[Item | str]):
 
 ITEM = ItemType()
 ITEM_OR_NAME = ItemOrNameType()
+
+
+@click.command(ITEMS, hidden=True)
+@click.pass_obj
+def items(options: CommandOptions) -> None:
+    """List the latest items, for a shell that completes them."""
+    click.echo("\n".join(_latest(options)))
+
+
+def _latest(options: CommandOptions) -> list[str]:
+    with options.ledger(options.locations().ledger) as ledger:
+        latest = ledger.views.latest(LATEST)
+    return [f"{one['id']}.{study['number']}" for one in latest[::-1] for study in one["studies"]]
 
 
 def studies(ledger: Ledger, items: Iterable[Item]) -> dict[str, int]:

@@ -47,6 +47,13 @@ class CommandOptions:
         """Whether names of patients and files may be shown: to whoever can open the ledger, and to who may decide."""
         return self.requester is None or self.requester.access >= UserAccess.DECIDE
 
+    @property
+    def is_for_this_machine(self) -> bool:
+        """Whether the service of this machine is meant: no option or variable names another."""
+        from xnat_watchd.adapters import config
+
+        return self.config is None and self.drop is None and config.FILE_VARIABLE not in os.environ
+
     def replaced_by(self, **given: Any) -> Self:
         """Return a copy with these options replaced."""
         return replace(self, **given)

@@ -6,11 +6,15 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from xnat_watchd.cli.terminal import plain
 from xnat_watchd.cli.user_commands import NotPermitted, UserCommand
 from xnat_watchd.core.access import HOW_TO_JOIN
 from xnat_watchd.core.errors import NoReadAccess, Occupied, Refusal
+
+if TYPE_CHECKING:
+    from xnat_watchd.adapters.operator_socket import CommandOutput
 
 PUBLISHED = "status"  #: what can be seen without an answer, too: the service publishes it
 BUSY = "the service's socket for users gives no answer"
@@ -18,7 +22,17 @@ LATER = "Try again in a moment. If that does not help, ask root for `journalctl 
 
 
 def pass_on(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> int | None:
-    """Have the service carry out these words, and return the exit code; None if this process is to do it.
+    """Have the service carry out these words, print the output and return the exit code; None if it is not asked."""
+    output = output_of(words, environ)
+    if output is None:
+        return None
+    for stream, said in ((sys.stdout, output.stdout), (sys.stderr, output.stderr)):
+        stream.write("\n".join(map(plain, said.split("\n"))))
+    return output.code
+
+
+def output_of(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> CommandOutput | None:
+    """Return the output of these words if the service carries them out; None if this process is to do it.
 
     Passed on is a command that the service carries out for users, about the service of this machine, from a user who
     may not open its ledger. Nothing names another service: no option before the command, and no variable of ours.
@@ -29,7 +43,7 @@ def pass_on(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> in
         return None
     if os.geteuid() == 0 or _names_another(environ) or _owns_ledger(environ):
         return None
-    return _answered(words, command)
+    return _asked(words, command)
 
 
 def _names_another(environ: Mapping[str, str]) -> bool:
@@ -47,7 +61,7 @@ def _owns_ledger(environ: Mapping[str, str]) -> bool:
         return False
 
 
-def _answered(words: Sequence[str], command: UserCommand) -> int | None:
+def _asked(words: Sequence[str], command: UserCommand) -> CommandOutput | None:
     from xnat_watchd.adapters.operator_socket import WIDEST, UserRequest, ask
 
     columns = max(1, min(shutil.get_terminal_size().columns, WIDEST))
@@ -57,10 +71,6 @@ def _answered(words: Sequence[str], command: UserCommand) -> int | None:
         raise NoReadAccess("this user may not ask the service of this machine", advice=HOW_TO_JOIN) from None
     except OSError:  # nobody listens there: the command tells what it can without the ledger
         return None
-    if output is None:
-        if command.name == PUBLISHED:
-            return None
+    if output is None and command.name != PUBLISHED:
         raise Occupied(BUSY, advice=LATER)
-    for stream, said in ((sys.stdout, output.stdout), (sys.stderr, output.stderr)):
-        stream.write("\n".join(map(plain, said.split("\n"))))
-    return output.code
+    return output

@@ -61,7 +61,7 @@ def _shown(snapshot: Snapshot, options: CommandOptions, height: int | None = Non
 def _how_to_start(options: CommandOptions) -> str:
     from xnat_watchd.adapters.systemd.service_files import UNIT
 
-    if not (_of_this_machine(options) and UNIT.exists()):
+    if not (options.is_for_this_machine and UNIT.exists()):
         return "Start it: `xnat-watchd run`."
     if os.geteuid() == 0:
         return "Start it: `systemctl start xnat-watchd`."
@@ -81,7 +81,7 @@ def snapshot_of(options: CommandOptions) -> Snapshot:
         if said is None:
             raise _no_status() from None
     except WatchdError as error:
-        if said is None and isinstance(error, NoReadAccess) and _of_this_machine(options):
+        if said is None and isinstance(error, NoReadAccess) and options.is_for_this_machine:
             raise _no_status() from None
         if said is None:
             raise
@@ -98,20 +98,13 @@ def _no_status() -> WatchdError:
     return Refusal("the service does not run, and has not since this machine was started", advice=ASK)
 
 
-def _of_this_machine(options: CommandOptions) -> bool:
-    """Return whether the service of this machine is meant: no option or variable names another."""
-    from xnat_watchd.adapters import config
-
-    return options.config is None and options.drop is None and config.FILE_VARIABLE not in os.environ
-
-
 def published(options: CommandOptions) -> Snapshot | None:
     """Return what the service has published, with its age; or None. The service of this machine comes first."""
     from xnat_watchd.adapters.files.status_file import NAME, RUNTIME, age, read, status_path
     from xnat_watchd.core.errors import Refusal
     from xnat_watchd.operator.status import SILENCE, attention_row
 
-    said = read(RUNTIME / NAME) if _of_this_machine(options) else None
+    said = read(RUNTIME / NAME) if options.is_for_this_machine else None
     if said is None:
         try:
             said = read(status_path(options.locations().ledger, os.environ))

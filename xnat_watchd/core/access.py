@@ -10,7 +10,10 @@ ADMIN_GROUP = "xnat-admin"  #: may decide too
 WHO_DECIDES = (
     f"Decisions and names are for the group `{ADMIN_GROUP}`: ask somebody of it, or put `sudo` in front if you may."
 )
-HOW_TO_JOIN = f"Ask root to put you into the group `{DROP_GROUP}`, and into `{ADMIN_GROUP}` too if you are to decide."
+HOW_TO_JOIN = (
+    f"Ask root to put you into the group `{DROP_GROUP}`, and into `{ADMIN_GROUP}` too if you are to decide. "
+    "Then log in again."
+)
 
 
 class UserAccess(IntEnum):

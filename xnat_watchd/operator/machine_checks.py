@@ -19,6 +19,9 @@ from xnat_watchd.adapters.files.mounts import file_system, is_remote
 from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.marks import Marks as Known
+from xnat_watchd.adapters.operator_socket import SOCKET
+from xnat_watchd.adapters.systemd.service_files import OPERATOR_SOCKET, UNIT
+from xnat_watchd.core.access import ADMIN_GROUP, DROP_GROUP
 from xnat_watchd.core.errors import WatchdError
 from xnat_watchd.operator.status import Exit, unknown_folder
 from xnat_watchd.settings import Settings
@@ -82,6 +85,17 @@ def check_machine(settings: Settings) -> Iterator[Check]:
     yield _ledger(settings.ledger.path)
     yield _hints(settings)
     yield from _marks(settings)
+
+
+def check_operator_socket(unit: Path = UNIT, path: Path = SOCKET) -> Iterator[Check]:
+    """Yield whether people of the groups can ask the service, where it is installed on this machine."""
+    if not _exists(unit.exists):
+        return
+    if _exists(path.is_socket):
+        yield ok("socket for users", f"{path}, for the groups {DROP_GROUP} and {ADMIN_GROUP}")
+    else:
+        advice = f"Type `systemctl enable --now {OPERATOR_SOCKET.name}`, or `xnat-watchd install` if it is not known."
+        yield warning("socket for users", f"{path} is not there, so only root can see items and decide", advice)
 
 
 # -- folders -----------------------------------------------------------------------------------------------
