@@ -6,13 +6,17 @@ import csv
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.adapters.openings import open_zip
 from tests.shared import shared
-from xnat_watchd.adapters.dicom.zip_file import is_whole, open_zip
+from xnat_watchd.adapters.dicom import zip_file
+from xnat_watchd.adapters.dicom.zip_file import is_whole
+from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.limits import Limits
 
@@ -114,10 +118,10 @@ OUTCOMES: dict[str, Refused | Read] = {
 }
 
 
-def outcome(path: Path) -> Refused | Read:
+def outcome(path: Path, opened: Callable[[Path, Limits], ZipContents]) -> Refused | Read:
     whole = is_whole(path)
     try:
-        contents = open_zip(path, Limits())
+        contents = opened(path, Limits())
     except Unusable as error:
         return Refused(str(error), whole)
     assert whole
@@ -139,9 +143,14 @@ def test_the_table_names_every_file() -> None:
 def test_each_of_them_ends_as_the_table_says_within_five_seconds(name: str) -> None:
     begun = time.thread_time()
 
-    assert outcome(FOLDER / name) == OUTCOMES[name]
+    assert outcome(FOLDER / name, zip_file.open_zip) == OUTCOMES[name]
 
     assert time.thread_time() - begun < 5
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_each_of_them_ends_so_with_either_library_and_with_any_number_of_threads(name: str) -> None:
+    assert outcome(FOLDER / name, open_zip) == OUTCOMES[name]
 
 
 def test_all_of_them_together_stay_below_two_hundred_mebibytes() -> None:
@@ -163,7 +172,7 @@ def test_none_of_them_leaves_anything_on_the_disk(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
 
     for name in OUTCOMES:
-        outcome(FOLDER / name)
+        outcome(FOLDER / name, zip_file.open_zip)
 
     assert not list(tmp_path.iterdir())
     assert not Path("/tmp/xnat_evil.dcm").exists()  # noqa: S108 - where two of them would like to write

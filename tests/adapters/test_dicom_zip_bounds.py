@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.adapters.openings import open_zip
 from tests.adapters.zips import Part, element, file_of, identity, instance, pixels, zip_of
+from xnat_watchd.adapters.dicom import zip_file
 from xnat_watchd.adapters.dicom.byte_source import PIECE
 from xnat_watchd.adapters.dicom.instance_store import Instances
-from xnat_watchd.adapters.dicom.zip_file import open_zip
 from xnat_watchd.core.delivery import Instance
 from xnat_watchd.core.errors import Stopped, Unusable
 from xnat_watchd.core.limits import Limits
@@ -67,7 +68,7 @@ def test_who_wants_to_stop_is_heard_while_a_data_set_is_inflated(path: Path) -> 
             raise Stopped("enough")
 
     with pytest.raises(Stopped):
-        open_zip(path, Limits(), stop)
+        zip_file.open_zip(path, Limits(), stop)
 
 
 def test_who_wants_to_stop_is_heard_while_bytes_come_that_inflate_to_nothing(path: Path) -> None:

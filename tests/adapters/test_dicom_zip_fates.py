@@ -14,9 +14,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from tests.adapters.openings import open_zip
 from tests.adapters.zips import MR, Part, deflated, element, file_of, identity, instance, pixels, zip_of
 from xnat_watchd.adapters.dicom.clutter import MARKER, MARKERS, TABLE, clutter_kind, name_key
-from xnat_watchd.adapters.dicom.zip_file import open_zip
 from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.findings import FindingKind, holding

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
+from tests.adapters.openings import open_zip
 from tests.adapters.zips import Part, deflated, descriptor, element, file_of, identity, instance, pixels, zip_of
 from xnat_watchd.adapters.dicom.byte_source import PIECE
-from xnat_watchd.adapters.dicom.zip_file import is_whole, open_zip, write_clean
+from xnat_watchd.adapters.dicom.zip_file import is_whole, write_clean
 from xnat_watchd.core.delivery import Person, Series, Study, ZipContents
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.findings import FindingKind

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.adapters.openings import open_zip
 from tests.adapters.zips import Part, instance, zip_of
-from xnat_watchd.adapters.dicom.zip_file import open_zip
 from xnat_watchd.core.limits import Limits
 
 BINARY = b"\x13\7\xfe" + random.Random(3).randbytes(3000)

@@ -6,6 +6,7 @@ import importlib
 import random
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def in_pieces(packed: bytes, size: int = 1000) -> Iterator[bytes]:
 
 
 def test_everything_comes_out_in_bounded_pieces() -> None:
-    pieces = list(unpacked(DEFLATED, in_pieces(deflated(CONTENT))))
+    pieces = list(unpacked(DEFLATED, partial(in_pieces, deflated(CONTENT))))
 
     assert b"".join(pieces) == CONTENT
     assert max(map(len, pieces)) <= PIECE
@@ -58,11 +59,61 @@ def test_checksums_are_those_of_zip() -> None:
 def test_what_is_not_one_whole_stream_is_corrupt(spoil: object) -> None:
     assert callable(spoil)
     with pytest.raises(Corrupt):
-        list(unpacked(DEFLATED, in_pieces(spoil(deflated(CONTENT)))))
+        list(unpacked(DEFLATED, partial(in_pieces, spoil(deflated(CONTENT)))))
 
 
-def test_what_follows_a_stream_is_given_back() -> None:
-    engine = Inflater()
+def spoilt(packed: bytes, chance: random.Random) -> bytes:
+    """Return packed bytes with one to three changes: bits turned, bytes removed or inserted, the end cut off."""
+    for _ in range(chance.randint(1, 3)):
+        at = chance.randrange(max(1, len(packed)))
+        match chance.randrange(4):
+            case 0:
+                packed = (
+                    packed[:at] + bytes([packed[at] ^ 1 << chance.randrange(8)] if packed else b"") + packed[at + 1 :]
+                )
+            case 1:
+                packed = packed[:at] + packed[at + chance.randint(1, 200) :]
+            case 2:
+                packed = packed[:at] + chance.randbytes(chance.randint(1, 200)) + packed[at:]
+            case _:
+                packed = packed[:at]
+    return packed
+
+
+def outcome(packed: bytes, size: int) -> tuple[bytes, bool]:
+    """Return what comes out of packed bytes that are read in pieces of this size, and whether they are sound."""
+    content = bytearray()
+    try:
+        for piece in unpacked(DEFLATED, partial(in_pieces, packed, size)):
+            content += piece
+    except Corrupt:
+        return bytes(content), False
+    return bytes(content), True
+
+
+@pytest.mark.parametrize("level", [0, 1, 6, 9])
+@pytest.mark.parametrize("kind", ["noise", "zeros", "text", "mixed"])
+def test_damage_begins_at_the_byte_where_zlib_sees_it(level: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(f"{level} {kind}")
+    contents = {
+        "noise": chance.randbytes(60_000),
+        "zeros": bytes(400_000),
+        "text": b" ".join(b"%d" % chance.randrange(10**6) for _ in range(20_000)),
+        "mixed": CONTENT[:150_000] + chance.randbytes(20_000) + bytes(100_000),
+    }
+    engine = zlib.compressobj(level, zlib.DEFLATED, -15)
+    packed = engine.compress(contents[kind]) + engine.flush()
+
+    for _ in range(25):
+        bad, size = spoilt(packed, chance), chance.choice((700, 16_000, 120 * 1024))
+        found = outcome(bad, size)
+        with monkeypatch.context() as patch:
+            patch.setattr(inflating, "deflate", zlib)
+            assert outcome(bad, size) == found
+
+
+def test_what_follows_a_stream_is_given_back(library: str) -> None:
+    engine = Inflater(library=importlib.import_module(library))
     for piece in in_pieces(deflated(b"first") + b"second", 10**6):
         assert engine.decompress(piece, PIECE) == b"first"
 

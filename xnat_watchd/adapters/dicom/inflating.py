@@ -12,11 +12,12 @@ from struct import Struct
 from types import ModuleType
 from typing import Protocol
 
+from xnat_watchd.adapters.dicom.byte_source import Source
 from xnat_watchd.core.limits import Limits
 
 STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14  #: the numbers of the methods in ZIP (APPNOTE 4.4.5)
 METHODS = frozenset({STORED, DEFLATED, BZIP2, LZMA})
-PIECE = 1024 * 1024  #: the largest number of inflated bytes at once
+PIECE = 96 * 1024  #: the largest number of inflated bytes at once; larger ones cost the system new memory each time
 
 _LARGEST_DICTIONARY = 64 * 1024 * 1024  #: of LZMA; its memory is allocated before the first byte comes
 _LZMA_HEAD = Struct("<HHBL")  #: version, length of what follows, properties, dictionary size (APPNOTE 5.8.8)
@@ -60,6 +61,10 @@ class Exhausted(Exception):
     """More would be inflated than a ZIP of this size may contain."""
 
 
+class Early(Exception):
+    """What is inflated must be counted, and the members in front of it have not been counted yet."""
+
+
 class Allowance:
     """How many bytes one ZIP may make us inflate in all, however deeply nested. It calls `beat` as it counts."""
 
@@ -77,17 +82,43 @@ class Allowance:
             yield piece
 
 
-def unpacked(method: int, packed: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the content of packed pieces.
+class UncountedAllowance(Allowance):
+    """The allowance of a member that is read before those in front of it: nothing of it may be counted yet."""
 
-    Raise `Corrupt` if they are damaged, or if the stream does not end with them.
+    def __init__(self) -> None:
+        super().__init__(Limits(), 0)
+
+    def counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:  # noqa: ARG002 - none of them is wanted
+        """Raise `Early`."""
+        raise Early
+
+
+def unpacked(method: int, packed: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
+    """Yield the content of packed pieces, which `packed` returns from the first one on as often as it is called.
+
+    Raise `Corrupt` where they are damaged, or if the stream does not end with them. Where the quicker library meets
+    damage, zlib decides from which byte on. The other one has looked further ahead, and keeps what is sound before.
     """
     if method == STORED:
-        yield from packed
-        return
-    engine = _engine(method)
+        yield from packed()
+    elif method == DEFLATED:
+        yielded = 0
+        try:
+            for piece in _whole_stream(Inflater(library=deflate), packed()):
+                yielded += len(piece)
+                yield piece
+        except Corrupt:
+            again = Source(_whole_stream(Inflater(), packed()))
+            again.skip(yielded)
+            yield from again.rest()
+    else:
+        marked = method != LZMA  # only size and checksum tell where an LZMA stream ends
+        engine = bz2.BZ2Decompressor() if method == BZIP2 else LzmaInflater()
+        yield from _whole_stream(engine, packed(), marked=marked)
+
+
+def _whole_stream(engine: Decompressor, packed: Iterator[bytes], *, marked: bool = True) -> Iterator[bytes]:
     yield from inflated(engine, packed)
-    marked = method != LZMA  # only size and checksum tell where an LZMA stream ends
     if engine.unused_data or next(packed, b"") or (marked and not engine.eof):
         raise Corrupt
 
@@ -106,21 +137,21 @@ def inflated(engine: Decompressor, packed: Iterator[bytes]) -> Iterator[bytes]:
 def _decompress(engine: Decompressor, chunk: bytes) -> bytes:
     try:
         return engine.decompress(chunk, PIECE)
-    except (deflate.error, lzma.LZMAError, OSError, EOFError) as error:  # OSError is what bz2 calls bad data
+    except (
+        deflate.error,
+        zlib.error,
+        lzma.LZMAError,
+        OSError,
+        EOFError,
+    ) as error:  # OSError is what bz2 calls bad data
         raise Corrupt from error
-
-
-def _engine(method: int) -> Decompressor:
-    if method == DEFLATED:
-        return Inflater()
-    return bz2.BZ2Decompressor() if method == BZIP2 else LzmaInflater()
 
 
 class Inflater:
     """Deflate with the interface of `bz2`: it keeps what did not fit. `bits`: for raw Deflate, or for gzip."""
 
-    def __init__(self, bits: int = -zlib.MAX_WBITS) -> None:
-        self._engine: zlib._Decompress = deflate.decompressobj(bits)
+    def __init__(self, bits: int = -zlib.MAX_WBITS, library: ModuleType = zlib) -> None:
+        self._engine: zlib._Decompress = library.decompressobj(bits)
 
     @property
     def eof(self) -> bool:

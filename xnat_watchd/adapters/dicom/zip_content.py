@@ -7,6 +7,7 @@ import os
 import re
 from array import array
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from struct import Struct
 from typing import NamedTuple
@@ -51,6 +52,7 @@ class MemberContent:
         self.size = 0  #: bytes that were yielded
         self.local = _local(fd, member)
         self._fd, self._member, self._beat, self._tap = fd, member, beat, tap
+        self._tapped = 0
 
     def __iter__(self) -> Iterator[bytes]:
         if self.local is None:
@@ -60,7 +62,7 @@ class MemberContent:
         crc = 0
         digest = hashlib.sha256()
         try:
-            for piece in unpacked(method, self._packed(self.local.data)):
+            for piece in unpacked(method, partial(self._packed, self.local.data)):
                 self.size += len(piece)
                 if self.size > self._member.size and not self._member.cut:
                     self.problem = "larger than the ZIP says"
@@ -79,10 +81,13 @@ class MemberContent:
         self.digest = digest.digest()
 
     def _packed(self, start: int) -> Iterator[bytes]:
+        read = 0
         for piece in read_range(self._fd, start, self._member.packed):
             self._beat()
-            if self._tap is not None:
+            read += len(piece)
+            if self._tap is not None and read > self._tapped:  # damaged bytes are read twice
                 self._tap(piece)
+                self._tapped = read
             yield piece
 
 

@@ -6,12 +6,16 @@ Names in it are never used as paths. Only what identifies an instance is kept in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
+from xnat_watchd.adapters.dicom.byte_source import sha256_of
 from xnat_watchd.adapters.dicom.inflating import DEFLATED, STORED
+from xnat_watchd.adapters.dicom.member_reading import Allowances, read_members
+from xnat_watchd.adapters.dicom.ordered_threads import OrderedThreads, usable_threads
 from xnat_watchd.adapters.dicom.zip_content import MemberContent
 from xnat_watchd.adapters.dicom.zip_directory import FULL_32, WRAP, Member, find_directory, is_readable
-from xnat_watchd.adapters.dicom.zip_limits import refuse_unfit
+from xnat_watchd.adapters.dicom.zip_limits import Totals, refuse_unfit
 from xnat_watchd.adapters.dicom.zip_members import members
 from xnat_watchd.adapters.dicom.zip_opening import ZipReading
 from xnat_watchd.adapters.dicom.zip_writer import ZipEntry, ZipWriter, deflated
@@ -20,6 +24,9 @@ from xnat_watchd.adapters.files.syncing import sync_folder
 from xnat_watchd.core.delivery import Instance, ZipContents, file_name
 from xnat_watchd.core.errors import Undecided, Unusable
 from xnat_watchd.core.limits import Limits
+
+_THREADS_FROM = 16 * 1024 * 1024  #: packed bytes of a ZIP that several threads open sooner than one
+_THREADS_FROM_MEMBER = 32 * 1024  #: the same of its members on average: with smaller ones they wait for each other
 
 
 def is_whole(path: Path) -> bool:
@@ -44,11 +51,19 @@ def open_zip(path: Path, limits: Limits, beat: Callable[[], None] = no_beat) -> 
     with path.open("rb", buffering=0) as file:
         fd = file.fileno()
         directory = find_directory(fd)
-        packed = refuse_unfit(fd, directory, limits, beat)
-        reading = ZipReading(fd, directory, packed, limits, beat)
-        for member in members(fd, directory):
-            reading.read(member)
-        return reading.contents()
+        totals = refuse_unfit(fd, directory, limits, beat)
+        reading, allowances = ZipReading(fd, directory, limits, beat), Allowances.of(limits, totals.packed, beat)
+        with OrderedThreads(threads_for(totals), beat) as threads:
+            digest = threads.begin(partial(sha256_of, fd))
+            for found in read_members(fd, members(fd, directory), allowances, threads, beat):
+                reading.add(found)
+            return reading.contents(digest)
+
+
+def threads_for(totals: Totals) -> int:
+    """Return how many threads open such a ZIP beside the one that asks for it."""
+    worth = totals.packed >= max(_THREADS_FROM, totals.members * _THREADS_FROM_MEMBER)
+    return usable_threads() if worth else 0
 
 
 def write_clean(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import NamedTuple
 
 from xnat_watchd.adapters.dicom.zip_directory import LOCAL, ONE_ZIP, Directory, Member
 from xnat_watchd.adapters.dicom.zip_members import members
@@ -14,8 +15,15 @@ _LARGEST_STUB = GIB  #: bytes before and between the members; the program of a s
 _LIMITS = "If you did mean to send it, raise the limit in the settings. Then drop the ZIP again."
 
 
-def refuse_unfit(fd: int, directory: Directory, limits: Limits, beat: Callable[[], None]) -> int:
-    """Raise `Unusable` for every fault that the directory shows. Return the number of packed bytes.
+class Totals(NamedTuple):
+    """What the directory declares in all."""
+
+    members: int
+    packed: int  #: bytes
+
+
+def refuse_unfit(fd: int, directory: Directory, limits: Limits, beat: Callable[[], None]) -> Totals:
+    """Raise `Unusable` for every fault that the directory shows. Return the totals.
 
     Nothing is inflated here. What is inflated later is bounded by the sizes in the directory, so this refuses
     bombs too.
@@ -38,7 +46,7 @@ def refuse_unfit(fd: int, directory: Directory, limits: Limits, beat: Callable[[
     if limits.too_dense(packed, inflated):
         detail = f"{inflated} bytes from {packed}"
         raise Unusable("the ZIP unpacks to far more than images would", detail=detail, advice=_LIMITS)
-    return packed
+    return Totals(len(spans), packed)
 
 
 def too_many(bound: int, what: str) -> Unusable:

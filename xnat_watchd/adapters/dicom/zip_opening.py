@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import stat
 from collections.abc import Callable
 
-from xnat_watchd.adapters.dicom.byte_source import Source, read_range
-from xnat_watchd.adapters.dicom.clutter import GLANCE
-from xnat_watchd.adapters.dicom.data_set import FileKind, Header, walk_file
+from xnat_watchd.adapters.dicom.byte_source import Source
+from xnat_watchd.adapters.dicom.data_set import Header
 from xnat_watchd.adapters.dicom.dicomdir import listed_images
-from xnat_watchd.adapters.dicom.inflating import Allowance, Exhausted
 from xnat_watchd.adapters.dicom.instance import facts_of
-from xnat_watchd.adapters.dicom.member_fates import DIRECTORY, MemberFate, MemberFates, fate_of, irregular, unreadable
+from xnat_watchd.adapters.dicom.member_fates import DIRECTORY, MemberFate, MemberFates
+from xnat_watchd.adapters.dicom.member_reading import ReadMember
 from xnat_watchd.adapters.dicom.study_sorter import StudySorter
 from xnat_watchd.adapters.dicom.zip_content import MemberContent, StreamCheck
 from xnat_watchd.adapters.dicom.zip_directory import Directory, Member, printable_name
@@ -28,48 +25,33 @@ _NOTES = 20  #: members that `detail` names
 
 
 class ZipReading:
-    """One ZIP while its members are read. `packed`: the number of bytes that they take in the file."""
+    """What is known of one ZIP while its members are read."""
 
-    def __init__(self, fd: int, directory: Directory, packed: int, limits: Limits, beat: Callable[[], None]) -> None:
+    def __init__(self, fd: int, directory: Directory, limits: Limits, beat: Callable[[], None]) -> None:
         self._fd, self._directory, self._beat = fd, directory, beat
         self._limits = limits
-        self._images, self._archives, self._cut = (Allowance(limits, packed, beat) for _ in range(3))
         self._sorter = StudySorter(limits)
         self._fates = MemberFates()
         self._stream_check = StreamCheck()
         self._directories: list[Member] = []
         self._notes: list[str] = []
 
-    def read(self, member: Member) -> None:
-        """Read the next member of the directory. Raise `Unusable` if an image inflates to too much."""
-        self._beat()
-        if member.unreadable:
-            self._stream_check.add(self._fd, member, None)
-            self._record_fate(member, unreadable(member.name, member.unreadable, empty=member.size == 0))
-            return
-        content = MemberContent(self._fd, member, self._beat)
-        source = Source(self._cut.counted(iter(content)) if member.cut else iter(content))
-        fate = None
-        try:
-            header = walk_file(source, self._images)
-            if header.kind is not FileKind.INSTANCE and not member.folder:
-                fate = self._fate(member, source, header.kind)
-            source.drain()
-        except Exhausted as error:
-            raise Unusable("an image in the ZIP unpacks to far more than an image would") from error
-        if content.size > self._limits.member:
+    def add(self, found: ReadMember) -> None:
+        """Add the next member of the directory. Raise `Unusable` if it exceeds a limit."""
+        member, fate = found.member, found.fate
+        if found.size > self._limits.member:
             raise too_large(self._limits, f"member {member.number}")
-        self._stream_check.add(self._fd, member, content.local if fate is None else None)
-        if content.problem:
-            self._note(member, content.problem)
-            self._sorter.add_doubtful(facts_of(header).study_uid, content.problem, member.number)
+        self._stream_check.add(self._fd, member, found.local if fate is None else None)
+        if found.problem:
+            self._note(member, found.problem)
+            self._sorter.add_doubtful(facts_of(found.header).study_uid, found.problem, member.number)
         elif fate is not None:
             self._record_fate(member, fate)
         elif not member.folder:
-            self._sort(member, header, content.digest, content.size)
+            self._sort(member, found.header, found.digest, found.size)
 
-    def contents(self) -> ZipContents:
-        """Return what the ZIP contains. Raise `Unusable` if it holds no usable study."""
+    def contents(self, sha256: Callable[[], str]) -> ZipContents:
+        """Return what the ZIP contains. Raise `Unusable` if it holds no usable study. `sha256`: of the whole file."""
         self._fates.finish()
         named = self._sorter.finish(self._fates.unexplained)
         self._find_absent()
@@ -78,18 +60,12 @@ class ZipReading:
             raise self._unusable()
         tidy = self._stream_check.passed(self._directory) and not self._fates.clutter and not self._sorter.copies
         return ZipContents(
-            sha256=_sha256(self._fd, self._beat),
+            sha256=sha256(),
             size=os.fstat(self._fd).st_size,
             studies=studies,
             clutter_kinds=dict(self._fates.clutter),
             as_it_is=tidy and len(studies) == 1 and not studies[0].findings,
         )
-
-    def _fate(self, member: Member, source: Source, kind: FileKind) -> MemberFate:
-        fate = None
-        if not member.regular and kind is FileKind.OTHER:
-            fate = irregular(source.peek(GLANCE), link=member.kind == stat.S_IFLNK)
-        return fate or fate_of(member.name, source, kind, self._archives)
 
     def _record_fate(self, member: Member, fate: MemberFate) -> None:
         if fate.reason:
@@ -162,11 +138,3 @@ _REFUSALS = (  # if no image was found: by a part of the reason why a member is 
         "If one of them is a ZIP, drop that ZIP. Otherwise unpack them, pack the images into one ZIP and drop it.",
     ),
 )
-
-
-def _sha256(fd: int, beat: Callable[[], None]) -> str:
-    digest = hashlib.sha256()
-    for piece in read_range(fd, 0, os.fstat(fd).st_size):
-        digest.update(piece)
-        beat()
-    return digest.hexdigest()
