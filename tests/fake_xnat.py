@@ -220,7 +220,8 @@ class FakeGateway:
     def lateness(self) -> timedelta:
         return self.xnat.delay + timedelta(seconds=1)
 
-    def writable(self, project: str) -> bool:
+    def writable(self, project: str, *, afresh: bool = False) -> bool:
+        del afresh  # it asks each time
         with self._request("writable"):
             return self.xnat.projects.get(project, False)
 

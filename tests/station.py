@@ -125,7 +125,7 @@ class Station:
             log=self.log,
             chance=Random(seed).random,
             lock=RLock(),
-            refusal=partial(refusal, gateway=gateway),
+            refusal=partial(refusal, gateway=gateway, afresh=True),
         )
         self.tools = Tools(
             ledger=self.ledger, gateway=gateway, gates=door, clock=time, disk=disk, folders=self.folders, marks=marks,

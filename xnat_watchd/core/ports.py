@@ -53,8 +53,11 @@ class Gateway(Protocol):
         """Return how long after a lost answer an effect may still appear: absence counts only afterwards (F67)."""
         ...
 
-    def writable(self, project: str) -> bool:
-        """Return whether XNAT lists the project as writable for us. False: no such project, or no right."""
+    def writable(self, project: str, *, afresh: bool = False) -> bool:
+        """Return whether XNAT lists the project as writable for us. False: no such project, or no right.
+
+        A yes may be some minutes old, unless it is asked for `afresh`.
+        """
         ...
 
     def listed(self) -> Sequence[str]:

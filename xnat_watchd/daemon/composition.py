@@ -151,8 +151,9 @@ def _tools(daemon: Daemon, name: str) -> Tools:
         daemon.liveness.beat()
 
     gateway = daemon.server.gateway()
+    asked = partial(refusal, gateway=gateway, afresh=True)
     return Tools(
-        ledger=daemon.ledger, gateway=gateway, gates=_gates(daemon, gateway, partial(refusal, gateway=gateway)),
+        ledger=daemon.ledger, gateway=gateway, gates=_gates(daemon, gateway, asked),
         clock=daemon.clock, disk=HeartbeatDisk(daemon.liveness), folders=daemon.folders, marks=daemon.marks,
         rules=daemon.rules, chance=random.SystemRandom().random,
         write_clean=partial(write_clean, beat=partial(_beat, daemon)), progressed=progressed,

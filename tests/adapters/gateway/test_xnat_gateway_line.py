@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 
 from tests.adapters.gateway.gateway_kit import HERE, IMPORT, PLACE, Site, failure, quiet, server_at
 from tests.adapters.gateway.scripted_xnat import Asked, ScriptedXnat, scripted_xnat
+from tests.station import Time
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.xnat import transport
 from xnat_watchd.adapters.xnat.gateway import XnatGateway
@@ -96,9 +98,13 @@ def test_an_early_answer_of_a_server_that_hangs_up_is_heard(either: Site, large:
     assert either.gateway.look(PLACE) is None
 
 
-def test_an_upload_asks_who_we_are_on_its_own_connection(
-    scripted: ScriptedXnat, gateway: XnatGateway, a_zip: str
+@pytest.mark.parametrize("seconds", [9, 11])
+def test_an_upload_asks_who_we_are_on_its_own_connection_unless_it_knows(
+    scripted: ScriptedXnat, a_zip: str, seconds: int
 ) -> None:
+    time = Time()
+    server = server_at(scripted.url, clock=time)
+    gateway = server.gateway()
     ports: list[int] = []
 
     def who(asked: Asked) -> None:
@@ -112,8 +118,32 @@ def test_an_upload_asks_who_we_are_on_its_own_connection(
     scripted.on("GET", "/data/auth", who)
     scripted.on("POST", IMPORT, import_)
     gateway.probe()
+    before = len(scripted.asked)
+    time.pass_(seconds=seconds)
     gateway.upload(PLACE, a_zip, quiet, alone=False)
     assert len(set(ports)) == 1
+    asked = [path.partition("?")[0] for _, path in scripted.asked[before:]]
+    assert asked == ([IMPORT] if seconds < 10 else ["/data/auth", IMPORT])
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "header"),
+    [
+        (200, "{}", {"Connection": "close"}),
+        (200, "<html><body>Please log in</body></html>", {}),
+        (404, "<html><head><title>HTTP Status 404</title></head></html>", {}),
+        (500, "<html><body><h3>no</h3></body></html>", {}),
+    ],
+)
+def test_an_upload_asks_who_we_are_where_the_last_answer_proves_nothing(
+    scripted: ScriptedXnat, gateway: XnatGateway, a_zip: str, status: int, content: str, header: dict[str, str]
+) -> None:
+    scripted.on("POST", IMPORT, take)
+    scripted.on("GET", "/data/projects/P1/experiments/E1", status=status, content=content, **header)
+    with suppress(WatchdError):
+        gateway.session_named("P1", "E1")
+    gateway.upload(PLACE, a_zip, quiet, alone=False)
     assert [path.partition("?")[0] for _, path in scripted.asked[-2:]] == ["/data/auth", IMPORT]
 
 

@@ -37,7 +37,7 @@ def archive(client: XnatClient, look: RowLookup, place: Place, labels: LabelPair
         query["event_reason"] = "xnat-watchd"  # a site may require a reason (F222)
     elif "join" in options:
         query["overwrite"] = "append"
-    client.whoami(probing=False)  # the 404 that a guest gets would look like "archived already"
+    client.confirm_login()  # the 404 that a guest gets would look like "archived already"
     request = XnatRequest(method="POST", path="/data/services/archive", purpose=Purpose.ARCHIVE, query=query)
     try:
         answer = client.act(request, place.project, expected=REDIRECTS | {FAILED})

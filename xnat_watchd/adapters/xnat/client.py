@@ -13,7 +13,10 @@ from xnat_watchd.adapters.xnat.transport import SessionLost, Transport, XnatRequ
 from xnat_watchd.core.errors import AuthRefused, InDoubt, Transient, Unavailable, WatchdError
 
 QUESTION_TIMEOUT = 300.0  #: seconds until the answer to a GET must begin
+STAYS_CONFIRMED = 10.0  #: seconds for which an answer proves that the login session is ours
 LOGOUT_TIMEOUT = 2.0  #: seconds for logging out: the program must stop soon even if the server is gone
+
+SERVER_ERROR = 500
 
 Query = Mapping[str, str | Sequence[str]]
 
@@ -46,6 +49,16 @@ class XnatClient:
                 raise Unavailable(str(error), detail=error.detail) from None
         self.drop_session()
         return self._logged_in(probing=probing).who
+
+    def confirm_login(self) -> None:
+        """Ask who we are, unless the last request was answered a moment ago in this login session.
+
+        The connection is open afterwards.
+        """
+        transport = self._transport
+        is_current = transport is not None and self._credential == self._server.credential_number
+        if transport is None or not is_current or not transport.was_confirmed_within(STAYS_CONFIRMED):
+            self.whoami(probing=False)
 
     def read(self, path: str, query: Query | None = None, *, project: str = "", limit: int | None = None) -> Answer:
         """Send a GET request and return its successful answer."""
@@ -127,7 +140,10 @@ class XnatClient:
             raise Unavailable("XNAT forgets our login at once", advice=A_PAGE) from None
 
     def _judged(self, answer: Answer, purpose: Purpose, project: str, expected: frozenset[int]) -> Answer:
-        if answer.status in expected:
+        is_expected = answer.status in expected
+        if not answer.is_success and not (is_expected and answer.status < SERVER_ERROR):
+            self._server.writable.forget(project)  # perhaps the project's trouble
+        if is_expected:
             return answer
         if not answer.is_success:
             raise error_for(answer, purpose, project, self._server.clock.now())

@@ -37,7 +37,7 @@ from xnat_watchd.adapters.xnat.server import ServerState
 from xnat_watchd.adapters.xnat.transport import Access, XnatRequest
 from xnat_watchd.adapters.xnat.zip_body import ZipBody, ZipUnreadable
 from xnat_watchd.core.delivery import Holding, Place, PrearchiveRow, Session, Subject
-from xnat_watchd.core.errors import NotYet, Transient
+from xnat_watchd.core.errors import Misplaced, NotYet, Transient
 from xnat_watchd.core.existing_sessions import ImagingSession, ListedRow, SessionContent
 from xnat_watchd.core.ports import Clock, Progressed
 from xnat_watchd.core.sharing.plan import Action, SeenProject
@@ -156,9 +156,15 @@ class XnatGateway:
         dialect, whole = self._server.dialect, timedelta(seconds=self._server.access.read_timeout)
         return whole if dialect is None or dialect.is_old else min(whole, BUFFERED)
 
-    def writable(self, project: str) -> bool:
-        """Return whether XNAT lists the project as writable for us."""
-        return projects.writable(self._client, project)
+    def writable(self, project: str, *, afresh: bool = False) -> bool:
+        """Return whether XNAT lists the project as writable for us. A yes is remembered for minutes (`afresh`: not)."""
+        known = self._server.writable
+        if not afresh and known.has(project):
+            return True
+        known.forget(project)
+        if is_writable := projects.writable(self._client, project):
+            known.add(project)
+        return is_writable
 
     def listed(self) -> list[str]:
         """Return the IDs of the projects that XNAT lists for us."""
@@ -182,6 +188,9 @@ class XnatGateway:
         try:
             with ZipBody(zip_path, progressed) as body:
                 uploading.send(self._client, self._server.turns, place, body, alone=alone)
+        except Misplaced:
+            self._server.writable.forget(place.project)
+            raise
         except ZipUnreadable as error:  # the ZIP is gone or the disk fails; nothing was sent yet
             raise Transient("the ZIP to send cannot be opened", detail=str(error)) from None
 

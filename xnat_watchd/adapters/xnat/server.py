@@ -12,6 +12,7 @@ from xnat_watchd.adapters.xnat.memory import MemoryBudget
 from xnat_watchd.adapters.xnat.sockets import ConnectionState
 from xnat_watchd.adapters.xnat.transport import Access, Transport
 from xnat_watchd.adapters.xnat.turns import Turns, locked
+from xnat_watchd.adapters.xnat.writable_projects import WritableProjects
 from xnat_watchd.core.errors import AuthRefused
 from xnat_watchd.core.ports import Clock
 
@@ -29,6 +30,7 @@ class ServerState:
         self.dump_lock = threading.Lock()  #: two header dumps at once may get each other's answer (F210)
         self.dialect: Dialect | None = None  #: as of the last login
         self.memory = MemoryBudget()  #: for the answers to all gateways
+        self.writable = WritableProjects(clock)
         self.logins = 0  #: how many logins were tried
         self.heard: datetime | None = None  #: when XNAT last did what was asked
         self._credential = credential
@@ -41,6 +43,7 @@ class ServerState:
         with self._lock:
             self._credential = NumberedCredential(user, password, self._credential.number + 1)
             self._refused = None
+        self.writable.clear()
 
     @property
     def credential_number(self) -> int:
@@ -68,6 +71,7 @@ class ServerState:
         try:
             dialect = log_in(transport, credential, self.clock.now(), previous)
         except AuthRefused as error:
+            self.writable.clear()
             with self._lock:
                 if credential is self._credential:
                     self._refused = error

@@ -123,6 +123,7 @@ class Transport:
         self._state = state
         self._clock = clock
         self._memory = memory
+        self._confirmed_at = -inf  #: when XNAT last showed that this session and this connection are in use (monotonic)
         self._expires_at = inf  #: when the login session expires without another request (monotonic)
         self._request: XnatRequest | None = None
         self._body: tuple[bytes, BodyRemainder | None] = b"", None
@@ -143,7 +144,7 @@ class Transport:
 
     def ask(self, request: XnatRequest) -> Answer:
         """Send one request, once. Raise `SessionLost`, or the error that a failure of the connection means."""
-        self._request, self._state.spoke = request, False
+        self._request, self._state.spoke, self._confirmed_at = request, False, -inf
         with _translated(request, self._state):
             response = self._send(request)
         headers = {name.lower(): value for name, value in response.headers.items()}
@@ -151,6 +152,8 @@ class Transport:
         answer = Answer(response.status_code, body, headers, rest, self._check_stop, self._memory)
         if self.jsession and self._began_another(response):
             raise SessionLost(refused=False, answer=answer)
+        if self.jsession and _is_ours(answer) and headers.get("connection", "").lower() != "close":
+            self._confirmed_at = self._clock.monotonic()
         return answer
 
     def cookie(self, answer: Answer) -> str:
@@ -174,12 +177,20 @@ class Transport:
         """Whether the last request is longer ago than XNAT keeps a login session (F4), so that it need not be tried."""
         return self._clock.monotonic() > self._expires_at
 
+    def was_confirmed_within(self, seconds: float) -> bool:
+        """Return whether the last request was answered so lately, in our login session, on a connection that is open.
+
+        To a login session that it has forgotten, XNAT answers 401 or begins another one (F103, F116).
+        """
+        return self._clock.monotonic() - self._confirmed_at <= seconds
+
     def ignore_stop(self) -> None:
         """Go on although the program stops, so that we can still log out."""
         self._state.stop = Event()
 
     def drop(self) -> None:
         """Close the connection, so that remains of a broken exchange cannot disturb the next one."""
+        self._confirmed_at = -inf
         self._http.close()
 
     def _send(self, request: XnatRequest) -> requests.Response:
@@ -244,6 +255,13 @@ class Transport:
     def _check_stop(self) -> None:
         if self._state.stop.is_set():
             raise stopping()
+
+
+def _is_ours(answer: Answer) -> bool:
+    """Return whether an answer is XNAT's own: neither a page nor an error of a proxy."""
+    if answer.status == requests.codes.not_found:
+        return answer.is_from_xnat
+    return answer.is_success and not answer.is_page
 
 
 def _length(expiry: str) -> float:

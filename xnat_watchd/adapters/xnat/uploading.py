@@ -35,7 +35,7 @@ def send(client: XnatClient, turns: Turns, place: Place, body: ZipBody, *, alone
     path = "/data/services/import"
     request = XnatRequest(method="POST", path=path, purpose=Purpose.IMPORT, query=query, body=body, headers=TYPE)
     with turns.importing(alone=alone or old, waiting=body.waiting):  # on 1.6 never two at once (F61)
-        client.whoami(probing=False)  # opens the connection, so that an early answer is seen (F282)
+        client.confirm_login()  # opens the connection, so that an early answer is seen (F282)
         turns.wait_for_gap()
         try:
             answer = client.act_once(request, place.project)
