@@ -237,12 +237,13 @@ class FakeGateway:
             first = row.files[0]
             return PrearchiveRow(place, self.xnat.status(row), first.person, first.study_uid)
 
-    def holding(self, place: Place) -> Holding:
+    def holding(self, place: Place, *, counted: bool = True) -> Holding:
+        del counted
         with self._request("holding"):
             row = self.xnat.row(place)
             if row is None or self.xnat.status(row).startswith(AT_WORK):
                 raise NotYet("XNAT has not built the session yet")
-            return _holding(row.files, row.files[0].study_uid)
+            return replace(_holding(row.files, row.files[0].study_uid), subject=row.files[0].person)
 
     def upload(self, place: Place, zip_path: str, progressed: Progressed, *, alone: bool) -> None:
         with self._request("upload alone" if alone else "upload"):
@@ -296,6 +297,9 @@ class FakeGateway:
         with self._request("sessions"):
             mine = (one for one in self.xnat.sessions.values() if one.project == project)
             return [seen for one in mine if one.study_uid in uids and (seen := self._seen(one))]
+
+    def listed_sessions(self, project: str, uids: Sequence[str]) -> Sequence[Session]:
+        return self.sessions(project, uids)
 
     def session_named(self, project: str, label: str) -> Session | None:
         with self._request("session_named"):

@@ -32,6 +32,7 @@ from xnat_watchd.studies.retention import Retention
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.gates import XnatGates
 from xnat_watchd.studies.steps.projects import refusal
+from xnat_watchd.studies.steps.recent import RecentAnswers
 
 QUIET = 10.0
 
@@ -131,7 +132,7 @@ class Station:
             ledger=self.ledger, gateway=gateway, gates=door, clock=time, disk=disk, folders=self.folders, marks=marks,
             rules=rules,
             write_clean=around("zip.write", write_clean), chance=Random(seed).random,
-            progressed=progressed,
+            progressed=progressed, recent=RecentAnswers(time),
         )  # fmt: skip
         self.pipeline = Pipeline(self.tools, retry, self.log, FinishedDeliveries(), held)
         self.retention = Retention(self.tools, keep, self.log)

@@ -38,7 +38,7 @@ def conflict(words: str, scene: Scene, _: int) -> None:
         archive.refuse(409, words)
         return
     archive.refuse(500, f"FAILED: Unable to archive: Operation Failed: {words}")
-    scene.xnat.faults.on("GET", LOOKS, skip=2).stick("CONFLICT")
+    scene.xnat.faults.on("GET", LOOKS).stick("CONFLICT")
 
 
 def label_taken_meanwhile(scene: Scene, _: int) -> None:

@@ -8,12 +8,15 @@ from tests.faults.fault import NEW, OLD, Fault
 from tests.faults.scene import Scene
 
 LOOKS = r"^/data/prearchive/projects/P1/[^/]+/[^/?]+\?format=json$"  #: at the state of a row
+XML = r"^/data/prearchive/projects/P1/[^/]+/[^/?]+\?format=xml$"
 WORKING = "postponed: XNAT is at work on it .{}."
 NEVER = "held: XNAT did not get done with it within 0:20:00: XNAT is at work on it .{}."
 STUCK = {"RECEIVING": NEW, "BUILDING": OLD, "QUEUED_BUILDING": NEW, "QUEUED_ARCHIVING": OLD, "_ARCHIVING": NEW}
 
 
 def stuck(status: str, looks: int, scene: Scene, _: int) -> None:
+    """Let the row have this status. What is not built, or is moved into the archive, has no XML (F176)."""
+    scene.xnat.faults.on("GET", XML).refuse(404, "there is no session XML")
     plan = scene.xnat.faults.on("GET", LOOKS, times=looks) if looks else scene.always("GET", LOOKS)
     plan.stick(status)
 
@@ -25,6 +28,7 @@ def short_and_locked(status: int, scene: Scene, _: int) -> None:
 
 
 def broken_and_locked(status: int, scene: Scene, _: int) -> None:
+    scene.xnat.faults.on("GET", XML).refuse(404, "there is no session XML")
     scene.xnat.faults.on("GET", LOOKS, times=3).stick("ERROR")
     scene.xnat.faults.on("POST", "action=build", times=2).refuse(status, "the session is locked")
 

@@ -21,6 +21,7 @@ from xnat_watchd.core.findings import FindingKind
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.sandbox import Sandbox
+from xnat_watchd.studies.steps.recent import ROW_STAYS_TRUE
 from xnat_watchd.studies.verification import Verification, verify
 
 IMPORT, ARCHIVE = "/data/services/import", "/data/services/archive"
@@ -150,6 +151,7 @@ def test_a_row_to_which_others_have_added_since_it_was_proved_is_not_archived(tw
     assert two.first.pipeline.step()
     (row,) = two.xnat._site.store.rows
     mixed_by_others(two.xnat, row, part(1, study=7))
+    two.first.time.pass_(seconds=ROW_STAYS_TRUE + 1)
     two.first.work()
     mixed = once(1, 2) + Counter([sop_uid(7, 1, 1)])
     assert two.held_there() == {"prearchive": mixed}
@@ -158,6 +160,19 @@ def test_a_row_to_which_others_have_added_since_it_was_proved_is_not_archived(tw
     two.first.work()
     assert two.held_there() == {"archive": once(1, 2), "prearchive": mixed}
     assert attention(two.first) == ["what lies at a place of ours in XNAT is not proved to be ours"]
+
+
+def test_what_others_add_in_the_moment_before_archiving_is_found_behind_it(two: Two) -> None:
+    two.first.drop("scan.zip", part(1, 2))
+    two.first.start()
+    two.first.take_in()
+    assert two.first.pipeline.step()
+    (row,) = two.xnat._site.store.rows
+    mixed_by_others(two.xnat, row, part(3))
+    two.first.work()
+    assert two.held_there() == {"archive": once(1, 2, 3)}
+    assert two.first.standings() == [("1.1", "uploaded", "held")]
+    assert attention(two.first) == ["XNAT's session holds 1 image that nobody here knows of, in series 1"]
 
 
 def test_a_place_whose_folder_may_be_a_patients_id_is_published_by_its_time_alone(two: Two) -> None:

@@ -214,6 +214,7 @@ class Holding:
 
     study_uid: str
     scans: tuple[Scan, ...]
+    subject: str = ""  #: of a prearchive row, as XNAT derived it from the images
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -68,8 +68,11 @@ class Gateway(Protocol):
         """Return the prearchive row at our place, or None. One request."""
         ...
 
-    def holding(self, place: Place) -> Holding:
-        """Return what the built row at our place holds. `NotYet` while XNAT has no session XML for it."""
+    def holding(self, place: Place, *, counted: bool = True) -> Holding:
+        """Return what the built row at our place holds. `NotYet` while XNAT has no session XML for it.
+
+        If it need not be `counted`, its files may not be: that saves a request.
+        """
         ...
 
     def upload(self, place: Place, zip_path: str, progressed: Progressed, *, alone: bool) -> None:
@@ -103,6 +106,14 @@ class Gateway(Protocol):
 
     def sessions(self, project: str, uids: Sequence[str]) -> Sequence[Session]:
         """Return the project's archived sessions with one of these StudyInstanceUIDs, with what they hold."""
+        ...
+
+    def listed_sessions(self, project: str, uids: Sequence[str]) -> Sequence[Session]:
+        """Return what one list shows of such sessions: where they came from, their subjects and what they hold.
+
+        One request. Empty where the list does not show all of that: then only `sessions` tells. A newer server lists
+        sessions that are shared into the project too.
+        """
         ...
 
     def session_named(self, project: str, label: str) -> Session | None:

@@ -33,6 +33,7 @@ from xnat_watchd.studies.retention import Retention
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.gates import XnatGates
 from xnat_watchd.studies.steps.projects import refusal
+from xnat_watchd.studies.steps.recent import RecentAnswers
 
 
 def build(settings: Settings, credential: Credential, log: Log, *, whole: bool = False) -> Daemon:
@@ -53,7 +54,8 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
         server=server, sharer=server.gateway(),
         clock=clock, log=ProjectHidingLog(log, projects), liveness=liveness, stop=liveness.stop, projects=projects,
     )  # fmt: skip
-    daemon.tools = {name: _tools(daemon, name) for name in names}
+    recent = RecentAnswers(clock)
+    daemon.tools = {name: _tools(daemon, name, recent) for name in names}
     daemon.retention = Retention(daemon.tools[names[0]], daemon.retention_rules, daemon.log)
     daemon.idle_check = _idle_check(daemon)
     daemon.late_rows = LateRowCleaner(daemon.tools[names[0]], daemon.log)
@@ -145,7 +147,7 @@ def _sharing_rules(settings: Settings) -> SharingRules:
     )
 
 
-def _tools(daemon: Daemon, name: str) -> Tools:
+def _tools(daemon: Daemon, name: str, recent: RecentAnswers) -> Tools:
     def progressed(sent: int, size: int) -> None:
         daemon.uploads[name] = (sent, size)
         daemon.liveness.beat()
@@ -157,6 +159,7 @@ def _tools(daemon: Daemon, name: str) -> Tools:
         clock=daemon.clock, disk=HeartbeatDisk(daemon.liveness), folders=daemon.folders, marks=daemon.marks,
         rules=daemon.rules, chance=random.SystemRandom().random,
         write_clean=partial(write_clean, beat=partial(_beat, daemon)), progressed=progressed,
+        recent=recent,
     )  # fmt: skip
 
 

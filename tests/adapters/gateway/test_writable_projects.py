@@ -1,4 +1,4 @@
-"""A project that XNAT lists as writable is not asked about with each study; what speaks against it makes it asked again."""
+"""A project that XNAT lists as writable is not asked about with each study, until something speaks against it."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,7 +138,7 @@ def test_an_upload_asks_who_we_are_on_its_own_connection_unless_it_knows(
     ],
 )
 def test_an_upload_asks_who_we_are_where_the_last_answer_proves_nothing(
-    scripted: ScriptedXnat, gateway: XnatGateway, a_zip: str, status: int, content: str, header: dict[str, str]
+    scripted: ScriptedXnat, gateway: XnatGateway, a_zip: str, status: int, content: str, header: dict[str, Any]
 ) -> None:
     scripted.on("POST", IMPORT, take)
     scripted.on("GET", "/data/projects/P1/experiments/E1", status=status, content=content, **header)

@@ -20,6 +20,7 @@ from xnat_watchd.core.escapes import unescaped
 
 LONGEST_REASON = 500  #: characters kept of a server's own words
 MOST_SCANS = 20_000  #: scans accepted in one session
+MOST_RESOURCES = 100  #: resources kept of one scan
 _PAGE_READ = 20_000  #: bytes of an error page that are examined
 
 # A hostile server chooses how long an answer is. No pattern may backtrack over it, hence `(?>...)`.
@@ -172,30 +173,42 @@ def count(text: str) -> int | None:
 
 @dataclass(slots=True)
 class SessionXml:
-    """The content of a prearchive session's XML: its StudyInstanceUID, and each scan's UID and type by ID (F71)."""
+    """The content of a prearchive session's XML: its StudyInstanceUID, subject and scans (F71)."""
 
     study_uid: str = ""
     modality: str = ""
+    subject: str = ""  #: as the list of rows shows it
     scans: dict[str, str] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)  #: as in `xnat:mrScanData`
+    labels: dict[str, list[str]] = field(default_factory=dict)  #: of its resources
 
 
 def session_xml(answer: Answer) -> SessionXml:
     """Parse a session's XML, which is UTF-8 (F71)."""
-    found, path = SessionXml(), list[str]()
+    found, path, scan = SessionXml(), list[str](), ""
 
     def begin(name: str, attributes: dict[str, str]) -> None:
+        nonlocal scan
         path.append(name.rpartition(" ")[2])
         if len(path) > documents.DEEPEST or len(found.scans) > MOST_SCANS:
             raise _unreadable()
         if len(path) == 1:
             found.study_uid, found.modality = attributes.get("UID", ""), attributes.get("modality", "")
         elif path[1:] == ["scans", "scan"]:
-            found.scans[attributes.get("ID", "")] = attributes.get("UID", "")
-            found.types[attributes.get("ID", "")] = attributes.get(_XSI_TYPE, "")
+            scan = attributes.get("ID", "")
+            found.scans[scan] = attributes.get("UID", "")
+            found.types[scan] = attributes.get(_XSI_TYPE, "")
+        elif (
+            path[1:] == ["scans", "scan", "file"] and len(labels := found.labels.setdefault(scan, [])) < MOST_RESOURCES
+        ):
+            labels.append(attributes.get("label", ""))
+
+    def text(part: str) -> None:
+        if path[1:] == ["subject_ID"]:
+            found.subject = (found.subject + part)[:LONGEST_REASON]
 
     try:
-        documents.xml(answer.pieces(), begin, path.pop)
+        documents.xml(answer.pieces(), begin, path.pop, text)
     except documents.Unreadable as error:
         raise _unreadable() from error
     return found

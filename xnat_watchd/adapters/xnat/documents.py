@@ -162,7 +162,12 @@ def _kept(memory: MemoryBudget) -> Iterator[MemoryUse]:
         kept.release()
 
 
-def xml(pieces: Iterator[bytes], begin: Callable[[str, dict[str, str]], None], end: Callable[[], object]) -> None:
+def xml(
+    pieces: Iterator[bytes],
+    begin: Callable[[str, dict[str, str]], None],
+    end: Callable[[], object],
+    text: Callable[[str], object],
+) -> None:
     """Parse an XML document in UTF-8. One with a DOCTYPE is refused, so that no entity is expanded."""
     silent = 0
 
@@ -178,12 +183,16 @@ def xml(pieces: Iterator[bytes], begin: Callable[[str, dict[str, str]], None], e
         met_event()
         end()
 
+    def on_text(part: str) -> None:
+        met_event()
+        text(part)
+
     def refuse(*_: object) -> None:
         raise Unreadable
 
     reader = expat.ParserCreate("utf-8", namespace_separator=" ")  # whatever the document says of itself
     reader.StartElementHandler, reader.EndElementHandler = on_start, on_end
-    reader.CharacterDataHandler = reader.CommentHandler = met_event
+    reader.CharacterDataHandler, reader.CommentHandler = on_text, met_event
     reader.StartDoctypeDeclHandler = refuse
     try:
         for piece in pieces:

@@ -175,13 +175,18 @@ class XnatGateway:
         answer = self._client.read(place_path(place), JSON, project=place.project)
         return records.row_at(place, table(answer))
 
-    def holding(self, place: Place) -> Holding:
-        """Return what the built row holds: UIDs from its XML, counts from its resources."""
+    def holding(self, place: Place, *, counted: bool = True) -> Holding:
+        """Return what the built row holds: UIDs from its XML, counts from its resources, if it is to be `counted`."""
         xml = self._client.find(place_path(place), {"format": "xml"}, project=place.project)
-        counts = self._client.find(place_path(place, "resources"), JSON, project=place.project)
-        if xml is None or counts is None:  # F176
+        if xml is None:  # F176
             raise NotYet("XNAT has not built the session yet")
-        return records.row_holding(session_xml(xml), table(counts))
+        session = session_xml(xml)
+        if not counted and (outline := records.row_outline(session)) is not None:
+            return outline
+        counts = self._client.find(place_path(place, "resources"), JSON, project=place.project)
+        if counts is None:
+            raise NotYet("XNAT has not built the session yet")
+        return records.row_holding(session, table(counts))
 
     def upload(self, place: Place, zip_path: str, progressed: Progressed, *, alone: bool) -> None:
         """Send one ZIP to our place, once, when it is our turn. `progressed` is called during that wait too."""
@@ -218,6 +223,10 @@ class XnatGateway:
     def sessions(self, project: str, uids: Sequence[str]) -> Sequence[Session]:
         """Return the project's archived sessions with one of these StudyInstanceUIDs, with what they hold."""
         return sessions.with_uids(self._client, project, uids) if uids else []
+
+    def listed_sessions(self, project: str, uids: Sequence[str]) -> Sequence[Session]:
+        """Return what one list shows of the project's sessions with these UIDs; nothing if it does not show all."""
+        return sessions.listed(self._client, project, uids)
 
     def session_named(self, project: str, label: str) -> Session | None:
         """Return the project's archived session with this label."""

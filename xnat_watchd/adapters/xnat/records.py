@@ -42,6 +42,11 @@ def is_dicom(resource: str) -> bool:
     return resource.lower() in {"dicom", "secondary"}
 
 
+def is_counted(files: str, resource: str) -> bool:
+    """Return whether XNAT has counted the files of a resource, or it is not of images."""
+    return count(files) is not None or not is_dicom(resource)
+
+
 def row_at(place: Place, rows: Sequence[Cells]) -> PrearchiveRow | None:
     """Return the row of a place in a table, or None."""
     ours = (place.project, place.timestamp, place.folder)
@@ -53,13 +58,25 @@ def row_at(place: Place, rows: Sequence[Cells]) -> PrearchiveRow | None:
     return None
 
 
+def row_outline(session: SessionXml) -> Holding | None:
+    """Return what a row's XML tells by itself: UIDs, and where its files are; None if a scan names no resource.
+
+    The table of resources comes from the same build (F177): all that it adds are counts.
+    """
+    labels = {one: tuple(filter(is_dicom, session.labels.get(one, ()))) for one in session.scans}
+    if not all(labels.values()):
+        return None
+    scans = tuple(Scan(one, uid, 0, labels[one]) for one, uid in session.scans.items())
+    return Holding(session.study_uid, scans, session.subject)
+
+
 def row_holding(session: SessionXml, resources: Sequence[Cells]) -> Holding:
     """Return what a prearchive row holds: UIDs from its XML, counts from its resources (F176)."""
     counts, labels = _counted(resources), _labels(resources)
     scans = [Scan(one, uid, counts.pop(one, 0), labels.get(one, ())) for one, uid in session.scans.items()]
     # Files of a scan that the XML does not list are counted too.
     scans += [Scan(one, "", files, labels.get(one, ())) for one, files in counts.items()]
-    return Holding(session.study_uid, tuple(scans))
+    return Holding(session.study_uid, tuple(scans), session.subject)
 
 
 def session_holding(session: Node, resources: Sequence[Cells] | None) -> Holding | None:

@@ -1,4 +1,4 @@
-"""Read archived sessions, each by its own path. Lists only serve to find them (F203, F258)."""
+"""Read archived sessions, each by its own path. Lists serve to find them (F203, F258), and to prove what is new."""
 
 from __future__ import annotations
 
@@ -10,16 +10,57 @@ from xnat_watchd.adapters.xnat.answers import Node, item, table
 from xnat_watchd.adapters.xnat.client import XnatClient
 from xnat_watchd.adapters.xnat.records import JSON, path
 from xnat_watchd.adapters.xnat.transport import XnatRequest
-from xnat_watchd.core.delivery import Holding, Session
+from xnat_watchd.core.delivery import Holding, Scan, Session
 from xnat_watchd.core.escapes import unescaped
+
+_SCAN = "xnat:imageSessionData/scans/scan"
+_COLUMNS = (
+    "ID", "project", "label", "UID", "subject_ID", "subject_label", "xnat:imageSessionData/prearchivePath",
+    f"{_SCAN}/ID", f"{_SCAN}/UID", f"{_SCAN}/file/file_count", f"{_SCAN}/file/label",
+)  # fmt: skip
+_KEYS = frozenset(one.lower() if "/" in one else one for one in _COLUMNS)  #: of their cells (F252)
+_PLACE, _SCAN_ID, _SCAN_UID, _FILES, _RESOURCE = (one.lower() for one in _COLUMNS[-5:])
 
 
 def with_uids(client: XnatClient, project: str, uids: Sequence[str]) -> list[Session]:
     """Return a project's sessions with one of these StudyInstanceUIDs."""
-    rows = _all_of(client, project) if client.dialect.is_old else _filtered(client, project, uids)
+    rows = _filtered(client, project, uids)
     ids = dict.fromkeys(one["ID"] for one in rows if one.get("ID") and one.get("UID") in uids)
     found = (by_id(client, one) for one in ids)
     return [one for one in found if one and one.project == project and one.holding.study_uid in uids]
+
+
+def listed(client: XnatClient, project: str, uids: Sequence[str]) -> list[Session]:
+    """Return these sessions as one list shows them, with a row for each resource of a scan (F91).
+
+    Return nothing if a column is missing or a number of files is unknown: a newer server is known from its source only
+    (F252), and any server may not have counted the files (F259).
+    """
+    query = {"project": project, "xsiType": "xnat:imageSessionData", "columns": ",".join(_COLUMNS), **JSON}
+    answer = client.read("/data/experiments", {**query, "UID": ",".join(uids)}, project=project)
+    rows = [one for one in table(answer, _KEYS) if one.get("project") == project and one.get("UID") in uids]
+    by_id: dict[str, list[Mapping[str, str]]] = {}
+    for one in rows:
+        if not one.keys() >= _KEYS or not records.is_counted(one[_FILES], one[_RESOURCE]):
+            return []
+        by_id.setdefault(one["ID"], []).append(one)
+    return [_listed_session(one) for one in by_id.values()]
+
+
+def _listed_session(rows: Sequence[Mapping[str, str]]) -> Session:
+    first, scans = rows[0], dict[tuple[str, str], int]()
+    for one in rows:
+        files = int(one[_FILES]) if records.is_dicom(one[_RESOURCE]) else 0
+        scans[one[_SCAN_ID], one[_SCAN_UID]] = scans.get((one[_SCAN_ID], one[_SCAN_UID]), 0) + files
+    return Session(
+        id=first["ID"],
+        project=first["project"],
+        subject=first["subject_label"],
+        subject_id=first["subject_ID"],
+        label=first["label"],
+        prearchive_path=first[_PLACE],
+        holding=Holding(first["UID"], tuple(Scan(one, uid, files) for (one, uid), files in scans.items())),
+    )
 
 
 def _filtered(client: XnatClient, project: str, uids: Sequence[str]) -> Iterable[Mapping[str, str]]:
@@ -32,16 +73,6 @@ def _filtered(client: XnatClient, project: str, uids: Sequence[str]) -> Iterable
     }
     rows = table(client.read("/data/experiments", query, project=project), ("ID", "project", "label", "UID"))
     return ({**one, "UID": one.get("UID") or uids[0]} for one in rows)  # a session listed without UID is read by itself
-
-
-def _all_of(client: XnatClient, project: str) -> Iterable[Mapping[str, str]]:
-    """List all sessions of a project, without a filter by UID.
-
-    It is not known whether 1.6 can filter by UID, and a wrongly empty list would double a study. 1.6 does have these
-    columns (F257).
-    """
-    query = {"columns": "ID,label,UID", **JSON}
-    return table(client.read(path("projects", project, "experiments"), query, project=project), ("ID", "label", "UID"))
 
 
 def named(client: XnatClient, project: str, label: str) -> Session | None:

@@ -12,8 +12,15 @@ from xnat_watchd.adapters.xnat.records import JSON, path
 from xnat_watchd.adapters.xnat.transport import XnatRequest
 from xnat_watchd.core.delivery import Subject
 from xnat_watchd.core.errors import Conflict
+from xnat_watchd.core.escapes import unescaped
 
 Values = Mapping[str, str]
+
+_DEMOGRAPHICS = ("gender", "dob", "yob", "age")  #: of which we write three
+_FIELDS = "xnat:subjectData/fields/field"
+_COLUMNS = ("ID", "label", *_DEMOGRAPHICS, f"{_FIELDS}/name", f"{_FIELDS}/field")
+_NAME, _VALUE = f"{_FIELDS}/name".lower(), f"{_FIELDS}/field".lower()
+_KEYS = frozenset(("ID", "label", *_DEMOGRAPHICS, _NAME, _VALUE))
 
 
 def read(client: XnatClient, project: str, label: str) -> Subject | None:
@@ -27,10 +34,34 @@ def read(client: XnatClient, project: str, label: str) -> Subject | None:
 
 
 def by_id(client: XnatClient, project: str, accession: str) -> Subject | None:
-    """Return a subject by its accession ID, which no renaming changes, or None if there is none."""
+    """Return a subject by its accession ID, which no renaming changes, or None if there is none.
+
+    1.6 is asked by its list first: a tenth of the time, and an answer that does not grow with the subject's sessions.
+    """
+    if client.dialect.is_old and (found := _listed(client, project, accession)) is not None:
+        return found
     answer = client.find(path("subjects", accession), JSON, project=project)
     node = item(answer) if answer is not None else None
     return records.subject(node, project) if node and node.fields.get("ID") == accession else None
+
+
+def _listed(client: XnatClient, project: str, accession: str) -> Subject | None:
+    """Return a subject of this project as a list shows it, with a row for each custom variable (F92).
+
+    None if the list does not show it, as it does not one that is shared into the project.
+    """
+    query = {"project": project, "ID": accession, "columns": ",".join(_COLUMNS), **JSON}
+    rows = [
+        one for one in table(client.read("/data/subjects", query, project=project), _KEYS) if one.get("ID") == accession
+    ]
+    if not rows or not all(one.keys() >= _KEYS for one in rows):
+        return None
+    return Subject(
+        id=accession,
+        label=rows[0]["label"],
+        fields={one[_NAME].lower(): unescaped(one[_VALUE]) for one in rows if one[_NAME]},
+        demographics={name: unescaped(rows[0][name]) for name in _DEMOGRAPHICS},
+    )
 
 
 def write(client: XnatClient, project: str, subject: Subject, fields: Values, demographics: Values) -> Subject | None:

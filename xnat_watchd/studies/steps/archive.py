@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from xnat_watchd.adapters.ledger.studies import StepFacts
 from xnat_watchd.core.comparison import Mixed
-from xnat_watchd.core.delivery import Item, Place, PrearchiveRow, Session
+from xnat_watchd.core.delivery import Item, Place, PrearchiveRow, Session, Subject
 from xnat_watchd.core.errors import AuthRefused, Conflict, InDoubt, NotSeenYet, NotYet, Stopped, Transient, Unavailable
 from xnat_watchd.core.findings import must_not_hold
 from xnat_watchd.core.states import DeliveryKind
@@ -36,6 +36,12 @@ ARCHIVED_BY_OTHERS = "somebody else has put this study into XNAT's archive meanw
 def archive(item: Item, tools: Tools) -> StepFacts:
     """Archive our row, or find that it is archived already. Return the facts of the session that proves it."""
     clear_old_places(item, tools)
+    row = tools.recent.row_to_archive(item)
+    return _archive_anew(item, row, tools) if row is not None else _as_it_is_now(item, tools)
+
+
+def _as_it_is_now(item: Item, tools: Tools) -> StepFacts:
+    """Find out where the study is now, and do what is missing: since its upload much may have happened."""
     sessions = tools.gateway.sessions(item.project, item.uids)
     if (ours := _from_our_place(item, sessions)) is not None:
         return _done_already(item, ours, tools)
@@ -139,7 +145,7 @@ def _must_still_be_ours(item: Item, place: Place, tools: Tools) -> None:
 def _archive_anew(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
     rules, labels = tools.rules(item.project), labels_of(item, tools)
     _must_be_our_study(item, row, tools)
-    there = tools.gateway.subject(item.project, labels.subject)
+    asked, there = tools.recent.now(), tools.gateway.subject(item.project, labels.subject)
     subject = sent_subject(item, row, there, tools)
     tools.ledger.studies.claim_subject(item, labels.subject)
     named = tools.gateway.session_named(item.project, labels.session)
@@ -165,12 +171,48 @@ def _archive_anew(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
             tools.ledger.studies.record_person(item, labels.subject)
         raise
     tools.ledger.studies.record_person(item, labels.subject)
-    session = _from_our_place(item, tools.gateway.sessions(item.project, item.uids))
-    if session is None:
-        raise InDoubt("XNAT said that it archived the study, and does not list it yet")
+    session = _archived(item, tools)
     if session.subject.casefold() != labels.subject.casefold():
         raise Conflict("XNAT filed the study under another subject than it was sent for", detail=session.subject)
+    _remember_subject(there or _new_subject(session, labels.subject), session, asked, tools)
     return _proof(item, session, NO_FILES, tools)
+
+
+def _archived(item: Item, tools: Tools) -> Session:
+    """Return the session that XNAT has made of our row. Raise `InDoubt` if it does not list it yet.
+
+    One list tells all of a session as it should be. Whatever else it shows, each session is read by itself.
+    """
+    if (session := _listed_whole(item, tools)) is not None:
+        return session
+    sessions = tools.gateway.sessions(item.project, item.uids)
+    session = _from_our_place(item, sessions)
+    if session is None:
+        raise InDoubt("XNAT said that it archived the study, and does not list it yet")
+    if len(sessions) > 1:  # another client has archived it at the same time, under another label
+        raise Conflict(f"XNAT has this study {len(sessions)} times in the project")
+    return session
+
+
+def _listed_whole(item: Item, tools: Tools) -> Session | None:
+    """Return the only session of this study if it came from our place and holds exactly what was sent there."""
+    listed = tools.gateway.listed_sessions(item.project, item.uids)
+    sent = {series: one.count for series, one in tools.ledger.contents.series(item, at_place=True).items()}
+    is_whole = len(listed) == 1 and listed[0].holding.counts == sent
+    return _from_our_place(item, listed) if is_whole else None
+
+
+def _new_subject(session: Session, label: str) -> Subject | None:
+    """Return the subject that XNAT has created with our session, of which it knows nothing yet.
+
+    None if it has found one under a label of other capitals instead.
+    """
+    return Subject(id=session.subject_id, label=label) if session.subject == label else None
+
+
+def _remember_subject(subject: Subject | None, session: Session, asked: float, tools: Tools) -> None:
+    if subject is not None and subject.id and subject.id == session.subject_id:
+        tools.recent.remember_subject(subject, asked)
 
 
 def _must_be_our_study(item: Item, row: PrearchiveRow, tools: Tools) -> None:

@@ -17,6 +17,7 @@ from xnat_watchd.core.labels import LabelFacts, facts_of
 from xnat_watchd.core.ports import Clock, Gateway, Progressed
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.studies.steps.gates import XnatGates
+from xnat_watchd.studies.steps.recent import RecentAnswers
 
 WriteClean = Callable[[Path, Iterable[Instance], Path], None]
 
@@ -39,6 +40,7 @@ class Tools:
     write_clean: WriteClean
     chance: Callable[[], float]  #: numbers in [0, 1)
     progressed: Progressed
+    recent: RecentAnswers
 
     def facts(self, item: Item) -> LabelFacts:
         """Return the facts from which labels are made."""

@@ -93,6 +93,8 @@ def _session(item: Item, tools: Tools) -> Session:
 def _subject(item: Item, tools: Tools) -> Subject:
     """Return the subject, by accession ID if it is known: then neither its label nor a renaming matters."""
     if item.subject_id:
+        if (seen := tools.recent.subject(item.subject_id)) is not None:
+            return seen
         return _must_exist(tools.gateway.subject_by_id(item.project, item.subject_id))
     return _must_exist(tools.gateway.subject(item.project, item.subject or ""))
 

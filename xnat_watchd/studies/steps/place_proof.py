@@ -28,9 +28,17 @@ from xnat_watchd.studies.steps.sending import is_chosen
 DOUBT_LASTS = timedelta(days=30)  #: within which nearly every server is restarted
 
 
-def judged(item: Item, place: Place, tools: Tools) -> Verdict:
-    """Compare what was sent to the study's place with what lies there. `NotYet` while XNAT has not built it."""
-    seen, sent = tools.gateway.holding(place), tools.ledger.contents.series(item, at_place=True)
+def built(place: Place, tools: Tools) -> Holding:
+    """Return what XNAT has built at a place: with counts where they are the proof. `NotYet` while it has not."""
+    return tools.gateway.holding(place, counted=not tools.gateway.collides())
+
+
+def judged(item: Item, place: Place, tools: Tools, seen: Holding | None = None) -> Verdict:
+    """Compare what was sent to the study's place with what lies there. `NotYet` while XNAT has not built it.
+
+    `seen`: what XNAT has `built` there, if it was asked already.
+    """
+    seen, sent = seen or built(place, tools), tools.ledger.contents.series(item, at_place=True)
     is_our_uid, collides = seen.study_uid == item.study_uid, tools.gateway.collides()
     if collides and not is_our_uid:
         return Mixed()
@@ -61,7 +69,7 @@ def is_ours_alone(item: Item, row: PrearchiveRow, tools: Tools) -> bool:
     Under a UID that is not known to be ours, every image must be proved by name, on newer servers too.
     """
     try:
-        seen = tools.gateway.holding(row.place)
+        seen = built(row.place, tools)
     except NotYet:
         if row.status != "ERROR":
             raise

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger.studies import StepFacts
 from xnat_watchd.core.comparison import AllPresent, Incomplete, LeftOut, Mixed, Unproved, Verdict
-from xnat_watchd.core.delivery import Instance, Item, Place, PrearchiveRow, Session
+from xnat_watchd.core.delivery import Holding, Instance, Item, Place, PrearchiveRow, Session
 from xnat_watchd.core.errors import Conflict, NotYet, Permanent, RepeatOnce, Transient, Undecided, WaitUntil
 from xnat_watchd.core.findings import Finding, FindingKind, must_not_hold
 from xnat_watchd.core.labels import check_parts, subject_label
@@ -16,7 +16,7 @@ from xnat_watchd.core.retry import MOST_UPLOADS, NIGHT
 from xnat_watchd.studies.steps.archive_proof import must_be_its_patients, proved, wanted
 from xnat_watchd.studies.steps.context import Tools, finished_row, must_have_waited
 from xnat_watchd.studies.steps.misplaced import clear_misplaced
-from xnat_watchd.studies.steps.place_proof import clear_appeared, judged, reclaim, remove
+from xnat_watchd.studies.steps.place_proof import built, clear_appeared, judged, reclaim, remove
 from xnat_watchd.studies.steps.projects import refusal
 from xnat_watchd.studies.steps.sending import OutgoingZip, new_place, send_zip, zip_of
 from xnat_watchd.studies.steps.source import judged_zip, must_not_have_changed
@@ -97,8 +97,10 @@ def _not_in_the_archive(item: Item, tools: Tools) -> tuple[list[Instance], Sessi
     """Return the instances to send and the session that has the others: all and None, unless XNAT has the study."""
     instances = wanted(item, tools)
     _no_other_contents(item, instances, tools)
+    asked = tools.recent.now()
     sessions = tools.gateway.sessions(item.project, item.uids)
     if not sessions:
+        tools.recent.remember_absent(item, asked)
         return instances, None
     session = _only_session(sessions)
     there = proved(item, session, tools)
@@ -160,10 +162,22 @@ def _sent(item: Item, place: Place, content: OutgoingZip, missing: Collection[In
             raise
         return facts
     must_not_have_changed(item, place, tools)
-    row = tools.gateway.look(place)
-    if row is None:
-        raise NotYet("XNAT took it and does not list it yet")
-    return _judged(item, finished_row(tools, row, item.since), tools)
+    return _confirmed(item, place, tools)
+
+
+def _confirmed(item: Item, place: Place, tools: Tools) -> StepFacts:
+    """Judge what lies at our place now that XNAT has confirmed that it took it.
+
+    A session that has XML is built, and its XML tells what its row would. Only if there is none the row tells why.
+    """
+    try:
+        seen = built(place, tools)
+    except NotYet:
+        row = tools.gateway.look(place)
+        if row is None:
+            raise NotYet("XNAT took it and does not list it yet") from None
+        return _judged(item, finished_row(tools, row, item.since), tools)
+    return _judged(item, PrearchiveRow(place, "READY", seen.subject, seen.study_uid), tools, seen)
 
 
 def _must_not_be_sent_too_often(item: Item, tools: Tools) -> None:
@@ -221,11 +235,12 @@ def _refused_twice(item: Item, place: Place, missing: Collection[Instance], tool
 # Is it whole?
 
 
-def _judged(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
-    verdict = _verdict(item, row, tools)
+def _judged(item: Item, row: PrearchiveRow, tools: Tools, seen: Holding | None = None) -> StepFacts:
+    verdict = _verdict(item, row, tools, seen)
     if isinstance(verdict, AllPresent):
         if verdict.uid != item.study_uid:
             reclaim(item, verdict.uid, tools)
+        tools.recent.remember_row(item, row)
         return _proof(item, row, verdict.uid, tools)
     if isinstance(verdict, LeftOut) and verdict.series <= item.missing_before:
         facts = _proof(item, row, verdict.uid, tools)
@@ -236,12 +251,12 @@ def _judged(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
     raise _give_up_place(item, row, verdict, tools)
 
 
-def _verdict(item: Item, row: PrearchiveRow, tools: Tools) -> Verdict:
+def _verdict(item: Item, row: PrearchiveRow, tools: Tools, seen: Holding | None) -> Verdict:
     """Compare the row with what was sent. A row that XNAT cannot build, even when asked, counts as short."""
     if row.status == "ERROR":
         tools.gateway.build(row.place)
     try:
-        return judged(item, row.place, tools)
+        return judged(item, row.place, tools, seen)
     except NotYet:
         sent = tools.ledger.contents.series(item, at_place=True)
         if row.status == "ERROR" and (built := tools.gateway.look(row.place)) and built.status == "ERROR":
