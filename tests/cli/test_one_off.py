@@ -55,7 +55,7 @@ def test_what_was_chosen_for_a_folder_is_remembered_and_an_option_wins(tmp_path:
 def test_a_folder_that_was_sent_to_one_server_is_not_sent_to_another(tmp_path: Path) -> None:
     one_off.remember(tmp_path, SERVER, "P1")
     one_off.remember(tmp_path, SERVER, "P2")
-    with pytest.raises(Refusal, match=r"another server"):
+    with pytest.raises(Refusal, match=r"for that server only"):
         one_off.remember(tmp_path, "https://elsewhere.example.org", "P1")
 
 

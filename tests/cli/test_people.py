@@ -152,7 +152,7 @@ def test_accept_says_what_exactly_it_accepts_and_who_did_it_is_written_down(
 def test_images_that_are_packed_once_more_are_told_how_to_come(desk: Desk) -> None:
     packed = zipped([("3.dcm", instance(1, 1, 3))])
     bad(desk, zipped([("1.dcm", instance(1, 1, 1)), ("more.zip", packed)]))
-    unpack = "Unpack what is an archive, and drop its images as a ZIP of their own."
+    unpack = "Unpack the archive that is inside, and drop its images as a ZIP of their own."
     assert unpack in desk.type("status", code=1).replace("\n           ", "")
     desk.station.drop("more.zip", packed)
     desk.station.run()

@@ -70,7 +70,7 @@ def a_picture(**about: Any) -> dict[str, Any]:
         "xnat": {"server": "https://xnat.example.org"}, "gate": {"open": True}, "projects_shut": {}, "shares": [],
         "deliveries": {"taken": 1, "finished": 12}, "studies": {"received": {"held": 1}, "complete": {"done": 30}},
         "under_way": [{**row, "item": "12.1", "progress": "uploaded", "standing": "waiting"}],
-        "ignored": [{"name": HOSTILE, "why": "not complete yet: its directory does not read", "advice": ""}],
+        "ignored": [{"name": HOSTILE, "why": "not complete yet: its list of files is missing", "advice": ""}],
         "attention": [row, {**row, "item": HOSTILE}], **about,
     }  # fmt: skip
 

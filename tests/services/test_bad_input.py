@@ -320,7 +320,7 @@ def test_of_a_study_that_is_held_damaged_a_new_export_goes_on_as_its_advice_says
     station.drop("cut.zip", zipped([("1.dcm", instance()), ("2.dcm", instance(1, 1, 2)[:-100])]))
     station.take_in()
     (row,) = station.ledger.views.attention()
-    assert "If a new export can be whole, drop it: it settles what is held of the same study." in row["advice"]
+    assert "Export the study again and drop the new ZIP: a complete one replaces what is held here." in row["advice"]
     station.drop("good.zip", zipped([("1.dcm", instance()), ("2.dcm", instance(1, 1, 2))]))
     station.take_in()
     station.work()

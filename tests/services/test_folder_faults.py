@@ -67,7 +67,7 @@ def test_an_unfinished_zip_is_counted_and_taken_once_it_is_whole(desk: Desk, sta
     path = station.drop("scan.zip", data[:-5])
     for _ in range(3):
         station.take_in()
-    assert ignored(station) == {"scan.zip": "not complete yet: its directory does not read"}
+    assert ignored(station) == {"scan.zip": "not complete yet: its list of files is missing"}
     path.write_bytes(data)
     station.take_in()
     station.work()

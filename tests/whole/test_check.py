@@ -51,7 +51,7 @@ def test_where_all_is_well_nothing_is_an_error(program: Administered, dialect: s
     assert states(found, "warning") == (set() if dialect == "1.8" else {"project P1, anonymisation"})
     assert states(found, "ok") == {
         "configuration", "drop folder", "shares folder", "work folder", "done folder", "failed folder",
-        "one file system", "free space", "ledger", "hints of the kernel", "server", "clock", "login", "project P1",
+        "one file system", "free space", "ledger", "file events", "server", "clock", "login", "project P1",
         "project P1, auto-archive",
     }  # fmt: skip
     assert "member" in found["project P1"][1]
@@ -198,8 +198,8 @@ def test_a_kernel_that_has_no_watch_left_for_this_user_is_a_warning(
     program.once()
     monkeypatch.setattr(Watcher, "_observe", full)
     found = {one.name: one for one in check_machine(load(program.config, {}))}
-    assert found["hints of the kernel"].state is CheckState.WARNING
-    assert "max_user_instances" in found["hints of the kernel"].said
+    assert found["file events"].state is CheckState.WARNING
+    assert "max_user_instances" in found["file events"].said
 
 
 @pytest.mark.parametrize("other", ["shares", "work"])

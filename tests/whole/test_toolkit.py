@@ -220,8 +220,10 @@ def test_a_server_that_is_down_leaves_all_as_it_was(
     monkeypatch.setattr("xnat_watchd.daemon.state.ONCE_ASKS", 1)  # the second time comes ten seconds later
     user.server = DOWN
     said = user.try_(*command, expect=69).splitlines()
-    assert said[0].startswith("XNAT: ")
-    assert said[0].endswith("Check that the XNAT server is up and reachable from this machine; work goes on by itself.")
+    assert said[0].startswith("XNAT cannot be reached. ")
+    assert said[0].endswith(
+        "Check that the XNAT server is up and can be reached from this machine. Work then goes on by itself."
+    )
     assert said[1].startswith("1.1 received, ready")
     lying = {path.name for path in (at_scans / ".xnat-watchd" / "work").glob("*.zip")}
     assert lying - {"1.1.zip"} == {"1.zip"}  # on 1.6 beside the ZIP of our own that was sent
@@ -280,7 +282,7 @@ def test_a_folder_never_goes_to_another_server_by_mistake(user: User, scans: Pat
     user.try_("run", "--once", "--drop", str(scans), "--project", "P1")
     user.server = DOWN
     user.try_("run", "--once", "--drop", str(scans), expect=78)
-    assert "its ledger knows nothing of another server" in user.talk[-1]
+    assert "its ledger is for that server only" in user.talk[-1]
     (scans / ".xnat-watchd").chmod(0o777)  # whoever may write there could have us write elsewhere
     user.try_("run", "--once", "--drop", str(scans), "--project", "P1", expect=78)
     assert "not ours alone" in user.talk[-1]

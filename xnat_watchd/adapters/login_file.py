@@ -171,7 +171,7 @@ class LoginFile:
 
 LOG_IN = "type `xnat-watchd login`"
 AS_SERVICE = "It is for the service's own user and for root: put `sudo` in front."
-NO_FOLDER = "It is made by `xnat-watchd install`, or by the first `xnat-watchd run`."
+NO_FOLDER = "`xnat-watchd install` makes it, or the first `xnat-watchd run`."
 
 
 def _key(server: str) -> str:

@@ -93,7 +93,7 @@ def _said(ledger: Ledger, studies: Sequence[Study]) -> Exit:
     for pause in ledger.pauses.open():
         click.echo(f"paused: {pause.why}. {pause.advice}")
     if gate.shut:
-        say(f"XNAT: {gate.why}. {gate.advice}")
+        say(f"{gate.why}. {gate.advice}")
         return Exit.LOGIN if gate.login else Exit.UNAVAILABLE
     if held:
         return Exit.ATTENTION

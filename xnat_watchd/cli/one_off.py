@@ -61,7 +61,7 @@ def remember(drop: Path, server: str, project: str) -> None:
     before = remembered(drop).get("server", server)
     if before != server:
         raise Refusal(
-            f"what was sent from {drop} went to {before}, and its ledger knows nothing of another server",
+            f"the ZIPs of {drop} were sent to {before} before, and its ledger is for that server only",
             advice=f"Put the ZIPs into another folder, or remove {drop / FOLDER} if all of them may be sent again.",
         )
     folder = drop / FOLDER

@@ -190,7 +190,7 @@ def is_there(ledger: Path) -> bool:
 
 def _must_be_there(ledger: Path) -> None:
     if not is_there(ledger):
-        raise Refusal(f"there is no ledger at {ledger} yet", advice="It is made by `xnat-watchd run`.")
+        raise Refusal(f"there is no ledger at {ledger} yet", advice="The first `xnat-watchd run` makes it.")
 
 
 def _first_line() -> str:

@@ -38,7 +38,7 @@ def pause(options: CommandOptions) -> None:
 @click.command(epilog=EXAMPLES)
 @click.pass_obj
 def resume(options: CommandOptions) -> None:
-    """Go on after `pause`. If ZIPs were no longer deleted because the clock had jumped, delete them again.
+    """Go on after `pause`. Also delete old ZIPs again, if that stopped because the clock had jumped.
 
     Projects that are shut after a problem are tried at once.
     """

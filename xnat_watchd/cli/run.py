@@ -114,7 +114,7 @@ def _remaining(snapshot: Snapshot) -> list[str]:
     from xnat_watchd.operator.status import waited_for
 
     gate, later = snapshot["gate"], waited_for(snapshot)
-    shut = [] if gate["open"] else [f"XNAT: {gate['why']}. {gate['advice']}"]
+    shut = [] if gate["open"] else [f"{gate['why']}. {gate['advice']}"]
     held = [f"{one['item']} needs attention: {one['why']}. {one['advice']}" for one in snapshot["attention"]]
     waiting = [
         f"{one['item']} {one['progress']}, {one['standing']}: {one['why'] or 'not done'}"
@@ -126,7 +126,8 @@ def _remaining(snapshot: Snapshot) -> list[str]:
         for state, count in one["rows"].items()
         if state in OPEN_STATES
     ]
-    coming = [f"{table.counted(later, 'ZIP')} in the folder not taken: incomplete, or in use. `status` names them."]
+    several = f"{table.counted(later, 'ZIP')} in the folder not taken: incomplete, or in use."
+    coming = [f"{several} `xnat-watchd status` tells which."]
     done = snapshot["deliveries"] or snapshot["shares"]
     nothing = ["everything is complete" if done else "no ZIP lies in the folder"]
     paused = [f"paused: {one['why']}. {one['advice']}" for one in snapshot["paused"] if one["of"] == "work"]

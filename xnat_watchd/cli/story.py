@@ -25,7 +25,7 @@ OF_STUDY = {
     "received": "received",
     "finding": "found",
     "creates subject": "its subject is new on XNAT",
-    "parked": "{progress}, and waits: the setting `until` asks for no more",
+    "parked": "{progress}, and waits",
     "advanced": "{progress}",
     "finished": "complete",
     "postponed": "waits, and is tried again by itself",
@@ -36,7 +36,7 @@ OF_STUDY = {
     "raised": "goes on: the setting `until` was raised",
     "unwanted": "given up, as a person has decided",
     "skipped": "skipped: nothing of it is left in XNAT's prearchive",
-    "resent": "begun anew",
+    "resent": "to be sent again from the beginning",
     "accepted": "accepted by a person",
     "verified": "XNAT was asked for its images",
 }

@@ -82,7 +82,7 @@ class WaitUntil(Transient):
     """Only one automatic upload is left: wait with it until somebody may have found out why the others failed."""
 
     default_advice = (
-        "Ask the XNAT administrator to look at the server's disk and log. It is sent once more by itself; "
+        "Ask the XNAT administrator to look at the server's disk and log. The study is sent once more by itself. "
         "`xnat-watchd retry ITEM` sends it at once."
     )
 
@@ -97,8 +97,8 @@ class RepeatOnce(Transient):
     # Its scope counts once the refusal is believed.
 
     default_advice = (
-        "Open the ZIP with a DICOM viewer; if it is sound, ask the XNAT administrator why it is refused: a full disk "
-        "of the server looks the same. Then `xnat-watchd retry ITEM`."
+        "Open the ZIP with a DICOM viewer. If its images are good, ask the XNAT administrator why XNAT refuses them: "
+        "perhaps the server's disk is full. Then type `xnat-watchd retry ITEM`."
     )
 
     def __init__(
@@ -112,7 +112,9 @@ class Unavailable(WatchdError):
     """The server's trouble, not the study's: shut the gate, and probe the server from time to time."""
 
     default_scope = Scope.SERVER
-    default_advice = "Check that the XNAT server is up and reachable from this machine; work goes on by itself."
+    default_advice = (
+        "Check that the XNAT server is up and can be reached from this machine. Work then goes on by itself."
+    )
 
     def __init__(
         self,
@@ -132,7 +134,7 @@ class AuthRefused(WatchdError):
     """XNAT refused the credentials: shut the gate and try rarely, since XNAT locks accounts."""
 
     default_scope = Scope.SERVER
-    default_advice = "Type `xnat-watchd login`; once the user and password are right, work goes on by itself."
+    default_advice = "Type `xnat-watchd login`. Once user and password are right, work goes on by itself."
 
     def __init__(self, message: str, *, detail: str = "", advice: str = "", spoke: bool = False) -> None:
         super().__init__(message, detail=detail, advice=advice)
@@ -150,7 +152,8 @@ class Conflict(WatchdError):
     """XNAT has something else under this name: hold the study, since a person must compare."""
 
     default_advice = (
-        "Compare with the session in XNAT, then `xnat-watchd retry ITEM`, with `--label` for another label."
+        "Compare the study with the session in XNAT. Then type `xnat-watchd retry ITEM`. For another label, add "
+        "`--label LABEL`."
     )
 
 
@@ -158,8 +161,8 @@ class Misplaced(Conflict):
     """XNAT put an upload elsewhere than into our place: record where, then hold the study."""
 
     default_advice = (
-        "Archive or delete in XNAT what lies at the place that `xnat-watchd show ITEM` names; "
-        "then `xnat-watchd retry ITEM`."
+        "`xnat-watchd show ITEM` names a place in XNAT. Archive or delete there what lies in it. "
+        "Then type `xnat-watchd retry ITEM`."
     )
 
     def __init__(self, message: str, paths: Sequence[str], *, detail: str = "", advice: str = "") -> None:
@@ -170,7 +173,7 @@ class Misplaced(Conflict):
 class Permanent(WatchdError):
     """Waiting does not help: hold. Many studies in a row that meet what may be the project's trouble wait instead."""
 
-    default_advice = "Correct what the reason names, then `xnat-watchd retry ITEM`."
+    default_advice = "Correct what the reason names. Then type `xnat-watchd retry ITEM`."
 
 
 def unwritable(project: str, near: str | None = None) -> Permanent:
@@ -188,20 +191,20 @@ def unwritable(project: str, near: str | None = None) -> Permanent:
 class Undecided(WatchdError):
     """Only a person knows what is right: hold the study before anything is sent."""
 
-    default_advice = "Decide, then `xnat-watchd retry ITEM`."
+    default_advice = "Decide. Then type `xnat-watchd retry ITEM`."
 
 
 class ZipChanged(WatchdError):
     """The ZIP has changed since it was opened: send nothing of it, and open it again."""
 
-    default_advice = "Nothing to do: it is looked at anew."
+    default_advice = "Nothing to do: the ZIP is opened again."
 
 
 class NoRoom(WatchdError):
     """A disk of this machine is full: take nothing, send nothing, keep what is there, and look again soon."""
 
     default_scope = Scope.MACHINE
-    default_advice = "Free some space on the disk of the ledger and the work folder; work goes on by itself."
+    default_advice = "Free some space on the disk of the ledger and the work folder. Work then goes on by itself."
 
 
 class Unusable(WatchdError):

@@ -66,19 +66,22 @@ def advice(findings: Iterable[Finding]) -> str:
     kinds = {one.kind for one in findings}
     if kinds - ACCEPTABLE:
         return (
-            "Two people in one study are never sent. Correct it on the scanner, export again and drop the new ZIP; "
-            "if this one stays held, `xnat-watchd skip ITEM --why TEXT`."
+            "A study with images of two people is never sent. Correct it on the scanner, export the study again and "
+            "drop the new ZIP. If this one stays held, type `xnat-watchd skip ITEM --why TEXT`."
         )
     if kinds == {FindingKind.FOREIGN}:
-        return "Compare the session in XNAT with the ZIP; then `xnat-watchd accept ITEM --why TEXT`."
+        return (
+            "Compare the session in XNAT with the ZIP. If its other images belong there, "
+            "type `xnat-watchd accept ITEM --why TEXT`."
+        )
     if kinds == {FindingKind.NO_STUDY}:
         return (
-            "Nobody can tell which study they are of. If another export can name it, drop that one. "
-            "To let them stay in the ZIP: `xnat-watchd accept ITEM --why TEXT`."
+            "These images do not name their study. Export them again, and drop the new ZIP if it names one. "
+            "To leave them in the ZIP, type `xnat-watchd accept ITEM --why TEXT`."
         )
     packed = any(ARCHIVE_WORD in one.why for one in findings if one.kind is FindingKind.UNEXPLAINED)
-    unpacked = "Unpack what is an archive, and drop its images as a ZIP of their own. " if packed else ""
+    unpacked = "Unpack the archive that is inside, and drop its images as a ZIP of their own. " if packed else ""
     return unpacked + (
-        "If a new export can be whole, drop it: it settles what is held of the same study. "
-        "To go on without these images: `xnat-watchd accept ITEM --why TEXT`."
+        "Export the study again and drop the new ZIP: a complete one replaces what is held here. "
+        "To go on without these images, type `xnat-watchd accept ITEM --why TEXT`."
     )

@@ -7,7 +7,7 @@ import errno
 Reason = tuple[str, str]  #: why it is not taken, and what to do (empty: nothing)
 
 STILL_WRITTEN = ("still being written to", "")
-NOT_COMPLETE = ("not complete yet: its directory does not read", "")
+NOT_COMPLETE = ("not complete yet: its list of files is missing", "")
 IN_USE = ("in use by another program", "")
 WAITED_FOR = frozenset({STILL_WRITTEN, NOT_COMPLETE, IN_USE})  #: the ZIP may be taken later
 NO_PROJECT = ("no project", "Move it into a folder that is named after its XNAT project.")

@@ -36,9 +36,9 @@ FOLDERS = ("drop", "shares", "work", "done", "failed")
 ONCE_WAITS = timedelta(minutes=1)  #: `run --once` waits for what is due within this time
 ONCE_ASKS = 2  #: how often `run --once` asks a server that is down
 
-NO_FOLDER = "Check that its disk is there and mounted; work goes on by itself."
-NO_DISK = "Look at the journal of the system (`dmesg`) and at the disk; work goes on by itself."
-NO_ROOM = "Free some space on the disk of the work folder, or lower `limits.keep_free`; work goes on by itself."
+NO_FOLDER = "Check that its disk is there and mounted. Work then goes on by itself."
+NO_DISK = "Look at the journal of the system (`dmesg`) and at the disk. Work then goes on by itself."
+NO_ROOM = "Free some space on the disk of the work folder, or lower `limits.keep_free`. Work then goes on by itself."
 
 
 @dataclass(kw_only=True)

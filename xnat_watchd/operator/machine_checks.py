@@ -1,4 +1,4 @@
-"""Check this machine: folders, free space, the ledger and the hints of the kernel, each with what to do next.
+"""Check this machine: folders, free space, the ledger and the kernel's file events, each with what to do next.
 
 Nothing is changed. What cannot be found out is `unknown` and not an error.
 """
@@ -181,7 +181,7 @@ def _ledger(path: Path) -> Check:
 
 
 def _hints(settings: Settings) -> Check:
-    what, drop = "hints of the kernel", settings.folders.drop
+    what, drop = "file events", settings.folders.drop
     if settings.intake.watch == "poll" or is_remote(file_system(drop)):
         return ok(what, "not needed: the service looks into the drop folder every few seconds")
     try:
@@ -197,7 +197,7 @@ def _hints(settings: Settings) -> Check:
     if folders > watches // 2:
         advice = "Raise fs.inotify.max_user_watches with sysctl."
         return warning(what, f"{folders} folders to watch, and {watches} watches for all programs of a user", advice)
-    return ok(what, f"{folders} folder{'s' if folders != 1 else ''} to watch, of {watches} that are possible")
+    return ok(what, f"{folders} folder{'s' if folders != 1 else ''} to watch; the kernel allows {watches}")
 
 
 def _no_hints(drop: Path) -> str:

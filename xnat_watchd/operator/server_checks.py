@@ -87,7 +87,7 @@ def _with_login(
     projects = [name for name in dict.fromkeys([settings.xnat.project, *settings.projects]) if name]
     if not projects:
         advice = "Nothing to do: a ZIP for a project that XNAT does not list is held before anything is sent."
-        yield unknown("projects", "the folder in which a ZIP is dropped says its project", advice)
+        yield unknown("projects", "each ZIP goes to the project that its folder names", advice)
     with Inspection(server) as inspection:
         for project in projects:
             try:

@@ -260,7 +260,7 @@ def test_beside_a_service_an_older_ledger_is_left_as_it_is(path: Path) -> None:
     for how in ({"read_only": True}, {"upgrade": False}):
         with pytest.raises(Refusal, match="of an older xnat-watchd") as refused:
             open_database(path, **how)
-        assert "Start the service anew" in refused.value.advice
+        assert "Restart the service" in refused.value.advice
     assert shape(path) == before
 
 

@@ -39,7 +39,7 @@ class Lock:
         try:
             handle = os.open(self._path, OPEN | os.O_CREAT, PRIVATE)
         except PermissionError:
-            raise Refusal(f"{self._path}: this user may not work here", advice=AS_SERVICE) from None
+            raise Refusal(f"{self._path}: this user may not write here", advice=AS_SERVICE) from None
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise Refusal(f"{self._path}: a link lies in its place", advice="Remove the link.") from None
@@ -129,7 +129,7 @@ def is_held(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except PermissionError:
-        raise NoReadAccess(f"{path}: this user may not look whether a service runs here", advice=AS_SERVICE) from None
+        raise NoReadAccess(f"{path}: this user may not see whether a service runs here", advice=AS_SERVICE) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

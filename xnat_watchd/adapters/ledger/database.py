@@ -23,8 +23,8 @@ PATIENCE = 30.0  #: seconds to wait for another program that holds the ledger; s
 
 _DAMAGED = "Restore it from a backup; see 'When the ledger is damaged' in the README. Do not delete it."
 _NOT_OURS = "Give the service's user the right to read and write it and its folder, on a disk that takes writes."
-_HELD = "Find out which with `fuser`, and end that one; then work goes on by itself."
-_FULL = "Free some space on its disk; then work goes on by itself."
+_HELD = "Find out which one with `fuser`, and end it. Work then goes on by itself."
+_FULL = "Free some space on its disk. Work then goes on by itself."
 
 _TROUBLE: dict[int, tuple[type[Refusal], str, str]] = {
     sqlite3.SQLITE_BUSY: (Occupied, "is held by another program", _HELD),
@@ -249,7 +249,7 @@ def _told(path: Path) -> Iterator[None]:
 def _older(path: Path, version: int) -> OlderSchema:
     return OlderSchema(
         f"the ledger {path} is of an older xnat-watchd (schema {version}, this one knows {VERSION})",
-        advice="Start the service anew: it brings the ledger up to date.",
+        advice="Restart the service: it brings the ledger up to date.",
     )
 
 

@@ -313,7 +313,7 @@ def _trouble(item: Item, error: WatchdError, now: datetime) -> dict[str, object]
 
 
 def _waits_for(until: Progress) -> str:
-    return f"waits: `pipeline.until` asks for no more than {until}"
+    return f"the setting `pipeline.until` ends at {until}"
 
 
 def _unwanted(reason: str) -> str:
