@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from random import Random
@@ -36,6 +36,7 @@ class Desk:
         gateway: SharingGateway,
         time: Time,
         *,
+        others: Sequence[SharingGateway] = (),
         around: Callable[[str, Any], Any] = as_is,
         seed: int = 0,
         alone: Callable[[], Any] = nullcontext,
@@ -46,7 +47,7 @@ class Desk:
         shares, gateway = around("ledger.shares", self.ledger.shares), around("gateway", gateway)
         chance = Random(seed).random
         hands = SharingContext(
-            gateway=gateway, shares=shares, clock=time, log=self.log, retry=RetryPolicy(), chance=chance,
+            gateways=(gateway, *others), shares=shares, clock=time, log=self.log, retry=RetryPolicy(), chance=chance,
             beat=lambda: None,
         )  # fmt: skip
         self.sharer = Sharer(hands)

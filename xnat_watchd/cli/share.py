@@ -160,8 +160,8 @@ def _sharer(options: CommandOptions, *, dry: bool) -> Iterator[tuple[Sharer, Led
     path = settings.ledger.path
     with ledger_or_empty(path) if dry else _exclusive_ledger(path) as ledger, _asking(options, settings) as gateway:
         context = SharingContext(
-            gateway=gateway, shares=ledger.shares, clock=SystemClock(), log=errors_only_log(), retry=settings.retry(),
-            chance=random.SystemRandom().random, beat=lambda: None,
+            gateways=(gateway,), shares=ledger.shares, clock=SystemClock(), log=errors_only_log(),
+            retry=settings.retry(), chance=random.SystemRandom().random, beat=lambda: None,
         )  # fmt: skip
         yield Sharer(context), ledger
 

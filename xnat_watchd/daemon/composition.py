@@ -127,7 +127,8 @@ def _sharing(daemon: Daemon) -> Sharing:
     settings, ledger, gateway = daemon.settings, daemon.ledger, daemon.sharer
     clock, log, chance = daemon.clock, daemon.log, random.SystemRandom().random
     context = SharingContext(
-        gateway=gateway, shares=ledger.shares, clock=clock, log=log, retry=settings.retry(), chance=chance,
+        gateways=(gateway, *(daemon.server.gateway() for _ in range(1, settings.pipeline.workers))),
+        shares=ledger.shares, clock=clock, log=log, retry=settings.retry(), chance=chance,
         beat=daemon.liveness.beat,
     )  # fmt: skip
     return Sharing(

@@ -30,6 +30,7 @@ from xnat_watchd.core.sharing.state import (
     key_of,
 )
 from xnat_watchd.core.sharing.table import ShareRow
+from xnat_watchd.sharing.asking import ask, lane_of
 
 ROUND = 1000  #: shares that are asked for between two looks
 FINAL_REFUSALS = 2  #: refusals of one share after which they count: the first may be a passing fault (F62)
@@ -43,9 +44,9 @@ Failed = list[tuple[Share, str]]  #: as the ledger shall record them, with the s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharingContext:
-    """What a `Sharer` uses. It has a gateway of its own."""
+    """What a `Sharer` uses. Its gateways are its own."""
 
-    gateway: SharingGateway
+    gateways: Sequence[SharingGateway]  #: as many shares are asked for at once; the first is also used to look
     shares: Shares
     clock: Clock
     log: Log
@@ -58,7 +59,7 @@ class Sharer:
     """Applies the rows of share tables. Use it from one thread only."""
 
     def __init__(self, context: SharingContext) -> None:
-        self._context, self._shares, self._gateway = context, context.shares, context.gateway
+        self._context, self._shares, self._gateway = context, context.shares, context.gateways[0]
         self.retry = context.retry
         self.trial: datetime | None = None  #: when a destination in trouble is to be tried with another share
         self.saw_all = True  #: whether the last look could read every project that is listed
@@ -174,36 +175,40 @@ class Sharer:
         return state.permitted(comparison.wanted, may)
 
     def _ask(self, chosen: Sequence[WantedShare], comparison: ShareComparison) -> set[Key]:
-        """Ask for one share after another, and record those that failed. Return the keys of all that were asked for."""
+        """Ask for these shares, and record those that failed. Return the keys of all that were asked for.
+
+        What failed before is asked for alone, with all that belongs to its subject: a refusal may come from what is
+        asked at the same time (F62).
+        """
         self._shares.intend(chosen, self._now())
         asked: set[Key] = set()
         failed: Failed = []
         in_vain: Counter[str] = Counter()  # destination -> refusals in a row that it may be the cause of
         absent: set[tuple[str, str, str]] = set()  # subjects that failed: their sessions must wait
+
+        def may(action: Action) -> bool:
+            self._context.beat()
+            return state.subject_of(action) not in absent and in_vain[action.destination] < DESTINATION_IN_TROUBLE
+
+        def note(share: WantedShare, error: WatchdError | None) -> None:
+            action, rows = share
+            asked.add(key_of(action))
+            if error is None:
+                in_vain[action.destination] = 0
+                return
+            failed.append((self._failure(action, rows, error, comparison), error.detail))
+            in_vain[action.destination] += error.scope is Scope.PROJECT
+            if isinstance(action, ShareSubject):
+                absent.add(state.subject_of(action))
+
+        failed_before = {lane_of(action) for action, _ in chosen if _has_failed(comparison.shares.get(key_of(action)))}
+        gateways, alone = self._context.gateways, self._context.gateways[:1]
         try:
-            for action, rows in chosen:
-                if state.subject_of(action) in absent or in_vain[action.destination] >= DESTINATION_IN_TROUBLE:
-                    continue
-                asked.add(key_of(action))
-                error = self._error_of(action)
-                if error is None:
-                    in_vain[action.destination] = 0
-                    continue
-                failed.append((self._failure(action, rows, error, comparison), error.detail))
-                in_vain[action.destination] += error.scope is Scope.PROJECT
-                if isinstance(action, ShareSubject):
-                    absent.add(state.subject_of(action))
+            ask(gateways, [one for one in chosen if lane_of(one[0]) not in failed_before], may, note)
+            ask(alone, [one for one in chosen if lane_of(one[0]) in failed_before], may, note)
         finally:
             self._shares.fail(failed, self._now())
         return asked
-
-    def _error_of(self, action: Action) -> WatchdError | None:
-        self._context.beat()
-        try:
-            self._gateway.share(action)
-        except (Transient, Conflict, Permanent) as error:
-            return error
-        return None
 
     def _failure(self, action: Action, rows: frozenset[str], error: WatchdError, comparison: ShareComparison) -> Share:
         """Return a failed share as it is to be recorded: postponed, or refused."""
@@ -240,3 +245,7 @@ def _unshown(comparison: ShareComparison, asked: Collection[Key]) -> list[Share]
     wanted = {key_of(action) for action in comparison.wanted}
     shares = (comparison.shares[key] for key in wanted.intersection(asked))
     return [share for share in shares if share.fate is ShareState.INTENDED and not share.why]
+
+
+def _has_failed(share: Share | None) -> bool:
+    return share is not None and share.tries > 0
