@@ -14,7 +14,7 @@ from tests.share_desk import Desk
 from tests.station import Time
 from xnat_watchd.core.errors import Permanent, RepeatOnce, Unavailable
 from xnat_watchd.core.sharing.plan import Action, ShareSubject
-from xnat_watchd.daemon.composition import Daemon
+from xnat_watchd.daemon.state import Daemon
 
 __all__ = ["daemon"]
 

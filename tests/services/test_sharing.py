@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from xnat_watchd.core.errors import (
     Unavailable,
 )
 from xnat_watchd.core.settling import FileStat
-from xnat_watchd.core.sharing.plan import SeenProject, ShareSubject
+from xnat_watchd.core.sharing.plan import SeenProject, SeenSession, ShareSubject
 
 LABELLED = "subject,source,destination,label\n"
 
@@ -151,7 +153,20 @@ def test_more_than_one_round_is_done_in_one_sweep_and_subjects_go_first(
     desk.settle()
     assert desk.states() == ["shared"] * 5
     assert asked(xnat) == 10
-    assert asked(xnat, "reachable") == 5  # before each of the four rounds, and once to see the last one
+    assert asked(xnat, "seen") == 8  # two projects, before the rounds of 3, 6 and 1, and once to see the last one
+
+
+def test_a_look_comes_after_twice_as_many_shares_each_time(
+    desk: Desk, xnat: FakeArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xnat_watchd.sharing.rows.ROUND", 1)
+    for n in range(15):
+        xnat.subject("P1", f"T{n}")
+    desk.save(*(f"T{n},P1,P2" for n in range(15)))
+    desk.settle()
+    between = " ".join("|" if what == "seen" else "." for what in xnat.requests if what != "reachable")
+    looks = [part.count(".") for part in between.split("| |")]
+    assert looks == [0, 1, 2, 4, 8, 0]
 
 
 def test_a_report_says_how_far_a_long_sweep_has_come(
@@ -182,11 +197,55 @@ def test_every_row_that_was_applied_is_an_event(desk: Desk) -> None:
 def test_an_idle_sweep_asks_two_things_of_each_project_whatever_the_rows(desk: Desk, xnat: FakeArchive) -> None:
     for n in range(50):
         xnat.subject("P1", f"T{n}", [f"T{n}_MR"])
-    desk.save(*(f"T{n},P1,P2" for n in range(50)), "S9,P1,P2", "S1,P9,P2", "S1,P1,P1")
+    desk.save(*(f"T{n},P1,P2" for n in range(50)), "S9,P1,P2", "S1,P1,P1")
+    desk.settle()
+    xnat.requests.clear()
+    desk.later(seconds=EVERY)
+    assert xnat.requests == ["seen", "seen"]
+
+
+def test_the_list_of_projects_is_read_again_while_it_lacks_one(desk: Desk, xnat: FakeArchive) -> None:
+    desk.save("S1,P1,P2", "S1,P9,P2")
     desk.settle()
     xnat.requests.clear()
     desk.later(seconds=EVERY)
     assert xnat.requests == ["reachable", "seen", "seen"]
+    xnat.subject("P9", "S1")
+    desk.later(seconds=EVERY)
+    assert desk.states()[1] != "waiting"
+
+
+def test_a_destination_that_becomes_writable_is_noticed_in_the_next_sweep(desk: Desk, xnat: FakeArchive) -> None:
+    xnat.projects["P2"] = False
+    desk.save("S1,P1,P2")
+    desk.settle()
+    assert desk.states() == ["failed"]
+    xnat.projects["P2"] = True
+    desk.later(seconds=EVERY)
+    assert desk.states() == ["shared"]
+
+
+def test_a_right_that_is_lost_is_noticed_by_the_refusal(desk: Desk, xnat: FakeArchive) -> None:
+    desk.save("S2,P1,P2")
+    desk.settle()
+    xnat.projects["P2"] = False
+    xnat.session(xnat.subjects["X_S2"], "S2_PT")
+    desk.later(seconds=EVERY)
+    assert desk.states() == ["failed"]
+    assert "ask its owner for the role of a member" in desk.report()[0][REASON]
+
+
+def test_a_project_that_is_gone_is_looked_for_in_the_list(desk: Desk, xnat: FakeArchive) -> None:
+    desk.save("S2,P1,P2")
+    desk.settle()
+    xnat.blind.add("P1")
+    desk.later(seconds=EVERY)
+    xnat.requests.clear()
+    xnat.blind.clear()
+    del xnat.projects["P1"]
+    desk.later(seconds=EVERY)
+    assert xnat.requests[0] == "reachable"
+    assert desk.states() == ["waiting"]
 
 
 def test_nothing_is_asked_before_it_is_time(desk: Desk, xnat: FakeArchive) -> None:
@@ -931,3 +990,34 @@ def test_the_status_has_a_line_for_each_table(desk: Desk) -> None:
     desk.settle()
     tables = [(one["name"], one["rows"]) for one in desk.ledger.views.share_tables()]
     assert tables == [("a.csv", {"shared": 1}), ("b.csv", {"shared": 2, "waiting": 1})]
+
+
+def test_a_look_begins_without_what_the_last_one_kept(
+    tmp_path: Path, xnat: FakeArchive, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Listing(list[SeenSession]):
+        """A list that allows weak references."""
+
+    kept: list[weakref.ref[Listing]] = []
+    alive: list[int] = []
+
+    class Keeping(FakeSharing):
+        def seen(self, project: str, *, writable: bool) -> SeenProject | None:
+            if project == "P1":
+                alive.append(sum(one() is not None for one in kept))
+            found = super().seen(project, writable=writable)
+            assert found is not None
+            sessions = Listing(found.sessions)
+            kept.append(weakref.ref(sessions))
+            return replace(found, sessions=sessions)
+
+    monkeypatch.setattr("xnat_watchd.sharing.rows.ROUND", 1)
+    for n in range(7):
+        xnat.subject("P1", f"T{n}")
+    desk = Desk(tmp_path, Keeping(xnat), time)
+    desk.save(*(f"T{n},P1,P2" for n in range(7)))
+    desk.settle()
+    assert desk.states() == ["shared"] * 7
+    assert len(kept) == 8
+    assert set(alive) == {0}
+    desk.close()

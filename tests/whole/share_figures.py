@@ -51,7 +51,7 @@ def _in_one_service(program: Program, site: ShareSite, dialect: str) -> None:
             before = len(site.xnat.requests)
             site.xnat.wait_for_requests(before + 1, LONG)
             begin = monotonic()
-            site.xnat.wait_for_requests(before + 1 + 2 * (1 + len(DESTINATIONS)), LONG)
+            site.xnat.wait_for_requests(before + 2 * (1 + len(DESTINATIONS)), LONG)
             _say(f"{dialect} idle sweep", site, before, begin)
         service.stop()
 

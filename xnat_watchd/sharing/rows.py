@@ -31,8 +31,9 @@ from xnat_watchd.core.sharing.state import (
 )
 from xnat_watchd.core.sharing.table import ShareRow
 from xnat_watchd.sharing.asking import ask, lane_of
+from xnat_watchd.sharing.reachable import ReachableProjects
 
-ROUND = 1000  #: shares that are asked for between two looks
+ROUND = 1000  #: shares that are asked for before the first look; each time twice as many, since a look may be long
 FINAL_REFUSALS = 2  #: refusals of one share after which they count: the first may be a passing fault (F62)
 NOT_SHOWN = "XNAT said yes and does not show it yet; it is asked again by itself"
 NEVER_SHOWN = "Ask the XNAT administrator why it is not shown in the destination."
@@ -60,6 +61,7 @@ class Sharer:
 
     def __init__(self, context: SharingContext) -> None:
         self._context, self._shares, self._gateway = context, context.shares, context.gateways[0]
+        self._reachable = ReachableProjects(self._gateway)
         self.retry = context.retry
         self.trial: datetime | None = None  #: when a destination in trouble is to be tried with another share
         self.saw_all = True  #: whether the last look could read every project that is listed
@@ -78,6 +80,7 @@ class Sharer:
         Raise what shuts a gate, and `Stopped`. The ledger keeps what was asked for until then.
         """
         asked: set[Key] = set()
+        size = ROUND
         while True:
             comparison = self._settled(self._look(rows, lingering), asked)
             if show is not None and not asked:
@@ -85,9 +88,11 @@ class Sharer:
             chosen = self._permitted(comparison, asked)
             if not chosen:
                 return self._results(comparison)
-            if len(chosen) > ROUND and so_far is not None:
+            if so_far is not None and (asked or len(chosen) > size):
                 so_far(self._results(comparison))
-            asked |= self._ask(chosen[:ROUND], comparison)
+            asked |= self._ask(chosen[:size], comparison)
+            size *= 2
+            del comparison  # it may be large, and memory is counted: the next look begins without it
 
     def preview(self, rows: Sequence[ShareRow], lingering: Collection[str] = ()) -> Plans:
         """Return what would be done. Change nothing, here or on XNAT."""
@@ -106,9 +111,10 @@ class Sharer:
 
     def _look(self, rows: Sequence[ShareRow], lingering: Collection[str]) -> ShareComparison:
         """Read the projects that the rows name. Each name must be in XNAT's list before it is used in a path."""
-        named = dict.fromkeys(name for row in rows if not row.fault for name in (row.source, row.destination))
+        sound = [row for row in rows if not row.fault]
+        named = dict.fromkeys(name for row in sound for name in (row.source, row.destination))
         self._context.beat()
-        reachable = self._gateway.reachable(list(named)) if named else {}
+        reachable = self._reachable.listed(named, {row.destination for row in sound}) if named else {}
         seen: dict[str, SeenProject] = {}
         for name, writable in reachable.items():
             self._context.beat()
@@ -116,6 +122,8 @@ class Sharer:
             if project is not None:
                 seen[name] = project
         self.saw_all = len(seen) == len(reachable)
+        if not self.saw_all:
+            self._reachable.forget()
         return ShareComparison(rows, lingering, seen, self._shares.all(list(seen)))
 
     def _settled(self, comparison: ShareComparison, asked: Collection[Key]) -> ShareComparison:
@@ -208,6 +216,8 @@ class Sharer:
             ask(alone, [one for one in chosen if lane_of(one[0]) in failed_before], may, note)
         finally:
             self._shares.fail(failed, self._now())
+            if failed:
+                self._reachable.forget()  # a right may be lost
         return asked
 
     def _failure(self, action: Action, rows: frozenset[str], error: WatchdError, comparison: ShareComparison) -> Share:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from xnat_watchd.adapters.xnat.answer_meanings import A_PAGE, Purpose, error_for
 from xnat_watchd.adapters.xnat.answers import Answer
 from xnat_watchd.adapters.xnat.login import Dialect, ask_user
+from xnat_watchd.adapters.xnat.memory import MemoryBudget
 from xnat_watchd.adapters.xnat.server import ServerState
 from xnat_watchd.adapters.xnat.transport import SessionLost, Transport, XnatRequest
 from xnat_watchd.core.errors import AuthRefused, InDoubt, Transient, Unavailable, WatchdError
@@ -36,6 +37,11 @@ class XnatClient:
         self._logged_in(probing=False)
         assert self._dialect is not None  # noqa: S101 - the login has found it
         return self._dialect
+
+    @property
+    def sharing_memory(self) -> MemoryBudget:
+        """The memory for what is kept of projects while share tables are applied: a budget of all clients."""
+        return self._server.sharing_memory
 
     def whoami(self, *, probing: bool) -> str:
         """Ask XNAT for our user name and return it. Only with `probing` is a refused credential tried again."""

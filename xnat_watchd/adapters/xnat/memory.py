@@ -37,6 +37,12 @@ class MemoryBudget:
             self.free += size
 
 
+def hold(memory: MemoryBudget, size: int, by: object) -> None:
+    """Reserve this many bytes until `by` is gone, which must allow weak references. Or raise `BudgetSpent`."""
+    memory.take(size)
+    weakref.finalize(by, memory.give_back, size).atexit = False
+
+
 class MemoryUse:
     """What one answer takes of a budget, until the document that was read from it is gone."""
 

@@ -31,6 +31,7 @@ class ServerState:
         self.dialect: Dialect | None = None  #: as of the last login
         self.memory = MemoryBudget()  #: for the answers to all gateways
         self.writable = WritableProjects(clock)
+        self.sharing_memory = MemoryBudget()  #: for what is kept of all projects while share tables are applied
         self.logins = 0  #: how many logins were tried
         self.heard: datetime | None = None  #: when XNAT last did what was asked
         self._credential = credential

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from sys import getsizeof
 
 from xnat_watchd.adapters.xnat.answer_meanings import Purpose
 from xnat_watchd.adapters.xnat.answers import table
 from xnat_watchd.adapters.xnat.client import QUESTION_TIMEOUT, XnatClient
+from xnat_watchd.adapters.xnat.memory import BudgetSpent, hold
 from xnat_watchd.adapters.xnat.records import JSON, Cells, path
 from xnat_watchd.adapters.xnat.transport import XnatRequest
 from xnat_watchd.adapters.xnat.users import is_admin, listed_role
@@ -30,6 +32,9 @@ def reachable(client: XnatClient, projects: Collection[str]) -> dict[str, bool]:
 def seen(client: XnatClient, project: str, *, writable: bool) -> SeenProject | None:
     """Return what a project shows: its own subjects and sessions, and those that are shared into it.
 
+    None if it cannot be read now, or if there is no memory for it beside the projects that were seen before: a project
+    with endless lists keeps no other from being shared.
+
     Only the listings below the project have the labels of shares: `/data/experiments?project=` filters by the primary
     project. The listings omit sessions of types that are not registered on the site (F258). A member cannot share
     these anyway, because the right to create is granted by type.
@@ -38,18 +43,14 @@ def seen(client: XnatClient, project: str, *, writable: bool) -> SeenProject | N
     try:
         subjects = client.find(f"{here}/subjects", {"columns": "ID,label", **JSON}, project=project)
         sessions = client.find(f"{here}/experiments", {**_SESSIONS, **JSON}, project=project)
-    except (RepeatOnce, Transient):  # 403; 1.6 answers 500 to a user without a role there (F44)
+        if subjects is None or sessions is None:
+            return None
+        rows, named = table(sessions, _COLUMNS), table(subjects, ("ID", "label"))
+    except (RepeatOnce, Transient):  # 403; 1.6 answers 500 to a user without a role there (F44); an endless list
         return None
-    if subjects is None or sessions is None:
-        return None
-    rows = table(sessions, _COLUMNS)
     if not all({"subject_ID", "xsiType"} <= one.keys() for one in rows):  # unknown columns are omitted (F252)
         return None
-    return SeenProject(
-        writable=writable,
-        subjects=_by_label(table(subjects, ("ID", "label"))),
-        sessions=[_session(one) for one in rows if one.get("ID") and one["subject_ID"] and _is_session(one)],
-    )
+    return _kept(client, writable, _by_label(named), rows)
 
 
 def share(client: XnatClient, action: Action) -> None:
@@ -106,14 +107,49 @@ def _by_label(rows: Collection[Cells]) -> dict[str, str]:
     return {label if label and len(same) == 1 else f"\0{id_}": id_ for label, same in ids.items() for id_ in same}
 
 
+class _Sessions(list[SeenSession]):
+    """Sessions in a class that allows weak references, by which their memory is released."""
+
+
+class _Texts:
+    """Texts that are kept: each once, however often it is met."""
+
+    def __init__(self) -> None:
+        self.size = 0  #: bytes of memory
+        self._known: dict[str, str] = {}
+
+    def keep(self, text: str) -> str:
+        """Return the text, and count it if it is new."""
+        if text not in self._known:
+            self.size += getsizeof(text)
+        return self._known.setdefault(text, text)
+
+
+def _kept(client: XnatClient, writable: bool, subjects: dict[str, str], rows: Collection[Cells]) -> SeenProject | None:  # noqa: FBT001
+    """Return what is kept of a project until the share tables are applied, if there is memory for it."""
+    texts = _Texts()
+    by_label = {texts.keep(label): texts.keep(id_) for label, id_ in subjects.items()}
+    sessions = _Sessions(
+        _session(one, texts) for one in rows if one.get("ID") and one["subject_ID"] and _is_session(one)
+    )
+    size = texts.size + getsizeof(by_label) + getsizeof(sessions) + sum(map(getsizeof, sessions))
+    try:
+        hold(client.sharing_memory, size, sessions)
+    except BudgetSpent:
+        return None
+    return SeenProject(writable=writable, subjects=by_label, sessions=sessions)
+
+
 def _is_session(row: Cells) -> bool:
     """Return whether this is a session, not a form or an assessment. It is not known whether 1.6 can filter by type."""
     return row["xsiType"].lower().endswith("sessiondata")
 
 
-def _session(row: Cells) -> SeenSession:
-    label = row.get("label") or row["ID"]
-    return SeenSession(id=row["ID"], label=label, subject=row["subject_ID"], date=row.get("date", ""))
+def _session(row: Cells, texts: _Texts) -> SeenSession:
+    label, date = row.get("label") or row["ID"], row.get("date", "")
+    return SeenSession(
+        id=texts.keep(row["ID"]), label=texts.keep(label), subject=texts.keep(row["subject_ID"]), date=texts.keep(date)
+    )
 
 
 def _owner(action: Action) -> tuple[str, ...]:
