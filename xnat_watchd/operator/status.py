@@ -51,7 +51,7 @@ def take_snapshot(
 ) -> Snapshot:
     """Return the snapshot. `daemon` and `attention` are what only the running service knows: uploads, a full disk."""
     views, gates = ledger.views, ledger.gates.all()
-    waiting = views.waiting_projects()
+    waiting = views.waiting_projects([scope for scope, gate in gates.items() if scope and (gate.shut or gate.trial)])
     ignored, tables = views.ignored(), views.share_tables()
     midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     needs_attention = [

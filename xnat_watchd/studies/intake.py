@@ -24,7 +24,7 @@ from xnat_watchd.adapters.files.layout import (
 from xnat_watchd.adapters.files.stamps import Changed
 from xnat_watchd.adapters.ledger.deliveries import DeliveredZip
 from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.adapters.ledger.overwrites import JudgedZip
+from xnat_watchd.adapters.ledger.overwrites import MOST_WATCHED, JudgedZip
 from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Stopped, Unusable
 from xnat_watchd.core.loose_files import (
@@ -92,6 +92,7 @@ class Intake:
         self._settling = 0
         self._ignored: dict[str, Reason] = {}  #: name -> why it is not taken, as of this sweep
         self._reported: set[str] = set()  #: names of files that the system refused, and that were logged
+        self._checked = 0  #: the last delivery under way that was checked for changes; 0: begin with the first
         self._unfinished = False  #: a fault left a delivery half-done
         self._unmoved: set[int] = set()  #: deliveries that have ended, but whose ZIP could not be moved yet
 
@@ -295,8 +296,15 @@ class Intake:
     # What was written to.
 
     def _check_changes(self) -> None:
-        """Have every ZIP judged again that was written to: a verdict holds only for the bytes that were judged."""
-        for judged in self._ledger.overwrites.watched(self._clock.now()):
+        """Have every ZIP judged again that was written to: a verdict holds only for the bytes that were judged.
+
+        Where very many are under way, a sweep checks some of them and the next one goes on: each of them is checked
+        when it is sent in any case.
+        """
+        watched = self._ledger.overwrites.watched(self._clock.now(), self._checked)
+        taken = [one.delivery for one in watched if one.state is DeliveryState.TAKEN]
+        self._checked = taken[-1] if len(taken) >= MOST_WATCHED else 0
+        for judged in watched:
             kept, ours = judged.kept_as, self._folders.zip_of(judged.delivery)
             path = self._folders.kept_path(kept) if kept else ours
             try:

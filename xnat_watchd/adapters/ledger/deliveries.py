@@ -131,8 +131,8 @@ class Deliveries:
         with self._db.change() as db:
             project = db.execute("SELECT project FROM deliveries WHERE id = ?", (delivery,)).fetchone()["project"]
             other = db.execute(
-                "SELECT id FROM deliveries WHERE project = ? AND sha256 = ? AND state = ?",
-                (project, contents.sha256, DeliveryState.TAKEN),
+                "SELECT id FROM deliveries WHERE project = ? AND sha256 = ? AND state = 'taken'",
+                (project, contents.sha256),
             ).fetchone()
             if other is not None:
                 _end_as_duplicate(db, delivery, other["id"], contents, kept_as, now)

@@ -12,8 +12,8 @@ from xnat_watchd.adapters.ledger.transitions import move
 from xnat_watchd.core.delivery import CHANGED, Item
 from xnat_watchd.core.states import DeliveryState, Event, Progress, Standing
 
-RESTS_WATCHED = timedelta(hours=1)  #: how long a kept ZIP is checked for changes
-MOST_WATCHED = 100  #: at most so many of them, the latest: the cost does not grow with the folder
+KEPT_WATCHED = timedelta(hours=1)  #: how long a kept ZIP is checked for changes
+MOST_WATCHED = 500  #: ZIPs of one kind that are checked at a time: the cost does not grow with the folders
 _NO_MORE = " changed"  #: appended to the digest of a ZIP that holds other bytes now, so that no ZIP equals it
 
 
@@ -46,27 +46,14 @@ class Overwrites:
         row = self._db.row("SELECT * FROM deliveries WHERE id = ? AND kind = 'zip'", delivery)
         return None if row is None or str(row["sha256"]).endswith(_NO_MORE) else _judged(row)
 
-    def watched(self, now: datetime) -> list[JudgedZip]:
+    def watched(self, now: datetime, after: int = 0) -> list[JudgedZip]:
         """Return the ZIPs that are opened again when they change.
 
         They are those of which something may still be sent, those from which no study could be read, and the latest
-        kept ones: a program that had one of these open when it was moved may still write to it.
+        kept ones: a program that had one of these open when it was moved may still write to it. Of the first kind, not
+        more than `MOST_WATCHED` that came after the delivery `after`.
         """
-        rows = self._db.rows(
-            """
-            SELECT * FROM deliveries d WHERE kind = 'zip' AND stamp <> '' AND (
-              (state = 'taken' AND EXISTS (
-                SELECT 1 FROM studies s WHERE s.delivery = d.id AND s.progress = 'received' AND s.skip_reason IS NULL))
-              OR (state = 'rejected' AND settled IS NULL)
-              OR id IN (
-                SELECT r.id FROM deliveries r WHERE r.state IN ('finished', 'duplicate') AND r.kept_as IS NOT NULL
-                AND r.deleted IS NULL AND r.ended >= ? ORDER BY r.id DESC LIMIT ?))
-            ORDER BY id
-            """,
-            text(now - RESTS_WATCHED),
-            MOST_WATCHED,
-        )
-        return [_judged(row) for row in rows]
+        return [_judged(row) for row in self._db.rows(_WATCHED, after, text(now - KEPT_WATCHED), MOST_WATCHED)]
 
     def mark_changed(self, delivery: int, now: datetime, busy: Item | None = None) -> None:
         """Record that a ZIP has changed: nothing more of it is sent, and its studies that were not sent end.
@@ -117,6 +104,22 @@ class Overwrites:
             delivery,
         )
         return [_judged(row) for row in rows]
+
+
+_WATCHED = """
+SELECT * FROM deliveries WHERE id IN (
+  SELECT * FROM (
+    SELECT DISTINCT s.delivery FROM studies s INDEXED BY received_studies CROSS JOIN deliveries d ON d.id = s.delivery
+    WHERE s.progress = 'received' AND s.skip_reason IS NULL AND s.delivery > ?1
+    AND d.state = 'taken' AND d.kind = 'zip' AND d.stamp <> '' ORDER BY s.delivery LIMIT ?3)
+  UNION ALL
+  SELECT id FROM deliveries WHERE state = 'rejected' AND settled IS NULL AND stamp <> ''
+  UNION ALL
+  SELECT * FROM (
+    SELECT id FROM deliveries INDEXED BY kept_deliveries WHERE kept_as IS NOT NULL AND deleted IS NULL AND ended >= ?2
+    AND state IN ('finished', 'duplicate') AND stamp <> '' ORDER BY ended DESC LIMIT ?3)
+) ORDER BY id
+"""
 
 
 def _end(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime) -> None:

@@ -38,6 +38,8 @@ CREATE UNIQUE INDEX one_open_delivery ON deliveries (project, sha256) WHERE stat
 CREATE UNIQUE INDEX one_open_find ON deliveries (identity) WHERE state = 'taken' AND kind <> 'zip';
 CREATE INDEX deliveries_by_state ON deliveries (state, settled, ended, size);
 CREATE INDEX deliveries_by_bytes ON deliveries (project, sha256);
+-- the ZIPs that are kept, the latest last
+CREATE INDEX kept_deliveries ON deliveries (ended) WHERE kept_as IS NOT NULL AND deleted IS NULL;
 
 CREATE TABLE studies (
   key         INTEGER PRIMARY KEY,
@@ -102,7 +104,14 @@ CREATE UNIQUE INDEX one_busy_study ON studies (project, study_uid) WHERE standin
 CREATE INDEX by_study_uid ON studies (project, study_uid);
 CREATE INDEX by_progress ON studies (progress, standing, project);
 -- what may be taken, in the order in which it is
-CREATE INDEX to_take ON studies (progress, due, key) WHERE standing IN ('ready', 'waiting');
+CREATE INDEX to_take ON studies (progress, project, standing, due, key, subject_key)
+  WHERE standing IN ('ready', 'waiting');
+CREATE INDEX next_due ON studies (standing, project, due) WHERE standing IN ('ready', 'waiting');
+CREATE INDEX to_skip ON studies (progress, key) WHERE skip_reason IS NOT NULL AND standing IN ('ready', 'waiting');
+CREATE INDEX due_by_mistake ON studies (uploads, due) WHERE standing = 'waiting';
+-- of which ZIPs something is still to be sent
+CREATE INDEX received_studies ON studies (delivery) WHERE progress = 'received' AND skip_reason IS NULL;
+CREATE INDEX delayed_studies ON studies (delayed) WHERE delayed IS NOT NULL;
 CREATE INDEX not_done ON studies (standing, due) WHERE standing NOT IN ('done', 'skipped');
 CREATE INDEX lost_images ON studies (key) WHERE lost > 0;
 CREATE INDEX claims ON studies (project, claimed) WHERE claimed IS NOT NULL;
@@ -111,6 +120,44 @@ CREATE TRIGGER never_back BEFORE UPDATE OF progress ON studies WHEN NEW.generati
   AND instr('received uploaded archived complete', NEW.progress) < instr('received uploaded archived complete', OLD.progress)
 BEGIN
   SELECT RAISE(ABORT, 'progress never moves back');
+END;
+
+-- how many there are of each kind: counted when one changes, since the status must not count all that ever came
+CREATE TABLE delivery_counts (
+  state TEXT PRIMARY KEY,
+  count INTEGER NOT NULL CHECK (count >= 0),
+  bytes INTEGER NOT NULL CHECK (bytes >= 0)    -- of their ZIPs, as far as these were read
+) STRICT, WITHOUT ROWID;
+CREATE TABLE study_counts (
+  progress TEXT NOT NULL,
+  standing TEXT NOT NULL,
+  count    INTEGER NOT NULL CHECK (count >= 0),
+  PRIMARY KEY (progress, standing)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER delivery_comes AFTER INSERT ON deliveries BEGIN
+  INSERT INTO delivery_counts VALUES (NEW.state, 1, ifnull(NEW.size, 0))
+  ON CONFLICT DO UPDATE SET count = count + 1, bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER delivery_changes AFTER UPDATE OF state, size ON deliveries BEGIN
+  UPDATE delivery_counts SET count = count - 1, bytes = bytes - ifnull(OLD.size, 0) WHERE state = OLD.state;
+  INSERT INTO delivery_counts VALUES (NEW.state, 1, ifnull(NEW.size, 0))
+  ON CONFLICT DO UPDATE SET count = count + 1, bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER study_comes AFTER INSERT ON studies BEGIN
+  INSERT INTO study_counts VALUES (NEW.progress, NEW.standing, 1) ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+CREATE TRIGGER study_changes AFTER UPDATE OF progress, standing ON studies
+  WHEN (NEW.progress, NEW.standing) <> (OLD.progress, OLD.standing)
+BEGIN
+  UPDATE study_counts SET count = count - 1 WHERE (progress, standing) = (OLD.progress, OLD.standing);
+  INSERT INTO study_counts VALUES (NEW.progress, NEW.standing, 1) ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+-- none is ever removed, so nothing else changes the numbers
+CREATE TRIGGER deliveries_stay BEFORE DELETE ON deliveries BEGIN
+  SELECT RAISE(ABORT, 'a delivery is never removed');
+END;
+CREATE TRIGGER studies_stay BEFORE DELETE ON studies BEGIN
+  SELECT RAISE(ABORT, 'a study is never removed');
 END;
 
 CREATE TABLE series (

@@ -19,3 +19,6 @@ GOES_ON = f"NOT {HAS_ENDED}"
 """The opposite. It also stands beside conditions that imply it: then SQLite uses the index of the studies that go on
 (partialindex.html, 2), which stays small while the history grows for years.
 """
+
+QUEUED = f"s.standing IN {_listed((Standing.READY, Standing.WAITING))}"
+"""Study `s` may be taken, now or later. The indexes of the queue hold these."""

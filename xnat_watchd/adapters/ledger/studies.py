@@ -12,12 +12,12 @@ from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.adapters.ledger.healing import REPLACED, settle_healed
 from xnat_watchd.adapters.ledger.items import ITEM, as_item
 from xnat_watchd.adapters.ledger.people import claim, record_person
-from xnat_watchd.adapters.ledger.queue import ONE_DUE, next_study, waiting_since
+from xnat_watchd.adapters.ledger.queue import IS_READY, NEXT_DUE, Choice, next_study, waiting_since
 from xnat_watchd.adapters.ledger.standings import GOES_ON
 from xnat_watchd.adapters.ledger.transitions import move, set_columns, stand
 from xnat_watchd.core.delivery import CHANGED, Item
 from xnat_watchd.core.errors import InDoubt, NotYet, RepeatOnce, Scope, Stopped, WatchdError
-from xnat_watchd.core.retry import LONGEST_DELAY, MOST_UPLOADS, NIGHT
+from xnat_watchd.core.retry import MOST_UPLOADS
 from xnat_watchd.core.states import LINE, Event, Progress, Standing, next_progress
 
 CREATES = "creates subject"  #: an event in a study's story
@@ -51,8 +51,8 @@ class Studies:
 
     def any_busy(self, project: str = "") -> bool:
         """Return whether any study, or any of this project, is being worked on."""
-        sql = f"SELECT 1 FROM studies WHERE standing {GOES_ON} AND standing = ? AND ? IN ('', project)"
-        return bool(self._db.row(sql, Standing.BUSY, project))
+        sql = f"SELECT 1 FROM studies WHERE standing {GOES_ON} AND standing = 'busy' AND ? IN ('', project)"
+        return bool(self._db.row(sql, project))
 
     def recover(self, now: datetime) -> list[str]:
         """Put the studies that are busy at start-up in doubt; hold those that were so too often. Return their names."""
@@ -87,11 +87,7 @@ class Studies:
         study that was tried least there goes first of all.
         """
         with self._db.change() as db:
-            row = next_study(db, bool(trials), {
-                "now": text(now), "horizon": text(now + LONGEST_DELAY), "closed": json.dumps(sorted(closed)),
-                "only": json.dumps(None if only is None else sorted(only)), "trials": json.dumps(sorted(trials)),
-                "last": MOST_UPLOADS - 1, "morning": text(now + NIGHT),
-            })  # fmt: skip
+            row = next_study(db, Choice(now, closed, only, trials))
             if row is None:
                 return None
             attempts = row["attempts"] + 1
@@ -197,9 +193,9 @@ class Studies:
         A study that waits for the same study of another ZIP does not count, and none of the `closed` projects does.
         """
         shut = json.dumps(sorted(closed))
-        if self._db.row(ONE_DUE, Standing.READY, shut):
+        if self._db.row(IS_READY, shut):
             return now
-        row = self._db.row(ONE_DUE, Standing.WAITING, shut)
+        row = self._db.row(NEXT_DUE, shut)
         return moment(row["due"]) if row else None
 
     def newest_event(self) -> int:

@@ -60,10 +60,10 @@ def set_columns(
 ) -> sqlite3.Row | None:
     """Change columns of a study if its standing is still `was` (None: any). Return None if it is not."""
     sets = "".join(f", {name} = ?" for name in columns)
-    guard = "" if was is None else " AND standing = ?"
+    guard = "" if was is None else f" AND standing = '{was}'"  # in the text: see `queue._next`
     row: sqlite3.Row | None = db.execute(
         f"UPDATE studies SET changed = ?{sets} WHERE key = ?{guard} RETURNING delivery, progress",
-        (text(now), *columns.values(), key, *([] if was is None else [was])),
+        (text(now), *columns.values(), key),
     ).fetchone()
     return row
 

@@ -20,7 +20,16 @@ ALTER TABLE studies ADD COLUMN delayed TEXT;
 ALTER TABLE events ADD COLUMN scope TEXT CHECK (scope IN ('study', 'project', 'server', 'machine'));
 CREATE INDEX projects_troubles ON events (study, id) WHERE scope = 'project';
 CREATE INDEX places_of_study ON places (study);
-CREATE INDEX to_take ON studies (progress, due, key) WHERE standing IN ('ready', 'waiting');
+-- the ZIPs that are kept, the latest last
+CREATE INDEX kept_deliveries ON deliveries (ended) WHERE kept_as IS NOT NULL AND deleted IS NULL;
+CREATE INDEX to_take ON studies (progress, project, standing, due, key, subject_key)
+  WHERE standing IN ('ready', 'waiting');
+CREATE INDEX next_due ON studies (standing, project, due) WHERE standing IN ('ready', 'waiting');
+CREATE INDEX to_skip ON studies (progress, key) WHERE skip_reason IS NOT NULL AND standing IN ('ready', 'waiting');
+CREATE INDEX due_by_mistake ON studies (uploads, due) WHERE standing = 'waiting';
+-- of which ZIPs something is still to be sent
+CREATE INDEX received_studies ON studies (delivery) WHERE progress = 'received' AND skip_reason IS NULL;
+CREATE INDEX delayed_studies ON studies (delayed) WHERE delayed IS NOT NULL;
 ALTER TABLE gates ADD COLUMN passes INTEGER NOT NULL DEFAULT 1 CHECK (passes IN (0, 1));
 ALTER TABLE shares ADD COLUMN scope TEXT NOT NULL DEFAULT 'study' CHECK (scope IN ('study', 'project'));
 ALTER TABLE places ADD COLUMN named INTEGER NOT NULL DEFAULT 0 CHECK (named IN (0, 1));
@@ -115,3 +124,43 @@ CREATE TABLE marks (
 
 DROP INDEX deliveries_by_state;
 CREATE INDEX deliveries_by_state ON deliveries (state, settled, ended, size);
+
+-- how many there are of each kind: counted when one changes, since the status must not count all that ever came
+CREATE TABLE delivery_counts (
+  state TEXT PRIMARY KEY,
+  count INTEGER NOT NULL CHECK (count >= 0),
+  bytes INTEGER NOT NULL CHECK (bytes >= 0)    -- of their ZIPs, as far as these were read
+) STRICT, WITHOUT ROWID;
+CREATE TABLE study_counts (
+  progress TEXT NOT NULL,
+  standing TEXT NOT NULL,
+  count    INTEGER NOT NULL CHECK (count >= 0),
+  PRIMARY KEY (progress, standing)
+) STRICT, WITHOUT ROWID;
+INSERT INTO delivery_counts SELECT state, count(*), coalesce(sum(size), 0) FROM deliveries GROUP BY state;
+INSERT INTO study_counts SELECT progress, standing, count(*) FROM studies GROUP BY progress, standing;
+CREATE TRIGGER delivery_comes AFTER INSERT ON deliveries BEGIN
+  INSERT INTO delivery_counts VALUES (NEW.state, 1, ifnull(NEW.size, 0))
+  ON CONFLICT DO UPDATE SET count = count + 1, bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER delivery_changes AFTER UPDATE OF state, size ON deliveries BEGIN
+  UPDATE delivery_counts SET count = count - 1, bytes = bytes - ifnull(OLD.size, 0) WHERE state = OLD.state;
+  INSERT INTO delivery_counts VALUES (NEW.state, 1, ifnull(NEW.size, 0))
+  ON CONFLICT DO UPDATE SET count = count + 1, bytes = bytes + excluded.bytes;
+END;
+CREATE TRIGGER study_comes AFTER INSERT ON studies BEGIN
+  INSERT INTO study_counts VALUES (NEW.progress, NEW.standing, 1) ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+CREATE TRIGGER study_changes AFTER UPDATE OF progress, standing ON studies
+  WHEN (NEW.progress, NEW.standing) <> (OLD.progress, OLD.standing)
+BEGIN
+  UPDATE study_counts SET count = count - 1 WHERE (progress, standing) = (OLD.progress, OLD.standing);
+  INSERT INTO study_counts VALUES (NEW.progress, NEW.standing, 1) ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+-- none is ever removed, so nothing else changes the numbers
+CREATE TRIGGER deliveries_stay BEFORE DELETE ON deliveries BEGIN
+  SELECT RAISE(ABORT, 'a delivery is never removed');
+END;
+CREATE TRIGGER studies_stay BEFORE DELETE ON studies BEGIN
+  SELECT RAISE(ABORT, 'a study is never removed');
+END;

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.findings import KINDS_BEHIND, OPEN, as_finding, unsent
 from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
-from xnat_watchd.adapters.ledger.standings import GOES_ON
+from xnat_watchd.adapters.ledger.standings import GOES_ON, QUEUED
 from xnat_watchd.adapters.ledger.transitions import STUCK
 from xnat_watchd.core.errors import for_item
 from xnat_watchd.core.findings import LEFT_BEHIND, advice, holding, reason_of
 from xnat_watchd.core.sharing.row_state import RowState
 
 Rows = list[dict[str, Any]]
+
+MOST_LISTED = 100  #: studies under way that the status lists; it counts all of them
 
 _INSTANCES = """
 coalesce((SELECT sum(files) FROM series x WHERE x.study = s.key),
@@ -55,6 +57,32 @@ _SHOWN_AS = {
 """Column -> its key in what `show --json` prints: scripts rely on the names that these columns had first."""
 
 
+_FIRST_OF_PROJECT = f"""
+SELECT delivery || '.' || number AS item FROM studies WHERE key = (SELECT min(key) FROM (
+  SELECT * FROM (SELECT s.key FROM studies s WHERE {QUEUED} AND s.standing = 'ready' AND s.project = ?1
+                 ORDER BY s.due, s.key LIMIT 1) UNION ALL
+  SELECT * FROM (SELECT s.key FROM studies s WHERE {QUEUED} AND s.standing = 'waiting' AND s.project = ?1
+                 ORDER BY s.due, s.key LIMIT 1) UNION ALL
+  SELECT key FROM studies WHERE standing {GOES_ON} AND standing = 'busy' AND project = ?1))
+"""
+
+_UNDER_WAY = f"""
+WITH sooner (key, rank) AS (
+  SELECT key, 0 FROM studies WHERE standing {GOES_ON} AND standing = 'busy' UNION ALL
+  SELECT * FROM (SELECT key, 1 FROM studies WHERE standing {GOES_ON} AND standing = 'ready' LIMIT ?1) UNION ALL
+  SELECT * FROM (SELECT key, 2 FROM studies WHERE standing {GOES_ON} AND standing = 'waiting' AND due > ''
+                 ORDER BY due LIMIT ?1) UNION ALL
+  SELECT * FROM (SELECT key, 3 FROM studies WHERE standing {GOES_ON} AND standing = 'waiting' AND due IS NULL LIMIT ?1)
+)
+SELECT delivery || '.' || number AS item, project, progress, standing, due,
+       coalesce((SELECT 'waits for ' || o.delivery || '.' || o.number
+                 || ', which has part of the same study and is ' || o.standing
+                 FROM studies o WHERE {GOES_FIRST} ORDER BY o.key LIMIT 1), why) AS why, changed AS at
+FROM studies s WHERE key IN (SELECT key FROM sooner ORDER BY rank LIMIT ?1)
+ORDER BY standing = 'busy' DESC, key
+"""
+
+
 class Views:
     """Queries only: nothing here changes the ledger."""
 
@@ -63,13 +91,14 @@ class Views:
 
     def deliveries(self) -> dict[str, int]:
         """Count deliveries by state."""
-        return {r["state"]: r["n"] for r in self._db.rows("SELECT state, count(*) AS n FROM deliveries GROUP BY state")}
+        rows = self._db.rows("SELECT state, count FROM delivery_counts WHERE count > 0 ORDER BY state")
+        return {row["state"]: row["count"] for row in rows}
 
     def studies(self) -> dict[str, dict[str, int]]:
         """Count studies by progress and standing."""
         counts: dict[str, dict[str, int]] = {}
-        for r in self._db.rows("SELECT progress, standing, count(*) AS n FROM studies GROUP BY progress, standing"):
-            counts.setdefault(r["progress"], {})[r["standing"]] = r["n"]
+        for row in self._db.rows("SELECT * FROM study_counts WHERE count > 0 ORDER BY progress, standing"):
+            counts.setdefault(row["progress"], {})[row["standing"]] = row["count"]
         return counts
 
     def confirmed_projects(self) -> list[str]:
@@ -181,26 +210,17 @@ class Views:
         )
         return [_locked(row) for row in rows]
 
-    def waiting_projects(self) -> dict[str, str]:
-        """Return the projects with studies that are ready, busy or waiting, each with the name of the first."""
-        rows = self._db.rows(
-            "SELECT project, delivery || '.' || number AS item, min(key) FROM studies"
-            f" WHERE standing {GOES_ON} AND standing IN ('ready', 'waiting', 'busy') GROUP BY project"
-        )
-        return {row["project"]: row["item"] for row in rows}
+    def waiting_projects(self, projects: Collection[str]) -> dict[str, str]:
+        """Return those of the projects that have studies ready, busy or waiting, each with the name of the first."""
+        rows = {name: self._db.row(_FIRST_OF_PROJECT, name) for name in projects}
+        return {name: row["item"] for name, row in rows.items() if row}
 
     def under_way(self) -> Rows:
-        """Return the studies that are not done and not held, busy ones first; one may wait for another delivery."""
-        return self._rows(
-            f"""
-            SELECT delivery || '.' || number AS item, project, progress, standing, due,
-                   coalesce((SELECT 'waits for ' || o.delivery || '.' || o.number
-                             || ', which has part of the same study and is ' || o.standing
-                             FROM studies o WHERE {GOES_FIRST} ORDER BY o.key LIMIT 1), why) AS why, changed AS at
-            FROM studies s WHERE standing {GOES_ON} AND standing <> 'held'
-            ORDER BY standing = 'busy' DESC, key
-            """
-        )
+        """Return studies that are not done and not held, busy ones first; one may wait for another delivery.
+
+        They are `MOST_LISTED` at most. Those that may be worked on soonest count before those that wait for a setting.
+        """
+        return self._rows(_UNDER_WAY, MOST_LISTED)
 
     def latest(self, most: int) -> Rows:
         """Return the latest deliveries, the oldest first, each with its studies' progress and standing."""
