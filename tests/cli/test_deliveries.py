@@ -134,3 +134,9 @@ def test_a_story_is_told_in_sentences_and_says_what_a_duplicate_repeats(type_: T
 def test_each_event_of_a_study_that_people_see_has_its_words() -> None:
     assert [event for event in Event if event not in OF_STUDY and event != UNTOLD] == []
     assert [state for state in DeliveryState if state not in OF_DELIVERY] == []
+
+
+def test_a_shell_offers_to_retry_what_can_be_retried(type_: Type) -> None:
+    (offered,) = type_("items", "--stuck").stdout.split()
+    assert type_("show", offered).stdout.startswith(f"Delivery {offered[0]}: both.zip")
+    assert len(type_("items").stdout.split()) > 1

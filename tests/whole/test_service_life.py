@@ -138,7 +138,9 @@ def test_a_disk_that_is_too_full_is_said_and_nothing_is_taken_until_there_is_roo
     program.drop("scan.zip", scan())
     with program.start() as service:
         service.wait_for("too little room is left")
-        assert [one["item"] for one in program.status()["attention"]] == ["disk"]
+        (row,) = program.status()["attention"]
+        assert row["item"] == "disk"
+        assert row["why"].endswith("are free, and 966367.6 GB must stay free; 1 in the drop folder wait")
         assert (program.root / "drop" / "scan.zip").exists()
         program.config.write_text(roomy.replace("[intake]\n", '[intake]\npoll_every = "1s"\n'), "utf-8")
         program.type("reload")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Item = tuple[int, int | None]
 
-ITEMS = "items"  #: the command that lists items for a shell
+ITEMS, STUCK = "items", "--stuck"  #: the command that lists items for a shell
 LATEST = 50  #: the number of deliveries whose studies a shell offers
 
 
@@ -24,6 +24,9 @@ class ItemType(click.ParamType[Item]):
     """The number of a delivery, or the numbers of a delivery and a study with a dot between them."""
 
     name = "item"
+
+    def __init__(self, *, stuck: bool = False) -> None:
+        self._stuck = stuck  #: a shell offers those that are held or wait, instead of the latest
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Item:
         """Return (12, None) for `12` and (12, 1) for `12.1`."""
@@ -33,7 +36,7 @@ class ItemType(click.ParamType[Item]):
         return int(found[1]), int(found[2]) if found[2] else None
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Return the latest items that begin like this, or nothing if neither ledger nor service tells them."""
+        """Return the items that begin like this, or nothing if neither ledger nor service tells them."""
         import sqlite3
 
         from xnat_watchd.cli.passing_on import output_of
@@ -42,8 +45,8 @@ class ItemType(click.ParamType[Item]):
         del param
         options = ctx.obj if isinstance(ctx.obj, CommandOptions) else CommandOptions()
         try:
-            told = output_of([ITEMS]) if options.is_for_this_machine else None
-            names = told.stdout.split() if told else _latest(options)
+            told = output_of([ITEMS, *([STUCK] if self._stuck else [])]) if options.is_for_this_machine else None
+            names = told.stdout.split() if told else _offered(options, stuck=self._stuck)
         except (Refusal, OSError, sqlite3.Error):
             return []
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
@@ -65,18 +68,22 @@ class ItemOrNameType(click.ParamType[Item | str]):
 
 
 ITEM = ItemType()
+STUCK_ITEM = ItemType(stuck=True)
 ITEM_OR_NAME = ItemOrNameType()
 
 
 @click.command(ITEMS, hidden=True)
+@click.option(STUCK, "stuck", is_flag=True, help="Those that `retry` moves.")
 @click.pass_obj
-def items(options: CommandOptions) -> None:
+def items(options: CommandOptions, *, stuck: bool) -> None:
     """List the latest items, for a shell that completes them."""
-    click.echo("\n".join(_latest(options)))
+    click.echo("\n".join(_offered(options, stuck=stuck)))
 
 
-def _latest(options: CommandOptions) -> list[str]:
+def _offered(options: CommandOptions, *, stuck: bool) -> list[str]:
     with options.ledger(options.locations().ledger) as ledger:
+        if stuck:
+            return [*ledger.views.stuck()]
         latest = ledger.views.latest(LATEST)
     return [f"{one['id']}.{study['number']}" for one in latest[::-1] for study in one["studies"]]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xnat_watchd.cli.items import ITEM, Item
+from xnat_watchd.cli.items import STUCK_ITEM, Item
 from xnat_watchd.cli.options import CommandOptions, is_served, server_options
 from xnat_watchd.cli.terminal import say
 
@@ -31,7 +31,7 @@ If the service runs, it does the work, and this command shows it. Otherwise this
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("items", type=ITEM, nargs=-1, metavar="ITEM...")
+@click.argument("items", type=STUCK_ITEM, nargs=-1, metavar="ITEM...")
 @click.option("--all-held", is_flag=True, help="Every held study.")
 @click.option("--label", help="The session label to use, for one study.")
 @click.option("--subject", help="The subject label to use, for one study.")

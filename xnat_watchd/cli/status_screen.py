@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from xnat_watchd.cli.terminal import local, padded, paragraph, plain, width
+from xnat_watchd.core.quantities import as_size
 
 Snapshot = dict[str, Any]
 Row = Mapping[str, Any]
@@ -171,7 +172,7 @@ def _moving(snapshot: Snapshot) -> list[list[str]]:
 def _totals(snapshot: Snapshot) -> list[str]:
     """Return how much is left with how long it will take, and what was done today."""
     left, today = snapshot.get("left", {}), snapshot.get("today", {})
-    sent = [f"  sending     {_size(one['sent'])} of {_size(one['size'])}" for one in snapshot["daemon"]["uploads"]]
+    sent = [f"  sending     {as_size(one['sent'])} of {as_size(one['size'])}" for one in snapshot["daemon"]["uploads"]]
     facts = {
         "to do": f"{_zips(left)}{_time_left(snapshot)}" if left.get("bytes") else "",
         "done today": _zips(today) if today.get("zips") else "",
@@ -186,7 +187,7 @@ def _facts(facts: Mapping[str, str]) -> list[str]:
 
 
 def _zips(total: Mapping[str, int]) -> str:
-    return f"{total['zips']} ZIP{'' if total['zips'] == 1 else 's'}, {_size(total['bytes'])}"
+    return f"{total['zips']} ZIP{'' if total['zips'] == 1 else 's'}, {as_size(total['bytes'])}"
 
 
 def _time_left(snapshot: Snapshot) -> str:
@@ -195,14 +196,7 @@ def _time_left(snapshot: Snapshot) -> str:
         return ""
     sent = sum(one["sent"] for one in snapshot["daemon"]["uploads"])
     seconds = max(snapshot["left"]["bytes"] - sent, 0) / rate
-    return f"; at {_size(rate)}/s about {_span(seconds)}"
-
-
-def _size(count: float) -> str:
-    for unit, name in ((1e9, "GB"), (1e6, "MB")):
-        if count >= unit:
-            return f"{count / unit:.1f} {name}"
-    return f"{count / 1e3:.0f} kB"
+    return f"; at {as_size(rate)}/s about {_span(seconds)}"
 
 
 def _counts(snapshot: Snapshot, most: int) -> list[str]:

@@ -34,7 +34,7 @@ _JSON, _WHY = frozenset({"--json"}), frozenset({"--why"})
 
 PERMITTED = {
     "status": PermittedWords(access=_LOOK, flags=_JSON),
-    "items": PermittedWords(access=_LOOK),
+    "items": PermittedWords(access=_LOOK, flags=frozenset({"--stuck"})),
     "deliveries": PermittedWords(
         access=_LOOK,
         names=True,

@@ -44,3 +44,11 @@ def size(text: str) -> int:
     power = _PREFIXES.index(prefix.lower()) + 1 if prefix else 0
     step = 1024 if binary else 1000
     return round(float(number) * float(step**power))
+
+
+def as_size(count: float) -> str:
+    """Return a number of bytes as people read it: `1.2 GB`, `40.0 MB`, `3 kB`."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count / 1e3:.0f} kB"

@@ -19,6 +19,7 @@ from xnat_watchd.core.errors import LedgerUnusable
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.project_rules import ProjectRules
+from xnat_watchd.core.quantities import as_size
 from xnat_watchd.core.rate import Rate
 from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.daemon.idle_check import IdleCheck
@@ -75,12 +76,21 @@ class Daemon:
     unfamiliar: set[str] = field(default_factory=set)  #: those of `missing` where another folder is in the place
     polling: bool = False  #: the kernel reports no file events, and this was logged
     full: bool = False  #: too little room is left to take anything
+    room: str = ""  #: how much is left, how much is needed, and how many ZIPs wait, while it is too little
     machine_errors: dict[str, Exception] = field(default_factory=dict)  #: thread -> the error of its last turn
     rate: Rate = field(default_factory=Rate)  #: bytes of ZIPs that are sent and finished
     last_snapshot: Snapshot | None = None
     login_problems: list[dict[str, object]] = field(default_factory=list)  #: rows that need attention
     reloads: int = 0  #: how often a reload was tried
     refused: dict[str, str] = field(default_factory=lambda: {"refused": "", "advice": ""})  #: why the last one failed
+
+    def note_room(self, free: int) -> None:
+        """Note how many bytes are free on the disk of the work folder."""
+        keep = self.settings.limits.keep_free
+        self.room = f": {as_size(free)} are free, and {as_size(keep)} must stay free"
+        if free < keep:
+            self.room += f"; {self.intake.count_files()} in the drop folder wait"
+        self.note_full(full=free < keep)
 
     def note_full(self, *, full: bool) -> None:
         """Note whether too little room is left, and log it once when it is."""
@@ -155,7 +165,8 @@ class Daemon:
 
     def _problems(self) -> list[dict[str, object]]:
         gone = [attention_row(name, *self._missing_folder(name)) for name in sorted(self.missing)]
-        full = [attention_row("disk", "too little room is left, so nothing is taken", NO_ROOM)] if self.full else []
+        no_room = f"too little room is left, so nothing is taken{self.room}"
+        full = [attention_row("disk", no_room, NO_ROOM)] if self.full else []
         ledger = [attention_row("ledger", str(error), error.advice)] if (error := self.ledger_fails()) else []
         fails = any(isinstance(error, OSError) for error in [*self.machine_errors.values()])
         disk = [attention_row("disk", "a disk of this machine fails, so nothing is done", NO_DISK)] if fails else []

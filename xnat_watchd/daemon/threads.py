@@ -125,7 +125,7 @@ def _has_room(daemon: Daemon) -> bool:
     except OSError as error:
         _note_missing(daemon, "work", error)
         return False
-    daemon.note_full(full=free < daemon.settings.limits.keep_free)
+    daemon.note_room(free)
     return not daemon.full
 
 

@@ -105,6 +105,10 @@ class Intake:
         """Use these rules and this clock from the next sweep on. What was seen and what is unfinished stays known."""
         self._rules, self._clock = rules, clock
 
+    def count_files(self) -> int:
+        """Return how many files lie in the drop folder, other than those that are left alone."""
+        return sum(not isinstance(one, OddEntry) for one in self._disk.scan(self._folders.drop, self._why_skipped))
+
     def sweep(self) -> float | None:
         """Look into the folder and take every whole ZIP. Return the seconds until the next sweep may take more."""
         self._ignored = {}
