@@ -39,9 +39,13 @@ class Stand:
     station: Station
     rules: ProjectRules = field(default_factory=ProjectRules)
 
+    is_served: bool = False
+
     def plan(self, *names: str, label: str | None = None) -> list[RowLine]:
-        hands = PrearchiveContext(gateway=self.gateway, ledger=self.station.ledger, rules=lambda _: self.rules)
-        return plan("P1", names, hands, label)
+        context = PrearchiveContext(
+            gateway=self.gateway, ledger=self.station.ledger, rules=lambda _: self.rules, is_served=self.is_served
+        )
+        return plan("P1", names, context, label)
 
     def fates(self, *names: str) -> dict[str, tuple[RowOutcome, str]]:
         return {line.row.place.folder: (line.outcome, line.why) for line in self.plan(*names)}
@@ -158,6 +162,8 @@ def test_what_this_ledger_carries_itself_is_left_to_it(stand: Stand) -> None:
     stand.rules = ProjectRules(until=Progress.UPLOADED)
     stand.station.drop("scan.zip", scan())
     stand.station.run()
+    assert set(stand.fates().values()) == {(RowOutcome.GOES_ON, "it is study 1.1")}
+    stand.is_served = True
     assert set(stand.fates().values()) == {(RowOutcome.OURS, "it is study 1.1 of this service")}
 
 

@@ -87,6 +87,19 @@ def test_studies_wait_in_the_prearchive_and_go_on_when_they_are_told_to(user: Us
 # -- xnat-archive ------------------------------------------------------------------------------------------
 
 
+def test_what_one_has_uploaded_oneself_is_archived_on_demand(user: User, xnat: Sandbox, scans: Path) -> None:
+    user.run("run", "--once", "--drop", str(scans), "--project", "P1", "--until", "uploaded")
+    plan = user.try_("archive", "--project", "P1", "--dry-run", expect=1)
+    assert f"-> conflict: you sent it from {scans}; `xnat-watchd --drop {scans} archive --project P1`" in plan
+    here = ("--drop", str(scans), "archive", "--project", "P1")
+    assert "-> go on: it is study 1.1" in user.try_(*here, "--dry-run")
+    assert {one.where for one in xnat.instances()} == {"prearchive"}
+    user.run(*here, "--yes")
+    assert user.talk[-1].splitlines()[-1] == "1 of 1 complete"
+    assert {one.where for one in xnat.instances()} == {"archive"}
+    assert user.run("--drop", str(scans), "run", "--once") == "everything is complete\n"
+
+
 def test_what_others_put_into_the_prearchive_is_shown_and_archived(
     user: User, xnat: Sandbox, scan: Scan, dialect: str
 ) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xnat_watchd.cli import table
-from xnat_watchd.cli.options import CommandOptions, project_option, server_options
+from xnat_watchd.cli import one_off, table
+from xnat_watchd.cli.options import CommandOptions, is_served, project_option, server_options
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.credentials import Credential
@@ -40,7 +40,8 @@ def archive(options: CommandOptions, names: tuple[str, ...], label: str | None, 
     """Archive the sessions that others put into a project's prearchive, for example by DICOM send.
 
     The plan is shown first. A session is archived only if XNAT calls it READY, if it is in this project, and if it has
-    not changed since it was shown. Then its demographics are written, as for any other study.
+    not changed since it was shown. Then its demographics are written, as for any other study. What was sent from here
+    with `run --once --until uploaded` goes on as well.
     """
     from xnat_watchd.cli.execution import confirm, settings_and_login
 
@@ -48,7 +49,7 @@ def archive(options: CommandOptions, names: tuple[str, ...], label: str | None, 
     settings, credential = settings_and_login(options)
     project = options.project_of(settings)
     lines = _planned(options, settings, credential, (project, names, label))
-    to_do = [line for line in lines if line.existing]
+    to_do = [line for line in lines if line.is_to_do]
     if lines:
         table.show([_row(line) for line in lines], COLUMNS, note="what")
     click.echo(f"{len(to_do)} of {table.counted(lines, 'session')} to be archived in {project}", err=True)
@@ -73,9 +74,13 @@ def _planned(
     from xnat_watchd.cli.execution import ledger_or_empty, reading_gateway
     from xnat_watchd.operator.prearchive import PrearchiveContext, plan
 
+    served = is_served(settings.ledger.path)
     with ledger_or_empty(settings.ledger.path) as ledger, reading_gateway(options, settings, credential) as gateway:
         project, names, label = what
-        return plan(project, names, PrearchiveContext(gateway=gateway, ledger=ledger, rules=settings.rules), label)
+        context = PrearchiveContext(
+            gateway=gateway, ledger=ledger, rules=settings.rules, is_served=served, sent_from=one_off.sent_from
+        )
+        return plan(project, names, context, label)
 
 
 def _row(line: RowLine) -> table.Row:
@@ -97,7 +102,10 @@ def _done(options: CommandOptions, settings: Settings, credential: Credential, t
     from xnat_watchd.operator.status import Exit
 
     finds = [line.existing for line in to_do if line.existing]
-    return carry(options, settings, credential, finds) if finds else Exit.FINE
+    parked = [line.study for line in to_do if line.study is not None]
+    if not to_do:
+        return Exit.FINE
+    return carry(options, settings.with_until("complete") if parked else settings, credential, finds, parked)
 
 
 def _left(lines: Sequence[RowLine], names: tuple[str, ...]) -> Exit:

@@ -32,13 +32,20 @@ Study = Mapping[str, Any]
 
 
 def carry(
-    options: CommandOptions, settings: Settings, credential: Credential, finds: Sequence[ExistingSession]
+    options: CommandOptions,
+    settings: Settings,
+    credential: Credential,
+    finds: Sequence[ExistingSession],
+    known: Sequence[int] = (),
 ) -> Exit:
-    """Put these studies into the ledger, carry or watch them, print what remains, and return the exit code."""
+    """Put these studies into the ledger, carry or watch them and those `known` there, print what remains.
+
+    Return the exit code.
+    """
     path = settings.ledger.path
     with _ledger(path, read_only=False) as ledger:
         since = ledger.throughput.latest_event()
-        keys = [ledger.existing_sessions.admit(find, datetime.now(UTC)).key for find in finds]
+        keys = [*known, *(ledger.existing_sessions.admit(find, datetime.now(UTC)).key for find in finds)]
         return watch_or_carry(options, ledger, path, StudySelection(keys, since), (settings, credential))
 
 

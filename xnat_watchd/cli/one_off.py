@@ -12,17 +12,22 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from xnat_watchd.adapters.config import KeyPath, find_file, variable_of
-from xnat_watchd.adapters.files.folder_handles import pinned
+from xnat_watchd.adapters.files.folder_handles import make_folder, pinned
 from xnat_watchd.adapters.files.new_files import create_new
-from xnat_watchd.core.errors import Refusal
+from xnat_watchd.core.errors import LedgerUnusable, Refusal, WatchdError
+
+if TYPE_CHECKING:  # `status` must be quick
+    from xnat_watchd.core.delivery import Place
 
 FOLDER = ".xnat-watchd"  #: in a folder of ZIPs; a hidden folder is never searched for ZIPs
 MEMO = "chosen.json"
+FOLDERS, MOST_FOLDERS = "folders.txt", 50  #: among the user's own files: the folders that ZIPs were sent from
 LONGEST = 64 * 1024  #: bytes of the memo that are read
 
 YOUR_OWN = "Use a folder of your own, or ask somebody who may write there to remove it."
@@ -74,8 +79,49 @@ def remember(drop: Path, server: str, project: str) -> None:
             with os.fdopen(create_new(part, 0o600), "w", encoding="utf-8") as file:
                 json.dump({"server": server, "project": project}, file)
             part.replace(memo)
+        _remember_folder(drop)
     except OSError as error:
         raise Refusal(f"{folder}: cannot be written: {error.strerror}", advice=YOUR_OWN) from None
+
+
+def sent_from(place: Place) -> Path | None:
+    """Return the folder of ZIPs of this user from which the study at this place of the prearchive was sent, or None."""
+    for drop in _remembered_folders():
+        with suppress(WatchdError, LedgerUnusable, OSError):
+            if _is_ours(drop / FOLDER) and _has_sent(drop / FOLDER / "ledger.sqlite", place):
+                return drop
+    return None
+
+
+def _has_sent(path: Path, place: Place) -> bool:
+    from xnat_watchd.adapters.ledger.database import open_database
+    from xnat_watchd.adapters.ledger.ledger import Ledger
+
+    if not path.exists():
+        return False
+    with closing(Ledger(open_database(path, read_only=True, upgrade=False))) as ledger:
+        return ledger.existing_sessions.at(place) is not None
+
+
+def _remembered_folders() -> list[Path]:
+    try:
+        lines = (_own_state() / FOLDERS).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [Path(line) for line in lines if line.startswith("/")][-MOST_FOLDERS:]
+
+
+def _remember_folder(drop: Path) -> None:
+    """Store that this user has sent ZIPs from this folder: `archive` looks there for what it finds in XNAT."""
+    known = _remembered_folders()
+    if drop in known or not str(drop).isprintable():
+        return
+    state = _own_state()
+    make_folder(state)
+    part = state / f".{FOLDERS}.part"
+    with os.fdopen(create_new(part, 0o600), "w", encoding="utf-8") as file:
+        file.writelines(f"{one}\n" for one in [*known, drop])
+    part.replace(state / FOLDERS)
 
 
 def _is_ours(folder: Path) -> bool:

@@ -50,7 +50,8 @@ def run(options: CommandOptions, until: str | None, *, once: bool) -> None:
         raise click.UsageError("--drop and --until are for `run --once`")
 
     def settings() -> Settings:
-        return _with_until(options.settings(), until)
+        read = options.settings()
+        return read.with_until(until) if until else read
 
     if not once:
         sys.exit(_serve(options, settings))
@@ -132,15 +133,3 @@ def _remaining(snapshot: Snapshot) -> list[str]:
     nothing = ["everything is complete" if done else "no ZIP lies in the folder"]
     paused = [f"paused: {one['why']}. {one['advice']}" for one in snapshot["paused"] if one["of"] == "work"]
     return [*paused, *shut, *held, *waiting, *rows, *(coming if later else [])] or nothing
-
-
-def _with_until(settings: Settings, until: str | None) -> Settings:
-    """Return the settings with `until` set for all projects."""
-    if until is None:
-        return settings
-    far = {"until": until}
-    projects = {
-        name: one.model_copy(update={"pipeline": one.pipeline.model_copy(update=far)})
-        for name, one in settings.projects.items()
-    }
-    return settings.model_copy(update={"pipeline": settings.pipeline.model_copy(update=far), "projects": projects})

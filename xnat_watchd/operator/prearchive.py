@@ -7,9 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
+from shlex import quote
 
 from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.core.delivery import Person
+from xnat_watchd.core.delivery import Person, Place
 from xnat_watchd.core.dicom_values import study_date
 from xnat_watchd.core.errors import AuthRefused, NotYet, Permanent, Stopped, Unavailable, Undecided, WatchdError
 from xnat_watchd.core.existing_sessions import ExistingSession, ListedRow, SessionContent
@@ -33,6 +35,7 @@ class RowOutcome(StrEnum):
     CONFLICT = "conflict"  #: a person must decide something first
     NOT_READY = "not ready"
     OURS = "on its way"  #: it is a study of this ledger already
+    GOES_ON = "go on"  #: likewise, and it waits only because no more was asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +51,12 @@ class RowLine:
     label: str = ""
     images: int = 0
     existing: ExistingSession | None = None  #: the session to archive
+    study: int | None = None  #: the key of the study that goes on
+
+    @property
+    def is_to_do(self) -> bool:
+        """Whether there is something to do about it."""
+        return self.existing is not None or self.study is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +66,8 @@ class PrearchiveContext:
     gateway: ExistingSessionsGateway
     ledger: Ledger
     rules: Callable[[str], ProjectRules]
+    is_served: bool = False  #: a service carries the studies of this ledger, by its own settings
+    sent_from: Callable[[Place], Path | None] = lambda _: None  #: the folder of ZIPs that this user sent it from
 
 
 def must_be_writable(project: str, gateway: ExistingSessionsGateway) -> None:
@@ -85,19 +96,29 @@ def _line(row: ListedRow, context: PrearchiveContext, label: str | None, *, name
     known = context.ledger.existing_sessions.on_its_way(row.place.path)
     ours = known or context.ledger.existing_sessions.at(row.place)
     if ours and not (known and known.standing is Standing.HELD):
+        if ours.is_parked and not context.is_served:
+            return RowLine(row=row, outcome=RowOutcome.GOES_ON, why=f"it is study {ours.item}", study=ours.key)
         return RowLine(row=row, outcome=RowOutcome.OURS, why=f"it is study {ours.item} of this service")
     if row.status != READY:
         return RowLine(row=row, outcome=RowOutcome.NOT_READY, why=f"XNAT says {row.status or 'nothing'} of it")
     if _ANOTHER_SERVICE.fullmatch(row.place.folder) and not named:
-        return RowLine(
-            row=row, outcome=RowOutcome.CONFLICT, why="another xnat-watchd sent it; name it if that one is gone"
-        )
+        return _of_another(row, context.sent_from(row.place))
     try:
         return _described(row, _content(row, context), context, label)
     except (Unavailable, AuthRefused, Stopped):
         raise
     except WatchdError as error:
         return RowLine(row=row, outcome=RowOutcome.CONFLICT, why=str(error))
+
+
+def _of_another(row: ListedRow, folder: Path | None) -> RowLine:
+    """Return the line for a row of another ledger, perhaps that of a folder that this user sent ZIPs from."""
+    if folder is None:
+        why, advice = "another xnat-watchd sent it; name it if that one is gone", ""
+    else:
+        why = f"you sent it from {folder}"
+        advice = f"`xnat-watchd --drop {quote(str(folder))} archive --project {row.place.project}` carries it on"
+    return RowLine(row=row, outcome=RowOutcome.CONFLICT, why=why, advice=advice)
 
 
 def _content(row: ListedRow, context: PrearchiveContext) -> SessionContent:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -52,6 +52,15 @@ class Settings(BaseSettings):
         """Return only the values that `load` has read: file and environment are arguments there."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
+
+    def with_until(self, until: str) -> Self:
+        """Return the settings with `until` set for all projects."""
+        far = {"until": until}
+        projects = {
+            name: one.model_copy(update={"pipeline": one.pipeline.model_copy(update=far)})
+            for name, one in self.projects.items()
+        }
+        return self.model_copy(update={"pipeline": self.pipeline.model_copy(update=far), "projects": projects})
 
     def rules(self, project: str) -> ProjectRules:
         """Return the rules for one project: its own settings, and for the rest those for all."""

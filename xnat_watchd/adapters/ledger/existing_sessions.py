@@ -30,6 +30,7 @@ class UnderWay:
     key: int
     item: str
     standing: Standing
+    is_parked: bool = False  #: it waits because of the setting `until`
 
 
 class ExistingSessions:
@@ -92,11 +93,14 @@ class ExistingSessions:
 
     def _under_way(self, condition: str, *values: object) -> UnderWay | None:
         row = self._db.row(
-            "SELECT s.key, s.standing, s.delivery || '.' || s.number AS item"
+            "SELECT s.key, s.standing, s.due, s.delivery || '.' || s.number AS item"
             f" FROM studies s JOIN deliveries d ON d.id = s.delivery {condition} ORDER BY s.key DESC",
             *values,
         )
-        return UnderWay(row["key"], row["item"], Standing(row["standing"])) if row else None
+        if row is None:
+            return None
+        standing = Standing(row["standing"])
+        return UnderWay(row["key"], row["item"], standing, standing is Standing.WAITING and row["due"] is None)
 
 
 _STANDINGS = f"""
