@@ -158,7 +158,7 @@ def test_nothing_can_be_changed_afterwards() -> None:
 def test_the_environment_that_was_handed_in_counts_and_not_the_process_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "XNAT_WATCHD_PIPELINE__WORKERS", "7")
     monkeypatch.setitem(os.environ, "PIPELINE", '{"workers": 7}')
-    assert from_environ().pipeline.workers == 2
+    assert from_environ().pipeline.workers == 4
 
 
 # -- projects ----------------------------------------------------------------------------------------------

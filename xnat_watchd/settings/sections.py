@@ -158,7 +158,7 @@ class ProjectPipeline(Section):
 class PipelineSettings(ProjectPipeline):
     """How many workers there are, and how they try again. The same for all projects."""
 
-    workers: int = Field(default=2, ge=1, le=16)
+    workers: int = Field(default=4, ge=1, le=16)
     retry_first: Duration = RetryPolicy().first
     retry_ceiling: Annotated[Duration, AfterValidator(_below_longest_delay)] = RetryPolicy().ceiling
     patience: int = Field(default=RetryPolicy().patience, ge=1)

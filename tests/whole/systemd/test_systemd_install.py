@@ -21,7 +21,7 @@ def test_installing_again_changes_nothing(machine: Machine) -> None:
 
 
 def test_an_edited_configuration_stays_and_a_changed_unit_does_not(machine: Machine) -> None:
-    edited = machine.path(CONFIGURATION).read_text().replace("workers = 2", "workers = 3")
+    edited = machine.path(CONFIGURATION).read_text().replace("workers = 4", "workers = 3")
     machine.write(CONFIGURATION, edited)
     unit = machine.path(UNIT).read_text()
     machine.write(UNIT, unit + "# changed\n")

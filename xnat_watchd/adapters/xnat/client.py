@@ -14,7 +14,7 @@ from xnat_watchd.adapters.xnat.transport import SessionLost, Transport, XnatRequ
 from xnat_watchd.core.errors import AuthRefused, InDoubt, Transient, Unavailable, WatchdError
 
 QUESTION_TIMEOUT = 300.0  #: seconds until the answer to a GET must begin
-STAYS_CONFIRMED = 10.0  #: seconds for which an answer proves that the login session is ours
+STAYS_CONFIRMED = 3.0  #: seconds for which an answer proves our login session. Some proxies close a line after 5
 LOGOUT_TIMEOUT = 2.0  #: seconds for logging out: the program must stop soon even if the server is gone
 
 SERVER_ERROR = 500
