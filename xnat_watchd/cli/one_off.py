@@ -1,8 +1,8 @@
-"""Where a one-off command has its ledger when no configuration says it.
+"""Where a one-off command has its ledger if there is no configuration.
 
-A folder of ZIPs has its ledger inside, in `DIR/.xnat-watchd`: whoever may take ZIPs out of the folder may write
-there, moving a ZIP into it copies nothing, and the ledger moves with the folder. A command without ZIPs uses one
-ledger for each server, among the user's own files.
+The ledger for a folder of ZIPs lies in it, in `DIR/.xnat-watchd`. Who may take ZIPs out of the folder may write there,
+a ZIP is moved there without a copy, and the ledger moves with the folder. A command without ZIPs uses one ledger for
+each server, among the user's own files.
 """
 
 from __future__ import annotations

@@ -13,11 +13,11 @@ LINKS = 40  #: how many links in a row are followed, as the kernel does (path_re
 
 
 def become_owner(folder: Path) -> str:
-    """Become the owner of this folder, or of the first folder on the way to it that is not root's; return our name.
+    """Drop root's rights for those of the user to whom a folder belongs, and return the user's name.
 
-    That user could lead root elsewhere by a link, and could not use files that root made there. If the folder does not
-    exist yet, the last one on the way that does exist counts. Raise `Refusal` if root would work in a folder whose
-    content others may exchange.
+    On the way from `/` to the folder, the first one that is not root's decides. Its owner could lead root elsewhere by
+    a link, and could not use files that root made there. If the folder does not exist, the way ends at the last one
+    that does. Raise `Refusal` if root would work in a folder whose content others may exchange.
     """
     if os.geteuid() == 0:
         for path, seen in _folders_on_the_way(folder.absolute(), LINKS):

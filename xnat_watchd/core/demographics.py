@@ -130,11 +130,12 @@ def merge_headers(headers: Sequence[Mapping[str, str]]) -> MergedHeader:
 
 
 def plan(header: Mapping[str, str], subject: Subject, rules: DemographicRules) -> SubjectWrites:
-    """Return what is to be written: what is configured and known, and on the server is empty or may be overwritten.
+    """Return what is to be written to a subject.
 
-    `header` holds PatientAge, PatientBirthDate and PatientSex as they stand. Age, birth date and gender are all
-    written: XNAT's schema offers a choice, but the server stores all of them (F220), and its pages and searches
-    ask for one or the other.
+    A value is written if the rules ask for it, the header has it, and XNAT's field is empty or may be overwritten.
+    `header` holds the attributes of `WRITTEN`, by keyword, as they stand. Age, birth date and gender are all written:
+    XNAT's schema offers a choice, but the server stores all of them (F220), and its pages and searches ask for one or
+    the other.
     """
     known = {
         one.name: value

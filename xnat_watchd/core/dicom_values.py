@@ -75,9 +75,9 @@ _RANKS: Mapping[str, int] = {
 
 
 def leading_modality(modalities: Iterable[str]) -> str | None:
-    """Return the modality for a study's label, in any order of its scans; None if no code is well formed.
+    """Return the modality for a study's label, whatever the order of its scans; None if no code is well formed.
 
-    A code that is not in the standard's list leads after those that are, and before those that lead alone.
+    A code of `_LEADING` goes before one that the standard does not list, and that goes before one of `_ALONE`.
     """
     codes = {code.strip(" \0").upper() for code in modalities}
     known = [(_RANKS.get(code, _KNOWN), code) for code in codes if _CODE.fullmatch(code)]

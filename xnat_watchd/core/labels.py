@@ -145,12 +145,12 @@ def fill(template: str, values: Mapping[str, str]) -> str:
 
 
 def subject_label(template: str, facts: LabelFacts, listed: str) -> str:
-    """Return the subject's label: the one chosen, else from the template, else what XNAT makes of `listed`.
+    """Return the subject's label: the one that a person chose, else from the template, else from `listed`.
 
-    `listed` is the subject in the prearchive row: on 1.6 the PatientName as it stands (F12, F70), later with `_` for
-    all but ASCII letters and digits (F144). Where that leaves nothing of the name, the name itself is cleaned as 1.6
-    does, if no rule of the site has put another one there. Raises `Undecided`, also when there is none: XNAT refuses
-    to archive then (F75).
+    `listed` is the subject in the prearchive row. XNAT 1.6 lists the PatientName unchanged (F12, F70). Later versions
+    put `_` for all but ASCII letters and digits (F144). If that leaves nothing to read, and if no rule of the site has
+    replaced the name, the label is made from the PatientName, cleaned as 1.6 does. Raise `Undecided` if no label can be
+    made, or if there is no name: XNAT refuses to archive then (F75).
     """
     if facts.subject:
         return facts.subject
@@ -178,10 +178,10 @@ def session_label(template: str, facts: LabelFacts) -> str:
 
 
 def check_parts(rules: LabelRules, facts: LabelFacts, label: str | None = None) -> None:
-    """Raise `Undecided` for all that the ZIP alone shows to be missing, before anything is sent.
+    """Raise `Undecided` if the ZIP lacks what the labels are made of. One error names all that is missing.
 
-    `label` is the session label that a person chose, if one did. The subject may be XNAT's to say, but an
-    empty PatientName is known already.
+    It is called before anything is sent. `label` is the session label that a person chose, if one did. Even where
+    XNAT makes the subject's label, an empty PatientName shows that it cannot.
     """
     troubles: list[Undecided] = []
     subject = "S"  # stands in for one that is still to be decided

@@ -13,7 +13,7 @@ ALIKE = 0.7  #: least similarity as `difflib` computes it, 0 to 1: `BRIAN` and `
 def nearest(project: str, known: Iterable[str]) -> str | None:
     """Return the known ID that is most like `project`, in any case; None if none is alike or `project` is known.
 
-    It goes into a command that a person types, so only IDs are returned that are one plain word to a shell.
+    The ID becomes part of a command that a person types. So it is always a single plain word to a shell.
     """
     by_case = {one.casefold(): one for one in sorted(known) if is_label(one)}
     if project in by_case.values():

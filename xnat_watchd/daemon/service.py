@@ -119,7 +119,7 @@ def _main_loop(
 
 
 def _stop(daemon: Daemon, threads: Mapping[str, Loop], monitor: Monitor) -> None:
-    """Stop all threads: what was taken in is recorded, what is being sent is broken off and given back."""
+    """Stop all threads. A ZIP that was read is recorded first; an upload is broken off, and its study returned."""
     monitor.stopping()
     daemon.stop.set()
     _wake(threads)

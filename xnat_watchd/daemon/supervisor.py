@@ -1,7 +1,7 @@
-"""One policy for an error that ends a turn of a thread, or of a command's worker: what happens to the loop.
+"""The one policy for errors that end a turn of a thread, or of a command's worker: what becomes of its loop.
 
-Only a fault of the program ends it. An error of this machine or of its ledger is logged once, is shown in the status,
-and the turn is tried again; nothing is concluded meanwhile.
+Only a fault of the program ends the loop. An error of this machine or of its ledger is logged once and shown in the
+status, and the turn is tried again. Until it succeeds, nothing is concluded from what could not be read.
 """
 
 from __future__ import annotations

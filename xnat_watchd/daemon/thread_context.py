@@ -54,9 +54,9 @@ class _SignOfLifeEvent(threading.Event):
 
 
 class HeartbeatDisk(Disk):
-    """A disk whose thread promises, before a file is copied to another file system, as much time as that may take.
+    """A disk that renews the heartbeat of the thread that uses it, and raises `Stopped` if the service is to stop.
 
-    In the middle of a file it renews the heartbeat, and raises `Stopped` if the service is to stop.
+    Before a file is copied to another file system, the thread promises as much time as the copy may take.
     """
 
     def __init__(self, liveness: Liveness) -> None:

@@ -1,6 +1,6 @@
 """Deliveries for people who may not see names: what `show` and `deliveries` tell the group that drops ZIPs.
 
-Kept is what is known to hold no name; any other text or number is empty.
+Only values that are known to hold no name are kept. Every other text or number is empty.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ def _described(row: ListedRow, content: SessionContent, context: PrearchiveConte
 
 
 def _conflict(project: str, uid: str, line: RowLine, person: Person, context: PrearchiveContext) -> str:
-    """Return why a row cannot be archived, as far as XNAT and the ledger show it beforehand; empty if it can."""
+    """Return why a row cannot be archived; empty if neither XNAT nor the ledger shows a reason now."""
     if not line.images or not uid:
         return "it holds no images of one study"
     there = context.gateway.sessions(project, [uid])

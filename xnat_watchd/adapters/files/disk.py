@@ -74,7 +74,7 @@ class Disk:
             os.close(handle)
 
     def ensure_free(self, source: Path, seen: FileStat) -> None:
-        """Raise what `take` would raise, as far as that is known without a move. Make the content durable."""
+        """Raise what `take` would raise, if that can be known without moving the file. Sync its content to the disk."""
         if not os.access(source.parent, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "nothing may be taken out of its folder")
         handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -87,12 +87,11 @@ class Disk:
             os.close(handle)
 
     def take(self, source: Path, target: Path, seen: FileStat) -> None:
-        """Move a settled file to `target`, or raise and do nothing. Raise `Changed` if it is not what was seen.
+        """Move a settled file to `target`. If an error is raised, nothing was moved, unless a disk failed.
 
-        Within one file system this is a rename. A file with a second hard link is copied, since somebody may still
-        write to it under the other name. A file on another file system is copied too. Raise `OSError` with ETXTBSY
-        while somebody has it open to write, where the kernel tells us. After an error the file lies at `target` only
-        if a disk failed.
+        Within one file system this is a rename. A file on another file system is copied. So is a file with a second
+        hard link: somebody may still write to it under the other name. Raise `Changed` if the file is not the one that
+        was seen, and `OSError` with ETXTBSY while somebody has it open to write, where the kernel tells us.
         """
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, "there is such a file of ours already")

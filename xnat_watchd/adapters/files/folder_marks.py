@@ -41,7 +41,7 @@ class FolderMarks:
         self._folders, self._known, self._token = folders, known, token
 
     def presence(self, name: str, path: Path) -> Presence:
-        """Return whether a file lies in a folder of ours, as far as that folder can be trusted."""
+        """Return whether a file lies in a folder of ours; `UNKNOWN` if the folder may not be the one that we know."""
         try:
             if path.is_file():
                 return Presence.PRESENT

@@ -90,11 +90,11 @@ class RowPlan:
 
 
 def plan(rows: Sequence[ShareRow], seen: Mapping[str, SeenProject], made: Collection[MadeShare]) -> tuple[RowPlan, ...]:
-    """Return for every row, in order, its state and what is to be done.
+    """Return the state of each row, and the shares to make for it, in the order of the rows.
 
-    `seen` has every project that the rows name and that XNAT lists for us. A share in `made` that is gone was
-    taken back by a person. It is not made again, whichever row asks for it, as long as the row for which it was
-    made is unchanged.
+    `seen` holds each project that a row names and that XNAT lists for us. `made` holds the shares that we made. If one
+    of them is gone, a person has removed it. Then no row makes it again while the row that it was made for is
+    unchanged.
     """
     standing = {row.key for row in rows}
     ours: dict[str, set[str]] = {}

@@ -96,10 +96,10 @@ def wanted_shares(plans: Iterable[RowPlan]) -> dict[Action, frozenset[str]]:
 
 
 def taken_back(shares: Iterable[Share], rows: Sequence[ShareRow], lingering: Collection[str]) -> list[MadeShare]:
-    """Return the shares that a person took back and whose rows still exist, in the form for `plan`.
+    """Return the shares that a person removed and whose rows still exist, in the form for `plan`.
 
-    `lingering`: keys of rows in tables that cannot be read now. They count as existing: otherwise an unreadable
-    table would let another row make a share again that a person took back.
+    `lingering` holds the keys of rows in tables that cannot be read now. Those rows count as existing. Otherwise, while
+    a table cannot be read, another row would make a share again that a person removed.
     """
     standing = {row.key for row in rows} | set(lingering)
     return [
@@ -133,9 +133,9 @@ class ShutDestination:
 
 
 def refusing(shares: Iterable[Share], wanted: Collection[Key]) -> dict[str, ShutDestination]:
-    """Return the destinations that seem to be in trouble: they refused several shares, and none succeeded since.
+    """Return the destinations that refused several shares and took none since: something may be wrong with them.
 
-    A refusal that is the row's own trouble does not count, nor does one that no row asks for any more.
+    A refusal does not count if the row itself is its cause, or if no row asks for the share any more.
     """
     by_destination: dict[str, list[Share]] = {}
     for share in shares:
