@@ -27,7 +27,7 @@ CREATE TABLE new_deliveries (
   CHECK ((ended IS NOT NULL) = (state IN ('rejected', 'duplicate', 'finished', 'withdrawn'))),
   -- only what has come to rest is deleted
   CHECK (deleted IS NULL OR (state IN ('duplicate', 'finished') AND resting IS NOT NULL)),
-  -- only what was put aside is settled
+  -- only what was rejected is settled
   CHECK (settled IS NULL OR state = 'rejected')
 ) STRICT;
 
