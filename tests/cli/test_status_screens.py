@@ -155,7 +155,8 @@ def test_through_a_pipe_a_new_block_comes_whenever_something_has_changed(
     first, second = SITUATIONS["nothing"](tmp_path / "1"), SITUATIONS["one"](tmp_path / "2")
     looks = iter([first, {**first, "at": "2026-01-01T12:00:01+00:00", "age": 1}, second])
 
-    def look(_: object) -> dict[str, Any]:
+    def look(_: object, *, names: bool) -> dict[str, Any]:
+        assert names
         try:
             return next(looks)
         except StopIteration:

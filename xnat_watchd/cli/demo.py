@@ -210,7 +210,7 @@ def _snapshot(stage: Stage) -> dict[str, Any]:
     from xnat_watchd.cli.options import CommandOptions
     from xnat_watchd.cli.status import snapshot_of
 
-    return snapshot_of(CommandOptions(config=stage.config))
+    return snapshot_of(CommandOptions(config=stage.config), names=False)
 
 
 def _is_listed(stage: Stage) -> bool:

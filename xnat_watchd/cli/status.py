@@ -31,6 +31,7 @@ Exit code: 0 when nothing needs attention, 1 when something does, 69 when XNAT i
 """
 PAGE = 5.0  #: seconds after which `--watch` shows other rows, if not all fit
 ASK = "Ask the administrator to look at `systemctl status xnat-watchd`. What you drop waits until it runs."
+NOTHING_SAID: Snapshot = {"daemon": {"settling": 0, "uploads": []}, "age": 0}  #: where no service runs
 NOT_FOR_YOU = f"{HOW_TO_JOIN} Or put `sudo` in front."
 
 
@@ -42,7 +43,7 @@ def status(options: CommandOptions, *, for_programs: bool, watch: bool) -> None:
     """Show what is under way, what is complete, and what needs attention."""
     from xnat_watchd.operator.status import verdict
 
-    snapshot = snapshot_of(options)
+    snapshot = snapshot_of(options, names=options.sees_names and not for_programs)
     if for_programs:
         as_json(snapshot)
     elif watch:
@@ -68,19 +69,22 @@ def _how_to_start(options: CommandOptions) -> str:
     return "Start it: `sudo systemctl start xnat-watchd`, or ask somebody who may. What you drop waits until it runs."
 
 
-def snapshot_of(options: CommandOptions) -> Snapshot:
-    """Return what a running service has published; else read the ledger, if this user may."""
-    from xnat_watchd.core.errors import NoReadAccess, WatchdError
+def snapshot_of(options: CommandOptions, *, names: bool) -> Snapshot:
+    """Return the status with names by the ledger, if this user may read it; without, what a service has published.
+
+    Programs get none of a running service: what asks as root may pass on what it gets.
+    """
+    from xnat_watchd.core.errors import FAILURES, NoReadAccess
 
     said = published(options)
-    if said is not None and said["daemon"]["running"]:
+    if said is not None and said["daemon"]["running"] and not names:
         return said
     try:
-        return _of_ledger(options)
+        return _of_ledger(options, said)
     except PermissionError:
         if said is None:
             raise _no_status() from None
-    except WatchdError as error:
+    except FAILURES as error:
         if said is None and isinstance(error, NoReadAccess) and options.is_for_this_machine:
             raise _no_status() from None
         if said is None:
@@ -114,25 +118,29 @@ def published(options: CommandOptions) -> Snapshot | None:
         said["age"] = round(age(said).total_seconds())
         if said["daemon"]["running"] and said["age"] > SILENCE:
             silent = f"the service has not said anything for {said['age']} seconds"
-            said["attention"].insert(0, attention_row("service", silent, "Look at `journalctl --unit xnat-watchd`."))
+            row = attention_row("service", silent, "Look at `journalctl --unit xnat-watchd`.")
+            for rows in (said["attention"], said.setdefault("of_service", [])):
+                rows.insert(0, row)
     return said
 
 
-def _of_ledger(options: CommandOptions) -> Snapshot:
+def _of_ledger(options: CommandOptions, said: Snapshot | None) -> Snapshot:
+    """Return the status by the ledger, with what only a running service knows, as it has `said` it."""
     from datetime import UTC, datetime
 
     from xnat_watchd.adapters.files.lock import is_held, lock_of
     from xnat_watchd.operator.status import take_snapshot, without_names
 
-    here = options.locations()
+    here, known = options.locations(), said if said is not None and said["daemon"]["running"] else NOTHING_SAID
     with options.status_parts(here.ledger) as ledger:  # first: a user who may not read it is told that, not of its lock
         running = is_held(lock_of(here.ledger))
         snapshot = take_snapshot(
-            ledger, here.server, datetime.now(UTC), running=running, daemon={"settling": 0, "uploads": []}
-        )
+            ledger, here.server, datetime.now(UTC), running=running,
+            daemon={**known["daemon"], "running": running}, attention=known.get("of_service", ()),
+        )  # fmt: skip
         if not options.sees_names:
             snapshot = without_names(snapshot, {*ledger.views.confirmed_projects()}.__contains__)
-    return {**snapshot, "age": 0}
+    return {**snapshot, "age": known["age"]}
 
 
 def _watch(options: CommandOptions) -> None:
@@ -152,14 +160,14 @@ def _redraw(options: CommandOptions) -> None:
     with Live(refresh_per_second=4, screen=True) as live:
         while True:
             page, height = int((time.monotonic() - began) / PAGE), shutil.get_terminal_size().lines
-            live.update(Text(_shown(snapshot_of(options), options, height, page)))
+            live.update(Text(_shown(snapshot_of(options, names=options.sees_names), options, height, page)))
             time.sleep(1)
 
 
 def _append(options: CommandOptions) -> None:
     before: Snapshot = {}
     while True:
-        snapshot = snapshot_of(options)
+        snapshot = snapshot_of(options, names=options.sees_names)
         if _without_times(snapshot) != _without_times(before):
             click.echo(_shown(snapshot, options) + "\n")
             before = snapshot

@@ -82,6 +82,7 @@ def take_snapshot(
         "left": ledger.summary.under_way(),
         "today": ledger.summary.finished(midnight),
         "settled": ledger.summary.settled(),
+        "of_service": [*attention],
         "attention": _with_names(needs_attention, ledger.summary),
     }
 
@@ -212,6 +213,7 @@ def without_names(snapshot: Snapshot, is_project: Callable[[str], bool]) -> Snap
         "left_behind": [told(one) for one in snapshot["left_behind"]],
         "ignored": ignored,
         "shares": tables,
+        "of_service": [*map(told, snapshot["of_service"])],
         "attention": [*map(told, attention), *_counted(ignored), *_to_be_corrected(tables)],
     }
 

@@ -71,7 +71,7 @@ def test_the_drop_group_sees_items_without_names_and_is_told_who_decides(service
     show = service.says("show", "1", user=TECH)  # and no name is in it: see the end of every test
     assert "Study 1.1: received, held" in show
     assert "xnat-watchd retry 1.1" in show
-    assert "scan.zip" not in show
+    assert "scan.zip" not in show + service.status(TECH).stdout
     for typed in (("retry", "1.1", "--label", "X"), ("skip", "1.1", "--why", "no"), ("pause",)):
         assert "are for the group `xnat-admin`: ask somebody of it" in service.says(*typed, user=TECH, expect=78)
     assert service.picture()["studies"] == {"received": {"held": 1}}
@@ -80,6 +80,8 @@ def test_the_drop_group_sees_items_without_names_and_is_told_who_decides(service
 def test_the_admin_group_sees_names_and_decides_without_being_root(service: Service) -> None:
     held(service)
     assert "scan.zip" in words(service, COORDINATOR, "show", "1")
+    assert "scan.zip" in words(service, COORDINATOR, "status", expect=1)
+    assert "scan.zip" not in words(service, COORDINATOR, "status", "--json", expect=1)  # others may read that, too
     assert "paused" in words(service, COORDINATOR, "pause")
     assert "PAUSED" in words(service, COORDINATOR, "status", expect=1)
     assert "work goes on" in words(service, COORDINATOR, "resume")
