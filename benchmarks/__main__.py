@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--short", action="store_true", help="a minute, and a verdict")
     size.add_argument("--long", action="store_true", help="10 GB, 10,000 studies, 20,000 ZIPs: hours")
-    parser.add_argument("--repeats", type=int, metavar="N", help="of what is timed in turns; the median counts")
+    parser.add_argument("--repeats", type=int, metavar="N", help="of what is timed in turns; the least counts")
     parser.add_argument("--program", type=Path, default=CHECKOUT, metavar="FOLDER", help="another checkout to measure")
     parser.add_argument("--toolkit", type=Path, metavar="FILE", help="xnat-upload of XNAT_CLI_Toolkit, if not on PATH")
     parser.add_argument("--folder", type=Path, help="where files are written, on a disk like the service's")
