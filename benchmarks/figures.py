@@ -75,8 +75,8 @@ class Sizes:
 MIB = 1024 * 1024
 SHORT = Sizes(
     name="the short form", dialects=("1.6",),
-    zips=10, repeats=2, large=96 * MIB, studies=40, rows=10_000, instances=100_000, flood=0,
-    share_rows=100, names=10_000, idle=4.0,
+    zips=8, repeats=2, large=64 * MIB, studies=40, rows=10_000, instances=100_000, flood=0,
+    share_rows=60, names=10_000, idle=3.0,
 )  # fmt: skip
 FULL = Sizes(
     name="the full form", dialects=("1.8", "1.6"),

@@ -133,9 +133,10 @@ def test_two_files_are_compared_and_drawn_without_a_measurement(
     assert (tmp_path / "benchmark-2.svg").exists()
 
 
-def test_every_goal_has_a_number_of_its_own() -> None:
+def test_every_goal_has_a_number_of_its_own_and_ratios_that_are_kept() -> None:
     numbers = [goal.number for goal in command.GOALS]
     assert len(set(numbers)) == len(numbers) == 11
+    assert {key.partition(" ")[0] for key in kept.read()} == set(numbers)
 
 
 # -- charts ------------------------------------------------------------------------------------------------
