@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.limits import Limits
 
-LIBRARIES = ("isal.isal_zlib", "zlib")
+LIBRARIES = ("isal.isal_zlib", "zlib") if find_spec("isal") else ("zlib",)
 WAYS = tuple(product(LIBRARIES, (0, 3)))
 
 
