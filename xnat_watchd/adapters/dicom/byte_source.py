@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from hashlib import sha256
+from collections.abc import Iterator
 
 PIECE = 120 * 1024  #: bytes read from the disk at once; from 128 KiB on the C library maps new memory each time
-
-_DIGEST_PIECE = 1024 * 1024  #: bytes that are digested at once, in memory that is used again
 
 
 def read_range(fd: int, start: int, size: int) -> Iterator[bytes]:
@@ -17,16 +14,6 @@ def read_range(fd: int, start: int, size: int) -> Iterator[bytes]:
     while start < end and (piece := os.pread(fd, min(PIECE, end - start), start)):
         start += len(piece)
         yield piece
-
-
-def sha256_of(fd: int, beat: Callable[[], None]) -> str:
-    """Return the SHA-256 of an open file. `beat` is called for every MiB of it."""
-    digest, piece, at = sha256(), bytearray(_DIGEST_PIECE), 0
-    while size := os.preadv(fd, [piece], at):
-        digest.update(memoryview(piece)[:size])
-        at += size
-        beat()
-    return digest.hexdigest()
 
 
 class Source:

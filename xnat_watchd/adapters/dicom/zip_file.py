@@ -6,10 +6,9 @@ Names in it are never used as paths. Only what identifies an instance is kept in
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 
-from xnat_watchd.adapters.dicom.byte_source import sha256_of
+from xnat_watchd.adapters.dicom.file_digest import FollowingDigest
 from xnat_watchd.adapters.dicom.inflating import DEFLATED, STORED
 from xnat_watchd.adapters.dicom.member_reading import Allowances, read_members
 from xnat_watchd.adapters.dicom.ordered_threads import OrderedThreads, usable_threads
@@ -53,15 +52,17 @@ def open_zip(path: Path, limits: Limits, beat: Callable[[], None] = no_beat) -> 
         directory = find_directory(fd)
         totals = refuse_unfit(fd, directory, limits, beat)
         reading, allowances = ZipReading(fd, directory, limits, beat), Allowances.of(limits, totals.packed, beat)
-        with OrderedThreads(threads_for(totals), beat) as threads:
-            digest = threads.begin(partial(sha256_of, fd))
-            for found in read_members(fd, members(fd, directory), allowances, threads, beat):
+        threads = threads_for(totals)
+        with OrderedThreads(threads, beat) as readers, OrderedThreads(min(threads, 1), beat) as digester:
+            digest = FollowingDigest(fd, digester)
+            for found in read_members(fd, members(fd, directory), allowances, readers, beat):
                 reading.add(found)
-            return reading.contents(digest)
+                digest.follow(found.member.start + found.member.packed)
+            return reading.contents(digest.hexdigest)
 
 
 def threads_for(totals: Totals) -> int:
-    """Return how many threads open such a ZIP beside the one that asks for it."""
+    """Return how many threads read the members of such a ZIP. If there are any, one more digests it."""
     worth = totals.packed >= max(_THREADS_FROM, totals.members * _THREADS_FROM_MEMBER)
     return usable_threads() if worth else 0
 

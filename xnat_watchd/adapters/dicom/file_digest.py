@@ -1,0 +1,50 @@
+"""The SHA-256 of a file, made of what has just been read for another reason and is still in memory."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from hashlib import sha256
+
+from xnat_watchd.adapters.dicom.ordered_threads import Beat, OrderedThreads
+
+STEP = 4 * 1024 * 1024  #: bytes, at least, that are digested after those who read
+_MOST_STEPS = 8  #: that may wait: what was read longer ago may have to come from the disk again
+_PIECE = 1024 * 1024  #: bytes that are digested at once, in memory that is used again
+
+
+class FollowingDigest:
+    """Digests a file from its beginning to its end, behind those who read it. `threads`: one thread, or none."""
+
+    def __init__(self, fd: int, threads: OrderedThreads) -> None:
+        self._fd, self._threads = fd, threads
+        self._sha256 = sha256()
+        self._piece = bytearray(_PIECE)
+        self._end = 0  #: of what is digested or waits for it
+        self._steps: deque[Callable[[], None]] = deque()
+
+    def follow(self, end: int) -> None:
+        """Digest up to about this offset: the file was read so far. Any offset is good, it is no more than a hint."""
+        if end - self._end >= STEP:
+            self._begin(end)
+            if len(self._steps) > _MOST_STEPS:
+                self._steps.popleft()()
+
+    def hexdigest(self) -> str:
+        """Digest what is left, and return the digest of the whole file."""
+        self._begin(max(self._end, os.fstat(self._fd).st_size))
+        while self._steps:
+            self._steps.popleft()()
+        return self._sha256.hexdigest()
+
+    def _begin(self, end: int) -> None:
+        self._steps.append(self._threads.begin(partial(self._digest, self._end, end)))
+        self._end = end
+
+    def _digest(self, at: int, end: int, beat: Beat) -> None:
+        while at < end and (size := os.preadv(self._fd, [memoryview(self._piece)[: end - at]], at)):
+            self._sha256.update(memoryview(self._piece)[:size])
+            at += size
+            beat()
