@@ -87,7 +87,8 @@ def test_a_zip_of_which_no_study_comes_lies_in_failed_with_the_reason_beside_it(
     program.once(expect=1)
     note = (program.root / "failed" / "1_notes.zip.txt").read_text("utf-8")
     assert "Why: " in note
-    assert "What to do: " in note
+    (row,) = [one for one in program.status()["attention"] if one["item"][:1].isdigit()]
+    assert f"What to do: {row['advice']}" in note  # one next step, wherever people look
     assert "type `xnat-watchd show 1`" in note
     assert (program.root / "failed" / "1_notes.zip").exists()
 

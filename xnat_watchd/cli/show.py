@@ -98,13 +98,23 @@ def _delivery(story: dict[str, Any]) -> list[str]:
         "same as": f"delivery {story['same_as']}" if story["same_as"] else None,
         "why": story["why"],
         "details": story["detail"],
-        "what to do": story["advice"],
+        "what to do": _next_step(story),
         "clutter": counted(story["clutter"]),
         "lies in": None if story["deleted"] else story["resting"],
         "deleted": local(story["deleted"]) if story["deleted"] else None,
     }
     name = f": {story['name']}" if story["name"] else ""
     return [*paragraph(f"Delivery {story['id']}{name}"), *_facts(facts)]
+
+
+def _next_step(story: dict[str, Any]) -> str | None:
+    """Return what to do about a delivery; of one that was rejected, also how it leaves the list."""
+    from xnat_watchd.core.errors import for_item
+    from xnat_watchd.core.refusals import SETTLE
+
+    if story["state"] != "rejected" or story["settled"]:
+        return story["advice"] or None
+    return f"{story['advice']} {for_item(SETTLE, str(story['id']))}"
 
 
 def counted(clutter: Mapping[str, int]) -> str:

@@ -91,7 +91,7 @@ def _verdict(snapshot: Snapshot) -> str:
     if count:
         return f"{count} thing{' needs' if count == 1 else 's need'} attention.{heard}"
     if not snapshot["gate"]["open"]:
-        return f"Nothing else needs attention.{heard}"
+        return f"Waiting for XNAT; nothing else needs attention.{heard}"
     return f"Nothing needs attention.{heard}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+SETTLE = "Then `xnat-watchd skip ITEM --why TEXT`."  #: after the advice about a ZIP of which no study came
 Reason = tuple[str, str]  #: why it is not taken, and what to do (empty: nothing)
 
 STILL_WRITTEN = ("still being written to", "")

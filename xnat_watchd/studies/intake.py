@@ -26,7 +26,7 @@ from xnat_watchd.adapters.ledger.deliveries import DeliveredZip
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.overwrites import MOST_WATCHED, JudgedZip
 from xnat_watchd.core.delivery import ZipContents
-from xnat_watchd.core.errors import Stopped, Unusable
+from xnat_watchd.core.errors import Stopped, Unusable, for_item
 from xnat_watchd.core.loose_files import (
     AS_SET,
     HEAD,
@@ -42,7 +42,7 @@ from xnat_watchd.core.loose_files import (
     matches,
 )
 from xnat_watchd.core.ports import Clock, Log
-from xnat_watchd.core.refusals import NO_PROJECT, NOT_COMPLETE, STILL_WRITTEN, Reason, refusal
+from xnat_watchd.core.refusals import NO_PROJECT, NOT_COMPLETE, SETTLE, STILL_WRITTEN, Reason, refusal
 from xnat_watchd.core.settling import FileStat, WatchedFile, next_quiet, quiet, settle
 from xnat_watchd.core.states import DeliveryState
 from xnat_watchd.studies.steps.source import is_judged
@@ -437,6 +437,7 @@ def printable(path: str) -> str:
 
 def _note(delivery: int, why: str, advice: str) -> str:
     return (
-        f"This ZIP could not be used, and nothing of it was sent to XNAT.\n\nWhy: {why}.\nWhat to do: {advice}\n"
+        f"This ZIP could not be used, and nothing of it was sent to XNAT.\n\nWhy: {why}.\n"
+        f"What to do: {advice} {for_item(SETTLE, str(delivery))}\n"
         f"To know more: type `xnat-watchd show {delivery}`.\n"
     )

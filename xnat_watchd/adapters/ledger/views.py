@@ -14,6 +14,7 @@ from xnat_watchd.adapters.ledger.standings import GOES_ON, QUEUED
 from xnat_watchd.adapters.ledger.transitions import STUCK
 from xnat_watchd.core.errors import for_item
 from xnat_watchd.core.findings import LEFT_BEHIND, advice, holding, reason_of
+from xnat_watchd.core.refusals import SETTLE
 from xnat_watchd.core.sharing.row_state import RowState
 
 Rows = list[dict[str, Any]]
@@ -125,7 +126,7 @@ class Views:
             WHERE key IN (SELECT study FROM findings WHERE settled IS NULL AND kind <> 'listed and absent')
             AND skip_reason IS NULL AND standing <> 'held'
             UNION ALL
-            SELECT CAST(id AS TEXT), project, why, advice || ' Then `xnat-watchd skip ITEM --why TEXT`.', ended,
+            SELECT CAST(id AS TEXT), project, why, advice || ' {SETTLE}', ended,
                    NULL
             FROM deliveries d WHERE state = 'rejected' AND settled IS NULL AND NOT EXISTS (
               SELECT 1 FROM deliveries n WHERE n.project = d.project AND n.sha256 = d.sha256 AND n.id > d.id)
