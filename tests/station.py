@@ -119,7 +119,7 @@ class Station:
             open_zip=around("zip.open", lambda path: open_zip(path, limits())), is_whole=is_whole,
         )  # fmt: skip
         gateway = around("gateway", gateway)
-        door = XnatGates(
+        gates = XnatGates(
             ledger=self.ledger,
             prober=gateway,
             clock=time,
@@ -129,7 +129,7 @@ class Station:
             refusal=partial(refusal, gateway=gateway, afresh=True),
         )
         self.tools = Tools(
-            ledger=self.ledger, gateway=gateway, gates=door, clock=time, disk=disk, folders=self.folders, marks=marks,
+            ledger=self.ledger, gateway=gateway, gates=gates, clock=time, disk=disk, folders=self.folders, marks=marks,
             rules=rules,
             write_clean=around("zip.write", write_clean), chance=Random(seed).random,
             progressed=progressed, recent=RecentAnswers(time),

@@ -18,7 +18,7 @@ from xnat_watchd.adapters.files.status_file import NAME, StatusPublisher, age, r
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def picture(pid: int | None = None, **daemon: Any) -> dict[str, Any]:
+def snapshot(pid: int | None = None, **daemon: Any) -> dict[str, Any]:
     told = {"running": True, "pid": os.getpid() if pid is None else pid, **daemon}
     return {"at": NOW.isoformat(), "daemon": told, "rest": "…"}
 
@@ -35,17 +35,17 @@ def test_it_lies_in_the_runtime_folder_else_beside_the_ledger(tmp_path: Path) ->
 
 
 def test_what_is_published_is_read(tmp_path: Path) -> None:
-    StatusPublisher(tmp_path / NAME).publish(picture(), NOW)
-    assert read(tmp_path / NAME) == picture()
+    StatusPublisher(tmp_path / NAME).publish(snapshot(), NOW)
+    assert read(tmp_path / NAME) == snapshot()
 
 
 def test_a_reader_never_sees_half_of_it(tmp_path: Path) -> None:
     publication, over = StatusPublisher(tmp_path / NAME), threading.Event()
-    publication.publish(picture(turn=0), NOW)
+    publication.publish(snapshot(turn=0), NOW)
 
     def publish() -> None:
         for turn in range(1, 300):
-            publication.publish({**picture(turn=turn), "rest": "x" * 100_000}, NOW)
+            publication.publish({**snapshot(turn=turn), "rest": "x" * 100_000}, NOW)
         over.set()
 
     thread = threading.Thread(target=publish)
@@ -63,14 +63,14 @@ def test_a_reader_never_sees_half_of_it(tmp_path: Path) -> None:
 def test_who_may_read_it_is_as_the_services_mask_says(tmp_path: Path, mask: int, mode: int) -> None:
     before = os.umask(mask)
     try:
-        StatusPublisher(tmp_path / NAME).publish(picture(), NOW)
+        StatusPublisher(tmp_path / NAME).publish(snapshot(), NOW)
     finally:
         os.umask(before)
     assert (tmp_path / NAME).stat().st_mode & 0o777 == mode
 
 
 def test_a_service_that_was_killed_does_not_run(tmp_path: Path) -> None:
-    StatusPublisher(tmp_path / NAME).publish(picture(a_process_that_is_gone()), NOW)
+    StatusPublisher(tmp_path / NAME).publish(snapshot(a_process_that_is_gone()), NOW)
     found = read(tmp_path / NAME)
     assert found is not None
     assert found["daemon"]["running"] is False
@@ -80,7 +80,7 @@ def test_a_service_of_another_user_runs(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
     path = tmp_path / NAME
-    StatusPublisher(path).publish(picture(), NOW)
+    StatusPublisher(path).publish(snapshot(), NOW)
     for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(folder.stat().st_mode | 0o055)
     code = (
@@ -103,7 +103,7 @@ def test_what_is_none_of_ours_is_nothing(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("pid", [0, -1, -2])
 def test_no_number_but_a_process_is_taken_for_one(tmp_path: Path, pid: int) -> None:
-    (tmp_path / NAME).write_text(json.dumps(picture(pid)))
+    (tmp_path / NAME).write_text(json.dumps(snapshot(pid)))
     found = read(tmp_path / NAME)
     assert found is not None
     assert found["daemon"]["running"] is False

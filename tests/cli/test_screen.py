@@ -63,7 +63,7 @@ def test_nothing_is_broken_where_no_terminal_is(capsys: pytest.CaptureFixture[st
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
-def a_picture(**about: Any) -> dict[str, Any]:
+def a_snapshot(**about: Any) -> dict[str, Any]:
     row = {"item": "1.1", "project": "P1", "why": "it is " + "long " * 20, "advice": "Type `xnat-watchd retry 1.1`."}
     return {
         "at": "2026-01-01T00:00:00+00:00", "age": 0, "daemon": {"running": True, "settling": 1, "uploads": []},
@@ -77,7 +77,7 @@ def a_picture(**about: Any) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("narrow")
 def test_the_status_is_one_screen_of_plain_words() -> None:
-    said = status_screen(a_picture())
+    said = status_screen(a_snapshot())
     assert obeyed(said) == []
     assert max(map(len, said.splitlines())) <= 80
     assert len(said.splitlines()) <= 24
@@ -90,7 +90,7 @@ def test_the_status_is_one_screen_of_plain_words() -> None:
 @pytest.mark.usefixtures("narrow")
 def test_a_server_that_is_down_is_said_with_what_to_do() -> None:
     gate = {"open": False, "why": f"refused {HOSTILE}", "advice": "Check that it is up."}
-    said = status_screen(a_picture(gate=gate, attention=[]))
+    said = status_screen(a_snapshot(gate=gate, attention=[]))
     assert obeyed(said) == []
     assert re.search(r"^Waiting for XNAT: refused .*\n +-> Check that it is up\.$", said, re.MULTILINE)
     assert "Nothing needs attention" not in said
@@ -163,7 +163,7 @@ def test_a_time_is_that_of_the_clock_on_the_wall_with_its_zone(moment: str | dat
 @pytest.mark.usefixtures("berlin")
 def test_status_and_story_tell_local_times_and_a_story_its_local_days(capsys: pytest.CaptureFixture[str]) -> None:
     pause = {"of": "work", "since": "2026-07-01T22:00:00", "why": "w", "advice": "a"}
-    told = status_screen(a_picture(at="2026-07-01T22:30:00+00:00", paused=[pause]))
+    told = status_screen(a_snapshot(at="2026-07-01T22:30:00+00:00", paused=[pause]))
     assert "as of 2026-07-02 00:30:00 CEST" in told
     assert "PAUSED: work, since 2026-07-02 00:00:00 CEST: w" in told
     times = ("2026-10-24T22:30:00+00:00", "2026-10-25T00:30:00+00:00", "2026-10-25T01:30:00+00:00")
@@ -180,12 +180,12 @@ def test_status_and_story_tell_local_times_and_a_story_its_local_days(capsys: py
 
 @pytest.mark.usefixtures("narrow")
 def test_a_service_that_does_not_run_is_told_with_what_to_type() -> None:
-    stands = a_picture(daemon={"running": False, "uploads": []})
+    stands = a_snapshot(daemon={"running": False, "uploads": []})
     head = status_screen(stands, start="Start it: `systemctl start xnat-watchd`.").splitlines()
     assert "NOT RUNNING" in head[0]
     assert head[1] == "-> Start it: `systemctl start xnat-watchd`."
     assert "-> Start it" not in status_screen(stands, start="Start it: `x`.", of_folder=True)
-    assert "-> Start it" not in status_screen(a_picture(), start="Start it: `x`.")
+    assert "-> Start it" not in status_screen(a_snapshot(), start="Start it: `x`.")
 
 
 def test_how_to_start_it_is_told_as_it_works_for_who_asks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_the_two_commands_of_the_readme_each_stand_on_one_line() -> None:
     assert len(lines) == 2
 
 
-PICTURE = {"daemon": {"running": True}, "age": 3, "gate": {"open": True}, "attention": []}
+SNAPSHOT = {"daemon": {"running": True}, "age": 3, "gate": {"open": True}, "attention": []}
 
 
 @pytest.mark.parametrize(
@@ -130,9 +130,9 @@ def test_the_check_for_a_monitoring_says_whether_all_is_well(now: dict[str, obje
         pytest.skip("no jq to try it with")
     found = re.search(r"status --json \| jq --exit-status '([^']*)'", README)
     assert found is not None
-    picture = json.dumps({**PICTURE, **now})
+    snapshot = json.dumps({**SNAPSHOT, **now})
     command = [jq, "--exit-status", found[1]]
-    asked = subprocess.run(command, input=picture, text=True, check=False, capture_output=True)  # noqa: S603 - our own
+    asked = subprocess.run(command, input=snapshot, text=True, check=False, capture_output=True)  # noqa: S603 - our own
     assert (asked.returncode == 0) is is_well
 
 

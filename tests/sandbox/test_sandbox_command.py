@@ -61,8 +61,8 @@ def test_a_fault_of_the_control_address_that_never_came_to_pass_is_said_at_the_e
     start: Callable[..., tuple[Process, list[str]]],
 ) -> None:
     process, lines = start("--control", "0", lines=6)
-    wish = {"method": "GET", "path": "/nowhere", "fault": "refuse"}
-    requests.post(f"{lines[4].split()[-1]}/faults", json=wish, timeout=10)
+    plan = {"method": "GET", "path": "/nowhere", "fault": "refuse"}
+    requests.post(f"{lines[4].split()[-1]}/faults", json=plan, timeout=10)
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=10)
     assert (process.returncode, said) == (1, "Error: faults that never came to pass: GET /nowhere: refuse (1 left)\n")
@@ -124,5 +124,5 @@ def test_what_the_readme_says_of_it_can_be_typed() -> None:
     told = README.read_text(encoding="utf-8").split("## The practice XNAT")[1].split("\n## ")[0]
     known = {name for option in main.params for name in option.opts} | {"--help", "--json"}
     assert {"--dialect", "--control"} <= set(re.findall(r"--[a-z-]+", told)) <= known
-    (wish,) = re.findall(r"'(\{.*\})'", told)
-    Faults().plan_from(json.loads(wish))
+    (plan,) = re.findall(r"'(\{.*\})'", told)
+    Faults().plan_from(json.loads(plan))

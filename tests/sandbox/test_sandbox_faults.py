@@ -200,8 +200,8 @@ def _swallow(act: Callable[[], object]) -> None:
 
 def test_faults_can_be_planned_over_a_control_address(either: Visitor) -> None:
     control = either.xnat.listen_for_faults()
-    wish = {"method": "GET", "path": "/data/projects", "fault": "refuse", "with": {"status": 418}}
-    assert requests.post(f"{control}/faults", json=wish, timeout=10).status_code == 201
+    plan = {"method": "GET", "path": "/data/projects", "fault": "refuse", "with": {"status": 418}}
+    assert requests.post(f"{control}/faults", json=plan, timeout=10).status_code == 201
     assert requests.get(f"{control}/faults", timeout=10).json() == ["GET /data/projects refuse 1"]
     assert either.get("/data/projects").status_code == 418
     assert requests.get(f"{control}/faults", timeout=10).json() == []
@@ -234,14 +234,14 @@ def test_an_order_that_is_none_is_refused_and_the_control_address_goes_on(
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_every_fault_can_be_planned_over_the_control_address_and_comes_to_pass(new: Visitor, fault: str) -> None:
     control = new.xnat.listen_for_faults()
-    wish = {"method": "POST", "path": IMPORT, "fault": fault, "with": IN_FULL.get(fault, {})}
-    assert requests.post(f"{control}/faults", json=wish, timeout=10).status_code == 201
+    plan = {"method": "POST", "path": IMPORT, "fault": fault, "with": IN_FULL.get(fault, {})}
+    assert requests.post(f"{control}/faults", json=plan, timeout=10).status_code == 201
     _swallow(lambda: send(new))
     assert requests.get(f"{control}/faults", timeout=10).json() == []
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "plan",
     [
         {},
         {"fault": "plan_from"},
@@ -250,9 +250,9 @@ def test_every_fault_can_be_planned_over_the_control_address_and_comes_to_pass(n
         {"fault": "refuse", "method": "GET"},
     ],
 )
-def test_a_wish_that_is_none_is_refused(either: Visitor, wish: dict[str, str]) -> None:
+def test_a_plan_that_is_none_is_refused(either: Visitor, plan: dict[str, str]) -> None:
     control = either.xnat.listen_for_faults()
-    assert requests.post(f"{control}/faults", json=wish, timeout=10).status_code == 400
+    assert requests.post(f"{control}/faults", json=plan, timeout=10).status_code == 400
 
 
 def test_an_import_may_be_answered_with_other_lines(either: Visitor) -> None:

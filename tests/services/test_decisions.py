@@ -136,8 +136,8 @@ def test_what_lies_of_a_skipped_study_in_the_prearchive_is_removed_and_nothing_e
 
 def test_what_a_person_wrote_is_kept_for_those_who_may_read_the_ledger_only(stuck: Stand) -> None:
     stuck.skip()
-    picture = take_snapshot(stuck.station.ledger, "https://x", stuck.station.time.now(), running=True, daemon={})
-    assert "Zenobia" not in str(without_names(picture, lambda _: True))
+    snapshot = take_snapshot(stuck.station.ledger, "https://x", stuck.station.time.now(), running=True, daemon={})
+    assert "Zenobia" not in str(without_names(snapshot, lambda _: True))
     stuck.station.work()
     story = stuck.station.ledger.views.delivery(1) or {}
     assert story["studies"][0]["unwanted"] == WHY
@@ -524,11 +524,11 @@ def test_status_says_that_it_is_paused_and_that_something_waits(stand: Stand) ->
     stand.station.drop("scan.zip", scan())
     stand.station.start()
     stand.station.take_in()
-    picture = take_snapshot(stand.station.ledger, "https://x", stand.station.time.now(), running=True, daemon={})
-    (one,) = without_names(picture, lambda _: True)["paused"]
+    snapshot = take_snapshot(stand.station.ledger, "https://x", stand.station.time.now(), running=True, daemon={})
+    (one,) = without_names(snapshot, lambda _: True)["paused"]
     assert (one["of"], one["why"], one["advice"]) == ("work", "a person has paused it", "Type `resume`.")
-    assert sentence(picture) == "1 under way, 0 held, 0 complete; work paused"
-    assert verdict(picture, finished=True) is Exit.WAITING
+    assert sentence(snapshot) == "1 under way, 0 held, 0 complete; work paused"
+    assert verdict(snapshot, finished=True) is Exit.WAITING
 
 
 def test_a_finished_zip_rests_only_when_it_goes_on(stand: Stand) -> None:

@@ -25,7 +25,7 @@ SCAN = zipped([(f"{n}.dcm", instance(1, 1, n)) for n in (1, 2)])
 WHOLE = Counter(sop_uid(1, 1, n) for n in (1, 2))
 UPLOADED = ProjectRules(until=Progress.UPLOADED)
 
-Wish = Callable[[Station, FakeXnat], None]
+Decision = Callable[[Station, FakeXnat], None]
 
 
 def resent(station: Station, xnat: FakeXnat) -> None:
@@ -76,15 +76,15 @@ def lives(station: Station, saboteur: Saboteur | None = None) -> None:
         station.close()
 
 
-def life(root: Path, at: int, rules: ProjectRules, wish: Wish, proof: Wish) -> Saboteur:
+def life(root: Path, at: int, rules: ProjectRules, decision: Decision, proof: Decision) -> Saboteur:
     time = Time()
     xnat = FakeXnat(time)  # effects that appear late are the crash sweep's matter
     gateway = FakeGateway(xnat, time)
-    keep = RetentionRules(timedelta(days=10)) if wish is deleted else RetentionRules()
+    keep = RetentionRules(timedelta(days=10)) if decision is deleted else RetentionRules()
     first = Station(root, gateway, time, rules=lambda _: rules)
     first.drop("scan.zip", SCAN)
     first.run()
-    wish(first, xnat)
+    decision(first, xnat)
     first.close()
     saboteur = Saboteur(at)
     lives(Station(root, gateway, time, around=saboteur.around, seed=1, keep=lambda: keep), saboteur)
@@ -101,7 +101,7 @@ def life(root: Path, at: int, rules: ProjectRules, wish: Wish, proof: Wish) -> S
 
 
 @pytest.mark.parametrize(
-    ("rules", "wish", "proof"),
+    ("rules", "decision", "proof"),
     [
         pytest.param(ProjectRules(), resent, is_sent_once, id="resend"),
         pytest.param(UPLOADED, skipped, is_skipped, id="skip"),
@@ -109,11 +109,11 @@ def life(root: Path, at: int, rules: ProjectRules, wish: Wish, proof: Wish) -> S
     ],
 )
 def test_a_kill_at_any_moment_loses_and_doubles_nothing(
-    quick_path: Path, rules: ProjectRules, wish: Wish, proof: Wish
+    quick_path: Path, rules: ProjectRules, decision: Decision, proof: Decision
 ) -> None:
-    calm = life(quick_path / "calm", 0, rules, wish, proof)
+    calm = life(quick_path / "calm", 0, rules, decision, proof)
     moments: Sequence[int] = range(1, calm.moments + 1)
     assert len(moments) > 20
     for at in moments:
-        saboteur = life(quick_path / str(at), at, rules, wish, proof)
+        saboteur = life(quick_path / str(at), at, rules, decision, proof)
         assert saboteur.fired, f"moment {at} of {calm.moments} never came"

@@ -518,17 +518,17 @@ def a_zip(state: str, **images: int) -> dict[str, object]:
 
 def test_status_counts_what_became_of_the_members_of_a_zip_and_names_none(desk: Desk) -> None:
     station = held(desk, TROUBLES["damaged"])
-    picture = take_snapshot(station.ledger, "https://x", station.time.now(), running=True, daemon={})
-    assert picture["zips"] == [a_zip("taken", sent=0, under_way=2, undecided=1, left_behind=0)]
-    assert verdict(picture, finished=False) is Exit.ATTENTION
+    snapshot = take_snapshot(station.ledger, "https://x", station.time.now(), running=True, daemon={})
+    assert snapshot["zips"] == [a_zip("taken", sent=0, under_way=2, undecided=1, left_behind=0)]
+    assert verdict(snapshot, finished=False) is Exit.ATTENTION
     accept(station)
     station.work()
-    picture = without_names(
+    snapshot = without_names(
         take_snapshot(station.ledger, "https://x", station.time.now(), running=True, daemon={}), lambda _: True
     )
-    assert picture["zips"] == [a_zip("finished", sent=2, under_way=0, undecided=0, left_behind=1)]
-    assert [(one["item"], one["images"], one["of"]) for one in picture["left_behind"]] == [("1.1", 2, 3)]
-    assert not any(word in str(picture) for word in ("Zenobia", "Quokka", "ada"))
+    assert snapshot["zips"] == [a_zip("finished", sent=2, under_way=0, undecided=0, left_behind=1)]
+    assert [(one["item"], one["images"], one["of"]) for one in snapshot["left_behind"]] == [("1.1", 2, 3)]
+    assert not any(word in str(snapshot) for word in ("Zenobia", "Quokka", "ada"))
 
 
 def test_clutter_is_counted_by_kind(desk: Desk) -> None:

@@ -60,9 +60,9 @@ class Idle:
         return len(self.xnat.requests) - before
 
     def tells(self) -> tuple[Exit, list[str]]:
-        picture = self.daemon.take_snapshot()
-        gate = [] if picture["gate"]["open"] else [picture["gate"]["why"]]
-        return verdict(picture, finished=False), [*gate, *(one["why"] for one in picture["attention"])]
+        snapshot = self.daemon.take_snapshot()
+        gate = [] if snapshot["gate"]["open"] else [snapshot["gate"]["why"]]
+        return verdict(snapshot, finished=False), [*gate, *(one["why"] for one in snapshot["attention"])]
 
 
 class NoRenewal:

@@ -36,7 +36,7 @@ class Stage:
     log: Notes
     status: Path
     stderr: Path
-    picture: dict[str, Any]
+    snapshot: dict[str, Any]
     state: dict[str, Any] = field(default_factory=lambda: {"ready": False, "cost": 0.0, "taken": 0})
 
     def told(self) -> list[str]:
@@ -56,31 +56,31 @@ class Stage:
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    time, log, pulse, picture = Time(), Notes(), Heartbeats(["worker-1", "intake"]), dict(EMPTY)
+    time, log, heartbeats, snapshot = Time(), Notes(), Heartbeats(["worker-1", "intake"]), dict(EMPTY)
     status, stderr = tmp_path / "status.json", tmp_path / "stderr"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, stderr.open("w") as said:
         systemd.bind(str(tmp_path / "notify"))
         systemd.setblocking(False)  # noqa: FBT003 - as the library has it
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         notifier = Notifier.from_environment()
-        yield _staged(systemd, notifier, said, (time, log, pulse, picture, status, stderr))
+        yield _staged(systemd, notifier, said, (time, log, heartbeats, snapshot, status, stderr))
         notifier.close()
 
 
 def _staged(systemd: socket.socket, notifier: Notifier, said: TextIO, rest: tuple[Any, ...]) -> Stage:
-    time, log, pulse, picture, status, stderr = rest
+    time, log, heartbeats, snapshot, status, stderr = rest
     state: dict[str, Any] = {"ready": False, "cost": 0.0, "taken": 0}
 
     def take() -> dict[str, Any]:
         time.pass_(seconds=state["cost"])
         state["taken"] += 1
-        return {**picture, "at": time.now().isoformat()}
+        return {**snapshot, "at": time.now().isoformat()}
 
     monitor = Monitor(
-        take_snapshot=take, is_ready=lambda: bool(state["ready"]), heartbeats=pulse, notifier=notifier,
+        take_snapshot=take, is_ready=lambda: bool(state["ready"]), heartbeats=heartbeats, notifier=notifier,
         publication=StatusPublisher(status), clock=time, log=log, stderr=said,
     )  # fmt: skip
-    return Stage(monitor, systemd, time, pulse, log, status, stderr, picture, state)
+    return Stage(monitor, systemd, time, heartbeats, log, status, stderr, snapshot, state)
 
 
 # -- ready -------------------------------------------------------------------------------------------------
@@ -134,21 +134,21 @@ def test_a_stop_may_take_as_long_as_the_threads_keep_their_promises(stage: Stage
 def test_the_line_for_systemctl_is_said_when_it_changes(stage: Stage) -> None:
     assert "STATUS=0 under way, 0 held, 0 complete" in stage.look()
     assert not any(one.startswith("STATUS") for one in stage.look())
-    stage.picture["studies"] = {"received": {"busy": 2, "held": 1}, "complete": {"done": 3}}
-    stage.picture["gate"] = {"open": False, "why": "XNAT cannot be reached", "advice": "Wait.", "login": False}
+    stage.snapshot["studies"] = {"received": {"busy": 2, "held": 1}, "complete": {"done": 3}}
+    stage.snapshot["gate"] = {"open": False, "why": "XNAT cannot be reached", "advice": "Wait.", "login": False}
     said = "STATUS=2 under way, 1 held, 3 complete; waiting for XNAT: XNAT cannot be reached"
     assert said in stage.look()
 
 
 def test_the_line_says_what_to_type_where_only_a_person_can_go_on(stage: Stage) -> None:
     refused = AuthRefused("XNAT refuses the user or the password")
-    stage.picture["gate"] = {"open": False, "why": str(refused), "advice": refused.advice, "login": True}
+    stage.snapshot["gate"] = {"open": False, "why": str(refused), "advice": refused.advice, "login": True}
     (line,) = [one for one in stage.look() if one.startswith("STATUS=")]
     assert line.endswith(f"waiting for XNAT: XNAT refuses the user or the password. {refused.advice}")
 
 
 def test_the_line_says_what_else_is_wrong(stage: Stage) -> None:
-    stage.picture["attention"] = [{"item": "disk", "why": "too little room is left"}, {"item": "1.1", "why": "held"}]
+    stage.snapshot["attention"] = [{"item": "disk", "why": "too little room is left"}, {"item": "1.1", "why": "held"}]
     assert "STATUS=0 under way, 0 held, 0 complete; too little room is left" in stage.look()
 
 
@@ -220,7 +220,7 @@ def test_the_status_is_published_when_it_changes_and_from_time_to_time(stage: St
     assert json.loads(stage.status.read_text())["at"] == first[1]
     stage.look(seconds=10)
     assert json.loads(stage.status.read_text())["at"] > first[1]
-    stage.picture["deliveries"] = {"taken": 1}
+    stage.snapshot["deliveries"] = {"taken": 1}
     stage.look()
     assert json.loads(stage.status.read_text())["deliveries"] == {"taken": 1}
     assert [path.name for path in stage.status.parent.glob("*status*")] == ["status.json"]

@@ -1,4 +1,4 @@
-"""The picture of how it stands: for the service's user, and for everybody who may drop files."""
+"""The snapshot: for the service's user, and for everybody who may drop files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def scan(study: int = 1) -> bytes:
     return zipped([("1.dcm", instance(study, 1, 1))])
 
 
-def pictures(station: Station) -> tuple[dict[str, Any], dict[str, Any]]:
+def snapshots(station: Station) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the snapshot for the service's user, and the one for everybody."""
     full = take_snapshot(station.ledger, "https://x", NOW, running=True, daemon={"pid": 1})
     known = set(station.ledger.views.confirmed_projects())
@@ -49,7 +49,7 @@ def test_everybody_sees_items_and_projects_and_what_to_do(station: Station) -> N
     station.drop("P1/scan.zip", scan())
     station.drop("P1/notes.zip", zipped([("notes.txt", b"nothing")]))
     station.run()
-    _, told = pictures(station)
+    _, told = snapshots(station)
     assert told["deliveries"] == {"finished": 1, "rejected": 1}
     (row,) = told["attention"]
     assert (row["item"], row["project"]) == ("1", "P1")
@@ -61,7 +61,7 @@ def test_file_names_are_for_the_services_user_alone(station: Station) -> None:
     for name in ("Quokka Zenobia.zip.part", "Quokka Zenobia.zip", "P1/readme of Quokka.txt", "Quokka too.zip"):
         station.drop(name, b"")
     station.run()
-    full, told = pictures(station)
+    full, told = snapshots(station)
     assert {"Quokka Zenobia.zip", "P1/readme of Quokka.txt"} < {one["name"] for one in full["ignored"]}
     assert "Quokka" not in json.dumps(told)
     assert len(told["ignored"]) == 4
@@ -74,7 +74,7 @@ def test_file_names_are_for_the_services_user_alone(station: Station) -> None:
 def test_a_folder_that_is_no_project_is_not_named_to_everybody(station: Station) -> None:
     station.drop(f"{FOLDER}/scan.zip", scan())
     station.run()
-    full, told = pictures(station)
+    full, told = snapshots(station)
     assert FOLDER in json.dumps(full)
     assert not [canary for canary in (*CANARIES, FOLDER) if canary in json.dumps(told)]
     (row,) = told["attention"]
@@ -88,22 +88,22 @@ def test_a_projects_gate_is_shown_under_a_mark_where_its_name_is_a_secret(statio
     station.drop("P1/scan.zip", scan())
     station.run()
     station.ledger.gates.set("P1", Gate(until=NOW, why="no right", advice="Ask."))
-    _, told = pictures(station)
+    _, told = snapshots(station)
     assert FOLDER not in json.dumps(told)
     assert set(told["projects_shut"]) == {"…", "P1"}
 
 
 def test_a_name_within_a_longer_word_is_left_alone(station: Station) -> None:
-    full, _ = pictures(station)
+    full, _ = snapshots(station)
     full["under_way"] = [{"item": "1.1", "project": "of", "why": "half of it, offered of-late"}]
     (row,) = without_names(full, lambda _: False)["under_way"]
     assert row == {"item": "1.1", "project": "", "why": "half … it, offered of-late"}
 
 
-def test_the_picture_for_the_services_user_is_left_as_it_is(station: Station) -> None:
+def test_the_snapshot_for_the_services_user_is_left_as_it_is(station: Station) -> None:
     station.drop(f"{FOLDER}/scan.zip", scan())
     station.run()
-    full, _ = pictures(station)
+    full, _ = snapshots(station)
     before = json.dumps(full)
     without_names(full, lambda _: False)
     assert json.dumps(full) == before
@@ -111,15 +111,15 @@ def test_the_picture_for_the_services_user_is_left_as_it_is(station: Station) ->
 
 def test_what_only_the_running_service_knows_needs_attention_first(station: Station) -> None:
     full = attention_row("disk", "too little room is left", "Free some space.")
-    picture = take_snapshot(station.ledger, "https://x", NOW, running=True, daemon={}, attention=[full])
-    assert picture["attention"] == [{**full, "name": ""}]
-    assert verdict(picture, finished=False) is Exit.ATTENTION
-    assert sentence(picture) == "0 under way, 0 held, 0 complete; too little room is left"
+    snapshot = take_snapshot(station.ledger, "https://x", NOW, running=True, daemon={}, attention=[full])
+    assert snapshot["attention"] == [{**full, "name": ""}]
+    assert verdict(snapshot, finished=False) is Exit.ATTENTION
+    assert sentence(snapshot) == "0 under way, 0 held, 0 complete; too little room is left"
 
 
 def test_a_shut_gate_says_until_when(station: Station) -> None:
     station.ledger.gates.set("", Gate(until=NOW + timedelta(minutes=5), login=True, why="refused", advice="Log in."))
-    _, told = pictures(station)
+    _, told = snapshots(station)
     assert told["gate"] == {
         "open": False, "login": True, "why": "refused", "advice": "Log in.", "until": "2026-01-01T00:05:00+00:00",
     }  # fmt: skip
@@ -185,7 +185,7 @@ def keep(station: Station, name: str, *states: RowState) -> None:
 def test_each_share_table_has_its_rows_by_state_and_no_name_for_everybody(station: Station) -> None:
     keep(station, "Quokka.csv", RowState.SHARED, RowState.SHARED, RowState.WAITING)
     keep(station, "Aardvark.csv", RowState.FAILED, RowState.REMOVED)
-    full, told = pictures(station)
+    full, told = snapshots(station)
     assert [(one["name"], one["rows"]) for one in full["shares"]] == [
         ("Aardvark.csv", {"removed by someone": 1, "failed": 1}),
         ("Quokka.csv", {"shared": 2, "waiting": 1}),
@@ -199,7 +199,7 @@ def test_each_share_table_has_its_rows_by_state_and_no_name_for_everybody(statio
 
 def test_a_share_table_without_a_row_has_none_and_needs_nobody(station: Station) -> None:
     keep(station, "table.csv")
-    _, told = pictures(station)
+    _, told = snapshots(station)
     assert told["attention"] == []
     shown = screen({**told, "age": 0, "daemon": {"running": True, "uploads": []}})
     assert "  shares      table 1: 0 rows" in shown.splitlines()
@@ -208,7 +208,7 @@ def test_a_share_table_without_a_row_has_none_and_needs_nobody(station: Station)
 def test_a_share_table_that_cannot_be_read_needs_somebody_and_says_how_it_stood_before(station: Station) -> None:
     keep(station, "Quokka.csv", RowState.SHARED)
     station.ledger.shares.refuse("Quokka.csv", Unusable("the table is empty", advice="Correct it."), NOW)
-    _, told = pictures(station)
+    _, told = snapshots(station)
     assert [(one["item"], one["why"]) for one in told["attention"]] == [("table 1", "the table is empty")]
     shown = screen({**told, "age": 0, "daemon": {"running": True, "uploads": []}})
     assert "  shares      table 1: the table is empty; before: 1 shared" in shown.splitlines()
@@ -227,7 +227,7 @@ def test_rows_that_are_not_true_are_told_by_the_exit_code(
     station: Station, states: list[RowState], once: Exit, meanwhile: Exit
 ) -> None:
     keep(station, "table.csv", *states)
-    full, told = pictures(station)
+    full, told = snapshots(station)
     assert verdict(full, finished=True) is verdict(told, finished=True) is once
     assert verdict(full, finished=False) is verdict(told, finished=False) is meanwhile
 
@@ -245,12 +245,12 @@ def test_a_project_that_is_shut_needs_attention_while_studies_wait_for_it(
     station.drop("a.zip", zipped([("1.dcm", instance())]))
     station.start()
     station.take_in()
-    picture = take_snapshot(station.ledger, "https://x", time.now(), running=True, daemon={})
-    assert [(one["item"], one["why"], one["advice"]) for one in picture["attention"]] == [
+    snapshot = take_snapshot(station.ledger, "https://x", time.now(), running=True, daemon={})
+    assert [(one["item"], one["why"], one["advice"]) for one in snapshot["attention"]] == [
         ("project", "project P1 waits: no right", "Ask.")
     ]
-    assert (verdict(picture, finished=False), verdict(picture, finished=True)) == (Exit.ATTENTION, once)
-    assert "P1" not in str(without_names(picture, lambda _: False)["attention"])
+    assert (verdict(snapshot, finished=False), verdict(snapshot, finished=True)) == (Exit.ATTENTION, once)
+    assert "P1" not in str(without_names(snapshot, lambda _: False)["attention"])
     station.close()
 
 

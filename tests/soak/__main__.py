@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tests.soak.run import Soak, Wish
+from tests.soak.run import Soak, SoakOptions
 
 
 class Share(click.ParamType):  # type: ignore[type-arg]
@@ -47,11 +47,13 @@ def main(
     wrong = False
     for dialect in dialects:
         click.echo(f"== XNAT {dialect}, seed {seed}")
-        wish = Wish(seed=seed, zips=zips, kills=kills, faults=faults, dialect=dialect, seconds=seconds, apart=apart)
+        options = SoakOptions(
+            seed=seed, zips=zips, kills=kills, faults=faults, dialect=dialect, seconds=seconds, apart=apart
+        )
         with tempfile.TemporaryDirectory(prefix="xnat-watchd-soak-") as passing:
             folder = (keep or Path(passing)) / dialect
             folder.mkdir(parents=True)
-            figures = Soak(folder, wish, click.echo).run()
+            figures = Soak(folder, options, click.echo).run()
         click.echo(figures.told())
         wrong |= bool(figures.wrong)
     sys.exit(wrong)

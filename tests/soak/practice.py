@@ -30,9 +30,9 @@ class Practice:
         )
         self.url, self._control = self._said("listens at"), self._said("control:")
 
-    def ask(self, method: str, what: str, wish: dict[str, Any] | None = None) -> Any:
+    def ask(self, method: str, what: str, plan: dict[str, Any] | None = None) -> Any:
         """Ask the control address, or plan a fault there."""
-        body = None if wish is None else json.dumps(wish).encode()
+        body = None if plan is None else json.dumps(plan).encode()
         request = urllib.request.Request(f"{self._control}{what}", body, method=method)  # noqa: S310 - loopback
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - loopback
             return json.load(answer)

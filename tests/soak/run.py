@@ -64,7 +64,7 @@ keep_free = "1MB"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class SoakOptions:
     """How much of what."""
 
     seed: int
@@ -120,12 +120,12 @@ class Figures:
 class Soak:
     """One run."""
 
-    def __init__(self, folder: Path, wish: Wish, tell: Callable[[str], None]) -> None:
-        self._wish, self._tell = wish, tell
-        self._chance = Random(wish.seed)
+    def __init__(self, folder: Path, options: SoakOptions, tell: Callable[[str], None]) -> None:
+        self._options, self._tell = options, tell
+        self._chance = Random(options.seed)
         self._root, self._config = folder / "watchd", folder / "config.toml"
         self._journal = folder / "journal.txt"
-        self._traffic, self._script = Traffic(wish.seed), Script(wish.seed, wish.faults or 1.0)
+        self._traffic, self._script = Traffic(options.seed), Script(options.seed, options.faults or 1.0)
         self._drops: list[Drop] = []
         self._growing: dict[str, list[bytes]] = {}
         self._retried: Counter[str] = Counter()
@@ -134,13 +134,13 @@ class Soak:
         self._root_failed = False  #: whether the root's disk was in trouble in the life of this service
         self._began = time.time()
         self.figures = Figures()
-        apart = ("work", "done") if wish.dialect == "1.8" else ("done",)
-        self._disks = Disks(self._root, apart, Random(wish.seed))
+        apart = ("work", "done") if options.dialect == "1.8" else ("done",)
+        self._disks = Disks(self._root, apart, Random(options.seed))
         (self._root / "drop").mkdir()
         self._processes = get_context("forkserver")
         self._processes.set_forkserver_preload(["xnat_watchd.cli.run", "xnat_watchd.daemon", hurried.__name__])
-        self._xnat = Practice(folder / "xnat", wish.dialect)
-        self._stranger = Stranger(self._xnat, wish.seed)
+        self._xnat = Practice(folder / "xnat", options.dialect)
+        self._stranger = Stranger(self._xnat, options.seed)
         self._configure(workers=2, quiet_for=20)
 
     def run(self) -> Figures:
@@ -215,8 +215,8 @@ class Soak:
         new.rename(self._config)  # a service that starts just now reads the one or the other
 
     def _enough(self) -> bool:
-        late = self._wish.seconds is not None and time.time() - self._began > self._wish.seconds
-        return late or (len(self._drops) >= self._wish.zips and self.figures.kills >= self._wish.kills)
+        late = self._options.seconds is not None and time.time() - self._began > self._options.seconds
+        return late or (len(self._drops) >= self._options.zips and self.figures.kills >= self._options.kills)
 
     def _end(self, service: ForkServerProcess) -> None:
         """Kill it; sometimes ask it to stop."""
@@ -244,7 +244,7 @@ class Soak:
         self._tell(f"{len(self._drops)} ZIPs, {self.figures.kills} kills, {self._under_way()} under way")
 
     def _plan_faults(self) -> None:
-        missing = PLANNED - len(self._xnat.ask("GET", "/faults")) if self._wish.faults else 0
+        missing = PLANNED - len(self._xnat.ask("GET", "/faults")) if self._options.faults else 0
         for _ in range(missing):
             collides = self._chance.random() < COLLISION
             self.figures.collisions += collides
@@ -253,7 +253,7 @@ class Soak:
 
     def _drop_some(self) -> None:
         self._grow()
-        if len(self._drops) >= self._wish.zips or self._under_way() >= AT_ONCE or self._disks.of_the_root:
+        if len(self._drops) >= self._options.zips or self._under_way() >= AT_ONCE or self._disks.of_the_root:
             return
         for _ in range(self._chance.randint(0, 3)):
             drop = self._traffic.next()
@@ -302,12 +302,14 @@ class Soak:
 
     def _kill_apart(self) -> None:
         """Measure what a kill costs where nothing else is wrong. On 1.6 that has a bound."""
-        if not self._wish.apart:
+        if not self._options.apart:
             return
-        apart = recovery.Apart(self._config.with_name("apart"), self._wish.dialect, self._wish.seed, self._serving)
-        self.figures.apart = apart.killed(self._wish.apart)
+        apart = recovery.Apart(
+            self._config.with_name("apart"), self._options.dialect, self._options.seed, self._serving
+        )
+        self.figures.apart = apart.killed(self._options.apart)
         late = [cost for cost in self.figures.apart if cost > recovery.MOST]
-        if late and self._wish.dialect == "1.6":
+        if late and self._options.dialect == "1.6":
             self.figures.wrong.append(f"{len(late)} kills in mid-upload cost more than {recovery.MOST}")
 
     def _rests(self, status: dict[str, Any]) -> bool:

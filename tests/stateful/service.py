@@ -164,5 +164,5 @@ class Service:
     def _tools(self, daemon: Daemon) -> Tools:
         tools, gateway = self.station.tools, self._around("gateway", self._server.gateway())
         asked = partial(refusal, gateway=gateway)
-        door = replace(tools.gates, lock=cast("Any", self.lock), prober=gateway, refusal=asked)
-        return replace(tools, gateway=gateway, gates=door, rules=daemon.rules)
+        gates = replace(tools.gates, lock=cast("Any", self.lock), prober=gateway, refusal=asked)
+        return replace(tools, gateway=gateway, gates=gates, rules=daemon.rules)

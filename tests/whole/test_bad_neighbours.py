@@ -60,8 +60,8 @@ def held(program: Program) -> list[str]:
 
 
 def published(program: Program) -> dict[str, Any]:
-    picture: dict[str, Any] = json.loads((program.root / "status.json").read_text("utf-8"))
-    return picture
+    snapshot: dict[str, Any] = json.loads((program.root / "status.json").read_text("utf-8"))
+    return snapshot
 
 
 def numbered(count: int) -> list[str]:
@@ -120,11 +120,11 @@ def test_a_project_that_is_shut_is_told_everywhere_and_opens_for_a_sound_zip_tha
         program.drop(f"{number}.zip", scan(number, time=f"10{number:02}00"))
     with program.start() as service:
         service.wait_for("project P1 waits: XNAT answered 403 to the upload in project P1")
-        picture = program.status()
-        assert [(row["item"], row["project"]) for row in picture["attention"]] == [("project", "P1")]
-        assert picture["projects_shut"]["P1"]["open"] is False
+        snapshot = program.status()
+        assert [(row["item"], row["project"]) for row in snapshot["attention"]] == [("project", "P1")]
+        assert snapshot["projects_shut"]["P1"]["open"] is False
         assert "project P1 waits" in program.run("status", expect=1)
-        assert published(program)["attention"] == picture["attention"]
+        assert published(program)["attention"] == snapshot["attention"]
         xnat.faults.clear()
         lifted = monotonic()
         program.drop("sound.zip", scan(99, time="235900"))

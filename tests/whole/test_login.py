@@ -218,9 +218,9 @@ def test_a_rotated_password_shuts_the_gate_and_a_login_opens_it_without_a_restar
         before = xnat.login_tries
         program.drop("scan.zip", scan())
         service.wait_for("waiting for XNAT: XNAT refuses")
-        picture = program.status()
-        assert picture["gate"]["login"] is True
-        assert "xnat-watchd login" in picture["gate"]["advice"]
+        snapshot = program.status()
+        assert snapshot["gate"]["login"] is True
+        assert "xnat-watchd login" in snapshot["gate"]["advice"]
         assert xnat.login_tries == before + 1
         assert "uses it from now on" in program.login(ROTATED)
         service.wait_for("1 complete")

@@ -22,10 +22,10 @@ def test_a_server_that_is_down_holds_nothing(program: Program, scan: Scan, xnat:
     xnat.stop()
     program.drop("scan.zip", scan())
     assert "XNAT: " in program.once(expect=69)
-    picture = program.status()
-    assert picture["studies"] == {"received": {"ready": 1}}
-    assert not picture["gate"]["open"]
-    assert picture["gate"]["advice"]
+    snapshot = program.status()
+    assert snapshot["studies"] == {"received": {"ready": 1}}
+    assert not snapshot["gate"]["open"]
+    assert snapshot["gate"]["advice"]
 
 
 @pytest.mark.parametrize("dialect", ["1.8", "1.6"], indirect=True)

@@ -114,9 +114,9 @@ def test_a_process_that_has_the_number_of_a_service_that_died_is_left_alone(prog
         service.process.kill()
     published = program.root / "status.json"
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        picture = json.loads(published.read_text())
-        picture["daemon"]["pid"] = other.pid
-        published.write_text(json.dumps(picture))
+        snapshot = json.loads(published.read_text())
+        snapshot["daemon"]["pid"] = other.pid
+        published.write_text(json.dumps(snapshot))
         assert "no service runs here" in program.type("reload", expect=78)
         other.communicate(b"\n")
     assert other.returncode == 0

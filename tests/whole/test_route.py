@@ -44,11 +44,11 @@ def test_status_says_on_one_screen_that_all_is_well(program: Program, scan: Scan
     assert "1 finished" in screen
     assert "Nothing needs attention" in screen
     assert len(screen.splitlines()) < 25
-    picture = program.status()
-    assert picture["deliveries"] == {"finished": 1}
-    assert picture["studies"] == {"complete": {"done": 1}}
-    assert picture["gate"] == {"open": True}
-    assert picture["attention"] == picture["ignored"] == []
+    snapshot = program.status()
+    assert snapshot["deliveries"] == {"finished": 1}
+    assert snapshot["studies"] == {"complete": {"done": 1}}
+    assert snapshot["gate"] == {"open": True}
+    assert snapshot["attention"] == snapshot["ignored"] == []
 
 
 def test_show_tells_the_story(program: Program, scan: Scan) -> None:

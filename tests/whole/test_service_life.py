@@ -67,10 +67,10 @@ def test_status_needs_no_ledger_while_the_service_publishes(program: Administere
         service.wait_for("READY=1")
         ledger = program.root / "ledger.sqlite"
         ledger.rename(program.root / "hidden")
-        picture = program.status()
+        snapshot = program.status()
         (program.root / "hidden").rename(ledger)
-    assert picture["daemon"]["running"] is True
-    assert picture["age"] < 60
+    assert snapshot["daemon"]["running"] is True
+    assert snapshot["age"] < 60
 
 
 def test_a_service_that_was_killed_is_shown_as_not_running(program: Administered) -> None:
@@ -81,13 +81,13 @@ def test_a_service_that_was_killed_is_shown_as_not_running(program: Administered
         assert "NOT RUNNING" in program.run("status", expect=None)
 
 
-def test_status_says_how_old_its_picture_is(program: Administered) -> None:
+def test_status_says_how_old_it_is(program: Administered) -> None:
     with program.start() as service:
         service.wait_for("READY=1")
         service.process.send_signal(signal.SIGSTOP)
         path = program.root / "status.json"
-        picture = json.loads(path.read_text())
-        path.write_text(json.dumps({**picture, "at": "2026-01-01T00:00:00+00:00"}))
+        snapshot = json.loads(path.read_text())
+        path.write_text(json.dumps({**snapshot, "at": "2026-01-01T00:00:00+00:00"}))
         screen = program.run("status", expect=1)
         service.process.send_signal(signal.SIGCONT)
     assert "seconds ago" in screen
@@ -241,8 +241,8 @@ def test_a_stop_in_mid_upload_is_quick_and_in_order(program: Administered, scan:
         assert time.monotonic() - began < 5
         service.wait_for("STOPPING=1")
         service.wait_for("EXTEND_TIMEOUT_USEC=")
-    picture = program.status()
-    assert (picture["daemon"]["running"], picture["studies"]) == (False, {"received": {"ready": 1}})
+    snapshot = program.status()
+    assert (snapshot["daemon"]["running"], snapshot["studies"]) == (False, {"received": {"ready": 1}})
 
 
 def test_a_stop_before_the_answer_doubles_nothing_and_the_next_start_goes_on(

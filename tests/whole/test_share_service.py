@@ -86,11 +86,11 @@ def test_a_table_comes_true_while_the_service_runs_and_so_does_what_is_archived_
         assert site.labels("P2") == ["S1", "S1_MR"]
         program.drop("scan.zip", scan())
         service.wait_for("1 complete; share rows: 2 shared")
-        picture = program.status()
+        snapshot = program.status()
         screen = program.run("status")
         assert service.stop() == 0
     assert site.labels("P2") == ["Quokka_Zenobia", "Quokka_Zenobia_20240229T101530_MR", "S1", "S1_MR"]
-    assert [(one["name"], one["rows"]) for one in picture["shares"]] == [("table 1", {"shared": 2})]
+    assert [(one["name"], one["rows"]) for one in snapshot["shares"]] == [("table 1", {"shared": 2})]
     assert "  shares      table 1: 2 shared" in screen
     assert re.search(r"event=shares.made .*project=P2", program.logged())
     assert "shared" in report(program, "Zenobia.report.csv")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.dicom import series_uid, sop_uid, study_uid
 from tests.soak.judge import complaints
-from tests.soak.run import Soak, Wish
+from tests.soak.run import Soak, SoakOptions
 from tests.soak.traffic import Drop, Image, Traffic, Truth, made
 
 
@@ -19,8 +19,8 @@ from tests.soak.traffic import Drop, Image, Traffic, Truth, made
 def test_a_service_that_is_killed_while_zips_flow_neither_loses_nor_doubles_nor_mixes(
     tmp_path: Path, dialect: str
 ) -> None:
-    wish = Wish(seed=74, zips=10, kills=4, faults=0.05, dialect=dialect, apart=2)
-    figures = Soak(tmp_path, wish, lambda _: None).run()
+    options = SoakOptions(seed=74, zips=10, kills=4, faults=0.05, dialect=dialect, apart=2)
+    figures = Soak(tmp_path, options, lambda _: None).run()
     assert figures.wrong == [], figures.told()
     assert figures.kills >= 4
     assert sum(figures.dropped.values()) >= 10

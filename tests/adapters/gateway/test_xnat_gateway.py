@@ -333,7 +333,7 @@ def test_a_zip_that_is_gone_is_no_fault_of_xnats(new: Site, tmp_path: Path) -> N
 
 
 def _taken(site: Site) -> None:
-    """Archive one study as L1, and leave another one in the prearchive under the same wish."""
+    """Archive one study as L1, and leave another one in the prearchive under the same label."""
     site.upload(OTHER, members=study(2))
     site.archive(place=OTHER)
     site.upload()

@@ -356,7 +356,7 @@ def test_who_wants_to_be_alone_is_not_passed_by() -> None:
     assert order == ["alone", "another"]
 
 
-class Door:
+class CountingLock:
     """A lock that others hold for a while, and that sees how often XNAT was asked meanwhile."""
 
     def __init__(self, scripted: ScriptedXnat) -> None:
@@ -374,9 +374,9 @@ class Door:
 
 def test_header_dumps_are_asked_one_at_a_time(scripted: ScriptedXnat) -> None:  # F210
     server = server_at(scripted.url)
-    door = server.dump_lock = Door(scripted)  # type: ignore[assignment]  # as much of a lock as is used
+    lock = server.dump_lock = CountingLock(scripted)  # type: ignore[assignment]  # as much of a lock as is used
     assert server.gateway().header("P1", "XNAT_E1", "1.2") is None
-    assert door.asked == [0, 0, 0, 0, 1]
+    assert lock.asked == [0, 0, 0, 0, 1]
     server.close()
 
 

@@ -158,16 +158,16 @@ class Service:
         self.heard += [done.stdout, done.stderr]
         return done
 
-    def picture(self, user: str = TECH) -> dict[str, Any]:
+    def snapshot(self, user: str = TECH) -> dict[str, Any]:
         """Return the status as programs get it."""
         done = self.status(user, "--json")
         assert done.stdout, done.stderr
-        picture: dict[str, Any] = json.loads(done.stdout)
-        return picture
+        snapshot: dict[str, Any] = json.loads(done.stdout)
+        return snapshot
 
     def uploads(self) -> list[dict[str, int]]:
         """Return the uploads under way, each with bytes sent and bytes in all."""
-        uploads: list[dict[str, int]] = self.picture()["daemon"]["uploads"]
+        uploads: list[dict[str, int]] = self.snapshot()["daemon"]["uploads"]
         return uploads
 
     def journal(self, priority: int = 7) -> str:

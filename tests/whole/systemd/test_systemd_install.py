@@ -73,7 +73,7 @@ def test_a_careful_umask_of_root_shuts_nobody_out(service: Service) -> None:
     machine.run("sh", "-c", f"umask 077; {PROGRAM} install")
     service.configure()
     service.start()
-    assert service.picture()["daemon"]["running"] is True
+    assert service.snapshot()["daemon"]["running"] is True
 
 
 def test_folders_elsewhere_work_after_installing_once_more(service: Service) -> None:
@@ -100,7 +100,7 @@ def test_an_upgrade_over_a_running_service_goes_on_where_the_old_one_was(service
     assert NEXT_VERSION in service.machine.says("xnat-watchd", "--version")
     held = service.held()
     service.drop("again.zip", study(1))
-    until(lambda: service.picture()["deliveries"] == {"finished": 2, "duplicate": 1}, 20, "the ledger's memory")
+    until(lambda: service.snapshot()["deliveries"] == {"finished": 2, "duplicate": 1}, 20, "the ledger's memory")
     assert service.held() == held
 
 
@@ -118,4 +118,4 @@ def test_uninstalling_leaves_what_is_the_sites(service: Service) -> None:
     service.machine.run(PROGRAM, "install")
     service.start()
     service.drop("again.zip", study(1))
-    until(lambda: service.picture()["deliveries"] == {"finished": 1, "duplicate": 1}, 20, "the ledger's memory")
+    until(lambda: service.snapshot()["deliveries"] == {"finished": 1, "duplicate": 1}, 20, "the ledger's memory")

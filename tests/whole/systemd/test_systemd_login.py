@@ -15,7 +15,7 @@ TYPE = "xnat-watchd login"
 
 def wait_until_refused(service: Service) -> None:
     """Wait until the service has said, to everybody, that its login is refused and what to type."""
-    until(lambda: service.picture()["gate"].get("login"), 20, "a gate that is shut")
+    until(lambda: service.snapshot()["gate"].get("login"), 20, "a gate that is shut")
     assert TYPE in service.says("status", user=TECH, expect=77)
     until(lambda: TYPE in service.shows("StatusText"), 5, "the line that says what to type")
 
@@ -103,7 +103,7 @@ def test_a_logout_leaves_nothing_behind_and_the_service_waits(service: Service) 
     assert json.loads(service.machine.path(KEPT).read_text()) == {"servers": {}}
     until(lambda: TYPE in service.shows("StatusText"), 10, "the line that says what to type")
     service.drop("scan.zip", study(1))
-    until(lambda: service.picture()["deliveries"] == {"taken": 1}, 20, "a ZIP that was collected")
+    until(lambda: service.snapshot()["deliveries"] == {"taken": 1}, 20, "a ZIP that was collected")
     service.log_in()
     service.wait_for("scan.zip")
 

@@ -37,7 +37,7 @@ def held(service: Service) -> None:
     """Let the service meet a study that a person must decide about."""
     service.start()
     service.drop("scan.zip", study(1, date=""))
-    until(lambda: service.picture()["studies"] == {"received": {"held": 1}}, 20, "a held study")
+    until(lambda: service.snapshot()["studies"] == {"received": {"held": 1}}, 20, "a held study")
 
 
 def words(service: Service, user: str, *typed: str, expect: int = 0) -> str:
@@ -74,7 +74,7 @@ def test_the_drop_group_sees_items_without_names_and_is_told_who_decides(service
     assert "scan.zip" not in show + service.status(TECH).stdout
     for typed in (("retry", "1.1", "--label", "X"), ("skip", "1.1", "--why", "no"), ("pause",)):
         assert "are for the group `xnat-admin`: ask somebody of it" in service.says(*typed, user=TECH, expect=78)
-    assert service.picture()["studies"] == {"received": {"held": 1}}
+    assert service.snapshot()["studies"] == {"received": {"held": 1}}
 
 
 def test_the_admin_group_sees_names_and_decides_without_being_root(service: Service) -> None:

@@ -37,8 +37,8 @@ def test_a_server_that_is_down_does_not_keep_it_from_collecting(service: Service
     service.configure(xnat={"server": "http://127.0.0.1:9"})
     service.start()
     service.drop("scan.zip", study(1))
-    until(lambda: service.picture()["deliveries"] == {"taken": 1}, 20, "a ZIP taken")
-    assert not service.picture()["gate"]["open"]
+    until(lambda: service.snapshot()["deliveries"] == {"taken": 1}, 20, "a ZIP taken")
+    assert not service.snapshot()["gate"]["open"]
 
 
 def test_what_a_member_of_the_group_drops_arrives(service: Service) -> None:
@@ -85,8 +85,8 @@ def test_a_member_of_the_group_sees_how_it_is_and_nothing_of_the_ledger(service:
     service.start()
     service.drop("scan.zip", study(1))
     service.wait_for("scan.zip")
-    until(lambda: service.picture(TECH)["deliveries"] == {"finished": 1}, 5, "the status that says so")
-    assert service.picture(TECH)["daemon"]["running"] is True
+    until(lambda: service.snapshot(TECH)["deliveries"] == {"finished": 1}, 5, "the status that says so")
+    assert service.snapshot(TECH)["daemon"]["running"] is True
     assert service.status(TECH).returncode == 0
     for closed in ("/var/lib/xnat-watchd", "/srv/xnat/work"):
         assert service.machine.run("ls", closed, user=TECH, check=False).returncode != 0
@@ -95,7 +95,7 @@ def test_a_member_of_the_group_sees_how_it_is_and_nothing_of_the_ledger(service:
 def test_a_member_of_the_group_sees_that_it_has_stopped(service: Service) -> None:
     service.start()
     service.systemctl("stop")
-    assert service.picture(TECH)["daemon"]["running"] is False
+    assert service.snapshot(TECH)["daemon"]["running"] is False
 
 
 def test_systemd_shows_in_one_line_what_it_does(service: Service) -> None:
@@ -230,7 +230,7 @@ def test_what_root_works_off_by_hand_leaves_nothing_that_the_service_cannot_touc
     assert service.machine.says("find", "/srv/xnat", "/var/lib/xnat-watchd", "-user", "root") == ""
     service.start()
     service.drop("again.zip", study(1))
-    until(lambda: service.picture()["deliveries"] == {"finished": 1, "duplicate": 1}, 20, "the ledger's memory")
+    until(lambda: service.snapshot()["deliveries"] == {"finished": 1, "duplicate": 1}, 20, "the ledger's memory")
 
 
 def test_as_it_is_installed_it_asks_for_a_server(service: Service) -> None:
