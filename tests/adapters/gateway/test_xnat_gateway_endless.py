@@ -239,6 +239,21 @@ def test_a_cookie_that_a_proxy_renews_is_sent_back(scripted: ScriptedXnat, gatew
     assert "ROUTE=b" in scripted.cookies[-1]
 
 
+class Looks(threading.Event):
+    """A stop that never comes, and how often somebody looked whether it had, once a connection was there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connected, self.several = threading.Event(), threading.Event()
+        self._looks = 0
+
+    def is_set(self) -> bool:
+        self._looks += self.connected.is_set()
+        if self._looks >= 3:
+            self.several.set()
+        return super().is_set()
+
+
 def test_a_handshake_may_take_several_looks(tmp_path: Path) -> None:
     """A server that is slow and honest is waited for."""
     certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
@@ -250,19 +265,22 @@ def test_a_handshake_may_take_several_looks(tmp_path: Path) -> None:
     )  # fmt: skip
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    looks = Looks()
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(1)
 
         def serve() -> None:
             taken, _ = listening.accept()
-            time.sleep(0.8)
+            looks.connected.set()
+            looks.several.wait(30)
             with context.wrap_socket(taken, server_side=True) as speaking:
                 speaking.recv(65536)
                 speaking.sendall(b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
         thread = threading.Thread(target=serve)
         thread.start()
-        server = server_at(f"https://localhost:{listening.getsockname()[1]}", ca_file=certificate)
+        server = server_at(f"https://localhost:{listening.getsockname()[1]}", ca_file=certificate, stop=looks)
         failure(Unavailable, server.gateway().probe)
         thread.join()
+    assert looks.several.is_set()
