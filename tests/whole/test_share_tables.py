@@ -79,7 +79,7 @@ def test_a_sweep_in_which_nothing_changed_takes_at_most_four_requests_for_each_p
 
 @pytest.mark.parametrize("dialect", ["1.6", "1.8"])
 @pytest.mark.parametrize("minutes", [14.9, 16])
-def test_two_projects_take_at_most_eight_requests_also_with_a_login_that_has_expired(
+def test_two_projects_take_at_most_seven_requests_also_with_a_login_that_has_expired(
     tmp_path: Path, dialect: str, minutes: float
 ) -> None:
     time = Time()
@@ -91,7 +91,7 @@ def test_two_projects_take_at_most_eight_requests_also_with_a_login_that_has_exp
         logins, before = site.xnat.login_tries, len(site.xnat.requests)
         desk.later(minutes=minutes)
         assert site.xnat.login_tries - logins == (minutes > 15)
-        assert len(site.xnat.requests) - before == (8 if minutes > 15 else 5)
+        assert len(site.xnat.requests) - before == (7 if minutes > 15 else 4)
         desk.close()
 
 
