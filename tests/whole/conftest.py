@@ -25,6 +25,13 @@ from xnat_watchd.sandbox.samples import CANARIES as SAMPLES
 
 DEADLINE = 60.0  #: seconds after which a process that says nothing is believed to hang
 PASSWORD = "not-the-password-of-anybody"
+HURRIED = """
+import time
+from tests.soak.hurried import hurry
+from xnat_watchd.__main__ import main
+hurry({speed}, time.time())
+main()
+"""
 
 
 @dataclass
@@ -66,14 +73,19 @@ class Program:
         part.write_bytes(data.read_bytes() if isinstance(data, Path) else data)
         return part.rename(path)
 
-    def start(self) -> Service:
-        return Service(self)
+    def start(self, speed: float = 1.0) -> Service:
+        """Start the service, on a clock that runs so many times as fast."""
+        return Service(self, speed)
 
     def secrets_told(self, *but: str) -> list[str]:
         """Return every canary that stands where it must not."""
         notes = [path.read_text("utf-8") for path in (self.root / "failed").glob("*.txt")]
         everything = "\n".join([*self.said, *notes])
         return [canary for canary in (*SMALL, *SAMPLES, PASSWORD) if canary in everything and canary not in but]
+
+    def hurried(self, speed: float, *command: str) -> list[str]:
+        """Return the line of a command on a clock that runs so many times as fast."""
+        return [sys.executable, "-c", HURRIED.format(speed=speed), *self._words(*command)]
 
     def _line(self, *command: str) -> list[str]:
         return [sys.executable, "-m", "xnat_watchd", *self._words(*command)]
@@ -89,8 +101,9 @@ class Program:
 class Service:
     """`run` as a process that tells by notify datagrams how it is, as it does under systemd."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, speed: float) -> None:
         self._program = program
+        line = program._line("run") if speed == 1.0 else program.hurried(speed, "run")
         path = program.config.with_name("notify")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
@@ -98,7 +111,7 @@ class Service:
         self._journal = program.config.with_name("journal.txt")
         with self._journal.open("ab") as journal:
             self.process = subprocess.Popen(  # noqa: S603 - our own program
-                program._line("run"), stderr=journal, env={**program._environment(), "NOTIFY_SOCKET": str(path)}
+                line, stderr=journal, env={**program._environment(), "NOTIFY_SOCKET": str(path)}
             )
 
     def __enter__(self) -> Self:
