@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +15,8 @@ import pytest
 from tests.services.desk import scan
 from tests.services.test_machine_faults import polling
 from tests.station import Notes, Time
-from xnat_watchd.adapters.ledger.pauses import Activity
+from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.adapters.ledger.pauses import Activity, Pauses
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.core.errors import AuthRefused
 from xnat_watchd.core.gate import REFUSALS_AN_HOUR
@@ -188,3 +190,42 @@ def test_nothing_is_asked_while_work_flows(start: Start) -> None:
     assert idle.turn() == 0  # the work has just found out
     idle.time.pass_(seconds=EVERY)
     assert idle.turn() > 0
+
+
+def statements(idle: Idle, seconds: int, *, everything: bool = True) -> list[str]:
+    """Return what a worker, or everything but the intake, asks of the ledger in so many turns."""
+    said: list[str] = []
+    connection = idle.daemon.ledger.views._db._db
+    connection.set_trace_callback(said.append)
+    for _ in range(seconds):
+        idle.time.pass_(seconds=1)
+        threads.worker_turn(idle.daemon, "worker-1", cast("Any", NoRenewal()))
+        if everything:
+            threads.sharing_turn(idle.daemon)
+            idle.daemon.take_snapshot()
+    connection.set_trace_callback(None)
+    return [one for one in said if not one.startswith("PRAGMA data_version")]
+
+
+def test_while_nothing_is_to_be_done_no_table_of_the_ledger_is_read(start: Start) -> None:
+    idle = start()
+    (idle.daemon.folders.drop / "scan.zip").write_bytes(scan())
+    for _ in range(8):
+        idle.time.pass_(seconds=5)
+        idle.turn()
+        idle.daemon.take_snapshot()
+    assert idle.daemon.ledger.views.studies() == {"complete": {"done": 1}}
+    statements(idle, 3)
+    assert statements(idle, 60) == []
+
+
+def test_what_a_command_writes_is_seen_at_once_while_nothing_is_to_be_done(start: Start) -> None:
+    idle = start()
+    idle.turn()
+    statements(idle, 3)
+    idle.daemon.ledger.changed()
+    with closing(open_database(idle.read().ledger.path)) as other:
+        Pauses(other).begin(Activity.WORK, "a person said so", "Type resume.", idle.time.now())
+    assert idle.daemon.ledger.changed()
+    assert [one["of"] for one in idle.daemon.take_snapshot()["paused"]] == ["work"]
+    assert statements(idle, 1, everything=False)

@@ -38,8 +38,9 @@ def test_a_finished_zip_is_put_to_rest_although_others_wait_to_be_carried() -> N
         recovered=True, missing=set(), machine_errors={}, stop=threading.Event(), pipelines={WORKER: carrying},
         uploads={}, clock=Time(), tools={}, wake=lambda: None,  # nobody deletes
         idle_check=SimpleNamespace(put_off=lambda: None), once=False,
+        idle_since={}, finished=SimpleNamespace(to_be_moved=lambda: False),
         ledger=SimpleNamespace(
-            studies=SimpleNamespace(next_due=lambda *_: None), gates=SimpleNamespace(all=dict)
+            version=lambda: (0, 0), studies=SimpleNamespace(next_due=lambda *_: None), gates=SimpleNamespace(all=dict)
         ),
     )  # fmt: skip
     worker_turn(daemon, WORKER, cast("Any", SimpleNamespace(renew=lambda: None)))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -444,7 +445,7 @@ def test_a_worker_whose_disk_is_full_waits_and_does_not_die(daemon: Daemon, monk
 
     turn(daemon)
     monkeypatch.setattr(threads, "_carry_one", full)
-    assert threads.worker_turn(daemon, "worker-1", None) == threads.IDLE  # type: ignore[arg-type]
+    assert threads.worker_turn(daemon, "worker-1", cast("Any", SimpleNamespace(renew=lambda: None))) == threads.IDLE
     assert daemon.full
 
 

@@ -23,8 +23,9 @@ from xnat_watchd.core.quantities import as_size
 from xnat_watchd.core.rate import Rate
 from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.daemon.idle_check import IdleCheck
+from xnat_watchd.daemon.ledger_status import LedgerStatus
 from xnat_watchd.daemon.thread_context import KnownProjects, Liveness
-from xnat_watchd.operator.status import Snapshot, attention_row, take_snapshot, unknown_folder
+from xnat_watchd.operator.status import Snapshot, attention_row, take_snapshot, unknown_folder, with_daemon
 from xnat_watchd.settings import Settings
 from xnat_watchd.sharing.service import Sharing
 from xnat_watchd.studies.intake import Intake
@@ -79,10 +80,15 @@ class Daemon:
     room: str = ""  #: how much is left, how much is needed, and how many ZIPs wait, while it is too little
     machine_errors: dict[str, Exception] = field(default_factory=dict)  #: thread -> the error of its last turn
     rate: Rate = field(default_factory=Rate)  #: bytes of ZIPs that are sent and finished
+    ledger_status: LedgerStatus = field(init=False)  #: used only by the main thread
+    idle_since: dict[str, tuple[int, int]] = field(default_factory=dict)  #: worker -> the ledger that had nothing to do
     last_snapshot: Snapshot | None = None
     login_problems: list[dict[str, object]] = field(default_factory=list)  #: rows that need attention
     reloads: int = 0  #: how often a reload was tried
     refused: dict[str, str] = field(default_factory=lambda: {"refused": "", "advice": ""})  #: why the last one failed
+
+    def __post_init__(self) -> None:
+        self.ledger_status = LedgerStatus(self._read_ledger, self.ledger.version, self.clock)
 
     def note_room(self, free: int) -> None:
         """Note how many bytes are free on the disk of the work folder."""
@@ -119,8 +125,8 @@ class Daemon:
         uploads = [{"worker": name, "sent": sent, "size": size} for name, (sent, size) in [*self.uploads.items()]]
         sent = sum(one for one, _ in [*self.uploads.values()])
         heard = self.server.heard
-        snapshot = take_snapshot(
-            self.ledger, self.settings.xnat.server, self.clock.now(), running=True,
+        snapshot = with_daemon(
+            self.ledger_status.snapshot(), self.clock.now(),
             daemon={
                 "pid": os.getpid(), "settling": self.intake.settling, "uploads": uploads,
                 "sharing": not self._sharing_is_idle(), "heard": heard and heard.isoformat(timespec="seconds"),
@@ -131,6 +137,9 @@ class Daemon:
         self.rate.add(self.clock.monotonic(), snapshot["today"]["bytes"] + sent)
         rate = round(self.rate.per_second()) if snapshot["left"]["bytes"] else 0
         return {**snapshot, "daemon": {**snapshot["daemon"], "rate": rate}}
+
+    def _read_ledger(self) -> Snapshot:
+        return take_snapshot(self.ledger, self.settings.xnat.server, self.clock.now(), running=True, daemon={})
 
     def wake(self) -> None:
         """Wake the workers, so that they look for studies to carry."""

@@ -163,13 +163,26 @@ def worker_turn(daemon: Daemon, name: str, login: LoginRenewal) -> float:
 def _work(daemon: Daemon, name: str, login: LoginRenewal) -> float:
     if not daemon.recovered or "work" in daemon.missing:
         return IDLE  # the intake wakes the workers when it has found the work folder
-    while not daemon.stop.is_set() and any((_carry_one(daemon, name, login), _retire(daemon, name))):
-        daemon.idle_check.put_off()
-        daemon.wake()
+    login.renew()
+    version = daemon.ledger.version()
+    is_idle = daemon.idle_since.get(name) == version
+    if not is_idle:
+        _carry_all(daemon, name, login)
     if not daemon.stop.is_set() and name == next(iter(daemon.tools), None):
         daemon.retention.sweep()
         daemon.late_rows.sweep()
-    return _seconds_until_due(daemon)
+    if is_idle:
+        return IDLE
+    wait = _seconds_until_due(daemon)
+    if wait is None and not daemon.finished.to_be_moved():
+        daemon.idle_since[name] = version  # until it changes, nothing needs to be asked
+    return IDLE if wait is None else wait
+
+
+def _carry_all(daemon: Daemon, name: str, login: LoginRenewal) -> None:
+    while not daemon.stop.is_set() and any((_carry_one(daemon, name, login), _retire(daemon, name))):
+        daemon.idle_check.put_off()
+        daemon.wake()
 
 
 def _retire(daemon: Daemon, name: str) -> bool:
@@ -191,14 +204,18 @@ def _carry_one(daemon: Daemon, name: str, login: LoginRenewal) -> bool:
     return carried
 
 
-def _seconds_until_due(daemon: Daemon) -> float:
-    """Return the seconds until something may be due: at least 1, since a busy study may bar one that is ready."""
+def _seconds_until_due(daemon: Daemon) -> float | None:
+    """Return the seconds until something may be due: at least 1, since a busy study may bar one that is ready.
+
+    None if nothing waits for a time.
+    """
     now = daemon.clock.now()
     gates = daemon.ledger.gates.all()
     due = daemon.ledger.studies.next_due(now, [scope for scope, gate in gates.items() if gate.shut])
     times = [moment for moment in (due, *(gate.until for gate in gates.values())) if moment is not None]
-    wait = min(((moment - now).total_seconds() for moment in times), default=IDLE)
-    return min(max(wait, 1.0), IDLE)
+    if not times:
+        return None
+    return min(max((min(times) - now).total_seconds(), 1.0), IDLE)
 
 
 # -- share tables ------------------------------------------------------------------------------------------

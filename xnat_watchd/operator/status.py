@@ -87,6 +87,16 @@ def take_snapshot(
     }
 
 
+def with_daemon(
+    snapshot: Snapshot, now: datetime, daemon: dict[str, Any], attention: Sequence[dict[str, Any]]
+) -> Snapshot:
+    """Return a snapshot of the ledger alone as of now, with what only the running service knows."""
+    return {
+        **snapshot, "at": now.isoformat(timespec="seconds"), "daemon": {**snapshot["daemon"], **daemon},
+        "attention": [*({**row, "name": ""} for row in attention), *snapshot["attention"]],
+    }  # fmt: skip
+
+
 def _with_names(rows: Sequence[dict[str, Any]], summary: Summary) -> Rows:
     """Return rows that each have the `name` of the file that they are about; empty where it is none."""
     deliveries = [int(row["item"].partition(".")[0]) if row["item"][:1].isdigit() else 0 for row in rows]

@@ -104,10 +104,12 @@ class Sharing:
         """
         if self._names is None or self._sightings.keys() != self._tables.keys():
             return False
+        if not self._tables:
+            return True
         due = self._shares.next_due(self._swept)
         soon = due is not None and due <= self._clock.now() + within
         due_now = self._requested or self._news()[1] or self._next <= self._clock.monotonic()
-        return not self._tables or not (soon or due_now)
+        return not (soon or due_now)
 
     # The folder.
 

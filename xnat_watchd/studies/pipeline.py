@@ -65,6 +65,10 @@ class FinishedDeliveries:
     ended: list[int] = field(default_factory=list)  #: deliveries whose ZIP must be moved; guarded by `lock`
     newest_event: int | None = None  #: the newest event at the last moment when every ended delivery was retired
 
+    def to_be_moved(self) -> bool:
+        """Return whether a delivery may still have to be retired, or its ZIP to be moved."""
+        return bool(self.ended) or self.newest_event is None
+
 
 @dataclass(slots=True)
 class HeldReporter:

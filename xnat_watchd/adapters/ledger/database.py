@@ -53,6 +53,8 @@ class Database:
         self._lock = threading.RLock()
         self._db, self._path = connection, path
         self._version: int | None = None
+        self._rows_of: tuple[int, int] | None = None  #: the version that `_known` was read from
+        self._known: dict[object, sqlite3.Row | None] = {}
         self._files: dict[Path, tuple[int, int]] = {}
         self.close = connection.close
         self.must_be_there()
@@ -99,11 +101,15 @@ class Database:
         with suppress(NoRoom), self.change() as db:
             db.execute(f"PRAGMA user_version = {VERSION}")
 
-    def changed(self) -> bool:
-        """Return whether another program has written since the last call; False at the first call."""
+    def version(self) -> tuple[int, int]:
+        """Return what becomes another value with each change, by this program or another. No table is read."""
         self.must_be_there()
         row = self.row("PRAGMA data_version")
-        version = int(row[0]) if row else 0
+        return int(row[0]) if row else 0, self._db.total_changes
+
+    def changed(self) -> bool:
+        """Return whether another program has written since the last call; False at the first call."""
+        version, _ = self.version()
         before, self._version = self._version, version
         return before not in (None, version)
 
@@ -117,6 +123,17 @@ class Database:
         with self._lock, _told(self._path):
             first: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
             return first
+
+    def known_row(self, sql: str, *values: object) -> sqlite3.Row | None:
+        """Return the same as `row` for a question that is asked all the time: it is read again only after a change."""
+        with self._lock:
+            version = self.version()
+            if version != self._rows_of:
+                self._rows_of, self._known = version, {}
+            question = (sql, values)
+            if question not in self._known:
+                self._known[question] = self.row(sql, *values)
+            return self._known[question]
 
 
 def open_database(

@@ -38,4 +38,5 @@ class Ledger(StatusParts):
         self.listing = DeliveryListing(database)
         self.shares = Shares(database)
         self.changed = database.changed
+        self.version = database.version
         self.must_take_writes = database.must_take_writes

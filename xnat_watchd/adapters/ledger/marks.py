@@ -35,7 +35,7 @@ class Marks:
 
     def mark(self, folder: str) -> Mark | None:
         """Return the mark that the service has put into a folder, or None if it has not put one yet."""
-        row = self._db.row("SELECT * FROM marks WHERE folder = ?", folder)
+        row = self._db.known_row("SELECT * FROM marks WHERE folder = ?", folder)
         return Mark(row["id"], row["identity"], row["path"]) if row else None
 
     def keep(self, folder: str, mark: Mark) -> None:

@@ -81,17 +81,17 @@ class Shares:
 
     def next_due(self, after: datetime) -> datetime | None:
         """Return when the first of the shares that wait after a failure is due again, if later than `after`."""
-        row = self._db.row("SELECT min(due) AS due FROM shares WHERE fate = 'intended' AND due > ?", text(after))
+        row = self._db.known_row("SELECT min(due) AS due FROM shares WHERE fate = 'intended' AND due > ?", text(after))
         return moment(row["due"]) if row else None
 
     def archived(self, after: int, projects: Collection[str]) -> tuple[int, bool]:
         """Return the newest event's number, and whether an event after `after` archived a study in these projects."""
-        row = self._db.row(
+        row = self._db.known_row(
             "SELECT coalesce(max(e.id), 0) AS newest, coalesce(max(e.progress = 'archived'"
             " AND e.event IN ('advanced', 'parked')"
             " AND s.project IN (SELECT value FROM json_each(?))), 0) AS has_come"
             " FROM events e LEFT JOIN studies s ON s.key = e.study WHERE e.id > ?",
-            json.dumps(list(projects)),
+            json.dumps(sorted(projects)),
             after,
         )
         return (max(after, int(row["newest"])), bool(row["has_come"])) if row else (after, False)
