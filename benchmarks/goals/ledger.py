@@ -27,7 +27,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
         small_ones, large_ones = (_calls(bench, state, rows) for rows in (FEW, many))
         for call, took in large_ones.items():
             yield Figure(
-                name=f"{call}, {many:,} rows {state}", unit="ms", ours=took, reference=small_ones[call],
+                name=f"{call}, {many:,} rows {state}", unit="ms of CPU", ours=took, reference=small_ones[call],
                 against=f"{FEW:,} rows", ratio_at_most=FLAT,
             )  # fmt: skip
     if bench.sizes.flood:
