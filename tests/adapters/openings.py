@@ -1,8 +1,8 @@
-"""Opening a ZIP in every way that the program may take: with either library, in one thread or in several."""
+"""Opening and copying a ZIP in every way that the program may take: with either library, in one thread or several."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from xnat_watchd.adapters.dicom import inflating, zip_file
+from xnat_watchd.adapters.dicom import inflating, member_copying, zip_file
+from xnat_watchd.adapters.dicom.zip_directory import FULL_32
 from xnat_watchd.adapters.dicom.zip_file import no_beat
-from xnat_watchd.core.delivery import ZipContents
-from xnat_watchd.core.errors import Unusable
+from xnat_watchd.core.delivery import Instance, ZipContents
+from xnat_watchd.core.errors import Undecided, Unusable
 from xnat_watchd.core.limits import Limits
 
 LIBRARIES = ("isal.isal_zlib", "zlib") if find_spec("isal") else ("zlib",)
@@ -54,3 +55,28 @@ def comparable(found: ZipContents | Unusable) -> object:
         return str(found), found.detail, found.advice
     studies = tuple(replace(one, instances=tuple(one.instances)) for one in found.studies)
     return replace(found, studies=studies)
+
+
+def write_clean(
+    source: Path,
+    instances: Iterable[Instance],
+    target: Path,
+    beat: Callable[[], None] = no_beat,
+    wide_from: int = FULL_32,
+) -> None:
+    """Write a clean ZIP in every way. Fail if any two differ in a byte, or in why the source is refused."""
+    listed = tuple(instances)
+    results: list[tuple[Undecided | None, bytes]] = []
+    for library, threads, ahead in (*((*way, member_copying.AHEAD) for way in WAYS), (*WAYS[-1], 0)):
+        with opened_by(library, threads), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(member_copying, "AHEAD", ahead)
+            try:
+                zip_file.write_clean(source, listed, target, beat, wide_from)
+            except Undecided as error:
+                results.append((error, error.detail.encode()))
+            else:
+                results.append((None, target.read_bytes()))
+    errors, contents = zip(*results, strict=True)
+    assert len({str(error) for error in errors}) == len(set(contents)) == 1
+    if errors[0] is not None:
+        raise errors[0]

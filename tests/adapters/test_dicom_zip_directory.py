@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.openings import open_zip
+from tests.adapters.openings import open_zip, write_clean
 from tests.adapters.zips import Part, instance, zip_of
 from xnat_watchd.adapters.dicom import zip_file
-from xnat_watchd.adapters.dicom.zip_file import is_whole, write_clean
+from xnat_watchd.adapters.dicom.zip_file import is_whole
 from xnat_watchd.core.delivery import Instance
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.limits import Limits

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.openings import open_zip
+from tests.adapters.openings import open_zip, write_clean
 from tests.shared import shared
-from xnat_watchd.adapters.dicom.zip_file import is_whole, write_clean
+from xnat_watchd.adapters.dicom.zip_file import is_whole
 from xnat_watchd.core.delivery import Study
 from xnat_watchd.core.limits import Limits
 

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from tests.adapters.openings import open_zip
+from tests.adapters.openings import open_zip, write_clean
 from tests.adapters.zips import Part, instance, zip_of
 from xnat_watchd.adapters.dicom.byte_source import Source
 from xnat_watchd.adapters.dicom.data_set import walk_file
 from xnat_watchd.adapters.dicom.inflating import Allowance
 from xnat_watchd.adapters.dicom.instance import facts_of
-from xnat_watchd.adapters.dicom.zip_file import is_whole, write_clean
+from xnat_watchd.adapters.dicom.zip_file import is_whole
 from xnat_watchd.core.errors import Undecided, Unusable
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.sandbox.samples import BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, study, write_zip

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.openings import open_zip
+from tests.adapters.openings import open_zip, write_clean
 from tests.adapters.zips import deflated, instance
 from xnat_watchd.adapters.dicom.zip_directory import find_directory
-from xnat_watchd.adapters.dicom.zip_file import is_whole, write_clean
+from xnat_watchd.adapters.dicom.zip_file import is_whole
 from xnat_watchd.adapters.dicom.zip_members import members
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.limits import Limits

@@ -16,10 +16,11 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from tests.adapters.openings import open_zip
+from tests.adapters.openings import open_zip, opened_by
 from tests.adapters.zips import Part, deflated, descriptor, element, file_of, identity, instance, pixels, zip_of
+from xnat_watchd.adapters.dicom import zip_file
 from xnat_watchd.adapters.dicom.byte_source import PIECE
-from xnat_watchd.adapters.dicom.zip_file import is_whole, write_clean
+from xnat_watchd.adapters.dicom.zip_file import is_whole
 from xnat_watchd.core.delivery import Person, Series, Study, ZipContents
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.findings import FindingKind
@@ -632,13 +633,14 @@ def test_a_heart_beats_every_few_mebibytes_of_both_passes(path: Path) -> None:
     beats: list[None] = []
     path.write_bytes(zip_of([Part(b"1", instance(size=64 * 2**20), method=0)]))
 
-    (found,) = open_zip(path, Limits(), lambda: beats.append(None)).studies
-    opening = len(beats)
-    write_clean(path, found.instances, path.with_suffix(".clean"), lambda: beats.append(None))
-    writing = len(beats) - opening  # goes through the ZIP once, where opening goes through it twice
+    with opened_by("zlib", 0):  # several threads beat by the clock
+        (found,) = zip_file.open_zip(path, Limits(), lambda: beats.append(None)).studies
+        opening = len(beats)
+        zip_file.write_clean(path, found.instances, path.with_suffix(".clean"), lambda: beats.append(None))
+    writing = len(beats) - opening  # reads the ZIP once, where opening reads it and digests it
 
     assert writing >= 64 / 4
-    assert opening > 1.5 * writing
+    assert opening - writing >= 64 / 4
 
 
 def test_neither_pydicom_nor_a_client_is_loaded_for_it() -> None:

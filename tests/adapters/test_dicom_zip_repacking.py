@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.openings import open_zip
+from tests.adapters.openings import open_zip, write_clean
 from tests.adapters.zips import Part, descriptor, instance, zip_of
-from xnat_watchd.adapters.dicom.zip_file import write_clean
 from xnat_watchd.adapters.dicom.zip_writer import ZipEntry, ZipWriter
 from xnat_watchd.core.delivery import Instance
 from xnat_watchd.core.errors import Undecided

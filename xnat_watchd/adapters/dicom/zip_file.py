@@ -9,23 +9,22 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from xnat_watchd.adapters.dicom.file_digest import FollowingDigest
-from xnat_watchd.adapters.dicom.inflating import DEFLATED, STORED
+from xnat_watchd.adapters.dicom.member_copying import copy_members
 from xnat_watchd.adapters.dicom.member_reading import Allowances, read_members
 from xnat_watchd.adapters.dicom.ordered_threads import OrderedThreads, usable_threads
-from xnat_watchd.adapters.dicom.zip_content import MemberContent
-from xnat_watchd.adapters.dicom.zip_directory import FULL_32, WRAP, Member, find_directory, is_readable
+from xnat_watchd.adapters.dicom.zip_directory import FULL_32, find_directory, is_readable
 from xnat_watchd.adapters.dicom.zip_limits import Totals, refuse_unfit
 from xnat_watchd.adapters.dicom.zip_members import members
 from xnat_watchd.adapters.dicom.zip_opening import ZipReading
-from xnat_watchd.adapters.dicom.zip_writer import ZipEntry, ZipWriter, deflated
+from xnat_watchd.adapters.dicom.zip_writer import ZipWriter
 from xnat_watchd.adapters.files.named_file import durably_written, naming
 from xnat_watchd.adapters.files.syncing import sync_folder
-from xnat_watchd.core.delivery import Instance, ZipContents, file_name
-from xnat_watchd.core.errors import Undecided, Unusable
+from xnat_watchd.core.delivery import Instance, ZipContents
 from xnat_watchd.core.limits import Limits
 
 _THREADS_FROM = 16 * 1024 * 1024  #: packed bytes of a ZIP that several threads open sooner than one
 _THREADS_FROM_MEMBER = 32 * 1024  #: the same of its members on average: with smaller ones they wait for each other
+_COPYING_THREADS = 2  #: for each clean ZIP: several are written at the same time, and what is ahead costs memory
 
 
 def is_whole(path: Path) -> bool:
@@ -81,48 +80,17 @@ def write_clean(
     bytes each time. Raise `Undecided` if the source has changed, and `OSError` if a disk is full or fails: one that
     is about the target names its path. `wide_from`: see `ZipWriter`.
     """
+    wanted = {instance.member: instance for instance in instances}
+    threads = min(threads_for(Totals(len(wanted), sum(one.size for one in wanted.values()))), _COPYING_THREADS)
     temporary = target.with_name(f".{target.name}.part")
     try:
         with source.open("rb", buffering=0) as packed, durably_written(temporary) as file:
             writer = ZipWriter(file, wide_from)
-            _copy(packed.fileno(), {instance.member: instance for instance in instances}, writer, beat)
+            with OrderedThreads(threads, beat) as readers:
+                copy_members(packed.fileno(), wanted, writer, readers, beat)
+            writer.finish()
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
     with naming(target.parent):
         sync_folder(target.parent)
-
-
-def _copy(fd: int, wanted: dict[int, Instance], writer: ZipWriter, beat: Callable[[], None]) -> None:
-    try:
-        for member in members(fd, find_directory(fd)):
-            instance = wanted.pop(member.number, None)
-            if instance is not None:
-                _copy_member(fd, member, instance, writer, beat)
-    except Unusable as error:
-        raise _changed(error.detail) from error
-    if wanted:
-        raise _changed(f"{len(wanted)} members are missing")
-    writer.finish()
-
-
-def _copy_member(fd: int, member: Member, instance: Instance, writer: ZipWriter, beat: Callable[[], None]) -> None:
-    size = instance.size % WRAP if member.cut else instance.size
-    if (member.size, member.crc) != (size, instance.crc):
-        raise _changed(f"member {member.number} is another one")
-    kept = member.method in {STORED, DEFLATED}
-    method = member.method if kept else DEFLATED
-    name = file_name(instance.sop_uid).encode("ascii")
-    with writer.member(ZipEntry(name, method, member.crc, instance.size, member.packed)) as put:
-        content = MemberContent(fd, member, beat, tap=put if kept else None)
-        for piece in iter(content) if kept else deflated(iter(content)):
-            if not kept:
-                put(piece)
-    if content.problem:
-        raise _changed(f"member {member.number}: {content.problem}")
-    if instance.digest and content.digest != instance.digest:
-        raise _changed(f"member {member.number} has other bytes of the same checksum")
-
-
-def _changed(detail: str) -> Undecided:
-    return Undecided("the ZIP changed while it was read", detail=detail, advice="Drop the ZIP again.")
