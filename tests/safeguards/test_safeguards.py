@@ -6,6 +6,7 @@ That the tests turn red is shown by `python -m tests.safeguards`, which takes lo
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from functools import cache
 
@@ -17,6 +18,7 @@ from tests.safeguards.__main__ import matching, verdict
 from tests.safeguards.mutations import ROOT, Edit, Misfit, Mutation, _mutation, mutations, replaced
 
 MUTATIONS = list(mutations())
+ATTRIBUTE = re.compile(r"\._\w+")  #: of ours: no library has us use an attribute with an underscore in front
 PLAIN_NAMES = Counter(one.name.partition("/")[2] for one in MUTATIONS)
 OF_A_FAULT = "tests/faults/test_faults.py::test_nothing_is_lost_doubled_mixed_or_stuck[{}-*]"
 
@@ -34,6 +36,13 @@ def test_a_mutation_fits_the_program_and_names_tests_that_there_are(mutation: Mu
     assert mutation.red
     for red in mutation.red:
         assert red.partition("[")[0] in named_in(red.partition("::")[0])
+
+
+def test_what_a_mutation_writes_has_names_that_the_program_has() -> None:
+    """A mutation that sets an attribute which was renamed since changes nothing, and its tests stay green."""
+    program = "".join(path.read_text("utf-8") for path in (ROOT / "xnat_watchd").rglob("*.py"))
+    written = {(one.name, name) for one in MUTATIONS for edit in one.edits for name in ATTRIBUTE.findall(edit.new)}
+    assert [pair for pair in sorted(written) if not re.search(rf"{re.escape(pair[1])}\b", program)] == []
 
 
 @pytest.mark.parametrize("lacks", ["in", "old", "new", "red"])
