@@ -106,6 +106,9 @@ def test_who_may_decide_sees_names_and_decides_under_the_own_name(served: Desk) 
     assert "XNAT holds all 2 images" in asks(DECIDES, "verify", "1.1")
     assert "starts again" in asks(DECIDES, "resend", "1.1")
     assert "will be skipped" in asks(DECIDES, "skip", "1.1", "--why=no matter")
+    story = asks(DECIDES, "show", "1")
+    assert "by ada: no matter" in story
+    assert "from the beginning: by ada" in story
 
 
 @pytest.mark.parametrize(
@@ -140,6 +143,15 @@ def test_an_error_is_told_as_on_the_command_line(served: Desk) -> None:
     assert "there is no 7 in the ledger" in asks(LOOKS, "show", "7", code=2)
     served.config.write_text("[xnat", "utf-8")
     assert "is not valid TOML" in asks(LOOKS, "show", "7", code=78)
+
+
+def test_where_the_service_has_never_run_users_are_told_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("xnat_watchd.adapters.config.find_file", lambda *_: tmp_path / "config.toml")
+    (tmp_path / "config.toml").write_text(f'[folders]\nroot = "{tmp_path}"\n', "utf-8")
+    said = asks(LOOKS, "status", code=78)
+    assert "the service does not run" in said
+    assert "systemctl status xnat-watchd" in said
 
 
 # -- which words -------------------------------------------------------------------------------------------
@@ -408,6 +420,14 @@ def test_a_shell_completes_items_for_an_ordinary_user(user: Path, served: Desk) 
         context = click.Context(commands)
         assert [one.value for one in ITEM.shell_complete(context, click.Argument(["item"]), "1")] == ["1.1"]
         assert ITEM.shell_complete(context, click.Argument(["item"]), "2") == []
+
+
+def test_who_has_read_enough_is_no_fault(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w", encoding="utf-8") as closed, Listener(user, OUTPUT):  # noqa: PTH123 - a number
+        monkeypatch.setattr("sys.stdout", closed)
+        assert passing_on.pass_on(["show", "12"], {}) == 1
 
 
 def test_what_names_another_service_or_is_not_permitted_is_not_passed_on(user: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ import click
 from xnat_watchd.cli.items import ITEM, Item, studies
 from xnat_watchd.cli.options import CommandOptions, is_served
 from xnat_watchd.cli.terminal import say
+from xnat_watchd.core.access import signed
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger.ledger import Ledger
@@ -39,7 +39,7 @@ def skip(options: CommandOptions, items: tuple[Item, ...], why: str) -> None:
     """
 
     def decide(ledger: Ledger, key: int, now: datetime) -> str:
-        ledger.decisions.skip(key, why, now)
+        ledger.decisions.skip(key, signed(why, options.person), now)
         return "will be skipped. First, what this service put into XNAT's prearchive for it is removed."
 
     studies_of = _settle_rejected(options, items, why)
@@ -61,25 +61,11 @@ def accept(options: CommandOptions, item: Item, why: str) -> None:
     The decision is for one study, and for what was found until now. `show` always tells what was left behind, and the
     ZIP is never deleted. A study with images of two people is never sent.
     """
-    by = options.requester.name if options.requester else login_name()
 
     def decide(ledger: Ledger, key: int, now: datetime) -> str:
-        return f"accepted: {ledger.decisions.accept(key, why, by, now)}"
+        return f"accepted: {ledger.decisions.accept(key, why, options.person, now)}"
 
     _decide(options, (item,), decide, most=1)
-
-
-def login_name() -> str:
-    """Return the name of the person who types the command: with `sudo` their own name, not root's."""
-    import pwd
-
-    uid = os.getuid()
-    if uid == 0 and (behind := os.environ.get("SUDO_USER")):
-        return behind
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"number {uid}"
 
 
 @click.command(epilog=_examples("resend 12.1", 'resend 12 --why "the server was restored from Monday"'))
@@ -93,7 +79,7 @@ def resend(options: CommandOptions, items: tuple[Item, ...], why: str) -> None:
     """
 
     def decide(ledger: Ledger, key: int, now: datetime) -> str:
-        ledger.decisions.resend(key, why, now)
+        ledger.decisions.resend(key, signed(why, options.person), now)
         return "starts again: XNAT is asked what it has, and what it lacks is sent"
 
     _decide(options, items, decide)
@@ -110,7 +96,7 @@ def _settle_rejected(options: CommandOptions, items: tuple[Item, ...], why: str)
                 others.append((delivery, number))
                 continue
             try:
-                ledger.decisions.settle(delivery, why, datetime.now(UTC))
+                ledger.decisions.settle(delivery, signed(why, options.person), datetime.now(UTC))
                 say(f"{delivery} is settled; its ZIP stays in the failed folder")
             except Impossible as error:
                 say(f"{delivery}: {error}", err=True)

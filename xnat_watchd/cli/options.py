@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import click
 
 from xnat_watchd.core.access import UserAccess
-from xnat_watchd.core.errors import NoReadAccess, Occupied, Refusal
+from xnat_watchd.core.errors import NoLedger, NoReadAccess, Occupied, Refusal
 
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.adapters.credentials import Credential
@@ -46,6 +46,13 @@ class CommandOptions:
     def sees_names(self) -> bool:
         """Whether names of patients and files may be shown: to whoever can open the ledger, and to who may decide."""
         return self.requester is None or self.requester.access >= UserAccess.DECIDE
+
+    @property
+    def person(self) -> str:
+        """The login name of the person who decides, for the record."""
+        from xnat_watchd.cli.rights import login_name
+
+        return self.requester.name if self.requester else login_name()
 
     @property
     def is_for_this_machine(self) -> bool:
@@ -190,7 +197,7 @@ def is_there(ledger: Path) -> bool:
 
 def _must_be_there(ledger: Path) -> None:
     if not is_there(ledger):
-        raise Refusal(f"there is no ledger at {ledger} yet", advice="The first `xnat-watchd run` makes it.")
+        raise NoLedger(f"there is no ledger at {ledger} yet", advice="The first `xnat-watchd run` makes it.")
 
 
 def _first_line() -> str:

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from xnat_watchd.cli.terminal import plain
 from xnat_watchd.cli.user_commands import NotPermitted, UserCommand
@@ -27,8 +27,16 @@ def pass_on(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> in
     if output is None:
         return None
     for stream, said in ((sys.stdout, output.stdout), (sys.stderr, output.stderr)):
-        stream.write("\n".join(map(plain, said.split("\n"))))
+        _print(stream, "\n".join(map(plain, said.split("\n"))))
     return output.code
+
+
+def _print(stream: TextIO, said: str) -> None:
+    try:
+        stream.write(said)
+        stream.flush()
+    except BrokenPipeError:  # whoever reads it has had enough; Python flushes once more when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def output_of(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> CommandOutput | None:

@@ -32,6 +32,12 @@ def become_owner(folder: Path) -> str:
     return _name(os.geteuid())
 
 
+def login_name() -> str:
+    """Return the name of the person who types the command: with `sudo` their own name, not root's."""
+    uid = os.getuid()
+    return os.environ.get("SUDO_USER") or _name(uid) if uid == 0 else _name(uid)
+
+
 def _folders_on_the_way(path: Path, links: int) -> Iterator[tuple[Path, os.stat_result]]:
     """Yield every folder and link on the way to a path, from the root on, with what the links lead to."""
     for one in [*reversed(path.parents), path]:

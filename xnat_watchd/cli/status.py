@@ -74,7 +74,9 @@ def snapshot_of(options: CommandOptions, *, names: bool) -> Snapshot:
 
     Programs get none of a running service: what asks as root may pass on what it gets.
     """
-    from xnat_watchd.core.errors import FAILURES, NoReadAccess
+    from xnat_watchd.core.errors import FAILURES, NoLedger, NoReadAccess
+
+    no_status = NoReadAccess if options.requester is None else NoLedger  #: who is asked can read what there is
 
     said = published(options)
     if said is not None and said["daemon"]["running"] and not names:
@@ -85,7 +87,7 @@ def snapshot_of(options: CommandOptions, *, names: bool) -> Snapshot:
         if said is None:
             raise _no_status() from None
     except FAILURES as error:
-        if said is None and isinstance(error, NoReadAccess) and options.is_for_this_machine:
+        if said is None and isinstance(error, no_status) and options.is_for_this_machine:
             raise _no_status() from None
         if said is None:
             raise

@@ -239,6 +239,10 @@ class NoReadAccess(Refusal):
     """This user may not read the ledger: tell what can be known without it."""
 
 
+class NoLedger(Refusal):
+    """There is no ledger yet, since nothing was ever carried here."""
+
+
 class LedgerUnusable(Exception):
     """The ledger cannot be read or written in the middle of the work: end at once, since nothing is certain any more.
 

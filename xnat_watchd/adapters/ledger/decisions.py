@@ -12,6 +12,7 @@ from xnat_watchd.adapters.ledger.findings import open_findings, settle_findings,
 from xnat_watchd.adapters.ledger.restarts import restart
 from xnat_watchd.adapters.ledger.studies import NOTHING_TO_SEND, _leave_out
 from xnat_watchd.adapters.ledger.transitions import RESET, STUCK, move, resume
+from xnat_watchd.core.access import signed
 from xnat_watchd.core.errors import Impossible
 from xnat_watchd.core.findings import ACCEPTABLE, Finding, FindingKind, advice, holding, reason_of
 from xnat_watchd.core.states import ENDED, DeliveryKind, DeliveryState, Event, Progress, Standing
@@ -88,11 +89,11 @@ class Decisions:
         with self._db.change() as db:
             row = _row(db, key)
             if row["lost"] > row["loss_accepted"]:
-                return _accept_loss(db, row, why, now)
+                return _accept_loss(db, row, signed(why, by), now)
             _must_be_held(row)
             if found := holding(open_findings(db, key)):
                 return _accept_findings(db, row, found, why, by, now)
-            return _accept_left_out(db, key, why, now)
+            return _accept_left_out(db, key, signed(why, by), now)
 
     def resend(self, key: int, why: str, now: datetime) -> None:
         """Start a study from its beginning, in a new generation: XNAT is asked, and what it lacks is sent."""
