@@ -14,6 +14,7 @@ from tests.others import archived_by_others, beside_others, entered_by_others
 from tests.station import Time, zipped
 from xnat_watchd.core.delivery import Place, PrearchiveRow, Subject
 from xnat_watchd.core.project_rules import ProjectRules
+from xnat_watchd.sandbox import Options
 from xnat_watchd.studies.steps.recent import ROW_STAYS_TRUE, STAYS_TRUE, RecentAnswers
 
 PLACE, ANOTHER = (Place("P1", "20240229_101112130", f"watchd-1-1-{one}") for one in "xy")
@@ -91,6 +92,15 @@ def test_a_study_that_others_archive_at_the_same_time_is_told(quick_path: Path, 
         assert station.standings() == [("1.1", "uploaded", "held")]
         assert station.why("1.1") == "XNAT has this study 2 times in the project"
         assert Counter(one.where for one in xnat.instances()) == {"archive": 2}
+
+
+def test_a_study_that_others_archived_under_the_uid_that_the_site_gives_it_is_not_doubled(quick_path: Path) -> None:
+    with beside_others(quick_path, "1.8", ProjectRules, Options(remaps_uids=True)) as (xnat, _, station):
+        archived_by_others(xnat, "theirs", SCAN, "Quokka_Zenobia", "THEIRS")
+        station.drop("scan.zip", SCAN)
+        station.run()
+        assert [one.session for one in xnat.instances() if one.where == "archive"] == ["THEIRS"]
+        assert station.standings() == [("1.1", "uploaded", "held")]  # a person must compare them: names differ, too
 
 
 def test_a_subject_of_other_capitals_keeps_its_values(quick_path: Path) -> None:

@@ -240,7 +240,8 @@ def _judged(item: Item, row: PrearchiveRow, tools: Tools, seen: Holding | None =
     if isinstance(verdict, AllPresent):
         if verdict.uid != item.study_uid:
             reclaim(item, verdict.uid, tools)
-        tools.recent.remember_row(item, row)
+        if verdict.uid in item.uids:  # the archive was asked for no other
+            tools.recent.remember_row(item, row)
         return _proof(item, row, verdict.uid, tools)
     if isinstance(verdict, LeftOut) and verdict.series <= item.missing_before:
         facts = _proof(item, row, verdict.uid, tools)
