@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -23,9 +24,10 @@ from xnat_watchd.adapters.operator_socket import BadMessage, CommandOutput, Requ
 from xnat_watchd.cli import commands, passing_on
 from xnat_watchd.cli.items import ITEM
 from xnat_watchd.cli.operator_request import output_for
-from xnat_watchd.cli.user_commands import PERMITTED, NotPermitted, UserCommand
+from xnat_watchd.cli.user_commands import PERMITTED, NotPermitted, UserCommand, with_sudo
 from xnat_watchd.core.access import UserAccess, access_of
 from xnat_watchd.core.errors import Occupied
+from xnat_watchd.core.gate import Gate
 
 __all__ = ["desk"]
 
@@ -131,6 +133,20 @@ def test_a_stranger_is_told_nothing(served: Desk) -> None:
         said = asks(STRANGER, *words, code=78)
         assert "may not type" in said
         assert "1.1" not in said
+
+
+def test_an_advice_that_only_root_can_follow_says_sudo(served: Desk) -> None:
+    gate = Gate(
+        until=datetime.now(UTC) + timedelta(hours=1), login=True, why="refused", advice="Type `xnat-watchd login`."
+    )
+    served.station.ledger.gates.set("", gate)
+    for requester in (LOOKS, DECIDES):
+        assert "Type `sudo xnat-watchd login`." in asks(requester, "status", code=77)
+        assert "Type `sudo xnat-watchd login`." in asks(requester, "status", "--json", code=77)
+    assert "Type `xnat-watchd login`." in served.type("status", code=77)
+    assert with_sudo("`xnat-watchd retry 1`, then `xnat-watchd check`") == (
+        "`xnat-watchd retry 1`, then `sudo xnat-watchd check`"
+    )
 
 
 def test_the_screen_is_as_wide_as_the_users(served: Desk) -> None:

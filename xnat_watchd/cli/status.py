@@ -7,13 +7,14 @@ import shutil
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xnat_watchd.cli.options import CommandOptions
 from xnat_watchd.cli.status_screen import Snapshot, screen
 from xnat_watchd.cli.terminal import as_json
+from xnat_watchd.cli.user_commands import with_sudo
 from xnat_watchd.core.access import HOW_TO_JOIN, WHO_DECIDES
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ def status(options: CommandOptions, *, for_programs: bool, watch: bool) -> None:
     from xnat_watchd.operator.status import verdict
 
     snapshot = snapshot_of(options, names=options.sees_names and not for_programs)
+    if options.requester is not None:
+        snapshot = _for_users(snapshot)
     if for_programs:
         as_json(snapshot)
     elif watch:
@@ -51,6 +54,15 @@ def status(options: CommandOptions, *, for_programs: bool, watch: bool) -> None:
     else:
         click.echo(_shown(snapshot, options))
     sys.exit(verdict(snapshot, finished=False))
+
+
+def _for_users(snapshot: Snapshot) -> Snapshot:
+    """Return the status with advice that works for users who are not root."""
+
+    def told(row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "advice": with_sudo(row["advice"])} if row.get("advice") else row
+
+    return {**snapshot, "gate": told(snapshot["gate"]), "attention": [*map(told, snapshot["attention"])]}
 
 
 def _shown(snapshot: Snapshot, options: CommandOptions, height: int | None = None, page: int = 0) -> str:

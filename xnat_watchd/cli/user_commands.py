@@ -14,6 +14,7 @@ from typing import Self
 from xnat_watchd.core.access import UserAccess
 
 ITEM = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
+SUDO = "`sudo xnat-watchd "
 MOST_WORDS, LONGEST_WORD = 1000, 1000
 
 
@@ -56,6 +57,11 @@ PERMITTED = {
     "pause": PermittedWords(access=_DECIDE),
     "resume": PermittedWords(access=_DECIDE),
 }
+
+
+def with_sudo(advice: str) -> str:
+    """Return an advice for users, with `sudo` before each command that the service carries out for none of them."""
+    return re.sub(r"`xnat-watchd (?=([a-z]+))", lambda found: found[0] if found[1] in PERMITTED else SUDO, advice)
 
 
 class NotPermitted(Exception):
