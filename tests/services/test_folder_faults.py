@@ -18,6 +18,7 @@ import pytest
 from tests.dicom import instance
 from tests.services.desk import Around, Desk, Small, scan, states, whole
 from tests.station import QUIET, Station, zipped
+from xnat_watchd.adapters.files import copying
 from xnat_watchd.adapters.files import disk as real_disk
 from xnat_watchd.adapters.files.disk import MARK, Disk
 from xnat_watchd.core.settling import FileStat
@@ -327,6 +328,26 @@ def test_a_busy_or_unreadable_file_is_reported_once_and_tried_again(desk: Desk, 
     assert (ignored(station), station.files()) == ({"scan.zip": why}, ["drop/scan.zip"])
     assert [facts for event, facts in station.log.lines if event == "file.refused"] == [{"reason": why}]
     refusing.number = 0
+    station.take_in()
+    station.work()
+    assert (desk.archived(), ignored(station)) == (whole(), {})
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.ESTALE], ids=errno.errorcode.get)
+def test_a_work_disk_that_takes_no_copy_is_named_and_not_the_file(
+    desk: Desk, station: Station, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    station.drop("scan.zip", scan())
+    (desk.root / "other.zip").hardlink_to(station.folders.drop / "scan.zip")  # so it is copied
+    with monkeypatch.context() as broken:
+        broken.setattr(copying, "_set_mode_and_times", fails)
+        station.take_in()
+    (told,) = station.ledger.views.ignored()
+    assert told["why"] == f"the disk of the work folder fails ({errno.errorcode[number]})"
+    assert told["advice"] == "Look at the disk of the work folder."
     station.take_in()
     station.work()
     assert (desk.archived(), ignored(station)) == (whole(), {})

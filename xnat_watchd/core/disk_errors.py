@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 FAILING = frozenset({
     errno.EIO, errno.ESTALE, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENODEV, errno.ENXIO, errno.ETIMEDOUT,
 })  # fmt: skip

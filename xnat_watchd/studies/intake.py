@@ -21,6 +21,7 @@ from xnat_watchd.adapters.files.layout import (
     move_out_of_work,
     owner_of,
 )
+from xnat_watchd.adapters.files.named_file import names_file_in
 from xnat_watchd.adapters.files.stamps import Changed
 from xnat_watchd.adapters.ledger.deliveries import DeliveredZip
 from xnat_watchd.adapters.ledger.ledger import Ledger
@@ -198,7 +199,7 @@ class Intake:
     def _ignore_odd(self, odd: OddEntry) -> None:
         if odd.error is not None:
             self._report_refusal(odd.path, odd.error)
-        self._ignored[printable(odd.path)] = odd.what, refusal(odd.error)[1] if odd.error else ""
+        self._ignored[printable(odd.path)] = odd.what, self._refusal(odd.error)[1] if odd.error else ""
 
     def _why_ignored(self, seen: FileStat, head: bytes) -> Reason | None:
         """Return why a file is not taken; None for a ZIP that may be taken, and for DICOM, which is listed by exam."""
@@ -254,9 +255,12 @@ class Intake:
         self._open(delivery, name, project)
         self._unfinished = bool(self._unmoved)
 
+    def _refusal(self, error: OSError) -> Reason:
+        return refusal(error, of_work=names_file_in(self._folders.work, error))
+
     def _report_refusal(self, path: str, error: OSError) -> None:
         """List a file that the system refuses, and log it: once, and without its name."""
-        name, reason = printable(path), refusal(error)
+        name, reason = printable(path), self._refusal(error)
         self._ignored[name] = reason
         if name not in self._reported:
             self._reported.add(name)

@@ -20,6 +20,11 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
+def names_file_in(folder: Path, error: OSError) -> bool:
+    """Return whether an error is about a file in this folder, as far as it names one."""
+    return error.filename is not None and Path(error.filename).parent == folder
+
+
 class _NamedFile(FileIO):
     def __init__(self, path: Path) -> None:
         super().__init__(path, "wb")

@@ -12,7 +12,7 @@ from xnat_watchd.adapters.files.layout import folder_name_of
 from xnat_watchd.adapters.files.stamps import Changed
 from xnat_watchd.adapters.ledger.overwrites import Overwrites
 from xnat_watchd.core.delivery import CHANGED, Item, Place
-from xnat_watchd.core.disk_errors import is_failing
+from xnat_watchd.core.disk_errors import FULL, is_failing
 from xnat_watchd.core.errors import NoRoom, NotYet, Permanent, Transient, Undecided, ZipChanged
 from xnat_watchd.core.presence import Presence
 from xnat_watchd.studies.steps.context import Tools, finished_row, must_have_waited
@@ -94,7 +94,7 @@ def disk_errors_translated(*read: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             raise NoRoom("no room is left in the work folder", detail=str(error)) from error
         reads = error.filename is None or Path(error.filename) in read  # an open file has no name in its errors
         if is_failing(error) and not (reads and error.errno == errno.EIO):
