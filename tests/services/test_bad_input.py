@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from tests.dicom import instance, sop_uid, study_uid
+from tests.once import once
 from tests.services.desk import Desk, film, states, whole
 from tests.shared import shared
 from tests.station import Station, zipped
@@ -143,7 +144,12 @@ class Life:
 
 @pytest.fixture(scope="module")
 def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
-    root = tmp_path_factory.mktemp("bad")
+    told, stored, outside = once(tmp_path_factory, "bad", lived)
+    return Life(told, [(where, sop_uid) for where, sop_uid in stored], outside)
+
+
+def lived(root: Path) -> list[Any]:
+    """Let a service meet every bad ZIP. Return what `Life` holds."""
     with Sandbox(root / "xnat", users={"tech": "secret"}, projects=["P1"]) as xnat:
         done = subprocess.run(  # noqa: S603 - our own program
             [sys.executable, "-m", "tests.services.bad_life", root / "watchd", xnat.url, FOLDER],
@@ -151,7 +157,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         stored = [(one.where, one.sop_uid) for one in xnat.instances()]
-    return Life(json.loads(done.stdout), stored, sorted(one.name for one in root.iterdir()))
+    return [json.loads(done.stdout), stored, sorted(one.name for one in root.iterdir())]
 
 
 def outcome(one: dict[str, Any]) -> Rejected | Held | Complete | Beside:

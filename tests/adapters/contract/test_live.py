@@ -13,6 +13,7 @@ import pytest
 
 from tests.adapters.contract.test_gateway_contract import LIVE, Stand, _live
 from tests.adapters.gateway.gateway_kit import server_at
+from tests.dialects import NEWER_AND_THOROUGHLY_OLDER
 from xnat_watchd.adapters.xnat.gateway import XnatGateway
 from xnat_watchd.core.errors import AuthRefused
 from xnat_watchd.core.sharing.plan import ShareSession, ShareSubject
@@ -59,7 +60,7 @@ def test_a_subject_and_its_session_are_shown_elsewhere_under_labels_of_their_own
     assert [one.label for one in seen.sessions if one.id == session.id] == [f"{alias}_MR"]
 
 
-@pytest.mark.parametrize("dialect", ["1.6", "1.8"])
+@pytest.mark.parametrize("dialect", NEWER_AND_THOROUGHLY_OLDER)
 def test_the_live_contract_runs_to_its_end_where_we_are_only_a_member(dialect: str, tmp_path: Path) -> None:
     with Sandbox(tmp_path / "xnat", dialect, users={"tech": "secret"}, projects=["LAB", "ELSEWHERE"]) as xnat:
         given = {"SERVER": xnat.url, "USER": "tech", "PASSWORD": "secret", "PROJECT": "LAB", "DESTINATION": "ELSEWHERE"}
