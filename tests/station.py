@@ -134,7 +134,10 @@ class Station:
             write_clean=around("zip.write", write_clean), chance=Random(seed).random,
             progressed=progressed, recent=RecentAnswers(time),
         )  # fmt: skip
-        self.pipeline = Pipeline(self.tools, retry, self.log, FinishedDeliveries(), held)
+        self.takes_ahead = False  #: a step takes the next study with the progress of the last, as workers do
+        self.pipeline = Pipeline(
+            self.tools, retry, self.log, FinishedDeliveries(), held, goes_on=lambda: self.takes_ahead
+        )
         self.retention = Retention(self.tools, keep, self.log)
         self.late = LateRowCleaner(self.tools, self.log)
         self._waited = set[Place]()  #: where nothing comes late any more

@@ -101,6 +101,7 @@ class Sweep:
 def lives(root: Path, xnat: FakeXnat, time: Time, moments: Moments, seed: int) -> None:
     """Let the service live until it rests; check what must be true whenever it was killed before."""
     station = Station(root, FakeGateway(xnat, time), time, around=moments.around, seed=seed)
+    station.takes_ahead = True
     try:
         station.run()
         assert Counter((place, sop) for place, _, _, sop in xnat.instances()) == EXPECTED

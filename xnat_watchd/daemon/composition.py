@@ -63,7 +63,9 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     daemon.sharing = _sharing(daemon)
     held = HeldReporter(ledger, daemon.log)
     daemon.pipelines = {
-        name: Pipeline(tools, settings.retry(), daemon.log, daemon.finished, held)
+        name: Pipeline(
+            tools, settings.retry(), daemon.log, daemon.finished, held, goes_on=lambda: not daemon.stop.is_set()
+        )
         for name, tools in daemon.tools.items()
     }
     apply_settings(daemon, settings)

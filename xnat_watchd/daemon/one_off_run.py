@@ -65,6 +65,8 @@ def _turn(daemon: Daemon, name: str, keys: frozenset[int]) -> float:
 def _work(daemon: Daemon, name: str, keys: frozenset[int]) -> float:
     while not daemon.stop.is_set() and daemon.pipelines[name].step(keys):
         daemon.uploads.pop(name, None)
+    if daemon.stop.is_set():
+        daemon.pipelines[name].release()
     if not daemon.stop.is_set():
         try:
             daemon.pipelines[name].retire()

@@ -183,6 +183,8 @@ def _carry_all(daemon: Daemon, name: str, login: LoginRenewal) -> None:
     while not daemon.stop.is_set() and any((_carry_one(daemon, name, login), _retire(daemon, name))):
         daemon.idle_check.put_off()
         daemon.wake()
+    if daemon.stop.is_set():
+        daemon.pipelines[name].release()
 
 
 def _retire(daemon: Daemon, name: str) -> bool:

@@ -252,7 +252,7 @@ class Intake:
                 self._unfinished = bool(self._unmoved)
             raise
         self._log.info("delivery.taken", item=str(delivery), project=project)
-        self._open(delivery, name, project)
+        self._open(delivery, name, project, attempt=1)
         self._unfinished = bool(self._unmoved)
 
     def _refusal(self, error: OSError) -> Reason:
@@ -276,7 +276,8 @@ class Intake:
                 self._ledger.deliveries.withdraw(arrival.id, self._clock.now())
                 continue
             try:
-                self._open(arrival.id, arrival.name, arrival.project)
+                attempt = self._ledger.deliveries.begin_opening(arrival.id)
+                self._open(arrival.id, arrival.name, arrival.project, attempt)
             except OSError as error:
                 failed = True
                 self._report_refusal(arrival.name, error)
@@ -340,8 +341,8 @@ class Intake:
 
     # Open and record.
 
-    def _open(self, delivery: int, name: str, project: str) -> None:
-        if self._ledger.deliveries.begin_opening(delivery) > FATAL_OPENINGS:
+    def _open(self, delivery: int, name: str, project: str, attempt: int) -> None:
+        if attempt > FATAL_OPENINGS:
             self._reject(delivery, name, Unusable(
                 f"the service died {FATAL_OPENINGS} times while it opened this ZIP",
                 advice="Keep the ZIP and report it. Export the study again and drop the new ZIP.",
@@ -359,11 +360,10 @@ class Intake:
         except (OSError, Stopped):
             self._ledger.deliveries.end_opening(delivery)
             raise
-        self._ledger.overwrites.stamp(delivery, stamp)
         if isinstance(found, Unusable):
-            self._reject(delivery, name, found)
+            self._reject(delivery, name, found, stamp)
         else:
-            self._record(delivery, name, project, found)
+            self._record(delivery, name, project, found, stamp)
 
     def _opened(self, path: Path) -> ZipContents | Unusable:
         try:
@@ -371,10 +371,12 @@ class Intake:
         except Unusable as error:
             return error
 
-    def _record(self, delivery: int, name: str, project: str, contents: ZipContents) -> None:
+    def _record(self, delivery: int, name: str, project: str, contents: ZipContents, stamp: str) -> None:
         now = self._clock.now()
         kept_as = self._folders.free(kept_in_done(delivery, name, now))
-        other = self._ledger.deliveries.record(delivery, contents, kept_as, now)
+        with self._ledger.together():
+            self._ledger.overwrites.stamp(delivery, stamp)
+            other = self._ledger.deliveries.record(delivery, contents, kept_as, now)
         if other is None:
             self._log.info("delivery.recorded", item=str(delivery), project=project, studies=len(contents.studies))
         else:
@@ -382,10 +384,12 @@ class Intake:
             self._try_move_away(delivery)
         self._recorded()
 
-    def _reject(self, delivery: int, name: str, error: Unusable) -> None:
+    def _reject(self, delivery: int, name: str, error: Unusable, stamp: str = "") -> None:
         kept_as = self._folders.free(kept_in_failed(delivery, name))
         sha256 = self._digest(self._folders.zip_of(delivery))
-        self._ledger.deliveries.reject(delivery, error, kept_as, self._clock.now(), sha256)
+        with self._ledger.together():
+            self._ledger.overwrites.stamp(delivery, stamp)
+            self._ledger.deliveries.reject(delivery, error, kept_as, self._clock.now(), sha256)
         self._log.warning("delivery.rejected", item=str(delivery), reason=str(error))
         self._try_move_away(delivery)
 

@@ -94,12 +94,21 @@ class Pipeline:
     """One worker. Several workers may share a ledger, the lock of the gates and a `finished`."""
 
     def __init__(
-        self, tools: Tools, retry: RetryPolicy, log: Log, finished: FinishedDeliveries, held: HeldReporter | None = None
+        self,
+        tools: Tools,
+        retry: RetryPolicy,
+        log: Log,
+        finished: FinishedDeliveries,
+        held: HeldReporter | None = None,
+        *,
+        goes_on: Callable[[], bool] = lambda: False,  #: whether another step follows at once
     ) -> None:
         self._held = held or HeldReporter(tools.ledger, log)
-        self._tools, self.retry, self._log, self._finished = tools, retry, log, finished
+        self._tools, self.retry, self._log, self._finished, self._goes_on = tools, retry, log, finished, goes_on
         self._ledger, self._clock, self._gates = tools.ledger, tools.clock, tools.gates
         self._pending: tuple[Item, WatchdError] | None = None  #: to be given back once the ledger takes writes
+        self._next: Item | None = None  #: taken together with the last progress
+        self._only: Collection[int] | None = None  #: what the current step is limited to
 
     def step(self, only: Collection[int] | None = None) -> bool:
         """Do one piece of work; with `only`, on one of these studies. Return False if there is none or a gate is shut.
@@ -109,7 +118,8 @@ class Pipeline:
         """
         self._give_back_pending()
         self._held.report()
-        item = self._take(only)
+        self._only = only
+        item, self._next = self._next or self._take(only), None
         if item is None:
             return False
         try:
@@ -138,6 +148,13 @@ class Pipeline:
         finally:
             self._finished.lock.release()
         return moved
+
+    def release(self) -> None:
+        """Return the study that was taken ahead to the queue: there is no further step."""
+        if self._next is not None:
+            error = Stopped("told to stop before its next step")
+            self._ledger.studies.give_back(self._next, self._clock.now(), error, in_doubt=False)
+            self._next = None
 
     # Taking.
 
@@ -200,9 +217,17 @@ class Pipeline:
             self._skip(item, facts)
             return
         until = self._until(item)
-        progress = self._ledger.studies.advance(item, self._clock.now(), facts, until)
+        progress, self._next = self._advance_and_take(item, facts, until)
         self._log.info("study.advanced", item=item.name, project=item.project, progress=progress)
         self._gates.passed(item.project)
+
+    def _advance_and_take(self, item: Item, facts: StepFacts, until: Progress) -> tuple[Progress, Item | None]:
+        """Record the progress and, if another step follows at once, the next study that is taken: in one write."""
+        now = self._clock.now()
+        with self._gates.lock, self._ledger.together():
+            progress = self._ledger.studies.advance(item, now, facts, until)
+            ahead = self._goes_on() and self._gates.are_all_open()
+            return progress, self._ledger.studies.take(now, only=self._only) if ahead else None
 
     def _skip(self, item: Item, facts: StepFacts) -> None:
         if self._ledger.studies.skip(item, self._clock.now(), facts.note):

@@ -81,8 +81,20 @@ class Database:
 
     @contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:
-        """Open a transaction that is written completely or not at all. Raises `NoRoom` when the disk is full."""
-        with self._lock, _told(self._path):
+        """Open a transaction that is written completely or not at all. Raises `NoRoom` when the disk is full.
+
+        Within another one of the same thread it is part of that: several changes are then written together, or none.
+        """
+        with self._lock:
+            if self._db.in_transaction:
+                yield self._db
+            else:
+                with self._transaction() as db:
+                    yield db
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with _told(self._path):
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 self.must_be_there()

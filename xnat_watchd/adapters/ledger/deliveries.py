@@ -71,10 +71,11 @@ class Deliveries:
         self._db = database
 
     def expect(self, name: str, project: str, identity: str, now: datetime) -> int:
-        """Record the intent to take a file, before it is touched. Return the delivery's number."""
+        """Record the intent to take a file and to open it, before it is touched. Return the delivery's number."""
         with self._db.change() as db:
             row = db.execute(
-                "INSERT INTO deliveries (name, project, identity, state, arrived) VALUES (?,?,?,?,?) RETURNING id",
+                "INSERT INTO deliveries (name, project, identity, state, arrived, openings) VALUES (?,?,?,?,?,1)"
+                " RETURNING id",
                 (name, project, identity, DeliveryState.ARRIVING, text(now)),
             ).fetchone()
             tell_delivery(db, row["id"], DeliveryState.ARRIVING, now)
@@ -110,7 +111,10 @@ class Deliveries:
         return bool(row and row["as_it_is"] and row["size"] == size)
 
     def begin_opening(self, delivery: int) -> int:
-        """Count one more opening of the ZIP before it begins: a ZIP that ends the service three times is rejected."""
+        """Count one more opening of the ZIP before it begins: a ZIP that ends the service three times is rejected.
+
+        The first one is counted when the ZIP is taken.
+        """
         with self._db.change() as db:
             row = db.execute(
                 "UPDATE deliveries SET openings = openings + 1 WHERE id = ? RETURNING openings", (delivery,)

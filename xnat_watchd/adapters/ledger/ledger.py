@@ -37,6 +37,7 @@ class Ledger(StatusParts):
         self.decisions = Decisions(database)
         self.listing = DeliveryListing(database)
         self.shares = Shares(database)
+        self.together = database.change  #: what is changed within it, by any part, is written together or not at all
         self.changed = database.changed
         self.version = database.version
         self.must_take_writes = database.must_take_writes

@@ -29,7 +29,8 @@ def claim(db: sqlite3.Connection, item: Item, subject: str) -> None:
                 advice="If it is another person: `xnat-watchd retry ITEM --subject LABEL`. "
                 "If it is the same one, correct the name or ID on the scanner and export again.",
             )
-    db.execute("UPDATE studies SET claimed = ? WHERE key = ?", (subject.casefold(), item.key))
+    label = subject.casefold()
+    db.execute("UPDATE studies SET claimed = ?1 WHERE key = ?2 AND claimed IS NOT ?1", (label, item.key))
 
 
 def record_person(db: sqlite3.Connection, study: int) -> None:
@@ -45,7 +46,7 @@ def record_person(db: sqlite3.Connection, study: int) -> None:
     )
     for row in db.execute(_SPELLINGS, (study,)).fetchall():
         name = joined(person(row), Person(name=row["patient_name"])).name
-        db.execute("UPDATE people SET name = ? WHERE (project, subject_key) = (?, ?)",
+        db.execute("UPDATE people SET name = ?1 WHERE (project, subject_key) = (?2, ?3) AND name <> ?1",
                    (name, row["project"], row["subject_key"]))  # fmt: skip
 
 

@@ -147,8 +147,13 @@ def _archive_anew(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
     _must_be_our_study(item, row, tools)
     asked, there = tools.recent.now(), tools.gateway.subject(item.project, labels.subject)
     subject = sent_subject(item, row, there, tools)
-    tools.ledger.studies.claim_subject(item, labels.subject)
     named = tools.gateway.session_named(item.project, labels.session)
+    facts = StepFacts(subject=labels.subject, label=labels.session, creates_subject=there is None)
+    with tools.ledger.together():
+        tools.ledger.studies.claim_subject(item, labels.subject)
+        if named is None:
+            tools.ledger.studies.note(item, facts, tools.clock.now())
+            tools.ledger.places.begin_archiving(item, None, {})
     if named is not None and named.holding.study_uid in item.uids:
         raise NotYet(ARCHIVED_BY_OTHERS)
     if named is not None:
@@ -157,9 +162,6 @@ def _archive_anew(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
             detail=labels.session,
             advice="Compare the two; then `xnat-watchd retry ITEM --label ANOTHER`.",
         )
-    facts = StepFacts(subject=labels.subject, label=labels.session, creates_subject=there is None)
-    tools.ledger.studies.note(item, facts, tools.clock.now())
-    tools.ledger.places.begin_archiving(item, None, {})
     try:
         tools.gateway.archive(row.place, subject, labels.session, join=False, pipelines=rules.trigger_pipelines)
     except Conflict:

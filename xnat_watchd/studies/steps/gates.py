@@ -57,6 +57,11 @@ class XnatGates:
             busy = self.ledger.studies.any_busy
             return [scope for scope, gate in gates.items() if gate.shut or (gate.trial and busy(scope))]
 
+    def are_all_open(self) -> bool:
+        """Return whether no gate is shut or on trial, so that any study may be taken without a question to XNAT."""
+        gates = self.ledger.gates.all().values()
+        return not self.ledger.pauses.lasts(Activity.WORK) and not any(gate.shut or gate.trial for gate in gates)
+
     def ask(self, question: Callable[[], T]) -> T | None:
         """Ask XNAT something cheap while nothing else is under way, and shut the server's gate if it does not answer.
 
