@@ -156,7 +156,8 @@ def test_a_row_that_cannot_be_meant_is_faulted_alone(cells: str, fault: str) -> 
         (PLAIN.encode("utf-32"), "not a table of text"),
         (b"\xef\xbb\xbfsubject,\xff", "not a table of text"),
         (b"subject,source,destination\n\x81,P1,P2", "not a table of text"),
-        (b"PK\x03\x04\x14\0\0\0", "not a table of text"),
+        (b"PK\x03\x04\x14\0\0\0", "a spreadsheet, no CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a spreadsheet, no CSV"),
         (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "not a table of text"),
         (b" " * (MOST_BYTES + 1), "larger than 16 MiB"),
     ],
@@ -164,7 +165,26 @@ def test_a_row_that_cannot_be_meant_is_faulted_alone(cells: str, fault: str) -> 
 def test_what_is_no_table_gets_one_sentence_and_a_next_step(data: bytes, sentence: str) -> None:
     with pytest.raises(Unusable, match=sentence) as caught:
         read(data)
-    assert "save it again" in caught.value.advice
+    assert "save it" in caught.value.advice.lower()
+
+
+@pytest.mark.parametrize(
+    ("header", "detail"),
+    [
+        ("subjct,source,destination", "`subjct` is no column; did you mean `subject`?"),
+        ("subject,source,destination, Lable ", "`Lable` is no column; did you mean `label`?"),
+        (
+            "subj,source,destination",
+            "the header line has no column subject: `subj` is no column; did you mean `subject`?",
+        ),
+        ("Mustermann,source,destination", "the header line has no column subject: it has: Mustermann"),
+    ],
+)
+def test_a_column_that_is_wrong_is_named_for_people_only(header: str, detail: str) -> None:
+    with pytest.raises(Unusable) as caught:
+        read(f"{header}\nS1,P1,P2\n".encode())
+    assert caught.value.detail == detail
+    assert not {"`", "subjct", "Lable", "Mustermann"}.intersection(str(caught.value).split())
 
 
 def test_too_many_rows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

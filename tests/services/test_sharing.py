@@ -31,6 +31,7 @@ from xnat_watchd.core.errors import (
 )
 from xnat_watchd.core.settling import FileStat
 from xnat_watchd.core.sharing.plan import SeenProject, SeenSession, ShareSubject
+from xnat_watchd.core.sharing.table import read
 
 LABELLED = "subject,source,destination,label\n"
 
@@ -447,13 +448,67 @@ def test_what_was_taken_back_is_believed_with_all_its_sessions_or_not_yet(desk: 
     xnat.after["is_shared"] = [None, Transient("XNAT answered in a form that cannot be read")]
     desk.later()
     assert desk.states() == ["waiting"]
-    desk.save("S1,P1,P2,anon", header=LABELLED)
-    desk.settle()
+    assert desk.ledger.shares.all(["P2"])["P2", "X_S1"].fate == "made"
+    desk.later()
     assert desk.states() == ["removed by someone"]
     desk.save("S1,P1,P2,other", header=LABELLED)
     desk.settle()
     assert desk.states() == ["shared"]
     assert xnat.labels("P2") == ["S1_CT", "S1_MR", "other"]
+
+
+def test_a_row_that_is_changed_while_its_share_is_taken_back_need_not_be_changed_again(
+    desk: Desk, xnat: FakeArchive
+) -> None:
+    desk.save("S1,P1,P2")
+    desk.settle()
+    xnat.take_back(xnat.subjects["X_S1"], "P2")
+    desk.save("S1,P1,P2,anon", header=LABELLED)
+    desk.settle()
+    assert desk.states() == ["shared"]
+    assert xnat.labels("P2") == ["S1_CT", "S1_MR", "anon"]
+    xnat.take_back(xnat.subjects["X_S1"], "P2")
+    desk.later()
+    assert desk.states() == ["removed by someone"]
+
+
+def test_a_row_that_is_changed_brings_back_nothing_while_another_asked_for_the_same(
+    desk: Desk, xnat: FakeArchive
+) -> None:
+    desk.save("S1,P1,P2")
+    desk.save("S1,P1,P2,,*_MR", name="other.csv", header="subject,source,destination,label,sessions\n")
+    desk.settle()
+    xnat.take_back(xnat.subjects["X_S1"], "P2")
+    desk.save("S1,P1,P2,S1", header=LABELLED)
+    desk.settle()
+    assert (desk.states(), desk.states("other.csv")) == (["removed by someone"], ["removed by someone"])
+    assert xnat.labels("P2") == []
+
+
+def test_what_was_taken_back_is_not_brought_back_by_a_table_that_is_applied_by_hand(
+    desk: Desk, xnat: FakeArchive
+) -> None:
+    desk.save("S1,P1,P2")
+    desk.settle()
+    xnat.take_back(xnat.subjects["X_S1"], "P2")
+    others = desk.ledger.shares.rows_of(["table.csv"])
+    by_hand = read(b"subject,source,destination,label\nS1,P1,P2,anon\n").rows
+    assert [one.state for one in desk.sharer.preview(by_hand, others)] == ["removed by someone"]
+    assert [one.state for one in desk.sharer.apply(by_hand, others)] == ["removed by someone"]
+    desk.later()
+    assert desk.states() == ["removed by someone"]
+    assert xnat.labels("P2") == []
+
+
+def test_a_preview_says_the_same_of_a_row_that_is_changed_while_its_share_is_taken_back(
+    desk: Desk, xnat: FakeArchive
+) -> None:
+    desk.save("S1,P1,P2")
+    desk.settle()
+    xnat.take_back(xnat.subjects["X_S1"], "P2")
+    (desk.folder / "table.csv").unlink()
+    changed = read(b"subject,source,destination,label\nS1,P1,P2,anon\n").rows
+    assert [(one.state, len(one.actions)) for one in desk.sharer.preview(changed)] == [("shared", 3)]
 
 
 def test_a_share_that_a_person_put_back_is_ours_as_before(desk: Desk, xnat: FakeArchive) -> None:
@@ -518,10 +573,53 @@ def test_a_right_that_is_missing_fails_the_row_before_anything_is_asked(desk: De
 
 def test_another_label_than_the_tables_is_reported_and_left(desk: Desk, xnat: FakeArchive) -> None:
     xnat.subjects["X_S1"].labels["P2"] = "theirs"
+    xnat.sessions["X_E1"].labels["P2"] = "theirs_CT"
     desk.save("S1,P1,P2,ours", header=LABELLED)
     desk.settle()
-    assert desk.states() == ["failed"]
+    assert [(row[STATE], row[SESSIONS]) for row in desk.report()] == [("failed", "1")]
     assert "under another label" in desk.report()[0][REASON]
+
+
+def test_a_session_under_another_label_than_the_tables_counts_as_shared(desk: Desk, xnat: FakeArchive) -> None:
+    xnat.subjects["X_S2"].labels["P2"] = "S2"
+    xnat.sessions["X_E3"].labels["P2"] = "theirs"
+    desk.save("S2,P1,P2,{subject}_MR2", header="subject,source,destination,session_label\n")
+    desk.settle()
+    assert [(row[STATE], row[SESSIONS]) for row in desk.report()] == [("failed", "1")]
+
+
+def test_a_pattern_that_no_session_fits_is_told(desk: Desk, xnat: FakeArchive) -> None:
+    desk.save("S1,P1,P2,*_mr", "S2,P1,P2,", header="subject,source,destination,sessions\n")
+    xnat.subject("P1", "S3")
+    desk.settle()
+    assert [(row[STATE], row[SESSIONS], row[REASON]) for row in desk.report()] == [
+        ("shared", "0", "no session of the subject has a label that fits the pattern; capitals count"),
+        ("shared", "1", ""),
+    ]
+    xnat.session(xnat.subjects["X_S1"], "S1_mr")
+    desk.later()
+    assert [(row[SESSIONS], row[REASON]) for row in desk.report()] == [("1", ""), ("1", "")]
+
+
+def test_a_subject_that_is_renamed_in_the_source_stays_shared_and_its_new_label_is_told(
+    desk: Desk, xnat: FakeArchive
+) -> None:
+    desk.save("S1,P1,P2")
+    desk.settle()
+    xnat.subjects["X_S1"].labels["P1"] = "S1_new"
+    xnat.session(xnat.subjects["X_S1"], "S1_PT")
+    desk.later()
+    row = desk.report()[0]
+    assert (row[STATE], row[SESSIONS], row[WHEN]) == ("shared", "2", "2026-01-01 00:00:10")
+    assert row[REASON].startswith("the subject is called S1_new in the source now: write that into the row")
+    assert "S1_PT" not in xnat.labels("P2")
+    desk.save("S1_new,P1,P2")
+    desk.settle()
+    assert [(row[STATE], row[SESSIONS], row[REASON]) for row in desk.report()] == [("shared", "3", "")]
+    xnat.take_back(xnat.subjects["X_S1"], "P2")
+    desk.save("S1,P1,P2")
+    desk.settle()
+    assert desk.states() == ["waiting"]
 
 
 def test_a_refusal_is_doubted_once_then_believed_until_something_changes(desk: Desk, xnat: FakeArchive) -> None:
@@ -870,16 +968,40 @@ def test_a_faulted_row_fails_alone(desk: Desk) -> None:
 
 
 def test_reports_and_what_spreadsheets_leave_behind_are_no_tables(desk: Desk, xnat: FakeArchive) -> None:
-    names = ("x.report.csv", "X.Report.CSV", "~$x.csv", ".~lock.x.csv#", ".x.csv", "x.csv.bak", "x.xlsx")
+    names = ("x.report.csv", "X.Report.CSV", "~$x.csv", ".~lock.x.csv#", ".x.csv", "x.csv.bak", "x.txt", "~$x.xlsx")
     for name in names:
         desk.save("S1,P1,P2", name=name)
     (desk.folder / "old.csv").mkdir()
     (desk.folder / "deeper").mkdir()
     desk.save("S1,P1,P2", name="deeper/x.csv")
-    (desk.folder / "link.csv").symlink_to(desk.folder / "x.xlsx")
+    (desk.folder / "link.csv").symlink_to(desk.folder / "x.txt")
     desk.settle()
     assert not xnat.requests
     assert desk.ledger.views.share_tables() == []
+
+
+@pytest.mark.parametrize("ending", ["xlsx", "XLS", "ods", "numbers"])
+def test_a_spreadsheet_that_is_not_saved_as_csv_is_told_until_it_is(desk: Desk, ending: str) -> None:
+    (desk.folder / f"Quokka.{ending}").write_bytes(b"PK\x03\x04 and more")
+    desk.settle()
+    (table,) = desk.ledger.views.share_tables()
+    assert (table["name"], table["why"]) == (f"Quokka.{ending}", "it is a spreadsheet, no CSV")
+    assert table["advice"] == "Save it as CSV (UTF-8) in your spreadsheet, into the same folder."
+    assert desk.report(f"Quokka.{ending}") == [{"state": "failed", "reason": f"{table['why']}. {table['advice']}"}]
+    assert (desk.folder / f"Quokka.{ending}.report.csv").exists()
+    assert desk.sharing.is_idle(timedelta(0))
+    assert "Quokka" not in str(desk.log.lines)
+    desk.save("S1,P1,P2", name="quokka.csv")
+    desk.settle()
+    assert [(one["name"], one["why"]) for one in desk.ledger.views.share_tables()] == [("quokka.csv", "")]
+    assert desk.states("quokka.csv") == ["shared"]
+
+
+def test_a_column_that_is_almost_right_is_named_in_the_report_and_not_in_the_log(desk: Desk) -> None:
+    desk.save("S1,P1,P2", header="subjct,source,destination\n")
+    desk.settle()
+    assert desk.report()[0]["reason"].startswith("`subjct` is no column; did you mean `subject`? Correct the table")
+    assert "subjct" not in str(desk.log.lines)
 
 
 @pytest.mark.parametrize(

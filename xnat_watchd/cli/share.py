@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from xnat_watchd.adapters.xnat.gateway import XnatGateway
     from xnat_watchd.core.sharing.plan import RowPlan
     from xnat_watchd.core.sharing.state import RowResult
+    from xnat_watchd.core.sharing.table import ShareRow
     from xnat_watchd.operator.status import Exit
     from xnat_watchd.settings import Settings
     from xnat_watchd.sharing.rows import Sharer
@@ -53,9 +54,7 @@ def share(options: CommandOptions, file: Path, *, users: bool, dry_run: bool, as
 
 
 def _shares(options: CommandOptions, data: bytes, name: str, form: str, *, dry: bool) -> Exit:
-    from xnat_watchd.core.sharing.table import read
-
-    rows = read(data).rows
+    rows = _rows(data)
     with _sharer(options, dry=dry) as (sharer, ledger):
         others = ledger.shares.rows_of([one["name"] for one in ledger.views.share_tables()])
         if dry:
@@ -139,6 +138,20 @@ def _read(file: Path) -> bytes:
 
     with file.open("rb") as opened:
         return opened.read(MOST_BYTES + 1)
+
+
+def _rows(data: bytes) -> tuple[ShareRow, ...]:
+    """Return the rows of a table. If it cannot be read, also print what of it is wrong."""
+    from xnat_watchd.cli.terminal import plain
+    from xnat_watchd.core.errors import Unusable
+    from xnat_watchd.core.sharing.table import read
+
+    try:
+        return read(data).rows
+    except Unusable as error:
+        if error.detail:
+            click.echo(plain(error.detail), err=True)
+        raise
 
 
 def _remember(ledger: Ledger, name: str, results: Sequence[RowResult]) -> None:

@@ -96,7 +96,7 @@ class Sharer:
 
     def preview(self, rows: Sequence[ShareRow], lingering: Collection[str] = ()) -> Plans:
         """Return what would be done. Change nothing, here or on XNAT."""
-        return self._look(rows, lingering).plans_without_gone if rows else ()
+        return self._look(rows, lingering).plans_without_gone(self._shares.known_rows()) if rows else ()
 
     def _results(self, comparison: ShareComparison) -> list[RowResult]:
         return state.results(comparison.plans, comparison.shares, self._shut(comparison))
@@ -141,7 +141,7 @@ class Sharer:
         return replace(comparison, shares=self._shares.all(list(comparison.seen)))
 
     def _removed(self, comparison: ShareComparison) -> list[tuple[Key, frozenset[str]]]:
-        """Return the shares that a person has taken back, each with the rows that ask for it.
+        """Return the shares that a person has taken back, each with the rows that asked for it before.
 
         A listing may be incomplete, so each share is asked for by itself. A subject and its sessions are recorded
         together: a session that is recorded longer than its subject would count as taken back from a later row.
@@ -151,7 +151,8 @@ class Sharer:
         certain = [action for action, gone in is_gone.items() if gone and state.subject_of(action) not in doubtful]
         for project, count in sorted(Counter(action.destination for action in certain).items()):
             self._context.log.warning("shares.removed", project=project, count=count)
-        return [(key_of(action), comparison.wanted[action]) for action in certain]
+        known = self._shares.known_rows() if certain else ()
+        return [(key_of(action), comparison.askers(action, known)) for action in certain]
 
     def _is_gone(self, action: Action) -> bool | None:
         """Return whether the destination no longer shows a share; None if XNAT does not say."""

@@ -15,10 +15,10 @@ from xnat_watchd.core.errors import AuthRefused, Refusal, Stopped, Unavailable, 
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.retry import RetryPolicy, is_due
 from xnat_watchd.core.settling import FileStat, WatchedFile, next_quiet, quiet, settle
-from xnat_watchd.core.sharing.report import refusal, report, report_name
+from xnat_watchd.core.sharing.report import is_spreadsheet, refusal, report, report_name
 from xnat_watchd.core.sharing.row_state import RowState
 from xnat_watchd.core.sharing.state import RowResult
-from xnat_watchd.core.sharing.table import ShareRow, Table, read
+from xnat_watchd.core.sharing.table import ShareRow, Table, read, spreadsheet
 from xnat_watchd.sharing.rows import Sharer
 from xnat_watchd.studies.steps.gates import XnatGates
 
@@ -138,6 +138,8 @@ class Sharing:
     def _read(self, seen: FileStat) -> TableRead | None:
         """Return a table that was read; None while somebody writes to it. Write a report if it cannot be read."""
         try:
+            if is_spreadsheet(seen.path):
+                raise spreadsheet()
             return TableRead(seen, read(self._folder.read(seen)))
         except (Changed, FileNotFoundError):
             return None

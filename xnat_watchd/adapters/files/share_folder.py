@@ -11,7 +11,7 @@ from pathlib import Path
 from xnat_watchd.adapters.files.new_files import create_new
 from xnat_watchd.adapters.files.stamps import Changed
 from xnat_watchd.core.settling import FileStat
-from xnat_watchd.core.sharing.report import is_table
+from xnat_watchd.core.sharing.report import to_be_read
 from xnat_watchd.core.sharing.table import MOST_BYTES
 
 READ_WRITE = 0o666
@@ -24,10 +24,13 @@ class ShareFolder:
         self._folder, self._must_be_known = folder, must_be_known
 
     def tables(self) -> list[FileStat]:
-        """Return the tables. Raise `OSError` if the folder cannot be read or is not the one that we know."""
+        """Return the tables, and what is no table yet: a spreadsheet that must be saved as CSV first.
+
+        Raise `OSError` if the folder cannot be read or is not the one that we know.
+        """
         self._must_be_known()
         with os.scandir(self._folder) as entries:
-            names = sorted(entry.name for entry in entries if is_table(entry.name) and _is_file(entry))
+            names = to_be_read(entry.name for entry in entries if _is_file(entry))
         return [seen for name in names if (seen := self._seen(name)) is not None]
 
     def read(self, seen: FileStat) -> bytes:

@@ -139,6 +139,10 @@ class Shares:
         )
         return frozenset(row["key"] for row in rows)
 
+    def known_rows(self) -> frozenset[str]:
+        """Return the keys of all rows that the tables in the folder had when they were last applied."""
+        return frozenset(row["key"] for row in self._db.rows("SELECT key FROM share_rows"))
+
 
 def _share(row: sqlite3.Row) -> Share:
     return Share(

@@ -33,7 +33,7 @@ class ShareComparison:
     @cached_property
     def plans(self) -> tuple[RowPlan, ...]:
         """What each row still lacks, without the shares that people took back."""
-        return plan(self.rows, self.seen, self._taken_back)
+        return plan(self.rows, self.seen, self._taken_back, self._standing)
 
     @cached_property
     def wanted(self) -> dict[Action, frozenset[str]]:
@@ -46,11 +46,21 @@ class ShareComparison:
         fates = {key: share.fate for key, share in self.shares.items()}
         return [action for action in self.wanted if fates.get(key_of(action)) is ShareState.MADE]
 
-    @property
-    def plans_without_gone(self) -> tuple[RowPlan, ...]:
-        """What each row lacks if people took back all that is gone."""
-        gone = [MadeShare(self.rows[0].key, *key_of(action)) for action in self.gone]
-        return plan(self.rows, self.seen, [*self._taken_back, *gone])
+    def plans_without_gone(self, known: Collection[str]) -> tuple[RowPlan, ...]:
+        """Return what each row lacks if people took back all that is gone. `known`: as in `askers`."""
+        gone = [MadeShare(self.rows[0].key, *key_of(action)) for action in self.gone if self.askers(action, known)]
+        return plan(self.rows, self.seen, [*self._taken_back, *gone], self._standing)
+
+    def askers(self, action: Action, known: Collection[str]) -> frozenset[str]:
+        """Return the keys of the rows that asked for a share of ours, now gone, before it was taken back.
+
+        `known`: keys of the rows that were there at an earlier look. A row that is read for the first time was written
+        or changed since: it asks anew.
+        """
+        before = self.shares[key_of(action)].rows
+        return frozenset(
+            {key for key in self.wanted[action] if key in before or key in known} | before.intersection(self.lingering)
+        )
 
     @cached_property
     def remembered(self) -> list[Key]:
@@ -64,6 +74,15 @@ class ShareComparison:
     def basis(self, action: Action) -> str:
         """Return a digest of what the server shows of both ends of a share."""
         return state.basis_of(self.seen[action.source], self.seen[action.destination])
+
+    @cached_property
+    def _standing(self) -> dict[str, list[str]]:
+        """Accession IDs of the shares of ours that are there, by the keys of the rows that asked for them."""
+        standing: dict[str, list[str]] = {}
+        for key in self.remembered:
+            for row in self.shares[key].rows:
+                standing.setdefault(row, []).append(key[1])
+        return standing
 
     @cached_property
     def _taken_back(self) -> list[MadeShare]:

@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from xnat_watchd.core.labels import fill, is_label
 from xnat_watchd.core.sharing.row_state import RowState
 from xnat_watchd.core.sharing.table import ShareRow
+
+NO_MATCH = "no session of the subject has a label that fits the pattern; capitals count"
+EMPTY: Mapping[str, Collection[str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +90,21 @@ class RowPlan:
     state: RowState
     reason: str = ""  #: one sentence with the next step, for the report
     actions: tuple[Action, ...] = ()
-    sessions: int = 0  #: how many of its sessions are in the destination already
+    sessions: int = 0  #: how many of its sessions are in the destination already, under whatever label
 
 
-def plan(rows: Sequence[ShareRow], seen: Mapping[str, SeenProject], made: Collection[MadeShare]) -> tuple[RowPlan, ...]:
+def plan(
+    rows: Sequence[ShareRow],
+    seen: Mapping[str, SeenProject],
+    made: Collection[MadeShare],
+    standing_shares: Mapping[str, Collection[str]] = EMPTY,
+) -> tuple[RowPlan, ...]:
     """Return the state of each row, and the shares to make for it, in the order of the rows.
 
     `seen` holds each project that a row names and that XNAT lists for us. `made` holds the shares that we made. If one
     of them is gone, a person has removed it. Then no row makes it again while the row that it was made for is
-    unchanged.
+    unchanged. `standing_shares`: accession IDs of what we shared for a row, by the row's key; by them a subject is
+    found again that was renamed in the source.
     """
     standing = {row.key for row in rows}
     ours: dict[str, set[str]] = {}
@@ -102,7 +112,7 @@ def plan(rows: Sequence[ShareRow], seen: Mapping[str, SeenProject], made: Collec
         if one.row in standing:
             ours.setdefault(one.destination, set()).add(one.id)
     projects = {name: _ProjectIndex.of(project, ours.get(name, set())) for name, project in seen.items()}
-    return tuple(_planned(row, projects) for row in rows)
+    return tuple(_planned(row, projects, standing_shares.get(row.key, ())) for row in rows)
 
 
 # -- one thing, one destination ------------------------------------------------------------------------------
@@ -186,11 +196,15 @@ class _ProjectIndex:
         folded = {label.casefold() for label in project.subjects}
         return cls(project.subjects, folded, of_subject, *labels_of)
 
+    def count(self, sessions: Iterable[SeenSession]) -> int:
+        """Return how many of these sessions the project shows, under whatever label."""
+        return sum(session.id in self.sessions.labels for session in sessions)
+
 
 # -- one row -------------------------------------------------------------------------------------------------
 
 
-def _planned(row: ShareRow, projects: Mapping[str, _ProjectIndex]) -> RowPlan:
+def _planned(row: ShareRow, projects: Mapping[str, _ProjectIndex], shared: Collection[str]) -> RowPlan:
     if row.fault:
         return RowPlan(row=row, state=RowState.FAILED, reason=row.fault)
     for role, project in (("source", row.source), ("destination", row.destination)):
@@ -199,14 +213,42 @@ def _planned(row: ShareRow, projects: Mapping[str, _ProjectIndex]) -> RowPlan:
     source, destination = projects[row.source], projects[row.destination]
     id_ = source.ids.get(row.subject)
     if id_ is None:
-        other = ", but one in other capitals" if row.subject.casefold() in source.folded else ""
-        return _waiting(row, f"the source has no subject of this label yet{other}")
+        return _renamed(row, source, destination, shared) or _without_subject(row, source)
     outcome = destination.subjects.place(id_, row.label or row.subject, explicit=bool(row.label))
+    meant = _meant(row, id_, source)
     if outcome.state in (RowState.FAILED, RowState.REMOVED):
-        return RowPlan(row=row, state=outcome.state, reason=outcome.reason)
-    meant = [session for session in source.of_subject.get(id_, ()) if row.wants(session.label)]
+        count = destination.count(meant)
+        return RowPlan(row=row, state=outcome.state, reason=outcome.reason, sessions=count)
     placed = [(session, _session(row, session, outcome.label, destination)) for session in meant]
-    return _summed(row, id_, outcome, placed)
+    return _summed(row, id_, outcome, placed, destination.count(meant))
+
+
+def _meant(row: ShareRow, id_: str, source: _ProjectIndex) -> list[SeenSession]:
+    return [session for session in source.of_subject.get(id_, ()) if row.wants(session.label)]
+
+
+def _renamed(
+    row: ShareRow, source: _ProjectIndex, destination: _ProjectIndex, shared: Collection[str]
+) -> RowPlan | None:
+    """Return the state of a row whose subject we shared, if the source shows it under another label now.
+
+    It is told and not followed: the row says a label, and what comes under the new one was never asked for.
+    """
+    id_ = next((one for one in shared if one in source.subjects.labels and one in destination.subjects.labels), None)
+    if id_ is None:
+        return None
+    label = source.subjects.labels[id_]
+    return RowPlan(
+        row=row,
+        state=RowState.THERE,
+        reason=f"the subject is called {label} in the source now: write that into the row, else no more is shared",
+        sessions=destination.count(_meant(row, id_, source)),
+    )
+
+
+def _without_subject(row: ShareRow, source: _ProjectIndex) -> RowPlan:
+    other = ", but one in other capitals" if row.subject.casefold() in source.folded else ""
+    return _waiting(row, f"the source has no subject of this label yet{other}")
 
 
 def _waiting(row: ShareRow, reason: str) -> RowPlan:
@@ -226,7 +268,9 @@ def _session(row: ShareRow, session: SeenSession, subject: str, destination: _Pr
     return destination.sessions.place(session.id, label, explicit=bool(row.session_label))
 
 
-def _summed(row: ShareRow, id_: str, subject: _Outcome, placed: Sequence[tuple[SeenSession, _Outcome]]) -> RowPlan:
+def _summed(
+    row: ShareRow, id_: str, subject: _Outcome, placed: Sequence[tuple[SeenSession, _Outcome]], there: int
+) -> RowPlan:
     ends = {"source": row.source, "destination": row.destination}
     actions: list[Action] = []
     if subject.state is RowState.SHARED:
@@ -242,9 +286,9 @@ def _summed(row: ShareRow, id_: str, subject: _Outcome, placed: Sequence[tuple[S
     return RowPlan(
         row=row,
         state=_gravest([subject, *outcomes]),
-        reason=_reasons(outcomes),
+        reason=_reasons(outcomes) if outcomes or not row.sessions else NO_MATCH,
         actions=tuple(actions),
-        sessions=sum(outcome.state is RowState.THERE for outcome in outcomes),
+        sessions=there,
     )
 
 

@@ -13,6 +13,7 @@ from xnat_watchd.core.sharing.table import Table
 
 ADDED = ("state", "sessions shared", "when (UTC)", "reason")
 ENDING = ".csv"
+SPREADSHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".numbers")
 REPORT_ENDING = ".report.csv"
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  #: begins a formula in a spreadsheet, in wide letters too
 _SKIPPED = " \t\r\n\v\f\xa0"  #: what may stand before it
@@ -24,9 +25,25 @@ def is_table(name: str) -> bool:
     return lower.endswith(ENDING) and not lower.endswith(REPORT_ENDING) and not name.startswith((".", "~"))
 
 
+def is_spreadsheet(name: str) -> bool:
+    """Return whether a file of this name is one of a spreadsheet program, and no temporary file."""
+    return name.lower().endswith(SPREADSHEETS) and not name.startswith((".", "~"))
+
+
+def to_be_read(names: Iterable[str]) -> list[str]:
+    """Return the names of share tables, and of spreadsheets that nobody has saved as CSV beside them yet."""
+    tables = [name for name in names if is_table(name) or is_spreadsheet(name)]
+    saved = {_stem(name) for name in tables if is_table(name)}
+    return sorted(name for name in tables if is_table(name) or _stem(name) not in saved)
+
+
 def report_name(table: str) -> str:
-    """Return the name of a table's report."""
-    return table[: -len(ENDING)] + REPORT_ENDING
+    """Return the name of a table's report. That of a spreadsheet is not the one of the CSV that is made from it."""
+    return (table[: -len(ENDING)] if is_table(table) else table) + REPORT_ENDING
+
+
+def _stem(name: str) -> str:
+    return name.rpartition(".")[0].casefold()
 
 
 def report(table: Table, results: Sequence[RowResult]) -> str:
@@ -39,7 +56,9 @@ def report(table: Table, results: Sequence[RowResult]) -> str:
 
 def refusal(error: Unusable) -> str:
     """Return the report of a table that cannot be read: one row with the reason."""
-    return _written([["state", "reason"], ["failed", f"{error}. {error.advice}"]], ",")
+    sentence = error.detail or str(error)
+    end = "" if sentence.endswith("?") else "."
+    return _written([["state", "reason"], ["failed", f"{sentence}{end} {error.advice}"]], ",")
 
 
 def _added(result: RowResult) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -37,6 +37,8 @@ _END_OF_FILE = re.compile(r"\x1a[\x1a\0\s]*\Z")  #: control-Z, as programs for D
 _SEPARATOR_LINE = re.compile(r""" *"?sep=([^\w\s"]|\t)"?[,;\t]*(?=[\r\n]|\Z)""", re.ASCII | re.IGNORECASE)
 _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _ALMOST = 0.8  #: least similarity (`difflib`) to a known column's name that makes a column a typing error
+_PERHAPS = 0.6  #: likewise to a column that must be there and is not
+_SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  #: the first bytes of `.xlsx`, `.ods` and `.numbers`; of `.xls`
 _ADVICE = "Correct the table and save it again; the README shows how one looks."
 
 
@@ -78,7 +80,8 @@ class Table:
 def read(data: bytes) -> Table:
     """Read a table, or raise `Unusable` with one sentence.
 
-    The sentence quotes nothing of the table: without a header its first line may hold names. `detail` may quote it.
+    The sentence quotes nothing of the table: without a header its first line may hold names. `detail`, if there is
+    one, is a sentence in its place for people who may see names: it quotes the header.
     """
     delimiter, records = records_of(data, COLUMNS)
     header = next(records)[1]
@@ -112,6 +115,13 @@ def records_of(data: bytes, columns: Collection[str]) -> tuple[str, Iterator[tup
     return delimiter, chain([header], records)
 
 
+def spreadsheet() -> Unusable:
+    """Return the error for the file of a spreadsheet program."""
+    return Unusable(
+        "it is a spreadsheet, no CSV", advice="Save it as CSV (UTF-8) in your spreadsheet, into the same folder."
+    )
+
+
 def column_name(cell: str) -> str:
     """Return a column's name in the form to compare: case does not matter, blanks and `-` are `_`."""
     return re.sub(r"[\s_-]+", "_", cell.strip().casefold())
@@ -124,6 +134,8 @@ def _unusable(sentence: str, detail: str = "") -> Unusable:
 def _decoded(data: bytes) -> str:
     if len(data) > MOST_BYTES:
         raise _unusable(f"the table is larger than {MOST_BYTES // 1024**2} MiB")
+    if data.startswith(_SPREADSHEETS):
+        raise spreadsheet()
     marked = next((name for bom, name in _BOMS.items() if data.startswith(bom)), None)
     for encoding in [marked] if marked else ["utf-8", "cp1252"]:
         try:
@@ -188,15 +200,29 @@ def _places(header: Sequence[str]) -> dict[str, int]:
             raise _unusable(f"the header line names the column {name} twice")
         if name in COLUMNS:
             places[name] = place
+    absent = [column for column in COLUMNS if column not in places]
+    others = [cell.strip() for cell in header if column_name(cell) not in places]
+    if near := _nearest(others, absent, _ALMOST):
+        raise _unusable(f"a column is called almost, but not quite, {near[1]}", _meant(*near))
     for column in REQUIRED:
         if column not in places:
-            raise _unusable(f"the header line has no column {column}", " | ".join(header))
-    absent = [column for column in COLUMNS if column not in places]
-    for cell in header:
-        near = get_close_matches(column_name(cell), absent, n=1, cutoff=_ALMOST)
-        if near:
-            raise _unusable(f"a column is called almost, but not quite, {near[0]}", cell)
+            near = _nearest(others, [column], _PERHAPS)
+            told = _meant(*near) if near else f"it has: {' | '.join(others)[:LONGEST_CELL]}"
+            sentence = f"the header line has no column {column}"
+            raise _unusable(sentence, f"{sentence}: {told}")
     return places
+
+
+def _nearest(cells: Iterable[str], columns: Sequence[str], cutoff: float) -> tuple[str, str] | None:
+    """Return the first cell that is nearly a column's name, with that column."""
+    for cell in cells:
+        if len(cell) <= LONGEST_CELL and (near := get_close_matches(column_name(cell), columns, n=1, cutoff=cutoff)):
+            return cell, near[0]
+    return None
+
+
+def _meant(cell: str, column: str) -> str:
+    return f"`{cell}` is no column; did you mean `{column}`?"
 
 
 def _row(line: int, cells: Sequence[str], width: int, places: Mapping[str, int]) -> ShareRow:
