@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from tests.dicom import instance
+from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.others import archived_by_others, beside_others, entered_by_others
-from tests.station import Time, zipped
+from tests.station import Station, Time, zipped
 from xnat_watchd.core.delivery import Place, PrearchiveRow, Subject
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.sandbox import Options
@@ -101,6 +103,24 @@ def test_a_study_that_others_archived_under_the_uid_that_the_site_gives_it_is_no
         station.run()
         assert [one.session for one in xnat.instances() if one.where == "archive"] == ["THEIRS"]
         assert station.standings() == [("1.1", "uploaded", "held")]  # a person must compare them: names differ, too
+
+
+@pytest.mark.parametrize("dialect", ["1.6", "1.8"])
+def test_a_session_that_is_not_listed_for_a_moment_is_looked_for_soon(
+    tmp_path: Path, time: Time, dialect: Literal["1.6", "1.8"]
+) -> None:
+    xnat = FakeXnat(time, dialect=dialect)
+    station = Station(tmp_path, FakeGateway(xnat, time), time)
+    station.drop("scan.zip", SCAN)
+    station.start()
+    station.take_in()
+    assert station.pipeline.step()
+    began, xnat.delay = time.now(), timedelta(seconds=1)
+    station.work()
+    assert station.standings() == [("1.1", "complete", "done")]
+    assert time.now() - began < timedelta(seconds=5)
+    assert len(xnat.instances()) == 1
+    station.close()
 
 
 def test_a_subject_of_other_capitals_keeps_its_values(quick_path: Path) -> None:

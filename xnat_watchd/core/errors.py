@@ -78,6 +78,10 @@ class NotSeenYet(NotYet):
         self.until = until
 
 
+class NotListedYet(NotYet, InDoubt):
+    """XNAT says that it has done it and does not list it for a moment (seen on 1.6.4): look again soon, in doubt."""
+
+
 class WaitUntil(Transient):
     """Only one automatic upload is left: wait with it until somebody may have found out why the others failed."""
 

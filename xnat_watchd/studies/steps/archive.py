@@ -8,7 +8,17 @@ from dataclasses import replace
 from xnat_watchd.adapters.ledger.studies import StepFacts
 from xnat_watchd.core.comparison import Mixed
 from xnat_watchd.core.delivery import Item, Place, PrearchiveRow, Session, Subject
-from xnat_watchd.core.errors import AuthRefused, Conflict, InDoubt, NotSeenYet, NotYet, Stopped, Transient, Unavailable
+from xnat_watchd.core.errors import (
+    AuthRefused,
+    Conflict,
+    InDoubt,
+    NotListedYet,
+    NotSeenYet,
+    NotYet,
+    Stopped,
+    Transient,
+    Unavailable,
+)
 from xnat_watchd.core.findings import must_not_hold
 from xnat_watchd.core.states import DeliveryKind
 from xnat_watchd.studies.steps.archive_proof import (
@@ -181,7 +191,7 @@ def _archive_anew(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
 
 
 def _archived(item: Item, tools: Tools) -> Session:
-    """Return the session that XNAT has made of our row. Raise `InDoubt` if it does not list it yet.
+    """Return the session that XNAT has made of our row. Raise `NotListedYet` if it does not show it yet.
 
     One list tells all of a session as it should be. Whatever else it shows, each session is read by itself.
     """
@@ -190,7 +200,7 @@ def _archived(item: Item, tools: Tools) -> Session:
     sessions = tools.gateway.sessions(item.project, item.uids)
     session = _from_our_place(item, sessions)
     if session is None:
-        raise InDoubt("XNAT said that it archived the study, and does not list it yet")
+        raise NotListedYet("XNAT said that it archived the study, and does not list it yet")
     if len(sessions) > 1:  # another client has archived it at the same time, under another label
         raise Conflict(f"XNAT has this study {len(sessions)} times in the project")
     return session
