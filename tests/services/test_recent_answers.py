@@ -36,9 +36,8 @@ def time() -> Time:
 
 @pytest.fixture
 def recent(time: Time) -> RecentAnswers:
-    """Return answers about study 1, of which the archive has nothing and which lies in its row."""
+    """Return answers about study 1, which lies in its row."""
     answers = RecentAnswers(time)
-    answers.remember_absent(study(), answers.now())
     answers.remember_row(study(), ROW)
     answers.remember_subject(SUBJECT, answers.now())
     return answers
@@ -47,7 +46,7 @@ def recent(time: Time) -> RecentAnswers:
 @pytest.mark.parametrize("kind", ["row", "subject"])
 def test_a_second_attempt_asks_anew(recent: RecentAnswers, kind: str) -> None:
     def told() -> object:
-        return recent.row_to_archive(study()) if kind == "row" else recent.subject(SUBJECT.id)
+        return recent.row(study()) if kind == "row" else recent.subject(SUBJECT.id)
 
     assert told() == (ROW if kind == "row" else SUBJECT)
     assert told() is None
@@ -60,26 +59,12 @@ def test_a_second_attempt_asks_anew(recent: RecentAnswers, kind: str) -> None:
 def test_a_row_is_known_of_the_same_study_at_the_same_place_while_nothing_is_in_doubt(
     recent: RecentAnswers, other: dict[str, object]
 ) -> None:
-    assert recent.row_to_archive(study(**other)) is None
-
-
-def test_a_row_is_not_enough_where_the_archive_was_not_asked(time: Time) -> None:
-    recent = RecentAnswers(time)
-    recent.remember_row(study(), ROW)
-    assert recent.row_to_archive(study()) is None
-
-
-def test_an_archive_that_was_asked_before_a_long_import_is_asked_again(time: Time) -> None:
-    recent = RecentAnswers(time)
-    recent.remember_absent(study(), recent.now())
-    time.pass_(seconds=STAYS_TRUE + 1)
-    recent.remember_row(study(), ROW)
-    assert recent.row_to_archive(study()) is None
+    assert recent.row(study(**other)) is None
 
 
 def test_a_row_and_a_subject_are_known_for_seconds(recent: RecentAnswers, time: Time) -> None:
     time.pass_(seconds=ROW_STAYS_TRUE + 1)
-    assert recent.row_to_archive(study()) is None
+    assert recent.row(study()) is None
     time.pass_(seconds=STAYS_TRUE - ROW_STAYS_TRUE)
     assert recent.subject(SUBJECT.id) is None
 
@@ -121,6 +106,18 @@ def test_a_session_that_is_not_listed_for_a_moment_is_looked_for_soon(
     assert time.now() - began < timedelta(seconds=5)
     assert len(xnat.instances()) == 1
     station.close()
+
+
+@pytest.mark.parametrize("dialect", ["1.6", "1.8"])
+def test_a_study_that_others_archive_during_the_upload_is_not_doubled(quick_path: Path, dialect: str) -> None:
+    with beside_others(quick_path, dialect, ProjectRules) as (xnat, _, station):
+        station.drop("scan.zip", SCAN)
+        station.start()
+        station.take_in()
+        assert station.pipeline.step()
+        archived_by_others(xnat, "theirs", SCAN, "Quokka_Zenobia", "THEIRS")
+        station.work()
+        assert [one.session for one in xnat.instances() if one.where == "archive"] == ["THEIRS"]
 
 
 def test_a_subject_of_other_capitals_keeps_its_values(quick_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_settings_that_need_a_start_wait_for_it_and_the_others_hold_at_once(quic
                 world.restart()
             assert world._service is not None
             workers.append(len(world._service.workers))
-        assert workers == [2, 3, 3]
+        assert workers == [4, 3, 3]
         world.restart()  # settings that are not understood are set right for it
         world.reload("uploads only")
         world.drop("plain", 1, 2)

@@ -46,8 +46,10 @@ ARCHIVED_BY_OTHERS = "somebody else has put this study into XNAT's archive meanw
 def archive(item: Item, tools: Tools) -> StepFacts:
     """Archive our row, or find that it is archived already. Return the facts of the session that proves it."""
     clear_old_places(item, tools)
-    row = tools.recent.row_to_archive(item)
-    return _archive_anew(item, row, tools) if row is not None else _as_it_is_now(item, tools)
+    row = tools.recent.row(item)
+    if row is not None and not tools.gateway.sessions(item.project, item.uids):
+        return _archive_anew(item, row, tools)
+    return _as_it_is_now(item, tools)
 
 
 def _as_it_is_now(item: Item, tools: Tools) -> StepFacts:

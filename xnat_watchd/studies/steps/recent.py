@@ -24,7 +24,6 @@ class RecentAnswers:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._absent = _Answers[bool](clock)  #: by the study's key
         self._rows = _Answers[PrearchiveRow](clock, ROW_STAYS_TRUE)  #: by the study's key
         self._subjects = _Answers[Subject](clock)  #: by accession ID
 
@@ -32,22 +31,17 @@ class RecentAnswers:
         """Return the moment of a question that is about to be asked."""
         return self._clock.monotonic()
 
-    def remember_absent(self, item: Item, asked: float) -> None:
-        """Remember that the project's archive has nothing of this study."""
-        self._absent.put(item.key, value=True, asked=asked)
-
     def remember_row(self, item: Item, row: PrearchiveRow) -> None:
         """Remember that the study has just been proved to lie in this row, whole and alone."""
         self._rows.put(item.key, row, self.now())
 
-    def row_to_archive(self, item: Item) -> PrearchiveRow | None:
-        """Return the row of a study that lies there whole and alone, and of which the archive has nothing.
+    def row(self, item: Item) -> PrearchiveRow | None:
+        """Return the row of a study that lies there whole and alone.
 
         None if XNAT must be asked: after some seconds, and after anything has gone wrong with the study.
         """
-        absent, row = self._absent.take(item.key), self._rows.take(item.key)
-        is_known = absent is not None and row is not None and row.place == item.place
-        return row if is_known and not item.in_doubt else None
+        row = self._rows.take(item.key)
+        return row if row is not None and row.place == item.place and not item.in_doubt else None
 
     def remember_subject(self, subject: Subject, asked: float) -> None:
         """Remember all that XNAT shows of a subject."""

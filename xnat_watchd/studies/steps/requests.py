@@ -50,6 +50,11 @@ REQUESTS = (
         only="1.6", each_scan=True,
     ),
     StudyRequest(
+        "archive", "GET", "/data/experiments",
+        "Nobody has archived the study during the upload, under whatever label.",
+        ("UID",),
+    ),
+    StudyRequest(
         "archive", "GET", "/data/projects/P/subjects/SUBJECT",
         "Whether the archiving creates the subject, and else what XNAT knows of it: no value is written over another.",
     ),

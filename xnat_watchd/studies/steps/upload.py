@@ -97,10 +97,8 @@ def _not_in_the_archive(item: Item, tools: Tools) -> tuple[list[Instance], Sessi
     """Return the instances to send and the session that has the others: all and None, unless XNAT has the study."""
     instances = wanted(item, tools)
     _no_other_contents(item, instances, tools)
-    asked = tools.recent.now()
     sessions = tools.gateway.sessions(item.project, item.uids)
     if not sessions:
-        tools.recent.remember_absent(item, asked)
         return instances, None
     session = _only_session(sessions)
     there = proved(item, session, tools)
@@ -240,8 +238,7 @@ def _judged(item: Item, row: PrearchiveRow, tools: Tools, seen: Holding | None =
     if isinstance(verdict, AllPresent):
         if verdict.uid != item.study_uid:
             reclaim(item, verdict.uid, tools)
-        if verdict.uid in item.uids:  # the archive was asked for no other
-            tools.recent.remember_row(item, row)
+        tools.recent.remember_row(item, row)
         return _proof(item, row, verdict.uid, tools)
     if isinstance(verdict, LeftOut) and verdict.series <= item.missing_before:
         facts = _proof(item, row, verdict.uid, tools)
