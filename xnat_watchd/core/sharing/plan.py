@@ -209,7 +209,7 @@ def _planned(row: ShareRow, projects: Mapping[str, _ProjectIndex], shared: Colle
         return RowPlan(row=row, state=RowState.FAILED, reason=row.fault)
     for role, project in (("source", row.source), ("destination", row.destination)):
         if project not in projects:
-            return _waiting(row, f"there is no {role} project of this name yet, or we may not see it")
+            return _waiting(row, f"there is no {role} project of this name yet, or its lists cannot be read now")
     source, destination = projects[row.source], projects[row.destination]
     id_ = source.ids.get(row.subject)
     if id_ is None:
