@@ -312,7 +312,7 @@ def test_ctrl_c_before_the_work_has_begun_says_what_remains(
     with monkeypatch.context() as patch:
         patch.setattr("xnat_watchd.daemon.one_off_run.carry", typed)
         said = user.try_("archive", "--project", "P1", "--yes", expect=75)
-    assert said.splitlines()[-1] == "1.1 uploaded, ready: not done"
+    assert said.splitlines()[-1] == "1.1 uploaded, ready: not done yet"
     assert {one.where for one in xnat.instances()} == {"prearchive"}
 
 

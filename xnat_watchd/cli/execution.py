@@ -94,7 +94,7 @@ def _said(ledger: Ledger, studies: Sequence[Study]) -> Exit:
     for study in held:
         say(f"{study['item']} needs attention: {study['why']}. {study['advice']}")
     for study in waiting:
-        why = study["why"] or ("waits for an earlier delivery of the same study" if study["barred"] else "not done")
+        why = study["why"] or ("waits for an earlier delivery of the same study" if study["barred"] else "not done yet")
         say(f"{study['item']} {study['progress']}, {study['standing']}: {why}")
     click.echo(f"{len(studies) - len(held) - len(waiting)} of {len(studies)} complete", err=True)
     for pause in ledger.pauses.open():

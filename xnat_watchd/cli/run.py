@@ -118,7 +118,7 @@ def _remaining(snapshot: Snapshot) -> list[str]:
     shut = [] if gate["open"] else [f"{gate['why']}. {gate['advice']}"]
     held = [f"{one['item']} needs attention: {one['why']}. {one['advice']}" for one in snapshot["attention"]]
     waiting = [
-        f"{one['item']} {one['progress']}, {one['standing']}: {one['why'] or 'not done'}"
+        f"{one['item']} {one['progress']}, {one['standing']}: {one['why'] or 'not done yet'}"
         for one in snapshot["under_way"]
     ]
     rows = [
