@@ -13,6 +13,7 @@ from xnat_watchd.adapters.systemd import installation
 from xnat_watchd.adapters.systemd.installation import Installer, install, shipped, uninstall
 from xnat_watchd.adapters.systemd.service_files import (
     CONFIGURATION,
+    OPERATOR_SLICE,
     OPERATOR_SOCKET,
     OPERATOR_UNIT,
     UNIT,
@@ -92,7 +93,7 @@ def test_a_new_site_has_its_ledger_with_the_service_and_must_name_its_server(tmp
     assert Machine.of(tomllib.loads(file.read_text()), program=ANY) == Machine()
 
 
-@pytest.mark.parametrize("path", [UNIT, OPERATOR_UNIT, OPERATOR_SOCKET], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [UNIT, OPERATOR_UNIT, OPERATOR_SOCKET, OPERATOR_SLICE], ids=lambda path: path.name)
 def test_every_line_of_a_unit_has_its_reason(path: Path) -> None:
     reason = False
     for line in files(Machine())[path].splitlines():
@@ -123,6 +124,13 @@ def test_the_process_that_answers_users_writes_into_the_ledgers_folder_alone() -
     there = unit(site(folders={"root": "/data/images"}, ledger={"path": "/data/ledger/l.sqlite"}), OPERATOR_UNIT)
     assert there["ReadWritePaths"] == ["-/data/ledger"]
     assert there["RequiresMountsFor"] == ["/data/ledger"]
+
+
+def test_all_processes_that_answer_share_one_bound_and_go_behind_the_service() -> None:
+    together = unit(Machine(), OPERATOR_SLICE)
+    assert unit(Machine(), OPERATOR_UNIT)["Slice"] == [OPERATOR_SLICE.name]
+    assert int(together["CPUWeight"][0]) < int(unit(Machine())["CPUWeight"][0])
+    assert together["MemoryMax"] == ["768M"]
 
 
 def test_the_socket_is_for_the_drop_group_and_the_kernel_keeps_others_out() -> None:

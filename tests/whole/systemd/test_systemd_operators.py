@@ -17,6 +17,7 @@ from tests.whole.systemd.service import (
 from xnat_watchd.sandbox.samples import CANARIES, study
 
 UNITS = UNIT_FILE.rpartition("/")[0]
+SLICE = "system-xnatwatchd.slice"
 PATH = "/run/xnat-watchd-operator.socket"
 FLOOD = f"""
 import socket, sys
@@ -48,7 +49,7 @@ def words(service: Service, user: str, *typed: str, expect: int = 0) -> str:
 
 
 def test_systemd_has_nothing_to_say_about_the_units(machine: Machine) -> None:
-    for unit in (OPERATOR_SOCKET, OPERATOR_UNIT):
+    for unit in (OPERATOR_SOCKET, OPERATOR_UNIT, SLICE):
         done = machine.run("systemd-analyze", "verify", "--man=no", f"{UNITS}/{unit}")
         assert done.stdout + done.stderr == ""
 
@@ -64,6 +65,14 @@ def test_installing_lets_the_drop_group_ask_and_nobody_else(machine: Machine) ->
     assert machine.says("systemctl", "is-active", OPERATOR_SOCKET) == "active"
     assert machine.says("systemctl", "is-enabled", OPERATOR_SOCKET) == "enabled"
     assert machine.says("stat", "--format=%a %U:%G", PATH) == "660 root:xnat-drop"
+
+
+def test_those_who_ask_share_what_one_slice_allows(machine: Machine) -> None:
+    code = f"import socket, time; kept = socket.socket(socket.AF_UNIX); kept.connect('{PATH}'); time.sleep(3)"
+    shown = "systemctl show --property=Slice --value 'xnat-watchd-operator@*'"
+    said = machine.says("sh", "-c", f'python3 -c "{code}" & sleep 1; {shown}; wait')
+    assert set(said.split()) == {SLICE}
+    assert machine.says("systemctl", "show", "--property=MemoryMax", "--value", SLICE) == str(768 << 20)
 
 
 def test_the_drop_group_sees_items_without_names_and_is_told_who_decides(service: Service) -> None:

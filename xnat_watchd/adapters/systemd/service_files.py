@@ -28,6 +28,8 @@ UNIT = UNITS / f"{NAME}.service"
 OPERATOR = f"{NAME}-operator"
 OPERATOR_SOCKET, OPERATOR_UNIT = UNITS / f"{OPERATOR}.socket", UNITS / f"{OPERATOR}@.service"
 """The socket on which users ask the service, and the unit of the process that answers one connection."""
+OPERATOR_SLICE = UNITS / "system-xnatwatchd.slice"
+"""What all these processes may use together. A dash in the name of a slice stands for its parent."""
 
 DROP_INS = {254: "254-restart-slower.conf"}
 """Drop-ins by the version of systemd that first understands them. An older version would log a warning."""
@@ -103,6 +105,7 @@ def plan(site: Machine, shipped: Shipped, systemd: int) -> tuple[ServiceFile | L
         ServiceFile(UNIT, service(shipped(f"systemd/{NAME}.service"), site)),
         ServiceFile(OPERATOR_SOCKET, shipped(f"systemd/{OPERATOR}.socket")),
         ServiceFile(OPERATOR_UNIT, operator(shipped(f"systemd/{OPERATOR}@.service"), site)),
+        ServiceFile(OPERATOR_SLICE, shipped(f"systemd/{OPERATOR_SLICE.name}")),
         *(ServiceFile(Path(f"{UNIT}.d", name), shipped(f"systemd/drop-ins/{name}")) for name in newer),
         Link(COMMAND, site.program),
     )
