@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,10 @@ from xnat_watchd.adapters.ledger.listing import DeliveryOutcome
 from xnat_watchd.cli import commands
 from xnat_watchd.cli.deliveries import STATES
 from xnat_watchd.cli.story import OF_DELIVERY, OF_STUDY, UNTOLD
+from xnat_watchd.core.errors import Unusable
+from xnat_watchd.core.sharing.row_state import RowState
+from xnat_watchd.core.sharing.state import RowResult
+from xnat_watchd.core.sharing.table import read
 from xnat_watchd.core.states import DeliveryState, Event
 
 SCAN = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2))])
@@ -140,3 +145,35 @@ def test_a_shell_offers_to_retry_what_can_be_retried(type_: Type) -> None:
     (offered,) = type_("items", "--stuck").stdout.split()
     assert type_("show", offered).stdout.startswith(f"Delivery {offered[0]}: both.zip")
     assert len(type_("items").stdout.split()) > 1
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def table_of(station: Station, *states: RowState) -> None:
+    rows = read(b"subject,source,destination\nQuokka,P1,P2\nBilby,P1,P2\n").rows
+    results = [
+        RowResult(row=row, state=state, reason="" if state is RowState.SHARED else "Numbat")
+        for row, state in zip(rows, states, strict=True)
+    ]
+    station.ledger.shares.keep("mri_17.csv", results, NOW)
+
+
+def test_a_share_table_is_shown_by_its_name_row_by_row(station: Station, type_: Type) -> None:
+    table_of(station, RowState.SHARED, RowState.FAILED)
+    lines = type_("show", "mri_17.csv").stdout.splitlines()
+    assert lines[0] == "Share table mri_17.csv"
+    assert "  rows         1 shared, 1 failed" in lines
+    second = lines[next(n for n, line in enumerate(lines) if line.startswith("Line 3: failed, 0 sessions shared")) :]
+    assert second[1:] == [
+        "  share        Bilby from P1 into P2",
+        "  why          Numbat",
+        "  what to do   Do what the reason says. It is tried again when the table or one of the two projects changes.",
+    ]
+    told = json.loads(type_("show", "mri_17.csv", "--json").stdout)
+    assert [row["state"] for row in told["rows"]] == ["shared", "failed"]
+    station.ledger.shares.refuse("mri_17.csv", Unusable("a reason", advice="Correct it.", detail="`subjct`"), NOW)
+    lines = type_("show", "mri_17.csv").stdout.splitlines()
+    assert "  why          `subjct`" in lines
+    assert "  rows         1 shared, 1 failed, before it became unreadable" in lines
+    assert type_("show", "mri_17.zip").stdout.startswith("Delivery 1: mri_17.zip")

@@ -233,11 +233,13 @@ def test_a_value_is_never_taken_for_an_option_and_an_option_never_for_an_item() 
 
 def test_who_may_only_look_may_not_look_for_names(served: Desk) -> None:
     served.carry("Quokka.zip")
-    for words in (("show", "Quokka"), ("deliveries", "Quokka"), ("deliveries", "none")):
+    served.station.ledger.shares.keep("Quokka.csv", [], datetime(2026, 1, 1, tzinfo=UTC))
+    for words in (("show", "Quokka"), ("show", "Quokka.csv"), ("deliveries", "Quokka"), ("deliveries", "none")):
         said = asks(LOOKS, *words, code=78)
         assert "may not look for names" in said
         assert "Quokka" not in said
     assert "Quokka.zip" in asks(DECIDES, "show", "Quokka")
+    assert "Share table Quokka.csv" in asks(DECIDES, "show", "Quokka.csv")
     assert "Quokka.zip" in asks(DECIDES, "deliveries", "Quokka")
 
 

@@ -550,6 +550,85 @@ def test_what_is_not_there_yet_is_waited_for(desk: Desk, xnat: FakeArchive) -> N
     assert desk.states() == ["shared", "shared", "waiting"]
 
 
+def test_a_subject_that_does_not_come_within_a_day_fails_with_the_nearest_and_is_shared_when_it_comes(
+    desk: Desk, xnat: FakeArchive
+) -> None:
+    xnat.subject("P1", "SUBJ_017")
+    desk.save("SUBJ_O17,P1,P2", "s1,P1,P2", "zzz,P1,P2")
+    desk.settle()
+    assert desk.states() == ["waiting"] * 3
+    reasons = [row[REASON].partition("; ")[2] for row in desk.report()]
+    assert reasons == ["the nearest is SUBJ_017", "the nearest is S1", ""]
+    desk.later(hours=23)
+    assert desk.states() == ["waiting"] * 3
+    desk.later(hours=1)
+    assert [(row[STATE], row[REASON]) for row in desk.report()] == [
+        ("failed", "no such subject in P1; the nearest is SUBJ_017"),
+        ("failed", "no such subject in P1; the nearest is S1"),
+        ("failed", "no such subject in P1"),
+    ]
+    desk.later(hours=1)
+    assert {(row[STATE], row[WHEN]) for row in desk.report()} == {("failed", "2026-01-02 00:00:10")}
+    assert "SUBJ" not in str(desk.log.lines)
+    xnat.subject("P1", "SUBJ_O17")
+    desk.later(hours=1)
+    assert desk.states() == ["shared", "failed", "failed"]
+
+
+def test_a_project_that_does_not_come_within_a_day_fails_and_a_row_that_changed_waits_anew(
+    desk: Desk, xnat: FakeArchive
+) -> None:
+    desk.save("S1,P1,P9", "S2,P8,P2")
+    desk.settle()
+    desk.later(hours=25)
+    assert [(row[STATE], row[REASON]) for row in desk.report()] == [
+        ("failed", "no such destination project, or its lists cannot be read"),
+        ("failed", "no such source project, or its lists cannot be read"),
+    ]
+    xnat.projects["P9"] = True
+    desk.save("S1,P1,P9", "S2,P7,P2")
+    desk.settle()
+    assert desk.states() == ["shared", "waiting"]
+
+
+def test_a_subject_that_was_there_and_went_is_waited_for_anew(desk: Desk, xnat: FakeArchive) -> None:
+    desk.save("S8,P1,P2")
+    desk.settle()
+    desk.later(hours=20)
+    one = xnat.subject("P1", "S8")
+    desk.later()
+    assert desk.states() == ["shared"]
+    xnat.take_back(one, "P2")
+    del one.labels["P1"]
+    desk.later(hours=5)
+    assert desk.states() == ["waiting"]
+
+
+def test_what_is_compared_to_find_the_nearest_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xnat_watchd.core.sharing.nearest.MOST_COMPARED", 5)
+    desk.save("S1x,P1,P2", "S2x,P1,P2", "S2xx,P1,P2", "s2,P1,P2")
+    desk.settle()
+    assert ["nearest" in row[REASON] for row in desk.report()] == [True, True, False, True]
+
+
+def test_a_table_is_shown_with_its_rows_as_the_report_has_them(desk: Desk) -> None:
+    desk.save("S9,P1,P2", "S1,P1,P2", "S1,P1,P2")
+    desk.settle()
+    told = desk.ledger.shares.table("table.csv")
+    assert told is not None
+    report = desk.report()
+    assert [(row["line"], row["subject"], row["state"], row["shared"], row["why"]) for row in told["rows"]] == [
+        (2, "S9", "waiting", 0, report[0][REASON]),
+        (3, "S1", "shared", 2, ""),
+    ]
+    desk.save("", "S9,P1,P2")
+    desk.settle()
+    told = desk.ledger.shares.table("table.csv")
+    assert told is not None
+    assert [row["line"] for row in told["rows"]] == [3]
+    assert desk.ledger.shares.table("other.csv") is None
+
+
 def test_a_label_that_is_taken_fails_with_the_next_step_and_later_comes_true(desk: Desk, xnat: FakeArchive) -> None:
     other = xnat.subject("P2", "S1")
     desk.save("S1,P1,P2")

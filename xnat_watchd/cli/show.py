@@ -9,6 +9,7 @@ import click
 
 from xnat_watchd.cli.items import ITEM_OR_NAME, Item
 from xnat_watchd.cli.options import CommandOptions
+from xnat_watchd.cli.share_table import table_lines
 from xnat_watchd.cli.status_screen import ZIPS
 from xnat_watchd.cli.story import lines as events
 from xnat_watchd.cli.terminal import as_json, local, paragraph, say
@@ -24,6 +25,7 @@ Examples:
   xnat-watchd show 12                           a delivery, all of its studies
   xnat-watchd show 12.1                         one study of it
   xnat-watchd show mri_17.zip                   the delivery of this file
+  xnat-watchd show table.csv                    a share table, row by row
   xnat-watchd --drop scans show 1               of a folder that was sent with `run --once --drop`
 
 Names of patients and files are shown to root, the service's user and the group xnat-admin.
@@ -37,11 +39,15 @@ Names of patients and files are shown to root, the service's user and the group 
 def show(options: CommandOptions, item: Item | str, *, for_programs: bool) -> None:
     """Show what happened to a delivery (12) or one study of it (12.1): every event with its time.
 
-    Instead of the number, give the file's name or a part of it.
+    Instead of the number, give the file's name or a part of it. The name of a share table shows its rows.
     """
     from xnat_watchd.operator.nameless import story_without_names
 
     with options.ledger(options.locations().ledger) as ledger:
+        table = ledger.shares.table(item) if isinstance(item, str) else None
+        if table is not None:
+            as_json(table) if for_programs else click.echo("\n".join(table_lines(table)))
+            return
         delivery, number = (_named_delivery(ledger, item), None) if isinstance(item, str) else item
         found = ledger.views.delivery(delivery)
         same = ledger.listing.same_as(delivery)

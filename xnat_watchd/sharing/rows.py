@@ -17,6 +17,7 @@ from xnat_watchd.core.ports import Clock, Log, SharingGateway
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.sharing import state
 from xnat_watchd.core.sharing.comparison import ShareComparison
+from xnat_watchd.core.sharing.nearest import with_nearest
 from xnat_watchd.core.sharing.plan import Action, RowPlan, SeenProject, ShareSubject
 from xnat_watchd.core.sharing.state import (
     DESTINATION_IN_TROUBLE,
@@ -96,10 +97,14 @@ class Sharer:
 
     def preview(self, rows: Sequence[ShareRow], lingering: Collection[str] = ()) -> Plans:
         """Return what would be done. Change nothing, here or on XNAT."""
-        return self._look(rows, lingering).plans_without_gone(self._shares.known_rows()) if rows else ()
+        if not rows:
+            return ()
+        comparison = self._look(rows, lingering)
+        return with_nearest(comparison.plans_without_gone(self._shares.known_rows()), comparison.seen)
 
     def _results(self, comparison: ShareComparison) -> list[RowResult]:
-        return state.results(comparison.plans, comparison.shares, self._shut(comparison))
+        plans = with_nearest(comparison.plans, comparison.seen)
+        return state.results(plans, comparison.shares, self._shut(comparison))
 
     def _shut(self, comparison: ShareComparison) -> dict[str, ShutDestination]:
         """Return the destinations that seem to be in trouble, and note when the first of them is to be tried again."""

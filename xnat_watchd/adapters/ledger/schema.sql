@@ -344,7 +344,8 @@ CREATE TABLE share_tables (
   name    TEXT PRIMARY KEY,
   checked TEXT NOT NULL,                       -- when its rows were last compared with the server
   why     TEXT NOT NULL DEFAULT '',            -- why it cannot be read
-  advice  TEXT NOT NULL DEFAULT ''
+  advice  TEXT NOT NULL DEFAULT '',
+  detail  TEXT NOT NULL DEFAULT ''             -- the reason as it quotes the table
 ) STRICT, WITHOUT ROWID;
 
 -- what is true of their rows
@@ -354,6 +355,9 @@ CREATE TABLE share_rows (
   state    TEXT NOT NULL CHECK (state IN ('already there', 'shared', 'removed by someone', 'waiting', 'failed')),
   sessions INTEGER NOT NULL,
   since    TEXT NOT NULL,
+  line     INTEGER NOT NULL DEFAULT 0,
+  reason   TEXT NOT NULL DEFAULT '',
+  absent   TEXT,                               -- since when a subject or project that it names is not there
   PRIMARY KEY (name, key)
 ) STRICT, WITHOUT ROWID;
 

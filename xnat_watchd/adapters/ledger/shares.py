@@ -7,10 +7,12 @@ import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.core.errors import Scope, Unusable
-from xnat_watchd.core.sharing.state import Key, RowResult, Share, ShareState, WantedShare, key_of
+from xnat_watchd.core.sharing.state import Key, RowResult, Share, ShareState, WantedShare, after_waiting, key_of
+from xnat_watchd.core.sharing.table import COLUMNS
 
 
 class Shares:
@@ -105,12 +107,17 @@ class Shares:
             before = {row["key"]: row for row in db.execute("SELECT * FROM share_rows WHERE name = ?", (name,))}
             dated = [_dated(one, before.get(one.row.key), now) for one in results]
             changed = [one for one in dated if _has_changed(one, before.get(one.row.key))]
+            differing = [one for one in dated if one.row.same_as is None and _differs(one, before.get(one.row.key))]
             _enter(db, name, now)
             gone = before.keys() - {one.row.key for one in dated}
             db.executemany("DELETE FROM share_rows WHERE name = ? AND key = ?", [(name, key) for key in gone])
             db.executemany(
-                "INSERT OR REPLACE INTO share_rows (name, key, state, sessions, since) VALUES (?,?,?,?,?)",
-                [(name, one.row.key, one.state, one.sessions, text(one.at or now)) for one in changed],
+                "INSERT OR REPLACE INTO share_rows (name, key, state, sessions, since, line, reason, absent)"
+                " VALUES (?,?,?,?,?,?,?,?)",
+                [
+                    (name, one.row.key, one.state, one.sessions, text(one.at or now), *_shown_of(one))
+                    for one in differing
+                ],
             )
             _tell(db, name, changed, now)
         return dated
@@ -123,13 +130,21 @@ class Shares:
     def refuse(self, name: str, error: Unusable, now: datetime) -> None:
         """Record why a table cannot be read. The rows that it had before are kept."""
         with self._db.change() as db:
-            _enter(db, _shown(name), now, str(error), error.advice)
+            _enter(db, _shown(name), now, str(error), error.advice, error.detail)
 
     def forget(self, present: Collection[str]) -> None:
         """Forget the tables that are not in the folder any more. Their shares stay on record."""
         names = _list([_shown(name) for name in present])
         with self._db.change() as db:
             db.execute("DELETE FROM share_tables WHERE name NOT IN (SELECT value FROM json_each(?))", (names,))
+
+    def table(self, name: str) -> dict[str, Any] | None:
+        """Return a table of the folder with its rows, in the order of its lines."""
+        found = self._db.row("SELECT * FROM share_tables WHERE name = ?", _shown(name))
+        if found is None:
+            return None
+        rows = self._db.rows("SELECT * FROM share_rows WHERE name = ? ORDER BY line, key", found["name"])
+        return {**dict(found), "rows": [_row_shown(row) for row in rows]}
 
     def rows_of(self, names: Collection[str]) -> frozenset[str]:
         """Return the keys of the rows that these tables had when they were last read."""
@@ -166,7 +181,14 @@ def _list(values: Collection[str]) -> str:
     return json.dumps(sorted(values), ensure_ascii=False)
 
 
+def _row_shown(row: sqlite3.Row) -> dict[str, Any]:
+    asked = dict(zip(COLUMNS, json.loads(row["key"]), strict=True))
+    return {"line": row["line"], **asked, "state": row["state"], "shared": row["sessions"], "since": row["since"],
+            "why": row["reason"]}  # fmt: skip
+
+
 def _dated(result: RowResult, before: sqlite3.Row | None, now: datetime) -> RowResult:
+    result = after_waiting(result, moment(before["absent"]) if before is not None else None, now)
     if result.at is not None:
         return result
     same = before is not None and before["state"] == result.state
@@ -177,11 +199,21 @@ def _has_changed(result: RowResult, before: sqlite3.Row | None) -> bool:
     return before is None or (before["state"], before["sessions"]) != (result.state, result.sessions)
 
 
-def _enter(db: sqlite3.Connection, name: str, now: datetime, why: str = "", advice: str = "") -> None:
+def _differs(result: RowResult, before: sqlite3.Row | None) -> bool:
+    kept = None if before is None else (before["line"], before["reason"], before["absent"])
+    return _has_changed(result, before) or kept != _shown_of(result)
+
+
+def _shown_of(result: RowResult) -> tuple[int, str, str | None]:
+    return result.row.line, result.reason, _text(result.absent)
+
+
+def _enter(db: sqlite3.Connection, name: str, now: datetime, why: str = "", advice: str = "", detail: str = "") -> None:
     db.execute(
-        "INSERT INTO share_tables (name, checked, why, advice) VALUES (?,?,?,?) ON CONFLICT (name) DO UPDATE SET"
-        " checked = excluded.checked, why = excluded.why, advice = excluded.advice",
-        (name, text(now), why, advice),
+        "INSERT INTO share_tables (name, checked, why, advice, detail) VALUES (?,?,?,?,?) ON CONFLICT (name)"
+        " DO UPDATE SET checked = excluded.checked, why = excluded.why, advice = excluded.advice,"
+        " detail = excluded.detail",
+        (name, text(now), why, advice, detail),
     )
 
 

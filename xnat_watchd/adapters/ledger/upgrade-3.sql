@@ -32,6 +32,10 @@ CREATE INDEX received_studies ON studies (delivery) WHERE progress = 'received' 
 CREATE INDEX delayed_studies ON studies (delayed) WHERE delayed IS NOT NULL;
 ALTER TABLE gates ADD COLUMN passes INTEGER NOT NULL DEFAULT 1 CHECK (passes IN (0, 1));
 ALTER TABLE shares ADD COLUMN scope TEXT NOT NULL DEFAULT 'study' CHECK (scope IN ('study', 'project'));
+ALTER TABLE share_tables ADD COLUMN detail TEXT NOT NULL DEFAULT '';
+ALTER TABLE share_rows ADD COLUMN line INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE share_rows ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+ALTER TABLE share_rows ADD COLUMN absent TEXT;
 ALTER TABLE places ADD COLUMN named INTEGER NOT NULL DEFAULT 0 CHECK (named IN (0, 1));
 ALTER TABLE places ADD COLUMN settled TEXT;
 ALTER TABLE places ADD COLUMN taken TEXT;

@@ -308,7 +308,7 @@ class Views:
         counts: dict[str, dict[str, int]] = {}
         for row in self._db.rows("SELECT name, state, count(*) AS n FROM share_rows GROUP BY name, state"):
             counts.setdefault(row["name"], {})[row["state"]] = row["n"]
-        tables = self._db.rows("SELECT * FROM share_tables ORDER BY name")
+        tables = self._db.rows("SELECT name, checked, why, advice FROM share_tables ORDER BY name")
         return [{**dict(one), "rows": _ordered(counts.get(one["name"], {}))} for one in tables]
 
     def _keys(self, condition: str, *values: object) -> dict[str, int]:

@@ -91,6 +91,7 @@ class RowPlan:
     reason: str = ""  #: one sentence with the next step, for the report
     actions: tuple[Action, ...] = ()
     sessions: int = 0  #: how many of its sessions are in the destination already, under whatever label
+    absent: str = ""  #: what the row names and is not there: "subject", or which of the two projects
 
 
 def plan(
@@ -209,7 +210,8 @@ def _planned(row: ShareRow, projects: Mapping[str, _ProjectIndex], shared: Colle
         return RowPlan(row=row, state=RowState.FAILED, reason=row.fault)
     for role, project in (("source", row.source), ("destination", row.destination)):
         if project not in projects:
-            return _waiting(row, f"there is no {role} project of this name yet, or its lists cannot be read now")
+            reason = f"there is no {role} project of this name yet, or its lists cannot be read now"
+            return _waiting(row, f"{role} project", reason)
     source, destination = projects[row.source], projects[row.destination]
     id_ = source.ids.get(row.subject)
     if id_ is None:
@@ -248,11 +250,11 @@ def _renamed(
 
 def _without_subject(row: ShareRow, source: _ProjectIndex) -> RowPlan:
     other = ", but one in other capitals" if row.subject.casefold() in source.folded else ""
-    return _waiting(row, f"the source has no subject of this label yet{other}")
+    return _waiting(row, "subject", f"the source has no subject of this label yet{other}")
 
 
-def _waiting(row: ShareRow, reason: str) -> RowPlan:
-    return RowPlan(row=row, state=RowState.WAITING, reason=reason)
+def _waiting(row: ShareRow, absent: str, reason: str) -> RowPlan:
+    return RowPlan(row=row, state=RowState.WAITING, reason=reason, absent=absent)
 
 
 def _session(row: ShareRow, session: SeenSession, subject: str, destination: _ProjectIndex) -> _Outcome:

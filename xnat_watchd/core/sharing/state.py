@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 
 from xnat_watchd.core.errors import Scope
+from xnat_watchd.core.sharing.nearest import NEAREST
 from xnat_watchd.core.sharing.plan import Action, MadeShare, RowPlan, SeenProject, ShareSubject
 from xnat_watchd.core.sharing.row_state import RowState
 from xnat_watchd.core.sharing.table import ShareRow
@@ -22,6 +23,8 @@ from xnat_watchd.core.sharing.table import ShareRow
 RARELY = timedelta(days=1)  #: after so long a refused share is tried again, even if nothing has changed
 DESTINATION_IN_TROUBLE = 5  #: after so many refusals that may be the destination's trouble, its other shares wait
 TRIAL, RARE_TRIAL = timedelta(minutes=1), timedelta(minutes=30)  #: until the next trial there: first, longest; doubling
+
+LONGEST_WAIT = timedelta(days=1)  #: after so long a row fails whose subject or project is not there
 
 Key = tuple[str, str]  #: destination and accession ID: what is shared where
 WantedShare = tuple[Action, frozenset[str]]  #: what is to be shared, and the keys of the rows that ask for it
@@ -69,6 +72,8 @@ class RowResult:
     sessions: int = 0  #: how many of its sessions are in the destination
     reason: str = ""
     at: datetime | None = None  #: since when, if known
+    missing: str = ""  #: what the row names and is not there
+    absent: datetime | None = None  #: since when it is not there
 
 
 def key_of(action: Action) -> Key:
@@ -216,7 +221,24 @@ def _result(
         sessions=planned.sessions,
         reason=reason,
         at=made if state is RowState.SHARED else None,
+        missing=planned.absent,
     )
+
+
+def after_waiting(result: RowResult, absent: datetime | None, now: datetime) -> RowResult:
+    """Return the state of a row after its wait for something that is not there: it fails after a day.
+
+    `absent`: since when that was not there at the looks before. It is looked for all the same.
+    """
+    if not result.missing:
+        return result
+    since = absent or now
+    if now - since < LONGEST_WAIT:
+        return replace(result, absent=since)
+    hint = result.reason.partition(NEAREST)
+    where = f" in {result.row.source}" if result.missing == "subject" else ", or its lists cannot be read"
+    reason = f"no such {result.missing}{where}{hint[1]}{hint[2]}"
+    return replace(result, absent=since, state=RowState.FAILED, reason=reason)
 
 
 def _pending(action: Action, share: Share | None, shut: Mapping[str, ShutDestination]) -> tuple[RowState, str]:
