@@ -141,7 +141,10 @@ def _read(file: Path) -> bytes:
 
 
 def _rows(data: bytes) -> tuple[ShareRow, ...]:
-    """Return the rows of a table. If it cannot be read, also print what of it is wrong."""
+    """Return the rows of a table. If it cannot be read, also tell a person at a terminal what of it is wrong.
+
+    Only a person: the text quotes the table, and what a timer or a cron job prints goes into a log.
+    """
     from xnat_watchd.cli.terminal import plain
     from xnat_watchd.core.errors import Unusable
     from xnat_watchd.core.sharing.table import read
@@ -149,7 +152,7 @@ def _rows(data: bytes) -> tuple[ShareRow, ...]:
     try:
         return read(data).rows
     except Unusable as error:
-        if error.detail:
+        if error.detail and sys.stderr.isatty():
             click.echo(plain(error.detail), err=True)
         raise
 
