@@ -41,7 +41,7 @@ def measure(bench: Bench) -> Iterator[Figure]:
 def _requests(bench: Bench, dialect: str, sessions: int) -> tuple[int, float, float]:
     """Return the requests of the first study, those of a next one, and kilobytes of answers of a next one."""
     with Practice(bench.new_folder("xnat"), dialect, subjects=sessions, sessions=1) as xnat:
-        program = Program(bench, xnat.url)
+        program = Program(bench, xnat.url, {"pipeline": "workers = 1\n"})  # each worker logs in by itself
         counts, sizes = [], []
         with Service(program) as service:
             xnat.requests()
