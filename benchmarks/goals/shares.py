@@ -15,7 +15,7 @@ from benchmarks.program import Program, Service
 SESSIONS = 5  #: of each subject
 EVERY = 10.0  #: seconds between two sweeps
 LONGEST = 300.0  #: seconds until an idle sweep is given up
-PAUSE = 2.0  #: seconds without a request that part two sweeps
+PAUSE = 4.0  #: seconds without a request after which a sweep has ended
 
 
 def measure(bench: Bench) -> Iterator[Figure]:
@@ -67,20 +67,24 @@ def _ours(bench: Bench, dialect: str, pairs: Sequence[tuple[str, str]]) -> tuple
         (shares / "table.csv").write_text(f"subject,source,destination\n{lines}", encoding="utf-8")
         with Service(program) as service:
             service.wait_for(f"share rows: {len(pairs)} shared")
-            asked = _all_of_two_sweeps(xnat)
-    first, idle, *_ = _parted(asked)
+            first = _without_logins(xnat)
+            idle = _next_sweep(xnat)
     return first, idle
 
 
-def _all_of_two_sweeps(xnat: Practice) -> list[Asked]:
-    """Wait until there were two sweeps, and return what they asked."""
+def _without_logins(xnat: Practice) -> list[Asked]:
+    return [one for one in xnat.requests() if not one.is_login]
+
+
+def _next_sweep(xnat: Practice) -> list[Asked]:
+    """Wait for a sweep, and until nothing more is asked for some time; return what it asked."""
     asked: list[Asked] = []
     end = time.monotonic() + LONGEST
     while time.monotonic() < end:
-        asked += (one for one in xnat.requests() if not one.is_login)
-        if len(_parted(asked)) > 1 and time.monotonic() - asked[-1].ended > PAUSE:
+        asked += _without_logins(xnat)
+        if asked and time.monotonic() - asked[-1].ended > PAUSE:
             return asked
-        time.sleep(PAUSE / 4)
+        time.sleep(PAUSE / 8)
     raise RuntimeError("no idle sweep was seen")
 
 
@@ -94,16 +98,6 @@ def _sessions(line: loops.Line) -> dict[str, list[str]]:
     for one in sessions["ResultSet"]["Result"]:
         found[known[one["subject_ID"]]].append(one["ID"])
     return found
-
-
-def _parted(asked: Sequence[Asked]) -> list[list[Asked]]:
-    """Part the requests where nothing was asked for some time."""
-    parts: list[list[Asked]] = []
-    for one in asked:
-        if not parts or one.began - parts[-1][-1].ended > PAUSE:
-            parts.append([])
-        parts[-1].append(one)
-    return parts
 
 
 GOAL = Goal(number="9", title="share tables", measure=measure)
