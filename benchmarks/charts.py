@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 
-from benchmarks.figures import Figure, number
+from benchmarks.figures import Figure
 
 WIDTH, LEFT, BAR, ROW, TOP = 900, 440, 11, 38, 34
 LONGEST = WIDTH - LEFT - 110
@@ -40,13 +40,12 @@ def _chart(pairs: Sequence[tuple[Figure, Figure]]) -> Iterator[str]:
 
 def _bars(top: int, old: Figure, new: Figure) -> Iterator[str]:
     aim = new.ratio_at_most if new.at_most is None else new.at_most
-    most = max(_drawn(old)[0], _drawn(new)[0], aim or 0.0) or 1.0
+    most = max(old.value, new.value, aim or 0.0) or 1.0
     yield f'<text x="{LEFT - 8}" y="{top + 16}" text-anchor="end">{escape(_title(new))}</text>'
     for y, one, colour in ((top, old, BEFORE), (top + BAR + 1, new, AFTER)):
-        value, words = _drawn(one)
-        length = max(LONGEST * value / most, 1)
+        length = max(LONGEST * one.value / most, 1)
         yield f'<rect x="{LEFT}" y="{y}" width="{length:.0f}" height="{BAR}" fill="{colour}"/>'
-        yield f'<text x="{LEFT + length + 6:.0f}" y="{y + BAR - 1}" font-size="11">{escape(words)}</text>'
+        yield f'<text x="{LEFT + length + 6:.0f}" y="{y + BAR - 1}" font-size="11">{escape(one.told)}</text>'
     if aim is not None:
         x = LEFT + LONGEST * aim / most
         ends = f'x1="{x:.0f}" x2="{x:.0f}" y1="{top - 2}" y2="{top + 2 * BAR + 3}"'
@@ -54,11 +53,4 @@ def _bars(top: int, old: Figure, new: Figure) -> Iterator[str]:
 
 
 def _title(one: Figure) -> str:
-    return one.name if one.at_most is not None or one.exact else f"{one.name} / {one.against}"
-
-
-def _drawn(one: Figure) -> tuple[float, str]:
-    """Return what is drawn: the figure where its own size matters, else its ratio, which outlives the machine."""
-    if one.at_most is not None or one.exact:
-        return one.ours, f"{number(one.ours)} {one.unit}"
-    return one.ratio, f"{number(one.ratio)} x"
+    return f"{one.name} / {one.against}" if one.is_relative else one.name

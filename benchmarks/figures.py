@@ -35,6 +35,21 @@ class Figure:
         return self.ours / self.reference if self.reference else float(self.ours > 0)
 
     @property
+    def is_relative(self) -> bool:
+        """Whether its ratio is what counts, by which two runs can be compared, and not its own size."""
+        return self.at_most is None and not self.exact
+
+    @property
+    def value(self) -> float:
+        """What counts: its ratio or its own size."""
+        return self.ratio if self.is_relative else self.ours
+
+    @property
+    def told(self) -> str:
+        """What counts, in words."""
+        return f"{number(self.ratio)} times" if self.is_relative else f"{number(self.ours)} {self.unit}"
+
+    @property
     def met(self) -> bool | None:
         """Whether it keeps its bound; None where it has none."""
         if self.at_most is not None:
@@ -150,17 +165,13 @@ def table(figures: Iterable[Figure]) -> Iterator[str]:
 
 
 def comparison(before: Iterable[Figure], after: Iterable[Figure]) -> Iterator[str]:
-    """Yield the lines of a Markdown table of two runs: each figure and its ratio to the reference of its own run."""
-    known = {one.key: one for one in before}
-    yield "| goal | figure | before | after | reference | ratio before | after | aim | met |"
-    yield "|---|---|---|---|---|---|---|---|---|"
+    """Yield the lines of a Markdown table of two runs: the ratio to the reference of each run, or the figure itself."""
+    known = {one.key: one.told for one in before}
+    yield "| goal | figure | before | after | reference | aim | met |"
+    yield "|---|---|---|---|---|---|---|"
     for one in after:
-        old = known.get(one.key)
-        told, ratio = (f"{number(old.ours)} {old.unit}", number(old.ratio)) if old else ("", "")
-        yield (
-            f"| {one.goal} | {one.name} | {told} | {number(one.ours)} {one.unit} | {one.against} | {ratio} |"
-            f" {number(one.ratio)} | {one.bound} | {_met(one)} |"
-        )
+        cells = one.goal, one.name, known.get(one.key, ""), one.told, one.against if one.is_relative else ""
+        yield f"| {' | '.join(cells)} | {one.bound} | {_met(one)} |"
 
 
 def _met(one: Figure) -> str:

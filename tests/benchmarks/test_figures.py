@@ -41,9 +41,12 @@ def test_the_table_shows_each_figure_beside_its_reference() -> None:
 
 
 def test_two_runs_are_compared_figure_by_figure() -> None:
-    *_, one, other = comparison([figure(4.0), figure(name="gone")], [figure(at_most=2.9), figure(name="new")])
-    assert one == "| 2 | ZIPs | 4 s | 3 s | a loop | 2 | 1.5 | ≤ 2.9 s | **no** |"
-    assert other == "| 2 | new |  | 3 s | a loop |  | 1.5 |  |  |"
+    before = [figure(4.0), figure(4.0, name="bounded", at_most=2.9), figure(name="gone")]
+    after = [figure(), figure(name="bounded", at_most=2.9), figure(name="new")]
+    *_, relative, bounded, new = comparison(before, after)
+    assert relative == "| 2 | ZIPs | 2 times | 1.5 times | a loop |  |  |"
+    assert bounded == "| 2 | bounded | 4 s | 3 s |  | ≤ 2.9 s | **no** |"
+    assert new == "| 2 | new |  | 1.5 times | a loop |  |  |"
 
 
 def test_measurements_take_turns_and_the_least_counts() -> None:
@@ -129,7 +132,7 @@ def test_two_files_are_compared_and_drawn_without_a_measurement(
     kept.write_json(before, [figure(4.0)])
     kept.write_json(after, [figure()])
     assert command.main(["--compare", str(before), str(after), "--charts", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "| 2 | ZIPs | 4 s | 3 s | a loop | 2 | 1.5 |  |  |"
+    assert capsys.readouterr().out.splitlines()[-1] == "| 2 | ZIPs | 2 times | 1.5 times | a loop |  |  |"
     assert (tmp_path / "benchmark-2.svg").exists()
 
 
