@@ -1,6 +1,6 @@
 """Measure the goals of speed, each beside a reference in the same run: `python -m benchmarks [GOAL ...]`.
 
-Prints a Markdown table. With `--short` it takes about a minute, and ends with 1 where a ratio is more than twice the
+Prints a Markdown table. With `--short` it takes a few minutes, and ends with 1 where a ratio is more than twice the
 one that is kept in `ratios.toml`, or a count differs. Seconds are compared with nothing but a reference of the same
 run, so that a verdict holds on every machine.
 """
@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("goals", metavar="GOAL", nargs="*", help="a number of those below; else all")
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--short", action="store_true", help="a minute, and a verdict")
+    size.add_argument("--short", action="store_true", help="a few minutes, and a verdict")
     size.add_argument("--long", action="store_true", help="10 GB, 10,000 studies, 20,000 ZIPs: hours")
     parser.add_argument("--repeats", type=int, metavar="N", help="of what is timed in turns; the least counts")
     parser.add_argument("--program", type=Path, default=CHECKOUT, metavar="FOLDER", help="another checkout to measure")
