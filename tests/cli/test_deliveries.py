@@ -177,3 +177,13 @@ def test_a_share_table_is_shown_by_its_name_row_by_row(station: Station, type_: 
     assert "  why          `subjct`" in lines
     assert "  rows         1 shared, 1 failed, before it became unreadable" in lines
     assert type_("show", "mri_17.zip").stdout.startswith("Delivery 1: mri_17.zip")
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_a_column_that_is_almost_right_is_named_by_share_on_a_terminal_only(
+    type_: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, on_terminal: bool
+) -> None:
+    monkeypatch.setattr("click.testing._NamedTextIOWrapper.isatty", lambda _: on_terminal, raising=False)
+    (tmp_path / "table.csv").write_text("subjct,source,destination\n", "utf-8")
+    said = type_("share", str(tmp_path / "table.csv")).stderr
+    assert ("`subjct` is no column; did you mean `subject`?" in said) is on_terminal
