@@ -1076,11 +1076,13 @@ def test_a_spreadsheet_that_is_not_saved_as_csv_is_told_until_it_is(desk: Desk, 
     assert desk.states("quokka.csv") == ["shared"]
 
 
-def test_a_column_that_is_almost_right_is_named_in_the_report_and_not_in_the_log(desk: Desk) -> None:
+def test_a_column_that_is_almost_right_is_named_in_the_report_and_in_no_log_or_status(desk: Desk) -> None:
     desk.save("S1,P1,P2", header="subjct,source,destination\n")
     desk.settle()
     assert desk.report()[0]["reason"].startswith("`subjct` is no column; did you mean `subject`? Correct the table")
     assert "subjct" not in str(desk.log.lines)
+    assert "subjct" not in str(desk.ledger.views.share_tables())
+    assert "`subjct`" in str(desk.ledger.shares.table("table.csv"))
 
 
 @pytest.mark.parametrize(
