@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.adapters.gateway.gateway_kit import HERE, IMPORT, LOGIN, PLACE, Site, a_site, failure, server_at
+from tests.adapters.gateway.gateway_kit import ARCHIVE, HERE, IMPORT, LOGIN, PLACE, Site, a_site, failure, server_at
 from tests.adapters.gateway.scripted_xnat import Asked, ScriptedXnat, scripted_xnat
 from tests.station import Time
 from xnat_watchd.adapters.clock import SystemClock
@@ -270,6 +272,60 @@ def test_a_server_that_was_new_and_does_not_say_so_any_more_is_asked_in_full(scr
     server.gateway().probe()
     assert server.dialect == Dialect("1.6", "1.6.5")
     server.close()
+
+
+def test_an_upload_that_waits_for_its_turn_is_sent_as_the_server_then_wants_it(
+    scripted: ScriptedXnat, a_zip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server was upgraded meanwhile: if 1.8 gets the request of 1.6, it takes it by another importer (F131, F149)."""
+    monkeypatch.setattr(client, "STAYS_CONFIRMED", 0.0)
+    upgraded, server = threading.Event(), server_at(scripted.url, read_timeout=10.0)
+    _upgraded_when(scripted, upgraded.is_set)
+    scripted.on("POST", IMPORT, content=HERE)
+    with ExitStack() as turn:
+        turn.enter_context(server.turns.importing(alone=True, waiting=lambda: None))
+
+        def waits(_: int, size: int) -> None:
+            if not size:
+                upgraded.set()
+                turn.close()
+
+        server.gateway().upload(PLACE, a_zip, waits, alone=False)
+    assert (server.dialect or Dialect("1.6")).name == "1.8"
+    assert scripted.count("POST", f"{IMPORT}.*import-handler=DICOM-zip") == 1
+    server.close()
+
+
+def test_a_session_is_merged_as_the_server_wants_it_that_was_upgraded_meanwhile(
+    scripted: ScriptedXnat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `overwrite`, which 1.6 needs, 1.8 ignores conflicts (F196)."""
+    monkeypatch.setattr(client, "STAYS_CONFIRMED", 0.0)
+    upgraded, server = threading.Event(), server_at(scripted.url, read_timeout=10.0)
+    _upgraded_when(scripted, upgraded.is_set)
+    scripted.on("POST", ARCHIVE, content=HERE)
+    gateway = server.gateway()
+    gateway.probe()
+    assert server.dialect == Dialect("1.6", "1.6.5")
+    upgraded.set()
+    gateway.archive(PLACE, "S", "L", join=True, pipelines=True)
+    assert scripted.count("POST", f"{ARCHIVE}.*overwrite") == 0
+    assert scripted.count("POST", f"{ARCHIVE}.*event_reason") == 1
+    server.close()
+
+
+def _upgraded_when(scripted: ScriptedXnat, is_upgraded: Callable[[], bool]) -> None:
+    """Have the server be a 1.6 until then, and a 1.8 afterwards, which knows no login session of the time before."""
+
+    def version(asked: Asked) -> None:
+        asked.answer(404) if is_upgraded() else asked.answer(200, "1.6.5")
+
+    def who(asked: Asked) -> None:
+        known = not is_upgraded() or "SESSION0001" not in (asked.headers.get("Cookie") or "")
+        asked.answer(200, "User 'tech' is logged in") if known else asked.answer(401)
+
+    scripted.on("GET", "/data/version", version)
+    scripted.on("GET", "/data/auth", who)
 
 
 def test_a_session_that_is_always_lost_is_the_servers_trouble(scripted: ScriptedXnat, gateway: XnatGateway) -> None:

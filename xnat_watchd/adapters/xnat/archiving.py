@@ -27,6 +27,8 @@ def archive(client: XnatClient, look: RowLookup, place: Place, labels: LabelPair
     `overwrite` is sent to 1.6 only. A newer server merges sessions of one study without it; with it, the server
     ignores conflicts (F196).
     """
+    # The 404 that a guest gets would look like "archived already". First: the server may have been upgraded.
+    client.confirm_login()
     subject, label = labels
     query = {"src": place.path, "session": label}
     if subject is not None and stored(client, subject) == clean(subject):
@@ -37,7 +39,6 @@ def archive(client: XnatClient, look: RowLookup, place: Place, labels: LabelPair
         query["event_reason"] = "xnat-watchd"  # a site may require a reason (F222)
     elif "join" in options:
         query["overwrite"] = "append"
-    client.confirm_login()  # the 404 that a guest gets would look like "archived already"
     request = XnatRequest(method="POST", path="/data/services/archive", purpose=Purpose.ARCHIVE, query=query)
     try:
         answer = client.act(request, place.project, expected=REDIRECTS | {FAILED})

@@ -33,12 +33,9 @@ def send(client: XnatClient, turns: Turns, place: Place, body: ZipBody, *, alone
     """
     if not body.size:
         raise Transient("the ZIP to send is empty")
-    old = client.dialect.is_old
-    query = {"dest": place.path, "session": place.folder, **({} if old else NEWER_OPTIONS)}
-    path = "/data/services/import"
-    request = XnatRequest(method="POST", path=path, purpose=Purpose.IMPORT, query=query, body=body, headers=TYPE)
     with turns.importing(alone=alone, waiting=body.waiting):
         client.confirm_login()  # opens the connection, so that an early answer is seen (F282)
+        request = _request(client, place, body)  # not before: the server may have been upgraded while we waited
         turns.wait_for_gap()
         try:
             answer = client.act_once(request, place.project)
@@ -46,6 +43,13 @@ def send(client: XnatClient, turns: Turns, place: Place, body: ZipBody, *, alone
             if not body.is_sent:
                 client.drop_connection()
     _check(place, answer)
+
+
+def _request(client: XnatClient, place: Place, body: ZipBody) -> XnatRequest:
+    options = {} if client.dialect.is_old else NEWER_OPTIONS
+    query = {"dest": place.path, "session": place.folder, **options}
+    path = "/data/services/import"
+    return XnatRequest(method="POST", path=path, purpose=Purpose.IMPORT, query=query, body=body, headers=TYPE)
 
 
 def _check(place: Place, answer: Answer) -> None:
