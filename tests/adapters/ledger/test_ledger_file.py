@@ -430,6 +430,21 @@ def test_no_study_is_held_because_the_ledger_was(tmp_path: Path) -> None:
     again.close()
 
 
+def test_what_is_read_while_a_change_is_made_is_not_remembered_if_the_change_is_taken_back(path: Path) -> None:
+    ledger, question = open_database(path), "SELECT count(*) FROM marks"
+
+    def change_in_vain() -> None:
+        with ledger.change() as db:
+            db.execute("INSERT INTO marks VALUES ('drop', '', '1:2', '/drop')")
+            assert tuple(ledger.known_row(question) or ()) == (1,)
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        change_in_vain()
+    assert tuple(ledger.known_row(question) or ()) == (0,)
+    ledger.close()
+
+
 def test_what_breaks_a_rule_of_the_schema_is_a_fault_of_ours(path: Path) -> None:
     ledger = Ledger(open_database(path))
     with pytest.raises(sqlite3.IntegrityError), ledger.studies._db.change() as db:

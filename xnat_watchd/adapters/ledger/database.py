@@ -137,8 +137,13 @@ class Database:
             return first
 
     def known_row(self, sql: str, *values: object) -> sqlite3.Row | None:
-        """Return the same as `row` for a question that is asked all the time: it is read again only after a change."""
+        """Return the same as `row` for a question that is asked all the time: it is read again only after a change.
+
+        Nothing is remembered within a transaction: it may be taken back, which `version` does not show.
+        """
         with self._lock:
+            if self._db.in_transaction:
+                return self.row(sql, *values)
             version = self.version()
             if version != self._rows_of:
                 self._rows_of, self._known = version, {}
