@@ -100,6 +100,15 @@ def test_the_list_is_narrowed_by_words_state_and_project(type_: Type, words: lis
     assert type_("deliveries", *words).exit_code == (0 if names else 1)
 
 
+def test_however_many_words_are_typed_the_list_is_narrowed_by_each(type_: Type) -> None:
+    """A shell makes as many words of `*` as there are files."""
+    assert list(listed(type_, *["mri"] * 999, "(1)")) == ["mri_17 (1).zip"]
+    for words in (["mri"] * 999 + ["nothing"], ["mri" * 20_000]):
+        found = type_("deliveries", *words)
+        assert (found.exit_code, found.stderr) == (1, "no delivery fits\n")
+    assert "no delivery has" in type_("show", "mri" * 20_000).stderr
+
+
 def test_only_what_came_lately_is_listed_on_demand(type_: Type, station: Station) -> None:
     assert station.time.now().year < 2030  # the station's clock stands; the program's does not
     assert listed(type_, "--since", "365d") != {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,8 @@ from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.core.errors import for_item
+
+LONGEST_NAME = 255  #: characters of a file's name; labels are shorter
 
 
 class DeliveryOutcome(StrEnum):
@@ -50,11 +53,11 @@ class DeliveryListing:
         of the same bytes.
         """
         values = (query.outcome, query.project, text(query.since) if query.since else "")
-        patterns = [_contains(word) for word in query.words]
-        numbers = range(5, 5 + len(patterns))
-        untaken = self._db.rows(_UNTAKEN + "".join(map(_NAMED.format, numbers)), *values, most, *patterns)
-        sql = _ROWS.format(words="".join(map(_WORD.format, numbers)))
-        rows = [dict(row) for row in self._db.rows(sql, *values, most, *patterns)]
+        if any(len(word) > LONGEST_NAME for word in query.words):
+            return []  # SQLite refuses to look for a very long one
+        patterns = json.dumps([_contains(word) for word in query.words])
+        untaken = self._db.rows(_UNTAKEN, *values, most, patterns)
+        rows = [dict(row) for row in self._db.rows(_ROWS, *values, most, patterns)]
         return [*map(dict, untaken), *map(_with_advice, rows)]
 
     def same_as(self, delivery: int) -> int | None:
@@ -76,17 +79,20 @@ def _contains(word: str) -> str:
     return f"%{word}%"
 
 
-_NAMED = " AND d.name LIKE ?{0} ESCAPE '\\'"
-_WORD = """
-AND (d.name LIKE ?{0} ESCAPE '\\' OR EXISTS (
-  SELECT 1 FROM studies s WHERE s.delivery = d.id
-  AND (s.subject LIKE ?{0} ESCAPE '\\' OR s.label LIKE ?{0} ESCAPE '\\')))
+_HAS_WORDS = """
+NOT EXISTS (SELECT 1 FROM json_each(?5) w WHERE NOT (d.name LIKE w.value ESCAPE '\\'))
 """
+_HAS_WORDS_OR_LABELS = """
+NOT EXISTS (SELECT 1 FROM json_each(?5) w WHERE NOT (d.name LIKE w.value ESCAPE '\\' OR EXISTS (
+  SELECT 1 FROM studies s WHERE s.delivery = d.id
+  AND (s.subject LIKE w.value ESCAPE '\\' OR s.label LIKE w.value ESCAPE '\\'))))
+"""
+"""Every word occurs. All are one value: a shell makes a thousand of `*`, and SQLite refuses as many conditions."""
 
-_UNTAKEN = """
+_UNTAKEN = f"""
 SELECT '' AS item, 'not taken' AS state, d.name, '' AS project, NULL AS size, d.since AS arrived, NULL AS ended,
   0 AS images, d.why, d.advice, NULL AS same_as
-FROM ignored d WHERE ?1 IN ('', 'not taken') AND ?2 = '' AND d.since >= ?3 AND ?4 <> 0
+FROM ignored d WHERE ?1 IN ('', 'not taken') AND ?2 = '' AND d.since >= ?3 AND ?4 <> 0 AND {_HAS_WORDS}
 """
 
 _STATE = """
@@ -119,6 +125,7 @@ SELECT CAST(d.id AS TEXT) AS item, {_STATE} AS state, d.name, d.project, d.size,
   {_KEPT_BY.format(column="delivery || '.' || s.number")} AS kept,
   CAST({_SAME_AS} AS TEXT) AS same_as
 FROM deliveries d
-WHERE ?1 IN ('', {_STATE}) AND ?2 IN ('', d.project) AND d.arrived >= ?3 {{words}}
+WHERE ?1 IN ('', {_STATE}) AND ?2 IN ('', d.project) AND d.arrived >= ?3
+AND {_HAS_WORDS_OR_LABELS}
 ORDER BY d.id DESC LIMIT ?4
 """
