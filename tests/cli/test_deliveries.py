@@ -118,6 +118,7 @@ def test_only_what_came_lately_is_listed_on_demand(type_: Type, station: Station
 def test_a_spreadsheet_gets_the_same_rows(type_: Type) -> None:
     rows = list(csv.DictReader(io.StringIO(type_("deliveries", "--csv").stdout)))
     assert [row["state"] for row in rows] == ["not taken", "under way", "duplicate", "held", "failed", "complete"]
+    assert (rows[0]["size"], rows[-1]["why"], rows[-1]["same_as"]) == ("", "", "")  # what there is not
 
 
 def test_a_delivery_is_shown_by_the_name_of_its_file_or_a_part_of_it(type_: Type) -> None:

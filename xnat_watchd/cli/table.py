@@ -48,7 +48,7 @@ def counted(things: Sized, what: str) -> str:
 
 
 def _as_table(rows: Sequence[Row], columns: Sequence[str], note: str) -> Iterable[str]:
-    cells = [[name.upper() for name in columns], *([plain(row[name]) for name in columns] for row in rows)]
+    cells = [[name.upper() for name in columns], *([_cell(row[name]) for name in columns] for row in rows)]
     widths = [max(width(line[n]) for line in cells) for n in range(len(columns))]
     for line, row in zip(cells, [{}, *rows], strict=True):
         yield GAP.join(padded(text, w) for text, w in zip(line, widths, strict=True)).rstrip()
@@ -59,7 +59,11 @@ def _as_table(rows: Sequence[Row], columns: Sequence[str], note: str) -> Iterabl
 def _as_csv(rows: Sequence[Row], columns: Sequence[str]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\r\n")
     writer.writerow(columns)
-    writer.writerows([_guarded(plain(row[name])) for name in columns] for row in rows)
+    writer.writerows([_guarded(_cell(row[name])) for name in columns] for row in rows)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else plain(value)
 
 
 def _guarded(cell: str) -> str:
