@@ -49,7 +49,7 @@ def test_whether_names_are_taken_out_is_said(site: str, project: str, state: Che
 
 
 @pytest.mark.parametrize(
-    ("count", "state"), [(1, CheckState.OK), (6, CheckState.OK), (7, CheckState.WARNING), (0, CheckState.OK)]
+    ("count", "state"), [(1, CheckState.OK), (12, CheckState.OK), (13, CheckState.WARNING), (0, CheckState.OK)]
 )
 def test_login_sessions_that_this_machine_did_not_begin_point_to_another(count: int, state: CheckState) -> None:
     with scripted_xnat() as xnat:

@@ -19,7 +19,9 @@ from xnat_watchd.operator.status import Exit
 from xnat_watchd.settings import Settings
 
 CLOCKS_DIFFER = timedelta(minutes=2)  #: difference from which a clock is wrong; the HTTP header has whole seconds
-OUR_SESSIONS = 4  #: login sessions that this machine may have open besides the workers': shares, tokens, commands
+OUR_SESSIONS = (
+    4  #: login sessions that this machine may have open besides two for each worker (one shares): tokens, commands
+)
 TOO_OFTEN = "XNAT has refused a login of this machine four times within an hour, so it is not tried now: accounts lock"
 LATER = f"{TYPE_LOGIN} Or ask again in an hour."
 ASK = "Ask the XNAT administrator."
@@ -98,7 +100,7 @@ def _with_login(
                     yield _anonymisation(project, inspection, hello)
             except WatchdError as failed:
                 yield unknown(f"project {project}", str(failed), failed.advice)
-        yield _other_hosts(user, settings.pipeline.workers + OUR_SESSIONS, inspection)
+        yield _other_hosts(user, 2 * settings.pipeline.workers + OUR_SESSIONS, inspection)
 
 
 def _login(user: str, credential: Credential, clock: Clock) -> Check:
