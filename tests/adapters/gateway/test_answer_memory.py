@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from tests.adapters.gateway.gateway_kit import failure
+from xnat_watchd.adapters.xnat import documents
 from xnat_watchd.adapters.xnat.answers import Answer, document, table
+from xnat_watchd.adapters.xnat.documents import JsonSource
 from xnat_watchd.adapters.xnat.memory import MemoryBudget
 from xnat_watchd.core.errors import NotYet, Transient
 
@@ -36,3 +42,22 @@ def test_what_cannot_be_read_takes_no_room(body: bytes) -> None:
     before = memory.free
     failure(Transient, lambda: table(Answer(200, body, memory=memory)))
     assert memory.free == before
+
+
+@pytest.mark.parametrize(("read", "body"), [(table, SHORT), (document, SHORT), (table, SHORT[:-1]), (document, b"{")])
+def test_nothing_of_an_answer_stays_in_memory_when_it_has_been_read(
+    read: object, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parser, in C, takes part in no collection of cycles: what it holds in a circle stays for ever."""
+    assert callable(read)
+    sources = weakref.WeakSet[JsonSource]()
+
+    def noted(pieces: Iterator[bytes]) -> JsonSource:
+        sources.add(source := JsonSource(pieces))
+        return source
+
+    monkeypatch.setattr(documents, "JsonSource", noted)
+    with suppress(Transient):
+        read(Answer(200, body, memory=MemoryBudget()))
+    gc.collect()
+    assert not sources

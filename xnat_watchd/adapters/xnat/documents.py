@@ -38,26 +38,38 @@ class Members(dict[str, Any]):
     """The members of a document, in a class that allows weak references."""
 
 
+class JsonSource:
+    """The bytes of a JSON document, as the parser asks for them.
+
+    It knows nothing of the reader that owns the parser: the parser is written in C, and Python's collector of cycles
+    does not see through it, so that such a circle would stay in memory for ever, with the document.
+    """
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self.since_event = 0  #: bytes since the last event
+
+    def read(self, size: int) -> bytes:
+        """Return the next piece. The parser first asks for 0 bytes, to see which type it gets."""
+        if not size:
+            return b""
+        piece = next(self._pieces, b"")
+        self.since_event += len(piece)
+        if self.since_event > LONGEST_TOKEN:
+            raise Unreadable
+        return piece
+
+
 class JsonReader:
     """The events of a JSON document, one by one. Every method may raise `Unreadable`, and `keep` also `BudgetSpent`."""
 
     def __init__(self, pieces: Iterator[bytes], largest: int, kept: MemoryUse) -> None:
-        self._pieces, self._largest, self._memory = pieces, largest, kept
-        self._bytes_since_event = 0  #: bytes since the last event
+        self._largest, self._memory = largest, kept
         self._depth = self._event_count = 0
         self._kept = 0  #: bytes of memory
         self._names: dict[str, str] = {}
-        self._events = ijson.basic_parse(self)
-
-    def read(self, size: int) -> bytes:
-        """Return the next piece for the parser. It first asks for 0 bytes, to see which type it gets."""
-        if not size:
-            return b""
-        piece = next(self._pieces, b"")
-        self._bytes_since_event += len(piece)
-        if self._bytes_since_event > LONGEST_TOKEN:
-            raise Unreadable
-        return piece
+        self._source = JsonSource(pieces)
+        self._events = ijson.basic_parse(self._source)
 
     def next(self) -> tuple[str, Any]:
         """Return the next event and its value."""
@@ -65,7 +77,7 @@ class JsonReader:
             kind, value = next(self._events)
         except (ijson.JSONError, StopIteration, ValueError, OverflowError) as error:
             raise Unreadable from error
-        self._bytes_since_event = 0
+        self._source.since_event = 0
         self._event_count += 1
         self._depth += kind.startswith("start_") - kind.startswith("end_")
         if self._depth > DEEPEST or self._event_count > MOST_EVENTS:
