@@ -59,6 +59,19 @@ def test_a_login_with_a_server_is_all_that_the_other_commands_need(newcomer: New
     assert newcomer.secrets_told() == []
 
 
+def test_a_folder_of_zips_is_sent_with_the_login_that_was_stored(
+    newcomer: Newcomer, xnat: Sandbox, tmp_path: Path
+) -> None:
+    newcomer.login(PASSWORD, "--server", xnat.url)
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    (scans / "one.zip").write_bytes(zipped([("1.dcm", instance())]))
+    send = ("run", "--once", "--drop", str(scans), "--project", "P1")
+    newcomer.given |= {"XNAT_WATCHD_INTAKE__QUIET_FOR": "500ms", "XNAT_WATCHD_LIMITS__KEEP_FREE": "1MB"}
+    assert "everything is complete" in newcomer.type(*send)
+    assert {one.where for one in xnat.instances()} == {"archive"}
+
+
 def test_a_wrong_password_configures_nothing(newcomer: Newcomer, xnat: Sandbox) -> None:
     newcomer.login("wrong", "--server", xnat.url, expect=77)
     assert not newcomer.config.exists()

@@ -106,7 +106,8 @@ class CommandOptions:
             if self.user is None:
                 raise click.UsageError("--password-stdin needs --user")
             return Credential(self.user, Secret(_first_line()), STDIN)
-        found = find(server, os.environ, settings.ledger.path.parent)
+        folders = (settings.ledger.path.parent, *self._own_folder())
+        found = next((one for folder in folders if (one := find(server, os.environ, folder))), None)
         if found is not None and self.user in (None, found.user):  # never one user with another's password
             return found
         if not sys.stdin.isatty():
@@ -114,6 +115,17 @@ class CommandOptions:
             raise Refusal(f"there is no {whose}", advice=NO_LOGIN)
         user = self.user or click.prompt(f"User on {server}", err=True)
         return Credential(user, Secret(click.prompt("Password", hide_input=True, err=True)), TERMINAL)
+
+    def _own_folder(self) -> list[Path]:
+        """Return where this user's login is kept that a folder of ZIPs is sent with; none if nothing is configured."""
+        from xnat_watchd.cli.locations import find_locations
+
+        if self.drop is None:
+            return []
+        try:
+            return [find_locations(self.config).ledger.parent]
+        except Refusal:
+            return []
 
     @contextmanager
     def gateway(self) -> Iterator[XnatGateway]:

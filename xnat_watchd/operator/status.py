@@ -93,7 +93,7 @@ def with_daemon(
     """Return a snapshot of the ledger alone as of now, with what only the running service knows."""
     return {
         **snapshot, "at": now.isoformat(timespec="seconds"), "daemon": {**snapshot["daemon"], **daemon},
-        "attention": [*({**row, "name": ""} for row in attention), *snapshot["attention"]],
+        "attention": [*({**row, "name": ""} for row in attention), *snapshot["attention"]], "of_service": [*attention],
     }  # fmt: skip
 
 
