@@ -26,6 +26,7 @@ from xnat_watchd.core.sharing.table import read
 from xnat_watchd.core.states import DeliveryState, Event
 
 SCAN = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2))])
+NONE_FITS = "no delivery fits. A file that came just now is listed once it stands still.\n"
 Type = Callable[..., Result]
 
 
@@ -105,8 +106,8 @@ def test_however_many_words_are_typed_the_list_is_narrowed_by_each(type_: Type) 
     assert list(listed(type_, *["mri"] * 999, "(1)")) == ["mri_17 (1).zip"]
     for words in (["mri"] * 999 + ["nothing"], ["mri" * 20_000]):
         found = type_("deliveries", *words)
-        assert (found.exit_code, found.stderr) == (1, "no delivery fits\n")
-    assert "no delivery has" in type_("show", "mri" * 20_000).stderr
+        assert (found.exit_code, found.stderr) == (1, NONE_FITS)
+    assert "no delivery and no share table has" in type_("show", "mri" * 20_000).stderr
 
 
 def test_only_what_came_lately_is_listed_on_demand(type_: Type, station: Station) -> None:
@@ -128,7 +129,7 @@ def test_a_delivery_is_shown_by_the_name_of_its_file_or_a_part_of_it(type_: Type
     assert several.exit_code == 2
     assert "mri_17 (1).zip" in several.stdout
     assert "give the number of one" in several.stderr
-    assert "`xnat-watchd deliveries` lists them" in type_("show", "nothing_like_it").stderr
+    assert "no delivery and no share table has 'nothing_like_it'" in type_("show", "nothing_like_it").stderr
     assert "not complete yet" in type_("show", "growing").stdout
 
 
@@ -197,3 +198,15 @@ def test_a_column_that_is_almost_right_is_named_by_share_on_a_terminal_only(
     (tmp_path / "table.csv").write_text("subjct,source,destination\n", "utf-8")
     said = type_("share", str(tmp_path / "table.csv")).stderr
     assert ("`subjct` is no column; did you mean `subject`?" in said) is on_terminal
+
+
+def test_a_delivery_is_called_held_wherever_it_is_shown(type_: Type) -> None:
+    held = type_("show", "both.zip").stdout
+    assert "  state        held" in held.splitlines()
+    assert type_("show", "growing").exit_code == 1
+    assert type_("show", "growing").stderr == ""
+
+
+def test_of_a_zip_without_a_study_it_is_said_why_nothing_can_be_retried(type_: Type) -> None:
+    item = next(row["item"] for row in json.loads(type_("deliveries", "--json").stdout) if row["state"] == "failed")
+    assert "no study came of this ZIP" in type_("retry", item).stderr

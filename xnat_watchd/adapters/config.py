@@ -114,7 +114,8 @@ class SettingNames:
         if _LOGIN_KEY.search(path[-1]):
             return NO_LOGIN_HERE
         right = {*self.known, *(known[:size] for known in self.known for size in range(1, len(known)))}
-        elsewhere = {known[-1]: named(known) for known in sorted(right)}
+        of_projects = path[0] == "projects"
+        elsewhere = {known[-1]: named(known) for known in sorted(right) if of_projects or known[0] != "projects"}
         here = {known[-1]: named(known) for known in right if known[:-1] == any_project(path)[:-1]}
         tries = ((here, 0.6), (elsewhere, 0.6), (here or elsewhere, 0))
         near = (near[0] for names, cutoff in tries if (near := _close(path[-1], names, cutoff)))

@@ -85,7 +85,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], form: str) -> None:
                 for row in rows]  # fmt: skip
         table.show(told, COLUMNS, note="note")
     else:
-        click.echo("no delivery fits", err=True)
+        click.echo("no delivery fits. A file that came just now is listed once it stands still.", err=True)
 
 
 def note(row: Mapping[str, Any]) -> str:

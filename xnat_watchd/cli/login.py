@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
 
 TYPED = "what was typed"
 
+AGAIN = "Nothing was stored. Try the right user and password: XNAT locks an account after some wrong ones."
 SAY_IT_AGAIN = "The login is stored. Give --server with each command."
 FIRST_SETTINGS = """\
 # Written by `xnat-watchd login --server`. The README says what else may stand here.
@@ -58,6 +59,7 @@ def login(options: CommandOptions, *, token: bool, user: str | None) -> None:
     from xnat_watchd.adapters import config
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.adapters.files.lock import is_held, lock_of
+    from xnat_watchd.core.errors import AuthRefused
     from xnat_watchd.operator.logins import LoginAttempts, LoginSite
 
     settings = options.settings()
@@ -65,7 +67,10 @@ def login(options: CommandOptions, *, token: bool, user: str | None) -> None:
     file = search.logins()[0]
     file.prepare()  # first, so that nobody types a password that cannot be stored
     site, typed = LoginSite(settings.xnat, SystemClock()), _typed(user or options.user)
-    who = site.prove(typed)
+    try:
+        who = site.prove(typed)
+    except AuthRefused as refused:
+        raise AuthRefused(str(refused), detail=refused.detail, advice=AGAIN) from None
     LoginAttempts(settings.ledger.path, site.clock).succeeded()
     kept = site.token(typed) if token else typed
     file.store(search.server, kept)

@@ -29,6 +29,8 @@ Examples:
 If the service runs, it does the work, and this command shows it. Otherwise this command does the work.
 """
 
+NO_STUDY = "no study came of this ZIP, so nothing can go on: drop a sound ZIP, then `xnat-watchd skip` this one"
+
 
 @click.command(epilog=EXAMPLES)
 @click.argument("items", type=STUCK_ITEM, nargs=-1, metavar="ITEM...")
@@ -62,6 +64,8 @@ def retry(
     path = options.locations().ledger
     with options.ledger(path) as ledger:
         going_on, named = _asked_for(ledger, items, all_held=all_held)
+        if not named and any(ledger.views.rejected(delivery) for delivery, _ in items):
+            raise click.ClickException(NO_STUDY)
         undecided = {name: found for name, key in going_on.items() if (found := holding(ledger.findings.open(key)))}
     if (label or subject) and len(going_on) != 1:
         raise click.UsageError("a label or subject is for one held study; name it, as in 12.1")

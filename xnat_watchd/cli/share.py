@@ -105,7 +105,8 @@ def _say(planned: Sequence[RowPlan]) -> None:
     into = Counter((action.destination, type(action).__name__ == "ShareSubject") for action in actions)
     for project in sorted({name for name, _ in into}):
         subjects, sessions = into[project, True], into[project, False]
-        click.echo(f"to be shared into {project}: {subjects} subjects, {sessions} sessions", err=True)
+        both = f"{table.counted(range(subjects), 'subject')}, {table.counted(range(sessions), 'session')}"
+        click.echo(f"to be shared into {project}: {both}", err=True)
     if not actions:
         click.echo("nothing is to be shared", err=True)
 

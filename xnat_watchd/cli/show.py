@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -70,9 +71,12 @@ def _named_delivery(ledger: Ledger, name: str) -> int:
     from xnat_watchd.cli.deliveries import MOST, print_rows
 
     rows = ledger.listing.rows(DeliveryQuery(words=(name,)), MOST)
-    if not any(row["item"] for row in rows):
+    if not rows:
+        what = f"no delivery and no share table has {name!r} in its name"
+        raise click.BadParameter(f"{what}; `xnat-watchd deliveries` and `xnat-watchd status` list them")
+    if not any(row["item"] for row in rows):  # it still lies in the drop folder: its line says why
         print_rows(rows, "table")
-        raise click.BadParameter(f"no delivery has {name!r} in its name; `xnat-watchd deliveries` lists them")
+        sys.exit(1)
     exact = [row for row in rows if row["name"] == name]
     if len(rows) > 1 and len(exact) != 1:
         print_rows(rows, "table")
@@ -100,7 +104,7 @@ def _delivery(story: dict[str, Any]) -> list[str]:
     facts = {
         "project": story["project"],
         "found": came.get(story["kind"]),
-        "state": ZIPS.get(story["state"], story["state"]),
+        "state": _state(story),
         "same as": f"delivery {story['same_as']}" if story["same_as"] else None,
         "why": story["why"],
         "details": story["detail"],
@@ -111,6 +115,12 @@ def _delivery(story: dict[str, Any]) -> list[str]:
     }
     name = f": {story['name']}" if story["name"] else ""
     return [*paragraph(f"Delivery {story['id']}{name}"), *_facts(facts)]
+
+
+def _state(story: dict[str, Any]) -> str:
+    """Return where a delivery is, by the word that `deliveries` has for it."""
+    is_held = any(study["standing"] == "held" for study in story["studies"])
+    return ZIPS["held"] if is_held else ZIPS.get(story["state"], story["state"])
 
 
 def _next_step(story: dict[str, Any]) -> str | None:

@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 MOST = 20  #: rows of a list, where there is no terminal whose height limits them
 ZIPS = {
-    "arriving": "arriving", "taken": "under way", "held": "held", "rejected": "rejected", "duplicate": "known already",
+    "arriving": "arriving", "taken": "under way", "held": "held", "rejected": "rejected", "duplicate": "duplicate",
     "withdrawn": "withdrawn", "settled": "given up", "finished": "finished",
 }  # fmt: skip
 FEW = 3  #: likewise, where there is one
@@ -92,6 +92,8 @@ def _verdict(snapshot: Snapshot) -> str:
         return f"{count} thing{' needs' if count == 1 else 's need'} attention.{heard}"
     if not snapshot["gate"]["open"]:
         return f"Waiting for XNAT; nothing else needs attention.{heard}"
+    if snapshot.get("paused"):
+        return f"Paused; nothing else needs attention.{heard}"
     return f"Nothing needs attention.{heard}"
 
 
@@ -192,7 +194,7 @@ def _zips(total: Mapping[str, int]) -> str:
 
 def _time_left(snapshot: Snapshot) -> str:
     rate = snapshot["daemon"].get("rate", 0)
-    if rate <= 0:
+    if rate <= 0 or snapshot.get("paused"):
         return ""
     sent = sum(one["sent"] for one in snapshot["daemon"]["uploads"])
     seconds = max(snapshot["left"]["bytes"] - sent, 0) / rate

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.adapters.ledger.views import IMAGES
 from xnat_watchd.core.errors import for_item
 
 LONGEST_NAME = 255  #: characters of a file's name; labels are shorter
@@ -117,9 +118,7 @@ _SAME_AS = """
 
 _ROWS = f"""
 SELECT CAST(d.id AS TEXT) AS item, {_STATE} AS state, d.name, d.project, d.size, d.arrived, d.ended,
-  coalesce((SELECT sum(coalesce(
-     (SELECT sum(x.files) FROM series x WHERE x.study = s.key),
-     (SELECT count(*) FROM instances i WHERE i.study = s.key))) FROM studies s WHERE s.delivery = d.id), 0) AS images,
+  coalesce((SELECT sum({IMAGES}) FROM studies s WHERE s.delivery = d.id), 0) AS images,
   coalesce(d.why, {_KEPT_BY.format(column="why")}) AS why,
   coalesce(d.advice, {_KEPT_BY.format(column="advice")}) AS advice,
   {_KEPT_BY.format(column="delivery || '.' || s.number")} AS kept,
