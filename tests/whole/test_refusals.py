@@ -21,7 +21,7 @@ def dialect(request: pytest.FixtureRequest) -> str:
 def test_a_server_that_is_down_holds_nothing(program: Program, scan: Scan, xnat: Sandbox) -> None:
     xnat.stop()
     program.drop("scan.zip", scan())
-    assert "XNAT: " in program.once(expect=69)
+    assert "XNAT cannot be reached. " in program.once(expect=69)
     snapshot = program.status()
     assert snapshot["studies"] == {"received": {"ready": 1}}
     assert not snapshot["gate"]["open"]
