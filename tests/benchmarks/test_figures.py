@@ -81,6 +81,11 @@ def test_time_by_the_clock_depends_on_the_disk_too_and_may_become_four_times_as_
     assert kept.worse([figure(12.1)], ratios) == ["2 ZIPs: the ratio to a loop was 1.5 and is 6.05"]
 
 
+def test_what_was_better_than_its_aim_is_held_against_the_aim(ratios: Path) -> None:
+    assert kept.worse([figure(7.9, unit="s of CPU", ratio_at_most=2.0)], ratios) == []
+    assert len(kept.worse([figure(8.1, unit="s of CPU", ratio_at_most=2.0)], ratios)) == 1
+
+
 def test_a_slow_machine_is_no_failure(ratios: Path) -> None:
     assert kept.worse([figure(300.0, 200.0)], ratios) == []
 
