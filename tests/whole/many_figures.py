@@ -101,6 +101,7 @@ def carry(station: Station) -> None:
     for _ in range(3):
         assert station.pipeline.step()
         station.pipeline.retire()
+    station.time.pass_(seconds=0.05)  # else all places would be chosen in one moment, each looked for behind the last
 
 
 if __name__ == "__main__":
