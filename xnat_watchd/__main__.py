@@ -6,9 +6,9 @@ import os
 import sys
 from types import TracebackType
 
-from xnat_watchd.cli import commands
-from xnat_watchd.cli.passing_on import pass_on
 from xnat_watchd.core.errors import FAILURES
+from xnat_watchd.interfaces.cli import commands
+from xnat_watchd.interfaces.cli.passing_on import pass_on
 from xnat_watchd.operator.status import Exit
 
 
@@ -22,7 +22,7 @@ def main() -> None:
         commands(prog_name="xnat-watchd")
     except FAILURES as error:
         from xnat_watchd.adapters.systemd import journal
-        from xnat_watchd.cli.failures import code_of, text_of
+        from xnat_watchd.interfaces.cli.failures import code_of, text_of
 
         sys.stderr.write(text_of(error, journal.mark("error", sys.stderr, os.environ)))
         sys.exit(code_of(error))

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from tests.dicom import instance
 from tests.others import beside_others
 from tests.station import Station, zipped
-from xnat_watchd.cli import commands
 from xnat_watchd.core.gate import PROJECT_IN_TROUBLE, Gate
 from xnat_watchd.core.project_rules import ProjectRules
+from xnat_watchd.interfaces.cli import commands
 from xnat_watchd.sandbox import Sandbox
 
 NOT_THERE = "XNAT lists no such project that this account may write to"

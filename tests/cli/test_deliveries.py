@@ -16,14 +16,14 @@ from tests.dicom import instance
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.ledger.listing import DeliveryOutcome
-from xnat_watchd.cli import commands
-from xnat_watchd.cli.deliveries import STATES
-from xnat_watchd.cli.story import OF_DELIVERY, OF_STUDY, UNTOLD
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.sharing.row_state import RowState
 from xnat_watchd.core.sharing.state import RowResult
 from xnat_watchd.core.sharing.table import read
 from xnat_watchd.core.states import DeliveryState, Event
+from xnat_watchd.interfaces.cli import commands
+from xnat_watchd.interfaces.cli.deliveries import STATES
+from xnat_watchd.interfaces.cli.story import OF_DELIVERY, OF_STUDY, UNTOLD
 
 SCAN = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2))])
 NONE_FITS = "no delivery fits. A file that came just now is listed once it stands still.\n"

@@ -15,8 +15,8 @@ from tests.adapters.ledger.test_ledger_file import of_version_1
 from xnat_watchd.adapters.files.lock import Lock, lock_of
 from xnat_watchd.adapters.ledger import database
 from xnat_watchd.adapters.ledger.database import VERSION, OlderSchema
-from xnat_watchd.cli import commands
 from xnat_watchd.core.errors import Refusal
+from xnat_watchd.interfaces.cli import commands
 from xnat_watchd.sandbox import Sandbox
 
 TABLE = "subject,source,destination\nnobody,P1,P2\n"

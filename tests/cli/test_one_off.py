@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from xnat_watchd.cli import one_off
-from xnat_watchd.cli.options import CommandOptions
 from xnat_watchd.core.errors import Refusal
+from xnat_watchd.interfaces.cli import one_off
+from xnat_watchd.interfaces.cli.options import CommandOptions
 
 SERVER = "https://xnat.example.org/xnat"
 

@@ -21,13 +21,13 @@ from tests.dicom import CANARIES, instance
 from tests.station import zipped
 from xnat_watchd.adapters import operator_socket
 from xnat_watchd.adapters.operator_socket import BadMessage, CommandOutput, Requester, UserRequest, receive_request
-from xnat_watchd.cli import commands, passing_on
-from xnat_watchd.cli.items import ITEM
-from xnat_watchd.cli.operator_request import output_for
-from xnat_watchd.cli.user_commands import PERMITTED, NotPermitted, UserCommand, with_sudo
 from xnat_watchd.core.access import UserAccess, access_of
 from xnat_watchd.core.errors import Occupied
 from xnat_watchd.core.gate import Gate
+from xnat_watchd.interfaces.cli import commands, passing_on
+from xnat_watchd.interfaces.cli.items import ITEM
+from xnat_watchd.interfaces.cli.operator_request import output_for
+from xnat_watchd.interfaces.cli.user_commands import PERMITTED, NotPermitted, UserCommand, with_sudo
 
 __all__ = ["desk"]
 

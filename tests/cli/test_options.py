@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 import pytest
 
-from xnat_watchd.cli import commands
-from xnat_watchd.cli.options import STDIN, CommandOptions, project_option, server_options
 from xnat_watchd.core.errors import Refusal
+from xnat_watchd.interfaces.cli import commands
+from xnat_watchd.interfaces.cli.options import STDIN, CommandOptions, project_option, server_options
 
 SERVER = "https://xnat.example.org"
 

@@ -16,8 +16,8 @@ from tests.station import Station, zipped
 from xnat_watchd.adapters.ledger import database
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.cli import commands
 from xnat_watchd.core.project_rules import ProjectRules
+from xnat_watchd.interfaces.cli import commands
 from xnat_watchd.sandbox import Sandbox
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from xnat_watchd.cli.rights import become_owner
+from xnat_watchd.interfaces.cli.rights import become_owner
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to leave")
 
 
 SCRIPT = """
 import os, pathlib, sys
-from xnat_watchd.cli.rights import become_owner
+from xnat_watchd.interfaces.cli.rights import become_owner
 print(become_owner(pathlib.Path(sys.argv[1])), os.geteuid(), os.getegid(), os.environ["HOME"])
 """
 

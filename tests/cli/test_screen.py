@@ -13,10 +13,10 @@ from typing import Any
 import click
 import pytest
 
-from xnat_watchd.cli import commands, status, terminal
-from xnat_watchd.cli.options import CommandOptions
-from xnat_watchd.cli.show import _tell
-from xnat_watchd.cli.status_screen import screen as status_screen
+from xnat_watchd.interfaces.cli import commands, status, terminal
+from xnat_watchd.interfaces.cli.options import CommandOptions
+from xnat_watchd.interfaces.cli.show import _tell
+from xnat_watchd.interfaces.cli.status_screen import screen as status_screen
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\nfine\u202e\u2028"
 PERSIAN = "Müller 王 \u06a9\u062a\u0627\u0628\u200c\u0647\u0627"

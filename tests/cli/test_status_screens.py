@@ -19,11 +19,11 @@ from tests.ledgers import fill
 from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.cli import status, terminal
-from xnat_watchd.cli.options import CommandOptions
-from xnat_watchd.cli.status_screen import screen
 from xnat_watchd.core.errors import Unavailable
 from xnat_watchd.core.gate import Gate, shut_by
+from xnat_watchd.interfaces.cli import status, terminal
+from xnat_watchd.interfaces.cli.options import CommandOptions
+from xnat_watchd.interfaces.cli.status_screen import screen
 from xnat_watchd.operator.status import attention_row, take_snapshot, without_names
 
 SCREENS = Path(__file__).with_name("screens")

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from xnat_watchd.cli import table
+from xnat_watchd.interfaces.cli import table
 
 ROWS = [{"id": "P1", "name": "Ünï\x1b[31m"}, {"id": "王小東", "name": "=1+1"}]
 

@@ -21,8 +21,8 @@ from tests.station import zipped
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.xnat.gateway import XnatServer
-from xnat_watchd.cli import commands
 from xnat_watchd.core.project_rules import ProjectRules
+from xnat_watchd.interfaces.cli import commands
 from xnat_watchd.sandbox import Sandbox
 
 TESTS = Path(__file__).parents[1]

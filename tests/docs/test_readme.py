@@ -12,12 +12,12 @@ import click
 import pytest
 
 from xnat_watchd.adapters.log_tables import EVENTS
-from xnat_watchd.cli import commands
 from xnat_watchd.core import errors
 from xnat_watchd.core.labels import SESSION_FIELDS
 from xnat_watchd.core.sharing import table, user_table
 from xnat_watchd.core.sharing.row_state import RowState
 from xnat_watchd.core.states import as_mermaid
+from xnat_watchd.interfaces.cli import commands
 from xnat_watchd.operator.status import Exit
 
 REPOSITORY = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from xnat_watchd.cli import commands
+from xnat_watchd.interfaces.cli import commands
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 FOUND = re.search(r"<!-- toolkit -->\n(.*?)<!-- end -->", README, re.DOTALL)

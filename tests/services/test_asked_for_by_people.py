@@ -10,9 +10,9 @@ import pytest
 from xnat_watchd.adapters.credentials import Credential, Secret
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.cli import execution
 from xnat_watchd.core.errors import AuthRefused, Unavailable
 from xnat_watchd.core.gate import REFUSALS_AN_HOUR, Gate, shut_by
+from xnat_watchd.interfaces.cli import execution
 from xnat_watchd.settings import Settings, load
 
 

@@ -19,9 +19,9 @@ from xnat_watchd.adapters.files.lock import LOCK, Claims, Lock, is_held, lock_of
 from xnat_watchd.adapters.files.stamps import Changed
 from xnat_watchd.adapters.systemd import installation
 from xnat_watchd.adapters.systemd.service_files import UNIT
-from xnat_watchd.cli import commands, one_off, rights
 from xnat_watchd.core.errors import Occupied, Refusal
 from xnat_watchd.core.settling import FileStat
+from xnat_watchd.interfaces.cli import commands, one_off, rights
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 SERVER = "https://xnat.example.org"

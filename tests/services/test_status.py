@@ -13,12 +13,12 @@ import pytest
 from tests.dicom import CANARIES, instance
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
-from xnat_watchd.cli.status_screen import screen
 from xnat_watchd.core.errors import Impossible, Transient, Unusable
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.sharing.row_state import RowState
 from xnat_watchd.core.sharing.state import RowResult
 from xnat_watchd.core.sharing.table import ShareRow
+from xnat_watchd.interfaces.cli.status_screen import screen
 from xnat_watchd.operator.status import Exit, attention_row, sentence, take_snapshot, verdict, without_names
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

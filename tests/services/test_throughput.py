@@ -10,9 +10,9 @@ import pytest
 from tests.dicom import instance
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
-from xnat_watchd.cli.progress import event_line
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.states import Progress
+from xnat_watchd.interfaces.cli.progress import event_line
 
 
 def scan(study: int, **about: str) -> bytes:

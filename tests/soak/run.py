@@ -138,7 +138,9 @@ class Soak:
         self._disks = Disks(self._root, apart, Random(options.seed))
         (self._root / "drop").mkdir()
         self._processes = get_context("forkserver")
-        self._processes.set_forkserver_preload(["xnat_watchd.cli.run", "xnat_watchd.daemon", hurried.__name__])
+        self._processes.set_forkserver_preload(
+            ["xnat_watchd.interfaces.cli.run", "xnat_watchd.daemon", hurried.__name__]
+        )
         self._xnat = Practice(folder / "xnat", options.dialect)
         self._stranger = Stranger(self._xnat, options.seed)
         self._configure(workers=2, quiet_for=20)

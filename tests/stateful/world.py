@@ -27,10 +27,10 @@ from tests.station import Notes, Time
 from xnat_watchd.adapters.credentials import Secret
 from xnat_watchd.adapters.files.disk import MARK
 from xnat_watchd.adapters.xnat.gateway import XnatServer
-from xnat_watchd.cli import commands
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import Refusal, WatchdError
 from xnat_watchd.core.ports import Gateway
+from xnat_watchd.interfaces.cli import commands
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.settings import load
 
@@ -541,9 +541,9 @@ class patch_clock:  # noqa: N801 - used as a function
     """Let commands see the time of the workstation."""
 
     def __init__(self, time: Time) -> None:
-        import xnat_watchd.cli.decisions
-        import xnat_watchd.cli.pause
-        import xnat_watchd.cli.retry
+        import xnat_watchd.interfaces.cli.decisions
+        import xnat_watchd.interfaces.cli.pause
+        import xnat_watchd.interfaces.cli.retry
 
         class Clock(datetime):
             @classmethod
@@ -551,7 +551,11 @@ class patch_clock:  # noqa: N801 - used as a function
                 del tz
                 return time.now()
 
-        modules = (xnat_watchd.cli.pause, xnat_watchd.cli.retry, xnat_watchd.cli.decisions)
+        modules = (
+            xnat_watchd.interfaces.cli.pause,
+            xnat_watchd.interfaces.cli.retry,
+            xnat_watchd.interfaces.cli.decisions,
+        )
         self._patches = [patch.object(module, "datetime", Clock) for module in modules]
 
     def __enter__(self) -> None:

@@ -327,7 +327,7 @@ def test_nothing_is_archived_that_was_not_shown(user: User, xnat: Sandbox, scan:
         sent_by_others(xnat, "GROWS", scan(2, 3, name="Bilby^Theodora", patient="ZQ-7733"), who=TECH)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("xnat_watchd.cli.execution.confirm", meanwhile)
+        patch.setattr("xnat_watchd.interfaces.cli.execution.confirm", meanwhile)
         said = user.try_("archive", "--project", "P1", expect=1)
     assert "not what it was when it was shown" in said
     assert {(one.where, one.session) for one in xnat.instances()} == {

@@ -1,0 +1,51 @@
+"""`pause` and `resume`: send nothing to XNAT for a while. The drop folder is still watched."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from xnat_watchd.interfaces.cli.options import CommandOptions
+
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd pause                             before XNAT is maintained
+  xnat-watchd resume                            when it is back
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.pass_obj
+def pause(options: CommandOptions) -> None:
+    """Send nothing to XNAT and ask it nothing until `resume`, for example during its maintenance.
+
+    The drop folder is still watched, and ZIPs are taken in. The pause lasts after a restart, too. A step that is under
+    way is finished first.
+    """
+    from xnat_watchd.adapters.ledger.pauses import Activity
+
+    with options.ledger(options.locations().ledger, read_only=False) as ledger:
+        advice = "Type `xnat-watchd resume` to go on."
+        begun = ledger.pauses.begin(Activity.WORK, "a person has paused it", advice, datetime.now(UTC))
+        busy = ledger.studies.any_busy()
+    click.echo("paused: nothing more is sent until `xnat-watchd resume`" if begun else "it was paused already")
+    if busy:
+        click.echo("a step is still under way; `xnat-watchd status` shows when it has ended", err=True)
+
+
+@click.command(epilog=EXAMPLES)
+@click.pass_obj
+def resume(options: CommandOptions) -> None:
+    """Go on after `pause`. Also delete old ZIPs again, if that stopped because the clock had jumped.
+
+    Projects that are shut after a problem are tried at once.
+    """
+    with options.ledger(options.locations().ledger, read_only=False) as ledger:
+        now = datetime.now(UTC)
+        ended, tried = ledger.pauses.end(now), ledger.gates.try_now(now)
+    if ended or not tried:
+        click.echo(f"{' and '.join(ended)} goes on" if ended else "nothing was paused")
+    for project in tried:
+        click.echo(f"project {project}, which was shut, is tried at once")

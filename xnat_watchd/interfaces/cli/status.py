@@ -1,0 +1,193 @@
+"""`status`: show on one screen whether everything is on XNAT."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from xnat_watchd.core.access import HOW_TO_JOIN, WHO_DECIDES
+from xnat_watchd.interfaces.cli.options import CommandOptions
+from xnat_watchd.interfaces.cli.status_screen import Snapshot, screen
+from xnat_watchd.interfaces.cli.terminal import as_json
+from xnat_watchd.interfaces.cli.user_commands import with_sudo
+
+if TYPE_CHECKING:
+    from xnat_watchd.core.errors import WatchdError
+
+EXAMPLES = """\
+\b
+Examples:
+  xnat-watchd status                            one screen
+  xnat-watchd status --watch                    the same, every second, until Ctrl-C
+  xnat-watchd status --json                     for programs
+  xnat-watchd --drop scans status               of a folder that was sent with `run --once --drop`
+
+Exit code: 0 when nothing needs attention, 1 when something does, 69 when XNAT is down, 77 when it refuses the login.
+"""
+PAGE = 5.0  #: seconds after which `--watch` shows other rows, if not all fit
+ASK = "Ask the administrator to look at `systemctl status xnat-watchd`. What you drop waits until it runs."
+NOTHING_SAID: Snapshot = {"daemon": {"settling": 0, "uploads": []}, "age": 0}  #: where no service runs
+NOT_FOR_YOU = f"{HOW_TO_JOIN} Or put `sudo` in front."
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--json", "for_programs", is_flag=True, help="As JSON, for programs.")
+@click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
+@click.pass_obj
+def status(options: CommandOptions, *, for_programs: bool, watch: bool) -> None:
+    """Show what is under way, what is complete, and what needs attention."""
+    from xnat_watchd.operator.status import verdict
+
+    snapshot = snapshot_of(options, names=options.sees_names and not for_programs)
+    if options.requester is not None:
+        snapshot = _for_users(snapshot)
+    if for_programs:
+        as_json(snapshot)
+    elif watch:
+        _watch(options)
+    else:
+        click.echo(_shown(snapshot, options))
+    sys.exit(verdict(snapshot, finished=False))
+
+
+def _for_users(snapshot: Snapshot) -> Snapshot:
+    """Return the status with advice that works for users who are not root."""
+
+    def told(row: dict[str, Any]) -> dict[str, Any]:
+        return {**row, "advice": with_sudo(row["advice"])} if row.get("advice") else row
+
+    return {**snapshot, "gate": told(snapshot["gate"]), "attention": [*map(told, snapshot["attention"])]}
+
+
+def _shown(snapshot: Snapshot, options: CommandOptions, height: int | None = None, page: int = 0) -> str:
+    """Return the status as text for who asks: with the way to start the service, and whom to ask for a decision."""
+    is_folder, ask = options.drop is not None, "" if options.sees_names else WHO_DECIDES
+    return screen(snapshot, of_folder=is_folder, start=_how_to_start(options), ask=ask, height=height, page=page)
+
+
+def _how_to_start(options: CommandOptions) -> str:
+    from xnat_watchd.adapters.systemd.service_files import UNIT
+
+    if not (options.is_for_this_machine and UNIT.exists()):
+        return "Start it: `xnat-watchd run`."
+    if os.geteuid() == 0:
+        return "Start it: `systemctl start xnat-watchd`."
+    return "Start it: `sudo systemctl start xnat-watchd`, or ask somebody who may. What you drop waits until it runs."
+
+
+def snapshot_of(options: CommandOptions, *, names: bool) -> Snapshot:
+    """Return the status with names by the ledger, if this user may read it; without, what a service has published.
+
+    Programs get none of a running service: what asks as root may pass on what it gets.
+    """
+    from xnat_watchd.core.errors import FAILURES, NoLedger, NoReadAccess
+
+    no_status = NoReadAccess if options.requester is None else NoLedger  #: who is asked can read what there is
+
+    said = published(options)
+    if said is not None and said["daemon"]["running"] and not names:
+        return said
+    try:
+        return _of_ledger(options, said)
+    except PermissionError:
+        if said is None:
+            raise _no_status() from None
+    except FAILURES as error:
+        if said is None and isinstance(error, no_status) and options.is_for_this_machine:
+            raise _no_status() from None
+        if said is None:
+            raise
+    return said
+
+
+def _no_status() -> WatchdError:
+    """Return the error that fits: this user may not see the status, or the service has published none."""
+    from xnat_watchd.adapters.files.status_file import RUNTIME
+    from xnat_watchd.core.errors import Refusal
+
+    if RUNTIME.is_dir() and not os.access(RUNTIME, os.R_OK | os.X_OK):
+        return Refusal("this user may not see the status", advice=NOT_FOR_YOU)
+    return Refusal("the service does not run, and has not since this machine was started", advice=ASK)
+
+
+def published(options: CommandOptions) -> Snapshot | None:
+    """Return what the service has published, with its age; or None. The service of this machine comes first."""
+    from xnat_watchd.adapters.files.status_file import NAME, RUNTIME, age, read, status_path
+    from xnat_watchd.core.errors import Refusal
+    from xnat_watchd.operator.status import SILENCE, attention_row
+
+    said = read(RUNTIME / NAME) if options.is_for_this_machine else None
+    if said is None:
+        try:
+            said = read(status_path(options.locations().ledger, os.environ))
+        except Refusal:
+            return None
+    if said is not None:
+        said["age"] = round(age(said).total_seconds())
+        if said["daemon"]["running"] and said["age"] > SILENCE:
+            silent = f"the service has not said anything for {said['age']} seconds"
+            row = attention_row("service", silent, "Look at `journalctl --unit xnat-watchd`.")
+            for rows in (said["attention"], said.setdefault("of_service", [])):
+                rows.insert(0, row)
+    return said
+
+
+def _of_ledger(options: CommandOptions, said: Snapshot | None) -> Snapshot:
+    """Return the status by the ledger, with what only a running service knows, as it has `said` it."""
+    from datetime import UTC, datetime
+
+    from xnat_watchd.adapters.files.lock import is_held, lock_of
+    from xnat_watchd.operator.status import take_snapshot, without_names
+
+    here, known = options.locations(), said if said is not None and said["daemon"]["running"] else NOTHING_SAID
+    with options.status_parts(here.ledger) as ledger:  # first: a user who may not read it is told that, not of its lock
+        running = is_held(lock_of(here.ledger))
+        snapshot = take_snapshot(
+            ledger, here.server, datetime.now(UTC), running=running,
+            daemon={**known["daemon"], "running": running}, attention=known.get("of_service", ()),
+        )  # fmt: skip
+        if not options.sees_names:
+            snapshot = without_names(snapshot, {*ledger.views.confirmed_projects()}.__contains__)
+    return {**snapshot, "age": known["age"]}
+
+
+def _watch(options: CommandOptions) -> None:
+    """Show the status again and again: on a terminal in its place, else a new block whenever it has changed."""
+    with suppress(KeyboardInterrupt):
+        if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
+            _redraw(options)
+        else:
+            _append(options)
+
+
+def _redraw(options: CommandOptions) -> None:
+    from rich.live import Live
+    from rich.text import Text
+
+    began = time.monotonic()
+    with Live(refresh_per_second=4, screen=True) as live:
+        while True:
+            page, height = int((time.monotonic() - began) / PAGE), shutil.get_terminal_size().lines
+            live.update(Text(_shown(snapshot_of(options, names=options.sees_names), options, height, page)))
+            time.sleep(1)
+
+
+def _append(options: CommandOptions) -> None:
+    before: Snapshot = {}
+    while True:
+        snapshot = snapshot_of(options, names=options.sees_names)
+        if _without_times(snapshot) != _without_times(before):
+            click.echo(_shown(snapshot, options) + "\n")
+            before = snapshot
+        time.sleep(1)
+
+
+def _without_times(snapshot: Snapshot) -> Snapshot:
+    daemon = {name: value for name, value in snapshot.get("daemon", {}).items() if name not in ("heard", "rate")}
+    return {**snapshot, "at": "", "age": 0, "daemon": daemon}

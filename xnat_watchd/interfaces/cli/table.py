@@ -1,0 +1,71 @@
+"""Print rows for people, for programs and for spreadsheets, quickly with thousands of rows and safely with any text."""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence, Sized
+
+import click
+
+from xnat_watchd.interfaces.cli.terminal import as_json, padded, paragraph, plain, width
+
+Row = Mapping[str, object]
+
+GAP = "  "  #: between two columns
+NOTE = "    "  #: before what is said below a row
+
+#: Begins a formula in a spreadsheet, in wide letters too; behind a semicolon as well, which parts cells in half of
+#: Europe.
+_FORMULA = re.compile("(^|;)(?=\\s*[=+@\uff1d\uff0b\uff0d\uff20-])")
+
+
+def show(rows: Sequence[Row], columns: Sequence[str], form: str = "table", note: str = "") -> None:
+    """Print rows on stdout, `form` being `table`, `json` or `csv`.
+
+    In a table, the value of a row under `note` is printed below the row, as a sentence of its own.
+    """
+    if form == "json":
+        as_json([{name: row[name] for name in columns} for row in rows])
+    elif form == "csv":
+        _as_csv(rows, columns)
+    else:
+        click.echo("\n".join(_as_table(rows, columns, note)))
+
+
+def form_options(command: click.decorators.FC) -> click.decorators.FC:
+    """Add `--json` and `--csv`, which give the argument `form`."""
+    command = click.option("--csv", "form", flag_value="csv", help="As CSV, for spreadsheets.")(command)
+    return click.option(
+        "--json", "form", flag_value="json", default="table", help="As JSON, for programs."
+    )(command)  # fmt: skip
+
+
+def counted(things: Sized, what: str) -> str:
+    """Return the number of things with their name, in the plural where that is right."""
+    return f"{len(things)} {what}{'' if len(things) == 1 else 's'}"
+
+
+def _as_table(rows: Sequence[Row], columns: Sequence[str], note: str) -> Iterable[str]:
+    cells = [[name.upper() for name in columns], *([_cell(row[name]) for name in columns] for row in rows)]
+    widths = [max(width(line[n]) for line in cells) for n in range(len(columns))]
+    for line, row in zip(cells, [{}, *rows], strict=True):
+        yield GAP.join(padded(text, w) for text, w in zip(line, widths, strict=True)).rstrip()
+        if row.get(note):
+            yield from paragraph(row[note], first=NOTE)
+
+
+def _as_csv(rows: Sequence[Row], columns: Sequence[str]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\r\n")
+    writer.writerow(columns)
+    writer.writerows([_guarded(_cell(row[name])) for name in columns] for row in rows)
+
+
+def _cell(value: object) -> str:
+    return "" if value is None else plain(value)
+
+
+def _guarded(cell: str) -> str:
+    """Put an apostrophe before a formula, so that a spreadsheet shows the cell as text."""
+    return _FORMULA.sub(r"\1'", cell)
