@@ -61,3 +61,14 @@ def test_nothing_of_an_answer_stays_in_memory_when_it_has_been_read(
         read(Answer(200, body, memory=MemoryBudget()))
     gc.collect()
     assert not sources
+
+
+@pytest.mark.parametrize(("read", "largest"), [(table, "LARGEST_TABLE"), (document, "LARGEST_DOCUMENT")])
+def test_one_document_takes_no_more_than_its_share_of_a_large_budget(
+    read: object, largest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert callable(read)
+    monkeypatch.setattr(documents, largest, MIB)
+    failure(Transient, lambda: read(Answer(200, LONG, memory=MemoryBudget(1 << 40))))
+    monkeypatch.undo()
+    assert read(Answer(200, LONG, memory=MemoryBudget(1 << 40)))
