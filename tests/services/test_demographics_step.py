@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.sandbox.kit import Visitor
 from tests.station import Station, zipped
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.sandbox import Sandbox
+from xnat_watchd.studies.steps import demographics
 from xnat_watchd.studies.steps.recent import STAYS_TRUE
 
 LABEL = "Quokka_Zenobia_20240229T101530_MR"
@@ -44,7 +46,8 @@ def test_a_header_is_asked_for_without_looking_at_the_session_again(archived: Ar
     assert not any(LABEL in query for _, _, query, _ in xnat.requests[before:])
     assert not any("/experiments/" in path for path in asked)
     told_lately = seconds <= STAYS_TRUE
-    assert sum("/subjects" in path for path in asked) == (2 if told_lately else 3)  # perhaps read, written, read back
+    # Perhaps read; asked who has its ID as a label, written, read back.
+    assert sum("/subjects" in path for path in asked) == (3 if told_lately else 4)
 
 
 def test_a_value_that_somebody_has_typed_meanwhile_stays(archived: Archived) -> None:
@@ -53,6 +56,27 @@ def test_a_value_that_somebody_has_typed_meanwhile_stays(archived: Archived) -> 
     station.time.pass_(seconds=STAYS_TRUE + 1)
     station.work()
     assert (other.xnat.subject("P1", "Quokka_Zenobia") or {})["demographics"]["gender"] == "male"
+
+
+def test_a_subject_that_is_renamed_just_before_the_writing_gets_the_values_and_no_other_does(
+    archived: Archived, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its label may be somebody else's by then, or nobody's, and a PUT by a label that is nobody's makes a subject."""
+    xnat, other, station = archived
+    header = demographics._header
+
+    def renamed(*arguments: Any) -> Any:
+        with xnat._site.lock:
+            (one,) = xnat._site.store.subjects.values()
+            one.label = "RENAMED"
+        assert other.put("/data/projects/P1/subjects/Quokka_Zenobia").ok
+        return header(*arguments)
+
+    monkeypatch.setattr(demographics, "_header", renamed)
+    station.work()
+    assert station.standings() == [("1.1", "complete", "done")]
+    assert (xnat.subject("P1", "RENAMED") or {})["demographics"]["gender"] == "female"
+    assert not (xnat.subject("P1", "Quokka_Zenobia") or {})["demographics"].get("gender")
 
 
 def test_a_session_that_was_renamed_meanwhile_is_asked_by_its_id(archived: Archived) -> None:  # F288

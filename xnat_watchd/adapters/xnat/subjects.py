@@ -71,18 +71,21 @@ def write(client: XnatClient, project: str, subject: Subject, fields: Values, de
     servers ignore some of them (F59). If a value is missing afterwards, all are sent in the query.
     """
     values = records.values_to_write(fields, demographics)
-    if values and not client.dialect.is_old:
+    if not values:
+        return by_id(client, project, subject.id)
+    _must_be_alone(client, project, subject)
+    if not client.dialect.is_old:
         _put(client, project, subject, {"req_format": "form"}, values)
         shown = by_id(client, project, subject.id)
         if _has(shown, fields, demographics):
             return shown
-    if values:
-        _put(client, project, subject, values, None)
+    _put(client, project, subject, values, None)
     return by_id(client, project, subject.id)
 
 
 def _put(client: XnatClient, project: str, subject: Subject, query: Values, form: Values | None) -> None:
-    where = path("projects", project, "subjects", _name(client, project, subject))
+    """Write to a subject by its accession ID: its label may be another subject's by now, or nobody's (F215)."""
+    where = path("projects", project, "subjects", subject.id)
     # A site may require a reason for every change (F222).
     named = {"xsiType": "xnat:subjectData", "event_reason": "xnat-watchd", **query}
     request = XnatRequest(
@@ -91,20 +94,19 @@ def _put(client: XnatClient, project: str, subject: Subject, query: Values, form
     client.act(request, project)
 
 
-def _name(client: XnatClient, project: str, subject: Subject) -> str:
-    """Return the name by which a PUT finds this subject. It looks for a label before an accession ID (F221).
+def _must_be_alone(client: XnatClient, project: str, subject: Subject) -> None:
+    """Raise `Conflict` if another subject has the accession ID of this one as its label.
 
-    Raise `Conflict` if another subject has that ID as its label: an attacker could choose such a PatientName.
+    A PUT looks for a label before an accession ID (F221), and an attacker could choose such a PatientName.
     """
-    if _is_for_a_path(client, subject.label):
-        return subject.label
-    if any(one != subject.id for one in _ids(client, project, subject.id)):
+    query = {"project": project, "label": subject.id, "columns": "ID,label", **JSON}
+    rows = table(client.read("/data/subjects", query, project=project))
+    if any(one.get("label") == subject.id != one.get("ID") for one in rows):
         raise Conflict(
             "another subject has the accession ID of this one as its label",
             detail=subject.id,
             advice="Rename the other subject in XNAT. Then `xnat-watchd retry ITEM`.",
         )
-    return subject.id
 
 
 def _is_for_a_path(client: XnatClient, label: str) -> bool:

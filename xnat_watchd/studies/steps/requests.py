@@ -79,8 +79,13 @@ REQUESTS = (
         ("src", "field"),
     ),
     StudyRequest(
-        "demographics", "PUT", "/data/projects/P/subjects/SUBJECT",
-        "XNAT has accepted the values.",
+        "demographics", "GET", "/data/subjects",
+        "No other subject has the accession ID of this one as its label, so that a PUT by it finds this one.",
+        ("label", "columns"),
+    ),
+    StudyRequest(
+        "demographics", "PUT", "/data/projects/P/subjects/ID",
+        "XNAT has accepted the values, for this subject and not for who has its label by now.",
     ),
     StudyRequest(
         "demographics", "GET", "/data/subjects",
