@@ -58,7 +58,7 @@ def test_a_fault_of_the_service_ends_it_with_70_and_one_entry_without_the_faults
 
 
 def test_a_fault_of_a_command_is_not_taken_for_a_study_that_needs_somebody(tmp_path: Path) -> None:
-    done = broken(tmp_path, "cli.status", "snapshot_of", "status")
+    done = broken(tmp_path, "interfaces.cli.status", "snapshot_of", "status")
     assert done.returncode == 70
     assert "Traceback" in done.stderr
 

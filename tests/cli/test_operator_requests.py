@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -98,17 +100,26 @@ def test_a_folder_that_is_no_project_is_not_named_to_who_may_only_look(served: D
     assert "P1" in asks(DECIDES, "show", "1")
 
 
+def ended_by(served: Desk) -> list[str]:
+    """Return who has ended each pause."""
+    with closing(sqlite3.connect(served.config.with_name("watchd") / "ledger.sqlite")) as db:
+        return [name for (name,) in db.execute("SELECT ended_by FROM pauses")]
+
+
 def test_who_may_decide_sees_names_and_decides_under_the_own_name(served: Desk) -> None:
     served.carry(date="")
     assert "scan.zip" in asks(DECIDES, "show", "1")
     assert "1.1 goes on" in asks(DECIDES, "retry", "1.1", "--label", "VISIT_1")
     assert "paused" in asks(DECIDES, "pause")
+    assert [pause.why for pause in served.station.ledger.pauses.open()] == ["ada has paused it"]
     assert "work goes on" in asks(DECIDES, "resume")
+    assert ended_by(served) == ["ada"]
     served.station.work()
     assert "XNAT holds all 2 images" in asks(DECIDES, "verify", "1.1")
     assert "starts again" in asks(DECIDES, "resend", "1.1")
     assert "will be skipped" in asks(DECIDES, "skip", "1.1", "--why=no matter")
     story = asks(DECIDES, "show", "1")
+    assert "goes on, as a person has decided: by ada" in story
     assert "by ada: no matter" in story
     assert "from the beginning: by ada" in story
 

@@ -34,7 +34,8 @@ def test_a_single_run_that_is_paused_takes_the_zips_says_so_and_ends(program: Pr
     program.once()
     program.run("pause")
     program.drop("scan.zip", scan())
-    assert "paused: a person has paused it. Type `xnat-watchd resume` to go on." in program.once(expect=75)
+    said = program.once(expect=75)
+    assert " has paused it. Type `xnat-watchd resume` to go on." in said
     assert (program.root / "work" / "1.zip").exists()
 
 

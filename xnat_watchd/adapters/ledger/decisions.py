@@ -58,6 +58,7 @@ class Decisions:
         key: int,
         now: datetime,
         *,
+        why: str | None = None,
         subject: str | None = None,
         label: str | None = None,
         project: str | None = None,
@@ -79,7 +80,7 @@ class Decisions:
                 _to_project(db, row, project, now)
                 chosen = {"project": project, "subject": None, "subject_key": None, "label": None, "server_uid": None,
                           "claimed": None, **chosen}  # fmt: skip
-            resume(db, row, now, **chosen)
+            resume(db, row, now, detail=why, **chosen)
 
     def accept(self, key: int, why: str, by: str, now: datetime) -> str:
         """Accept the open findings of a held study, or that XNAT leaves out series; return what was accepted.

@@ -50,8 +50,9 @@ class Pauses:
             )
             return done.rowcount > 0
 
-    def end(self, now: datetime) -> list[Activity]:
-        """End all pauses; return the activities that were paused."""
+    def end(self, now: datetime, by: str = "") -> list[Activity]:
+        """End all pauses; return the activities that were paused. `by`: the login name of the person."""
+        sql = "UPDATE pauses SET until = ?, ended_by = ? WHERE until IS NULL RETURNING of"
         with self._db.change() as db:
-            rows = db.execute("UPDATE pauses SET until = ? WHERE until IS NULL RETURNING of", (text(now),)).fetchall()
+            rows = db.execute(sql, (text(now), by)).fetchall()
         return [Activity(row["of"]) for row in rows]

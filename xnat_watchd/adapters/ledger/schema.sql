@@ -301,7 +301,8 @@ CREATE TABLE pauses (
   since  TEXT NOT NULL,
   until  TEXT,                                 -- when a person let it go on
   why    TEXT NOT NULL,
-  advice TEXT NOT NULL
+  advice TEXT NOT NULL,
+  ended_by TEXT                                -- the login name of that person
 ) STRICT;
 -- each is paused once at a time
 CREATE UNIQUE INDEX one_open_pause ON pauses (of) WHERE until IS NULL;

@@ -28,7 +28,7 @@ def pause(options: CommandOptions) -> None:
 
     with options.ledger(options.locations().ledger, read_only=False) as ledger:
         advice = "Type `xnat-watchd resume` to go on."
-        begun = ledger.pauses.begin(Activity.WORK, "a person has paused it", advice, datetime.now(UTC))
+        begun = ledger.pauses.begin(Activity.WORK, f"{options.person} has paused it", advice, datetime.now(UTC))
         busy = ledger.studies.any_busy()
     click.echo("paused: nothing more is sent until `xnat-watchd resume`" if begun else "it was paused already")
     if busy:
@@ -44,7 +44,7 @@ def resume(options: CommandOptions) -> None:
     """
     with options.ledger(options.locations().ledger, read_only=False) as ledger:
         now = datetime.now(UTC)
-        ended, tried = ledger.pauses.end(now), ledger.gates.try_now(now)
+        ended, tried = ledger.pauses.end(now, options.person), ledger.gates.try_now(now)
     if ended or not tried:
         click.echo(f"{' and '.join(ended)} goes on" if ended else "nothing was paused")
     for project in tried:
