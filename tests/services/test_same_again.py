@@ -344,19 +344,20 @@ def test_a_subject_label_is_claimed_as_long_as_one_study_of_its_person_is_not_en
     assert {one for one in desk.stored() if one[0] == "archive"} == set(held_by_xnat(*FIRST))
 
 
+@pytest.mark.parametrize("asked", ["archive", "listed_sessions"])
 @pytest.mark.parametrize("died", [False, True])
-def test_a_subject_under_which_xnat_may_have_something_stays_its_persons(desk: Desk, died: bool) -> None:  # noqa: FBT001
+def test_a_subject_under_which_xnat_may_have_something_stays_its_persons(desk: Desk, died: bool, asked: str) -> None:  # noqa: FBT001
     class Killed(BaseException):
         pass
 
     class Lost:
-        """XNAT archives it, and nobody hears of it any more."""
+        """XNAT does what is asked, and nobody hears of it any more."""
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(desk._gateway, name)
+            return self._lost if name == asked else getattr(desk._gateway, name)
 
-        def archive(self, *args: Any, **how: Any) -> None:
-            desk._gateway.archive(*args, **how)
+        def _lost(self, *args: Any, **how: Any) -> None:
+            getattr(desk._gateway, asked)(*args, **how)
             raise Killed if died else InDoubt("the line died")
 
     station = desk.anew(around=lambda part, thing: Lost() if part == "gateway" else thing)
@@ -370,6 +371,13 @@ def test_a_subject_under_which_xnat_may_have_something_stays_its_persons(desk: D
     station.ledger.decisions.skip(row["key"], "not wanted", station.time.now())
     station.work()
     assert station.standings() == [("1.1", "uploaded", "skipped")]
+    desk.carry(("other.zip", zip_of((2, 1, 1), patient="ANOTHER-1", date="20240301")))
+    assert desk.why("2.1") == "two people under one subject label"
+
+
+def test_a_subject_stays_the_person_s_whose_study_was_archived(desk: Desk) -> None:
+    desk.carry(("scan.zip", zip_of(*FIRST)))
+    assert desk.station.standings() == [("1.1", "complete", "done")]
     desk.carry(("other.zip", zip_of((2, 1, 1), patient="ANOTHER-1", date="20240301")))
     assert desk.why("2.1") == "two people under one subject label"
 

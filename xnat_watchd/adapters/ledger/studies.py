@@ -103,7 +103,10 @@ class Studies:
             return as_item(db, row, row["attempts"], moment(row["since"]))
 
     def advance(self, item: Item, now: datetime, facts: StepFacts, until: Progress) -> Progress:
-        """Record the next progress with the facts that prove it. Return the progress reached."""
+        """Record the next progress with the facts that prove it. Return the progress reached.
+
+        Of an archived study it is recorded for good that the subject label which it claims belongs to its person.
+        """
         reached = next_progress(item.progress)
         event = Event.ADVANCED
         if reached is LINE[-1]:
@@ -113,6 +116,8 @@ class Studies:
         with self._db.change() as db:
             if facts.left_out:
                 _leave_out(db, item.key, facts.left_out)
+            if reached is Progress.ARCHIVED:
+                record_person(db, item.key)
             move(db, item.key, Standing.BUSY, event, now, detail=facts.note or None, progress=reached, attempts=0,
                  recoveries=0, trials=0, refusal=None, delayed=None, in_doubt=0, since=None, due=None, advice=None,
                  why=_waits_for(until) if event is Event.PARKED else None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from xnat_watchd.adapters.ledger.studies import StepFacts
@@ -184,12 +185,28 @@ def _archive_anew(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
         if error.spoke:
             tools.ledger.studies.record_person(item, labels.subject)
         raise
-    tools.ledger.studies.record_person(item, labels.subject)
-    session = _archived(item, tools)
-    if session.subject.casefold() != labels.subject.casefold():
-        raise Conflict("XNAT filed the study under another subject than it was sent for", detail=session.subject)
-    _remember_subject(there or _new_subject(session, labels.subject), session, asked, tools)
-    return _proof(item, session, NO_FILES, tools)
+    with _person_recorded(item, labels.subject, tools):
+        session = _archived(item, tools)
+        if session.subject.casefold() != labels.subject.casefold():
+            raise Conflict("XNAT filed the study under another subject than it was sent for", detail=session.subject)
+        _remember_subject(there or _new_subject(session, labels.subject), session, asked, tools)
+        return _whole(item, session, NO_FILES, tools)
+
+
+@contextmanager
+def _person_recorded(item: Item, subject: str, tools: Tools) -> Iterator[None]:
+    """Record for good whose subject it is, now that XNAT has archived the study.
+
+    That is written with the progress if the session is proved within the block. Whatever else comes of the block, it is
+    written at once: the study may then wait, or be held, and a person may choose another subject for it.
+    """
+    is_proved = False
+    try:
+        yield
+        is_proved = True
+    finally:
+        if not is_proved:
+            tools.ledger.studies.record_person(item, subject)
 
 
 def _archived(item: Item, tools: Tools) -> Session:
@@ -334,6 +351,13 @@ def _proof(
     `asked`: each image is asked for. After a lost answer a sum may be right by what others have added.
     """
     tools.ledger.studies.record_person(item, session.subject)
+    return _whole(item, session, before, tools, asked=asked)
+
+
+def _whole(
+    item: Item, session: Session, before: EarlierCounts | None, tools: Tools, *, asked: bool = False
+) -> StepFacts:
+    """Do what `_proof` does for a subject whose person is recorded otherwise."""
     if not _holds(item, session, None if asked else before, tools):
         raise NotYet("XNAT's archive does not show every image yet")
     found = foreign(item, session, before, tools) if before and item.kind is DeliveryKind.ZIP else None
