@@ -23,7 +23,7 @@ from xnat_watchd.core.sharing.table import read
 from xnat_watchd.core.states import DeliveryState, Event
 from xnat_watchd.interfaces.cli import commands
 from xnat_watchd.interfaces.cli.deliveries import STATES
-from xnat_watchd.interfaces.cli.story import OF_DELIVERY, OF_STUDY, UNTOLD
+from xnat_watchd.operator.story import _UNTOLD, OF_DELIVERY, OF_STUDY
 
 SCAN = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2))])
 NONE_FITS = "no delivery fits. A file that came just now is listed once it stands still.\n"
@@ -148,7 +148,7 @@ def test_a_story_is_told_in_sentences_and_says_what_a_duplicate_repeats(type_: T
 
 
 def test_each_event_of_a_study_that_people_see_has_its_words() -> None:
-    assert [event for event in Event if event not in OF_STUDY and event != UNTOLD] == []
+    assert [event for event in Event if event not in OF_STUDY and event != _UNTOLD] == []
     assert [state for state in DeliveryState if state not in OF_DELIVERY] == []
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import click
 import pytest
 
+from xnat_watchd.core.printable import plain
 from xnat_watchd.interfaces.cli import commands, status, terminal
 from xnat_watchd.interfaces.cli.options import CommandOptions
 from xnat_watchd.interfaces.cli.show import _tell
@@ -35,9 +36,9 @@ def obeyed(text: str) -> list[str]:
 
 
 def test_a_text_loses_what_a_terminal_would_obey_and_no_letter() -> None:
-    assert obeyed(terminal.plain(HOSTILE)) == []
-    assert terminal.plain(HOSTILE).split() == ["]0;owned", "[2J", "31m", "fine"]
-    assert terminal.plain(PERSIAN) == PERSIAN
+    assert obeyed(plain(HOSTILE)) == []
+    assert plain(HOSTILE).split() == ["]0;owned", "[2J", "31m", "fine"]
+    assert plain(PERSIAN) == PERSIAN
 
 
 def test_programs_get_every_letter_and_the_terminal_none_that_it_would_obey(capsys: pytest.CaptureFixture[str]) -> None:

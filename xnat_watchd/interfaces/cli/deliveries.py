@@ -13,6 +13,7 @@ from xnat_watchd.interfaces.cli import table
 from xnat_watchd.interfaces.cli.durations import SPAN
 from xnat_watchd.interfaces.cli.options import CommandOptions, project_option
 from xnat_watchd.interfaces.cli.terminal import local
+from xnat_watchd.operator.deliveries import note
 
 MOST = 50  #: rows without --all
 STATES = ("not taken", "arriving", "under way", "held", "failed", "complete", "duplicate", "skipped", "withdrawn")
@@ -59,16 +60,12 @@ def deliveries(
     With WORDS, each must occur in the file's name, the subject's label or the session's label.
     """
     from xnat_watchd.adapters.ledger.listing import DeliveryQuery
-    from xnat_watchd.operator.nameless import row_without_names
+    from xnat_watchd.operator.deliveries import listed
 
     began = datetime.now(UTC) - since if since else None
     query = DeliveryQuery(state or "", options.project or "", began, words)
     with options.ledger(options.locations().ledger) as ledger:
-        found = ledger.listing.rows(query, -1 if everything else MOST + 1)
-        if not options.sees_names:
-            projects = {*ledger.views.confirmed_projects()}
-            asked_for = query.project in ("", *projects)  # whether a folder has a name is not told either
-            found = [row_without_names(row, projects.__contains__) for row in found if asked_for]
+        found = listed(ledger, query, -1 if everything else MOST + 1, names=options.sees_names)
     rows = found if everything else found[:MOST]
     print_rows(rows, form)
     if len(found) > len(rows):
@@ -86,14 +83,3 @@ def print_rows(rows: Sequence[Mapping[str, Any]], form: str) -> None:
         table.show(told, COLUMNS, note="note")
     else:
         click.echo("no delivery fits. A file that came just now is listed once it stands still.", err=True)
-
-
-def note(row: Mapping[str, Any]) -> str:
-    """Return what is said below a delivery: what keeps it, or which delivery it repeats."""
-    if row["state"] == "duplicate":
-        return f"the same as delivery {row['same_as']}" if row["same_as"] else str(row["why"] or "")
-    if row["state"] in ("held", "failed"):
-        return f"{row['why']}. `xnat-watchd show {row['item']}` tells what to do."
-    if row["state"] == "not taken":
-        return f"{row['why']}. {row['advice']}".strip()
-    return str(row["why"] or "") if row["state"] == "under way" else ""

@@ -13,7 +13,7 @@ from xnat_watchd.core.errors import (
     WatchdError,
     WrongSettings,
 )
-from xnat_watchd.interfaces.cli.terminal import plain
+from xnat_watchd.core.printable import plain
 from xnat_watchd.operator.status import Exit
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xnat_watchd.core.printable import plain
 from xnat_watchd.interfaces.cli.options import CommandOptions, server_option
-from xnat_watchd.interfaces.cli.terminal import local, plain
+from xnat_watchd.interfaces.cli.terminal import local
 
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.adapters.credentials import Search

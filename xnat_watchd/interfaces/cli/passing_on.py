@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from xnat_watchd.core.access import HOW_TO_JOIN
 from xnat_watchd.core.errors import NoReadAccess, Occupied, Refusal
-from xnat_watchd.interfaces.cli.terminal import plain
+from xnat_watchd.core.printable import plain
 from xnat_watchd.interfaces.cli.user_commands import NotPermitted, UserCommand
 
 if TYPE_CHECKING:

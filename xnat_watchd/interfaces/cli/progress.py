@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xnat_watchd.interfaces.cli.terminal import plain
+from xnat_watchd.core.printable import plain
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger.ledger import Ledger

@@ -147,8 +147,8 @@ def _rows(data: bytes) -> tuple[ShareRow, ...]:
     Only a person: the text quotes the table, and what a timer or a cron job prints goes into a log.
     """
     from xnat_watchd.core.errors import Unusable
+    from xnat_watchd.core.printable import plain
     from xnat_watchd.core.sharing.table import read
-    from xnat_watchd.interfaces.cli.terminal import plain
 
     try:
         return read(data).rows

@@ -12,14 +12,13 @@ from xnat_watchd.core.access import WHO_DECIDES
 from xnat_watchd.interfaces.cli.items import ITEM_OR_NAME, Item
 from xnat_watchd.interfaces.cli.options import CommandOptions
 from xnat_watchd.interfaces.cli.share_table import table_lines
-from xnat_watchd.interfaces.cli.status_screen import ZIPS
 from xnat_watchd.interfaces.cli.story import lines as events
 from xnat_watchd.interfaces.cli.terminal import as_json, local, paragraph, say
+from xnat_watchd.operator.item_facts import delivery_facts, finding_facts, study_facts, study_heading
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger.ledger import Ledger
 
-MEMBERS = 20  #: how many members of a finding the screen names; `--json` has them all
 EXAMPLES = """\
 \b
 Examples:
@@ -100,105 +99,17 @@ def _tell(story: dict[str, Any]) -> None:
 
 
 def _delivery(story: dict[str, Any]) -> list[str]:
-    came = {"prearchive": "in XNAT's prearchive", "archive": "a subject in XNAT's archive"}
-    facts = {
-        "project": story["project"],
-        "found": came.get(story["kind"]),
-        "state": _state(story),
-        "same as": f"delivery {story['same_as']}" if story["same_as"] else None,
-        "why": story["why"],
-        "details": story["detail"],
-        "what to do": _next_step(story),
-        "clutter": counted(story["clutter"]),
-        "lies in": None if story["deleted"] else story["resting"],
-        "deleted": local(story["deleted"]) if story["deleted"] else None,
-    }
     name = f": {story['name']}" if story["name"] else ""
-    return [*paragraph(f"Delivery {story['id']}{name}"), *_facts(facts)]
-
-
-def _state(story: dict[str, Any]) -> str:
-    """Return where a delivery is, by the word that `deliveries` has for it."""
-    is_held = any(study["standing"] == "held" for study in story["studies"])
-    return ZIPS["held"] if is_held else ZIPS.get(story["state"], story["state"])
-
-
-def _next_step(story: dict[str, Any]) -> str | None:
-    """Return what to do about a delivery; of one that was rejected, also how it leaves the list."""
-    from xnat_watchd.core.errors import for_item
-    from xnat_watchd.core.refusals import SETTLE
-
-    if story["state"] != "rejected" or story["settled"]:
-        return story["advice"] or None
-    return f"{story['advice']} {for_item(SETTLE, str(story['id']))}"
-
-
-def counted(clutter: Mapping[str, int]) -> str:
-    """Return how many members of a ZIP are clutter, by kind."""
-    return ", ".join(f"{count} {kind}" for kind, count in clutter.items())
+    return [*paragraph(f"Delivery {story['id']}{name}"), *_facts(delivery_facts(story, local))]
 
 
 def _study(delivery: int, study: dict[str, Any]) -> list[str]:
-    name, is_done = f"{delivery}.{study['number']}", study["standing"] == "done"
-    facts = {
-        "subject": study["subject"],
-        "session": study["label"],
-        "XNAT's ID": study["session"],
-        "study UID": study["study_uid"],
-        "images": _images(study),
-        "series": ", ".join(map(_series, study["series"])),
-        "places": "; ".join(map(_place, study["places"])),
-        "why": None if is_done else study["why"],
-        "details": None if is_done or study["detail"] == study["why"] else study["detail"],
-        "what to do": None if is_done else study["advice"],
-    }
-    standing = "" if is_done else f", {study['standing']}"
-    findings = [line for one in study["findings"] for line in _finding(one)]
-    return ["", f"Study {name}: {study['progress']}{standing}", *_facts(facts), *findings]
-
-
-def _images(study: dict[str, Any]) -> str:
-    """Return how many images a study has, and how many of them stay in the ZIP."""
-    images, behind = study["images"], study["left_behind"]
-    return f"{images - behind} of {images}; {behind} left behind in the ZIP" if behind else str(images)
-
-
-def _finding(finding: dict[str, Any]) -> list[str]:
-    """Return the lines for one finding: what was found, who has settled it, and its members."""
-    reason = f": {finding['reason']}" if finding["reason"] else ""
-    facts = {
-        "found": finding["why"],
-        "settled": finding["settled"] and f"{local(finding['settled'])} by {finding['by']}{reason}",
-        "about": _named(finding["members"]),
-    }
-    return _facts(facts)
-
-
-def _named(members: list[str]) -> str:
-    more = [f"and {len(members) - MEMBERS} more"] if len(members) > MEMBERS else []
-    return ", ".join([*members[:MEMBERS], *more])
+    findings = [line for one in study["findings"] for line in _facts(finding_facts(one, local))]
+    return ["", study_heading(delivery, study), *_facts(study_facts(study)), *findings]
 
 
 LEAD = "  {:<13}"  #: before a fact, with its name
 
 
-def _facts(facts: Mapping[str, object]) -> list[str]:
-    """Return a line for each fact that is known."""
-    return [line for name, fact in facts.items() if fact for line in paragraph(fact, first=LEAD.format(name))]
-
-
-def _series(series: dict[str, Any]) -> str:
-    accepted = ", as a person has accepted" if series["accepted"] else ""
-    left_out = f" (left out by the server{accepted})" if series["left_out"] else ""
-    return f"{series['number']} {series['modality']} {series['instances']}{left_out}"
-
-
-def _place(place: dict[str, Any]) -> str:
-    ended = (
-        "given up, since what lies there is not proved to be ours"
-        if place["mixed"]
-        else "given up"
-        if place["ended"]
-        else ""
-    )
-    return f"{place['timestamp']}/{place['folder']}{f', {ended}' if ended else ''}"
+def _facts(facts: Mapping[str, str]) -> list[str]:
+    return [line for name, fact in facts.items() for line in paragraph(fact, first=LEAD.format(name))]

@@ -13,9 +13,10 @@ import click
 
 from xnat_watchd.core.access import HOW_TO_JOIN, WHO_DECIDES
 from xnat_watchd.interfaces.cli.options import CommandOptions
-from xnat_watchd.interfaces.cli.status_screen import Snapshot, screen
+from xnat_watchd.interfaces.cli.status_screen import screen
 from xnat_watchd.interfaces.cli.terminal import as_json
 from xnat_watchd.interfaces.cli.user_commands import with_sudo
+from xnat_watchd.operator.status import Snapshot
 
 if TYPE_CHECKING:
     from xnat_watchd.core.errors import WatchdError

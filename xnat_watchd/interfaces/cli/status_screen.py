@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
+from xnat_watchd.core.printable import plain
 from xnat_watchd.core.quantities import as_size
-from xnat_watchd.interfaces.cli.terminal import local, padded, paragraph, plain, width
+from xnat_watchd.interfaces.cli.terminal import local, padded, paragraph, width
+from xnat_watchd.operator.status import Snapshot
+from xnat_watchd.operator.status_sentences import counts, table_state, totals, verdict_sentence
 
-Snapshot = dict[str, Any]
 Row = Mapping[str, Any]
 
 MOST = 20  #: rows of a list, where there is no terminal whose height limits them
-ZIPS = {
-    "arriving": "arriving", "taken": "under way", "held": "held", "rejected": "rejected", "duplicate": "duplicate",
-    "withdrawn": "withdrawn", "settled": "given up", "finished": "finished",
-}  # fmt: skip
 FEW = 3  #: likewise, where there is one
-STUDIES = {"held": "held", "waiting": "waiting", "busy": "busy", "ready": "ready", "done": "complete"}
 
 
 def screen(
@@ -81,35 +77,7 @@ def _head(snapshot: Snapshot, *, of_folder: bool, start: str) -> list[str]:
     starts = [] if running or of_folder or not start else paragraph(start, first="-> ")
     age = snapshot["age"]
     ago = f" ({age} second{'s' if age > 1 else ''} ago)" if age else ""
-    return [*paragraph(said), *starts, f"as of {local(snapshot['at'])}{ago}", *paragraph(_verdict(snapshot))]
-
-
-def _verdict(snapshot: Snapshot) -> str:
-    """Return in one sentence whether all is well, and when XNAT was last heard."""
-    count = len(snapshot["attention"])
-    heard = _heard(snapshot)
-    if count:
-        return f"{count} thing{' needs' if count == 1 else 's need'} attention.{heard}"
-    if not snapshot["gate"]["open"]:
-        return f"Waiting for XNAT; nothing else needs attention.{heard}"
-    if snapshot.get("paused"):
-        return f"Paused; nothing else needs attention.{heard}"
-    return f"Nothing needs attention.{heard}"
-
-
-def _heard(snapshot: Snapshot) -> str:
-    heard = snapshot["daemon"].get("heard")
-    if not heard:
-        return ""
-    seconds = (datetime.fromisoformat(snapshot["at"]) - datetime.fromisoformat(heard)).total_seconds()
-    return f" XNAT answered {_span(max(seconds, 0))} ago."
-
-
-def _span(seconds: float) -> str:
-    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.0f} {name}s"
-    return f"{seconds:.0f} second{'' if round(seconds) == 1 else 's'}"
+    return [*paragraph(said), *starts, f"as of {local(snapshot['at'])}{ago}", *paragraph(verdict_sentence(snapshot))]
 
 
 def _gate(snapshot: Snapshot) -> list[str]:
@@ -173,13 +141,8 @@ def _moving(snapshot: Snapshot) -> list[list[str]]:
 
 def _totals(snapshot: Snapshot) -> list[str]:
     """Return how much is left with how long it will take, and what was done today."""
-    left, today = snapshot.get("left", {}), snapshot.get("today", {})
     sent = [f"  sending     {as_size(one['sent'])} of {as_size(one['size'])}" for one in snapshot["daemon"]["uploads"]]
-    facts = {
-        "to do": f"{_zips(left)}{_time_left(snapshot)}" if left.get("bytes") else "",
-        "done today": _zips(today) if today.get("zips") else "",
-    }
-    lines = [*_facts(facts), *sent]
+    lines = [*_facts(totals(snapshot)), *sent]
     return ["", *lines] if lines else []
 
 
@@ -188,61 +151,13 @@ def _facts(facts: Mapping[str, str]) -> list[str]:
     return [line for name, said in facts.items() if said for line in paragraph(said, first=f"  {padded(name, 12)}")]
 
 
-def _zips(total: Mapping[str, int]) -> str:
-    return f"{total['zips']} ZIP{'' if total['zips'] == 1 else 's'}, {as_size(total['bytes'])}"
-
-
-def _time_left(snapshot: Snapshot) -> str:
-    rate = snapshot["daemon"].get("rate", 0)
-    if rate <= 0 or snapshot.get("paused"):
-        return ""
-    sent = sum(one["sent"] for one in snapshot["daemon"]["uploads"])
-    seconds = max(snapshot["left"]["bytes"] - sent, 0) / rate
-    return f"; at {as_size(rate)}/s about {_span(seconds)}"
-
-
 def _counts(snapshot: Snapshot, most: int) -> list[str]:
-    from xnat_watchd.core.loose_files import LEFT_ALONE
     from xnat_watchd.operator.status import waited_for
 
-    standings: dict[str, int] = {}
-    for counts in snapshot["studies"].values():
-        for standing, n in counts.items():
-            standings[standing] = standings.get(standing, 0) + n
-    bins = sum(one["why"] == LEFT_ALONE[0] for one in snapshot["ignored"])
-    ignored, settling = len(snapshot["ignored"]) - bins, snapshot["daemon"].get("settling", 0)
-    told = {
-        "ZIPs": _counted(_deliveries(snapshot), ZIPS) + (f"; {settling} still arriving" if settling else ""),
-        "studies": _counted(standings, STUDIES),
-        "left behind": _left_behind(snapshot.get("left_behind", ())),
-        "left alone": f"{ignored} file{'s' if ignored > 1 else ''} in the drop folder, not taken" if ignored else "",
-        "not ours": f"{bins} recycle bin{'s' if bins > 1 else ''}, snapshots or thumbnails" if bins else "",
-    }
     names = [line for one in waited_for(snapshot)[:most] if one["name"]
              for line in paragraph(f"{one['name']}: {one['why']}", first=" " * 14, rest=" " * 16)]  # fmt: skip
-    counts = _facts(told)
     gap = [] if _totals(snapshot) else [""]
-    return [*gap, *counts, *names, *_tables(snapshot["shares"], most)]
-
-
-def _deliveries(snapshot: Snapshot) -> dict[str, int]:
-    """Return the deliveries by state, with those apart that wait for a person, and those that a person has settled."""
-    counts, held = snapshot["deliveries"], snapshot.get("left", {}).get("held", 0)
-    settled = snapshot.get("settled", 0)
-    parted = {**counts, "held": held, "taken": max(counts.get("taken", 0) - held, 0)}
-    return {**parted, "settled": settled, "rejected": counts.get("rejected", 0) - settled}
-
-
-def _counted(counts: Mapping[str, int], words: Mapping[str, str]) -> str:
-    """Return counts in the order of the words: what needs attention comes first."""
-    known = [f"{counts[name]} {word}" for name, word in words.items() if counts.get(name)]
-    return ", ".join(known) or "none yet"
-
-
-def _left_behind(studies: Sequence[Row]) -> str:
-    images = sum(one["of"] - one["images"] for one in studies)
-    plural, of = "s" if images > 1 else "", f"stud{'ies' if len(studies) > 1 else 'y'}"
-    return f"{images} image{plural} of {len(studies)} {of}, as a person has accepted" if studies else ""
+    return [*gap, *_facts(counts(snapshot)), *names, *_tables(snapshot["shares"], most)]
 
 
 def _tables(tables: list[dict[str, Any]], most: int) -> list[str]:
@@ -250,11 +165,6 @@ def _tables(tables: list[dict[str, Any]], most: int) -> list[str]:
     lines = [
         line
         for one, name in zip(tables[:most], ["shares", *[""] * most], strict=False)
-        for line in paragraph(f"{one['name']}: {_table_state(one)}", first=f"  {padded(name, 12)}", rest=" " * 16)
+        for line in paragraph(f"{one['name']}: {table_state(one)}", first=f"  {padded(name, 12)}", rest=" " * 16)
     ]
     return [*lines, *_and_more(len(tables) - most)]
-
-
-def _table_state(table: dict[str, Any]) -> str:
-    rows = ", ".join(f"{n} {state}" for state, n in table["rows"].items())
-    return f"{table['why']}; before: {rows}" if table["why"] and rows else table["why"] or rows or "0 rows"

@@ -1,72 +1,24 @@
-"""The events of a delivery as sentences, for people. `show --json` has them as the ledger does."""
+"""The events of a delivery as lines for a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from xnat_watchd.interfaces.cli.terminal import local, paragraph, width
-
-Event = Mapping[str, Any]
-
-OF_DELIVERY = {
-    "arriving": "seen in the drop folder",
-    "taken": "taken: it was read to its end",
-    "found": "found on XNAT, and taken",
-    "rejected": "rejected",
-    "duplicate": "a duplicate",
-    "finished": "finished: nothing of it is left to do",
-    "withdrawn": "its file was gone before it was taken",
-    "moved": "moved",
-    "proved": "XNAT proved that it has every image, so its ZIP may be deleted",
-    "kept": "its ZIP is kept",
-}
-OF_STUDY = {
-    "received": "received",
-    "finding": "found",
-    "creates subject": "its subject is new on XNAT",
-    "parked": "{progress}, and waits",
-    "advanced": "{progress}",
-    "finished": "complete",
-    "postponed": "waits, and is tried again by itself",
-    "returned": "goes on later",
-    "held": "HELD",
-    "recovered": "the service stopped while it worked on this, so XNAT is asked first",
-    "released": "goes on, as a person has decided",
-    "raised": "goes on: the setting `until` was raised",
-    "unwanted": "given up",
-    "skipped": "skipped: nothing of it is left in XNAT's prearchive",
-    "resent": "to be sent again from the beginning",
-    "accepted": "accepted by a person",
-    "verified": "XNAT was asked for its images",
-}
-UNTOLD = "taken"  #: an event of a study that tells people nothing: a worker begins
+from xnat_watchd.operator.story import Event, is_told, item_of, sentence
 
 
 def lines(delivery: int, events: list[Event]) -> Iterator[str]:
     """Yield a heading for each day, and a sentence for each event with its time and item."""
     day = ""
-    items = {_item(delivery, event) for event in events}
+    items = {item_of(delivery, event) for event in events}
     gap = max(map(len, items), default=0)
     for event in events:
-        if event["number"] and event["event"] == UNTOLD:
+        if not is_told(event):
             continue
         date, time = local(event["at"], "%Y-%m-%d, %Z|%H:%M:%S").split("|")
         if date != day:
             day = date
             yield f"  {day}"
-        lead = f"    {time}  {_item(delivery, event):<{gap}}  "
+        lead = f"    {time}  {item_of(delivery, event):<{gap}}  "
         yield from paragraph(sentence(event), first=lead, rest=" " * width(lead))
-
-
-def sentence(event: Event) -> str:
-    """Return what happened, and why."""
-    known = OF_STUDY if event["number"] else OF_DELIVERY
-    words = known.get(event["event"], str(event["event"]))
-    said = words.format(progress=event["progress"])
-    reasons = "; ".join(text for text in dict.fromkeys((event["why"], event["detail"])) if text)
-    return f"{said}: {reasons}" if reasons else said
-
-
-def _item(delivery: int, event: Event) -> str:
-    return f"{delivery}.{event['number']}" if event["number"] else str(delivery)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence, Sized
 
 import click
 
-from xnat_watchd.interfaces.cli.terminal import as_json, padded, paragraph, plain, width
+from xnat_watchd.core.printable import plain
+from xnat_watchd.interfaces.cli.terminal import as_json, padded, paragraph, width
+from xnat_watchd.operator.spreadsheet import as_csv
 
 Row = Mapping[str, object]
 
 GAP = "  "  #: between two columns
 NOTE = "    "  #: before what is said below a row
-
-#: Begins a formula in a spreadsheet, in wide letters too; behind a semicolon as well, which parts cells in half of
-#: Europe.
-_FORMULA = re.compile("(^|;)(?=\\s*[=+@\uff1d\uff0b\uff0d\uff20-])")
 
 
 def show(rows: Sequence[Row], columns: Sequence[str], form: str = "table", note: str = "") -> None:
@@ -29,7 +25,7 @@ def show(rows: Sequence[Row], columns: Sequence[str], form: str = "table", note:
     if form == "json":
         as_json([{name: row[name] for name in columns} for row in rows])
     elif form == "csv":
-        _as_csv(rows, columns)
+        sys.stdout.write(as_csv(rows, columns))
     else:
         click.echo("\n".join(_as_table(rows, columns, note)))
 
@@ -56,16 +52,5 @@ def _as_table(rows: Sequence[Row], columns: Sequence[str], note: str) -> Iterabl
             yield from paragraph(row[note], first=NOTE)
 
 
-def _as_csv(rows: Sequence[Row], columns: Sequence[str]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\r\n")
-    writer.writerow(columns)
-    writer.writerows([_guarded(_cell(row[name])) for name in columns] for row in rows)
-
-
 def _cell(value: object) -> str:
     return "" if value is None else plain(value)
-
-
-def _guarded(cell: str) -> str:
-    """Put an apostrophe before a formula, so that a spreadsheet shows the cell as text."""
-    return _FORMULA.sub(r"\1'", cell)

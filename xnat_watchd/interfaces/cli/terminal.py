@@ -10,28 +10,21 @@ import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from unicodedata import category, combining, east_asian_width
+from unicodedata import combining, east_asian_width
 
 import click
 
+from xnat_watchd.core.printable import JOINERS, controls, plain
+
 NARROWEST, WIDEST = 40, 120  #: columns of a terminal between which text is fitted to it
 ENDLESS = 1 << 30  #: columns where there is no terminal: a line for a file or a program is not broken
-
-_ORDERS = {"Cc", "Cf", "Cs", "Zl", "Zp"}  #: categories of characters that have an effect on a terminal
-_JOINERS = "\u200c\u200d"  #: these only shape letters, for example in Persian
-
-
-def plain(text: object) -> str:
-    """Return a text on one line, without characters that control a terminal."""
-    words = str(text)
-    return words if words.isprintable() else "".join(" " if _is_order(c) else c for c in words)
 
 
 def width(text: str) -> int:
     """Return how many columns of a terminal a text takes."""
     if text.isascii():
         return len(text)
-    return sum(0 if combining(c) or c in _JOINERS else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(0 if combining(c) or c in JOINERS else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def padded(text: str, columns: int) -> str:
@@ -79,8 +72,4 @@ def as_json(thing: object) -> None:
 
 def _escaped(line: str) -> Iterator[str]:
     for c in line:
-        yield json.dumps(c)[1:-1] if _is_order(c) else c
-
-
-def _is_order(c: str) -> bool:
-    return category(c) in _ORDERS and c not in _JOINERS
+        yield json.dumps(c)[1:-1] if controls(c) else c

@@ -76,7 +76,7 @@ def _verify(ledger: Ledger, gateway: XnatGateway, name: str, key: int) -> bool:
 
 def _clutter(ledger: Ledger, delivery: int) -> str:
     """Return the words about clutter in the ZIP: members that are certainly no images."""
-    from xnat_watchd.interfaces.cli.show import counted
+    from xnat_watchd.operator.item_facts import counted
 
     clutter = ledger.views.clutter(delivery)
     return f"; clutter in its ZIP: {counted(clutter)}" if clutter else ""
