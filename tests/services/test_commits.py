@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
 from tests.dicom import instance
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
+from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.gate import Gate
 
-MOST = 13  #: commits of a new study with one series, from its ZIP in the drop folder to its ZIP in `done`
+MOST = 11  #: commits of a new study with one series, from its ZIP in the drop folder to its ZIP in `done`
 
 
 @pytest.fixture(params=["1.6", "1.8"])
@@ -70,3 +75,74 @@ def test_nothing_is_taken_ahead_of_a_gate_that_is_shut(station: Station) -> None
     station.pipeline.step()
     assert station.standings() == [("1.1", "uploaded", "ready")]
     station.close()
+
+
+class LateRow(FakeGateway):
+    """An XNAT that lists an earlier import of a study only when its demographics are asked for."""
+
+    place = Place("P1", "20251231_120000000", "watchd-1-1-abcdefghij")
+
+    def header(self, project: str, accession: str, study_uid: str) -> Mapping[str, str] | None:
+        (session,) = self.xnat.sessions.values()
+        self.xnat.store(self.place, session.files(self.clock.now()))
+        return super().header(project, accession, study_uid)
+
+
+def test_a_study_that_has_given_up_a_place_ends_its_delivery_only_after_another_look_there(tmp_path: Path) -> None:
+    time = Time()
+    xnat, place = FakeXnat(time, dialect="1.6"), LateRow.place
+    station = Station(tmp_path, LateRow(xnat, time), time)
+    station.start()
+    station.drop("1.zip", zipped([("1.dcm", instance(1, 1, 1))]))
+    station.take_in()
+    with station.ledger.studies._db.change() as db:
+        db.execute(
+            "INSERT INTO places (study, project, timestamp, folder, chosen, last_sent, ended)"
+            " VALUES (1, ?1, ?2, ?3, ?4, ?4, ?4)",
+            (place.project, place.timestamp, place.folder, time.now().isoformat()),
+        )
+    station.work()
+    assert station.standings() == [("1.1", "complete", "done")]
+    assert station.ledger.views.deliveries() == {"finished": 1}
+    assert [where for where, *_ in xnat.instances()] == ["archive"]
+    station.close()
+
+
+INTENTS = {
+    "take": "SELECT 1 FROM deliveries WHERE state = 'arriving'",
+    "upload": "SELECT 1 FROM studies JOIN places ON study = key WHERE standing = 'busy' AND ended IS NULL",
+    "archive": "SELECT 1 FROM studies JOIN places ON study = key WHERE label <> '' AND claimed <> '' AND before = '{}'",
+    "write_subject": "SELECT 1 FROM studies WHERE standing = 'busy' AND progress = 'archived' AND session <> ''",
+    "move": "SELECT 1 FROM deliveries WHERE state = 'finished' AND kept_as LIKE 'done/%'",
+}
+"""What a program that starts after a kill must find in the ledger, by the act before which it must be there."""
+
+
+class Watched:
+    """A part before each act of which another connection to the ledger looks what is on the disk."""
+
+    def __init__(self, part: Any, ledger: Path, seen: dict[str, bool]) -> None:
+        self._part, self._ledger, self._seen = part, ledger, seen
+
+    def __getattr__(self, name: str) -> Any:
+        if name in INTENTS:
+            with closing(sqlite3.connect(self._ledger)) as db:
+                self._seen[name] = db.execute(INTENTS[name]).fetchone() is not None
+        return getattr(self._part, name)
+
+
+@pytest.mark.parametrize("dialect", ["1.6", "1.8"])
+def test_what_is_about_to_be_done_is_on_the_disk_before_it_is_done(
+    tmp_path: Path, dialect: Literal["1.6", "1.8"]
+) -> None:
+    time, seen = Time(), dict[str, bool]()
+
+    def around(part: str, thing: Any) -> Any:
+        return Watched(thing, tmp_path / "ledger.sqlite", seen) if part in {"disk", "gateway"} else thing
+
+    station = Station(tmp_path, FakeGateway(FakeXnat(time, dialect=dialect), time), time, around=around)
+    station.takes_ahead = True
+    station.drop("1.zip", zipped([("1.dcm", instance(1, 1, 1))]))
+    station.run()
+    station.close()
+    assert seen == dict.fromkeys(INTENTS, True)

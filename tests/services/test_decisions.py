@@ -411,15 +411,30 @@ def test_what_is_sent_again_while_its_zip_is_put_to_rest_is_not_put_to_rest(
         return resting(*args)
 
     monkeypatch.setattr(retire, "_kept_path", meanwhile)
-    stand.station.drop("scan.zip", scan())
+    two = [(f"{n}.dcm", instance(n, 1, 1, name=f"N{n}^N", patient=f"P{n}")) for n in (1, 2)]  # one ends with its study
+    stand.station.drop("scan.zip", zipped(two))
     stand.station.start()
     stand.station.take_in()
     while stand.station.pipeline.step():
         pass
     stand.station.pipeline.retire()
-    assert (resent, stand.state()[0], stand.standings()) == (["taken"], "taken", {"1.1": "ready"})
+    ready, done = dict.fromkeys(("1.1", "1.2"), "ready"), dict.fromkeys(("1.1", "1.2"), "done")
+    assert (resent, stand.state()[0], stand.standings()) == (["taken"], "taken", ready)
     stand.station.work()
+    assert (stand.state()[0], stand.standings()) == ("finished", done)
+    assert stand.station.files() == [stand.state()[2]]
+
+
+def test_a_delivery_of_one_study_ends_with_it_in_one_write(stand: Stand) -> None:
+    stand.station.drop("scan.zip", scan())
+    stand.station.start()
+    stand.station.take_in()
+    while stand.state()[0] == "taken":
+        assert stand.standings() != {"1.1": "done"}
+        stand.station.pipeline.step()
     assert (stand.state()[0], stand.standings()) == ("finished", {"1.1": "done"})
+    assert stand.station.files() != [stand.state()[2]]  # moved after that; here after a kill
+    stand.station.start()
     assert stand.station.files() == [stand.state()[2]]
 
 

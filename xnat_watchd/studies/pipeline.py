@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ from xnat_watchd.core.states import LINE, DeliveryKind, Progress, Standing, reac
 from xnat_watchd.studies.steps.archive import archive
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.demographics import describe
-from xnat_watchd.studies.steps.retire import move_zip, retire
+from xnat_watchd.studies.steps.retire import end_with, move_zip, retire
 from xnat_watchd.studies.steps.upload import upload
 from xnat_watchd.studies.steps.withdraw import withdraw
 
@@ -62,7 +63,7 @@ class FinishedDeliveries:
     """Deliveries that have ended and whose ZIPs must be moved away. The workers on one ledger take turns at it."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    ended: list[int] = field(default_factory=list)  #: deliveries whose ZIP must be moved; guarded by `lock`
+    ended: deque[int] = field(default_factory=deque)  #: deliveries whose ZIP must be moved, by who holds `lock`
     newest_event: int | None = None  #: the newest event at the last moment when every ended delivery was retired
 
     def to_be_moved(self) -> bool:
@@ -144,7 +145,7 @@ class Pipeline:
             moved = bool(ended := self._finished.ended)
             while ended:
                 move_zip(ended[0], self._tools)
-                del ended[0]
+                ended.popleft()
         finally:
             self._finished.lock.release()
         return moved
@@ -217,17 +218,24 @@ class Pipeline:
             self._skip(item, facts)
             return
         until = self._until(item)
-        progress, self._next = self._advance_and_take(item, facts, until)
+        progress, is_end, self._next = self._advance_and_take(item, facts, until)
         self._log.info("study.advanced", item=item.name, project=item.project, progress=progress)
+        if is_end:
+            self._note_end(item.delivery)
         self._gates.passed(item.project)
 
-    def _advance_and_take(self, item: Item, facts: StepFacts, until: Progress) -> tuple[Progress, Item | None]:
-        """Record the progress and, if another step follows at once, the next study that is taken: in one write."""
-        now = self._clock.now()
+    def _advance_and_take(self, item: Item, facts: StepFacts, until: Progress) -> tuple[Progress, bool, Item | None]:
+        """Record in one write what belongs to one moment between two steps.
+
+        That is the progress, the end of the delivery if that ends with it (then the second value is true), and the next
+        study that is taken, if another step follows at once.
+        """
+        now, end = self._clock.now(), end_with(item, self._tools)
         with self._gates.lock, self._ledger.together():
             progress = self._ledger.studies.advance(item, now, facts, until)
+            is_end = end is not None and self._ledger.deliveries.retire(*end, now)
             ahead = self._goes_on() and self._gates.are_all_open()
-            return progress, self._ledger.studies.take(now, only=self._only) if ahead else None
+            return progress, is_end, self._ledger.studies.take(now, only=self._only) if ahead else None
 
     def _skip(self, item: Item, facts: StepFacts) -> None:
         if self._ledger.studies.skip(item, self._clock.now(), facts.note):
@@ -336,10 +344,13 @@ class Pipeline:
             self._log.warning("delivery.unfinished", item=str(delivery.id), reason=str(error))
         else:
             if ended:
-                self._log.info("delivery.finished", item=str(delivery.id))
-                self._finished.ended.append(delivery.id)
+                self._note_end(delivery.id)
             return True
         return False
+
+    def _note_end(self, delivery: int) -> None:
+        self._log.info("delivery.finished", item=str(delivery))
+        self._finished.ended.append(delivery)
 
 
 def _machine_error(error: Exception) -> WatchdError:

@@ -60,6 +60,13 @@ class DeliveredZip:
 
 _ENDED_AFTER = f"AND d.id IN (SELECT e.delivery FROM events e WHERE e.id > ? AND e.standing {HAS_ENDED})"
 
+_WITH_STUDIES = """
+SELECT d.id, d.name, d.size, d.kind = 'zip' AS has_zip, json_group_array(s.key) AS studies, d.kept_as,
+       sum(s.standing = 'skipped') AS skipped,
+       d.kind <> 'zip' OR EXISTS (SELECT 1 FROM instances i JOIN studies t ON t.key = i.study
+                                  WHERE t.delivery = d.id AND i.place IS NOT NULL) AS sent
+FROM deliveries d JOIN studies s ON s.delivery = d.id
+"""
 
 _IS_UNDER_WAY = f"SELECT 1 FROM studies WHERE delivery = ? AND standing {GOES_ON}"
 
@@ -164,31 +171,18 @@ class Deliveries:
         `after`: the number of an event. Then only deliveries with a study that ended after it are looked at, since
         thousands may be under way.
         """
+        newer = "" if after is None else _ENDED_AFTER
         rows = self._db.rows(
-            f"""
-            SELECT d.id, d.name, d.size, d.kind = 'zip' AS has_zip, json_group_array(s.key) AS studies, d.kept_as,
-                   sum(s.standing = 'skipped') AS skipped,
-                   d.kind <> 'zip' OR EXISTS (SELECT 1 FROM instances i JOIN studies t ON t.key = i.study
-                                              WHERE t.delivery = d.id AND i.place IS NOT NULL) AS sent
-            FROM deliveries d JOIN studies s ON s.delivery = d.id
-            WHERE d.state = 'taken' {"" if after is None else _ENDED_AFTER}
-            GROUP BY d.id HAVING min(s.standing {HAS_ENDED}) = 1 ORDER BY d.id
-            """,
+            f"{_WITH_STUDIES} WHERE d.state = 'taken' {newer} GROUP BY d.id HAVING min(s.standing {HAS_ENDED}) = 1"
+            " ORDER BY d.id",
             *([] if after is None else [after]),
         )
-        return [
-            EndedDelivery(
-                r["id"],
-                r["name"],
-                tuple(json.loads(r["studies"])),
-                bool(r["sent"]),
-                bool(r["has_zip"]),
-                r["size"],
-                r["skipped"],
-                r["kept_as"],
-            )
-            for r in rows
-        ]
+        return [_ended(row) for row in rows]
+
+    def with_one_study(self, delivery: int) -> EndedDelivery | None:
+        """Return a delivery that ends as soon as its only study does; None if it has several."""
+        row = self._db.row(f"{_WITH_STUDIES} WHERE d.id = ? GROUP BY d.id HAVING count(*) = 1", delivery)
+        return _ended(row) if row else None
 
     def retire(self, delivery: EndedDelivery, kept_as: str | None, now: datetime) -> bool:
         """End a delivery whose studies have all ended. `kept_as`: where its ZIP is to be kept, below the root.
@@ -229,6 +223,13 @@ class Deliveries:
         with self._db.change() as db:
             db.execute("DELETE FROM ignored")
             db.executemany("INSERT INTO ignored (name, why, advice, since) VALUES (?,?,?,?)", rows)
+
+
+def _ended(row: sqlite3.Row) -> EndedDelivery:
+    return EndedDelivery(
+        row["id"], row["name"], tuple(json.loads(row["studies"])), bool(row["sent"]), bool(row["has_zip"]),
+        row["size"], row["skipped"], row["kept_as"],
+    )  # fmt: skip
 
 
 def move_delivery(db: sqlite3.Connection, delivery: int, state: DeliveryState, now: datetime, **columns: object) -> str:

@@ -116,6 +116,11 @@ def clear_old_places(item: Item, tools: Tools) -> None:
         clear(item, place, tools)
 
 
+def has_old_places(item: Item, tools: Tools) -> bool:
+    """Return whether XNAT must be asked before nothing of a study can be left at a place that it has given up."""
+    return item.doubted or bool(tools.ledger.places.former(item.key))
+
+
 def clear(item: Item, place: Place, tools: Tools) -> None:
     """Remove what lies at a place that is no longer used, under the conditions of `remove`."""
     row = tools.gateway.look(place)

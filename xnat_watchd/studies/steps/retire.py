@@ -1,4 +1,8 @@
-"""End a delivery: XNAT is checked once more, the end is recorded, and then the ZIP is moved away."""
+"""End a delivery: XNAT is checked once more, the end is recorded, and then the ZIP is moved away.
+
+Mostly nothing is left to be checked: no place was given up, and the delivery has no other study. Then its end is
+recorded in one write with that of its study.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,10 @@ from datetime import datetime
 
 from xnat_watchd.adapters.files.layout import folder_name_of, kept_in_done, kept_in_skipped, move_out_of_work
 from xnat_watchd.adapters.ledger.deliveries import EndedDelivery
+from xnat_watchd.core.delivery import Item
+from xnat_watchd.core.states import LINE, next_progress
 from xnat_watchd.studies.steps.context import Tools
-from xnat_watchd.studies.steps.place_proof import clear_old_places
+from xnat_watchd.studies.steps.place_proof import clear_old_places, has_old_places
 from xnat_watchd.studies.steps.source import is_judged
 
 
@@ -21,6 +27,23 @@ def retire(delivery: EndedDelivery, tools: Tools) -> bool:
         clear_old_places(tools.ledger.studies.get(study), tools)
     now = tools.clock.now()
     return tools.ledger.deliveries.retire(delivery, _kept_path(delivery, now, tools), now)
+
+
+def end_with(item: Item, tools: Tools) -> tuple[EndedDelivery, str | None] | None:
+    """Return the delivery that ends with the next progress of its only study, and where its ZIP is to lie.
+
+    None if the study does not end then, or if XNAT, other studies or the disk may have a say in it: then the delivery
+    ends by `retire`.
+    """
+    if next_progress(item.progress) is not LINE[-1] or has_old_places(item, tools):
+        return None
+    delivery = tools.ledger.deliveries.with_one_study(item.delivery)
+    if delivery is None:
+        return None
+    try:
+        return delivery, _kept_path(delivery, tools.clock.now(), tools)
+    except OSError:  # `retire` meets and reports it
+        return None
 
 
 def _kept_path(delivery: EndedDelivery, now: datetime, tools: Tools) -> str | None:
