@@ -25,7 +25,8 @@ from xnat_watchd.core.ports import Gateway, Progressed
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.core.retry import RetryPolicy
-from xnat_watchd.studies.intake import Intake, IntakeRules
+from xnat_watchd.studies.drop_folder import IntakeRules
+from xnat_watchd.studies.intake import Intake
 from xnat_watchd.studies.late_rows import LateRowCleaner
 from xnat_watchd.studies.pipeline import FinishedDeliveries, HeldReporter, Pipeline
 from xnat_watchd.studies.retention import Retention

@@ -169,7 +169,7 @@ def test_the_setting_may_name_a_folder(pattern: str) -> None:
 def test_a_folder_that_the_setting_names_is_not_looked_into(desk: Desk, station: Station) -> None:
     from dataclasses import replace
 
-    station.intake._rules = replace(station.intake._rules, ignore=("archive-of-*",))
+    station.intake.configure(replace(station.intake._rules, ignore=("archive-of-*",)), station.time)
     station.drop("archive-of-anna/deep/scan.zip", scan(1))
     station.drop("scan.zip", scan(2))
     station.take_in()

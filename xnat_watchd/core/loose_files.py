@@ -15,13 +15,15 @@ PACK_IT = "Pack the whole exam into one ZIP and drop that; then remove these fil
 REPACK_IT = "Unpack it, pack its images into a ZIP and drop that; then remove this one."
 WAITS = frozenset({PACK_IT, REPACK_IT})  #: advice that is shown after a time: more files may still be copied there
 
-_BINS = (
+_BINS = frozenset({
     *("#recycle", "@recycle", "@recently-snapshot", "@eadir", "@tmp", "#snapshot", "$recycle.bin", "recycler"),
     *("recycled", ".recycle", ".recycler", "system volume information", "network trash folder", "lost+found"),
-    *(".snapshot", ".snapshots", "~snapshot", ".zfs", ".ckpt", ".trash", ".trash-*", ".trashes", "temporary items"),
+    *(".snapshot", ".snapshots", "~snapshot", ".zfs", ".ckpt", ".trash", ".trashes", "temporary items"),
     *(".temporaryitems", ".spotlight-v100", ".fseventsd", "thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store"),
-)
-"""Of Synology, QNAP, NetApp, ZFS, Windows, Samba, macOS and Linux desktops; in lower case, `*` for any characters."""
+})  # fmt: skip
+"""Of Synology, QNAP, NetApp, ZFS, Windows, Samba, macOS and Linux desktops; in lower case."""
+
+_TRASH_OF_USER = ".trash-"  #: of Linux desktops, before the number of the user
 
 _ARCHIVES = (
     (0, b"7z\xbc\xaf\x27\x1c", "7z"), (0, b"Rar!\x1a\x07", "rar"), (0, b"\x1f\x8b", "gzip"), (0, b"BZh", "bzip2"),
@@ -38,7 +40,8 @@ _IMAGE_NAMES = (".dcm", ".dicom", ".ima")
 
 def is_bin(name: str) -> bool:
     """Return whether a file or folder of this name is a recycle bin, a snapshot or a thumbnail of another program."""
-    return any(fnmatch(name.lower(), one) for one in _BINS)
+    lower = name.lower()
+    return lower in _BINS or lower.startswith(_TRASH_OF_USER)
 
 
 def matches(path: str, patterns: tuple[str, ...]) -> bool:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class FileStat:
-    """One file as a sweep of the folder shows it. If anything differs between two sweeps, the file has changed."""
+class FileStat(NamedTuple):
+    """One file as a sweep of the folder shows it. If anything differs between two sweeps, the file has changed.
+
+    A tuple is compared at once, which counts where very many files lie in the folder.
+    """
 
     path: str  #: below the drop folder
     size: int

@@ -26,7 +26,8 @@ from xnat_watchd.daemon.thread_context import HeartbeatDisk, KnownProjects, Live
 from xnat_watchd.settings import Settings
 from xnat_watchd.sharing.rows import Sharer, SharingContext
 from xnat_watchd.sharing.service import Sharing, SharingRules
-from xnat_watchd.studies.intake import Intake, IntakeRules
+from xnat_watchd.studies.drop_folder import IntakeRules
+from xnat_watchd.studies.intake import Intake
 from xnat_watchd.studies.late_rows import LateRowCleaner
 from xnat_watchd.studies.pipeline import HeldReporter, Pipeline
 from xnat_watchd.studies.retention import Retention

@@ -5,10 +5,8 @@ The folder is the truth; events of the file system are hints.
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from xnat_watchd.adapters.files.disk import Disk, OddEntry, identity
@@ -28,40 +26,16 @@ from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.overwrites import MOST_WATCHED, JudgedZip
 from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Stopped, Unusable, for_item
-from xnat_watchd.core.loose_files import (
-    AS_SET,
-    HEAD,
-    LEFT_ALONE,
-    NO_ZIP,
-    WAITS,
-    archive_kind,
-    archive_reason,
-    images_reason,
-    is_bin,
-    is_dicom,
-    is_zip,
-    matches,
-)
+from xnat_watchd.core.loose_files import WAITS
 from xnat_watchd.core.ports import Clock, Log
-from xnat_watchd.core.refusals import NO_PROJECT, NOT_COMPLETE, SETTLE, STILL_WRITTEN, Reason, refusal
+from xnat_watchd.core.refusals import NOT_COMPLETE, SETTLE, STILL_WRITTEN, Reason, refusal
 from xnat_watchd.core.settling import FileStat, WatchedFile, next_quiet, quiet, settle
 from xnat_watchd.core.states import DeliveryState
+from xnat_watchd.studies.drop_folder import DropFolder, IntakeRules, printable
 from xnat_watchd.studies.steps.source import is_judged
 
-NAMED_IMAGES = 20  #: loose images that are listed by name; more of them are listed as one line
 DIGEST_LIMIT = 256 * 1024**2  #: bytes up to which a refused file is read for its digest
 FATAL_OPENINGS = 3  #: after so many openings that never ended, opening this ZIP may be what kills the service
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IntakeRules:
-    """Rules for the drop folder. Times in seconds."""
-
-    quiet_for: float
-    incomplete_after: float
-    ignore: tuple[str, ...]  #: patterns of names of files and folders, and of paths
-    project: str  #: for all ZIPs outside the folders in `projects`; empty: the first folder names the project
-    projects: Collection[str]  #: folders below drop that name a project
 
 
 class Intake:
@@ -86,12 +60,13 @@ class Intake:
         recorded: Callable[[], None] = lambda: None,
     ) -> None:
         self._ledger, self._disk, self._folders, self._clock, self._log = ledger, disk, folders, clock, log
-        self._marks = marks
+        self._marks, self._drop = marks, DropFolder(disk, folders.drop, rules)
         self._rules, self._open_zip, self._is_whole, self._recorded = rules, open_zip, is_whole, recorded
         self._sightings: Mapping[str, WatchedFile] = {}
-        self._heads: Mapping[FileStat, bytes] = {}  #: the first bytes of every file whose name is not that of a ZIP
         self._settling = 0
         self._ignored: dict[str, Reason] = {}  #: name -> why it is not taken, as of this sweep
+        self._noted: tuple[dict[str, Reason], float] | None = None  #: `_ignored` and patience that the ledger knows
+        self._advice_due: datetime | None = None  #: when the ledger may have to show more of that
         self._reported: set[str] = set()  #: names of files that the system refused, and that were logged
         self._checked = 0  #: the last delivery under way that was checked for changes; 0: begin with the first
         self._unfinished = False  #: a fault left a delivery half-done
@@ -105,27 +80,31 @@ class Intake:
     def configure(self, rules: IntakeRules, clock: Clock) -> None:
         """Use these rules and this clock from the next sweep on. What was seen and what is unfinished stays known."""
         self._rules, self._clock = rules, clock
+        self._drop.configure(rules)
 
     def count_files(self) -> int:
         """Return how many files lie in the drop folder, other than those that are left alone."""
-        return sum(not isinstance(one, OddEntry) for one in self._disk.scan(self._folders.drop, self._why_skipped))
+        return self._drop.count_files()
 
     def sweep(self) -> float | None:
         """Look into the folder and take every whole ZIP. Return the seconds until the next sweep may take more."""
-        self._ignored = {}
+        self._ignored = {}  # first: what cannot be finished is listed, too
         self._marks.must_be_known("work")
         if self._unfinished:
             self._finish()
         self._check_changes()
-        files = self._find_zips()
+        found = self._drop.look()
+        self._ignored |= found.ignored
+        for odd in found.odd:
+            self._ignore_odd(odd)
         now = self._clock.monotonic()
-        self._sightings = settle(files, self._sightings, now)
+        self._sightings = settle(found.zips, self._sightings, now)
         still = quiet(self._sightings, now, self._rules.quiet_for)
         for sighting in still:
             self._consider(sighting, now)
         self._settling = len(self._sightings) - len(still)
         if self._drop_is_known():  # else a missing file may lie on a disk that is not mounted
-            self._ledger.deliveries.ignore(self._ignored, self._clock.now(), self._rules.incomplete_after, WAITS)
+            self._note_ignored()
         self._reported.intersection_update(self._ignored)
         return next_quiet(self._sightings, now, self._rules.quiet_for)
 
@@ -143,52 +122,6 @@ class Intake:
                 self._disk.remove(self._folders.work / name)  # a copy that can be made again
         self._finish()
 
-    # List, and wait until files stand still.
-
-    def _find_zips(self) -> list[FileStat]:
-        files: list[FileStat] = []
-        images: Counter[str] = Counter()  #: exam or loose file -> number of DICOM files without a ZIP
-        heads: dict[FileStat, bytes] = {}
-        for seen in self._disk.scan(self._folders.drop, self._why_skipped):
-            if isinstance(seen, OddEntry):
-                self._ignore_odd(seen)
-                continue
-            head = heads[seen] = self._head(seen)
-            if (why := self._why_ignored(seen, head)) is not None:
-                self._ignored[printable(seen.path)] = why
-            elif _is_zip(seen.path, head):
-                files.append(seen)
-            else:
-                images[self._exam_of(seen.path)] += 1
-        self._heads = heads
-        self._ignore_images(images)
-        return files
-
-    def _why_skipped(self, path: str) -> str:
-        if is_bin(path.rpartition("/")[2]):
-            return LEFT_ALONE[0]
-        return AS_SET[0] if matches(path, self._rules.ignore) and not path.rpartition("/")[2].startswith(".") else ""
-
-    def _head(self, seen: FileStat) -> bytes:
-        """Return the first bytes, which show what kind of file it is. They are read once, until the file changes."""
-        if seen.path.lower().endswith(".zip"):
-            return b""
-        known = self._heads.get(seen)
-        return self._disk.head(self._folders.drop / seen.path, HEAD) if known is None else known
-
-    def _exam_of(self, path: str) -> str:
-        """Return the folder, with a slash, of an exam without a ZIP; for a loose image, its own path."""
-        parts = path.split("/")
-        outer = 2 if parts[0] in self._rules.projects or not self._rules.project else 1
-        return "/".join(parts[:outer]) + "/" if len(parts) > outer else path
-
-    def _ignore_images(self, images: Mapping[str, int]) -> None:
-        loose = [name for name in images if not name.endswith("/")]
-        named = {**images} if len(loose) <= NAMED_IMAGES else {"./": len(loose), **images}
-        for name, count in named.items():
-            if name not in loose or len(loose) <= NAMED_IMAGES:
-                self._ignored[printable(name)] = images_reason(count)
-
     def _drop_is_known(self) -> bool:
         try:
             self._marks.must_be_known("drop")
@@ -196,31 +129,17 @@ class Intake:
             return False
         return True
 
+    def _note_ignored(self) -> None:
+        """Have the ledger know which files are not taken: when they have become others, and when an advice is due."""
+        now, patience = self._clock.now(), self._rules.incomplete_after
+        if (self._ignored, patience) != self._noted or (self._advice_due is not None and now >= self._advice_due):
+            self._advice_due = self._ledger.deliveries.ignore(self._ignored, now, patience, WAITS)
+            self._noted = self._ignored, patience
+
     def _ignore_odd(self, odd: OddEntry) -> None:
         if odd.error is not None:
             self._report_refusal(odd.path, odd.error)
         self._ignored[printable(odd.path)] = odd.what, self._refusal(odd.error)[1] if odd.error else ""
-
-    def _why_ignored(self, seen: FileStat, head: bytes) -> Reason | None:
-        """Return why a file is not taken; None for a ZIP that may be taken, and for DICOM, which is listed by exam."""
-        name = seen.path.rpartition("/")[2]
-        if is_bin(name):
-            return LEFT_ALONE
-        if name.startswith("."):
-            return "hidden", ""
-        if matches(seen.path, self._rules.ignore):
-            return "a temporary name", ""
-        if _is_zip(name, head):
-            return NO_PROJECT if self._project_of(seen.path) is None else None
-        if kind := archive_kind(name, head):
-            return archive_reason(kind)
-        return None if is_dicom(name, head) else NO_ZIP
-
-    def _project_of(self, path: str) -> str | None:
-        first = path.partition("/")[0] if "/" in path else None
-        if first is not None and (first in self._rules.projects or not self._rules.project):
-            return printable(first)
-        return self._rules.project or None
 
     # Take.
 
@@ -240,7 +159,7 @@ class Intake:
             self._report_refusal(path, error)
 
     def _take(self, seen: FileStat) -> None:
-        project, name = self._project_of(seen.path) or "", printable(seen.path)
+        project, name = self._drop.project_of(seen.path) or "", printable(seen.path)
         self._disk.ensure_free(self._folders.drop / seen.path, seen)  # before it gets a number
         delivery = self._ledger.deliveries.expect(name, project, identity(seen), self._clock.now())
         self._unfinished = True  # until it is done, whatever goes wrong
@@ -429,18 +348,9 @@ class Intake:
         self._ledger.overwrites.stamp(delivery, self._disk.stamp(path) or "")
 
 
-def _is_zip(path: str, head: bytes) -> bool:
-    return path.lower().endswith(".zip") or is_zip(path, head)
-
-
 def _note_of(zip_: Path) -> Path:
     """Return the path of the note that says why no study came out of a ZIP."""
     return zip_.with_name(f"{zip_.name}.txt")
-
-
-def printable(path: str) -> str:
-    """Return a file name, which may be any bytes, as text. Different names stay different."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _note(delivery: int, why: str, advice: str) -> str:

@@ -7,9 +7,10 @@ import fcntl
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Never, Protocol, TypeVar
 
 from xnat_watchd.adapters.files.copying import READ, Beat, copy, digest, same
 from xnat_watchd.adapters.files.folder_handles import pinned
@@ -23,6 +24,7 @@ from xnat_watchd.core.settling import FileStat
 READABLE = 0o666  #: mode of new files, reduced by the umask
 FolderFilter = Callable[[str], str]  #: returns why a folder is left out, or nothing if it is not
 MARK = ".xnat-watchd-mark"  #: the folder mark (`adapters.files.folder_marks`); never listed
+OURS = frozenset({LOCK, MARK})  #: files of ours in the drop folder
 DEEPEST = 64  #: levels of nested folders that are listed; deeper nesting is an attack
 
 
@@ -44,6 +46,17 @@ def no_beat() -> None:
     """Do nothing: there is no heartbeat to renew."""
 
 
+class Seen(Protocol):
+    """What a caller remembers of a file that an earlier scan has shown."""
+
+    @property
+    def seen(self) -> FileStat:
+        """The file as it was then."""
+
+
+Known = TypeVar("Known", bound=Seen)
+
+
 class Disk:
     """Everything that is done with files. A move is durable before the call returns.
 
@@ -58,7 +71,16 @@ class Disk:
         Raise `OSError` if the folder itself cannot be read. A folder in it that cannot be read is yielded as an
         `OddEntry`, and the others are still listed. `leave` returns why a folder is left out, given its path.
         """
-        yield from _walk(folder, "", DEEPEST, leave)
+        yield from _walk(folder, "", DEEPEST, leave, dict[str, Never]())
+
+    def scan_again(
+        self, folder: Path, leave: FolderFilter, known: Mapping[str, Known]
+    ) -> Iterator[FileStat | OddEntry | Known]:
+        """Yield what `scan` yields, but for a file that is still as it was in `known`, by path, that entry of `known`.
+
+        So nothing is made for a file that has not changed, which counts where there are very many of them.
+        """
+        yield from _walk(folder, "", DEEPEST, leave, known)
 
     def head(self, path: Path, size: int) -> bytes:
         """Return the first bytes of a file, or nothing if it cannot be read. Links are not followed."""
@@ -232,22 +254,29 @@ def identity(seen: FileStat) -> str:
     return f"{seen.device}:{seen.inode}:{seen.size}:{seen.mtime_ns}"
 
 
-def _walk(folder: Path, below: str, deep: int, leave: FolderFilter) -> Iterator[FileStat | OddEntry]:
+def _walk(
+    folder: Path, below: str, deep: int, leave: FolderFilter, known: Mapping[str, Known]
+) -> Iterator[FileStat | OddEntry | Known]:
     with os.scandir(folder) as listed:
-        entries = sorted((one for one in listed if one.name not in (LOCK, MARK)), key=lambda one: one.name)
-    for entry in entries:
-        path = f"{below}{entry.name}"
-        if entry.is_dir(follow_symlinks=False):
-            yield from _inside(folder / entry.name, path, deep - 1, leave)
-        elif entry.is_file(follow_symlinks=False):
-            seen = _seen(entry, path)
-            if seen is not None:
-                yield seen
-        else:
-            yield OddEntry(path, "a link" if entry.is_symlink() else "no file")
+        for entry in listed:
+            if entry.name in OURS:
+                continue
+            path = f"{below}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield from _inside(folder / entry.name, path, deep - 1, leave, known)
+            elif entry.is_file(follow_symlinks=False):
+                last, seen = known.get(path), _seen(entry, path)
+                if last is not None and last.seen == seen:
+                    yield last
+                elif seen is not None:
+                    yield FileStat(*seen)
+            else:
+                yield OddEntry(path, "a link" if entry.is_symlink() else "no file")
 
 
-def _inside(folder: Path, path: str, deep: int, leave: FolderFilter) -> Iterator[FileStat | OddEntry]:
+def _inside(
+    folder: Path, path: str, deep: int, leave: FolderFilter, known: Mapping[str, Known]
+) -> Iterator[FileStat | OddEntry | Known]:
     if why := leave(path):
         yield OddEntry(path, why)
     elif folder.name.startswith("."):
@@ -256,19 +285,20 @@ def _inside(folder: Path, path: str, deep: int, leave: FolderFilter) -> Iterator
         yield OddEntry(path, "nested too deeply")
     else:
         try:
-            yield from _walk(folder, f"{path}/", deep, leave)
+            yield from _walk(folder, f"{path}/", deep, leave, known)
         except (FileNotFoundError, NotADirectoryError):  # gone between listing and looking
             return
         except OSError as error:
             yield OddEntry(path, "a folder that cannot be read", error)
 
 
-def _seen(entry: os.DirEntry[str], path: str) -> FileStat | None:
+def _seen(entry: os.DirEntry[str], path: str) -> tuple[str, int, int, int, int, int] | None:
+    """Return the fields of a `FileStat`. Making one for each of very many names would take long."""
     try:
         stat = entry.stat(follow_symlinks=False)
     except FileNotFoundError:  # gone between listing and looking
         return None
-    return FileStat(path, stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev, stat.st_nlink)
+    return path, stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev, stat.st_nlink
 
 
 def _is_written_to(handle: int) -> bool:

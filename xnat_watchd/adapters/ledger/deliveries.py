@@ -206,10 +206,11 @@ class Deliveries:
         now: datetime,
         patience: float = 0.0,
         waits: Collection[str] = (),
-    ) -> None:
+    ) -> datetime | None:
         """Replace what is known of the files in the drop folder that are not taken: name -> (why, advice).
 
-        An advice in `waits` is kept only for a file that has been there for `patience` seconds.
+        An advice in `waits` is kept only for a file that has been there for `patience` seconds. Return when the next
+        advice is to be kept, which takes another call, or None.
         """
         known = {r["name"]: r for r in self._db.rows("SELECT * FROM ignored")}
         since = {name: known[name]["since"] if name in known else "" for name in ignored}
@@ -218,11 +219,12 @@ class Deliveries:
             (name, why, "" if advice in waits and not "" < since[name] <= due else advice, since[name] or text(now))
             for name, (why, advice) in ignored.items()
         ]
-        if {tuple(row) for row in known.values()} == set(rows):
-            return
-        with self._db.change() as db:
-            db.execute("DELETE FROM ignored")
-            db.executemany("INSERT INTO ignored (name, why, advice, since) VALUES (?,?,?,?)", rows)
+        if {tuple(row) for row in known.values()} != set(rows):
+            with self._db.change() as db:
+                db.execute("DELETE FROM ignored")
+                db.executemany("INSERT INTO ignored (name, why, advice, since) VALUES (?,?,?,?)", rows)
+        oldest = min((row[3] for row in rows if row[2] != ignored[row[0]][1]), default=None)
+        return datetime.fromisoformat(oldest) + timedelta(seconds=patience) if oldest else None
 
 
 def _ended(row: sqlite3.Row) -> EndedDelivery:

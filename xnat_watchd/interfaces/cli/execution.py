@@ -153,7 +153,7 @@ def _is_all_done(options: CommandOptions, ledger: Ledger, drop: Path) -> bool:
     """Return whether the service has taken in all that it takes from the drop folder, and is idle."""
     from xnat_watchd.adapters.files.disk import Disk
     from xnat_watchd.daemon.idle import are_idle
-    from xnat_watchd.studies.intake import printable
+    from xnat_watchd.studies.drop_folder import printable
 
     ignored = {one["name"] for one in ledger.views.ignored()}
     try:
