@@ -221,6 +221,12 @@ class Impossible(WatchdError):
     """A person's request cannot be carried out now: tell why, and change nothing."""
 
 
+class Outdated(Impossible):
+    """A person decides by what is no longer so: tell that, and change nothing."""
+
+    default_advice = "Look again, then decide."
+
+
 class Refusal(WatchdError):
     """The program cannot start: a wrong configuration, ledger or folder. Tell why and stop."""
 

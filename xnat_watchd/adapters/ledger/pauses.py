@@ -24,6 +24,7 @@ class Pause:
     since: str
     why: str
     advice: str
+    detail: str = ""  #: the reason that a person typed; it may hold a name
 
 
 class Pauses:
@@ -35,18 +36,23 @@ class Pauses:
     def open(self) -> list[Pause]:
         """Return the pauses that have not ended."""
         rows = self._db.rows("SELECT * FROM pauses WHERE until IS NULL ORDER BY id")
-        return [Pause(Activity(row["of"]), row["since"], row["why"], row["advice"]) for row in rows]
+        return [Pause(Activity(row["of"]), row["since"], row["why"], row["advice"], row["detail"]) for row in rows]
+
+    def changes(self) -> int:
+        """Return how often a pause was begun or ended so far: another number tells that one was since."""
+        row = self._db.row("SELECT count(*) + count(until) AS n FROM pauses")
+        return int(row["n"]) if row else 0
 
     def lasts(self, of: Activity) -> bool:
         """Return whether this activity is paused."""
         return any(pause.of is of for pause in self.open())
 
-    def begin(self, of: Activity, why: str, advice: str, now: datetime) -> bool:
-        """Pause an activity; return False if it is paused already."""
+    def begin(self, of: Activity, why: str, advice: str, now: datetime, detail: str = "") -> bool:
+        """Pause an activity; return False if it is paused already. `detail`: the reason that a person typed."""
         with self._db.change() as db:
             done = db.execute(
-                "INSERT INTO pauses (of, since, why, advice) VALUES (?,?,?,?) ON CONFLICT DO NOTHING",
-                (of, text(now), why, advice),
+                "INSERT INTO pauses (of, since, why, advice, detail) VALUES (?,?,?,?,?) ON CONFLICT DO NOTHING",
+                (of, text(now), why, advice, detail),
             )
             return done.rowcount > 0
 

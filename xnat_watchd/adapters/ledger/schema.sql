@@ -302,7 +302,8 @@ CREATE TABLE pauses (
   until  TEXT,                                 -- when a person let it go on
   why    TEXT NOT NULL,
   advice TEXT NOT NULL,
-  ended_by TEXT                                -- the login name of that person
+  ended_by TEXT,                               -- the login name of that person
+  detail TEXT NOT NULL DEFAULT ''              -- the reason that the person typed who began it; it may hold a name
 ) STRICT;
 -- each is paused once at a time
 CREATE UNIQUE INDEX one_open_pause ON pauses (of) WHERE until IS NULL;

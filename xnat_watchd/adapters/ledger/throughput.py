@@ -31,6 +31,11 @@ class ThroughputView:
         row = self._db.row("SELECT max(id) AS latest FROM events")
         return int(row["latest"] or 0) if row else 0
 
+    def latest_event_of(self, delivery: int) -> int:
+        """Return the number of the latest event of a delivery: another number tells that something happened to it."""
+        row = self._db.row("SELECT max(id) AS latest FROM events WHERE delivery = ?", delivery)
+        return int(row["latest"] or 0) if row else 0
+
     def events(self, after: int, keys: Collection[int] | None = None) -> list[dict[str, Any]]:
         """Return the events after this number, of these studies or of all: what happened to which item, and why."""
         rows = self._db.rows(

@@ -3,6 +3,7 @@
 -- the words of the glossary
 ALTER TABLE deliveries RENAME COLUMN resting TO kept_as;
 ALTER TABLE pauses ADD COLUMN ended_by TEXT;
+ALTER TABLE pauses ADD COLUMN detail TEXT NOT NULL DEFAULT '';
 ALTER TABLE studies RENAME COLUMN unwanted TO skip_reason;
 ALTER TABLE places RENAME COLUMN spoke TO last_sent;
 ALTER TABLE places RENAME COLUMN joins TO merge_into;

@@ -251,7 +251,8 @@ class Views:
                 if one["settled"] and one["kind"] in LEFT_BEHIND and not one["by"].startswith("delivery ")
             )  # fmt: skip
             study["series"] = self._rows(
-                "SELECT x.number, x.modality, x.left_out, x.accepted, coalesce(x.files, count(i.sop_uid)) AS instances"
+                "SELECT x.number, x.modality, x.left_out, x.accepted, coalesce(x.files, count(i.sop_uid)) AS instances,"
+                " coalesce(sum(i.left_behind), 0) AS left_behind"
                 " FROM series x LEFT JOIN instances i ON i.study = x.study AND i.series = x.uid WHERE x.study = ?"
                 " GROUP BY x.uid",
                 study["key"],

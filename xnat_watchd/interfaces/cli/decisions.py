@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
-from xnat_watchd.core.access import signed
 from xnat_watchd.interfaces.cli.items import ITEM, Item, studies
 from xnat_watchd.interfaces.cli.options import CommandOptions, is_served
 from xnat_watchd.interfaces.cli.terminal import say
-
-if TYPE_CHECKING:
-    from xnat_watchd.adapters.ledger.ledger import Ledger
-
-Decide = Callable[["Ledger", int, datetime], str]  #: records the decision and returns what will happen
 
 why_option = click.option("--why", required=True, metavar="TEXT", help="The reason, for the record.")
 items_argument = click.argument("items", type=ITEM, nargs=-1, required=True, metavar="ITEM...")
@@ -37,14 +29,9 @@ def skip(options: CommandOptions, items: tuple[Item, ...], why: str) -> None:
     What this service put into XNAT's prearchive for the study is removed. What is in the archive stays there. The ZIP
     is kept in done/skipped. If it is dropped again, it is taken in again. A rejected ZIP stays in failed.
     """
-
-    def decide(ledger: Ledger, key: int, now: datetime) -> str:
-        ledger.decisions.skip(key, signed(why, options.person), now)
-        return "will be skipped. First, what this service put into XNAT's prearchive for it is removed."
-
     studies_of = _settle_rejected(options, items, why)
     if studies_of:
-        _decide(options, studies_of, decide)
+        _decide(options, studies_of, "skip", why)
 
 
 @click.command(epilog=_examples('accept 12.1 --why "the scanner has deleted the third image"'))
@@ -61,11 +48,7 @@ def accept(options: CommandOptions, item: Item, why: str) -> None:
     The decision is for one study, and for what was found until now. `show` always tells what was left behind, and the
     ZIP is never deleted. A study with images of two people is never sent.
     """
-
-    def decide(ledger: Ledger, key: int, now: datetime) -> str:
-        return f"accepted: {ledger.decisions.accept(key, why, options.person, now)}"
-
-    _decide(options, (item,), decide, most=1)
+    _decide(options, (item,), "accept", why, most=1)
 
 
 @click.command(epilog=_examples("resend 12.1", 'resend 12 --why "the server was restored from Monday"'))
@@ -77,17 +60,13 @@ def resend(options: CommandOptions, items: tuple[Item, ...], why: str) -> None:
 
     XNAT is asked first, file by file, and only what it lacks is sent again. This needs the ZIP.
     """
-
-    def decide(ledger: Ledger, key: int, now: datetime) -> str:
-        ledger.decisions.resend(key, signed(why, options.person), now)
-        return "starts again: XNAT is asked what it has, and what it lacks is sent"
-
-    _decide(options, items, decide)
+    _decide(options, items, "resend", why)
 
 
 def _settle_rejected(options: CommandOptions, items: tuple[Item, ...], why: str) -> tuple[Item, ...]:
     """Settle the rejected deliveries, and return the other items."""
     from xnat_watchd.core.errors import Impossible
+    from xnat_watchd.operator.decisions import settle
 
     others = []
     with options.ledger(options.locations().ledger, read_only=False) as ledger:
@@ -96,19 +75,21 @@ def _settle_rejected(options: CommandOptions, items: tuple[Item, ...], why: str)
                 others.append((delivery, number))
                 continue
             try:
-                ledger.decisions.settle(delivery, signed(why, options.person), datetime.now(UTC))
-                say(f"{delivery} is settled; its ZIP stays in the failed folder")
+                say(f"{delivery} {settle(ledger, delivery, why, options.person, datetime.now(UTC))}")
             except Impossible as error:
                 say(f"{delivery}: {error}", err=True)
     return tuple(others)
 
 
-def _decide(options: CommandOptions, items: tuple[Item, ...], decide: Decide, *, most: int | None = None) -> None:
+def _decide(
+    options: CommandOptions, items: tuple[Item, ...], decision: str, why: str, *, most: int | None = None
+) -> None:
     """Record the decision about each study, and print what will happen, or why the decision is not possible.
 
     Refuse more than `most` studies. Exit with 1 if a decision was not possible.
     """
     from xnat_watchd.core.errors import Impossible, for_item
+    from xnat_watchd.operator.decisions import DECISIONS
 
     path, decided = options.locations().ledger, 0
     with options.ledger(path, read_only=False) as ledger:
@@ -117,7 +98,7 @@ def _decide(options: CommandOptions, items: tuple[Item, ...], decide: Decide, *,
             raise click.UsageError(f"one study at a time; name one of {', '.join(named)}")
         for name, key in named.items():
             try:
-                say(f"{name} {decide(ledger, key, datetime.now(UTC))}")
+                say(f"{name} {DECISIONS[decision](ledger, key, why, options.person, datetime.now(UTC))}")
                 decided += 1
             except Impossible as error:
                 say(f"{name}: {error}. {for_item(error.advice, name)}", err=True)

@@ -24,11 +24,10 @@ def pause(options: CommandOptions) -> None:
     The drop folder is still watched, and ZIPs are taken in. The pause lasts after a restart, too. A step that is under
     way is finished first.
     """
-    from xnat_watchd.adapters.ledger.pauses import Activity
+    from xnat_watchd.operator import decisions
 
     with options.ledger(options.locations().ledger, read_only=False) as ledger:
-        advice = "Type `xnat-watchd resume` to go on."
-        begun = ledger.pauses.begin(Activity.WORK, f"{options.person} has paused it", advice, datetime.now(UTC))
+        begun = decisions.pause(ledger, "", options.person, datetime.now(UTC))
         busy = ledger.studies.any_busy()
     click.echo("paused: nothing more is sent until `xnat-watchd resume`" if begun else "it was paused already")
     if busy:
@@ -42,9 +41,10 @@ def resume(options: CommandOptions) -> None:
 
     Projects that are shut after a problem are tried at once.
     """
+    from xnat_watchd.operator import decisions
+
     with options.ledger(options.locations().ledger, read_only=False) as ledger:
-        now = datetime.now(UTC)
-        ended, tried = ledger.pauses.end(now, options.person), ledger.gates.try_now(now)
+        ended, tried = decisions.resume(ledger, options.person, datetime.now(UTC))
     if ended or not tried:
         click.echo(f"{' and '.join(ended)} goes on" if ended else "nothing was paused")
     for project in tried:

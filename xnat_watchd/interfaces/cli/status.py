@@ -33,7 +33,6 @@ Exit code: 0 when nothing needs attention, 1 when something does, 69 when XNAT i
 """
 PAGE = 5.0  #: seconds after which `--watch` shows other rows, if not all fit
 ASK = "Ask the administrator to look at `systemctl status xnat-watchd`. What you drop waits until it runs."
-NOTHING_SAID: Snapshot = {"daemon": {"settling": 0, "uploads": []}, "age": 0}  #: where no service runs
 NOT_FOR_YOU = f"{HOW_TO_JOIN} Or put `sudo` in front."
 
 
@@ -119,23 +118,16 @@ def _no_status() -> WatchdError:
 
 def published(options: CommandOptions) -> Snapshot | None:
     """Return what the service has published, with its age; or None. The service of this machine comes first."""
-    from xnat_watchd.adapters.files.status_file import NAME, RUNTIME, age, read, status_path
+    from xnat_watchd.adapters.files.status_file import NAME, RUNTIME, status_path
     from xnat_watchd.core.errors import Refusal
-    from xnat_watchd.operator.status import SILENCE, attention_row
+    from xnat_watchd.operator.current_status import published_at
 
-    said = read(RUNTIME / NAME) if options.is_for_this_machine else None
+    said = published_at(RUNTIME / NAME) if options.is_for_this_machine else None
     if said is None:
         try:
-            said = read(status_path(options.locations().ledger, os.environ))
+            said = published_at(status_path(options.locations().ledger, os.environ))
         except Refusal:
             return None
-    if said is not None:
-        said["age"] = round(age(said).total_seconds())
-        if said["daemon"]["running"] and said["age"] > SILENCE:
-            silent = f"the service has not said anything for {said['age']} seconds"
-            row = attention_row("service", silent, "Look at `journalctl --unit xnat-watchd`.")
-            for rows in (said["attention"], said.setdefault("of_service", [])):
-                rows.insert(0, row)
     return said
 
 
@@ -144,18 +136,12 @@ def _of_ledger(options: CommandOptions, said: Snapshot | None) -> Snapshot:
     from datetime import UTC, datetime
 
     from xnat_watchd.adapters.files.lock import is_held, lock_of
-    from xnat_watchd.operator.status import take_snapshot, without_names
+    from xnat_watchd.operator.current_status import status_of
 
-    here, known = options.locations(), said if said is not None and said["daemon"]["running"] else NOTHING_SAID
+    here = options.locations()
     with options.status_parts(here.ledger) as ledger:  # first: a user who may not read it is told that, not of its lock
         running = is_held(lock_of(here.ledger))
-        snapshot = take_snapshot(
-            ledger, here.server, datetime.now(UTC), running=running,
-            daemon={**known["daemon"], "running": running}, attention=known.get("of_service", ()),
-        )  # fmt: skip
-        if not options.sees_names:
-            snapshot = without_names(snapshot, {*ledger.views.confirmed_projects()}.__contains__)
-    return {**snapshot, "age": known["age"]}
+        return status_of(ledger, here.server, said, datetime.now(UTC), running=running, names=options.sees_names)
 
 
 def _watch(options: CommandOptions) -> None:
