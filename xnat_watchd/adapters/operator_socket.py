@@ -11,7 +11,6 @@ import json
 import os
 import pwd
 import socket
-import struct
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
@@ -19,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from xnat_watchd.adapters.peers import uid_over_unix
 from xnat_watchd.core.access import UserAccess, access_of
 
 SOCKET = Path("/run/xnat-watchd-operator.socket")  #: as the unit names it (`ListenStream=`)
@@ -27,7 +27,6 @@ LONGEST_OUTPUT = 8 << 20  #: bytes
 PATIENCE = 5.0  #: seconds in which a request must have come, and an output must have been taken
 WIDEST = 1000  #: columns
 
-_CREDENTIALS = struct.Struct("=iII")  #: process, user and group (unix(7), SO_PEERCRED)
 _PIECE = 64 << 10
 
 
@@ -63,13 +62,29 @@ class CommandOutput:
 
 
 def requester_at(connection: socket.socket) -> Requester:
-    """Return who opened the connection. The groups are those of the user database, so a change counts at once."""
-    _, uid, _ = _CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    """Return who opened the connection."""
+    return requester_of(uid_over_unix(connection))
+
+
+def requester_of(uid: int) -> Requester:
+    """Return a user by number. The groups are those of the user database, so a change counts at once."""
     try:
-        user = pwd.getpwuid(uid)
+        return _requester(pwd.getpwuid(uid))
     except KeyError:  # a user without a name is in no group
         return Requester(uid, f"number {uid}", access_of(uid, ()))
-    return Requester(uid, user.pw_name, access_of(uid, {*_named(os.getgrouplist(user.pw_name, user.pw_gid))}))
+
+
+def requester_named(name: str) -> Requester | None:
+    """Return a user by login name; None if this machine knows none of that name."""
+    try:
+        return _requester(pwd.getpwnam(name))
+    except (KeyError, ValueError):  # no such name; one with a zero byte
+        return None
+
+
+def _requester(user: pwd.struct_passwd) -> Requester:
+    groups = {*_named(os.getgrouplist(user.pw_name, user.pw_gid))}
+    return Requester(user.pw_uid, user.pw_name, access_of(user.pw_uid, groups))
 
 
 def _named(groups: Iterable[int]) -> Iterator[str]:

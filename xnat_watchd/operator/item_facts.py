@@ -55,6 +55,25 @@ def study_facts(study: dict[str, Any]) -> Facts:
     })  # fmt: skip
 
 
+def series_counts(study: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return for each series the number of images `here`, of those `there`, on XNAT, and a `remark`.
+
+    On XNAT are those that the archive was seen to hold; before that it is not known for each series.
+    """
+    is_archived = study["progress"] in ("archived", "complete")
+    rows = []
+    for series in study["series"]:
+        behind = series["left_behind"]
+        there = 0 if series["left_out"] else series["instances"] - behind
+        left_out = "left out by the server" + (", as a person has accepted" if series["accepted"] else "")
+        remarks = [left_out if series["left_out"] else "", f"{behind} left behind in the ZIP" if behind else ""]
+        rows.append({
+            "number": series["number"], "modality": series["modality"], "here": series["instances"],
+            "there": there if is_archived else "", "remark": "; ".join(filter(None, remarks)),
+        })  # fmt: skip
+    return rows
+
+
 def finding_facts(finding: dict[str, Any], as_time: AsTime) -> Facts:
     """Return the facts about one finding: what was found, who has settled it, and its members."""
     reason = f": {finding['reason']}" if finding["reason"] else ""

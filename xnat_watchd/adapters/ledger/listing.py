@@ -38,6 +38,7 @@ class DeliveryQuery:
     project: str = ""
     since: datetime | None = None
     words: Sequence[str] = ()  #: each occurs in the name of the file, the subject's label or the session's
+    before: int = 0  #: only deliveries with a smaller number, and nothing that is not taken
 
 
 class DeliveryListing:
@@ -57,8 +58,8 @@ class DeliveryListing:
         if any(len(word) > LONGEST_NAME for word in query.words):
             return []  # SQLite refuses to look for a very long one
         patterns = json.dumps([_contains(word) for word in query.words])
-        untaken = self._db.rows(_UNTAKEN, *values, most, patterns)
-        rows = [dict(row) for row in self._db.rows(_ROWS, *values, most, patterns)]
+        untaken = [] if query.before else self._db.rows(_UNTAKEN, *values, most, patterns)
+        rows = [dict(row) for row in self._db.rows(_ROWS, *values, most, patterns, query.before)]
         return [*map(dict, untaken), *map(_with_advice, rows)]
 
     def same_as(self, delivery: int) -> int | None:
@@ -125,6 +126,6 @@ SELECT CAST(d.id AS TEXT) AS item, {_STATE} AS state, d.name, d.project, d.size,
   CAST({_SAME_AS} AS TEXT) AS same_as
 FROM deliveries d
 WHERE ?1 IN ('', {_STATE}) AND ?2 IN ('', d.project) AND d.arrived >= ?3
-AND {_HAS_WORDS_OR_LABELS}
+AND (?6 = 0 OR d.id < ?6) AND {_HAS_WORDS_OR_LABELS}
 ORDER BY d.id DESC LIMIT ?4
 """

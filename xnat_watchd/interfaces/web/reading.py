@@ -1,0 +1,58 @@
+"""What the page knows: the ledger, and what a running service has published beside it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from xnat_watchd.adapters.files.lock import is_held, lock_of
+from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.core.errors import NoLedger
+from xnat_watchd.operator.current_status import published_at, status_of
+from xnat_watchd.operator.status import Snapshot
+
+HOLDS = 1.0  #: seconds for which a status is shown to whoever asks: many may look at once
+PATIENCE = 5.0  #: seconds to wait for a ledger that another program holds
+
+
+@dataclass
+class Reading:
+    """Reads for the page, and opens the ledger for a decision. Threads may share it."""
+
+    path: Path  #: of the ledger
+    published: Path  #: where the service publishes its status
+    server: str  #: the address of XNAT
+    now: Callable[[], datetime]
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _known: dict[bool, tuple[datetime, Snapshot]] = field(default_factory=dict)  #: names shown? -> when, and the status
+
+    def status(self, *, names: bool) -> Snapshot:
+        """Return the status as of now. `names`: the reader may see names."""
+        with self._lock:
+            now = self.now()
+            at, known = self._known.get(names, (None, {}))
+            if at is None or abs((now - at).total_seconds()) > HOLDS:
+                with self.ledger() as ledger:
+                    said, running = published_at(self.published), is_held(lock_of(self.path))
+                    known = status_of(ledger, self.server, said, now, running=running, names=names)
+                self._known[names] = now, known
+            return known
+
+    @contextmanager
+    def ledger(self, *, read_only: bool = True) -> Iterator[Ledger]:
+        """Open the ledger. Raise `NoLedger` if there is none yet."""
+        if not self.path.exists():
+            raise NoLedger("there is no ledger yet", advice="The first `xnat-watchd run` makes it.")
+        ledger = Ledger(open_database(self.path, read_only=read_only, upgrade=False, patience=PATIENCE))
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+        if not read_only:
+            with self._lock:
+                self._known.clear()

@@ -1,0 +1,92 @@
+"""The server: sockets that systemd or we have made, and for each connection the user at its other end."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from waitress.adjustments import Adjustments
+from waitress.server import MultiSocketServer, TcpWSGIServer, UnixWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+
+from xnat_watchd.adapters.peers import uid_over_loopback, uid_over_unix
+from xnat_watchd.interfaces.web.guard import LONGEST_BODY
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+THREADS = 4
+CONNECTIONS = 64  #: at once; more wait
+PATIENCE = 30  #: seconds in which a connection must do something
+LONGEST_HEADERS = 16 << 10  #: bytes
+
+
+class _UserOfConnection:
+    """Has the application told, as REMOTE_ADDR, which user holds the other end: `unix:1000`, `loopback:1000`."""
+
+    def handle_accept(self: Any) -> None:
+        """Accept a connection."""
+        try:
+            accepted = self.accept()
+            if accepted is None:
+                return
+            connection, _ = accepted
+            self.set_socket_options(connection)
+            is_unix = self.family == socket.AF_UNIX
+            uid = uid_over_unix(connection) if is_unix else uid_over_loopback(connection)
+        except OSError:  # gone again
+            return
+        who = f"{'unix' if is_unix else 'loopback'}:{'' if uid is None else uid}"
+        self.channel_class(self, connection, (who, None), self.adj, map=self._map)
+
+
+class _UnixServer(_UserOfConnection, UnixWSGIServer):
+    pass
+
+
+class _LoopbackServer(_UserOfConnection, TcpWSGIServer):
+    pass
+
+
+def serve(application: WSGIApplication, sockets: Sequence[socket.socket]) -> None:
+    """Serve until SIGINT or SIGTERM, which must raise `SystemExit` or `KeyboardInterrupt`."""
+    adjustments = Adjustments(
+        sockets=list(sockets), threads=THREADS, connection_limit=CONNECTIONS, channel_timeout=PATIENCE, ident=None,
+        max_request_header_size=LONGEST_HEADERS, max_request_body_size=LONGEST_BODY,
+        clear_untrusted_proxy_headers=True,
+    )  # fmt: skip
+    dispatcher = ThreadedTaskDispatcher()
+    known: dict[int, Any] = {}  #: waitress enters each socket
+    dispatcher.set_thread_count(THREADS)
+    for one in sockets:
+        kind = _UnixServer if one.family == socket.AF_UNIX else _LoopbackServer
+        kind(
+            application, map=known, _sock=one, dispatcher=dispatcher, adj=adjustments, bind_socket=False,
+            sockinfo=(one.family, one.type, one.proto, one.getsockname()),
+        )  # fmt: skip
+    MultiSocketServer(known, adjustments, [], dispatcher).run()
+
+
+def unix_socket(path: Path) -> socket.socket:
+    """Return a new socket there, for this user alone. One that an earlier process has left there is replaced."""
+    path.unlink(missing_ok=True)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    made.bind(str(path))
+    path.chmod(0o600)
+    return made
+
+
+def loopback_socket(port: int) -> socket.socket:
+    """Return a new socket on this port of loopback; 0 takes one that is free."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind(("127.0.0.1", port))
+    return made
+
+
+def origins_of(sockets: Sequence[socket.socket]) -> tuple[str, ...]:
+    """Return the origins under which these sockets are reached over TCP."""
+    ports = [one.getsockname()[1] for one in sockets if one.family == socket.AF_INET]
+    return tuple(f"http://{name}:{port}" for port in ports for name in ("127.0.0.1", "localhost"))

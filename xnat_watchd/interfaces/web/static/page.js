@@ -1,0 +1,54 @@
+// Looks again every few seconds while somebody sees the page, and says so when no answer comes any more.
+"use strict";
+
+const EVERY = 5000, STALE = 20000; // milliseconds
+let tag = null, heard = Date.now();
+
+function busy() { // nobody's words are taken away, and no half-made choice either
+  const fields = document.querySelectorAll("main input:not([type=hidden])");
+  const typed = [...fields].some((field) => field.value !== field.defaultValue);
+  return typed || document.querySelector("main select:focus, main input:focus") !== null;
+}
+
+function show(text) {
+  const page = new DOMParser().parseFromString(text, "text/html");
+  const main = page.querySelector("main"), focused = document.activeElement;
+  if (main === null) return;
+  const index = [...document.querySelectorAll("main a, main button")].indexOf(focused);
+  const text_of = focused === null ? "" : focused.textContent;
+  document.querySelector("main").replaceWith(document.adoptNode(main));
+  document.title = page.title;
+  document.body.className = page.body.className;
+  const again = [...document.querySelectorAll("main a, main button")][index];
+  if (again !== undefined && again.textContent === text_of) again.focus({ preventScroll: true });
+}
+
+function note_age() {
+  const banner = document.getElementById("stale"), old = Date.now() - heard > STALE;
+  if (old && banner.hidden) banner.querySelector("span").textContent = new Date(heard).toLocaleTimeString();
+  banner.hidden = !old;
+}
+
+async function look() {
+  if (document.hidden || busy()) return note_age();
+  try {
+    const headers = tag === null ? {} : { "If-None-Match": tag };
+    const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "error", signal: AbortSignal.timeout(10000) });
+    if (answer.status === 200 || answer.status === 503) {
+      const text = await answer.text();
+      if (!busy()) {
+        show(text);
+        tag = answer.headers.get("ETag");
+      }
+    }
+    if (answer.status === 200 || answer.status === 503 || answer.status === 304) heard = Date.now();
+    if (answer.status === 304) {
+      const time = document.getElementById("as-of");
+      if (time !== null) time.textContent = new Date().toLocaleString("sv");
+    }
+  } catch { /* told by note_age */ }
+  note_age();
+}
+
+setInterval(look, EVERY);
+document.addEventListener("visibilitychange", look);
