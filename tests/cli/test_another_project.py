@@ -29,7 +29,7 @@ class Desk:
         config.write_text(f'[xnat]\nserver = "{xnat.url}"\n[folders]\nroot = "{root}"\n', "utf-8")
 
     def type(self, *words: str, code: int = 0) -> str:
-        done = CliRunner().invoke(commands, ["--config", str(self._config), *words])
+        done = CliRunner().invoke(commands, words, env={"XNAT_WATCHD_CONFIG": str(self._config)})
         assert done.exit_code == code, done.output
         return done.output
 

@@ -53,7 +53,7 @@ def station(tmp_path: Path) -> Iterator[Station]:
 def type_(station: Station, tmp_path: Path) -> Type:
     config = tmp_path / "config.toml"
     config.write_text(f'[folders]\nroot = "{station.folders.drop.parent}"\n', "utf-8")
-    return lambda *words: CliRunner().invoke(commands, ["--config", str(config), *words])
+    return lambda *words: CliRunner().invoke(commands, words, env={"XNAT_WATCHD_CONFIG": str(config)})
 
 
 def listed(type_: Type, *words: str) -> dict[str, str]:

@@ -36,7 +36,7 @@ class Desk:
 
     def type(self, command: str) -> Any:
         words = [word.format(table=self._table) for word in WRITES[command]]
-        return CliRunner().invoke(commands, ["--config", str(self._config), *words])
+        return CliRunner().invoke(commands, words, env={"XNAT_WATCHD_CONFIG": str(self._config)})
 
     def version(self) -> int:
         with closing(sqlite3.connect(self.path)) as db:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.station import Station, zipped
 from xnat_watchd.adapters.ledger import database
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.core.errors import NoLedger
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.interfaces.cli import commands
 from xnat_watchd.sandbox import Sandbox
@@ -30,7 +32,7 @@ class Desk:
     config: Path
 
     def type(self, *words: str, code: int = 0) -> str:
-        done = CliRunner().invoke(commands, ["--config", str(self.config), *words])
+        done = CliRunner().invoke(commands, words, env={"XNAT_WATCHD_CONFIG": str(self.config)})
         assert done.exit_code == code, done.output
         return done.output
 
@@ -83,6 +85,25 @@ def test_what_is_lost_is_sent_again_by_resend(desk: Desk) -> None:
     assert "no service runs here" in said
     desk.station.work()
     desk.type("verify", "1.1")
+
+
+def test_what_is_advised_names_the_settings_that_its_reader_named(desk: Desk) -> None:
+    desk.carry(date="")
+    typed = f"xnat-watchd --config {shlex.quote(str(desk.config))} show 1.1"
+    done = CliRunner().invoke(commands, ["--config", str(desk.config), "status"])
+    assert f"`{typed}`" in done.output.replace("\n", " ")
+    assert CliRunner().invoke(commands, shlex.split(typed)[1:]).exit_code == 0
+    assert "`xnat-watchd show 1.1`" in desk.type("status", code=1)
+
+
+def test_a_refusal_names_the_folder_of_zips_that_its_reader_named(desk: Desk, tmp_path: Path) -> None:
+    scans = tmp_path / "two words"
+    scans.mkdir()
+    done = CliRunner().invoke(
+        commands, ["--drop", str(scans), "show", "1"], env={"XNAT_WATCHD_CONFIG": str(desk.config)}
+    )
+    assert isinstance(done.exception, NoLedger)
+    assert f"`xnat-watchd --drop '{scans}' run`" in done.exception.advice
 
 
 def test_a_held_study_is_skipped_with_a_reason_and_only_once(desk: Desk) -> None:

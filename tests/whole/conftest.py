@@ -52,12 +52,12 @@ class Program:
         )
 
     def run(self, *command: str, expect: int | None = 0) -> str:
-        """Run one command to its end and give what it printed."""
+        """Run one command to its end and return what it printed, as if the settings were those of the machine."""
         done = warm.run(self._words(*command), self._environment(), timeout=DEADLINE)
         self.said += [done.stdout, done.stderr]
         if expect is not None:
             assert done.returncode == expect, done.stdout + done.stderr
-        return done.stdout
+        return done.stdout.replace(f"--config {self.config} ", "")
 
     def once(self, expect: int = 0) -> str:
         return self.run("run", "--once", expect=expect)

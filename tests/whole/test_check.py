@@ -70,16 +70,16 @@ def test_nothing_is_changed_here_or_there(program: Administered, xnat: Sandbox) 
 
 def test_before_the_first_run_it_says_what_the_service_will_make(program: Administered) -> None:
     found = check(program)
-    assert "drop folder" in states(found, "warning")
-    assert found["drop folder"][2] == "Nothing to do: the service makes it."
+    assert found["drop folder"][0] == "ok"  # nobody needs to do anything about it
+    assert found["drop folder"][1].endswith("/drop is not there yet: the service makes it")
     assert "will be made" in found["ledger"][1]
 
 
 def test_for_people_each_thing_is_a_line_with_its_next_step_below(program: Administered) -> None:
     lines = program.type("check").splitlines()
     assert lines[0].startswith("ok        configuration: ")
-    assert "warning   drop folder: " in lines[1]
-    assert lines[2].strip() == "Nothing to do: the service makes it."
+    file_system = next(number for number, line in enumerate(lines) if "one file system: " in line)
+    assert lines[file_system + 1] == " " * 10 + "Check again when the service has run."
 
 
 def test_a_wrong_configuration_is_the_only_answer(program: Administered) -> None:

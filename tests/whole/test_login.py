@@ -123,8 +123,8 @@ def test_a_login_elsewhere_that_comes_first_is_said(program: Administered, tmp_p
 
 
 def test_without_any_login_the_service_says_what_to_type_and_does_not_start(program: Administered) -> None:
-    assert "xnat-watchd login" in program.type("run", "--once", expect=78)
-    assert "xnat-watchd login" in program.type("whoami", expect=78)
+    assert " login`, or give the login" in program.type("run", "--once", expect=78)
+    assert " login`, or give the login" in program.type("whoami", expect=78)
 
 
 def test_after_a_logout_nothing_is_known_and_another_one_is_an_error(program: Administered) -> None:

@@ -66,7 +66,7 @@ def test_a_folder_is_sent_once_and_remembered(user: User, xnat: Sandbox, scans: 
     (scans / "again.zip").write_bytes(scan())
     (scans / "notes.zip").write_bytes(zipped([("notes.txt", b"call the ward")]))
     said = "3 needs attention: there is no DICOM image in the ZIP. Export the study again and drop the new ZIP."
-    assert user.run(*send, expect=1).splitlines() == [f"{said} Then `xnat-watchd skip 3 --why TEXT`."]
+    assert user.run(*send, expect=1).splitlines() == [f"{said} Then `xnat-watchd --drop {scans} skip 3 --why TEXT`."]
     assert len(xnat.instances()) == 4
     assert '"duplicate": 1' in user.try_("--drop", str(scans), "status", "--json", expect=1)
     assert "notes.zip" in user.try_("--drop", str(scans), "show", "3")

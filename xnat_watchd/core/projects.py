@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from xnat_watchd.core.labels import is_label
 
-ALIKE = 0.7  #: least similarity as `difflib` computes it, 0 to 1: `BRIAN` and `BRAIN` have 0.8, `P1` and `P2` 0.5
+ALIKE = 0.6  #: least similarity as `difflib` computes it, 0 to 1: `MIR` and `MRI` have 0.67, `P1` and `P2` 0.5
 
 
 def nearest(project: str, known: Iterable[str]) -> str | None:

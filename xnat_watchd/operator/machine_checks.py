@@ -106,7 +106,7 @@ def _folder(name: str, folder: Path) -> Check:
     if not _exists(folder.is_dir):
         above = next((one for one in folder.parents if _exists(one.is_dir)), Path("/"))
         if os.access(above, os.W_OK | os.X_OK, effective_ids=True):
-            return warning(what, f"{folder} is not there yet", "Nothing to do: the service makes it.")
+            return ok(what, f"{folder} is not there yet: the service makes it")
         return error(what, f"{folder} is not there", "Make it, or mount its disk, for the service's user to write to.")
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
         return error(what, f"{folder} cannot be read and written to", "Give the service's user the right to both.")

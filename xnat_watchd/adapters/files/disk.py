@@ -23,8 +23,9 @@ from xnat_watchd.core.settling import FileStat
 
 READABLE = 0o666  #: mode of new files, reduced by the umask
 FolderFilter = Callable[[str], str]  #: returns why a folder is left out, or nothing if it is not
-MARK = ".xnat-watchd-mark"  #: the folder mark (`adapters.files.folder_marks`); never listed
-OURS = frozenset({LOCK, MARK})  #: files of ours in the drop folder
+MARK = ".xnat-watchd-mark"  #: the folder mark (`adapters.files.folder_marks`)
+ONE_OFF = ".xnat-watchd"  #: the folder with all that belongs to ZIPs that are sent once, among them
+OURS = frozenset((LOCK, MARK, ONE_OFF))  #: names that are never listed
 DEEPEST = 64  #: levels of nested folders that are listed; deeper nesting is an attack
 
 

@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from xnat_watchd import __version__
+from xnat_watchd.core.errors import FAILURES
 from xnat_watchd.interfaces.cli.options import (
     CommandOptions,
     config_option,
@@ -84,6 +85,14 @@ class _Commands(click.Group):
             command.short_help = line  # for the shell's completion
             self.add_command(command)
         return super().get_command(ctx, cmd_name)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Carry a command out. The advice of its error is for the reader who typed it."""
+        try:
+            return super().invoke(ctx)
+        except FAILURES as error:
+            error.advice = ctx.obj.as_typed(error.advice)
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands in the help, without importing them."""

@@ -69,6 +69,8 @@ def demo(*, keep: bool) -> None:
         console.print(_status(stage), markup=False)
         if keep:
             _stay(stage, console)
+    if not keep:
+        console.print("\nAll of this is removed now. `xnat-watchd demo --keep` leaves it there for you to try.")
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,8 @@ def _stay(stage: Stage, console: Console) -> None:
         f"\nSave share tables into      {stage.root / 'shares'}  (from {PROJECT} to {READERS})"
         f"\nLook at them with           xnat-watchd --config {stage.config} status --watch"
         f"\nThe practice XNAT           {stage.xnat.url}  (user demo, password demo)"
-        "\nCtrl-C ends it and removes everything."
+        "\nCtrl-C ends it and removes everything.",
+        soft_wrap=True,  # a broken line cannot be pasted
     )
     try:
         stage.service.wait()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from xnat_watchd.adapters.config import KeyPath, find_file, variable_of
+from xnat_watchd.adapters.files.disk import ONE_OFF
 from xnat_watchd.adapters.files.folder_handles import make_folder, pinned
 from xnat_watchd.adapters.files.new_files import create_new
 from xnat_watchd.core.errors import LedgerUnusable, Refusal, WatchdError
@@ -25,7 +26,7 @@ from xnat_watchd.core.errors import LedgerUnusable, Refusal, WatchdError
 if TYPE_CHECKING:  # `status` must be quick
     from xnat_watchd.core.delivery import Place
 
-FOLDER = ".xnat-watchd"  #: in a folder of ZIPs; a hidden folder is never searched for ZIPs
+FOLDER = ONE_OFF
 MEMO = "chosen.json"
 FOLDERS, MOST_FOLDERS = "folders.txt", 50  #: among the user's own files: the folders that ZIPs were sent from
 LONGEST = 64 * 1024  #: bytes of the memo that are read

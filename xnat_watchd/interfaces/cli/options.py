@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,6 +17,7 @@ import click
 
 from xnat_watchd.core.access import UserAccess
 from xnat_watchd.core.errors import NoLedger, NoReadAccess, Occupied, Refusal
+from xnat_watchd.interfaces.cli.user_commands import with_sudo
 
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.adapters.credentials import Credential
@@ -26,7 +29,12 @@ if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.settings import Settings
 
 NO_LOGIN = "Type `xnat-watchd login`, or give the login as the README says under Credentials."
+NO_LEDGER_YET = (
+    "The first `xnat-watchd run` makes it. For ZIPs that were sent with `run --once --drop DIR`, type `--drop DIR` "
+    "behind `xnat-watchd`."
+)
 NOT_OURS = "Only the service's user and root may see it: put `sudo` in front."
+_COMMAND = re.compile(r"`xnat-watchd (?=[a-z])")
 STDIN, TERMINAL = "standard input", "the terminal"  #: sources of a password that was just typed
 
 
@@ -60,6 +68,18 @@ class CommandOptions:
         from xnat_watchd.adapters import config
 
         return self.config is None and self.drop is None and config.FILE_VARIABLE not in os.environ
+
+    def as_typed(self, text: str) -> str:
+        """Return a text whose commands this reader can type as they stand.
+
+        They name the configuration or the folder that the reader named. A user for whom the service carries commands
+        out puts `sudo` before the others.
+        """
+        if self.requester is not None:
+            return with_sudo(text)
+        given = {"--config": self.config, "--drop": self.drop}
+        words = shlex.join(word for name, value in given.items() if value for word in (name, str(value)))
+        return _COMMAND.sub(lambda found: f"{found[0]}{words} ", text) if words else text
 
     def replaced_by(self, **given: Any) -> Self:
         """Return a copy with these options replaced."""
@@ -209,7 +229,7 @@ def is_there(ledger: Path) -> bool:
 
 def _must_be_there(ledger: Path) -> None:
     if not is_there(ledger):
-        raise NoLedger(f"there is no ledger at {ledger} yet", advice="The first `xnat-watchd run` makes it.")
+        raise NoLedger(f"there is no ledger at {ledger} yet", advice=NO_LEDGER_YET)
 
 
 def _first_line() -> str:

@@ -6,14 +6,18 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from xnat_watchd.interfaces.cli.options import CommandOptions
 
+if TYPE_CHECKING:
+    from xnat_watchd.settings import Settings
+
 PATIENCE = 60.0  #: seconds to wait; reading a large ledger may take some of them
 LOOK = 0.1  #: seconds between two looks at the published status
+CORRECT = "Correct what is named, then type `xnat-watchd reload` again. Until then the service uses its old settings."
 NO_SERVICE, START = "no service runs here", "Start it: `systemctl start xnat-watchd`, or `xnat-watchd run`."
 
 EXAMPLES = """\
@@ -30,7 +34,7 @@ def reload(options: CommandOptions) -> None:
     """Have the running service use changed settings. If they are wrong, it goes on with the old ones."""
     from xnat_watchd.core.errors import Refusal
 
-    settings = options.settings()  # wrong settings are refused here already, with all their problems
+    settings = _settings(options)
     before = _said(options)
     _signal(int(before["pid"]), settings.ledger.path)
     end = time.monotonic() + PATIENCE
@@ -38,7 +42,7 @@ def reload(options: CommandOptions) -> None:
         said = _said(options)
         if said["reloads"] != before["reloads"]:
             if said["refused"]:
-                raise Refusal(str(said["refused"]), advice=str(said["advice"]))
+                raise Refusal(str(said["refused"]), advice=CORRECT)
             click.echo("The new settings are in force.")
             return
         time.sleep(LOOK)
@@ -46,6 +50,17 @@ def reload(options: CommandOptions) -> None:
         f"the service has not answered within {PATIENCE:.0f} seconds",
         advice="`xnat-watchd status` shows whether it is well.",
     )
+
+
+def _settings(options: CommandOptions) -> Settings:
+    """Return the settings. Wrong ones are refused here already, with all their problems."""
+    from xnat_watchd.core.errors import WrongSettings
+
+    try:
+        return options.settings()
+    except WrongSettings as error:
+        error.advice = CORRECT
+        raise
 
 
 def _said(options: CommandOptions) -> dict[str, Any]:

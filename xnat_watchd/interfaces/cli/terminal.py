@@ -15,6 +15,7 @@ from unicodedata import combining, east_asian_width
 import click
 
 from xnat_watchd.core.printable import JOINERS, controls, plain
+from xnat_watchd.interfaces.cli.options import CommandOptions
 
 NARROWEST, WIDEST = 40, 120  #: columns of a terminal between which text is fitted to it
 ENDLESS = 1 << 30  #: columns where there is no terminal: a line for a file or a program is not broken
@@ -43,7 +44,7 @@ def paragraph(text: object, *, first: str = "", rest: str | None = None) -> list
     """Return a text as lines that fit, the first one after `first` and the others after `rest`."""
     lead, indent = plain(first), " " * width(plain(first)) if rest is None else rest
     lines, line = [], ""
-    for word in plain(text).split():
+    for word in plain(_as_typed(str(text))).split():
         longer = f"{line} {word}" if line else word
         if line and width(lead) + width(longer) > columns():
             lines.append(lead + line)
@@ -51,6 +52,12 @@ def paragraph(text: object, *, first: str = "", rest: str | None = None) -> list
         else:
             line = longer
     return [*lines, (lead + line).rstrip()]
+
+
+def _as_typed(text: str) -> str:
+    """Return a text whose commands the reader of this command's output can type as they stand."""
+    context = click.get_current_context(silent=True)
+    return context.obj.as_typed(text) if context is not None and isinstance(context.obj, CommandOptions) else text
 
 
 def local(moment: str | datetime, form: str = "%Y-%m-%d %H:%M:%S %Z") -> str:
