@@ -129,6 +129,7 @@ class ZipContents:
     studies: tuple[Study, ...]
     clutter_kinds: Mapping[str, int]  #: members that are certainly no images, counted by what they are
     as_it_is: bool  #: it holds one study and nothing that XNAT would fail on: it may be sent unchanged
+    first_image_ends: int = 0  #: bytes of the ZIP up to the end of its first whole image; 0: not known
 
     @property
     def clutter(self) -> int:

@@ -92,8 +92,10 @@ def delivery_state(story: dict[str, Any]) -> str:
 
 def _next_step(story: dict[str, Any]) -> str | None:
     """Return what to do about a delivery; of one that was rejected, also how it leaves the list."""
-    if story["state"] != "rejected" or story["settled"]:
+    if story["state"] != "rejected":
         return story["advice"] or None
+    if story["settled"]:
+        return None
     return f"{story['advice']} {for_item(SETTLE, str(story['id']))}"
 
 

@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 ZIPS = {
     "arriving": "arriving", "taken": "under way", "held": "held", "rejected": "rejected", "duplicate": "duplicate",
-    "withdrawn": "withdrawn", "settled": "given up", "finished": "finished",
+    "withdrawn": "withdrawn", "settled": "settled", "finished": "finished",
 }  # fmt: skip
 STUDIES = {"held": "held", "waiting": "waiting", "busy": "busy", "ready": "ready", "done": "complete"}
 

@@ -25,13 +25,14 @@ from xnat_watchd.adapters.ledger.deliveries import DeliveredZip
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.overwrites import MOST_WATCHED, JudgedZip
 from xnat_watchd.core.delivery import ZipContents
-from xnat_watchd.core.errors import Stopped, Unusable, for_item
+from xnat_watchd.core.errors import Stopped, Unusable
 from xnat_watchd.core.loose_files import WAITS
 from xnat_watchd.core.ports import Clock, Log
-from xnat_watchd.core.refusals import NOT_COMPLETE, SETTLE, STILL_WRITTEN, Reason, refusal
+from xnat_watchd.core.refusals import NOT_COMPLETE, STILL_WRITTEN, Reason, refusal
 from xnat_watchd.core.settling import FileStat, WatchedFile, next_quiet, quiet, settle
 from xnat_watchd.core.states import DeliveryState
 from xnat_watchd.studies.drop_folder import DropFolder, IntakeRules, printable
+from xnat_watchd.studies.rejected_zips import RejectedZips, note_of, reason_note
 from xnat_watchd.studies.steps.source import is_judged
 
 DIGEST_LIMIT = 256 * 1024**2  #: bytes up to which a refused file is read for its digest
@@ -62,6 +63,7 @@ class Intake:
         self._ledger, self._disk, self._folders, self._clock, self._log = ledger, disk, folders, clock, log
         self._marks, self._drop = marks, DropFolder(disk, folders.drop, rules)
         self._rules, self._open_zip, self._is_whole, self._recorded = rules, open_zip, is_whole, recorded
+        self._rejected = RejectedZips(ledger.deliveries, disk, folders)
         self._sightings: Mapping[str, WatchedFile] = {}
         self._settling = 0
         self._ignored: dict[str, Reason] = {}  #: name -> why it is not taken, as of this sweep
@@ -249,7 +251,7 @@ class Intake:
             self._marks.must_be_known("drop")
             self._disk.put_back(path, self._folders.drop, judged.name)
         if judged.state is DeliveryState.REJECTED:
-            self._disk.remove(_note_of(path))
+            self._disk.remove(note_of(path))
             self._ledger.overwrites.supersede(judged.delivery, now)
         elif judged.kept_as is not None:
             self._ledger.overwrites.release(judged.delivery, now)
@@ -293,9 +295,15 @@ class Intake:
     def _record(self, delivery: int, name: str, project: str, contents: ZipContents, stamp: str) -> None:
         now = self._clock.now()
         kept_as = self._folders.free(kept_in_done(delivery, name, now))
+        replaced = self._rejected.within(delivery, project, contents.first_image_ends)
         with self._ledger.together():
             self._ledger.overwrites.stamp(delivery, stamp)
             other = self._ledger.deliveries.record(delivery, contents, kept_as, now)
+            for one in replaced:
+                self._ledger.deliveries.replace(one, delivery, now)
+        for one, kept in replaced.items():
+            self._log.info("delivery.replaced", item=str(one), by=delivery)
+            self._rejected.note_replaced(kept, delivery, now)
         if other is None:
             self._log.info("delivery.recorded", item=str(delivery), project=project, studies=len(contents.studies))
         else:
@@ -343,19 +351,6 @@ class Intake:
             return
         self._marks.must_be_known(folder_name_of(known.kept_as or ""))
         if known.state is DeliveryState.REJECTED:
-            self._disk.write(_note_of(path), _note(delivery, known.why, known.advice))
+            self._disk.write(note_of(path), reason_note(delivery, known.why, known.advice))
         move_out_of_work(self._folders, self._disk, delivery, path, known.studies)
         self._ledger.overwrites.stamp(delivery, self._disk.stamp(path) or "")
-
-
-def _note_of(zip_: Path) -> Path:
-    """Return the path of the note that says why no study came out of a ZIP."""
-    return zip_.with_name(f"{zip_.name}.txt")
-
-
-def _note(delivery: int, why: str, advice: str) -> str:
-    return (
-        f"This ZIP could not be used, and nothing of it was sent to XNAT.\n\nWhy: {why}.\n"
-        f"What to do: {advice} {for_item(SETTLE, str(delivery))}\n"
-        f"To know more: type `xnat-watchd show {delivery}`.\n"
-    )

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 
 from xnat_watchd.adapters.dicom.byte_source import Source
-from xnat_watchd.adapters.dicom.data_set import Header
 from xnat_watchd.adapters.dicom.dicomdir import listed_images
 from xnat_watchd.adapters.dicom.instance import facts_of
 from xnat_watchd.adapters.dicom.member_fates import DIRECTORY, MemberFate, MemberFates
@@ -35,6 +34,7 @@ class ZipReading:
         self._stream_check = StreamCheck()
         self._directories: list[Member] = []
         self._notes: list[str] = []
+        self._first_image_ends = 0
 
     def add(self, found: ReadMember) -> None:
         """Add the next member of the directory. Raise `Unusable` if it exceeds a limit."""
@@ -48,7 +48,7 @@ class ZipReading:
         elif fate is not None:
             self._record_fate(member, fate)
         elif not member.folder:
-            self._sort(member, found.header, found.digest, found.size)
+            self._sort(found)
 
     def contents(self, sha256: Callable[[], str]) -> ZipContents:
         """Return what the ZIP contains. Raise `Unusable` if it holds no usable study. `sha256`: of the whole file."""
@@ -65,6 +65,7 @@ class ZipReading:
             studies=studies,
             clutter_kinds=dict(self._fates.clutter),
             as_it_is=tidy and len(studies) == 1 and not studies[0].findings,
+            first_image_ends=self._first_image_ends,
         )
 
     def _record_fate(self, member: Member, fate: MemberFate) -> None:
@@ -82,12 +83,15 @@ class ZipReading:
                 if hash(one.sop_uid) not in present:
                     self._sorter.add_absent(one.study_uid, printable_name(one.file))
 
-    def _sort(self, member: Member, header: Header, digest: bytes, size: int) -> None:
+    def _sort(self, read: ReadMember) -> None:
+        member, header = read.member, read.header
         self._fates.add_image(member.name)
         facts = facts_of(header)
         if not facts.problem:
-            found = Instance(facts.sop_uid, facts.series_uid, size, member.crc, member.number, digest)
+            found = Instance(facts.sop_uid, facts.series_uid, read.size, member.crc, member.number, read.digest)
             self._sorter.add(facts, found)
+            end = read.local.data + member.packed if read.local else 0
+            self._first_image_ends = min(filter(None, (self._first_image_ends, end)), default=0)
             return
         self._note(member, facts.problem)
         if header.contradicts:

@@ -6,7 +6,9 @@ import errno
 import fcntl
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from xnat_watchd.adapters.files.named_file import naming
@@ -77,6 +79,19 @@ def _same(one: int, other: int, beat: Beat) -> bool:
     if os.fstat(one).st_size != os.fstat(other).st_size:
         return False
     return all(a == b for a, b in zip(_pieces(one, beat), _pieces(other, beat), strict=False))
+
+
+def begins_with(path: Path, other: Path, beat: Beat, least: int) -> bool:
+    """Return whether a file begins with all bytes of another one, which has at least `least` bytes."""
+    with ExitStack() as opened:
+        handles = []
+        for one in (path, other):
+            handles.append(os.open(one, READ))
+            opened.callback(os.close, handles[-1])
+        whole, part = map(os.fstat, handles)
+        if not stat.S_ISREG(part.st_mode) or not least <= part.st_size <= whole.st_size:
+            return False
+        return all(a.startswith(b) for a, b in zip(*(_pieces(one, beat) for one in handles), strict=False))
 
 
 def _pieces(handle: int, beat: Beat) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Never, Protocol, TypeVar
 
-from xnat_watchd.adapters.files.copying import READ, Beat, copy, digest, same
+from xnat_watchd.adapters.files.copying import READ, Beat, begins_with, copy, digest, same
 from xnat_watchd.adapters.files.folder_handles import pinned
 from xnat_watchd.adapters.files.lock import LOCK
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
@@ -179,6 +179,10 @@ class Disk:
     def digest(self, path: Path) -> str:
         """Return the SHA-256 of a file, in hex."""
         return digest(path, self.beat)
+
+    def begins_with(self, path: Path, other: Path, least: int) -> bool:
+        """Return whether a file begins with all bytes of another one, which has at least `least` bytes."""
+        return begins_with(path, other, self.beat, least)
 
     def size(self, path: Path) -> int | None:
         """Return the size of a file in bytes, or None when there is none."""

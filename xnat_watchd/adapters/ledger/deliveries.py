@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.findings import add_findings
 from xnat_watchd.adapters.ledger.gates import try_soon
+from xnat_watchd.adapters.ledger.healing import REPLACED
 from xnat_watchd.adapters.ledger.items import columns_of, insert_study
 from xnat_watchd.adapters.ledger.restarts import try_dropped_again
 from xnat_watchd.adapters.ledger.standings import GOES_ON, HAS_ENDED
@@ -159,6 +160,25 @@ class Deliveries:
                 ended=text(now), kept_as=kept_as, why=str(error), detail=error.detail, advice=error.advice,
                 sha256=sha256,
             )  # fmt: skip
+
+    def rejected(self, project: str, most: int) -> dict[int, str]:
+        """Return the latest rejected deliveries of a project that nobody has settled: number -> where its ZIP lies."""
+        rows = self._db.rows(
+            "SELECT id, kept_as FROM deliveries WHERE state = 'rejected' AND settled IS NULL AND project = ?"
+            " AND kept_as IS NOT NULL ORDER BY id DESC LIMIT ?",
+            project,
+            most,
+        )
+        return {row["id"]: row["kept_as"] for row in rows}
+
+    def replace(self, rejected: int, by: int, now: datetime) -> None:
+        """Record that a later delivery holds all of a rejected one, about which nothing is left to do then."""
+        with self._db.change() as db:
+            db.execute(
+                "UPDATE deliveries SET settled = ? WHERE id = ? AND state = 'rejected' AND settled IS NULL",
+                (text(now), rejected),
+            )
+            tell_delivery(db, rejected, "settled", now, why=f"{REPLACED}{by}")
 
     def withdraw(self, delivery: int, now: datetime) -> None:
         """End a delivery whose file was gone before it was taken."""
