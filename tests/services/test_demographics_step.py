@@ -46,8 +46,7 @@ def test_a_header_is_asked_for_without_looking_at_the_session_again(archived: Ar
     assert not any(LABEL in query for _, _, query, _ in xnat.requests[before:])
     assert not any("/experiments/" in path for path in asked)
     told_lately = seconds <= STAYS_TRUE
-    # Perhaps read; asked who has its ID as a label, written, read back.
-    assert sum("/subjects" in path for path in asked) == (3 if told_lately else 4)
+    assert sum("/subjects" in path for path in asked) == (2 if told_lately else 3)  # perhaps read; written, read back
 
 
 def test_a_value_that_somebody_has_typed_meanwhile_stays(archived: Archived) -> None:
@@ -77,6 +76,52 @@ def test_a_subject_that_is_renamed_just_before_the_writing_gets_the_values_and_n
     assert station.standings() == [("1.1", "complete", "done")]
     assert (xnat.subject("P1", "RENAMED") or {})["demographics"]["gender"] == "female"
     assert not (xnat.subject("P1", "Quokka_Zenobia") or {})["demographics"].get("gender")
+
+
+def test_who_takes_the_accession_id_for_his_label_just_before_the_writing_gets_no_values(archived: Archived) -> None:
+    """A PUT looks for a label first, and nothing that was asked before it can tell what it finds (F218, F221)."""
+    xnat, other, station = archived
+    (ours,) = xnat._site.store.subjects.values()
+
+    def labelled() -> None:
+        assert other.put("/data/projects/P1/subjects/ANOTHER").ok
+        with xnat._site.lock:
+            next(one for one in xnat._site.store.subjects.values() if one.label == "ANOTHER").label = ours.id
+
+    xnat.faults.on("GET", "/data/services/dicomdump").meanwhile(labelled)
+    station.work()
+    assert station.standings() == [("1.1", "archived", "held")]
+    assert station.why("1.1") == "another subject has the accession ID of this one as its label"
+    assert [one.demographics for one in xnat._site.store.subjects.values()] == [{}, {}]
+
+
+def test_a_subject_that_is_removed_just_before_the_writing_is_told(archived: Archived) -> None:
+    """A PUT makes a subject that is missing (F215)."""
+    xnat, _, station = archived
+
+    def removed() -> None:
+        with xnat._site.lock:
+            xnat._site.store.subjects.clear()
+
+    xnat.faults.on("GET", "/data/services/dicomdump").meanwhile(removed)
+    station.work()
+    assert station.standings() == [("1.1", "archived", "held")]
+    assert station.why("1.1") == "the subject was gone from XNAT, which made an empty one for its values"
+
+
+def test_a_subject_that_is_moved_just_before_the_writing_is_not_made_a_second_time(archived: Archived) -> None:
+    xnat, _, station = archived
+    xnat.add_project("P2")
+
+    def moved() -> None:
+        with xnat._site.lock:
+            (one,) = xnat._site.store.subjects.values()
+            one.project = "P2"
+
+    xnat.faults.on("GET", "/data/services/dicomdump").meanwhile(moved)
+    station.work()
+    assert station.standings() == [("1.1", "archived", "held")]
+    assert [one.demographics for one in xnat._site.store.subjects.values()] == [{}]
 
 
 def test_a_session_that_was_renamed_meanwhile_is_asked_by_its_id(archived: Archived) -> None:  # F288

@@ -17,7 +17,7 @@ from xnat_watchd.adapters.xnat.answers import Answer
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.studies.steps.requests import REQUESTS, StudyRequest
 
-MOST = 13  #: requests for a new study with one series
+MOST = 12  #: requests for a new study with one series
 
 
 class Counting:
@@ -89,12 +89,12 @@ def test_a_new_study_needs_no_request_that_the_table_does_not_justify(site: Coun
     for study in (2, 3):
         sent, rows = site.carry(study, series=series, name="Wombat^Another"), due(site.dialect, series)
         if study == 3:
-            del rows[-3:]  # nothing is left to be written to the subject
+            del rows[-2:]  # nothing is left to be written to the subject
         assert len(sent) == len(rows)
         assert [one for one, row in zip(sent, rows, strict=True) if not is_as_told(one, row)] == []
 
 
-def test_a_new_study_with_one_series_needs_thirteen_requests_at_most(site: Counting) -> None:
+def test_a_new_study_with_one_series_needs_twelve_requests_at_most(site: Counting) -> None:
     site.carry(1)
     assert len(site.carry(2, name="Wombat^Another")) <= MOST
     assert len(site.carry(3)) <= MOST

@@ -18,6 +18,7 @@ from .store import Experiment, Resource, StoredScan, StoredSubject
 NO_SUBJECT = "Unable to find the specified subject."
 NO_EXPERIMENT = "Unable to find the specified experiment."
 NO_SCAN = "Unable to find the specified scan."
+OTHER_PROJECT = "Project must be modified through separate URI."
 LABEL = re.compile(r"[A-Za-z0-9_-]+")
 EXPERIMENT_FIELD = re.compile(r"xnat:\w+/fields/field\[name=(?P<name>[^\]]+)\]/field")
 
@@ -63,9 +64,8 @@ def put_subject(site: Site, request: Request) -> Reply:
     _check_right(site, request.user, project, "edit" if known else "create")
     if known and "label" in request.query + request.form():
         return _rename(site, known, values.get("label"))
-    if known and not site.is_old:
-        _check_identity(known, values)
-    subject = known or _new_subject(site, request, project, name)
+    _check_identity(site, project, known, values)
+    subject = known or _new_subject(site, request, project, name, values.get("ID", default=""))
     demographics.apply(site, subject, values.pairs)
     site.store.subjects[subject.id] = subject
     return answers.text(subject.id, 200 if known else 201)
@@ -85,17 +85,24 @@ def _check_right(site: Site, user: str, project: str, verb: str) -> None:
         raise Refused(403, words)
 
 
-def _new_subject(site: Site, request: Request, project: str, name: str) -> StoredSubject:
+def _new_subject(site: Site, request: Request, project: str, name: str, accession: str) -> StoredSubject:
+    """Return a new subject, which keeps an accession ID that it was given."""
     if not LABEL.fullmatch(name):
         raise Refused(500)
-    return StoredSubject(site.store.accession("S"), name, project, request.user, site.now())
+    return StoredSubject(accession or site.store.accession("S"), name, project, request.user, site.now())
 
 
-def _check_identity(known: StoredSubject, values: Parameters) -> None:
-    """Refuse another ID or project for an existing subject (F218)."""
-    given = {"ID": known.id, "project": known.project}
-    if any(values.get(name, default=own) != own for name, own in given.items()):
-        raise Refused(400)
+def _check_identity(site: Site, project: str, known: StoredSubject | None, values: Parameters) -> None:
+    """Refuse another ID or project for an existing subject, and the ID of another project's for a new one (F218)."""
+    if known is None:
+        found = site.store.subjects.get(values.get("ID", default=""))
+        if found is not None and found.project != project:
+            raise Refused(409, OTHER_PROJECT)
+        return
+    if values.get("ID", default=known.id) != known.id:
+        raise Refused(400, "ID cannot be modified")
+    if values.get("project", default=known.project) != known.project:
+        raise Refused(400, OTHER_PROJECT)
 
 
 def _rename(site: Site, subject: StoredSubject, label: str) -> Reply:

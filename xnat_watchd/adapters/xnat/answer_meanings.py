@@ -46,6 +46,7 @@ class Purpose(Enum):
 FORBIDDEN = 403
 TOO_MANY = 429
 OTHER_MODALITY = "modification of session modality"
+ANOTHER_ID = "id cannot be modified"
 
 READ, WRITE, IMPORT, ARCHIVE, BUILD, DISCARD, SHARE, GRANT = ({purpose} for purpose in Purpose)
 ANY = set(Purpose)
@@ -154,6 +155,7 @@ MEANINGS: tuple[MeaningRule, ...] = (
     _row(range(400, 500), "", ROW, RepeatOnce),  # no right (F28), or a passing failure (F62)
     # Subject.
     _row(409, "", WRITE, Conflict),  # the label belongs to another project (F218)
+    _row(400, ANOTHER_ID, WRITE, Conflict),  # the accession ID of this subject is another's label (F218)
     _row(400, " must ", WRITE, Permanent),  # a value that XNAT does not accept (F43)
     _row(range(400, 500), "", WRITE, RepeatOnce, NO_VALUE),  # no right (F218), no project (F44), or it passes (F62)
     # Shares and roles.

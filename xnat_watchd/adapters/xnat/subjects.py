@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from xnat_watchd.adapters.xnat import records
-from xnat_watchd.adapters.xnat.answer_meanings import Purpose
+from xnat_watchd.adapters.xnat.answer_meanings import ANOTHER_ID, Purpose
 from xnat_watchd.adapters.xnat.answers import item, table
 from xnat_watchd.adapters.xnat.client import QUESTION_TIMEOUT, XnatClient
 from xnat_watchd.adapters.xnat.records import JSON, path
@@ -21,6 +21,7 @@ _FIELDS = "xnat:subjectData/fields/field"
 _COLUMNS = ("ID", "label", *_DEMOGRAPHICS, f"{_FIELDS}/name", f"{_FIELDS}/field")
 _NAME, _VALUE = f"{_FIELDS}/name".lower(), f"{_FIELDS}/field".lower()
 _KEYS = frozenset(("ID", "label", *_DEMOGRAPHICS, _NAME, _VALUE))
+_CREATED = 201
 
 
 def read(client: XnatClient, project: str, label: str) -> Subject | None:
@@ -69,11 +70,14 @@ def write(client: XnatClient, project: str, subject: Subject, fields: Values, de
 
     A URL is kept in the server's access logs, so newer servers get the values in a form. 1.6 ignores forms, and newer
     servers ignore some of them (F59). If a value is missing afterwards, all are sent in the query.
+
+    A PUT looks for a label before an accession ID (F221), and an attacker could choose such a PatientName. So the ID
+    stands among the values: XNAT refuses all of them if they would go to a subject of another ID (F218).
     """
     values = records.values_to_write(fields, demographics)
     if not values:
         return by_id(client, project, subject.id)
-    _must_be_alone(client, project, subject)
+    values = {"ID": subject.id, **values}
     if not client.dialect.is_old:
         _put(client, project, subject, {"req_format": "form"}, values)
         shown = by_id(client, project, subject.id)
@@ -84,28 +88,31 @@ def write(client: XnatClient, project: str, subject: Subject, fields: Values, de
 
 
 def _put(client: XnatClient, project: str, subject: Subject, query: Values, form: Values | None) -> None:
-    """Write to a subject by its accession ID: its label may be another subject's by now, or nobody's (F215)."""
+    """Write to a subject by its accession ID: its label may be another subject's by now, or nobody's.
+
+    Raise `Conflict` if another subject has that ID as its label, or if XNAT had to create the subject (F215).
+    """
     where = path("projects", project, "subjects", subject.id)
     # A site may require a reason for every change (F222).
     named = {"xsiType": "xnat:subjectData", "event_reason": "xnat-watchd", **query}
     request = XnatRequest(
         method="PUT", path=where, purpose=Purpose.WRITE, query=named, form=form, timeout=QUESTION_TIMEOUT
     )
-    client.act(request, project)
-
-
-def _must_be_alone(client: XnatClient, project: str, subject: Subject) -> None:
-    """Raise `Conflict` if another subject has the accession ID of this one as its label.
-
-    A PUT looks for a label before an accession ID (F221), and an attacker could choose such a PatientName.
-    """
-    query = {"project": project, "label": subject.id, "columns": "ID,label", **JSON}
-    rows = table(client.read("/data/subjects", query, project=project))
-    if any(one.get("label") == subject.id != one.get("ID") for one in rows):
+    try:
+        answer = client.act(request, project)
+    except Conflict as error:
+        if ANOTHER_ID not in error.detail.lower():
+            raise
         raise Conflict(
             "another subject has the accession ID of this one as its label",
             detail=subject.id,
             advice="Rename the other subject in XNAT. Then `xnat-watchd retry ITEM`.",
+        ) from None
+    if answer.status == _CREATED:
+        raise Conflict(
+            "the subject was gone from XNAT, which made an empty one for its values",
+            detail=subject.id,
+            advice="Ask who removed it in XNAT. Delete the new subject, whose label is the accession ID.",
         )
 
 

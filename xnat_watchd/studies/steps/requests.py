@@ -79,13 +79,9 @@ REQUESTS = (
         ("src", "field"),
     ),
     StudyRequest(
-        "demographics", "GET", "/data/subjects",
-        "No other subject has the accession ID of this one as its label, so that a PUT by it finds this one.",
-        ("label", "columns"),
-    ),
-    StudyRequest(
         "demographics", "PUT", "/data/projects/P/subjects/ID",
-        "XNAT has accepted the values, for this subject and not for who has its label by now.",
+        "XNAT has accepted the values, for this subject: neither for who has its label by now, nor for who has its "
+        "accession ID as a label. With the ID among the values, XNAT refuses them for any other.",
     ),
     StudyRequest(
         "demographics", "GET", "/data/subjects",
