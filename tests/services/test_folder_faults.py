@@ -20,7 +20,7 @@ from tests.services.desk import Around, Desk, Small, scan, states, whole
 from tests.station import QUIET, Station, zipped
 from xnat_watchd.adapters.files import copying
 from xnat_watchd.adapters.files import disk as real_disk
-from xnat_watchd.adapters.files.disk import MARK, Disk
+from xnat_watchd.adapters.files.disk import MARK, ONE_OFF, Disk
 from xnat_watchd.core.settling import FileStat
 
 
@@ -463,6 +463,12 @@ def test_what_is_no_file_and_what_is_hidden_is_counted_and_not_opened(station: S
     station.take_in()
     assert set(ignored(station).values()) == {"no file", "a hidden folder", "hidden", "nested too deeply"}
     assert (len(ignored(station)), states(station)) == (4, {})
+
+
+def test_the_folder_of_zips_that_are_sent_once_is_no_file_of_the_user(station: Station) -> None:
+    station.drop(f"{ONE_OFF}/work/1.zip", scan())
+    station.take_in()
+    assert (ignored(station), states(station)) == ({}, {})
 
 
 class Swapping(Disk):
