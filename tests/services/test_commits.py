@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,11 +13,13 @@ import pytest
 
 from tests.dicom import instance
 from tests.fake_xnat import FakeGateway, FakeXnat
-from tests.station import Station, Time, zipped
+from tests.station import QUIET, Station, Time, zipped
 from xnat_watchd.core.delivery import Place
+from xnat_watchd.core.errors import InDoubt
 from xnat_watchd.core.gate import Gate
+from xnat_watchd.core.ports import Progressed
 
-MOST = 11  #: commits of a new study with one series, from its ZIP in the drop folder to its ZIP in `done`
+MOST = 9  #: commits of a new study with one series, from its ZIP in the drop folder to its ZIP in `done`
 
 
 @pytest.fixture(params=["1.6", "1.8"])
@@ -146,3 +149,52 @@ def test_what_is_about_to_be_done_is_on_the_disk_before_it_is_done(
     station.run()
     station.close()
     assert seen == dict.fromkeys(INTENTS, True)
+
+
+def recorded(station: Station) -> tuple[float | None, int]:
+    """Return how many seconds after the start something was sent last, and how often all was."""
+    (row,) = station.ledger.views._db.rows("SELECT last_sent, uploads FROM places JOIN studies ON key = study")
+    if row["last_sent"] is None:
+        return None, row["uploads"]
+    return (datetime.fromisoformat(row["last_sent"]) - Time().at).total_seconds() - QUIET, row["uploads"]
+
+
+def test_an_upload_that_takes_longer_than_a_moment_is_recorded_as_it_goes(tmp_path: Path) -> None:
+    time, told = Time(), list[tuple[float | None, int]]()
+
+    class Slow(FakeGateway):
+        def upload(self, place: Place, zip_path: str, progressed: Progressed, *, alone: bool) -> None:
+            for sent, size in [(0, 0), (0, 0), (0, 90), (0, 90), (30, 90), (60, 90), (90, 90)]:
+                progressed(sent, size)
+                told.append(recorded(slow))
+                time.pass_(seconds=5)
+            super().upload(place, zip_path, progressed, alone=alone)
+
+    slow = Station(tmp_path, Slow(FakeXnat(time), time), time)
+    slow.drop("1.zip", zipped([("1.dcm", instance(1, 1, 1))]))
+    slow.start()
+    slow.take_in()
+    slow.pipeline.step()
+    waiting, first, part, whole = (None, 0), (10.0, 1), (15.0, 0), (30.0, 1)
+    assert told == [(0.0, 1), waiting, first, part, part, part, whole]
+    assert slow.standings() == [("1.1", "uploaded", "ready")]
+    slow.close()
+
+
+@pytest.mark.parametrize("sent", [0, 30])
+def test_an_upload_that_breaks_off_within_a_moment_is_none_of_the_whole_study(tmp_path: Path, sent: int) -> None:
+    time = Time()
+
+    class Broken(FakeGateway):
+        def upload(self, place: Place, zip_path: str, progressed: Progressed, *, alone: bool) -> None:
+            del place, zip_path, alone
+            progressed(sent, 90)
+            raise InDoubt("the connection to XNAT broke")
+
+    station = Station(tmp_path, Broken(FakeXnat(time), time), time)
+    station.drop("1.zip", zipped([("1.dcm", instance(1, 1, 1))]))
+    station.start()
+    station.take_in()
+    station.pipeline.step()
+    assert recorded(station) == (0.0, 0)
+    station.close()

@@ -10,6 +10,8 @@ from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.adapters.ledger.standings import HAS_ENDED
 from xnat_watchd.core.delivery import Item, Place
 
+_DISCOUNT = "UPDATE studies SET uploads = max(uploads - 1, 0) WHERE key = ?"
+
 
 class Places:
     """The places of studies. A study has one current place; older ones stay on record."""
@@ -44,12 +46,25 @@ class Places:
             )
 
     def begin_import(self, item: Item, now: datetime, stamp: str = "") -> None:
-        """Record that the import to the current place begins. `stamp`: of the ZIP; empty if a copy of ours is sent."""
+        """Record that an import to the current place begins, as if all of it were sent in this moment.
+
+        `stamp`: of the ZIP; empty if a copy of ours is sent.
+        """
         with self._db.change() as db:
             db.execute(
                 "UPDATE places SET last_sent = ?, stamp = ? WHERE study = ? AND ended IS NULL",
                 (text(now), stamp, item.key),
             )
+            db.execute("UPDATE studies SET uploads = uploads + 1 WHERE key = ?", (item.key,))
+
+    def correct_import(self, item: Item, last_sent: datetime | None) -> None:
+        """Record that not all was sent yet. `last_sent`: when something was sent last; None if nothing was."""
+        with self._db.change() as db:
+            db.execute(
+                "UPDATE places SET last_sent = ? WHERE study = ? AND ended IS NULL",
+                (text(last_sent) if last_sent else None, item.key),
+            )
+            db.execute(_DISCOUNT, (item.key,))
 
     def stamp(self, place: Place) -> str:
         """Return the stamp of the ZIP that was sent to a place; empty if nothing was, or a copy of ours."""
@@ -70,7 +85,7 @@ class Places:
     def discount_upload(self, item: Item) -> None:
         """Record that XNAT refused the last complete upload without reading it: it does not count as one."""
         with self._db.change() as db:
-            db.execute("UPDATE studies SET uploads = max(uploads - 1, 0) WHERE key = ?", (item.key,))
+            db.execute(_DISCOUNT, (item.key,))
 
     def last_import(self, item: Item) -> datetime | None:
         """Return when something of this study was last sent to any place."""

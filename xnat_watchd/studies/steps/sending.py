@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.source import disk_errors_translated, judged_zip
 
 OURS = "watchd-"  #: prefix of the folder of every place that we choose
+A_MOMENT = 1.0  #: seconds; what is sent in less is recorded as if it were sent at once
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  #: without letters that are mistaken for one another
 
 
@@ -65,28 +66,45 @@ def _stamp(moment: datetime) -> str:
     return f"{moment:%Y%m%d_%H%M%S}{moment.microsecond // 1000:03d}"
 
 
-def send_zip(item: Item, place: Place, content: OutgoingZip, tools: Tools) -> None:
-    """Send a ZIP. On failure record what is known of the place. Raise the gateway's errors but `AlreadyImported`."""
-    places, now, spoken = tools.ledger.places, tools.clock.now, _UploadRecorder(item, content.stamp, tools)
+def send_zip(item: Item, place: Place, content: OutgoingZip, tools: Tools, choose: Callable[[], None]) -> None:
+    """Send a ZIP to our place, which `choose` records as such. On failure record what is known of the place.
+
+    Raise the gateway's errors but `AlreadyImported`.
+    """
+    places, now, record = tools.ledger.places, tools.clock.now, _UploadRecord(item, content.stamp, tools)
+    with tools.ledger.together():
+        choose()
+        record.begin()
     try:
-        tools.gateway.upload(place, str(content.path), spoken, alone=item.attempts > 1)
+        tools.gateway.upload(place, str(content.path), record, alone=item.attempts > 1)
     except AlreadyImported:
-        places.mark_taken(item, now())
+        with tools.ledger.together():
+            record.end()
+            places.mark_taken(item, now())
     except Misplaced as error:
-        places.add_misplaced(item, error.paths)
+        with tools.ledger.together():
+            record.end()
+            places.add_misplaced(item, error.paths)
         raise
     except WatchdError as error:
-        if error.spoke or isinstance(error, RepeatOnce):  # XNAT may keep what it refuses (seen on 1.6.4)
-            places.mark_doubted(item, now())
-        else:
-            spoken.refused_unseen()
-            if item.import_began is None:
-                places.give_up(item, now())
+        with tools.ledger.together():
+            record.end()
+            if error.spoke or isinstance(error, RepeatOnce):  # XNAT may keep what it refuses (seen on 1.6.4)
+                places.mark_doubted(item, now())
+            else:
+                record.refused_unseen()
+                if item.import_began is None:
+                    places.give_up(item, now())
         raise
 
 
-class _UploadRecorder:
-    """Records when the first byte is sent, which may be long after we began to wait for our turn, and when the last is.
+class _UploadRecord:
+    """What the ledger holds of an upload: when something of it was sent last, and whether that was all.
+
+    Most studies are sent in less than a moment. So an upload is recorded, before its first byte, as if all of it were
+    sent then; it is never recorded as less than XNAT may have. One that takes longer is corrected: while it waits for
+    its turn, nothing is sent; then a part; and all, when the last byte is sent. The waits that begin with the last byte
+    are minutes, so that a moment more or less is nothing to them.
 
     The last byte counts as sent once this machine has handed it to the network. A small body is sent long before XNAT
     reads it. If the service is killed then, XNAT may hold everything. If the answer shows that nothing has read the
@@ -95,18 +113,34 @@ class _UploadRecorder:
 
     def __init__(self, item: Item, stamp: str, tools: Tools) -> None:
         self._item, self._stamp, self._tools = item, stamp, tools
-        self._begun = self._whole = False
+        self._begun = self._whole = False  #: whether the first byte, and the last, were sent
+        self._began: float | None = None  #: when it was recorded as if all were sent; None if it was corrected
+
+    def begin(self) -> None:
+        """Record, before anything is sent, as if all of it were sent now."""
+        self._tools.ledger.places.begin_import(self._item, self._tools.clock.now(), self._stamp)
+        self._began = self._tools.clock.monotonic()
 
     def __call__(self, sent: int, size: int) -> None:
         """Note that `sent` of `size` bytes were sent. Size 0: it is not our turn yet."""
-        places, now = self._tools.ledger.places, self._tools.clock.now
+        if self._began is not None and self._tools.clock.monotonic() - self._began >= A_MOMENT:
+            self.end()
         if size and not self._begun:
-            places.begin_import(self._item, now(), self._stamp)
             self._begun = True
+            if self._began is None:
+                self.begin()
         if self._begun and sent >= size and not self._whole:
-            places.end_import(self._item, now())
             self._whole = True
+            if self._began is None:
+                self._tools.ledger.places.end_import(self._item, self._tools.clock.now())
         self._tools.progressed(sent, size)
+
+    def end(self) -> None:
+        """Correct what was recorded if it is not so: not all of it was sent, or nothing."""
+        if self._began is not None and not self._whole:
+            last = self._tools.clock.now() if self._begun else self._item.import_began
+            self._tools.ledger.places.correct_import(self._item, last)
+            self._began = None
 
     def refused_unseen(self) -> None:
         """Note that the upload was refused before anything read it."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from xnat_watchd.adapters.ledger.studies import StepFacts
 from xnat_watchd.core.comparison import AllPresent, Incomplete, LeftOut, Mixed, Unproved, Verdict
@@ -137,8 +138,8 @@ def _send(item: Item, missing: Collection[Instance], session: Session | None, to
     content, place = zip_of(item, missing, tools, anew=session is None), new_place(item, tools)
     sending, merge_into = [i.sop_uid for i in missing], session.id if session else None
     named = content.path == tools.folders.clean_zip(item.name)
-    tools.ledger.places.choose(item, place, sending, tools.clock.now(), merge_into, named=named)
-    return _sent(replace(item, place=place, import_began=None, named=named), place, content, missing, tools)
+    choose = partial(tools.ledger.places.choose, item, place, sending, tools.clock.now(), merge_into, named=named)
+    return _sent(replace(item, place=place, import_began=None, named=named), place, content, missing, tools, choose)
 
 
 def _send_again(item: Item, place: Place, tools: Tools) -> StepFacts:
@@ -150,10 +151,17 @@ def _send_again(item: Item, place: Place, tools: Tools) -> StepFacts:
     return _sent(item, place, zip_of(item, missing, tools, anew=False), missing, tools)
 
 
-def _sent(item: Item, place: Place, content: OutgoingZip, missing: Collection[Instance], tools: Tools) -> StepFacts:
-    """Send a ZIP to our place, and compare what lies there with what was sent."""
+def _sent(
+    item: Item,
+    place: Place,
+    content: OutgoingZip,
+    missing: Collection[Instance],
+    tools: Tools,
+    choose: Callable[[], None] = lambda: None,
+) -> StepFacts:
+    """Send a ZIP to our place, which `choose` records if it is new. Compare what lies there with what was sent."""
     try:
-        send_zip(item, place, content, tools)
+        send_zip(item, place, content, tools, choose)
     except RepeatOnce:
         facts = _refused_twice(item, place, missing, tools)
         if facts is None:
