@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -249,6 +250,33 @@ def server_address(url: str) -> str:
     if not good or parts.query or parts.fragment or re.search(r"\s", url.strip()):
         raise ValueError(_LIKE_THIS)
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def safe_address(url: str) -> str:
+    """Return an address to post to. Raise `ValueError` if it has a login, or no TLS beyond this machine."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # as in `server_address`
+        raise ValueError(_HOOK) from None
+    if not good or parts.fragment or not url.isascii() or re.search(r"\s", url):
+        raise ValueError(_HOOK)
+    if "@" in parts.netloc:
+        raise ValueError("a user or password in an address is not sent: use one that holds a token in its path")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ValueError("it must begin with https:, except on this machine")
+    return url
+
+
+_HOOK = "an address looks like https://hooks.example.org/x"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine by its name or address: what is sent there crosses no network."""
+    try:
+        return host == "localhost" or ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 _LIKE_THIS = "a server's address looks like https://xnat.example.org or http://host:8080/xnat"

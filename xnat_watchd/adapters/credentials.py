@@ -25,6 +25,9 @@ __all__ = ["SOURCES", "Credential", "Search", "Secret", "find"]
 USER_FILE, PASSWORD_FILE = "xnat_user", "xnat_password"
 """In $CREDENTIALS_DIRECTORY, from `LoadCredential=xnat_user:...`, or from a folder that is loaded as `xnat`."""
 
+MAIL_USER_FILE, MAIL_PASSWORD_FILE = "mail_user", "mail_password"
+"""The same, for the mail server."""
+
 _LONGEST = 4096  #: bytes of a credential file that are read
 
 
@@ -76,9 +79,12 @@ def from_systemd(search: Search) -> Credential | None:
     """
     if not search.environ.get("CREDENTIALS_DIRECTORY"):
         return None
-    folder = Path(search.environ["CREDENTIALS_DIRECTORY"])
-    user, password = _first_line(folder / USER_FILE), _first_line(folder / PASSWORD_FILE)
-    return _both(user, password, f"the systemd credentials {USER_FILE} and {PASSWORD_FILE}")
+    return _loaded(Path(search.environ["CREDENTIALS_DIRECTORY"]), USER_FILE, PASSWORD_FILE)
+
+
+def _loaded(folder: Path, user: str, password: str) -> Credential | None:
+    found = _first_line(folder / user), _first_line(folder / password)
+    return _both(*found, f"the systemd credentials {user} and {password}")
 
 
 def from_netrc(search: Search) -> Credential | None:
@@ -96,6 +102,13 @@ def from_netrc(search: Search) -> Credential | None:
         return None
     _refuse_what_others_can_read(file)
     return _both(entry[0] or None, entry[2] or None, f"the file {file}")
+
+
+def mail_login(server: str, environ: Mapping[str, str]) -> Credential | None:
+    """Return the login for a mail server, `host:port`, or None: a systemd credential, else an entry of netrc."""
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    loaded = _loaded(Path(folder), MAIL_USER_FILE, MAIL_PASSWORD_FILE) if folder else None
+    return loaded or from_netrc(Search(f"smtp://{server}", environ))
 
 
 SOURCES: tuple[Source, ...] = (from_login, from_environment, from_systemd, from_netrc)

@@ -46,6 +46,7 @@ EVENTS: Mapping[str, str] = {
     "login.unusable": "A new login cannot be used; the previous one stays in use.",
     "login.renewed": "A stored token was exchanged for a new one, well before its end.",
     "login.not_renewed": "A stored token could not be exchanged yet; the service tries again soon.",
+    "alert.failed": "A message to people cannot be sent; it is tried again for three days.",
     "folder.missing": "A folder cannot be reached; nothing is concluded from that.",
     "folder.found": "A folder that could not be reached is there again.",
     "watch.polling": "The drop folder is checked every few seconds, since the kernel does not report changes there.",
@@ -73,7 +74,9 @@ SENTENCE = re.compile(f"[^{CONTROLS}]{{1,400}}")
 FACTS: Mapping[str, re.Pattern[str]] = {
     "item": re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?"),
     "project": re.compile(r"[A-Za-z0-9_-]{1,64}"),
-    **dict.fromkeys(("progress", "standing", "state", "step", "folder", "file_system", "setting", "signal"), _WORD),
+    **dict.fromkeys(
+        ("progress", "standing", "state", "step", "folder", "file_system", "setting", "signal", "channel"), _WORD
+    ),
     **dict.fromkeys(("error", "thread", "version", "library", "dialect"), _NAME),
     **dict.fromkeys(("seconds", "count", "studies", "instances", "series", "bytes", "attempts", "status"), NUMBER),
     "where": re.compile(r"[A-Za-z0-9_.]{1,64}:[0-9]{1,6}"),

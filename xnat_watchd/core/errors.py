@@ -227,6 +227,12 @@ class Outdated(Impossible):
     default_advice = "Look again, then decide."
 
 
+class NotSent(WatchdError):
+    """A message to people could not be sent: try again later."""
+
+    default_advice = "Nothing is lost: it is tried again. `xnat-watchd alert --test` tries every way at once."
+
+
 class Refusal(WatchdError):
     """The program cannot start: a wrong configuration, ledger or folder. Tell why and stop."""
 

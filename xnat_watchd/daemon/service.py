@@ -17,6 +17,7 @@ from xnat_watchd.adapters.systemd.notify import Notifier
 from xnat_watchd.adapters.threads import Loop, WakeUp
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.core.ports import Log
+from xnat_watchd.daemon.alerting import Alerting
 from xnat_watchd.daemon.composition import build
 from xnat_watchd.daemon.login_renewal import LoginRenewal
 from xnat_watchd.daemon.monitor import LOOKS, Monitor
@@ -24,6 +25,7 @@ from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.state import FOLDERS, Daemon
 from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.daemon.threads import make_threads
+from xnat_watchd.operator.alert_channels import channels, station_name
 from xnat_watchd.operator.logins import LoginSite
 from xnat_watchd.operator.status import Exit, Snapshot, verdict, without_names
 from xnat_watchd.settings import Settings
@@ -67,14 +69,15 @@ def run(
         monitor = _monitor(daemon, environ)
         intake_wake_up = WakeUp()
         watcher = Watcher(daemon.folders.drop, intake_wake_up.set, mode=settings.intake.watch)
-        threads = make_threads(daemon, watcher, login, intake_wake_up)
+        alerting = None if once else _alerting(daemon, environ)
+        threads = make_threads(daemon, watcher, login, intake_wake_up, alerting)
         stack.callback(watcher.stop)
         stack.callback(_stop, daemon, threads, monitor)
         watcher.start()
         for thread in threads.values():
             thread.start()
         show = show or (lambda _: None)
-        _main_loop(daemon, monitor, login, threads, once=once, reread=reread or (lambda: settings), show=show)
+        _main_loop(daemon, monitor, login, alerting, threads, once=once, reread=reread or (lambda: settings), show=show)
     if any(thread.failed for thread in threads.values()):  # asked after the join: a dying thread is alive for a while
         return Exit.FAULT, last[0]
     if once and (error := daemon.ledger_fails()):
@@ -87,6 +90,7 @@ def _main_loop(
     daemon: Daemon,
     monitor: Monitor,
     login: LoginRenewal,
+    alerting: Alerting | None,
     threads: Mapping[str, Loop],
     *,
     once: bool,
@@ -97,6 +101,7 @@ def _main_loop(
 
     def check() -> float:
         daemon.login_problems = login.problems()
+        daemon.alert_problems = alerting.problems() if alerting else []
         show(daemon.uploads)
         monitor.check()  # first: it also tells of the error that ended the check before
         if login.check() or daemon.ledger.changed():  # a new login, or a command has put work into the ledger
@@ -152,6 +157,21 @@ def _login_renewal(daemon: Daemon, credential: Credential, environ: Mapping[str,
     )
 
 
+def _alerting(daemon: Daemon, environ: Mapping[str, str]) -> Alerting:
+    station = station_name()
+    return Alerting(
+        ledger=daemon.ledger,
+        settings=lambda: daemon.settings.alerts,
+        channels=lambda settings: channels(settings, environ, station),
+        published=lambda: daemon.published,
+        is_well=daemon.is_well,
+        clock=daemon.clock,
+        log=daemon.log,
+        station=station,
+        stop=daemon.stop,
+    )
+
+
 def _monitor(daemon: Daemon, environ: Mapping[str, str]) -> Monitor:
     return Monitor(
         take_snapshot=lambda: _for_everybody(daemon, daemon.take_snapshot()),
@@ -165,7 +185,8 @@ def _monitor(daemon: Daemon, environ: Mapping[str, str]) -> Monitor:
 
 
 def _for_everybody(daemon: Daemon, snapshot: Snapshot) -> Snapshot:
-    return without_names(snapshot, daemon.projects.__contains__)
+    daemon.published = without_names(snapshot, daemon.projects.__contains__)
+    return daemon.published
 
 
 def _make_folders(settings: Settings) -> None:

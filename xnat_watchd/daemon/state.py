@@ -84,6 +84,8 @@ class Daemon:
     idle_since: dict[str, tuple[int, int]] = field(default_factory=dict)  #: worker -> the ledger that had nothing to do
     last_snapshot: Snapshot | None = None
     login_problems: list[dict[str, object]] = field(default_factory=list)  #: rows that need attention
+    alert_problems: list[dict[str, object]] = field(default_factory=list)  #: the same, of ways to tell people
+    published: Snapshot | None = None  #: the last snapshot without names
     reloads: int = 0  #: how often a reload was tried
     refused: dict[str, str] = field(default_factory=lambda: {"refused": "", "advice": ""})  #: why the last one failed
 
@@ -132,7 +134,7 @@ class Daemon:
                 "sharing": not self._sharing_is_idle(), "heard": heard and heard.isoformat(timespec="seconds"),
                 "reloads": self.reloads, **self.refused,
             },
-            attention=[*self._problems(), *self.login_problems, *self.idle_check.problems()],
+            attention=[*self._problems(), *self.login_problems, *self.alert_problems, *self.idle_check.problems()],
         )  # fmt: skip
         self.rate.add(self.clock.monotonic(), snapshot["today"]["bytes"] + sent)
         rate = round(self.rate.per_second()) if snapshot["left"]["bytes"] else 0
@@ -171,6 +173,11 @@ class Daemon:
     def paused(self) -> bool:
         """Return whether a person has paused the sending."""
         return self.ledger.pauses.lasts(Activity.WORK)
+
+    def is_well(self) -> bool:
+        """Return whether every thread keeps its promise, and nothing of this machine hinders the work."""
+        late = self.liveness.heartbeats.broken(self.clock.monotonic())
+        return not (late or self.machine_errors or self.missing or self.full)
 
     def _problems(self) -> list[dict[str, object]]:
         gone = [attention_row(name, *self._missing_folder(name)) for name in sorted(self.missing)]

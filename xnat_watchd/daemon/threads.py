@@ -1,4 +1,4 @@
-"""The threads that work: one takes ZIPs in, workers carry studies, and one applies share tables."""
+"""The threads that work: one takes ZIPs in, workers carry studies, one applies share tables, one tells people."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from xnat_watchd.adapters.files.folder_marks import UnknownFolder
 from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.threads import Loop, WakeUp
 from xnat_watchd.core.errors import NoRoom, Occupied
+from xnat_watchd.daemon.alerting import Alerting
 from xnat_watchd.daemon.login_renewal import LoginRenewal
 from xnat_watchd.daemon.state import Daemon
 from xnat_watchd.daemon.supervisor import supervised
@@ -19,7 +20,9 @@ from xnat_watchd.daemon.thread_context import STEP_TAKES
 IDLE = 30.0  #: seconds between two looks at the ledger when nothing is due: the most that a lost wake-up costs
 
 
-def make_threads(daemon: Daemon, watcher: Watcher, login: LoginRenewal, intake_wake_up: WakeUp) -> dict[str, Loop]:
+def make_threads(
+    daemon: Daemon, watcher: Watcher, login: LoginRenewal, intake_wake_up: WakeUp, alerting: Alerting | None
+) -> dict[str, Loop]:
     """Return all threads by name, none of them started. A thread that ends stops all others."""
     made: dict[str, Loop] = {}
 
@@ -37,6 +40,8 @@ def make_threads(daemon: Daemon, watcher: Watcher, login: LoginRenewal, intake_w
         "intake": partial(intake_turn, daemon, watcher),
         **{name: partial(work, name) for name in daemon.tools},
         "sharing": partial(sharing_turn, daemon),
+        # It makes no promise: a message may take its time, and what hangs there is cut off.
+        **({"alerts": partial(supervised, daemon, alerting.turn)} if alerting else {}),
     }
     for name, turn in turns.items():
         made[name] = Loop(

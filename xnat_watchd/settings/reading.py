@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     retention: sections.RetentionSettings = sections.RetentionSettings()
     limits: sections.Bounds = sections.Bounds()
     logs: sections.Logs = sections.Logs()
+    alerts: sections.AlertSettings = sections.AlertSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
@@ -39,6 +40,32 @@ def _name_or_nothing(name: str) -> str:
 
 def _address_or_nothing(address: str) -> str:
     return config.server_address(address) if address else address
+
+
+def _https_or_nothing(address: str) -> str:
+    return config.safe_address(address) if address else address
+
+
+def _mail_address(address: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9.-]{1,255}", address):
+        raise ValueError("an address looks like radiology@example.org")
+    return address
+
+
+def _mail_address_or_nothing(address: str) -> str:
+    return _mail_address(address) if address else address
+
+
+def _host_and_port(server: str) -> str:
+    if not re.fullmatch(r"([A-Za-z0-9.-]{1,255}|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}", server):
+        raise ValueError("a mail server looks like smtp.example.org:587")
+    return server
+
+
+def _time_of_day(time: str) -> str:
+    if time and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", time):
+        raise ValueError("a time of day looks like 07:30")
+    return time
 
 
 def _below_longest_delay(span: timedelta) -> timedelta:
@@ -232,3 +259,15 @@ class Logs(Section):
 
     format: Literal["auto", "text", "json"] = "auto"
     file: Annotated[Path | None, BeforeValidator(config.or_none), AfterValidator(config.absolute)] = None
+
+
+class AlertSettings(Section):
+    """Who is told of trouble that lasts, and how. Nothing is sent unless a way is set."""
+
+    mail_to: tuple[Annotated[str, AfterValidator(_mail_address)], ...] = ()
+    mail_from: Annotated[str, AfterValidator(_mail_address_or_nothing)] = ""  #: empty: the first of `mail_to`
+    mail_server: Annotated[str, AfterValidator(_host_and_port)] = "localhost:25"
+    webhook: Annotated[str, AfterValidator(_https_or_nothing)] = ""
+    ping: Annotated[str, AfterValidator(_https_or_nothing)] = ""
+    remind: Duration = timedelta(days=1)
+    digest: Annotated[str, AfterValidator(_time_of_day)] = ""  #: local time of day; empty: none

@@ -10,6 +10,7 @@ from xnat_watchd.adapters.ledger.existing_sessions import ExistingSessions
 from xnat_watchd.adapters.ledger.findings import Findings
 from xnat_watchd.adapters.ledger.listing import DeliveryListing
 from xnat_watchd.adapters.ledger.marks import Marks
+from xnat_watchd.adapters.ledger.messages import Messages
 from xnat_watchd.adapters.ledger.overwrites import Overwrites
 from xnat_watchd.adapters.ledger.places import Places
 from xnat_watchd.adapters.ledger.retention import KeptZips
@@ -37,6 +38,7 @@ class Ledger(StatusParts):
         self.decisions = Decisions(database)
         self.listing = DeliveryListing(database)
         self.shares = Shares(database)
+        self.messages = Messages(database)
         self.together = database.change  #: what is changed within it, by any part, is written together or not at all
         self.changed = database.changed
         self.version = database.version

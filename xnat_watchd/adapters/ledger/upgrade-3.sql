@@ -170,3 +170,32 @@ END;
 CREATE TRIGGER studies_stay BEFORE DELETE ON studies BEGIN
   SELECT RAISE(ABORT, 'a study is never removed');
 END;
+
+-- trouble that people are told of: at most one for each kind and scope
+CREATE TABLE incidents (
+  kind      TEXT NOT NULL,
+  scope     TEXT NOT NULL,                     -- a project or a folder, or empty
+  opened    TEXT NOT NULL,
+  gone      TEXT,                              -- since when it is not observed any more
+  told      TEXT,                              -- when the last message about it was written
+  reminders INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (kind, scope)
+) STRICT, WITHOUT ROWID;
+
+-- messages for people, one row for each channel: without names
+CREATE TABLE messages (
+  id       INTEGER PRIMARY KEY,
+  topic    TEXT NOT NULL,                      -- what it is about: the same is written once for a channel
+  channel  TEXT NOT NULL,
+  written  TEXT NOT NULL,
+  subject  TEXT NOT NULL,
+  body     TEXT NOT NULL,
+  tries    INTEGER NOT NULL DEFAULT 0,
+  why      TEXT NOT NULL DEFAULT '',           -- why the last try failed
+  due      TEXT,                               -- when it is sent, or tried again; empty: it was sent or given up
+  sent     TEXT,
+  UNIQUE (topic, channel),
+  -- what was sent is not sent again
+  CHECK (sent IS NULL OR due IS NULL)
+) STRICT;
+CREATE INDEX messages_due ON messages (due) WHERE due IS NOT NULL;

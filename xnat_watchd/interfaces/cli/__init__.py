@@ -23,6 +23,7 @@ COMMANDS = {
     "logout": ("logout:logout", "Remove the stored user and password."),
     "whoami": ("whoami:whoami", "Show your user on XNAT."),
     "check": ("check:check", "Check this machine and the server."),
+    "alert": ("alert:alert", "Try how people are told of trouble."),
     "status": ("status:status", "Show what is under way, and what needs attention."),
     "deliveries": ("deliveries:deliveries", "List what was dropped, and where it is."),
     "show": ("show:show", "Show what happened to one delivery or study."),

@@ -1,0 +1,115 @@
+"""The incidents that are open, and the messages about them that are still to be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from xnat_watchd.adapters.ledger.database import Database, moment, text
+from xnat_watchd.core.incidents import Incident, IncidentKey, IncidentKind, Incidents
+
+KEPT = timedelta(days=30)  #: how long a message stays on record after it was sent or given up
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to people by one channel. It holds no names."""
+
+    id: int
+    channel: str
+    written: datetime
+    subject: str
+    body: str
+    tries: int
+
+
+class Messages:
+    """Incidents and messages: written together, so that a restart neither repeats nor forgets a message."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def incidents(self) -> dict[IncidentKey, Incident]:
+        """Return the incidents as they were last decided. One of a kind that this version does not know is left out."""
+        rows = self._db.rows("SELECT * FROM incidents")
+        return {
+            IncidentKey(IncidentKind(row["kind"]), row["scope"]): Incident(
+                datetime.fromisoformat(row["opened"]), moment(row["gone"]), moment(row["told"]), row["reminders"]
+            )
+            for row in rows
+            if row["kind"] in set(IncidentKind)
+        }
+
+    def keep(self, incidents: Incidents) -> None:
+        """Store the incidents in place of those of before."""
+        with self._db.change() as db:
+            db.execute("DELETE FROM incidents")
+            db.executemany(
+                "INSERT INTO incidents (kind, scope, opened, gone, told, reminders) VALUES (?,?,?,?,?,?)",
+                [
+                    (key.kind, key.scope, text(one.opened), _text(one.gone), _text(one.told), one.reminders)
+                    for key, one in incidents.items()
+                ],
+            )
+
+    def write(self, topic: str, channels: Collection[str], subject: str, body: str, now: datetime) -> None:
+        """Put a message into the outbox for each channel, unless it was written for that channel already."""
+        with self._db.change() as db:
+            db.execute("DELETE FROM messages WHERE due IS NULL AND written < ?", (text(now - KEPT),))
+            db.executemany(
+                "INSERT INTO messages (topic, channel, written, subject, body, due) VALUES (?1,?2,?3,?4,?5,?3)"
+                " ON CONFLICT DO NOTHING",
+                [(topic, channel, text(now), subject, body) for channel in channels],
+            )
+
+    def due(self, channels: Collection[str], now: datetime) -> list[Message]:
+        """Return the messages to be sent now by these channels, the oldest first."""
+        rows = self._db.rows("SELECT * FROM messages WHERE due <= ? ORDER BY id", text(now))
+        return [
+            Message(row["id"], row["channel"], datetime.fromisoformat(row["written"]), row["subject"], row["body"],
+                    row["tries"])
+            for row in rows
+            if row["channel"] in channels
+        ]  # fmt: skip
+
+    def next_due(self) -> datetime | None:
+        """Return when the next message is due, or None if all were sent or given up."""
+        row = self._db.row("SELECT min(due) AS due FROM messages WHERE due IS NOT NULL")
+        return moment(row["due"]) if row else None
+
+    def written_since(self, since: datetime) -> int:
+        """Return how many different messages about incidents were written since then."""
+        row = self._db.row(
+            "SELECT count(DISTINCT topic) AS n FROM messages WHERE topic LIKE 'incidents %' AND written > ?",
+            text(since),
+        )
+        return int(row["n"]) if row else 0
+
+    def has(self, topic: str) -> bool:
+        """Return whether a message about this was written."""
+        return self._db.row("SELECT 1 FROM messages WHERE topic = ?", topic) is not None
+
+    def sent(self, message: Message, now: datetime) -> None:
+        """Record that a message was sent."""
+        self._after_try(message, None, text(now), "")
+
+    def failed(self, message: Message, why: str, again: datetime | None) -> None:
+        """Record that a message could not be sent, and when it is tried again; None if it is given up."""
+        self._after_try(message, _text(again), None, why)
+
+    def outcomes(self, topic: str) -> dict[str, str]:
+        """Return for each channel that was tried why the last try failed; empty where the message was sent."""
+        rows = self._db.rows("SELECT channel, why FROM messages WHERE topic = ? AND tries > 0", topic)
+        return {row["channel"]: row["why"] for row in rows}
+
+    def _after_try(self, message: Message, due: str | None, sent: str | None, why: str) -> None:
+        with self._db.change() as db:
+            db.execute(
+                "UPDATE messages SET tries = tries + 1, due = ?, sent = ?, why = ? WHERE id = ?",
+                (due, sent, why, message.id),
+            )
+
+
+def _text(at: datetime | None) -> str | None:
+    return text(at) if at else None

@@ -1,0 +1,76 @@
+"""Messages by mail: TLS beyond this machine, and a login only where one is stored for the mail server."""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+
+from xnat_watchd.adapters.bounded_connection import LONGEST, connected
+from xnat_watchd.adapters.config import is_loopback
+from xnat_watchd.adapters.secret import Credential
+from xnat_watchd.core.errors import NotSent
+
+TLS_AT_ONCE = 465  #: the port on which TLS begins with the first byte (RFC 8314)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailRoute:
+    """Which server takes the mail, from whom and to whom."""
+
+    server: str  #: host:port
+    sender: str
+    to: Sequence[str]
+    credential: Credential | None = None
+    tls: ssl.SSLContext | None = None  #: instead of the authorities of the machine
+    longest: float = LONGEST  #: seconds for everything
+
+
+def composed(route: MailRoute, subject: str, body: str, name: str, written: datetime) -> EmailMessage:
+    """Return the mail. `name` makes its Message-ID, by which a mail that is sent twice is shown once."""
+    mail = EmailMessage(policy=SMTP)
+    mail["From"], mail["To"], mail["Subject"] = route.sender, ", ".join(route.to), subject
+    mail["Date"] = format_datetime(written)
+    mail["Message-ID"] = f"<{name}@{route.sender.rpartition('@')[2]}>"
+    mail["Auto-Submitted"] = "auto-generated"  # so that no holiday notice answers (RFC 3834)
+    mail.set_content(body)
+    return mail
+
+
+def send(route: MailRoute, mail: EmailMessage) -> None:
+    """Send a mail. Raise `NotSent`, whose text names the mail server and repeats nothing that it said."""
+    host, _, port = route.server.rpartition(":")
+    host, loopback = host.strip("[]"), is_loopback(host)
+    tls = None if loopback else route.tls or ssl.create_default_context()
+    at_once = tls if int(port) == TLS_AT_ONCE else None
+    try:
+        with connected(host, int(port), at_once, route.longest) as line, _Dialogue(host, line) as server:
+            if tls and not at_once:
+                server.starttls(context=tls)
+            if route.credential:
+                server.login(route.credential.user, route.credential.password.reveal())
+            refused = server.send_message(mail)
+    except smtplib.SMTPResponseException as error:
+        raise NotSent(f"the mail server {host} does not take it: it answered {error.smtp_code}") from error
+    except (OSError, smtplib.SMTPException, UnicodeError) as error:
+        raise NotSent(f"the mail server {host} cannot be used ({type(error).__name__})") from error
+    if refused:
+        raise NotSent(f"the mail server {host} refuses {len(refused)} of {len(route.to)} addresses")
+
+
+class _Dialogue(smtplib.SMTP):
+    """The dialogue of smtplib over a connection that is open already."""
+
+    def __init__(self, host: str, line: socket.socket) -> None:
+        self._line = line
+        super().__init__(host, line.getpeername()[1], local_hostname="localhost")
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        del host, port, timeout
+        return self._line

@@ -1,0 +1,127 @@
+"""What alerts tell, from the status that everybody may see: it holds no names of patients and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from xnat_watchd.core.incidents import Decision, IncidentKey, IncidentKind, Incidents
+from xnat_watchd.core.printable import plain
+from xnat_watchd.operator.status import Snapshot
+from xnat_watchd.operator.status_sentences import counts, totals, verdict_sentence
+
+SHOWN = 10  #: rows of one incident; `status` shows all
+
+Row = Mapping[str, Any]
+Observed = Mapping[IncidentKey, Sequence[Row]]
+
+_OF_ONE_ITEM = {
+    "project": IncidentKind.PROJECT, "login": IncidentKind.LOGIN, "ledger": IncidentKind.LEDGER,
+    "disk": IncidentKind.DISK, "drop": IncidentKind.DROP,
+}  # fmt: skip
+_FOLDERS = frozenset({"drop", "shares", "work", "done", "failed"})
+_TITLES = {
+    IncidentKind.LOGIN: "the login for XNAT needs somebody",
+    IncidentKind.LEDGER: "the ledger cannot be used",
+    IncidentKind.DISK: "a disk needs somebody",
+    IncidentKind.FOLDER: "the {scope} folder cannot be used",
+    IncidentKind.SERVER: "XNAT does not answer as it should",
+    IncidentKind.PROJECT: "project {scope} waits",
+    IncidentKind.STUDIES: "studies or ZIPs need somebody in {scope}",
+    IncidentKind.DROP: "files in the drop folder need somebody",
+    IncidentKind.TABLE: "share tables need somebody",
+}
+
+
+def observed(snapshot: Snapshot) -> Observed:
+    """Return what is wrong now, by incident. `snapshot`: the published one, without names."""
+    found: dict[IncidentKey, list[Row]] = {}
+    gate = snapshot["gate"]
+    if not gate["open"]:
+        found[IncidentKey(IncidentKind.LOGIN if gate["login"] else IncidentKind.SERVER)] = [{"item": "", **gate}]
+    of_service = {(row["item"], row["why"]) for row in snapshot.get("of_service", ())}
+    for row in snapshot["attention"]:
+        key = _key(row, of_service=(row["item"], row["why"]) in of_service)
+        if key:
+            found.setdefault(key, []).append(row)
+    return found
+
+
+def _key(row: Row, *, of_service: bool) -> IncidentKey | None:
+    """Return the incident of a row that needs attention; None for one that is not to be told, as of alerts."""
+    item, project = row["item"], row.get("project") or ""
+    if item[:1].isdigit():
+        return IncidentKey(IncidentKind.STUDIES, project)
+    if of_service and item in _FOLDERS:
+        return IncidentKey(IncidentKind.FOLDER, item)
+    if item.startswith("table "):
+        return IncidentKey(IncidentKind.TABLE)
+    kind = _OF_ONE_ITEM.get(item)
+    return IncidentKey(kind, project if kind is IncidentKind.PROJECT else "") if kind else None
+
+
+def message(decision: Decision, before: Incidents, now: Observed, station: str) -> tuple[str, str]:
+    """Return subject and body of the message that a decision calls for. `before`: the incidents until then."""
+    parts = [
+        _part("New:", decision.tell, lambda key: _lines(key, now)),
+        _part("It still lasts:", decision.remind, lambda key: _lines(key, now)),
+        _part("It is over:", decision.over, lambda key: [_over(key, before)]),
+    ]
+    keys = (*decision.tell, *decision.remind)
+    first = _title(keys[0]) if keys else f"over: {_title(decision.over[0])}"
+    others = len(keys) + len(decision.over) - 1
+    body = "\n\n".join(part for part in parts if part)
+    return subject_of(first + (f", and {others} more" if others else ""), station), f"{body}\n\n{_MORE}\n"
+
+
+_MORE = "`xnat-watchd status` shows everything, with the names that do not stand here."
+
+
+def digest(snapshot: Snapshot, station: str) -> tuple[str, str]:
+    """Return subject and body of the message of each day."""
+    figures = {**counts(snapshot), **totals(snapshot)}
+    said = verdict_sentence(snapshot)
+    lines = [said, "", *(f"{name}: {value}" for name, value in figures.items() if value)]
+    troubles = [line for key in observed(snapshot) for line in _lines(key, observed(snapshot))]
+    return subject_of(said, station), "\n".join([*lines, "", *troubles, "", _MORE, ""])
+
+
+def trial(station: str) -> tuple[str, str]:
+    """Return subject and body of the message by which a person tries the channels."""
+    return subject_of("this is a test", station), "Alerts of xnat-watchd arrive here. Nothing is wrong.\n"
+
+
+def subject_of(text: str, station: str) -> str:
+    """Return a subject that names the machine, on one line."""
+    return plain(f"[xnat-watchd {station}] {text}")
+
+
+def _part(heading: str, keys: Iterable[IncidentKey], lines: Any) -> str:
+    told = [line for key in keys for line in lines(key)]
+    return "\n".join([heading, *told]) if told else ""
+
+
+def _lines(key: IncidentKey, now: Observed) -> list[str]:
+    rows = now.get(key, ())
+    shown = [plain(f"    {_item(row)}{row['why']}. {row.get('advice') or ''}").rstrip() for row in rows[:SHOWN]]
+    more = [f"    and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
+    return [f"  - {_title(key)}", *shown, *more]
+
+
+def _item(row: Row) -> str:
+    return f"{row['item']}: " if row["item"][:1].isdigit() else ""
+
+
+def _over(key: IncidentKey, before: Incidents) -> str:
+    one = before[key]
+    ended = f" until {_time(one.gone)}" if one.gone else ""
+    return f"  - {_title(key)}: from {_time(one.opened)}{ended}"
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _title(key: IncidentKey) -> str:
+    return _TITLES[key.kind].format(scope=key.scope or "a folder that is no known project")
