@@ -18,9 +18,7 @@ def configuration(folder: Path, alerts: str) -> Path:
 
 
 @pytest.mark.parametrize(("behaviour", "said", "code"), [("takes it", "sent", 0), ("500", "it answered 500", 1)])
-def test_it_says_of_each_way_whether_the_message_arrived(
-    tmp_path: Path, behaviour: str, said: str, code: int
-) -> None:
+def test_it_says_of_each_way_whether_the_message_arrived(tmp_path: Path, behaviour: str, said: str, code: int) -> None:
     with listening(Other("takes it"), mail_server) as mail, listening(Other(behaviour), hook) as web:
         alerts = f'mail_to = ["a@example.org"]\nmail_server = "127.0.0.1:{mail.port}"\n'
         alerts += f'webhook = "http://127.0.0.1:{web.port}/x"'

@@ -259,7 +259,7 @@ def safe_address(url: str) -> str:
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # as in `server_address`
         raise ValueError(_HOOK) from None
-    if not good or parts.fragment or not url.isascii() or re.search(r"\s", url):
+    if not good or parts.fragment or not (url.isascii() and url.isprintable()) or " " in url:
         raise ValueError(_HOOK)
     if "@" in parts.netloc:
         raise ValueError("a user or password in an address is not sent: use one that holds a token in its path")
