@@ -26,6 +26,22 @@ def main() -> None:
 
         sys.stderr.write(text_of(error, journal.mark("error", sys.stderr, os.environ)))
         sys.exit(code_of(error))
+    except OSError as error:
+        if not _is_of_output():
+            raise
+        sys.stderr.write(f"the output cannot be written: {error.strerror}\n")
+        sys.exit(Exit.WAITING)
+
+
+def _is_of_output() -> bool:
+    """Return whether standard output is what cannot be written to; then nothing more is written there."""
+    try:
+        sys.stdout.write("\n")  # what failed before may be gone from its buffer
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -44,12 +44,20 @@ def test_a_file_that_another_program_has_moved_away_is_begun_anew(tmp_path: Path
     assert (tmp_path / "log").read_text("utf-8") == "after\n"
 
 
-def test_a_folder_that_is_not_there_is_said_at_the_start(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_said_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(Refusal, match="cannot be written"):
-        LogFile(tmp_path / "nowhere" / "log")
+        LogFile(tmp_path / "file" / "log")
 
 
 def test_the_log_writes_into_it_without_colours(tmp_path: Path) -> None:
     with opened(tmp_path / "log") as file:
         logs.configure(stream=file).info("daemon.ready")
     assert "level=info event=daemon.ready\n" in (tmp_path / "log").read_text("utf-8")
+
+
+def test_the_folder_of_a_log_file_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "site" / "log"
+    with LogFile(path) as file:
+        file.write("one\n")
+    assert path.read_text("utf-8") == "one\n"

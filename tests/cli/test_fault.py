@@ -69,3 +69,12 @@ def test_a_disk_that_is_full_at_the_start_ends_it_with_75(tmp_path: Path) -> Non
     assert "the ledger's disk is full" in done.stderr
     assert "Free some space" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_below_the_output_is_a_sentence_and_no_traceback() -> None:
+    with Path("/dev/full").open("wb") as full:
+        said = subprocess.run(
+            [sys.executable, "-m", "xnat_watchd", "--help"],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=30,
+        )  # fmt: skip
+    assert (said.returncode, said.stderr) == (75, "the output cannot be written: No space left on device\n")

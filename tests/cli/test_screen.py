@@ -50,6 +50,16 @@ def test_programs_get_every_letter_and_the_terminal_none_that_it_would_obey(caps
     assert "王" in printed
 
 
+def test_a_command_stays_on_one_line_so_that_it_can_be_pasted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "columns", lambda: 40)
+    lines = terminal.paragraph(
+        "If this one is not wanted, type `xnat-watchd skip 1.1 --why TEXT`. Else wait.", first="-> "
+    )
+    assert lines == ["-> If this one is not wanted, type", "   `xnat-watchd skip 1.1 --why TEXT`.", "   Else wait."]
+    wide = terminal.paragraph(f"type `xnat-watchd {'word ' * 20}`")
+    assert max(map(len, wide)) <= 40  # no line holds it
+
+
 @pytest.mark.usefixtures("narrow")
 def test_a_paragraph_fits_and_hangs_behind_its_lead() -> None:
     lines = terminal.paragraph("word " * 40, first="  12.1  ")

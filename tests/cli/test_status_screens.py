@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click import Command, Context
 
 from tests.dicom import CANARIES, instance
 from tests.fake_xnat import FakeGateway, FakeXnat
@@ -19,6 +20,8 @@ from tests.ledgers import fill
 from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.operator_socket import Requester
+from xnat_watchd.core.access import UserAccess
 from xnat_watchd.core.errors import Unavailable
 from xnat_watchd.core.gate import Gate, shut_by
 from xnat_watchd.interfaces.cli import status, terminal
@@ -31,6 +34,7 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SERVER = "https://xnat.example.org"
 SCAN = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2))])
 TWO_PEOPLE = zipped([("1.dcm", instance(2, 1, 1)), ("2.dcm", instance(2, 1, 2, name="Bilby^Theodora", patient="ZQ-9"))])
+READERS = {"drop-group": UserAccess.LOOK, "admin-group": UserAccess.DECIDE, "root": None}
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "40": (40, None)}
 
 
@@ -65,7 +69,8 @@ def each_trouble(folder: Path) -> dict[str, Any]:
     station.drop("papers.7z", b"7z\xbc\xaf\x27\x1c" + bytes(600))
     station.take_in()
     full = attention_row("disk", "too little room is left, so nothing is taken", "Free some space.")
-    return of(station.ledger, attention=[full])
+    ends = attention_row("login", "the token for XNAT ends in 2 days", "Type `xnat-watchd login`.")
+    return of(station.ledger, attention=[full, ends])
 
 
 def gate_shut(folder: Path) -> dict[str, Any]:
@@ -116,7 +121,30 @@ def test_the_screen_is_the_one_that_was_looked_at(
     assert height is None or len(lines) <= height
 
 
-@pytest.mark.parametrize("situation", ["one", "each-trouble"])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", READERS)
+def test_each_reader_sees_what_is_for_them(
+    name: str, size: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The drop group sees no names and whom to ask, the admin group where `sudo` is needed, root neither."""
+    (columns, height), reader = SIZES[size], READERS[name]
+    monkeypatch.setattr(terminal, "columns", lambda: columns)
+    options = CommandOptions(requester=None if reader is None else Requester(1000, "quentin", reader))
+    snapshot = each_trouble(tmp_path)
+    if not options.sees_names:
+        snapshot = without_names(snapshot, {"P1"}.__contains__)
+    if reader is not None:
+        snapshot = status._for_users(snapshot)
+    with Context(Command("status"), obj=options):
+        text = status._shown(snapshot, options, height)
+    compare(f"each-trouble-{name}-{size}", text)
+    assert ("both.zip" in text) is (reader is not UserAccess.LOOK)
+    assert ("xnat-admin" in " ".join(text.split())) is (reader is UserAccess.LOOK)
+    assert ("sudo xnat-watchd login" in " ".join(text.split())) is (reader is not None)
+    assert max(map(len, text.splitlines())) <= max(columns, len(f"-> {SERVER}"))
+
+
+@pytest.mark.parametrize("situation", ["one"])
 def test_the_drop_group_sees_the_same_without_names(
     situation: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,11 +20,15 @@ def opened(path: Path) -> TextIO:
 
 
 class LogFile(io.TextIOBase):
-    """A file to which lines are appended, by one thread at a time. Raises `Refusal` if it cannot be opened."""
+    """A file to which lines are appended, by one thread at a time, in a folder that is made if there is none.
+
+    Raises `Refusal` if it cannot be opened.
+    """
 
     def __init__(self, path: Path, *, largest: int = LARGEST, kept: int = KEPT) -> None:
         self._path, self._largest, self._kept = path, largest, kept
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = self._open()
         except OSError as error:
             raise Refusal(f"{path}: cannot be written: {error.strerror}", advice="Correct `file` in [logs].") from None

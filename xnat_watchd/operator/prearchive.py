@@ -32,7 +32,7 @@ class RowOutcome(StrEnum):
     """What the plan does with a row."""
 
     ARCHIVE = "archive"
-    CONFLICT = "conflict"  #: a person must decide something first
+    CONFLICT = "needs a person"  #: a person must decide something first
     NOT_READY = "not ready"
     OURS = "on its way"  #: it is a study of this ledger already
     GOES_ON = "go on"  #: likewise, and it waits only because no more was asked for

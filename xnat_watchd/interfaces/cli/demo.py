@@ -66,7 +66,7 @@ def demo(*, keep: bool) -> None:
         console.print(_held_by_xnat(stage.xnat))
         console.print(_report(stage.root))
         console.print("\nThe rest needs a person. This is what `xnat-watchd status` says of it:\n")
-        console.print(_status(stage), markup=False)
+        console.print(_status(stage, keep=keep), markup=False, soft_wrap=True)
         if keep:
             _stay(stage, console)
     if not keep:
@@ -202,10 +202,14 @@ def _held_by_xnat(xnat: Sandbox) -> RenderableType:
     return table
 
 
-def _status(stage: Stage) -> str:
+def _status(stage: Stage, *, keep: bool) -> str:
+    """Return the status. If the demo stays up, its commands name its configuration; else they cannot be typed."""
+    from xnat_watchd.interfaces.cli.options import CommandOptions
     from xnat_watchd.interfaces.cli.status_screen import screen
 
-    return screen(_snapshot(stage))
+    if keep:
+        click.get_current_context().obj = CommandOptions(config=stage.config)
+    return screen(_snapshot(stage), more=keep)
 
 
 def _snapshot(stage: Stage) -> dict[str, Any]:

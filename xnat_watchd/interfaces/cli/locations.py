@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xnat_watchd.adapters import config
-from xnat_watchd.core.errors import Refusal
+from xnat_watchd.core.errors import Refusal, WrongSettings
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,17 @@ def find_locations(named: Path | None, environ: Mapping[str, str] = os.environ) 
     tree = config.read_file(file) if file else {}
     ledger, root = _said(tree, environ, "ledger", "path"), _said(tree, environ, "folders", "root")
     if not ledger and not root:
+        from xnat_watchd.settings import load
+
         if file is None:
             raise config.nothing_configured()
+        missing = f"no folder is set, in {file}"
+        try:
+            load(named, environ)
+        except WrongSettings as error:  # a misspelt key is among the problems, with the right one
+            raise WrongSettings((missing, *error.problems)) from None
         raise Refusal(
-            f"no folder is set, in {file}",
+            missing,
             advice="Set `root` in [folders], or name the configuration with --config.",
         )
     return Locations(Path(ledger) if ledger else Path(root) / "ledger.sqlite", _said(tree, environ, "xnat", "server"))

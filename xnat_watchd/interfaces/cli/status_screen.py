@@ -25,16 +25,18 @@ def screen(
     ask: str = "",
     height: int | None = None,
     page: int = 0,
+    more: bool = True,
 ) -> str:
     """Return the status as text, in no more lines than `height`. In a folder of ZIPs that are sent once, nothing runs.
 
-    `start`: how to start the service; `ask`: whom to ask about what needs attention. Where that does not fit, each
+    `start`: how to start the service; `ask`: whom to ask about what needs attention; `more`: say what to
+    type to know more of an item. Where that does not fit, each
     `page` shows other rows of it.
     """
     top = [*_head(snapshot, of_folder=of_folder, start=start), *_paused(snapshot), *_gate(snapshot)]
     end = [*_totals(snapshot), *_counts(snapshot, MOST if height is None else FEW)]
     room = None if height is None else height - len(top) - len(end)
-    told = [*_more_about(snapshot), *(["", *paragraph(ask)] if ask else [])]
+    told = [*(_more_about(snapshot) if more else []), *(["", *paragraph(ask)] if ask else [])]
     needed = _fitted("Needs attention", [*_problems(snapshot)], room, page, told=told)
     room = None if room is None else room - len(needed)
     return "\n".join([*top, *needed, *_fitted("Under way", _moving(snapshot), room, 0, told=[]), *end])

@@ -6,6 +6,7 @@ Anybody can choose the names of files, labels and a server's answers, so all tex
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import click
 from xnat_watchd.core.printable import JOINERS, controls, plain
 from xnat_watchd.interfaces.cli.options import CommandOptions
 
+_WORD = re.compile(r"(?:`[^`]+`|\S)+")  #: without spaces, unless they stand in backticks
 NARROWEST, WIDEST = 40, 120  #: columns of a terminal between which text is fitted to it
 ENDLESS = 1 << 30  #: columns where there is no terminal: a line for a file or a program is not broken
 
@@ -41,10 +43,13 @@ def columns() -> int:
 
 
 def paragraph(text: object, *, first: str = "", rest: str | None = None) -> list[str]:
-    """Return a text as lines that fit, the first one after `first` and the others after `rest`."""
+    """Return a text as lines that fit, the first one after `first` and the others after `rest`.
+
+    A command in backticks stays on one line where it fits on one: what is broken cannot be pasted.
+    """
     lead, indent = plain(first), " " * width(plain(first)) if rest is None else rest
     lines, line = [], ""
-    for word in plain(_as_typed(str(text))).split():
+    for word in _words(plain(_as_typed(str(text))), columns() - max(width(lead), width(indent))):
         longer = f"{line} {word}" if line else word
         if line and width(lead) + width(longer) > columns():
             lines.append(lead + line)
@@ -52,6 +57,12 @@ def paragraph(text: object, *, first: str = "", rest: str | None = None) -> list
         else:
             line = longer
     return [*lines, (lead + line).rstrip()]
+
+
+def _words(text: str, room: int) -> Iterator[str]:
+    """Yield the words of a text. A command is one word, if it is no wider than `room`."""
+    for word in _WORD.findall(" ".join(text.split())):
+        yield from [word] if width(word) <= room else word.split()
 
 
 def _as_typed(text: str) -> str:
