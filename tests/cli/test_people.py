@@ -157,14 +157,14 @@ def test_accept_says_what_exactly_it_accepts_and_who_did_it_is_written_down(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.getuid", lambda: 0)
-    monkeypatch.setenv("SUDO_USER", "ada")
+    monkeypatch.setenv("SUDO_USER", "nobody")
     bad(desk)
     assert f"1.1 accepted: {DAMAGED}" in desk.type("accept", "1", "--why", "the scanner deleted it")
     desk.station.work()
     said = desk.type("show", "1")
     assert "1 of 2; 1 left behind in the ZIP" in said
     assert DAMAGED in said
-    assert " by ada: the scanner deleted it" in said
+    assert " by nobody: the scanner deleted it" in said
     assert "left behind 1 image of 1 study, as a person has accepted" in desk.type("status")
     said = desk.type("verify", "1")
     assert "1.1 XNAT holds all 1 images; 1 of 2 were left behind in its ZIP, as a person has accepted" in said

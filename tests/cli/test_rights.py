@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from xnat_watchd.interfaces.cli.rights import become_owner
+from xnat_watchd.interfaces.cli.rights import become_owner, login_name
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to leave")
 
@@ -38,3 +38,28 @@ def test_in_a_folder_of_ones_own_or_in_none_nothing_changes(tmp_path: Path) -> N
     assert become_owner(tmp_path) == pwd.getpwuid(me).pw_name
     assert become_owner(tmp_path / "none") == pwd.getpwuid(me).pw_name
     assert os.geteuid() == me
+
+
+@pytest.mark.parametrize(
+    ("said", "recorded"),
+    [
+        ("nobody", "nobody"),
+        ("no such user", "root"),
+        ("nobody: and somebody else", "root"),
+        ("\x1b[2J", "root"),
+        ("", "root"),
+    ],
+)
+def test_who_decides_with_sudo_is_recorded_by_a_name_that_a_user_has(
+    monkeypatch: pytest.MonkeyPatch, said: str, recorded: str
+) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 0)
+    monkeypatch.setenv("SUDO_USER", said)
+    assert login_name() == recorded
+
+
+def test_what_a_user_who_is_not_root_says_of_themselves_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = pwd.getpwnam("nobody").pw_uid
+    monkeypatch.setattr("os.getuid", lambda: nobody)
+    monkeypatch.setenv("SUDO_USER", "root")
+    assert login_name() == "nobody"

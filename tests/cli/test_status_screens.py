@@ -26,6 +26,7 @@ from xnat_watchd.core.errors import Unavailable
 from xnat_watchd.core.gate import Gate, shut_by
 from xnat_watchd.interfaces.cli import status, terminal
 from xnat_watchd.interfaces.cli.options import CommandOptions
+from xnat_watchd.interfaces.cli.run import _remaining
 from xnat_watchd.interfaces.cli.status_screen import screen
 from xnat_watchd.operator.status import attention_row, take_snapshot, without_names
 
@@ -194,3 +195,8 @@ def test_through_a_pipe_a_new_block_comes_whenever_something_has_changed(
     monkeypatch.setattr("time.sleep", lambda _: None)
     status._watch(CommandOptions())
     assert capsys.readouterr().out == f"{screen(first)}\n\n{screen(second)}\n\n"
+
+
+def test_the_end_of_a_run_counts_the_studies_that_it_does_not_list(tmp_path: Path) -> None:
+    told = [line for line in _remaining(SITUATIONS["300"](tmp_path)) if "needs attention" not in line]
+    assert (len(told), told[-1]) == (101, "and 200 more are not complete")

@@ -33,9 +33,12 @@ def become_owner(folder: Path) -> str:
 
 
 def login_name() -> str:
-    """Return the name of the person who types the command: with `sudo` their own name, not root's."""
-    uid = os.getuid()
-    return os.environ.get("SUDO_USER") or _name(uid) if uid == 0 else _name(uid)
+    """Return the name of the person who types the command: with `sudo` their own name, not root's.
+
+    The variable that `sudo` sets counts only if it is the name of a user: it stands in the record.
+    """
+    uid, said = os.getuid(), os.environ.get("SUDO_USER", "")
+    return said if uid == 0 and _is_user(said) else _name(uid)
 
 
 def _folders_on_the_way(path: Path, links: int) -> Iterator[tuple[Path, os.stat_result]]:
@@ -68,6 +71,15 @@ def _become(uid: int, gid: int) -> None:
         os.environ["HOME"] = owner.pw_dir
     os.setgid(gid)
     os.setuid(uid)
+
+
+def _is_user(name: str) -> bool:
+    import pwd
+
+    try:
+        return pwd.getpwnam(name).pw_name == name
+    except KeyError:
+        return False
 
 
 def _name(uid: int) -> str:

@@ -110,6 +110,11 @@ def _log(settings: Settings) -> Log:
     return logs.configure(settings.logs.format, stream=opened(file) if file else None)
 
 
+def _under_way(snapshot: Snapshot) -> int:
+    """Return how many studies are under way: the snapshot lists only the first of many."""
+    return sum(counts.get(name, 0) for counts in snapshot["studies"].values() for name in ("ready", "busy", "waiting"))
+
+
 def _remaining(snapshot: Snapshot) -> list[str]:
     """Return what is not complete, and why, a sentence for each. It is printed at the end."""
     from xnat_watchd.operator.status import waited_for
@@ -121,6 +126,8 @@ def _remaining(snapshot: Snapshot) -> list[str]:
         f"{one['item']} {one['progress']}, {one['standing']}: {one['why'] or 'not done yet'}"
         for one in snapshot["under_way"]
     ]
+    if unlisted := _under_way(snapshot) - len(waiting):
+        waiting.append(f"and {unlisted} more are not complete")
     rows = [
         f"{one['name']}: {count} row{'s' if count > 1 else ''} {state}"
         for one in snapshot["shares"]
