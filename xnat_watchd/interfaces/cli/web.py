@@ -72,7 +72,8 @@ def _serve(options: CommandOptions, port: int) -> None:
     beside = None if sockets else socket_beside(settings.ledger.path)
     try:
         if beside is not None:
-            sockets = [unix_socket(beside), loopback_socket(port)]
+            sockets = [loopback_socket(port)]  # first: if it is taken, the other page's socket stays as it is
+            sockets.append(unix_socket(beside))
     except OSError as error:
         raise Refusal(f"the page cannot be served: {error.strerror}", advice="Choose another port: --port.") from None
     try:

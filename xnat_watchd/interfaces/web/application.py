@@ -111,7 +111,7 @@ def _add_login(app: Flask, site: PageParts) -> None:
 def _fresh(response: Response) -> Response:
     """Let no answer be kept, but let a page that looks again be told in a word that nothing has changed."""
     response.headers["Cache-Control"] = "no-store"
-    if request.method == "GET" and response.status_code == 200 and not response.is_streamed:  # noqa: PLR2004 - HTTP's
+    if request.endpoint != "static" and request.method == "GET" and response.status_code == 200:  # noqa: PLR2004 - HTTP's
         content = _AS_OF.sub(b"", response.get_data())
         response.set_etag(sha256(content).hexdigest()[:32])
         response.make_conditional(request)

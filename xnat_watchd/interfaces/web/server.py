@@ -53,7 +53,7 @@ class _LoopbackServer(_UserOfConnection, TcpWSGIServer):
 def serve(application: WSGIApplication, sockets: Sequence[socket.socket]) -> None:
     """Serve until SIGINT or SIGTERM, which must raise `SystemExit` or `KeyboardInterrupt`."""
     adjustments = Adjustments(
-        sockets=list(sockets), threads=THREADS, connection_limit=CONNECTIONS, channel_timeout=PATIENCE, ident=None,
+        threads=THREADS, connection_limit=CONNECTIONS, channel_timeout=PATIENCE, ident=None,
         max_request_header_size=LONGEST_HEADERS, max_request_body_size=LONGEST_BODY,
         clear_untrusted_proxy_headers=True,
     )  # fmt: skip

@@ -1,0 +1,144 @@
+"""The page as a process of its own: its sockets, and who the kernel says is at the other end."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.peers import uid_over_loopback, uid_over_unix
+from xnat_watchd.adapters.web_socket import link_from, socket_beside
+from xnat_watchd.core.errors import Refusal
+
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="another user is needed")
+NOBODY = 65534
+
+
+@contextmanager
+def serving(root: Path, *, port: int = 0) -> Iterator[subprocess.Popen[bytes]]:
+    """Serve the page of a new ledger in a folder, as a process of its own."""
+    Ledger(open_database(root / "ledger.sqlite")).close()
+    config = root / "config.toml"
+    config.write_text(f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{root}"\n', "utf-8")
+    command = [sys.executable, "-m", "xnat_watchd", "--config", str(config), "web", "--port", str(port)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:  # noqa: S603 - ourselves
+        try:
+            eventually(lambda: socket_beside(root / "ledger.sqlite").exists())
+            yield process
+        finally:
+            process.terminate()
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def link_of(root: Path) -> tuple[int, str]:
+    """Return the port and the path of a new link."""
+    said: list[str] = []
+
+    def got() -> bool:
+        try:
+            said.append(link_from(socket_beside(root / "ledger.sqlite")))
+        except Refusal:  # it does not listen yet
+            return False
+        return True
+
+    eventually(got)
+    _, _, rest = said[0].partition("http://127.0.0.1:")
+    port, _, path = rest.partition("/")
+    return int(port), f"/{path}"
+
+
+def asked(port: int, path: str, **headers: str) -> tuple[int, http.client.HTTPMessage, bytes]:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+
+
+def test_a_link_opens_the_page_in_a_browser_of_the_same_user(tmp_path: Path) -> None:
+    with serving(tmp_path):
+        port, path = link_of(tmp_path)
+        assert asked(port, "/")[0] == 401
+        status, headers, _ = asked(port, path)
+        assert status == 303
+        cookie = headers["Set-Cookie"].partition(";")[0]
+        status, headers, page = asked(port, "/", Cookie=cookie)
+        assert status == 200
+        assert b"Nothing needs attention" in page
+        assert "Server" not in headers
+        assert asked(port, "/", Cookie=cookie, Host="evil.example")[0] == 403
+    assert not socket_beside(tmp_path / "ledger.sqlite").exists()
+
+
+@ROOT_ONLY
+def test_another_user_with_the_cookie_gets_nowhere(tmp_path: Path) -> None:
+    with serving(tmp_path):
+        port, path = link_of(tmp_path)
+        cookie = asked(port, path)[1]["Set-Cookie"].partition(";")[0]
+        script = (
+            "import http.client, sys; c = http.client.HTTPConnection('127.0.0.1', int(sys.argv[1]), timeout=20);"
+            "c.request('GET', '/', headers={'Cookie': sys.argv[2]}); print(c.getresponse().status)"
+        )
+        told = subprocess.run(  # noqa: S603 - ourselves
+            ["/usr/bin/env", "python3", "-c", script, str(port), cookie], user=NOBODY, group=NOBODY, extra_groups=[],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert told.stdout.strip() == "401", told.stderr
+        assert asked(port, "/", Cookie=cookie)[0] == 200
+
+
+def test_what_is_no_request_is_refused_and_the_next_one_answered(tmp_path: Path) -> None:
+    with serving(tmp_path):
+        port, _ = link_of(tmp_path)
+        for sent in (
+            b"\x00" * 100,
+            b"X" * 70_000,
+            b"GET / HTTP/1.1\r\nHost: a\r\nHost: 127.0.0.1:%d\r\n\r\n" % port,
+            b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ):
+            with closing(socket.create_connection(("127.0.0.1", port), timeout=20)) as connection:
+                connection.sendall(sent)
+                connection.shutdown(socket.SHUT_WR)
+                assert connection.recv(100)[:12] not in (b"HTTP/1.1 200", b"HTTP/1.0 200")
+        assert asked(port, "/static/page.css")[0] == 200
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        config = tmp_path / "config.toml"
+        config.write_text(f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{tmp_path}"\n', "utf-8")
+        told = subprocess.run(  # noqa: S603 - ourselves
+            [sys.executable, "-m", "xnat_watchd", "--config", str(config), "web", "--port",
+             str(taken.getsockname()[1])], capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+    assert told.returncode == 78
+    assert "the page cannot be served: Address already in use" in told.stderr
+    assert not socket_beside(tmp_path / "ledger.sqlite").exists()
+
+
+def test_the_kernel_names_the_user_of_a_connection_while_it_is_open() -> None:
+    here, there = socket.socketpair(socket.AF_UNIX)
+    with closing(here), closing(there):
+        assert uid_over_unix(here) == os.geteuid()
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        client = socket.create_connection(listening.getsockname(), timeout=20)
+        accepted, _ = listening.accept()
+        with closing(accepted):
+            assert uid_over_loopback(accepted) == os.geteuid()
+            client.close()  # from now on the kernel lists it as root's
+            assert uid_over_loopback(accepted) is None
