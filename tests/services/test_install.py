@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from xnat_watchd.adapters import web_socket
 from xnat_watchd.adapters.operator_socket import SOCKET
 from xnat_watchd.adapters.systemd import installation
 from xnat_watchd.adapters.systemd.installation import Installer, install, shipped, uninstall
@@ -17,6 +18,8 @@ from xnat_watchd.adapters.systemd.service_files import (
     OPERATOR_SOCKET,
     OPERATOR_UNIT,
     UNIT,
+    WEB_SOCKET,
+    WEB_UNIT,
     Link,
     Machine,
     ServiceFile,
@@ -24,6 +27,7 @@ from xnat_watchd.adapters.systemd.service_files import (
 )
 from xnat_watchd.core.access import ADMIN_GROUP, DROP_GROUP
 from xnat_watchd.core.errors import Refusal
+from xnat_watchd.interfaces.cli.web import PORT
 from xnat_watchd.settings import load
 
 ANY = Path("/opt/xnat-watchd/bin/xnat-watchd")
@@ -93,7 +97,9 @@ def test_a_new_site_has_its_ledger_with_the_service_and_must_name_its_server(tmp
     assert Machine.of(tomllib.loads(file.read_text()), program=ANY) == Machine()
 
 
-@pytest.mark.parametrize("path", [UNIT, OPERATOR_UNIT, OPERATOR_SOCKET, OPERATOR_SLICE], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [UNIT, OPERATOR_UNIT, OPERATOR_SOCKET, OPERATOR_SLICE, WEB_UNIT, WEB_SOCKET], ids=lambda path: path.name
+)
 def test_every_line_of_a_unit_has_its_reason(path: Path) -> None:
     reason = False
     for line in files(Machine())[path].splitlines():
@@ -118,6 +124,28 @@ def test_the_process_that_answers_users_is_as_confined_as_the_service() -> None:
     assert {name: operator.get(name) for name in same} == same
     assert operator["ReadWritePaths"] == ["-/var/lib/xnat-watchd"]
     assert operator["ExecStart"] == [f"{ANY} operator-request"]
+
+
+def test_the_process_of_the_page_is_as_confined_and_has_no_way_to_xnat_the_login_or_the_zips() -> None:
+    service, page = unit(Machine()), unit(Machine(), WEB_UNIT)
+    other = {*SERVICE_ONLY, *DIFFERENT, "LoadCredential", "RestrictAddressFamilies"}
+    same = {name: values for name, values in service.items() if name not in other}
+    assert {name: page.get(name) for name in same} == same
+    assert (page["IPAddressDeny"], page["IPAddressAllow"]) == (["any"], ["localhost"])
+    assert page["RestrictAddressFamilies"] == ["AF_INET AF_UNIX"]
+    assert "LoadCredential" not in page
+    there = unit(site(folders={"root": "/data", "drop": "/scans"}, ledger={"path": "/data/l.sqlite"}), WEB_UNIT)
+    assert there["ReadWritePaths"] == ["-/data"]
+    assert there["InaccessiblePaths"] == [
+        "-/data/credentials.json", "-/scans -/data/shares -/data/work -/data/done -/data/failed",
+    ]  # fmt: skip
+
+
+def test_the_sockets_of_the_page_are_of_this_machine_alone() -> None:
+    socket = unit(Machine(), WEB_SOCKET)
+    assert socket["ListenStream"] == [str(web_socket.SOCKET), f"127.0.0.1:{PORT}"]
+    assert (socket["SocketGroup"], socket["SocketMode"]) == ([DROP_GROUP], ["0660"])
+    assert "Accept" not in socket
 
 
 def test_the_process_that_answers_users_writes_into_the_ledgers_folder_alone() -> None:

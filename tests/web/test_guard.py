@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.station import Time
@@ -244,6 +244,7 @@ SENT = st.fixed_dictionaries({
 })  # fmt: skip
 
 
+@settings(deadline=None)  # a machine with other work is no failure
 @given(sent=SENT, uid=st.sampled_from([ADA, LOU, EVE, PROXY]), kind=st.sampled_from(["unix", "loopback"]))
 def test_nothing_that_is_sent_makes_the_page_fail(shared: Served, sent: dict[str, Any], uid: int, kind: str) -> None:
     path = sent["path"] + sent["rest"].replace("?", "").replace("#", "")
@@ -252,7 +253,7 @@ def test_nothing_that_is_sent_makes_the_page_fail(shared: Served, sent: dict[str
         sent["method"], path, {**OWN, **sent["headers"]}, query_string={} if is_form else sent["fields"],
         data=(sent["fields"] or sent["body"]) if is_form else sent["body"],
     )  # fmt: skip
-    assert answer.status_code < 500, answer.text
+    assert answer.status_code < 500 or (answer.status_code, sent["path"]) == (503, "/health"), answer.text
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from xnat_watchd.core.errors import Refusal
@@ -20,6 +22,16 @@ NOT_LET_IN = "Ask root to put you into the group `xnat-drop`. Then log in again.
 def socket_beside(ledger: Path) -> Path:
     """Return where a server of this ledger that a person has started has its socket."""
     return ledger.with_name("web.socket")
+
+
+@contextmanager
+def address_of(path: Path) -> Iterator[str]:
+    """Yield the address of a socket. A path may be longer than the 108 bytes that an address may have (unix(7))."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 def link_from(path: Path) -> str:
@@ -50,4 +62,5 @@ class _Connection(http.client.HTTPConnection):
         """Connect to the socket."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(PATIENCE)
-        self.sock.connect(str(self._path))
+        with address_of(self._path) as address:
+            self.sock.connect(address)

@@ -27,6 +27,7 @@ UNIT, DROP_INS = "xnat-watchd.service", "/etc/systemd/system/xnat-watchd.service
 UNIT_FILE = f"/usr/local/lib/systemd/system/{UNIT}"
 CONFIGURATION = "/etc/xnat-watchd/config.toml"
 OPERATOR_SOCKET, OPERATOR_UNIT = "xnat-watchd-operator.socket", "xnat-watchd-operator@.service"
+WEB_SOCKET, WEB_UNIT = "xnat-watchd-web.socket", "xnat-watchd-web.service"
 TECH, OUTSIDER, COORDINATOR = "alice", "bob", "carol"
 """Somebody who may drop files, somebody who may not, and somebody who may decide too."""
 USER, PASSWORD, ROTATED = "tech", "nobody-knows-7431", "nobody-guesses-2095"

@@ -12,6 +12,8 @@ from tests.whole.systemd.service import (
     OUTSIDER,
     TECH,
     UNIT_FILE,
+    WEB_SOCKET,
+    WEB_UNIT,
     Service,
 )
 from xnat_watchd.sandbox.samples import CANARIES, study
@@ -19,6 +21,10 @@ from xnat_watchd.sandbox.samples import CANARIES, study
 UNITS = UNIT_FILE.rpartition("/")[0]
 SLICE = "system-xnatwatchd.slice"
 PATH = "/run/xnat-watchd-operator.socket"
+BROWSER = """
+import sys, urllib.request
+print(urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(sys.argv[1]).read())
+"""
 FLOOD = f"""
 import socket, sys
 kept = []
@@ -49,7 +55,7 @@ def words(service: Service, user: str, *typed: str, expect: int = 0) -> str:
 
 
 def test_systemd_has_nothing_to_say_about_the_units(machine: Machine) -> None:
-    for unit in (OPERATOR_SOCKET, OPERATOR_UNIT, SLICE):
+    for unit in (OPERATOR_SOCKET, OPERATOR_UNIT, SLICE, WEB_SOCKET, WEB_UNIT):
         done = machine.run("systemd-analyze", "verify", "--man=no", f"{UNITS}/{unit}")
         assert done.stdout + done.stderr == ""
 
@@ -65,6 +71,19 @@ def test_installing_lets_the_drop_group_ask_and_nobody_else(machine: Machine) ->
     assert machine.says("systemctl", "is-active", OPERATOR_SOCKET) == "active"
     assert machine.says("systemctl", "is-enabled", OPERATOR_SOCKET) == "enabled"
     assert machine.says("stat", "--format=%a %U:%G", PATH) == "660 root:xnat-drop"
+
+
+def test_the_page_starts_for_who_may_look_and_does_not_see_the_zips(machine: Machine, service: Service) -> None:
+    held(service)
+    assert machine.says("systemctl", "is-active", WEB_SOCKET) == "active"
+    link = words(service, COORDINATOR, "web", "--open").strip()
+    assert re.fullmatch(r"http://127\.0\.0\.1:8642/enter/[\w-]{22}", link)
+    assert "this user may not see the page" in words(service, OUTSIDER, "web", "--open", expect=78)
+    done = machine.run("python3", "-c", BROWSER, link, user=COORDINATOR, check=False)
+    assert "xnat-watchd" in done.stdout, done.stderr
+    pid = machine.says("systemctl", "show", "--property=MainPID", "--value", WEB_UNIT)
+    seen = machine.run("nsenter", "--target", pid, "--mount", "stat", "--format=%a", "/srv/xnat/drop", check=False)
+    assert seen.stdout.strip() in ("0", "000"), seen.stdout + seen.stderr
 
 
 def test_those_who_ask_share_what_one_slice_allows(machine: Machine) -> None:

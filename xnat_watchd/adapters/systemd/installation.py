@@ -24,6 +24,8 @@ from xnat_watchd.adapters.systemd.service_files import (
     SYSUSERS,
     TMPFILES,
     UNIT,
+    WEB_SOCKET,
+    WEB_UNIT,
     Link,
     Machine,
     ServiceFile,
@@ -42,6 +44,9 @@ AT_INSTALL: tuple[Command, ...] = (
     ("systemctl", "daemon-reload"),
     ("systemctl", "enable", "--quiet", OPERATOR_SOCKET.name),
     ("systemctl", "restart", OPERATOR_SOCKET.name),  # so that a changed one counts
+    ("systemctl", "enable", "--quiet", WEB_SOCKET.name),
+    ("systemctl", "stop", WEB_UNIT.name),  # its socket cannot be made anew while it runs
+    ("systemctl", "restart", WEB_SOCKET.name),
 )
 AFTER_UNINSTALL: tuple[Command, ...] = (("systemctl", "daemon-reload"),)
 
@@ -121,7 +126,7 @@ def install(installer: Installer) -> None:
 
 def uninstall(installer: Installer) -> None:
     """Undo `install`, but leave what belongs to the site: settings, ledger, credentials, folders, user and group."""
-    for unit in (OPERATOR_SOCKET, UNIT):
+    for unit in (OPERATOR_SOCKET, WEB_SOCKET, WEB_UNIT, UNIT):
         if installer.exists(unit):
             installer.run([("systemctl", "disable", "--now", "--quiet", unit.name)])
     for one in everything(Machine(program=_program()), shipped):

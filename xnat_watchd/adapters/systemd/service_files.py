@@ -28,6 +28,9 @@ UNIT = UNITS / f"{NAME}.service"
 OPERATOR = f"{NAME}-operator"
 OPERATOR_SOCKET, OPERATOR_UNIT = UNITS / f"{OPERATOR}.socket", UNITS / f"{OPERATOR}@.service"
 """The socket on which users ask the service, and the unit of the process that answers one connection."""
+WEB = f"{NAME}-web"
+WEB_SOCKET, WEB_UNIT = UNITS / f"{WEB}.socket", UNITS / f"{WEB}.service"
+"""The sockets of the page, and the unit of the process that serves it."""
 OPERATOR_SLICE = UNITS / "system-xnatwatchd.slice"
 """What all these processes may use together. A dash in the name of a slice stands for its parent."""
 
@@ -106,6 +109,8 @@ def plan(site: Machine, shipped: Shipped, systemd: int) -> tuple[ServiceFile | L
         ServiceFile(OPERATOR_SOCKET, shipped(f"systemd/{OPERATOR}.socket")),
         ServiceFile(OPERATOR_UNIT, operator(shipped(f"systemd/{OPERATOR}@.service"), site)),
         ServiceFile(OPERATOR_SLICE, shipped(f"systemd/{OPERATOR_SLICE.name}")),
+        ServiceFile(WEB_SOCKET, shipped(f"systemd/{WEB}.socket")),
+        ServiceFile(WEB_UNIT, web(shipped(f"systemd/{WEB}.service"), site)),
         *(ServiceFile(Path(f"{UNIT}.d", name), shipped(f"systemd/drop-ins/{name}")) for name in newer),
         Link(COMMAND, site.program),
     )
@@ -134,6 +139,16 @@ def service(text: str, site: Machine) -> str:
 def operator(text: str, site: Machine) -> str:
     """Return the unit of the process that answers users, with the site's program. Only the ledger's folder is its."""
     text = text.replace(f"={PROGRAM} ", f"={site.program} ")
+    text = _replaced_once(text, f"\nReadWritePaths=-{STATE}\n", f"\nReadWritePaths=-{site.ledger}\n")
+    return _replaced_once(text, f"\nRequiresMountsFor={STATE}\n", f"\nRequiresMountsFor={site.ledger}\n")
+
+
+def web(text: str, site: Machine) -> str:
+    """Return the unit of the page, with the site's program, ledger and login; it sees none of the site's folders."""
+    text = text.replace(f"={PROGRAM} ", f"={site.program} ")
+    hidden, theirs = (" ".join(f"-{one.folder(name)}" for name in FOLDERS) for one in (Machine(), site))
+    text = _replaced_once(text, f"\nInaccessiblePaths={hidden}\n", f"\nInaccessiblePaths={theirs}\n")
+    text = _replaced_once(text, f"\nInaccessiblePaths=-{STATE}/", f"\nInaccessiblePaths=-{site.ledger}/")
     text = _replaced_once(text, f"\nReadWritePaths=-{STATE}\n", f"\nReadWritePaths=-{site.ledger}\n")
     return _replaced_once(text, f"\nRequiresMountsFor={STATE}\n", f"\nRequiresMountsFor={site.ledger}\n")
 

@@ -57,6 +57,7 @@ def demo(*, keep: bool) -> None:
 
     console = Console(highlight=False)
     with _stage() as stage:
+        console.print(f"The page: {stage.page}  (this address works once, for a minute)", soft_wrap=True)
         console.print(f"A practice XNAT runs at {stage.xnat.url}, and the service on {stage.root}.")
         dropped = _drop_samples(stage.root)
         console.print(f"{dropped} ZIPs of made-up patients lie in the drop folder now.")
@@ -81,6 +82,7 @@ class Stage:
     config: Path
     xnat: Sandbox
     service: subprocess.Popen[bytes]
+    page: str  #: the address that opens the page, once
 
 
 @contextmanager
@@ -98,23 +100,40 @@ def _stage() -> Iterator[Stage]:
             (root / name).mkdir(parents=True)
         (root / "shares" / "readers.csv").write_text(TABLE, encoding="utf-8")
         config.write_text(SETTINGS.format(server=xnat.url, project=PROJECT, root=root), encoding="utf-8")
-        service = stack.enter_context(_service(config, folder / "journal.txt"))
-        yield Stage(root, config, xnat, service)
+        service = stack.enter_context(_process(config, folder / "journal.txt", "run"))
+        page = stack.enter_context(_process(config, folder / "page.txt", "web", "--port", "0"))
+        yield Stage(root, config, xnat, service, _page(root, page))
 
 
 @contextmanager
-def _service(config: Path, journal: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _process(config: Path, journal: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("XNAT_WATCHD_")},
         "XNAT_WATCHD_XNAT__USER": "demo",
         "XNAT_WATCHD_XNAT__PASSWORD": "demo",
     }
-    command = [sys.executable, "-m", "xnat_watchd", "--config", str(config), "run"]
+    command = [sys.executable, "-m", "xnat_watchd", "--config", str(config), *words]
     with journal.open("wb") as said, subprocess.Popen(command, env=environment, stderr=said) as service:  # noqa: S603 - ourselves
         try:
             yield service
         finally:
             service.terminate()
+
+
+def _page(root: Path, page: subprocess.Popen[bytes]) -> str:
+    """Return the address that opens the page, as soon as it is served."""
+    import time
+
+    from xnat_watchd.adapters.web_socket import link_from, socket_beside
+    from xnat_watchd.core.errors import Refusal
+
+    end = time.monotonic() + LONGEST
+    while time.monotonic() < end and page.poll() is None:
+        try:
+            return link_from(socket_beside(root / "ledger.sqlite"))
+        except Refusal:  # it begins just now
+            time.sleep(LOOK)
+    raise click.ClickException("the page is not served")
 
 
 def _drop_samples(root: Path) -> int:
@@ -258,6 +277,7 @@ def _stay(stage: Stage, console: Console) -> None:
         f"\nDrop ZIPs of your own into  {stage.root / 'drop'}"
         f"\nSave share tables into      {stage.root / 'shares'}  (from {PROJECT} to {READERS})"
         f"\nLook at them with           xnat-watchd --config {stage.config} status --watch"
+        f"\nOpen the page with          xnat-watchd --config {stage.config} web --open"
         f"\nThe practice XNAT           {stage.xnat.url}  (user demo, password demo)"
         "\nCtrl-C ends it and removes everything.",
         soft_wrap=True,  # a broken line cannot be pasted

@@ -12,6 +12,7 @@ from waitress.server import MultiSocketServer, TcpWSGIServer, UnixWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from xnat_watchd.adapters.peers import uid_over_loopback, uid_over_unix
+from xnat_watchd.adapters.web_socket import address_of
 from xnat_watchd.interfaces.web.guard import LONGEST_BODY
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def unix_socket(path: Path) -> socket.socket:
     """Return a new socket there, for this user alone. One that an earlier process has left there is replaced."""
     path.unlink(missing_ok=True)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    made.bind(str(path))
+    with address_of(path) as address:
+        made.bind(address)
     path.chmod(0o600)
     return made
 
