@@ -22,7 +22,7 @@ EVENTS: Mapping[str, str] = {
     "delivery.recovered": "A ZIP was found half taken after a crash, and was repaired.",
     "delivery.changed": "A ZIP was written to after it was opened; what was not sent is put back and taken again.",
     "delivery.duplicate": "A ZIP holds the same bytes as one that came before.",
-    "delivery.replaced": "A later ZIP, the delivery `by`, holds all of a ZIP in the failed folder.",
+    "delivery.replaced": "A later ZIP, delivery `by`, holds all of a ZIP in the failed folder.",
     "delivery.rejected": "A ZIP holds no usable study; it lies in the failed folder with the reason beside it.",
     "delivery.finished": "All studies of a ZIP are complete; it lies in the done folder.",
     "delivery.unfinished": "A ZIP cannot be moved to the done folder yet.",
@@ -72,7 +72,7 @@ CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"  # line ends, terminal
 SENTENCE = re.compile(f"[^{CONTROLS}]{{1,400}}")
 
 FACTS: Mapping[str, re.Pattern[str]] = {
-    "item": re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?"),
+    **dict.fromkeys(("item", "by"), re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")),
     "project": re.compile(r"[A-Za-z0-9_-]{1,64}"),
     **dict.fromkeys(
         ("progress", "standing", "state", "step", "folder", "file_system", "setting", "signal", "channel"), _WORD

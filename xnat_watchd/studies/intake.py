@@ -302,7 +302,7 @@ class Intake:
             for one in replaced:
                 self._ledger.deliveries.replace(one, delivery, now)
         for one, kept in replaced.items():
-            self._log.info("delivery.replaced", item=str(one), by=delivery)
+            self._log.info("delivery.replaced", item=str(one), by=str(delivery))
             self._rejected.note_replaced(kept, delivery, now)
         if other is None:
             self._log.info("delivery.recorded", item=str(delivery), project=project, studies=len(contents.studies))
