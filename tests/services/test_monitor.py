@@ -69,15 +69,22 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
 
 def _staged(systemd: socket.socket, notifier: Notifier, said: TextIO, rest: tuple[Any, ...]) -> Stage:
     time, log, heartbeats, snapshot, status, stderr = rest
-    state: dict[str, Any] = {"ready": False, "cost": 0.0, "taken": 0}
+    state: dict[str, Any] = {"ready": False, "cost": 0.0, "taken": 0, "made": 0, "same": None, "keeps": False}
 
     def take() -> dict[str, Any]:
         time.pass_(seconds=state["cost"])
         state["taken"] += 1
-        return {**snapshot, "at": time.now().isoformat()}
+        if state["same"] is None or not state["keeps"]:
+            state["same"] = {**snapshot, "at": time.now().isoformat()}
+        return state["same"]  # type: ignore[no-any-return]
+
+    def for_everybody(snapshot: dict[str, Any]) -> dict[str, Any]:
+        state["made"] += 1
+        return {**snapshot, "told": "everybody"}
 
     monitor = Monitor(
-        take_snapshot=take, is_ready=lambda: bool(state["ready"]), heartbeats=heartbeats, notifier=notifier,
+        take_snapshot=take, for_everybody=for_everybody,
+        is_ready=lambda: bool(state["ready"]), heartbeats=heartbeats, notifier=notifier,
         publication=StatusPublisher(status), clock=time, log=log, stderr=said,
     )  # fmt: skip
     return Stage(monitor, systemd, time, heartbeats, log, status, stderr, snapshot, state)
@@ -150,6 +157,28 @@ def test_the_line_says_what_to_type_where_only_a_person_can_go_on(stage: Stage) 
 def test_the_line_says_what_else_is_wrong(stage: Stage) -> None:
     stage.snapshot["attention"] = [{"item": "disk", "why": "too little room is left"}, {"item": "1.1", "why": "held"}]
     assert "STATUS=0 under way, 0 held, 0 complete; too little room is left" in stage.look()
+
+
+def test_a_snapshot_that_is_still_the_same_is_neither_made_for_everybody_again_nor_written(stage: Stage) -> None:
+    stage.state["keeps"] = True
+    for _ in range(5):
+        stage.look()
+    assert (stage.state["taken"], stage.state["made"]) == (5, 1)
+    assert json.loads(stage.status.read_text())["told"] == "everybody"
+    stage.state["same"] = None
+    stage.look()
+    assert stage.state["made"] == 2
+
+
+def test_a_snapshot_that_could_not_be_written_is_written_at_the_next_look_though_it_is_the_same(stage: Stage) -> None:
+    stage.state["keeps"] = True
+    folder = stage.status.with_name(f".{stage.status.name}.part")
+    folder.mkdir()
+    stage.look()
+    assert not stage.status.exists()
+    folder.rmdir()
+    stage.look()
+    assert stage.status.exists()
 
 
 # -- hangs -------------------------------------------------------------------------------------------------

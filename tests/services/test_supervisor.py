@@ -16,12 +16,13 @@ from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.services.desk import Desk, scan, whole
 from tests.services.test_machine_faults import at, daemon, turn
 from tests.station import Notes, Station, Time, zipped
+from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.adapters.threads import Loop
 from xnat_watchd.core.errors import InDoubt, LedgerUnusable, NoRoom, Stopped
 from xnat_watchd.daemon import one_off_run, service, threads
 from xnat_watchd.daemon.reload import reload
-from xnat_watchd.daemon.state import Daemon
+from xnat_watchd.daemon.state import SAME_FOR, Daemon
 from xnat_watchd.daemon.supervisor import AGAIN, supervised
 from xnat_watchd.operator.status import Exit
 
@@ -68,6 +69,25 @@ def test_what_this_machine_refuses_ends_no_loop_and_is_in_the_status_until_it_is
     supervised(daemon, lambda: 1.0)
     daemon.note_full(full=False)
     assert daemon.take_snapshot()["attention"] == []
+
+
+def test_the_status_is_composed_anew_only_after_a_change_and_from_time_to_time(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time = Time()
+    monkeypatch.setattr(daemon, "clock", time)
+    first = daemon.take_snapshot()
+    assert daemon.take_snapshot() is first
+    daemon.note_full(full=True)
+    full = daemon.take_snapshot()
+    assert [one["item"] for one in full["attention"]] == ["disk"]
+    assert daemon.take_snapshot() is full
+    daemon.ledger.pauses.begin(Activity.WORK, "", "", daemon.clock.now())
+    paused = daemon.take_snapshot()
+    assert paused["paused"]
+    time.pass_(seconds=SAME_FOR)
+    later = daemon.take_snapshot()
+    assert later["at"] > paused["at"]
 
 
 def test_a_fault_of_ours_ends_the_loop(daemon: Daemon) -> None:

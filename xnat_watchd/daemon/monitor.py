@@ -24,10 +24,11 @@ MORE_TIME = timedelta(seconds=60)  #: asked of systemd again and again while we 
 class Monitor:
     """Monitors the threads. Only the main thread calls `check`, every half second."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is given by name
         self,
         *,
         take_snapshot: Callable[[], Snapshot],
+        for_everybody: Callable[[Snapshot], Snapshot],
         is_ready: Callable[[], bool],
         heartbeats: Heartbeats,
         notifier: Notifier,
@@ -36,11 +37,13 @@ class Monitor:
         log: Log,
         stderr: TextIO | None = None,
     ) -> None:
-        self._take_snapshot, self._is_ready, self._heartbeats = take_snapshot, is_ready, heartbeats
+        self._take_snapshot, self._for_everybody = take_snapshot, for_everybody
+        self._is_ready, self._heartbeats = is_ready, heartbeats
         self._notifier, self._publication = notifier, publication
         self._clock, self._log, self._stderr = clock, log, stderr
         self._ready = False  #: every part runs, and the drop folder was swept once
-        self._told = ""  #: the last status line that systemd accepted
+        self._published: Snapshot | None = None  #: the last snapshot that was published
+        self._line = self._told = ""  #: the status line, and the last one that systemd accepted
         self._to_tell = False  #: systemd has still to be told that we are ready
         self._next_snapshot = clock.monotonic()
         self._late: frozenset[str] = frozenset()
@@ -84,11 +87,14 @@ class Monitor:
     def _publish(self) -> None:
         began = self._clock.monotonic()
         snapshot = self._take_snapshot()
-        with suppress(OSError):  # no room, or the folder is gone: tried again at the next check
-            self._publication.publish(snapshot, self._clock.now())
-        line = sentence(snapshot)
-        if line != self._told and self._notifier.status(line):
-            self._told = line
+        if snapshot is not self._published:  # the same object: nothing is to be compared, nor written
+            told = self._for_everybody(snapshot)
+            self._line = sentence(told)
+            with suppress(OSError):  # no room, or the folder is gone: tried again at the next check
+                self._publication.publish(told, self._clock.now())
+                self._published = snapshot
+        if self._line != self._told and self._notifier.status(self._line):
+            self._told = self._line
         now = self._clock.monotonic()
         self._next_snapshot = now + SHARE * (now - began)
 

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 
 from xnat_watchd import __version__
 from xnat_watchd.adapters.credentials import Credential, Search
@@ -174,7 +175,8 @@ def _alerting(daemon: Daemon, environ: Mapping[str, str]) -> Alerting:
 
 def _monitor(daemon: Daemon, environ: Mapping[str, str]) -> Monitor:
     return Monitor(
-        take_snapshot=lambda: _for_everybody(daemon, daemon.take_snapshot()),
+        take_snapshot=daemon.take_snapshot,
+        for_everybody=partial(_for_everybody, daemon),
         is_ready=lambda: daemon.next_sweep != 0.0,
         heartbeats=daemon.liveness.heartbeats,
         notifier=Notifier.from_environment(),

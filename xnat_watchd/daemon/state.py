@@ -36,6 +36,7 @@ from xnat_watchd.studies.steps.context import Tools
 
 FOLDERS = ("drop", "shares", "work", "done", "failed")
 ONCE_WAITS = timedelta(minutes=1)  #: `run --once` waits for what is due within this time
+SAME_FOR = 5.0  #: seconds for which a snapshot stays the same while nothing changes; a fresh one shows that we live
 ONCE_ASKS = 2  #: how often `run --once` asks a server that is down
 
 NO_FOLDER = "Check that its disk is there and mounted. Work then goes on by itself."
@@ -83,6 +84,8 @@ class Daemon:
     ledger_status: LedgerStatus = field(init=False)  #: used only by the main thread
     idle_since: dict[str, tuple[int, int]] = field(default_factory=dict)  #: worker -> the ledger that had nothing to do
     last_snapshot: Snapshot | None = None
+    last_parts: tuple[object, ...] = ()  #: what `last_snapshot` was made of, by the main thread alone
+    fresh_until: float = 0.0  #: until when a snapshot of the same parts stays the same (monotonic seconds)
     login_problems: list[dict[str, object]] = field(default_factory=list)  #: rows that need attention
     alert_problems: list[dict[str, object]] = field(default_factory=list)  #: the same, of ways to tell people
     published: Snapshot | None = None  #: the last snapshot without names
@@ -107,7 +110,10 @@ class Daemon:
         self.full = full
 
     def take_snapshot(self) -> Snapshot:
-        """Return the status as of now. If the ledger cannot be read, return the last one, with the reason added."""
+        """Return the status as of now. If the ledger cannot be read, return the last one, with the reason added.
+
+        While nothing changes and nothing is left to send, it is the same object as before, for `SAME_FOR` at most.
+        """
         try:
             self.last_snapshot = self._current()
         except LedgerUnusable as error:
@@ -127,15 +133,19 @@ class Daemon:
         uploads = [{"worker": name, "sent": sent, "size": size} for name, (sent, size) in [*self.uploads.items()]]
         sent = sum(one for one, _ in [*self.uploads.values()])
         heard = self.server.heard
-        snapshot = with_daemon(
-            self.ledger_status.snapshot(), self.clock.now(),
-            daemon={
-                "pid": os.getpid(), "settling": self.intake.settling, "uploads": uploads,
-                "sharing": not self._sharing_is_idle(), "heard": heard and heard.isoformat(timespec="seconds"),
-                "reloads": self.reloads, **self.refused,
-            },
-            attention=[*self._problems(), *self.login_problems, *self.alert_problems, *self.idle_check.problems()],
-        )  # fmt: skip
+        ledger = self.ledger_status.snapshot()
+        daemon = {
+            "pid": os.getpid(), "settling": self.intake.settling, "uploads": uploads,
+            "sharing": not self._sharing_is_idle(), "heard": heard and heard.isoformat(timespec="seconds"),
+            "reloads": self.reloads, **self.refused,
+        }  # fmt: skip
+        attention = [*self._problems(), *self.login_problems, *self.alert_problems, *self.idle_check.problems()]
+        parts, now = (ledger, daemon, attention), self.clock.monotonic()
+        if self.last_snapshot is not None and parts == self.last_parts and now < self.fresh_until:
+            return self.last_snapshot
+        self.last_parts = parts
+        self.fresh_until = 0.0 if ledger["left"]["bytes"] else now + SAME_FOR
+        snapshot = with_daemon(ledger, self.clock.now(), daemon=daemon, attention=attention)
         self.rate.add(self.clock.monotonic(), snapshot["today"]["bytes"] + sent)
         rate = round(self.rate.per_second()) if snapshot["left"]["bytes"] else 0
         return {**snapshot, "daemon": {**snapshot["daemon"], "rate": rate}}

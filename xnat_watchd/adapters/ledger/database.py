@@ -55,6 +55,7 @@ class Database:
         self._version: int | None = None
         self._rows_of: tuple[int, int] | None = None  #: the version that `_known` was read from
         self._known: dict[object, sqlite3.Row | None] = {}
+        self._wal = path.with_name(f"{path.name}-wal")
         self._files: dict[Path, tuple[int, int]] = {}
         self.close = connection.close
         self.must_be_there()
@@ -64,7 +65,7 @@ class Database:
 
         SQLite goes on writing to a file that has no name any more. The next start would know nothing of that.
         """
-        for file in (self._path, self._path.with_name(f"{self._path.name}-wal")):
+        for file in (self._path, self._wal):
             before = self._files.get(file)
             try:
                 seen = file.stat()
