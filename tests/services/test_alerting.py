@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,12 +18,13 @@ from tests.station import Notes, Time
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.messages import Message
-from xnat_watchd.core.errors import NotSent
+from xnat_watchd.core.errors import NotSent, Stopped
 from xnat_watchd.daemon.alerting import AGAIN, GIVEN_UP_AFTER, Alerting
 from xnat_watchd.operator.alert_channels import Channels, channels
 from xnat_watchd.operator.status import without_names
 from xnat_watchd.settings.sections import AlertSettings
 
+PROMPT = 5.0  #: seconds in which the service ends, whatever it waits for
 NAME, FILE = "DOE^JANE", "Doe_Jane_1980.zip"
 EMPTY: dict[str, Any] = {
     "daemon": {"running": True, "uploads": []}, "xnat": {"server": "https://x"}, "gate": {"open": True},
@@ -91,6 +93,25 @@ def test_many_held_studies_are_one_message_on_every_way(stage: Stage) -> None:
     assert stage.subjects("webhook") == stage.subjects()
     assert "1.1: two people in one study. Export it again." in stage.sent[0].body
     assert "and 40 more" in stage.sent[0].body
+
+
+def test_a_stop_does_not_wait_for_a_way_that_hangs(stage: Stage) -> None:
+    released = threading.Event()
+
+    def hangs(_: Message) -> None:
+        stage.alerting.stop.set()
+        released.wait(60)
+
+    stage.alerting.channels = lambda _: {"mail": hangs}
+    stage.wrong = {"attention": [HELD]}
+    begun = time.monotonic()
+    with pytest.raises(Stopped):
+        stage.turns(60)
+    assert time.monotonic() - begun < PROMPT
+    released.set()
+    stage.restart()
+    stage.turns(1)
+    assert len(stage.sent) == 1  # the message was not lost
 
 
 def test_it_is_told_when_it_is_over(stage: Stage) -> None:

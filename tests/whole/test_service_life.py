@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from xnat_watchd.sandbox import Sandbox
 
 Scan = Callable[..., bytes]
 IMPORT = "/data/services/import"
+PROMPT = 5.0  #: seconds in which the service ends, whatever it waits for
 
 
 @pytest.fixture(params=["1.8"])
@@ -350,3 +352,16 @@ def wait_until(happened: Callable[[], bool], seconds: float = 60) -> None:
     while not happened():
         assert time.monotonic() < end
         time.sleep(0.1)
+
+
+def test_a_ping_that_nobody_answers_delays_no_stop(program: Administered) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        program.write(f'[alerts]\nping = "http://127.0.0.1:{silent.getsockname()[1]}/"\n')
+        with program.start() as service:
+            service.wait_for("READY=1")
+            line, _ = silent.accept()
+            begun = time.monotonic()
+            assert service.stop() == 0
+            assert time.monotonic() - begun < PROMPT
+            line.close()

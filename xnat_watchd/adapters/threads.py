@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+
+from xnat_watchd.core.errors import Stopped
+
+LOOK = 0.2  #: seconds between two looks at whether everything is to stop
 
 
 class WakeUp:
@@ -51,3 +57,33 @@ class Loop(threading.Thread):
             self.failed = False
         finally:
             self._on_end()
+
+
+def until_stop(act: Callable[[], None], stop: threading.Event, errors: tuple[type[Exception], ...]) -> None:
+    """Act in a thread of its own, which is abandoned at a stop: it waits for others and cannot be interrupted.
+
+    Raise `Stopped` then, else what it has raised, which must be one of these errors.
+    """
+    ended: SimpleQueue[Exception | None] = SimpleQueue()
+
+    def acting() -> None:
+        try:
+            act()
+        except errors as error:
+            ended.put(error)
+        else:
+            ended.put(None)
+
+    thread = threading.Thread(target=acting, name=f"{threading.current_thread().name}-waiting", daemon=True)
+    thread.start()
+    while True:
+        was_alive = thread.is_alive()
+        with suppress(Empty):
+            error = ended.get(timeout=LOOK if was_alive else 0)
+            if error is not None:
+                raise error
+            return
+        if not was_alive:
+            raise RuntimeError(f"{thread.name} has ended by an error that nobody expected")
+        if stop.is_set():
+            raise Stopped("told to stop while others have not answered")

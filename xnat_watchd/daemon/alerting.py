@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from xnat_watchd.adapters import webhook
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.messages import Message
+from xnat_watchd.adapters.threads import until_stop
 from xnat_watchd.core.errors import NotSent, Refusal
 from xnat_watchd.core.incidents import AN_HOUR, MESSAGES_AN_HOUR, Decision, Incidents, decide
 from xnat_watchd.core.ports import Clock, Log
@@ -22,6 +23,7 @@ EVERY = 30.0  #: seconds between two turns
 PING_EVERY = 300.0  #: seconds between two pings
 AGAIN = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6))
 GIVEN_UP_AFTER = timedelta(days=3)  #: a message that cannot be sent for so long tells nobody anything any more
+NOT_TAKEN = (NotSent, Refusal)
 CHECK_SETTINGS = "Correct [alerts] in the settings, then type `xnat-watchd alert --test`."
 
 
@@ -111,8 +113,8 @@ class Alerting:
 
     def _try(self, one: Message, send: Callable[[Message], None]) -> None:
         try:
-            send(one)
-        except (NotSent, Refusal) as error:
+            until_stop(lambda: send(one), self.stop, NOT_TAKEN)
+        except NOT_TAKEN as error:
             now = self.clock.now()
             again = now + AGAIN[min(one.tries, len(AGAIN) - 1)]
             given_up = again - one.written > GIVEN_UP_AFTER
@@ -138,8 +140,8 @@ class Alerting:
             return
         self._next_ping = self.clock.monotonic() + PING_EVERY
         try:
-            webhook.post(url, {})
-        except NotSent as error:
+            until_stop(lambda: webhook.post(url, {}), self.stop, NOT_TAKEN)
+        except NOT_TAKEN as error:
             self._note("ping", str(error))
         else:
             self._note("ping", "")
