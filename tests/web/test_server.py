@@ -31,7 +31,8 @@ def serving(root: Path, *, port: int = 0) -> Iterator[subprocess.Popen[bytes]]:
     config = root / "config.toml"
     config.write_text(f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{root}"\n', "utf-8")
     command = [sys.executable, "-m", "xnat_watchd", "--config", str(config), "web", "--port", str(port)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:  # noqa: S603 - ourselves
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("XNAT_WATCHD_")}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:  # noqa: S603 - ourselves
         try:
             eventually(lambda: socket_beside(root / "ledger.sqlite").exists())
             yield process

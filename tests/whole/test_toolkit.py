@@ -90,7 +90,7 @@ def test_studies_wait_in_the_prearchive_and_go_on_when_they_are_told_to(user: Us
 def test_what_one_has_uploaded_oneself_is_archived_on_demand(user: User, xnat: Sandbox, scans: Path) -> None:
     user.run("run", "--once", "--drop", str(scans), "--project", "P1", "--until", "uploaded")
     plan = user.try_("archive", "--project", "P1", "--dry-run", expect=1)
-    assert f"-> conflict: you sent it from {scans}; `xnat-watchd --drop {scans} archive --project P1`" in plan
+    assert f"-> needs a person: you sent it from {scans}; `xnat-watchd --drop {scans} archive --project P1`" in plan
     here = ("--drop", str(scans), "archive", "--project", "P1")
     assert "-> go on: it is study 1.1" in user.try_(*here, "--dry-run")
     assert {one.where for one in xnat.instances()} == {"prearchive"}

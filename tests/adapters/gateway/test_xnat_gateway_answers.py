@@ -93,6 +93,7 @@ CASES: list[tuple[int, str, Purpose, type[WatchdError]]] = [
     (403, "insufficient edit privileges", Purpose.WRITE, RepeatOnce),
     (408, "", Purpose.WRITE, InDoubt),
     (409, "", Purpose.WRITE, Conflict),
+    (400, "ID cannot be modified", Purpose.WRITE, Conflict),
     (400, "Must Be A Valid Date", Purpose.WRITE, Permanent),
     (409, "Already assigned to project:P2", Purpose.SHARE, Conflict),
     (403, "Sharing is not allowed.", Purpose.SHARE, RepeatOnce),

@@ -30,7 +30,7 @@ function note_age() {
 }
 
 async function look() {
-  if (document.hidden || busy()) return note_age();
+  if (document.hidden) return note_age();
   try {
     const headers = tag === null ? {} : { "If-None-Match": tag };
     const answer = await fetch(location.href, { headers, cache: "no-store", redirect: "error", signal: AbortSignal.timeout(10000) });
