@@ -42,7 +42,7 @@ def reload(options: CommandOptions) -> None:
         said = _said(options)
         if said["reloads"] != before["reloads"]:
             if said["refused"]:
-                raise Refusal(str(said["refused"]), advice=CORRECT)
+                raise Refusal(str(said["refused"]), advice=str(said["advice"]))
             click.echo("The new settings are in force.")
             return
         time.sleep(LOOK)
