@@ -78,6 +78,7 @@ def test_what_needs_a_restart_is_named_and_nothing_of_the_rest_is_taken(
     said = program.type("reload", expect=78)
     assert "[pipeline] workers" in said
     assert "restart" in said
+    assert "reload` again" not in said  # it would be refused again
     program.drop("scan.zip", scan())
     service.wait_for("1 complete")
     assert {one.session for one in xnat.instances()} == {"Quokka_Zenobia_20240229T101530_MR"}
