@@ -7,8 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.peers import uid_over_loopback, uid_over_unix
 from xnat_watchd.adapters.web_socket import link_from, socket_beside
-from xnat_watchd.core.errors import Refusal
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="another user is needed")
 NOBODY = 65534
@@ -34,32 +32,16 @@ def serving(root: Path, *, port: int = 0) -> Iterator[subprocess.Popen[bytes]]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("XNAT_WATCHD_")}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:  # noqa: S603 - ourselves
         try:
-            eventually(lambda: socket_beside(root / "ledger.sqlite").exists())
+            assert process.stderr is not None
+            assert process.stderr.readline().startswith(b"The page is served")
             yield process
         finally:
             process.terminate()
 
 
-def eventually(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 def link_of(root: Path) -> tuple[int, str]:
     """Return the port and the path of a new link."""
-    said: list[str] = []
-
-    def got() -> bool:
-        try:
-            said.append(link_from(socket_beside(root / "ledger.sqlite")))
-        except Refusal:  # it does not listen yet
-            return False
-        return True
-
-    eventually(got)
-    _, _, rest = said[0].partition("http://127.0.0.1:")
+    _, _, rest = link_from(socket_beside(root / "ledger.sqlite")).partition("http://127.0.0.1:")
     port, _, path = rest.partition("/")
     return int(port), f"/{path}"
 

@@ -13,11 +13,13 @@ import click
 
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.interfaces.cli.options import CommandOptions
+from xnat_watchd.interfaces.cli.terminal import say
 
 if TYPE_CHECKING:
     from xnat_watchd.interfaces.web.application import PageParts
 
 PORT = 8642
+SERVED = "The page is served until Ctrl-C. Type `xnat-watchd web --open` in another terminal to open it."
 FIRST_PASSED = 3  #: the first socket that systemd passes on (sd_listen_fds(3))
 EXAMPLES = """\
 \b
@@ -76,6 +78,8 @@ def _serve(options: CommandOptions, port: int) -> None:
             sockets.append(unix_socket(beside))
     except OSError as error:
         raise Refusal(f"the page cannot be served: {error.strerror}", advice="Choose another port: --port.") from None
+    if beside is not None:
+        say(SERVED, err=True)
     try:
         serve(application(_site(settings.ledger.path, settings.xnat.server, origins_of(sockets))), sockets)
     finally:

@@ -77,6 +77,7 @@ def unix_socket(path: Path) -> socket.socket:
     with address_of(path) as address:
         made.bind(address)
     path.chmod(0o600)
+    made.listen()  # who connects from now on waits until the page is served
     return made
 
 
@@ -85,6 +86,7 @@ def loopback_socket(port: int) -> socket.socket:
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.bind(("127.0.0.1", port))
+    made.listen()
     return made
 
 
