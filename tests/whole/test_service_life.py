@@ -148,7 +148,7 @@ def test_a_disk_that_is_too_full_is_said_and_nothing_is_taken_until_there_is_roo
         service.wait_for("too little room is left")
         (row,) = program.status()["attention"]
         assert row["item"] == "disk"
-        assert row["why"].endswith("are free, and 966367.6 GB must stay free; 1 in the drop folder wait")
+        assert row["why"].endswith("are free, and 966367.6 GB must stay free; 1 file waits in the drop folder")
         assert (program.root / "drop" / "scan.zip").exists()
         program.config.write_text(roomy.replace("[intake]\n", '[intake]\npoll_every = "1s"\n'), "utf-8")
         program.type("reload")

@@ -100,7 +100,8 @@ class Daemon:
         keep = self.settings.limits.keep_free
         self.room = f": {as_size(free)} are free, and {as_size(keep)} must stay free"
         if free < keep:
-            self.room += f"; {self.intake.count_files()} in the drop folder wait"
+            count = self.intake.count_files()
+            self.room += f"; {count} {'file waits' if count == 1 else 'files wait'} in the drop folder"
         self.note_full(full=free < keep)
 
     def note_full(self, *, full: bool) -> None:
