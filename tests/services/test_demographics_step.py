@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,6 @@ from tests.sandbox.kit import Visitor
 from tests.station import Station, zipped
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.sandbox import Sandbox
-from xnat_watchd.studies.steps import demographics
 from xnat_watchd.studies.steps.recent import STAYS_TRUE
 
 LABEL = "Quokka_Zenobia_20240229T101530_MR"
@@ -58,20 +56,18 @@ def test_a_value_that_somebody_has_typed_meanwhile_stays(archived: Archived) -> 
 
 
 def test_a_subject_that_is_renamed_just_before_the_writing_gets_the_values_and_no_other_does(
-    archived: Archived, monkeypatch: pytest.MonkeyPatch
+    archived: Archived,
 ) -> None:
     """Its label may be somebody else's by then, or nobody's, and a PUT by a label that is nobody's makes a subject."""
     xnat, other, station = archived
-    header = demographics._header
 
-    def renamed(*arguments: Any) -> Any:
+    def renamed() -> None:
         with xnat._site.lock:
             (one,) = xnat._site.store.subjects.values()
             one.label = "RENAMED"
         assert other.put("/data/projects/P1/subjects/Quokka_Zenobia").ok
-        return header(*arguments)
 
-    monkeypatch.setattr(demographics, "_header", renamed)
+    xnat.faults.on("GET", "/data/services/dicomdump").meanwhile(renamed)
     station.work()
     assert station.standings() == [("1.1", "complete", "done")]
     assert (xnat.subject("P1", "RENAMED") or {})["demographics"]["gender"] == "female"

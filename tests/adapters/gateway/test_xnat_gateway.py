@@ -598,7 +598,6 @@ def test_1_6_gets_values_where_it_reads_them(old: Site) -> None:  # F59
 
 def test_a_newer_server_that_ignores_a_form_gets_a_query(scripted: ScriptedXnat, gateway: XnatGateway) -> None:
     fields = '{"ID": "XNAT_S1", "label": "S"}'
-    scripted.on("GET", r"/data/subjects(\?|$)", content='{"ResultSet": {"Result": []}}')
     scripted.on("GET", "/subjects/XNAT_S1", content=f'{{"items": [{{"data_fields": {fields}, "children": []}}]}}')
     scripted.on("PUT", "/subjects/XNAT_S1", content="XNAT_S1")
     gateway.write_subject("P1", NOBODY, fields={"subject_age": "42"}, demographics={})
