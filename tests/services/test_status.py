@@ -57,6 +57,18 @@ def test_everybody_sees_items_and_projects_and_what_to_do(station: Station) -> N
     assert row["advice"]
 
 
+def test_a_file_in_the_drop_folder_hides_no_trouble_that_is_called_as_it_is(station: Station) -> None:
+    station.drop("P1/notes.zip", zipped([("notes.txt", b"nothing")]))
+    station.run()
+    for name in ("1", "work"):  # as an export without an extension may be called
+        station.drop(name, b"no image")
+    station.intake.sweep()
+    full, _ = snapshots(station)
+    full["attention"] = [attention_row("work", "the work folder cannot be reached", "Mount it."), *full["attention"]]
+    told = without_names(full, lambda _: True)
+    assert {"1", "work"} <= {row["item"] for row in told["attention"]}
+
+
 def test_file_names_are_for_the_services_user_alone(station: Station) -> None:
     for name in ("Quokka Zenobia.zip.part", "Quokka Zenobia.zip", "P1/readme of Quokka.txt", "Quokka too.zip"):
         station.drop(name, b"")

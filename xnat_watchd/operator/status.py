@@ -213,8 +213,8 @@ def without_names(snapshot: Snapshot, is_project: Callable[[str], bool]) -> Snap
 
     ignored = [told({**one, "name": ""}) for one in snapshot["ignored"]]
     tables = [{**one, "name": f"table {n}"} for n, one in enumerate(snapshot["shares"], 1)]
-    named = {one["name"] for one in (*snapshot["ignored"], *snapshot["shares"])}
-    attention = [{**one, "name": ""} for one in snapshot["attention"] if one["item"] not in named]
+    named = [*map(_identity, (*_to_be_moved(snapshot["ignored"]), *_to_be_corrected(snapshot["shares"])))]
+    attention = [{**one, "name": ""} for one in snapshot["attention"] if _identity(one) not in named]
     return {
         **snapshot,
         "gate": told(snapshot["gate"]),
@@ -226,6 +226,11 @@ def without_names(snapshot: Snapshot, is_project: Callable[[str], bool]) -> Snap
         "of_service": [*map(told, snapshot["of_service"])],
         "attention": [*map(told, attention), *_counted(ignored), *_to_be_corrected(tables)],
     }
+
+
+def _identity(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return what makes a row that needs attention. A name alone does not: a file may be called `5`, or `disk`."""
+    return row["item"], row["why"], row["advice"]
 
 
 def _to_be_moved(ignored: Rows) -> Rows:
