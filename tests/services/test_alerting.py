@@ -114,6 +114,43 @@ def test_a_stop_does_not_wait_for_a_way_that_hangs(stage: Stage) -> None:
     assert len(stage.sent) == 1  # the message was not lost
 
 
+def test_a_fault_in_a_way_is_told_and_the_work_goes_on(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda told: logged.append(told.exc_type.__name__))
+
+    def fails(_: Message) -> None:
+        raise KeyError("a fault")
+
+    stage.alerting.channels = lambda _: {"mail": fails}
+    stage.wrong = {"attention": [HELD]}
+    stage.turns(21)
+    assert logged == ["KeyError"]
+    assert [row["why"] for row in stage.alerting.problems()] == ["people are not told by mail: a fault in xnat-watchd"]
+
+
+def test_a_mail_that_cannot_be_written_is_no_fault() -> None:
+    """Two such addresses are too much for the parser of `email` (Python 3.11.7)."""
+    settings = AlertSettings(mail_to=(".a@b", ".a@b"))
+    with pytest.raises(NotSent, match="cannot be written"):
+        channels(settings, {}, "mr1")["mail"](Message(1, "mail", Time().now(), "subject", "body", 0))
+
+
+def test_of_many_messages_a_way_that_fails_is_tried_once_a_turn_and_the_ping_comes_first(stage: Stage) -> None:
+    tried: list[int] = []  #: pings that had come until then
+
+    def fails(_: Message) -> None:
+        tried.append(len(other.got))
+        raise NotSent("nobody is there")
+
+    for number in range(5):
+        stage.ledger.messages.write(f"topic {number}", ["mail"], "subject", "body", stage.time.now())
+    stage.alerting.channels = lambda _: {"mail": fails}
+    with listening(Other("takes it"), hook) as other:
+        stage.alerts = AlertSettings(ping=f"http://127.0.0.1:{other.port}/ping")
+        stage.turns(1)
+        assert tried == [1]
+
+
 def test_it_is_told_when_it_is_over(stage: Stage) -> None:
     stage.wrong = {"attention": [HELD, FULL], "of_service": [FULL]}
     stage.turns(60)

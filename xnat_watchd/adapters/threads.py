@@ -59,10 +59,14 @@ class Loop(threading.Thread):
             self._on_end()
 
 
+class EndedByFault(Exception):
+    """A thread has ended by an error that nobody expected. The log has told of it."""
+
+
 def until_stop(act: Callable[[], None], stop: threading.Event, errors: tuple[type[Exception], ...]) -> None:
     """Act in a thread of its own, which is abandoned at a stop: it waits for others and cannot be interrupted.
 
-    Raise `Stopped` then, else what it has raised, which must be one of these errors.
+    Raise `Stopped` then, else what it has raised if that is one of these errors, and `EndedByFault` for any other.
     """
     ended: SimpleQueue[Exception | None] = SimpleQueue()
 
@@ -84,6 +88,6 @@ def until_stop(act: Callable[[], None], stop: threading.Event, errors: tuple[typ
                 raise error
             return
         if not was_alive:
-            raise RuntimeError(f"{thread.name} has ended by an error that nobody expected")
+            raise EndedByFault("a fault in xnat-watchd")
         if stop.is_set():
             raise Stopped("told to stop while others have not answered")

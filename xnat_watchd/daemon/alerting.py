@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from xnat_watchd.adapters import webhook
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.messages import Message
-from xnat_watchd.adapters.threads import until_stop
+from xnat_watchd.adapters.threads import EndedByFault, until_stop
 from xnat_watchd.core.errors import NotSent, Refusal
 from xnat_watchd.core.incidents import AN_HOUR, MESSAGES_AN_HOUR, Decision, Incidents, decide
 from xnat_watchd.core.ports import Clock, Log
@@ -52,13 +52,13 @@ class Alerting:
         settings, snapshot = self.settings(), self.published()
         if snapshot is None:
             return EVERY
+        self._ping(settings.ping, snapshot)  # first: it must not come late because a message hangs
         channels = self.channels(settings)
         if channels:
             self._decide(settings, channels, snapshot)
             self._write_digest(settings, channels, snapshot)
             self._send(channels)
         self.failing = {name: why for name, why in self.failing.items() if name in {*channels, "ping"}}
-        self._ping(settings.ping, snapshot)
         return EVERY
 
     def problems(self) -> list[dict[str, object]]:
@@ -105,24 +105,28 @@ class Alerting:
         version, now = self.ledger.version(), self.clock.now()
         if version == self._empty_at and (self._next_due is None or now < self._next_due):
             return
+        failed: set[str] = set()  #: channels that did not take a message in this turn, and are left until the next one
         for one in self.ledger.messages.due([*channels], now):
             if self.stop.is_set():
                 return
-            self._try(one, channels[one.channel])
+            if one.channel not in failed and not self._try(one, channels[one.channel]):
+                failed.add(one.channel)
         self._empty_at, self._next_due = self.ledger.version(), self.ledger.messages.next_due()
 
-    def _try(self, one: Message, send: Callable[[Message], None]) -> None:
+    def _try(self, one: Message, send: Callable[[Message], None]) -> bool:
+        """Send a message, and return whether it was taken."""
         try:
             until_stop(lambda: send(one), self.stop, NOT_TAKEN)
-        except NOT_TAKEN as error:
+        except (*NOT_TAKEN, EndedByFault) as error:
             now = self.clock.now()
             again = now + AGAIN[min(one.tries, len(AGAIN) - 1)]
             given_up = again - one.written > GIVEN_UP_AFTER
             self.ledger.messages.failed(one, str(error), None if given_up else again)
             self._note(one.channel, str(error))
-        else:
-            self.ledger.messages.sent(one, self.clock.now())
-            self._note(one.channel, "")
+            return False
+        self.ledger.messages.sent(one, self.clock.now())
+        self._note(one.channel, "")
+        return True
 
     def _note(self, channel: str, why: str) -> None:
         if why and channel not in self.failing:
@@ -141,7 +145,7 @@ class Alerting:
         self._next_ping = self.clock.monotonic() + PING_EVERY
         try:
             until_stop(lambda: webhook.post(url, {}), self.stop, NOT_TAKEN)
-        except NOT_TAKEN as error:
+        except (*NOT_TAKEN, EndedByFault) as error:
             self._note("ping", str(error))
         else:
             self._note("ping", "")

@@ -10,6 +10,7 @@ from xnat_watchd.adapters import webhook
 from xnat_watchd.adapters.credentials import mail_login
 from xnat_watchd.adapters.ledger.messages import Message
 from xnat_watchd.adapters.mail import MailRoute, composed, send
+from xnat_watchd.core.errors import NotSent
 from xnat_watchd.settings.sections import AlertSettings
 
 Channels = Mapping[str, Callable[[Message], None]]  #: name -> sends a message, or raises `NotSent` or `Refusal`
@@ -31,14 +32,18 @@ def station_name() -> str:
 
 
 def _by_mail(settings: AlertSettings, environ: Mapping[str, str], station: str, message: Message) -> None:
-    route = MailRoute(
-        server=settings.mail_server,
-        sender=settings.mail_from or settings.mail_to[0],
-        to=settings.mail_to,
-        credential=mail_login(settings.mail_server, environ),
-    )
     name = f"{message.written:%Y%m%d%H%M%S%f}.{message.id}.{station}"
-    send(route, composed(route, message.subject, message.body, name, message.written))
+    try:
+        route = MailRoute(
+            server=settings.mail_server,
+            sender=settings.mail_from or settings.mail_to[0],
+            to=settings.mail_to,
+            credential=mail_login(settings.mail_server, environ),
+        )
+        send(route, composed(route, message.subject, message.body, name, message.written))
+    except (ValueError, TypeError) as error:  # by `email` and `urllib` for odd addresses, by `smtplib` for odd replies
+        what = "the mail cannot be written, or the mail server's reply cannot be read"
+        raise NotSent(f"{what} ({type(error).__name__})") from error
 
 
 def _by_webhook(url: str, station: str, message: Message) -> None:
