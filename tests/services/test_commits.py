@@ -15,6 +15,7 @@ import pytest
 from tests.dicom import instance
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import QUIET, Station, Time, zipped
+from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import InDoubt
 from xnat_watchd.core.gate import Gate
@@ -84,6 +85,17 @@ def test_nothing_is_taken_ahead_of_a_gate_that_is_shut(station: Station) -> None
     station.take_in()
     station.ledger.gates.set("P2", Gate(trial=True, why="it was in trouble"))
     station.pipeline.step()
+    assert station.standings() == [("1.1", "uploaded", "ready")]
+    station.close()
+
+
+def test_what_was_taken_ahead_is_not_begun_once_a_person_has_paused_the_work(station: Station) -> None:
+    station.drop("1.zip", zipped([("1.dcm", instance(1, 1, 1))]))
+    station.take_in()
+    station.pipeline.step()
+    assert station.standings() == [("1.1", "uploaded", "busy")]
+    station.ledger.pauses.begin(Activity.WORK, "ada has paused it", "Type `xnat-watchd resume`.", station.time.now())
+    assert not station.pipeline.step()
     assert station.standings() == [("1.1", "uploaded", "ready")]
     station.close()
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,6 +15,7 @@ from tests.dicom import instance
 from tests.services.desk import Desk
 from tests.station import Station, zipped
 from xnat_watchd.adapters.ledger.listing import DeliveryQuery
+from xnat_watchd.core.errors import Stopped
 
 TWO_STUDIES = [("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2)), ("3.dcm", instance(2, 1, 1))]
 NOTE = "failed/1_scan.zip.txt"
@@ -118,3 +123,49 @@ def test_of_a_file_that_was_taken_away_nothing_is_concluded(station: Station) ->
     station.drop("scan.zip", whole)
     station.take_in()
     assert attention(station) == ["1"]
+
+
+def test_a_stop_while_it_is_compared_is_no_death_while_the_zip_was_opened(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = zipped(TWO_STUDIES)
+    reject(station, whole[:-5])
+
+    def stopped(*_: object) -> bool:
+        raise Stopped("told to stop")
+
+    station.drop("again.zip", whole)
+    with monkeypatch.context() as patch:
+        patch.setattr(station.intake._disk, "begins_with", stopped)
+        with pytest.raises(Stopped):
+            station.take_in()
+    assert station.ledger.views.delivery(2) is not None
+    assert openings(station) == [0]
+
+
+def test_what_a_person_has_settled_meanwhile_is_not_told_as_replaced(station: Station) -> None:
+    whole = zipped(TWO_STUDIES)
+    reject(station, whole[:-5])
+    within = station.intake._rejected.within
+    settled = {"why": "by ada: nobody needs it"}
+
+    def meanwhile(*about: Any) -> dict[int, str]:
+        found = within(*about)
+        station.ledger.decisions.settle(1, settled["why"], station.time.now())
+        return found
+
+    object.__setattr__(station.intake, "_rejected", SimpleNamespace(within=meanwhile, note_replaced=never))
+    station.drop("again.zip", whole)
+    station.take_in()
+    story = station.ledger.views.delivery(1)
+    assert story is not None
+    assert [event["detail"] for event in story["events"] if event["event"] == "settled"] == [settled["why"]]
+
+
+def never(*_: object) -> None:
+    pytest.fail("nothing was replaced")
+
+
+def openings(station: Station) -> list[int]:
+    with closing(sqlite3.connect(station.folders.drop.parent / "ledger.sqlite")) as db:
+        return [count for (count,) in db.execute("SELECT openings FROM deliveries WHERE id = 2")]

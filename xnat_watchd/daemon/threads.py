@@ -185,10 +185,11 @@ def _work(daemon: Daemon, name: str, login: LoginRenewal) -> float:
 
 
 def _carry_all(daemon: Daemon, name: str, login: LoginRenewal) -> None:
-    while not daemon.stop.is_set() and any((_carry_one(daemon, name, login), _retire(daemon, name))):
-        daemon.idle_check.put_off()
-        daemon.wake()
-    if daemon.stop.is_set():
+    try:
+        while not daemon.stop.is_set() and any((_carry_one(daemon, name, login), _retire(daemon, name))):
+            daemon.idle_check.put_off()
+            daemon.wake()
+    finally:  # also after an error of this machine: the next turn may be long in coming
         daemon.pipelines[name].release()
 
 

@@ -273,6 +273,8 @@ class Intake:
         try:
             stamp = self._disk.secure(path)
             found = self._opened(path)
+            ends = 0 if isinstance(found, Unusable) else found.first_image_ends
+            replaced = self._rejected.within(delivery, project, ends)
             self._disk.require_stamp(path, stamp)
         except Changed:
             self._put_back(delivery, name)
@@ -284,7 +286,7 @@ class Intake:
         if isinstance(found, Unusable):
             self._reject(delivery, name, found, stamp)
         else:
-            self._record(delivery, name, project, found, stamp)
+            self._record(delivery, name, project, found, stamp, replaced)
 
     def _opened(self, path: Path) -> ZipContents | Unusable:
         try:
@@ -292,18 +294,19 @@ class Intake:
         except Unusable as error:
             return error
 
-    def _record(self, delivery: int, name: str, project: str, contents: ZipContents, stamp: str) -> None:
+    def _record(
+        self, delivery: int, name: str, project: str, contents: ZipContents, stamp: str, replaced: Mapping[int, str]
+    ) -> None:
+        """Record what a ZIP contains. `replaced`: the rejected deliveries that it holds, and where their ZIPs lie."""
         now = self._clock.now()
         kept_as = self._folders.free(kept_in_done(delivery, name, now))
-        replaced = self._rejected.within(delivery, project, contents.first_image_ends)
         with self._ledger.together():
             self._ledger.overwrites.stamp(delivery, stamp)
             other = self._ledger.deliveries.record(delivery, contents, kept_as, now)
-            for one in replaced:
-                self._ledger.deliveries.replace(one, delivery, now)
-        for one, kept in replaced.items():
+            settled = [one for one in replaced if self._ledger.deliveries.replace(one, delivery, now)]
+        for one in settled:
             self._log.info("delivery.replaced", item=str(one), by=str(delivery))
-            self._rejected.note_replaced(kept, delivery, now)
+            self._rejected.note_replaced(replaced[one], delivery, now)
         if other is None:
             self._log.info("delivery.recorded", item=str(delivery), project=project, studies=len(contents.studies))
         else:

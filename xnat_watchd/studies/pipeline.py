@@ -120,6 +120,8 @@ class Pipeline:
         self._give_back_pending()
         self._held.report()
         self._only = only
+        if self._next is not None and not self._gates.are_all_open():  # shut or paused since it was taken ahead
+            self.release()
         item, self._next = self._next or self._take(only), None
         if item is None:
             return False
@@ -153,7 +155,7 @@ class Pipeline:
     def release(self) -> None:
         """Return the study that was taken ahead to the queue: there is no further step."""
         if self._next is not None:
-            error = Stopped("told to stop before its next step")
+            error = Stopped("given back before its next step")
             self._ledger.studies.give_back(self._next, self._clock.now(), error, in_doubt=False)
             self._next = None
 

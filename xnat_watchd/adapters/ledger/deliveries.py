@@ -171,14 +171,19 @@ class Deliveries:
         )
         return {row["id"]: row["kept_as"] for row in rows}
 
-    def replace(self, rejected: int, by: int, now: datetime) -> None:
-        """Record that a later delivery holds all of a rejected one, about which nothing is left to do then."""
+    def replace(self, rejected: int, by: int, now: datetime) -> bool:
+        """Record that a later delivery holds all of a rejected one, about which nothing is left to do then.
+
+        Return False if a person has settled it meanwhile.
+        """
         with self._db.change() as db:
-            db.execute(
+            done = db.execute(
                 "UPDATE deliveries SET settled = ? WHERE id = ? AND state = 'rejected' AND settled IS NULL",
                 (text(now), rejected),
             )
-            tell_delivery(db, rejected, "settled", now, why=f"{REPLACED}{by}")
+            if done.rowcount:
+                tell_delivery(db, rejected, "settled", now, why=f"{REPLACED}{by}")
+            return done.rowcount > 0
 
     def withdraw(self, delivery: int, now: datetime) -> None:
         """End a delivery whose file was gone before it was taken."""
