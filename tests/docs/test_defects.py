@@ -82,9 +82,9 @@ DEFECTS: dict[int, tuple[str, Caught | Impossible]] = {
     7: ("exit status 0 whatever failed", Caught(
         WHATEVER, UNSENT, f"{TOOLKIT}::test_where_there_is_nothing_to_send_that_is_said",
         f"{SHARES}::test_the_command_says_when_the_server_is_down_or_refuses_us",
-        "docs/test_readme.py::test_every_exit_code_is_in_the_readme")),
+        "docs/test_pages.py::test_every_exit_code_is_told")),
     8: ("its papers say what is not so", Caught(
-        "docs/test_readme.py::test_every_option_that_the_readme_names_exists",
+        "docs/test_pages.py::test_every_option_that_a_page_names_exists",
         "docs/test_toolkit.py::test_an_example_is_understood")),
     9: ("no time-outs: a dead line hangs for ever", Caught(
         f"{GATEWAY}::test_a_read_timeout_is_a_doubt_while_the_server_goes_on",

@@ -16,7 +16,7 @@ DOCUMENTED = (ast.FunctionDef, ast.ClassDef, ast.Module)
 VERBS = {"Give", "Gives", "Say", "Says"}  #: with which too much of this program once began
 BESIDE = {"__init__.py", "__main__.py", "settings", "py.typed"}
 ROOMS = 8
-README = PACKAGE.with_name("README.md")
+ARCHITECTURE = PACKAGE.with_name("docs") / "architecture.md"
 
 
 def nodes(folder: Path) -> Iterator[tuple[Path, ast.AST]]:
@@ -42,8 +42,8 @@ def test_the_root_of_the_package_shows_what_the_program_does() -> None:
     assert len(entries - BESIDE) <= ROOMS
 
 
-def test_the_readme_names_every_room_and_none_that_is_not_there() -> None:
-    section = README.read_text("utf-8").partition("## How it is built")[2].partition("<!-- states -->")[0]
+def test_the_page_about_the_design_names_every_room_and_none_that_is_not_there() -> None:
+    section = ARCHITECTURE.read_text("utf-8").partition("## Packages")[2].partition("<!-- states -->")[0]
     named = set(re.findall(r"`([a-z]+(?:/[a-z_]+)*(?:\.py)?)`", section))
     assert {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"} <= named
     assert [name for name in named if not (PACKAGE / name).exists()] == []

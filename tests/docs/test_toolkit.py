@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.docs.pages import page
 from xnat_watchd.interfaces.cli import commands
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-FOUND = re.search(r"<!-- toolkit -->\n(.*?)<!-- end -->", README, re.DOTALL)
+FOUND = re.search(r"<!-- toolkit -->\n(.*?)<!-- end -->", page("toolkit.md"), re.DOTALL)
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in (FOUND[1] if FOUND else "").splitlines()[2:]]
 EXAMPLES = [cells[1].strip("`") for cells in ROWS]
 FUNCTIONS = (

@@ -14,7 +14,8 @@ REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs" / "xnat-facts.md"
 FACT = re.compile(r'^- <a id="f(\d+)"></a>\*\*F(\d+)\*\* (.+?)\n  \(([^\n]+)\)$', re.MULTILINE | re.DOTALL)
 CITED = re.compile(r"\bF(\d{1,3})(?:(?: to |-)F(\d{1,3}))?\b")
-SEARCHED = ("xnat_watchd", "tests", "docs", "config", "systemd", "README.md", "CHANGELOG.md", "pyproject.toml")
+BESIDE = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "pyproject.toml")
+SEARCHED = ("xnat_watchd", "tests", "docs", "config", "systemd", *BESIDE)
 TEXT = {".py", ".sql", ".md", ".toml", ".conf", ".service", ".timer"}
 #: How the notes were cited that do not come with the program.
 UNSHIPPED = re.compile(

@@ -28,7 +28,8 @@ from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-COPIED = ("xnat_watchd", "tests", "pyproject.toml", "README.md", "config", "docs", "systemd", "CHANGELOG.md", "LICENSE")
+PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE")
+COPIED = ("xnat_watchd", "tests", "pyproject.toml", "config", "docs", "systemd", *PAGES)
 
 COMMENT = re.compile(r"(?:  #.*)?\n?$")  #: what ends a line
 EDIT = {"in", "old", "new"}

@@ -23,7 +23,7 @@ from xnat_watchd.sandbox.__main__ import OPTION_HELP, _build_sandbox, _options, 
 from xnat_watchd.sandbox.faults import Faults
 
 COMMAND = [sys.executable, "-m", "xnat_watchd.sandbox", "--port", "0"]
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "practising.md"
 Process = subprocess.Popen[str]
 
 
@@ -120,8 +120,8 @@ def test_the_help_explains_every_option_in_words() -> None:
     assert all(one.help for one in main.params if hasattr(one, "help"))
 
 
-def test_what_the_readme_says_of_it_can_be_typed() -> None:
-    told = README.read_text(encoding="utf-8").split("## The practice XNAT")[1].split("\n## ")[0]
+def test_what_its_page_says_can_be_typed() -> None:
+    told = PAGE.read_text(encoding="utf-8")
     known = {name for option in main.params for name in option.opts} | {"--help", "--json"}
     assert {"--dialect", "--control"} <= set(re.findall(r"--[a-z-]+", told)) <= known
     (plan,) = re.findall(r"'(\{.*\})'", told)

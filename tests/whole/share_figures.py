@@ -1,4 +1,4 @@
-"""Figures for the README: 1,000 rows over 5 projects with 5,000 sessions, by the real service on a practice XNAT.
+"""Figures for the documentation: 1,000 rows over 5 projects with 5,000 sessions, by the service on a practice XNAT.
 
     python -m tests.whole.share_figures [1.6|1.8]
 

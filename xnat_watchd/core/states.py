@@ -145,7 +145,7 @@ def reached(progress: Progress, until: Progress) -> bool:
 
 
 def as_mermaid() -> str:
-    """Return the tables as a Mermaid diagram, so that the README cannot disagree with the code."""
+    """Return the tables as a Mermaid diagram, so that the documentation cannot disagree with the code."""
     line = [f"    {a} --> {b}" for a, b in pairwise(LINE)]
     arrows = [f"    {s} --> {t}: {e}" for s, moves in STANDINGS.items() for e, t in moves.items()]
     files = [f"    {s} --> {t}" for s, targets in DELIVERIES.items() for t in sorted(targets)]

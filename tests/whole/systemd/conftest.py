@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Yield a machine with three users, where the program is installed as the README says."""
+    """Yield a machine with three users, where the program is installed as the documentation says."""
     why_not = obstacle() or ("runs by itself only: add -n0" if "PYTEST_XDIST_WORKER" in os.environ else "")
     if why_not:
         (pytest.fail if os.environ.get(NEEDED) else pytest.skip)(f"a real systemd {why_not}")

@@ -61,7 +61,7 @@ def _pip(*words: str) -> None:
 
 
 def install_program(machine: Machine, version: str) -> None:
-    """Do what the README tells an administrator: an environment below /opt, and pip."""
+    """Do what the documentation tells an administrator: an environment below /opt, and pip."""
     if not machine.path("/opt/xnat-watchd").exists():
         machine.run("python3", "-m", "venv", "/opt/xnat-watchd")
     pip = ("/opt/xnat-watchd/bin/pip", "install", "--quiet", "--no-index")

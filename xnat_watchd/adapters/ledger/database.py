@@ -21,7 +21,7 @@ VERSION = 1 + len(UPGRADES)  #: of the schema, kept in the file as `user_version
 APPLICATION = 0x584E5744  #: "XNWD", kept in the file as `application_id`
 PATIENCE = 30.0  #: seconds to wait for another program that holds the ledger; systemd allows more for a start
 
-_DAMAGED = "Restore it from a backup; see 'When the ledger is damaged' in the README. Do not delete it."
+_DAMAGED = "Restore it from a backup; see 'When the ledger is damaged' in the documentation. Do not delete it."
 _NOT_OURS = "Give the service's user the right to read and write it and its folder, on a disk that takes writes."
 _HELD = "Find out which one with `fuser`, and end it. Work then goes on by itself."
 _FULL = "Free some space on its disk. Work then goes on by itself."

@@ -39,7 +39,7 @@ _BOMS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-
 _ALMOST = 0.8  #: least similarity (`difflib`) to a known column's name that makes a column a typing error
 _PERHAPS = 0.6  #: likewise to a column that must be there and is not
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  #: the first bytes of `.xlsx`, `.ods` and `.numbers`; of `.xls`
-_ADVICE = "Correct the table and save it again; the README shows how one looks."
+_ADVICE = "Correct the table and save it again; the page 'Share tables' of the documentation shows how one looks."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ TYPED = "what was typed"
 AGAIN = "Nothing was stored. Try the right user and password: XNAT locks an account after some wrong ones."
 SAY_IT_AGAIN = "The login is stored. Give --server with each command."
 FIRST_SETTINGS = """\
-# Written by `xnat-watchd login --server`. The README says what else may stand here.
+# Written by `xnat-watchd login --server`. `xnat-watchd install` places all settings with their defaults.
 [xnat]
 server = {server}
 

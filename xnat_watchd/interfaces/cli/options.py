@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.interfaces.cli.locations import Locations
     from xnat_watchd.settings import Settings
 
-NO_LOGIN = "Type `xnat-watchd login`, or give the login as the README says under Credentials."
+NO_LOGIN = "Type `xnat-watchd login`, or give the login as the page 'Logins' of the documentation says."
 NO_LEDGER_YET = (
     "The first `xnat-watchd run` makes it. For ZIPs that were sent with `run --once --drop DIR`, type `--drop DIR` "
     "behind `xnat-watchd`."

@@ -1,0 +1,130 @@
+"""The pages that people read, and the parts of them that the code writes.
+
+`python -m tests.docs.pages` writes those parts anew; a test sees that they are what the code says.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import click
+
+from xnat_watchd.adapters.log_tables import EVENTS
+from xnat_watchd.core import errors
+from xnat_watchd.core.states import as_mermaid
+from xnat_watchd.interfaces.cli import COMMANDS as LINES
+from xnat_watchd.interfaces.cli import commands
+
+REPOSITORY = Path(__file__).parents[2]
+DOCS = REPOSITORY / "docs"
+CONTEXT = click.Context(commands)
+COMMANDS = {name: one for name in LINES if (one := commands.get_command(CONTEXT, name)) is not None}
+
+SAID = (
+    errors.Transient, errors.InDoubt, errors.NotYet, errors.RepeatOnce, errors.Unavailable, errors.AuthRefused,
+    errors.Conflict, errors.Permanent, errors.Undecided, errors.NoRoom, errors.Unusable,
+)  # fmt: skip
+SHOWN = ("each-trouble-80x24",)  #: screens of `status`, which its own tests compare with what it prints
+WIDE = 120  #: columns of a line in these files
+
+
+def paths() -> list[Path]:
+    """Return every page: what lies beside the README, and what is below `docs`."""
+    return [
+        *(REPOSITORY / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
+        *sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts),
+    ]
+
+
+@cache
+def page(name: str) -> str:
+    """Return the text of a page below `docs`."""
+    return (DOCS / name).read_text("utf-8")
+
+
+@cache
+def everything() -> str:
+    """Return the text of all pages, one after the other."""
+    return "\n".join(path.read_text("utf-8") for path in paths())
+
+
+def part(name: str) -> re.Pattern[str]:
+    """Return what finds a part that the code writes: what stands before it, the part, and its end."""
+    return re.compile(rf"(<!-- {name} -->\n)(.*?)(\n?<!-- end -->)", re.DOTALL)
+
+
+def generated() -> dict[str, str]:
+    """Return each part that the code writes, by its name."""
+    return {
+        "states": f"```mermaid\n{as_mermaid()}\n```",
+        "errors": _table("what it means", "what to do, unless it says more", _kinds()),
+        "config": f"```toml\n{(REPOSITORY / 'config/xnat-watchd.toml').read_text('utf-8').strip()}\n```",
+        "events": _table("event", "meaning", ((f"`{name}`", said) for name, said in EVENTS.items())),
+        "commands": "\n\n".join(_command(name, command) for name, command in COMMANDS.items()),
+        **{f"screen {name}": _screen(name) for name in SHOWN},
+    }
+
+
+def write() -> None:
+    """Write the generated parts anew wherever they stand."""
+    for path in paths():
+        text = path.read_text("utf-8")
+        for name, said in generated().items():
+            text = part(name).sub(lambda found, said=said: f"{found[1]}{said}\n<!-- end -->", text)  # type: ignore[misc]
+        path.write_text(text, "utf-8")
+
+
+def _table(first: str, second: str, rows: Iterator[tuple[str, str]]) -> str:
+    return "\n".join([f"| {first} | {second} |", "|---|---|", *(f"| {one} | {other} |" for one, other in rows)])
+
+
+def _kinds() -> Iterator[tuple[str, str]]:
+    """Yield the first sentence of each kind of error, without the facts that it cites, and what helps."""
+    for kind in SAID:
+        yield re.sub(r" \(F\d[^)]*\)", "", " ".join((kind.__doc__ or "").split())), kind.default_advice
+
+
+def _screen(name: str) -> str:
+    return f"```text\n{(REPOSITORY / 'tests/cli/screens' / name).with_suffix('.txt').read_text('utf-8').strip()}\n```"
+
+
+def _command(name: str, command: click.Command) -> str:
+    """Return a command's chapter: what `--help` tells, as a page does."""
+    told = [" ".join(each.split()) for each in (command.help or "").split("\n\n")]
+    blocks = re.sub(r"\x08\n", "", command.epilog or "").strip().split("\n\n")
+    usage = " ".join(command.collect_usage_pieces(click.Context(command, info_name=name)))
+    options = [_option(one) for one in command.params if isinstance(one, click.Option) and not one.hidden]
+    return "\n\n".join(
+        [
+            f"### `{name}`",
+            *(textwrap.fill(each, WIDE, break_on_hyphens=False) for each in told if each),
+            f"```text\nxnat-watchd {name} {usage}\n```",
+            *([_table("option", "", iter(options))] if options else []),
+            *(_block(each) for each in blocks if each),
+        ]
+    )
+
+
+def _block(text: str) -> str:
+    """Return a paragraph of what follows the options: examples as they stand, anything else as prose."""
+    if text.startswith("Examples:"):
+        return f"```text\n{textwrap.dedent(text.partition(chr(10))[2])}\n```"
+    return textwrap.fill(" ".join(text.split()), WIDE, break_on_hyphens=False)
+
+
+def _option(option: click.Option) -> tuple[str, str]:
+    value = "" if option.is_flag else f" {option.metavar or _values(option)}"
+    return f"`{', '.join(option.opts)}{value}`", (option.help or "").replace("|", "\\|")
+
+
+def _values(option: click.Option) -> str:
+    known = getattr(option.type, "choices", None)
+    return "\\|".join(map(str, known)) if known else option.type.name.upper()
+
+
+if __name__ == "__main__":
+    write()
