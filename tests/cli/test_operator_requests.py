@@ -88,6 +88,8 @@ def test_what_somebody_typed_as_a_reason_is_for_those_who_see_names(served: Desk
     told = asks(LOOKS, "show", "1")
     assert "by ada" in told
     assert "Zenobia" not in told
+    decided = [one for one in json.loads(asks(LOOKS, "show", "1", "--json"))["events"] if one["who"]]
+    assert [(one["event"], one["who"], one["detail"]) for one in decided] == [("released", "ada", "")]
     assert "Zenobia" not in asks(LOOKS, "show", "1", "--json")
 
 
@@ -122,6 +124,10 @@ def test_who_may_decide_sees_names_and_decides_under_the_own_name(served: Desk) 
     assert "goes on, as a person has decided: by ada" in story
     assert "by ada: no matter" in story
     assert "from the beginning: by ada" in story
+    decided = [one for one in json.loads(asks(DECIDES, "show", "1", "--json"))["events"] if one["who"]]
+    assert [(one["event"], one["who"], one["detail"] or "") for one in decided] == [
+        ("released", "ada", ""), ("resent", "ada", ""), ("unwanted", "ada", "no matter"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

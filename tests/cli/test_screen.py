@@ -100,10 +100,14 @@ def test_the_status_is_one_screen_of_plain_words() -> None:
 
 @pytest.mark.usefixtures("narrow")
 def test_a_server_that_is_down_is_said_with_what_to_do() -> None:
-    gate = {"open": False, "why": f"refused {HOSTILE}", "advice": "Check that it is up."}
+    gate = {
+        "open": False, "why": f"refused {HOSTILE}", "advice": "Check that it is up.",
+        "since": "2025-12-31T20:00:00+00:00", "until": "2026-01-01T00:00:30+00:00",
+    }  # fmt: skip
     said = status_screen(a_snapshot(gate=gate, attention=[]))
     assert obeyed(said) == []
-    assert re.search(r"^Waiting for XNAT: refused .*\n +-> Check that it is up\.$", said, re.MULTILINE)
+    told = r"^Waiting for XNAT since [^:]+:\d\d:\d\d: refused (?:.*\n){1,3} +-> Check that it is up\.$"
+    assert re.search(told, said, re.MULTILINE)
     assert "Nothing needs attention" not in said
 
 
@@ -119,7 +123,7 @@ def test_a_story_is_told_in_plain_words_whatever_the_server_said(capsys: pytest.
     }  # fmt: skip
     event = {
         "at": "2026-01-01T00:00:00+00:00", "number": 1, "event": "held", "progress": "received", "why": "w " * 60,
-        "detail": HOSTILE,
+        "detail": HOSTILE, "who": HOSTILE,
     }  # fmt: skip
     _tell({"id": 12, "name": HOSTILE, "project": "P1", "kind": "zip", "state": "taken", "why": None, "detail": None,
            "advice": None, "resting": None, "deleted": None, "clutter": {"text": 2}, "same_as": None,
@@ -178,7 +182,7 @@ def test_status_and_story_tell_local_times_and_a_story_its_local_days(capsys: py
     assert "as of 2026-07-02 00:30:00 CEST" in told
     assert "PAUSED: work, since 2026-07-02 00:00:00 CEST: w" in told
     times = ("2026-10-24T22:30:00+00:00", "2026-10-25T00:30:00+00:00", "2026-10-25T01:30:00+00:00")
-    event = {"number": None, "event": "taken", "progress": None, "why": None, "detail": None}
+    event = {"number": None, "event": "taken", "progress": None, "why": None, "detail": None, "who": None}
     nothing = dict.fromkeys(("why", "detail", "advice", "resting", "deleted", "same_as"))
     _tell({"id": 1, "name": "a.zip", "project": "P1", "kind": "zip", "state": "taken", **nothing, "clutter": {},
            "studies": [], "events": [{**event, "at": at} for at in times]})  # fmt: skip

@@ -79,7 +79,7 @@ def gate_shut(folder: Path) -> dict[str, Any]:
     station.drop("mri_17.zip", SCAN)
     station.take_in()
     error = Unavailable("XNAT cannot be reached")
-    station.ledger.gates.set("", shut_by(Gate(), error, NOW - timedelta(seconds=30), 0.5))
+    station.ledger.gates.set("", shut_by(Gate(since=NOW - timedelta(hours=3)), error, NOW, 0.5))
     return of(station.ledger, heard="2026-01-01T09:00:00+00:00")
 
 

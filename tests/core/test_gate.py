@@ -40,6 +40,14 @@ def test_a_server_that_stays_down_is_asked_ever_more_rarely_up_to_a_bound() -> N
     assert pauses[-1] == CEILING
 
 
+def test_a_gate_knows_since_when_xnat_is_waited_for_until_a_study_has_succeeded() -> None:
+    first = shut_by(OPEN, DOWN, NOW, 0)
+    again = shut_by(first.probed(), DOWN, NOW + timedelta(hours=1), 0)
+    assert (first.since, again.since) == (NOW, NOW)
+    later = shut_by(again.probed().passed(), DOWN, NOW + timedelta(hours=2), 0)
+    assert later.since == NOW + timedelta(hours=2)
+
+
 def test_the_server_says_when_to_come_back() -> None:
     gate = shut_by(OPEN, Unavailable("later", after=timedelta(minutes=20)), NOW, 0)
     assert gate.until == NOW + timedelta(minutes=20)

@@ -20,6 +20,7 @@ from xnat_watchd.core.sharing.state import RowResult
 from xnat_watchd.core.sharing.table import ShareRow
 from xnat_watchd.interfaces.cli.status_screen import screen
 from xnat_watchd.operator.status import Exit, attention_row, sentence, take_snapshot, verdict, without_names
+from xnat_watchd.operator.status_sentences import waiting_sentence
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FOLDER = "Quokka_Zenobia"  #: the name of a folder that somebody made, and a patient's
@@ -129,11 +130,38 @@ def test_what_only_the_running_service_knows_needs_attention_first(station: Stat
     assert sentence(snapshot) == "0 under way, 0 held, 0 complete; too little room is left"
 
 
+def test_a_folder_that_is_called_like_a_part_of_a_time_spoils_none(station: Station) -> None:
+    """Anybody who may drop files may make a folder `00`, whose name is hidden as long as it is no project."""
+    station.drop("00/scan.zip", scan())
+    station.run()
+    station.ledger.gates.set("00", Gate(until=NOW, since=NOW, why="no project 00", advice="Make it."))
+    station.ledger.gates.set("", Gate(until=NOW, since=NOW, why="XNAT is down, says 00", advice="Wait."))
+    _, told = snapshots(station)
+    for gate in (told["gate"], *told["projects_shut"].values()):
+        assert (gate["since"], gate["until"]) == (NOW.isoformat(), NOW.isoformat())
+        assert "00" not in gate["why"]
+    assert "It is asked again now." in waiting_sentence({**told, "at": NOW.isoformat()})
+
+
+def test_who_waits_for_xnat_is_told_since_when_and_when_it_is_asked_next(station: Station) -> None:
+    yesterday, soon = NOW - timedelta(hours=30), NOW + timedelta(minutes=5)
+    station.ledger.gates.set("", Gate(until=soon, since=yesterday, why="XNAT cannot be reached", advice="Look."))
+    _, told = snapshots(station)
+    assert waiting_sentence(told) == (
+        f"Waiting for XNAT since {yesterday.astimezone():%Y-%m-%d %H:%M:%S}: XNAT cannot be reached. "
+        f"It is asked again at {soon.astimezone():%H:%M:%S}."
+    )
+    station.ledger.gates.set("", Gate())
+    assert waiting_sentence(snapshots(station)[1]) == ""
+
+
 def test_a_shut_gate_says_until_when(station: Station) -> None:
-    station.ledger.gates.set("", Gate(until=NOW + timedelta(minutes=5), login=True, why="refused", advice="Log in."))
+    gate = Gate(until=NOW + timedelta(minutes=5), login=True, why="refused", advice="Log in.", since=NOW)
+    station.ledger.gates.set("", gate)
     _, told = snapshots(station)
     assert told["gate"] == {
-        "open": False, "login": True, "why": "refused", "advice": "Log in.", "until": "2026-01-01T00:05:00+00:00",
+        "open": False, "login": True, "why": "refused", "advice": "Log in.", "since": "2026-01-01T00:00:00+00:00",
+        "until": "2026-01-01T00:05:00+00:00",
     }  # fmt: skip
     assert verdict(told, finished=False) is Exit.LOGIN
 

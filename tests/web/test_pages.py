@@ -6,6 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.ledgers import fill
 from tests.station import Station, Time, zipped
 from tests.web.visiting import ADA, LOU, Served
 from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.core.gate import Gate
 
 DAMAGED = "1 of 2 images is damaged (cut short)"
 SCAN = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2))])
@@ -126,6 +128,15 @@ def test_a_page_that_has_not_changed_is_answered_in_a_word(station: Station, ser
     station.ledger.decisions.skip(1, "", station.time.now())
     served.time.pass_(seconds=5)
     assert ada.get("/", {"If-None-Match": tag}).status_code == 200
+
+
+def test_the_page_says_since_when_xnat_is_waited_for_as_the_status_does(station: Station, served: Served) -> None:
+    since = station.time.now()
+    gate = Gate(until=since + timedelta(minutes=4), since=since, why="XNAT is down", advice="Look at it.")
+    station.ledger.gates.set("", gate)
+    said = f"Waiting for XNAT since {since.astimezone():%H:%M:%S}: XNAT is down. It is asked again "
+    for page in ("/", "/wall"):
+        assert said in served.by(LOU).get(page).text
 
 
 def test_without_a_ledger_the_page_says_that_nothing_came_yet(tmp_path: Path) -> None:

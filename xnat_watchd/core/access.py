@@ -31,6 +31,6 @@ def access_of(uid: int, groups: Collection[str]) -> UserAccess:
     return UserAccess.LOOK if DROP_GROUP in groups else UserAccess.NONE
 
 
-def signed(why: str, person: str) -> str:
-    """Return the reason of a decision for the record, after the login name of the person who took it."""
+def signed(why: str | None, person: str) -> str:
+    """Return the reason of a decision for people, after the login name of the person who took it."""
     return f"by {person}: {why}" if why else f"by {person}"

@@ -34,6 +34,7 @@ class Gate:
     why: str = ""
     advice: str = ""
     strikes: int = 0  #: how often in a row it was shut
+    since: datetime | None = None  #: when it was shut the first time in this row
     refusals: tuple[datetime, ...] = ()  #: when credentials were refused within the last hour
 
     @property
@@ -84,6 +85,7 @@ def shut_by(gate: Gate, error: WatchdError, now: datetime, jitter: float) -> Gat
         advice=error.advice,
         strikes=strikes,
         refusals=refusals,
+        since=gate.since or now,
     )
 
 

@@ -11,7 +11,6 @@ from datetime import datetime
 
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.pauses import Activity
-from xnat_watchd.core.access import signed
 from xnat_watchd.core.errors import Impossible, Outdated
 
 Decide = Callable[[Ledger, int, str, str, datetime], str]  #: ledger, key of the study, reason, person, now
@@ -22,13 +21,13 @@ PAUSED = "paused: nothing more is sent until it is resumed"
 
 def retry(ledger: Ledger, key: int, why: str, who: str, now: datetime) -> str:
     """Let a study go on from where it stopped."""
-    ledger.decisions.retry(key, now, why=signed(why, who))
+    ledger.decisions.retry(key, now, why=why or None, by=who)
     return "goes on"
 
 
 def skip(ledger: Ledger, key: int, why: str, who: str, now: datetime) -> str:
     """Have a study skipped."""
-    ledger.decisions.skip(key, signed(why, who), now)
+    ledger.decisions.skip(key, why, now, by=who)
     return "will be skipped. First, what this service put into XNAT's prearchive for it is removed."
 
 
@@ -39,13 +38,13 @@ def accept(ledger: Ledger, key: int, why: str, who: str, now: datetime) -> str:
 
 def resend(ledger: Ledger, key: int, why: str, who: str, now: datetime) -> str:
     """Have a study sent again from the beginning."""
-    ledger.decisions.resend(key, signed(why, who), now)
+    ledger.decisions.resend(key, why, now, by=who)
     return "starts again: XNAT is asked what it has, and what it lacks is sent"
 
 
 def settle(ledger: Ledger, delivery: int, why: str, who: str, now: datetime) -> str:
     """Settle a rejected delivery."""
-    ledger.decisions.settle(delivery, signed(why, who), now)
+    ledger.decisions.settle(delivery, why, now, by=who)
     return "is settled; its ZIP stays in the failed folder"
 
 

@@ -18,7 +18,7 @@ _OF_STUDY = frozenset({
     "session", "images", "instances", "left_behind", "lost", "loss_accepted", "uploads", "trials",
 })  # fmt: skip
 _OF_FINDING = frozenset({"kind", "count", "found", "settled", "by"})
-_OF_EVENT = frozenset({"at", "number", "event", "progress", "standing"})
+_OF_EVENT = frozenset({"at", "number", "event", "progress", "standing", "who"})
 _OF_ROW = frozenset({"item", "state", "images", "arrived", "size", "ended", "same_as"})
 _SENTENCES = frozenset({"why", "advice"})  #: name no patient, but perhaps a project; a person's reasons are not here
 _MOVED = "moved"  #: an event that tells in `detail` from which project to which

@@ -25,6 +25,7 @@ LONG = timedelta(hours=1)  #: after which a study that is retried by itself is r
 SILENCE = 60.0  #: seconds after which a service that runs but reports nothing counts as unwell
 READ_REPORT = "Read the report beside the table: it says of each row why, and what to do."
 CONCEALED = "…"  #: stands for a project's name that may be a patient's
+SENTENCES = ("why", "advice")  #: what may name a project; a time would be spoilt by a folder that is called `00`
 
 
 class Exit(IntEnum):
@@ -144,6 +145,7 @@ def gate_snapshot(gate: Any, item: str = "") -> dict[str, Any]:
         "login": gate.login,
         "why": gate.why,
         "advice": for_item(gate.advice, item),
+        "since": gate.since and gate.since.isoformat(timespec="seconds"),
         "until": gate.until.isoformat(timespec="seconds"),
     }
 
@@ -208,7 +210,7 @@ def without_names(snapshot: Snapshot, is_project: Callable[[str], bool]) -> Snap
     hidden = [one for one in _projects(snapshot) if one and not is_project(one)]
 
     def told(row: dict[str, Any]) -> dict[str, Any]:
-        texts = {name: conceal(value, hidden) for name, value in row.items() if isinstance(value, str)}
+        texts = {name: conceal(row[name], hidden) for name in SENTENCES if row.get(name)}
         return {**row, **texts, **({"project": ""} if row.get("project") in hidden else {})}
 
     ignored = [told({**one, "name": ""}) for one in snapshot["ignored"]]

@@ -32,6 +32,23 @@ def verdict_sentence(snapshot: Snapshot) -> str:
     return f"Nothing needs attention.{heard}"
 
 
+def waiting_sentence(snapshot: Snapshot) -> str:
+    """Return why XNAT is waited for, since when, and when it is asked next; empty if it is not waited for."""
+    gate, at = snapshot["gate"], snapshot["at"]
+    if gate["open"]:
+        return ""
+    since = f" since {_clock(gate['since'], at)}" if gate.get("since") else ""
+    is_due = datetime.fromisoformat(gate["until"]) <= datetime.fromisoformat(at)
+    again = "now" if is_due else f"at {_clock(gate['until'], at)}"
+    return f"Waiting for XNAT{since}: {gate['why']}. It is asked again {again}."
+
+
+def _clock(moment: str, at: str) -> str:
+    """Return a time as the local clock shows it, with the day if it is another one than that of `at`."""
+    then, now = (datetime.fromisoformat(one).astimezone() for one in (moment, at))
+    return f"{then:%H:%M:%S}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M:%S}"
+
+
 def _heard(snapshot: Snapshot) -> str:
     heard = snapshot["daemon"].get("heard")
     if not heard:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from xnat_watchd.core.access import signed
+
 Event = Mapping[str, Any]
 
 OF_DELIVERY = {
@@ -47,11 +49,12 @@ def is_told(event: Event) -> bool:
 
 
 def sentence(event: Event) -> str:
-    """Return what happened, and why."""
+    """Return what happened, why, and who decided it."""
     known = OF_STUDY if event["number"] else OF_DELIVERY
     words = known.get(event["event"], str(event["event"]))
     said = words.format(progress=event["progress"])
-    reasons = "; ".join(text for text in dict.fromkeys((event["why"], event["detail"])) if text)
+    detail = signed(event["detail"], event["who"]) if event["who"] else event["detail"]
+    reasons = "; ".join(text for text in dict.fromkeys((event["why"], detail)) if text)
     return f"{said}: {reasons}" if reasons else said
 
 

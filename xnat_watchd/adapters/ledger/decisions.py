@@ -12,7 +12,6 @@ from xnat_watchd.adapters.ledger.findings import open_findings, settle_findings,
 from xnat_watchd.adapters.ledger.restarts import restart
 from xnat_watchd.adapters.ledger.studies import NOTHING_TO_SEND, _leave_out
 from xnat_watchd.adapters.ledger.transitions import RESET, STUCK, move, resume
-from xnat_watchd.core.access import signed
 from xnat_watchd.core.errors import Impossible
 from xnat_watchd.core.findings import ACCEPTABLE, Finding, FindingKind, advice, holding, reason_of
 from xnat_watchd.core.states import ENDED, DeliveryKind, DeliveryState, Event, Progress, Standing
@@ -26,14 +25,14 @@ IN_A_MOMENT = "Type it again in a moment."
 class Decisions:
     """Decisions are recorded here and carried out by the service: at once if it runs, else after its next start.
 
-    The reason that a person types is kept as `detail`, since it may hold a name. What cannot be done raises
-    `Impossible`.
+    The reason that a person types is kept as `detail`, since it may hold a name. `by` is the person's login name. What
+    cannot be done raises `Impossible`.
     """
 
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def skip(self, key: int, why: str, now: datetime) -> None:
+    def skip(self, key: int, why: str, now: datetime, *, by: str | None = None) -> None:
         """Have a study skipped: first the service removes what is left of it in the prearchive."""
         with self._db.change() as db:
             standing = _standing(_row(db, key))
@@ -42,16 +41,16 @@ class Decisions:
             if standing is Standing.BUSY:
                 raise Impossible(AT_WORK, advice=IN_A_MOMENT)
             move(db, key, standing, Event.UNWANTED, now, skip_reason=why, due=None,
-                 why="a person gave it up", detail=why, advice=None, **RESET)  # fmt: skip
+                 why="a person gave it up", detail=why, who=by, advice=None, **RESET)  # fmt: skip
 
-    def settle(self, delivery: int, why: str, now: datetime) -> None:
+    def settle(self, delivery: int, why: str, now: datetime, *, by: str | None = None) -> None:
         """Record that nothing more is to be done about a rejected delivery. Its ZIP stays where it is."""
         with self._db.change() as db:
             row = db.execute("SELECT state, settled FROM deliveries WHERE id = ?", (delivery,)).fetchone()
             if row["state"] != DeliveryState.REJECTED or row["settled"]:
                 raise Impossible("it is settled already" if row["settled"] else "it was not rejected")
             db.execute("UPDATE deliveries SET settled = ? WHERE id = ?", (text(now), delivery))
-            tell_delivery(db, delivery, "settled", now, why="a person has settled it", detail=why)
+            tell_delivery(db, delivery, "settled", now, why="a person has settled it", detail=why, who=by)
 
     def retry(
         self,
@@ -59,6 +58,7 @@ class Decisions:
         now: datetime,
         *,
         why: str | None = None,
+        by: str | None = None,
         subject: str | None = None,
         label: str | None = None,
         project: str | None = None,
@@ -77,26 +77,26 @@ class Decisions:
             if found := holding(open_findings(db, key)):
                 raise Impossible(reason_of(found), advice=advice(found))
             if project and project != row["project"]:
-                _to_project(db, row, project, now)
+                _to_project(db, row, project, now, by)
                 chosen = {"project": project, "subject": None, "subject_key": None, "label": None, "server_uid": None,
                           "claimed": None, **chosen}  # fmt: skip
-            resume(db, row, now, detail=why, **chosen)
+            resume(db, row, now, detail=why, who=by, **chosen)
 
     def accept(self, key: int, why: str, by: str, now: datetime) -> str:
         """Accept the open findings of a held study, or that XNAT leaves out series; return what was accepted.
 
-        `by`: the login name of the person. A later finding, or another series left out, holds the study again.
+        A later finding, or another series left out, holds the study again.
         """
         with self._db.change() as db:
             row = _row(db, key)
             if row["lost"] > row["loss_accepted"]:
-                return _accept_loss(db, row, signed(why, by), now)
+                return _accept_loss(db, row, why, by, now)
             _must_be_held(row)
             if found := holding(open_findings(db, key)):
                 return _accept_findings(db, row, found, why, by, now)
-            return _accept_left_out(db, key, signed(why, by), now)
+            return _accept_left_out(db, key, why, by, now)
 
-    def resend(self, key: int, why: str, now: datetime) -> None:
+    def resend(self, key: int, why: str, now: datetime, *, by: str | None = None) -> None:
         """Start a study from its beginning, in a new generation: XNAT is asked, and what it lacks is sent."""
         with self._db.change() as db:
             row = _row(db, key)
@@ -110,10 +110,10 @@ class Decisions:
                 ended = standing in ENDED or row["skip_reason"] is not None
                 raise Impossible(reason_of(found), advice=DROP_IT if ended else advice(found))
             _take_again(db, row, now)
-            restart(db, row, now, why)
+            restart(db, row, now, why, by)
 
 
-def _to_project(db: sqlite3.Connection, row: sqlite3.Row, project: str, now: datetime) -> None:
+def _to_project(db: sqlite3.Connection, row: sqlite3.Row, project: str, now: datetime, by: str | None) -> None:
     """Forget what was decided for a study's old project. The delivery changes its project with its last study."""
     key, delivery = row["key"], row["delivery"]
     was_sent = db.execute("SELECT 1 FROM places WHERE study = ? AND last_sent IS NOT NULL", (key,)).fetchone()
@@ -136,7 +136,7 @@ def _to_project(db: sqlite3.Connection, row: sqlite3.Row, project: str, now: dat
     ).fetchone()
     if stay is None:
         db.execute("UPDATE deliveries SET project = ? WHERE id = ?", (project, delivery))
-    tell_delivery(db, delivery, "moved", now, why="to another project", detail=f"{row['project']} -> {project}")
+    tell_delivery(db, delivery, "moved", now, why="to another project", detail=f"{row['project']} -> {project}", who=by)
 
 
 def _is_locked(db: sqlite3.Connection, key: int) -> bool:
@@ -182,19 +182,20 @@ def _accept_findings(
     )  # the ZIP holds images that are not sent
     if row["kind"] == DeliveryKind.ZIP and not _is_anything_left(db, row["key"]):
         move(db, row["key"], Standing.HELD, Event.UNWANTED, now, skip_reason=NOTHING_TO_SEND, attempts=0, recoveries=0,
-             since=None, due=None, why=NOTHING_TO_SEND, detail=why, advice=None)  # fmt: skip
+             since=None, due=None, why=NOTHING_TO_SEND, detail=why, who=by, advice=None)  # fmt: skip
         return f"{reason_of(found)}: nothing of it is sent"
-    resume(db, row, now, why=f"accepted: {reason_of(found)}", detail=why)
+    resume(db, row, now, why=f"accepted: {reason_of(found)}", detail=why, who=by)
     return reason_of(found)
 
 
-def _accept_loss(db: sqlite3.Connection, row: sqlite3.Row, why: str, now: datetime) -> str:
+def _accept_loss(db: sqlite3.Connection, row: sqlite3.Row, why: str, by: str, now: datetime) -> str:
     """Accept that XNAT lacks images that it held. One more missing image needs a new decision. The ZIP is kept."""
     accepted = f"XNAT lacks {row['lost']} of its images, which it was seen to hold"
     db.execute("UPDATE studies SET loss_accepted = lost WHERE key = ?", (row["key"],))
     db.execute(
-        "INSERT INTO events (at, delivery, study, event, progress, standing, why, detail) VALUES (?,?,?,?,?,?,?,?)",
-        (text(now), row["delivery"], row["key"], "accepted", row["progress"], row["standing"], accepted, why),
+        "INSERT INTO events (at, delivery, study, event, progress, standing, why, detail, who)"
+        " VALUES (?,?,?,?,?,?,?,?,?)",
+        (text(now), row["delivery"], row["key"], "accepted", row["progress"], row["standing"], accepted, why, by),
     )
     return accepted
 
@@ -204,7 +205,7 @@ def _is_anything_left(db: sqlite3.Connection, key: int) -> bool:
     return db.execute(sql, (key,)).fetchone() is not None
 
 
-def _accept_left_out(db: sqlite3.Connection, key: int, why: str, now: datetime) -> str:
+def _accept_left_out(db: sqlite3.Connection, key: int, why: str, by: str, now: datetime) -> str:
     series = _missing_twice(db, key)
     if not series:
         raise Impossible(
@@ -214,7 +215,7 @@ def _accept_left_out(db: sqlite3.Connection, key: int, why: str, now: datetime) 
     db.executemany("UPDATE series SET accepted = 1 WHERE study = ? AND uid = ?", [(key, s) for s in series])
     _leave_out(db, key, series)
     accepted = f"XNAT leaves out {len(series)} series"
-    resume(db, _row(db, key), now, why=f"accepted: {accepted}", detail=why)
+    resume(db, _row(db, key), now, why=f"accepted: {accepted}", detail=why, who=by)
     return accepted
 
 

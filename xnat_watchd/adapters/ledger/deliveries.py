@@ -280,11 +280,12 @@ def tell_delivery(
     now: datetime,
     why: object = None,
     detail: object = None,
+    who: str | None = None,
 ) -> None:
-    """Record an event of a delivery as a whole."""
+    """Record an event of a delivery as a whole. `who`: the login name of the person who decided it."""
     db.execute(
-        "INSERT INTO events (at, delivery, event, why, detail) VALUES (?,?,?,?,?)",
-        (text(now), delivery, event, why, detail),
+        "INSERT INTO events (at, delivery, event, why, detail, who) VALUES (?,?,?,?,?,?)",
+        (text(now), delivery, event, why, detail, who),
     )
 
 

@@ -33,6 +33,7 @@ class Gates:
                 advice=row["advice"],
                 strikes=row["strikes"],
                 refusals=tuple(datetime.fromisoformat(at) for at in json.loads(row["refusals"])),
+                since=moment(row["since"]),
             )
             for row in self._db.rows("SELECT * FROM gates")
         }
@@ -60,11 +61,12 @@ class Gates:
 
 def _set(db: sqlite3.Connection, scope: str, gate: Gate) -> None:
     db.execute(
-        "INSERT OR REPLACE INTO gates (scope, until, trial, login, why, advice, strikes, refusals, passes)"
-        " VALUES (?,?,?,?,?,?,?,?,?)",
+        "INSERT OR REPLACE INTO gates (scope, until, trial, login, why, advice, strikes, refusals, passes, since)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?)",
         (
             scope, text(gate.until) if gate.until else None, int(gate.trial), int(gate.login), gate.why, gate.advice,
             gate.strikes, json.dumps([text(at) for at in gate.refusals]), int(gate.passes),
+            text(gate.since) if gate.since else None,
         ),
     )  # fmt: skip
 

@@ -13,12 +13,12 @@ from xnat_watchd.core.findings import holding
 from xnat_watchd.core.states import Event, Progress, Standing
 
 
-def restart(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, why: str) -> None:
+def restart(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, why: str, by: str | None = None) -> None:
     """Start a study from its beginning in a new generation. If it was to be skipped, it is not any more."""
     db.execute("UPDATE places SET ended = ? WHERE study = ? AND ended IS NULL", (text(now), row["key"]))
     move(db, row["key"], Standing(row["standing"]), Event.RESENT, now, generation=row["generation"] + 1,
          progress=Progress.RECEIVED, session=None, skip_reason=None, claimed=None, in_doubt=1, due=None, why=None,
-         detail=why, advice=None, lost=0, loss_accepted=0, **RESET)  # fmt: skip
+         detail=why, who=by, advice=None, lost=0, loss_accepted=0, **RESET)  # fmt: skip
     try_now(db, now, row["project"])
 
 

@@ -277,7 +277,8 @@ CREATE TABLE events (
   standing TEXT,
   why      TEXT,
   detail   TEXT,
-  scope    TEXT CHECK (scope IN ('study', 'project', 'server', 'machine'))  -- whose trouble it may be
+  scope    TEXT CHECK (scope IN ('study', 'project', 'server', 'machine')),  -- whose trouble it may be
+  who      TEXT                                -- the login name of the person who decided it
 ) STRICT;
 CREATE INDEX events_of_delivery ON events (delivery);
 CREATE INDEX projects_troubles ON events (study, id) WHERE scope = 'project';
@@ -291,7 +292,8 @@ CREATE TABLE gates (
   advice   TEXT NOT NULL,
   strikes  INTEGER NOT NULL,
   refusals TEXT NOT NULL,                      -- JSON list of times
-  passes   INTEGER NOT NULL DEFAULT 1 CHECK (passes IN (0, 1))  -- it may pass without anybody's help
+  passes   INTEGER NOT NULL DEFAULT 1 CHECK (passes IN (0, 1)),  -- it may pass without anybody's help
+  since    TEXT                                -- when it was shut the first time in a row
 ) STRICT;
 
 -- when nothing is done because a person said so, or because the clock cannot be trusted

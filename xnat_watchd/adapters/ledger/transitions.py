@@ -14,6 +14,8 @@ from xnat_watchd.core.states import Event, Standing, next_standing
 RESET = {"attempts": 0, "recoveries": 0, "uploads": 0, "trials": 0, "refusal": None, "delayed": None, "since": None}
 """The counters of a study, as a person's decision resets them."""
 
+ONLY_IN_EVENT = frozenset({"scope", "who"})  #: whose trouble it may be; the login name of the person who decided
+
 STUCK = f"""standing {GOES_ON} AND (
   standing = 'held' OR (standing = 'waiting' AND due IS NOT NULL) OR (standing = 'ready' AND EXISTS (
     SELECT 1 FROM gates WHERE scope IN ('', project) AND (until IS NOT NULL OR trial))))"""
@@ -21,11 +23,11 @@ STUCK = f"""standing {GOES_ON} AND (
 
 
 def move(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime, **columns: object) -> None:
-    """Change a study's standing together with its event. The column `scope` is only in the event."""
+    """Change a study's standing together with its event. The columns of `ONLY_IN_EVENT` are not the study's."""
     row = stand(db, key, was, event, now, **columns)
     db.execute(
-        "INSERT INTO events (at, delivery, study, event, progress, standing, why, detail, scope)"
-        " VALUES (?,?,?,?,?,?,?,?,?)",
+        "INSERT INTO events (at, delivery, study, event, progress, standing, why, detail, scope, who)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?)",
         (
             text(now),
             row["delivery"],
@@ -36,6 +38,7 @@ def move(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: dat
             columns.get("why"),
             columns.get("detail"),
             columns.get("scope"),
+            columns.get("who"),
         ),
     )
 
@@ -48,7 +51,7 @@ def stand(
     Call it directly only after a look that found XNAT still at work, as the last event says already: there are a
     hundred such looks an hour.
     """
-    of_study = {name: value for name, value in columns.items() if name != "scope"}
+    of_study = {name: value for name, value in columns.items() if name not in ONLY_IN_EVENT}
     row = set_columns(db, key, now, {"standing": next_standing(was, event), **of_study}, was)
     if row is None:
         raise LookupError(f"study {key} is no longer {was}")

@@ -20,6 +20,7 @@ ALTER TABLE studies ADD COLUMN trials INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE studies ADD COLUMN refusal TEXT;
 ALTER TABLE studies ADD COLUMN delayed TEXT;
 ALTER TABLE events ADD COLUMN scope TEXT CHECK (scope IN ('study', 'project', 'server', 'machine'));
+ALTER TABLE events ADD COLUMN who TEXT;
 CREATE INDEX projects_troubles ON events (study, id) WHERE scope = 'project';
 CREATE INDEX places_of_study ON places (study);
 -- the ZIPs that are kept, the latest last
@@ -33,6 +34,7 @@ CREATE INDEX due_by_mistake ON studies (uploads, due) WHERE standing = 'waiting'
 CREATE INDEX received_studies ON studies (delivery) WHERE progress = 'received' AND skip_reason IS NULL;
 CREATE INDEX delayed_studies ON studies (delayed) WHERE delayed IS NOT NULL;
 ALTER TABLE gates ADD COLUMN passes INTEGER NOT NULL DEFAULT 1 CHECK (passes IN (0, 1));
+ALTER TABLE gates ADD COLUMN since TEXT;
 ALTER TABLE shares ADD COLUMN scope TEXT NOT NULL DEFAULT 'study' CHECK (scope IN ('study', 'project'));
 ALTER TABLE share_tables ADD COLUMN detail TEXT NOT NULL DEFAULT '';
 ALTER TABLE share_rows ADD COLUMN line INTEGER NOT NULL DEFAULT 0;

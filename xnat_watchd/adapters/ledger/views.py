@@ -260,7 +260,7 @@ class Views:
             places = self._rows("SELECT * FROM places WHERE study = ? ORDER BY id", study["key"])
             study["places"] = [*map(_shown, places)]
         events = self._rows(
-            "SELECT e.at, s.number, e.event, e.progress, e.standing, e.why, e.detail FROM events e"
+            "SELECT e.at, s.number, e.event, e.progress, e.standing, e.why, e.detail, e.who FROM events e"
             " LEFT JOIN studies s ON s.key = e.study WHERE e.delivery = ? ORDER BY e.id",
             number,
         )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xnat_watchd.core.access import signed
 from xnat_watchd.interfaces.cli.items import STUCK_ITEM, Item
 from xnat_watchd.interfaces.cli.options import CommandOptions, is_served, server_options
 from xnat_watchd.interfaces.cli.terminal import say
@@ -126,8 +125,8 @@ def _release_all(
     ours = None if later or is_served(path) else execution.settings_and_login(options)
     with options.ledger(path, read_only=False) as ledger:
         since = ledger.throughput.latest_event()
-        why = signed("", options.person)
-        released = [key for name, key in studies.items() if _release(ledger, name, key, why, subject, label, project)]
+        by = options.person
+        released = [key for name, key in studies.items() if _release(ledger, name, key, by, subject, label, project)]
         code = Exit.FINE
         if released and not later:
             code = execution.watch_or_carry(options, ledger, path, StudySelection(released, since), ours)
@@ -135,13 +134,13 @@ def _release_all(
 
 
 def _release(
-    ledger: Ledger, name: str, key: int, why: str, subject: str | None, label: str | None, project: str | None
+    ledger: Ledger, name: str, key: int, by: str, subject: str | None, label: str | None, project: str | None
 ) -> bool:
     """Release one study and return whether that was possible: it may have changed since we looked."""
     from xnat_watchd.core.errors import Impossible
 
     try:
-        ledger.decisions.retry(key, datetime.now(UTC), why=why, subject=subject, label=label, project=project)
+        ledger.decisions.retry(key, datetime.now(UTC), by=by, subject=subject, label=label, project=project)
     except Impossible as error:
         _report_unchanged(name, str(error), error.advice)
         return False

@@ -9,7 +9,7 @@ from xnat_watchd.core.printable import plain
 from xnat_watchd.core.quantities import as_size
 from xnat_watchd.interfaces.cli.terminal import local, padded, paragraph, width
 from xnat_watchd.operator.status import Snapshot
-from xnat_watchd.operator.status_sentences import counts, table_state, totals, verdict_sentence
+from xnat_watchd.operator.status_sentences import counts, table_state, totals, verdict_sentence, waiting_sentence
 
 Row = Mapping[str, Any]
 
@@ -84,12 +84,8 @@ def _head(snapshot: Snapshot, *, of_folder: bool, start: str) -> list[str]:
 
 def _gate(snapshot: Snapshot) -> list[str]:
     """Return the lines about the server's gate. A shut project is shown under what needs attention."""
-    gate = snapshot["gate"]
-    if gate["open"]:
-        return []
-    until = gate.get("until")
-    again = [f"   It is asked again at {local(until, '%H:%M:%S')}."] if until and not gate.get("login") else []
-    return ["", *_problem("Waiting for XNAT: ", gate), *again]
+    said = waiting_sentence(snapshot)
+    return ["", *paragraph(said, rest="  "), *paragraph(snapshot["gate"]["advice"], first="  -> ")] if said else []
 
 
 def _paused(snapshot: Snapshot) -> list[str]:

@@ -18,7 +18,7 @@ from xnat_watchd.operator.item_facts import series_counts
 from xnat_watchd.operator.nameless import story_without_names
 from xnat_watchd.operator.spreadsheet import as_csv
 from xnat_watchd.operator.status import Snapshot
-from xnat_watchd.operator.status_sentences import counts, table_state, totals, verdict_sentence
+from xnat_watchd.operator.status_sentences import counts, table_state, totals, verdict_sentence, waiting_sentence
 
 MOST = 50  #: rows of a list on one page
 FEW = 20  #: likewise, on the page of now
@@ -49,7 +49,8 @@ def _now(reading: Reading) -> str:
     with reading.ledger() as ledger:
         pauses, changes = ledger.pauses.open(), ledger.pauses.changes()
     return render_template(
-        "now.html", status=status, verdict=verdict_sentence(status), facts={**totals(status), **counts(status)},
+        "now.html", status=status, verdict=verdict_sentence(status), waiting=waiting_sentence(status),
+        facts={**totals(status), **counts(status)},
         tables=[(one, table_state(one)) for one in status["shares"]], most=FEW, kind=kind_of(status),
         paused=[(one, one.detail if sees_names() else "") for one in pauses], changes=changes,
     )  # fmt: skip
@@ -161,7 +162,7 @@ def _wall(reading: Reading) -> str:
     word = {"good": "All is well", "bad": "Needs somebody", "moving": "Waiting"}[kind]
     return render_template(
         "wall.html", status=status, kind=kind, word=word, verdict=verdict_sentence(status),
-        facts={**totals(status), **counts(status)},
+        waiting=waiting_sentence(status), facts={**totals(status), **counts(status)},
     )  # fmt: skip
 
 
