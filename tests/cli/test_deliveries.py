@@ -133,6 +133,16 @@ def test_a_delivery_is_shown_by_the_name_of_its_file_or_a_part_of_it(type_: Type
     assert "not complete yet" in type_("show", "growing").stdout
 
 
+def test_who_sees_a_session_in_xnats_prearchive_is_told_of_which_zip_it_is(type_: Type, station: Station) -> None:
+    (place,) = station.ledger.views.delivery(1)["studies"][0]["places"]  # type: ignore[index]
+    name = place["folder"]
+    assert type_("show", name).stdout.startswith("Delivery 1: mri_17.zip")
+    assert [*listed(type_, name)] == ["mri_17.zip"]
+    assert listed(type_, name[:-1]) == listed(type_, "watchd") == {}  # its random part may hold any word
+    other = type_("show", "watchd-1-1-abcdefghij")
+    assert "another xnat-watchd chose this name" in other.stderr
+
+
 def test_the_states_that_one_may_ask_for_are_those_that_there_are() -> None:
     assert [*STATES] == [*DeliveryOutcome]
 

@@ -79,6 +79,16 @@ def test_who_may_look_sees_items_reasons_and_advice_and_no_name(served: Desk) ->
         assert not [name for name in (*CANARIES, "bad.zip", "Quokka") if name.lower() in said.lower()]
 
 
+def test_who_may_look_may_ask_whose_a_session_in_xnats_prearchive_is(served: Desk) -> None:
+    served.carry()
+    (place,) = json.loads(asks(DECIDES, "show", "1", "--json"))["studies"][0]["places"]
+    said = asks(LOOKS, "show", place["folder"])
+    assert said.startswith("Delivery 1\n")
+    assert not [name for name in (*CANARIES, "scan.zip") if name.lower() in said.lower()]
+    assert "may not look for names" in asks(LOOKS, "show", "scan", code=78)
+    assert "may not look for names" in asks(LOOKS, "show", f"{place['folder']}x", code=78)
+
+
 def test_what_somebody_typed_as_a_reason_is_for_those_who_see_names(served: Desk) -> None:
     bad(served)
     said = asks(DECIDES, "accept", "1.1", "--why", "Zenobia came again")

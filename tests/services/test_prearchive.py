@@ -162,9 +162,9 @@ def test_what_this_ledger_carries_itself_is_left_to_it(stand: Stand) -> None:
     stand.rules = ProjectRules(until=Progress.UPLOADED)
     stand.station.drop("scan.zip", scan())
     stand.station.run()
-    assert set(stand.fates().values()) == {(RowOutcome.GOES_ON, "it is study 1.1")}
+    assert set(stand.fates().values()) == {(RowOutcome.GOES_ON, "it is study 1.1 of scan.zip")}
     stand.is_served = True
-    assert set(stand.fates().values()) == {(RowOutcome.OURS, "it is study 1.1 of this service")}
+    assert set(stand.fates().values()) == {(RowOutcome.OURS, "it is study 1.1 of scan.zip, of this service")}
 
 
 def test_what_another_service_sent_is_left_unless_it_is_named(stand: Stand) -> None:

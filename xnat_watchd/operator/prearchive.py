@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from xnat_watchd.core.errors import AuthRefused, NotYet, Permanent, Stopped, Una
 from xnat_watchd.core.existing_sessions import ExistingSession, ListedRow, SessionContent
 from xnat_watchd.core.labels import LabelFacts, session_label, subject_label
 from xnat_watchd.core.persons import is_one
+from xnat_watchd.core.place_names import is_place_name
 from xnat_watchd.core.plain_labels import plain
 from xnat_watchd.core.ports import ExistingSessionsGateway
 from xnat_watchd.core.project_rules import ProjectRules
@@ -25,7 +25,6 @@ from xnat_watchd.core.states import Standing
 READY = "READY"
 LABEL_IT = "give it one: --session NAME --label LABEL"
 ASKS = 3  #: times that a header dump is asked for: XNAT may answer with another one (F210)
-_ANOTHER_SERVICE = re.compile(r"watchd-[0-9]+-[0-9]+-[a-z0-9]{10}")  #: a place that another xnat-watchd chose
 
 
 class RowOutcome(StrEnum):
@@ -96,12 +95,14 @@ def _line(row: ListedRow, context: PrearchiveContext, label: str | None, *, name
     known = context.ledger.existing_sessions.on_its_way(row.place.path)
     ours = known or context.ledger.existing_sessions.at(row.place)
     if ours and not (known and known.standing is Standing.HELD):
+        file = context.ledger.deliveries.file_name(int(ours.item.partition(".")[0]))
+        of_file = f" of {file}" if known is None and file else ""
         if ours.is_parked and not context.is_served:
-            return RowLine(row=row, outcome=RowOutcome.GOES_ON, why=f"it is study {ours.item}", study=ours.key)
-        return RowLine(row=row, outcome=RowOutcome.OURS, why=f"it is study {ours.item} of this service")
+            return RowLine(row=row, outcome=RowOutcome.GOES_ON, why=f"it is study {ours.item}{of_file}", study=ours.key)
+        return RowLine(row=row, outcome=RowOutcome.OURS, why=f"it is study {ours.item}{of_file}, of this service")
     if row.status != READY:
         return RowLine(row=row, outcome=RowOutcome.NOT_READY, why=f"XNAT says {row.status or 'nothing'} of it")
-    if _ANOTHER_SERVICE.fullmatch(row.place.folder) and not named:
+    if is_place_name(row.place.folder) and not named:
         return _of_another(row, context.sent_from(row.place))
     try:
         return _described(row, _content(row, context), context, label)

@@ -37,7 +37,9 @@ class DeliveryQuery:
     outcome: str = ""
     project: str = ""
     since: datetime | None = None
-    words: Sequence[str] = ()  #: each occurs in the name of the file, the subject's label or the session's
+    words: Sequence[
+        str
+    ] = ()  #: each occurs in the name of the file, the subject's label or the session's, or is a place
     before: int = 0  #: only deliveries with a smaller number, and nothing that is not taken
 
 
@@ -87,9 +89,13 @@ NOT EXISTS (SELECT 1 FROM json_each(?5) w WHERE NOT (d.name LIKE w.value ESCAPE 
 _HAS_WORDS_OR_LABELS = """
 NOT EXISTS (SELECT 1 FROM json_each(?5) w WHERE NOT (d.name LIKE w.value ESCAPE '\\' OR EXISTS (
   SELECT 1 FROM studies s WHERE s.delivery = d.id
-  AND (s.subject LIKE w.value ESCAPE '\\' OR s.label LIKE w.value ESCAPE '\\'))))
+  AND (s.subject LIKE w.value ESCAPE '\\' OR s.label LIKE w.value ESCAPE '\\' OR EXISTS (
+    SELECT 1 FROM places p WHERE p.study = s.key AND w.value = '%' || p.folder || '%')))))
 """
-"""Every word occurs. All are one value: a shell makes a thousand of `*`, and SQLite refuses as many conditions."""
+"""Every word occurs. All are one value: a shell makes a thousand of `*`, and SQLite refuses as many conditions.
+
+A place counts only by its whole name, as XNAT shows it: its random part may hold any word.
+"""
 
 _UNTAKEN = f"""
 SELECT '' AS item, 'not taken' AS state, d.name, '' AS project, NULL AS size, d.since AS arrived, NULL AS ended,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xnat_watchd.core.access import WHO_DECIDES
+from xnat_watchd.core.place_names import is_place_name
 from xnat_watchd.interfaces.cli.items import ITEM_OR_NAME, Item
 from xnat_watchd.interfaces.cli.options import CommandOptions
 from xnat_watchd.interfaces.cli.share_table import table_lines
@@ -25,6 +26,7 @@ Examples:
   xnat-watchd show 12                           a delivery, all of its studies
   xnat-watchd show 12.1                         one study of it
   xnat-watchd show mri_17.zip                   the delivery of this file
+  xnat-watchd show watchd-12-1-k3m9x2q7pa       the delivery of this session in XNAT's prearchive
   xnat-watchd show table.csv                    a share table, row by row
   xnat-watchd --drop scans show 1               of a folder that was sent with `run --once --drop`
 
@@ -39,7 +41,8 @@ Names of patients and files are shown to root, the service's user and the group 
 def show(options: CommandOptions, item: Item | str, *, for_programs: bool) -> None:
     """Show what happened to a delivery (12) or one study of it (12.1): every event with its time.
 
-    Instead of the number, give the file's name or a part of it. The name of a share table shows its rows.
+    Instead of the number, give the file's name or a part of it, or the session's name in XNAT's prearchive. The name of
+    a share table shows its rows.
     """
     from xnat_watchd.operator.nameless import story_without_names
 
@@ -70,6 +73,8 @@ def _named_delivery(ledger: Ledger, name: str) -> int:
     from xnat_watchd.interfaces.cli.deliveries import MOST, print_rows
 
     rows = ledger.listing.rows(DeliveryQuery(words=(name,)), MOST)
+    if not rows and is_place_name(name):
+        raise click.BadParameter("nothing was sent there from here: another xnat-watchd chose this name")
     if not rows:
         what = f"no delivery and no share table has {name!r} in its name"
         raise click.BadParameter(f"{what}; `xnat-watchd deliveries` and `xnat-watchd status` list them")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from xnat_watchd.core.access import UserAccess
+from xnat_watchd.core.place_names import is_place_name
 
 ITEM = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
 SUDO = "`sudo xnat-watchd "
@@ -24,6 +25,7 @@ class PermittedWords:
 
     access: UserAccess
     items: bool = False
+    places: bool = False  #: so may names of places in the prearchive, which tell nothing of a patient
     names: bool = False  #: parts of names may be looked for, by those who may see names
     flags: frozenset[str] = frozenset()
     values: frozenset[str] = frozenset()  #: options with a value
@@ -42,7 +44,7 @@ PERMITTED = {
         flags=frozenset({"--all", "--json", "--csv"}),
         values=frozenset({"--state", "--since", "--project"}),
     ),
-    "show": PermittedWords(access=_LOOK, items=True, names=True, flags=_JSON),
+    "show": PermittedWords(access=_LOOK, items=True, places=True, names=True, flags=_JSON),
     "retry": PermittedWords(
         access=_DECIDE,
         items=True,
@@ -112,7 +114,7 @@ def _read(permitted: PermittedWords, words: Iterator[str]) -> tuple[list[str], l
             options.append(word)
         elif name in permitted.values and (has_value or (value := next(words, ""))):
             options.append(f"{name}={value}")
-        elif permitted.items and ITEM.fullmatch(word):
+        elif (permitted.items and ITEM.fullmatch(word)) or (permitted.places and is_place_name(word)):
             items.append(word)
         elif permitted.names and word and not word.startswith("-"):
             names.append(word)

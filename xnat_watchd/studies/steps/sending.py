@@ -9,10 +9,10 @@ from pathlib import Path
 
 from xnat_watchd.core.delivery import Instance, Item, Place
 from xnat_watchd.core.errors import AlreadyImported, Misplaced, RepeatOnce, Transient, WatchdError
+from xnat_watchd.core.place_names import OURS
 from xnat_watchd.studies.steps.context import Tools
 from xnat_watchd.studies.steps.source import disk_errors_translated, judged_zip
 
-OURS = "watchd-"  #: prefix of the folder of every place that we choose
 A_MOMENT = 1.0  #: seconds; what is sent in less is recorded as if it were sent at once
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  #: without letters that are mistaken for one another
 
@@ -49,6 +49,8 @@ def new_place(item: Item, tools: Tools) -> Place:
     """Choose a place that nobody else uses: a time in XNAT's own format and a folder with a random part (F66).
 
     No other study of ours has this time. If XNAT brings the upload back in another folder, the time shows whose it is.
+    The folder is the session's name in the prearchive, too. It must be: a newer server adds the upload to any row of
+    the same study and name (F148), and a project that archives by itself makes it the session's label (F99).
     """
     now = tools.clock.now()
     while tools.ledger.places.study_at(item.project, _stamp(now)) is not None:
