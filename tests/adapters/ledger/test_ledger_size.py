@@ -14,6 +14,7 @@ from xnat_watchd.adapters.ledger.database import open_database, text
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.overwrites import MOST_WATCHED
 from xnat_watchd.adapters.ledger.views import MOST_LISTED
+from xnat_watchd.operator.figures import Span, figures_of
 from xnat_watchd.operator.status import Exit, take_snapshot, verdict
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -33,6 +34,7 @@ QUESTIONS: dict[str, Callable[[Ledger], object]] = {
     "held": lambda ledger: ledger.views.held(),
     "arrivals": lambda ledger: ledger.deliveries.arrivals(),
     "retirable": lambda ledger: ledger.deliveries.retirable(),
+    "figures of a day": lambda ledger: figures_of(ledger, Span.DAY, NOW + timedelta(days=30)),
 }
 
 

@@ -8,6 +8,7 @@ from xnat_watchd.adapters.ledger.decisions import Decisions
 from xnat_watchd.adapters.ledger.deliveries import Deliveries
 from xnat_watchd.adapters.ledger.existing_sessions import ExistingSessions
 from xnat_watchd.adapters.ledger.findings import Findings
+from xnat_watchd.adapters.ledger.history import History
 from xnat_watchd.adapters.ledger.listing import DeliveryListing
 from xnat_watchd.adapters.ledger.marks import Marks
 from xnat_watchd.adapters.ledger.messages import Messages
@@ -36,6 +37,7 @@ class Ledger(StatusParts):
         self.kept_zips = KeptZips(database)
         self.marks = Marks(database)
         self.decisions = Decisions(database)
+        self.history = History(database)
         self.listing = DeliveryListing(database)
         self.shares = Shares(database)
         self.messages = Messages(database)

@@ -131,7 +131,7 @@ SELECT CAST(d.id AS TEXT) AS item, {_STATE} AS state, d.name, d.project, d.size,
   {_KEPT_BY.format(column="delivery || '.' || s.number")} AS kept,
   CAST({_SAME_AS} AS TEXT) AS same_as
 FROM deliveries d
-WHERE ?1 IN ('', {_STATE}) AND ?2 IN ('', d.project) AND d.arrived >= ?3
+WHERE ?1 IN ('', {_STATE}) AND ?2 IN ('', d.project) AND +d.arrived >= ?3  -- `+`: not by its index
 AND (?6 = 0 OR d.id < ?6) AND {_HAS_WORDS_OR_LABELS}
 ORDER BY d.id DESC LIMIT ?4
 """

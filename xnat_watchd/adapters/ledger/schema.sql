@@ -40,6 +40,9 @@ CREATE INDEX deliveries_by_state ON deliveries (state, settled, ended, size);
 CREATE INDEX deliveries_by_bytes ON deliveries (project, sha256);
 -- the ZIPs that are kept, the latest last
 CREATE INDEX kept_deliveries ON deliveries (ended) WHERE kept_as IS NOT NULL AND deleted IS NULL;
+-- what came and what ended within a time
+CREATE INDEX arrivals ON deliveries (arrived);
+CREATE INDEX endings ON deliveries (ended, state, size) WHERE ended IS NOT NULL;
 
 CREATE TABLE studies (
   key         INTEGER PRIMARY KEY,
@@ -282,6 +285,9 @@ CREATE TABLE events (
 ) STRICT;
 CREATE INDEX events_of_delivery ON events (delivery);
 CREATE INDEX projects_troubles ON events (study, id) WHERE scope = 'project';
+-- which studies were archived within a time, and what failed
+CREATE INDEX archivals ON events (at, study) WHERE progress = 'archived' AND event IN ('advanced', 'parked');
+CREATE INDEX failures ON events (at) WHERE event IN ('held', 'rejected');
 
 CREATE TABLE gates (
   scope    TEXT PRIMARY KEY,                   -- empty for the server, else the project

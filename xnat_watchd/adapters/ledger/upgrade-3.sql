@@ -22,9 +22,15 @@ ALTER TABLE studies ADD COLUMN delayed TEXT;
 ALTER TABLE events ADD COLUMN scope TEXT CHECK (scope IN ('study', 'project', 'server', 'machine'));
 ALTER TABLE events ADD COLUMN who TEXT;
 CREATE INDEX projects_troubles ON events (study, id) WHERE scope = 'project';
+-- which studies were archived within a time, and what failed
+CREATE INDEX archivals ON events (at, study) WHERE progress = 'archived' AND event IN ('advanced', 'parked');
+CREATE INDEX failures ON events (at) WHERE event IN ('held', 'rejected');
 CREATE INDEX places_of_study ON places (study);
 -- the ZIPs that are kept, the latest last
 CREATE INDEX kept_deliveries ON deliveries (ended) WHERE kept_as IS NOT NULL AND deleted IS NULL;
+-- what came and what ended within a time
+CREATE INDEX arrivals ON deliveries (arrived);
+CREATE INDEX endings ON deliveries (ended, state, size) WHERE ended IS NOT NULL;
 CREATE INDEX to_take ON studies (progress, project, standing, due, key, subject_key)
   WHERE standing IN ('ready', 'waiting');
 CREATE INDEX next_due ON studies (standing, project, due) WHERE standing IN ('ready', 'waiting');

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, abort, g, make_response, render_template,
 
 from xnat_watchd.adapters.ledger.listing import DeliveryOutcome, DeliveryQuery
 from xnat_watchd.core.access import UserAccess
+from xnat_watchd.interfaces.web import figures
 from xnat_watchd.interfaces.web.layout import local
 from xnat_watchd.interfaces.web.reading import Reading
 from xnat_watchd.operator import item_facts, story
@@ -34,6 +35,7 @@ def blueprint(reading: Reading) -> Blueprint:
     made.add_url_rule("/list", view_func=lambda: _list(reading), endpoint="list")
     made.add_url_rule("/list.csv", view_func=lambda: _csv(reading), endpoint="csv")
     made.add_url_rule("/item/<number>", view_func=lambda number: _item(reading, number), endpoint="item")
+    made.add_url_rule("/figures", view_func=lambda: figures.page(reading), endpoint="figures")
     made.add_url_rule("/wall", view_func=lambda: _wall(reading), endpoint="wall")
     made.add_url_rule("/health", view_func=lambda: _health(reading), endpoint="health")
     return made

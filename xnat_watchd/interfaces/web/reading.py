@@ -8,16 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from xnat_watchd.adapters.files.lock import is_held, lock_of
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.core.errors import NoLedger
 from xnat_watchd.operator.current_status import published_at, status_of
+from xnat_watchd.operator.figures import Figures, Span, figures_of
 from xnat_watchd.operator.status import Snapshot
 
 HOLDS = 1.0  #: seconds for which a status is shown to whoever asks: many may look at once
+FIGURES_HOLD = 60.0  #: likewise, for figures
 PATIENCE = 5.0  #: seconds to wait for a ledger that another program holds
+
+_Found = TypeVar("_Found")
 
 
 @dataclass
@@ -29,19 +34,31 @@ class Reading:
     server: str  #: the address of XNAT
     now: Callable[[], datetime]
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _known: dict[bool, tuple[datetime, Snapshot]] = field(default_factory=dict)  #: names shown? -> when, and the status
+    _known: dict[object, tuple[datetime, Any]] = field(default_factory=dict)  #: what for -> when, and what
 
     def status(self, *, names: bool) -> Snapshot:
         """Return the status as of now. `names`: the reader may see names."""
+
+        def look(ledger: Ledger, now: datetime) -> Snapshot:
+            said, running = published_at(self.published), is_held(lock_of(self.path))
+            return status_of(ledger, self.server, said, now, running=running, names=names)
+
+        return self._kept(("status", names), HOLDS, look)
+
+    def figures(self, span: Span) -> Figures:
+        """Return the figures as of now, or as of a minute ago."""
+        return self._kept(span, FIGURES_HOLD, lambda ledger, now: figures_of(ledger, span, now))
+
+    def _kept(self, what: object, seconds: float, look: Callable[[Ledger, datetime], _Found]) -> _Found:
+        """Return what was found not long ago, else what a look finds now. One looks, and the others wait for it."""
         with self._lock:
             now = self.now()
-            at, known = self._known.get(names, (None, {}))
-            if at is None or abs((now - at).total_seconds()) > HOLDS:
+            at, found = self._known.get(what, (None, None))
+            if at is None or abs((now - at).total_seconds()) > seconds:
                 with self.ledger() as ledger:
-                    said, running = published_at(self.published), is_held(lock_of(self.path))
-                    known = status_of(ledger, self.server, said, now, running=running, names=names)
-                self._known[names] = now, known
-            return known
+                    found = look(ledger, now)
+                self._known[what] = now, found
+            return cast(_Found, found)
 
     @contextmanager
     def ledger(self, *, read_only: bool = True) -> Iterator[Ledger]:

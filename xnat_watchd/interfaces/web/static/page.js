@@ -2,6 +2,7 @@
 "use strict";
 
 const EVERY = 5000, STALE = 20000; // milliseconds
+const ACTIVE = "main a, main button, main summary"; // what may have the focus and keeps it
 let tag = null, heard = Date.now();
 
 function busy() { // nobody's words are taken away, and no half-made choice either
@@ -14,12 +15,14 @@ function show(text) {
   const page = new DOMParser().parseFromString(text, "text/html");
   const main = page.querySelector("main"), focused = document.activeElement;
   if (main === null) return;
-  const index = [...document.querySelectorAll("main a, main button")].indexOf(focused);
+  const index = [...document.querySelectorAll(ACTIVE)].indexOf(focused);
   const text_of = focused === null ? "" : focused.textContent;
+  const unfolded = [...document.querySelectorAll("main details")].map((one) => one.open);
   document.querySelector("main").replaceWith(document.adoptNode(main));
+  document.querySelectorAll("main details").forEach((one, at) => { one.open = unfolded[at] === true; });
   document.title = page.title;
   document.body.className = page.body.className;
-  const again = [...document.querySelectorAll("main a, main button")][index];
+  const again = [...document.querySelectorAll(ACTIVE)][index];
   if (again !== undefined && again.textContent === text_of) again.focus({ preventScroll: true });
 }
 
