@@ -16,13 +16,14 @@ from xnat_watchd.core.heartbeat import Heartbeats
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.operator.status import Snapshot, sentence
 
-LOOKS = 0.5  #: seconds between two checks
+LOOKS = 1.0  #: seconds between two checks
+SOON = 0.25  #: the same while somebody waits: for the start to be complete, or for a run to end
 SHARE = 20  #: a snapshot may take one twentieth of the time: one that takes long is taken more rarely
 MORE_TIME = timedelta(seconds=60)  #: asked of systemd again and again while we start or stop
 
 
 class Monitor:
-    """Monitors the threads. Only the main thread calls `check`, every half second."""
+    """Monitors the threads. Only the main thread calls `check`, every second."""
 
     def __init__(  # noqa: PLR0913 - each is given by name
         self,
@@ -48,6 +49,11 @@ class Monitor:
         self._next_snapshot = clock.monotonic()
         self._late: frozenset[str] = frozenset()
         self._steady = ClockOffset(clock.now(), clock.monotonic())
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the service does not work completely yet."""
+        return not self._ready
 
     def check(self) -> None:
         """Do what is due."""

@@ -21,7 +21,7 @@ from xnat_watchd.core.ports import Log
 from xnat_watchd.daemon.alerting import Alerting
 from xnat_watchd.daemon.composition import build
 from xnat_watchd.daemon.login_renewal import LoginRenewal
-from xnat_watchd.daemon.monitor import LOOKS, Monitor
+from xnat_watchd.daemon.monitor import LOOKS, SOON, Monitor
 from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.state import FOLDERS, Daemon
 from xnat_watchd.daemon.supervisor import supervised
@@ -99,7 +99,6 @@ def _main_loop(
     show: ShowUploads,
 ) -> None:
     """Check everything and take signals, until it is time to end."""
-
     def check() -> float:
         daemon.login_problems = login.problems()
         daemon.alert_problems = alerting.problems() if alerting else []
@@ -108,12 +107,13 @@ def _main_loop(
         if login.check() or daemon.ledger.changed():  # a new login, or a command has put work into the ledger
             _wake(threads)
         idle = once and daemon.is_idle() and (daemon.paused() or not daemon.ledger.deliveries.retirable())
-        return 0 if idle else LOOKS
+        return 0 if idle else SOON if once or monitor.is_starting else LOOKS
 
     while not daemon.stop.is_set():
-        if not supervised(daemon, check, again=LOOKS) or (once and daemon.ledger_fails()):
+        wait = supervised(daemon, check, again=LOOKS)
+        if not wait or (once and daemon.ledger_fails()):
             return
-        told = signal.sigtimedwait((*STOPPING, RELOADING), LOOKS)
+        told = signal.sigtimedwait((*STOPPING, RELOADING), wait)
         if told is None:
             continue
         if told.si_signo in STOPPING:
