@@ -232,6 +232,20 @@ def test_a_zip_stays_while_a_later_one_of_its_study_is_held_about_its_contents(s
     assert stand.after(days=400) == ["done/2026-01/1_scan.zip", "work/2.zip"]
 
 
+def test_a_zip_stays_whose_images_xnat_has_from_elsewhere_since_nobody_has_seen_what_is_in_them(stand: Stand) -> None:
+    archived_by_others(stand.xnat, "FIRST", scan(), "Somebody", "ELSE")
+    stand.carry(scan(images=3))
+    assert stand.after(days=31) == ["done/2026-01/1_scan.zip"]
+    stand.carry(scan(2, date="20240301"), "ours.zip")
+    assert stand.after(days=31) == ["done/2026-01/1_scan.zip"]
+
+
+def test_another_zip_of_the_same_images_goes_since_their_bytes_were_sent_from_the_first(stand: Stand) -> None:
+    stand.carry(scan(images=3))
+    stand.carry(scan(images=2), "part.zip")
+    assert stand.after(days=31) == []
+
+
 def test_another_file_that_lies_in_its_place_is_not_deleted(stand: Stand) -> None:
     stand.carry(scan())
     (path,) = stand.station.folders.done.glob("*/*.zip")

@@ -31,7 +31,7 @@ class KeptZip:
     size: int
     since: datetime
     studies: tuple[int, ...]
-    proved: bool  #: the ledger has all of it on XNAT: nothing is skipped, left out or the subject of a finding
+    proved: bool  #: XNAT has all of it from here: nothing is skipped, left out or the subject of a finding
 
 
 def deletable(kept: Sequence[KeptZip], keep: RetentionRules, now: datetime) -> list[KeptZip]:

@@ -108,7 +108,14 @@ SELECT d.id, d.project, d.kept_as, d.sha256, d.size, d.ended, json_group_array(s
                            AND o.standing = 'held'))
        AND NOT max(EXISTS (SELECT 1 FROM series x JOIN studies o ON o.key = x.study JOIN series y ON y.uid = x.uid
                            WHERE o.project = s.project AND o.study_uid = s.study_uid AND x.left_out
-                           AND y.study = s.key)) AS proved
+                           AND y.study = s.key))
+       -- XNAT lists the UIDs of images, not their contents: what came to it from elsewhere may be something else
+       AND NOT max(EXISTS (SELECT 1 FROM instances i WHERE i.study = s.key AND i.place IS NULL AND NOT i.left_behind
+                           AND NOT EXISTS (SELECT 1 FROM studies o JOIN instances j ON j.study = o.key
+                                           WHERE o.project = s.project AND o.study_uid = s.study_uid
+                                           AND j.sop_uid = i.sop_uid AND j.place IS NOT NULL AND (j.size, j.crc) =
+                                           (i.size, i.crc) AND (x'' IN (j.digest, i.digest) OR j.digest = i.digest)
+                                           ))) AS proved
 FROM kept d JOIN studies s ON s.delivery = d.of
 GROUP BY d.id ORDER BY d.id
 """
