@@ -42,6 +42,7 @@ class Truth:
     may_go: set[tuple[str, str]] = field(default_factory=set)  #: project, digest of an image that may be sent
     gone: set[tuple[str, str]] = field(default_factory=set)  #: project, digest of what XNAT had and has lost since
     touched: set[Key] = field(default_factory=set)  #: studies of which a person or another client did something
+    elsewhere: set[tuple[str, str]] = field(default_factory=set)  #: project, UID of what another station has brought
     remapped: dict[str, str] = field(default_factory=dict)  #: digest of an image with UIDs of a site -> as it was sent
     strangers: Mapping[str, Image] = field(default_factory=dict)  #: digest -> images of another client
 
@@ -63,6 +64,12 @@ class Truth:
         for image in images:
             self.may_go.add((project, digest(image.data)))
             self.touched.add((project, image.study))
+            self.elsewhere.add((project, image.sop_uid))
+
+    def is_elsewhere(self, project: str, image: str) -> bool:
+        """Return whether another station has brought an image with the UID of this one."""
+        known = self.images.get(image)
+        return known is not None and (project, known.sop_uid) in self.elsewhere
 
     def accepts(self, project: str, parcel: Parcel, study: int) -> None:
         """Note that a person lets a study go on without what is wrong in it."""
@@ -209,9 +216,13 @@ def judge_mount_point(name: str, zips: Collection[str]) -> None:
 
 
 def judge_status(truth: Truth, store: Collection[Lying], code: int) -> None:
-    """Raise where `status` says that all is fine, and something that came is not in the archive."""
+    """Raise where `status` says that all is fine, and something that came is not in the archive.
+
+    An image that another station has archived under the same UID counts: XNAT tells the UID, and not what is in it.
+    """
     held = {(one.project, one.digest) for one in store if one.where == "archive"}
     missing = truth.precious - held - truth.gone - truth.healed()
+    missing = {(project, one) for project, one in missing if not truth.is_elsewhere(project, one)}
     if code == 0 and missing:
         raise Wrong(f"`status` says that all is well, and XNAT lacks {_named(truth, missing)}")
 

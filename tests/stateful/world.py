@@ -20,7 +20,7 @@ from tests.saboteur import Crash
 from tests.stateful import setup
 from tests.stateful.fuse import Fuse
 from tests.stateful.judge import Digests, Lying, Truth, complete, judge, judge_mount_point, judge_rest, judge_status
-from tests.stateful.parcels import images, parcel, uid_of
+from tests.stateful.parcels import Parcel, images, parcel, uid_of
 from tests.stateful.service import Service
 from tests.stateful.stranger import Stranger
 from tests.station import Notes, Time
@@ -125,6 +125,8 @@ class World:
                 os.utime(file.fileno(), ns=(was.st_atime_ns, was.st_mtime_ns))
         self.truth.arrives(project, new)
         self.truth.touched.update((project, study) for study in old.studies | old.held | old.never)
+        if path.is_relative_to(self.root / "work") and self._share_a_label(project, old):
+            self.truth.touched.update((project, study) for study in new.studies)
         for one in PROJECTS:
             self._destroyed(one, old.precious)
         self.judged()
@@ -340,13 +342,18 @@ class World:
         self.judged()
 
     def image_exchanged(self, which: int) -> None:
-        """Have somebody put another image into a series in the place of one: their number is as before."""
+        """Have somebody put another image into a series in the place of one: their number is as before.
+
+        One that lies there already is not put there a second time: that would be the doubling of a stranger.
+        """
         archived = [one for one in self.archived() if one.digest in self.truth.images]
         if not archived:
             return
         before, old = self._stored(), archived[which % len(archived)]
         image = self.truth.images[old.digest]
         new = replace(image, number=image.number + EXCHANGED)
+        if any(self.truth.images[one.digest].sop_uid == new.sop_uid for one in archived):
+            return
         self.truth.arrives_otherwise(old.project, [new])
         if self.stranger.exchange_image(old.project, image.sop_uid, new.data):
             self._gone(before)
@@ -453,6 +460,13 @@ class World:
             f" JOIN deliveries d ON d.id = s.delivery {where} ORDER BY s.key"
         )
         return [(row["item"], row["project"], row["sha256"] or "", row["study_uid"]) for row in rows]
+
+    def _share_a_label(self, project: str, parcel: Parcel) -> bool:
+        """Return whether a person must decide about a ZIP, since another patient has the label of one in it.
+
+        Until then nothing looks at what somebody has written over it in the work folder.
+        """
+        return any(self.truth.people(project, image.label) != {image.person} for image in parcel.sound)
 
     def _project_of(self, path: Path) -> str:
         if path.parts[-3] == "drop":
