@@ -33,7 +33,8 @@ def environment(checkout: Path) -> dict[str, str]:
     """Return the environment in which Python imports the program from this checkout."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("XNAT_WATCHD_")}
     login = {"XNAT_WATCHD_XNAT__USER": USER, "XNAT_WATCHD_XNAT__PASSWORD": PASSWORD}
-    return {**kept, **login, "PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": ""}
+    as_its_unit = {"MALLOC_ARENA_MAX": "2"}
+    return {**kept, **login, **as_its_unit, "PYTHONPATH": str(checkout), "PYTHONDONTWRITEBYTECODE": ""}
 
 
 def cpu_of(command: Sequence[str], checkout: Path, *, codes: Iterable[int] = (0,)) -> float:

@@ -99,6 +99,7 @@ def _main_loop(
     show: ShowUploads,
 ) -> None:
     """Check everything and take signals, until it is time to end."""
+
     def check() -> float:
         daemon.login_problems = login.problems()
         daemon.alert_problems = alerting.problems() if alerting else []
