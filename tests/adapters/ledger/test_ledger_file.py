@@ -24,6 +24,7 @@ from xnat_watchd.adapters.ledger import database
 from xnat_watchd.adapters.ledger.database import APPLICATION, VERSION, open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.core.errors import LedgerUnusable, Occupied, Refusal
+from xnat_watchd.core.states import LINE, Progress
 from xnat_watchd.daemon import composition
 from xnat_watchd.operator.status import Exit
 from xnat_watchd.settings import load
@@ -152,6 +153,20 @@ def test_an_upgrade_keeps_every_row_and_every_value(path: Path) -> None:
         kept = [{column: row[RENAMED.get((name, column), column)] for column in rows[0]} for row in after[name]]
         assert kept == rows, name
     assert {row["generation"] for row in after["studies"]} == {1}
+
+
+def test_what_happened_before_an_upgrade_is_counted(path: Path) -> None:
+    of_version_1(path)
+    made(path)
+    with raw(path) as db:
+        counted = dict(db.execute("SELECT what, sum(count) FROM totals GROUP BY what").fetchall())
+        reached = [LINE.index(Progress(progress)) for (progress,) in db.execute("SELECT progress FROM studies")]
+        for number, progress in enumerate(LINE):
+            assert counted.get(progress, 0) == sum(one >= number for one in reached)
+        assert (
+            counted["finished"]
+            == db.execute("SELECT count(*) FROM events WHERE event = 'finished' AND study IS NULL").fetchone()[0]
+        )
 
 
 def test_an_upgraded_ledger_is_worked_on_where_it_stood(tmp_path: Path) -> None:

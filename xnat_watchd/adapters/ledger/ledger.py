@@ -19,6 +19,7 @@ from xnat_watchd.adapters.ledger.shares import Shares
 from xnat_watchd.adapters.ledger.status_parts import StatusParts
 from xnat_watchd.adapters.ledger.studies import Studies
 from xnat_watchd.adapters.ledger.throughput import ThroughputView
+from xnat_watchd.adapters.ledger.totals import TotalsView
 
 
 class Ledger(StatusParts):
@@ -34,6 +35,7 @@ class Ledger(StatusParts):
         self.findings = Findings(database)
         self.existing_sessions = ExistingSessions(database)
         self.throughput = ThroughputView(database)
+        self.totals = TotalsView(database)
         self.kept_zips = KeptZips(database)
         self.marks = Marks(database)
         self.decisions = Decisions(database)

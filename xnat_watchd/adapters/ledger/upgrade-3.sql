@@ -207,3 +207,69 @@ CREATE TABLE messages (
   CHECK (sent IS NULL OR due IS NULL)
 ) STRICT;
 CREATE INDEX messages_due ON messages (due) WHERE due IS NOT NULL;
+
+-- how often each thing has happened: counted when it happens, since metrics must not count all that ever came
+CREATE TABLE totals (
+  of      TEXT NOT NULL CHECK (of IN ('deliveries', 'studies')),
+  what    TEXT NOT NULL,                       -- an event, or the progress that was reached
+  project TEXT NOT NULL,
+  count   INTEGER NOT NULL,
+  images  INTEGER NOT NULL DEFAULT 0,          -- that were sent, of the studies that were uploaded or archived
+  bytes   INTEGER NOT NULL DEFAULT 0,          -- of these images, unpacked
+  latest  TEXT NOT NULL,                       -- when it happened last
+  PRIMARY KEY (of, what, project)
+) STRICT, WITHOUT ROWID;
+-- how long it took from the arrival of a ZIP until XNAT's archive held the images of a study
+CREATE TABLE archive_times (
+  project TEXT NOT NULL,
+  bound   INTEGER NOT NULL,                    -- at most so many seconds, and more than the bound before; 0: more than all
+  count   INTEGER NOT NULL,
+  seconds REAL NOT NULL,                       -- of all of them together
+  PRIMARY KEY (project, bound)
+) STRICT, WITHOUT ROWID;
+INSERT INTO totals (of, what, project, count, images, bytes, latest)
+SELECT 'studies', p.value, s.project, count(*), sum(iif(p.value IN ('uploaded', 'archived'), n.images, 0)),
+       sum(iif(p.value IN ('uploaded', 'archived'), n.bytes, 0)), max(s.changed)
+FROM json_each('["received", "uploaded", "archived", "complete"]') p
+JOIN studies s ON instr('received uploaded archived complete', p.value) <= instr('received uploaded archived complete', s.progress)
+JOIN (SELECT key, count(i.sop_uid) AS images, coalesce(sum(i.size), 0) AS bytes
+      FROM studies LEFT JOIN instances i ON i.study = key AND i.place IS NOT NULL GROUP BY key) n ON n.key = s.key
+GROUP BY p.value, s.project;
+INSERT INTO totals (of, what, project, count, latest)
+SELECT iif(e.study IS NULL, 'deliveries', 'studies'), e.event, d.project, count(*), max(e.at)
+FROM events e JOIN deliveries d ON d.id = e.delivery
+WHERE iif(e.study IS NULL, e.event IN ('taken', 'rejected', 'duplicate', 'finished', 'withdrawn', 'deleted'),
+          e.event IN ('held', 'skipped', 'postponed', 'returned', 'recovered', 'resent'))
+GROUP BY 1, e.event, d.project;
+CREATE TRIGGER study_is_counted AFTER INSERT ON studies BEGIN
+  INSERT INTO totals (of, what, project, count, latest) VALUES ('studies', NEW.progress, NEW.project, 1, NEW.changed)
+  ON CONFLICT DO UPDATE SET count = count + 1, latest = excluded.latest;
+END;
+CREATE TRIGGER progress_is_counted AFTER UPDATE OF progress ON studies
+  WHEN NEW.progress <> OLD.progress AND NEW.progress <> 'received'
+BEGIN
+  INSERT INTO totals (of, what, project, count, images, bytes, latest)
+  SELECT 'studies', NEW.progress, NEW.project, 1, count(*), coalesce(sum(size), 0), NEW.changed
+  FROM instances WHERE NEW.progress IN ('uploaded', 'archived') AND study = NEW.key AND place IS NOT NULL
+  ON CONFLICT DO UPDATE SET count = count + 1, images = images + excluded.images, bytes = bytes + excluded.bytes,
+                            latest = excluded.latest;
+END;
+CREATE TRIGGER archive_time_is_counted AFTER UPDATE OF progress ON studies
+  WHEN NEW.progress = 'archived' AND OLD.progress = 'uploaded' AND NEW.generation = 1
+BEGIN
+  INSERT INTO archive_times (project, bound, count, seconds)
+  SELECT NEW.project, CASE WHEN t <= 60 THEN 60 WHEN t <= 300 THEN 300 WHEN t <= 900 THEN 900 WHEN t <= 3600 THEN 3600
+                           WHEN t <= 14400 THEN 14400 WHEN t <= 86400 THEN 86400 ELSE 0 END, 1, t
+  FROM (SELECT max((julianday(NEW.changed) - julianday(arrived)) * 86400.0, 0.0) AS t FROM deliveries
+        WHERE id = NEW.delivery AND kind = 'zip') WHERE true
+  ON CONFLICT DO UPDATE SET count = count + 1, seconds = seconds + excluded.seconds;
+END;
+CREATE TRIGGER event_is_counted AFTER INSERT ON events
+  WHEN iif(NEW.study IS NULL, NEW.event IN ('taken', 'rejected', 'duplicate', 'finished', 'withdrawn', 'deleted'),
+           NEW.event IN ('held', 'skipped', 'postponed', 'returned', 'recovered', 'resent'))
+BEGIN
+  INSERT INTO totals (of, what, project, count, latest)
+  SELECT iif(NEW.study IS NULL, 'deliveries', 'studies'), NEW.event, project, 1, NEW.at
+  FROM deliveries WHERE id = NEW.delivery
+  ON CONFLICT DO UPDATE SET count = count + 1, latest = excluded.latest;
+END;
