@@ -18,6 +18,7 @@ from xnat_watchd.core import errors
 from xnat_watchd.core.states import as_mermaid
 from xnat_watchd.interfaces.cli import COMMANDS as LINES
 from xnat_watchd.interfaces.cli import commands
+from xnat_watchd.operator.metrics import METRICS, MetricDefinition
 
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
@@ -65,6 +66,7 @@ def generated() -> dict[str, str]:
         "config": f"```toml\n{(REPOSITORY / 'config/xnat-watchd.toml').read_text('utf-8').strip()}\n```",
         "events": _table("event", "meaning", ((f"`{name}`", said) for name, said in EVENTS.items())),
         "commands": "\n\n".join(_command(name, command) for name, command in COMMANDS.items()),
+        "metrics": "\n".join(["| name | kind | labels | meaning |", "|---|---|---|---|", *map(_metric, METRICS)]),
         **{f"screen {name}": _screen(name) for name in SHOWN},
     }
 
@@ -80,6 +82,10 @@ def write() -> None:
 
 def _table(first: str, second: str, rows: Iterator[tuple[str, str]]) -> str:
     return "\n".join([f"| {first} | {second} |", "|---|---|", *(f"| {one} | {other} |" for one, other in rows)])
+
+
+def _metric(one: MetricDefinition) -> str:
+    return f"| `{one.exposed}` | {one.kind} | {', '.join(f'`{label}`' for label in one.labels)} | {one.meaning} |"
 
 
 def _kinds() -> Iterator[tuple[str, str]]:

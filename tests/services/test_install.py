@@ -185,6 +185,15 @@ def test_the_service_may_write_where_the_site_has_its_folders() -> None:
     assert unit(there)["RequiresMountsFor"] == ["/data/ledger"]
 
 
+def test_the_service_may_write_its_metrics_where_the_site_has_them_collected() -> None:
+    collector = site(metrics={"file": "/var/lib/prometheus/node-exporter/xnat-watchd.prom"})
+    assert unit(collector)["ReadWritePaths"] == ["-/srv/xnat -/var/lib/prometheus/node-exporter"]
+    own = site(metrics={"file": "/run/xnat-watchd/xnat-watchd.prom"})
+    assert unit(own)["ReadWritePaths"] == ["-/srv/xnat"]
+    with pytest.raises(Refusal, match="does not see this place"):
+        site(metrics={"file": "/tmp/xnat-watchd.prom"})  # noqa: S108 - refused
+
+
 def test_a_folder_in_another_is_named_once() -> None:
     inside = site(folders={"root": "/data", "drop": "/data/in/drop"}, ledger={"path": "/data/state/ledger.sqlite"})
     assert unit(inside)["ReadWritePaths"] == ["-/data"]

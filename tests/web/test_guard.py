@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.station import Time
-from tests.web.visiting import ADA, ADDRESS, EVE, LOU, OWN, PROXY, Served
+from tests.web.visiting import ADA, ADDRESS, EVE, LOU, OWN, PROXY, Served, Visitor
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.interfaces.web.guard import LONGEST_BODY
@@ -262,3 +262,15 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Served:
     root = tmp_path_factory.mktemp("page")
     Ledger(open_database(root / "ledger.sqlite")).close()
     return Served(root, Time())
+
+
+def test_a_program_of_somebody_who_may_look_gets_the_metrics_without_a_cookie_and_nothing_else(served: Served) -> None:
+    for uid, code in ((ADA, 200), (LOU, 200), (EVE, 403)):
+        assert served.by(uid, "loopback").get("/metrics").status_code == code
+        assert served.by(uid).get("/metrics").status_code == code
+        assert served.by(uid, "loopback").get("/").status_code == 401
+    assert served.by(PROXY).get("/metrics").status_code == 401  # it has to say for whom
+    nobody = Visitor(served.by(LOU).client, "loopback:")
+    assert nobody.get("/metrics").status_code == 401
+    assert served.by(LOU, "loopback").get("/metrics", {"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert served.by(LOU, "loopback").get("/metrics", {"Host": "evil.example"}).status_code == 403

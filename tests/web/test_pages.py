@@ -61,6 +61,18 @@ def test_who_may_only_look_sees_no_name_on_any_page(station: Station, served: Se
     assert "Quokka" in served.by(ADA).get("/item/1").text
 
 
+def test_the_metrics_are_for_prometheus_and_hold_no_name_whoever_asks(station: Station, served: Served) -> None:
+    station.drop("Zenobia.zip", BAD)
+    station.drop("scan.zip", SCAN)
+    station.run()
+    answer = served.by(ADA).get("/metrics")
+    assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert 'xnat_watchd_studies_reached_total{progress="archived",project="P1"} 1.0\n' in answer.text
+    assert 'xnat_watchd_needs_attention{kind="studies",scope="P1"} 1.0\n' in answer.text
+    assert "xnat_watchd_up 0.0\n" in answer.text
+    assert not [name for name in (*CANARIES, ".zip") if name.lower() in answer.text.lower()]
+
+
 def test_the_wall_holds_no_name_whoever_has_opened_it(station: Station, served: Served) -> None:
     station.drop("Zenobia.zip", BAD)
     station.run()

@@ -43,6 +43,16 @@ def states(found: Found, state: str) -> set[str]:
     return {name for name, (is_, *_) in found.items() if is_ == state}
 
 
+def test_a_file_for_metrics_that_cannot_be_written_is_an_error(program: Administered, tmp_path: Path) -> None:
+    file = tmp_path / "collector" / "xnat-watchd.prom"
+    program.write(f'[metrics]\nfile = "{file}"\n')
+    assert check(program, expect=78)["metrics"][0] == "error"
+    assert not file.parent.exists()
+    file.parent.mkdir()
+    assert check(program)["metrics"][:2] == ("ok", f"written to {file}, which everybody may read")
+    assert not file.exists()
+
+
 def test_where_all_is_well_nothing_is_an_error(program: Administered, dialect: str) -> None:
     program.once()
     found = check(program)

@@ -365,3 +365,13 @@ def test_a_ping_that_nobody_answers_delays_no_stop(program: Administered) -> Non
             assert service.stop() == 0
             assert time.monotonic() - begun < PROMPT
             line.close()
+
+
+def test_the_metrics_lie_where_the_settings_say_until_the_service_says_that_it_has_ended(program: Administered) -> None:
+    file = program.root.parent / "xnat-watchd.prom"
+    program.write(f'[metrics]\nfile = "{file}"\n')
+    with program.start() as service:
+        service.wait_for("READY=1")
+        wait_until(lambda: file.exists() and "xnat_watchd_up 1.0\n" in file.read_text())
+        assert service.stop() == 0
+    assert "xnat_watchd_up 0.0\n" in file.read_text()

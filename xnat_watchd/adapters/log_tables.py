@@ -47,6 +47,7 @@ EVENTS: Mapping[str, str] = {
     "login.renewed": "A stored token was exchanged for a new one, well before its end.",
     "login.not_renewed": "A stored token could not be exchanged yet; the service tries again soon.",
     "alert.failed": "A message to people cannot be sent; it is tried again for three days.",
+    "metrics.failed": "The metrics cannot be written to their file; it is tried again.",
     "folder.missing": "A folder cannot be reached; nothing is concluded from that.",
     "folder.found": "A folder that could not be reached is there again.",
     "watch.polling": "The drop folder is checked every few seconds, since the kernel does not report changes there.",

@@ -23,6 +23,7 @@ AT_START_ONLY = (
     ("intake", "watch"),
     ("logs", "format"),
     ("logs", "file"),
+    ("metrics", "file"),
 )
 """Settings that need a restart: threads, connections and open files are built from them once."""
 

@@ -21,6 +21,7 @@ from xnat_watchd.core.ports import Log
 from xnat_watchd.daemon.alerting import Alerting
 from xnat_watchd.daemon.composition import build
 from xnat_watchd.daemon.login_renewal import LoginRenewal
+from xnat_watchd.daemon.metrics_export import MetricsExport
 from xnat_watchd.daemon.monitor import LOOKS, SOON, Monitor
 from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.state import FOLDERS, Daemon
@@ -70,15 +71,17 @@ def run(
         monitor = _monitor(daemon, environ)
         intake_wake_up = WakeUp()
         watcher = Watcher(daemon.folders.drop, intake_wake_up.set, mode=settings.intake.watch)
-        alerting = None if once else _alerting(daemon, environ)
-        threads = make_threads(daemon, watcher, login, intake_wake_up, alerting)
+        metrics = None if once else _metrics_export(daemon)
+        if not once:
+            daemon.publishers = {"alerts": _alerting(daemon, environ), **({"metrics": metrics} if metrics else {})}
+        threads = make_threads(daemon, watcher, login, intake_wake_up, daemon.publishers)
         stack.callback(watcher.stop)
-        stack.callback(_stop, daemon, threads, monitor)
+        stack.callback(_stop, daemon, threads, monitor, metrics)
         watcher.start()
         for thread in threads.values():
             thread.start()
         show = show or (lambda _: None)
-        _main_loop(daemon, monitor, login, alerting, threads, once=once, reread=reread or (lambda: settings), show=show)
+        _main_loop(daemon, monitor, login, threads, once=once, reread=reread or (lambda: settings), show=show)
     if any(thread.failed for thread in threads.values()):  # asked after the join: a dying thread is alive for a while
         return Exit.FAULT, last[0]
     if once and (error := daemon.ledger_fails()):
@@ -91,7 +94,6 @@ def _main_loop(
     daemon: Daemon,
     monitor: Monitor,
     login: LoginRenewal,
-    alerting: Alerting | None,
     threads: Mapping[str, Loop],
     *,
     once: bool,
@@ -102,7 +104,6 @@ def _main_loop(
 
     def check() -> float:
         daemon.login_problems = login.problems()
-        daemon.alert_problems = alerting.problems() if alerting else []
         show(daemon.uploads)
         monitor.check()  # first: it also tells of the error that ended the check before
         if login.check() or daemon.ledger.changed():  # a new login, or a command has put work into the ledger
@@ -125,7 +126,7 @@ def _main_loop(
         _wake(threads)
 
 
-def _stop(daemon: Daemon, threads: Mapping[str, Loop], monitor: Monitor) -> None:
+def _stop(daemon: Daemon, threads: Mapping[str, Loop], monitor: Monitor, metrics: MetricsExport | None) -> None:
     """Stop all threads. A ZIP that was read is recorded first; an upload is broken off, and its study returned."""
     monitor.stopping()
     daemon.stop.set()
@@ -136,7 +137,10 @@ def _stop(daemon: Daemon, threads: Mapping[str, Loop], monitor: Monitor) -> None
             thread.join(JOINING)
     daemon.server.close()
     snapshot = daemon.take_snapshot()
-    monitor.publish_last(_for_everybody(daemon, {**snapshot, "daemon": {**snapshot["daemon"], "running": False}}))
+    ended = _for_everybody(daemon, {**snapshot, "daemon": {**snapshot["daemon"], "running": False}})
+    monitor.publish_last(ended)
+    if metrics:
+        metrics.write_last(ended)
 
 
 def _wake(threads: Mapping[str, Loop]) -> None:
@@ -171,6 +175,15 @@ def _alerting(daemon: Daemon, environ: Mapping[str, str]) -> Alerting:
         log=daemon.log,
         station=station,
         stop=daemon.stop,
+    )
+
+
+def _metrics_export(daemon: Daemon) -> MetricsExport | None:
+    path = daemon.settings.metrics.file
+    if path is None:
+        return None
+    return MetricsExport(
+        path=path, ledger=daemon.ledger, published=lambda: daemon.published, log=daemon.log, stop=daemon.stop
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from xnat_watchd.adapters.clock import SystemClock
 from xnat_watchd.adapters.files.folder_marks import FolderMarks
@@ -42,6 +44,16 @@ ONCE_ASKS = 2  #: how often `run --once` asks a server that is down
 NO_FOLDER = "Check that its disk is there and mounted. Work then goes on by itself."
 NO_DISK = "Look at the journal of the system (`dmesg`) and at the disk. Work then goes on by itself."
 NO_ROOM = "Free some space on the disk of the work folder, or lower `limits.keep_free`. Work then goes on by itself."
+
+
+class Publisher(Protocol):
+    """Tells people or programs how things are, in a thread of its own."""
+
+    def turn(self) -> float:
+        """Do what is due, and return the seconds until the next turn."""
+
+    def problems(self) -> list[dict[str, object]]:
+        """Return rows that need attention, since something could not be told. Any thread may ask."""
 
 
 @dataclass(kw_only=True)
@@ -87,7 +99,7 @@ class Daemon:
     last_parts: tuple[object, ...] = ()  #: what `last_snapshot` was made of, by the main thread alone
     fresh_until: float = 0.0  #: until when a snapshot of the same parts stays the same (monotonic seconds)
     login_problems: list[dict[str, object]] = field(default_factory=list)  #: rows that need attention
-    alert_problems: list[dict[str, object]] = field(default_factory=list)  #: the same, of ways to tell people
+    publishers: Mapping[str, Publisher] = field(default_factory=dict)  #: thread -> what it does: alerts, metrics
     published: Snapshot | None = None  #: the last snapshot without names
     reloads: int = 0  #: how often a reload was tried
     refused: dict[str, str] = field(default_factory=lambda: {"refused": "", "advice": ""})  #: why the last one failed
@@ -140,7 +152,8 @@ class Daemon:
             "sharing": not self._sharing_is_idle(), "heard": heard and heard.isoformat(timespec="seconds"),
             "reloads": self.reloads, **self.refused,
         }  # fmt: skip
-        attention = [*self._problems(), *self.login_problems, *self.alert_problems, *self.idle_check.problems()]
+        untold = [row for one in self.publishers.values() for row in one.problems()]
+        attention = [*self._problems(), *self.login_problems, *untold, *self.idle_check.problems()]
         parts, now = (ledger, daemon, attention), self.clock.monotonic()
         if self.last_snapshot is not None and parts == self.last_parts and now < self.fresh_until:
             return self.last_snapshot

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from xnat_watchd.adapters.files.folder_marks import UnknownFolder
 from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.threads import Loop, WakeUp
 from xnat_watchd.core.errors import NoRoom, Occupied
-from xnat_watchd.daemon.alerting import Alerting
 from xnat_watchd.daemon.login_renewal import LoginRenewal
-from xnat_watchd.daemon.state import Daemon
+from xnat_watchd.daemon.state import Daemon, Publisher
 from xnat_watchd.daemon.supervisor import supervised
 from xnat_watchd.daemon.thread_context import STEP_TAKES
 
@@ -21,7 +20,7 @@ IDLE = 30.0  #: seconds between two looks at the ledger when nothing is due: the
 
 
 def make_threads(
-    daemon: Daemon, watcher: Watcher, login: LoginRenewal, intake_wake_up: WakeUp, alerting: Alerting | None
+    daemon: Daemon, watcher: Watcher, login: LoginRenewal, intake_wake_up: WakeUp, publishers: Mapping[str, Publisher]
 ) -> dict[str, Loop]:
     """Return all threads by name, none of them started. A thread that ends stops all others."""
     made: dict[str, Loop] = {}
@@ -40,8 +39,8 @@ def make_threads(
         "intake": partial(intake_turn, daemon, watcher),
         **{name: partial(work, name) for name in daemon.tools},
         "sharing": partial(sharing_turn, daemon),
-        # It makes no promise: a message may take its time, and what hangs there is cut off.
-        **({"alerts": partial(supervised, daemon, alerting.turn)} if alerting else {}),
+        # They make no promise: a message may take its time, and what hangs there is cut off.
+        **{name: partial(supervised, daemon, one.turn) for name, one in publishers.items()},
     }
     for name, turn in turns.items():
         made[name] = Loop(

@@ -84,6 +84,8 @@ def check_machine(settings: Settings) -> Iterator[Check]:
     yield _room(settings)
     yield _ledger(settings.ledger.path)
     yield _hints(settings)
+    if settings.metrics.file is not None:
+        yield _metrics(settings.metrics.file)
     yield from _marks(settings)
 
 
@@ -160,6 +162,16 @@ def _marks(settings: Settings) -> Iterator[Check]:
             folder = getattr(settings.folders, name)
             if _exists(folder.is_dir) and not marks.is_known(name):
                 yield error(f"{name} folder", *unknown_folder(name, folder))
+
+
+def _metrics(file: Path) -> Check:
+    if not _exists(file.parent.is_dir):
+        advice = "Correct `file` in [metrics], or make the folder; node_exporter's is --collector.textfile.directory."
+        return error("metrics", f"the folder of {file} is not there", advice)
+    if not os.access(file.parent, os.W_OK | os.X_OK, effective_ids=True):
+        advice = "Give the service's user the right to write there: `setfacl --modify u:xnat-watchd:rwx FOLDER`."
+        return error("metrics", f"the folder of {file} cannot be written to", advice)
+    return ok("metrics", f"written to {file}, which everybody may read")
 
 
 # -- ledger and hints --------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     retention: sections.RetentionSettings = sections.RetentionSettings()
     limits: sections.Bounds = sections.Bounds()
     logs: sections.Logs = sections.Logs()
+    metrics: sections.MetricsSettings = sections.MetricsSettings()
     alerts: sections.AlertSettings = sections.AlertSettings()
 
     @classmethod

@@ -68,6 +68,12 @@ def _time_of_day(time: str) -> str:
     return time
 
 
+def _metrics_file(path: Path | None) -> Path | None:
+    if path is not None and path.suffix != ".prom":
+        raise ValueError("its name must end in .prom: node_exporter reads no others")
+    return config.absolute(path)
+
+
 def _below_longest_delay(span: timedelta) -> timedelta:
     if span > LONGEST_DELAY:
         raise ValueError(f"the longest delay is {LONGEST_DELAY // timedelta(hours=1)}h")
@@ -259,6 +265,12 @@ class Logs(Section):
 
     format: Literal["auto", "text", "json"] = "auto"
     file: Annotated[Path | None, BeforeValidator(config.or_none), AfterValidator(config.absolute)] = None
+
+
+class MetricsSettings(Section):
+    """Where metrics are written for Prometheus. None: nowhere."""
+
+    file: Annotated[Path | None, BeforeValidator(config.or_none), AfterValidator(_metrics_file)] = None
 
 
 class AlertSettings(Section):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from xnat_watchd.adapters.files.new_files import create_new
+from xnat_watchd.adapters.files.new_files import publish
 
 RUNTIME = Path("/run/xnat-watchd")  #: the folder that the unit names (`RuntimeDirectory=`), for commands that read it
 NAME = "status.json"
@@ -42,10 +42,7 @@ class StatusPublisher:
         text = json.dumps({**snapshot, "at": ""})
         if text == self._published and self._at is not None and abs(now - self._at) < AT_LEAST_EVERY:
             return
-        part = self._path.with_name(f".{self._path.name}.part")
-        with os.fdopen(create_new(part, READABLE), "w", encoding="utf-8") as file:
-            json.dump(snapshot, file)
-        part.replace(self._path)
+        publish(self._path, json.dumps(snapshot).encode(), READABLE)
         self._published, self._at = text, now
 
 

@@ -70,20 +70,22 @@ class Machine:
     root: Path = ROOT
     folders: Mapping[str, Path] = field(default_factory=dict)  #: those that are not `root/name`
     ledger: Path = STATE  #: the folder in which it lies
+    metrics: Path | None = None  #: the folder of the file with metrics, where that is not one of the service's own
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], *, program: Path) -> Self:
         """Return where things lie by the tree of the settings file. Raise `Refusal` if the service cannot use it."""
         root = Path(_setting(settings, "folders", "root") or ROOT)
-        ledger = _setting(settings, "ledger", "path")
+        ledger, metrics = _setting(settings, "ledger", "path"), _setting(settings, "metrics", "file")
         said = {name: _setting(settings, "folders", name) for name in FOLDERS}
         site = cls(
             program=program,
             root=root,
             folders={name: Path(folder) for name, folder in said.items() if folder},
             ledger=Path(ledger).parent if ledger else root,
+            metrics=Path(metrics).parent if metrics and not _is_below(Path(metrics), (RUNTIME,)) else None,
         )
-        for folder in (site.root, *site.folders.values(), site.ledger):
+        for folder in (site.root, *site.folders.values(), site.ledger, *([site.metrics] if site.metrics else [])):
             _check(folder)
         return site
 
@@ -94,7 +96,7 @@ class Machine:
     @property
     def writable(self) -> tuple[Path, ...]:
         """The folders that the service must be allowed to write, beside its own state; none lies in another."""
-        all_ = {self.root, *self.folders.values(), self.ledger}
+        all_ = {self.root, *self.folders.values(), self.ledger, *([self.metrics] if self.metrics else [])}
         return tuple(sorted(one for one in all_ if not _is_below(one, {STATE, *all_} - {one}) and one != STATE))
 
 

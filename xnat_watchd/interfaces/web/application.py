@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 OPEN = frozenset({"static", "enter"})  #: what somebody may ask for whom nobody knows
+FOR_PROGRAMS = frozenset({"pages.metrics"})  #: what a program may ask for that has no cookie: it holds no names
 TRY_AGAIN = "5"  #: seconds
 _AS_OF = re.compile(rb'<time id="as-of".*?</time>')
 
@@ -73,6 +74,8 @@ def _who(visitors: Visitors) -> Callable[[], Response | None]:
         if request.endpoint in OPEN:
             return None
         visitor = visitors.at(request.environ)
+        if visitor is None and request.endpoint in FOR_PROGRAMS:
+            visitor = visitors.program_at(request.environ)
         if visitor is None:
             return _message("Who are you?", 401, "Type `xnat-watchd web --open` on this machine: it opens this page.")
         if visitor.access < UserAccess.LOOK:

@@ -16,6 +16,7 @@ from xnat_watchd.interfaces.web.reading import Reading
 from xnat_watchd.operator import item_facts, story
 from xnat_watchd.operator.deliveries import listed, note
 from xnat_watchd.operator.item_facts import series_counts
+from xnat_watchd.operator.metrics import CONTENT_TYPE, LedgerTotals, exposition
 from xnat_watchd.operator.nameless import story_without_names
 from xnat_watchd.operator.spreadsheet import as_csv
 from xnat_watchd.operator.status import Snapshot
@@ -37,6 +38,7 @@ def blueprint(reading: Reading) -> Blueprint:
     made.add_url_rule("/item/<number>", view_func=lambda number: _item(reading, number), endpoint="item")
     made.add_url_rule("/figures", view_func=lambda: figures.page(reading), endpoint="figures")
     made.add_url_rule("/wall", view_func=lambda: _wall(reading), endpoint="wall")
+    made.add_url_rule("/metrics", view_func=lambda: _metrics(reading), endpoint="metrics")
     made.add_url_rule("/health", view_func=lambda: _health(reading), endpoint="health")
     return made
 
@@ -166,6 +168,15 @@ def _wall(reading: Reading) -> str:
         "wall.html", status=status, kind=kind, word=word, verdict=verdict_sentence(status),
         waiting=waiting_sentence(status), facts={**totals(status), **counts(status)},
     )  # fmt: skip
+
+
+def _metrics(reading: Reading) -> Response:
+    """Answer with the metrics, for Prometheus. They hold no name, whoever asks."""
+    status = reading.status(names=False)
+    with reading.ledger() as ledger:
+        response = make_response(exposition(status, LedgerTotals.of(ledger.totals)))
+    response.headers["Content-Type"] = CONTENT_TYPE
+    return response
 
 
 def _health(reading: Reading) -> Response:

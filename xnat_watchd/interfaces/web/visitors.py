@@ -96,6 +96,11 @@ class Visitors:
             return self.by_name(self.proxy.named(environ))
         return self.by_uid(uid)
 
+    def program_at(self, environ: WSGIEnvironment) -> Requester | None:
+        """Return the user whose program has connected over loopback, without a cookie; None if that is not known."""
+        uid = connected(environ)
+        return None if uid is None or environ["REMOTE_ADDR"].startswith("unix:") else self.by_uid(uid)
+
 
 def requester_here(uid: int) -> Requester:
     """Return a user of this machine. The user of this very process can open the ledger, so nothing is kept from it."""
