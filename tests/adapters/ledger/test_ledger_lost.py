@@ -67,10 +67,15 @@ def test_a_ledger_is_read_whole_only_where_that_is_asked(tmp_path: Path) -> None
     path = tmp_path / "ledger.sqlite"
     ledger = Ledger(open_database(path))
     ledger.pauses.begin(Activity.WORK, "why", "advice", NOW)
+    database = ledger.messages._db
+    page = database.row("SELECT rootpage FROM sqlite_master WHERE name = 'messages_due'")  # opening does not need it
+    size = database.row("PRAGMA page_size")
     ledger.close()
-    with path.open("r+b") as file:  # the last page is an index that the opening does not need
-        file.seek(-4096, 2)
-        file.write(b"\xff" * 4096)
+    assert page
+    assert size
+    with path.open("r+b") as file:
+        file.seek((page[0] - 1) * size[0])
+        file.write(b"\xff" * size[0])
     open_database(path, upgrade=False).close()
     with pytest.raises(Refusal, match="cannot be used"):
         open_database(path, whole=True)
