@@ -29,7 +29,7 @@ from typing import Any
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE")
-COPIED = ("xnat_watchd", "tests", "pyproject.toml", "config", "docs", "systemd", *PAGES)
+COPIED = ("xnat_watchd", "tests", "pyproject.toml", "config", "docs", "monitoring", "systemd", *PAGES)
 
 COMMENT = re.compile(r"(?:  #.*)?\n?$")  #: what ends a line
 EDIT = {"in", "old", "new"}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.dicom import CANARIES, instance
+from tests.promtool import promtool
 from tests.services.desk import Desk, scan
 from tests.station import Notes, Station, zipped
 from xnat_watchd.adapters.ledger.totals import BOUNDS
@@ -88,18 +87,7 @@ def test_promtool_finds_nothing_to_complain_of(desk: Desk) -> None:
     station = desk.station()
     station.drop("scan.zip", scan())
     station.run()
-    checked = subprocess.run(  # noqa: S603 - Prometheus's own tool
-        [promtool(), "check", "metrics"], input=text_of(station), text=True, capture_output=True, check=False
-    )
-    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
-
-
-def promtool() -> str:
-    """Return Prometheus's own tool; skip where it is not installed, unless it must be."""
-    found = shutil.which("promtool")
-    if found is None:
-        (pytest.fail if os.environ.get("XNAT_WATCHD_NEED_PROMTOOL") else pytest.skip)("needs promtool (`prometheus`)")
-    return found
+    assert promtool("check", "metrics", typed=text_of(station)) == ""
 
 
 def test_what_has_happened_is_counted_once_and_a_restart_resets_nothing(desk: Desk) -> None:
