@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xnat_watchd.core.clock_jumps import ClockOffset
-from xnat_watchd.core.retention import KeptZip, RetentionRules, deletable
+from xnat_watchd.core.retention import KeptZip, RetentionRules, deletable, overdue
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -16,7 +16,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 def kept(number: int, days: float, size: int = 10, *, proved: bool = True) -> KeptZip:
     return KeptZip(
         delivery=number, project="P1", kept_as=f"done/{number}", sha256="", size=size,
-        since=NOW - timedelta(days=days), studies=(number,), proved=proved,
+        since=NOW - timedelta(days=days), studies=(number,), stays="" if proved else "held",
     )  # fmt: skip
 
 
@@ -52,9 +52,15 @@ def test_no_more_goes_than_must(zips: list[tuple[float, int, bool]], size: int) 
     some = [kept(n, days, much, proved=proved) for n, (days, much, proved) in enumerate(zips)]
     gone = deletable(some, RetentionRules(size=size), NOW)
     left = sum(one.size for one in some) - sum(one.size for one in gone)
-    assert all(one.proved for one in gone)
+    assert all(not one.stays for one in gone)
     assert not gone or left + gone[-1].size > size
-    assert left <= size or all(not one.proved for one in some if one not in gone)
+    assert left <= size or all(one.stays for one in some if one not in gone)
+
+
+def test_people_are_told_why_something_stays_only_once_its_time_has_come() -> None:
+    some = [kept(1, 31, proved=False), kept(2, 31), kept(3, 29, proved=False)]
+    assert numbers(overdue(some, RetentionRules(timedelta(days=30)), NOW)) == [1]
+    assert overdue(some, RetentionRules(size=1), NOW) == []
 
 
 def test_what_came_to_rest_in_the_future_is_not_old() -> None:

@@ -238,6 +238,9 @@ def test_a_zip_stays_whose_images_xnat_has_from_elsewhere_since_nobody_has_seen_
     assert stand.after(days=31) == ["done/2026-01/1_scan.zip"]
     stand.carry(scan(2, date="20240301"), "ours.zip")
     assert stand.after(days=31) == ["done/2026-01/1_scan.zip"]
+    stand.restarted()
+    stand.after(hours=2)
+    assert stand.events() == [("kept", "XNAT had images of it from elsewhere, and tells their UIDs only")]
 
 
 def test_another_zip_of_the_same_images_goes_since_their_bytes_were_sent_from_the_first(stand: Stand) -> None:

@@ -31,7 +31,7 @@ class KeptZip:
     size: int
     since: datetime
     studies: tuple[int, ...]
-    proved: bool  #: XNAT has all of it from here: nothing is skipped, left out or the subject of a finding
+    stays: str  #: why the ledger lets nobody delete it, in a few words; empty: XNAT has all of it from here
 
 
 def deletable(kept: Sequence[KeptZip], keep: RetentionRules, now: datetime) -> list[KeptZip]:
@@ -40,7 +40,12 @@ def deletable(kept: Sequence[KeptZip], keep: RetentionRules, now: datetime) -> l
     found = []
     for one in sorted(kept, key=lambda one: (one.since, one.delivery)):
         too_old = keep.span is not None and now - one.since > keep.span
-        if one.proved and (too_old or excess > 0):
+        if not one.stays and (too_old or excess > 0):
             found.append(one)
             excess -= one.size
     return found
+
+
+def overdue(kept: Sequence[KeptZip], keep: RetentionRules, now: datetime) -> list[KeptZip]:
+    """Return the ZIPs that were kept for too long and stay all the same."""
+    return [one for one in kept if one.stays and keep.span is not None and now - one.since > keep.span]

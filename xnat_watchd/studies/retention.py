@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,12 +12,14 @@ from xnat_watchd.core.clock_jumps import JUMP, SILENCE, ClockOffset
 from xnat_watchd.core.errors import AuthRefused, Stopped, Unavailable, WatchdError
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.presence import Presence
-from xnat_watchd.core.retention import KeptZip, RetentionRules, deletable
+from xnat_watchd.core.retention import KeptZip, RetentionRules, deletable, overdue
 from xnat_watchd.studies.steps.archive_proof import shown
 from xnat_watchd.studies.steps.context import Tools
 
 EVERY = 3600.0  #: seconds between two sweeps
 ASKS_AGAIN = timedelta(days=1)  #: until XNAT is asked again about a ZIP of which it did not hold all
+
+_ASKED = "XNAT did not hold all of it a short time ago"
 
 RESUME = "If the time is right, type `xnat-watchd resume`; else set the clock first."
 
@@ -35,6 +37,7 @@ class Retention:
         self._silence = clock.now() - latest if latest else timedelta(0)
         self._next = clock.monotonic()
         self._asked_again_at: dict[int, float] = {}  #: delivery -> when XNAT may be asked about it again
+        self._told: dict[int, str] = {}  #: delivery -> the recorded reason why it stays
 
     def sweep(self) -> None:
         """Delete what was kept for long enough, if it is time, the clock can be trusted and XNAT may be asked."""
@@ -64,7 +67,9 @@ class Retention:
         return not self._tools.ledger.pauses.lasts(Activity.RETENTION) and self._tools.gates.is_open()
 
     def _sweep(self) -> None:
-        for one in deletable(self._kept(), self._keep(), self._tools.clock.now()):
+        kept = self._tools.ledger.kept_zips.kept()
+        self._tell_what_stays(kept)
+        for one in deletable(self._not_asked_about_lately(kept), self._keep(), self._tools.clock.now()):
             try:
                 self._consider(one)
             except (Unavailable, AuthRefused) as error:
@@ -78,11 +83,20 @@ class Retention:
                 self._next = self._tools.clock.monotonic()
                 return
 
-    def _kept(self) -> list[KeptZip]:
-        """Return all kept ZIPs. One about which XNAT was asked a short time ago counts as not proved for now."""
+    def _tell_what_stays(self, kept: Sequence[KeptZip]) -> None:
+        """Record why a ZIP stays although its time has come, once for each reason."""
+        now = self._tools.clock.now()
+        for one in overdue(kept, self._keep(), now):
+            if self._told.get(one.delivery) != one.stays:
+                self._tools.ledger.kept_zips.record_kept(one, one.stays, now)
+                self._told[one.delivery] = one.stays
+
+    def _not_asked_about_lately(self, kept: Iterable[KeptZip]) -> list[KeptZip]:
+        """Return them all. One about which XNAT was asked a short time ago stays for now."""
         now = self._tools.clock.monotonic()
-        kept = self._tools.ledger.kept_zips.kept()
-        return [replace(one, proved=one.proved and self._asked_again_at.get(one.delivery, now) <= now) for one in kept]
+        return [
+            one if self._asked_again_at.get(one.delivery, now) <= now else replace(one, stays=_ASKED) for one in kept
+        ]
 
     def _study_is_due(self) -> bool:
         """Return whether a study waits for this thread. If so, the sweep ends after one ZIP."""

@@ -25,7 +25,7 @@ class KeptZips:
             KeptZip(
                 delivery=row["id"], project=row["project"], kept_as=row["kept_as"], sha256=row["sha256"],
                 size=row["size"], since=datetime.fromisoformat(row["ended"]),
-                studies=tuple(json.loads(row["studies"])), proved=bool(row["proved"]),
+                studies=tuple(json.loads(row["studies"])), stays=row["stays"],
             )
             for row in self._db.rows(_KEPT)
         ]  # fmt: skip
@@ -101,21 +101,24 @@ WITH kept AS (
   WHERE d.kind = 'zip' AND d.state IN ('finished', 'duplicate') AND d.kept_as IS NOT NULL AND d.deleted IS NULL
 )
 SELECT d.id, d.project, d.kept_as, d.sha256, d.size, d.ended, json_group_array(s.key) AS studies,
-       min(s.standing = 'done')
-       -- whatever was found out about it, some of it may lie here alone: also where a person has accepted that
-       AND NOT max(EXISTS (SELECT 1 FROM findings f WHERE f.study = s.key))
-       AND NOT max(EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
-                           AND o.standing = 'held'))
-       AND NOT max(EXISTS (SELECT 1 FROM series x JOIN studies o ON o.key = x.study JOIN series y ON y.uid = x.uid
-                           WHERE o.project = s.project AND o.study_uid = s.study_uid AND x.left_out
-                           AND y.study = s.key))
-       -- XNAT lists the UIDs of images, not their contents: what came to it from elsewhere may be something else
-       AND NOT max(EXISTS (SELECT 1 FROM instances i WHERE i.study = s.key AND i.place IS NULL AND NOT i.left_behind
-                           AND NOT EXISTS (SELECT 1 FROM studies o JOIN instances j ON j.study = o.key
-                                           WHERE o.project = s.project AND o.study_uid = s.study_uid
-                                           AND j.sop_uid = i.sop_uid AND j.place IS NOT NULL AND (j.size, j.crc) =
-                                           (i.size, i.crc) AND (x'' IN (j.digest, i.digest) OR j.digest = i.digest)
-                                           ))) AS proved
+       CASE
+         WHEN NOT min(s.standing = 'done') THEN 'not all of it was sent'
+         -- some of it may lie here alone: also where a person has accepted what was found
+         WHEN max(EXISTS (SELECT 1 FROM findings f WHERE f.study = s.key)) THEN 'something was wrong with its content'
+         WHEN max(EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
+                          AND o.standing = 'held')) THEN 'another ZIP of its study is held'
+         WHEN max(EXISTS (SELECT 1 FROM series x JOIN studies o ON o.key = x.study JOIN series y ON y.uid = x.uid
+                          WHERE o.project = s.project AND o.study_uid = s.study_uid AND x.left_out
+                          AND y.study = s.key)) THEN 'XNAT leaves out a series of it'
+         -- what came to XNAT from elsewhere may be something else: it lists the UIDs of images, not their contents
+         WHEN max(EXISTS (SELECT 1 FROM instances i WHERE i.study = s.key AND i.place IS NULL AND NOT i.left_behind
+                          AND NOT EXISTS (SELECT 1 FROM studies o JOIN instances j ON j.study = o.key
+                                          WHERE o.project = s.project AND o.study_uid = s.study_uid
+                                          AND j.sop_uid = i.sop_uid AND j.place IS NOT NULL AND (j.size, j.crc) =
+                                          (i.size, i.crc) AND (x'' IN (j.digest, i.digest) OR j.digest = i.digest))))
+         THEN 'XNAT had images of it from elsewhere, and tells their UIDs only'
+         ELSE ''
+       END AS stays
 FROM kept d JOIN studies s ON s.delivery = d.of
 GROUP BY d.id ORDER BY d.id
 """
