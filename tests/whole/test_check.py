@@ -105,6 +105,7 @@ def test_a_server_that_is_down_is_said_and_the_rest_of_it_is_not_guessed_at(
     xnat.stop()
     found = check(program, expect=69)
     assert found["server"][0] == "error"
+    assert found["server"][1].endswith("XNAT cannot be reached (Connection refused)")
     assert "login" not in found
 
 

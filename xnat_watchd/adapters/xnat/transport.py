@@ -28,6 +28,7 @@ from xnat.session import XNATSession
 from xnat_watchd.adapters.xnat.answer_meanings import Purpose
 from xnat_watchd.adapters.xnat.answers import Answer
 from xnat_watchd.adapters.xnat.body import PIECE, BodyRemainder, split_body
+from xnat_watchd.adapters.xnat.causes import cause
 from xnat_watchd.adapters.xnat.connection import StoppableAdapter
 from xnat_watchd.adapters.xnat.memory import MemoryBudget
 from xnat_watchd.adapters.xnat.sockets import AnswerTooLong, ConnectionState, Interrupted
@@ -301,34 +302,22 @@ def _translated(request: XnatRequest, state: ConnectionState) -> Iterator[None]:
 def _connection_broken(message: str, error: Exception, request: XnatRequest, state: ConnectionState) -> WatchdError:
     """Return what a broken connection means: XNAT was not reached, a read failed, or XNAT may have acted."""
     if not state.spoke:
-        return Unavailable("XNAT cannot be reached", detail=_cause(error))
+        return Unavailable("XNAT cannot be reached", detail=cause(error))
     if request.body is not None and not request.body.is_sent:
-        return _upload_broken("the connection to XNAT broke in the middle of the upload", _cause(error), request, state)
-    return (InDoubt if request.purpose.changes_xnat else Transient)(message, detail=_cause(error))
+        return _upload_broken("the connection to XNAT broke in the middle of the upload", cause(error), request, state)
+    return (InDoubt if request.purpose.changes_xnat else Transient)(message, detail=cause(error))
 
 
-def _upload_broken(message: str, cause: str, request: XnatRequest, state: ConnectionState) -> WatchdError:
+def _upload_broken(message: str, why: str, request: XnatRequest, state: ConnectionState) -> WatchdError:
     """Return what an incomplete upload means. A newer server keeps what it received (F158), so it must be asked."""
     if not state.spoke or request.body is None:
-        return Transient(message, detail=cause)
-    return InDoubt(message, detail=f"{cause}; {request.body.sent} of {request.body.size} bytes sent")
+        return Transient(message, detail=why)
+    sent = f"{request.body.sent} of {request.body.size} bytes sent"
+    return InDoubt(message, detail="; ".join(filter(None, (why, sent))))
 
 
 def _unreachable(
     message: str, error: Exception, advice: str, request: XnatRequest, state: ConnectionState
 ) -> Unavailable:
     spoke = request.purpose.changes_xnat and state.spoke
-    return Unavailable(message, detail=_cause(error), advice=advice, spoke=spoke)
-
-
-def _cause(error: BaseException) -> str:
-    """Return the types of a chain of errors, with the system's own texts only: texts of libraries contain URLs."""
-    kinds, seen = list[str](), error
-    for _ in range(8):
-        words = seen.strerror if isinstance(seen, OSError) and isinstance(seen.strerror, str) else ""
-        kinds.append(f"{type(seen).__name__}{f' ({words})' if words else ''}")
-        inner = getattr(seen, "reason", None) or next(iter(seen.args), None) or seen.__context__
-        if not isinstance(inner, BaseException):
-            break
-        seen = inner
-    return ", ".join(dict.fromkeys(kinds))
+    return Unavailable(message, detail=cause(error), advice=advice, spoke=spoke)

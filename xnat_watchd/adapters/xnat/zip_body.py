@@ -37,7 +37,7 @@ class ZipBody:
             self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - closed by `__exit__`
             self.size = os.fstat(self._file.fileno()).st_size
         except OSError as error:
-            raise ZipUnreadable(f"{type(error).__name__}: {error.strerror}") from None
+            raise ZipUnreadable(error.strerror or "the disk does not say why") from None
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +69,7 @@ class ZipBody:
         try:
             self._last_piece = self._file.readinto(self._buffer)
         except OSError as error:
-            raise ZipUnreadable(f"{type(error).__name__}: {error.strerror}") from None
+            raise ZipUnreadable(error.strerror or "the disk does not say why") from None
         if self.sent + self._last_piece > self.size or (not self._last_piece and not self.is_sent):
             raise ZipUnreadable("it changed while it was sent")
         return self._buffer[: self._last_piece]
