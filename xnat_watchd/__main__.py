@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from types import TracebackType
+from typing import TextIO
 
 from xnat_watchd.core.errors import FAILURES
 from xnat_watchd.interfaces.cli import commands
@@ -15,6 +17,7 @@ from xnat_watchd.operator.status import Exit
 def main() -> None:
     """Run a command and exit with its code. A fault of the program is 70, whatever the command's code would be."""
     sys.excepthook = _fault
+    _open_missing_streams()
     try:
         code = pass_on(sys.argv[1:])
         if code is not None:
@@ -24,22 +27,31 @@ def main() -> None:
         from xnat_watchd.adapters.systemd import journal
         from xnat_watchd.interfaces.cli.failures import code_of, text_of
 
-        sys.stderr.write(text_of(error, journal.mark("error", sys.stderr, os.environ)))
+        with suppress(OSError):  # nobody can be told
+            sys.stderr.write(text_of(error, journal.mark("error", sys.stderr, os.environ)))
         sys.exit(code_of(error))
     except OSError as error:
-        if not _is_of_output():
+        if not (_is_broken(sys.stdout) or _is_broken(sys.stderr)):
             raise
-        sys.stderr.write(f"the output cannot be written: {error.strerror}\n")
+        with suppress(OSError):
+            sys.stderr.write(f"the output cannot be written: {error.strerror}\n")
         sys.exit(Exit.WAITING)
 
 
-def _is_of_output() -> bool:
-    """Return whether standard output is what cannot be written to; then nothing more is written there."""
+def _open_missing_streams() -> None:
+    """Let a standard stream that is closed lead to nowhere: its number must not become that of the ledger's file."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - open to the end
+
+
+def _is_broken(stream: TextIO) -> bool:
+    """Return whether a stream cannot be written to; then nothing more is written there."""
     try:
-        sys.stdout.write("\n")  # what failed before may be gone from its buffer
-        sys.stdout.flush()
+        stream.write("\n")  # what failed before may be gone from its buffer
+        stream.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         return True
     return False
 

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CANARY = "Quokka^Zenobia"
 BROKEN = """
 import sys
@@ -69,6 +71,19 @@ def test_a_disk_that_is_full_at_the_start_ends_it_with_75(tmp_path: Path) -> Non
     assert "the ledger's disk is full" in done.stderr
     assert "Free some space" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full 2>/dev/full"])
+@pytest.mark.parametrize(("command", "code"), [("check", 69), ("status", 78), ("deliveries", 78), ("show 1", 78)])
+def test_closed_or_full_streams_change_no_exit_code_to_that_of_a_fault(
+    tmp_path: Path, closed: str, command: str, code: int
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{tmp_path}/root"\n', "utf-8")
+    words = f"{sys.executable} -m xnat_watchd --config {config} {command} {closed}"
+    done = subprocess.run(["sh", "-c", words], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603, S607
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (75 if command == "check" and "full" in closed else code)
 
 
 def test_a_full_disk_below_the_output_is_a_sentence_and_no_traceback() -> None:

@@ -19,6 +19,20 @@ def test_columns_stand_below_each_other_whatever_the_script(capsys: pytest.Captu
     assert capsys.readouterr().out.splitlines() == ["ID      NAME", "P1      Ünï [31m", "王小東  =1+1"]
 
 
+def test_on_a_terminal_a_row_that_is_too_wide_goes_on_below_it_and_no_word_is_broken(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"item": "1", "project": "P" * 20, "name": "short.zip"}, {"item": "2", "project": "P2", "name": "n" * 30}]
+    monkeypatch.setattr("xnat_watchd.interfaces.cli.terminal.columns", lambda: 40)
+    table.show(rows, ("item", "project", "name"))
+    assert capsys.readouterr().out.splitlines() == [
+        "ITEM  PROJECT               NAME", f"1     {'P' * 20}  short.zip", "2     P2", f"    {'n' * 30}",
+    ]  # fmt: skip
+    monkeypatch.setattr("xnat_watchd.interfaces.cli.terminal.columns", lambda: 1 << 30)
+    table.show(rows, ("item", "project", "name"))
+    assert len(capsys.readouterr().out.splitlines()) == 3
+
+
 def test_programs_get_every_letter(capsys: pytest.CaptureFixture[str]) -> None:
     table.show(ROWS, ("id", "name"), "json")
     assert json.loads(capsys.readouterr().out) == ROWS

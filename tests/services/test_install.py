@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from xnat_watchd.adapters import web_socket
 from xnat_watchd.adapters.operator_socket import SOCKET
@@ -27,6 +28,7 @@ from xnat_watchd.adapters.systemd.service_files import (
 )
 from xnat_watchd.core.access import ADMIN_GROUP, DROP_GROUP
 from xnat_watchd.core.errors import Refusal
+from xnat_watchd.interfaces.cli.install import install as install_command
 from xnat_watchd.interfaces.cli.web import PORT
 from xnat_watchd.settings import load
 
@@ -298,6 +300,30 @@ def test_a_program_in_a_home_is_refused_before_anything_is_placed(monkeypatch: p
     with pytest.raises(Refusal, match="could not see the program"):
         install(Installer(said.append, dry=True))
     assert said == []
+
+
+def test_below_a_prefix_no_file_names_a_path_of_the_builder(machine: Below, monkeypatch: pytest.MonkeyPatch) -> None:
+    for python, program in (
+        ("/home/builder/venv/bin/python", "/opt/xnat-watchd/bin/xnat-watchd"),
+        (f"{machine.prefix}/usr/lib/xnat-watchd/bin/python", "/usr/lib/xnat-watchd/bin/xnat-watchd"),
+    ):
+        monkeypatch.setattr("sys.executable", python)
+        install(machine.hand())
+        assert (machine.prefix / "usr/local/bin/xnat-watchd").readlink() == Path(program)
+        for name, content in machine.files().items():
+            assert not [path for path in ("/home/builder", str(machine.prefix)) if path in content], name
+        assert f"ExecStart={program} run" in machine.files()["usr/local/lib/systemd/system/xnat-watchd.service"]
+        uninstall(machine.hand())
+        assert not (machine.prefix / "usr/local/bin/xnat-watchd").is_symlink()
+
+
+def test_what_is_refused_is_not_announced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/home/admin/venv/bin/python")
+    said = CliRunner().invoke(install_command, ["--dry-run"])
+    assert said.stdout == ""
+    assert isinstance(said.exception, Refusal)
+    assert "could not see the program" in str(said.exception)
+    assert "/opt/xnat-watchd" in said.exception.advice
 
 
 def test_a_program_that_is_closed_to_others_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,15 +12,19 @@ import pytest
 
 from tests.dicom import CANARIES, instance
 from tests.fake_xnat import FakeGateway, FakeXnat
-from tests.station import Station, Time, zipped
+from tests.station import Notes, Station, Time, zipped
+from xnat_watchd.adapters.credentials import Credential, Secret
 from xnat_watchd.core.errors import Impossible, Transient, Unusable
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.sharing.row_state import RowState
 from xnat_watchd.core.sharing.state import RowResult
 from xnat_watchd.core.sharing.table import ShareRow
+from xnat_watchd.daemon.composition import build
 from xnat_watchd.interfaces.cli.status_screen import screen
+from xnat_watchd.operator.current_status import status_of
 from xnat_watchd.operator.status import Exit, attention_row, sentence, take_snapshot, verdict, without_names
 from xnat_watchd.operator.status_sentences import waiting_sentence
+from xnat_watchd.settings import load
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FOLDER = "Quokka_Zenobia"  #: the name of a folder that somebody made, and a patient's
@@ -128,6 +132,19 @@ def test_what_only_the_running_service_knows_needs_attention_first(station: Stat
     assert snapshot["attention"] == [{**full, "name": ""}]
     assert verdict(snapshot, finished=False) is Exit.ATTENTION
     assert sentence(snapshot) == "0 under way, 0 held, 0 complete; too little room is left"
+
+
+def test_programs_find_the_same_keys_whether_a_service_runs_or_not(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{tmp_path}"\n', "utf-8")
+    daemon = build(load(config, {}), Credential("tech", Secret("secret"), "test"), Notes())
+    runs = daemon.take_snapshot()
+    stands = status_of(daemon.ledger, "http://127.0.0.1:9", None, NOW, running=False, names=True)
+    assert {*runs, "age"} == {*stands}  # whoever reads what a service has published adds its age
+    assert {*runs["daemon"]} == {*stands["daemon"]}
+    assert (runs["daemon"]["running"], stands["daemon"]["running"]) == (True, False)
+    daemon.server.close()
+    daemon.ledger.close()
 
 
 def test_a_folder_that_is_called_like_a_part_of_a_time_spoils_none(station: Station) -> None:

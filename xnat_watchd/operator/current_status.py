@@ -9,7 +9,14 @@ from xnat_watchd.adapters.files.status_file import age, read
 from xnat_watchd.adapters.ledger.status_parts import StatusParts
 from xnat_watchd.operator.status import SILENCE, Snapshot, attention_row, take_snapshot, without_names
 
-NOTHING_SAID: Snapshot = {"daemon": {"settling": 0, "uploads": []}, "age": 0}  #: where no service runs
+NOTHING_SAID: Snapshot = {
+    "daemon": {
+        "pid": None, "settling": 0, "uploads": [], "sharing": False, "heard": None, "reloads": 0, "refused": "",
+        "advice": "", "rate": 0,
+    },
+    "age": 0,
+}  # fmt: skip
+"""What is said where no service runs: the same keys as where one does, since programs read them."""
 
 
 def published_at(path: Path) -> Snapshot | None:

@@ -20,6 +20,7 @@ from xnat_watchd.adapters.systemd.service_files import (
     CONFIGURATION,
     NAME,
     OPERATOR_SOCKET,
+    PROGRAM,
     RUNTIME,
     SYSUSERS,
     TMPFILES,
@@ -114,7 +115,7 @@ class Installer:
 
 def install(installer: Installer) -> None:
     """Make the program a service of this machine. A second call changes nothing that is already right."""
-    program = _program()
+    program = _program(installer.prefix)
     if installer.prefix is None:
         _check(program)
     settings = read_file(installer.at(CONFIGURATION)) if installer.exists(CONFIGURATION) else None
@@ -129,7 +130,7 @@ def uninstall(installer: Installer) -> None:
     for unit in (OPERATOR_SOCKET, WEB_SOCKET, WEB_UNIT, UNIT):
         if installer.exists(unit):
             installer.run([("systemctl", "disable", "--now", "--quiet", unit.name)])
-    for one in everything(Machine(program=_program()), shipped):
+    for one in everything(Machine(program=_program(installer.prefix)), shipped):
         installer.remove(one)
     installer.remove_folder(RUNTIME)
     installer.run(AFTER_UNINSTALL)
@@ -137,7 +138,7 @@ def uninstall(installer: Installer) -> None:
 
 def folders(prefix: Path) -> list[Path]:
     """Return the folders below a prefix into which files are installed."""
-    placed = {one.path.parent for one in everything(Machine(program=_program()), shipped)}
+    placed = {one.path.parent for one in everything(Machine(program=_program(prefix)), shipped)}
     return sorted(prefix / folder.relative_to("/") for folder in placed)
 
 
@@ -155,9 +156,16 @@ def shipped(name: str) -> str:
     return folder.joinpath(*rest.split("/")).read_text("utf-8")
 
 
-def _program() -> Path:
-    """Return the path of the command in this interpreter's environment."""
-    return Path(sys.executable).parent / NAME
+def _program(prefix: Path | None) -> Path:
+    """Return the path of the command in this interpreter's environment, as the machine to be installed will see it.
+
+    What lies outside the prefix is the builder's: then it is the path that the documentation names.
+    """
+    here = Path(sys.executable).parent / NAME
+    if prefix is None:
+        return here
+    below = prefix.absolute()
+    return Path("/", here.relative_to(below)) if here.is_relative_to(below) else PROGRAM
 
 
 def _check(program: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -43,8 +44,7 @@ def install(*, dry_run: bool, prefix: Path | None) -> None:
     from xnat_watchd.adapters.systemd import installation
 
     _check_rights(dry=dry_run, prefix=prefix)
-    _announce(dry=dry_run)
-    installation.install(installation.Installer(click.echo, prefix, dry_run))
+    installation.install(installation.Installer(_reporter(dry=dry_run), prefix, dry_run))
     if prefix is None:
         click.echo(RESTART if installation.is_running() else NEXT)
 
@@ -65,14 +65,19 @@ def uninstall(*, dry_run: bool, prefix: Path | None) -> None:
     from xnat_watchd.adapters.systemd import installation
 
     _check_rights(dry=dry_run, prefix=prefix)
-    _announce(dry=dry_run)
-    installation.uninstall(installation.Installer(click.echo, prefix, dry_run))
+    installation.uninstall(installation.Installer(_reporter(dry=dry_run), prefix, dry_run))
     click.echo(LEFT)
 
 
-def _announce(*, dry: bool) -> None:
-    if dry:
-        click.echo("Nothing is done. This would be done:")
+def _reporter(*, dry: bool) -> Callable[[str], None]:
+    """Return what prints each step. Before the first one it says that nothing is done: what is refused has none."""
+    heading = iter(["Nothing is done. This would be done:"] if dry else [])
+
+    def report(step: str) -> None:
+        for line in (*heading, step):
+            click.echo(line)
+
+    return report
 
 
 def _check_rights(*, dry: bool, prefix: Path | None) -> None:

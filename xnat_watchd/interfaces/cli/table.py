@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 
 import click
 
 from xnat_watchd.core.printable import plain
+from xnat_watchd.interfaces.cli import terminal
 from xnat_watchd.interfaces.cli.terminal import as_json, padded, paragraph, width
 from xnat_watchd.operator.spreadsheet import as_csv
 
@@ -46,10 +47,23 @@ def counted(things: Sized, what: str) -> str:
 def _as_table(rows: Sequence[Row], columns: Sequence[str], note: str) -> Iterable[str]:
     cells = [[name.upper() for name in columns], *([_cell(row[name]) for name in columns] for row in rows)]
     widths = [max(width(line[n]) for line in cells) for n in range(len(columns))]
+    room = terminal.columns()
     for line, row in zip(cells, [{}, *rows], strict=True):
-        yield GAP.join(padded(text, w) for text, w in zip(line, widths, strict=True)).rstrip()
+        yield from _fitted([padded(text, w) for text, w in zip(line, widths, strict=True)], room)
         if row.get(note):
             yield from paragraph(row[note], first=NOTE)
+
+
+def _fitted(cells: Sequence[str], room: int) -> Iterator[str]:
+    """Yield a row as one line. On a terminal that is narrower, whole cells stand below: no word is broken."""
+    line = cells[0]
+    for cell in cells[1:]:
+        longer = f"{line}{GAP}{cell}"
+        if width(longer.rstrip()) > room:
+            yield line.rstrip()
+            longer = NOTE + cell
+        line = longer
+    yield line.rstrip()
 
 
 def _cell(value: object) -> str:
