@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -113,6 +113,10 @@ class FakeSharing:
     def probe(self) -> None:
         with self._request("probe"):
             pass
+
+    def listed(self) -> Sequence[str]:
+        with self._request("listed"):
+            return [*self.archive.projects]
 
     def reachable(self, projects: Collection[str]) -> Mapping[str, bool]:
         with self._request("reachable"):

@@ -26,7 +26,7 @@ from xnat_watchd.interfaces.cli.deliveries import STATES
 from xnat_watchd.operator.story import _UNTOLD, OF_DELIVERY, OF_STUDY
 
 SCAN = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2))])
-NONE_FITS = "no delivery fits. A file that came just now is listed once it stands still.\n"
+NONE_FITS = "no delivery fits\n"
 Type = Callable[..., Result]
 
 
@@ -108,6 +108,38 @@ def test_however_many_words_are_typed_the_list_is_narrowed_by_each(type_: Type) 
         found = type_("deliveries", *words)
         assert (found.exit_code, found.stderr) == (1, NONE_FITS)
     assert "no delivery and no share table has" in type_("show", "mri" * 20_000).stderr
+
+
+def test_a_file_that_has_just_come_is_listed_before_anything_takes_it(
+    type_: Type, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    station.drop("fresh_23.zip", SCAN)
+    station.drop("below/Fresh_24.ZIP", SCAN)
+    for name in (".hidden.zip", "#recycle/gone.zip", "notes.txt"):
+        station.drop(name, SCAN)
+    assert listed(type_, "fresh") == {"below/Fresh_24.ZIP": "not taken", "fresh_23.zip": "not taken"}
+    assert "no service runs here, so it is not taken" in type_("show", "fresh_23").stdout
+    monkeypatch.setattr("xnat_watchd.interfaces.cli.deliveries.is_served", lambda _: True)
+    assert listed(type_, "--state", "arriving") == {"below/Fresh_24.ZIP": "arriving", "fresh_23.zip": "arriving"}
+    assert listed(type_, "--state", "held", "fresh") == listed(type_, "--project", "P1", "fresh") == {}
+    shown = type_("deliveries", "fresh_23").stdout
+    assert "it is taken once nobody has changed it for some seconds" in shown
+    station.run()
+    assert "fresh_23.zip" not in listed(type_, "--state", "arriving")
+    assert listed(type_, "fresh_23") != {}
+
+
+def test_what_fits_nothing_is_told_with_the_nearest(type_: Type) -> None:
+    for words, said in (
+        (["--project", "p1"], "no delivery fits; the nearest project is P1"),
+        (["mri17"], "no delivery fits; the nearest name is mri_17.zip"),
+        (["QuokaZenobia"], "no delivery fits; the nearest name is Quokka_Zenobia"),
+        (["--state", "skipped", "mri_17"], "no delivery fits"),
+        (["xyzzy" * 100], "no delivery fits"),
+    ):
+        found = type_("deliveries", *words)
+        assert (found.exit_code, found.stderr) == (1, f"{said}\n")
+    assert "'mri17' in its name; the nearest name is mri_17.zip" in type_("show", "mri17").stderr
 
 
 def test_only_what_came_lately_is_listed_on_demand(type_: Type, station: Station) -> None:

@@ -89,6 +89,19 @@ def test_who_may_look_may_ask_whose_a_session_in_xnats_prearchive_is(served: Des
     assert "may not look for names" in asks(LOOKS, "show", f"{place['folder']}x", code=78)
 
 
+def test_who_may_only_look_is_told_no_name_as_the_nearest(served: Desk) -> None:
+    served.carry()
+    (served.station.folders.drop / "Zenobia.zip").write_bytes(b"PK")
+    assert "the nearest project is P1" in asks(LOOKS, "deliveries", "--project", "p1", code=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("xnat_watchd.adapters.ledger.views.Views.confirmed_projects", lambda _: [])
+        assert "nearest" not in asks(LOOKS, "deliveries", "--project", "p1", code=1)
+    said = asks(LOOKS, "deliveries")
+    assert "not taken" in said
+    assert "Zenobia" not in said
+    assert "Zenobia.zip" in asks(DECIDES, "deliveries")
+
+
 def test_what_somebody_typed_as_a_reason_is_for_those_who_see_names(served: Desk) -> None:
     bad(served)
     said = asks(DECIDES, "accept", "1.1", "--why", "Zenobia came again")

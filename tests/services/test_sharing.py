@@ -591,6 +591,26 @@ def test_a_project_that_does_not_come_within_a_day_fails_and_a_row_that_changed_
     assert desk.states() == ["shared", "waiting"]
 
 
+def test_a_misspelt_project_is_told_with_the_nearest_that_xnat_lists(
+    desk: Desk, xnat: FakeArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    xnat.projects["READERS"] = True
+    desk.save("S1,P1,READRES", "S1,readers,P2", "S1,P1,zzz")
+    desk.settle()
+    hints = [row[REASON].partition("; ")[2] for row in desk.report()]
+    assert hints == ["the nearest is READERS", "the nearest is READERS", ""]
+    desk.later(hours=25)
+    assert [row[REASON] for row in desk.report()] == [
+        "no such destination project, or its lists cannot be read; the nearest is READERS",
+        "no such source project, or its lists cannot be read; the nearest is READERS",
+        "no such destination project, or its lists cannot be read",
+    ]
+    monkeypatch.setattr("xnat_watchd.sharing.reachable.MOST_COMPARED", len(xnat.projects))
+    desk.save("S1,P1,READRES", "S1,readers,P2")
+    desk.settle()
+    assert ["nearest" in row[REASON] for row in desk.report()] == [True, False]  # so much is compared and no more
+
+
 def test_a_subject_that_was_there_and_went_is_waited_for_anew(desk: Desk, xnat: FakeArchive) -> None:
     desk.save("S8,P1,P2")
     desk.settle()

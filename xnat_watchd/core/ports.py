@@ -238,6 +238,10 @@ class SharingGateway(Protocol):
         """Ask something cheap that only a working server and a valid login answer."""
         ...
 
+    def listed(self) -> Sequence[str]:
+        """Return the IDs of the projects that XNAT lists for us, writable or not. One request."""
+        ...
+
     def reachable(self, projects: Collection[str]) -> Mapping[str, bool]:
         """Return the projects whose data we may read, each with whether we may add to it. At most two requests."""
         ...

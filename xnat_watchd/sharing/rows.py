@@ -100,10 +100,11 @@ class Sharer:
         if not rows:
             return ()
         comparison = self._look(rows, lingering)
-        return with_nearest(comparison.plans_without_gone(self._shares.known_rows()), comparison.seen)
+        plans = comparison.plans_without_gone(self._shares.known_rows())
+        return with_nearest(plans, comparison.seen, self._reachable.meant)
 
     def _results(self, comparison: ShareComparison) -> list[RowResult]:
-        plans = with_nearest(comparison.plans, comparison.seen)
+        plans = with_nearest(comparison.plans, comparison.seen, self._reachable.meant)
         return state.results(plans, comparison.shares, self._shut(comparison))
 
     def _shut(self, comparison: ShareComparison) -> dict[str, ShutDestination]:

@@ -64,6 +64,11 @@ class DeliveryListing:
         rows = [dict(row) for row in self._db.rows(_ROWS, *values, most, patterns, query.before)]
         return [*map(dict, untaken), *map(_with_advice, rows)]
 
+    def latest_names(self, most: int) -> list[str]:
+        """Return the names of the latest files and of their subjects and sessions, the newest first."""
+        rows = self._db.rows(_NAMES, most)
+        return [*dict.fromkeys(name for row in rows for name in (row["file"], row["subject"], row["label"]) if name)]
+
     def same_as(self, delivery: int) -> int | None:
         """Return the first delivery of the same bytes, if this one is a duplicate of it."""
         row = self._db.row(f"SELECT {_SAME_AS} AS same_as FROM deliveries d WHERE d.id = ?", delivery)
@@ -121,6 +126,11 @@ _KEPT_BY = """
 _SAME_AS = """
 (SELECT min(o.id) FROM deliveries o
  WHERE d.state = 'duplicate' AND o.project = d.project AND o.sha256 = d.sha256 AND o.id < d.id)
+"""
+
+_NAMES = """
+SELECT d.name AS file, s.subject, s.label FROM (SELECT id, name FROM deliveries ORDER BY id DESC LIMIT ?) d
+LEFT JOIN studies s ON s.delivery = d.id ORDER BY d.id DESC
 """
 
 _ROWS = f"""

@@ -107,6 +107,10 @@ class Views:
         rows = self._db.rows("SELECT DISTINCT project FROM studies WHERE progress <> 'received'")
         return [row["project"] for row in rows]
 
+    def projects(self) -> list[str]:
+        """Return the projects for which anything came, whether XNAT has them or not."""
+        return [row["project"] for row in self._db.rows("SELECT DISTINCT project FROM deliveries")]
+
     def ignored(self) -> Rows:
         """Return the files in the drop folder that are not taken, with the reason and what to do."""
         return self._rows("SELECT name, why, advice FROM ignored ORDER BY advice = '', name")

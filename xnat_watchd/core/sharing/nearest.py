@@ -1,4 +1,4 @@
-"""Name the subject of the source that is nearest to one that is not there: most are typing errors."""
+"""Name the subject or the project that is nearest to one that is not there: most are typing errors."""
 
 from __future__ import annotations
 
@@ -13,16 +13,30 @@ MOST_COMPARED = 50_000  #: labels that are compared in one call; of more rows no
 LONGEST = 100  #: characters of a label that is compared
 
 
-def with_nearest(plans: Sequence[RowPlan], seen: Mapping[str, SeenProject]) -> tuple[RowPlan, ...]:
-    """Return the plans, with the nearest subject in the reason of each row whose own is not in the source."""
+def with_nearest(
+    plans: Sequence[RowPlan], seen: Mapping[str, SeenProject], meant: Mapping[str, str]
+) -> tuple[RowPlan, ...]:
+    """Return the plans, with what is nearest in the reason of each row whose own subject or project is not there.
+
+    `meant`: project that XNAT does not list -> the nearest that it lists.
+    """
     absent = dict.fromkeys((one.row.source, one.row.subject) for one in plans if one.absent == "subject")
     nearest = dict(_nearest(absent, seen)) if absent else {}
     return tuple(
-        replace(one, reason=f"{one.reason}{NEAREST}{label}")
-        if one.absent and (label := nearest.get((one.row.source, one.row.subject)))
-        else one
+        replace(one, reason=f"{one.reason}{NEAREST}{label}") if (label := _of(one, nearest, meant)) else one
         for one in plans
     )
+
+
+def _of(plan: RowPlan, subjects: Mapping[tuple[str, str], str], projects: Mapping[str, str]) -> str | None:
+    match plan.absent:
+        case "subject":
+            return subjects.get((plan.row.source, plan.row.subject))
+        case "source project":
+            return projects.get(plan.row.source)
+        case "destination project":
+            return projects.get(plan.row.destination)
+    return None
 
 
 def _nearest(

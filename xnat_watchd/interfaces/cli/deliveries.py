@@ -11,8 +11,8 @@ import click
 
 from xnat_watchd.interfaces.cli import table
 from xnat_watchd.interfaces.cli.durations import SPAN
-from xnat_watchd.interfaces.cli.options import CommandOptions, project_option
-from xnat_watchd.interfaces.cli.terminal import local
+from xnat_watchd.interfaces.cli.options import CommandOptions, is_served, project_option
+from xnat_watchd.interfaces.cli.terminal import local, say
 from xnat_watchd.operator.deliveries import note
 
 MOST = 50  #: rows without --all
@@ -60,21 +60,29 @@ def deliveries(
     With WORDS, each must occur in the file's name, the subject's label or the session's label.
     """
     from xnat_watchd.adapters.ledger.listing import DeliveryQuery
-    from xnat_watchd.operator.deliveries import listed
+    from xnat_watchd.operator.arriving import arriving
+    from xnat_watchd.operator.deliveries import listed, nearest_names
+    from xnat_watchd.operator.nameless import row_without_names
 
+    here, names = options.locations(), options.sees_names
     began = datetime.now(UTC) - since if since else None
     query = DeliveryQuery(state or "", options.project or "", began, words)
-    with options.ledger(options.locations().ledger) as ledger:
-        found = listed(ledger, query, -1 if everything else MOST + 1, names=options.sees_names)
+    with options.ledger(here.ledger) as ledger:
+        coming = arriving(ledger, here.drop, query, served=is_served(here.ledger)) if here.drop else []
+        found = [
+            *(coming if names else [row_without_names(row, lambda _: False) for row in coming]),
+            *listed(ledger, query, -1 if everything else MOST + 1, names=names),
+        ]
+        meant = [] if found else nearest_names(ledger, query, names=names)
     rows = found if everything else found[:MOST]
-    print_rows(rows, form)
+    print_rows(rows, form, meant)
     if len(found) > len(rows):
         click.echo(f"the latest {MOST}; --all lists the others too", err=True)
     sys.exit(0 if rows else 1)
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], form: str) -> None:
-    """Print deliveries in this form, with what keeps each below it."""
+def print_rows(rows: Sequence[Mapping[str, Any]], form: str, meant: Sequence[str] = ()) -> None:
+    """Print deliveries in this form, with what keeps each below it. `meant`: what may be said where there is none."""
     if form != "table":
         table.show(rows, (*COLUMNS, "size", "ended", "why", "advice", "same_as"), form)
     elif rows:
@@ -82,4 +90,4 @@ def print_rows(rows: Sequence[Mapping[str, Any]], form: str) -> None:
                 for row in rows]  # fmt: skip
         table.show(told, COLUMNS, note="note")
     else:
-        click.echo("no delivery fits. A file that came just now is listed once it stands still.", err=True)
+        say("; ".join(["no delivery fits", *meant]), err=True)

@@ -1,4 +1,4 @@
-"""Where the ledger is, read without loading all settings: `status` must be quick."""
+"""Where the ledger and the drop folder are, read without loading all settings: `status` must be quick."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from xnat_watchd.core.errors import Refusal, WrongSettings
 
 @dataclass(frozen=True)
 class Locations:
-    """The ledger's file, and the server that it belongs to."""
+    """The ledger's file, the server that it belongs to, and the drop folder, if the configuration tells where it is."""
 
     ledger: Path
     server: str
+    drop: Path | None
 
 
 def find_locations(named: Path | None, environ: Mapping[str, str] = os.environ) -> Locations:
@@ -39,7 +40,12 @@ def find_locations(named: Path | None, environ: Mapping[str, str] = os.environ) 
             missing,
             advice="Set `root` in [folders], or name the configuration with --config.",
         )
-    return Locations(Path(ledger) if ledger else Path(root) / "ledger.sqlite", _said(tree, environ, "xnat", "server"))
+    drop = _said(tree, environ, "folders", "drop") or (root and str(Path(root, "drop")))
+    return Locations(
+        Path(ledger) if ledger else Path(root) / "ledger.sqlite",
+        _said(tree, environ, "xnat", "server"),
+        Path(drop) if drop else None,
+    )
 
 
 def _said(tree: Mapping[str, Any], environ: Mapping[str, str], section: str, key: str) -> str:

@@ -11,7 +11,7 @@ import click
 from xnat_watchd.core.access import WHO_DECIDES
 from xnat_watchd.core.place_names import is_place_name
 from xnat_watchd.interfaces.cli.items import ITEM_OR_NAME, Item
-from xnat_watchd.interfaces.cli.options import CommandOptions
+from xnat_watchd.interfaces.cli.options import CommandOptions, is_served
 from xnat_watchd.interfaces.cli.share_table import table_lines
 from xnat_watchd.interfaces.cli.story import lines as events
 from xnat_watchd.interfaces.cli.terminal import as_json, local, paragraph, say
@@ -19,6 +19,7 @@ from xnat_watchd.operator.item_facts import delivery_facts, finding_facts, study
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger.ledger import Ledger
+    from xnat_watchd.interfaces.cli.locations import Locations
 
 EXAMPLES = """\
 \b
@@ -46,12 +47,13 @@ def show(options: CommandOptions, item: Item | str, *, for_programs: bool) -> No
     """
     from xnat_watchd.operator.nameless import story_without_names
 
-    with options.ledger(options.locations().ledger) as ledger:
+    here = options.locations()
+    with options.ledger(here.ledger) as ledger:
         table = ledger.shares.table(item) if isinstance(item, str) else None
         if table is not None:
             as_json(table) if for_programs else click.echo("\n".join(table_lines(table)))
             return
-        delivery, number = (_named_delivery(ledger, item), None) if isinstance(item, str) else item
+        delivery, number = (_named_delivery(ledger, item, here), None) if isinstance(item, str) else item
         found = ledger.views.delivery(delivery)
         same = ledger.listing.same_as(delivery)
         if found is not None and not options.sees_names:
@@ -67,17 +69,25 @@ def show(options: CommandOptions, item: Item | str, *, for_programs: bool) -> No
         say(WHO_DECIDES)
 
 
-def _named_delivery(ledger: Ledger, name: str) -> int:
+def _named_delivery(ledger: Ledger, name: str, here: Locations) -> int:
     """Return the delivery with this in its file's name or a label. If there are several, print them and exit."""
     from xnat_watchd.adapters.ledger.listing import DeliveryQuery
     from xnat_watchd.interfaces.cli.deliveries import MOST, print_rows
+    from xnat_watchd.operator.arriving import arriving
+    from xnat_watchd.operator.deliveries import nearest_names
 
-    rows = ledger.listing.rows(DeliveryQuery(words=(name,)), MOST)
+    query = DeliveryQuery(words=(name,))
+    rows = ledger.listing.rows(query, MOST)
+    if not rows and here.drop:
+        rows = arriving(ledger, here.drop, query, served=is_served(here.ledger))
     if not rows and is_place_name(name):
         raise click.BadParameter("nothing was sent there from here: another xnat-watchd chose this name")
     if not rows:
         what = f"no delivery and no share table has {name!r} in its name"
-        raise click.BadParameter(f"{what}; `xnat-watchd deliveries` and `xnat-watchd status` list them")
+        meant = nearest_names(ledger, query, names=True) or [
+            "`xnat-watchd deliveries` and `xnat-watchd status` list them"
+        ]
+        raise click.BadParameter("; ".join([what, *meant]))
     if not any(row["item"] for row in rows):  # it still lies in the drop folder: its line says why
         print_rows(rows, "table")
         sys.exit(1)
