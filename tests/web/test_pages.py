@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -194,13 +196,66 @@ def test_what_has_changed_since_somebody_looked_is_decided_by_nobody(station: St
 
 
 def test_retry_and_resend_go_by_the_own_name(station: Station, served: Served) -> None:
-    station.drop("undated.zip", zipped([("1.dcm", instance(1, 1, 1, date=""))]))  # no label can be made of that
+    station.drop("undated.zip", UNDATED)
     station.run()
     ada = served.by(ADA)
     for decision in ("retry", "resend"):
         assert ada.post(f"/item/1.1/{decision}", seen=ada.seen("/item/1"), why=f"{decision} it").status_code == 303
         station.work()
         assert f"by ada: {decision} it" in ada.get("/item/1").text
+
+
+UNDATED = zipped([("1.dcm", instance(1, 1, 1, date=""))])  # no label can be made of that
+
+
+def test_a_study_is_retried_under_a_label_and_a_subject_of_ones_choice(station: Station, served: Served) -> None:
+    station.drop("undated.zip", UNDATED)
+    station.run()
+    ada = served.by(ADA)
+    refused: list[dict[str, Any]] = [{"label": "A B"}, {"subject": "x/y"}, {"project": "é" * 101}, {"label": "_"}]
+    for wrong in refused:
+        answer = ada.post("/item/1.1/retry", seen=ada.seen("/item/1"), **wrong)
+        assert answer.status_code == 409
+        assert "XNAT takes letters, digits, - and _ only." in answer.text
+    chosen: dict[str, Any] = {"label": " VISIT_1 ", "subject": "ZQ", "why": "as the list says"}
+    assert ada.post("/item/1.1/retry", seen=ada.seen("/item/1"), **chosen).status_code == 303
+    station.work()
+    (row,) = station.ledger.views._db.rows("SELECT subject, label, progress FROM studies")
+    assert tuple(row) == ("ZQ", "VISIT_1", "complete")
+
+
+def test_a_study_is_retried_in_another_project(station: Station, served: Served) -> None:
+    station.drop("undated.zip", UNDATED)
+    station.run()
+    ada = served.by(ADA)
+    assert ada.post("/item/1.1/retry", seen=ada.seen("/item/1"), project="P2", label="V1").status_code == 303
+    (row,) = station.ledger.views._db.rows("SELECT project, label FROM studies")
+    assert tuple(row) == ("P2", "V1")
+    assert "moved: to another project" in ada.get("/item/1").text
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (SCAN, ["resend"]),
+        (BAD, ["accept", "skip"]),
+        (UNDATED, ["retry", "skip", "resend"]),
+        (
+            zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2, patient="X", name="Other^Person"))]),
+            ["skip"],
+        ),
+    ],
+)
+def test_only_decisions_that_may_fit_have_a_button(
+    station: Station, served: Served, content: bytes, expected: list[str]
+) -> None:
+    station.drop("some.zip", content)
+    station.run()
+    page = served.by(ADA).get("/item/1").text
+    assert re.findall(r'action="/item/1.1/(\w+)"', page) == expected
+    for decision in {"accept", "retry", "skip", "resend"} - {*expected}:  # what is not offered would be refused
+        seen = served.by(ADA).seen("/item/1")
+        assert served.by(ADA).post(f"/item/1.1/{decision}", seen=seen, why="x").status_code == 409
 
 
 def test_what_cannot_be_done_says_why(station: Station, served: Served) -> None:

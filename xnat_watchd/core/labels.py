@@ -26,6 +26,8 @@ label is refused and never cut: two long names cut alike would be one session.""
 REPLACED_BY_XNAT = frozenset(" `~@#$%^&*()+=[]{}|\\/?:;\"',.<>")
 """What XNAT itself turns into `_` at archive time (`cleanValue` of its data models; F37, F70, F144)."""
 
+TAKEN_BY_XNAT = "XNAT takes letters, digits, - and _ only"  #: what `is_label` looks at, for people
+
 _REPLACED_CATEGORIES = frozenset("PSZC")
 """Other punctuation, symbols, blanks and controls. XNAT leaves them and then refuses the label, so no label of
 XNAT's own making differs from ours. Marks stay and are refused: replaced, two Thai names could be one."""

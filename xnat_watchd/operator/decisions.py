@@ -12,6 +12,7 @@ from datetime import datetime
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.errors import Impossible, Outdated
+from xnat_watchd.core.labels import TAKEN_BY_XNAT, is_label
 
 Decide = Callable[[Ledger, int, str, str, datetime], str]  #: ledger, key of the study, reason, person, now
 
@@ -19,10 +20,21 @@ GO_ON = "Type `xnat-watchd resume` to go on."
 PAUSED = "paused: nothing more is sent until it is resumed"
 
 
-def retry(ledger: Ledger, key: int, why: str, who: str, now: datetime) -> str:
-    """Let a study go on from where it stopped."""
-    ledger.decisions.retry(key, now, why=why or None, by=who)
-    return "goes on"
+def retry_under(*, label: str = "", subject: str = "", project: str = "") -> Decide:
+    """Return the decision to let a study go on from where it stopped, under other labels or in another project.
+
+    What is empty stays as it is. Raise `Impossible` for what XNAT does not take.
+    """
+    for name, text in (("session label", label), ("subject label", subject), ("project", project)):
+        if text and not is_label(text):
+            raise Impossible(f"this is no {name}", advice=f"{TAKEN_BY_XNAT}.")
+
+    def decide(ledger: Ledger, key: int, why: str, who: str, now: datetime) -> str:
+        chosen = {"label": label or None, "subject": subject or None, "project": project or None}
+        ledger.decisions.retry(key, now, why=why or None, by=who, **chosen)
+        return "goes on"
+
+    return decide
 
 
 def skip(ledger: Ledger, key: int, why: str, who: str, now: datetime) -> str:
@@ -48,7 +60,7 @@ def settle(ledger: Ledger, delivery: int, why: str, who: str, now: datetime) -> 
     return "is settled; its ZIP stays in the failed folder"
 
 
-DECISIONS: Mapping[str, Decide] = {"retry": retry, "accept": accept, "skip": skip, "resend": resend}
+DECISIONS: Mapping[str, Decide] = {"retry": retry_under(), "accept": accept, "skip": skip, "resend": resend}
 """The decisions about a study, by the word that is typed for them."""
 
 

@@ -79,11 +79,11 @@ def retry(
 
 
 def _check(label: str | None, subject: str | None, project: str | None) -> None:
-    from xnat_watchd.core.labels import is_label
+    from xnat_watchd.core.labels import TAKEN_BY_XNAT, is_label
 
     for name, text in (("--label", label), ("--subject", subject), ("--project", project)):
         if text is not None and not is_label(text):
-            raise click.BadParameter("XNAT takes letters, digits, - and _ only", param_hint=name)
+            raise click.BadParameter(TAKEN_BY_XNAT, param_hint=name)
 
 
 def _asked_for(ledger: Ledger, items: Sequence[Item], *, all_held: bool) -> tuple[dict[str, int], dict[str, int]]:

@@ -42,11 +42,11 @@ def _decide(reading: Reading, item: str, decision: str) -> Answer:
     if decision in NEEDS_REASON and not why:
         raise Impossible("a reason is missing", advice="Go back and say why, for the record.")
     named = int(found[1]), int(found[2]) if found[2] else None
+    decide = _retry() if decision == "retry" else decisions.DECISIONS[decision]
     try:
         with reading.ledger(read_only=False) as ledger:
             decisions.decide_as_seen(
-                ledger, named, decisions.DECISIONS[decision], seen=_seen(), why=why, who=g.visitor.name,
-                now=reading.now(),
+                ledger, named, decide, seen=_seen(), why=why, who=g.visitor.name, now=reading.now(),
             )  # fmt: skip
     except Impossible as error:
         error.advice = for_item(error.advice, item)
@@ -64,6 +64,13 @@ def _resume(reading: Reading) -> Answer:
     with reading.ledger(read_only=False) as ledger:
         decisions.resume(ledger, g.visitor.name, reading.now(), seen=_seen())
     return redirect("/", 303)
+
+
+def _retry() -> decisions.Decide:
+    """Return the decision to retry a study, perhaps under labels or in a project that the person has typed."""
+    return decisions.retry_under(
+        **{name: request.form.get(name, "").strip() for name in ("label", "subject", "project")}
+    )
 
 
 def _reason() -> str:

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, abort, g, make_response, render_template,
 
 from xnat_watchd.adapters.ledger.listing import DeliveryOutcome, DeliveryQuery
 from xnat_watchd.core.access import UserAccess
+from xnat_watchd.core.findings import ACCEPTABLE, HOLDING
 from xnat_watchd.interfaces.web import figures
 from xnat_watchd.interfaces.web.layout import local
 from xnat_watchd.interfaces.web.reading import Reading
@@ -26,6 +27,9 @@ MOST = 50  #: rows of a list on one page
 FEW = 20  #: likewise, on the page of now
 COLUMNS = ("item", "state", "images", "project", "arrived", "name", "size", "ended", "why", "advice", "same_as")
 SPANS = {"1": timedelta(days=1), "7": timedelta(days=7), "30": timedelta(days=30), "365": timedelta(days=365)}
+CHOSEN = (("subject", "Other subject label"), ("label", "Other session label"), ("project", "Other project"))
+"""What a person may choose with `retry`, and how it is asked for. A project only until something was sent."""
+
 _ITEM = re.compile(r"[0-9]{1,15}")
 
 
@@ -140,6 +144,7 @@ def _study(delivery: int, study: dict[str, Any]) -> dict[str, Any]:
         "item": f"{delivery}.{study['number']}", "progress": study["progress"], "standing": study["standing"],
         "facts": {name: fact for name, fact in item_facts.study_facts(study).items() if name != "series"},
         "series": series_counts(study), "buttons": _buttons(study),
+        "chosen": CHOSEN if study["progress"] == "received" else CHOSEN[:2],
         "findings": [item_facts.finding_facts(one, local) for one in study["findings"]],
     }  # fmt: skip
 
@@ -147,11 +152,15 @@ def _study(delivery: int, study: dict[str, Any]) -> dict[str, Any]:
 def _buttons(study: dict[str, Any]) -> list[str]:
     """Return the decisions that may fit a study. Whether one does is decided by the ledger when it is taken."""
     standing = study["standing"]
+    open_kinds = {one["kind"] for one in study["findings"] if not one["settled"]} & HOLDING
+    is_missing = (study["lost"] or 0) > (study["loss_accepted"] or 0) or any(
+        one["missing"] not in ("", "[]") for one in study["places"]
+    )
     fit = {
-        "retry": standing in ("held", "waiting"),
-        "accept": standing == "held" or (study["lost"] or 0) > (study["loss_accepted"] or 0),
+        "accept": open_kinds <= ACCEPTABLE if open_kinds else is_missing,
+        "retry": standing in ("held", "waiting") and not open_kinds,
         "skip": standing in ("held", "waiting", "ready"),
-        "resend": standing in ("held", "waiting", "done", "skipped"),
+        "resend": standing in ("held", "waiting", "done", "skipped") and not open_kinds,
     }
     return [name for name, fits in fit.items() if fits]
 
