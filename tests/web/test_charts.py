@@ -114,6 +114,7 @@ def test_a_share_is_a_part_of_the_whole(value: float | None, most: float | None)
         (BYTES, 2e12, "2 TB"), (TIME, 0, "0 s"), (TIME, 59.6, "1 min"), (TIME, 300, "5 min"),
         (TIME, 4800, "1 h 20 min"),
         (TIME, 3605, "1 h"), (TIME, 90000, "1 d 1 h"), (TIME, 86400 * 3, "3 d"), (TIME, 61, "1 min 1 s"),
+        (TIME, 599, "9 min 59 s"), (TIME, 851, "14 min"), (TIME, 36_000 + 1800, "10 h"),
     ],
 )  # fmt: skip
 def test_numbers_are_said_as_people_read_them(unit: Unit, number: float, said: str) -> None:

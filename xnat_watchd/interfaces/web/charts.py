@@ -19,6 +19,7 @@ FIELD = WIDTH - LEFT - RIGHT
 FLOOR = HEIGHT - BOTTOM  #: where zero is
 MOST_LINES = 4  #: lines across, the one at zero not counted
 MOST_MARKS = 5  #: periods that are named below
+ENOUGH = 10  #: of a unit of time: the next smaller one says nothing more
 LARGEST = 1e15  #: numbers beyond it are drawn as it
 
 _DECIMAL = tuple(factor * 10**power for power in range(16) for factor in (1, 2, 5))
@@ -51,14 +52,15 @@ def in_bytes(count: float) -> str:
 
 
 def in_time(seconds: float) -> str:
-    """Return a time in its two largest units: `40 s`, `5 min`, `1 h 20 min`, `3 d`."""
-    left, said = round(seconds), list[str]()
+    """Return a time in its largest unit, and where that says little, the next: `40 s`, `1 h 20 min`, `14 min`."""
+    left = round(seconds)
     first = next((n for n, (_, unit) in enumerate(_TIMES) if left >= unit), len(_TIMES) - 1)
-    for name, unit in _TIMES[first : first + 2]:
-        count, left = divmod(left, unit)
-        if count or not said:
-            said.append(f"{count} {name}")
-    return " ".join(said)
+    (name, unit), *smaller = _TIMES[first:]
+    count, left = divmod(left, unit)
+    said = f"{count} {name}"
+    if smaller and count < ENOUGH and left >= smaller[0][1]:
+        said += f" {left // smaller[0][1]} {smaller[0][0]}"
+    return said
 
 
 COUNT = Unit(lambda count: f"{count:,.0f}")
