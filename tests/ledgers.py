@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from xnat_watchd.adapters.ledger.database import Database
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from xnat_watchd.adapters.ledger.database import Database, text
 
 AT = "2026-01-01T00:00:00.000000+00:00"
 
@@ -29,3 +32,25 @@ def fill(database: Database, *, finished: int, waiting: int, rejected: int = 0) 
             " VALUES ('bad.zip', 'P1', ?, 'rejected', ?2, ?2, 'cut', 'Export it again.')",
             [(str(number), AT) for number in range(rejected)],
         )
+
+
+def add_archived(database: Database, studies: Iterable[tuple[datetime, timedelta, int, str]]) -> None:
+    """Enter finished deliveries of one study each: when it came, how long it took, bytes, and why it was held."""
+    for arrived, took, size, why in studies:
+        begin, end = text(arrived), text(arrived + took)
+        with database.change() as db:
+            (number,) = db.execute(
+                "INSERT INTO deliveries (name, project, identity, state, sha256, size, arrived, ended)"
+                " VALUES ('', 'P1', ?1, 'finished', ?1, ?2, ?1, ?3) RETURNING id", (begin, size, end),
+            ).fetchone()  # fmt: skip
+            (key,) = db.execute(
+                "INSERT INTO studies (delivery, number, project, study_uid, patient_name, patient_id, birth_date, age,"
+                " sex, date, time, modalities, progress, standing, session, received, changed)"
+                " VALUES (?, 1, 'P1', '1', '', '', '', '', '', '', '', '[]', 'complete', 'done', 'E', ?, ?)"
+                " RETURNING key", (number, begin, end),
+            ).fetchone()  # fmt: skip
+            told = [("advanced", "archived", None), *([("held", "received", why)] if why else [])]
+            db.executemany(
+                "INSERT INTO events (at, delivery, study, event, progress, why) VALUES (?,?,?,?,?,?)",
+                [(end, number, key, *event) for event in told],
+            )
