@@ -70,6 +70,8 @@ def hook(other: Other, line: socket.socket) -> None:
     request = b""
     while b"\r\n\r\n" not in request:
         request += line.recv(65536) or b"\r\n\r\n"
+    if request == b"\r\n\r\n":  # somebody has only looked whether anybody is here
+        return
     head, _, body = request.partition(b"\r\n\r\n")
     length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
     while len(body) < length and (more := line.recv(65536)):

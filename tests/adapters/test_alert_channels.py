@@ -14,10 +14,11 @@ import pytest
 
 from tests.authorities import LEAF, SOUND, Authorities
 from tests.channels import Other, hook, listening, mail_server
-from xnat_watchd.adapters import mail, webhook
+from xnat_watchd.adapters import apprise_channel, mail, webhook
+from xnat_watchd.adapters.credentials import secret_lines
 from xnat_watchd.adapters.mail import MailRoute, composed, send
 from xnat_watchd.adapters.secret import Credential, Secret
-from xnat_watchd.core.errors import NotSent
+from xnat_watchd.core.errors import NotSent, Refusal
 
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SOON = 0.5  #: seconds that a message may take in these tests
@@ -140,3 +141,100 @@ def test_a_mail_server_with_a_certificate_of_its_own_gets_nothing(
     with listening(Other("takes it", authorities.context("leaf")), mail_server) as other, pytest.raises(NotSent):
         mailed(route(other, server=f"localhost:{other.port}", longest=LONGER))
     assert other.mails == []
+
+
+# -- only tried out ----------------------------------------------------------------------------------------
+
+
+def test_a_server_is_tried_out_without_a_message() -> None:
+    with listening(Other("takes it"), mail_server) as posts, listening(Other("takes it"), hook) as web:
+        mail.greet(route(posts))
+        webhook.reach(f"http://127.0.0.1:{web.port}/token", SOON)
+    assert (posts.mails, web.got) == ([], [])
+    assert b"rcpt" not in b"".join(posts.got).lower()
+
+
+@pytest.mark.parametrize("behaviour", ["hangs", "drips", "drops at once", "refuses"])
+def test_a_mail_server_that_would_take_none_is_told_when_it_is_tried_out(behaviour: str) -> None:
+    with listening(Other(behaviour), mail_server) as other, pytest.raises(NotSent):
+        mail.greet(route(other))
+
+
+# -- apprise -----------------------------------------------------------------------------------------------
+
+PATIENCE = 20.0  #: seconds that starting a process may take on a busy machine
+
+
+def addresses(*urls: str) -> list[Secret]:
+    return [Secret(url) for url in urls]
+
+
+def test_a_message_arrives_by_apprise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "apprise.py").write_text("raise SystemExit(0)")
+    monkeypatch.chdir(tmp_path)  # where somebody types a command, nothing is imported from
+    with listening(Other("takes it"), hook) as one, listening(Other("takes it"), hook) as two:
+        urls = addresses(*(f"json://127.0.0.1:{other.port}/token" for other in (one, two)))
+        apprise_channel.notify("chat", urls, "[xnat-watchd mr1] P1", "Größe\nend\n", PATIENCE)
+    for other in (one, two):
+        (got,) = other.got
+        told = loads(got.partition(b"\r\n\r\n")[2])
+        assert (told["title"], told["message"].strip()) == ("[xnat-watchd mr1] P1", "Größe\nend")
+
+
+def test_apprise_gets_neither_the_login_for_xnat_nor_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XNAT_WATCHD_XNAT__PASSWORD", "secret")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    with listening(Other("takes it"), hook) as other:
+        apprise_channel.notify("chat", addresses(f"json://127.0.0.1:{other.port}/"), "subject", "body", PATIENCE)
+    assert len(other.got) == 1
+    assert (
+        not {"XNAT_WATCHD_XNAT__PASSWORD", "HTTP_PROXY", "CREDENTIALS_DIRECTORY"}
+        & apprise_channel._environment().keys()
+    )
+
+
+@pytest.mark.parametrize("behaviour", ["500", "drops", "nonsense"])
+def test_a_service_behind_apprise_that_takes_nothing_is_told_without_its_address(behaviour: str) -> None:
+    with listening(Other(behaviour), hook) as other, pytest.raises(NotSent) as told:
+        apprise_channel.notify("chat", addresses(f"json://127.0.0.1:{other.port}/token"), "subject", "body", PATIENCE)
+    assert "token" not in str(told.value)
+
+
+def test_a_service_behind_apprise_that_drips_is_over_soon() -> None:
+    began = time.monotonic()
+    with listening(Other("drips"), hook) as other, pytest.raises(NotSent, match="does not answer"):
+        apprise_channel.notify("chat", addresses(f"json://127.0.0.1:{other.port}/"), "subject", "body", 3.0)
+    assert time.monotonic() - began < 3.0 + LONGER
+
+
+@pytest.mark.parametrize("urls", [(), ("nonsense-token",), ("json://localhost", "token://")])
+def test_addresses_that_apprise_does_not_know_are_told_without_repeating_them(urls: tuple[str, ...]) -> None:
+    with pytest.raises(Refusal) as told:
+        apprise_channel.recognise("chat", addresses(*urls), PATIENCE)
+    assert "chat" in str(told.value)
+    assert "token" not in f"{told.value}"
+
+
+def test_apprise_that_is_not_installed_is_told_with_what_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apprise_channel, "LIBRARY", "no_such_library")
+    with pytest.raises(Refusal, match="apprise is not installed") as told:
+        apprise_channel.recognise("chat", addresses("json://localhost"), PATIENCE)
+    assert "pip install 'xnat-watchd[apprise]'" in told.value.advice
+
+
+def test_a_file_of_addresses_is_for_its_user_alone(tmp_path: Path) -> None:
+    file = tmp_path / "chat.url"
+    file.write_text("# the chat of the team\nslack://token\n\n  json://other \n")
+    for mode in (0o644, 0o640, 0o620):
+        file.chmod(mode)
+        with pytest.raises(Refusal, match="other users of this machine may read or change it"):
+            secret_lines(file, {})
+    assert [one.reveal() for one in secret_lines(file, {"CREDENTIALS_DIRECTORY": str(tmp_path)})] == [
+        "slack://token", "json://other",
+    ]  # fmt: skip
+    file.chmod(0o600)
+    assert len(secret_lines(file, {})) == 2
+    file.write_bytes(b"\xff")
+    for wrong in (file, tmp_path / "missing.url"):
+        with pytest.raises(Refusal):
+            secret_lines(wrong, {})

@@ -40,6 +40,10 @@ def test_it_says_of_each_way_whether_the_message_arrived(tmp_path: Path, behavio
         'mail_to = ["hidden"]',
         'mail_server = "hidden"',
         'digest = "25:00"',
+        'apprise = ["slack://hidden/token"]',
+        'apprise = ["/etc/hidden Doe^Jane.url"]',
+        'apprise = ["hidden.url"]',
+        'apprise = ["/etc/a/hidden.url", "/etc/b/hidden.url"]',
     ],
 )
 def test_a_setting_that_would_not_be_safe_is_refused_without_repeating_it(tmp_path: Path, wrong: str) -> None:

@@ -61,7 +61,7 @@ def test_where_all_is_well_nothing_is_an_error(program: Administered, dialect: s
     assert states(found, "warning") == (set() if dialect == "1.8" else {"project P1, anonymisation"})
     assert states(found, "ok") == {
         "configuration", "drop folder", "shares folder", "work folder", "done folder", "failed folder",
-        "one file system", "free space", "ledger", "file events", "server", "clock", "login", "project P1",
+        "one file system", "free space", "ledger", "file events", "alerts", "server", "clock", "login", "project P1",
         "project P1, auto-archive",
     }  # fmt: skip
     assert "member" in found["project P1"][1]

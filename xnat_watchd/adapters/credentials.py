@@ -111,6 +111,29 @@ def mail_login(server: str, environ: Mapping[str, str]) -> Credential | None:
     return loaded or from_netrc(Search(f"smtp://{server}", environ))
 
 
+def secret_lines(file: Path, environ: Mapping[str, str]) -> tuple[Secret, ...]:
+    """Return the lines of a file that only its user may read, or that systemd has put into the service's own folder.
+
+    Lines that are empty or begin with # do not count. Raise `Refusal`, whose text repeats none of them.
+    """
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(_LONGEST + 1).decode()
+    except OSError as error:
+        raise Refusal(f"{file}: cannot be read: {error.strerror}", advice=_FOR_THE_SERVICE) from None
+    except UnicodeDecodeError:
+        raise Refusal(f"{file}: is not a text in UTF-8") from None
+    if len(text) > _LONGEST:
+        raise Refusal(f"{file}: is too long")
+    folder = environ.get("CREDENTIALS_DIRECTORY")
+    if not (folder and file.is_relative_to(folder)):
+        _refuse_what_others_can_read(file)
+    lines = (line.strip() for line in text.splitlines())
+    return tuple(Secret(line) for line in lines if line and not line.startswith("#"))
+
+
+_FOR_THE_SERVICE = "Make it, for the service's user alone: `chown xnat-watchd FILE` and `chmod 600 FILE`."
+
 SOURCES: tuple[Source, ...] = (from_login, from_environment, from_systemd, from_netrc)
 """In order of precedence: what somebody typed last comes before what was set up once."""
 

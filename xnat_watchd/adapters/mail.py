@@ -5,7 +5,8 @@ from __future__ import annotations
 import smtplib
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
@@ -45,23 +46,41 @@ def composed(route: MailRoute, subject: str, body: str, name: str, written: date
 
 def send(route: MailRoute, mail: EmailMessage) -> None:
     """Send a mail. Raise `NotSent`, whose text names the mail server and repeats nothing that it said."""
-    host, _, port = route.server.rpartition(":")
-    host, loopback = host.strip("[]"), is_loopback(host)
+    with _dialogue(route) as server:
+        refused = server.send_message(mail)
+    if refused:
+        raise NotSent(f"the mail server {_host(route)} refuses {len(refused)} of {len(route.to)} addresses")
+
+
+def greet(route: MailRoute) -> None:
+    """Do all that comes before a mail: connect, begin TLS, log in. Raise `NotSent` as `send` does."""
+    with _dialogue(route):
+        pass
+
+
+@contextmanager
+def _dialogue(route: MailRoute) -> Iterator[smtplib.SMTP]:
+    """Open a dialogue with the mail server, in which it may be given a mail. Its errors become `NotSent`."""
+    host, port = _host(route), route.server.rpartition(":")[2]
+    loopback = is_loopback(host)
     tls = None if loopback else route.tls or ssl.create_default_context()
     at_once = tls if int(port) == TLS_AT_ONCE else None
     try:
         with connected(host, int(port), at_once, route.longest) as line, _Dialogue(host, line) as server:
             if tls and not at_once:
                 server.starttls(context=tls)
+            server.ehlo_or_helo_if_needed()
             if route.credential:
                 server.login(route.credential.user, route.credential.password.reveal())
-            refused = server.send_message(mail)
+            yield server
     except smtplib.SMTPResponseException as error:
         raise NotSent(f"the mail server {host} does not take it: it answered {error.smtp_code}") from error
     except (OSError, smtplib.SMTPException, UnicodeError) as error:
         raise NotSent(f"the mail server {host} cannot be used ({type(error).__name__})") from error
-    if refused:
-        raise NotSent(f"the mail server {host} refuses {len(refused)} of {len(route.to)} addresses")
+
+
+def _host(route: MailRoute) -> str:
+    return route.server.rpartition(":")[0].strip("[]")
 
 
 class _Dialogue(smtplib.SMTP):

@@ -62,6 +62,19 @@ def _host_and_port(server: str) -> str:
     return server
 
 
+def _named_secret(file: Path) -> Path:
+    if not re.fullmatch(r"[a-z0-9_-]{1,30}", file.stem):
+        raise ValueError("the name of such a file is shown: small letters, digits, - and _, and an ending")
+    config.absolute(file)
+    return file
+
+
+def _apart(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    if len({file.stem for file in paths}) < len(paths):
+        raise ValueError("two of these files have one name")
+    return paths
+
+
 def _time_of_day(time: str) -> str:
     if time and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", time):
         raise ValueError("a time of day looks like 07:30")
@@ -280,6 +293,7 @@ class AlertSettings(Section):
     mail_from: Annotated[str, AfterValidator(_mail_address_or_nothing)] = ""  #: empty: the first of `mail_to`
     mail_server: Annotated[str, AfterValidator(_host_and_port)] = "localhost:25"
     webhook: Annotated[str, AfterValidator(_https_or_nothing)] = ""
+    apprise: Annotated[tuple[Annotated[Path, AfterValidator(_named_secret)], ...], AfterValidator(_apart)] = ()
     ping: Annotated[str, AfterValidator(_https_or_nothing)] = ""
     remind: Duration = timedelta(days=1)
     digest: Annotated[str, AfterValidator(_time_of_day)] = ""  #: local time of day; empty: none

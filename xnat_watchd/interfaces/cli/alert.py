@@ -38,7 +38,7 @@ def alert(options: CommandOptions, *, test: bool) -> None:
     station = station_name()
     ways = channels(settings.alerts, options.environ(), station)
     if not ways:
-        raise Refusal("nobody is told of trouble", advice="Set `mail_to` or `webhook` in [alerts].")
+        raise Refusal("nobody is told of trouble", advice="Set `mail_to`, `webhook` or `apprise` in [alerts].")
     served = is_served(settings.ledger.path)
     found = _by_service(options, [*ways], station) if served else _directly(ways, station)
     for name, why in found.items():

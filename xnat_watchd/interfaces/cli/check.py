@@ -52,6 +52,7 @@ def _checks(options: CommandOptions) -> Iterator[Check]:
     from xnat_watchd.adapters.clock import SystemClock
     from xnat_watchd.core.errors import Refusal, WrongSettings
     from xnat_watchd.interfaces.cli.login import search_of
+    from xnat_watchd.operator.alert_checks import check_alerts
     from xnat_watchd.operator.machine_checks import check_machine, check_operator_socket, error, ok
     from xnat_watchd.operator.server_checks import check_server
 
@@ -72,6 +73,7 @@ def _checks(options: CommandOptions) -> Iterator[Check]:
     yield from check_machine(settings)
     if options.is_for_this_machine:
         yield from check_operator_socket()
+    yield from check_alerts(settings.alerts, options.environ())
     yield from check_server(settings, search_of(settings).credential, SystemClock())
 
 
