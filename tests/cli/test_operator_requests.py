@@ -175,6 +175,40 @@ def test_a_stranger_is_told_nothing(served: Desk) -> None:
         assert "1.1" not in said
 
 
+def test_each_look_of_who_watches_is_a_command_that_says_only_what_was_not_seen(served: Desk) -> None:
+    bad(served, zipped([("Quokka 1.dcm", instance(1, 1, 1)), ("Quokka 2.dcm", instance(1, 1, 2)[:-100])]))
+    state, _, screen = asks(LOOKS, "status", "--watch", code=1).partition("\n")
+    assert "1 thing needs attention" in screen
+    assert "group `xnat-admin`" in screen
+    assert "bad.zip" not in screen
+    assert "bad.zip" in asks(DECIDES, "status", "--watch", code=1)
+    assert asks(LOOKS, "status", "--watch", f"--seen={state}", code=1) == f"{state}\n"
+    served.station.ledger.decisions.skip(1, "", datetime.now(UTC))
+    new, _, screen = asks(LOOKS, "status", "--watch", f"--seen={state}").partition("\n")
+    assert new != state
+    assert "Nothing needs attention" in screen
+
+
+def test_who_watches_is_in_the_journal_once(served: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+    served.carry()
+    for words in (("--watch",), ("--watch", "--seen=x"), ("--watch", "--page=1"), ("--watch", "--page=2")):
+        asks(LOOKS, "status", *words)
+    assert capsys.readouterr().err.count("command=status") == 1
+    asks(STRANGER, "status", "--watch", "--page=1", code=78)
+    assert capsys.readouterr().err.count("user=eve command=status") == 1
+
+
+def test_the_screen_of_who_watches_is_no_higher_than_the_terminal(served: Desk) -> None:
+    for number in range(1, 6):
+        served.station.drop(f"{number}.zip", zipped([("notes.txt", b"nothing" + bytes([number]))]))
+    served.station.run()
+    pages = [asks(DECIDES, "status", "--watch", "--height=20", f"--page={page}", code=1) for page in range(5)]
+    assert {len(page.splitlines()) <= 21 for page in pages} == {True}  # one more for the state
+    assert {name for name in ("1.zip", "2.zip", "3.zip", "4.zip", "5.zip") if any(name in page for page in pages)} == {
+        "1.zip", "2.zip", "3.zip", "4.zip", "5.zip",
+    }  # fmt: skip
+
+
 def test_an_advice_that_only_root_can_follow_says_sudo(served: Desk) -> None:
     gate = Gate(
         until=datetime.now(UTC) + timedelta(hours=1), login=True, why="refused", advice="Type `xnat-watchd login`."
@@ -233,7 +267,7 @@ def test_other_commands_are_carried_out_for_nobody(words: list[str]) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ["status", "--watch"], ["retry", "1", "--server", "http://evil"], ["retry", "1", "--user=me"],
+        ["status", "--watch=1"], ["retry", "1", "--server", "http://evil"], ["retry", "1", "--user=me"],
         ["retry", "1", "--password-stdin"], ["verify", "1", "--server=http://evil"], ["skip", "--", "--config"],
         ["skip", "1", "--why"], ["skip", "1", "--wh", "x"], ["pause", "--help"], ["status", "12"], ["pause", "1"],
         ["retry", "\u0661\u0662"], ["skip", "1.1.1", "--why", "x"], ["retry", "scan.zip"],
@@ -467,6 +501,69 @@ def test_an_ordinary_users_command_is_passed_on(user: Path, capsys: pytest.Captu
     assert capsys.readouterr() == ("said\n [2J", "told\n")
 
 
+def looks_at(monkeypatch: pytest.MonkeyPatch, *answers: bytes | None) -> tuple[list[list[str]], list[float]]:
+    """Have the service answer so; return what it is asked for, and how long is waited. At the end Ctrl-C is typed."""
+    asked: list[list[str]] = []
+    waited: list[float] = []
+    left = iter(answers)
+
+    def ask(request: UserRequest) -> CommandOutput | None:
+        asked.append([*request.words])
+        try:
+            answer = next(left)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+        return CommandOutput(**json.loads(answer)) if answer else None
+
+    monkeypatch.setattr(operator_socket, "ask", ask)
+    monkeypatch.setattr("time.sleep", waited.append)
+    return asked, waited
+
+
+@pytest.mark.usefixtures("user")
+def test_an_ordinary_user_watches_by_a_question_now_and_then_and_sees_a_new_block_for_each_change(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, same, second = output("s1\nall is well\n"), output("s1\n"), output("s2\nnot \x1b[2J so\n", code=1)
+    asked, waited = looks_at(monkeypatch, first, first, same, None, None, second)
+    assert passing_on.pass_on(["status", "--watch"], {}) == 1
+    assert capsys.readouterr().out == (f"all is well\n\n{passing_on.BUSY}\n{passing_on.LATER}\n\nnot  [2J so\n\n")
+    assert asked == [
+        ["status", "--watch"], ["status", "--watch"], ["status", "--watch", "--seen=s1"],
+        ["status", "--watch", "--seen=s1"], *[["status", "--watch", f"--seen={passing_on.BUSY}"]] * 2,
+        ["status", "--watch", "--seen=s2"],
+    ]  # fmt: skip
+    assert set(waited) == {passing_on.ASKED_EVERY}
+
+
+@pytest.mark.usefixtures("user")
+def test_who_may_not_watch_is_told_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    asked, _ = looks_at(monkeypatch, output("", "this user may not type `status`\n", 78))
+    assert passing_on.pass_on(["status", "--watch"], {}) == 78
+    assert capsys.readouterr() == ("", "this user may not type `status`\n")
+    assert len(asked) == 1
+
+
+@pytest.mark.usefixtures("user")
+def test_who_loses_the_right_while_watching_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen, lost = output("s1\nall is well\n"), output("", "this user may not type `status`\n", 78)
+    looks_at(monkeypatch, seen, seen, lost, lost)
+    assert passing_on.pass_on(["status", "--watch"], {}) == 78
+    assert capsys.readouterr().out == "all is well\n\nthis user may not type `status`\n\n"
+
+
+@pytest.mark.usefixtures("user")
+def test_where_the_reader_of_what_is_watched_has_gone_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    looks_at(monkeypatch, *[output(f"s{n}\nall is well\n") for n in range(9)])
+    with open(writer, "w", encoding="utf-8") as closed:  # noqa: PTH123 - a number
+        monkeypatch.setattr("sys.stdout", closed)
+        assert passing_on.pass_on(["status", "--watch"], {}) == 0
+
+
 def test_a_shell_completes_items_for_an_ordinary_user(user: Path, served: Desk) -> None:
     served.carry()
     items = asks(LOOKS, "items")
@@ -490,7 +587,7 @@ def test_who_has_read_enough_is_no_fault(user: Path, monkeypatch: pytest.MonkeyP
 
 def test_what_names_another_service_or_is_not_permitted_is_not_passed_on(user: Path) -> None:
     with Listener(user, OUTPUT) as listener:
-        for words in (["--config", "x", "status"], ["status", "--watch"], ["show", "--help"], ["run"], []):
+        for words in (["--config", "x", "status"], ["status", "--help"], ["show", "--help"], ["run"], []):
             assert passing_on.pass_on(words, {}) is None
         assert passing_on.pass_on(["status"], {"XNAT_WATCHD_FOLDERS__ROOT": "/mine"}) is None
     assert listener.asked == []

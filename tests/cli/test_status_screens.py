@@ -24,7 +24,7 @@ from xnat_watchd.adapters.operator_socket import Requester
 from xnat_watchd.core.access import UserAccess
 from xnat_watchd.core.errors import Unavailable
 from xnat_watchd.core.gate import Gate, shut_by
-from xnat_watchd.interfaces.cli import status, terminal
+from xnat_watchd.interfaces.cli import status, terminal, watching
 from xnat_watchd.interfaces.cli.options import CommandOptions
 from xnat_watchd.interfaces.cli.run import _remaining
 from xnat_watchd.interfaces.cli.status_screen import screen
@@ -193,7 +193,8 @@ def test_through_a_pipe_a_new_block_comes_whenever_something_has_changed(
 
     monkeypatch.setattr(status, "snapshot_of", look)
     monkeypatch.setattr("time.sleep", lambda _: None)
-    status._watch(CommandOptions())
+    options = CommandOptions()
+    watching.watch(lambda height, page, _: status._look(options, height, page), 1)
     assert capsys.readouterr().out == f"{screen(first)}\n\n{screen(second)}\n\n"
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from xnat_watchd.adapters.operator_socket import CommandOutput
 
 PUBLISHED = "status"  #: what can be seen without an answer, too: the service publishes it
+ASKED_EVERY = 5.0  #: seconds between two looks of a user who watches
 BUSY = "the service's socket for users gives no answer"
 LATER = "Try again in a moment. If that does not help, ask root for `journalctl --unit 'xnat-watchd-operator*'`."
 
@@ -26,6 +27,8 @@ def pass_on(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> in
     output = output_of(words, environ)
     if output is None:
         return None
+    if _watches(words) and output.stdout:
+        return _watch(words, environ)
     for stream, said in ((sys.stdout, output.stdout), (sys.stderr, output.stderr)):
         _print(stream, "\n".join(map(plain, said.split("\n"))))
     return output.code
@@ -37,6 +40,38 @@ def _print(stream: TextIO, said: str) -> None:
         stream.flush()
     except BrokenPipeError:  # whoever reads it has had enough; Python flushes once more when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _watches(words: Sequence[str]) -> bool:
+    return UserCommand.of(words).watches and "--json" not in words
+
+
+def _watch(words: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Ask again and again for what is to be watched, and show it, until Ctrl-C; return the last exit code.
+
+    Each question starts a process of the service, so it is not put every second.
+    """
+    from xnat_watchd.interfaces.cli.watching import Look, watch
+
+    last = Look("", "", 0)
+
+    def take(height: int | None, page: int, known: str) -> Look:
+        nonlocal last
+        told = {"--height": height, "--page": page, "--seen": known}
+        output = output_of([*words, *(f"{name}={value}" for name, value in told.items() if value)], environ)
+        if output is None:  # what was seen last stays on the screen, and the next answer is shown whatever it says
+            seen = "" if known else f"{last.text}\n\n"
+            return Look(f"{seen}{BUSY}\n{LATER}", BUSY, last.code)
+        state, _, text = output.stdout.partition("\n")
+        shown = "\n".join(map(plain, (text or output.stderr).split("\n"))).rstrip()
+        last = Look(shown, state or shown, output.code)
+        return last
+
+    try:
+        return watch(take, ASKED_EVERY)
+    except BrokenPipeError:  # as in `_print`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return last.code
 
 
 def output_of(words: Sequence[str], environ: Mapping[str, str] = os.environ) -> CommandOutput | None:

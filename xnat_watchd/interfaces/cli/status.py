@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 import sys
-import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from xnat_watchd.core.access import HOW_TO_JOIN, WHO_DECIDES
+from xnat_watchd.interfaces.cli import watching
 from xnat_watchd.interfaces.cli.options import CommandOptions
 from xnat_watchd.interfaces.cli.status_screen import screen
 from xnat_watchd.interfaces.cli.terminal import as_json
 from xnat_watchd.interfaces.cli.user_commands import with_sudo
+from xnat_watchd.interfaces.cli.watching import Look
 from xnat_watchd.operator.status import Snapshot
 
 if TYPE_CHECKING:
@@ -31,29 +32,56 @@ Examples:
 
 Exit code: 0 when nothing needs attention, 1 when something does, 69 when XNAT is down, 77 when it refuses the login.
 """
-PAGE = 5.0  #: seconds after which `--watch` shows other rows, if not all fit
+EVERY = 1.0  #: seconds between two looks of `--watch`
+HEIGHT, PAGE_OPTION, SEEN = "--height", "--page", "--seen"  #: what the command of a user who watches tells the service
 ASK = "Ask the administrator to look at `systemctl status xnat-watchd`. What you drop waits until it runs."
 NOT_FOR_YOU = f"{HOW_TO_JOIN} Or put `sudo` in front."
 
 
 @click.command(epilog=EXAMPLES)
 @click.option("--json", "for_programs", is_flag=True, help="As JSON, for programs.")
-@click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option(HEIGHT, type=click.IntRange(1), hidden=True, help="Lines of the terminal of a user who watches.")
+@click.option(PAGE_OPTION, type=click.IntRange(0), default=0, hidden=True, help="Which rows are shown, if not all fit.")
+@click.option(SEEN, default="", hidden=True, help="The state that a user who watches has seen.")
 @click.pass_obj
-def status(options: CommandOptions, *, for_programs: bool, watch: bool) -> None:
+def status(
+    options: CommandOptions, *, for_programs: bool, watch: bool, height: int | None, page: int, seen: str
+) -> None:
     """Show what is under way, what is complete, and what needs attention."""
     from xnat_watchd.operator.status import verdict
 
-    snapshot = snapshot_of(options, names=options.sees_names and not for_programs)
-    if options.requester is not None:
-        snapshot = _for_users(snapshot)
+    if watch and options.requester is None:
+        sys.exit(watching.watch(lambda height, page, _: _look(options, height, page), EVERY))
+    if watch:
+        _answer(_look(options, height, page), seen)
+    snapshot = _seen_by(options, names=options.sees_names and not for_programs)
     if for_programs:
         as_json(snapshot)
-    elif watch:
-        _watch(options)
     else:
         click.echo(_shown(snapshot, options))
     sys.exit(verdict(snapshot, finished=False))
+
+
+def _look(options: CommandOptions, height: int | None, page: int) -> Look:
+    """Return what the status shows now."""
+    from xnat_watchd.operator.status import verdict
+
+    snapshot = _seen_by(options, names=options.sees_names)
+    text = _shown(snapshot, options, height, page)
+    return Look(text, _state(snapshot), verdict(snapshot, finished=False))
+
+
+def _answer(look: Look, seen: str) -> NoReturn:
+    """Answer one look of a user who watches: the state, and below it the text, unless the user has seen that state."""
+    click.echo(look.state if look.state == seen else f"{look.state}\n{look.text}")
+    sys.exit(look.code)
+
+
+def _seen_by(options: CommandOptions, *, names: bool) -> Snapshot:
+    """Return the status as this reader sees it."""
+    snapshot = snapshot_of(options, names=names)
+    return snapshot if options.requester is None else _for_users(snapshot)
 
 
 def _for_users(snapshot: Snapshot) -> Snapshot:
@@ -144,37 +172,8 @@ def _of_ledger(options: CommandOptions, said: Snapshot | None) -> Snapshot:
         return status_of(ledger, here.server, said, datetime.now(UTC), running=running, names=options.sees_names)
 
 
-def _watch(options: CommandOptions) -> None:
-    """Show the status again and again: on a terminal in its place, else a new block whenever it has changed."""
-    with suppress(KeyboardInterrupt):
-        if sys.stdout.isatty() and os.environ.get("TERM") != "dumb":
-            _redraw(options)
-        else:
-            _append(options)
-
-
-def _redraw(options: CommandOptions) -> None:
-    from rich.live import Live
-    from rich.text import Text
-
-    began = time.monotonic()
-    with Live(refresh_per_second=4, screen=True) as live:
-        while True:
-            page, height = int((time.monotonic() - began) / PAGE), shutil.get_terminal_size().lines
-            live.update(Text(_shown(snapshot_of(options, names=options.sees_names), options, height, page)))
-            time.sleep(1)
-
-
-def _append(options: CommandOptions) -> None:
-    before: Snapshot = {}
-    while True:
-        snapshot = snapshot_of(options, names=options.sees_names)
-        if _without_times(snapshot) != _without_times(before):
-            click.echo(_shown(snapshot, options) + "\n")
-            before = snapshot
-        time.sleep(1)
-
-
-def _without_times(snapshot: Snapshot) -> Snapshot:
-    daemon = {name: value for name, value in snapshot.get("daemon", {}).items() if name not in ("heard", "rate")}
-    return {**snapshot, "at": "", "age": 0, "daemon": daemon}
+def _state(snapshot: Snapshot) -> str:
+    """Return a digest of what the status says, without times: another one means that something has changed."""
+    told = {name: value for name, value in snapshot["daemon"].items() if name not in ("heard", "rate")}
+    lasting = {**snapshot, "at": "", "age": 0, "daemon": told}
+    return sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()[:16]

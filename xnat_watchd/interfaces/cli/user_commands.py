@@ -36,7 +36,9 @@ _LOOK, _DECIDE = UserAccess.LOOK, UserAccess.DECIDE
 _JSON, _WHY = frozenset({"--json"}), frozenset({"--why"})
 
 PERMITTED = {
-    "status": PermittedWords(access=_LOOK, flags=_JSON),
+    "status": PermittedWords(
+        access=_LOOK, flags=frozenset({"--json", "--watch"}), values=frozenset({"--height", "--page", "--seen"})
+    ),
     "items": PermittedWords(access=_LOOK, flags=frozenset({"--stuck"})),
     "deliveries": PermittedWords(
         access=_LOOK,
@@ -89,6 +91,16 @@ class UserCommand:
             raise NotPermitted
         options, items, names = _read(PERMITTED[name], iter(rest))
         return cls(name, tuple(options), tuple(items), tuple(names))
+
+    @property
+    def watches(self) -> bool:
+        """Whether it is shown again and again: each look is a command of its own."""
+        return "--watch" in self.options
+
+    @property
+    def looks_again(self) -> bool:
+        """Whether it is one of the later looks of who watches."""
+        return self.watches and any(one.startswith(("--page=", "--seen=")) for one in self.options)
 
     @property
     def access(self) -> UserAccess:
