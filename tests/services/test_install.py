@@ -29,8 +29,8 @@ from xnat_watchd.adapters.systemd.service_files import (
 from xnat_watchd.core.access import ADMIN_GROUP, DROP_GROUP
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.interfaces.cli.install import install as install_command
-from xnat_watchd.interfaces.cli.web import PORT
 from xnat_watchd.settings import load
+from xnat_watchd.settings.sections import WebSettings
 
 ANY = Path("/opt/xnat-watchd/bin/xnat-watchd")
 NEWEST = 999
@@ -145,7 +145,7 @@ def test_the_process_of_the_page_is_as_confined_and_has_no_way_to_xnat_the_login
 
 def test_the_sockets_of_the_page_are_of_this_machine_alone() -> None:
     socket = unit(Machine(), WEB_SOCKET)
-    assert socket["ListenStream"] == [str(web_socket.SOCKET), f"127.0.0.1:{PORT}"]
+    assert socket["ListenStream"] == [str(web_socket.SOCKET), f"127.0.0.1:{WebSettings().port}"]
     assert (socket["SocketGroup"], socket["SocketMode"]) == ([DROP_GROUP], ["0660"])
     assert "Accept" not in socket
 

@@ -23,11 +23,11 @@ NOBODY = 65534
 
 
 @contextmanager
-def serving(root: Path, *, port: int = 0) -> Iterator[subprocess.Popen[bytes]]:
-    """Serve the page of a new ledger in a folder, as a process of its own."""
+def serving(root: Path, *, port: int = 0, settings: str = "") -> Iterator[subprocess.Popen[bytes]]:
+    """Serve the page of a new ledger in a folder, as a process of its own, perhaps with more settings."""
     Ledger(open_database(root / "ledger.sqlite")).close()
     config = root / "config.toml"
-    config.write_text(f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{root}"\n', "utf-8")
+    config.write_text(f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{root}"\n{settings}', "utf-8")
     command = [sys.executable, "-m", "xnat_watchd", "--config", str(config), "web", "--port", str(port)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("XNAT_WATCHD_")}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:  # noqa: S603 - ourselves

@@ -6,6 +6,7 @@ Nothing is changed. What cannot be found out is `unknown` and not an error.
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -19,12 +20,14 @@ from xnat_watchd.adapters.files.mounts import file_system, is_remote
 from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.marks import Marks as Known
-from xnat_watchd.adapters.operator_socket import SOCKET
+from xnat_watchd.adapters.operator_socket import SOCKET, requester_named
 from xnat_watchd.adapters.systemd.service_files import OPERATOR_SOCKET, UNIT
+from xnat_watchd.adapters.web_socket import SOCKET as WEB_SOCKET
 from xnat_watchd.core.access import ADMIN_GROUP, DROP_GROUP
 from xnat_watchd.core.errors import WatchdError
 from xnat_watchd.operator.status import Exit, unknown_folder
 from xnat_watchd.settings import Settings
+from xnat_watchd.settings.sections import WebSettings
 
 FOLDERS = ("drop", "shares", "work", "done", "failed")
 MOVED = ("drop", "work", "done", "failed")  #: folders between which a ZIP is moved
@@ -86,6 +89,8 @@ def check_machine(settings: Settings) -> Iterator[Check]:
     yield _hints(settings)
     if settings.metrics.file is not None:
         yield _metrics(settings.metrics.file)
+    if settings.web.address:
+        yield _proxy(settings.web)
     yield from _marks(settings)
 
 
@@ -162,6 +167,30 @@ def _marks(settings: Settings) -> Iterator[Check]:
             folder = getattr(settings.folders, name)
             if _exists(folder.is_dir) and not marks.is_known(name):
                 yield error(f"{name} folder", *unknown_folder(name, folder))
+
+
+def _proxy(web: WebSettings, path: Path = WEB_SOCKET) -> Check:
+    """Return whether the user of the proxy is known, and may connect to the page where that is installed."""
+    what, user = "page", requester_named(web.proxy_user)
+    if user is None:
+        return error(what, "this machine does not know the user of the proxy", "Correct `proxy_user` in [web].")
+    if _exists(path.is_socket) and user.uid and not _may_connect(user.name, path):
+        advice = (
+            f"Let it: see 'Behind a reverse proxy' in the documentation, or type `setfacl -m u:{user.name}:rw {path}`."
+        )
+        return warning(what, f"the proxy's user {user.name} may not connect to {path}", advice)
+    return ok(what, f"served at {web.address}, where {user.name} says in {web.proxy_header} who asks")
+
+
+def _may_connect(user: str, path: Path) -> bool:
+    """Return whether a user is of the socket's group, or may be let in by an access control list."""
+    seen = path.stat()
+    with suppress(KeyError):
+        if seen.st_gid in os.getgrouplist(user, pwd.getpwnam(user).pw_gid):
+            return True
+    with suppress(OSError):
+        return bool(os.getxattr(path, "system.posix_acl_access"))
+    return False
 
 
 def _metrics(file: Path) -> Check:

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     limits: sections.Bounds = sections.Bounds()
     logs: sections.Logs = sections.Logs()
     metrics: sections.MetricsSettings = sections.MetricsSettings()
+    web: sections.WebSettings = sections.WebSettings()
     alerts: sections.AlertSettings = sections.AlertSettings()
 
     @classmethod

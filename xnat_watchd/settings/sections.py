@@ -75,6 +75,22 @@ def _apart(paths: tuple[Path, ...]) -> tuple[Path, ...]:
     return paths
 
 
+def _origin_or_nothing(address: str) -> str:
+    """Return the address of the page as browsers write its origin: lower case, without the usual port."""
+    if not address:
+        return address
+    found = re.fullmatch(r"https://([a-z0-9.-]{1,255}|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?/?", address.lower())
+    if found is None:
+        raise ValueError("the address of the page looks like https://watchd.example.org")
+    return f"https://{found[1]}{'' if found[2] == ':443' else found[2] or ''}"
+
+
+def _header_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,99}", name):
+        raise ValueError("the name of a header is made of letters, digits and -")
+    return name
+
+
 def _time_of_day(time: str) -> str:
     if time and not re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", time):
         raise ValueError("a time of day looks like 07:30")
@@ -284,6 +300,21 @@ class MetricsSettings(Section):
     """Where metrics are written for Prometheus. None: nowhere."""
 
     file: Annotated[Path | None, BeforeValidator(config.or_none), AfterValidator(_metrics_file)] = None
+
+
+class WebSettings(Section):
+    """Where the page is served, and by which reverse proxy of this machine to others. Empty: by none."""
+
+    port: int = Field(default=8642, ge=0, le=65535)
+    address: Annotated[str, AfterValidator(_origin_or_nothing)] = ""
+    proxy_user: str = Field(default="", max_length=256)
+    proxy_header: Annotated[str, AfterValidator(_header_name)] = "Remote-User"
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if bool(self.address) != bool(self.proxy_user):
+            raise ValueError("address and proxy_user are both needed for a proxy")
+        return self
 
 
 class AlertSettings(Section):

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,8 +16,10 @@ from xnat_watchd.interfaces.cli.terminal import say
 
 if TYPE_CHECKING:
     from xnat_watchd.interfaces.web.application import PageParts
+    from xnat_watchd.interfaces.web.visitors import Proxy
+    from xnat_watchd.settings import Settings
+    from xnat_watchd.settings.sections import WebSettings
 
-PORT = 8642
 SERVED = "The page is served until Ctrl-C. Type `xnat-watchd web --open` in another terminal to open it."
 FIRST_PASSED = 3  #: the first socket that systemd passes on (sd_listen_fds(3))
 EXAMPLES = """\
@@ -33,10 +34,10 @@ On another machine: `ssh -L 8642:/run/xnat-watchd-web.socket HOST`, then open ht
 
 @click.command(epilog=EXAMPLES)
 @click.option("--open", "opens", is_flag=True, help="Open the page of a server that runs, and print the address.")
-@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True,
+@click.option("--port", type=click.IntRange(0, 65535), show_default="8642, or `port` in [web]",
               help="The port of loopback to serve on. systemd's sockets come first.")  # fmt: skip
 @click.pass_obj
-def web(options: CommandOptions, *, opens: bool, port: int) -> None:
+def web(options: CommandOptions, *, opens: bool, port: int | None) -> None:
     """Serve the page: what `status`, `deliveries` and `show` tell, in a browser, with buttons for who may decide.
 
     The address that `--open` gets works once and for a minute, in a browser of the same user.
@@ -63,25 +64,28 @@ def _open(options: CommandOptions) -> None:
         webbrowser.open(link)
 
 
-def _serve(options: CommandOptions, port: int) -> None:
+def _serve(options: CommandOptions, port: int | None) -> None:
     from xnat_watchd.adapters.web_socket import socket_beside
     from xnat_watchd.interfaces.web.application import application
     from xnat_watchd.interfaces.web.server import loopback_socket, origins_of, serve, unix_socket
 
     settings = options.settings()
+    proxy = _proxy(settings.web)  # first: if it is not known, nothing is served
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sockets = _passed()
     beside = None if sockets else socket_beside(settings.ledger.path)
     try:
         if beside is not None:
-            sockets = [loopback_socket(port)]  # first: if it is taken, the other page's socket stays as it is
+            sockets = [
+                loopback_socket(settings.web.port if port is None else port)
+            ]  # first: if it is taken, the other page's socket stays as it is
             sockets.append(unix_socket(beside))
     except OSError as error:
         raise Refusal(f"the page cannot be served: {error.strerror}", advice="Choose another port: --port.") from None
     if beside is not None:
         say(SERVED, err=True)
     try:
-        serve(application(_site(settings.ledger.path, settings.xnat.server, origins_of(sockets))), sockets)
+        serve(application(_site(settings, proxy, origins_of(sockets))), sockets)
     finally:
         if beside is not None:
             beside.unlink(missing_ok=True)
@@ -95,7 +99,20 @@ def _passed() -> list[socket.socket]:
     return [socket.socket(fileno=handle) for handle in range(FIRST_PASSED, FIRST_PASSED + count)]
 
 
-def _site(ledger: Path, server: str, own: tuple[str, ...]) -> PageParts:
+def _proxy(settings: WebSettings) -> Proxy:
+    """Return whose word counts about who asks. Raise `Refusal` if this machine knows no such user."""
+    from xnat_watchd.adapters.operator_socket import requester_named
+    from xnat_watchd.interfaces.web.visitors import Proxy
+
+    if not settings.proxy_user:
+        return Proxy()
+    user = requester_named(settings.proxy_user)
+    if user is None:
+        raise Refusal("the user of the proxy is not known on this machine", advice="Correct `proxy_user` in [web].")
+    return Proxy((user.uid,), settings.proxy_header)
+
+
+def _site(settings: Settings, proxy: Proxy, own: tuple[str, ...]) -> PageParts:
     import time
     from datetime import UTC, datetime
 
@@ -105,9 +122,10 @@ def _site(ledger: Path, server: str, own: tuple[str, ...]) -> PageParts:
     from xnat_watchd.interfaces.web.reading import Reading
     from xnat_watchd.interfaces.web.visitors import COOKIE_HOLDS, LINK_HOLDS, Visitors, VisitorTokens, requester_here
 
+    ledger = settings.ledger.path
     by_service = RUNTIME / NAME if "LISTEN_PID" in os.environ else status_path(ledger, os.environ)
-    reading = Reading(ledger, by_service, server, lambda: datetime.now(UTC))
+    reading = Reading(ledger, by_service, settings.xnat.server, lambda: datetime.now(UTC))
     tokens = VisitorTokens(LINK_HOLDS, time.monotonic), VisitorTokens(COOKIE_HOLDS, time.monotonic)
-    return PageParts(
-        reading, Visitors(requester_here, requester_named, *tokens), address=next(iter(own), ""), origins=own
-    )
+    origins = (*own, settings.web.address) if settings.web.address else own
+    visitors = Visitors(requester_here, requester_named, *tokens, proxy)
+    return PageParts(reading, visitors, address=next(iter(own), ""), origins=origins)
