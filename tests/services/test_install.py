@@ -15,6 +15,7 @@ from xnat_watchd.adapters.systemd import installation
 from xnat_watchd.adapters.systemd.installation import Installer, install, shipped, uninstall
 from xnat_watchd.adapters.systemd.service_files import (
     CONFIGURATION,
+    FAILED_UNIT,
     OPERATOR_SLICE,
     OPERATOR_SOCKET,
     OPERATOR_UNIT,
@@ -29,6 +30,7 @@ from xnat_watchd.adapters.systemd.service_files import (
 from xnat_watchd.core.access import ADMIN_GROUP, DROP_GROUP
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.interfaces.cli.install import install as install_command
+from xnat_watchd.operator.alert_texts import STAYS_DOWN
 from xnat_watchd.settings import load
 from xnat_watchd.settings.sections import WebSettings
 
@@ -100,7 +102,9 @@ def test_a_new_site_has_its_ledger_with_the_service_and_must_name_its_server(tmp
 
 
 @pytest.mark.parametrize(
-    "path", [UNIT, OPERATOR_UNIT, OPERATOR_SOCKET, OPERATOR_SLICE, WEB_UNIT, WEB_SOCKET], ids=lambda path: path.name
+    "path",
+    [UNIT, OPERATOR_UNIT, OPERATOR_SOCKET, OPERATOR_SLICE, WEB_UNIT, WEB_SOCKET, FAILED_UNIT],
+    ids=lambda path: path.name,
 )
 def test_every_line_of_a_unit_has_its_reason(path: Path) -> None:
     reason = False
@@ -115,6 +119,7 @@ SERVICE_ONLY = {
     "Type", "NotifyAccess", "ExecReload", "WatchdogSec", "TimeoutStartSec", "TimeoutStopSec", "TimeoutAbortSec",
     "KillMode", "Restart", "RestartSec", "RestartPreventExitStatus", "RuntimeDirectory", "RuntimeDirectoryMode",
     "RuntimeDirectoryPreserve", "RemoveIPC", "After", "StartLimitIntervalSec", "WantedBy", "PrivateNetwork",
+    "OnFailure",
 }  # fmt: skip
 DIFFERENT = {"Description", "ExecStart", "Environment", "UMask", "ReadWritePaths", "NoExecPaths", "MemoryMax",
              "TasksMax", "SyslogIdentifier"}  # fmt: skip
@@ -122,10 +127,31 @@ DIFFERENT = {"Description", "ExecStart", "Environment", "UMask", "ReadWritePaths
 
 def test_the_process_that_answers_users_is_as_confined_as_the_service() -> None:
     service, operator = unit(Machine()), unit(Machine(), OPERATOR_UNIT)
-    same = {name: values for name, values in service.items() if name not in SERVICE_ONLY | DIFFERENT}
+    other = {*SERVICE_ONLY, *DIFFERENT, "LoadCredential"}
+    same = {name: values for name, values in service.items() if name not in other}
+    assert operator["LoadCredential"] == ["xnat_user", "xnat_password"]
     assert {name: operator.get(name) for name in same} == same
     assert operator["ReadWritePaths"] == ["-/var/lib/xnat-watchd"]
     assert operator["ExecStart"] == [f"{ANY} operator-request"]
+
+
+def test_the_process_that_tells_of_a_failure_is_as_confined_and_writes_nowhere() -> None:
+    service, failed = unit(Machine()), unit(Machine(), FAILED_UNIT)
+    other = {*SERVICE_ONLY, *DIFFERENT, "LoadCredential", "StateDirectory", "StateDirectoryMode", "RequiresMountsFor"}
+    same = {name: values for name, values in service.items() if name not in other}
+    assert {name: failed.get(name) for name in same} == same
+    assert "ReadWritePaths" not in failed
+    assert failed["ExecStart"] == [f"{ANY} alert --failed"]
+    assert service["OnFailure"] == [FAILED_UNIT.name]
+    assert set(failed["LoadCredential"]) < set(service["LoadCredential"])
+    there = unit(site(folders={"root": "/data", "drop": "/scans"}, ledger={"path": "/data/l.sqlite"}), FAILED_UNIT)
+    assert there["InaccessiblePaths"] == [
+        "-/data/credentials.json", "-/scans -/data/shares -/data/work -/data/done -/data/failed",
+    ]  # fmt: skip
+
+
+def test_people_are_told_of_just_those_ends_after_which_it_is_not_started_again() -> None:
+    assert {int(code) for code in unit(Machine())["RestartPreventExitStatus"][0].split()} == STAYS_DOWN.keys()
 
 
 def test_the_process_of_the_page_is_as_confined_and_has_no_way_to_xnat_the_login_or_the_zips() -> None:

@@ -111,8 +111,8 @@ def mail_login(server: str, environ: Mapping[str, str]) -> Credential | None:
     return loaded or from_netrc(Search(f"smtp://{server}", environ))
 
 
-def secret_lines(file: Path, environ: Mapping[str, str]) -> tuple[Secret, ...]:
-    """Return the lines of a file that only its user may read, or that systemd has put into the service's own folder.
+def secret_lines(file: Path) -> tuple[Secret, ...]:
+    """Return the lines of a file that only its user may read.
 
     Lines that are empty or begin with # do not count. Raise `Refusal`, whose text repeats none of them.
     """
@@ -125,9 +125,7 @@ def secret_lines(file: Path, environ: Mapping[str, str]) -> tuple[Secret, ...]:
         raise Refusal(f"{file}: is not a text in UTF-8") from None
     if len(text) > _LONGEST:
         raise Refusal(f"{file}: is too long")
-    folder = environ.get("CREDENTIALS_DIRECTORY")
-    if not (folder and file.is_relative_to(folder)):
-        _refuse_what_others_can_read(file)
+    _refuse_what_others_can_read(file)
     lines = (line.strip() for line in text.splitlines())
     return tuple(Secret(line) for line in lines if line and not line.startswith("#"))
 

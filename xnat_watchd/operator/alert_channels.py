@@ -29,7 +29,7 @@ def channels(settings: AlertSettings, environ: Mapping[str, str], station: str) 
     if settings.webhook:
         found["webhook"] = partial(_by_webhook, settings.webhook, station)
     for file in settings.apprise:
-        found[f"apprise.{file.stem}"] = partial(_by_apprise, file, environ)
+        found[f"apprise.{file.stem}"] = partial(_by_apprise, file)
     return found
 
 
@@ -41,7 +41,7 @@ def trials(settings: AlertSettings, environ: Mapping[str, str]) -> Trials:
     if settings.webhook:
         found["webhook"] = partial(_try_address, settings.webhook)
     for file in settings.apprise:
-        found[f"apprise.{file.stem}"] = partial(_try_apprise, file, environ)
+        found[f"apprise.{file.stem}"] = partial(_try_apprise, file)
     if settings.ping:
         found["ping"] = partial(_try_address, settings.ping)
     return found
@@ -107,12 +107,12 @@ def _try_address(url: str) -> str:
 # -- apprise -----------------------------------------------------------------------------------------------
 
 
-def _by_apprise(file: Path, environ: Mapping[str, str], message: Message) -> None:
-    apprise_channel.notify(file.stem, secret_lines(file, environ), message.subject, message.body)
+def _by_apprise(file: Path, message: Message) -> None:
+    apprise_channel.notify(file.stem, secret_lines(file), message.subject, message.body)
 
 
-def _try_apprise(file: Path, environ: Mapping[str, str]) -> str:
-    addresses = secret_lines(file, environ)
+def _try_apprise(file: Path) -> str:
+    addresses = secret_lines(file)
     apprise_channel.recognise(file.stem, addresses)
     return f"apprise understands {_counted(len(addresses), 'address', 'addresses')} in {file}"
 

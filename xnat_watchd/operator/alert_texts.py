@@ -92,6 +92,25 @@ def trial(station: str) -> tuple[str, str]:
     return subject_of("this is a test", station), "Alerts of xnat-watchd arrive here. Nothing is wrong.\n"
 
 
+STAYS_DOWN = {
+    78: "its settings or its login cannot be used",
+    243: "a credential that systemd is to hand over is missing",
+}
+"""Exit codes of the service after which systemd does not start it again (`RestartPreventExitStatus=`), and why."""
+
+
+def stopped(code: int, station: str) -> tuple[str, str]:
+    """Return subject and body of the message that the service has stopped with one of `STAYS_DOWN`."""
+    lines = (
+        f"xnat-watchd on {station} has stopped, and only a person can start it again: {STAYS_DOWN[code]}.",
+        "ZIPs stay where they are meanwhile, and nothing is lost.",
+        "",
+        "There: `systemctl status xnat-watchd` says more, `xnat-watchd check` what to do. Then type",
+        "`systemctl start xnat-watchd`.",
+    )
+    return subject_of("the service has stopped, and only a person can start it", station), "\n".join([*lines, ""])
+
+
 def subject_of(text: str, station: str) -> str:
     """Return a subject that names the machine, on one line."""
     return plain(f"[xnat-watchd {station}] {text}")

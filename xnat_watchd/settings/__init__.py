@@ -4,6 +4,6 @@ Each part of the program gets only the sections that it needs. A login is not a 
 it. No refusal repeats a value, so none can show a secret that was written in the wrong place.
 """
 
-from xnat_watchd.settings.reading import Settings, load
+from xnat_watchd.settings.reading import Settings, load, load_alerts
 
-__all__ = ["Settings", "load"]
+__all__ = ["Settings", "load", "load_alerts"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -119,15 +119,41 @@ def load(path: Path | None, environ: Mapping[str, str], system_file: Path = conf
     try:
         settings = Settings(**_below_root(config.merged(ours, variables())))
     except ValidationError as error:
-        for detail in error.errors(include_url=False, include_input=False):
-            where = tuple(str(part) for part in detail["loc"])
-            if detail["type"] == "missing" and where[0] in ("folders", "ledger"):
-                where = ("folders", "root")  # all of them follow from it
-            problems.append(written.sentence(where, detail["type"], detail["msg"]))
+        problems += _sentences(error, written)
     else:
         if not problems:
             return settings
     raise WrongSettings(tuple(dict.fromkeys(problems)))
+
+
+def load_alerts(
+    path: Path | None, environ: Mapping[str, str], system_file: Path = config.SYSTEM_FILE
+) -> sections.AlertSettings:
+    """Read [alerts] alone, to tell people although another section may be wrong. Raise as `load` does."""
+    written = config.read(path, environ, system_file, frozenset(_key_paths(Settings)))
+    variables = _Variables({setting: environ[name] for setting, name in written.variables.items()})
+    tree = config.merged({"alerts": written.tree.get("alerts", {})}, variables())
+    try:
+        return _AlertsAlone(alerts=tree["alerts"]).alerts
+    except ValidationError as error:
+        raise WrongSettings(tuple(_sentences(error, written))) from None
+
+
+class _AlertsAlone(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    alerts: sections.AlertSettings
+
+
+def _sentences(error: ValidationError, written: config.WrittenSettings) -> list[str]:
+    """Return a sentence for each problem that pydantic has found."""
+    found = []
+    for detail in error.errors(include_url=False, include_input=False):
+        where = tuple(str(part) for part in detail["loc"])
+        if detail["type"] == "missing" and where[0] in ("folders", "ledger"):
+            where = ("folders", "root")  # all of them follow from it
+        found.append(written.sentence(where, detail["type"], detail["msg"]))
+    return found
 
 
 class _Variables(EnvSettingsSource):

@@ -18,6 +18,7 @@ from xnat_watchd.adapters.config import PREFIX, read_file
 from xnat_watchd.adapters.files.new_files import create_new
 from xnat_watchd.adapters.systemd.service_files import (
     CONFIGURATION,
+    FAILED_UNIT,
     NAME,
     OPERATOR_SOCKET,
     PROGRAM,
@@ -127,7 +128,7 @@ def install(installer: Installer) -> None:
 
 def uninstall(installer: Installer) -> None:
     """Undo `install`, but leave what belongs to the site: settings, ledger, credentials, folders, user and group."""
-    for unit in (OPERATOR_SOCKET, WEB_SOCKET, WEB_UNIT, UNIT):
+    for unit in (OPERATOR_SOCKET, WEB_SOCKET, WEB_UNIT, UNIT, FAILED_UNIT):
         if installer.exists(unit):
             installer.run([("systemctl", "disable", "--now", "--quiet", unit.name)])
     for one in everything(Machine(program=_program(installer.prefix)), shipped):

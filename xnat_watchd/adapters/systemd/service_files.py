@@ -31,6 +31,9 @@ OPERATOR_SOCKET, OPERATOR_UNIT = UNITS / f"{OPERATOR}.socket", UNITS / f"{OPERAT
 WEB = f"{NAME}-web"
 WEB_SOCKET, WEB_UNIT = UNITS / f"{WEB}.socket", UNITS / f"{WEB}.service"
 """The sockets of the page, and the unit of the process that serves it."""
+FAILED = f"{NAME}-failed"
+FAILED_UNIT = UNITS / f"{FAILED}.service"
+"""The unit of the process that tells people that the service has stopped."""
 OPERATOR_SLICE = UNITS / "system-xnatwatchd.slice"
 """What all these processes may use together. A dash in the name of a slice stands for its parent."""
 
@@ -113,6 +116,7 @@ def plan(site: Machine, shipped: Shipped, systemd: int) -> tuple[ServiceFile | L
         ServiceFile(OPERATOR_SLICE, shipped(f"systemd/{OPERATOR_SLICE.name}")),
         ServiceFile(WEB_SOCKET, shipped(f"systemd/{WEB}.socket")),
         ServiceFile(WEB_UNIT, web(shipped(f"systemd/{WEB}.service"), site)),
+        ServiceFile(FAILED_UNIT, failed(shipped(f"systemd/{FAILED}.service"), site)),
         *(ServiceFile(Path(f"{UNIT}.d", name), shipped(f"systemd/drop-ins/{name}")) for name in newer),
         Link(COMMAND, site.program),
     )
@@ -147,12 +151,17 @@ def operator(text: str, site: Machine) -> str:
 
 def web(text: str, site: Machine) -> str:
     """Return the unit of the page, with the site's program, ledger and login; it sees none of the site's folders."""
+    text = failed(text, site)
+    text = _replaced_once(text, f"\nReadWritePaths=-{STATE}\n", f"\nReadWritePaths=-{site.ledger}\n")
+    return _replaced_once(text, f"\nRequiresMountsFor={STATE}\n", f"\nRequiresMountsFor={site.ledger}\n")
+
+
+def failed(text: str, site: Machine) -> str:
+    """Return the unit that tells people of a failure, with the site's program; it sees no login and no folder."""
     text = text.replace(f"={PROGRAM} ", f"={site.program} ")
     hidden, theirs = (" ".join(f"-{one.folder(name)}" for name in FOLDERS) for one in (Machine(), site))
     text = _replaced_once(text, f"\nInaccessiblePaths={hidden}\n", f"\nInaccessiblePaths={theirs}\n")
-    text = _replaced_once(text, f"\nInaccessiblePaths=-{STATE}/", f"\nInaccessiblePaths=-{site.ledger}/")
-    text = _replaced_once(text, f"\nReadWritePaths=-{STATE}\n", f"\nReadWritePaths=-{site.ledger}\n")
-    return _replaced_once(text, f"\nRequiresMountsFor={STATE}\n", f"\nRequiresMountsFor={site.ledger}\n")
+    return _replaced_once(text, f"\nInaccessiblePaths=-{STATE}/", f"\nInaccessiblePaths=-{site.ledger}/")
 
 
 def folders(text: str, site: Machine) -> str:
