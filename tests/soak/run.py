@@ -24,6 +24,7 @@ from tests.dicom import CANARIES
 from tests.soak import hurried, recovery
 from tests.soak.disks import Disks
 from tests.soak.faults import Script
+from tests.soak.inbox import Inbox, Told, told_by
 from tests.soak.judge import complaints
 from tests.soak.practice import PASSWORD, Practice
 from tests.soak.stranger import Stranger
@@ -60,6 +61,9 @@ incomplete_after = "5m"
 rescan_every = "1m"
 [limits]
 keep_free = "1MB"
+[alerts]
+webhook = "{webhook}"
+remind = "30m"
 """
 
 
@@ -95,6 +99,7 @@ class Figures:
     studies: int = 0
     instances: int = 0
     seconds: float = 0.0
+    alerts: Told = field(default_factory=Told)
     wrong: list[str] = field(default_factory=list)
 
     def told(self) -> str:
@@ -108,6 +113,7 @@ class Figures:
             f"disks      {', '.join(f'{n} x {what}' for what, n in self.disks.most_common()) or 'none: it needs root'}",
             f"collisions {self.collisions} planned with another client",
             f"faults     {self.planned - self.left} fired, in {self.requests} requests",
+            self.alerts.said(),
             f"time       {self.seconds:.0f} s, {zips / self.seconds:.2f} ZIPs/s",
             recovery.told("kills cost", self.amid),
             recovery.told("apart     ", self.apart),
@@ -143,6 +149,7 @@ class Soak:
         )
         self._xnat = Practice(folder / "xnat", options.dialect)
         self._stranger = Stranger(self._xnat, options.seed)
+        self._inbox = Inbox(options.seed)
         self._configure(workers=2, quiet_for=20)
 
     def run(self) -> Figures:
@@ -158,8 +165,12 @@ class Soak:
             self._xnat.stop()
             self._disks.close()
             raise
+        finally:
+            self._inbox.stop()
         failed = self._xnat.stop()
         figures = self.figures
+        figures.alerts = told_by(self._inbox.posts)
+        figures.wrong += figures.alerts.wrong
         figures.seconds = time.time() - self._began
         figures.studies, figures.instances = len({one["study_uid"] for one in stored}), len(stored)
         theirs = self._stranger.places(stored)
@@ -211,7 +222,8 @@ class Soak:
             self.figures.reloads += 1
 
     def _configure(self, *, workers: int, quiet_for: int) -> None:
-        settings = {"workers": workers, "quiet_for": f"{quiet_for}s", "server": self._xnat.url, "root": self._root}
+        settings = {"workers": workers, "quiet_for": f"{quiet_for}s", "server": self._xnat.url, "root": self._root,
+                    "webhook": self._inbox.url}  # fmt: skip
         new = self._config.with_suffix(".new")
         new.write_text(CONFIG.format(**settings), "utf-8")
         new.rename(self._config)  # a service that starts just now reads the one or the other

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.dicom import series_uid, sop_uid, study_uid
+from tests.soak.inbox import told_by
 from tests.soak.judge import complaints
 from tests.soak.run import Soak, SoakOptions
 from tests.soak.traffic import Drop, Image, Traffic, Truth, made
@@ -104,3 +105,42 @@ def test_the_judge_sees_a_zip_in_the_wrong_place(tmp_path: Path, folder: str, wo
     said = judged(tmp_path, held(), held((2, 1, 1)), drops=(Drop("z.zip", b"ZIP", "done"),))
     assert words in said
     assert "1 of z.zip should lie in done" in said
+
+
+# -- the judge of alerts -----------------------------------------------------------------------------------
+
+DISK, HELD = "a disk needs somebody", "studies or ZIPs need somebody in P1"
+
+
+def post(minute: int, number: int = 1, **lines: str) -> dict[str, str]:
+    """Return a message of this minute, as it is posted."""
+    headings = {"new": "New:", "lasts": "It still lasts:", "over": "It is over:"}
+    ended = {"over": ": from 2026-01-01 00:00 until 2026-01-01 00:30"}
+    body = "\n\n".join(
+        f"{headings[kind]}\n  - {title}{ended.get(kind, '')}\n    1.1: why" for kind, title in lines.items()
+    )
+    return {"id": f"20260101{minute // 60:02}{minute % 60:02}00000000.{number}.mr1", "subject": "s", "body": body}
+
+
+def test_the_judge_is_content_where_each_incident_is_told_reminded_of_and_over() -> None:
+    posts = [post(0, new=DISK), post(30, lasts=DISK, new=HELD), post(60, over=DISK), post(90, new=DISK, over=HELD)]
+    told = told_by([*posts, posts[1]])
+    assert (told.wrong, told.messages, told.again) == ([], 4, 1)
+    assert told.lines == {"new": 3, "lasts": 1, "over": 2}
+
+
+@pytest.mark.parametrize(
+    ("posts", "wrong"),
+    [
+        ([post(0, new=DISK), post(9, new=DISK)], f"told as new although it lasts: {DISK}"),
+        ([post(0, new=DISK), post(29, lasts=DISK)], f"a reminder after 0:29:00: {DISK}"),
+        ([post(0, new=DISK), post(30, lasts=DISK), post(45, lasts=DISK)], f"a reminder after 0:15:00: {DISK}"),
+        ([post(0, lasts=DISK)], f"lasts and was never told: {DISK}"),
+        ([post(0, new=DISK), post(1, over=DISK), post(2, over=DISK)], f"over and was never told: {DISK}"),
+        ([post(8 * n, n, new=f"project P{n} waits") for n in range(7)], "more than 6 messages in an hour"),
+        ([post(0, new=DISK), post(0, new=HELD)], "two messages of one ID: s"),
+        ([post(0, new="project Quokka waits")], "a patient in a message: Quokka"),
+    ],
+)
+def test_the_judge_sees_what_people_must_not_be_told(posts: list[dict[str, str]], wrong: str) -> None:
+    assert told_by(posts).wrong == [wrong]
