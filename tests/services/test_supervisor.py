@@ -236,7 +236,7 @@ def test_a_ledger_that_takes_nothing_in_the_middle_of_a_step_leaves_no_study_bus
     station.drop("a.zip", scan())
     station.take_in()
     with monkeypatch.context() as patch:
-        patch.setattr(station.ledger.places, "begin_import", raising(LEDGER))
+        patch.setattr(station.ledger.places, "choose", raising(LEDGER))
         patch.setattr(station.ledger.studies, "give_back", raising(LEDGER))
         with pytest.raises(LedgerUnusable):
             station.work()

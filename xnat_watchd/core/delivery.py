@@ -299,6 +299,9 @@ class Item:
     trials: int = 0  #: how often it met what may be its project's trouble, since the same moment
     refusal: str | None = None  #: what XNAT refused last, if the request is repeated once before that is believed
     delayed: datetime | None = None  #: since when it has met trouble
+    file_name: str = ""  #: of the ZIP as it was dropped, without folders
+    images: int = 0  #: that XNAT is to have: all that no person has left behind
+    has_given_up: bool = False  #: it had another place before, where something may still appear
 
     @property
     def name(self) -> str:

@@ -7,6 +7,7 @@ one succeeds.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -70,6 +71,32 @@ class Gate:
 
 
 OPEN = Gate()
+
+
+@dataclass(frozen=True, slots=True)
+class AllGates:
+    """Every gate at one moment, and whether a person has paused the work."""
+
+    paused: bool
+    by_scope: Mapping[str, Gate]  #: of the server, whose scope is empty, and of projects: those that were ever shut
+
+    def of(self, scope: str = "") -> Gate:
+        """Return the gate of a scope; one that was never shut is open."""
+        return self.by_scope.get(scope, OPEN)
+
+    @property
+    def are_open(self) -> bool:
+        """Return whether none is shut or on trial and nothing is paused: then any study may be taken."""
+        return not self.paused and not any(gate.shut or gate.trial for gate in self.by_scope.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Restrictions:
+    """From which projects no study may be taken now, and how it stands with the gates."""
+
+    gates: AllGates
+    closed: Collection[str] = ()  #: projects about which XNAT may not be asked
+    trials: Collection[str] = ()  #: projects that were shut: one study may find out whether they are open again
 
 
 def shut_by(gate: Gate, error: WatchdError, now: datetime, jitter: float) -> Gate:

@@ -115,7 +115,7 @@ def attention_row(item: str, why: str, advice: str) -> dict[str, Any]:
     return {"item": item, "project": "", "why": why, "advice": advice}
 
 
-def _projects_in_trouble(gates: dict[str, Any], waiting: Mapping[str, str]) -> Rows:
+def _projects_in_trouble(gates: Mapping[str, Any], waiting: Mapping[str, str]) -> Rows:
     """Return a row for each project whose gate is shut or on trial, and for which studies wait.
 
     `waiting`: project -> one of these studies, which is put into the command to type.

@@ -22,8 +22,9 @@ from xnat_watchd.adapters.files.layout import (
 from xnat_watchd.adapters.files.named_file import names_file_in
 from xnat_watchd.adapters.files.stamps import Changed
 from xnat_watchd.adapters.ledger.deliveries import DeliveredZip
+from xnat_watchd.adapters.ledger.judged_zips import JudgedZip
 from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.adapters.ledger.overwrites import MOST_WATCHED, JudgedZip
+from xnat_watchd.adapters.ledger.overwrites import MOST_WATCHED
 from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Stopped, Unusable
 from xnat_watchd.core.loose_files import WAITS
@@ -91,6 +92,7 @@ class Intake:
     def sweep(self) -> float | None:
         """Look into the folder and take every whole ZIP. Return the seconds until the next sweep may take more."""
         self._ignored = {}  # first: what cannot be finished is listed, too
+        self._rejected.look()
         self._marks.must_be_known("work")
         if self._unfinished:
             self._finish()
@@ -240,7 +242,9 @@ class Intake:
             try:
                 if self._disk.stamp(path) in {None, judged.stamp}:
                     continue
-                if not is_judged(judged.delivery, path, self._ledger.overwrites, self._disk):
+                if not is_judged(
+                    self._ledger.overwrites.judged(judged.delivery), path, self._ledger.overwrites, self._disk
+                ):
                     self._judge_anew(judged, path)
             except OSError as error:
                 self._report_refusal(judged.name, error)
@@ -301,8 +305,7 @@ class Intake:
         now = self._clock.now()
         kept_as = self._folders.free(kept_in_done(delivery, name, now))
         with self._ledger.together():
-            self._ledger.overwrites.stamp(delivery, stamp)
-            other = self._ledger.deliveries.record(delivery, contents, kept_as, now)
+            other = self._ledger.deliveries.record(delivery, contents, kept_as, now, stamp)
             settled = [one for one in replaced if self._ledger.deliveries.replace(one, delivery, now)]
         for one in settled:
             self._log.info("delivery.replaced", item=str(one), by=str(delivery))
@@ -317,9 +320,8 @@ class Intake:
     def _reject(self, delivery: int, name: str, error: Unusable, stamp: str = "") -> None:
         kept_as = self._folders.free(kept_in_failed(delivery, name))
         sha256 = self._digest(self._folders.zip_of(delivery))
-        with self._ledger.together():
-            self._ledger.overwrites.stamp(delivery, stamp)
-            self._ledger.deliveries.reject(delivery, error, kept_as, self._clock.now(), sha256)
+        self._ledger.deliveries.reject(delivery, error, kept_as, self._clock.now(), sha256, stamp)
+        self._rejected.look()
         self._log.warning("delivery.rejected", item=str(delivery), reason=str(error))
         self._try_move_away(delivery)
 
@@ -348,7 +350,7 @@ class Intake:
 
     def _move_away(self, delivery: int, known: DeliveredZip) -> None:
         path, in_work = self._folders.kept_path(known.kept_as or ""), self._disk.exists(self._folders.zip_of(delivery))
-        if in_work and not is_judged(delivery, self._folders.zip_of(delivery), self._ledger.overwrites, self._disk):
+        if in_work and not is_judged(known.judged, self._folders.zip_of(delivery), self._ledger.overwrites, self._disk):
             self._ledger.overwrites.release(delivery, self._clock.now())
             self._put_back(delivery, known.name)
             return

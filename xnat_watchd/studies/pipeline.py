@@ -32,7 +32,7 @@ from xnat_watchd.core.errors import (
     ZipChanged,
 )
 from xnat_watchd.core.findings import must_not_hold
-from xnat_watchd.core.gate import OFTEN_ENOUGH, PROJECT_IN_TROUBLE
+from xnat_watchd.core.gate import OFTEN_ENOUGH, PROJECT_IN_TROUBLE, AllGates
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.states import LINE, DeliveryKind, Progress, Standing, reached
@@ -64,11 +64,12 @@ class FinishedDeliveries:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     ended: deque[int] = field(default_factory=deque)  #: deliveries whose ZIP must be moved, by who holds `lock`
+    unretired: bool = True  #: a study has ended, and nobody has looked whether its delivery ends with it
     newest_event: int | None = None  #: the newest event at the last moment when every ended delivery was retired
 
     def to_be_moved(self) -> bool:
         """Return whether a delivery may still have to be retired, or its ZIP to be moved."""
-        return bool(self.ended) or self.newest_event is None
+        return bool(self.ended) or self.unretired
 
 
 @dataclass(slots=True)
@@ -110,6 +111,7 @@ class Pipeline:
         self._pending: tuple[Item, WatchdError] | None = None  #: to be given back once the ledger takes writes
         self._next: Item | None = None  #: taken together with the last progress
         self._only: Collection[int] | None = None  #: what the current step is limited to
+        self._seen = AllGates(paused=False, by_scope={})  #: when the current step began
 
     def step(self, only: Collection[int] | None = None) -> bool:
         """Do one piece of work; with `only`, on one of these studies. Return False if there is none or a gate is shut.
@@ -118,9 +120,8 @@ class Pipeline:
         then given back: in doubt, and the attempt does not count.
         """
         self._give_back_pending()
-        self._held.report()
         self._only = only
-        if self._next is not None and not self._gates.are_all_open():  # shut or paused since it was taken ahead
+        if self._next is not None and not self._are_open_still():  # shut or paused since it was taken ahead
             self.release()
         item, self._next = self._next or self._take(only), None
         if item is None:
@@ -132,7 +133,6 @@ class Pipeline:
             with suppress(NoRoom, LedgerUnusable):  # tried again at the next step
                 self._give_back_pending()
             raise
-        self._held.report()
         return True
 
     def retire(self) -> bool:
@@ -140,10 +140,13 @@ class Pipeline:
 
         Raise `OSError` if a ZIP cannot be moved now. It is tried again the next time.
         """
-        if not self._gates.is_open() or not self._finished.lock.acquire(blocking=False):
+        if not self._finished.to_be_moved() or not self._gates.is_open():
+            return False
+        if not self._finished.lock.acquire(blocking=False):
             return False
         try:
-            self._retire_all()
+            if self._finished.unretired:
+                self._retire_all()
             moved = bool(ended := self._finished.ended)
             while ended:
                 move_zip(ended[0], self._tools)
@@ -161,12 +164,18 @@ class Pipeline:
 
     # Taking.
 
+    def _are_open_still(self) -> bool:
+        self._seen = self._gates.now()
+        return self._seen.are_open
+
     def _take(self, only: Collection[int] | None) -> Item | None:
+        self._held.report()
         with self._gates.lock:
-            closed = self._gates.closed()
-            if closed is None:
+            found = self._gates.restrictions()
+            if found is None:
                 return None
-            return self._ledger.studies.take(self._clock.now(), closed, only, self._gates.trials())
+            self._seen = found.gates
+            return self._ledger.studies.take(self._clock.now(), found.closed, only, found.trials)
 
     # Acting.
 
@@ -224,7 +233,14 @@ class Pipeline:
         self._log.info("study.advanced", item=item.name, project=item.project, progress=progress)
         if is_end:
             self._note_end(item.delivery)
-        self._gates.passed(item.project)
+        elif progress is LINE[-1]:
+            self._finished.unretired = True
+        self._note_passed(item.project)
+
+    def _note_passed(self, project: str = "") -> None:
+        """Open the gates that were on trial when the study was taken. One that is since is opened by the next study."""
+        if not self._seen.are_open:
+            self._gates.passed(project)
 
     def _advance_and_take(self, item: Item, facts: StepFacts, until: Progress) -> tuple[Progress, bool, Item | None]:
         """Record in one write what belongs to one moment between two steps.
@@ -236,20 +252,21 @@ class Pipeline:
         with self._gates.lock, self._ledger.together():
             progress = self._ledger.studies.advance(item, now, facts, until)
             is_end = end is not None and self._ledger.deliveries.retire(*end, now)
-            ahead = self._goes_on() and self._gates.are_all_open()
+            ahead = self._goes_on() and self._seen.are_open  # the next step looks again
             return progress, is_end, self._ledger.studies.take(now, only=self._only) if ahead else None
 
     def _skip(self, item: Item, facts: StepFacts) -> None:
         if self._ledger.studies.skip(item, self._clock.now(), facts.note):
             self._log.info("study.skipped", item=item.name, project=item.project)
-        self._gates.passed()
+            self._finished.unretired = True
+        self._note_passed()
 
     def _postpone(self, item: Item, error: Transient) -> None:
         if isinstance(error, NotYet):
             self._look_again(item, error)
         elif isinstance(error, WaitUntil):
             self._ledger.studies.postpone(item, error.due, self._clock.now(), error, charged=False)
-            self._gates.passed()
+            self._note_passed()
         elif isinstance(error, RepeatOnce):
             self._retry_refused(item, error)
         else:
@@ -266,7 +283,7 @@ class Pipeline:
             return
         due = min(now + delay, error.until) if isinstance(error, NotSeenYet) else now + delay
         self._ledger.studies.postpone(item, due, now, error, charged=False)
-        self._gates.passed()
+        self._note_passed()
 
     def _retry_refused(self, item: Item, error: RepeatOnce) -> None:
         others_asked = error.scope is Scope.PROJECT and self._gates.is_on_trial(item.project)
@@ -285,7 +302,7 @@ class Pipeline:
             return
         self._ledger.studies.postpone(item, now + delay, now, error, charged=True)
         self._log.warning("study.postponed", item=item.name, project=item.project, reason=str(error))
-        self._gates.passed()
+        self._note_passed()
         if not isinstance(error, RepeatOnce):
             self._blame_the_project(item, error)
 
@@ -309,8 +326,9 @@ class Pipeline:
     def _hold(self, item: Item, error: WatchdError) -> None:
         now = self._clock.now()
         self._ledger.studies.hold(item, now, error)
-        self._gates.passed()
+        self._note_passed()
         self._blame_the_project(item, error)
+        self._held.report()
 
     def _blame_the_project(self, item: Item, error: WatchdError) -> None:
         """Shut the gate of a project in which several studies in a row failed for what may be the project's fault.
@@ -331,10 +349,17 @@ class Pipeline:
 
     def _retire_all(self) -> None:
         """End every delivery whose studies have ended. After the first time, check only those with newer events."""
+        self._finished.unretired = False  # first: a study that ends from now on is looked at the next time
         asked, newest = self._finished.newest_event, self._ledger.studies.newest_event()
         self._finished.newest_event = None  # if this fails, all are checked again
-        ended = [self._retire_one(one) for one in self._ledger.deliveries.retirable(asked)]
-        self._finished.newest_event = newest if all(ended) else None
+        are_ended = False
+        try:
+            ended = [self._retire_one(one) for one in self._ledger.deliveries.retirable(asked)]
+            are_ended = all(ended)
+        finally:
+            if not are_ended:
+                self._finished.unretired = True
+        self._finished.newest_event = newest if are_ended else None
 
     def _retire_one(self, delivery: EndedDelivery) -> bool:
         """End a delivery. Return False if XNAT must be asked about it again."""
@@ -353,6 +378,7 @@ class Pipeline:
     def _note_end(self, delivery: int) -> None:
         self._log.info("delivery.finished", item=str(delivery))
         self._finished.ended.append(delivery)
+        self._held.report()
 
 
 def _machine_error(error: Exception) -> WatchdError:

@@ -8,7 +8,7 @@ and neither do the studies that can still be read: more of them may have been in
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -22,13 +22,18 @@ MOST_COMPARED = 100  #: the latest rejected ZIPs of the project; most differ in 
 _NOTHING_SENT = "This ZIP could not be used, and nothing of it was sent to XNAT."
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RejectedZips:
-    """The ZIPs in `failed` about which a person has not decided."""
+    """The ZIPs in `failed` about which a person has not decided, as they were when `look` was called last."""
 
     deliveries: Deliveries
     disk: Disk
     folders: Folders
+    _known: dict[str, dict[int, str]] = field(default_factory=dict)  #: by project
+
+    def look(self) -> None:
+        """Have the ledger asked anew: at each sweep, and when another ZIP was rejected."""
+        self._known = {}
 
     def within(self, delivery: int, project: str, first_image_ends: int) -> dict[int, str]:
         """Return the rejected deliveries whose ZIPs are the beginning of this one's: number -> where its ZIP lies.
@@ -39,7 +44,9 @@ class RejectedZips:
         if not first_image_ends:
             return {}
         whole = self.folders.zip_of(delivery)
-        rejected = self.deliveries.rejected(project, MOST_COMPARED)
+        if project not in self._known:
+            self._known[project] = self.deliveries.rejected(project, MOST_COMPARED)
+        rejected = self._known[project]
         return {number: kept for number, kept in rejected.items() if self._is_within(whole, kept, first_image_ends)}
 
     def _is_within(self, whole: Path, kept: str, least: int) -> bool:

@@ -424,18 +424,18 @@ def test_no_study_is_held_because_the_ledger_was(tmp_path: Path) -> None:
     station.drop("a.zip", zipped([("1.dcm", instance())]))
     station.start()
     station.take_in()
-    speak = station.ledger.places.begin_import
+    choose = station.ledger.places.choose
     station.ledger.studies._db._db.execute("PRAGMA busy_timeout = 20")
     with raw(tmp_path / "ledger.sqlite") as other:
 
-        def held_meanwhile(*args: object) -> None:
+        def held_meanwhile(*args: object, **named: object) -> None:
             other.execute("BEGIN IMMEDIATE")
             try:
-                speak(*args)  # type: ignore[arg-type]
+                choose(*args, **named)  # type: ignore[arg-type]
             finally:
                 other.execute("COMMIT")
 
-        station.ledger.places.begin_import = held_meanwhile  # type: ignore[assignment,method-assign]
+        station.ledger.places.choose = held_meanwhile  # type: ignore[method-assign]
         with pytest.raises(LedgerUnusable):
             station.pipeline.step()
     station.close()

@@ -20,17 +20,24 @@ class Contents:
         rows = self._db.rows("SELECT * FROM instances WHERE study = ? AND NOT left_behind ORDER BY member", item.key)
         return [_instance(row) for row in rows]
 
+    def wanted(self, item: Item) -> list[Instance]:
+        """Return the instances that XNAT must hold of this study: all except the series that the server leaves out."""
+        rows = self._db.rows(
+            "SELECT * FROM instances WHERE study = ? AND NOT left_behind"
+            f" AND series NOT IN ({_LEFT_OUT}) ORDER BY member",
+            item.key, item.project, item.study_uid,
+        )  # fmt: skip
+        return [_instance(row) for row in rows]
+
     def known(self, item: Item) -> dict[str, Instance]:
         """Return the instances of this study that XNAT is proved to hold, from any ZIP."""
+        uid = (item.project, item.study_uid)
         rows = self._db.rows(
             "SELECT i.* FROM instances i JOIN studies s ON s.key = i.study WHERE s.project = ? AND s.study_uid = ?"
-            " AND s.progress IN ('archived', 'complete') AND NOT i.left_behind",
-            item.project,
-            item.study_uid,
-        )
-        left_out = self.left_out(item)
-        found = map(_instance, rows)
-        return {one.sop_uid: one for one in found if one.series_uid not in left_out}
+            f" AND s.progress IN ('archived', 'complete') AND NOT i.left_behind AND i.series NOT IN ({_LEFT_OUT})",
+            *uid, *uid,
+        )  # fmt: skip
+        return {one.sop_uid: one for one in map(_instance, rows)}
 
     def series(self, item: Item, *, at_place: bool = False) -> dict[str, SentSeries]:
         """Return the study's series by UID with their number of instances. `at_place`: only those sent to its place."""
@@ -67,15 +74,12 @@ class Contents:
         )
         return {row["uid"]: f"series {row['number']} ({row['modality']})" for row in rows}
 
-    def left_out(self, item: Item) -> frozenset[str]:
-        """Return the series of this study, from any ZIP, that the server leaves out."""
-        rows = self._db.rows(
-            "SELECT x.uid FROM series x JOIN studies s ON s.key = x.study"
-            " WHERE s.project = ? AND s.study_uid = ? AND x.left_out",
-            item.project,
-            item.study_uid,
-        )
-        return frozenset(row["uid"] for row in rows)
+
+_LEFT_OUT = """
+SELECT x.uid FROM series x JOIN studies o ON o.key = x.study
+WHERE o.project = ? AND o.study_uid = ? AND x.left_out
+"""
+"""The series of a study, from any ZIP, that the server leaves out."""
 
 
 def _instance(row: sqlite3.Row) -> Instance:

@@ -13,6 +13,7 @@ from xnat_watchd.adapters.ledger.findings import add_findings
 from xnat_watchd.adapters.ledger.gates import try_soon
 from xnat_watchd.adapters.ledger.healing import REPLACED
 from xnat_watchd.adapters.ledger.items import columns_of, insert_study
+from xnat_watchd.adapters.ledger.judged_zips import JudgedZip, judged_zip
 from xnat_watchd.adapters.ledger.restarts import try_dropped_again
 from xnat_watchd.adapters.ledger.standings import GOES_ON, HAS_ENDED
 from xnat_watchd.core.delivery import Study, ZipContents
@@ -44,6 +45,7 @@ class EndedDelivery:
     size: int | None = None  #: bytes of its ZIP when it was opened
     skipped: int = 0  #: number of its studies that were skipped
     kept_before: str | None = None  #: where its ZIP was kept before something of it was to be sent again
+    judged: JudgedZip | None = None  #: None too if its ZIP is known to have changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +59,28 @@ class DeliveredZip:
     studies: int
     why: str
     advice: str
+    judged: JudgedZip | None  #: None if it is known to have changed
 
 
 _ENDED_AFTER = f"AND d.id IN (SELECT e.delivery FROM events e WHERE e.id > ? AND e.standing {HAS_ENDED})"
 
 _WITH_STUDIES = """
-SELECT d.id, d.name, d.size, d.kind = 'zip' AS has_zip, json_group_array(s.key) AS studies, d.kept_as,
+SELECT d.*, d.kind = 'zip' AS has_zip, json_group_array(s.key) AS studies,
        sum(s.standing = 'skipped') AS skipped,
        d.kind <> 'zip' OR EXISTS (SELECT 1 FROM instances i JOIN studies t ON t.key = i.study
                                   WHERE t.delivery = d.id AND i.place IS NOT NULL) AS sent
 FROM deliveries d JOIN studies s ON s.delivery = d.id
 """
 
-_IS_UNDER_WAY = f"SELECT 1 FROM studies WHERE delivery = ? AND standing {GOES_ON}"
+_IS_UNDER_WAY = f"EXISTS (SELECT 1 FROM studies s WHERE s.delivery = deliveries.id AND s.standing {GOES_ON})"
+
+_BEFORE_RECORDING = """
+SELECT d.project,
+       (SELECT o.id FROM deliveries o WHERE o.project = d.project AND o.sha256 = ? AND o.state = 'taken') AS other,
+       EXISTS (SELECT 1 FROM gates g WHERE g.scope = d.project AND g.until IS NOT NULL) AS is_shut
+FROM deliveries d WHERE d.id = ?
+"""
+"""Which other delivery of the same bytes is under way, and whether its project's gate is shut."""
 
 
 class Deliveries:
@@ -105,18 +116,13 @@ class Deliveries:
             return None
         return DeliveredZip(
             row["name"], DeliveryState(row["state"]), row["kept_as"], row["sha256"], row["studies"],
-            row["why"] or "", row["advice"] or "",
+            row["why"] or "", row["advice"] or "", judged_zip(row),
         )  # fmt: skip
 
     def file_name(self, delivery: int) -> str:
         """Return the name under which the ZIP was dropped, without folders."""
         row = self._db.row("SELECT name FROM deliveries WHERE id = ?", delivery)
         return str(row["name"]).rpartition("/")[2] if row else ""
-
-    def as_it_is(self, delivery: int, size: int) -> bool:
-        """Return whether the ZIP may be sent unchanged. `size`: its bytes now, which must be the same as before."""
-        row = self._db.row("SELECT as_it_is, size FROM deliveries WHERE id = ?", delivery)
-        return bool(row and row["as_it_is"] and row["size"] == size)
 
     def begin_opening(self, delivery: int) -> int:
         """Count one more opening of the ZIP before it begins: a ZIP that ends the service three times is rejected.
@@ -134,31 +140,32 @@ class Deliveries:
         with self._db.change() as db:
             db.execute("UPDATE deliveries SET openings = 0 WHERE id = ?", (delivery,))
 
-    def record(self, delivery: int, contents: ZipContents, kept_as: str, now: datetime) -> int | None:
-        """Record what a ZIP holds. Studies with a finding that holds them are held from the start.
+    def record(self, delivery: int, contents: ZipContents, kept_as: str, now: datetime, stamp: str = "") -> int | None:
+        """Record what a ZIP of this stamp holds. Studies with a finding that holds them are held from the start.
 
         Where the same bytes for the same project are on their way, this delivery ends as their duplicate and its ZIP
         is to lie in `kept_as`; return the other one then, else None.
         """
         with self._db.change() as db:
-            project = db.execute("SELECT project FROM deliveries WHERE id = ?", (delivery,)).fetchone()["project"]
-            other = db.execute(
-                "SELECT id FROM deliveries WHERE project = ? AND sha256 = ? AND state = 'taken'",
-                (project, contents.sha256),
-            ).fetchone()
+            row = db.execute(_BEFORE_RECORDING, (contents.sha256, delivery)).fetchone()
+            other = row["other"]
             if other is not None:
-                _end_as_duplicate(db, delivery, other["id"], contents, kept_as, now)
-                return int(other["id"])
-            _enter_all(db, delivery, project, contents, now)
+                _end_as_duplicate(db, delivery, other, contents, kept_as, now, stamp)
+                return int(other)
+            _enter_all(db, delivery, row["project"], contents, now, stamp)
+            if row["is_shut"]:
+                try_soon(db, now, row["project"])
             return None
 
-    def reject(self, delivery: int, error: WatchdError, kept_as: str, now: datetime, sha256: str | None) -> None:
-        """End a delivery of which no study came. `kept_as`: where its ZIP, of this `sha256`, is to be put."""
+    def reject(
+        self, delivery: int, error: WatchdError, kept_as: str, now: datetime, sha256: str | None, stamp: str = ""
+    ) -> None:
+        """End a delivery of which no study came. `kept_as`: where its ZIP, of this digest and stamp, is to be put."""
         with self._db.change() as db:
             move_delivery(
                 db, delivery, DeliveryState.REJECTED, now,
                 ended=text(now), kept_as=kept_as, why=str(error), detail=error.detail, advice=error.advice,
-                sha256=sha256,
+                sha256=sha256, stamp=stamp,
             )  # fmt: skip
 
     def rejected(self, project: str, most: int) -> dict[int, str]:
@@ -220,10 +227,9 @@ class Deliveries:
         elif not delivery.sent:
             state, why = DeliveryState.DUPLICATE, "XNAT had every image already"
         with self._db.change() as db:
-            if db.execute(_IS_UNDER_WAY, (delivery.id,)).fetchone() is not None:
-                return False
-            move_delivery(db, delivery.id, state, now, ended=text(now), kept_as=kept_as, why=why)
-            return True
+            return move_delivery(
+                db, delivery.id, state, now, unless=_IS_UNDER_WAY, ended=text(now), kept_as=kept_as, why=why
+            )
 
     def ignore(
         self,
@@ -255,22 +261,38 @@ class Deliveries:
 def _ended(row: sqlite3.Row) -> EndedDelivery:
     return EndedDelivery(
         row["id"], row["name"], tuple(json.loads(row["studies"])), bool(row["sent"]), bool(row["has_zip"]),
-        row["size"], row["skipped"], row["kept_as"],
+        row["size"], row["skipped"], row["kept_as"], judged_zip(row),
     )  # fmt: skip
 
 
-def move_delivery(db: sqlite3.Connection, delivery: int, state: DeliveryState, now: datetime, **columns: object) -> str:
-    """Change a delivery's state together with its event, and return its project. No other code changes it."""
-    row = db.execute("SELECT state, project FROM deliveries WHERE id = ?", (delivery,)).fetchone()
-    if state not in DELIVERIES[DeliveryState(row["state"])]:
-        raise IllegalTransition(f"delivery {delivery} cannot become {state}: it is {row['state']}")
+def move_delivery(
+    db: sqlite3.Connection,
+    delivery: int,
+    state: DeliveryState,
+    now: datetime,
+    unless: str = "",
+    **columns: object,
+) -> bool:
+    """Change a delivery's state together with its event. No other code changes it.
+
+    `unless`: SQL for a condition under which nothing is changed; return False then.
+    """
     sets = "".join(f", {name} = ?" for name in columns)
-    db.execute(
-        f"UPDATE deliveries SET state = ?{sets} WHERE id = ?",
+    origins = ", ".join(f"'{one}'" for one, targets in DELIVERIES.items() if state in targets)
+    moved = db.execute(
+        f"UPDATE deliveries SET state = ?{sets} WHERE id = ? AND state IN ({origins})"
+        f"{f' AND NOT {unless}' if unless else ''}",
         (state, *columns.values(), delivery),
     )
+    if not moved.rowcount:
+        row = db.execute(
+            f"SELECT state, {unless or 'NULL'} AS stays FROM deliveries WHERE id = ?", (delivery,)
+        ).fetchone()
+        if row["stays"]:
+            return False
+        raise IllegalTransition(f"delivery {delivery} cannot become {state}: it is {row['state']}")
     tell_delivery(db, delivery, state, now, why=columns.get("why"), detail=columns.get("detail"))
-    return str(row["project"])
+    return True
 
 
 def tell_delivery(
@@ -290,25 +312,34 @@ def tell_delivery(
 
 
 def _end_as_duplicate(
-    db: sqlite3.Connection, delivery: int, other: int, contents: ZipContents, kept_as: str, now: datetime
+    db: sqlite3.Connection,
+    delivery: int,
+    other: int,
+    contents: ZipContents,
+    kept_as: str,
+    now: datetime,
+    stamp: str,
 ) -> None:
     still_held = try_dropped_again(db, other, now)
     move_delivery(
         db, delivery, DeliveryState.DUPLICATE, now,
-        ended=text(now), kept_as=kept_as, sha256=contents.sha256, size=contents.size,
+        ended=text(now), kept_as=kept_as, sha256=contents.sha256, size=contents.size, stamp=stamp,
         why=f"the same as delivery {other}, which is {'still held' if still_held else 'under way'}",
     )  # fmt: skip
 
 
-def _enter_all(db: sqlite3.Connection, delivery: int, project: str, contents: ZipContents, now: datetime) -> None:
+def _enter_all(
+    db: sqlite3.Connection, delivery: int, project: str, contents: ZipContents, now: datetime, stamp: str
+) -> None:
     move_delivery(
         db, delivery, DeliveryState.TAKEN, now,
-        sha256=contents.sha256, size=contents.size, as_it_is=int(contents.as_it_is),
+        sha256=contents.sha256, size=contents.size, as_it_is=int(contents.as_it_is), stamp=stamp,
     )  # fmt: skip
-    db.executemany(
-        "INSERT INTO clutter (delivery, kind, count) VALUES (?,?,?)",
-        [(delivery, kind, count) for kind, count in contents.clutter_kinds.items()],
-    )
+    if contents.clutter_kinds:
+        db.executemany(
+            "INSERT INTO clutter (delivery, kind, count) VALUES (?,?,?)",
+            [(delivery, kind, count) for kind, count in contents.clutter_kinds.items()],
+        )
     for number, study in enumerate(contents.studies, 1):
         _enter(db, delivery, number, project, study, now)
 
@@ -330,9 +361,9 @@ def _enter(db: sqlite3.Connection, delivery: int, number: int, project: str, stu
         "INSERT INTO instances (study, sop_uid, series, size, crc, member, digest) VALUES (?,?,?,?,?,?,?)",
         [(key, i.sop_uid, i.series_uid, i.size, i.crc, i.member, i.digest) for i in study.instances],
     )
-    add_findings(db, key, findings, now)
+    if findings:
+        add_findings(db, key, findings, now)
     db.execute(
         "INSERT INTO events (at, delivery, study, event, progress, standing, why) VALUES (?,?,?,?,?,?,?)",
         (text(now), delivery, key, "held" if why else "received", Progress.RECEIVED, standing, why),
     )
-    try_soon(db, now, project)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
-from xnat_watchd.core.gate import OPEN, PROJECT_AGAIN, Gate
+from xnat_watchd.core.gate import OPEN, PROJECT_AGAIN, AllGates, Gate
 
 
 class Gates:
@@ -21,22 +22,14 @@ class Gates:
         """Return the gate of a scope; one that was never shut is open."""
         return self.all().get(scope, OPEN)
 
-    def all(self) -> dict[str, Gate]:
+    def all(self) -> Mapping[str, Gate]:
         """Return every gate that was ever shut, by scope."""
-        return {
-            row["scope"]: Gate(
-                until=moment(row["until"]),
-                trial=bool(row["trial"]),
-                login=bool(row["login"]),
-                passes=bool(row["passes"]),
-                why=row["why"],
-                advice=row["advice"],
-                strikes=row["strikes"],
-                refusals=tuple(datetime.fromisoformat(at) for at in json.loads(row["refusals"])),
-                since=moment(row["since"]),
-            )
-            for row in self._db.rows("SELECT * FROM gates")
-        }
+        return self.now().by_scope
+
+    def now(self) -> AllGates:
+        """Return all gates as they are, and whether the work is paused, by one question."""
+        rows = self._db.rows(_NOW)
+        return AllGates(bool(rows[0]["paused"]), {row["scope"]: _gate(row) for row in rows if row["scope"] is not None})
 
     def count_refusal(self, now: datetime) -> None:
         """Record that XNAT refused credentials to another program on this machine. The server's gate stays as it is."""
@@ -57,6 +50,21 @@ class Gates:
         """Have the shut gate of a project, or without one of all projects, tried at once; return these projects."""
         with self._db.change() as db:
             return try_now(db, now, project)
+
+
+_NOW = """
+SELECT g.*, EXISTS (SELECT 1 FROM pauses WHERE of = 'work' AND until IS NULL) AS paused
+FROM (SELECT 1 AS n) one LEFT JOIN gates g ON one.n = 1
+"""
+"""A row for each gate; one without a scope where there is no gate."""
+
+
+def _gate(row: sqlite3.Row) -> Gate:
+    return Gate(
+        until=moment(row["until"]), trial=bool(row["trial"]), login=bool(row["login"]), passes=bool(row["passes"]),
+        why=row["why"], advice=row["advice"], strikes=row["strikes"],
+        refusals=tuple(datetime.fromisoformat(at) for at in json.loads(row["refusals"])), since=moment(row["since"]),
+    )  # fmt: skip
 
 
 def _set(db: sqlite3.Connection, scope: str, gate: Gate) -> None:

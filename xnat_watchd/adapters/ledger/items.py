@@ -12,11 +12,21 @@ from xnat_watchd.adapters.ledger.findings import open_findings
 from xnat_watchd.core.delivery import PATIENT, Item, MisplacedUpload, Person, Place, Study
 from xnat_watchd.core.states import DeliveryKind, Progress
 
-ITEM = """
-SELECT s.*, (SELECT kind FROM deliveries d WHERE d.id = s.delivery) AS kind,
-            (SELECT o.server_uid FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
-             AND o.server_uid IS NOT NULL ORDER BY o.key LIMIT 1) AS known_server_uid
-FROM studies s
+_OF_PLACE = (
+    "project", "timestamp", "folder", "last_sent", "merge_into", "named", "taken", "locked", "before", "doubted",
+    "misplaced",
+)  # fmt: skip
+
+ITEM = f"""
+SELECT s.*, d.kind, d.name AS file_name,
+       (SELECT count(*) FROM instances i WHERE i.study = s.key AND NOT i.left_behind) AS images,
+       p.id AS place, {", ".join(f"p.{name} AS place_{name}" for name in _OF_PLACE)},
+       EXISTS (SELECT 1 FROM places o WHERE o.study = s.key AND o.ended IS NOT NULL) AS has_given_up,
+       EXISTS (SELECT 1 FROM findings f WHERE f.study = s.key AND f.settled IS NULL) AS has_findings,
+       (SELECT o.server_uid FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
+        AND o.server_uid IS NOT NULL ORDER BY o.key LIMIT 1) AS known_server_uid
+FROM studies s JOIN deliveries d ON d.id = s.delivery
+LEFT JOIN places p ON p.study = s.key AND p.ended IS NULL
 """
 """The rows that `as_item` reads; a condition on `s` follows."""
 
@@ -38,11 +48,15 @@ def insert_study(db: sqlite3.Connection, columns: Mapping[str, object]) -> int:
     return int(row["key"])
 
 
+_GIVEN_UP = "SELECT * FROM places WHERE study = ? AND ended IS NOT NULL ORDER BY id DESC"
+
+
 def as_item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: datetime | None) -> Item:
     """Return the study of a row of `ITEM`."""
-    places = db.execute("SELECT * FROM places WHERE study = ? ORDER BY id DESC", (row["key"],)).fetchall()
-    current = next((place for place in places if place["ended"] is None), None)
-    former = next((place for place in places if place["ended"] is not None and place["appeared"] is None), None)
+    current = {name: row[f"place_{name}"] for name in _OF_PLACE} if row["place"] is not None else None
+    given_up = db.execute(_GIVEN_UP, (row["key"],)).fetchall() if row["has_given_up"] else []
+    former = next((place for place in given_up if place["appeared"] is None), None)
+    places = [*([current] if current else []), *given_up]
     return Item(
         key=row["key"], delivery=row["delivery"], number=row["number"], project=row["project"],
         study_uid=row["study_uid"], server_uid=row["known_server_uid"],
@@ -60,7 +74,9 @@ def as_item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: date
         taken=bool(current and current["taken"]), locked=moment(current["locked"]) if current else None,
         doubted=any(place["doubted"] for place in places),
         before=json.loads(current["before"]) if current and current["before"] else None,
-        why=row["why"] or "", findings=open_findings(db, row["key"]),
+        why=row["why"] or "", findings=open_findings(db, row["key"]) if row["has_findings"] else (),
+        file_name=row["file_name"].rpartition("/")[2], images=row["images"],
+        has_given_up=bool(given_up),
         uploads=row["uploads"], trials=row["trials"], refusal=row["refusal"], delayed=moment(row["delayed"]),
         misplaced=tuple(
             MisplacedUpload(path, one["folder"]) for one in places for path in json.loads(one["misplaced"])

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.deliveries import tell_delivery
+from xnat_watchd.adapters.ledger.judged_zips import NO_MORE, JudgedZip, judged_zip
 from xnat_watchd.adapters.ledger.transitions import move
 from xnat_watchd.core.delivery import CHANGED, Item
 from xnat_watchd.core.states import DeliveryState, Event, Progress, Standing
 
 KEPT_WATCHED = timedelta(hours=1)  #: how long a kept ZIP is checked for changes
 MOST_WATCHED = 500  #: ZIPs of one kind that are checked at a time: the cost does not grow with the folders
-_NO_MORE = " changed"  #: appended to the digest of a ZIP that holds other bytes now, so that no ZIP equals it
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedZip:
-    """A ZIP whose content was judged, with the stamp that tells whether it is still the same."""
-
-    delivery: int
-    name: str
-    state: DeliveryState
-    kept_as: str | None
-    stamp: str  #: of `adapters.files.stamps`; empty: no proof
-    size: int | None  #: in bytes; None if no study could be read from it
-    sha256: str | None
 
 
 class Overwrites:
@@ -43,8 +29,8 @@ class Overwrites:
 
     def judged(self, delivery: int) -> JudgedZip | None:
         """Return the judged ZIP of a delivery, or None if it is known to have changed, or if there is none."""
-        row = self._db.row("SELECT * FROM deliveries WHERE id = ? AND kind = 'zip'", delivery)
-        return None if row is None or str(row["sha256"]).endswith(_NO_MORE) else _judged(row)
+        row = self._db.row("SELECT * FROM deliveries WHERE id = ?", delivery)
+        return judged_zip(row) if row else None
 
     def watched(self, now: datetime, after: int = 0) -> list[JudgedZip]:
         """Return the ZIPs that are opened again when they change.
@@ -53,7 +39,8 @@ class Overwrites:
         kept ones: a program that had one of these open when it was moved may still write to it. Of the first kind, not
         more than `MOST_WATCHED` that came after the delivery `after`.
         """
-        return [_judged(row) for row in self._db.rows(_WATCHED, after, text(now - KEPT_WATCHED), MOST_WATCHED)]
+        rows = self._db.rows(_WATCHED, after, text(now - KEPT_WATCHED), MOST_WATCHED)
+        return [one for one in map(judged_zip, rows) if one is not None]
 
     def mark_changed(self, delivery: int, now: datetime, busy: Item | None = None) -> None:
         """Record that a ZIP has changed: nothing more of it is sent, and its studies that were not sent end.
@@ -63,7 +50,7 @@ class Overwrites:
         with self._db.change() as db:
             db.execute(
                 "UPDATE deliveries SET sha256 = sha256 || ?, stamp = '' WHERE id = ? AND sha256 NOT LIKE '%' || ?",
-                (_NO_MORE, delivery, _NO_MORE),
+                (NO_MORE, delivery, NO_MORE),
             )
             rows = db.execute(
                 "SELECT key, standing FROM studies WHERE delivery = ? AND progress = ? AND skip_reason IS NULL",
@@ -100,10 +87,10 @@ class Overwrites:
             "SELECT c.* FROM deliveries d JOIN deliveries c ON c.project = d.project"
             " AND c.sha256 || ? = d.sha256 WHERE d.id = ? AND c.sha256 = substr(d.sha256, 1, 64)"
             " AND c.state = 'duplicate' AND c.kept_as IS NOT NULL AND c.deleted IS NULL ORDER BY c.id",
-            _NO_MORE,
+            NO_MORE,
             delivery,
         )
-        return [_judged(row) for row in rows]
+        return [one for one in map(judged_zip, rows) if one is not None]
 
 
 _WATCHED = """
@@ -125,9 +112,3 @@ SELECT * FROM deliveries WHERE id IN (
 def _end(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime) -> None:
     move(db, key, was, event, now, skip_reason=CHANGED, attempts=0, recoveries=0, since=None, due=None, why=CHANGED,
          advice=None)  # fmt: skip
-
-
-def _judged(row: sqlite3.Row) -> JudgedZip:
-    return JudgedZip(
-        row["id"], row["name"], DeliveryState(row["state"]), row["kept_as"], row["stamp"], row["size"], row["sha256"]
-    )

@@ -20,6 +20,13 @@ AND key <> ?3 AND standing {GOES_ON}
 
 def claim(db: sqlite3.Connection, item: Item, subject: str) -> None:
     """Claim a subject label, and only this one, for the person of a study. `Undecided` if another person has it."""
+    must_be_its_persons(db, item, subject)
+    label = subject.casefold()
+    db.execute("UPDATE studies SET claimed = ?1 WHERE key = ?2 AND claimed IS NOT ?1", (label, item.key))
+
+
+def must_be_its_persons(db: sqlite3.Connection, item: Item, subject: str) -> None:
+    """Raise `Undecided` if another person than the study's has this subject label."""
     for row in db.execute(PEOPLE_OF_LABEL, (item.project, subject.casefold(), item.key)):
         other = person(row)
         if not is_one(other, item.person):
@@ -29,8 +36,6 @@ def claim(db: sqlite3.Connection, item: Item, subject: str) -> None:
                 advice="If it is another person: `xnat-watchd retry ITEM --subject LABEL`. "
                 "If it is the same one, correct the name or ID on the scanner and export again.",
             )
-    label = subject.casefold()
-    db.execute("UPDATE studies SET claimed = ?1 WHERE key = ?2 AND claimed IS NOT ?1", (label, item.key))
 
 
 def record_person(db: sqlite3.Connection, study: int) -> None:
@@ -38,12 +43,14 @@ def record_person(db: sqlite3.Connection, study: int) -> None:
 
     Groups of the name that a later study adds are recorded too, so that the next study is compared with them.
     """
-    db.execute(
-        "INSERT OR IGNORE INTO people (project, subject_key, name, id, birth_date)"
+    is_new = db.execute(
+        "INSERT INTO people (project, subject_key, name, id, birth_date)"
         " SELECT project, claimed, patient_name, patient_id, birth_date FROM studies"
-        " WHERE key = ? AND claimed IS NOT NULL",
+        " WHERE key = ? AND claimed IS NOT NULL ON CONFLICT DO NOTHING",
         (study,),
-    )
+    ).rowcount
+    if is_new:
+        return
     for row in db.execute(_SPELLINGS, (study,)).fetchall():
         name = joined(person(row), Person(name=row["patient_name"])).name
         db.execute("UPDATE people SET name = ?1 WHERE (project, subject_key) = (?2, ?3) AND name <> ?1",

@@ -10,6 +10,7 @@ from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.adapters.ledger.standings import HAS_ENDED
 from xnat_watchd.core.delivery import Item, Place
 
+_COUNT_UPLOAD = "UPDATE studies SET uploads = uploads + 1 WHERE key = ?"
 _DISCOUNT = "UPDATE studies SET uploads = max(uploads - 1, 0) WHERE key = ?"
 
 
@@ -28,18 +29,23 @@ class Places:
         merge_into: str | None = None,
         *,
         named: bool = False,
+        stamp: str | None = None,
     ) -> None:
         """Record the place to which these instances will be sent, before anything is sent.
 
         `merge_into`: the accession ID of a session that has part of this study already. `named`: each file that is sent
-        is named by its SOPInstanceUID.
+        is named by its SOPInstanceUID. `stamp`: of the ZIP whose import begins at once, as by `begin_import`.
         """
+        began = None if stamp is None else text(now)
         with self._db.change() as db:
             row = db.execute(
-                "INSERT INTO places (study, project, timestamp, folder, chosen, merge_into, named)"
-                " VALUES (?,?,?,?,?,?,?) RETURNING id",
-                (item.key, place.project, place.timestamp, place.folder, text(now), merge_into, int(named)),
-            ).fetchone()
+                "INSERT INTO places (study, project, timestamp, folder, chosen, merge_into, named, last_sent, stamp)"
+                " VALUES (?,?,?,?,?,?,?,?,?) RETURNING id",
+                (item.key, place.project, place.timestamp, place.folder, text(now), merge_into, int(named), began,
+                 stamp or ""),
+            ).fetchone()  # fmt: skip
+            if began:
+                db.execute(_COUNT_UPLOAD, (item.key,))
             db.executemany(
                 "UPDATE instances SET place = ? WHERE study = ? AND sop_uid = ?",
                 [(row["id"], item.key, sop_uid) for sop_uid in sending],
@@ -55,7 +61,7 @@ class Places:
                 "UPDATE places SET last_sent = ?, stamp = ? WHERE study = ? AND ended IS NULL",
                 (text(now), stamp, item.key),
             )
-            db.execute("UPDATE studies SET uploads = uploads + 1 WHERE key = ?", (item.key,))
+            db.execute(_COUNT_UPLOAD, (item.key,))
 
     def correct_import(self, item: Item, last_sent: datetime | None) -> None:
         """Record that not all was sent yet. `last_sent`: when something was sent last; None if nothing was."""
@@ -80,7 +86,7 @@ class Places:
         """Record that everything was sent to the current place: the wait for a late effect begins now."""
         with self._db.change() as db:
             db.execute("UPDATE places SET last_sent = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
-            db.execute("UPDATE studies SET uploads = uploads + 1 WHERE key = ?", (item.key,))
+            db.execute(_COUNT_UPLOAD, (item.key,))
 
     def discount_upload(self, item: Item) -> None:
         """Record that XNAT refused the last complete upload without reading it: it does not count as one."""

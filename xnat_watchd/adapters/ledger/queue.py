@@ -92,11 +92,12 @@ SELECT s.key FROM studies s WHERE {QUEUED} AND s.progress = '{progress}' AND s.p
     SELECT s.key {_TO_SKIP} AND s.progress = '{progress}'
     AND (s.standing = 'ready' OR s.due <= :now) AND NOT {_IS_BARRED} ORDER BY s.key LIMIT 1)
 )
-{ITEM} WHERE s.key IN (SELECT key FROM found) ORDER BY s.standing, s.due, s.key LIMIT 1
+SELECT s.key FROM studies s WHERE s.key IN (SELECT key FROM found) ORDER BY s.standing, s.due, s.key LIMIT 1
 """
 
 
-_NEXT = [_next(progress) for progress in reversed(LINE[:-1])]
+_NEXT = f"{ITEM} WHERE s.key = coalesce(({'), ('.join(_next(progress) for progress in reversed(LINE[:-1]))}))"
+"""The second and the third search are made only where the one before has found nothing."""
 
 _DUE_BY_MISTAKE = """
 UPDATE studies SET due = :now WHERE key IN (
@@ -105,7 +106,10 @@ UPDATE studies SET due = :now WHERE key IN (
   SELECT key FROM studies WHERE standing = 'waiting' AND uploads IN (SELECT value FROM json_each(:others))
   AND due > :horizon)
 """
-"""No study waits for longer than `LONGEST_DELAY`, or `NIGHT` before its last upload; else the clock was set back."""
+"""No study waits for longer than `LONGEST_DELAY`, or `NIGHT` before its last upload; else the clock was set back.
+
+That is looked for when no other study may be taken.
+"""
 
 
 def next_study(db: sqlite3.Connection, choice: Choice) -> sqlite3.Row | None:
@@ -114,21 +118,21 @@ def next_study(db: sqlite3.Connection, choice: Choice) -> sqlite3.Row | None:
         "now": text(choice.now), "closed": json.dumps([*choice.closed]), "trials": json.dumps([*choice.trials]),
         "only": json.dumps(None if choice.only is None else [*choice.only]),
     }  # fmt: skip
-    _correct_due(db, choice.now)
+    sql = _NEXT if choice.only is None else _OF_THESE
     row: sqlite3.Row | None = db.execute(_ON_TRIAL, asked).fetchone() if choice.trials else None
-    if choice.only is not None:
-        row = row or db.execute(_OF_THESE, asked).fetchone()
-    for sql in _NEXT if choice.only is None else ():
-        row = row or db.execute(sql, asked).fetchone()
+    row = row or db.execute(sql, asked).fetchone()
+    if row is None and _correct_due(db, choice.now):
+        row = db.execute(sql, asked).fetchone()
     return row
 
 
-def _correct_due(db: sqlite3.Connection, now: datetime) -> None:
+def _correct_due(db: sqlite3.Connection, now: datetime) -> bool:
     last = MOST_UPLOADS - 1
-    db.execute(_DUE_BY_MISTAKE, {
+    corrected = db.execute(_DUE_BY_MISTAKE, {
         "now": text(now), "morning": text(now + NIGHT), "horizon": text(now + LONGEST_DELAY), "last": last,
         "others": json.dumps([uploads for uploads in range(MOST_UPLOADS + 1) if uploads != last]),
     })  # fmt: skip
+    return corrected.rowcount > 0
 
 
 def waiting_since(row: sqlite3.Row, now: datetime) -> datetime | None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.adapters.ledger.healing import REPLACED, settle_healed
 from xnat_watchd.adapters.ledger.items import ITEM, as_item
-from xnat_watchd.adapters.ledger.people import claim, record_person
+from xnat_watchd.adapters.ledger.people import claim, must_be_its_persons, record_person
 from xnat_watchd.adapters.ledger.queue import IS_READY, NEXT_DUE, Choice, next_study, waiting_since
 from xnat_watchd.adapters.ledger.standings import GOES_ON
 from xnat_watchd.adapters.ledger.transitions import move, set_columns, stand
@@ -210,14 +210,12 @@ class Studies:
 
     def held_after(self, event: int) -> tuple[int, list[dict[str, str]]]:
         """Return the number of the newest event, and item, project and reason of each study held after `event`."""
-        newest = self.newest_event()
-        rows = self._db.rows(
-            "SELECT e.delivery || '.' || s.number AS item, s.project AS project, e.why AS reason FROM events e"
-            " JOIN studies s ON s.key = e.study WHERE e.id > ? AND e.id <= ? AND e.standing = 'held' ORDER BY e.id",
-            event,
-            newest,
-        )
-        return newest, [{**row, "reason": row["reason"] or ""} for row in rows]
+        rows = self._db.rows(_HELD_AFTER, event)
+        held = [
+            {"item": row["item"], "project": row["project"], "reason": row["reason"] or ""}
+            for row in rows if row["item"] is not None
+        ]  # fmt: skip
+        return int(rows[0]["newest"]), held
 
     def has_uploaded(self, project: str, since: datetime) -> bool:
         """Return whether an upload to this project was proved since then."""
@@ -244,10 +242,15 @@ class Studies:
 
     # What is found out on the way.
 
-    def note(self, item: Item, facts: StepFacts, now: datetime) -> None:
-        """Record what a step found out before it makes its next request."""
+    def note(self, item: Item, facts: StepFacts, now: datetime, *, claims: str = "") -> None:
+        """Record what a step found out before it makes its next request.
+
+        `claims`: a subject label that is claimed with it, as `claim_subject` does; raises `Undecided` as that does.
+        """
         with self._db.change() as db:
-            set_columns(db, item.key, now, _columns(facts))
+            if claims:
+                must_be_its_persons(db, item, claims)
+            set_columns(db, item.key, now, _columns(facts) | ({"claimed": claims.casefold()} if claims else {}))
             if facts.creates_subject:
                 db.execute(
                     "INSERT INTO events (at, delivery, study, event, detail) VALUES (?,?,?,?,?)",
@@ -276,6 +279,13 @@ class Studies:
             claim(db, item, subject)
             record_person(db, item.key)
 
+
+_HELD_AFTER = """
+SELECT n.newest, s.delivery || '.' || s.number AS item, s.project, e.why AS reason
+FROM (SELECT coalesce(max(id), 0) AS newest FROM events) n
+LEFT JOIN events e ON e.id > ? AND e.standing = 'held' LEFT JOIN studies s ON s.key = e.study ORDER BY e.id
+"""
+"""A row for each study that was held; one without an item where there is none."""
 
 _MORNING = """UPDATE studies SET due = ? WHERE project = ? AND standing = 'waiting' AND progress = 'received'
   AND uploads = ? AND trials > 0 AND due > ?"""  #: another study succeeded: if it was the project's trouble, it is over

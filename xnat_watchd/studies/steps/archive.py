@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -29,6 +29,7 @@ from xnat_watchd.studies.steps.archive_proof import (
     is_whole,
     must_be_its_patients,
     proved,
+    sent_to_place,
     shown,
     wanted,
 )
@@ -162,11 +163,12 @@ def _archive_anew(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
     subject = sent_subject(item, row, there, tools)
     named = tools.gateway.session_named(item.project, labels.session)
     facts = StepFacts(subject=labels.subject, label=labels.session, creates_subject=there is None)
-    with tools.ledger.together():
-        tools.ledger.studies.claim_subject(item, labels.subject)
-        if named is None:
-            tools.ledger.studies.note(item, facts, tools.clock.now())
+    if named is None:
+        with tools.ledger.together():
+            tools.ledger.studies.note(item, facts, tools.clock.now(), claims=labels.subject)
             tools.ledger.places.begin_archiving(item, None, {})
+    else:
+        tools.ledger.studies.claim_subject(item, labels.subject)
     if named is not None and named.holding.study_uid in item.uids:
         raise NotYet(ARCHIVED_BY_OTHERS)
     if named is not None:
@@ -186,11 +188,12 @@ def _archive_anew(item: Item, row: PrearchiveRow, tools: Tools) -> StepFacts:
             tools.ledger.studies.record_person(item, labels.subject)
         raise
     with _person_recorded(item, labels.subject, tools):
-        session = _archived(item, tools)
+        sent = sent_to_place(item, tools)
+        session = _archived(item, sent, tools)
         if session.subject.casefold() != labels.subject.casefold():
             raise Conflict("XNAT filed the study under another subject than it was sent for", detail=session.subject)
         _remember_subject(there or _new_subject(session, labels.subject), session, asked, tools)
-        return _whole(item, session, NO_FILES, tools)
+        return _whole(item, session, NO_FILES, sent, tools)
 
 
 @contextmanager
@@ -209,12 +212,12 @@ def _person_recorded(item: Item, subject: str, tools: Tools) -> Iterator[None]:
             tools.ledger.studies.record_person(item, subject)
 
 
-def _archived(item: Item, tools: Tools) -> Session:
+def _archived(item: Item, sent: Mapping[str, int], tools: Tools) -> Session:
     """Return the session that XNAT has made of our row. Raise `NotListedYet` if it does not show it yet.
 
     One list tells all of a session as it should be. Whatever else it shows, each session is read by itself.
     """
-    if (session := _listed_whole(item, tools)) is not None:
+    if (session := _listed_whole(item, sent, tools)) is not None:
         return session
     sessions = tools.gateway.sessions(item.project, item.uids)
     session = _from_our_place(item, sessions)
@@ -225,10 +228,9 @@ def _archived(item: Item, tools: Tools) -> Session:
     return session
 
 
-def _listed_whole(item: Item, tools: Tools) -> Session | None:
+def _listed_whole(item: Item, sent: Mapping[str, int], tools: Tools) -> Session | None:
     """Return the only session of this study if it came from our place and holds exactly what was sent there."""
     listed = tools.gateway.listed_sessions(item.project, item.uids)
-    sent = {series: one.count for series, one in tools.ledger.contents.series(item, at_place=True).items()}
     is_whole = len(listed) == 1 and listed[0].holding.counts == sent
     return _from_our_place(item, listed) if is_whole else None
 
@@ -351,16 +353,22 @@ def _proof(
     `asked`: each image is asked for. After a lost answer a sum may be right by what others have added.
     """
     tools.ledger.studies.record_person(item, session.subject)
-    return _whole(item, session, before, tools, asked=asked)
+    return _whole(item, session, before, sent_to_place(item, tools), tools, asked=asked)
 
 
 def _whole(
-    item: Item, session: Session, before: EarlierCounts | None, tools: Tools, *, asked: bool = False
+    item: Item,
+    session: Session,
+    before: EarlierCounts | None,
+    sent: Mapping[str, int],
+    tools: Tools,
+    *,
+    asked: bool = False,
 ) -> StepFacts:
-    """Do what `_proof` does for a subject whose person is recorded otherwise."""
-    if not _holds(item, session, None if asked else before, tools):
+    """Do what `_proof` does for a subject whose person is recorded otherwise. `sent`: by `sent_to_place`."""
+    if not _holds(item, session, None if asked else before, sent, tools):
         raise NotYet("XNAT's archive does not show every image yet")
-    found = foreign(item, session, before, tools) if before and item.kind is DeliveryKind.ZIP else None
+    found = foreign(item, session, before, sent, tools) if before and item.kind is DeliveryKind.ZIP else None
     if found is not None:
         tools.ledger.findings.add(item, found, tools.clock.now())
         must_not_hold(tools.ledger.findings.open(item.key))
@@ -374,10 +382,10 @@ def _facts(session: Session) -> StepFacts:
     )  # fmt: skip
 
 
-def _holds(item: Item, session: Session, before: EarlierCounts | None, tools: Tools) -> bool:
+def _holds(item: Item, session: Session, before: EarlierCounts | None, sent: Mapping[str, int], tools: Tools) -> bool:
     if item.kind is DeliveryKind.PREARCHIVE:  # only its counts are known
         shown = tools.ledger.contents.series(item)
         return all(session.holding.counts.get(series, 0) >= one.count for series, one in shown.items())
     if item.place is None:  # nothing of it was sent: XNAT had it
         return {one.sop_uid for one in wanted(item, tools)} <= proved(item, session, tools)
-    return is_whole(item, session, before, tools)
+    return is_whole(item, session, before, sent, tools)

@@ -46,8 +46,12 @@ def shown(item: Item, session: Session, gateway: Gateway, ours: Iterable[Instanc
 
 def wanted(item: Item, tools: Tools) -> list[Instance]:
     """Return the instances that XNAT must hold of this study: all except the series that the server leaves out."""
-    left_out = tools.ledger.contents.left_out(item)
-    return [one for one in tools.ledger.contents.instances(item) if one.series_uid not in left_out]
+    return tools.ledger.contents.wanted(item)
+
+
+def sent_to_place(item: Item, tools: Tools) -> Mapping[str, int]:
+    """Return the number of images by series that were sent to the study's current place."""
+    return {series: one.count for series, one in tools.ledger.contents.series(item, at_place=True).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +69,13 @@ class EarlierCounts:
 NO_FILES = EarlierCounts({})
 
 
-def is_whole(item: Item, session: Session, before: EarlierCounts | None, tools: Tools) -> bool:
+def is_whole(item: Item, session: Session, before: EarlierCounts | None, sent: Mapping[str, int], tools: Tools) -> bool:
     """Return whether the session is proved to hold all of this study after a row of ours was archived into it.
 
     The row was counted in our place, which nobody else uses. If the session now holds the sum of that count and what it
-    held `before`, that is proof; else each file is asked for. `before` None: what it held is not known.
+    held `before`, that is proof; else each file is asked for. `before` None: what it held is not known. `sent`: by
+    `sent_to_place`.
     """
-    sent = {series: one.count for series, one in tools.ledger.contents.series(item, at_place=True).items()}
     counts = session.holding.counts
     if session.holding.study_uid != item.study_uid:
         return _is_whole_by_name(item, session, tools)
@@ -84,10 +88,11 @@ def is_whole(item: Item, session: Session, before: EarlierCounts | None, tools: 
     )
 
 
-def foreign(item: Item, session: Session, before: EarlierCounts, tools: Tools) -> Finding | None:
+def foreign(
+    item: Item, session: Session, before: EarlierCounts, sent: Mapping[str, int], tools: Tools
+) -> Finding | None:
     """Return what the session holds beyond this study's images and what it held before; None if there is nothing."""
     counts = session.holding.counts
-    sent = {series: one.count for series, one in tools.ledger.contents.series(item, at_place=True).items()}
     if session.holding.study_uid != item.study_uid:
         extra = {"": sum(counts.values()) - before.total - sum(sent.values())}
     else:

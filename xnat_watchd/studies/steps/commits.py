@@ -26,7 +26,7 @@ COMMITS = (
         "A file is about to be moved into the work folder: the next start finishes that, or finds nothing to do.",
     ),
     StudyCommit(
-        "intake", ("deliveries", "events", "gates", "instances", "series", "studies"),
+        "intake", ("deliveries", "events", "instances", "series", "studies"),
         "What was judged, by its digest and its stamp. From now on the study is never forgotten.",
     ),
     StudyCommit(

@@ -44,7 +44,7 @@ class Tools:
 
     def facts(self, item: Item) -> LabelFacts:
         """Return the facts from which labels are made."""
-        return facts_of(item, self.ledger.deliveries.file_name(item.delivery))
+        return facts_of(item, item.file_name)
 
 
 def finished_row(tools: Tools, row: PrearchiveRow, since: datetime | None) -> PrearchiveRow:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import RLock
 from typing import Protocol, TypeVar
 
 from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.errors import AuthRefused, NoRoom, Transient, Unavailable, WatchdError
-from xnat_watchd.core.gate import Gate, shut_by
+from xnat_watchd.core.gate import AllGates, Gate, Restrictions, shut_by
 from xnat_watchd.core.ports import Clock, Log
 
 T = TypeVar("T")
@@ -41,26 +40,26 @@ class XnatGates:
     def is_open(self) -> bool:
         """Return whether XNAT may be asked now."""
         with self.lock:
-            if self.ledger.pauses.lasts(Activity.WORK):
-                return False
-            gate = self._probed()
-            return not gate.shut and not (gate.trial and self.ledger.studies.any_busy())
+            return self._is_open(self.now())
 
-    def closed(self) -> Collection[str] | None:
-        """Return the projects about which XNAT may not be asked now; None if it may not be asked at all."""
+    def now(self) -> AllGates:
+        """Return all gates as they are, and whether the work is paused. XNAT is not asked."""
+        return self.ledger.gates.now()
+
+    def restrictions(self) -> Restrictions | None:
+        """Return about which projects XNAT may not be asked now; None if it may not be asked at all."""
         with self.lock:
-            if not self.is_open():
+            gates = self.now()
+            if not self._is_open(gates):
                 return None
-            gates = {scope: self._asked_project(scope, one) for scope, one in self.ledger.gates.all().items() if scope}
-            if self.ledger.gates.get().shut:  # the question about a project has shown that the server is in trouble
+            projects = {scope: self._asked_project(scope, gate) for scope, gate in gates.by_scope.items() if scope}
+            if projects and self.now().of().shut:  # the question about one has shown that the server is in trouble
                 return None
             busy = self.ledger.studies.any_busy
-            return [scope for scope, gate in gates.items() if gate.shut or (gate.trial and busy(scope))]
-
-    def are_all_open(self) -> bool:
-        """Return whether no gate is shut or on trial, so that any study may be taken without a question to XNAT."""
-        gates = self.ledger.gates.all().values()
-        return not self.ledger.pauses.lasts(Activity.WORK) and not any(gate.shut or gate.trial for gate in gates)
+            return Restrictions(
+                gates, closed=[scope for scope, one in projects.items() if one.shut or (one.trial and busy(scope))],
+                trials=[scope for scope, one in projects.items() if one.trial],
+            )  # fmt: skip
 
     def ask(self, question: Callable[[], T]) -> T | None:
         """Ask XNAT something cheap while nothing else is under way, and shut the server's gate if it does not answer.
@@ -68,7 +67,8 @@ class XnatGates:
         Return the answer to the further `question`; None if there is none. Nothing is asked while the gate is shut,
         which is probed elsewhere, or while a person has paused the work.
         """
-        if self.ledger.pauses.lasts(Activity.WORK) or self.ledger.gates.get().shut:
+        gates = self.now()
+        if gates.paused or gates.of().shut:
             return None
         try:
             self.prober.probe()
@@ -78,10 +78,6 @@ class XnatGates:
         except Transient:  # asked again the next time
             pass
         return None
-
-    def trials(self) -> Collection[str]:
-        """Return the projects on trial: they were shut, and one study may now find out whether they are open again."""
-        return [scope for scope, gate in self.ledger.gates.all().items() if scope and gate.trial]
 
     def is_on_trial(self, project: str) -> bool:
         """Return whether a project is on trial: one study finds out whether it is open again."""
@@ -99,16 +95,23 @@ class XnatGates:
     def passed(self, project: str = "") -> None:
         """Record that XNAT did what was asked in this project: a gate on trial is now open for every study."""
         with self.lock:
+            gates = self.now()
             for scope in {"", project}:
-                gate = self.ledger.gates.get(scope)
+                gate = gates.of(scope)
                 if gate.trial:
                     self._store(scope, gate.passed())
                     if scope:
                         self.log.info("gate.open", project=scope)
 
-    def _probed(self) -> Gate:
+    def _is_open(self, gates: AllGates) -> bool:
+        if gates.paused:
+            return False
+        gate = self._probed(gates.of())
+        return not gate.shut and not (gate.trial and self.ledger.studies.any_busy())
+
+    def _probed(self, gate: Gate) -> Gate:
         """Return the server's gate, after a probe if one is due. No study is used to find out."""
-        gate, now = self.ledger.gates.get(), self.clock.now()
+        now = self.clock.now()
         if not gate.probe_due(now):
             return gate
         try:

@@ -112,13 +112,15 @@ def clear_appeared(item: Item, tools: Tools) -> None:
 def clear_old_places(item: Item, tools: Tools) -> None:
     """Remove what appeared late at places that a study has given up: it is a second copy."""
     clear_appeared(item, tools)
+    if not item.has_given_up:
+        return
     for place in tools.ledger.places.former(item.key):  # except those that a server locked when it died
         clear(item, place, tools)
 
 
 def has_old_places(item: Item, tools: Tools) -> bool:
     """Return whether XNAT must be asked before nothing of a study can be left at a place that it has given up."""
-    return item.doubted or bool(tools.ledger.places.former(item.key))
+    return item.doubted or (item.has_given_up and bool(tools.ledger.places.former(item.key)))
 
 
 def clear(item: Item, place: Place, tools: Tools) -> None:

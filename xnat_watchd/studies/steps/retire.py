@@ -52,7 +52,7 @@ def _kept_path(delivery: EndedDelivery, now: datetime, tools: Tools) -> str | No
     is_there = tools.disk.exists(path)
     if not is_there and delivery.kept_before:
         return delivery.kept_before
-    if not delivery.has_zip or (is_there and not is_judged(delivery.id, path, tools.ledger.overwrites, tools.disk)):
+    if not delivery.has_zip or (is_there and not is_judged(delivery.judged, path, tools.ledger.overwrites, tools.disk)):
         return None
     if delivery.skipped:
         return tools.folders.free(kept_in_skipped(delivery.id, delivery.name))
@@ -69,7 +69,8 @@ def move_zip(delivery: int, tools: Tools) -> None:
     if known is None:
         return
     path = tools.folders.zip_of(delivery)
-    if known.kept_as and tools.disk.exists(path) and not is_judged(delivery, path, tools.ledger.overwrites, tools.disk):
+    is_there = bool(known.kept_as) and tools.disk.exists(path)
+    if is_there and not is_judged(known.judged, path, tools.ledger.overwrites, tools.disk):
         tools.ledger.overwrites.release(delivery, tools.clock.now())
         known = replace(known, kept_as=None)
     if known.kept_as is None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from xnat_watchd.core.delivery import Instance, Item, Place
 from xnat_watchd.core.errors import AlreadyImported, Misplaced, RepeatOnce, Transient, WatchdError
 from xnat_watchd.core.place_names import OURS
 from xnat_watchd.studies.steps.context import Tools
-from xnat_watchd.studies.steps.source import disk_errors_translated, judged_zip
+from xnat_watchd.studies.steps.source import disk_errors_translated, source_zip
 
 A_MOMENT = 1.0  #: seconds; what is sent in less is recorded as if it were sent at once
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  #: without letters that are mistaken for one another
@@ -32,15 +33,14 @@ def zip_of(item: Item, missing: Collection[Instance], tools: Tools, *, anew: boo
     added to a session are named by their SOPInstanceUIDs: a scanner gives its files new names at each export, and XNAT
     refuses a file whose name the session has already, whatever is in it (seen on XNAT 1.6.5, F73).
     """
-    source, stamp = judged_zip(item, tools)
-    size, clean = tools.disk.size(source) or 0, tools.folders.clean_zip(item.name)
-    whole = len(missing) == len(tools.ledger.contents.instances(item))
+    source, clean = source_zip(item, tools), tools.folders.clean_zip(item.name)
+    whole = len(missing) == item.images
     named = not anew or tools.gateway.collides() or tools.ledger.places.must_name(item)
-    if whole and not named and tools.ledger.deliveries.as_it_is(item.delivery, size):
-        return OutgoingZip(source, stamp)
-    with disk_errors_translated(source):
-        tools.write_clean(source, missing, clean)
-    if tools.disk.stamp(source) != stamp:
+    if whole and not named and source.as_it_is and tools.disk.size(source.path) == source.size:
+        return OutgoingZip(source.path, source.stamp)
+    with disk_errors_translated(source.path):
+        tools.write_clean(source.path, missing, clean)
+    if tools.disk.stamp(source.path) != source.stamp:
         raise Transient("its ZIP was written to while it was read")
     return OutgoingZip(clean, "")
 
@@ -68,15 +68,16 @@ def _stamp(moment: datetime) -> str:
     return f"{moment:%Y%m%d_%H%M%S}{moment.microsecond // 1000:03d}"
 
 
-def send_zip(item: Item, place: Place, content: OutgoingZip, tools: Tools, choose: Callable[[], None]) -> None:
-    """Send a ZIP to our place, which `choose` records as such. On failure record what is known of the place.
+def send_zip(
+    item: Item, place: Place, content: OutgoingZip, tools: Tools, choose: Callable[[datetime, str], None] | None = None
+) -> None:
+    """Send a ZIP to our place. On failure record what is known of the place.
 
-    Raise the gateway's errors but `AlreadyImported`.
+    `choose` records a new place as such, and that an import of the ZIP of a stamp begins there at a time. Raise the
+    gateway's errors but `AlreadyImported`.
     """
     places, now, record = tools.ledger.places, tools.clock.now, _UploadRecord(item, content.stamp, tools)
-    with tools.ledger.together():
-        choose()
-        record.begin()
+    record.begin(choose)
     try:
         tools.gateway.upload(place, str(content.path), record, alone=item.attempts > 1)
     except AlreadyImported:
@@ -118,9 +119,10 @@ class _UploadRecord:
         self._begun = self._whole = False  #: whether the first byte, and the last, were sent
         self._began: float | None = None  #: when it was recorded as if all were sent; None if it was corrected
 
-    def begin(self) -> None:
-        """Record, before anything is sent, as if all of it were sent now."""
-        self._tools.ledger.places.begin_import(self._item, self._tools.clock.now(), self._stamp)
+    def begin(self, choose: Callable[[datetime, str], None] | None = None) -> None:
+        """Record, before anything is sent, as if all of it were sent now; with `choose`, to a new place."""
+        begin = choose or partial(self._tools.ledger.places.begin_import, self._item)
+        begin(self._tools.clock.now(), self._stamp)
         self._began = self._tools.clock.monotonic()
 
     def __call__(self, sent: int, size: int) -> None:

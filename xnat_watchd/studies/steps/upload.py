@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 
 from xnat_watchd.adapters.ledger.studies import StepFacts
 from xnat_watchd.core.comparison import AllPresent, Incomplete, LeftOut, Mixed, Unproved, Verdict
@@ -20,7 +19,7 @@ from xnat_watchd.studies.steps.misplaced import clear_misplaced
 from xnat_watchd.studies.steps.place_proof import built, clear_appeared, judged, reclaim, remove
 from xnat_watchd.studies.steps.projects import refusal
 from xnat_watchd.studies.steps.sending import OutgoingZip, new_place, send_zip, zip_of
-from xnat_watchd.studies.steps.source import judged_zip, must_not_have_changed
+from xnat_watchd.studies.steps.source import must_not_have_changed, source_zip
 
 SENT_AGAIN_AFTER = timedelta(minutes=1)  #: XNAT 1.6 lists 1,500 images within a second of the last byte
 FOREIGN = "files of another import lie at our place in the prearchive; sent again to a new place"
@@ -37,10 +36,10 @@ def upload(item: Item, tools: Tools) -> StepFacts:
     _must_name_a_study(item)
     _may_be_sent(item, tools)
     if item.misplaced:
-        judged_zip(item, tools)  # otherwise the only copy might be removed
+        source_zip(item, tools)  # otherwise the only copy might be removed
         clear_misplaced(item, tools)
     if item.place is not None:
-        must_not_have_changed(item, item.place, tools)
+        must_not_have_changed(item, item.place, tools.ledger.places.stamp(item.place), tools)
         facts = _at_our_place(item, item.place, tools)
         if facts is not None:
             return facts
@@ -138,7 +137,10 @@ def _send(item: Item, missing: Collection[Instance], session: Session | None, to
     content, place = zip_of(item, missing, tools, anew=session is None), new_place(item, tools)
     sending, merge_into = [i.sop_uid for i in missing], session.id if session else None
     named = content.path == tools.folders.clean_zip(item.name)
-    choose = partial(tools.ledger.places.choose, item, place, sending, tools.clock.now(), merge_into, named=named)
+
+    def choose(now: datetime, stamp: str) -> None:
+        tools.ledger.places.choose(item, place, sending, now, merge_into, named=named, stamp=stamp)
+
     return _sent(replace(item, place=place, import_began=None, named=named), place, content, missing, tools, choose)
 
 
@@ -157,7 +159,7 @@ def _sent(
     content: OutgoingZip,
     missing: Collection[Instance],
     tools: Tools,
-    choose: Callable[[], None] = lambda: None,
+    choose: Callable[[datetime, str], None] | None = None,
 ) -> StepFacts:
     """Send a ZIP to our place, which `choose` records if it is new. Compare what lies there with what was sent."""
     try:
@@ -167,7 +169,7 @@ def _sent(
         if facts is None:
             raise
         return facts
-    must_not_have_changed(item, place, tools)
+    must_not_have_changed(item, place, content.stamp, tools)
     return _confirmed(item, place, tools)
 
 

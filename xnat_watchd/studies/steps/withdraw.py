@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from xnat_watchd.adapters.ledger.studies import StepFacts
 from xnat_watchd.core.delivery import Item, Place
 from xnat_watchd.core.states import DeliveryKind
@@ -15,7 +17,7 @@ def withdraw(item: Item, tools: Tools) -> StepFacts:
     clear_misplaced(item, tools)
     if item.place is not None and item.kind is DeliveryKind.ZIP:  # else the row belongs to others
         _clear(item, item.place, tools)
-    clear_old_places(item, tools)
+    clear_old_places(replace(item, has_given_up=True), tools)  # its current place just now, too
     return StepFacts(note=item.skip_reason or "")
 
 
