@@ -32,7 +32,7 @@ from benchmarks.goals import (
 )
 
 GOALS = (
-    requests.GOAL, forty.GOAL, overlap.GOAL, large.GOAL, memory.GOAL, ledger.GOAL, ledger.COMMITS_GOAL, commands.GOAL,
+    requests.GOAL, forty.GOAL, overlap.GOAL, large.GOAL, memory.GOAL, ledger.GOAL, ledger.PER_STUDY_GOAL, commands.GOAL,
     idle.GOAL, shares.GOAL, opening.GOAL,
 )  # fmt: skip
 CHECKOUT = Path(__file__).parents[1]

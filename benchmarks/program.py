@@ -170,8 +170,11 @@ class Service:
         status = Path(f"/proc/{self._process.pid}/status").read_text("ascii")
         return next(int(line.split()[1]) * 1024 / 1e6 for line in status.splitlines() if line.startswith(what))
 
-    def counts(self) -> tuple[int, int, int]:
-        """Return its statements about tables, its pragmas, and its commits that changed anything, so far."""
-        with self._program.counts.open("rb") as file, mmap.mmap(file.fileno(), 24, access=mmap.ACCESS_READ) as seen:
-            statements, looks, commits = struct.unpack("3q", seen[:])
-        return statements, looks, commits
+    def counts(self) -> tuple[int, int, int, int]:
+        """Return its statements about tables, its pragmas, and its commits that changed anything, so far.
+
+        The last number is of those of the statements that take ZIPs in and carry studies.
+        """
+        with self._program.counts.open("rb") as file, mmap.mmap(file.fileno(), 32, access=mmap.ACCESS_READ) as seen:
+            statements, looks, commits, carrying = struct.unpack("4q", seen[:])
+        return statements, looks, commits, carrying

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from contextlib import closing
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -108,18 +109,23 @@ def test_each_study_is_that_of_a_person_of_its_own(tmp_path: Path) -> None:
 # -- statements --------------------------------------------------------------------------------------------
 
 
-def test_statements_are_counted_and_commits_that_change_nothing_are_none(
+def test_statements_are_counted_without_their_triggers_and_commits_that_change_nothing_are_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite3, "connect", sqlite3.connect)  # is put back afterwards
     counts = tmp_path / "counts"
     count_into(counts)
-    db = sqlite3.connect(tmp_path / "db", isolation_level=None)
+    db = sqlite3.connect(tmp_path / "db", isolation_level=None, check_same_thread=False)
     for sql in (
         "CREATE TABLE t (a)", "PRAGMA data_version",
+        "CREATE TRIGGER doubles AFTER INSERT ON t WHEN NEW.a = 1 BEGIN INSERT INTO t VALUES (2); END",
         "BEGIN", "INSERT INTO t VALUES (1)", "COMMIT",
         "BEGIN", "SELECT a FROM t", "COMMIT",
     ):  # fmt: skip
         db.execute(sql).fetchall()
-    assert struct.unpack("3q", counts.read_bytes()) == (7, 1, 1)
+    assert struct.unpack("4q", counts.read_bytes()) == (4, 1, 1, 0)
+    worker = Thread(name="worker-1", target=db.executemany, args=("INSERT INTO t VALUES (?)", [(3,), (4,)]))
+    worker.start()
+    worker.join()
+    assert struct.unpack("4q", counts.read_bytes()) == (5, 1, 1, 1)
     db.close()
