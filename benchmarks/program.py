@@ -61,13 +61,15 @@ def inside(bench: Bench, script: str, *arguments: object) -> str:
 class Program:
     """One workstation: its settings and folders."""
 
-    def __init__(self, bench: Bench, url: str, extra: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, bench: Bench, url: str, extra: Mapping[str, str] | None = None, *, quiet_for: float = QUIET
+    ) -> None:
         self.checkout = bench.checkout
         folder = bench.new_folder("watchd")
         self.root, self.config, self.counts = folder / "root", folder / "config.toml", folder / "counts"
         self.root.mkdir()
         self.drop_folder.mkdir()
-        sections = {"intake": f'quiet_for = "{int(QUIET * 1000)}ms"\n', "limits": 'keep_free = "1MB"\n'}
+        sections = {"intake": f'quiet_for = "{int(quiet_for * 1000)}ms"\n', "limits": 'keep_free = "1MB"\n'}
         for section, lines in (extra or {}).items():
             sections[section] = sections.get(section, "") + lines
         tables = "".join(f"[{section}]\n{lines}" for section, lines in sections.items())

@@ -12,6 +12,7 @@ from benchmarks.practice import Practice
 from benchmarks.program import Program, Service, inside
 from benchmarks.zips import small
 
+QUIET_FOR = 10.0  #: seconds, as a service has it whose settings say nothing about it
 SETTLE = 3.0  #: seconds after the last work, for what it still brings
 TENTH_OF_A_PERCENT = 0.1
 
@@ -19,7 +20,7 @@ TENTH_OF_A_PERCENT = 0.1
 def measure(bench: Bench) -> Iterator[Figure]:
     """Watch a service that has done some work and now has none."""
     with Practice(bench.new_folder("xnat"), "1.8") as xnat:
-        program = Program(bench, xnat.url)
+        program = Program(bench, xnat.url, quiet_for=QUIET_FOR)
         with Service(program, counted=True) as service:
             program.drop({"1.zip": small("1")})
             service.wait_until_done(1)
