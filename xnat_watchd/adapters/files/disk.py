@@ -266,15 +266,15 @@ def _walk(
         for entry in listed:
             if entry.name in OURS:
                 continue
-            path = f"{below}{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                yield from _inside(folder / entry.name, path, deep - 1, leave, known)
-            elif entry.is_file(follow_symlinks=False):
+            path = below + entry.name
+            if entry.is_file(follow_symlinks=False):
                 last, seen = known.get(path), _seen(entry, path)
                 if last is not None and last.seen == seen:
                     yield last
                 elif seen is not None:
                     yield FileStat(*seen)
+            elif entry.is_dir(follow_symlinks=False):
+                yield from _inside(folder / entry.name, path, deep - 1, leave, known)
             else:
                 yield OddEntry(path, "a link" if entry.is_symlink() else "no file")
 
