@@ -1,3 +1,3 @@
 """A service that carries ZIPs of DICOM from a folder into XNAT and proves that they arrived."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

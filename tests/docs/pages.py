@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,8 +22,11 @@ from xnat_watchd.interfaces.cli import COMMANDS as LINES
 from xnat_watchd.interfaces.cli import commands
 from xnat_watchd.operator.metrics import METRICS, MetricDefinition
 
+Schema = dict[str, Any]
+
 REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
+SCHEMAS = REPOSITORY / "xnat_watchd" / "interfaces" / "cli" / "schemas"
 CONTEXT = click.Context(commands)
 COMMANDS = {name: one for name in LINES if (one := commands.get_command(CONTEXT, name)) is not None}
 
@@ -65,6 +70,7 @@ def generated() -> dict[str, str]:
         "errors": _table("what it means", "what to do, unless it says more", _kinds()),
         "config": f"```toml\n{(REPOSITORY / 'config/xnat-watchd.toml').read_text('utf-8').strip()}\n```",
         "events": _table("event", "meaning", ((f"`{name}`", said) for name, said in EVENTS.items())),
+        "json": "\n\n".join(_schema(json.loads(path.read_text("utf-8"))) for path in sorted(SCHEMAS.glob("*.json"))),
         "commands": "\n\n".join(_command(name, command) for name, command in COMMANDS.items()),
         "metrics": "\n".join(["| name | kind | labels | meaning |", "|---|---|---|---|", *map(_metric, METRICS)]),
         **{f"screen {name}": _screen(name) for name in SHOWN},
@@ -92,6 +98,46 @@ def _kinds() -> Iterator[tuple[str, str]]:
     """Yield the first sentence of each kind of error, without the facts that it cites, and what helps."""
     for kind in SAID:
         yield re.sub(r" \(F\d[^)]*\)", "", " ".join((kind.__doc__ or "").split())), kind.default_advice
+
+
+def _schema(schema: Schema) -> str:
+    """Return the chapter about a schema: every key with its type and meaning."""
+    rows = ((f"`{name}`", f"{kind}. {said}" if said else kind) for name, kind, said in keys(schema, "", schema))
+    parts = (f"## `{schema['title']}`", schema.get("description", ""), _table("key", "what it holds", rows))
+    return "\n\n".join(filter(None, parts))
+
+
+def keys(schema: Schema, name: str, top: Schema) -> Iterator[tuple[str, str, str]]:
+    """Yield each key of a schema with its type and meaning, and the keys below it. One key is told once."""
+    said = schema.get("description", "")
+    if "$ref" in schema:
+        schema = top["$defs"][schema["$ref"].rpartition("/")[2]]
+    if name:
+        yield name, _type(schema), said or ("" if "[]" in name else schema.get("description", ""))
+    below = [*schema.get("properties", {}).items()]
+    below += [(key, each) for one in schema.get("oneOf", ()) for key, each in one["properties"].items()]
+    if isinstance(schema.get("additionalProperties"), dict):
+        below.append(("*", schema["additionalProperties"]))
+    for key, each in dict(below).items():
+        yield from keys(each, f"{name}.{key}".removeprefix("."), top)
+    if isinstance(schema.get("items"), dict) and "properties" in _resolved(schema["items"], top):
+        for key, each in _resolved(schema["items"], top)["properties"].items():
+            yield from keys(each, f"{name}[].{key}", top)
+
+
+def _resolved(schema: Schema, top: Schema) -> Schema:
+    found: Schema = top["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    return found
+
+
+def _type(schema: Schema) -> str:
+    if "enum" in schema:
+        return ", ".join(f"`{json.dumps(one)}`" for one in schema["enum"])
+    if "const" in schema:
+        return f"`{json.dumps(schema['const'])}`"
+    types = schema.get("type", "object")
+    told = " or ".join([types] if isinstance(types, str) else types)
+    return told.replace("string", "time") if schema.get("format") == "date-time" else told
 
 
 def _screen(name: str) -> str:

@@ -125,7 +125,7 @@ class Stage:
             self.service.wait_for("=")
 
     def _is_idle(self, now: Mapping[str, Any]) -> bool:
-        if now["daemon"]["settling"] or now["studies"] != self._studies():
+        if now["daemon"]["settling"] or now["daemon"]["uploads"] or now["studies"] != self._studies():
             return False  # what is published is older than what is known
         if now["paused"] or not now["gate"]["open"] or is_full(now):
             return True
@@ -227,10 +227,10 @@ def _environment(home: Path, config: Path) -> dict[str, str]:
     """Return the environment of who types: a home, the settings, and `xnat-watchd` where a shell finds it."""
     programs = home / "bin"
     programs.mkdir()
-    command = programs / "xnat-watchd"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m xnat_watchd "$@"\n', "utf-8")
-    command.chmod(command.stat().st_mode | stat.S_IXUSR)
-    (programs / "python").symlink_to(sys.executable)
+    for name, words in {"xnat-watchd": " -m xnat_watchd", "python": ""}.items():
+        command = programs / name
+        command.write_text(f'#!/bin/sh\nexec "{sys.executable}"{words} "$@"\n', "utf-8")
+        command.chmod(command.stat().st_mode | stat.S_IXUSR)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("XNAT_WATCHD_", "XDG_"))}
     return {
         **kept,

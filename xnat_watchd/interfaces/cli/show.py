@@ -46,6 +46,7 @@ def show(options: CommandOptions, item: Item | str, *, for_programs: bool) -> No
     a share table shows its rows.
     """
     from xnat_watchd.operator.nameless import story_without_names
+    from xnat_watchd.operator.program_story import story_for_programs
 
     here = options.locations()
     with options.ledger(here.ledger) as ledger:
@@ -62,7 +63,7 @@ def show(options: CommandOptions, item: Item | str, *, for_programs: bool) -> No
         raise click.BadParameter(f"there is no {delivery}{f'.{number}' if number else ''} in the ledger")
     story = {**_only(found, number), "same_as": same}
     if for_programs:
-        as_json(story)
+        as_json(story_for_programs(story))
         return
     _tell(story)
     if not options.sees_names and any(one["advice"] for one in (story, *story["studies"])):
