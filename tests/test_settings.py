@@ -320,6 +320,14 @@ def test_a_problem_is_told_with_file_key_and_what_would_be_right(written: str, s
     assert [line for line in lines if line.startswith(f"/config.toml: {said}")]
 
 
+def test_a_wrong_root_is_told_once_and_not_for_each_folder_below_it(tmp_path: Path) -> None:
+    text = '[xnat]\nserver = "https://xnat.example.org"\n[folders]\nroot = "watchd"\nfailed = "f"\n'
+    relative = "a path must be absolute: it begins with / and has no .. in it"
+    assert refusal(tmp_path, text).splitlines() == [
+        f"/config.toml: [folders] {key}: {relative}" for key in ("root", "failed")
+    ]
+
+
 def test_all_problems_are_told_at_once_each_on_its_line(tmp_path: Path) -> None:
     text = '[xnat]\nservr = "x"\n[pipeline]\nworkers = 99\nuntil = "x"\n'
     environ = {"XNAT_WATCHD_INTAKE__QUIET_FOR": "10", "XNAT_WATCHD_INTAK__QUIET_FOR": "10s"}

@@ -245,6 +245,9 @@ def test_a_column_that_is_almost_right_is_named_by_share_on_a_terminal_only(
 def test_a_delivery_is_called_held_wherever_it_is_shown(type_: Type) -> None:
     held = type_("show", "both.zip").stdout
     assert "  state        held" in held.splitlines()
+    for row in json.loads(type_("deliveries", "--json").stdout):
+        if row["item"]:
+            assert f"  state        {row['state']}" in type_("show", row["item"]).stdout.splitlines()
     assert type_("show", "growing").exit_code == 1
     assert type_("show", "growing").stderr == ""
 

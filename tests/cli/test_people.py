@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from tests.station import Station, zipped
 from xnat_watchd.adapters.ledger import database
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.core.errors import NoLedger
+from xnat_watchd.core.errors import NoLedger, WatchdError
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.interfaces.cli import commands
 from xnat_watchd.sandbox import Sandbox
@@ -55,6 +56,32 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         monkeypatch.setenv("XNAT_WATCHD_XNAT__USER", "tech")
         monkeypatch.setenv("XNAT_WATCHD_XNAT__PASSWORD", "secret")
         yield Desk(xnat, station, config)
+
+
+def test_a_misspelt_project_or_command_is_told_with_the_one_that_may_be_meant(desk: Desk) -> None:
+    for words in (("list", "--project", "p1"), ("archive", "--project", "p1"), ("demographics", "--project", "p1")):
+        done = CliRunner().invoke(commands, words, env={"XNAT_WATCHD_CONFIG": str(desk.config)})
+        assert isinstance(done.exception, WatchdError), done.output
+        assert done.exception.advice.startswith("If you meant P1, type that. Check the project's ID")
+    assert "No such command 'statsu'. Did you mean `status`?" in desk.type("statsu", code=2)
+    assert "Did you mean" not in desk.type("xyzzy", code=2)
+
+
+def test_who_has_configured_nothing_is_told_how_to_begin_whatever_is_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("XNAT_WATCHD_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+    monkeypatch.setattr("xnat_watchd.adapters.config.SYSTEM_FILE", tmp_path / "none.toml")
+    (tmp_path / "scans").mkdir()
+    for words in (("list", "--project", "P1"), ("run", "--once", "--drop", str(tmp_path / "scans"), "--project", "P1")):
+        done = CliRunner().invoke(commands, words)
+        assert str(done.exception) == "there is no configuration yet", done.output
+        assert "xnat-watchd login --server" in getattr(done.exception, "advice", "")
+    done = CliRunner().invoke(commands, ["--drop", str(tmp_path / "scans"), "status"])
+    assert isinstance(done.exception, NoLedger)
+    assert f"`xnat-watchd --drop {tmp_path / 'scans'} run --once` does it" in done.exception.advice
 
 
 def test_verify_says_what_xnat_holds_writes_it_down_and_changes_nothing(desk: Desk) -> None:
@@ -103,7 +130,7 @@ def test_a_refusal_names_the_folder_of_zips_that_its_reader_named(desk: Desk, tm
         commands, ["--drop", str(scans), "show", "1"], env={"XNAT_WATCHD_CONFIG": str(desk.config)}
     )
     assert isinstance(done.exception, NoLedger)
-    assert f"`xnat-watchd --drop '{scans}' run`" in done.exception.advice
+    assert f"`xnat-watchd --drop '{scans}' run --once`" in done.exception.advice
 
 
 def test_a_held_study_is_skipped_with_a_reason_and_only_once(desk: Desk) -> None:

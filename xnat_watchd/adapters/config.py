@@ -133,6 +133,11 @@ class WrittenSettings:
     variables: Mapping[KeyPath, str]  #: the variable of each setting that a variable sets
     names: SettingNames
 
+    def has(self, path: KeyPath) -> bool:
+        """Return whether a setting was written, and does not follow from another."""
+        section = self.tree.get(path[0])
+        return path in self.variables or (isinstance(section, dict) and path[-1] in section)
+
     def unknown(self, environ: Iterable[str]) -> list[str]:
         """Return an error text for each section and each variable that does not exist."""
         sections = {known[0] for known in self.names.known}

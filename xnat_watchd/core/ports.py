@@ -198,6 +198,10 @@ class ExistingSessionsGateway(Protocol):
         """Return whether XNAT lists the project as writable for us."""
         ...
 
+    def listed(self) -> Sequence[str]:
+        """Return the IDs of the projects that XNAT lists for us, writable or not. One request."""
+        ...
+
     def prearchive_rows(self, project: str) -> Sequence[ListedRow]:
         """Return the rows of a project's prearchive, whoever put them there. One request."""
         ...

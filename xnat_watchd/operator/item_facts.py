@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from xnat_watchd.adapters.ledger.listing import DeliveryOutcome
 from xnat_watchd.core.errors import for_item
 from xnat_watchd.core.refusals import SETTLE
-from xnat_watchd.operator.status_sentences import ZIPS
 
 AsTime = Callable[[str], str]  #: writes a time for people
 Facts = dict[str, str]  #: those that are not known are empty
@@ -84,10 +84,18 @@ def finding_facts(finding: dict[str, Any], as_time: AsTime) -> Facts:
     })  # fmt: skip
 
 
-def delivery_state(story: dict[str, Any]) -> str:
-    """Return where a delivery is, by the word that `deliveries` has for it."""
-    is_held = any(study["standing"] == "held" for study in story["studies"])
-    return ZIPS["held"] if is_held else ZIPS.get(story["state"], story["state"])
+def delivery_state(story: dict[str, Any]) -> DeliveryOutcome:
+    """Return where a delivery is, by the word that `deliveries` has for it, whose query does the same."""
+    standings = {study["standing"] for study in story["studies"]}
+    if story["state"] == "rejected":
+        return DeliveryOutcome.FAILED
+    if story["state"] in ("arriving", "duplicate", "withdrawn"):
+        return DeliveryOutcome(story["state"])
+    if "held" in standings:
+        return DeliveryOutcome.HELD
+    if standings & {"ready", "busy", "waiting"}:
+        return DeliveryOutcome.UNDER_WAY
+    return DeliveryOutcome.COMPLETE if "done" in standings else DeliveryOutcome.SKIPPED
 
 
 def _next_step(story: dict[str, Any]) -> str | None:

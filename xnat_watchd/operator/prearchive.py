@@ -20,6 +20,7 @@ from xnat_watchd.core.place_names import is_place_name
 from xnat_watchd.core.plain_labels import plain
 from xnat_watchd.core.ports import ExistingSessionsGateway
 from xnat_watchd.core.project_rules import ProjectRules
+from xnat_watchd.core.projects import if_meant
 from xnat_watchd.core.states import Standing
 
 READY = "READY"
@@ -74,7 +75,8 @@ def must_be_writable(project: str, gateway: ExistingSessionsGateway) -> None:
     if not gateway.writable(project):
         raise Permanent(
             f"XNAT lists no project {project} that this account may write to",
-            advice="Check the project's ID, upper and lower case too, and that the account is a member or owner of it.",
+            advice=f"{if_meant(project, gateway.listed())}Check the project's ID, upper and lower case too, and that "
+            "the account is a member or owner of it.",
         )
 
 

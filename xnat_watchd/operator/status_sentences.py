@@ -13,7 +13,7 @@ from xnat_watchd.operator.status import Snapshot
 Row = Mapping[str, Any]
 
 ZIPS = {
-    "arriving": "arriving", "taken": "under way", "held": "held", "rejected": "rejected", "duplicate": "duplicate",
+    "arriving": "arriving", "taken": "under way", "held": "held", "rejected": "failed", "duplicate": "duplicate",
     "withdrawn": "withdrawn", "settled": "settled", "finished": "finished",
 }  # fmt: skip
 STUDIES = {"held": "held", "waiting": "waiting", "busy": "busy", "ready": "ready", "done": "complete"}

@@ -147,11 +147,15 @@ class _AlertsAlone(BaseModel):
 
 def _sentences(error: ValidationError, written: config.WrittenSettings) -> list[str]:
     """Return a sentence for each problem that pydantic has found."""
+    details = error.errors(include_url=False, include_input=False)
+    root = ("folders", "root")  # what other folders and the ledger follow from, unless they are written
+    root_is_wrong = any(detail["loc"] == root for detail in details)
     found = []
-    for detail in error.errors(include_url=False, include_input=False):
+    for detail in details:
         where = tuple(str(part) for part in detail["loc"])
-        if detail["type"] == "missing" and where[0] in ("folders", "ledger"):
-            where = ("folders", "root")  # all of them follow from it
+        follows = where[0] in ("folders", "ledger") and not written.has(where)
+        if follows and (detail["type"] == "missing" or root_is_wrong):
+            where = root
         found.append(written.sentence(where, detail["type"], detail["msg"]))
     return found
 

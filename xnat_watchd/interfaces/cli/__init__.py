@@ -87,6 +87,20 @@ class _Commands(click.Group):
             self.add_command(command)
         return super().get_command(ctx, cmd_name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is typed. Of a misspelt one name the nearest."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0].casefold(), COMMANDS, n=1)
+            raise click.UsageError(
+                f"{error.message} Did you mean `{near[0]}`?" if near else error.message, ctx
+            ) from None
+
     def invoke(self, ctx: click.Context) -> object:
         """Carry a command out. The advice of its error is for the reader who typed it."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,10 @@ from xnat_watchd.interfaces.cli import table
 from xnat_watchd.interfaces.cli.durations import SPAN
 from xnat_watchd.interfaces.cli.options import CommandOptions, project_option, server_options
 from xnat_watchd.interfaces.cli.terminal import local
+
+if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
+    from xnat_watchd.adapters.xnat.gateway import XnatGateway
+    from xnat_watchd.adapters.xnat.projects import SubjectRow
 
 MINUTE = "%Y-%m-%d %H:%M %Z"
 
@@ -36,7 +41,7 @@ def list_(options: CommandOptions, new_since: timedelta | None, form: str) -> No
         return
     with options.gateway() as gateway:
         if options.project:
-            rows = [{"label": one.label, "id": one.id} for one in gateway.subjects(options.project)]
+            rows = [{"label": one.label, "id": one.id} for one in _subjects(options.project, gateway)]
             what, columns = "subject", ("label", "id")
         else:
             rows = [{"id": one.id, "name": one.name} for one in gateway.projects()]
@@ -44,6 +49,18 @@ def list_(options: CommandOptions, new_since: timedelta | None, form: str) -> No
     rows.sort(key=lambda row: (row[columns[0]].casefold(), row[columns[0]]))
     table.show(rows, columns, form)
     click.echo(table.counted(rows, what), err=True)
+
+
+def _subjects(project: str, gateway: XnatGateway) -> list[SubjectRow]:
+    """Return the subjects of a project. Where it cannot be read, the error names the one that may be meant."""
+    from xnat_watchd.core.errors import Permanent
+    from xnat_watchd.core.projects import if_meant
+
+    try:
+        return gateway.subjects(project)
+    except Permanent as error:
+        error.advice = f"{if_meant(project, gateway.listed())}{error.advice}"
+        raise
 
 
 def _list_new(options: CommandOptions, since: datetime, form: str) -> None:

@@ -33,6 +33,7 @@ NO_LEDGER_YET = (
     "The first `xnat-watchd run` makes it. For ZIPs that were sent with `run --once --drop DIR`, type `--drop DIR` "
     "behind `xnat-watchd`."
 )
+NOTHING_SENT = "Nothing was sent from there yet. `xnat-watchd run --once` does it."
 NOT_OURS = "Only the service's user and root may see it: put `sudo` in front."
 _COMMAND = re.compile(r"`xnat-watchd (?=[a-z])")
 STDIN, TERMINAL = "standard input", "the terminal"  #: sources of a password that was just typed
@@ -97,9 +98,23 @@ class CommandOptions:
         from xnat_watchd.interfaces.cli.rights import become_owner
         from xnat_watchd.settings import load
 
-        settings = load(self.config, self.environ())
+        environ = self.environ()
+        self._must_name_a_server(environ)
+        settings = load(self.config, environ)
         become_owner(settings.ledger.path.parent)
         return settings
+
+    def _must_name_a_server(self, environ: Mapping[str, str]) -> None:
+        """Raise `Refusal` for whom nothing is configured, whatever else is typed: the settings would name variables."""
+        from xnat_watchd.adapters import config
+
+        ours = any(name.startswith(config.PREFIX) for name in os.environ)
+        if (
+            not ours
+            and config.variable_of(("xnat", "server")) not in environ
+            and not config.find_file(self.config, environ)
+        ):
+            raise config.nothing_configured()
 
     def locations(self) -> Locations:
         """Return where the ledger is and its server, or raise `Refusal`. Root becomes the owner of its folder."""
@@ -169,7 +184,7 @@ class CommandOptions:
     @contextmanager
     def ledger(self, path: Path, *, read_only: bool = True) -> Iterator[Ledger]:
         """Open the ledger. Raise `Refusal` if there is none yet."""
-        _must_be_there(path)
+        self._must_be_there(path)
         ledger = opened(path, read_only=read_only)
         try:
             yield ledger
@@ -182,12 +197,16 @@ class CommandOptions:
         from xnat_watchd.adapters.ledger.database import open_database
         from xnat_watchd.adapters.ledger.status_parts import StatusParts
 
-        _must_be_there(path)
+        self._must_be_there(path)
         parts = StatusParts(open_database(path, read_only=True, upgrade=False))
         try:
             yield parts
         finally:
             parts.close()
+
+    def _must_be_there(self, ledger: Path) -> None:
+        if not is_there(ledger):
+            raise NoLedger(f"there is no ledger at {ledger} yet", advice=NOTHING_SENT if self.drop else NO_LEDGER_YET)
 
 
 def opened(path: Path, *, read_only: bool) -> Ledger:
@@ -225,11 +244,6 @@ def is_there(ledger: Path) -> bool:
         return ledger.exists()
     except PermissionError:
         raise NoReadAccess(f"{ledger}: this user may not see it", advice=NOT_OURS) from None
-
-
-def _must_be_there(ledger: Path) -> None:
-    if not is_there(ledger):
-        raise NoLedger(f"there is no ledger at {ledger} yet", advice=NO_LEDGER_YET)
 
 
 def _first_line() -> str:

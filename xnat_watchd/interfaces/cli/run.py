@@ -59,8 +59,10 @@ def run(options: CommandOptions, until: str | None, *, once: bool) -> None:
     for line in _remaining(snapshot):
         say(line)
     if options.drop and snapshot["deliveries"]:
-        say(f"The ZIPs lie below {options.drop / one_off.FOLDER}; `xnat-watchd --drop DIR status` and `show ITEM` "
-            "tell about them.", err=True)  # fmt: skip
+        folder = options.drop / one_off.FOLDER
+        say(
+            f"The ZIPs lie below {folder}. `xnat-watchd deliveries` and `xnat-watchd status` tell about them.", err=True
+        )
     sys.exit(code)
 
 
