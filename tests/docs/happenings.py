@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from zipfile import ZIP_STORED
 
 from tests.docs.stage import LOGIN, SETTINGS, Stage, is_full
 from tests.others import restored_without
-from xnat_watchd.sandbox.samples import THADDAEUS, Patient, damage, study, uid, write_zip
+from xnat_watchd.sandbox.samples import INGEBORG, THADDAEUS, Patient, damage, study, uid, write_zip
 
 Happening = Callable[[Stage], None]
 NEW_PASSWORD = "another secret"
@@ -33,12 +34,20 @@ def _folders_name_projects(stage: Stage) -> None:
         (stage.root / "drop" / name).mkdir()
 
 
-def _a_damaged_export(stage: Stage) -> None:
-    _write(stage, "wrist.zip", 7, patient=THADDAEUS, modalities=("CR",), images=5, pixels=(128, 128))
-    whole = stage.home / "wrist.zip"
-    whole.rename(stage.home / "wrist_again.zip")
-    members = study(7, patient=THADDAEUS, modalities=("CR",), images=5, pixels=(128, 128))
-    damage(write_zip(whole, members, method=0))
+def _damaged(name: str, seed: int, date: str) -> Happening:
+    """Return what puts a damaged ZIP beside whoever types, and a whole one of the same study."""
+
+    def happen(stage: Stage) -> None:
+        members = study(seed, patient=THADDAEUS, modalities=("CR",), images=5, date=date, pixels=(128, 128))
+        write_zip(stage.home / f"{name}_again.zip", members)
+        damage(write_zip(stage.home / f"{name}.zip", members, method=ZIP_STORED))
+
+    return happen
+
+
+def _two_in_one(stage: Stage) -> None:
+    first, second = study(13, patient=THADDAEUS), study(13, patient=INGEBORG, images=4)
+    write_zip(stage.home / "both.zip", [*first, second[-1]])
 
 
 def _password_changed(stage: Stage) -> None:
@@ -96,10 +105,12 @@ HAPPENINGS: dict[str, Happening] = {
     "there is brain.zip": _exported("brain.zip", 1),
     "there is knee.zip": _exported("knee.zip", 2, date="20240912"),
     "folders name the projects": _folders_name_projects,
-    "there is a damaged export": _a_damaged_export,
+    "there is a damaged export": _damaged("wrist", 7, "20240402"),
+    "there is a damaged export of another study": _damaged("elbow", 8, "20240503"),
     "there are two files that are no whole ZIP": _not_whole,
     "the password is changed": _password_changed,
     "there are two people with one PatientID": _two_people,
+    "there is a ZIP with two people in one study": _two_in_one,
     "a study is exported with its names and without": _anonymised,
     "the disk is full": _full,
     "there is room again": _room,

@@ -1,7 +1,7 @@
 """Where the commands of a page are typed: a workstation of its own, with the real service and a practice XNAT.
 
-What the pages call `/srv/xnat`, `/etc/xnat-watchd/config.toml` and `https://xnat.example.org` lies elsewhere here, and
-is put in its place in what is typed and in what is printed.
+What the pages call `/srv/xnat`, `/var/lib/xnat-watchd`, `/etc/xnat-watchd/config.toml`, `https://xnat.example.org` lies
+elsewhere here, and is put in its place in what is typed and in what is printed.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ LOGIN = ("tech", "secret")
 PERSON = "anna"  #: who types
 PROJECTS = ("MYPROJECT", "BRAIN", "READERS")
 SERVER, ROOT, CONFIG = "https://xnat.example.org", "/srv/xnat", "/etc/xnat-watchd/config.toml"
+STATE, BACKUPS = "/var/lib/xnat-watchd", "/var/backups"
+AS_ITS_USER = "-o xnat-watchd -g xnat-watchd "  #: what needs root
 NEW_SERVER = "https://images.example.org"  #: where XNAT answers once it has moved
 QUIET = "500ms"  #: for how long a ZIP stands still here, and not ten seconds
 
@@ -165,6 +167,7 @@ class Stage:
         """Return what a page says, with the places of this workstation."""
         for said, real in self.addresses.items():
             text = text.replace(said, real)
+        text = text.replace(STATE, str(self.root)).replace(BACKUPS, str(self.home)).replace(AS_ITS_USER, "")
         return text.replace(CONFIG, str(self.config)).replace(ROOT, str(self.root))
 
     def there(self, text: str) -> str:
