@@ -143,7 +143,7 @@ def test_nobody_else_may_read_it_whatever_the_umask(file: LoginFile, mask: int) 
     finally:
         os.umask(before)
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
-    assert [path.name for path in file.folder.iterdir()] == [NAME]
+    assert [path.name for path in file.path.parent.iterdir()] == [NAME]
 
 
 def test_it_is_private_before_the_first_byte_is_written(file: LoginFile, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,8 +225,8 @@ def test_one_of_a_stranger_is_refused(file: LoginFile) -> None:
     ],
 )
 def test_one_that_makes_no_sense_is_refused_without_a_word_of_it(file: LoginFile, text: str) -> None:
+    file.store(SERVER, a_login())
     file.path.write_text(text)
-    file.path.chmod(0o600)
     assert "cannot be understood" in str(refusal(lambda: file.find(SERVER)))
 
 
@@ -244,6 +244,31 @@ def test_it_lies_in_the_state_folder_else_beside_the_ledger(tmp_path: Path) -> N
     assert [c.user for c in [find(SERVER, environ, beside)] if c] == ["state"]
     assert [c.user for c in [find(SERVER, {}, beside)] if c] == ["beside"]
     assert find(SERVER, {}) is None
+
+
+def test_its_folder_is_for_its_owner_alone(file: LoginFile) -> None:
+    file.store(SERVER, a_login())
+    assert file.path.parent.stat().st_mode & 0o777 == 0o700
+    assert [path.name for path in file.folder.iterdir()] == ["login"]
+
+
+def test_root_makes_its_folder_for_who_owns_the_state_folder(file: LoginFile, nobody: int) -> None:
+    file.store(SERVER, a_login())
+    assert [path.stat().st_uid for path in (file.path.parent, file.path)] == [nobody, nobody]
+
+
+def test_one_where_it_lay_up_to_version_0_1_is_read_and_moves_when_it_is_written(file: LoginFile) -> None:
+    file.store(SERVER, a_login("old"))
+    file.path.rename(file.earlier)
+    file.path.parent.rmdir()
+    assert found(file) == ("old", CANARY)
+    file.store(OTHER, a_login("other"))
+    assert (found(file), found(file, OTHER)) == (("old", CANARY), ("other", CANARY))
+    assert not file.earlier.exists()
+    file.path.rename(file.earlier)
+    assert file.remove(SERVER) is not None
+    assert not file.earlier.exists()
+    assert found(file) is None
 
 
 def test_it_comes_before_every_other_source(tmp_path: Path) -> None:
@@ -278,4 +303,4 @@ def test_a_full_disk_leaves_what_was_there(file: LoginFile, monkeypatch: pytest.
     assert "No space left" in str(refusal(lambda: file.store(SERVER, a_login("after"))))
     monkeypatch.undo()
     assert found(file) == ("before", CANARY)
-    assert [path.name for path in file.folder.iterdir()] == [NAME]
+    assert [path.name for path in file.path.parent.iterdir()] == [NAME]

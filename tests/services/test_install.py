@@ -146,7 +146,8 @@ def test_the_process_that_tells_of_a_failure_is_as_confined_and_writes_nowhere()
     assert set(failed["LoadCredential"]) < set(service["LoadCredential"])
     there = unit(site(folders={"root": "/data", "drop": "/scans"}, ledger={"path": "/data/l.sqlite"}), FAILED_UNIT)
     assert there["InaccessiblePaths"] == [
-        "-/data/credentials.json", "-/scans -/data/shares -/data/work -/data/done -/data/failed",
+        "-/var/lib/xnat-watchd/login -/var/lib/xnat-watchd/credentials.json -/data/login -/data/credentials.json",
+        "-/scans -/data/shares -/data/work -/data/done -/data/failed",
     ]  # fmt: skip
 
 
@@ -164,8 +165,10 @@ def test_the_process_of_the_page_is_as_confined_and_has_no_way_to_xnat_the_login
     assert "LoadCredential" not in page
     there = unit(site(folders={"root": "/data", "drop": "/scans"}, ledger={"path": "/data/l.sqlite"}), WEB_UNIT)
     assert there["ReadWritePaths"] == ["-/data"]
+    assert there["ExecStartPre"] == ["mkdir -p /var/lib/xnat-watchd/login /data/login"]
     assert there["InaccessiblePaths"] == [
-        "-/data/credentials.json", "-/scans -/data/shares -/data/work -/data/done -/data/failed",
+        "-/var/lib/xnat-watchd/login -/var/lib/xnat-watchd/credentials.json -/data/login -/data/credentials.json",
+        "-/scans -/data/shares -/data/work -/data/done -/data/failed",
     ]  # fmt: skip
 
 

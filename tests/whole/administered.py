@@ -32,7 +32,7 @@ class Administered(Program):
         return self.config.with_name("journal.txt").read_text("utf-8")
 
     def stored(self) -> Path:
-        return self.root / "credentials.json"
+        return self.root / "login" / "credentials.json"
 
     def use_runtime_folder(self, folder: Path) -> Path:
         """Let the service have a folder as `RuntimeDirectory=` does; return the path of the status file in it."""

@@ -117,7 +117,7 @@ def test_a_login_elsewhere_that_comes_first_is_said(program: Administered, tmp_p
     program.login()
     program.given["STATE_DIRECTORY"] = str(state)
     assert "comes first" not in program.login()
-    before = (state / "credentials.json").read_text()
+    before = (state / "login" / "credentials.json").read_text()
     assert str(state) in program.type("whoami")
     assert json.loads(before)["servers"]
 

@@ -1,7 +1,8 @@
 """The file that `login` writes: one login for each server, for the service's user and nobody else.
 
-It lies in the service's state folder and is replaced as a whole. Whoever can read it can act as the service on XNAT.
-So the file is refused if others can read it, and no error text holds any of its content.
+It is replaced as a whole. Whoever can read it can act as the service on XNAT. So the file is refused if others can read
+it, and no error text holds any of its content. It lies in a folder of its own within the service's state folder: from a
+process that is to have no way to it, systemd hides that folder; the hiding of a file would end when it is replaced.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +25,7 @@ from xnat_watchd.adapters.files.new_files import create_new
 from xnat_watchd.adapters.secret import Credential, Lease, Secret
 from xnat_watchd.core.errors import Refusal
 
-NAME = "credentials.json"
+PRIVATE, NAME = "login", "credentials.json"  #: the folder and the file in it
 LONGEST = 1 << 20  #: bytes that are read; one login takes about 300
 MODE = 0o600
 
@@ -46,6 +47,11 @@ class LoginFile:
     @property
     def path(self) -> Path:
         """The path of the file."""
+        return self.folder / PRIVATE / NAME
+
+    @property
+    def earlier(self) -> Path:
+        """The path that the file had up to version 0.1. It is read there, and moves when it is written."""
         return self.folder / NAME
 
     def find(self, server: str) -> Credential | None:
@@ -85,17 +91,25 @@ class LoginFile:
         return self._credential(before)
 
     def _read(self) -> dict[str, Entry]:
-        try:
-            handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except (FileNotFoundError, NotADirectoryError):
+        handle = self._opened(self.path)
+        if handle is None:
+            handle = self._opened(self.earlier)
+        if handle is None:
             return {}
-        except OSError as error:
-            if error.errno == errno.EACCES and not self._is_ours():
-                return {}  # it belongs to the service, and we are another user with a login of our own or none
-            raise Refusal(f"{self.path}: cannot be read: {error.strerror}", advice=AS_SERVICE) from None
         with os.fdopen(handle, "rb") as file:
             self._refuse_what_others_can_read(os.fstat(handle))
             return self._parsed(file.read(LONGEST))
+
+    def _opened(self, path: Path) -> int | None:
+        """Return a handle of the file; None if there is none for us. Raise `Refusal` if it cannot be read."""
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            if error.errno == errno.EACCES and not self._is_ours():
+                return None  # it belongs to the service, and we are another user with a login of our own or none
+            raise Refusal(f"{path}: cannot be read: {error.strerror}", advice=AS_SERVICE) from None
 
     def _parsed(self, text: bytes) -> dict[str, Entry]:
         try:
@@ -136,11 +150,12 @@ class LoginFile:
 
     def _write(self, entries: Mapping[str, Entry]) -> None:
         """Write a temporary file and rename it: nobody reads half of it, and only its owner may read it."""
-        part = self.folder / f".{NAME}.part"
+        owner = self.folder.stat()
+        self._make_private(owner)
+        part = self.path.with_name(f".{NAME}.part")
         handle = create_new(part, MODE)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
-                owner = self.folder.stat()
                 if os.geteuid() == 0:  # root logs the service in: the service's user owns the folder
                     os.fchown(handle, owner.st_uid, owner.st_gid)
                 os.fchmod(handle, MODE)
@@ -150,6 +165,14 @@ class LoginFile:
             part.replace(self.path)
         finally:
             part.unlink(missing_ok=True)
+        self.earlier.unlink(missing_ok=True)
+
+    def _make_private(self, owner: os.stat_result) -> None:
+        """Make the file's own folder, for its owner alone."""
+        with suppress(FileExistsError):
+            self.path.parent.mkdir(MODE | stat.S_IXUSR)
+            if os.geteuid() == 0:
+                os.chown(self.path.parent, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
     @contextmanager
     def _held(self) -> Iterator[None]:

@@ -209,7 +209,7 @@ class Service:
 
     def _tokens(self) -> list[str]:
         """Return the secrets that lie in the service's own file."""
-        kept = self.machine.path("/var/lib/xnat-watchd/credentials.json")
+        kept = self.machine.path("/var/lib/xnat-watchd/login/credentials.json")
         return [one["password"] for one in json.loads(kept.read_text())["servers"].values()] if kept.exists() else []
 
 

@@ -9,7 +9,7 @@ from tests.whole.systemd.machine import until
 from tests.whole.systemd.service import PASSWORD, ROTATED, TECH, USER, Service
 from xnat_watchd.sandbox.samples import THADDAEUS, study
 
-KEPT = "/var/lib/xnat-watchd/credentials.json"
+KEPT = "/var/lib/xnat-watchd/login/credentials.json"
 TYPE = "xnat-watchd login"
 
 

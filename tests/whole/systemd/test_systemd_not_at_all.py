@@ -55,7 +55,7 @@ def test_a_user_without_rights_or_systemd_can_work_off_a_folder(machine: Machine
         assert "no service runs here" in bob.types("reload", expect=78)
         assert "only root" in bob.types("install", expect=2)
         bob.types("logout")
-    for name in ("ledger.sqlite", "credentials.json"):
+    for name in ("ledger.sqlite", "login/credentials.json"):
         assert bob.owns("stat", "--format=%a", f"{HOME}/images/{name}").stdout == "600\n"
     everything = "\n".join(bob.heard).lower()
     assert not [canary for canary in (*CANARIES, PASSWORD) if canary.lower() in everything]

@@ -18,6 +18,7 @@ from tests.whole.systemd.service import (
 )
 from xnat_watchd.sandbox.samples import CANARIES, study
 
+KEPT = "/var/lib/xnat-watchd/login/credentials.json"
 UNITS = UNIT_FILE.rpartition("/")[0]
 SLICE = "system-xnatwatchd.slice"
 PATH = "/run/xnat-watchd-operator.socket"
@@ -84,6 +85,20 @@ def test_the_page_starts_for_who_may_look_and_does_not_see_the_zips(machine: Mac
     pid = machine.says("systemctl", "show", "--property=MainPID", "--value", WEB_UNIT)
     seen = machine.run("nsenter", "--target", pid, "--mount", "stat", "--format=%a", "/srv/xnat/drop", check=False)
     assert seen.stdout.strip() in ("0", "000"), seen.stdout + seen.stderr
+
+
+def test_the_page_never_sees_the_login_also_when_it_is_replaced(machine: Machine, service: Service) -> None:
+    service.start()
+    machine.run("systemctl", "stop", WEB_UNIT)  # it began when there was another state folder
+    words(service, COORDINATOR, "web", "--open")
+    pid = machine.says("systemctl", "show", "--property=MainPID", "--value", WEB_UNIT)
+    for _ in range(2):
+        service.log_in()
+        assert machine.path(KEPT).exists()
+        seen = machine.run("nsenter", "--target", pid, "--mount", "cat", KEPT, check=False)
+        assert (seen.returncode, seen.stdout) == (1, "")
+        assert "No such file" in seen.stderr
+    assert machine.says("systemctl", "show", "--property=MainPID", "--value", WEB_UNIT) == pid
 
 
 def test_those_who_ask_share_what_one_slice_allows(machine: Machine) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from xnat_watchd.adapters import login_file
 from xnat_watchd.core.errors import Refusal
 
 NAME = "xnat-watchd"
@@ -20,6 +21,7 @@ STATE = Path("/var/lib/xnat-watchd")
 RUNTIME = Path("/run/xnat-watchd")
 ROOT = Path("/srv/xnat")
 FOLDERS = ("drop", "shares", "work", "done", "failed")
+LOGIN, LOGIN_FILE = login_file.PRIVATE, login_file.NAME
 PROGRAM = Path("/opt/xnat-watchd/bin/xnat-watchd")
 COMMAND = Path("/usr/local/bin/xnat-watchd")
 UNITS, SYSUSERS, TMPFILES = (Path("/usr/local/lib", kind) for kind in ("systemd/system", "sysusers.d", "tmpfiles.d"))
@@ -152,6 +154,8 @@ def operator(text: str, site: Machine) -> str:
 def web(text: str, site: Machine) -> str:
     """Return the unit of the page, with the site's program, ledger and login; it sees none of the site's folders."""
     text = failed(text, site)
+    made = " ".join(f"{folder}/{LOGIN}" for folder in _of_logins(site))
+    text = _replaced_once(text, f"\nExecStartPre=mkdir -p {STATE}/{LOGIN}\n", f"\nExecStartPre=mkdir -p {made}\n")
     text = _replaced_once(text, f"\nReadWritePaths=-{STATE}\n", f"\nReadWritePaths=-{site.ledger}\n")
     return _replaced_once(text, f"\nRequiresMountsFor={STATE}\n", f"\nRequiresMountsFor={site.ledger}\n")
 
@@ -161,7 +165,14 @@ def failed(text: str, site: Machine) -> str:
     text = text.replace(f"={PROGRAM} ", f"={site.program} ")
     hidden, theirs = (" ".join(f"-{one.folder(name)}" for name in FOLDERS) for one in (Machine(), site))
     text = _replaced_once(text, f"\nInaccessiblePaths={hidden}\n", f"\nInaccessiblePaths={theirs}\n")
-    return _replaced_once(text, f"\nInaccessiblePaths=-{STATE}/", f"\nInaccessiblePaths=-{site.ledger}/")
+    logins = " ".join(f"-{folder}/{name}" for folder in _of_logins(site) for name in (LOGIN, LOGIN_FILE))
+    usual = f"-{STATE}/{LOGIN} -{STATE}/{LOGIN_FILE}"
+    return _replaced_once(text, f"\nInaccessiblePaths={usual}\n", f"\nInaccessiblePaths={logins}\n")
+
+
+def _of_logins(site: Machine) -> tuple[Path, ...]:
+    """Return the folders in which a login may be kept: the service's state folder, and that of the ledger."""
+    return tuple(dict.fromkeys((STATE, site.ledger)))
 
 
 def folders(text: str, site: Machine) -> str:
