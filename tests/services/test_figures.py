@@ -136,7 +136,7 @@ def test_the_figures_are_those_that_one_gets_by_counting(ledger: Ledger) -> None
     ended = [None if chance.random() < 0.2 else at + timedelta(minutes=chance.randrange(300)) for at in arrived]
     ended = [None if at is None or at > NOW else at for at in ended]
     fill(ledger.deliveries._db, finished=0, waiting=300)
-    with ledger.together() as db:
+    with ledger.history._db.change() as db:
         db.executemany(
             "UPDATE deliveries SET arrived = ?1, state = iif(?2 IS NULL, 'taken', 'finished'), ended = ?2, size = id"
             " WHERE id = ?3",
@@ -212,7 +212,7 @@ def test_rare_reasons_count_together() -> None:
 
 def test_a_study_that_changed_its_project_names_neither(ledger: Ledger) -> None:
     fill(ledger.deliveries._db, finished=0, waiting=1)
-    with ledger.together() as db:
+    with ledger.history._db.change() as db:
         for event, why, detail in (
             ("held", "there is no project Quokka Anna", None), ("moved", None, "Quokka Anna -> Wombat"),
             ("held", "there is no project Wombat", None), ("moved", None, "Wombat -> P1"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from xnat_watchd.adapters.ledger.contents import Contents
 from xnat_watchd.adapters.ledger.database import Database
 from xnat_watchd.adapters.ledger.decisions import Decisions
@@ -27,6 +30,7 @@ class Ledger(StatusParts):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
+        self._change = database.change
         self.deliveries = Deliveries(database)
         self.overwrites = Overwrites(database)
         self.studies = Studies(database)
@@ -43,7 +47,12 @@ class Ledger(StatusParts):
         self.listing = DeliveryListing(database)
         self.shares = Shares(database)
         self.messages = Messages(database)
-        self.together = database.change  #: what is changed within it, by any part, is written together or not at all
         self.changed = database.changed
         self.version = database.version
         self.must_take_writes = database.must_take_writes
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Write what is changed within it, by any part, together or not at all."""
+        with self._change():
+            yield

@@ -37,9 +37,7 @@ class ItemType(click.ParamType[Item]):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the items that begin like this, or nothing if neither ledger nor service tells them."""
-        import sqlite3
-
-        from xnat_watchd.core.errors import Refusal
+        from xnat_watchd.core.errors import LedgerUnusable, Refusal
         from xnat_watchd.interfaces.cli.passing_on import output_of
 
         del param
@@ -47,7 +45,7 @@ class ItemType(click.ParamType[Item]):
         try:
             told = output_of([ITEMS, *([STUCK] if self._stuck else [])]) if options.is_for_this_machine else None
             names = told.stdout.split() if told else _offered(options, stuck=self._stuck)
-        except (Refusal, OSError, sqlite3.Error):
+        except (Refusal, OSError, LedgerUnusable):
             return []
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
