@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -124,6 +124,8 @@ def test_a_file_that_has_just_come_is_listed_before_anything_takes_it(
     assert listed(type_, "--state", "held", "fresh") == listed(type_, "--project", "P1", "fresh") == {}
     shown = type_("deliveries", "fresh_23").stdout
     assert "it is taken once nobody has changed it for some seconds" in shown
+    monkeypatch.setattr("xnat_watchd.operator.arriving.LATE", timedelta(0))
+    assert "`xnat-watchd status` may tell what keeps the service from it" in type_("deliveries", "fresh_23").stdout
     station.run()
     assert "fresh_23.zip" not in listed(type_, "--state", "arriving")
     assert listed(type_, "fresh_23") != {}

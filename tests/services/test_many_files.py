@@ -171,3 +171,22 @@ def _cpu(call: object) -> float:
 def _ask_about_each(folder: Path) -> int:
     with os.scandir(folder) as entries:
         return sum(entry.stat().st_size for entry in entries)
+
+
+def test_while_a_sweep_takes_many_only_those_are_arriving_whose_turn_has_not_come(tmp_path: Path) -> None:
+    counts: list[int] = []
+
+    def around(part: str, thing: Any) -> Any:
+        def opened(path: Path) -> Any:
+            counts.append(one.intake.settling)
+            return thing(path)
+
+        return opened if part == "zip.open" else thing
+
+    time = Time()
+    one = Station(tmp_path, FakeGateway(FakeXnat(time), time), time, around=around)
+    for number in (1, 2, 3):
+        one.drop(f"{number}.zip", scan(number))
+    one.take_in()
+    assert (counts, one.intake.settling) == ([3, 2, 1], 0)
+    one.close()

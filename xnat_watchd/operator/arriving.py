@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger.ledger import Ledger
 
 SETTLES = "it is taken once nobody has changed it for some seconds"
+LATE = timedelta(minutes=5)  #: after which something else keeps the service from taking it
+KEPT = "it is not taken yet: `xnat-watchd status` may tell what keeps the service from it"
 NOBODY = "no service runs here, so it is not taken"
 
 
-def arriving(ledger: Ledger, drop: Path, query: DeliveryQuery, *, served: bool) -> list[dict[str, Any]]:
+def arriving(ledger: Ledger, drop: Path, query: DeliveryQuery, now: datetime, *, served: bool) -> list[dict[str, Any]]:
     """Return these ZIPs as rows of the list of deliveries, the newest first, as far as they fit the query.
 
     The folder is looked at, since the service writes nothing of a file before it takes it. `served`: a service runs.
@@ -33,12 +35,16 @@ def arriving(ledger: Ledger, drop: Path, query: DeliveryQuery, *, served: bool) 
     words = [word.casefold() for word in query.words]
     rows = [
         {"item": "", "state": str(outcome), "images": 0, "project": "", "arrived": came.isoformat(), "name": name,
-         "size": size, "ended": None, "why": SETTLES if served else NOBODY, "advice": "", "same_as": None}
+         "size": size, "ended": None, "why": _why(now - came) if served else NOBODY, "advice": "", "same_as": None}
         for name, size, came in _zips(drop)
         if name not in listed and all(word in name.casefold() for word in words)
         and (query.since is None or came >= query.since)
     ]  # fmt: skip
     return sorted(rows, key=lambda row: str(row["arrived"]), reverse=True)
+
+
+def _why(lies_there: timedelta) -> str:
+    return SETTLES if lies_there < LATE else KEPT
 
 
 def _zips(drop: Path) -> Iterator[tuple[str, int, datetime]]:

@@ -77,7 +77,7 @@ class Intake:
 
     @property
     def settling(self) -> int:
-        """Number of ZIPs in the folder that have not stood still for long enough yet."""
+        """Number of ZIPs in the folder that have not stood still for long enough yet, or whose turn has not come."""
         return self._settling
 
     def configure(self, rules: IntakeRules, clock: Clock) -> None:
@@ -104,7 +104,8 @@ class Intake:
         now = self._clock.monotonic()
         self._sightings = settle(found.zips, self._sightings, now)
         still = quiet(self._sightings, now, self._rules.quiet_for)
-        for sighting in still:
+        for looked_at, sighting in enumerate(still):
+            self._settling = len(self._sightings) - looked_at  # a sweep of many takes long, and people look meanwhile
             self._consider(sighting, now)
         self._settling = len(self._sightings) - len(still)
         if self._drop_is_known():  # else a missing file may lie on a disk that is not mounted

@@ -68,7 +68,9 @@ def deliveries(
     began = datetime.now(UTC) - since if since else None
     query = DeliveryQuery(state or "", options.project or "", began, words)
     with options.ledger(here.ledger) as ledger:
-        coming = arriving(ledger, here.drop, query, served=is_served(here.ledger)) if here.drop else []
+        coming = (
+            arriving(ledger, here.drop, query, datetime.now(UTC), served=is_served(here.ledger)) if here.drop else []
+        )
         found = [
             *(coming if names else [row_without_names(row, lambda _: False) for row in coming]),
             *listed(ledger, query, -1 if everything else MOST + 1, names=names),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -80,7 +81,7 @@ def _named_delivery(ledger: Ledger, name: str, here: Locations) -> int:
     query = DeliveryQuery(words=(name,))
     rows = ledger.listing.rows(query, MOST)
     if not rows and here.drop:
-        rows = arriving(ledger, here.drop, query, served=is_served(here.ledger))
+        rows = arriving(ledger, here.drop, query, datetime.now(UTC), served=is_served(here.ledger))
     if not rows and is_place_name(name):
         raise click.BadParameter("nothing was sent there from here: another xnat-watchd chose this name")
     if not rows:
