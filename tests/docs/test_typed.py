@@ -100,8 +100,13 @@ def _fits(command: Command, printed: str) -> bool:
 
 
 def _rewritten(text: str, changed: list[tuple[Block, list[tuple[str, str]]]]) -> str:
+    """Return the page with what was printed, where that is not what the page says."""
     for block, shown in reversed(changed):
-        text = text[: block.start] + session(shown, block.indent) + text[block.end :]
+        told = [
+            (command.text, command.printed if command.printed is not None and _fits(command, printed) else printed)
+            for command, (_, printed) in zip(block.commands, shown, strict=True)
+        ]
+        text = text[: block.start] + session(told, block.indent) + text[block.end :]
     return text
 
 
