@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import COMMANDS, REPOSITORY, everything, generated, page, part, paths
+from tests.docs.pages import COMMANDS, DOCS, REPOSITORY, everything, generated, page, part, paths
 from xnat_watchd.core.labels import SESSION_FIELDS
 from xnat_watchd.core.sharing import table, user_table
 from xnat_watchd.core.sharing.row_state import RowState
@@ -149,3 +149,9 @@ def test_every_column_field_and_state_of_a_share_table_is_told() -> None:
     assert [column for column in table.COLUMNS if f"`{column}`" not in told] == []
     assert [field for field in table.LABEL_FIELDS if f"`{{{field}}}`" not in told] == []
     assert [state.value for state in RowState if f"| {state.value} |" not in told] == []
+
+
+def test_the_pictures_of_the_page_are_small_and_each_is_shown() -> None:
+    pictures = {path.name: path.stat().st_size for path in (DOCS / "screenshots").iterdir()}
+    assert max(pictures.values()) < 120_000
+    assert {*re.findall(r"\]\(screenshots/([\w.]+)\)", page("page.md"))} == pictures.keys()
