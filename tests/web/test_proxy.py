@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.authorities import LEAF, Authorities
-from tests.web.test_server import NOBODY, ROOT_ONLY, link_of, serving
+from tests.web.test_server import NOBODY, ROOT_ONLY, environment, link_of, serving
 from xnat_watchd.adapters.web_socket import socket_beside
 from xnat_watchd.core.errors import WrongSettings
 from xnat_watchd.operator.machine_checks import CheckState, _proxy
@@ -104,8 +104,8 @@ def test_a_user_who_does_not_exist_is_told_before_anything_is_served(root: Path)
         f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{root}"\n{SETTINGS.format("nobody-here")}', "utf-8"
     )
     told = subprocess.run(  # noqa: S603 - ourselves
-        [sys.executable, "-m", "xnat_watchd", "--config", str(config), "web"], capture_output=True, text=True,
-        check=False, timeout=60,
+        [sys.executable, "-m", "xnat_watchd", "--config", str(config), "web"], env=environment(),
+        capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert told.returncode == 78
     assert "Correct `proxy_user` in [web]." in told.stderr

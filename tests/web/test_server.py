@@ -22,6 +22,11 @@ ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="another user is needed
 NOBODY = 65534
 
 
+def environment() -> dict[str, str]:
+    """Return the variables without ours: each must be a setting, and those of the tests are none."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("XNAT_WATCHD_")}
+
+
 @contextmanager
 def serving(root: Path, *, port: int = 0, settings: str = "") -> Iterator[subprocess.Popen[bytes]]:
     """Serve the page of a new ledger in a folder, as a process of its own, perhaps with more settings."""
@@ -29,8 +34,7 @@ def serving(root: Path, *, port: int = 0, settings: str = "") -> Iterator[subpro
     config = root / "config.toml"
     config.write_text(f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{root}"\n{settings}', "utf-8")
     command = [sys.executable, "-m", "xnat_watchd", "--config", str(config), "web", "--port", str(port)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("XNAT_WATCHD_")}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as process:  # noqa: S603 - ourselves
+    with subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE) as process:  # noqa: S603 - ourselves
         try:
             assert process.stderr is not None
             assert process.stderr.readline().startswith(b"The page is served")
@@ -107,7 +111,7 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
         config.write_text(f'[xnat]\nserver = "http://127.0.0.1:9"\n[folders]\nroot = "{tmp_path}"\n', "utf-8")
         told = subprocess.run(  # noqa: S603 - ourselves
             [sys.executable, "-m", "xnat_watchd", "--config", str(config), "web", "--port",
-             str(taken.getsockname()[1])], capture_output=True, text=True, check=False, timeout=60,
+             str(taken.getsockname()[1])], env=environment(), capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
     assert told.returncode == 78
     assert "the page cannot be served: Address already in use" in told.stderr
