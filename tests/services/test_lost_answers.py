@@ -18,6 +18,7 @@ from tests.saboteur import Crash
 from tests.services.test_crash_sweep_sandbox import Hasty
 from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.credentials import Secret
+from xnat_watchd.adapters.ledger.rows import TroubleRow
 from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.core.errors import Impossible
 from xnat_watchd.core.ports import Progressed
@@ -287,7 +288,7 @@ def sent_to_a_new_place(site: Site) -> Station:
     return station
 
 
-def told(station: Station) -> list[dict[str, Any]]:
+def told(station: Station) -> list[TroubleRow]:
     return station.ledger.views.locked(station.time.at - TOLD_AFTER)
 
 

@@ -52,8 +52,8 @@ def until_night(station: Station, site: Site) -> str:
         while station.pipeline.step():
             pass
         (told,) = station.ledger.views.under_way()
-        if told["why"].startswith("it is sent once more after a night: "):
-            return str(told["why"])
+        if (why := told["why"] or "").startswith("it is sent once more after a night: "):
+            return why
         station._wait()
     raise AssertionError("it does not wait")
 

@@ -19,7 +19,7 @@ MOST_WORDS, LONGEST = 5, 100  #: words that are compared, and their characters
 
 def listed(ledger: Ledger, query: DeliveryQuery, most: int, *, names: bool) -> list[dict[str, Any]]:
     """Return the deliveries that fit, at most so many; -1 returns all. `names`: the reader may see names."""
-    rows = ledger.listing.rows(query, most)
+    rows = [{**one} for one in ledger.listing.rows(query, most)]
     if names:
         return rows
     projects = {*ledger.views.confirmed_projects()}

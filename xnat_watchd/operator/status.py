@@ -98,7 +98,7 @@ def with_daemon(
     }  # fmt: skip
 
 
-def _with_names(rows: Sequence[dict[str, Any]], summary: Summary) -> Rows:
+def _with_names(rows: Sequence[Mapping[str, Any]], summary: Summary) -> Rows:
     """Return rows that each have the `name` of the file that they are about; empty where it is none."""
     deliveries = [int(row["item"].partition(".")[0]) if row["item"][:1].isdigit() else 0 for row in rows]
     names = summary.names({number for number in deliveries if number})
@@ -235,12 +235,12 @@ def _identity(row: Mapping[str, Any]) -> tuple[str, str, str]:
     return row["item"], row["why"], row["advice"]
 
 
-def _to_be_moved(ignored: Rows) -> Rows:
+def _to_be_moved(ignored: Iterable[Mapping[str, Any]]) -> Rows:
     """Return a row for each file in the drop folder about which somebody must do something."""
     return [attention_row(one["name"], one["why"], one["advice"]) for one in ignored if one["advice"]]
 
 
-def _to_be_corrected(tables: Rows) -> Rows:
+def _to_be_corrected(tables: Iterable[Mapping[str, Any]]) -> Rows:
     """Return a row for each share table about which somebody must do something."""
     return [
         attention_row(one["name"], one["why"], one["advice"])

@@ -5,15 +5,22 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import xnat_watchd
+from tests.dicom import instance
+from tests.fake_xnat import FakeGateway, FakeXnat
+from tests.station import Station, Time, zipped
+from xnat_watchd.adapters.ledger import rows
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.listing import DeliveryQuery
+from xnat_watchd.core.errors import Transient
 
 PACKAGE = Path(xnat_watchd.__file__).parent
 LEDGER = PACKAGE / "adapters" / "ledger"
@@ -23,6 +30,9 @@ SQL = re.compile(
     re.DOTALL,
 )
 OF_A_DATABASE = {"execute", "executemany", "fetchone", "fetchall", "cursor", "_db"}
+
+DOCUMENTS = {"views.delivery", "shares.table"}
+"""Operations that return all that is known of one thing, as `show` prints it: its keys are promised in `--json`."""
 
 
 @pytest.mark.parametrize("file", OUTSIDE, ids=lambda file: str(file.relative_to(PACKAGE)))
@@ -50,4 +60,35 @@ def test_what_a_ledger_returns_is_of_no_type_of_a_database(tmp_path: Path) -> No
     with closing(Ledger(open_database(tmp_path / "ledger.sqlite"))) as ledger:
         found = dict(operations(ledger))
     assert len(found) > 100
-    assert {name: hint for name, hint in found.items() if re.search("sqlite3|Cursor|Row\\b|Connection", hint)} == {}
+    assert {name for name, hint in found.items() if re.search(r"\bAny\b", hint)} == DOCUMENTS
+    assert {name: hint for name, hint in found.items() if re.search(r"sqlite3|Cursor|\bRow\b|Connection", hint)} == {}
+
+
+def test_the_rows_that_people_are_shown_have_the_keys_that_are_promised(tmp_path: Path) -> None:
+    time = Time()
+    station, now = Station(tmp_path, FakeGateway(FakeXnat(time), time), time), datetime.max.replace(tzinfo=UTC)
+    ledger = station.ledger
+    station.start()
+    station.drop("a.zip", zipped([("1.dcm", instance(1, 1, 1))]))
+    station.drop("b.zip", zipped([("1.dcm", instance(2, 1, 1)), ("2.dcm", instance(2, 1, 2)[:-9])]))
+    station.drop("c.zip", b"no ZIP")
+    station.drop("d.txt", b"no ZIP either")
+    station.take_in()
+    before = ledger.studies.newest_event()
+    item = ledger.studies.take(station.time.now())
+    assert item
+    ledger.studies.postpone(item, station.time.now(), station.time.now(), Transient("no answer"), charged=True)
+    keys = [*ledger.views.held().values(), item.key]
+    shown: dict[type, Sequence[Mapping[str, object]]] = {
+        rows.IgnoredFile: ledger.views.ignored(), rows.AttentionRow: ledger.views.attention(),
+        rows.TroubleRow: ledger.views.delayed(now), rows.UnderWayRow: ledger.views.under_way(),
+        rows.ZipFate: ledger.views.fates(9), rows.LatestDelivery: ledger.views.latest(9),
+        rows.LatestStudy: ledger.views.latest(9)[0]["studies"], rows.EventRow: ledger.throughput.events(before),
+        rows.StandingRow: ledger.existing_sessions.standings(keys),
+        rows.ListedDelivery: ledger.listing.rows(DeliveryQuery()),
+    }  # fmt: skip
+    for kind, found in shown.items():
+        assert found, kind
+        for one in found:
+            assert one.keys() == kind.__annotations__.keys(), kind
+    station.close()

@@ -7,12 +7,12 @@ import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.items import columns_of, insert_study
 from xnat_watchd.adapters.ledger.people import PEOPLE_OF_LABEL, person
 from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
+from xnat_watchd.adapters.ledger.rows import NewSubject, StandingRow, typed
 from xnat_watchd.adapters.ledger.studies import CREATES
 from xnat_watchd.adapters.ledger.transitions import RESET, move
 from xnat_watchd.core.delivery import Person, Place
@@ -72,15 +72,15 @@ class ExistingSessions:
         rows = self._db.rows("SELECT key FROM studies WHERE standing IN ('ready', 'busy', 'waiting')")
         return [row["key"] for row in rows]
 
-    def standings(self, keys: Collection[int]) -> list[dict[str, Any]]:
+    def standings(self, keys: Collection[int]) -> list[StandingRow]:
         """Return the standings of these studies.
 
         `open`: taken from XNAT, and its delivery has not ended. `barred`: it waits for the same study of another ZIP.
         """
         rows = self._db.rows(_STANDINGS, json.dumps(sorted(keys)))
-        return [{**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows]
+        return typed(StandingRow, ({**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows))
 
-    def new_subjects(self, since: datetime, project: str | None) -> list[dict[str, Any]]:
+    def new_subjects(self, since: datetime, project: str | None) -> list[NewSubject]:
         """Return the subjects that our archiving has created since then, oldest first."""
         rows = self._db.rows(
             "SELECT s.subject AS label, s.project, min(e.at) AS created, s.delivery || '.' || s.number AS item"
@@ -89,7 +89,7 @@ class ExistingSessions:
             " GROUP BY s.project, s.subject_key HAVING created >= ? ORDER BY created",
             CREATES, project, project, text(since),
         )  # fmt: skip
-        return [dict(row) for row in rows]
+        return typed(NewSubject, rows)
 
     def _under_way(self, condition: str, *values: object) -> UnderWay | None:
         row = self._db.row(

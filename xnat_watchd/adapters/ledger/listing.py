@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.adapters.ledger.rows import ListedDelivery, typed
 from xnat_watchd.adapters.ledger.views import IMAGES
 from xnat_watchd.core.errors import for_item
 
@@ -49,7 +50,7 @@ class DeliveryListing:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def rows(self, query: DeliveryQuery, most: int = -1) -> list[dict[str, Any]]:
+    def rows(self, query: DeliveryQuery, most: int = -1) -> list[ListedDelivery]:
         """Return the deliveries that fit, the newest first, at most so many; -1 returns all.
 
         What lies in the drop folder and is not taken comes before them, without a number. `state`: a `DeliveryOutcome`;
@@ -62,7 +63,7 @@ class DeliveryListing:
         patterns = json.dumps([_contains(word) for word in query.words])
         untaken = [] if query.before else self._db.rows(_UNTAKEN, *values, most, patterns)
         rows = [dict(row) for row in self._db.rows(_ROWS, *values, most, patterns, query.before)]
-        return [*map(dict, untaken), *map(_with_advice, rows)]
+        return typed(ListedDelivery, [*untaken, *map(_with_advice, rows)])
 
     def latest_names(self, most: int) -> list[str]:
         """Return the names of the latest files and of their subjects and sessions, the newest first."""

@@ -13,6 +13,7 @@ from xnat_watchd.adapters.ledger.healing import REPLACED, settle_healed
 from xnat_watchd.adapters.ledger.items import ITEM, as_item
 from xnat_watchd.adapters.ledger.people import claim, must_be_its_persons, record_person
 from xnat_watchd.adapters.ledger.queue import IS_READY, NEXT_DUE, Choice, next_study, waiting_since
+from xnat_watchd.adapters.ledger.rows import HeldStudy
 from xnat_watchd.adapters.ledger.standings import GOES_ON
 from xnat_watchd.adapters.ledger.transitions import move, set_columns, stand
 from xnat_watchd.core.delivery import CHANGED, Item
@@ -208,11 +209,11 @@ class Studies:
         row = self._db.row("SELECT coalesce(max(id), 0) AS newest FROM events")
         return int(row["newest"]) if row else 0
 
-    def held_after(self, event: int) -> tuple[int, list[dict[str, str]]]:
+    def held_after(self, event: int) -> tuple[int, list[HeldStudy]]:
         """Return the number of the newest event, and item, project and reason of each study held after `event`."""
         rows = self._db.rows(_HELD_AFTER, event)
         held = [
-            {"item": row["item"], "project": row["project"], "reason": row["reason"] or ""}
+            HeldStudy(item=row["item"], project=row["project"], reason=row["reason"] or "")
             for row in rows if row["item"] is not None
         ]  # fmt: skip
         return int(rows[0]["newest"]), held

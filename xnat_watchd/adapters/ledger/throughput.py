@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database
+from xnat_watchd.adapters.ledger.rows import EventRow, typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class ThroughputView:
         row = self._db.row("SELECT max(id) AS latest FROM events WHERE delivery = ?", delivery)
         return int(row["latest"] or 0) if row else 0
 
-    def events(self, after: int, keys: Collection[int] | None = None) -> list[dict[str, Any]]:
+    def events(self, after: int, keys: Collection[int] | None = None) -> list[EventRow]:
         """Return the events after this number, of these studies or of all: what happened to which item, and why."""
         rows = self._db.rows(
             "SELECT e.id, e.event, e.progress, e.why, d.kind, e.delivery || coalesce('.' || s.number, '') AS item"
@@ -45,7 +45,7 @@ class ThroughputView:
             after,
             _listed(keys),
         )
-        return [dict(row) for row in rows]
+        return typed(EventRow, rows)
 
     def since(self, event: int, keys: Collection[int] | None = None) -> Throughput:
         """Return what was done since that event. A study counts as done if it is done, held or waits for a setting."""

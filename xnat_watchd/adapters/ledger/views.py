@@ -10,6 +10,17 @@ from typing import Any
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.findings import KINDS_BEHIND, OPEN, as_finding, unsent
 from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
+from xnat_watchd.adapters.ledger.rows import (
+    AttentionRow,
+    IgnoredFile,
+    LatestDelivery,
+    LeftBehindRow,
+    TableRow,
+    TroubleRow,
+    UnderWayRow,
+    ZipFate,
+    typed,
+)
 from xnat_watchd.adapters.ledger.standings import GOES_ON, QUEUED
 from xnat_watchd.adapters.ledger.transitions import STUCK
 from xnat_watchd.core.errors import for_item
@@ -111,11 +122,11 @@ class Views:
         """Return the projects for which anything came, whether XNAT has them or not."""
         return [row["project"] for row in self._db.rows("SELECT DISTINCT project FROM deliveries")]
 
-    def ignored(self) -> Rows:
+    def ignored(self) -> list[IgnoredFile]:
         """Return the files in the drop folder that are not taken, with the reason and what to do."""
-        return self._rows("SELECT name, why, advice FROM ignored ORDER BY advice = '', name")
+        return typed(IgnoredFile, self._db.rows("SELECT name, why, advice FROM ignored ORDER BY advice = '', name"))
 
-    def attention(self) -> Rows:
+    def attention(self) -> list[AttentionRow]:
         """Return what a person must decide: held studies, rejected deliveries and the like, newest first.
 
         A rejected delivery stays until a person has settled it, or until the same bytes come again, which replace it.
@@ -151,7 +162,7 @@ class Views:
             ORDER BY at DESC
             """
         )
-        return [self._with_findings(row) for row in rows]
+        return typed(AttentionRow, map(self._with_findings, rows))
 
     def _with_findings(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return a row of `attention` with the reason and advice of the study's open findings, if it has any."""
@@ -160,12 +171,12 @@ class Views:
         why, what_to_do = (reason_of(found), advice(found)) if found else (row["why"], row["advice"] or "")
         return {**row, "why": why, "advice": for_item(what_to_do, row["item"])}
 
-    def left_behind(self, key: int | None = None) -> Rows:
+    def left_behind(self, key: int | None = None) -> list[LeftBehindRow]:
         """Return the studies, or this one, of which a person has decided that some images are not sent to XNAT.
 
         `images`: the number that is sent; `of`: the number of all.
         """
-        return self._rows(
+        rows = self._db.rows(
             f"""
             SELECT s.delivery || '.' || s.number AS item, s.project, {IMAGES} - behind AS images, {IMAGES} AS of, f.why
             FROM (SELECT f.study, sum(f.count) AS behind, group_concat(f.why, '; ') AS why FROM findings f
@@ -174,8 +185,9 @@ class Views:
             """,
             key,
         )
+        return typed(LeftBehindRow, rows)
 
-    def fates(self, most: int) -> Rows:
+    def fates(self, most: int) -> list[ZipFate]:
         """Return what became of the members of the latest ZIPs, the oldest first, in numbers without names.
 
         `sent`: images in XNAT's archive; `under_way`: images on their way there; `undecided`: images about which a
@@ -183,9 +195,9 @@ class Views:
         ZIP lacks; `clutter`: members that are no images, by kind; `same_as`: the delivery that holds the same bytes.
         """
         rows = self._rows(_FATES, most)
-        return [{**row, "clutter": json.loads(row["clutter"])} for row in reversed(rows)]
+        return typed(ZipFate, ({**row, "clutter": json.loads(row["clutter"])} for row in reversed(rows)))
 
-    def delayed(self, since: datetime) -> Rows:
+    def delayed(self, since: datetime) -> list[TroubleRow]:
         """Return the studies that are not held and have met trouble since before then."""
         rows = self._rows(
             f"""
@@ -196,9 +208,9 @@ class Views:
             """,
             text(since),
         )
-        return [{**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows]
+        return typed(TroubleRow, ({**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows))
 
-    def locked(self, since: datetime) -> Rows:
+    def locked(self, since: datetime) -> list[TroubleRow]:
         """Return the studies whose row XNAT has been archiving since before then, and whose answer was lost.
 
         The row may stay after the study has gone on at another place: then only the row is left to be removed.
@@ -213,21 +225,21 @@ class Views:
             """,
             text(since),
         )
-        return [_locked(row) for row in rows]
+        return typed(TroubleRow, map(_locked, rows))
 
     def waiting_projects(self, projects: Collection[str]) -> dict[str, str]:
         """Return those of the projects that have studies ready, busy or waiting, each with the name of the first."""
         rows = {name: self._db.row(_FIRST_OF_PROJECT, name) for name in projects}
         return {name: row["item"] for name, row in rows.items() if row}
 
-    def under_way(self) -> Rows:
+    def under_way(self) -> list[UnderWayRow]:
         """Return studies that are not done and not held, busy ones first; one may wait for another delivery.
 
         They are `MOST_LISTED` at most. Those that may be worked on soonest count before those that wait for a setting.
         """
-        return self._rows(_UNDER_WAY, MOST_LISTED)
+        return typed(UnderWayRow, self._db.rows(_UNDER_WAY, MOST_LISTED))
 
-    def latest(self, most: int) -> Rows:
+    def latest(self, most: int) -> list[LatestDelivery]:
         """Return the latest deliveries, the oldest first, each with its studies' progress and standing."""
         deliveries = self._rows("SELECT id, name, project, state, why FROM deliveries ORDER BY id DESC LIMIT ?", most)
         for delivery in deliveries:
@@ -236,7 +248,7 @@ class Views:
                 " WHERE delivery = ? ORDER BY number",
                 delivery["id"],
             )
-        return deliveries[::-1]
+        return typed(LatestDelivery, reversed(deliveries))
 
     def delivery(self, number: int) -> dict[str, Any] | None:
         """Return one delivery with its studies, its places and every event of it."""
@@ -308,13 +320,13 @@ class Views:
         row = self._db.row("SELECT standing FROM studies WHERE key = ?", key)
         return str(row["standing"]) if row else ""
 
-    def share_tables(self) -> Rows:
+    def share_tables(self) -> list[TableRow]:
         """Return each share table: its name, the number of rows in each state, and why it cannot be read."""
         counts: dict[str, dict[str, int]] = {}
         for row in self._db.rows("SELECT name, state, count(*) AS n FROM share_rows GROUP BY name, state"):
             counts.setdefault(row["name"], {})[row["state"]] = row["n"]
         tables = self._db.rows("SELECT name, checked, why, advice FROM share_tables ORDER BY name")
-        return [{**dict(one), "rows": _ordered(counts.get(one["name"], {}))} for one in tables]
+        return typed(TableRow, ({**dict(one), "rows": _ordered(counts.get(one["name"], {}))} for one in tables))
 
     def _keys(self, condition: str, *values: object) -> dict[str, int]:
         sql = f"SELECT key, delivery, number FROM studies WHERE {condition} ORDER BY key"

@@ -175,7 +175,7 @@ def _deliveries(root: Path, most: int) -> list[dict[str, Any]]:
         return []
     ledger = Ledger(open_database(path, read_only=True))
     try:
-        return ledger.views.latest(most)
+        return [{**one} for one in ledger.views.latest(most)]
     finally:
         ledger.close()
 

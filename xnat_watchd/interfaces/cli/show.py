@@ -79,7 +79,7 @@ def _named_delivery(ledger: Ledger, name: str, here: Locations) -> int:
     from xnat_watchd.operator.deliveries import nearest_names
 
     query = DeliveryQuery(words=(name,))
-    rows = ledger.listing.rows(query, MOST)
+    rows: list[dict[str, Any]] = [{**one} for one in ledger.listing.rows(query, MOST)]
     if not rows and here.drop:
         rows = arriving(ledger, here.drop, query, datetime.now(UTC), served=is_served(here.ledger))
     if not rows and is_place_name(name):
