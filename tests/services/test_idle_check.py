@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any, cast
 
 import pytest
@@ -23,8 +24,9 @@ from xnat_watchd.core.gate import REFUSALS_AN_HOUR
 from xnat_watchd.daemon import composition, threads
 from xnat_watchd.daemon.composition import apply_settings, build
 from xnat_watchd.daemon.idle_check import EVERY
+from xnat_watchd.daemon.metrics_export import MetricsExport
 from xnat_watchd.daemon.state import Daemon
-from xnat_watchd.operator.status import Exit, verdict
+from xnat_watchd.operator.status import Exit, verdict, without_names
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.settings import Settings, load
 
@@ -197,12 +199,19 @@ def statements(idle: Idle, seconds: int, *, everything: bool = True) -> list[str
     said: list[str] = []
     connection = idle.daemon.ledger.views._db._db
     connection.set_trace_callback(said.append)
+    metrics = MetricsExport(
+        path=idle.daemon.folders.work.parent / "x.prom", ledger=idle.daemon.ledger,
+        published=lambda: without_names(idle.daemon.take_snapshot(), lambda _: True), log=Notes(), stop=Event(),
+    )  # fmt: skip
+    metrics.turn()
+    said.clear()
     for _ in range(seconds):
         idle.time.pass_(seconds=1)
         threads.worker_turn(idle.daemon, "worker-1", cast("Any", NoRenewal()))
         if everything:
             threads.sharing_turn(idle.daemon)
             idle.daemon.take_snapshot()
+            metrics.turn()
     connection.set_trace_callback(None)
     return [one for one in said if not one.startswith("PRAGMA data_version")]
 

@@ -15,7 +15,7 @@ import pytest
 from tests.whole.administered import Administered
 from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.core.gate import REFUSALS_AN_HOUR
-from xnat_watchd.operator.machine_checks import CheckState, check_machine, check_operator_socket
+from xnat_watchd.operator.machine_checks import CheckState, check_machine, check_operator_socket, check_unit
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.settings import load
 
@@ -238,3 +238,21 @@ def test_a_socket_that_is_missing_where_the_service_is_installed_is_a_warning(tm
         listening.bind(str(path))
         (there,) = check_operator_socket(unit, path)
     assert there.state is CheckState.OK
+
+
+def test_a_unit_that_does_not_name_a_folder_of_the_settings_is_an_error(program: Administered, tmp_path: Path) -> None:
+    unit, drop_ins = tmp_path / "xnat-watchd.service", tmp_path / "drop-ins"
+    drop_ins.mkdir()
+    program.write(f'[metrics]\nfile = "{tmp_path}/collector/xnat-watchd.prom"\n')
+    settings = load(program.config, {})
+    assert [*check_unit(settings, unit, drop_ins)] == []
+    unit.write_text(f"[Service]\nReadWritePaths=-{program.root}\n")
+    (one,) = check_unit(settings, unit, drop_ins)
+    assert (one.state, one.said) == ("error", f"it does not let the service write to {tmp_path}/collector")
+    assert "xnat-watchd install" in one.advice
+    (drop_ins / "ours.conf").write_text(f"[Service]\nReadWritePaths=+{tmp_path}/collector /elsewhere\n")
+    (one,) = check_unit(settings, unit, drop_ins)
+    assert one.state == "ok"
+    unit.write_text("[Service]\n")
+    (one,) = check_unit(settings, unit, drop_ins)
+    assert str(program.root / "drop") in one.said

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -21,7 +22,7 @@ from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.marks import Marks as Known
 from xnat_watchd.adapters.operator_socket import SOCKET, requester_named
-from xnat_watchd.adapters.systemd.service_files import OPERATOR_SOCKET, UNIT
+from xnat_watchd.adapters.systemd.service_files import OPERATOR_SOCKET, RUNTIME, STATE, UNIT
 from xnat_watchd.adapters.web_socket import SOCKET as WEB_SOCKET
 from xnat_watchd.core.access import ADMIN_GROUP, DROP_GROUP
 from xnat_watchd.core.errors import WatchdError
@@ -31,6 +32,7 @@ from xnat_watchd.settings.sections import WebSettings
 
 FOLDERS = ("drop", "shares", "work", "done", "failed")
 MOVED = ("drop", "work", "done", "failed")  #: folders between which a ZIP is moved
+DROP_INS = Path("/etc/systemd/system", f"{UNIT.name}.d")  #: where `systemctl edit` puts what a site needs otherwise
 WATCHES = Path("/proc/sys/fs/inotify/max_user_watches")
 
 
@@ -92,6 +94,25 @@ def check_machine(settings: Settings) -> Iterator[Check]:
     if settings.web.address:
         yield _proxy(settings.web)
     yield from _marks(settings)
+
+
+def check_unit(settings: Settings, unit: Path = UNIT, drop_ins: Path = DROP_INS) -> Iterator[Check]:
+    """Yield whether the service may write to its folders, where it is installed on this machine."""
+    if not _exists(unit.exists):
+        return
+    files = (unit, *sorted(drop_ins.glob("*.conf")))
+    text = "\n".join(file.read_text("utf-8") for file in files)
+    lines = re.findall(r"^ReadWritePaths=(.*)$", text, re.MULTILINE)
+    named = (STATE, RUNTIME, *(Path(path.lstrip("-+")) for line in lines for path in line.split()))
+    metrics = settings.metrics.file
+    needed = [getattr(settings.folders, name) for name in FOLDERS] + [settings.ledger.path.parent]
+    needed += [metrics.parent] if metrics else []
+    missing = [str(folder) for folder in needed if not any(folder.is_relative_to(one) for one in named)]
+    if missing:
+        advice = "Type `sudo xnat-watchd install`, which names it there, and `sudo systemctl restart xnat-watchd`."
+        yield error("unit", f"it does not let the service write to {', '.join(missing)}", advice)
+    else:
+        yield ok("unit", f"{unit} lets the service write to its folders")
 
 
 def check_operator_socket(unit: Path = UNIT, path: Path = SOCKET) -> Iterator[Check]:

@@ -98,6 +98,24 @@ def test_a_member_of_the_group_sees_that_it_has_stopped(service: Service) -> Non
     assert service.snapshot(TECH)["daemon"]["running"] is False
 
 
+def test_metrics_are_written_where_install_has_named_the_folder_and_everybody_reads_them(service: Service) -> None:
+    folder = "/var/lib/collector"
+    service.machine.run("install", "-d", "-o", "xnat-watchd", "-m", "755", folder)
+    service.configure(metrics={"file": f"{folder}/xnat-watchd.prom"})
+    try:
+        assert f"it does not let the service write to {folder}" in " ".join(service.says("check", expect=78).split())
+        service.says("install")
+        service.start()
+        read = ("cat", f"{folder}/xnat-watchd.prom")
+        until(lambda: "xnat_watchd_up 1.0" in service.machine.run(*read, user=OUTSIDER, check=False).stdout, 20, "it")
+        service.says("check")
+        service.systemctl("stop")
+        assert "xnat_watchd_up 0.0" in service.machine.says(*read, user=OUTSIDER)
+    finally:
+        service.systemctl("stop", check=False)
+        service.machine.run("rm", "-r", folder)
+
+
 def test_systemd_shows_in_one_line_what_it_does(service: Service) -> None:
     service.start()
     service.drop("scan.zip", study(1))

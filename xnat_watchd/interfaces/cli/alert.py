@@ -15,7 +15,8 @@ from xnat_watchd.interfaces.cli.options import CommandOptions, is_served
 if TYPE_CHECKING:
     from xnat_watchd.operator.alert_channels import Channels
 
-PATIENCE = 75.0  #: seconds to wait for a running service: it tries one way after another, each for at most 20 seconds
+SOON = 35.0  #: seconds in which a running service begins to send: it looks every half minute
+EACH = 20.0  #: seconds that each way may take: the service tries one after another
 LOOK = 0.2  #: seconds between two looks into the ledger
 EXIT_STATUS = "MONITOR_EXIT_STATUS"
 """Tells a unit of `OnFailure=` how the other one has ended (systemd.exec(5), since 251)."""
@@ -97,7 +98,7 @@ def _by_service(options: CommandOptions, names: list[str], text: tuple[str, str]
     topic = f"test {now.isoformat()}"
     with options.ledger(options.locations().ledger, read_only=False) as ledger:
         ledger.messages.write(topic, names, *text, now)
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + SOON + EACH * len(names)
         while (tried := ledger.messages.outcomes(topic)).keys() != {*names} and time.monotonic() < end:
             time.sleep(LOOK)
     silent = "the service has not tried it; after a change of [alerts], type `xnat-watchd reload`"

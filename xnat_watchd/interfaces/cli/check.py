@@ -53,7 +53,7 @@ def _checks(options: CommandOptions) -> Iterator[Check]:
     from xnat_watchd.core.errors import Refusal, WrongSettings
     from xnat_watchd.interfaces.cli.login import search_of
     from xnat_watchd.operator.alert_checks import check_alerts
-    from xnat_watchd.operator.machine_checks import check_machine, check_operator_socket, error, ok
+    from xnat_watchd.operator.machine_checks import check_machine, check_operator_socket, check_unit, error, ok
     from xnat_watchd.operator.server_checks import check_server
 
     try:
@@ -72,6 +72,7 @@ def _checks(options: CommandOptions) -> Iterator[Check]:
     yield ok("configuration", f"{file}, looked at as the user {user}")
     yield from check_machine(settings)
     if options.is_for_this_machine:
+        yield from check_unit(settings)
         yield from check_operator_socket()
     yield from check_alerts(settings.alerts, options.environ())
     yield from check_server(settings, search_of(settings).credential, SystemClock())
