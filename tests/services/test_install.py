@@ -206,7 +206,22 @@ def test_the_groups_that_decide_who_may_do_what_are_made() -> None:
 
 def test_newer_versions_of_systemd_get_more() -> None:
     assert len(files(Machine(), 0)) == len(files(Machine(), 253))
-    assert files(Machine(), 254).keys() - files(Machine(), 253).keys() == {Path(f"{UNIT}.d/254-restart-slower.conf")}
+    added = files(Machine(), 254).keys() - files(Machine(), 253).keys()
+    assert Path(f"{UNIT}.d/254-restart-slower.conf") in added
+    assert {path.parent.name.removesuffix(".d") for path in added} == {UNIT.name, OPERATOR_UNIT.name, FAILED_UNIT.name}
+
+
+@pytest.mark.parametrize("path", [UNIT, OPERATOR_UNIT, FAILED_UNIT], ids=lambda path: path.name)
+def test_newer_versions_of_systemd_are_asked_for_the_same_credentials_in_their_way(path: Path) -> None:
+    added = [text for file, text in files(Machine(), 254).items() if file.parent == Path(f"{path}.d")]
+    imported = re.findall(r"^ImportCredential=(.+)$", "".join(added), re.MULTILINE)
+    assert sorted(imported) == sorted(unit(Machine(), path)["LoadCredential"])
+    assert all(re.search("^LoadCredential=$", text, re.MULTILINE) for text in added if "ImportCredential" in text)
+
+
+def test_a_service_that_crashed_often_comes_back_within_two_minutes() -> None:
+    slower = files(Machine(), 254)[Path(f"{UNIT}.d/254-restart-slower.conf")]
+    assert re.findall(r"^RestartMaxDelaySec=(\w+)$", slower, re.MULTILINE) == ["2min"]
 
 
 def test_the_service_may_write_where_the_site_has_its_folders() -> None:

@@ -131,10 +131,10 @@ class Database:
         with self._lock, _told(self._path):
             return self._db.execute(sql, values).fetchall()
 
-    def row(self, sql: str, *values: object) -> sqlite3.Row | None:
-        """Return the first row of a query, or None."""
+    def row(self, sql: str, *values: object, **named: object) -> sqlite3.Row | None:
+        """Return the first row of a query, or None. Its values stand in order, or are named; never both."""
         with self._lock, _told(self._path):
-            first: sqlite3.Row | None = self._db.execute(sql, values).fetchone()
+            first: sqlite3.Row | None = self._db.execute(sql, named or values).fetchone()
             return first
 
     def known_row(self, sql: str, *values: object) -> sqlite3.Row | None:

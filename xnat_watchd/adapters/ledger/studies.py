@@ -199,9 +199,9 @@ class Studies:
         A study that waits for the same study of another ZIP does not count, and none of the `closed` projects does.
         """
         shut = json.dumps(sorted(closed))
-        if self._db.row(IS_READY, shut):
+        if self._db.row(IS_READY, closed=shut):
             return now
-        row = self._db.row(NEXT_DUE, shut)
+        row = self._db.row(NEXT_DUE, closed=shut)
         return moment(row["due"]) if row else None
 
     def newest_event(self) -> int:

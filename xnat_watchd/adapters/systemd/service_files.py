@@ -39,8 +39,14 @@ FAILED_UNIT = UNITS / f"{FAILED}.service"
 OPERATOR_SLICE = UNITS / "system-xnatwatchd.slice"
 """What all these processes may use together. A dash in the name of a slice stands for its parent."""
 
-DROP_INS = {254: "254-restart-slower.conf"}
-"""Drop-ins by the version of systemd that first understands them. An older version would log a warning."""
+DROP_INS = (
+    (254, UNIT, "254-restart-slower.conf"),
+    (254, UNIT, "254-import-login.conf"),
+    (254, UNIT, "254-import-mail.conf"),
+    (254, OPERATOR_UNIT, "254-import-login.conf"),
+    (254, FAILED_UNIT, "254-import-mail.conf"),
+)
+"""Drop-ins: the version of systemd that first understands each, and its unit. An older one would log a warning."""
 
 CLOSED = tuple(Path(path) for path in ("/home", "/root", "/run", "/tmp", "/var/tmp", "/proc", "/sys", "/dev"))  # noqa: S108 - refused, not used
 """Folders that the service does not see as others do (ProtectHome=, PrivateTmp=), or that do not outlast a reboot."""
@@ -107,7 +113,7 @@ class Machine:
 
 def plan(site: Machine, shipped: Shipped, systemd: int) -> tuple[ServiceFile | Link, ...]:
     """Return everything to install for this version of systemd. 0 means that the version is not known."""
-    newer = [name for since, name in DROP_INS.items() if since <= systemd]
+    newer = [(Path(f"{unit}.d", name), name) for since, unit, name in DROP_INS if since <= systemd]
     return (
         ServiceFile(CONFIGURATION, configuration(shipped(f"config/{NAME}.toml")), theirs=True),
         ServiceFile(SYSUSERS / f"{NAME}.conf", shipped(f"systemd/{NAME}.sysusers")),
@@ -119,14 +125,14 @@ def plan(site: Machine, shipped: Shipped, systemd: int) -> tuple[ServiceFile | L
         ServiceFile(WEB_SOCKET, shipped(f"systemd/{WEB}.socket")),
         ServiceFile(WEB_UNIT, web(shipped(f"systemd/{WEB}.service"), site)),
         ServiceFile(FAILED_UNIT, failed(shipped(f"systemd/{FAILED}.service"), site)),
-        *(ServiceFile(Path(f"{UNIT}.d", name), shipped(f"systemd/drop-ins/{name}")) for name in newer),
+        *(ServiceFile(path, shipped(f"systemd/drop-ins/{name}")) for path, name in newer),
         Link(COMMAND, site.program),
     )
 
 
 def everything(site: Machine, shipped: Shipped) -> tuple[ServiceFile | Link, ...]:
     """Return everything that any version of systemd may have caused to be installed."""
-    return plan(site, shipped, max(DROP_INS))
+    return plan(site, shipped, max(since for since, _, _ in DROP_INS))
 
 
 def configuration(text: str) -> str:
