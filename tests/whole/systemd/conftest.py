@@ -100,8 +100,9 @@ def _forget(machine: Machine, installed: dict[str, str]) -> None:
     """Leave the machine as it was before the first start."""
     machine.run("systemctl", "disable", "--now", "--quiet", "xnat-watchd", check=False)
     machine.run("systemctl", "reset-failed", "xnat-watchd", check=False)
+    credentials = "/etc/credstore/* /etc/credstore.encrypted"  # newer systemds find what lies there by itself
     theirs = "/var/lib/xnat-watchd/* /srv/xnat/*/* /srv/xnat/ledger* /srv/xnat/credentials*"
-    machine.run("sh", "-c", f"rm -rf {DROP_INS} {theirs} /etc/credstore/* /run/xnat-watchd")
+    machine.run("sh", "-c", f"rm -rf {DROP_INS} {theirs} {credentials} /run/xnat-watchd")
     machine.write(CONFIGURATION, installed[CONFIGURATION])
     machine.run("systemctl", "daemon-reload")
     if _installed(machine) != installed:

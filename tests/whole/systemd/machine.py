@@ -15,15 +15,17 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-SUITE, PYTHON = "bookworm", (3, 11)
-"""Debian 12 with systemd 252, the oldest that we promise, and its Python: wheels are made for it outside."""
+from release.bundle import PYTHONS
+
+SUITE = os.environ.get("XNAT_WATCHD_SYSTEMD_SUITE", "bookworm")
+"""Debian 12 with systemd 252, the oldest that we promise; `trixie` is Debian 13 with systemd 257."""
+PYTHON = PYTHONS[SUITE]
 
 PACKAGES = ("systemd", "python3", "python3-venv", "passwd", "util-linux")
 TOOLS = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container", "unshare": "util-linux"}
@@ -48,8 +50,6 @@ def obstacle() -> str:
         return "needs root"
     if missing:
         return f"needs the packages {' '.join(missing)}"
-    if sys.version_info[:2] != PYTHON:
-        return "needs the Python of Debian 12, which is 3.11"
     return "" if _mounted("cgroup2") else "needs cgroup2 to be mounted"
 
 

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,12 +15,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tests.whole.systemd.machine import Machine, cached, outside, until
+from release import bundle
+from release.tools import WHEELS as WHEELS_LOCK
+from tests.whole.systemd.machine import PYTHON, Machine, cached, outside, until
 from xnat_watchd.sandbox import Sandbox
 from xnat_watchd.sandbox.samples import CANARIES, Member, write_zip
 
 REPOSITORY = Path(__file__).parents[3]
-BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "xnat_watchd", "config", "systemd")
+BUILT_FROM = ("pyproject.toml", "README.md", "LICENSE", "xnat_watchd", "config", "share", "systemd")
 WHEELS = "/wheels"
 UNIT, DROP_INS = "xnat-watchd.service", "/etc/systemd/system/xnat-watchd.service.d"
 UNIT_FILE = f"/usr/local/lib/systemd/system/{UNIT}"
@@ -50,10 +51,9 @@ def wheels(folder: Path, version: str) -> None:
 
 
 def dependencies() -> Path:
-    """Return a folder with the wheels of everything that the program needs."""
-    needed = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
-    name = f"wheels-{sha256(repr(needed).encode()).hexdigest()[:12]}"
-    return cached(name, lambda folder: _pip("wheel", f"--wheel-dir={folder}", *needed))
+    """Return a folder with the wheels of everything that the program needs, for the machine's Python."""
+    name = f"wheels-{PYTHON}-{sha256(WHEELS_LOCK.read_bytes()).hexdigest()[:12]}"
+    return cached(name, lambda folder: bundle.fetch_others(folder, PYTHON))
 
 
 def _pip(*words: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
-from tests.whole.systemd.machine import until
+from tests.whole.systemd.machine import SUITE, until
 from tests.whole.systemd.service import PASSWORD, ROTATED, TECH, USER, Service
 from xnat_watchd.sandbox.samples import THADDAEUS, study
 
@@ -44,14 +44,15 @@ def test_what_systemd_hands_over_is_used_and_stays_out_of_the_environment(servic
 
 def test_a_password_that_root_has_encrypted_is_used(service: Service) -> None:
     service.take_login_away()
-    lines = []
+    lines = ["LoadCredential="]
     for name, secret in (("xnat_user", USER), ("xnat_password", PASSWORD)):
         there = f"/etc/credstore.encrypted/{name}"
         service.machine.run("mkdir", "-p", "/etc/credstore.encrypted")
         service.machine.run("systemd-creds", "encrypt", f"--name={name}", "-", there, typed=secret)
         assert secret.encode() not in service.machine.path(there).read_bytes()
         lines.append(f"LoadCredentialEncrypted={name}:{there}")
-    service.drop_in("LoadCredential=", *lines)
+    if SUITE == "bookworm":  # systemd 254 and later find and decrypt it without a word
+        service.drop_in(*lines)
     service.start()
     service.drop("scan.zip", study(1))
     service.wait_for("scan.zip")

@@ -1,0 +1,1 @@
+"""What makes releases of the sources: `python -m release`. No part of the program."""
