@@ -144,6 +144,15 @@ def test_what_fits_nothing_is_told_with_the_nearest(type_: Type) -> None:
     assert "'mri17' in its name; the nearest name is mri_17.zip" in type_("show", "mri17").stderr
 
 
+def test_no_name_that_may_be_meant_orders_the_terminal_about(type_: Type, station: Station) -> None:
+    station.drop("wri\x1b]0;owned\x07st_31.zip", SCAN)
+    station.run()
+    for words in (("show", "owned_st_31.zip"), ("deliveries", "owned_st_31.zip")):
+        told = type_(*words).stderr
+        assert "st_31.zip" in told
+        assert [sign for sign in told if not sign.isprintable() and sign != "\n"] == []
+
+
 def test_only_what_came_lately_is_listed_on_demand(type_: Type, station: Station) -> None:
     assert station.time.now().year < 2030  # the station's clock stands; the program's does not
     assert listed(type_, "--since", "365d") != {}
@@ -232,6 +241,9 @@ def test_a_share_table_is_shown_by_its_name_row_by_row(station: Station, type_: 
     assert "  why          `subjct`" in lines
     assert "  rows         1 shared, 1 failed, before it became unreadable" in lines
     assert type_("show", "mri_17.zip").stdout.startswith("Delivery 1: mri_17.zip")
+    assert type_("show", "17.C").stdout.startswith("Share table mri_17.csv")
+    station.ledger.shares.refuse("mri_17 old.csv", Unusable("a reason", advice="Correct it."), NOW)
+    assert "2 share tables have 'csv' in their names: mri_17 old.csv, mri_17.csv" in type_("show", "csv").stderr
 
 
 @pytest.mark.parametrize("on_terminal", [True, False])
@@ -256,4 +268,4 @@ def test_a_delivery_is_called_held_wherever_it_is_shown(type_: Type) -> None:
 
 def test_of_a_zip_without_a_study_it_is_said_why_nothing_can_be_retried(type_: Type) -> None:
     item = next(row["item"] for row in json.loads(type_("deliveries", "--json").stdout) if row["state"] == "failed")
-    assert "no study came of this ZIP" in type_("retry", item).stderr
+    assert f"drop a sound ZIP, then `xnat-watchd skip {item} --why TEXT`" in type_("retry", item).stderr

@@ -123,6 +123,16 @@ def test_what_is_advised_names_the_settings_that_its_reader_named(desk: Desk) ->
     assert "`xnat-watchd show 1.1`" in desk.type("status", code=1)
 
 
+def test_whatever_names_a_command_names_the_configuration_that_its_reader_typed(desk: Desk) -> None:
+    here = ["--config", str(desk.config)]
+    desk.carry()
+    for words, said in ((["pause"], "resume"), (["retry", "99"], "status"), (["show", "xyzzy"], "deliveries"),
+                        (["skip", "1.1", "--why", "x"], "show")):  # fmt: skip
+        told = CliRunner().invoke(commands, [*here, *words]).output
+        assert f"`xnat-watchd --config {desk.config} {said}" in told or "`" not in told, told
+    desk.type("resume")
+
+
 def test_a_refusal_names_the_folder_of_zips_that_its_reader_named(desk: Desk, tmp_path: Path) -> None:
     scans = tmp_path / "two words"
     scans.mkdir()

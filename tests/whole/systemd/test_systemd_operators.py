@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 
 from tests.whole.systemd.machine import Machine, until
 from tests.whole.systemd.service import (
@@ -132,6 +134,29 @@ def test_the_admin_group_sees_names_and_decides_without_being_root(service: Serv
     service.wait_for("scan.zip")
     assert "XNAT holds all 3 images" in words(service, COORDINATOR, "verify", "1.1")
     assert f"operator.request user={COORDINATOR} command=retry items=1.1 exit=0" in _journal(service)
+
+
+def test_each_group_watches_the_status_as_it_may_see_it_and_changes_come_as_new_blocks(
+    machine: Machine, service: Service
+) -> None:
+    held(service)
+    looked = f"user={TECH} command=status"
+    before = _journal(service).count(looked)
+    watch = ("timeout", "--signal=INT", "17", "xnat-watchd", "status", "--watch")
+    with ThreadPoolExecutor() as pool:
+        seen = {user: pool.submit(machine.run, *watch, user=user, check=False) for user in (TECH, COORDINATOR)}
+        sleep(7)
+        words(service, COORDINATOR, "pause")
+        told = {user: one.result().stdout for user, one in seen.items()}
+    words(service, COORDINATOR, "resume")
+    for said in told.values():
+        assert "1 thing needs attention" in said.partition("PAUSED")[0]
+        assert "PAUSED" in said
+        assert 2 <= said.count("as of") <= 4  # not one for each look
+    assert "scan.zip" in told[COORDINATOR]
+    assert "scan.zip" not in told[TECH]
+    assert "group `xnat-admin`" in told[TECH]
+    assert _journal(service).count(looked) - before <= 2
 
 
 def test_root_types_the_same_words(service: Service) -> None:

@@ -138,6 +138,11 @@ class Shares:
         with self._db.change() as db:
             db.execute("DELETE FROM share_tables WHERE name NOT IN (SELECT value FROM json_each(?))", (names,))
 
+    def tables_named(self, part: str) -> list[str]:
+        """Return the names of the tables with this in them, in any case."""
+        rows = self._db.rows("SELECT name FROM share_tables ORDER BY name")
+        return [row["name"] for row in rows if part.casefold() in row["name"].casefold()]
+
     def table(self, name: str) -> dict[str, Any] | None:
         """Return a table of the folder with its rows, in the order of its lines."""
         found = self._db.row("SELECT * FROM share_tables WHERE name = ?", _shown(name))

@@ -105,5 +105,5 @@ def _decide(
         for pause in ledger.pauses.open():
             say(f"paused: {pause.why}. {pause.advice}", err=True)
     if decided and not is_served(path):
-        click.echo("no service runs here: start it, or type `xnat-watchd run --once`, to have this done", err=True)
+        say("no service runs here: start it, or type `xnat-watchd run --once`, to have this done", err=True)
     sys.exit(1 if decided < len(named) else 0)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from xnat_watchd.interfaces.cli.options import CommandOptions
+from xnat_watchd.interfaces.cli.terminal import say
 
 EXAMPLES = """\
 \b
@@ -29,9 +30,9 @@ def pause(options: CommandOptions) -> None:
     with options.ledger(options.locations().ledger, read_only=False) as ledger:
         begun = decisions.pause(ledger, "", options.person, datetime.now(UTC))
         busy = ledger.studies.any_busy()
-    click.echo("paused: nothing more is sent until `xnat-watchd resume`" if begun else "it was paused already")
+    say("paused: nothing more is sent until `xnat-watchd resume`" if begun else "it was paused already")
     if busy:
-        click.echo("a step is still under way; `xnat-watchd status` shows when it has ended", err=True)
+        say("a step is still under way; `xnat-watchd status` shows when it has ended", err=True)
 
 
 @click.command(epilog=EXAMPLES)

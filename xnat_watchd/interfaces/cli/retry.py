@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xnat_watchd.core.errors import for_item
 from xnat_watchd.interfaces.cli.items import STUCK_ITEM, Item
 from xnat_watchd.interfaces.cli.options import CommandOptions, is_served, server_options
-from xnat_watchd.interfaces.cli.terminal import say
+from xnat_watchd.interfaces.cli.terminal import as_typed, say
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger.ledger import Ledger
@@ -29,7 +30,7 @@ Examples:
 If the service runs, it does the work, and this command shows it. Otherwise this command does the work.
 """
 
-NO_STUDY = "no study came of this ZIP, so nothing can go on: drop a sound ZIP, then `xnat-watchd skip` this one"
+NO_STUDY = "no study came of this ZIP, so nothing can go on: drop a sound ZIP, then `xnat-watchd skip ITEM --why TEXT`"
 
 
 @click.command(epilog=EXAMPLES)
@@ -64,8 +65,9 @@ def retry(
     path = options.locations().ledger
     with options.ledger(path) as ledger:
         going_on, named = _asked_for(ledger, items, all_held=all_held)
-        if not named and any(ledger.views.rejected(delivery) for delivery, _ in items):
-            raise click.ClickException(NO_STUDY)
+        rejected = [delivery for delivery, _ in items if ledger.views.rejected(delivery)]
+        if not named and rejected:
+            raise click.ClickException(as_typed(for_item(NO_STUDY, str(rejected[0]))))
         undecided = {name: found for name, key in going_on.items() if (found := holding(ledger.findings.open(key)))}
     if (label or subject) and len(going_on) != 1:
         raise click.UsageError("a label or subject is for one held study; name it, as in 12.1")
@@ -97,7 +99,8 @@ def _asked_for(ledger: Ledger, items: Sequence[Item], *, all_held: bool) -> tupl
 
 def _report_others(going_on: Collection[str], named: Mapping[str, int], items: Sequence[Item]) -> None:
     if items and not named:
-        raise click.ClickException("there is no such study; `xnat-watchd status` lists the studies that need attention")
+        said = "there is no such study; `xnat-watchd status` lists the studies that need attention"
+        raise click.ClickException(as_typed(said))
     for name in named.keys() - set(going_on):
         click.echo(f"{name} is not held, and does not wait", err=True)
     if not going_on and not items:
@@ -149,6 +152,4 @@ def _release(
 
 
 def _report_unchanged(name: str, why: str, what_to_do: str) -> None:
-    from xnat_watchd.core.errors import for_item
-
     say(f"{name} stays as it is: {why}. {for_item(what_to_do, name)}", err=True)

@@ -11,11 +11,12 @@ import click
 
 from xnat_watchd.core.access import WHO_DECIDES
 from xnat_watchd.core.place_names import is_place_name
+from xnat_watchd.core.printable import plain
 from xnat_watchd.interfaces.cli.items import ITEM_OR_NAME, Item
 from xnat_watchd.interfaces.cli.options import CommandOptions, is_served
 from xnat_watchd.interfaces.cli.share_table import table_lines
 from xnat_watchd.interfaces.cli.story import lines as events
-from xnat_watchd.interfaces.cli.terminal import as_json, local, paragraph, say
+from xnat_watchd.interfaces.cli.terminal import as_json, as_typed, local, paragraph, say
 from xnat_watchd.operator.item_facts import delivery_facts, finding_facts, study_facts, study_heading
 
 if TYPE_CHECKING:
@@ -44,14 +45,14 @@ def show(options: CommandOptions, item: Item | str, *, for_programs: bool) -> No
     """Show what happened to a delivery (12) or one study of it (12.1): every event with its time.
 
     Instead of the number, give the file's name or a part of it, or the session's name in XNAT's prearchive. The name of
-    a share table shows its rows.
+    a share table, or a part of it, shows its rows.
     """
     from xnat_watchd.operator.nameless import story_without_names
     from xnat_watchd.operator.program_story import story_for_programs
 
     here = options.locations()
     with options.ledger(here.ledger) as ledger:
-        table = ledger.shares.table(item) if isinstance(item, str) else None
+        table = _table(ledger, item) if isinstance(item, str) else None
         if table is not None:
             as_json(table) if for_programs else click.echo("\n".join(table_lines(table)))
             return
@@ -69,6 +70,19 @@ def show(options: CommandOptions, item: Item | str, *, for_programs: bool) -> No
     _tell(story)
     if not options.sees_names and any(one["advice"] for one in (story, *story["studies"])):
         say(WHO_DECIDES)
+
+
+def _table(ledger: Ledger, name: str) -> dict[str, Any] | None:
+    """Return the share table of this name; or the one with this in its name, if no delivery has it too."""
+    from xnat_watchd.adapters.ledger.listing import DeliveryQuery
+
+    exact = ledger.shares.table(name)
+    if exact is not None or ledger.listing.rows(DeliveryQuery(words=(name,)), 1):
+        return exact
+    found = ledger.shares.tables_named(name)
+    if len(found) > 1:
+        raise click.BadParameter(plain(f"{len(found)} share tables have {name!r} in their names: {', '.join(found)}"))
+    return ledger.shares.table(found[0]) if found else None
 
 
 def _named_delivery(ledger: Ledger, name: str, here: Locations) -> int:
@@ -89,7 +103,7 @@ def _named_delivery(ledger: Ledger, name: str, here: Locations) -> int:
         meant = nearest_names(ledger, query, names=True) or [
             "`xnat-watchd deliveries` and `xnat-watchd status` list them"
         ]
-        raise click.BadParameter("; ".join([what, *meant]))
+        raise click.BadParameter(as_typed(plain("; ".join([what, *meant]))))
     if not any(row["item"] for row in rows):  # it still lies in the drop folder: its line says why
         print_rows(rows, "table")
         sys.exit(1)

@@ -49,7 +49,7 @@ def paragraph(text: object, *, first: str = "", rest: str | None = None) -> list
     """
     lead, indent = plain(first), " " * width(plain(first)) if rest is None else rest
     lines, line = [], ""
-    for word in _words(plain(_as_typed(str(text))), columns() - max(width(lead), width(indent))):
+    for word in _words(plain(as_typed(str(text))), columns() - max(width(lead), width(indent))):
         longer = f"{line} {word}" if line else word
         if line and width(lead) + width(longer) > columns():
             lines.append(lead + line)
@@ -65,7 +65,7 @@ def _words(text: str, room: int) -> Iterator[str]:
         yield from [word] if width(word) <= room else word.split()
 
 
-def _as_typed(text: str) -> str:
+def as_typed(text: str) -> str:
     """Return a text whose commands the reader of this command's output can type as they stand."""
     context = click.get_current_context(silent=True)
     return context.obj.as_typed(text) if context is not None and isinstance(context.obj, CommandOptions) else text
