@@ -22,7 +22,15 @@ from xnat_watchd.core.sharing.table import ShareRow
 from xnat_watchd.daemon.composition import build
 from xnat_watchd.interfaces.cli.status_screen import screen
 from xnat_watchd.operator.current_status import status_of
-from xnat_watchd.operator.status import Exit, attention_row, sentence, take_snapshot, verdict, without_names
+from xnat_watchd.operator.status import (
+    Exit,
+    attention_row,
+    delivery_of,
+    sentence,
+    take_snapshot,
+    verdict,
+    without_names,
+)
 from xnat_watchd.operator.status_sentences import waiting_sentence
 from xnat_watchd.settings import load
 
@@ -145,6 +153,25 @@ def test_programs_find_the_same_keys_whether_a_service_runs_or_not(tmp_path: Pat
     assert (runs["daemon"]["running"], stands["daemon"]["running"]) == (True, False)
     daemon.server.close()
     daemon.ledger.close()
+
+
+def test_a_file_whose_name_begins_like_an_item_is_taken_for_none(station: Station) -> None:
+    """Scanners call files so. One that nobody takes needs somebody, and is not the delivery of that number."""
+    station.drop("P1/scan.zip", scan())
+    for number, name in enumerate(("20240301-export.dcm", "1.dcm", "1.1", "²-1.dcm"), 1):
+        station.drop(name, instance(9, 1, number))
+    station.run()
+    for _ in range(2):
+        station.time.pass_(hours=3)
+        station.intake.sweep()
+    seen, told = snapshots(station)
+    rows = [row for row in seen["attention"] if not row.get("at")]
+    assert {row["item"] for row in rows} == {"20240301-export.dcm", "1.dcm", "1.1", "²-1.dcm"}
+    assert {(delivery_of(row), row["name"]) for row in rows} == {(None, "")}
+    shown = screen({**seen, "age": 0, "daemon": {**seen["daemon"], "settling": 0, "uploads": []}})
+    assert "xnat-watchd show" not in shown
+    assert sentence(seen).count("DICOM without a ZIP") == 4
+    assert "export" not in json.dumps(told)
 
 
 def test_a_folder_that_is_called_like_a_part_of_a_time_spoils_none(station: Station) -> None:

@@ -49,6 +49,21 @@ def test_now_says_what_needs_somebody_and_why(station: Station, served: Served) 
         assert said in page
 
 
+def test_now_leads_to_items_alone_and_says_which_of_them_failed(station: Station, served: Served) -> None:
+    station.drop("bad.zip", BAD)
+    station.drop("notes.zip", zipped([("notes.txt", b"nothing")]))
+    station.drop("2.dcm", instance(9, 1, 1))
+    station.run()
+    station.time.pass_(hours=3)
+    station.intake.sweep()
+    page = " ".join(served.by(ADA).get("/").text.split())
+    states = re.findall(
+        r'<span aria-hidden="true">▲</span> (\w+)</span> <a href="/item/(\d)"><strong>([\d.]+)</strong>', page
+    )
+    assert sorted(states) == [("failed", "2", "2"), ("held", "1", "1.1")]
+    assert '<strong class="name">2.dcm</strong>' in page
+
+
 def test_who_may_only_look_sees_no_name_on_any_page(station: Station, served: Served) -> None:
     station.drop("Zenobia.zip", BAD)
     station.drop("growing Quokka.zip", SCAN[:-30])

@@ -100,9 +100,17 @@ def with_daemon(
 
 def _with_names(rows: Sequence[Mapping[str, Any]], summary: Summary) -> Rows:
     """Return rows that each have the `name` of the file that they are about; empty where it is none."""
-    deliveries = [int(row["item"].partition(".")[0]) if row["item"][:1].isdigit() else 0 for row in rows]
-    names = summary.names({number for number in deliveries if number})
-    return [{**row, "name": names.get(number, "")} for row, number in zip(rows, deliveries, strict=True)]
+    deliveries = [*map(delivery_of, rows)]
+    names = summary.names({number for number in deliveries if number is not None})
+    return [{**row, "name": names.get(number or 0, "")} for row, number in zip(rows, deliveries, strict=True)]
+
+
+def delivery_of(row: Mapping[str, Any]) -> int | None:
+    """Return the number of the delivery that a row of `attention` is about; None for one about anything else.
+
+    Only the ledger's rows say since when (`at`). The item of another may be the name of a file, which may be `5.dcm`.
+    """
+    return int(row["item"].partition(".")[0]) if row.get("at") else None
 
 
 def pause_snapshot(pause: Any) -> dict[str, Any]:
@@ -183,7 +191,7 @@ def sentence(snapshot: Snapshot) -> str:
     under_way = sum(total[name] for name in ("ready", "busy", "waiting"))
     gate = "" if snapshot["gate"]["open"] else f"; waiting for XNAT: {_why(snapshot['gate'])}"
     paused = "".join(f"; {one['of']} paused" for one in snapshot.get("paused", ()))
-    first = "".join(f"; {one['why']}" for one in snapshot["attention"] if not one["item"][:1].isdigit())
+    first = "".join(f"; {one['why']}" for one in snapshot["attention"] if delivery_of(one) is None)
     return (
         f"{under_way} under way, {total['held']} held, {total['done']} complete{_rows(snapshot)}{paused}{gate}{first}"
     )

@@ -8,7 +8,7 @@ from typing import Any
 from xnat_watchd.core.printable import plain
 from xnat_watchd.core.quantities import as_size
 from xnat_watchd.interfaces.cli.terminal import local, padded, paragraph, width
-from xnat_watchd.operator.status import Snapshot
+from xnat_watchd.operator.status import Snapshot, delivery_of
 from xnat_watchd.operator.status_sentences import counts, table_state, totals, verdict_sentence, waiting_sentence
 
 Row = Mapping[str, Any]
@@ -111,7 +111,7 @@ def _problem(lead: str, row: Row) -> list[str]:
 
 
 def _more_about(snapshot: Snapshot) -> list[str]:
-    told = next((row["item"] for row in snapshot["attention"] if row["item"][:1].isdigit()), None)
+    told = next((row["item"] for row in snapshot["attention"] if delivery_of(row) is not None), None)
     return ["", *paragraph(f"For more about an item, type `xnat-watchd show {told}`.")] if told else []
 
 

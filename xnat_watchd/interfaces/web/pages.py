@@ -20,7 +20,7 @@ from xnat_watchd.operator.item_facts import series_counts
 from xnat_watchd.operator.metrics import CONTENT_TYPE, LedgerTotals, exposition
 from xnat_watchd.operator.nameless import story_without_names
 from xnat_watchd.operator.spreadsheet import as_csv
-from xnat_watchd.operator.status import Snapshot
+from xnat_watchd.operator.status import Snapshot, delivery_of
 from xnat_watchd.operator.status_sentences import counts, table_state, totals, verdict_sentence, waiting_sentence
 
 MOST = 50  #: rows of a list on one page
@@ -60,6 +60,7 @@ def _now(reading: Reading) -> str:
         "now.html", status=status, verdict=verdict_sentence(status), waiting=waiting_sentence(status),
         facts={**totals(status), **counts(status)},
         tables=[(one, table_state(one)) for one in status["shares"]], most=FEW, kind=kind_of(status),
+        delivery_of=delivery_of,
         paused=[(one, one.detail if sees_names() else "") for one in pauses], changes=changes,
     )  # fmt: skip
 
