@@ -321,7 +321,7 @@ def test_five_thousand_held_studies_are_shown_in_a_third_of_a_second(served: Ser
         db.execute("UPDATE studies SET standing = 'held', why = 'a reason', advice = '`xnat-watchd show ITEM`'")
     database.close()
     assert station.ledger.views.studies() == {"received": {"held": 5000}}
-    for path in ("/", "/list?state=held", "/item/2500", "/wall", "/health"):
+    for path in ("/", "/list?state=held", "/item/2500", "/figures", "/wall", "/health"):
         took = []
         for _ in range(3):
             served.time.pass_(seconds=5)

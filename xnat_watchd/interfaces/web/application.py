@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 OPEN = frozenset({"static", "enter"})  #: what somebody may ask for whom nobody knows
 FOR_PROGRAMS = frozenset({"pages.metrics"})  #: what a program may ask for that has no cookie: it holds no names
 TRY_AGAIN = "5"  #: seconds
+OPEN_IT = "Type `xnat-watchd web --open` on this machine: it opens this page."
+NO_SUCH_USER = "This machine has no user of the name that you have logged in with. Ask its administrator."
 _AS_OF = re.compile(rb'<time id="as-of".*?</time>')
 
 
@@ -77,7 +79,7 @@ def _who(visitors: Visitors) -> Callable[[], Response | None]:
         if visitor is None and request.endpoint in FOR_PROGRAMS:
             visitor = visitors.program_at(request.environ)
         if visitor is None:
-            return _message("Who are you?", 401, "Type `xnat-watchd web --open` on this machine: it opens this page.")
+            return _message("Who are you?", 401, NO_SUCH_USER if visitors.is_by_proxy(request.environ) else OPEN_IT)
         if visitor.access < UserAccess.LOOK:
             return _message("This user may not look.", 403, HOW_TO_JOIN)
         if request.method == "POST" and request.endpoint != "link" and visitor.access < UserAccess.DECIDE:

@@ -92,9 +92,13 @@ class Visitors:
         if not over_unix:
             cookie = parse_cookie(environ.get("HTTP_COOKIE", "")).get(COOKIE, "")
             return self.by_uid(uid) if self.cookies.uid_of(cookie) == uid else None
-        if uid in self.proxy.uids:
+        if self.is_by_proxy(environ):
             return self.by_name(self.proxy.named(environ))
         return self.by_uid(uid)
+
+    def is_by_proxy(self, environ: WSGIEnvironment) -> bool:
+        """Return whether a request comes from the proxy, whose word about who asks counts."""
+        return environ["REMOTE_ADDR"].startswith("unix:") and connected(environ) in self.proxy.uids
 
     def program_at(self, environ: WSGIEnvironment) -> Requester | None:
         """Return the user whose program has connected over loopback, without a cookie; None if that is not known."""
