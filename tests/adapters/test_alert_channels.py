@@ -160,6 +160,21 @@ def test_a_mail_server_that_would_take_none_is_told_when_it_is_tried_out(behavio
         mail.greet(route(other))
 
 
+def test_beyond_this_machine_a_server_that_is_tried_out_must_speak_tls_and_is_known_by_its_certificate(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(mail, "is_loopback", lambda _: False)
+    login = Credential("user", Secret("hidden"), "a test")
+    authorities = Authorities(tmp_path)
+    authorities.sign("leaf", LEAF)
+    tls = authorities.context("leaf")
+    with listening(Other("takes it"), mail_server) as plain, pytest.raises(NotSent):
+        mail.greet(route(plain, credential=login))
+    with listening(Other("takes it", tls), mail_server) as unknown, pytest.raises(NotSent, match="SSLCert"):
+        mail.greet(route(unknown, server=f"localhost:{unknown.port}", credential=login, longest=LONGER))
+    assert not [sent for other in (plain, unknown) for sent in other.got if b"AUTH" in sent.upper()]
+
+
 # -- apprise -----------------------------------------------------------------------------------------------
 
 PATIENCE = 20.0  #: seconds that starting a process may take on a busy machine
