@@ -133,6 +133,7 @@ def test_no_channel_carries_a_name(station: Station, tmp_path: Path, monkeypatch
     }
     assert len(mail.mails) == len(web.got) == len(chat.got) >= 4
     assert len(ping.got) >= 1
+    assert "\nPaused; nothing else needs attention." in told["mail"]  # the digest of a day on which nothing is wrong
     for channel in ("mail", "webhook", "apprise"):
         for said in ("studies or ZIPs need somebody in P1", "a folder that is no known project", "share tables need",
                      "only a person can start it", "XNAT does not answer as it should", "over: "):  # fmt: skip

@@ -22,6 +22,7 @@ from typing import Any
 
 from tests.dicom import CANARIES
 from tests.soak import hurried, recovery
+from tests.soak.counters import MetricsReader
 from tests.soak.disks import Disks
 from tests.soak.faults import Script
 from tests.soak.inbox import Inbox, Told, told_by
@@ -61,6 +62,8 @@ incomplete_after = "5m"
 rescan_every = "1m"
 [limits]
 keep_free = "1MB"
+[metrics]
+file = "{metrics}"
 [alerts]
 webhook = "{webhook}"
 remind = "30m"
@@ -99,6 +102,7 @@ class Figures:
     studies: int = 0
     instances: int = 0
     seconds: float = 0.0
+    counted: int = 0  #: how often studies were archived, by the metrics
     alerts: Told = field(default_factory=Told)
     wrong: list[str] = field(default_factory=list)
 
@@ -114,6 +118,7 @@ class Figures:
             f"collisions {self.collisions} planned with another client",
             f"faults     {self.planned - self.left} fired, in {self.requests} requests",
             self.alerts.said(),
+            f"metrics    {self.counted} times that a study was archived",
             f"time       {self.seconds:.0f} s, {zips / self.seconds:.2f} ZIPs/s",
             recovery.told("kills cost", self.amid),
             recovery.told("apart     ", self.apart),
@@ -150,6 +155,8 @@ class Soak:
         self._xnat = Practice(folder / "xnat", options.dialect)
         self._stranger = Stranger(self._xnat, options.seed)
         self._inbox = Inbox(options.seed)
+        self._metrics = folder / "xnat-watchd.prom"
+        self._reader = MetricsReader(self._metrics)
         self._configure(workers=2, quiet_for=20)
 
     def run(self) -> Figures:
@@ -172,6 +179,8 @@ class Soak:
         figures.alerts = told_by(self._inbox.posts)
         figures.wrong += figures.alerts.wrong
         figures.seconds = time.time() - self._began
+        figures.wrong += self._reader.look()
+        figures.counted = round(self._reader.archived)
         figures.studies, figures.instances = len({one["study_uid"] for one in stored}), len(stored)
         theirs = self._stranger.places(stored)
         ours = [one for one in stored if (one["project"], one["session"]) not in theirs or one["where"] == "archive"]
@@ -223,7 +232,7 @@ class Soak:
 
     def _configure(self, *, workers: int, quiet_for: int) -> None:
         settings = {"workers": workers, "quiet_for": f"{quiet_for}s", "server": self._xnat.url, "root": self._root,
-                    "webhook": self._inbox.url}  # fmt: skip
+                    "webhook": self._inbox.url, "metrics": self._metrics}  # fmt: skip
         new = self._config.with_suffix(".new")
         new.write_text(CONFIG.format(**settings), "utf-8")
         new.rename(self._config)  # a service that starts just now reads the one or the other
@@ -245,6 +254,7 @@ class Soak:
             service.kill()
             self.figures.kills += 1
         service.join()
+        self.figures.wrong += self._reader.look()
         if (self.figures.kills + self.figures.stops) % LOOKS == 0:
             self._look()
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.dicom import series_uid, sop_uid, study_uid
+from tests.soak.counters import MetricsReader
 from tests.soak.inbox import told_by
 from tests.soak.judge import complaints
 from tests.soak.run import Soak, SoakOptions
@@ -144,3 +145,22 @@ def test_the_judge_is_content_where_each_incident_is_told_reminded_of_and_over()
 )
 def test_the_judge_sees_what_people_must_not_be_told(posts: list[dict[str, str]], wrong: str) -> None:
     assert told_by(posts).wrong == [wrong]
+
+
+# -- the judge of counters ---------------------------------------------------------------------------------
+
+
+def test_a_counter_that_goes_back_or_is_lost_is_seen(tmp_path: Path) -> None:
+    reader, file = MetricsReader(tmp_path / "x.prom"), tmp_path / "x.prom"
+
+    def look(*values: int) -> list[str]:
+        lines = [f'a_total{{project="P{n}"}} {value}' for n, value in enumerate(values)]
+        file.write_text("# TYPE a_total counter\n" + "\n".join(lines) + "\n# TYPE b gauge\nb 1\n")
+        return reader.look()
+
+    assert reader.look() == []
+    assert look(1, 5) == look(1, 6) == look(2, 6, 1) == []
+    assert look(2, 5, 1) == ["a counter went back: a_total [('project', 'P1')]"]
+    assert look(2, 5) == ["a counter went back: a_total [('project', 'P2')]"]
+    file.unlink()
+    assert reader.look() == ["the metrics are gone"]
