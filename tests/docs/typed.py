@@ -19,6 +19,7 @@ REMARK = re.compile(r"\s{2,}# .*$")
 
 #: What differs from one run to the next, and what stands for it when two are compared.
 VARYING = (
+    (r"It\s+is\s+asked\s+again(\s+at)?\s+(\d\d:\d\d:\d\d|now)\.", "It is asked again <then>."),
     (r"\d{4}-\d\d-\d\d( |T)\d\d:\d\d(:\d\d)?(\.\d+)?( UTC|\+00:00)?", "<time>"),
     (r"\d{4}-\d\d-\d\d", "<day>"),
     (r"\b\d\d:\d\d:\d\d\b", "<clock>"),

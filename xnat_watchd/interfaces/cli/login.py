@@ -11,7 +11,7 @@ import click
 
 from xnat_watchd.core.printable import plain
 from xnat_watchd.interfaces.cli.options import CommandOptions, server_option
-from xnat_watchd.interfaces.cli.terminal import local
+from xnat_watchd.interfaces.cli.terminal import local, say
 
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.adapters.credentials import Search
@@ -75,7 +75,7 @@ def login(options: CommandOptions, *, token: bool, user: str | None) -> None:
     LoginAttempts(settings.ledger.path, site.clock).succeeded()
     kept = site.token(typed) if token else typed
     file.store(search.server, kept)
-    click.echo(f"XNAT at {search.server} knows you as {plain(who)}. Stored in {file.path}, {until(kept)}.")
+    say(f"XNAT at {search.server} knows you as {plain(who)}. Stored in {file.path}, {until(kept)}.")
     if options.server and not options.drop and config.find_file(options.config, os.environ) is None:
         _remember(settings)
     if is_held(lock_of(settings.ledger.path)):
