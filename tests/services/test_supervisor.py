@@ -20,6 +20,7 @@ from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.adapters.threads import Loop
 from xnat_watchd.core.errors import InDoubt, LedgerUnusable, NoRoom, Stopped
+from xnat_watchd.core.gate import AllGates, Restrictions
 from xnat_watchd.daemon import one_off_run, service, threads
 from xnat_watchd.daemon.reload import reload
 from xnat_watchd.daemon.state import SAME_FOR, Daemon
@@ -120,11 +121,12 @@ def test_a_reload_keeps_what_could_not_be_given_back(daemon: Daemon, monkeypatch
         patch.setattr(
             "xnat_watchd.studies.pipeline.Pipeline._act", raising(NoRoom("no room is left in the work folder"))
         )
-        patch.setattr("xnat_watchd.studies.steps.gates.XnatGates.closed", lambda _: [])
+        open_ = Restrictions(AllGates(paused=False, by_scope={}))
+        patch.setattr("xnat_watchd.studies.steps.gates.XnatGates.restrictions", lambda _: open_)
         assert threads.worker_turn(daemon, WORKER, no_renewal()) == threads.IDLE
         assert daemon.ledger.studies.any_busy()
         reload(daemon, lambda: daemon.settings)
-    monkeypatch.setattr("xnat_watchd.studies.steps.gates.XnatGates.closed", lambda _: None)
+    monkeypatch.setattr("xnat_watchd.studies.steps.gates.XnatGates.restrictions", lambda _: None)
     threads.worker_turn(daemon, WORKER, no_renewal())
     assert not daemon.ledger.studies.any_busy()
 
