@@ -75,14 +75,20 @@ def test_nothing_is_broken_where_no_terminal_is(capsys: pytest.CaptureFixture[st
 
 
 def a_snapshot(**about: Any) -> dict[str, Any]:
-    row = {"item": "1.1", "project": "P1", "why": "it is " + "long " * 20, "advice": "Type `xnat-watchd retry 1.1`."}
+    row = {
+        "item": "1.1",
+        "about": "item",
+        "project": "P1",
+        "why": "it is " + "long " * 20,
+        "advice": "Type `xnat-watchd retry 1.1`.",
+    }
     return {
         "at": "2026-01-01T00:00:00+00:00", "age": 0, "daemon": {"running": True, "settling": 1, "uploads": []},
         "xnat": {"server": "https://xnat.example.org"}, "gate": {"open": True}, "projects_shut": {}, "shares": [],
         "deliveries": {"taken": 1, "finished": 12}, "studies": {"received": {"held": 1}, "complete": {"done": 30}},
         "under_way": [{**row, "item": "12.1", "progress": "uploaded", "standing": "waiting"}],
         "ignored": [{"name": HOSTILE, "why": "not complete yet: its list of files is missing", "advice": ""}],
-        "attention": [row, {**row, "item": HOSTILE}], **about,
+        "attention": [row, {**row, "item": HOSTILE, "about": "file"}], **about,
     }  # fmt: skip
 
 

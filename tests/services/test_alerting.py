@@ -31,9 +31,24 @@ EMPTY: dict[str, Any] = {
     "projects_shut": {}, "deliveries": {}, "studies": {}, "under_way": [], "ignored": [], "shares": [],
     "left_behind": [], "of_service": [], "attention": [],
 }  # fmt: skip
-HELD = {"item": "3.1", "project": "P1", "why": "two people in one study", "advice": "Export it again.", "name": FILE}
-OF_A_FOLDER = {"item": "4.1", "project": NAME, "why": f"project {NAME} is not there", "advice": "Ask.", "name": FILE}
-FULL = {"item": "disk", "project": "", "why": "too little room is left", "advice": "Free some space.", "name": ""}
+HELD = {"item": "3.1", "about": "item", "project": "P1", "why": "two people in one study", "advice": "Export it again.",
+        "name": FILE}  # fmt: skip
+OF_A_FOLDER = {
+    "item": "4.1",
+    "about": "item",
+    "project": NAME,
+    "why": f"project {NAME} is not there",
+    "advice": "Ask.",
+    "name": FILE,
+}
+FULL = {
+    "item": "disk",
+    "about": "service",
+    "project": "",
+    "why": "too little room is left",
+    "advice": "Free some space.",
+    "name": "",
+}
 
 
 @dataclass

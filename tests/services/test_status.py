@@ -16,11 +16,13 @@ from tests.station import Notes, Station, Time, zipped
 from xnat_watchd.adapters.credentials import Credential, Secret
 from xnat_watchd.core.errors import Impossible, Transient, Unusable
 from xnat_watchd.core.gate import Gate
+from xnat_watchd.core.incidents import IncidentKind
 from xnat_watchd.core.sharing.row_state import RowState
 from xnat_watchd.core.sharing.state import RowResult
 from xnat_watchd.core.sharing.table import ShareRow
 from xnat_watchd.daemon.composition import build
 from xnat_watchd.interfaces.cli.status_screen import screen
+from xnat_watchd.operator.alert_texts import observed
 from xnat_watchd.operator.current_status import status_of
 from xnat_watchd.operator.status import (
     Exit,
@@ -80,6 +82,31 @@ def test_a_file_in_the_drop_folder_hides_no_trouble_that_is_called_as_it_is(stat
     full["attention"] = [attention_row("work", "the work folder cannot be reached", "Mount it."), *full["attention"]]
     told = without_names(full, lambda _: True)
     assert {"1", "work"} <= {row["item"] for row in told["attention"]}
+
+
+@pytest.mark.parametrize(
+    "name", ["5 Doe Jane.zip", "5.zip", "1", "1.1", "7T/scan.rar", "\u00b2.zip", "project", "disk"]
+)
+def test_a_file_of_any_name_needs_somebody_and_is_taken_for_nothing_else(station: Station, name: str) -> None:
+    station.drop("P1/notes.zip", zipped([("notes.txt", b"nothing")]))
+    station.run()
+    station.ledger.deliveries.ignore({name: ("no project", "Move it into the folder of a project.")}, NOW)
+    full, told = snapshots(station)
+    rejected, file = full["attention"]
+    assert (rejected["about"], rejected["item"], rejected["name"]) == ("item", "1", "P1/notes.zip")
+    assert (file["about"], file["item"], file["name"]) == ("file", name, "")
+    assert [(row["about"], row["item"]) for row in told["attention"]] == [("item", "1"), ("file", "drop")]
+    assert {key.kind: len(rows) for key, rows in observed(told).items()} == {
+        IncidentKind.STUDIES: 1, IncidentKind.DROP: 1,
+    }  # fmt: skip
+
+
+def test_a_share_table_of_any_name_needs_somebody_and_is_no_delivery(station: Station) -> None:
+    station.ledger.shares.refuse("2026 March.csv", Unusable("it has no column `subject`"), NOW)
+    full, told = snapshots(station)
+    (row,) = full["attention"]
+    assert (row["about"], row["item"], row["name"]) == ("share table", "2026 March.csv", "")
+    assert [key.kind for key in observed(told)] == [IncidentKind.TABLE]
 
 
 def test_file_names_are_for_the_services_user_alone(station: Station) -> None:

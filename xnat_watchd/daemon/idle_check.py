@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.core.errors import unwritable
 from xnat_watchd.core.ports import Clock
-from xnat_watchd.operator.status import attention_row
+from xnat_watchd.operator.status import About, attention_row
 from xnat_watchd.studies.steps.gates import XnatGates
 
 EVERY = 300.0  #: seconds between two checks; up to a quarter less by chance, so that many stations do not ask at once
@@ -54,4 +54,4 @@ class IdleCheck:
 def _problem(project: str) -> dict[str, object]:
     error = unwritable(project)
     advice = "Check the project's ID in the settings, and that the account is a member or owner of it."
-    return {**attention_row("project", f"project {project}: {error}", advice), "project": project}
+    return {**attention_row("project", f"project {project}: {error}", advice, About.PROJECT), "project": project}

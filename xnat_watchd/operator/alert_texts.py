@@ -8,7 +8,7 @@ from typing import Any
 
 from xnat_watchd.core.incidents import Decision, IncidentKey, IncidentKind, Incidents
 from xnat_watchd.core.printable import plain
-from xnat_watchd.operator.status import Snapshot
+from xnat_watchd.operator.status import About, Snapshot, about, delivery_of
 from xnat_watchd.operator.status_sentences import counts, totals, verdict_sentence
 
 SHOWN = 10  #: rows of one incident; `status` shows all
@@ -16,10 +16,7 @@ SHOWN = 10  #: rows of one incident; `status` shows all
 Row = Mapping[str, Any]
 Observed = Mapping[IncidentKey, Sequence[Row]]
 
-_OF_ONE_ITEM = {
-    "project": IncidentKind.PROJECT, "login": IncidentKind.LOGIN, "ledger": IncidentKind.LEDGER,
-    "disk": IncidentKind.DISK, "drop": IncidentKind.DROP,
-}  # fmt: skip
+_OF_SERVICE = {"login": IncidentKind.LOGIN, "ledger": IncidentKind.LEDGER, "disk": IncidentKind.DISK}
 _FOLDERS = frozenset({"drop", "shares", "work", "done", "failed"})
 _TITLES = {
     IncidentKind.LOGIN: "the login for XNAT needs somebody",
@@ -40,25 +37,28 @@ def observed(snapshot: Snapshot) -> Observed:
     gate = snapshot["gate"]
     if not gate["open"]:
         found[IncidentKey(IncidentKind.LOGIN if gate["login"] else IncidentKind.SERVER)] = [{"item": "", **gate}]
-    of_service = {(row["item"], row["why"]) for row in snapshot.get("of_service", ())}
     for row in snapshot["attention"]:
-        key = _key(row, of_service=(row["item"], row["why"]) in of_service)
-        if key:
+        if key := _key(row):
             found.setdefault(key, []).append(row)
     return found
 
 
-def _key(row: Row, *, of_service: bool) -> IncidentKey | None:
+def _key(row: Row) -> IncidentKey | None:
     """Return the incident of a row that needs attention; None for one that is not to be told, as of alerts."""
     item, project = row["item"], row.get("project") or ""
-    if item[:1].isdigit():
-        return IncidentKey(IncidentKind.STUDIES, project)
-    if of_service and item in _FOLDERS:
+    match about(row):
+        case About.ITEM:
+            return IncidentKey(IncidentKind.STUDIES, project)
+        case About.PROJECT:
+            return IncidentKey(IncidentKind.PROJECT, project)
+        case About.FILE:
+            return IncidentKey(IncidentKind.DROP)
+        case About.TABLE:
+            return IncidentKey(IncidentKind.TABLE)
+    if item in _FOLDERS:
         return IncidentKey(IncidentKind.FOLDER, item)
-    if item.startswith("table "):
-        return IncidentKey(IncidentKind.TABLE)
-    kind = _OF_ONE_ITEM.get(item)
-    return IncidentKey(kind, project if kind is IncidentKind.PROJECT else "") if kind else None
+    kind = _OF_SERVICE.get(item)
+    return IncidentKey(kind) if kind else None
 
 
 def message(decision: Decision, before: Incidents, now: Observed, station: str) -> tuple[str, str]:
@@ -129,7 +129,7 @@ def _lines(key: IncidentKey, now: Observed) -> list[str]:
 
 
 def _item(row: Row) -> str:
-    return f"{row['item']}: " if row["item"][:1].isdigit() else ""
+    return f"{row['item']}: " if delivery_of(row) is not None else ""
 
 
 def _over(key: IncidentKey, before: Incidents) -> str:

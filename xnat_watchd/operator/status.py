@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
 from xnat_watchd.core.errors import for_item
@@ -26,6 +26,16 @@ SILENCE = 60.0  #: seconds after which a service that runs but reports nothing c
 READ_REPORT = "Read the report beside the table: it says of each row why, and what to do."
 CONCEALED = "…"  #: stands for a project's name that may be a patient's
 SENTENCES = ("why", "advice")  #: what may name a project; a time would be spoilt by a folder that is called `00`
+
+
+class About(StrEnum):
+    """What a row that needs attention is about. Its item does not tell: a file may be called `5`, or `disk`."""
+
+    ITEM = "item"  #: a delivery, or a study of one
+    PROJECT = "project"
+    FILE = "file"  #: in the drop folder
+    TABLE = "share table"
+    SERVICE = "service"  #: its folders, disks, ledger, login, or ways to tell people
 
 
 class Exit(IntEnum):
@@ -58,9 +68,9 @@ def take_snapshot(
     needs_attention = [
         *attention,
         *_projects_in_trouble(gates, waiting),
-        *views.attention(),
-        *views.delayed(now - LONG),
-        *views.locked(now - TOLD_AFTER),
+        *({**row, "about": About.ITEM} for row in views.attention()),
+        *({**row, "about": About.ITEM} for row in views.delayed(now - LONG)),
+        *({**row, "about": About.ITEM} for row in views.locked(now - TOLD_AFTER)),
         *_to_be_moved(ignored),
         *_to_be_corrected(tables),
     ]
@@ -105,22 +115,24 @@ def _with_names(rows: Sequence[Mapping[str, Any]], summary: Summary) -> Rows:
     return [{**row, "name": names.get(number or 0, "")} for row, number in zip(rows, deliveries, strict=True)]
 
 
-def delivery_of(row: Mapping[str, Any]) -> int | None:
-    """Return the number of the delivery that a row of `attention` is about; None for one about anything else.
-
-    Only the ledger's rows say since when (`at`). The item of another may be the name of a file, which may be `5.dcm`.
-    """
-    return int(row["item"].partition(".")[0]) if row.get("at") else None
-
-
 def pause_snapshot(pause: Any) -> dict[str, Any]:
     """Return a pause as it stands in the snapshot."""
     return {"of": str(pause.of), "since": pause.since[:19], "why": pause.why, "advice": pause.advice}
 
 
-def attention_row(item: str, why: str, advice: str) -> dict[str, Any]:
-    """Return a row for the list of what needs attention, about something that is no study."""
-    return {"item": item, "project": "", "why": why, "advice": advice}
+def attention_row(item: str, why: str, advice: str, of: About = About.SERVICE) -> dict[str, Any]:
+    """Return a row for the list of what needs attention, about something that is no delivery."""
+    return {"item": item, "about": of, "project": "", "why": why, "advice": advice}
+
+
+def about(row: Mapping[str, Any]) -> About:
+    """Return what a row that needs attention is about. A service of an older version publishes it without that."""
+    return About(row.get("about", About.SERVICE))
+
+
+def delivery_of(row: Mapping[str, Any]) -> int | None:
+    """Return the number of the delivery that a row of `attention` is about; None for one about anything else."""
+    return int(row["item"].partition(".")[0]) if about(row) is About.ITEM else None
 
 
 def _projects_in_trouble(gates: Mapping[str, Any], waiting: Mapping[str, str]) -> Rows:
@@ -129,7 +141,7 @@ def _projects_in_trouble(gates: Mapping[str, Any], waiting: Mapping[str, str]) -
     `waiting`: project -> one of these studies, which is put into the command to type.
     """
     return [
-        {"item": "project", "project": name, "why": f"project {name} waits: {gate.why}",
+        {"item": "project", "about": About.PROJECT, "project": name, "why": f"project {name} waits: {gate.why}",
          "advice": for_item(gate.advice, item), "passes": gate.passes}
         for name, item in sorted(waiting.items())
         if (gate := gates.get(name)) and (gate.shut or gate.trial)
@@ -223,8 +235,7 @@ def without_names(snapshot: Snapshot, is_project: Callable[[str], bool]) -> Snap
 
     ignored = [told({**one, "name": ""}) for one in snapshot["ignored"]]
     tables = [{**one, "name": f"table {n}"} for n, one in enumerate(snapshot["shares"], 1)]
-    named = [*map(_identity, (*_to_be_moved(snapshot["ignored"]), *_to_be_corrected(snapshot["shares"])))]
-    attention = [{**one, "name": ""} for one in snapshot["attention"] if _identity(one) not in named]
+    attention = [{**one, "name": ""} for one in snapshot["attention"] if about(one) not in (About.FILE, About.TABLE)]
     return {
         **snapshot,
         "gate": told(snapshot["gate"]),
@@ -238,22 +249,17 @@ def without_names(snapshot: Snapshot, is_project: Callable[[str], bool]) -> Snap
     }
 
 
-def _identity(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Return what makes a row that needs attention. A name alone does not: a file may be called `5`, or `disk`."""
-    return row["item"], row["why"], row["advice"]
-
-
 def _to_be_moved(ignored: Iterable[Mapping[str, Any]]) -> Rows:
     """Return a row for each file in the drop folder about which somebody must do something."""
-    return [attention_row(one["name"], one["why"], one["advice"]) for one in ignored if one["advice"]]
+    return [attention_row(one["name"], one["why"], one["advice"], About.FILE) for one in ignored if one["advice"]]
 
 
 def _to_be_corrected(tables: Iterable[Mapping[str, Any]]) -> Rows:
     """Return a row for each share table about which somebody must do something."""
     return [
-        attention_row(one["name"], one["why"], one["advice"])
+        attention_row(one["name"], one["why"], one["advice"], About.TABLE)
         if one["why"]
-        else attention_row(one["name"], *_failed(one["rows"]))
+        else attention_row(one["name"], *_failed(one["rows"]), About.TABLE)
         for one in tables
         if one["why"] or "failed" in one["rows"]
     ]
@@ -268,7 +274,7 @@ def _counted(ignored: Rows) -> Rows:
     """Return the number of ignored files for each reason, without their names, which people see in the folder."""
     counts = Counter((one["why"], one["advice"]) for one in ignored if one["advice"])
     return [
-        attention_row("drop", f"{n} file{'s' if n > 1 else ''}: {why}", advice)
+        attention_row("drop", f"{n} file{'s' if n > 1 else ''}: {why}", advice, About.FILE)
         for (why, advice), n in sorted(counts.items())
     ]
 
