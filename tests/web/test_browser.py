@@ -39,6 +39,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 FOREIGN = "watchd.example"
+ARGUMENTS = [
+    "--no-sandbox",  # it may be root who tests
+    "--disable-dev-shm-usage",  # a container has little shared memory
+    f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1",
+]
 BAD = zipped([("1.dcm", instance(2, 1, 1, date="20240302")), ("2.dcm", instance(2, 1, 2, date="20240302")[:-100])])
 SCAN = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2))])
 NO_DATE = zipped([("1.dcm", instance(3, 1, 1, date=""))])
@@ -56,9 +61,7 @@ def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1"]
-        )
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         browser.close()
 
