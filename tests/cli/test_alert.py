@@ -81,6 +81,7 @@ def test_people_are_told_that_the_service_stays_down_although_its_settings_are_w
         result = failed(tmp_path, monkeypatch, code, alerts)
     assert result.exit_code == 0
     assert b"has stopped, and only a person can start it" in web.got[0]
+    assert b"[pipeline] workers: it should be less than or equal to 16" in web.got[0]
     assert [len(mail.mails), len(web.got)] == [1, 1]
 
 

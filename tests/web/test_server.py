@@ -89,6 +89,24 @@ def test_another_user_with_the_cookie_gets_nowhere(tmp_path: Path) -> None:
         assert asked(port, "/", Cookie=cookie)[0] == 200
 
 
+@ROOT_ONLY
+def test_a_program_of_the_same_user_gets_the_metrics_over_tcp_and_that_of_another_does_not(tmp_path: Path) -> None:
+    with serving(tmp_path):
+        port, _ = link_of(tmp_path)
+        status, headers, told = asked(port, "/metrics")
+        assert (status, headers["Content-Type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+        assert b"\nxnat_watchd_up 0.0\n" in told
+        script = (
+            "import http.client, sys; c = http.client.HTTPConnection('127.0.0.1', int(sys.argv[1]), timeout=20);"
+            "c.request('GET', '/metrics'); print(c.getresponse().status)"
+        )
+        other = subprocess.run(  # noqa: S603 - ourselves
+            ["/usr/bin/env", "python3", "-c", script, str(port)], user=NOBODY, group=NOBODY, extra_groups=[],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert other.stdout.strip() == "403", other.stderr
+
+
 def test_what_is_no_request_is_refused_and_the_next_one_answered(tmp_path: Path) -> None:
     with serving(tmp_path):
         port, _ = link_of(tmp_path)

@@ -93,16 +93,20 @@ def trial(station: str) -> tuple[str, str]:
 
 
 STAYS_DOWN = {
-    78: "its settings or its login cannot be used",
+    78: "its settings, its login or its ledger cannot be used",
     243: "a credential that systemd is to hand over is missing",
 }
 """Exit codes of the service after which systemd does not start it again (`RestartPreventExitStatus=`), and why."""
 
 
-def stopped(code: int, station: str) -> tuple[str, str]:
-    """Return subject and body of the message that the service has stopped with one of `STAYS_DOWN`."""
+def stopped(code: int, why: str, station: str) -> tuple[str, str]:
+    """Return subject and body of the message that the service has stopped with one of `STAYS_DOWN`.
+
+    `why`: what is wrong with the settings; empty if nothing is.
+    """
     lines = (
         f"xnat-watchd on {station} has stopped, and only a person can start it again: {STAYS_DOWN[code]}.",
+        *(["", *(f"  - {plain(one)}" for one in why.splitlines()), ""] if why else []),
         "ZIPs stay where they are meanwhile, and nothing is lost.",
         "",
         "There: `systemctl status xnat-watchd` says more, `xnat-watchd check` what to do. Then type",

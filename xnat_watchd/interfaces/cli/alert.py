@@ -66,9 +66,21 @@ def _tell_of_failure(options: CommandOptions) -> int:
     if not code.isdigit() or int(code) not in STAYS_DOWN:
         return 0  # systemd starts it again
     ways = channels(load_alerts(options.config, environ), environ, station)
-    found = _directly(ways, stopped(int(code), station))
+    found = _directly(ways, stopped(int(code), _wrong_settings(options, environ), station))
     _told(found)
     return 1 if found and all(found.values()) else 0  # a way that has told it does not tell it again
+
+
+def _wrong_settings(options: CommandOptions, environ: Mapping[str, str]) -> str:
+    """Return what is wrong with the settings; empty if nothing is."""
+    from xnat_watchd.core.errors import Refusal
+    from xnat_watchd.settings import load
+
+    try:
+        load(options.config, environ)
+    except Refusal as error:
+        return str(error)
+    return ""
 
 
 def _told(found: Mapping[str, str]) -> int:
