@@ -31,13 +31,16 @@ ELSEWHERE = {
     r"usermod .*": "needs root, and somebody's name",
     r"editor .*": "it is for people",
     r"rsync .*": "needs two machines: what happens next on the page copies all of it",
-    r"python3 -m pip wheel .*|/opt/xnat-watchd/bin/pip install --no-index .*": "CI types it (`.ci/run`)",
+    r"python3 -m release .*|/opt/xnat-watchd/bin/pip install --no-index .*": "CI types it (`.ci/run`)",
     r"xnat-watchd run": "it does not end: each page on which the service runs has started it so",
     r"(echo .* \| )?sudo .*": "needs root, and people who are told: `tests/adapters` has what does not",
     r"pip install --quiet '\.\[docs\]'|sphinx-build .*": "CI types it (`.ci/run`)",
     r"python -m benchmarks.*": "takes long: CI types a short form of it",
     r"python -m xnat_watchd\.sandbox .*|curl .*": "it does not end: `tests/sandbox` starts it",
 }
+
+#: What a command that is typed here begins with. Another one is put here once it was tried, or above with its reason.
+PROGRAMS = {"xnat-watchd", "python", "cp", "ls", "mkdir", "sed", "grep", "(umask", "old=$(mktemp", "install"}
 
 #: What is answered to a command that asks.
 ANSWERS = {"xnat-watchd login": LOGIN}
@@ -113,6 +116,15 @@ def _rewritten(text: str, changed: list[tuple[Block, list[tuple[str, str]]]]) ->
 def test_everything_that_happens_on_a_page_is_known_and_everything_known_happens() -> None:
     told = {step.words for path in paths() for step in steps(path.read_text("utf-8")) if isinstance(step, Happening)}
     assert told == HAPPENINGS.keys()
+
+
+def test_each_command_is_one_that_is_typed_here_or_elsewhere() -> None:
+    unknown = [
+        f"{path.name}:{command.line}: {command.text}" for path in PAGES for step in steps(path.read_text("utf-8"))
+        if isinstance(step, Block) for command in step.commands
+        if command.text.split()[0] not in PROGRAMS and not any(re.fullmatch(each, command.text) for each in ELSEWHERE)
+    ]  # fmt: skip
+    assert unknown == []
 
 
 def test_what_is_typed_elsewhere_is_on_a_page() -> None:
