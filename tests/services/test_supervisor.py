@@ -105,6 +105,7 @@ def test_a_full_ledger_with_a_share_table_in_the_folder_does_not_end_the_service
     (daemon.folders.shares / "t.csv").write_text(table)
     monkeypatch.setattr("xnat_watchd.studies.steps.gates.XnatGates.is_open", lambda _: True)
     monkeypatch.setattr("xnat_watchd.adapters.xnat.gateway.XnatGateway.reachable", lambda *_: {})
+    monkeypatch.setattr("xnat_watchd.adapters.xnat.gateway.XnatGateway.listed", lambda *_: [])
     monkeypatch.setattr(daemon.ledger.shares, part, raising(NoRoom("the ledger's disk is full")))
     for _ in range(3):
         cast("Time", daemon.clock).pass_(seconds=60)
