@@ -9,6 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+GOODBYES = {
+    "421 at the end": b"421 secret reason\r\n",
+    "250 at the end": b"250 ok\r\n",
+    "nonsense at the end": b"\xff\n",
+}
+TALK = b"250-" + b"x" * 74 + b"\r\n"  #: a line of a reply that goes on
+
 
 @dataclass
 class Other:
@@ -18,6 +25,7 @@ class Other:
     tls: ssl.SSLContext | None = None
     got: list[bytes] = field(default_factory=list)  #: everything that arrived, one entry for each request or line
     mails: list[bytes] = field(default_factory=list)
+    said: int = 0  #: bytes that it could get rid of, of a reply without an end
     port: int = 0
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -115,6 +123,8 @@ def _dialogue(other: Other, line: socket.socket) -> bool:
                     line.sendall(b"250 taken\r\n" if other.behaviour != "500" else b"451 secret reason\r\n")
                 continue
             command = sent[:4].upper().strip()
+            if _talks(other, line, command):
+                return False
             if command == b"STAR":
                 return True
             if command == b"DATA":
@@ -122,14 +132,27 @@ def _dialogue(other: Other, line: socket.socket) -> bool:
                     return False
                 other.mails.append(b"")
                 data = True
-            line.sendall(_reply(other, command))
+            line.sendall(_reply(other, command, sent))
     return False
 
 
-def _reply(other: Other, command: bytes) -> bytes:
+def _talks(other: Other, line: socket.socket, command: bytes) -> bool:
+    """Answer with a reply that is too long, if the behaviour is such, and return whether that was all."""
+    if command == b"EHLO" and other.behaviour == "talks much, and again with TLS":
+        line.sendall(TALK * 500)  # 40 kB, and then the end of the reply
+    if command == b"EHLO" and other.behaviour == "talks for ever":
+        while True:
+            line.sendall(TALK * 100)
+            other.said += len(TALK) * 100
+    return command == b"QUIT" and other.behaviour == "drops at the end"
+
+
+def _reply(other: Other, command: bytes, sent: bytes) -> bytes:
     if command == b"EHLO":
         more = b"250-STARTTLS\r\n" if other.tls else b""
         return b"250-mail\r\n" + more + b"250 AUTH PLAIN LOGIN\r\n"
-    if command == b"RCPT" and other.behaviour == "knows nobody":
+    if command == b"RCPT" and (other.behaviour == "knows nobody" or (other.behaviour == "knows a" and b"b@" in sent)):
         return b"550 secret reason\r\n"
+    if command == b"QUIT" and other.behaviour in GOODBYES:
+        return GOODBYES[other.behaviour]
     return {b"DATA": b"354 go on\r\n", b"AUTH": b"235 welcome\r\n", b"QUIT": b"221 bye\r\n"}.get(command, b"250 ok\r\n")

@@ -6,6 +6,7 @@ import email
 import email.policy
 import ssl
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from json import loads
 from pathlib import Path
@@ -13,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.authorities import LEAF, SOUND, Authorities
-from tests.channels import Other, hook, listening, mail_server
+from tests.channels import GOODBYES, Other, hook, listening, mail_server
 from xnat_watchd.adapters import apprise_channel, mail, webhook
 from xnat_watchd.adapters.credentials import secret_lines
 from xnat_watchd.adapters.mail import MailRoute, composed, send
 from xnat_watchd.adapters.secret import Credential, Secret
-from xnat_watchd.core.errors import NotSent, Refusal
+from xnat_watchd.core.errors import NotSent, PartlySent, Refusal
 
 AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SOON = 0.5  #: seconds that a message may take in these tests
@@ -106,6 +107,43 @@ def test_a_mail_server_that_misbehaves_is_over_soon(behaviour: str) -> None:
             mailed(route(other))
         assert time.monotonic() - began < SOON + LONGER
     assert "secret" not in str(told.value)
+
+
+@pytest.mark.parametrize("tried", [mailed, mail.greet])
+def test_of_a_mail_server_that_talks_without_an_end_little_is_read(tried: Callable[[MailRoute], None]) -> None:
+    with listening(Other("talks for ever"), mail_server) as other, pytest.raises(NotSent, match="Disconnected"):
+        tried(route(other, longest=LONGER))
+    assert other.said < 16 * 1024 * 1024  # what the kernel keeps for both sides
+
+
+def test_with_tls_a_mail_server_may_not_say_as_much_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    authorities = Authorities(tmp_path)
+    root = authorities.sign("root", SOUND)
+    authorities.sign("leaf", LEAF, by="root")
+    monkeypatch.setattr(mail, "is_loopback", lambda _: False)
+    tls = authorities.context("leaf")
+    with listening(Other("talks much, and again with TLS", tls), mail_server) as other:
+        where = route(
+            other, server=f"localhost:{other.port}", tls=ssl.create_default_context(cafile=root), longest=LONGER
+        )
+        with pytest.raises(NotSent, match="Disconnected"):
+            mailed(where)
+    assert b"".join(other.got).upper().count(b"EHLO") == 2
+
+
+@pytest.mark.parametrize("end", [*GOODBYES, "drops at the end"])
+def test_once_a_mail_is_taken_nothing_that_the_server_does_counts(end: str) -> None:
+    with listening(Other(end), mail_server) as other:
+        mailed(route(other))
+    assert len(other.mails) == 1
+
+
+def test_where_an_address_is_refused_it_is_told_that_the_others_have_the_mail() -> None:
+    with listening(Other("knows a"), mail_server) as other, pytest.raises(PartlySent) as told:
+        mailed(route(other))
+    assert "refuses 1 of 2 addresses" in str(told.value)
+    assert "secret" not in str(told.value)
+    assert len(other.mails) == 1
 
 
 def test_beyond_this_machine_nothing_is_sent_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:

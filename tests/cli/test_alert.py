@@ -104,6 +104,16 @@ def test_it_is_tried_again_only_where_no_way_at_all_could_be_used(
     assert failed(tmp_path, monkeypatch, "78", "").exit_code == 0  # nobody is to be told
 
 
+def test_where_one_of_two_addresses_is_refused_it_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with listening(Other("knows a"), mail_server) as mail:
+        mails = f'mail_to = ["a@example.org", "b@example.org"]\nmail_server = "127.0.0.1:{mail.port}"'
+        result = failed(tmp_path, monkeypatch, "78", mails)
+    assert result.exit_code == 0
+    assert "refuses 1 of 2 addresses" in result.output
+
+
 def test_what_is_wrong_in_alerts_itself_is_said_without_repeating_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

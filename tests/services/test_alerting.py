@@ -210,6 +210,18 @@ def test_a_message_that_nobody_takes_is_tried_again_and_shown_and_given_up_in_th
     assert timedelta(hours=60 * 2) > GIVEN_UP_AFTER
 
 
+def test_where_one_of_two_addresses_is_refused_the_other_gets_the_message_once(tmp_path: Path) -> None:
+    with listening(Other("knows a"), mail_server) as mail:
+        alerts = AlertSettings(mail_to=("a@example.org", "b@example.org"), mail_server=f"127.0.0.1:{mail.port}")
+        stage = Stage(tmp_path, alerts, ways=lambda settings: channels(settings, {}, "mr1"))
+        stage.wrong = {"attention": [HELD]}
+        stage.turns(10 * 60)
+        (row,) = stage.alerting.problems()
+        stage.ledger.close()
+    assert len(mail.mails) == 1
+    assert "refuses 1 of 2 addresses" in str(row["why"])
+
+
 def test_while_the_work_is_paused_nothing_is_told(stage: Stage) -> None:
     stage.wrong = {"attention": [HELD], "paused": [{"of": "work", "since": "", "why": "", "advice": ""}]}
     stage.turns(120)

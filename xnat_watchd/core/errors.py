@@ -233,6 +233,15 @@ class NotSent(WatchdError):
     default_advice = "Nothing is lost: it is tried again. `xnat-watchd alert --test` tries every way at once."
 
 
+class PartlySent(NotSent):
+    """A message has reached some of those it was for, and the way refuses the others: tell that, and send no more.
+
+    Who has it must not get it again.
+    """
+
+    default_advice = "Correct the addresses in [alerts], then type `xnat-watchd alert --test`."
+
+
 class Refusal(WatchdError):
     """The program cannot start: a wrong configuration, ledger or folder. Tell why and stop."""
 

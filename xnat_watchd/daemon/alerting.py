@@ -11,7 +11,7 @@ from xnat_watchd.adapters import webhook
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.messages import Message
 from xnat_watchd.adapters.threads import EndedByFault, until_stop
-from xnat_watchd.core.errors import NotSent, Refusal
+from xnat_watchd.core.errors import NotSent, PartlySent, Refusal
 from xnat_watchd.core.incidents import AN_HOUR, MESSAGES_AN_HOUR, Decision, Incidents, decide
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.operator.alert_channels import Channels
@@ -117,6 +117,10 @@ class Alerting:
         """Send a message, and return whether it was taken."""
         try:
             until_stop(lambda: send(one), self.stop, NOT_TAKEN)
+        except PartlySent as error:
+            self.ledger.messages.sent(one, self.clock.now(), str(error))
+            self._note(one.channel, str(error))
+            return True
         except (*NOT_TAKEN, EndedByFault) as error:
             now = self.clock.now()
             again = now + AGAIN[min(one.tries, len(AGAIN) - 1)]

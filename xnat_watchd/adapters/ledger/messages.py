@@ -90,16 +90,16 @@ class Messages:
         """Return whether a message about this was written."""
         return self._db.row("SELECT 1 FROM messages WHERE topic = ?", topic) is not None
 
-    def sent(self, message: Message, now: datetime) -> None:
-        """Record that a message was sent."""
-        self._after_try(message, None, text(now), "")
+    def sent(self, message: Message, now: datetime, why: str = "") -> None:
+        """Record that a message was sent. `why`: why not to everybody that it was for."""
+        self._after_try(message, None, text(now), why)
 
     def failed(self, message: Message, why: str, again: datetime | None) -> None:
         """Record that a message could not be sent, and when it is tried again; None if it is given up."""
         self._after_try(message, _text(again), None, why)
 
     def outcomes(self, topic: str) -> dict[str, str]:
-        """Return for each channel that was tried why the last try failed; empty where the message was sent."""
+        """Return for each channel that was tried why the last try failed; empty where the message was sent to all."""
         rows = self._db.rows("SELECT channel, why FROM messages WHERE topic = ? AND tries > 0", topic)
         return {row["channel"]: row["why"] for row in rows}
 

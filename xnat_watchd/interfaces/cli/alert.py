@@ -13,6 +13,7 @@ import click
 from xnat_watchd.interfaces.cli.options import CommandOptions, is_served
 
 if TYPE_CHECKING:
+    from xnat_watchd.core.errors import WatchdError
     from xnat_watchd.operator.alert_channels import Channels
 
 SOON = 35.0  #: seconds in which a running service begins to send: it looks every half minute
@@ -50,7 +51,7 @@ def _test(options: CommandOptions) -> int:
         raise Refusal("nobody is told of trouble", advice="Set `mail_to`, `webhook` or `apprise` in [alerts].")
     served = is_served(settings.ledger.path)
     text = trial(station)
-    return _told(_by_service(options, [*ways], text) if served else _directly(ways, text))
+    return _told(_by_service(options, [*ways], text) if served else _said(_directly(ways, text)))
 
 
 def _tell_of_failure(options: CommandOptions) -> int:
@@ -67,8 +68,10 @@ def _tell_of_failure(options: CommandOptions) -> int:
         return 0  # systemd starts it again
     ways = channels(load_alerts(options.config, environ), environ, station)
     found = _directly(ways, stopped(int(code), _wrong_settings(options, environ), station))
-    _told(found)
-    return 1 if found and all(found.values()) else 0  # a way that has told it does not tell it again
+    _told(_said(found))
+    return (
+        1 if found and all(map(_reaches_nobody, found.values())) else 0
+    )  # a way that has told it does not tell it again
 
 
 def _wrong_settings(options: CommandOptions, environ: Mapping[str, str]) -> str:
@@ -83,6 +86,16 @@ def _wrong_settings(options: CommandOptions, environ: Mapping[str, str]) -> str:
     return ""
 
 
+def _reaches_nobody(error: WatchdError | None) -> bool:
+    from xnat_watchd.core.errors import PartlySent
+
+    return error is not None and not isinstance(error, PartlySent)
+
+
+def _said(found: Mapping[str, WatchdError | None]) -> Mapping[str, str]:
+    return {name: str(error or "") for name, error in found.items()}
+
+
 def _told(found: Mapping[str, str]) -> int:
     """Print for each way whether the message was sent. Return 1 if one was not."""
     for name, why in found.items():
@@ -90,17 +103,17 @@ def _told(found: Mapping[str, str]) -> int:
     return 1 if any(found.values()) else 0
 
 
-def _directly(ways: Channels, text: tuple[str, str]) -> Mapping[str, str]:
-    """Send a message by this process, and return for each way why not, or nothing."""
+def _directly(ways: Channels, text: tuple[str, str]) -> Mapping[str, WatchdError | None]:
+    """Send a message by this process, and return for each way why not, or None."""
     from xnat_watchd.adapters.ledger.messages import Message
     from xnat_watchd.core.errors import NotSent, Refusal
 
-    found = dict.fromkeys(ways, "")
+    found: dict[str, WatchdError | None] = dict.fromkeys(ways)
     for name, send in ways.items():
         try:
             send(Message(0, name, datetime.now(UTC), *text, 0))
         except (NotSent, Refusal) as error:
-            found[name] = str(error)
+            found[name] = error
     return found
 
 
