@@ -101,6 +101,16 @@ def test_a_file_of_any_name_needs_somebody_and_is_taken_for_nothing_else(station
     }  # fmt: skip
 
 
+def test_each_row_that_needs_somebody_has_the_same_keys_for_everybody(station: Station) -> None:
+    station.drop("P1/notes.zip", zipped([("notes.txt", b"nothing")]))
+    station.run()
+    station.ledger.deliveries.ignore({"a.zip": ("no project", "Move it into the folder of a project.")}, NOW)
+    station.ledger.shares.refuse("table.csv", Unusable("it has no column `subject`"), NOW)
+    for seen in snapshots(station):
+        assert len(seen["attention"]) == 3
+        assert all({"item", "about", "project", "name", "why", "advice"} <= row.keys() for row in seen["attention"])
+
+
 def test_a_share_table_of_any_name_needs_somebody_and_is_no_delivery(station: Station) -> None:
     station.ledger.shares.refuse("2026 March.csv", Unusable("it has no column `subject`"), NOW)
     full, told = snapshots(station)

@@ -19,6 +19,7 @@ from tests.ledgers import fill
 from tests.station import Station, Time, zipped
 from tests.web.visiting import ADA, LOU, Served
 from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.gate import Gate
 
 DAMAGED = "1 of 2 images is damaged (cut short)"
@@ -76,6 +77,20 @@ def test_who_may_only_look_sees_no_name_on_any_page(station: Station, served: Se
         assert not [name for name in (*CANARIES, ".zip") if name.lower() in page.lower()]
     assert lou.get("/list?q=Zenobia").text.count("<tr>") == lou.get("/list?q=Nobody").text.count("<tr>") > 1
     assert "Quokka" in served.by(ADA).get("/item/1").text
+
+
+def test_now_shows_whoever_looks_each_kind_of_row_that_needs_somebody(station: Station, served: Served) -> None:
+    station.drop("notes.zip", zipped([("notes.txt", b"nothing")]))
+    station.drop("2.dcm", instance(9, 1, 1))
+    station.run()
+    station.time.pass_(hours=3)
+    station.intake.sweep()
+    station.ledger.shares.refuse("2026 March.csv", Unusable("it has no column `subject`"), station.time.now())
+    for who in (ADA, LOU):
+        answer = served.by(who).get("/")
+        assert answer.status_code == 200
+        for said in ("there is no DICOM image in the ZIP", "DICOM without a ZIP", "it has no column"):
+            assert said in answer.text
 
 
 def test_the_metrics_are_for_prometheus_and_hold_no_name_whoever_asks(station: Station, served: Served) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xnat_watchd.adapters.files.disk import Disk
+from xnat_watchd.core.concealing import conceal
 from xnat_watchd.core.errors import Stopped
 from xnat_watchd.core.heartbeat import Heartbeats
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.settling import FileStat
-from xnat_watchd.operator.status import conceal
 
 STEP_TAKES = 600.0  #: seconds without a heartbeat after which a thread counts as hung
 SLOWEST_DISK = 2_000_000  #: bytes a second that any disk copies, with writing, reading back and comparing

@@ -13,8 +13,8 @@ from itertools import chain
 
 from xnat_watchd.adapters.ledger.history import FailureCount, PeriodCounts
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.core.concealing import conceal
 from xnat_watchd.core.states import DeliveryState
-from xnat_watchd.operator.status import conceal
 
 HALF, MOST = 0.5, 0.95  #: shares of the studies
 REASONS = 8  #: reasons that are told; all others count together

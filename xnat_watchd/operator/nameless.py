@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
-from xnat_watchd.operator.status import conceal
+from xnat_watchd.core.concealing import conceal
 
 Story = dict[str, Any]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any
 
+from xnat_watchd.core.concealing import Concealer
 from xnat_watchd.core.errors import for_item
 from xnat_watchd.core.refusals import WAITED_FOR
 
@@ -24,7 +24,6 @@ TOLD_AFTER = timedelta(seconds=30)  #: after which a row that XNAT still archive
 LONG = timedelta(hours=1)  #: after which a study that is retried by itself is reported
 SILENCE = 60.0  #: seconds after which a service that runs but reports nothing counts as unwell
 READ_REPORT = "Read the report beside the table: it says of each row why, and what to do."
-CONCEALED = "…"  #: stands for a project's name that may be a patient's
 SENTENCES = ("why", "advice")  #: what may name a project; a time would be spoilt by a folder that is called `00`
 
 
@@ -122,7 +121,7 @@ def pause_snapshot(pause: Any) -> dict[str, Any]:
 
 def attention_row(item: str, why: str, advice: str, of: About = About.SERVICE) -> dict[str, Any]:
     """Return a row for the list of what needs attention, about something that is no delivery."""
-    return {"item": item, "about": of, "project": "", "why": why, "advice": advice}
+    return {"item": item, "about": of, "project": "", "name": "", "why": why, "advice": advice}
 
 
 def about(row: Mapping[str, Any]) -> About:
@@ -227,11 +226,11 @@ def _why(gate: dict[str, Any]) -> str:
 
 def without_names(snapshot: Snapshot, is_project: Callable[[str], bool]) -> Snapshot:
     """Return the snapshot without file names, and without project names that may in fact be patients' names."""
-    hidden = [one for one in _projects(snapshot) if one and not is_project(one)]
+    hidden = Concealer(one for one in _projects(snapshot) if one and not is_project(one))
 
     def told(row: dict[str, Any]) -> dict[str, Any]:
-        texts = {name: conceal(row[name], hidden) for name in SENTENCES if row.get(name)}
-        return {**row, **texts, **({"project": ""} if row.get("project") in hidden else {})}
+        texts = {name: hidden.conceal(row[name]) for name in SENTENCES if row.get(name)}
+        return {**row, **texts, **({"project": ""} if row.get("project") in hidden.names else {})}
 
     ignored = [told({**one, "name": ""}) for one in snapshot["ignored"]]
     tables = [{**one, "name": f"table {n}"} for n, one in enumerate(snapshot["shares"], 1)]
@@ -239,7 +238,7 @@ def without_names(snapshot: Snapshot, is_project: Callable[[str], bool]) -> Snap
     return {
         **snapshot,
         "gate": told(snapshot["gate"]),
-        "projects_shut": {conceal(name, hidden): told(gate) for name, gate in snapshot["projects_shut"].items()},
+        "projects_shut": {hidden.conceal(name): told(gate) for name, gate in snapshot["projects_shut"].items()},
         "under_way": [told(one) for one in snapshot["under_way"]],
         "left_behind": [told(one) for one in snapshot["left_behind"]],
         "ignored": ignored,
@@ -282,10 +281,3 @@ def _counted(ignored: Rows) -> Rows:
 def _projects(snapshot: Snapshot) -> set[str]:
     rows = (*snapshot["under_way"], *snapshot["attention"], *snapshot["left_behind"])
     return {str(one["project"]) for one in rows} | set(snapshot["projects_shut"])
-
-
-def conceal(text: str, names: Iterable[str]) -> str:
-    """Return the text with these names replaced by `CONCEALED`."""
-    for name in names:
-        text = re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", CONCEALED, text)
-    return text
