@@ -155,7 +155,8 @@ def test_the_line_says_what_to_type_where_only_a_person_can_go_on(stage: Stage) 
 
 
 def test_the_line_says_what_else_is_wrong(stage: Stage) -> None:
-    stage.snapshot["attention"] = [{"item": "disk", "why": "too little room is left"}, {"item": "1.1", "why": "held"}]
+    held = {"item": "1.1", "about": "item", "why": "held"}
+    stage.snapshot["attention"] = [{"item": "disk", "why": "too little room is left"}, held]
     assert "STATUS=0 under way, 0 held, 0 complete; too little room is left" in stage.look()
 
 
