@@ -15,6 +15,7 @@ from xnat_watchd.core.incidents import (
     PATIENCE,
     REMIND_LATER,
     Decision,
+    Incident,
     IncidentKey,
     IncidentKind,
     Incidents,
@@ -98,6 +99,13 @@ def test_the_end_of_what_was_told_is_told_after_the_pause() -> None:
     gone = decide(known.incidents, [], NOW + DAY, remind=DAY, may_tell=False)
     still = decide(gone.incidents, [], NOW + 2 * DAY, remind=DAY, may_tell=False)
     assert decide(still.incidents, [], NOW + 2 * DAY, remind=DAY).over == (LOGIN,)
+
+
+def test_times_beyond_now_count_as_now() -> None:
+    told = played(lasting([P1], 0 * MINUTE, 30 * MINUTE), begin={P1: Incident(NOW + 365 * DAY)})
+    assert [(at, decision.tell) for at, decision in told] == [(PATIENCE[P1.kind] + GATHER, (P1,))]
+    known = Incident(NOW, gone=NOW + 365 * DAY, told=NOW + 365 * DAY)
+    assert [at for at, one in played(lasting([], 0 * MINUTE, 30 * MINUTE), begin={P1: known}) if one.over] == [CALM]
 
 
 @given(st.lists(st.tuples(st.integers(1, 90), st.sets(st.sampled_from([LOGIN, DISK, P1, P2]))), max_size=60))

@@ -210,6 +210,70 @@ def test_a_message_that_nobody_takes_is_tried_again_and_shown_and_given_up_in_th
     assert timedelta(hours=60 * 2) > GIVEN_UP_AFTER
 
 
+def hours(stage: Stage, count: int) -> None:
+    """Let hours pass, by steps of ten minutes."""
+    for _ in range(6 * count):
+        stage.time.pass_(minutes=10)
+        stage.alerting.turn()
+
+
+def test_people_are_told_though_the_clock_was_ahead_and_is_set_back(stage: Stage) -> None:
+    stage.time.pass_(days=365)
+    for n in range(6):
+        stage.wrong = {"attention": [{**HELD, "project": f"P{n}"}]}
+        stage.turns(25)
+    stage.time.at -= timedelta(days=365)
+    stage.sent.clear()
+    stage.wrong = {"gate": {"open": False, "login": True, "why": "XNAT refuses the password", "advice": "Log in."}}
+    stage.turns(10)
+    assert stage.subjects()[0] == "[xnat-watchd mr1] the login for XNAT needs somebody"
+
+
+def test_a_message_that_waits_is_sent_though_the_clock_was_ahead_and_is_set_back(stage: Stage) -> None:
+    stage.wrong, stage.fails = {"attention": [HELD]}, True
+    stage.turns(30)
+    stage.time.pass_(days=20)
+    stage.turns(1)
+    stage.time.at -= timedelta(days=20)
+    stage.fails = False
+    stage.turns(1)
+    assert [one.body[:4] for one in stage.sent if one.channel == "mail"] == ["New:", "It s"]  # and the reminder then
+
+
+def test_what_was_written_for_a_way_that_is_none_any_more_is_not_sent_when_it_is_one_again(stage: Stage) -> None:
+    stage.wrong, stage.fails = {"attention": [HELD]}, True
+    stage.turns(21)
+    stage.alerting.channels = lambda _: {"webhook": stage.send}
+    stage.fails, stage.wrong = False, {}
+    hours(stage, 4 * 24)
+    assert stage.ledger.messages.next_due() is None
+    stage.alerting.channels = lambda _: {"mail": stage.send}
+    stage.turns(5)
+    assert stage.subjects() == []
+
+
+def test_a_message_is_not_given_up_because_the_machine_was_off(stage: Stage) -> None:
+    stage.wrong = {"attention": [HELD]}
+    stage.turns(19)
+    stage.fails = True
+    stage.turns(2)
+    stage.time.pass_(days=4)
+    stage.turns(1)
+    stage.fails = False
+    hours(stage, 1)
+    assert stage.subjects()[0] == "[xnat-watchd mr1] studies or ZIPs need somebody in P1"
+    assert "New:" in stage.sent[0].body
+
+
+def test_once_a_way_works_again_all_that_waits_for_it_is_sent(stage: Stage) -> None:
+    stage.wrong, stage.fails = {"attention": [HELD]}, True
+    hours(stage, 10)
+    stage.fails = False
+    stage.ledger.messages.write("test", ["mail"], "a test", "", stage.time.now())
+    stage.turns(2)
+    assert stage.subjects() == ["a test", "[xnat-watchd mr1] studies or ZIPs need somebody in P1"]
+
+
 def test_where_one_of_two_addresses_is_refused_the_other_gets_the_message_once(tmp_path: Path) -> None:
     with listening(Other("knows a"), mail_server) as mail:
         alerts = AlertSettings(mail_to=("a@example.org", "b@example.org"), mail_server=f"127.0.0.1:{mail.port}")

@@ -106,11 +106,18 @@ def decide(
     return Decision(left, new, old, over)
 
 
-def _observed(incident: Incident | None, now: datetime, *, seen: bool) -> Incident:
-    if incident is None:
+def _observed(before: Incident | None, now: datetime, *, seen: bool) -> Incident:
+    if before is None:
         return Incident(now)
+    incident = _until(before, now)
     gone = None if seen else incident.gone or now
     return incident if gone == incident.gone else replace(incident, gone=gone)
+
+
+def _until(incident: Incident, now: datetime) -> Incident:
+    """Return an incident without times beyond now: a clock that ran ahead has made them, and they would last."""
+    opened, gone, told = (min(one, now) if one else None for one in (incident.opened, incident.gone, incident.told))
+    return replace(incident, opened=opened or now, gone=gone, told=told)
 
 
 def _new(current: Incidents, seen: frozenset[IncidentKey], now: datetime) -> tuple[IncidentKey, ...]:

@@ -22,7 +22,9 @@ from xnat_watchd.settings.sections import AlertSettings
 EVERY = 30.0  #: seconds between two turns
 PING_EVERY = 300.0  #: seconds between two pings
 AGAIN = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6))
-GIVEN_UP_AFTER = timedelta(days=3)  #: a message that cannot be sent for so long tells nobody anything any more
+GIVEN_UP_AFTER = timedelta(days=3)  #: a message that could not be sent for so long tells nobody anything any more
+TRIES = len(AGAIN)  #: at least, before: the machine may have been off for most of that time
+TOO_OLD = timedelta(days=30)  #: however often it was tried
 NOT_TAKEN = (NotSent, Refusal)
 CHECK_SETTINGS = "Correct [alerts] in the settings, then type `xnat-watchd alert --test`."
 
@@ -46,6 +48,7 @@ class Alerting:
     _digest_of: str = ""  #: the day whose digest was written
     _empty_at: tuple[int, int] | None = None  #: the version of the ledger in which no message was to be sent
     _next_due: datetime | None = None  #: when a message of that version is due
+    _looked: datetime | None = None  #: when that was found: a clock that is set back makes other messages due
 
     def turn(self) -> float:
         """Do what is due, and return the seconds until the next turn."""
@@ -75,7 +78,7 @@ class Alerting:
         seen, now = observed(snapshot), self.clock.now()
         paused = any(pause["of"] == "work" for pause in snapshot.get("paused", ()))
         decision = decide(before, seen, now, remind=settings.remind, may_tell=not paused)
-        if decision.has_news and self.ledger.messages.written_since(now - AN_HOUR) >= MESSAGES_AN_HOUR:
+        if decision.has_news and self.ledger.messages.written_between(now - AN_HOUR, now) >= MESSAGES_AN_HOUR:
             decision = decide(before, seen, now, remind=settings.remind, may_tell=False)
         if decision.incidents != before or decision.has_news:
             self._keep(decision, before, seen, channels, now)
@@ -103,8 +106,12 @@ class Alerting:
     def _send(self, channels: Channels) -> None:
         """Send what is due. The ledger is asked only after a change, and when something is due by the clock."""
         version, now = self.ledger.version(), self.clock.now()
-        if version == self._empty_at and (self._next_due is None or now < self._next_due):
+        set_back = self._looked is not None and now < self._looked
+        self._looked = now
+        if version == self._empty_at and not set_back and (self._next_due is None or now < self._next_due):
             return
+        self.ledger.messages.straighten(now, AGAIN[-1])
+        self.ledger.messages.give_up((now - GIVEN_UP_AFTER, TRIES), now - TOO_OLD, [*channels])
         failed: set[str] = set()  #: channels that did not take a message in this turn, and are left until the next one
         for one in self.ledger.messages.due([*channels], now):
             if self.stop.is_set():
@@ -124,8 +131,7 @@ class Alerting:
         except (*NOT_TAKEN, EndedByFault) as error:
             now = self.clock.now()
             again = now + AGAIN[min(one.tries, len(AGAIN) - 1)]
-            given_up = again - one.written > GIVEN_UP_AFTER
-            self.ledger.messages.failed(one, str(error), None if given_up else again)
+            self.ledger.messages.failed(one, str(error), again)
             self._note(one.channel, str(error))
             return False
         self.ledger.messages.sent(one, self.clock.now())

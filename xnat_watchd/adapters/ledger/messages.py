@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from json import dumps
+from sqlite3 import Connection
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.core.incidents import Incident, IncidentKey, IncidentKind, Incidents
@@ -78,12 +80,35 @@ class Messages:
         row = self._db.row("SELECT min(due) AS due FROM messages WHERE due IS NOT NULL")
         return moment(row["due"]) if row else None
 
-    def written_since(self, since: datetime) -> int:
-        """Return how many different messages about incidents were written since then."""
+    def straighten(self, now: datetime, longest: timedelta) -> None:
+        """Make due what waits for a time that was made by a clock that ran ahead. `longest`: until another try."""
+        with self._db.change() as db:
+            db.execute(
+                "UPDATE messages SET written = min(written, ?1), due = ?1"
+                " WHERE due IS NOT NULL AND (written > ?1 OR due > ?2)",
+                (text(now), text(now + longest)),
+            )
+
+    def give_up(self, tried: tuple[datetime, int], written: datetime, channels: Collection[str]) -> None:
+        """Drop from what is due all that nobody would learn anything from any more.
+
+        `tried`: written before that, and tried so often. `written`: before that, however often it was tried. What is
+        for a channel that is none of `channels` is tried no more, so its age counts alone.
+        """
+        with self._db.change() as db:
+            db.execute(
+                "UPDATE messages SET due = NULL WHERE due IS NOT NULL AND (written < ?3 OR written < ?1"
+                " AND (tries >= ?2 OR channel NOT IN (SELECT value FROM json_each(?4))))",
+                (text(tried[0]), tried[1], text(written), dumps([*channels])),
+            )
+
+    def written_between(self, since: datetime, now: datetime) -> int:
+        """Return how many different messages about incidents were written from then until now."""
         row = self._db.row(
-            "SELECT count(DISTINCT topic) AS n FROM messages WHERE topic LIKE 'incidents %' AND written > ?",
-            text(since),
-        )
+            "SELECT count(DISTINCT topic) AS n FROM messages WHERE topic LIKE 'incidents %'"
+            " AND written > ? AND written <= ?",
+            text(since), text(now),
+        )  # fmt: skip
         return int(row["n"]) if row else 0
 
     def has(self, topic: str) -> bool:
@@ -91,24 +116,30 @@ class Messages:
         return self._db.row("SELECT 1 FROM messages WHERE topic = ?", topic) is not None
 
     def sent(self, message: Message, now: datetime, why: str = "") -> None:
-        """Record that a message was sent. `why`: why not to everybody that it was for."""
-        self._after_try(message, None, text(now), why)
+        """Record that a message was sent, and make due what waits for the same channel: it works again.
 
-    def failed(self, message: Message, why: str, again: datetime | None) -> None:
-        """Record that a message could not be sent, and when it is tried again; None if it is given up."""
-        self._after_try(message, _text(again), None, why)
+        `why`: why it was not sent to everybody that it was for.
+        """
+        with self._db.change() as db:
+            self._after_try(db, message, None, text(now), why)
+            db.execute("UPDATE messages SET due = ?1 WHERE channel = ?2 AND due > ?1", (text(now), message.channel))
+
+    def failed(self, message: Message, why: str, again: datetime) -> None:
+        """Record that a message could not be sent, and when it is tried again."""
+        with self._db.change() as db:
+            self._after_try(db, message, text(again), None, why)
 
     def outcomes(self, topic: str) -> dict[str, str]:
         """Return for each channel that was tried why the last try failed; empty where the message was sent to all."""
         rows = self._db.rows("SELECT channel, why FROM messages WHERE topic = ? AND tries > 0", topic)
         return {row["channel"]: row["why"] for row in rows}
 
-    def _after_try(self, message: Message, due: str | None, sent: str | None, why: str) -> None:
-        with self._db.change() as db:
-            db.execute(
-                "UPDATE messages SET tries = tries + 1, due = ?, sent = ?, why = ? WHERE id = ?",
-                (due, sent, why, message.id),
-            )
+    @staticmethod
+    def _after_try(db: Connection, message: Message, due: str | None, sent: str | None, why: str) -> None:
+        db.execute(
+            "UPDATE messages SET tries = tries + 1, due = ?, sent = ?, why = ? WHERE id = ?",
+            (due, sent, why, message.id),
+        )
 
 
 def _text(at: datetime | None) -> str | None:
