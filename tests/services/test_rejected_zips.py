@@ -154,7 +154,8 @@ def test_what_a_person_has_settled_meanwhile_is_not_told_as_replaced(station: St
         station.ledger.decisions.settle(1, settled["why"], station.time.now())
         return found
 
-    object.__setattr__(station.intake, "_rejected", SimpleNamespace(within=meanwhile, note_replaced=never))
+    rejected = SimpleNamespace(within=meanwhile, note_replaced=never, look=station.intake._rejected.look)
+    object.__setattr__(station.intake, "_rejected", rejected)
     station.drop("again.zip", whole)
     station.take_in()
     story = station.ledger.views.delivery(1)
