@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from xnat_watchd.core.printable import plain
 
 #: Begins a formula in a spreadsheet, in wide letters too; behind a semicolon as well, which parts cells in half of
-#: Europe.
-_FORMULA = re.compile("(^|;)(?=\\s*[=+@\uff1d\uff0b\uff0d\uff20-])")
+#: Europe. What parts cells there ignores the quotes before a formula.
+_FORMULA = re.compile('(^|;)(?=[\\s"]*[=+@\uff1d\uff0b\uff0d\uff20-])')
 
 
 def as_csv(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> str:
