@@ -113,6 +113,13 @@ def test_the_wall_holds_no_name_whoever_has_opened_it(station: Station, served: 
     assert not [name for name in (*CANARIES, ".zip") if name.lower() in wall.lower()]
 
 
+def test_nobody_reads_that_nothing_needs_attention_where_the_service_does_not_run(served: Served) -> None:
+    for path in ("/", "/wall"):
+        page = served.by(ADA).get(path).text
+        assert "Nothing runs now; nothing else needs attention." in page
+        assert "Nothing needs attention" not in page
+
+
 def test_the_item_tells_its_story_and_counts_images_here_and_on_xnat(station: Station, served: Served) -> None:
     station.drop("scan.zip", SCAN)
     station.run()
@@ -309,7 +316,7 @@ def test_a_rejected_zip_is_settled(station: Station, served: Served) -> None:
     ada = served.by(ADA)
     assert "thing needs attention" in ada.get("/").text
     assert ada.post("/item/1/skip", seen=ada.seen("/item/1"), why="only notes").status_code == 303
-    assert "Nothing needs attention" in ada.get("/").text
+    assert "Nothing runs now; nothing else needs attention" in ada.get("/").text
 
 
 def test_pause_and_resume(station: Station, served: Served) -> None:

@@ -66,7 +66,7 @@ def test_a_link_opens_the_page_in_a_browser_of_the_same_user(tmp_path: Path) -> 
         cookie = headers["Set-Cookie"].partition(";")[0]
         status, headers, page = asked(port, "/", Cookie=cookie)
         assert status == 200
-        assert b"Nothing needs attention" in page
+        assert b"Nothing runs now; nothing else needs attention" in page
         assert "Server" not in headers
         assert asked(port, "/", Cookie=cookie, Host="evil.example")[0] == 403
     assert not socket_beside(tmp_path / "ledger.sqlite").exists()

@@ -46,7 +46,7 @@ def test_a_zip_that_was_put_aside_leaves_the_list_when_a_person_settles_it(progr
     program.drop("bad.zip", scan())
     program.once(expect=1)
     assert "1 is settled" in program.run("skip", "1", "--why", "exported again")
-    assert "Nothing needs attention." in program.run("status")
+    assert "Nothing runs now; nothing else needs attention." in program.run("status")
     assert "settled" in program.run("show", "1")
     assert "it is settled already" in program.run("skip", "1", "--why", "again") + program.said[-1]
     assert (program.root / "failed" / "1_bad.zip").exists()

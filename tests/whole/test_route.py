@@ -42,7 +42,7 @@ def test_status_says_on_one_screen_that_all_is_well(program: Program, scan: Scan
     assert "everything is complete" in program.once()
     screen = program.run("status")
     assert "1 finished" in screen
-    assert "Nothing needs attention" in screen
+    assert "Nothing runs now; nothing else needs attention" in screen
     assert len(screen.splitlines()) < 25
     snapshot = program.status()
     assert snapshot["deliveries"] == {"finished": 1}

@@ -25,6 +25,8 @@ def verdict_sentence(snapshot: Snapshot) -> str:
     heard = _heard(snapshot)
     if count:
         return f"{count} thing{' needs' if count == 1 else 's need'} attention.{heard}"
+    if not snapshot["daemon"]["running"]:
+        return f"Nothing runs now; nothing else needs attention.{heard}"
     if not snapshot["gate"]["open"]:
         return f"Waiting for XNAT; nothing else needs attention.{heard}"
     if snapshot.get("paused"):
