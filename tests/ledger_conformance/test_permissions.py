@@ -94,7 +94,9 @@ def test_a_message_is_written_once_for_a_channel_and_sent_once(recorder: Recorde
 
 
 def test_incidents_are_kept_as_they_were_decided(recorder: Recorder) -> None:
-    incidents = {IncidentKey(next(iter(IncidentKind)), "P1"): Incident(recorder.now, told=recorder.now, reminders=2)}
+    now, reasons = recorder.now, frozenset({"0a", "1b"})
+    one = Incident(now, told=now, reminders=2, reasons=reasons, worse=now, over=now, returns=3)
+    incidents = {IncidentKey(next(iter(IncidentKind)), "P1"): one}
     recorder.ledger.messages.keep(incidents)
     recorder.restart()
     assert recorder.ledger.messages.incidents() == incidents

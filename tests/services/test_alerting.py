@@ -274,6 +274,34 @@ def test_once_a_way_works_again_all_that_waits_for_it_is_sent(stage: Stage) -> N
     assert stage.subjects() == ["a test", "[xnat-watchd mr1] studies or ZIPs need somebody in P1"]
 
 
+def test_another_reason_in_the_same_project_is_told_and_another_number_is_none(stage: Stage) -> None:
+    stage.wrong = {"attention": [HELD, {**HELD, "item": "4.1", "why": "XNAT has 5 of 7 images"}]}
+    stage.turns(60)
+    stage.wrong = {"attention": [HELD, {**HELD, "item": "4.1", "why": "XNAT has 6 of 7 images"}]}
+    stage.turns(60)
+    assert len(stage.subjects()) == 1
+    stage.wrong = {"attention": [HELD, *({**HELD, "item": f"{n}.1", "why": "XNAT refuses it"} for n in range(5, 9))]}
+    stage.turns(60)
+    stage.ledger.close()
+    stage.restart()
+    stage.turns(60)
+    assert len(stage.subjects()) == 2
+    assert "There is another reason now:" in stage.sent[-1].body
+    assert "8.1: XNAT refuses it." in stage.sent[-1].body
+
+
+def test_a_study_whose_project_becomes_known_is_neither_over_nor_told_again(stage: Stage) -> None:
+    stage.wrong = {"attention": [{**HELD, "project": "Q1"}]}  # "Q" is no project that XNAT has confirmed
+    stage.turns(60)
+    assert stage.subjects() == ["[xnat-watchd mr1] studies or ZIPs need somebody in a folder that is no known project"]
+    stage.wrong = {"attention": [{**HELD, "project": "P1"}]}
+    stage.turns(60)
+    assert len(stage.subjects()) == 1
+    stage.wrong = {}
+    stage.turns(20)
+    assert stage.subjects()[1:] == ["[xnat-watchd mr1] over: studies or ZIPs need somebody in P1"]
+
+
 def test_where_one_of_two_addresses_is_refused_the_other_gets_the_message_once(tmp_path: Path) -> None:
     with listening(Other("knows a"), mail_server) as mail:
         alerts = AlertSettings(mail_to=("a@example.org", "b@example.org"), mail_server=f"127.0.0.1:{mail.port}")

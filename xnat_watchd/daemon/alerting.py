@@ -12,10 +12,10 @@ from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.messages import Message
 from xnat_watchd.adapters.threads import EndedByFault, until_stop
 from xnat_watchd.core.errors import NotSent, PartlySent, Refusal
-from xnat_watchd.core.incidents import AN_HOUR, MESSAGES_AN_HOUR, Decision, Incidents, decide
+from xnat_watchd.core.incidents import AN_HOUR, MESSAGES_AN_HOUR, Decision, Incidents, decide, moved
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.operator.alert_channels import Channels
-from xnat_watchd.operator.alert_texts import Observed, digest, message, observed
+from xnat_watchd.operator.alert_texts import Observed, digest, message, moves, observed, reasons
 from xnat_watchd.operator.status import SILENCE, Snapshot, attention_row
 from xnat_watchd.settings.sections import AlertSettings
 
@@ -44,6 +44,7 @@ class Alerting:
     stop: threading.Event
     incidents: Incidents | None = None  #: None until they were read
     failing: dict[str, str] = field(default_factory=dict)  #: channel -> why it did not take the last message
+    _rows: Observed = field(default_factory=dict)  #: what was wrong in the last turn
     _next_ping: float = 0.0
     _digest_of: str = ""  #: the day whose digest was written
     _empty_at: tuple[int, int] | None = None  #: the version of the ledger in which no message was to be sent
@@ -74,15 +75,17 @@ class Alerting:
     # -- incidents -----------------------------------------------------------------------------------------
 
     def _decide(self, settings: AlertSettings, channels: Channels, snapshot: Snapshot) -> None:
-        before = self.ledger.messages.incidents() if self.incidents is None else self.incidents
-        seen, now = observed(snapshot), self.clock.now()
+        stored = self.ledger.messages.incidents() if self.incidents is None else self.incidents
+        rows, now = observed(snapshot), self.clock.now()
+        seen = {key: reasons(found) for key, found in rows.items()}
+        before = moved(stored, moves(self._rows, rows), seen)
         paused = any(pause["of"] == "work" for pause in snapshot.get("paused", ()))
         decision = decide(before, seen, now, remind=settings.remind, may_tell=not paused)
         if decision.has_news and self.ledger.messages.written_between(now - AN_HOUR, now) >= MESSAGES_AN_HOUR:
             decision = decide(before, seen, now, remind=settings.remind, may_tell=False)
-        if decision.incidents != before or decision.has_news:
-            self._keep(decision, before, seen, channels, now)
-        self.incidents = decision.incidents
+        if decision.incidents != stored or decision.has_news:
+            self._keep(decision, before, rows, channels, now)
+        self.incidents, self._rows = decision.incidents, rows
 
     def _keep(self, decision: Decision, before: Incidents, seen: Observed, channels: Channels, now: datetime) -> None:
         with self.ledger.together():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
-from xnat_watchd.core.incidents import Decision, IncidentKey, IncidentKind, Incidents
+from xnat_watchd.core.incidents import Decision, IncidentKey, IncidentKind, Incidents, Reasons
 from xnat_watchd.core.printable import plain
 from xnat_watchd.operator.status import About, Snapshot, about, delivery_of
 from xnat_watchd.operator.status_sentences import counts, totals, verdict_sentence
@@ -43,6 +45,19 @@ def observed(snapshot: Snapshot) -> Observed:
     return found
 
 
+def reasons(rows: Iterable[Row]) -> Reasons:
+    """Return a digest of each reason. Numbers do not count: another size or answer code is not another reason."""
+    return frozenset(sha256(re.sub(r"\d+", "", row["why"]).encode()).hexdigest()[:12] for row in rows)
+
+
+def moves(before: Observed, now: Observed) -> Iterator[tuple[IncidentKey, IncidentKey]]:
+    """Yield each pair of incidents of which the second has a row that was of the first."""
+    was = {(key.kind, row["item"]): key for key, rows in before.items() for row in rows if delivery_of(row) is not None}
+    for key, rows in now.items():
+        olds = {was.get((key.kind, row["item"]), key) for row in rows}
+        yield from ((old, key) for old in sorted(olds - {key}, key=lambda one: one.scope))
+
+
 def _key(row: Row) -> IncidentKey | None:
     """Return the incident of a row that needs attention; None for one that is not to be told, as of alerts."""
     item, project = row["item"], row.get("project") or ""
@@ -65,10 +80,11 @@ def message(decision: Decision, before: Incidents, now: Observed, station: str) 
     """Return subject and body of the message that a decision calls for. `before`: the incidents until then."""
     parts = [
         _part("New:", decision.tell, lambda key: _lines(key, now)),
+        _part("There is another reason now:", decision.worse, lambda key: _lines(key, now)),
         _part("It still lasts:", decision.remind, lambda key: _lines(key, now)),
         _part("It is over:", decision.over, lambda key: [_over(key, before)]),
     ]
-    keys = (*decision.tell, *decision.remind)
+    keys = (*decision.tell, *decision.worse, *decision.remind)
     first = _title(keys[0]) if keys else f"over: {_title(decision.over[0])}"
     others = len(keys) + len(decision.over) - 1
     body = "\n\n".join(part for part in parts if part)

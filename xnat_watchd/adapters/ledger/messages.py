@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from json import dumps
-from sqlite3 import Connection
+from sqlite3 import Connection, Row
 
 from xnat_watchd.adapters.ledger.database import Database, moment, text
 from xnat_watchd.core.incidents import Incident, IncidentKey, IncidentKind, Incidents
@@ -35,25 +35,22 @@ class Messages:
     def incidents(self) -> dict[IncidentKey, Incident]:
         """Return the incidents as they were last decided. One of a kind that this version does not know is left out."""
         rows = self._db.rows("SELECT * FROM incidents")
-        return {
-            IncidentKey(IncidentKind(row["kind"]), row["scope"]): Incident(
-                datetime.fromisoformat(row["opened"]), moment(row["gone"]), moment(row["told"]), row["reminders"]
-            )
-            for row in rows
-            if row["kind"] in set(IncidentKind)
-        }
+        known = (row for row in rows if row["kind"] in set(IncidentKind))
+        return {IncidentKey(IncidentKind(row["kind"]), row["scope"]): _incident(row) for row in known}
 
     def keep(self, incidents: Incidents) -> None:
         """Store the incidents in place of those of before."""
         with self._db.change() as db:
             db.execute("DELETE FROM incidents")
             db.executemany(
-                "INSERT INTO incidents (kind, scope, opened, gone, told, reminders) VALUES (?,?,?,?,?,?)",
+                "INSERT INTO incidents (kind, scope, opened, gone, told, reminders, reasons, worse, over, returns)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?)",
                 [
-                    (key.kind, key.scope, text(one.opened), _text(one.gone), _text(one.told), one.reminders)
+                    (key.kind, key.scope, text(one.opened), _text(one.gone), _text(one.told), one.reminders,
+                     " ".join(sorted(one.reasons)), _text(one.worse), _text(one.over), one.returns)
                     for key, one in incidents.items()
                 ],
-            )
+            )  # fmt: skip
 
     def write(self, topic: str, channels: Collection[str], subject: str, body: str, now: datetime) -> None:
         """Put a message into the outbox for each channel, unless it was written for that channel already."""
@@ -140,6 +137,13 @@ class Messages:
             "UPDATE messages SET tries = tries + 1, due = ?, sent = ?, why = ? WHERE id = ?",
             (due, sent, why, message.id),
         )
+
+
+def _incident(row: Row) -> Incident:
+    return Incident(
+        datetime.fromisoformat(row["opened"]), moment(row["gone"]), moment(row["told"]), row["reminders"],
+        frozenset(row["reasons"].split()), moment(row["worse"]), moment(row["over"]), row["returns"],
+    )  # fmt: skip
 
 
 def _text(at: datetime | None) -> str | None:

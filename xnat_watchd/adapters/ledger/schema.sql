@@ -399,6 +399,10 @@ CREATE TABLE incidents (
   gone      TEXT,                              -- since when it is not observed any more
   told      TEXT,                              -- when the last message about it was written
   reminders INTEGER NOT NULL DEFAULT 0,
+  reasons   TEXT NOT NULL DEFAULT '',          -- a digest of each reason that was told, with spaces between
+  worse     TEXT,                              -- since when there is a reason that was not told
+  over      TEXT,                              -- when it was told that it has ended
+  returns   INTEGER NOT NULL DEFAULT 0,        -- how often it had ended and came back within a day
   PRIMARY KEY (kind, scope)
 ) STRICT, WITHOUT ROWID;
 
