@@ -63,10 +63,10 @@ def _command_page(name: str) -> str:
     return "\n".join([*top, *_epilog(command), *end]) + "\n"
 
 
-def _top(page: str, line: str, context: click.Context, typed: str) -> Iterator[str]:
+def _top(page: str, summary: str, context: click.Context, typed: str) -> Iterator[str]:
     """Yield the sections that every page begins with."""
     yield rf'.TH {_text(page.upper())} 1 "" {_text(NAME)} "User Commands"'
-    yield from (".SH NAME", rf"{_text(page)} \- {_text(line)}")
+    yield from (".SH NAME", rf"{_text(page)} \- {_text(summary)}")
     usage = " ".join(context.command.collect_usage_pieces(context))
     yield from (".SH SYNOPSIS", f".B {_text(typed)}", _text(usage))
     yield ".SH DESCRIPTION"
@@ -74,10 +74,11 @@ def _top(page: str, line: str, context: click.Context, typed: str) -> Iterator[s
         yield from [".PP"] if number else []
         yield _text(" ".join(paragraph.split()))
     yield ".SH OPTIONS"
-    for parameter in context.command.get_params(context):
-        told = parameter.get_help_record(context) if isinstance(parameter, click.Option) else None
-        if told is not None:
-            yield from (".TP", rf"\fB{_text(told[0])}\fR", _text(" ".join(told[1].split())))
+    options = [one for one in context.command.params if isinstance(one, click.Option)]
+    told = [record for one in options if (record := one.get_help_record(context)) is not None]
+    # Not the option itself: click keeps it with the names of whichever context asked first.
+    for names, line in [*told, (", ".join(context.help_option_names), "Show this message and exit.")]:
+        yield from (".TP", rf"\fB{_text(names)}\fR", _text(" ".join(line.split())))
 
 
 def _epilog(command: click.Command) -> Iterator[str]:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -127,7 +126,11 @@ class FakeXnat:
         self.remap: Callable[[str], str] = str
         self.rename: Callable[[str], str] = str
         self.lock = threading.RLock()
-        self._numbers = count(1)
+        self._number = 0  # no iterator: the whole of it is copied, which newer Pythons refuse for one
+
+    def _next_number(self) -> int:
+        self._number += 1
+        return self._number
 
     def instances(self) -> list[Stored]:
         """Return every instance once for each place, even where the effect is not visible yet."""
@@ -177,7 +180,7 @@ class FakeXnat:
         known = self.subjects[project]
         found = next((one for one in known if one.label.casefold() == label.casefold()), None)
         if found is None:
-            found = FakeSubject(f"XNAT_S{next(self._numbers):05}", label)
+            found = FakeSubject(f"XNAT_S{self._next_number():05}", label)
             known.append(found)
         return found
 
@@ -187,7 +190,7 @@ class FakeXnat:
         session = self.session_named(row.place.project, label)
         if session is None:
             session = FakeSession(
-                id=f"XNAT_E{next(self._numbers):05}",
+                id=f"XNAT_E{self._next_number():05}",
                 project=row.place.project,
                 subject=subject.label,
                 label=label,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from datetime import datetime, timedelta
+from pathlib import Path
 
-from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.adapters.ledger.database import APPLICATION, Database, text
 
+OF_VERSION_1 = Path(__file__).parent / "adapters/ledger"
 AT = "2026-01-01T00:00:00.000000+00:00"
 
 
@@ -54,3 +58,13 @@ def add_archived(database: Database, studies: Iterable[tuple[datetime, timedelta
                 "INSERT INTO events (at, delivery, study, event, progress, why) VALUES (?,?,?,?,?,?)",
                 [(end, number, key, *event) for event in told],
             )
+
+
+def of_version_1(path: Path) -> None:
+    """Make a ledger as the first version made it, with data in every table (`version-1-data.sql`)."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.executescript((OF_VERSION_1 / "version-1.sql").read_text("utf-8"))
+        db.executescript("BEGIN;" + (OF_VERSION_1 / "version-1-data.sql").read_text("utf-8") + "COMMIT;")
+        db.execute(f"PRAGMA application_id = {APPLICATION}")
+        db.execute("PRAGMA user_version = 1")
+        db.execute("PRAGMA journal_mode = WAL")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.adapters.ledger.test_ledger_file import of_version_1
+from tests.ledgers import of_version_1
 from xnat_watchd.adapters.files.lock import Lock, lock_of
 from xnat_watchd.adapters.ledger import database
 from xnat_watchd.adapters.ledger.database import VERSION, OlderSchema

@@ -1,6 +1,6 @@
 """The pages that people read, and the parts of them that the code writes.
 
-`python -m tests.docs.pages` writes those parts anew; a test sees that they are what the code says.
+`python -m tests.docs.pages` writes those parts anew, and the manual pages; tests see that they are what the code says.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from release import files
 from xnat_watchd.adapters.log_tables import EVENTS
 from xnat_watchd.core import errors
 from xnat_watchd.core.states import as_mermaid
@@ -180,3 +181,4 @@ def _values(option: click.Option) -> str:
 
 if __name__ == "__main__":
     write()
+    files.write()

@@ -31,6 +31,7 @@ class LogFile(io.TextIOBase):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = self._open()
         except OSError as error:
+            super().close()  # so that its finaliser does not close what was never opened
             raise Refusal(f"{path}: cannot be written: {error.strerror}", advice="Correct `file` in [logs].") from None
 
     def write(self, text: str) -> int:

@@ -17,11 +17,12 @@ import pytest
 
 from tests.dicom import instance
 from tests.fake_xnat import FakeGateway, FakeXnat
+from tests.ledgers import of_version_1
 from tests.station import Notes, Station, Time, zipped
 from xnat_watchd import __main__ as program
 from xnat_watchd.adapters.credentials import Credential, Secret
 from xnat_watchd.adapters.ledger import database
-from xnat_watchd.adapters.ledger.database import APPLICATION, VERSION, open_database
+from xnat_watchd.adapters.ledger.database import VERSION, open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.core.errors import LedgerUnusable, Occupied, Refusal
 from xnat_watchd.core.states import LINE, Progress
@@ -45,16 +46,6 @@ def made(path: Path) -> Path:
 
 def raw(path: Path) -> closing[sqlite3.Connection]:
     return closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False))
-
-
-def of_version_1(path: Path) -> None:
-    """Make a ledger as the first version made it, with data in every table (`version-1-data.sql`)."""
-    with raw(path) as db:
-        db.executescript((HERE / "version-1.sql").read_text("utf-8"))
-        db.executescript("BEGIN;" + (HERE / "version-1-data.sql").read_text("utf-8") + "COMMIT;")
-        db.execute(f"PRAGMA application_id = {APPLICATION}")
-        db.execute("PRAGMA user_version = 1")
-        db.execute("PRAGMA journal_mode = WAL")
 
 
 # -- making ------------------------------------------------------------------------------------------------

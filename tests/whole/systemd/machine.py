@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 from release.bundle import PYTHONS
 
@@ -92,7 +93,7 @@ class Machine:
             f"--wdns={home}",
         )
         whole = [*enter, "env", "-i", *given, *login, *command]
-        done = subprocess.run(whole, input=typed, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - ours
+        done = subprocess.run(whole, input=typed, capture_output=True, text=True, timeout=180, check=False)  # noqa: S603 - ours
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}{done.stderr}")
         return done
@@ -118,7 +119,7 @@ class Machine:
 @contextmanager
 def booted(root: Path, work: Path, shows: Mapping[Path, str]) -> Iterator[Machine]:
     """Boot a machine. `shows` are folders of ours and where they are seen there, to be read."""
-    name = f"xnat-watchd-{os.getpid()}"
+    name = f"xnat-watchd-{os.getpid()}-{crc32(os.fsencode(work)):x}"  # of letters that systemd takes
     console = work / "console.log"
     with _cgroups(name) as folders, console.open("wb") as log:
         holder = subprocess.Popen(  # noqa: S603 - ours
