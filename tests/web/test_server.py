@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.peers import uid_over_loopback, uid_over_unix
 from xnat_watchd.adapters.web_socket import link_from, socket_beside
+from xnat_watchd.interfaces.web.visitors import OF_A_USER
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="another user is needed")
 NOBODY = 65534
@@ -121,6 +122,50 @@ def test_what_is_no_request_is_refused_and_the_next_one_answered(tmp_path: Path)
                 connection.shutdown(socket.SHUT_WR)
                 assert connection.recv(100)[:12] not in (b"HTTP/1.1 200", b"HTTP/1.0 200")
         assert asked(port, "/static/page.css")[0] == 200
+
+
+def test_a_user_has_so_many_connections_and_no_more(tmp_path: Path) -> None:
+    with serving(tmp_path), ExitStack() as held:
+        port, _ = link_of(tmp_path)
+        connections = [
+            held.enter_context(closing(socket.create_connection(("127.0.0.1", port), timeout=20)))
+            for _ in range(OF_A_USER)
+        ]
+        for one in connections:
+            one.sendall(b"GET /none HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % port)
+            assert one.recv(100).startswith(b"HTTP/1.1 401")
+        with closing(socket.create_connection(("127.0.0.1", port), timeout=20)) as more:
+            assert more.recv(100) == b""
+        connections[0].sendall(b"GET /none HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        while connections[0].recv(1000):
+            pass
+        assert asked(port, "/static/page.css")[0] == 200
+
+
+@ROOT_ONLY
+def test_who_may_not_look_takes_the_page_from_nobody_and_holds_no_connection_for_long(tmp_path: Path) -> None:
+    script = (
+        "import socket, sys, time; address = '127.0.0.1', int(sys.argv[1])\n"
+        "held = [socket.create_connection(address) for _ in range(300)]; print('held', flush=True)\n"
+        "end = time.monotonic() + 30\n"
+        "while held and time.monotonic() < end:\n"
+        "    for one in [*held]:\n"
+        "        try: one.sendall(b'X')\n"
+        "        except OSError: held.remove(one)\n"
+        "    time.sleep(0.2)\n"
+        "print(len(held))\n"
+    )
+    with serving(tmp_path):
+        port, _ = link_of(tmp_path)
+        with subprocess.Popen(  # noqa: S603 - ourselves
+            ["/usr/bin/env", "python3", "-c", script, str(port)], user=NOBODY, group=NOBODY, extra_groups=[],
+            stdout=subprocess.PIPE, text=True,
+        ) as stranger:  # fmt: skip
+            assert stranger.stdout is not None
+            assert stranger.stdout.readline() == "held\n"
+            assert link_of(tmp_path)[0] == port
+            assert asked(port, "/static/page.css")[0] == 200
+            assert stranger.communicate(timeout=60)[0] == "0\n"
 
 
 def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -85,7 +85,8 @@ def _serve(options: CommandOptions, port: int | None) -> None:
     if beside is not None:
         say(SERVED, err=True)
     try:
-        serve(application(_site(settings, proxy, origins_of(sockets))), sockets)
+        site = _site(settings, proxy, origins_of(sockets))
+        serve(application(site), sockets, site.visitors.share_of)
     finally:
         if beside is not None:
             beside.unlink(missing_ok=True)

@@ -3,29 +3,54 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
 from waitress.server import MultiSocketServer, TcpWSGIServer, UnixWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from xnat_watchd.adapters.peers import uid_over_loopback, uid_over_unix
 from xnat_watchd.adapters.web_socket import address_of
 from xnat_watchd.interfaces.web.guard import LONGEST_BODY
+from xnat_watchd.interfaces.web.visitors import ConnectionShare
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 THREADS = 4
-CONNECTIONS = 64  #: at once; more wait
+CONNECTIONS = 256  #: at once; more wait
 PATIENCE = 30  #: seconds in which a connection must do something
+STRANGERS_PATIENCE = 5  #: seconds after which a connection ends of somebody who may not look, whatever it does
 LONGEST_HEADERS = 16 << 10  #: bytes
+
+
+ShareOf = Callable[[int | None], ConnectionShare]
+
+
+class _Connection(HTTPChannel):
+    """A connection, of which each user may have so many. One of a stranger ends soon, even if it sends on and on."""
+
+    share: ConnectionShare
+
+    def readable(self) -> bool:
+        """Return whether more is read. This is asked at least once a second."""
+        is_late = self.share.holder is None and time.time() - self.creation_time > STRANGERS_PATIENCE
+        if is_late and self.socket is not None and not self.will_close:
+            self.will_close = True
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)  # or it would not be closed before the other side has read
+        return bool(super().readable())
 
 
 class _UserOfConnection:
     """Has the application told, as REMOTE_ADDR, which user holds the other end: `unix:1000`, `loopback:1000`."""
+
+    share_of: ShareOf
 
     def handle_accept(self: Any) -> None:
         """Accept a connection."""
@@ -37,10 +62,15 @@ class _UserOfConnection:
             self.set_socket_options(connection)
             is_unix = self.family == socket.AF_UNIX
             uid = uid_over_unix(connection) if is_unix else uid_over_loopback(connection)
+            share = self.share_of(uid)
         except OSError:  # gone again
             return
+        open_now = [one for one in self._map.values() if isinstance(one, _Connection) and one.share == share]
+        if len(open_now) >= share.most:
+            connection.close()
+            return
         who = f"{'unix' if is_unix else 'loopback'}:{'' if uid is None else uid}"
-        self.channel_class(self, connection, (who, None), self.adj, map=self._map)
+        _Connection(self, connection, (who, None), self.adj, map=self._map).share = share
 
 
 class _UnixServer(_UserOfConnection, UnixWSGIServer):
@@ -51,8 +81,12 @@ class _LoopbackServer(_UserOfConnection, TcpWSGIServer):
     pass
 
 
-def serve(application: WSGIApplication, sockets: Sequence[socket.socket]) -> None:
-    """Serve until SIGINT or SIGTERM, which must raise `SystemExit` or `KeyboardInterrupt`."""
+def serve(application: WSGIApplication, sockets: Sequence[socket.socket], share_of: ShareOf) -> None:
+    """Serve until SIGINT or SIGTERM, which must raise `SystemExit` or `KeyboardInterrupt`.
+
+    `share_of` says how many connections a user may have; beyond it they are closed, so that nobody takes the page from
+    the others.
+    """
     adjustments = Adjustments(
         threads=THREADS, connection_limit=CONNECTIONS, channel_timeout=PATIENCE, ident=None,
         max_request_header_size=LONGEST_HEADERS, max_request_body_size=LONGEST_BODY,
@@ -63,10 +97,11 @@ def serve(application: WSGIApplication, sockets: Sequence[socket.socket]) -> Non
     dispatcher.set_thread_count(THREADS)
     for one in sockets:
         kind = _UnixServer if one.family == socket.AF_UNIX else _LoopbackServer
-        kind(
+        server = kind(
             application, map=known, _sock=one, dispatcher=dispatcher, adj=adjustments, bind_socket=False,
             sockinfo=(one.family, one.type, one.proto, one.getsockname()),
         )  # fmt: skip
+        server.share_of = share_of
     MultiSocketServer(known, adjustments, [], dispatcher).run()
 
 

@@ -28,6 +28,9 @@ COOKIE = "xnat-watchd"
 LINK_HOLDS = 60.0  #: seconds
 COOKIE_HOLDS = 12 * 3600.0  #: seconds
 MOST = 1000  #: tokens of each kind; the oldest go
+OF_A_USER = 16  #: connections; a browser opens six
+OF_THE_PROXY = 64  #: connections, for all whom it serves
+OF_STRANGERS = 16  #: connections, all together: one person may have the numbers of thousands of users (subuid(5))
 _LONGEST = 100  #: characters of a token that are looked at
 
 
@@ -41,6 +44,14 @@ class Proxy:
     def named(self, environ: WSGIEnvironment) -> str:
         """Return the login name that the proxy says; empty if it says none."""
         return str(environ.get(f"HTTP_{self.header.upper().replace('-', '_')}", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionShare:
+    """Who a connection counts for, and how many there may be at once. All who may not look are one holder: None."""
+
+    holder: int | None
+    most: int
 
 
 class VisitorTokens:
@@ -95,6 +106,14 @@ class Visitors:
         if self.is_by_proxy(environ):
             return self.by_name(self.proxy.named(environ))
         return self.by_uid(uid)
+
+    def share_of(self, uid: int | None) -> ConnectionShare:
+        """Return how many connections a user may have. None is one who is not known."""
+        if uid in self.proxy.uids:
+            return ConnectionShare(uid, OF_THE_PROXY)
+        if uid is None or self.by_uid(uid).access < UserAccess.LOOK:
+            return ConnectionShare(None, OF_STRANGERS)
+        return ConnectionShare(uid, OF_A_USER)
 
     def is_by_proxy(self, environ: WSGIEnvironment) -> bool:
         """Return whether a request comes from the proxy, whose word about who asks counts."""
