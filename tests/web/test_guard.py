@@ -14,7 +14,7 @@ from tests.web.visiting import ADA, ADDRESS, EVE, LOU, OWN, PROXY, Served, Visit
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.interfaces.web.guard import LONGEST_BODY
-from xnat_watchd.interfaces.web.visitors import COOKIE_HOLDS, LINK_HOLDS
+from xnat_watchd.interfaces.web.visitors import COOKIE_HOLDS, LINK_HOLDS, MOST
 
 FORM = "application/x-www-form-urlencoded"
 PAUSE: dict[str, Any] = {"seen": "0"}
@@ -151,6 +151,19 @@ def test_a_link_lets_a_browser_of_its_user_in_once(served: Served) -> None:
     assert served.by(ADA, "loopback").get(path).status_code == 403
     served.time.pass_(seconds=COOKIE_HOLDS)
     assert browser.get("/").status_code == 401
+
+
+def test_who_makes_many_links_ends_nobody_elses(served: Served) -> None:
+    browser = served.by(ADA, "loopback")
+    browser.get(link(served, ADA))
+    unused, first = link(served, ADA), link(served, LOU)
+    for _ in range(MOST + 1):
+        served.by(LOU, "loopback").get(link(served, LOU))
+    for _ in range(MOST):
+        link(served, LOU)
+    assert served.by(LOU, "loopback").get(first).status_code == 403
+    assert browser.get("/").status_code == 200
+    assert served.by(ADA, "loopback").get(unused).status_code == 303
 
 
 def test_a_link_holds_a_minute_and_is_not_used_up_by_looking_ahead(served: Served) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 COOKIE = "xnat-watchd"
 LINK_HOLDS = 60.0  #: seconds
 COOKIE_HOLDS = 12 * 3600.0  #: seconds
-MOST = 1000  #: tokens of each kind; the oldest go
+MOST = 50  #: tokens of each kind for a user; the oldest go
 OF_A_USER = 16  #: connections; a browser opens six
 OF_THE_PROXY = 64  #: connections, for all whom it serves
 OF_STRANGERS = 16  #: connections, all together: one person may have the numbers of thousands of users (subuid(5))
@@ -66,10 +66,17 @@ class VisitorTokens:
         """Return a new secret that stands for a user."""
         token = secrets.token_urlsafe(16)
         with self._lock:
-            while len(self._known) >= MOST:
-                del self._known[next(iter(self._known))]
+            self._make_room(uid)
             self._known[_digest(token)] = (uid, self._monotonic() + self._seconds)
         return token
+
+    def _make_room(self, uid: int) -> None:
+        """Remove what has ended, and the oldest token of this user if it has too many. No other user's goes."""
+        now = self._monotonic()
+        self._known = {digest: known for digest, known in self._known.items() if now < known[1]}
+        own = [digest for digest, (holder, _) in self._known.items() if holder == uid]
+        if len(own) >= MOST:
+            del self._known[own[0]]
 
     def uid_of(self, token: str) -> int | None:
         """Return for whom a secret stands, or None."""
