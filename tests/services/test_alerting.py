@@ -302,6 +302,31 @@ def test_a_study_whose_project_becomes_known_is_neither_over_nor_told_again(stag
     assert stage.subjects()[1:] == ["[xnat-watchd mr1] over: studies or ZIPs need somebody in P1"]
 
 
+def test_what_ended_while_no_way_was_set_is_told_with_the_time_when_it_ended(stage: Stage) -> None:
+    stage.wrong = {"attention": [HELD]}
+    stage.turns(60)
+    ways, stage.alerting.channels = stage.alerting.channels, lambda _: {}
+    stage.turns(10)
+    stage.wrong = {}
+    stage.turns(1)
+    ended = stage.time.now()
+    hours(stage, 30 * 24)
+    stage.alerting.channels = ways
+    stage.turns(1)
+    assert len(stage.subjects()) == 2
+    assert f"until {ended.astimezone():%Y-%m-%d %H:%M}" in stage.sent[-1].body
+
+
+def test_a_message_about_hundreds_of_projects_is_short_and_says_how_much_is_left_out(stage: Stage) -> None:
+    stage.alerts = AlertSettings(digest="00:00")
+    stage.wrong = {"attention": [{**HELD, "project": f"P{n}", "why": "ä" * 100} for n in range(200)]}
+    stage.turns(30)
+    hours(stage, 24)
+    assert {len(one.body.encode()) < 8200 for one in stage.sent} == {True}
+    assert {"more lines\n\n`xnat-watchd status` shows everything" in one.body for one in stage.sent} == {True}
+    assert any("and 199 more" in subject for subject in stage.subjects())
+
+
 def test_where_one_of_two_addresses_is_refused_the_other_gets_the_message_once(tmp_path: Path) -> None:
     with listening(Other("knows a"), mail_server) as mail:
         alerts = AlertSettings(mail_to=("a@example.org", "b@example.org"), mail_server=f"127.0.0.1:{mail.port}")

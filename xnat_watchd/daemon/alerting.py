@@ -58,10 +58,9 @@ class Alerting:
             return EVERY
         self._ping(settings.ping, snapshot)  # first: it must not come late because a message hangs
         channels = self.channels(settings)
-        if channels:
-            self._decide(settings, channels, snapshot)
-            self._write_digest(settings, channels, snapshot)
-            self._send(channels)
+        self._decide(settings, channels, snapshot)  # without a channel too, so that it is known how long trouble lasted
+        self._write_digest(settings, channels, snapshot)
+        self._send(channels)
         self.failing = {name: why for name, why in self.failing.items() if name in {*channels, "ping"}}
         return EVERY
 
@@ -80,7 +79,7 @@ class Alerting:
         seen = {key: reasons(found) for key, found in rows.items()}
         before = moved(stored, moves(self._rows, rows), seen)
         paused = any(pause["of"] == "work" for pause in snapshot.get("paused", ()))
-        decision = decide(before, seen, now, remind=settings.remind, may_tell=not paused)
+        decision = decide(before, seen, now, remind=settings.remind, may_tell=bool(channels) and not paused)
         if decision.has_news and self.ledger.messages.written_between(now - AN_HOUR, now) >= MESSAGES_AN_HOUR:
             decision = decide(before, seen, now, remind=settings.remind, may_tell=False)
         if decision.incidents != stored or decision.has_news:
@@ -98,7 +97,7 @@ class Alerting:
         now = self.clock.now()
         local = now.astimezone()
         day = f"{local:%Y-%m-%d}"
-        if not settings.digest or f"{local:%H:%M}" < settings.digest or day == self._digest_of:
+        if not (settings.digest and channels) or f"{local:%H:%M}" < settings.digest or day == self._digest_of:
             return
         if not self.ledger.messages.has(f"digest {day}"):
             self.ledger.messages.write(f"digest {day}", [*channels], *digest(snapshot, self.station), now)

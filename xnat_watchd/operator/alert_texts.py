@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
+from itertools import accumulate
 from typing import Any
 
 from xnat_watchd.core.incidents import Decision, IncidentKey, IncidentKind, Incidents, Reasons
@@ -14,6 +15,9 @@ from xnat_watchd.operator.status import About, Snapshot, about, delivery_of
 from xnat_watchd.operator.status_sentences import counts, totals, verdict_sentence
 
 SHOWN = 10  #: rows of one incident; `status` shows all
+
+MOST = 8000  #: bytes of a message, since some services cut or refuse longer ones
+MOST_OF_SUBJECT = 200  #: characters
 
 Row = Mapping[str, Any]
 Observed = Mapping[IncidentKey, Sequence[Row]]
@@ -87,7 +91,7 @@ def message(decision: Decision, before: Incidents, now: Observed, station: str) 
     keys = (*decision.tell, *decision.worse, *decision.remind)
     first = _title(keys[0]) if keys else f"over: {_title(decision.over[0])}"
     others = len(keys) + len(decision.over) - 1
-    body = "\n\n".join(part for part in parts if part)
+    body = _fitted("\n\n".join(part for part in parts if part).split("\n"))
     return subject_of(first + (f", and {others} more" if others else ""), station), f"{body}\n\n{_MORE}\n"
 
 
@@ -100,7 +104,7 @@ def digest(snapshot: Snapshot, station: str) -> tuple[str, str]:
     said = verdict_sentence(snapshot)
     lines = [said, "", *(f"{name}: {value}" for name, value in figures.items() if value)]
     troubles = [line for key in observed(snapshot) for line in _lines(key, observed(snapshot))]
-    return subject_of(said, station), "\n".join([*lines, "", *troubles, "", _MORE, ""])
+    return subject_of(said, station), "\n".join([_fitted([*lines, "", *troubles]), "", _MORE, ""])
 
 
 def trial(station: str) -> tuple[str, str]:
@@ -133,7 +137,15 @@ def stopped(code: int, why: str, station: str) -> tuple[str, str]:
 
 def subject_of(text: str, station: str) -> str:
     """Return a subject that names the machine, on one line."""
-    return plain(f"[xnat-watchd {station}] {text}")
+    return plain(f"[xnat-watchd {station}] {text}")[:MOST_OF_SUBJECT]
+
+
+def _fitted(lines: Sequence[str]) -> str:
+    """Return as many of the lines as a message may hold, and how many are left out."""
+    sizes = accumulate(len(line.encode()) + 1 for line in lines)
+    fits = sum(1 for size in sizes if size <= MOST)
+    left_out = len(lines) - fits
+    return "\n".join([*lines[:fits], *([f"and {left_out} more lines"] if left_out else [])])
 
 
 def _part(heading: str, keys: Iterable[IncidentKey], lines: Any) -> str:
