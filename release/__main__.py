@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from release import bundle, distributions, lock
+from release import bundle, deb, distributions, lock
 from release.tools import REPOSITORY
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -30,8 +30,10 @@ def main(arguments: Sequence[str]) -> None:
         made = files.write()
     elif told.command == "distributions":
         made = distributions.make(into)
-    else:
+    elif told.command == "bundle":
         made = [bundle.make(into, told.python)]
+    else:
+        made = [deb.make(into, told.suite, times=2 if told.twice else 1)]
     for path in made:
         sys.stdout.write(f"{path}\n")
 
@@ -45,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("distributions", help="make wheel and sdist")
     bundled = commands.add_parser("bundle", help="make the archive for machines without internet")
     bundled.add_argument("--python", default=PYTHON, metavar="X.Y", help=f"the Python over there (here: {PYTHON})")
+    packaged = commands.add_parser("deb", help="make the package for Debian; as root, with mmdebstrap")
+    packaged.add_argument("--suite", choices=sorted(bundle.PYTHONS), default="bookworm")
+    packaged.add_argument("--twice", action="store_true", help="make it twice, and fail where the two differ")
     return parser
 
 

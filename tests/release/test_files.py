@@ -12,6 +12,7 @@ import pytest
 
 from release.files import COMPLETIONS, every
 from release.tools import REPOSITORY
+from xnat_watchd import __version__
 
 SHARE = REPOSITORY / "share"
 
@@ -52,3 +53,8 @@ def test_bash_completes_a_command_by_its_file(tmp_path: Path) -> None:
     file = SHARE / COMPLETIONS["bash"]
     done = subprocess.run(["bash", "-c", typed, "bash", file, program], capture_output=True, text=True, check=True)  # noqa: S603, S607 - ours
     assert done.stdout.split() == ["demographics", "demo"], done.stderr
+
+
+def test_the_package_for_debian_has_the_version_of_the_program() -> None:
+    first = (REPOSITORY / "debian/changelog").read_text("utf-8").splitlines()[0]
+    assert first.startswith(f"xnat-watchd ({__version__}) "), "add an entry to debian/changelog"
