@@ -84,7 +84,7 @@ def message(decision: Decision, before: Incidents, now: Observed, station: str) 
     """Return subject and body of the message that a decision calls for. `before`: the incidents until then."""
     parts = [
         _part("New:", decision.tell, lambda key: _lines(key, now)),
-        _part("There is another reason now:", decision.worse, lambda key: _lines(key, now)),
+        _part("There is another reason now:", decision.worse, lambda key: _lines(key, now, before[key].reasons)),
         _part("It still lasts:", decision.remind, lambda key: _lines(key, now)),
         _part("It is over:", decision.over, lambda key: [_over(key, before)]),
     ]
@@ -153,8 +153,9 @@ def _part(heading: str, keys: Iterable[IncidentKey], lines: Any) -> str:
     return "\n".join([heading, *told]) if told else ""
 
 
-def _lines(key: IncidentKey, now: Observed) -> list[str]:
-    rows = now.get(key, ())
+def _lines(key: IncidentKey, now: Observed, known: Reasons = frozenset()) -> list[str]:
+    """Return what is wrong, with what has a reason that is not known before what has one that is."""
+    rows = sorted(now.get(key, ()), key=lambda row: reasons([row]) <= known)
     shown = [plain(f"    {_item(row)}{row['why']}. {row.get('advice') or ''}").rstrip() for row in rows[:SHOWN]]
     more = [f"    and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
     return [f"  - {_title(key)}", *shown, *more]
