@@ -32,7 +32,7 @@ LONGEST_HEADERS = 16 << 10  #: bytes
 ShareOf = Callable[[int | None], ConnectionShare]
 
 
-class _Connection(HTTPChannel):
+class _PageConnection(HTTPChannel):
     """A connection, of which each user may have so many. One of a stranger ends soon, even if it sends on and on."""
 
     share: ConnectionShare
@@ -65,12 +65,12 @@ class _UserOfConnection:
             share = self.share_of(uid)
         except OSError:  # gone again
             return
-        open_now = [one for one in self._map.values() if isinstance(one, _Connection) and one.share == share]
+        open_now = [one for one in self._map.values() if isinstance(one, _PageConnection) and one.share == share]
         if len(open_now) >= share.most:
             connection.close()
             return
         who = f"{'unix' if is_unix else 'loopback'}:{'' if uid is None else uid}"
-        _Connection(self, connection, (who, None), self.adj, map=self._map).share = share
+        _PageConnection(self, connection, (who, None), self.adj, map=self._map).share = share
 
 
 class _UnixServer(_UserOfConnection, UnixWSGIServer):
