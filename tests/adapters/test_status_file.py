@@ -19,8 +19,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def snapshot(pid: int | None = None, **daemon: Any) -> dict[str, Any]:
-    told = {"running": True, "pid": os.getpid() if pid is None else pid, **daemon}
-    return {"at": NOW.isoformat(), "daemon": told, "rest": "…"}
+    told = {"running": True, "pid": os.getpid() if pid is None else pid, "uploads": [], "heard": None, **daemon}
+    return {"at": NOW.isoformat(), "daemon": told, "attention": [], "of_service": [], "rest": "…"}
 
 
 def a_process_that_is_gone() -> int:
@@ -101,7 +101,28 @@ def test_what_is_none_of_ours_is_nothing(tmp_path: Path, text: str) -> None:
     assert read(tmp_path / NAME) is None
 
 
-@pytest.mark.parametrize("pid", [0, -1, -2])
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"at": "2026-01-01T00:00:00"},
+        {"at": 5},
+        {"attention": None},
+        {"attention": [{"item": "disk"}]},
+        {"of_service": {}},
+        {"of_service": [{"item": "disk", "project": "", "why": None, "advice": ""}]},
+        {"daemon": {"running": True, "pid": 1, "heard": None}},
+        {"daemon": {"running": True, "pid": 1, "heard": "soon", "uploads": []}},
+        {"daemon": {"running": True, "pid": 1, "heard": None, "uploads": [{"sent": 1}]}},
+        {"daemon": {"running": True, "pid": 1, "heard": None, "uploads": [], "rate": "fast"}},
+        {"daemon": {"running": "yes", "pid": 1, "heard": None, "uploads": []}},
+    ],
+)
+def test_a_status_of_another_form_is_nothing(tmp_path: Path, other: dict[str, Any]) -> None:
+    (tmp_path / NAME).write_text(json.dumps({**snapshot(), **other}))
+    assert read(tmp_path / NAME) is None
+
+
+@pytest.mark.parametrize("pid", [0, -1, -2, 2**70])
 def test_no_number_but_a_process_is_taken_for_one(tmp_path: Path, pid: int) -> None:
     (tmp_path / NAME).write_text(json.dumps(snapshot(pid)))
     found = read(tmp_path / NAME)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import os
 import re
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from tests.web.visiting import ADA, LOU, Served
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.gate import Gate
+from xnat_watchd.interfaces.web.reading import HOLDS
 
 DAMAGED = "1 of 2 images is damaged (cut short)"
 SCAN = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2))])
@@ -118,6 +121,27 @@ def test_nobody_reads_that_nothing_needs_attention_where_the_service_does_not_ru
         page = served.by(ADA).get(path).text
         assert "Nothing runs now; nothing else needs attention." in page
         assert "Nothing needs attention" not in page
+
+
+@pytest.mark.parametrize("other", [{}, {"about": "the moon"}])
+def test_what_a_service_of_another_version_has_published_breaks_no_page(
+    station: Station, served: Served, other: dict[str, str]
+) -> None:
+    row = {"item": "disk", "project": "", "why": "it is full", "advice": "Make room.", **other}
+    daemon = {"running": True, "pid": os.getpid(), "uploads": [], "heard": None}
+    at = datetime.now(UTC).isoformat()
+    for said in (
+        {"at": at, "daemon": daemon, "attention": [row], "of_service": [row]},
+        {"at": at, "daemon": daemon, "attention": [row]},
+    ):
+        (served.root / "status.json").write_text(json.dumps(said), "utf-8")
+        station.time.pass_(seconds=HOLDS + 1)
+        for path in ("/", "/wall", "/metrics", "/health"):
+            for uid in (ADA, LOU):
+                answer = served.by(uid).get(path)
+                assert (answer.status_code, path) in ((200, path), (503, "/health"))
+                is_told = path in ("/", "/health") and not other and "of_service" in said
+                assert ("it is full" in answer.text) == is_told
 
 
 def test_the_item_tells_its_story_and_counts_images_here_and_on_xnat(station: Station, served: Served) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xnat_watchd.adapters.files.status_file import age, read
 from xnat_watchd.adapters.ledger.status_parts import StatusParts
-from xnat_watchd.operator.status import SILENCE, Snapshot, attention_row, take_snapshot, without_names
+from xnat_watchd.operator.status import SILENCE, About, Snapshot, attention_row, take_snapshot, without_names
 
 NOTHING_SAID: Snapshot = {
     "daemon": {
@@ -25,12 +25,14 @@ def published_at(path: Path) -> Snapshot | None:
     A service that runs and has said nothing for `SILENCE` needs attention.
     """
     said = read(path)
+    if said is not None and not all(row.get("about", About.SERVICE) in [*About] for row in said["of_service"]):
+        return None  # a newer service tells of what is not known here
     if said is not None:
         said["age"] = round(age(said).total_seconds())
         if said["daemon"]["running"] and said["age"] > SILENCE:
             silent = f"the service has not said anything for {said['age']} seconds"
             row = attention_row("service", silent, "Look at `journalctl --unit xnat-watchd`.")
-            for rows in (said["attention"], said.setdefault("of_service", [])):
+            for rows in (said["attention"], said["of_service"]):
                 rows.insert(0, row)
     return said
 
@@ -42,7 +44,8 @@ def status_of(
     known = said if said is not None and said["daemon"]["running"] else NOTHING_SAID
     snapshot = take_snapshot(
         ledger, server, now, running=running,
-        daemon={**known["daemon"], "running": running}, attention=known.get("of_service", ()),
+        daemon={**NOTHING_SAID["daemon"], **known["daemon"], "running": running},
+        attention=known.get("of_service", ()),
     )  # fmt: skip
     if not names:
         snapshot = without_names(snapshot, {*ledger.views.confirmed_projects()}.__contains__)

@@ -47,19 +47,60 @@ class StatusPublisher:
 
 
 def read(path: Path) -> StatusSnapshot | None:
-    """Return the published status, or None if there is none or it cannot be read.
+    """Return the published status, or None if there is none, it cannot be read, or another version has another form.
 
     `daemon.running` is whether the service that published it still runs.
     """
     try:
         with path.open("rb") as file:
             snapshot: StatusSnapshot = json.loads(file.read(LONGEST))
-        daemon = snapshot["daemon"]
-        datetime.fromisoformat(snapshot["at"])
-        daemon["running"] = bool(daemon["running"]) and _lives(int(daemon["pid"]))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # missing, not readable, or not a status file
+        if not _is_status(snapshot):
+            return None
+    except (OSError, ValueError, RecursionError):  # missing, not readable, or not a status file
         return None
+    daemon = snapshot["daemon"]
+    daemon["running"] = daemon["running"] and _lives(daemon["pid"])
     return snapshot
+
+
+def _is_status(found: object) -> bool:
+    """Return whether this has what every reader of a status relies on. Raise `ValueError` for a time that is none."""
+    match found:
+        case {
+            "at": str(at),
+            "daemon": {
+                "running": bool(),
+                "pid": int(),
+                "uploads": [*uploads],
+                "heard": None | str() as heard,
+            } as daemon,
+            "attention": [*attention],
+            "of_service": [*of_service],
+        }:
+            return (
+                all(datetime.fromisoformat(one).tzinfo for one in (at, heard or at))
+                and all(isinstance(daemon.get(name, 0), int | float) for name in ("settling", "rate", "reloads"))
+                and all(map(_is_upload, uploads))
+                and all(map(_is_row, [*attention, *of_service]))
+            )
+        case _:
+            return False
+
+
+def _is_upload(found: object) -> bool:
+    match found:
+        case {"worker": str(), "sent": int(), "size": int()}:
+            return True
+        case _:
+            return False
+
+
+def _is_row(found: object) -> bool:
+    match found:
+        case {"item": str(), "project": str(), "why": str(), "advice": str()}:
+            return True
+        case _:
+            return False
 
 
 def age(snapshot: StatusSnapshot) -> timedelta:
@@ -72,7 +113,7 @@ def _lives(pid: int) -> bool:
         return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # gone, or larger than any process number
         return False
     except PermissionError:  # there, and another user's
         return True
