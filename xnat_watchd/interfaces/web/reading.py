@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from xnat_watchd.adapters.files.lock import is_held, lock_of
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.core.errors import NoLedger
+from xnat_watchd.core.errors import FAILURES, LedgerUnusable, NoLedger, WatchdError
 from xnat_watchd.operator.current_status import published_at, status_of
 from xnat_watchd.operator.figures import Figures, Span, figures_of
 from xnat_watchd.operator.status import Snapshot
@@ -35,6 +35,7 @@ class Reading:
     now: Callable[[], datetime]
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _known: dict[object, tuple[datetime, Any]] = field(default_factory=dict)  #: what for -> when, and what
+    _failed: list[WatchdError | LedgerUnusable] = field(default_factory=list)  #: how the last look failed, if one did
 
     def status(self, *, names: bool) -> Snapshot:
         """Return the status as of now. `names`: the reader may see names."""
@@ -50,13 +51,23 @@ class Reading:
         return self._kept(span, FIGURES_HOLD, lambda ledger, now: figures_of(ledger, span, now))
 
     def _kept(self, what: object, seconds: float, look: Callable[[Ledger, datetime], _Found]) -> _Found:
-        """Return what was found not long ago, else what a look finds now. One looks, and the others wait for it."""
+        """Return what was found not long ago, else what a look finds now. One looks, and the others wait for it.
+
+        Where a look fails, it has failed for all who wait: each would wait as long again for the next.
+        """
+        before = [*self._failed]
         with self._lock:
+            if self._failed and self._failed != before:
+                raise self._failed[0]
             now = self.now()
             at, found = self._known.get(what, (None, None))
             if at is None or abs((now - at).total_seconds()) > seconds:
-                with self.ledger() as ledger:
-                    found = look(ledger, now)
+                try:
+                    with self.ledger() as ledger:
+                        found = look(ledger, now)
+                except FAILURES as error:
+                    self._failed[:] = [error]
+                    raise
                 self._known[what] = now, found
             return cast(_Found, found)
 
