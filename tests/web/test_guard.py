@@ -191,7 +191,9 @@ def test_a_connection_whose_user_is_not_known_gets_nowhere(served: Served) -> No
     path, nobody = link(served, ADA), served.by(ADA)
     for address in ("loopback:", "127.0.0.1", "unix:", "unix:-1"):
         nobody.address = address
-        assert nobody.get("/").status_code == 401
+        answer = nobody.get("/")
+        assert answer.status_code == 401
+        assert "The kernel does not say whose program has connected." in answer.text
         assert nobody.get(path).status_code == 403
 
 

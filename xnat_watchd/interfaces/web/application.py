@@ -28,6 +28,10 @@ OPEN = frozenset({"static", "enter"})  #: what somebody may ask for whom nobody 
 FOR_PROGRAMS = frozenset({"pages.metrics"})  #: what a program may ask for that has no cookie: it holds no names
 TRY_AGAIN = "5"  #: seconds
 OPEN_IT = "Type `xnat-watchd web --open` on this machine: it opens this page."
+NOT_KNOWN = (
+    "The kernel does not say whose program has connected. Connect to 127.0.0.1 from an IPv4 socket, and do not close "
+    "it before the answer."
+)
 NO_SUCH_USER = "This machine has no user of the name that you have logged in with. Ask its administrator."
 _AS_OF = re.compile(rb'<time id="as-of".*?</time>')
 
@@ -78,6 +82,8 @@ def _who(visitors: Visitors) -> Callable[[], Response | None]:
         visitor = visitors.at(request.environ)
         if visitor is None and request.endpoint in FOR_PROGRAMS:
             visitor = visitors.program_at(request.environ)
+        if connected(request.environ) is None:
+            return _message("Who are you?", 401, NOT_KNOWN)
         if visitor is None:
             return _message("Who are you?", 401, NO_SUCH_USER if visitors.is_by_proxy(request.environ) else OPEN_IT)
         if visitor.access < UserAccess.LOOK:
