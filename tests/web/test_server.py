@@ -181,6 +181,25 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
     assert not socket_beside(tmp_path / "ledger.sqlite").exists()
 
 
+def test_a_second_page_of_the_same_ledger_is_refused_and_takes_nothing_from_the_first(tmp_path: Path) -> None:
+    with serving(tmp_path) as first:
+        port, _ = link_of(tmp_path)
+        told = subprocess.run(  # noqa: S603 - ourselves
+            [sys.executable, "-m", "xnat_watchd", "--config", str(tmp_path / "config.toml"), "web", "--port", "0"],
+            env=environment(), capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert told.returncode == 78
+        assert "the page of this ledger is served already" in told.stderr
+        assert link_of(tmp_path)[0] == port
+        first.kill()
+        first.wait(60)
+    with serving(tmp_path):  # what the killed one has left is replaced
+        beside = socket_beside(tmp_path / "ledger.sqlite")
+        beside.rename(beside.with_name("gone"))
+        beside.write_text("of somebody else")
+    assert beside.read_text() == "of somebody else"
+
+
 def test_the_kernel_names_the_user_of_a_connection_while_it_is_open() -> None:
     here, there = socket.socketpair(socket.AF_UNIX)
     with closing(here), closing(there):

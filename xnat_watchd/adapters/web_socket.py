@@ -34,6 +34,19 @@ def address_of(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
+def is_served(path: Path) -> bool:
+    """Return whether somebody listens there."""
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as connection, address_of(path) as address:
+        connection.settimeout(PATIENCE)
+        try:
+            connection.connect(address)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+        except OSError:  # too busy, or not for this user
+            return True
+    return True
+
+
 def link_from(path: Path) -> str:
     """Return a link that lets a browser of this user in, once. Raise `Refusal` if there is none."""
     with closing(_Connection(path)) as connection:

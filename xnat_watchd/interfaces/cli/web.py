@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -73,23 +74,17 @@ def _serve(options: CommandOptions, port: int | None) -> None:
     proxy = _proxy(settings.web)  # first: if it is not known, nothing is served
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sockets = _passed()
-    beside = None if sockets else socket_beside(settings.ledger.path)
-    try:
-        if beside is not None:
-            sockets = [
-                loopback_socket(settings.web.port if port is None else port)
-            ]  # first: if it is taken, the other page's socket stays as it is
-            sockets.append(unix_socket(beside))
-    except OSError as error:
-        raise Refusal(f"the page cannot be served: {error.strerror}", advice="Choose another port: --port.") from None
-    if beside is not None:
-        say(SERVED, err=True)
-    try:
+    with ExitStack() as own:
+        if not sockets:
+            try:
+                beside = own.enter_context(unix_socket(socket_beside(settings.ledger.path)))
+                sockets = [loopback_socket(settings.web.port if port is None else port), beside]
+            except OSError as error:
+                told = f"the page cannot be served: {error.strerror}"
+                raise Refusal(told, advice="Choose another port: --port.") from None
+            say(SERVED, err=True)
         site = _site(settings, proxy, origins_of(sockets))
         serve(application(site), sockets, site.visitors.share_of)
-    finally:
-        if beside is not None:
-            beside.unlink(missing_ok=True)
 
 
 def _passed() -> list[socket.socket]:

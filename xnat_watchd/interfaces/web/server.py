@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ from waitress.server import MultiSocketServer, TcpWSGIServer, UnixWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from xnat_watchd.adapters.peers import uid_over_loopback, uid_over_unix
-from xnat_watchd.adapters.web_socket import address_of
+from xnat_watchd.adapters.web_socket import address_of, is_served
+from xnat_watchd.core.errors import Refusal
 from xnat_watchd.interfaces.web.guard import LONGEST_BODY
 from xnat_watchd.interfaces.web.visitors import ConnectionShare
 
@@ -105,15 +106,27 @@ def serve(application: WSGIApplication, sockets: Sequence[socket.socket], share_
     MultiSocketServer(known, adjustments, [], dispatcher).run()
 
 
-def unix_socket(path: Path) -> socket.socket:
-    """Return a new socket there, for this user alone. One that an earlier process has left there is replaced."""
+@contextmanager
+def unix_socket(path: Path) -> Iterator[socket.socket]:
+    """Yield a new socket there, for this user alone, and remove it at the end, unless another has taken its place.
+
+    One that an earlier process has left there is replaced. Raise `Refusal` if a process still listens there.
+    """
+    if is_served(path):
+        raise Refusal("the page of this ledger is served already", advice="Open it: `xnat-watchd web --open`.")
     path.unlink(missing_ok=True)
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    with address_of(path) as address:
-        made.bind(address)
-    path.chmod(0o600)
-    made.listen()  # who connects from now on waits until the page is served
-    return made
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as made:
+        with address_of(path) as address:
+            made.bind(address)
+        path.chmod(0o600)
+        made.listen()  # who connects from now on waits until the page is served
+        own = path.stat().st_ino  # no other file has it while the socket is open
+        try:
+            yield made
+        finally:
+            with suppress(FileNotFoundError):
+                if path.stat().st_ino == own:
+                    path.unlink()
 
 
 def loopback_socket(port: int) -> socket.socket:
