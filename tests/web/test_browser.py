@@ -238,6 +238,42 @@ def test_it_says_so_when_no_answer_comes_any_more_and_when_one_comes_again(
     page.wait_for_selector("#stale", state="hidden")
 
 
+def test_it_says_so_when_it_shows_an_old_state_since_somebody_types(
+    page: Page, served: tuple[Station, str, str]
+) -> None:
+    from playwright.sync_api import expect
+
+    station, origin, _ = served
+    page.clock.install()
+    page.goto(f"{origin}/")
+    page.fill("#why-pause", "half a sent")
+    station.ledger.decisions.skip(2, "by a test", station.time.now())
+    page.clock.run_for(30_000)
+    page.wait_for_selector("#stale:not([hidden]) >> text=This is not renewed while something is typed here")
+    assert page.input_value("#why-pause") == "half a sent"
+    page.fill("#why-pause", "")
+    page.evaluate("document.activeElement.blur()")
+    page.clock.run_for(6_000)
+    expect(page).not_to_have_title(re.compile(r"\(1\)"), timeout=30_000)
+    page.wait_for_selector("#stale", state="hidden")
+
+
+def test_a_screen_whose_login_has_ended_says_so_in_place_of_the_state(
+    page: Page, served: tuple[Station, str, str]
+) -> None:
+    from playwright.sync_api import expect
+
+    _, origin, _ = served
+    page.clock.install()
+    page.goto(f"{origin}/wall")
+    page.context.clear_cookies()
+    page.clock.run_for(6_000)
+    expect(page.locator("h1")).to_have_text("Who are you?")
+    expect(page.locator("main")).to_contain_text("xnat-watchd web --open")
+    page.clock.run_for(30_000)
+    page.wait_for_selector("#stale", state="hidden")
+
+
 def test_a_table_that_was_opened_stays_open_when_the_figures_change(
     page: Page, served: tuple[Station, str, str]
 ) -> None:
