@@ -14,7 +14,7 @@ from tests.web.visiting import ADA, ADDRESS, EVE, LOU, OWN, PROXY, Served, Visit
 from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.interfaces.web.guard import LONGEST_BODY
-from xnat_watchd.interfaces.web.visitors import COOKIE_HOLDS, LINK_HOLDS, MOST
+from xnat_watchd.interfaces.web.visitors import COOKIE_HOLDS, LINK_HOLDS, MOST, VisitorTokens
 
 FORM = "application/x-www-form-urlencoded"
 PAUSE: dict[str, Any] = {"seen": "0"}
@@ -164,6 +164,36 @@ def test_who_makes_many_links_ends_nobody_elses(served: Served) -> None:
     assert served.by(LOU, "loopback").get(first).status_code == 403
     assert browser.get("/").status_code == 200
     assert served.by(ADA, "loopback").get(unused).status_code == 303
+
+
+def test_a_browser_that_looks_keeps_its_cookie_and_one_that_does_not_loses_it(served: Served) -> None:
+    browser, thief = served.by(ADA, "loopback"), served.by(LOU, "loopback")
+    browser.get(link(served, ADA))
+    assert "Set-Cookie" not in browser.get("/wall").headers
+    for _ in range(5):
+        served.time.pass_(seconds=COOKIE_HOLDS / 2)
+        answer = browser.get("/wall")
+        assert answer.status_code == 200
+        for word in ("HttpOnly", "SameSite=Strict", f"Max-Age={COOKIE_HOLDS:.0f}"):
+            assert word in answer.headers["Set-Cookie"]
+    thief.client = browser.client
+    served.time.pass_(seconds=COOKIE_HOLDS - 1)
+    assert "Set-Cookie" not in thief.get("/wall").headers
+    served.time.pass_(seconds=1)
+    assert browser.get("/wall").status_code == 401
+
+
+def test_a_cookie_is_renewed_for_its_user_alone_and_only_while_it_holds() -> None:
+    time = Time()
+    cookies = VisitorTokens(COOKIE_HOLDS, time.monotonic)
+    cookie = cookies.new(ADA)
+    time.pass_(seconds=COOKIE_HOLDS - 1)
+    assert not cookies.renew(cookie, LOU)
+    assert cookies.renew(cookie, ADA)
+    assert not cookies.renew(cookie, ADA)  # it is as good as new
+    time.pass_(seconds=COOKIE_HOLDS)
+    assert not cookies.renew(cookie, ADA)
+    assert not cookies.renew("nonsense", ADA)
 
 
 def test_a_link_holds_a_minute_and_is_not_used_up_by_looking_ahead(served: Served) -> None:

@@ -19,7 +19,7 @@ from xnat_watchd.core.printable import plain
 from xnat_watchd.interfaces.web import buttons, layout, pages
 from xnat_watchd.interfaces.web.guard import LONGEST_BODY, Guard
 from xnat_watchd.interfaces.web.reading import Reading
-from xnat_watchd.interfaces.web.visitors import COOKIE, COOKIE_HOLDS, Visitors, connected
+from xnat_watchd.interfaces.web.visitors import COOKIE, COOKIE_HOLDS, Visitors, connected, cookie_of
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -56,6 +56,7 @@ def application(site: PageParts) -> WSGIApplication:
     app.jinja_env.globals.update(layout.WORDS, visitor=_visitor)
     app.before_request(_who(site.visitors))
     app.after_request(_fresh)
+    app.after_request(_renewed(site.visitors))
     app.register_blueprint(pages.blueprint(site.reading))
     app.register_blueprint(buttons.blueprint(site.reading))
     _add_login(app, site)
@@ -112,11 +113,26 @@ def _add_login(app: Flask, site: PageParts) -> None:
         if uid is None or ahead or not visitors.links.spend(token, uid):
             return _message("This link holds no more.", 403, "Type `xnat-watchd web --open` for a new one.")
         response = make_response(redirect("/", 303))
-        response.set_cookie(COOKIE, visitors.cookies.new(uid), int(COOKIE_HOLDS), httponly=True, samesite="Strict")
-        return response
+        return _with_cookie(response, visitors.cookies.new(uid))
 
     app.add_url_rule("/link", view_func=link, methods=["POST"])
     app.add_url_rule("/enter/<token>", view_func=enter, methods=["GET"])
+
+
+def _renewed(visitors: Visitors) -> Callable[[Response], Response]:
+    """Have a browser that looks keep its cookie: a screen on the wall looks day and night."""
+
+    def renew(response: Response) -> Response:
+        uid, cookie = connected(request.environ), cookie_of(request.environ)
+        is_due = _visitor() is not None and uid is not None and visitors.cookies.renew(cookie, uid)
+        return _with_cookie(response, cookie) if is_due else response
+
+    return renew
+
+
+def _with_cookie(response: Response, cookie: str) -> Response:
+    response.set_cookie(COOKIE, cookie, int(COOKIE_HOLDS), httponly=True, samesite="Strict")
+    return response
 
 
 def _fresh(response: Response) -> Response:

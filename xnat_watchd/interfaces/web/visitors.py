@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 COOKIE = "xnat-watchd"
 LINK_HOLDS = 60.0  #: seconds
-COOKIE_HOLDS = 12 * 3600.0  #: seconds
+COOKIE_HOLDS = 12 * 3600.0  #: seconds after its last use
+RENEWED_AFTER = 600.0  #: seconds of use after which a cookie holds for the whole time again
 MOST = 50  #: tokens of each kind for a user; the oldest go
 OF_A_USER = 16  #: connections; a browser opens six
 OF_THE_PROXY = 64  #: connections, for all whom it serves
@@ -83,6 +84,17 @@ class VisitorTokens:
         uid, until = self._known.get(_digest(token), (None, 0.0))
         return uid if self._monotonic() < until else None
 
+    def renew(self, token: str, uid: int) -> bool:
+        """Have a secret that stands for this user hold as long as a new one; return whether that was due."""
+        with self._lock:
+            holder, until = self._known.get(_digest(token), (None, 0.0))
+            now = self._monotonic()
+            is_due = holder == uid and now < until < now + self._seconds - RENEWED_AFTER
+            if is_due:
+                del self._known[_digest(token)]  # to be entered as the newest
+                self._known[_digest(token)] = (uid, now + self._seconds)
+            return is_due
+
     def spend(self, token: str, uid: int) -> bool:
         """Return whether a secret stands for this user; from then on it stands for nobody."""
         with self._lock:
@@ -108,7 +120,7 @@ class Visitors:
         if uid is None:
             return None
         if not over_unix:
-            cookie = parse_cookie(environ.get("HTTP_COOKIE", "")).get(COOKIE, "")
+            cookie = cookie_of(environ)
             return self.by_uid(uid) if self.cookies.uid_of(cookie) == uid else None
         if self.is_by_proxy(environ):
             return self.by_name(self.proxy.named(environ))
@@ -142,6 +154,11 @@ def connected(environ: WSGIEnvironment) -> int | None:
     """Return the user whose process holds the other end of the connection, as `server` has it from the kernel."""
     kind, _, uid = environ.get("REMOTE_ADDR", "").partition(":")
     return int(uid) if kind in ("unix", "loopback") and uid.isdigit() else None
+
+
+def cookie_of(environ: WSGIEnvironment) -> str:
+    """Return the cookie of the page that a browser has sent; empty if it has none."""
+    return str(parse_cookie(environ.get("HTTP_COOKIE", "")).get(COOKIE, ""))
 
 
 def _digest(token: str) -> bytes:
