@@ -20,7 +20,12 @@ from xnat_watchd.core.incidents import AN_HOUR, MESSAGES_AN_HOUR
 REMIND = timedelta(minutes=30)  #: as the settings of the soak say
 REFUSES, KEEPS_SILENT, HANGS = 0.15, 0.05, 0.03  #: how often, of all messages
 HANGS_FOR = 2.0  #: seconds
-HEADINGS = {"New:": "new", "It still lasts:": "lasts", "It is over:": "over"}
+HEADINGS = {
+    "New:": "new",
+    "There is another reason now:": "worse",
+    "It still lasts:": "lasts",
+    "It is over:": "over",
+}
 ENDED = re.compile(r": from [-0-9]+ [0-9:]+(?: until [-0-9]+ [0-9:]+)?$")
 
 Post = Mapping[str, Any]
@@ -66,7 +71,7 @@ class Told:
 
     messages: int = 0
     again: int = 0  #: posts of a message that had come before
-    lines: Counter[str] = field(default_factory=Counter)  #: new, lasts, over -> how many
+    lines: Counter[str] = field(default_factory=Counter)  #: new, worse, lasts, over -> how many
     wrong: list[str] = field(default_factory=list)
 
     def said(self) -> str:

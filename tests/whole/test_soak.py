@@ -115,7 +115,12 @@ DISK, HELD = "a disk needs somebody", "studies or ZIPs need somebody in P1"
 
 def post(minute: int, number: int = 1, **lines: str) -> dict[str, str]:
     """Return a message of this minute, as it is posted."""
-    headings = {"new": "New:", "lasts": "It still lasts:", "over": "It is over:"}
+    headings = {
+        "new": "New:",
+        "worse": "There is another reason now:",
+        "lasts": "It still lasts:",
+        "over": "It is over:",
+    }
     ended = {"over": ": from 2026-01-01 00:00 until 2026-01-01 00:30"}
     body = "\n\n".join(
         f"{headings[kind]}\n  - {title}{ended.get(kind, '')}\n    1.1: why" for kind, title in lines.items()
@@ -136,6 +141,7 @@ def test_the_judge_is_content_where_each_incident_is_told_reminded_of_and_over()
         ([post(0, new=DISK), post(9, new=DISK)], f"told as new although it lasts: {DISK}"),
         ([post(0, new=DISK), post(29, lasts=DISK)], f"a reminder after 0:29:00: {DISK}"),
         ([post(0, new=DISK), post(30, lasts=DISK), post(45, lasts=DISK)], f"a reminder after 0:15:00: {DISK}"),
+        ([post(0, worse=DISK)], f"worse and was never told: {DISK}"),
         ([post(0, lasts=DISK)], f"lasts and was never told: {DISK}"),
         ([post(0, new=DISK), post(1, over=DISK), post(2, over=DISK)], f"over and was never told: {DISK}"),
         ([post(8 * n, n, new=f"project P{n} waits") for n in range(7)], "more than 6 messages in an hour"),
