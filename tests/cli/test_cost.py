@@ -53,7 +53,7 @@ def test_the_help_imports_no_command_and_nothing_of_the_world(tmp_path: Path) ->
     assert not imported & OTHERS
     ours = {name for name in imported if name.startswith("xnat_watchd.")}
     assert ours == {
-        "xnat_watchd.core", "xnat_watchd.core.errors", "xnat_watchd.core.printable",
+        "xnat_watchd.core", "xnat_watchd.core.concealing", "xnat_watchd.core.errors", "xnat_watchd.core.printable",
         "xnat_watchd.core.refusals", "xnat_watchd.core.disk_errors", "xnat_watchd.core.place_names",
         "xnat_watchd.interfaces", "xnat_watchd.interfaces.cli", "xnat_watchd.interfaces.cli.options",
         "xnat_watchd.operator", "xnat_watchd.operator.status",

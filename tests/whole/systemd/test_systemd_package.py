@@ -109,8 +109,8 @@ def test_a_package_lives_and_leaves_what_is_the_sites(service: Service, tmp_path
     dpkg(machine, "--install", NEW)
     assert service.is_(ActiveState="active")
     assert service.shows("MainPID") != process
-    service.drop("after.zip", study(2, patient=THADDAEUS))
-    until(lambda: "delivery.taken item=11" in service.journal(), 60, "another ZIP, taken by the new process")
+    service.drop("after.zip", study(2, patient=THADDAEUS, time="111213.140000"))
+    until(lambda: "after.zip" in done(service), 60, "another ZIP that is done, by the new process")
 
     dpkg(machine, "--remove", "xnat-watchd")
     assert service.is_(ActiveState="inactive")
