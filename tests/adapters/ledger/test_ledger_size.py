@@ -35,6 +35,7 @@ QUESTIONS: dict[str, Callable[[Ledger], object]] = {
     "arrivals": lambda ledger: ledger.deliveries.arrivals(),
     "retirable": lambda ledger: ledger.deliveries.retirable(),
     "figures of a day": lambda ledger: figures_of(ledger, Span.DAY, NOW + timedelta(days=30)),
+    "confirmed projects": lambda ledger: ledger.views.confirmed_projects(),
     "totals": lambda ledger: (ledger.totals.all(), ledger.totals.archive_times()),
 }
 
