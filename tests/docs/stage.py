@@ -27,6 +27,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -119,6 +120,10 @@ class Stage:
             self.service.stop()
             self.service = None
 
+    def be_heard(self) -> None:
+        """Wait until the service has had an answer of XNAT: else it may meet what comes next without any ZIP."""
+        self.settle(lambda now: now["daemon"]["heard"] is not None)
+
     def settle(self, until: Callable[[Mapping[str, Any]], bool] = lambda _: True) -> None:
         """Wait until the service has done what it can do now, and until its status is so."""
         late = time.monotonic() + DEADLINE
@@ -129,12 +134,19 @@ class Stage:
     def _is_idle(self, now: Mapping[str, Any]) -> bool:
         if now["daemon"]["settling"] or now["daemon"]["uploads"] or now["studies"] != self._studies():
             return False  # what is published is older than what is known
-        if now["paused"] or not now["gate"]["open"] or is_full(now):
+        if now["paused"] or is_full(now):
             return True
         dropped = [path for path in (self.root / "drop").rglob("[!.]*") if path.is_file()]
-        busy = [row for row in now["under_way"] if row["standing"] in {"ready", "busy"}]
-        arriving = now["deliveries"].get("arriving", 0)
-        return len(dropped) <= len(now["ignored"]) and not busy and not arriving
+        if len(dropped) > len(now["ignored"]) or now["deliveries"].get("arriving", 0):
+            return False
+        if not now["gate"]["open"]:
+            return not (now["gate"]["login"] and self._has_new_login(now["gate"]["since"]))
+        return not [row for row in now["under_way"] if row["standing"] in {"ready", "busy"}]
+
+    def _has_new_login(self, since: str) -> bool:
+        """Return whether a login was stored since then, which the service tries within a second."""
+        stored = [path.stat().st_mtime for path in self.root.rglob("credentials.json")]
+        return any(at - datetime.fromisoformat(since).timestamp() > 1.0 for at in stored)  # the time is whole seconds
 
     def _studies(self) -> dict[str, dict[str, int]]:
         """Return how many studies the ledger has of each progress and standing."""
@@ -152,6 +164,7 @@ class Stage:
 
     def move_server(self) -> None:
         """Have XNAT answer at another address from now on."""
+        self.be_heard()
         self.xnat.stop()
         self.xnat.start()
         self.addresses[NEW_SERVER] = self.xnat.url
