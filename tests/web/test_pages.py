@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -367,11 +368,12 @@ def test_five_thousand_held_studies_are_shown_in_a_third_of_a_second(served: Ser
         db.execute("UPDATE studies SET standing = 'held', why = 'a reason', advice = '`xnat-watchd show ITEM`'")
     database.close()
     assert station.ledger.views.studies() == {"received": {"held": 5000}}
-    for path in ("/", "/list?state=held", "/item/2500", "/figures", "/wall", "/health"):
+    pages = ("/", "/list?state=held", "/item/2500", "/figures", "/wall", "/health")
+    for who, path in product((ADA, LOU), pages):
         took = []
         for _ in range(3):
             served.time.pass_(seconds=5)
             began = time.process_time()
-            assert served.by(ADA).get(path).status_code in (200, 503)
+            assert served.by(who).get(path).status_code in (200, 503)
             took.append(time.process_time() - began)
-        assert min(took) < 0.3, path
+        assert min(took) < 0.3, (who, path)
