@@ -51,7 +51,7 @@ def _two_in_one(stage: Stage) -> None:
 
 
 def _password_changed(stage: Stage) -> None:
-    stage.be_heard()
+    stage.wait_for_an_answer()
     stage.xnat.add_user(LOGIN[0], NEW_PASSWORD)
     stage.xnat.forget_logins()
 

@@ -120,7 +120,7 @@ class Stage:
             self.service.stop()
             self.service = None
 
-    def be_heard(self) -> None:
+    def wait_for_an_answer(self) -> None:
         """Wait until the service has had an answer of XNAT: else it may meet what comes next without any ZIP."""
         self.settle(lambda now: now["daemon"]["heard"] is not None)
 
@@ -164,7 +164,7 @@ class Stage:
 
     def move_server(self) -> None:
         """Have XNAT answer at another address from now on."""
-        self.be_heard()
+        self.wait_for_an_answer()
         self.xnat.stop()
         self.xnat.start()
         self.addresses[NEW_SERVER] = self.xnat.url

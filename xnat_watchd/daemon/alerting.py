@@ -112,7 +112,7 @@ class Alerting:
         self._looked = now
         if version == self._empty_at and not set_back and (self._next_due is None or now < self._next_due):
             return
-        self.ledger.messages.straighten(now, AGAIN[-1])
+        self.ledger.messages.correct_times(now, AGAIN[-1])
         self.ledger.messages.give_up((now - GIVEN_UP_AFTER, TRIES), now - TOO_OLD, [*channels])
         failed: set[str] = set()  #: channels that did not take a message in this turn, and are left until the next one
         for one in self.ledger.messages.due([*channels], now):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from time import sleep
 
 from tests.whole.systemd.machine import Machine, until
 from tests.whole.systemd.service import (
@@ -140,12 +139,11 @@ def test_each_group_watches_the_status_as_it_may_see_it_and_changes_come_as_new_
     machine: Machine, service: Service
 ) -> None:
     held(service)
-    looked = f"user={TECH} command=status"
-    before = _journal(service).count(looked)
+    before = _looks(service)
     watch = ("timeout", "--signal=INT", "17", "xnat-watchd", "status", "--watch")
     with ThreadPoolExecutor() as pool:
         seen = {user: pool.submit(machine.run, *watch, user=user, check=False) for user in (TECH, COORDINATOR)}
-        sleep(7)
+        until(lambda: all(_looks(service)[user] > before[user] for user in seen), 10, "a first look of both")
         words(service, COORDINATOR, "pause")
         told = {user: one.result().stdout for user, one in seen.items()}
     words(service, COORDINATOR, "resume")
@@ -156,7 +154,13 @@ def test_each_group_watches_the_status_as_it_may_see_it_and_changes_come_as_new_
     assert "scan.zip" in told[COORDINATOR]
     assert "scan.zip" not in told[TECH]
     assert "group `xnat-admin`" in told[TECH]
-    assert _journal(service).count(looked) - before <= 2
+    assert _looks(service)[TECH] - before[TECH] <= 2
+
+
+def _looks(service: Service) -> dict[str, int]:
+    """Return how often the status that each of them has asked for is in the journal."""
+    said = _journal(service)
+    return {user: said.count(f"user={user} command=status") for user in (TECH, COORDINATOR)}
 
 
 def test_root_types_the_same_words(service: Service) -> None:

@@ -77,7 +77,7 @@ class Messages:
         row = self._db.row("SELECT min(due) AS due FROM messages WHERE due IS NOT NULL")
         return moment(row["due"]) if row else None
 
-    def straighten(self, now: datetime, longest: timedelta) -> None:
+    def correct_times(self, now: datetime, longest: timedelta) -> None:
         """Make due what waits for a time that was made by a clock that ran ahead. `longest`: until another try."""
         with self._db.change() as db:
             db.execute(
