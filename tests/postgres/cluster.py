@@ -1,0 +1,182 @@
+"""A real PostgreSQL for tests: a cluster of their own below a temporary folder, spoken to on its Unix socket.
+
+It survives `SIGQUIT` as it survives `pg_ctl stop -m immediate`, but no power cut: it does not wait for the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote, urlencode
+
+import psycopg
+import pytest
+
+NEEDED = "XNAT_WATCHD_NEED_POSTGRES"
+USER = "watchd"
+PATIENCE = 60.0  #: seconds within which a server starts, stops or is copied
+ROOT_MAY_NOT = "postgres"  #: the user whose server it is if we are root, who may not run one; Debian makes it
+LOCALE = ("--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US")
+"""Of a language, as in most hospitals: texts are in the order of a dictionary where nothing else is asked for."""
+
+SETTINGS: Mapping[str, str] = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "full_page_writes": "off",  # as nothing is torn where the machine goes on
+    "shared_buffers": "32MB",
+    "max_connections": "200",
+    "wal_level": "replica",
+    "wal_keep_size": "256MB",
+    "hot_standby": "on",
+    "log_min_messages": "warning",
+}
+
+
+def programs() -> Path:
+    """Return the folder of PostgreSQL's programs. Skip the test where there is none, unless it is needed."""
+    known = shutil.which("initdb")
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    found = [Path(known)] if known else debian
+    if not found:
+        (pytest.fail if os.environ.get(NEEDED) else pytest.skip)("needs a PostgreSQL, of Debian's package postgresql")
+    return found[-1].parent
+
+
+class Cluster:
+    """One server with its databases. It ends with the process that has started it, however that one ends."""
+
+    def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None) -> None:
+        """Have a folder that exists for it alone; `settings` are those of postgresql.conf, besides ours."""
+        self.folder, self._data = folder, folder / "data"
+        self._settings = {**SETTINGS, "unix_socket_directories": str(folder), **(settings or {})}
+        self._programs, self._numbers, self._of = programs(), count(1), dict[Path, str]()
+        self._process: subprocess.Popen[bytes] | None = None
+        owned(folder)
+
+    @classmethod
+    def made(cls, **settings: str) -> Self:
+        """Make one in a temporary folder, and start it."""
+        one = cls(Path(tempfile.mkdtemp(prefix="xnat-watchd-pg-")), settings=settings)
+        one.initialise()
+        one.start()
+        return one
+
+    def initialise(self) -> None:
+        """Make its files. Only who may enter the folder may connect: no password is needed."""
+        line = ["--no-sync", "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--wal-segsize=1"]
+        self.run("initdb", *line, *LOCALE, "--pgdata", str(self._data))
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        options = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 - a program of PostgreSQL
+                [*as_owner("--pdeathsig", "QUIT"), str(self._programs / "postgres"), "-D", str(self._data), *options],
+                stdout=log, stderr=log, cwd=self.folder,
+            )  # fmt: skip
+        end = time.monotonic() + PATIENCE
+        while not self._answers():
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.02)
+                raise RuntimeError(self.log()[-2000:])
+            if time.monotonic() > end:
+                raise RuntimeError(f"PostgreSQL does not start: {self.log()[-2000:]}")
+
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """Stop it in good order: connections are cut off. After SIGQUIT, it finds at its start that it crashed."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(PATIENCE)
+            self._process = None
+
+    def restart(self) -> None:
+        """Do what `pg_ctl restart -m immediate` does."""
+        self.stop(signal.SIGQUIT)
+        self.start()
+
+    def close(self) -> None:
+        """Stop it and remove its files."""
+        self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.folder)
+
+    def url(self, database: str, **more: str) -> str:
+        """Return the address of a database on the socket."""
+        return f"postgresql:///{quote(database)}?{urlencode({'host': self.folder, 'user': USER, **more})}"
+
+    def database(self, name: str = "", *, of: str = "template0") -> str:
+        """Make a database, a copy of another one to which nobody is connected, and return its address."""
+        made = name or f"ledger_{next(self._numbers)}"
+        self.tell(f"CREATE DATABASE {made} TEMPLATE {of}")
+        return self.url(made)
+
+    def database_of(self, folder: Path) -> str:
+        """Return the address of the database that stands in for the ledger's file in a folder; at first it is empty.
+
+        It is removed when another one is asked for and the folder is no longer there.
+        """
+        for gone in [other for other in self._of if not other.exists()]:
+            self.forget(gone)
+        if folder not in self._of:
+            self._of[folder] = f"ledger_{next(self._numbers)}"
+            self.database(self._of[folder])
+        return self.url(self._of[folder])
+
+    def forget(self, *folders: Path) -> None:
+        """Remove the databases of these folders, or of all."""
+        for folder in folders or [*self._of]:
+            self.drop(self._of.pop(folder))
+
+    def drop(self, name: str) -> None:
+        """Remove a database, whoever is still connected to it."""
+        self.tell(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def tell(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        """Run one statement outside of a transaction; return its rows."""
+        with psycopg.connect(self.url(database), autocommit=True) as db:
+            done = db.execute(statement.encode())
+            return done.fetchall() if done.description else []
+
+    def run(self, program: str, *words: str) -> str:
+        """Run a program of PostgreSQL as the cluster's owner, and return what it says."""
+        done = subprocess.run(  # noqa: S603 - as named
+            [*as_owner(), str(self._programs / program), *words],
+            capture_output=True, text=True, check=False, cwd=self.folder, timeout=PATIENCE,
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"{program}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def log(self) -> str:
+        """Return what it has said since it was made."""
+        return (self.folder / "log").read_text("utf-8", errors="replace")
+
+    def _answers(self) -> bool:
+        try:
+            self.tell("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def owned(folder: Path) -> None:
+    """Let the user of the server have a folder, and nobody else."""
+    if os.geteuid() == 0:
+        user = pwd.getpwnam(ROOT_MAY_NOT)
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    folder.chmod(0o700)
+
+
+def as_owner(*more: str) -> Sequence[str]:
+    """Return the beginning of a line by which a program is run as the user of the server."""
+    changed = [f"--reuid={ROOT_MAY_NOT}", f"--regid={ROOT_MAY_NOT}", "--init-groups"] if os.geteuid() == 0 else []
+    return ["setpriv", *changed, *more] if changed or more else []
