@@ -46,7 +46,7 @@ def programs() -> Path:
     """Return the folder of PostgreSQL's programs. Skip the test where there is none, unless it is needed."""
     known = shutil.which("initdb")
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    found = [Path(known)] if known else debian
+    found = [Path(known).resolve()] if known else debian
     if not found:
         (pytest.fail if os.environ.get(NEEDED) else pytest.skip)("needs a PostgreSQL, of Debian's package postgresql")
     return found[-1].parent
@@ -57,7 +57,7 @@ class Cluster:
 
     def __init__(self, folder: Path, *, settings: Mapping[str, str] | None = None) -> None:
         """Have a folder that exists for it alone; `settings` are those of postgresql.conf, besides ours."""
-        self.folder, self._data = folder, folder / "data"
+        self.folder, self._data, self.socket = folder, folder / "data", folder / ".s.PGSQL.5432"
         self._settings = {**SETTINGS, "unix_socket_directories": str(folder), **(settings or {})}
         self._programs, self._numbers, self._of = programs(), count(1), dict[Path, str]()
         self._process: subprocess.Popen[bytes] | None = None
@@ -66,15 +66,26 @@ class Cluster:
     @classmethod
     def made(cls, **settings: str) -> Self:
         """Make one in a temporary folder, and start it."""
-        one = cls(Path(tempfile.mkdtemp(prefix="xnat-watchd-pg-")), settings=settings)
-        one.initialise()
-        one.start()
-        return one
+        line = ["--no-sync", "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--wal-segsize=1", *LOCALE]
+        return cls._begun("initdb", *line, settings=settings)
 
-    def initialise(self) -> None:
-        """Make its files. Only who may enter the folder may connect: no password is needed."""
-        line = ["--no-sync", "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--wal-segsize=1"]
-        self.run("initdb", *line, *LOCALE, "--pgdata", str(self._data))
+    @classmethod
+    def copied(cls, primary: Cluster) -> Self:
+        """Make a standby that follows a server, and start it."""
+        line = ["--no-sync", "--checkpoint=fast", "--write-recovery-conf", f"--username={USER}"]
+        return cls._begun("pg_basebackup", *line, "--host", str(primary.folder))
+
+    @classmethod
+    def _begun(cls, program: str, *line: str, settings: Mapping[str, str] | None = None) -> Self:
+        """Have its files made in a folder that nobody else may enter, so that no password is needed; start it."""
+        one = cls(Path(tempfile.mkdtemp(prefix="xnat-watchd-pg-")), settings=settings)
+        try:
+            one.run(program, *line, "--pgdata", str(one._data))
+            one.start()
+        except BaseException:
+            one.close()
+            raise
+        return one
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
@@ -103,6 +114,29 @@ class Cluster:
         """Do what `pg_ctl restart -m immediate` does."""
         self.stop(signal.SIGQUIT)
         self.start()
+
+    def follow_no_more(self) -> None:
+        """Let a standby hear nothing from here on: what the primary commits now is lost by a promotion."""
+        self.tell("ALTER SYSTEM SET primary_conninfo = ''")
+        self.tell("SELECT pg_reload_conf()")
+        self.wait_until("SELECT count(*) = 0 FROM pg_stat_wal_receiver")
+
+    def catch_up_with(self, primary: Cluster) -> None:
+        """Wait until a standby has all that the primary has committed."""
+        ((position,),) = primary.tell("SELECT pg_current_wal_lsn()")
+        self.wait_until(f"SELECT pg_last_wal_replay_lsn() >= '{position}'")
+
+    def promote(self) -> None:
+        """Make a standby a primary, on another timeline."""
+        self.tell("SELECT pg_promote()")
+        self.wait_until("SELECT NOT pg_is_in_recovery()")
+
+    def history(self) -> tuple[int, str]:
+        """Return what tells one history of commits from another: the system identifier and the timeline."""
+        ((system, file),) = self.tell(
+            "SELECT system_identifier, pg_walfile_name(pg_current_wal_lsn()) FROM pg_control_system()"
+        )
+        return int(str(system)), str(file)[:8]
 
     def close(self) -> None:
         """Stop it and remove its files."""
@@ -159,6 +193,14 @@ class Cluster:
     def log(self) -> str:
         """Return what it has said since it was made."""
         return (self.folder / "log").read_text("utf-8", errors="replace")
+
+    def wait_until(self, so: str) -> None:
+        """Ask until the answer is yes. Raises if it never is."""
+        end = time.monotonic() + PATIENCE
+        while self.tell(so) != [(True,)]:
+            if time.monotonic() > end:
+                raise RuntimeError(f"never: {so}")
+            self.tell("SELECT pg_sleep(0.02)")
 
     def _answers(self) -> bool:
         try:
