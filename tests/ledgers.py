@@ -8,10 +8,17 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from xnat_watchd.adapters.ledger.database import APPLICATION, Database, text
+from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.adapters.ledger.sqlite_database import APPLICATION, SqliteDatabase
 
 OF_VERSION_1 = Path(__file__).parent / "adapters/ledger"
 AT = "2026-01-01T00:00:00.000000+00:00"
+
+
+def connection_of(database: Database) -> sqlite3.Connection:
+    """Return the connection of a ledger in SQLite, to watch what is asked of it."""
+    assert isinstance(database, SqliteDatabase)
+    return database._db
 
 
 def fill(database: Database, *, finished: int, waiting: int, rejected: int = 0) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 from tests.station import QUIET, Notes, Time, as_is
 from xnat_watchd.adapters.files.share_folder import ShareFolder
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.ports import SharingGateway
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.sharing.report import ADDED, report_name

@@ -16,8 +16,8 @@ from xnat_watchd.adapters.dicom.zip_file import is_whole, open_zip, write_clean
 from xnat_watchd.adapters.files.disk import MARK, Disk
 from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.limits import Limits

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.ledgers import fill
-from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.adapters.ledger.opening import open_database
 
 IMAGES = 10
 

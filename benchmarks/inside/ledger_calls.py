@@ -13,8 +13,9 @@ from pathlib import Path
 from time import process_time
 
 from tests.ledgers import fill
-from xnat_watchd.adapters.ledger.database import open_database, text
+from xnat_watchd.adapters.ledger.database import text
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.operator.status import take_snapshot
 
 TIMES = 9

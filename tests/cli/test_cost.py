@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.ledgers import fill
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 
 
 def run(where: Path, *command: str) -> float:

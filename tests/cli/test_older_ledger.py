@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from tests.ledgers import of_version_1
 from xnat_watchd.adapters.files.lock import Lock, lock_of
-from xnat_watchd.adapters.ledger import database
+from xnat_watchd.adapters.ledger import opening
 from xnat_watchd.adapters.ledger.database import VERSION, OlderSchema
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.interfaces.cli import commands
@@ -64,7 +64,7 @@ def test_beside_an_older_service_a_command_leaves_the_ledger_as_it_is(desk: Desk
 def test_an_older_service_that_begins_just_then_keeps_its_ledger(
     desk: Desk, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened: Callable[..., Any] = database.open_database
+    opened: Callable[..., Any] = opening.open_database
     with ExitStack() as service:
 
         def watched(path: Path, **how: Any) -> Any:
@@ -74,7 +74,7 @@ def test_an_older_service_that_begins_just_then_keeps_its_ledger(
                 service.enter_context(Lock(lock_of(path)))  # between the look and the upgrade
                 raise
 
-        monkeypatch.setattr(database, "open_database", watched)
+        monkeypatch.setattr(opening, "open_database", watched)
         refused = desk.type(command).exception
     assert isinstance(refused, Refusal)
     assert "of an older xnat-watchd" in str(refused)

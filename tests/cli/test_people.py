@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from tests.dicom import instance, sop_uid
 from tests.others import beside_others, restored_without
 from tests.station import Station, zipped
-from xnat_watchd.adapters.ledger import database
-from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.adapters.ledger import opening
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.errors import NoLedger, WatchdError
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.interfaces.cli import commands
@@ -270,7 +270,7 @@ def test_a_ledger_that_another_program_holds_is_said_to_be_held(
     desk.carry(date="")
     path = desk.config.with_name("watchd") / "ledger.sqlite"
     opened: Callable[..., Any] = open_database
-    monkeypatch.setattr(database, "open_database", lambda *a, **k: opened(*a, **k, patience=0.05))
+    monkeypatch.setattr(opening, "open_database", lambda *a, **k: opened(*a, **k, patience=0.05))
     holder = Ledger(open_database(path))
     with holder.studies._db.change():
         done = CliRunner().invoke(commands, ["--config", str(desk.config), *command])

@@ -18,8 +18,8 @@ from tests.dicom import CANARIES, instance
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.ledgers import fill
 from tests.station import Station, Time, zipped
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.operator_socket import Requester
 from xnat_watchd.core.access import UserAccess
 from xnat_watchd.core.errors import Unavailable

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.deliveries import EndedDelivery
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.ledger.studies import StepFacts
 from xnat_watchd.core.delivery import Instance, Item, Person, Place, Series, Study, ZipContents
 from xnat_watchd.core.findings import Finding

@@ -15,9 +15,9 @@ import pytest
 
 from tests.channels import Other, hook, listening, mail_server
 from tests.station import Notes, Time
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.messages import Message
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.errors import NotSent, Stopped
 from xnat_watchd.daemon.alerting import AGAIN, GIVEN_UP_AFTER, Alerting
 from xnat_watchd.operator.alert_channels import Channels, channels

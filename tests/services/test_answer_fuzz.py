@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import pytest
 
@@ -117,7 +116,7 @@ def test_each_study_ends_complete_held_or_waiting_with_a_reason_and_nothing_is_l
     carry(nonsense)
     changed, station = nonsense.proxy.changed, nonsense.station
     assert "study.failed" not in station.log.events(), changed
-    rows: list[Any] = station.ledger.views._db.rows("SELECT * FROM studies")
+    rows = station.ledger.views._db.rows("SELECT * FROM studies")
     shut = station.ledger.gates.get().shut
     for row in rows:
         assert row["standing"] in ("done", "held", "waiting", "ready"), changed

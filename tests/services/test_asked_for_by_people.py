@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from xnat_watchd.adapters.credentials import Credential, Secret
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.errors import AuthRefused, Unavailable
 from xnat_watchd.core.gate import REFUSALS_AN_HOUR, Gate, shut_by
 from xnat_watchd.interfaces.cli import execution

@@ -14,6 +14,7 @@ import pytest
 
 from tests.dicom import instance
 from tests.fake_xnat import FakeGateway, FakeXnat
+from tests.ledgers import connection_of
 from tests.station import QUIET, Station, Time, zipped
 from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.delivery import Place
@@ -36,7 +37,7 @@ def station(request: pytest.FixtureRequest, tmp_path: Path) -> Station:
 
 def carry(station: Station, number: int) -> list[tuple[str, ...]]:
     """Carry one new study to its end. Return the tables that each commit which changed something has written to."""
-    commits, tables, connection = list[tuple[str, ...]](), set[str](), station.ledger.views._db._db
+    commits, tables, connection = list[tuple[str, ...]](), set[str](), connection_of(station.ledger.views._db)
     changes = connection.total_changes
 
     def note(sql: str) -> None:

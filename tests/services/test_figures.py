@@ -13,11 +13,12 @@ import pytest
 
 from tests.dicom import instance
 from tests.fake_xnat import FakeGateway, FakeXnat
-from tests.ledgers import fill
+from tests.ledgers import connection_of, fill
 from tests.station import Station, Time, zipped
-from xnat_watchd.adapters.ledger.database import open_database, text
+from xnat_watchd.adapters.ledger.database import text
 from xnat_watchd.adapters.ledger.history import FailureCount, PeriodCounts
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.operator.figures import OTHER, REASONS, Span, backlog, edges_of, figures_of, quantile, reasons
 
 SCAN = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2))])
@@ -162,9 +163,9 @@ def test_the_figures_are_those_that_one_gets_by_counting(ledger: Ledger) -> None
 def test_every_question_is_answered_by_an_index(ledger: Ledger) -> None:
     database = ledger.deliveries._db
     asked: list[str] = []
-    database._db.set_trace_callback(asked.append)
+    connection_of(database).set_trace_callback(asked.append)
     figures_of(ledger, Span.YEAR, NOW)
-    database._db.set_trace_callback(None)
+    connection_of(database).set_trace_callback(None)
     plans = [row["detail"] for sql in asked for row in database.rows(f"EXPLAIN QUERY PLAN {sql}")]
     assert len(plans) > 10
     assert [plan for plan in plans if plan.startswith("SCAN") and "json_each" not in plan] == ["SCAN delivery_counts"]

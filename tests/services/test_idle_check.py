@@ -13,10 +13,11 @@ from typing import Any, cast
 
 import pytest
 
+from tests.ledgers import connection_of
 from tests.services.desk import scan
 from tests.services.test_machine_faults import polling
 from tests.station import Notes, Time
-from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.ledger.pauses import Activity, Pauses
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.core.errors import AuthRefused
@@ -197,7 +198,7 @@ def test_nothing_is_asked_while_work_flows(start: Start) -> None:
 def statements(idle: Idle, seconds: int, *, everything: bool = True) -> list[str]:
     """Return what a worker, or everything but the intake, asks of the ledger in so many turns."""
     said: list[str] = []
-    connection = idle.daemon.ledger.views._db._db
+    connection = connection_of(idle.daemon.ledger.views._db)
     connection.set_trace_callback(said.append)
     metrics = MetricsExport(
         path=idle.daemon.folders.work.parent / "x.prom", ledger=idle.daemon.ledger,

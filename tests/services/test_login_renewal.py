@@ -13,8 +13,8 @@ import pytest
 from tests.dialects import NEWER_AND_THOROUGHLY_OLDER
 from tests.station import Notes, Time
 from xnat_watchd.adapters.credentials import Search
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.login_file import LoginFile
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.adapters.xnat.gateway import XnatServer

@@ -16,6 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.dicom import CANARIES, instance
+from tests.ledgers import connection_of
 from tests.promtool import promtool
 from tests.services.desk import Desk, scan
 from tests.station import Notes, Station, zipped
@@ -277,7 +278,7 @@ def test_a_file_that_cannot_be_written_needs_somebody_and_is_tried_again(exporte
 def test_where_nothing_changes_the_ledger_is_asked_nothing_and_the_file_stays_new(exported: Exported) -> None:
     exported.export.turn()
     said: list[str] = []
-    connection = exported.station.ledger.views._db._db
+    connection = connection_of(exported.station.ledger.views._db)
     connection.set_trace_callback(said.append)
     for _ in range(60):
         exported.station.time.pass_(seconds=EVERY)

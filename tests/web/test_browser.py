@@ -25,7 +25,7 @@ from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.ledgers import add_archived
 from tests.station import Station, Time, zipped
 from tests.web.test_server import link_of, serving
-from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.adapters.ledger.opening import open_database
 
 CHROMIUM = shutil.which("chromium")
 NEEDED = os.environ.get("XNAT_WATCHD_NEED_BROWSER") == "1"

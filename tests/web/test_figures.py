@@ -14,8 +14,8 @@ from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.ledgers import fill
 from tests.station import Station, Time, zipped
 from tests.web.visiting import ADA, LOU, Served
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 
 SCAN = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2))])
 BAD = zipped([("Quokka 1.dcm", instance(2, 1, 1)), ("Quokka 2.dcm", instance(2, 1, 2)[:-100])])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.station import Time
 from tests.web.visiting import ADA, ADDRESS, EVE, LOU, OWN, PROXY, Served, Visitor
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.interfaces.web.guard import LONGEST_BODY
 from xnat_watchd.interfaces.web.visitors import COOKIE_HOLDS, LINK_HOLDS, MOST, VisitorTokens
 

@@ -21,7 +21,7 @@ from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.ledgers import fill
 from tests.station import Station, Time, zipped
 from tests.web.visiting import ADA, LOU, Served
-from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.gate import Gate
 from xnat_watchd.interfaces.web.reading import HOLDS

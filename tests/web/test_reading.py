@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.station import Time
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.errors import LedgerUnusable
 from xnat_watchd.interfaces.web.reading import Reading
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.peers import uid_over_loopback, uid_over_unix
 from xnat_watchd.adapters.web_socket import link_from, socket_beside
 from xnat_watchd.interfaces.web.visitors import OF_A_USER

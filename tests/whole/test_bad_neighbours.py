@@ -20,7 +20,7 @@ from tests.dicom import instance, nested
 from tests.station import zipped
 from tests.whole.conftest import DEADLINE, Program
 from tests.whole.narrow_proxy import narrow_proxy
-from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.gate import PROJECT_IN_TROUBLE
 from xnat_watchd.sandbox import Sandbox
 

@@ -15,8 +15,8 @@ from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.files.lock import Lock
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
 from xnat_watchd.adapters.files.share_folder import ShareFolder, lock_of_shares
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.xnat.gateway import XnatGateway, XnatServer
 from xnat_watchd.core.errors import Refusal, Stopped, WatchdError
 from xnat_watchd.core.ports import Log

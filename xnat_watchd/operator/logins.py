@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
 
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.secret import Credential, Lease
 from xnat_watchd.adapters.xnat.gateway import ServerSettings, XnatServer
 from xnat_watchd.adapters.xnat.tokens import Tokens

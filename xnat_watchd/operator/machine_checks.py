@@ -19,8 +19,8 @@ from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
 from xnat_watchd.adapters.files.watcher import Watcher
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.marks import Marks as Known
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.operator_socket import SOCKET, requester_named
 from xnat_watchd.adapters.systemd.service_files import OPERATOR_SOCKET, RUNTIME, STATE, UNIT
 from xnat_watchd.adapters.web_socket import SOCKET as WEB_SOCKET

@@ -17,9 +17,9 @@ from tests.dicom import instance
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.ledger import rows
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.listing import DeliveryQuery
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.errors import Transient
 
 PACKAGE = Path(xnat_watchd.__file__).parent

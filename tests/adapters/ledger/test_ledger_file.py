@@ -17,13 +17,14 @@ import pytest
 
 from tests.dicom import instance
 from tests.fake_xnat import FakeGateway, FakeXnat
-from tests.ledgers import of_version_1
+from tests.ledgers import connection_of, of_version_1
 from tests.station import Notes, Station, Time, zipped
 from xnat_watchd import __main__ as program
 from xnat_watchd.adapters.credentials import Credential, Secret
-from xnat_watchd.adapters.ledger import database
-from xnat_watchd.adapters.ledger.database import VERSION, open_database
+from xnat_watchd.adapters.ledger import sqlite_database
+from xnat_watchd.adapters.ledger.database import VERSION
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.errors import LedgerUnusable, Occupied, Refusal
 from xnat_watchd.core.states import LINE, Progress
 from xnat_watchd.daemon import composition
@@ -53,7 +54,7 @@ def raw(path: Path) -> closing[sqlite3.Connection]:
 
 def test_it_is_nobody_elses_from_its_first_byte(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: set[tuple[str, int]] = set()
-    statements = database._statements
+    statements = sqlite_database._statements
 
     def look() -> None:
         seen.update((one.name.removeprefix("."), one.stat().st_mode & 0o777) for one in path.parent.iterdir())
@@ -63,7 +64,7 @@ def test_it_is_nobody_elses_from_its_first_byte(path: Path, monkeypatch: pytest.
             look()
             yield statement
 
-    monkeypatch.setattr(database, "_statements", watched)
+    monkeypatch.setattr(sqlite_database, "_statements", watched)
     before = os.umask(0)
     try:
         with closing(open_database(path)) as db, db.change() as change:
@@ -102,7 +103,7 @@ def test_a_folder_that_is_not_there_or_takes_nothing_is_refused(path: Path) -> N
 def test_one_that_could_not_be_made_is_made_later_and_nothing_is_left_of_the_first_try(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "APPLICATION", "no number")
+    monkeypatch.setattr(sqlite_database, "APPLICATION", "no number")
     with pytest.raises(Refusal):
         open_database(path)
     assert not path.exists()
@@ -182,7 +183,7 @@ def test_an_upgraded_ledger_is_worked_on_where_it_stood(tmp_path: Path) -> None:
 def of_version_2(path: Path, *whys: str) -> None:
     """Make a ledger of version 2 whose studies were held for these reasons from the start; the last is sent since."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database, "VERSION", 2)
+        patch.setattr(sqlite_database, "VERSION", 2)
         of_version_1(path)
         made(path)
     with raw(path) as db:
@@ -246,13 +247,13 @@ def test_the_database_lets_no_study_go_on_while_a_finding_holds(path: Path) -> N
 def test_an_upgrade_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of_version_1(path)
     before = contents(path), shape(path)
-    statements = database._statements
+    statements = sqlite_database._statements
 
     def cut(script: str) -> Iterator[str]:
         yield from list(statements(script))[:-1]
         yield "SELECT * FROM nothing"
 
-    monkeypatch.setattr(database, "_statements", cut)
+    monkeypatch.setattr(sqlite_database, "_statements", cut)
     with pytest.raises(Refusal):
         open_database(path)
     monkeypatch.undo()
@@ -341,7 +342,7 @@ def test_another_programs_database_is_refused(path: Path) -> None:
 def test_one_that_may_not_be_written_is_refused_with_the_right_that_is_missing(file: int, folder: int) -> None:
     code = (
         "import os, sys, pathlib\n"
-        "from xnat_watchd.adapters.ledger.database import open_database\n"
+        "from xnat_watchd.adapters.ledger.opening import open_database\n"
         "from xnat_watchd.core.errors import Refusal\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try: open_database(pathlib.Path(sys.argv[1]))\n"
@@ -362,7 +363,7 @@ def test_one_that_may_not_be_written_is_refused_with_the_right_that_is_missing(f
 def test_ones_own_that_may_only_be_read_is_refused_at_the_start_and_not_in_the_middle_of_the_work() -> None:
     code = (
         "import os, sys, pathlib\n"
-        "from xnat_watchd.adapters.ledger.database import open_database\n"
+        "from xnat_watchd.adapters.ledger.opening import open_database\n"
         "from xnat_watchd.core.errors import LedgerUnusable\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "try: open_database(pathlib.Path(sys.argv[1])).must_take_writes()\n"
@@ -416,7 +417,7 @@ def test_no_study_is_held_because_the_ledger_was(tmp_path: Path) -> None:
     station.start()
     station.take_in()
     choose = station.ledger.places.choose
-    station.ledger.studies._db._db.execute("PRAGMA busy_timeout = 20")
+    connection_of(station.ledger.studies._db).execute("PRAGMA busy_timeout = 20")
     with raw(tmp_path / "ledger.sqlite") as other:
 
         def held_meanwhile(*args: object, **named: object) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.errors import LedgerUnusable, Refusal
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.ledgers import fill
-from xnat_watchd.adapters.ledger.database import open_database, text
+from tests.ledgers import connection_of, fill
+from xnat_watchd.adapters.ledger.database import text
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.ledger.overwrites import MOST_WATCHED
 from xnat_watchd.adapters.ledger.views import MOST_LISTED
 from xnat_watchd.operator.figures import Span, figures_of
@@ -62,7 +63,7 @@ def steps(
         counted += EVERY
         return 0
 
-    database._db.set_progress_handler(count, EVERY)
+    connection_of(database).set_progress_handler(count, EVERY)
     ask(ledger)
     ledger.close()
     return counted

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import xnat_watchd
-from xnat_watchd.adapters.ledger.database import open_database
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.ledger.standings import GOES_ON
 from xnat_watchd.core.states import ENDED
 

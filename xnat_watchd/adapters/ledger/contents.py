@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-
-from xnat_watchd.adapters.ledger.database import Database
+from xnat_watchd.adapters.ledger.database import Database, Row
 from xnat_watchd.core.comparison import SentSeries
 from xnat_watchd.core.delivery import Instance, Item
 
@@ -17,13 +15,13 @@ class Contents:
 
     def instances(self, item: Item) -> list[Instance]:
         """Return the instances that XNAT is to have, in the order of the ZIP: all that no person has left behind."""
-        rows = self._db.rows("SELECT * FROM instances WHERE study = ? AND NOT left_behind ORDER BY member", item.key)
+        rows = self._db.rows("SELECT * FROM instances WHERE study = ? AND left_behind = 0 ORDER BY member", item.key)
         return [_instance(row) for row in rows]
 
     def wanted(self, item: Item) -> list[Instance]:
         """Return the instances that XNAT must hold of this study: all except the series that the server leaves out."""
         rows = self._db.rows(
-            "SELECT * FROM instances WHERE study = ? AND NOT left_behind"
+            "SELECT * FROM instances WHERE study = ? AND left_behind = 0"
             f" AND series NOT IN ({_LEFT_OUT}) ORDER BY member",
             item.key, item.project, item.study_uid,
         )  # fmt: skip
@@ -34,7 +32,7 @@ class Contents:
         uid = (item.project, item.study_uid)
         rows = self._db.rows(
             "SELECT i.* FROM instances i JOIN studies s ON s.key = i.study WHERE s.project = ? AND s.study_uid = ?"
-            f" AND s.progress IN ('archived', 'complete') AND NOT i.left_behind AND i.series NOT IN ({_LEFT_OUT})",
+            f" AND s.progress IN ('archived', 'complete') AND i.left_behind = 0 AND i.series NOT IN ({_LEFT_OUT})",
             *uid, *uid,
         )  # fmt: skip
         return {one.sop_uid: one for one in map(_instance, rows)}
@@ -43,11 +41,11 @@ class Contents:
         """Return the study's series by UID with their number of instances. `at_place`: only those sent to its place."""
         rows = self._db.rows(
             "SELECT x.uid, x.image, coalesce(x.files, count(i.sop_uid)) AS n FROM series x LEFT JOIN instances i"
-            " ON i.study = x.study AND i.series = x.uid AND NOT i.left_behind WHERE x.study = ? AND NOT x.left_out"
-            " AND (NOT ? OR i.place = (SELECT id FROM places WHERE study = x.study AND ended IS NULL))"
-            " GROUP BY x.uid HAVING n > 0",
+            " ON i.study = x.study AND i.series = x.uid AND i.left_behind = 0 WHERE x.study = ? AND x.left_out = 0"
+            " AND (? = 0 OR i.place = (SELECT id FROM places WHERE study = x.study AND ended IS NULL))"
+            " GROUP BY x.study, x.uid, x.image, x.files HAVING coalesce(x.files, count(i.sop_uid)) > 0",
             item.key,
-            at_place,
+            int(at_place),
         )
         return {row["uid"]: SentSeries(row["n"], bool(row["image"])) for row in rows}
 
@@ -77,10 +75,10 @@ class Contents:
 
 _LEFT_OUT = """
 SELECT x.uid FROM series x JOIN studies o ON o.key = x.study
-WHERE o.project = ? AND o.study_uid = ? AND x.left_out
+WHERE o.project = ? AND o.study_uid = ? AND x.left_out = 1
 """
 """The series of a study, from any ZIP, that the server leaves out."""
 
 
-def _instance(row: sqlite3.Row) -> Instance:
+def _instance(row: Row) -> Instance:
     return Instance(row["sop_uid"], row["series"], row["size"], row["crc"], row["member"], row["digest"])

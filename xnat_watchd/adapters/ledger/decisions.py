@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from datetime import datetime
 
-from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.adapters.ledger.database import Database, Row, Transaction, text
 from xnat_watchd.adapters.ledger.deliveries import move_delivery, tell_delivery
 from xnat_watchd.adapters.ledger.findings import open_findings, settle_findings, undecided
 from xnat_watchd.adapters.ledger.restarts import restart
@@ -113,7 +112,7 @@ class Decisions:
             restart(db, row, now, why, by)
 
 
-def _to_project(db: sqlite3.Connection, row: sqlite3.Row, project: str, now: datetime, by: str | None) -> None:
+def _to_project(db: Transaction, row: Row, project: str, now: datetime, by: str | None) -> None:
     """Forget what was decided for a study's old project. The delivery changes its project with its last study."""
     key, delivery = row["key"], row["delivery"]
     was_sent = db.execute("SELECT 1 FROM places WHERE study = ? AND last_sent IS NOT NULL", (key,)).fetchone()
@@ -139,13 +138,13 @@ def _to_project(db: sqlite3.Connection, row: sqlite3.Row, project: str, now: dat
     tell_delivery(db, delivery, "moved", now, why="to another project", detail=f"{row['project']} -> {project}", who=by)
 
 
-def _is_locked(db: sqlite3.Connection, key: int) -> bool:
+def _is_locked(db: Transaction, key: int) -> bool:
     sql = "SELECT 1 FROM places WHERE study = ? AND ended IS NULL AND locked IS NOT NULL"
     return db.execute(sql, (key,)).fetchone() is not None
 
 
-def _row(db: sqlite3.Connection, key: int) -> sqlite3.Row:
-    row: sqlite3.Row = db.execute(
+def _row(db: Transaction, key: int) -> Row:
+    row: Row = db.execute(
         "SELECT s.*, d.kind, d.state, d.sha256, d.kept_as, d.deleted FROM studies s"
         " JOIN deliveries d ON d.id = s.delivery WHERE s.key = ?",
         (key,),
@@ -153,23 +152,21 @@ def _row(db: sqlite3.Connection, key: int) -> sqlite3.Row:
     return row
 
 
-def _standing(row: sqlite3.Row) -> Standing:
+def _standing(row: Row) -> Standing:
     return Standing(row["standing"])
 
 
-def _must_be_held(row: sqlite3.Row) -> None:
+def _must_be_held(row: Row) -> None:
     if _standing(row) is not Standing.HELD:
         raise Impossible("it is not held")
 
 
-def _must_be_stuck(db: sqlite3.Connection, key: int) -> None:
+def _must_be_stuck(db: Transaction, key: int) -> None:
     if db.execute(f"SELECT 1 FROM studies WHERE key = ? AND {STUCK}", (key,)).fetchone() is None:
         raise Impossible("it is not held, and does not wait")
 
 
-def _accept_findings(
-    db: sqlite3.Connection, row: sqlite3.Row, found: tuple[Finding, ...], why: str, by: str, now: datetime
-) -> str:
+def _accept_findings(db: Transaction, row: Row, found: tuple[Finding, ...], why: str, by: str, now: datetime) -> str:
     if any(one.kind not in ACCEPTABLE for one in found):
         raise Impossible(reason_of(found), advice=advice(found))
     settle_findings(db, row["key"], by, why, now)
@@ -188,7 +185,7 @@ def _accept_findings(
     return reason_of(found)
 
 
-def _accept_loss(db: sqlite3.Connection, row: sqlite3.Row, why: str, by: str, now: datetime) -> str:
+def _accept_loss(db: Transaction, row: Row, why: str, by: str, now: datetime) -> str:
     """Accept that XNAT lacks images that it held. One more missing image needs a new decision. The ZIP is kept."""
     accepted = f"XNAT lacks {row['lost']} of its images, which it was seen to hold"
     db.execute("UPDATE studies SET loss_accepted = lost WHERE key = ?", (row["key"],))
@@ -200,12 +197,12 @@ def _accept_loss(db: sqlite3.Connection, row: sqlite3.Row, why: str, by: str, no
     return accepted
 
 
-def _is_anything_left(db: sqlite3.Connection, key: int) -> bool:
-    sql = "SELECT 1 FROM instances WHERE study = ? AND NOT left_behind LIMIT 1"
+def _is_anything_left(db: Transaction, key: int) -> bool:
+    sql = "SELECT 1 FROM instances WHERE study = ? AND left_behind = 0 LIMIT 1"
     return db.execute(sql, (key,)).fetchone() is not None
 
 
-def _accept_left_out(db: sqlite3.Connection, key: int, why: str, by: str, now: datetime) -> str:
+def _accept_left_out(db: Transaction, key: int, why: str, by: str, now: datetime) -> str:
     series = _missing_twice(db, key)
     if not series:
         raise Impossible(
@@ -219,10 +216,10 @@ def _accept_left_out(db: sqlite3.Connection, key: int, why: str, by: str, now: d
     return accepted
 
 
-def _missing_twice(db: sqlite3.Connection, key: int) -> frozenset[str]:
+def _missing_twice(db: Transaction, key: int) -> frozenset[str]:
     """Return the series of which nothing arrived at either of the last two places."""
     rows = db.execute(
-        "SELECT missing FROM places WHERE study = ? AND ended IS NOT NULL AND last_sent IS NOT NULL AND NOT mixed"
+        "SELECT missing FROM places WHERE study = ? AND ended IS NOT NULL AND last_sent IS NOT NULL AND mixed = 0"
         " AND appeared IS NULL ORDER BY id DESC LIMIT 2",
         (key,),
     ).fetchall()
@@ -230,7 +227,7 @@ def _missing_twice(db: sqlite3.Connection, key: int) -> frozenset[str]:
     return first & second
 
 
-def _take_again(db: sqlite3.Connection, row: sqlite3.Row, now: datetime) -> None:
+def _take_again(db: Transaction, row: Row, now: datetime) -> None:
     """Take an ended delivery again. Its ZIP stays where it is kept until something of it has to be sent."""
     if row["kind"] != DeliveryKind.ZIP:
         raise Impossible("it did not come in a ZIP: others had put it into XNAT")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.adapters.ledger.database import Database, Row, Transaction, text
 from xnat_watchd.adapters.ledger.findings import add_findings
 from xnat_watchd.adapters.ledger.gates import try_soon
 from xnat_watchd.adapters.ledger.healing import REPLACED
@@ -66,7 +65,7 @@ _ENDED_AFTER = f"AND d.id IN (SELECT e.delivery FROM events e WHERE e.id > ? AND
 
 _WITH_STUDIES = """
 SELECT d.*, d.kind = 'zip' AS has_zip, json_group_array(s.key) AS studies,
-       sum(s.standing = 'skipped') AS skipped,
+       count(*) FILTER (WHERE s.standing = 'skipped') AS skipped,
        d.kind <> 'zip' OR EXISTS (SELECT 1 FROM instances i JOIN studies t ON t.key = i.study
                                   WHERE t.delivery = d.id AND i.place IS NOT NULL) AS sent
 FROM deliveries d JOIN studies s ON s.delivery = d.id
@@ -258,7 +257,7 @@ class Deliveries:
         return datetime.fromisoformat(oldest) + timedelta(seconds=patience) if oldest else None
 
 
-def _ended(row: sqlite3.Row) -> EndedDelivery:
+def _ended(row: Row) -> EndedDelivery:
     return EndedDelivery(
         row["id"], row["name"], tuple(json.loads(row["studies"])), bool(row["sent"]), bool(row["has_zip"]),
         row["size"], row["skipped"], row["kept_as"], judged_zip(row),
@@ -266,7 +265,7 @@ def _ended(row: sqlite3.Row) -> EndedDelivery:
 
 
 def move_delivery(
-    db: sqlite3.Connection,
+    db: Transaction,
     delivery: int,
     state: DeliveryState,
     now: datetime,
@@ -296,7 +295,7 @@ def move_delivery(
 
 
 def tell_delivery(
-    db: sqlite3.Connection,
+    db: Transaction,
     delivery: int,
     event: str,
     now: datetime,
@@ -312,7 +311,7 @@ def tell_delivery(
 
 
 def _end_as_duplicate(
-    db: sqlite3.Connection,
+    db: Transaction,
     delivery: int,
     other: int,
     contents: ZipContents,
@@ -328,9 +327,7 @@ def _end_as_duplicate(
     )  # fmt: skip
 
 
-def _enter_all(
-    db: sqlite3.Connection, delivery: int, project: str, contents: ZipContents, now: datetime, stamp: str
-) -> None:
+def _enter_all(db: Transaction, delivery: int, project: str, contents: ZipContents, now: datetime, stamp: str) -> None:
     move_delivery(
         db, delivery, DeliveryState.TAKEN, now,
         sha256=contents.sha256, size=contents.size, as_it_is=int(contents.as_it_is), stamp=stamp,
@@ -344,7 +341,7 @@ def _enter_all(
         _enter(db, delivery, number, project, study, now)
 
 
-def _enter(db: sqlite3.Connection, delivery: int, number: int, project: str, study: Study, now: datetime) -> None:
+def _enter(db: Transaction, delivery: int, number: int, project: str, study: Study, now: datetime) -> None:
     findings = study.findings
     why = reason_of(findings) or None
     standing = Standing.HELD if why else Standing.READY

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.adapters.ledger.database import Database, Transaction, text
 from xnat_watchd.adapters.ledger.items import columns_of, insert_study
 from xnat_watchd.adapters.ledger.people import PEOPLE_OF_LABEL, person
 from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
@@ -85,9 +84,9 @@ class ExistingSessions:
         rows = self._db.rows(
             "SELECT s.subject AS label, s.project, min(e.at) AS created, s.delivery || '.' || s.number AS item"
             " FROM events e JOIN studies s ON s.key = e.study AND s.subject = e.detail"
-            " WHERE e.event = ? AND s.session IS NOT NULL AND (? IS NULL OR s.project = ?)"
+            " WHERE e.event = ?1 AND s.session IS NOT NULL AND (?2 IS NULL OR s.project = ?2)"
             " GROUP BY s.project, s.subject_key HAVING created >= ? ORDER BY created",
-            CREATES, project, project, text(since),
+            CREATES, project, text(since),
         )  # fmt: skip
         return typed(NewSubject, rows)
 
@@ -108,11 +107,11 @@ SELECT s.key, s.delivery || '.' || s.number AS item, s.project, s.progress, s.st
        d.kind <> 'zip' AND d.state = 'taken' AS open,
        EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST}) AS barred
 FROM studies s JOIN deliveries d ON d.id = s.delivery
-WHERE s.key IN (SELECT value FROM json_each(?)) ORDER BY s.key
+WHERE s.key IN (SELECT CAST(value AS INTEGER) FROM json_each(?)) ORDER BY s.key
 """
 
 
-def _enter(db: sqlite3.Connection, find: ExistingSession, now: datetime) -> int:
+def _enter(db: Transaction, find: ExistingSession, now: datetime) -> int:
     delivery = db.execute(
         "INSERT INTO deliveries (kind, name, project, identity, state, arrived) VALUES (?,?,?,?,?,?) RETURNING id",
         (find.kind, find.name, find.project, find.identity, DeliveryState.TAKEN, text(now)),
@@ -136,14 +135,14 @@ def _enter(db: sqlite3.Connection, find: ExistingSession, now: datetime) -> int:
     return key
 
 
-def _renew(db: sqlite3.Connection, key: int, find: ExistingSession, now: datetime) -> None:
+def _renew(db: Transaction, key: int, find: ExistingSession, now: datetime) -> None:
     db.execute("DELETE FROM series WHERE study = ?", (key,))
     _enter_series(db, key, find)
     move(db, key, Standing.HELD, Event.RELEASED, now, in_doubt=1, due=None, why=None, detail=None, advice=None,
          **RESET, **_columns(find))  # fmt: skip
 
 
-def _enter_series(db: sqlite3.Connection, key: int, find: ExistingSession) -> None:
+def _enter_series(db: Transaction, key: int, find: ExistingSession) -> None:
     db.executemany(
         "INSERT INTO series (study, uid, number, modality, image, files) VALUES (?,?,?,?,?,?)",
         [(key, s.uid, s.number, s.modality, int(s.image), find.files[s.uid]) for s in find.study.series],

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.adapters.ledger.database import Database, Row, Transaction, text
 from xnat_watchd.core.findings import LEFT_BEHIND, Finding, FindingKind
 
 if TYPE_CHECKING:  # `status` needs findings and no deliveries, and must be quick
@@ -45,12 +44,12 @@ OPEN = "SELECT * FROM findings WHERE study = ? AND settled IS NULL ORDER BY id"
 UNDECIDED = "SELECT * FROM findings WHERE study = ? AND (settled IS NULL OR by LIKE 'delivery %') ORDER BY id"
 
 
-def open_findings(db: sqlite3.Connection, key: int) -> tuple[Finding, ...]:
+def open_findings(db: Transaction, key: int) -> tuple[Finding, ...]:
     """Return the same as `Findings.open`, inside the caller's transaction."""
     return tuple(map(as_finding, db.execute(OPEN, (key,)).fetchall()))
 
 
-def undecided(db: sqlite3.Connection, key: int) -> tuple[Finding, ...]:
+def undecided(db: Transaction, key: int) -> tuple[Finding, ...]:
     """Return the findings about a study that no person has settled, those that a later delivery settled included.
 
     A later delivery settles nothing for the earlier ZIP: of that, nothing is sent, not even if XNAT has lost the later
@@ -59,7 +58,7 @@ def undecided(db: sqlite3.Connection, key: int) -> tuple[Finding, ...]:
     return tuple(map(as_finding, db.execute(UNDECIDED, (key,)).fetchall()))
 
 
-def add_findings(db: sqlite3.Connection, key: int, findings: Iterable[Finding], now: datetime) -> int:
+def add_findings(db: Transaction, key: int, findings: Iterable[Finding], now: datetime) -> int:
     """Record the findings about a study that are not recorded yet; return their number."""
     new = [one for one in findings if not _is_known(db, key, one)]
     db.executemany(
@@ -69,7 +68,7 @@ def add_findings(db: sqlite3.Connection, key: int, findings: Iterable[Finding], 
     return len(new)
 
 
-def settle_findings(db: sqlite3.Connection, key: int, by: str, reason: str, now: datetime) -> None:
+def settle_findings(db: Transaction, key: int, by: str, reason: str, now: datetime) -> None:
     """Settle the open findings about a study. A later finding holds it again."""
     db.execute(
         "UPDATE findings SET settled = ?, by = ?, reason = ? WHERE study = ? AND settled IS NULL",
@@ -88,12 +87,12 @@ def unsent(study: str) -> str:
 KINDS_BEHIND = ", ".join(f"'{kind}'" for kind in sorted(LEFT_BEHIND))
 
 
-def _is_known(db: sqlite3.Connection, key: int, finding: Finding) -> bool:
+def _is_known(db: Transaction, key: int, finding: Finding) -> bool:
     rows = db.execute("SELECT members FROM findings WHERE study = ? AND kind = ?", (key, finding.kind)).fetchall()
     return any(set(json.loads(row["members"])) == set(finding.members) for row in rows)
 
 
-def as_finding(row: sqlite3.Row) -> Finding:
+def as_finding(row: Row) -> Finding:
     """Return the finding of a row."""
     return Finding(
         kind=FindingKind(row["kind"]), count=row["count"], why=row["why"],

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from xnat_watchd.adapters.ledger.database import Database, moment, text
+from xnat_watchd.adapters.ledger.database import Database, Row, Transaction, moment, text
 from xnat_watchd.core.gate import OPEN, PROJECT_AGAIN, AllGates, Gate
 
 
@@ -59,7 +58,7 @@ FROM (SELECT 1 AS n) one LEFT JOIN gates g ON one.n = 1
 """A row for each gate; one without a scope where there is no gate."""
 
 
-def _gate(row: sqlite3.Row) -> Gate:
+def _gate(row: Row) -> Gate:
     return Gate(
         until=moment(row["until"]), trial=bool(row["trial"]), login=bool(row["login"]), passes=bool(row["passes"]),
         why=row["why"], advice=row["advice"], strikes=row["strikes"],
@@ -67,10 +66,12 @@ def _gate(row: sqlite3.Row) -> Gate:
     )  # fmt: skip
 
 
-def _set(db: sqlite3.Connection, scope: str, gate: Gate) -> None:
+def _set(db: Transaction, scope: str, gate: Gate) -> None:
     db.execute(
-        "INSERT OR REPLACE INTO gates (scope, until, trial, login, why, advice, strikes, refusals, passes, since)"
-        " VALUES (?,?,?,?,?,?,?,?,?,?)",
+        "INSERT INTO gates (scope, until, trial, login, why, advice, strikes, refusals, passes, since)"
+        " VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (scope) DO UPDATE SET until = excluded.until,"
+        " trial = excluded.trial, login = excluded.login, why = excluded.why, advice = excluded.advice,"
+        " strikes = excluded.strikes, refusals = excluded.refusals, passes = excluded.passes, since = excluded.since",
         (
             scope, text(gate.until) if gate.until else None, int(gate.trial), int(gate.login), gate.why, gate.advice,
             gate.strikes, json.dumps([text(at) for at in gate.refusals]), int(gate.passes),
@@ -79,13 +80,13 @@ def _set(db: sqlite3.Connection, scope: str, gate: Gate) -> None:
     )  # fmt: skip
 
 
-def try_soon(db: sqlite3.Connection, now: datetime, project: str) -> None:
+def try_soon(db: Transaction, now: datetime, project: str) -> None:
     """Have the shut gate of a project tried soon: a new study has come, which may succeed."""
     soon = text(now + PROJECT_AGAIN)
-    db.execute("UPDATE gates SET until = min(until, ?) WHERE scope = ? AND until IS NOT NULL", (soon, project))
+    db.execute("UPDATE gates SET until = ?1 WHERE scope = ?2 AND until > ?1", (soon, project))
 
 
-def try_now(db: sqlite3.Connection, now: datetime, project: str = "") -> list[str]:
+def try_now(db: Transaction, now: datetime, project: str = "") -> list[str]:
     """Do what `Gates.try_now` does inside the caller's transaction."""
     rows = db.execute(
         "UPDATE gates SET until = ? WHERE scope <> '' AND ? IN ('', scope) AND until IS NOT NULL RETURNING scope",

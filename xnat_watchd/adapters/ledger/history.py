@@ -74,7 +74,7 @@ _COUNTS = f"""
 SELECT n,
   (SELECT count(*) FROM deliveries WHERE arrived >= begins AND arrived < ends) AS arrived,
   (SELECT count(*) FROM deliveries WHERE ended >= begins AND ended < ends) AS ended,
-  (SELECT coalesce(sum(iif(state = 'finished', size, 0)), 0) FROM deliveries
+  (SELECT coalesce(sum(size) FILTER (WHERE state = 'finished'), 0) FROM deliveries
    WHERE ended >= begins AND ended < ends) AS bytes,
   (SELECT count(*) FROM events e WHERE at >= begins AND at < ends AND {_ARCHIVED}) AS archived
 FROM period ORDER BY n
@@ -82,7 +82,8 @@ FROM period ORDER BY n
 
 _WAITS = f"""
 {_PERIODS}
-SELECT n, json_group_array(max(0, strftime('%s', e.at) - strftime('%s', d.arrived))) AS waits
+SELECT n, json_group_array(CASE WHEN e.at > d.arrived THEN CAST(strftime('%s', e.at) AS BIGINT)
+                                               - CAST(strftime('%s', d.arrived) AS BIGINT) ELSE 0 END) AS waits
 FROM period CROSS JOIN events e ON e.at >= begins AND e.at < ends AND {_ARCHIVED}
 CROSS JOIN studies s ON s.key = e.study AND s.generation = 1
 CROSS JOIN deliveries d ON d.id = s.delivery AND d.kind = 'zip'
@@ -94,5 +95,5 @@ SELECT e.why, count(*) AS n, d.project || coalesce(' -> ' || (
     SELECT group_concat(detail, ' -> ') FROM events m WHERE m.delivery = e.delivery AND m.event = 'moved'), '') AS names
 FROM events e JOIN deliveries d ON d.id = e.delivery
 WHERE e.event IN ('held', 'rejected') AND e.at >= ?1 AND e.why <> ''
-GROUP BY 1, 3 ORDER BY n DESC, e.why LIMIT ?2
+GROUP BY e.why, names ORDER BY n DESC, e.why LIMIT ?2
 """

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
 from datetime import datetime
 
-from xnat_watchd.adapters.ledger.database import moment
+from xnat_watchd.adapters.ledger.database import Row, Transaction, moment
 from xnat_watchd.adapters.ledger.findings import open_findings
 from xnat_watchd.core.delivery import PATIENT, Item, MisplacedUpload, Person, Place, Study
 from xnat_watchd.core.states import DeliveryKind, Progress
@@ -19,7 +18,7 @@ _OF_PLACE = (
 
 ITEM = f"""
 SELECT s.*, d.kind, d.name AS file_name,
-       (SELECT count(*) FROM instances i WHERE i.study = s.key AND NOT i.left_behind) AS images,
+       (SELECT count(*) FROM instances i WHERE i.study = s.key AND i.left_behind = 0) AS images,
        p.id AS place, {", ".join(f"p.{name} AS place_{name}" for name in _OF_PLACE)},
        EXISTS (SELECT 1 FROM places o WHERE o.study = s.key AND o.ended IS NOT NULL) AS has_given_up,
        EXISTS (SELECT 1 FROM findings f WHERE f.study = s.key AND f.settled IS NULL) AS has_findings,
@@ -39,7 +38,7 @@ def columns_of(study: Study) -> dict[str, object]:
     }  # fmt: skip
 
 
-def insert_study(db: sqlite3.Connection, columns: Mapping[str, object]) -> int:
+def insert_study(db: Transaction, columns: Mapping[str, object]) -> int:
     """Insert a row into `studies`, and return its key."""
     row = db.execute(
         f"INSERT INTO studies ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) RETURNING key",
@@ -51,7 +50,7 @@ def insert_study(db: sqlite3.Connection, columns: Mapping[str, object]) -> int:
 _GIVEN_UP = "SELECT * FROM places WHERE study = ? AND ended IS NOT NULL ORDER BY id DESC"
 
 
-def as_item(db: sqlite3.Connection, row: sqlite3.Row, attempts: int, since: datetime | None) -> Item:
+def as_item(db: Transaction, row: Row, attempts: int, since: datetime | None) -> Item:
     """Return the study of a row of `ITEM`."""
     current = {name: row[f"place_{name}"] for name in _OF_PLACE} if row["place"] is not None else None
     given_up = db.execute(_GIVEN_UP, (row["key"],)).fetchall() if row["has_given_up"] else []

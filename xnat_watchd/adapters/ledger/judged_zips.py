@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 
+from xnat_watchd.adapters.ledger.database import Row
 from xnat_watchd.core.states import DeliveryKind, DeliveryState
 
 NO_MORE = " changed"  #: appended to the digest of a ZIP that holds other bytes now, so that no ZIP equals it
@@ -24,7 +24,7 @@ class JudgedZip:
     as_it_is: bool  #: it may be sent unchanged
 
 
-def judged_zip(row: sqlite3.Row) -> JudgedZip | None:
+def judged_zip(row: Row) -> JudgedZip | None:
     """Return the judged ZIP of a row of `deliveries`; None if it is known to have changed, or if there is none."""
     if row["kind"] != DeliveryKind.ZIP or str(row["sha256"]).endswith(NO_MORE):
         return None

@@ -138,7 +138,7 @@ _ROWS = f"""
 SELECT CAST(d.id AS TEXT) AS item, {_STATE} AS state, d.name, d.project, d.size, d.arrived, d.ended,
   coalesce((SELECT sum({IMAGES}) FROM studies s WHERE s.delivery = d.id), 0) AS images,
   coalesce(d.why, {_KEPT_BY.format(column="why")}) AS why,
-  iif(d.settled IS NULL, coalesce(d.advice, {_KEPT_BY.format(column="advice")}), NULL) AS advice,
+  CASE WHEN d.settled IS NULL THEN coalesce(d.advice, {_KEPT_BY.format(column="advice")}) END AS advice,
   {_KEPT_BY.format(column="delivery || '.' || s.number")} AS kept,
   CAST({_SAME_AS} AS TEXT) AS same_as
 FROM deliveries d

@@ -42,7 +42,8 @@ class Marks:
         """Store the mark that a folder has from now on."""
         with self._db.change() as db:
             db.execute(
-                "INSERT OR REPLACE INTO marks (folder, id, identity, path) VALUES (?,?,?,?)",
+                "INSERT INTO marks (folder, id, identity, path) VALUES (?,?,?,?) ON CONFLICT (folder) DO UPDATE"
+                " SET id = excluded.id, identity = excluded.identity, path = excluded.path",
                 (folder, mark.id, mark.identity, mark.path),
             )
 

@@ -6,9 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from json import dumps
-from sqlite3 import Connection, Row
 
-from xnat_watchd.adapters.ledger.database import Database, moment, text
+from xnat_watchd.adapters.ledger.database import Database, Row, Transaction, moment, text
 from xnat_watchd.core.incidents import Incident, IncidentKey, IncidentKind, Incidents
 
 KEPT = timedelta(days=30)  #: how long a message stays on record after it was sent or given up
@@ -81,7 +80,7 @@ class Messages:
         """Make due what waits for a time that was made by a clock that ran ahead. `longest`: until another try."""
         with self._db.change() as db:
             db.execute(
-                "UPDATE messages SET written = min(written, ?1), due = ?1"
+                "UPDATE messages SET written = CASE WHEN written < ?1 THEN written ELSE ?1 END, due = ?1"
                 " WHERE due IS NOT NULL AND (written > ?1 OR due > ?2)",
                 (text(now), text(now + longest)),
             )
@@ -132,7 +131,7 @@ class Messages:
         return {row["channel"]: row["why"] for row in rows}
 
     @staticmethod
-    def _after_try(db: Connection, message: Message, due: str | None, sent: str | None, why: str) -> None:
+    def _after_try(db: Transaction, message: Message, due: str | None, sent: str | None, why: str) -> None:
         db.execute(
             "UPDATE messages SET tries = tries + 1, due = ?, sent = ?, why = ? WHERE id = ?",
             (due, sent, why, message.id),

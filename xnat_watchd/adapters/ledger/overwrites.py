@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import datetime, timedelta
 
-from xnat_watchd.adapters.ledger.database import Database, text
+from xnat_watchd.adapters.ledger.database import Database, Transaction, text
 from xnat_watchd.adapters.ledger.deliveries import tell_delivery
 from xnat_watchd.adapters.ledger.judged_zips import NO_MORE, JudgedZip, judged_zip
 from xnat_watchd.adapters.ledger.transitions import move
@@ -98,17 +97,17 @@ SELECT * FROM deliveries WHERE id IN (
   SELECT * FROM (
     SELECT DISTINCT s.delivery FROM studies s INDEXED BY received_studies CROSS JOIN deliveries d ON d.id = s.delivery
     WHERE s.progress = 'received' AND s.skip_reason IS NULL AND s.delivery > ?1
-    AND d.state = 'taken' AND d.kind = 'zip' AND d.stamp <> '' ORDER BY s.delivery LIMIT ?3)
+    AND d.state = 'taken' AND d.kind = 'zip' AND d.stamp <> '' ORDER BY s.delivery LIMIT ?3) AS sent
   UNION ALL
   SELECT id FROM deliveries WHERE state = 'rejected' AND settled IS NULL AND stamp <> ''
   UNION ALL
   SELECT * FROM (
     SELECT id FROM deliveries INDEXED BY kept_deliveries WHERE kept_as IS NOT NULL AND deleted IS NULL AND ended >= ?2
-    AND state IN ('finished', 'duplicate') AND stamp <> '' ORDER BY ended DESC LIMIT ?3)
+    AND state IN ('finished', 'duplicate') AND stamp <> '' ORDER BY ended DESC LIMIT ?3) AS kept
 ) ORDER BY id
 """
 
 
-def _end(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime) -> None:
+def _end(db: Transaction, key: int, was: Standing, event: Event, now: datetime) -> None:
     move(db, key, was, event, now, skip_reason=CHANGED, attempts=0, recoveries=0, since=None, due=None, why=CHANGED,
          advice=None)  # fmt: skip

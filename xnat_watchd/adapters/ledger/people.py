@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-
+from xnat_watchd.adapters.ledger.database import Row, Transaction
 from xnat_watchd.adapters.ledger.standings import GOES_ON
 from xnat_watchd.core.delivery import Item, Person
 from xnat_watchd.core.errors import Undecided
@@ -18,14 +17,15 @@ AND key <> ?3 AND standing {GOES_ON}
 """The person of whom XNAT has something under a label; then those who claim it by a study that is under way."""
 
 
-def claim(db: sqlite3.Connection, item: Item, subject: str) -> None:
+def claim(db: Transaction, item: Item, subject: str) -> None:
     """Claim a subject label, and only this one, for the person of a study. `Undecided` if another person has it."""
     must_be_its_persons(db, item, subject)
     label = subject.casefold()
-    db.execute("UPDATE studies SET claimed = ?1 WHERE key = ?2 AND claimed IS NOT ?1", (label, item.key))
+    sql = "UPDATE studies SET claimed = ?1 WHERE key = ?2 AND (claimed IS NULL OR claimed <> ?1)"
+    db.execute(sql, (label, item.key))
 
 
-def must_be_its_persons(db: sqlite3.Connection, item: Item, subject: str) -> None:
+def must_be_its_persons(db: Transaction, item: Item, subject: str) -> None:
     """Raise `Undecided` if another person than the study's has this subject label."""
     for row in db.execute(PEOPLE_OF_LABEL, (item.project, subject.casefold(), item.key)):
         other = person(row)
@@ -38,7 +38,7 @@ def must_be_its_persons(db: sqlite3.Connection, item: Item, subject: str) -> Non
             )
 
 
-def record_person(db: sqlite3.Connection, study: int) -> None:
+def record_person(db: Transaction, study: int) -> None:
     """Record for good that the label which a study claims belongs to its person. Without a claim, do nothing.
 
     Groups of the name that a later study adds are recorded too, so that the next study is compared with them.
@@ -63,6 +63,6 @@ WHERE s.key = ?
 """
 
 
-def person(row: sqlite3.Row) -> Person:
+def person(row: Row) -> Person:
     """Return the person of a row."""
     return Person(name=row["name"], id=row["id"], birth_date=row["birth_date"])

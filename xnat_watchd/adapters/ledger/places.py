@@ -11,7 +11,7 @@ from xnat_watchd.adapters.ledger.standings import HAS_ENDED
 from xnat_watchd.core.delivery import Item, Place
 
 _COUNT_UPLOAD = "UPDATE studies SET uploads = uploads + 1 WHERE key = ?"
-_DISCOUNT = "UPDATE studies SET uploads = max(uploads - 1, 0) WHERE key = ?"
+_DISCOUNT = "UPDATE studies SET uploads = uploads - 1 WHERE key = ? AND uploads > 0"
 
 
 class Places:
@@ -120,7 +120,7 @@ class Places:
         found at an earlier place of it.
         """
         row = self._db.row(
-            "SELECT EXISTS (SELECT 1 FROM places WHERE study = ? AND mixed AND appeared IS NULL)"
+            "SELECT EXISTS (SELECT 1 FROM places WHERE study = ? AND mixed = 1 AND appeared IS NULL)"
             " OR EXISTS (SELECT 1 FROM studies WHERE project = ? AND server_uid IS NOT NULL) AS must",
             item.key,
             item.project,
@@ -168,14 +168,14 @@ class Places:
         """Record that the outcome of an import to the current place is unknown: something may appear there late."""
         with self._db.change() as db:
             db.execute(
-                "UPDATE places SET doubted = ifnull(doubted, ?) WHERE study = ? AND ended IS NULL",
+                "UPDATE places SET doubted = coalesce(doubted, ?) WHERE study = ? AND ended IS NULL",
                 (text(now), item.key),
             )
 
     def mark_locked(self, place: Place, now: datetime) -> None:
         """Record that XNAT archives the row at a place, and the answer was lost. The row may stay: people are told."""
         at = text(now)
-        self._set(place, "locked = ifnull(locked, ?), doubted = ifnull(doubted, ?)", at, at)
+        self._set(place, "locked = coalesce(locked, ?), doubted = coalesce(doubted, ?)", at, at)
 
     def clear_locked(self, place: Place) -> None:
         """Record that XNAT archives nothing at a place any more."""
@@ -194,7 +194,8 @@ class Places:
         rows = self._db.rows(
             "SELECT p.* FROM places p JOIN studies s ON s.key = p.study"
             " WHERE p.doubted IS NOT NULL AND (p.doubted >= ?1 OR p.locked IS NOT NULL)"
-            f" AND CASE WHEN ?2 IS NULL THEN s.standing {HAS_ENDED} ELSE p.study = ?2 END ORDER BY p.id",
+            f" AND CASE WHEN CAST(?2 AS INTEGER) IS NULL THEN s.standing {HAS_ENDED} ELSE p.study = ?2 END"
+            " ORDER BY p.id",
             text(since),
             study,
         )
@@ -217,8 +218,8 @@ class Places:
         """Record that XNAT shows something under a study's timestamp in another folder, if that is not known yet."""
         with self._db.change() as db:
             db.execute(
-                "INSERT OR IGNORE INTO places (study, project, timestamp, folder, chosen, last_sent, ended, appeared)"
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?5, ?5)",
+                "INSERT INTO places (study, project, timestamp, folder, chosen, last_sent, ended, appeared)"
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?5, ?5) ON CONFLICT (project, timestamp, folder) DO NOTHING",
                 (study, place.project, place.timestamp, place.folder, text(now)),
             )
 
@@ -251,8 +252,8 @@ class Places:
         `appeared`: only the folders in which XNAT itself put something under our timestamp.
         """
         rows = self._db.rows(
-            "SELECT * FROM places WHERE study = ? AND ended IS NOT NULL AND last_sent IS NOT NULL AND NOT mixed"
-            " AND locked IS NULL AND (appeared IS NOT NULL) = ?",
+            "SELECT * FROM places WHERE study = ? AND ended IS NOT NULL AND last_sent IS NOT NULL AND mixed = 0"
+            " AND locked IS NULL AND CASE WHEN appeared IS NULL THEN 0 ELSE 1 END = ?",
             study,
             int(appeared),
         )

@@ -7,12 +7,11 @@ they are taken. A search begins at the first of each project and ends at one tha
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from xnat_watchd.adapters.ledger.database import moment, text
+from xnat_watchd.adapters.ledger.database import Row, Transaction, moment, text
 from xnat_watchd.adapters.ledger.items import ITEM
 from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
 from xnat_watchd.adapters.ledger.standings import QUEUED
@@ -63,11 +62,11 @@ AND (s.skip_reason IS NOT NULL OR s.project NOT {_IS_CLOSED})
 
 _FURTHEST = "CASE s.progress WHEN 'archived' THEN 0 WHEN 'uploaded' THEN 1 ELSE 2 END, s.standing, s.due, s.key LIMIT 1"
 
-_OF_THESE = f"{_MAY_BE_TAKEN} AND s.key IN (SELECT value FROM json_each(:only)) ORDER BY {_FURTHEST}"
+_OF_THESE = f"{_MAY_BE_TAKEN} AND s.key IN (SELECT CAST(value AS INTEGER) FROM json_each(:only)) ORDER BY {_FURTHEST}"
 
 _ON_TRIAL = f"""
 {_MAY_BE_TAKEN} AND s.project IN (SELECT value FROM json_each(:trials))
-AND (:only = 'null' OR s.key IN (SELECT value FROM json_each(:only)))
+AND (:only = 'null' OR s.key IN (SELECT CAST(value AS INTEGER) FROM json_each(:only)))
 ORDER BY s.trials, (SELECT max(e.id) FROM events e WHERE e.delivery = s.delivery AND e.study = s.key), {_FURTHEST}
 """
 
@@ -90,7 +89,7 @@ SELECT s.key FROM studies s WHERE {QUEUED} AND s.progress = '{progress}' AND s.p
   UNION ALL
   SELECT key FROM (
     SELECT s.key {_TO_SKIP} AND s.progress = '{progress}'
-    AND (s.standing = 'ready' OR s.due <= :now) AND NOT {_IS_BARRED} ORDER BY s.key LIMIT 1)
+    AND (s.standing = 'ready' OR s.due <= :now) AND NOT {_IS_BARRED} ORDER BY s.key LIMIT 1) AS unwanted
 )
 SELECT s.key FROM studies s WHERE s.key IN (SELECT key FROM found) ORDER BY s.standing, s.due, s.key LIMIT 1
 """
@@ -103,8 +102,8 @@ _DUE_BY_MISTAKE = """
 UPDATE studies SET due = :now WHERE key IN (
   SELECT key FROM studies WHERE standing = 'waiting' AND uploads = :last AND due > :morning
   UNION ALL
-  SELECT key FROM studies WHERE standing = 'waiting' AND uploads IN (SELECT value FROM json_each(:others))
-  AND due > :horizon)
+  SELECT key FROM studies WHERE standing = 'waiting'
+  AND uploads IN (SELECT CAST(value AS INTEGER) FROM json_each(:others)) AND due > :horizon)
 """
 """No study waits for longer than `LONGEST_DELAY`, or `NIGHT` before its last upload; else the clock was set back.
 
@@ -112,21 +111,21 @@ That is looked for when no other study may be taken.
 """
 
 
-def next_study(db: sqlite3.Connection, choice: Choice) -> sqlite3.Row | None:
+def next_study(db: Transaction, choice: Choice) -> Row | None:
     """Return the next study that may be taken: one of a project on trial, else one that has come furthest."""
     asked = {
         "now": text(choice.now), "closed": json.dumps([*choice.closed]), "trials": json.dumps([*choice.trials]),
         "only": json.dumps(None if choice.only is None else [*choice.only]),
     }  # fmt: skip
     sql = _NEXT if choice.only is None else _OF_THESE
-    row: sqlite3.Row | None = db.execute(_ON_TRIAL, asked).fetchone() if choice.trials else None
+    row: Row | None = db.execute(_ON_TRIAL, asked).fetchone() if choice.trials else None
     row = row or db.execute(sql, asked).fetchone()
     if row is None and _correct_due(db, choice.now):
         row = db.execute(sql, asked).fetchone()
     return row
 
 
-def _correct_due(db: sqlite3.Connection, now: datetime) -> bool:
+def _correct_due(db: Transaction, now: datetime) -> bool:
     last = MOST_UPLOADS - 1
     corrected = db.execute(_DUE_BY_MISTAKE, {
         "now": text(now), "morning": text(now + NIGHT), "horizon": text(now + LONGEST_DELAY), "last": last,
@@ -135,7 +134,7 @@ def _correct_due(db: sqlite3.Connection, now: datetime) -> bool:
     return corrected.rowcount > 0
 
 
-def waiting_since(row: sqlite3.Row, now: datetime) -> datetime | None:
+def waiting_since(row: Row, now: datetime) -> datetime | None:
     """Return since when XNAT has said "not yet"; now if the service was off, or the clock was set, in between."""
     since, due = moment(row["since"]), moment(row["due"])
     if since is None or (due is not None and since <= now <= due + LONGEST_DELAY):
@@ -159,6 +158,6 @@ NEXT_DUE = f"""
 SELECT min(due) AS due FROM (
   SELECT ({_OF_PROJECT} AND s.standing = 'waiting' AND s.due > '' ORDER BY s.due LIMIT 1) AS due FROM p
   WHERE p.project NOT {_IS_CLOSED} UNION ALL
-  SELECT min(s.due) {_TO_SKIP} AND s.standing = 'waiting')
+  SELECT min(s.due) {_TO_SKIP} AND s.standing = 'waiting') AS waiting
 """
 """When the next waiting study may be taken; null if none waits for a time."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import datetime
 
-from xnat_watchd.adapters.ledger.database import text
+from xnat_watchd.adapters.ledger.database import Row, Transaction, text
 from xnat_watchd.adapters.ledger.findings import open_findings, undecided
 from xnat_watchd.adapters.ledger.gates import try_now
 from xnat_watchd.adapters.ledger.transitions import RESET, move, resume
@@ -13,7 +12,7 @@ from xnat_watchd.core.findings import holding
 from xnat_watchd.core.states import Event, Progress, Standing
 
 
-def restart(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, why: str, by: str | None = None) -> None:
+def restart(db: Transaction, row: Row, now: datetime, why: str, by: str | None = None) -> None:
     """Start a study from its beginning in a new generation. If it was to be skipped, it is not any more."""
     db.execute("UPDATE places SET ended = ? WHERE study = ? AND ended IS NULL", (text(now), row["key"]))
     move(db, row["key"], Standing(row["standing"]), Event.RESENT, now, generation=row["generation"] + 1,
@@ -22,7 +21,7 @@ def restart(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, why: str, b
     try_now(db, now, row["project"])
 
 
-def try_dropped_again(db: sqlite3.Connection, delivery: int, now: datetime) -> bool:
+def try_dropped_again(db: Transaction, delivery: int, now: datetime) -> bool:
     """Do what people mean who drop the same ZIP again: try held studies again, and start skipped ones again.
 
     A study that a finding holds stays held, since the same bytes have the same finding. Return whether there is one.

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 
-from xnat_watchd.adapters.ledger.database import Database, moment, text
+from xnat_watchd.adapters.ledger.database import Database, Transaction, moment, text
 from xnat_watchd.adapters.ledger.standings import GOES_ON
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.retention import KeptZip
@@ -82,12 +81,13 @@ class KeptZips:
     def last_event(self) -> datetime | None:
         """Return the time of the last event, or of the end of the last pause if that is later."""
         row = self._db.row(
-            "SELECT max(at) AS at FROM (SELECT max(at) AS at FROM events UNION ALL SELECT max(until) FROM pauses)"
+            "SELECT max(at) AS at"
+            " FROM (SELECT max(at) AS at FROM events UNION ALL SELECT max(until) FROM pauses) AS last"
         )
         return moment(row["at"]) if row else None
 
 
-def _tell(db: sqlite3.Connection, delivery: int, event: str, why: str, now: datetime) -> None:
+def _tell(db: Transaction, delivery: int, event: str, why: str, now: datetime) -> None:
     db.execute("INSERT INTO events (at, delivery, event, why) VALUES (?,?,?,?)", (text(now), delivery, event, why))
 
 
@@ -96,35 +96,40 @@ WITH kept AS (
   SELECT d.*, coalesce(
            (SELECT s.delivery FROM studies s WHERE s.delivery = d.id LIMIT 1),
            (SELECT max(o.id) FROM deliveries o JOIN studies s ON s.delivery = o.id
-            WHERE o.project = d.project AND o.sha256 = d.sha256)) AS of  -- the same bytes were under way as another
+            WHERE o.project = d.project AND o.sha256 = d.sha256)) AS bytes_of  -- or of another with the same bytes
   FROM deliveries d
   WHERE d.kind = 'zip' AND d.state IN ('finished', 'duplicate') AND d.kept_as IS NOT NULL AND d.deleted IS NULL
 )
 SELECT d.id, d.project, d.kept_as, d.sha256, d.size, d.ended, json_group_array(s.key) AS studies,
        CASE
-         WHEN NOT min(s.standing = 'done') THEN 'not all of it was sent'
+         WHEN count(*) FILTER (WHERE s.standing <> 'done') > 0 THEN 'not all of it was sent'
          -- some of it may lie here alone: also where a person has accepted what was found
-         WHEN max(EXISTS (SELECT 1 FROM findings f WHERE f.study = s.key)) THEN 'something was wrong with its content'
-         WHEN max(EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid
-                          AND o.standing = 'held')) THEN 'another ZIP of its study is held'
-         WHEN max(EXISTS (SELECT 1 FROM series x JOIN studies o ON o.key = x.study JOIN series y ON y.uid = x.uid
-                          WHERE o.project = s.project AND o.study_uid = s.study_uid AND x.left_out
-                          AND y.study = s.key)) THEN 'XNAT leaves out a series of it'
+         WHEN count(*) FILTER (WHERE EXISTS (SELECT 1 FROM findings f WHERE f.study = s.key)) > 0
+         THEN 'something was wrong with its content'
+         WHEN count(*) FILTER (WHERE EXISTS (
+           SELECT 1 FROM studies o
+           WHERE o.project = s.project AND o.study_uid = s.study_uid AND o.standing = 'held')) > 0
+         THEN 'another ZIP of its study is held'
+         WHEN count(*) FILTER (WHERE EXISTS (
+           SELECT 1 FROM series x JOIN studies o ON o.key = x.study JOIN series y ON y.uid = x.uid
+           WHERE o.project = s.project AND o.study_uid = s.study_uid AND x.left_out = 1 AND y.study = s.key)) > 0
+         THEN 'XNAT leaves out a series of it'
          -- what came to XNAT from elsewhere may be something else: it lists the UIDs of images, not their contents
-         WHEN max(EXISTS (SELECT 1 FROM instances i WHERE i.study = s.key AND i.place IS NULL AND NOT i.left_behind
-                          AND NOT EXISTS (SELECT 1 FROM studies o JOIN instances j ON j.study = o.key
-                                          WHERE o.project = s.project AND o.study_uid = s.study_uid
-                                          AND j.sop_uid = i.sop_uid AND j.place IS NOT NULL AND (j.size, j.crc) =
-                                          (i.size, i.crc) AND (x'' IN (j.digest, i.digest) OR j.digest = i.digest))))
+         WHEN count(*) FILTER (WHERE EXISTS (
+           SELECT 1 FROM instances i WHERE i.study = s.key AND i.place IS NULL AND i.left_behind = 0 AND NOT EXISTS (
+             SELECT 1 FROM studies o JOIN instances j ON j.study = o.key
+             WHERE o.project = s.project AND o.study_uid = s.study_uid AND j.sop_uid = i.sop_uid
+             AND j.place IS NOT NULL AND (j.size, j.crc) = (i.size, i.crc)
+             AND (length(j.digest) = 0 OR length(i.digest) = 0 OR j.digest = i.digest)))) > 0
          THEN 'XNAT had images of it from elsewhere, and tells their UIDs only'
          ELSE ''
        END AS stays
-FROM kept d JOIN studies s ON s.delivery = d.of
-GROUP BY d.id ORDER BY d.id
+FROM kept d JOIN studies s ON s.delivery = d.bytes_of
+GROUP BY d.id, d.project, d.kept_as, d.sha256, d.size, d.ended ORDER BY d.id
 """
 
 _STILL_KEPT = f"""
 SELECT 1 FROM deliveries d WHERE d.id = ?1 AND d.kept_as = ?2 AND d.deleted IS NULL
 AND d.state IN ('finished', 'duplicate') AND NOT EXISTS (
-  SELECT 1 FROM studies s WHERE s.key IN (SELECT value FROM json_each(?3)) AND s.standing {GOES_ON})
+  SELECT 1 FROM studies s WHERE s.key IN (SELECT CAST(value AS INTEGER) FROM json_each(?3)) AND s.standing {GOES_ON})
 """

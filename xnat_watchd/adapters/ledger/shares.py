@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from xnat_watchd.adapters.ledger.database import Database, moment, text
+from xnat_watchd.adapters.ledger.database import Database, Row, Transaction, moment, text
 from xnat_watchd.core.errors import Scope, Unusable
 from xnat_watchd.core.sharing.state import Key, RowResult, Share, ShareState, WantedShare, after_waiting, key_of
 from xnat_watchd.core.sharing.table import COLUMNS
@@ -39,8 +38,8 @@ class Shares:
                 INSERT INTO shares (destination, id, label, fate, asked_by, tries, intended, changed)
                 VALUES (?,?,?,'intended',?,1,?,?)
                 ON CONFLICT (destination, id) DO UPDATE SET label = excluded.label, fate = 'intended',
-                  asked_by = excluded.asked_by, tries = tries + 1, due = NULL, seen = NULL, basis = '', why = '',
-                  detail = '', advice = '', changed = excluded.changed WHERE fate <> 'made'
+                  asked_by = excluded.asked_by, tries = shares.tries + 1, due = NULL, seen = NULL, basis = '', why = '',
+                  detail = '', advice = '', changed = excluded.changed WHERE shares.fate <> 'made'
                 """,
                 [(*key_of(action), action.label, _list(rows), at, at) for action, rows in wanted],
             )
@@ -89,9 +88,9 @@ class Shares:
     def archived(self, after: int, projects: Collection[str]) -> tuple[int, bool]:
         """Return the newest event's number, and whether an event after `after` archived a study in these projects."""
         row = self._db.known_row(
-            "SELECT coalesce(max(e.id), 0) AS newest, coalesce(max(e.progress = 'archived'"
+            "SELECT coalesce(max(e.id), 0) AS newest, count(*) FILTER (WHERE e.progress = 'archived'"
             " AND e.event IN ('advanced', 'parked')"
-            " AND s.project IN (SELECT value FROM json_each(?))), 0) AS has_come"
+            " AND s.project IN (SELECT value FROM json_each(?))) AS has_come"
             " FROM events e LEFT JOIN studies s ON s.key = e.study WHERE e.id > ?",
             json.dumps(sorted(projects)),
             after,
@@ -112,8 +111,10 @@ class Shares:
             gone = before.keys() - {one.row.key for one in dated}
             db.executemany("DELETE FROM share_rows WHERE name = ? AND key = ?", [(name, key) for key in gone])
             db.executemany(
-                "INSERT OR REPLACE INTO share_rows (name, key, state, sessions, since, line, reason, absent)"
-                " VALUES (?,?,?,?,?,?,?,?)",
+                "INSERT INTO share_rows (name, key, state, sessions, since, line, reason, absent)"
+                " VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (name, key) DO UPDATE SET state = excluded.state,"
+                " sessions = excluded.sessions, since = excluded.since, line = excluded.line, reason = excluded.reason,"
+                " absent = excluded.absent",
                 [
                     (name, one.row.key, one.state, one.sessions, text(one.at or now), *_shown_of(one))
                     for one in differing
@@ -164,7 +165,7 @@ class Shares:
         return frozenset(row["key"] for row in self._db.rows("SELECT key FROM share_rows"))
 
 
-def _share(row: sqlite3.Row) -> Share:
+def _share(row: Row) -> Share:
     return Share(
         destination=row["destination"], id=row["id"], label=row["label"], fate=ShareState(row["fate"]),
         rows=frozenset(json.loads(row["asked_by"])), tries=row["tries"], due=moment(row["due"]), basis=row["basis"],
@@ -186,13 +187,13 @@ def _list(values: Collection[str]) -> str:
     return json.dumps(sorted(values), ensure_ascii=False)
 
 
-def _row_shown(row: sqlite3.Row) -> dict[str, Any]:
+def _row_shown(row: Row) -> dict[str, Any]:
     asked = dict(zip(COLUMNS, json.loads(row["key"]), strict=True))
     return {"line": row["line"], **asked, "state": row["state"], "shared": row["sessions"], "since": row["since"],
             "why": row["reason"]}  # fmt: skip
 
 
-def _dated(result: RowResult, before: sqlite3.Row | None, now: datetime) -> RowResult:
+def _dated(result: RowResult, before: Row | None, now: datetime) -> RowResult:
     result = after_waiting(result, moment(before["absent"]) if before is not None else None, now)
     if result.at is not None:
         return result
@@ -200,11 +201,11 @@ def _dated(result: RowResult, before: sqlite3.Row | None, now: datetime) -> RowR
     return replace(result, at=moment(before["since"]) if before is not None and same else now)
 
 
-def _has_changed(result: RowResult, before: sqlite3.Row | None) -> bool:
+def _has_changed(result: RowResult, before: Row | None) -> bool:
     return before is None or (before["state"], before["sessions"]) != (result.state, result.sessions)
 
 
-def _differs(result: RowResult, before: sqlite3.Row | None) -> bool:
+def _differs(result: RowResult, before: Row | None) -> bool:
     kept = None if before is None else (before["line"], before["reason"], before["absent"])
     return _has_changed(result, before) or kept != _shown_of(result)
 
@@ -213,7 +214,7 @@ def _shown_of(result: RowResult) -> tuple[int, str, str | None]:
     return result.row.line, result.reason, _text(result.absent)
 
 
-def _enter(db: sqlite3.Connection, name: str, now: datetime, why: str = "", advice: str = "", detail: str = "") -> None:
+def _enter(db: Transaction, name: str, now: datetime, why: str = "", advice: str = "", detail: str = "") -> None:
     db.execute(
         "INSERT INTO share_tables (name, checked, why, advice, detail) VALUES (?,?,?,?,?) ON CONFLICT (name)"
         " DO UPDATE SET checked = excluded.checked, why = excluded.why, advice = excluded.advice,"
@@ -222,7 +223,7 @@ def _enter(db: sqlite3.Connection, name: str, now: datetime, why: str = "", advi
     )
 
 
-def _tell(db: sqlite3.Connection, name: str, results: Iterable[RowResult], now: datetime) -> None:
+def _tell(db: Transaction, name: str, results: Iterable[RowResult], now: datetime) -> None:
     db.executemany(
         "INSERT INTO share_events (at, name, line, key, state, sessions, reason) VALUES (?,?,?,?,?,?,?)",
         [(text(now), name, one.row.line, one.row.key, one.state, one.sessions, one.reason) for one in results],

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from xnat_watchd.adapters.ledger.database import Database, moment, text
+from xnat_watchd.adapters.ledger.database import Database, Transaction, moment, text
 from xnat_watchd.adapters.ledger.healing import REPLACED, settle_healed
 from xnat_watchd.adapters.ledger.items import ITEM, as_item
 from xnat_watchd.adapters.ledger.people import claim, must_be_its_persons, record_person
@@ -292,7 +291,7 @@ _MORNING = """UPDATE studies SET due = ? WHERE project = ? AND standing = 'waiti
   AND uploads = ? AND trials > 0 AND due > ?"""  #: another study succeeded: if it was the project's trouble, it is over
 
 
-def _was_told(db: sqlite3.Connection, item: Item, error: WatchdError, now: datetime) -> bool:
+def _was_told(db: Transaction, item: Item, error: WatchdError, now: datetime) -> bool:
     """Return whether the last event of a study has this reason to wait and is less than an hour old."""
     last = db.execute(
         "SELECT event, why, at FROM events WHERE delivery = ? AND study = ? ORDER BY id DESC LIMIT 1",
@@ -334,5 +333,5 @@ def _unwanted(reason: str) -> str:
     return reason if is_replaced or reason in (CHANGED, NOTHING_TO_SEND) else UNWANTED
 
 
-def _leave_out(db: sqlite3.Connection, key: int, series: Collection[str]) -> None:
+def _leave_out(db: Transaction, key: int, series: Collection[str]) -> None:
     db.executemany("UPDATE series SET left_out = 1 WHERE study = ? AND uid = ?", [(key, uid) for uid in series])

@@ -43,7 +43,8 @@ class Summary:
     def names(self, deliveries: Collection[int]) -> dict[int, str]:
         """Return the names of the files of these deliveries."""
         rows = self._db.rows(
-            "SELECT id, name FROM deliveries WHERE id IN (SELECT value FROM json_each(?))", json.dumps([*deliveries])
+            "SELECT id, name FROM deliveries WHERE id IN (SELECT CAST(value AS INTEGER) FROM json_each(?))",
+            json.dumps([*deliveries]),
         )
         return {row["id"]: row["name"] for row in rows}
 

@@ -41,7 +41,8 @@ class ThroughputView:
         rows = self._db.rows(
             "SELECT e.id, e.event, e.progress, e.why, d.kind, e.delivery || coalesce('.' || s.number, '') AS item"
             " FROM events e JOIN deliveries d ON d.id = e.delivery LEFT JOIN studies s ON s.key = e.study"
-            " WHERE e.id > ?1 AND (?2 = 'null' OR e.study IN (SELECT value FROM json_each(?2))) ORDER BY e.id",
+            " WHERE e.id > ?1 AND (?2 = 'null' OR e.study IN (SELECT CAST(value AS INTEGER) FROM json_each(?2)))"
+            " ORDER BY e.id",
             after,
             _listed(keys),
         )
@@ -69,9 +70,9 @@ WITH ours AS (
          CASE d.kind WHEN 'zip' THEN d.size / (SELECT count(*) FROM studies o WHERE o.delivery = s.delivery)
                      ELSE 0 END AS bytes
   FROM ours JOIN studies s ON s.key = ours.key JOIN deliveries d ON d.id = s.delivery
-  WHERE ?2 = 'null' OR s.key IN (SELECT value FROM json_each(?2))
+  WHERE ?2 = 'null' OR s.key IN (SELECT CAST(value AS INTEGER) FROM json_each(?2))
 )
-SELECT sum(rests), count(*), sum(CASE WHEN sent AND NOT before THEN bytes END),
-       sum(CASE WHEN NOT before AND (sent OR NOT rests) THEN bytes END)
+SELECT count(*) FILTER (WHERE rests), count(*), sum(bytes) FILTER (WHERE sent AND NOT before),
+       sum(bytes) FILTER (WHERE NOT before AND (sent OR NOT rests))
 FROM part
 """

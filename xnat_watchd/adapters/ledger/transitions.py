@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
 from datetime import datetime
 
-from xnat_watchd.adapters.ledger.database import text
+from xnat_watchd.adapters.ledger.database import Row, Transaction, text
 from xnat_watchd.adapters.ledger.gates import try_now
 from xnat_watchd.adapters.ledger.standings import GOES_ON
 from xnat_watchd.core.states import Event, Standing, next_standing
@@ -18,11 +17,11 @@ ONLY_IN_EVENT = frozenset({"scope", "who"})  #: whose trouble it may be; the log
 
 STUCK = f"""standing {GOES_ON} AND (
   standing = 'held' OR (standing = 'waiting' AND due IS NOT NULL) OR (standing = 'ready' AND EXISTS (
-    SELECT 1 FROM gates WHERE scope IN ('', project) AND (until IS NOT NULL OR trial))))"""
+    SELECT 1 FROM gates WHERE scope IN ('', project) AND (until IS NOT NULL OR trial = 1))))"""
 """The studies that `retry` moves: held ones, and those that wait for their time, their project or XNAT."""
 
 
-def move(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime, **columns: object) -> None:
+def move(db: Transaction, key: int, was: Standing, event: Event, now: datetime, **columns: object) -> None:
     """Change a study's standing together with its event. The columns of `ONLY_IN_EVENT` are not the study's."""
     row = stand(db, key, was, event, now, **columns)
     db.execute(
@@ -43,9 +42,7 @@ def move(db: sqlite3.Connection, key: int, was: Standing, event: Event, now: dat
     )
 
 
-def stand(
-    db: sqlite3.Connection, key: int, was: Standing, event: Event, now: datetime, **columns: object
-) -> sqlite3.Row:
+def stand(db: Transaction, key: int, was: Standing, event: Event, now: datetime, **columns: object) -> Row:
     """Change a study's standing without an event. No other code in the program changes it.
 
     Call it directly only after a look that found XNAT still at work, as the last event says already: there are a
@@ -59,19 +56,19 @@ def stand(
 
 
 def set_columns(
-    db: sqlite3.Connection, key: int, now: datetime, columns: Mapping[str, object], was: Standing | None = None
-) -> sqlite3.Row | None:
+    db: Transaction, key: int, now: datetime, columns: Mapping[str, object], was: Standing | None = None
+) -> Row | None:
     """Change columns of a study if its standing is still `was` (None: any). Return None if it is not."""
     sets = "".join(f", {name} = ?" for name in columns)
     guard = "" if was is None else f" AND standing = '{was}'"  # in the text: see `queue._next`
-    row: sqlite3.Row | None = db.execute(
+    row: Row | None = db.execute(
         f"UPDATE studies SET changed = ?{sets} WHERE key = ?{guard} RETURNING delivery, progress",
         (text(now), *columns.values(), key),
     ).fetchone()
     return row
 
 
-def resume(db: sqlite3.Connection, row: sqlite3.Row, now: datetime, **chosen: object) -> None:
+def resume(db: Transaction, row: Row, now: datetime, **chosen: object) -> None:
     """Let a study go on from where it stopped, perhaps under other labels. XNAT is asked before anything is repeated.
 
     A person decided this, so if the project's gate is shut, the project is tried at once too.

@@ -46,9 +46,9 @@ SELECT CAST(d.id AS TEXT) AS item, d.state,
   (SELECT CAST(max(o.id) AS TEXT) FROM deliveries o WHERE d.state = 'duplicate' AND o.project = d.project
    AND o.sha256 = d.sha256 AND o.id <> d.id AND EXISTS (SELECT 1 FROM studies s WHERE s.delivery = o.id)
    AND NOT EXISTS (SELECT 1 FROM studies s WHERE s.delivery = d.id)) AS same_as,
-  (SELECT count(*) FROM studies s JOIN instances i ON i.study = s.key AND NOT i.left_behind
+  (SELECT count(*) FROM studies s JOIN instances i ON i.study = s.key AND i.left_behind = 0
    WHERE s.delivery = d.id AND s.progress IN ('archived', 'complete')) AS sent,
-  (SELECT count(*) FROM studies s JOIN instances i ON i.study = s.key AND NOT i.left_behind
+  (SELECT count(*) FROM studies s JOIN instances i ON i.study = s.key AND i.left_behind = 0
    WHERE s.delivery = d.id AND s.progress NOT IN ('archived', 'complete') AND s.standing <> 'skipped') AS under_way,
   (SELECT coalesce(sum(f.count), 0) FROM findings f JOIN studies s ON s.key = f.study
    WHERE s.delivery = d.id AND f.settled IS NULL AND s.standing <> 'skipped' AND f.kind <> 'listed and absent')
@@ -72,19 +72,20 @@ _SHOWN_AS = {
 _FIRST_OF_PROJECT = f"""
 SELECT delivery || '.' || number AS item FROM studies WHERE key = (SELECT min(key) FROM (
   SELECT * FROM (SELECT s.key FROM studies s WHERE {QUEUED} AND s.standing = 'ready' AND s.project = ?1
-                 ORDER BY s.due, s.key LIMIT 1) UNION ALL
+                 ORDER BY s.due, s.key LIMIT 1) AS ready UNION ALL
   SELECT * FROM (SELECT s.key FROM studies s WHERE {QUEUED} AND s.standing = 'waiting' AND s.project = ?1
-                 ORDER BY s.due, s.key LIMIT 1) UNION ALL
-  SELECT key FROM studies WHERE standing {GOES_ON} AND standing = 'busy' AND project = ?1))
+                 ORDER BY s.due, s.key LIMIT 1) AS waiting UNION ALL
+  SELECT key FROM studies WHERE standing {GOES_ON} AND standing = 'busy' AND project = ?1) AS first)
 """
 
 _UNDER_WAY = f"""
 WITH sooner (key, rank) AS (
   SELECT key, 0 FROM studies WHERE standing {GOES_ON} AND standing = 'busy' UNION ALL
-  SELECT * FROM (SELECT key, 1 FROM studies WHERE standing {GOES_ON} AND standing = 'ready' LIMIT ?1) UNION ALL
+  SELECT * FROM (SELECT key, 1 FROM studies WHERE standing {GOES_ON} AND standing = 'ready' LIMIT ?1) AS ready UNION ALL
   SELECT * FROM (SELECT key, 2 FROM studies WHERE standing {GOES_ON} AND standing = 'waiting' AND due > ''
-                 ORDER BY due LIMIT ?1) UNION ALL
-  SELECT * FROM (SELECT key, 3 FROM studies WHERE standing {GOES_ON} AND standing = 'waiting' AND due IS NULL LIMIT ?1)
+                 ORDER BY due LIMIT ?1) AS soon UNION ALL
+  SELECT * FROM (SELECT key, 3 FROM studies WHERE standing {GOES_ON} AND standing = 'waiting' AND due IS NULL
+                 LIMIT ?1) AS waiting
 )
 SELECT delivery || '.' || number AS item, project, progress, standing, due,
        coalesce((SELECT 'waits for ' || o.delivery || '.' || o.number
@@ -154,7 +155,7 @@ class Views:
             SELECT s.delivery || '.' || s.number, p.project,
                    'what lies at a place of ours in XNAT is not proved to be ours',
                    'Ask the XNAT administrator whose it is: /prearchive/projects/' || p.project || '/' || p.timestamp
-                   || iif(p.folder LIKE 'watchd-%', '/' || p.folder, '')  -- another folder may be a PatientID
+                   || CASE WHEN p.folder LIKE 'watchd-%' THEN '/' || p.folder ELSE '' END  -- another may be a PatientID
                    || '. Once it is gone from there: `xnat-watchd verify ITEM`.',
                    coalesce(p.ended, p.chosen), NULL
             FROM places p JOIN studies s ON s.key = p.study WHERE p.mixed = 1 AND p.settled IS NULL
@@ -183,10 +184,12 @@ class Views:
         """
         rows = self._db.rows(
             f"""
-            SELECT s.delivery || '.' || s.number AS item, s.project, {IMAGES} - behind AS images, {IMAGES} AS of, f.why
+            SELECT s.delivery || '.' || s.number AS item, s.project, {IMAGES} - behind AS images, {IMAGES} AS "of",
+                   f.why
             FROM (SELECT f.study, sum(f.count) AS behind, group_concat(f.why, '; ') AS why FROM findings f
                   WHERE f.settled IS NOT NULL AND f.by NOT LIKE 'delivery %' AND f.kind IN ({KINDS_BEHIND})
-                  AND (?1 IS NULL OR f.study = ?1) GROUP BY f.study) f JOIN studies s ON s.key = f.study ORDER BY s.key
+                  AND (CAST(?1 AS INTEGER) IS NULL OR f.study = ?1) GROUP BY f.study) f
+            JOIN studies s ON s.key = f.study ORDER BY s.key
             """,
             key,
         )
@@ -224,7 +227,7 @@ class Views:
             """
             SELECT s.delivery || '.' || s.number AS item, s.project, s.why, s.advice, p.locked AS at, 1 AS passes,
                    p.ended IS NOT NULL OR s.standing = 'done' AS is_left,
-                   p.timestamp || iif(p.folder LIKE 'watchd-%', '/' || p.folder, '') AS place
+                   p.timestamp || CASE WHEN p.folder LIKE 'watchd-%' THEN '/' || p.folder ELSE '' END AS place
             FROM places p JOIN studies s ON s.key = p.study
             WHERE p.doubted IS NOT NULL AND p.locked < ? AND (s.standing <> 'held' OR p.ended IS NOT NULL) ORDER BY p.id
             """,
@@ -275,7 +278,7 @@ class Views:
                 "SELECT x.number, x.modality, x.left_out, x.accepted, coalesce(x.files, count(i.sop_uid)) AS instances,"
                 " coalesce(sum(i.left_behind), 0) AS left_behind"
                 " FROM series x LEFT JOIN instances i ON i.study = x.study AND i.series = x.uid WHERE x.study = ?"
-                " GROUP BY x.uid",
+                " GROUP BY x.study, x.uid, x.number, x.modality, x.left_out, x.accepted, x.files",
                 study["key"],
             )
             places = self._rows("SELECT * FROM places WHERE study = ? ORDER BY id", study["key"])
@@ -318,7 +321,7 @@ class Views:
 
     def keys(self, delivery: int, number: int | None) -> dict[str, int]:
         """Return the studies of a delivery, or the one of this number: name -> key."""
-        return self._keys("delivery = ? AND (? IS NULL OR number = ?)", delivery, number, number)
+        return self._keys("delivery = ?1 AND (CAST(?2 AS INTEGER) IS NULL OR number = ?2)", delivery, number)
 
     def standing(self, key: int) -> str:
         """Return a study's standing."""

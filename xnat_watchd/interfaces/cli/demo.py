@@ -167,8 +167,8 @@ def _watch(stage: Stage, console: Console, dropped: int) -> None:
 
 
 def _deliveries(root: Path, most: int) -> list[dict[str, Any]]:
-    from xnat_watchd.adapters.ledger.database import open_database
     from xnat_watchd.adapters.ledger.ledger import Ledger
+    from xnat_watchd.adapters.ledger.opening import open_database
 
     path = root / "ledger.sqlite"
     if not path.exists() or not path.stat().st_size:

@@ -95,8 +95,8 @@ def sent_from(place: Place) -> Path | None:
 
 
 def _has_sent(path: Path, place: Place) -> bool:
-    from xnat_watchd.adapters.ledger.database import open_database
     from xnat_watchd.adapters.ledger.ledger import Ledger
+    from xnat_watchd.adapters.ledger.opening import open_database
 
     if not path.exists():
         return False

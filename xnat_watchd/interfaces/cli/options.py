@@ -194,7 +194,7 @@ class CommandOptions:
     @contextmanager
     def status_parts(self, path: Path) -> Iterator[StatusParts]:
         """Open what the status shows of the ledger. Raise `Refusal` if there is no ledger yet."""
-        from xnat_watchd.adapters.ledger.database import open_database
+        from xnat_watchd.adapters.ledger.opening import open_database
         from xnat_watchd.adapters.ledger.status_parts import StatusParts
 
         self._must_be_there(path)
@@ -215,8 +215,9 @@ def opened(path: Path, *, read_only: bool) -> Ledger:
     Raise `Refusal` if a service uses it: that service may be of the older version too, and know only its own ledger.
     """
     from xnat_watchd.adapters.files.lock import Lock, lock_of
-    from xnat_watchd.adapters.ledger.database import OlderSchema, open_database
+    from xnat_watchd.adapters.ledger.database import OlderSchema
     from xnat_watchd.adapters.ledger.ledger import Ledger
+    from xnat_watchd.adapters.ledger.opening import open_database
 
     try:
         return Ledger(open_database(path, read_only=read_only, upgrade=False))

@@ -82,8 +82,8 @@ class _EventFeed:
 
     def opened(self) -> Ledger | None:
         """Return the ledger, or None while there is none."""
-        from xnat_watchd.adapters.ledger.database import open_database
         from xnat_watchd.adapters.ledger.ledger import Ledger
+        from xnat_watchd.adapters.ledger.opening import open_database
 
         if self._ledger is None and self._path.exists() and self._path.stat().st_size:
             self._ledger = Ledger(open_database(self._path, read_only=True))

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from xnat_watchd.adapters.files.lock import is_held, lock_of
-from xnat_watchd.adapters.ledger.database import open_database
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.errors import FAILURES, LedgerUnusable, NoLedger, WatchdError
 from xnat_watchd.operator.current_status import published_at, status_of
 from xnat_watchd.operator.figures import Figures, Span, figures_of
