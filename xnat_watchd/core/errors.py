@@ -204,6 +204,13 @@ class ZipChanged(WatchdError):
     default_advice = "Nothing to do: the ZIP is opened again."
 
 
+class Taken(WatchdError):
+    """Another has it already, in this program or at another station: leave it alone, and look for something else."""
+
+    default_advice = "Nothing to do: it is looked at again by itself."
+    spoke = False
+
+
 class NoRoom(WatchdError):
     """A disk of this machine is full: take nothing, send nothing, keep what is there, and look again soon."""
 

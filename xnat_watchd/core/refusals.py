@@ -12,7 +12,8 @@ Reason = tuple[str, str]  #: why it is not taken, and what to do (empty: nothing
 STILL_WRITTEN = ("still being written to", "")
 NOT_COMPLETE = ("not complete yet: its list of files is missing", "")
 IN_USE = ("in use by another program", "")
-WAITED_FOR = frozenset({STILL_WRITTEN, NOT_COMPLETE, IN_USE})  #: the ZIP may be taken later
+BEING_TAKEN = ("the same file is being taken already", "")
+WAITED_FOR = frozenset({STILL_WRITTEN, NOT_COMPLETE, IN_USE, BEING_TAKEN})  #: the ZIP may be taken later
 NO_PROJECT = ("no project", "Move it into a folder that is named after its XNAT project.")
 
 

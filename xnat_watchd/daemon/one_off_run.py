@@ -8,6 +8,7 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from functools import partial
 
+from xnat_watchd import __version__
 from xnat_watchd.adapters.credentials import Credential
 from xnat_watchd.adapters.files.lock import Lock, lock_of
 from xnat_watchd.adapters.threads import Loop
@@ -17,6 +18,7 @@ from xnat_watchd.daemon.idle import are_idle
 from xnat_watchd.daemon.service import STOPPING, ShowUploads, blocked_signals
 from xnat_watchd.daemon.state import Daemon
 from xnat_watchd.daemon.supervisor import supervised
+from xnat_watchd.operator.alert_channels import station_name
 from xnat_watchd.operator.status import Exit
 from xnat_watchd.settings import Settings
 
@@ -38,6 +40,7 @@ def carry(settings: Settings, credential: Credential, log: Log, keys: Collection
         stack.callback(daemon.ledger.close)
         stack.callback(daemon.claims.close)
         daemon.claims.claim(daemon.folders.work)
+        daemon.ledger.stations.enroll(settings.ledger.station or station_name(), __version__)
         daemon.ledger.studies.recover(daemon.clock.now())
         workers += [
             Loop(name, partial(_turn, daemon, name, frozenset(keys)), daemon.stop, daemon.stop.set)

@@ -65,6 +65,7 @@ def run(
         last: list[Snapshot] = []
         stack.callback(lambda: last.append(daemon.take_snapshot()))  # after all threads have given their studies back
         stack.enter_context(blocked_signals())
+        daemon.ledger.stations.enroll(settings.ledger.station or station_name(), __version__)
         for item in daemon.ledger.studies.recover(daemon.clock.now()):
             daemon.log.warning("study.recovered", item=item)
         login = _login_renewal(daemon, credential, environ)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from xnat_watchd.adapters.files.folder_marks import UnknownFolder
+from xnat_watchd.adapters.files.root_id import root_id
 from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.threads import Loop, WakeUp
 from xnat_watchd.core.errors import NoRoom, Occupied
@@ -114,6 +115,8 @@ def _recover(daemon: Daemon) -> bool:
     try:
         daemon.claims.claim(daemon.folders.work)  # the folder or its disk may not have been there before
         if not daemon.recovered:
+            if daemon.ledger.stations.shared:
+                daemon.ledger.stations.serve(root_id(daemon.folders.work))
             daemon.intake.recover()
     except (OSError, Occupied) as error:
         _note_missing(daemon, "work", error)

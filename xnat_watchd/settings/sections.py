@@ -38,6 +38,12 @@ def _name_or_nothing(name: str) -> str:
     return config.simple_name(name) if name else name
 
 
+def _station_or_nothing(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{0,64}", name):
+        raise ValueError("the name of a station has only letters, digits, ., - and _, at most 64")
+    return name
+
+
 def _address_or_nothing(address: str) -> str:
     return config.server_address(address) if address else address
 
@@ -254,9 +260,10 @@ class ShareSettings(Section):
 
 
 class LedgerSettings(Section):
-    """Where the ledger is."""
+    """Where the ledger is, and the name of this station in it."""
 
     path: AbsolutePath
+    station: Annotated[str, AfterValidator(_station_or_nothing)] = ""  #: empty: the name of the host
 
 
 class Bounds(Section):

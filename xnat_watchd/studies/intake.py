@@ -26,10 +26,10 @@ from xnat_watchd.adapters.ledger.judged_zips import JudgedZip
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.overwrites import MOST_WATCHED
 from xnat_watchd.core.delivery import ZipContents
-from xnat_watchd.core.errors import Stopped, Unusable
+from xnat_watchd.core.errors import Stopped, Taken, Unusable
 from xnat_watchd.core.loose_files import WAITS
 from xnat_watchd.core.ports import Clock, Log
-from xnat_watchd.core.refusals import NOT_COMPLETE, STILL_WRITTEN, Reason, refusal
+from xnat_watchd.core.refusals import BEING_TAKEN, NOT_COMPLETE, STILL_WRITTEN, Reason, refusal
 from xnat_watchd.core.settling import FileStat, WatchedFile, next_quiet, quiet, settle
 from xnat_watchd.core.states import DeliveryState
 from xnat_watchd.studies.drop_folder import DropFolder, IntakeRules, printable
@@ -166,7 +166,11 @@ class Intake:
     def _take(self, seen: FileStat) -> None:
         project, name = self._drop.project_of(seen.path) or "", printable(seen.path)
         self._disk.ensure_free(self._folders.drop / seen.path, seen)  # before it gets a number
-        delivery = self._ledger.deliveries.expect(name, project, identity(seen), self._clock.now())
+        try:
+            delivery = self._ledger.deliveries.expect(name, project, identity(seen), self._clock.now())
+        except Taken:
+            self._ignored[name] = BEING_TAKEN
+            return
         self._unfinished = True  # until it is done, whatever goes wrong
         try:
             self._disk.take(self._folders.drop / seen.path, self._folders.zip_of(delivery), seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 import signal
@@ -255,8 +256,12 @@ class Disk:
 
 
 def identity(seen: FileStat) -> str:
-    """Return what identifies a file after a rename: device, inode, size, modification time."""
-    return f"{seen.device}:{seen.inode}:{seen.size}:{seen.mtime_ns}"
+    """Return what identifies a file in the drop folder, on whichever host: size, modification time, digest of the path.
+
+    Device and inode are not part of it: two hosts of one share see others, and a device's number may change at a boot.
+    """
+    path = hashlib.sha256(os.fsencode(seen.path)).hexdigest()
+    return f"{seen.size}:{seen.mtime_ns}:{path}"
 
 
 def _walk(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from xnat_watchd.core.errors import Refusal
 
@@ -58,6 +58,8 @@ class Database(Protocol):
 
     Raises `LedgerUnusable` when it cannot be read or written: then nothing can be done safely.
     """
+
+    shared: ClassVar[bool]  #: whether several stations may work on it
 
     def change(self) -> AbstractContextManager[Transaction]:
         """Open a transaction that is written completely or not at all, and excludes every other one.

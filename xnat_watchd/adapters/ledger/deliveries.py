@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,15 +15,16 @@ from xnat_watchd.adapters.ledger.items import columns_of, insert_study
 from xnat_watchd.adapters.ledger.judged_zips import JudgedZip, judged_zip
 from xnat_watchd.adapters.ledger.restarts import try_dropped_again
 from xnat_watchd.adapters.ledger.standings import GOES_ON, HAS_ENDED
+from xnat_watchd.adapters.ledger.stations import Stations
 from xnat_watchd.core.delivery import Study, ZipContents
-from xnat_watchd.core.errors import WatchdError
+from xnat_watchd.core.errors import Taken, WatchdError
 from xnat_watchd.core.findings import advice, reason_of
 from xnat_watchd.core.states import DELIVERIES, DeliveryState, IllegalTransition, Progress, Standing
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A ZIP that is being taken. `identity` tells the file from others: device, inode, size, mtime."""
+    """A ZIP that is being taken. `identity` tells the file as it was dropped from others."""
 
     id: int
     name: str
@@ -74,34 +75,43 @@ FROM deliveries d JOIN studies s ON s.delivery = d.id
 _IS_UNDER_WAY = f"EXISTS (SELECT 1 FROM studies s WHERE s.delivery = deliveries.id AND s.standing {GOES_ON})"
 
 _BEFORE_RECORDING = """
-SELECT d.project,
+SELECT d.project, d.root,
        (SELECT o.id FROM deliveries o WHERE o.project = d.project AND o.sha256 = ? AND o.state = 'taken') AS other,
        EXISTS (SELECT 1 FROM gates g WHERE g.scope = d.project AND g.until IS NOT NULL) AS is_shut
 FROM deliveries d WHERE d.id = ?
 """
-"""Which other delivery of the same bytes is under way, and whether its project's gate is shut."""
+"""Where it came from, which other delivery of the same bytes is under way, and whether its project's gate is shut."""
 
 
 class Deliveries:
     """Deliveries and the folder that they come from."""
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
+    def __init__(self, database: Database, stations: Stations) -> None:
+        self._db, self._stations = database, stations
 
     def expect(self, name: str, project: str, identity: str, now: datetime) -> int:
-        """Record the intent to take a file and to open it, before it is touched. Return the delivery's number."""
+        """Record the intent to take a file and to open it, before it is touched. Return the delivery's number.
+
+        Raise `Taken` if the same file is being taken already, perhaps by another station that sees the same folder.
+        """
+        me = self._stations.me
         with self._db.change() as db:
             row = db.execute(
-                "INSERT INTO deliveries (name, project, identity, state, arrived, openings) VALUES (?,?,?,?,?,1)"
-                " RETURNING id",
-                (name, project, identity, DeliveryState.ARRIVING, text(now)),
+                "INSERT INTO deliveries (name, project, identity, state, arrived, openings, station, root)"
+                " VALUES (?,?,?,?,?,1,?,?) ON CONFLICT DO NOTHING RETURNING id",
+                (name, project, identity, DeliveryState.ARRIVING, text(now), me.id, me.root),
             ).fetchone()
+            if row is None:
+                raise Taken("a file of this path, size and time is being taken already")
             tell_delivery(db, row["id"], DeliveryState.ARRIVING, now)
             return int(row["id"])
 
     def arrivals(self) -> list[Arrival]:
-        """Return the deliveries that are being taken. At start-up: those at which the service stopped."""
-        rows = self._db.rows("SELECT * FROM deliveries WHERE state = ? ORDER BY id", DeliveryState.ARRIVING)
+        """Return the deliveries that this station is taking. At start-up: those at which it stopped."""
+        rows = self._db.rows(
+            "SELECT * FROM deliveries WHERE state = ? AND station = ? ORDER BY id",
+            DeliveryState.ARRIVING, self._stations.me.id,
+        )  # fmt: skip
         return [Arrival(r["id"], r["name"], r["project"], r["identity"], r["openings"]) for r in rows]
 
     def delivered_zip(self, delivery: int) -> DeliveredZip | None:
@@ -151,7 +161,7 @@ class Deliveries:
             if other is not None:
                 _end_as_duplicate(db, delivery, other, contents, kept_as, now, stamp)
                 return int(other)
-            _enter_all(db, delivery, row["project"], contents, now, stamp)
+            _enter_all(db, delivery, {"project": row["project"], "root": row["root"]}, contents, now, stamp)
             if row["is_shut"]:
                 try_soon(db, now, row["project"])
             return None
@@ -327,7 +337,9 @@ def _end_as_duplicate(
     )  # fmt: skip
 
 
-def _enter_all(db: Transaction, delivery: int, project: str, contents: ZipContents, now: datetime, stamp: str) -> None:
+def _enter_all(
+    db: Transaction, delivery: int, origin: Mapping[str, str], contents: ZipContents, now: datetime, stamp: str
+) -> None:
     move_delivery(
         db, delivery, DeliveryState.TAKEN, now,
         sha256=contents.sha256, size=contents.size, as_it_is=int(contents.as_it_is), stamp=stamp,
@@ -338,15 +350,15 @@ def _enter_all(db: Transaction, delivery: int, project: str, contents: ZipConten
             [(delivery, kind, count) for kind, count in contents.clutter_kinds.items()],
         )
     for number, study in enumerate(contents.studies, 1):
-        _enter(db, delivery, number, project, study, now)
+        _enter(db, delivery, number, origin, study, now)
 
 
-def _enter(db: Transaction, delivery: int, number: int, project: str, study: Study, now: datetime) -> None:
+def _enter(db: Transaction, delivery: int, number: int, origin: Mapping[str, str], study: Study, now: datetime) -> None:
     findings = study.findings
     why = reason_of(findings) or None
     standing = Standing.HELD if why else Standing.READY
     key = insert_study(db, {
-        "delivery": delivery, "number": number, "project": project, "study_uid": study.uid, **columns_of(study),
+        "delivery": delivery, "number": number, **origin, "study_uid": study.uid, **columns_of(study),
         "progress": Progress.RECEIVED, "standing": standing, "why": why, "advice": advice(findings) if why else None,
         "received": text(now), "changed": text(now),
     })  # fmt: skip

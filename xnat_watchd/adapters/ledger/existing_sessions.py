@@ -12,6 +12,7 @@ from xnat_watchd.adapters.ledger.items import columns_of, insert_study
 from xnat_watchd.adapters.ledger.people import PEOPLE_OF_LABEL, person
 from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
 from xnat_watchd.adapters.ledger.rows import NewSubject, StandingRow, typed
+from xnat_watchd.adapters.ledger.stations import Station, Stations
 from xnat_watchd.adapters.ledger.studies import CREATES
 from xnat_watchd.adapters.ledger.transitions import RESET, move
 from xnat_watchd.core.delivery import Person, Place
@@ -35,8 +36,8 @@ class UnderWay:
 class ExistingSessions:
     """Studies that others put into XNAT."""
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
+    def __init__(self, database: Database, stations: Stations) -> None:
+        self._db, self._stations = database, stations
 
     def at(self, place: Place) -> UnderWay | None:
         """Return the study of ours that has, or had, this place in the prearchive; None if there is none."""
@@ -59,7 +60,7 @@ class ExistingSessions:
         known = self.on_its_way(find.identity)
         with self._db.change() as db:
             if known is None:
-                key = _enter(db, find, now)
+                key = _enter(db, find, now, self._stations.me)
             else:
                 key = known.key
                 if known.standing is Standing.HELD:
@@ -111,14 +112,16 @@ WHERE s.key IN (SELECT CAST(value AS INTEGER) FROM json_each(?)) ORDER BY s.key
 """
 
 
-def _enter(db: Transaction, find: ExistingSession, now: datetime) -> int:
+def _enter(db: Transaction, find: ExistingSession, now: datetime, me: Station) -> int:
     delivery = db.execute(
-        "INSERT INTO deliveries (kind, name, project, identity, state, arrived) VALUES (?,?,?,?,?,?) RETURNING id",
-        (find.kind, find.name, find.project, find.identity, DeliveryState.TAKEN, text(now)),
+        "INSERT INTO deliveries (kind, name, project, identity, state, arrived, station, root) VALUES (?,?,?,?,?,?,?,?)"
+        " RETURNING id",
+        (find.kind, find.name, find.project, find.identity, DeliveryState.TAKEN, text(now), me.id, me.root),
     ).fetchone()["id"]
     columns = _columns(find) | {
         "delivery": delivery, "number": 1, "project": find.project, "study_uid": find.study.uid,
         "progress": find.progress, "standing": Standing.READY, "received": text(now), "changed": text(now),
+        "root": me.root,
     }  # fmt: skip
     key = insert_study(db, columns)
     _enter_series(db, key, find)

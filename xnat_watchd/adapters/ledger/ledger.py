@@ -19,6 +19,7 @@ from xnat_watchd.adapters.ledger.overwrites import Overwrites
 from xnat_watchd.adapters.ledger.places import Places
 from xnat_watchd.adapters.ledger.retention import KeptZips
 from xnat_watchd.adapters.ledger.shares import Shares
+from xnat_watchd.adapters.ledger.stations import Stations
 from xnat_watchd.adapters.ledger.status_parts import StatusParts
 from xnat_watchd.adapters.ledger.studies import Studies
 from xnat_watchd.adapters.ledger.throughput import ThroughputView
@@ -31,13 +32,14 @@ class Ledger(StatusParts):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._change = database.change
-        self.deliveries = Deliveries(database)
+        self.stations = Stations(database)
+        self.deliveries = Deliveries(database, self.stations)
         self.overwrites = Overwrites(database)
         self.studies = Studies(database)
         self.contents = Contents(database)
         self.places = Places(database)
         self.findings = Findings(database)
-        self.existing_sessions = ExistingSessions(database)
+        self.existing_sessions = ExistingSessions(database, self.stations)
         self.throughput = ThroughputView(database)
         self.totals = TotalsView(database)
         self.kept_zips = KeptZips(database)

@@ -1,13 +1,27 @@
 -- The ledger, version 3. Every CHECK and every unique index forbids something that must never happen.
 -- Times are ISO 8601 in UTC with microseconds, so that they sort as text.
 
+-- the services that work on this ledger: one, unless it is shared
+CREATE TABLE stations (
+  id      INTEGER PRIMARY KEY,
+  name    TEXT NOT NULL UNIQUE,                -- empty: it was never started
+  root    TEXT NOT NULL DEFAULT '',            -- UUID of the root whose ZIPs it sends; empty: not known yet
+  process TEXT NOT NULL DEFAULT '',            -- the lock that its process holds: who gets the same one knows that it ended
+  version TEXT NOT NULL DEFAULT '',            -- of its program
+  epoch   INTEGER NOT NULL DEFAULT 1 CHECK (epoch >= 1),  -- one more at each start, and when another has found it gone
+  seen    TEXT,                                -- when it was heard of last, by the clock of the database
+  gone    TEXT,                                -- since when it is not there: it has ended, or another has found it gone
+  lateness INTEGER NOT NULL DEFAULT 0          -- seconds for which something may appear in XNAT once it is gone
+) STRICT;
+INSERT INTO stations (id, name) VALUES (1, '');
+
 CREATE TABLE deliveries (
   id       INTEGER PRIMARY KEY AUTOINCREMENT,  -- people say "delivery 12": a number is never used twice
   -- a ZIP; or what others put into XNAT and a person has told us to carry on: from its prearchive or its archive
   kind     TEXT NOT NULL DEFAULT 'zip' CHECK (kind IN ('zip', 'prearchive', 'archive')),
   name     TEXT NOT NULL,                      -- path below the drop folder, as it was dropped; else XNAT's name for it
   project  TEXT NOT NULL,
-  identity TEXT NOT NULL,                      -- device:inode:size:mtime, to know the file again; else its path in XNAT
+  identity TEXT NOT NULL,                      -- of the ZIP as it was dropped: size, time, digest of its path; else its path in XNAT
   state    TEXT NOT NULL CHECK (state IN ('arriving', 'taken', 'rejected', 'duplicate', 'finished', 'withdrawn')),
   openings INTEGER NOT NULL DEFAULT 0,         -- how often opening it was begun
   sha256   TEXT,
@@ -22,6 +36,8 @@ CREATE TABLE deliveries (
   deleted  TEXT,                               -- when its ZIP, which lay there, was deleted by the rules of retention
   settled  TEXT,                               -- when a person said that nothing more is to come of it
   stamp    TEXT NOT NULL DEFAULT '',           -- what the file system said of the ZIP when it was judged; empty: no proof
+  station  INTEGER NOT NULL DEFAULT 1 REFERENCES stations,  -- that has taken it
+  root     TEXT NOT NULL DEFAULT '',           -- UUID of the root where its ZIP lies; empty: the only one of this ledger
   -- what is taken has been read to its end
   CHECK (state NOT IN ('taken', 'finished', 'duplicate') OR (kind = 'zip') = (sha256 IS NOT NULL)),
   -- what has ended says when
@@ -36,6 +52,8 @@ CREATE TABLE deliveries (
 CREATE UNIQUE INDEX one_open_delivery ON deliveries (project, sha256) WHERE state = 'taken';
 -- and so is what lies in XNAT
 CREATE UNIQUE INDEX one_open_find ON deliveries (identity) WHERE state = 'taken' AND kind <> 'zip';
+-- what several stations see in one root is taken by one of them
+CREATE UNIQUE INDEX one_arrival ON deliveries (root, identity) WHERE state = 'arriving';
 CREATE INDEX deliveries_by_state ON deliveries (state, settled, ended, size);
 CREATE INDEX deliveries_by_bytes ON deliveries (project, sha256);
 -- the ZIPs that are kept, the latest last
@@ -85,6 +103,9 @@ CREATE TABLE studies (
   lost        INTEGER NOT NULL DEFAULT 0 CHECK (lost >= 0),  -- images that XNAT held, and lacked when last asked
   loss_accepted INTEGER NOT NULL DEFAULT 0,    -- of these so many as a person has said to be right
   claimed     TEXT,                            -- subject_key that its person is to have, until XNAT has something there
+  root        TEXT NOT NULL DEFAULT '',        -- of its delivery
+  owner       INTEGER REFERENCES stations CHECK (owner IS NULL OR standing = 'busy'),  -- the station that works on it
+  fence       INTEGER NOT NULL DEFAULT 0,      -- grows when it is taken and when its station is found gone
   UNIQUE (delivery, number),
   UNIQUE (delivery, study_uid),
   -- what is complete is done, and nothing else is

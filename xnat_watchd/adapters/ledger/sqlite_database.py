@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
+from typing import ClassVar
 
 from xnat_watchd.adapters.files.syncing import sync_folder
 from xnat_watchd.adapters.ledger.database import VERSION, OlderSchema
@@ -43,6 +44,8 @@ class SqliteDatabase:
 
     Raises `LedgerUnusable` when the file cannot be read or written: then nothing can be done safely.
     """
+
+    shared: ClassVar[bool] = False
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._lock = threading.RLock()

@@ -49,7 +49,9 @@ def stand(db: Transaction, key: int, was: Standing, event: Event, now: datetime,
     hundred such looks an hour.
     """
     of_study = {name: value for name, value in columns.items() if name not in ONLY_IN_EVENT}
-    row = set_columns(db, key, now, {"standing": next_standing(was, event), **of_study}, was)
+    standing = next_standing(was, event)
+    ended = {"owner": None} if was is Standing.BUSY and standing is not was else {}
+    row = set_columns(db, key, now, {"standing": standing, **ended, **of_study}, was)
     if row is None:
         raise LookupError(f"study {key} is no longer {was}")
     return row

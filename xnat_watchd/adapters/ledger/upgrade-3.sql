@@ -58,6 +58,30 @@ ALTER TABLE studies ADD COLUMN loss_accepted INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE studies ADD COLUMN claimed TEXT;
 CREATE INDEX claims ON studies (project, claimed) WHERE claimed IS NOT NULL;
 
+-- the services that work on this ledger: one, unless it is shared
+CREATE TABLE stations (
+  id      INTEGER PRIMARY KEY,
+  name    TEXT NOT NULL UNIQUE,                -- empty: it was never started
+  root    TEXT NOT NULL DEFAULT '',            -- UUID of the root whose ZIPs it sends; empty: not known yet
+  process TEXT NOT NULL DEFAULT '',            -- the lock that its process holds: who gets the same one knows that it ended
+  version TEXT NOT NULL DEFAULT '',            -- of its program
+  epoch   INTEGER NOT NULL DEFAULT 1 CHECK (epoch >= 1),  -- one more at each start, and when another has found it gone
+  seen    TEXT,                                -- when it was heard of last, by the clock of the database
+  gone    TEXT,                                -- since when it is not there: it has ended, or another has found it gone
+  lateness INTEGER NOT NULL DEFAULT 0          -- seconds for which something may appear in XNAT once it is gone
+) STRICT;
+INSERT INTO stations (id, name) VALUES (1, '');
+ALTER TABLE deliveries ADD COLUMN station INTEGER NOT NULL DEFAULT 1 REFERENCES stations;
+ALTER TABLE deliveries ADD COLUMN root TEXT NOT NULL DEFAULT '';
+ALTER TABLE studies ADD COLUMN root TEXT NOT NULL DEFAULT '';
+ALTER TABLE studies ADD COLUMN owner INTEGER REFERENCES stations CHECK (owner IS NULL OR standing = 'busy');
+ALTER TABLE studies ADD COLUMN fence INTEGER NOT NULL DEFAULT 0;
+UPDATE studies SET owner = 1 WHERE standing = 'busy';
+UPDATE deliveries SET identity = identity || ':' || id WHERE state = 'arriving' AND EXISTS (
+  SELECT 1 FROM deliveries o WHERE o.state = 'arriving' AND o.identity = deliveries.identity AND o.id < deliveries.id);
+-- what several stations see in one root is taken by one of them
+CREATE UNIQUE INDEX one_arrival ON deliveries (root, identity) WHERE state = 'arriving';
+
 -- where something may appear late
 CREATE INDEX doubted_places ON places (doubted) WHERE doubted IS NOT NULL;
 -- what lies in XNAT at a place of ours and is not proved to be ours
