@@ -18,10 +18,10 @@ Stored = Mapping[str, Any]  #: one instance as the practice XNAT's control addre
 CLEAN = re.compile(r"[0-9]+\.[0-9]+\.zip")  #: what is sent of one study, made of the ZIP that came: never the only copy
 
 
-def complaints(truth: Truth, drops: Iterable[Drop], stored: Iterable[Stored], root: Path) -> list[str]:
+def complaints(truth: Truth, drops: Iterable[Drop], stored: Iterable[Stored], *roots: Path) -> list[str]:
     """Return everything that is wrong, in words."""
     held = list(stored)
-    return [*_lost_or_doubled(truth, held), *_mixed(truth, held), *_misplaced(list(drops), root)]
+    return [*_lost_or_doubled(truth, held), *_mixed(truth, held), *_misplaced(list(drops), roots)]
 
 
 def _lost_or_doubled(truth: Truth, held: list[Stored]) -> Iterable[str]:
@@ -62,15 +62,15 @@ def _misnamed(truth: Truth, one: Stored) -> Iterable[str]:
             yield f"the wrong {what}: {one['sop_uid']} is in {one[what]} and belongs to {name}"
 
 
-def _misplaced(drops: list[Drop], root: Path) -> Iterable[str]:
-    lies = Counter(_lying(root))
+def _misplaced(drops: list[Drop], roots: Iterable[Path]) -> Iterable[str]:
+    lies = Counter(one for root in roots for one in _lying(root))
     ought = Counter((drop.rests, hashlib.sha256(drop.data).hexdigest()) for drop in drops)
     names = {hashlib.sha256(drop.data).hexdigest(): drop.name for drop in drops}
     for (folder, digest), number in (ought - lies).items():
         yield f"{number} of {names[digest]} should lie in {folder}"
     for (folder, digest), number in (lies - ought).items():
         yield f"{number} of {names.get(digest, 'a file of nobody')} should not lie in {folder}"
-    for path in (root / "failed").glob("*.zip"):
+    for path in (path for root in roots for path in (root / "failed").glob("*.zip")):
         if not path.with_name(f"{path.name}.txt").exists():
             yield f"nobody says why: failed/{path.name}"
 

@@ -76,8 +76,9 @@ def made(image: Image, *, other_pixels: bool = False) -> bytes:
 class Traffic:
     """ZIP after ZIP: new ones, several studies in one, the same again, parts, more of the same, and broken ones."""
 
-    def __init__(self, seed: int) -> None:
-        self.truth = Truth()
+    def __init__(self, seed: int, step: int = 1) -> None:
+        """`step`: from the number of one study to the next; the more, the fewer people."""
+        self.truth, self._step = Truth(), step
         self._chance = Random(seed)
         self._studies = self._count = 0
         self._sent: list[list[Image]] = []  # the images of good ZIPs
@@ -165,7 +166,7 @@ class Traffic:
         return Drop(self._name(), self._bytes[-1], "done", pieces, kind)
 
     def _study(self) -> list[Image]:
-        self._studies += 1
+        self._studies += self._step
         series = self._chance.randint(1, 3)
         return [(self._studies, s, n) for s in range(1, series + 1) for n in range(1, self._chance.randint(2, 5))]
 

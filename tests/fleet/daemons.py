@@ -1,0 +1,258 @@
+"""Real services that share one ledger, and what happens to them; the practice XNAT is asked in the end."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests.fleet.hosts import SPEED, Host
+from tests.fleet.witness import Witness
+from tests.postgres.cluster import Cluster
+from tests.postgres.line import Line
+from tests.soak.judge import complaints
+from tests.soak.traffic import Drop, Traffic
+
+FEW = 15  #: every so many-th study of the traffic: four people have all of them
+LEASE = 60.0 / SPEED  #: seconds after which a station that is not heard of is taken for dead
+PAUSE = 0.1  #: seconds between two looks around
+STUCK = 60.0  #: seconds without any progress after which the fleet is believed to hang
+AT_ONCE = 6  #: ZIPs under way for each station
+RETRIES = 3  #: times that somebody types `retry` for one study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetOptions:
+    """How many of what."""
+
+    seed: int = 1
+    stations: int = 2
+    zips: int = 30
+    dialect: str = "1.6"
+    postgres: bool = True  #: one ledger for all; else each has a SQLite of its own
+    shared: bool = False  #: all of them on one share; else each on a root of its own
+    troubles: Sequence[str] = ()
+    every: float = 1.5  #: seconds from one trouble to the next
+    most: float = 60.0  #: seconds after which nothing more is dropped
+
+
+@dataclass(slots=True)
+class FleetFigures:
+    """What happened."""
+
+    dropped: int = 0
+    troubles: Counter[str] = field(default_factory=Counter)
+    archivings: int = 0
+    instances: int = 0
+    held: Counter[str] = field(default_factory=Counter)
+    retried: int = 0
+    flow: float = 0.0
+    seconds: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+
+    def told(self) -> str:
+        """Return all of it as lines."""
+        happened = ", ".join(f"{count} x {what}" for what, count in self.troubles.most_common()) or "nothing"
+        lines = [
+            f"ZIPs       {self.dropped} dropped in {self.flow:.0f} s, all at rest after {self.seconds:.0f} s",
+            f"troubles   {happened}",
+            f"XNAT       {self.archivings} archivings, {self.instances} instances; {self.retried} studies retried",
+            *(f"held       {count} x {why}" for why, count in self.held.most_common()),
+            *(f"WRONG      {one}" for one in self.wrong[:50]),
+        ]
+        return "\n".join([*lines, "all is well" if not self.wrong else f"{len(self.wrong)} things are wrong"])
+
+
+class Fleet:
+    """One run."""
+
+    def __init__(self, folder: Path, options: FleetOptions, tell: Callable[[str], None] = lambda _: None) -> None:
+        self._folder, self._options, self._tell = folder, options, tell
+        self._chance, self._traffic = Random(options.seed), Traffic(options.seed, FEW)
+        self._drops = list[Drop]()
+        self._over = list[tuple[float, Callable[[], object]]]()  #: when a trouble ends, and how
+        self._retried = Counter[str]()
+        self._troubled = 0.0  #: when the next trouble comes
+        self.figures = FleetFigures()
+        self.hosts = list[Host]()
+
+    def run(self) -> FleetFigures:
+        """Let ZIPs flow through all the troubles, let all be well again, and judge."""
+        began, witness = time.monotonic(), Witness(self._folder / "xnat", self._options.dialect)
+        with witness.watching() as xnat:
+            with self._fleet(xnat.url):
+                self._flow()
+                self.figures.flow = time.monotonic() - began
+                self._settle()
+                for host in self.hosts:
+                    host.stop()
+            xnat.wait_for_jobs()
+            stored = [{**asdict(one), "path": str(one.path)} for one in xnat.instances()]
+        self.figures.seconds = time.monotonic() - began
+        self.figures.instances, self.figures.archivings = len(stored), witness.archivings
+        self.figures.wrong += witness.wrong
+        self.figures.wrong += complaints(self._traffic.truth, self._drops, stored, *{host.root for host in self.hosts})
+        return self.figures
+
+    @contextmanager
+    def _fleet(self, server: str) -> Iterator[None]:
+        """Start everything, and leave nothing behind."""
+        with ExitStack() as stack:
+            if self._options.postgres:
+                self._primary = Cluster.made()
+                stack.callback(self._primary.close)
+                self._primary.database("fleet")
+            for number in range(self._options.stations):
+                root = self._folder / ("share" if self._options.shared else f"root-{number + 1}")
+                host = Host(f"station-{number + 1}", self._folder, root, server, **self._ledger(number, stack))
+                self.hosts.append(host)
+                stack.callback(host.kill)
+                host.start()
+            yield
+
+    def _ledger(self, number: int, stack: ExitStack) -> dict[str, Any]:
+        if not self._options.postgres:
+            return {"ledger": "", "line": None}
+        line = Line(self._primary)
+        stack.callback(line.cut)
+        return {"ledger": f'url = "{line.url("fleet")}"\nstation = "station-{number + 1}"', "line": line}
+
+    # While it flows.
+
+    def _flow(self) -> None:
+        end = time.monotonic() + self._options.most
+        while len(self._drops) < self._options.zips and time.monotonic() < end:
+            self._look_around()
+            if self._under_way() < AT_ONCE * len(self.hosts):
+                self._drop()
+            self._trouble()
+        self.figures.dropped = len(self._drops)
+
+    def _look_around(self) -> None:
+        """Let a moment pass, end the troubles that are over, and start what has ended by itself, as systemd does."""
+        time.sleep(PAUSE)
+        for host in self.hosts:
+            if not host.lives and not host.down:
+                self.figures.troubles[f"end by itself with {host.ended_with()}"] += 1
+                host.start()
+        now = time.monotonic()
+        over, self._over = [one for one in self._over if one[0] <= now], [one for one in self._over if one[0] > now]
+        for _, end in over:
+            end()
+
+    def _trouble(self) -> None:
+        now = time.monotonic()
+        if not self._options.troubles or now < self._troubled:
+            return
+        self._troubled = now + self._chance.uniform(0.3, 1.7) * self._options.every
+        name, host = self._chance.choice(self._options.troubles), self._chance.choice(self.hosts)
+        lasts, over = TROUBLES[name](self, host)
+        self.figures.troubles[name] += 1
+        self._over.append((now + lasts * self._chance.uniform(0.3, 1.5), over))
+
+    def _drop(self) -> None:
+        drop = self._traffic.next()
+        while drop.rests == "work":  # where a person must decide, nothing comes to rest by itself
+            drop = self._traffic.next()
+        host = self._chance.choice(self.hosts)
+        part = host.root / f"{drop.name}.part"
+        part.write_bytes(drop.data)
+        part.rename(host.root / "drop" / drop.name)
+        self._drops.append(drop)
+
+    def _under_way(self) -> int:
+        return sum(1 for root in {host.root for host in self.hosts} for _ in _unfinished(root))
+
+    # Troubles.
+
+    def kill(self, host: Host) -> tuple[float, Callable[[], object]]:
+        """Kill a service; systemd starts it again after a moment."""
+        host.kill()
+        host.down = True
+        return 1.0, host.start
+
+    def stop(self, host: Host) -> tuple[float, Callable[[], object]]:
+        """Stop a service in good order, and start it again."""
+        host.stop()
+        return 0.2, host.start
+
+    def freeze(self, host: Host) -> tuple[float, Callable[[], object]]:
+        """Freeze a service for about twice the lease."""
+        host.freeze()
+        return 2 * LEASE, host.thaw
+
+    def cut(self, host: Host) -> tuple[float, Callable[[], object]]:
+        """Cut a station off from the ledger."""
+        assert host.line is not None
+        host.line.cut()
+        return LEASE, host.line.restore
+
+    def stall(self, host: Host) -> tuple[float, Callable[[], object]]:
+        """Let the line to the ledger stand still, as when somebody pulls the cable."""
+        assert host.line is not None
+        host.line.stall()
+        return 2 * LEASE, host.line.restore
+
+    def crash(self, _: Host) -> tuple[float, Callable[[], object]]:
+        """Crash the server of the ledger; it recovers at once."""
+        self._primary.restart()
+        return 0.0, lambda: None
+
+    # When all is dropped.
+
+    def _settle(self) -> None:
+        """Let all be well, and people retry what is held, until nothing moves that may move."""
+        for _, end in self._over:
+            end()
+        self._over.clear()
+        for host in self.hosts:
+            host.thaw()
+            host.start()
+        before, since = "", time.monotonic()
+        while now := sorted(path.name for root in {host.root for host in self.hosts} for path in _unfinished(root)):
+            self._look_around()
+            if str(now) != before:
+                before, since = str(now), time.monotonic()
+                self._tell(f"{len(self._drops)} ZIPs, {len(now)} not at rest")
+            if time.monotonic() - since > STUCK / 4 and not self._retry():
+                break
+            if time.monotonic() - since > STUCK:
+                self.figures.wrong.append(f"it does not come to rest: {now}")
+                break
+
+    def _retry(self) -> bool:
+        """Type `retry` for what is held; return whether something may still move."""
+        moves = False
+        for host in self.hosts:
+            status = host.status()
+            waiting = {one["item"] for one in status.get("under_way", ())}
+            held = [one for one in status.get("attention", ()) if one["item"] not in waiting and "." in one["item"]]
+            self.figures.held.update(one["why"] for one in held)
+            items = [one["item"] for one in held if self._retried[one["item"]] < RETRIES]
+            self._retried.update(items)
+            self.figures.retried += len(items)
+            if items:
+                host.type("retry", "--later", *items)
+            moves |= bool(items or waiting or not status)
+        return moves
+
+
+def _unfinished(root: Path) -> Iterator[Path]:
+    for folder in ("drop", "work"):
+        yield from (root / folder).rglob("*.zip")
+
+
+TROUBLES: Mapping[str, Callable[[Fleet, Host], tuple[float, Callable[[], object]]]] = {
+    "kill": Fleet.kill,
+    "stop": Fleet.stop,
+    "freeze": Fleet.freeze,
+    "cut": Fleet.cut,
+    "stall": Fleet.stall,
+    "crash": Fleet.crash,
+}
+"""What may happen: for how many seconds, and what ends it."""
