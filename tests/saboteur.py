@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.engine import left_beside
+
 
 class Crash(BaseException):
     """kill -9."""
@@ -64,11 +66,11 @@ class Laid:
 
 
 def left_on_disk(root: Path) -> bytes:
-    """Return a digest of every file below a folder, as a killed process leaves them.
+    """Return a digest of every file below a folder, and of its ledger, as a killed process leaves them.
 
     SQLite's shared memory is left out: the next process that opens the ledger creates it again.
     """
-    digest = hashlib.blake2b()
+    digest = hashlib.blake2b(left_beside(root))
     for path in sorted(root.rglob("*")):
         if path.is_file() and not path.name.endswith("-shm"):
             digest.update(f"{path.relative_to(root)}\0{path.stat().st_size}\0".encode())

@@ -11,10 +11,10 @@ from random import Random
 from threading import RLock
 from typing import Any
 
+from tests.engine import opened
 from tests.station import QUIET, Notes, Time, as_is
 from xnat_watchd.adapters.files.share_folder import ShareFolder
 from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.ports import SharingGateway
 from xnat_watchd.core.retry import RetryPolicy
 from xnat_watchd.core.sharing.report import ADDED, report_name
@@ -43,7 +43,7 @@ class Desk:
     ) -> None:
         self.time, self.log, self.folder = time, Notes(), root / "shares"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.ledger = Ledger(open_database(root / "ledger.sqlite"))
+        self.ledger = Ledger(opened(root))
         shares, gateway = around("ledger.shares", self.ledger.shares), around("gateway", gateway)
         chance = Random(seed).random
         hands = SharingContext(

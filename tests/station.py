@@ -12,12 +12,12 @@ from random import Random
 from threading import RLock
 from typing import Any
 
+from tests.engine import opened
 from xnat_watchd.adapters.dicom.zip_file import is_whole, open_zip, write_clean
 from xnat_watchd.adapters.files.disk import MARK, Disk
 from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.limits import Limits
@@ -107,7 +107,7 @@ class Station:
         )
         for folder in (self.folders.drop, self.folders.work, self.folders.done, self.folders.failed):
             folder.mkdir(parents=True, exist_ok=True)
-        self.ledger = Ledger(open_database(root / "ledger.sqlite"))
+        self.ledger = Ledger(opened(root))
         held = HeldReporter(self.ledger, self.log)  # asks the ledger: nobody is killed before there is a service
         for part in ("deliveries", "studies", "findings", "decisions", "places", "gates"):
             setattr(self.ledger, part, around(f"ledger.{part}", getattr(self.ledger, part)))

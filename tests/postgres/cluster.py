@@ -153,8 +153,8 @@ class Cluster:
         self.tell(f"CREATE DATABASE {made} TEMPLATE {of}")
         return self.url(made)
 
-    def database_of(self, folder: Path) -> str:
-        """Return the address of the database that stands in for the ledger's file in a folder; at first it is empty.
+    def database_of(self, folder: Path, *, of: str = "template0") -> str:
+        """Return the address of the database that stands in for the ledger's file in a folder, at first a copy.
 
         It is removed when another one is asked for and the folder is no longer there.
         """
@@ -162,7 +162,7 @@ class Cluster:
             self.forget(gone)
         if folder not in self._of:
             self._of[folder] = f"ledger_{next(self._numbers)}"
-            self.database(self._of[folder])
+            self.database(self._of[folder], of=of)
         return self.url(self._of[folder])
 
     def forget(self, *folders: Path) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from tests.channels import Other, hook, listening, mail_server
+from tests.engine import opened
 from tests.station import Notes, Time
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.messages import Message
-from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.errors import NotSent, Stopped
 from xnat_watchd.daemon.alerting import AGAIN, GIVEN_UP_AFTER, Alerting
 from xnat_watchd.operator.alert_channels import Channels, channels
@@ -69,7 +69,7 @@ class Stage:
         self.restart()
 
     def restart(self) -> None:
-        self.ledger = Ledger(open_database(self.folder / "ledger.sqlite"))
+        self.ledger = Ledger(opened(self.folder))
         self.alerting = Alerting(
             ledger=self.ledger, settings=lambda: self.alerts,
             channels=self.ways or (lambda _: {"mail": self.send, "webhook": self.send}), published=self.published,

@@ -12,13 +12,13 @@ from random import Random
 import pytest
 
 from tests.dicom import instance
+from tests.engine import opened
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.ledgers import connection_of, fill
 from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.ledger.database import text
 from xnat_watchd.adapters.ledger.history import FailureCount, PeriodCounts
 from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.operator.figures import OTHER, REASONS, Span, backlog, edges_of, figures_of, quantile, reasons
 
 SCAN = zipped([("1.dcm", instance(1, 1, 1)), ("2.dcm", instance(1, 1, 2))])
@@ -47,7 +47,7 @@ def station(tmp_path: Path) -> Iterator[Station]:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(open_database(tmp_path / "ledger.sqlite"))
+    ledger = Ledger(opened(tmp_path))
     yield ledger
     ledger.close()
 

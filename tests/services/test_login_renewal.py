@@ -11,10 +11,10 @@ from threading import Event, Lock
 import pytest
 
 from tests.dialects import NEWER_AND_THOROUGHLY_OLDER
+from tests.engine import opened
 from tests.station import Notes, Time
 from xnat_watchd.adapters.credentials import Search
 from xnat_watchd.adapters.ledger.ledger import Ledger
-from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.login_file import LoginFile
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.adapters.xnat.gateway import XnatServer
@@ -73,7 +73,7 @@ def build(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[
     """Yield a function that starts a service with a stored password or with a stored token."""
     time = Time()
     xnat = Sandbox(tmp_path / "xnat", request.param, users={"tech": "secret"}, projects=["P1"], clock=lambda: time.at)
-    ledger = Ledger(open_database(tmp_path / "ledger.sqlite"))
+    ledger = Ledger(opened(tmp_path))
     servers = []
 
     def make(kind: str) -> Stage:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -13,6 +12,7 @@ from random import Random
 from typing import Any
 
 from tests.dicom import instance
+from tests.engine import Address, address_of, asked, settings_of
 from tests.soak.practice import Practice
 from tests.station import zipped
 
@@ -40,10 +40,9 @@ SELECT e.at AS began, (
 """
 
 
-def costs(ledger: Path) -> list[timedelta]:
+def costs(ledger: Address) -> list[timedelta]:
     """Return how long it took from each start at which a study was found interrupted until it was complete."""
-    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
-        rows: list[tuple[str, str | None]] = db.execute(_COSTS).fetchall()
+    rows = asked(ledger, _COSTS)
     return [datetime.fromisoformat(ended) - datetime.fromisoformat(began) for began, ended in rows if ended]
 
 
@@ -54,10 +53,11 @@ class Apart:
         """`serve`: start the service of a configuration, at this speed."""
         self._root, self._config = folder / "watchd", folder / "config.toml"
         (self._root / "drop").mkdir(parents=True)
-        self._ledger, self._speed = self._root / "ledger.sqlite", SPEED[dialect]
+        self._ledger, self._speed = address_of(self._root), SPEED[dialect]
         self._chance, self._serve = Random(seed), serve
         self._xnat = Practice(folder / "xnat", dialect)
-        self._config.write_text(CONFIG.format(server=self._xnat.url, root=self._root), "utf-8")
+        settings = CONFIG.format(server=self._xnat.url, root=self._root) + settings_of(self._root)
+        self._config.write_text(settings, "utf-8")
 
     def killed(self, times: int) -> Sequence[timedelta]:
         """Kill it so often; return what each kill cost."""

@@ -21,6 +21,7 @@ from random import Random
 from typing import Any
 
 from tests.dicom import CANARIES
+from tests.engine import address_of, is_postgres, settings_of
 from tests.soak import hurried, recovery
 from tests.soak.counters import MetricsReader
 from tests.soak.disks import Disks
@@ -188,7 +189,7 @@ class Soak:
         figures.wrong += self._stranger.complaints(stored)
         for part in self._root.glob("ledger.sqlite*"):  # its disk is gone in a moment, and it tells why
             shutil.copy2(part, self._config.with_name(part.name))
-        figures.amid = recovery.costs(self._config.with_name("ledger.sqlite"))
+        figures.amid = recovery.costs(address_of(self._root if is_postgres() else self._config.parent))
         figures.wrong += [f"a row is left in the prearchive: {row}" for row in left]
         self._disks.close()
         journal = self._journal.read_text("utf-8")
@@ -234,7 +235,7 @@ class Soak:
         settings = {"workers": workers, "quiet_for": f"{quiet_for}s", "server": self._xnat.url, "root": self._root,
                     "webhook": self._inbox.url, "metrics": self._metrics}  # fmt: skip
         new = self._config.with_suffix(".new")
-        new.write_text(CONFIG.format(**settings), "utf-8")
+        new.write_text(CONFIG.format(**settings) + settings_of(self._root), "utf-8")
         new.rename(self._config)  # a service that starts just now reads the one or the other
 
     def _enough(self) -> bool:

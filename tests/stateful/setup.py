@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.engine import settings_of
+
 FIRST = ""
 """The settings that everything is done with in the end."""
 
@@ -32,7 +34,7 @@ def write(file: Path, server: str, root: Path, change: str, keep_for: str) -> No
     limits = "" if "[limits]" in CHANGES[change] else "[limits]\n"
     file.write_text(
         f'[xnat]\nserver = "{server}"\nproject = "{project}"\n[folders]\nroot = "{root}"\n'
-        f'[retention]\nkeep_for = "{keep_for}"\n'
+        f'[retention]\nkeep_for = "{keep_for}"\n{settings_of(root)}'
         f'{CHANGES[change]}{limits}keep_free = "1kB"\n',
         "utf-8",
     )
