@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tests.postgres.databases import cluster
 from xnat_watchd.adapters.ledger.deliveries import EndedDelivery
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.opening import open_database
+from xnat_watchd.adapters.ledger.postgres_opening import open_postgres
 from xnat_watchd.adapters.ledger.studies import StepFacts
 from xnat_watchd.core.delivery import Instance, Item, Person, Place, Series, Study, ZipContents
 from xnat_watchd.core.findings import Finding
 from xnat_watchd.core.states import Progress
+
+PATIENCE = 2.0  #: seconds to wait for a lock in the database
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,11 @@ def _sqlite(folder: Path) -> Ledger:
     return Ledger(open_database(folder / "ledger.sqlite"))
 
 
-ENGINES = (Engine("sqlite", _sqlite),)
+def _postgres(folder: Path) -> Ledger:
+    return Ledger(open_postgres(cluster().database_of(folder), patience=PATIENCE))
+
+
+ENGINES = (Engine("sqlite", _sqlite), Engine("postgres", _postgres))
 
 
 def study(

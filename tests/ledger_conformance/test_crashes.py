@@ -85,8 +85,8 @@ def test_what_another_program_writes_is_seen(recorder: Recorder) -> None:
     assert not recorder.ledger.changed()
     version = recorder.ledger.version()
     other.deliveries.expect("a.zip", "P1", "identity", recorder.now)
-    assert (recorder.ledger.changed(), recorder.ledger.version() != version) == (True, True)
     assert [one.name for one in recorder.ledger.deliveries.arrivals()] == ["a.zip"]
+    assert (recorder.ledger.changed(), recorder.ledger.version() != version) == (True, True)
     other.close()
 
 

@@ -61,6 +61,8 @@ class Database(Protocol):
 
     shared: ClassVar[bool]  #: whether several stations may work on it
 
+    connections: int  #: how often a connection was made: after one was lost, it is unknown what the last change became
+
     def change(self) -> AbstractContextManager[Transaction]:
         """Open a transaction that is written completely or not at all, and excludes every other one.
 

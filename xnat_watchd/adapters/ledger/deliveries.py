@@ -214,8 +214,8 @@ class Deliveries:
         """
         newer = "" if after is None else _ENDED_AFTER
         rows = self._db.rows(
-            f"{_WITH_STUDIES} WHERE d.state = 'taken' {newer} GROUP BY d.id HAVING min(s.standing {HAS_ENDED}) = 1"
-            " ORDER BY d.id",
+            f"{_WITH_STUDIES} WHERE d.state = 'taken' {newer} GROUP BY d.id"
+            f" HAVING count(*) FILTER (WHERE s.standing {GOES_ON}) = 0 ORDER BY d.id",
             *([] if after is None else [after]),
         )
         return [_ended(row) for row in rows]

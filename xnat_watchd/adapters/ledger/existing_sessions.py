@@ -83,10 +83,12 @@ class ExistingSessions:
     def new_subjects(self, since: datetime, project: str | None) -> list[NewSubject]:
         """Return the subjects that our archiving has created since then, oldest first."""
         rows = self._db.rows(
-            "SELECT s.subject AS label, s.project, min(e.at) AS created, s.delivery || '.' || s.number AS item"
+            "SELECT label, project, created, item FROM ("
+            " SELECT s.subject AS label, s.project, e.at AS created, s.delivery || '.' || s.number AS item,"
+            " row_number() OVER (PARTITION BY s.project, s.subject_key ORDER BY e.at, e.id) AS nth"
             " FROM events e JOIN studies s ON s.key = e.study AND s.subject = e.detail"
-            " WHERE e.event = ?1 AND s.session IS NOT NULL AND (?2 IS NULL OR s.project = ?2)"
-            " GROUP BY s.project, s.subject_key HAVING created >= ? ORDER BY created",
+            " WHERE e.event = ?1 AND s.session IS NOT NULL AND (?2 IS NULL OR s.project = ?2)) AS made"
+            " WHERE nth = 1 AND created >= ?3 ORDER BY created",
             CREATES, project, text(since),
         )  # fmt: skip
         return typed(NewSubject, rows)

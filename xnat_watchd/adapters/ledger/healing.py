@@ -52,7 +52,7 @@ WHERE n.key = :key AND o.delivery < n.delivery AND o.study_uid <> ''
   AND NOT EXISTS (SELECT 1 FROM series x WHERE x.study = n.key AND x.left_out = 1)
   AND NOT EXISTS (SELECT 1 FROM instances i WHERE i.study = o.key
                   AND NOT EXISTS (SELECT 1 FROM instances j WHERE j.study = n.key AND j.sop_uid = i.sop_uid))
-  AND NOT EXISTS (SELECT 1 FROM findings f JOIN json_each(f.uids) u WHERE f.study = o.key
+  AND NOT EXISTS (SELECT 1 FROM findings f CROSS JOIN json_each(f.uids) u WHERE f.study = o.key
                   AND NOT EXISTS (SELECT 1 FROM instances j WHERE j.study = n.key AND j.sop_uid = u.value))
   AND (SELECT count(*) FROM instances j WHERE j.study = n.key)
       >= (SELECT count(*) FROM instances i WHERE i.study = o.key) + {unsent("o")}

@@ -14,6 +14,7 @@ from xnat_watchd.adapters.ledger.rows import ListedDelivery, typed
 from xnat_watchd.adapters.ledger.views import IMAGES
 from xnat_watchd.core.errors import for_item
 
+MOST = 2**62  #: all of them
 LONGEST_NAME = 255  #: characters of a file's name; labels are shorter
 
 
@@ -50,8 +51,8 @@ class DeliveryListing:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    def rows(self, query: DeliveryQuery, most: int = -1) -> list[ListedDelivery]:
-        """Return the deliveries that fit, the newest first, at most so many; -1 returns all.
+    def rows(self, query: DeliveryQuery, most: int = MOST) -> list[ListedDelivery]:
+        """Return the deliveries that fit, the newest first, at most so many.
 
         What lies in the drop folder and is not taken comes before them, without a number. `state`: a `DeliveryOutcome`;
         `images`: in all of its studies; `why` and `advice`: what keeps it, if anything; `same_as`: the first delivery
@@ -90,12 +91,12 @@ def _contains(word: str) -> str:
 
 
 _HAS_WORDS = """
-NOT EXISTS (SELECT 1 FROM json_each(?5) w WHERE NOT (d.name LIKE w.value ESCAPE '\\'))
+NOT EXISTS (SELECT 1 FROM json_each(?5) w WHERE NOT (lower(d.name) LIKE lower(w.value) ESCAPE '\\'))
 """
 _HAS_WORDS_OR_LABELS = """
-NOT EXISTS (SELECT 1 FROM json_each(?5) w WHERE NOT (d.name LIKE w.value ESCAPE '\\' OR EXISTS (
+NOT EXISTS (SELECT 1 FROM json_each(?5) w WHERE NOT (lower(d.name) LIKE lower(w.value) ESCAPE '\\' OR EXISTS (
   SELECT 1 FROM studies s WHERE s.delivery = d.id
-  AND (s.subject LIKE w.value ESCAPE '\\' OR s.label LIKE w.value ESCAPE '\\' OR EXISTS (
+  AND (lower(s.subject) LIKE lower(w.value) ESCAPE '\\' OR lower(s.label) LIKE lower(w.value) ESCAPE '\\' OR EXISTS (
     SELECT 1 FROM places p WHERE p.study = s.key AND w.value = '%' || p.folder || '%')))))
 """
 """Every word occurs. All are one value: a shell makes a thousand of `*`, and SQLite refuses as many conditions.
@@ -142,7 +143,7 @@ SELECT CAST(d.id AS TEXT) AS item, {_STATE} AS state, d.name, d.project, d.size,
   {_KEPT_BY.format(column="delivery || '.' || s.number")} AS kept,
   CAST({_SAME_AS} AS TEXT) AS same_as
 FROM deliveries d
-WHERE ?1 IN ('', {_STATE}) AND ?2 IN ('', d.project) AND +d.arrived >= ?3  -- `+`: not by its index
+WHERE ?1 IN ('', {_STATE}) AND ?2 IN ('', d.project) AND d.arrived || '' >= ?3  -- not by its index
 AND (?6 = 0 OR d.id < ?6) AND {_HAS_WORDS_OR_LABELS}
 ORDER BY d.id DESC LIMIT ?4
 """

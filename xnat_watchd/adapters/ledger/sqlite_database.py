@@ -6,7 +6,6 @@ import errno
 import os
 import sqlite3
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from importlib.resources import files
@@ -15,6 +14,7 @@ from typing import ClassVar
 
 from xnat_watchd.adapters.files.syncing import sync_folder
 from xnat_watchd.adapters.ledger.database import VERSION, OlderSchema
+from xnat_watchd.adapters.ledger.known_rows import KnownRows
 from xnat_watchd.core.errors import LedgerUnusable, NoRoom, Occupied, Refusal
 
 UPGRADES = ("upgrade-2.sql", "upgrade-3.sql")  #: the first upgrades version 1 of the schema to 2, and so on
@@ -39,7 +39,7 @@ NO_ROOM = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.
 """SQLite's codes for a full disk: when it writes, when it extends its shared index, when the system reports it."""
 
 
-class SqliteDatabase:
+class SqliteDatabase(KnownRows):
     """One connection that all threads share behind a lock. Every change is on the disk before it counts.
 
     Raises `LedgerUnusable` when the file cannot be read or written: then nothing can be done safely.
@@ -48,11 +48,10 @@ class SqliteDatabase:
     shared: ClassVar[bool] = False
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._lock = threading.RLock()
+        super().__init__()
         self._db, self._path = connection, path
         self._version: int | None = None
-        self._rows_of: tuple[int, int] | None = None  #: the version that `_known` was read from
-        self._known: dict[object, sqlite3.Row | None] = {}
+        self.connections = 1
         self._wal = path.with_name(f"{path.name}-wal")
         self._files: dict[Path, tuple[int, int]] = {}
         self.close = connection.close
@@ -135,21 +134,9 @@ class SqliteDatabase:
             first: sqlite3.Row | None = self._db.execute(sql, named or values).fetchone()
             return first
 
-    def known_row(self, sql: str, *values: object) -> sqlite3.Row | None:
-        """Return the same as `row` for a question that is asked all the time: it is read again only after a change.
-
-        Nothing is remembered within a transaction: it may be taken back, which `version` does not show.
-        """
-        with self._lock:
-            if self._db.in_transaction:
-                return self.row(sql, *values)
-            version = self.version()
-            if version != self._rows_of:
-                self._rows_of, self._known = version, {}
-            question = (sql, values)
-            if question not in self._known:
-                self._known[question] = self.row(sql, *values)
-            return self._known[question]
+    def in_transaction(self) -> bool:
+        """Return whether a transaction is open."""
+        return self._db.in_transaction
 
 
 def open_sqlite(

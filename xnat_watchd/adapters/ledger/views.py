@@ -58,7 +58,7 @@ SELECT CAST(d.id AS TEXT) AS item, d.state,
    AS left_behind,
   (SELECT coalesce(sum(f.count), 0) FROM findings f JOIN studies s ON s.key = f.study
    WHERE s.delivery = d.id AND f.kind = 'listed and absent') AS absent,
-  (SELECT json_group_object(c.kind, c.count) FROM clutter c WHERE c.delivery = d.id) AS clutter
+  coalesce((SELECT json_group_object(c.kind, c.count) FROM clutter c WHERE c.delivery = d.id), '{{}}') AS clutter
 FROM latest d ORDER BY d.id DESC
 """
 

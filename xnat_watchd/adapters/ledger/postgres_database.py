@@ -1,0 +1,178 @@
+"""The ledger in PostgreSQL, which many stations share: it is made, opened and written to here.
+
+SQLite lets one program write at a time. So does this: each change takes one lock in the database. Statements are those
+of SQLite; only their placeholders and hints are translated. A function that PostgreSQL lacks is made in postgres.sql.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, ClassVar
+
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import make_conninfo
+
+from xnat_watchd.adapters.ledger.database import Row
+from xnat_watchd.adapters.ledger.known_rows import KnownRows
+from xnat_watchd.adapters.ledger.postgres_statements import in_order, translated
+from xnat_watchd.adapters.ledger.postgres_values import adapt, row_maker
+from xnat_watchd.core.errors import LedgerUnusable, NoRoom
+
+SCHEMA = "xnat_watchd"  #: in which all of the ledger lies
+CHANNEL = "xnat_watchd"  #: on which each change is told
+LOCK = 0x584E5744  #: "XNWD": the advisory lock of who changes the ledger
+CONNECTION = {
+    "application_name": "xnat-watchd", "connect_timeout": "10",
+    "keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3", "tcp_user_timeout": "30000",
+}  # fmt: skip
+"""So that a cut line is noticed within half a minute (libpq, Parameter Key Words)."""
+
+_WAIT = "Work goes on by itself once it can be reached. If it lasts, ask the database administrator."
+ASK = "Ask the database administrator; see 'Many workstations' in the documentation."
+_FULL = "Ask the database administrator for space on its disk. Work then goes on by itself."
+
+
+class PostgresDatabase(KnownRows):
+    """One connection that all threads share behind a lock; a lost one is made again when it is next needed."""
+
+    shared: ClassVar[bool] = True
+
+    def __init__(self, url: str, *, read_only: bool, patience: float) -> None:
+        super().__init__()
+        self._url, self._read_only, self._patience = url, read_only, patience
+        self._depth, self._written, self._heard = 0, 0, 0  #: changes: open ones of this thread, our own, others'
+        self._version: int | None = None
+        self.connections = 0
+        self._db = self._connect()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._db.close()
+
+    # Writing.
+
+    @contextmanager
+    def change(self) -> Iterator[PostgresDatabase]:
+        """Open a transaction; see `Database.change`. Whether a lost one was written is unknown: ask the ledger."""
+        with self._lock:
+            if self._depth:
+                yield self
+                return
+            with self._told():
+                self._reconnect()
+                self._depth = 1
+                try:
+                    self._db.execute(f"BEGIN; SELECT pg_advisory_xact_lock({LOCK})")
+                    yield self
+                    self._db.execute(f"NOTIFY {CHANNEL}; COMMIT")
+                finally:
+                    self._depth = 0
+                    self._roll_back()
+
+    def _roll_back(self) -> None:
+        if not self._db.closed and self._db.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
+            with suppress(psycopg.OperationalError):  # a lost connection rolls back by itself
+                self._db.execute("ROLLBACK")
+
+    def execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = (), /) -> psycopg.Cursor[Row]:
+        """Carry out a statement."""
+        text, names = translated(sql)
+        cursor = psycopg.RawCursor(self._db)
+        cursor.row_factory = row_maker
+        return cursor.execute(text.encode(), in_order(values, names))
+
+    def executemany(self, sql: str, rows: Iterable[Sequence[Any]], /) -> None:
+        """Carry out a statement once for each of these rows of values."""
+        text, names = translated(sql)
+        psycopg.RawCursor(self._db).executemany(text.encode(), [in_order(row, names) for row in rows])
+
+    def run(self, script: str) -> None:
+        """Carry out a script of PostgreSQL."""
+        self._db.execute(script.encode())
+
+    def must_take_writes(self) -> None:
+        """Raise `LedgerUnusable` if it may only be read: it is a standby."""
+        with self._lock, self._told():
+            if self._db.execute("SHOW transaction_read_only").fetchone() != ("off",):
+                raise LedgerUnusable("the ledger's database takes no writes", advice=ASK, passes=True)
+
+    # Reading.
+
+    def rows(self, sql: str, *values: object) -> list[Row]:
+        """Return all rows of a query."""
+        with self._lock, self._told():
+            self._reconnect()
+            return self.execute(sql, values).fetchall()
+
+    def row(self, sql: str, *values: object, **named: object) -> Row | None:
+        """Return the first row of a query, or None. Its values stand in order, or are named; never both."""
+        with self._lock, self._told():
+            self._reconnect()
+            return self.execute(sql, named or values).fetchone()
+
+    def in_transaction(self) -> bool:
+        """Return whether this thread is within a change."""
+        return self._depth > 0
+
+    def version(self) -> tuple[int, int]:
+        """Return what becomes another value with each change. Nothing is asked: the database tells of changes."""
+        with self._lock, self._told():
+            self._reconnect()
+            self._db.pgconn.consume_input()
+            while notice := self._db.pgconn.notifies():
+                self._hear(notice.be_pid)
+            return self._written, self._heard + self.connections
+
+    def changed(self) -> bool:
+        """Return whether another program has written since the last call; False at the first call."""
+        _, heard = self.version()
+        before, self._version = self._version, heard
+        return before not in (None, heard)
+
+    def _hear(self, process: int) -> None:
+        if process == self._db.info.backend_pid:
+            self._written += 1
+        else:
+            self._heard += 1
+
+    # The connection.
+
+    def _reconnect(self) -> None:
+        if self._db.closed and not self._depth:
+            self._db = self._connect()
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        settings = {
+            "search_path": SCHEMA, "lock_timeout": int(self._patience * 1000), "timezone": "UTC",
+            "default_transaction_read_only": "on" if self._read_only else "off", "client_min_messages": "warning",
+        }  # fmt: skip
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        db = psycopg.connect(make_conninfo(self._url, **CONNECTION, options=options), autocommit=True)
+        adapt(db)
+        db.add_notify_handler(lambda notice: self._hear(notice.pid))
+        db.execute(f"LISTEN {CHANNEL}")
+        self.connections += 1
+        return db
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Raise `LedgerUnusable` for trouble of the database. What violates the schema is a fault of ours."""
+        try:
+            yield
+        except errors.DiskFull as error:
+            raise NoRoom("the disk of the ledger's database is full", detail=str(error), advice=_FULL) from error
+        except errors.ReadOnlySqlTransaction as error:
+            raise LedgerUnusable("the ledger's database takes no writes", advice=ASK, passes=True) from error
+        except errors.LockNotAvailable as error:
+            raise LedgerUnusable("the ledger is held by another program", advice=_WAIT, passes=True) from error
+        except psycopg.OperationalError as error:
+            raise LedgerUnusable(
+                f"the ledger's database cannot be used ({first_line(error)})", advice=_WAIT, passes=True
+            ) from error
+
+
+def first_line(error: psycopg.Error) -> str:
+    """Return the first line of what the database said: libpq puts no password into it."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
