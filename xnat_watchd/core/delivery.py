@@ -263,6 +263,7 @@ class Item:
     """One study that is under way, as the ledger shows it to the step that acts on it."""
 
     key: int  #: the ledger's row
+    fence: int = 0  #: grows each time it is taken: who was given it under an older one writes nothing about it any more
     delivery: int
     number: int
     project: str

@@ -288,6 +288,13 @@ class LedgerUnusable(Exception):
         self.passes = passes  #: it may pass soon without anybody's help
 
 
+class TakenOver(Exception):
+    """Another station was given the study meanwhile: drop it, and write nothing about it but a line in the log.
+
+    This is no `WatchdError`, so that no handler takes it for the study's trouble.
+    """
+
+
 FAILURES = (WatchdError, LedgerUnusable)  #: what a command tells in a sentence; any other error is a fault of ours
 
 

@@ -24,6 +24,7 @@ from xnat_watchd.core.errors import (
     RepeatOnce,
     Scope,
     Stopped,
+    TakenOver,
     Transient,
     Unavailable,
     Undecided,
@@ -128,6 +129,8 @@ class Pipeline:
             return False
         try:
             self._carry(item)
+        except TakenOver:
+            self._drop(item)
         except (NoRoom, LedgerUnusable) as error:
             self._pending = item, _machine_error(error)
             with suppress(NoRoom, LedgerUnusable):  # tried again at the next step
@@ -158,8 +161,7 @@ class Pipeline:
     def release(self) -> None:
         """Return the study that was taken ahead to the queue: there is no further step."""
         if self._next is not None:
-            error = Stopped("given back before its next step")
-            self._ledger.studies.give_back(self._next, self._clock.now(), error, in_doubt=False)
+            self._try_to_give_back(self._next, Stopped("given back before its next step"), in_doubt=False)
             self._next = None
 
     # Taking.
@@ -193,8 +195,8 @@ class Pipeline:
     def _act(self, item: Item) -> None:
         try:
             facts = _step(item)(item, self._tools)
-        except (NoRoom, LedgerUnusable):
-            raise  # this machine's trouble, not the study's
+        except (NoRoom, LedgerUnusable, TakenOver):
+            raise  # this machine's trouble, not the study's; or another station's study
         except Transient as error:
             self._postpone(item, error)
         except (Unavailable, AuthRefused) as error:
@@ -314,9 +316,18 @@ class Pipeline:
 
     def _give_back_pending(self) -> None:
         if self._pending is not None:
-            item, error = self._pending
-            self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=True)
+            self._try_to_give_back(*self._pending, in_doubt=True)
             self._pending = None
+
+    def _try_to_give_back(self, item: Item, error: WatchdError, *, in_doubt: bool) -> None:
+        try:
+            self._ledger.studies.give_back(item, self._clock.now(), error, in_doubt=in_doubt)
+        except TakenOver:
+            self._drop(item)
+
+    def _drop(self, item: Item) -> None:
+        """Write nothing about a study that another station was given: what it finds there is true."""
+        self._log.warning("study.taken_over", item=item.name, project=item.project)
 
     def _give_back(self, item: Item, error: Unavailable | AuthRefused) -> None:
         with self._gates.lock:  # otherwise another worker takes it before the gate is shut

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from xnat_watchd.adapters.ledger.database import Database, Row, Transaction, text
+from xnat_watchd.adapters.ledger.fences import must_be_under
 from xnat_watchd.core.findings import LEFT_BEHIND, Finding, FindingKind
 
 if TYPE_CHECKING:  # `status` needs findings and no deliveries, and must be quick
@@ -33,6 +34,7 @@ class Findings:
         `must_not_hold(findings.open(item.key))` afterwards: it ends the step unless the finding was settled before.
         """
         with self._db.change() as db:
+            must_be_under(db, item.key, item.fence)
             if add_findings(db, item.key, (finding,), now):
                 db.execute(
                     "INSERT INTO events (at, delivery, study, event, progress, why) VALUES (?,?,?,?,?,?)",

@@ -50,14 +50,14 @@ def insert_study(db: Transaction, columns: Mapping[str, object]) -> int:
 _GIVEN_UP = "SELECT * FROM places WHERE study = ? AND ended IS NOT NULL ORDER BY id DESC"
 
 
-def as_item(db: Transaction, row: Row, attempts: int, since: datetime | None) -> Item:
-    """Return the study of a row of `ITEM`."""
+def as_item(db: Transaction, row: Row, fence: int, attempts: int, since: datetime | None) -> Item:
+    """Return the study of a row of `ITEM`, as it is since it was taken under this fence."""
     current = {name: row[f"place_{name}"] for name in _OF_PLACE} if row["place"] is not None else None
     given_up = db.execute(_GIVEN_UP, (row["key"],)).fetchall() if row["has_given_up"] else []
     former = next((place for place in given_up if place["appeared"] is None), None)
     places = [*([current] if current else []), *given_up]
     return Item(
-        key=row["key"], delivery=row["delivery"], number=row["number"], project=row["project"],
+        key=row["key"], fence=fence, delivery=row["delivery"], number=row["number"], project=row["project"],
         study_uid=row["study_uid"], server_uid=row["known_server_uid"],
         person=Person.read(lambda attribute: row[attribute.column]),
         date=row["date"], time=row["time"], modalities=tuple(json.loads(row["modalities"])),

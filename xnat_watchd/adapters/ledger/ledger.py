@@ -35,7 +35,7 @@ class Ledger(StatusParts):
         self.stations = Stations(database)
         self.deliveries = Deliveries(database, self.stations)
         self.overwrites = Overwrites(database)
-        self.studies = Studies(database)
+        self.studies = Studies(database, self.stations)
         self.contents = Contents(database)
         self.places = Places(database)
         self.findings = Findings(database)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from xnat_watchd.adapters.ledger.database import Database, Transaction, text
+from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.deliveries import tell_delivery
 from xnat_watchd.adapters.ledger.judged_zips import NO_MORE, JudgedZip, judged_zip
-from xnat_watchd.adapters.ledger.transitions import move
+from xnat_watchd.adapters.ledger.transitions import move, move_taken
 from xnat_watchd.core.delivery import CHANGED, Item
 from xnat_watchd.core.states import DeliveryState, Event, Progress, Standing
 
@@ -57,9 +57,9 @@ class Overwrites:
             ).fetchall()
             for row in rows:
                 if Standing(row["standing"]) is not Standing.BUSY:
-                    _end(db, row["key"], Standing(row["standing"]), Event.UNWANTED, now)
+                    move(db, row["key"], Standing(row["standing"]), Event.UNWANTED, now, **_ENDS)
                 elif busy is not None and busy.key == row["key"]:
-                    _end(db, busy.key, Standing.BUSY, Event.RETURNED, now)
+                    move_taken(db, busy, Event.RETURNED, now, **_ENDS)
 
     def supersede(self, delivery: int, now: datetime) -> None:
         """Record that the ZIP of a rejected delivery has changed and is opened again as another delivery."""
@@ -108,6 +108,5 @@ SELECT * FROM deliveries WHERE id IN (
 """
 
 
-def _end(db: Transaction, key: int, was: Standing, event: Event, now: datetime) -> None:
-    move(db, key, was, event, now, skip_reason=CHANGED, attempts=0, recoveries=0, since=None, due=None, why=CHANGED,
-         advice=None)  # fmt: skip
+_ENDS = {"skip_reason": CHANGED, "attempts": 0, "recoveries": 0, "since": None, "due": None, "why": CHANGED,
+         "advice": None}  # fmt: skip

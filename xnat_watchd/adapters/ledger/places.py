@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from xnat_watchd.adapters.ledger.database import Database, moment, text
+from xnat_watchd.adapters.ledger.database import Database, Transaction, moment, text
+from xnat_watchd.adapters.ledger.fences import must_be_under
 from xnat_watchd.adapters.ledger.standings import HAS_ENDED
 from xnat_watchd.core.delivery import Item, Place
+from xnat_watchd.core.errors import TakenOver
 
 _COUNT_UPLOAD = "UPDATE studies SET uploads = uploads + 1 WHERE key = ?"
 _DISCOUNT = "UPDATE studies SET uploads = uploads - 1 WHERE key = ? AND uploads > 0"
@@ -19,6 +22,13 @@ class Places:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+
+    @contextmanager
+    def _change(self, item: Item) -> Iterator[Transaction]:
+        """Open a transaction about a study. Raise `TakenOver` if another station was given it since it was taken."""
+        with self._db.change() as db:
+            must_be_under(db, item.key, item.fence)
+            yield db
 
     def choose(
         self,
@@ -40,10 +50,12 @@ class Places:
         with self._db.change() as db:
             row = db.execute(
                 "INSERT INTO places (study, project, timestamp, folder, chosen, merge_into, named, last_sent, stamp)"
-                " VALUES (?,?,?,?,?,?,?,?,?) RETURNING id",
-                (item.key, place.project, place.timestamp, place.folder, text(now), merge_into, int(named), began,
-                 stamp or ""),
+                " SELECT key, ?, ?, ?, ?, ?, ?, ?, ? FROM studies WHERE key = ? AND fence = ? RETURNING id",
+                (place.project, place.timestamp, place.folder, text(now), merge_into, int(named), began, stamp or "",
+                 item.key, item.fence),
             ).fetchone()  # fmt: skip
+            if row is None:
+                raise TakenOver
             if began:
                 db.execute(_COUNT_UPLOAD, (item.key,))
             db.executemany(
@@ -56,7 +68,7 @@ class Places:
 
         `stamp`: of the ZIP; empty if a copy of ours is sent.
         """
-        with self._db.change() as db:
+        with self._change(item) as db:
             db.execute(
                 "UPDATE places SET last_sent = ?, stamp = ? WHERE study = ? AND ended IS NULL",
                 (text(now), stamp, item.key),
@@ -65,7 +77,7 @@ class Places:
 
     def correct_import(self, item: Item, last_sent: datetime | None) -> None:
         """Record that not all was sent yet. `last_sent`: when something was sent last; None if nothing was."""
-        with self._db.change() as db:
+        with self._change(item) as db:
             db.execute(
                 "UPDATE places SET last_sent = ? WHERE study = ? AND ended IS NULL",
                 (text(last_sent) if last_sent else None, item.key),
@@ -84,13 +96,13 @@ class Places:
 
     def end_import(self, item: Item, now: datetime) -> None:
         """Record that everything was sent to the current place: the wait for a late effect begins now."""
-        with self._db.change() as db:
+        with self._change(item) as db:
             db.execute("UPDATE places SET last_sent = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
             db.execute(_COUNT_UPLOAD, (item.key,))
 
     def discount_upload(self, item: Item) -> None:
         """Record that XNAT refused the last complete upload without reading it: it does not count as one."""
-        with self._db.change() as db:
+        with self._change(item) as db:
             db.execute(_DISCOUNT, (item.key,))
 
     def last_import(self, item: Item) -> datetime | None:
@@ -100,7 +112,7 @@ class Places:
 
     def give_up(self, item: Item, now: datetime, *, missing: Collection[str] = (), mixed: bool = False) -> None:
         """Abandon the current place: nothing of ours is to be there any more, or it is mixed with others' files."""
-        with self._db.change() as db:
+        with self._change(item) as db:
             db.execute(
                 "UPDATE places SET ended = ?, missing = ?, mixed = ? WHERE study = ? AND ended IS NULL",
                 (text(now), json.dumps(sorted(missing)), int(mixed), item.key),
@@ -108,7 +120,7 @@ class Places:
 
     def forget(self, item: Item) -> None:
         """Forget the current place, to which nothing was ever sent."""
-        with self._db.change() as db:
+        with self._change(item) as db:
             unused = "SELECT id FROM places WHERE study = :study AND ended IS NULL AND last_sent IS NULL"
             db.execute(f"UPDATE instances SET place = NULL WHERE place IN ({unused})", {"study": item.key})
             db.execute("DELETE FROM places WHERE study = ? AND ended IS NULL AND last_sent IS NULL", (item.key,))
@@ -158,7 +170,7 @@ class Places:
         `session`: the accession ID of the session that the row is added to; None if there is none. `before`: its files
         by series.
         """
-        with self._db.change() as db:
+        with self._change(item) as db:
             db.execute(
                 "UPDATE places SET merge_into = ?, before = ? WHERE study = ? AND ended IS NULL",
                 (session, json.dumps(dict(before)), item.key),
@@ -166,7 +178,7 @@ class Places:
 
     def mark_doubted(self, item: Item, now: datetime) -> None:
         """Record that the outcome of an import to the current place is unknown: something may appear there late."""
-        with self._db.change() as db:
+        with self._change(item) as db:
             db.execute(
                 "UPDATE places SET doubted = coalesce(doubted, ?) WHERE study = ? AND ended IS NULL",
                 (text(now), item.key),
@@ -183,7 +195,7 @@ class Places:
 
     def mark_taken(self, item: Item, now: datetime) -> None:
         """Record that XNAT has what was sent to the current place: it has refused a second import."""
-        with self._db.change() as db:
+        with self._change(item) as db:
             db.execute("UPDATE places SET taken = ? WHERE study = ? AND ended IS NULL", (text(now), item.key))
 
     def doubted(self, since: datetime, study: int | None = None) -> list[Place]:
@@ -236,14 +248,14 @@ class Places:
 
     def add_misplaced(self, item: Item, paths: Collection[str]) -> None:
         """Record where XNAT put the upload, by its own answer, instead of into the current place."""
-        with self._db.change() as db:
+        with self._change(item) as db:
             db.execute(
                 "UPDATE places SET misplaced = ? WHERE study = ? AND ended IS NULL", (json.dumps([*paths]), item.key)
             )
 
     def clear_misplaced(self, item: Item) -> None:
         """Record that no upload of this study is misplaced any more."""
-        with self._db.change() as db:
+        with self._change(item) as db:
             db.execute("UPDATE places SET misplaced = '[]' WHERE study = ?", (item.key,))
 
     def former(self, study: int, *, appeared: bool = False) -> list[Place]:

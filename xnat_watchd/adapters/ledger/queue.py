@@ -15,6 +15,7 @@ from xnat_watchd.adapters.ledger.database import Row, Transaction, moment, text
 from xnat_watchd.adapters.ledger.items import ITEM
 from xnat_watchd.adapters.ledger.precedence import GOES_FIRST
 from xnat_watchd.adapters.ledger.standings import QUEUED
+from xnat_watchd.adapters.ledger.stations import Station
 from xnat_watchd.core.retry import LONGEST_DELAY, MOST_UPLOADS, NIGHT
 from xnat_watchd.core.states import LINE, Progress
 
@@ -24,12 +25,13 @@ class Choice:
     """From which studies the next one is chosen."""
 
     now: datetime
+    station: Station  #: that takes it
     closed: Collection[str] = ()  #: projects of which only studies to be skipped may be taken
     only: Collection[int] | None = None  #: keys of studies; None: any
     trials: Collection[str] = ()  #: projects in which the study that was tried least goes first of all
 
 
-_TO_SKIP = f"FROM studies s INDEXED BY to_skip WHERE {QUEUED} AND s.skip_reason IS NOT NULL"
+_TO_SKIP = f"FROM studies s INDEXED BY to_skip WHERE {QUEUED} AND s.skip_reason IS NOT NULL AND s.root = :root"
 _IS_CLOSED = "IN (SELECT value FROM json_each(:closed))"
 _WAITS_FOR_ITS_FIRST = f"EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST})"
 
@@ -44,8 +46,8 @@ _IS_BARRED = f"""(
 
 
 def _projects(condition: str) -> str:
-    """Return SQL for the table `p` of the projects with queued studies. It takes one search for each project."""
-    least = f"SELECT min(s.project) FROM studies s WHERE {QUEUED} AND {condition}"
+    """Return SQL for the table `p` of the projects with queued studies of the root: one search for each project."""
+    least = f"SELECT min(s.project) FROM studies s WHERE {QUEUED} AND s.root = :root AND {condition}"
     return f"""
 WITH RECURSIVE every (project) AS (
   {least} UNION ALL SELECT ({least} AND s.project > every.project) FROM every WHERE every.project IS NOT NULL
@@ -53,10 +55,14 @@ WITH RECURSIVE every (project) AS (
 """
 
 
+_IS_ENROLLED = "EXISTS (SELECT 1 FROM stations WHERE id = :station AND epoch = :epoch)"
+"""The station was not found gone since it began."""
+
 # -- the next study ----------------------------------------------------------------------------------------
 
 _MAY_BE_TAKEN = f"""
-{ITEM} WHERE {QUEUED} AND (s.standing = 'ready' OR s.due <= :now) AND NOT {_IS_BARRED}
+{ITEM} WHERE {QUEUED} AND s.root = :root AND {_IS_ENROLLED} AND (s.standing = 'ready' OR s.due <= :now)
+AND NOT {_IS_BARRED}
 AND (s.skip_reason IS NOT NULL OR s.project NOT {_IS_CLOSED})
 """
 
@@ -78,7 +84,8 @@ def _next(progress: Progress) -> str:
     statement again at each call (it costs ten times what the search does).
     """
     first = f"""
-SELECT s.key FROM studies s WHERE {QUEUED} AND s.progress = '{progress}' AND s.project = p.project AND NOT {_IS_BARRED}
+SELECT s.key FROM studies s
+WHERE {QUEUED} AND s.root = :root AND s.progress = '{progress}' AND s.project = p.project AND NOT {_IS_BARRED}
 """
     return f"""
 {_projects(f"s.progress = '{progress}'")}, found (key) AS (
@@ -95,14 +102,16 @@ SELECT s.key FROM studies s WHERE s.key IN (SELECT key FROM found) ORDER BY s.st
 """
 
 
-_NEXT = f"{ITEM} WHERE s.key = coalesce(({'), ('.join(_next(progress) for progress in reversed(LINE[:-1]))}))"
+_NEXT = f"""
+{ITEM} WHERE {_IS_ENROLLED} AND s.key = coalesce(({"), (".join(_next(progress) for progress in reversed(LINE[:-1]))}))
+"""
 """The second and the third search are made only where the one before has found nothing."""
 
 _DUE_BY_MISTAKE = """
 UPDATE studies SET due = :now WHERE key IN (
-  SELECT key FROM studies WHERE standing = 'waiting' AND uploads = :last AND due > :morning
+  SELECT key FROM studies WHERE standing = 'waiting' AND root = :root AND uploads = :last AND due > :morning
   UNION ALL
-  SELECT key FROM studies WHERE standing = 'waiting'
+  SELECT key FROM studies WHERE standing = 'waiting' AND root = :root
   AND uploads IN (SELECT CAST(value AS INTEGER) FROM json_each(:others)) AND due > :horizon)
 """
 """No study waits for longer than `LONGEST_DELAY`, or `NIGHT` before its last upload; else the clock was set back.
@@ -116,19 +125,21 @@ def next_study(db: Transaction, choice: Choice) -> Row | None:
     asked = {
         "now": text(choice.now), "closed": json.dumps([*choice.closed]), "trials": json.dumps([*choice.trials]),
         "only": json.dumps(None if choice.only is None else [*choice.only]),
+        "root": choice.station.root, "station": choice.station.id, "epoch": choice.station.epoch,
     }  # fmt: skip
     sql = _NEXT if choice.only is None else _OF_THESE
     row: Row | None = db.execute(_ON_TRIAL, asked).fetchone() if choice.trials else None
     row = row or db.execute(sql, asked).fetchone()
-    if row is None and _correct_due(db, choice.now):
+    if row is None and _correct_due(db, choice):
         row = db.execute(sql, asked).fetchone()
     return row
 
 
-def _correct_due(db: Transaction, now: datetime) -> bool:
-    last = MOST_UPLOADS - 1
+def _correct_due(db: Transaction, choice: Choice) -> bool:
+    last, now = MOST_UPLOADS - 1, choice.now
     corrected = db.execute(_DUE_BY_MISTAKE, {
         "now": text(now), "morning": text(now + NIGHT), "horizon": text(now + LONGEST_DELAY), "last": last,
+        "root": choice.station.root,
         "others": json.dumps([uploads for uploads in range(MOST_UPLOADS + 1) if uploads != last]),
     })  # fmt: skip
     return corrected.rowcount > 0
@@ -144,7 +155,9 @@ def waiting_since(row: Row, now: datetime) -> datetime | None:
 
 # -- when the next one may be taken ------------------------------------------------------------------------
 
-_OF_PROJECT = f"SELECT s.due FROM studies s WHERE {QUEUED} AND s.project = p.project AND NOT {_WAITS_FOR_ITS_FIRST}"
+_OF_PROJECT = f"""
+SELECT s.due FROM studies s WHERE {QUEUED} AND s.root = :root AND s.project = p.project AND NOT {_WAITS_FOR_ITS_FIRST}
+"""
 
 IS_READY = f"""
 {_projects("s.standing = 'ready'")}

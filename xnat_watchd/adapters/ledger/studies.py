@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger.database import Database, Transaction, moment, text
+from xnat_watchd.adapters.ledger.fences import must_be_under
 from xnat_watchd.adapters.ledger.healing import REPLACED, settle_healed
 from xnat_watchd.adapters.ledger.items import ITEM, as_item
 from xnat_watchd.adapters.ledger.people import claim, must_be_its_persons, record_person
 from xnat_watchd.adapters.ledger.queue import IS_READY, NEXT_DUE, Choice, next_study, waiting_since
 from xnat_watchd.adapters.ledger.rows import HeldStudy
 from xnat_watchd.adapters.ledger.standings import GOES_ON
-from xnat_watchd.adapters.ledger.transitions import move, set_columns, stand
+from xnat_watchd.adapters.ledger.stations import Stations
+from xnat_watchd.adapters.ledger.transitions import move, move_taken, set_columns, stand
 from xnat_watchd.core.delivery import CHANGED, Item
 from xnat_watchd.core.errors import InDoubt, NotYet, RepeatOnce, Scope, Stopped, WatchdError
 from xnat_watchd.core.retry import MOST_UPLOADS
@@ -44,20 +46,20 @@ class StepFacts:
 class Studies:
     """Studies, and the people of their subject labels."""
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
+    def __init__(self, database: Database, stations: Stations) -> None:
+        self._db, self._stations = database, stations
 
     # How a study moves.
 
     def any_busy(self, project: str = "") -> bool:
-        """Return whether any study, or any of this project, is being worked on."""
+        """Return whether any study, or any of this project, is being worked on at whichever station."""
         sql = f"SELECT 1 FROM studies WHERE standing {GOES_ON} AND standing = 'busy' AND ? IN ('', project)"
         return bool(self._db.row(sql, project))
 
     def recover(self, now: datetime) -> list[str]:
-        """Put the studies that are busy at start-up in doubt; hold those that were so too often. Return their names."""
+        """Put what this station has left busy in doubt; hold what was so too often. Return the names of the studies."""
         with self._db.change() as db:
-            rows = db.execute("SELECT * FROM studies WHERE standing = ?", (Standing.BUSY,)).fetchall()
+            rows = db.execute(_BUSY_HERE, (self._stations.me.id,)).fetchall()
             for row in rows:
                 if row["progress"] == Progress.UPLOADED:  # it may be archived already: the answer may be lost
                     record_person(db, row["key"])
@@ -82,25 +84,28 @@ class Studies:
         Taking is no event if it is only to look whether XNAT is ready: what is found then may be one.
 
         The study that has come furthest is first, so that studies get done. Never two of one subject are in the archive
-        step (F38), and never a study whose StudyInstanceUID is under way from an earlier ZIP. Of the `closed` projects
+        step (F38), and never a study whose StudyInstanceUID is under way from an earlier ZIP. A station that was found
+        gone takes nothing until it has begun anew, and none takes what it cannot read. Of the `closed` projects
         only studies to be skipped are taken. With `only`, one of these keys is taken. In a project on `trials` the
         study that was tried least there goes first of all.
         """
+        me = self._stations.me
         with self._db.change() as db:
-            row = next_study(db, Choice(now, closed, only, trials))
+            row = next_study(db, Choice(now, me, closed, only, trials))
             if row is None:
                 return None
-            attempts = row["attempts"] + 1
+            attempts, fence = row["attempts"] + 1, row["fence"] + 1
             since = waiting_since(row, now)
             put = move if since is None else stand
-            put(db, row["key"], Standing(row["standing"]), Event.TAKEN, now, attempts=attempts, due=None)
-            return as_item(db, row, attempts, since)
+            put(db, row["key"], Standing(row["standing"]), Event.TAKEN, now, row["fence"], attempts=attempts, due=None,
+                owner=me.id, fence=fence)  # fmt: skip
+            return as_item(db, row, fence, attempts, since)
 
     def get(self, key: int) -> Item:
         """Return a study without taking it."""
         with self._db.change() as db:
             row = db.execute(ITEM + "WHERE s.key = ?", (key,)).fetchone()
-            return as_item(db, row, row["attempts"], moment(row["since"]))
+            return as_item(db, row, row["fence"], row["attempts"], moment(row["since"]))
 
     def advance(self, item: Item, now: datetime, facts: StepFacts, until: Progress) -> Progress:
         """Record the next progress with the facts that prove it. Return the progress reached.
@@ -118,7 +123,7 @@ class Studies:
                 _leave_out(db, item.key, facts.left_out)
             if reached is Progress.ARCHIVED:
                 record_person(db, item.key)
-            move(db, item.key, Standing.BUSY, event, now, detail=facts.note or None, progress=reached, attempts=0,
+            move_taken(db, item, event, now, detail=facts.note or None, progress=reached, attempts=0,
                  recoveries=0, trials=0, refusal=None, delayed=None, in_doubt=0, since=None, due=None, advice=None,
                  why=_waits_for(until) if event is Event.PARKED else None,
                  **({"claimed": None} if reached is Progress.ARCHIVED else {}), **_columns(facts))  # fmt: skip
@@ -136,17 +141,24 @@ class Studies:
         with self._db.change() as db:
             row = db.execute("SELECT generation FROM studies WHERE key = ?", (item.key,)).fetchone()
             if row["generation"] != item.generation:
-                move(db, item.key, Standing.BUSY, Event.RETURNED, now, attempts=0)
+                move_taken(db, item, Event.RETURNED, now, attempts=0)
                 return False
             db.execute("DELETE FROM places WHERE study = ? AND ended IS NULL AND last_sent IS NULL", (item.key,))
-            move(db, item.key, Standing.BUSY, Event.SKIPPED, now, in_doubt=0, since=None, due=None,
+            move_taken(db, item, Event.SKIPPED, now, in_doubt=0, since=None, due=None,
                  why=_unwanted(note), detail=note, advice=None)  # fmt: skip
             return True
 
     def park(self, item: Item, now: datetime, until: Progress) -> None:
         """Put back a study that was taken although it has come as far as `until` asks for."""
         with self._db.change() as db:
-            move(db, item.key, Standing.BUSY, Event.PARKED, now, attempts=item.attempts - 1, why=_waits_for(until))
+            move_taken(
+                db,
+                item,
+                Event.PARKED,
+                now,
+                attempts=item.attempts - 1,
+                why=_waits_for(until),
+            )
 
     def postpone(self, item: Item, due: datetime, now: datetime, error: WatchdError, *, charged: bool) -> None:
         """Let a study wait until `due`. If it is not `charged`, the attempt does not count.
@@ -155,7 +167,7 @@ class Studies:
         """
         with self._db.change() as db:
             put = stand if not charged and _was_told(db, item, error, now) else move
-            put(db, item.key, Standing.BUSY, Event.POSTPONED, now, due=text(due), **_reason(error),
+            put(db, item.key, Standing.BUSY, Event.POSTPONED, now, item.fence, due=text(due), **_reason(error),
                 attempts=item.attempts - (not charged), in_doubt=int(item.in_doubt or isinstance(error, InDoubt)),
                 since=text(item.since or now) if isinstance(error, NotYet) else None,
                 **_trouble(item, error, now))  # fmt: skip
@@ -163,13 +175,13 @@ class Studies:
     def give_back(self, item: Item, now: datetime, error: WatchdError, *, in_doubt: bool) -> None:
         """Make a study ready again without counting the attempt: the trouble was the server's."""
         with self._db.change() as db:
-            move(db, item.key, Standing.BUSY, Event.RETURNED, now, attempts=item.attempts - 1,
+            move_taken(db, item, Event.RETURNED, now, attempts=item.attempts - 1,
                  in_doubt=int(item.in_doubt or in_doubt), **_reason(error), **_trouble(item, error, now))  # fmt: skip
 
     def hold(self, item: Item, now: datetime, error: WatchdError) -> None:
         """Hold a study until a person has decided. It keeps its progress."""
         with self._db.change() as db:
-            move(db, item.key, Standing.BUSY, Event.HELD, now, in_doubt=1, due=None, **_reason(error),
+            move_taken(db, item, Event.HELD, now, in_doubt=1, due=None, **_reason(error),
                  **_trouble(item, error, now))  # fmt: skip
 
     def let_wait(self, keys: Collection[int], now: datetime) -> None:
@@ -179,11 +191,11 @@ class Studies:
                 move(db, key, Standing.HELD, Event.RELEASED, now, attempts=0, recoveries=0, in_doubt=1)
 
     def raise_until(self, goes_on: Mapping[str, Progress], now: datetime) -> None:
-        """Release the studies that wait for `until` if the setting of their project is further along now."""
+        """Release what waits for `until` in this root if the setting of its project is further along now."""
         with self._db.change() as db:
             for row in db.execute(
-                "SELECT key, project, progress FROM studies WHERE standing = ? AND due IS NULL",
-                (Standing.WAITING,),
+                "SELECT key, project, progress FROM studies WHERE standing = ? AND due IS NULL AND root = ?",
+                (Standing.WAITING, self._stations.me.root),
             ).fetchall():
                 if LINE.index(Progress(row["progress"])) < LINE.index(goes_on[row["project"]]):
                     move(db, row["key"], Standing.WAITING, Event.RAISED, now, why=None)
@@ -193,14 +205,14 @@ class Studies:
         return [row["project"] for row in self._db.rows("SELECT DISTINCT project FROM studies")]
 
     def next_due(self, now: datetime, closed: Collection[str] = ()) -> datetime | None:
-        """Return when the next waiting study may be taken: `now` if one is ready, None if nothing waits.
+        """Return when the next waiting study may be taken: `now` if one is ready, None if nothing of this root waits.
 
         A study that waits for the same study of another ZIP does not count, and none of the `closed` projects does.
         """
-        shut = json.dumps(sorted(closed))
-        if self._db.row(IS_READY, closed=shut):
+        asked = {"closed": json.dumps(sorted(closed)), "root": self._stations.me.root}
+        if self._db.row(IS_READY, **asked):
             return now
-        row = self._db.row(NEXT_DUE, closed=shut)
+        row = self._db.row(NEXT_DUE, **asked)
         return moment(row["due"]) if row else None
 
     def newest_event(self) -> int:
@@ -250,7 +262,8 @@ class Studies:
         with self._db.change() as db:
             if claims:
                 must_be_its_persons(db, item, claims)
-            set_columns(db, item.key, now, _columns(facts) | ({"claimed": claims.casefold()} if claims else {}))
+            found = _columns(facts) | ({"claimed": claims.casefold()} if claims else {})
+            set_columns(db, item.key, now, found, under=item.fence)
             if facts.creates_subject:
                 db.execute(
                     "INSERT INTO events (at, delivery, study, event, detail) VALUES (?,?,?,?,?)",
@@ -268,6 +281,7 @@ class Studies:
         Raises `Undecided` if another person has it.
         """
         with self._db.change() as db:
+            must_be_under(db, item.key, item.fence)
             claim(db, item, subject)
 
     def record_person(self, item: Item, subject: str) -> None:
@@ -276,9 +290,12 @@ class Studies:
         Raises `Undecided` if another person has it.
         """
         with self._db.change() as db:
+            must_be_under(db, item.key, item.fence)
             claim(db, item, subject)
             record_person(db, item.key)
 
+
+_BUSY_HERE = "SELECT * FROM studies WHERE standing = 'busy' AND owner = ? ORDER BY key"
 
 _HELD_AFTER = """
 SELECT n.newest, s.delivery || '.' || s.number AS item, s.project, e.why AS reason

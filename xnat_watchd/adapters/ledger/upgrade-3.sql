@@ -31,11 +31,6 @@ CREATE INDEX kept_deliveries ON deliveries (ended) WHERE kept_as IS NOT NULL AND
 -- what came and what ended within a time
 CREATE INDEX arrivals ON deliveries (arrived);
 CREATE INDEX endings ON deliveries (ended, state, size) WHERE ended IS NOT NULL;
-CREATE INDEX to_take ON studies (progress, project, standing, due, key, subject_key)
-  WHERE standing IN ('ready', 'waiting');
-CREATE INDEX next_due ON studies (standing, project, due) WHERE standing IN ('ready', 'waiting');
-CREATE INDEX to_skip ON studies (progress, key) WHERE skip_reason IS NOT NULL AND standing IN ('ready', 'waiting');
-CREATE INDEX due_by_mistake ON studies (uploads, due) WHERE standing = 'waiting';
 -- of which ZIPs something is still to be sent
 CREATE INDEX received_studies ON studies (delivery) WHERE progress = 'received' AND skip_reason IS NULL;
 CREATE INDEX delayed_studies ON studies (delayed) WHERE delayed IS NOT NULL;
@@ -79,6 +74,11 @@ ALTER TABLE studies ADD COLUMN fence INTEGER NOT NULL DEFAULT 0;
 UPDATE studies SET owner = 1 WHERE standing = 'busy';
 UPDATE deliveries SET identity = identity || ':' || id WHERE state = 'arriving' AND EXISTS (
   SELECT 1 FROM deliveries o WHERE o.state = 'arriving' AND o.identity = deliveries.identity AND o.id < deliveries.id);
+CREATE INDEX to_take ON studies (root, progress, project, standing, due, key, subject_key)
+  WHERE standing IN ('ready', 'waiting');
+CREATE INDEX next_due ON studies (standing, root, project, due) WHERE standing IN ('ready', 'waiting');
+CREATE INDEX to_skip ON studies (root, progress, key) WHERE skip_reason IS NOT NULL AND standing IN ('ready', 'waiting');
+CREATE INDEX due_by_mistake ON studies (root, uploads, due) WHERE standing = 'waiting';
 -- what several stations see in one root is taken by one of them
 CREATE UNIQUE INDEX one_arrival ON deliveries (root, identity) WHERE state = 'arriving';
 

@@ -1,0 +1,66 @@
+"""A study that another station was given while this one worked on it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.dicom import instance
+from tests.fake_xnat import FakeGateway, FakeXnat
+from tests.station import Station, Time, zipped
+from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.opening import open_database
+from xnat_watchd.core.delivery import Item
+from xnat_watchd.core.errors import InDoubt
+
+
+def begun(root: Path) -> Station:
+    time = Time()
+    station = Station(root, FakeGateway(FakeXnat(time), time), time)
+    station.start()
+    station.drop("1.zip", zipped([("1.dcm", instance(1, 1, 1))]))
+    station.take_in()
+    return station
+
+
+def given_to_another(root: Path, station: Station) -> Item:
+    with closing(Ledger(open_database(root / "ledger.sqlite"))) as other:
+        other.studies.recover(station.time.now())
+        item = other.studies.take(station.time.now())
+        assert item is not None
+        return item
+
+
+@pytest.mark.parametrize("answer", ["came", "lost"])
+def test_it_is_dropped_with_a_line_in_the_log_and_nothing_else(tmp_path: Path, answer: str) -> None:
+    station = begun(tmp_path)
+    found: list[Item] = []
+    upload = station.tools.gateway.upload
+
+    def thawed(*args: object, **named: object) -> object:
+        found.append(given_to_another(tmp_path, station))
+        if answer == "lost":
+            raise InDoubt("the connection to XNAT broke")
+        return upload(*args, **named)  # type: ignore[arg-type]
+
+    station.tools.gateway.upload = thawed  # type: ignore[method-assign, assignment]
+    assert station.pipeline.step()
+    (item,) = found
+    assert station.ledger.studies.get(item.key) == item
+    assert station.log.lines[-1] == ("study.taken_over", {"item": item.name, "project": "P1"})
+    assert not station.pipeline.step()
+    assert station.standings() == [(item.name, "received", "busy")]
+    station.close()
+
+
+def test_what_was_taken_ahead_is_not_given_back_either(tmp_path: Path) -> None:
+    station = begun(tmp_path)
+    station.takes_ahead = True
+    assert station.pipeline.step()  # its next step is taken with the progress
+    item = given_to_another(tmp_path, station)
+    station.pipeline.release()
+    assert station.ledger.studies.get(item.key) == item
+    assert station.log.events()[-1] == "study.taken_over"
+    station.close()
