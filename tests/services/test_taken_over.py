@@ -50,6 +50,7 @@ def test_it_is_dropped_with_a_line_in_the_log_and_nothing_else(tmp_path: Path, a
     (item,) = found
     assert station.ledger.studies.get(item.key) == item
     assert station.log.lines[-1] == ("study.taken_over", {"item": item.name, "project": "P1"})
+    assert "study.failed" not in station.log.events()
     assert not station.pipeline.step()
     assert station.standings() == [(item.name, "received", "busy")]
     station.close()

@@ -113,11 +113,11 @@ CREATE UNIQUE INDEX one_busy_subject ON studies (project, subject_key)
 CREATE UNIQUE INDEX one_busy_study ON studies (project, study_uid) WHERE standing = 'busy';
 CREATE INDEX by_study_uid ON studies (project, study_uid);
 CREATE INDEX by_progress ON studies (progress, standing, project);
-CREATE INDEX to_take ON studies (progress, project, standing, due, key, subject_key)
+CREATE INDEX to_take ON studies (root, progress, project, standing, due, key, subject_key)
   WHERE standing IN ('ready', 'waiting');
-CREATE INDEX next_due ON studies (standing, project, due) WHERE standing IN ('ready', 'waiting');
-CREATE INDEX to_skip ON studies (progress, key) WHERE skip_reason IS NOT NULL AND standing IN ('ready', 'waiting');
-CREATE INDEX due_by_mistake ON studies (uploads, due) WHERE standing = 'waiting';
+CREATE INDEX next_due ON studies (standing, root, project, due) WHERE standing IN ('ready', 'waiting');
+CREATE INDEX to_skip ON studies (root, progress, key) WHERE skip_reason IS NOT NULL AND standing IN ('ready', 'waiting');
+CREATE INDEX due_by_mistake ON studies (root, uploads, due) WHERE standing = 'waiting';
 CREATE INDEX received_studies ON studies (delivery) WHERE progress = 'received' AND skip_reason IS NULL;
 CREATE INDEX delayed_studies ON studies (delayed) WHERE delayed IS NOT NULL;
 CREATE INDEX not_done ON studies (standing, due) WHERE standing NOT IN ('done', 'skipped');
