@@ -4,7 +4,7 @@ They lie in the TOML files of this folder, by subject. A mutation is a table of
 
 - `why`: what the safeguard is for, where the name and the tests do not say it;
 - `in`: the function, method, class or module constant that is edited, or a module, by its dotted name; what is no
-  Python, by its path (`xnat_watchd/adapters/ledger/schema.sql`);
+  Python, by its path (`xnat_watchd/adapters/ledger/schema.sql`, `./pyproject.toml`);
 - `old`: the text that is replaced, which must stand there exactly once: a part of a line, or whole lines, whose common
   indentation and comments do not count;
 - `new`: what takes its place; nothing, where it is only taken out;
@@ -29,7 +29,8 @@ from typing import Any
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE")
-COPIED = ("xnat_watchd", "tests", "pyproject.toml", "config", "docs", "monitoring", "systemd", *PAGES)
+FOLDERS = ("xnat_watchd", "tests", "config", "debian", "docs", "monitoring", "release", "share", "systemd")
+COPIED = ("pyproject.toml", *FOLDERS, *PAGES)
 
 COMMENT = re.compile(r"(?:  #.*)?\n?$")  #: what ends a line
 EDIT = {"in", "old", "new"}
