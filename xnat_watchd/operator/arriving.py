@@ -29,13 +29,14 @@ def arriving(ledger: Ledger, drop: Path, query: DeliveryQuery, now: datetime, *,
     What cannot be looked at is not listed.
     """
     outcome = DeliveryOutcome.ARRIVING if served else DeliveryOutcome.NOT_TAKEN
-    if query.project or query.before or query.outcome not in ("", outcome):
+    if query.project or query.station or query.before or query.outcome not in ("", outcome):
         return []
     listed = {one["name"] for one in ledger.views.ignored()} | {one.name for one in ledger.deliveries.arrivals()}
     words = [word.casefold() for word in query.words]
     rows = [
         {"item": "", "state": str(outcome), "images": 0, "project": "", "arrived": came.isoformat(), "name": name,
-         "size": size, "ended": None, "why": _why(now - came) if served else NOBODY, "advice": "", "same_as": None}
+         "size": size, "ended": None, "why": _why(now - came) if served else NOBODY, "advice": "", "same_as": None,
+         "station": ""}
         for name, size, came in _zips(drop)
         if name not in listed and all(word in name.casefold() for word in words)
         and (query.since is None or came >= query.since)

@@ -21,6 +21,7 @@ def delivery_facts(story: dict[str, Any], as_time: AsTime) -> Facts:
     return _known({
         "project": story["project"],
         "found": came.get(story["kind"]),
+        "station": story["station"],
         "state": delivery_state(story),
         "same as": f"delivery {story['same_as']}" if story["same_as"] else None,
         "why": story["why"],

@@ -12,14 +12,16 @@ from xnat_watchd.core.concealing import conceal
 
 Story = dict[str, Any]
 
-_OF_DELIVERY = frozenset({"id", "kind", "state", "size", "arrived", "ended", "deleted", "settled", "clutter"})
+_OF_DELIVERY = frozenset(
+    {"id", "kind", "state", "size", "arrived", "ended", "deleted", "settled", "clutter", "station"}
+)
 _OF_STUDY = frozenset({
     "number", "progress", "standing", "generation", "attempts", "received", "changed", "since", "due", "delayed",
     "session", "images", "instances", "left_behind", "lost", "loss_accepted", "uploads", "trials",
 })  # fmt: skip
 _OF_FINDING = frozenset({"kind", "count", "found", "settled", "by"})
 _OF_EVENT = frozenset({"at", "number", "event", "progress", "standing", "who"})
-_OF_ROW = frozenset({"item", "state", "images", "arrived", "size", "ended", "same_as"})
+_OF_ROW = frozenset({"item", "state", "images", "arrived", "size", "ended", "same_as", "station"})
 _SENTENCES = frozenset({"why", "advice"})  #: name no patient, but perhaps a project; a person's reasons are not here
 _MOVED = "moved"  #: an event that tells in `detail` from which project to which
 

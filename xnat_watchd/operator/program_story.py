@@ -8,7 +8,7 @@ from typing import Any
 
 _OF_DELIVERY = (
     "id", "kind", "name", "project", "state", "sha256", "size", "arrived", "ended", "resting", "why", "detail",
-    "advice", "deleted", "settled", "same_as", "clutter",
+    "advice", "deleted", "settled", "same_as", "clutter", "station",
 )  # fmt: skip
 _OF_STUDY = (
     "number", "project", "study_uid", "server_uid", "patient_name", "patient_id", "birth_date", "age", "sex", "date",

@@ -43,6 +43,7 @@ class DeliveryQuery:
         str
     ] = ()  #: each occurs in the name of the file, the subject's label or the session's, or is a place
     before: int = 0  #: only deliveries with a smaller number, and nothing that is not taken
+    station: str = ""  #: only what the station of this name has taken
 
 
 class DeliveryListing:
@@ -62,8 +63,9 @@ class DeliveryListing:
         if any(len(word) > LONGEST_NAME for word in query.words):
             return []  # SQLite refuses to look for a very long one
         patterns = json.dumps([_contains(word) for word in query.words])
-        untaken = [] if query.before else self._db.rows(_UNTAKEN, *values, most, patterns)
-        rows = [dict(row) for row in self._db.rows(_ROWS, *values, most, patterns, query.before)]
+        untaken = [] if query.before or query.station else self._db.rows(_UNTAKEN, *values, most, patterns)
+        shared = int(self._db.shared)
+        rows = [*map(dict, self._db.rows(_ROWS, *values, most, patterns, query.before, query.station, shared))]
         return typed(ListedDelivery, [*untaken, *map(_with_advice, rows)])
 
     def latest_names(self, most: int) -> list[str]:
@@ -106,7 +108,7 @@ A place counts only by its whole name, as XNAT shows it: its random part may hol
 
 _UNTAKEN = f"""
 SELECT '' AS item, 'not taken' AS state, d.name, '' AS project, NULL AS size, d.since AS arrived, NULL AS ended,
-  0 AS images, d.why, d.advice, NULL AS same_as
+  0 AS images, d.why, d.advice, NULL AS same_as, '' AS station
 FROM ignored d WHERE ?1 IN ('', 'not taken') AND ?2 = '' AND d.since >= ?3 AND ?4 <> 0 AND {_HAS_WORDS}
 """
 
@@ -141,9 +143,11 @@ SELECT CAST(d.id AS TEXT) AS item, {_STATE} AS state, d.name, d.project, d.size,
   coalesce(d.why, {_KEPT_BY.format(column="why")}) AS why,
   CASE WHEN d.settled IS NULL THEN coalesce(d.advice, {_KEPT_BY.format(column="advice")}) END AS advice,
   {_KEPT_BY.format(column="delivery || '.' || s.number")} AS kept,
-  CAST({_SAME_AS} AS TEXT) AS same_as
+  CAST({_SAME_AS} AS TEXT) AS same_as,
+  CASE WHEN ?8 = 1 THEN (SELECT t.name FROM stations t WHERE t.id = d.station) ELSE '' END AS station
 FROM deliveries d
 WHERE ?1 IN ('', {_STATE}) AND ?2 IN ('', d.project) AND d.arrived || '' >= ?3  -- not by its index
-AND (?6 = 0 OR d.id < ?6) AND {_HAS_WORDS_OR_LABELS}
+AND (?6 = 0 OR d.id < ?6) AND (?7 = '' OR d.station = (SELECT t.id FROM stations t WHERE t.name = ?7))
+AND {_HAS_WORDS_OR_LABELS}
 ORDER BY d.id DESC LIMIT ?4
 """

@@ -148,6 +148,7 @@ class ListedDelivery(TypedDict):
     why: str | None
     advice: str | None
     same_as: str | None
+    station: str  #: that has taken it; empty where the ledger is not shared
 
 
 class HeldStudy(TypedDict):

@@ -260,7 +260,10 @@ class Views:
 
     def delivery(self, number: int) -> dict[str, Any] | None:
         """Return one delivery with its studies, its places and every event of it."""
-        found = self._rows("SELECT * FROM deliveries WHERE id = ?", number)
+        found = self._rows(
+            "SELECT d.*, t.name AS taken_by FROM deliveries d JOIN stations t ON t.id = d.station WHERE d.id = ?",
+            number,
+        )
         if not found:
             return None
         studies = self._rows(
@@ -288,8 +291,10 @@ class Views:
             " LEFT JOIN studies s ON s.key = e.study WHERE e.delivery = ? ORDER BY e.id",
             number,
         )
+        taken_by = found[0].pop("taken_by") if self._db.shared else ""
         return {
             **_shown(found[0]),
+            "station": taken_by,
             "clutter": self.clutter(number),
             "studies": [*map(_shown, studies)],
             "events": events,

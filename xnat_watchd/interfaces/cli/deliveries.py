@@ -44,6 +44,8 @@ class StateType(click.Choice[str]):
 @click.option("--since", type=SPAN, metavar="TIME", help="Only what came in this time (7d, 12h).")
 @click.option("--all", "everything", is_flag=True, help=f"All that fit, not only the latest {MOST}.")
 @project_option
+@click.option("--station", default="", metavar="NAME",
+              help="Only what this station has taken, where several share the ledger.")  # fmt: skip
 @table.form_options
 @click.pass_obj
 def deliveries(
@@ -51,6 +53,7 @@ def deliveries(
     words: Sequence[str],
     state: str | None,
     since: timedelta | None,
+    station: str,
     form: str,
     *,
     everything: bool,
@@ -66,8 +69,9 @@ def deliveries(
 
     here, names = options.locations(), options.sees_names
     began = datetime.now(UTC) - since if since else None
-    query = DeliveryQuery(state or "", options.project or "", began, words)
+    query = DeliveryQuery(state or "", options.project or "", began, words, station=station)
     with options.ledger(here.ledger) as ledger:
+        shared = ledger.stations.shared
         coming = (
             arriving(ledger, here.drop, query, datetime.now(UTC), served=is_served(here.ledger)) if here.drop else []
         )
@@ -77,19 +81,25 @@ def deliveries(
         ]
         meant = [] if found else nearest_names(ledger, query, names=names)
     rows = found if everything else found[:MOST]
-    print_rows(rows, form, meant)
+    print_rows(rows, form, meant, shared=shared)
     if len(found) > len(rows):
         click.echo(f"the latest {MOST}; --all lists the others too", err=True)
     sys.exit(0 if rows else 1)
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], form: str, meant: Sequence[str] = ()) -> None:
-    """Print deliveries in this form, with what keeps each below it. `meant`: what may be said where there is none."""
+def print_rows(
+    rows: Sequence[Mapping[str, Any]], form: str, meant: Sequence[str] = (), *, shared: bool = False
+) -> None:
+    """Print deliveries in this form, with what keeps each below it. `meant`: what may be said where there is none.
+
+    `shared`: several stations share the ledger, so people are told which one it is.
+    """
     if form != "table":
-        table.show(rows, (*COLUMNS, "size", "ended", "why", "advice", "same_as"), form)
+        station = ("station",) if shared or form == "json" else ()
+        table.show(rows, (*COLUMNS, "size", "ended", "why", "advice", "same_as", *station), form)
     elif rows:
         told = [{**row, "arrived": row["arrived"] and local(row["arrived"], "%Y-%m-%d %H:%M"), "note": note(row)}
                 for row in rows]  # fmt: skip
-        table.show(told, COLUMNS, note="note")
+        table.show(told, (*COLUMNS, "station") if shared else COLUMNS, note="note")
     else:
         say("; ".join(["no delivery fits", *meant]), err=True)

@@ -85,6 +85,7 @@ def _query(reading: Reading) -> DeliveryQuery:
         since=reading.now() - span if span else None,
         words=asked.get("q", "").split() if sees_names() else (),  # who may not see names cannot guess them either
         before=int(before) if _ITEM.fullmatch(before) else 0,
+        station=asked.get("station", ""),
     )
 
 
