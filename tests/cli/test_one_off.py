@@ -73,16 +73,16 @@ def test_a_memo_that_cannot_be_understood_says_nothing(tmp_path: Path, text: str
 
 
 def test_a_command_without_zips_has_one_ledger_for_each_server_and_makes_nothing_yet(home: Path) -> None:
-    path = CommandOptions(server=SERVER).locations().ledger
+    path = CommandOptions(server=SERVER).locations().ledger.path
     assert path == home / ".local/state/xnat-watchd/xnat.example.org_xnat/ledger.sqlite"
-    assert CommandOptions(server="http://other:8080").locations().ledger.parent.name == "other_8080"
+    assert CommandOptions(server="http://other:8080").locations().ledger.path.parent.name == "other_8080"
     assert not home.exists()
 
 
 def test_a_configured_root_counts_also_for_another_server(home: Path) -> None:
     config = home.with_name("config.toml")
     config.write_text('[xnat]\nserver = "https://a.example.org"\n[folders]\nroot = "/srv/xnat"\n', "utf-8")
-    assert CommandOptions(config=config, server=SERVER).locations().ledger == Path("/srv/xnat/ledger.sqlite")
+    assert CommandOptions(config=config, server=SERVER).locations().ledger.path == Path("/srv/xnat/ledger.sqlite")
 
 
 def test_a_folder_where_nothing_may_be_written_is_refused(tmp_path: Path) -> None:

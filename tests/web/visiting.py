@@ -10,6 +10,7 @@ from typing import Any
 from werkzeug.test import Client, TestResponse
 
 from tests.station import Time
+from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.adapters.operator_socket import Requester
 from xnat_watchd.core.access import UserAccess
 from xnat_watchd.interfaces.web.application import PageParts, application
@@ -37,7 +38,9 @@ class Served:
     proxy: Proxy = field(default_factory=lambda: Proxy((PROXY,)))
 
     def __post_init__(self) -> None:
-        reading = Reading(self.root / "ledger.sqlite", self.root / "status.json", "https://xnat.test", self.time.now)
+        reading = Reading(
+            Location(self.root / "ledger.sqlite"), self.root / "status.json", "https://xnat.test", self.time.now
+        )
         links, cookies = (VisitorTokens(seconds, self.time.monotonic) for seconds in (LINK_HOLDS, COOKIE_HOLDS))
         by_name = {one.name: one for one in USERS.values()}
         visitors = Visitors(USERS.__getitem__, by_name.get, links, cookies, self.proxy)

@@ -41,7 +41,7 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     """Open the ledger and build every part, without starting any. With `whole`, check all of the ledger first."""
     _refuse_network(settings.ledger.path)
     clock = SystemClock()
-    ledger = Ledger(open_database(settings.ledger.path, whole=whole))
+    ledger = Ledger(open_database(settings.ledger.location, whole=whole))
     ledger.must_take_writes()
     names = [f"worker-{n + 1}" for n in range(settings.pipeline.workers)]
     liveness = Liveness(["intake", *names, "sharing"], clock)

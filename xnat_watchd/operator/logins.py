@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from threading import Event
 
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.secret import Credential, Lease
 from xnat_watchd.adapters.xnat.gateway import ServerSettings, XnatServer
@@ -67,7 +67,7 @@ class LoginAttempts:
     If the ledger cannot be read or written, for example by a user other than the service's, nothing is counted.
     """
 
-    ledger: Path
+    ledger: Location
     clock: Clock
 
     def are_left(self) -> bool:

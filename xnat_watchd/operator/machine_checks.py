@@ -19,13 +19,14 @@ from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
 from xnat_watchd.adapters.files.watcher import Watcher
+from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.adapters.ledger.marks import Marks as Known
 from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.operator_socket import SOCKET, requester_named
 from xnat_watchd.adapters.systemd.service_files import OPERATOR_SOCKET, RUNTIME, STATE, UNIT
 from xnat_watchd.adapters.web_socket import SOCKET as WEB_SOCKET
 from xnat_watchd.core.access import ADMIN_GROUP, DROP_GROUP
-from xnat_watchd.core.errors import WatchdError
+from xnat_watchd.core.errors import NoLedger, WatchdError
 from xnat_watchd.operator.status import Exit, unknown_folder
 from xnat_watchd.settings import Settings
 from xnat_watchd.settings.sections import WebSettings
@@ -87,7 +88,7 @@ def check_machine(settings: Settings) -> Iterator[Check]:
         yield _folder(name, getattr(settings.folders, name))
     yield _one_file_system(settings)
     yield _room(settings)
-    yield _ledger(settings.ledger.path)
+    yield _ledger(settings.ledger.location)
     yield _hints(settings)
     if settings.metrics.file is not None:
         yield _metrics(settings.metrics.file)
@@ -180,9 +181,9 @@ def _exists(look: Callable[[], bool]) -> bool:
 
 def _marks(settings: Settings) -> Iterator[Check]:
     """Yield an error for each folder that the service does not know, if its ledger can be read."""
-    if not _exists(settings.ledger.path.exists):
+    if not _exists(settings.ledger.location.exists):
         return
-    with suppress(WatchdError), closing(open_database(settings.ledger.path, read_only=True)) as database:
+    with suppress(WatchdError), closing(open_database(settings.ledger.location, read_only=True)) as database:
         marks = FolderMarks(Folders(**{name: getattr(settings.folders, name) for name in FOLDERS}), Known(database))
         for name in FOLDERS:
             folder = getattr(settings.folders, name)
@@ -227,7 +228,21 @@ def _metrics(file: Path) -> Check:
 # -- ledger and hints --------------------------------------------------------------------------------------
 
 
-def _ledger(path: Path) -> Check:
+def _ledger(where: Location) -> Check:
+    return _shared_ledger(where) if where.url else _file_of_ledger(where.path)
+
+
+def _shared_ledger(where: Location) -> Check:
+    try:
+        open_database(where, read_only=True).close()
+    except NoLedger:
+        return ok("ledger", f"{where} will hold it from the first run on")
+    except WatchdError as refused:
+        return error("ledger", str(refused), refused.advice)
+    return ok("ledger", f"{where} holds it")
+
+
+def _file_of_ledger(path: Path) -> Check:
     if is_remote(kind := file_system(path.parent)):
         advice = "Set `path` in [ledger] to a disk of this machine."
         return error("ledger", f"{path} lies on {kind}, where a database is not safe", advice)

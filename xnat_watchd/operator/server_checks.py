@@ -48,7 +48,7 @@ def check_server(settings: Settings, find: Callable[[], Credential | None], cloc
         advice = "Type `xnat-watchd login`. If systemd gives the service its login, type `xnat-watchd status` instead."
         yield unknown("login", "no user and password is found here", advice)
         return
-    if not LoginAttempts(settings.ledger.path, clock).are_left():
+    if not LoginAttempts(settings.ledger.location, clock).are_left():
         yield error("login", TOO_OFTEN, LATER, Exit.LOGIN)
         return
     with LoginSite(where, clock).server(credential) as server:
@@ -79,7 +79,7 @@ def _with_login(
     try:
         user = gateway.whoami()
     except AuthRefused as refused:
-        LoginAttempts(settings.ledger.path, clock).refused()
+        LoginAttempts(settings.ledger.location, clock).refused()
         yield error("login", f"{refused} of {credential.source}", TYPE_LOGIN, Exit.LOGIN)
         return
     except WatchdError as failed:

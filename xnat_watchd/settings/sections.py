@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -18,6 +19,7 @@ from pydantic import (
 )
 
 from xnat_watchd.adapters import config
+from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.core import labels as naming
 from xnat_watchd.core.demographics import KINDS
 from xnat_watchd.core.limits import Limits
@@ -42,6 +44,18 @@ def _station_or_nothing(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]{0,64}", name):
         raise ValueError("the name of a station has only letters, digits, ., - and _, at most 64")
     return name
+
+
+def _address_without_password(url: str) -> str:
+    """Return the address of a PostgreSQL, as libpq reads it (34.1.1.2, Connection URIs)."""
+    if not url:
+        return url
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError("is no address of a PostgreSQL, as postgresql://user@host/database")
+    if parts.password or "password" in parse_qs(parts.query):
+        raise ValueError("must not hold a password: put it into a file that libpq reads, see PGPASSFILE")
+    return url
 
 
 def _address_or_nothing(address: str) -> str:
@@ -263,7 +277,13 @@ class LedgerSettings(Section):
     """Where the ledger is, and the name of this station in it."""
 
     path: AbsolutePath
+    url: Annotated[str, AfterValidator(_address_without_password)] = ""  #: of a PostgreSQL that stations share
     station: Annotated[str, AfterValidator(_station_or_nothing)] = ""  #: empty: the name of the host
+
+    @property
+    def location(self) -> Location:
+        """Where the ledger is opened."""
+        return Location(self.path, self.url)
 
 
 class Bounds(Section):

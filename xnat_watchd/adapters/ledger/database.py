@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Protocol
 from xnat_watchd.core.errors import Refusal
 
 VERSION = 3  #: of the schema
+PATIENCE = 30.0  #: seconds to wait for another program that holds the ledger; systemd allows more for a start
 
 
 class OlderSchema(Refusal):

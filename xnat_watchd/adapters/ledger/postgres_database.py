@@ -29,6 +29,12 @@ CONNECTION = {
 }  # fmt: skip
 """So that a cut line is noticed within half a minute (libpq, Parameter Key Words)."""
 
+IDLE = {
+    "idle_in_transaction_session_timeout": 30_000, "tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3, "tcp_user_timeout": 30_000,
+}  # fmt: skip
+"""The same at the other end: the server ends the change of a station that is gone, for which all others wait."""
+
 _WAIT = "Work goes on by itself once it can be reached. If it lasts, ask the database administrator."
 ASK = "Ask the database administrator; see 'Many workstations' in the documentation."
 _FULL = "Ask the database administrator for space on its disk. Work then goes on by itself."
@@ -145,7 +151,7 @@ class PostgresDatabase(KnownRows):
 
     def _connect(self) -> psycopg.Connection[Any]:
         settings = {
-            "search_path": SCHEMA, "lock_timeout": int(self._patience * 1000), "timezone": "UTC",
+            **IDLE, "search_path": SCHEMA, "lock_timeout": int(self._patience * 1000), "timezone": "UTC",
             "default_transaction_read_only": "on" if self._read_only else "off", "client_min_messages": "warning",
         }  # fmt: skip
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from xnat_watchd.adapters.files.syncing import sync_folder
-from xnat_watchd.adapters.ledger.database import VERSION, OlderSchema
+from xnat_watchd.adapters.ledger.database import PATIENCE, VERSION, OlderSchema
 from xnat_watchd.adapters.ledger.known_rows import KnownRows
 from xnat_watchd.core.errors import LedgerUnusable, NoRoom, Occupied, Refusal
 
 UPGRADES = ("upgrade-2.sql", "upgrade-3.sql")  #: the first upgrades version 1 of the schema to 2, and so on
 APPLICATION = 0x584E5744  #: "XNWD", kept in the file as `application_id`
-PATIENCE = 30.0  #: seconds to wait for another program that holds the ledger; systemd allows more for a start
 
 _DAMAGED = "Restore it from a backup; see 'When the ledger is damaged' in the documentation. Do not delete it."
 _NOT_OURS = "Give the service's user the right to read and write it and its folder, on a disk that takes writes."

@@ -49,7 +49,7 @@ def _test(options: CommandOptions) -> int:
     ways = channels(settings.alerts, options.environ(), station)
     if not ways:
         raise Refusal("nobody is told of trouble", advice="Set `mail_to`, `webhook` or `apprise` in [alerts].")
-    served = is_served(settings.ledger.path)
+    served = is_served(settings.ledger.location)
     text = trial(station)
     return _told(_by_service(options, [*ways], text) if served else _said(_directly(ways, text)))
 

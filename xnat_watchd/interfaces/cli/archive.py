@@ -74,8 +74,8 @@ def _planned(
     from xnat_watchd.interfaces.cli.execution import ledger_or_empty, reading_gateway
     from xnat_watchd.operator.prearchive import PrearchiveContext, plan
 
-    served = is_served(settings.ledger.path)
-    with ledger_or_empty(settings.ledger.path) as ledger, reading_gateway(options, settings, credential) as gateway:
+    served = is_served(settings.ledger.location)
+    with ledger_or_empty(settings.ledger.location) as ledger, reading_gateway(options, settings, credential) as gateway:
         project, names, label = what
         context = PrearchiveContext(
             gateway=gateway, ledger=ledger, rules=settings.rules, is_served=served, sent_from=one_off.sent_from

@@ -91,8 +91,8 @@ def _decide(
     from xnat_watchd.core.errors import Impossible, for_item
     from xnat_watchd.operator.decisions import DECISIONS
 
-    path, decided = options.locations().ledger, 0
-    with options.ledger(path, read_only=False) as ledger:
+    where, decided = options.locations().ledger, 0
+    with options.ledger(where, read_only=False) as ledger:
         named = studies(ledger, items)
         if most is not None and len(named) > most:
             raise click.UsageError(f"one study at a time; name one of {', '.join(named)}")
@@ -104,6 +104,6 @@ def _decide(
                 say(f"{name}: {error}. {for_item(error.advice, name)}", err=True)
         for pause in ledger.pauses.open():
             say(f"paused: {pause.why}. {pause.advice}", err=True)
-    if decided and not is_served(path):
+    if decided and not is_served(where):
         say("no service runs here: start it, or type `xnat-watchd run --once`, to have this done", err=True)
     sys.exit(1 if decided < len(named) else 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.interfaces.cli.options import STDIN, TERMINAL, is_served, is_there, opened
 from xnat_watchd.interfaces.cli.progress import StudySelection, Uploads, show_progress
 from xnat_watchd.interfaces.cli.terminal import say
@@ -42,19 +43,23 @@ def carry(
 
     Return the exit code.
     """
-    path = settings.ledger.path
-    with _ledger(path, read_only=False) as ledger:
+    where = settings.ledger.location
+    with _ledger(where, read_only=False) as ledger:
         since = ledger.throughput.latest_event()
         keys = [*known, *(ledger.existing_sessions.admit(find, datetime.now(UTC)).key for find in finds)]
-        return watch_or_carry(options, ledger, path, StudySelection(keys, since), (settings, credential))
+        return watch_or_carry(options, ledger, where, StudySelection(keys, since), (settings, credential))
 
 
 def watch_or_carry(
-    options: CommandOptions, ledger: Ledger, path: Path, part: StudySelection, ours: tuple[Settings, Credential] | None
+    options: CommandOptions,
+    ledger: Ledger,
+    where: Location,
+    part: StudySelection,
+    ours: tuple[Settings, Credential] | None,
 ) -> Exit:
     """Watch the service carry these studies, or carry them with `ours`; print what remains, return the exit code."""
     with suppress(KeyboardInterrupt):  # typed before the work has begun; the work handles it itself
-        if not _follow(options, ledger, path, part) and ours is not None:
+        if not _follow(options, ledger, where, part) and ours is not None:
             _carry_here(*ours, part)
     return _said(ledger, ledger.existing_sessions.standings(part.keys))
 
@@ -80,7 +85,7 @@ def _carry_here(settings: Settings, credential: Credential, part: StudySelection
     from xnat_watchd.daemon import one_off_run
 
     allow_trial_now(settings, credential)
-    with show_progress(settings.ledger.path, part) as seen:
+    with show_progress(settings.ledger.location, part) as seen:
         one_off_run.carry(settings, credential, errors_only_log(), part.keys, seen)
 
 
@@ -114,31 +119,31 @@ def follow_all(options: CommandOptions, settings: Settings) -> tuple[Exit, Snaps
     """Watch the service until all is done, and return the exit code and the status. None if no service runs."""
     from xnat_watchd.operator.status import take_snapshot, verdict
 
-    path, drop = settings.ledger.path, settings.folders.drop
-    if not is_served(path):
+    where, drop = settings.ledger.location, settings.folders.drop
+    if not is_served(where):
         return None
-    with _ledger(path, read_only=True) as ledger:
-        if not _watch(options, path, None, lambda: _is_all_done(options, ledger, drop)):
+    with _ledger(where, read_only=True) as ledger:
+        if not _watch(options, where, None, lambda: _is_all_done(options, ledger, drop)):
             return None
         snapshot = take_snapshot(ledger, settings.xnat.server, datetime.now(UTC), running=True, daemon={})
     return verdict(snapshot, finished=True), snapshot
 
 
-def _follow(options: CommandOptions, ledger: Ledger, path: Path, part: StudySelection) -> bool:
+def _follow(options: CommandOptions, ledger: Ledger, where: Location, part: StudySelection) -> bool:
     from xnat_watchd.daemon.idle import are_idle
 
     def is_over() -> bool:
         return are_idle(ledger, ledger.existing_sessions.standings(part.keys), datetime.now(UTC))
 
-    return is_served(path) and _watch(options, path, part, is_over)
+    return is_served(where) and _watch(options, where, part, is_over)
 
 
-def _watch(options: CommandOptions, path: Path, part: StudySelection | None, is_over: Callable[[], bool]) -> bool:
+def _watch(options: CommandOptions, where: Location, part: StudySelection | None, is_over: Callable[[], bool]) -> bool:
     """Show what the service does until it is over or somebody types Ctrl-C. Return False if the service ends before."""
     try:
         click.echo("the service that runs here does it; Ctrl-C only ends the watching", err=True)
-        with show_progress(path, part) as seen:
-            while is_served(path):
+        with show_progress(where, part) as seen:
+            while is_served(where):
                 seen(_uploads(options))
                 if is_over():
                     return True
@@ -204,10 +209,10 @@ def reading_gateway(options: CommandOptions, settings: Settings, credential: Cre
     from xnat_watchd.core.errors import AuthRefused
     from xnat_watchd.core.gate import shut_by
 
-    path = settings.ledger.path
-    remembered = is_there(path) and not _is_typed(credential)
+    where = settings.ledger.location
+    remembered = is_there(where) and not _is_typed(credential)
     if remembered:
-        with _ledger(path, read_only=True) as ledger:
+        with _ledger(where, read_only=True) as ledger:
             gate = ledger.gates.get()
         now = datetime.now(UTC)
         if gate.login and gate.shut and not gate.probe_due(now) and not gate.may_be_refused(now):
@@ -217,7 +222,7 @@ def reading_gateway(options: CommandOptions, settings: Settings, credential: Cre
             yield gateway
     except AuthRefused as error:
         if remembered:
-            with _ledger(path, read_only=False) as ledger:
+            with _ledger(where, read_only=False) as ledger:
                 ledger.gates.set("", shut_by(ledger.gates.get(), error, datetime.now(UTC), 0))
         raise
 
@@ -227,10 +232,10 @@ def allow_trial_now(settings: Settings, credential: Credential) -> None:
 
     A refused password is tried again as long as that cannot lock the account; a password just typed is always tried.
     """
-    path, now = settings.ledger.path, datetime.now(UTC)
-    if not is_there(path):
+    where, now = settings.ledger.location, datetime.now(UTC)
+    if not is_there(where):
         return
-    with _ledger(path, read_only=False) as ledger:
+    with _ledger(where, read_only=False) as ledger:
         gate = ledger.gates.get()
         if gate.shut and (not gate.login or _is_typed(credential) or gate.may_be_refused(now)):
             ledger.gates.set("", replace(gate, until=now, strikes=0 if not gate.login else gate.strikes))
@@ -241,23 +246,24 @@ def _is_typed(credential: Credential) -> bool:
 
 
 @contextmanager
-def ledger_or_empty(path: Path) -> Iterator[Ledger]:
+def ledger_or_empty(where: Location) -> Iterator[Ledger]:
     """Open the ledger for reading, or if there is none yet, an empty one that is removed afterwards."""
     from tempfile import TemporaryDirectory
 
-    if is_there(path):
-        with _ledger(path, read_only=True) as ledger:
+    if is_there(where):
+        with _ledger(where, read_only=True) as ledger:
             yield ledger
         return
-    with TemporaryDirectory(prefix="xnat-watchd-") as folder, _ledger(Path(folder) / "none", read_only=False) as ledger:
-        yield ledger
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory(prefix="xnat-watchd-"))
+        yield stack.enter_context(_ledger(Location(Path(folder) / "none"), read_only=False))
 
 
 @contextmanager
-def _ledger(path: Path, *, read_only: bool) -> Iterator[Ledger]:
+def _ledger(where: Location, *, read_only: bool) -> Iterator[Ledger]:
     if not read_only:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    ledger = opened(path, read_only=read_only)
+        where.path.parent.mkdir(parents=True, exist_ok=True)
+    ledger = opened(where, read_only=read_only)
     try:
         yield ledger
     finally:

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from xnat_watchd.adapters import config
+from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.core.errors import Refusal, WrongSettings
 
 
 @dataclass(frozen=True)
 class Locations:
-    """The ledger's file, the server that it belongs to, and the drop folder, if the configuration tells where it is."""
+    """Where the ledger is, the server that it belongs to, and the drop folder, if the configuration tells of it."""
 
-    ledger: Path
+    ledger: Location
     server: str
     drop: Path | None
 
@@ -42,7 +43,7 @@ def find_locations(named: Path | None, environ: Mapping[str, str] = os.environ) 
         )
     drop = _said(tree, environ, "folders", "drop") or (root and str(Path(root, "drop")))
     return Locations(
-        Path(ledger) if ledger else Path(root) / "ledger.sqlite",
+        Location(Path(ledger) if ledger else Path(root) / "ledger.sqlite", _said(tree, environ, "ledger", "url")),
         _said(tree, environ, "xnat", "server"),
         Path(drop) if drop else None,
     )

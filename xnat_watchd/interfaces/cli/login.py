@@ -72,7 +72,7 @@ def login(options: CommandOptions, *, token: bool, user: str | None) -> None:
         who = site.prove(typed)
     except AuthRefused as refused:
         raise AuthRefused(str(refused), detail=refused.detail, advice=AGAIN) from None
-    LoginAttempts(settings.ledger.path, site.clock).succeeded()
+    LoginAttempts(settings.ledger.location, site.clock).succeeded()
     kept = site.token(typed) if token else typed
     file.store(search.server, kept)
     say(f"XNAT at {search.server} knows you as {plain(who)}. Stored in {file.path}, {until(kept)}.")

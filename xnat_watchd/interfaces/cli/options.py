@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
+from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.core.access import UserAccess
 from xnat_watchd.core.errors import NoLedger, NoReadAccess, Occupied, Refusal
 from xnat_watchd.interfaces.cli.user_commands import with_sudo
@@ -122,7 +123,7 @@ class CommandOptions:
         from xnat_watchd.interfaces.cli.rights import become_owner
 
         found = find_locations(self.config, self.environ())
-        become_owner(found.ledger.parent)
+        become_owner(found.ledger.path.parent)
         return found
 
     def project_of(self, settings: Settings) -> str:
@@ -158,7 +159,7 @@ class CommandOptions:
         if self.drop is None:
             return []
         try:
-            return [find_locations(self.config).ledger.parent]
+            return [find_locations(self.config).ledger.path.parent]
         except Refusal:
             return []
 
@@ -182,34 +183,34 @@ class CommandOptions:
             server.close()
 
     @contextmanager
-    def ledger(self, path: Path, *, read_only: bool = True) -> Iterator[Ledger]:
+    def ledger(self, where: Location, *, read_only: bool = True) -> Iterator[Ledger]:
         """Open the ledger. Raise `Refusal` if there is none yet."""
-        self._must_be_there(path)
-        ledger = opened(path, read_only=read_only)
+        self._must_be_there(where)
+        ledger = opened(where, read_only=read_only)
         try:
             yield ledger
         finally:
             ledger.close()
 
     @contextmanager
-    def status_parts(self, path: Path) -> Iterator[StatusParts]:
+    def status_parts(self, where: Location) -> Iterator[StatusParts]:
         """Open what the status shows of the ledger. Raise `Refusal` if there is no ledger yet."""
         from xnat_watchd.adapters.ledger.opening import open_database
         from xnat_watchd.adapters.ledger.status_parts import StatusParts
 
-        self._must_be_there(path)
-        parts = StatusParts(open_database(path, read_only=True, upgrade=False))
+        self._must_be_there(where)
+        parts = StatusParts(open_database(where, read_only=True, upgrade=False))
         try:
             yield parts
         finally:
             parts.close()
 
-    def _must_be_there(self, ledger: Path) -> None:
+    def _must_be_there(self, ledger: Location) -> None:
         if not is_there(ledger):
             raise NoLedger(f"there is no ledger at {ledger} yet", advice=NOTHING_SENT if self.drop else NO_LEDGER_YET)
 
 
-def opened(path: Path, *, read_only: bool) -> Ledger:
+def opened(where: Location, *, read_only: bool) -> Ledger:
     """Open the ledger. A ledger of an older version is upgraded before it is written to, if no service uses it.
 
     Raise `Refusal` if a service uses it: that service may be of the older version too, and know only its own ledger.
@@ -220,26 +221,26 @@ def opened(path: Path, *, read_only: bool) -> Ledger:
     from xnat_watchd.adapters.ledger.opening import open_database
 
     try:
-        return Ledger(open_database(path, read_only=read_only, upgrade=False))
+        return Ledger(open_database(where, read_only=read_only, upgrade=False))
     except OlderSchema as older:
         if read_only:
             raise
         with ExitStack() as stack:
             try:
-                stack.enter_context(Lock(lock_of(path)))  # no service begins meanwhile
+                stack.enter_context(Lock(lock_of(where.path)))  # no service begins meanwhile
             except Occupied:
                 raise older from None
-            return Ledger(open_database(path))
+            return Ledger(open_database(where))
 
 
-def is_served(ledger: Path) -> bool:
+def is_served(ledger: Location) -> bool:
     """Return whether a service, or another command, works on this ledger now."""
     from xnat_watchd.adapters.files.lock import is_held, lock_of
 
-    return is_there(ledger) and is_held(lock_of(ledger))
+    return is_there(ledger) and is_held(lock_of(ledger.path))
 
 
-def is_there(ledger: Path) -> bool:
+def is_there(ledger: Location) -> bool:
     """Return whether there is a ledger. Raise `NoReadAccess` if this user may not look."""
     try:
         return ledger.exists()

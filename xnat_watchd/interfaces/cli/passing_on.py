@@ -99,7 +99,7 @@ def _owns_ledger(environ: Mapping[str, str]) -> bool:
     from xnat_watchd.interfaces.cli.locations import find_locations
 
     try:
-        return find_locations(None, environ).ledger.parent.stat().st_uid == os.geteuid()
+        return find_locations(None, environ).ledger.path.parent.stat().st_uid == os.geteuid()
     except (Refusal, OSError):  # this user may not even read where it is
         return False
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from xnat_watchd.adapters.ledger.location import Location
+from xnat_watchd.core.errors import NoLedger
 from xnat_watchd.core.printable import plain
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class StudySelection:
 
 
 @contextmanager
-def show_progress(ledger: Path, part: StudySelection | None = None) -> Iterator[ShowUploads]:
+def show_progress(ledger: Location, part: StudySelection | None = None) -> Iterator[ShowUploads]:
     """Provide a function to be called several times a second, which shows the progress of these studies or of all."""
     feed = _EventFeed(ledger, part)
     try:
@@ -67,8 +68,8 @@ def _said(event: Event) -> str:
 class _EventFeed:
     """The new events of the ledger, which is opened as soon as there is one."""
 
-    def __init__(self, path: Path, part: StudySelection | None) -> None:
-        self._path, self._keys = path, part.keys if part else None
+    def __init__(self, where: Location, part: StudySelection | None) -> None:
+        self._where, self._keys = where, part.keys if part else None
         self._ledger: Ledger | None = None
         self._told = self.began = part.since if part else 0
         if part is None and self.opened() is not None:
@@ -85,8 +86,9 @@ class _EventFeed:
         from xnat_watchd.adapters.ledger.ledger import Ledger
         from xnat_watchd.adapters.ledger.opening import open_database
 
-        if self._ledger is None and self._path.exists() and self._path.stat().st_size:
-            self._ledger = Ledger(open_database(self._path, read_only=True))
+        if self._ledger is None and self._where.exists() and not self._where.is_empty():
+            with suppress(NoLedger):  # of a database, that is only known now
+                self._ledger = Ledger(open_database(self._where, read_only=True))
         return self._ledger
 
     def new_events(self) -> Sequence[Event]:

@@ -62,8 +62,8 @@ def retry(
     _check(label, subject, other)
     if bool(items) == all_held or (other and all_held):
         raise click.UsageError("name the items, or say --all-held" if not other else "name what goes to the project")
-    path = options.locations().ledger
-    with options.ledger(path) as ledger:
+    where = options.locations().ledger
+    with options.ledger(where) as ledger:
         going_on, named = _asked_for(ledger, items, all_held=all_held)
         rejected = [delivery for delivery, _ in items if ledger.views.rejected(delivery)]
         if not named and rejected:
@@ -124,15 +124,15 @@ def _release_all(
     from xnat_watchd.interfaces.cli.progress import StudySelection
     from xnat_watchd.operator.status import Exit
 
-    path = options.locations().ledger
-    ours = None if later or is_served(path) else execution.settings_and_login(options)
-    with options.ledger(path, read_only=False) as ledger:
+    where = options.locations().ledger
+    ours = None if later or is_served(where) else execution.settings_and_login(options)
+    with options.ledger(where, read_only=False) as ledger:
         since = ledger.throughput.latest_event()
         by = options.person
         released = [key for name, key in studies.items() if _release(ledger, name, key, by, subject, label, project)]
         code = Exit.FINE
         if released and not later:
-            code = execution.watch_or_carry(options, ledger, path, StudySelection(released, since), ours)
+            code = execution.watch_or_carry(options, ledger, where, StudySelection(released, since), ours)
     return Exit.ATTENTION if code is Exit.FINE and len(released) < len(studies) else code
 
 

@@ -91,7 +91,7 @@ def _once(options: CommandOptions, read: Callable[[], Settings], until: str | No
     settings = read()
     if options.drop:
         one_off.remember(options.drop, settings.xnat.server, settings.xnat.project)
-    if until and is_served(settings.ledger.path):
+    if until and is_served(settings.ledger.location):
         raise click.UsageError("a service runs there already, and uses its own settings")
     followed = execution.follow_all(options, settings)
     if followed is not None:
@@ -100,7 +100,7 @@ def _once(options: CommandOptions, read: Callable[[], Settings], until: str | No
     execution.allow_trial_now(settings, credential)
     with_bars = sys.stderr.isatty()
     log = execution.errors_only_log() if with_bars and settings.logs.file is None else _log(settings)
-    with show_progress(settings.ledger.path) if with_bars else nullcontext() as seen:
+    with show_progress(settings.ledger.location) if with_bars else nullcontext() as seen:
         return daemon.run(settings, credential, log, once=True, reread=read, show=seen)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.interfaces.cli import table
 from xnat_watchd.interfaces.cli.options import CommandOptions, opened, server_options
 
@@ -174,8 +175,8 @@ def _sharer(options: CommandOptions, *, dry: bool) -> Iterator[tuple[Sharer, Led
     from xnat_watchd.sharing.rows import Sharer, SharingContext
 
     settings = options.settings()
-    path = settings.ledger.path
-    with ledger_or_empty(path) if dry else _exclusive_ledger(path) as ledger, _asking(options, settings) as gateway:
+    where = settings.ledger.location
+    with ledger_or_empty(where) if dry else _exclusive_ledger(where) as ledger, _asking(options, settings) as gateway:
         context = SharingContext(
             gateways=(gateway,), shares=ledger.shares, clock=SystemClock(), log=errors_only_log(),
             retry=settings.retry(), chance=random.SystemRandom().random, beat=lambda: None,
@@ -192,12 +193,12 @@ def _asking(options: CommandOptions, settings: Settings) -> Iterator[XnatGateway
 
 
 @contextmanager
-def _exclusive_ledger(path: Path) -> Iterator[Ledger]:
+def _exclusive_ledger(where: Location) -> Iterator[Ledger]:
     """Open the ledger while no other process applies share tables with it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    ledger = opened(path, read_only=False)
+    where.path.parent.mkdir(parents=True, exist_ok=True)
+    ledger = opened(where, read_only=False)
     try:
-        with _lock(path):
+        with _lock(where.path):
             yield ledger
     finally:
         ledger.close()

@@ -153,7 +153,7 @@ def published(options: CommandOptions) -> Snapshot | None:
     said = published_at(RUNTIME / NAME) if options.is_for_this_machine else None
     if said is None:
         try:
-            said = published_at(status_path(options.locations().ledger, os.environ))
+            said = published_at(status_path(options.locations().ledger.path, os.environ))
         except Refusal:
             return None
     return said
@@ -168,7 +168,7 @@ def _of_ledger(options: CommandOptions, said: Snapshot | None) -> Snapshot:
 
     here = options.locations()
     with options.status_parts(here.ledger) as ledger:  # first: a user who may not read it is told that, not of its lock
-        running = is_held(lock_of(here.ledger))
+        running = is_held(lock_of(here.ledger.path))
         return status_of(ledger, here.server, said, datetime.now(UTC), running=running, names=options.sees_names)
 
 

@@ -43,7 +43,7 @@ def verify(options: CommandOptions, items: tuple[Item, ...], since: timedelta | 
         raise click.UsageError("name the items, or say --since")
     settings = options.settings()
     with (
-        options.ledger(settings.ledger.path, read_only=False) as ledger,
+        options.ledger(settings.ledger.location, read_only=False) as ledger,
         reading_gateway(options, settings, options.credential(settings)) as gateway,
     ):
         whole = [_verify(ledger, gateway, name, key) for name, key in _studies(ledger, items, since).items()]

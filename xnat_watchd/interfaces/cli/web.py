@@ -58,7 +58,7 @@ def _open(options: CommandOptions) -> None:
     if not (options.is_for_this_machine and SOCKET.exists()):
         from xnat_watchd.interfaces.cli.locations import find_locations
 
-        path = socket_beside(find_locations(options.config).ledger)
+        path = socket_beside(find_locations(options.config).ledger.path)
     link = link_from(path)
     click.echo(link)
     if os.geteuid() != 0 and sys.stdout.isatty():  # no browser runs as root
@@ -118,9 +118,9 @@ def _site(settings: Settings, proxy: Proxy, own: tuple[str, ...]) -> PageParts:
     from xnat_watchd.interfaces.web.reading import Reading
     from xnat_watchd.interfaces.web.visitors import COOKIE_HOLDS, LINK_HOLDS, Visitors, VisitorTokens, requester_here
 
-    ledger = settings.ledger.path
-    by_service = RUNTIME / NAME if "LISTEN_PID" in os.environ else status_path(ledger, os.environ)
-    reading = Reading(ledger, by_service, settings.xnat.server, lambda: datetime.now(UTC))
+    where = settings.ledger.location
+    by_service = RUNTIME / NAME if "LISTEN_PID" in os.environ else status_path(where.path, os.environ)
+    reading = Reading(where, by_service, settings.xnat.server, lambda: datetime.now(UTC))
     tokens = VisitorTokens(LINK_HOLDS, time.monotonic), VisitorTokens(COOKIE_HOLDS, time.monotonic)
     origins = (*own, settings.web.address) if settings.web.address else own
     visitors = Visitors(requester_here, requester_named, *tokens, proxy)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 from xnat_watchd.adapters.files.lock import is_held, lock_of
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.errors import FAILURES, LedgerUnusable, NoLedger, WatchdError
 from xnat_watchd.operator.current_status import published_at, status_of
@@ -29,7 +30,7 @@ _Found = TypeVar("_Found")
 class Reading:
     """Reads for the page, and opens the ledger for a decision. Threads may share it."""
 
-    path: Path  #: of the ledger
+    where: Location  #: the ledger is
     published: Path  #: where the service publishes its status
     server: str  #: the address of XNAT
     now: Callable[[], datetime]
@@ -41,7 +42,7 @@ class Reading:
         """Return the status as of now. `names`: the reader may see names."""
 
         def look(ledger: Ledger, now: datetime) -> Snapshot:
-            said, running = published_at(self.published), is_held(lock_of(self.path))
+            said, running = published_at(self.published), is_held(lock_of(self.where.path))
             return status_of(ledger, self.server, said, now, running=running, names=names)
 
         return self._kept(("status", names), HOLDS, look)
@@ -74,9 +75,9 @@ class Reading:
     @contextmanager
     def ledger(self, *, read_only: bool = True) -> Iterator[Ledger]:
         """Open the ledger. Raise `NoLedger` if there is none yet."""
-        if not self.path.exists():
+        if not self.where.exists():
             raise NoLedger("there is no ledger yet", advice="The first `xnat-watchd run` makes it.")
-        ledger = Ledger(open_database(self.path, read_only=read_only, upgrade=False, patience=PATIENCE))
+        ledger = Ledger(open_database(self.where, read_only=read_only, upgrade=False, patience=PATIENCE))
         try:
             yield ledger
         finally:
