@@ -15,6 +15,7 @@ from tests.ledgers import of_version_1
 from xnat_watchd.adapters.files.lock import Lock, lock_of
 from xnat_watchd.adapters.ledger import opening
 from xnat_watchd.adapters.ledger.database import VERSION, OlderSchema
+from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.interfaces.cli import commands
 from xnat_watchd.sandbox import Sandbox
@@ -67,11 +68,11 @@ def test_an_older_service_that_begins_just_then_keeps_its_ledger(
     opened: Callable[..., Any] = opening.open_database
     with ExitStack() as service:
 
-        def watched(path: Path, **how: Any) -> Any:
+        def watched(where: Location, **how: Any) -> Any:
             try:
-                return opened(path, **how)
+                return opened(where, **how)
             except OlderSchema:
-                service.enter_context(Lock(lock_of(path)))  # between the look and the upgrade
+                service.enter_context(Lock(lock_of(where.path)))  # between the look and the upgrade
                 raise
 
         monkeypatch.setattr(opening, "open_database", watched)

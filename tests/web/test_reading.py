@@ -6,10 +6,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from tests.station import Time
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.errors import LedgerUnusable
 from xnat_watchd.interfaces.web.reading import Reading
@@ -44,7 +45,8 @@ def test_who_waits_for_a_look_that_fails_is_told_so_and_does_not_wait_as_long_ag
         def __exit__(self, *_: object) -> None:
             self._inner.release()
 
-    reading = Held(tmp_path / "ledger.sqlite", tmp_path / "status.json", "https://xnat.test", Time().now, Noted())  # type: ignore[arg-type]
+    where, lock = Location(tmp_path / "ledger.sqlite"), cast("Any", Noted())
+    reading = Held(where, tmp_path / "status.json", "https://xnat.test", Time().now, lock)
     with ThreadPoolExecutor(4) as threads:
         waiting = [threads.submit(reading.status, names=bool(one % 2)) for one in range(4)]
         for _ in waiting:

@@ -47,6 +47,8 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     liveness = Liveness(["intake", *names, "sharing"], clock)
     projects = KnownProjects(ledger.views.confirmed_projects())
     server = XnatServer.from_settings(settings.xnat, credential, clock, liveness.stop)
+    if ledger.stations.shared:
+        server.turns.among_stations = ledger.import_starts.reserve
     folders = Folders(**{name: getattr(settings.folders, name) for name in FOLDERS})
     daemon = Daemon(
         settings=settings,

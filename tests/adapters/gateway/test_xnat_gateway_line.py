@@ -325,9 +325,19 @@ def test_starts_are_fifty_milliseconds_apart() -> None:  # F61, F68
     stop = Told()
     turns = Turns(Still(), stop)
     for _ in range(4):
-        turns.wait_for_gap()
+        turns.wait_for_gap(among_stations=True)
     assert stop.waits == [0.0, 0.05, 0.1, 0.15]
     assert IMPORT_GAP.total_seconds() == 0.05
+
+
+def test_a_start_is_free_at_all_stations_where_imports_may_mix() -> None:  # F96
+    stop = Told()
+    turns = Turns(Still(), stop)
+    turns.among_stations = iter((0.0, 0.7)).__next__
+    turns.wait_for_gap(among_stations=True)
+    turns.wait_for_gap(among_stations=False)
+    turns.wait_for_gap(among_stations=True)
+    assert stop.waits == [0.0, 0.05, 0.7]
 
 
 def test_who_wants_to_be_alone_is_not_passed_by() -> None:

@@ -86,6 +86,9 @@ class Database(Protocol):
     def changed(self) -> bool:
         """Return whether another program has written since the last call; False at the first call."""
 
+    def now(self) -> datetime:
+        """Return the time by the clock of the database, which is one for all stations."""
+
     def must_take_writes(self) -> None:
         """Raise `LedgerUnusable` if it may only be read."""
 

@@ -12,6 +12,7 @@ from xnat_watchd.adapters.ledger.deliveries import Deliveries
 from xnat_watchd.adapters.ledger.existing_sessions import ExistingSessions
 from xnat_watchd.adapters.ledger.findings import Findings
 from xnat_watchd.adapters.ledger.history import History
+from xnat_watchd.adapters.ledger.import_starts import ImportStarts
 from xnat_watchd.adapters.ledger.listing import DeliveryListing
 from xnat_watchd.adapters.ledger.marks import Marks
 from xnat_watchd.adapters.ledger.messages import Messages
@@ -49,6 +50,7 @@ class Ledger(StatusParts):
         self.listing = DeliveryListing(database)
         self.shares = Shares(database)
         self.messages = Messages(database)
+        self.import_starts = ImportStarts(database)
         self.changed = database.changed
         self.version = database.version
         self.must_take_writes = database.must_take_writes

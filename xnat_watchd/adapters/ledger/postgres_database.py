@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any, ClassVar
 
 import psycopg
@@ -117,6 +118,13 @@ class PostgresDatabase(KnownRows):
         with self._lock, self._told():
             self._reconnect()
             return self.execute(sql, named or values).fetchone()
+
+    def now(self) -> datetime:
+        """Return the time by the clock of the database, which is one for all stations."""
+        with self._lock, self._told():
+            self._reconnect()
+            now: datetime = self._db.execute("SELECT clock_timestamp()").fetchall()[0][0]
+            return now
 
     def in_transaction(self) -> bool:
         """Return whether this thread is within a change."""

@@ -323,6 +323,12 @@ CREATE TABLE gates (
   since    TEXT                                -- when it was shut the first time in a row
 ) STRICT;
 
+-- when the latest import of any station starts, by the clock of the database
+CREATE TABLE import_starts (
+  id INTEGER PRIMARY KEY CHECK (id = 1),       -- a shared ledger is about one XNAT
+  at TEXT NOT NULL
+) STRICT;
+
 -- when nothing is done because a person said so, or because the clock cannot be trusted
 CREATE TABLE pauses (
   id     INTEGER PRIMARY KEY,

@@ -8,6 +8,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar
@@ -132,6 +133,10 @@ class SqliteDatabase(KnownRows):
         with self._lock, _told(self._path):
             first: sqlite3.Row | None = self._db.execute(sql, named or values).fetchone()
             return first
+
+    def now(self) -> datetime:
+        """Return the time by the clock of this machine, which has the file."""
+        return datetime.now(UTC)
 
     def in_transaction(self) -> bool:
         """Return whether a transaction is open."""

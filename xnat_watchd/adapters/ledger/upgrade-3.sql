@@ -301,3 +301,7 @@ BEGIN
   FROM deliveries WHERE id = NEW.delivery
   ON CONFLICT DO UPDATE SET count = count + 1, latest = excluded.latest;
 END;
+CREATE TABLE import_starts (
+  id INTEGER PRIMARY KEY CHECK (id = 1),       -- a shared ledger is about one XNAT
+  at TEXT NOT NULL
+) STRICT;

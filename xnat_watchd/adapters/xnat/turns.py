@@ -40,6 +40,8 @@ class Turns:
     def __init__(self, clock: Clock, stop: threading.Event) -> None:
         self._clock = clock
         self._stop = stop
+        self.among_stations: Callable[[], float] = lambda: 0.0
+        """Reserves a start among all stations of a shared ledger, and returns in how many seconds it is."""
         self._lock = threading.Lock()
         self._running = 0
         self._waiting_alone = 0
@@ -59,12 +61,13 @@ class Turns:
             with self._lock:
                 self._running = self._running - 1 if self._running > 0 else 0
 
-    def wait_for_gap(self) -> None:
-        """Reserve the next free start time, and wait for it."""
+    def wait_for_gap(self, *, among_stations: bool) -> None:
+        """Reserve the next free start time, and wait for it; `among_stations`: one that is free at all stations."""
+        ahead = self.among_stations() if among_stations else 0.0
         with self._lock:
             now = self._clock.monotonic()
-            start = now if self._last_start is None else max(now, self._last_start + IMPORT_GAP.total_seconds())
-            self._last_start = start
+            latest = now if self._last_start is None else self._last_start + IMPORT_GAP.total_seconds()
+            self._last_start = start = max(now + ahead, latest)
         if self._stop.wait(start - now):
             raise stopping()
 

@@ -29,14 +29,15 @@ UNASSIGNED = (
 def send(client: XnatClient, turns: Turns, place: Place, body: ZipBody, *, alone: bool) -> None:
     """Send a ZIP when it is our turn. Return once XNAT confirms that it is at this place.
 
-    Imports overlap, on 1.6 too, where it sleeps during most of one. There it is their starts that must lie apart (F94).
+    Imports overlap, on 1.6 too, where it sleeps during most of one. There it is their starts that must lie apart, those
+    of all stations with one account (F94, F96).
     """
     if not body.size:
         raise Transient("the ZIP to send is empty")
     with turns.importing(alone=alone, waiting=body.waiting):
         client.confirm_login()  # opens the connection, so that an early answer is seen (F282)
         request = _request(client, place, body)  # not before: the server may have been upgraded while we waited
-        turns.wait_for_gap()
+        turns.wait_for_gap(among_stations=client.dialect.is_old)
         try:
             answer = client.act_once(request, place.project)
         finally:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
-from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.core.access import UserAccess
 from xnat_watchd.core.errors import NoLedger, NoReadAccess, Occupied, Refusal
 from xnat_watchd.interfaces.cli.user_commands import with_sudo
@@ -23,6 +22,7 @@ from xnat_watchd.interfaces.cli.user_commands import with_sudo
 if TYPE_CHECKING:  # their import takes most of the time that `--help` may take
     from xnat_watchd.adapters.credentials import Credential
     from xnat_watchd.adapters.ledger.ledger import Ledger
+    from xnat_watchd.adapters.ledger.location import Location
     from xnat_watchd.adapters.ledger.status_parts import StatusParts
     from xnat_watchd.adapters.operator_socket import Requester
     from xnat_watchd.adapters.xnat.gateway import XnatGateway

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.core.errors import NoLedger
 from xnat_watchd.core.printable import plain
 
 if TYPE_CHECKING:
     from xnat_watchd.adapters.ledger.ledger import Ledger
+    from xnat_watchd.adapters.ledger.location import Location
 
 Uploads = Mapping[str, tuple[int, int]]  #: worker -> bytes sent, bytes in all
 ShowUploads = Callable[[Uploads], None]
