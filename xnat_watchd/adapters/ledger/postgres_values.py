@@ -10,6 +10,8 @@ import psycopg
 from psycopg.types.numeric import IntDumper, IntLoader
 from psycopg.types.string import StrDumperUnknown, TextLoader
 
+NUL = "\N{SYMBOL FOR NULL}"
+
 
 def adapt(db: psycopg.Connection[Any]) -> None:
     """Have a connection write and read values as SQLite does."""
@@ -17,12 +19,22 @@ def adapt(db: psycopg.Connection[Any]) -> None:
     db.adapters.register_loader("numeric", IntLoader)
     db.adapters.register_loader("json", TextLoader)
     db.adapters.register_dumper(bool, _TruthDumper)
-    db.adapters.register_dumper(StrEnum, StrDumperUnknown)
+    db.adapters.register_dumper(str, _TextDumper)
+    db.adapters.register_dumper(StrEnum, _TextDumper)
 
 
 class _TruthLoader(TextLoader):
     def load(self, data: Any) -> Any:
         return int(bytes(data) == b"t")
+
+
+class _TextDumper(StrDumperUnknown):
+    """Writes texts; a NUL, which PostgreSQL takes in no text and in none of JSON, becomes its symbol."""
+
+    def dump(self, obj: str) -> Any:
+        if "\0" in obj or "\\u0000" in obj:
+            obj = obj.replace("\0", NUL).replace("\\u0000", NUL)
+        return super().dump(obj)
 
 
 class _TruthDumper(IntDumper):

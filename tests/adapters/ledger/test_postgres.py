@@ -1,0 +1,202 @@
+"""The ledger in PostgreSQL where that is different: connections are lost, and others decide about the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+
+import pytest
+
+from tests.postgres.cluster import Cluster
+from tests.postgres.databases import cluster
+from tests.postgres.line import Line
+from xnat_watchd.adapters.ledger.database import OlderSchema
+from xnat_watchd.adapters.ledger.postgres_database import PostgresDatabase
+from xnat_watchd.adapters.ledger.postgres_opening import open_postgres
+from xnat_watchd.adapters.ledger.postgres_statements import translated
+from xnat_watchd.core.errors import LedgerUnusable, NoLedger, Occupied, Refusal
+
+ADD = "INSERT INTO clutter (delivery, kind, count) VALUES (?, ?, 1)"
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """Yield the address of a database without a ledger."""
+    made = cluster().database()
+    yield made
+    cluster().drop(name_of(made))
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[PostgresDatabase]:
+    """Yield a ledger with one delivery."""
+    with closing(opened(url)) as made:
+        with made.change() as db:
+            db.execute(
+                "INSERT INTO deliveries (name, project, identity, state, arrived) VALUES (?, ?, ?, ?, ?)",
+                ("a.zip", "P1", "1", "arriving", "2026"),
+            )
+        yield made
+
+
+def opened(url: str, *, read_only: bool = False, upgrade: bool = True) -> PostgresDatabase:
+    """Open a ledger, and wait for nobody."""
+    return open_postgres(url, read_only=read_only, upgrade=upgrade, patience=0.1)
+
+
+def add_and_then(database: PostgresDatabase, happens: Callable[[], object]) -> None:
+    """Write something, and let something happen before it is committed."""
+    with database.change() as db:
+        db.execute(ADD, (1, "log"))
+        happens()
+
+
+def fail() -> None:
+    """Fail."""
+    raise RuntimeError
+
+
+def name_of(url: str) -> str:
+    """Return the name of the database at an address."""
+    return url.partition("///")[2].partition("?")[0]
+
+
+# -- opening -----------------------------------------------------------------------------------------------
+
+
+def test_who_only_reads_makes_no_ledger(url: str) -> None:
+    with pytest.raises(NoLedger):
+        opened(url, read_only=True)
+
+
+def test_who_only_reads_writes_nothing(url: str, database: PostgresDatabase) -> None:
+    assert database.rows("SELECT * FROM clutter") == []
+    with closing(opened(url, read_only=True)) as reader:
+        with pytest.raises(LedgerUnusable, match="takes no writes"), reader.change() as db:
+            db.execute(ADD, (1, "log"))
+        with pytest.raises(LedgerUnusable, match="takes no writes"):
+            reader.must_take_writes()
+    database.must_take_writes()
+
+
+def test_a_ledger_of_a_newer_program_is_refused_unless_ours_can_work_with_it(
+    url: str, database: PostgresDatabase
+) -> None:
+    with database.change() as db:
+        db.execute("INSERT INTO schema_version VALUES (99, 3)")
+    opened(url).close()
+    with database.change() as db:
+        db.execute("UPDATE schema_version SET oldest = 98 WHERE version = 99")
+    with pytest.raises(Refusal, match="written by a newer xnat-watchd"):
+        opened(url)
+
+
+@pytest.mark.parametrize("how", [{"read_only": True}, {"upgrade": False}])
+def test_a_command_upgrades_no_ledger(url: str, database: PostgresDatabase, how: dict[str, bool]) -> None:
+    with database.change() as db:
+        db.execute("UPDATE schema_version SET version = 2")
+    with pytest.raises(OlderSchema):
+        opened(url, **how)
+
+
+def test_a_server_that_is_away_is_told_in_a_sentence_without_the_statement(url: str) -> None:
+    with pytest.raises(Occupied, match="cannot be reached") as refused:
+        opened(url.replace("5432", "1") if "5432" in url else "postgresql://watchd@127.0.0.1:1/watchd")
+    assert "\n" not in str(refused.value)
+
+
+# -- a connection that is lost -----------------------------------------------------------------------------
+
+
+def test_a_change_on_a_line_that_is_cut_is_not_written_and_the_next_one_is(
+    url: str, database: PostgresDatabase
+) -> None:
+    line = Line(cluster())
+    try:
+        with closing(opened(line.url(name_of(url)))) as far:
+            with pytest.raises(LedgerUnusable) as lost:
+                add_and_then(far, line.cut)
+            assert lost.value.passes
+            with pytest.raises(LedgerUnusable):
+                far.rows("SELECT 1")
+            line.restore()
+            assert far.rows("SELECT * FROM clutter") == []
+            with far.change() as db:
+                db.execute(ADD, (1, "text"))
+    finally:
+        line.cut()
+    assert [row["kind"] for row in database.rows("SELECT kind FROM clutter")] == ["text"]
+
+
+def test_a_lost_connection_counts_as_a_change_since_nobody_told_of_any_meanwhile(
+    url: str, database: PostgresDatabase
+) -> None:
+    database.changed()
+    assert database.known_row("SELECT count(*) AS n FROM clutter")["n"] == 0  # type: ignore[index]
+    others = f"datname = '{name_of(url)}' AND pid <> pg_backend_pid()"
+    cluster().tell(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")  # noqa: S608 - our name
+    with closing(opened(url)) as other, other.change() as db:
+        db.execute(ADD, (1, "log"))
+    with suppress(LedgerUnusable):  # who meets it first is told
+        database.rows("SELECT 1")
+    assert database.known_row("SELECT count(*) AS n FROM clutter")["n"] == 1  # type: ignore[index]
+    assert database.changed()
+    assert database.connections == 2
+
+
+def test_a_server_that_crashes_loses_nothing_that_was_written() -> None:
+    own = Cluster.made()
+    try:
+        with closing(opened(own.database())) as ledger:
+            with ledger.change() as db:
+                db.execute("UPDATE stations SET name = 'a'")
+            own.restart()
+            with suppress(LedgerUnusable):
+                ledger.rows("SELECT 1")
+            assert [row["name"] for row in ledger.rows("SELECT name FROM stations")] == ["a"]
+    finally:
+        own.close()
+
+
+# -- one change at a time ----------------------------------------------------------------------------------
+
+
+def test_a_change_waits_for_that_of_another_and_says_so_if_it_lasts(url: str, database: PostgresDatabase) -> None:
+    with closing(opened(url)) as other, database.change():
+        with pytest.raises(LedgerUnusable, match="held by another program") as refused, other.change():
+            pass
+        assert refused.value.passes
+
+
+def test_a_change_that_fails_is_taken_back_as_a_whole(database: PostgresDatabase) -> None:
+    with pytest.raises(RuntimeError):
+        add_and_then(database, fail)
+    assert database.rows("SELECT * FROM clutter") == []
+
+
+# -- statements and values ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "names"),
+    [
+        ("a = ? AND b = ?", "a = $1 AND b = $2", ()),
+        ("a = ?2 AND b = ?1 AND c = ?2", "a = $2 AND b = $1 AND c = $2", ()),
+        ("a = :x AND b = :y AND c = :x", "a = $1 AND b = $2 AND c = $1", ("x", "y")),
+        ("a = '?' AND b = ':x' -- ? and :y\nAND c = ?", "a = '?' AND b = ':x' \nAND c = $1", ()),
+        ("FROM t INDEXED BY i WHERE a::text = ?", "FROM t  WHERE a::text = $1", ()),
+        ("FROM t CROSS JOIN u v ON v.a = t.a", "FROM t JOIN u v ON v.a = t.a", ()),
+        ("FROM t CROSS JOIN json_each(?) j", "FROM t CROSS JOIN json_each($1) j", ()),
+    ],
+)
+def test_only_places_of_values_and_hints_differ(ours: str, theirs: str, names: tuple[str, ...]) -> None:
+    assert translated(ours) == (theirs, names)
+
+
+def test_a_nul_becomes_its_symbol_also_within_json(database: PostgresDatabase) -> None:
+    with database.change() as db:
+        db.execute(ADD, (1, "a\0b"))
+    assert [row["kind"] for row in database.rows("SELECT kind FROM clutter")] == ["a\N{SYMBOL FOR NULL}b"]
+    assert [row["value"] for row in database.rows("SELECT value FROM json_each(?)", '["c\\u0000"]')] == [
+        "c\N{SYMBOL FOR NULL}"
+    ]
