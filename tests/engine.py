@@ -13,19 +13,21 @@ from contextlib import closing
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 
 from tests.postgres.databases import cluster
 from xnat_watchd.adapters.ledger.database import Database
+from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.adapters.ledger.opening import open_database
 
 CHOSEN = "XNAT_WATCHD_TEST_LEDGER"
-Address = Path | str  #: a file of SQLite, or the URL of a database
-
-_TABLES = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY relname"
-_SEQUENCES = "SELECT sequencename, coalesce(last_value, 0) FROM pg_sequences WHERE schemaname = 'public' ORDER BY 1"
+_IN_THE_SCHEMA = "-c search_path=xnat_watchd"
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema ORDER BY 1"
+_SEQUENCES = (
+    "SELECT sequencename, coalesce(last_value, 0) FROM pg_sequences WHERE schemaname = current_schema ORDER BY 1"
+)
 
 
 def is_postgres() -> bool:
@@ -33,28 +35,29 @@ def is_postgres() -> bool:
     return os.environ.get(CHOSEN) == "postgres"
 
 
-def address_of(root: Path) -> Address:
+def location_of(root: Path) -> Location:
     """Return where the ledger of a root is. A database has the tables at first, and the file is not there."""
-    return cluster().database_of(root, of=_blank()) if is_postgres() else root / "ledger.sqlite"
+    url = cluster().database_of(root, of=_blank()) if is_postgres() else ""
+    return Location(root / "ledger.sqlite", url)
 
 
 def opened(root: Path) -> Database:
     """Open the ledger of a root as the program does."""
-    return open_database(cast("Path", address_of(root)))
+    return open_database(location_of(root))
 
 
 def settings_of(root: Path) -> str:
     """Return what a file of settings must say of the ledger of a root."""
-    return f'[ledger]\nurl = "{address_of(root)}"\n' if is_postgres() else ""
+    return f'[ledger]\nurl = "{location_of(root).url}"\n' if is_postgres() else ""
 
 
-def asked(address: Address, sql: str) -> list[tuple[Any, ...]]:
+def asked(where: Location, sql: str) -> list[tuple[Any, ...]]:
     """Return the rows of a question that both engines understand, as they are committed."""
-    if isinstance(address, Path):
-        with closing(sqlite3.connect(f"file:{address}?mode=ro", uri=True)) as file:
-            return file.execute(sql).fetchall()
-    with psycopg.connect(address, autocommit=True) as db:
-        return db.execute(sql.encode()).fetchall()
+    if where.url:
+        with _beside(where) as db:
+            return db.execute(sql.encode()).fetchall()
+    with closing(sqlite3.connect(f"file:{where.path}?mode=ro", uri=True)) as file:
+        return file.execute(sql).fetchall()
 
 
 def left_beside(root: Path) -> bytes:
@@ -62,7 +65,7 @@ def left_beside(root: Path) -> bytes:
     if not is_postgres():
         return b""
     digest = blake2b()
-    with psycopg.connect(str(address_of(root)), autocommit=True) as db:
+    with _beside(location_of(root)) as db:
         for name, rows in _tables(db):
             digest.update(f"\0{name}\0".encode() + b"".join(rows))
         digest.update(repr(db.execute(_SEQUENCES).fetchall()).encode())
@@ -76,7 +79,7 @@ def copy_beside(root: Path, other: Path) -> None:
     """
     if not is_postgres():
         return
-    with psycopg.connect(str(address_of(root))) as one, psycopg.connect(str(address_of(other))) as copy:
+    with _beside(location_of(root)) as one, _beside(location_of(other)) as copy:
         one.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         copy.execute("SET session_replication_role = replica")  # no trigger counts it, and order does not matter
         for name, rows in _tables(one):
@@ -85,15 +88,19 @@ def copy_beside(root: Path, other: Path) -> None:
                 for row in rows:
                     to.write(row)
         for name, last in one.execute(_SEQUENCES).fetchall():
-            if last:
+            if last is not None:
                 copy.execute("SELECT setval(%s::regclass, %s)", (name, last))
 
 
 @cache
 def _blank() -> str:
     """Return the name of a database with a ledger in which nothing was ever recorded: all others are copies of it."""
-    open_database(cast("Path", cluster().database("blank"))).close()
+    open_database(Location(Path(), cluster().database("blank"))).close()
     return "blank"
+
+
+def _beside(where: Location) -> psycopg.Connection[tuple[Any, ...]]:
+    return psycopg.connect(where.url, options=_IN_THE_SCHEMA)
 
 
 def _tables(db: psycopg.Connection[tuple[Any, ...]]) -> Iterator[tuple[str, list[bytes]]]:

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from tests.dicom import instance, sop_uid
-from tests.engine import address_of, copy_beside
+from tests.engine import copy_beside, location_of
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.saboteur import Crash, Moments, left_on_disk
 from tests.soak.recovery import MOST, costs
@@ -73,7 +73,7 @@ class Sweep:
         xnat, time = copy.deepcopy((self.xnat, self.time), {id(self.xnat.lock): threading.RLock()})
         try:
             lives(self._again, xnat, time, Moments(), seed=2)
-            self.costs += costs(address_of(self._again))
+            self.costs += costs(location_of(self._again))
         except Exception as error:  # whatever it is; the service around us would catch it
             raise Crash(f"moment {self.moments.moments}, {name}") from error
         finally:

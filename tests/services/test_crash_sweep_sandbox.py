@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine import address_of
+from tests.engine import location_of
 from tests.saboteur import Crash, Moments, Saboteur, left_on_disk
 from tests.services.test_crash_sweep import EXPECTED, ONE, TWO
 from tests.soak.recovery import MOST, costs
@@ -77,7 +77,7 @@ class Lives:
             self.live(root, saboteur.around, seed=1)
         assert saboteur.fired == name, f"moment {at} never came"
         standings = self.live(root, Moments().around, seed=2)
-        self.costs += costs(address_of(root))
+        self.costs += costs(location_of(root))
         told = f"killed {name} (moment {at})"
         assert [state for _, *state in standings] == [["complete", "done"]] * 3, told
         assert len(list((root / "done").rglob("*.zip"))) == 2, told

@@ -12,6 +12,7 @@ from typing import Any
 from tests.soak.traffic import Drop, Truth
 from xnat_watchd.adapters.files.disk import MARK
 from xnat_watchd.adapters.files.lock import LOCK
+from xnat_watchd.adapters.files.root_id import ROOT_ID
 
 Stored = Mapping[str, Any]  #: one instance as the practice XNAT's control address tells of it
 
@@ -80,5 +81,5 @@ def _lying(root: Path) -> Iterable[tuple[str, str]]:
         for path in (root / folder).rglob("*"):
             if folder == "work" and CLEAN.fullmatch(path.name):
                 continue
-            if path.is_file() and path.suffix != ".txt" and path.name not in (LOCK, MARK):
+            if path.is_file() and path.suffix != ".txt" and path.name not in (LOCK, MARK, ROOT_ID):
                 yield folder, hashlib.sha256(path.read_bytes()).hexdigest()

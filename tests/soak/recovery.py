@@ -12,9 +12,10 @@ from random import Random
 from typing import Any
 
 from tests.dicom import instance
-from tests.engine import Address, address_of, asked, settings_of
+from tests.engine import asked, location_of, settings_of
 from tests.soak.practice import Practice
 from tests.station import zipped
+from xnat_watchd.adapters.ledger.location import Location
 
 MOST = timedelta(minutes=2)  #: on 1.6, at the default settings
 SPEED = {"1.6": 10.0, "1.8": 30.0}  #: so slow that a start of the service takes seconds of its time and not a minute
@@ -40,7 +41,7 @@ SELECT e.at AS began, (
 """
 
 
-def costs(ledger: Address) -> list[timedelta]:
+def costs(ledger: Location) -> list[timedelta]:
     """Return how long it took from each start at which a study was found interrupted until it was complete."""
     rows = asked(ledger, _COSTS)
     return [datetime.fromisoformat(ended) - datetime.fromisoformat(began) for began, ended in rows if ended]
@@ -53,7 +54,7 @@ class Apart:
         """`serve`: start the service of a configuration, at this speed."""
         self._root, self._config = folder / "watchd", folder / "config.toml"
         (self._root / "drop").mkdir(parents=True)
-        self._ledger, self._speed = address_of(self._root), SPEED[dialect]
+        self._ledger, self._speed = location_of(self._root), SPEED[dialect]
         self._chance, self._serve = Random(seed), serve
         self._xnat = Practice(folder / "xnat", dialect)
         settings = CONFIG.format(server=self._xnat.url, root=self._root) + settings_of(self._root)

@@ -21,7 +21,7 @@ from random import Random
 from typing import Any
 
 from tests.dicom import CANARIES
-from tests.engine import address_of, is_postgres, settings_of
+from tests.engine import is_postgres, location_of, settings_of
 from tests.soak import hurried, recovery
 from tests.soak.counters import MetricsReader
 from tests.soak.disks import Disks
@@ -189,7 +189,7 @@ class Soak:
         figures.wrong += self._stranger.complaints(stored)
         for part in self._root.glob("ledger.sqlite*"):  # its disk is gone in a moment, and it tells why
             shutil.copy2(part, self._config.with_name(part.name))
-        figures.amid = recovery.costs(address_of(self._root if is_postgres() else self._config.parent))
+        figures.amid = recovery.costs(location_of(self._root if is_postgres() else self._config.parent))
         figures.wrong += [f"a row is left in the prearchive: {row}" for row in left]
         self._disks.close()
         journal = self._journal.read_text("utf-8")
