@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.adapters.ledger.marks import Marks as Known
 from xnat_watchd.adapters.ledger.opening import open_database
+from xnat_watchd.adapters.ledger.postgres_server import weaknesses
 from xnat_watchd.adapters.operator_socket import SOCKET, requester_named
 from xnat_watchd.adapters.systemd.service_files import OPERATOR_SOCKET, RUNTIME, STATE, UNIT
 from xnat_watchd.adapters.web_socket import SOCKET as WEB_SOCKET
@@ -88,7 +90,7 @@ def check_machine(settings: Settings) -> Iterator[Check]:
         yield _folder(name, getattr(settings.folders, name))
     yield _one_file_system(settings)
     yield _room(settings)
-    yield _ledger(settings.ledger.location)
+    yield from _ledger(settings.ledger.location)
     yield _hints(settings)
     if settings.metrics.file is not None:
         yield _metrics(settings.metrics.file)
@@ -228,18 +230,23 @@ def _metrics(file: Path) -> Check:
 # -- ledger and hints --------------------------------------------------------------------------------------
 
 
-def _ledger(where: Location) -> Check:
-    return _shared_ledger(where) if where.url else _file_of_ledger(where.path)
+def _ledger(where: Location) -> Iterator[Check]:
+    if where.url:
+        yield from _shared_ledger(where)
+    else:
+        yield _file_of_ledger(where.path)
 
 
-def _shared_ledger(where: Location) -> Check:
+def _shared_ledger(where: Location) -> Iterator[Check]:
     try:
-        open_database(where, read_only=True).close()
+        with closing(open_database(where, read_only=True)) as database:
+            yield ok("ledger", f"{where} holds it")
+            for said, advice in weaknesses(database, datetime.now(UTC)):
+                yield warning("ledger", said, advice)
     except NoLedger:
-        return ok("ledger", f"{where} will hold it from the first run on")
+        yield ok("ledger", f"{where} will hold it from the first run on")
     except WatchdError as refused:
-        return error("ledger", str(refused), refused.advice)
-    return ok("ledger", f"{where} holds it")
+        yield error("ledger", str(refused), refused.advice)
 
 
 def _file_of_ledger(path: Path) -> Check:

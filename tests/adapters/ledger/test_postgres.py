@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.postgres.line import Line
 from xnat_watchd.adapters.ledger.database import OlderSchema
 from xnat_watchd.adapters.ledger.postgres_database import PostgresDatabase
 from xnat_watchd.adapters.ledger.postgres_opening import open_postgres
+from xnat_watchd.adapters.ledger.postgres_server import weaknesses
 from xnat_watchd.adapters.ledger.postgres_statements import translated
 from xnat_watchd.core.errors import LedgerUnusable, NoLedger, Occupied, Refusal
 
@@ -103,6 +105,38 @@ def test_a_server_that_is_away_is_told_in_a_sentence_without_the_statement(url: 
     with pytest.raises(Occupied, match="cannot be reached") as refused:
         opened(url.replace("5432", "1") if "5432" in url else "postgresql://watchd@127.0.0.1:1/watchd")
     assert "\n" not in str(refused.value)
+
+
+# -- what a site is told of its server ---------------------------------------------------------------------
+
+
+def test_a_server_that_keeps_its_word_and_the_time_is_no_trouble(database: PostgresDatabase) -> None:
+    assert weaknesses(database, datetime.now(UTC)) == []
+
+
+def test_a_server_that_confirms_too_early_is_told_of(database: PostgresDatabase) -> None:
+    database.run("SET synchronous_commit = off")
+    ((said, advice),) = weaknesses(database, datetime.now(UTC))
+    assert "not on its disk yet" in said
+    assert "synchronous_commit = on" in advice
+
+
+def test_a_clock_that_differs_from_that_of_the_server_is_told_of(database: PostgresDatabase) -> None:
+    ((said, _),) = weaknesses(database, datetime.now(UTC) + timedelta(minutes=5))
+    assert said == "its server's clock and ours are 300 seconds apart"
+
+
+def test_a_standby_that_may_lag_is_told_of() -> None:
+    primary = Cluster.made()
+    standby = Cluster.copied(primary)
+    try:
+        with closing(opened(primary.database())) as ledger:
+            standby.catch_up_with(primary)
+            ((said, _),) = weaknesses(ledger, datetime.now(UTC))
+    finally:
+        standby.close()
+        primary.close()
+    assert said == "a failover to its standby may lose what was just recorded"
 
 
 # -- a connection that is lost -----------------------------------------------------------------------------
