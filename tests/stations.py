@@ -12,6 +12,7 @@ from tests.ledger_conformance.engines import PATIENCE, Engine, Recorder
 from tests.postgres.databases import cluster
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.postgres_opening import open_postgres
+from xnat_watchd.adapters.ledger.stations import StationProcess
 
 
 def shared_ledger(folder: Path) -> Ledger:
@@ -43,7 +44,7 @@ class SharedLedger:
         """Become the station of this name, with a root of its own; return who records for it."""
         self.change("INSERT INTO xnat_watchd.stations (name) VALUES (%s) ON CONFLICT DO NOTHING", name)
         stations = self.recorder.ledger.stations
-        stations.enroll(name, version)
+        stations.enroll(StationProcess(name, version))
         stations.serve(f"root-of-{name}")
         self.change("UPDATE xnat_watchd.stations SET seen = coalesce(seen, now()::text) WHERE name = %s", name)
         return self.recorder

@@ -2,28 +2,182 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.ledger_conformance.engines import Recorder
 from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.stations import StationProcess
 from xnat_watchd.adapters.ledger.studies import StepFacts
 from xnat_watchd.core.delivery import Item, Place
-from xnat_watchd.core.errors import NotYet, Permanent, Stopped, Taken, TakenOver
+from xnat_watchd.core.errors import NotYet, Occupied, Permanent, Stopped, Taken, TakenOver
 from xnat_watchd.core.findings import Finding, FindingKind
 from xnat_watchd.core.states import Progress
+
+CT_1 = StationProcess("ct-1", "0.2.0", "boot:1:1")
+CT_2 = StationProcess("ct-2", "0.2.0", "boot:2:2")
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def other(recorder: Recorder) -> Iterator[Ledger]:
+    """Yield a connection of another station to the same ledger, which both share."""
+    other = recorder.another()
+    recorder.ledger.stations.shared = other.stations.shared = True
+    yield other
+    other.close()
+
+
+def is_silent(*stations: Ledger) -> None:
+    """Have the lease be over for all but those that are heard of in this moment."""
+    for one in stations:
+        one.stations.lease = 0.0
 
 
 def test_a_station_begins_a_new_epoch_at_each_start_and_stays_the_same(recorder: Recorder) -> None:
     seen = []
     for _ in range(3):
-        recorder.ledger.stations.enroll("ct-1", "0.2.0")
+        recorder.ledger.stations.enroll(CT_1)
         seen.append(recorder.ledger.stations.me)
         recorder.restart()
     assert {one.id for one in seen} == {seen[0].id}
     assert [one.epoch - seen[0].epoch for one in seen] == [0, 1, 2]
+
+
+def test_the_only_station_of_a_ledger_stays_itself_when_its_host_is_renamed(recorder: Recorder) -> None:
+    recorder.ledger.stations.shared = False
+    recorder.ledger.stations.enroll(CT_1)
+    first = recorder.ledger.stations.me
+    recorder.ledger.stations.enroll(CT_2)
+    assert recorder.ledger.stations.me.id == first.id
+
+
+def test_stations_of_two_names_are_two(recorder: Recorder, other: Ledger) -> None:
+    recorder.ledger.stations.enroll(CT_1)
+    other.stations.enroll(CT_2)
+    assert recorder.ledger.stations.me.id != other.stations.me.id
+
+
+def test_a_second_station_of_a_name_is_refused_while_the_first_is_there(recorder: Recorder, other: Ledger) -> None:
+    recorder.ledger.stations.enroll(CT_1)
+    with pytest.raises(Occupied, match="another station of the name ct-1"):
+        other.stations.enroll(replace(CT_2, name="ct-1"))
+    assert recorder.ledger.stations.renew(SECOND)
+    is_silent(other)
+    other.stations.enroll(replace(CT_2, name="ct-1"))
+    assert other.stations.me.id == recorder.ledger.stations.me.id
+    assert recorder.ledger.stations.renew(SECOND) is None  # the first was frozen, and has nothing any more
+    with pytest.raises(Occupied):
+        recorder.ledger.stations.enroll(CT_1)
+
+
+def test_who_holds_the_lock_of_the_process_before_goes_on_at_once(recorder: Recorder, other: Ledger) -> None:
+    recorder.ledger.stations.enroll(CT_1)
+    delivery = recorder.receive()
+    recorder.take()
+    other.stations.enroll(CT_1)
+    assert other.studies.recover(recorder.now) == [f"{delivery}.1"]
+    recorder.ledger.stations.leave()  # of an epoch that is over
+    assert other.stations.renew(SECOND)
+
+
+def test_the_name_of_a_station_that_has_ended_is_free(recorder: Recorder, other: Ledger) -> None:
+    recorder.ledger.stations.enroll(CT_1)
+    recorder.ledger.stations.leave()
+    other.stations.enroll(replace(CT_2, name="ct-1"))
+    assert other.stations.me.id == recorder.ledger.stations.me.id
+
+
+def test_a_station_puts_in_doubt_at_its_start_what_it_has_left_and_nothing_else(
+    recorder: Recorder, other: Ledger
+) -> None:
+    recorder.ledger.stations.enroll(CT_1)
+    other.stations.enroll(CT_2)
+    first = recorder.receive()
+    recorder.take()
+    assert other.studies.recover(recorder.now) == []
+    assert recorder.ledger.studies.recover(recorder.now) == [f"{first}.1"]
+
+
+def test_to_show_that_one_is_there_disturbs_nobody(recorder: Recorder, other: Ledger) -> None:
+    recorder.ledger.stations.enroll(CT_1)
+    other.studies.newest_event()  # what was told before has come by then
+    other.changed()
+    before = other.version()
+    shown = recorder.ledger.stations.renew(SECOND)
+    assert shown
+    assert abs(shown - datetime.now(UTC)) < timedelta(minutes=1)
+    other.studies.newest_event()
+    is_told = recorder.engine.name == "sqlite"  # a file shows every write; there it is not done
+    assert (other.changed(), other.version() != before) == (is_told, is_told)
+
+
+# -- who is gone -------------------------------------------------------------------------------------------
+
+
+def test_what_a_station_that_is_gone_has_left_busy_waits_until_nothing_can_appear_any_more(
+    recorder: Recorder, other: Ledger
+) -> None:
+    for ledger, process in ((recorder.ledger, CT_1), (other, CT_2)):
+        ledger.stations.enroll(process)
+        ledger.stations.serve("root-1")
+    delivery = recorder.receive()
+    item = recorder.take()
+    recorder.ledger.stations.renew(timedelta(hours=1))
+    now = datetime.now(UTC)
+    assert other.gone_stations.put_in_doubt(now) == []
+    is_silent(other)
+    assert other.gone_stations.put_in_doubt(now) == ["ct-1"]
+    assert other.gone_stations.put_in_doubt(now) == []
+    recorder.ledger, late = other, recorder.ledger
+    assert recorder.standing(delivery) == "waiting"
+    assert other.studies.take(now + timedelta(minutes=59)) is None
+    again = other.studies.take(now + timedelta(minutes=61))
+    assert again
+    assert (again.key, again.in_doubt, again.fence > item.fence) == (item.key, True, True)
+    recorder.ledger = late
+
+
+def test_a_station_that_was_found_gone_writes_and_takes_nothing_until_it_has_begun_anew(
+    recorder: Recorder, other: Ledger
+) -> None:
+    recorder.ledger.stations.enroll(CT_1)
+    recorder.receive()
+    item = recorder.take()
+    recorder.receive()
+    is_silent(other)
+    other.gone_stations.put_in_doubt(recorder.now)
+    with pytest.raises(TakenOver):
+        recorder.ledger.places.give_up(item, recorder.now)
+    with pytest.raises(TakenOver):
+        recorder.advance(item)
+    assert recorder.ledger.studies.take(recorder.now) is None
+    assert recorder.ledger.stations.renew(SECOND) is None
+    recorder.ledger.stations.enroll(CT_1)
+    assert recorder.ledger.stations.renew(SECOND)
+    assert recorder.take().key != item.key
+
+
+def test_a_station_does_not_find_itself_gone_nor_one_that_has_ended(recorder: Recorder, other: Ledger) -> None:
+    other.stations.enroll(CT_2)
+    other.stations.leave()
+    recorder.ledger.stations.enroll(CT_1)
+    is_silent(recorder.ledger)
+    assert recorder.ledger.gone_stations.put_in_doubt(recorder.now) == []
+
+
+def test_whose_subject_it_may_be_is_recorded_for_good_when_a_station_is_gone(recorder: Recorder, other: Ledger) -> None:
+    other.stations.enroll(CT_2)
+    recorder.ledger.stations.enroll(CT_1)
+    recorder.receive()
+    recorder.upload(recorder.take())
+    recorder.ledger.studies.note(recorder.take(), StepFacts(subject="S1", label="L"), recorder.now, claims="S1")
+    is_silent(other)
+    other.gone_stations.put_in_doubt(recorder.now)
+    assert other.existing_sessions.person_of("P1", "s1") is not None
 
 
 def test_a_file_that_is_being_taken_is_not_taken_twice(recorder: Recorder) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.ledger_conformance.engines import ENGINES, Recorder
 from tests.stations import SharedLedger
 from xnat_watchd.adapters.ledger.listing import DeliveryQuery
+from xnat_watchd.adapters.ledger.stations import StationProcess
 from xnat_watchd.operator.item_facts import delivery_facts
 from xnat_watchd.operator.nameless import row_without_names, story_without_names
 
@@ -46,7 +47,7 @@ def test_the_story_of_a_delivery_tells_its_station_to_all(shared: SharedLedger) 
 
 def test_a_ledger_that_is_a_file_says_nothing_of_its_only_station(tmp_path: Path) -> None:
     recorder = Recorder(ENGINES[0], tmp_path)
-    recorder.ledger.stations.enroll("ct-1", "0.2.0")
+    recorder.ledger.stations.enroll(StationProcess("ct-1", "0.2.0"))
     delivery = recorder.receive()
     (row,) = recorder.ledger.listing.rows(DeliveryQuery(station="ct-1"))
     story = recorder.ledger.views.delivery(delivery)

@@ -15,6 +15,7 @@ from tests.stateful.fuse import Depth, Fuse
 from tests.station import Notes, Station, Time
 from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.adapters.xnat.gateway import XnatServer
+from xnat_watchd.core.lease import StationLease
 from xnat_watchd.core.limits import Limits
 from xnat_watchd.daemon import composition, threads
 from xnat_watchd.daemon.reload import reload
@@ -147,7 +148,8 @@ class Service:
         daemon = Daemon(
             settings=settings, folders=station.folders, marks=station.tools.marks, ledger=station.ledger,
             server=self._server, sharer=self._server.gateway(), clock=cast("Any", self._time), log=log,
-            liveness=liveness, stop=liveness.stop, projects=KnownProjects(()), gate_lock=cast("Any", self.lock),
+            lease=StationLease(self._time.monotonic), liveness=liveness, stop=liveness.stop, projects=KnownProjects(()),
+            gate_lock=cast("Any", self.lock),
         )  # fmt: skip
         names = [f"worker-{number + 1}" for number in range(settings.pipeline.workers)]
         daemon.intake = station.intake

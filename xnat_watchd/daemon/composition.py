@@ -19,6 +19,7 @@ from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.xnat.gateway import XnatGateway, XnatServer
 from xnat_watchd.core.errors import Refusal, Stopped, WatchdError
+from xnat_watchd.core.lease import StationLease
 from xnat_watchd.core.ports import Log
 from xnat_watchd.daemon.idle_check import IdleCheck
 from xnat_watchd.daemon.state import FOLDERS, Daemon
@@ -46,7 +47,9 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     names = [f"worker-{n + 1}" for n in range(settings.pipeline.workers)]
     liveness = Liveness(["intake", *names, "sharing"], clock)
     projects = KnownProjects(ledger.views.confirmed_projects())
-    server = XnatServer.from_settings(settings.xnat, credential, clock, liveness.stop)
+    server = XnatServer.from_settings(
+        settings.xnat, credential, clock, liveness.stop, lease := StationLease(clock.uptime)
+    )
     if ledger.stations.shared:
         server.turns.among_stations = ledger.import_starts.reserve
     folders = Folders(**{name: getattr(settings.folders, name) for name in FOLDERS})
@@ -54,7 +57,7 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
         settings=settings,
         folders=folders, marks=FolderMarks(folders, ledger.marks),
         ledger=ledger,
-        server=server, sharer=server.gateway(),
+        server=server, sharer=server.gateway(), lease=lease,
         clock=clock, log=ProjectHidingLog(log, projects), liveness=liveness, stop=liveness.stop, projects=projects,
     )  # fmt: skip
     recent = RecentAnswers(clock)
@@ -66,9 +69,7 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     daemon.sharing = _sharing(daemon)
     held = HeldReporter(ledger, daemon.log)
     daemon.pipelines = {
-        name: Pipeline(
-            tools, settings.retry(), daemon.log, daemon.finished, held, goes_on=lambda: not daemon.stop.is_set()
-        )
+        name: Pipeline(tools, settings.retry(), daemon.log, daemon.finished, held, goes_on=daemon.may_begin)
         for name, tools in daemon.tools.items()
     }
     apply_settings(daemon, settings)

@@ -8,17 +8,15 @@ from collections.abc import Collection
 from contextlib import ExitStack
 from functools import partial
 
-from xnat_watchd import __version__
 from xnat_watchd.adapters.credentials import Credential
 from xnat_watchd.adapters.files.lock import Lock, lock_of
 from xnat_watchd.adapters.threads import Loop
 from xnat_watchd.core.ports import Log
 from xnat_watchd.daemon.composition import build
 from xnat_watchd.daemon.idle import are_idle
-from xnat_watchd.daemon.service import STOPPING, ShowUploads, blocked_signals
+from xnat_watchd.daemon.service import STOPPING, ShowUploads, blocked_signals, enrolled
 from xnat_watchd.daemon.state import Daemon
 from xnat_watchd.daemon.supervisor import supervised
-from xnat_watchd.operator.alert_channels import station_name
 from xnat_watchd.operator.status import Exit
 from xnat_watchd.settings import Settings
 
@@ -34,14 +32,14 @@ def carry(settings: Settings, credential: Credential, log: Log, keys: Collection
     """
     workers: list[Loop] = []
     with ExitStack() as stack:
-        stack.enter_context(Lock(lock_of(settings.ledger.path)))
+        lock = stack.enter_context(Lock(lock_of(settings.ledger.path)))
         stack.enter_context(blocked_signals())
         daemon = build(settings, credential, log)
         stack.callback(daemon.ledger.close)
         stack.callback(daemon.claims.close)
         daemon.claims.claim(daemon.folders.work)
-        daemon.ledger.stations.enroll(settings.ledger.station or station_name(), __version__)
-        daemon.ledger.studies.recover(daemon.clock.now())
+        enrollment = enrolled(daemon, lock)
+        stack.callback(enrollment.end)
         workers += [
             Loop(name, partial(_turn, daemon, name, frozenset(keys)), daemon.stop, daemon.stop.set)
             for name in daemon.pipelines
@@ -51,6 +49,7 @@ def carry(settings: Settings, credential: Credential, log: Log, keys: Collection
             worker.start()
         while not daemon.stop.is_set():
             show(daemon.uploads)
+            enrollment.check()
             if error := daemon.ledger_fails():
                 raise error
             if are_idle(daemon.ledger, daemon.ledger.existing_sessions.standings(keys), daemon.clock.now()):
@@ -66,7 +65,7 @@ def _turn(daemon: Daemon, name: str, keys: frozenset[int]) -> float:
 
 
 def _work(daemon: Daemon, name: str, keys: frozenset[int]) -> float:
-    while not daemon.stop.is_set() and daemon.pipelines[name].step(keys):
+    while daemon.may_begin() and daemon.pipelines[name].step(keys):
         daemon.uploads.pop(name, None)
     if daemon.stop.is_set():
         daemon.pipelines[name].release()

@@ -14,12 +14,14 @@ from xnat_watchd.adapters.files.folder_handles import make_folder
 from xnat_watchd.adapters.files.lock import Lock, lock_of
 from xnat_watchd.adapters.files.status_file import StatusPublisher, status_path
 from xnat_watchd.adapters.files.watcher import Watcher
+from xnat_watchd.adapters.ledger.stations import StationProcess
 from xnat_watchd.adapters.systemd.notify import Notifier
 from xnat_watchd.adapters.threads import Loop, WakeUp
 from xnat_watchd.core.errors import Refusal
 from xnat_watchd.core.ports import Log
 from xnat_watchd.daemon.alerting import Alerting
 from xnat_watchd.daemon.composition import build
+from xnat_watchd.daemon.enrollment import Enrollment
 from xnat_watchd.daemon.login_renewal import LoginRenewal
 from xnat_watchd.daemon.metrics_export import MetricsExport
 from xnat_watchd.daemon.monitor import LOOKS, SOON, Monitor
@@ -55,7 +57,7 @@ def run(
     log.info("daemon.started", version=__version__, server=settings.xnat.server)
     _make_folders(settings)
     with ExitStack() as stack:
-        stack.enter_context(Lock(lock_of(settings.ledger.path)))
+        lock = stack.enter_context(Lock(lock_of(settings.ledger.path)))
         daemon = build(settings, credential, log, whole=True)
         daemon.once = once
         stack.callback(daemon.ledger.close)
@@ -65,9 +67,8 @@ def run(
         last: list[Snapshot] = []
         stack.callback(lambda: last.append(daemon.take_snapshot()))  # after all threads have given their studies back
         stack.enter_context(blocked_signals())
-        daemon.ledger.stations.enroll(settings.ledger.station or station_name(), __version__)
-        for item in daemon.ledger.studies.recover(daemon.clock.now()):
-            daemon.log.warning("study.recovered", item=item)
+        enrollment = enrolled(daemon, lock)
+        stack.callback(enrollment.end)
         login = _login_renewal(daemon, credential, environ)
         monitor = _monitor(daemon, environ)
         intake_wake_up = WakeUp()
@@ -82,7 +83,11 @@ def run(
         for thread in threads.values():
             thread.start()
         show = show or (lambda _: None)
-        _main_loop(daemon, monitor, login, threads, once=once, reread=reread or (lambda: settings), show=show)
+        _main_loop(
+            daemon, enrollment, monitor, login, threads, once=once, reread=reread or (lambda: settings), show=show
+        )
+    if enrollment.refused:
+        raise enrollment.refused
     if any(thread.failed for thread in threads.values()):  # asked after the join: a dying thread is alive for a while
         return Exit.FAULT, last[0]
     if once and (error := daemon.ledger_fails()):
@@ -93,6 +98,7 @@ def run(
 
 def _main_loop(
     daemon: Daemon,
+    enrollment: Enrollment,
     monitor: Monitor,
     login: LoginRenewal,
     threads: Mapping[str, Loop],
@@ -107,6 +113,7 @@ def _main_loop(
         daemon.login_problems = login.problems()
         show(daemon.uploads)
         monitor.check()  # first: it also tells of the error that ended the check before
+        enrollment.check()
         if login.check() or daemon.ledger.changed():  # a new login, or a command has put work into the ledger
             _wake(threads)
         idle = once and daemon.is_idle() and (daemon.paused() or not daemon.ledger.deliveries.retirable())
@@ -114,7 +121,7 @@ def _main_loop(
 
     while not daemon.stop.is_set():
         wait = supervised(daemon, check, again=LOOKS)
-        if not wait or (once and daemon.ledger_fails()):
+        if not wait or enrollment.refused or (once and daemon.ledger_fails()):
             return
         told = signal.sigtimedwait((*STOPPING, RELOADING), wait)
         if told is None:
@@ -147,6 +154,23 @@ def _stop(daemon: Daemon, threads: Mapping[str, Loop], monitor: Monitor, metrics
 def _wake(threads: Mapping[str, Loop]) -> None:
     for thread in threads.values():
         thread.wake_up.set()
+
+
+def enrolled(daemon: Daemon, lock: Lock) -> Enrollment:
+    """Return this station once it is one of the ledger's. `Occupied` if another process is it."""
+    name = daemon.settings.ledger.station or station_name()
+    enrollment = Enrollment(
+        ledger=daemon.ledger,
+        process=StationProcess(name, __version__, lock.name),
+        lease=daemon.lease,
+        lateness=daemon.sharer.lateness,
+        clock=daemon.clock,
+        log=daemon.log,
+        wake=daemon.wake,
+        follow=daemon.clock.follow,
+    )
+    enrollment.begin()
+    return enrollment
 
 
 # -- building ----------------------------------------------------------------------------------------------

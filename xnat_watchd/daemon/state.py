@@ -19,6 +19,7 @@ from xnat_watchd.adapters.threads import WakeUp
 from xnat_watchd.adapters.xnat.gateway import XnatGateway, XnatServer
 from xnat_watchd.core.errors import LedgerUnusable
 from xnat_watchd.core.gate import Gate
+from xnat_watchd.core.lease import StationLease
 from xnat_watchd.core.ports import Log
 from xnat_watchd.core.project_rules import ProjectRules
 from xnat_watchd.core.quantities import as_size
@@ -65,6 +66,7 @@ class Daemon:
     marks: FolderMarks
     ledger: Ledger
     server: XnatServer
+    lease: StationLease  #: renewed by the main thread
     clock: SystemClock
     log: Log
     liveness: Liveness
@@ -171,6 +173,10 @@ class Daemon:
         """Wake the workers, so that they look for studies to carry."""
         for wake_up in self.wake_ups:
             wake_up.set()
+
+    def may_begin(self) -> bool:
+        """Return whether a worker may take another study."""
+        return not self.stop.is_set() and self.lease.may_begin()
 
     def rules(self, project: str) -> ProjectRules:
         """Return the rules for a project by the current settings."""

@@ -175,7 +175,7 @@ def _work(daemon: Daemon, name: str, login: LoginRenewal) -> float:
     is_idle = daemon.idle_since.get(name) == version
     if not is_idle:
         _carry_all(daemon, name, login)
-    if not daemon.stop.is_set() and name == next(iter(daemon.tools), None):
+    if daemon.may_begin() and name == next(iter(daemon.tools), None):
         daemon.retention.sweep()
         daemon.late_rows.sweep()
     if is_idle:
@@ -188,7 +188,7 @@ def _work(daemon: Daemon, name: str, login: LoginRenewal) -> float:
 
 def _carry_all(daemon: Daemon, name: str, login: LoginRenewal) -> None:
     try:
-        while not daemon.stop.is_set() and any((_carry_one(daemon, name, login), _retire(daemon, name))):
+        while daemon.may_begin() and any((_carry_one(daemon, name, login), _retire(daemon, name))):
             daemon.idle_check.put_off()
             daemon.wake()
     finally:  # also after an error of this machine: the next turn may be long in coming

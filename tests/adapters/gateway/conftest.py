@@ -47,3 +47,12 @@ def gateway(scripted: ScriptedXnat) -> Iterator[XnatGateway]:
 @pytest.fixture
 def a_zip(tmp_path: Path) -> str:
     return str(write_zip(tmp_path / "one.zip", study(1)))
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> str:
+    """Return what the gateway takes for a ZIP, too long for a kernel to take more than a small part of it at once."""
+    path = tmp_path / "large.zip"
+    with path.open("wb") as file:
+        file.truncate(256 << 20)
+    return str(path)

@@ -30,15 +30,6 @@ MIB = 1 << 20
 NO_ROW = '{"ResultSet": {"Result": []}}'
 
 
-@pytest.fixture
-def large(tmp_path: Path) -> str:
-    """Return what the gateway takes for a ZIP, too long for a kernel to take more than a small part of it at once."""
-    path = tmp_path / "large.zip"
-    with path.open("wb") as file:
-        file.truncate(256 * MIB)
-    return str(path)
-
-
 class Progress:
     """How far an upload came; may do something when it is under way."""
 

@@ -17,6 +17,7 @@ from xnat_watchd.core.errors import NoReadAccess, Occupied, Refusal
 LOCK = ".xnat-watchd.lock"  #: in a folder that a service has claimed; never listed
 PRIVATE = 0o600  #: whoever may open a file may lock it, and so keep us out
 OPEN = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 AS_SERVICE = "It is for the service's own user: put `sudo -u xnat-watchd` in front, or choose a root of your own."
 
 
@@ -59,12 +60,28 @@ class Lock:
         self._handle = handle
         return self
 
+    @property
+    def name(self) -> str:
+        """The name of the lock, which nothing else on earth has while it is held: who holds it next came after us."""
+        if self._handle is None:
+            return ""
+        seen = os.fstat(self._handle)
+        return f"{boot_id()}:{seen.st_dev}:{seen.st_ino}"
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def boot_id() -> str:
+    """Return the ID of this run of the kernel. Hosts that were cloned from one image have different ones."""
+    try:
+        return BOOT_ID.read_text("ascii").strip()
+    except OSError:  # then no lock is known again, and a name is free when the lease is over
+        return os.urandom(16).hex()
 
 
 class Claims:

@@ -72,7 +72,7 @@ class Database(Protocol):
         """
 
     def rows(self, sql: str, *values: object) -> Sequence[Row]:
-        """Return all rows of a query."""
+        """Return all rows of a query, or of a statement that stands alone: nobody waits for it or is told of it."""
 
     def row(self, sql: str, *values: object, **named: object) -> Row | None:
         """Return the first row of a query, or None. Its values stand in order, or are named; never both."""

@@ -11,6 +11,7 @@ from xnat_watchd.adapters.ledger.decisions import Decisions
 from xnat_watchd.adapters.ledger.deliveries import Deliveries
 from xnat_watchd.adapters.ledger.existing_sessions import ExistingSessions
 from xnat_watchd.adapters.ledger.findings import Findings
+from xnat_watchd.adapters.ledger.gone_stations import GoneStations
 from xnat_watchd.adapters.ledger.history import History
 from xnat_watchd.adapters.ledger.import_starts import ImportStarts
 from xnat_watchd.adapters.ledger.listing import DeliveryListing
@@ -34,6 +35,7 @@ class Ledger(StatusParts):
         super().__init__(database)
         self._change = database.change
         self.stations = Stations(database)
+        self.gone_stations = GoneStations(database, self.stations)
         self.deliveries = Deliveries(database, self.stations)
         self.overwrites = Overwrites(database)
         self.studies = Studies(database, self.stations)

@@ -410,6 +410,10 @@ CREATE AGGREGATE json_group_object("any", "any") (
   sfunc = json_object_agg_transfn, stype = internal, finalfunc = json_object_agg_finalfn);
 CREATE AGGREGATE group_concat(TEXT, TEXT) (
   sfunc = string_agg_transfn, stype = internal, finalfunc = string_agg_finalfn);
+CREATE FUNCTION database_now(seconds DOUBLE PRECISION) RETURNS TEXT LANGUAGE sql VOLATILE AS $$
+  SELECT to_char((clock_timestamp() + make_interval(secs => seconds)) AT TIME ZONE 'UTC',
+                 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
+$$;
 CREATE FUNCTION strftime(form TEXT, at TEXT) RETURNS BIGINT LANGUAGE sql STABLE AS $$
   SELECT CASE form WHEN '%s' THEN floor(extract(epoch FROM at::timestamptz))::bigint END
 $$;

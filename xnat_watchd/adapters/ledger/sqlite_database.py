@@ -8,13 +8,13 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import ClassVar
 
 from xnat_watchd.adapters.files.syncing import sync_folder
-from xnat_watchd.adapters.ledger.database import PATIENCE, VERSION, OlderSchema
+from xnat_watchd.adapters.ledger.database import PATIENCE, VERSION, OlderSchema, text
 from xnat_watchd.adapters.ledger.known_rows import KnownRows
 from xnat_watchd.core.errors import LedgerUnusable, NoRoom, Occupied, Refusal
 
@@ -221,8 +221,14 @@ def _connect(path: Path, mode: str, patience: float) -> sqlite3.Connection:
         timeout=patience,
     )
     connection.row_factory = sqlite3.Row
+    connection.create_function("database_now", 1, _database_now)
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
+
+
+def _database_now(seconds: float) -> str:
+    """Return the time of the database's clock so many seconds from now; here that is the clock of the host."""
+    return text(datetime.now(UTC) + timedelta(seconds=seconds))
 
 
 def _prepare(db: sqlite3.Connection) -> None:

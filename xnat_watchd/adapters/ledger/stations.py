@@ -1,10 +1,16 @@
-"""Stations: the services that work on one ledger. A ledger that is a file has one, and a database may have many."""
+"""Stations: the services that work on one ledger. A ledger that is a file has one, and a database may have many.
+
+Whether a station is there is told by the clock of the database alone: the clocks of hosts differ.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
-from xnat_watchd.adapters.ledger.database import Database
+from xnat_watchd.adapters.ledger.database import Database, Transaction
+from xnat_watchd.core.errors import Occupied
+from xnat_watchd.core.lease import LEASE
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,20 +22,49 @@ class Station:
     root: str = ""  #: UUID of the root whose ZIPs it sends; empty: the only one of the ledger
 
 
+@dataclass(frozen=True, slots=True)
+class StationProcess:
+    """The process that is to be a station."""
+
+    name: str  #: of the station
+    version: str  #: of the program
+    lock: str = ""  #: the lock that it holds: who gets the same one knows that the process before has ended
+
+
 class Stations:
     """The stations of the ledger, and which of them this program is."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
         self.shared = database.shared  #: whether there may be others
+        self.lease = LEASE  #: seconds
         self.me = Station()
 
-    def enroll(self, name: str, version: str) -> None:
-        """Become the station of this name, in a new epoch. The host of the only station may have another name now."""
+    def enroll(self, process: StationProcess) -> None:
+        """Become the station of this name, in a new epoch.
+
+        Raise `Occupied` if another process is it: one that was heard of within the lease and holds another lock. The
+        only station of a ledger that is a file takes the name of its host, whatever that was before.
+        """
         with self._db.change() as db:
-            row = db.execute(_ITS_ROW, (name,)).fetchone()
-            row = db.execute(_BEGIN, (name, version, row["id"])).fetchone()
+            known = self._row_of(db, process)
+            row = db.execute(_BEGIN, (process.name, process.version, process.lock, known)).fetchone()
         self.me = replace(self.me, id=row["id"], epoch=row["epoch"])
+
+    def _row_of(self, db: Transaction, process: StationProcess) -> int:
+        """Return the ID of the row of a station that begins; make one if there is none."""
+        if not self.shared:
+            return self.me.id
+        row = db.execute(_OF_NAME, (-self.lease, self.lease, process.name)).fetchone()
+        if row is None:
+            return int(db.execute(_NEW, (process.name,)).fetchone()["id"])
+        if row["is_there"] and row["process"] != process.lock:
+            raise Occupied(
+                f"another station of the name {process.name} works with this ledger",
+                advice="Give this one a name of its own: `station` in [ledger]. If its host was just restarted, it "
+                "begins by itself within two minutes.",
+            )
+        return int(row["id"])
 
     def serve(self, root: str) -> None:
         """Send the ZIPs of this root from now on, whichever station took them."""
@@ -37,7 +72,36 @@ class Stations:
             db.execute("UPDATE stations SET root = ? WHERE id = ?", (root, self.me.id))
         self.me = replace(self.me, root=root)
 
+    def renew(self, lateness: timedelta) -> datetime | None:
+        """Show that this station is there; return what time it is by the clock of the database.
 
-_ITS_ROW = "SELECT id FROM stations ORDER BY CASE WHEN name = ? THEN 0 ELSE 1 END, id LIMIT 1"
+        `lateness`: for how long something that it has asked of XNAT may still appear there. Return None if it was found
+        gone, or another process is the station now: then it has nothing any more, and must enroll again. Others are
+        neither kept waiting by this nor told of it, since many stations do it all the time.
+        """
+        found = self._db.rows(_RENEW, int(lateness.total_seconds()), self.me.id, self.me.epoch)
+        return datetime.fromisoformat(found[0]["seen"]) if found else None
 
-_BEGIN = "UPDATE stations SET name = ?, version = ?, epoch = epoch + 1 WHERE id = ? RETURNING id, epoch"
+    def leave(self) -> None:
+        """Record that this station has ended, with nothing left in XNAT that it does not know of."""
+        with self._db.change() as db:
+            db.execute(_END, (self.me.id, self.me.epoch))
+
+
+_IS_THERE = "gone IS NULL AND seen BETWEEN database_now(?) AND database_now(?)"
+"""A time that lies ahead is one of a clock that was set back since."""
+
+_OF_NAME = f"SELECT id, process, CASE WHEN {_IS_THERE} THEN 1 ELSE 0 END AS is_there FROM stations WHERE name = ?"
+
+_NEW = "INSERT INTO stations (name) VALUES (?) RETURNING id"
+
+_BEGIN = """
+UPDATE stations SET name = ?, version = ?, process = ?, epoch = epoch + 1, seen = database_now(0), gone = NULL
+WHERE id = ? RETURNING id, epoch
+"""
+
+_RENEW = """
+UPDATE stations SET seen = database_now(0), lateness = ? WHERE id = ? AND epoch = ? AND gone IS NULL RETURNING seen
+"""
+
+_END = "UPDATE stations SET gone = database_now(0) WHERE id = ? AND epoch = ?"

@@ -39,6 +39,7 @@ from xnat_watchd.adapters.xnat.zip_body import ZipBody, ZipUnreadable
 from xnat_watchd.core.delivery import Holding, Place, PrearchiveRow, Session, Subject
 from xnat_watchd.core.errors import Misplaced, NotYet, Transient
 from xnat_watchd.core.existing_sessions import ImagingSession, ListedRow, SessionContent
+from xnat_watchd.core.lease import StationLease
 from xnat_watchd.core.ports import Clock, Progressed
 from xnat_watchd.core.sharing.plan import Action, SeenProject
 
@@ -89,6 +90,7 @@ class XnatServer(ServerState):
         password: Secret,
         clock: Clock,
         stop: Event,
+        lease: StationLease | None = None,
         ca_file: Path | None = None,
         strict_certificates: bool = False,
         connect_timeout: float = 10.0,
@@ -103,18 +105,26 @@ class XnatServer(ServerState):
             read_timeout=read_timeout,
             proxies=proxies or {},
         )
-        super().__init__(access, NumberedCredential(user, password), clock=clock, stop=stop)
+        super().__init__(access, NumberedCredential(user, password), clock=clock, stop=stop, lease=lease)
         self._gateways: list[XnatGateway] = []
 
     @classmethod
-    def from_settings(cls, settings: ServerSettings, credential: Credential, clock: Clock, stop: Event) -> XnatServer:
-        """Return the server of these settings, with this credential."""
+    def from_settings(
+        cls,
+        settings: ServerSettings,
+        credential: Credential,
+        clock: Clock,
+        stop: Event,
+        lease: StationLease | None = None,
+    ) -> XnatServer:
+        """Return the server of these settings, with this credential. `lease`: without it nothing is begun there."""
         return cls(
             settings.server,
             user=credential.user,
             password=credential.password,
             clock=clock,
             stop=stop,
+            lease=lease,
             ca_file=settings.ca_file,
             strict_certificates=settings.strict_certificates,
             connect_timeout=settings.connect_timeout.total_seconds(),

@@ -14,18 +14,27 @@ from xnat_watchd.adapters.xnat.transport import Access, Transport
 from xnat_watchd.adapters.xnat.turns import Turns, locked
 from xnat_watchd.adapters.xnat.writable_projects import WritableProjects
 from xnat_watchd.core.errors import AuthRefused
+from xnat_watchd.core.lease import StationLease
 from xnat_watchd.core.ports import Clock
 
 
 class ServerState:
     """The state of the server that all gateways share. Every method may be called from any thread."""
 
-    def __init__(self, access: Access, credential: NumberedCredential, *, clock: Clock, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        access: Access,
+        credential: NumberedCredential,
+        *,
+        clock: Clock,
+        stop: threading.Event,
+        lease: StationLease | None = None,
+    ) -> None:
         # urllib3 logs whole URLs, which contain labels and birth dates.
         logging.getLogger("urllib3").setLevel(logging.CRITICAL)
         self.access = access
         self.clock = clock
-        self.stop = stop
+        self.stop, self.lease = stop, lease
         self.turns = Turns(clock, stop)
         self.dump_lock = threading.Lock()  #: two header dumps at once may get each other's answer (F210)
         self.dialect: Dialect | None = None  #: as of the last login
@@ -66,7 +75,7 @@ class ServerState:
             return *self._log_in(credential), credential.number
 
     def _log_in(self, credential: NumberedCredential) -> tuple[Transport, Dialect]:
-        transport = Transport(self.access, ConnectionState(self.stop), self.clock, self.memory)
+        transport = Transport(self.access, ConnectionState(self.stop, self.lease), self.clock, self.memory)
         with self._lock:
             previous = self.dialect
         try:

@@ -21,6 +21,8 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, ClassVar
 
+from xnat_watchd.core.lease import StationLease
+
 POLL_INTERVAL = 0.25  #: seconds between two checks of the stop event
 #: Seconds that an answer may pause once it has begun, and that its head may take. A worker waits for it.
 LONGEST_PAUSE = 20.0
@@ -44,12 +46,17 @@ class ConnectionState:
     """What the connections of one `Transport` share with it."""
 
     stop: threading.Event
+    lease: StationLease | None = None  #: in a ledger that several stations share
     spoke: bool = False  #: whether any byte of the request was sent
 
     def raise_if_stopped(self) -> None:
-        """Raise `Interrupted` when the program stops."""
-        if self.stop.is_set():
+        """Raise `Interrupted` when the program stops, or when other stations may act on what we do."""
+        if self.stop.is_set() or (self.lease is not None and not self.lease.lasts()):
             raise Interrupted
+
+    def may_begin(self, *, change: bool) -> bool:
+        """Return whether a request may be sent; a `change` of XNAT only while the ledger is heard of."""
+        return self.lease is None or (self.lease.may_begin() if change else self.lease.lasts())
 
 
 def connected(host: str, port: int, timeout: float, options: Sequence[Option], state: ConnectionState) -> socket.socket:

@@ -33,7 +33,7 @@ from xnat_watchd.adapters.xnat.connection import StoppableAdapter
 from xnat_watchd.adapters.xnat.memory import MemoryBudget
 from xnat_watchd.adapters.xnat.sockets import AnswerTooLong, ConnectionState, Interrupted
 from xnat_watchd.adapters.xnat.trust import openssl_message, trusted_certificates
-from xnat_watchd.adapters.xnat.turns import stopping
+from xnat_watchd.adapters.xnat.turns import stopping, unheard
 from xnat_watchd.adapters.xnat.zip_body import ZipBody, ZipUnreadable
 from xnat_watchd.core.errors import InDoubt, Transient, Unavailable, WatchdError
 from xnat_watchd.core.ports import Clock
@@ -145,6 +145,8 @@ class Transport:
 
     def ask(self, request: XnatRequest) -> Answer:
         """Send one request, once. Raise `SessionLost`, or the error that a failure of the connection means."""
+        if not self._state.may_begin(change=request.purpose.changes_xnat):
+            raise unheard()
         self._request, self._state.spoke, self._confirmed_at = request, False, -inf
         with _translated(request, self._state):
             response = self._send(request)
@@ -187,7 +189,7 @@ class Transport:
 
     def ignore_stop(self) -> None:
         """Go on although the program stops, so that we can still log out."""
-        self._state.stop = Event()
+        self._state.stop, self._state.lease = Event(), None
 
     def drop(self) -> None:
         """Close the connection, so that remains of a broken exchange cannot disturb the next one."""
@@ -276,8 +278,9 @@ def _translated(request: XnatRequest, state: ConnectionState) -> Iterator[None]:
     """Let only our own errors and `SessionLost` out. Foreign error texts may contain URLs, and these contain labels."""
     try:
         yield
-    except Interrupted:  # SIGTERM while we waited for the connection
-        raise stopping(spoke=request.purpose.changes_xnat and state.spoke) from None
+    except Interrupted:  # SIGTERM while we waited for the connection, or the end of the lease
+        ended = stopping if state.stop.is_set() else unheard
+        raise ended(spoke=request.purpose.changes_xnat and state.spoke) from None
     except ZipUnreadable as error:  # the disk failed, or the ZIP was changed meanwhile
         raise _upload_broken("the ZIP could not be read to its end", str(error), request, state) from None
     except http_errors.SSLError as error:  # certificate, protocol; XNATSSLError is one of them (F285)

@@ -22,6 +22,16 @@ def stopping(*, spoke: bool = False) -> Stopped:
     return error
 
 
+def unheard(*, spoke: bool = False) -> Stopped:
+    """Return the error of a request that is not begun, or is ended, because other stations may act on our work."""
+    error = Stopped(
+        "the ledger that the stations share did not answer for too long",
+        advice="Nothing to do: it goes on once the database of the ledger answers.",
+    )
+    error.spoke = spoke
+    return error
+
+
 @contextmanager
 def locked(lock: threading.Lock, stop: threading.Event) -> Iterator[None]:
     """Hold a lock. Raise `Stopped` if the program stops while we wait for it."""
