@@ -1,4 +1,4 @@
-"""In which engine the ledgers of this run are: SQLite, or PostgreSQL if XNAT_WATCHD_TEST_LEDGER=postgres.
+"""In which engine the ledgers of this run are: SQLite, or PostgreSQL if TEST_LEDGER=postgres.
 
 Whoever opens a ledger below a root, configures one, copies what a kill leaves of one, or asks one behind the program's
 back, does it by these functions. So one variable has every suite run on the other engine.
@@ -22,7 +22,7 @@ from xnat_watchd.adapters.ledger.database import Database
 from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.adapters.ledger.opening import open_database
 
-CHOSEN = "XNAT_WATCHD_TEST_LEDGER"
+CHOSEN = "TEST_LEDGER"
 _IN_THE_SCHEMA = "-c search_path=xnat_watchd"
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema ORDER BY 1"
 _SEQUENCES = (

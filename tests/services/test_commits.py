@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -13,9 +11,11 @@ from typing import Any, Literal
 import pytest
 
 from tests.dicom import instance
+from tests.engine import asked, location_of
 from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.ledgers import connection_of
 from tests.station import QUIET, Station, Time, zipped
+from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.core.delivery import Place
 from xnat_watchd.core.errors import InDoubt
@@ -145,13 +145,12 @@ INTENTS = {
 class Watched:
     """A part before each act of which another connection to the ledger looks what is on the disk."""
 
-    def __init__(self, part: Any, ledger: Path, seen: dict[str, bool]) -> None:
+    def __init__(self, part: Any, ledger: Location, seen: dict[str, bool]) -> None:
         self._part, self._ledger, self._seen = part, ledger, seen
 
     def __getattr__(self, name: str) -> Any:
         if name in INTENTS:
-            with closing(sqlite3.connect(self._ledger)) as db:
-                self._seen[name] = db.execute(INTENTS[name]).fetchone() is not None
+            self._seen[name] = bool(asked(self._ledger, INTENTS[name]))
         return getattr(self._part, name)
 
 
@@ -162,7 +161,7 @@ def test_what_is_about_to_be_done_is_on_the_disk_before_it_is_done(
     time, seen = Time(), dict[str, bool]()
 
     def around(part: str, thing: Any) -> Any:
-        return Watched(thing, tmp_path / "ledger.sqlite", seen) if part in {"disk", "gateway"} else thing
+        return Watched(thing, location_of(tmp_path), seen) if part in {"disk", "gateway"} else thing
 
     station = Station(tmp_path, FakeGateway(FakeXnat(time, dialect=dialect), time), time, around=around)
     station.takes_ahead = True

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from tests.ledgers import connection_of
 from tests.stateful.fuse import Depth, Fuse
 from tests.station import Notes, Station, Time
+from xnat_watchd.adapters.ledger.known_rows import KnownRows
 from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.adapters.xnat.gateway import XnatServer
 from xnat_watchd.core.lease import StationLease
@@ -137,7 +137,7 @@ class Service:
 
     def _is_quiet(self) -> bool:
         held = next(iter(self.daemon.pipelines.values()))._held
-        in_transaction = connection_of(self.station.ledger.views._db).in_transaction
+        in_transaction = cast("KnownRows", self.station.ledger.views._db).in_transaction()
         return not (self.lock.depth or held.lock.locked() or in_transaction)
 
     def _read(self) -> Settings:
