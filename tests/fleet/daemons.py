@@ -11,12 +11,15 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from tests.fleet.clock import hurry_database
 from tests.fleet.hosts import SPEED, Host
 from tests.fleet.witness import Witness
 from tests.postgres.cluster import Cluster
 from tests.postgres.line import Line
 from tests.soak.judge import complaints
 from tests.soak.traffic import Drop, Traffic
+from xnat_watchd.adapters.ledger.location import Location
+from xnat_watchd.adapters.ledger.opening import open_database
 
 FEW = 15  #: every so many-th study of the traffic: four people have all of them
 LEASE = 60.0 / SPEED  #: seconds after which a station that is not heard of is taken for dead
@@ -77,6 +80,7 @@ class Fleet:
         self._drops = list[Drop]()
         self._over = list[tuple[float, Callable[[], object]]]()  #: when a trouble ends, and how
         self._retried = Counter[str]()
+        self._began = time.time()
         self._troubled = 0.0  #: when the next trouble comes
         self.figures = FleetFigures()
         self.hosts = list[Host]()
@@ -106,10 +110,12 @@ class Fleet:
             if self._options.postgres:
                 self._primary = Cluster.made()
                 stack.callback(self._primary.close)
-                self._primary.database("fleet")
+                open_database(Location(self._folder, self._primary.database("fleet"))).close()
+                hurry_database(self._primary, "fleet", speed=SPEED, began=self._began)
             for number in range(self._options.stations):
                 root = self._folder / ("share" if self._options.shared else f"root-{number + 1}")
-                host = Host(f"station-{number + 1}", self._folder, root, server, **self._ledger(number, stack))
+                name, ledger = f"station-{number + 1}", self._ledger(number, stack)
+                host = Host(name, self._folder, root, server, began=self._began, **ledger)
                 self.hosts.append(host)
                 stack.callback(host.kill)
                 host.start()

@@ -7,15 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from tests.fleet import living
 from tests.postgres.line import Line
+from tests.soak import hurried
 from tests.soak.practice import PASSWORD
 
 SPEED = 20.0  #: a minute of the service's time is three seconds of ours
@@ -40,12 +39,15 @@ keep_free = "1MB"
 class Host:
     """One workstation. `line` leads to the ledger, where that is in a PostgreSQL."""
 
-    def __init__(self, name: str, folder: Path, root: Path, server: str, *, ledger: str, line: Line | None) -> None:
+    def __init__(
+        self, name: str, folder: Path, root: Path, server: str, *, began: float, ledger: str, line: Line | None
+    ) -> None:
+        """`began`: when the clock of all of them began to run faster."""
         self.name, self.root, self.line = name, root, line
         self.frozen = False
         self.down = False  #: it was killed, and nobody is to start it yet
         self._config, self._journal = folder / f"{name}.toml", folder / f"{name}.txt"
-        self._began = time.time()
+        self._began = began
         self._process: ForkServerProcess | None = None
         (root / "drop").mkdir(parents=True, exist_ok=True)
         self._config.write_text(CONFIG.format(server=server, root=root, ledger=ledger), "utf-8")
@@ -62,7 +64,7 @@ class Host:
             return
         self._gone()
         given = (self._config, self._journal, self._environment(), SPEED, self._began)
-        self._process = _processes().Process(target=living.live, args=given)
+        self._process = _processes().Process(target=hurried.live, args=given)
         self._process.start()
 
     def ended_with(self) -> int | None:
@@ -131,5 +133,5 @@ class Host:
 def _processes() -> Any:
     """Return what forks services off a process that has imported the program: it takes no second then."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(["xnat_watchd.interfaces.cli.run", "xnat_watchd.daemon", living.__name__])
+    context.set_forkserver_preload(["xnat_watchd.interfaces.cli.run", "xnat_watchd.daemon", hurried.__name__])
     return context

@@ -41,4 +41,5 @@ def hurry(speed: float, began: float) -> None:
 
     patch.object(SystemClock, "now", now).start()
     patch.object(SystemClock, "monotonic", lambda _: time.monotonic() * speed).start()
+    patch.object(SystemClock, "uptime", lambda _: time.clock_gettime(time.CLOCK_BOOTTIME) * speed).start()
     patch.object(WakeUp, "wait", wait).start()
