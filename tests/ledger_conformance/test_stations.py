@@ -303,3 +303,16 @@ def test_what_waits_for_a_setting_of_one_root_is_not_let_go_on_by_another(record
     recorder.ledger.studies.raise_until({"P1": Progress.COMPLETE}, recorder.now)
     assert recorder.standing(delivery) == "ready"
     other.close()
+
+
+def test_who_serves_a_root_together_with_another_knows(recorder: Recorder, other: Ledger) -> None:
+    recorder.ledger.stations.enroll(CT_1)
+    recorder.ledger.stations.serve("root-1")
+    assert not recorder.ledger.stations.has_company()
+    other.stations.enroll(CT_2)
+    other.stations.serve("root-2")
+    assert not recorder.ledger.stations.has_company()
+    other.stations.serve("root-1")
+    assert recorder.ledger.stations.has_company()
+    other.stations.leave()
+    assert not recorder.ledger.stations.has_company()

@@ -41,7 +41,8 @@ class Carrying:
 
 def daemon_of(carrying: Carrying) -> Any:
     return SimpleNamespace(
-        recovered=True, missing=set(), machine_errors={}, stop=threading.Event(), pipelines={WORKER: carrying},
+        recovered=True, missing=set(), machine_errors={}, stop=threading.Event(), may_begin=lambda: True,
+        pipelines={WORKER: carrying},
         uploads={}, clock=Time(), tools={}, wake=lambda: None,  # nobody deletes
         idle_check=SimpleNamespace(put_off=lambda: None), once=False, note_full=lambda **_: None,
         idle_since={}, finished=SimpleNamespace(to_be_moved=lambda: False),

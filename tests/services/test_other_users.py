@@ -79,6 +79,20 @@ def test_who_locks_a_folder_does_not_keep_the_service_from_it(drop: Path) -> Non
     other.close()
 
 
+def test_stations_of_one_ledger_use_a_folder_together_and_keep_out_who_has_another(drop: Path) -> None:
+    stations, other = [Claims(shared=True), Claims(shared=True)], Claims()
+    for one in stations:
+        one.claim(drop)
+    for one in stations:
+        with pytest.raises(Occupied):
+            other.claim(drop)
+        one.close()
+    other.claim(drop)
+    with pytest.raises(Occupied):
+        stations[0].claim(drop)
+    other.close()
+
+
 @ROOT_ONLY
 def test_nobody_else_can_open_a_lock_of_ours(drop: Path) -> None:
     claims = Claims()

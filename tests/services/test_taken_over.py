@@ -12,6 +12,7 @@ from tests.fake_xnat import FakeGateway, FakeXnat
 from tests.station import Station, Time, zipped
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.opening import open_database
+from xnat_watchd.adapters.ledger.stations import StationProcess
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.errors import InDoubt
 
@@ -64,4 +65,20 @@ def test_what_was_taken_ahead_is_not_given_back_either(tmp_path: Path) -> None:
     station.pipeline.release()
     assert station.ledger.studies.get(item.key) == item
     assert station.log.events()[-1] == "study.taken_over"
+    station.close()
+
+
+@pytest.mark.parametrize("company", [True, False])
+def test_a_start_leaves_alone_what_another_station_of_the_root_may_be_writing(tmp_path: Path, company: bool) -> None:  # noqa: FBT001
+    station = begun(tmp_path)
+    if company:
+        with closing(Ledger(open_database(tmp_path / "ledger.sqlite"))) as other:
+            other.stations.shared = True
+            other.stations.enroll(StationProcess("ct-2", "0.2.0"))
+            other.stations.serve("")
+    files = [station.folders.work / "7.1.zip", station.folders.work / ".8.zip.part"]
+    for file in files:
+        file.touch()
+    station.intake.recover()
+    assert {file.exists() for file in files} == {company}
     station.close()

@@ -12,7 +12,7 @@ from xnat_watchd.adapters.credentials import Credential
 from xnat_watchd.adapters.dicom.zip_file import is_whole, open_zip, write_clean
 from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
-from xnat_watchd.adapters.files.lock import Lock
+from xnat_watchd.adapters.files.lock import Claims, Lock
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
 from xnat_watchd.adapters.files.share_folder import ShareFolder, lock_of_shares
 from xnat_watchd.adapters.ledger.ledger import Ledger
@@ -57,7 +57,7 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
         settings=settings,
         folders=folders, marks=FolderMarks(folders, ledger.marks),
         ledger=ledger,
-        server=server, sharer=server.gateway(), lease=lease,
+        server=server, sharer=server.gateway(), lease=lease, claims=Claims(shared=ledger.stations.shared),
         clock=clock, log=ProjectHidingLog(log, projects), liveness=liveness, stop=liveness.stop, projects=projects,
     )  # fmt: skip
     recent = RecentAnswers(clock)

@@ -10,6 +10,7 @@ from functools import partial
 
 from xnat_watchd.adapters.credentials import Credential
 from xnat_watchd.adapters.files.lock import Lock, lock_of
+from xnat_watchd.adapters.files.root_id import root_id
 from xnat_watchd.adapters.threads import Loop
 from xnat_watchd.core.ports import Log
 from xnat_watchd.daemon.composition import build
@@ -40,6 +41,8 @@ def carry(settings: Settings, credential: Credential, log: Log, keys: Collection
         daemon.claims.claim(daemon.folders.work)
         enrollment = enrolled(daemon, lock)
         stack.callback(enrollment.end)
+        if daemon.ledger.stations.shared:
+            daemon.ledger.stations.serve(root_id(daemon.folders.work))
         workers += [
             Loop(name, partial(_turn, daemon, name, frozenset(keys)), daemon.stop, daemon.stop.set)
             for name in daemon.pipelines

@@ -240,6 +240,8 @@ def sharing_turn(daemon: Daemon) -> float:
 
 
 def _share(daemon: Daemon) -> float:
+    if not daemon.may_begin():
+        return daemon.sharing.poll_interval
     if not daemon.once:
         daemon.idle_check.ask_if_due(sorted(daemon.projects.configured))
     try:

@@ -116,6 +116,7 @@ class Intake:
     def recover(self) -> None:
         """Finish or undo what was under way when the service stopped. `OSError` if the work folder is not ours."""
         self._marks.must_be_known("work")
+        may_be_anothers = self._ledger.stations.has_company()
         for name in self._disk.names(self._folders.work):
             owner = owner_of(name)
             if owner is not None and owner[1] is None:
@@ -123,7 +124,7 @@ class Intake:
                     self._recover_zip(owner[0])
                 except OSError as error:  # it stays there until the next start and disturbs nothing
                     self._report_refusal(name, error)
-            elif owner is not None or (name.startswith(".") and name.endswith(".part")):
+            elif not may_be_anothers and (owner is not None or (name.startswith(".") and name.endswith(".part"))):
                 self._disk.remove(self._folders.work / name)  # a copy that can be made again
         self._finish()
 

@@ -90,10 +90,14 @@ class Claims:
     The lock is on a hidden file in the folder, so it holds under every path that leads there. Only we may open that
     file. If the folder itself were locked, everybody who may list it could lock us out. Until `close` the file system
     can only be unmounted lazily.
+
+    `shared`: the stations of a ledger in a database may use a folder together, since that ledger says who does what.
+    Who has a ledger of its own is kept out by them, and keeps them out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool = False) -> None:
         self._claimed: dict[Path, int] = {}
+        self._kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
 
     def claim(self, folder: Path) -> None:
         """Claim a folder unless it is claimed already, missing, or on a network, where a lock is not reliable.
@@ -106,7 +110,7 @@ class Claims:
         with suppress(OSError):
             handle = _file_of_ours(folder)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(handle, self._kind | fcntl.LOCK_NB)
             except BlockingIOError:
                 os.close(handle)
                 raise Occupied(

@@ -72,6 +72,14 @@ class Stations:
             db.execute("UPDATE stations SET root = ? WHERE id = ?", (root, self.me.id))
         self.me = replace(self.me, root=root)
 
+    def has_company(self) -> bool:
+        """Return whether another station that is there serves the same root."""
+        found = self._db.row(
+            "SELECT 1 FROM stations WHERE root = ? AND id <> ? AND seen IS NOT NULL AND gone IS NULL",
+            self.me.root, self.me.id,
+        )  # fmt: skip
+        return found is not None
+
     def renew(self, lateness: timedelta) -> datetime | None:
         """Show that this station is there; return what time it is by the clock of the database.
 
