@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,18 @@ import psycopg
 
 from tests.ledger_conformance.engines import PATIENCE, Engine, Recorder
 from tests.postgres.databases import cluster
+from xnat_watchd.adapters.ledger.database import text
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.postgres_opening import open_postgres
-from xnat_watchd.adapters.ledger.stations import StationProcess
+from xnat_watchd.adapters.ledger.stations import Station
+from xnat_watchd.core.station_report import StationReport
+
+_STATION = """
+INSERT INTO xnat_watchd.stations (name, root, version, seen, gone, report) VALUES (%s, %s, %s, %s, %s, %s)
+ON CONFLICT (name) DO UPDATE SET root = excluded.root, version = excluded.version, seen = excluded.seen,
+  gone = excluded.gone, report = excluded.report
+RETURNING id
+"""
 
 
 def shared_ledger(folder: Path) -> Ledger:
@@ -31,20 +41,41 @@ class SharedLedger:
         self.recorder = Recorder(Engine("postgres", shared_ledger), self.folder)
 
     @property
+    def ledger(self) -> Ledger:
+        """Return the ledger of the station that records now."""
+        return self.recorder.ledger
+
+    @property
     def url(self) -> str:
         """Return where the database is."""
         return cluster().database_of(self.folder)
 
-    def change(self, sql: str, *values: Any) -> None:
-        """Change the ledger behind the program's back."""
+    def change(self, sql: str, *values: Any) -> Any:
+        """Change the ledger behind the program's back, and return the first row that it answers with."""
         with psycopg.connect(self.url, autocommit=True) as db:
-            db.execute(sql.encode(), values)
+            done = db.execute(sql.encode(), values or None)
+            return done.fetchone() if done.description else None
 
-    def enroll(self, name: str, version: str = "0.2.0") -> Recorder:
-        """Become the station of this name, with a root of its own; return who records for it."""
-        self.change("INSERT INTO xnat_watchd.stations (name) VALUES (%s) ON CONFLICT DO NOTHING", name)
-        stations = self.recorder.ledger.stations
-        stations.enroll(StationProcess(name, version))
-        stations.serve(f"root-of-{name}")
-        self.change("UPDATE xnat_watchd.stations SET seen = coalesce(seen, now()::text) WHERE name = %s", name)
+    def be(
+        self,
+        name: str,
+        *,
+        root: str = "",
+        version: str = "0.2.0",
+        heard: float = 3.0,
+        ended: float | None = None,
+        report: StationReport = StationReport(),  # noqa: B008 - frozen
+    ) -> Recorder:
+        """Become the station of this name; return who records for it.
+
+        `heard`, `ended`: how many seconds ago it was heard of last, and has ended or was found gone.
+        """
+        now, root = datetime.now(UTC), root or f"root-of-{name}"
+        gone = None if ended is None else text(now - timedelta(seconds=ended))
+        row = self.change(_STATION, name, root, version, text(now - timedelta(seconds=heard)), gone, report.as_text())
+        self.ledger.stations.me = Station(row[0], 1, root)
         return self.recorder
+
+    def close(self) -> None:
+        """End the connection."""
+        self.ledger.close()

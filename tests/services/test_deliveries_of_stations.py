@@ -20,26 +20,26 @@ def shared(tmp_path: Path) -> Iterator[SharedLedger]:
     """Yield a ledger that several stations share."""
     made = SharedLedger(tmp_path)
     yield made
-    made.recorder.ledger.close()
+    made.close()
 
 
 def test_each_delivery_is_listed_with_the_station_that_has_taken_it(shared: SharedLedger) -> None:
-    first, second = shared.enroll("ct-1").receive(), shared.enroll("mr-2").receive()
-    rows = shared.recorder.ledger.listing.rows(DeliveryQuery())
+    first, second = shared.be("ct-1").receive(), shared.be("mr-2").receive()
+    rows = shared.ledger.listing.rows(DeliveryQuery())
     assert {row["item"]: row["station"] for row in rows} == {str(first): "ct-1", str(second): "mr-2"}
     assert {row_without_names({**row}, lambda _: False)["station"] for row in rows} == {"ct-1", "mr-2"}
 
 
 def test_only_what_one_station_has_taken_is_listed_where_it_is_asked_for(shared: SharedLedger) -> None:
-    first, second = shared.enroll("ct-1").receive(), shared.enroll("mr-2").receive()
-    listing = shared.recorder.ledger.listing
+    first, second = shared.be("ct-1").receive(), shared.be("mr-2").receive()
+    listing = shared.ledger.listing
     found = {name: [row["item"] for row in listing.rows(DeliveryQuery(station=name))] for name in ("ct-1", "mr-2", "x")}
     assert found == {"ct-1": [str(first)], "mr-2": [str(second)], "x": []}
 
 
 def test_the_story_of_a_delivery_tells_its_station_to_all(shared: SharedLedger) -> None:
-    delivery = shared.enroll("ct-1").receive()
-    story = shared.recorder.ledger.views.delivery(delivery)
+    delivery = shared.be("ct-1").receive()
+    story = shared.ledger.views.delivery(delivery)
     assert story is not None
     for told in (story, story_without_names(story, lambda _: False)):
         assert delivery_facts({**told, "same_as": None}, str)["station"] == "ct-1"

@@ -28,6 +28,7 @@ class Host:
     log: Notes = field(default_factory=Notes)
     woken: int = 0
     renewals: int = 0
+    report: str = ""
 
     def __post_init__(self) -> None:
         self.ledger.stations.shared = True
@@ -37,12 +38,12 @@ class Host:
         self.enrollment = Enrollment(
             ledger=self.ledger, process=StationProcess(self.name, "0.2.0", f"lock of {self.log!r}"), lease=self.lease,
             lateness=lambda: timedelta(minutes=5), clock=self.time, log=self.log, wake=self._wake,
-            follow=lambda _: None,
+            follow=lambda _: None, report=lambda: self.report,
         )  # fmt: skip
 
-    def _counted(self, lateness: timedelta) -> object:
+    def _counted(self, lateness: timedelta, report: str) -> object:
         self.renewals += 1
-        return self._renew(lateness)
+        return self._renew(lateness, report)
 
     def _wake(self) -> None:
         self.woken += 1
@@ -74,6 +75,16 @@ def test_the_only_station_of_a_file_asks_nothing(host: Callable[[str], Host]) ->
     assert alone.lease.may_begin()
 
 
+def test_what_a_station_knows_of_itself_goes_with_each_renewal(host: Callable[[str], Host]) -> None:
+    one = host("ct-1")
+    one.report = "{}"
+    one.enrollment.begin()
+    one.report = '{"free": 1}'
+    one.time.pass_(seconds=RENEWED_EVERY)
+    one.enrollment.check()
+    assert [row["report"] for row in one.ledger.fleet.stations()] == ['{"free": 1}']
+
+
 def test_it_is_renewed_as_often_as_needed_and_no_oftener(host: Callable[[str], Host]) -> None:
     one = host("ct-1")
     one.enrollment.begin()
@@ -90,7 +101,7 @@ def test_while_the_ledger_does_not_answer_the_lease_runs_out_and_then_the_work_g
     one = host("ct-1")
     one.enrollment.begin()
 
-    def cut(_: timedelta) -> object:
+    def cut(*_: object) -> object:
         raise LedgerUnusable("cut", advice="", passes=True)
 
     with monkeypatch.context() as patch:
@@ -111,8 +122,8 @@ def test_the_time_that_the_question_took_is_part_of_the_lease(host: Callable[[st
     one.enrollment.begin()
     renew = one.ledger.stations.renew
 
-    def slow(lateness: timedelta) -> object:
-        shown = renew(lateness)
+    def slow(lateness: timedelta, report: str) -> object:
+        shown = renew(lateness, report)
         one.time.pass_(seconds=LEASE / 2)  # frozen before it heard the answer
         return shown
 

@@ -36,10 +36,14 @@ class Served:
     root: Path
     time: Time
     proxy: Proxy = field(default_factory=lambda: Proxy((PROXY,)))
+    url: str = ""  #: of the ledger, where it is in a database
 
     def __post_init__(self) -> None:
         reading = Reading(
-            Location(self.root / "ledger.sqlite"), self.root / "status.json", "https://xnat.test", self.time.now
+            Location(self.root / "ledger.sqlite", self.url),
+            self.root / "status.json",
+            "https://xnat.test",
+            self.time.now,
         )
         links, cookies = (VisitorTokens(seconds, self.time.monotonic) for seconds in (LINK_HOLDS, COOKIE_HOLDS))
         by_name = {one.name: one for one in USERS.values()}

@@ -29,6 +29,7 @@ class IncidentKind(StrEnum):
     STUDIES = "studies"
     DROP = "drop"
     TABLE = "table"
+    STATION = "station"
 
 
 PATIENCE = {
@@ -41,6 +42,7 @@ PATIENCE = {
     IncidentKind.STUDIES: timedelta(minutes=15),
     IncidentKind.DROP: timedelta(minutes=15),
     IncidentKind.TABLE: timedelta(minutes=15),
+    IncidentKind.STATION: timedelta(minutes=10),
 }
 """How long each kind of trouble lasts before it is told: most of it passes by itself."""
 

@@ -52,3 +52,11 @@ def as_size(count: float) -> str:
         if count >= unit:
             return f"{count / unit:.1f} {name}"
     return f"{count / 1e3:.0f} kB"
+
+
+def as_span(seconds: float) -> str:
+    """Return a time as people say it: `1 second`, `100 seconds`, `3 hours`, `4 days`."""
+    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}s"
+    return f"{seconds:.0f} second{'' if round(seconds) == 1 else 's'}"

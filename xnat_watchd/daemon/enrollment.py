@@ -19,19 +19,21 @@ from xnat_watchd.core.ports import Clock, Log
 class Enrollment:
     """Belongs to the main thread. The lease that it renews may be asked by any."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is given by name
         self,
         *,
         ledger: Ledger,
         process: StationProcess,
         lease: StationLease,
         lateness: Callable[[], timedelta],
+        report: Callable[[], str],
         clock: Clock,
         log: Log,
         wake: Callable[[], None],
         follow: Callable[[datetime], None],
     ) -> None:
-        self._ledger, self._process, self._lease, self._lateness = ledger, process, lease, lateness
+        self._ledger, self._process, self._lease = ledger, process, lease
+        self._lateness, self._report = lateness, report
         self._clock, self._log, self._wake, self._follow = clock, log, wake, follow
         self.refused: Occupied | None = None  #: another process is this station now, so that this one must end
 
@@ -65,7 +67,7 @@ class Enrollment:
                 self._ledger.stations.leave()
 
     def _renew(self) -> bool:
-        shown = self._ledger.stations.renew(self._lateness())
+        shown = self._ledger.stations.renew(self._lateness(), self._report())
         if shown is not None:
             self._follow(shown)
         return shown is not None

@@ -41,8 +41,8 @@ class MetricsExport:
         if snapshot is None:
             return FIRST
         version = self.ledger.version()
-        if version != self._version:
-            self._counted, self._version = LedgerTotals.of(self.ledger.totals), version
+        if version != self._version or self.ledger.fleet.shared:  # that other stations are there changes no version
+            self._counted, self._version = LedgerTotals.of(self.ledger.totals, self.ledger.fleet), version
         try:
             self._write(snapshot)
         except (OSError, EndedByFault) as error:
@@ -57,7 +57,7 @@ class MetricsExport:
     def write_last(self, snapshot: Snapshot) -> None:
         """Write that the service has ended. Nothing waits for a disk that does not answer."""
         try:
-            self._counted = LedgerTotals.of(self.ledger.totals)
+            self._counted = LedgerTotals.of(self.ledger.totals, self.ledger.fleet)
             self._write(snapshot)
         except (OSError, Stopped, EndedByFault, LedgerUnusable) as error:
             self.log.warning("metrics.failed", reason=type(error).__name__)

@@ -164,6 +164,7 @@ def enrolled(daemon: Daemon, lock: Lock) -> Enrollment:
         process=StationProcess(name, __version__, lock.name),
         lease=daemon.lease,
         lateness=daemon.sharer.lateness,
+        report=daemon.report,
         clock=daemon.clock,
         log=daemon.log,
         wake=daemon.wake,

@@ -28,6 +28,7 @@ from xnat_watchd.core.retention import RetentionRules
 from xnat_watchd.daemon.idle_check import IdleCheck
 from xnat_watchd.daemon.ledger_status import LedgerStatus
 from xnat_watchd.daemon.thread_context import KnownProjects, Liveness
+from xnat_watchd.operator.fleet import report_of
 from xnat_watchd.operator.status import Snapshot, attention_row, take_snapshot, unknown_folder, with_daemon
 from xnat_watchd.settings import Settings
 from xnat_watchd.sharing.service import Sharing
@@ -92,6 +93,7 @@ class Daemon:
     unfamiliar: set[str] = field(default_factory=set)  #: those of `missing` where another folder is in the place
     polling: bool = False  #: the kernel reports no file events, and this was logged
     full: bool = False  #: too little room is left to take anything
+    free: int | None = None  #: bytes on the disk of the work folder
     room: str = ""  #: how much is left, how much is needed, and how many ZIPs wait, while it is too little
     machine_errors: dict[str, Exception] = field(default_factory=dict)  #: thread -> the error of its last turn
     rate: Rate = field(default_factory=Rate)  #: bytes of ZIPs that are sent and finished
@@ -111,7 +113,7 @@ class Daemon:
 
     def note_room(self, free: int) -> None:
         """Note how many bytes are free on the disk of the work folder."""
-        keep = self.settings.limits.keep_free
+        keep, self.free = self.settings.limits.keep_free, free
         self.room = f": {as_size(free)} are free, and {as_size(keep)} must stay free"
         if free < keep:
             count = self.intake.count_files()
@@ -173,6 +175,10 @@ class Daemon:
         """Wake the workers, so that they look for studies to carry."""
         for wake_up in self.wake_ups:
             wake_up.set()
+
+    def report(self) -> str:
+        """Return what only this station knows of itself, for the others of its ledger."""
+        return report_of(self.published, self.free).as_text() if self.published else ""
 
     def may_begin(self) -> bool:
         """Return whether a worker may take another study."""

@@ -23,6 +23,7 @@ Row = Mapping[str, Any]
 Observed = Mapping[IncidentKey, Sequence[Row]]
 
 _OF_SERVICE = {"login": IncidentKind.LOGIN, "ledger": IncidentKind.LEDGER, "disk": IncidentKind.DISK}
+_OF_ALL = {About.FILE: IncidentKind.DROP, About.TABLE: IncidentKind.TABLE, About.STATION: IncidentKind.STATION}
 _FOLDERS = frozenset({"drop", "shares", "work", "done", "failed"})
 _TITLES = {
     IncidentKind.LOGIN: "the login for XNAT needs somebody",
@@ -34,6 +35,7 @@ _TITLES = {
     IncidentKind.STUDIES: "studies or ZIPs need somebody in {scope}",
     IncidentKind.DROP: "files in the drop folder need somebody",
     IncidentKind.TABLE: "share tables need somebody",
+    IncidentKind.STATION: "a station of this ledger is silent",
 }
 
 
@@ -70,10 +72,8 @@ def _key(row: Row) -> IncidentKey | None:
             return IncidentKey(IncidentKind.STUDIES, project)
         case About.PROJECT:
             return IncidentKey(IncidentKind.PROJECT, project)
-        case About.FILE:
-            return IncidentKey(IncidentKind.DROP)
-        case About.TABLE:
-            return IncidentKey(IncidentKind.TABLE)
+        case About.FILE | About.TABLE | About.STATION as what:
+            return IncidentKey(_OF_ALL[what])
     if item in _FOLDERS:
         return IncidentKey(IncidentKind.FOLDER, item)
     kind = _OF_SERVICE.get(item)

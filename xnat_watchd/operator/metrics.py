@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -24,15 +24,18 @@ from prometheus_client.registry import Collector
 
 from xnat_watchd import __version__
 from xnat_watchd.adapters.ledger.database import VERSION
+from xnat_watchd.adapters.ledger.fleet import Fleet
 from xnat_watchd.adapters.ledger.totals import BOUNDS, ArchiveTimes, Total, TotalsView, confirmed
 from xnat_watchd.core.incidents import IncidentKey, IncidentKind
 from xnat_watchd.core.states import LINE, Progress
 from xnat_watchd.operator.alert_texts import observed
+from xnat_watchd.operator.fleet import StationCondition, fleet_status
 from xnat_watchd.operator.status import Snapshot
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "xnat_watchd_"
 PAUSABLE = ("work", "retention")
+EPOCH = datetime.fromtimestamp(0, UTC)  #: of a ledger with which no station has worked
 
 Labels = tuple[str, ...]
 Values = Mapping[Labels, float]
@@ -87,6 +90,8 @@ METRICS = (
     MetricDefinition("upload_bytes_per_second", _G, "How fast ZIPs are sent, on average of the last minutes."),
     MetricDefinition("share_rows", _G, "Rows of the share tables by state.", ("state",)),
     MetricDefinition("last_archived_timestamp_seconds", _G, "When a study last reached XNAT's archive.", ("project",)),
+    MetricDefinition("stations", _G, "Stations that share the ledger, by how they are; none where it is a file.",
+                     ("condition",)),
     MetricDefinition("delivery_events", _C, "What has happened to ZIPs.", ("project", "event")),
     MetricDefinition("studies_reached", _C, "How often studies have reached a progress; one that is sent again, again.",
                      ("project", "progress")),
@@ -114,23 +119,25 @@ class LedgerTotals:
 
     totals: Sequence[Total]
     times: Mapping[str, ArchiveTimes]
+    fleet: Snapshot | None = None  #: all stations, where several share the ledger
 
     @classmethod
-    def of(cls, ledger: TotalsView) -> LedgerTotals:
-        """Read everything that the ledger has counted."""
-        return cls(ledger.all(), ledger.archive_times())
+    def of(cls, ledger: TotalsView, fleet: Fleet | None = None) -> LedgerTotals:
+        """Read everything that the ledger has counted, and how all stations are where several share it."""
+        stations = fleet_status(fleet, EPOCH) if fleet and fleet.shared else None
+        return cls(ledger.all(), ledger.archive_times(), stations)
 
 
 class ServiceCollector(Collector):
     """Makes the metrics of one snapshot."""
 
     def __init__(self, snapshot: Snapshot, counted: LedgerTotals) -> None:
-        self._snapshot, self._totals, self._times = snapshot, counted.totals, counted.times
+        self._snapshot, self._totals, self._times, self._fleet = snapshot, counted.totals, counted.times, counted.fleet
         self._projects = confirmed(counted.totals)
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric of `METRICS`, in their order."""
-        values = {**self._state(), **self._contents(), **self._counters()}
+        values = {**self._state(), **self._contents(), **self._stations(), **self._counters()}
         for one in METRICS:
             if one.kind is MetricKind.HISTOGRAM:
                 yield self._archive_times(one)
@@ -177,6 +184,10 @@ class ServiceCollector(Collector):
             "upload_bytes_per_second": _one(daemon.get("rate", 0)),
             "share_rows": rows,
         }
+
+    def _stations(self) -> dict[str, Values]:
+        totals = self._fleet["totals"] if self._fleet else {}
+        return {"stations": {(str(one),): totals[one] for one in StationCondition if one in totals}}
 
     def _attention(self) -> Values:
         """Return what needs a person, with a zero for each kind of which there is nothing."""

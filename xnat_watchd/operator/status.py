@@ -24,6 +24,8 @@ TOLD_AFTER = timedelta(seconds=30)  #: after which a row that XNAT still archive
 LONG = timedelta(hours=1)  #: after which a study that is retried by itself is reported
 SILENCE = 60.0  #: seconds after which a service that runs but reports nothing counts as unwell
 READ_REPORT = "Read the report beside the table: it says of each row why, and what to do."
+LOOK_THERE = "Look on its host whether it runs and reaches the database: `journalctl --unit xnat-watchd`."
+MOST_SILENT = 20  #: rows; `status --fleet` shows all
 SENTENCES = ("why", "advice")  #: what may name a project; a time would be spoilt by a folder that is called `00`
 
 
@@ -34,6 +36,7 @@ class About(StrEnum):
     PROJECT = "project"
     FILE = "file"  #: in the drop folder
     TABLE = "share table"
+    STATION = "station"  #: another one of a ledger that is shared
     SERVICE = "service"  #: its folders, disks, ledger, login, or ways to tell people
 
 
@@ -67,6 +70,7 @@ def take_snapshot(
     needs_attention = [
         *attention,
         *_projects_in_trouble(gates, waiting),
+        *_silent_stations(ledger),
         *({**row, "about": About.ITEM} for row in views.attention()),
         *({**row, "about": About.ITEM} for row in views.delayed(now - LONG)),
         *({**row, "about": About.ITEM} for row in views.locked(now - TOLD_AFTER)),
@@ -132,6 +136,22 @@ def about(row: Mapping[str, Any]) -> About:
 def delivery_of(row: Mapping[str, Any]) -> int | None:
     """Return the number of the delivery that a row of `attention` is about; None for one about anything else."""
     return int(row["item"].partition(".")[0]) if about(row) is About.ITEM else None
+
+
+def _silent_stations(ledger: StatusParts) -> Rows:
+    """Return a row for each station that is not heard of, where several share the ledger; of many, for some."""
+    if not ledger.fleet.shared:
+        return []
+    return [
+        attention_row(
+            row["name"], f"station {row['name']} is silent since {_minute(row['seen'])}", LOOK_THERE, About.STATION
+        )
+        for row in ledger.fleet.silent()[:MOST_SILENT]
+    ]
+
+
+def _minute(moment: str) -> str:
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def _projects_in_trouble(gates: Mapping[str, Any], waiting: Mapping[str, str]) -> Rows:

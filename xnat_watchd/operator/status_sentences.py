@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from xnat_watchd.core.loose_files import LEFT_ALONE
-from xnat_watchd.core.quantities import as_size
+from xnat_watchd.core.quantities import as_size, as_span
 from xnat_watchd.operator.status import Snapshot
 
 Row = Mapping[str, Any]
@@ -56,14 +56,7 @@ def _heard(snapshot: Snapshot) -> str:
     if not heard:
         return ""
     seconds = (datetime.fromisoformat(snapshot["at"]) - datetime.fromisoformat(heard)).total_seconds()
-    return f" XNAT answered {_span(max(seconds, 0))} ago."
-
-
-def _span(seconds: float) -> str:
-    for unit, name in ((86400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.0f} {name}s"
-    return f"{seconds:.0f} second{'' if round(seconds) == 1 else 's'}"
+    return f" XNAT answered {as_span(max(seconds, 0))} ago."
 
 
 def totals(snapshot: Snapshot) -> dict[str, str]:
@@ -108,7 +101,7 @@ def _time_left(snapshot: Snapshot) -> str:
         return ""
     sent = sum(one["sent"] for one in snapshot["daemon"]["uploads"])
     seconds = max(snapshot["left"]["bytes"] - sent, 0) / rate
-    return f"; at {as_size(rate)}/s about {_span(seconds)}"
+    return f"; at {as_size(rate)}/s about {as_span(seconds)}"
 
 
 def _deliveries(snapshot: Snapshot) -> dict[str, int]:

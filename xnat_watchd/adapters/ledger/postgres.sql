@@ -14,7 +14,8 @@ CREATE TABLE stations (
   epoch   BIGINT NOT NULL DEFAULT 1 CHECK (epoch >= 1),
   seen    TEXT COLLATE "C",
   gone    TEXT COLLATE "C",
-  lateness BIGINT NOT NULL DEFAULT 0
+  lateness BIGINT NOT NULL DEFAULT 0,
+  report  TEXT COLLATE "C" NOT NULL DEFAULT ''
 );
 INSERT INTO stations (name) VALUES ('');
 

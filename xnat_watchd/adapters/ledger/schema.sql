@@ -11,7 +11,8 @@ CREATE TABLE stations (
   epoch   INTEGER NOT NULL DEFAULT 1 CHECK (epoch >= 1),  -- one more at each start, and when another has found it gone
   seen    TEXT,                                -- when it was heard of last, by the clock of the database
   gone    TEXT,                                -- since when it is not there: it has ended, or another has found it gone
-  lateness INTEGER NOT NULL DEFAULT 0          -- seconds for which something may appear in XNAT once it is gone
+  lateness INTEGER NOT NULL DEFAULT 0,         -- seconds for which something may appear in XNAT once it is gone
+  report  TEXT NOT NULL DEFAULT ''             -- what only it knows of itself, for all to see: JSON without names
 ) STRICT;
 INSERT INTO stations (id, name) VALUES (1, '');
 

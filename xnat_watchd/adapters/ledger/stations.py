@@ -80,14 +80,15 @@ class Stations:
         )  # fmt: skip
         return found is not None
 
-    def renew(self, lateness: timedelta) -> datetime | None:
+    def renew(self, lateness: timedelta, report: str = "") -> datetime | None:
         """Show that this station is there; return what time it is by the clock of the database.
 
-        `lateness`: for how long something that it has asked of XNAT may still appear there. Return None if it was found
-        gone, or another process is the station now: then it has nothing any more, and must enroll again. Others are
-        neither kept waiting by this nor told of it, since many stations do it all the time.
+        `lateness`: for how long something that it has asked of XNAT may still appear there; `report`: what only it
+        knows of itself, for the others to see. Return None if it was found gone, or another process is the station now:
+        then it has nothing any more, and must enroll again. Others are neither kept waiting by this nor told of it,
+        since many stations do it all the time.
         """
-        found = self._db.rows(_RENEW, int(lateness.total_seconds()), self.me.id, self.me.epoch)
+        found = self._db.rows(_RENEW, int(lateness.total_seconds()), report, self.me.id, self.me.epoch)
         return datetime.fromisoformat(found[0]["seen"]) if found else None
 
     def leave(self) -> None:
@@ -109,7 +110,8 @@ WHERE id = ? RETURNING id, epoch
 """
 
 _RENEW = """
-UPDATE stations SET seen = database_now(0), lateness = ? WHERE id = ? AND epoch = ? AND gone IS NULL RETURNING seen
+UPDATE stations SET seen = database_now(0), lateness = ?, report = ? WHERE id = ? AND epoch = ? AND gone IS NULL
+RETURNING seen
 """
 
 _END = "UPDATE stations SET gone = database_now(0) WHERE id = ? AND epoch = ?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from xnat_watchd.adapters.ledger.database import Database
+from xnat_watchd.adapters.ledger.fleet import Fleet
 from xnat_watchd.adapters.ledger.gates import Gates
 from xnat_watchd.adapters.ledger.pauses import Pauses
 from xnat_watchd.adapters.ledger.summary import Summary
@@ -17,4 +18,5 @@ class StatusParts:
         self.gates = Gates(database)
         self.pauses = Pauses(database)
         self.summary = Summary(database)
+        self.fleet = Fleet(database)
         self.close = database.close

@@ -12,6 +12,7 @@ import click
 
 from xnat_watchd.core.access import HOW_TO_JOIN, WHO_DECIDES
 from xnat_watchd.interfaces.cli import watching
+from xnat_watchd.interfaces.cli.fleet import fleet_of, fleet_screen, look_at_fleet
 from xnat_watchd.interfaces.cli.options import CommandOptions
 from xnat_watchd.interfaces.cli.status_screen import screen
 from xnat_watchd.interfaces.cli.terminal import as_json
@@ -28,6 +29,7 @@ Examples:
   xnat-watchd status                            one screen
   xnat-watchd status --watch                    the same, every second, until Ctrl-C
   xnat-watchd status --json                     for programs
+  xnat-watchd status --fleet                    every station, where several share the ledger
   xnat-watchd --drop scans status               of a folder that was sent with `run --once --drop`
 
 Exit code: 0 when nothing needs attention, 1 when something does, 69 when XNAT is down, 77 when it refuses the login.
@@ -41,26 +43,43 @@ NOT_FOR_YOU = f"{HOW_TO_JOIN} Or put `sudo` in front."
 @click.command(epilog=EXAMPLES)
 @click.option("--json", "for_programs", is_flag=True, help="As JSON, for programs.")
 @click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option("--fleet", is_flag=True, help="Show every station that shares the ledger, the worst first.")
 @click.option(HEIGHT, type=click.IntRange(1), hidden=True, help="Lines of the terminal of a user who watches.")
 @click.option(PAGE_OPTION, type=click.IntRange(0), default=0, hidden=True, help="Which rows are shown, if not all fit.")
 @click.option(SEEN, default="", hidden=True, help="The state that a user who watches has seen.")
 @click.pass_obj
 def status(
-    options: CommandOptions, *, for_programs: bool, watch: bool, height: int | None, page: int, seen: str
+    options: CommandOptions, *, for_programs: bool, watch: bool, fleet: bool, height: int | None, page: int, seen: str
 ) -> None:
     """Show what is under way, what is complete, and what needs attention."""
     from xnat_watchd.operator.status import verdict
 
+    def look(height: int | None, page: int, _: str = "") -> Look:
+        return look_at_fleet(options, height) if fleet else _look(options, height, page)
+
     if watch and options.requester is None:
-        sys.exit(watching.watch(lambda height, page, _: _look(options, height, page), EVERY))
+        sys.exit(watching.watch(look, EVERY))
     if watch:
-        _answer(_look(options, height, page), seen)
+        _answer(look(height, page), seen)
+    if fleet:
+        _show_fleet(options, for_programs=for_programs)
     snapshot = _seen_by(options, names=options.sees_names and not for_programs)
     if for_programs:
         as_json(snapshot)
     else:
         click.echo(_shown(snapshot, options))
     sys.exit(verdict(snapshot, finished=False))
+
+
+def _show_fleet(options: CommandOptions, *, for_programs: bool) -> NoReturn:
+    from xnat_watchd.operator import fleet
+
+    found = fleet_of(options)
+    if for_programs:
+        as_json(found)
+    else:
+        click.echo(fleet_screen(found))
+    sys.exit(fleet.verdict(found))
 
 
 def _look(options: CommandOptions, height: int | None, page: int) -> Look:

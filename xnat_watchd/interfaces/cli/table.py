@@ -28,7 +28,7 @@ def show(rows: Sequence[Row], columns: Sequence[str], form: str = "table", note:
     elif form == "csv":
         sys.stdout.write(as_csv(rows, columns))
     else:
-        click.echo("\n".join(_as_table(rows, columns, note)))
+        click.echo("\n".join(lines(rows, columns, note)))
 
 
 def form_options(command: click.decorators.FC) -> click.decorators.FC:
@@ -44,7 +44,8 @@ def counted(things: Sized, what: str) -> str:
     return f"{len(things)} {what}{'' if len(things) == 1 else 's'}"
 
 
-def _as_table(rows: Sequence[Row], columns: Sequence[str], note: str) -> Iterable[str]:
+def lines(rows: Sequence[Row], columns: Sequence[str], note: str = "") -> Iterable[str]:
+    """Return rows as the lines of a table; see `show`."""
     cells = [[name.upper() for name in columns], *([_cell(row[name]) for name in columns] for row in rows)]
     widths = [max(width(line[n]) for line in cells) for n in range(len(columns))]
     room = terminal.columns()

@@ -37,14 +37,16 @@ _JSON, _WHY = frozenset({"--json"}), frozenset({"--why"})
 
 PERMITTED = {
     "status": PermittedWords(
-        access=_LOOK, flags=frozenset({"--json", "--watch"}), values=frozenset({"--height", "--page", "--seen"})
+        access=_LOOK,
+        flags=frozenset({"--json", "--watch", "--fleet"}),
+        values=frozenset({"--height", "--page", "--seen"}),
     ),
     "items": PermittedWords(access=_LOOK, flags=frozenset({"--stuck"})),
     "deliveries": PermittedWords(
         access=_LOOK,
         names=True,
         flags=frozenset({"--all", "--json", "--csv"}),
-        values=frozenset({"--state", "--since", "--project"}),
+        values=frozenset({"--state", "--since", "--project", "--station"}),
     ),
     "show": PermittedWords(access=_LOOK, items=True, places=True, names=True, flags=_JSON),
     "retry": PermittedWords(

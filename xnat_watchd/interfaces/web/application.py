@@ -53,7 +53,7 @@ def application(site: PageParts) -> WSGIApplication:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.finalize = _shown
     app.jinja_env.filters.update(layout.FILTERS)
-    app.jinja_env.globals.update(layout.WORDS, visitor=_visitor)
+    app.jinja_env.globals.update(layout.WORDS, visitor=_visitor, shared_ledger=site.reading.shared)
     app.before_request(_who(site.visitors))
     app.after_request(_fresh)
     app.after_request(_renewed(site.visitors))

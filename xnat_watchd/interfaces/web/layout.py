@@ -16,6 +16,7 @@ from xnat_watchd.core.states import LINE
 
 SHAPES = {
     "held": "▲", "failed": "▲", "not taken": "▲", "arriving": "◌", "under way": "◐", "busy": "◐", "ready": "◌",
+    "silent": "▲", "ended": "▲", "unserved": "▲", "waits": "▲", "attention": "▲", "well": "●",
     "waiting": "◌", "complete": "●", "done": "●", "duplicate": "●", "skipped": "■", "withdrawn": "■", "rejected": "▲",
 }  # fmt: skip
 """A shape for each word: colours alone say nothing to one man in twelve."""

@@ -16,11 +16,13 @@ from xnat_watchd.interfaces.web.layout import local
 from xnat_watchd.interfaces.web.reading import Reading
 from xnat_watchd.operator import item_facts, story
 from xnat_watchd.operator.deliveries import listed, note
+from xnat_watchd.operator.fleet import fleet_sentence, heard, said, waiting, work_sentence
+from xnat_watchd.operator.fleet import verdict as fleet_verdict
 from xnat_watchd.operator.item_facts import series_counts
 from xnat_watchd.operator.metrics import CONTENT_TYPE, LedgerTotals, exposition
 from xnat_watchd.operator.nameless import story_without_names
 from xnat_watchd.operator.spreadsheet import as_csv
-from xnat_watchd.operator.status import Snapshot, delivery_of
+from xnat_watchd.operator.status import Exit, Snapshot, delivery_of
 from xnat_watchd.operator.status_sentences import counts, table_state, totals, verdict_sentence, waiting_sentence
 
 MOST = 50  #: rows of a list on one page
@@ -29,6 +31,8 @@ COLUMNS = ("item", "state", "images", "project", "arrived", "name", "size", "end
 SPANS = {"1": timedelta(days=1), "7": timedelta(days=7), "30": timedelta(days=30), "365": timedelta(days=365)}
 CHOSEN = (("subject", "Other subject label"), ("label", "Other session label"), ("project", "Other project"))
 """What a person may choose with `retry`, and how it is asked for. A project only until something was sent."""
+
+ASKED = ("state", "project", "q", "days", "station", "before")  #: what the address of a list may say
 
 _ITEM = re.compile(r"[0-9]{1,15}")
 
@@ -41,6 +45,7 @@ def blueprint(reading: Reading) -> Blueprint:
     made.add_url_rule("/list.csv", view_func=lambda: _csv(reading), endpoint="csv")
     made.add_url_rule("/item/<number>", view_func=lambda number: _item(reading, number), endpoint="item")
     made.add_url_rule("/figures", view_func=lambda: figures.page(reading), endpoint="figures")
+    made.add_url_rule("/fleet", view_func=lambda: _fleet(reading), endpoint="fleet")
     made.add_url_rule("/wall", view_func=lambda: _wall(reading), endpoint="wall")
     made.add_url_rule("/metrics", view_func=lambda: _metrics(reading), endpoint="metrics")
     made.add_url_rule("/health", view_func=lambda: _health(reading), endpoint="health")
@@ -101,17 +106,18 @@ def _rows(reading: Reading, query: DeliveryQuery) -> tuple[list[dict[str, Any]],
 def _list(reading: Reading) -> str:
     query = _query(reading)
     rows, following = _rows(reading, query)
-    asked = {name: value for name, value in request.args.items() if name in ("state", "project", "q", "days", "before")}
+    asked = {name: value for name, value in request.args.items() if name in ASKED}
     return render_template(
         "list.html", rows=[(row, note(row)) for row in rows], query=query, asked=asked, following=following,
-        states=[one.value for one in DeliveryOutcome], names=sees_names(),
+        states=[one.value for one in DeliveryOutcome], names=sees_names(), shared=reading.shared,
     )  # fmt: skip
 
 
 def _csv(reading: Reading) -> Response:
     """Answer with the rows that the page of the same address shows."""
     rows, _ = _rows(reading, _query(reading))
-    response = make_response("\ufeff" + as_csv(rows, COLUMNS))
+    columns = (*COLUMNS, "station") if reading.shared else COLUMNS
+    response = make_response("\ufeff" + as_csv(rows, columns))
     response.headers["Content-Type"] = "text/csv; charset=utf-8"
     response.headers["Content-Disposition"] = 'attachment; filename="deliveries.csv"'
     return response
@@ -167,6 +173,21 @@ def _buttons(study: dict[str, Any]) -> list[str]:
     return [name for name, fits in fit.items() if fits]
 
 
+# -- all stations ------------------------------------------------------------------------------------------
+
+
+def _fleet(reading: Reading) -> str:
+    """Return the page of all stations. Whoever may look at this one may look at all: it holds no names."""
+    if not reading.shared:
+        abort(404)
+    found = reading.fleet()
+    return render_template(
+        "fleet.html", fleet=found, verdict=fleet_sentence(found), work=work_sentence(found),
+        kind="good" if fleet_verdict(found) is Exit.FINE else "bad",
+        rows=[(row, heard(row), waiting(row), said(row)) for row in found["stations"]],
+    )  # fmt: skip
+
+
 # -- from across the room, and for programs ----------------------------------------------------------------
 
 
@@ -185,7 +206,7 @@ def _metrics(reading: Reading) -> Response:
     """Answer with the metrics, for Prometheus. They hold no name, whoever asks."""
     status = reading.status(names=False)
     with reading.ledger() as ledger:
-        response = make_response(exposition(status, LedgerTotals.of(ledger.totals)))
+        response = make_response(exposition(status, LedgerTotals.of(ledger.totals, ledger.fleet)))
     response.headers["Content-Type"] = CONTENT_TYPE
     return response
 

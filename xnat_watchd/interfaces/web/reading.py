@@ -17,6 +17,7 @@ from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.core.errors import FAILURES, LedgerUnusable, NoLedger, WatchdError
 from xnat_watchd.operator.current_status import published_at, status_of
 from xnat_watchd.operator.figures import Figures, Span, figures_of
+from xnat_watchd.operator.fleet import fleet_status
 from xnat_watchd.operator.status import Snapshot
 
 HOLDS = 1.0  #: seconds for which a status is shown to whoever asks: many may look at once
@@ -46,6 +47,15 @@ class Reading:
             return status_of(ledger, self.server, said, now, running=running, names=names)
 
         return self._kept(("status", names), HOLDS, look)
+
+    @property
+    def shared(self) -> bool:
+        """Whether several stations may share the ledger."""
+        return bool(self.where.url)
+
+    def fleet(self) -> Snapshot:
+        """Return how all stations are, as of now."""
+        return self._kept("fleet", HOLDS, lambda ledger, now: fleet_status(ledger.fleet, now))
 
     def figures(self, span: Span) -> Figures:
         """Return the figures as of now, or as of a minute ago."""

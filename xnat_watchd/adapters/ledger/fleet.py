@@ -1,0 +1,91 @@
+"""All stations of a ledger that several share, and what each root has: asked by two statements, however many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypedDict
+
+from xnat_watchd.adapters.ledger.database import Database
+from xnat_watchd.adapters.ledger.rows import typed
+from xnat_watchd.adapters.ledger.standings import GOES_ON
+from xnat_watchd.core.lease import LEASE
+
+
+class StationRow(TypedDict):
+    """A station, as the ledger knows it."""
+
+    id: int
+    name: str
+    root: str  #: that it serves; others may serve the same
+    version: str
+    seen: str  #: when it was heard of last
+    gone: str | None  #: since when it is not there
+    report: str  #: what it told of itself
+    now: datetime  #: by the same clock
+
+
+@dataclass(frozen=True, slots=True)
+class RootContents:
+    """What a root has that is not complete."""
+
+    under_way: int = 0  #: studies
+    held: int = 0  #: studies
+    failed: int = 0  #: ZIPs of which no study came, and that nobody has settled
+    oldest: datetime | None = None  #: when the first of them came
+
+
+class Fleet:
+    """Queries only."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self.shared = database.shared  #: whether there may be several stations
+
+    def stations(self) -> list[StationRow]:
+        """Return every station that was ever started."""
+        rows = ({**dict(row), "now": datetime.fromisoformat(row["now"])} for row in self._db.rows(_STATIONS))
+        return typed(StationRow, rows)
+
+    def silent(self) -> list[StationRow]:
+        """Return the stations that were not heard of for the length of the lease, by the ledger's clock.
+
+        One that has ended in order was heard of just before.
+        """
+        return [one for one in self.stations() if is_silent(one)]
+
+    def contents(self) -> dict[str, RootContents]:
+        """Return what each root has: UUID -> contents. A root that has nothing is not among them."""
+        return {
+            row["root"]: RootContents(
+                row["under_way"], row["held"], row["failed"], row["oldest"] and datetime.fromisoformat(row["oldest"])
+            )
+            for row in self._db.rows(_CONTENTS)
+        }
+
+
+def is_silent(station: StationRow) -> bool:
+    """Return whether a station was not heard of for the lease. A time ahead is one of a clock that was set back."""
+    seen = datetime.fromisoformat(station["seen"])
+    until = datetime.fromisoformat(station["gone"]) if station["gone"] else station["now"]
+    return abs((until - seen).total_seconds()) > LEASE
+
+
+_STATIONS = """
+SELECT id, name, root, version, seen, gone, report, database_now(0) AS now
+FROM stations WHERE seen IS NOT NULL ORDER BY name
+"""
+
+_CONTENTS = f"""
+SELECT root, CAST(sum(under_way) AS INTEGER) AS under_way, CAST(sum(held) AS INTEGER) AS held,
+  CAST(sum(failed) AS INTEGER) AS failed, min(oldest) AS oldest
+FROM (
+  SELECT root, count(*) FILTER (WHERE standing <> 'held') AS under_way,
+    count(*) FILTER (WHERE standing = 'held') AS held, 0 AS failed, min(received) AS oldest
+  FROM studies WHERE standing {GOES_ON} GROUP BY root
+  UNION ALL
+  SELECT root, 0, 0, count(*), min(arrived) FROM deliveries d WHERE state = 'rejected' AND settled IS NULL
+  AND NOT EXISTS (SELECT 1 FROM deliveries n WHERE n.project = d.project AND n.sha256 = d.sha256 AND n.id > d.id)
+  GROUP BY root
+) c GROUP BY root
+"""
