@@ -17,8 +17,10 @@ from pydicom.sequence import Sequence
 
 from tests.adapters.openings import open_zip, write_clean
 from tests.adapters.zips import Part, instance, zip_of
+from xnat_watchd.adapters.dicom import data_set
 from xnat_watchd.adapters.dicom.byte_source import Source
-from xnat_watchd.adapters.dicom.data_set import walk_file
+from xnat_watchd.adapters.dicom.data_set import Header, walk_file
+from xnat_watchd.adapters.dicom.elements import Syntax
 from xnat_watchd.adapters.dicom.inflating import Allowance
 from xnat_watchd.adapters.dicom.instance import facts_of
 from xnat_watchd.adapters.dicom.zip_file import is_whole
@@ -51,8 +53,8 @@ def seeds() -> tuple[bytes, ...]:
 
 
 @cache
-def files() -> tuple[bytes, ...]:
-    """Return sound DICOM files in every transfer syntax, with sequences of undefined length."""
+def files(side: int = 2) -> tuple[bytes, ...]:
+    """Return sound DICOM files in every transfer syntax, with sequences of undefined length and square images."""
 
     def change(data_set: Dataset) -> None:
         data_set.ReferencedStudySequence = Sequence([Dataset(), Dataset()])
@@ -60,7 +62,7 @@ def files() -> tuple[bytes, ...]:
         data_set.ReferencedStudySequence[0].PatientID = "inside"
 
     return tuple(
-        study(1, images=1, pixels=(2, 2), syntax=syntax, change=change)[0][1]
+        study(1, images=1, pixels=(side, side), syntax=syntax, change=change)[0][1]
         for syntax in (EXPLICIT, IMPLICIT, BIG_ENDIAN, DEFLATED)
     )
 
@@ -146,3 +148,23 @@ def test_pieces_of_any_size_give_the_same(index: int, changes: list[tuple[int, i
 
     assert (in_pieces.kind, in_pieces.problem, in_pieces.values) == (in_one.kind, in_one.problem, in_one.values)
     facts_of(in_one)
+
+
+@QUICK
+@given(index=st.integers(0, 2), changes=CHANGES)
+def test_what_is_skipped_is_what_says_nothing(index: int, changes: list[tuple[int, int, bytes]]) -> None:
+    content = files(side=50)[index]
+    before = content[: -2 * 50 * 50]  # nothing is skipped at the end of a file
+    content = mutated(before, changes) + content[len(before) :]
+    skipping = walked(content)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("EXPLICIT_LITTLE", "EXPLICIT_BIG", "IMPLICIT_LITTLE"):
+            syntax: Syntax = getattr(data_set, name)
+            patch.setattr(data_set, name, syntax._replace(skip=lambda _window, at, _last, _wanted: at))
+        reading = walked(content)
+
+    assert skipping == reading
+
+
+def walked(content: bytes) -> Header:
+    return walk_file(Source(iter([content] if content else [])), Allowance(Limits(), len(content)))

@@ -204,16 +204,18 @@ def test_an_icon_is_not_taken_for_the_pixels() -> None:
     assert walked(file_of(icon + identity() + pixels(length=999))).problem == "cut short"
 
 
-def test_a_vr_that_nobody_knows_yet_has_the_long_form() -> None:  # PS3.5 7.1.2
+@pytest.mark.parametrize("size", [64, 5000])
+def test_a_vr_that_nobody_knows_yet_has_the_long_form(size: int) -> None:  # PS3.5 7.1.2
     unknown = struct.pack("<HH2sHL", 0x0009, 0x1001, b"ZZ", 0, 4) + bytes(4)
 
-    assert walked(file_of(unknown + identity() + pixels())).problem == ""
+    assert walked(file_of(unknown + identity() + pixels(size))).problem == ""
 
 
-def test_an_implicit_element_among_explicit_ones_is_passed_over() -> None:
-    slipped_in = element(0x00091001, "", bytes(4), syntax=IMPLICIT)
+@pytest.mark.parametrize("size", [64, 5000])
+def test_an_implicit_element_among_explicit_ones_is_passed_over(size: int) -> None:
+    slipped_in = element(0x00091001, "", b"\1\0\0\0", syntax=IMPLICIT)
 
-    assert walked(file_of(slipped_in + identity() + pixels())).problem == ""
+    assert walked(file_of(slipped_in + identity() + pixels(size))).problem == ""
 
 
 def test_a_data_set_without_pixels_is_whole_at_its_end() -> None:
@@ -226,6 +228,14 @@ def test_a_data_set_without_pixels_is_whole_at_its_end() -> None:
 def test_zeros_that_fill_a_file_up_and_line_ends_are_no_damage(tail: bytes) -> None:
     assert walked(file_of(identity() + tail), 100).problem == ""
     assert walked(file_of(identity() + pixels() + tail), 100).problem == ""
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+@pytest.mark.parametrize("blanks", [bytes(64), b"\r\n" * 32], ids=["zeros", "line ends"])
+def test_blanks_are_no_elements(syntax: str, blanks: bytes) -> None:
+    content = file_of(identity(syntax=syntax) + blanks + pixels(5000, syntax=syntax), syntax=syntax)
+
+    assert walked(content).problem == "not readable"
 
 
 def test_what_follows_the_pixels_is_not_judged() -> None:

@@ -7,19 +7,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from xnat_watchd.adapters.dicom.byte_source import Source
-from xnat_watchd.adapters.dicom.data_set import (
-    EXPLICIT_LITTLE,
-    IMPLICIT,
-    IMPLICIT_LITTLE,
-    LONGEST,
-    PREAMBLE,
-    REACH,
-    STUDY,
-    TRANSFER_SYNTAX,
-    UNDEFINED,
-    Syntax,
-    walk_meta,
-)
+from xnat_watchd.adapters.dicom.data_set import IMPLICIT, PREAMBLE, STUDY, TRANSFER_SYNTAX, walk_meta
+from xnat_watchd.adapters.dicom.elements import EXPLICIT_LITTLE, IMPLICIT_LITTLE, LONGEST, REACH, UNDEFINED, Syntax
 
 _RECORDS, _IN_USE, _FILE, _SOP_INSTANCE = 0x00041220, 0x00041410, 0x00041500, 0x00041511
 _ITEM, _DELIMITERS = 0xFFFEE000, 0xFFFE
