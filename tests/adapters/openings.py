@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 
 import pytest
 
-from xnat_watchd.adapters.dicom import inflating, member_copying, zip_file
+from xnat_watchd.adapters.dicom import content_digest, inflating, member_copying, zip_file
 from xnat_watchd.adapters.dicom.zip_directory import FULL_32
 from xnat_watchd.adapters.dicom.zip_file import no_beat
 from xnat_watchd.core.delivery import Instance, ZipContents
 from xnat_watchd.core.errors import Undecided, Unusable
 from xnat_watchd.core.limits import Limits
 
-LIBRARIES = ("isal.isal_zlib", "zlib") if find_spec("isal") else ("zlib",)
+LIBRARIES = (inflating.deflate, *({inflating.ZLIB} - {inflating.deflate}))
 WAYS = tuple(product(LIBRARIES, (0, 3)))
 
 
 @contextmanager
-def opened_by(library: str, threads: int) -> Iterator[None]:
-    """Open ZIPs with this library and so many threads, whatever their size, as long as the context lasts."""
+def opened_by(library: inflating.Library, threads: int) -> Iterator[None]:
+    """Open ZIPs with this library and so many threads, whatever their size, as long as the context lasts.
+
+    If there are several, each member is digested by one more.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inflating, "deflate", import_module(library))
+        patch.setattr(inflating, "deflate", library)
         patch.setattr(zip_file, "threads_for", lambda _: threads)
+        patch.setattr(content_digest, "LONG", 0 if threads else sys.maxsize)
         yield
 
 

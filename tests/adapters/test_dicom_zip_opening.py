@@ -20,6 +20,7 @@ from tests.adapters.openings import open_zip, opened_by
 from tests.adapters.zips import Part, deflated, descriptor, element, file_of, identity, instance, pixels, zip_of
 from xnat_watchd.adapters.dicom import zip_file
 from xnat_watchd.adapters.dicom.byte_source import PIECE
+from xnat_watchd.adapters.dicom.inflating import ZLIB
 from xnat_watchd.adapters.dicom.zip_file import is_whole
 from xnat_watchd.core.delivery import Person, Series, Study, ZipContents
 from xnat_watchd.core.errors import Unusable
@@ -633,7 +634,7 @@ def test_a_heart_beats_every_few_mebibytes_of_both_passes(path: Path) -> None:
     beats: list[None] = []
     path.write_bytes(zip_of([Part(b"1", instance(size=64 * 2**20), method=0)]))
 
-    with opened_by("zlib", 0):  # several threads beat by the clock
+    with opened_by(ZLIB, 0):  # several threads beat by the clock
         (found,) = zip_file.open_zip(path, Limits(), lambda: beats.append(None)).studies
         opening = len(beats)
         zip_file.write_clean(path, found.instances, path.with_suffix(".clean"), lambda: beats.append(None))

@@ -11,12 +11,14 @@ import pytest
 
 from tests.adapters.openings import LIBRARIES, comparable, open_zip, opened_by
 from tests.adapters.test_inflating import spoilt
-from tests.adapters.zips import Part, deflated, instance, zip_of
+from tests.adapters.zips import Part, deflated, file_of, identity, instance, pixels, zip_of
 from xnat_watchd.adapters.dicom import zip_file
+from xnat_watchd.adapters.dicom.inflating import Library
 from xnat_watchd.adapters.dicom.zip_limits import Totals
 from xnat_watchd.core.delivery import ZipContents
 from xnat_watchd.core.errors import Stopped, Unusable
 from xnat_watchd.core.limits import Limits
+from xnat_watchd.sandbox.samples import DEFLATED
 
 MIB = 1024 * 1024
 
@@ -46,7 +48,7 @@ def test_the_first_fault_of_several_is_told(path: Path) -> None:
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_who_wants_to_stop_is_heard_and_no_thread_is_left(path: Path, library: str) -> None:
+def test_who_wants_to_stop_is_heard_and_no_thread_is_left(path: Path, library: Library) -> None:
     path.write_bytes(zip_of(images(300, 30_000, (0,))))
     before = threading.active_count()
 
@@ -58,6 +60,18 @@ def test_who_wants_to_stop_is_heard_and_no_thread_is_left(path: Path, library: s
         zip_file.open_zip(path, Limits(), stop)
 
     assert threading.active_count() == before
+
+
+def test_no_thread_outlives_a_member_that_is_refused(path: Path) -> None:
+    dense = file_of(deflated(identity() + pixels(2**25)), syntax=DEFLATED)
+    path.write_bytes(zip_of([Part(b"1", dense, method=0)]))
+    before = threading.active_count()
+
+    with opened_by(LIBRARIES[0], 3), pytest.raises(Unusable, match="far more") as refused:
+        zip_file.open_zip(path, Limits(ratio_from=2**20, ratio=20))
+
+    assert threading.active_count() == before
+    assert refused.traceback  # which holds on to what was read
 
 
 @pytest.mark.parametrize(

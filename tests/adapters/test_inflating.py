@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import random
 import zlib
 from collections.abc import Iterator
@@ -13,21 +12,21 @@ import pytest
 
 from tests.adapters.zips import Part, deflated, instance, zip_of
 from xnat_watchd.adapters.dicom import inflating
-from xnat_watchd.adapters.dicom.inflating import DEFLATED, PIECE, Corrupt, Inflater, crc32, unpacked
+from xnat_watchd.adapters.dicom.inflating import DEFLATED, LARGE_PIECE, PIECE, ZLIB, Corrupt, Library, crc32, unpacked
 from xnat_watchd.adapters.dicom.zip_file import open_zip
 from xnat_watchd.core.errors import Unusable
 from xnat_watchd.core.limits import Limits
 
-CONTENT = random.Random(1).randbytes(50_000) + bytes(3 * PIECE)
+CONTENT = random.Random(1).randbytes(50_000) + bytes(LARGE_PIECE)
 
 
-@pytest.fixture(params=["isal.isal_zlib", "zlib"], autouse=True)
-def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    name: str = request.param
-    if name != "zlib":
-        pytest.importorskip(name)
-    monkeypatch.setattr(inflating, "deflate", importlib.import_module(name))
-    return name
+@pytest.fixture(params=["isal", "zlib"], autouse=True)
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Library:
+    if request.param == "zlib":
+        monkeypatch.setattr(inflating, "deflate", ZLIB)
+    else:
+        pytest.importorskip("isal")
+    return inflating.deflate
 
 
 def in_pieces(packed: bytes, size: int = 1000) -> Iterator[bytes]:
@@ -38,7 +37,7 @@ def test_everything_comes_out_in_bounded_pieces() -> None:
     pieces = list(unpacked(DEFLATED, partial(in_pieces, deflated(CONTENT))))
 
     assert b"".join(pieces) == CONTENT
-    assert max(map(len, pieces)) <= PIECE
+    assert max(map(len, pieces)) <= LARGE_PIECE
 
 
 def test_checksums_are_those_of_zip() -> None:
@@ -108,12 +107,20 @@ def test_damage_begins_at_the_byte_where_zlib_sees_it(level: int, kind: str, mon
         bad, size = spoilt(packed, chance), chance.choice((700, 16_000, 120 * 1024))
         found = outcome(bad, size)
         with monkeypatch.context() as patch:
-            patch.setattr(inflating, "deflate", zlib)
+            patch.setattr(inflating, "deflate", ZLIB)
             assert outcome(bad, size) == found
 
 
-def test_what_follows_a_stream_is_given_back(library: str) -> None:
-    engine = Inflater(library=importlib.import_module(library))
+def test_what_is_sound_before_the_damage_comes_out() -> None:
+    content = bytes(random.Random(2).choices(b"abcdefgh", k=2 * PIECE))
+    engine = zlib.compressobj(wbits=-15)
+    packed = engine.compress(content) + engine.flush(zlib.Z_FULL_FLUSH) + b"\7"  # a kind of block that there is not
+
+    assert outcome(packed, len(packed)) == (content[:PIECE], False)
+
+
+def test_what_follows_a_stream_is_given_back(library: Library) -> None:
+    engine = library.inflater()
     for piece in in_pieces(deflated(b"first") + b"second", 10**6):
         assert engine.decompress(piece, PIECE) == b"first"
 

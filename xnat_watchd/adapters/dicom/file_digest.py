@@ -1,4 +1,4 @@
-"""The SHA-256 of a file, made of what has just been read for another reason and is still in memory."""
+"""The SHA-256 of a file, made while it is read for another reason, so that it comes from the disk only once."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from hashlib import sha256
 
 from xnat_watchd.adapters.dicom.ordered_threads import Beat, OrderedThreads
 
-STEP = 4 * 1024 * 1024  #: bytes, at least, that are digested after those who read
+STEP = 4 * 1024 * 1024  #: bytes, at least, that are digested in one go
 _MOST_STEPS = 8  #: that may wait: what was read longer ago may have to come from the disk again
 _PIECE = 1024 * 1024  #: bytes that are digested at once, in memory that is used again
 
 
 class FollowingDigest:
-    """Digests a file from its beginning to its end, behind those who read it. `threads`: one thread, or none."""
+    """Digests a file from its beginning to its end, beside those who read it. `threads`: one thread, or none."""
 
     def __init__(self, fd: int, threads: OrderedThreads) -> None:
         self._fd, self._threads = fd, threads
@@ -26,7 +26,7 @@ class FollowingDigest:
         self._steps: deque[Callable[[], None]] = deque()
 
     def follow(self, end: int) -> None:
-        """Digest up to about this offset: the file was read so far. Any offset is good, it is no more than a hint."""
+        """Digest up to about this offset: the file is read so far. Any offset is good, it is no more than a hint."""
         if end - self._end >= STEP:
             self._begin(end)
             if len(self._steps) > _MOST_STEPS:

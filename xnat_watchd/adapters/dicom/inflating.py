@@ -9,33 +9,19 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from struct import Struct
-from types import ModuleType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from xnat_watchd.adapters.dicom.byte_source import Source
 from xnat_watchd.core.limits import Limits
 
 STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14  #: the numbers of the methods in ZIP (APPNOTE 4.4.5)
 METHODS = frozenset({STORED, DEFLATED, BZIP2, LZMA})
-PIECE = 96 * 1024  #: the largest number of inflated bytes at once; larger ones cost the system new memory each time
+PIECE = 96 * 1024  #: the largest number of inflated bytes at once; where damage begins, all of a piece is lost
+LARGE_PIECE = 512 * 1024  #: the same of Deflate without damage; a thread that asks seldom waits seldom for the others
 
 _LARGEST_DICTIONARY = 64 * 1024 * 1024  #: of LZMA; its memory is allocated before the first byte comes
 _LZMA_HEAD = Struct("<HHBL")  #: version, length of what follows, properties, dictionary size (APPNOTE 5.8.8)
 _LZMA_PROPERTIES = 5  #: the only valid value of that length
-
-
-def _quickest() -> ModuleType:
-    """Return isal, which inflates two to three times as fast as zlib, or zlib if isal is not installed."""
-    return import_module("isal.isal_zlib") if find_spec("isal") else zlib
-
-
-deflate = _quickest()
-
-
-def crc32(data: bytes, value: int) -> int:
-    """Return the CRC-32 of bytes with the CRC-32 `value` followed by `data`."""
-    checksum: int = deflate.crc32(data, value)
-    return checksum
 
 
 class Corrupt(Exception):
@@ -96,15 +82,15 @@ class UncountedAllowance(Allowance):
 def unpacked(method: int, packed: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
     """Yield the content of packed pieces, which `packed` returns from the first one on as often as it is called.
 
-    Raise `Corrupt` where they are damaged, or if the stream does not end with them. Where the quicker library meets
-    damage, zlib decides from which byte on. The other one has looked further ahead, and keeps what is sound before.
+    Raise `Corrupt` where they are damaged, or if the stream does not end with them. Where Deflate is damaged, zlib
+    decides from which byte on, piece by piece. The quicker library looks further ahead, and keeps what is sound before.
     """
     if method == STORED:
         yield from packed()
     elif method == DEFLATED:
         yielded = 0
         try:
-            for piece in _whole_stream(Inflater(library=deflate), packed()):
+            for piece in _whole_stream(deflate.inflater(), packed(), size=LARGE_PIECE):
                 yielded += len(piece)
                 yield piece
         except Corrupt:
@@ -117,26 +103,31 @@ def unpacked(method: int, packed: Callable[[], Iterator[bytes]]) -> Iterator[byt
         yield from _whole_stream(engine, packed(), marked=marked)
 
 
-def _whole_stream(engine: Decompressor, packed: Iterator[bytes], *, marked: bool = True) -> Iterator[bytes]:
-    yield from inflated(engine, packed)
+def _whole_stream(
+    engine: Decompressor, packed: Iterator[bytes], *, marked: bool = True, size: int = PIECE
+) -> Iterator[bytes]:
+    yield from inflated(engine, packed, size)
     if engine.unused_data or next(packed, b"") or (marked and not engine.eof):
         raise Corrupt
 
 
-def inflated(engine: Decompressor, packed: Iterator[bytes]) -> Iterator[bytes]:
-    """Inflate up to the end of the pieces or of the stream, whichever comes first. Raise `Corrupt` if it fails."""
+def inflated(engine: Decompressor, packed: Iterator[bytes], size: int = PIECE) -> Iterator[bytes]:
+    """Inflate up to the end of the pieces or of the stream, whichever comes first. Raise `Corrupt` if it fails.
+
+    `size`: the largest number of bytes at once.
+    """
     for chunk in packed:
-        piece = _decompress(engine, chunk)
+        piece = _decompress(engine, chunk, size)
         while piece:
             yield piece
-            piece = b"" if engine.eof else _decompress(engine, b"")
+            piece = b"" if engine.eof else _decompress(engine, b"", size)
         if engine.eof:
             return
 
 
-def _decompress(engine: Decompressor, chunk: bytes) -> bytes:
+def _decompress(engine: Decompressor, chunk: bytes, size: int) -> bytes:
     try:
-        return engine.decompress(chunk, PIECE)
+        return engine.decompress(chunk, size)
     except (
         deflate.error,
         zlib.error,
@@ -148,10 +139,10 @@ def _decompress(engine: Decompressor, chunk: bytes) -> bytes:
 
 
 class Inflater:
-    """Deflate with the interface of `bz2`: it keeps what did not fit. `bits`: for raw Deflate, or for gzip."""
+    """zlib with the interface of `bz2`: it keeps what did not fit. `bits`: for raw Deflate, or for gzip."""
 
-    def __init__(self, bits: int = -zlib.MAX_WBITS, library: ModuleType = zlib) -> None:
-        self._engine: zlib._Decompress = library.decompressobj(bits)
+    def __init__(self, bits: int = -zlib.MAX_WBITS) -> None:
+        self._engine = zlib.decompressobj(bits)
 
     @property
     def eof(self) -> bool:
@@ -206,3 +197,30 @@ def _lzma_engine(head: bytes) -> lzma.LZMADecompressor:
         return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA1, **coding}])
     except (lzma.LZMAError, ValueError) as error:
         raise Corrupt from error
+
+
+class Library(NamedTuple):
+    """A library for Deflate."""
+
+    inflater: Callable[[], Decompressor]
+    crc32: Callable[[bytes, int], int]
+    error: type[Exception]  #: what its inflater raises
+
+
+ZLIB = Library(Inflater, zlib.crc32, zlib.error)
+
+
+def _quickest() -> Library:
+    """Return isal, which inflates about twice as fast as zlib, or zlib if isal is not installed."""
+    if not find_spec("isal"):
+        return ZLIB
+    igzip = import_module("isal.igzip_lib")
+    return Library(igzip.IgzipDecompressor, import_module("isal.isal_zlib").crc32, igzip.error)
+
+
+deflate = _quickest()
+
+
+def crc32(data: bytes, value: int) -> int:
+    """Return the CRC-32 of bytes with the CRC-32 `value` followed by `data`."""
+    return deflate.crc32(data, value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple, Self
@@ -95,15 +96,16 @@ def read_member(fd: int, member: Member, allowances: Allowances, beat: Callable[
     if member.unreadable:
         return ReadMember(member, fate=unreadable(member.name, member.unreadable, empty=member.size == 0))
     content = MemberContent(fd, member, beat)
-    source = Source(allowances.cut.counted(iter(content)) if member.cut else iter(content))
     fate = None
-    try:
-        header = walk_file(source, allowances.images)
-        if header.kind is not FileKind.INSTANCE and not member.folder:
-            fate = _fate(member, source, header.kind, allowances.archives)
-        source.drain()
-    except Exhausted as error:
-        raise Unusable("an image in the ZIP unpacks to far more than an image would") from error
+    with closing(iter(content)) as pieces:
+        source = Source(allowances.cut.counted(pieces) if member.cut else pieces)
+        try:
+            header = walk_file(source, allowances.images)
+            if header.kind is not FileKind.INSTANCE and not member.folder:
+                fate = _fate(member, source, header.kind, allowances.archives)
+            source.drain()
+        except Exhausted as error:
+            raise Unusable("an image in the ZIP unpacks to far more than an image would") from error
     return ReadMember(member, content.local, header, fate, content.problem, content.digest, content.size)
 
 

@@ -148,7 +148,9 @@ class _StudyDraft:
     def add(self, facts: InstanceFacts, instance: Instance) -> bool:
         """Add an instance. Return whether it is the first one of its series."""
         self._date, self._time = self._date or facts.date, self._time or facts.time
-        if may_be_one(self._all_spellings, facts.person):
+        if facts.person == self._all_spellings:
+            pass  # as nearly always: nothing is new
+        elif may_be_one(self._all_spellings, facts.person):
             self._person = merged(self._person, facts.person)
             self._all_spellings = joined(self._all_spellings, facts.person)
         else:

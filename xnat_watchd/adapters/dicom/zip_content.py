@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from itertools import pairwise
 from struct import Struct
 from typing import NamedTuple
 
 from xnat_watchd.adapters.dicom.byte_source import read_range
+from xnat_watchd.adapters.dicom.content_digest import ContentDigest
 from xnat_watchd.adapters.dicom.inflating import DEFLATED, STORED, Corrupt, crc32, unpacked
 from xnat_watchd.adapters.dicom.zip_directory import FULL_32, LOCAL, LOCAL_MARK, WRAP, Directory, Member
 
@@ -54,31 +54,31 @@ class MemberContent:
         self._fd, self._member, self._beat, self._tap = fd, member, beat, tap
         self._tapped = 0
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Generator[bytes]:
         if self.local is None:
             self.problem = "not where the ZIP says"
             return
         method = self._member.method if self._member.packed else STORED  # some writers pack an empty file into no bytes
         crc = 0
-        digest = hashlib.sha256()
-        try:
-            for piece in unpacked(method, partial(self._packed, self.local.data)):
-                self.size += len(piece)
-                if self.size > self._member.size and not self._member.cut:
-                    self.problem = "larger than the ZIP says"
-                    return
-                crc = crc32(piece, crc)
-                digest.update(piece)
-                self._beat()
-                yield piece
-        except Corrupt:
-            self.problem = "does not unpack"
-            return
+        with ContentDigest(self._member.size) as digest:
+            try:
+                for piece in unpacked(method, partial(self._packed, self.local.data)):
+                    self.size += len(piece)
+                    if self.size > self._member.size and not self._member.cut:
+                        self.problem = "larger than the ZIP says"
+                        return
+                    crc = crc32(piece, crc)
+                    digest.update(piece)
+                    self._beat()
+                    yield piece
+            except Corrupt:
+                self.problem = "does not unpack"
+                return
+            self.digest = digest.digest()
         if self.size != self._member.size and not (self._member.cut and self.size % WRAP == self._member.size):
             self.problem = "smaller than the ZIP says"
         elif crc != self._member.crc:
             self.problem = "wrong checksum"
-        self.digest = digest.digest()
 
     def _packed(self, start: int) -> Iterator[bytes]:
         read = 0

@@ -5,14 +5,14 @@ Names in it are never used as paths. Only what identifies an instance is kept in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from xnat_watchd.adapters.dicom.file_digest import FollowingDigest
 from xnat_watchd.adapters.dicom.member_copying import copy_members
 from xnat_watchd.adapters.dicom.member_reading import Allowances, read_members
 from xnat_watchd.adapters.dicom.ordered_threads import OrderedThreads, usable_threads
-from xnat_watchd.adapters.dicom.zip_directory import FULL_32, find_directory, is_readable
+from xnat_watchd.adapters.dicom.zip_directory import FULL_32, Member, find_directory, is_readable
 from xnat_watchd.adapters.dicom.zip_limits import Totals, refuse_unfit
 from xnat_watchd.adapters.dicom.zip_members import members
 from xnat_watchd.adapters.dicom.zip_opening import ZipReading
@@ -54,10 +54,17 @@ def open_zip(path: Path, limits: Limits, beat: Callable[[], None] = no_beat) -> 
         threads = threads_for(totals)
         with OrderedThreads(threads, beat) as readers, OrderedThreads(min(threads, 1), beat) as digester:
             digest = FollowingDigest(fd, digester)
-            for found in read_members(fd, members(fd, directory), allowances, readers, beat):
+            wanted = _noted(members(fd, directory), digest)
+            for found in read_members(fd, wanted, allowances, readers, beat):
                 reading.add(found)
-                digest.follow(found.member.start + found.member.packed)
             return reading.contents(digest.hexdigest)
+
+
+def _noted(wanted: Iterator[Member], digest: FollowingDigest) -> Iterator[Member]:
+    """Yield the members, and have each digested while it is read."""
+    for member in wanted:
+        digest.follow(member.start + member.packed)
+        yield member
 
 
 def threads_for(totals: Totals) -> int:
