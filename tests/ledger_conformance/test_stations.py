@@ -161,6 +161,50 @@ def test_a_station_that_was_found_gone_writes_and_takes_nothing_until_it_has_beg
     assert recorder.take().key != item.key
 
 
+@pytest.mark.parametrize("how", ["killed", "gone"])
+def test_nothing_else_of_a_subject_is_archived_while_xnat_may_be_at_it_for_who_is_gone(
+    recorder: Recorder, other: Ledger, how: str
+) -> None:
+    for ledger, process in ((recorder.ledger, CT_1), (other, CT_2)):
+        ledger.stations.enroll(process)
+        ledger.stations.serve("root-1")
+    recorder.now = datetime.now(UTC)
+    for item in [recorder.take() for _ in (recorder.receive(), recorder.receive())]:
+        recorder.upload(item, "S1")
+    first = recorder.take()
+    if how == "gone":
+        recorder.ledger.stations.renew(timedelta(hours=1))
+        is_silent(other)
+        other.gone_stations.put_in_doubt(recorder.now)
+    else:
+        recorder.ledger.studies.recover(recorder.now, timedelta(hours=1))
+        recorder.ledger.studies.postpone(recorder.take(), recorder.now + timedelta(hours=2), recorder.now,
+                                         NotYet("it is not there"), charged=False)  # fmt: skip
+    now = recorder.now + timedelta(minutes=59)
+    assert other.studies.take(now) is None
+    due = other.studies.next_due(now)
+    assert due
+    assert due > now
+    later = recorder.now + timedelta(minutes=61)
+    taken = [other.studies.take(later), other.studies.take(later)]
+    assert taken[1] is None  # one of a subject at a time
+    if how == "killed":
+        assert taken[0] is not None
+        assert taken[0].key != first.key
+
+
+def test_once_the_study_is_settled_the_others_of_its_subject_go_on(recorder: Recorder) -> None:
+    for item in [recorder.take() for _ in (recorder.receive(), recorder.receive())]:
+        recorder.upload(item, "S1")
+    recorder.take()
+    recorder.ledger.studies.recover(recorder.now, timedelta(hours=1))
+    first = recorder.take()
+    assert recorder.ledger.studies.take(recorder.now) is None
+    recorder.archive(first, "S1")
+    recorder.advance(recorder.take(), until=Progress.COMPLETE)
+    assert recorder.take().key != first.key
+
+
 def test_a_station_does_not_find_itself_gone_nor_one_that_has_ended(recorder: Recorder, other: Ledger) -> None:
     other.stations.enroll(CT_2)
     other.stations.leave()

@@ -41,11 +41,11 @@ class Enrollment:
         """Become a station of the ledger, and put what it had left busy in doubt. `Occupied` if another process is."""
         asked = self._lease.now()
         self._ledger.stations.enroll(self._process)
-        for item in self._ledger.studies.recover(self._clock.now()):
-            self._log.warning("study.recovered", item=item)
         if self._ledger.stations.shared:
             self._renew()
             self._lease.renewed = asked
+        for item in self._ledger.studies.recover(self._clock.now(), self._lateness()):
+            self._log.warning("study.recovered", item=item)
 
     def check(self) -> None:
         """Renew the lease if it is time, and put in doubt what stations that are gone have left busy."""

@@ -55,4 +55,4 @@ def _put_off(db: Transaction, row: Row, station: Row, now: datetime) -> None:
         record_person(db, row["key"])
     since = datetime.fromisoformat(station["due"]) - timedelta(seconds=station["lateness"])
     move(db, row["key"], Standing.BUSY, Event.POSTPONED, now, row["fence"], fence=row["fence"] + 1, in_doubt=1,
-         due=station["due"], since=text(since), why=WHY, advice=ADVICE)  # fmt: skip
+         due=station["due"], may_act_until=station["due"], since=text(since), why=WHY, advice=ADVICE)  # fmt: skip

@@ -100,6 +100,7 @@ CREATE TABLE studies (
   root        TEXT COLLATE "C" NOT NULL DEFAULT '',
   owner       BIGINT REFERENCES stations CHECK (owner IS NULL OR standing = 'busy'),
   fence       BIGINT NOT NULL DEFAULT 0,
+  may_act_until TEXT COLLATE "C",
   UNIQUE (delivery, number),
   UNIQUE (delivery, study_uid),
   CHECK ((progress = 'complete') = (standing = 'done')),
@@ -123,6 +124,7 @@ CREATE INDEX received_studies ON studies (delivery) WHERE progress = 'received' 
 CREATE INDEX delayed_studies ON studies (delayed) WHERE delayed IS NOT NULL;
 CREATE INDEX not_done ON studies (standing, due) WHERE standing NOT IN ('done', 'skipped');
 CREATE INDEX lost_images ON studies (key) WHERE lost > 0;
+CREATE INDEX acted_on ON studies (project, subject_key) WHERE may_act_until IS NOT NULL;
 CREATE INDEX claims ON studies (project, claimed) WHERE claimed IS NOT NULL;
 
 CREATE TABLE delivery_counts (

@@ -35,10 +35,16 @@ _TO_SKIP = f"FROM studies s INDEXED BY to_skip WHERE {QUEUED} AND s.skip_reason 
 _IS_CLOSED = "IN (SELECT value FROM json_each(:closed))"
 _WAITS_FOR_ITS_FIRST = f"EXISTS (SELECT 1 FROM studies o WHERE {GOES_FIRST})"
 
+_IS_ACTED_ON = """(s.progress IN ('uploaded', 'archived') AND EXISTS (
+    SELECT 1 FROM studies o WHERE o.project = s.project AND o.subject_key = s.subject_key
+    AND o.may_act_until > :now AND o.key <> s.key))"""
+"""XNAT may still be at its subject, as asked by a process that is gone."""
+
 _IS_BARRED = f"""(
   (s.progress IN ('uploaded', 'archived') AND s.subject_key IS NOT NULL AND (s.project, s.subject_key) IN (
     SELECT o.project, o.subject_key FROM studies o
     WHERE o.standing = 'busy' AND o.progress IN ('uploaded', 'archived') AND o.subject_key IS NOT NULL))
+  OR {_IS_ACTED_ON}
   OR EXISTS (SELECT 1 FROM studies o WHERE o.project = s.project AND o.study_uid = s.study_uid AND o.standing = 'busy')
   OR {_WAITS_FOR_ITS_FIRST}
 )"""
@@ -157,6 +163,7 @@ def waiting_since(row: Row, now: datetime) -> datetime | None:
 
 _OF_PROJECT = f"""
 SELECT s.due FROM studies s WHERE {QUEUED} AND s.root = :root AND s.project = p.project AND NOT {_WAITS_FOR_ITS_FIRST}
+AND NOT {_IS_ACTED_ON}
 """
 
 IS_READY = f"""

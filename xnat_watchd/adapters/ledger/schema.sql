@@ -107,6 +107,7 @@ CREATE TABLE studies (
   root        TEXT NOT NULL DEFAULT '',        -- of its delivery
   owner       INTEGER REFERENCES stations CHECK (owner IS NULL OR standing = 'busy'),  -- the station that works on it
   fence       INTEGER NOT NULL DEFAULT 0,      -- grows when it is taken and when its station is found gone
+  may_act_until TEXT,                          -- until when XNAT may still act on it, as asked by a process that is gone
   UNIQUE (delivery, number),
   UNIQUE (delivery, study_uid),
   -- what is complete is done, and nothing else is
@@ -139,6 +140,8 @@ CREATE INDEX received_studies ON studies (delivery) WHERE progress = 'received' 
 CREATE INDEX delayed_studies ON studies (delayed) WHERE delayed IS NOT NULL;
 CREATE INDEX not_done ON studies (standing, due) WHERE standing NOT IN ('done', 'skipped');
 CREATE INDEX lost_images ON studies (key) WHERE lost > 0;
+-- whose subject XNAT may still be at
+CREATE INDEX acted_on ON studies (project, subject_key) WHERE may_act_until IS NOT NULL;
 CREATE INDEX claims ON studies (project, claimed) WHERE claimed IS NOT NULL;
 -- what was achieved stays achieved, unless a person has it sent again
 CREATE TRIGGER never_back BEFORE UPDATE OF progress ON studies WHEN NEW.generation = OLD.generation

@@ -56,8 +56,12 @@ class Studies:
         sql = f"SELECT 1 FROM studies WHERE standing {GOES_ON} AND standing = 'busy' AND ? IN ('', project)"
         return bool(self._db.row(sql, project))
 
-    def recover(self, now: datetime) -> list[str]:
-        """Put what this station has left busy in doubt; hold what was so too often. Return the names of the studies."""
+    def recover(self, now: datetime, lateness: timedelta = timedelta(0)) -> list[str]:
+        """Put what this station has left busy in doubt; hold what was so too often. Return the names of the studies.
+
+        `lateness`: for how long XNAT may still act on them. Until one is settled, no other of its subject is archived.
+        """
+        until = text(now + lateness)
         with self._db.change() as db:
             rows = db.execute(_BUSY_HERE, (self._stations.me.id,)).fetchall()
             for row in rows:
@@ -67,9 +71,11 @@ class Studies:
                 if times >= FATAL_RECOVERIES:
                     why = f"the service died {times} times while it worked on this study"
                     move(db, row["key"], Standing.BUSY, Event.HELD, now, recoveries=times, in_doubt=1, why=why,
+                         may_act_until=until,
                          advice="Report it with the journal; `xnat-watchd retry ITEM` tries once more.")  # fmt: skip
                 else:
-                    move(db, row["key"], Standing.BUSY, Event.RECOVERED, now, recoveries=times, in_doubt=1)
+                    move(db, row["key"], Standing.BUSY, Event.RECOVERED, now, recoveries=times, in_doubt=1,
+                         may_act_until=until)  # fmt: skip
             return [f"{row['delivery']}.{row['number']}" for row in rows]
 
     def take(
@@ -125,7 +131,7 @@ class Studies:
                 record_person(db, item.key)
             move_taken(db, item, event, now, detail=facts.note or None, progress=reached, attempts=0,
                  recoveries=0, trials=0, refusal=None, delayed=None, in_doubt=0, since=None, due=None, advice=None,
-                 why=_waits_for(until) if event is Event.PARKED else None,
+                 may_act_until=None, why=_waits_for(until) if event is Event.PARKED else None,
                  **({"claimed": None} if reached is Progress.ARCHIVED else {}), **_columns(facts))  # fmt: skip
             if reached is Progress.UPLOADED:
                 db.execute(_MORNING, (text(now), item.project, MOST_UPLOADS - 1, text(now)))
@@ -207,9 +213,9 @@ class Studies:
     def next_due(self, now: datetime, closed: Collection[str] = ()) -> datetime | None:
         """Return when the next waiting study may be taken: `now` if one is ready, None if nothing of this root waits.
 
-        A study that waits for the same study of another ZIP does not count, and none of the `closed` projects does.
+        A study that waits for another one does not count, and none of the `closed` projects does.
         """
-        asked = {"closed": json.dumps(sorted(closed)), "root": self._stations.me.root}
+        asked = {"closed": json.dumps(sorted(closed)), "root": self._stations.me.root, "now": text(now)}
         if self._db.row(IS_READY, **asked):
             return now
         row = self._db.row(NEXT_DUE, **asked)

@@ -72,6 +72,8 @@ ALTER TABLE deliveries ADD COLUMN root TEXT NOT NULL DEFAULT '';
 ALTER TABLE studies ADD COLUMN root TEXT NOT NULL DEFAULT '';
 ALTER TABLE studies ADD COLUMN owner INTEGER REFERENCES stations CHECK (owner IS NULL OR standing = 'busy');
 ALTER TABLE studies ADD COLUMN fence INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE studies ADD COLUMN may_act_until TEXT;
+CREATE INDEX acted_on ON studies (project, subject_key) WHERE may_act_until IS NOT NULL;
 UPDATE studies SET owner = 1 WHERE standing = 'busy';
 UPDATE deliveries SET identity = identity || ':' || id WHERE state = 'arriving' AND EXISTS (
   SELECT 1 FROM deliveries o WHERE o.state = 'arriving' AND o.identity = deliveries.identity AND o.id < deliveries.id);
