@@ -87,7 +87,7 @@ class ExistingSessions:
             " SELECT s.subject AS label, s.project, e.at AS created, s.delivery || '.' || s.number AS item,"
             " row_number() OVER (PARTITION BY s.project, s.subject_key ORDER BY e.at, e.id) AS nth"
             " FROM events e JOIN studies s ON s.key = e.study AND s.subject = e.detail"
-            " WHERE e.event = ?1 AND s.session IS NOT NULL AND (?2 IS NULL OR s.project = ?2)) AS made"
+            " WHERE e.event = ?1 AND s.session IS NOT NULL AND (CAST(?2 AS TEXT) IS NULL OR s.project = ?2)) AS made"
             " WHERE nth = 1 AND created >= ?3 ORDER BY created",
             CREATES, project, text(since),
         )  # fmt: skip
