@@ -29,6 +29,7 @@ class Host:
     woken: int = 0
     renewals: int = 0
     report: str = ""
+    taken: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         self.ledger.stations.shared = True
@@ -37,7 +38,7 @@ class Host:
         self.ledger.stations.renew = self._counted  # type: ignore[method-assign, assignment]
         self.enrollment = Enrollment(
             ledger=self.ledger, process=StationProcess(self.name, "0.2.0", f"lock of {self.log!r}"), lease=self.lease,
-            lateness=lambda: timedelta(minutes=5), clock=self.time, log=self.log, wake=self._wake,
+            lateness=lambda: timedelta(minutes=5), clock=self.time, log=self.log, workers=self,
             follow=lambda _: None, report=lambda: self.report,
         )  # fmt: skip
 
@@ -45,8 +46,13 @@ class Host:
         self.renewals += 1
         return self._renew(lateness, report)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Note it."""
         self.woken += 1
+
+    def held(self) -> frozenset[int]:
+        """Return what its workers have taken."""
+        return self.taken
 
 
 @pytest.fixture

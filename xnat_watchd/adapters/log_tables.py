@@ -34,6 +34,7 @@ EVENTS: Mapping[str, str] = {
     "study.skipped": "A person skipped a study; nothing of it is left in XNAT's prearchive from this service.",
     "study.failed": "A fault in the program stopped a study; the traceback is part of the entry.",
     "study.taken_over": "Another station was given a study, since this one had not been heard of for too long.",
+    "ledger.failed_over": "The ledger's database goes on in another history: what is unfinished is in doubt.",
     "station.gone": "A station was not heard of for a minute; what it had left busy waits, and XNAT is asked first.",
     "station.found_gone": "Another station has found this one gone; it drops what it worked on and goes on.",
     "study.recovered": "A study was being worked on when the service died; XNAT is asked before anything is repeated.",

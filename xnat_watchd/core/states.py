@@ -59,12 +59,14 @@ LINE = tuple(Progress)
 STANDINGS: dict[Standing, dict[Event, Standing]] = {
     Standing.READY: {
         Event.TAKEN: Standing.BUSY,
+        Event.POSTPONED: Standing.WAITING,  # the database may have lost what became of it
         Event.RELEASED: Standing.READY,  # it waited for its project
         Event.UNWANTED: Standing.READY,
         Event.RESENT: Standing.READY,
     },
     Standing.WAITING: {
         Event.TAKEN: Standing.BUSY,
+        Event.POSTPONED: Standing.WAITING,  # as above
         Event.RAISED: Standing.READY,
         Event.RELEASED: Standing.READY,
         Event.UNWANTED: Standing.READY,

@@ -5,15 +5,26 @@ The only station of a ledger that is a file needs none of that: a lock of the ke
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.stations import StationProcess
 from xnat_watchd.core.errors import LedgerUnusable, Occupied
 from xnat_watchd.core.lease import StationLease
 from xnat_watchd.core.ports import Clock, Log
+
+
+class Workers(Protocol):
+    """The workers of this station."""
+
+    def wake(self) -> None:
+        """Let them look for work."""
+
+    def held(self) -> Collection[int]:
+        """Return the keys of the studies that they have taken."""
 
 
 class Enrollment:
@@ -29,12 +40,13 @@ class Enrollment:
         report: Callable[[], str],
         clock: Clock,
         log: Log,
-        wake: Callable[[], None],
+        workers: Workers,
         follow: Callable[[datetime], None],
     ) -> None:
         self._ledger, self._process, self._lease = ledger, process, lease
         self._lateness, self._report = lateness, report
-        self._clock, self._log, self._wake, self._follow = clock, log, wake, follow
+        self._clock, self._log, self._workers, self._follow = clock, log, workers, follow
+        self._connections, self._untold = 0, dict[int, int]()  #: studies that no worker may know of: key -> fence
         self.refused: Occupied | None = None  #: another process is this station now, so that this one must end
 
     def begin(self) -> None:
@@ -42,6 +54,7 @@ class Enrollment:
         asked = self._lease.now()
         self._ledger.stations.enroll(self._process)
         if self._ledger.stations.shared:
+            self._look_for_lost_commits()
             self._renew()
             self._lease.renewed = asked
         for item in self._ledger.studies.recover(self._clock.now(), self._lateness()):
@@ -56,9 +69,32 @@ class Enrollment:
             self._begin_anew()
         self._lease.renewed = asked
         if not could_begin:
-            self._wake()
+            self._workers.wake()
         for station in self._ledger.gone_stations.put_in_doubt(self._clock.now()):
             self._log.warning("station.gone", station=station)
+        self._look_for_untold()
+
+    def _look_for_lost_commits(self) -> None:
+        """Find out whether the database has failed over, wherever a connection was made anew."""
+        if self._ledger.commit_history.has_changed(self._clock.now()):
+            self._log.error("ledger.failed_over")
+            self._ledger.stations.enroll(self._process)
+
+    def _look_for_untold(self) -> None:
+        """Make ready what was taken by a change whose answer was lost with the connection: no worker knows of it.
+
+        A worker may be about to learn of what it has just taken, so what counts is what none knows at the next look.
+        """
+        if self._ledger.connections() != self._connections:
+            self._connections = self._ledger.connections()
+            self._look_for_lost_commits()
+            held = self._workers.held()
+            self._untold = {key: fence for key, fence in self._ledger.studies.busy_here().items() if key not in held}
+            return
+        while self._untold:
+            key, fence = self._untold.popitem()
+            if key not in self._workers.held() and self._ledger.studies.return_untold(key, fence, self._clock.now()):
+                self._workers.wake()
 
     def end(self) -> None:
         """Leave the ledger, once every study was given back. Where it cannot be told, others notice it."""

@@ -167,7 +167,7 @@ def enrolled(daemon: Daemon, lock: Lock) -> Enrollment:
         report=daemon.report,
         clock=daemon.clock,
         log=daemon.log,
-        wake=daemon.wake,
+        workers=daemon,
         follow=daemon.clock.follow,
     )
     enrollment.begin()

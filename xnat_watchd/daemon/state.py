@@ -180,6 +180,10 @@ class Daemon:
         """Return what only this station knows of itself, for the others of its ledger."""
         return report_of(self.published, self.free).as_text() if self.published else ""
 
+    def held(self) -> frozenset[int]:
+        """Return the keys of the studies that the workers have taken."""
+        return frozenset[int]().union(*(pipeline.holds() for pipeline in self.pipelines.values()))
+
     def may_begin(self) -> bool:
         """Return whether a worker may take another study."""
         return not self.stop.is_set() and self.lease.may_begin()

@@ -111,6 +111,7 @@ class Pipeline:
         self._ledger, self._clock, self._gates = tools.ledger, tools.clock, tools.gates
         self._pending: tuple[Item, WatchdError] | None = None  #: to be given back once the ledger takes writes
         self._next: Item | None = None  #: taken together with the last progress
+        self._carried: Item | None = None  #: in the current step
         self._only: Collection[int] | None = None  #: what the current step is limited to
         self._seen = AllGates(paused=False, by_scope={})  #: when the current step began
 
@@ -127,6 +128,7 @@ class Pipeline:
         item, self._next = self._next or self._take(only), None
         if item is None:
             return False
+        self._carried = item
         try:
             self._carry(item)
         except TakenOver:
@@ -136,7 +138,14 @@ class Pipeline:
             with suppress(NoRoom, LedgerUnusable):  # tried again at the next step
                 self._give_back_pending()
             raise
+        finally:
+            self._carried = None
         return True
+
+    def holds(self) -> frozenset[int]:
+        """Return the keys of the studies that were taken and not given back. Any thread may ask."""
+        pending = self._pending[0] if self._pending else None
+        return frozenset(item.key for item in (self._carried, self._next, pending) if item is not None)
 
     def retire(self) -> bool:
         """Move the ZIPs of finished deliveries away. Return False if there was none, or if XNAT must be asked later.

@@ -86,6 +86,9 @@ class Database(Protocol):
     def changed(self) -> bool:
         """Return whether another program has written since the last call; False at the first call."""
 
+    def history(self) -> str:
+        """Return what tells this history of commits from another one, which may lack some that were confirmed."""
+
     def now(self) -> datetime:
         """Return the time by the clock of the database, which is one for all stations."""
 

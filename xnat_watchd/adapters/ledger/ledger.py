@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from xnat_watchd.adapters.ledger.commit_history import CommitHistory
 from xnat_watchd.adapters.ledger.contents import Contents
 from xnat_watchd.adapters.ledger.database import Database
 from xnat_watchd.adapters.ledger.decisions import Decisions
@@ -33,7 +34,7 @@ class Ledger(StatusParts):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        self._change = database.change
+        self._database, self._change = database, database.change
         self.stations = Stations(database)
         self.gone_stations = GoneStations(database, self.stations)
         self.deliveries = Deliveries(database, self.stations)
@@ -52,10 +53,15 @@ class Ledger(StatusParts):
         self.listing = DeliveryListing(database)
         self.shares = Shares(database)
         self.messages = Messages(database)
+        self.commit_history = CommitHistory(database)
         self.import_starts = ImportStarts(database)
         self.changed = database.changed
         self.version = database.version
         self.must_take_writes = database.must_take_writes
+
+    def connections(self) -> int:
+        """Return how often a connection was made: after one was lost, it is unknown what the last change became."""
+        return self._database.connections
 
     @contextmanager
     def together(self) -> Iterator[None]:

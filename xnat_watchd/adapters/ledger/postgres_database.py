@@ -40,6 +40,11 @@ _WAIT = "Work goes on by itself once it can be reached. If it lasts, ask the dat
 ASK = "Ask the database administrator; see 'Many workstations' in the documentation."
 _FULL = "Ask the database administrator for space on its disk. Work then goes on by itself."
 
+_HISTORY = """
+SELECT system_identifier || ':' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS name FROM pg_control_system()
+"""
+"""What pg_control_checkpoint() says of the timeline is true at the next checkpoint only."""
+
 
 class PostgresDatabase(KnownRows):
     """One connection that all threads share behind a lock; a lost one is made again when it is next needed."""
@@ -118,6 +123,11 @@ class PostgresDatabase(KnownRows):
         with self._lock, self._told():
             self._reconnect()
             return self.execute(sql, named or values).fetchone()
+
+    def history(self) -> str:
+        """Return the system identifier of the server and its timeline, which is another one after a promotion."""
+        row = self.row(_HISTORY)
+        return str(row["name"]) if row else ""
 
     def now(self) -> datetime:
         """Return the time by the clock of the database, which is one for all stations."""

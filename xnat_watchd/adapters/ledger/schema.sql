@@ -327,6 +327,12 @@ CREATE TABLE gates (
   since    TEXT                                -- when it was shut the first time in a row
 ) STRICT;
 
+-- in which history of its commits a shared ledger goes on
+CREATE TABLE commit_history (
+  id   INTEGER PRIMARY KEY CHECK (id = 1),
+  name TEXT NOT NULL                           -- of the history of commits: another one may lack some that were confirmed
+) STRICT;
+
 -- when the latest import of any station starts, by the clock of the database
 CREATE TABLE import_starts (
   id INTEGER PRIMARY KEY CHECK (id = 1),       -- a shared ledger is about one XNAT

@@ -134,6 +134,10 @@ class SqliteDatabase(KnownRows):
             first: sqlite3.Row | None = self._db.execute(sql, named or values).fetchone()
             return first
 
+    def history(self) -> str:
+        """Return nothing: a file has one history."""
+        return ""
+
     def now(self) -> datetime:
         """Return the time by the clock of this machine, which has the file."""
         return datetime.now(UTC)

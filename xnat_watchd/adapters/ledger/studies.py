@@ -28,6 +28,8 @@ NOTHING_TO_SEND = "nothing of it is sent, as a person has accepted"
 UNWANTED = "a person wanted it no more"
 FATAL_RECOVERIES = 3  #: a study that was busy at so many starts may be what ends the service
 
+UNTOLD = "the connection to the ledger's database was lost when it was taken"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFacts:
@@ -77,6 +79,22 @@ class Studies:
                     move(db, row["key"], Standing.BUSY, Event.RECOVERED, now, recoveries=times, in_doubt=1,
                          may_act_until=until)  # fmt: skip
             return [f"{row['delivery']}.{row['number']}" for row in rows]
+
+    def busy_here(self) -> dict[int, int]:
+        """Return the studies that this station has taken: key -> fence."""
+        return {row["key"]: row["fence"] for row in self._db.rows(_BUSY_HERE, self._stations.me.id)}
+
+    def return_untold(self, key: int, fence: int, now: datetime) -> bool:
+        """Make a study ready that was taken while the connection was lost, so that no worker knows of it.
+
+        Return False if it is another's since, or is not busy any more.
+        """
+        with self._db.change() as db:
+            sql = "SELECT 1 FROM studies WHERE key = ? AND fence = ? AND standing = 'busy'"
+            if db.execute(sql, (key, fence)).fetchone() is None:
+                return False
+            move(db, key, Standing.BUSY, Event.RETURNED, now, fence, in_doubt=1, why=UNTOLD, detail=None, advice=None)
+            return True
 
     def take(
         self,

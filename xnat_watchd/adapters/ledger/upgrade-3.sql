@@ -308,3 +308,7 @@ CREATE TABLE import_starts (
   id INTEGER PRIMARY KEY CHECK (id = 1),       -- a shared ledger is about one XNAT
   at TEXT NOT NULL
 ) STRICT;
+CREATE TABLE commit_history (
+  id   INTEGER PRIMARY KEY CHECK (id = 1),
+  name TEXT NOT NULL                           -- of the history of commits: another one may lack some that were confirmed
+) STRICT;

@@ -1,0 +1,217 @@
+"""The database of a shared ledger fails over, or a connection is lost in the middle of a change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.ledger_conformance.engines import Engine, Recorder, study
+from tests.postgres.cluster import Cluster
+from tests.postgres.databases import cluster
+from tests.postgres.line import Line
+from tests.station import Notes, Time
+from xnat_watchd.adapters.ledger.commit_history import PAUSED
+from xnat_watchd.adapters.ledger.ledger import Ledger
+from xnat_watchd.adapters.ledger.pauses import Activity
+from xnat_watchd.adapters.ledger.postgres_opening import open_postgres
+from xnat_watchd.adapters.ledger.stations import StationProcess
+from xnat_watchd.core.delivery import Item
+from xnat_watchd.core.errors import LedgerUnusable, TakenOver
+from xnat_watchd.core.lease import RENEWED_EVERY, StationLease
+from xnat_watchd.daemon.enrollment import Enrollment
+
+LATENESS = timedelta(minutes=5)
+
+
+@dataclass
+class Service:
+    """A service of a station, whose workers have taken what is said."""
+
+    url: str
+    folder: Path
+    taken: set[int] = field(default_factory=set)
+    woken: int = 0
+    time: Time = field(default_factory=Time)
+    log: Notes = field(default_factory=Notes)
+
+    def __post_init__(self) -> None:
+        self.recorder = Recorder(Engine("postgres", self._opened), self.folder)
+        self.ledger = self.recorder.ledger
+        self.enrollment = Enrollment(
+            ledger=self.ledger, process=StationProcess("ct-1", "0.2.0", "a lock"),
+            lease=StationLease(self.time.monotonic), lateness=lambda: LATENESS, clock=self.time, log=self.log,
+            workers=self, follow=lambda _: None, report=lambda: "",
+        )  # fmt: skip
+        self.enrollment.begin()
+
+    def _opened(self, _: Path) -> Ledger:
+        return Ledger(open_postgres(self.url, patience=2))
+
+    def wake(self) -> None:
+        """Note it."""
+        self.woken += 1
+
+    def held(self) -> set[int]:
+        """Return what its workers have taken."""
+        return self.taken
+
+    def look(self) -> None:
+        """Check as the main thread does when the lease is to be renewed."""
+        self.time.pass_(seconds=RENEWED_EVERY)
+        self.enrollment.check()
+
+    def work(self) -> Item:
+        """Take a study, as a worker does."""
+        item = self.recorder.take()
+        self.taken.add(item.key)
+        return item
+
+    def standing(self, item: Item) -> str:
+        """Return the standing of a study."""
+        return self.ledger.views.standing(item.key)
+
+
+@dataclass
+class Failover:
+    """A server with a standby, and the line to them."""
+
+    primary: Cluster
+    standby: Cluster
+    line: Line
+
+    def lag(self) -> None:
+        """Let the standby hear nothing from here on."""
+        self.standby.catch_up_with(self.primary)
+        self.standby.follow_no_more()
+
+    def happen(self) -> None:
+        """Promote the standby, and lead everybody there."""
+        self.primary.stop()
+        self.standby.promote()
+        self.line.lead_to(self.standby)
+
+
+@pytest.fixture
+def failover() -> Iterator[Failover]:
+    """Yield a server with a standby."""
+    primary = Cluster.made()
+    standby = Cluster.copied(primary)
+    line = Line(primary)
+    yield Failover(primary, standby, line)
+    line.cut()
+    standby.close()
+    primary.close()
+
+
+@pytest.fixture
+def service(failover: Failover, tmp_path: Path) -> Iterator[Service]:
+    """Yield a service whose ledger is at the server."""
+    failover.primary.database("ledger")
+    made = Service(failover.line.url("ledger"), tmp_path)
+    yield made
+    made.ledger.close()
+
+
+def lost(ask: Callable[[], object]) -> None:
+    """Ask once on a connection that is lost."""
+    with pytest.raises(LedgerUnusable):
+        ask()
+
+
+# -- a failover --------------------------------------------------------------------------------------------
+
+
+def test_after_a_failover_all_that_is_unfinished_waits_in_doubt_and_nothing_is_deleted(
+    failover: Failover, service: Service
+) -> None:
+    recorder = service.recorder
+    recorder.receive(study("1.1"))
+    recorder.receive(study("1.2"))
+    held = recorder.receive(study("1.3"))
+    recorder.ledger.decisions.skip(recorder.key(held), "not wanted", recorder.now)
+    failover.lag()
+    taken = service.work()
+    failover.happen()
+    lost(service.ledger.studies.newest_event)
+    service.look()
+    assert "ledger.failed_over" in service.log.events()
+    assert [service.ledger.views.standing(key) for key in service.ledger.views.keys(1, None).values()] == ["waiting"]
+    items = [service.ledger.studies.get(recorder.key(number)) for number in (1, 2)]
+    assert [item.in_doubt for item in items] == [True, True]
+    assert service.ledger.pauses.lasts(Activity.RETENTION)
+    assert [pause.why for pause in service.ledger.pauses.open()] == [PAUSED]
+    due = service.ledger.studies.next_due(recorder.now)
+    assert due is not None
+    recorder.now = due + timedelta(hours=1)
+    while recorder.ledger.studies.take(recorder.now) is not None:
+        pass
+    with pytest.raises(TakenOver):  # who took it in the history that is lost writes nothing about it
+        recorder.advance(taken)
+
+
+def test_a_failover_is_found_once(failover: Failover, service: Service) -> None:
+    failover.lag()
+    failover.happen()
+    lost(service.ledger.studies.newest_event)
+    for _ in range(3):
+        service.look()
+    assert service.log.events().count("ledger.failed_over") == 1
+
+
+def test_a_service_that_starts_after_a_failover_finds_it(failover: Failover, service: Service, tmp_path: Path) -> None:
+    failover.lag()
+    failover.happen()
+    another = Service(service.url, tmp_path)
+    assert "ledger.failed_over" in another.log.events()
+    another.recorder.receive(study("1.1"))
+    assert another.work().study_uid == "1.1"  # it goes on in a new epoch
+    another.ledger.close()
+
+
+def test_a_server_that_restarts_has_not_failed_over(tmp_path: Path) -> None:
+    own = Cluster.made()
+    service = Service(own.database(), tmp_path)
+    service.recorder.receive(study("1.1"))
+    item = service.work()
+    own.restart()
+    lost(service.ledger.studies.newest_event)
+    for _ in range(3):
+        service.look()
+    assert "ledger.failed_over" not in service.log.events()
+    service.recorder.advance(item)  # it is still ours
+    service.ledger.close()
+    own.close()
+
+
+# -- a change of which nobody knows what became of it ------------------------------------------------------
+
+
+def test_what_was_taken_by_a_change_whose_answer_was_lost_is_made_ready(tmp_path: Path) -> None:
+    service = Service(cluster().database(), tmp_path)
+    service.recorder.receive(study("1.1"))
+    service.recorder.receive(study("1.2"))
+    known = service.work()
+    unknown = service.recorder.take()  # its worker was never told
+    service.look()
+    assert (service.standing(known), service.standing(unknown)) == ("busy", "busy")  # a worker may just be told of it
+    service.look()
+    assert (service.standing(known), service.standing(unknown)) == ("busy", "ready")
+    assert service.ledger.studies.get(unknown.key).in_doubt
+    assert service.woken == 1
+    service.recorder.advance(known)
+    service.ledger.close()
+
+
+def test_what_a_worker_is_told_of_after_the_first_look_stays_its_own(tmp_path: Path) -> None:
+    service = Service(cluster().database(), tmp_path)
+    service.recorder.receive(study("1.1"))
+    item = service.recorder.take()
+    service.look()
+    service.taken.add(item.key)
+    service.look()
+    service.recorder.advance(item)
+    service.ledger.close()

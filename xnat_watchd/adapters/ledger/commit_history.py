@@ -1,0 +1,80 @@
+"""Whether the database has lost what it had confirmed, as a failover to a standby that lagged may have.
+
+A server that was promoted, or restored from a backup, goes on in another history. What it has lost cannot be known.
+What is unfinished may be further than the ledger says, and some of what was sent may not be in it at all.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from xnat_watchd.adapters.ledger.database import Database, Transaction
+from xnat_watchd.adapters.ledger.people import record_person
+from xnat_watchd.adapters.ledger.standings import GOES_ON
+from xnat_watchd.adapters.ledger.transitions import move
+from xnat_watchd.core.states import Event, Progress, Standing
+
+WHY = "the ledger's database has failed over, and XNAT may have more of it than the ledger says"
+ADVICE = "Nothing to do: XNAT is asked first whether it has the study."
+PAUSED = "the ledger's database has failed over and may have lost what was recorded last: no ZIP is deleted"
+VERIFY = "Look what XNAT has: `xnat-watchd verify --since 1d`. Then type `xnat-watchd resume` at each station."
+AHEAD = 1_000_000
+"""Added to the fence of each study: more than it can have been taken in what was lost, so that nobody who was given one
+there still has it.
+"""
+
+
+class CommitHistory:
+    """The history in which the ledger goes on. A ledger that is a file has one only."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    def has_changed(self, now: datetime) -> bool:
+        """Return whether the database goes on in another history, the first time that this is asked.
+
+        If it does, everything unfinished is put in doubt until nothing more can appear in XNAT, every station has to
+        begin anew, and retention is paused.
+        """
+        history = self._db.history()
+        recorded = self._db.row("SELECT name FROM commit_history")
+        if recorded is not None and recorded["name"] == history:
+            return False
+        with self._db.change() as db:
+            first = db.execute("SELECT name FROM commit_history").fetchone() is None
+            db.execute(
+                "INSERT INTO commit_history (id, name) VALUES (1, ?)"
+                " ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+                (history,),
+            )
+            if not first:
+                _distrust(db, now)
+        return not first
+
+
+def _distrust(db: Transaction, now: datetime) -> None:
+    latest = db.execute("SELECT database_now(coalesce(max(lateness), 0)) AS due FROM stations").fetchone()
+    db.execute("UPDATE stations SET epoch = epoch + 1, gone = database_now(0) WHERE gone IS NULL")
+    db.execute(_PAUSE, {"since": database_time(db), "why": PAUSED, "advice": VERIFY})
+    for row in db.execute(_UNFINISHED).fetchall():
+        if row["progress"] == Progress.UPLOADED:  # it may be archived already
+            record_person(db, row["key"])
+        due = max(latest["due"], row["due"] or "")
+        move(db, row["key"], Standing(row["standing"]), Event.POSTPONED, now, row["fence"], fence=row["fence"] + AHEAD,
+             in_doubt=1, due=due, why=WHY, advice=ADVICE)  # fmt: skip
+
+
+def database_time(db: Transaction) -> str:
+    """Return what time it is by the clock of the database."""
+    return str(db.execute("SELECT database_now(0) AS at").fetchone()["at"])
+
+
+_UNFINISHED = f"""
+SELECT * FROM studies WHERE standing {GOES_ON} AND standing <> 'held' AND (standing <> 'waiting' OR due IS NOT NULL)
+ORDER BY key
+"""
+"""All but those that wait for a person, or for a setting."""
+
+_PAUSE = """
+INSERT INTO pauses (of, since, why, advice) VALUES ('retention', :since, :why, :advice) ON CONFLICT DO NOTHING
+"""
