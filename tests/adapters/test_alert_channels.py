@@ -95,7 +95,7 @@ def test_a_mail_arrives_as_it_was_written() -> None:
     assert parsed["To"] == "a@example.org, b@example.org"
     assert parsed["Message-ID"] == "<1.mr1@example.org>"
     assert parsed["Auto-Submitted"] == "auto-generated"
-    assert b"rcpt TO:<b@example.org>\r\n" in other.got
+    assert b"rcpt to:<b@example.org>\r\n" in [line.lower() for line in other.got]  # Python 3.13 writes small letters
     assert b"AUTH" not in b"".join(other.got)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -66,9 +67,13 @@ class Stage:
     ways: Callable[[AlertSettings], Channels] | None = None
 
     def __post_init__(self) -> None:
-        self.restart()
+        self._start()
 
     def restart(self) -> None:
+        self.ledger.close()
+        self._start()
+
+    def _start(self) -> None:
         self.ledger = Ledger(opened(self.folder))
         self.alerting = Alerting(
             ledger=self.ledger, settings=lambda: self.alerts,
@@ -143,8 +148,9 @@ def test_a_fault_in_a_way_is_told_and_the_work_goes_on(stage: Stage, monkeypatch
     assert [row["why"] for row in stage.alerting.problems()] == ["people are not told by mail: a fault in xnat-watchd"]
 
 
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="this Python can write a mail to every address that we take")
 def test_a_mail_that_cannot_be_written_is_no_fault() -> None:
-    """Two such addresses are too much for the parser of `email` (Python 3.11.7)."""
+    """Two such addresses are too much for the parser of `email` (Python 3.11.7, 3.12.1)."""
     settings = AlertSettings(mail_to=(".a@b", ".a@b"))
     with pytest.raises(NotSent, match="cannot be written"):
         channels(settings, {}, "mr1")["mail"](Message(1, "mail", Time().now(), "subject", "body", 0))

@@ -24,6 +24,7 @@ def test_every_attribute_of_a_person_that_is_kept_comes_back(tmp_path: Path) -> 
     ledger.deliveries.record(delivery, contents, "work/1", NOW)
 
     item = ledger.studies.take(NOW)
+    ledger.close()
 
     assert item is not None
     assert (item.person, item.date, item.time, item.modalities) == (person, "20260101", "1200", ("MR",))
