@@ -51,6 +51,9 @@ class Time:
     def monotonic(self) -> float:
         return self.since_start
 
+    def uptime(self) -> float:
+        return self.since_start
+
     def pass_(self, **span: float) -> None:
         self.at += timedelta(**span)
         self.since_start += timedelta(**span).total_seconds()

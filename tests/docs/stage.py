@@ -152,7 +152,9 @@ class Stage:
         """Return how many studies the ledger has of each progress and standing."""
         found: dict[str, dict[str, int]] = {}
         with closing(sqlite3.connect(f"file:{self.root}/ledger.sqlite?mode=ro", uri=True)) as db:
-            for progress, standing, count in db.execute("SELECT * FROM study_counts WHERE count > 0"):
+            for progress, standing, count in db.execute(
+                "SELECT progress, standing, count FROM study_counts WHERE count > 0"
+            ):
                 found.setdefault(progress, {})[standing] = count
         return found
 

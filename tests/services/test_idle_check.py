@@ -19,6 +19,7 @@ from tests.services.test_machine_faults import polling
 from tests.station import Notes, Time
 from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.ledger.pauses import Activity, Pauses
+from xnat_watchd.adapters.ledger.stations import Stations
 from xnat_watchd.adapters.secret import Credential, Secret
 from xnat_watchd.core.errors import AuthRefused
 from xnat_watchd.core.gate import REFUSALS_AN_HOUR
@@ -235,7 +236,7 @@ def test_what_a_command_writes_is_seen_at_once_while_nothing_is_to_be_done(start
     statements(idle, 3)
     idle.daemon.ledger.changed()
     with closing(open_database(idle.read().ledger.path)) as other:
-        Pauses(other).begin(Activity.WORK, "a person said so", "Type resume.", idle.time.now())
+        Pauses(other, Stations(other)).begin(Activity.WORK, "a person said so", "Type resume.", idle.time.now())
     assert idle.daemon.ledger.changed()
     assert [one["of"] for one in idle.daemon.take_snapshot()["paused"]] == ["work"]
     assert statements(idle, 1, everything=False)

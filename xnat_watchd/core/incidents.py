@@ -32,6 +32,9 @@ class IncidentKind(StrEnum):
     STATION = "station"
 
 
+OF_ALL_STATIONS = frozenset({IncidentKind.LOGIN, IncidentKind.SERVER, IncidentKind.PROJECT, IncidentKind.STATION})
+"""What stations of one ledger meet together: one of them tells of it."""
+
 PATIENCE = {
     IncidentKind.LOGIN: timedelta(0),
     IncidentKind.LEDGER: timedelta(0),

@@ -76,22 +76,30 @@ class Alerting:
     def _decide(self, settings: AlertSettings, channels: Channels, snapshot: Snapshot) -> None:
         stored = self.ledger.messages.incidents() if self.incidents is None else self.incidents
         rows, now = observed(snapshot), self.clock.now()
-        seen = {key: reasons(found) for key, found in rows.items()}
-        before = moved(stored, moves(self._rows, rows), seen)
+        before = moved(stored, moves(self._rows, rows), {key: reasons(found) for key, found in rows.items()})
         paused = any(pause["of"] == "work" for pause in snapshot.get("paused", ()))
-        decision = decide(before, seen, now, remind=settings.remind, may_tell=bool(channels) and not paused)
-        if decision.has_news and self.ledger.messages.written_between(now - AN_HOUR, now) >= MESSAGES_AN_HOUR:
-            decision = decide(before, seen, now, remind=settings.remind, may_tell=False)
+
+        def decided() -> Decision:
+            elsewhere = self.ledger.messages.told_elsewhere()
+            seen = {key: reasons(found) for key, found in rows.items() if key not in elsewhere}
+            decision = decide(before, seen, now, remind=settings.remind, may_tell=bool(channels) and not paused)
+            if decision.has_news and self.ledger.messages.written_between(now - AN_HOUR, now) >= MESSAGES_AN_HOUR:
+                return decide(before, seen, now, remind=settings.remind, may_tell=False)
+            return decision
+
+        decision = decided()
         if decision.incidents != stored or decision.has_news:
-            self._keep(decision, before, rows, channels, now)
+            with self.ledger.together():
+                if self.ledger.stations.shared:  # another station may have told it a moment ago
+                    decision = decided()
+                self._keep(decision, before, rows, channels, now)
         self.incidents, self._rows = decision.incidents, rows
 
     def _keep(self, decision: Decision, before: Incidents, seen: Observed, channels: Channels, now: datetime) -> None:
-        with self.ledger.together():
-            self.ledger.messages.keep(decision.incidents)
-            if decision.has_news:
-                subject, body = message(decision, before, seen, self.station)
-                self.ledger.messages.write(f"incidents {now.isoformat()}", [*channels], subject, body, now)
+        self.ledger.messages.keep(decision.incidents)
+        if decision.has_news:
+            subject, body = message(decision, before, seen, self.station)
+            self.ledger.messages.write(f"incidents {now.isoformat()}", [*channels], subject, body, now)
 
     def _write_digest(self, settings: AlertSettings, channels: Channels, snapshot: Snapshot) -> None:
         now = self.clock.now()

@@ -50,7 +50,7 @@ class Figures:
 def figures_of(ledger: Ledger, span: Span, now: datetime) -> Figures:
     """Return the figures as of now, by the clock of this machine."""
     edges = edges_of(span, now)
-    counts, states = ledger.history.counts(edges), ledger.views.deliveries()
+    counts, states = ledger.history.counts(edges), ledger.history.deliveries()
     unfinished = sum(states.get(one, 0) for one in (DeliveryState.ARRIVING, DeliveryState.TAKEN))
     every = sorted(chain.from_iterable(one.waits for one in counts))
     return Figures(

@@ -24,6 +24,7 @@ from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.adapters.ledger.marks import Marks as Known
 from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.ledger.postgres_server import weaknesses
+from xnat_watchd.adapters.ledger.stations import Stations
 from xnat_watchd.adapters.operator_socket import SOCKET, requester_named
 from xnat_watchd.adapters.systemd.service_files import OPERATOR_SOCKET, RUNTIME, STATE, UNIT
 from xnat_watchd.adapters.web_socket import SOCKET as WEB_SOCKET
@@ -186,7 +187,8 @@ def _marks(settings: Settings) -> Iterator[Check]:
     if not _exists(settings.ledger.location.exists):
         return
     with suppress(WatchdError), closing(open_database(settings.ledger.location, read_only=True)) as database:
-        marks = FolderMarks(Folders(**{name: getattr(settings.folders, name) for name in FOLDERS}), Known(database))
+        known = Known(database, Stations(database))
+        marks = FolderMarks(Folders(**{name: getattr(settings.folders, name) for name in FOLDERS}), known)
         for name in FOLDERS:
             folder = getattr(settings.folders, name)
             if _exists(folder.is_dir) and not marks.is_known(name):

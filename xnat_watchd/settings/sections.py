@@ -283,7 +283,7 @@ class LedgerSettings(Section):
     @property
     def location(self) -> Location:
         """Where the ledger is opened."""
-        return Location(self.path, self.url)
+        return Location.of(self.path, self.url, self.station)
 
 
 class Bounds(Section):

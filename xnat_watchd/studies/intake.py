@@ -94,9 +94,10 @@ class Intake:
         self._ignored = {}  # first: what cannot be finished is listed, too
         self._rejected.look()
         self._marks.must_be_known("work")
-        if self._unfinished:
+        if self._ledger.deliveries.take_over() or self._unfinished:
             self._finish()
         self._check_changes()
+        self._give_back_copies()
         found = self._drop.look()
         self._ignored |= found.ignored
         for odd in found.odd:
@@ -254,6 +255,14 @@ class Intake:
                     self._judge_anew(judged, path)
             except OSError as error:
                 self._report_refusal(judged.name, error)
+
+    def _give_back_copies(self) -> None:
+        """Put duplicates back into the drop folder whose original was written to in the root of another station."""
+        for copy in self._ledger.overwrites.copies_of_others():
+            try:
+                self._judge_anew(copy, self._folders.kept_path(copy.kept_as or ""))
+            except OSError as error:
+                self._report_refusal(copy.name, error)
 
     def _judge_anew(self, judged: JudgedZip, path: Path) -> None:
         now = self._clock.now()

@@ -68,7 +68,7 @@ def test_it_is_nobody_elses_from_its_first_byte(path: Path, monkeypatch: pytest.
     before = os.umask(0)
     try:
         with closing(open_database(path)) as db, db.change() as change:
-            change.execute("INSERT INTO ignored (name, why, advice) VALUES ('a', 'b', '')")
+            change.execute("INSERT INTO ignored (root, name, why, advice) VALUES ('', 'a', 'b', '')")
             look()
     finally:
         os.umask(before)
@@ -389,7 +389,7 @@ def test_one_that_another_program_holds_is_waited_for(path: Path) -> None:
         free = threading.Timer(0.2, other.execute, ("COMMIT",))
         free.start()
         with db.change() as change:
-            change.execute("INSERT INTO ignored (name, why, advice) VALUES ('a', 'b', '')")
+            change.execute("INSERT INTO ignored (root, name, why, advice) VALUES ('', 'a', 'b', '')")
         free.join()
         assert db.row("SELECT count(*) FROM ignored")[0] == 1  # type: ignore[index]
 
@@ -442,7 +442,7 @@ def test_what_is_read_while_a_change_is_made_is_not_remembered_if_the_change_is_
 
     def change_in_vain() -> None:
         with ledger.change() as db:
-            db.execute("INSERT INTO marks VALUES ('drop', '', '1:2', '/drop')")
+            db.execute("INSERT INTO marks VALUES (1, 'drop', '', '1:2', '/drop')")
             assert tuple(ledger.known_row(question) or ()) == (1,)
             raise InterruptedError
 

@@ -63,7 +63,8 @@ class FolderMarks:
         if not self._is_familiar(name, folder, mark, identity, written):
             raise UnknownFolder(errno.ENODEV, f"the {name} folder is not the one that is known")
         if mark is None or written is not None or (mark.identity, mark.path) != (identity, str(folder)) or mark.id:
-            self._known.keep(name, Mark(self._put(folder), identity, str(folder)))
+            is_anothers = bool(written) and self._known.is_of_another(name, written or "")
+            self._known.keep(name, Mark((is_anothers and written) or self._put(folder), identity, str(folder)))
 
     def is_known(self, name: str) -> bool:
         """Return whether a folder is the one that we know. Change nothing in it."""

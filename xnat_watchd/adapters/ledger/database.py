@@ -62,6 +62,8 @@ class Database(Protocol):
 
     shared: ClassVar[bool]  #: whether several stations may work on it
 
+    station: str  #: the name of the station that opened it; empty: the only one, or none
+
     connections: int  #: how often a connection was made: after one was lost, it is unknown what the last change became
 
     def change(self) -> AbstractContextManager[Transaction]:

@@ -15,7 +15,7 @@ from xnat_watchd.adapters.ledger.items import columns_of, insert_study
 from xnat_watchd.adapters.ledger.judged_zips import JudgedZip, judged_zip
 from xnat_watchd.adapters.ledger.restarts import try_dropped_again
 from xnat_watchd.adapters.ledger.standings import GOES_ON, HAS_ENDED
-from xnat_watchd.adapters.ledger.stations import Stations
+from xnat_watchd.adapters.ledger.stations import Stations, is_served
 from xnat_watchd.core.delivery import Study, ZipContents
 from xnat_watchd.core.errors import Taken, WatchdError
 from xnat_watchd.core.findings import advice, reason_of
@@ -74,13 +74,27 @@ FROM deliveries d JOIN studies s ON s.delivery = d.id
 
 _IS_UNDER_WAY = f"EXISTS (SELECT 1 FROM studies s WHERE s.delivery = deliveries.id AND s.standing {GOES_ON})"
 
-_BEFORE_RECORDING = """
+_SAME_BYTES = "o.project = d.project AND o.sha256 = ?2 AND o.state = 'taken'"
+
+_BEFORE_RECORDING = f"""
 SELECT d.project, d.root,
-       (SELECT o.id FROM deliveries o WHERE o.project = d.project AND o.sha256 = ? AND o.state = 'taken') AS other,
+       coalesce(
+         (SELECT o.id FROM deliveries o WHERE {_SAME_BYTES} AND o.root = d.root),
+         (SELECT min(o.id) FROM deliveries o WHERE {_SAME_BYTES} AND o.root <> d.root AND {is_served("o.root")})
+       ) AS other,
        EXISTS (SELECT 1 FROM gates g WHERE g.scope = d.project AND g.until IS NOT NULL) AS is_shut
-FROM deliveries d WHERE d.id = ?
+FROM deliveries d WHERE d.id = ?1
 """
-"""Where it came from, which other delivery of the same bytes is under way, and whether its project's gate is shut."""
+"""Where it came from, which other delivery of the same bytes is under way, and whether its project's gate is shut.
+
+What lies in a root that no station serves is not under way: who drops the same ZIP elsewhere has it sent from there.
+"""
+
+_ABANDONED = """
+FROM deliveries d WHERE d.state = 'arriving' AND d.root = ?1 AND d.station <> ?2
+AND EXISTS (SELECT 1 FROM stations o WHERE o.id = d.station AND o.gone IS NOT NULL)
+"""
+"""What a station was taking in a root when it was heard of last."""
 
 
 class Deliveries:
@@ -109,18 +123,31 @@ class Deliveries:
     def arrivals(self) -> list[Arrival]:
         """Return the deliveries that this station is taking. At start-up: those at which it stopped."""
         rows = self._db.rows(
-            "SELECT * FROM deliveries WHERE state = ? AND station = ? ORDER BY id",
-            DeliveryState.ARRIVING, self._stations.me.id,
+            "SELECT * FROM deliveries WHERE state = ? AND station = ? AND root = ? ORDER BY id",
+            DeliveryState.ARRIVING, self._stations.me.id, self._stations.me.root,
         )  # fmt: skip
         return [Arrival(r["id"], r["name"], r["project"], r["identity"], r["openings"]) for r in rows]
 
+    def take_over(self) -> bool:
+        """Take over what a station was taking in this root that is not there any more; return whether there was any."""
+        if not self._stations.shared:
+            return False
+        me = self._stations.me
+        if self._db.row(f"SELECT 1 {_ABANDONED}", me.root, me.id) is None:
+            return False
+        with self._db.change() as db:
+            done = db.execute(
+                f"UPDATE deliveries SET station = ?2 WHERE id IN (SELECT d.id {_ABANDONED})", (me.root, me.id)
+            )
+            return done.rowcount > 0
+
     def delivered_zip(self, delivery: int) -> DeliveredZip | None:
-        """Return what is to become of a delivery's ZIP, or None if there is no such delivery."""
+        """Return what is to become of a delivery's ZIP, or None if this root has no such delivery."""
         row = self._db.row(
             "SELECT d.*, (SELECT count(*) FROM studies s WHERE s.delivery = d.id) AS studies"
-            " FROM deliveries d WHERE d.id = ?",
-            delivery,
-        )
+            " FROM deliveries d WHERE d.id = ? AND d.root = ?",
+            delivery, self._stations.me.root,
+        )  # fmt: skip
         if row is None:
             return None
         return DeliveredZip(
@@ -156,7 +183,7 @@ class Deliveries:
         is to lie in `kept_as`; return the other one then, else None.
         """
         with self._db.change() as db:
-            row = db.execute(_BEFORE_RECORDING, (contents.sha256, delivery)).fetchone()
+            row = db.execute(_BEFORE_RECORDING, (delivery, contents.sha256)).fetchone()
             other = row["other"]
             if other is not None:
                 _end_as_duplicate(db, delivery, other, contents, kept_as, now, stamp)
@@ -178,13 +205,12 @@ class Deliveries:
             )  # fmt: skip
 
     def rejected(self, project: str, most: int) -> dict[int, str]:
-        """Return the latest rejected deliveries of a project that nobody has settled: number -> where its ZIP lies."""
+        """Return the latest ones of a project in this root that nobody has settled: number -> where its ZIP lies."""
         rows = self._db.rows(
             "SELECT id, kept_as FROM deliveries WHERE state = 'rejected' AND settled IS NULL AND project = ?"
-            " AND kept_as IS NOT NULL ORDER BY id DESC LIMIT ?",
-            project,
-            most,
-        )
+            " AND kept_as IS NOT NULL AND root = ? ORDER BY id DESC LIMIT ?",
+            project, self._stations.me.root, most,
+        )  # fmt: skip
         return {row["id"]: row["kept_as"] for row in rows}
 
     def replace(self, rejected: int, by: int, now: datetime) -> bool:
@@ -207,17 +233,17 @@ class Deliveries:
             move_delivery(db, delivery, DeliveryState.WITHDRAWN, now, ended=text(now))
 
     def retirable(self, after: int | None = None) -> list[EndedDelivery]:
-        """Return the deliveries whose studies are all done or skipped.
+        """Return the deliveries of this root whose studies are all done or skipped.
 
         `after`: the number of an event. Then only deliveries with a study that ended after it are looked at, since
         thousands may be under way.
         """
         newer = "" if after is None else _ENDED_AFTER
         rows = self._db.rows(
-            f"{_WITH_STUDIES} WHERE d.state = 'taken' {newer} GROUP BY d.id"
+            f"{_WITH_STUDIES} WHERE d.state = 'taken' AND d.root = ? {newer} GROUP BY d.id"
             f" HAVING count(*) FILTER (WHERE s.standing {GOES_ON}) = 0 ORDER BY d.id",
-            *([] if after is None else [after]),
-        )
+            self._stations.me.root, *([] if after is None else [after]),
+        )  # fmt: skip
         return [_ended(row) for row in rows]
 
     def with_one_study(self, delivery: int) -> EndedDelivery | None:
@@ -247,12 +273,15 @@ class Deliveries:
         patience: float = 0.0,
         waits: Collection[str] = (),
     ) -> datetime | None:
-        """Replace what is known of the files in the drop folder that are not taken: name -> (why, advice).
+        """Replace what is known of the files in this drop folder that are not taken: name -> (why, advice).
 
         An advice in `waits` is kept only for a file that has been there for `patience` seconds. Return when the next
         advice is to be kept, which takes another call, or None.
         """
-        known = {r["name"]: r for r in self._db.rows("SELECT * FROM ignored")}
+        root = self._stations.me.root
+        known = {
+            r["name"]: r for r in self._db.rows("SELECT name, why, advice, since FROM ignored WHERE root = ?", root)
+        }
         since = {name: known[name]["since"] if name in known else "" for name in ignored}
         due = text(now - timedelta(seconds=patience))
         rows = [
@@ -261,8 +290,11 @@ class Deliveries:
         ]
         if {tuple(row) for row in known.values()} != set(rows):
             with self._db.change() as db:
-                db.execute("DELETE FROM ignored")
-                db.executemany("INSERT INTO ignored (name, why, advice, since) VALUES (?,?,?,?)", rows)
+                db.execute("DELETE FROM ignored WHERE root = ?", (root,))
+                db.executemany(
+                    "INSERT INTO ignored (root, name, why, advice, since) VALUES (?,?,?,?,?)",
+                    [(root, *row) for row in rows],
+                )
         oldest = min((row[3] for row in rows if row[2] != ignored[row[0]][1]), default=None)
         return datetime.fromisoformat(oldest) + timedelta(seconds=patience) if oldest else None
 

@@ -60,7 +60,7 @@ class ExistingSessions:
         known = self.on_its_way(find.identity)
         with self._db.change() as db:
             if known is None:
-                key = _enter(db, find, now, self._stations.me)
+                key = _enter(db, find, now, self._stations.here())
             else:
                 key = known.key
                 if known.standing is Standing.HELD:

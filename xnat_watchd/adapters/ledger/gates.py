@@ -8,14 +8,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database, Row, Transaction, moment, text
+from xnat_watchd.adapters.ledger.stations import Stations
 from xnat_watchd.core.gate import OPEN, PROJECT_AGAIN, AllGates, Gate
 
 
 class Gates:
     """One gate for the server, under the empty scope, and one for each project."""
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
+    def __init__(self, database: Database, stations: Stations) -> None:
+        self._db, self._stations = database, stations
 
     def get(self, scope: str = "") -> Gate:
         """Return the gate of a scope; one that was never shut is open."""
@@ -27,7 +28,7 @@ class Gates:
 
     def now(self) -> AllGates:
         """Return all gates as they are, and whether the work is paused, by one question."""
-        rows = self._db.rows(_NOW)
+        rows = self._db.rows(_NOW, self._stations.me.id)
         return AllGates(bool(rows[0]["paused"]), {row["scope"]: _gate(row) for row in rows if row["scope"] is not None})
 
     def count_refusal(self, now: datetime) -> None:
@@ -52,7 +53,7 @@ class Gates:
 
 
 _NOW = """
-SELECT g.*, EXISTS (SELECT 1 FROM pauses WHERE of = 'work' AND until IS NULL) AS paused
+SELECT g.*, EXISTS (SELECT 1 FROM pauses WHERE of = 'work' AND until IS NULL AND station = ?) AS paused
 FROM (SELECT 1 AS n) one LEFT JOIN gates g ON one.n = 1
 """
 """A row for each gate; one without a scope where there is no gate."""

@@ -32,10 +32,15 @@ class FailureCount:
 
 
 class History:
-    """Queries only: nothing here changes the ledger."""
+    """Queries only, about all stations: nothing here changes the ledger."""
 
     def __init__(self, database: Database) -> None:
         self._db = database
+
+    def deliveries(self) -> dict[str, int]:
+        """Count deliveries by state."""
+        rows = self._db.rows("SELECT state, CAST(sum(count) AS BIGINT) AS n FROM delivery_counts GROUP BY state")
+        return {row["state"]: row["n"] for row in rows}
 
     def counts(self, edges: Sequence[datetime]) -> list[PeriodCounts]:
         """Return what happened between each edge and the next.

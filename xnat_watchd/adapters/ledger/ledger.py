@@ -22,7 +22,6 @@ from xnat_watchd.adapters.ledger.overwrites import Overwrites
 from xnat_watchd.adapters.ledger.places import Places
 from xnat_watchd.adapters.ledger.retention import KeptZips
 from xnat_watchd.adapters.ledger.shares import Shares
-from xnat_watchd.adapters.ledger.stations import Stations
 from xnat_watchd.adapters.ledger.status_parts import StatusParts
 from xnat_watchd.adapters.ledger.studies import Studies
 from xnat_watchd.adapters.ledger.throughput import ThroughputView
@@ -35,24 +34,23 @@ class Ledger(StatusParts):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self._database, self._change = database, database.change
-        self.stations = Stations(database)
         self.gone_stations = GoneStations(database, self.stations)
         self.deliveries = Deliveries(database, self.stations)
-        self.overwrites = Overwrites(database)
+        self.overwrites = Overwrites(database, self.stations)
         self.studies = Studies(database, self.stations)
         self.contents = Contents(database)
         self.places = Places(database)
         self.findings = Findings(database)
         self.existing_sessions = ExistingSessions(database, self.stations)
         self.throughput = ThroughputView(database)
-        self.totals = TotalsView(database)
-        self.kept_zips = KeptZips(database)
-        self.marks = Marks(database)
+        self.totals = TotalsView(database, self.stations)
+        self.kept_zips = KeptZips(database, self.stations)
+        self.marks = Marks(database, self.stations)
         self.decisions = Decisions(database)
         self.history = History(database)
         self.listing = DeliveryListing(database)
-        self.shares = Shares(database)
-        self.messages = Messages(database)
+        self.shares = Shares(database, self.stations)
+        self.messages = Messages(database, self.stations)
         self.commit_history = CommitHistory(database)
         self.import_starts = ImportStarts(database)
         self.changed = database.changed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,12 @@ class Location:
 
     path: Path
     url: str = ""  #: without a password; empty: the ledger is a file of SQLite
+    station: str = ""  #: the name of this station in it; empty: the only one, or none
+
+    @classmethod
+    def of(cls, path: Path, url: str, station: str) -> Location:
+        """Return the location by what the settings say. Without a name, a station has that of its host."""
+        return cls(path, url, (station or os.uname().nodename) if url else "")
 
     def exists(self) -> bool:
         """Return whether there is a ledger. What a database holds is known once it is opened."""

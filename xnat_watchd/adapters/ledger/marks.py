@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from xnat_watchd.adapters.ledger.database import Database
+from xnat_watchd.adapters.ledger.stations import Stations
+
+_ITS_ROOT = "(SELECT root FROM stations WHERE id = ?)"  #: as it was last: the work folder may not be there now
 
 _EXPECTED = {
     "work": "SELECT 0 AS id, id || '.zip' AS path FROM deliveries WHERE kind = 'zip' AND state IN ('arriving', 'taken')"
-    " AND kept_as IS NULL",
+    f" AND kept_as IS NULL AND root = {_ITS_ROOT}",
     "done": "SELECT id, substr(kept_as, 6) AS path FROM deliveries WHERE kept_as LIKE 'done/%' AND deleted IS NULL"
-    " AND state IN ('finished', 'duplicate') ORDER BY id DESC LIMIT 1000",
+    f" AND state IN ('finished', 'duplicate') AND root = {_ITS_ROOT} ORDER BY id DESC LIMIT 1000",
     "failed": "SELECT id, substr(kept_as, 8) AS path FROM deliveries WHERE kept_as LIKE 'failed/%'"
-    " AND state = 'rejected' AND settled IS NULL ORDER BY id DESC LIMIT 1000",
-    "shares": "SELECT 0 AS id, name AS path FROM share_tables",
+    f" AND state = 'rejected' AND settled IS NULL AND root = {_ITS_ROOT} ORDER BY id DESC LIMIT 1000",
+    "shares": "SELECT 0 AS id, name AS path FROM share_tables WHERE station = ?",
 }
-"""Queries for the newest files that the ledger expects in a folder. It expects none in the drop folder."""
+"""Queries for the newest files that the ledger expects in a folder of a station. It expects none in the drop folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,23 +31,30 @@ class Mark:
 
 
 class Marks:
-    """The marks of folders, by the folders' names in the settings."""
+    """The marks of this station's folders, by their names in the settings."""
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
+    def __init__(self, database: Database, stations: Stations) -> None:
+        self._db, self._stations = database, stations
 
     def mark(self, folder: str) -> Mark | None:
         """Return the mark that the service has put into a folder, or None if it has not put one yet."""
-        row = self._db.known_row("SELECT * FROM marks WHERE folder = ?", folder)
+        sql = "SELECT * FROM marks WHERE station = ? AND folder = ?"
+        row = self._db.known_row(sql, self._stations.me.id, folder)
         return Mark(row["id"], row["identity"], row["path"]) if row else None
+
+    def is_of_another(self, folder: str, mark: str) -> bool:
+        """Return whether another station, which sees the same folder, has put this mark there."""
+        sql = "SELECT 1 FROM marks WHERE station <> ? AND folder = ? AND id = ?"
+        return self._db.row(sql, self._stations.me.id, folder, mark) is not None
 
     def keep(self, folder: str, mark: Mark) -> None:
         """Store the mark that a folder has from now on."""
         with self._db.change() as db:
             db.execute(
-                "INSERT INTO marks (folder, id, identity, path) VALUES (?,?,?,?) ON CONFLICT (folder) DO UPDATE"
+                "INSERT INTO marks (station, folder, id, identity, path) VALUES (?,?,?,?,?)"
+                " ON CONFLICT (station, folder) DO UPDATE"
                 " SET id = excluded.id, identity = excluded.identity, path = excluded.path",
-                (folder, mark.id, mark.identity, mark.path),
+                (self._stations.me.id, folder, mark.id, mark.identity, mark.path),
             )
 
     def expected(self, folder: str) -> list[tuple[int, str]]:
@@ -52,4 +62,6 @@ class Marks:
 
         The ZIP may still be in work: where it is to be kept is recorded before it is moved.
         """
-        return [(row["id"], row["path"]) for row in self._db.rows(_EXPECTED[folder])] if folder in _EXPECTED else []
+        if folder not in _EXPECTED:
+            return []
+        return [(row["id"], row["path"]) for row in self._db.rows(_EXPECTED[folder], self._stations.me.id)]

@@ -24,12 +24,12 @@ def open_database(
     schema. `whole` checks a complete file, however long that takes: at the service's start, and if a person asks.
     """
     if isinstance(where, Location) and where.url:
-        return _open_shared(where.url, read_only=read_only, upgrade=upgrade, patience=patience)
+        return _open_shared(where, read_only=read_only, upgrade=upgrade, patience=patience)
     path = where.path if isinstance(where, Location) else where
     return open_sqlite(path, read_only=read_only, upgrade=upgrade, patience=patience, whole=whole)
 
 
-def _open_shared(url: str, *, read_only: bool, upgrade: bool, patience: float) -> Database:
+def _open_shared(where: Location, *, read_only: bool, upgrade: bool, patience: float) -> Database:
     try:
         from xnat_watchd.adapters.ledger.postgres_opening import open_postgres
     except ImportError as error:
@@ -37,4 +37,4 @@ def _open_shared(url: str, *, read_only: bool, upgrade: bool, patience: float) -
             f"the driver of PostgreSQL cannot be used: {error.name or 'libpq'} is not there",
             advice="Install it: `pip install 'xnat-watchd[fleet]'`, or Debian's python3-psycopg.",
         ) from None
-    return open_postgres(url, read_only=read_only, upgrade=upgrade, patience=patience)
+    return open_postgres(where.url, read_only=read_only, upgrade=upgrade, patience=patience, station=where.station)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.deliveries import tell_delivery
 from xnat_watchd.adapters.ledger.judged_zips import NO_MORE, JudgedZip, judged_zip
+from xnat_watchd.adapters.ledger.stations import Stations
 from xnat_watchd.adapters.ledger.transitions import move, move_taken
 from xnat_watchd.core.delivery import CHANGED, Item
 from xnat_watchd.core.states import DeliveryState, Event, Progress, Standing
@@ -18,8 +19,8 @@ MOST_WATCHED = 500  #: ZIPs of one kind that are checked at a time: the cost doe
 class Overwrites:
     """Stamps of ZIPs, and the deliveries whose ZIP was written to after it was judged."""
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
+    def __init__(self, database: Database, stations: Stations) -> None:
+        self._db, self._stations = database, stations
 
     def stamp(self, delivery: int, stamp: str) -> None:
         """Store the stamp of a delivery's ZIP, as it is now."""
@@ -32,13 +33,13 @@ class Overwrites:
         return judged_zip(row) if row else None
 
     def watched(self, now: datetime, after: int = 0) -> list[JudgedZip]:
-        """Return the ZIPs that are opened again when they change.
+        """Return the ZIPs of this root that are opened again when they change.
 
         They are those of which something may still be sent, those from which no study could be read, and the latest
         kept ones: a program that had one of these open when it was moved may still write to it. Of the first kind, not
         more than `MOST_WATCHED` that came after the delivery `after`.
         """
-        rows = self._db.rows(_WATCHED, after, text(now - KEPT_WATCHED), MOST_WATCHED)
+        rows = self._db.rows(_WATCHED, after, text(now - KEPT_WATCHED), MOST_WATCHED, self._stations.me.root)
         return [one for one in map(judged_zip, rows) if one is not None]
 
     def mark_changed(self, delivery: int, now: datetime, busy: Item | None = None) -> None:
@@ -81,29 +82,37 @@ class Overwrites:
             tell_delivery(db, delivery, "changed", now, why=CHANGED)
 
     def copies(self, delivery: int) -> list[JudgedZip]:
-        """Return the deliveries that ended as duplicates of this one's bytes, as they were before its ZIP changed."""
+        """Return the duplicates of this one's bytes in its root, as they were before its ZIP changed."""
+        rows = self._db.rows(f"{_COPIES} AND d.id = ? AND c.root = d.root ORDER BY c.id", NO_MORE, delivery)
+        return [one for one in map(judged_zip, rows) if one is not None]
+
+    def copies_of_others(self) -> list[JudgedZip]:
+        """Return the duplicates here of ZIPs in other roots that were written to: only they hold the bytes now."""
+        if not self._stations.shared:
+            return []
         rows = self._db.rows(
-            "SELECT c.* FROM deliveries d JOIN deliveries c ON c.project = d.project"
-            " AND c.sha256 || ? = d.sha256 WHERE d.id = ? AND c.sha256 = substr(d.sha256, 1, 64)"
-            " AND c.state = 'duplicate' AND c.kept_as IS NOT NULL AND c.deleted IS NULL ORDER BY c.id",
-            NO_MORE,
-            delivery,
+            f"{_COPIES} AND c.root = ? AND d.root <> c.root ORDER BY c.id", NO_MORE, self._stations.me.root
         )
         return [one for one in map(judged_zip, rows) if one is not None]
 
+
+_COPIES = """
+SELECT c.* FROM deliveries c JOIN deliveries d ON d.project = c.project AND d.sha256 = c.sha256 || ?
+WHERE c.state = 'duplicate' AND c.kept_as IS NOT NULL AND c.deleted IS NULL
+"""
 
 _WATCHED = """
 SELECT * FROM deliveries WHERE id IN (
   SELECT * FROM (
     SELECT DISTINCT s.delivery FROM studies s INDEXED BY received_studies CROSS JOIN deliveries d ON d.id = s.delivery
     WHERE s.progress = 'received' AND s.skip_reason IS NULL AND s.delivery > ?1
-    AND d.state = 'taken' AND d.kind = 'zip' AND d.stamp <> '' ORDER BY s.delivery LIMIT ?3) AS sent
+    AND d.state = 'taken' AND d.kind = 'zip' AND d.stamp <> '' AND d.root = ?4 ORDER BY s.delivery LIMIT ?3) AS sent
   UNION ALL
-  SELECT id FROM deliveries WHERE state = 'rejected' AND settled IS NULL AND stamp <> ''
+  SELECT id FROM deliveries WHERE state = 'rejected' AND settled IS NULL AND stamp <> '' AND root = ?4
   UNION ALL
   SELECT * FROM (
     SELECT id FROM deliveries INDEXED BY kept_deliveries WHERE kept_as IS NOT NULL AND deleted IS NULL AND ended >= ?2
-    AND state IN ('finished', 'duplicate') AND stamp <> '' ORDER BY ended DESC LIMIT ?3) AS kept
+    AND state IN ('finished', 'duplicate') AND stamp <> '' AND root = ?4 ORDER BY ended DESC LIMIT ?3) AS kept
 ) ORDER BY id
 """
 

@@ -51,8 +51,9 @@ class PostgresDatabase(KnownRows):
 
     shared: ClassVar[bool] = True
 
-    def __init__(self, url: str, *, read_only: bool, patience: float) -> None:
+    def __init__(self, url: str, *, read_only: bool, patience: float, station: str = "") -> None:
         super().__init__()
+        self.station = station
         self._url, self._read_only, self._patience = url, read_only, patience
         self._depth, self._written, self._heard = 0, 0, 0  #: changes: open ones of this thread, our own, others'
         self._version: int | None = None

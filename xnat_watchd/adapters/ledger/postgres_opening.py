@@ -14,13 +14,15 @@ MADE_AS = 3  #: the version of the schema that postgres.sql makes
 UPGRADES: tuple[str, ...] = ()  #: the first upgrades that version to the next, and so on
 
 
-def open_postgres(url: str, *, read_only: bool = False, upgrade: bool = True, patience: float) -> PostgresDatabase:
+def open_postgres(
+    url: str, *, read_only: bool = False, upgrade: bool = True, patience: float, station: str = ""
+) -> PostgresDatabase:
     """Open the ledger; make it if there is none, unless it is only read. Raises `Refusal` if it cannot be used.
 
     `upgrade` is False in a command, as for a ledger in a file. `patience`: seconds to wait for who changes it just now.
     """
     try:
-        database = PostgresDatabase(url, read_only=read_only, patience=patience)
+        database = PostgresDatabase(url, read_only=read_only, patience=patience, station=station)
     except psycopg.Error as error:
         raise Occupied(f"the ledger's database cannot be reached ({first_line(error)})", advice=ASK) from error
     try:

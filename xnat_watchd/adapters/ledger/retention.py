@@ -8,6 +8,7 @@ from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database, Transaction, moment, text
 from xnat_watchd.adapters.ledger.standings import GOES_ON
+from xnat_watchd.adapters.ledger.stations import Stations
 from xnat_watchd.core.delivery import Item
 from xnat_watchd.core.retention import KeptZip
 
@@ -15,18 +16,18 @@ from xnat_watchd.core.retention import KeptZip
 class KeptZips:
     """ZIPs that are kept until the rules of retention allow their deletion."""
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
+    def __init__(self, database: Database, stations: Stations) -> None:
+        self._db, self._stations = database, stations
 
     def kept(self) -> list[KeptZip]:
-        """Return every kept ZIP, with the studies whose images it holds."""
+        """Return every kept ZIP of this root, with the studies whose images it holds."""
         return [
             KeptZip(
                 delivery=row["id"], project=row["project"], kept_as=row["kept_as"], sha256=row["sha256"],
                 size=row["size"], since=datetime.fromisoformat(row["ended"]),
                 studies=tuple(json.loads(row["studies"])), stays=row["stays"],
             )
-            for row in self._db.rows(_KEPT)
+            for row in self._db.rows(_KEPT, self._stations.me.root)
         ]  # fmt: skip
 
     def record_proof(self, kept: KeptZip, why: str, now: datetime) -> None:
@@ -44,13 +45,14 @@ class KeptZips:
                 _tell(db, kept.delivery, "kept", why, now)
 
     def delete(self, kept: KeptZip, now: datetime, remove: Callable[[], None]) -> bool:
-        """Delete a ZIP and record that, if it is still kept and nothing of it is under way again.
+        """Delete a ZIP and record that, if it is still kept in this root and nothing of it is under way again.
 
         Both happen in one transaction. A person's `resend` comes before it, and the ZIP stays; or it comes after it,
         and the person is told that the ZIP was deleted.
         """
         with self._db.change() as db:
-            if db.execute(_STILL_KEPT, (kept.delivery, kept.kept_as, json.dumps(kept.studies))).fetchone() is None:
+            where = kept.delivery, kept.kept_as, json.dumps(kept.studies), self._stations.me.root
+            if db.execute(_STILL_KEPT, where).fetchone() is None:
                 return False
             remove()
             db.execute("UPDATE deliveries SET deleted = ? WHERE id = ?", (text(now), kept.delivery))
@@ -98,7 +100,8 @@ WITH kept AS (
            (SELECT max(o.id) FROM deliveries o JOIN studies s ON s.delivery = o.id
             WHERE o.project = d.project AND o.sha256 = d.sha256)) AS bytes_of  -- or of another with the same bytes
   FROM deliveries d
-  WHERE d.kind = 'zip' AND d.state IN ('finished', 'duplicate') AND d.kept_as IS NOT NULL AND d.deleted IS NULL
+  WHERE d.kind = 'zip' AND d.root = ?
+  AND d.state IN ('finished', 'duplicate') AND d.kept_as IS NOT NULL AND d.deleted IS NULL
 )
 SELECT d.id, d.project, d.kept_as, d.sha256, d.size, d.ended, json_group_array(s.key) AS studies,
        CASE
@@ -129,7 +132,7 @@ GROUP BY d.id, d.project, d.kept_as, d.sha256, d.size, d.ended ORDER BY d.id
 """
 
 _STILL_KEPT = f"""
-SELECT 1 FROM deliveries d WHERE d.id = ?1 AND d.kept_as = ?2 AND d.deleted IS NULL
+SELECT 1 FROM deliveries d WHERE d.id = ?1 AND d.kept_as = ?2 AND d.root = ?4 AND d.deleted IS NULL
 AND d.state IN ('finished', 'duplicate') AND NOT EXISTS (
   SELECT 1 FROM studies s WHERE s.key IN (SELECT CAST(value AS INTEGER) FROM json_each(?3)) AND s.standing {GOES_ON})
 """

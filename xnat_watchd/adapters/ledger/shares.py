@@ -9,16 +9,17 @@ from datetime import datetime
 from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, Row, Transaction, moment, text
+from xnat_watchd.adapters.ledger.stations import Stations
 from xnat_watchd.core.errors import Scope, Unusable
 from xnat_watchd.core.sharing.state import Key, RowResult, Share, ShareState, WantedShare, after_waiting, key_of
 from xnat_watchd.core.sharing.table import COLUMNS
 
 
 class Shares:
-    """Shares, and the tables that ask for them."""
+    """Shares, which are those of all stations, and the tables of this one that ask for them."""
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
+    def __init__(self, database: Database, stations: Stations) -> None:
+        self._db, self._stations = database, stations
 
     # What was asked for.
 
@@ -103,66 +104,79 @@ class Shares:
         """Record the results of a table's rows, with an event for every row that changed. Return them with times."""
         name = _shown(name)
         with self._db.change() as db:
-            before = {row["key"]: row for row in db.execute("SELECT * FROM share_rows WHERE name = ?", (name,))}
+            table = self._stations.me.id, name
+            before = {row["key"]: row for row in db.execute(_ROWS_OF_TABLE, table)}
             dated = [_dated(one, before.get(one.row.key), now) for one in results]
             changed = [one for one in dated if _has_changed(one, before.get(one.row.key))]
             differing = [one for one in dated if one.row.same_as is None and _differs(one, before.get(one.row.key))]
-            _enter(db, name, now)
+            _enter(db, table, now)
             gone = before.keys() - {one.row.key for one in dated}
-            db.executemany("DELETE FROM share_rows WHERE name = ? AND key = ?", [(name, key) for key in gone])
             db.executemany(
-                "INSERT INTO share_rows (name, key, state, sessions, since, line, reason, absent)"
-                " VALUES (?,?,?,?,?,?,?,?) ON CONFLICT (name, key) DO UPDATE SET state = excluded.state,"
+                "DELETE FROM share_rows WHERE station = ? AND name = ? AND key = ?", [(*table, key) for key in gone]
+            )
+            db.executemany(
+                "INSERT INTO share_rows (station, name, key, state, sessions, since, line, reason, absent)"
+                " VALUES (?,?,?,?,?,?,?,?,?) ON CONFLICT (station, name, key) DO UPDATE SET state = excluded.state,"
                 " sessions = excluded.sessions, since = excluded.since, line = excluded.line, reason = excluded.reason,"
                 " absent = excluded.absent",
                 [
-                    (name, one.row.key, one.state, one.sessions, text(one.at or now), *_shown_of(one))
+                    (*table, one.row.key, one.state, one.sessions, text(one.at or now), *_shown_of(one))
                     for one in differing
                 ],
             )
-            _tell(db, name, changed, now)
+            _tell(db, table, changed, now)
         return dated
 
     def tell(self, name: str, results: Sequence[RowResult], now: datetime) -> None:
         """Record the results of a table that was applied by hand."""
         with self._db.change() as db:
-            _tell(db, _shown(name), results, now)
+            _tell(db, (self._stations.here().id, _shown(name)), results, now)
 
     def refuse(self, name: str, error: Unusable, now: datetime) -> None:
         """Record why a table cannot be read. The rows that it had before are kept."""
         with self._db.change() as db:
-            _enter(db, _shown(name), now, str(error), error.advice, error.detail)
+            _enter(db, (self._stations.me.id, _shown(name)), now, str(error), error.advice, error.detail)
 
     def forget(self, present: Collection[str]) -> None:
         """Forget the tables that are not in the folder any more. Their shares stay on record."""
         names = _list([_shown(name) for name in present])
         with self._db.change() as db:
-            db.execute("DELETE FROM share_tables WHERE name NOT IN (SELECT value FROM json_each(?))", (names,))
+            db.execute(
+                "DELETE FROM share_tables WHERE station = ? AND name NOT IN (SELECT value FROM json_each(?))",
+                (self._stations.me.id, names),
+            )
 
     def tables_named(self, part: str) -> list[str]:
         """Return the names of the tables with this in them, in any case."""
-        rows = self._db.rows("SELECT name FROM share_tables ORDER BY name")
+        rows = self._db.rows("SELECT name FROM share_tables WHERE station = ? ORDER BY name", self._stations.me.id)
         return [row["name"] for row in rows if part.casefold() in row["name"].casefold()]
 
     def table(self, name: str) -> dict[str, Any] | None:
         """Return a table of the folder with its rows, in the order of its lines."""
-        found = self._db.row("SELECT * FROM share_tables WHERE name = ?", _shown(name))
+        table = self._stations.me.id, _shown(name)
+        found = self._db.row(
+            "SELECT name, checked, why, advice, detail FROM share_tables WHERE station = ? AND name = ?", *table
+        )
         if found is None:
             return None
-        rows = self._db.rows("SELECT * FROM share_rows WHERE name = ? ORDER BY line, key", found["name"])
+        rows = self._db.rows(f"{_ROWS_OF_TABLE} ORDER BY line, key", *table)
         return {**dict(found), "rows": [_row_shown(row) for row in rows]}
 
     def rows_of(self, names: Collection[str]) -> frozenset[str]:
         """Return the keys of the rows that these tables had when they were last read."""
         rows = self._db.rows(
-            "SELECT key FROM share_rows WHERE name IN (SELECT value FROM json_each(?))",
+            "SELECT key FROM share_rows WHERE station = ? AND name IN (SELECT value FROM json_each(?))",
+            self._stations.me.id,
             _list([_shown(name) for name in names]),
         )
         return frozenset(row["key"] for row in rows)
 
     def known_rows(self) -> frozenset[str]:
-        """Return the keys of all rows that the tables in the folder had when they were last applied."""
+        """Return the keys of all rows that the tables of all stations had when they were last applied."""
         return frozenset(row["key"] for row in self._db.rows("SELECT key FROM share_rows"))
+
+
+_ROWS_OF_TABLE = "SELECT * FROM share_rows WHERE station = ? AND name = ?"
 
 
 def _share(row: Row) -> Share:
@@ -214,17 +228,19 @@ def _shown_of(result: RowResult) -> tuple[int, str, str | None]:
     return result.row.line, result.reason, _text(result.absent)
 
 
-def _enter(db: Transaction, name: str, now: datetime, why: str = "", advice: str = "", detail: str = "") -> None:
+def _enter(
+    db: Transaction, table: tuple[int, str], now: datetime, why: str = "", advice: str = "", detail: str = ""
+) -> None:
     db.execute(
-        "INSERT INTO share_tables (name, checked, why, advice, detail) VALUES (?,?,?,?,?) ON CONFLICT (name)"
-        " DO UPDATE SET checked = excluded.checked, why = excluded.why, advice = excluded.advice,"
-        " detail = excluded.detail",
-        (name, text(now), why, advice, detail),
+        "INSERT INTO share_tables (station, name, checked, why, advice, detail) VALUES (?,?,?,?,?,?)"
+        " ON CONFLICT (station, name) DO UPDATE SET checked = excluded.checked, why = excluded.why,"
+        " advice = excluded.advice, detail = excluded.detail",
+        (*table, text(now), why, advice, detail),
     )
 
 
-def _tell(db: Transaction, name: str, results: Iterable[RowResult], now: datetime) -> None:
+def _tell(db: Transaction, table: tuple[int, str], results: Iterable[RowResult], now: datetime) -> None:
     db.executemany(
-        "INSERT INTO share_events (at, name, line, key, state, sessions, reason) VALUES (?,?,?,?,?,?,?)",
-        [(text(now), name, one.row.line, one.row.key, one.state, one.sessions, one.reason) for one in results],
+        "INSERT INTO share_events (at, station, name, line, key, state, sessions, reason) VALUES (?,?,?,?,?,?,?,?)",
+        [(text(now), *table, one.row.line, one.row.key, one.state, one.sessions, one.reason) for one in results],
     )

@@ -46,6 +46,7 @@ class SqliteDatabase(KnownRows):
     """
 
     shared: ClassVar[bool] = False
+    station = ""
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         super().__init__()

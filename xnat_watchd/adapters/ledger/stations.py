@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger.database import Database, Transaction
-from xnat_watchd.core.errors import Occupied
+from xnat_watchd.core.errors import Occupied, Refusal
 from xnat_watchd.core.lease import LEASE
+
+NONE = 0  #: the ID of no station
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,21 @@ class Stations:
         self._db = database
         self.shared = database.shared  #: whether there may be others
         self.lease = LEASE  #: seconds
-        self.me = Station()
+        self.me = self._known() if database.station else Station()
+
+    def _known(self) -> Station:
+        """Return what a command may do its work as: the station of this host, or none of the ledger."""
+        row = self._db.row("SELECT id, epoch, root FROM stations WHERE name = ?", self._db.station)
+        return Station(row["id"], row["epoch"], row["root"]) if row else Station(NONE, 0)
+
+    def here(self) -> Station:
+        """Return this station. Raise `Refusal` if the host is none of the ledger."""
+        if self.me.id == NONE:
+            raise Refusal(
+                f"{self._db.station} is no station of this ledger",
+                advice="Type it at a station. If this is to be one, start its service first.",
+            )
+        return self.me
 
     def enroll(self, process: StationProcess) -> None:
         """Become the station of this name, in a new epoch.
@@ -95,6 +111,11 @@ class Stations:
         """Record that this station has ended, with nothing left in XNAT that it does not know of."""
         with self._db.change() as db:
             db.execute(_END, (self.me.id, self.me.epoch))
+
+
+def is_served(root: str) -> str:
+    """Return SQL: whether a station that is there sends the ZIPs of this root."""
+    return f"EXISTS (SELECT 1 FROM stations t WHERE t.root = {root} AND t.gone IS NULL)"
 
 
 _IS_THERE = "gone IS NULL AND seen BETWEEN database_now(?) AND database_now(?)"

@@ -9,18 +9,20 @@ from typing import Any
 
 from xnat_watchd.adapters.ledger.database import Database, text
 from xnat_watchd.adapters.ledger.standings import GOES_ON
+from xnat_watchd.adapters.ledger.stations import Stations
 
 
 class Summary:
-    """Queries only. Each reads an index, and only those of its entries that it counts."""
+    """Queries about this root only. Each reads an index, and only those of its entries that it counts."""
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
+    def __init__(self, database: Database, stations: Stations) -> None:
+        self._db, self._stations = database, stations
 
     def under_way(self) -> dict[str, int]:
         """Return the `zips` that are taken and not finished with their `bytes`; those that are `held` apart."""
-        every = _as_dict(self._db.row("SELECT count AS zips, bytes FROM delivery_counts WHERE state = 'taken'"))
-        held = _as_dict(self._db.row(_HELD))
+        root = self._stations.me.root
+        sql = "SELECT count AS zips, bytes FROM delivery_counts WHERE root = ? AND state = 'taken'"
+        every, held = _as_dict(self._db.row(sql, root)), _as_dict(self._db.row(_HELD, root))
         return {
             "zips": every.get("zips", 0) - held["held"], "bytes": every.get("bytes", 0) - held["bytes"],
             "held": held["held"],
@@ -30,14 +32,15 @@ class Summary:
         """Return the `zips` that have been finished since then, with their `bytes`."""
         row = self._db.row(
             "SELECT count(*) AS zips, coalesce(sum(size), 0) AS bytes FROM deliveries"
-            " WHERE state = 'finished' AND settled IS NULL AND ended >= ?",
-            text(since),
-        )
+            " WHERE state = 'finished' AND settled IS NULL AND ended >= ? AND root = ?",
+            text(since), self._stations.me.root,
+        )  # fmt: skip
         return _as_dict(row)
 
     def settled(self) -> int:
         """Return how many rejected ZIPs a person has settled: they need nobody any more."""
-        row = self._db.row("SELECT count(*) AS n FROM deliveries WHERE state = 'rejected' AND settled > ''")
+        sql = "SELECT count(*) AS n FROM deliveries WHERE state = 'rejected' AND settled > '' AND root = ?"
+        row = self._db.row(sql, self._stations.me.root)
         return int(row["n"]) if row else 0
 
     def names(self, deliveries: Collection[int]) -> dict[int, str]:
@@ -51,7 +54,7 @@ class Summary:
 
 _HELD = f"""
 SELECT count(*) AS held, coalesce(sum(d.size), 0) AS bytes
-FROM (SELECT DISTINCT delivery FROM studies WHERE standing {GOES_ON} AND standing = 'held') h
+FROM (SELECT DISTINCT delivery FROM studies WHERE standing {GOES_ON} AND standing = 'held' AND root = ?) h
 CROSS JOIN deliveries d ON d.id = h.delivery WHERE d.state = 'taken'  -- in this order: few are held
 """
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from xnat_watchd.adapters.ledger.database import Database
+from xnat_watchd.adapters.ledger.stations import Stations
 from xnat_watchd.core.states import Progress
 
 BOUNDS = (60, 300, 900, 3600, 14400, 86400)
@@ -40,23 +41,26 @@ class ArchiveTimes:
 
 
 class TotalsView:
-    """Queries only. Their cost depends on the number of projects, and not on what ever came."""
+    """Queries about this root only. Their cost depends on the number of projects, and not on what ever came."""
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
+    def __init__(self, database: Database, stations: Stations) -> None:
+        self._db, self._stations = database, stations
 
     def all(self) -> list[Total]:
         """Return every total."""
         return [
             Total(row["of"], row["what"], row["project"], row["count"], row["images"], row["bytes"],
                   datetime.fromisoformat(row["latest"]))
-            for row in self._db.rows("SELECT * FROM totals ORDER BY of, what, project")
+            for row in self._db.rows(
+                "SELECT * FROM totals WHERE root = ? ORDER BY of, what, project", self._stations.me.root
+            )
         ]  # fmt: skip
 
     def archive_times(self) -> dict[str, ArchiveTimes]:
         """Return by project how long studies took. What took longer than every bound is counted under 0."""
         found: dict[str, ArchiveTimes] = {}
-        for row in self._db.rows("SELECT * FROM archive_times ORDER BY project, bound"):
+        sql = "SELECT * FROM archive_times WHERE root = ? ORDER BY project, bound"
+        for row in self._db.rows(sql, self._stations.me.root):
             before = found.get(row["project"], ArchiveTimes({}, 0.0))
             counts = {**before.counts, row["bound"]: row["count"]}
             found[row["project"]] = ArchiveTimes(counts, before.seconds + row["seconds"])

@@ -14,7 +14,6 @@ ALTER TABLE deliveries ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
 ALTER TABLE places ADD COLUMN stamp TEXT NOT NULL DEFAULT '';
 ALTER TABLE instances ADD COLUMN digest BLOB NOT NULL DEFAULT x'';
 ALTER TABLE instances ADD COLUMN left_behind INTEGER NOT NULL DEFAULT 0 CHECK (left_behind IN (0, 1));
-ALTER TABLE ignored ADD COLUMN since TEXT NOT NULL DEFAULT '';
 ALTER TABLE studies ADD COLUMN uploads INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE studies ADD COLUMN trials INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE studies ADD COLUMN refusal TEXT;
@@ -37,10 +36,6 @@ CREATE INDEX delayed_studies ON studies (delayed) WHERE delayed IS NOT NULL;
 ALTER TABLE gates ADD COLUMN passes INTEGER NOT NULL DEFAULT 1 CHECK (passes IN (0, 1));
 ALTER TABLE gates ADD COLUMN since TEXT;
 ALTER TABLE shares ADD COLUMN scope TEXT NOT NULL DEFAULT 'study' CHECK (scope IN ('study', 'project'));
-ALTER TABLE share_tables ADD COLUMN detail TEXT NOT NULL DEFAULT '';
-ALTER TABLE share_rows ADD COLUMN line INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE share_rows ADD COLUMN reason TEXT NOT NULL DEFAULT '';
-ALTER TABLE share_rows ADD COLUMN absent TEXT;
 ALTER TABLE places ADD COLUMN named INTEGER NOT NULL DEFAULT 0 CHECK (named IN (0, 1));
 ALTER TABLE places ADD COLUMN settled TEXT;
 ALTER TABLE places ADD COLUMN taken TEXT;
@@ -84,6 +79,58 @@ CREATE INDEX to_skip ON studies (root, progress, key) WHERE skip_reason IS NOT N
 CREATE INDEX due_by_mistake ON studies (root, uploads, due) WHERE standing = 'waiting';
 -- what several stations see in one root is taken by one of them
 CREATE UNIQUE INDEX one_arrival ON deliveries (root, identity) WHERE state = 'arriving';
+
+-- what is known of one root, or by one station
+CREATE TEMP TABLE old_ignored AS SELECT * FROM ignored;
+DROP TABLE ignored;
+CREATE TABLE ignored (
+  root   TEXT NOT NULL,
+  name   TEXT NOT NULL,
+  why    TEXT NOT NULL,
+  advice TEXT NOT NULL,                        -- empty: nothing needs to be done about it
+  since  TEXT NOT NULL DEFAULT '',             -- when it was first seen
+  PRIMARY KEY (root, name)
+) STRICT, WITHOUT ROWID;
+CREATE TEMP TABLE old_tables AS SELECT * FROM share_tables;
+CREATE TEMP TABLE old_rows AS SELECT * FROM share_rows;
+DROP TABLE share_rows;
+DROP TABLE share_tables;
+CREATE TABLE share_tables (
+  station INTEGER NOT NULL REFERENCES stations,
+  name    TEXT NOT NULL,
+  checked TEXT NOT NULL,                       -- when its rows were last compared with the server
+  why     TEXT NOT NULL DEFAULT '',            -- why it cannot be read
+  advice  TEXT NOT NULL DEFAULT '',
+  detail  TEXT NOT NULL DEFAULT '',            -- the reason as it quotes the table
+  PRIMARY KEY (station, name)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE share_rows (
+  station  INTEGER NOT NULL,
+  name     TEXT NOT NULL,
+  key      TEXT NOT NULL,                      -- all that the row asks for: changed, it is another row
+  state    TEXT NOT NULL CHECK (state IN ('already there', 'shared', 'removed by someone', 'waiting', 'failed')),
+  sessions INTEGER NOT NULL,
+  since    TEXT NOT NULL,
+  line     INTEGER NOT NULL DEFAULT 0,
+  reason   TEXT NOT NULL DEFAULT '',
+  absent   TEXT,                               -- since when a subject or project that it names is not there
+  PRIMARY KEY (station, name, key),
+  FOREIGN KEY (station, name) REFERENCES share_tables ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+INSERT INTO share_tables (station, name, checked, why, advice) SELECT 1, name, checked, why, advice FROM old_tables;
+INSERT INTO share_rows (station, name, key, state, sessions, since) SELECT 1, name, key, state, sessions, since FROM old_rows;
+INSERT INTO ignored (root, name, why, advice) SELECT '', name, why, advice FROM old_ignored;
+DROP TABLE old_ignored;
+DROP TABLE old_tables;
+DROP TABLE old_rows;
+ALTER TABLE share_events ADD COLUMN station INTEGER NOT NULL DEFAULT 1 REFERENCES stations;
+ALTER TABLE pauses ADD COLUMN station INTEGER NOT NULL DEFAULT 1 REFERENCES stations;
+DROP INDEX one_open_pause;
+-- each is paused once at a time at a station
+CREATE UNIQUE INDEX one_open_pause ON pauses (station, of) WHERE until IS NULL;
+DROP INDEX one_open_delivery;
+-- the same bytes for the same project are on their way once in a root, and in another only if no station serves this
+CREATE UNIQUE INDEX one_open_delivery ON deliveries (root, project, sha256) WHERE state = 'taken';
 
 -- where something may appear late
 CREATE INDEX doubted_places ON places (doubted) WHERE doubted IS NOT NULL;
@@ -157,10 +204,12 @@ FROM found WHERE NOT (sent AND kind = 'two people') ORDER BY study, rest DESC;
 
 -- how our folders are known again: a disk that is not mounted leaves an empty one
 CREATE TABLE marks (
-  folder   TEXT PRIMARY KEY,                   -- its name in the settings
+  station  INTEGER NOT NULL REFERENCES stations,  -- that sees the folder so
+  folder   TEXT NOT NULL,                      -- its name in the settings
   id       TEXT NOT NULL,                      -- what stands in its mark; empty: it takes none
   identity TEXT NOT NULL,                      -- device:inode
-  path     TEXT NOT NULL
+  path     TEXT NOT NULL,
+  PRIMARY KEY (station, folder)
 ) STRICT, WITHOUT ROWID;
 
 DROP INDEX deliveries_by_state;
@@ -168,35 +217,42 @@ CREATE INDEX deliveries_by_state ON deliveries (state, settled, ended, size);
 
 -- how many there are of each kind: counted when one changes, since the status must not count all that ever came
 CREATE TABLE delivery_counts (
-  state TEXT PRIMARY KEY,
+  root  TEXT NOT NULL,
+  state TEXT NOT NULL,
   count INTEGER NOT NULL CHECK (count >= 0),
-  bytes INTEGER NOT NULL CHECK (bytes >= 0)    -- of their ZIPs, as far as these were read
+  bytes INTEGER NOT NULL CHECK (bytes >= 0),   -- of their ZIPs, as far as these were read
+  PRIMARY KEY (root, state)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE study_counts (
+  root     TEXT NOT NULL,
   progress TEXT NOT NULL,
   standing TEXT NOT NULL,
   count    INTEGER NOT NULL CHECK (count >= 0),
-  PRIMARY KEY (progress, standing)
+  PRIMARY KEY (root, progress, standing)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO delivery_counts SELECT state, count(*), coalesce(sum(size), 0) FROM deliveries GROUP BY state;
-INSERT INTO study_counts SELECT progress, standing, count(*) FROM studies GROUP BY progress, standing;
+INSERT INTO delivery_counts SELECT '', state, count(*), coalesce(sum(size), 0) FROM deliveries GROUP BY state;
+INSERT INTO study_counts SELECT '', progress, standing, count(*) FROM studies GROUP BY progress, standing;
 CREATE TRIGGER delivery_comes AFTER INSERT ON deliveries BEGIN
-  INSERT INTO delivery_counts VALUES (NEW.state, 1, ifnull(NEW.size, 0))
+  INSERT INTO delivery_counts VALUES (NEW.root, NEW.state, 1, ifnull(NEW.size, 0))
   ON CONFLICT DO UPDATE SET count = count + 1, bytes = bytes + excluded.bytes;
 END;
 CREATE TRIGGER delivery_changes AFTER UPDATE OF state, size ON deliveries BEGIN
-  UPDATE delivery_counts SET count = count - 1, bytes = bytes - ifnull(OLD.size, 0) WHERE state = OLD.state;
-  INSERT INTO delivery_counts VALUES (NEW.state, 1, ifnull(NEW.size, 0))
+  UPDATE delivery_counts SET count = count - 1, bytes = bytes - ifnull(OLD.size, 0)
+  WHERE (root, state) = (OLD.root, OLD.state);
+  INSERT INTO delivery_counts VALUES (NEW.root, NEW.state, 1, ifnull(NEW.size, 0))
   ON CONFLICT DO UPDATE SET count = count + 1, bytes = bytes + excluded.bytes;
 END;
 CREATE TRIGGER study_comes AFTER INSERT ON studies BEGIN
-  INSERT INTO study_counts VALUES (NEW.progress, NEW.standing, 1) ON CONFLICT DO UPDATE SET count = count + 1;
+  INSERT INTO study_counts VALUES (NEW.root, NEW.progress, NEW.standing, 1)
+  ON CONFLICT DO UPDATE SET count = count + 1;
 END;
 CREATE TRIGGER study_changes AFTER UPDATE OF progress, standing ON studies
   WHEN (NEW.progress, NEW.standing) <> (OLD.progress, OLD.standing)
 BEGIN
-  UPDATE study_counts SET count = count - 1 WHERE (progress, standing) = (OLD.progress, OLD.standing);
-  INSERT INTO study_counts VALUES (NEW.progress, NEW.standing, 1) ON CONFLICT DO UPDATE SET count = count + 1;
+  UPDATE study_counts SET count = count - 1
+  WHERE (root, progress, standing) = (OLD.root, OLD.progress, OLD.standing);
+  INSERT INTO study_counts VALUES (NEW.root, NEW.progress, NEW.standing, 1)
+  ON CONFLICT DO UPDATE SET count = count + 1;
 END;
 -- none is ever removed, so nothing else changes the numbers
 CREATE TRIGGER deliveries_stay BEFORE DELETE ON deliveries BEGIN
@@ -206,8 +262,9 @@ CREATE TRIGGER studies_stay BEFORE DELETE ON studies BEGIN
   SELECT RAISE(ABORT, 'a study is never removed');
 END;
 
--- trouble that people are told of: at most one for each kind and scope
+-- trouble that people are told of: at a station at most one for each kind and scope
 CREATE TABLE incidents (
+  station   INTEGER NOT NULL REFERENCES stations,  -- that has met it
   kind      TEXT NOT NULL,
   scope     TEXT NOT NULL,                     -- a project or a folder, or empty
   opened    TEXT NOT NULL,
@@ -218,12 +275,13 @@ CREATE TABLE incidents (
   worse     TEXT,                              -- since when there is a reason that was not told
   over      TEXT,                              -- when it was told that it has ended
   returns   INTEGER NOT NULL DEFAULT 0,        -- how often it had ended and came back within a day
-  PRIMARY KEY (kind, scope)
+  PRIMARY KEY (station, kind, scope)
 ) STRICT, WITHOUT ROWID;
 
 -- messages for people, one row for each channel: without names
 CREATE TABLE messages (
   id       INTEGER PRIMARY KEY,
+  station  INTEGER NOT NULL REFERENCES stations,  -- that sends it
   topic    TEXT NOT NULL,                      -- what it is about: the same is written once for a channel
   channel  TEXT NOT NULL,
   written  TEXT NOT NULL,
@@ -233,7 +291,7 @@ CREATE TABLE messages (
   why      TEXT NOT NULL DEFAULT '',           -- why the last try failed
   due      TEXT,                               -- when it is sent, or tried again; empty: it was sent or given up
   sent     TEXT,
-  UNIQUE (topic, channel),
+  UNIQUE (station, topic, channel),
   -- what was sent is not sent again
   CHECK (sent IS NULL OR due IS NULL)
 ) STRICT;
@@ -241,6 +299,7 @@ CREATE INDEX messages_due ON messages (due) WHERE due IS NOT NULL;
 
 -- how often each thing has happened: counted when it happens, since metrics must not count all that ever came
 CREATE TABLE totals (
+  root    TEXT NOT NULL,
   of      TEXT NOT NULL CHECK (of IN ('deliveries', 'studies')),
   what    TEXT NOT NULL,                       -- an event, or the progress that was reached
   project TEXT NOT NULL,
@@ -248,39 +307,41 @@ CREATE TABLE totals (
   images  INTEGER NOT NULL DEFAULT 0,          -- that were sent, of the studies that were uploaded or archived
   bytes   INTEGER NOT NULL DEFAULT 0,          -- of these images, unpacked
   latest  TEXT NOT NULL,                       -- when it happened last
-  PRIMARY KEY (of, what, project)
+  PRIMARY KEY (root, of, what, project)
 ) STRICT, WITHOUT ROWID;
 -- how long it took from the arrival of a ZIP until XNAT's archive held the images of a study
 CREATE TABLE archive_times (
+  root    TEXT NOT NULL,
   project TEXT NOT NULL,
   bound   INTEGER NOT NULL,                    -- at most so many seconds, and more than the bound before; 0: more than all
   count   INTEGER NOT NULL,
   seconds REAL NOT NULL,                       -- of all of them together
-  PRIMARY KEY (project, bound)
+  PRIMARY KEY (root, project, bound)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO totals (of, what, project, count, images, bytes, latest)
-SELECT 'studies', p.value, s.project, count(*), sum(iif(p.value IN ('uploaded', 'archived'), n.images, 0)),
+INSERT INTO totals (root, of, what, project, count, images, bytes, latest)
+SELECT '', 'studies', p.value, s.project, count(*), sum(iif(p.value IN ('uploaded', 'archived'), n.images, 0)),
        sum(iif(p.value IN ('uploaded', 'archived'), n.bytes, 0)), max(s.changed)
 FROM json_each('["received", "uploaded", "archived", "complete"]') p
 JOIN studies s ON instr('received uploaded archived complete', p.value) <= instr('received uploaded archived complete', s.progress)
 JOIN (SELECT key, count(i.sop_uid) AS images, coalesce(sum(i.size), 0) AS bytes
       FROM studies LEFT JOIN instances i ON i.study = key AND i.place IS NOT NULL GROUP BY key) n ON n.key = s.key
 GROUP BY p.value, s.project;
-INSERT INTO totals (of, what, project, count, latest)
-SELECT iif(e.study IS NULL, 'deliveries', 'studies'), e.event, d.project, count(*), max(e.at)
+INSERT INTO totals (root, of, what, project, count, latest)
+SELECT '', iif(e.study IS NULL, 'deliveries', 'studies'), e.event, d.project, count(*), max(e.at)
 FROM events e JOIN deliveries d ON d.id = e.delivery
 WHERE iif(e.study IS NULL, e.event IN ('taken', 'rejected', 'duplicate', 'finished', 'withdrawn', 'deleted'),
           e.event IN ('held', 'skipped', 'postponed', 'returned', 'recovered', 'resent'))
-GROUP BY 1, e.event, d.project;
+GROUP BY 2, e.event, d.project;
 CREATE TRIGGER study_is_counted AFTER INSERT ON studies BEGIN
-  INSERT INTO totals (of, what, project, count, latest) VALUES ('studies', NEW.progress, NEW.project, 1, NEW.changed)
+  INSERT INTO totals (root, of, what, project, count, latest)
+  VALUES (NEW.root, 'studies', NEW.progress, NEW.project, 1, NEW.changed)
   ON CONFLICT DO UPDATE SET count = count + 1, latest = excluded.latest;
 END;
 CREATE TRIGGER progress_is_counted AFTER UPDATE OF progress ON studies
   WHEN NEW.progress <> OLD.progress AND NEW.progress <> 'received'
 BEGIN
-  INSERT INTO totals (of, what, project, count, images, bytes, latest)
-  SELECT 'studies', NEW.progress, NEW.project, 1, count(*), coalesce(sum(size), 0), NEW.changed
+  INSERT INTO totals (root, of, what, project, count, images, bytes, latest)
+  SELECT NEW.root, 'studies', NEW.progress, NEW.project, 1, count(*), coalesce(sum(size), 0), NEW.changed
   FROM instances WHERE NEW.progress IN ('uploaded', 'archived') AND study = NEW.key AND place IS NOT NULL
   ON CONFLICT DO UPDATE SET count = count + 1, images = images + excluded.images, bytes = bytes + excluded.bytes,
                             latest = excluded.latest;
@@ -288,9 +349,10 @@ END;
 CREATE TRIGGER archive_time_is_counted AFTER UPDATE OF progress ON studies
   WHEN NEW.progress = 'archived' AND OLD.progress = 'uploaded' AND NEW.generation = 1
 BEGIN
-  INSERT INTO archive_times (project, bound, count, seconds)
-  SELECT NEW.project, CASE WHEN t <= 60 THEN 60 WHEN t <= 300 THEN 300 WHEN t <= 900 THEN 900 WHEN t <= 3600 THEN 3600
-                           WHEN t <= 14400 THEN 14400 WHEN t <= 86400 THEN 86400 ELSE 0 END, 1, t
+  INSERT INTO archive_times (root, project, bound, count, seconds)
+  SELECT NEW.root, NEW.project,
+         CASE WHEN t <= 60 THEN 60 WHEN t <= 300 THEN 300 WHEN t <= 900 THEN 900 WHEN t <= 3600 THEN 3600
+              WHEN t <= 14400 THEN 14400 WHEN t <= 86400 THEN 86400 ELSE 0 END, 1, t
   FROM (SELECT max((julianday(NEW.changed) - julianday(arrived)) * 86400.0, 0.0) AS t FROM deliveries
         WHERE id = NEW.delivery AND kind = 'zip') WHERE true
   ON CONFLICT DO UPDATE SET count = count + 1, seconds = seconds + excluded.seconds;
@@ -299,8 +361,8 @@ CREATE TRIGGER event_is_counted AFTER INSERT ON events
   WHEN iif(NEW.study IS NULL, NEW.event IN ('taken', 'rejected', 'duplicate', 'finished', 'withdrawn', 'deleted'),
            NEW.event IN ('held', 'skipped', 'postponed', 'returned', 'recovered', 'resent'))
 BEGIN
-  INSERT INTO totals (of, what, project, count, latest)
-  SELECT iif(NEW.study IS NULL, 'deliveries', 'studies'), NEW.event, project, 1, NEW.at
+  INSERT INTO totals (root, of, what, project, count, latest)
+  SELECT root, iif(NEW.study IS NULL, 'deliveries', 'studies'), NEW.event, project, 1, NEW.at
   FROM deliveries WHERE id = NEW.delivery
   ON CONFLICT DO UPDATE SET count = count + 1, latest = excluded.latest;
 END;

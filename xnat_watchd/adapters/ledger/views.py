@@ -22,6 +22,7 @@ from xnat_watchd.adapters.ledger.rows import (
     typed,
 )
 from xnat_watchd.adapters.ledger.standings import GOES_ON, QUEUED
+from xnat_watchd.adapters.ledger.stations import Stations
 from xnat_watchd.adapters.ledger.transitions import STUCK
 from xnat_watchd.core.errors import for_item
 from xnat_watchd.core.findings import LEFT_BEHIND, advice, holding, reason_of
@@ -41,7 +42,8 @@ IMAGES = f"({unsent('s')} + {_INSTANCES.replace(' AS instances', '')})"
 """The number of a study's images, those that could not be read included."""
 
 _FATES = f"""
-WITH latest AS (SELECT id, state, project, sha256 FROM deliveries WHERE kind = 'zip' ORDER BY id DESC LIMIT ?)
+WITH latest AS (
+  SELECT id, state, project, sha256 FROM deliveries WHERE kind = 'zip' AND root = ? ORDER BY id DESC LIMIT ?)
 SELECT CAST(d.id AS TEXT) AS item, d.state,
   (SELECT CAST(max(o.id) AS TEXT) FROM deliveries o WHERE d.state = 'duplicate' AND o.project = d.project
    AND o.sha256 = d.sha256 AND o.id <> d.id AND EXISTS (SELECT 1 FROM studies s WHERE s.delivery = o.id)
@@ -71,21 +73,22 @@ _SHOWN_AS = {
 
 _FIRST_OF_PROJECT = f"""
 SELECT delivery || '.' || number AS item FROM studies WHERE key = (SELECT min(key) FROM (
-  SELECT * FROM (SELECT s.key FROM studies s WHERE {QUEUED} AND s.standing = 'ready' AND s.project = ?1
-                 ORDER BY s.due, s.key LIMIT 1) AS ready UNION ALL
-  SELECT * FROM (SELECT s.key FROM studies s WHERE {QUEUED} AND s.standing = 'waiting' AND s.project = ?1
-                 ORDER BY s.due, s.key LIMIT 1) AS waiting UNION ALL
-  SELECT key FROM studies WHERE standing {GOES_ON} AND standing = 'busy' AND project = ?1) AS first)
+  SELECT * FROM (SELECT s.key FROM studies s WHERE {QUEUED} AND s.standing = 'ready' AND s.root = ?2
+                 AND s.project = ?1 ORDER BY s.due, s.key LIMIT 1) AS ready UNION ALL
+  SELECT * FROM (SELECT s.key FROM studies s WHERE {QUEUED} AND s.standing = 'waiting' AND s.root = ?2
+                 AND s.project = ?1 ORDER BY s.due, s.key LIMIT 1) AS waiting UNION ALL
+  SELECT key FROM studies WHERE standing {GOES_ON} AND standing = 'busy' AND project = ?1 AND root = ?2) AS first)
 """
 
 _UNDER_WAY = f"""
 WITH sooner (key, rank) AS (
-  SELECT key, 0 FROM studies WHERE standing {GOES_ON} AND standing = 'busy' UNION ALL
-  SELECT * FROM (SELECT key, 1 FROM studies WHERE standing {GOES_ON} AND standing = 'ready' LIMIT ?1) AS ready UNION ALL
+  SELECT key, 0 FROM studies WHERE standing {GOES_ON} AND standing = 'busy' AND root = ?2 UNION ALL
+  SELECT * FROM (SELECT key, 1 FROM studies WHERE standing {GOES_ON} AND standing = 'ready' AND root = ?2
+                 LIMIT ?1) AS ready UNION ALL
   SELECT * FROM (SELECT key, 2 FROM studies WHERE standing {GOES_ON} AND standing = 'waiting' AND due > ''
-                 ORDER BY due LIMIT ?1) AS soon UNION ALL
+                 AND root = ?2 ORDER BY due LIMIT ?1) AS soon UNION ALL
   SELECT * FROM (SELECT key, 3 FROM studies WHERE standing {GOES_ON} AND standing = 'waiting' AND due IS NULL
-                 LIMIT ?1) AS waiting
+                 AND root = ?2 LIMIT ?1) AS waiting
 )
 SELECT delivery || '.' || number AS item, project, progress, standing, due,
        coalesce((SELECT 'waits for ' || o.delivery || '.' || o.number
@@ -97,20 +100,25 @@ ORDER BY standing = 'busy' DESC, key
 
 
 class Views:
-    """Queries only: nothing here changes the ledger."""
+    """Queries only: nothing here changes the ledger.
 
-    def __init__(self, database: Database) -> None:
-        self._db = database
+    What stands in the status is that of this root, and of this station. A delivery that is named is shown whose it is.
+    """
+
+    def __init__(self, database: Database, stations: Stations) -> None:
+        self._db, self._stations = database, stations
 
     def deliveries(self) -> dict[str, int]:
         """Count deliveries by state."""
-        rows = self._db.rows("SELECT state, count FROM delivery_counts WHERE count > 0 ORDER BY state")
+        sql = "SELECT state, count FROM delivery_counts WHERE count > 0 AND root = ? ORDER BY state"
+        rows = self._db.rows(sql, self._stations.me.root)
         return {row["state"]: row["count"] for row in rows}
 
     def studies(self) -> dict[str, dict[str, int]]:
         """Count studies by progress and standing."""
         counts: dict[str, dict[str, int]] = {}
-        for row in self._db.rows("SELECT * FROM study_counts WHERE count > 0 ORDER BY progress, standing"):
+        sql = "SELECT * FROM study_counts WHERE count > 0 AND root = ? ORDER BY progress, standing"
+        for row in self._db.rows(sql, self._stations.me.root):
             counts.setdefault(row["progress"], {})[row["standing"]] = row["count"]
         return counts
 
@@ -130,7 +138,8 @@ class Views:
 
     def ignored(self) -> list[IgnoredFile]:
         """Return the files in the drop folder that are not taken, with the reason and what to do."""
-        return typed(IgnoredFile, self._db.rows("SELECT name, why, advice FROM ignored ORDER BY advice = '', name"))
+        sql = "SELECT name, why, advice FROM ignored WHERE root = ? ORDER BY advice = '', name"
+        return typed(IgnoredFile, self._db.rows(sql, self._stations.me.root))
 
     def attention(self) -> list[AttentionRow]:
         """Return what a person must decide: held studies, rejected deliveries and the like, newest first.
@@ -141,15 +150,15 @@ class Views:
         rows = self._rows(
             f"""
             SELECT delivery || '.' || number AS item, project, why, advice, changed AS at, key FROM studies
-            WHERE standing {GOES_ON} AND standing = 'held'
+            WHERE standing {GOES_ON} AND standing = 'held' AND root = ?1
             UNION ALL
             SELECT delivery || '.' || number, project, why, advice, changed, key FROM studies
             WHERE key IN (SELECT study FROM findings WHERE settled IS NULL AND kind <> 'listed and absent')
-            AND skip_reason IS NULL AND standing <> 'held'
+            AND skip_reason IS NULL AND standing <> 'held' AND root = ?1
             UNION ALL
             SELECT CAST(id AS TEXT), project, why, advice || ' {SETTLE}', ended,
                    NULL
-            FROM deliveries d WHERE state = 'rejected' AND settled IS NULL AND NOT EXISTS (
+            FROM deliveries d WHERE state = 'rejected' AND settled IS NULL AND root = ?1 AND NOT EXISTS (
               SELECT 1 FROM deliveries n WHERE n.project = d.project AND n.sha256 = d.sha256 AND n.id > d.id)
             UNION ALL
             SELECT s.delivery || '.' || s.number, p.project,
@@ -158,15 +167,16 @@ class Views:
                    || CASE WHEN p.folder LIKE 'watchd-%' THEN '/' || p.folder ELSE '' END  -- another may be a PatientID
                    || '. Once it is gone from there: `xnat-watchd verify ITEM`.',
                    coalesce(p.ended, p.chosen), NULL
-            FROM places p JOIN studies s ON s.key = p.study WHERE p.mixed = 1 AND p.settled IS NULL
+            FROM places p JOIN studies s ON s.key = p.study WHERE p.mixed = 1 AND p.settled IS NULL AND s.root = ?1
             UNION ALL
             SELECT delivery || '.' || number, project,
                    'XNAT lacks ' || lost || ' of its images, which it was seen to hold',
                    'Ask who removed them. `xnat-watchd verify ITEM` looks again, `xnat-watchd resend ITEM` sends them'
                    || ' again. If it is right so: `xnat-watchd accept ITEM --why TEXT`.', changed, NULL
-            FROM studies WHERE lost > 0 AND lost > loss_accepted
+            FROM studies WHERE lost > 0 AND lost > loss_accepted AND root = ?1
             ORDER BY at DESC
-            """
+            """,
+            self._stations.me.root,
         )
         return typed(AttentionRow, map(self._with_findings, rows))
 
@@ -178,7 +188,7 @@ class Views:
         return {**row, "why": why, "advice": for_item(what_to_do, row["item"])}
 
     def left_behind(self, key: int | None = None) -> list[LeftBehindRow]:
-        """Return the studies, or this one, of which a person has decided that some images are not sent to XNAT.
+        """Return the studies here, or this one, of which a person has decided that some images are not sent to XNAT.
 
         `images`: the number that is sent; `of`: the number of all.
         """
@@ -189,10 +199,10 @@ class Views:
             FROM (SELECT f.study, sum(f.count) AS behind, group_concat(f.why, '; ') AS why FROM findings f
                   WHERE f.settled IS NOT NULL AND f.by NOT LIKE 'delivery %' AND f.kind IN ({KINDS_BEHIND})
                   AND (CAST(?1 AS INTEGER) IS NULL OR f.study = ?1) GROUP BY f.study) f
-            JOIN studies s ON s.key = f.study ORDER BY s.key
+            JOIN studies s ON s.key = f.study WHERE f.study = ?1 OR s.root = ?2 ORDER BY s.key
             """,
-            key,
-        )
+            key, self._stations.me.root,
+        )  # fmt: skip
         return typed(LeftBehindRow, rows)
 
     def fates(self, most: int) -> list[ZipFate]:
@@ -202,7 +212,7 @@ class Views:
         person must decide; `left_behind`: images that stay in the ZIP; `absent`: images that a DICOMDIR lists and the
         ZIP lacks; `clutter`: members that are no images, by kind; `same_as`: the delivery that holds the same bytes.
         """
-        rows = self._rows(_FATES, most)
+        rows = self._rows(_FATES, self._stations.me.root, most)
         return typed(ZipFate, ({**row, "clutter": json.loads(row["clutter"])} for row in reversed(rows)))
 
     def delayed(self, since: datetime) -> list[TroubleRow]:
@@ -212,10 +222,10 @@ class Views:
             SELECT delivery || '.' || number AS item, project, progress || ', and does not get on: ' || why AS why,
                    advice, delayed AS at, 1 AS passes
             FROM studies WHERE standing {GOES_ON} AND standing <> 'held' AND delayed < ?
-            AND why IS NOT NULL ORDER BY delayed
+            AND why IS NOT NULL AND root = ? ORDER BY delayed
             """,
-            text(since),
-        )
+            text(since), self._stations.me.root,
+        )  # fmt: skip
         return typed(TroubleRow, ({**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows))
 
     def locked(self, since: datetime) -> list[TroubleRow]:
@@ -229,15 +239,16 @@ class Views:
                    p.ended IS NOT NULL OR s.standing = 'done' AS is_left,
                    p.timestamp || CASE WHEN p.folder LIKE 'watchd-%' THEN '/' || p.folder ELSE '' END AS place
             FROM places p JOIN studies s ON s.key = p.study
-            WHERE p.doubted IS NOT NULL AND p.locked < ? AND (s.standing <> 'held' OR p.ended IS NOT NULL) ORDER BY p.id
+            WHERE p.doubted IS NOT NULL AND p.locked < ? AND (s.standing <> 'held' OR p.ended IS NOT NULL)
+            AND s.root = ? ORDER BY p.id
             """,
-            text(since),
-        )
+            text(since), self._stations.me.root,
+        )  # fmt: skip
         return typed(TroubleRow, map(_locked, rows))
 
     def waiting_projects(self, projects: Collection[str]) -> dict[str, str]:
         """Return those of the projects that have studies ready, busy or waiting, each with the name of the first."""
-        rows = {name: self._db.row(_FIRST_OF_PROJECT, name) for name in projects}
+        rows = {name: self._db.row(_FIRST_OF_PROJECT, name, self._stations.me.root) for name in projects}
         return {name: row["item"] for name, row in rows.items() if row}
 
     def under_way(self) -> list[UnderWayRow]:
@@ -245,11 +256,12 @@ class Views:
 
         They are `MOST_LISTED` at most. Those that may be worked on soonest count before those that wait for a setting.
         """
-        return typed(UnderWayRow, self._db.rows(_UNDER_WAY, MOST_LISTED))
+        return typed(UnderWayRow, self._db.rows(_UNDER_WAY, MOST_LISTED, self._stations.me.root))
 
     def latest(self, most: int) -> list[LatestDelivery]:
         """Return the latest deliveries, the oldest first, each with its studies' progress and standing."""
-        deliveries = self._rows("SELECT id, name, project, state, why FROM deliveries ORDER BY id DESC LIMIT ?", most)
+        sql = "SELECT id, name, project, state, why FROM deliveries WHERE root = ? ORDER BY id DESC LIMIT ?"
+        deliveries = self._rows(sql, self._stations.me.root, most)
         for delivery in deliveries:
             delivery["studies"] = self._rows(
                 f"SELECT number, progress, standing, subject, label, why, {_INSTANCES} FROM studies s"
@@ -313,12 +325,12 @@ class Views:
         return [{**row, "members": json.loads(row["members"])} for row in rows]
 
     def held(self) -> dict[str, int]:
-        """Return the held studies: name -> key."""
-        return self._keys(f"standing {GOES_ON} AND standing = 'held'")
+        """Return the held studies of this root: name -> key."""
+        return self._keys(f"standing {GOES_ON} AND standing = 'held' AND root = ?", self._stations.me.root)
 
     def stuck(self) -> dict[str, int]:
-        """Return the studies that `retry` moves, which are held or wait: name -> key."""
-        return self._keys(STUCK)
+        """Return the studies of this root that `retry` moves, which are held or wait: name -> key."""
+        return self._keys(f"{STUCK} AND root = ?", self._stations.me.root)
 
     def rejected(self, delivery: int) -> bool:
         """Return whether this delivery was rejected."""
@@ -336,9 +348,12 @@ class Views:
     def share_tables(self) -> list[TableRow]:
         """Return each share table: its name, the number of rows in each state, and why it cannot be read."""
         counts: dict[str, dict[str, int]] = {}
-        for row in self._db.rows("SELECT name, state, count(*) AS n FROM share_rows GROUP BY name, state"):
+        me = self._stations.me.id
+        sql = "SELECT name, state, count(*) AS n FROM share_rows WHERE station = ? GROUP BY name, state"
+        for row in self._db.rows(sql, me):
             counts.setdefault(row["name"], {})[row["state"]] = row["n"]
-        tables = self._db.rows("SELECT name, checked, why, advice FROM share_tables ORDER BY name")
+        sql = "SELECT name, checked, why, advice FROM share_tables WHERE station = ? ORDER BY name"
+        tables = self._db.rows(sql, me)
         return typed(TableRow, ({**dict(one), "rows": _ordered(counts.get(one["name"], {}))} for one in tables))
 
     def _keys(self, condition: str, *values: object) -> dict[str, int]:

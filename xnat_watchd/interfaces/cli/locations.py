@@ -43,7 +43,10 @@ def find_locations(named: Path | None, environ: Mapping[str, str] = os.environ) 
         )
     drop = _said(tree, environ, "folders", "drop") or (root and str(Path(root, "drop")))
     return Locations(
-        Location(Path(ledger) if ledger else Path(root) / "ledger.sqlite", _said(tree, environ, "ledger", "url")),
+        Location.of(
+            Path(ledger) if ledger else Path(root) / "ledger.sqlite",
+            *(_said(tree, environ, "ledger", key) for key in ("url", "station")),
+        ),
         _said(tree, environ, "xnat", "server"),
         Path(drop) if drop else None,
     )
