@@ -429,12 +429,19 @@ $$;
 CREATE FUNCTION json_extract(value TEXT, path TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE AS $$
   SELECT jsonb_path_query_first(value::jsonb, path::jsonpath) #>> '{}'
 $$;
-CREATE AGGREGATE json_group_array(anyelement) (
-  sfunc = json_agg_transfn, stype = internal, finalfunc = json_agg_finalfn);
-CREATE AGGREGATE json_group_object("any", "any") (
-  sfunc = json_object_agg_transfn, stype = internal, finalfunc = json_object_agg_finalfn);
-CREATE AGGREGATE group_concat(TEXT, TEXT) (
-  sfunc = string_agg_transfn, stype = internal, finalfunc = string_agg_finalfn);
+-- those of PostgreSQL keep a state that only a superuser may use, which the owner of the ledger need not be
+CREATE AGGREGATE json_group_array(BIGINT) (
+  sfunc = array_append, stype = BIGINT[], initcond = '{}', finalfunc = array_to_json);
+CREATE FUNCTION with_pair(pairs JSONB, name TEXT, value BIGINT) RETURNS JSONB LANGUAGE sql IMMUTABLE AS $$
+  SELECT pairs || jsonb_build_object(name, value)
+$$;
+CREATE FUNCTION pairs_as_json(pairs JSONB) RETURNS JSON LANGUAGE sql IMMUTABLE AS $$ SELECT pairs::json $$;
+CREATE AGGREGATE json_group_object(TEXT, BIGINT) (
+  sfunc = with_pair, stype = JSONB, initcond = '{}', finalfunc = pairs_as_json);
+CREATE FUNCTION joined(so_far TEXT, item TEXT, gap TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE AS $$
+  SELECT coalesce(so_far || gap || item, so_far, item)
+$$;
+CREATE AGGREGATE group_concat(TEXT, TEXT) (sfunc = joined, stype = TEXT);
 CREATE FUNCTION database_now(seconds DOUBLE PRECISION) RETURNS TEXT LANGUAGE sql VOLATILE AS $$
   SELECT to_char((clock_timestamp() + make_interval(secs => seconds)) AT TIME ZONE 'UTC',
                  'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
