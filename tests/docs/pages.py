@@ -35,7 +35,7 @@ SAID = (
     errors.Transient, errors.InDoubt, errors.NotYet, errors.RepeatOnce, errors.Unavailable, errors.AuthRefused,
     errors.Conflict, errors.Permanent, errors.Undecided, errors.NoRoom, errors.Unusable,
 )  # fmt: skip
-SHOWN = ("each-trouble-80x24",)  #: screens of `status`, which its own tests compare with what it prints
+SHOWN = ("each-trouble-80x24", "fleet-7-80")  #: screens of `status`, which its own tests compare with what it prints
 WIDE = 120  #: columns of a line in these files
 
 
