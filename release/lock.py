@@ -12,7 +12,8 @@ OLDEST = "3.11"
 def renew() -> list[Path]:
     """Choose the newest versions that fit together, for every Python that the program takes."""
     uv = python().with_name("uv")
-    for source, lock in ((REPOSITORY / "pyproject.toml", WHEELS), (HERE / "tools.in", TOOLS)):
+    shared = "--extra=fleet"  # who installs without a network may want a ledger for many stations later
+    for source, lock, *more in ((REPOSITORY / "pyproject.toml", WHEELS, shared), (HERE / "tools.in", TOOLS)):
         words = ("pip", "compile", "--quiet", "--universal", "--upgrade", "--generate-hashes", "--no-header")
-        run(uv, *words, f"--python-version={OLDEST}", "--no-annotate", f"--output-file={lock}", source)
+        run(uv, *words, f"--python-version={OLDEST}", "--no-annotate", f"--output-file={lock}", *more, source)
     return [WHEELS, TOOLS]
