@@ -13,6 +13,7 @@ from tests.station import Notes, Time
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.ledger.stations import StationProcess
+from xnat_watchd.adapters.log_tables import EVENTS, FACTS
 from xnat_watchd.core.errors import LedgerUnusable, Occupied
 from xnat_watchd.core.lease import LEASE, RENEWED_EVERY, StationLease
 from xnat_watchd.daemon.enrollment import Enrollment
@@ -67,6 +68,8 @@ def host(tmp_path: Path) -> Iterator[Callable[[str], Host]]:
     yield make
     for one in made:
         one.ledger.close()
+        assert set(one.log.events()) <= EVENTS.keys()
+        assert {fact for _, facts in one.log.lines for fact in facts} <= FACTS.keys()
 
 
 def test_the_only_station_of_a_file_asks_nothing(host: Callable[[str], Host]) -> None:

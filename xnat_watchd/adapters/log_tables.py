@@ -82,7 +82,7 @@ FACTS: Mapping[str, re.Pattern[str]] = {
     **dict.fromkeys(
         ("progress", "standing", "state", "step", "folder", "file_system", "setting", "signal", "channel"), _WORD
     ),
-    **dict.fromkeys(("error", "thread", "version", "library", "dialect"), _NAME),
+    **dict.fromkeys(("error", "thread", "version", "library", "dialect", "station"), _NAME),
     **dict.fromkeys(("seconds", "count", "studies", "instances", "series", "bytes", "attempts", "status"), NUMBER),
     "where": re.compile(r"[A-Za-z0-9_.]{1,64}:[0-9]{1,6}"),
     "until": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,15}(Z|\+00:00)"),

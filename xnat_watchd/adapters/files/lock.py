@@ -55,7 +55,8 @@ class Lock:
             os.close(handle)
             raise Occupied(
                 f"another xnat-watchd works on this root already ({self._path})",
-                advice="`xnat-watchd status` shows what it does. Stop it first, or give this one a root of its own.",
+                advice="`xnat-watchd status` shows what it does. Stop it first, or give this one a root of its own. "
+                "Hosts that share a root and a ledger each need a `path` in [ledger] on a disk of their own.",
             ) from None
         self._handle = handle
         return self
