@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
 from xnat_watchd.adapters.files.lock import Claims, Lock
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
+from xnat_watchd.adapters.files.root_id import root_id
 from xnat_watchd.adapters.files.share_folder import ShareFolder, lock_of_shares
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.opening import open_database
@@ -43,7 +45,7 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     _refuse_network(settings.ledger.path)
     clock = SystemClock()
     ledger = Ledger(open_database(settings.ledger.location, whole=whole))
-    ledger.must_take_writes()
+    _must_be_usable(ledger, settings.folders.work)
     names = [f"worker-{n + 1}" for n in range(settings.pipeline.workers)]
     liveness = Liveness(["intake", *names, "sharing"], clock)
     projects = KnownProjects(ledger.views.confirmed_projects())
@@ -74,6 +76,19 @@ def build(settings: Settings, credential: Credential, log: Log, *, whole: bool =
     }
     apply_settings(daemon, settings)
     return daemon
+
+
+def _must_be_usable(ledger: Ledger, work: Path) -> None:
+    """Refuse a ledger that takes no writes or was moved away. The root of a missing work folder is looked at later."""
+    try:
+        ledger.must_take_writes()
+        ledger.moves.must_be_here()
+        if ledger.stations.shared:
+            with suppress(OSError):
+                ledger.moves.must_be_here(root_id(work))
+    except BaseException:
+        ledger.close()
+        raise
 
 
 def _refuse_network(ledger: Path) -> None:

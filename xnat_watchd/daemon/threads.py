@@ -11,7 +11,7 @@ from xnat_watchd.adapters.files.folder_marks import UnknownFolder
 from xnat_watchd.adapters.files.root_id import root_id
 from xnat_watchd.adapters.files.watcher import Watcher
 from xnat_watchd.adapters.threads import Loop, WakeUp
-from xnat_watchd.core.errors import NoRoom, Occupied
+from xnat_watchd.core.errors import NoRoom, Refusal
 from xnat_watchd.daemon.login_renewal import LoginRenewal
 from xnat_watchd.daemon.state import Daemon, Publisher
 from xnat_watchd.daemon.supervisor import supervised
@@ -116,9 +116,11 @@ def _recover(daemon: Daemon) -> bool:
         daemon.claims.claim(daemon.folders.work)  # the folder or its disk may not have been there before
         if not daemon.recovered:
             if daemon.ledger.stations.shared:
-                daemon.ledger.stations.serve(root_id(daemon.folders.work))
+                root = root_id(daemon.folders.work)
+                daemon.ledger.moves.must_be_here(root)
+                daemon.ledger.stations.serve(root)
             daemon.intake.recover()
-    except (OSError, Occupied) as error:
+    except (OSError, Refusal) as error:
         _note_missing(daemon, "work", error)
         return False
     daemon.recovered = True
@@ -146,7 +148,7 @@ def _is_there(daemon: Daemon, name: str) -> bool:
     return True
 
 
-def _note_missing(daemon: Daemon, name: str, error: OSError | Occupied) -> None:
+def _note_missing(daemon: Daemon, name: str, error: OSError | Refusal) -> None:
     (daemon.unfamiliar.add if isinstance(error, UnknownFolder) else daemon.unfamiliar.discard)(name)
     if name not in daemon.missing:
         daemon.missing.add(name)

@@ -66,6 +66,10 @@ class Database(Protocol):
 
     connections: int  #: how often a connection was made: after one was lost, it is unknown what the last change became
 
+    @property
+    def violations(self) -> tuple[type[Exception], ...]:
+        """Return what the engine raises for values that contradict the schema."""
+
     def change(self) -> AbstractContextManager[Transaction]:
         """Open a transaction that is written completely or not at all, and excludes every other one.
 
@@ -93,6 +97,12 @@ class Database(Protocol):
 
     def now(self) -> datetime:
         """Return the time by the clock of the database, which is one for all stations."""
+
+    def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Write many rows of a table by the quickest way of the engine, within a change."""
+
+    def continue_numbers(self, table: str, column: str) -> None:
+        """Have new rows of a table get numbers after all that were written by value, within a change."""
 
     def must_take_writes(self) -> None:
         """Raise `LedgerUnusable` if it may only be read."""

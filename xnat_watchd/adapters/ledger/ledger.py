@@ -18,6 +18,7 @@ from xnat_watchd.adapters.ledger.import_starts import ImportStarts
 from xnat_watchd.adapters.ledger.listing import DeliveryListing
 from xnat_watchd.adapters.ledger.marks import Marks
 from xnat_watchd.adapters.ledger.messages import Messages
+from xnat_watchd.adapters.ledger.moves import Moves
 from xnat_watchd.adapters.ledger.overwrites import Overwrites
 from xnat_watchd.adapters.ledger.places import Places
 from xnat_watchd.adapters.ledger.retention import KeptZips
@@ -48,6 +49,7 @@ class Ledger(StatusParts):
         self.marks = Marks(database, self.stations)
         self.decisions = Decisions(database)
         self.history = History(database)
+        self.moves = Moves(database, self.stations)
         self.listing = DeliveryListing(database)
         self.shares = Shares(database, self.stations)
         self.messages = Messages(database, self.stations)

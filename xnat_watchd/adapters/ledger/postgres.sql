@@ -363,6 +363,16 @@ CREATE TABLE marks (
   PRIMARY KEY (station, folder)
 );
 
+CREATE TABLE moves (
+  id     TEXT COLLATE "C" PRIMARY KEY,
+  way    TEXT COLLATE "C" NOT NULL CHECK (way IN ('here', 'away')),
+  root   TEXT COLLATE "C" NOT NULL DEFAULT '',
+  at     TEXT COLLATE "C" NOT NULL,
+  ended  TEXT COLLATE "C",
+  CHECK (ended IS NULL OR way = 'away')
+);
+CREATE UNIQUE INDEX one_open_move ON moves (root) WHERE way = 'away' AND ended IS NULL;
+
 CREATE TABLE incidents (
   station   BIGINT NOT NULL REFERENCES stations,
   kind      TEXT COLLATE "C" NOT NULL,

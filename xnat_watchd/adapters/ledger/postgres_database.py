@@ -50,6 +50,7 @@ class PostgresDatabase(KnownRows):
     """One connection that all threads share behind a lock; a lost one is made again when it is next needed."""
 
     shared: ClassVar[bool] = True
+    violations: ClassVar[tuple[type[Exception], ...]] = (errors.IntegrityError, errors.DataError)
 
     def __init__(self, url: str, *, read_only: bool, patience: float, station: str = "") -> None:
         super().__init__()
@@ -104,6 +105,20 @@ class PostgresDatabase(KnownRows):
     def run(self, script: str) -> None:
         """Carry out a script of PostgreSQL."""
         self._db.execute(script.encode())
+
+    def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Write many rows of a table, within a change: COPY is several times as quick as INSERT."""
+        statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+        with self._db.cursor() as cursor, cursor.copy(statement.encode()) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def continue_numbers(self, table: str, column: str) -> None:
+        """Have new rows of a table get numbers after all that were written by value, within a change."""
+        greatest = f"greatest((SELECT max({column}) FROM {table}), nextval(pg_get_serial_sequence($1, $2)))"
+        psycopg.RawCursor(self._db).execute(
+            f"SELECT setval(pg_get_serial_sequence($1, $2), {greatest})".encode(), [table, column]
+        )
 
     def must_take_writes(self) -> None:
         """Raise `LedgerUnusable` if it may only be read: it is a standby."""

@@ -445,6 +445,18 @@ CREATE TABLE marks (
   PRIMARY KEY (station, folder)
 ) STRICT, WITHOUT ROWID;
 
+-- by which files the ledger was moved here and from here; of a shared one, what belongs to a root
+CREATE TABLE moves (
+  id     TEXT PRIMARY KEY,                     -- UUID of the file
+  way    TEXT NOT NULL CHECK (way IN ('here', 'away')),
+  root   TEXT NOT NULL DEFAULT '',             -- UUID of the root that was moved; empty: the only one of this ledger
+  at     TEXT NOT NULL,
+  ended  TEXT,                                 -- when a person said that it is used here after all
+  CHECK (ended IS NULL OR way = 'away')
+) STRICT, WITHOUT ROWID;
+-- what was moved away is served no more
+CREATE UNIQUE INDEX one_open_move ON moves (root) WHERE way = 'away' AND ended IS NULL;
+
 -- trouble that people are told of: at a station at most one for each kind and scope
 CREATE TABLE incidents (
   station   INTEGER NOT NULL REFERENCES stations,  -- that has met it

@@ -6,12 +6,12 @@ import errno
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from xnat_watchd.adapters.files.syncing import sync_folder
 from xnat_watchd.adapters.ledger.database import PATIENCE, VERSION, OlderSchema, text
@@ -47,6 +47,7 @@ class SqliteDatabase(KnownRows):
 
     shared: ClassVar[bool] = False
     station = ""
+    violations: ClassVar[tuple[type[Exception], ...]] = (sqlite3.IntegrityError, OverflowError)
 
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         super().__init__()
@@ -106,6 +107,14 @@ class SqliteDatabase(KnownRows):
             finally:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
+
+    def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Write many rows of a table, within a change."""
+        places = ", ".join("?" * len(columns))
+        self._db.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)
+
+    def continue_numbers(self, table: str, column: str) -> None:
+        """Do nothing: SQLite numbers new rows after the greatest number that there is."""
 
     def must_take_writes(self) -> None:
         """Raise `LedgerUnusable` if the file may only be read. SQLite reports that at the first write, not earlier."""

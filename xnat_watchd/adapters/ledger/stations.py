@@ -107,6 +107,11 @@ class Stations:
         found = self._db.rows(_RENEW, int(lateness.total_seconds()), report, self.me.id, self.me.epoch)
         return datetime.fromisoformat(found[0]["seen"]) if found else None
 
+    def beside(self) -> list[str]:
+        """Return the names of the other stations that are there and serve the same root."""
+        rows = self._db.rows(_BESIDE, -self.lease, self.lease, self.me.root, self.me.id)
+        return [row["name"] for row in rows]
+
     def leave(self) -> None:
         """Record that this station has ended, with nothing left in XNAT that it does not know of."""
         with self._db.change() as db:
@@ -122,6 +127,8 @@ _IS_THERE = "gone IS NULL AND seen BETWEEN database_now(?) AND database_now(?)"
 """A time that lies ahead is one of a clock that was set back since."""
 
 _OF_NAME = f"SELECT id, process, CASE WHEN {_IS_THERE} THEN 1 ELSE 0 END AS is_there FROM stations WHERE name = ?"
+
+_BESIDE = f"SELECT name FROM stations WHERE {_IS_THERE} AND root = ? AND id <> ? ORDER BY name"
 
 _NEW = "INSERT INTO stations (name) VALUES (?) RETURNING id"
 

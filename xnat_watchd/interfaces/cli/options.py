@@ -214,7 +214,19 @@ def opened(where: Location, *, read_only: bool) -> Ledger:
     """Open the ledger. A ledger of an older version is upgraded before it is written to, if no service uses it.
 
     Raise `Refusal` if a service uses it: that service may be of the older version too, and know only its own ledger.
+    Raise it, too, before anything is written to a ledger that was moved away: nobody would carry it out.
     """
+    ledger = _upgraded(where, read_only=read_only)
+    try:
+        if not read_only:
+            ledger.moves.must_be_here()
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
+def _upgraded(where: Location, *, read_only: bool) -> Ledger:
     from xnat_watchd.adapters.files.lock import Lock, lock_of
     from xnat_watchd.adapters.ledger.database import OlderSchema
     from xnat_watchd.adapters.ledger.ledger import Ledger
