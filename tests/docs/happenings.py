@@ -7,9 +7,11 @@ from zipfile import ZIP_STORED
 
 from tests.docs.stage import LOGIN, SETTINGS, Stage, is_full
 from tests.others import restored_without
+from tests.postgres.databases import cluster
 from xnat_watchd.sandbox.samples import INGEBORG, THADDAEUS, Patient, damage, study, uid, write_zip
 
 Happening = Callable[[Stage], None]
+DATABASE = "postgresql://db.example.org/xnat_watchd"  #: of all workstations
 NEW_PASSWORD = "another secret"
 
 
@@ -98,6 +100,10 @@ def _lost(stage: Stage) -> None:
     restored_without(stage.xnat, uid(1, 1, 1), uid(1, 1, 2))
 
 
+def _database(stage: Stage) -> None:
+    stage.addresses[DATABASE] = cluster().database_of(stage.root)
+
+
 HAPPENINGS: dict[str, Happening] = {
     "the service runs": _service_runs,
     "the service stops": Stage.stop,
@@ -117,5 +123,6 @@ HAPPENINGS: dict[str, Happening] = {
     "there is room again": _room,
     "XNAT is restored from a backup": _lost,
     "XNAT moves": Stage.move_server,
+    "there is a database for all": _database,
     "everything is copied to another machine": Stage.move_here,
 }
