@@ -12,7 +12,7 @@ from xnat_watchd.adapters.dicom.ordered_threads import Beat, OrderedThreads
 
 STEP = 4 * 1024 * 1024  #: bytes, at least, that are digested in one go
 _MOST_STEPS = 8  #: that may wait: what was read longer ago may have to come from the disk again
-_PIECE = 1024 * 1024  #: bytes that are digested at once, in memory that is used again
+_PIECE = 1024 * 1024  #: bytes that are digested at once
 
 
 class FollowingDigest:
@@ -21,7 +21,6 @@ class FollowingDigest:
     def __init__(self, fd: int, threads: OrderedThreads) -> None:
         self._fd, self._threads = fd, threads
         self._sha256 = sha256()
-        self._piece = bytearray(_PIECE)
         self._end = 0  #: of what is digested or waits for it
         self._steps: deque[Callable[[], None]] = deque()
 
@@ -44,7 +43,10 @@ class FollowingDigest:
         self._end = end
 
     def _digest(self, at: int, end: int, beat: Beat) -> None:
-        while at < end and (size := os.preadv(self._fd, [memoryview(self._piece)[: end - at]], at)):
-            self._sha256.update(memoryview(self._piece)[:size])
+        # Until a block of this size has been freed, glibc returns each smaller one to the system, and the threads that
+        # inflate get new memory for each piece: a fifth of the time of opening. So the block lives for one step only.
+        piece = memoryview(bytearray(_PIECE))
+        while at < end and (size := os.preadv(self._fd, [piece[: end - at]], at)):
+            self._sha256.update(piece[:size])
             at += size
             beat()

@@ -17,7 +17,7 @@ from xnat_watchd.core.limits import Limits
 STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14  #: the numbers of the methods in ZIP (APPNOTE 4.4.5)
 METHODS = frozenset({STORED, DEFLATED, BZIP2, LZMA})
 PIECE = 96 * 1024  #: the largest number of inflated bytes at once; where damage begins, all of a piece is lost
-LARGE_PIECE = 512 * 1024  #: the same of Deflate without damage; a thread that asks seldom waits seldom for the others
+LARGE_PIECE = 256 * 1024  #: the same of Deflate without damage; a thread that asks seldom waits seldom for the others
 
 _LARGEST_DICTIONARY = 64 * 1024 * 1024  #: of LZMA; its memory is allocated before the first byte comes
 _LZMA_HEAD = Struct("<HHBL")  #: version, length of what follows, properties, dictionary size (APPNOTE 5.8.8)
