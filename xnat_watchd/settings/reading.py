@@ -99,7 +99,8 @@ _AnySection = TypeVar("_AnySection", bound=sections.Section)
 
 
 def _overridden(base: _AnySection, own: sections.Section) -> _AnySection:
-    return base.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})
+    update = {name: getattr(own, name) for name in own.model_fields_set}
+    return base.model_copy(update=update) if update else base  # a copy costs more than a statement of the ledger
 
 
 # -- reading -----------------------------------------------------------------------------------------------
