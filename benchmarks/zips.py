@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import struct
 import zipfile
@@ -9,11 +10,13 @@ import zlib
 from collections.abc import Iterator
 from functools import cache
 from io import BytesIO
+from itertools import repeat
 from pathlib import Path
 
 ROOT = "1.2.826.0.1.3680043.10.1572"  #: a UID root of our own, for objects that are nobody's
 PIXELS = 512 * 1024  #: bytes of one image of a large ZIP
 PACKED_AT = (2024, 2, 29, 12, 0, 0)
+_DEFLATED_NOTHING = b"\3\0"  #: what ends a deflate stream
 
 
 def _element(tag: int, vr: bytes, value: bytes) -> bytes:
@@ -22,8 +25,8 @@ def _element(tag: int, vr: bytes, value: bytes) -> bytes:
     return struct.pack("<HH", tag >> 16, tag & 0xFFFF) + vr + length + value
 
 
-def head(study: str, image: int, pixels: int) -> bytes:
-    """Return a DICOM file up to its pixels, of which `pixels` bytes follow. `study` is a part of a UID.
+def head(study: str, image: int, pixels: int, frames: int = 1) -> bytes:
+    """Return a DICOM file up to its frames, each of `pixels` bytes. `study` is a part of a UID.
 
     The name is one that needs no other label on any XNAT: the toolkit finds no subject on 1.6 whose name has a caret.
     """
@@ -46,8 +49,10 @@ def head(study: str, image: int, pixels: int) -> bytes:
     elements = [_element(*one) for one in values]
     elements += [_element(tag, b"US", struct.pack("<H", value)) for tag, value in shape]
     elements.insert(-6, _element(0x00280004, b"CS", b"MONOCHROME2"))
+    if frames > 1:
+        elements.insert(-6, _element(0x00280008, b"IS", str(frames).encode()))
     length = _element(0x00020000, b"UL", struct.pack("<I", len(meta)))
-    pixel_head = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, pixels)
+    pixel_head = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OW", 0, pixels * frames)
     return bytes(128) + b"DICM" + length + meta + b"".join(elements) + pixel_head
 
 
@@ -61,27 +66,62 @@ def small(study: str, images: int = 10, pixels: int = 2048) -> bytes:
     return buffer.getvalue()
 
 
-def write_large(path: Path, size: int, *, deflated: bool, study: str = "77") -> Path:
+def write_large(
+    path: Path, size: int, *, deflated: bool, study: str = "77", slices: bool = False, frames: int = 1
+) -> Path:
     """Write a ZIP of one study that inflates to about `size` bytes, at the speed of the disk.
 
     A deflated member is its header and then pixels that were deflated once for all: a deflate stream may be joined
-    where it was flushed in full.
+    where it was flushed in full. `slices`: of a CT, instead of noise. `frames`: in each image.
     """
     entries: list[zipfile.ZipInfo] = []
-    pixels = _noise(PIXELS)
-    packed = _deflated_pixels() if deflated else pixels
+    pixels = slice_of_a_ct() if slices else _noise(PIXELS)
+    packed = _flushed(pixels) if deflated else pixels
+    last = _DEFLATED_NOTHING if deflated else b""
     with path.open("wb") as file:
-        for image in range(1, max(size // PIXELS, 1) + 1):
-            header = head(study, image, PIXELS)
+        for image in range(1, max(size // PIXELS // frames, 1) + 1):
+            header = head(study, image, PIXELS, frames)
             info = zipfile.ZipInfo(f"I{image:06}.dcm", PACKED_AT)
             info.compress_type = zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED
-            info.CRC, info.file_size = zlib.crc32(pixels, zlib.crc32(header)), len(header) + len(pixels)
+            info.CRC, info.file_size = _crc(header, pixels, frames), len(header) + len(pixels) * frames
             first = _flushed(header) if deflated else header
-            info.compress_size, info.header_offset = len(first) + len(packed), file.tell()
-            file.write(info.FileHeader(zip64=False) + first + packed)
+            info.compress_size, info.header_offset = len(first) + len(packed) * frames + len(last), file.tell()
+            file.write(info.FileHeader(zip64=False) + first)
+            file.writelines(repeat(packed, frames))
+            file.write(last)
             entries.append(info)
         file.write(b"".join(_directory(entries, file.tell())))
     return path
+
+
+@cache
+def slice_of_a_ct() -> bytes:
+    """Return the pixels of a body with lungs and a spine, and with noise: they deflate to half, as real slices do."""
+    chance = random.Random(512)  # noqa: S311 - the same each time is the point
+    pixels = bytearray()
+    for y, x in ((y, x) for y in range(-256, 256) for x in range(-256, 256)):
+        value, noise = _tissue(x, y)
+        pixels += max(0, int(chance.gauss(value, noise))).to_bytes(2, "little")
+    return bytes(pixels)
+
+
+def _tissue(x: int, y: int) -> tuple[float, float]:
+    """Return the mean and the noise of the values at a place, with 1024 for water."""
+    body = math.hypot(x / 230, y / 170)
+    if body > 1:
+        return (24, 6) if body < 1.6 else (0, 0)
+    if math.hypot(x, y - 114) < 35:
+        return 1900, 60
+    if math.hypot(abs(x) - 86, y + 26) < 60:
+        return 180, 40
+    return (920, 12) if body > 0.93 else (1060 + 60 * math.sin(x / 37) * math.cos(y / 29), 12)
+
+
+def _crc(header: bytes, pixels: bytes, frames: int) -> int:
+    crc = zlib.crc32(header)
+    for _ in range(frames):
+        crc = zlib.crc32(pixels, crc)
+    return crc
 
 
 def _directory(entries: list[zipfile.ZipInfo], start: int) -> Iterator[bytes]:
@@ -118,7 +158,7 @@ def _dos_time() -> int:
 
 @cache
 def _noise(size: int) -> bytes:
-    """Return pixels of twelve bits of which a third is noise: they deflate to about two thirds, as images do."""
+    """Return noise of ten bits in sixteen: it deflates to three quarters, which is more than images leave."""
     chance = random.Random(size)  # noqa: S311 - the same each time is the point
     noise = bytearray(size)
     noise[::2] = chance.randbytes(size // 2)
@@ -127,11 +167,6 @@ def _noise(size: int) -> bytes:
 
 
 @cache
-def _deflated_pixels() -> bytes:
-    packer = zlib.compressobj(6, zlib.DEFLATED, -15)
-    return packer.compress(_noise(PIXELS)) + packer.flush()
-
-
 def _flushed(data: bytes) -> bytes:
     packer = zlib.compressobj(6, zlib.DEFLATED, -15)
     return packer.compress(data) + packer.flush(zlib.Z_FULL_FLUSH)

@@ -7,10 +7,12 @@ import struct
 import zipfile
 import zlib
 from contextlib import closing
+from io import BytesIO
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from pydicom import dcmread
 
 from benchmarks import loops, zips
 from benchmarks.figures import MIB
@@ -80,6 +82,17 @@ def test_a_large_zip_is_read_by_others_and_is_one_study(tmp_path: Path, *, defla
     contents = open_zip(path, Limits())
     assert [len(study.instances) for study in contents.studies] == [4]
     assert contents.as_it_is
+
+
+def test_a_slice_of_a_ct_deflates_to_half_and_several_may_be_one_image(tmp_path: Path) -> None:
+    assert 0.45 < len(zlib.compress(zips.slice_of_a_ct(), 6)) / zips.PIXELS < 0.55
+    path = zips.write_large(tmp_path / "large.zip", 2 * MIB, deflated=True, slices=True, frames=3)
+    with zipfile.ZipFile(path) as archive:
+        (image,) = archive.infolist()
+        assert archive.testzip() is None
+        assert len(dcmread(BytesIO(archive.read(image))).PixelData) == 3 * zips.PIXELS
+    (study,) = open_zip(path, Limits()).studies
+    assert len(study.instances) == 1
 
 
 def test_the_directory_of_a_very_large_zip_is_found(tmp_path: Path) -> None:
