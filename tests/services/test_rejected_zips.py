@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.dicom import instance
+from tests.engine import asked, location_of
 from tests.services.desk import Desk
 from tests.station import Station, zipped
 from xnat_watchd.adapters.ledger.listing import DeliveryQuery
@@ -168,5 +167,5 @@ def never(*_: object) -> None:
 
 
 def openings(station: Station) -> list[int]:
-    with closing(sqlite3.connect(station.folders.drop.parent / "ledger.sqlite")) as db:
-        return [count for (count,) in db.execute("SELECT openings FROM deliveries WHERE id = 2")]
+    rows = asked(location_of(station.folders.drop.parent), "SELECT openings FROM deliveries WHERE id = 2")
+    return [count for (count,) in rows]
