@@ -46,6 +46,14 @@ def opened(root: Path) -> Database:
     return open_database(location_of(root))
 
 
+def lose(root: Path) -> None:
+    """Remove the ledger of a root; nobody may have it open."""
+    if is_postgres():
+        cluster().forget(root)
+    for file in root.glob("ledger.sqlite*"):
+        file.unlink()
+
+
 def settings_of(root: Path) -> str:
     """Return what a file of settings must say of the ledger of a root."""
     return f'[ledger]\nurl = "{location_of(root).url}"\n' if is_postgres() else ""

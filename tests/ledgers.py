@@ -26,25 +26,30 @@ def connection_of(database: Database) -> sqlite3.Connection:
 
 def fill(database: Database, *, finished: int, waiting: int, rejected: int = 0) -> None:
     """Enter deliveries of one study each, all of P1: complete ones, then ones that may be taken; and rejected ZIPs."""
-    studies = range(1, finished + waiting + 1)
-    states = ["finished" if number <= finished else "taken" for number in studies]
+    studies = [(number, str(number), number <= finished) for number in range(1, finished + waiting + 1)]
     with database.change() as db:
         db.executemany(
             "INSERT INTO deliveries (id, name, project, identity, state, sha256, size, arrived, ended)"
-            " VALUES (?1, ?1 || '.zip', 'P1', ?1, ?2, ?1, 1000, ?3, iif(?2 = 'finished', ?3, NULL))",
-            [(number, state, AT) for number, state in zip(studies, states, strict=True)],
+            " VALUES (?, ?, 'P1', ?, ?, ?, 1000, ?, ?)",
+            [
+                (number, f"{number}.zip", name, "finished" if done else "taken", name, AT, AT if done else None)
+                for number, name, done in studies
+            ],
         )
         db.executemany(
             "INSERT INTO studies (delivery, number, project, study_uid, patient_name, patient_id, birth_date, age, sex,"
             " date, time, modalities, progress, standing, session, subject, subject_key, received, changed)"
-            " VALUES (?1, 1, 'P1', '1.2.' || ?1, '', '', '', '', '', '', '', '[]', iif(?2, 'complete', 'received'),"
-            " iif(?2, 'done', 'ready'), iif(?2, 'E' || ?1, NULL), 'S' || ?1, 's' || ?1, ?3, ?3)",
-            [(number, state == "finished", AT) for number, state in zip(studies, states, strict=True)],
-        )
+            " VALUES (?, 1, 'P1', ?, '', '', '', '', '', '', '', '[]', ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (number, f"1.2.{name}", "complete" if done else "received", "done" if done else "ready",
+                 f"E{name}" if done else None, f"S{name}", f"s{name}", AT, AT)
+                for number, name, done in studies
+            ],
+        )  # fmt: skip
         db.executemany(
             "INSERT INTO deliveries (name, project, identity, state, arrived, ended, why, advice)"
-            " VALUES ('bad.zip', 'P1', ?, 'rejected', ?2, ?2, 'cut', 'Export it again.')",
-            [(str(number), AT) for number in range(rejected)],
+            " VALUES ('bad.zip', 'P1', ?, 'rejected', ?, ?, 'cut', 'Export it again.')",
+            [(str(number), AT, AT) for number in range(rejected)],
         )
 
 
@@ -55,7 +60,7 @@ def add_archived(database: Database, studies: Iterable[tuple[datetime, timedelta
         with database.change() as db:
             (number,) = db.execute(
                 "INSERT INTO deliveries (name, project, identity, state, sha256, size, arrived, ended)"
-                " VALUES ('', 'P1', ?1, 'finished', ?1, ?2, ?1, ?3) RETURNING id", (begin, size, end),
+                " VALUES ('', 'P1', ?, 'finished', ?, ?, ?, ?) RETURNING id", (begin, begin, size, begin, end),
             ).fetchone()  # fmt: skip
             (key,) = db.execute(
                 "INSERT INTO studies (delivery, number, project, study_uid, patient_name, patient_id, birth_date, age,"

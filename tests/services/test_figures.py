@@ -139,9 +139,11 @@ def test_the_figures_are_those_that_one_gets_by_counting(ledger: Ledger) -> None
     fill(ledger.deliveries._db, finished=0, waiting=300)
     with ledger.history._db.change() as db:
         db.executemany(
-            "UPDATE deliveries SET arrived = ?1, state = iif(?2 IS NULL, 'taken', 'finished'), ended = ?2, size = id"
-            " WHERE id = ?3",
-            [(text(a), e and text(e), n) for n, (a, e) in enumerate(zip(arrived, ended, strict=True), 1)],
+            "UPDATE deliveries SET arrived = ?, state = ?, ended = ?, size = id WHERE id = ?",
+            [
+                (text(a), "finished" if e else "taken", e and text(e), n)
+                for n, (a, e) in enumerate(zip(arrived, ended, strict=True), 1)
+            ],
         )
         db.executemany(
             "INSERT INTO events (at, delivery, study, event, progress) VALUES (?,?,?,'advanced','archived')",

@@ -356,11 +356,11 @@ def test_equal_size_and_checksum_are_not_equal_bytes_where_the_digest_is_known(d
     station = desk.station()
     carried(station, scan(1))
     with station.ledger.studies._db.change() as db:
-        db.execute("UPDATE instances SET digest = x'01'")
+        db.execute("UPDATE instances SET digest = ?", (b"\x01",))
     station.drop("again.zip", scan(1, comment="another ZIP"))
     station.take_in()
     with station.ledger.studies._db.change() as db:
-        db.execute("UPDATE instances SET digest = x'02' WHERE study = 2")
+        db.execute("UPDATE instances SET digest = ? WHERE study = 2", (b"\x02",))
     station.work()
     assert kinds(station, 2) == ["two contents"]
     with station.ledger.studies._db.change() as db:  # of what an older version recorded, size and checksum must do

@@ -12,6 +12,7 @@ import pytest
 
 from tests.dialects import NEWER_AND_THOROUGHLY_OLDER
 from tests.dicom import instance, sop_uid
+from tests.engine import lose
 from tests.others import archived_by_others, beside_others, restored_without, sent_by_others
 from tests.sandbox.kit import Visitor
 from tests.station import Station, Time, zipped
@@ -260,8 +261,7 @@ def test_another_file_that_lies_in_its_place_is_not_deleted(stand: Stand) -> Non
 def test_a_zip_from_a_ledger_that_was_lost_is_not_taken_for_the_new_one_of_its_number(stand: Stand) -> None:
     stand.carry(scan(1))
     stand.station.close()
-    for file in (stand.folder / "watchd").glob("ledger.sqlite*"):
-        file.unlink()
+    lose(stand.folder / "watchd")
     stand.restarted()
     stand.carry(scan(2, date="20240301"))
     assert stand.station.files() == ["done/2026-01/1_scan-2.zip", "done/2026-01/1_scan.zip"]
