@@ -17,12 +17,12 @@ from typing import Any
 
 import psycopg
 
+from tests.postgres.cluster import CHOSEN
 from tests.postgres.databases import cluster
 from xnat_watchd.adapters.ledger.database import Database
 from xnat_watchd.adapters.ledger.location import Location
 from xnat_watchd.adapters.ledger.opening import open_database
 
-CHOSEN = "TEST_LEDGER"
 _IN_THE_SCHEMA = "-c search_path=xnat_watchd"
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema ORDER BY 1"
 _SEQUENCES = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ from xnat_watchd.adapters.ledger.opening import open_database
 
 FEW = 15  #: every so many-th study of the traffic: four people have all of them
 LEASE = 60.0 / SPEED  #: seconds after which a station that is not heard of is taken for dead
+READY_AFTER = 60.0  #: seconds within which a service is ready
+LAGS = 0.5  #: seconds of commits that a standby has not got when it is promoted
 PAUSE = 0.1  #: seconds between two looks around
 STUCK = 60.0  #: seconds without any progress after which the fleet is believed to hang
 AT_ONCE = 6  #: ZIPs under way for each station
@@ -41,6 +44,7 @@ class FleetOptions:
     shared: bool = False  #: all of them on one share; else each on a root of its own
     troubles: Sequence[str] = ()
     every: float = 1.5  #: seconds from one trouble to the next
+    least: int = 3  #: troubles that come before all is dropped
     most: float = 60.0  #: seconds after which nothing more is dropped
 
 
@@ -83,6 +87,7 @@ class Fleet:
         self._began = time.time()
         self._troubled = 0.0  #: when the next trouble comes
         self.figures = FleetFigures()
+        self._standby: Cluster | None = None
         self.hosts = list[Host]()
 
     def run(self) -> FleetFigures:
@@ -90,6 +95,7 @@ class Fleet:
         began, witness = time.monotonic(), Witness(self._folder / "xnat", self._options.dialect)
         with witness.watching() as xnat:
             with self._fleet(xnat.url):
+                self._begin()
                 self._flow()
                 self.figures.flow = time.monotonic() - began
                 self._settle()
@@ -100,6 +106,8 @@ class Fleet:
         self.figures.seconds = time.monotonic() - began
         self.figures.instances, self.figures.archivings = len(stored), witness.archivings
         self.figures.wrong += witness.wrong
+        if self.figures.troubles["fail over"]:  # what was sent, and sent again since the ledger knew no more of it
+            stored = [one for one in stored if one["where"] == "archive"]
         self.figures.wrong += complaints(self._traffic.truth, self._drops, stored, *{host.root for host in self.hosts})
         return self.figures
 
@@ -112,6 +120,9 @@ class Fleet:
                 stack.callback(self._primary.close)
                 open_database(Location(self._folder, self._primary.database("fleet"))).close()
                 hurry_database(self._primary, "fleet", speed=SPEED, began=self._began)
+            if "fail over" in self._options.troubles:
+                self._standby = Cluster.copied(self._primary)
+                stack.callback(self._standby.close)
             for number in range(self._options.stations):
                 root = self._folder / ("share" if self._options.shared else f"root-{number + 1}")
                 name, ledger = f"station-{number + 1}", self._ledger(number, stack)
@@ -126,18 +137,37 @@ class Fleet:
             return {"ledger": "", "line": None}
         line = Line(self._primary)
         stack.callback(line.cut)
-        return {"ledger": f'url = "{line.url("fleet")}"\nstation = "station-{number + 1}"', "line": line}
+        name = f"station-{number + 1}"
+        (self._folder / name).mkdir()  # a disk of its own, for its locks and its status
+        where = f'path = "{self._folder / name / "ledger"}"\nurl = "{line.url("fleet")}"\nstation = "{name}"'
+        return {"ledger": where, "line": line}
+
+    def _begin(self) -> None:
+        """Wait until all are ready."""
+        end = time.monotonic() + READY_AFTER
+        while any("daemon.ready" not in host.journal() for host in self.hosts):
+            time.sleep(PAUSE)
+            if time.monotonic() > end:
+                raise RuntimeError("\n".join(host.journal()[-2000:] for host in self.hosts))
 
     # While it flows.
 
     def _flow(self) -> None:
         end = time.monotonic() + self._options.most
+        self._troubled = time.monotonic() + self._options.every
         while len(self._drops) < self._options.zips and time.monotonic() < end:
             self._look_around()
-            if self._under_way() < AT_ONCE * len(self.hosts):
+            if len(self._drops) < self._paced() and self._under_way() < AT_ONCE * len(self.hosts):
                 self._drop()
             self._trouble()
         self.figures.dropped = len(self._drops)
+
+    def _paced(self) -> float:
+        """Return how many ZIPs may have been dropped by now: all of them, or a part for each trouble so far."""
+        if not self._options.troubles:
+            return self._options.zips
+        come = sum(self.figures.troubles[name] for name in self._options.troubles)
+        return self._options.zips * (come + 1) / (self._options.least + 1)
 
     def _look_around(self) -> None:
         """Let a moment pass, end the troubles that are over, and start what has ended by itself, as systemd does."""
@@ -209,6 +239,21 @@ class Fleet:
         self._primary.restart()
         return 0.0, lambda: None
 
+    def fail_over(self, _: Host) -> tuple[float, Callable[[], object]]:
+        """Lose the server of the ledger with what it committed last: a standby that lagged takes its place, once."""
+        if self._standby is not None:
+            standby, self._standby = self._standby, None
+            standby.catch_up_with(self._primary)
+            standby.follow_no_more()
+            time.sleep(LAGS)
+            self._primary.stop(signal.SIGQUIT)
+            standby.promote()
+            for host in self.hosts:
+                assert host.line is not None
+                host.line.lead_to(standby)
+            self._primary = standby
+        return 0.0, lambda: None
+
     # When all is dropped.
 
     def _settle(self) -> None:
@@ -218,6 +263,8 @@ class Fleet:
         self._over.clear()
         for host in self.hosts:
             host.thaw()
+            if self.figures.troubles["fail over"]:
+                host.stop()  # at a start, ZIPs are found of which the ledger does not know
             host.start()
         before, since = "", time.monotonic()
         while now := sorted(path.name for root in {host.root for host in self.hosts} for path in _unfinished(root)):
@@ -260,5 +307,6 @@ TROUBLES: Mapping[str, Callable[[Fleet, Host], tuple[float, Callable[[], object]
     "cut": Fleet.cut,
     "stall": Fleet.stall,
     "crash": Fleet.crash,
+    "fail over": Fleet.fail_over,
 }
 """What may happen: for how many seconds, and what ends it."""

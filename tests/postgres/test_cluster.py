@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.postgres.cluster import NEEDED, programs
+from tests.postgres.cluster import CHOSEN, NEEDED, programs
 from tests.postgres.databases import cluster
 
 ROOT = Path(__file__).parents[2]
@@ -85,7 +85,8 @@ def test_no_server_outlives_the_process_that_has_started_it(how: str) -> None:
 def test_without_a_postgresql_tests_skip_unless_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
-    monkeypatch.delenv(NEEDED, raising=False)
+    for name in (NEEDED, CHOSEN):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(pytest.skip.Exception):
         programs()
     monkeypatch.setenv(NEEDED, "1")

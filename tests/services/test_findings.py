@@ -364,7 +364,7 @@ def test_equal_size_and_checksum_are_not_equal_bytes_where_the_digest_is_known(d
     station.work()
     assert kinds(station, 2) == ["two contents"]
     with station.ledger.studies._db.change() as db:  # of what an older version recorded, size and checksum must do
-        db.execute("UPDATE instances SET digest = x'' WHERE study = 1")
+        db.execute("UPDATE instances SET digest = ? WHERE study = 1", (b"",))
     station.drop("more.zip", scan(1, comment="a third ZIP"))
     station.take_in()
     station.work()
