@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from threading import RLock
 
 import pytest
 
 from tests.ledger_conformance.engines import PATIENCE, Recorder, study
+from tests.station import Notes, Time
 from tests.stations import SharedLedger
 from xnat_watchd.adapters.files.disk import MARK
 from xnat_watchd.adapters.files.folder_marks import FolderMarks
@@ -17,11 +21,13 @@ from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.pauses import Activity
 from xnat_watchd.adapters.ledger.postgres_opening import open_postgres
 from xnat_watchd.core.delivery import ZipContents
-from xnat_watchd.core.errors import Permanent, Refusal
+from xnat_watchd.core.errors import Occupied, Permanent, Refusal, Unavailable
+from xnat_watchd.core.gate import Gate
 from xnat_watchd.core.incidents import Incident, IncidentKey, IncidentKind
 from xnat_watchd.core.sharing.row_state import RowState
 from xnat_watchd.core.sharing.state import RowResult
 from xnat_watchd.core.sharing.table import Table, read
+from xnat_watchd.studies.steps.gates import XnatGates
 
 
 @pytest.fixture
@@ -271,3 +277,84 @@ def test_a_duplicate_is_known_when_its_original_was_written_to_elsewhere(ct: Rec
     assert ct.ledger.overwrites.copies(original) == ct.ledger.overwrites.copies_of_others() == []
     mr.ledger.overwrites.release(copy, mr.now)
     assert mr.ledger.overwrites.copies_of_others() == []
+
+
+# -- XNAT in trouble, and the share tables -----------------------------------------------------------------
+
+
+@dataclass
+class Prober:
+    """What asks XNAT whether it works; it counts how often."""
+
+    asked: int = 0
+
+    def probe(self) -> None:
+        self.asked += 1
+
+
+def gates_of(one: Recorder, prober: Prober, time: Time) -> XnatGates:
+    """Return the gates as a worker of this station uses them."""
+    return XnatGates(
+        ledger=one.ledger, prober=prober, clock=time, log=Notes(), chance=lambda: 0.0, lock=RLock(), refusal=None
+    )
+
+
+def test_one_station_asks_for_all_whether_a_server_that_was_down_works(ct: Recorder, mr: Recorder) -> None:
+    time, probers = Time(), (Prober(), Prober())
+    gates = [gates_of(one, prober, time) for one, prober in zip((ct, mr), probers, strict=True)]
+    gates[0].shut(Unavailable("XNAT cannot be reached"))
+    shut = gates[1].now().of()
+    assert shut.shut
+    time.pass_(minutes=5)
+    assert ct.ledger.gates.may_probe("", shut, time.now())
+    assert not mr.ledger.gates.may_probe("", shut, time.now())
+    assert not gates[1].is_open()  # the other one asks just now
+    time.pass_(minutes=5)
+    assert gates[1].is_open()  # it has died meanwhile
+    assert gates[0].is_open()
+    assert [one.asked for one in probers] == [0, 1]
+
+
+def test_of_all_stations_one_study_finds_out_what_a_project_does(ct: Recorder, mr: Recorder) -> None:
+    time = Time()
+    gates = [gates_of(one, Prober(), time) for one in (ct, mr)]
+    ct.ledger.gates.set("P1", Gate(trial=True))
+    ct.receive()
+    mr.receive(sha256="b" * 64)
+    found = [one.restrictions() for one in gates]
+    assert found[1] is not None
+    assert gates[1].is_alone_on_trial(found[1])
+    ct.take()
+    assert not gates[1].is_alone_on_trial(found[1])
+
+
+def test_one_station_at_a_time_applies_share_tables(shared: SharedLedger, ct: Recorder, mr: Recorder) -> None:
+    with ct.ledger.shares.alone():
+        with pytest.raises(Occupied, match="another station applies"), mr.ledger.shares.alone():
+            pass
+        third = seen_from(shared, "ct-1")
+        with pytest.raises(Occupied), third.shares.alone():
+            pass
+    with mr.ledger.shares.alone(), pytest.raises(Occupied), third.shares.alone():
+        pass
+    third.close()
+
+
+def test_who_dies_while_it_applies_share_tables_keeps_nobody_out(
+    shared: SharedLedger, ct: Recorder, mr: Recorder
+) -> None:
+    lasting = ExitStack()
+    lasting.enter_context(ct.ledger.shares.alone())
+    lasting.pop_all()  # it never gets to its end
+    shared.change(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND granted"
+    )
+    with mr.ledger.shares.alone():
+        pass
+
+
+def test_a_study_whose_zip_lies_elsewhere_is_told_with_its_station(ct: Recorder, mr: Recorder) -> None:
+    delivery = ct.receive()
+    keys = [ct.key(delivery)]
+    assert mr.ledger.existing_sessions.elsewhere(keys) == {keys[0]: (f"{delivery}.1", "ct-1")}
+    assert ct.ledger.existing_sessions.elsewhere(keys) == {}

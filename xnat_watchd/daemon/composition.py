@@ -13,10 +13,10 @@ from xnat_watchd.adapters.credentials import Credential
 from xnat_watchd.adapters.dicom.zip_file import is_whole, open_zip, write_clean
 from xnat_watchd.adapters.files.folder_marks import FolderMarks
 from xnat_watchd.adapters.files.layout import Folders
-from xnat_watchd.adapters.files.lock import Claims, Lock
+from xnat_watchd.adapters.files.lock import Claims
 from xnat_watchd.adapters.files.mounts import file_system, is_remote
 from xnat_watchd.adapters.files.root_id import root_id
-from xnat_watchd.adapters.files.share_folder import ShareFolder, lock_of_shares
+from xnat_watchd.adapters.files.share_folder import ShareFolder
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.opening import open_database
 from xnat_watchd.adapters.xnat.gateway import XnatGateway, XnatServer
@@ -27,6 +27,7 @@ from xnat_watchd.daemon.idle_check import IdleCheck
 from xnat_watchd.daemon.state import FOLDERS, Daemon
 from xnat_watchd.daemon.thread_context import HeartbeatDisk, KnownProjects, Liveness, ProjectHidingLog
 from xnat_watchd.settings import Settings
+from xnat_watchd.sharing.applying_alone import applying_alone
 from xnat_watchd.sharing.rows import Sharer, SharingContext
 from xnat_watchd.sharing.service import Sharing, SharingRules
 from xnat_watchd.studies.drop_folder import IntakeRules
@@ -157,7 +158,7 @@ def _sharing(daemon: Daemon) -> Sharing:
         sharer=Sharer(context), shares=ledger.shares,
         gates=_gates(daemon, gateway),
         clock=clock, log=log, rules=_sharing_rules(settings),
-        exclusive=lambda: Lock(lock_of_shares(settings.ledger.path)),
+        exclusive=lambda: applying_alone(ledger.shares, settings.ledger.path),
     )  # fmt: skip
 
 

@@ -186,7 +186,12 @@ class Pipeline:
             if found is None:
                 return None
             self._seen = found.gates
-            return self._ledger.studies.take(self._clock.now(), found.closed, only, found.trials)
+            if found.gates.are_open or not self._ledger.stations.shared:
+                return self._ledger.studies.take(self._clock.now(), found.closed, only, found.trials)
+            with self._ledger.together():  # so that of all stations one takes the study that finds out
+                if not self._gates.is_alone_on_trial(found):
+                    return None
+                return self._ledger.studies.take(self._clock.now(), found.closed, only, found.trials)
 
     # Acting.
 

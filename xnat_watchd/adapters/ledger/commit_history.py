@@ -76,5 +76,6 @@ ORDER BY key
 """All but those that wait for a person, or for a setting."""
 
 _PAUSE = """
-INSERT INTO pauses (of, since, why, advice) VALUES ('retention', :since, :why, :advice) ON CONFLICT DO NOTHING
+INSERT INTO pauses (of, since, why, advice, station)
+SELECT 'retention', :since, :why, :advice, id FROM stations WHERE true ON CONFLICT DO NOTHING
 """

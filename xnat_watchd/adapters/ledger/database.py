@@ -107,6 +107,12 @@ class Database(Protocol):
     def must_take_writes(self) -> None:
         """Raise `LedgerUnusable` if it may only be read."""
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Hold what one program of all may hold that applies share tables. Raise `Occupied` if another one does.
+
+        Whoever dies holds it no more. A file has no other station: the programs of its host have a lock of their own.
+        """
+
     def close(self) -> None:
         """End the connection."""
 

@@ -80,6 +80,18 @@ class ExistingSessions:
         rows = self._db.rows(_STANDINGS, json.dumps(sorted(keys)))
         return typed(StandingRow, ({**row, "advice": for_item(row["advice"] or "", row["item"])} for row in rows))
 
+    def elsewhere(self, keys: Collection[int]) -> dict[int, tuple[str, str]]:
+        """Return those whose ZIP lies in another root: key -> name of the study, and of the station that took it."""
+        if not self._stations.shared:
+            return {}
+        rows = self._db.rows(
+            "SELECT s.key, s.delivery || '.' || s.number AS item, t.name FROM studies s"
+            " JOIN deliveries d ON d.id = s.delivery JOIN stations t ON t.id = d.station WHERE s.root <> ?"
+            " AND s.key IN (SELECT CAST(value AS INTEGER) FROM json_each(?)) ORDER BY s.key",
+            self._stations.me.root, json.dumps(sorted(keys)),
+        )  # fmt: skip
+        return {row["key"]: (row["item"], row["name"]) for row in rows}
+
     def new_subjects(self, since: datetime, project: str | None) -> list[NewSubject]:
         """Return the subjects that our archiving has created since then, oldest first."""
         rows = self._db.rows(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from xnat_watchd.adapters.ledger.database import Database, Row, Transaction, moment, text
 from xnat_watchd.adapters.ledger.stations import Stations
 from xnat_watchd.core.gate import OPEN, PROJECT_AGAIN, AllGates, Gate
+
+PROBING = timedelta(minutes=1)  #: for which other stations leave it to the one that asks, in case it dies meanwhile
 
 
 class Gates:
@@ -45,6 +47,17 @@ class Gates:
         """Store a gate."""
         with self._db.change() as db:
             _set(db, scope, gate)
+
+    def may_probe(self, scope: str, gate: Gate, now: datetime) -> bool:
+        """Return whether this station is to ask XNAT whether a gate opens. Meanwhile it stays shut for all others."""
+        if not self._stations.shared or gate.until is None:
+            return True
+        with self._db.change() as db:
+            done = db.execute(
+                "UPDATE gates SET until = ? WHERE scope = ? AND until = ?",
+                (text(now + PROBING), scope, text(gate.until)),
+            )
+            return done.rowcount > 0
 
     def try_now(self, now: datetime, project: str = "") -> list[str]:
         """Have the shut gate of a project, or without one of all projects, tried at once; return these projects."""

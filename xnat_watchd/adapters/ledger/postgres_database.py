@@ -19,11 +19,12 @@ from xnat_watchd.adapters.ledger.database import Row
 from xnat_watchd.adapters.ledger.known_rows import KnownRows
 from xnat_watchd.adapters.ledger.postgres_statements import in_order, translated
 from xnat_watchd.adapters.ledger.postgres_values import adapt, row_maker
-from xnat_watchd.core.errors import LedgerUnusable, NoRoom
+from xnat_watchd.core.errors import LedgerUnusable, NoRoom, Occupied
 
 SCHEMA = "xnat_watchd"  #: in which all of the ledger lies
 CHANNEL = "xnat_watchd"  #: on which each change is told
 LOCK = 0x584E5744  #: "XNWD": the advisory lock of who changes the ledger
+SHARES = 1  #: likewise, with the first: of who applies share tables
 CONNECTION = {
     "application_name": "xnat-watchd", "connect_timeout": "10",
     "keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3", "tcp_user_timeout": "30000",
@@ -125,6 +126,17 @@ class PostgresDatabase(KnownRows):
         with self._lock, self._told():
             if self._db.execute("SHOW transaction_read_only").fetchone() != ("off",):
                 raise LedgerUnusable("the ledger's database takes no writes", advice=ASK, passes=True)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the lock of who applies share tables, as long as the connection lasts; see `Database.alone`."""
+        found = self.row(f"SELECT pg_try_advisory_lock({LOCK}, {SHARES}) AS held")
+        if not found or not found["held"]:
+            raise Occupied("another station applies its share tables just now", advice="It is tried again by itself.")
+        try:
+            yield
+        finally:
+            self.row(f"SELECT pg_advisory_unlock({LOCK}, {SHARES})")
 
     # Reading.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,10 @@ class Shares:
 
     def __init__(self, database: Database, stations: Stations) -> None:
         self._db, self._stations = database, stations
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Be the only one of all stations that applies share tables. Raise `Occupied` if another one does."""
+        return self._db.alone()
 
     # What was asked for.
 

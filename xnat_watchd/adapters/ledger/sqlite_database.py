@@ -7,7 +7,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -115,6 +115,10 @@ class SqliteDatabase(KnownRows):
 
     def continue_numbers(self, table: str, column: str) -> None:
         """Do nothing: SQLite numbers new rows after the greatest number that there is."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Hold nothing; see `Database.alone`."""
+        return nullcontext()
 
     def must_take_writes(self) -> None:
         """Raise `LedgerUnusable` if the file may only be read. SQLite reports that at the first write, not earlier."""

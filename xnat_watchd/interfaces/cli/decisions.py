@@ -89,9 +89,10 @@ def _decide(
     Refuse more than `most` studies. Exit with 1 if a decision was not possible.
     """
     from xnat_watchd.core.errors import Impossible, for_item
+    from xnat_watchd.interfaces.cli.execution import tell_elsewhere
     from xnat_watchd.operator.decisions import DECISIONS
 
-    where, decided = options.locations().ledger, 0
+    where, decided = options.locations().ledger, list[int]()
     with options.ledger(where, read_only=False) as ledger:
         named = studies(ledger, items)
         if most is not None and len(named) > most:
@@ -99,11 +100,13 @@ def _decide(
         for name, key in named.items():
             try:
                 say(f"{name} {DECISIONS[decision](ledger, key, why, options.person, datetime.now(UTC))}")
-                decided += 1
+                decided.append(key)
             except Impossible as error:
                 say(f"{name}: {error}. {for_item(error.advice, name)}", err=True)
+        tell_elsewhere(ledger, decided)
+        here = len(ledger.existing_sessions.elsewhere(decided)) < len(decided)
         for pause in ledger.pauses.open():
             say(f"paused: {pause.why}. {pause.advice}", err=True)
-    if decided and not is_served(where):
+    if here and not is_served(where):
         say("no service runs here: start it, or type `xnat-watchd run --once`, to have this done", err=True)
-    sys.exit(1 if decided < len(named) else 0)
+    sys.exit(1 if len(decided) < len(named) else 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 LOOKS = 0.5  #: seconds between two looks at the work of a running service
 
 Study = Mapping[str, Any]
+
+
+def tell_elsewhere(ledger: Ledger, keys: Collection[int]) -> None:
+    """Say of each study whose ZIP lies at another station that this one goes on with it."""
+    for item, station in ledger.existing_sessions.elsewhere(keys).values():
+        say(f"station {station} goes on with {item}, since its ZIP lies there", err=True)
 
 
 def carry(
@@ -58,6 +64,14 @@ def watch_or_carry(
     ours: tuple[Settings, Credential] | None,
 ) -> Exit:
     """Watch the service carry these studies, or carry them with `ours`; print what remains, return the exit code."""
+    from xnat_watchd.operator.status import Exit
+
+    elsewhere = ledger.existing_sessions.elsewhere(part.keys)
+    if elsewhere:
+        tell_elsewhere(ledger, part.keys)
+        part = StudySelection([key for key in part.keys if key not in elsewhere], part.since)
+        if not part.keys:
+            return Exit.FINE
     with suppress(KeyboardInterrupt):  # typed before the work has begun; the work handles it itself
         if not _follow(options, ledger, where, part) and ours is not None:
             _carry_here(*ours, part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -198,34 +198,31 @@ def _exclusive_ledger(where: Location) -> Iterator[Ledger]:
     where.path.parent.mkdir(parents=True, exist_ok=True)
     ledger = opened(where, read_only=False)
     try:
-        with _lock(where.path):
+        with _alone(ledger, where.path):
             yield ledger
     finally:
         ledger.close()
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold the lock of the share tables, and wait until the service or another command has released it."""
+def _alone(ledger: Ledger, path: Path) -> Iterator[None]:
+    """Be the only one who applies share tables: wait until the service, another command or station is done."""
     import time
 
-    from xnat_watchd.adapters.files.lock import Lock
-    from xnat_watchd.adapters.files.share_folder import lock_of_shares
-
-    lock = Lock(lock_of_shares(path))
     with ExitStack() as stack:
-        if not _is_ours(lock, stack):
+        if not _is_alone(ledger, path, stack):
             click.echo("the service applies share tables just now; waiting for it (Ctrl-C ends the waiting)", err=True)
-            while not _is_ours(lock, stack):
+            while not _is_alone(ledger, path, stack):
                 time.sleep(LOOKS)
         yield
 
 
-def _is_ours(lock: AbstractContextManager[object], stack: ExitStack) -> bool:
+def _is_alone(ledger: Ledger, path: Path, stack: ExitStack) -> bool:
     from xnat_watchd.core.errors import Refusal
+    from xnat_watchd.sharing.applying_alone import applying_alone
 
     try:
-        stack.enter_context(lock)
+        stack.enter_context(applying_alone(ledger.shares, path))
     except Refusal:
         return False
     return True

@@ -61,6 +61,13 @@ class XnatGates:
                 trials=[scope for scope, one in projects.items() if one.trial],
             )  # fmt: skip
 
+    def is_alone_on_trial(self, found: Restrictions) -> bool:
+        """Return whether no other station has taken a study meanwhile where one at a time finds out what XNAT does."""
+        busy = self.ledger.studies.any_busy
+        return not any(
+            gate.trial and busy(scope) for scope, gate in self.now().by_scope.items() if scope not in found.closed
+        )
+
     def ask(self, question: Callable[[], T]) -> T | None:
         """Ask XNAT something cheap while nothing else is under way, and shut the server's gate if it does not answer.
 
@@ -112,7 +119,7 @@ class XnatGates:
     def _probed(self, gate: Gate) -> Gate:
         """Return the server's gate, after a probe if one is due. No study is used to find out."""
         now = self.clock.now()
-        if not gate.probe_due(now):
+        if not gate.probe_due(now) or not self.ledger.gates.may_probe("", gate, now):
             return gate
         try:
             self.prober.probe()
@@ -129,7 +136,7 @@ class XnatGates:
     def _asked_project(self, project: str, gate: Gate) -> Gate:
         """Return a project's gate, after the cheap question about the project if it is due."""
         now = self.clock.now()
-        if self.refusal is None or not gate.probe_due(now):
+        if self.refusal is None or not gate.probe_due(now) or not self.ledger.gates.may_probe(project, gate, now):
             return gate
         try:
             refused = self.refusal(project)
