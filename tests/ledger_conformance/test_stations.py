@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.ledger_conformance.engines import Recorder
+from tests.ledger_conformance.engines import Recorder, study
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.stations import StationProcess
 from xnat_watchd.adapters.ledger.studies import StepFacts
-from xnat_watchd.core.delivery import Item, Place
-from xnat_watchd.core.errors import NotYet, Occupied, Permanent, Stopped, Taken, TakenOver
+from xnat_watchd.core.delivery import Item, Place, ZipContents
+from xnat_watchd.core.errors import NotYet, Occupied, Permanent, Stopped, Taken, TakenOver, Unusable
 from xnat_watchd.core.findings import Finding, FindingKind
 from xnat_watchd.core.states import Progress
 
@@ -360,3 +360,29 @@ def test_who_serves_a_root_together_with_another_knows(recorder: Recorder, other
     assert recorder.ledger.stations.has_company()
     other.stations.leave()
     assert not recorder.ledger.stations.has_company()
+
+
+CONTENTS = ZipContents(sha256="a" * 64, size=10, studies=(study(),), clutter_kinds={}, as_it_is=True)
+END: dict[str, Callable[[Ledger, int, datetime], object]] = {
+    "record": lambda ledger, one, now: ledger.deliveries.record(one, CONTENTS, "done/1.zip", now),
+    "reject": lambda ledger, one, now: ledger.deliveries.reject(one, Unusable("no ZIP"), "failed/1.zip", now, None),
+    "withdraw": lambda ledger, one, now: ledger.deliveries.withdraw(one, now),
+}
+
+
+@pytest.mark.parametrize("end", END.values(), ids=END)
+def test_a_zip_that_another_station_takes_now_is_left_to_it(
+    recorder: Recorder, other: Ledger, end: Callable[[Ledger, int, datetime], object]
+) -> None:
+    for ledger, process in ((recorder.ledger, CT_1), (other, CT_2)):
+        ledger.stations.enroll(process)
+        ledger.stations.serve("root-1")
+    delivery = recorder.ledger.deliveries.expect("a.zip", "P1", "identity", recorder.now)
+    is_silent(other)
+    other.gone_stations.put_in_doubt(recorder.now)
+    assert other.deliveries.take_over()
+    with pytest.raises(TakenOver):
+        end(recorder.ledger, delivery, recorder.now)
+    assert [one.id for one in other.deliveries.arrivals()] == [delivery]
+    end(other, delivery, recorder.now)
+    assert other.deliveries.arrivals() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,4 +82,34 @@ def test_a_start_leaves_alone_what_another_station_of_the_root_may_be_writing(tm
         file.touch()
     station.intake.recover()
     assert {file.exists() for file in files} == {company}
+    station.close()
+
+
+def test_a_zip_that_another_station_takes_over_while_it_is_opened_is_left_to_it(tmp_path: Path) -> None:
+    time = Time()
+    station: Station
+
+    def frozen(part: str, thing: Any) -> Any:
+        if part != "zip.open":
+            return thing
+
+        def opened(path: Path) -> object:
+            with closing(Ledger(open_database(tmp_path / "ledger.sqlite"))) as other:
+                other.stations.shared = True
+                other.stations.enroll(StationProcess("ct-2", "0.2.0"))
+                other.stations.lease = 0.0
+                assert other.gone_stations.put_in_doubt(time.now()) == ["ct-1"]
+                assert other.deliveries.take_over()
+            return thing(path)
+
+        return opened
+
+    station = Station(tmp_path, FakeGateway(FakeXnat(time), time), time, around=frozen)
+    station.ledger.stations.enroll(StationProcess("ct-1", "0.2.0"))
+    station.start()
+    station.drop("1.zip", zipped([("1.dcm", instance(1, 1, 1))]))
+    station.take_in()
+    assert station.log.events()[-1] == "delivery.taken_over"
+    assert station.standings() == []
+    assert station.folders.zip_of(1).exists()
     station.close()

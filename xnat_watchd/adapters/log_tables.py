@@ -20,6 +20,7 @@ EVENTS: Mapping[str, str] = {
     "delivery.taken": "A ZIP was moved from the drop folder into the work folder.",
     "delivery.recorded": "A ZIP was opened, and its studies are in the ledger.",
     "delivery.recovered": "A ZIP was found half taken after a crash, and was repaired.",
+    "delivery.taken_over": "Another station of the root takes a ZIP, since this one was not heard of for too long.",
     "delivery.changed": "A ZIP was written to after it was opened; what was not sent is put back and taken again.",
     "delivery.duplicate": "A ZIP holds the same bytes as one that came before.",
     "delivery.replaced": "A later ZIP, delivery `by`, holds all of a ZIP in the failed folder.",

@@ -26,7 +26,7 @@ from xnat_watchd.adapters.ledger.judged_zips import JudgedZip
 from xnat_watchd.adapters.ledger.ledger import Ledger
 from xnat_watchd.adapters.ledger.overwrites import MOST_WATCHED
 from xnat_watchd.core.delivery import ZipContents
-from xnat_watchd.core.errors import Stopped, Taken, Unusable
+from xnat_watchd.core.errors import Stopped, Taken, TakenOver, Unusable
 from xnat_watchd.core.loose_files import WAITS
 from xnat_watchd.core.ports import Clock, Log
 from xnat_watchd.core.refusals import BEING_TAKEN, NOT_COMPLETE, STILL_WRITTEN, Reason, refusal
@@ -282,6 +282,12 @@ class Intake:
     # Open and record.
 
     def _open(self, delivery: int, name: str, project: str, attempt: int) -> None:
+        try:
+            self._judge(delivery, name, project, attempt)
+        except TakenOver:  # by another station of this root, since this one was not heard of
+            self._log.warning("delivery.taken_over", item=str(delivery))
+
+    def _judge(self, delivery: int, name: str, project: str, attempt: int) -> None:
         if attempt > FATAL_OPENINGS:
             self._reject(delivery, name, Unusable(
                 f"the service died {FATAL_OPENINGS} times while it opened this ZIP",

@@ -17,7 +17,7 @@ from xnat_watchd.adapters.ledger.restarts import try_dropped_again
 from xnat_watchd.adapters.ledger.standings import GOES_ON, HAS_ENDED
 from xnat_watchd.adapters.ledger.stations import Stations, is_served
 from xnat_watchd.core.delivery import Study, ZipContents
-from xnat_watchd.core.errors import Taken, WatchdError
+from xnat_watchd.core.errors import Taken, TakenOver, WatchdError
 from xnat_watchd.core.findings import advice, reason_of
 from xnat_watchd.core.states import DELIVERIES, DeliveryState, IllegalTransition, Progress, Standing
 
@@ -77,7 +77,7 @@ _IS_UNDER_WAY = f"EXISTS (SELECT 1 FROM studies s WHERE s.delivery = deliveries.
 _SAME_BYTES = "o.project = d.project AND o.sha256 = ?2 AND o.state = 'taken'"
 
 _BEFORE_RECORDING = f"""
-SELECT d.project, d.root,
+SELECT d.project, d.root, d.station,
        coalesce(
          (SELECT o.id FROM deliveries o WHERE {_SAME_BYTES} AND o.root = d.root),
          (SELECT min(o.id) FROM deliveries o WHERE {_SAME_BYTES} AND o.root <> d.root AND {is_served("o.root")})
@@ -89,6 +89,8 @@ FROM deliveries d WHERE d.id = ?1
 
 What lies in a root that no station serves is not under way: who drops the same ZIP elsewhere has it sent from there.
 """
+
+_TAKEN_BY = "SELECT station FROM deliveries WHERE id = ?"
 
 _ABANDONED = """
 FROM deliveries d WHERE d.state = 'arriving' AND d.root = ?1 AND d.station <> ?2
@@ -180,10 +182,11 @@ class Deliveries:
         """Record what a ZIP of this stamp holds. Studies with a finding that holds them are held from the start.
 
         Where the same bytes for the same project are on their way, this delivery ends as their duplicate and its ZIP
-        is to lie in `kept_as`; return the other one then, else None.
+        is to lie in `kept_as`; return the other one then, else None. Raise `TakenOver` if another station takes it now.
         """
         with self._db.change() as db:
             row = db.execute(_BEFORE_RECORDING, (delivery, contents.sha256)).fetchone()
+            self._must_be_ours(row)
             other = row["other"]
             if other is not None:
                 _end_as_duplicate(db, delivery, other, contents, kept_as, now, stamp)
@@ -196,13 +199,21 @@ class Deliveries:
     def reject(
         self, delivery: int, error: WatchdError, kept_as: str, now: datetime, sha256: str | None, stamp: str = ""
     ) -> None:
-        """End a delivery of which no study came. `kept_as`: where its ZIP, of this digest and stamp, is to be put."""
+        """End a delivery of which no study came. `kept_as`: where its ZIP, of this digest and stamp, is to be put.
+
+        Raise `TakenOver` if another station takes it now.
+        """
         with self._db.change() as db:
+            self._must_be_ours(db.execute(_TAKEN_BY, (delivery,)).fetchone())
             move_delivery(
                 db, delivery, DeliveryState.REJECTED, now,
                 ended=text(now), kept_as=kept_as, why=str(error), detail=error.detail, advice=error.advice,
                 sha256=sha256, stamp=stamp,
             )  # fmt: skip
+
+    def _must_be_ours(self, row: Row) -> None:
+        if row["station"] != self._stations.me.id:
+            raise TakenOver
 
     def rejected(self, project: str, most: int) -> dict[int, str]:
         """Return the latest ones of a project in this root that nobody has settled: number -> where its ZIP lies."""
@@ -228,8 +239,9 @@ class Deliveries:
             return done.rowcount > 0
 
     def withdraw(self, delivery: int, now: datetime) -> None:
-        """End a delivery whose file was gone before it was taken."""
+        """End a delivery whose file was gone before it was taken. `TakenOver` if another station takes it now."""
         with self._db.change() as db:
+            self._must_be_ours(db.execute(_TAKEN_BY, (delivery,)).fetchone())
             move_delivery(db, delivery, DeliveryState.WITHDRAWN, now, ended=text(now))
 
     def retirable(self, after: int | None = None) -> list[EndedDelivery]:
